@@ -1,0 +1,69 @@
+# `make` lists the targets. `make demo` and `make test` set up everything they need by themselves.
+# Works with GNU make 3.81, which macOS has; paths are relative, so that spaces in the path of the
+# repository do no harm.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+venv := .venv
+venv_spark35 := .venv-spark35
+project := '.[spark,emulator,dev]'
+
+# More arguments for pytest, e.g. make test PYTEST_ARGS='-k ledger -x'
+PYTEST_ARGS ?=
+
+.PHONY: help install install-spark35 demo test test-spark35 lint format types bench dist ci clean distclean
+
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+install: ## Create .venv with the project and everything it needs
+	@scripts/venv.sh $(venv) -e $(project)
+
+# distutils left Python with 3.12, and Spark 3.5 imports it: setuptools has a copy.
+install-spark35:
+	@PYTHON_NAMES='python3.11 python3.12 python3' scripts/venv.sh $(venv_spark35) \
+		-e $(project) 'pyspark>=3.5,<3.6' 'setuptools<81'
+
+demo: install ## Take a real corpus through the whole pipeline, against a local Bedrock
+	@scripts/with-spark.sh $(venv) bedrock-spark demo
+
+test: install ## Run the tests
+	@scripts/with-spark.sh $(venv) pytest $(PYTEST_ARGS)
+
+test-spark35: install-spark35 ## Run the tests that use Spark on Spark 3.5 (in .venv-spark35)
+	@SPARK_JAVA_NEWEST=21 scripts/with-spark.sh $(venv_spark35) pytest tests/spark tests/e2e $(PYTEST_ARGS)
+
+lint: install ## Check style and format
+	@$(venv)/bin/python -m ruff check .
+	@$(venv)/bin/python -m ruff format --check .
+
+format: install ## Format the code and mend what can be mended
+	@$(venv)/bin/python -m ruff check --fix .
+	@$(venv)/bin/python -m ruff format .
+
+types: install ## Check the types
+	@$(venv)/bin/python -m mypy
+
+bench: install ## Run the benchmarks
+	@for file in bench/*.py; do \
+		[ -e "$$file" ] || { echo "There are no benchmarks in bench/."; break; }; \
+		echo "== $$file"; \
+		scripts/with-spark.sh $(venv) python "$$file" || exit 1; \
+	done
+
+dist: install ## Build the sdist and the wheel into dist/
+	@$(venv)/bin/python -m pip install --quiet --disable-pip-version-check build
+	@rm -rf dist
+	@$(venv)/bin/python -m build
+
+ci: ## Run everything that must pass before a merge
+	@.ci/run
+
+clean: ## Remove what builds, tests and tools leave behind
+	@rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf spark-warehouse metastore_db derby.log .coverage
+	@find . -name '.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## Remove the virtual environments and the demo's run as well
+	@rm -rf $(venv) $(venv_spark35) .demo

@@ -1,0 +1,148 @@
+#!/bin/sh
+# Print the JAVA_HOME of a Java that Spark runs on; install one if there is none.
+#
+#   scripts/java.sh [newest]      newest: the newest version that will do, e.g. 21 for Spark 3.5
+#
+# Spark runs on Java 17, 21 and, since 4.2, 25 (https://spark.apache.org/docs/latest/); Spark 3.5
+# does not start on 23 or newer (https://issues.apache.org/jira/browse/HADOOP-19212). Those three
+# are looked for everywhere first; another that is new enough is taken only if none is there.
+#
+# Nothing else is printed on standard output; a line on standard error says what is being done.
+set -u
+
+oldest=17
+newest=${1:-999}
+# For tests and unusual machines: where Javas are installed, separated by colons.
+folders=${JAVA_SEARCH_PATH:-/usr/lib/jvm:/usr/java:/opt/java:/opt/homebrew/opt:/usr/local/opt:/home/linuxbrew/.linuxbrew/opt:${HOME:-/nonexistent}/.sdkman/candidates/java}
+
+say() { printf '%s\n' "$*" >&2; }
+
+# The major version of the Java in $1 (17 of "17.0.15", 8 of "1.8.0_392"), nothing if it is none.
+# A shim or macOS's /usr/bin/java may be there without a Java behind it, hence the exit code.
+major_version() {
+    [ -x "$1" ] && [ ! -d "$1" ] || return 1
+    banner=$("$1" -version 2>&1 </dev/null) || return 1
+    case $banner in *'version "'*) ;; *) return 1 ;; esac
+    version=${banner#*version \"}
+    version=${version%%\"*}
+    version=${version#1.}
+    version=${version%%[!0-9]*}
+    [ -n "$version" ] && printf '%s\n' "$version"
+}
+
+# The home of the Java in $1: its own word, since the executable may be a shim or a link.
+home_of() {
+    settings=$("$1" -XshowSettings:properties -version 2>&1 </dev/null) || settings=
+    case $settings in
+        *'java.home = '*)
+            home=${settings#*java.home = }
+            printf '%s\n' "${home%%
+*}"
+            ;;
+        *) (cd "$(dirname "$1")/.." && pwd) ;;
+    esac
+}
+
+# Spark 4 starts Java with this module, which Javas cut down with jlink may lack.
+has_vector_module() {
+    "$1" --add-modules=jdk.incubator.vector -version >/dev/null 2>&1 </dev/null
+}
+
+# Every Java there may be, one path a line, the user's own choice first.
+candidates() {
+    [ -n "${JAVA_HOME:-}" ] && printf '%s\n' "$JAVA_HOME/bin/java"
+    command -v java
+    for version in 17 21; do
+        [ -x /usr/libexec/java_home ] && [ -z "${JAVA_SEARCH_PATH:-}" ] &&
+            home=$(/usr/libexec/java_home -v "$version" 2>/dev/null) &&
+            printf '%s\n' "$home/bin/java"
+    done
+    old_ifs=$IFS
+    IFS=:
+    for folder in $folders; do
+        for home in "$folder"/*; do
+            printf '%s\n' "$home/bin/java" "$home/Contents/Home/bin/java" \
+                "$home/libexec/openjdk.jdk/Contents/Home/bin/java"
+        done
+    done
+    IFS=$old_ifs
+    return 0
+}
+
+# Print the home of the first that Spark supports, else of the first that is new enough.
+find_java() {
+    second_best=
+    seen=
+    # A here-document and not a pipe: the loop must not run in a subshell.
+    while IFS= read -r java; do
+        major=$(major_version "$java") || continue
+        if [ "$major" -lt "$oldest" ] || [ "$major" -gt "$newest" ]; then
+            seen="$seen, $java is Java $major"
+            continue
+        fi
+        has_vector_module "$java" || continue
+        case $major in
+            17 | 21 | 25) home_of "$java" && return 0 ;;
+            *) second_best=${second_best:-$java} ;;
+        esac
+    done <<END
+$(candidates)
+END
+    [ -n "$second_best" ] && home_of "$second_best"
+}
+
+wanted() {
+    if [ "$newest" -eq 999 ]; then echo "Java $oldest or newer"; else echo "Java $oldest to $newest"; fi
+}
+
+# Run a command that needs root: as we are, or through sudo if it does not ask for a password.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+# Try the packages in turn: distributions carry one or another. $1 is how to install.
+install_first_of() {
+    how=$1
+    shift
+    for package in "$@"; do
+        say "No $(wanted) here: installing $package with ${how%% *} ..."
+        # shellcheck disable=SC2086 # the words of $how are words
+        case $how in
+            brew*) $how "$package" >"$log" 2>&1 && return 0 ;;
+            *) as_root $how "$package" >"$log" 2>&1 && return 0 ;;
+        esac
+    done
+    return 1
+}
+
+install_java() {
+    if command -v apt-get >/dev/null; then
+        export DEBIAN_FRONTEND=noninteractive
+        as_root apt-get update >"$log" 2>&1
+        install_first_of 'apt-get install -y --no-install-recommends' \
+            openjdk-17-jre-headless openjdk-21-jre-headless
+    elif command -v dnf >/dev/null; then
+        install_first_of 'dnf install -y' java-17-amazon-corretto-headless \
+            java-17-openjdk-headless java-21-openjdk-headless
+    elif command -v yum >/dev/null; then
+        install_first_of 'yum install -y' java-17-amazon-corretto-headless \
+            java-17-openjdk-headless java-21-openjdk-headless
+    elif command -v apk >/dev/null; then
+        install_first_of 'apk add' openjdk17-jre-headless openjdk21-jre-headless
+    elif command -v brew >/dev/null; then
+        install_first_of 'brew install' openjdk@17 openjdk@21
+    else
+        return 1
+    fi
+}
+
+find_java && exit 0
+log=$(mktemp "${TMPDIR:-/tmp}/java-install.XXXXXX") || exit 1
+trap 'rm -f "$log"' EXIT
+install_java && find_java && exit 0
+reason=$(tail -n 1 "$log")
+say "Spark needs $(wanted) and none was found: install one (Debian: openjdk-17-jre-headless," \
+    "Fedora: java-21-openjdk-headless, Amazon Linux: java-17-amazon-corretto-headless," \
+    "macOS: brew install openjdk@17) or set JAVA_HOME to it.${seen:+ Not fit: ${seen#, }.}" \
+    "${reason:+Installing one failed: $reason}"
+exit 1
