@@ -1,0 +1,1 @@
+"""The demo: a real corpus through the whole pipeline, against a local Bedrock."""
