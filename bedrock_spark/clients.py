@@ -1,0 +1,74 @@
+"""boto3 clients, made once per process and settings.
+
+One retry layer per call: S3 is left to botocore's own retries; the Bedrock calls are repeated by
+tenacity (see retry.py), so botocore makes each of them exactly once. Credentials come from boto3's
+ordinary chain and are never looked at here.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import boto3
+from botocore.config import Config as BotoConfig
+from botocore.exceptions import NoRegionError
+
+from bedrock_spark.errors import ConfigError
+
+_S3_ATTEMPTS = 8
+_session_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class AwsSettings:
+    """Where AWS is: both may be None, and then boto3 decides (AWS_REGION, AWS_ENDPOINT_URL)."""
+
+    region: str | None = None
+    endpoint_url: str | None = None
+
+
+@lru_cache(maxsize=32)
+def _client(service: str, aws: AwsSettings, config: BotoConfig) -> Any:
+    # Creating clients from one session is not thread-safe; using them is.
+    with _session_lock:
+        session = boto3.session.Session(region_name=aws.region)
+        try:
+            return session.client(service, endpoint_url=aws.endpoint_url, config=config)
+        except NoRegionError as exc:
+            raise ConfigError(
+                "batch.region: is not set, and neither AWS_REGION nor the AWS profile names one"
+            ) from exc
+
+
+_S3_CONFIG = BotoConfig(
+    retries={"mode": "standard", "total_max_attempts": _S3_ATTEMPTS}, max_pool_connections=32
+)
+_CONTROL_CONFIG = BotoConfig(retries={"mode": "standard", "total_max_attempts": 1})
+
+
+def s3_client(aws: AwsSettings) -> Any:
+    """Return the S3 client."""
+    return _client("s3", aws, _S3_CONFIG)
+
+
+def bedrock_client(aws: AwsSettings) -> Any:
+    """Return the control-plane client: batch jobs and provisioned throughput."""
+    return _client("bedrock", aws, _CONTROL_CONFIG)
+
+
+@lru_cache(maxsize=8)
+def runtime_client(aws: AwsSettings, read_timeout_seconds: int, connections: int) -> Any:
+    """Return the client for InvokeModel and Converse.
+
+    The read timeout is longer than the model may take: a timed-out call may have been answered and
+    paid for.
+    """
+    config = BotoConfig(
+        retries={"mode": "standard", "total_max_attempts": 1},
+        read_timeout=read_timeout_seconds,
+        max_pool_connections=connections,
+    )
+    return _client("bedrock-runtime", aws, config)

@@ -1,0 +1,135 @@
+"""Read a config and say what is wrong with it, all of it at once, in the user's own words.
+
+A message names the file, the key, the value and what is allowed. Values under `request` are never
+shown: they are prompts.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from bedrock_spark.config.model import Config
+from bedrock_spark.errors import ConfigError
+
+_LONGEST_VALUE = 60
+
+
+def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a YAML file, apply `key=value` overrides, validate.
+
+    Raises ConfigError naming every problem found.
+    """
+    where = Path(path)
+    try:
+        text = where.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise ConfigError(f"{where}: cannot be read: {exc.strerror or exc}") from exc
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as exc:
+        raise ConfigError(f"{where}: is not YAML: {_yaml_place(exc)}") from exc
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where}: must be a mapping of keys to values")
+    return parse_config(with_overrides(values, overrides), name=str(where))
+
+
+def parse_config(values: Mapping[str, Any], name: str = "config") -> Config:
+    """Validate plain values into a Config. `name` is what messages call the place they are from."""
+    try:
+        return Config.model_validate(dict(values))
+    except ValidationError as exc:
+        problems = [_describe(error) for error in exc.errors(include_url=False)]
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        # `from None`: pydantic's own text shows the values, and a value may be a prompt.
+        raise ConfigError(f"{name}: {_count(len(problems))}\n{lines}") from None
+
+
+def with_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Apply `a.b=value` in turn; the value is read as YAML. The input is left as it is."""
+    result = _copy(values)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set {key}: must be key=value, such as shards.max_records=500")
+        _set(result, key.strip(), _override_value(key, text))
+    return result
+
+
+def _override_value(key: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as exc:
+        raise ConfigError(f"--set {key}: the value is not YAML: {_yaml_place(exc)}") from exc
+
+
+def _copy(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: _copy(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+
+
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for parent in parents:
+        below = values.setdefault(parent, {})
+        if below is None:
+            below = values[parent] = {}
+        if not isinstance(below, dict):
+            raise ConfigError(f"--set {key}: {parent} is a single value and has no keys below it")
+        values = below
+    values[last] = value
+
+
+def _yaml_place(exc: yaml.YAMLError) -> str:
+    mark = getattr(exc, "problem_mark", None)
+    problem = getattr(exc, "problem", None) or "cannot be parsed"
+    return f"{problem} (line {mark.line + 1}, column {mark.column + 1})" if mark else problem
+
+
+def _count(problems: int) -> str:
+    return "1 problem" if problems == 1 else f"{problems} problems"
+
+
+def _describe(error: ErrorDetails) -> str:
+    location = [str(part) for part in error["loc"]]
+    key = ".".join(location) or "the config"
+    kind = error["type"]
+    if kind == "missing":
+        return f"{key}: is required and has no default"
+    if kind == "extra_forbidden":
+        return f"{key}: unknown key; {_nearest(location)}"
+    return f"{key}{_shown(location, error['input'])}: {_message(error)}"
+
+
+def _message(error: ErrorDetails) -> str:
+    message = error["msg"].removeprefix("Value error, ")
+    return message.replace("Input should be", "must be")
+
+
+def _shown(location: list[str], value: Any) -> str:
+    if "request" in location[:1] or isinstance(value, (dict, list, BaseModel)):
+        return ""
+    text = repr(value)
+    return f" = {text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + '…'}"
+
+
+def _nearest(location: list[str]) -> str:
+    allowed = _keys_at(location[:-1])
+    close = difflib.get_close_matches(location[-1], allowed, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"{hint}allowed here: {', '.join(allowed)}"
+
+
+def _keys_at(location: list[str]) -> list[str]:
+    """Return the keys that a section of the config has."""
+    model: Any = Config
+    for part in location:
+        annotation = model.model_fields[part].annotation
+        options = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
+    return list(model.model_fields)

@@ -1,0 +1,64 @@
+"""Model families, and which one a model id belongs to.
+
+A new family is one file with a FAMILY and one line here.
+"""
+
+from __future__ import annotations
+
+import re
+
+from bedrock_spark.config import ModelConfig
+from bedrock_spark.errors import ConfigError
+from bedrock_spark.families import anthropic, converse, raw, titan_embeddings, titan_text
+from bedrock_spark.families.base import Answer, Family
+
+__all__ = ["FAMILIES", "Answer", "Family", "bare_model_id", "family_by_name", "family_of"]
+
+FAMILIES: tuple[Family, ...] = (
+    anthropic.FAMILY,
+    titan_text.FAMILY,
+    titan_embeddings.FAMILY,
+    converse.FAMILY,
+    raw.FAMILY,
+)
+
+# Cross-Region inference profiles put a geography before the model id: us., eu., apac., global., …
+_GEOGRAPHY = re.compile(r"(us|us-gov|eu|apac|jp|au|ca|sa|global)\.(?=[a-z0-9-]+\.)")
+_MODEL_ARN = re.compile(
+    r"arn:aws(-[^:]+)?:bedrock:[a-z0-9-]*:\d*:(foundation-model|inference-profile)/"
+)
+
+
+def bare_model_id(model_id: str) -> str:
+    """Return the model id without ARN and geography; an ARN that hides it comes back whole."""
+    return _GEOGRAPHY.sub("", _MODEL_ARN.sub("", model_id, count=1), count=1)
+
+
+def family_by_name(name: str) -> Family:
+    """Return the family of this name. Raises ConfigError with the names there are."""
+    for family in FAMILIES:
+        if family.name == name:
+            return family
+    known = ", ".join(f.name for f in FAMILIES)
+    raise ConfigError(f"model.family = {name!r}: must be one of {known}")
+
+
+def family_of(model: ModelConfig) -> Family:
+    """Return the family that builds and reads a model's records. Raises ConfigError."""
+    if model.invocation == "converse":
+        if model.family not in (None, "converse"):
+            raise ConfigError(
+                f"model.family = {model.family!r}: with invocation converse, leave it out"
+            )
+        return converse.FAMILY
+    if model.family is not None:
+        return family_by_name(model.family)
+    bare = bare_model_id(model.id)
+    for family in FAMILIES:
+        if family.pattern is not None and family.pattern.fullmatch(bare):
+            return family
+    known = ", ".join(f.name for f in FAMILIES)
+    raise ConfigError(
+        f"model.id = {model.id!r}: its family cannot be told from the id. Set model.family to one "
+        f"of {known}, or use invocation: converse"
+    )

@@ -1,0 +1,58 @@
+"""Anthropic Claude, Messages API.
+
+Body and answer: Amazon Bedrock user guide, "Anthropic Claude Messages API"; the answer's shape
+agrees with a recorded line of a batch job's output.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bedrock_spark.config import RequestConfig
+from bedrock_spark.errors import ConfigError
+from bedrock_spark.families.base import (
+    Answer,
+    Family,
+    Json,
+    at,
+    count_at,
+    joined_text,
+    prompt_of,
+    text_at,
+    without_none,
+)
+
+VERSION = "bedrock-2023-05-31"
+
+
+def build(request: RequestConfig) -> dict[str, Any]:
+    """Build a Messages body. `max_tokens` is required by the API, so it is required here."""
+    if request.max_tokens is None:
+        raise ConfigError("request.max_tokens: Anthropic models require it; say how long at most")
+    return without_none(
+        {
+            "anthropic_version": VERSION,
+            "max_tokens": request.max_tokens,
+            "system": request.system,
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": prompt_of(request)}]}
+            ],
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "stop_sequences": list(request.stop),
+        }
+    )
+
+
+def read(output: Json) -> Answer:
+    """Read a Messages answer."""
+    return Answer(
+        text=joined_text(at(output, "content")),
+        stop_reason=text_at(output, "stop_reason"),
+        input_tokens=count_at(output, "usage", "input_tokens"),
+        output_tokens=count_at(output, "usage", "output_tokens"),
+    )
+
+
+FAMILY = Family("anthropic", re.compile(r"anthropic\.claude-.*"), build, read)

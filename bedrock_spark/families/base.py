@@ -1,0 +1,95 @@
+"""What a model family is: how a request is built and where the parts of an answer are found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bedrock_spark.config import RequestConfig
+from bedrock_spark.errors import ConfigError
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The parts of one answer. What a model does not give is None."""
+
+    text: str | None = None
+    embedding: tuple[float, ...] | None = None
+    stop_reason: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Family:
+    """Both directions of one family.
+
+    build: the request options (strings may hold placeholders) to a body template
+    read: a decoded modelOutput to its Answer; any member may be absent or null
+    pattern: matched against the bare model id; None for a family that is only ever named
+    """
+
+    name: str
+    pattern: re.Pattern[str] | None
+    build: Callable[[RequestConfig], dict[str, Any]]
+    read: Callable[[Json], Answer]
+
+
+def prompt_of(request: RequestConfig) -> str:
+    """Return the prompt. A family is only asked to build where there is one."""
+    if request.prompt is None:
+        raise ConfigError("request.prompt: is needed to build a body")
+    return request.prompt
+
+
+def refuse(request: RequestConfig, family: str, *options: str) -> None:
+    """Raise ConfigError for options that this family's body has no place for."""
+    given = [o for o in options if getattr(request, o) not in (None, ())]
+    if given:
+        raise ConfigError(
+            f"request.{given[0]}: models of the family {family} do not take it; "
+            "leave it out, or write the whole body as request.body"
+        )
+
+
+def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop the members that are None or empty: an option not given is not sent."""
+    return {k: v for k, v in values.items() if v is not None and v not in ({}, [])}
+
+
+def at(value: Any, *path: str | int) -> Any:
+    """Follow a path of keys and indexes; None where it ends early, whatever stands there."""
+    for step in path:
+        if isinstance(step, str):
+            value = value.get(step) if isinstance(value, Mapping) else None
+        else:
+            value = value[step] if isinstance(value, list) and len(value) > step else None
+    return value
+
+
+def text_at(value: Any, *path: str | int) -> str | None:
+    """Return the string at a path, or None."""
+    found = at(value, *path)
+    return found if isinstance(found, str) else None
+
+
+def count_at(value: Any, *path: str | int) -> int | None:
+    """Return the whole number at a path, or None."""
+    found = at(value, *path)
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def joined_text(blocks: Any, key: str = "text") -> str | None:
+    """Join the text of content blocks; None where no block has any.
+
+    Converse lines of a batch list every member of the content union with explicit nulls, so a
+    member counts only when it is not null.
+    """
+    if not isinstance(blocks, list):
+        return None
+    texts = [t for t in (text_at(block, key) for block in blocks) if t is not None]
+    return "".join(texts) if texts else None

@@ -1,0 +1,33 @@
+"""Amazon Titan Text Embeddings, v1 and v2.
+
+Body and answer: Amazon Bedrock user guide, "Amazon Titan Embeddings Text". `dimensions` and
+`normalize` exist in v2 only; a config that wants them writes request.body.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bedrock_spark.config import RequestConfig
+from bedrock_spark.families.base import Answer, Family, Json, at, count_at, prompt_of, refuse
+
+
+def build(request: RequestConfig) -> dict[str, Any]:
+    """Build an embedding body: the prompt is the text that is embedded."""
+    refuse(request, "titan_embeddings", "system", "max_tokens", "temperature", "top_p", "stop")
+    return {"inputText": prompt_of(request)}
+
+
+def read(output: Json) -> Answer:
+    """Read an embedding. v2 repeats it by type; the float one is taken."""
+    vector = at(output, "embedding")
+    if not isinstance(vector, list):
+        vector = at(output, "embeddingsByType", "float")
+    return Answer(
+        embedding=tuple(vector) if isinstance(vector, list) else None,
+        input_tokens=count_at(output, "inputTextTokenCount"),
+    )
+
+
+FAMILY = Family("titan_embeddings", re.compile(r"amazon\.titan-embed-(g1-)?text-.*"), build, read)

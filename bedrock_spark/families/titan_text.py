@@ -1,0 +1,52 @@
+"""Amazon Titan Text.
+
+Body and answer: Amazon Bedrock user guide, "Amazon Titan Text models".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bedrock_spark.config import RequestConfig
+from bedrock_spark.families.base import (
+    Answer,
+    Family,
+    Json,
+    at,
+    count_at,
+    joined_text,
+    prompt_of,
+    refuse,
+    text_at,
+    without_none,
+)
+
+
+def build(request: RequestConfig) -> dict[str, Any]:
+    """Build a Titan Text body. The API has no place for a system prompt."""
+    refuse(request, "titan_text", "system")
+    generation = without_none(
+        {
+            "maxTokenCount": request.max_tokens,
+            "temperature": request.temperature,
+            "topP": request.top_p,
+            "stopSequences": list(request.stop),
+        }
+    )
+    return without_none({"inputText": prompt_of(request), "textGenerationConfig": generation})
+
+
+def read(output: Json) -> Answer:
+    """Read a Titan Text answer; its output tokens are counted per result."""
+    results = at(output, "results")
+    counts = [count_at(result, "tokenCount") for result in results or ()]
+    return Answer(
+        text=joined_text(results, "outputText"),
+        stop_reason=text_at(output, "results", 0, "completionReason"),
+        input_tokens=count_at(output, "inputTextTokenCount"),
+        output_tokens=sum(c for c in counts if c is not None) if counts else None,
+    )
+
+
+FAMILY = Family("titan_text", re.compile(r"amazon\.titan-(text|tg1)-(?!embed).*"), build, read)

@@ -1,0 +1,102 @@
+"""Where everything lies in a run folder. Every path in it is built here and nowhere else.
+
+    <run uri>/run.json                                  the resolved config; written first, once
+    <run uri>/shards/shard-00042-00.jsonl               what Bedrock reads
+    <run uri>/rows/shard-00042-00.parquet               the source rows behind it
+    <run uri>/rejects/bucket-00042.parquet              rows that could not become records
+    <run uri>/manifest.json                             the run manifest; it commits prepare
+    <run uri>/ledger/000000017.jsonl                    what was submitted and how it ended
+    <run uri>/output/shard-00042-00/a1-<digest>/<job id>/   what Bedrock writes
+    <run uri>/fallback/shard-00042-00/*.jsonl.out       what the fallback writes
+    <run uri>/results/shard-00042-00.parquet            one result row per source row
+    <run uri>/reconciliation/shard-00042-00.json        the proof for that shard
+    <run uri>/report.json
+
+A shard's number has two parts: the bucket of record ids it was cut from, and the cut. So a task
+names its shards alone, without knowing how many another task will make.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RUN_FILE = "run.json"
+MANIFEST_FILE = "manifest.json"
+REPORT_FILE = "report.json"
+OUTPUT_MANIFEST_FILE = "manifest.json.out"
+SHARDS, ROWS, REJECTS, LEDGER = "shards", "rows", "rejects", "ledger"
+OUTPUT, FALLBACK, RESULTS, RECONCILIATION = "output", "fallback", "results", "reconciliation"
+
+
+def shard_id(bucket: int, cut: int) -> str:
+    """Return the name of the cut-th shard of a bucket."""
+    return f"shard-{bucket:05d}-{cut:02d}"
+
+
+def shard_key(shard: str) -> str:
+    """Return the JSONL object that Bedrock reads."""
+    return f"{SHARDS}/{shard}.jsonl"
+
+
+def rows_key(shard: str) -> str:
+    """Return the Parquet of the source rows behind a shard."""
+    return f"{ROWS}/{shard}.parquet"
+
+
+def rejects_key(bucket: int) -> str:
+    """Return the Parquet of a bucket's rejected rows."""
+    return f"{REJECTS}/bucket-{bucket:05d}.parquet"
+
+
+def ledger_key(sequence: int) -> str:
+    """Return the ledger object with this number."""
+    return f"{LEDGER}/{sequence:09d}.jsonl"
+
+
+def outputs_prefix(shard: str) -> str:
+    """Return the folder below which every attempt of a shard leaves its output."""
+    return f"{OUTPUT}/{shard}/"
+
+
+def attempt_prefix(shard: str, attempt: int, digest: str) -> str:
+    """Return the folder given to one batch job as its output location."""
+    return f"{OUTPUT}/{shard}/a{attempt}-{digest}/"
+
+
+def fallback_prefix(shard: str) -> str:
+    """Return the folder of a shard's fallback answers."""
+    return f"{FALLBACK}/{shard}/"
+
+
+def fallback_key(shard: str, part: str) -> str:
+    """Return one object of fallback answers."""
+    return f"{FALLBACK}/{shard}/{part}.jsonl.out"
+
+
+def results_key(unit: str) -> str:
+    """Return the results of a shard, or of a bucket's rejects."""
+    return f"{RESULTS}/{unit}.parquet"
+
+
+def reconciliation_key(unit: str) -> str:
+    """Return the proof of a shard: what went in, what came out."""
+    return f"{RECONCILIATION}/{unit}.json"
+
+
+def join_uri(base: str, key: str) -> str:
+    """Put a key below a URI."""
+    return f"{base.rstrip('/')}/{key}"
+
+
+@dataclass(frozen=True)
+class S3Location:
+    """A bucket and a key (or prefix) in it."""
+
+    bucket: str
+    key: str
+
+
+def parse_s3_uri(uri: str) -> S3Location:
+    """Split `s3://bucket/key`."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return S3Location(bucket, key)

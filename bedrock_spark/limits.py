@@ -1,0 +1,43 @@
+"""Numbers of the service, each with where it comes from.
+
+Quotas differ by model, Region and date; those are defaults a config overrides. What the API itself
+enforces (patterns, lengths) is not: breaking it is refused here, before anything is spent.
+"""
+
+from __future__ import annotations
+
+import re
+
+KB = 1_000
+MB = 1_000_000
+GB = 1_000_000_000
+
+# Service quota "Minimum number of records per batch inference job": 100 for most models today.
+MIN_RECORDS_PER_JOB = 100
+# "Records per input file per batch inference job": 50,000 for most models, 100,000 for some.
+MAX_RECORDS_PER_JOB = 50_000
+# "Batch inference input file size" is 1 GB. 200 MB keeps a shard within one task's memory when its
+# answers are joined back, and a job that fails loses less.
+MAX_SHARD_BYTES = 200 * MB
+MAX_INPUT_FILE_BYTES = 1 * GB
+
+# InvokeModel body: botocore service model of bedrock-runtime, InvokeModelRequest.body max.
+MAX_BODY_BYTES = 25_000_000
+
+# CreateModelInvocationJob, from botocore's service model of bedrock (api 2023-04-20).
+JOB_NAME_MAX = 63
+JOB_NAME = re.compile(r"[a-zA-Z0-9]{1,63}(-*[a-zA-Z0-9+\-.]){0,63}")
+CLIENT_REQUEST_TOKEN = re.compile(r"[a-zA-Z0-9]{1,256}(-*[a-zA-Z0-9]){0,256}")
+S3_URI_MAX = 1024
+S3_URI = re.compile(
+    r"s3://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]"
+    r"(?:/[-!_*'().a-z0-9A-Z]+(?:/[-!_*'().a-z0-9A-Z]+)*)?/?"
+)
+ROLE_ARN = re.compile(r"arn:aws(-[^:]+)?:iam::([0-9]{12})?:role/.+")
+TIMEOUT_HOURS_MIN = 24
+TIMEOUT_HOURS_MAX = 168
+TAGS_MAX = 200
+
+PROVISIONED_MODEL_ARN = re.compile(
+    r"arn:aws(-[^:]+)?:bedrock:[a-z0-9-]+:[0-9]{12}:provisioned-model/[a-z0-9]{12}"
+)

@@ -1,0 +1,17 @@
+"""Objects under one URI: in S3 through boto3, or in a local folder."""
+
+from __future__ import annotations
+
+from bedrock_spark.clients import AwsSettings
+from bedrock_spark.storage.base import Storage, StoredObject
+from bedrock_spark.storage.local import LocalStorage
+from bedrock_spark.storage.s3 import S3Storage
+
+__all__ = ["LocalStorage", "S3Storage", "Storage", "StoredObject", "open_storage"]
+
+
+def open_storage(uri: str, aws: AwsSettings) -> Storage:
+    """Return the storage below a URI. Nothing is read or written yet."""
+    if uri.startswith("s3://"):
+        return S3Storage(uri, aws)
+    return LocalStorage(uri)

@@ -1,0 +1,107 @@
+"""Objects in a local folder, for runs without S3 and for tests.
+
+A write goes to a temporary name beside the final one and is then renamed; a create-only write is a
+hard link, which POSIX makes fail if the name is taken.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bedrock_spark.errors import AlreadyExistsError, StorageError
+from bedrock_spark.storage.base import StoredObject
+
+_TEMPORARY = ".writing-"
+
+
+class LocalStorage:
+    """Storage in a folder, which is created when first written to."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.root = Path(uri.removeprefix("file://")).absolute()
+
+    def _path(self, key: str) -> Path:
+        return self.root / key
+
+    def read(self, key: str) -> bytes:
+        """Return an object's bytes."""
+        data = self.read_if_present(key)
+        if data is None:
+            raise StorageError(f"{self._path(key)}: there is no such file", key=key)
+        return data
+
+    def read_if_present(self, key: str) -> bytes | None:
+        """Return an object's bytes, or None."""
+        with _storage_errors(self._path(key)):
+            try:
+                return self._path(key).read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def write(self, key: str, data: bytes) -> None:
+        """Put an object by rename."""
+        with self._temporary(key) as temporary:
+            temporary.write_bytes(data)
+            temporary.replace(self._path(key))
+
+    def create(self, key: str, data: bytes) -> None:
+        """Put an object by hard link, which fails where one is."""
+        with self._temporary(key) as temporary:
+            temporary.write_bytes(data)
+            try:
+                self._path(key).hardlink_to(temporary)
+            except FileExistsError as exc:
+                raise AlreadyExistsError(f"{self._path(key)}: exists already", key=key) from exc
+
+    def upload(self, path: Path, key: str) -> None:
+        """Copy a file in, then rename."""
+        with self._temporary(key) as temporary:
+            shutil.copyfile(path, temporary)
+            temporary.replace(self._path(key))
+
+    def download(self, key: str, path: Path) -> None:
+        """Copy a file out."""
+        with _storage_errors(self._path(key)):
+            shutil.copyfile(self._path(key), path)
+
+    def list(self, prefix: str) -> list[StoredObject]:
+        """Walk the folder that the prefix names, or the one above it."""
+        start = self._path(prefix if prefix.endswith("/") else str(Path(prefix).parent))
+        found = []
+        for folder, _, names in os.walk(start):
+            for name in names:
+                path = Path(folder, name)
+                key = path.relative_to(self.root).as_posix()
+                if key.startswith(prefix) and not name.startswith(_TEMPORARY):
+                    status = path.stat()
+                    version = f"{status.st_mtime_ns}-{status.st_size}"
+                    found.append(StoredObject(key, status.st_size, version))
+        return sorted(found, key=lambda o: o.key)
+
+    @contextmanager
+    def _temporary(self, key: str) -> Iterator[Path]:
+        folder = self._path(key).parent
+        with _storage_errors(self._path(key)):
+            folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=folder)
+            os.close(handle)
+            temporary = Path(name)
+            temporary.chmod(0o644)
+            try:
+                yield temporary
+            finally:
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _storage_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise StorageError(f"{path}: {exc.strerror or exc}", key=str(path)) from exc

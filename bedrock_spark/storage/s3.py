@@ -1,0 +1,105 @@
+"""Objects in S3, through boto3: the one credential chain that users configure.
+
+An object put appears whole or not at all, multipart uploads included. Create-only writes use
+S3's own condition (If-None-Match: *).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bedrock_spark.clients import AwsSettings, s3_client
+from bedrock_spark.errors import AlreadyExistsError, StorageError
+from bedrock_spark.layout import join_uri, parse_s3_uri
+from bedrock_spark.storage.base import StoredObject
+
+_ABSENT = {"NoSuchKey", "404"}
+_TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+
+
+class S3Storage:
+    """Storage below an s3:// URI. The client is made when first needed, once per process."""
+
+    def __init__(self, uri: str, aws: AwsSettings) -> None:
+        self.uri = uri.rstrip("/")
+        self.aws = aws
+        location = parse_s3_uri(self.uri)
+        self._bucket = location.bucket
+        self._prefix = f"{location.key}/" if location.key else ""
+
+    @property
+    def _client(self) -> Any:
+        return s3_client(self.aws)
+
+    def read(self, key: str) -> bytes:
+        """Return an object's bytes."""
+        data = self.read_if_present(key)
+        if data is None:
+            raise StorageError(f"{join_uri(self.uri, key)}: there is no such object", key=key)
+        return data
+
+    def read_if_present(self, key: str) -> bytes | None:
+        """Return an object's bytes, or None."""
+        with self._storage_errors(key):
+            try:
+                reply = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+                data: bytes = reply["Body"].read()
+            except ClientError as exc:
+                if exc.response["Error"]["Code"] in _ABSENT:
+                    return None
+                raise
+            return data
+
+    def write(self, key: str, data: bytes) -> None:
+        """Put an object."""
+        with self._storage_errors(key):
+            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data)
+
+    def create(self, key: str, data: bytes) -> None:
+        """Put an object if there is none."""
+        with self._storage_errors(key):
+            try:
+                self._client.put_object(
+                    Bucket=self._bucket, Key=self._prefix + key, Body=data, IfNoneMatch="*"
+                )
+            except ClientError as exc:
+                if exc.response["Error"]["Code"] in _TAKEN:
+                    where = join_uri(self.uri, key)
+                    raise AlreadyExistsError(f"{where}: exists already", key=key) from exc
+                raise
+
+    def upload(self, path: Path, key: str) -> None:
+        """Put a file, in parts where it is large."""
+        with self._storage_errors(key):
+            self._client.upload_file(str(path), self._bucket, self._prefix + key)
+
+    def download(self, key: str, path: Path) -> None:
+        """Copy an object into a file."""
+        with self._storage_errors(key):
+            self._client.download_file(self._bucket, self._prefix + key, str(path))
+
+    def list(self, prefix: str) -> list[StoredObject]:
+        """List every page."""
+        found = []
+        with self._storage_errors(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix
+            )
+            for page in pages:
+                for item in page.get("Contents", ()):
+                    key = item["Key"].removeprefix(self._prefix)
+                    found.append(StoredObject(key, item["Size"], item["ETag"].strip('"')))
+        return found
+
+    @contextmanager
+    def _storage_errors(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (ClientError, BotoCoreError) as exc:
+            where = join_uri(self.uri, key)
+            raise StorageError(f"{where}: {exc}", key=key) from exc

@@ -1,0 +1,285 @@
+"""Body templates: any JSON value whose strings may hold `{{ column }}` placeholders.
+
+The template language is Jinja's, in its sandbox. A placeholder inside a longer string becomes
+text; a string that is nothing but one placeholder takes the column's own type. The data is only
+ever a value: template text found in it is not evaluated.
+
+The common case, plain columns between literal text, is compiled to a list of JSON fragments and
+never enters Jinja. A row that cannot be rendered raises RowRejected, which says which column and
+why; the caller turns it into data.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import jinja2
+import jinja2.meta
+import jinja2.nodes
+import jinja2.sandbox
+import msgspec
+
+from bedrock_spark.errors import ConfigError
+
+Row = Mapping[str, Any]
+Render = Callable[[Row], bytes]
+T = TypeVar("T")
+
+
+class RowRejected(Exception):  # noqa: N818 - an outcome, not an error; it never leaves the task
+    """This row cannot become a record."""
+
+    def __init__(self, column: str, reason: str) -> None:
+        super().__init__(f"{column}: {reason}")
+        self.column = column
+        self.reason = reason
+
+
+def as_text(value: Any) -> str:
+    """Return a value as it reads inside a sentence: JSON's words for what JSON knows."""
+    if isinstance(value, str):
+        return value
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    if isinstance(value, (dt.datetime, dt.date, dt.time)):
+        return value.isoformat()
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return base64.b64encode(value).decode()
+    if isinstance(value, (Mapping, list, tuple)):
+        return as_json(value).decode()
+    if isinstance(value, float):
+        _check_finite(value)
+    return str(value)
+
+
+def as_json(value: Any) -> bytes:
+    """Return a value as JSON of its own type. Decimals and times become strings."""
+    _check_finite(value)
+    return msgspec.json.encode(value)
+
+
+def _check_finite(value: Any) -> None:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError("is not a finite number, which JSON cannot hold")
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            _check_finite(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            _check_finite(item)
+
+
+def _escaped(text: str) -> bytes:
+    return msgspec.json.encode(text)[1:-1]
+
+
+def _finalize(value: Any) -> Any:
+    if isinstance(value, jinja2.Undefined):
+        return value  # StrictUndefined says its own name when it is printed
+    if value is None:
+        raise ValueError("is null")
+    return as_text(value)
+
+
+def _default(value: Any, default: Any = "") -> Any:
+    """Jinja's `default`, for null as well: a missing value in a table is a null."""
+    return default if value is None or isinstance(value, jinja2.Undefined) else value
+
+
+def _environment() -> jinja2.Environment:
+    env = jinja2.sandbox.ImmutableSandboxedEnvironment(
+        undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    env.filters["default"] = env.filters["d"] = _default
+    # A placeholder names a column. Jinja's own globals (range, dict, …) would hide a misspelt one.
+    env.globals.clear()
+    return env
+
+
+_ENV = _environment()
+
+
+@dataclass(frozen=True)
+class BodyTemplate:
+    """A compiled template. `columns` are the columns it reads; `static_bytes` its literal part."""
+
+    columns: tuple[str, ...]
+    static_bytes: int
+    parts: tuple[bytes | Render, ...]
+
+    def render(self, row: Row) -> bytes:
+        """Return the body of a row as compact JSON. Raises RowRejected."""
+        return b"".join(p if isinstance(p, bytes) else p(row) for p in self.parts)
+
+
+def compile_template(body: Any, where: str = "request.body") -> BodyTemplate:
+    """Compile a JSON value. Raises ConfigError where a placeholder is not valid."""
+    parts: list[bytes | Render] = []
+    columns: list[str] = []
+    _compile_value(body, where, parts, columns)
+    merged = _merged(parts)
+    return BodyTemplate(
+        columns=tuple(dict.fromkeys(columns)),
+        static_bytes=sum(len(p) for p in merged if isinstance(p, bytes)),
+        parts=tuple(merged),
+    )
+
+
+def _compile_value(value: Any, where: str, parts: list[bytes | Render], columns: list[str]) -> None:
+    if isinstance(value, str):
+        _compile_string(value, where, parts, columns)
+    elif isinstance(value, Mapping):
+        for i, (key, item) in enumerate(value.items()):
+            parts.append((b"," if i else b"{") + msgspec.json.encode(str(key)) + b":")
+            _compile_value(item, f"{where}.{key}", parts, columns)
+        parts.append(b"}" if value else b"{}")
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            parts.append(b"," if i else b"[")
+            _compile_value(item, f"{where}[{i}]", parts, columns)
+        parts.append(b"]" if value else b"[]")
+    else:
+        parts.append(as_json(value))
+
+
+def _compile_string(text: str, where: str, parts: list[bytes | Render], columns: list[str]) -> None:
+    try:
+        tree = _ENV.parse(text)
+        names = jinja2.meta.find_undeclared_variables(tree)
+        pieces = _simple_pieces(tree)
+        template = _ENV.from_string(text) if pieces is None else None
+    except jinja2.TemplateError as exc:
+        raise ConfigError(f"{where}: is not a valid template: {exc.message}") from None
+    columns.extend(sorted(names))
+    if template is not None:
+        parts += [b'"', _jinja_text(template, names), b'"']
+    elif pieces is not None and len(pieces) == 1 and not isinstance(pieces[0], str):
+        parts.append(_typed_value(pieces[0]))
+    else:
+        parts.append(b'"')
+        parts += [_escaped(p) if isinstance(p, str) else _text_value(p) for p in pieces or ()]
+        parts.append(b'"')
+
+
+@dataclass(frozen=True)
+class _Lookup:
+    """`a.b.c`, perhaps with a default for when it is null."""
+
+    path: tuple[str, ...]
+    has_default: bool = False
+    default: Any = None
+
+    def of(self, row: Row) -> Any:
+        value: Any = row[self.path[0]]
+        for i, name in enumerate(self.path[1:], start=1):
+            if value is None:
+                break
+            if not isinstance(value, Mapping) or name not in value:
+                raise RowRejected(".".join(self.path[:i]), f"has no field {name}")
+            value = value[name]
+        if value is None:
+            if self.has_default:
+                return self.default
+            raise RowRejected(".".join(self.path), "is null")
+        return value
+
+
+def _simple_pieces(tree: jinja2.nodes.Template) -> Sequence[str | _Lookup] | None:
+    """Return literal text and lookups, or None where only Jinja can do it."""
+    pieces: list[str | _Lookup] = []
+    for output in tree.body:
+        if not isinstance(output, jinja2.nodes.Output):
+            return None
+        for node in output.nodes:
+            if isinstance(node, jinja2.nodes.TemplateData):
+                pieces.append(node.data)
+                continue
+            lookup = _lookup(node)
+            if lookup is None:
+                return None
+            pieces.append(lookup)
+    return pieces
+
+
+def _lookup(node: jinja2.nodes.Node) -> _Lookup | None:
+    if isinstance(node, jinja2.nodes.Name):
+        return _Lookup((node.name,))
+    if isinstance(node, jinja2.nodes.Getattr):
+        below = _lookup(node.node)
+        plain = below is not None and not below.has_default
+        return _Lookup((*below.path, node.attr)) if plain and below else None
+    if isinstance(node, jinja2.nodes.Filter) and node.name in ("default", "d") and node.node:
+        below = _lookup(node.node)
+        constant = len(node.args) == 1 and isinstance(node.args[0], jinja2.nodes.Const)
+        if below is None or not constant or node.kwargs or node.dyn_args or node.dyn_kwargs:
+            return None
+        return _Lookup(below.path, True, node.args[0].as_const())
+    return None
+
+
+def _typed_value(lookup: _Lookup) -> Render:
+    def render(row: Row) -> bytes:
+        value = lookup.of(row)
+        if type(value) is str:
+            return msgspec.json.encode(value)
+        return _or_reject(lookup, as_json, value)
+
+    return render
+
+
+def _text_value(lookup: _Lookup) -> Render:
+    def render(row: Row) -> bytes:
+        value = lookup.of(row)
+        if type(value) is str:
+            return _escaped(value)
+        return _escaped(_or_reject(lookup, as_text, value))
+
+    return render
+
+
+def _or_reject(lookup: _Lookup, convert: Callable[[Any], T], value: Any) -> T:
+    try:
+        return convert(value)
+    except (ValueError, TypeError) as exc:
+        raise RowRejected(".".join(lookup.path), _harmless(exc)) from None
+
+
+def _harmless(exc: Exception) -> str:
+    # Only our own ValueErrors are known to be free of data; others are named by their type.
+    text = str(exc)
+    return text if text.startswith("is ") else f"cannot be rendered ({type(exc).__name__})"
+
+
+def _jinja_text(template: jinja2.Template, names: set[str]) -> Render:
+    label = ", ".join(sorted(names))
+
+    def render(row: Row) -> bytes:
+        try:
+            return _escaped(template.render(row))
+        except jinja2.UndefinedError as exc:
+            raise RowRejected(label, f"cannot be rendered: {exc.message}") from None
+        except Exception as exc:  # noqa: BLE001 - an expression over data may fail in any way
+            raise RowRejected(label, _harmless(exc)) from None
+
+    return render
+
+
+def _merged(parts: list[bytes | Render]) -> list[bytes | Render]:
+    merged: list[bytes | Render] = []
+    for part in parts:
+        if isinstance(part, bytes) and merged and isinstance(merged[-1], bytes):
+            merged[-1] += part
+        else:
+            merged.append(part)
+    return merged
