@@ -95,45 +95,51 @@ wanted() {
     if [ "$newest" -eq 999 ]; then echo "Java $oldest or newer"; else echo "Java $oldest to $newest"; fi
 }
 
-# Run a command that needs root: as we are, or through sudo if it does not ask for a password.
+# Run a command that needs root: as we are, or through sudo if that does not ask for a password.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
 }
 
-# Try the packages in turn: distributions carry one or another. $1 is how to install.
+# Try packages in turn, since distributions carry one or another.
+#   install_first_of COMMAND... -- PACKAGE...
 install_first_of() {
-    how=$1
+    command=
+    while [ "$1" != -- ]; do
+        command="$command $1"
+        shift
+    done
     shift
     for package in "$@"; do
-        say "No $(wanted) here: installing $package with ${how%% *} ..."
-        # shellcheck disable=SC2086 # the words of $how are words
-        case $how in
-            brew*) $how "$package" >"$log" 2>&1 && return 0 ;;
-            *) as_root $how "$package" >"$log" 2>&1 && return 0 ;;
-        esac
+        say "No $(wanted) here: installing $package with $manager ..."
+        # shellcheck disable=SC2086 # the command is words
+        $command "$package" >"$log" 2>&1 && return 0
     done
     return 1
 }
 
 install_java() {
-    if command -v apt-get >/dev/null; then
-        export DEBIAN_FRONTEND=noninteractive
-        as_root apt-get update >"$log" 2>&1
-        install_first_of 'apt-get install -y --no-install-recommends' \
-            openjdk-17-jre-headless openjdk-21-jre-headless
-    elif command -v dnf >/dev/null; then
-        install_first_of 'dnf install -y' java-17-amazon-corretto-headless \
-            java-17-openjdk-headless java-21-openjdk-headless
-    elif command -v yum >/dev/null; then
-        install_first_of 'yum install -y' java-17-amazon-corretto-headless \
-            java-17-openjdk-headless java-21-openjdk-headless
-    elif command -v apk >/dev/null; then
-        install_first_of 'apk add' openjdk17-jre-headless openjdk21-jre-headless
-    elif command -v brew >/dev/null; then
-        install_first_of 'brew install' openjdk@17 openjdk@21
-    else
+    for manager in apt-get dnf yum apk brew ''; do
+        command -v "$manager" >/dev/null && break
+    done
+    [ -n "$manager" ] || return 1
+    if [ "$manager" != brew ] && ! as_root true >/dev/null 2>&1; then
+        echo "$manager needs root, and sudo asks for a password" >"$log"
         return 1
     fi
+    case $manager in
+        apt-get)
+            as_root apt-get update >"$log" 2>&1
+            install_first_of as_root env DEBIAN_FRONTEND=noninteractive \
+                apt-get install -y --no-install-recommends -- \
+                openjdk-17-jre-headless openjdk-21-jre-headless
+            ;;
+        dnf | yum)
+            install_first_of as_root "$manager" install -y -- java-17-amazon-corretto-headless \
+                java-17-openjdk-headless java-21-openjdk-headless
+            ;;
+        apk) install_first_of as_root apk add -- openjdk17-jre-headless openjdk21-jre-headless ;;
+        brew) install_first_of brew install -- openjdk@17 openjdk@21 ;;
+    esac
 }
 
 find_java && exit 0
@@ -143,6 +149,6 @@ install_java && find_java && exit 0
 reason=$(tail -n 1 "$log")
 say "Spark needs $(wanted) and none was found: install one (Debian: openjdk-17-jre-headless," \
     "Fedora: java-21-openjdk-headless, Amazon Linux: java-17-amazon-corretto-headless," \
-    "macOS: brew install openjdk@17) or set JAVA_HOME to it.${seen:+ Not fit: ${seen#, }.}" \
-    "${reason:+Installing one failed: $reason}"
+    "macOS: brew install openjdk@17) or set JAVA_HOME to it." \
+    "${seen:+Not fit: ${seen#, }. }${reason:+Installing one failed: $reason}"
 exit 1
