@@ -1,0 +1,77 @@
+"""What every model family asks for and gets, without the family's spelling of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+#: Why a completion ended; each family has its own words for these.
+Stop = Literal["end", "length", "sequence", "tool"]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One message: its role and the text in it (other content is described in brackets)."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool the model may call, with the JSON schema its input must fit."""
+
+    name: str
+    schema: dict[str, Any]
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A request for text. `tool_choice` is `auto`, `any`, `none` or the name of a tool."""
+
+    turns: tuple[Turn, ...]
+    system: str = ""
+    max_tokens: int = 512
+    stop_sequences: tuple[str, ...] = ()
+    temperature: float | None = None
+    top_p: float | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: str = "auto"
+    schema: dict[str, Any] | None = None
+
+    @property
+    def text(self) -> str:
+        """All text that counts as input."""
+        return "\n".join([self.system, *(turn.text for turn in self.turns)])
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A call the model asks for."""
+
+    call_id: str
+    name: str
+    input: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Completion:
+    """The answer to a prompt."""
+
+    text: str
+    input_tokens: int
+    output_tokens: int
+    stop: Stop = "end"
+    stop_sequence: str | None = None
+    tool_calls: tuple[ToolCall, ...] = field(default=())
+
+
+class Backend(Protocol):
+    """Something that answers."""
+
+    def complete(self, model_id: str, prompt: Prompt) -> Completion:
+        """Answer a prompt."""
+
+    def embed(self, model_id: str, text: str, dimensions: int) -> list[float]:
+        """Return a vector for a text, of the asked dimensions where the backend can choose."""

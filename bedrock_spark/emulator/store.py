@@ -1,0 +1,84 @@
+"""What the emulator knows, in one SQLite file: survives a restart when given a folder.
+
+State is read into memory at the start and written through; what grows with the number of records
+(what was billed) lives in the file only.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS documents (
+    kind TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, id));
+CREATE TABLE IF NOT EXISTS billed (
+    job_arn TEXT NOT NULL, record_id TEXT NOT NULL, delivered INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS billed_record ON billed (record_id);
+"""
+
+
+class Store:
+    """Documents by kind and id, and a table of billed records."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._temporary = tempfile.TemporaryDirectory() if folder is None else None
+        home = Path(self._temporary.name) if self._temporary else Path(str(folder))
+        home.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(
+            home / "emulator.sqlite", check_same_thread=False, isolation_level=None
+        )
+        # A temporary file need not survive anything; a kept one must survive a killed process,
+        # for which WAL without a sync per commit is enough.
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute(f"PRAGMA synchronous={'OFF' if self._temporary else 'NORMAL'}")
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+        if self._temporary:
+            self._temporary.cleanup()
+
+    def put(self, kind: str, key: str, body: dict[str, Any]) -> None:
+        """Write one document, replacing the one of that kind and key."""
+        with self._lock:
+            self._db.execute(
+                "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (kind, key, json.dumps(body))
+            )
+
+    def delete(self, kind: str, key: str) -> None:
+        with self._lock:
+            self._db.execute("DELETE FROM documents WHERE kind = ? AND id = ?", (kind, key))
+
+    def documents(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield key and body of every document of a kind."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT id, body FROM documents WHERE kind = ? ORDER BY rowid", (kind,)
+            ).fetchall()
+        for key, body in rows:
+            yield key, json.loads(body)
+
+    def bill(self, job_arn: str, records: Iterable[tuple[str, bool]]) -> None:
+        """Replace what a job billed by `records`: pairs of record id and whether it was delivered.
+
+        Replaced, not added: a job that is processed again after a restart is billed once.
+        """
+        with self._lock:
+            self._db.execute("BEGIN")
+            self._db.execute("DELETE FROM billed WHERE job_arn = ?", (job_arn,))
+            rows = ((job_arn, record_id, delivered) for record_id, delivered in records)
+            self._db.executemany("INSERT INTO billed VALUES (?, ?, ?)", rows)
+            self._db.execute("COMMIT")
+
+    def select(self, query: str, *args: object) -> list[tuple[Any, ...]]:
+        """Return the rows of a query over the tables above."""
+        with self._lock:
+            return self._db.execute(query, args).fetchall()
