@@ -1,5 +1,33 @@
-"""Ask an Amazon Bedrock model one question per row, by batch inference, on Spark."""
+"""Ask an Amazon Bedrock model one question per row, by batch inference, on Spark.
+
+import bedrock_spark
+
+answers = bedrock_spark.run(spark, df, "conf/tickets.yaml")     # all of it
+
+pipeline = bedrock_spark.Pipeline.open("conf/tickets.yaml")     # or stage by stage
+pipeline.prepare(spark, df)
+pipeline.watch()
+reconciled = pipeline.collect(spark)
+pipeline.fall_back(spark, reconciled)
+answers = pipeline.results(spark)
+"""
 
 from bedrock_spark._version import __version__
+from bedrock_spark.api import run
+from bedrock_spark.config import Config, load_config, parse_config
+from bedrock_spark.errors import BedrockSparkError
+from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.progress import Progress
+from bedrock_spark.report import Report
 
-__all__ = ["__version__"]
+__all__ = [
+    "BedrockSparkError",
+    "Config",
+    "Pipeline",
+    "Progress",
+    "Report",
+    "__version__",
+    "load_config",
+    "parse_config",
+    "run",
+]

@@ -1,0 +1,77 @@
+"""Ask a model once, by InvokeModel or Converse, with one layer of retries and one rate limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bedrock_spark.aws_errors import invoke_error
+from bedrock_spark.clock import Clock
+from bedrock_spark.errors import InvokeRecordError
+from bedrock_spark.families import Family
+from bedrock_spark.rate_limit import RateLimiter
+from bedrock_spark.retry import retry_invoke
+
+# A rough measure for reserving tokens: the service itself counts the input and max_tokens when a
+# call starts. Settled with the real count when the answer is there.
+_BYTES_PER_TOKEN = 4
+
+
+@dataclass(frozen=True)
+class ModelCaller:
+    """Calls to one model. Safe to use from many threads."""
+
+    client: Any
+    model_id: str
+    family: Family
+    limiter: RateLimiter
+    clock: Clock
+    attempts: int
+
+    def ask(self, body: bytes) -> bytes:
+        """Return the model's answer to a body, as compact JSON.
+
+        Raises InvokeRetryableError when the attempts are used up, InvokeRecordError for a body the
+        model will not take, InvokeRefusedError when it would take none.
+        """
+        return retry_invoke(self.clock, self.attempts)(self._ask_once, body)
+
+    def _ask_once(self, body: bytes) -> bytes:
+        reserved = len(body) // _BYTES_PER_TOKEN
+        self.limiter.acquire(reserved)
+        try:
+            output = self._converse(body) if self.family.name == "converse" else self._invoke(body)
+        except (ClientError, BotoCoreError) as exc:
+            raise invoke_error(exc) from exc
+        self.limiter.settle(reserved, self._used(output, reserved))
+        return output
+
+    def _invoke(self, body: bytes) -> bytes:
+        reply = self.client.invoke_model(
+            modelId=self.model_id,
+            body=body,
+            contentType="application/json",
+            accept="application/json",
+        )
+        try:
+            output: bytes = msgspec.json.format(reply["body"].read(), indent=-1)
+        except msgspec.DecodeError:
+            raise InvokeRecordError(
+                "the model's answer is not JSON", error_code=424, error_type="NotJson"
+            ) from None
+        return output
+
+    def _converse(self, body: bytes) -> bytes:
+        reply = self.client.converse(modelId=self.model_id, **msgspec.json.decode(body))
+        return msgspec.json.encode({k: v for k, v in reply.items() if k != "ResponseMetadata"})
+
+    def _used(self, output: bytes, reserved: int) -> int:
+        decoded = msgspec.json.decode(output)
+        if not isinstance(decoded, dict):
+            return reserved
+        answer = self.family.read(decoded)
+        counted = [t for t in (answer.input_tokens, answer.output_tokens) if t is not None]
+        return sum(counted) if counted else reserved

@@ -1,0 +1,183 @@
+"""Read what batch jobs and the fallback leave: output lines and output manifests.
+
+Lines are split on "\\n" only: other line separators occur inside real answers. A line that cannot
+be decoded is reported with its place and never with its content; its record is then missing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+_BOM = b"\xef\xbb\xbf"
+_RETRYABLE_CODES = frozenset({408, 424, 429, 500, 502, 503, 504, 529})
+_PERMANENT_CODES = frozenset({400, 401, 403, 404, 405, 409, 413, 415, 422})
+# Error names seen in place of a number, as bedrock-runtime's service model has them.
+_CODES_BY_NAME = {
+    "ValidationException": 400,
+    "AccessDeniedException": 403,
+    "ResourceNotFoundException": 404,
+    "ModelTimeoutException": 408,
+    "ModelErrorException": 424,
+    "ThrottlingException": 429,
+    "ModelNotReadyException": 429,
+    "InternalServerException": 500,
+    "ServiceUnavailableException": 503,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordError:
+    """Why a record was not answered."""
+
+    code: int | None
+    message: str | None
+    retryable: bool | None = None
+    expired: bool = False
+
+    @property
+    def is_retryable(self) -> bool:
+        """Tell whether asking again may help: by the code, or the service's own flags."""
+        if self.expired:
+            return True
+        if self.code in _PERMANENT_CODES:
+            return False
+        if self.code in _RETRYABLE_CODES:
+            return True
+        return self.retryable is not False
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRecord:
+    """One line: a record's answer (JSON as it stands in the line), or its error."""
+
+    record_id: str
+    output: bytes | None
+    error: RecordError | None
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that is not an output record. `offset` is the byte at which it begins."""
+
+    line: int
+    offset: int
+    reason: str
+
+
+class _Line(msgspec.Struct):
+    recordId: str | int | None = None  # noqa: N815 - the wire's name
+    modelOutput: msgspec.Raw | None = None  # noqa: N815
+    error: dict[str, Any] | str | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Line)
+
+
+def read_lines(data: bytes) -> Iterator[OutputRecord | BadLine]:
+    """Read an output file. Blank lines are passed over; a missing last newline is no matter."""
+    offset = len(_BOM) if data.startswith(_BOM) else 0
+    number = 0
+    while offset < len(data):
+        end = data.find(b"\n", offset)
+        end = len(data) if end < 0 else end
+        line = data[offset:end]
+        number += 1
+        if line.strip():
+            yield _record(line, number, offset)
+        offset = end + 1
+
+
+def _record(line: bytes, number: int, offset: int) -> OutputRecord | BadLine:
+    try:
+        decoded = _DECODER.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        # DecodeError and not ValidationError: the text is not JSON. Neither text shows the line.
+        return BadLine(number, offset, f"cannot be decoded ({type(exc).__name__})")
+    if decoded.recordId is None:
+        return BadLine(number, offset, "has no recordId")
+    raw = decoded.modelOutput
+    output = bytes(raw) if raw is not None and bytes(raw) != b"null" else None
+    error = _error(decoded.error)
+    if error is None and output is None:
+        error = RecordError(None, "the line has neither modelOutput nor error")
+    if error is None and output is not None and b'"errorCode"' in output:
+        error = _error_inside(output)
+    return OutputRecord(str(decoded.recordId), None if error else output, error)
+
+
+def _error(value: dict[str, Any] | str | None) -> RecordError | None:
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return RecordError(None, value)
+    message = value.get("errorMessage")
+    retryable = value.get("retryable")
+    return RecordError(
+        code=_code(value.get("errorCode")),
+        message=message if isinstance(message, str) else None,
+        retryable=retryable if isinstance(retryable, bool) else None,
+        expired=value.get("expired") is True,
+    )
+
+
+def _error_inside(output: bytes) -> RecordError | None:
+    """Recognise the error object that some lines have in place of an answer."""
+    try:
+        value = msgspec.json.decode(output)
+    except msgspec.DecodeError:
+        return None
+    is_error = isinstance(value, dict) and value.get("errorCode") is not None
+    return _error(value) if is_error and "errorMessage" in value else None
+
+
+def _code(value: Any) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str):
+        return int(value) if value.isdigit() else _CODES_BY_NAME.get(value)
+    return None
+
+
+@dataclass(frozen=True)
+class OutputManifest:
+    """Counts of a batch job. Any may be absent: jobs without output write hardly a key."""
+
+    total: int | None = None
+    processed: int | None = None
+    succeeded: int | None = None
+    failed: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+def read_output_manifest(data: bytes) -> OutputManifest | None:
+    """Read a manifest.json.out; None where it is not a JSON object."""
+    try:
+        values = json.loads(data)
+    except ValueError:
+        return None
+    if not isinstance(values, dict):
+        return None
+    return OutputManifest(
+        total=_count(values, "totalRecordCount"),
+        processed=_count(values, "processedRecordCount"),
+        succeeded=_count(values, "successRecordCount"),
+        failed=_count(values, "errorRecordCount"),
+        input_tokens=_count(values, "inputTokenCount", "inputTextTokenCount"),
+        output_tokens=_count(values, "outputTokenCount", "outputTextTokenCount"),
+    )
+
+
+def _count(values: dict[str, Any], *names: str) -> int | None:
+    for name in names:
+        value = values.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return None

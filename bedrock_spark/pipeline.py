@@ -1,0 +1,161 @@
+"""The whole pipeline: look at the run folder, do what is left, in order.
+
+Safe to repeat at any point. Each stage is committed by what it leaves in the folder: prepare by the
+run manifest, a batch job by the ledger, collect by a shard's reconciliation, the fallback by its
+answer lines.
+
+Spark is imported by the stages that run on it: a machine that only drives the fan-out needs none.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bedrock_spark.clock import Clock, SystemClock
+from bedrock_spark.config import Config, load_config, parse_config
+from bedrock_spark.errors import PlanError, RunFolderError
+from bedrock_spark.fanout import Standing, batch_shards, open_fanout
+from bedrock_spark.fanout import watch as watch_jobs
+from bedrock_spark.ledger import Job, Ledger
+from bedrock_spark.manifest import RunManifest, read_manifest
+from bedrock_spark.progress import Observer, unobserved
+from bedrock_spark.report import Report, build_report, check_complete, write_report
+from bedrock_spark.run_folder import Run, open_run
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+AnyConfig = Config | Mapping[str, Any] | str | Path
+
+
+def as_config(config: AnyConfig) -> Config:
+    """Return a Config from one, from plain values, or from a YAML file."""
+    if isinstance(config, Config):
+        return config
+    if isinstance(config, Mapping):
+        return parse_config(config)
+    return load_config(config)
+
+
+@dataclass
+class Pipeline:
+    """One run, open. Stages may be called one by one, in order, as often as wanted."""
+
+    run: Run
+    clock: Clock = field(default_factory=SystemClock)
+    observe: Observer = unobserved
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def open(
+        cls, config: AnyConfig, clock: Clock | None = None, observe: Observer = unobserved
+    ) -> Pipeline:
+        """Open the run at the config's run_uri, or begin it."""
+        clock = clock or SystemClock()
+        return cls(open_run(as_config(config), clock), clock, observe)
+
+    def prepare(self, spark: SparkSession, df: DataFrame | None = None) -> RunManifest:
+        """Cut the source, or the DataFrame handed in, into shards."""
+        from bedrock_spark.spark.prepare import prepare
+
+        with self._timed("prepare"):
+            manifest = prepare(spark, self.run, df, self.observe)
+        _refuse_too_small(self.run, manifest)
+        return manifest
+
+    def advance(self) -> Standing:
+        """Take one step of the fan-out. Needs no Spark."""
+        with self._timed("batch"):
+            return open_fanout(self.run, self.manifest(), self.clock).advance()
+
+    def watch(self) -> Standing | None:
+        """Submit and watch batch jobs until every shard is settled. Needs no Spark."""
+        manifest = self.manifest()
+        if not batch_shards(manifest, self.run.config):
+            return None
+        with self._timed("batch"):
+            return watch_jobs(open_fanout(self.run, manifest, self.clock), self.observe)
+
+    def collect(self, spark: SparkSession) -> list[dict[str, Any]]:
+        """Join what came back to the rows; return the reconciliation of every shard."""
+        from bedrock_spark.spark.collect import collect
+
+        with self._timed("collect"):
+            return collect(spark, self.run, self.manifest(), self.jobs(), self.observe)
+
+    def fall_back(self, spark: SparkSession, reconciled: list[dict[str, Any]]) -> int:
+        """Ask the stragglers of collected shards; return how many were asked."""
+        from bedrock_spark.spark.fallback import fall_back
+
+        shards = [r["unit"] for r in reconciled if r["stragglers"]]
+        with self._timed("fallback"):
+            return fall_back(spark, self.run, shards, self.clock, self.observe)
+
+    def results(self, spark: SparkSession) -> DataFrame:
+        """Return one row per source row."""
+        from bedrock_spark.spark.results import results
+
+        return results(spark, self.run, self.manifest())
+
+    def publish(self, spark: SparkSession) -> str | None:
+        """Write the results where the config says; return where, or None."""
+        from bedrock_spark.spark.results import publish
+
+        with self._timed("publish"):
+            return publish(self.results(spark), self.run.config.results)
+
+    def report(self, reconciled: list[dict[str, Any]], published: str | None = None) -> Report:
+        """Write report.json and return it."""
+        manifest = self.manifest()
+        report = build_report(self.run, manifest, self.jobs(), reconciled, self.seconds, published)
+        write_report(self.run, report)
+        return report
+
+    def run_all(self, spark: SparkSession, df: DataFrame | None = None) -> Report:
+        """Do every stage that is left. Raises UnaccountedRowsError if the counts do not add up."""
+        self.prepare(spark, df)
+        self.watch()
+        reconciled = self.collect(spark)
+        if self.fall_back(spark, reconciled):
+            reconciled = self.collect(spark)
+        report = self.report(reconciled, self.publish(spark))
+        check_complete(report)
+        return report
+
+    def manifest(self) -> RunManifest:
+        """Return the run manifest. Raises RunFolderError while prepare is not done."""
+        manifest = read_manifest(self.run.storage)
+        if manifest is None:
+            raise RunFolderError(f"{self.run.storage.uri}: has no run manifest; run prepare first")
+        return manifest
+
+    def jobs(self) -> dict[str, Job]:
+        """Return every batch job of the run, as the ledger has it."""
+        return Ledger(self.run.storage).replay()
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            passed = time.monotonic() - begun
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + passed
+
+
+def _refuse_too_small(run: Run, manifest: RunManifest) -> None:
+    """Raise PlanError for records that neither a batch job nor a fallback may take."""
+    small = sum(s.records for s in manifest.shards) - sum(
+        s.records for s in batch_shards(manifest, run.config)
+    )
+    if small and run.config.fallback is None:
+        raise PlanError(
+            f"{small} records are in shards below shards.min_records "
+            f"({run.config.shards.min_records}), which a batch job refuses; configure a fallback "
+            "model to answer them, or lower shards.min_records if your quota allows it"
+        )

@@ -1,0 +1,76 @@
+"""Provisioned throughput: is it there, is it ready, and which model does it hide?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bedrock_spark.aws_errors import job_error
+from bedrock_spark.clock import Clock
+from bedrock_spark.config import ModelConfig
+from bedrock_spark.errors import JobError, ProvisionedModelError
+from bedrock_spark.families import bare_model_id, family_of
+from bedrock_spark.limits import PROVISIONED_MODEL_ARN
+from bedrock_spark.retry import retry_reading
+
+_WAIT_SECONDS = 1800.0
+_LOOK_SECONDS = 15.0
+
+
+def is_provisioned(model_id: str) -> bool:
+    """Tell whether a model id is the ARN of a provisioned throughput."""
+    return PROVISIONED_MODEL_ARN.fullmatch(model_id) is not None
+
+
+def check_provisioned(client: Any, model_id: str, model: ModelConfig, clock: Clock) -> None:
+    """Wait until a provisioned model is in service; check that it takes this run's bodies.
+
+    Raises ProvisionedModelError where it failed, is of another family, or is not ready in half an
+    hour.
+    """
+    deadline = clock.now() + _WAIT_SECONDS
+    while True:
+        found = _get(client, model_id, clock)
+        status = found["status"]
+        if status in ("InService", "Updating"):
+            break
+        if status == "Failed":
+            reason = found.get("failureMessage", "no reason given")
+            raise ProvisionedModelError(f"fallback.model_id {model_id}: is Failed: {reason}")
+        if clock.now() >= deadline:
+            raise ProvisionedModelError(
+                f"fallback.model_id {model_id}: is still {status} after "
+                f"{_WAIT_SECONDS / 60:.0f} minutes; run again when it is InService"
+            )
+        clock.sleep(_LOOK_SECONDS)
+    _check_family(found["foundationModelArn"], model_id, model)
+
+
+def _check_family(base_arn: str, model_id: str, model: ModelConfig) -> None:
+    if model.invocation == "converse" or model.family is not None:
+        return
+    base = bare_model_id(base_arn)
+    theirs = family_of(ModelConfig(id=base))
+    ours = family_of(model)
+    if theirs != ours:
+        raise ProvisionedModelError(
+            f"fallback.model_id {model_id}: serves {base}, of the family {theirs.name}; the "
+            f"records of this run are {ours.name} bodies"
+        )
+
+
+def _get(client: Any, model_id: str, clock: Clock) -> dict[str, Any]:
+    def call() -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = client.get_provisioned_model_throughput(
+                provisionedModelId=model_id
+            )
+        except (ClientError, BotoCoreError) as exc:
+            raise job_error(exc, f"looking up fallback.model_id {model_id}") from exc
+        return found
+
+    try:
+        return retry_reading(clock)(call)
+    except JobError as exc:
+        raise ProvisionedModelError(str(exc)) from exc

@@ -1,0 +1,161 @@
+"""Reconcile: what went into a shard against everything that came back for it.
+
+Per shard, every record is ok, error or missing, and one of them only. A success beats an error
+beats nothing; the first success stands and a second one is a finding. Nothing here fails: what does
+not fit is a finding in the report.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bedrock_spark.outputs import BadLine, OutputManifest, OutputRecord
+
+BATCH, FALLBACK = "batch", "fallback"
+OK, ERROR, MISSING, REJECTED = "ok", "error", "missing", "rejected"
+_MAX_EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Which job, or which fallback object, a line is from."""
+
+    served_by: str
+    attempt: int | None = None
+    job_arn: str | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that does not fit, in words that hold no prompt and no answer."""
+
+    kind: str
+    shard_id: str
+    detail: str
+    count: int = 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the report shows it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What stands for one record."""
+
+    record: OutputRecord
+    origin: Origin
+
+    @property
+    def is_ok(self) -> bool:
+        """Tell whether the record was answered."""
+        return self.record.error is None
+
+
+@dataclass
+class ShardReconciliation:
+    """Gather the lines of one shard; then say how each record ended."""
+
+    shard_id: str
+    expected: frozenset[str]
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    _paid_twice: list[str] = field(default_factory=list)
+    _foreign: Counter[str] = field(default_factory=Counter)
+    _repeated: Counter[str] = field(default_factory=Counter)
+
+    def take(self, origin: Origin, lines: Iterable[OutputRecord | BadLine]) -> Counter[str]:
+        """Take the lines of one output file; return how many there are by kind."""
+        counts: Counter[str] = Counter()
+        within: set[str] = set()
+        for line in lines:
+            if isinstance(line, BadLine):
+                counts["bad"] += 1
+                self._find(
+                    "bad_line",
+                    f"{origin.source} line {line.line}, byte {line.offset}: {line.reason}",
+                )
+                continue
+            counts[ERROR if line.error else OK] += 1
+            if line.record_id not in self.expected:
+                self._foreign[origin.source] += 1
+                continue
+            if line.record_id in within:
+                self._repeated[origin.source] += 1
+            within.add(line.record_id)
+            self._merge(line, origin)
+        return counts
+
+    def _merge(self, line: OutputRecord, origin: Origin) -> None:
+        standing = self.outcomes.get(line.record_id)
+        if standing is not None and standing.is_ok:
+            if line.error is None and standing.origin.source != origin.source:
+                self._paid_twice.append(
+                    f"{line.record_id} in {standing.origin.source} and {origin.source}"
+                )
+            return
+        self.outcomes[line.record_id] = Outcome(line, origin)
+
+    def compare(
+        self,
+        source: str,
+        lines: Counter[str],
+        manifest: OutputManifest | None,
+        counted: Mapping[str, int | None],
+    ) -> None:
+        """Compare a job's lines with its output manifest and with the job's own counts."""
+        claims = {"the job": counted, "its output manifest": _claims(manifest)}
+        found = {OK: lines[OK], ERROR: lines[ERROR]}
+        for who, claim in claims.items():
+            for kind in (OK, ERROR):
+                said = claim.get(kind)
+                if said is not None and said != found[kind]:
+                    self._find(
+                        "count_mismatch",
+                        f"{source}: {found[kind]} lines are {kind}, {who} says {said}",
+                    )
+
+    def finish(self) -> None:
+        """Turn what was counted into findings."""
+        if self._paid_twice:
+            self._find(
+                "paid_twice", "; ".join(self._paid_twice[:_MAX_EXAMPLES]), len(self._paid_twice)
+            )
+        for kind, counted in (("foreign_record", self._foreign), ("repeated", self._repeated)):
+            for source, count in sorted(counted.items()):
+                self._find(kind, f"{source}: {count} lines", count)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many records are ok, error and missing: together, every record."""
+        ok = sum(1 for o in self.outcomes.values() if o.is_ok)
+        return {
+            OK: ok,
+            ERROR: len(self.outcomes) - ok,
+            MISSING: len(self.expected) - len(self.outcomes),
+        }
+
+    def served_by(self) -> dict[str, int]:
+        """Return how many answers came by batch and by the fallback."""
+        answered = Counter(o.origin.served_by for o in self.outcomes.values() if o.is_ok)
+        return {BATCH: answered[BATCH], FALLBACK: answered[FALLBACK]}
+
+    def stragglers(self) -> list[str]:
+        """Return the ids that are not answered and may still be, in order."""
+        return sorted(record_id for record_id in self.expected if self._may_be_answered(record_id))
+
+    def _may_be_answered(self, record_id: str) -> bool:
+        outcome = self.outcomes.get(record_id)
+        return outcome is None or bool(outcome.record.error and outcome.record.error.is_retryable)
+
+    def _find(self, kind: str, detail: str, count: int = 1) -> None:
+        self.findings.append(Finding(kind, self.shard_id, detail, count))
+
+
+def _claims(manifest: OutputManifest | None) -> dict[str, int | None]:
+    if manifest is None:
+        return {}
+    return {OK: manifest.succeeded, ERROR: manifest.failed}

@@ -1,0 +1,146 @@
+"""The report: what went in, what came out, by what, and what does not fit."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bedrock_spark import layout
+from bedrock_spark.errors import UnaccountedRowsError
+from bedrock_spark.fanout import jobs_by_status
+from bedrock_spark.ledger import Job
+from bedrock_spark.manifest import RunManifest
+from bedrock_spark.reconcile import BATCH, ERROR, FALLBACK, MISSING, OK, REJECTED
+from bedrock_spark.run_folder import Run
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished run in numbers. `findings` are things that do not fit; it should be empty."""
+
+    run_id: str
+    run_uri: str
+    rows: int
+    outcomes: dict[str, int]
+    served_by: dict[str, int]
+    shards: int
+    jobs: dict[str, int]
+    attempts: int
+    tokens: dict[str, int]
+    seconds: dict[str, float]
+    findings: list[dict[str, Any]]
+    published: str | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether every row is accounted for: each in exactly one outcome."""
+        return self.rows == sum(self.outcomes.values())
+
+    @property
+    def unanswered(self) -> int:
+        """Return how many rows have no answer."""
+        return self.rows - self.outcomes[OK]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as report.json holds it."""
+        return {
+            "run_id": self.run_id,
+            "run_uri": self.run_uri,
+            "rows": self.rows,
+            "outcomes": self.outcomes,
+            "served_by": self.served_by,
+            "shards": self.shards,
+            "jobs": self.jobs,
+            "attempts": self.attempts,
+            "tokens": self.tokens,
+            "seconds": {k: round(v, 2) for k, v in self.seconds.items()},
+            "published": self.published,
+            "findings": self.findings,
+        }
+
+
+def build_report(
+    run: Run,
+    manifest: RunManifest,
+    jobs: Mapping[str, Job],
+    reconciled: Iterable[Mapping[str, Any]],
+    seconds: Mapping[str, float],
+    published: str | None = None,
+) -> Report:
+    """Add up the reconciliations of all units."""
+    units = list(reconciled)
+    outcomes = _sum(units, "outcomes", (OK, ERROR, MISSING, REJECTED))
+    findings = [*_shard_mismatches(manifest, units), *(f for u in units for f in u["findings"])]
+    findings += _failed_jobs(jobs)
+    return Report(
+        run_id=run.run_id,
+        run_uri=run.storage.uri,
+        rows=manifest.rows,
+        outcomes=outcomes,
+        served_by=_sum(units, "served_by", (BATCH, FALLBACK)),
+        shards=len(manifest.shards),
+        jobs=jobs_by_status(jobs),
+        attempts=len(jobs),
+        tokens=_sum(units, "tokens", ("input", "output")),
+        seconds=dict(seconds),
+        findings=findings,
+        published=published,
+    )
+
+
+def write_report(run: Run, report: Report) -> None:
+    """Put report.json into the run folder."""
+    data = json.dumps(report.as_json(), indent=2, ensure_ascii=False).encode() + b"\n"
+    run.storage.write(layout.REPORT_FILE, data)
+
+
+def check_complete(report: Report) -> None:
+    """Raise UnaccountedRowsError unless every row is in exactly one outcome."""
+    if not report.is_complete:
+        raise UnaccountedRowsError(
+            f"{report.run_uri}: {report.rows} rows went in and "
+            f"{sum(report.outcomes.values())} came out ({report.outcomes}); report.json says where"
+        )
+
+
+def _sum(units: list[Mapping[str, Any]], part: str, names: tuple[str, ...]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for unit in units:
+        total.update(unit[part])
+    return {name: total[name] for name in names}
+
+
+def _shard_mismatches(
+    manifest: RunManifest, units: list[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Compare every shard's reconciled rows with the run manifest."""
+    expected = {s.shard_id: s.records for s in manifest.shards}
+    expected |= {r.unit: r.rows for r in manifest.rejects}
+    found = {u["unit"]: sum(u["outcomes"].values()) for u in units}
+    return [
+        {
+            "kind": "unaccounted_rows",
+            "shard_id": unit,
+            "detail": f"the run manifest has {rows} rows, the results have {found.get(unit, 0)}",
+            "count": abs(rows - found.get(unit, 0)),
+        }
+        for unit, rows in sorted(expected.items())
+        if found.get(unit, 0) != rows
+    ]
+
+
+def _failed_jobs(jobs: Mapping[str, Job]) -> list[dict[str, Any]]:
+    """List the jobs that did not end well, with the service's message."""
+    return [
+        {
+            "kind": f"job_{job.seen.status.lower()}",
+            "shard_id": job.shard_id,
+            "detail": f"{job.seen.job_arn}: {job.seen.message or 'no message'}",
+            "count": 1,
+        }
+        for job in jobs.values()
+        if job.seen is not None and job.is_settled and job.seen.status != "Completed"
+    ]

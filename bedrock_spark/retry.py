@@ -1,0 +1,77 @@
+"""Which layer repeats what. There is one layer per call, and tenacity is it wherever money moves.
+
+| call | repeated by | on | not repeated |
+| --- | --- | --- | --- |
+| S3 | botocore, standard mode | throttling, 5xx, connections | 4xx |
+| ListModelInvocationJobs, Get…, Stop… | tenacity | throttling, 5xx, no reply | 4xx |
+| CreateModelInvocationJob | tenacity | throttling only | no reply and 5xx: looked up by name |
+| | the next tick | no free slot, state unknown | rejections end the submitting |
+| InvokeModel, Converse | tenacity | throttling, not ready, timeouts, 5xx | 400, 403, 404 |
+| Spark tasks | Spark | whatever kills a task | they never create a job |
+
+Waits are full jitter: a random time between zero and an exponential bound, or the service's own
+retry-after where it gives a longer one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+from bedrock_spark.clock import Clock
+from bedrock_spark.errors import (
+    BedrockSparkError,
+    InvokeRetryableError,
+    JobStateUnknownError,
+    JobThrottledError,
+)
+
+CONTROL_ATTEMPTS = 8
+_CONTROL_WAIT = (1.0, 30.0)
+_INVOKE_WAIT = (0.5, 30.0)
+
+
+def retry_throttled(clock: Clock) -> Retrying:
+    """Repeat a call that the service surely did not carry out."""
+    return _retrying(clock, CONTROL_ATTEMPTS, _CONTROL_WAIT, JobThrottledError)
+
+
+def retry_reading(clock: Clock) -> Retrying:
+    """Repeat a call that has no effect, or the same effect twice."""
+    kinds = (JobThrottledError, JobStateUnknownError)
+    return _retrying(clock, CONTROL_ATTEMPTS, _CONTROL_WAIT, *kinds)
+
+
+def retry_invoke(clock: Clock, attempts: int) -> Retrying:
+    """Repeat a model call."""
+    return _retrying(clock, attempts, _INVOKE_WAIT, InvokeRetryableError)
+
+
+def _retrying(
+    clock: Clock, attempts: int, wait: tuple[float, float], *kinds: type[BedrockSparkError]
+) -> Retrying:
+    return Retrying(
+        stop=stop_after_attempt(attempts),
+        wait=_full_jitter(*wait),
+        retry=retry_if_exception_type(kinds),
+        sleep=clock.sleep,
+        reraise=True,
+    )
+
+
+def _full_jitter(first: float, most: float) -> Callable[[RetryCallState], float]:
+    jitter = wait_random_exponential(multiplier=first, max=most)
+
+    def wait(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.ids.get("retry_after") if isinstance(error, BedrockSparkError) else None
+        return max(jitter(state), min(float(asked or 0.0), most))
+
+    return wait

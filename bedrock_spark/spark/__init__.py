@@ -1,0 +1,1 @@
+"""The stages that run on Spark. Only the DataFrame API is used."""

@@ -1,0 +1,43 @@
+"""The columns of a result row, after the source columns that are kept.
+
+| column | type | means |
+| --- | --- | --- |
+| record_id | string | the record's id; null where the row was rejected |
+| outcome | string | ok, error, missing or rejected |
+| text | string | the answer's text |
+| embedding | array<float> | the answer's embedding |
+| stop_reason | string | why the model stopped |
+| input_tokens, output_tokens | bigint | as the model counted them |
+| model_output | string | the whole answer, as JSON |
+| error_code | int | of an error, as HTTP has it |
+| error_message | string | of an error or a rejection |
+| served_by | string | batch or fallback: where the outcome is from; null where there is none |
+| attempt | int | of the batch job, or the fallback's count of calls |
+| job_arn | string | the batch job |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+_FIELDS: tuple[tuple[str, Any, str], ...] = (
+    ("record_id", pa.string(), "string"),
+    ("outcome", pa.string(), "string"),
+    ("text", pa.string(), "string"),
+    ("embedding", pa.list_(pa.float32()), "array<float>"),
+    ("stop_reason", pa.string(), "string"),
+    ("input_tokens", pa.int64(), "bigint"),
+    ("output_tokens", pa.int64(), "bigint"),
+    ("model_output", pa.string(), "string"),
+    ("error_code", pa.int32(), "int"),
+    ("error_message", pa.string(), "string"),
+    ("served_by", pa.string(), "string"),
+    ("attempt", pa.int32(), "int"),
+    ("job_arn", pa.string(), "string"),
+)
+
+RESULT_COLUMNS: tuple[str, ...] = tuple(name for name, _, _ in _FIELDS)
+RESULT_ARROW: dict[str, pa.DataType] = {name: kind for name, kind, _ in _FIELDS}
+RESULT_DDL: str = ", ".join(f"{name} {ddl}" for name, _, ddl in _FIELDS)

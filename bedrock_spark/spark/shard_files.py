@@ -1,0 +1,121 @@
+"""Write the two files of a shard: the JSONL that Bedrock reads, the Parquet of the rows behind it.
+
+Both are written to local disk first and put under their final names whole, rows before lines. A
+task that dies leaves nothing half-written; one that runs twice leaves the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bedrock_spark import layout
+from bedrock_spark.manifest import Shard
+from bedrock_spark.storage import Storage
+
+# Rows are gathered to this many per row group, so that small pieces do not make small groups.
+_GROUP_ROWS = 20_000
+
+
+class ParquetFile:
+    """A Parquet file that grows by record batches; zstd, as results are kept for long."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.path = path
+        self.rows = 0
+        self._schema = schema
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        self._held: list[pa.RecordBatch] = []
+        self._held_rows = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Append rows."""
+        self._held.append(batch)
+        self._held_rows += batch.num_rows
+        self.rows += batch.num_rows
+        if self._held_rows >= _GROUP_ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._held:
+            self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        self._writer.write_table(pa.Table.from_batches(self._held, schema=self._schema))
+        self._held, self._held_rows = [], 0
+
+
+class ShardFiles:
+    """The files of one shard while they are being written."""
+
+    def __init__(self, folder: Path, shard_id: str, schema: pa.Schema) -> None:
+        self.shard_id = shard_id
+        self._lines_path = folder / f"{shard_id}.jsonl"
+        self._lines = self._lines_path.open("wb")
+        self._rows = ParquetFile(folder / f"{shard_id}.parquet", schema)
+        self._sha256 = hashlib.sha256()
+        self._bytes = 0
+
+    def write(self, lines: Sequence[bytes], rows: pa.RecordBatch) -> None:
+        """Append records: their lines, newline included, and their rows, in the same order."""
+        data = b"".join(lines)
+        self._lines.write(data)
+        self._sha256.update(data)
+        self._bytes += len(data)
+        self._rows.write(rows)
+
+    def publish(self, storage: Storage) -> Shard:
+        """Put both files under their final names and delete the local ones."""
+        self._lines.close()
+        self._rows.close()
+        storage.upload(self._rows.path, layout.rows_key(self.shard_id))
+        storage.upload(self._lines_path, layout.shard_key(self.shard_id))
+        self._rows.path.unlink()
+        self._lines_path.unlink()
+        return Shard(self.shard_id, self._rows.rows, self._bytes, self._sha256.hexdigest())
+
+
+class BucketFiles:
+    """The shards of one bucket, one open at a time, in the order in which they are cut."""
+
+    def __init__(self, storage: Storage, folder: Path, bucket: int, schema: pa.Schema) -> None:
+        self.shards: list[Shard] = []
+        self._storage = storage
+        self._folder = folder
+        self._bucket = bucket
+        self._schema = schema
+        self._open: ShardFiles | None = None
+        self._cut = -1
+
+    def write(self, cut: int, lines: Sequence[bytes], rows: pa.RecordBatch) -> None:
+        """Append records to the cut-th shard; a new cut publishes the one before."""
+        if cut != self._cut or self._open is None:
+            self._publish()
+            self._cut = cut
+            name = layout.shard_id(self._bucket, cut)
+            self._open = ShardFiles(self._folder, name, self._schema)
+        self._open.write(lines, rows)
+
+    def _publish(self) -> None:
+        if self._open is not None:
+            self.shards.append(self._open.publish(self._storage))
+            self._open = None
+
+    def __enter__(self) -> BucketFiles:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._publish()

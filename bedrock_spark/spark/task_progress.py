@@ -1,0 +1,63 @@
+"""Tell an observer how many tasks of a stage are done, while Spark works.
+
+Reads Spark's status tracker from a thread beside the action. Spark Connect has no such tracker;
+there the stage is shown as begun, without a count.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from bedrock_spark.progress import Observer, Progress, unobserved
+
+_LOOK_SECONDS = 0.25
+
+
+@contextmanager
+def observed_tasks(spark: SparkSession, stage: str, observe: Observer) -> Iterator[None]:
+    """Report the tasks of every action run in the block, in this thread."""
+    observe(Progress(stage, 0, None))
+    context = _classic_context(spark)
+    if context is None or observe is unobserved:
+        yield
+        return
+    group = f"bedrock-spark-{stage}-{uuid.uuid4().hex[:8]}"
+    context.setJobGroup(group, f"bedrock_spark {stage}")
+    done = threading.Event()
+    watcher = threading.Thread(
+        target=_watch, args=(context, group, stage, observe, done), daemon=True
+    )
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+        context.setLocalProperty("spark.jobGroup.id", None)
+        context.setLocalProperty("spark.job.description", None)
+
+
+def _classic_context(spark: SparkSession) -> Any:
+    try:
+        return spark.sparkContext
+    except (PySparkException, AttributeError, NotImplementedError):
+        return None  # Spark Connect
+
+
+def _watch(context: Any, group: str, stage: str, observe: Observer, done: threading.Event) -> None:
+    tracker = context.statusTracker()
+    while not done.wait(_LOOK_SECONDS):
+        for job in sorted(tracker.getJobIdsForGroup(group))[-1:]:
+            info = tracker.getJobInfo(job)
+            stages = [tracker.getStageInfo(s) for s in info.stageIds] if info else []
+            known = [s for s in stages if s is not None]
+            if known:
+                finished = sum(s.numCompletedTasks for s in known)
+                observe(Progress(stage, finished, sum(s.numTasks for s in known), "tasks"))
