@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from bedrock_spark.emulator import admin, service_model
+from bedrock_spark.emulator.bucket_mirror import BucketMirror
 from bedrock_spark.emulator.operations import DroppedConnectionError, Operations, Trouble
 from bedrock_spark.emulator.request_parsing import HttpRequest
 from bedrock_spark.emulator.serialization import HttpReply, error_reply
@@ -35,12 +36,18 @@ class Dispatcher:
     """Routes each request to the part that answers it."""
 
     def __init__(
-        self, world: World, operations: Operations, own: admin.Admin, moto: WsgiApp | None
+        self,
+        world: World,
+        operations: Operations,
+        own: admin.Admin,
+        moto: WsgiApp,
+        mirror: BucketMirror | None = None,
     ) -> None:
         self._world = world
         self._operations = operations
         self._own = own
         self._moto = moto
+        self._mirror = mirror
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -80,7 +87,8 @@ class Dispatcher:
         self, environ: dict[str, Any], start_response: Callable[..., Any], service: str
     ) -> Iterable[bytes]:
         trouble = Trouble(self._world, f"{service}:{environ['REQUEST_METHOD']}")
-        if self._moto is None:
+        if service == "s3" and self._world.settings.s3_endpoint:
+            _drain(environ)
             gone = "This emulator was started with --s3-endpoint: ask S3 there."
             return _send(
                 HttpReply(501, [("Content-Type", "text/plain")], gone.encode()), start_response
@@ -97,7 +105,11 @@ class Dispatcher:
             busy = exc.code == "ThrottlingException"
             code = ("SlowDown", 503) if busy else ("InternalError", 500)
             return _send(_xml_error(code[1], code[0], exc.message), start_response)
+        # Read first: moto's application changes the environment.
+        method, path = environ["REQUEST_METHOD"], str(environ["PATH_INFO"])
         answer = self._moto(environ, start_response)
+        if self._mirror is not None and service == "s3":
+            self._mirror.after(method, path)
         trouble.after()
         return answer
 

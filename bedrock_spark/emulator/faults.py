@@ -40,6 +40,7 @@ class OperationFaults(_Part):
     drop_before: tuple[PositiveInt, ...] = ()
     drop_after_rate: Share = Field(default=0.0, ge=0, le=1)
     drop_after: tuple[PositiveInt, ...] = ()
+    stream_error_rate: Share = Field(default=0.0, ge=0, le=1)
     latency: Latency = Latency()
 
 

@@ -35,7 +35,7 @@ class Operations:
         self._operations = operations
 
     def reply(self, match: Match, request: HttpRequest, region: str) -> HttpReply:
-        """Return the reply to a request; raises DroppedConnectionError where there is to be none."""
+        """Return the reply to a request; DroppedConnectionError means there is to be none."""
         name = match.route.name
         request_id = str(uuid.uuid4())
         trouble = Trouble(self._world, name)

@@ -12,6 +12,7 @@ from typing import Any
 
 from bedrock_spark.emulator.draws import body_digest, draw, draw_record_id
 from bedrock_spark.emulator.families import converse
+from bedrock_spark.emulator.families.batch_rules import RecordRefusedError, check_batch_record
 from bedrock_spark.emulator.families.family import (
     Answer,
     BodyError,
@@ -21,6 +22,8 @@ from bedrock_spark.emulator.families.family import (
 )
 from bedrock_spark.emulator.faults import RecordErrors
 from bedrock_spark.emulator.serialization import dump
+from bedrock_spark.emulator.service_errors import ServiceError
+from bedrock_spark.emulator.service_model import error_statuses
 
 _MESSAGES = {
     400: "The model returned the following errors: the request body is not valid for this model.",
@@ -101,18 +104,30 @@ class RecordWork:
             return self._failed(record_id, body, fault.code, message, fault.is_retryable)
         try:
             answer = self._answer(body)
+        except RecordRefusedError as exc:
+            return self._failed(record_id, body, exc.code, exc.message, False)
         except BodyError as exc:
             return self._failed(record_id, body, 400, exc.message, False)
+        except ServiceError as exc:
+            # A backend that could not answer: for this record, the service had a bad moment.
+            code = error_statuses().get(exc.code, 500)
+            return self._failed(record_id, body, code, exc.message, True)
         line = dump({"modelInput": body, "modelOutput": answer.body, "recordId": record_id})
         return RecordResult(record_id, True, line, answer.input_tokens, answer.output_tokens)
 
     def _answer(self, body: Any) -> Answer:
+        model_id = self.context.model_id
         if self.is_converse:
             converse.check_body(body)
+            check_batch_record(model_id, body, is_converse=True)
+            if not self.family.has_converse:
+                raise BodyError("This model does not support the Converse type.")
             answered = converse.answer(body, self.context)
             spelled = converse.as_batch_output(answered.body)
             return Answer(spelled, answered.input_tokens, answered.output_tokens)
-        return self.family.answer(read_body(self.family, body), self.context)
+        checked = read_body(self.family, body)
+        check_batch_record(model_id, body, is_converse=False)
+        return self.family.answer(checked, self.context)
 
     def _failed(
         self, record_id: str, body: Any, code: int, message: str, retryable: bool

@@ -9,6 +9,7 @@ from typing import Any
 from bedrock_spark.emulator.answers.tokens import count_tokens
 from bedrock_spark.emulator.draws import body_digest
 from bedrock_spark.emulator.families import converse
+from bedrock_spark.emulator.families.batch_rules import check_model_limits
 from bedrock_spark.emulator.families.family import Answer, BodyError, Context, Family, read_body
 from bedrock_spark.emulator.model_ids import resolve
 from bedrock_spark.emulator.provisioned import Provisioned, ProvisionedApi
@@ -64,6 +65,7 @@ class RuntimeApi:
         body = load_json(params.get("body") or b"")
         try:
             checked = read_body(target.family, body)
+            check_model_limits(target.context.model_id, body, is_converse=False)
         except BodyError as exc:
             raise invalid(exc.message) from exc
         prompt = target.family.prompt(checked) if target.family.prompt else None
@@ -85,6 +87,7 @@ class RuntimeApi:
         body = {name: value for name, value in params.items() if name != "modelId"}
         try:
             converse.check_conversation(body)
+            check_model_limits(target.context.model_id, body, is_converse=True)
         except BodyError as exc:
             raise invalid(exc.message) from exc
         prompt = converse.prompt_of(body)

@@ -11,20 +11,24 @@ import werkzeug.serving
 
 from bedrock_spark.emulator.admin import Admin
 from bedrock_spark.emulator.answers.deterministic import DeterministicBackend
+from bedrock_spark.emulator.answers.openai_backend import OpenAIBackend
 from bedrock_spark.emulator.answers.prompt import Backend
 from bedrock_spark.emulator.batch_api import BatchApi
+from bedrock_spark.emulator.bucket_mirror import BucketMirror
 from bedrock_spark.emulator.catalog import Catalog
 from bedrock_spark.emulator.clock import Clock
 from bedrock_spark.emulator.dispatch import Dispatcher
+from bedrock_spark.emulator.events import EventQueue
 from bedrock_spark.emulator.faults import Faults
 from bedrock_spark.emulator.job_runner import JobRunner
 from bedrock_spark.emulator.jobs import JobBook
-from bedrock_spark.emulator.objects import MotoObjects, ObjectStore, S3Objects
+from bedrock_spark.emulator.objects import MotoObjects, ObjectStore, S3Objects, split_uri
 from bedrock_spark.emulator.operations import Operations
 from bedrock_spark.emulator.provisioned import ProvisionedApi
 from bedrock_spark.emulator.runtime import RuntimeApi
 from bedrock_spark.emulator.settings import Settings
 from bedrock_spark.emulator.store import Store
+from bedrock_spark.emulator.streams import StreamApi
 from bedrock_spark.emulator.tags import TagBook
 from bedrock_spark.emulator.timeline import Timeline
 from bedrock_spark.emulator.usage import Usage
@@ -71,6 +75,8 @@ class Emulator:
     def serve(self) -> None:
         """Answer requests until `close` is called."""
         self.world.jobs.listen(self._note)
+        if self.settings.event_queue:
+            self.world.jobs.listen(EventQueue(self.settings.event_queue).send)
         self.world.timeline.start()
         self._provisioned.resume()
         for job in self.world.jobs.all():
@@ -91,9 +97,15 @@ class Emulator:
         self.world.store.close()
 
     def _application(self) -> Dispatcher:
+        mirrored = self.settings.data is not None and not self.settings.s3_endpoint
+        mirror = BucketMirror(self.settings.data) if mirrored and self.settings.data else None
+        if mirror is not None:
+            mirror.restore()
+            self.world.jobs.listen(lambda job: mirror.sync(split_uri(job.output_uri)[0]))
         jobs = BatchApi(self.world, self._runner, self._tags)
         provisioned, tags = self._provisioned, self._tags
         runtime = RuntimeApi(self.world, provisioned)
+        streams = StreamApi(self.world, runtime)
         catalog = Catalog()
         tags.register(lambda arn: any(job.arn == arn for job in self.world.jobs.all()))
         tags.register(provisioned.exists)
@@ -116,10 +128,12 @@ class Emulator:
                 "GetFoundationModel": catalog.get,
                 "InvokeModel": runtime.invoke,
                 "Converse": runtime.converse,
+                "InvokeModelWithResponseStream": streams.invoke,
+                "ConverseStream": streams.converse,
             },
         )
         moto = moto_app.DomainDispatcherApplication(moto_app.create_backend_app)
-        return Dispatcher(self.world, operations, Admin(self.world), moto)
+        return Dispatcher(self.world, operations, Admin(self.world), moto, mirror)
 
     def _note(self, job: Any) -> None:
         log.info("job %s %s: %s", job.job_id, job.name, job.status)
@@ -152,4 +166,6 @@ def _objects(settings: Settings) -> ObjectStore:
 
 
 def _backend(settings: Settings) -> Backend:
+    if settings.backend == "openai" and settings.backend_url:
+        return OpenAIBackend(settings.backend_url, settings.backend_model)
     return DeterministicBackend()

@@ -14,13 +14,12 @@ from bedrock_spark.emulator.answers.prompt import Completion, Prompt, Tool, Tool
 from bedrock_spark.emulator.answers.schema import fit_schema
 from bedrock_spark.emulator.answers.tokens import count_tokens, first_tokens
 
-_WORDS = tuple(
-    "the a this that it in fact one most often case part whole use main point reader text value "
-    "given first next last short clear plain here there and but so when then while also still "
-    "shows gives takes means keeps makes sets says names holds finds returns calls counts".split(
-        " "
-    )
-)
+_TEXT = """
+the a this that it in fact one most often case part whole use main point reader text value given
+first next last short clear plain here there and but so when then while also still shows gives
+takes means keeps makes sets says names holds finds returns calls counts
+"""
+_WORDS = tuple(_TEXT.split())
 _OPENINGS = ("In short,", "Yes:", "As asked,", "Briefly,", "To answer:", "It seems that")
 _WORD = re.compile(r"\w{4,}")
 _ECHO_FROM = 2_000  # characters of the request that are searched for words to echo
