@@ -18,6 +18,7 @@
     │   ├── InvokeRecordError      this record will never be answered
     │   └── InvokeRefusedError     no record will be answered: access, model id, quota of zero
     ├── ProvisionedModelError  the provisioned throughput cannot serve
+    ├── UnreadableOutputError  answers that were paid for cannot be read
     └── UnaccountedRowsError   rows went in and not all came out: the run's proof failed
 
 A message says what, which one, and what to do. Ids are attributes. No message ever holds a prompt,
@@ -112,6 +113,10 @@ class InvokeRefusedError(InvokeError):
 
 class ProvisionedModelError(BedrockSparkError):
     """The provisioned throughput cannot serve requests."""
+
+
+class UnreadableOutputError(BedrockSparkError):
+    """Too many of the answers cannot be read to ask, and pay, again."""
 
 
 class UnaccountedRowsError(BedrockSparkError):

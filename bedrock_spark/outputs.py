@@ -71,7 +71,8 @@ class BadLine:
 
 class _Line(msgspec.Struct):
     recordId: str | int | None = None  # noqa: N815 - the wire's name
-    modelOutput: msgspec.Raw | None = None  # noqa: N815
+    # Raw takes any JSON; in a union it would take none.
+    modelOutput: msgspec.Raw = msgspec.Raw()  # noqa: N815
     error: dict[str, Any] | str | None = None
 
 
@@ -100,8 +101,8 @@ def _record(line: bytes, number: int, offset: int) -> OutputRecord | BadLine:
         return BadLine(number, offset, f"cannot be decoded ({type(exc).__name__})")
     if decoded.recordId is None:
         return BadLine(number, offset, "has no recordId")
-    raw = decoded.modelOutput
-    output = bytes(raw) if raw is not None and bytes(raw) != b"null" else None
+    raw = bytes(decoded.modelOutput)
+    output = raw if raw not in (b"", b"null") else None
     error = _error(decoded.error)
     if error is None and output is None:
         error = RecordError(None, "the line has neither modelOutput nor error")

@@ -18,17 +18,22 @@ from typing import TYPE_CHECKING, Any
 
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import Config, load_config, parse_config
-from bedrock_spark.errors import PlanError, RunFolderError
+from bedrock_spark.errors import PlanError, RunFolderError, UnreadableOutputError
 from bedrock_spark.fanout import Standing, batch_shards, open_fanout
 from bedrock_spark.fanout import watch as watch_jobs
 from bedrock_spark.ledger import Job, Ledger
 from bedrock_spark.manifest import RunManifest, read_manifest
 from bedrock_spark.progress import Observer, unobserved
+from bedrock_spark.reconcile import BAD
 from bedrock_spark.report import Report, build_report, check_complete, write_report
 from bedrock_spark.run_folder import Run, open_run
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+# More unreadable output lines than this, and the fallback would pay for answers that are there.
+_FEW_BAD_LINES = 20
+_BAD_LINES_SHARE = 0.01
 
 AnyConfig = Config | Mapping[str, Any] | str | Path
 
@@ -92,6 +97,7 @@ class Pipeline:
         """Ask the stragglers of collected shards; return how many were asked."""
         from bedrock_spark.spark.fallback import fall_back
 
+        _refuse_unreadable(self.run, reconciled)
         shards = [r["unit"] for r in reconciled if r["stragglers"]]
         with self._timed("fallback"):
             return fall_back(spark, self.run, shards, self.clock, self.observe)
@@ -146,6 +152,21 @@ class Pipeline:
         finally:
             passed = time.monotonic() - begun
             self.seconds[stage] = self.seconds.get(stage, 0.0) + passed
+
+
+def _refuse_unreadable(run: Run, reconciled: list[dict[str, Any]]) -> None:
+    """Raise UnreadableOutputError where asking the missing records again would pay twice.
+
+    A torn line here and there is asked again. Many of them mean that the output is of a kind this
+    version cannot read; the answers are in it, paid for.
+    """
+    lines = sum(sum(r.get("lines", {}).values()) for r in reconciled)
+    bad = sum(r.get("lines", {}).get(BAD, 0) for r in reconciled)
+    if bad > max(_FEW_BAD_LINES, lines * _BAD_LINES_SHARE):
+        raise UnreadableOutputError(
+            f"{run.storage.uri}: {bad:,} of {lines:,} output lines cannot be read; their answers "
+            "are paid for, so they were not asked again. The reconciliation/ folder names the lines"
+        )
 
 
 def _refuse_too_small(run: Run, manifest: RunManifest) -> None:

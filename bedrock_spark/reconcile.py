@@ -16,6 +16,7 @@ from bedrock_spark.outputs import BadLine, OutputManifest, OutputRecord
 
 BATCH, FALLBACK = "batch", "fallback"
 OK, ERROR, MISSING, REJECTED = "ok", "error", "missing", "rejected"
+BAD = "bad"
 _MAX_EXAMPLES = 5
 
 
@@ -64,6 +65,7 @@ class ShardReconciliation:
     expected: frozenset[str]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    lines: Counter[str] = field(default_factory=Counter)
     _paid_twice: list[str] = field(default_factory=list)
     _foreign: Counter[str] = field(default_factory=Counter)
     _repeated: Counter[str] = field(default_factory=Counter)
@@ -74,7 +76,9 @@ class ShardReconciliation:
         within: set[str] = set()
         for line in lines:
             if isinstance(line, BadLine):
-                counts["bad"] += 1
+                counts[BAD] += 1
+                if counts[BAD] > _MAX_EXAMPLES:
+                    continue
                 self._find(
                     "bad_line",
                     f"{origin.source} line {line.line}, byte {line.offset}: {line.reason}",
@@ -88,6 +92,10 @@ class ShardReconciliation:
                 self._repeated[origin.source] += 1
             within.add(line.record_id)
             self._merge(line, origin)
+        if counts[BAD] > _MAX_EXAMPLES:
+            rest = counts[BAD] - _MAX_EXAMPLES
+            self._find("bad_line", f"{origin.source}: {rest} more such lines", rest)
+        self.lines.update(counts)
         return counts
 
     def _merge(self, line: OutputRecord, origin: Origin) -> None:

@@ -156,6 +156,7 @@ class CollectTask:
                 "output": _sum(columns["output_tokens"]),
             },
             "manifest_tokens": tokens,
+            "lines": dict(reconciliation.lines),
             "stragglers": len(stragglers),
             "straggler_ids": stragglers,
             "findings": [f.as_json() for f in reconciliation.findings],

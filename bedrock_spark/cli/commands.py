@@ -1,0 +1,79 @@
+"""The commands of `bedrock-spark`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from bedrock_spark._version import __version__
+from bedrock_spark.cli import stages
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Ask an Amazon Bedrock model one question per row, by batch inference, on Spark."""
+
+
+def _stage_command(stage: stages.Stage) -> None:
+    """Add a command that does one stage of the run that a config describes."""
+    summary = (stage.__doc__ or "").split("\n", 1)[0]
+
+    @main.command(name=stage.__name__, help=summary, short_help=summary)
+    @click.argument("config", type=click.Path())
+    @click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override one value of the config, such as shards.max_records=500.",
+    )
+    def command(config: str, overrides: tuple[str, ...]) -> None:
+        sys.exit(stages.perform(stage, config, overrides))
+
+
+for _stage in (
+    stages.run,
+    stages.prepare,
+    stages.submit,
+    stages.advance,
+    stages.collect,
+    stages.fallback,
+):
+    _stage_command(_stage)
+
+
+@main.command()
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False),
+    default=".demo",
+    show_default=True,
+    help="Where the corpus, the results and the report are put.",
+)
+def demo(folder: str) -> None:
+    """Run the whole pipeline on real text against a local Bedrock; needs no AWS account."""
+    from bedrock_spark.demo.show import show_demo
+
+    sys.exit(show_demo(folder))
+
+
+def _add_emulator(add: Callable[[Any], None]) -> None:
+    try:
+        from bedrock_spark.emulator.command import emulator
+    except ImportError:
+
+        @click.command(name="emulator")
+        def missing() -> None:
+            """Serve a local Bedrock and S3 (not installed)."""
+            raise click.ClickException('install it with: pip install "bedrock-spark[emulator]"')
+
+        add(missing)
+        return
+    add(emulator)
+
+
+_add_emulator(main.add_command)

@@ -1,0 +1,135 @@
+"""What a person sees: a line per stage while it works, then the numbers.
+
+On a terminal the line is a moving bar; in a log it is printed anew when it says something else, at
+most every few seconds.
+"""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from bedrock_spark.progress import Progress as StageProgress
+from bedrock_spark.report import Report
+
+_LOG_SECONDS = 2.0
+_FINDINGS_SHOWN = 10
+
+
+class Display:
+    """The console of one command."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+        self._bars: Progress | None = None
+        self._tasks: dict[str, TaskID] = {}
+        self._stage: str | None = None
+        self._printed_at = 0.0
+        self._last: StageProgress | None = None
+
+    def observe(self, progress: StageProgress) -> None:
+        """Show how far a stage is."""
+        if self.console.is_terminal:
+            self._show_bar(progress)
+        else:
+            self._print_line(progress)
+        self._stage, self._last = progress.stage, progress
+
+    def _show_bar(self, progress: StageProgress) -> None:
+        if self._bars is None:
+            self._bars = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description:9}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[count]}"),
+                TimeElapsedColumn(),
+                console=self.console,
+            )
+            self._bars.start()
+        if progress.stage != self._stage:
+            self._end_bar(self._stage)
+            self._tasks[progress.stage] = self._bars.add_task(progress.stage, total=None, count="")
+        task = self._tasks[progress.stage]
+        self._bars.update(
+            task, completed=progress.done, total=progress.total, count=_count(progress)
+        )
+
+    def _end_bar(self, stage: str | None) -> None:
+        if self._bars is not None and stage is not None:
+            task = self._tasks[stage]
+            total = self._bars.tasks[task].total or 1
+            self._bars.update(task, completed=total, total=total)
+            self._bars.stop_task(task)
+
+    def _print_line(self, progress: StageProgress) -> None:
+        now = time.monotonic()
+        is_new = progress.stage != self._stage
+        is_last = progress.total is not None and progress.done == progress.total
+        is_due = now - self._printed_at >= _LOG_SECONDS
+        if progress != self._last and (is_new or is_last or is_due):
+            self.console.print(f"{progress.stage:9} {_count(progress)}".rstrip(), soft_wrap=True)
+            self._printed_at = now
+
+    def finish(self) -> None:
+        """Leave the bars as they are and print below them from now on."""
+        if self._bars is not None:
+            self._end_bar(self._stage)
+            self._bars.stop()
+            self._bars = None
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def show_error(self, text: str) -> None:
+        """Print an error where errors go."""
+        Console(stderr=True, highlight=False).print(
+            f"error: {text}", style="red", markup=False, soft_wrap=True
+        )
+
+    def show_report(self, report: Report) -> None:
+        """Print the numbers of a run, and what does not fit."""
+        self.say("")
+        for name, value in _report_rows(report):
+            self.say(f"{name:15} {value}")
+        for finding in report.findings[:_FINDINGS_SHOWN]:
+            self.say(f"{'finding':15} {finding['kind']} {finding['shard_id']}: {finding['detail']}")
+        if len(report.findings) > _FINDINGS_SHOWN:
+            more = len(report.findings) - _FINDINGS_SHOWN
+            self.say(f"{'':15} and {more:,} more in report.json")
+        if report.unanswered:
+            self.say(
+                f"{report.unanswered:,} of {report.rows:,} rows have no answer; "
+                "their outcome column says why"
+            )
+
+
+def _count(progress: StageProgress) -> str:
+    if progress.total is None:
+        return progress.detail
+    return f"{progress.done:,}/{progress.total:,} {progress.detail}".rstrip()
+
+
+def _report_rows(report: Report) -> list[tuple[str, str]]:
+    outcomes = report.outcomes
+    seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in report.seconds.items())
+    jobs = ", ".join(f"{count} {status}" for status, count in report.jobs.items()) or "none"
+    rows = [
+        ("run", report.run_id),
+        ("rows in", f"{report.rows:,}"),
+        ("ok by batch", f"{report.served_by['batch']:,}"),
+        ("ok by fallback", f"{report.served_by['fallback']:,}"),
+        ("errors", f"{outcomes['error']:,}"),
+        ("missing", f"{outcomes['missing']:,}"),
+        ("rejected", f"{outcomes['rejected']:,}"),
+        ("shards", f"{report.shards:,}"),
+        ("jobs", jobs),
+        ("tokens", f"{report.tokens['input']:,} in, {report.tokens['output']:,} out"),
+        ("seconds", seconds),
+        ("run folder", report.run_uri),
+    ]
+    if report.published is not None:
+        rows.append(("results", report.published))
+    return rows

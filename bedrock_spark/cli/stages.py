@@ -1,0 +1,122 @@
+"""One function per stage, for the command line and for spark-submit: a config in, a number out.
+
+| code | means |
+| --- | --- |
+| 0 | done, and every row is accounted for |
+| 1 | it could not be done; the message says why, and the same command carries on from there |
+| 2 | the command was misspelt |
+| 10 | more to do (advance only): call again |
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.session import spark_session
+from bedrock_spark.config import load_config
+from bedrock_spark.errors import BedrockSparkError
+from bedrock_spark.pipeline import Pipeline
+
+DONE, FAILED, MORE_TO_DO, INTERRUPTED = 0, 1, 10, 130
+
+
+def run(pipeline: Pipeline, display: Display) -> int:
+    """Do every stage that is left."""
+    spark = spark_session()
+    report = pipeline.run_all(spark)
+    display.finish()
+    display.show_report(report)
+    return DONE
+
+
+def prepare(pipeline: Pipeline, display: Display) -> int:
+    """Cut the source into shards."""
+    manifest = pipeline.prepare(spark_session())
+    display.finish()
+    display.say(
+        f"{manifest.rows:,} rows: {manifest.records:,} records in {len(manifest.shards):,} shards, "
+        f"{manifest.rejected:,} rejected"
+    )
+    return DONE
+
+
+def submit(pipeline: Pipeline, display: Display) -> int:
+    """Submit and watch batch jobs until every shard is settled. Needs no Spark."""
+    standing = pipeline.watch()
+    display.finish()
+    if standing is None:
+        display.say("no shard is large enough for a batch job; the fallback answers them")
+    else:
+        display.say(f"{standing.settled:,} of {standing.shards:,} shards are settled")
+    return DONE
+
+
+def advance(pipeline: Pipeline, display: Display) -> int:
+    """Take one step of the fan-out and say whether there is more to do. Needs no Spark."""
+    standing = pipeline.advance()
+    display.finish()
+    display.say(
+        f"{standing.settled:,} of {standing.shards:,} shards are settled, {standing.active:,} jobs "
+        f"are active, {standing.waiting:,} shards are waiting"
+    )
+    return DONE if standing.is_done else MORE_TO_DO
+
+
+def collect(pipeline: Pipeline, display: Display) -> int:
+    """Join what came back to the rows, and write the report."""
+    spark = spark_session()
+    reconciled = pipeline.collect(spark)
+    report = pipeline.report(reconciled, pipeline.publish(spark))
+    display.finish()
+    display.show_report(report)
+    return DONE if report.is_complete else FAILED
+
+
+def fallback(pipeline: Pipeline, display: Display) -> int:
+    """Ask the stragglers, collect their shards again, and write the report."""
+    spark = spark_session()
+    reconciled = pipeline.collect(spark)
+    if pipeline.fall_back(spark, reconciled):
+        reconciled = pipeline.collect(spark)
+    report = pipeline.report(reconciled, pipeline.publish(spark))
+    display.finish()
+    display.show_report(report)
+    return DONE if report.is_complete else FAILED
+
+
+Stage = Callable[[Pipeline, Display], int]
+
+
+def perform(stage: Stage, config_path: str, overrides: Sequence[str] = ()) -> int:
+    """Load the config, open the run, do the stage; print an error as a message, not a trace."""
+    display = Display()
+    try:
+        config = load_config(config_path, overrides)
+        return stage(Pipeline.open(config, observe=display.observe), display)
+    except BedrockSparkError as exc:
+        display.finish()
+        display.show_error(str(exc))
+        return FAILED
+    except KeyboardInterrupt:
+        display.finish()
+        display.say("interrupted; batch jobs keep running, and the same command carries on")
+        return INTERRUPTED
+
+
+def perform_from_arguments(stage: Stage, description: str | None) -> int:
+    """Do what `perform` does, with the arguments that spark-submit passes on."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--config", required=True, help="the YAML config of the run")
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override one value of the config, such as shards.max_records=500",
+    )
+    arguments = parser.parse_args(sys.argv[1:])
+    return perform(stage, arguments.config, arguments.overrides)

@@ -1,0 +1,109 @@
+"""The demo: a real corpus, a local Bedrock with trouble, the ordinary pipeline, and what came out.
+
+Nothing here is special to the pipeline: the config is a file a user could have written, and the
+local Bedrock is reached through the standard AWS_ENDPOINT_URL.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.session import spark_session
+from bedrock_spark.config import Config, load_config
+from bedrock_spark.demo.corpus import write_corpus
+from bedrock_spark.emulator import LocalBedrock
+from bedrock_spark.errors import BedrockSparkError
+from bedrock_spark.layout import parse_s3_uri
+from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.report import Report
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, Row
+
+# Emulated seconds per second: a batch job of twelve minutes takes four seconds.
+_SPEED = 200.0
+_EXAMPLES = 3
+_ANSWER_WIDTH = 160
+
+
+def show_demo(folder: str) -> int:
+    """Run the demo in a folder; return the exit code: 0 only if every row is accounted for."""
+    display = Display()
+    home = Path(folder)
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    try:
+        return _demo(home, display)
+    except BedrockSparkError as exc:
+        display.finish()
+        display.show_error(str(exc))
+        return 1
+
+
+def _demo(home: Path, display: Display) -> int:
+    corpus = home / "corpus.parquet"
+    rows = write_corpus(corpus)
+    display.say(f"corpus    {rows:,} documented names of Python's standard library in {corpus}")
+    with LocalBedrock(faults=_conf("demo-faults.yaml"), speed=_SPEED) as local:
+        display.say(f"bedrock   {local.endpoint_url}, local, {_SPEED:.0f} times as fast")
+        os.environ.update(local.environment())
+        config = _config(home, local)
+        spark = spark_session()
+        try:
+            pipeline = Pipeline.open(config, observe=display.observe)
+            report = pipeline.run_all(spark)
+            display.finish()
+            examples = _examples(pipeline.results(spark))
+            (home / "report.json").write_bytes(pipeline.run.storage.read("report.json"))
+        finally:
+            spark.stop()
+    _show(display, report, examples, home)
+    return 0 if report.is_complete else 1
+
+
+def _conf(name: str) -> Path:
+    """Return a file of conf/: beside this module in a wheel, in the checkout otherwise."""
+    packaged = Path(__file__).with_name("conf") / name
+    return packaged if packaged.exists() else Path(__file__).parents[2] / "conf" / name
+
+
+def _config(home: Path, local: LocalBedrock) -> Config:
+    """Make what an AWS account has already: the bucket and the provisioned throughput."""
+    config = load_config(_conf("demo.yaml"))
+    local.client("s3").create_bucket(Bucket=parse_s3_uri(config.run_uri).bucket)
+    arn = local.client("bedrock").create_provisioned_model_throughput(
+        modelUnits=1, provisionedModelName="demo", modelId=config.model.id
+    )["provisionedModelArn"]
+    overrides = [
+        f"source.path={home / 'corpus.parquet'}",
+        f"results.path={home / 'results'}",
+        f"fallback.model_id={arn}",
+    ]
+    return load_config(_conf("demo.yaml"), overrides)
+
+
+def _examples(results: DataFrame) -> list[Row]:
+    """Return a few answered rows, the shortest names first: they are the best known ones."""
+    return (
+        results.where("outcome = 'ok' AND kind = 'function'")
+        .selectExpr("length(qualified_name) AS length", "qualified_name", "served_by", "text")
+        .orderBy("length", "qualified_name")
+        .limit(_EXAMPLES)
+        .collect()
+    )
+
+
+def _show(display: Display, report: Report, examples: list[Row], home: Path) -> None:
+    display.show_report(report)
+    display.say("")
+    for row in examples:
+        answer = " ".join((row["text"] or "").split())
+        cut = answer if len(answer) <= _ANSWER_WIDTH else answer[: _ANSWER_WIDTH - 1] + "…"
+        display.say(f"{row['qualified_name']} ({row['served_by']}): {cut}")
+    display.say("")
+    display.say(f"results   {home / 'results'} (Parquet)")
+    display.say(f"report    {home / 'report.json'}")

@@ -1,0 +1,11 @@
+"""Join what came back to the source rows, and report.
+
+spark-submit jobs/collect.py --config conf/tickets.yaml [--set KEY=VALUE ...]
+"""
+
+import sys
+
+from bedrock_spark.cli import stages
+
+if __name__ == "__main__":
+    sys.exit(stages.perform_from_arguments(stages.collect, __doc__))

@@ -1,0 +1,11 @@
+"""Ask the stragglers of a collected run once more, and report.
+
+spark-submit jobs/fallback.py --config conf/tickets.yaml [--set KEY=VALUE ...]
+"""
+
+import sys
+
+from bedrock_spark.cli import stages
+
+if __name__ == "__main__":
+    sys.exit(stages.perform_from_arguments(stages.fallback, __doc__))

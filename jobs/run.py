@@ -1,0 +1,11 @@
+"""Do the whole pipeline: prepare, batch jobs, collect, fallback, publish, report.
+
+spark-submit jobs/run.py --config conf/tickets.yaml [--set KEY=VALUE ...]
+"""
+
+import sys
+
+from bedrock_spark.cli import stages
+
+if __name__ == "__main__":
+    sys.exit(stages.perform_from_arguments(stages.run, __doc__))
