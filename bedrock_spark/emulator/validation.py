@@ -32,7 +32,8 @@ _SHOWN = 120
 @functools.cache
 def compiled(pattern: str) -> re.Pattern[str]:
     """Return the model's pattern (or a linear equivalent) for use with `fullmatch`."""
-    return re.compile(_EQUIVALENT_PATTERNS.get(pattern, pattern))
+    # ASCII: `\s` and `\S` mean in the service (Java) what they mean there.
+    return re.compile(_EQUIVALENT_PATTERNS.get(pattern, pattern), re.ASCII)
 
 
 def check(params: dict[str, Any], shape: Shape | None) -> None:
