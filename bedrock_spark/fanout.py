@@ -142,11 +142,11 @@ class FanOut:
             return self._plan(shard, latest.attempt) if latest.seen is None else None
         if latest is None:
             return self._plan(shard, 1)
-        if self._is_finished(latest):
+        if self._is_finished(shard, latest):
             return None
         return self._plan(shard, latest.attempt + 1)
 
-    def _is_finished(self, latest: Job) -> bool:
+    def _is_finished(self, shard: Shard, latest: Job) -> bool:
         """Tell whether a settled attempt is the shard's last.
 
         A job that answered anything is never submitted again as a whole: its answers are paid for.
@@ -158,7 +158,7 @@ class FanOut:
         if latest.attempt >= self.run.config.batch.attempts:
             return True
         if latest.job_name not in self._answered:
-            prefix = self._plan_of(latest).output_prefix
+            prefix = self._plan(shard, latest.attempt).output_prefix
             self._answered[latest.job_name] = has_answers(self.run.storage, prefix, latest.seen)
         return self._answered[latest.job_name]
 
@@ -175,10 +175,6 @@ class FanOut:
     def _plan(self, shard: Shard, attempt: int) -> JobPlan:
         model_id = self.run.config.model.id
         return plan_job(self.run.run_id, shard.shard_id, shard.sha256, model_id, attempt)
-
-    def _plan_of(self, job: Job) -> JobPlan:
-        shard = next(s for s in self.manifest.shards if s.shard_id == job.shard_id)
-        return self._plan(shard, job.attempt)
 
     def _submit(self, plans: list[JobPlan]) -> None:
         taken = []
@@ -230,7 +226,7 @@ class FanOut:
             if latest is None or latest.seen is None:
                 continue
             processed += latest.seen.processed or 0
-            if latest.is_settled and self._is_finished(latest):
+            if latest.is_settled and self._is_finished(shard, latest):
                 settled += 1
         active = self._active()
         records = sum(s.records for s in shards)
@@ -243,14 +239,19 @@ def open_fanout(run: Run, manifest: RunManifest, clock: Clock) -> FanOut:
 
     Raises ConfigError where the run folder is not in S3.
     """
+    check_reachable(run)
+    ledger = Ledger(run.storage)
+    jobs = BatchJobs(bedrock_client(run.aws), clock)
+    return FanOut(run, manifest, clock, jobs, ledger, known=ledger.replay())
+
+
+def check_reachable(run: Run) -> None:
+    """Raise ConfigError where batch jobs cannot reach the run folder."""
     if not run.storage.uri.startswith("s3://"):
         raise ConfigError(
             f"run_uri = {run.storage.uri!r}: Bedrock reads and writes S3 only; batch jobs need an "
             "s3:// run_uri"
         )
-    ledger = Ledger(run.storage)
-    jobs = BatchJobs(bedrock_client(run.aws), clock)
-    return FanOut(run, manifest, clock, jobs, ledger, known=ledger.replay())
 
 
 def watch(fanout: FanOut, observe: Observer = unobserved) -> Standing:

@@ -16,14 +16,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bedrock_spark.clients import bedrock_client
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import Config, load_config, parse_config
 from bedrock_spark.errors import PlanError, RunFolderError, UnreadableOutputError
-from bedrock_spark.fanout import Standing, batch_shards, open_fanout
+from bedrock_spark.fanout import Standing, batch_shards, check_reachable, open_fanout
 from bedrock_spark.fanout import watch as watch_jobs
 from bedrock_spark.ledger import Job, Ledger
 from bedrock_spark.manifest import RunManifest, read_manifest
 from bedrock_spark.progress import Observer, unobserved
+from bedrock_spark.provisioned import check_provisioned, is_provisioned
 from bedrock_spark.reconcile import BAD
 from bedrock_spark.report import Report, build_report, check_complete, write_report
 from bedrock_spark.run_folder import Run, open_run
@@ -63,6 +65,14 @@ class Pipeline:
         """Open the run at the config's run_uri, or begin it."""
         clock = clock or SystemClock()
         return cls(open_run(as_config(config), clock), clock, observe)
+
+    def check(self) -> None:
+        """Check what can be checked before anything is done: raises a BedrockSparkError."""
+        check_reachable(self.run)
+        fallback = self.run.config.fallback
+        if fallback is not None and is_provisioned(fallback.model_id):
+            client = bedrock_client(self.run.aws)
+            check_provisioned(client, fallback.model_id, self.run.config.model, self.clock)
 
     def prepare(self, spark: SparkSession, df: DataFrame | None = None) -> RunManifest:
         """Cut the source, or the DataFrame handed in, into shards."""
@@ -124,6 +134,7 @@ class Pipeline:
 
     def run_all(self, spark: SparkSession, df: DataFrame | None = None) -> Report:
         """Do every stage that is left. Raises UnaccountedRowsError if the counts do not add up."""
+        self.check()
         self.prepare(spark, df)
         self.watch()
         reconciled = self.collect(spark)

@@ -23,28 +23,32 @@ def is_provisioned(model_id: str) -> bool:
     return PROVISIONED_MODEL_ARN.fullmatch(model_id) is not None
 
 
-def check_provisioned(client: Any, model_id: str, model: ModelConfig, clock: Clock) -> None:
-    """Wait until a provisioned model is in service; check that it takes this run's bodies.
+def check_provisioned(client: Any, model_id: str, model: ModelConfig, clock: Clock) -> bool:
+    """Check that a provisioned model can answer this run; tell whether it is ready to.
 
-    Raises ProvisionedModelError where it failed, is of another family, or is not ready in half an
-    hour.
+    Raises ProvisionedModelError where it is not there, failed, or is of another family.
+    """
+    found = _get(client, model_id, clock)
+    if found["status"] == "Failed":
+        reason = found.get("failureMessage", "no reason given")
+        raise ProvisionedModelError(f"fallback.model_id {model_id}: is Failed: {reason}")
+    _check_family(found["foundationModelArn"], model_id, model)
+    return found["status"] in ("InService", "Updating")
+
+
+def wait_for_provisioned(client: Any, model_id: str, model: ModelConfig, clock: Clock) -> None:
+    """Wait until a provisioned model is in service.
+
+    Raises ProvisionedModelError where it cannot answer, or is not ready in half an hour.
     """
     deadline = clock.now() + _WAIT_SECONDS
-    while True:
-        found = _get(client, model_id, clock)
-        status = found["status"]
-        if status in ("InService", "Updating"):
-            break
-        if status == "Failed":
-            reason = found.get("failureMessage", "no reason given")
-            raise ProvisionedModelError(f"fallback.model_id {model_id}: is Failed: {reason}")
+    while not check_provisioned(client, model_id, model, clock):
         if clock.now() >= deadline:
             raise ProvisionedModelError(
-                f"fallback.model_id {model_id}: is still {status} after "
+                f"fallback.model_id {model_id}: is still not in service after "
                 f"{_WAIT_SECONDS / 60:.0f} minutes; run again when it is InService"
             )
         clock.sleep(_LOOK_SECONDS)
-    _check_family(found["foundationModelArn"], model_id, model)
 
 
 def _check_family(base_arn: str, model_id: str, model: ModelConfig) -> None:

@@ -19,13 +19,18 @@ from bedrock_spark.run_folder import Run
 
 @dataclass(frozen=True)
 class Report:
-    """A finished run in numbers. `findings` are things that do not fit; it should be empty."""
+    """A finished run in numbers.
+
+    stragglers: rows without an answer that may still get one, if the fallback asks again
+    findings: things that do not fit; none is best
+    """
 
     run_id: str
     run_uri: str
     rows: int
     outcomes: dict[str, int]
     served_by: dict[str, int]
+    stragglers: int
     shards: int
     jobs: dict[str, int]
     attempts: int
@@ -40,9 +45,9 @@ class Report:
         return self.rows == sum(self.outcomes.values())
 
     @property
-    def unanswered(self) -> int:
-        """Return how many rows have no answer."""
-        return self.rows - self.outcomes[OK]
+    def permanent_errors(self) -> int:
+        """Return how many rows will never have an answer, though they were asked."""
+        return self.outcomes[ERROR] + self.outcomes[MISSING] - self.stragglers
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as report.json holds it."""
@@ -52,6 +57,7 @@ class Report:
             "rows": self.rows,
             "outcomes": self.outcomes,
             "served_by": self.served_by,
+            "stragglers": self.stragglers,
             "shards": self.shards,
             "jobs": self.jobs,
             "attempts": self.attempts,
@@ -81,6 +87,7 @@ def build_report(
         rows=manifest.rows,
         outcomes=outcomes,
         served_by=_sum(units, "served_by", (BATCH, FALLBACK)),
+        stragglers=sum(u["stragglers"] for u in units),
         shards=len(manifest.shards),
         jobs=jobs_by_status(jobs),
         attempts=len(jobs),

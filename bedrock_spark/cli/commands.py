@@ -31,8 +31,9 @@ def _stage_command(stage: stages.Stage) -> None:
         metavar="KEY=VALUE",
         help="Override one value of the config, such as shards.max_records=500.",
     )
-    def command(config: str, overrides: tuple[str, ...]) -> None:
-        sys.exit(stages.perform(stage, config, overrides))
+    @click.option("--verbose", "-v", is_flag=True, help="Log every change of state.")
+    def command(config: str, overrides: tuple[str, ...], verbose: bool) -> None:
+        sys.exit(stages.perform(stage, config, overrides, verbose))
 
 
 for _stage in (

@@ -68,7 +68,8 @@ class Display:
         is_new = progress.stage != self._stage
         is_last = progress.total is not None and progress.done == progress.total
         is_due = now - self._printed_at >= _LOG_SECONDS
-        if progress != self._last and (is_new or is_last or is_due):
+        has_news = progress.total is not None and progress != self._last
+        if has_news and (is_new or is_last or is_due):
             self.console.print(f"{progress.stage:9} {_count(progress)}".rstrip(), soft_wrap=True)
             self._printed_at = now
 
@@ -93,22 +94,19 @@ class Display:
         """Print the numbers of a run, and what does not fit."""
         self.say("")
         for name, value in _report_rows(report):
-            self.say(f"{name:15} {value}")
+            self.say(f"{name:17} {value}")
         for finding in report.findings[:_FINDINGS_SHOWN]:
-            self.say(f"{'finding':15} {finding['kind']} {finding['shard_id']}: {finding['detail']}")
+            self.say(f"{'finding':17} {finding['kind']} {finding['shard_id']}: {finding['detail']}")
         if len(report.findings) > _FINDINGS_SHOWN:
             more = len(report.findings) - _FINDINGS_SHOWN
-            self.say(f"{'':15} and {more:,} more in report.json")
-        if report.unanswered:
-            self.say(
-                f"{report.unanswered:,} of {report.rows:,} rows have no answer; "
-                "their outcome column says why"
-            )
+            self.say(f"{'':17} and {more:,} more in report.json")
 
 
 def _count(progress: StageProgress) -> str:
     if progress.total is None:
         return progress.detail
+    if not progress.detail:
+        return "done" if progress.done == progress.total else ""
     return f"{progress.done:,}/{progress.total:,} {progress.detail}".rstrip()
 
 
@@ -121,8 +119,8 @@ def _report_rows(report: Report) -> list[tuple[str, str]]:
         ("rows in", f"{report.rows:,}"),
         ("ok by batch", f"{report.served_by['batch']:,}"),
         ("ok by fallback", f"{report.served_by['fallback']:,}"),
-        ("errors", f"{outcomes['error']:,}"),
-        ("missing", f"{outcomes['missing']:,}"),
+        ("permanent errors", f"{report.permanent_errors:,}"),
+        ("still unanswered", f"{report.stragglers:,}"),
         ("rejected", f"{outcomes['rejected']:,}"),
         ("shards", f"{report.shards:,}"),
         ("jobs", jobs),

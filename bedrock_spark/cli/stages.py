@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Callable, Sequence
 
@@ -90,9 +91,14 @@ def fallback(pipeline: Pipeline, display: Display) -> int:
 Stage = Callable[[Pipeline, Display], int]
 
 
-def perform(stage: Stage, config_path: str, overrides: Sequence[str] = ()) -> int:
+def perform(
+    stage: Stage, config_path: str, overrides: Sequence[str] = (), verbose: bool = False
+) -> int:
     """Load the config, open the run, do the stage; print an error as a message, not a trace."""
     display = Display()
+    if verbose:
+        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
+        logging.getLogger("bedrock_spark").setLevel(logging.INFO)
     try:
         config = load_config(config_path, overrides)
         return stage(Pipeline.open(config, observe=display.observe), display)
@@ -118,5 +124,6 @@ def perform_from_arguments(stage: Stage, description: str | None) -> int:
         metavar="KEY=VALUE",
         help="override one value of the config, such as shards.max_records=500",
     )
+    parser.add_argument("--verbose", action="store_true", help="log every change of state")
     arguments = parser.parse_args(sys.argv[1:])
-    return perform(stage, arguments.config, arguments.overrides)
+    return perform(stage, arguments.config, arguments.overrides, arguments.verbose)

@@ -28,7 +28,7 @@ from bedrock_spark.families import family_of
 from bedrock_spark.invoke import ModelCaller
 from bedrock_spark.outputs import OutputRecord, read_lines
 from bedrock_spark.progress import Observer, unobserved
-from bedrock_spark.provisioned import check_provisioned, is_provisioned
+from bedrock_spark.provisioned import is_provisioned, wait_for_provisioned
 from bedrock_spark.rate_limit import RateLimiter
 from bedrock_spark.run_folder import Run
 from bedrock_spark.spark.collect import straggler_ids
@@ -60,7 +60,7 @@ def fall_back(
     if config is None or not shards:
         return 0
     if is_provisioned(config.model_id):
-        check_provisioned(bedrock_client(run.aws), config.model_id, run.config.model, clock)
+        wait_for_provisioned(bedrock_client(run.aws), config.model_id, run.config.model, clock)
     groups = _groups(shards, _parallelism(spark))
     task = FallbackTask(run.storage, run.aws, run.config.model, config, len(groups))
     with observed_tasks(spark, "fallback", observe):

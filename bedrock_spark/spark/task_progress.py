@@ -37,6 +37,7 @@ def observed_tasks(spark: SparkSession, stage: str, observe: Observer) -> Iterat
     watcher.start()
     try:
         yield
+        observe(Progress(stage, 1, 1))
     finally:
         done.set()
         watcher.join()
@@ -54,10 +55,9 @@ def _classic_context(spark: SparkSession) -> Any:
 def _watch(context: Any, group: str, stage: str, observe: Observer, done: threading.Event) -> None:
     tracker = context.statusTracker()
     while not done.wait(_LOOK_SECONDS):
-        for job in sorted(tracker.getJobIdsForGroup(group))[-1:]:
-            info = tracker.getJobInfo(job)
-            stages = [tracker.getStageInfo(s) for s in info.stageIds] if info else []
-            known = [s for s in stages if s is not None]
-            if known:
-                finished = sum(s.numCompletedTasks for s in known)
-                observe(Progress(stage, finished, sum(s.numTasks for s in known), "tasks"))
+        jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
+        stages = [tracker.getStageInfo(s) for job in jobs if job for s in job.stageIds]
+        known = [s for s in stages if s is not None]
+        if known:
+            finished = sum(s.numCompletedTasks for s in known)
+            observe(Progress(stage, finished, sum(s.numTasks for s in known), "tasks"))

@@ -1,0 +1,233 @@
+"""Collect: whatever lies in the output folders, one result row per source row, and the proof."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from bedrock_spark.batch_jobs import SeenJob, plan_job
+from bedrock_spark.clock import SystemClock
+from bedrock_spark.ledger import Job
+from bedrock_spark.manifest import RunManifest, Shard
+from bedrock_spark.report import build_report, check_complete
+from bedrock_spark.run_folder import Run, open_run
+from bedrock_spark.spark.collect import collect, straggler_ids
+from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.spark.results import publish, results
+from tests.sparks import CLAUDE, make_config
+
+Jobs = dict[str, Job]
+
+
+def answer(text: str) -> dict[str, Any]:
+    return {
+        "modelOutput": {
+            "content": [{"type": "text", "text": text}],
+            "stop_reason": "end_turn",
+            "usage": {"input_tokens": 7, "output_tokens": 3},
+        }
+    }
+
+
+def error(code: int, **flags: Any) -> dict[str, Any]:
+    return {"error": {"errorCode": code, "errorMessage": f"it is {code}", **flags}}
+
+
+class Output:
+    """Writes what batch jobs would leave in a local run folder."""
+
+    def __init__(self, run: Run, folder: Path) -> None:
+        self.run = run
+        self.folder = folder
+        self.jobs: Jobs = {}
+
+    def ids(self, shard: Shard) -> list[str]:
+        lines = (self.folder / "shards" / f"{shard.shard_id}.jsonl").read_bytes().split(b"\n")
+        return [json.loads(line)["recordId"] for line in lines if line]
+
+    def settle(
+        self,
+        shard: Shard,
+        lines: dict[str, dict[str, Any]],
+        attempt: int = 1,
+        status: str = "Completed",
+        **manifest: int,
+    ) -> Path:
+        plan = plan_job(self.run.run_id, shard.shard_id, shard.sha256, CLAUDE, attempt)
+        job_id = f"job{attempt:09d}"
+        arn = f"arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/{job_id}"
+        seen = SeenJob(arn, plan.job_name, plan.token, status)
+        self.jobs[plan.job_name] = Job(shard.shard_id, attempt, plan.job_name, plan.token, seen)
+        folder = self.folder / plan.output_prefix / job_id
+        folder.mkdir(parents=True)
+        texts = [json.dumps({"recordId": i, "modelInput": {}, **line}) for i, line in lines.items()]
+        random.Random(7).shuffle(texts)
+        path = folder / f"{shard.shard_id}.jsonl.out"
+        path.write_text("\n".join(texts) + "\n", encoding="utf-8")
+        if manifest:
+            (folder / "manifest.json.out").write_text(json.dumps(manifest))
+        return path
+
+
+@pytest.fixture
+def prepared(spark: SparkSession, tmp_path: Path) -> tuple[Run, RunManifest, Output]:
+    df = spark.range(120).select(
+        F.col("id"),
+        F.when(F.col("id") != 5, F.concat(F.lit("text "), F.col("id"))).alias("body"),
+        F.expr("timestamp_micros(id * 1000003)").alias("at"),
+    )
+    sections: dict[str, Any] = {"shards": {"max_records": 40, "min_records": 10}}
+    run = open_run(make_config(str(tmp_path), **sections), SystemClock())
+    manifest = prepare(spark, run, df)
+    assert len(manifest.shards) >= 3
+    return run, manifest, Output(run, tmp_path)
+
+
+def collected(
+    spark: SparkSession, run: Run, manifest: RunManifest, jobs: Jobs
+) -> tuple[Any, dict[int, dict[str, Any]]]:
+    """Return the report, and the result rows by source id."""
+    report = build_report(run, manifest, jobs, collect(spark, run, manifest, jobs), {})
+    check_complete(report)
+    rows = [row.asDict() for row in results(spark, run, manifest).collect()]
+    return report, {row["id"]: row for row in rows}
+
+
+def test_answers_find_their_rows(
+    spark: SparkSession, prepared: tuple[Run, RunManifest, Output]
+) -> None:
+    """Every answer, in whatever order, lands on the row that asked, with its parts in columns."""
+    run, manifest, output = prepared
+    for shard in manifest.shards:
+        output.settle(shard, {i: answer(f"about {i} \u2028\x85") for i in output.ids(shard)})
+    report, rows = collected(spark, run, manifest, output.jobs)
+    assert report.outcomes == {"ok": 119, "error": 0, "missing": 0, "rejected": 1}
+    assert report.served_by == {"batch": 119, "fallback": 0}
+    assert report.tokens == {"input": 7 * 119, "output": 3 * 119}
+    assert report.findings == []
+    assert sorted(rows) == list(range(120))
+    row = rows[8]
+    assert row["text"] == f"about {row['record_id']} \u2028\x85"
+    assert (row["outcome"], row["stop_reason"], row["attempt"]) == ("ok", "end_turn", 1)
+    assert json.loads(row["model_output"])["usage"]["input_tokens"] == 7
+    assert row["job_arn"].endswith("/job000000001")
+
+
+def test_rejected_rows_have_a_result_too(
+    spark: SparkSession, prepared: tuple[Run, RunManifest, Output]
+) -> None:
+    """A row that never became a record is in the results, with the reason."""
+    run, manifest, output = prepared
+    _, rows = collected(spark, run, manifest, output.jobs)
+    assert rows[5]["outcome"] == "rejected"
+    assert rows[5]["error_message"] == "body: is null"
+    assert rows[5]["record_id"] is None
+    assert {rows[i]["outcome"] for i in rows if i != 5} == {"missing"}
+
+
+def test_times_survive(spark: SparkSession, prepared: tuple[Run, RunManifest, Output]) -> None:
+    """Source columns come back as they went in, microseconds and time zones included."""
+    run, manifest, output = prepared
+    collect(spark, run, manifest, output.jobs)
+    wrong = results(spark, run, manifest).where("at != timestamp_micros(id * 1000003)")
+    assert results(spark, run, manifest).where("at IS NULL").count() == 0
+    assert wrong.count() == 0
+
+
+def test_attempts_are_merged_record_by_record(
+    spark: SparkSession, prepared: tuple[Run, RunManifest, Output]
+) -> None:
+    """A success beats an error beats nothing; stragglers are what may still be answered."""
+    run, manifest, output = prepared
+    shard = manifest.shards[0]
+    ids = output.ids(shard)
+    first = {ids[0]: error(500), ids[1]: error(400), ids[2]: answer("early")}
+    second = {ids[0]: answer("late"), ids[3]: error(429), ids[4]: error(400, retryable=False)}
+    output.settle(shard, first, attempt=1, status="Stopped")
+    output.settle(shard, second, attempt=2)
+    _, rows = collected(spark, run, manifest, output.jobs)
+    by_id = {row["record_id"]: row for row in rows.values()}
+    assert [by_id[i]["outcome"] for i in ids[:6]] == [
+        "ok", "error", "ok", "error", "error", "missing",
+    ]  # fmt: skip
+    assert (by_id[ids[0]]["text"], by_id[ids[0]]["attempt"]) == ("late", 2)
+    assert by_id[ids[1]]["error_code"] == 400
+    assert straggler_ids(run.storage, shard.shard_id) == sorted([ids[3], *ids[5:]])
+
+
+def test_what_does_not_fit_is_a_finding(
+    spark: SparkSession, prepared: tuple[Run, RunManifest, Output]
+) -> None:
+    """Foreign, repeated, doubly paid and torn lines and wrong counts are findings, not failures."""
+    run, manifest, output = prepared
+    shard = manifest.shards[0]
+    ids = output.ids(shard)
+    path = output.settle(
+        shard,
+        {i: answer("x") for i in [*ids, "foreign0000"]},
+        successRecordCount=len(ids) - 1,
+        errorRecordCount=0,
+    )
+    torn = path.read_bytes().split(b"\n")
+    line_of_first = next(line for line in torn if ids[0].encode() in line)
+    path.write_bytes(path.read_bytes() + line_of_first + b"\n" + line_of_first[:30])
+    output.settle(shard, {ids[1]: answer("again")}, attempt=2)
+    report, _ = collected(spark, run, manifest, output.jobs)
+    kinds = sorted(f["kind"] for f in report.findings)
+    assert kinds == ["bad_line", "count_mismatch", "foreign_record", "paid_twice", "repeated"]
+    text = json.dumps(report.findings)
+    assert ids[1] in text
+    assert f"byte {path.read_bytes().rfind(line_of_first[:30])}" in text
+
+
+def test_only_changed_shards_are_collected_again(
+    spark: SparkSession, prepared: tuple[Run, RunManifest, Output], tmp_path: Path
+) -> None:
+    """Collect leaves a shard alone whose inputs did not change since."""
+    run, manifest, output = prepared
+    first, second, *_ = manifest.shards
+    output.settle(first, {i: answer("x") for i in output.ids(first)})
+    before = collect(spark, run, manifest, output.jobs)
+    files = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "results").iterdir()}
+    output.settle(second, {i: answer("y") for i in output.ids(second)})
+    after = collect(spark, run, manifest, output.jobs)
+    changed = {
+        p.name for p in (tmp_path / "results").iterdir() if p.stat().st_mtime_ns != files[p.name]
+    }
+    assert changed == {f"{second.shard_id}.parquet"}
+    assert [b for b in before if b["unit"] != second.shard_id] == [
+        a for a in after if a["unit"] != second.shard_id
+    ]
+
+
+def test_a_results_file_gone_is_written_again(
+    spark: SparkSession, prepared: tuple[Run, RunManifest, Output], tmp_path: Path
+) -> None:
+    """The reconciliation is written last, so a shard without one is collected whole."""
+    run, manifest, output = prepared
+    collect(spark, run, manifest, output.jobs)
+    shard = manifest.shards[0].shard_id
+    (tmp_path / "reconciliation" / f"{shard}.json").unlink()
+    (tmp_path / "results" / f"{shard}.parquet").unlink()
+    _, rows = collected(spark, run, manifest, output.jobs)
+    assert len(rows) == 120
+
+
+def test_publishing_twice_changes_nothing(
+    spark: SparkSession, prepared: tuple[Run, RunManifest, Output], tmp_path: Path
+) -> None:
+    """Published results are one row per source row, however often they are published."""
+    run, manifest, output = prepared
+    collect(spark, run, manifest, output.jobs)
+    config = make_config(str(tmp_path), results={"path": str(tmp_path / "published")}).results
+    for _ in range(2):
+        assert publish(results(spark, run, manifest), config) == str(tmp_path / "published")
+        published = pq.read_table(tmp_path / "published")
+        assert sorted(published["id"].to_pylist()) == list(range(120))

@@ -1,0 +1,270 @@
+"""Prepare: every row in exactly one place, within bounds, and the same bytes every time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from bedrock_spark import record_ids
+from bedrock_spark.clock import SystemClock
+from bedrock_spark.config import Config
+from bedrock_spark.errors import ConfigError, DuplicateKeyError, PlanError
+from bedrock_spark.manifest import RunManifest, read_manifest
+from bedrock_spark.run_folder import Run, open_run
+from bedrock_spark.spark import prepare as preparing
+from bedrock_spark.spark.prepare import prepare
+from tests.sparks import make_config
+
+
+def tickets(spark: SparkSession, rows: int) -> DataFrame:
+    """Return tickets whose bodies differ a lot in length; one in fifty has none."""
+    return spark.range(rows).select(
+        F.col("id"),
+        F.when(
+            F.col("id") % 50 != 7, F.expr("repeat(concat('ticket ', id, ' é\u2028\"'), 1 + id % 9)")
+        )
+        .otherwise(F.lit(None))
+        .alias("body"),
+        (F.col("id") % 3).cast("int").alias("priority"),
+    )
+
+
+def prepared(
+    spark: SparkSession, folder: Path, df: DataFrame, **sections: Any
+) -> tuple[Run, RunManifest]:
+    run = open_run(make_config(str(folder), **sections), SystemClock())
+    return run, prepare(spark, run, df)
+
+
+def lines_of(folder: Path, shard_id: str) -> list[dict[str, Any]]:
+    data = (folder / "shards" / f"{shard_id}.jsonl").read_bytes()
+    assert data.endswith(b"\n")
+    return [json.loads(line) for line in data[:-1].split(b"\n")]
+
+
+def test_every_row_is_a_record_or_a_reject(spark: SparkSession, tmp_path: Path) -> None:
+    """Every row of the source is in exactly one shard or in the rejects, with its reason."""
+    _, manifest = prepared(spark, tmp_path, tickets(spark, 2000))
+    in_shards = [
+        row["id"]
+        for s in manifest.shards
+        for row in pq.read_table(tmp_path / "rows" / f"{s.shard_id}.parquet").to_pylist()
+    ]
+    rejects = [
+        row
+        for r in manifest.rejects
+        for row in pq.read_table(
+            tmp_path / "rejects" / f"bucket-{r.bucket:05d}.parquet"
+        ).to_pylist()
+    ]
+    assert sorted(in_shards + [r["id"] for r in rejects]) == list(range(2000))
+    assert len(rejects) == manifest.rejected == 40
+    assert {(r["reject_column"], r["reject_reason"]) for r in rejects} == {("body", "is null")}
+    assert manifest.rows == 2000
+
+
+def test_shards_keep_their_bounds(spark: SparkSession, tmp_path: Path) -> None:
+    """No shard has more records or bytes than allowed, nor fewer records than the minimum."""
+    shards = {"max_records": 100, "max_bytes": 20_000, "min_records": 10}
+    _, manifest = prepared(spark, tmp_path, tickets(spark, 2000), shards=shards)
+    assert len(manifest.shards) > 10
+    for shard in manifest.shards:
+        data = (tmp_path / "shards" / f"{shard.shard_id}.jsonl").read_bytes()
+        assert len(data) == shard.bytes <= 20_000
+        assert 10 <= shard.records == data.count(b"\n") <= 100
+        assert hashlib.sha256(data).hexdigest() == shard.sha256
+
+
+def test_lines_and_rows_stand_side_by_side(spark: SparkSession, tmp_path: Path) -> None:
+    """The n-th line of a shard asks about the n-th row beside it, and ids can be recomputed."""
+    _, manifest = prepared(spark, tmp_path, tickets(spark, 300))
+    for shard in manifest.shards:
+        rows = pq.read_table(tmp_path / "rows" / f"{shard.shard_id}.parquet").to_pylist()
+        for row, line in zip(rows, lines_of(tmp_path, shard.shard_id), strict=True):
+            assert line["recordId"] == row["record_id"] == record_ids.record_id([str(row["id"])])
+            asked = line["modelInput"]["messages"][0]["content"][0]["text"]
+            assert asked == f"Classify: {row['body']}"
+
+
+def test_the_same_input_gives_the_same_bytes(spark: SparkSession, tmp_path: Path) -> None:
+    """Partitioning, order and a second run change no byte of any shard."""
+    df = tickets(spark, 700)
+    first = prepared(spark, tmp_path / "a", df)[1]
+    second = prepared(spark, tmp_path / "b", df.orderBy(F.desc("body")).repartition(7))[1]
+    third = prepared(spark, tmp_path / "c", df.coalesce(1))[1]
+    assert first.shards == second.shards == third.shards
+    assert len(first.shards) > 3
+
+
+def test_ids_do_not_depend_on_other_columns(spark: SparkSession, tmp_path: Path) -> None:
+    """A row keeps its id when its text changes and when its key becomes a string."""
+    df = tickets(spark, 100).where("body IS NOT NULL")
+    changed = df.select(F.col("id").cast("string").alias("id"), F.lit("other").alias("body"))
+    first = prepared(spark, tmp_path / "a", df)[1]
+    second = prepared(spark, tmp_path / "b", changed)[1]
+    assert ids_of(tmp_path / "a", first) == ids_of(tmp_path / "b", second)
+
+
+def ids_of(folder: Path, manifest: RunManifest) -> set[str]:
+    return {line["recordId"] for s in manifest.shards for line in lines_of(folder, s.shard_id)}
+
+
+def test_repeated_keys_are_named(spark: SparkSession, tmp_path: Path) -> None:
+    """The same key twice stops prepare, names offenders, and commits nothing."""
+    df = tickets(spark, 100).withColumn("id", F.col("id") % 90)
+    run = open_run(make_config(str(tmp_path)), SystemClock())
+    with pytest.raises(DuplicateKeyError, match="10 rows repeat a key") as caught:
+        prepare(spark, run, df)
+    assert sorted(caught.value.ids["keys"]) == sorted(f'["{i}"]' for i in range(10))
+    assert read_manifest(run.storage) is None
+
+
+def test_equal_rows_without_a_key_are_records_of_their_own(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """Without a key, rows that ask the same get different ids and are all kept."""
+    df = tickets(spark, 60).where("body IS NOT NULL").select("body", "priority")
+    thrice = df.union(df).union(df)
+    _, manifest = prepared(spark, tmp_path / "a", thrice, source={"key": []})
+    again = prepared(spark, tmp_path / "b", thrice.repartition(5), source={"key": []})[1]
+    assert manifest.records == len(ids_of(tmp_path / "a", manifest)) == thrice.count()
+    assert manifest.shards == again.shards
+
+
+def test_two_keys_with_one_hash_get_two_ids(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Different keys whose hashes meet are told apart, the same way every time."""
+
+    def narrowed(df: DataFrame, columns: Any) -> DataFrame:
+        return with_ids(df, columns).withColumn("_bs_hash", F.pmod("_bs_hash", F.lit(50)))
+
+    with_ids = preparing.with_ids
+    monkeypatch.setattr(preparing, "with_ids", narrowed)
+    df = tickets(spark, 300).where("body IS NOT NULL")
+    first = prepared(spark, tmp_path / "a", df)[1]
+    second = prepared(spark, tmp_path / "b", df.repartition(5))[1]
+    assert first.records == len(ids_of(tmp_path / "a", first)) == df.count()
+    assert first.shards == second.shards
+
+
+def test_an_empty_source_is_an_error(spark: SparkSession, tmp_path: Path) -> None:
+    """A source without rows is refused by name."""
+    with pytest.raises(PlanError, match="has no rows"):
+        prepared(spark, tmp_path, tickets(spark, 0))
+
+
+def test_one_row_works(spark: SparkSession, tmp_path: Path) -> None:
+    """A single row is a shard of one record."""
+    _, manifest = prepared(spark, tmp_path, tickets(spark, 1))
+    assert [(s.shard_id, s.records) for s in manifest.shards] == [("shard-00000-00", 1)]
+
+
+def test_a_source_of_rejects_only_has_no_shards(spark: SparkSession, tmp_path: Path) -> None:
+    """Where no row can become a record, all are rejects and nothing is lost."""
+    df = tickets(spark, 20).withColumn("body", F.lit(None).cast("string"))
+    _, manifest = prepared(spark, tmp_path, df)
+    assert (manifest.shards, manifest.rejected, manifest.rows) == ((), 20, 20)
+
+
+def test_a_committed_manifest_is_only_read(spark: SparkSession, tmp_path: Path) -> None:
+    """Prepare done once is not done again, whatever the source is now."""
+    run, first = prepared(spark, tmp_path, tickets(spark, 100))
+    assert prepare(spark, run, tickets(spark, 5)) == first
+
+
+def test_what_a_dead_prepare_left_is_replaced(spark: SparkSession, tmp_path: Path) -> None:
+    """Files of a prepare that never committed do no harm."""
+    stray = tmp_path / "shards" / "shard-00000-00.jsonl"
+    stray.parent.mkdir()
+    stray.write_bytes(b"half a line")
+    _, manifest = prepared(spark, tmp_path, tickets(spark, 50))
+    assert manifest.records == len(ids_of(tmp_path, manifest)) == 49
+
+
+def test_a_record_too_large_is_rejected(spark: SparkSession, tmp_path: Path) -> None:
+    """A record above the shard's bytes is a reject with its size, not a broken bound."""
+    df = tickets(spark, 30).withColumn(
+        "body", F.expr("CASE WHEN id = 3 THEN repeat('x', 5000) ELSE 'short' END")
+    )
+    shards = {"max_bytes": 4000, "min_records": 1}
+    _, manifest = prepared(spark, tmp_path, df, shards=shards)
+    assert manifest.rejected == 1
+    reject = pq.read_table(
+        tmp_path / "rejects" / f"bucket-{manifest.rejects[0].bucket:05d}.parquet"
+    )
+    assert "shards.max_bytes is 4000" in reject["reject_reason"][0].as_py()
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"request": {"prompt": "{{ bdy }}"}}, "no column bdy; did you mean body"),
+        ({"source": {"key": ["ticket"]}}, "source.key: the source has no column ticket"),
+        ({"source": {"key": ["id"], "columns": ["prio"]}}, "source.columns: .* priority"),
+    ],
+)
+def test_columns_that_are_not_there_are_named(
+    spark: SparkSession, tmp_path: Path, sections: dict[str, Any], message: str
+) -> None:
+    """A column that the source lacks is an error that names the nearest ones it has."""
+    with pytest.raises(ConfigError, match=message):
+        prepared(spark, tmp_path, tickets(spark, 10), **sections)
+
+
+def test_a_source_column_may_not_be_called_as_a_result_column(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """A source column `outcome` would meet the result column: refused, with the way out."""
+    df = tickets(spark, 10).withColumn("outcome", F.lit("won"))
+    with pytest.raises(ConfigError, match="name of a result column"):
+        prepared(spark, tmp_path / "a", df)
+    _, manifest = prepared(
+        spark, tmp_path / "b", df, source={"key": ["id"], "columns": ["priority"]}
+    )
+    assert manifest.columns == "`id` bigint, `priority` int"
+
+
+def test_floats_are_no_keys(spark: SparkSession, tmp_path: Path) -> None:
+    """A double has no one text, so it cannot be a key."""
+    df = tickets(spark, 10).withColumn("id", F.col("id") / 3)
+    with pytest.raises(ConfigError, match="id is a double"):
+        prepared(spark, tmp_path, df)
+
+
+def test_columns_keep_their_types(spark: SparkSession, tmp_path: Path) -> None:
+    """A body's placeholders take the types of their columns, nested ones included."""
+    df = spark.sql(
+        "SELECT 1L AS id, true AS flag,"
+        " named_struct('name', 'Ada', 'tags', array('x', 'y')) AS who,"
+        " map('k', 2) AS counts, CAST(1.5 AS DECIMAL(4,2)) AS price, DATE'2026-01-02' AS day,"
+        " TIMESTAMP'2026-01-02 03:04:05' AS at, X'CAFE' AS raw, CAST(NULL AS STRING) AS note"
+    )
+    body = {
+        "flag": "{{ flag }}",
+        "name": "{{ who.name }}",
+        "tags": "{{ who.tags }}",
+        "counts": "{{ counts }}",
+        "text": "{{ flag }} {{ price }} {{ day }} {{ raw }} {{ note | default('none') }}",
+    }
+    request = {"request": {"body": body}, "source": {"key": ["id"], "columns": ["id", "at"]}}
+    config = make_config(str(tmp_path)).model_dump()
+    config["request"], config["source"] = request["request"], request["source"]
+    config["model"]["family"] = "raw"
+    run = open_run(Config.model_validate(config), SystemClock())
+    manifest = prepare(spark, run, df)
+    line = lines_of(tmp_path, manifest.shards[0].shard_id)[0]
+    assert line["modelInput"] == {
+        "flag": True,
+        "name": "Ada",
+        "tags": ["x", "y"],
+        "counts": {"k": 2},
+        "text": "true 1.50 2026-01-02 yv4= none",
+    }

@@ -1,0 +1,44 @@
+"""The one Spark session that tests share, and configs for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+from bedrock_spark.config import Config, parse_config
+
+ROLE = "arn:aws:iam::123456789012:role/BedrockBatchInference"
+CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
+
+
+def shared_session() -> SparkSession:
+    """Return a local session on two cores; a session that runs is reused."""
+    session = (
+        SparkSession.builder.master("local[2]")
+        .appName("bedrock-spark-tests")
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .config("spark.sql.shuffle.partitions", "4")
+        .config("spark.sql.session.timeZone", "America/New_York")
+        .config("spark.task.maxFailures", "2")
+        .getOrCreate()
+    )
+    session.sparkContext.setLogLevel("OFF")
+    return session
+
+
+def make_config(run_uri: str, **sections: Any) -> Config:
+    """Return a config that asks Claude about the column `body`; sections are merged in."""
+    values: dict[str, Any] = {
+        "run_uri": run_uri,
+        "source": {"key": ["id"]},
+        "model": {"id": CLAUDE},
+        "request": {"prompt": "Classify: {{ body }}", "max_tokens": 40},
+        "shards": {"max_records": 100, "min_records": 10},
+        "batch": {"role_arn": ROLE, "region": "us-east-1", "poll_seconds": 0.05},
+    }
+    for name, section in sections.items():
+        merges = isinstance(section, dict) and isinstance(values.get(name), dict)
+        values[name] = {**values[name], **section} if merges else section
+    return parse_config(values)
