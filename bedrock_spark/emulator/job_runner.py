@@ -57,10 +57,9 @@ class JobRunner:
     def begin(self, job: Job) -> None:
         """Schedule the events of a job that was just created."""
         timings, timeline = self._world.settings.timings, self._world.timeline
-        timeline.schedule(
-            job.submit_time + timings.submitted, lambda at: self._validate(job.job_id, at)
-        )
-        timeline.schedule(job.expiration_time, lambda at: self._expire(job.job_id, at))
+        due, job_id = job.submit_time + timings.submitted, job.job_id
+        timeline.schedule(due, job_id, lambda at: self._validate(job_id, at))
+        timeline.schedule(job.expiration_time, job_id, lambda at: self._expire(job_id, at))
 
     def resume(self, job: Job) -> None:
         """Schedule the events of a job found unsettled after a restart.
@@ -73,17 +72,17 @@ class JobRunner:
         if job.status == "Submitted":
             self.begin(job)
             return
-        schedule(job.expiration_time, lambda at: self._expire(job_id, at))
+        schedule(job.expiration_time, job_id, lambda at: self._expire(job_id, at))
         if job.status == "Validating":
-            schedule(since, lambda at: self._validate(job_id, at))
+            schedule(since, job_id, lambda at: self._validate(job_id, at))
         elif job.status == "Scheduled":
             self._leave_scheduled(job)
         elif job.status == "InProgress":
-            schedule(since, lambda at: self._start(job_id, at))
+            schedule(since, job_id, lambda at: self._start(job_id, at))
         elif job.status == "Stopping":
             if job.to_process is not None:
                 self._process_in_background(job)
-            schedule(since + timings.stopping, lambda at: self._stopped(job_id, at))
+            schedule(since + timings.stopping, job_id, lambda at: self._stopped(job_id, at))
 
     def stop(self, job: Job) -> None:
         """Stop a job: what is processed by now will be its output."""
@@ -97,7 +96,7 @@ class JobRunner:
                 raise conflict(f"The job is in status {current.status} and cannot be stopped.")
             return
         due = now + self._world.settings.timings.stopping
-        self._world.timeline.schedule(due, lambda at: self._stopped(job.job_id, at))
+        self._world.timeline.schedule(due, job.job_id, lambda at: self._stopped(job.job_id, at))
 
     def progress(self, job: Job) -> Counts:
         """Return the counts to show: those of a running job grow with the emulated time."""
@@ -120,9 +119,11 @@ class JobRunner:
             check_input, self._world.objects, job.arn, job.input_uri, quotas
         )
         due = at + self._world.settings.timings.validating
-        self._world.timeline.schedule(
-            due, lambda when: self._after(checked, when, lambda w: self._valid(job, checked, w))
-        )
+
+        def checked_by(when: float) -> None:
+            self._after(job_id, checked, when, lambda at: self._valid(job, checked, at))
+
+        self._world.timeline.schedule(due, job_id, checked_by)
 
     def _valid(self, job: Job, checked: Future[int], at: float) -> None:
         rule = JobFaults.model_validate(job.rule)
@@ -142,9 +143,9 @@ class JobRunner:
         rule = JobFaults.model_validate(job.rule)
         due = job.modified_time + self._world.settings.timings.scheduled
         if rule.end == "Expired":
-            self._world.timeline.schedule(due, lambda at: self._expire(job.job_id, at))
+            self._world.timeline.schedule(due, job.job_id, lambda at: self._expire(job.job_id, at))
         elif rule.stick != "Scheduled":
-            self._world.timeline.schedule(due, lambda at: self._start(job.job_id, at))
+            self._world.timeline.schedule(due, job.job_id, lambda at: self._start(job.job_id, at))
 
     def _start(self, job_id: str, at: float) -> None:
         job = self._world.jobs.get(job_id)
@@ -163,7 +164,9 @@ class JobRunner:
             return
         self._process_in_background(job)
         end, processed, status = self._plan(job)
-        self._world.timeline.schedule(end, lambda when: self._end(job_id, processed, status, when))
+        self._world.timeline.schedule(
+            end, job_id, lambda when: self._end(job_id, processed, status, when)
+        )
 
     def _plan(self, job: Job) -> tuple[float, int, str]:
         """Return when a job ends, after how many records, and in which status."""
@@ -236,9 +239,11 @@ class JobRunner:
 
         def write(when: float) -> None:
             written = self._pool.submit(self._write, job, work, processing, processed)
-            self._after(written, when, lambda w: self._settle(job, work, written, status, w))
+            self._after(
+                job.job_id, written, when, lambda w: self._settle(job, work, written, status, w)
+            )
 
-        self._after(processing, at, write)
+        self._after(job.job_id, processing, at, write)
 
     def _write(self, job: Job, work: _Work, processing: Future[None], processed: int) -> Counts:
         processing.result()
@@ -309,17 +314,19 @@ class JobRunner:
         log.error("a job's work failed", exc_info=error)
         return f"The job failed because of an internal error: {type(error).__name__}"
 
-    def _after(self, future: Future[Any], at: float, action: Callable[[float], None]) -> None:
+    def _after(
+        self, job_id: str, future: Future[Any], at: float, action: Callable[[float], None]
+    ) -> None:
         """Run `action(at)` when the future is done, however it ended; at once if it is."""
         if future.done():
             action(at)
             return
         timeline = self._world.timeline
-        timeline.hold()
+        timeline.hold(job_id)
 
         def follow(_: Future[Any]) -> None:
-            timeline.schedule(at, action)
-            timeline.release()
+            timeline.schedule(at, job_id, action)
+            timeline.release(job_id)
 
         future.add_done_callback(follow)
 

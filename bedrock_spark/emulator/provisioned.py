@@ -236,7 +236,9 @@ class ProvisionedApi:
 
     def _schedule_ready(self, item: Provisioned, since: float) -> None:
         due = since + self._world.settings.timings.provisioning
-        self._world.timeline.schedule(due, lambda at: self._ready(item.model_key, at))
+        self._world.timeline.schedule(
+            due, item.model_key, lambda at: self._ready(item.model_key, at)
+        )
 
     def _ready(self, key: str, at: float) -> None:
         faults = self._world.faults.current.provisioned

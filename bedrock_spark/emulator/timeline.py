@@ -2,6 +2,9 @@
 
 An action gets the time it was due, not the time it ran, and computes with that. So a clock that is
 advanced by a day at once goes through the same states at the same times as one that runs.
+
+Events of one lane (a job) never overtake each other: while something of a lane is still being
+computed elsewhere, its later events wait, and those of other lanes go on.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import heapq
 import itertools
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -24,6 +28,7 @@ Action = Callable[[float], None]
 class _Event:
     due: float
     number: int
+    lane: str = field(compare=False)
     action: Action = field(compare=False)
 
 
@@ -36,7 +41,8 @@ class Timeline:
         self._events: list[_Event] = []
         self._numbers = itertools.count()
         self._running = 0
-        self._held = 0
+        self._held: Counter[str] = Counter()
+        self._parked: dict[str, list[_Event]] = {}
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="timeline", daemon=True)
 
@@ -51,21 +57,25 @@ class Timeline:
         if self._thread.is_alive():
             self._thread.join(timeout=10)
 
-    def schedule(self, due: float, action: Action) -> None:
+    def schedule(self, due: float, lane: str, action: Action) -> None:
         """Run `action(due)` once the clock has reached `due`; at once if it is past."""
         with self._changed:
-            heapq.heappush(self._events, _Event(due, next(self._numbers), action))
+            heapq.heappush(self._events, _Event(due, next(self._numbers), lane, action))
             self._changed.notify_all()
 
-    def hold(self) -> None:
-        """Say that something due is still being computed elsewhere: `settle` waits for it."""
+    def hold(self, lane: str) -> None:
+        """Say that something due is still being computed: its lane and `advance` wait for it."""
         with self._changed:
-            self._held += 1
+            self._held[lane] += 1
 
-    def release(self) -> None:
+    def release(self, lane: str) -> None:
         """End a `hold`; schedule what follows from it before calling this."""
         with self._changed:
-            self._held -= 1
+            self._held[lane] -= 1
+            if not self._held[lane]:
+                del self._held[lane]
+                for event in self._parked.pop(lane, []):
+                    heapq.heappush(self._events, event)
             self._changed.notify_all()
 
     def advance(self, seconds: float, timeout: float) -> bool:
@@ -80,7 +90,7 @@ class Timeline:
 
     def _settled(self, target: float) -> bool:
         nothing_due = not self._events or self._events[0].due > target
-        return self._closed or (nothing_due and self._running == 0 and self._held == 0)
+        return self._closed or (nothing_due and self._running == 0 and not self._held)
 
     def _run(self) -> None:
         while True:
@@ -105,7 +115,11 @@ class Timeline:
                     continue
                 wait = self.clock.wall_seconds_until(self._events[0].due)
                 if wait == 0.0:
+                    event = heapq.heappop(self._events)
+                    if self._held[event.lane]:
+                        self._parked.setdefault(event.lane, []).append(event)
+                        continue
                     self._running += 1
-                    return heapq.heappop(self._events)
+                    return event
                 self._changed.wait(wait)
             return None

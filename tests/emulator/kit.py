@@ -1,0 +1,124 @@
+"""What the tests of the emulator ask for: buckets with records, jobs, their outputs."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bedrock_spark.emulator import LocalBedrock
+
+CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
+ROLE = "arn:aws:iam::123456789012:role/batch"
+_NUMBERS = itertools.count(1)
+
+
+def ask(text: str, **changes: Any) -> dict[str, Any]:
+    """Return an Anthropic Messages body."""
+    return {
+        "anthropic_version": "bedrock-2023-05-31",
+        "max_tokens": 40,
+        "messages": [{"role": "user", "content": text}],
+        **changes,
+    }
+
+
+def record(number: int) -> dict[str, Any]:
+    """Return a record whose id and question hold its number."""
+    return {"recordId": f"REC{number:08d}", "modelInput": ask(f"Question number {number}")}
+
+
+def jsonl(records: list[Any]) -> bytes:
+    return "".join(f"{json.dumps(item)}\n" for item in records).encode()
+
+
+@dataclass
+class Kit:
+    """One emulator and a bucket in it."""
+
+    local: LocalBedrock
+    bucket: str
+    s3: Any
+    bedrock: Any
+    runtime: Any
+
+    @classmethod
+    def open(cls, local: LocalBedrock) -> Kit:
+        """Make a bucket of a new name and the clients; the SDK repeats no call by itself."""
+        from botocore.config import Config
+
+        once = Config(retries={"total_max_attempts": 1})
+        bucket = f"bucket-{next(_NUMBERS)}"
+        names = ("s3", "bedrock", "bedrock-runtime")
+        s3, bedrock, runtime = (local.client(name, config=once) for name in names)
+        s3.create_bucket(Bucket=bucket)
+        return cls(local, bucket, s3, bedrock, runtime)
+
+    def put(self, key: str, records: list[Any] | bytes) -> str:
+        body = records if isinstance(records, bytes) else jsonl(records)
+        self.s3.put_object(Bucket=self.bucket, Key=key, Body=body)
+        return f"s3://{self.bucket}/{key}"
+
+    def request(self, uri: str, name: str | None = None, **changes: Any) -> dict[str, Any]:
+        return {
+            "jobName": name or f"job-{next(_NUMBERS)}",
+            "roleArn": ROLE,
+            "modelId": CLAUDE,
+            "inputDataConfig": {"s3InputDataConfig": {"s3Uri": uri}},
+            "outputDataConfig": {"s3OutputDataConfig": {"s3Uri": f"s3://{self.bucket}/out/"}},
+            **changes,
+        }
+
+    def submit(self, records: list[Any] | bytes | int, **changes: Any) -> str:
+        """Upload the records (or so many made ones) and create a job; return its ARN."""
+        if isinstance(records, int):
+            records = [record(number) for number in range(records)]
+        uri = self.put(f"in/{next(_NUMBERS)}.jsonl", records)
+        arn: str = self.bedrock.create_model_invocation_job(**self.request(uri, **changes))[
+            "jobArn"
+        ]
+        return arn
+
+    def job(self, arn: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.bedrock.get_model_invocation_job(jobIdentifier=arn)
+        return found
+
+    def status(self, arn: str) -> str:
+        return str(self.job(arn)["status"])
+
+    def until(self, arn: str, wanted: Callable[[str], bool], step: float = 30.0) -> str:
+        """Advance the clock until the status is as wanted; a day is long enough for all but it."""
+        for _ in range(3000):
+            status = self.status(arn)
+            if wanted(status):
+                return status
+            self.local.advance_clock(step)
+        raise AssertionError(f"still {status}")
+
+    def settle(self, arn: str) -> dict[str, Any]:
+        """Advance a week and return the job, settled by then."""
+        self.local.advance_clock(7 * 86_400)
+        return self.job(arn)
+
+    def keys(self, arn: str) -> list[str]:
+        """Return the names of a job's output objects below its folder."""
+        prefix = f"out/{arn[-12:]}/"
+        found = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
+        return sorted(item["Key"].removeprefix(prefix) for item in found)
+
+    def read(self, arn: str, name: str) -> bytes:
+        key = f"out/{arn[-12:]}/{name}"
+        content: bytes = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        return content
+
+    def lines(self, arn: str) -> list[dict[str, Any]]:
+        """Return the decoded lines of all of a job's outputs."""
+        names = [name for name in self.keys(arn) if name.endswith(".jsonl.out")]
+        raw = [line for name in names for line in self.read(arn, name).split(b"\n") if line]
+        return [json.loads(line) for line in raw]
+
+    def manifest(self, arn: str) -> dict[str, Any]:
+        value: dict[str, Any] = json.loads(self.read(arn, "manifest.json.out"))
+        return value
