@@ -31,9 +31,11 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
         text = where.read_text(encoding="utf-8")
     except OSError as exc:
         raise ConfigError(f"{where}: cannot be read: {exc.strerror or exc}") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{where}: is not UTF-8 (byte {exc.start})") from exc
     try:
         values = yaml.safe_load(text)
-    except yaml.YAMLError as exc:
+    except (yaml.YAMLError, ValueError) as exc:
         raise ConfigError(f"{where}: is not YAML: {_yaml_place(exc)}") from exc
     if not isinstance(values, dict):
         raise ConfigError(f"{where}: must be a mapping of keys to values")
@@ -43,12 +45,26 @@ def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
 def parse_config(values: Mapping[str, Any], name: str = "config") -> Config:
     """Validate plain values into a Config. `name` is what messages call the place they are from."""
     try:
-        return Config.model_validate(dict(values))
+        return Config.model_validate(_whole_text(dict(values), name))
     except ValidationError as exc:
         problems = [_describe(error) for error in exc.errors(include_url=False)]
         lines = "\n".join(f"  {problem}" for problem in problems)
         # `from None`: pydantic's own text shows the values, and a value may be a prompt.
         raise ConfigError(f"{name}: {_count(len(problems))}\n{lines}") from None
+
+
+def _whole_text(value: Any, where: str) -> Any:
+    """Join the surrogate pairs that YAML leaves of JSON's escapes, as in "\\ud83d\\ude00"."""
+    if isinstance(value, str) and not value.isascii():
+        try:
+            return value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise ConfigError(f"{where}: holds half a character (a lone surrogate)") from None
+    if isinstance(value, dict):
+        return {k: _whole_text(item, f"{where}: {k}") for k, item in value.items()}
+    if isinstance(value, list):
+        return [_whole_text(item, where) for item in value]
+    return value
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
@@ -65,7 +81,7 @@ def with_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[
 def _override_value(key: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as exc:
+    except (yaml.YAMLError, ValueError) as exc:
         raise ConfigError(f"--set {key}: the value is not YAML: {_yaml_place(exc)}") from exc
 
 
@@ -85,7 +101,9 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
     values[last] = value
 
 
-def _yaml_place(exc: yaml.YAMLError) -> str:
+def _yaml_place(exc: yaml.YAMLError | ValueError) -> str:
+    if isinstance(exc, ValueError):
+        return "a value looks like a date or a number and is none; put it in quotes"
     mark = getattr(exc, "problem_mark", None)
     problem = getattr(exc, "problem", None) or "cannot be parsed"
     return f"{problem} (line {mark.line + 1}, column {mark.column + 1})" if mark else problem

@@ -6,7 +6,10 @@ the user's to name. Limits of the service are defaults that a config overrides.
 
 from __future__ import annotations
 
+import datetime as dt
+import math
 import re
+from types import NoneType
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -22,6 +25,9 @@ from pydantic import (
 from bedrock_spark import limits
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|KiB|MiB|GiB)?", re.IGNORECASE)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+# What the longest path in a run folder needs (output/<shard>/<attempt>/) is kept free.
+_RUN_URI_MAX = limits.S3_URI_MAX - 64
 _UNITS = {
     "b": 1,
     "kb": limits.KB,
@@ -57,16 +63,36 @@ def _run_uri(value: str) -> str:
     if value.startswith(("s3a://", "s3n://")):
         value = "s3://" + value.split("://", 1)[1]
     value = value.rstrip("/")
-    if not value:
+    if value in ("", "s3:", "file:"):
         raise ValueError("must not be empty")
-    if "://" in value and not value.startswith(("s3://", "file://")):
+    # s3:/bucket and file:/folder too: they would become local folders of that name.
+    has_scheme = _SCHEME.match(value) or "://" in value
+    if has_scheme and not value.startswith(("s3://", "file://")):
         raise ValueError("must be an s3:// URI or a local folder")
+    if len(value) > _RUN_URI_MAX:
+        raise ValueError(f"is longer than {_RUN_URI_MAX} characters")
     if value.startswith("s3://") and not limits.S3_URI.fullmatch(value + "/shards"):
         raise ValueError(
             "is not a URI that Bedrock accepts: a bucket, then only letters, digits and -!_*'(). "
             "between single slashes (no '=', '+', ':', '%', spaces or '//')"
         )
     return value
+
+
+def _check_json(value: object, where: str) -> None:
+    """Refuse what YAML can say and JSON cannot; a date is text in both."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise ValueError(f"has a key that is not text{where}: put it in quotes")  # noqa: TRY004
+            _check_json(item, f"{where}.{key}" if where else f" at {key}")
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            _check_json(item, f"{where}[{i}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"has a number{where} that is not finite, which JSON cannot hold")
+    elif not isinstance(value, (str, int, float, dt.date, NoneType)):
+        raise ValueError(f"has a {type(value).__name__}{where}, which JSON cannot hold")
 
 
 Bytes = Annotated[int, BeforeValidator(parse_size), Field(ge=1)]
@@ -77,6 +103,14 @@ class Section(BaseModel):
     """Frozen, and an unknown key is an error: a misspelt limit must not be a limit ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_key_is_a_switch(cls, value: object) -> object:
+        # To Python True is the number 1, so `max_active_jobs: yes` would be one job.
+        if isinstance(value, bool):
+            raise ValueError("must not be true or false")  # noqa: TRY004 - pydantic's protocol
+        return value
 
 
 class SourceConfig(Section):
@@ -129,6 +163,12 @@ class RequestConfig(Section):
     stop: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = ()
     body: dict[str, Any] | None = None
     body_column: str | None = None
+
+    @field_validator("body")
+    @classmethod
+    def _body_is_json(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        _check_json(value, "")
+        return value
 
     @model_validator(mode="after")
     def _one_way(self) -> RequestConfig:
