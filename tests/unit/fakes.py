@@ -1,0 +1,168 @@
+"""Stand-ins for time, for AWS's replies and for the batch job calls, and a config to begin with."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
+
+from bedrock_spark.batch_jobs import SeenJob
+from bedrock_spark.config import Config, parse_config
+
+ACCOUNT = "123456789012"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/BedrockBatchInference"
+CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
+PROVISIONED = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:provisioned-model/abcdefghijkl"
+DATA = Path(__file__).parents[1] / "data"
+
+
+class FakeClock:
+    """Time that passes only when somebody sleeps. `waits` are the sleeps, in order."""
+
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
+        self.time = now
+        self.waits: list[float] = []
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        with self._lock:
+            self.waits.append(seconds)
+            self.time += seconds
+
+
+def config_values(run_uri: str = "s3://bucket/runs/one", **sections: Any) -> dict[str, Any]:
+    """Give plain config values that are valid; a section given here is laid over its defaults."""
+    values: dict[str, Any] = {
+        "run_uri": run_uri,
+        "source": {"key": ["id"]},
+        "model": {"id": CLAUDE},
+        "request": {"prompt": "Classify: {{ body }}", "max_tokens": 40},
+        "shards": {"max_records": 100, "min_records": 10},
+        "batch": {"role_arn": ROLE, "region": "us-east-1", "poll_seconds": 60},
+    }
+    for name, section in sections.items():
+        known = values.get(name)
+        merged = isinstance(known, dict) and isinstance(section, dict) and name != "request"
+        values[name] = {**known, **section} if merged else section  # type: ignore[dict-item]
+    return values
+
+
+def make_config(run_uri: str = "s3://bucket/runs/one", **sections: Any) -> Config:
+    return parse_config(config_values(run_uri, **sections))
+
+
+class _Body(io.BytesIO):
+    """What botocore reads a reply's bytes from."""
+
+    def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
+        yield self.read()
+
+
+Reply = tuple[int, Any] | tuple[int, Any, dict[str, str]] | Exception
+
+
+class CannedHttp:
+    """Replies in turn to what a boto3 client sends; `sent` are the requests, one per try."""
+
+    def __init__(self, client: Any, *replies: Reply) -> None:
+        self.sent: list[AWSPreparedRequest] = []
+        self._replies = list(replies)
+        client.meta.events.register_first("before-send", self._answer)
+
+    def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+        self.sent.append(request)
+        reply = self._replies.pop(0)
+        if isinstance(reply, Exception):
+            raise reply
+        status, body, headers = reply if len(reply) == 3 else (*reply, {})
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        told = {"Content-Type": "application/json", "Content-Length": str(len(data)), **headers}
+        return AWSResponse(request.url, status, HeadersDict(told), _Body(data))
+
+
+def aws_failure(
+    code: str, status: int, message: str = "no", **headers: str
+) -> tuple[int, Any, dict[str, str]]:
+    """Give the reply with which a Bedrock call fails."""
+    told = {k.replace("_", "-"): v for k, v in headers.items()}
+    return status, {"message": message}, {"x-amzn-ErrorType": code, **told}
+
+
+class FakeBatchJobs:
+    """The batch job calls of one account in memory; `BatchJobs` with its shape.
+
+    before_create: called with each request; it may raise, or return True to carry the call out and
+    then lose the reply (the error it wants is in `lost`).
+    """
+
+    def __init__(self, *, slots: int = 1000) -> None:
+        self.jobs: dict[str, SeenJob] = {}
+        self.requests: list[dict[str, Any]] = []
+        self.slots = slots
+        self.hidden: set[str] = set()
+        self.before_create: Callable[[dict[str, Any]], None] = lambda request: None
+        self.after_create: Callable[[dict[str, Any]], None] = lambda request: None
+        self.calls: list[str] = []
+
+    def create(self, request: dict[str, Any]) -> str:
+        from bedrock_spark.errors import JobNameInUseError, NoFreeSlotError
+
+        self.calls.append(f"create {request['jobName']}")
+        self.requests.append(request)
+        self.before_create(request)
+        name, token = request["jobName"], request["clientRequestToken"]
+        if name in self.jobs:
+            raise JobNameInUseError(f"{name}: currently in use")
+        if sum(not job.is_settled for job in self.jobs.values()) >= self.slots:
+            raise NoFreeSlotError("as many jobs as may be")
+        arn = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:model-invocation-job/{len(self.jobs):012d}"
+        self.jobs[name] = SeenJob(arn, name, token, "Submitted", None, 0, 0, 0, 0)
+        self.after_create(request)
+        return arn
+
+    def list(self, name_contains: str) -> list[SeenJob]:
+        self.calls.append(f"list {name_contains}")
+        return [
+            job
+            for job in self.jobs.values()
+            if name_contains in job.job_name and job.job_name not in self.hidden
+        ]
+
+    def stop(self, job_arn: str) -> None:
+        raise NotImplementedError
+
+    def move(self, name: str, status: str, **counts: Any) -> None:
+        """Put a job into a status."""
+        from dataclasses import replace
+
+        self.jobs[name] = replace(self.jobs[name], status=status, **counts)
+
+    def move_all(self, status: str, **counts: Any) -> None:
+        for name, job in self.jobs.items():
+            if not job.is_settled:
+                self.move(name, status, **counts)
+
+
+def summary(name: str, status: str = "Submitted", **more: Any) -> Mapping[str, Any]:
+    """Give a batch job as a page of ListModelInvocationJobs holds it."""
+    import datetime as dt
+
+    return {
+        "jobArn": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:model-invocation-job/abcdefghijkl",
+        "jobName": name,
+        "modelId": f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}",
+        "roleArn": ROLE,
+        "status": status,
+        "submitTime": dt.datetime(2026, 11, 1, tzinfo=dt.UTC),
+        "inputDataConfig": {"s3InputDataConfig": {"s3Uri": "s3://bucket/in.jsonl"}},
+        "outputDataConfig": {"s3OutputDataConfig": {"s3Uri": "s3://bucket/out/"}},
+        **more,
+    }

@@ -1,0 +1,80 @@
+"""Where things lie in a run folder."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from bedrock_spark import layout
+from bedrock_spark.layout import S3Location, join_uri, parse_s3_uri
+from bedrock_spark.limits import S3_URI
+
+SHARD = layout.shard_id(42, 3)
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        (layout.shard_key(SHARD), "shards/shard-00042-03.jsonl"),
+        (layout.rows_key(SHARD), "rows/shard-00042-03.parquet"),
+        (layout.rejects_key(7), "rejects/bucket-00007.parquet"),
+        (layout.ledger_key(17), "ledger/000000017.jsonl"),
+        (layout.outputs_prefix(SHARD), "output/shard-00042-03/"),
+        (layout.attempt_prefix(SHARD, 2, "0a1b2c3d"), "output/shard-00042-03/a2-0a1b2c3d/"),
+        (layout.fallback_prefix(SHARD), "fallback/shard-00042-03/"),
+        (layout.fallback_key(SHARD, "p1"), "fallback/shard-00042-03/p1.jsonl.out"),
+        (layout.results_key("rejects-00007"), "results/rejects-00007.parquet"),
+        (layout.reconciliation_key(SHARD), "reconciliation/shard-00042-03.json"),
+    ],
+)
+def test_every_path_is_as_documented_and_one_that_bedrock_accepts(key: str, path: str) -> None:
+    """A run folder outlives the version that wrote it, and its paths become S3 URIs of jobs."""
+    assert key == path
+    assert S3_URI.fullmatch(f"s3://bucket/run/{key}")
+
+
+def test_an_attempts_output_lies_below_its_shards() -> None:
+    """Collect lists one prefix per shard, and must find every attempt and no other shard."""
+    prefix = layout.outputs_prefix(layout.shard_id(4, 1))
+    assert layout.attempt_prefix(layout.shard_id(4, 1), 1, "d").startswith(prefix)
+    assert not layout.attempt_prefix(layout.shard_id(4, 11), 1, "d").startswith(prefix)
+
+
+def test_names_sort_as_numbers() -> None:
+    """Listings come by name; the ledger is replayed in that order."""
+    keys = [layout.ledger_key(n) for n in (1, 2, 9, 10, 99, 100, 123456)]
+    assert keys == sorted(keys)
+
+
+def test_the_docstring_draws_what_is_there() -> None:
+    """Every folder has its line in the drawing."""
+    drawn = set(re.findall(r"<run uri>/([a-z]+)/", layout.__doc__ or ""))
+    assert drawn == {
+        layout.SHARDS,
+        layout.ROWS,
+        layout.REJECTS,
+        layout.LEDGER,
+        layout.OUTPUT,
+        layout.FALLBACK,
+        layout.RESULTS,
+        layout.RECONCILIATION,
+    }
+
+
+@pytest.mark.parametrize(
+    ("uri", "location"),
+    [
+        ("s3://bucket", S3Location("bucket", "")),
+        ("s3://bucket/run", S3Location("bucket", "run")),
+        ("s3://bucket/a/b/c", S3Location("bucket", "a/b/c")),
+    ],
+)
+def test_an_s3_uri_is_split_at_the_first_slash(uri: str, location: S3Location) -> None:
+    """The rest of the slashes are the key's own."""
+    assert parse_s3_uri(uri) == location
+
+
+def test_joining_never_doubles_the_slash() -> None:
+    """Bedrock refuses `//`."""
+    assert join_uri("s3://b/r/", "x/y") == join_uri("s3://b/r", "x/y") == "s3://b/r/x/y"
