@@ -53,6 +53,16 @@ INVOKE_ERRORS: dict[str, type[InvokeError]] = {
 # AWS names a job name that is taken in two ways; the texts are those seen in public code.
 _NAME_IN_USE = ("currently in use", "name already exists", "already in use")
 
+# ValidationExceptions that are about the model id and not about the record: texts as users report
+# them (github.com/terricain/aioboto3/issues/352, aws-samples/amazon-bedrock-workshop/issues/315,
+# mlcommons/modelbench/issues/1654). Taken for a record's error, they would be permanent for all.
+_MODEL_REFUSED = (
+    "model identifier is invalid",
+    "on-demand throughput",
+    "support the model that you provided",
+    "marked by provider as legacy",
+)
+
 _CHECK = {
     "AccessDeniedException": "Check that the caller may use the batch job calls and iam:PassRole "
     "on batch.role_arn.",
@@ -101,6 +111,8 @@ def invoke_error(exc: ClientError | BotoCoreError) -> InvokeError:
         return InvokeRefusedError(str(exc), error_code=400, error_type=type(exc).__name__)
     code, message, status = _parts(exc)
     kind = INVOKE_ERRORS.get(code)
+    if kind is InvokeRecordError and any(text in message.lower() for text in _MODEL_REFUSED):
+        kind = InvokeRefusedError
     if kind is None:
         kind = _by_status(status, InvokeRetryableError, InvokeRetryableError, InvokeRecordError)
     return kind(message or code, error_code=status, error_type=code, retry_after=_retry_after(exc))

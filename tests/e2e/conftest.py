@@ -1,11 +1,43 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.sparks import shared_session
+from bedrock_spark.emulator import LocalBedrock
+from tests.sparks import CLAUDE, shared_session
+
+BUCKET = "e2e-tests"
 
 
 @pytest.fixture(scope="session")
 def spark() -> SparkSession:
     return shared_session()
+
+
+@pytest.fixture
+def bedrock() -> Iterator[Callable[..., LocalBedrock]]:
+    """Start a local Bedrock with a bucket, at a speed at which a job takes a moment."""
+    started: list[LocalBedrock] = []
+
+    def start(faults: dict[str, Any] | None = None, speed: float = 3000.0) -> LocalBedrock:
+        local = LocalBedrock(faults=faults, speed=speed, seed=11)
+        local.__enter__()
+        started.append(local)
+        local.client("s3").create_bucket(Bucket=BUCKET)
+        return local
+
+    yield start
+    for local in started:
+        local.__exit__(None, None, None)
+
+
+def provision(local: LocalBedrock, model_id: str = CLAUDE) -> str:
+    """Create a provisioned throughput and return its ARN; it is in service after a while."""
+    created = local.client("bedrock").create_provisioned_model_throughput(
+        modelUnits=1, provisionedModelName="e2e", modelId=model_id
+    )
+    arn: str = created["provisionedModelArn"]
+    return arn

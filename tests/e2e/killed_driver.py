@@ -1,0 +1,75 @@
+"""Drive a run up to a point and die there by SIGKILL, as a lost machine would.
+
+    python -m tests.e2e.killed_driver CONFIG.json POINT
+
+Points: after:STAGE, or CALL:WHEN:N where CALL is create (a batch job) or append (to the ledger),
+WHEN is before or after, and N counts the calls from 1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bedrock_spark.batch_jobs import BatchJobs
+from bedrock_spark.ledger import Ledger
+from bedrock_spark.pipeline import Pipeline
+
+T = TypeVar("T")
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_at(owner: type, name: str, when: str, number: int) -> None:
+    """Make the n-th call of a method the last thing this process does."""
+    original: Callable[..., Any] = getattr(owner, name)
+    calls = 0
+
+    def counted(self: Any, *args: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if when == "before" and calls == number:
+            die()
+        result = original(self, *args)
+        if when == "after" and calls == number:
+            die()
+        return result
+
+    setattr(owner, name, counted)
+
+
+def main(config_path: str, point: str) -> None:
+    pipeline = Pipeline.open(json.loads(Path(config_path).read_text()))
+    if not point.startswith("after:"):
+        call, when, number = point.split(":")
+        owner: type = BatchJobs if call == "create" else Ledger
+        die_at(owner, call, when, int(number))
+        pipeline.watch()
+        return
+    last = point.removeprefix("after:")
+    if last == "watch":
+        pipeline.watch()
+        die()
+    from pyspark.sql import SparkSession
+
+    spark = (
+        SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+    )
+    if last == "prepare":
+        pipeline.prepare(spark)
+        die()
+    reconciled = pipeline.collect(spark)
+    if last == "fallback":
+        pipeline.fall_back(spark, reconciled)
+    die()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,144 @@
+"""The entry points as users start them: spark-submit and the command line, as processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bedrock_spark.emulator import LocalBedrock
+from tests.e2e.conftest import BUCKET, provision
+from tests.sparks import ROLE
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+Start = Callable[..., LocalBedrock]
+
+CONFIG = """
+run_uri: s3://{bucket}/runs/jobs
+source: {{format: parquet, path: {source}, key: [id]}}
+model: {{id: anthropic.claude-3-haiku-20240307-v1:0}}
+request: {{prompt: "Classify: {{{{ body }}}}", max_tokens: 20}}
+shards: {{max_records: 40, min_records: 10}}
+batch: {{role_arn: {role}, region: us-east-1, poll_seconds: 0.1}}
+fallback: {{model_id: {fallback}}}
+results: {{path: {results}}}
+"""
+
+
+@pytest.fixture
+def config(bedrock: Start, tmp_path: Path) -> tuple[Path, LocalBedrock]:
+    """Return a config file over a hundred tickets, and the Bedrock it is for."""
+    local = bedrock({"quotas": {"min_records": 10}, "records": [{"share": 0.1, "code": 500}]})
+    source = tmp_path / "tickets.parquet"
+    ids = list(range(100))
+    pq.write_table(pa.table({"id": ids, "body": [f"ticket {i}" for i in ids]}), source)
+    path = tmp_path / "tickets.yaml"
+    path.write_text(
+        CONFIG.format(
+            bucket=BUCKET,
+            source=source,
+            role=ROLE,
+            fallback=provision(local),
+            results=tmp_path / "results",
+        )
+    )
+    return path, local
+
+
+def start(local: LocalBedrock, *command: str | Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **local.environment(), "SPARK_CONF_DIR": str(ROOT / "conf")}
+    return subprocess.run(
+        [str(c) for c in command],
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def submitted(local: LocalBedrock, job: str, config: Path) -> subprocess.CompletedProcess[str]:
+    master = ("--master", "local[2]", "--conf", "spark.ui.enabled=false")
+    return start(local, BIN / "spark-submit", *master, ROOT / "jobs" / job, "--config", config)
+
+
+def test_run_by_spark_submit(config: tuple[Path, LocalBedrock], tmp_path: Path) -> None:
+    """spark-submit jobs/run.py does the whole run and publishes one row per source row."""
+    path, local = config
+    done = submitted(local, "run.py", path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "rows in           100" in done.stdout
+    published = pq.read_table(tmp_path / "results")
+    assert sorted(published["id"].to_pylist()) == list(range(100))
+    assert set(published["outcome"].to_pylist()) == {"ok"}
+
+
+def test_stage_by_stage(config: tuple[Path, LocalBedrock], tmp_path: Path) -> None:
+    """Each stage alone, by spark-submit or by the command line, adds up to the same."""
+    path, local = config
+    prepared = submitted(local, "prepare.py", path)
+    assert prepared.returncode == 0, prepared.stderr[-3000:]
+    assert "100 rows: 100 records in " in prepared.stdout
+    stepped = start(local, BIN / "bedrock-spark", "advance", path)
+    assert stepped.returncode == 10, stepped.stderr
+    watched = start(local, sys.executable, ROOT / "jobs" / "submit.py", "--config", path)
+    assert watched.returncode == 0, watched.stderr
+    assert start(local, BIN / "bedrock-spark", "advance", path).returncode == 0
+    collected = submitted(local, "collect.py", path)
+    assert collected.returncode == 0, collected.stderr[-3000:]
+    outcomes = pq.read_table(tmp_path / "results")["outcome"].to_pylist()
+    assert set(outcomes) == {"ok", "error"}
+    fallen_back = submitted(local, "fallback.py", path)
+    assert fallen_back.returncode == 0, fallen_back.stderr[-3000:]
+    assert set(pq.read_table(tmp_path / "results")["outcome"].to_pylist()) == {"ok"}
+    assert local.usage()["billed_again"] == {}
+
+
+def test_a_config_in_error_is_a_message(config: tuple[Path, LocalBedrock]) -> None:
+    """A wrong value is named with its key and what is allowed; no trace, exit code 1."""
+    path, local = config
+    done = start(local, BIN / "bedrock-spark", "run", path, "--set", "batch.timeout_hours=1000")
+    assert done.returncode == 1
+    assert "batch.timeout_hours = 1000: must be less than or equal to 168" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_submit_before_prepare_says_so(config: tuple[Path, LocalBedrock]) -> None:
+    """A stage that is not its turn says which one is."""
+    path, local = config
+    done = start(local, BIN / "bedrock-spark", "submit", path)
+    assert done.returncode == 1
+    assert "run prepare first" in done.stderr
+
+
+def test_entry_points_are_thin() -> None:
+    """An entry point has arguments, config, one call, exit code: at most 60 lines."""
+    jobs = sorted(p for p in (ROOT / "jobs").glob("*.py") if p.name != "__init__.py")
+    assert [p.stem for p in jobs] == ["collect", "fallback", "prepare", "run", "submit"]
+    for path in jobs:
+        assert len(path.read_text().splitlines()) <= 60
+
+
+def test_the_report_is_in_the_run_folder(config: tuple[Path, LocalBedrock]) -> None:
+    """report.json has what its readers rely on, and its counts add up."""
+    path, local = config
+    done = start(local, BIN / "bedrock-spark", "run", path, "--verbose")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Completed" in done.stderr
+    assert "ticket 42" not in done.stderr + done.stdout
+    found = local.client("s3").get_object(Bucket=BUCKET, Key="runs/jobs/report.json")
+    report = json.loads(found["Body"].read())
+    assert report.keys() >= {
+        "run_id", "rows", "outcomes", "served_by", "shards", "jobs", "attempts", "tokens",
+        "findings",
+    }  # fmt: skip
+    assert report["rows"] == sum(report["outcomes"].values()) == 100

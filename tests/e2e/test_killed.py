@@ -1,0 +1,87 @@
+"""A driver that dies anywhere: the next one carries on, and the bill is the same."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from bedrock_spark.config import Config
+from bedrock_spark.emulator import LocalBedrock
+from bedrock_spark.pipeline import Pipeline
+from tests.e2e.conftest import BUCKET, provision
+from tests.sparks import make_config
+
+ROOT = Path(__file__).parents[2]
+FAULTS = {
+    "quotas": {"active_jobs": 4, "min_records": 10},
+    "records": [{"share": 0.1, "code": 500}],
+}
+# While jobs are submitted: around the write-ahead, around the call, around the note of its ARN.
+SUBMITTING = (
+    "append:before:1",
+    "append:after:1",
+    "create:before:1",
+    "create:after:1",
+    "create:after:2",
+    "create:before:3",
+    "append:before:2",
+    "append:after:2",
+)
+
+
+def kill_at(point: str, config: Config, folder: Path) -> None:
+    path = folder / "config.json"
+    path.write_text(config.model_dump_json())
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.e2e.killed_driver", str(path), point],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, f"{point}: {done.stderr[-2000:]}"
+
+
+def test_killed_after_every_stage_and_around_every_call(
+    spark: SparkSession, bedrock: Callable[..., LocalBedrock], tmp_path: Path
+) -> None:
+    """Killed after each stage and around each kind of call, a run ends with each job paid once."""
+    source = tmp_path / "tickets"
+    rows = spark.range(200).select("id", F.concat(F.lit("ticket "), "id").alias("body"))
+    rows.write.parquet(str(source))
+    local = bedrock(FAULTS)
+    config = make_config(
+        f"s3://{BUCKET}/runs/killed",
+        endpoint_url=local.endpoint_url,
+        source={"format": "parquet", "path": str(source)},
+        shards={"max_records": 40, "min_records": 10},
+        fallback={"model_id": provision(local)},
+    )
+    kill_at("after:prepare", config, tmp_path)
+    for point in SUBMITTING:
+        kill_at(point, config, tmp_path)
+    kill_at("after:watch", config, tmp_path)
+    kill_at("after:collect", config, tmp_path)
+    kill_at("after:fallback", config, tmp_path)
+
+    asked = local.usage()["totals"]["invocations"]
+    report = Pipeline.open(config).run_all(spark)
+
+    assert report.outcomes == {"ok": 200, "error": 0, "missing": 0, "rejected": 0}
+    usage = local.usage()
+    names = [job["job_name"] for job in usage["jobs"]]
+    assert len(names) == len(set(names)) == report.shards == report.attempts
+    assert usage["billed_again"] == {}
+    assert usage["totals"]["records_billed"] == report.served_by["batch"]
+    assert usage["totals"]["invocations"] == report.served_by["fallback"] == asked
+    shards = {job["input_uri"] for job in usage["jobs"]}
+    assert len(shards) == report.shards
+    assert json.dumps(report.as_json())
