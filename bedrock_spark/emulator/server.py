@@ -82,7 +82,7 @@ class Emulator:
         for job in self.world.jobs.all():
             if not job.is_settled:
                 self._runner.resume(job)
-        self._server.serve_forever()
+        self._server.serve_forever(poll_interval=0.05)
 
     def close(self) -> None:
         """Stop serving and write what must survive."""

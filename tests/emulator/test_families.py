@@ -1,0 +1,295 @@
+"""Bodies in, bodies out, for each family: what is documented is taken, what is not is refused."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+import zlib
+from typing import Any
+
+import pytest
+
+from bedrock_spark.emulator.answers.deterministic import DeterministicBackend
+from bedrock_spark.emulator.answers.tokens import count_tokens
+from bedrock_spark.emulator.catalog import Catalog
+from bedrock_spark.emulator.families.family import BodyError, Context, read_body
+from bedrock_spark.emulator.families.registry import FAMILIES, family_of
+
+TEXT = "Which words of this question come back in the answer?"
+MESSAGES = [{"role": "user", "content": TEXT}]
+_CLAUDE = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 30, "messages": MESSAGES}
+
+# Model, a good body, where the text is in the answer, and a body that is refused.
+TEXT_CASES: list[tuple[str, dict[str, Any], list[str | int], dict[str, Any]]] = [
+    (
+        "anthropic.claude-3-haiku-20240307-v1:0",
+        _CLAUDE,
+        ["content", 0, "text"],
+        {"max_tokens": 5, "messages": MESSAGES},
+    ),
+    (
+        "amazon.nova-lite-v1:0",
+        {
+            "messages": [{"role": "user", "content": [{"text": TEXT}]}],
+            "inferenceConfig": {"maxTokens": 30},
+        },
+        ["output", "message", "content", 0, "text"],
+        {"messages": [{"role": "user", "content": TEXT}]},
+    ),
+    (
+        "amazon.titan-text-express-v1",
+        {"inputText": TEXT, "textGenerationConfig": {"maxTokenCount": 30}},
+        ["results", 0, "outputText"],
+        {"prompt": TEXT},
+    ),
+    (
+        "cohere.command-text-v14",
+        {"prompt": TEXT, "max_tokens": 30},
+        ["generations", 0, "text"],
+        {"prompt": ""},
+    ),
+    (
+        "cohere.command-r-v1:0",
+        {"message": TEXT, "max_tokens": 30},
+        ["text"],
+        {"prompt": TEXT},
+    ),
+    (
+        "meta.llama3-8b-instruct-v1:0",
+        {"prompt": TEXT, "max_gen_len": 30},
+        ["generation"],
+        {"prompt": TEXT, "max_tokens": 30},
+    ),
+    (
+        "mistral.mistral-7b-instruct-v0:2",
+        {"prompt": TEXT, "max_tokens": 30},
+        ["outputs", 0, "text"],
+        {"messages": MESSAGES},
+    ),
+    (
+        "mistral.mistral-large-2407-v1:0",
+        {"messages": MESSAGES, "max_tokens": 30},
+        ["choices", 0, "message", "content"],
+        {"prompt": TEXT},
+    ),
+    (
+        "ai21.jamba-1-5-mini-v1:0",
+        {"messages": MESSAGES, "max_tokens": 30},
+        ["choices", 0, "message", "content"],
+        {"messages": []},
+    ),
+    (
+        "ai21.j2-mid-v1",
+        {"prompt": TEXT, "maxTokens": 30},
+        ["completions", 0, "data", "text"],
+        {"prompt": TEXT, "max_tokens": 30},
+    ),
+    (
+        "openai.gpt-oss-20b-1:0",
+        {"messages": MESSAGES, "max_completion_tokens": 60},
+        ["choices", 0, "message", "content"],
+        {"messages": MESSAGES, "max_gen_len": 3},
+    ),
+    (
+        "qwen.qwen3-32b-v1:0",
+        {"messages": MESSAGES, "max_tokens": 30},
+        ["choices", 0, "message", "content"],
+        {"messages": [{"role": "nobody", "content": TEXT}]},
+    ),
+    (
+        "deepseek.r1-v1:0",
+        {"prompt": TEXT, "max_tokens": 30},
+        ["choices", 0, "text"],
+        {"messages": MESSAGES},
+    ),
+    (
+        "deepseek.v3-v1:0",
+        {"messages": MESSAGES, "max_tokens": 30},
+        ["choices", 0, "message", "content"],
+        {"prompt": TEXT},
+    ),
+]
+_PAINT = {"taskType": "TEXT_IMAGE", "textToImageParams": {"text": TEXT}}
+IMAGE_CASES: list[tuple[str, dict[str, Any], list[str | int]]] = [
+    (
+        "amazon.nova-canvas-v1:0",
+        {**_PAINT, "imageGenerationConfig": {"width": 640, "height": 320}},
+        ["images", 0],
+    ),
+    ("amazon.titan-image-generator-v2:0", _PAINT, ["images", 0]),
+    (
+        "stability.stable-diffusion-xl-v1",
+        {"text_prompts": [{"text": TEXT}]},
+        ["artifacts", 0, "base64"],
+    ),
+    ("stability.sd3-5-large-v1:0", {"prompt": TEXT, "aspect_ratio": "16:9"}, ["images", 0]),
+]
+
+
+def _answer(model_id: str, body: dict[str, Any]) -> Any:
+    family = family_of(model_id)
+    assert family is not None
+    return family.answer(read_body(family, body), Context(model_id, DeterministicBackend()))
+
+
+def _at(value: Any, path: list[str | int]) -> Any:
+    for step in path:
+        value = value[step]
+    return value
+
+
+@pytest.mark.parametrize(("model_id", "body", "path", "bad"), TEXT_CASES)
+def test_text_is_where_the_family_has_it(
+    model_id: str, body: dict[str, Any], path: list[str | int], bad: dict[str, Any]
+) -> None:
+    """The same answer each time, for what is counted; and what is not of the family is refused."""
+    answered = _answer(model_id, body)
+    text = _at(answered.body, path)
+    assert text.strip()
+    assert answered == _answer(model_id, body)
+    assert answered.input_tokens == count_tokens(TEXT)
+    assert answered.output_tokens > 0
+    limit = 60 if "gpt-oss" in model_id else 30
+    assert count_tokens(text) <= limit
+    json.dumps(answered.body, allow_nan=False)
+    family = family_of(model_id)
+    assert family is not None
+    with pytest.raises(BodyError):
+        read_body(family, bad)
+
+
+@pytest.mark.parametrize(("model_id", "body", "path", "bad"), TEXT_CASES)
+def test_streamed_text_is_the_text(
+    model_id: str, body: dict[str, Any], path: list[str | int], bad: dict[str, Any]
+) -> None:
+    """The pieces of a stream, put together, are the whole answer."""
+    del bad
+    answered = _answer(model_id, body)
+    family = family_of(model_id)
+    assert family is not None
+    assert family.stream is not None
+    events = list(family.stream(answered))
+    assert len(events) > 2
+    text = _at(answered.body, path)
+    if family.name == "anthropic":
+        pieces = [e["delta"]["text"] for e in events if e["type"] == "content_block_delta"]
+    elif family.name == "nova":
+        deltas = [e["contentBlockDelta"] for e in events if "contentBlockDelta" in e]
+        pieces = [delta["delta"]["text"] for delta in deltas]
+    elif family.name == "titan-text":
+        pieces = [e["outputText"] for e in events]
+    elif "message" in path and "choices" in path:
+        pieces = [e["choices"][0]["delta"].get("content", "") for e in events]
+    else:
+        pieces = [_at(e, path) for e in events]
+    assert "".join(pieces) == text
+
+
+@pytest.mark.parametrize(("model_id", "body", "path"), IMAGE_CASES)
+def test_images_are_small_valid_pngs(
+    model_id: str, body: dict[str, Any], path: list[str | int]
+) -> None:
+    """Signature, chunks with right checksums, as many pixels as the header says."""
+    png = base64.b64decode(_at(_answer(model_id, body).body, path))
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    position, data, kinds = 8, b"", []
+    while position < len(png):
+        (size,) = struct.unpack(">I", png[position : position + 4])
+        kind = png[position + 4 : position + 8]
+        content = png[position + 8 : position + 8 + size]
+        (checksum,) = struct.unpack(">I", png[position + 8 + size : position + 12 + size])
+        assert zlib.crc32(kind + content) == checksum
+        if kind == b"IHDR":
+            width, height = struct.unpack(">II", content[:8])
+        if kind == b"IDAT":
+            data += content
+        kinds.append(kind)
+        position += 12 + size
+    assert kinds == [b"IHDR", b"IDAT", b"IEND"]
+    assert 0 < width <= 64
+    assert 0 < height <= 64
+    assert len(zlib.decompress(data)) == height * (1 + 3 * width)
+    if model_id.startswith("amazon.nova-canvas"):
+        assert width == 2 * height
+
+
+@pytest.mark.parametrize(
+    ("model_id", "body", "lengths"),
+    [
+        ("amazon.titan-embed-text-v1", {"inputText": TEXT}, [1536]),
+        ("amazon.titan-embed-text-v2:0", {"inputText": TEXT, "dimensions": 256}, [256]),
+        ("amazon.titan-embed-image-v1", {"inputText": TEXT}, [1024]),
+        (
+            "cohere.embed-english-v3",
+            {"texts": [TEXT, "b"], "input_type": "search_document"},
+            [1024, 1024],
+        ),
+    ],
+)
+def test_embeddings_have_their_length(
+    model_id: str, body: dict[str, Any], lengths: list[int]
+) -> None:
+    """One vector for each text, as long as asked."""
+    found = _answer(model_id, body).body
+    vectors = [found["embedding"]] if "embedding" in found else found["embeddings"]
+    assert [len(vector) for vector in vectors] == lengths
+
+
+def test_titan_v2_gives_the_types_that_are_asked_for() -> None:
+    """Binary without float leaves `embedding` out."""
+    body = {"inputText": TEXT, "embeddingTypes": ["binary"]}
+    found = _answer("amazon.titan-embed-text-v2:0", body).body
+    assert "embedding" not in found
+    assert set(found["embeddingsByType"]["binary"]) == {0, 1}
+
+
+def test_cohere_packs_types() -> None:
+    """By type, within each type's range."""
+    body = {
+        "texts": ["a"],
+        "input_type": "clustering",
+        "embedding_types": ["float", "int8", "uint8", "binary", "ubinary"],
+    }
+    found = _answer("cohere.embed-english-v3", body).body["embeddings"]
+    assert len(found["binary"][0]) == 128
+    assert all(-128 <= value <= 127 for value in found["int8"][0] + found["binary"][0])
+    assert all(0 <= value <= 255 for value in found["uint8"][0] + found["ubinary"][0])
+
+
+def test_gpt_oss_has_null_content_when_tokens_do_not_suffice() -> None:
+    """Clients trip over it; its reasoning is in the text otherwise."""
+    model_id = "openai.gpt-oss-20b-1:0"
+    short = _answer(model_id, {"messages": MESSAGES, "max_tokens": 5}).body["choices"][0]
+    assert (short["message"]["content"], short["finish_reason"]) == (None, "length")
+    long = _answer(model_id, {"messages": MESSAGES, "max_tokens": 90}).body["choices"][0]
+    assert long["message"]["content"].startswith("<reasoning>")
+
+
+def test_stop_reasons_and_sequences() -> None:
+    """max_tokens, stop_sequence and end_turn, with text that fits them."""
+    cut = _answer("anthropic.claude-3-haiku-20240307-v1:0", {**_CLAUDE, "max_tokens": 3}).body
+    assert (cut["stop_reason"], cut["usage"]["output_tokens"]) == ("max_tokens", 3)
+    whole = _answer("anthropic.claude-3-haiku-20240307-v1:0", {**_CLAUDE, "max_tokens": 500}).body
+    assert whole["stop_reason"] == "end_turn"
+    word = whole["content"][0]["text"].split()[4]
+    body = {**_CLAUDE, "max_tokens": 500, "stop_sequences": [word]}
+    stopped = _answer("anthropic.claude-3-haiku-20240307-v1:0", body).body
+    assert (stopped["stop_reason"], stopped["stop_sequence"]) == ("stop_sequence", word)
+    assert word not in stopped["content"][0]["text"]
+
+
+def test_answers_echo_the_question() -> None:
+    """So that a row and its answer can be told to belong together."""
+    answer = _answer("anthropic.claude-3-haiku-20240307-v1:0", {**_CLAUDE, "max_tokens": 200})
+    text = answer.body["content"][0]["text"].lower()
+    assert any(word in text for word in ("which", "words", "question", "come", "back", "answer"))
+
+
+def test_every_family_has_a_model_in_the_catalog() -> None:
+    """What is served is listed, each model under exactly one family."""
+    listed = [model["modelId"] for model in Catalog().list({}, "us-east-1")["modelSummaries"]]
+    assert {family_of(model_id) for model_id in listed} == set(FAMILIES)
+    embeddings = Catalog().list({"byOutputModality": "EMBEDDING"}, "us-east-1")["modelSummaries"]
+    assert all("embed" in model["modelId"] for model in embeddings)
+    assert len(embeddings) >= 4
