@@ -10,7 +10,14 @@ import msgspec
 from bedrock_spark.config import Config
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import family_of
-from bedrock_spark.templates import BodyTemplate, Row, RowRejected, compile_template
+from bedrock_spark.templates import (
+    BodyTemplate,
+    Row,
+    RowRejected,
+    as_json,
+    compile_template,
+    reason_of,
+)
 
 
 def body_template(config: Config) -> BodyTemplate:
@@ -50,12 +57,15 @@ def _json_object(value: object, column: str) -> bytes:
     """Return the JSON object that a column holds, as text or as a struct, on one line."""
     if value is None:
         raise RowRejected(column, "is null")
+    if isinstance(value, dict):
+        try:
+            return as_json(value)
+        except (ValueError, TypeError) as exc:
+            raise RowRejected(column, reason_of(exc)) from None
     try:
-        if isinstance(value, dict):
-            return msgspec.json.encode(value)
         # Only white space is removed: numbers keep the digits they were written with.
         text = msgspec.json.format(str(value).encode(), indent=-1)
         msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-    except (msgspec.MsgspecError, UnicodeEncodeError):
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
         raise RowRejected(column, "is not a JSON object") from None
     return text

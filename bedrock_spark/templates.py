@@ -16,7 +16,7 @@ import datetime as dt
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import jinja2
 import jinja2.meta
@@ -28,7 +28,6 @@ from bedrock_spark.errors import ConfigError
 
 Row = Mapping[str, Any]
 Render = Callable[[Row], bytes]
-T = TypeVar("T")
 
 
 class RowRejected(Exception):  # noqa: N818 - an outcome, not an error; it never leaves the task
@@ -44,6 +43,8 @@ def as_text(value: Any) -> str:
     """Return a value as it reads inside a sentence: JSON's words for what JSON knows."""
     if isinstance(value, str):
         return value
+    if value is None:
+        raise ValueError("is null")
     if value is True:
         return "true"
     if value is False:
@@ -84,8 +85,6 @@ def _escaped(text: str) -> bytes:
 def _finalize(value: Any) -> Any:
     if isinstance(value, jinja2.Undefined):
         return value  # StrictUndefined says its own name when it is printed
-    if value is None:
-        raise ValueError("is null")
     return as_text(value)
 
 
@@ -150,7 +149,10 @@ def _compile_value(value: Any, where: str, parts: list[bytes | Render], columns:
             _compile_value(item, f"{where}[{i}]", parts, columns)
         parts.append(b"]" if value else b"[]")
     else:
-        parts.append(as_json(value))
+        try:
+            parts.append(as_json(value))
+        except (ValueError, TypeError) as exc:
+            raise ConfigError(f"{where}: {reason_of(exc)}") from None
 
 
 def _compile_string(text: str, where: str, parts: list[bytes | Render], columns: list[str]) -> None:
@@ -231,9 +233,10 @@ def _lookup(node: jinja2.nodes.Node) -> _Lookup | None:
 def _typed_value(lookup: _Lookup) -> Render:
     def render(row: Row) -> bytes:
         value = lookup.of(row)
-        if type(value) is str:
-            return msgspec.json.encode(value)
-        return _or_reject(lookup, as_json, value)
+        try:
+            return msgspec.json.encode(value) if type(value) is str else as_json(value)
+        except (ValueError, TypeError) as exc:
+            raise _rejected(lookup, exc) from None
 
     return render
 
@@ -241,21 +244,20 @@ def _typed_value(lookup: _Lookup) -> Render:
 def _text_value(lookup: _Lookup) -> Render:
     def render(row: Row) -> bytes:
         value = lookup.of(row)
-        if type(value) is str:
-            return _escaped(value)
-        return _escaped(_or_reject(lookup, as_text, value))
+        try:
+            return _escaped(value if type(value) is str else as_text(value))
+        except (ValueError, TypeError) as exc:
+            raise _rejected(lookup, exc) from None
 
     return render
 
 
-def _or_reject(lookup: _Lookup, convert: Callable[[Any], T], value: Any) -> T:
-    try:
-        return convert(value)
-    except (ValueError, TypeError) as exc:
-        raise RowRejected(".".join(lookup.path), _harmless(exc)) from None
+def _rejected(lookup: _Lookup, exc: Exception) -> RowRejected:
+    return RowRejected(".".join(lookup.path), reason_of(exc))
 
 
-def _harmless(exc: Exception) -> str:
+def reason_of(exc: Exception) -> str:
+    """Say why a value cannot be rendered, without showing the value."""
     # Only our own ValueErrors are known to be free of data; others are named by their type.
     text = str(exc)
     return text if text.startswith("is ") else f"cannot be rendered ({type(exc).__name__})"
@@ -270,7 +272,7 @@ def _jinja_text(template: jinja2.Template, names: set[str]) -> Render:
         except jinja2.UndefinedError as exc:
             raise RowRejected(label, f"cannot be rendered: {exc.message}") from None
         except Exception as exc:  # noqa: BLE001 - an expression over data may fail in any way
-            raise RowRejected(label, _harmless(exc)) from None
+            raise RowRejected(label, reason_of(exc)) from None
 
     return render
 
