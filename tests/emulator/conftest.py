@@ -1,4 +1,4 @@
-"""Emulators with a clock that stands still, shared by the tests of a file."""
+"""Emulators with a clock that stands still, shared by the tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bedrock_spark.emulator import LocalBedrock
 from .kit import Kit
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def frozen() -> Iterator[LocalBedrock]:
     """Yield an emulator in which time moves by hand only, and jobs may be small."""
     with LocalBedrock({"quotas": {"min_records": 1, "active_jobs": 1000}}, speed=0) as local:
@@ -20,6 +20,6 @@ def frozen() -> Iterator[LocalBedrock]:
 
 @pytest.fixture
 def kit(frozen: LocalBedrock) -> Iterator[Kit]:
-    """Yield a new bucket in the file's emulator; a fault script is taken back afterwards."""
+    """Yield a new bucket in the shared emulator; a fault script is taken back afterwards."""
     yield Kit.open(frozen)
     frozen.set_faults({"quotas": {"min_records": 1, "active_jobs": 1000}})

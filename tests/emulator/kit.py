@@ -8,11 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.config import Config
+
 from bedrock_spark.emulator import LocalBedrock
 
 CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 ROLE = "arn:aws:iam::123456789012:role/batch"
 _NUMBERS = itertools.count(1)
+# Making a client takes longer than most tests.
+_CLIENTS: dict[str, list[Any]] = {}
 
 
 def ask(text: str, **changes: Any) -> dict[str, Any]:
@@ -47,12 +51,12 @@ class Kit:
     @classmethod
     def open(cls, local: LocalBedrock) -> Kit:
         """Make a bucket of a new name and the clients; the SDK repeats no call by itself."""
-        from botocore.config import Config
-
-        once = Config(retries={"total_max_attempts": 1})
         bucket = f"bucket-{next(_NUMBERS)}"
-        names = ("s3", "bedrock", "bedrock-runtime")
-        s3, bedrock, runtime = (local.client(name, config=once) for name in names)
+        if local.endpoint_url not in _CLIENTS:
+            once = Config(retries={"total_max_attempts": 1})
+            names = ("s3", "bedrock", "bedrock-runtime")
+            _CLIENTS[local.endpoint_url] = [local.client(name, config=once) for name in names]
+        s3, bedrock, runtime = _CLIENTS[local.endpoint_url]
         s3.create_bucket(Bucket=bucket)
         return cls(local, bucket, s3, bedrock, runtime)
 

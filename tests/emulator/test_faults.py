@@ -73,11 +73,11 @@ def test_shares_of_calls_are_replayed_by_the_seed() -> None:
             kit = Kit.open(local)
             body = json.dumps(ask("hi"))
             runs.append(
-                _outcomes(lambda k=kit, b=body: k.runtime.invoke_model(modelId=CLAUDE, body=b), 80)
+                _outcomes(lambda k=kit, b=body: k.runtime.invoke_model(modelId=CLAUDE, body=b), 60)
             )
     assert runs[0] == runs[1] != runs[2]
-    assert 10 <= runs[0].count("ThrottlingException") <= 38
-    assert 4 <= runs[0].count("InternalServerException") <= 26
+    assert 8 <= runs[0].count("ThrottlingException") <= 30
+    assert 3 <= runs[0].count("InternalServerException") <= 20
 
 
 def test_a_connection_dropped_before_has_no_effect_and_after_has(kit: Kit) -> None:

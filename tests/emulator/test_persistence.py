@@ -1,0 +1,140 @@
+"""State that survives a restart, an S3 of one's own, and events in a queue."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from bedrock_spark.emulator import LocalBedrock
+
+from .kit import CLAUDE, Kit, record
+
+_SMALL = {"quotas": {"min_records": 1}}
+
+
+def test_state_survives_a_restart(tmp_path: Path) -> None:
+    """Jobs in every status, tags, units, bills, objects and their metadata, and the time."""
+    data = tmp_path / "data"
+    with LocalBedrock(_SMALL, speed=0, data=data) as local:
+        kit = Kit.open(local)
+        done = kit.submit(20, tags=[{"key": "a", "value": "b"}])
+        kit.settle(done)
+        output = sorted(map(str, kit.lines(done)))
+        units = kit.bedrock.create_provisioned_model_throughput(
+            modelUnits=1, provisionedModelName="units", modelId=CLAUDE
+        )["provisionedModelArn"]
+        waiting = kit.submit(20, jobName="waiting", clientRequestToken="token-w")
+        running = kit.submit(20)
+        kit.until(running, lambda status: status == "InProgress", step=20)
+        request = kit.request(kit.job(waiting)["inputDataConfig"]["s3InputDataConfig"]["s3Uri"])
+        stopping = kit.submit(20)
+        kit.bedrock.stop_model_invocation_job(jobIdentifier=stopping)
+        kit.s3.put_object(Bucket=kit.bucket, Key="a b/ü.txt", Body=b"x", Metadata={"who": "me"})
+        kit.s3.put_object(Bucket=kit.bucket, Key="gone", Body=b"x")
+        kit.s3.delete_object(Bucket=kit.bucket, Key="gone")
+        listed = _keys(kit)
+        then = local.now()
+        bucket, usage = kit.bucket, local.usage()["totals"]
+    with LocalBedrock(_SMALL, speed=0, data=data) as local:
+        assert local.now() >= then - 1
+        clients = (local.client(name) for name in ("s3", "bedrock", "bedrock-runtime"))
+        kit = Kit(local, bucket, *clients)
+        assert _keys(kit) == listed
+        head = kit.s3.head_object(Bucket=bucket, Key="a b/ü.txt")
+        assert head["Metadata"] == {"who": "me"}
+        assert sorted(map(str, kit.lines(done))) == output
+        assert local.usage()["totals"] == usage
+        assert kit.job(done)["status"] == "Completed"
+        assert kit.bedrock.list_tags_for_resource(resourceARN=done)["tags"]
+        assert kit.status(running) == "InProgress"
+        same = {**request, "jobName": "waiting", "clientRequestToken": "token-w"}
+        assert kit.bedrock.create_model_invocation_job(**same)["jobArn"] == waiting
+        for arn in (waiting, running):
+            assert kit.settle(arn)["status"] == "Completed"
+            assert len(kit.lines(arn)) == 20
+        assert kit.job(stopping)["status"] == "Stopped"
+        found = kit.bedrock.get_provisioned_model_throughput(provisionedModelId=units)
+        assert found["status"] == "InService"
+        counts = Counter(n for ids in local.usage()["records"].values() for n in ids.values())
+        assert counts == {1: 60}
+
+
+def _keys(kit: Kit) -> list[tuple[str, str]]:
+    found = kit.s3.list_objects_v2(Bucket=kit.bucket)["Contents"]
+    return [(item["Key"], item["ETag"]) for item in found]
+
+
+def test_deleted_buckets_stay_deleted(tmp_path: Path) -> None:
+    """And their names are free again."""
+    with LocalBedrock(speed=0, data=tmp_path) as local:
+        local.client("s3").create_bucket(Bucket="gone")
+        local.client("s3").create_bucket(Bucket="kept")
+        local.client("s3").delete_bucket(Bucket="gone")
+    with LocalBedrock(speed=0, data=tmp_path) as local:
+        found = local.client("s3").list_buckets()["Buckets"]
+        assert [bucket["Name"] for bucket in found] == ["kept"]
+
+
+def test_an_s3_of_ones_own_is_read_and_written() -> None:
+    """The other server holds input and output; this one serves no S3 then."""
+    with LocalBedrock(speed=0) as other:
+        endpoint = other.endpoint_url
+        options = ("--s3-endpoint", endpoint)
+        s3 = other.client("s3")
+        s3.create_bucket(Bucket="theirs")
+        lines = "".join(f"{json.dumps(record(n))}\n" for n in range(30))
+        s3.put_object(Bucket="theirs", Key="in/a.jsonl", Body=lines.encode())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_ACCESS_KEY_ID", "local")
+            patch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+            local = LocalBedrock(_SMALL, 0, 7, None, 0, *options)
+            local.start()
+        try:
+            kit = Kit(local, "theirs", s3, local.client("bedrock"), None)
+            request = kit.request("s3://theirs/in/")
+            arn = kit.bedrock.create_model_invocation_job(**request)["jobArn"]
+            assert kit.settle(arn)["status"] == "Completed"
+            assert kit.keys(arn) == ["a.jsonl.out", "manifest.json.out"]
+            assert len(kit.lines(arn)) == 30
+            with pytest.raises(ClientError):
+                local.client("s3").list_buckets()
+            missing = kit.request("s3://theirs/none.jsonl")
+            arn = kit.bedrock.create_model_invocation_job(**missing)["jobArn"]
+            assert kit.settle(arn)["status"] == "Failed"
+            with pytest.raises(ClientError, match="Could not validate"):
+                kit.bedrock.create_model_invocation_job(**kit.request("s3://nobodys/in/"))
+        finally:
+            local.stop()
+
+
+def test_changes_of_status_are_events_in_a_queue() -> None:
+    """In EventBridge's shape, one for each status, in order."""
+    with LocalBedrock(_SMALL, 0, 7, None, 0, "--event-queue", "changes") as local:
+        kit = Kit.open(local)
+        arn = kit.submit(3, jobName="watched")
+        kit.settle(arn)
+        sqs = local.client("sqs")
+        url = sqs.get_queue_url(QueueName="changes")["QueueUrl"]
+        events: list[dict[str, Any]] = []
+        while True:
+            found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+            if not found:
+                break
+            for message in found:
+                events.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    statuses = [event["detail"]["status"] for event in events]
+    assert statuses == ["Submitted", "Validating", "Scheduled", "InProgress", "Completed"]
+    last = events[-1]
+    assert last["source"] == "aws.bedrock"
+    assert last["detail-type"] == "Batch Inference Job State Change"
+    assert last["resources"] == [arn] == [last["detail"]["batchJobArn"]]
+    assert last["detail"]["batchJobName"] == "watched"
+    assert last["detail"]["batchModelId"] == CLAUDE
+    assert last["detail"]["creationTime"].endswith("M")
+    assert len({event["id"] for event in events}) == 5

@@ -1,0 +1,195 @@
+"""The emulator as a process: who reaches it, how it ends, what it keeps to itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from botocore.exceptions import ClientError
+from click.testing import CliRunner
+
+from bedrock_spark.emulator import LocalBedrock
+from bedrock_spark.emulator.command import emulator
+
+from .kit import CLAUDE, Kit, ask
+from .raw_http import RawClient
+
+S3_AUTHORIZATION = (
+    "AWS4-HMAC-SHA256 Credential=local/20240501/us-east-1/s3/aws4_request, "
+    "SignedHeaders=host, Signature=00"
+)
+
+
+def test_it_listens_on_loopback_only(kit: Kit) -> None:
+    """Another address of this machine is not answered."""
+    assert urlsplit(kit.local.endpoint_url).hostname == "127.0.0.1"
+    port = urlsplit(kit.local.endpoint_url).port
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        # All of 127/8 is this machine, but bound was one address of it.
+        assert probe.connect_ex(("127.0.0.2", port or 0)) != 0
+
+
+def test_a_bucket_may_be_called_like_a_path_of_bedrock(kit: Kit) -> None:
+    """What a request is signed for decides, not its path alone."""
+    kit.s3.create_bucket(Bucket="model")
+    kit.s3.put_object(Bucket="model", Key=f"{CLAUDE}/invoke", Body=b"mine")
+    found = kit.s3.get_object(Bucket="model", Key=f"{CLAUDE}/invoke")["Body"].read()
+    assert found == b"mine"
+    raw = RawClient(kit.local.endpoint_url)
+    path = f"/model/{CLAUDE}/invoke"
+    assert raw.send("POST", path, json.dumps(ask("hi")).encode()).status == 200
+    bearer = "Bearer some-api-key"
+    body = json.dumps(ask("hi")).encode()
+    assert raw.send("POST", path, body, authorization=bearer).status == 200
+    url = kit.s3.generate_presigned_url(
+        "get_object", Params={"Bucket": "model", "Key": f"{CLAUDE}/invoke"}
+    )
+    parts = urlsplit(url)
+    answer = raw.send("GET", f"{parts.path}?{parts.query}", authorization=None)
+    assert answer.body == b"mine"
+
+
+def test_operations_it_does_not_have_are_named(kit: Kit) -> None:
+    """A clear refusal that no SDK repeats, not a page of HTML."""
+    with pytest.raises(ClientError) as error:
+        kit.bedrock.list_guardrails()
+    assert error.value.response["Error"]["Code"] == "UnknownOperationException"
+    assert "guardrails" in error.value.response["Error"]["Message"]
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
+def test_bodies_are_bounded(kit: Kit) -> None:
+    """Too long for a control operation is refused, and the rest of it is not kept."""
+    raw = RawClient(kit.local.endpoint_url)
+    reply = raw.send("POST", "/model-invocation-job", b"x" * 3_000_000)
+    assert (reply.status, reply.error) == (400, "ValidationException")
+    assert b"longer than the maximum" in reply.body
+
+
+def test_a_body_in_chunks_is_read(kit: Kit) -> None:
+    """Some clients send no length."""
+    import http.client
+
+    parts = urlsplit(kit.local.endpoint_url)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port or 0, timeout=30)
+    body = json.dumps(ask("hi")).encode()
+    connection.request("POST", f"/model/{CLAUDE}/invoke", iter([body[:10], body[10:]]))
+    reply = connection.getresponse()
+    assert reply.status == 200
+    assert json.loads(reply.read())["type"] == "message"
+    connection.close()
+
+
+def test_no_prompt_and_no_answer_is_logged() -> None:
+    """Only changes of a job's status, also when told to say much."""
+    secret = "Zebrafinch"
+    with LocalBedrock({"quotas": {"min_records": 1}}, 0, 7, None, 0, "--verbose") as local:
+        kit = Kit.open(local)
+        body = ask(f"Tell me about {secret}")
+        answer = kit.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(body))["body"].read()
+        with pytest.raises(ClientError):
+            kit.runtime.invoke_model(modelId=CLAUDE, body=json.dumps({**body, secret: 1}))
+        arn = kit.submit([{"recordId": "a", "modelInput": body}, {"modelInput": {secret: secret}}])
+        kit.settle(arn)
+        log = local.log
+    assert "Completed" in log
+    assert secret not in log
+    assert json.loads(answer)["content"][0]["text"][:20] not in log
+
+
+def test_the_process_ends_with_the_block_and_with_its_parent() -> None:
+    """By itself, when the parent is killed and can do nothing about it."""
+    with LocalBedrock() as local:
+        url = local.endpoint_url
+        RawClient(url).send("GET", "/_emulator/health")
+    with pytest.raises(ConnectionRefusedError):
+        RawClient(url).send("GET", "/_emulator/health")
+    code = (
+        "import sys, time\n"
+        "from bedrock_spark.emulator import LocalBedrock\n"
+        "local = LocalBedrock().__enter__()\n"
+        "print(local.endpoint_url, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    url = parent.stdout.readline().strip()
+    assert RawClient(url).send("GET", "/_emulator/health").status == 200
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            RawClient(url).send("GET", "/_emulator/health")
+        except OSError:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the emulator outlived its parent")
+
+
+def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
+    """The log of the child is in the message."""
+    path = tmp_path / "faults.yaml"
+    path.write_text("jobs: [{endd: Failed}]")
+    with pytest.raises(RuntimeError, match="endd"):
+        LocalBedrock(path).start()
+
+
+def test_the_command_explains_itself() -> None:
+    """Options with their defaults; a backend without its URL is refused."""
+    shown = CliRunner().invoke(emulator, ["--help"])
+    for option in ("--port", "--speed", "--faults", "--data", "--s3-endpoint", "--backend-url"):
+        assert option in shown.output
+    assert re.search(r"default:\s+127\.0\.0\.1", shown.output)
+    refused = CliRunner().invoke(emulator, ["--backend", "openai"])
+    assert refused.exit_code == 2
+    assert "--backend-url" in refused.output
+
+
+def test_the_command_prints_what_to_export() -> None:
+    """One line to know it is ready, one to copy; SIGTERM ends it well."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bedrock_spark.emulator", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(2)]
+    url = lines[0].removeprefix("bedrock emulator ready at ").strip()
+    assert lines[1] == f"export AWS_ENDPOINT_URL={url}\n"
+    assert RawClient(url).send("GET", "/_emulator/health").json() == {"status": "ok"}
+    process.terminate()
+    assert process.wait(20) == 0
+    process.stdout.close()
+
+
+def test_its_own_endpoints_are_listed_on_a_wrong_path(kit: Kit) -> None:
+    """404 with what there is; a bad advance is refused."""
+    raw = RawClient(kit.local.endpoint_url)
+    found: Any = raw.send("GET", "/_emulator/nothing")
+    assert found.status == 404
+    assert "GET /_emulator/usage" in found.json()["endpoints"]
+    for body in (b"", b"[]", b'{"seconds": "a"}', b'{"seconds": -1}'):
+        assert raw.send("POST", "/_emulator/clock/advance", body).status == 400
+
+
+def test_requests_are_counted(kit: Kit) -> None:
+    """By operation; S3 by method."""
+    before = kit.local.requests()
+    kit.bedrock.list_foundation_models()
+    kit.put("a.jsonl", b"{}\n")
+    after = kit.local.requests()
+    assert after["ListFoundationModels"] == before.get("ListFoundationModels", 0) + 1
+    assert after["s3:PUT"] == before["s3:PUT"] + 1

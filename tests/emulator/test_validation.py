@@ -1,0 +1,70 @@
+"""The few rules of the emulator that the service model does not write down itself."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedrock_spark.emulator.paging import page
+from bedrock_spark.emulator.service_errors import ServiceError
+from bedrock_spark.emulator.validation import _EQUIVALENT_PATTERNS, compiled
+
+JOB_NAME = r"[a-zA-Z0-9]{1,63}(-*[a-zA-Z0-9\+\-\.]){0,63}"
+TOKEN = r"[a-zA-Z0-9]{1,256}(-*[a-zA-Z0-9]){0,256}"
+
+
+@given(st.text("aZ0+-._", min_size=1, max_size=12))
+def test_linear_patterns_mean_the_published_ones(text: str) -> None:
+    """Within the lengths that are checked before."""
+    for published in _EQUIVALENT_PATTERNS:
+        expected = re.fullmatch(published, text) is not None
+        assert (compiled(published).fullmatch(text) is not None) == expected
+
+
+def test_no_name_keeps_the_matcher_busy() -> None:
+    """Sixty dashes and a wrong letter would take the published pattern ages."""
+    started = time.monotonic()
+    assert not compiled(JOB_NAME).fullmatch(f"a{'-' * 60}_")
+    assert not compiled(TOKEN).fullmatch(f"{'a-' * 127}_")
+    assert time.monotonic() - started < 1
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 10**6)), unique_by=lambda item: item[1]),
+    st.integers(1, 5),
+    st.booleans(),
+)
+def test_pages_show_each_item_once_in_order(
+    items: list[tuple[int, int]], size: int, ascending: bool
+) -> None:
+    """Also when times are equal."""
+    params = {"maxResults": size, "sortOrder": "Ascending" if ascending else "Descending"}
+    shown: list[tuple[int, int]] = []
+    token: str | None = None
+    while True:
+        asked = {**params, **({"nextToken": token} if token else {})}
+        found, token = page(items, asked, lambda item: (float(item[0]), item[1]))
+        assert len(found) <= size
+        shown += found
+        if token is None:
+            break
+    assert shown == sorted(items, reverse=not ascending)
+
+
+def test_items_made_between_pages_neither_repeat_nor_hide() -> None:
+    """The token names an item, not a count."""
+    items = list(range(10))
+    first, token = page(items, {"maxResults": 4}, lambda item: (float(item), item))
+    rest, _ = page([*items, 10, 11], {"nextToken": token}, lambda item: (float(item), item))
+    assert first + rest == items[::-1]
+
+
+@given(st.text(max_size=20))
+def test_made_up_tokens_are_refused(token: str) -> None:
+    """With the service's error, never anything else."""
+    with pytest.raises(ServiceError, match="nextToken"):
+        page([1], {"nextToken": token}, lambda item: (0.0, item))
