@@ -23,9 +23,9 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 # Cross-Region inference profiles put a geography before the model id: us., eu., apac., global., …
-_GEOGRAPHY = re.compile(r"(us|us-gov|eu|apac|jp|au|ca|sa|global)\.(?=[a-z0-9-]+\.)")
+_GEOGRAPHY = re.compile(r"^(us|us-gov|eu|apac|jp|au|ca|sa|global)\.(?=[a-z0-9-]+\.)")
 _MODEL_ARN = re.compile(
-    r"arn:aws(-[^:]+)?:bedrock:[a-z0-9-]*:\d*:(foundation-model|inference-profile)/"
+    r"^arn:aws(-[^:]+)?:bedrock:[a-z0-9-]*:\d*:(foundation-model|inference-profile)/"
 )
 
 

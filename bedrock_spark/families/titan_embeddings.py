@@ -21,13 +21,14 @@ def build(request: RequestConfig) -> dict[str, Any]:
 
 def read(output: Json) -> Answer:
     """Read an embedding. v2 repeats it by type; the float one is taken."""
-    vector = at(output, "embedding")
-    if not isinstance(vector, list):
-        vector = at(output, "embeddingsByType", "float")
-    return Answer(
-        embedding=tuple(vector) if isinstance(vector, list) else None,
-        input_tokens=count_at(output, "inputTextTokenCount"),
-    )
+    vector = _vector(at(output, "embedding")) or _vector(at(output, "embeddingsByType", "float"))
+    return Answer(embedding=vector, input_tokens=count_at(output, "inputTextTokenCount"))
+
+
+def _vector(value: Any) -> tuple[float, ...] | None:
+    """Return a list of numbers as a vector; anything else stays in the raw output only."""
+    is_vector = isinstance(value, list) and all(type(v) in (float, int) for v in value)
+    return tuple(value) if is_vector else None
 
 
 FAMILY = Family("titan_embeddings", re.compile(r"amazon\.titan-embed-(g1-)?text-.*"), build, read)

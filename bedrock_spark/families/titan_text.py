@@ -40,12 +40,13 @@ def build(request: RequestConfig) -> dict[str, Any]:
 def read(output: Json) -> Answer:
     """Read a Titan Text answer; its output tokens are counted per result."""
     results = at(output, "results")
-    counts = [count_at(result, "tokenCount") for result in results or ()]
+    listed = results if isinstance(results, list) else ()
+    counts = [n for n in (count_at(r, "tokenCount") for r in listed) if n is not None]
     return Answer(
         text=joined_text(results, "outputText"),
         stop_reason=text_at(output, "results", 0, "completionReason"),
         input_tokens=count_at(output, "inputTextTokenCount"),
-        output_tokens=sum(c for c in counts if c is not None) if counts else None,
+        output_tokens=sum(counts) if counts else None,
     )
 
 
