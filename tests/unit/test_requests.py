@@ -1,4 +1,4 @@
-"""From the config to a compiled body: which template, which columns, and what is refused at once."""
+"""From the config to a compiled body: which template, which columns, and what is refused."""
 
 from __future__ import annotations
 

@@ -1,0 +1,196 @@
+"""Cutting: every record in exactly one shard, and every shard within its bounds."""
+
+from __future__ import annotations
+
+import math
+import time
+from itertools import groupby
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from bedrock_spark.planning import Bounds, Cutter, Piece, SourceSize, plan_buckets
+
+Chunks = list[list[int]]
+
+
+def cut(bounds: Bounds, chunks: Chunks) -> list[Piece[int]]:
+    """Run chunks of record sizes through a cutter; a chunk is known by its number."""
+    cutter: Cutter[int] = Cutter(bounds)
+    pieces = [p for i, sizes in enumerate(chunks) for p in cutter.add(i, sizes)]
+    return [*pieces, *cutter.finish()]
+
+
+def shards(pieces: list[Piece[int]], chunks: Chunks) -> list[list[int]]:
+    """Give the record sizes of every shard."""
+    return [
+        [size for p in group for size in chunks[p.chunk][p.start : p.stop]]
+        for _, group in groupby(pieces, key=lambda p: p.cut)
+    ]
+
+
+@st.composite
+def bounds_and_chunks(draw: st.DrawFn) -> tuple[Bounds, Chunks]:
+    max_records = draw(st.integers(1, 12))
+    bounds = Bounds(max_records, draw(st.integers(1, 40)), draw(st.integers(1, max_records)))
+    size = st.integers(1, bounds.max_bytes)
+    return bounds, draw(st.lists(st.lists(size, max_size=15), max_size=8))
+
+
+@given(bounds_and_chunks())
+def test_every_record_is_in_exactly_one_shard_and_in_order(case: tuple[Bounds, Chunks]) -> None:
+    """Nothing is lost, nothing is there twice, and cuts are numbered from 0 without gaps."""
+    bounds, chunks = case
+    pieces = cut(bounds, chunks)
+    written = [(p.chunk, i) for p in pieces for i in range(p.start, p.stop)]
+    assert written == [(c, i) for c, sizes in enumerate(chunks) for i in range(len(sizes))]
+    assert all(p.size == sum(chunks[p.chunk][p.start : p.stop]) for p in pieces)
+    cuts = [p.cut for p in pieces]
+    assert cuts == sorted(cuts)
+    assert set(cuts) == set(range(len(set(cuts))))
+
+
+@given(bounds_and_chunks())
+def test_no_shard_is_above_its_bounds(case: tuple[Bounds, Chunks]) -> None:
+    """Records and bytes: the service refuses a larger file after it was paid to look at it."""
+    bounds, chunks = case
+    for shard in shards(cut(bounds, chunks), chunks):
+        assert len(shard) <= bounds.max_records
+        assert sum(shard) <= bounds.max_bytes
+
+
+@given(bounds_and_chunks())
+@example((Bounds(4, 40, 3), [[1], [1, 1, 1, 1], [1]]))
+@example((Bounds(10, 1000, 10), [[1] * 10, [1] * 10, [1]]))
+def test_a_shard_is_below_the_minimum_only_if_it_must_be(case: tuple[Bounds, Chunks]) -> None:
+    """The whole stream is too small, or no split in order respects all three bounds.
+
+    A job that is too small is refused, so its records would all be the fallback's.
+    """
+    bounds, chunks = case
+    found = shards(cut(bounds, chunks), chunks)
+    small = [s for s in found if len(s) < bounds.min_records]
+    records = sum(len(s) for s in found)
+    if records < bounds.min_records:
+        return
+    # Where bytes never bind, only the last shard could lack records; and it borrows them.
+    biggest = max(max(s) for s in chunks if s)
+    assume(biggest * bounds.max_records <= bounds.max_bytes)
+    if records <= bounds.max_records or bounds.max_records >= 2 * bounds.min_records:
+        assert small == []
+    else:
+        # The minimum is more than half of the maximum: some totals cannot be split at all.
+        assert len(small) <= 1
+
+
+@given(bounds_and_chunks())
+def test_a_shard_is_cut_short_only_for_a_reason(case: tuple[Bounds, Chunks]) -> None:
+    """But for what the last one borrows, a shard is left when the next record does not fit."""
+    bounds, chunks = case
+    found = shards(cut(bounds, chunks), chunks)
+    for shard, following in list(zip(found, found[1:], strict=False))[:-1]:
+        full = len(shard) == bounds.max_records
+        assert full or sum(shard) + following[0] > bounds.max_bytes
+
+
+@given(bounds_and_chunks())
+def test_little_is_held_back(case: tuple[Bounds, Chunks]) -> None:
+    """At most the minimum's records, and at most one shard's bytes: a task's memory is bounded."""
+    bounds, chunks = case
+    cutter: Cutter[int] = Cutter(bounds)
+    added = written = added_bytes = written_bytes = 0
+    for i, sizes in enumerate(chunks):
+        pieces = list(cutter.add(i, sizes))
+        added, added_bytes = added + len(sizes), added_bytes + sum(sizes)
+        written += sum(p.stop - p.start for p in pieces)
+        written_bytes += sum(p.size for p in pieces)
+        assert added - written <= bounds.min_records
+        assert added_bytes - written_bytes <= bounds.max_bytes
+
+
+@given(bounds_and_chunks(), st.integers(1, 20))
+def test_how_records_come_in_does_not_matter(case: tuple[Bounds, Chunks], width: int) -> None:
+    """Batches depend on Spark's settings; shards must not: their hashes are the jobs' tokens."""
+    bounds, chunks = case
+    sizes = [size for chunk in chunks for size in chunk]
+    others = [sizes[i : i + width] for i in range(0, len(sizes), width)]
+    assert shards(cut(bounds, chunks), chunks) == shards(cut(bounds, others), others)
+
+
+def test_an_empty_stream_makes_no_shard() -> None:
+    """Not even an empty one: Bedrock refuses an empty file."""
+    assert cut(Bounds(10, 10, 1), []) == cut(Bounds(10, 10, 1), [[], []]) == []
+
+
+SIZES = st.builds(
+    lambda records, line: SourceSize(records, records * line),
+    st.integers(0, 10**12),
+    st.integers(1, 10**6),
+)
+BOUNDS = st.builds(
+    lambda most, size, least: Bounds(most, size, min(most, least)),
+    st.integers(1, 100_000),
+    st.integers(10**6, 10**9),
+    st.integers(1, 1000),
+)
+
+
+@given(SIZES, BOUNDS)
+def test_the_number_of_buckets_is_within_reason(size: SourceSize, bounds: Bounds) -> None:
+    """At least one, never more than records, and each has room for the minimum."""
+    buckets = plan_buckets(size, bounds)
+    assert 1 <= buckets <= max(1, size.records)
+    assert buckets == plan_buckets(size, bounds)
+    if buckets > 1:
+        assert size.records / buckets >= bounds.min_records
+
+
+@given(SIZES, BOUNDS)
+def test_one_shard_is_one_bucket(size: SourceSize, bounds: Bounds) -> None:
+    """What fits into one shard is not torn apart."""
+    if size.records <= bounds.max_records and size.line_bytes <= bounds.max_bytes:
+        assert plan_buckets(size, bounds) == 1
+
+
+@given(st.integers(1, 10**9), st.integers(1, 10_000))
+def test_a_bucket_stays_in_its_planned_number_of_shards(records: int, line: int) -> None:
+    """A bucket that hashing made large by four standard deviations still needs no fifth shard."""
+    bounds = Bounds(50_000, 200_000_000, 100)
+    buckets = plan_buckets(SourceSize(records, records * line), bounds)
+    if buckets > 1:
+        mean = records / buckets
+        largest = mean + 4 * math.sqrt(mean)
+        assert largest <= 4 * bounds.max_records * 1.001
+        assert largest * line <= 4 * bounds.max_bytes * 1.001
+
+
+@given(st.integers(50_001, 10**8), st.floats(1.5, 20))
+def test_much_more_data_never_means_fewer_buckets(records: int, times: float) -> None:
+    """Up to the step from one shard to four per bucket, where their number falls once."""
+    bounds = Bounds(50_000, 200_000_000, 100)
+    few = plan_buckets(SourceSize(records, records), bounds)
+    more = int(records * times)
+    many = plan_buckets(SourceSize(more, more), bounds)
+    assert many >= few or few <= 9
+
+
+@pytest.mark.parametrize(
+    ("records", "line", "buckets"),
+    [(0, 0, 1), (1, 10, 1), (50_000, 100, 1), (50_001, 100, 2), (400_000, 100, 9)],
+)
+def test_examples(records: int, line: int, buckets: int) -> None:
+    """None, one, just one shard, just above, and eight full shards: one bucket each."""
+    size = SourceSize(records, records * line)
+    assert plan_buckets(size, Bounds(50_000, 200_000_000, 100)) == buckets
+
+
+@pytest.mark.parametrize(
+    "bounds", [Bounds(50_000, 200_000_000, 100), Bounds(1, 1_000, 1), Bounds(100, 10**9, 100)]
+)
+def test_planning_ends_quickly_for_any_size(bounds: Bounds) -> None:
+    """A hundred billion rows, and bounds that nothing fits."""
+    began = time.perf_counter()
+    for records in (10**9, 10**11, 10**13):
+        assert plan_buckets(SourceSize(records, records * 500), bounds) >= 1
+    assert time.perf_counter() - began < 1
