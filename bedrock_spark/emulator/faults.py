@@ -108,7 +108,8 @@ Ending = Literal["Completed", "PartiallyCompleted", "Failed", "Stopped", "Expire
 class JobFaults(_Part):
     """Which jobs (by name pattern, by number of creation, by share, at most `count`) go wrong.
 
-    `end` is the status the job is made to end in; `stick` keeps it in Scheduled until its timeout.
+    `end` is the status the job is made to end in; `stick` keeps it in Scheduled until its timeout;
+    `slowdown` multiplies the time that its records take.
     """
 
     name: str = "*"
@@ -117,6 +118,7 @@ class JobFaults(_Part):
     count: PositiveInt | None = None
     end: Ending | None = None
     stick: Literal["Scheduled"] | None = None
+    slowdown: float = Field(default=1.0, ge=0)
     message: str | None = None
     processed_share: Share = Field(default=0.5, ge=0, le=1)
     unprocessed: Literal["absent", "expired"] = "absent"

@@ -172,7 +172,7 @@ class JobRunner:
         """Return when a job ends, after how many records, and in which status."""
         rule = JobFaults.model_validate(job.rule)
         started = job.started_time or 0.0
-        length = self._world.settings.timings.processing(job.records)
+        length = self._length(job)
         end, processed, status = started + length, job.records, "Completed"
         if rule.end in ("PartiallyCompleted", "Stopped"):
             processed = min(int(job.records * rule.processed_share), job.records - 1)
@@ -185,9 +185,14 @@ class JobRunner:
 
     def _modelled(self, job: Job, at: float) -> int:
         """Return how many records of a running job are done at an emulated time."""
-        length = self._world.settings.timings.processing(job.records)
+        length = self._length(job)
         share = (at - (job.started_time or at)) / length if length else 1.0
         return int(job.records * min(1.0, max(0.0, share)))
+
+    def _length(self, job: Job) -> float:
+        """Return how many emulated seconds all records of a job take."""
+        slowdown = JobFaults.model_validate(job.rule).slowdown
+        return self._world.settings.timings.processing(job.records) * slowdown
 
     def _end(self, job_id: str, processed: int, status: str, at: float) -> None:
         job = self._world.jobs.get(job_id)

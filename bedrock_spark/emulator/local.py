@@ -65,6 +65,11 @@ class LocalBedrock:
             return ""
         return (Path(self._folder.name) / "log").read_text("utf-8")
 
+    @property
+    def pid(self) -> int | None:
+        """The process id of the emulator while it runs."""
+        return None if self._process is None else self._process.pid
+
     def start(self) -> None:
         """Start the process and wait until it answers; RuntimeError with its log if it does not."""
         self._folder = tempfile.TemporaryDirectory(prefix="local-bedrock-")

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import boto3
 import botocore.exceptions
 
+from bedrock_spark.emulator.moto_memory import spool_large_values
 from bedrock_spark.emulator.settings import ACCOUNT_ID
 
 _CHUNK = 1024 * 1024
@@ -78,6 +79,7 @@ class MotoObjects:
     def __init__(self) -> None:
         import moto.s3.models
 
+        spool_large_values()
         self._backend: Any = moto.s3.models.s3_backends[ACCOUNT_ID]["aws"]
 
     def bucket_region(self, bucket: str) -> str | None:

@@ -289,15 +289,20 @@ def test_stop_before_processing_leaves_no_output(kit: Kit) -> None:
 
 def test_a_timeout_while_it_runs_ends_partially_completed(kit: Kit) -> None:
     """A job of more records than a day takes: what fitted is there."""
-    kit.local.set_faults({"quotas": {"min_records": 1, "max_records": 400_000}})
-    # Short lines: 0.3 s a record, so a day is over after some 286,000 of them.
-    count = 300_000
-    arn = kit.submit(b'{"recordId":"A","modelInput":{}}\n' * count)
-    job = kit.settle(arn)
+    rule = {"name": f"{kit.bucket}*", "slowdown": 200}
+    kit.local.set_faults({"quotas": {"min_records": 1, "active_jobs": 1000}, "jobs": [rule]})
+    # 200 * (300 + 400 * 0.3) seconds would be 23.3 hours; with 500 records it is 25.
+    short, long = (kit.submit(n, jobName=f"{kit.bucket}-{n}") for n in (400, 500))
+    job = kit.settle(long)
+    assert kit.status(short) == "Completed"
     assert job["status"] == "PartiallyCompleted"
-    assert 280_000 < job["processedRecordCount"] < count
-    assert job["totalRecordCount"] == count
+    assert job["totalRecordCount"] == 500
+    assert 450 < job["processedRecordCount"] < 500
+    assert len(kit.lines(long)) == job["processedRecordCount"]
     assert job["endTime"] == job["jobExpirationTime"]
+    # A longer timeout is what such a job needs.
+    patient = kit.submit(500, jobName=f"{kit.bucket}-p", timeoutDurationInHours=48)
+    assert kit.settle(patient)["status"] == "Completed"
 
 
 def test_jobs_are_listed_in_pages_with_filters(kit: Kit) -> None:
