@@ -1,12 +1,15 @@
 """Read what batch jobs and the fallback leave: output lines and output manifests.
 
 Lines are split on "\\n" only: other line separators occur inside real answers. A line that cannot
-be decoded is reported with its place and never with its content; its record is then missing.
+be decoded is reported with its place and never with its content; its record is then missing. Half a
+character, as a model that is cut off may leave it, does not make a line unreadable: the answer is
+paid for.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -95,8 +98,8 @@ def read_lines(data: bytes) -> Iterator[OutputRecord | BadLine]:
 
 def _record(line: bytes, number: int, offset: int) -> OutputRecord | BadLine:
     try:
-        decoded = _DECODER.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        decoded = _decoded(line)
+    except (msgspec.DecodeError, RecursionError) as exc:
         # DecodeError and not ValidationError: the text is not JSON. Neither text shows the line.
         return BadLine(number, offset, f"cannot be decoded ({type(exc).__name__})")
     if decoded.recordId is None:
@@ -109,6 +112,34 @@ def _record(line: bytes, number: int, offset: int) -> OutputRecord | BadLine:
     if error is None and output is not None and b'"errorCode"' in output:
         error = _error_inside(output)
     return OutputRecord(str(decoded.recordId), None if error else output, error)
+
+
+# An escape: a pair of surrogates, half of one (group 1), or any other.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+def whole_text(data: bytes) -> bytes:
+    """Put the replacement character where JSON text holds half a character.
+
+    That is a lone surrogate escape, or bytes that are not UTF-8. Everything else stays as it is.
+    """
+    whole = data.decode("utf-8", "replace").encode()
+    return _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], whole)
+
+
+def _decoded(line: bytes) -> _Line:
+    try:
+        decoded = _DECODER.decode(line)
+        # What is only passed over is not decoded: its UTF-8 is unchecked.
+        str(decoded.modelOutput, "utf-8")
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _DECODER.decode(whole_text(line))
+    return decoded
 
 
 def _error(value: dict[str, Any] | str | None) -> RecordError | None:
@@ -130,7 +161,7 @@ def _error_inside(output: bytes) -> RecordError | None:
     """Recognise the error object that some lines have in place of an answer."""
     try:
         value = msgspec.json.decode(output)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
     is_error = isinstance(value, dict) and value.get("errorCode") is not None
     return _error(value) if is_error and "errorMessage" in value else None
@@ -142,7 +173,7 @@ def _code(value: Any) -> int | None:
     if isinstance(value, int):
         return value
     if isinstance(value, str):
-        return int(value) if value.isdigit() else _CODES_BY_NAME.get(value)
+        return int(value) if value.isdecimal() else _CODES_BY_NAME.get(value)
     return None
 
 
@@ -162,7 +193,7 @@ def read_output_manifest(data: bytes) -> OutputManifest | None:
     """Read a manifest.json.out; None where it is not a JSON object."""
     try:
         values = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(values, dict):
         return None
