@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import pytest
 from hypothesis import assume, example, given
@@ -89,7 +89,7 @@ def test_a_shard_is_cut_short_only_for_a_reason(case: tuple[Bounds, Chunks]) -> 
     """But for what the last one borrows, a shard is left when the next record does not fit."""
     bounds, chunks = case
     found = shards(cut(bounds, chunks), chunks)
-    for shard, following in list(zip(found, found[1:], strict=False))[:-1]:
+    for shard, following in list(pairwise(found))[:-1]:
         full = len(shard) == bounds.max_records
         assert full or sum(shard) + following[0] > bounds.max_bytes
 
