@@ -1,0 +1,94 @@
+"""The examples of docs/emulator.md with the clients they are for.
+
+boto3's runs always. The AWS CLI and Airflow are large: their tests run when BEDROCK_SPARK_CLIENTS
+is set, in environments of their own (see `client_environments`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bedrock_spark.emulator import LocalBedrock
+from bedrock_spark.emulator.faults import Faults, read_faults
+
+from .client_environments import environment
+from .doc_examples import example
+
+large = pytest.mark.skipif(
+    not os.environ.get("BEDROCK_SPARK_CLIENTS"),
+    reason="installs a large client: set BEDROCK_SPARK_CLIENTS=1 to run it",
+)
+RECORDS = "".join(
+    json.dumps({"recordId": f"R{n}", "modelInput": {"inputText": f"Question {n}"}}) + "\n"
+    for n in range(100)
+)
+
+
+@pytest.fixture
+def local() -> Iterator[LocalBedrock]:
+    with LocalBedrock(speed=3000) as served:
+        yield served
+
+
+def _run(
+    command: list[str], folder: Path, local: LocalBedrock, **more: str
+) -> subprocess.CompletedProcess[str]:
+    variables = {"PATH": os.environ["PATH"], "HOME": str(folder), **local.environment(), **more}
+    run = subprocess.run(
+        command, cwd=folder, env=variables, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run
+
+
+def test_the_boto3_example(tmp_path: Path, local: LocalBedrock) -> None:
+    """As printed in the page."""
+    run = _run([sys.executable, "-c", example("boto3")], tmp_path, local)
+    status, manifest = run.stdout.strip().split(" ", 1)
+    assert status == "Completed"
+    assert json.loads(manifest)["successRecordCount"] == 100
+
+
+def test_the_fault_script_in_the_page_is_one() -> None:
+    """And shows every word there is."""
+    script = yaml.safe_load(example("faults"))
+    assert read_faults(script) != Faults()
+    text = example("faults")
+    for name in Faults.model_json_schema()["$defs"].values():
+        for word in name["properties"]:
+            assert f"{word}:" in text, word
+
+
+@large
+def test_the_aws_cli_example(tmp_path: Path, local: LocalBedrock) -> None:
+    """With the real command line."""
+    path = f"{environment('awscli')}:{os.environ['PATH']}"
+    (tmp_path / "records.jsonl").write_text(RECORDS)
+    run = _run(["bash", "-eu", "-c", example("awscli")], tmp_path, local, PATH=path)
+    assert '"successRecordCount":100' in run.stdout
+    assert '"end_turn"' in run.stdout
+    (output,) = (tmp_path / "out").glob("*/records.jsonl.out")
+    assert len(output.read_text().splitlines()) == 100
+
+
+@large
+def test_the_airflow_example(tmp_path: Path, local: LocalBedrock) -> None:
+    """With the real operator, its waiter and the sensor."""
+    s3 = local.client("s3")
+    s3.create_bucket(Bucket="airflow-bucket")
+    s3.put_object(Bucket="airflow-bucket", Key="in/records.jsonl", Body=RECORDS.encode())
+    python = str(environment("airflow") / "python")
+    home = {"AIRFLOW_HOME": str(tmp_path), "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
+    run = _run([python, "-c", example("airflow")], tmp_path, local, **home)
+    arn, done = run.stdout.strip().splitlines()[-1].split()
+    assert done == "True"
+    job = local.client("bedrock").get_model_invocation_job(jobIdentifier=arn)
+    assert (job["status"], job["successRecordCount"]) == ("Completed", 100)
