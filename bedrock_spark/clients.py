@@ -7,6 +7,7 @@ ordinary chain and are never looked at here.
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,7 +25,7 @@ _session_lock = threading.Lock()
 
 @dataclass(frozen=True)
 class AwsSettings:
-    """Where AWS is: both may be None, and then boto3 decides (AWS_REGION, AWS_ENDPOINT_URL)."""
+    """Where AWS is. Both may be None: then AWS_REGION and AWS_ENDPOINT_URL decide, or a profile."""
 
     region: str | None = None
     endpoint_url: str | None = None
@@ -34,7 +35,9 @@ class AwsSettings:
 def _client(service: str, aws: AwsSettings, config: BotoConfig) -> Any:
     # Creating clients from one session is not thread-safe; using them is.
     with _session_lock:
-        session = boto3.session.Session(region_name=aws.region)
+        # boto3 reads AWS_DEFAULT_REGION only; AWS_REGION is what clusters and other SDKs set.
+        region = aws.region or os.environ.get("AWS_REGION")
+        session = boto3.session.Session(region_name=region)
         try:
             return session.client(service, endpoint_url=aws.endpoint_url, config=config)
         except NoRegionError as exc:
