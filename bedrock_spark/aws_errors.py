@@ -6,10 +6,17 @@ models and fails if one of them is not mapped here on purpose.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    ParamValidationError,
+)
 from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.parsers import ResponseParserError
 
 from bedrock_spark.errors import (
     InvokeError,
@@ -23,6 +30,11 @@ from bedrock_spark.errors import (
     JobThrottledError,
     NoFreeSlotError,
 )
+
+# What a boto3 call raises: a reply that is an error, no reply, one that is not the service's.
+AwsFailure: TypeAlias = ClientError | BotoCoreError | ResponseParserError
+AWS_FAILURES = (ClientError, BotoCoreError, ResponseParserError)
+_NO_REPLY = (BotoConnectionError, HTTPClientError, IncompleteReadError, ResponseParserError)
 
 JOB_ERRORS: dict[str, type[JobError]] = {
     "ThrottlingException": JobThrottledError,
@@ -73,7 +85,7 @@ _CHECK = {
 }
 
 
-def job_error(exc: ClientError | BotoCoreError, what: str, **ids: Any) -> JobError:
+def job_error(exc: AwsFailure, what: str, **ids: Any) -> JobError:
     """Return our error for a batch job call; `what` says which call about which job."""
     if not isinstance(exc, ClientError):
         return _job_error_without_reply(exc, what, **ids)
@@ -93,29 +105,42 @@ def job_error(exc: ClientError | BotoCoreError, what: str, **ids: Any) -> JobErr
     )
 
 
-def _job_error_without_reply(exc: BotoCoreError, what: str, **ids: Any) -> JobError:
-    if isinstance(exc, (BotoConnectionError, HTTPClientError)):
+def _job_error_without_reply(
+    exc: BotoCoreError | ResponseParserError, what: str, **ids: Any
+) -> JobError:
+    if isinstance(exc, _NO_REPLY):
         return JobStateUnknownError(f"{what}: no reply ({type(exc).__name__})", **ids)
     return JobRejectedError(f"{what}: {exc}", **ids)
 
 
-def invoke_error(exc: ClientError | BotoCoreError) -> InvokeError:
+def invoke_error(exc: AwsFailure) -> InvokeError:
     """Return our error for an InvokeModel or Converse call.
 
     The service's message is kept: it goes into the record's error, never into a log.
     """
     if not isinstance(exc, ClientError):
-        if isinstance(exc, (BotoConnectionError, HTTPClientError)):
-            name = type(exc).__name__
-            return InvokeRetryableError(f"no reply ({name})", error_code=503, error_type=name)
-        return InvokeRefusedError(str(exc), error_code=400, error_type=type(exc).__name__)
+        return _invoke_error_without_reply(exc)
     code, message, status = _parts(exc)
     kind = INVOKE_ERRORS.get(code)
     if kind is InvokeRecordError and any(text in message.lower() for text in _MODEL_REFUSED):
         kind = InvokeRefusedError
     if kind is None:
-        kind = _by_status(status, InvokeRetryableError, InvokeRetryableError, InvokeRecordError)
+        # Expired or wrong credentials come as other codes with 401 or 403.
+        refused = InvokeRefusedError if status in (401, 403) else InvokeRecordError
+        kind = _by_status(status, InvokeRetryableError, InvokeRetryableError, refused)
     return kind(message or code, error_code=status, error_type=code, retry_after=_retry_after(exc))
+
+
+def _invoke_error_without_reply(exc: BotoCoreError | ResponseParserError) -> InvokeError:
+    name = type(exc).__name__
+    if isinstance(exc, _NO_REPLY):
+        return InvokeRetryableError(f"no reply ({name})", error_code=503, error_type=name)
+    if isinstance(exc, ParamValidationError):
+        # botocore's text shows the values, which are the prompt.
+        return InvokeRecordError(
+            "the body is not a request of this API", error_code=400, error_type=name
+        )
+    return InvokeRefusedError(str(exc), error_code=400, error_type=name)
 
 
 def _by_status(status: int, throttled: Any, unknown: Any, refused: Any) -> Any:
@@ -131,8 +156,11 @@ def _parts(exc: ClientError) -> tuple[str, str, int]:
 
 
 def _retry_after(exc: ClientError) -> float | None:
+    """Return the seconds that the service asks to wait; the one header has milliseconds."""
     headers = exc.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    try:
-        return float(headers["retry-after"])
-    except (KeyError, ValueError):
-        return None
+    for name, unit in (("retry-after", 1.0), ("x-amz-retry-after", 0.001)):
+        try:
+            return float(headers[name]) * unit
+        except (KeyError, ValueError):
+            continue
+    return None

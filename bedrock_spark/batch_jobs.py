@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from bedrock_spark import layout
-from bedrock_spark.aws_errors import job_error
+from bedrock_spark.aws_errors import AWS_FAILURES, job_error
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import Config
 from bedrock_spark.retry import retry_reading, retry_throttled
@@ -89,7 +87,7 @@ class BatchJobs:
         def call() -> str:
             try:
                 arn: str = self._client.create_model_invocation_job(**request)["jobArn"]
-            except (ClientError, BotoCoreError) as exc:
+            except AWS_FAILURES as exc:
                 name = request["jobName"]
                 raise job_error(exc, f"creating batch job {name}", job_name=name) from exc
             return arn
@@ -117,7 +115,7 @@ class BatchJobs:
         def call() -> dict[str, Any]:
             try:
                 page: dict[str, Any] = self._client.list_model_invocation_jobs(**request)
-            except (ClientError, BotoCoreError) as exc:
+            except AWS_FAILURES as exc:
                 raise job_error(exc, f"listing the batch jobs of {name_contains}") from exc
             return page
 
@@ -129,7 +127,7 @@ class BatchJobs:
         def call() -> None:
             try:
                 self._client.stop_model_invocation_job(jobIdentifier=job_arn)
-            except (ClientError, BotoCoreError) as exc:
+            except AWS_FAILURES as exc:
                 raise job_error(exc, f"stopping {job_arn}", job_arn=job_arn) from exc
 
         retry_reading(self._clock)(call)

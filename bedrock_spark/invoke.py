@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
 
-from bedrock_spark.aws_errors import invoke_error
+from bedrock_spark.aws_errors import AWS_FAILURES, invoke_error
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import InvokeRecordError
 from bedrock_spark.families import Family
+from bedrock_spark.outputs import whole_text
 from bedrock_spark.rate_limit import RateLimiter
 from bedrock_spark.retry import retry_invoke
 
@@ -44,8 +45,9 @@ class ModelCaller:
         self.limiter.acquire(reserved)
         try:
             output = self._converse(body) if self.family.name == "converse" else self._invoke(body)
-        except (ClientError, BotoCoreError) as exc:
-            raise invoke_error(exc) from exc
+        except AWS_FAILURES as exc:
+            # `from None`: the cause's own text may hold the body.
+            raise invoke_error(exc) from None
         self.limiter.settle(reserved, self._used(output, reserved))
         return output
 
@@ -57,16 +59,22 @@ class ModelCaller:
             accept="application/json",
         )
         try:
-            output: bytes = msgspec.json.format(reply["body"].read(), indent=-1)
-        except msgspec.DecodeError:
+            output: bytes = msgspec.json.format(whole_text(reply["body"].read()), indent=-1)
+            msgspec.json.decode(output)
+        except (msgspec.MsgspecError, RecursionError):
             raise InvokeRecordError(
                 "the model's answer is not JSON", error_code=424, error_type="NotJson"
             ) from None
         return output
 
     def _converse(self, body: bytes) -> bytes:
-        reply = self.client.converse(modelId=self.model_id, **msgspec.json.decode(body))
-        return msgspec.json.encode({k: v for k, v in reply.items() if k != "ResponseMetadata"})
+        request = {**msgspec.json.decode(body), "modelId": self.model_id}
+        reply = self.client.converse(**request)
+        answer = {k: v for k, v in reply.items() if k != "ResponseMetadata"}
+        try:
+            return msgspec.json.encode(answer)
+        except UnicodeEncodeError:  # half a character, where the model was cut off
+            return whole_text(json.dumps(answer, default=msgspec.to_builtins).encode())
 
     def _used(self, output: bytes, reserved: int) -> int:
         decoded = msgspec.json.decode(output)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from bedrock_spark.aws_errors import job_error
+from bedrock_spark.aws_errors import AWS_FAILURES, job_error
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import ModelConfig
 from bedrock_spark.errors import JobError, ProvisionedModelError
@@ -70,7 +68,7 @@ def _get(client: Any, model_id: str, clock: Clock) -> dict[str, Any]:
             found: dict[str, Any] = client.get_provisioned_model_throughput(
                 provisionedModelId=model_id
             )
-        except (ClientError, BotoCoreError) as exc:
+        except AWS_FAILURES as exc:
             raise job_error(exc, f"looking up fallback.model_id {model_id}") from exc
         return found
 
