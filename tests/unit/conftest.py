@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import hypothesis
 import pytest
+
+from bedrock_spark.clients import AwsSettings, bedrock_client, runtime_client
+
+from .fakes import CannedHttp, FakeClock
 
 hypothesis.settings.register_profile(
     "unit", max_examples=80, deadline=None, derandomize=True, database=None
@@ -32,3 +38,34 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError(f"a unit test sleeps for {seconds} s")
 
     monkeypatch.setattr(time, "sleep", refuse)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture(scope="session")
+def bedrock() -> Any:
+    """The control-plane client, as the pipeline makes it."""
+    return bedrock_client(AwsSettings("us-east-1"))
+
+
+@pytest.fixture(scope="session")
+def runtime() -> Any:
+    """The runtime client, as the fallback makes it."""
+    return runtime_client(AwsSettings("us-east-1"), 60, 10)
+
+
+@pytest.fixture
+def canned() -> Iterator[Callable[..., CannedHttp]]:
+    """Let a client get these replies and no others, for one test."""
+    opened: list[CannedHttp] = []
+
+    def reply_with(client: Any, *replies: Any) -> CannedHttp:
+        opened.append(CannedHttp(client, *replies))
+        return opened[-1]
+
+    yield reply_with
+    for one in opened:
+        one.close()

@@ -75,7 +75,13 @@ class CannedHttp:
     def __init__(self, client: Any, *replies: Reply) -> None:
         self.sent: list[AWSPreparedRequest] = []
         self._replies = list(replies)
-        client.meta.events.register_first("before-send", self._answer)
+        self._events = client.meta.events
+        self._events.register_first("before-send", self._answer)
+
+    def close(self) -> None:
+        """Check that every reply was asked for; leave the client as it was."""
+        self._events.unregister("before-send", self._answer)
+        assert self._replies == [], "replies that nothing asked for"
 
     def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         self.sent.append(request)

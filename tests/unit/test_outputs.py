@@ -1,4 +1,4 @@
-"""Reading outputs: whatever a line looks like, what was paid for is found, and nothing is guessed."""
+"""Reading outputs: what was paid for is found whatever its line looks like; nothing is guessed."""
 
 from __future__ import annotations
 

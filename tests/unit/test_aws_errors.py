@@ -1,0 +1,271 @@
+"""From AWS's errors to ours: every one that the service models know, and those they do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore import exceptions as aws
+from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
+
+from bedrock_spark import errors
+from bedrock_spark.aws_errors import (
+    AWS_FAILURES,
+    INVOKE_ERRORS,
+    JOB_ERRORS,
+    invoke_error,
+    job_error,
+)
+from bedrock_spark.errors import (
+    InvokeRecordError,
+    InvokeRefusedError,
+    InvokeRetryableError,
+    JobNameInUseError,
+    JobRejectedError,
+    JobStateUnknownError,
+    JobThrottledError,
+    NoFreeSlotError,
+)
+
+CONTROL = [
+    *("CreateModelInvocationJob", "GetModelInvocationJob", "ListModelInvocationJobs"),
+    *("StopModelInvocationJob", "CreateProvisionedModelThroughput"),
+    *("GetProvisionedModelThroughput", "DeleteProvisionedModelThroughput"),
+]
+SECRET = "4711-secret"
+
+
+def modelled(service: str, operation: str) -> dict[str, int]:
+    """Give the errors that an operation declares, each with its HTTP status."""
+    model = botocore.session.get_session().get_service_model(service)
+    shapes = model.operation_model(operation).error_shapes
+    return {s.error_code: s.metadata["error"]["httpStatusCode"] for s in shapes}
+
+
+def failure(code: str, status: int, message: str = "no", **headers: str) -> ClientError:
+    told = {k.replace("_", "-"): v for k, v in headers.items()}
+    metadata: Any = {"HTTPStatusCode": status, "HTTPHeaders": told}
+    return ClientError(
+        {"Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}, "Call"
+    )
+
+
+@pytest.mark.parametrize("operation", CONTROL)
+def test_every_error_of_the_control_plane_is_mapped_on_purpose(operation: str) -> None:
+    """A new error in a newer botocore must be looked at by a person."""
+    found = modelled("bedrock", operation)
+    assert found
+    assert found.keys() <= JOB_ERRORS.keys()
+    for code, status in found.items():
+        assert type(job_error(failure(code, status), "creating x")) is JOB_ERRORS[code]
+
+
+@pytest.mark.parametrize("operation", ["InvokeModel", "Converse"])
+def test_every_error_of_the_runtime_is_mapped_on_purpose(operation: str) -> None:
+    """So that a record is never called permanent for want of looking."""
+    found = modelled("bedrock-runtime", operation)
+    assert found
+    assert found.keys() <= INVOKE_ERRORS.keys()
+    for code, status in found.items():
+        assert type(invoke_error(failure(code, status))) is INVOKE_ERRORS[code]
+
+
+def test_no_map_names_an_error_that_is_nowhere() -> None:
+    """Beyond the models, only the two general names of throttling and unavailability."""
+    control = {code for o in CONTROL for code in modelled("bedrock", o)}
+    runtime = {c for o in ("InvokeModel", "Converse") for c in modelled("bedrock-runtime", o)}
+    extra = {"TooManyRequestsException", "ServiceUnavailableException"}
+    assert JOB_ERRORS.keys() - control == extra
+    assert INVOKE_ERRORS.keys() - runtime == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [
+        ("ThrottlingException", 429, JobThrottledError),
+        ("ServiceQuotaExceededException", 400, NoFreeSlotError),
+        ("ConflictException", 400, JobNameInUseError),
+        ("InternalServerException", 500, JobStateUnknownError),
+        ("ValidationException", 400, JobRejectedError),
+        ("AccessDeniedException", 403, JobRejectedError),
+        ("SomethingNew", 429, JobThrottledError),
+        ("SomethingNew", 500, JobStateUnknownError),
+        ("502", 502, JobStateUnknownError),
+        ("", 0, JobStateUnknownError),
+        ("SomethingNew", 400, JobRejectedError),
+        ("ExpiredTokenException", 403, JobRejectedError),
+    ],
+)
+def test_what_a_job_call_may_do_next(code: str, status: int, kind: type[Exception]) -> None:
+    """By the code; one that is not known, by the HTTP status; without one it is unknown."""
+    assert type(job_error(failure(code, status), "creating x")) is kind
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("ConflictException", "The provided job name is currently in use."),
+        ("ValidationException", "The provided job name is currently in use."),
+        ("ValidationException", "A job with this Name Already Exists."),
+        ("ConflictException", "anything"),
+    ],
+)
+def test_a_name_that_is_taken_is_known_in_both_ways(code: str, message: str) -> None:
+    """As a conflict and as a validation error; it is most likely our own job."""
+    assert type(job_error(failure(code, 400, message), "creating x")) is JobNameInUseError
+
+
+def test_a_name_in_use_is_only_read_from_refusals() -> None:
+    """A throttled call is throttled whatever its text says."""
+    exc = failure("ThrottlingException", 429, "this key is currently in use, slow down")
+    assert type(job_error(exc, "creating x")) is JobThrottledError
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "kind"),
+    [
+        ("ThrottlingException", 429, InvokeRetryableError),
+        ("ModelNotReadyException", 429, InvokeRetryableError),
+        ("ModelTimeoutException", 408, InvokeRetryableError),
+        ("ModelErrorException", 424, InvokeRetryableError),
+        ("ServiceQuotaExceededException", 400, InvokeRetryableError),
+        ("ValidationException", 400, InvokeRecordError),
+        ("AccessDeniedException", 403, InvokeRefusedError),
+        ("ResourceNotFoundException", 404, InvokeRefusedError),
+        ("SomethingNew", 429, InvokeRetryableError),
+        ("SomethingNew", 503, InvokeRetryableError),
+        ("", 0, InvokeRetryableError),
+        ("SomethingNew", 400, InvokeRecordError),
+        ("ExpiredTokenException", 403, InvokeRefusedError),
+        ("UnrecognizedClientException", 403, InvokeRefusedError),
+        ("InvalidSignatureException", 403, InvokeRefusedError),
+        ("Unauthorized", 401, InvokeRefusedError),
+    ],
+)
+def test_whom_a_failed_invocation_concerns(code: str, status: int, kind: type[Exception]) -> None:
+    """The moment, this record, or all of them: expired credentials must not cost any record."""
+    assert type(invoke_error(failure(code, status))) is kind
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "The provided model identifier is invalid.",
+        "Invocation of model ID x with on-demand throughput isn\u2019t supported.",
+        "Access denied. This Model is marked by provider as Legacy",
+    ],
+)
+def test_a_refused_model_is_not_a_refused_record(message: str) -> None:
+    """They come as ValidationException too, and a record's error would be permanent."""
+    exc = failure("ValidationException", 400, message)
+    assert type(invoke_error(exc)) is InvokeRefusedError
+
+
+NO_REPLY: list[Exception] = [
+    aws.EndpointConnectionError(endpoint_url="https://x"),
+    aws.ConnectTimeoutError(endpoint_url="https://x"),
+    aws.ReadTimeoutError(endpoint_url="https://x"),
+    aws.ConnectionClosedError(endpoint_url="https://x"),
+    aws.SSLError(endpoint_url="https://x", error="x"),
+    aws.ProxyConnectionError(proxy_url="https://x"),
+    aws.ResponseStreamingError(error="x"),
+    aws.IncompleteReadError(actual_bytes=1, expected_bytes=2),
+    ResponseParserError("Unable to parse response (invalid JSON): b'<html>4711-secret'"),
+]
+
+
+@pytest.mark.parametrize("exc", NO_REPLY, ids=lambda exc: type(exc).__name__)
+def test_without_a_reply_nobody_knows(exc: Any) -> None:
+    """A job may or may not exist, so it is looked up; an invocation is asked again."""
+    assert isinstance(exc, AWS_FAILURES)
+    job, invoke = job_error(exc, "creating x", job_name="n"), invoke_error(exc)
+    assert type(job) is JobStateUnknownError
+    assert job.ids["job_name"] == "n"
+    assert type(invoke) is InvokeRetryableError
+    assert invoke.ids == {"error_code": 503, "error_type": type(exc).__name__}
+    assert type(exc).__name__ in str(job)
+    assert SECRET not in str(job) + str(invoke)
+
+
+@pytest.mark.parametrize(
+    "exc", [aws.NoCredentialsError(), aws.PartialCredentialsError(provider="env", cred_var="x")]
+)
+def test_a_call_that_was_never_sent_is_a_refusal(exc: Any) -> None:
+    """Without credentials no repetition helps, and no record is to blame."""
+    assert type(job_error(exc, "creating x")) is JobRejectedError
+    assert type(invoke_error(exc)) is InvokeRefusedError
+
+
+def test_a_body_that_boto3_itself_refuses_is_a_records_error_without_the_body() -> None:
+    """botocore's message shows the value, which is the prompt; and other rows may be well."""
+    report = f"Invalid type for parameter messages[0].content, value: {SECRET}, type: str"
+    found = invoke_error(aws.ParamValidationError(report=report))
+    assert type(found) is InvokeRecordError
+    assert found.ids["error_code"] == 400
+    assert SECRET not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("AccessDeniedException", "iam:PassRole"),
+        ("ValidationException", "Check model.id"),
+        ("ResourceNotFoundException", "batch.region"),
+    ],
+)
+def test_a_rejection_says_what_which_and_what_to_do(code: str, advice: str) -> None:
+    """The call, the service's own words, and where to look."""
+    found = job_error(failure(code, 400, "the reason"), "creating batch job x", job_name="x")
+    assert str(found).startswith(f"creating batch job x: {code}: the reason ")
+    assert advice in str(found)
+    assert found.ids == {
+        "error_type": code,
+        "error_code": 400,
+        "retry_after": None,
+        "job_name": "x",
+    }
+
+
+def test_what_is_repeated_gets_no_advice() -> None:
+    """Only a rejection is for a person."""
+    found = job_error(failure("ThrottlingException", 429, "slow"), "creating x")
+    assert str(found) == "creating x: ThrottlingException: slow"
+
+
+def test_an_invocations_error_is_the_services_message() -> None:
+    """It becomes the record's error message; where there is none, the code."""
+    assert str(invoke_error(failure("ValidationException", 400, "too long"))) == "too long"
+    assert str(invoke_error(failure("ModelErrorException", 424, ""))) == "ModelErrorException"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry_after": "7"}, 7.0),
+        ({"retry_after": "0.5"}, 0.5),
+        ({"x_amz_retry_after": "1500"}, 1.5),
+        ({"retry_after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
+        ({"retry_after": "x", "x_amz_retry_after": "2000"}, 2.0),
+        ({}, None),
+    ],
+)
+def test_the_service_may_ask_to_wait(headers: dict[str, str], seconds: float | None) -> None:
+    """Seconds in HTTP's header, milliseconds in AWS's; a date is passed over."""
+    exc = failure("ThrottlingException", 429, **headers)
+    assert job_error(exc, "x").ids["retry_after"] == seconds
+    assert invoke_error(exc).ids["retry_after"] == seconds
+
+
+def test_a_bare_error_is_no_trouble() -> None:
+    """A ClientError need not have any of its parts."""
+    assert type(job_error(ClientError({}, "Call"), "x")) is JobStateUnknownError
+    assert type(invoke_error(ClientError({}, "Call"))) is InvokeRetryableError
+
+
+def test_every_job_and_invoke_error_can_come_about() -> None:
+    """A class that nothing maps to would be handled and never seen."""
+    mapped = {*JOB_ERRORS.values(), *INVOKE_ERRORS.values()}
+    for base in (errors.JobError, errors.InvokeError):
+        assert set(base.__subclasses__()) <= mapped
