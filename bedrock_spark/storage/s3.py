@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bedrock_spark.clients import AwsSettings, s3_client
@@ -100,6 +101,6 @@ class S3Storage:
     def _storage_errors(self, key: str) -> Iterator[None]:
         try:
             yield
-        except (ClientError, BotoCoreError) as exc:
+        except (ClientError, BotoCoreError, Boto3Error, OSError) as exc:
             where = join_uri(self.uri, key)
             raise StorageError(f"{where}: {exc}", key=key) from exc
