@@ -6,13 +6,14 @@ loses and stops. The last line of an object is a checksum of the others. Nothing
     {"event": "submitting", "shard_id": …, "attempt": 1, "job_name": …, "token": …, "at": …}
     {"event": "submitted", "job_name": …, "job_arn": …, "at": …}
     {"event": "seen", "job_name": …, "job_arn": …, "status": …, "counts": […], …}
-    {"event": "end", "events": 3, "sha256": …}
+    {"event": "end", "events": 3, "sha256": …, "writer": …}
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -100,14 +101,20 @@ class Ledger:
         if self._next is None:
             self.replay()
         assert self._next is not None
+        self._create(layout.ledger_key(self._next), _encode(listed))
+        self._next += 1
+
+    def _create(self, key: str, data: bytes) -> None:
         try:
-            self._storage.create(layout.ledger_key(self._next), _encode(listed))
+            self._storage.create(key, data)
         except AlreadyExistsError as exc:
+            # Where the reply to a put is lost, its repetition finds our own object there.
+            if self._storage.read_if_present(key) == data:
+                return
             raise RunFolderError(
                 f"{self._storage.uri}: another process is driving this run; let it, or stop it "
                 "and run again"
             ) from exc
-        self._next += 1
 
 
 def _number(key: str) -> int:
@@ -117,7 +124,9 @@ def _number(key: str) -> int:
 def _encode(events: list[Event]) -> bytes:
     lines = "".join(json.dumps(e, ensure_ascii=False) + "\n" for e in events).encode()
     digest = hashlib.sha256(lines).hexdigest()
-    end = {"event": "end", "events": len(events), "sha256": digest}
+    # The writer makes an object unlike any that another driver writes, even of the same events.
+    writer = secrets.token_hex(8)
+    end = {"event": "end", "events": len(events), "sha256": digest, "writer": writer}
     return lines + json.dumps(end).encode() + b"\n"
 
 
