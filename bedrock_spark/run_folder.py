@@ -59,8 +59,8 @@ def new_run_id(run_uri: str) -> str:
     """Return a readable, unique id: the folder's name and eight random characters.
 
     Random, because job names and request tokens derive from it: a folder deleted and begun anew
-    must not be handed the jobs of the old one. It begins with a letter and holds only what a batch
-    job's name may.
+    must not be handed the jobs of the old one. It begins with a letter or digit and holds only what
+    a batch job's name may.
     """
     name = re.sub(r"[^a-z0-9]+", "-", run_uri.rstrip("/").rsplit("/", 1)[-1].lower()).strip("-")
     slug = name[:_SLUG_LENGTH].strip("-") or "run"
@@ -100,13 +100,17 @@ def _parse(data: bytes, storage: Storage) -> dict[str, Any]:
         described = json.loads(data)
     except ValueError as exc:
         raise RunFolderError(f"{where}: is not JSON; the run folder is damaged") from exc
-    if not isinstance(described, dict) or not {"run_id", "config"} <= described.keys():
+    if not isinstance(described, dict) or "format" not in described:
         raise RunFolderError(f"{where}: is not the description of a run")
-    if described.get("format") != FORMAT:
+    if described["format"] != FORMAT:
         raise RunFolderError(
-            f"{where}: has format {described.get('format')}, this version reads {FORMAT}; "
+            f"{where}: has format {described['format']}, this version reads {FORMAT}; "
             "use the version of bedrock-spark that began the run"
         )
+    if not isinstance(described.get("run_id"), str) or not isinstance(
+        described.get("config"), dict
+    ):
+        raise RunFolderError(f"{where}: lacks a run_id or a config; the run folder is damaged")
     return described
 
 
