@@ -1,0 +1,99 @@
+"""The run manifest: written once, and then the truth."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bedrock_spark import layout
+from bedrock_spark.errors import RunFolderError
+from bedrock_spark.manifest import (
+    RejectedRows,
+    RunManifest,
+    Shard,
+    commit_manifest,
+    read_manifest,
+)
+from bedrock_spark.storage import LocalStorage
+
+MANIFEST = RunManifest(
+    run_id="tickets-abcdefgh",
+    rows=1_203,
+    columns="ticket_id STRING, `größe` INT",
+    shards=(Shard("shard-00000-00", 1_000, 5_000, "a" * 64), Shard("shard-00001-00", 200, 9, "b")),
+    rejects=(RejectedRows(0, 1), RejectedRows(1, 2)),
+)
+
+
+def test_before_it_is_committed_there_is_none(tmp_path: Path) -> None:
+    """None is what says that prepare is not done."""
+    assert read_manifest(LocalStorage(str(tmp_path))) is None
+
+
+def test_what_is_committed_is_read(tmp_path: Path) -> None:
+    """All of it, on any machine."""
+    storage = LocalStorage(str(tmp_path))
+    assert commit_manifest(storage, MANIFEST) == MANIFEST
+    assert read_manifest(storage) == MANIFEST
+
+
+def test_the_first_commit_stands(tmp_path: Path) -> None:
+    """A second prepare, even of another cut, gets the one whose shards are being submitted."""
+    storage = LocalStorage(str(tmp_path))
+    commit_manifest(storage, MANIFEST)
+    assert commit_manifest(storage, replace(MANIFEST, shards=(), rows=0)) == MANIFEST
+    assert read_manifest(storage) == MANIFEST
+
+
+def test_its_sums(tmp_path: Path) -> None:
+    """Records became shards, rejected rows did not: together, every row."""
+    assert (MANIFEST.records, MANIFEST.rejected) == (1_200, 3)
+    assert MANIFEST.records + MANIFEST.rejected == MANIFEST.rows
+    assert [r.unit for r in MANIFEST.rejects] == ["rejects-00000", "rejects-00001"]
+
+
+GOOD = {
+    "format": 1,
+    "run_id": "r",
+    "rows": 1,
+    "columns": "a INT",
+    "shards": [{"shard_id": "s", "records": 1, "bytes": 1, "sha256": "x"}],
+    "rejects": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "the folder is damaged"),
+        (b"{", "the folder is damaged"),
+        (b"[]", "the folder is damaged"),
+        (b"\xff", "the folder is damaged"),
+        (b"{}", "the folder is damaged"),
+        (json.dumps({**GOOD, "shards": None}).encode(), "the folder is damaged"),
+        (json.dumps({**GOOD, "shards": [{"shard_id": "s"}]}).encode(), "the folder is damaged"),
+        (json.dumps({**GOOD, "rejects": [{"new": 1}]}).encode(), "the folder is damaged"),
+        (json.dumps({**GOOD, "format": 2}).encode(), "has format 2, not 1"),
+    ],
+)
+def test_a_damaged_manifest_is_refused(tmp_path: Path, data: bytes, said: str) -> None:
+    """It is never taken for a smaller one, and never written over."""
+    storage = LocalStorage(str(tmp_path))
+    storage.write(layout.MANIFEST_FILE, data)
+    with pytest.raises(RunFolderError, match=r"manifest\.json: ") as caught:
+        read_manifest(storage)
+    assert said in str(caught.value)
+    with pytest.raises(RunFolderError):
+        commit_manifest(storage, MANIFEST)
+    assert storage.read(layout.MANIFEST_FILE) == data
+
+
+def test_the_format_that_is_written_is_the_documented_one(tmp_path: Path) -> None:
+    """A file of one version is read by the next."""
+    storage = LocalStorage(str(tmp_path))
+    storage.write(layout.MANIFEST_FILE, json.dumps(GOOD).encode())
+    found = read_manifest(storage)
+    assert found == RunManifest("r", 1, "a INT", (Shard("s", 1, 1, "x"),), ())
