@@ -24,8 +24,8 @@ from bedrock_spark.report import Report
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row
 
-# Emulated seconds per second: a batch job of twelve minutes takes three seconds.
-_SPEED = 300.0
+# Emulated seconds per second: a batch job of twelve minutes takes a second or two.
+_SPEED = 500.0
 _EXAMPLES = 3
 _ANSWER_WIDTH = 160
 
