@@ -14,6 +14,7 @@ from bedrock_spark.emulator.serialization import HttpReply, dump
 from bedrock_spark.emulator.world import World
 
 PREFIX = "/_emulator/"
+_LONGEST_ADVANCE = 10 * 365 * 86_400.0
 _SETTLE_SECONDS = 300.0  # real time an advance may take to finish the work that fell due
 
 
@@ -54,8 +55,8 @@ class Admin:
     def _advance(self, body: bytes) -> Any:
         asked = json.loads(body or b"{}")
         seconds = asked.get("seconds") if isinstance(asked, dict) else None
-        if not isinstance(seconds, int | float):
-            raise TypeError('the body must be {"seconds": <number of emulated seconds>}')
+        if not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST_ADVANCE:
+            raise TypeError('the body must be {"seconds": <emulated seconds>}, from 0 to ten years')
         settled = self._world.timeline.advance(float(seconds), _SETTLE_SECONDS)
         return {**self._clock(), "settled": settled}
 

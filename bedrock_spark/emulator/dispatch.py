@@ -96,7 +96,12 @@ class Dispatcher:
             return _send(
                 HttpReply(501, [("Content-Type", "text/plain")], gone.encode()), start_response
             )
-        if int(environ.get("CONTENT_LENGTH") or 0) > self._world.settings.max_s3_body:
+        length = content_length(environ)
+        if length is None and environ.get("wsgi.input_terminated"):
+            # A body in chunks without an end in sight; S3 itself wants to know the length.
+            message = "You must provide the Content-Length HTTP header."
+            return _send(_xml_error(411, "MissingContentLength", message), start_response)
+        if (length or 0) > self._world.settings.max_s3_body:
             _drain(environ)
             return _send(
                 _xml_error(400, "EntityTooLarge", "The object is too large."), start_response
@@ -121,13 +126,13 @@ class Dispatcher:
 
     def _read(self, environ: dict[str, Any], path: str, limit: int) -> HttpRequest:
         stream = environ["wsgi.input"]
-        length = environ.get("CONTENT_LENGTH")
-        if length is None or length == "":
+        length = content_length(environ)
+        if length is None:
             # Only a chunked body has no length and yet something to read.
             chunked = environ.get("wsgi.input_terminated")
             body = stream.read(limit + 1) if chunked else b""
         else:
-            body = stream.read(min(int(length), limit + 1))
+            body = stream.read(min(length, limit + 1))
         if len(body) > limit:
             raise invalid(f"The request body is longer than the maximum of {limit} bytes.")
         headers = {
@@ -142,6 +147,12 @@ class Dispatcher:
             headers=headers,
             body=body,
         )
+
+
+def content_length(environ: dict[str, Any]) -> int | None:
+    """Return the length a request gives for its body, None if it gives none that is a length."""
+    text = str(environ.get("CONTENT_LENGTH") or "")
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def signed_for(environ: dict[str, Any]) -> tuple[str | None, str | None]:
@@ -176,7 +187,7 @@ def _send(reply: HttpReply, start_response: Callable[..., Any]) -> Iterable[byte
 
 def _drain(environ: dict[str, Any]) -> None:
     """Read a body that will not be used, so that a client that is still sending sees the reply."""
-    left = int(environ.get("CONTENT_LENGTH") or 0)
+    left = content_length(environ) or 0
     while left > 0:
         chunk = environ["wsgi.input"].read(min(left, _DRAINED))
         if not chunk:

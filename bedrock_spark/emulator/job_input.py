@@ -7,12 +7,13 @@ Checked while the job is Validating, as the service documents it: the objects ar
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bedrock_spark.emulator.faults import Quotas
 from bedrock_spark.emulator.objects import ObjectError, ObjectStore, lines, split_uri
+from bedrock_spark.emulator.request_parsing import load_json
+from bedrock_spark.emulator.service_errors import ServiceError
 
 _SUFFIX = ".jsonl"
 
@@ -100,8 +101,8 @@ def _count(objects: ObjectStore, file: InputFile, most: int) -> int:
     count = 0
     for count, line in enumerate(raw_records(objects, file), start=1):
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as exc:
+            record = load_json(line)
+        except ServiceError as exc:
             raise JobInputError(
                 f"Line {count} of input file {file.name} is not valid JSON."
             ) from exc

@@ -97,13 +97,12 @@ class JobOutput:
         self._rule = rule
         self._seed = seed
 
-    def write(self, spool: Spool, names: list[str], total: int, processed: int) -> set[int]:
-        """Write outputs and manifest; return the indexes of records whose line was held back."""
+    def write_lines(self, spool: Spool, names: list[str], total: int, processed: int) -> set[int]:
+        """Write the outputs; return the indexes of records whose line was held back."""
         spool.flush()
         undelivered: set[int] = set()
         for file_index, name in enumerate(names):
             undelivered |= self._write_file(spool, file_index, name, total, processed)
-        self.write_manifest(spool, total, processed)
         return undelivered
 
     def _write_file(

@@ -162,7 +162,8 @@ class LocalBedrock:
 
     def advance_clock(self, seconds: float) -> None:
         """Advance the emulated time and wait until all that fell due has happened."""
-        self._call("POST", "clock/advance", {"seconds": seconds})
+        if not self._call("POST", "clock/advance", {"seconds": seconds})["settled"]:
+            raise TimeoutError(f"what fell due within {seconds} emulated seconds still goes on")
 
     def now(self) -> float:
         """Return the emulated time in seconds since the epoch."""

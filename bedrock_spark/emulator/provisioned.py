@@ -14,7 +14,7 @@ from bedrock_spark.emulator.model_ids import resolve
 from bedrock_spark.emulator.paging import page
 from bedrock_spark.emulator.service_errors import ServiceError, conflict, invalid, not_found
 from bedrock_spark.emulator.settings import ACCOUNT_ID
-from bedrock_spark.emulator.tags import TagBook, tag_map
+from bedrock_spark.emulator.tags import TagBook, check_tag_count, tag_map
 from bedrock_spark.emulator.world import World
 
 _COMMITMENT_DAYS = {"OneMonth": 30, "SixMonths": 180}
@@ -69,6 +69,7 @@ class ProvisionedApi:
     def create(self, params: dict[str, Any], region: str) -> dict[str, Any]:
         request = {name: value for name, value in params.items() if name != "tags"}
         tags = tag_map(params.get("tags", []))
+        check_tag_count(tags)
         with self._lock:
             earlier = self._same_token(request, region)
             if earlier is not None:

@@ -91,6 +91,15 @@ class RecordWork:
 
     def process(self, raw: bytes, number: int) -> RecordResult:
         """Return the output line for the input line of that number."""
+        try:
+            return self._process(raw, number)
+        except RecursionError:
+            # Nested as deep as could just be read, too deep for what comes after.
+            record_id = draw_record_id(self.rules.seed, self.job_name, number)
+            message = "Malformed input request: the body is nested too deep"
+            return self._failed(record_id, None, 400, message, False)
+
+    def _process(self, raw: bytes, number: int) -> RecordResult:
         record = json.loads(raw)
         record_id = record.get("recordId")
         if not isinstance(record_id, str) or not record_id:

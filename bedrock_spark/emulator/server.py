@@ -21,6 +21,7 @@ from bedrock_spark.emulator.dispatch import Dispatcher
 from bedrock_spark.emulator.events import EventQueue
 from bedrock_spark.emulator.faults import Faults
 from bedrock_spark.emulator.job_runner import JobRunner
+from bedrock_spark.emulator.job_work import JobWork
 from bedrock_spark.emulator.jobs import JobBook
 from bedrock_spark.emulator.objects import MotoObjects, ObjectStore, S3Objects, split_uri
 from bedrock_spark.emulator.operations import Operations
@@ -56,7 +57,8 @@ class Emulator:
             backend=_backend(settings),
         )
         self._tags = TagBook(store)
-        self._runner = JobRunner(self.world)
+        self._work = JobWork(self.world)
+        self._runner = JobRunner(self.world, self._work)
         self._provisioned = ProvisionedApi(self.world, self._tags)
         self._server = werkzeug.serving.make_server(
             settings.host,
@@ -92,7 +94,7 @@ class Emulator:
         self._server.shutdown()
         self._server.server_close()
         self.world.timeline.close()
-        self._runner.close()
+        self._work.close()
         self._save_clock()
         self.world.store.close()
 

@@ -17,14 +17,16 @@ def tag_map(tags: list[dict[str, str]]) -> dict[str, str]:
     found = {tag["key"]: tag["value"] for tag in tags}
     if len(found) != len(tags):
         raise invalid("Duplicate tag keys found. Tag keys must be unique.")
-    if len(found) > _MOST:
-        raise _too_many("the new resource")
     return found
 
 
+def check_tag_count(tags: dict[str, str]) -> None:
+    """Raise TooManyTagsException if a new resource would have more tags than one may have."""
+    if len(tags) > _MOST:
+        raise _too_many("the new resource")
+
+
 def _too_many(arn: str) -> ServiceError:
-    # Only TagResource and the creation of provisioned throughput have this error in the model,
-    # but the limit is the resource's.
     return ServiceError(
         "TooManyTagsException",
         f"A resource has at most {_MOST} tags.",

@@ -45,7 +45,7 @@ class RawClient:
         self,
         method: str,
         path: str,
-        body: bytes = b"",
+        body: Any = b"",
         headers: dict[str, str] | None = None,
         *,
         authorization: str | None = AUTHORIZATION,

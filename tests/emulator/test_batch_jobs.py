@@ -396,3 +396,26 @@ def test_jobs_have_tags(kit: Kit) -> None:
     with pytest.raises(ClientError) as error:
         kit.bedrock.list_tags_for_resource(resourceARN=f"{arn[:-12]}abcdefghijkl")
     assert _code(error) == "ResourceNotFoundException"
+
+
+def test_output_can_be_seen_too_early(kit: Kit) -> None:
+    """Some lines lie there while a job runs, without a manifest: a status is worth waiting for."""
+    arn = kit.submit(100)
+    kit.until(arn, lambda status: status == "InProgress", step=10)
+    kit.local.advance_clock(200)
+    assert kit.status(arn) == "InProgress"
+    assert 0 < len(kit.lines(arn)) < 100
+    assert "manifest.json.out" not in kit.keys(arn)
+    assert arn not in kit.local.usage()["records"]
+    kit.settle(arn)
+    assert len(kit.lines(arn)) == 100
+
+
+def test_a_record_nested_too_deep_fails_alone(kit: Kit) -> None:
+    """Or its line is not JSON for the service; never the emulator's own failure."""
+    for depth in (50, 900, 990, 5000):
+        nested = b'{"recordId":"a","modelInput":' + b'{"a":' * depth + b"1" + b"}" * depth + b"}\n"
+        arn = kit.submit(nested + b'{"recordId":"b","modelInput":{}}\n')
+        job = kit.settle(arn)
+        assert job["status"] in ("Completed", "Failed")
+        assert "internal error" not in job.get("message", "")

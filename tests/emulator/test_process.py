@@ -20,6 +20,7 @@ from click.testing import CliRunner
 
 from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.emulator.command import emulator
+from bedrock_spark.emulator.service_model import routes
 
 from .kit import CLAUDE, Kit, ask
 from .raw_http import RawClient
@@ -193,3 +194,32 @@ def test_requests_are_counted(kit: Kit) -> None:
     after = kit.local.requests()
     assert after["ListFoundationModels"] == before.get("ListFoundationModels", 0) + 1
     assert after["s3:PUT"] == before["s3:PUT"] + 1
+
+
+def test_lengths_that_are_none_are_refused_or_ignored(kit: Kit) -> None:
+    """No request makes the server read without end."""
+    parts = urlsplit(kit.local.endpoint_url)
+    for length in (b"-5", b"many"):
+        with socket.create_connection((str(parts.hostname), parts.port or 0), timeout=20) as raw:
+            raw.sendall(
+                b"POST /model-invocation-job HTTP/1.1\r\nHost: x\r\nContent-Length: "
+                + length
+                + b"\r\n\r\n"
+            )
+            raw.shutdown(socket.SHUT_WR)
+            assert b" 400 " in raw.recv(4096).split(b"\r\n")[0]
+    chunked = RawClient(kit.local.endpoint_url).send(
+        "PUT", f"/{kit.bucket}/key", iter([b"x"]), authorization=S3_AUTHORIZATION
+    )
+    assert chunked.status == 411
+
+
+def test_errors_are_those_the_operations_have(kit: Kit) -> None:
+    """Every code that any test of this session met is in its operation's list, or is no code."""
+    known = {
+        route.name: {shape.name for shape in route.operation.error_shapes} for route in routes()
+    }
+    kit.bedrock.list_foundation_models()
+    for met in kit.local.errors():
+        operation, code = met.split(" ", 1)
+        assert code in known[operation] or code == "dropped connection", met
