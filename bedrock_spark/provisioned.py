@@ -7,7 +7,7 @@ from typing import Any
 from bedrock_spark.aws_errors import AWS_FAILURES, job_error
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import ModelConfig
-from bedrock_spark.errors import JobError, ProvisionedModelError
+from bedrock_spark.errors import ConfigError, JobError, ProvisionedModelError
 from bedrock_spark.families import bare_model_id, family_of
 from bedrock_spark.limits import PROVISIONED_MODEL_ARN
 from bedrock_spark.retry import retry_reading
@@ -53,11 +53,14 @@ def _check_family(base_arn: str, model_id: str, model: ModelConfig) -> None:
     if model.invocation == "converse" or model.family is not None:
         return
     base = bare_model_id(base_arn)
-    theirs = family_of(ModelConfig(id=base))
     ours = family_of(model)
-    if theirs != ours:
+    try:
+        theirs = family_of(ModelConfig(id=base)).name
+    except ConfigError:  # it would speak of model.id, which is not the one at fault
+        theirs = "unknown"
+    if theirs != ours.name:
         raise ProvisionedModelError(
-            f"fallback.model_id {model_id}: serves {base}, of the family {theirs.name}; the "
+            f"fallback.model_id {model_id}: serves {base}, of the family {theirs}; the "
             f"records of this run are {ours.name} bodies"
         )
 
