@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from bedrock_spark.clock import Clock
 
 BURST_SECONDS = 5.0
+_SHORTEST_WAIT = 0.001
 
 
 @dataclass
@@ -70,7 +71,8 @@ class RateLimiter:
                 if wait <= 0:
                     self._take(1, tokens)
                     return
-            self._clock.sleep(wait)
+            # Below a clock's own resolution a wait would not move it.
+            self._clock.sleep(max(wait, _SHORTEST_WAIT))
 
     def settle(self, reserved: int, used: int) -> None:
         """Correct a reservation by what was used."""
