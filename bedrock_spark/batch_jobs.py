@@ -11,6 +11,7 @@ from bedrock_spark import layout
 from bedrock_spark.aws_errors import AWS_FAILURES, job_error
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import Config
+from bedrock_spark.errors import JobStateUnknownError
 from bedrock_spark.retry import retry_reading, retry_throttled
 
 COMPLETED, PARTIALLY_COMPLETED = "Completed", "PartiallyCompleted"
@@ -85,12 +86,14 @@ class BatchJobs:
         """Create a job and return its ARN. Raises a JobError that says what may be done."""
 
         def call() -> str:
+            name = request["jobName"]
             try:
-                arn: str = self._client.create_model_invocation_job(**request)["jobArn"]
+                reply = self._client.create_model_invocation_job(**request)
             except AWS_FAILURES as exc:
-                name = request["jobName"]
                 raise job_error(exc, f"creating batch job {name}", job_name=name) from exc
-            return arn
+            if "jobArn" not in reply:  # 200, but not the service's: a proxy's page
+                raise JobStateUnknownError(f"creating batch job {name}: no ARN", job_name=name)
+            return str(reply["jobArn"])
 
         return retry_throttled(self._clock)(call)
 
