@@ -1,0 +1,231 @@
+"""Asking a model once: what is sent, what is repeated, and what an answer may look like."""
+
+from __future__ import annotations
+
+import json
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import IncompleteReadError, ReadTimeoutError
+
+from bedrock_spark.errors import (
+    InvokeRecordError,
+    InvokeRefusedError,
+    InvokeRetryableError,
+)
+from bedrock_spark.families import family_by_name
+from bedrock_spark.invoke import ModelCaller
+from bedrock_spark.rate_limit import RateLimiter
+
+from .fakes import CLAUDE, PROVISIONED, CannedHttp, FakeClock, aws_failure
+
+Canned = Callable[..., CannedHttp]
+ANSWER = {
+    "content": [{"type": "text", "text": "é"}],
+    "usage": {"input_tokens": 3, "output_tokens": 4},
+}
+BODY = b'{"max_tokens":5,"messages":[]}'
+CONVERSE_BODY = b'{"messages":[{"role":"user","content":[{"text":"4711-secret"}]}]}'
+CONVERSE_ANSWER = {
+    "output": {"message": {"role": "assistant", "content": [{"text": "\u00e9"}]}},
+    "stopReason": "end_turn",
+    "usage": {"inputTokens": 3, "outputTokens": 4, "totalTokens": 7},
+    "metrics": {"latencyMs": 5},
+}
+
+
+class NoLimit(RateLimiter):
+    """A limiter that notes what is reserved and settled."""
+
+    def __init__(self) -> None:
+        self.taken: list[int] = []
+        self.settled: list[tuple[int, int]] = []
+
+    def acquire(self, tokens: int) -> None:
+        self.taken.append(tokens)
+
+    def settle(self, reserved: int, used: int) -> None:
+        self.settled.append((reserved, used))
+
+
+def caller(client: Any, clock: FakeClock, family: str = "anthropic", **more: Any) -> ModelCaller:
+    values = {"model_id": CLAUDE, "limiter": NoLimit(), "attempts": 4, **more}
+    return ModelCaller(client=client, family=family_by_name(family), clock=clock, **values)
+
+
+def test_a_body_is_sent_as_it_is(runtime: Any, canned: Canned, clock: FakeClock) -> None:
+    """Byte for byte, to the model's own path; the answer is compact JSON."""
+    http = canned(runtime, (200, json.dumps(ANSWER, indent=2).encode()))
+    output = caller(runtime, clock, model_id=PROVISIONED).ask(BODY)
+    assert (
+        output
+        == b'{"content":[{"type":"text","text":"\\u00e9"}],"usage":{"input_tokens":3,"output_tokens":4}}'
+    )
+    (request,) = http.sent
+    assert bytes(request.body) == BODY
+    assert "provisioned-model%2Fabcdefghijkl/invoke" in request.url
+    assert request.headers["Content-Type"] == b"application/json"
+
+
+def test_converse_has_its_own_call(runtime: Any, canned: Canned, clock: FakeClock) -> None:
+    """The record's body is the request; the answer has the shape of a batch line's modelOutput."""
+    http = canned(runtime, (200, CONVERSE_ANSWER))
+    output = caller(runtime, clock, "converse").ask(CONVERSE_BODY)
+    assert json.loads(output) == CONVERSE_ANSWER
+    assert http.sent[0].url.endswith("/converse")
+    assert json.loads(http.sent[0].body) == json.loads(CONVERSE_BODY)
+
+
+def test_a_model_id_in_a_converse_body_is_not_the_one_that_is_asked(
+    runtime: Any, canned: Canned, clock: FakeClock
+) -> None:
+    """The config says which model answers."""
+    http = canned(runtime, (200, CONVERSE_ANSWER))
+    caller(runtime, clock, "converse").ask(b'{"modelId":"other","messages":[]}')
+    assert "other" not in http.sent[0].url
+
+
+RETRYABLE: list[Any] = [
+    aws_failure("ThrottlingException", 429),
+    aws_failure("ModelNotReadyException", 429),
+    aws_failure("ModelTimeoutException", 408),
+    aws_failure("ModelErrorException", 424),
+    aws_failure("InternalServerException", 500),
+    aws_failure("ServiceUnavailableException", 503),
+    ReadTimeoutError(endpoint_url="https://x"),
+    IncompleteReadError(actual_bytes=1, expected_bytes=2),
+]
+
+
+@pytest.mark.parametrize("reply", RETRYABLE)
+def test_what_may_pass_is_asked_again(
+    runtime: Any, canned: Canned, clock: FakeClock, reply: Any
+) -> None:
+    """One request per try, and a wait between."""
+    http = canned(runtime, reply, reply, (200, ANSWER))
+    assert b"content" in caller(runtime, clock).ask(BODY)
+    assert len(http.sent) == 3
+    assert len(clock.waits) == 2
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_attempts_are_counted(
+    runtime: Any, canned: Canned, clock: FakeClock, attempts: int
+) -> None:
+    """As many requests as attempts, and then the error of the last."""
+    http = canned(runtime, *[aws_failure("ThrottlingException", 429, "slow")] * attempts)
+    with pytest.raises(InvokeRetryableError, match="slow") as caught:
+        caller(runtime, clock, attempts=attempts).ask(BODY)
+    assert len(http.sent) == attempts
+    assert caught.value.ids["error_code"] == 429
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        (aws_failure("ValidationException", 400, "too long"), InvokeRecordError),
+        (aws_failure("AccessDeniedException", 403), InvokeRefusedError),
+        (aws_failure("ExpiredTokenException", 403), InvokeRefusedError),
+        (aws_failure("ResourceNotFoundException", 404), InvokeRefusedError),
+        (
+            aws_failure("ValidationException", 400, "The provided model identifier is invalid."),
+            InvokeRefusedError,
+        ),
+    ],
+)
+@pytest.mark.parametrize("family", ["anthropic", "converse"])
+def test_what_will_not_pass_is_asked_once(
+    runtime: Any, canned: Canned, clock: FakeClock, family: str, reply: Any, kind: type[Exception]
+) -> None:
+    """A record that is refused, or all of them."""
+    http = canned(runtime, reply)
+    with pytest.raises(kind):
+        caller(runtime, clock, family).ask(CONVERSE_BODY)
+    assert len(http.sent) == 1
+    assert clock.waits == []
+
+
+def test_a_body_that_boto3_refuses_is_nobodys_elses_trouble(runtime: Any, clock: FakeClock) -> None:
+    """A record's error; and neither it nor its traceback shows the prompt."""
+    body = b'{"messages":[{"role":"user","content":"4711-secret"}]}'
+    with pytest.raises(InvokeRecordError) as caught:
+        caller(runtime, clock, "converse").ask(body)
+    shown = "".join(traceback.format_exception(caught.value, chain=True))
+    assert "4711-secret" not in shown
+
+
+@pytest.mark.parametrize("reply", [b"<html>", b"", b'{"a":', b'{"a":1e999}'])
+def test_an_answer_that_is_not_json_is_a_records_error(
+    runtime: Any, canned: Canned, clock: FakeClock, reply: bytes
+) -> None:
+    """It cannot stand in an output line; it was paid for, so it is not asked again at once."""
+    canned(runtime, (200, reply))
+    with pytest.raises(InvokeRecordError, match="not JSON") as caught:
+        caller(runtime, clock).ask(BODY)
+    assert caught.value.ids == {"error_code": 424, "error_type": "NotJson"}
+
+
+def test_half_a_character_does_not_cost_the_answer(
+    runtime: Any, canned: Canned, clock: FakeClock
+) -> None:
+    """A model that stops at its limit may leave one, in either call."""
+    canned(
+        runtime,
+        (200, b'{"content":[{"text":"cut \\ud83d"}]}'),
+        (200, b'{"content":[{"text":"cut \xf0\x9f"}]}'),
+        (200, json.dumps(CONVERSE_ANSWER).replace("\\u00e9", "cut \\ud83d").encode()),
+    )
+    for _ in range(2):
+        output = caller(runtime, clock).ask(BODY)
+        assert json.loads(output)["content"][0]["text"] == "cut \ufffd"
+    output = caller(runtime, clock, "converse").ask(CONVERSE_BODY)
+    assert json.loads(output)["output"]["message"]["content"][0]["text"] == "cut \ufffd"
+
+
+def test_numbers_of_an_answer_keep_their_digits(
+    runtime: Any, canned: Canned, clock: FakeClock
+) -> None:
+    """Embeddings are not rounded on the way."""
+    canned(runtime, (200, b'{ "embedding": [0.10, 1e-7, 12345678901234567890123] }'))
+    output = caller(runtime, clock, "titan_embeddings").ask(BODY)
+    assert output == b'{"embedding":[0.10,1e-7,12345678901234567890123]}'
+
+
+def test_tokens_are_reserved_before_and_settled_after(
+    runtime: Any, canned: Canned, clock: FakeClock
+) -> None:
+    """An estimate per try; the real number once the answer is there."""
+    canned(
+        runtime, aws_failure("ThrottlingException", 429), (200, ANSWER), (200, {"x": 1}), (200, [1])
+    )
+    asks = caller(runtime, clock)
+    for _ in range(3):
+        asks.ask(BODY)
+    estimate = len(BODY) // 4
+    assert asks.limiter.taken == [estimate] * 4  # type: ignore[attr-defined]
+    assert asks.limiter.settled == [  # type: ignore[attr-defined]
+        (estimate, 7),
+        (estimate, estimate),
+        (estimate, estimate),
+    ]
+
+
+def test_a_caller_is_shared_by_threads(runtime: Any, canned: Canned, clock: FakeClock) -> None:
+    """Many calls in flight, each with its own answer."""
+    canned(runtime, *[(200, {"n": n}) for n in range(40)])
+    asks = caller(runtime, clock)
+    found: list[int] = []
+
+    def ask() -> None:
+        for _ in range(10):
+            found.append(json.loads(asks.ask(BODY))["n"])
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == list(range(40))
