@@ -1,0 +1,146 @@
+"""The report: sums over shards, and the proof that every row is accounted for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bedrock_spark.batch_jobs import SeenJob
+from bedrock_spark.clients import AwsSettings
+from bedrock_spark.errors import UnaccountedRowsError
+from bedrock_spark.ledger import Job
+from bedrock_spark.manifest import RejectedRows, RunManifest, Shard
+from bedrock_spark.report import Report, build_report, check_complete, write_report
+from bedrock_spark.run_folder import Run
+from bedrock_spark.storage import LocalStorage
+
+from .fakes import make_config
+
+MANIFEST = RunManifest(
+    "run-abcdefgh",
+    253,
+    "a INT",
+    (Shard("shard-0", 100, 1, "x"), Shard("shard-1", 150, 1, "y")),
+    (RejectedRows(0, 3),),
+)
+
+
+def unit(name: str, findings: tuple[Any, ...] = (), **more: Any) -> dict[str, Any]:
+    return {
+        "unit": name,
+        "outcomes": {},
+        "served_by": {},
+        "tokens": {},
+        "stragglers": 0,
+        "findings": list(findings),
+        **more,
+    }
+
+
+UNITS = [
+    unit(
+        "shard-0",
+        outcomes={"ok": 90, "error": 6, "missing": 4},
+        served_by={"batch": 80, "fallback": 10},
+        tokens={"input": 1_000, "output": 100},
+        stragglers=5,
+    ),
+    unit(
+        "shard-1",
+        ({"kind": "bad_line", "count": 1},),
+        outcomes={"ok": 150, "error": 0, "missing": 0},
+        served_by={"batch": 150, "fallback": 0},
+        tokens={"input": 2_000, "output": 200},
+    ),
+    unit("rejects-00000", outcomes={"rejected": 3}),
+]
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Callable[..., Report]:
+    run = Run("run-abcdefgh", make_config(), LocalStorage(str(tmp_path)), AwsSettings())
+
+    def build(units: list[dict[str, Any]] = UNITS, jobs: dict[str, Job] | None = None) -> Report:
+        report = build_report(run, MANIFEST, jobs or {}, units, {"prepare": 1.23456})
+        write_report(run, report)
+        return report
+
+    return build
+
+
+def a_job(shard: str, status: str | None, message: str | None = None) -> Job:
+    seen = SeenJob(f"arn:{shard}", f"n-{shard}", "t", status, message) if status else None
+    return Job(shard, 1, f"n-{shard}", "t", seen)
+
+
+def test_the_shards_add_up(build: Callable[..., Report], tmp_path: Path) -> None:
+    """Rows are ok, error, missing or rejected; tokens and who served are sums too."""
+    report = build()
+    assert report.outcomes == {"ok": 240, "error": 6, "missing": 4, "rejected": 3}
+    assert report.served_by == {"batch": 230, "fallback": 10}
+    assert report.tokens == {"input": 3_000, "output": 300}
+    assert (report.rows, report.shards, report.stragglers) == (253, 2, 5)
+    assert report.permanent_errors == 5
+    assert report.is_complete
+    check_complete(report)
+
+
+def test_what_is_written_is_the_report(build: Callable[..., Report], tmp_path: Path) -> None:
+    """With at least the keys that scripts rely on."""
+    report = build()
+    written = json.loads((tmp_path / "report.json").read_bytes())
+    assert written == json.loads(json.dumps(report.as_json()))
+    assert written["seconds"] == {"prepare": 1.23}
+    assert {
+        *("run_id", "rows", "outcomes", "served_by", "shards", "jobs", "attempts", "tokens"),
+        "findings",
+    } <= written.keys()
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_unit_that_is_not_there_is_a_finding_and_the_proof_fails(
+    build: Callable[..., Report], lost: int
+) -> None:
+    """A shard, or the rejected rows of a bucket."""
+    units = [u for i, u in enumerate(UNITS) if i != lost]
+    report = build(units)
+    rows = sum(UNITS[lost]["outcomes"].values())
+    found = [f for f in report.findings if f["kind"] == "unaccounted_rows"]
+    assert [(f["shard_id"], f["count"]) for f in found] == [(UNITS[lost]["unit"], rows)]
+    with pytest.raises(UnaccountedRowsError, match=rf"253 rows went in and {253 - rows} came out"):
+        check_complete(report)
+
+
+def test_two_mistakes_that_cancel_out_are_still_findings(build: Callable[..., Report]) -> None:
+    """One shard too many and another too few: the sum is right and the shards are not."""
+    units = [dict(u) for u in UNITS]
+    units[0] = {**units[0], "outcomes": {"ok": 101}}
+    units[1] = {**units[1], "outcomes": {"ok": 149}}
+    report = build(units)
+    assert report.is_complete
+    assert [f["kind"] for f in report.findings].count("unaccounted_rows") == 2
+
+
+def test_jobs_that_ended_badly_are_findings_with_the_services_words(
+    build: Callable[..., Report],
+) -> None:
+    """One that was completed, or is not over, is none."""
+    listed = [
+        a_job("shard-0", "Completed"),
+        a_job("shard-1", "Failed", "less records"),
+        a_job("shard-2", "Expired"),
+        a_job("shard-3", "InProgress"),
+        a_job("shard-4", None),
+    ]
+    report = build(jobs={job.job_name: job for job in listed})
+    assert report.attempts == 5
+    assert report.jobs == {"Completed": 1, "Expired": 1, "Failed": 1, "InProgress": 1, "Unknown": 1}
+    found = {f["kind"]: f["detail"] for f in report.findings if f["kind"].startswith("job_")}
+    assert found == {
+        "job_failed": "arn:shard-1: less records",
+        "job_expired": "arn:shard-2: no message",
+    }
