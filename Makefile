@@ -7,7 +7,7 @@ SHELL := /bin/sh
 
 venv := .venv
 venv_spark35 := .venv-spark35
-project := '.[spark,emulator,dev]'
+project := '.[spark,emulator,bench,dev]'
 
 # More arguments for pytest, e.g. make test PYTEST_ARGS='-k ledger -x'
 PYTEST_ARGS ?=

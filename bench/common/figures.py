@@ -1,0 +1,23 @@
+"""Print a figure as one JSON object a line: `{name, value, unit, goal, better, detail}`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+
+def report(
+    name: str, value: float, unit: str, goal: float | None, better: str, **detail: Any
+) -> None:
+    """Print one figure. `better` is `lower` or `higher`; a figure without a goal has null."""
+    figure = {
+        "name": name,
+        "value": round(value, 3),
+        "unit": unit,
+        "goal": goal,
+        "better": better,
+        "detail": detail,
+    }
+    sys.stdout.write(json.dumps(figure) + "\n")
+    sys.stdout.flush()
