@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from bedrock_spark.emulator.answers.prompt import PromptError
 from bedrock_spark.emulator.draws import body_digest, draw, draw_record_id
 from bedrock_spark.emulator.families import converse
 from bedrock_spark.emulator.families.batch_rules import RecordRefusedError, check_batch_record
@@ -115,7 +116,7 @@ class RecordWork:
             answer = self._answer(body)
         except RecordRefusedError as exc:
             return self._failed(record_id, body, exc.code, exc.message, False)
-        except BodyError as exc:
+        except (BodyError, PromptError) as exc:
             return self._failed(record_id, body, 400, exc.message, False)
         except ServiceError as exc:
             # A backend that could not answer: for this record, the service had a bad moment.

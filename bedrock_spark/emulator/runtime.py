@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from bedrock_spark.emulator.answers.prompt import PromptError
 from bedrock_spark.emulator.answers.tokens import count_tokens
 from bedrock_spark.emulator.draws import body_digest
 from bedrock_spark.emulator.families import converse
@@ -90,7 +91,10 @@ class RuntimeApi:
             check_model_limits(target.context.model_id, body, is_converse=True)
         except BodyError as exc:
             raise invalid(exc.message) from exc
-        prompt = converse.prompt_of(body)
+        try:
+            prompt = converse.prompt_of(body)
+        except PromptError as exc:
+            raise invalid(exc.message) from exc
         reserved = count_tokens(prompt.text) + prompt.max_tokens
         return target, self._answer(
             target, body, reserved, lambda: converse.answer(body, target.context)
@@ -115,7 +119,10 @@ class RuntimeApi:
             raise ServiceError(code, fault.message or "The model cannot process this request.")
         if target.provisioned is not None:
             self._provisioned.spend(target.provisioned, reserved)
-        answered: Answer = answer()
+        try:
+            answered: Answer = answer()
+        except PromptError as exc:
+            raise invalid(exc.message) from exc
         if target.provisioned is not None:
             used = answered.input_tokens + answered.output_tokens
             self._provisioned.settle(target.provisioned, reserved, used)

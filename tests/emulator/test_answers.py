@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_spark.emulator.answers.deterministic import DeterministicBackend
 from bedrock_spark.emulator.answers.embedding import embed_words
-from bedrock_spark.emulator.answers.prompt import Prompt, Tool, Turn
+from bedrock_spark.emulator.answers.prompt import Prompt, PromptError, Tool, Turn
 from bedrock_spark.emulator.answers.schema import fit_schema
 from bedrock_spark.emulator.answers.tokens import count_tokens, first_tokens
 
@@ -185,3 +186,18 @@ def test_tools_are_called_with_input_that_fits() -> None:
     assert backend.complete("m", answered).text
     told = Prompt((Turn("user", "weather?"),), tools=tools, tool_choice="none")
     assert backend.complete("m", told).text
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "array", "minItems": 10**9, "items": {"type": "null"}},
+        {"type": "string", "minLength": 10**12},
+        {"type": "object", "properties": {f"p{n}": {"$ref": "#"} for n in range(30)}},
+        {"allOf": [{"$ref": "#"}, {"$ref": "#"}]},
+    ],
+)
+def test_schemas_that_would_fill_the_memory_are_refused(part: dict[str, Any]) -> None:
+    """A request of a hundred bytes must not cost gigabytes."""
+    with pytest.raises(PromptError):
+        fit_schema(part, b"k")

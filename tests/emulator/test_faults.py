@@ -14,6 +14,7 @@ from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.emulator.faults import Faults, QuotaChange, read_faults
 
 from .kit import CLAUDE, Kit, ask, record
+from .raw_http import RawClient
 
 _SMALL = {"min_records": 1, "active_jobs": 1000}
 
@@ -67,14 +68,13 @@ def test_throttling_hits_the_named_operation_only(kit: Kit) -> None:
 def test_shares_of_calls_are_replayed_by_the_seed() -> None:
     """Two emulators of one seed refuse the same calls; about as many as asked."""
     script = {"operations": {"InvokeModel": {"throttle_rate": 0.3, "error_rate": 0.2}}}
+    body = json.dumps(ask("hi")).encode()
     runs = []
     for seed in (1, 1, 2):
         with LocalBedrock(script, speed=0, seed=seed) as local:
-            kit = Kit.open(local)
-            body = json.dumps(ask("hi"))
-            runs.append(
-                _outcomes(lambda k=kit, b=body: k.runtime.invoke_model(modelId=CLAUDE, body=b), 60)
-            )
+            raw = RawClient(local.endpoint_url)
+            path = f"/model/{CLAUDE}/invoke"
+            runs.append([raw.send("POST", path, body).error for _ in range(60)])
     assert runs[0] == runs[1] != runs[2]
     assert 8 <= runs[0].count("ThrottlingException") <= 30
     assert 3 <= runs[0].count("InternalServerException") <= 20

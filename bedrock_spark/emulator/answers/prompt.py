@@ -67,6 +67,14 @@ class Completion:
     tool_calls: tuple[ToolCall, ...] = field(default=())
 
 
+class PromptError(Exception):
+    """A request that no model can answer, such as a tool whose schema is none: error 400."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
 class Backend(Protocol):
     """Something that answers."""
 

@@ -6,6 +6,8 @@ import hashlib
 import math
 from typing import Any
 
+from bedrock_spark.emulator.answers.prompt import PromptError
+
 _FORMATS = {
     "date": "2024-05-17",
     "date-time": "2024-05-17T09:30:00Z",
@@ -16,6 +18,7 @@ _FORMATS = {
     "ipv4": "192.0.2.10",
 }
 _DEPTH = 12
+_MOST_PARTS = 10_000  # a schema that branches into itself, or asks for a million items, is refused
 
 
 def fit_schema(schema: dict[str, Any], key: bytes) -> Any:
@@ -23,17 +26,30 @@ def fit_schema(schema: dict[str, Any], key: bytes) -> Any:
 
     Knows type, enum, const, default, properties, required, items, prefixItems, bounds of numbers,
     strings and arrays, multipleOf, format, local $ref, allOf, anyOf and oneOf. It does not invent
-    text for `pattern`: an example or default in the schema is used for those.
+    text for `pattern`: an example or default in the schema is used for those. What is no schema
+    (a `properties` that is a number) raises PromptError.
     """
-    return _Fitter(schema, key).fit(schema, "$", 0)
+    try:
+        return _Fitter(schema, key).fit(schema, "$", 0)
+    except (
+        TypeError,
+        ValueError,
+        AttributeError,
+        LookupError,
+        ArithmeticError,
+        RecursionError,
+    ) as exc:
+        raise PromptError("The JSON schema is invalid.") from exc
 
 
 class _Fitter:
     def __init__(self, root: dict[str, Any], key: bytes) -> None:
         self._root = root
         self._key = key
+        self._parts = 0
 
     def fit(self, schema: Any, path: str, depth: int) -> Any:
+        self._count(1)
         if not isinstance(schema, dict):
             return "text"
         schema = self._resolved(schema)
@@ -53,6 +69,11 @@ class _Fitter:
         if kind == "boolean":
             return bool(self._pick(path, 2))
         return None if kind == "null" else self._string(schema, path)
+
+    def _count(self, parts: int) -> None:
+        self._parts += parts
+        if self._parts > _MOST_PARTS:
+            raise PromptError(f"The JSON schema asks for more than {_MOST_PARTS} values.")
 
     def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
         for _ in range(_DEPTH):
@@ -105,6 +126,7 @@ class _Fitter:
         first = schema.get("prefixItems", [])
         least = max(int(schema.get("minItems", 0)), len(first))
         most = int(schema.get("maxItems", max(least, 2)))
+        self._count(least)
         size = least if depth >= _DEPTH // 2 else min(max(least, 1), most)
         items = [*first, *[schema.get("items", {"type": "string"})] * (size - len(first))]
         return [self.fit(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(items)]
@@ -132,7 +154,9 @@ class _Fitter:
             return known
         name = path.rsplit(".", 1)[-1].strip("$[]0123456789") or "text"
         text = f"{name} {self._pick(path, 1000)}"
-        text = text.ljust(int(schema.get("minLength", 0)), "x")
+        least = int(schema.get("minLength", 0))
+        self._count(least // 100)
+        text = text.ljust(least, "x")
         return text[: int(schema.get("maxLength", len(text)))]
 
     def _pick(self, path: str, options: int) -> int:

@@ -60,6 +60,19 @@ class ToolChoice(OpenBody):
     name: str | None = None
 
 
+class OutputFormat(OpenBody):
+    """The form an answer must have."""
+
+    type: Literal["json_schema"]
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+
+
+class OutputConfig(OpenBody):
+    """Where newer versions of the API have the form."""
+
+    format: OutputFormat | None = None
+
+
 class MessagesBody(Body):
     """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html"""
 
@@ -76,8 +89,8 @@ class MessagesBody(Body):
     tool_choice: ToolChoice | None = None
     thinking: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
-    output_config: dict[str, Any] | None = None
-    output_format: dict[str, Any] | None = None
+    output_config: OutputConfig | None = None
+    output_format: OutputFormat | None = None
     context_management: dict[str, Any] | None = None
 
     @model_validator(mode="after")
@@ -90,7 +103,7 @@ class MessagesBody(Body):
 def prompt_of(body: MessagesBody) -> Prompt:
     """Return what the body asks."""
     choice = body.tool_choice
-    schema = (body.output_format or (body.output_config or {}).get("format") or {}).get("schema")
+    form = body.output_format or (body.output_config.format if body.output_config else None)
     return Prompt(
         turns=tuple(_turn(message) for message in body.messages),
         system=_plain(body.system),
@@ -100,7 +113,7 @@ def prompt_of(body: MessagesBody) -> Prompt:
         top_p=body.top_p,
         tools=tuple(Tool(t.name, t.input_schema, t.description) for t in body.tools or ()),
         tool_choice="auto" if choice is None else choice.name or choice.type,
-        schema=schema,
+        schema=form.schema_ if form else None,
     )
 
 

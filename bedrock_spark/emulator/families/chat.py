@@ -41,11 +41,44 @@ class Message(OpenBody):
     content: str | list[dict[str, Any]] | None = None
 
 
+class Function(OpenBody):
+    """What a tool is called and takes."""
+
+    name: str = Field(min_length=1)
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
 class ToolSpec(OpenBody):
     """A function the model may call."""
 
     type: Literal["function"] = "function"
-    function: dict[str, Any]
+    function: Function
+
+
+class NamedFunction(OpenBody):
+    """The name of a function."""
+
+    name: str
+
+
+class ToolChoice(OpenBody):
+    """The function that must be called."""
+
+    function: NamedFunction
+
+
+class JsonSchema(OpenBody):
+    """The schema an answer must fit."""
+
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+
+
+class ResponseFormat(OpenBody):
+    """How the answer is to be written."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
 
 
 class ChatBody(Body):
@@ -65,8 +98,8 @@ class ChatBody(Body):
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     tools: list[ToolSpec] | None = None
-    tool_choice: str | dict[str, Any] | None = None
-    response_format: dict[str, Any] | None = None
+    tool_choice: Literal["auto", "none", "required"] | ToolChoice | None = None
+    response_format: ResponseFormat | None = None
     reasoning_effort: Literal["low", "medium", "high"] | None = None
     stop_sequences: list[str] | None = None
 
@@ -85,19 +118,22 @@ def prompt_of(body: ChatBody) -> Prompt:
         top_p=body.top_p,
         tools=tuple(_tool(spec.function) for spec in body.tools or ()),
         tool_choice=_choice(body.tool_choice),
-        schema=((body.response_format or {}).get("json_schema") or {}).get("schema"),
+        schema=_schema(body.response_format),
     )
 
 
-def _tool(function: dict[str, Any]) -> Tool:
-    schema = function.get("parameters") or {}
-    return Tool(str(function.get("name", "tool")), schema, function.get("description", ""))
+def _tool(function: Function) -> Tool:
+    return Tool(function.name, function.parameters or {}, function.description or "")
 
 
-def _choice(choice: str | dict[str, Any] | None) -> str:
-    if isinstance(choice, dict):
-        return str(choice.get("function", {}).get("name", "any"))
-    return {"required": "any", None: "auto"}.get(choice, choice or "auto")
+def _choice(choice: str | ToolChoice | None) -> str:
+    if isinstance(choice, ToolChoice):
+        return choice.function.name
+    return "any" if choice == "required" else choice or "auto"
+
+
+def _schema(form: ResponseFormat | None) -> dict[str, Any] | None:
+    return form.json_schema.schema_ if form and form.json_schema else None
 
 
 def answer(body: ChatBody, context: Context) -> Answer:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bedrock_spark.emulator.answers.prompt import Prompt, Stop, Tool, Turn
+from bedrock_spark.emulator.answers.prompt import Prompt, PromptError, Stop, Tool, Turn
 from bedrock_spark.emulator.families.anthropic import pieces
 from bedrock_spark.emulator.families.family import (
     Answer,
@@ -65,6 +65,45 @@ class System(OpenBody):
     text: str
 
 
+class InputSchema(OpenBody):
+    """The schema of a tool's input, which is a JSON schema as an object."""
+
+    json_: dict[str, Any] = Field(alias="json")
+
+
+class ToolSpec(OpenBody):
+    """A tool of the caller's."""
+
+    name: str = Field(min_length=1)
+    description: str | None = None
+    inputSchema: InputSchema  # noqa: N815
+
+
+class ToolItem(OpenBody):
+    """A tool of the caller's, or one of Nova's own."""
+
+    toolSpec: ToolSpec | None = None  # noqa: N815
+
+
+class NamedTool(OpenBody):
+    """The tool that must be called."""
+
+    name: str
+
+
+class ToolChoice(OpenBody):
+    """One of `auto`, `any` and `tool`."""
+
+    tool: NamedTool | None = None
+
+
+class ToolConfig(OpenBody):
+    """The tools of a request."""
+
+    tools: list[ToolItem] = Field(min_length=1)
+    toolChoice: ToolChoice | None = None  # noqa: N815
+
+
 class NovaBody(Body):
     """https://docs.aws.amazon.com/nova/latest/userguide/complete-request-schema.html"""
 
@@ -72,14 +111,15 @@ class NovaBody(Body):
     schemaVersion: str | None = None  # noqa: N815
     system: list[System] | None = None
     inferenceConfig: InferenceConfig | None = None  # noqa: N815
-    toolConfig: dict[str, Any] | None = None  # noqa: N815
+    toolConfig: ToolConfig | None = None  # noqa: N815
     additionalModelRequestFields: dict[str, Any] | None = None  # noqa: N815
 
 
 def prompt_of(body: NovaBody) -> Prompt:
     """Return what the body asks."""
     config = body.inferenceConfig or InferenceConfig()
-    tools, choice = tools_of(body.toolConfig)
+    given = body.toolConfig
+    tools, choice = tools_of(given.model_dump(by_alias=True, exclude_none=True) if given else None)
     return Prompt(
         turns=tuple(
             turn_of(message.role, [b.model_dump(exclude_none=True) for b in message.content])
@@ -108,15 +148,22 @@ def tools_of(config: dict[str, Any] | None) -> tuple[tuple[Tool, ...], str]:
     specs = [tool["toolSpec"] for tool in config.get("tools", []) if tool.get("toolSpec")]
     tools = tuple(
         Tool(
-            spec.get("name", "tool"),
-            spec.get("inputSchema", {}).get("json", {}),
-            spec.get("description", ""),
+            spec["name"],
+            _schema_of(spec["inputSchema"].get("json")),
+            spec.get("description") or "",
         )
         for spec in specs
     )
     choice = config.get("toolChoice") or {"auto": {}}
-    kind = next(iter(choice))
-    return tools, choice["tool"].get("name", "auto") if kind == "tool" else kind
+    named = choice.get("tool")
+    return tools, named["name"] if named else next(iter(choice))
+
+
+def _schema_of(value: Any) -> dict[str, Any]:
+    """Return a tool's schema; Converse's shapes leave its type open."""
+    if not isinstance(value, dict):
+        raise PromptError("The JSON schema of a tool's input must be an object.")
+    return value
 
 
 def answer(body: NovaBody, context: Context) -> Answer:

@@ -1,0 +1,131 @@
+"""Whatever is in a body, a model answers or refuses it: it never breaks the job it is in."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from bedrock_spark.emulator.answers.deterministic import DeterministicBackend
+from bedrock_spark.emulator.answers.prompt import PromptError
+from bedrock_spark.emulator.answers.schema import fit_schema
+from bedrock_spark.emulator.families.family import Context
+from bedrock_spark.emulator.families.registry import family_of
+from bedrock_spark.emulator.records import RecordRules, RecordWork
+
+from .test_families import IMAGE_CASES, MESSAGES, TEXT, TEXT_CASES
+
+_WORDS = """
+tools toolSpec toolChoice tool name inputSchema json schema type function format parameters
+properties required items content text role json_schema anyOf $ref toolResult enum minimum maximum
+minItems multipleOf a
+"""
+_KEYS = _WORDS.split()
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 10**6)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5)
+    | st.sampled_from(["auto", "tool", "text", "user", "function", "json_schema", "$ref", "#/a"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(_KEYS) | st.text(max_size=3),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+_BODIES: list[tuple[str, dict[str, Any], bool]] = [
+    *((model, body, False) for model, body, _, _ in TEXT_CASES),
+    *((model, body, False) for model, body, _ in IMAGE_CASES),
+    ("amazon.titan-embed-text-v2:0", {"inputText": TEXT}, False),
+    ("amazon.titan-embed-image-v1", {"inputText": TEXT}, False),
+    ("cohere.embed-english-v3", {"texts": [TEXT], "input_type": "clustering"}, False),
+    (
+        "anthropic.claude-3-haiku-20240307-v1:0",
+        {"messages": [{"role": "user", "content": [{"text": TEXT}]}]},
+        True,
+    ),
+]
+
+
+def _members(model_id: str, is_converse: bool) -> list[str]:
+    family = family_of(model_id)
+    assert family is not None
+    if is_converse:
+        return ["messages", "system", "toolConfig", "inferenceConfig", "outputConfig"]
+    return list(family.body.model_fields)
+
+
+def _process(model_id: str, body: Any, is_converse: bool) -> dict[str, Any]:
+    family = family_of(model_id)
+    assert family is not None
+    context = Context(model_id, DeterministicBackend())
+    work = RecordWork("job", family, context, is_converse, RecordRules((), 1))
+    raw = json.dumps({"recordId": "a", "modelInput": body}).encode()
+    line: dict[str, Any] = json.loads(work.process(raw, 0).line)
+    return line
+
+
+@pytest.mark.parametrize(("model_id", "body", "is_converse"), _BODIES)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(data=st.data())
+def test_any_member_may_hold_anything(
+    model_id: str, body: dict[str, Any], is_converse: bool, data: st.DataObject
+) -> None:
+    """One or two members of a good body are replaced: there is an answer or an error."""
+    changes = data.draw(
+        st.dictionaries(
+            st.sampled_from(_members(model_id, is_converse)), _JSON, min_size=1, max_size=2
+        )
+    )
+    line = _process(model_id, {**body, **changes}, is_converse)
+    assert ("error" in line) != ("modelOutput" in line)
+    if "error" in line:
+        assert line["error"]["errorCode"] in (400, 403)
+
+
+@given(_JSON)
+def test_any_body_at_all(value: Any) -> None:
+    """Not even an object."""
+    for model_id, _, is_converse in _BODIES:
+        assert _process(model_id, value, is_converse)["recordId"] == "a"
+
+
+TOOL_SHAPES = [
+    {"tools": [{"toolSpec": {"name": "a", "inputSchema": {"json": 7}}}]},
+    {"tools": [{"toolSpec": 7}]},
+    {"tools": 7},
+    {"tools": [], "toolChoice": {}},
+    {"toolChoice": {"tool": 7}},
+]
+
+
+@pytest.mark.parametrize("config", TOOL_SHAPES)
+def test_tool_configurations_of_nova(config: dict[str, Any]) -> None:
+    """Nova's own format takes them without a service model that checks them."""
+    body = {"messages": [{"role": "user", "content": [{"text": TEXT}]}], "toolConfig": config}
+    assert "recordId" in _process("amazon.nova-lite-v1:0", body, False)
+
+
+@pytest.mark.parametrize("function", [{}, {"name": 7}, {"parameters": 7}, {"parameters": []}])
+def test_functions_of_chat_models(function: dict[str, Any]) -> None:
+    """The same for OpenAI's format."""
+    for choice in ("auto", "required", {"function": 7}, {"function": {"name": 7}}):
+        body = {"messages": MESSAGES, "tools": [{"function": function}], "tool_choice": choice}
+        assert "recordId" in _process("qwen.qwen3-32b-v1:0", body, False)
+
+
+@given(_JSON.filter(lambda value: isinstance(value, dict)), st.binary(min_size=1, max_size=8))
+@settings(max_examples=300)
+def test_any_schema_is_fitted_or_refused(schema: Any, key: bytes) -> None:
+    """A schema is the caller's text: it may be none."""
+    with contextlib.suppress(PromptError):
+        json.dumps(fit_schema(schema, key))
