@@ -66,7 +66,7 @@ def test_published_lines_are_read() -> None:
         b'{"modelInput":{},"modelOutput":{"t":1},"recordId":"a"}',
         b'{"modelOutput":{"t":1},"recordId":"a"}',
         b'{ "recordId" : "a" , "modelInput" : { } , "modelOutput" : {"t":1} }',
-        b'\t{"recordId":"a","modelOutput":{"t":1}}  ',
+        b'\t{"recordId":"a",\r "modelOutput":{"t":1}}  ',
         b'{"recordId":"a","modelOutput":{"t":1},"error":null}',
         b'{"recordId":"a","modelOutput":{"t":1},"somethingNew":[1,{"x":2}]}',
         b'{"recordId":"a","modelInput":null,"modelOutput":{"t":1}}',

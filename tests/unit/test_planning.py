@@ -7,7 +7,7 @@ import time
 from itertools import groupby, pairwise
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bedrock_spark.planning import Bounds, Cutter, Piece, SourceSize, plan_buckets
@@ -60,28 +60,22 @@ def test_no_shard_is_above_its_bounds(case: tuple[Bounds, Chunks]) -> None:
         assert sum(shard) <= bounds.max_bytes
 
 
-@given(bounds_and_chunks())
-@example((Bounds(4, 40, 3), [[1], [1, 1, 1, 1], [1]]))
-@example((Bounds(10, 1000, 10), [[1] * 10, [1] * 10, [1]]))
-def test_a_shard_is_below_the_minimum_only_if_it_must_be(case: tuple[Bounds, Chunks]) -> None:
-    """The whole stream is too small, or no split in order respects all three bounds.
+@given(st.integers(1, 12), st.integers(0, 12), st.lists(st.integers(0, 20), max_size=8))
+@example(3, 0, [1, 4, 1])
+@example(5, 0, [10, 10, 1])
+@example(10, 1, [10, 11, 1])
+def test_no_shard_is_below_the_minimum(least: int, more: int, chunks: list[int]) -> None:
+    """But where the whole stream is: a job that is too small is refused.
 
-    A job that is too small is refused, so its records would all be the fallback's.
+    Two shards of the minimum must fit into one of the maximum, and bytes must not bind: with 3 to 4
+    records to a shard, 5 cannot be split at all.
     """
-    bounds, chunks = case
-    found = shards(cut(bounds, chunks), chunks)
-    small = [s for s in found if len(s) < bounds.min_records]
-    records = sum(len(s) for s in found)
-    if records < bounds.min_records:
-        return
-    # Where bytes never bind, only the last shard could lack records; and it borrows them.
-    biggest = max(max(s) for s in chunks if s)
-    assume(biggest * bounds.max_records <= bounds.max_bytes)
-    if records <= bounds.max_records or bounds.max_records >= 2 * bounds.min_records:
-        assert small == []
+    sizes = [[1] * n for n in chunks]
+    found = shards(cut(Bounds(2 * least + more, 10**9, least), sizes), sizes)
+    if sum(chunks) >= least:
+        assert all(len(shard) >= least for shard in found)
     else:
-        # The minimum is more than half of the maximum: some totals cannot be split at all.
-        assert len(small) <= 1
+        assert len(found) <= 1
 
 
 @given(bounds_and_chunks())
