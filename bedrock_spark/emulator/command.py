@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import signal
@@ -105,11 +106,21 @@ def _serve(settings: Settings, faults: Faults, exit_with_parent: bool) -> None:
     signal.signal(signal.SIGINT, end)
     if exit_with_parent:
         threading.Thread(target=_wait_for_end_of_input, args=(end,), daemon=True).start()
+    if not is_loopback(settings.host):
+        click.echo(f"listening on {settings.host}: no credential is checked", err=True)
     click.echo(f"{READY}{served.endpoint_url}")
     click.echo(f"export AWS_ENDPOINT_URL={served.endpoint_url}")
     sys.stdout.flush()
     served.serve()
     served.close()
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine reaches a host address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _wait_for_end_of_input(end: object) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -419,3 +421,22 @@ def test_a_record_nested_too_deep_fails_alone(kit: Kit) -> None:
         job = kit.settle(arn)
         assert job["status"] in ("Completed", "Failed")
         assert "internal error" not in job.get("message", "")
+
+
+def test_creations_at_the_same_time_are_one_after_the_other(kit: Kit) -> None:
+    """One token makes one job, and no more jobs start than there are slots."""
+    uri = kit.put("c.jsonl", [record(1)])
+    same = kit.request(uri, clientRequestToken="token-c")
+
+    def create(request: dict[str, Any]) -> str:
+        try:
+            return str(kit.bedrock.create_model_invocation_job(**request)["jobArn"])
+        except ClientError as exc:
+            return str(exc.response["Error"]["Code"])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(create, [same] * 8))) == 1
+        kit.local.advance_clock(7 * 86_400)
+        kit.local.set_faults({"quotas": {"min_records": 1, "active_jobs": 3}})
+        found = list(pool.map(create, [kit.request(uri) for _ in range(8)]))
+    assert found.count("ServiceQuotaExceededException") == 5

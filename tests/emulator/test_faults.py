@@ -120,7 +120,7 @@ def test_s3_has_trouble_too(kit: Kit) -> None:
 
 def test_latency_is_real_and_bounded(kit: Kit) -> None:
     """Median and maximum hold; the fake clock does not change it."""
-    slow = {"median_ms": 60, "sigma": 3, "max_ms": 90}
+    slow = {"median_ms": 60, "sigma": 0.5, "max_ms": 90}
     kit.local.set_faults({"operations": {"GetFoundationModel": {"latency": slow}}})
     started = time.monotonic()
     for _ in range(5):
@@ -170,8 +170,9 @@ def test_retryable_record_errors_pass_another_time(kit: Kit) -> None:
     """Drawn per record and job: other records fail in the next job, none through InvokeModel."""
     kit.local.set_faults({"quotas": _SMALL, "records": [{"share": 0.2, "code": 500}]})
     failed = []
-    for _ in range(2):
-        arn = kit.submit(200)
+    for number in range(2):
+        # By name, because what is drawn depends on it.
+        arn = kit.submit(200, jobName=f"retryable-{number}")
         kit.settle(arn)
         lines = kit.lines(arn)
         failed.append({line["recordId"] for line in lines if "error" in line})
@@ -285,7 +286,7 @@ def test_output_can_lack_and_repeat_lines(kit: Kit) -> None:
     """What is missing was processed and is billed, and usage says it was not delivered."""
     output = {"missing_lines": 0.2, "duplicated_lines": 0.2}
     kit.local.set_faults({"quotas": _SMALL, "jobs": [{"output": output}]})
-    arn = kit.submit(100)
+    arn = kit.submit(100, jobName="lacks-and-repeats")
     kit.settle(arn)
     ids = [line["recordId"] for line in kit.lines(arn)]
     missing = {record(n)["recordId"] for n in range(100)} - set(ids)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -138,3 +140,22 @@ def test_changes_of_status_are_events_in_a_queue() -> None:
     assert last["detail"]["batchModelId"] == CLAUDE
     assert last["detail"]["creationTime"].endswith("M")
     assert len({event["id"] for event in events}) == 5
+
+
+def test_a_killed_emulator_goes_on_where_it_was(tmp_path: Path) -> None:
+    """State is written as things happen, not at the end."""
+    local = LocalBedrock(_SMALL, speed=0, data=tmp_path)
+    local.start()
+    kit = Kit.open(local)
+    arn = kit.submit(5)
+    kit.until(arn, lambda status: status == "InProgress", step=30)
+    assert local.pid is not None
+    os.kill(local.pid, signal.SIGKILL)
+    local.stop()
+    with LocalBedrock(_SMALL, speed=0, data=tmp_path) as again:
+        clients = (again.client(name) for name in ("s3", "bedrock"))
+        kit = Kit(again, kit.bucket, *clients, None)
+        assert kit.status(arn) == "InProgress"
+        assert kit.settle(arn)["status"] == "Completed"
+        assert len(kit.lines(arn)) == 5
+        assert again.usage()["totals"]["records_billed"] == 5

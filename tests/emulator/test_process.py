@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 import os
 import re
@@ -223,3 +225,26 @@ def test_errors_are_those_the_operations_have(kit: Kit) -> None:
     for met in kit.local.errors():
         operation, code = met.split(" ", 1)
         assert code in known[operation] or code == "dropped connection", met
+
+
+def test_it_knows_nothing_of_the_pipeline() -> None:
+    """It is the other side: what it shares with the pipeline could be wrong in both."""
+    folder = Path(inspect.getfile(LocalBedrock)).parent
+    names = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0
+                names.add(str(node.module))
+            elif isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+    ours = {name for name in names if name.split(".")[0] == "bedrock_spark"}
+    assert ours
+    assert all(name.startswith("bedrock_spark.emulator") for name in ours)
+
+
+def test_importing_it_does_not_import_moto() -> None:
+    """Only who serves pays for it, and only who serves needs the extra."""
+    code = "import sys, bedrock_spark.emulator; print('moto' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "False"
