@@ -1,6 +1,6 @@
 """Model families, and which one a model id belongs to.
 
-A new family is one file with a FAMILY and one line here.
+A new family is one small file and one line here. docs/families.md lists them.
 """
 
 from __future__ import annotations
@@ -9,15 +9,50 @@ import re
 
 from bedrock_spark.config import ModelConfig
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.families import anthropic, converse, raw, titan_embeddings, titan_text
+from bedrock_spark.families import (
+    amazon_images,
+    anthropic,
+    cohere_command,
+    cohere_embed,
+    converse,
+    deepseek,
+    gpt_oss,
+    jamba,
+    llama,
+    mistral,
+    nova,
+    qwen,
+    raw,
+    stability,
+    titan_embeddings,
+    titan_multimodal,
+    titan_text,
+)
 from bedrock_spark.families.base import Answer, Family
 
 __all__ = ["FAMILIES", "Answer", "Family", "bare_model_id", "family_by_name", "family_of"]
 
 FAMILIES: tuple[Family, ...] = (
     anthropic.FAMILY,
+    nova.FAMILY,
     titan_text.FAMILY,
     titan_embeddings.FAMILY,
+    titan_multimodal.FAMILY,
+    amazon_images.FAMILY,
+    cohere_command.COMMAND,
+    cohere_command.COMMAND_R,
+    cohere_embed.FAMILY,
+    llama.LLAMA3,
+    llama.LLAMA4,
+    mistral.INSTRUCT,
+    mistral.CHAT,
+    jamba.FAMILY,
+    stability.FAMILY,
+    stability.XL,
+    gpt_oss.FAMILY,
+    qwen.FAMILY,
+    deepseek.R1,
+    deepseek.V3,
     converse.FAMILY,
     raw.FAMILY,
 )

@@ -1,7 +1,8 @@
 """Anthropic Claude, Messages API.
 
-Body and answer: Amazon Bedrock user guide, "Anthropic Claude Messages API"; the answer's shape
-agrees with a recorded line of a batch job's output.
+Body and answer: Amazon Bedrock user guide, "Anthropic Claude Messages API: Request and Response";
+the answer's shape agrees with a recorded line of a batch job's output. Thinking and tool_use
+blocks: the same guide, "Extended thinking" and "Tool use"; no recorded line had any.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from bedrock_spark.families.base import (
     at,
     count_at,
     joined_text,
+    json_text,
     prompt_of,
     text_at,
     without_none,
@@ -46,9 +48,14 @@ def build(request: RequestConfig) -> dict[str, Any]:
 
 
 def read(output: Json) -> Answer:
-    """Read a Messages answer."""
+    """Read a Messages answer. Redacted thinking has no text and is left in the raw output."""
+    content = at(output, "content")
+    blocks = content if isinstance(content, list) else ()
+    calls = (at(b, "input") for b in blocks if at(b, "type") == "tool_use")
     return Answer(
-        text=joined_text(at(output, "content")),
+        text=joined_text(content),
+        reasoning=joined_text(content, "thinking"),
+        tool_input=json_text(next(calls, None)),
         stop_reason=text_at(output, "stop_reason"),
         input_tokens=count_at(output, "usage", "input_tokens"),
         output_tokens=count_at(output, "usage", "output_tokens"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,13 +16,20 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Answer:
-    """The parts of one answer. What a model does not give is None."""
+    """The parts of one answer. What a model does not give is None.
+
+    tool_input: the input of the first tool call, as JSON text
+    images: base64, as the model gave them
+    """
 
     text: str | None = None
     embedding: tuple[float, ...] | None = None
     stop_reason: str | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    reasoning: str | None = None
+    tool_input: str | None = None
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,21 @@ def refuse(request: RequestConfig, family: str, *options: str) -> None:
         )
 
 
+def refuse_tokens(request: RequestConfig, family: str, *tokens: str) -> None:
+    """Raise ConfigError for a prompt that holds tokens of the template the family puts around it.
+
+    Twice in the template, a prompt means something else to the model.
+    """
+    for option in ("prompt", "system"):
+        found = [t for t in tokens if t in (getattr(request, option) or "")]
+        if found:
+            raise ConfigError(
+                f"request.{option}: holds {found[0]}, but the family {family} puts the model's "
+                "template around it; leave the template out, or write the whole body as "
+                "request.body"
+            )
+
+
 def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
     """Drop the members that are None or empty: an option not given is not sent."""
     return {k: v for k, v in values.items() if v is not None and v not in ({}, [])}
@@ -83,13 +106,39 @@ def count_at(value: Any, *path: str | int) -> int | None:
     return found if isinstance(found, int) and not isinstance(found, bool) else None
 
 
-def joined_text(blocks: Any, key: str = "text") -> str | None:
-    """Join the text of content blocks; None where no block has any.
+def joined_text(blocks: Any, *path: str) -> str | None:
+    """Join the text at a path (by default `text`) of content blocks; None where no block has any.
 
     Converse lines of a batch list every member of the content union with explicit nulls, so a
     member counts only when it is not null.
     """
     if not isinstance(blocks, list):
         return None
-    texts = [t for t in (text_at(block, key) for block in blocks) if t is not None]
+    texts = [t for t in (text_at(block, *path or ("text",)) for block in blocks) if t is not None]
     return "".join(texts) if texts else None
+
+
+def vector_at(value: Any, *path: str | int) -> tuple[float, ...] | None:
+    """Return the list of numbers at a path; anything else stays in the raw output only."""
+    found = at(value, *path)
+    is_vector = isinstance(found, list) and all(type(v) in (float, int) for v in found)
+    return tuple(found) if is_vector else None
+
+
+def texts_at(value: Any, *path: str | int) -> tuple[str, ...]:
+    """Return the strings of the list at a path, none where there is no list."""
+    found = at(value, *path)
+    return tuple(v for v in found if isinstance(v, str)) if isinstance(found, list) else ()
+
+
+def first_at(blocks: Any, *path: str | int) -> Any:
+    """Return what stands at a path in the first of the blocks that has something there."""
+    listed = blocks if isinstance(blocks, list) else ()
+    return next((v for v in (at(block, *path) for block in listed) if v is not None), None)
+
+
+def json_text(value: Any) -> str | None:
+    """Return a tool call's input as JSON text; some models give it as text already."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -15,7 +15,9 @@ from bedrock_spark.families.base import (
     Json,
     at,
     count_at,
+    first_at,
     joined_text,
+    json_text,
     prompt_of,
     text_at,
     without_none,
@@ -42,9 +44,12 @@ def build(request: RequestConfig) -> dict[str, Any]:
 
 
 def read(output: Json) -> Answer:
-    """Read a Converse answer, from a batch line or from the live API."""
+    """Read a Converse answer, from a batch line or from the live API; Nova's own is the same."""
+    content = at(output, "output", "message", "content")
     return Answer(
-        text=joined_text(at(output, "output", "message", "content")),
+        text=joined_text(content),
+        reasoning=joined_text(content, "reasoningContent", "reasoningText", "text"),
+        tool_input=json_text(first_at(content, "toolUse", "input")),
         stop_reason=text_at(output, "stopReason"),
         input_tokens=count_at(output, "usage", "inputTokens"),
         output_tokens=count_at(output, "usage", "outputTokens"),

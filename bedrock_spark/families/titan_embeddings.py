@@ -10,7 +10,15 @@ import re
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
-from bedrock_spark.families.base import Answer, Family, Json, at, count_at, prompt_of, refuse
+from bedrock_spark.families.base import (
+    Answer,
+    Family,
+    Json,
+    count_at,
+    prompt_of,
+    refuse,
+    vector_at,
+)
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
@@ -21,14 +29,8 @@ def build(request: RequestConfig) -> dict[str, Any]:
 
 def read(output: Json) -> Answer:
     """Read an embedding. v2 repeats it by type; the float one is taken."""
-    vector = _vector(at(output, "embedding")) or _vector(at(output, "embeddingsByType", "float"))
+    vector = vector_at(output, "embedding") or vector_at(output, "embeddingsByType", "float")
     return Answer(embedding=vector, input_tokens=count_at(output, "inputTextTokenCount"))
-
-
-def _vector(value: Any) -> tuple[float, ...] | None:
-    """Return a list of numbers as a vector; anything else stays in the raw output only."""
-    is_vector = isinstance(value, list) and all(type(v) in (float, int) for v in value)
-    return tuple(value) if is_vector else None
 
 
 FAMILY = Family("titan_embeddings", re.compile(r"amazon\.titan-embed-(g1-)?text-.*"), build, read)

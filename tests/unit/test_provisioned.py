@@ -96,7 +96,7 @@ def test_one_that_failed_is_an_error_with_its_reason(
 
 @pytest.mark.parametrize(
     ("base", "family"),
-    [("amazon.titan-text-express-v1", "titan_text"), ("meta.llama3-8b-instruct-v1:0", "unknown")],
+    [("amazon.titan-text-express-v1", "titan_text"), ("meta.llama2-13b-chat-v1", "unknown")],
 )
 def test_a_model_of_another_family_is_refused(
     bedrock: Any, canned: Canned, clock: FakeClock, base: str, family: str

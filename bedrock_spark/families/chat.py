@@ -1,0 +1,80 @@
+"""OpenAI's chat completion, which several providers on Bedrock speak: the part they share.
+
+Shape: OpenAI's API reference, "Create chat completion", which Amazon Bedrock user guide, "OpenAI
+models", refers to. What each provider leaves out or adds is in its own file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bedrock_spark.config import RequestConfig
+from bedrock_spark.families.base import (
+    Answer,
+    Json,
+    at,
+    count_at,
+    first_at,
+    joined_text,
+    json_text,
+    prompt_of,
+    text_at,
+    without_none,
+)
+
+
+def build(request: RequestConfig, limit: str = "max_tokens") -> dict[str, Any]:
+    """Build a chat of one question. `limit` is what the model calls the most tokens to answer."""
+    system = {"role": "system", "content": request.system} if request.system is not None else None
+    user = {"role": "user", "content": prompt_of(request)}
+    return without_none(
+        {
+            "messages": [m for m in (system, user) if m is not None],
+            limit: request.max_tokens,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "stop": list(request.stop),
+        }
+    )
+
+
+def read(output: Json, tag: str | None = None) -> Answer:
+    """Read the first choice. `tag` marks reasoning that the model puts before its text.
+
+    `content` may be null: the tokens were used up by reasoning, or the answer is a tool call.
+    """
+    choice = at(output, "choices", 0)
+    message = at(choice, "message")
+    content = at(message, "content")
+    text = content if isinstance(content, str) else joined_text(content)
+    reasoning = text_at(message, "reasoning_content") or text_at(message, "reasoning")
+    if tag is not None and reasoning is None:
+        text, reasoning = split_reasoning(text, tag)
+    return Answer(
+        text=text,
+        reasoning=reasoning,
+        tool_input=json_text(first_at(at(message, "tool_calls"), "function", "arguments")),
+        stop_reason=text_at(choice, "finish_reason") or text_at(choice, "stop_reason"),
+        input_tokens=count_at(output, "usage", "prompt_tokens"),
+        output_tokens=count_at(output, "usage", "completion_tokens"),
+    )
+
+
+def split_reasoning(
+    text: str | None, tag: str, *, is_open: bool = False
+) -> tuple[str | None, str | None]:
+    """Return text and reasoning, where the text begins with reasoning inside a tag.
+
+    is_open: the opening tag may stand at the end of the prompt instead. Reasoning that was cut off
+    has no closing tag; then there is no text. A tag further on is part of the text.
+    """
+    if text is None:
+        return None, None
+    before, closing, after = text.partition(f"</{tag}>")
+    before = before.strip()
+    opening = f"<{tag}>"
+    is_reasoning = before.startswith(opening) or (is_open and closing and opening not in before)
+    if not is_reasoning:
+        return text, None
+    reasoning = before.removeprefix(opening).strip()
+    return after.lstrip("\r\n") if closing else None, reasoning or None

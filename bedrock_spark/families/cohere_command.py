@@ -1,0 +1,80 @@
+"""Cohere Command (one prompt), and Command R and R+ (a message of a chat).
+
+Command's body and answer: Amazon Bedrock user guide, "Cohere Command models". Command R's: the
+same guide, "Cohere Command R and Command R+ models". Neither answer counts tokens: InvokeModel
+tells them in headers, which a batch line does not have.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bedrock_spark.config import RequestConfig
+from bedrock_spark.families.base import (
+    Answer,
+    Family,
+    Json,
+    at,
+    first_at,
+    joined_text,
+    json_text,
+    prompt_of,
+    refuse,
+    text_at,
+    without_none,
+)
+
+
+def build_command(request: RequestConfig) -> dict[str, Any]:
+    """Build a Command body. The API has no place for a system prompt."""
+    refuse(request, "cohere_command", "system")
+    return {"prompt": prompt_of(request), **_options(request)}
+
+
+def build_command_r(request: RequestConfig) -> dict[str, Any]:
+    """Build a Command R body; its system prompt is called preamble."""
+    system = without_none({"preamble": request.system})
+    return {"message": prompt_of(request), **system, **_options(request)}
+
+
+def _options(request: RequestConfig) -> dict[str, Any]:
+    return without_none(
+        {
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+            "p": request.top_p,
+            "stop_sequences": list(request.stop),
+        }
+    )
+
+
+def read_command(output: Json) -> Answer:
+    """Read a Command answer."""
+    return Answer(
+        text=joined_text(at(output, "generations")),
+        stop_reason=text_at(output, "generations", 0, "finish_reason"),
+    )
+
+
+def read_command_r(output: Json) -> Answer:
+    """Read a Command R answer."""
+    return Answer(
+        text=text_at(output, "text"),
+        tool_input=json_text(first_at(at(output, "tool_calls"), "parameters")),
+        stop_reason=text_at(output, "finish_reason"),
+    )
+
+
+COMMAND = Family(
+    "cohere_command",
+    re.compile(r"cohere\.command-(light-)?text-.*"),
+    build_command,
+    read_command,
+)
+COMMAND_R = Family(
+    "cohere_command_r",
+    re.compile(r"cohere\.command-r-.*"),
+    build_command_r,
+    read_command_r,
+)

@@ -1,0 +1,75 @@
+"""DeepSeek R1 (one prompt) and V3 (a chat).
+
+R1's body, template and answer: Amazon Bedrock user guide, "DeepSeek models". The template ends in
+an open <think>, so the answer begins with reasoning and has only the closing tag. The guide's
+template has no system prompt, so it is refused: put it into the prompt.
+
+V3.1 and V3.2: that they take a chat is from a public write-up of a batch job (V3.2) and from
+langchain-aws; the guide shows R1's body only. Where their reasoning stands is not confirmed; a
+<think> before the text and reasoning_content are both read.
+
+What a row holds is put into the template as it is: see llama.py.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bedrock_spark.config import RequestConfig
+from bedrock_spark.families import chat
+from bedrock_spark.families.base import (
+    Answer,
+    Family,
+    Json,
+    at,
+    count_at,
+    joined_text,
+    prompt_of,
+    refuse,
+    refuse_tokens,
+    text_at,
+    without_none,
+)
+
+# The bars and the lower line are characters of their own: not | and not _.
+_BEGIN = "<\uff5cbegin\u2581of\u2581sentence\uff5c>"
+_USER = "<\uff5cUser\uff5c>"
+_ASSISTANT = "<\uff5cAssistant\uff5c>"
+
+
+def build_r1(request: RequestConfig) -> dict[str, Any]:
+    """Build a body with the prompt in R1's template."""
+    refuse(request, "deepseek_r1", "system")
+    refuse_tokens(request, "deepseek_r1", _BEGIN, _USER, _ASSISTANT)
+    return without_none(
+        {
+            "prompt": f"{_BEGIN}{_USER}{prompt_of(request)}{_ASSISTANT}<think>\n",
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "stop": list(request.stop),
+        }
+    )
+
+
+def read_r1(output: Json) -> Answer:
+    """Read a text completion; what stands before </think> is reasoning."""
+    whole = joined_text(at(output, "choices"))
+    text, reasoning = chat.split_reasoning(whole, "think", is_open=True)
+    return Answer(
+        text=text,
+        reasoning=reasoning,
+        stop_reason=text_at(output, "choices", 0, "stop_reason"),
+        input_tokens=count_at(output, "usage", "prompt_tokens"),
+        output_tokens=count_at(output, "usage", "completion_tokens"),
+    )
+
+
+def read_v3(output: Json) -> Answer:
+    """Read a chat answer; reasoning in the text is taken out of it."""
+    return chat.read(output, tag="think")
+
+
+R1 = Family("deepseek_r1", re.compile(r"deepseek\.r1-.*"), build_r1, read_r1)
+V3 = Family("deepseek_v3", re.compile(r"deepseek\.v3.*"), chat.build, read_v3)

@@ -1,0 +1,29 @@
+"""OpenAI gpt-oss.
+
+Body: Amazon Bedrock user guide, "OpenAI models": a chat completion, with max_completion_tokens.
+Answer: InvokeModel puts the reasoning, inside <reasoning>, before the text (promptfoo #9587, which
+quotes the guide); `content` is null where the tokens end before the text (a write-up on batch jobs,
+and litellm's documentation).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bedrock_spark.config import RequestConfig
+from bedrock_spark.families import chat
+from bedrock_spark.families.base import Answer, Family, Json
+
+
+def build(request: RequestConfig) -> dict[str, Any]:
+    """Build a chat body."""
+    return chat.build(request, limit="max_completion_tokens")
+
+
+def read(output: Json) -> Answer:
+    """Read a chat answer; the reasoning is taken out of the text."""
+    return chat.read(output, tag="reasoning")
+
+
+FAMILY = Family("gpt_oss", re.compile(r"openai\.gpt-oss-.*"), build, read)

@@ -1,0 +1,13 @@
+"""AI21 Labs Jamba.
+
+Body and answer: Amazon Bedrock user guide, "AI21 Labs Jamba models": a chat, in OpenAI's shape.
+"""
+
+from __future__ import annotations
+
+import re
+
+from bedrock_spark.families import chat
+from bedrock_spark.families.base import Family
+
+FAMILY = Family("jamba", re.compile(r"ai21\.jamba-.*"), chat.build, chat.read)

@@ -1,0 +1,78 @@
+"""Meta Llama 3 and Llama 4, instruct models.
+
+Body and answer: Amazon Bedrock user guide, "Meta Llama models". These models take one prompt, which
+must be in their template: Meta's "Model cards and prompt formats" for Llama 3 and for Llama 4, and
+langchain-aws (chat_models/bedrock.py) has both. There is no place for stop sequences.
+
+What a row holds is put into the template as it is. A row that spells out a control token, such as
+<|eot_id|>, can end its turn; where rows are not to be trusted, Converse keeps them apart.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from bedrock_spark.config import RequestConfig
+from bedrock_spark.families.base import (
+    Answer,
+    Family,
+    Json,
+    count_at,
+    prompt_of,
+    refuse,
+    refuse_tokens,
+    text_at,
+    without_none,
+)
+
+BEGIN = "<|begin_of_text|>"
+
+
+@dataclass(frozen=True)
+class Template:
+    """How one generation marks who speaks, and the end of a turn."""
+
+    family: str
+    before_role: str
+    after_role: str
+    end: str
+
+    def build(self, request: RequestConfig) -> dict[str, Any]:
+        """Build a body with the prompt in the template."""
+        refuse(request, self.family, "stop")
+        refuse_tokens(request, self.family, BEGIN, self.before_role, self.after_role, self.end)
+        system = "" if request.system is None else self._turn("system", request.system)
+        user = self._turn("user", prompt_of(request))
+        return without_none(
+            {
+                "prompt": f"{BEGIN}{system}{user}{self._header('assistant')}",
+                "max_gen_len": request.max_tokens,
+                "temperature": request.temperature,
+                "top_p": request.top_p,
+            }
+        )
+
+    def _turn(self, role: str, text: str) -> str:
+        return f"{self._header(role)}{text}{self.end}"
+
+    def _header(self, role: str) -> str:
+        return f"{self.before_role}{role}{self.after_role}\n\n"
+
+
+def read(output: Json) -> Answer:
+    """Read a Llama answer."""
+    return Answer(
+        text=text_at(output, "generation"),
+        stop_reason=text_at(output, "stop_reason"),
+        input_tokens=count_at(output, "prompt_token_count"),
+        output_tokens=count_at(output, "generation_token_count"),
+    )
+
+
+_LLAMA3 = Template("llama3", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+_LLAMA4 = Template("llama4", "<|header_start|>", "<|header_end|>", "<|eot|>")
+
+LLAMA3 = Family("llama3", re.compile(r"meta\.llama3-.*"), _LLAMA3.build, read)
+LLAMA4 = Family("llama4", re.compile(r"meta\.llama4-.*"), _LLAMA4.build, read)

@@ -1,0 +1,71 @@
+"""Mistral AI: the older instruct models (one prompt) and the newer ones (a chat).
+
+Instruct: Amazon Bedrock user guide, "Mistral AI text completion", which names Mistral 7B, Mixtral
+8x7B, Large (24.02) and Small (24.02). The template has no system prompt of its own: Mistral's
+mistral-common puts it before the first user message ("Instruct Tokenization & Chat Templates" in
+mistralai/cookbook).
+
+Chat: the same guide, "Mistral AI chat completion", "Mistral Large (24.07)" and "Pixtral Large
+(25.02)". No page lists stop sequences there, so they are refused. The answer's reason is called
+stop_reason on one page and finish_reason in OpenAI's shape; both are read. That Ministral,
+Magistral and Large 3 take the same body is not confirmed by a page of their own.
+
+What a row holds is put into the template as it is: see llama.py.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bedrock_spark.config import RequestConfig
+from bedrock_spark.families import chat
+from bedrock_spark.families.base import (
+    Answer,
+    Family,
+    Json,
+    at,
+    joined_text,
+    prompt_of,
+    refuse,
+    refuse_tokens,
+    text_at,
+    without_none,
+)
+
+
+def build_instruct(request: RequestConfig) -> dict[str, Any]:
+    """Build a body with the prompt in the instruct template."""
+    refuse_tokens(request, "mistral_instruct", "<s>", "</s>", "[INST]", "[/INST]")
+    system = "" if request.system is None else f"{request.system}\n\n"
+    return without_none(
+        {
+            "prompt": f"<s>[INST] {system}{prompt_of(request)} [/INST]",
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "stop": list(request.stop),
+        }
+    )
+
+
+def read_instruct(output: Json) -> Answer:
+    """Read a text completion. It counts no tokens."""
+    return Answer(
+        text=joined_text(at(output, "outputs")),
+        stop_reason=text_at(output, "outputs", 0, "stop_reason"),
+    )
+
+
+def build_chat(request: RequestConfig) -> dict[str, Any]:
+    """Build a chat body."""
+    refuse(request, "mistral_chat", "stop")
+    return chat.build(request)
+
+
+_INSTRUCT = r"(mistral-7b-instruct|mixtral-8x7b-instruct|mistral-large-2402|mistral-small-2402)"
+
+INSTRUCT = Family(
+    "mistral_instruct", re.compile(rf"mistral\.{_INSTRUCT}-.*"), build_instruct, read_instruct
+)
+CHAT = Family("mistral_chat", re.compile(rf"mistral\.(?!{_INSTRUCT}-).*"), build_chat, chat.read)

@@ -1,0 +1,61 @@
+"""Stability AI, from text: SD3 and Stable Image (one prompt), and the older Stable Diffusion XL.
+
+Body and answer: Amazon Bedrock user guide, "Stability.ai Stable Diffusion 3.5 Large", "Stable Image
+Core" and "Stable Image Ultra request and response"; for XL "Stability.ai Diffusion 1.0 text to
+image". Stable Image Core's page speaks of text_prompts too, against its own example; the example is
+followed. Everything but the prompt takes request.body. The services that change an image (inpaint,
+upscale, …) are not here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from bedrock_spark.config import RequestConfig
+from bedrock_spark.families.base import (
+    Answer,
+    Family,
+    Json,
+    at,
+    prompt_of,
+    refuse,
+    text_at,
+    texts_at,
+)
+
+
+def build(request: RequestConfig) -> dict[str, Any]:
+    """Build a body that asks for an image of the prompt."""
+    refuse(request, "stability", "system", "max_tokens", "temperature", "top_p", "stop")
+    return {"prompt": prompt_of(request)}
+
+
+def read(output: Json) -> Answer:
+    """Read images; the finish reason is null where nothing was withheld."""
+    return Answer(
+        images=texts_at(output, "images"), stop_reason=text_at(output, "finish_reasons", 0)
+    )
+
+
+def build_xl(request: RequestConfig) -> dict[str, Any]:
+    """Build a body of Stable Diffusion XL."""
+    refuse(request, "stability_xl", "system", "max_tokens", "temperature", "top_p", "stop")
+    return {"text_prompts": [{"text": prompt_of(request)}]}
+
+
+def read_xl(output: Json) -> Answer:
+    """Read the images of Stable Diffusion XL."""
+    artifacts = at(output, "artifacts")
+    listed = artifacts if isinstance(artifacts, list) else ()
+    found = (text_at(artifact, "base64") for artifact in listed)
+    return Answer(
+        images=tuple(image for image in found if image is not None),
+        stop_reason=text_at(artifacts, 0, "finishReason"),
+    )
+
+
+_MODELS = r"stability\.(sd3-(?!.*inpaint)|stable-image-(core|ultra)-).*"
+
+FAMILY = Family("stability", re.compile(_MODELS), build, read)
+XL = Family("stability_xl", re.compile(r"stability\.stable-diffusion-xl.*"), build_xl, read_xl)
