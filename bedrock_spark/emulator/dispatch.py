@@ -59,6 +59,8 @@ class Dispatcher:
             return self._route(environ, start_response)
         except DroppedConnectionError:
             return _drop(environ)
+        except ServiceError as exc:
+            return _send(error_reply(exc, "-"), start_response)
 
     def _route(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -79,10 +81,7 @@ class Dispatcher:
         if match.route.name in service_model.OPERATIONS["bedrock-runtime"]:
             # A Converse body carries its images in base64, so it may be longer than they are.
             limit = _MAX_INVOKE_BODY * 4 // 3 + limit
-        try:
-            request = self._read(environ, path, limit)
-        except ServiceError as exc:
-            return _send(error_reply(exc, "-"), start_response)
+        request = self._read(environ, path, limit)
         reply = self._operations.reply(match, request, region or self._world.settings.region)
         return _send(reply, start_response)
 

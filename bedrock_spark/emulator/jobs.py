@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -9,6 +10,8 @@ from typing import Any
 
 from bedrock_spark.emulator.settings import ACCOUNT_ID
 from bedrock_spark.emulator.store import Store
+
+log = logging.getLogger(__name__)
 
 SETTLED = frozenset({"Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"})
 
@@ -172,4 +175,8 @@ class JobBook:
 
     def _tell(self, job: Job) -> None:
         for listener in self._listeners:
-            listener(job)
+            try:
+                listener(job)
+            except Exception:
+                # Events are best effort, on AWS too: a job does not stand still for one.
+                log.exception("job %s: a change of its status could not be told", job.job_id)

@@ -78,6 +78,7 @@ def test_bodies_are_bounded(kit: Kit) -> None:
     reply = raw.send("POST", "/model-invocation-job", b"x" * 3_000_000)
     assert (reply.status, reply.error) == (400, "ValidationException")
     assert b"longer than the maximum" in reply.body
+    assert raw.send("PUT", "/_emulator/faults", b"x" * 3_000_000).status == 400
 
 
 def test_a_body_in_chunks_is_read(kit: Kit) -> None:
