@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,6 +122,24 @@ class BodyTemplate:
         """Return the body of a row as compact JSON. Raises RowRejected."""
         return b"".join(p if isinstance(p, bytes) else p(row) for p in self.parts)
 
+    def pieces(self, columns: Mapping[str, Sequence[Any]]) -> list[Iterable[bytes]] | None:
+        """Return the fragments of many bodies, part by part: joined row by row they are the bodies.
+
+        None where a row must be looked at: values other than text, nulls, fields, expressions.
+        """
+        pieces: list[Iterable[bytes]] = []
+        for part in self.parts:
+            if isinstance(part, bytes):
+                pieces.append(itertools.repeat(part))
+                continue
+            if not isinstance(part, (_TypedPart, _TextPart)) or len(part.lookup.path) > 1:
+                return None
+            values = columns[part.lookup.path[0]]
+            if set(map(type, values)) != {str}:
+                return None
+            pieces.append(part.of_texts(values))
+        return pieces
+
 
 def compile_template(body: Any, where: str = "request.body") -> BodyTemplate:
     """Compile a JSON value. Raises ConfigError where a placeholder is not valid."""
@@ -167,10 +186,10 @@ def _compile_string(text: str, where: str, parts: list[bytes | Render], columns:
     if template is not None:
         parts += [b'"', _jinja_text(template, names), b'"']
     elif pieces is not None and len(pieces) == 1 and not isinstance(pieces[0], str):
-        parts.append(_typed_value(pieces[0]))
+        parts.append(_TypedPart(pieces[0]))
     else:
         parts.append(b'"')
-        parts += [_escaped(p) if isinstance(p, str) else _text_value(p) for p in pieces or ()]
+        parts += [_escaped(p) if isinstance(p, str) else _TextPart(p) for p in pieces or ()]
         parts.append(b'"')
 
 
@@ -230,26 +249,39 @@ def _lookup(node: jinja2.nodes.Node) -> _Lookup | None:
     return None
 
 
-def _typed_value(lookup: _Lookup) -> Render:
-    def render(row: Row) -> bytes:
-        value = lookup.of(row)
+@dataclass(frozen=True)
+class _TypedPart:
+    """A string that is nothing but a placeholder: the value as JSON of its own type."""
+
+    lookup: _Lookup
+
+    def __call__(self, row: Row) -> bytes:
+        value = self.lookup.of(row)
         try:
             return msgspec.json.encode(value) if type(value) is str else as_json(value)
         except (ValueError, TypeError) as exc:
-            raise _rejected(lookup, exc) from None
+            raise _rejected(self.lookup, exc) from None
 
-    return render
+    def of_texts(self, texts: Sequence[str]) -> Iterable[bytes]:
+        return map(msgspec.json.encode, texts)
 
 
-def _text_value(lookup: _Lookup) -> Render:
-    def render(row: Row) -> bytes:
-        value = lookup.of(row)
+@dataclass(frozen=True)
+class _TextPart:
+    """A placeholder inside a longer string: the value as escaped text."""
+
+    lookup: _Lookup
+
+    def __call__(self, row: Row) -> bytes:
+        value = self.lookup.of(row)
         try:
             return _escaped(value if type(value) is str else as_text(value))
         except (ValueError, TypeError) as exc:
-            raise _rejected(lookup, exc) from None
+            raise _rejected(self.lookup, exc) from None
 
-    return render
+    def of_texts(self, texts: Sequence[str]) -> Iterable[bytes]:
+        encode = msgspec.json.encode
+        return [encode(text)[1:-1] for text in texts]
 
 
 def _rejected(lookup: _Lookup, exc: Exception) -> RowRejected:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from bedrock_spark.record_ids import encode, salted_id
+from bedrock_spark.record_ids import encode, encode_many, salted_id
 
 MAX_EXAMPLES = 10
 
@@ -30,6 +30,11 @@ class Identifier:
 
     def identify(self, hashes: Sequence[int], keys: Sequence[str | None]) -> list[str]:
         """Return a record id for each row. A duplicate key gets one too, and is counted."""
+        if len(set(hashes)) == len(hashes) and hashes and hashes[0] != self._hash:
+            # As a rule all are different; then nothing is to be remembered but the last.
+            *_, self._hash = hashes
+            self._keys, self._equal = {k for k in keys[-1:] if k is not None}, 0
+            return encode_many(hashes)
         return [self._id(h, k) for h, k in zip(hashes, keys, strict=True)]
 
     def _id(self, hashed: int, key: str | None) -> str:
