@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from bedrock_spark.emulator.moto_memory import FileValue, spool_large_values
 from bedrock_spark.emulator.settings import ACCOUNT_ID
 
 _CHUNK = 1024 * 1024
@@ -26,6 +27,7 @@ class BucketMirror:
     def __init__(self, folder: Path) -> None:
         import moto.s3.models
 
+        spool_large_values()
         self._backend: Any = moto.s3.models.s3_backends[ACCOUNT_ID]["aws"]
         self._folder = folder / "s3"
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -40,7 +42,7 @@ class BucketMirror:
             seen = self._seen.setdefault(home.name, {})
             for path in sorted(home.glob("*.meta")):
                 meta = json.loads(path.read_text("utf-8"))
-                content = path.with_suffix(".data").read_bytes()
+                content = FileValue(path.with_suffix(".data"))
                 key = self._backend.put_object(
                     home.name, meta["key"], content, etag=meta["etag"].strip('"')
                 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
+import resource
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 from bedrock_spark.emulator.faults import Faults, read_faults
 from bedrock_spark.emulator.settings import DEFAULT_REGION, Settings
 
+_OPEN_FILES = 8192
 READY = "bedrock emulator ready at "
 
 
@@ -96,6 +98,7 @@ def _serve(settings: Settings, faults: Faults, exit_with_parent: bool) -> None:
     # moto takes half a second to import: only who serves pays for it.
     from bedrock_spark.emulator.server import Emulator
 
+    _allow_open_files()
     served = Emulator(settings, faults)
 
     def end(*_: object) -> None:
@@ -113,6 +116,14 @@ def _serve(settings: Settings, faults: Faults, exit_with_parent: bool) -> None:
     sys.stdout.flush()
     served.serve()
     served.close()
+
+
+def _allow_open_files() -> None:
+    """Raise this process's limit of open files: each large object in moto holds one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def is_loopback(host: str) -> bool:

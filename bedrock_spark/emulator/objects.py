@@ -6,7 +6,6 @@ a whole object in memory, and any S3 endpoint of the user's own through boto3.
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any, Protocol
 import boto3
 import botocore.exceptions
 
-from bedrock_spark.emulator.moto_memory import spool_large_values
+from bedrock_spark.emulator.moto_memory import FileValue, spool_large_values
 from bedrock_spark.emulator.settings import ACCOUNT_ID
 
 _CHUNK = 1024 * 1024
@@ -119,15 +118,7 @@ class MotoObjects:
     def put_file(self, bucket: str, key: str, path: Path) -> None:
         if self._backend.buckets.get(bucket) is None:
             raise ObjectError(f"There is no bucket {bucket}.")
-        if path.stat().st_size == 0:
-            self._backend.put_object(bucket, key, b"")
-            return
-        # A mapped file has a length and is writable to moto's spooled file, like bytes.
-        with (
-            path.open("rb") as file,
-            closing(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)) as content,
-        ):
-            self._backend.put_object(bucket, key, content)
+        self._backend.put_object(bucket, key, FileValue(path))
 
     def _key(self, bucket: str, key: str) -> Any:
         found = self._backend.buckets.get(bucket)
