@@ -7,6 +7,7 @@ be killed anywhere, and the next call, on any machine, carries on.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
 from collections import Counter
@@ -165,7 +166,8 @@ class FanOut:
     def _latest(self, shard: Shard) -> Job | None:
         """Return the newest attempt at a shard; there are at most a handful."""
         latest = None
-        for attempt in range(1, self.run.config.batch.attempts + 1):
+        # Not bounded by the config: it may have been lowered while an attempt was running.
+        for attempt in itertools.count(1):
             job = self.known.get(self._plan(shard, attempt).job_name)
             if job is None:
                 break
@@ -180,14 +182,14 @@ class FanOut:
         taken = []
         try:
             for plan in plans:
-                arn = self._create(plan)
-                if arn is None:
+                event = self._create(plan)
+                if event is None:
                     break
-                taken.append(events.submitted(plan.job_name, arn, self.clock.now()))
+                taken.append(event)
         finally:
             self.ledger.append(taken)
 
-    def _create(self, plan: JobPlan) -> str | None:
+    def _create(self, plan: JobPlan) -> events.Event | None:
         """Create one job; None ends this step's submitting without using up an attempt."""
         try:
             arn = self.jobs.create(create_request(self.run.config, self.run.storage.uri, plan))
@@ -206,16 +208,16 @@ class FanOut:
             plan.shard_id, plan.attempt, plan.job_name, plan.token, seen
         )
         log.info("%s %s: submitted as %s", self.run.run_id, plan.job_name, arn)
-        return arn
+        return events.submitted(plan.job_name, arn, self.clock.now())
 
-    def _adopt(self, plan: JobPlan) -> str | None:
+    def _adopt(self, plan: JobPlan) -> events.Event | None:
         """Find the job that has our name: it is an earlier call's of which no reply came."""
         for found in self.jobs.list(plan.job_name):
             if found.job_name == plan.job_name:
                 self.known[plan.job_name] = Job(
                     plan.shard_id, plan.attempt, plan.job_name, plan.token, found
                 )
-                return found.job_arn
+                return events.seen(found, self.clock.now())
         return None
 
     def _standing(self) -> Standing:

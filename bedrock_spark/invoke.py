@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,8 @@ class ModelCaller:
         return output
 
     def _converse(self, body: bytes) -> bytes:
-        request = {**msgspec.json.decode(body), "modelId": self.model_id}
+        shape = self.client.meta.service_model.operation_model("Converse").input_shape
+        request = {**_with_bytes(msgspec.json.decode(body), shape), "modelId": self.model_id}
         reply = self.client.converse(**request)
         answer = {k: v for k, v in reply.items() if k != "ResponseMetadata"}
         try:
@@ -83,3 +85,23 @@ class ModelCaller:
         answer = self.family.read(decoded)
         counted = [t for t in (answer.input_tokens, answer.output_tokens) if t is not None]
         return sum(counted) if counted else reserved
+
+
+def _with_bytes(value: Any, shape: Any) -> Any:
+    """Turn base64 text into bytes where the service model has bytes: boto3 encodes them itself.
+
+    What does not fit the model is left for boto3 to refuse.
+    """
+    if shape.type_name == "structure" and isinstance(value, dict) and not shape.is_document_type:
+        members = shape.members
+        return {k: _with_bytes(v, members[k]) if k in members else v for k, v in value.items()}
+    if shape.type_name == "list" and isinstance(value, list):
+        return [_with_bytes(v, shape.member) for v in value]
+    if shape.type_name == "blob" and isinstance(value, str):
+        try:
+            return base64.b64decode(value, validate=True)
+        except ValueError:
+            raise InvokeRecordError(
+                "the body has bytes that are not base64", error_code=400, error_type="NotBase64"
+            ) from None
+    return value

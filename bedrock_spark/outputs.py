@@ -76,7 +76,7 @@ class _Line(msgspec.Struct):
     recordId: str | int | None = None  # noqa: N815 - the wire's name
     # Raw takes any JSON; in a union it would take none.
     modelOutput: msgspec.Raw = msgspec.Raw()  # noqa: N815
-    error: dict[str, Any] | str | None = None
+    error: dict[str, Any] | str | bool | None = None
 
 
 _DECODER = msgspec.json.Decoder(_Line)
@@ -142,11 +142,11 @@ def _decoded(line: bytes) -> _Line:
     return decoded
 
 
-def _error(value: dict[str, Any] | str | None) -> RecordError | None:
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return RecordError(None, value)
+def _error(value: dict[str, Any] | str | bool | None) -> RecordError | None:
+    if not value:
+        return None  # null, false, "" and {} beside an answer say that there was none
+    if not isinstance(value, dict):
+        return RecordError(None, str(value))
     message = value.get("errorMessage")
     retryable = value.get("retryable")
     return RecordError(

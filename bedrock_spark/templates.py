@@ -207,6 +207,8 @@ class _Lookup:
             if value is None:
                 break
             if not isinstance(value, Mapping) or name not in value:
+                if self.has_default:
+                    return self.default
                 raise RowRejected(".".join(self.path[:i]), f"has no field {name}")
             value = value[name]
         if value is None:

@@ -253,6 +253,38 @@ def test_a_conflict_is_resolved_by_a_look_for_that_name(drive: Callable[..., Dri
     assert d.service.calls == [f"list {RUN_ID}", f"create {d.name()}", f"list {d.name()}"]
 
 
+def test_a_job_that_is_found_settled_is_noted_as_that(drive: Callable[..., Drive]) -> None:
+    """The ledger says how an adopted job ended, not that it was submitted."""
+    d = drive([50])
+    d.service.create({"jobName": d.name(), "clientRequestToken": d.plan().token})
+    d.service.move_all("Completed", succeeded=50)
+    d.service.hidden = {d.name()}
+
+    def show(_: dict[str, Any]) -> None:
+        d.service.hidden = set()
+
+    d.service.before_create = show
+    assert d.advance().is_done
+    d.restart()
+    assert d.statuses() == {"Completed": 1}
+
+
+def test_an_attempt_that_runs_is_waited_for_though_no_more_are_allowed(
+    drive: Callable[..., Drive],
+) -> None:
+    """Lowering `attempts` abandons no job that is being paid for."""
+    d = drive([50], attempts=2)
+    d.advance()
+    d.service.move_all("Expired")
+    d.advance()
+    batch = d.run.config.batch.model_copy(update={"attempts": 1})
+    d.run = replace(d.run, config=d.run.config.model_copy(update={"batch": batch}))
+    d.restart()
+    assert (d.advance().is_done, d.advance().active) == (False, 1)
+    d.service.move(d.name(0, 2), "Completed")
+    assert d.advance().is_done
+
+
 @pytest.mark.parametrize("status", ["Expired", "Failed", "Stopped"])
 def test_a_job_that_left_nothing_is_tried_again_up_to_its_attempts(
     drive: Callable[..., Drive], status: str

@@ -85,6 +85,20 @@ def test_a_model_id_in_a_converse_body_is_not_the_one_that_is_asked(
     assert "other" not in http.sent[0].url
 
 
+def test_bytes_of_a_converse_body_are_encoded_once(
+    runtime: Any, canned: Canned, clock: FakeClock
+) -> None:
+    """A record's image is base64 already; boto3 wants bytes and encodes them itself."""
+    image = {"image": {"format": "png", "source": {"bytes": "UE5H"}}}
+    body = {"messages": [{"role": "user", "content": [image, {"text": "what is this?"}]}]}
+    http = canned(runtime, (200, CONVERSE_ANSWER))
+    caller(runtime, clock, "converse").ask(json.dumps(body).encode())
+    assert json.loads(http.sent[0].body) == body
+    image["image"]["source"]["bytes"] = "not base64!"
+    with pytest.raises(InvokeRecordError, match="not base64"):
+        caller(runtime, clock, "converse").ask(json.dumps(body).encode())
+
+
 RETRYABLE: list[Any] = [
     aws_failure("ThrottlingException", 429),
     aws_failure("ModelNotReadyException", 429),

@@ -156,8 +156,17 @@ ERRORS = [
     ({"errorCode": 429, "retryable": False}, RecordError(429, None, False), True),
     ({"errorMessage": 7, "retryable": "yes"}, RecordError(None, None), True),
     ("just text", RecordError(None, "just text"), True),
-    ({}, RecordError(None, None), True),
+    (True, RecordError(None, "True"), True),
 ]
+
+
+@pytest.mark.parametrize("error", [None, False, "", {}])
+def test_an_empty_error_beside_an_answer_is_none(error: Any) -> None:
+    """What says nothing is no error: the answer beside it is paid for."""
+    line = json.dumps({"recordId": "a", "modelOutput": {"t": 1}, "error": error}).encode()
+    record = one(line)
+    assert record.error is None
+    assert msgspec.json.decode(record.output or b"") == {"t": 1}
 
 
 @pytest.mark.parametrize(("error", "expected", "is_retryable"), ERRORS)
