@@ -260,6 +260,15 @@ def _result_columns(
 _NO_ANSWER = Answer()
 
 
+def _answer(output: bytes, read: Callable[[Any], Answer]) -> Answer:
+    """Read an answer; one that cannot be (a number too large, say) stays in model_output."""
+    try:
+        decoded = msgspec.json.decode(output)
+    except (msgspec.MsgspecError, RecursionError):
+        return _NO_ANSWER
+    return read(decoded) if isinstance(decoded, dict) else _NO_ANSWER
+
+
 def _result(
     record_id: str, outcome: Outcome | None, read: Callable[[Any], Answer]
 ) -> tuple[Any, ...]:
@@ -270,9 +279,7 @@ def _result(
     if error is not None:
         return _row(record_id, ERROR, _NO_ANSWER, None, error.code, error.message, outcome.origin)
     output = outcome.record.output or b"{}"
-    decoded = msgspec.json.decode(output)
-    answer = read(decoded) if isinstance(decoded, dict) else _NO_ANSWER
-    return _row(record_id, OK, answer, output.decode(), None, None, outcome.origin)
+    return _row(record_id, OK, _answer(output, read), output.decode(), None, None, outcome.origin)
 
 
 def _row(
@@ -288,6 +295,8 @@ def _row(
         record_id,
         outcome,
         answer.text,
+        answer.reasoning,
+        answer.tool_input,
         answer.embedding,
         answer.stop_reason,
         answer.input_tokens,

@@ -5,6 +5,8 @@
 | record_id | string | the record's id; null where the row was rejected |
 | outcome | string | ok, error, missing or rejected |
 | text | string | the answer's text |
+| reasoning | string | what the model thought before its answer |
+| tool_input | string | the input of the first tool call, as JSON |
 | embedding | array<float> | the answer's embedding |
 | stop_reason | string | why the model stopped |
 | input_tokens, output_tokens | bigint | as the model counted them |
@@ -26,6 +28,8 @@ _FIELDS: tuple[tuple[str, Any, str], ...] = (
     ("record_id", pa.string(), "string"),
     ("outcome", pa.string(), "string"),
     ("text", pa.string(), "string"),
+    ("reasoning", pa.string(), "string"),
+    ("tool_input", pa.string(), "string"),
     ("embedding", pa.list_(pa.float32()), "array<float>"),
     ("stop_reason", pa.string(), "string"),
     ("input_tokens", pa.int64(), "bigint"),
