@@ -23,6 +23,7 @@ from bedrock_spark.errors import PlanError, RunFolderError, UnreadableOutputErro
 from bedrock_spark.fanout import Standing, batch_shards, check_reachable, open_fanout
 from bedrock_spark.fanout import watch as watch_jobs
 from bedrock_spark.ledger import Job, Ledger
+from bedrock_spark.lint import refuse_lint
 from bedrock_spark.manifest import RunManifest, read_manifest
 from bedrock_spark.progress import Observer, unobserved
 from bedrock_spark.provisioned import check_provisioned, is_provisioned
@@ -68,6 +69,7 @@ class Pipeline:
 
     def check(self) -> None:
         """Check what can be checked before anything is done: raises a BedrockSparkError."""
+        refuse_lint(self.run.config)
         check_reachable(self.run)
         fallback = self.run.config.fallback
         if fallback is not None and is_provisioned(fallback.model_id):

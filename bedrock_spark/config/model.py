@@ -49,6 +49,13 @@ def parse_size(value: object) -> object:
     return int(float(match[1]) * _UNITS[(match[2] or "B").lower()])
 
 
+def _option_text(value: object) -> object:
+    """Spark's reader options are text; YAML's true and 10 are written as Spark reads them."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (int, float)) else value
+
+
 def _one_or_many(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -118,7 +125,7 @@ class SourceConfig(Section):
 
     format: str | None = None
     path: str | None = None
-    options: dict[str, str] = {}
+    options: dict[str, Annotated[str, BeforeValidator(_option_text)]] = {}
     table: str | None = None
     sql: str | None = None
     key: Columns = ()
@@ -218,6 +225,7 @@ class BatchConfig(Section):
     tags: dict[str, str] = Field(default={}, max_length=limits.TAGS_MAX)
     kms_key_id: str | None = None
     vpc: VpcConfig | None = None
+    lint: Literal["refuse", "ignore"] = "refuse"
 
 
 class FallbackConfig(Section):

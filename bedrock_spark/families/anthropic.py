@@ -26,6 +26,7 @@ from bedrock_spark.families.base import (
 )
 
 VERSION = "bedrock-2023-05-31"
+PATTERN = re.compile(r"anthropic\.claude-.*")
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
@@ -62,4 +63,4 @@ def read(output: Json) -> Answer:
     )
 
 
-FAMILY = Family("anthropic", re.compile(r"anthropic\.claude-.*"), build, read)
+FAMILY = Family("anthropic", PATTERN, build, read)

@@ -22,6 +22,7 @@ from pyspark.sql import DataFrame, SparkSession
 from bedrock_spark import layout, limits
 from bedrock_spark.config import Config
 from bedrock_spark.errors import DuplicateKeyError, PlanError
+from bedrock_spark.lint import refuse_lint
 from bedrock_spark.manifest import RejectedRows, RunManifest, Shard, commit_manifest, read_manifest
 from bedrock_spark.planning import Bounds, Cutter, Piece, plan_buckets
 from bedrock_spark.progress import Observer, unobserved
@@ -64,6 +65,7 @@ def prepare(
     if committed is not None:
         return committed
     config = run.config
+    refuse_lint(config)
     template = body_template(config)
     source = df if df is not None else read_source(spark, config.source)
     columns = choose_columns(source, config.source, template)

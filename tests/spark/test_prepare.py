@@ -257,7 +257,7 @@ def test_columns_keep_their_types(spark: SparkSession, tmp_path: Path) -> None:
     request = {"request": {"body": body}, "source": {"key": ["id"], "columns": ["id", "at"]}}
     config = make_config(str(tmp_path)).model_dump()
     config["request"], config["source"] = request["request"], request["source"]
-    config["model"]["family"] = "raw"
+    config["model"] |= {"id": "nobody.knows-v1", "family": "raw"}
     run = open_run(Config.model_validate(config), SystemClock())
     manifest = prepare(spark, run, df)
     line = lines_of(tmp_path, manifest.shards[0].shard_id)[0]

@@ -56,6 +56,7 @@ def test_what_is_not_said_has_these_defaults() -> None:
         "tags": {},
         "kms_key_id": None,
         "vpc": None,
+        "lint": "refuse",
     }
     assert (config.fallback, config.endpoint_url) == (None, None)
     assert config.results.model_dump() == {"format": "parquet", "path": None, "table": None}
@@ -294,3 +295,17 @@ def test_the_fixed_part_is_the_same_after_a_trip_through_run_json(body: dict[str
     written = json.dumps(config.model_dump(mode="json"), ensure_ascii=False).encode()
     recorded = json.loads(written)
     assert {k: recorded[k] for k in config.fixed_part()} == config.fixed_part()
+
+
+def test_reader_options_are_written_as_yaml_has_them() -> None:
+    """Spark reads text; `header: true` and `maxColumns: 10` are what people write."""
+    source = {
+        "format": "csv",
+        "path": "x",
+        "options": {"header": True, "maxColumns": 10, "sep": ";"},
+    }
+    assert make_config(source=source).source.options == {
+        "header": "true",
+        "maxColumns": "10",
+        "sep": ";",
+    }

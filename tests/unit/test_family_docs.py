@@ -1,0 +1,65 @@
+"""docs/families.md says what the families and the linter do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bedrock_spark.config import RequestConfig
+from bedrock_spark.errors import ConfigError
+from bedrock_spark.families import FAMILIES, Family
+from bedrock_spark.lint import CEILINGS, RULES
+
+DOC = (Path(__file__).parents[2] / "docs" / "families.md").read_text(encoding="utf-8")
+BODIES, KNOWN, REFUSED = DOC.split("\n## ")
+OPTIONS: dict[str, Any] = {
+    "system": "S",
+    "max_tokens": 5,
+    "temperature": 0,
+    "top_p": 1,
+    "stop": "END",
+}
+
+
+def rows_of(text: str) -> dict[str, list[str]]:
+    """Give the rows of a table by the name in their first column."""
+    found = re.findall(r"^\| `([\w-]+)` \|(.*)\|$", text, re.MULTILINE)
+    rows = {name: [cell.strip() for cell in rest.split(" |")] for name, rest in found}
+    assert len(rows) == len(found)
+    return rows
+
+
+def takes(family: Family, **options: Any) -> bool:
+    try:
+        family.build(RequestConfig(prompt="{{ a }}", **options))
+    except ConfigError:
+        return False
+    return True
+
+
+def test_both_tables_list_the_families() -> None:
+    """In their order, none missing and none that is not there."""
+    names = [f.name for f in FAMILIES]
+    assert list(rows_of(BODIES)) == names
+    assert list(rows_of(KNOWN)) == names
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
+def test_the_options_of_a_family_are_those_it_takes(family: Family) -> None:
+    """What is listed is taken, what is not is refused, and what is required is said to be."""
+    told = rows_of(BODIES)[family.name][1]
+    need = {name: OPTIONS[name] for name in re.findall(r"`(\w+)` \(required\)", told)}
+    listed = re.findall(r"`(\w+)`", told)
+    assert listed == [o for o in OPTIONS if takes(family, **{**need, o: OPTIONS[o]})]
+    for missing in need:
+        assert not takes(family, **{k: v for k, v in need.items() if k != missing})
+
+
+def test_the_rules_of_the_linter_are_listed() -> None:
+    """In their order, the ceilings with their numbers."""
+    rows = rows_of(REFUSED)
+    assert tuple(rows) == RULES
+    assert all(f"{most:,}" in rows["max-tokens"][0] for _, most in CEILINGS)
