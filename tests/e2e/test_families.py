@@ -1,0 +1,173 @@
+"""Every family's body is taken by the local Bedrock, and its answer is read.
+
+The local Bedrock knows the families independently: where the two disagree, one of them is wrong.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bedrock_spark.config import RequestConfig
+from bedrock_spark.emulator import LocalBedrock
+from bedrock_spark.families import FAMILIES, Answer, family_by_name
+
+QUESTION = "Which words of this question come back in the answer?"
+CHAT = {"system": "Be brief.", "max_tokens": 300, "temperature": 0.5, "top_p": 0.9, "stop": ["ZZ"]}
+# Family, model, the options it takes, and whether the body of its answer counts tokens.
+TEXT: list[tuple[str, str, tuple[str, ...], bool]] = [
+    ("anthropic", "anthropic.claude-3-haiku-20240307-v1:0", tuple(CHAT), True),
+    ("nova", "us.amazon.nova-lite-v1:0", tuple(CHAT), True),
+    ("titan_text", "amazon.titan-text-express-v1", tuple(CHAT)[1:], True),
+    ("cohere_command", "cohere.command-text-v14", tuple(CHAT)[1:], False),
+    ("cohere_command_r", "cohere.command-r-v1:0", tuple(CHAT), False),
+    ("llama3", "us.meta.llama3-3-70b-instruct-v1:0", tuple(CHAT)[:4], True),
+    ("llama4", "meta.llama4-scout-17b-instruct-v1:0", tuple(CHAT)[:4], True),
+    ("mistral_instruct", "mistral.mistral-7b-instruct-v0:2", tuple(CHAT), False),
+    ("mistral_chat", "mistral.mistral-large-2407-v1:0", tuple(CHAT)[:4], True),
+    ("mistral_chat", "mistral.ministral-3-8b-instruct", tuple(CHAT)[:4], True),
+    ("jamba", "ai21.jamba-1-5-mini-v1:0", tuple(CHAT), True),
+    ("gpt_oss", "openai.gpt-oss-120b-1:0", tuple(CHAT), True),
+    ("qwen", "qwen.qwen3-32b-v1:0", tuple(CHAT), True),
+    ("deepseek_r1", "us.deepseek.r1-v1:0", tuple(CHAT)[1:], False),
+    ("deepseek_v3", "deepseek.v3-v1:0", tuple(CHAT), True),
+]
+EMBEDDINGS = [
+    ("titan_embeddings", "amazon.titan-embed-text-v1", 1536),
+    ("titan_embeddings", "amazon.titan-embed-text-v2:0", 1024),
+    ("titan_multimodal", "amazon.titan-embed-image-v1", 1024),
+    ("cohere_embed", "cohere.embed-english-v3", 1024),
+]
+IMAGES = [
+    ("amazon_images", "amazon.titan-image-generator-v2:0"),
+    ("amazon_images", "amazon.nova-canvas-v1:0"),
+    ("stability", "stability.sd3-5-large-v1:0"),
+    ("stability", "stability.stable-image-core-v1:1"),
+    ("stability_xl", "stability.stable-diffusion-xl-v1"),
+]
+ENDS = {"end_turn", "FINISH", "COMPLETE", "stop", "tool_calls", "tool_use", "max_tokens", "length"}
+
+
+@pytest.fixture(scope="module")
+def runtime() -> Iterator[Any]:
+    """A client of one local Bedrock for the whole module."""
+    with LocalBedrock(speed=0) as local:
+        yield local.client("bedrock-runtime")
+
+
+def invoke(runtime: Any, model: str, body: dict[str, Any]) -> dict[str, Any]:
+    reply = runtime.invoke_model(modelId=model, body=json.dumps(body))
+    answer: dict[str, Any] = json.loads(reply["body"].read())
+    return answer
+
+
+def ask(runtime: Any, family: str, model: str, **options: Any) -> Answer:
+    """Send what the family builds, and read what comes back as the family does."""
+    asked = family_by_name(family)
+    body = asked.build(RequestConfig(prompt=QUESTION, **options))
+    return asked.read(invoke(runtime, model, body))
+
+
+@pytest.mark.parametrize(("family", "model", "options", "counts"), TEXT)
+def test_text_is_asked_for_and_read(
+    runtime: Any, family: str, model: str, options: tuple[str, ...], counts: bool
+) -> None:
+    """With every option of the family: text, why it ended, tokens where the body has them."""
+    answer = ask(runtime, family, model, **{name: CHAT[name] for name in options})
+    assert answer.text is not None
+    assert answer.text.strip()
+    assert not answer.text.startswith("<")
+    assert answer.stop_reason in ENDS
+    assert (answer.input_tokens is not None, answer.output_tokens is not None) == (counts, counts)
+    assert (answer.embedding, answer.images, answer.tool_input) == (None, (), None)
+    assert (answer.reasoning is not None) == (family == "gpt_oss")
+
+
+@pytest.mark.parametrize(("family", "model", "length"), EMBEDDINGS)
+def test_a_vector_is_asked_for_and_read(runtime: Any, family: str, model: str, length: int) -> None:
+    """As many numbers as the model has by default."""
+    answer = ask(runtime, family, model)
+    assert answer.embedding is not None
+    assert len(answer.embedding) == length
+    assert (answer.input_tokens is None) == (family == "cohere_embed")
+    assert (answer.text, answer.images) == (None, ())
+
+
+@pytest.mark.parametrize(("family", "model"), IMAGES)
+def test_an_image_is_asked_for_and_read(runtime: Any, family: str, model: str) -> None:
+    """Base64, as the model gave it."""
+    (image,) = ask(runtime, family, model).images
+    assert base64.b64decode(image, validate=True).startswith(b"\x89PNG")
+
+
+def test_converse_is_asked_for_and_read(runtime: Any) -> None:
+    """One request for all chat models."""
+    family = family_by_name("converse")
+    body = family.build(RequestConfig(prompt=QUESTION, **CHAT))
+    reply = runtime.converse(modelId="us.amazon.nova-lite-v1:0", **body)
+    answer = family.read({k: v for k, v in reply.items() if k != "ResponseMetadata"})
+    assert answer.text is not None
+    assert (answer.stop_reason, answer.input_tokens is None) == ("end_turn", False)
+
+
+TOOL = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+MESSAGES = [{"role": "user", "content": "Where is it?"}]
+OPENAI_TOOLS = {
+    "messages": MESSAGES,
+    "max_tokens": 200,
+    "tools": [{"type": "function", "function": {"name": "find", "parameters": TOOL}}],
+    "tool_choice": "required",
+}
+TOOL_CALLS: list[tuple[str, str, dict[str, Any]]] = [
+    (
+        "anthropic",
+        "anthropic.claude-3-haiku-20240307-v1:0",
+        {
+            "anthropic_version": "bedrock-2023-05-31",
+            "max_tokens": 200,
+            "messages": MESSAGES,
+            "tools": [{"name": "find", "input_schema": TOOL}],
+            "tool_choice": {"type": "any"},
+        },
+    ),
+    (
+        "nova",
+        "amazon.nova-lite-v1:0",
+        {
+            "messages": [{"role": "user", "content": [{"text": "Where is it?"}]}],
+            "toolConfig": {
+                "tools": [{"toolSpec": {"name": "find", "inputSchema": {"json": TOOL}}}],
+                "toolChoice": {"any": {}},
+            },
+        },
+    ),
+    ("mistral_chat", "mistral.mistral-large-2407-v1:0", OPENAI_TOOLS),
+    ("qwen", "qwen.qwen3-32b-v1:0", OPENAI_TOOLS),
+    ("gpt_oss", "openai.gpt-oss-20b-1:0", OPENAI_TOOLS),
+]
+
+
+@pytest.mark.parametrize(("family", "model", "body"), TOOL_CALLS)
+def test_the_input_of_a_tool_call_is_read(
+    runtime: Any, family: str, model: str, body: dict[str, Any]
+) -> None:
+    """As JSON text, whichever way the model has it."""
+    answer = family_by_name(family).read(invoke(runtime, model, body))
+    assert answer.tool_input is not None
+    assert set(json.loads(answer.tool_input)) == {"city"}
+
+
+def test_null_content_of_gpt_oss_is_read(runtime: Any) -> None:
+    """The tokens do not suffice: no text, and the reason why."""
+    answer = ask(runtime, "gpt_oss", "openai.gpt-oss-20b-1:0", max_tokens=2)
+    assert (answer.text, answer.stop_reason) == (None, "length")
+
+
+def test_every_family_is_asked() -> None:
+    """All but raw, which builds nothing."""
+    asked = {row[0] for table in (TEXT, EMBEDDINGS, IMAGES) for row in table} | {"converse"}
+    assert asked == {f.name for f in FAMILIES} - {"raw"}
