@@ -66,43 +66,6 @@ def start(local: LocalBedrock, *command: str | Path) -> subprocess.CompletedProc
     )
 
 
-def submitted(local: LocalBedrock, job: str, config: Path) -> subprocess.CompletedProcess[str]:
-    master = ("--master", "local[2]", "--conf", "spark.ui.enabled=false")
-    return start(local, BIN / "spark-submit", *master, ROOT / "jobs" / job, "--config", config)
-
-
-def test_run_by_spark_submit(config: tuple[Path, LocalBedrock], tmp_path: Path) -> None:
-    """spark-submit jobs/run.py does the whole run and publishes one row per source row."""
-    path, local = config
-    done = submitted(local, "run.py", path)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "rows in           100" in done.stdout
-    published = pq.read_table(tmp_path / "results")
-    assert sorted(published["id"].to_pylist()) == list(range(100))
-    assert set(published["outcome"].to_pylist()) == {"ok"}
-
-
-def test_stage_by_stage(config: tuple[Path, LocalBedrock], tmp_path: Path) -> None:
-    """Each stage alone, by spark-submit or by the command line, adds up to the same."""
-    path, local = config
-    prepared = submitted(local, "prepare.py", path)
-    assert prepared.returncode == 0, prepared.stderr[-3000:]
-    assert "100 rows: 100 records in " in prepared.stdout
-    stepped = start(local, BIN / "bedrock-spark", "advance", path)
-    assert stepped.returncode == 10, stepped.stderr
-    watched = start(local, sys.executable, ROOT / "jobs" / "submit.py", "--config", path)
-    assert watched.returncode == 0, watched.stderr
-    assert start(local, BIN / "bedrock-spark", "advance", path).returncode == 0
-    collected = submitted(local, "collect.py", path)
-    assert collected.returncode == 0, collected.stderr[-3000:]
-    outcomes = pq.read_table(tmp_path / "results")["outcome"].to_pylist()
-    assert set(outcomes) == {"ok", "error"}
-    fallen_back = submitted(local, "fallback.py", path)
-    assert fallen_back.returncode == 0, fallen_back.stderr[-3000:]
-    assert set(pq.read_table(tmp_path / "results")["outcome"].to_pylist()) == {"ok"}
-    assert local.usage()["billed_again"] == {}
-
-
 def test_a_config_in_error_is_a_message(config: tuple[Path, LocalBedrock]) -> None:
     """A wrong value is named with its key and what is allowed; no trace, exit code 1."""
     path, local = config
@@ -110,14 +73,6 @@ def test_a_config_in_error_is_a_message(config: tuple[Path, LocalBedrock]) -> No
     assert done.returncode == 1
     assert "batch.timeout_hours = 1000: must be less than or equal to 168" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_submit_before_prepare_says_so(config: tuple[Path, LocalBedrock]) -> None:
-    """A stage that is not its turn says which one is."""
-    path, local = config
-    done = start(local, BIN / "bedrock-spark", "submit", path)
-    assert done.returncode == 1
-    assert "run prepare first" in done.stderr
 
 
 def test_entry_points_are_thin() -> None:
@@ -128,13 +83,18 @@ def test_entry_points_are_thin() -> None:
         assert len(path.read_text().splitlines()) <= 60
 
 
-def test_the_report_is_in_the_run_folder(config: tuple[Path, LocalBedrock]) -> None:
-    """report.json has what its readers rely on, and its counts add up."""
+def test_one_run_by_its_entry_points(config: tuple[Path, LocalBedrock], tmp_path: Path) -> None:
+    """A run begun stage by stage is finished by `run`: the counts add up, no prompt is logged."""
     path, local = config
+    prepared = start(local, sys.executable, ROOT / "jobs" / "prepare.py", "--config", path)
+    assert prepared.returncode == 0, prepared.stderr[-3000:]
+    assert "100 rows: 100 records in " in prepared.stdout
+    watched = start(local, sys.executable, ROOT / "jobs" / "submit.py", "--config", path)
+    assert watched.returncode == 0, watched.stderr
+    assert start(local, BIN / "bedrock-spark", "advance", path).returncode == 0
     done = start(local, BIN / "bedrock-spark", "run", path, "--verbose")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "Completed" in done.stderr
-    assert "ticket 42" not in done.stderr + done.stdout
+    assert "ticket 42" not in done.stderr + done.stdout + watched.stderr + watched.stdout
     found = local.client("s3").get_object(Bucket=BUCKET, Key="runs/jobs/report.json")
     report = json.loads(found["Body"].read())
     assert report.keys() >= {
@@ -142,3 +102,15 @@ def test_the_report_is_in_the_run_folder(config: tuple[Path, LocalBedrock]) -> N
         "findings",
     }  # fmt: skip
     assert report["rows"] == sum(report["outcomes"].values()) == 100
+    published = pq.read_table(tmp_path / "results")
+    assert sorted(published["id"].to_pylist()) == list(range(100))
+    assert set(published["outcome"].to_pylist()) == {"ok"}
+    assert local.usage()["billed_again"] == {}
+
+
+def test_submit_before_prepare_says_so(config: tuple[Path, LocalBedrock]) -> None:
+    """A stage that is not its turn says which one is."""
+    path, local = config
+    done = start(local, BIN / "bedrock-spark", "submit", path)
+    assert done.returncode == 1
+    assert "run prepare first" in done.stderr

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from pyspark.sql import SparkSession
@@ -65,7 +66,7 @@ def test_python_examples(
 
 
 def test_command_lines(here: tuple[Path, LocalBedrock]) -> None:
-    """Every command of `Use it` is accepted as it stands, in the order given."""
+    """Every command of `Use it` works as it stands, and together they are one run."""
     folder, local = here
     commands = [
         shlex.split(line, comments=True)
@@ -73,14 +74,30 @@ def test_command_lines(here: tuple[Path, LocalBedrock]) -> None:
         for line in block.strip().split("\n")
         if "tickets.yaml" in line
     ]
-    assert len(commands) == 6
-    # The first does everything; the others find their work done.
-    codes = [run(command, folder, local) for command in commands]
-    assert codes == [0] * 6
+    whole, stages = commands[:2], commands[2:]
+    assert [c[:2] for c in whole] == [["bedrock-spark", "run"], ["spark-submit", "jobs/run.py"]]
+    prepare, advance, collect, fallback = stages
+    assert "120 rows: 120 records in 1 shards" in run(prepare, folder, local).stdout
+    codes = []
+    while not codes or codes[-1]:
+        codes.append(run(advance, folder, local).returncode)
+    assert codes[0] == 10
+    run(collect, folder, local)
+    assert outcomes(folder) == {"ok", "error"}
+    run(fallback, folder, local)
+    assert outcomes(folder) == {"ok"}
+    # All that is left for `run` is to look: the same answers, for nothing.
+    billed = local.usage()["totals"]
+    assert "rows in           120" in run(whole[1], folder, local).stdout
+    assert local.usage()["totals"] == billed
     assert local.usage()["billed_again"] == {}
 
 
-def run(command: list[str], folder: Path, local: LocalBedrock) -> int:
+def outcomes(folder: Path) -> set[str]:
+    return set(pq.read_table(folder / "classified")["outcome"].to_pylist())
+
+
+def run(command: list[str], folder: Path, local: LocalBedrock) -> subprocess.CompletedProcess[str]:
     program = Path(sys.executable).parent / command[0]
     done = subprocess.run(
         [str(program), *command[1:]],
@@ -92,4 +109,4 @@ def run(command: list[str], folder: Path, local: LocalBedrock) -> int:
         check=False,
     )
     assert done.returncode in (0, 10), done.stderr[-2000:]
-    return done.returncode
+    return done
