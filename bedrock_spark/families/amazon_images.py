@@ -1,9 +1,9 @@
 """Amazon Titan Image Generator and Amazon Nova Canvas, from text.
 
 Body: Amazon Nova user guide, "Request and response structure for image generation"; Titan's is the
-same by Amazon Bedrock user guide, "Amazon Titan Image Generator". Answer (`images`, `error`): the
-same pages; no recorded answer was found. Size, quality, number and every other task take
-request.body.
+same by the Amazon Bedrock user guide's example "Invoke Amazon Titan Image". `images` in the answer:
+AWS's examples for both (awsdocs/aws-doc-sdk-examples). `error` beside it is not confirmed. Size,
+quality, number and every other task take request.body.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Cohere Command (one prompt), and Command R and R+ (a message of a chat).
 
-Command's body and answer: Amazon Bedrock user guide, "Cohere Command models". Command R's: the
-same guide, "Cohere Command R and Command R+ models". Neither answer counts tokens: InvokeModel
-tells them in headers, which a batch line does not have.
+Bodies: Amazon Bedrock user guide, "Cohere Command models" and "Cohere Command R and Command R+
+models". Answers: langchain-aws (llms/bedrock.py) for Command, public code (ren8k/qiita_articles)
+for Command R's text; its finish_reason and tool_calls are not confirmed. Neither answer counts
+tokens: InvokeModel tells them in headers, which a batch line does not have.
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
 """Cohere Embed, v3 and v4, of one text per row.
 
-Body and answer: Amazon Bedrock user guide, "Cohere Embed v3" and "Cohere Embed v4". `input_type` is
+Body: Amazon Bedrock user guide, "Cohere Embed models" (v3) and "Cohere Embed v4". `input_type` is
 required; the guide says to embed a corpus as search_document, and rows of a table are one. Queries,
-other purposes, images, types of numbers and lengths take request.body. The answer counts no tokens.
+other purposes, images, types of numbers and lengths take request.body. Answer: a list in public
+code (langchain4j); that it is by type where types are asked for, or for v4 in any case, is not
+confirmed, so both are read. It counts no tokens.
 """
 
 from __future__ import annotations

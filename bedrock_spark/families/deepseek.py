@@ -1,8 +1,9 @@
 """DeepSeek R1 (one prompt) and V3 (a chat).
 
-R1's body, template and answer: Amazon Bedrock user guide, "DeepSeek models". The template ends in
-an open <think>, so the answer begins with reasoning and has only the closing tag. The guide's
-template has no system prompt, so it is refused: put it into the prompt.
+R1's body: Amazon Bedrock user guide, "DeepSeek models"; template: the guide's example, as public
+code repeats it (topdayday/Claude-Agent); answer: the same code and Nav25oct/deepseekonaws, `usage`
+is not confirmed. The template ends in an open <think>, so the answer begins with reasoning and has
+only the closing tag. It has no system prompt, so that is refused: put it into the prompt.
 
 V3.1 and V3.2: that they take a chat is from a public write-up of a batch job (V3.2) and from
 langchain-aws; the guide shows R1's body only. Where their reasoning stands is not confirmed; a

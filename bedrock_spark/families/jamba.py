@@ -1,6 +1,7 @@
 """AI21 Labs Jamba.
 
-Body and answer: Amazon Bedrock user guide, "AI21 Labs Jamba models": a chat, in OpenAI's shape.
+Body: Amazon Bedrock user guide, "AI21 Labs Jamba models": a chat, in OpenAI's shape. That the
+answer is in OpenAI's shape too is not confirmed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Meta Llama 3 and Llama 4, instruct models.
 
-Body and answer: Amazon Bedrock user guide, "Meta Llama models". These models take one prompt, which
-must be in their template: Meta's "Model cards and prompt formats" for Llama 3 and for Llama 4, and
-langchain-aws (chat_models/bedrock.py) has both. There is no place for stop sequences.
+Body: Amazon Bedrock user guide, "Meta Llama models". Answer: langchain-aws. These models take one
+prompt, which must be in their template: Meta's "Model cards and prompt formats" for Llama 3 and for
+Llama 4, and langchain-aws (chat_models/bedrock.py) has both. There is no place for stop sequences.
 
 What a row holds is put into the template as it is. A row that spells out a control token, such as
 <|eot_id|>, can end its turn; where rows are not to be trusted, Converse keeps them apart.

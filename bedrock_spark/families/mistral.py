@@ -1,14 +1,14 @@
 """Mistral AI: the older instruct models (one prompt) and the newer ones (a chat).
 
 Instruct: Amazon Bedrock user guide, "Mistral AI text completion", which names Mistral 7B, Mixtral
-8x7B, Large (24.02) and Small (24.02). The template has no system prompt of its own: Mistral's
-mistral-common puts it before the first user message ("Instruct Tokenization & Chat Templates" in
-mistralai/cookbook).
+8x7B, Large and Small; the answer is langchain-aws's. The template has no system prompt of its own:
+Mistral's mistral-common puts it before the first user message ("Instruct Tokenization & Chat
+Templates" in mistralai/cookbook).
 
 Chat: the same guide, "Mistral AI chat completion", "Mistral Large (24.07)" and "Pixtral Large
-(25.02)". No page lists stop sequences there, so they are refused. The answer's reason is called
-stop_reason on one page and finish_reason in OpenAI's shape; both are read. That Ministral,
-Magistral and Large 3 take the same body is not confirmed by a page of their own.
+(25.02)". No page lists stop sequences there, so they are refused. That the answer is OpenAI's is
+not confirmed; its reason is read as finish_reason and as stop_reason. That Ministral, Magistral and
+Large 3 take the same body is not confirmed either.
 
 What a row holds is put into the template as it is: see llama.py.
 """

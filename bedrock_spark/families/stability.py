@@ -1,10 +1,10 @@
 """Stability AI, from text: SD3 and Stable Image (one prompt), and the older Stable Diffusion XL.
 
 Body and answer: Amazon Bedrock user guide, "Stability.ai Stable Diffusion 3.5 Large", "Stable Image
-Core" and "Stable Image Ultra request and response"; for XL "Stability.ai Diffusion 1.0 text to
-image". Stable Image Core's page speaks of text_prompts too, against its own example; the example is
-followed. Everything but the prompt takes request.body. The services that change an image (inpaint,
-upscale, …) are not here.
+Core" and "Stable Image Ultra request and response"; for XL public code (alexhddev/Bedrock_course),
+its finishReason is not confirmed. Stable Image Core's page speaks of text_prompts too, against its
+own example; the example is followed. Everything but the prompt takes request.body. The services
+that change an image (inpaint, upscale, …) are not here.
 """
 
 from __future__ import annotations
