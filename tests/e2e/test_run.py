@@ -70,6 +70,9 @@ def test_every_row_is_answered_or_accounted_for(spark: SparkSession, bedrock: St
     assert served == report["served_by"]
     assert served["fallback"] > 0
     assert report["jobs"].keys() >= {"Completed", "Expired", "Failed", "PartiallyCompleted"}
+    refused = local.errors()
+    assert refused["CreateModelInvocationJob ServiceQuotaExceededException"] > 0
+    assert refused["CreateModelInvocationJob ThrottlingException"] > 0
     usage = local.usage()
     # Only the jobs that answered nothing, the expired and the failed one, were tried again.
     assert len({job["input_uri"] for job in usage["jobs"]}) == len(usage["jobs"])

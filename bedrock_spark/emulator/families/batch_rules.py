@@ -16,7 +16,7 @@ _CEILINGS = (
     (re.compile(r"amazon\.nova-micro.+"), 10_000),
 )
 # Claude Haiku 4.5 and later take one of the two, in a batch as anywhere.
-_ONE_SAMPLER = re.compile(r"anthropic\.claude-(haiku|sonnet|opus)-4-[5-9].+")
+_ONE_SAMPLER = re.compile(r"anthropic\.claude-(opus-4-[1-9]|sonnet-4-[5-9]|haiku-4-[5-9])(-.*)?")
 
 
 class RecordRefusedError(Exception):
