@@ -89,7 +89,7 @@ class FanOut:
             job = Job(plan.shard_id, plan.attempt, plan.job_name, plan.token)
             self.known[plan.job_name] = job
         self._submit(plans)
-        return self._standing()
+        return self.standing()
 
     def _look(self) -> list[events.Event]:
         """Sweep the run's jobs once; return the events for what changed."""
@@ -220,7 +220,8 @@ class FanOut:
                 return events.seen(found, self.clock.now())
         return None
 
-    def _standing(self) -> Standing:
+    def standing(self) -> Standing:
+        """Return where the fan-out stands, as far as is known without a look at the service."""
         shards = self._batch_shards()
         settled = processed = 0
         for shard in shards:

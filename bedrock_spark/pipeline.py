@@ -95,6 +95,7 @@ class Pipeline:
         manifest = self.manifest()
         if not batch_shards(manifest, self.run.config):
             return None
+        self.check()
         with self._timed("batch"):
             return watch_jobs(open_fanout(self.run, manifest, self.clock), self.observe)
 
@@ -109,10 +110,24 @@ class Pipeline:
         """Ask the stragglers of collected shards; return how many were asked."""
         from bedrock_spark.spark.fallback import fall_back
 
+        self._refuse_unsettled()
         _refuse_unreadable(self.run, reconciled)
         shards = [r["unit"] for r in reconciled if r["stragglers"]]
         with self._timed("fallback"):
             return fall_back(spark, self.run, shards, self.clock, self.observe)
+
+    def _refuse_unsettled(self) -> None:
+        """Raise RunFolderError while a batch job may still answer: it would be paid for twice."""
+        manifest = self.manifest()
+        if not batch_shards(manifest, self.run.config):
+            return
+        standing = open_fanout(self.run, manifest, self.clock).standing()
+        if not standing.is_done:
+            raise RunFolderError(
+                f"{self.run.storage.uri}: {standing.shards - standing.settled} of "
+                f"{standing.shards} shards still wait for their batch jobs; run submit first, or "
+                "the fallback would pay for what they answer"
+            )
 
     def results(self, spark: SparkSession) -> DataFrame:
         """Return one row per source row."""

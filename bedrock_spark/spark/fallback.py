@@ -235,4 +235,4 @@ class _AnswerFile:
     def _write(self, lines: list[bytes]) -> None:
         if lines:
             part = f"{int(self.clock.now() * 1000):015d}-{uuid.uuid4().hex[:8]}"
-            self.storage.create(layout.fallback_key(self.shard, part), b"".join(lines))
+            self.storage.write(layout.fallback_key(self.shard, part), b"".join(lines))

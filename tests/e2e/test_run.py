@@ -180,6 +180,24 @@ def test_a_fallback_that_is_refused_loses_nothing(spark: SparkSession, bedrock: 
     assert local.usage()["billed_again"] == {}
 
 
+def test_the_fallback_waits_for_the_batch_jobs(spark: SparkSession, bedrock: Start) -> None:
+    """While a job may still answer, its records are not asked elsewhere, and paid for, too."""
+    local = bedrock(PLAIN, speed=0)
+    config = make_config(
+        URI, endpoint_url=local.endpoint_url, fallback={"model_id": provision(local)}
+    )
+    pipeline = Pipeline.open(config)
+    pipeline.prepare(spark, tickets(spark, 60))
+    for _ in range(2):
+        with pytest.raises(RunFolderError, match="1 of 1 shards still wait"):
+            pipeline.fall_back(spark, pipeline.collect(spark))
+        assert not pipeline.advance().is_done
+    local.advance_clock(24 * 3600)
+    assert pipeline.advance().is_done
+    assert pipeline.fall_back(spark, pipeline.collect(spark)) == 0
+    assert "InvokeModel" not in local.requests()
+
+
 def test_a_run_folder_keeps_its_request(spark: SparkSession, bedrock: Start) -> None:
     """Another prompt for the same run folder is refused, naming the key and not the prompt."""
     local = bedrock(PLAIN)
