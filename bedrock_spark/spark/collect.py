@@ -10,11 +10,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import SparkSession
@@ -22,7 +20,6 @@ from pyspark.sql import SparkSession
 from bedrock_spark import layout
 from bedrock_spark._version import __version__
 from bedrock_spark.families import family_by_name, family_of
-from bedrock_spark.families.base import Answer
 from bedrock_spark.ledger import Job
 from bedrock_spark.manifest import RunManifest
 from bedrock_spark.outputs import OutputManifest, read_lines, read_output_manifest
@@ -31,15 +28,14 @@ from bedrock_spark.reconcile import (
     BATCH,
     ERROR,
     FALLBACK,
-    MISSING,
     OK,
     REJECTED,
     Origin,
-    Outcome,
     ShardReconciliation,
 )
 from bedrock_spark.run_folder import Run
 from bedrock_spark.spark.per_unit import run_per_unit
+from bedrock_spark.spark.result_rows import result_columns
 from bedrock_spark.spark.results_schema import RESULT_ARROW, RESULT_COLUMNS
 from bedrock_spark.spark.task_progress import observed_tasks
 from bedrock_spark.storage import Storage, StoredObject
@@ -144,7 +140,7 @@ class CollectTask:
         tokens = self._take_outputs(work, inputs, reconciliation)
         reconciliation.finish()
         stragglers = reconciliation.stragglers()
-        columns = _result_columns(ids, reconciliation, family_by_name(self.family).read)
+        columns = result_columns(ids, reconciliation, family_by_name(self.family).read)
         self._write(work.unit, rows.drop_columns(["record_id"]), columns)
         return {
             "unit": work.unit,
@@ -247,64 +243,3 @@ def _fingerprint(inputs: list[StoredObject], work: ShardWork, family: str) -> st
     jobs = [(j.job_name, j.seen.status if j.seen else None) for j in work.jobs]
     told = [[(o.key, o.size, o.version) for o in inputs], jobs, family, __version__]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
-
-
-def _result_columns(
-    ids: list[str], reconciliation: ShardReconciliation, read: Callable[[Any], Answer]
-) -> dict[str, list[Any]]:
-    """Return the result columns, in the order of the ids."""
-    rows = [_result(i, reconciliation.outcomes.get(i), read) for i in ids]
-    return {name: [row[k] for row in rows] for k, name in enumerate(RESULT_COLUMNS)}
-
-
-_NO_ANSWER = Answer()
-
-
-def _answer(output: bytes, read: Callable[[Any], Answer]) -> Answer:
-    """Read an answer; one that cannot be (a number too large, say) stays in model_output."""
-    try:
-        decoded = msgspec.json.decode(output)
-    except (msgspec.MsgspecError, RecursionError):
-        return _NO_ANSWER
-    return read(decoded) if isinstance(decoded, dict) else _NO_ANSWER
-
-
-def _result(
-    record_id: str, outcome: Outcome | None, read: Callable[[Any], Answer]
-) -> tuple[Any, ...]:
-    """Return one result row, as RESULT_COLUMNS has it."""
-    if outcome is None:
-        return _row(record_id, MISSING, _NO_ANSWER, None, None, None, Origin(""))
-    error = outcome.record.error
-    if error is not None:
-        return _row(record_id, ERROR, _NO_ANSWER, None, error.code, error.message, outcome.origin)
-    output = outcome.record.output or b"{}"
-    return _row(record_id, OK, _answer(output, read), output.decode(), None, None, outcome.origin)
-
-
-def _row(
-    record_id: str,
-    outcome: str,
-    answer: Answer,
-    output: str | None,
-    code: int | None,
-    message: str | None,
-    origin: Origin,
-) -> tuple[Any, ...]:
-    return (
-        record_id,
-        outcome,
-        answer.text,
-        answer.reasoning,
-        answer.tool_input,
-        answer.embedding,
-        answer.stop_reason,
-        answer.input_tokens,
-        answer.output_tokens,
-        output,
-        code,
-        message,
-        origin.served_by or None,
-        origin.attempt,
-        origin.job_arn,
-    )
