@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from bedrock_spark import layout
@@ -33,12 +32,13 @@ from bedrock_spark.rate_limit import RateLimiter
 from bedrock_spark.run_folder import Run
 from bedrock_spark.spark.collect import straggler_ids
 from bedrock_spark.spark.per_unit import run_per_unit
-from bedrock_spark.spark.task_progress import observed_tasks
+from bedrock_spark.spark.task_progress import classic_context, observed_tasks
 from bedrock_spark.storage import Storage
 
 # Answers are put into the run folder at least this often, counted in answers and in seconds.
 _FLUSH_RECORDS = 100
 _FLUSH_SECONDS = 5.0
+# Spark Connect does not tell how many tasks run at once.
 _DEFAULT_TASKS = 8
 
 
@@ -81,10 +81,8 @@ def _groups(shards: list[str], tasks: int) -> list[tuple[str, ...]]:
 
 
 def _parallelism(spark: SparkSession) -> int:
-    try:
-        return max(1, int(spark.sparkContext.defaultParallelism))
-    except (PySparkException, AttributeError, NotImplementedError):
-        return _DEFAULT_TASKS  # Spark Connect does not tell
+    context = classic_context(spark)
+    return max(1, int(context.defaultParallelism)) if context is not None else _DEFAULT_TASKS
 
 
 @dataclass(frozen=True)

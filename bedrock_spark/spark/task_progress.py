@@ -24,7 +24,7 @@ _LOOK_SECONDS = 0.25
 def observed_tasks(spark: SparkSession, stage: str, observe: Observer) -> Iterator[None]:
     """Report the tasks of every action run in the block, in this thread."""
     observe(Progress(stage, 0, None))
-    context = _classic_context(spark)
+    context = classic_context(spark)
     if context is None or observe is unobserved:
         yield
         return
@@ -45,11 +45,12 @@ def observed_tasks(spark: SparkSession, stage: str, observe: Observer) -> Iterat
         context.setLocalProperty("spark.job.description", None)
 
 
-def _classic_context(spark: SparkSession) -> Any:
+def classic_context(spark: SparkSession) -> Any:
+    """Return the session's SparkContext, or None over Spark Connect, which has none."""
     try:
         return spark.sparkContext
     except (PySparkException, AttributeError, NotImplementedError):
-        return None  # Spark Connect
+        return None
 
 
 def _watch(context: Any, group: str, stage: str, observe: Observer, done: threading.Event) -> None:
