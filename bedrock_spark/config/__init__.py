@@ -1,17 +1,12 @@
 """The config of a run: its shape, and how it is read."""
 
+from bedrock_spark.config.batch import BatchConfig, ShardsConfig, VpcConfig
+from bedrock_spark.config.fallback import FallbackConfig
 from bedrock_spark.config.load import load_config, parse_config, with_overrides
-from bedrock_spark.config.model import (
-    BatchConfig,
-    Config,
-    FallbackConfig,
-    ModelConfig,
-    RequestConfig,
-    ResultsConfig,
-    ShardsConfig,
-    SourceConfig,
-    VpcConfig,
-)
+from bedrock_spark.config.model import Config
+from bedrock_spark.config.request import ModelConfig, RequestConfig
+from bedrock_spark.config.results import ResultsConfig
+from bedrock_spark.config.source import SourceConfig
 
 __all__ = [
     "BatchConfig",

@@ -11,7 +11,6 @@ import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 
-from bedrock_spark import layout, limits
+from bedrock_spark import layout
 from bedrock_spark.config import Config
 from bedrock_spark.errors import DuplicateKeyError, PlanError
 from bedrock_spark.lint import refuse_lint
@@ -29,6 +28,7 @@ from bedrock_spark.progress import Observer, unobserved
 from bedrock_spark.requests import body_template
 from bedrock_spark.run_folder import Run
 from bedrock_spark.spark.identify import Identifier
+from bedrock_spark.spark.render import column_values, render_lines
 from bedrock_spark.spark.shard_files import BucketFiles, ParquetFile
 from bedrock_spark.spark.source import (
     BUCKET,
@@ -43,14 +43,13 @@ from bedrock_spark.spark.source import (
 )
 from bedrock_spark.spark.task_progress import observed_tasks
 from bedrock_spark.storage import Storage
-from bedrock_spark.templates import BodyTemplate, RowRejected
+from bedrock_spark.templates import RowRejected
 
 REJECT_FIELDS = (
     pa.field("reject_column", pa.string()),
     pa.field("reject_reason", pa.string()),
 )
 _SUMMARY = "summary string"
-_HEAD, _MIDDLE, _END = b'{"recordId":"', b'","modelInput":', b"}\n"
 
 
 def prepare(
@@ -159,8 +158,10 @@ class _Bucket:
         """Render a batch and write what can be written."""
         self._check_bucket(batch)
         self._rows += batch.num_rows
-        ids = self._ids.identify(batch.column(HASH).to_numpy().tolist(), _values(batch.column(KEY)))
-        columns = {n: _values(batch.column(n)) for n in self._template.columns}
+        ids = self._ids.identify(
+            batch.column(HASH).to_numpy().tolist(), column_values(batch.column(KEY))
+        )
+        columns = {n: column_values(batch.column(n)) for n in self._template.columns}
         lines, rejected = render_lines(ids, columns, self._template, self._largest_line())
         kept = batch.select(list(self._task.columns.kept))
         if rejected:
@@ -218,59 +219,3 @@ class _Chunk:
 
     lines: list[bytes]
     rows: pa.RecordBatch
-
-
-def _values(column: pa.Array) -> list[Any]:
-    if pa.types.is_string(column.type):
-        # Arrow makes the texts in one go this way, several times as fast as one by one.
-        values: list[Any] = column.to_numpy(zero_copy_only=False).tolist()
-        return values
-    values = column.to_pylist()
-    if pa.types.is_map(column.type):
-        return [None if v is None else dict(v) for v in values]
-    return values
-
-
-def render_lines(
-    ids: list[str], columns: dict[str, list[Any]], template: BodyTemplate, max_bytes: int
-) -> tuple[list[bytes | None], dict[int, RowRejected]]:
-    """Return a JSONL line per row, None where it was rejected, and the rejections by row number."""
-    pieces = template.pieces(columns)
-    if pieces is not None:
-        encoded = [i.encode() for i in ids]
-        fragments = zip(
-            repeat(_HEAD), encoded, repeat(_MIDDLE), *pieces, repeat(_END), strict=False
-        )
-        together = list(map(b"".join, fragments))
-        if max(map(len, together), default=0) <= min(max_bytes, limits.MAX_BODY_BYTES):
-            return [*together], {}
-    return _render_one_by_one(ids, columns, template, max_bytes)
-
-
-def _render_one_by_one(
-    ids: list[str], columns: dict[str, list[Any]], template: BodyTemplate, max_bytes: int
-) -> tuple[list[bytes | None], dict[int, RowRejected]]:
-    lines: list[bytes | None] = []
-    rejected: dict[int, RowRejected] = {}
-    names = tuple(columns)
-    for i, values in enumerate(zip(*columns.values(), strict=True)):
-        try:
-            body = template.render(dict(zip(names, values, strict=True)))
-            lines.append(_line(ids[i], body, max_bytes))
-        except RowRejected as reject:
-            lines.append(None)
-            rejected[i] = reject
-    return lines, rejected
-
-
-def _line(record_id: str, body: bytes, max_bytes: int) -> bytes:
-    if len(body) > limits.MAX_BODY_BYTES:
-        raise RowRejected(
-            "request", f"makes a body of {len(body)} bytes; a model takes {limits.MAX_BODY_BYTES}"
-        )
-    line = b"".join((_HEAD, record_id.encode(), _MIDDLE, body, _END))
-    if len(line) > max_bytes:
-        raise RowRejected(
-            "request", f"makes a record of {len(line)} bytes; shards.max_bytes is {max_bytes}"
-        )
-    return line

@@ -1,0 +1,48 @@
+"""How shards are cut and batch jobs driven. The service's limits are defaults to override."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from bedrock_spark import limits
+from bedrock_spark.config.values import Bytes, Columns, Section, check_role_arn
+
+
+class ShardsConfig(Section):
+    """The bounds of one shard, which is the input of one batch job."""
+
+    max_records: int = Field(default=limits.MAX_RECORDS_PER_JOB, ge=1)
+    max_bytes: Bytes = limits.MAX_SHARD_BYTES
+    min_records: int = Field(default=limits.MIN_RECORDS_PER_JOB, ge=1)
+
+    @model_validator(mode="after")
+    def _bounds_leave_room(self) -> ShardsConfig:
+        if self.min_records > self.max_records:
+            raise ValueError(
+                f"min_records ({self.min_records}) is above max_records ({self.max_records})"
+            )
+        return self
+
+
+class VpcConfig(Section):
+    """The network of a batch job."""
+
+    subnet_ids: Columns = Field(min_length=1, max_length=16)
+    security_group_ids: Columns = Field(min_length=1, max_length=5)
+
+
+class BatchConfig(Section):
+    """How batch jobs are created and watched."""
+
+    role_arn: Annotated[str, AfterValidator(check_role_arn)]
+    region: str | None = None
+    max_active_jobs: int = Field(default=20, ge=1)
+    timeout_hours: int = Field(default=24, ge=limits.TIMEOUT_HOURS_MIN, le=limits.TIMEOUT_HOURS_MAX)
+    attempts: int = Field(default=2, ge=1, le=10)
+    poll_seconds: float = Field(default=60, gt=0, le=3600)
+    tags: dict[str, str] = Field(default={}, max_length=limits.TAGS_MAX)
+    kms_key_id: str | None = None
+    vpc: VpcConfig | None = None
+    lint: Literal["refuse", "ignore"] = "refuse"

@@ -1,0 +1,58 @@
+"""Which model is asked, and what."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from bedrock_spark.config.values import Section, check_json, one_or_many
+
+
+class ModelConfig(Section):
+    """The model of the batch jobs, and which of the two wire formats its records are in."""
+
+    id: str = Field(min_length=1, max_length=2048)
+    invocation: Literal["invoke_model", "converse"] = "invoke_model"
+    family: str | None = None
+
+    @field_validator("id")
+    @classmethod
+    def _batch_can_use_it(cls, value: str) -> str:
+        if ":provisioned-model/" in value:
+            raise ValueError(
+                "is a provisioned model, which Bedrock does not support for batch inference; "
+                "name the base model here and the provisioned one as fallback.model_id"
+            )
+        return value
+
+
+class RequestConfig(Section):
+    """What each row asks: a prompt, a whole body as a template, or a column that holds the body."""
+
+    prompt: str | None = None
+    system: str | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    stop: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = ()
+    body: dict[str, Any] | None = None
+    body_column: str | None = None
+
+    @field_validator("body")
+    @classmethod
+    def _body_is_json(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        check_json(value, "")
+        return value
+
+    @model_validator(mode="after")
+    def _one_way(self) -> RequestConfig:
+        ways = [n for n in ("prompt", "body", "body_column") if getattr(self, n) is not None]
+        if len(ways) != 1:
+            said = " and ".join(ways) if ways else "none of them"
+            raise ValueError(f"needs exactly one of prompt, body, body_column; it has {said}")
+        options = ("system", "max_tokens", "temperature", "top_p")
+        stray = [n for n in options if getattr(self, n) is not None] + (["stop"] * bool(self.stop))
+        if stray and self.prompt is None:
+            raise ValueError(f"{', '.join(stray)} go with prompt; with {ways[0]}, put them there")
+        return self

@@ -1,0 +1,21 @@
+"""What becomes of the results."""
+
+from __future__ import annotations
+
+from pydantic import model_validator
+
+from bedrock_spark.config.values import Section
+
+
+class ResultsConfig(Section):
+    """Where the results are published, beside the run folder that always holds them."""
+
+    format: str = "parquet"
+    path: str | None = None
+    table: str | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> ResultsConfig:
+        if self.path is not None and self.table is not None:
+            raise ValueError("names path and table: keep one")
+        return self

@@ -1,0 +1,114 @@
+"""What the sections share: a section's own rules, and how single values are read."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from types import NoneType
+from typing import Annotated
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+)
+
+from bedrock_spark import limits
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|KiB|MiB|GiB)?", re.IGNORECASE)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+# What the longest path in a run folder needs (output/<shard>/<attempt>/) is kept free.
+_RUN_URI_MAX = limits.S3_URI_MAX - 64
+_UNITS = {
+    "b": 1,
+    "kb": limits.KB,
+    "mb": limits.MB,
+    "gb": limits.GB,
+    "kib": 1024,
+    "mib": 1024**2,
+    "gib": 1024**3,
+}
+
+
+def parse_size(value: object) -> object:
+    """Turn `200MB`, `1.5 GiB` or a plain number of bytes into bytes; leave the rest to pydantic."""
+    if not isinstance(value, str):
+        return value
+    match = _SIZE.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("must be a size such as 200MB, 1GiB or a number of bytes")
+    return int(float(match[1]) * _UNITS[(match[2] or "B").lower()])
+
+
+def option_text(value: object) -> object:
+    """Spark's reader options are text; YAML's true and 10 are written as Spark reads them."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (int, float)) else value
+
+
+def one_or_many(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def check_role_arn(value: str) -> str:
+    if not limits.ROLE_ARN.fullmatch(value):
+        raise ValueError("must be the ARN of an IAM role, such as arn:aws:iam::123456789012:role/x")
+    return value
+
+
+def check_run_uri(value: str) -> str:
+    if value.startswith(("s3a://", "s3n://")):
+        value = "s3://" + value.split("://", 1)[1]
+    value = value.rstrip("/")
+    if value in ("", "s3:", "file:"):
+        raise ValueError("must not be empty")
+    # s3:/bucket and file:/folder too: they would become local folders of that name.
+    has_scheme = _SCHEME.match(value) or "://" in value
+    if has_scheme and not value.startswith(("s3://", "file://")):
+        raise ValueError("must be an s3:// URI or a local folder")
+    if len(value) > _RUN_URI_MAX:
+        raise ValueError(f"is longer than {_RUN_URI_MAX} characters")
+    if value.startswith("s3://") and not limits.S3_URI.fullmatch(value + "/shards"):
+        raise ValueError(
+            "is not a URI that Bedrock accepts: a bucket, then only letters, digits and -!_*'(). "
+            "between single slashes (no '=', '+', ':', '%', spaces or '//')"
+        )
+    return value
+
+
+def check_json(value: object, where: str) -> None:
+    """Refuse what YAML can say and JSON cannot; a date is text in both."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise ValueError(f"has a key that is not text{where}: put it in quotes")  # noqa: TRY004
+            check_json(item, f"{where}.{key}" if where else f" at {key}")
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            check_json(item, f"{where}[{i}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"has a number{where} that is not finite, which JSON cannot hold")
+    elif not isinstance(value, (str, int, float, dt.date, NoneType)):
+        raise ValueError(f"has a {type(value).__name__}{where}, which JSON cannot hold")
+
+
+Bytes = Annotated[int, BeforeValidator(parse_size), Field(ge=1)]
+Columns = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
+
+
+class Section(BaseModel):
+    """Frozen, and an unknown key is an error: a misspelt limit must not be a limit ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_key_is_a_switch(cls, value: object) -> object:
+        # To Python True is the number 1, so `max_active_jobs: yes` would be one job.
+        if isinstance(value, bool):
+            raise ValueError("must not be true or false")  # noqa: TRY004 - pydantic's protocol
+        return value
