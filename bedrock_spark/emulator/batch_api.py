@@ -10,7 +10,7 @@ from bedrock_spark.emulator.clock import as_datetime
 from bedrock_spark.emulator.draws import draw, draw_id
 from bedrock_spark.emulator.job_runner import JobRunner
 from bedrock_spark.emulator.jobs import Job
-from bedrock_spark.emulator.model_ids import ModelRef, resolve
+from bedrock_spark.emulator.model_ids import ModelRef
 from bedrock_spark.emulator.objects import ObjectError, split_uri
 from bedrock_spark.emulator.paging import page
 from bedrock_spark.emulator.service_errors import ServiceError, conflict, invalid, not_found
@@ -79,7 +79,7 @@ class BatchApi:
         return None
 
     def _admit(self, request: dict[str, Any], region: str) -> Job:
-        ref = resolve(request["modelId"], region)
+        ref = self._world.profiles.resolve(request["modelId"], region)
         self._check_access(request, ref, region)
         jobs = [job for job in self._world.jobs.all() if job.region == region]
         if any(job.name == request["jobName"] for job in jobs):

@@ -64,7 +64,7 @@ class Catalog:
     """The two operations on foundation models."""
 
     def list(self, params: dict[str, Any], region: str) -> dict[str, Any]:
-        details = (_details(model_id, region) for model_id in sorted(_MODELS))
+        details = (_details(model_id, region) for model_id in catalogued())
         return {"modelSummaries": [d for d in details if d and _matches(d, params)]}
 
     def get(self, params: dict[str, Any], region: str) -> dict[str, Any]:
@@ -73,6 +73,11 @@ class Catalog:
         if details is None:
             raise not_found(f"The model {model_id} could not be found.")
         return {"modelDetails": details}
+
+
+def catalogued() -> list[str]:
+    """Return the ids of the listed models, in order."""
+    return sorted(_MODELS)
 
 
 def _details(model_id: str, region: str) -> dict[str, Any] | None:

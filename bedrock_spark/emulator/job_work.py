@@ -92,7 +92,7 @@ class JobWork:
     # --- on the worker threads -------------------------------------------------------------------
 
     def _process(self, job: Job, spool: Spool, names: list[str]) -> None:
-        ref = resolve(job.model_arn, job.region)
+        ref = resolve(job.base_model_id, job.region)
         rule = JobFaults.model_validate(job.rule)
         record_work = RecordWork(
             job_name=job.name,

@@ -10,7 +10,6 @@ from typing import Any
 
 from bedrock_spark.emulator.clock import as_datetime
 from bedrock_spark.emulator.draws import draw_id
-from bedrock_spark.emulator.model_ids import resolve
 from bedrock_spark.emulator.paging import page
 from bedrock_spark.emulator.service_errors import ServiceError, conflict, invalid, not_found
 from bedrock_spark.emulator.settings import ACCOUNT_ID
@@ -106,7 +105,7 @@ class ProvisionedApi:
             if model_id is not None:
                 if item.status != "InService":
                     raise invalid(f"The provisioned model is {item.status}, not InService.")
-                ref = resolve(model_id, region)
+                ref = self._world.profiles.resolve(model_id, region)
                 if ref.base_model_id.split(":")[0] != item.base_model_id.split(":")[0]:
                     raise invalid("The desired model must have the same base model.")
                 item = replace(
@@ -200,8 +199,8 @@ class ProvisionedApi:
         return None
 
     def _admit(self, request: dict[str, Any], region: str) -> Provisioned:
-        ref = resolve(request["modelId"], region)
-        if ":inference-profile/" in ref.arn:
+        ref = self._world.profiles.resolve(request["modelId"], region)
+        if "inference-profile/" in ref.arn:
             raise invalid("Provisioned throughput cannot be bought for an inference profile.")
         name = request["provisionedModelName"]
         self._check_name(name, region)

@@ -12,7 +12,6 @@ from bedrock_spark.emulator.draws import body_digest
 from bedrock_spark.emulator.families import converse
 from bedrock_spark.emulator.families.batch_rules import check_model_limits
 from bedrock_spark.emulator.families.family import Answer, BodyError, Context, Family, read_body
-from bedrock_spark.emulator.model_ids import resolve
 from bedrock_spark.emulator.provisioned import Provisioned, ProvisionedApi
 from bedrock_spark.emulator.records import RecordRules
 from bedrock_spark.emulator.request_parsing import load_json
@@ -107,7 +106,7 @@ class RuntimeApi:
         if ":provisioned-model/" in model_id:
             item = self._provisioned.ready(model_id)
             model_id = item.model_arn
-        ref = resolve(model_id, region)
+        ref = self._world.profiles.resolve(model_id, region)
         context = Context(ref.base_model_id, self._world.backend)
         return Target(ref.family, context, item, billed_as)
 

@@ -17,6 +17,7 @@ from bedrock_spark.emulator.batch_api import BatchApi
 from bedrock_spark.emulator.bucket_mirror import BucketMirror
 from bedrock_spark.emulator.catalog import Catalog
 from bedrock_spark.emulator.clock import Clock
+from bedrock_spark.emulator.custom_models import get_custom_model
 from bedrock_spark.emulator.dispatch import Dispatcher
 from bedrock_spark.emulator.events import EventQueue
 from bedrock_spark.emulator.faults import Faults
@@ -25,6 +26,8 @@ from bedrock_spark.emulator.job_work import JobWork
 from bedrock_spark.emulator.jobs import JobBook
 from bedrock_spark.emulator.objects import MotoObjects, ObjectStore, S3Objects, split_uri
 from bedrock_spark.emulator.operations import Operations
+from bedrock_spark.emulator.profile_api import ProfileApi
+from bedrock_spark.emulator.profiles import ProfileBook
 from bedrock_spark.emulator.provisioned import ProvisionedApi
 from bedrock_spark.emulator.runtime import RuntimeApi
 from bedrock_spark.emulator.settings import Settings
@@ -52,6 +55,7 @@ class Emulator:
             store=store,
             faults=FaultScript(faults, clock, settings.seed),
             jobs=JobBook(store),
+            profiles=ProfileBook(store),
             usage=Usage(store),
             objects=_objects(settings),
             backend=_backend(settings),
@@ -108,9 +112,11 @@ class Emulator:
         provisioned, tags = self._provisioned, self._tags
         runtime = RuntimeApi(self.world, provisioned)
         streams = StreamApi(self.world, runtime)
+        profiles = ProfileApi(self.world, tags)
         catalog = Catalog()
         tags.register(lambda arn: any(job.arn == arn for job in self.world.jobs.all()))
         tags.register(provisioned.exists)
+        tags.register(profiles.exists)
         operations = Operations(
             self.world,
             {
@@ -128,6 +134,11 @@ class Emulator:
                 "ListTagsForResource": tags.list,
                 "ListFoundationModels": catalog.list,
                 "GetFoundationModel": catalog.get,
+                "CreateInferenceProfile": profiles.create,
+                "GetInferenceProfile": profiles.get,
+                "ListInferenceProfiles": profiles.list,
+                "DeleteInferenceProfile": profiles.delete,
+                "GetCustomModel": get_custom_model,
                 "InvokeModel": runtime.invoke,
                 "Converse": runtime.converse,
                 "InvokeModelWithResponseStream": streams.invoke,

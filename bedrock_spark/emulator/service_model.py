@@ -32,6 +32,11 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "ListTagsForResource",
         "ListFoundationModels",
         "GetFoundationModel",
+        "CreateInferenceProfile",
+        "GetInferenceProfile",
+        "ListInferenceProfiles",
+        "DeleteInferenceProfile",
+        "GetCustomModel",
     ),
     "bedrock-runtime": (
         "InvokeModel",

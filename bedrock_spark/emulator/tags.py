@@ -1,4 +1,4 @@
-"""Tags of jobs and provisioned throughput: TagResource, UntagResource, ListTagsForResource."""
+"""Tags of jobs, provisioned throughput and profiles: TagResource, UntagResource, ListTagsForResource."""
 
 from __future__ import annotations
 

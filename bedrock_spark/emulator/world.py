@@ -11,6 +11,7 @@ from bedrock_spark.emulator.clock import Clock
 from bedrock_spark.emulator.faults import Faults, Quotas
 from bedrock_spark.emulator.jobs import JobBook
 from bedrock_spark.emulator.objects import ObjectStore
+from bedrock_spark.emulator.profiles import ProfileBook
 from bedrock_spark.emulator.settings import Settings
 from bedrock_spark.emulator.store import Store
 from bedrock_spark.emulator.timeline import Timeline
@@ -73,6 +74,7 @@ class World:
     store: Store
     faults: FaultScript
     jobs: JobBook
+    profiles: ProfileBook
     usage: Usage
     objects: ObjectStore
     backend: Backend

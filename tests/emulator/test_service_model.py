@@ -16,6 +16,7 @@ from bedrock_spark.emulator.validation import violations
 from .raw_http import RawClient
 from .service_shapes import CLAUDE, example, mutations
 
+_TUNED = "amazon.nova-micro-v1:0:128k"
 _ALL = [(service, name) for service, names in OPERATIONS.items() for name in names]
 # Valid by their shapes, but refused together or for what they name.
 _LEFT_OUT = {
@@ -169,6 +170,17 @@ def _outputs(local: LocalBedrock) -> Iterator[tuple[str, str, dict[str, Any]]]:
         "GetFoundationModel",
         bedrock.get_foundation_model(modelIdentifier=CLAUDE),
     )
+    copied = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{CLAUDE}"
+    made = bedrock.create_inference_profile(
+        inferenceProfileName="Team A", description="A", modelSource={"copyFrom": copied}
+    )
+    yield "bedrock", "CreateInferenceProfile", made
+    profile = {"inferenceProfileIdentifier": made["inferenceProfileArn"]}
+    yield "bedrock", "GetInferenceProfile", bedrock.get_inference_profile(**profile)
+    yield "bedrock", "ListInferenceProfiles", bedrock.list_inference_profiles()
+    yield "bedrock", "DeleteInferenceProfile", bedrock.delete_inference_profile(**profile)
+    tuned = f"arn:aws:bedrock:us-east-1:123456789012:custom-model/{_TUNED}/abcdefghijkl"
+    yield "bedrock", "GetCustomModel", bedrock.get_custom_model(modelIdentifier=tuned)
     # The events of a stream are checked one by one, as members of its union.
     stream = runtime.invoke_model_with_response_stream(modelId=CLAUDE, body=json.dumps(body))
     yield "bedrock-runtime", "InvokeModelWithResponseStream", {"body": list(stream["body"])}
