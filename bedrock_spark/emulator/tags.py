@@ -1,4 +1,4 @@
-"""Tags of jobs, provisioned throughput and profiles: TagResource, UntagResource, ListTagsForResource."""
+"""Tags of whatever has an ARN here: TagResource, UntagResource, ListTagsForResource."""
 
 from __future__ import annotations
 
