@@ -6,6 +6,7 @@ import math
 import time
 from itertools import groupby, pairwise
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -115,6 +116,57 @@ def test_how_records_come_in_does_not_matter(case: tuple[Bounds, Chunks], width:
 def test_an_empty_stream_makes_no_shard() -> None:
     """Not even an empty one: Bedrock refuses an empty file."""
     assert cut(Bounds(10, 10, 1), []) == cut(Bounds(10, 10, 1), [[], []]) == []
+
+
+# The largest line of the property below; two shards of the minimum fit into one of the maximum.
+LARGEST = 200
+
+
+@st.composite
+def realistic_sizes(draw: st.DrawFn) -> list[int]:
+    """Sizes as sources have them: all the same, heavy-tailed, or sorted by size."""
+    records = draw(st.integers(0, 300))
+    if draw(st.booleans()):
+        return [draw(st.integers(1, LARGEST))] * records
+    uniform = draw(st.randoms(use_true_random=False))
+    # A Pareto tail: most lines are short, one in a hundred is a hundred times as long.
+    sizes = [int(min(LARGEST, uniform.paretovariate(1))) for _ in range(records)]
+    order = draw(st.sampled_from(["as it is", "short first", "long first"]))
+    return sizes if order == "as it is" else sorted(sizes, reverse=order == "long first")
+
+
+@given(realistic_sizes(), st.integers(1, 20), st.integers(0, 60), st.integers(1, 64))
+@example([LARGEST] * 41, 20, 0, 1)
+@example([1] * 300 + [LARGEST] * 3, 20, 60, 64)
+def test_all_three_bounds_hold_at_once(sizes: list[int], least: int, more: int, width: int) -> None:
+    """Where twice the minimum fits by records and by bytes, no shard is outside of any bound.
+
+    Whatever the sizes and their order; only a stream below the minimum makes a shard below it.
+    """
+    bounds = Bounds(2 * least + more, 2 * least * LARGEST, least)
+    chunks = [sizes[i : i + width] for i in range(0, len(sizes), width)]
+    found = shards(cut(bounds, chunks), chunks)
+    assert all(len(shard) <= bounds.max_records for shard in found)
+    assert all(sum(shard) <= bounds.max_bytes for shard in found)
+    if len(sizes) >= least:
+        assert all(len(shard) >= least for shard in found)
+    else:
+        assert len(found) <= 1
+
+
+@pytest.mark.parametrize("lines", ["constant", "heavy-tailed"])
+@pytest.mark.parametrize("max_records", [20, 200])
+def test_a_bucket_has_room_for_the_minimum(lines: str, max_records: int) -> None:
+    """Dealt at random, no bucket of any run gets fewer than the minimum, even if it is half."""
+    random = np.random.default_rng(max_records)
+    bounds = Bounds(max_records, max_records * 400, max_records // 2)
+    for records in range(max_records, 12 * max_records, max_records // 4):
+        sizes = np.full(records, 400)
+        if lines == "heavy-tailed":
+            sizes = np.minimum(400 * random.pareto(1.5, records) + 40, 4000).astype(int)
+        buckets = plan_buckets(SourceSize(records, int(sizes.sum())), bounds)
+        dealt = np.bincount(random.integers(0, buckets, records), minlength=buckets)
+        assert dealt.min() >= bounds.min_records
 
 
 SIZES = st.builds(
