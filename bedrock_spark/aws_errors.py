@@ -85,8 +85,11 @@ _CHECK = {
 }
 
 
-def job_error(exc: AwsFailure, what: str, **ids: Any) -> JobError:
-    """Return our error for a batch job call; `what` says which call about which job."""
+def job_error(exc: AwsFailure, what: str, *, advise: bool = True, **ids: Any) -> JobError:
+    """Return our error for a control-plane call; `what` says which call about what.
+
+    advise: say what to check, as is right for batch jobs and for nothing else
+    """
     if not isinstance(exc, ClientError):
         return _job_error_without_reply(exc, what, **ids)
     code, message, status = _parts(exc)
@@ -95,7 +98,8 @@ def job_error(exc: AwsFailure, what: str, **ids: Any) -> JobError:
         kind = JobNameInUseError
     if kind is None:
         kind = _by_status(status, JobThrottledError, JobStateUnknownError, JobRejectedError)
-    advice = f" {_CHECK[code]}" if kind is JobRejectedError and code in _CHECK else ""
+    is_told = advise and kind is JobRejectedError and code in _CHECK
+    advice = f" {_CHECK[code]}" if is_told else ""
     return kind(
         f"{what}: {code}: {message}{advice}",
         error_type=code,

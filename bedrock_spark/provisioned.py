@@ -72,7 +72,8 @@ def _get(client: Any, model_id: str, clock: Clock) -> dict[str, Any]:
                 provisionedModelId=model_id
             )
         except AWS_FAILURES as exc:
-            raise job_error(exc, f"looking up fallback.model_id {model_id}") from exc
+            what = f"looking up fallback.model_id {model_id}"
+            raise job_error(exc, what, advise=False) from exc
         return found
 
     try:

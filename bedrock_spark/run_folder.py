@@ -2,7 +2,8 @@
 
 `run.json` is written first, and only if absent, so every machine that opens the same folder gets
 the same run id. What shapes the records (source, model, request, shards) may not change once the
-folder exists; everything else may, and the newest config wins.
+folder exists; everything else may, and the newest config wins. The family of a model id that hides
+it is asked of the service when the run is begun, and stands in `run.json` from then on.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from typing import Any
 
 from bedrock_spark import layout
 from bedrock_spark._version import __version__
-from bedrock_spark.clients import AwsSettings
+from bedrock_spark.clients import AwsSettings, bedrock_client
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import Config
 from bedrock_spark.errors import AlreadyExistsError, RunFolderError
+from bedrock_spark.model_family import ask_family, hides_family
 from bedrock_spark.storage import Storage, open_storage
 
 FORMAT = 1
@@ -43,14 +45,16 @@ class Run:
 def open_run(config: Config, clock: Clock) -> Run:
     """Open the run that lies at `config.run_uri`, or begin it there.
 
-    Raises RunFolderError where the folder holds a run of another source, model or request.
+    Raises RunFolderError where the folder holds a run of another source, model or request, and
+    ConfigError where a run is begun with a model id that hides its family, and nobody tells.
     """
     aws = AwsSettings(config.batch.region, config.endpoint_url)
     storage = open_storage(config.run_uri, aws)
     found = storage.read_if_present(layout.RUN_FILE)
     if found is None:
-        found = _begin(config, storage, clock)
+        found = _begin(_with_family_asked(config, aws, clock), storage, clock)
     described = _parse(found, storage)
+    config = _with_family_recorded(config, described["config"])
     _check_same(described["config"], config, storage)
     return Run(described["run_id"], config, storage, aws)
 
@@ -82,6 +86,25 @@ def _begin(config: Config, storage: Storage, clock: Clock) -> bytes:
     except AlreadyExistsError:
         return storage.read(layout.RUN_FILE)  # another machine was first: its run is the run
     return data
+
+
+def _with_family_asked(config: Config, aws: AwsSettings, clock: Clock) -> Config:
+    if not hides_family(config.model):
+        return config
+    return _with_family(config, ask_family(bedrock_client(aws), config.model, clock))
+
+
+def _with_family_recorded(config: Config, recorded: dict[str, Any]) -> Config:
+    """Take a family that the id hides from the run, where the config is silent."""
+    model = recorded.get("model")
+    if not hides_family(config.model) or not isinstance(model, dict):
+        return config
+    return _with_family(config, model.get("family"))
+
+
+def _with_family(config: Config, family: str | None) -> Config:
+    model = config.model.model_copy(update={"family": family})
+    return config.model_copy(update={"model": model})
 
 
 def _versions() -> dict[str, str]:

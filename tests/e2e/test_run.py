@@ -23,7 +23,7 @@ from bedrock_spark.errors import (
 )
 from bedrock_spark.pipeline import Pipeline
 from tests.e2e.conftest import BUCKET, provision
-from tests.sparks import make_config
+from tests.sparks import CLAUDE, make_config
 
 Start = Callable[..., LocalBedrock]
 URI = f"s3://{BUCKET}/runs/tickets"
@@ -129,6 +129,25 @@ def test_converse_and_embeddings(spark: SparkSession, bedrock: Start) -> None:
     vectors = bedrock_spark.run(spark, tickets(spark, 30), embed).collect()
     assert {r["outcome"] for r in vectors} == {"ok"}
     assert all(sum(x * x for x in r["embedding"]) == pytest.approx(1, abs=1e-3) for r in vectors)
+
+
+def test_an_application_inference_profile(spark: SparkSession, bedrock: Start) -> None:
+    """Its ARN hides the model: the family is asked once, for this machine and every later one."""
+    local = bedrock({"quotas": {"min_records": 10}, "records": [{"share": 0.2, "code": 500}]})
+    source = f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}"
+    arn = local.client("bedrock").create_inference_profile(
+        inferenceProfileName="team-a", modelSource={"copyFrom": source}
+    )["inferenceProfileArn"]
+    config = make_config(
+        URI, endpoint_url=local.endpoint_url, model={"id": arn}, fallback={"model_id": arn}
+    )
+    rows = bedrock_spark.run(spark, tickets(spark, 60), config).collect()
+    assert {(r["outcome"], bool(r["text"]), r["output_tokens"] > 0) for r in rows} == {
+        ("ok", True, True)
+    }
+    assert {r["served_by"] for r in rows} == {"batch", "fallback"}
+    assert Pipeline.open(config).run.config.model.family == "anthropic"
+    assert local.requests()["GetInferenceProfile"] == 1
 
 
 def test_a_run_below_the_minimum_goes_to_the_fallback(spark: SparkSession, bedrock: Start) -> None:

@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     },
     {
         *("clients", "storage", "manifest", "run_folder", "batch_jobs", "ledger"),
-        *("provisioned", "rate_limit", "invoke"),
+        *("provisioned", "model_family", "rate_limit", "invoke"),
     },
     {"spark"},
     {"fanout", "report", "pipeline", "api"},

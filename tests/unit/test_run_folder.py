@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from bedrock_spark import layout, run_folder
 from bedrock_spark.batch_jobs import plan_job
 from bedrock_spark.config import parse_config
-from bedrock_spark.errors import RunFolderError
+from bedrock_spark.errors import ConfigError, RunFolderError
 from bedrock_spark.limits import JOB_NAME, JOB_NAME_MAX, S3_URI
 from bedrock_spark.run_folder import new_run_id, open_run
 from bedrock_spark.storage import LocalStorage
 
-from .fakes import CLAUDE, PROVISIONED, FakeClock, config_values
+from .fakes import ACCOUNT, CLAUDE, PROVISIONED, FakeClock, config_values
 
 
 def opened(folder: Path, **sections: Any) -> run_folder.Run:
@@ -135,6 +135,76 @@ def test_a_run_json_that_is_not_ours_is_refused(tmp_path: Path, text: bytes, sai
         opened(tmp_path)
     assert said in str(caught.value)
     assert (tmp_path / layout.RUN_FILE).read_bytes() == text
+
+
+HIDING = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/abcdefghijkl"
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let the service say that every hidden model is a Nova; return the ids it is asked about."""
+    ids: list[str] = []
+
+    def answer(_client: Any, model: Any, _clock: Any) -> str:
+        ids.append(model.id)
+        return "nova"
+
+    monkeypatch.setattr(run_folder, "ask_family", answer)
+    return ids
+
+
+def test_a_family_that_the_id_hides_is_asked_once_and_recorded(
+    tmp_path: Path, asked: list[str]
+) -> None:
+    """Later opens, on any machine, take it from the run; naming the same one changes nothing."""
+    first = opened(tmp_path, model={"id": HIDING})
+    assert first.config.model.family == "nova"
+    recorded = json.loads((tmp_path / layout.RUN_FILE).read_bytes())["config"]["model"]
+    assert recorded == {"id": HIDING, "invocation": "invoke_model", "family": "nova"}
+    assert opened(tmp_path, model={"id": HIDING}).config == first.config
+    assert opened(tmp_path, model={"id": HIDING, "family": "nova"}).config == first.config
+    assert asked == [HIDING]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ({"id": HIDING, "family": "anthropic"}, "another model.family"),
+        ({"id": HIDING.replace("abc", "xyz")}, "another model.id"),
+        ({"id": HIDING, "invocation": "converse"}, "another model.family, model.invocation"),
+        ({"id": CLAUDE}, "another model.family, model.id"),
+    ],
+)
+def test_another_model_than_the_recorded_one_is_refused(
+    tmp_path: Path, asked: list[str], model: dict[str, str], said: str
+) -> None:
+    """Its bodies are of one family; nothing is asked to find out."""
+    opened(tmp_path, model={"id": HIDING})
+    with pytest.raises(RunFolderError, match=rf"holds a run with {said}\. "):
+        opened(tmp_path, model=model)
+    assert asked == [HIDING]
+
+
+def test_a_family_that_is_named_is_not_asked_for(tmp_path: Path, asked: list[str]) -> None:
+    """It is recorded, and a later config may leave it out."""
+    first = opened(tmp_path, model={"id": HIDING, "family": "anthropic"})
+    assert opened(tmp_path, model={"id": HIDING}).config == first.config
+    assert asked == []
+
+
+def test_where_nobody_tells_the_family_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that the same folder can be begun with model.family set."""
+
+    def refuse(*_: Any) -> str:
+        raise ConfigError("set model.family")
+
+    monkeypatch.setattr(run_folder, "ask_family", refuse)
+    with pytest.raises(ConfigError, match=r"set model\.family"):
+        opened(tmp_path / "new", model={"id": HIDING})
+    assert not (tmp_path / "new").exists()
+    assert opened(tmp_path / "new", model={"id": HIDING, "family": "nova"}).run_id
 
 
 URIS = st.one_of(
