@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bedrock_spark import layout
@@ -12,6 +13,7 @@ from bedrock_spark.aws_errors import AWS_FAILURES, job_error
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import Config
 from bedrock_spark.errors import JobStateUnknownError
+from bedrock_spark.limits import JOB_NAME_MAX
 from bedrock_spark.retry import retry_reading, retry_throttled
 
 COMPLETED, PARTIALLY_COMPLETED = "Completed", "PartiallyCompleted"
@@ -29,7 +31,8 @@ class JobPlan:
     """One attempt at one shard: everything about it follows from four values.
 
     Whoever submits this attempt, on whatever machine, gives the job the same token, name and place:
-    the service then makes one job of them.
+    the service then makes one job of them. `records` and `target` say how many records its input
+    has, where that is not the whole shard, and which of several targets takes it.
     """
 
     shard_id: str
@@ -38,9 +41,11 @@ class JobPlan:
     token: str
     input_key: str
     output_prefix: str
+    records: int | None = None
+    target: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SeenJob:
     """A batch job as ListModelInvocationJobs shows it. Counts are 0 until processing starts."""
 
@@ -53,6 +58,9 @@ class SeenJob:
     processed: int | None = None
     succeeded: int | None = None
     failed: int | None = None
+    submitted_at: float | None = field(default=None, compare=False)
+    ended_at: float | None = field(default=None, compare=False)
+    model_arn: str | None = field(default=None, compare=False)
 
     @property
     def is_settled(self) -> bool:
@@ -60,19 +68,46 @@ class SeenJob:
         return self.status in SETTLED
 
 
-def plan_job(run_id: str, shard_id: str, sha256: str, model_id: str, attempt: int) -> JobPlan:
-    """Return the token, name and place of an attempt: functions of its arguments alone."""
+def plan_job(
+    run_id: str,
+    shard_id: str,
+    sha256: str,
+    model_id: str,
+    attempt: int,
+    *,
+    input_key: str | None = None,
+    records: int | None = None,
+    target: str = "",
+) -> JobPlan:
+    """Return the token, name and place of an attempt: functions of the first five alone.
+
+    sha256: of the bytes that the job reads, which are the shard's own unless `input_key` is given
+    """
     identity = "\n".join((run_id, sha256, model_id, str(attempt)))
     token = hashlib.sha256(identity.encode()).hexdigest()
-    digest = token[:_DIGEST_LENGTH]
     return JobPlan(
         shard_id=shard_id,
         attempt=attempt,
-        job_name=f"{run_id}-{shard_id}-a{attempt}-{digest}",
+        job_name=_job_name(run_id, shard_id, attempt, token),
         token=token,
-        input_key=layout.shard_key(shard_id),
-        output_prefix=layout.attempt_prefix(shard_id, attempt, digest),
+        input_key=input_key or layout.shard_key(shard_id),
+        output_prefix=output_prefix(shard_id, attempt, token),
+        records=records,
+        target=target,
     )
+
+
+def output_prefix(shard_id: str, attempt: int, token: str) -> str:
+    """Return the folder that the job with this token is given for its output."""
+    return layout.attempt_prefix(shard_id, attempt, token[:_DIGEST_LENGTH])
+
+
+def _job_name(run_id: str, shard_id: str, attempt: int, token: str) -> str:
+    """Begin with the run id: a listing of names that contain it finds the run's jobs."""
+    name = f"{run_id}-{shard_id}-a{attempt}-{token[:_DIGEST_LENGTH]}"
+    if len(name) <= JOB_NAME_MAX:
+        return name
+    return f"{run_id}-{token}"[:JOB_NAME_MAX]
 
 
 class BatchJobs:
@@ -97,29 +132,44 @@ class BatchJobs:
 
         return retry_throttled(self._clock)(call)
 
-    def list(self, name_contains: str) -> list[SeenJob]:
-        """Return every job whose name contains this, whatever its status: all pages."""
-        return list(self._pages(name_contains))
+    def list(
+        self, name_contains: str | None, after: float | None = None, status: str | None = None
+    ) -> list[SeenJob]:
+        """Return the jobs of the account: all pages.
 
-    def _pages(self, name_contains: str) -> Iterator[SeenJob]:
-        token: str | None = None
+        name_contains: only those whose name contains this
+        after: only those submitted after this time, as the service's own clock has it
+        status: only those in this status
+        """
+        request: dict[str, Any] = {"maxResults": _PAGE}
+        if name_contains is not None:
+            request["nameContains"] = name_contains
+        if after is not None:
+            request["submitTimeAfter"] = dt.datetime.fromtimestamp(after, dt.UTC)
+        if status is not None:
+            request["statusEquals"] = status
+        return list(self._pages(request))
+
+    def _pages(self, request: dict[str, Any]) -> Iterator[SeenJob]:
         while True:
-            page = self._page(name_contains, token)
+            page = self._page(request)
             yield from (_seen(summary) for summary in page.get("invocationJobSummaries", ()))
             token = page.get("nextToken")
             if token is None:
                 return
+            request = {**request, "nextToken": token}
 
-    def _page(self, name_contains: str, token: str | None) -> dict[str, Any]:
-        request: dict[str, Any] = {"nameContains": name_contains, "maxResults": _PAGE}
-        if token is not None:
-            request["nextToken"] = token
+    def active(self) -> tuple[SeenJob, ...]:
+        """Return every active job of the account, whosesoever: a listing per status."""
+        return tuple(j for status in sorted(ACTIVE) for j in self.list(None, status=status))
 
+    def _page(self, request: dict[str, Any]) -> dict[str, Any]:
         def call() -> dict[str, Any]:
             try:
                 page: dict[str, Any] = self._client.list_model_invocation_jobs(**request)
             except AWS_FAILURES as exc:
-                raise job_error(exc, f"listing the batch jobs of {name_contains}") from exc
+                whose = request.get("nameContains", "the account")
+                raise job_error(exc, f"listing the batch jobs of {whose}") from exc
             return page
 
         return retry_reading(self._clock)(call)
@@ -136,8 +186,17 @@ class BatchJobs:
         retry_reading(self._clock)(call)
 
 
-def create_request(config: Config, run_uri: str, plan: JobPlan) -> dict[str, Any]:
-    """Return the arguments of CreateModelInvocationJob for one attempt."""
+def create_request(
+    config: Config,
+    run_uri: str,
+    plan: JobPlan,
+    model_id: str | None = None,
+    role_arn: str | None = None,
+) -> dict[str, Any]:
+    """Return the arguments of CreateModelInvocationJob for one attempt.
+
+    run_uri: below which the job reads and writes; model and role are the config's unless given
+    """
     batch = config.batch
     output: dict[str, Any] = {"s3Uri": layout.join_uri(run_uri, plan.output_prefix)}
     if batch.kms_key_id is not None:
@@ -145,8 +204,8 @@ def create_request(config: Config, run_uri: str, plan: JobPlan) -> dict[str, Any
     request: dict[str, Any] = {
         "jobName": plan.job_name,
         "clientRequestToken": plan.token,
-        "roleArn": batch.role_arn,
-        "modelId": config.model.id,
+        "roleArn": role_arn or batch.role_arn,
+        "modelId": model_id or config.model.id,
         "modelInvocationType": _INVOCATION_TYPES[config.model.invocation],
         "inputDataConfig": {
             "s3InputDataConfig": {
@@ -178,4 +237,11 @@ def _seen(summary: dict[str, Any]) -> SeenJob:
         processed=summary.get("processedRecordCount"),
         succeeded=summary.get("successRecordCount"),
         failed=summary.get("errorRecordCount"),
+        submitted_at=_seconds(summary.get("submitTime")),
+        ended_at=_seconds(summary.get("endTime")),
+        model_arn=summary.get("modelId"),
     )
+
+
+def _seconds(value: dt.datetime | None) -> float | None:
+    return None if value is None else value.timestamp()

@@ -5,8 +5,11 @@
     ├── PlanError              the rows cannot become shards; nothing was spent
     │   └── DuplicateKeyError  the same key on more than one row
     ├── StorageError           an object could not be read or written
-    │   └── AlreadyExistsError a create-only-if-absent lost the race
+    │   ├── AlreadyExistsError a create-only-if-absent lost the race
+    │   └── ObjectChangedError a replace-only-this-version lost the race
     ├── RunFolderError         the run folder belongs to something else, or is damaged
+    │   ├── RunHeldError       another process drives the run
+    │   └── RunStoppedError    nothing more is submitted until the run is resumed
     ├── JobError               a batch job call did not do what was asked
     │   ├── JobRejectedError       the service refused it and would refuse it again
     │   ├── JobThrottledError      slower, please: back off and repeat the same call
@@ -67,8 +70,20 @@ class AlreadyExistsError(StorageError):
     """Something is already there, and the write was create-only."""
 
 
+class ObjectChangedError(StorageError):
+    """Another version is there than the one that was to be replaced."""
+
+
 class RunFolderError(BedrockSparkError):
     """The run folder belongs to another config, or is damaged."""
+
+
+class RunHeldError(RunFolderError):
+    """Another process drives the run, and only one may."""
+
+
+class RunStoppedError(RunFolderError):
+    """The run was stopped: nothing more is submitted until somebody runs it again."""
 
 
 class JobError(BedrockSparkError):

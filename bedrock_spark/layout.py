@@ -6,6 +6,9 @@
     <run uri>/rejects/bucket-00042.parquet              rows that could not become records
     <run uri>/manifest.json                             the run manifest; it commits prepare
     <run uri>/ledger/000000017.jsonl                    what was submitted and how it ended
+    <run uri>/snapshots/000000500.jsonl                 the ledger's state after that object
+    <run uri>/lease.json                                who drives the run
+    <run uri>/remainders/shard-00042-00/a2.jsonl        what is left of a shard for attempt 2
     <run uri>/output/shard-00042-00/a1-<digest>/<job id>/   what Bedrock writes
     <run uri>/fallback/shard-00042-00/*.jsonl.out       what the fallback writes
     <run uri>/results/shard-00042-00.parquet            one result row per source row
@@ -23,14 +26,24 @@ from dataclasses import dataclass
 RUN_FILE = "run.json"
 MANIFEST_FILE = "manifest.json"
 REPORT_FILE = "report.json"
+LEASE_FILE = "lease.json"
 OUTPUT_MANIFEST_FILE = "manifest.json.out"
 SHARDS, ROWS, REJECTS, LEDGER = "shards", "rows", "rejects", "ledger"
+SNAPSHOTS, REMAINDERS = "snapshots", "remainders"
 OUTPUT, FALLBACK, RESULTS, RECONCILIATION = "output", "fallback", "results", "reconciliation"
 
 
 def shard_id(bucket: int, cut: int) -> str:
     """Return the name of the cut-th shard of a bucket."""
     return f"shard-{bucket:05d}-{cut:02d}"
+
+
+def bucket_number(index: int, buckets: int) -> int:
+    """Return the number of one of so many buckets: unlike any of a deal into more or fewer.
+
+    So what a prepare wrote that dealt anew, or died, never has the name of what another commits.
+    """
+    return buckets * (buckets - 1) // 2 + index
 
 
 def shard_key(shard: str) -> str:
@@ -51,6 +64,21 @@ def rejects_key(bucket: int) -> str:
 def ledger_key(sequence: int) -> str:
     """Return the ledger object with this number."""
     return f"{LEDGER}/{sequence:09d}.jsonl"
+
+
+def snapshot_key(sequence: int) -> str:
+    """Return the snapshot of the ledger's state after the object with this number."""
+    return f"{SNAPSHOTS}/{sequence:09d}.jsonl"
+
+
+def sequence_of(key: str) -> int:
+    """Return the number of a ledger object or of a snapshot."""
+    return int(key.rsplit("/", 1)[-1].removesuffix(".jsonl"))
+
+
+def remainder_key(shard: str, attempt: int) -> str:
+    """Return the JSONL object of what earlier attempts left of a shard."""
+    return f"{REMAINDERS}/{shard}/a{attempt}.jsonl"
 
 
 def outputs_prefix(shard: str) -> str:

@@ -20,7 +20,14 @@ from bedrock_spark.clients import bedrock_client
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import Config, load_config, parse_config
 from bedrock_spark.errors import PlanError, RunFolderError, UnreadableOutputError
-from bedrock_spark.fanout import Standing, batch_shards, check_reachable, open_fanout
+from bedrock_spark.fanout import (
+    Standing,
+    batch_shards,
+    check_reachable,
+    driving,
+    open_fanout,
+    raise_refusal,
+)
 from bedrock_spark.fanout import watch as watch_jobs
 from bedrock_spark.ledger import Job, Ledger
 from bedrock_spark.lint import refuse_lint
@@ -86,9 +93,17 @@ class Pipeline:
         return manifest
 
     def advance(self) -> Standing:
-        """Take one step of the fan-out. Needs no Spark."""
-        with self._timed("batch"):
-            return open_fanout(self.run, self.manifest(), self.clock).advance()
+        """Take one step of the fan-out. Needs no Spark.
+
+        Raises JobRejectedError where the service refuses what is submitted, RunStoppedError where
+        the run was stopped and nothing of it is active any more.
+        """
+        manifest = self.manifest()
+        with self._timed("batch"), driving(self.run, manifest, self.clock) as fanout:
+            standing = fanout.advance()
+            if fanout.rejection is not None or not standing.active:
+                raise_refusal(fanout, standing)
+            return standing
 
     def watch(self) -> Standing | None:
         """Submit and watch batch jobs until every shard is settled. Needs no Spark."""
@@ -96,8 +111,9 @@ class Pipeline:
         if not batch_shards(manifest, self.run.config):
             return None
         self.check()
-        with self._timed("batch"):
-            return watch_jobs(open_fanout(self.run, manifest, self.clock), self.observe)
+        with self._timed("batch"), driving(self.run, manifest, self.clock) as fanout:
+            fanout.resume()
+            return watch_jobs(fanout, self.observe)
 
     def collect(self, spark: SparkSession) -> list[dict[str, Any]]:
         """Join what came back to the rows; return the reconciliation of every shard."""

@@ -38,10 +38,10 @@ class BatchConfig(Section):
 
     role_arn: Annotated[str, AfterValidator(check_role_arn)]
     region: str | None = None
-    max_active_jobs: int = Field(default=20, ge=1)
+    max_active_jobs: int | None = Field(default=None, ge=1)
     timeout_hours: int = Field(default=24, ge=limits.TIMEOUT_HOURS_MIN, le=limits.TIMEOUT_HOURS_MAX)
     attempts: int = Field(default=2, ge=1, le=10)
-    poll_seconds: float = Field(default=60, gt=0, le=3600)
+    poll_seconds: float | None = Field(default=None, gt=0, le=3600)
     tags: dict[str, str] = Field(default={}, max_length=limits.TAGS_MAX)
     kms_key_id: str | None = None
     vpc: VpcConfig | None = None

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from bedrock_spark.clients import AwsSettings
 from bedrock_spark.storage.base import Storage, StoredObject
+from bedrock_spark.storage.copy import copy_below, copy_object
 from bedrock_spark.storage.local import LocalStorage
 from bedrock_spark.storage.s3 import S3Storage
 
-__all__ = ["LocalStorage", "S3Storage", "Storage", "StoredObject", "open_storage"]
+__all__ = [
+    "LocalStorage",
+    "S3Storage",
+    "Storage",
+    "StoredObject",
+    "copy_below",
+    "copy_object",
+    "open_storage",
+]
 
 
 def open_storage(uri: str, aws: AwsSettings) -> Storage:

@@ -41,6 +41,17 @@ class Storage(Protocol):
         """Put an object where none is. Raises AlreadyExistsError; exactly one of two wins."""
         ...
 
+    def read_version(self, key: str) -> tuple[bytes, str] | None:
+        """Return an object's bytes and their version, or None where there is no such object."""
+        ...
+
+    def replace(self, key: str, data: bytes, version: str | None) -> str:
+        """Put an object where this version is (None: where none is); return the new version.
+
+        Raises ObjectChangedError where something else is there; exactly one of two wins.
+        """
+        ...
+
     def upload(self, path: Path, key: str) -> None:
         """Put a local file as an object, replacing what was there."""
         ...

@@ -6,6 +6,8 @@ hard link, which POSIX makes fail if the name is taken.
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import shutil
 import tempfile
@@ -13,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bedrock_spark.errors import AlreadyExistsError, StorageError
+from bedrock_spark.errors import AlreadyExistsError, ObjectChangedError, StorageError
 from bedrock_spark.storage.base import StoredObject
 
 _TEMPORARY = ".writing-"
@@ -59,6 +61,20 @@ class LocalStorage:
             except FileExistsError as exc:
                 raise AlreadyExistsError(f"{self._path(key)}: exists already", key=key) from exc
 
+    def read_version(self, key: str) -> tuple[bytes, str] | None:
+        """Return an object's bytes and their digest, or None."""
+        data = self.read_if_present(key)
+        return None if data is None else (data, _digest(data))
+
+    def replace(self, key: str, data: bytes, version: str | None) -> str:
+        """Compare and rename while nobody else does, by a lock beside the object."""
+        with self._locked(key):
+            found = self.read_version(key)
+            if version != (found[1] if found else None):
+                raise ObjectChangedError(f"{self._path(key)}: was changed meanwhile", key=key)
+            self.write(key, data)
+        return _digest(data)
+
     def upload(self, path: Path, key: str) -> None:
         """Copy a file in, then rename."""
         with self._temporary(key) as temporary:
@@ -85,6 +101,15 @@ class LocalStorage:
         return sorted(found, key=lambda o: o.key)
 
     @contextmanager
+    def _locked(self, key: str) -> Iterator[None]:
+        path = self._path(key)
+        with _storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.with_name(f"{_TEMPORARY}{path.name}.lock").open("wb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed, or this process dies
+                yield
+
+    @contextmanager
     def _temporary(self, key: str) -> Iterator[Path]:
         folder = self._path(key).parent
         with _storage_errors(self._path(key)):
@@ -97,6 +122,10 @@ class LocalStorage:
                 yield temporary
             finally:
                 temporary.unlink(missing_ok=True)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 @contextmanager

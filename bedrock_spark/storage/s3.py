@@ -15,7 +15,7 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bedrock_spark.clients import AwsSettings, s3_client
-from bedrock_spark.errors import AlreadyExistsError, StorageError
+from bedrock_spark.errors import AlreadyExistsError, ObjectChangedError, StorageError
 from bedrock_spark.layout import join_uri, parse_s3_uri
 from bedrock_spark.storage.base import StoredObject
 
@@ -74,6 +74,39 @@ class S3Storage:
                     raise AlreadyExistsError(f"{where}: exists already", key=key) from exc
                 raise
 
+    def read_version(self, key: str) -> tuple[bytes, str] | None:
+        """Return an object's bytes and its ETag, or None."""
+        with self._storage_errors(key):
+            try:
+                reply = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+                return reply["Body"].read(), str(reply["ETag"])
+            except ClientError as exc:
+                if exc.response["Error"]["Code"] in _ABSENT:
+                    return None
+                raise
+
+    def replace(self, key: str, data: bytes, version: str | None) -> str:
+        """Put an object on S3's own condition: If-Match, or If-None-Match where none may be."""
+        condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
+        with self._storage_errors(key):
+            try:
+                reply = self._client.put_object(
+                    Bucket=self._bucket, Key=self._prefix + key, Body=data, **condition
+                )
+                return str(reply["ETag"])
+            except ClientError as exc:
+                if exc.response["Error"]["Code"] not in _TAKEN | _ABSENT:
+                    raise
+                return self._own_put(key, data, exc)
+
+    def _own_put(self, key: str, data: bytes, refusal: ClientError) -> str:
+        """Return the version of our own put, which botocore repeated because its reply was lost."""
+        found = self.read_version(key)
+        if found is not None and found[0] == data:
+            return found[1]
+        where = join_uri(self.uri, key)
+        raise ObjectChangedError(f"{where}: was changed meanwhile", key=key) from refusal
+
     def upload(self, path: Path, key: str) -> None:
         """Put a file, in parts where it is large."""
         with self._storage_errors(key):
@@ -83,6 +116,12 @@ class S3Storage:
         """Copy an object into a file."""
         with self._storage_errors(key):
             self._client.download_file(self._bucket, self._prefix + key, str(path))
+
+    def copy_from(self, source: S3Storage, key: str) -> None:
+        """Copy an object from another place in S3, in parts where it is large."""
+        whence = {"Bucket": source._bucket, "Key": source._prefix + key}
+        with self._storage_errors(key):
+            self._client.copy(whence, self._bucket, self._prefix + key, SourceClient=source._client)
 
     def list(self, prefix: str) -> list[StoredObject]:
         """List every page."""

@@ -109,7 +109,8 @@ class FakeBatchJobs:
     then lose the reply (the error it wants is in `lost`).
     """
 
-    def __init__(self, *, slots: int = 1000) -> None:
+    def __init__(self, *, slots: int = 1000, remembers_tokens: bool = False) -> None:
+        self.remembers_tokens = remembers_tokens
         self.jobs: dict[str, SeenJob] = {}
         self.requests: list[dict[str, Any]] = []
         self.slots = slots
@@ -117,6 +118,8 @@ class FakeBatchJobs:
         self.before_create: Callable[[dict[str, Any]], None] = lambda request: None
         self.after_create: Callable[[dict[str, Any]], None] = lambda request: None
         self.calls: list[str] = []
+        self.looks = 0
+        self.time = 1_800_000_000.0
 
     def create(self, request: dict[str, Any]) -> str:
         from bedrock_spark.errors import JobNameInUseError, NoFreeSlotError
@@ -125,25 +128,54 @@ class FakeBatchJobs:
         self.requests.append(request)
         self.before_create(request)
         name, token = request["jobName"], request["clientRequestToken"]
-        if name in self.jobs:
+        known = self.jobs.get(name)
+        if known is not None and known.token == token and self.remembers_tokens:
+            return known.job_arn
+        if known is not None:
             raise JobNameInUseError(f"{name}: currently in use")
         if sum(not job.is_settled for job in self.jobs.values()) >= self.slots:
             raise NoFreeSlotError("as many jobs as may be")
         arn = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:model-invocation-job/{len(self.jobs):012d}"
-        self.jobs[name] = SeenJob(arn, name, token, "Submitted", None, 0, 0, 0, 0)
+        self.jobs[name] = SeenJob(
+            arn,
+            name,
+            token,
+            "Submitted",
+            None,
+            0,
+            0,
+            0,
+            0,
+            submitted_at=self.time,
+            model_arn=f"arn:aws:bedrock:us-east-1::foundation-model/{request.get('modelId', CLAUDE)}",
+        )
+        self.time += 1.0
         self.after_create(request)
         return arn
 
-    def list(self, name_contains: str) -> list[SeenJob]:
+    def active(self) -> tuple[SeenJob, ...]:
+        """The account's active jobs; `looks` counts how often they were asked for."""
+        self.looks += 1
+        return tuple(job for job in self.jobs.values() if not job.is_settled)
+
+    def list(
+        self, name_contains: str | None, after: float | None = None, status: str | None = None
+    ) -> list[SeenJob]:
         self.calls.append(f"list {name_contains}")
         return [
             job
             for job in self.jobs.values()
-            if name_contains in job.job_name and job.job_name not in self.hidden
+            if (name_contains or "") in job.job_name
+            and job.job_name not in self.hidden
+            and (after is None or (job.submitted_at or 0.0) > after)
+            and status in (None, job.status)
         ]
 
     def stop(self, job_arn: str) -> None:
-        raise NotImplementedError
+        self.calls.append(f"stop {job_arn}")
+        for name, job in self.jobs.items():
+            if job.job_arn == job_arn and not job.is_settled:
+                self.move(name, "Stopping")
 
     def move(self, name: str, status: str, **counts: Any) -> None:
         """Put a job into a status."""

@@ -49,10 +49,10 @@ def test_what_is_not_said_has_these_defaults() -> None:
     }
     assert config.batch.model_dump(exclude={"role_arn"}) == {
         "region": None,
-        "max_active_jobs": 20,
+        "max_active_jobs": None,
         "timeout_hours": 24,
         "attempts": 2,
-        "poll_seconds": 60,
+        "poll_seconds": None,
         "tags": {},
         "kms_key_id": None,
         "vpc": None,

@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
         *("reconcile", "retry", "aws_errors", "lint"),
     },
     {
-        *("clients", "storage", "manifest", "run_folder", "batch_jobs", "ledger"),
+        *("clients", "storage", "manifest", "run_folder", "batch_jobs", "ledger", "lease"),
         *("provisioned", "model_family", "rate_limit", "invoke"),
     },
     {"spark"},

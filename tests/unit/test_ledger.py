@@ -15,7 +15,17 @@ from bedrock_spark import clients, layout
 from bedrock_spark.batch_jobs import SeenJob, plan_job
 from bedrock_spark.clients import AwsSettings
 from bedrock_spark.errors import AlreadyExistsError, RunFolderError
-from bedrock_spark.ledger import Job, Ledger, seen, submitted, submitting
+from bedrock_spark.ledger import Job, Ledger, snapshots
+from bedrock_spark.ledger.events import (
+    finding,
+    finished,
+    held,
+    seen,
+    stopping,
+    submitted,
+    submitting,
+    swept,
+)
 from bedrock_spark.storage import LocalStorage, S3Storage
 
 from .fakes import CLAUDE, CannedHttp
@@ -74,10 +84,12 @@ def test_an_answer_to_create_does_not_undo_what_was_seen(tmp_path: Path) -> None
 
 
 def test_events_of_a_newer_version_are_passed_over(tmp_path: Path) -> None:
-    """An older driver may look at the run, too."""
+    """And reported: an older driver may look at the run, too."""
     ledger = Ledger(LocalStorage(str(tmp_path)))
     ledger.append([{"event": "cancelled", "why": {"a": 1}}, {**submitting(PLAN, 1.0), "new": 1}])
     assert list(replayed(tmp_path)) == [PLAN.job_name]
+    details = [f["detail"].split(":")[0] for f in ledger.state.all_findings()]
+    assert details == ["cancelled", "submitting.new"]
 
 
 def test_of_two_drivers_that_append_at_once_one_stops(tmp_path: Path) -> None:
@@ -122,7 +134,9 @@ def test_a_put_that_botocore_repeats_ends_well(monkeypatch: pytest.MonkeyPatch) 
     written: list[bytes] = []
     listing = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
     taken = b"<Error><Code>PreconditionFailed</Code><Message>x</Message></Error>"
-    http = CannedHttp(clients.s3_client(storage.aws), (200, listing), (500, b""), (412, taken))
+    http = CannedHttp(
+        clients.s3_client(storage.aws), *[(200, listing)] * 2, (500, b""), (412, taken)
+    )
     create = storage.create
 
     def noted(key: str, data: bytes) -> None:
@@ -132,7 +146,7 @@ def test_a_put_that_botocore_repeats_ends_well(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(storage, "create", noted)
     Ledger(storage).append([submitting(PLAN, 1.0)])
-    assert [r.method for r in http.sent] == ["GET", "PUT", "PUT", "GET"]
+    assert [r.method for r in http.sent] == ["GET", "GET", "PUT", "PUT", "GET"]
     http.close()
 
 
@@ -158,17 +172,76 @@ def test_damage_is_seen(tmp_path: Path, damage: Damage) -> None:
     """A torn, changed or empty object is never replayed as less than was written."""
     ledger = Ledger(LocalStorage(str(tmp_path)))
     ledger.append([submitting(PLAN, 1.0), submitting(OTHER, 1.0)])
+    ledger.append([submitted(PLAN.job_name, ARN, 2.0)])
     path = tmp_path / layout.ledger_key(1)
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(RunFolderError, match=r"000000001\.jsonl: its checksum does not fit"):
         replayed(tmp_path)
 
 
+def test_a_torn_last_object_is_set_aside(tmp_path: Path) -> None:
+    """With a finding; nothing is rewritten, and everything after it is read as ever."""
+    ledger = Ledger(LocalStorage(str(tmp_path)))
+    ledger.append([submitting(PLAN, 1.0), swept({"": 5.0}, {}, 1.0)])
+    ledger.append([submitting(OTHER, 1.0)])
+    path = tmp_path / layout.ledger_key(2)
+    torn = path.read_bytes()[:-50]
+    path.write_bytes(torn)
+    again = Ledger(LocalStorage(str(tmp_path)))
+    assert list(again.replay()) == [PLAN.job_name]
+    assert again.torn == [layout.ledger_key(2)]
+    assert again.state.floors == {}  # its jobs are to be looked for, however old
+    again.append([submitted(PLAN.job_name, ARN, 2.0)], 2.0)
+    assert again.torn == []
+    last = Ledger(LocalStorage(str(tmp_path)))
+    assert list(last.replay()) == [PLAN.job_name]
+    assert [f["kind"] for f in last.state.all_findings()] == ["ledger_object_set_aside"]
+    assert path.read_bytes() == torn
+
+
+def test_a_snapshot_says_what_the_ledger_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is damaged or missing only costs time; none is rewritten."""
+    monkeypatch.setattr(snapshots, "EVERY", 3)
+    ledger = Ledger(LocalStorage(str(tmp_path)))
+    ledger.append([submitting(PLAN, 1.0), submitting(OTHER, 1.0), held("stopped", "why", 1.0)])
+    ledger.append([stopping(PLAN.job_name, "user", 2.0), finished("shard-1", "why", 2.0)])
+    ledger.append([seen(a_job("Stopped", processed=3), 3.0, (4, 5)), finding("k", "s", "d", 1.0)])
+    ledger.append([swept({"": 7.0}, {"": 2}, 4.0)])
+    state = Ledger(LocalStorage(str(tmp_path))).load()
+    assert state == ledger.state
+    assert state.jobs[PLAN.job_name].tokens == (4, 5)
+    snapshot = tmp_path / layout.snapshot_key(3)
+    for damage in (snapshot.read_bytes()[:-9], b""):
+        snapshot.write_bytes(damage)
+        assert Ledger(LocalStorage(str(tmp_path))).load() == state
+    snapshot.unlink()
+    assert Ledger(LocalStorage(str(tmp_path))).load() == state
+
+
+def test_a_snapshot_saves_reading_what_is_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where a newer version wrote into the ledger, an older one makes none."""
+    monkeypatch.setattr(snapshots, "EVERY", 2)
+    ledger = Ledger(LocalStorage(str(tmp_path)))
+    ledger.append([submitting(PLAN, 1.0)])
+    ledger.append([submitting(OTHER, 1.0)])
+    (tmp_path / layout.ledger_key(1)).write_bytes(b"damaged, and not read")
+    assert list(replayed(tmp_path)) == [PLAN.job_name, OTHER.job_name]
+    ledger.append([{"event": "invented"}])
+    ledger.append([submitted(PLAN.job_name, ARN, 2.0)])
+    assert [p.name for p in (tmp_path / layout.SNAPSHOTS).iterdir()] == ["000000002.jsonl"]
+
+
 @given(st.binary(max_size=60), st.integers(0, 10_000))
 def test_no_change_of_a_byte_goes_unseen(tmp_path_factory: Any, noise: bytes, at: int) -> None:
     """Wherever it is, but for the checksum line's own white space and remarks."""
     folder = tmp_path_factory.mktemp("ledger")
-    Ledger(LocalStorage(str(folder))).append([submitting(PLAN, 1.0)])
+    ledger = Ledger(LocalStorage(str(folder)))
+    ledger.append([submitting(PLAN, 1.0)])
+    ledger.append([submitting(OTHER, 1.0)])
     path = folder / layout.ledger_key(1)
     data = path.read_bytes()
     first = data.index(b"\n")

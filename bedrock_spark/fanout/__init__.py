@@ -1,0 +1,20 @@
+"""The fan-out: a run's shards as batch jobs, submitted, watched, and submitted again."""
+
+from bedrock_spark.fanout.driver import FanOut
+from bedrock_spark.fanout.loop import check_reachable, driving, open_fanout, raise_refusal, watch
+from bedrock_spark.fanout.policy import SubmitPolicy
+from bedrock_spark.fanout.standing import Standing, batch_shards, jobs_by_status, progress_of
+
+__all__ = [
+    "FanOut",
+    "Standing",
+    "SubmitPolicy",
+    "batch_shards",
+    "check_reachable",
+    "driving",
+    "jobs_by_status",
+    "open_fanout",
+    "progress_of",
+    "raise_refusal",
+    "watch",
+]

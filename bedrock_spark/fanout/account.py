@@ -1,0 +1,74 @@
+"""The account: how many jobs others have under the quota that the run shares with them.
+
+All jobs of the account are listed, status by status: five calls or more, so it is done seldom.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+
+from bedrock_spark.fanout.board import Board
+from bedrock_spark.fanout.targets import Target
+
+_ALONE_SECONDS, _SHARED_SECONDS, _REFUSED_SECONDS = 6 * 3600.0, 3600.0, 600.0
+# Cross-Region inference profiles begin with a part of the world; quotas are of the model behind.
+_GEOGRAPHY = re.compile(r"^(us-gov|us|eu|apac|jp|au|ca|sa|me|af|global)\.(?=[a-z0-9-]+\.)")
+
+
+def base_model(model: str) -> str:
+    """Return the model that an id, a profile's id, or the ARN of either stands for."""
+    return _GEOGRAPHY.sub("", model.rsplit("/", 1)[-1])
+
+
+@dataclass
+class Account:
+    """What others run, and when that was looked at last."""
+
+    run_id: str
+    targets: tuple[Target, ...]
+    looked_at: float | None = None
+    refused: bool = False
+    _others: Counter[str] = field(default_factory=Counter)
+
+    def others(self) -> dict[str, int]:
+        """Return how many jobs others have, by target."""
+        return dict(self._others)
+
+    def remember(self, others: dict[str, int], at: float) -> None:
+        """Take over what another process of this run saw."""
+        self._others, self.looked_at = Counter(others), at
+        for target in self.targets:
+            target.slots.others = self._others[target.name]
+
+    def look(self, board: Board, now: float) -> None:
+        """Count the jobs of others anew, if that is due."""
+        if not self._is_due(now):
+            return
+        self.looked_at, self.refused = now, False
+        for target in self.targets:
+            self._others[target.name] = 0
+        for target in {t.region: t for t in reversed(self.targets)}.values():
+            self._count(target)
+        for target in self.targets:
+            target.slots.share(self._others[target.name], board.active[target.name])
+
+    def _is_due(self, now: float) -> bool:
+        if self.looked_at is None or now < self.looked_at:
+            return True
+        every = _SHARED_SECONDS if any(self._others.values()) else _ALONE_SECONDS
+        if self.refused:
+            every = _REFUSED_SECONDS
+        return now - self.looked_at >= every
+
+    def _count(self, lister: Target) -> None:
+        own = f"{self.run_id}-"
+        models = Counter(
+            base_model(job.model_arn or "")
+            for job in lister.jobs.active()
+            if not job.job_name.startswith(own)
+        )
+        for target in self.targets:
+            if target.region == lister.region:
+                self._others[target.name] = models[base_model(target.model_id)]

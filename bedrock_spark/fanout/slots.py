@@ -1,0 +1,83 @@
+"""Slots: how many jobs may be active at a target, as it was told, asked, or learnt from refusals.
+
+What was told may be more than the account has. A refusal teaches the cap: as many as were active
+then. Below it, a slot that is refused again is tried less and less often; above it, one job at a
+time is tried once in a while, so that refusals stay rare and a raised quota is found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_SLOTS = 20
+# The n-th probe above a learnt cap waits for so many creates, or for so many seconds.
+_PROBE_CREATES = (0, 10, 100, 200)
+_PROBE_SECONDS = (0.0, 600.0, 3600.0, 86_400.0)
+# A target that runs nothing is probed at least this often: there it costs nothing but the call.
+_IDLE_SECONDS = 600.0
+_AGAIN_SECONDS, _AGAIN_MOST = 30.0, 3600.0
+
+
+@dataclass
+class Slots:
+    """The slots of one target. `others` are active jobs of other runs under the same quota."""
+
+    most: int
+    others: int = 0
+    learnt: int | None = None
+    _refused: int = 0
+    _probes: int = 0
+    _creates: int = 0
+    _refused_at: float = 0.0
+
+    @property
+    def cap(self) -> int:
+        """Return how many jobs may be active in all, as far as is known."""
+        return self.most if self.learnt is None else min(self.most, self.learnt)
+
+    def free(self, active: int, now: float) -> int:
+        """Return how many jobs may be created now, with so many of ours active."""
+        used = active + self.others
+        if self._refused > 1 and now - self._refused_at < self._patience():
+            return 0
+        room = self.cap - used
+        if room <= 0 and self.cap < self.most and self._is_probe_due(active, now):
+            return max(0, self.cap + 1 - used)
+        return max(0, room)
+
+    def _patience(self) -> float:
+        return min(_AGAIN_MOST, _AGAIN_SECONDS * 2.0 ** (self._refused - 2))
+
+    def _is_probe_due(self, active: int, now: float) -> bool:
+        level = min(self._probes, len(_PROBE_CREATES)) - 1
+        if level < 0:
+            return True
+        seconds = _PROBE_SECONDS[level]
+        if active == 0:
+            seconds = min(seconds, _IDLE_SECONDS)
+        return self._creates >= _PROBE_CREATES[level] or now - self._refused_at >= seconds
+
+    def taken(self, active: int) -> None:
+        """Note that a job was created, with so many of ours active then, itself included."""
+        self._refused = 0
+        self._creates += 1
+        if self.learnt is not None and active + self.others > self.learnt:
+            self.learnt = active + self.others
+            self._probes = 0
+        if self.learnt is not None and self.learnt >= self.most:
+            self.learnt = None
+
+    def refuse(self, active: int, now: float) -> None:
+        """Note that the service had no free slot, with so many of ours active."""
+        used = active + self.others
+        if self.learnt is None or used >= self.learnt:
+            self._probes += 1
+        self._refused += 1
+        self.learnt = min(used, self.cap)
+        self._creates, self._refused_at = 0, now
+
+    def share(self, others: int, active: int) -> None:
+        """Note how many jobs others have, as the account's listing shows."""
+        if self.learnt is not None and self._refused and active + self.others == self.learnt:
+            self.learnt += others - self.others  # they were there when we were refused
+        self.others = others
