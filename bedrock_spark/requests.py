@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
 from bedrock_spark.config import Config
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import family_of
-from bedrock_spark.templates import (
-    BodyTemplate,
-    Row,
-    RowRejected,
-    as_json,
-    compile_template,
-    reason_of,
-)
+from bedrock_spark.templates import BodyTemplate, Row, RowRejected, compile_template, reason_of
+from bedrock_spark.values import as_json
 
 
 def body_template(config: Config) -> BodyTemplate:
@@ -54,22 +47,13 @@ def _body_in_column(column: str) -> BodyTemplate:
     return BodyTemplate(columns=(column,), static_bytes=0, parts=(render,))
 
 
-def _without_nulls(value: Any) -> Any:
-    """Drop null fields, as Spark's to_json does: a struct has every field in every row."""
-    if isinstance(value, dict):
-        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
-    if isinstance(value, list):
-        return [_without_nulls(v) for v in value]
-    return value
-
-
 def _json_object(value: object, column: str) -> bytes:
     """Return the JSON object that a column holds, as text or as a struct, on one line."""
     if value is None:
         raise RowRejected(column, "is null")
     if isinstance(value, dict):
         try:
-            return as_json(_without_nulls(value))
+            return as_json(value)
         except (ValueError, TypeError) as exc:
             raise RowRejected(column, reason_of(exc)) from None
     try:

@@ -11,10 +11,7 @@ why; the caller turns it into data.
 
 from __future__ import annotations
 
-import base64
-import datetime as dt
 import itertools
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,92 +19,23 @@ from typing import Any
 import jinja2
 import jinja2.meta
 import jinja2.nodes
-import jinja2.sandbox
 import msgspec
 
 from bedrock_spark.errors import ConfigError
+from bedrock_spark.expressions import environment
+from bedrock_spark.lookups import Lookup, Row, RowRejected, lookup_of
+from bedrock_spark.values import NOT_UTF8, Unreadable, Unrenderable, as_json, as_text
 
-Row = Mapping[str, Any]
+__all__ = ["BodyTemplate", "Row", "RowRejected", "compile_template", "reason_of"]
+
 Render = Callable[[Row], bytes]
-
-
-class RowRejected(Exception):  # noqa: N818 - an outcome, not an error; it never leaves the task
-    """This row cannot become a record."""
-
-    def __init__(self, column: str, reason: str) -> None:
-        super().__init__(f"{column}: {reason}")
-        self.column = column
-        self.reason = reason
-
-
-def as_text(value: Any) -> str:
-    """Return a value as it reads inside a sentence: JSON's words for what JSON knows."""
-    if isinstance(value, str):
-        return value
-    if value is None:
-        raise ValueError("is null")
-    if value is True:
-        return "true"
-    if value is False:
-        return "false"
-    if isinstance(value, (dt.datetime, dt.date, dt.time)):
-        return value.isoformat()
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return base64.b64encode(value).decode()
-    if isinstance(value, (Mapping, list, tuple)):
-        return as_json(value).decode()
-    if isinstance(value, float):
-        _check_finite(value)
-    return str(value)
-
-
-def as_json(value: Any) -> bytes:
-    """Return a value as JSON of its own type. Decimals and times become strings."""
-    _check_finite(value)
-    return msgspec.json.encode(value)
-
-
-def _check_finite(value: Any) -> None:
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError("is not a finite number, which JSON cannot hold")
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            _check_finite(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            _check_finite(item)
 
 
 def _escaped(text: str) -> bytes:
     return msgspec.json.encode(text)[1:-1]
 
 
-def _finalize(value: Any) -> Any:
-    if isinstance(value, jinja2.Undefined):
-        return value  # StrictUndefined says its own name when it is printed
-    return as_text(value)
-
-
-def _default(value: Any, default: Any = "") -> Any:
-    """Jinja's `default`, for null as well: a missing value in a table is a null."""
-    return default if value is None or isinstance(value, jinja2.Undefined) else value
-
-
-def _environment() -> jinja2.Environment:
-    env = jinja2.sandbox.ImmutableSandboxedEnvironment(
-        undefined=jinja2.StrictUndefined,
-        finalize=_finalize,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
-    env.filters["default"] = env.filters["d"] = _default
-    # A placeholder names a column. Jinja's own globals (range, dict, …) would hide a misspelt one.
-    env.globals.clear()
-    return env
-
-
-_ENV = _environment()
+_ENV = environment()
 
 
 @dataclass(frozen=True)
@@ -120,6 +48,10 @@ class BodyTemplate:
 
     def render(self, row: Row) -> bytes:
         """Return the body of a row as compact JSON. Raises RowRejected."""
+        for name in self.columns:
+            value = row.get(name)
+            if type(value) is Unreadable:
+                raise RowRejected(name, value.reason)
         return b"".join(p if isinstance(p, bytes) else p(row) for p in self.parts)
 
     def pieces(self, columns: Mapping[str, Sequence[Any]]) -> list[Iterable[bytes]] | None:
@@ -132,9 +64,9 @@ class BodyTemplate:
             if isinstance(part, bytes):
                 pieces.append(itertools.repeat(part))
                 continue
-            if not isinstance(part, (_TypedPart, _TextPart)) or len(part.lookup.path) > 1:
+            if not isinstance(part, (_TypedPart, _TextPart)) or part.lookup.path:
                 return None
-            values = columns[part.lookup.path[0]]
+            values = columns[part.lookup.column]
             if set(map(type, values)) != {str}:
                 return None
             pieces.append(part.of_texts(values))
@@ -193,34 +125,9 @@ def _compile_string(text: str, where: str, parts: list[bytes | Render], columns:
         parts.append(b'"')
 
 
-@dataclass(frozen=True)
-class _Lookup:
-    """`a.b.c`, perhaps with a default for when it is null."""
-
-    path: tuple[str, ...]
-    has_default: bool = False
-    default: Any = None
-
-    def of(self, row: Row) -> Any:
-        value: Any = row[self.path[0]]
-        for i, name in enumerate(self.path[1:], start=1):
-            if value is None:
-                break
-            if not isinstance(value, Mapping) or name not in value:
-                if self.has_default:
-                    return self.default
-                raise RowRejected(".".join(self.path[:i]), f"has no field {name}")
-            value = value[name]
-        if value is None:
-            if self.has_default:
-                return self.default
-            raise RowRejected(".".join(self.path), "is null")
-        return value
-
-
-def _simple_pieces(tree: jinja2.nodes.Template) -> Sequence[str | _Lookup] | None:
+def _simple_pieces(tree: jinja2.nodes.Template) -> Sequence[str | Lookup] | None:
     """Return literal text and lookups, or None where only Jinja can do it."""
-    pieces: list[str | _Lookup] = []
+    pieces: list[str | Lookup] = []
     for output in tree.body:
         if not isinstance(output, jinja2.nodes.Output):
             return None
@@ -228,34 +135,18 @@ def _simple_pieces(tree: jinja2.nodes.Template) -> Sequence[str | _Lookup] | Non
             if isinstance(node, jinja2.nodes.TemplateData):
                 pieces.append(node.data)
                 continue
-            lookup = _lookup(node)
+            lookup = lookup_of(node)
             if lookup is None:
                 return None
             pieces.append(lookup)
     return pieces
 
 
-def _lookup(node: jinja2.nodes.Node) -> _Lookup | None:
-    if isinstance(node, jinja2.nodes.Name):
-        return _Lookup((node.name,))
-    if isinstance(node, jinja2.nodes.Getattr):
-        below = _lookup(node.node)
-        plain = below is not None and not below.has_default
-        return _Lookup((*below.path, node.attr)) if plain and below else None
-    if isinstance(node, jinja2.nodes.Filter) and node.name in ("default", "d") and node.node:
-        below = _lookup(node.node)
-        constant = len(node.args) == 1 and isinstance(node.args[0], jinja2.nodes.Const)
-        if below is None or not constant or node.kwargs or node.dyn_args or node.dyn_kwargs:
-            return None
-        return _Lookup(below.path, True, node.args[0].as_const())
-    return None
-
-
 @dataclass(frozen=True)
 class _TypedPart:
     """A string that is nothing but a placeholder: the value as JSON of its own type."""
 
-    lookup: _Lookup
+    lookup: Lookup
 
     def __call__(self, row: Row) -> bytes:
         value = self.lookup.of(row)
@@ -272,7 +163,7 @@ class _TypedPart:
 class _TextPart:
     """A placeholder inside a longer string: the value as escaped text."""
 
-    lookup: _Lookup
+    lookup: Lookup
 
     def __call__(self, row: Row) -> bytes:
         value = self.lookup.of(row)
@@ -286,15 +177,18 @@ class _TextPart:
         return [encode(text)[1:-1] for text in texts]
 
 
-def _rejected(lookup: _Lookup, exc: Exception) -> RowRejected:
-    return RowRejected(".".join(lookup.path), reason_of(exc))
+def _rejected(lookup: Lookup, exc: Exception) -> RowRejected:
+    return RowRejected(lookup.name(), reason_of(exc))
 
 
 def reason_of(exc: Exception) -> str:
     """Say why a value cannot be rendered, without showing the value."""
-    # Only our own ValueErrors are known to be free of data; others are named by their type.
-    text = str(exc)
-    return text if text.startswith("is ") else f"cannot be rendered ({type(exc).__name__})"
+    # Only our own words are known to be free of data; other errors are named by their type.
+    if isinstance(exc, Unrenderable):
+        return str(exc)
+    if isinstance(exc, UnicodeError):
+        return NOT_UTF8
+    return f"cannot be rendered ({type(exc).__name__})"
 
 
 def _jinja_text(template: jinja2.Template, names: set[str]) -> Render:

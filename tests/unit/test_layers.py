@@ -18,7 +18,7 @@ LAYERS: list[set[str]] = [
     {"_version", "errors", "limits", "clock", "progress", "layout", "config"},
     {
         *("record_ids", "templates", "families", "planning", "requests", "outputs"),
-        *("reconcile", "retry", "aws_errors", "lint"),
+        *("reconcile", "retry", "aws_errors", "lint", "values", "lookups", "expressions"),
     },
     {
         *("clients", "storage", "manifest", "run_folder", "batch_jobs", "ledger", "lease"),

@@ -1,0 +1,50 @@
+"""docs/templates.md: every example in it is what comes out. Those of Spark's types are in
+tests/spark/test_template_values.py."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bedrock_spark.templates import RowRejected, compile_template
+from tests.docs import TEMPLATES, table_rows
+
+
+def examples(result: str) -> Iterator[tuple[Any, dict[str, Any], str]]:
+    """Yield template, row and result of every example in the tables that end in this column."""
+    for template, row, becomes in table_rows(TEMPLATES, ("template", "row", result)):
+        yield json.loads(template), json.loads(row), becomes
+
+
+@pytest.mark.parametrize(("template", "row", "becomes"), list(examples("becomes")))
+def test_every_example_becomes_what_is_said(
+    template: Any, row: dict[str, Any], becomes: str
+) -> None:
+    """The whole value, of the type that is shown."""
+    assert json.loads(compile_template(template).render(row)) == json.loads(becomes)
+
+
+@pytest.mark.parametrize(("template", "row", "reason"), list(examples("rejected with")))
+def test_every_rejection_has_the_reason_that_is_said(
+    template: Any, row: dict[str, Any], reason: str
+) -> None:
+    """With the column before it."""
+    with pytest.raises(RowRejected) as caught:
+        compile_template(template).render(row)
+    assert str(caught.value) == reason
+
+
+def test_no_example_is_left_out() -> None:
+    """Every table of the page is one that a test reads."""
+    headers = re.findall(r"^(\| .* \|)\n\| ---", TEMPLATES, re.MULTILINE)
+    assert set(headers) == {
+        "| template | row | becomes |",
+        "| template | row | rejected with |",
+        "| Spark type | for example | JSON form | text form |",
+        "| what | for example | reason |",
+    }
+    assert len(list(examples("becomes"))) >= 25
