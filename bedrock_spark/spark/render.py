@@ -5,24 +5,13 @@ from __future__ import annotations
 from itertools import repeat
 from typing import Any
 
-import pyarrow as pa
-
 from bedrock_spark import limits
+from bedrock_spark.spark.arrow_values import column_values
 from bedrock_spark.templates import BodyTemplate, RowRejected
 
+__all__ = ["column_values", "render_lines"]
+
 _HEAD, _MIDDLE, _END = b'{"recordId":"', b'","modelInput":', b"}\n"
-
-
-def column_values(column: pa.Array) -> list[Any]:
-    """Return the values of a column as a template takes them."""
-    if pa.types.is_string(column.type):
-        # Arrow makes the texts in one go this way, several times as fast as one by one.
-        values: list[Any] = column.to_numpy(zero_copy_only=False).tolist()
-        return values
-    values = column.to_pylist()
-    if pa.types.is_map(column.type):
-        return [None if v is None else dict(v) for v in values]
-    return values
 
 
 def render_lines(
