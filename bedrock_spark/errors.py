@@ -3,7 +3,8 @@
     BedrockSparkError
     ├── ConfigError            the config, or the source it names, cannot be used; nothing was spent
     ├── PlanError              the rows cannot become shards; nothing was spent
-    │   └── DuplicateKeyError  the same key on more than one row
+    │   ├── DuplicateKeyError  the same key on more than one row
+    │   └── TooManyRejectsError more rows than allowed cannot become records
     ├── StorageError           an object could not be read or written
     │   ├── AlreadyExistsError a create-only-if-absent lost the race
     │   └── ObjectChangedError a replace-only-this-version lost the race
@@ -60,6 +61,10 @@ class PlanError(BedrockSparkError):
 
 class DuplicateKeyError(PlanError):
     """The same key stands on more than one row."""
+
+
+class TooManyRejectsError(PlanError):
+    """More rows than the config allows cannot become records."""
 
 
 class StorageError(BedrockSparkError):

@@ -15,12 +15,21 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Shard:
-    """One JSONL object: how many records, how many bytes, and which bytes."""
+    """One JSONL object: how many records, how many bytes, and which bytes.
+
+    sharing: the rows that share the record of another row, which asks the same
+    """
 
     shard_id: str
     records: int
     bytes: int
     sha256: str
+    sharing: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows behind the records."""
+        return self.records + self.sharing
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,11 @@ class RunManifest:
     def records(self) -> int:
         """Return the number of rows that became records."""
         return sum(s.records for s in self.shards)
+
+    @property
+    def sharing(self) -> int:
+        """Return the number of rows that share the record of another."""
+        return sum(s.sharing for s in self.shards)
 
     @property
     def rejected(self) -> int:

@@ -38,6 +38,12 @@ def key_hash(text: str) -> int:
     return int(xxhash.xxh64_intdigest(text.encode(), seed=SEED))
 
 
+def body_hash(body: bytes) -> int:
+    """Return the signed 64-bit hash of a request body as it stands in the JSONL."""
+    hashed = int(xxhash.xxh64_intdigest(body, seed=SEED))
+    return hashed - _HASHES if hashed >= _HASHES // 2 else hashed
+
+
 def encode(number: int) -> str:
     """Write an unsigned number in base 62, 11 characters wide.
 

@@ -21,7 +21,7 @@ from bedrock_spark import layout
 from bedrock_spark._version import __version__
 from bedrock_spark.clients import AwsSettings, bedrock_client
 from bedrock_spark.clock import Clock
-from bedrock_spark.config import Config
+from bedrock_spark.config import Config, fixed_part
 from bedrock_spark.errors import AlreadyExistsError, RunFolderError
 from bedrock_spark.model_family import ask_family, hides_family
 from bedrock_spark.storage import Storage, open_storage
@@ -138,7 +138,7 @@ def _parse(data: bytes, storage: Storage) -> dict[str, Any]:
 
 
 def _check_same(recorded: dict[str, Any], config: Config, storage: Storage) -> None:
-    now = config.fixed_part()
+    recorded, now = fixed_part(recorded), config.fixed_part()
     changed = [
         f"{section}.{key}" if isinstance(now[section], dict) else section
         for section in now

@@ -3,7 +3,7 @@
 from bedrock_spark.config.batch import BatchConfig, ShardsConfig, VpcConfig
 from bedrock_spark.config.fallback import FallbackConfig
 from bedrock_spark.config.load import load_config, parse_config, with_overrides
-from bedrock_spark.config.model import Config
+from bedrock_spark.config.model import Config, fixed_part
 from bedrock_spark.config.request import ModelConfig, RequestConfig
 from bedrock_spark.config.results import ResultsConfig
 from bedrock_spark.config.source import SourceConfig
@@ -18,6 +18,7 @@ __all__ = [
     "ShardsConfig",
     "SourceConfig",
     "VpcConfig",
+    "fixed_part",
     "load_config",
     "parse_config",
     "with_overrides",

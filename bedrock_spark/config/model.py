@@ -6,6 +6,7 @@ the user's to name.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
@@ -16,6 +17,19 @@ from bedrock_spark.config.request import ModelConfig, RequestConfig
 from bedrock_spark.config.results import ResultsConfig
 from bedrock_spark.config.source import SourceConfig
 from bedrock_spark.config.values import Section, check_run_uri
+
+_FIXED = ("run_uri", "source", "model", "request", "shards")
+# What is tolerated before prepare is committed. What is committed in the end is the same.
+_TOLERANCE = ("on_duplicate_key", "max_rejects")
+
+
+def fixed_part(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what shapes the records, of a config as plain values."""
+    chosen = {name: values[name] for name in _FIXED if name in values}
+    source = chosen.get("source")
+    if isinstance(source, Mapping):
+        chosen["source"] = {k: v for k, v in source.items() if k not in _TOLERANCE}
+    return chosen
 
 
 class Config(Section):
@@ -33,5 +47,4 @@ class Config(Section):
 
     def fixed_part(self) -> dict[str, Any]:
         """Return what shapes the records: it may not change once a run folder exists."""
-        chosen = {"run_uri", "source", "model", "request", "shards"}
-        return self.model_dump(mode="json", include=chosen)
+        return fixed_part(self.model_dump(mode="json"))

@@ -38,6 +38,7 @@ class RequestConfig(Section):
     stop: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = ()
     body: dict[str, Any] | None = None
     body_column: str | None = None
+    dedupe: bool = False
 
     @field_validator("body")
     @classmethod

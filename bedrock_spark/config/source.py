@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from bedrock_spark.config.values import Columns, Section, option_text
+from bedrock_spark.config.values import Columns, Section, option_text, parse_share_or_count
 
 
 class SourceConfig(Section):
@@ -19,6 +19,15 @@ class SourceConfig(Section):
     sql: str | None = None
     key: Columns = ()
     columns: Columns | None = None
+    on_duplicate_key: Literal["error", "first"] = "error"
+    max_rejects: Annotated[int | float | None, BeforeValidator(parse_share_or_count)] = None
+
+    @field_validator("max_rejects")
+    @classmethod
+    def _is_share_or_count(cls, value: float | None) -> float | None:
+        if value is not None and (value < 0 or (isinstance(value, float) and not 0 <= value <= 1)):
+            raise ValueError("must be a number of rows, or a share from 0 to 1 such as 0.05 or 5%")
+        return value
 
     @model_validator(mode="after")
     def _one_place(self) -> SourceConfig:

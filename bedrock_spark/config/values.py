@@ -13,6 +13,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationInfo,
     field_validator,
 )
 
@@ -96,6 +97,16 @@ def check_json(value: object, where: str) -> None:
         raise ValueError(f"has a {type(value).__name__}{where}, which JSON cannot hold")
 
 
+def parse_share_or_count(value: object) -> object:
+    """Turn `5%` and 0.05 into a share, 100 into a count; leave the rest to pydantic."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        try:
+            return float(value.strip()[:-1]) / 100
+        except ValueError:
+            raise ValueError("must be a number of rows, or a share such as 5% or 0.05") from None
+    return value
+
+
 Bytes = Annotated[int, BeforeValidator(parse_size), Field(ge=1)]
 Columns = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
 
@@ -107,8 +118,9 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_key_is_a_switch(cls, value: object) -> object:
+    def _is_no_switch(cls, value: object, info: ValidationInfo) -> object:
         # To Python True is the number 1, so `max_active_jobs: yes` would be one job.
-        if isinstance(value, bool):
-            raise ValueError("must not be true or false")  # noqa: TRY004 - pydantic's protocol
+        field = cls.model_fields[info.field_name] if info.field_name else None
+        if isinstance(value, bool) and (field is None or field.annotation is not bool):
+            raise ValueError("must not be true or false")
         return value

@@ -1,18 +1,30 @@
 """Give every row of a bucket its record id, in the order in which the bucket is sorted.
 
-Equal hashes stand side by side, because the bucket is sorted by hash. With a key, the same key
-again is a duplicate and another key of the same hash is salted. Without one, rows that ask the
-same are told apart by salting every one after the first.
+Equal hashes stand side by side, because the bucket is sorted by hash and then by key. Another key
+of the same hash is salted. What becomes of the same key again is the caller's to say.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
 from bedrock_spark.record_ids import encode, encode_many, salted_id
 
+# So many repeated keys are named, at most.
 MAX_EXAMPLES = 10
+
+
+class OnRepeat(Enum):
+    """What a row gets whose key an earlier row has.
+
+    SAME: the id of the earlier row; the caller says what that means
+    OWN: an id of its own; without a key, two rows that ask the same are two records
+    """
+
+    SAME = "same"
+    OWN = "own"
 
 
 @dataclass
@@ -21,37 +33,41 @@ class Identifier:
 
     bucket: int
     buckets: int
-    duplicates: int = 0
-    examples: list[str] = field(default_factory=list)
+    on_repeat: OnRepeat
     _hash: int | None = None
-    _keys: set[str] = field(default_factory=set)
+    _ids: dict[str | None, str] = field(default_factory=dict)
     _equal: int = 0
     _salted: set[str] = field(default_factory=set)
 
-    def identify(self, hashes: Sequence[int], keys: Sequence[str | None]) -> list[str]:
-        """Return a record id for each row. A duplicate key gets one too, and is counted."""
-        if len(set(hashes)) == len(hashes) and hashes and hashes[0] != self._hash:
+    def identify(
+        self, hashes: Sequence[int], keys: Sequence[str | None]
+    ) -> tuple[list[str], list[int]]:
+        """Return a record id for each row, and which rows have one that an earlier row has."""
+        if hashes and len(set(hashes)) == len(hashes) and hashes[0] != self._hash:
             # As a rule all are different; then nothing is to be remembered but the last.
-            *_, self._hash = hashes
-            self._keys, self._equal = {k for k in keys[-1:] if k is not None}, 0
-            return encode_many(hashes)
-        return [self._id(h, k) for h, k in zip(hashes, keys, strict=True)]
+            ids = encode_many(hashes)
+            self._begin(hashes[-1], keys[-1], ids[-1])
+            return ids, []
+        repeats: list[int] = []
+        return [
+            self._id(h, k, i, repeats) for i, (h, k) in enumerate(zip(hashes, keys, strict=True))
+        ], repeats
 
-    def _id(self, hashed: int, key: str | None) -> str:
+    def _begin(self, hashed: int, key: str | None, record_id: str) -> str:
+        self._hash, self._equal, self._ids = hashed, 0, {key: record_id}
+        return record_id
+
+    def _id(self, hashed: int, key: str | None, row: int, repeats: list[int]) -> str:
         if hashed != self._hash:
-            self._hash, self._equal = hashed, 0
-            self._keys = {key} if key is not None else set()
-            return encode(hashed)
+            return self._begin(hashed, key, encode(hashed))
+        if key is not None and key not in self._ids:
+            self._ids[key] = self._salt(key)
+            return self._ids[key]
+        if key is not None and self.on_repeat is OnRepeat.SAME:
+            repeats.append(row)
+            return self._ids[key]
         self._equal += 1
-        if key is None:
-            return self._salt(f"{hashed}#{self._equal}")
-        if key in self._keys:
-            self.duplicates += 1
-            if len(self.examples) < MAX_EXAMPLES and key not in self.examples:
-                self.examples.append(key)
-            return encode(hashed)
-        self._keys.add(key)
-        return self._salt(key)
+        return self._salt(f"{hashed}#{self._equal}")
 
     def _salt(self, text: str) -> str:
         salt = 1

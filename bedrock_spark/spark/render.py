@@ -5,13 +5,26 @@ from __future__ import annotations
 from itertools import repeat
 from typing import Any
 
-from bedrock_spark import limits
+from bedrock_spark import limits, record_ids
 from bedrock_spark.spark.arrow_values import column_values
 from bedrock_spark.templates import BodyTemplate, RowRejected
 
 __all__ = ["column_values", "render_lines"]
 
 _HEAD, _MIDDLE, _END = b'{"recordId":"', b'","modelInput":', b"}\n"
+
+_BODY_AT = len(_HEAD) + record_ids.LENGTH + len(_MIDDLE)
+ANY_ID = "0" * record_ids.LENGTH
+
+
+def body_of(line: bytes) -> bytes:
+    """Return the body in a line."""
+    return line[_BODY_AT : -len(_END)]
+
+
+def with_id(line: bytes, record_id: str) -> bytes:
+    """Return a line with another record id."""
+    return b"".join((_HEAD, record_id.encode(), line[_BODY_AT - len(_MIDDLE) :]))
 
 
 def render_lines(

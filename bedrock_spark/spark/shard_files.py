@@ -17,9 +17,15 @@ import pyarrow.parquet as pq
 from bedrock_spark import layout
 from bedrock_spark.manifest import Shard
 from bedrock_spark.storage import Storage
+from bedrock_spark.templates import RowRejected
 
 # Rows are gathered to this many per row group, so that small pieces do not make small groups.
 _GROUP_ROWS = 20_000
+
+REJECT_FIELDS = (
+    pa.field("reject_column", pa.string()),
+    pa.field("reject_reason", pa.string()),
+)
 
 
 class ParquetFile:
@@ -52,6 +58,31 @@ class ParquetFile:
         self._held, self._held_rows = [], 0
 
 
+class RejectsFile:
+    """The rejected rows of one bucket, each with column and reason. No rows, no file."""
+
+    def __init__(self, path: Path, kept: pa.Schema) -> None:
+        self.rows = 0
+        self._path = path
+        self._schema = pa.schema([*kept, *REJECT_FIELDS])
+        self._file: ParquetFile | None = None
+
+    def write(self, rows: pa.RecordBatch, reasons: Sequence[RowRejected]) -> None:
+        """Append rows and why they were rejected."""
+        if self._file is None:
+            self._file = ParquetFile(self._path, self._schema)
+        told = [r.column for r in reasons], [r.reason for r in reasons]
+        arrays = [*rows.columns, *(pa.array(texts, pa.string()) for texts in told)]
+        self._file.write(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self.rows += len(reasons)
+
+    def publish(self, storage: Storage, key: str) -> None:
+        """Put the file under its final name."""
+        if self._file is not None:
+            self._file.close()
+            storage.upload(self._path, key)
+
+
 class ShardFiles:
     """The files of one shard while they are being written."""
 
@@ -61,12 +92,16 @@ class ShardFiles:
         self._lines = self._lines_path.open("wb")
         self._rows = ParquetFile(folder / f"{shard_id}.parquet", schema)
         self._sha256 = hashlib.sha256()
-        self._bytes = 0
+        self._bytes = self._records = 0
 
     def write(self, lines: Sequence[bytes], rows: pa.RecordBatch) -> None:
-        """Append records: their lines, newline included, and their rows, in the same order."""
+        """Append records: their lines, newline included, and their rows, in the same order.
+
+        An empty line is a row that shares the record before it.
+        """
         data = b"".join(lines)
         self._lines.write(data)
+        self._records += len(lines) - lines.count(b"")
         self._sha256.update(data)
         self._bytes += len(data)
         self._rows.write(rows)
@@ -79,7 +114,9 @@ class ShardFiles:
         storage.upload(self._lines_path, layout.shard_key(self.shard_id))
         self._rows.path.unlink()
         self._lines_path.unlink()
-        return Shard(self.shard_id, self._rows.rows, self._bytes, self._sha256.hexdigest())
+        digest = self._sha256.hexdigest()
+        sharing = self._rows.rows - self._records
+        return Shard(self.shard_id, self._records, self._bytes, digest, sharing)
 
 
 class BucketFiles:

@@ -143,8 +143,8 @@ def test_two_keys_with_one_hash_get_two_ids(
 ) -> None:
     """Different keys whose hashes meet are told apart, the same way every time."""
 
-    def narrowed(df: DataFrame, columns: Any) -> DataFrame:
-        return with_ids(df, columns).withColumn("_bs_hash", F.pmod("_bs_hash", F.lit(50)))
+    def narrowed(df: DataFrame, columns: Any, config: Config) -> DataFrame:
+        return with_ids(df, columns, config).withColumn("_bs_hash", F.pmod("_bs_hash", F.lit(50)))
 
     with_ids = preparing.with_ids
     monkeypatch.setattr(preparing, "with_ids", narrowed)

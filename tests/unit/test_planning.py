@@ -130,7 +130,7 @@ def realistic_sizes(draw: st.DrawFn) -> list[int]:
         return [draw(st.integers(1, LARGEST))] * records
     uniform = draw(st.randoms(use_true_random=False))
     # A Pareto tail: most lines are short, one in a hundred is a hundred times as long.
-    sizes = [int(min(LARGEST, uniform.paretovariate(1))) for _ in range(records)]
+    sizes = [max(1, int(min(LARGEST, uniform.paretovariate(1)))) for _ in range(records)]
     order = draw(st.sampled_from(["as it is", "short first", "long first"]))
     return sizes if order == "as it is" else sorted(sizes, reverse=order == "long first")
 
@@ -201,24 +201,24 @@ def test_one_shard_is_one_bucket(size: SourceSize, bounds: Bounds) -> None:
 
 @given(st.integers(1, 10**9), st.integers(1, 10_000))
 def test_a_bucket_stays_in_its_planned_number_of_shards(records: int, line: int) -> None:
-    """A bucket that hashing made large by four standard deviations still needs no fifth shard."""
+    """A bucket that hashing made large by four standard deviations still is ten shards at most."""
     bounds = Bounds(50_000, 200_000_000, 100)
     buckets = plan_buckets(SourceSize(records, records * line), bounds)
     if buckets > 1:
         mean = records / buckets
         largest = mean + 4 * math.sqrt(mean)
-        assert largest <= 4 * bounds.max_records * 1.001
-        assert largest * line <= 4 * bounds.max_bytes * 1.001
+        assert largest <= 10 * bounds.max_records * 1.001
+        assert largest * line <= 10 * bounds.max_bytes * 1.001
 
 
 @given(st.integers(50_001, 10**8), st.floats(1.5, 20))
 def test_much_more_data_never_means_fewer_buckets(records: int, times: float) -> None:
-    """Up to the step from one shard to four per bucket, where their number falls once."""
+    """But where buckets would be too many, and hold more shards instead."""
     bounds = Bounds(50_000, 200_000_000, 100)
     few = plan_buckets(SourceSize(records, records), bounds)
     more = int(records * times)
     many = plan_buckets(SourceSize(more, more), bounds)
-    assert many >= few or few <= 9
+    assert many >= few or few >= 1000
 
 
 @pytest.mark.parametrize(

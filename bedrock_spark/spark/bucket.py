@@ -1,0 +1,199 @@
+"""Cut one bucket into shards: the task of prepare.
+
+A task holds one batch of rows, and of the lines no more than the cutter must hold back.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bedrock_spark import layout
+from bedrock_spark.config import Config
+from bedrock_spark.errors import PlanError
+from bedrock_spark.planning import Bounds, Cutter, Piece
+from bedrock_spark.requests import body_template
+from bedrock_spark.spark.derived import BUCKET, HASH, KEY, REPEATED
+from bedrock_spark.spark.identify import MAX_EXAMPLES, Identifier, OnRepeat
+from bedrock_spark.spark.render import column_values, render_lines
+from bedrock_spark.spark.shard_files import BucketFiles, RejectsFile
+from bedrock_spark.spark.source import SourceColumns
+from bedrock_spark.storage import Storage
+from bedrock_spark.templates import RowRejected
+
+_REPEATS = "repeats the key of another row"
+
+
+def bounds_of(config: Config) -> Bounds:
+    """Return what a shard may be."""
+    shards = config.shards
+    return Bounds(shards.max_records, shards.max_bytes, shards.min_records)
+
+
+@dataclass(frozen=True)
+class PrepareTask:
+    """The work on one bucket; sent to executors, so it holds only what can be pickled."""
+
+    config: Config
+    columns: SourceColumns
+    storage: Storage
+    buckets: int
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Write a bucket's shards and rejects; yield one row that says what they are."""
+        first = next((b for b in batches if b.num_rows), None)
+        if first is None:
+            return
+        with tempfile.TemporaryDirectory(prefix="bedrock-spark-") as folder:
+            work = _Bucket(self, Path(folder), first)
+            work.add(first)
+            for batch in batches:
+                work.add(batch)
+            yield pa.RecordBatch.from_pydict({"summary": [json.dumps(work.finish())]})
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Lines and the rows behind them, in the same order.
+
+    An empty line is a row that shares the record before it.
+    """
+
+    lines: list[bytes]
+    rows: pa.RecordBatch
+
+
+class _Bucket:
+    """One bucket on its way from Arrow batches to files."""
+
+    def __init__(self, task: PrepareTask, folder: Path, first: pa.RecordBatch) -> None:
+        self._task = task
+        self._index: int = first.column(BUCKET)[0].as_py()
+        self._number = layout.bucket_number(self._index, task.buckets)
+        self._template = body_template(task.config)
+        is_keyed = bool(task.columns.key) or task.config.request.dedupe
+        on_repeat = OnRepeat.SAME if is_keyed else OnRepeat.OWN
+        self._ids = Identifier(self._index, task.buckets, on_repeat)
+        self._cutter: Cutter[_Chunk] = Cutter(bounds_of(task.config))
+        kept = pa.schema([first.schema.field(name) for name in task.columns.kept])
+        self._schema = pa.schema([pa.field("record_id", pa.string()), *kept])
+        self._files = BucketFiles(task.storage, folder, self._number, self._schema)
+        self._rejects = RejectsFile(folder / "rejects.parquet", kept)
+        self._shared: str | None = None
+        self._rows = self._squares = self._duplicates = 0
+        self._examples: dict[str, None] = {}
+        self._reasons: Counter[str] = Counter()
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Render a batch and write what can be written."""
+        self._check_bucket(batch)
+        self._rows += batch.num_rows
+        batch = self._without_repeated(batch)
+        keys = column_values(batch.column(KEY))
+        ids, repeats = self._ids.identify(batch.column(HASH).to_numpy().tolist(), keys)
+        columns = {n: column_values(batch.column(n)) for n in self._template.columns}
+        most = self._task.config.shards.max_bytes
+        lines, rejected = render_lines(ids, columns, self._template, most)
+        if self._task.config.request.dedupe:
+            self._share(ids, repeats, lines)
+        else:
+            self._refuse_repeats(keys, repeats, lines, rejected)
+        self._cut(ids, lines, self._reject(batch, rejected), bool(rejected))
+
+    def finish(self) -> dict[str, Any]:
+        """Write the rest; return the bucket's summary."""
+        with self._files:
+            for piece in self._cutter.finish():
+                self._write(piece)
+        self._rejects.publish(self._task.storage, layout.rejects_key(self._number))
+        return {
+            "bucket": self._number,
+            "rows": self._rows,
+            "rejected": self._rejects.rows,
+            "reasons": dict(self._reasons),
+            "duplicates": self._duplicates,
+            "examples": list(self._examples),
+            "squares": self._squares,
+            "shards": [asdict(s) for s in self._files.shards],
+        }
+
+    def _without_repeated(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Take out the rows that were found to repeat a key before they were dealt."""
+        repeated = batch.column(REPEATED)
+        if repeated.null_count == batch.num_rows:
+            return batch
+        rows = [i for i, key in enumerate(repeated.to_pylist()) if key is not None]
+        rejected: dict[int, RowRejected] = {}
+        lines: list[bytes | None] = [None] * batch.num_rows
+        self._refuse_repeats(repeated.to_pylist(), rows, lines, rejected)
+        self._reject(batch, rejected)
+        return batch.filter(pc.is_null(repeated))
+
+    def _refuse_repeats(
+        self,
+        keys: list[str | None],
+        repeats: list[int],
+        lines: list[bytes | None],
+        rejected: dict[int, RowRejected],
+    ) -> None:
+        """Reject the rows that repeat a key, or count them: then there will be no manifest."""
+        is_error = self._task.config.source.on_duplicate_key == "error"
+        for row in repeats:
+            if is_error:
+                self._duplicates += 1
+                if len(self._examples) < MAX_EXAMPLES:
+                    self._examples[str(keys[row])] = None
+            else:
+                lines[row] = None
+                rejected[row] = RowRejected(", ".join(self._task.columns.key), _REPEATS)
+
+    def _share(self, ids: list[str], repeats: list[int], lines: list[bytes | None]) -> None:
+        """Empty the lines of rows whose body an earlier row asks."""
+        same = set(repeats)
+        for row, line in enumerate(lines):
+            if line is None:
+                continue
+            if row in same and ids[row] == self._shared:
+                lines[row] = b""
+            self._shared = ids[row]
+
+    def _reject(self, batch: pa.RecordBatch, rejected: dict[int, RowRejected]) -> pa.RecordBatch:
+        """Write down the rejected rows; return the kept columns of all."""
+        kept = batch.select(list(self._task.columns.kept))
+        if rejected:
+            rows = sorted(rejected)
+            reasons = [rejected[row] for row in rows]
+            self._rejects.write(kept.take(pa.array(rows, pa.int64())), reasons)
+            self._reasons.update(f"{r.column} {r.reason}" for r in reasons)
+            self._reasons = Counter(dict(self._reasons.most_common(MAX_EXAMPLES)))
+        return kept
+
+    def _cut(
+        self, ids: list[str], lines: list[bytes | None], kept: pa.RecordBatch, has_rejects: bool
+    ) -> None:
+        if has_rejects:
+            good = [i for i, line in enumerate(lines) if line is not None]
+            kept, ids = kept.take(pa.array(good, pa.int64())), [ids[i] for i in good]
+        asking = [line for line in lines if line is not None]
+        sizes = [len(line) for line in asking]
+        self._squares += sum(size * size for size in sizes)
+        rows = pa.RecordBatch.from_arrays([pa.array(ids, pa.string()), *kept], schema=self._schema)
+        for piece in self._cutter.add(_Chunk(asking, rows), sizes):
+            self._write(piece)
+
+    def _write(self, piece: Piece[_Chunk]) -> None:
+        rows = piece.chunk.rows.slice(piece.start, piece.stop - piece.start)
+        self._files.write(piece.cut, piece.chunk.lines[piece.start : piece.stop], rows)
+
+    def _check_bucket(self, batch: pa.RecordBatch) -> None:
+        seen = pc.min_max(batch.column(BUCKET)).as_py()
+        if seen != {"min": self._index, "max": self._index}:
+            raise PlanError(f"Spark put buckets {seen} into the task of bucket {self._index}")

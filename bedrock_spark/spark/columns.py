@@ -1,0 +1,41 @@
+"""Columns as Spark expressions: by any name, as the text that is hashed, and as a tie-break."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F  # noqa: N812 - what everybody calls it
+from pyspark.sql import types as T  # noqa: N812
+
+_NESTED = (T.ArrayType, T.MapType, T.StructType)
+
+
+def column_of(name: str) -> Column:
+    """Return the column of this name, dots and backticks included."""
+    return F.col("`" + name.replace("`", "``") + "`")
+
+
+def key_text(df: DataFrame, names: tuple[str, ...]) -> Column:
+    """Return the key values, each as text, as a compact JSON array: what is hashed."""
+    return F.to_json(F.array(*(_as_text(df, name) for name in names)))
+
+
+def hash_of_values(df: DataFrame, names: tuple[str, ...]) -> Column:
+    """Return a hash of all these values, to put rows of one key or body in order."""
+    # Spark has no hash of maps, and hashes a struct of nulls as if it were not there.
+    nested = (isinstance(df.schema[n].dataType, _NESTED) for n in names)
+    columns = zip(map(column_of, names), nested, strict=True)
+    return F.xxhash64(*(F.to_json(c, {"timeZone": "UTC"}) if deep else c for c, deep in columns))
+
+
+def _as_text(df: DataFrame, name: str) -> Column:
+    """Return a column's value as the text that is hashed; the same in every session.
+
+    Timestamps are microseconds since the epoch, because their text depends on the session's time
+    zone; bytes are hexadecimal.
+    """
+    column, kind = column_of(name), df.schema[name].dataType
+    if isinstance(kind, T.TimestampType):
+        return F.unix_micros(column).cast("string")
+    if isinstance(kind, T.BinaryType):
+        return F.lower(F.hex(column))
+    return column.cast("string")
