@@ -1,0 +1,61 @@
+"""Read what prepare left in a local run folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bedrock_spark.manifest import RunManifest
+
+Record = dict[str, Any]
+
+
+def records(folder: Path, manifest: RunManifest) -> list[tuple[Record, Record]]:
+    """Return every record of a run, shard by shard, each with the row that lies beside it."""
+    found: list[tuple[Record, Record]] = []
+    for shard in manifest.shards:
+        data = (folder / "shards" / f"{shard.shard_id}.jsonl").read_bytes()
+        assert hashlib.sha256(data).hexdigest() == shard.sha256
+        assert data.endswith(b"\n")
+        lines = [json.loads(line) for line in data[:-1].split(b"\n")]
+        rows = in_utc(pq.read_table(folder / "rows" / f"{shard.shard_id}.parquet")).to_pylist()
+        assert len(lines) == len(rows) == shard.records
+        found += zip(lines, rows, strict=True)
+    return found
+
+
+def in_utc(table: pa.Table) -> pa.Table:
+    """Return a table with its moments in UTC: in other zones an hour a year is ambiguous."""
+    utc = pa.timestamp("us", "UTC")
+    fields = [f.with_type(utc) if pa.types.is_timestamp(f.type) else f for f in table.schema]
+    return table.cast(pa.schema(fields))
+
+
+def prompt_of(record: Record) -> str:
+    """Return the question that a record for a Claude model asks."""
+    text: str = record["modelInput"]["messages"][0]["content"][0]["text"]
+    return text
+
+
+def rows_by_prompt(folder: Path, manifest: RunManifest) -> dict[str, Record]:
+    """Return the row behind every question. The questions must differ, and ids must match."""
+    found: dict[str, Record] = {}
+    for record, row in records(folder, manifest):
+        assert record["recordId"] == row.pop("record_id")
+        assert found.setdefault(prompt_of(record), row) is row, f"asked twice: {prompt_of(record)}"
+    return found
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return the sha256 of every file that prepare wrote for others, by its path."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for part in ("shards", "rows", "rejects")
+        for path in sorted((folder / part).rglob("*"))
+        if not path.name.startswith(".writing-")
+    }

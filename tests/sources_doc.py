@@ -1,0 +1,65 @@
+"""The examples of docs/sources.md, so that what is shown is what is run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+DOC = Path(__file__).parents[1] / "docs" / "sources.md"
+_LAKE = "s3://lake"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One block of the page: the heading above it, and its text."""
+
+    heading: str
+    language: str
+    text: str
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.heading} {self.number}"
+
+    def config(self, lake: Path) -> dict[str, Any]:
+        """Return the sections of a YAML example, with its paths where they are here."""
+        values: dict[str, Any] = yaml.safe_load(self.text.replace(_LAKE, str(lake)))
+        return values
+
+    def settings(self, lake: Path) -> dict[str, str]:
+        """Return the Spark settings of a spark-submit command, `--packages` among them."""
+        words = shlex.split(self.text.replace("\\\n", " ").replace(_LAKE, str(lake)))
+        given = dict(w.split("=", 1) for w in _values_of("--conf", words))
+        for packages in _values_of("--packages", words):
+            given["spark.jars.packages"] = packages
+        return given
+
+
+def _values_of(option: str, words: list[str]) -> list[str]:
+    return [words[i + 1] for i, word in enumerate(words) if word == option]
+
+
+def examples(language: str) -> list[Example]:
+    """Return the examples in a language, numbered from 1 below each heading."""
+    found: list[Example] = []
+    heading = ""
+    for match in re.finditer(
+        r"^#+ ([^\n]*)$|^```(\w+)\n(.*?)^```", DOC.read_text("utf-8"), re.M | re.S
+    ):
+        heading = match[1] or heading
+        if match[2] == language:
+            number = 1 + sum(e.heading == heading for e in found)
+            found.append(Example(heading, language, match[3], number))
+    return found
+
+
+def packages_for(spark_version: str) -> set[str] | None:
+    """Return the packages that the page's table has for a version of Spark, or None."""
+    release = ".".join(spark_version.split(".")[:2])
+    row = re.search(rf"^\| {re.escape(release)} \|(.*)\|$", DOC.read_text("utf-8"), re.M)
+    return None if row is None else set(re.findall(r"`([^`]+)`", row[1]))

@@ -1,0 +1,169 @@
+"""Every kind of source that needs no jars of its own: one record per row, the right row beside it.
+
+The configs are the examples of docs/sources.md; only the place of the lake is another.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.orc as orc
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from pyspark.sql import SparkSession
+
+from bedrock_spark.clock import SystemClock
+from bedrock_spark.run_folder import open_run
+from bedrock_spark.spark.prepare import prepare
+from tests.prepared import records, rows_by_prompt
+from tests.sources_doc import Example, examples
+from tests.tickets import ARROW, DDL, TICKETS, Ticket, as_text, asked, ticket_config
+
+# These need a session of their own: tests/e2e/test_table_formats.py.
+ELSEWHERE = {"Delta Lake", "Iceberg", "Hive"}
+HERE = [e for e in examples("yaml") if e.heading not in ELSEWHERE]
+TABLES_AND_TYPED = {"Parquet", "ORC", "Catalog table"}
+URGENT = [t for t in TICKETS if t["priority"] > 1]
+CUSTOMERS = ("Ada", "Bo", "Cy", "Di", "Ed")
+NOTES = [t["body"].replace("\n", " ").replace("\r", " ") for t in TICKETS]
+
+
+@pytest.fixture(scope="module")
+def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a folder with the tickets in every format, and a database with them in a table."""
+    folder = tmp_path_factory.mktemp("lake")
+    write_columnar(folder)
+    write_json(folder)
+    write_csv(folder)
+    write_text(folder)
+    spark.sql(f"CREATE DATABASE support LOCATION '{folder / 'support'}'")
+    tickets = spark.createDataFrame([tuple(t.values()) for t in TICKETS], DDL)
+    tickets.write.partitionBy("priority").saveAsTable("support.tickets")
+    customers = spark.createDataFrame(list(enumerate(CUSTOMERS)), "customer_id bigint, name string")
+    customers.write.saveAsTable("support.customers")
+    yield folder
+    spark.sql("DROP DATABASE support CASCADE")
+
+
+def write_columnar(lake: Path) -> None:
+    table = pa.Table.from_pylist(TICKETS, ARROW)
+    for name in ("tickets", "tickets_orc"):
+        (lake / name).mkdir()
+    for start in range(0, len(TICKETS), 30):
+        pq.write_table(table.slice(start, 30), lake / "tickets" / f"part-{start}.parquet")
+        orc.write_table(table.slice(start, 30), lake / "tickets_orc" / f"part-{start}.orc")
+    pq.write_to_dataset(table, lake / "tickets_by_priority", partition_cols=["priority"])
+
+
+def write_json(lake: Path) -> None:
+    rows = [{**t, "amount": str(t["amount"]), "opened": t["opened"].isoformat()} for t in TICKETS]
+    lines = (json.dumps(row, ensure_ascii=False) for row in rows)
+    (lake / "tickets.jsonl").write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    (lake / "tickets.json").write_text(json.dumps(rows, indent=2), "utf-8")
+
+
+def write_csv(lake: Path) -> None:
+    with (lake / "tickets.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ARROW.names)
+        writer.writeheader()
+        writer.writerows(as_text(t) for t in TICKETS)
+
+
+def write_text(lake: Path) -> None:
+    (lake / "notes.txt").write_bytes("".join(f"{note}\n" for note in NOTES).encode())
+    (lake / "notes").mkdir()
+    for i, ticket in enumerate(TICKETS):
+        (lake / "notes" / f"{i}.txt").write_bytes(ticket["body"].encode())
+
+
+def expected_rows(example: Example) -> dict[str, Ticket]:
+    """Return the row that each question must have beside it."""
+    if example.heading == "Text":
+        texts = NOTES if example.number == 1 else [t["body"] for t in TICKETS]
+        return {f"Classify: {text}": {"value": text} for text in texts}
+    if example.heading == "CSV":  # Spark's own reading of line breaks
+        tickets = [{**t, "body": t["body"].replace("\r\n", "\n")} for t in TICKETS]
+        return {asked(t): t for t in tickets}
+    if example.heading != "SQL":
+        return {asked(t): t for t in TICKETS}
+    named = {t["ticket_id"]: f"{CUSTOMERS[t['customer_id']]} writes: {t['body']}" for t in URGENT}
+    rows = [
+        {"ticket_id": key, "priority": t["priority"], "body": named[key]}
+        for t in URGENT
+        if (key := t["ticket_id"])
+    ]
+    return {f"Classify: {row['body']}": row for row in rows}
+
+
+@pytest.mark.parametrize("example", HERE, ids=str)
+def test_every_row_of_a_source_is_a_record(
+    spark: SparkSession, lake: Path, tmp_path: Path, example: Example
+) -> None:
+    """Nothing is lost, doubled or bent on the way from a source to its records and rows."""
+    sections = example.config(lake)
+    if example.heading == "SQL":
+        sections["request"] = {"prompt": "Classify: {{ body }}"}
+    if example.heading == "Text":
+        sections["source"]["key"] = []
+    run = open_run(ticket_config(str(tmp_path), **sections), SystemClock())
+    manifest = prepare(spark, run)
+    found = rows_by_prompt(tmp_path, manifest)
+    expected = expected_rows(example)
+    assert manifest.rows == manifest.records == len(expected)
+    assert {q: as_text(row) for q, row in found.items()} == {
+        q: as_text(row) for q, row in expected.items()
+    }
+    if example.heading in TABLES_AND_TYPED:
+        assert found == expected
+
+
+@pytest.mark.parametrize("example", examples("python"), ids=str)
+def test_a_dataframe_takes_the_place_of_the_source(
+    spark: SparkSession,
+    lake: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    example: Example,
+) -> None:
+    """What is handed in is what is prepared, whatever source the config names."""
+    config = ticket_config(str(tmp_path / "run"), {"table": "no.such_table"})
+    (tmp_path / "tickets.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"spark": spark}
+    exec(compile(example.text, "sources.md", "exec"), names)
+    again = open_run(config, SystemClock())
+    found = rows_by_prompt(tmp_path / "run", prepare(spark, again))
+    assert found == {asked(t): t for t in URGENT}
+
+
+def test_rows_are_kept_in_the_columns_asked_for(
+    spark: SparkSession, lake: Path, tmp_path: Path
+) -> None:
+    """`source.columns` says which columns stand beside the records; the key is always one."""
+    source = {"format": "parquet", "path": str(lake / "tickets"), "columns": ["opened"]}
+    run = open_run(ticket_config(str(tmp_path), source), SystemClock())
+    rows = [row for _, row in records(tmp_path, prepare(spark, run))]
+    assert {tuple(row) for row in rows} == {("record_id", "ticket_id", "opened")}
+    opened = {t["ticket_id"]: t["opened"] for t in TICKETS}
+    assert {row["ticket_id"]: row["opened"] for row in rows} == opened
+
+
+@pytest.mark.parametrize("broken", ["T-x,1", 'T-x,1,"no end'])
+def test_a_broken_csv_is_an_error(
+    spark: SparkSession, lake: Path, tmp_path: Path, broken: str
+) -> None:
+    """A row that does not fit the header stops prepare: by default Spark fills it with nulls."""
+    (example,) = (e for e in HERE if e.heading == "CSV")
+    path = tmp_path / "broken.csv"
+    path.write_text((lake / "tickets.csv").read_text("utf-8") + broken, "utf-8")
+    source = example.config(lake)["source"] | {"path": str(path)}
+    run = open_run(ticket_config(str(tmp_path / "run"), source), SystemClock())
+    with pytest.raises(Exception, match=r"(?i)malformed"):
+        prepare(spark, run)
+    assert not (tmp_path / "run" / "manifest.json").exists()
