@@ -214,7 +214,6 @@ class FanOut:
             announced_at=now,
         )
         self.board.put(job)
-        self.sweep.floors_of(job).announce(job.job_name)
 
     def _write(self, news: list[Event], *, force: bool = False) -> None:
         """Write one object, if there is news that is not only an ARN: those can be found again."""
@@ -240,9 +239,14 @@ class FanOut:
         job = self.board.jobs[plan.job_name]
         target = self.sweep.target_of(job)
         active = self.board.active[target.name]
+        floors = self.sweep.floors_of(job)
+        may_be_there = floors.expects(plan.job_name)
+        floors.expect(plan.job_name)
         try:
             arn = target.jobs.create(self._request(plan, target))
         except NoFreeSlotError:
+            if not may_be_there:
+                floors.forget(plan.job_name)
             target.slots.refuse(active, self.clock.now())
             self._account.refused = True
             log.info("%s: no free slot; %d jobs are active", self.run.run_id, active)
@@ -256,6 +260,8 @@ class FanOut:
             self._look_for(job, target)
             return True
         except JobRejectedError as exc:
+            if not may_be_there:
+                floors.forget(plan.job_name)
             self.rejection = exc
             return False
         self.board.put(replace(job, seen=SeenJob(arn, plan.job_name, plan.token, "Submitted")))

@@ -1,8 +1,8 @@
 """Since when jobs need to be looked for, so that a sweep of a long run lists what may have changed.
 
 The times are the service's own: of the jobs that are open the earliest submit time; of one that was
-only announced, the newest submit time that was seen before. Where that is not known, everything is
-listed.
+about to be created, the newest submit time that was seen before. Where that is not known,
+everything is listed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,17 @@ class Floors:
     _of: dict[str, float | None] = field(default_factory=dict)
     _unseen: dict[str, int] = field(default_factory=dict)
 
-    def announce(self, job_name: str, submitted_at: float | None = None) -> None:
+    def expect(self, job_name: str, submitted_at: float | None = None) -> None:
         """Look for a job that is about to be created, or was submitted at a time."""
-        self._of[job_name] = self.newest if submitted_at is None else submitted_at
+        self._of.setdefault(job_name, self.newest if submitted_at is None else submitted_at)
+
+    def expects(self, job_name: str) -> bool:
+        """Tell whether a job is looked for: it may be there."""
+        return job_name in self._of
+
+    def forget(self, job_name: str) -> None:
+        """Look no more for a job that is surely not there."""
+        self._of.pop(job_name, None)
 
     def show(self, job: SeenJob) -> None:
         """Note a job that a listing shows."""
@@ -42,7 +50,7 @@ class Floors:
     def end_sweep(self, shown: set[str]) -> list[str]:
         """Note which jobs a sweep showed; return those that are looked for everywhere from now."""
         lost = []
-        for name in self._of.keys() - shown:
+        for name in sorted(self._of.keys() - shown):
             self._unseen[name] = self._unseen.get(name, 0) + 1
             if self._unseen[name] == _SWEEPS:
                 self._of[name] = None

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from bedrock_spark.batch_jobs import BatchJobs
+from bedrock_spark.batch_jobs import BatchJobs, SeenJob
 from bedrock_spark.clients import bedrock_client
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import (
@@ -122,6 +122,10 @@ def _pause(fanout: FanOut, sleep: Sleeper) -> None:
         left = 0.0 if is_awake else left - piece
 
 
+def _counts_nothing(job: SeenJob) -> bool:
+    return job.status == "InProgress" and job.processed is None
+
+
 def pause_seconds(fanout: FanOut) -> float:
     """Return how long to wait for the next step: as configured, or as things change."""
     fixed = fanout.run.config.batch.poll_seconds
@@ -129,7 +133,7 @@ def pause_seconds(fanout: FanOut) -> float:
         return fixed * random.uniform(1 - _JITTER, 1 + _JITTER)
     rates = fanout.sweep.rates
     due = [
-        pace.Due(rates.done_at(job.job_name), job.seen.status == "InProgress")
+        pace.Due(rates.done_at(job.job_name), _counts_nothing(job.seen))
         for job in fanout.board.running()
         if job.seen is not None
     ]

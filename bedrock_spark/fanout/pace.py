@@ -16,16 +16,18 @@ MIN_SECONDS, MAX_SECONDS = 10.0, 300.0
 # How long before any job has ended, whose time tells how long jobs take here.
 _FIRST_SECONDS = 60.0
 _IDLE_SHARE = 0.0075
-_JITTER = 0.1
+_JITTER = 0.05
 _TROUBLE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Due:
-    """What is known of an active job: when it is due, or (None) since when it answers records."""
+    """What is known of an active job: when it is due, if that is known; else whether it may end at
+    any time, as one may that counts no records.
+    """
 
     at: float | None
-    is_answering: bool
+    at_any_time: bool = False
 
 
 def pause(now: float, due: Iterable[Due], typical_seconds: float | None, trouble: int = 0) -> float:
@@ -40,13 +42,14 @@ def pause(now: float, due: Iterable[Due], typical_seconds: float | None, trouble
     patience = _IDLE_SHARE * (typical_seconds or 0.0)
     most = MAX_SECONDS if typical_seconds else _FIRST_SECONDS
     wait = min((_wait(now, one, patience, most) for one in due), default=most)
-    wait *= random.uniform(1 - _JITTER, 1 + _JITTER)
-    return min(max(wait, MIN_SECONDS), most)
+    # Not before a job is due, and as seldom as may be.
+    wait += random.uniform(0.0, _JITTER) * min(wait, patience)
+    return min(max(wait, MIN_SECONDS), most * random.uniform(1 - _JITTER, 1.0))
 
 
 def _wait(now: float, due: Due, patience: float, most: float) -> float:
     if due.at is None:
-        return max(2 * patience, MIN_SECONDS) if due.is_answering else most
+        return max(2 * patience, MIN_SECONDS) if due.at_any_time else most
     # One that is overdue is waited for longer and longer.
     overdue = max(0.0, now - due.at)
     return max(due.at - now, overdue / 2) + patience

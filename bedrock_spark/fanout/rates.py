@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from bedrock_spark.batch_jobs import SeenJob
 
-_WINDOW_SECONDS = 2400.0
+_WINDOW_SECONDS = 1200.0
 _LOOKS = 16
 _JUMP_SECONDS = 3600.0
 
@@ -36,9 +36,11 @@ class Rates:
             self._looks.pop(job.job_name, None)
             self._totals.pop(job.job_name, None)
             return
-        if not job.processed or not job.total:
+        if job.processed is None or not job.total:
             return
         looks = self._looks.setdefault(job.job_name, deque(maxlen=_LOOKS))
+        if not job.processed:
+            looks.clear()  # it begins after this look: the last of zero records counts
         looks.append((now, job.processed))
         while now - looks[0][0] > _WINDOW_SECONDS and len(looks) > 2:
             looks.popleft()

@@ -55,7 +55,7 @@ class Sweep:
                 sweep._learn(job.seen)
         for job in board.open.values():
             known = job.seen.submitted_at if job.seen is not None else None
-            sweep.floors_of(job).announce(job.job_name, known)
+            sweep.floors_of(job).expect(job.job_name, known)
         return sweep
 
     @property

@@ -14,8 +14,15 @@ from moto import mock_aws
 
 from bedrock_spark import clients
 from bedrock_spark.clients import AwsSettings
-from bedrock_spark.errors import AlreadyExistsError, StorageError
-from bedrock_spark.storage import LocalStorage, S3Storage, Storage, StoredObject, open_storage
+from bedrock_spark.errors import AlreadyExistsError, ObjectChangedError, StorageError
+from bedrock_spark.storage import (
+    LocalStorage,
+    S3Storage,
+    Storage,
+    StoredObject,
+    copy_below,
+    open_storage,
+)
 
 from .fakes import CannedHttp
 
@@ -116,6 +123,77 @@ def test_of_many_that_create_one_wins(tmp_path: Path) -> None:
         thread.join()
     assert len(won) == 1
     assert storage.read("ledger/1") == str(won[0]).encode()
+
+
+def test_a_replace_wants_the_version_that_is_there(storage: Storage) -> None:
+    """None where there is nothing; anything else is refused, and nothing is changed by it."""
+    first = storage.replace("a/b", b"1", None)
+    for wrong in (None, '"x"'):
+        with pytest.raises(ObjectChangedError):
+            storage.replace("a/b", b"2", wrong)
+    with pytest.raises(ObjectChangedError):
+        storage.replace("a/none", b"2", first)
+    assert storage.read_version("a/b") == (b"1", first)
+    second = storage.replace("a/b", b"2", first)
+    assert storage.read_version("a/b") == (b"2", second)
+    assert storage.read_version("a/c") is None
+    assert keys(storage, "a/") == ["a/b"]
+
+
+def test_of_many_that_replace_the_same_version_one_wins(tmp_path: Path) -> None:
+    """Also at the same time."""
+    storage = LocalStorage(str(tmp_path))
+    version = storage.replace("a", b"0", None)
+    won: list[bytes] = []
+
+    def try_it(data: bytes) -> None:
+        try:
+            storage.replace("a", data, version)
+        except ObjectChangedError:
+            return
+        won.append(data)
+
+    threads = [threading.Thread(target=try_it, args=(b"%d" % i,)) for i in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert won == [storage.read("a")]
+
+
+def test_a_replace_whose_reply_was_lost_is_recognised_as_our_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """botocore repeats it, and finds that the version has changed: by us."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    storage = S3Storage("s3://bucket/run", AwsSettings("us-east-1", "http://localhost:9"))
+    taken = b"<Error><Code>PreconditionFailed</Code><Message>x</Message></Error>"
+    client = clients.s3_client(storage.aws)
+    http = CannedHttp(client, (500, b""), (412, taken), (200, b"mine", {"ETag": '"new"'}))
+    assert storage.replace("lease.json", b"mine", '"old"') == '"new"'
+    http.close()
+
+
+def test_copies_below_a_prefix_can_be_repeated(storage: Storage, tmp_path: Path) -> None:
+    """What is there in the same size is left; the rest is copied to the same keys."""
+    target = LocalStorage(str(tmp_path / "target"))
+    for key in ("a/1", "a/b/2", "c/3"):
+        storage.write(key, key.encode())
+    target.write("a/1", b"x")
+    for _ in range(2):
+        copy_below(storage, target, "a/")
+        assert {o.key: target.read(o.key) for o in target.list("")} == {
+            "a/1": b"a/1",
+            "a/b/2": b"a/b/2",
+        }
+
+
+def test_a_copy_within_s3(s3: Any) -> None:
+    """From one folder to another; the bytes do not pass through this machine."""
+    source, target = (S3Storage(f"s3://bucket/{name}", AWS) for name in ("one", "two"))
+    source.write("a/1", b"data")
+    copy_below(source, target, "a/")
+    assert target.read("a/1") == b"data"
 
 
 def test_listing_by_prefix(storage: Storage) -> None:
