@@ -17,6 +17,7 @@
     │   ├── NoFreeSlotError        the account runs as many jobs as it may: wait for one to end
     │   ├── JobNameInUseError      a job of this name exists: most likely our own
     │   └── JobStateUnknownError   no reply: it may or may not have happened
+    ├── CanaryError            the model refuses the records; no batch job was submitted
     ├── InvokeError            one InvokeModel or Converse call failed
     │   ├── InvokeRetryableError   worth the same call again
     │   ├── InvokeRecordError      this record will never be answered
@@ -113,6 +114,10 @@ class JobNameInUseError(JobError):
 
 class JobStateUnknownError(JobError):
     """No reply came: the call may or may not have had its effect."""
+
+
+class CanaryError(BedrockSparkError):
+    """The model would not answer the records, or could not be asked; nothing was submitted."""
 
 
 class InvokeError(BedrockSparkError):

@@ -5,6 +5,7 @@
     <run uri>/rows/shard-00042-00.parquet               the source rows behind it
     <run uri>/rejects/bucket-00042.parquet              rows that could not become records
     <run uri>/manifest.json                             the run manifest; it commits prepare
+    <run uri>/canary.json                               what the first few records came to
     <run uri>/ledger/000000017.jsonl                    what was submitted and how it ended
     <run uri>/snapshots/000000500.jsonl                 the ledger's state after that object
     <run uri>/lease.json                                who drives the run
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 
 RUN_FILE = "run.json"
 MANIFEST_FILE = "manifest.json"
+CANARY_FILE = "canary.json"
 REPORT_FILE = "report.json"
 LEASE_FILE = "lease.json"
 OUTPUT_MANIFEST_FILE = "manifest.json.out"

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bedrock_spark.canary import ask_canary, is_canary_due
+from bedrock_spark.canary_file import read_tries
 from bedrock_spark.clients import bedrock_client
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import Config, load_config, parse_config
@@ -99,6 +101,7 @@ class Pipeline:
         the run was stopped and nothing of it is active any more.
         """
         manifest = self.manifest()
+        self._check_records(manifest)
         with self._timed("batch"), driving(self.run, manifest, self.clock) as fanout:
             standing = fanout.advance()
             if fanout.rejection is not None or not standing.active:
@@ -111,9 +114,17 @@ class Pipeline:
         if not batch_shards(manifest, self.run.config):
             return None
         self.check()
+        self._check_records(manifest)
         with self._timed("batch"), driving(self.run, manifest, self.clock) as fanout:
             fanout.resume()
             return watch_jobs(fanout, self.observe)
+
+    def _check_records(self, manifest: RunManifest) -> None:
+        """Ask the canary before the first batch job. Raises CanaryError."""
+        shards = batch_shards(manifest, self.run.config)
+        if shards and is_canary_due(self.run) and not self.jobs():
+            with self._timed("canary"):
+                ask_canary(self.run, shards, self.clock, self.observe)
 
     def collect(self, spark: SparkSession) -> list[dict[str, Any]]:
         """Join what came back to the rows; return the reconciliation of every shard."""
@@ -161,7 +172,15 @@ class Pipeline:
     def report(self, reconciled: list[dict[str, Any]], published: str | None = None) -> Report:
         """Write report.json and return it."""
         manifest = self.manifest()
-        report = build_report(self.run, manifest, self.jobs(), reconciled, self.seconds, published)
+        report = build_report(
+            self.run,
+            manifest,
+            self.jobs(),
+            reconciled,
+            self.seconds,
+            published,
+            read_tries(self.run.storage),
+        )
         write_report(self.run, report)
         return report
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bedrock_spark import layout
+from bedrock_spark.canary_file import Canary
 from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.fanout import jobs_by_status
 from bedrock_spark.ledger import Job
@@ -23,6 +24,7 @@ class Report:
 
     stragglers: rows without an answer that may still get one, if the fallback asks again
     findings: things that do not fit; none is best
+    canary: what became of the records that were asked beforehand; None where none were
     """
 
     run_id: str
@@ -38,6 +40,7 @@ class Report:
     seconds: dict[str, float]
     findings: list[dict[str, Any]]
     published: str | None = None
+    canary: dict[str, int] | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -59,6 +62,7 @@ class Report:
             "served_by": self.served_by,
             "stragglers": self.stragglers,
             "shards": self.shards,
+            "canary": self.canary,
             "jobs": self.jobs,
             "attempts": self.attempts,
             "tokens": self.tokens,
@@ -75,6 +79,7 @@ def build_report(
     reconciled: Iterable[Mapping[str, Any]],
     seconds: Mapping[str, float],
     published: str | None = None,
+    tries: Sequence[Canary] = (),
 ) -> Report:
     """Add up the reconciliations of all units."""
     units = list(reconciled)
@@ -95,6 +100,7 @@ def build_report(
         seconds=dict(seconds),
         findings=findings,
         published=published,
+        canary=_canary(tries),
     )
 
 
@@ -111,6 +117,19 @@ def check_complete(report: Report) -> None:
             f"{report.run_uri}: {report.rows} rows went in and "
             f"{sum(report.outcomes.values())} came out ({report.outcomes}); report.json says where"
         )
+
+
+def _canary(tries: Sequence[Canary]) -> dict[str, int] | None:
+    """Return what the last try came to, and the tokens of all of them."""
+    if not tries:
+        return None
+    return {
+        "asked": tries[-1].asked,
+        "answered": tries[-1].answered,
+        "refused": tries[-1].refused,
+        "input_tokens": sum(one.input_tokens for one in tries),
+        "output_tokens": sum(one.output_tokens for one in tries),
+    }
 
 
 def _sum(units: list[Mapping[str, Any]], part: str, names: tuple[str, ...]) -> dict[str, int]:

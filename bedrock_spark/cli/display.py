@@ -110,6 +110,12 @@ def _count(progress: StageProgress) -> str:
     return f"{progress.done:,}/{progress.total:,} {progress.detail}".rstrip()
 
 
+def _canary_row(canary: dict[str, int] | None) -> list[tuple[str, str]]:
+    if canary is None:
+        return []
+    return [("canary", f"{canary['answered']:,} of {canary['asked']:,} answered")]
+
+
 def _report_rows(report: Report) -> list[tuple[str, str]]:
     outcomes = report.outcomes
     seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in report.seconds.items())
@@ -123,6 +129,7 @@ def _report_rows(report: Report) -> list[tuple[str, str]]:
         ("still unanswered", f"{report.stragglers:,}"),
         ("rejected", f"{outcomes['rejected']:,}"),
         ("shards", f"{report.shards:,}"),
+        *_canary_row(report.canary),
         ("jobs", jobs),
         ("tokens", f"{report.tokens['input']:,} in, {report.tokens['output']:,} out"),
         ("seconds", seconds),

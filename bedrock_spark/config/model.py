@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 
 from bedrock_spark.config.batch import BatchConfig, ShardsConfig
+from bedrock_spark.config.canary import CanaryConfig
 from bedrock_spark.config.fallback import FallbackConfig
 from bedrock_spark.config.request import ModelConfig, RequestConfig
 from bedrock_spark.config.results import ResultsConfig
@@ -41,6 +42,7 @@ class Config(Section):
     request: RequestConfig
     shards: ShardsConfig = ShardsConfig()
     batch: BatchConfig
+    canary: CanaryConfig = CanaryConfig()
     fallback: FallbackConfig | None = None
     results: ResultsConfig = ResultsConfig()
     endpoint_url: str | None = None

@@ -15,7 +15,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 from pyspark.sql import SparkSession
 
 from bedrock_spark import layout
@@ -30,6 +29,7 @@ from bedrock_spark.progress import Observer, unobserved
 from bedrock_spark.provisioned import is_provisioned, wait_for_provisioned
 from bedrock_spark.rate_limit import RateLimiter
 from bedrock_spark.run_folder import Run
+from bedrock_spark.shard_lines import read_shard
 from bedrock_spark.spark.collect import straggler_ids
 from bedrock_spark.spark.per_unit import run_per_unit
 from bedrock_spark.spark.task_progress import classic_context, observed_tasks
@@ -144,12 +144,9 @@ class FallbackTask:
         wanted = set(straggler_ids(self.storage, shard)) - self._answered(shard)
         if not wanted:
             return
-        for line in self.storage.read(layout.shard_key(shard)).split(b"\n"):
-            if not line:
-                continue
-            record = msgspec.json.decode(line, type=_ShardLine)
+        for record in read_shard(self.storage.read(layout.shard_key(shard))):
             if record.recordId in wanted:
-                yield record.recordId, bytes(record.modelInput)
+                yield record.recordId, record.body
 
     def _answered(self, shard: str) -> set[str]:
         answered: set[str] = set()
@@ -158,11 +155,6 @@ class FallbackTask:
                 if isinstance(line, OutputRecord) and line.error is None:
                     answered.add(line.record_id)
         return answered
-
-
-class _ShardLine(msgspec.Struct):
-    recordId: str  # noqa: N815 - the wire's name
-    modelInput: msgspec.Raw  # noqa: N815
 
 
 def _raise_first(finished: Iterable[Future[None]]) -> None:

@@ -33,6 +33,10 @@ class Storage(Protocol):
         """Return an object's bytes, or None where there is no such object."""
         ...
 
+    def read_head(self, key: str, max_bytes: int) -> bytes:
+        """Return at most so many bytes from an object's beginning. Raises StorageError."""
+        ...
+
     def write(self, key: str, data: bytes) -> None:
         """Put an object, replacing what was there."""
         ...

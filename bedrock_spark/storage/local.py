@@ -46,6 +46,12 @@ class LocalStorage:
             except FileNotFoundError:
                 return None
 
+    def read_head(self, key: str, max_bytes: int) -> bytes:
+        """Read no further than that."""
+        path = self._path(key)
+        with _storage_errors(path), path.open("rb") as file:
+            return file.read(max_bytes)
+
     def write(self, key: str, data: bytes) -> None:
         """Put an object by rename."""
         with self._temporary(key) as temporary:

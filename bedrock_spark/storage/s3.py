@@ -20,6 +20,7 @@ from bedrock_spark.layout import join_uri, parse_s3_uri
 from bedrock_spark.storage.base import StoredObject
 
 _ABSENT = {"NoSuchKey", "404"}
+_EMPTY = {"InvalidRange", "416"}
 _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
 
@@ -54,6 +55,19 @@ class S3Storage:
                 if exc.response["Error"]["Code"] in _ABSENT:
                     return None
                 raise
+            return data
+
+    def read_head(self, key: str, max_bytes: int) -> bytes:
+        """Get a range."""
+        place = {"Bucket": self._bucket, "Key": self._prefix + key}
+        with self._storage_errors(key):
+            try:
+                reply = self._client.get_object(**place, Range=f"bytes=0-{max_bytes - 1}")
+            except ClientError as exc:
+                if exc.response["Error"]["Code"] in _EMPTY:
+                    return b""  # no range lies in an object without bytes
+                raise
+            data: bytes = reply["Body"].read()
             return data
 
     def write(self, key: str, data: bytes) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bedrock_spark import pipeline as pipeline_module
 from bedrock_spark.errors import ConfigError, PlanError, RunFolderError, UnreadableOutputError
 from bedrock_spark.manifest import RunManifest, Shard, commit_manifest
 from bedrock_spark.pipeline import Pipeline, _refuse_too_small, _refuse_unreadable, as_config
@@ -51,6 +52,30 @@ def test_a_local_folder_is_refused_before_anything_is_done(tmp_path: Path) -> No
     """Bedrock could not read it."""
     with pytest.raises(ConfigError, match="batch jobs need an s3:// run_uri"):
         opened(tmp_path).check()
+
+
+@pytest.mark.parametrize(
+    ("records", "canary", "jobs", "asked"),
+    [
+        ((50, 60), {}, {}, True),
+        ((50, 60), {"records": 0}, {}, False),
+        ((50, 60), {}, {"a": None}, False),
+        ((3, 4), {}, {}, False),
+    ],
+)
+def test_when_the_canary_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, records: tuple[int, ...],
+    canary: dict[str, Any], jobs: dict[str, Any], asked: bool,
+) -> None:  # fmt: skip
+    """Before the first batch job of a run that has any; a job that was submitted has shown it."""
+    pipeline = opened(tmp_path, canary=canary)
+    calls: list[int] = []
+    monkeypatch.setattr(
+        pipeline_module, "ask_canary", lambda _run, shards, *_: calls.append(len(shards))
+    )
+    monkeypatch.setattr(pipeline, "jobs", lambda: jobs)
+    pipeline._check_records(manifest_of(*records))
+    assert calls == [2] * asked
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bedrock_spark.batch_jobs import SeenJob
+from bedrock_spark.canary_file import Canary
+from bedrock_spark.cli.display import Display
 from bedrock_spark.clients import AwsSettings
 from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.ledger import Job
@@ -64,8 +67,13 @@ UNITS = [
 def build(tmp_path: Path) -> Callable[..., Report]:
     run = Run("run-abcdefgh", make_config(), LocalStorage(str(tmp_path)), AwsSettings())
 
-    def build(units: list[dict[str, Any]] = UNITS, jobs: dict[str, Job] | None = None) -> Report:
-        report = build_report(run, MANIFEST, jobs or {}, units, {"prepare": 1.23456})
+    def build(
+        units: list[dict[str, Any]] = UNITS,
+        jobs: dict[str, Job] | None = None,
+        tries: tuple[Canary, ...] = (),
+    ) -> Report:
+        times = {"prepare": 1.23456}
+        report = build_report(run, MANIFEST, jobs or {}, units, times, tries=tries)
         write_report(run, report)
         return report
 
@@ -87,6 +95,30 @@ def test_the_shards_add_up(build: Callable[..., Report], tmp_path: Path) -> None
     assert report.permanent_errors == 5
     assert report.is_complete
     check_complete(report)
+
+
+def a_try(**more: int) -> Canary:
+    counts = {"asked": 5, "answered": 5, "refused": 0, "line_bytes": 900, **more}
+    return Canary("m", 0.0, input_tokens=50, output_tokens=10, **counts)
+
+
+def test_a_canary_is_told_by_its_last_try_and_paid_for_by_all(
+    build: Callable[..., Report], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line; without a canary there is none."""
+    report = build(tries=(a_try(answered=2, refused=3), a_try(answered=4)))
+    assert report.canary == {
+        "asked": 5,
+        "answered": 4,
+        "refused": 0,
+        "input_tokens": 100,
+        "output_tokens": 20,
+    }
+    Display().show_report(replace(report, findings=[]))
+    assert "canary            4 of 5 answered\n" in capsys.readouterr().out
+    assert build().canary is None
+    Display().show_report(replace(build(), findings=[]))
+    assert "\ncanary " not in capsys.readouterr().out
 
 
 def test_what_is_written_is_the_report(build: Callable[..., Report], tmp_path: Path) -> None:

@@ -66,6 +66,17 @@ def test_what_is_written_is_read(storage: Storage, data: bytes) -> None:
     assert (found.key, found.size) == ("a/b/c.bin", len(data))
 
 
+@pytest.mark.parametrize(("size", "expected"), [(1, b"a"), (3, b"abc"), (6, b"abcdef"), (9, None)])
+def test_the_beginning_of_an_object(storage: Storage, size: int, expected: bytes | None) -> None:
+    """So much of it, or all where it is shorter; of an empty one nothing."""
+    storage.write("a", b"abcdef")
+    storage.write("empty", b"")
+    assert storage.read_head("a", size) == (expected or b"abcdef")
+    assert storage.read_head("empty", size) == b""
+    with pytest.raises(StorageError, match="nowhere"):
+        storage.read_head("nowhere", size)
+
+
 def test_a_write_replaces_what_was_there(storage: Storage) -> None:
     """And a listing shows that it is another object, even of the same size."""
     storage.write("a", b"one")
@@ -264,6 +275,7 @@ def test_a_bucket_that_is_not_there_is_a_storage_error(s3: Any, tmp_path: Path) 
     calls: list[Callable[[], object]] = [
         lambda: storage.read("k"),
         lambda: storage.read_if_present("k"),
+        lambda: storage.read_head("k", 9),
         lambda: storage.write("k", b""),
         lambda: storage.create("k", b""),
         lambda: storage.upload(source, "k"),

@@ -1,0 +1,15 @@
+"""The few records that are asked before the batch jobs are."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from bedrock_spark.config.values import Section
+
+
+class CanaryConfig(Section):
+    """How many records are asked beforehand, of whom, and how many may fail."""
+
+    records: int = Field(default=5, ge=0, le=100)
+    max_error_share: float = Field(default=0.2, ge=0, lt=1)
+    model_id: str | None = Field(default=None, min_length=1, max_length=2048)
