@@ -25,12 +25,16 @@ from bedrock_spark.storage import Storage
 
 LEASE_SECONDS = 360.0
 RENEW_SECONDS = LEASE_SECONDS / 3
+DRIVE, STOP = "driven", "being stopped"
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who drives a run. `place` tells machines, and containers on them, apart; `until` is 0 when
-    it was given back."""
+    """Who drives a run, or stops it.
+
+    place: tells machines, and containers on them, apart
+    until: when it expires; 0 when it was given back
+    """
 
     holder_id: str
     host: str
@@ -38,21 +42,28 @@ class Holder:
     place: str
     since: float
     until: float
+    purpose: str = DRIVE
 
     def is_over(self, now: float) -> bool:
         """Tell whether the lease may be taken over."""
         return now >= self.until or (self.place == _place() and not _is_alive(self.pid))
 
     def __str__(self) -> str:
-        return f"{self.host}, pid {self.pid}, since {_time(self.since)}, until {_time(self.until)}"
+        when = f"since {_time(self.since)}, until {_time(self.until)}"
+        return f"{self.purpose} by {self.host}, pid {self.pid}, {when}"
 
 
 class Lease:
-    """This process's lease of a run. Use it as a context: taken at its start, given back after."""
+    """This process's lease of a run. Use it as a context: taken at its start, given back after.
 
-    def __init__(self, storage: Storage, clock: Clock) -> None:
+    took_over: from somebody who had not let go of it
+    """
+
+    def __init__(self, storage: Storage, clock: Clock, purpose: str = DRIVE) -> None:
         self._storage = storage
         self._clock = clock
+        self._purpose = purpose
+        self.took_over = False
         self._held: Holder | None = None
         self._version = ""
 
@@ -69,11 +80,15 @@ class Lease:
         self.release()
 
     def take(self) -> None:
-        """Take the lease. Raises RunHeldError, which says who has it."""
+        """Take the lease. Raises RunHeldError, which says who has it.
+
+        Who stops a run takes it from who drives it, who finds out at the next renewal.
+        """
         now = self._clock.now()
         found = self._storage.read_version(layout.LEASE_FILE)
         holder = _parse(found[0]) if found is not None else None
-        if holder is not None and not holder.is_over(now):
+        self.took_over = holder is not None and not holder.is_over(now)
+        if holder is not None and self.took_over and not self._goes_before(holder):
             raise self._held_by(holder)
         new = Holder(
             secrets.token_hex(8),
@@ -82,8 +97,12 @@ class Lease:
             _place(),
             now,
             now + LEASE_SECONDS,
+            self._purpose,
         )
         self._write(new, found[1] if found is not None else None)
+
+    def _goes_before(self, holder: Holder) -> bool:
+        return self._purpose == STOP and holder.purpose == DRIVE
 
     def hold(self) -> None:
         """Renew the lease if that is due. Raises RunHeldError where another has taken it over."""
@@ -120,7 +139,7 @@ class Lease:
 
     def _held_by(self, holder: Holder | None) -> RunHeldError:
         return RunHeldError(
-            f"{self._storage.uri}: is driven by {holder or 'another process'}; let it, or end that "
+            f"{self._storage.uri}: is {holder or 'driven by another process'}; let it, or end that "
             "process and run this again"
         )
 

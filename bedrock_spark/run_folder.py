@@ -21,7 +21,7 @@ from bedrock_spark import layout
 from bedrock_spark._version import __version__
 from bedrock_spark.clients import AwsSettings, bedrock_client
 from bedrock_spark.clock import Clock
-from bedrock_spark.config import Config, fixed_part
+from bedrock_spark.config import Config, fixed_part, parse_config
 from bedrock_spark.errors import AlreadyExistsError, RunFolderError
 from bedrock_spark.model_family import ask_family, hides_family
 from bedrock_spark.storage import Storage, open_storage
@@ -34,12 +34,13 @@ _LIBRARIES = ("boto3", "botocore", "pyarrow", "pyspark")
 
 @dataclass(frozen=True)
 class Run:
-    """An open run: its id, its config as it is now, and its folder."""
+    """An open run: its id, its config as it is now, its folder, and when it was begun."""
 
     run_id: str
     config: Config
     storage: Storage
     aws: AwsSettings
+    begun_at: float | None = None
 
 
 def open_run(config: Config, clock: Clock) -> Run:
@@ -56,7 +57,28 @@ def open_run(config: Config, clock: Clock) -> Run:
     described = _parse(found, storage)
     config = _with_family_recorded(config, described["config"])
     _check_same(described["config"], config, storage)
-    return Run(described["run_id"], config, storage, aws)
+    return Run(described["run_id"], config, storage, aws, _begun_at(described))
+
+
+def find_run(run_uri: str, region: str | None = None, endpoint_url: str | None = None) -> Run:
+    """Open the run that lies at a URI with the config it was begun with; region and endpoint win.
+
+    Raises RunFolderError where there is none.
+    """
+    storage = open_storage(run_uri, AwsSettings(region, endpoint_url))
+    found = storage.read_if_present(layout.RUN_FILE)
+    if found is None:
+        raise RunFolderError(f"{run_uri}: holds no run; there is no {layout.RUN_FILE}")
+    described = _parse(found, storage)
+    config = parse_config(described["config"])
+    aws = AwsSettings(region or config.batch.region, endpoint_url or config.endpoint_url)
+    storage = open_storage(run_uri, aws)
+    return Run(described["run_id"], config, storage, aws, _begun_at(described))
+
+
+def _begun_at(described: dict[str, Any]) -> float | None:
+    begun = described.get("created_at")
+    return float(begun) if isinstance(begun, int | float) else None
 
 
 def new_run_id(run_uri: str) -> str:

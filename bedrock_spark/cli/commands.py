@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from bedrock_spark._version import __version__
-from bedrock_spark.cli import stages
+from bedrock_spark.cli import runs, stages
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,6 +45,8 @@ for _stage in (
     stages.fallback,
 ):
     _stage_command(_stage)
+main.add_command(runs.status)
+main.add_command(runs.stop)
 
 
 @main.command()

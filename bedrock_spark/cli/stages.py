@@ -99,6 +99,7 @@ def perform(
     if verbose:
         logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
         logging.getLogger("bedrock_spark").setLevel(logging.INFO)
+    config = None
     try:
         config = load_config(config_path, overrides)
         return stage(Pipeline.open(config, observe=display.observe), display)
@@ -108,7 +109,12 @@ def perform(
         return FAILED
     except KeyboardInterrupt:
         display.finish()
-        display.say("interrupted; batch jobs keep running, and the same command carries on")
+        display.say(
+            "interrupted; batch jobs keep running, and the same command carries on. To stop them: "
+            f"bedrock-spark stop {config.run_uri}"
+            if config is not None
+            else "interrupted"
+        )
         return INTERRUPTED
 
 

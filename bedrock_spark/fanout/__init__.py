@@ -4,10 +4,13 @@ from bedrock_spark.fanout.driver import FanOut
 from bedrock_spark.fanout.loop import check_reachable, driving, open_fanout, raise_refusal, watch
 from bedrock_spark.fanout.policy import SubmitPolicy
 from bedrock_spark.fanout.standing import Standing, batch_shards, jobs_by_status, progress_of
+from bedrock_spark.fanout.status import Status, status_of
+from bedrock_spark.fanout.stopping import stop_run
 
 __all__ = [
     "FanOut",
     "Standing",
+    "Status",
     "SubmitPolicy",
     "batch_shards",
     "check_reachable",
@@ -16,5 +19,7 @@ __all__ = [
     "open_fanout",
     "progress_of",
     "raise_refusal",
+    "status_of",
+    "stop_run",
     "watch",
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from bedrock_spark.fanout.board import Board
 from bedrock_spark.fanout.targets import Target
@@ -30,39 +30,24 @@ class Account:
     targets: tuple[Target, ...]
     looked_at: float | None = None
     refused: bool = False
-    _others: Counter[str] = field(default_factory=Counter)
-
-    def others(self) -> dict[str, int]:
-        """Return how many jobs others have, by target."""
-        return dict(self._others)
-
-    def remember(self, others: dict[str, int], at: float) -> None:
-        """Take over what another process of this run saw."""
-        self._others, self.looked_at = Counter(others), at
-        for target in self.targets:
-            target.slots.others = self._others[target.name]
 
     def look(self, board: Board, now: float) -> None:
         """Count the jobs of others anew, if that is due."""
         if not self._is_due(now):
             return
         self.looked_at, self.refused = now, False
-        for target in self.targets:
-            self._others[target.name] = 0
         for target in {t.region: t for t in reversed(self.targets)}.values():
-            self._count(target)
-        for target in self.targets:
-            target.slots.share(self._others[target.name], board.active[target.name])
+            self._count(target, board)
 
     def _is_due(self, now: float) -> bool:
         if self.looked_at is None or now < self.looked_at:
             return True
-        every = _SHARED_SECONDS if any(self._others.values()) else _ALONE_SECONDS
+        every = _SHARED_SECONDS if any(t.slots.others for t in self.targets) else _ALONE_SECONDS
         if self.refused:
             every = _REFUSED_SECONDS
         return now - self.looked_at >= every
 
-    def _count(self, lister: Target) -> None:
+    def _count(self, lister: Target, board: Board) -> None:
         own = f"{self.run_id}-"
         models = Counter(
             base_model(job.model_arn or "")
@@ -71,4 +56,5 @@ class Account:
         )
         for target in self.targets:
             if target.region == lister.region:
-                self._others[target.name] = models[base_model(target.model_id)]
+                others = models[base_model(target.model_id)]
+                target.slots.share(others, board.active[target.name])

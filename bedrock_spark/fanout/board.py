@@ -66,6 +66,10 @@ class Board:
         """Return the message of a job that failed for a reason that every job would meet."""
         return next(iter(self._refusals.values()), None)
 
+    def done_shards(self) -> list[str]:
+        """Return the shards that need no more jobs."""
+        return [shard_id for shard_id, phase in self._phases.items() if phase is Phase.DONE]
+
     def announced(self) -> list[Job]:
         """Return the jobs that were about to be created and of which nothing was seen."""
         return [job for job in self.open.values() if job.seen is None]

@@ -63,6 +63,7 @@ class FanOut:
     sweep: Sweep = field(init=False)
     _account: Account = field(init=False)
     _pending: list[Event] = field(default_factory=list)
+    _is_dirty: bool = False
     _stopped_by_policy: str | None = None
 
     def __post_init__(self) -> None:
@@ -73,8 +74,9 @@ class FanOut:
             self.board.unblock()  # somebody resumed the run since
         self.sweep = Sweep.resume(self.run, self.targets, self.board, state)
         self._account = Account(self.run.run_id, self.targets)
-        if state.swept_at is not None:
-            self._account.remember(state.others, state.swept_at)
+        self._account.looked_at = state.swept_at
+        for target in self.targets:
+            target.slots.remember(state.slots.get(target.name, {}))
 
     def advance(self) -> Standing:
         """Take one step. A rejection by the service is in `rejection` and in the standing."""
@@ -83,7 +85,7 @@ class FanOut:
         news = [*self.sweep.look(now), *self._refusals(now)]
         plans = self._choose(news, now)
         intents = [p for p in plans if p.job_name not in self.board.jobs]
-        self._write([*news, *(events.submitting(p, now) for p in intents)])
+        self.note([*news, *(events.submitting(p, now) for p in intents)])
         for plan in intents:
             self._announce(plan, now)
         self._submit(plans)
@@ -91,13 +93,17 @@ class FanOut:
 
     def flush(self) -> None:
         """Write what the last step learnt and no object holds yet."""
-        self._write([], force=True)
+        self.note([], force=True)
+
+    def mark_stopping(self, job: Job, why: str) -> None:
+        """Note that the run asks a job to stop, and why."""
+        self.board.put(replace(self.board.jobs[job.job_name], stopping=why))
 
     def resume(self) -> None:
         """Let a run that was stopped, or whose jobs were refused, submit again."""
         if self.ledger.state.hold is not None:
             self._hold_lease()
-            self._write([events.resumed(self.clock.now())])
+            self.note([events.resumed(self.clock.now())])
             self.board.unblock()
 
     @property
@@ -215,17 +221,16 @@ class FanOut:
         )
         self.board.put(job)
 
-    def _write(self, news: list[Event], *, force: bool = False) -> None:
+    def note(self, news: list[Event], *, force: bool = False) -> None:
         """Write one object, if there is news that is not only an ARN: those can be found again."""
         is_due = force or any(event["event"] != "submitted" for event in news)
         self._pending += news
-        if not is_due or not self._pending:
+        if not is_due or not (self._pending or self._is_dirty):
             return
-        now = self.clock.now()
-        account = self._account
-        swept = events.swept(self.sweep.bounds(), account.others(), account.looked_at)
-        written, self._pending = self._pending, []
-        self.ledger.append([*written, swept], now)
+        slots = {t.name: t.slots.as_json() for t in self.targets}
+        swept = events.swept(self.sweep.bounds(), slots, self._account.looked_at)
+        written, self._pending, self._is_dirty = self._pending, [], False
+        self.ledger.append([*written, swept], self.clock.now())
 
     def _submit(self, plans: list[JobPlan]) -> None:
         for plan in plans:
@@ -248,6 +253,7 @@ class FanOut:
             if not may_be_there:
                 floors.forget(plan.job_name)
             target.slots.refuse(active, self.clock.now())
+            self._is_dirty = True
             self._account.refused = True
             log.info("%s: no free slot; %d jobs are active", self.run.run_id, active)
             return len(self.targets) > 1

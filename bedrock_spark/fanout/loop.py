@@ -21,7 +21,7 @@ from bedrock_spark.fanout.driver import FanOut
 from bedrock_spark.fanout.policy import AllowAll, SubmitPolicy
 from bedrock_spark.fanout.standing import Standing, progress_of
 from bedrock_spark.fanout.targets import home_target
-from bedrock_spark.lease import RENEW_SECONDS, Lease
+from bedrock_spark.lease import DRIVE, RENEW_SECONDS, Lease
 from bedrock_spark.ledger import Ledger
 from bedrock_spark.manifest import RunManifest
 from bedrock_spark.progress import Observer, unobserved
@@ -53,11 +53,15 @@ def open_fanout(
 
 @contextmanager
 def driving(
-    run: Run, manifest: RunManifest, clock: Clock, policy: SubmitPolicy | None = None
+    run: Run,
+    manifest: RunManifest,
+    clock: Clock,
+    policy: SubmitPolicy | None = None,
+    purpose: str = DRIVE,
 ) -> Iterator[FanOut]:
     """Take the run's lease and open its fan-out. Raises RunHeldError where another drives it."""
     check_reachable(run)
-    with Lease(run.storage, clock) as lease:
+    with Lease(run.storage, clock, purpose) as lease:
         fanout = open_fanout(run, manifest, clock, lease, policy)
         try:
             yield fanout

@@ -8,6 +8,7 @@ time is tried once in a while, so that refusals stay rare and a raised quota is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 DEFAULT_SLOTS = 20
 # The n-th probe above a learnt cap waits for so many creates, or for so many seconds.
@@ -17,18 +18,36 @@ _PROBE_SECONDS = (0.0, 600.0, 3600.0, 86_400.0)
 _IDLE_SECONDS = 600.0
 _AGAIN_SECONDS, _AGAIN_MOST = 30.0, 3600.0
 
+_LEARNT = ("others", "learnt", "refused", "probes", "creates", "refused_at")
+
 
 @dataclass
 class Slots:
-    """The slots of one target. `others` are active jobs of other runs under the same quota."""
+    """The slots of one target.
+
+    most: as was told, or asked
+    others: active jobs of other runs under the same quota
+    learnt: how many were active when the service refused one more
+    refused, probes: refusals in a row; refusals above what was learnt, in a row
+    creates, refused_at: jobs created since the last refusal, and when that was
+    """
 
     most: int
     others: int = 0
     learnt: int | None = None
-    _refused: int = 0
-    _probes: int = 0
-    _creates: int = 0
-    _refused_at: float = 0.0
+    refused: int = 0
+    probes: int = 0
+    creates: int = 0
+    refused_at: float = 0.0
+
+    def remember(self, known: dict[str, Any]) -> None:
+        """Take over what another process of this run learnt."""
+        for name in _LEARNT:
+            setattr(self, name, known.get(name, getattr(self, name)))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what another process of this run may want to know."""
+        return {"most": self.most, **{name: getattr(self, name) for name in _LEARNT}}
 
     @property
     def cap(self) -> int:
@@ -38,7 +57,7 @@ class Slots:
     def free(self, active: int, now: float) -> int:
         """Return how many jobs may be created now, with so many of ours active."""
         used = active + self.others
-        if self._refused > 1 and now - self._refused_at < self._patience():
+        if self.refused > 1 and now - self.refused_at < self._patience():
             return 0
         room = self.cap - used
         if room <= 0 and self.cap < self.most and self._is_probe_due(active, now):
@@ -46,24 +65,24 @@ class Slots:
         return max(0, room)
 
     def _patience(self) -> float:
-        return min(_AGAIN_MOST, _AGAIN_SECONDS * 2.0 ** (self._refused - 2))
+        return min(_AGAIN_MOST, _AGAIN_SECONDS * 2.0 ** (self.refused - 2))
 
     def _is_probe_due(self, active: int, now: float) -> bool:
-        level = min(self._probes, len(_PROBE_CREATES)) - 1
+        level = min(self.probes, len(_PROBE_CREATES)) - 1
         if level < 0:
             return True
         seconds = _PROBE_SECONDS[level]
         if active == 0:
             seconds = min(seconds, _IDLE_SECONDS)
-        return self._creates >= _PROBE_CREATES[level] or now - self._refused_at >= seconds
+        return self.creates >= _PROBE_CREATES[level] or now - self.refused_at >= seconds
 
     def taken(self, active: int) -> None:
         """Note that a job was created, with so many of ours active then, itself included."""
-        self._refused = 0
-        self._creates += 1
+        self.refused = 0
+        self.creates += 1
         if self.learnt is not None and active + self.others > self.learnt:
             self.learnt = active + self.others
-            self._probes = 0
+            self.probes = 0
         if self.learnt is not None and self.learnt >= self.most:
             self.learnt = None
 
@@ -71,13 +90,13 @@ class Slots:
         """Note that the service had no free slot, with so many of ours active."""
         used = active + self.others
         if self.learnt is None or used >= self.learnt:
-            self._probes += 1
-        self._refused += 1
+            self.probes += 1
+        self.refused += 1
         self.learnt = min(used, self.cap)
-        self._creates, self._refused_at = 0, now
+        self.creates, self.refused_at = 0, now
 
     def share(self, others: int, active: int) -> None:
         """Note how many jobs others have, as the account's listing shows."""
-        if self.learnt is not None and self._refused and active + self.others == self.learnt:
+        if self.learnt is not None and self.refused and active + self.others == self.learnt:
             self.learnt += others - self.others  # they were there when we were refused
         self.others = others

@@ -32,13 +32,17 @@ _TYPICAL_OF = 50
 
 @dataclass
 class Sweep:
-    """The listing of a run's jobs, Region by Region."""
+    """The listing of a run's jobs, Region by Region.
+
+    reads_only: look, and bring nothing home
+    """
 
     run: Run
     targets: tuple[Target, ...]
     board: Board
     rates: Rates = field(default_factory=Rates)
     floors: dict[str, Floors] = field(default_factory=dict)
+    reads_only: bool = False
     _took: deque[float] = field(default_factory=lambda: deque(maxlen=_TYPICAL_OF))
     _strangers: set[str] = field(default_factory=set)
 
@@ -126,6 +130,8 @@ class Sweep:
 
     def _settle(self, job: Job, found: SeenJob, target: Target, now: float) -> Event:
         """Bring home what a settled job left, before the ledger says that it is settled."""
+        if self.reads_only:
+            return events.seen(found, now)
         prefix = output_prefix(job.shard_id, job.attempt, job.token)
         if target.folder is not None:
             copy_below(target.folder, self.run.storage, prefix)

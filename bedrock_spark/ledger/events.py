@@ -8,7 +8,7 @@
 {"event": "finished", "shard_id": …, "why": …, "at": …}
 {"event": "held", "kind": "stopped" or "refused", "reason": …, "at": …}
 {"event": "resumed", "at": …}
-{"event": "swept", "floors": {…}, "others": {…}, "at": …}
+{"event": "swept", "floors": {…}, "slots": {…}, "at": …}
 {"event": "set_aside", "object": 17, "why": …, "at": …}
 {"event": "finding", "kind": …, "shard_id": …, "detail": …, "at": …}
 """
@@ -87,13 +87,16 @@ def resumed(now: float) -> Event:
 
 
 def swept(
-    floors: Mapping[str, float | None], others: Mapping[str, int], looked_at: float | None
+    floors: Mapping[str, float | None],
+    slots: Mapping[str, Mapping[str, Any]],
+    looked_at: float | None,
 ) -> Event:
-    """Say since when jobs need to be looked for, and how many jobs others had at a time, by target.
+    """Say since when jobs need to be looked for, and what is known of the slots, by target.
 
     floors: by Region, times of the service's clock; every job submitted before them is settled
+    looked_at: when the jobs of others were counted
     """
-    return {"event": "swept", "floors": dict(floors), "others": dict(others), "at": looked_at}
+    return {"event": "swept", "floors": dict(floors), "slots": dict(slots), "at": looked_at}
 
 
 def set_aside(number: int, why: str, now: float) -> Event:

@@ -55,7 +55,7 @@ def _events(state: LedgerState) -> Iterator[Event]:
         "finished": state.finished,
         "hold": asdict(state.hold) if state.hold else None,
         "floors": state.floors,
-        "others": state.others,
+        "slots": state.slots,
         "swept_at": state.swept_at,
         "findings": state.findings,
     }

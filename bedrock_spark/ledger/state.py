@@ -26,7 +26,7 @@ KNOWN: dict[str, frozenset[str]] = {
     "finished": frozenset({"shard_id", "why", "at"}),
     "held": frozenset({"kind", "reason", "at"}),
     "resumed": frozenset({"at"}),
-    "swept": frozenset({"floors", "others", "at"}),
+    "swept": frozenset({"floors", "slots", "at"}),
     "set_aside": frozenset({"object", "why", "at"}),
     "finding": frozenset({"kind", "shard_id", "detail", "at"}),
 }
@@ -74,7 +74,7 @@ class LedgerState:
     """The state that a ledger's events leave.
 
     finished: shards that need no more jobs, and why
-    floors, others, swept_at: see the event `swept`
+    floors, slots, swept_at: see the event `swept`
     newer: how often there were kinds or members of events that this version does not know
     """
 
@@ -82,7 +82,7 @@ class LedgerState:
     finished: dict[str, str] = field(default_factory=dict)
     hold: Hold | None = None
     floors: dict[str, float | None] = field(default_factory=dict)
-    others: dict[str, int] = field(default_factory=dict)
+    slots: dict[str, dict[str, Any]] = field(default_factory=dict)
     swept_at: float | None = None
     findings: list[dict[str, Any]] = field(default_factory=list)
     newer: Counter[str] = field(default_factory=Counter)
@@ -172,7 +172,7 @@ def _resumed(state: LedgerState, event: Event) -> None:
 
 
 def _swept(state: LedgerState, event: Event) -> None:
-    state.floors, state.others = dict(event["floors"]), dict(event["others"])
+    state.floors, state.slots = dict(event["floors"]), dict(event["slots"])
     state.swept_at = event["at"]
 
 

@@ -64,6 +64,10 @@ class Storage(Protocol):
         """Copy an object into a local file."""
         ...
 
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete objects; one that is not there is no error."""
+        ...
+
     def list(self, prefix: str) -> list[StoredObject]:
         """Return every object below a prefix, by key."""
         ...

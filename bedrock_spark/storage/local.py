@@ -92,6 +92,12 @@ class LocalStorage:
         with _storage_errors(self._path(key)):
             shutil.copyfile(self._path(key), path)
 
+    def delete(self, keys: Sequence[str]) -> None:
+        """Unlink files."""
+        for key in keys:
+            with _storage_errors(self._path(key)):
+                self._path(key).unlink(missing_ok=True)
+
     def list(self, prefix: str) -> list[StoredObject]:
         """Walk the folder that the prefix names, or the one above it."""
         start = self._path(prefix if prefix.endswith("/") else str(Path(prefix).parent))

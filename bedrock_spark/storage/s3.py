@@ -137,6 +137,17 @@ class S3Storage:
         with self._storage_errors(key):
             self._client.copy(whence, self._bucket, self._prefix + key, SourceClient=source._client)
 
+    def delete(self, keys: Sequence[str]) -> None:
+        """Delete a thousand at a time. Raises StorageError for the first that S3 keeps."""
+        for batch in itertools.batched(keys, _DELETED_AT_ONCE):
+            with self._storage_errors(batch[0]):
+                names = [{"Key": self._prefix + key} for key in batch]
+                reply = self._client.delete_objects(
+                    Bucket=self._bucket, Delete={"Objects": names, "Quiet": True}
+                )
+            for error in reply.get("Errors", ()):
+                raise StorageError(f"s3://{self._bucket}/{error['Key']}: {error['Message']}")
+
     def list(self, prefix: str) -> list[StoredObject]:
         """List every page."""
         found = []

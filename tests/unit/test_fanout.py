@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,82 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_spark import layout
-from bedrock_spark.batch_jobs import ACTIVE, SETTLED, JobPlan, plan_job
-from bedrock_spark.clients import AwsSettings
+from bedrock_spark.batch_jobs import ACTIVE, SETTLED
 from bedrock_spark.errors import (
     ConfigError,
     JobRejectedError,
     JobStateUnknownError,
     JobThrottledError,
 )
-from bedrock_spark.fanout import FanOut, Standing, jobs_by_status, open_fanout, progress_of, watch
-from bedrock_spark.fanout.targets import home_target
+from bedrock_spark.fanout import Standing, jobs_by_status, open_fanout, progress_of, watch
 from bedrock_spark.ledger import Ledger
-from bedrock_spark.manifest import RunManifest, Shard
 from bedrock_spark.progress import Progress
-from bedrock_spark.run_folder import Run
 from bedrock_spark.storage import LocalStorage
 
-from .fakes import CLAUDE, FakeBatchJobs, FakeClock, make_config
-
-RUN_ID = "run-abcdefgh"
-
-
-class Drive:
-    """A run of some shards, and the means to drive it, kill the driver, and drive it again."""
-
-    def __init__(self, folder: Path, records: list[int], **batch: Any) -> None:
-        self.service = FakeBatchJobs(slots=batch.pop("slots", 1000))
-        config = make_config(batch=batch)
-        self.run = Run(RUN_ID, config, LocalStorage(str(folder)), AwsSettings("us-east-1"))
-        shards = [Shard(f"shard-{i:05d}-00", n, n, f"{i:064d}") for i, n in enumerate(records)]
-        self.manifest = RunManifest(RUN_ID, sum(records), "a INT", tuple(shards), ())
-        self.clock = FakeClock()
-        self.fanout = self.opened()
-
-    def opened(self) -> FanOut:
-        """A driver that knows only what lies in the run folder."""
-        target = home_target(self.run, self.service)  # type: ignore[arg-type]
-        return FanOut(self.run, self.manifest, self.clock, (target,), Ledger(self.run.storage))
-
-    def restart(self) -> None:
-        self.fanout = self.opened()
-
-    def advance(self) -> Standing:
-        return self.fanout.advance()
-
-    def plan(self, shard: int = 0, attempt: int = 1) -> JobPlan:
-        found = self.manifest.shards[shard]
-        return plan_job(RUN_ID, found.shard_id, found.sha256, CLAUDE, attempt)
-
-    def name(self, shard: int = 0, attempt: int = 1) -> str:
-        return self.plan(shard, attempt).job_name
-
-    def put_shard(self, shard: int = 0) -> None:
-        """Write the records of a shard: R0, R1, …"""
-        found = self.manifest.shards[shard]
-        lines = (f'{{"recordId":"R{i}","modelInput":{{}}}}\n' for i in range(found.records))
-        self.run.storage.write(layout.shard_key(found.shard_id), "".join(lines).encode())
-
-    def put_answers(
-        self, shard: int = 0, attempt: int = 1, answered: Iterable[int] = (), data: bytes = b""
-    ) -> None:
-        """Leave output where the job of an attempt writes it: answers to these records."""
-        prefix = self.plan(shard, attempt).output_prefix
-        lines = (f'{{"recordId":"R{i}","modelOutput":{{"a":1}}}}\n' for i in answered)
-        data = data or "".join(lines).encode()
-        self.run.storage.write(f"{prefix}abc/{self.plan(shard).shard_id}.jsonl.out", data)
-
-    def names(self) -> set[str]:
-        return set(self.service.jobs)
-
-    def created(self) -> list[str]:
-        return [c.removeprefix("create ") for c in self.service.calls if c.startswith("create ")]
-
-    def statuses(self) -> dict[str, int]:
-        """The jobs as the ledger has them, once what is known is written down."""
-        self.fanout.flush()
-        return jobs_by_status(Ledger(self.run.storage).replay())
+from .driving import RUN_ID, Drive
+from .fakes import make_config
 
 
 @pytest.fixture
@@ -407,7 +345,7 @@ def test_a_failed_job_is_submitted_again_where_that_may_help(
 def test_a_role_that_fails_every_job_holds_the_run(
     drive: Callable[..., Drive], message: str
 ) -> None:
-    """Nothing more is submitted, on any machine, until somebody runs it again; what runs goes on."""
+    """On any machine nothing more is submitted until somebody runs it again; what runs goes on."""
     d = drive([50] * 3, attempts=2, max_active_jobs=2)
     d.advance()
     d.service.move(d.name(0), "Failed", message=message)
@@ -418,7 +356,7 @@ def test_a_role_that_fails_every_job_holds_the_run(
     d.restart()
     assert d.advance().reason == standing.reason
     d.service.move(d.name(1), "Completed", processed=50)
-    with pytest.raises(JobRejectedError, match="batch.role_arn"):
+    with pytest.raises(JobRejectedError, match=r"batch\.role_arn"):
         watch(d.fanout)
     assert len(d.created()) == 2
     d.restart()

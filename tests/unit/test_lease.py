@@ -13,7 +13,7 @@ import pytest
 
 from bedrock_spark import layout
 from bedrock_spark.errors import RunHeldError
-from bedrock_spark.lease import LEASE_SECONDS, RENEW_SECONDS, Lease, read_holder
+from bedrock_spark.lease import LEASE_SECONDS, RENEW_SECONDS, STOP, Lease, read_holder
 from bedrock_spark.storage import LocalStorage
 
 from .fakes import FakeClock
@@ -32,7 +32,10 @@ def test_of_two_drivers_one_is_told_who_holds_the_run(
         with pytest.raises(RunHeldError) as refused:
             Lease(storage, clock).take()
         said = str(refused.value)
-        assert f"{platform.node()}, pid {os.getpid()}, since 2027-01-15 08:00:00 UTC" in said
+        assert (
+            f"is driven by {platform.node()}, pid {os.getpid()}, since 2027-01-15 08:00:00 UTC"
+            in said
+        )
         assert "until 2027-01-15 08:06:00 UTC" in said
     Lease(storage, clock).take()
 
@@ -84,6 +87,19 @@ def test_who_was_taken_over_stops(storage: LocalStorage, clock: FakeClock) -> No
     first.release()  # not the other's
     clock.time += RENEW_SECONDS
     second.hold()
+
+
+def test_who_stops_a_run_goes_before_who_drives_it(storage: LocalStorage, clock: FakeClock) -> None:
+    """The driver finds out at its next renewal; of two that stop it, one does."""
+    driver, stopper = Lease(storage, clock), Lease(storage, clock, STOP)
+    driver.take()
+    stopper.take()
+    for other in (Lease(storage, clock), Lease(storage, clock, STOP)):
+        with pytest.raises(RunHeldError, match="is being stopped by"):
+            other.take()
+    clock.time += RENEW_SECONDS
+    with pytest.raises(RunHeldError, match="is being stopped by"):
+        driver.hold()
 
 
 def test_a_lease_is_renewed_while_it_is_held(storage: LocalStorage, clock: FakeClock) -> None:

@@ -208,7 +208,7 @@ def test_a_snapshot_says_what_the_ledger_says(
     ledger.append([submitting(PLAN, 1.0), submitting(OTHER, 1.0), held("stopped", "why", 1.0)])
     ledger.append([stopping(PLAN.job_name, "user", 2.0), finished("shard-1", "why", 2.0)])
     ledger.append([seen(a_job("Stopped", processed=3), 3.0, (4, 5)), finding("k", "s", "d", 1.0)])
-    ledger.append([swept({"": 7.0}, {"": 2}, 4.0)])
+    ledger.append([swept({"": 7.0}, {"": {"others": 2}}, 4.0)])
     state = Ledger(LocalStorage(str(tmp_path))).load()
     assert state == ledger.state
     assert state.jobs[PLAN.job_name].tokens == (4, 5)

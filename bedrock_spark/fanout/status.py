@@ -1,0 +1,108 @@
+"""Where a run stands, for whoever asks, on whatever machine: read from its folder and one listing.
+
+Nothing is written, and nobody who drives the run is disturbed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bedrock_spark.clock import Clock
+from bedrock_spark.fanout.board import Board
+from bedrock_spark.fanout.driver import FanOut
+from bedrock_spark.fanout.standing import jobs_by_status
+from bedrock_spark.lease import read_holder
+from bedrock_spark.ledger import Job
+
+# The rate is that of the jobs submitted since: a day's worth says how fast the run is now.
+_RATE_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """A run in numbers, while it goes on.
+
+    jobs: batch jobs by status; records, processed: of the shards that batch jobs take
+    stragglers: records of done shards without an answer, which the fallback is asked for
+    tokens: input and output, as far as output manifests told
+    held: why nothing is submitted, if so; driver: who drives or stops the run, if anybody does
+    """
+
+    run_id: str
+    run_uri: str
+    shards: int
+    settled: int
+    active: int
+    waiting: int
+    jobs: dict[str, int]
+    records: int
+    processed: int
+    records_per_second: float | None
+    eta_seconds: float | None
+    slots_used: int
+    slots: int
+    stragglers: int
+    tokens: dict[str, int]
+    held: str | None
+    driver: str | None
+    findings: list[dict[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as --json prints it."""
+        return asdict(self)
+
+
+def status_of(fanout: FanOut, clock: Clock) -> Status:
+    """Look once, without bringing anything home, and say where the run stands."""
+    now = clock.now()
+    fanout.sweep.reads_only = True
+    fanout.sweep.look(now)
+    standing, board = fanout.standing(), fanout.board
+    rate = _rate(board, now)
+    left = max(0, standing.records - standing.processed)
+    holder = read_holder(fanout.run.storage)
+    return Status(
+        run_id=fanout.run.run_id,
+        run_uri=fanout.run.storage.uri,
+        shards=standing.shards,
+        settled=standing.settled,
+        active=standing.active,
+        waiting=standing.waiting,
+        jobs=jobs_by_status(board.jobs),
+        records=standing.records,
+        processed=standing.processed,
+        records_per_second=rate,
+        eta_seconds=left / rate if rate and not standing.is_done else None,
+        slots_used=standing.active + sum(t.slots.others for t in fanout.targets),
+        slots=sum(t.slots.cap for t in fanout.targets),
+        stragglers=_stragglers(board),
+        tokens=_tokens(board.jobs.values()),
+        held=standing.reason,
+        driver=str(holder) if holder is not None and not holder.is_over(now) else None,
+        findings=fanout.ledger.state.all_findings(),
+    )
+
+
+def _rate(board: Board, now: float) -> float | None:
+    """Return the records per second of the jobs submitted lately, waiting times included."""
+    seen = [job.seen for job in board.jobs.values() if job.seen is not None]
+    lately = [(s.submitted_at, s.processed or 0) for s in seen if s.submitted_at is not None]
+    lately = [(at, processed) for at, processed in lately if at > now - _RATE_SECONDS]
+    processed = sum(n for _, n in lately)
+    passed = now - min(at for at, _ in lately) if lately else 0.0
+    return processed / passed if processed and passed > 0 else None
+
+
+def _stragglers(board: Board) -> int:
+    succeeded: dict[str, int] = dict.fromkeys(board.done_shards(), 0)
+    for job in board.jobs.values():
+        if job.shard_id in succeeded and job.seen is not None:
+            succeeded[job.shard_id] += job.seen.succeeded or 0
+    return sum(max(0, board.shards[s].records - n) for s, n in succeeded.items())
+
+
+def _tokens(jobs: Iterable[Job]) -> dict[str, int]:
+    counted = [job.tokens for job in jobs if job.tokens is not None]
+    return {"input": sum(n for n, _ in counted), "output": sum(n for _, n in counted)}
