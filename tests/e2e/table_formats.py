@@ -1,0 +1,128 @@
+"""Prepare the examples of docs/sources.md that need a Spark session of their own.
+
+    python -m tests.e2e.table_formats HEADING...     in the folder that is to hold the lake
+
+One JVM for all headings, since packages are for a JVM; for each heading a session with the settings
+that the page gives. outcomes.json says of each example what went wrong, if anything.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+
+from bedrock_spark.clock import SystemClock
+from bedrock_spark.run_folder import open_run
+from bedrock_spark.spark.prepare import prepare
+from tests.prepared import rows_by_prompt
+from tests.sources_doc import Example, examples
+from tests.tickets import DDL, LATER, TICKETS, Ticket, asked, ticket_config
+
+STRAY: Ticket = {**TICKETS[0], "ticket_id": "stray", "body": "deleted before anyone asks"}
+
+
+def make_delta(spark: SparkSession, lake: Path) -> None:
+    """Version 0 has a row too many, version 1 deletes it, version 2 adds one."""
+    spark.sql(f"CREATE DATABASE support LOCATION '{lake / 'support'}'")
+    path = str(lake / "tickets_delta")
+    frame(spark, [*TICKETS, STRAY]).write.format("delta").partitionBy("priority").save(path)
+    spark.sql(f"CREATE TABLE support.tickets_delta USING delta LOCATION '{path}'")
+    spark.sql("DELETE FROM support.tickets_delta WHERE ticket_id = 'stray'")
+    frame(spark, [LATER]).write.format("delta").mode("append").save(path)
+
+
+def make_iceberg(spark: SparkSession, lake: Path) -> None:
+    """A row is deleted by a delete file, what is left is tagged, and a row is added."""
+    (
+        frame(spark, [*TICKETS, STRAY])
+        .writeTo("lake.support.tickets")
+        .tableProperty("write.delete.mode", "merge-on-read")
+        .create()
+    )
+    spark.sql("DELETE FROM lake.support.tickets WHERE ticket_id = 'stray'")
+    spark.sql("ALTER TABLE lake.support.tickets CREATE TAG nightly")
+    frame(spark, [LATER]).writeTo("lake.support.tickets").append()
+
+
+def make_hive(spark: SparkSession, lake: Path) -> None:
+    """A table of Hive's own, with a partition for every priority."""
+    columns = DDL.rsplit(",", 1)[0]
+    spark.sql(f"CREATE DATABASE archive LOCATION '{lake / 'archive'}'")
+    spark.sql(
+        f"CREATE TABLE archive.tickets ({columns}) PARTITIONED BY (priority int) STORED AS ORC"
+    )
+    spark.conf.set("hive.exec.dynamic.partition.mode", "nonstrict")
+    frame(spark, TICKETS).write.insertInto("archive.tickets")
+
+
+def frame(spark: SparkSession, tickets: list[Ticket]) -> DataFrame:
+    return spark.createDataFrame([tuple(t.values()) for t in tickets], DDL)
+
+
+MAKERS: dict[str, Callable[[SparkSession, Path], None]] = {
+    "Delta Lake": make_delta,
+    "Iceberg": make_iceberg,
+    "Hive": make_hive,
+}
+
+
+def check(spark: SparkSession, example: Example, lake: Path) -> None:
+    """Prepare an example and compare every record and row with what is in the table."""
+    folder = lake.parent / "runs" / f"{example.heading.split()[0]}-{example.number}"
+    run = open_run(ticket_config(str(folder), **example.config(lake)), SystemClock())
+    manifest = prepare(spark, run)
+    is_fixed = example.heading == "Hive" or "ersion" in example.text.lower()
+    expected = {asked(t): t for t in (TICKETS if is_fixed else [*TICKETS, LATER])}
+    assert manifest.rows == manifest.records == len(expected)
+    assert rows_by_prompt(folder, manifest) == expected
+
+
+def session(heading: str, headings: list[str], lake: Path) -> SparkSession:
+    """Return a session as the page sets it up for a heading, with the jars of all."""
+    given = {e.heading: e.settings(lake) for e in examples("bash") if e.heading in headings}
+    packages = {s["spark.jars.packages"] for s in given.values() if "spark.jars.packages" in s}
+    settings = {
+        **given[heading],
+        "spark.jars.packages": ",".join(sorted(packages)),
+        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # starts fast
+        "spark.ui.enabled": "false",
+        "spark.databricks.delta.snapshotPartitions": "2",  # of the log; 50 tasks for two rows
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.session.timeZone": "America/New_York",
+    }
+    builder = SparkSession.builder.master("local[2]")
+    for name, value in settings.items():
+        if value:
+            builder = builder.config(name, value)
+    return builder.getOrCreate()
+
+
+def outcome(work: Callable[[], None]) -> str | None:
+    """Do it; return what went wrong."""
+    try:
+        work()
+    except Exception:  # noqa: BLE001 - whatever it is, it is the outcome of this example only
+        return traceback.format_exc()
+    return None
+
+
+def main(headings: list[str]) -> None:
+    lake = Path.cwd() / "lake"
+    outcomes: dict[str, str | None] = {}
+    for heading in headings:
+        spark = session(heading, headings, lake)
+        failed = outcome(lambda: MAKERS[heading](spark, lake))  # noqa: B023 - called at once
+        for example in (e for e in examples("yaml") if e.heading == heading):
+            error = failed or outcome(lambda: check(spark, example, lake))  # noqa: B023
+            outcomes[str(example)] = error
+        spark.stop()
+    Path("outcomes.json").write_text(json.dumps(outcomes))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

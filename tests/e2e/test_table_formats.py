@@ -1,0 +1,85 @@
+"""Sources that need jars or a catalog of their own: Delta, Iceberg and Hive, in another process.
+
+Spark fetches the jars itself, from where it is told to. Where it cannot reach that, the tests are
+skipped; with BEDROCK_SPARK_REQUIRE_JARS=1 they fail.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyspark
+import pytest
+
+from tests.e2e.table_formats import MAKERS
+from tests.sources_doc import Example, examples, packages_for
+
+ROOT = Path(__file__).parents[2]
+WITH_JARS = ("Delta Lake", "Iceberg")
+SUBJECTS = [e for e in examples("yaml") if e.heading in MAKERS]
+# What Spark's resolver says where it could not get a package, for whatever reason.
+UNRESOLVED = ("unresolved dependency", "download failed")
+
+Errors = dict[str, str | None]
+
+
+def headings() -> list[str]:
+    """Return what this version of Spark can be tested with."""
+    with_jars = packages_for(pyspark.__version__) is not None
+    return [h for h in MAKERS if with_jars or h not in WITH_JARS]
+
+
+def prepare_examples(folder: Path, chosen: list[str]) -> tuple[Errors, str]:
+    """Run the examples below these headings; return their errors, and what Spark said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.e2e.table_formats", *chosen],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    outcomes = folder / "outcomes.json"
+    return json.loads(outcomes.read_text()) if outcomes.exists() else {}, done.stderr
+
+
+@pytest.fixture(scope="module")
+def errors(tmp_path_factory: pytest.TempPathFactory) -> Errors:
+    """Return what went wrong with each example; where jars are not to be had, a reason to skip."""
+    found, said = prepare_examples(tmp_path_factory.mktemp("formats"), headings())
+    missing = next((x for x in said.split("\n") if any(u in x for u in UNRESOLVED)), None)
+    if missing is None:
+        assert found, said[-4000:]
+        return found
+    if os.environ.get("BEDROCK_SPARK_REQUIRE_JARS") == "1":
+        pytest.fail(f"Spark could not get the jars: {missing}\n{said[-4000:]}")
+    reason = f"SKIP: Spark could not get the jars: {missing.strip()}"
+    plain, said = prepare_examples(tmp_path_factory.mktemp("plain"), ["Hive"])
+    assert plain, said[-4000:]
+    return plain | {str(e): reason for e in SUBJECTS if e.heading in WITH_JARS}
+
+
+@pytest.mark.parametrize("example", SUBJECTS, ids=str)
+def test_every_row_of_a_table_is_a_record(errors: Errors, example: Example) -> None:
+    """Deleted rows are not asked about, later ones neither where a version is fixed."""
+    if example.heading not in headings():
+        pytest.skip(f"no released {example.heading} works with Spark {pyspark.__version__}")
+    error = errors[str(example)]
+    if error is not None and error.startswith("SKIP: "):
+        pytest.skip(error.removeprefix("SKIP: "))
+    assert error is None, error
+
+
+def test_the_commands_of_the_page_ask_for_the_packages_of_its_table() -> None:
+    """What is copied from the page is what its table says, and what was tested."""
+    asked = {
+        e.settings(ROOT).get("spark.jars.packages")
+        for e in examples("bash")
+        if e.heading in WITH_JARS
+    }
+    assert asked == packages_for("3.5.0")
