@@ -2,7 +2,8 @@
 
 | call | repeated by | on | not repeated |
 | --- | --- | --- | --- |
-| S3 | botocore, standard mode | throttling, 5xx, connections | 4xx |
+| S3, the run folder | botocore, standard mode | throttling, 5xx, connections | 4xx |
+| S3, objects that rows name | tenacity | throttling, 5xx, no reply, half a reply | 4xx |
 | ListModelInvocationJobs, Get…, Stop… | tenacity | throttling, 5xx, no reply | 4xx |
 | CreateModelInvocationJob | tenacity | throttling only | no reply and 5xx: looked up by name |
 | | the next tick | no free slot, state unknown | rejections end the submitting |
@@ -31,11 +32,14 @@ from bedrock_spark.errors import (
     InvokeRetryableError,
     JobStateUnknownError,
     JobThrottledError,
+    StorageUnavailableError,
 )
 
 CONTROL_ATTEMPTS = 8
+FETCH_ATTEMPTS = 8
 _CONTROL_WAIT = (1.0, 30.0)
 _INVOKE_WAIT = (0.5, 30.0)
+_FETCH_WAIT = (0.2, 20.0)
 
 
 def retry_throttled(clock: Clock) -> Retrying:
@@ -52,6 +56,11 @@ def retry_reading(clock: Clock) -> Retrying:
 def retry_invoke(clock: Clock, attempts: int) -> Retrying:
     """Repeat a model call."""
     return _retrying(clock, attempts, _INVOKE_WAIT, InvokeRetryableError)
+
+
+def retry_fetch(clock: Clock) -> Retrying:
+    """Repeat the reading of an object."""
+    return _retrying(clock, FETCH_ATTEMPTS, _FETCH_WAIT, StorageUnavailableError)
 
 
 def _retrying(

@@ -6,6 +6,7 @@ A Storage can be pickled and sent to executors.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol

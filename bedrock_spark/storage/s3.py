@@ -6,7 +6,7 @@ S3's own condition (If-None-Match: *).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from bedrock_spark.storage.base import StoredObject
 _ABSENT = {"NoSuchKey", "404"}
 _EMPTY = {"InvalidRange", "416"}
 _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+
+# What DeleteObjects takes in one call.
+_DELETED_AT_ONCE = 1000
 
 
 class S3Storage:
@@ -139,7 +142,8 @@ class S3Storage:
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete a thousand at a time. Raises StorageError for the first that S3 keeps."""
-        for batch in itertools.batched(keys, _DELETED_AT_ONCE):
+        for start in range(0, len(keys), _DELETED_AT_ONCE):
+            batch = keys[start : start + _DELETED_AT_ONCE]
             with self._storage_errors(batch[0]):
                 names = [{"Key": self._prefix + key} for key in batch]
                 reply = self._client.delete_objects(

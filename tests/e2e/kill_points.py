@@ -1,0 +1,144 @@
+"""Drive a run's batch jobs without Spark, and die by SIGKILL at the n-th call that changes
+something or lists jobs, before it is sent or after its reply came.
+
+Imported once by a server that forks: each driver is a process of its own, and starts at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from botocore.httpsession import URLLib3Session
+
+from bedrock_spark import layout
+from bedrock_spark.clients import AwsSettings, bedrock_client, s3_client
+from bedrock_spark.config import Config, parse_config
+from bedrock_spark.fanout import driving, stop_run, watch
+from bedrock_spark.lease import STOP
+from bedrock_spark.manifest import RunManifest, Shard, read_manifest
+from bedrock_spark.run_folder import Run
+from bedrock_spark.storage import S3Storage
+
+BUCKET = "killed-everywhere"
+ENDPOINT = "KILL_POINTS_ENDPOINT"
+ROLE = "arn:aws:iam::123456789012:role/BedrockBatchInference"
+CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
+RECORDS = (24, 12)
+# Longer than any job takes, so that each step but the last finds jobs settled.
+STEP_SECONDS = 7200.0
+
+
+class EmulatedClock:
+    """A clock that stands still but for sleeps, and takes the emulator's along."""
+
+    def __init__(self, endpoint_url: str) -> None:
+        self._url = f"{endpoint_url}/_emulator/clock/advance"
+        self._time = 1_800_000_000.0
+
+    def now(self) -> float:
+        return self._time
+
+    def sleep(self, seconds: float) -> None:
+        self._time += seconds
+        data = json.dumps({"seconds": STEP_SECONDS}).encode()
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        opener.open(urllib.request.Request(self._url, data=data, method="POST"), timeout=60).read()
+
+
+def config_of(name: str) -> Config:
+    return parse_config(
+        {
+            "run_uri": f"s3://{BUCKET}/{name}",
+            "model": {"id": CLAUDE},
+            "request": {"prompt": "{{ body }}", "max_tokens": 40},
+            "shards": {"max_records": 100, "min_records": 10},
+            "batch": {"role_arn": ROLE, "region": "us-east-1", "poll_seconds": 10, "attempts": 3},
+        }
+    )
+
+
+def run_of(name: str, endpoint_url: str) -> Run:
+    aws = AwsSettings("us-east-1", endpoint_url)
+    return Run(name, config_of(name), S3Storage(f"s3://{BUCKET}/{name}", aws), aws)
+
+
+def write_run(run: Run) -> RunManifest:
+    """Put a prepared run into its folder: two shards, whose record ids are like no other run's."""
+    import hashlib
+    from dataclasses import asdict
+
+    shards = []
+    for i, records in enumerate(RECORDS):
+        body = {
+            "anthropic_version": "bedrock-2023-05-31",
+            "max_tokens": 40,
+            "messages": [{"role": "user", "content": f"Question of {run.run_id}"}],
+        }
+        ids = [f"{run.run_id}{i}{n:03d}" for n in range(records)]
+        lines = "".join(json.dumps({"recordId": r, "modelInput": body}) + "\n" for r in ids)
+        data = lines.encode()
+        shard_id = layout.shard_id(i, 0)
+        run.storage.write(layout.shard_key(shard_id), data)
+        shards.append(Shard(shard_id, records, len(data), hashlib.sha256(data).hexdigest()))
+    manifest = RunManifest(run.run_id, sum(RECORDS), "a INT", tuple(shards), ())
+    values = {"format": 1, **asdict(manifest)}
+    run.storage.write(layout.MANIFEST_FILE, json.dumps(values).encode())
+    return manifest
+
+
+def drive(
+    name: str, endpoint_url: str, stop_first: bool, stops: Callable[[], None] = lambda: None
+) -> None:
+    """Take a run to its end. stop_first: stop it after one step; `stops` is called before that."""
+    run, clock = run_of(name, endpoint_url), EmulatedClock(endpoint_url)
+    manifest = read_manifest(run.storage)
+    assert manifest is not None
+    if stop_first:
+        with driving(run, manifest, clock) as fanout:
+            fanout.advance()
+        stops()
+        with driving(run, manifest, clock, purpose=STOP) as fanout:
+            stop_run(fanout)
+    with driving(run, manifest, clock) as fanout:
+        fanout.resume()
+        assert watch(fanout).is_done
+
+
+def killed_drive(name: str, endpoint_url: str, stop_first: bool, number: int, when: str) -> None:
+    """Drive, and die at a point. Without dying (number 0) leave in a file how many points come
+    before the stop, and how many there are.
+    """
+    points = before_stop = 0
+    send = URLLib3Session.send
+
+    def counted(self: Any, request: Any) -> Any:
+        nonlocal points
+        is_point = request.method != "GET" or "model-invocation-job" in request.url
+        points += is_point
+        if is_point and points == number and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        reply = send(self, request)
+        if is_point and points == number and when == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return reply
+
+    def stops() -> None:
+        nonlocal before_stop
+        before_stop = points
+
+    URLLib3Session.send = counted
+    drive(name, endpoint_url, stop_first, stops)
+    if number == 0:
+        Path(when).write_text(f"{before_stop} {points}")
+
+
+if ENDPOINT in os.environ:  # in the server that forks: what takes long is done once
+    aws = AwsSettings("us-east-1", os.environ[ENDPOINT])
+    bedrock_client(aws)
+    s3_client(aws)
