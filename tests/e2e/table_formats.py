@@ -14,13 +14,14 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import pyspark
 from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.run_folder import open_run
 from bedrock_spark.spark.prepare import prepare
 from tests.prepared import rows_by_prompt
-from tests.sources_doc import Example, examples
+from tests.sources_doc import Example, examples, packages_for
 from tests.tickets import DDL, LATER, TICKETS, Ticket, asked, ticket_config
 
 STRAY: Ticket = {**TICKETS[0], "ticket_id": "stray", "body": "deleted before anyone asks"}
@@ -83,12 +84,13 @@ def check(spark: SparkSession, example: Example, lake: Path) -> None:
 
 
 def session(heading: str, headings: list[str], lake: Path) -> SparkSession:
-    """Return a session as the page sets it up for a heading, with the jars of all."""
+    """Return a session as the page sets it up for a heading, with the jars of all of them."""
     given = {e.heading: e.settings(lake) for e in examples("bash") if e.heading in headings}
-    packages = {s["spark.jars.packages"] for s in given.values() if "spark.jars.packages" in s}
+    needs_jars = any("spark.jars.packages" in settings for settings in given.values())
+    packages = packages_for(pyspark.__version__) if needs_jars else None
     settings = {
         **given[heading],
-        "spark.jars.packages": ",".join(sorted(packages)),
+        "spark.jars.packages": ",".join(sorted(packages or ())),
         "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",  # starts fast
         "spark.ui.enabled": "false",
         "spark.databricks.delta.snapshotPartitions": "2",  # of the log; 50 tasks for two rows
