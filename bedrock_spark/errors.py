@@ -7,7 +7,8 @@
     │   └── TooManyRejectsError more rows than allowed cannot become records
     ├── StorageError           an object could not be read or written
     │   ├── AlreadyExistsError a create-only-if-absent lost the race
-    │   └── ObjectChangedError a replace-only-this-version lost the race
+    │   ├── ObjectChangedError a replace-only-this-version lost the race
+    │   └── StorageUnavailableError throttled or without a reply: the same call may succeed later
     ├── RunFolderError         the run folder belongs to something else, or is damaged
     │   ├── RunHeldError       another process drives the run
     │   └── RunStoppedError    nothing more is submitted until the run is resumed
@@ -78,6 +79,10 @@ class AlreadyExistsError(StorageError):
 
 class ObjectChangedError(StorageError):
     """Another version is there than the one that was to be replaced."""
+
+
+class StorageUnavailableError(StorageError):
+    """S3 throttles, fails or does not answer: the same call may succeed later."""
 
 
 class RunFolderError(BedrockSparkError):

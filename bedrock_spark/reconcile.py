@@ -59,10 +59,13 @@ class Outcome:
 
 @dataclass
 class ShardReconciliation:
-    """Gather the lines of one shard; then say how each record ended."""
+    """Gather the lines of one shard; then say how each record ended.
+
+    expected: every record, and how many rows ask it; what is counted in the end are rows
+    """
 
     shard_id: str
-    expected: frozenset[str]
+    expected: Mapping[str, int]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     lines: Counter[str] = field(default_factory=Counter)
@@ -138,17 +141,20 @@ class ShardReconciliation:
                 self._find(kind, f"{source}: {count} lines", count)
 
     def counts(self) -> dict[str, int]:
-        """Return how many records are ok, error and missing: together, every record."""
-        ok = sum(1 for o in self.outcomes.values() if o.is_ok)
-        return {
-            OK: ok,
-            ERROR: len(self.outcomes) - ok,
-            MISSING: len(self.expected) - len(self.outcomes),
-        }
+        """Return how many rows are ok, error and missing: together, every row."""
+        counts = {OK: 0, ERROR: 0, MISSING: 0}
+        for record_id, rows in self.expected.items():
+            outcome = self.outcomes.get(record_id)
+            ended = MISSING if outcome is None else OK if outcome.is_ok else ERROR
+            counts[ended] += rows
+        return counts
 
     def served_by(self) -> dict[str, int]:
-        """Return how many answers came by batch and by the fallback."""
-        answered = Counter(o.origin.served_by for o in self.outcomes.values() if o.is_ok)
+        """Return how many rows were answered by batch and by the fallback."""
+        answered: Counter[str] = Counter()
+        for record_id, outcome in self.outcomes.items():
+            if outcome.is_ok:
+                answered[outcome.origin.served_by] += self.expected[record_id]
         return {BATCH: answered[BATCH], FALLBACK: answered[FALLBACK]}
 
     def stragglers(self) -> list[str]:

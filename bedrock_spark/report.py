@@ -22,6 +22,7 @@ from bedrock_spark.run_folder import Run
 class Report:
     """A finished run in numbers.
 
+    sharing: rows that were not asked, because the record of another asks the same
     stragglers: rows without an answer that may still get one, if the fallback asks again
     findings: things that do not fit; none is best
     canary: what became of the records that were asked beforehand; None where none were
@@ -30,6 +31,8 @@ class Report:
     run_id: str
     run_uri: str
     rows: int
+    records: int
+    sharing: int
     outcomes: dict[str, int]
     served_by: dict[str, int]
     stragglers: int
@@ -58,6 +61,8 @@ class Report:
             "run_id": self.run_id,
             "run_uri": self.run_uri,
             "rows": self.rows,
+            "records": self.records,
+            "rows_sharing_a_record": self.sharing,
             "outcomes": self.outcomes,
             "served_by": self.served_by,
             "stragglers": self.stragglers,
@@ -90,6 +95,8 @@ def build_report(
         run_id=run.run_id,
         run_uri=run.storage.uri,
         rows=manifest.rows,
+        records=manifest.records,
+        sharing=manifest.sharing,
         outcomes=outcomes,
         served_by=_sum(units, "served_by", (BATCH, FALLBACK)),
         stragglers=sum(u["stragglers"] for u in units),
@@ -143,7 +150,7 @@ def _shard_mismatches(
     manifest: RunManifest, units: list[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Compare every shard's reconciled rows with the run manifest."""
-    expected = {s.shard_id: s.records for s in manifest.shards}
+    expected = {s.shard_id: s.rows for s in manifest.shards}
     expected |= {r.unit: r.rows for r in manifest.rejects}
     found = {u["unit"]: sum(u["outcomes"].values()) for u in units}
     return [

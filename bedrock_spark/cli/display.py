@@ -135,6 +135,10 @@ def _report_rows(report: Report) -> list[tuple[str, str]]:
         ("seconds", seconds),
         ("run folder", report.run_uri),
     ]
+    if report.sharing:
+        share = report.sharing / (report.records + report.sharing)
+        saved = f"{report.sharing:,} rows ({share:.0%}) share the answer of another"
+        rows.insert(2, ("saved by dedupe", saved))
     if report.published is not None:
         rows.append(("results", report.published))
     return rows

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +36,7 @@ from bedrock_spark.reconcile import (
 )
 from bedrock_spark.run_folder import Run
 from bedrock_spark.spark.per_unit import run_per_unit
-from bedrock_spark.spark.result_rows import result_columns
+from bedrock_spark.spark.result_rows import for_every_row, result_columns
 from bedrock_spark.spark.results_schema import RESULT_ARROW, RESULT_COLUMNS
 from bedrock_spark.spark.task_progress import observed_tasks
 from bedrock_spark.storage import Storage, StoredObject
@@ -136,11 +137,14 @@ class CollectTask:
     def _collect_shard(self, work: ShardWork, inputs: list[StoredObject]) -> Reconciled:
         rows = pq.read_table(io.BytesIO(self.storage.read(layout.rows_key(work.unit))))
         ids: list[str] = rows["record_id"].to_pylist()
-        reconciliation = ShardReconciliation(work.unit, frozenset(ids))
+        rows_of = Counter(ids)
+        reconciliation = ShardReconciliation(work.unit, rows_of)
         tokens = self._take_outputs(work, inputs, reconciliation)
         reconciliation.finish()
         stragglers = reconciliation.stragglers()
-        columns = result_columns(ids, reconciliation, family_by_name(self.family).read)
+        read = family_by_name(self.family).read
+        records = result_columns(list(rows_of), reconciliation, read)
+        columns = for_every_row(records, ids)
         self._write(work.unit, rows.drop_columns(["record_id"]), columns)
         return {
             "unit": work.unit,
@@ -148,12 +152,12 @@ class CollectTask:
             "outcomes": reconciliation.counts(),
             "served_by": reconciliation.served_by(),
             "tokens": {
-                "input": _sum(columns["input_tokens"]),
-                "output": _sum(columns["output_tokens"]),
+                "input": _sum(records["input_tokens"]),
+                "output": _sum(records["output_tokens"]),
             },
             "manifest_tokens": tokens,
             "lines": dict(reconciliation.lines),
-            "stragglers": len(stragglers),
+            "stragglers": sum(rows_of[record_id] for record_id in stragglers),
             "straggler_ids": stragglers,
             "findings": [f.as_json() for f in reconciliation.findings],
         }

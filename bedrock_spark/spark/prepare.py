@@ -21,6 +21,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
+from bedrock_spark import layout
 from bedrock_spark.config import Config
 from bedrock_spark.errors import DuplicateKeyError, PlanError, TooManyRejectsError
 from bedrock_spark.lint import refuse_lint
@@ -30,9 +31,11 @@ from bedrock_spark.progress import Observer, unobserved
 from bedrock_spark.requests import body_template
 from bedrock_spark.run_folder import Run
 from bedrock_spark.spark.bucket import PrepareTask, bounds_of
+from bedrock_spark.spark.column_types import check_types
 from bedrock_spark.spark.columns import column_of
 from bedrock_spark.spark.deal import into_buckets, with_ids
 from bedrock_spark.spark.identify import MAX_EXAMPLES
+from bedrock_spark.spark.object_sizes import with_object_sizes
 from bedrock_spark.spark.sizing import guess_size
 from bedrock_spark.spark.source import (
     SourceColumns,
@@ -42,6 +45,7 @@ from bedrock_spark.spark.source import (
     read_source,
 )
 from bedrock_spark.spark.task_progress import observed_tasks
+from bedrock_spark.storage import Storage
 
 _SUMMARY = "summary string"
 # Once from a guess, once from what it came to; a third time only if the source changed meanwhile.
@@ -66,7 +70,9 @@ def prepare(
     config = run.config
     refuse_lint(config)
     source = df if df is not None else read_source(spark, config.source)
-    columns = choose_columns(source, config.source, body_template(config))
+    template = body_template(config)
+    columns = choose_columns(source, config.source, template)
+    check_types(source.schema, columns.needed, template)
     with observed_tasks(spark, "prepare", observe), _read_once(spark, source, columns, run) as rows:
         found = _Dealing(run, columns, rows).deal()
     kept = source.select(*map(column_of, columns.kept)).schema
@@ -97,7 +103,8 @@ class _Dealing:
 
     def deal(self) -> Found:
         """Write every bucket; return what is in each, dealt as the exact figures want it."""
-        size = guess_size(self.rows, body_template(self.run.config))
+        template = body_template(self.run.config)
+        size = guess_size(self.rows, with_object_sizes(template, self.rows, self.run.aws))
         if size.records == 0:
             raise PlanError("source: has no rows, so there is nothing to ask")
         buckets = plan_buckets(size, bounds_of(self.run.config))
@@ -107,6 +114,7 @@ class _Dealing:
             _refuse_rejects(self.run.config, found)
             wanted = plan_buckets(_size_of(found), bounds_of(self.run.config))
             if wanted == buckets:
+                _sweep(self.run.storage, found)
                 return found
             buckets = wanted
         raise PlanError(
@@ -120,6 +128,18 @@ class _Dealing:
         dealt = into_buckets(with_ids(self.rows, self.columns, config), buckets)
         found = [json.loads(r[0]) for r in dealt.mapInArrow(task, _SUMMARY).collect()]
         return sorted(found, key=lambda bucket: int(bucket["bucket"]))
+
+
+def _sweep(storage: Storage, found: Found) -> None:
+    """Delete what a wrong guess or a prepare that died left: nothing will ever name it."""
+    shards = [s["shard_id"] for bucket in found for s in bucket["shards"]]
+    named = {layout.rejects_key(b["bucket"]) for b in found if b["rejected"]}
+    named |= {key(shard) for shard in shards for key in (layout.shard_key, layout.rows_key)}
+    folders = (layout.SHARDS, layout.ROWS, layout.REJECTS)
+    written = [o.key for folder in folders for o in storage.list(f"{folder}/")]
+    left = [key for key in written if key not in named]
+    if left:
+        storage.delete(left)
 
 
 def _size_of(found: Found) -> SourceSize:

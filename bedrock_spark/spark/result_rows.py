@@ -20,6 +20,15 @@ def result_columns(
     return {name: [row[k] for row in rows] for k, name in enumerate(RESULT_COLUMNS)}
 
 
+def for_every_row(columns: dict[str, list[Any]], ids: list[str]) -> dict[str, list[Any]]:
+    """Return the result columns of records, given once each, for rows that may share them."""
+    if len(columns["record_id"]) == len(ids):
+        return columns
+    at = {record_id: i for i, record_id in enumerate(columns["record_id"])}
+    places = [at[record_id] for record_id in ids]
+    return {name: [values[i] for i in places] for name, values in columns.items()}
+
+
 _NO_ANSWER = Answer()
 
 

@@ -1,0 +1,216 @@
+"""Rows that repeat a key, and rows that ask the same: one rule each, the same way every time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from bedrock_spark import record_ids
+from bedrock_spark.clock import SystemClock
+from bedrock_spark.config import Config
+from bedrock_spark.errors import DuplicateKeyError, TooManyRejectsError
+from bedrock_spark.manifest import RunManifest, read_manifest
+from bedrock_spark.run_folder import open_run
+from bedrock_spark.spark import prepare as preparing
+from bedrock_spark.spark.prepare import prepare
+from tests.sparks import make_config
+
+FIRST = {"source": {"key": ["id"], "on_duplicate_key": "first"}}
+DEDUPE = {"request": {"dedupe": True}}
+
+
+def prepared(spark: SparkSession, folder: Path, df: DataFrame, **sections: Any) -> RunManifest:
+    return prepare(spark, open_run(make_config(str(folder), **sections), SystemClock()), df)
+
+
+def rows_of(folder: Path, manifest: RunManifest) -> list[dict[str, Any]]:
+    """Give the rows of every shard, each with its shard's id."""
+    return [
+        {**row, "shard": s.shard_id}
+        for s in manifest.shards
+        for row in pq.read_table(folder / "rows" / f"{s.shard_id}.parquet").to_pylist()
+    ]
+
+
+def rejects_of(folder: Path) -> list[dict[str, Any]]:
+    files = sorted((folder / "rejects").glob("*.parquet"))
+    return [row for file in files for row in pq.read_table(file).to_pylist()]
+
+
+def lines_of(folder: Path, manifest: RunManifest) -> dict[str, tuple[str, str]]:
+    """Give shard and body of every record by its id."""
+    found = {}
+    for shard in manifest.shards:
+        for line in (folder / "shards" / f"{shard.shard_id}.jsonl").read_bytes().split(b"\n")[:-1]:
+            record = json.loads(line)
+            assert record["recordId"] not in found
+            found[record["recordId"]] = (shard.shard_id, json.dumps(record["modelInput"]))
+    return found
+
+
+def numbered(spark: SparkSession, rows: int, keys: int, bodies: int) -> DataFrame:
+    """Return rows of so many different keys and bodies; no two rows are the same."""
+    return spark.range(rows).select(
+        (F.col("id") % keys).alias("id"),
+        F.concat(F.lit("what is "), (F.col("id") % bodies).cast("string")).alias("body"),
+        F.col("id").alias("number"),
+    )
+
+
+def test_the_first_row_of_a_key_is_kept_where_the_config_says_so(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """One row of each key is asked, the others are rejects that say why; order does not matter."""
+    df = numbered(spark, 300, keys=200, bodies=300)
+    manifest = prepared(spark, tmp_path / "a", df, **FIRST)
+    again = prepared(spark, tmp_path / "b", df.orderBy(F.rand(3)).repartition(5), **FIRST)
+    kept, rejects = rows_of(tmp_path / "a", manifest), rejects_of(tmp_path / "a")
+    assert sorted(r["id"] for r in kept) == list(range(200))
+    assert sorted(r["number"] for r in [*kept, *rejects]) == list(range(300))
+    reasons = {(r["reject_column"], r["reject_reason"]) for r in rejects}
+    assert reasons == {("id", "repeats the key of another row")}
+    assert manifest.shards == again.shards
+
+
+def test_rows_that_ask_the_same_share_one_record(spark: SparkSession, tmp_path: Path) -> None:
+    """With dedupe a body is sent once, and every row that asks it stands beside its record."""
+    df = numbered(spark, 2000, keys=2000, bodies=150)
+    manifest = prepared(spark, tmp_path / "a", df, **DEDUPE)
+    again = prepared(spark, tmp_path / "b", df.repartition(7), **DEDUPE)
+    lines = lines_of(tmp_path / "a", manifest)
+    assert (manifest.records, manifest.sharing, manifest.rows) == (150, 1850, 2000)
+    assert len({body for _, body in lines.values()}) == len(lines) == 150
+    rows = rows_of(tmp_path / "a", manifest)
+    assert sorted(r["number"] for r in rows) == list(range(2000))
+    for row in rows:
+        shard, body = lines[row["record_id"]]
+        assert shard == row["shard"]
+        assert json.dumps(f"Classify: {row['body']}") in body
+    assert manifest.shards == again.shards
+
+
+def test_bodies_are_compared_as_they_are_sent(spark: SparkSession, tmp_path: Path) -> None:
+    """Rows of different columns whose bodies come out equal share a record."""
+    df = spark.createDataFrame([(1, "Yes"), (2, "yes"), (3, "no")], "id long, body string")
+    request = {"prompt": "Classify: {{ body | lower }}", "dedupe": True}
+    manifest = prepared(spark, tmp_path, df, request=request)
+    assert (manifest.records, manifest.sharing) == (2, 1)
+
+
+def test_without_dedupe_equal_bodies_are_two_records(spark: SparkSession, tmp_path: Path) -> None:
+    """Who asks twice may want two answers."""
+    manifest = prepared(spark, tmp_path, numbered(spark, 90, keys=90, bodies=3))
+    assert (manifest.records, manifest.sharing) == (90, 0)
+
+
+def test_more_rows_than_a_shard_holds_may_share_one_record(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """Bounds are about records; the rows of a record stay with it, whatever their number."""
+    df = numbered(spark, 30_000, keys=30_000, bodies=2)
+    shards = {"max_records": 1, "min_records": 1}
+    manifest = prepared(spark, tmp_path, df, **DEDUPE, shards=shards)
+    assert sorted(s.rows for s in manifest.shards) == [15_000, 15_000]
+    assert all(s.records == 1 for s in manifest.shards)
+
+
+def test_repeated_keys_are_found_among_shared_bodies_too(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """Dedupe is about bodies: the same key twice is an error still, or a reject."""
+    df = numbered(spark, 100, keys=90, bodies=7)
+    with pytest.raises(DuplicateKeyError, match="10 rows repeat a key") as caught:
+        prepared(spark, tmp_path / "a", df, **DEDUPE)
+    assert sorted(caught.value.ids["keys"]) == sorted(f'["{i}"]' for i in range(10))
+    manifest = prepared(spark, tmp_path / "b", df, **DEDUPE, **FIRST)
+    assert (manifest.records, manifest.records + manifest.sharing) == (7, 90)
+    assert len(rejects_of(tmp_path / "b")) == manifest.rejected == 10
+
+
+def test_without_a_key_the_id_is_of_the_body(spark: SparkSession, tmp_path: Path) -> None:
+    """Anybody can recompute it from the line: XXH64 of the body, seed 42, in base 62."""
+    df = numbered(spark, 60, keys=60, bodies=60)
+    manifest = prepared(spark, tmp_path, df, source={"key": []})
+    for shard in manifest.shards:
+        for line in (tmp_path / "shards" / f"{shard.shard_id}.jsonl").read_bytes().splitlines():
+            body = line.split(b'"modelInput":', 1)[1].removesuffix(b"}")
+            record_id = json.loads(line)["recordId"]
+            assert record_id == record_ids.encode(record_ids.body_hash(body))
+
+
+def test_bodies_of_one_hash_do_not_share_a_record(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hash that two bodies have makes two records, and each row finds its own."""
+
+    def narrowed(df: DataFrame, columns: Any, config: Config) -> DataFrame:
+        return with_ids(df, columns, config).withColumn("_bs_hash", F.pmod("_bs_hash", F.lit(4)))
+
+    with_ids = preparing.with_ids
+    monkeypatch.setattr(preparing, "with_ids", narrowed)
+    df = numbered(spark, 600, keys=600, bodies=40)
+    manifest = prepared(spark, tmp_path, df, **DEDUPE)
+    lines = lines_of(tmp_path, manifest)
+    assert (len(lines), manifest.sharing) == (40, 560)
+    for row in rows_of(tmp_path, manifest):
+        assert json.dumps(f"Classify: {row['body']}") in lines[row["record_id"]][1]
+
+
+@pytest.mark.parametrize("most", [9, 0.05, "5%", 0])
+def test_more_rejects_than_allowed_stop_the_run(
+    spark: SparkSession, tmp_path: Path, most: Any
+) -> None:
+    """As a number or as a share; nothing is committed, and the reasons are named."""
+    df = numbered(spark, 100, keys=100, bodies=100).withColumn(
+        "body", F.when(F.col("id") >= 10, F.col("body"))
+    )
+    run = open_run(
+        make_config(str(tmp_path), source={"key": ["id"], "max_rejects": most}), SystemClock()
+    )
+    with pytest.raises(TooManyRejectsError, match=r"10 of 100 rows.*body is null: 10 rows"):
+        prepare(spark, run, df)
+    assert read_manifest(run.storage) is None
+    allowed = make_config(str(tmp_path), source={"key": ["id"], "max_rejects": 10})
+    assert prepare(spark, open_run(allowed, SystemClock()), df).rejected == 10
+
+
+def test_a_dataframe_is_computed_once(spark: SparkSession, tmp_path: Path) -> None:
+    """However dear it is: a function in it is called once for each row."""
+    calls = spark.sparkContext.accumulator(0)
+
+    @F.udf("string")
+    def dear(text: str) -> str:
+        calls.add(1)
+        return text.upper()
+
+    df = numbered(spark, 500, keys=500, bodies=500).withColumn("body", dear("body"))
+    assert prepared(spark, tmp_path, df).records == 500
+    assert calls.value == 500
+
+
+def test_a_wrong_guess_changes_no_shard(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of buckets follows from what was written, not from what was guessed."""
+    df = numbered(spark, 1000, keys=1000, bodies=1000)
+    right = prepared(spark, tmp_path / "a", df)
+    guess = preparing.guess_size
+
+    def wrong(*arguments: Any) -> Any:
+        size = guess(*arguments)
+        return type(size)(size.records * 3, size.line_bytes, size.squares)
+
+    monkeypatch.setattr(preparing, "guess_size", wrong)
+    assert prepared(spark, tmp_path / "b", df).shards == right.shards
+    assert files_of(tmp_path / "b") == files_of(tmp_path / "a")
+
+
+def files_of(folder: Path) -> set[str]:
+    """Give the names of all files that prepare leaves."""
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
