@@ -74,6 +74,25 @@ def test_the_test_vectors_of_record_ids_hold() -> None:
         assert record_ids.encode(int(hashed)) == record_id
 
 
+def test_the_test_vectors_of_bodies_hold() -> None:
+    """The table of bodies, hashes and ids is what the code computes."""
+    rows = re.findall(r"^\| `(\{.*\})` \| (\d+) \| `(\w{11})` \|", RUN_FOLDER_DOC, re.MULTILINE)
+    assert len(rows) >= 2
+    for body, hashed, record_id in rows:
+        assert record_ids.body_hash(body.encode()) % 2**64 == int(hashed)
+        assert record_ids.encode(int(hashed)) == record_id
+
+
+@pytest.mark.parametrize("power", [6, 9, 11])
+def test_the_odds_of_equal_hashes_hold(power: int) -> None:
+    """The table of odds is n^2 / 2^65, the expected number of pairs."""
+    said = re.search(rf"^\| 10\^{power} \| (.*) \|", RUN_FOLDER_DOC, re.MULTILINE)
+    assert said is not None
+    pairs = 10 ** (2 * power) / 2**65
+    shown = {6: f"1 in {1 / pairs / 1e6:.0f} million", 9: f"1 in {1 / pairs:.0f}"}
+    assert shown.get(power, f"some {pairs:.0f} pairs") in said[1]
+
+
 def test_links_lead_somewhere() -> None:
     """Every file that the README links to is there."""
     for target in re.findall(r"\]\(((?!http)[^)#]+)\)", README):
