@@ -18,6 +18,7 @@
     │   ├── NoFreeSlotError        the account runs as many jobs as it may: wait for one to end
     │   ├── JobNameInUseError      a job of this name exists: most likely our own
     │   └── JobStateUnknownError   no reply: it may or may not have happened
+    ├── BudgetError            the run would cost more than it may
     ├── CanaryError            the model refuses the records; no batch job was submitted
     ├── InvokeError            one InvokeModel or Converse call failed
     │   ├── InvokeRetryableError   worth the same call again
@@ -119,6 +120,10 @@ class JobNameInUseError(JobError):
 
 class JobStateUnknownError(JobError):
     """No reply came: the call may or may not have had its effect."""
+
+
+class BudgetError(BedrockSparkError):
+    """The run would cost more than budget.max_cost_usd; what was paid for is kept."""
 
 
 class CanaryError(BedrockSparkError):

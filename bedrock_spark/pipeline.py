@@ -16,13 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bedrock_spark.budget import fallback_tokens, open_budget
 from bedrock_spark.canary import ask_canary, is_canary_due
 from bedrock_spark.canary_file import read_tries
 from bedrock_spark.clients import bedrock_client
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import Config, load_config, parse_config
-from bedrock_spark.errors import PlanError, RunFolderError, UnreadableOutputError
+from bedrock_spark.errors import BudgetError, PlanError, RunFolderError, UnreadableOutputError
 from bedrock_spark.fanout import (
+    FanOut,
     Standing,
     batch_shards,
     check_reachable,
@@ -97,15 +99,15 @@ class Pipeline:
     def advance(self) -> Standing:
         """Take one step of the fan-out. Needs no Spark.
 
-        Raises JobRejectedError where the service refuses what is submitted, RunStoppedError where
-        the run was stopped and nothing of it is active any more.
+        Raises JobRejectedError where the service refuses what is submitted; RunStoppedError where
+        the run was stopped, or BudgetError where its budget is spent, and no job is active.
         """
         manifest = self.manifest()
-        self._check_records(manifest)
-        with self._timed("batch"), driving(self.run, manifest, self.clock) as fanout:
+        with self._driving(manifest) as fanout:
             standing = fanout.advance()
             if fanout.rejection is not None or not standing.active:
                 raise_refusal(fanout, standing)
+                self._refuse_spent(standing)
             return standing
 
     def watch(self) -> Standing | None:
@@ -114,17 +116,31 @@ class Pipeline:
         if not batch_shards(manifest, self.run.config):
             return None
         self.check()
-        self._check_records(manifest)
-        with self._timed("batch"), driving(self.run, manifest, self.clock) as fanout:
+        with self._driving(manifest) as fanout:
             fanout.resume()
-            return watch_jobs(fanout, self.observe)
+            standing = watch_jobs(fanout, self.observe)
+        self._refuse_spent(standing)
+        return standing
 
-    def _check_records(self, manifest: RunManifest) -> None:
-        """Ask the canary before the first batch job. Raises CanaryError."""
+    @contextmanager
+    def _driving(self, manifest: RunManifest) -> Iterator[FanOut]:
+        """Open the fan-out under the budget, once the canary has passed."""
         shards = batch_shards(manifest, self.run.config)
         if shards and is_canary_due(self.run) and not self.jobs():
             with self._timed("canary"):
                 ask_canary(self.run, shards, self.clock, self.observe)
+        budget = open_budget(self.run, shards)
+        if budget is not None and not self.jobs():
+            budget.check_estimate(manifest)
+        with self._timed("batch"), driving(self.run, manifest, self.clock, budget) as fanout:
+            if budget is not None:
+                budget.jobs = lambda: fanout.board.jobs
+            yield fanout
+
+    def _refuse_spent(self, standing: Standing) -> None:
+        """Raise BudgetError where the budget lets no more be submitted."""
+        if not standing.is_done and standing.reason is not None:
+            raise BudgetError(f"{self.run.storage.uri}: {standing.reason}")
 
     def collect(self, spark: SparkSession) -> list[dict[str, Any]]:
         """Join what came back to the rows; return the reconciliation of every shard."""
@@ -140,8 +156,18 @@ class Pipeline:
         self._refuse_unsettled()
         _refuse_unreadable(self.run, reconciled)
         shards = [r["unit"] for r in reconciled if r["stragglers"]]
+        self._check_fallback_cost(reconciled)
         with self._timed("fallback"):
             return fall_back(spark, self.run, shards, self.clock, self.observe)
+
+    def _check_fallback_cost(self, reconciled: list[dict[str, Any]]) -> None:
+        """Raise BudgetError where the stragglers would cost more than is left."""
+        manifest = self.manifest()
+        budget = open_budget(self.run, batch_shards(manifest, self.run.config))
+        if budget is not None and self.run.config.fallback is not None:
+            jobs = self.jobs()
+            budget.jobs, budget.fallback = lambda: jobs, fallback_tokens(reconciled)
+            budget.check_fallback(manifest, sum(r["stragglers"] for r in reconciled))
 
     def _refuse_unsettled(self) -> None:
         """Raise RunFolderError while a batch job may still answer: it would be paid for twice."""

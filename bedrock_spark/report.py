@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedrock_spark import layout
+from bedrock_spark.budget import batch_tokens, canary_tokens, fallback_tokens
 from bedrock_spark.canary_file import Canary
+from bedrock_spark.config import PricesConfig
+from bedrock_spark.costs import spent
 from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.fanout import jobs_by_status
 from bedrock_spark.ledger import Job
@@ -25,6 +28,7 @@ class Report:
     sharing: rows that were not asked, because the record of another asks the same
     stragglers: rows without an answer that may still get one, if the fallback asks again
     findings: things that do not fit; none is best
+    cost: dollars by the prices of the config; None without prices
     canary: what became of the records that were asked beforehand; None where none were
     """
 
@@ -44,6 +48,7 @@ class Report:
     findings: list[dict[str, Any]]
     published: str | None = None
     canary: dict[str, int] | None = None
+    cost: dict[str, float] | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -71,6 +76,7 @@ class Report:
             "jobs": self.jobs,
             "attempts": self.attempts,
             "tokens": self.tokens,
+            "cost": self.cost,
             "seconds": {k: round(v, 2) for k, v in self.seconds.items()},
             "published": self.published,
             "findings": self.findings,
@@ -108,6 +114,7 @@ def build_report(
         findings=findings,
         published=published,
         canary=_canary(tries),
+        cost=_cost(run.config.prices, jobs, units, tries),
     )
 
 
@@ -137,6 +144,20 @@ def _canary(tries: Sequence[Canary]) -> dict[str, int] | None:
         "input_tokens": sum(one.input_tokens for one in tries),
         "output_tokens": sum(one.output_tokens for one in tries),
     }
+
+
+def _cost(
+    prices: PricesConfig,
+    jobs: Mapping[str, Job],
+    units: list[Mapping[str, Any]],
+    tries: Sequence[Canary],
+) -> dict[str, float] | None:
+    """Return dollars by who was asked, to the hundredth of a cent; None without prices."""
+    found = spent(prices, batch_tokens(jobs.values()), fallback_tokens(units), canary_tokens(tries))
+    priced = {name: part for name, part in found.parts().items() if part is not None}
+    if not priced:
+        return None
+    return {name: round(float(part), 4) for name, part in {**priced, "total": found.total}.items()}
 
 
 def _sum(units: list[Mapping[str, Any]], part: str, names: tuple[str, ...]) -> dict[str, int]:

@@ -7,10 +7,12 @@ most every few seconds.
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from bedrock_spark.costs import dollars
 from bedrock_spark.progress import Progress as StageProgress
 from bedrock_spark.report import Report
 
@@ -116,6 +118,17 @@ def _canary_row(canary: dict[str, int] | None) -> list[tuple[str, str]]:
     return [("canary", f"{canary['answered']:,} of {canary['asked']:,} answered")]
 
 
+def _cost_row(cost: dict[str, float] | None) -> list[tuple[str, str]]:
+    if cost is None:
+        return []
+    parts = ", ".join(f"{_dollars(cost[name])} {name}" for name in cost if name != "total")
+    return [("cost", f"{_dollars(cost['total'])}: {parts}")]
+
+
+def _dollars(amount: float) -> str:
+    return dollars(Decimal(str(amount)))
+
+
 def _report_rows(report: Report) -> list[tuple[str, str]]:
     outcomes = report.outcomes
     seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in report.seconds.items())
@@ -132,6 +145,7 @@ def _report_rows(report: Report) -> list[tuple[str, str]]:
         *_canary_row(report.canary),
         ("jobs", jobs),
         ("tokens", f"{report.tokens['input']:,} in, {report.tokens['output']:,} out"),
+        *_cost_row(report.cost),
         ("seconds", seconds),
         ("run folder", report.run_uri),
     ]

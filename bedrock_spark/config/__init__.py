@@ -1,24 +1,29 @@
 """The config of a run: its shape, and how it is read."""
 
 from bedrock_spark.config.batch import BatchConfig, ShardsConfig, VpcConfig
+from bedrock_spark.config.budget import BudgetConfig
 from bedrock_spark.config.canary import CanaryConfig
 from bedrock_spark.config.fallback import FallbackConfig
 from bedrock_spark.config.load import load_config, parse_config, with_overrides
 from bedrock_spark.config.model import Config, fixed_part
+from bedrock_spark.config.prices import PricesConfig, TokenPrices
 from bedrock_spark.config.request import ModelConfig, RequestConfig
 from bedrock_spark.config.results import ResultsConfig
 from bedrock_spark.config.source import SourceConfig
 
 __all__ = [
     "BatchConfig",
+    "BudgetConfig",
     "CanaryConfig",
     "Config",
     "FallbackConfig",
     "ModelConfig",
+    "PricesConfig",
     "RequestConfig",
     "ResultsConfig",
     "ShardsConfig",
     "SourceConfig",
+    "TokenPrices",
     "VpcConfig",
     "fixed_part",
     "load_config",

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, model_validator
 
 from bedrock_spark.config.batch import BatchConfig, ShardsConfig
+from bedrock_spark.config.budget import BudgetConfig
 from bedrock_spark.config.canary import CanaryConfig
 from bedrock_spark.config.fallback import FallbackConfig
+from bedrock_spark.config.prices import PricesConfig
 from bedrock_spark.config.request import ModelConfig, RequestConfig
 from bedrock_spark.config.results import ResultsConfig
 from bedrock_spark.config.source import SourceConfig
@@ -44,8 +46,19 @@ class Config(Section):
     batch: BatchConfig
     canary: CanaryConfig = CanaryConfig()
     fallback: FallbackConfig | None = None
+    prices: PricesConfig = PricesConfig()
+    budget: BudgetConfig = BudgetConfig()
     results: ResultsConfig = ResultsConfig()
     endpoint_url: str | None = None
+
+    @model_validator(mode="after")
+    def _budget_has_prices(self) -> Config:
+        if self.budget.max_cost_usd is not None and self.prices.batch is None:
+            raise ValueError(
+                "budget.max_cost_usd needs prices.batch: {input: …, output: …}, in dollars per "
+                "1,000 tokens"
+            )
+        return self
 
     def fixed_part(self) -> dict[str, Any]:
         """Return what shapes the records: it may not change once a run folder exists."""

@@ -109,9 +109,11 @@ class Sweep:
         self.rates.observe(found, now)
         if job.seen == found:
             return []
-        news += self._changes(job, found, target, now)
-        self.board.put(replace(job, seen=found))
-        return news
+        changes = list(self._changes(job, found, target, now))
+        tokens = next((event["tokens"] for event in changes if "tokens" in event), None)
+        taken = (tokens[0], tokens[1]) if tokens else job.tokens
+        self.board.put(replace(job, seen=found, tokens=taken))
+        return [*news, *changes]
 
     def _changes(self, job: Job, found: SeenJob, target: Target, now: float) -> Iterator[Event]:
         before = job.seen

@@ -156,6 +156,10 @@ class CollectTask:
                 "output": _sum(records["output_tokens"]),
             },
             "manifest_tokens": tokens,
+            "fallback_tokens": {
+                "input": _sum_of(columns, "input_tokens", FALLBACK),
+                "output": _sum_of(columns, "output_tokens", FALLBACK),
+            },
             "lines": dict(reconciliation.lines),
             "stragglers": sum(rows_of[record_id] for record_id in stragglers),
             "straggler_ids": stragglers,
@@ -240,6 +244,12 @@ def _add_tokens(tokens: dict[str, int], manifest: OutputManifest | None) -> None
 
 def _sum(values: list[int | None]) -> int:
     return sum(v for v in values if v is not None)
+
+
+def _sum_of(columns: dict[str, list[Any]], name: str, served_by: str) -> int:
+    """Add up the values of the answers that one of the two gave."""
+    pairs = zip(columns[name], columns["served_by"], strict=True)
+    return sum(value or 0 for value, by in pairs if by == served_by)
 
 
 def _fingerprint(inputs: list[StoredObject], work: ShardWork, family: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -254,6 +255,23 @@ def test_a_vpc_needs_subnets_and_security_groups() -> None:
     assert "at most 5 items" in line
 
 
+def test_a_budget_needs_prices() -> None:
+    """Without them nothing costs anything."""
+    with pytest.raises(ConfigError, match=r"budget\.max_cost_usd needs prices\.batch: \{input"):
+        make_config(budget={"max_cost_usd": 5})
+
+
+def test_prices_are_exact_through_run_json() -> None:
+    """A price is the decimal number that was written, on every machine."""
+    prices = {"batch": {"input": 0.000125, "output": "0.1"}}
+    config = make_config(prices=prices, budget={"max_cost_usd": 0.3})
+    again = parse_config(json.loads(json.dumps(config.model_dump(mode="json"))))
+    assert again == config
+    assert config.prices.batch is not None
+    assert config.prices.batch.input * 1000 == Decimal("0.125")
+    assert config.budget.max_cost_usd == Decimal("0.3")
+
+
 def test_a_config_cannot_be_changed() -> None:
     """It is written to run.json once; everything after reads the same."""
     config = make_config()
@@ -268,6 +286,9 @@ def test_the_fixed_part_is_what_shapes_the_records() -> None:
     changed = make_config(
         batch={"attempts": 7, "tags": {"a": "b"}},
         fallback={"model_id": PROVISIONED},
+        canary={"records": 0},
+        prices={"batch": {"input": 1, "output": 2}},
+        budget={"max_cost_usd": 5},
         results={"path": "/x"},
         endpoint_url="http://localhost:1",
     )

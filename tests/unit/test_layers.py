@@ -20,13 +20,14 @@ LAYERS: list[set[str]] = [
         *("record_ids", "templates", "families", "planning", "requests", "outputs"),
         *("reconcile", "retry", "aws_errors", "lint", "values", "lookups", "expressions"),
         *("shard_lines", "quotes"),
+        "costs",
     },
     {
         *("clients", "storage", "manifest", "run_folder", "batch_jobs", "ledger", "lease"),
         *("provisioned", "model_family", "rate_limit", "invoke", "canary_file"),
     },
     {"spark"},
-    {"fanout", "canary", "report", "pipeline", "api"},
+    {"fanout", "canary", "budget", "report", "pipeline", "api"},
     {"cli", "demo", "testing", "__init__"},
 ]
 APART = {"emulator"}

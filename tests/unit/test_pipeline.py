@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,9 @@ def test_when_the_canary_is_asked(
         pipeline_module, "ask_canary", lambda _run, shards, *_: calls.append(len(shards))
     )
     monkeypatch.setattr(pipeline, "jobs", lambda: jobs)
-    pipeline._check_records(manifest_of(*records))
+    monkeypatch.setattr(pipeline_module, "driving", lambda *_: nullcontext())
+    with pipeline._driving(manifest_of(*records)):
+        pass
     assert calls == [2] * asked
 
 

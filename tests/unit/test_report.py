@@ -65,13 +65,17 @@ UNITS = [
 
 @pytest.fixture
 def build(tmp_path: Path) -> Callable[..., Report]:
-    run = Run("run-abcdefgh", make_config(), LocalStorage(str(tmp_path)), AwsSettings())
+    def run_of(prices: dict[str, Any]) -> Run:
+        config = make_config(prices=prices)
+        return Run("run-abcdefgh", config, LocalStorage(str(tmp_path)), AwsSettings())
 
     def build(
         units: list[dict[str, Any]] = UNITS,
         jobs: dict[str, Job] | None = None,
         tries: tuple[Canary, ...] = (),
+        prices: dict[str, Any] | None = None,
     ) -> Report:
+        run = run_of(prices or {})
         times = {"prepare": 1.23456}
         report = build_report(run, MANIFEST, jobs or {}, units, times, tries=tries)
         write_report(run, report)
@@ -119,6 +123,28 @@ def test_a_canary_is_told_by_its_last_try_and_paid_for_by_all(
     assert build().canary is None
     Display().show_report(replace(build(), findings=[]))
     assert "\ncanary " not in capsys.readouterr().out
+
+
+def test_money_is_told_where_there_are_prices(
+    build: Callable[..., Report], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By who was asked: manifests of jobs, the fallback's answers, all tries of the canary."""
+    jobs = [replace(a_job(f"shard-{i}", "Completed"), tokens=(1_000_000, 80_000)) for i in (0, 1)]
+    units = [UNITS[0] | {"fallback_tokens": {"input": 1_000, "output": 100}}, *UNITS[1:]]
+    told = {"jobs": {j.job_name: j for j in jobs}, "units": units, "tries": (a_try(),)}
+    assert build(**told).cost is None
+    batch = {"input": "0.000125", "output": 0.000625}
+    report = build(**told, prices={"batch": batch, "fallback": {"input": 0.25, "output": 1.25}})
+    cost = {"batch": 0.35, "fallback": 0.375, "canary": 0.0, "total": 0.725}
+    assert report.cost == cost
+    Display().show_report(replace(report, findings=[]))
+    shown = "$0.7250: $0.3500 batch, $0.3750 fallback, $0.0000 canary"
+    assert f"cost              {shown}\n" in capsys.readouterr().out
+    assert build(**told, prices={"batch": batch}).cost == {
+        "batch": 0.35,
+        "canary": 0.0,
+        "total": 0.35,
+    }
 
 
 def test_what_is_written_is_the_report(build: Callable[..., Report], tmp_path: Path) -> None:

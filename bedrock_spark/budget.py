@@ -1,0 +1,183 @@
+"""The budget: what was spent, what is on its way, and whether there is room for one job more.
+
+Spent is what output manifests, the canary's file and the fallback's answers say. On its way is what
+active jobs are expected to cost; as jobs complete, their real cost corrects what is expected of the
+others. The service bills, not this: taxes, discounts and prices that changed are not in it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from bedrock_spark.batch_jobs import COMPLETED, JobPlan
+from bedrock_spark.canary_file import Canary, read_tries
+from bedrock_spark.config import Config, PricesConfig, TokenPrices
+from bedrock_spark.costs import Expected, Sample, Tokens, dollars, expect, spent, total
+from bedrock_spark.errors import BudgetError
+from bedrock_spark.ledger import Job
+from bedrock_spark.manifest import RunManifest, Shard
+from bedrock_spark.run_folder import Run
+
+log = logging.getLogger(__name__)
+
+Jobs = Callable[[], Mapping[str, Job]]
+
+
+def canary_tokens(tries: Sequence[Canary]) -> Tokens:
+    """Return what all tries of the canary took."""
+    return total(Tokens(one.input_tokens, one.output_tokens) for one in tries)
+
+
+def batch_tokens(jobs: Iterable[Job]) -> Tokens:
+    """Return what the output manifests of settled jobs say."""
+    return total(Tokens(*job.tokens) for job in jobs if job.tokens is not None)
+
+
+def expected_of(config: Config, tries: Sequence[Canary]) -> Expected:
+    """Return what a record of the run is expected to take, by the last try of the canary."""
+    last = tries[-1] if tries else None
+    if last is None or not last.answered:
+        return expect(config.request, None)
+    tokens = Tokens(last.input_tokens, last.output_tokens)
+    return expect(config.request, Sample(last.answered, last.line_bytes, tokens))
+
+
+def fallback_tokens(reconciled: Iterable[Mapping[str, Any]]) -> Tokens:
+    """Return what the fallback's answers of collected shards took."""
+    taken = (unit.get("fallback_tokens", {}) for unit in reconciled)
+    return total(Tokens(one.get("input", 0), one.get("output", 0)) for one in taken)
+
+
+@dataclass
+class Budget:
+    """Lets jobs be submitted as long as the budget has room for them. A policy of the fan-out.
+
+    limit: dollars that the run may cost
+    jobs: gives every job of the run by name, as the ledger has it at the moment
+    """
+
+    limit: Decimal
+    prices: PricesConfig
+    expected: Expected
+    shards: Mapping[str, Shard]
+    canary: Tokens
+    jobs: Jobs = dict
+    fallback: Tokens = field(default_factory=Tokens)
+    _granted: dict[str, Decimal] = field(default_factory=dict)
+
+    def allows(self, plan: JobPlan, records: int) -> str | None:
+        """Return None where there is room for a job of so many records, else what to do.
+
+        What it allowed counts as on its way from then on.
+        """
+        jobs = self.jobs()
+        cost = self._expected_cost(plan.shard_id, records) * self._correction(jobs)
+        used, coming = self.spent(), self._on_its_way(jobs, plan.job_name)
+        if used + coming + cost > self.limit:
+            self._granted.pop(plan.job_name, None)
+            return (
+                f"of budget.max_cost_usd {dollars(self.limit)}, {dollars(used)} are spent and "
+                f"{dollars(coming)} expected of active jobs; the next job would cost about "
+                f"{dollars(cost)}. To go on, raise it and run the same command"
+            )
+        self._granted[plan.job_name] = cost
+        return None
+
+    def spent(self) -> Decimal:
+        """Return the dollars that were spent, as far as is known."""
+        batch = batch_tokens(self.jobs().values())
+        return spent(self.prices, batch, self.fallback, self.canary).total
+
+    def check_estimate(self, manifest: RunManifest) -> Decimal:
+        """Return what the whole run is expected to cost, before its first job is submitted.
+
+        Stragglers of batch jobs are not in it. Raises BudgetError above the limit.
+        """
+        small = [s for s in manifest.shards if s.shard_id not in self.shards]
+        cost = self.spent() + self._cost_of(self.shards.values(), self._batch_prices)
+        if self.prices.fallback is not None:
+            cost += self._cost_of(small, self.prices.fallback)
+        about = f"the run will cost about {dollars(cost)} ({self.expected.how})"
+        if cost > self.limit:
+            raise BudgetError(
+                f"{about}, which is above budget.max_cost_usd {dollars(self.limit)}; nothing was "
+                "submitted. Raise it, or begin a run of fewer rows or shorter answers"
+            )
+        log.info("%s: %s", manifest.run_id, about)
+        return cost
+
+    def check_fallback(self, manifest: RunManifest, stragglers: int) -> None:
+        """Raise BudgetError where the fallback's answers to so many would cost too much."""
+        if self.prices.fallback is None or not stragglers:
+            return
+        records = max(1, manifest.records)
+        cost = self._cost_of(manifest.shards, self.prices.fallback) * stragglers / records
+        if self.spent() + cost > self.limit:
+            raise BudgetError(
+                f"of budget.max_cost_usd {dollars(self.limit)}, {dollars(self.spent())} are spent; "
+                f"the fallback would cost about {dollars(cost)} for {stragglers:,} records. To go "
+                "on, raise it and run the same command; to do without, collect"
+            )
+
+    @property
+    def _batch_prices(self) -> TokenPrices:
+        assert self.prices.batch is not None  # the config's own rule
+        return self.prices.batch
+
+    def _on_its_way(self, jobs: Mapping[str, Job], but: str) -> Decimal:
+        """Return what is expected of active jobs, and of those that were allowed just now."""
+        for name in self._granted.keys() & jobs.keys():
+            del self._granted[name]
+        open_jobs = [j for j in jobs.values() if _is_open(j) and j.job_name != but]
+        cost = sum((self._expected_of(job) for job in open_jobs), Decimal())
+        granted = sum((c for name, c in self._granted.items() if name != but), Decimal())
+        return cost * self._correction(jobs) + granted
+
+    def _correction(self, jobs: Mapping[str, Job]) -> Decimal:
+        """Return by how much completed jobs cost more than was expected of them, or less."""
+        done = [j for j in jobs.values() if any(j.tokens or ()) and _is_complete(j)]
+        guessed = sum((self._expected_of(job) for job in done), Decimal())
+        return batch_tokens(done).cost(self._batch_prices) / guessed if guessed else Decimal(1)
+
+    def _expected_of(self, job: Job) -> Decimal:
+        shard = self.shards.get(job.shard_id)
+        records = job.records or (shard.records if shard else 0)
+        return self._expected_cost(job.shard_id, records)
+
+    def _expected_cost(self, shard_id: str, records: int) -> Decimal:
+        shard = self.shards.get(shard_id)
+        if shard is None or not shard.records:
+            return Decimal()
+        line_bytes = shard.bytes * records / shard.records
+        return self.expected.tokens(line_bytes, records).cost(self._batch_prices)
+
+    def _cost_of(self, shards: Iterable[Shard], prices: TokenPrices) -> Decimal:
+        return total(self.expected.tokens(s.bytes, s.records) for s in shards).cost(prices)
+
+
+def open_budget(run: Run, shards: Iterable[Shard]) -> Budget | None:
+    """Return the budget for these batch shards, or None where the config has no limit."""
+    config = run.config
+    if config.budget.max_cost_usd is None:
+        return None
+    tries = read_tries(run.storage)
+    return Budget(
+        limit=config.budget.max_cost_usd,
+        prices=config.prices,
+        expected=expected_of(config, tries),
+        shards={shard.shard_id: shard for shard in shards},
+        canary=canary_tokens(tries),
+    )
+
+
+def _is_open(job: Job) -> bool:
+    """Tell whether a job may still cost something; one that completed unseen may have."""
+    return not job.is_settled or (job.tokens is None and _is_complete(job))
+
+
+def _is_complete(job: Job) -> bool:
+    return job.seen is not None and job.seen.status == COMPLETED

@@ -1,0 +1,15 @@
+"""What a run may cost."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pydantic import Field
+
+from bedrock_spark.config.values import Section
+
+
+class BudgetConfig(Section):
+    """The most that a run may cost, by the prices in the config."""
+
+    max_cost_usd: Decimal | None = Field(default=None, gt=0)

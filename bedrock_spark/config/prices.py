@@ -1,0 +1,23 @@
+"""What tokens cost, as the user's price list says."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pydantic import Field
+
+from bedrock_spark.config.values import Section
+
+
+class TokenPrices(Section):
+    """Dollars per 1,000 tokens."""
+
+    input: Decimal = Field(ge=0)
+    output: Decimal = Field(ge=0)
+
+
+class PricesConfig(Section):
+    """The prices of batch jobs and of the fallback. What has none is not counted."""
+
+    batch: TokenPrices | None = None
+    fallback: TokenPrices | None = None

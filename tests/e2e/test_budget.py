@@ -1,0 +1,69 @@
+"""The budget against the local Bedrock: an estimate first, then real usage before every job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from bedrock_spark.emulator import LocalBedrock
+from bedrock_spark.errors import BudgetError
+from bedrock_spark.pipeline import Pipeline
+from tests.e2e.conftest import BUCKET
+from tests.sparks import CLAUDE, make_config
+
+Start = Callable[..., LocalBedrock]
+DOLLAR = {"input": 1, "output": 1}  # for 1,000 tokens
+
+
+def test_a_run_stops_at_its_budget_and_goes_on_when_it_is_raised(
+    spark: SparkSession, bedrock: Start
+) -> None:
+    """Refused by the estimate, stopped by what was spent, refused its fallback, and finished."""
+    local = bedrock({"quotas": {"min_records": 10}, "records": [{"share": 0.2, "code": 500}]})
+
+    def opened(max_cost_usd: float) -> Pipeline:
+        sections: dict[str, Any] = {
+            "shards": {"max_records": 25},
+            "batch": {"max_active_jobs": 1},
+            "canary": {"records": 5},
+            "fallback": {"model_id": CLAUDE},
+            "prices": {"batch": DOLLAR, "fallback": DOLLAR},
+            "budget": {"max_cost_usd": max_cost_usd},
+        }
+        uri = f"s3://{BUCKET}/runs/budget"
+        return Pipeline.open(make_config(uri, endpoint_url=local.endpoint_url, **sections))
+
+    rows = spark.range(100).select("id", F.concat(F.lit("ticket number "), "id").alias("body"))
+    opened(1.5).prepare(spark, rows)
+    with pytest.raises(BudgetError, match="as the 5 records of the canary took"):
+        opened(1.5).watch()
+    assert "CreateModelInvocationJob" not in local.requests()
+    opened(99).advance()
+    with pytest.raises(BudgetError, match="To go on, raise it and run the same command"):
+        opened(1.5).run_all(spark)
+    created = local.requests()["CreateModelInvocationJob"]
+    assert 1 <= created < len(opened(1.5).manifest().shards)
+    spent = local.usage()["totals"]
+    priced = (spent["batch_input_tokens"] + spent["batch_output_tokens"]) / 1000
+    pipeline = opened(99)
+    pipeline.watch()
+    with pytest.raises(BudgetError, match="the fallback would cost about"):
+        opened(priced + 0.5).run_all(spark)
+    report = opened(99).run_all(spark)
+    assert report.outcomes["ok"] == 100
+    usage = local.usage()["totals"]
+    batch = usage["batch_input_tokens"] + usage["batch_output_tokens"]
+    single = usage["invocation_input_tokens"] + usage["invocation_output_tokens"]
+    assert report.cost is not None
+    assert report.canary is not None
+    canary = report.canary["input_tokens"] + report.canary["output_tokens"]
+    assert report.cost == {
+        "batch": pytest.approx(batch / 1000),
+        "fallback": pytest.approx((single - canary) / 1000),
+        "canary": pytest.approx(canary * 2 / 1000),
+        "total": pytest.approx((batch + single + canary) / 1000),
+    }
