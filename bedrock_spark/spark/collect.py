@@ -157,8 +157,8 @@ class CollectTask:
             },
             "manifest_tokens": tokens,
             "fallback_tokens": {
-                "input": _sum_of(columns, "input_tokens", FALLBACK),
-                "output": _sum_of(columns, "output_tokens", FALLBACK),
+                "input": _sum_of(records, "input_tokens", FALLBACK),
+                "output": _sum_of(records, "output_tokens", FALLBACK),
             },
             "lines": dict(reconciliation.lines),
             "stragglers": sum(rows_of[record_id] for record_id in stragglers),
