@@ -1,16 +1,16 @@
 """Prepare, against DuckDB doing the same work and against the plain Python loop.
 
-    python bench/prepare.py [--rows 600000] [--scale]
+    python bench/prepare.py [--rows 600000] [--scale-rows 200000]
 
 Every contender reads the same Parquet on the same machine in one run. Ours and DuckDB's take turns,
-and the figure is the median of the ratios.
+and the figure is the median of the ratios. What ten times the rows cost is measured in processes of
+their own, so that each has its own peak of memory.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import shutil
 import statistics
@@ -25,6 +25,8 @@ import duckdb
 import pyarrow.parquet as pq
 from common.corpus import write_corpus
 from common.figures import report
+from common.memory import watched
+from common.spark_session import bench_session
 from pyspark.sql import SparkSession
 
 from bedrock_spark.clock import SystemClock
@@ -34,22 +36,10 @@ from bedrock_spark.run_folder import open_run
 from bedrock_spark.spark.prepare import prepare
 
 ROWS = 600_000
+SCALE_ROWS, TIMES = 200_000, 10
 ROUNDS = 3
 PROMPT = "Classify this ticket as bug, question or wish. Answer with one word.\n\n"
 MAX_RECORDS, MAX_BYTES = 50_000, 200_000_000
-
-
-def session() -> SparkSession:
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    spark = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.driver.memory", "4g")
-        .getOrCreate()
-    )
-    spark.sparkContext.setLogLevel("ERROR")
-    return spark
 
 
 def ours(spark: SparkSession, corpus: Path, folder: Path) -> RunManifest:
@@ -171,22 +161,88 @@ def plain_python(corpus: str, folder: str) -> None:
     sys.stdout.write(json.dumps({"seconds": taken, "peak_megabytes": peak}))
 
 
+def scale_run(warm_up: str, corpus: str, folder: str) -> None:
+    """Prepare once to warm up, once for the clock; print seconds and peaks."""
+    spark = bench_session("2g")
+    home = Path(folder)
+    try:
+        ours(spark, Path(warm_up), fresh(home, "warm-up"))
+        with watched() as peaks:
+            taken = seconds(lambda: ours(spark, Path(corpus), fresh(home, "timed")))
+    finally:
+        spark.stop()
+    found = {
+        "driver": peaks.driver_megabytes,
+        "worker": peaks.worker_megabytes,
+        "jvm": peaks.jvm_megabytes,
+        "seconds": taken,
+    }
+    sys.stdout.write(json.dumps(found))
+
+
+def scale(home: Path, rows: int) -> None:
+    """Compare ten times the rows with once the rows."""
+    corpora = {}
+    for times in (1, TIMES):
+        corpora[times] = home / f"corpus-{times}"
+        write_corpus(corpora[times], rows * times)
+    once, more = (_scaled(home, corpora[1], corpora[times]) for times in (1, TIMES))
+    report(
+        "prepare_scale",
+        more["seconds"] / once["seconds"],
+        "ratio",
+        10.5,
+        "lower",
+        rows=[rows, rows * TIMES],
+        seconds=[round(f["seconds"], 2) for f in (once, more)],
+    )
+    for part in ("driver", "worker"):
+        report(
+            f"prepare_scale_{part}_memory",
+            more[part] / once[part],
+            "ratio",
+            1.1,
+            "lower",
+            megabytes=[round(f[part]) for f in (once, more)],
+            jvm_megabytes=[round(f["jvm"]) for f in (once, more)],  # given 2 GB of heap
+        )
+
+
+def _scaled(home: Path, warm_up: Path, corpus: Path) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, __file__, "--scale-run", str(warm_up), str(corpus), str(home)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--scale-rows", type=int, default=SCALE_ROWS)
     parser.add_argument("--plain-python", nargs=2, metavar=("CORPUS", "FOLDER"))
+    parser.add_argument("--scale-run", nargs=3, metavar=("WARM_UP", "CORPUS", "FOLDER"))
     arguments = parser.parse_args()
     if arguments.plain_python:
         plain_python(*arguments.plain_python)
         return
+    if arguments.scale_run:
+        scale_run(*arguments.scale_run)
+        return
     with tempfile.TemporaryDirectory(prefix="bench-prepare-") as name:
         home = Path(name)
-        text_bytes = write_corpus(home / "corpus", arguments.rows)
-        spark = session()
-        try:
-            compare(spark, home, home / "corpus", text_bytes, arguments.rows)
-        finally:
-            spark.stop()
+        if arguments.rows:
+            text_bytes = write_corpus(home / "corpus", arguments.rows)
+            spark = bench_session()
+            try:
+                compare(spark, home, home / "corpus", text_bytes, arguments.rows)
+            finally:
+                spark.stop()
+        if arguments.scale_rows:
+            scale(home, arguments.scale_rows)
 
 
 if __name__ == "__main__":

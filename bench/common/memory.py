@@ -1,0 +1,88 @@
+"""Peak memory of the processes of a Spark session, as the kernel keeps it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_LOOK_SECONDS = 0.2
+_MEGABYTE = 1024
+
+
+class Peaks:
+    """The largest resident set of this process, of its JVM, and of any one Python worker."""
+
+    def __init__(self) -> None:
+        self._workers: dict[int, int] = {}
+        self._jvm = 0
+
+    def look(self) -> None:
+        """Note the peaks of the Python workers and of the JVM that run now."""
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (folder / "cmdline").read_bytes()
+                is_worker, is_jvm = b"pyspark.daemon" in command, b"java" in command.split(b"\0")[0]
+                peak = _peak_of(folder) if is_worker or is_jvm else 0
+            except OSError:  # it ended meanwhile
+                continue
+            if peak and _is_below_us(int(folder.name)):
+                if is_worker:
+                    self._workers[int(folder.name)] = peak
+                else:
+                    self._jvm = max(self._jvm, peak)
+
+    @property
+    def worker_megabytes(self) -> float:
+        """Return the peak of the largest Python worker."""
+        return max(self._workers.values(), default=0) / _MEGABYTE
+
+    @property
+    def jvm_megabytes(self) -> float:
+        """Return the peak of the JVM, which is driver and executor at once."""
+        return self._jvm / _MEGABYTE
+
+    @property
+    def driver_megabytes(self) -> float:
+        """Return the peak of this process."""
+        return _peak_of(Path("/proc/self")) / _MEGABYTE
+
+
+@contextmanager
+def watched() -> Iterator[Peaks]:
+    """Watch the peaks while the block runs."""
+    peaks, done = Peaks(), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_LOOK_SECONDS):
+            peaks.look()
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield peaks
+        peaks.look()
+    finally:
+        done.set()
+        thread.join()
+
+
+def _peak_of(folder: Path) -> int:
+    for line in (folder / "status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1])
+    return 0
+
+
+def _is_below_us(pid: int) -> bool:
+    own = int(Path("/proc/self").resolve().name)
+    while pid > 1:
+        if pid == own:
+            return True
+        try:
+            status = (Path("/proc") / str(pid) / "status").read_text()
+        except OSError:
+            return False
+        pid = int(next(s for s in status.splitlines() if s.startswith("PPid:")).split()[1])
+    return False
