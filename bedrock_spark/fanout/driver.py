@@ -146,7 +146,7 @@ class FanOut:
         if held or self.rejection is not None or not self._has_work():
             return []
         self._account.look(self.board, now)
-        free = {t.name: t.slots.free(self.board.active[t.name], now) for t in self.targets}
+        free = {t.name: t.slots.offer(self.board.active[t.name], now) for t in self.targets}
         plans = []
         for plan, target in self._candidates(free, news, now):
             self._stopped_by_policy = self.policy.allows(plan, self._records_of(plan))

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 DEFAULT_SLOTS = 20
-# The n-th probe above a learnt cap waits for so many creates, or for so many seconds.
-_PROBE_CREATES = (0, 10, 100, 200)
-_PROBE_SECONDS = (0.0, 600.0, 3600.0, 86_400.0)
+# The n-th probe above a learnt cap waits for so many creates: at most one in a hundred is refused.
+_PROBE_CREATES = (0, 10, 100, 150)
 # A target that runs nothing is probed at least this often: there it costs nothing but the call.
 _IDLE_SECONDS = 600.0
-_AGAIN_SECONDS, _AGAIN_MOST = 30.0, 3600.0
+# After the n-th refusal in a row, some steps are passed over: twice as many each time.
+_MOST_STEPS = 32
 
-_LEARNT = ("others", "learnt", "refused", "probes", "creates", "refused_at")
+_LEARNT = ("others", "learnt", "refused", "probes", "creates", "refused_at", "steps")
 
 
 @dataclass
@@ -30,6 +30,7 @@ class Slots:
     learnt: how many were active when the service refused one more
     refused, probes: refusals in a row; refusals above what was learnt, in a row
     creates, refused_at: jobs created since the last refusal, and when that was
+    steps: steps since the last refusal
     """
 
     most: int
@@ -39,6 +40,7 @@ class Slots:
     probes: int = 0
     creates: int = 0
     refused_at: float = 0.0
+    steps: int = 0
 
     def remember(self, known: dict[str, Any]) -> None:
         """Take over what another process of this run learnt."""
@@ -54,27 +56,23 @@ class Slots:
         """Return how many jobs may be active in all, as far as is known."""
         return self.most if self.learnt is None else min(self.most, self.learnt)
 
-    def free(self, active: int, now: float) -> int:
-        """Return how many jobs may be created now, with so many of ours active."""
+    def offer(self, active: int, now: float) -> int:
+        """Return how many jobs may be created in this step, with so many of ours active."""
         used = active + self.others
-        if self.refused > 1 and now - self.refused_at < self._patience():
+        self.steps += 1
+        if self.refused > 1 and self.steps < min(_MOST_STEPS, 2 ** (self.refused - 1)):
             return 0
         room = self.cap - used
         if room <= 0 and self.cap < self.most and self._is_probe_due(active, now):
             return max(0, self.cap + 1 - used)
         return max(0, room)
 
-    def _patience(self) -> float:
-        return min(_AGAIN_MOST, _AGAIN_SECONDS * 2.0 ** (self.refused - 2))
-
     def _is_probe_due(self, active: int, now: float) -> bool:
         level = min(self.probes, len(_PROBE_CREATES)) - 1
         if level < 0:
             return True
-        seconds = _PROBE_SECONDS[level]
-        if active == 0:
-            seconds = min(seconds, _IDLE_SECONDS)
-        return self.creates >= _PROBE_CREATES[level] or now - self.refused_at >= seconds
+        is_idle = active == 0 and now - self.refused_at >= _IDLE_SECONDS
+        return self.creates >= _PROBE_CREATES[level] or is_idle
 
     def taken(self, active: int) -> None:
         """Note that a job was created, with so many of ours active then, itself included."""
@@ -93,10 +91,11 @@ class Slots:
             self.probes += 1
         self.refused += 1
         self.learnt = min(used, self.cap)
-        self.creates, self.refused_at = 0, now
+        self.creates, self.steps, self.refused_at = 0, 0, now
 
     def share(self, others: int, active: int) -> None:
         """Note how many jobs others have, as the account's listing shows."""
-        if self.learnt is not None and self.refused and active + self.others == self.learnt:
-            self.learnt += others - self.others  # they were there when we were refused
+        were_there = self.refused > 0 and active + self.others == self.learnt
+        if self.learnt is not None and were_there and others > self.others:
+            self.learnt += others - self.others  # when we were refused
         self.others = others

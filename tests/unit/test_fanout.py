@@ -107,17 +107,17 @@ def test_no_free_slot_uses_up_no_attempt(drive: Callable[..., Drive]) -> None:
 
 def test_a_refusal_for_want_of_a_slot_is_learnt_from(drive: Callable[..., Drive]) -> None:
     """The account's cap is not run into at every step; and it is tried again in time."""
-    d = drive([50] * 6, slots=2, max_active_jobs=6)
+    d = drive([50] * 30, slots=2, max_active_jobs=6)
     for _ in range(5):
         d.advance()
     refused = len(d.created()) - 2
     assert refused == 2  # once, and once more at the next step: it may have been a moment's trouble
     d.service.slots = 6
-    d.clock.time += 600
-    for _ in range(6):
+    for _ in range(20):
+        d.service.move_all("Completed")
         d.advance()
-    assert len(d.names()) == 6
-    assert len(d.created()) == 6 + refused
+    assert d.advance().is_done
+    assert len(d.created()) == 30 + refused
 
 
 @pytest.mark.parametrize("error", [JobStateUnknownError("x"), JobThrottledError("x")])
@@ -492,7 +492,7 @@ def test_whatever_happens_no_attempt_has_two_jobs_and_all_ends(
                 d.restart()
     d.service.before_create = d.service.after_create = calm
     d.service.slots = 10
-    for _ in range(30):
+    for _ in range(60):
         d.service.move_all("Completed", processed=1)
         d.clock.time += 3600
         if d.advance().is_done:
