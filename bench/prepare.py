@@ -17,8 +17,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -26,39 +24,13 @@ import pyarrow.parquet as pq
 from common.corpus import write_corpus
 from common.figures import report
 from common.memory import watched
+from common.prepared import PROMPT, prepare_corpus, seconds
 from common.spark_session import bench_session
 from pyspark.sql import SparkSession
-
-from bedrock_spark.clock import SystemClock
-from bedrock_spark.config import parse_config
-from bedrock_spark.manifest import RunManifest
-from bedrock_spark.run_folder import open_run
-from bedrock_spark.spark.prepare import prepare
 
 ROWS = 600_000
 SCALE_ROWS, TIMES = 200_000, 10
 ROUNDS = 3
-PROMPT = "Classify this ticket as bug, question or wish. Answer with one word.\n\n"
-MAX_RECORDS, MAX_BYTES = 50_000, 200_000_000
-
-
-def ours(spark: SparkSession, corpus: Path, folder: Path) -> RunManifest:
-    config = parse_config(
-        {
-            "run_uri": str(folder),
-            "source": {
-                "format": "parquet",
-                "path": str(corpus),
-                "key": ["ticket_id"],
-                "columns": ["ticket_id", "subject"],
-            },
-            "model": {"id": "anthropic.claude-3-haiku-20240307-v1:0"},
-            "request": {"prompt": PROMPT + "{{ body }}", "max_tokens": 64},
-            "shards": {"max_records": MAX_RECORDS, "max_bytes": MAX_BYTES},
-            "batch": {"role_arn": "arn:aws:iam::123456789012:role/bench"},
-        }
-    )
-    return prepare(spark, open_run(config, SystemClock()))
 
 
 def with_duckdb(corpus: Path, folder: Path) -> None:
@@ -104,12 +76,6 @@ def with_python(corpus: Path, folder: Path) -> None:
             out.write(json.dumps(record) + "\n")
 
 
-def seconds(work: Callable[[], object]) -> float:
-    begun = time.monotonic()
-    work()
-    return time.monotonic() - begun
-
-
 def fresh(home: Path, name: str) -> Path:
     folder = home / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -117,10 +83,10 @@ def fresh(home: Path, name: str) -> Path:
 
 
 def compare(spark: SparkSession, home: Path, corpus: Path, text_bytes: int, rows: int) -> None:
-    ours(spark, corpus, fresh(home, "warm-up"))
+    prepare_corpus(spark, corpus, home / "warm-up")
     timed = [
         (
-            seconds(lambda: ours(spark, corpus, fresh(home, "ours"))),
+            seconds(lambda: prepare_corpus(spark, corpus, home / "ours")),
             seconds(lambda: with_duckdb(corpus, fresh(home, "duckdb"))),
         )
         for _ in range(ROUNDS)
@@ -166,9 +132,9 @@ def scale_run(warm_up: str, corpus: str, folder: str) -> None:
     spark = bench_session("2g")
     home = Path(folder)
     try:
-        ours(spark, Path(warm_up), fresh(home, "warm-up"))
+        prepare_corpus(spark, Path(warm_up), home / "warm-up")
         with watched() as peaks:
-            taken = seconds(lambda: ours(spark, Path(corpus), fresh(home, "timed")))
+            taken = seconds(lambda: prepare_corpus(spark, Path(corpus), home / "timed"))
     finally:
         spark.stop()
     found = {

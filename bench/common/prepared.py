@@ -1,0 +1,51 @@
+"""The run of prepare that the benchmarks time: tickets to Claude records."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from bedrock_spark.clock import SystemClock
+from bedrock_spark.config import Config, parse_config
+from bedrock_spark.manifest import RunManifest
+from bedrock_spark.run_folder import open_run
+from bedrock_spark.spark.prepare import prepare
+
+PROMPT = "Classify this ticket as bug, question or wish. Answer with one word.\n\n"
+MAX_RECORDS, MAX_BYTES = 50_000, 200_000_000
+
+
+def bench_config(corpus: Path, folder: Path) -> Config:
+    """Return the config of a run over a corpus of tickets."""
+    return parse_config(
+        {
+            "run_uri": str(folder),
+            "source": {
+                "format": "parquet",
+                "path": str(corpus),
+                "key": ["ticket_id"],
+                "columns": ["ticket_id", "subject"],
+            },
+            "model": {"id": "anthropic.claude-3-haiku-20240307-v1:0"},
+            "request": {"prompt": PROMPT + "{{ body }}", "max_tokens": 64},
+            "shards": {"max_records": MAX_RECORDS, "max_bytes": MAX_BYTES},
+            "batch": {"role_arn": "arn:aws:iam::123456789012:role/bench"},
+        }
+    )
+
+
+def prepare_corpus(spark: SparkSession, corpus: Path, folder: Path) -> RunManifest:
+    """Prepare a corpus in a folder, anew."""
+    shutil.rmtree(folder, ignore_errors=True)
+    return prepare(spark, open_run(bench_config(corpus, folder), SystemClock()))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return how long a piece of work takes."""
+    begun = time.monotonic()
+    work()
+    return time.monotonic() - begun

@@ -1,0 +1,138 @@
+"""Where the seconds of prepare go: the same work, cut off after each step.
+
+    python bench/prepare_profile.py [--rows 600000]
+
+Spark works on all steps at once, so a step's cost is the difference between doing everything up to
+it and everything up to the step before; the median of several rounds. What the Python of a task
+costs is measured apart, in one process, on the batches of one bucket.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import pstats
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+from common.corpus import write_corpus
+from common.figures import report
+from common.prepared import bench_config, prepare_corpus, seconds
+from common.spark_session import bench_session
+from pyspark.sql import DataFrame, SparkSession
+
+from bedrock_spark.clock import SystemClock
+from bedrock_spark.config import Config
+from bedrock_spark.planning import plan_buckets
+from bedrock_spark.requests import body_template
+from bedrock_spark.run_folder import open_run
+from bedrock_spark.spark.bucket import PrepareTask, bounds_of
+from bedrock_spark.spark.deal import into_buckets, with_ids
+from bedrock_spark.spark.derived import HASH
+from bedrock_spark.spark.sizing import guess_size
+from bedrock_spark.spark.source import choose_columns, read_source
+
+ROUNDS = 3
+# What is looked for in the profile of a task, by the functions that do it.
+PARTS = {
+    "whole": "__call__",
+    "values out of Arrow": "column_values",
+    "ids": "identify",
+    "render": "render_lines",
+    "cut into shards": "_release",
+    "lines to disk and sha256": "write",
+    "upload": "upload",
+}
+
+
+def only_count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Take the rows over from Spark and do nothing with them."""
+    rows = sum(batch.num_rows for batch in batches)
+    yield pa.RecordBatch.from_pydict({"rows": [rows]})
+
+
+def throw_away(df: DataFrame) -> None:
+    df.write.format("noop").mode("overwrite").save()
+
+
+def to_python(df: DataFrame) -> None:
+    df.mapInArrow(only_count, "rows long").collect()
+
+
+def steps(spark: SparkSession, config: Config, corpus: Path, home: Path) -> dict[str, float]:
+    """Return the seconds of everything up to each step."""
+    template = body_template(config)
+    source = read_source(spark, config.source)
+    columns = choose_columns(source, config.source, template)
+    size = guess_size(source, template)
+    buckets = plan_buckets(size, bounds_of(config))
+    dealt = with_ids(source, columns, config)
+    work: dict[str, Callable[[], object]] = {
+        "guess": lambda: guess_size(source, template),
+        "read": lambda: throw_away(source.select(*columns.needed)),
+        "hash": lambda: throw_away(dealt),
+        "shuffle": lambda: throw_away(dealt.repartition(buckets, HASH)),
+        "sort": lambda: throw_away(into_buckets(dealt, buckets)),
+        "hand over": lambda: to_python(into_buckets(dealt, buckets)),
+        "all": lambda: prepare_corpus(spark, corpus, home / "all"),
+    }
+    rounds = [{name: seconds(step) for name, step in work.items()} for _ in range(ROUNDS + 1)]
+    return {name: statistics.median(r[name] for r in rounds[1:]) for name in work}
+
+
+def profile_task(spark: SparkSession, config: Config) -> tuple[pstats.Stats, int]:
+    """Run the task of one bucket in this process, under a profile."""
+    source = read_source(spark, config.source)
+    columns = choose_columns(source, config.source, body_template(config))
+    buckets = 12
+    dealt = into_buckets(with_ids(source, columns, config), buckets)
+    batches = [b for b in _batches(dealt) if b.column("_bs_bucket")[0].as_py() == 0]
+    task = PrepareTask(config, columns, open_run(config, SystemClock()).storage, buckets)
+    list(task(iter(batches)))  # warm
+    profile = cProfile.Profile()
+    profile.runcall(lambda: list(task(iter(batches))))
+    return pstats.Stats(profile), sum(b.num_rows for b in batches)
+
+
+def _batches(df: DataFrame) -> list[pa.RecordBatch]:
+    bucket = df.where("_bs_bucket = 0").toArrow() if hasattr(df, "toArrow") else None
+    assert bucket is not None, "needs Spark 4"
+    return list(bucket.to_batches(max_chunksize=10_000))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=600_000)
+    rows = parser.parse_args().rows
+    with tempfile.TemporaryDirectory(prefix="bench-profile-") as name:
+        home = Path(name)
+        write_corpus(home / "corpus", rows)
+        spark = bench_session()
+        try:
+            config = bench_config(home / "corpus", home / "run")
+            found = steps(spark, config, home / "corpus", home)
+            before = 0.0
+            for step, taken in found.items():
+                cost = taken if step == "guess" else taken - before
+                report(f"prepare_step_{step}", cost, "s", None, "lower", up_to_here=taken)
+                before = before if step == "guess" else taken
+            _report_task(*profile_task(spark, config))
+        finally:
+            spark.stop()
+
+
+def _report_task(stats: pstats.Stats, rows: int) -> None:
+    for part, function in PARTS.items():
+        taken = max(
+            value[3]
+            for (file, _, name), value in stats.stats.items()  # type: ignore[attr-defined]
+            if name == function and "bedrock_spark" in file
+        )
+        report(f"prepare_task_{part}", taken, "s", None, "lower", rows=rows)
+
+
+if __name__ == "__main__":
+    main()
