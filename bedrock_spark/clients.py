@@ -1,7 +1,8 @@
 """boto3 clients, made once per process and settings.
 
-One retry layer per call: S3 is left to botocore's own retries; the Bedrock calls are repeated by
-tenacity (see retry.py), so botocore makes each of them exactly once. Credentials come from boto3's
+One retry layer per call: the run folder's S3 is left to botocore's own retries; the Bedrock calls,
+and the reading of objects that rows name, are repeated by tenacity (see retry.py), so botocore
+makes each of them exactly once. Credentials come from boto3's
 ordinary chain and are never looked at here.
 """
 
@@ -55,6 +56,15 @@ _CONTROL_CONFIG = BotoConfig(retries={"mode": "standard", "total_max_attempts": 
 def s3_client(aws: AwsSettings) -> Any:
     """Return the S3 client."""
     return _client("s3", aws, _S3_CONFIG)
+
+
+@lru_cache(maxsize=8)
+def object_client(aws: AwsSettings, connections: int) -> Any:
+    """Return the S3 client for objects that rows name, for so many threads."""
+    config = BotoConfig(
+        retries={"mode": "standard", "total_max_attempts": 1}, max_pool_connections=connections
+    )
+    return _client("s3", aws, config)
 
 
 def bedrock_client(aws: AwsSettings) -> Any:

@@ -14,6 +14,7 @@ import jinja2
 import jinja2.filters
 import jinja2.sandbox
 
+from bedrock_spark.media import Fetch, base64_of, read_media
 from bedrock_spark.values import as_json, as_text
 
 
@@ -24,8 +25,14 @@ class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
         return super().getattr(obj, attribute)
 
 
-def environment() -> jinja2.Environment:
-    """Return the environment that templates are compiled in."""
+MEDIA_FILTERS = ("base64", "media_type")
+
+
+def environment(fetch: Fetch) -> jinja2.Environment:
+    """Return the environment that templates are compiled in.
+
+    fetch: gives the bytes of an S3 object, for the filters of images and documents
+    """
     env = _Environment(
         undefined=jinja2.StrictUndefined,
         finalize=_printed,
@@ -38,6 +45,8 @@ def environment() -> jinja2.Environment:
         "string": _string,
         "tojson": _tojson,
         "join": _join,
+        "base64": lambda value: base64_of(read_media(value, fetch)),
+        "media_type": lambda value: read_media(value, fetch).media_type,
     }
     # A placeholder names a column. Jinja's own globals (range, dict, …) would hide a misspelt one.
     env.globals.clear()

@@ -18,7 +18,8 @@ from typing import Any
 
 from bedrock_spark.config import Config
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.families import anthropic, bare_model_id, family_of
+from bedrock_spark.families import anthropic, bare_model_id, family_of, nova
+from bedrock_spark.families.media import MediaBlocks
 
 # Output tokens beyond these are refused. Nova Micro, Llama 4: a public write-up on some 70 batch
 # jobs. Claude 3 Haiku: continuedev/continue #4225. R1: Amazon Bedrock user guide, "DeepSeek
@@ -194,6 +195,21 @@ def _streaming(body: _Body) -> _Found:
     return [body.at("stream")], "a batch job does not stream; remove it"
 
 
+def _text_only(body: _Body) -> _Found:
+    places = _media_places(body, "image") + _media_places(body, "document")
+    if not places or not nova.TEXT_ONLY.fullmatch(body.model_id):
+        return None
+    return places, "this model takes text only; ask one that takes images and documents"
+
+
+def _documents_of_nova(body: _Body) -> _Found:
+    places = _media_places(body, "document")
+    is_nova = body.family == "nova" and not nova.TEXT_ONLY.fullmatch(body.model_id)
+    if not places or not is_nova:
+        return None
+    return places, "Nova takes documents by Converse only; use invocation: converse"
+
+
 _RULES: dict[str, _Rule] = {
     "model-id": _model_id_inside,
     "tools": _tools_with_converse,
@@ -204,6 +220,8 @@ _RULES: dict[str, _Rule] = {
     "max-tokens": _ceiling,
     "thinking": _thinking_with_converse,
     "stream": _streaming,
+    "text-only": _text_only,
+    "documents": _documents_of_nova,
 }
 RULES: tuple[str, ...] = tuple(_RULES)
 
@@ -214,6 +232,19 @@ def _options(body: _Body) -> tuple[str, Mapping[str, Any]]:
     if isinstance(held, Mapping):
         return body.at("inferenceConfig"), held
     return body.root, body.body
+
+
+def _media_places(body: _Body, kind: str) -> list[str]:
+    """Return where a body has blocks of this kind, as Nova and Converse name them."""
+    written = [
+        place
+        for place, key, value in _members(body.body.get("messages"), body.at("messages"), _TOOLS)
+        if key == kind and isinstance(value, Mapping)
+    ]
+    for _, _, value in _members(body.body, body.root):
+        blocks = [b for b in value if isinstance(b, MediaBlocks)] if type(value) is list else ()
+        written += [body.at(f"{kind}s") for b in blocks if getattr(b, f"{kind}s")]
+    return written
 
 
 def _is_above(value: Any, most: int) -> bool:

@@ -10,20 +10,28 @@ import msgspec
 from bedrock_spark.config import Config
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import family_of
+from bedrock_spark.families.media import without_limits
+from bedrock_spark.media import Fetch, fetches_nothing
 from bedrock_spark.templates import BodyTemplate, Row, RowRejected, compile_template, reason_of
 from bedrock_spark.values import as_json
 
 
-def body_template(config: Config) -> BodyTemplate:
-    """Compile the request of a config. Raises ConfigError; needs no data."""
+def body_template(config: Config, fetch: Fetch = fetches_nothing) -> BodyTemplate:
+    """Compile the request of a config. Raises ConfigError; needs no data.
+
+    fetch: gives the bytes of S3 objects that rows name as images and documents
+    """
     request = config.request
     family = family_of(config.model)
     if request.body_column is not None:
         return _body_in_column(request.body_column)
     if request.body is not None:
-        template = compile_template(request.body)
+        template = compile_template(request.body, fetch=fetch)
     else:
-        template = compile_template(family.build(request), where="request")
+        body = family.build(request)
+        if config.batch.lint == "ignore":
+            body = without_limits(body)
+        template = compile_template(body, where="request", fetch=fetch)
     if not template.columns:
         raise ConfigError("request: has no {{ column }} placeholder; every row would ask the same")
     return template

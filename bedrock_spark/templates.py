@@ -12,21 +12,22 @@ why; the caller turns it into data.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import jinja2
 import jinja2.meta
 import jinja2.nodes
 import msgspec
 
-from bedrock_spark.errors import ConfigError
-from bedrock_spark.expressions import environment
+from bedrock_spark.errors import BedrockSparkError, ConfigError
+from bedrock_spark.expressions import MEDIA_FILTERS, environment
 from bedrock_spark.lookups import Lookup, Row, RowRejected, lookup_of
+from bedrock_spark.media import Fetch, fetches_nothing, uris_in
 from bedrock_spark.values import NOT_UTF8, Unreadable, Unrenderable, as_json, as_text
 
-__all__ = ["BodyTemplate", "Row", "RowRejected", "compile_template", "reason_of"]
+__all__ = ["BodyTemplate", "Row", "RowRejected", "Splice", "compile_template", "reason_of"]
 
 Render = Callable[[Row], bytes]
 
@@ -35,16 +36,22 @@ def _escaped(text: str) -> bytes:
     return msgspec.json.encode(text)[1:-1]
 
 
-_ENV = environment()
+_ENV = environment(fetches_nothing)
 
 
 @dataclass(frozen=True)
 class BodyTemplate:
-    """A compiled template. `columns` are the columns it reads; `static_bytes` its literal part."""
+    """A compiled template.
+
+    columns: the columns it reads
+    static_bytes: its literal part
+    media: where it reads images and documents, as far as that can be seen
+    """
 
     columns: tuple[str, ...]
     static_bytes: int
     parts: tuple[bytes | Render, ...]
+    media: tuple[Lookup, ...] = ()
 
     def render(self, row: Row) -> bytes:
         """Return the body of a row as compact JSON. Raises RowRejected."""
@@ -72,57 +79,124 @@ class BodyTemplate:
             pieces.append(part.of_texts(values))
         return pieces
 
+    def uris(self, row: Row) -> list[str]:
+        """Return the URIs of the objects that rendering a row will fetch, as far as can be seen."""
+        found: list[str] = []
+        for lookup in self.media:
+            try:
+                found += uris_in(lookup.of(row))
+            except RowRejected:
+                continue  # rendering will say so
+        return found
 
-def compile_template(body: Any, where: str = "request.body") -> BodyTemplate:
-    """Compile a JSON value. Raises ConfigError where a placeholder is not valid."""
-    parts: list[bytes | Render] = []
-    columns: list[str] = []
-    _compile_value(body, where, parts, columns)
-    merged = _merged(parts)
+
+@runtime_checkable
+class Splice(Protocol):
+    """Stands in a list for members that only a row can say: none, one or many.
+
+    media: the columns they are made of
+    """
+
+    @property
+    def media(self) -> tuple[str, ...]: ...
+
+    def members(self, row: Row, fetch: Fetch) -> Iterable[Mapping[str, Any]]:
+        """Return the members for a row. Raises RowRejected."""
+        ...
+
+
+@dataclass
+class _Compiled:
+    """What compiling has come to so far."""
+
+    env: jinja2.Environment
+    fetch: Fetch
+    parts: list[bytes | Render] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    media: list[Lookup] = field(default_factory=list)
+
+
+def compile_template(
+    body: Any, where: str = "request.body", fetch: Fetch = fetches_nothing
+) -> BodyTemplate:
+    """Compile a JSON value. Raises ConfigError where a placeholder is not valid.
+
+    fetch: gives the bytes of S3 objects that rows name where an image or a document is wanted
+    """
+    out = _Compiled(_ENV if fetch is fetches_nothing else environment(fetch), fetch)
+    _compile_value(body, where, out)
+    merged = _merged(out.parts)
     return BodyTemplate(
-        columns=tuple(dict.fromkeys(columns)),
+        columns=tuple(dict.fromkeys(out.columns)),
         static_bytes=sum(len(p) for p in merged if isinstance(p, bytes)),
         parts=tuple(merged),
+        media=tuple(dict.fromkeys(out.media)),
     )
 
 
-def _compile_value(value: Any, where: str, parts: list[bytes | Render], columns: list[str]) -> None:
+def _compile_value(value: Any, where: str, out: _Compiled) -> None:
     if isinstance(value, str):
-        _compile_string(value, where, parts, columns)
+        _compile_string(value, where, out)
     elif isinstance(value, Mapping):
         for i, (key, item) in enumerate(value.items()):
-            parts.append((b"," if i else b"{") + msgspec.json.encode(str(key)) + b":")
-            _compile_value(item, f"{where}.{key}", parts, columns)
-        parts.append(b"}" if value else b"{}")
+            out.parts.append((b"," if i else b"{") + msgspec.json.encode(str(key)) + b":")
+            _compile_value(item, f"{where}.{key}", out)
+        out.parts.append(b"}" if value else b"{}")
     elif isinstance(value, (list, tuple)):
-        for i, item in enumerate(value):
-            parts.append(b"," if i else b"[")
-            _compile_value(item, f"{where}[{i}]", parts, columns)
-        parts.append(b"]" if value else b"[]")
+        _compile_list(value, where, out)
     else:
         try:
-            parts.append(as_json(value))
+            out.parts.append(as_json(value))
         except (ValueError, TypeError) as exc:
             raise ConfigError(f"{where}: {reason_of(exc)}") from None
 
 
-def _compile_string(text: str, where: str, parts: list[bytes | Render], columns: list[str]) -> None:
+def _compile_list(items: Sequence[Any], where: str, out: _Compiled) -> None:
+    out.parts.append(b"[")
+    for i, item in enumerate(items):
+        if isinstance(item, Splice):
+            # Its members bring their commas along, so a member of the list's own must follow.
+            out.parts.append(_spliced(item, out.fetch))
+            out.columns += item.media
+            out.media += map(Lookup, item.media)
+            continue
+        _compile_value(item, f"{where}[{i}]", out)
+        out.parts.append(b"," if i < len(items) - 1 else b"")
+    out.parts.append(b"]")
+
+
+def _spliced(splice: Splice, fetch: Fetch) -> Render:
+    def render(row: Row) -> bytes:
+        # msgspec writes bytes as base64.
+        return b"".join(msgspec.json.encode(m) + b"," for m in splice.members(row, fetch))
+
+    return render
+
+
+def _compile_string(text: str, where: str, out: _Compiled) -> None:
     try:
-        tree = _ENV.parse(text)
+        tree = out.env.parse(text)
         names = jinja2.meta.find_undeclared_variables(tree)
         pieces = _simple_pieces(tree)
-        template = _ENV.from_string(text) if pieces is None else None
+        template = out.env.from_string(text) if pieces is None else None
     except jinja2.TemplateError as exc:
         raise ConfigError(f"{where}: is not a valid template: {exc.message}") from None
-    columns.extend(sorted(names))
+    out.columns += sorted(names)
+    out.media += (lookup for lookup in _media_lookups(tree) if lookup.column in names)
     if template is not None:
-        parts += [b'"', _jinja_text(template, names), b'"']
+        out.parts += [b'"', _jinja_text(template, names), b'"']
     elif pieces is not None and len(pieces) == 1 and not isinstance(pieces[0], str):
-        parts.append(_TypedPart(pieces[0]))
+        out.parts.append(_TypedPart(pieces[0]))
     else:
-        parts.append(b'"')
-        parts += [_escaped(p) if isinstance(p, str) else _TextPart(p) for p in pieces or ()]
-        parts.append(b'"')
+        texts = (_escaped(p) if isinstance(p, str) else _TextPart(p) for p in pieces or ())
+        out.parts += [b'"', *texts, b'"']
+
+
+def _media_lookups(tree: jinja2.nodes.Template) -> Iterator[Lookup]:
+    for node in tree.find_all(jinja2.nodes.Filter):
+        lookup = lookup_of(node.node) if node.name in MEDIA_FILTERS and node.node else None
+        if lookup is not None:
+            yield lookup
 
 
 def _simple_pieces(tree: jinja2.nodes.Template) -> Sequence[str | Lookup] | None:
@@ -199,6 +273,8 @@ def _jinja_text(template: jinja2.Template, names: set[str]) -> Render:
             return _escaped(template.render(row))
         except jinja2.UndefinedError as exc:
             raise RowRejected(label, f"cannot be rendered: {exc.message}") from None
+        except BedrockSparkError:
+            raise  # S3 fails, and not the row
         except Exception as exc:  # noqa: BLE001 - an expression over data may fail in any way
             raise RowRejected(label, reason_of(exc)) from None
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from bedrock_spark.config.values import Section, check_json, one_or_many
+from bedrock_spark.config.values import Columns, Section, check_json, one_or_many
 
 
 class ModelConfig(Section):
@@ -31,6 +31,8 @@ class RequestConfig(Section):
     """What each row asks: a prompt, a whole body as a template, or a column that holds the body."""
 
     prompt: str | None = None
+    images: Columns = ()
+    documents: Columns = ()
     system: str | None = None
     max_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=2)
@@ -53,7 +55,9 @@ class RequestConfig(Section):
             said = " and ".join(ways) if ways else "none of them"
             raise ValueError(f"needs exactly one of prompt, body, body_column; it has {said}")
         options = ("system", "max_tokens", "temperature", "top_p")
-        stray = [n for n in options if getattr(self, n) is not None] + (["stop"] * bool(self.stop))
+        several = ("images", "documents", "stop")
+        stray = [n for n in options if getattr(self, n) is not None]
+        stray += [n for n in several if getattr(self, n)]
         if stray and self.prompt is None:
             raise ValueError(f"{', '.join(stray)} go with prompt; with {ways[0]}, put them there")
         return self

@@ -3,6 +3,12 @@
 Body and answer: Amazon Bedrock user guide, "Anthropic Claude Messages API: Request and Response";
 the answer's shape agrees with a recorded line of a batch job's output. Thinking and tool_use
 blocks: the same guide, "Extended thinking" and "Tool use"; no recorded line had any.
+
+Image blocks: the first of these pages; on Bedrock only base64 (Claude docs, "Vision"). Document
+blocks: Claude docs, "PDF support", which says that Bedrock's InvokeModel takes them, while Amazon
+Bedrock user guide, "API restrictions", says that it takes no documents: not confirmed. Formats and
+600 images at most: "Vision". 5 MB of an image, as base64: what Bedrock itself answers
+(aws/aws-sdk-js-v3 #6785). Not checked: 8000 pixels, 100 pages.
 """
 
 from __future__ import annotations
@@ -24,6 +30,9 @@ from bedrock_spark.families.base import (
     text_at,
     without_none,
 )
+from bedrock_spark.families.media import MediaBlocks, MediaRules
+from bedrock_spark.media import IMAGES, TEXTS, Media
+from bedrock_spark.values import NOT_UTF8, Unrenderable
 
 VERSION = "bedrock-2023-05-31"
 PATTERN = re.compile(r"anthropic\.claude-.*")
@@ -39,7 +48,13 @@ def build(request: RequestConfig) -> dict[str, Any]:
             "max_tokens": request.max_tokens,
             "system": request.system,
             "messages": [
-                {"role": "user", "content": [{"type": "text", "text": prompt_of(request)}]}
+                {
+                    "role": "user",
+                    "content": [
+                        *MediaBlocks.of(request, MEDIA),
+                        {"type": "text", "text": prompt_of(request)},
+                    ],
+                }
             ],
             "temperature": request.temperature,
             "top_p": request.top_p,
@@ -63,4 +78,32 @@ def read(output: Json) -> Answer:
     )
 
 
-FAMILY = Family("anthropic", PATTERN, build, read)
+def image_block(image: Media) -> Json:
+    """Return the block of an image."""
+    source = {"type": "base64", "media_type": image.media_type, "data": image.data}
+    return {"type": "image", "source": source}
+
+
+def document_block(document: Media, number: int) -> Json:
+    """Return the block of a PDF or of a text; a text is sent as text."""
+    if document.format not in TEXTS:
+        source = {"type": "base64", "media_type": document.media_type, "data": document.data}
+    else:
+        try:
+            text = document.data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            raise Unrenderable(NOT_UTF8) from None
+        source = {"type": "text", "media_type": "text/plain", "data": text}
+    return {"type": "document", "source": source}
+
+
+MEDIA = MediaRules(
+    image=image_block,
+    document=document_block,
+    images=tuple(IMAGES),
+    documents=("pdf", *TEXTS),
+    max_images=600,
+    max_image_bytes=5 * 1024 * 1024 * 3 // 4,
+)
+
+FAMILY = Family("anthropic", PATTERN, build, read, takes_media=True)

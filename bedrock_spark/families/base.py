@@ -36,15 +36,23 @@ class Answer:
 class Family:
     """Both directions of one family.
 
-    build: the request options (strings may hold placeholders) to a body template
-    read: a decoded modelOutput to its Answer; any member may be absent or null
     pattern: matched against the bare model id; None for a family that is only ever named
+    builder: the request options (strings may hold placeholders) to a body template
+    read: a decoded modelOutput to its Answer; any member may be absent or null
+    takes_media: whether the builder has a place for images and documents
     """
 
     name: str
     pattern: re.Pattern[str] | None
-    build: Callable[[RequestConfig], dict[str, Any]]
+    builder: Callable[[RequestConfig], dict[str, Any]]
     read: Callable[[Json], Answer]
+    takes_media: bool = False
+
+    def build(self, request: RequestConfig) -> dict[str, Any]:
+        """Return the body template of a request. Raises ConfigError for what has no place in it."""
+        if not self.takes_media:
+            refuse(request, self.name, "images", "documents")
+        return self.builder(request)
 
 
 def prompt_of(request: RequestConfig) -> str:

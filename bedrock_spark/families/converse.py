@@ -1,7 +1,14 @@
 """Converse: one request and one answer for all chat models.
 
 Shapes: botocore's service model of bedrock-runtime (ConverseRequest, ConverseResponse). A batch
-record of type Converse is the request without its modelId.
+record of type Converse is the request without its modelId; its bytes are base64, as in all of
+rest-json.
+
+Images and documents: the same service model (ImageBlock, DocumentBlock). 20 images of 3.75 MB, 5
+documents of 4.5 MB: Amazon Bedrock API reference, "Message". Larger PDF and DOCX for Claude 4 and
+Nova: Amazon Bedrock user guide, "API restrictions", which also says that Bedrock limits no images;
+so those of the reference may be too strict. Characters of a name: "DocumentBlock". Not checked:
+8000 pixels.
 """
 
 from __future__ import annotations
@@ -22,10 +29,12 @@ from bedrock_spark.families.base import (
     text_at,
     without_none,
 )
+from bedrock_spark.families.media import MediaBlocks, MediaRules
+from bedrock_spark.media import DOCUMENTS, IMAGES, Media
 
 
-def build(request: RequestConfig) -> dict[str, Any]:
-    """Build a Converse request."""
+def build_with(request: RequestConfig, media: MediaRules) -> dict[str, Any]:
+    """Build a Converse request, with the images and documents that a family takes."""
     inference = without_none(
         {
             "maxTokens": request.max_tokens,
@@ -34,13 +43,19 @@ def build(request: RequestConfig) -> dict[str, Any]:
             "stopSequences": list(request.stop),
         }
     )
+    content = [*MediaBlocks.of(request, media), {"text": prompt_of(request)}]
     return without_none(
         {
-            "messages": [{"role": "user", "content": [{"text": prompt_of(request)}]}],
+            "messages": [{"role": "user", "content": content}],
             "system": [{"text": request.system}] if request.system is not None else None,
             "inferenceConfig": inference,
         }
     )
+
+
+def build(request: RequestConfig) -> dict[str, Any]:
+    """Build a Converse request."""
+    return build_with(request, MEDIA)
 
 
 def read(output: Json) -> Answer:
@@ -56,4 +71,28 @@ def read(output: Json) -> Answer:
     )
 
 
-FAMILY = Family("converse", None, build, read)
+def image_block(image: Media) -> Json:
+    """Return the block of an image."""
+    return {"image": {"format": image.format, "source": {"bytes": image.data}}}
+
+
+def document_block(document: Media, number: int) -> Json:
+    """Return the block of a document, under a name that tells the model nothing."""
+    source = {"bytes": document.data}
+    name = f"document {number}"
+    return {"document": {"format": document.format, "name": name, "source": source}}
+
+
+MEDIA = MediaRules(
+    image=image_block,
+    document=document_block,
+    images=tuple(IMAGES),
+    documents=tuple(DOCUMENTS),
+    max_images=20,
+    max_image_bytes=5 * 1024 * 1024 * 3 // 4,
+    max_documents=5,
+    max_document_bytes=9 * 1024 * 1024 // 2,
+    may_be_larger=("pdf", "docx"),
+)
+
+FAMILY = Family("converse", None, build, read, takes_media=True)

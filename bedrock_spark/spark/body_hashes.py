@@ -17,6 +17,7 @@ from bedrock_spark.config import Config
 from bedrock_spark.record_ids import body_hash
 from bedrock_spark.requests import body_template
 from bedrock_spark.spark.derived import HASH, KEY, REPEATED, TIE
+from bedrock_spark.spark.media_batches import open_objects, with_media
 from bedrock_spark.spark.render import ANY_ID, body_of, column_values, render_lines
 from bedrock_spark.templates import BodyTemplate
 
@@ -33,7 +34,14 @@ class HashBodies:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Return the batches with their bodies hashed."""
-        template = body_template(self.config)
+        with open_objects(self.config) as objects:
+            template = body_template(self.config, objects.fetch)
+            parts = (p for batch in batches for p in with_media(batch, template, objects))
+            yield from self._hashed(parts, template)
+
+    def _hashed(
+        self, batches: Iterator[pa.RecordBatch], template: BodyTemplate
+    ) -> Iterator[pa.RecordBatch]:
         last: str | None = None
         for batch in batches:
             keys = batch.column(KEY).to_pylist()

@@ -20,9 +20,11 @@ from bedrock_spark import layout
 from bedrock_spark.config import Config
 from bedrock_spark.errors import PlanError
 from bedrock_spark.planning import Bounds, Cutter, Piece
+from bedrock_spark.prefetch import Prefetch
 from bedrock_spark.requests import body_template
 from bedrock_spark.spark.derived import BUCKET, HASH, KEY, REPEATED
 from bedrock_spark.spark.identify import MAX_EXAMPLES, Identifier, OnRepeat
+from bedrock_spark.spark.media_batches import open_objects, with_media
 from bedrock_spark.spark.render import column_values, render_lines
 from bedrock_spark.spark.shard_files import BucketFiles, RejectsFile
 from bedrock_spark.spark.source import SourceColumns
@@ -52,8 +54,9 @@ class PrepareTask:
         first = next((b for b in batches if b.num_rows), None)
         if first is None:
             return
-        with tempfile.TemporaryDirectory(prefix="bedrock-spark-") as folder:
-            work = _Bucket(self, Path(folder), first)
+        folders = tempfile.TemporaryDirectory(prefix="bedrock-spark-")
+        with folders as folder, open_objects(self.config) as objects:
+            work = _Bucket(self, Path(folder), first, objects)
             work.add(first)
             for batch in batches:
                 work.add(batch)
@@ -74,11 +77,14 @@ class _Chunk:
 class _Bucket:
     """One bucket on its way from Arrow batches to files."""
 
-    def __init__(self, task: PrepareTask, folder: Path, first: pa.RecordBatch) -> None:
+    def __init__(
+        self, task: PrepareTask, folder: Path, first: pa.RecordBatch, objects: Prefetch
+    ) -> None:
         self._task = task
+        self._objects = objects
         self._index: int = first.column(BUCKET)[0].as_py()
         self._number = layout.bucket_number(self._index, task.buckets)
-        self._template = body_template(task.config)
+        self._template = body_template(task.config, objects.fetch)
         is_keyed = bool(task.columns.key) or task.config.request.dedupe
         on_repeat = OnRepeat.SAME if is_keyed else OnRepeat.OWN
         self._ids = Identifier(self._index, task.buckets, on_repeat)
@@ -94,6 +100,10 @@ class _Bucket:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Render a batch and write what can be written."""
+        for part in with_media(batch, self._template, self._objects):
+            self._add(part)
+
+    def _add(self, batch: pa.RecordBatch) -> None:
         self._check_bucket(batch)
         self._rows += batch.num_rows
         batch = self._without_repeated(batch)

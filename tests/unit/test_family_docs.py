@@ -10,12 +10,16 @@ import pytest
 
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.families import FAMILIES, Family
+from bedrock_spark.families import FAMILIES, Family, anthropic, converse, nova
+from bedrock_spark.limits import MAX_BODY_BYTES
 from bedrock_spark.lint import CEILINGS, RULES
+from bedrock_spark.prefetch import THREADS
 
 DOC = (Path(__file__).parents[2] / "docs" / "families.md").read_text(encoding="utf-8")
-BODIES, KNOWN, REFUSED = DOC.split("\n## ")
+BODIES, MEDIA, KNOWN, REFUSED = DOC.split("\n## ")
 OPTIONS: dict[str, Any] = {
+    "images": "photo",
+    "documents": "contract",
     "system": "S",
     "max_tokens": 5,
     "temperature": 0,
@@ -56,6 +60,25 @@ def test_the_options_of_a_family_are_those_it_takes(family: Family) -> None:
     assert listed == [o for o in OPTIONS if takes(family, **{**need, o: OPTIONS[o]})]
     for missing in need:
         assert not takes(family, **{k: v for k, v in need.items() if k != missing})
+
+
+def test_formats_and_limits_of_images_and_documents_are_those_of_the_code() -> None:
+    """For every family that takes them, and in the words of config and rejections."""
+    rules = {"anthropic": anthropic.MEDIA, "nova": nova.MEDIA, "converse": converse.MEDIA}
+    assert set(rules) == {f.name for f in FAMILIES if f.takes_media}
+    formats, limits = MEDIA.split("| family | images of a row |")
+    assert rows_of(formats) == {
+        name: [", ".join(r.images), ", ".join(r.documents)] for name, r in rules.items()
+    }
+    assert rows_of(limits) == {
+        name: [
+            "" if most is None else f"{most:,}"
+            for most in (r.max_images, r.max_image_bytes, r.max_documents, r.max_document_bytes)
+        ]
+        for name, r in rules.items()
+    }
+    assert f"{MAX_BODY_BYTES:,} bytes" in MEDIA
+    assert f"{THREADS} at once" in MEDIA
 
 
 def test_the_rules_of_the_linter_are_listed() -> None:

@@ -19,12 +19,14 @@ LAYERS: list[set[str]] = [
     {
         *("record_ids", "templates", "families", "planning", "requests", "outputs"),
         *("reconcile", "retry", "aws_errors", "lint", "values", "lookups", "expressions"),
+        "media",
         *("shard_lines", "quotes"),
         "costs",
     },
     {
         *("clients", "storage", "manifest", "run_folder", "batch_jobs", "ledger", "lease"),
         *("provisioned", "model_family", "rate_limit", "invoke", "canary_file"),
+        *("s3_objects", "prefetch"),
     },
     {"spark"},
     {"fanout", "canary", "budget", "report", "pipeline", "api"},

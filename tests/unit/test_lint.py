@@ -34,6 +34,15 @@ def asked(text: Any) -> dict[str, Any]:
     return {**GOOD, "messages": [{"role": "user", "content": text}]}
 
 
+def asked_with(media: dict[str, Any], model: str, **more: Any) -> Config:
+    request = {"prompt": "{{ a }}", "max_tokens": 9, **media}
+    return make_config(request=request, model={"id": model, **more})
+
+
+def with_block(block: dict[str, Any]) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": [block, {"text": "{{ a }}"}]}]}
+
+
 # Rule, config, where, the beginning of what is said.
 FAULTS: list[tuple[str, Config, str, str]] = [
     ("model-id", config_of({**GOOD, "modelId": CLAUDE}), "request.body.modelId", "the model is"),
@@ -130,6 +139,30 @@ FAULTS: list[tuple[str, Config, str, str]] = [
         "batch inference refuses it",
     ),
     ("stream", config_of({**GOOD, "stream": True}), "request.body.stream", "a batch job does not"),
+    (
+        "text-only",
+        asked_with({"images": "photo", "documents": "paper"}, "us.amazon.nova-micro-v1:0"),
+        "request.images, request.documents",
+        "this model takes text only",
+    ),
+    (
+        "text-only",
+        converse_of(with_block({"image": {"format": "png"}}), "amazon.nova-micro-v1:0"),
+        "request.body.messages[0].content[0].image",
+        "this model takes text only",
+    ),
+    (
+        "documents",
+        asked_with({"documents": "paper"}, "amazon.nova-lite-v1:0"),
+        "request.documents",
+        "Nova takes documents by Converse only",
+    ),
+    (
+        "documents",
+        config_of(with_block({"document": {"format": "pdf"}}), "amazon.nova-pro-v1:0"),
+        "request.body.messages[0].content[0].document",
+        "Nova takes documents by Converse only",
+    ),
 ]
 
 
@@ -177,6 +210,9 @@ def test_every_rule_is_tested() -> None:
         ),
         converse_of({**CONVERSE, "toolConfig": {}}),
         make_config(request={"body_column": "body"}, model={"id": HAIKU_45}),
+        asked_with({"images": "photo", "documents": "paper"}, HAIKU_45),
+        asked_with({"images": "photo"}, "amazon.nova-lite-v1:0"),
+        asked_with({"documents": "paper"}, "amazon.nova-lite-v1:0", invocation="converse"),
     ],
 )
 def test_what_is_right_or_not_known_is_let_pass(config: Config) -> None:

@@ -11,7 +11,21 @@ from typing import Any
 import pytest
 
 from bedrock_spark.templates import RowRejected, compile_template
+from bedrock_spark.values import Unrenderable
 from tests.docs import TEMPLATES, table_rows
+
+OBJECTS = {
+    "s3://pictures/tea.gif": b"GIF89a",
+    "s3://papers/notes.md": b"# Notes",
+    "s3://papers/notes": b"# Notes",
+}
+
+
+def fetch(uri: str) -> bytes:
+    """Give what is there, as S3 would."""
+    if uri not in OBJECTS:
+        raise Unrenderable("names an S3 object that is not there (NoSuchKey)")
+    return OBJECTS[uri]
 
 
 def examples(result: str) -> Iterator[tuple[Any, dict[str, Any], str]]:
@@ -25,7 +39,7 @@ def test_every_example_becomes_what_is_said(
     template: Any, row: dict[str, Any], becomes: str
 ) -> None:
     """The whole value, of the type that is shown."""
-    assert json.loads(compile_template(template).render(row)) == json.loads(becomes)
+    assert json.loads(compile_template(template, fetch=fetch).render(row)) == json.loads(becomes)
 
 
 @pytest.mark.parametrize(("template", "row", "reason"), list(examples("rejected with")))
@@ -34,7 +48,7 @@ def test_every_rejection_has_the_reason_that_is_said(
 ) -> None:
     """With the column before it."""
     with pytest.raises(RowRejected) as caught:
-        compile_template(template).render(row)
+        compile_template(template, fetch=fetch).render(row)
     assert str(caught.value) == reason
 
 

@@ -1,0 +1,143 @@
+"""Images and documents in prepare: what columns may hold them, and how their batches are cut."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+
+from bedrock_spark.clients import AwsSettings
+from bedrock_spark.clock import SystemClock
+from bedrock_spark.errors import ConfigError
+from bedrock_spark.lookups import Lookup
+from bedrock_spark.prefetch import Prefetch
+from bedrock_spark.requests import body_template
+from bedrock_spark.run_folder import open_run
+from bedrock_spark.s3_objects import ObjectReader
+from bedrock_spark.spark.media_batches import with_media
+from bedrock_spark.spark.object_sizes import with_object_sizes
+from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.templates import BodyTemplate, compile_template
+from bedrock_spark.values import Unrenderable
+from tests.sparks import make_config
+
+MB = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("select", "request_", "message"),
+    [
+        ("7 as photo", {"images": "photo"}, "request: photo is a int; images and documents are"),
+        (
+            "array(array('s3://b/k')) as photo",
+            {"images": "photo"},
+            "request: photo is a array<array<string>>; images",
+        ),
+        ("map('a', X'00') as paper", {"documents": "paper"}, "request: paper is a map<string,bin"),
+        ("X'00' as foto", {"images": "photo"}, "no column photo; did you mean foto?"),
+        (
+            "array(named_struct('t', interval '1-2' year to month)) as photo",
+            {"prompt": "{{ photo }}"},
+            "request: photo holds the type interval year to month, which cannot be read; cast it",
+        ),
+        (
+            "map('a', interval '1-2' year to month) as photo",
+            {},
+            "source.columns: photo holds the type interval year to month, which cannot be read",
+        ),
+        ("7 as n", {"body": {"a": "{{ n | base64 }}"}}, "request: n is a int; images and doc"),
+    ],
+)
+def test_a_column_of_another_type_is_an_error_before_anything_is_read(
+    spark: SparkSession, tmp_path: Path, select: str, request_: dict[str, Any], message: str
+) -> None:
+    """With what it is and what is taken."""
+    df = spark.sql(f"select 1 as id, 'x' as body, {select}")
+    if "body" in request_:
+        request_ = {"prompt": None, "max_tokens": None, **request_}
+    config = make_config(str(tmp_path / "run"), request=request_, batch={"lint": "ignore"})
+    with pytest.raises(ConfigError) as caught:
+        prepare(spark, open_run(config, SystemClock()), df)
+    assert message in str(caught.value)
+    assert not (tmp_path / "run" / "shards").exists()
+
+
+@pytest.mark.parametrize(
+    "select", ["X'00'", "'s3://b/k'", "array(X'00')", "array('s3://b/k')", "null"]
+)
+def test_bytes_and_uris_and_arrays_of_them_are_taken(
+    spark: SparkSession, tmp_path: Path, select: str
+) -> None:
+    """What is in them is the row's matter."""
+    df = spark.sql(f"select 1 as id, 'x' as body, cast({select} as {kind_of(select)}) as photo")
+    config = make_config(str(tmp_path), request={"images": "photo"}, batch={"lint": "ignore"},
+                         endpoint_url="http://127.0.0.1:9")  # fmt: skip
+    template = body_template(config)
+    assert template.media == (Lookup("photo"),)
+    assert with_object_sizes(template, df.limit(0), AwsSettings("us-east-1")) == template
+
+
+def kind_of(select: str) -> str:
+    one = "string" if "s3" in select else "binary"
+    return f"array<{one}>" if "array" in select else one
+
+
+def batch_of(**columns: Any) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def parts_of(template: BodyTemplate, batch: pa.RecordBatch, group_bytes: int) -> list[int]:
+    """Give how many rows each part has; whoever gets a part can have what it names."""
+
+    def read(uri: str) -> bytes:
+        if "gone" in uri:
+            raise Unrenderable("names an S3 object that is not there")
+        return bytes(1000)
+
+    sizes = []
+    with Prefetch(read, MB, group_bytes=group_bytes) as objects:
+        for part in with_media(batch, template, objects):
+            sizes.append(part.num_rows)
+            named = [uri for row in part.to_pylist() for uri in template.uris(row)]
+            assert all(len(objects.fetch(uri)) == 1000 for uri in named if "gone" not in uri)
+    return sizes
+
+
+def test_batches_are_cut_where_what_they_name_fills_a_group() -> None:
+    """Bytes count as they are, objects as they come; other columns do not cut."""
+    photo = compile_template({"a": "{{ photo | base64 }}"})
+    uris = batch_of(photo=[f"s3://b/{i}" for i in range(5)])
+    assert parts_of(photo, uris, group_bytes=2000) == [2, 2, 1]
+    assert parts_of(photo, uris, group_bytes=MB) == [5]
+    data = batch_of(photo=[b"x" * 1000, None, b"x" * 3000, b"", b"x"])
+    assert parts_of(photo, data, group_bytes=2000) == [3, 2]
+    nested = batch_of(photos=[["s3://b/1", "s3://b/gone"], None, ["s3://b/2"] * 3])
+    photos = compile_template({"a": "{{ photos[0] | base64 }}"})
+    assert parts_of(photos, nested, group_bytes=1000) == [1, 2]
+    assert parts_of(compile_template({"a": "{{ photo }}"}), data, group_bytes=1) == [5]
+
+
+def test_the_size_of_objects_is_part_of_the_guess(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As base64, on average over a few rows; what is not there counts nothing."""
+    asked = []
+
+    def size(reader: ObjectReader, uri: str) -> int:
+        asked.append(uri)
+        if "gone" in uri:
+            raise Unrenderable("names an S3 object that is not there")
+        return 3 * MB
+
+    monkeypatch.setattr(ObjectReader, "size", size)
+    template = compile_template({"a": "{{ scan | base64 }}", "b": "{{ photo | base64 }}"})
+    df = spark.sql("select * from values ('s3://b/1', X'00'), ('s3://b/gone', X'01'), (null, X'')"
+                   " as t(scan, photo)")  # fmt: skip
+    guessed = with_object_sizes(template, df, AwsSettings("us-east-1"))
+    assert sorted(asked) == ["s3://b/1", "s3://b/gone"]
+    assert guessed.static_bytes - template.static_bytes == 4 * MB // 3
+    plain = compile_template({"a": "{{ photo | base64 }}"})
+    assert with_object_sizes(plain, df, AwsSettings("us-east-1")) is plain
