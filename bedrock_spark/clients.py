@@ -50,6 +50,7 @@ def _client(service: str, aws: AwsSettings, config: BotoConfig) -> Any:
 _S3_CONFIG = BotoConfig(
     retries={"mode": "standard", "total_max_attempts": _S3_ATTEMPTS}, max_pool_connections=32
 )
+_ADVICE_CONFIG = BotoConfig(retries={"mode": "standard", "total_max_attempts": 2})
 _CONTROL_CONFIG = BotoConfig(retries={"mode": "standard", "total_max_attempts": 1})
 
 
@@ -70,6 +71,16 @@ def object_client(aws: AwsSettings, connections: int) -> Any:
 def bedrock_client(aws: AwsSettings) -> Any:
     """Return the control-plane client: batch jobs and provisioned throughput."""
     return _client("bedrock", aws, _CONTROL_CONFIG)
+
+
+def quotas_client(aws: AwsSettings) -> Any:
+    """Return the client of Service Quotas: a call is tried twice, its answer is not needed."""
+    return _client("service-quotas", aws, _ADVICE_CONFIG)
+
+
+def queue_client(aws: AwsSettings) -> Any:
+    """Return the client of SQS, from which events may come."""
+    return _client("sqs", aws, _S3_CONFIG)
 
 
 @lru_cache(maxsize=8)

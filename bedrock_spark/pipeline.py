@@ -28,6 +28,7 @@ from bedrock_spark.fanout import (
     Standing,
     batch_shards,
     check_reachable,
+    check_targets,
     driving,
     open_fanout,
     raise_refusal,
@@ -82,6 +83,7 @@ class Pipeline:
         """Check what can be checked before anything is done: raises a BedrockSparkError."""
         refuse_lint(self.run.config)
         check_reachable(self.run)
+        check_targets(self.run.config)
         fallback = self.run.config.fallback
         if fallback is not None and is_provisioned(fallback.model_id):
             client = bedrock_client(self.run.aws)

@@ -3,6 +3,7 @@
 from bedrock_spark.config.batch import BatchConfig, ShardsConfig, VpcConfig
 from bedrock_spark.config.budget import BudgetConfig
 from bedrock_spark.config.canary import CanaryConfig
+from bedrock_spark.config.events import EventsConfig
 from bedrock_spark.config.fallback import FallbackConfig
 from bedrock_spark.config.load import load_config, parse_config, with_overrides
 from bedrock_spark.config.model import Config, fixed_part
@@ -10,12 +11,14 @@ from bedrock_spark.config.prices import PricesConfig, TokenPrices
 from bedrock_spark.config.request import ModelConfig, RequestConfig
 from bedrock_spark.config.results import ResultsConfig
 from bedrock_spark.config.source import SourceConfig
+from bedrock_spark.config.targets import TargetConfig
 
 __all__ = [
     "BatchConfig",
     "BudgetConfig",
     "CanaryConfig",
     "Config",
+    "EventsConfig",
     "FallbackConfig",
     "ModelConfig",
     "PricesConfig",
@@ -23,6 +26,7 @@ __all__ = [
     "ResultsConfig",
     "ShardsConfig",
     "SourceConfig",
+    "TargetConfig",
     "TokenPrices",
     "VpcConfig",
     "fixed_part",

@@ -42,6 +42,7 @@ class BatchConfig(Section):
     timeout_hours: int = Field(default=24, ge=limits.TIMEOUT_HOURS_MIN, le=limits.TIMEOUT_HOURS_MAX)
     attempts: int = Field(default=2, ge=1, le=10)
     poll_seconds: float | None = Field(default=None, gt=0, le=3600)
+    deadline_hours: float | None = Field(default=None, gt=0, le=8760)
     tags: dict[str, str] = Field(default={}, max_length=limits.TAGS_MAX)
     kms_key_id: str | None = None
     vpc: VpcConfig | None = None

@@ -14,11 +14,13 @@ from pydantic import AfterValidator, model_validator
 from bedrock_spark.config.batch import BatchConfig, ShardsConfig
 from bedrock_spark.config.budget import BudgetConfig
 from bedrock_spark.config.canary import CanaryConfig
+from bedrock_spark.config.events import EventsConfig
 from bedrock_spark.config.fallback import FallbackConfig
 from bedrock_spark.config.prices import PricesConfig
 from bedrock_spark.config.request import ModelConfig, RequestConfig
 from bedrock_spark.config.results import ResultsConfig
 from bedrock_spark.config.source import SourceConfig
+from bedrock_spark.config.targets import TargetConfig
 from bedrock_spark.config.values import Section, check_run_uri
 
 _FIXED = ("run_uri", "source", "model", "request", "shards")
@@ -44,6 +46,8 @@ class Config(Section):
     request: RequestConfig
     shards: ShardsConfig = ShardsConfig()
     batch: BatchConfig
+    targets: tuple[TargetConfig, ...] = ()
+    events: EventsConfig = EventsConfig()
     canary: CanaryConfig = CanaryConfig()
     fallback: FallbackConfig | None = None
     prices: PricesConfig = PricesConfig()

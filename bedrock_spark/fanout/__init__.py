@@ -6,6 +6,7 @@ from bedrock_spark.fanout.policy import SubmitPolicy
 from bedrock_spark.fanout.standing import Standing, batch_shards, jobs_by_status, progress_of
 from bedrock_spark.fanout.status import Status, status_of
 from bedrock_spark.fanout.stopping import stop_run
+from bedrock_spark.fanout.targets import check_targets
 
 __all__ = [
     "FanOut",
@@ -14,6 +15,7 @@ __all__ = [
     "SubmitPolicy",
     "batch_shards",
     "check_reachable",
+    "check_targets",
     "driving",
     "jobs_by_status",
     "open_fanout",

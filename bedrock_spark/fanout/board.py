@@ -70,6 +70,10 @@ class Board:
         """Return the shards that need no more jobs."""
         return [shard_id for shard_id, phase in self._phases.items() if phase is Phase.DONE]
 
+    def waiting_shards(self) -> list[str]:
+        """Return the shards that wait for a job."""
+        return [s for s in self._waiting if self._phases[s] is Phase.WAITING]
+
     def announced(self) -> list[Job]:
         """Return the jobs that were about to be created and of which nothing was seen."""
         return [job for job in self.open.values() if job.seen is None]

@@ -12,12 +12,13 @@ sweep; where that does not show it, it is submitted again under the same name an
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from bedrock_spark.batch_jobs import JobPlan, SeenJob, create_request, output_prefix, plan_job
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import (
+    JobError,
     JobNameInUseError,
     JobRejectedError,
     JobStateUnknownError,
@@ -25,8 +26,9 @@ from bedrock_spark.errors import (
     NoFreeSlotError,
 )
 from bedrock_spark.fanout.account import Account
-from bedrock_spark.fanout.board import Board
+from bedrock_spark.fanout.board import DEADLINE, Board
 from bedrock_spark.fanout.causes import CHECK
+from bedrock_spark.fanout.deadline import Deadline, deadline_of
 from bedrock_spark.fanout.policy import AllowAll, SubmitPolicy
 from bedrock_spark.fanout.remainder import attempt_input
 from bedrock_spark.fanout.standing import Standing, batch_shards
@@ -57,6 +59,7 @@ class FanOut:
     ledger: Ledger
     lease: Lease | None = None
     policy: SubmitPolicy = field(default_factory=AllowAll)
+    deadline: Deadline | None = None
     rejection: JobRejectedError | None = None
     trouble: int = 0
     board: Board = field(init=False)
@@ -76,13 +79,18 @@ class FanOut:
         self._account = Account(self.run.run_id, self.targets)
         self._account.looked_at = state.swept_at
         for target in self.targets:
-            target.slots.remember(state.slots.get(target.name, {}))
+            known = state.slots.get(target.name, {})
+            target.slots.remember(known)
+            if not target.told:
+                target.slots.most = known.get("most", target.slots.most)
+        if self.deadline is None:
+            self.deadline = deadline_of(self.run.config, self.run.begun_at, state.late)
 
     def advance(self) -> Standing:
         """Take one step. A rejection by the service is in `rejection` and in the standing."""
         self._hold_lease()
         now = self.clock.now()
-        news = [*self.sweep.look(now), *self._refusals(now)]
+        news = [*self.sweep.look(now), *self._refusals(now), *self._give_up(now)]
         plans = self._choose(news, now)
         intents = [p for p in plans if p.job_name not in self.board.jobs]
         self.note([*news, *(events.submitting(p, now) for p in intents)])
@@ -95,9 +103,19 @@ class FanOut:
         """Write what the last step learnt and no object holds yet."""
         self.note([], force=True)
 
-    def mark_stopping(self, job: Job, why: str) -> None:
-        """Note that the run asks a job to stop, and why."""
-        self.board.put(replace(self.board.jobs[job.job_name], stopping=why))
+    def ask_to_stop(self, jobs: Iterable[Job], why: str) -> None:
+        """Ask the service to stop jobs; they settle later, or have settled meanwhile."""
+        wanted = [job for job in jobs if job.seen is not None and job.seen.status != "Stopping"]
+        now = self.clock.now()
+        self.note([events.stopping(j.job_name, why, now) for j in wanted if j.stopping is None])
+        for job in wanted:
+            assert job.seen is not None
+            self.board.put(replace(job, stopping=job.stopping or why))
+            try:
+                self.sweep.target_of(job).jobs.stop(job.seen.job_arn)
+            except JobError as exc:
+                # Most likely it has ended. The next look tells, and else it is asked again.
+                log.info("%s %s: %s", self.run.run_id, job.job_name, exc)
 
     def resume(self) -> None:
         """Let a run that was stopped, or whose jobs were refused, submit again."""
@@ -135,6 +153,24 @@ class FanOut:
         if self.board.refusal is None or self.hold is not None:
             return []
         return [events.held("refused", f"{self.board.refusal}. {CHECK}", now)]
+
+    def _give_up(self, now: float) -> list[Event]:
+        """Leave to the fallback what will not be answered before the deadline."""
+        if self.deadline is None or self.hold is not None:
+            return []
+        waiting = self.board.waiting_shards()
+        records = sum(self.board.shards[s].records for s in waiting)
+        late = self.deadline.late(self.board.running(), records, self.sweep.rates, now)
+        news: list[Event] = []
+        if self.deadline.verdict != self.ledger.state.late:
+            news.append(events.late(self.deadline.verdict, now))
+        if late is None:
+            return news
+        log.info("%s: %d jobs will not make the deadline", self.run.run_id, len(late))
+        self.ask_to_stop(late, DEADLINE)
+        for shard_id in waiting:
+            self.board.finish(shard_id, DEADLINE)
+        return [*news, *(events.finished(shard_id, DEADLINE, now) for shard_id in waiting)]
 
     def _choose(self, news: list[Event], now: float) -> list[JobPlan]:
         """Return what to submit now: one attempt per shard that needs one, while slots are free.
@@ -233,14 +269,18 @@ class FanOut:
         self.ledger.append([*written, swept], self.clock.now())
 
     def _submit(self, plans: list[JobPlan]) -> None:
+        full: set[str] = set()
         for plan in plans:
             self._hold_lease()
-            if not self._create(plan):
+            if plan.target not in full and not self._create(plan, full):
                 return
         self.trouble = 0
 
-    def _create(self, plan: JobPlan) -> bool:
-        """Create one job; False ends this step's submitting, without using up an attempt."""
+    def _create(self, plan: JobPlan, full: set[str]) -> bool:
+        """Create one job; False ends this step's submitting, without using up an attempt.
+
+        Adds the target to the full ones where it has no free slot.
+        """
         job = self.board.jobs[plan.job_name]
         target = self.sweep.target_of(job)
         active = self.board.active[target.name]
@@ -256,7 +296,8 @@ class FanOut:
             self._is_dirty = True
             self._account.refused = True
             log.info("%s: no free slot; %d jobs are active", self.run.run_id, active)
-            return len(self.targets) > 1
+            full.add(plan.target)
+            return True
         except (JobThrottledError, JobStateUnknownError) as exc:
             # It may or may not exist. The next step looks for it by name before anything else.
             self.trouble += 1

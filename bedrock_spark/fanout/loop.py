@@ -6,9 +6,10 @@ import logging
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from bedrock_spark.batch_jobs import BatchJobs, SeenJob
-from bedrock_spark.clients import bedrock_client
+from bedrock_spark.clients import bedrock_client, queue_client, quotas_client
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import (
     BedrockSparkError,
@@ -20,16 +21,19 @@ from bedrock_spark.fanout import pace
 from bedrock_spark.fanout.driver import FanOut
 from bedrock_spark.fanout.policy import AllowAll, SubmitPolicy
 from bedrock_spark.fanout.standing import Standing, progress_of
-from bedrock_spark.fanout.targets import home_target
+from bedrock_spark.fanout.targets import targets_of
+from bedrock_spark.fanout.wake import EventSleeper
 from bedrock_spark.lease import DRIVE, RENEW_SECONDS, Lease
 from bedrock_spark.ledger import Ledger
 from bedrock_spark.manifest import RunManifest
 from bedrock_spark.progress import Observer, unobserved
+from bedrock_spark.quotas import ask_slots
 from bedrock_spark.run_folder import Run
 
 log = logging.getLogger(__name__)
 
 _JITTER = 0.2
+_ASK_AGAIN_SECONDS = 86_400.0
 
 # Waits, and may say (True) that something happened meanwhile.
 Sleeper = Callable[[float], bool | None]
@@ -47,8 +51,20 @@ def open_fanout(
     Raises ConfigError where the run folder is not in S3.
     """
     check_reachable(run)
-    targets = (home_target(run, BatchJobs(bedrock_client(run.aws), clock)),)
+    targets = targets_of(run, lambda aws: BatchJobs(bedrock_client(aws), clock))
     return FanOut(run, manifest, clock, targets, Ledger(run.storage), lease, policy or AllowAll())
+
+
+def ask_slots_of(fanout: FanOut) -> None:
+    """Ask Service Quotas for the slots that the config does not tell, if that is long ago."""
+    now = fanout.clock.now()
+    for target in fanout.targets:
+        asked_at = target.slots.asked_at
+        if target.told or (asked_at is not None and 0 <= now - asked_at < _ASK_AGAIN_SECONDS):
+            continue
+        client = quotas_client(replace(fanout.run.aws, region=target.region or None))
+        target.slots.most = ask_slots(client, target.model_id) or target.slots.most
+        target.slots.asked_at = now
 
 
 @contextmanager
@@ -63,6 +79,8 @@ def driving(
     check_reachable(run)
     with Lease(run.storage, clock, purpose) as lease:
         fanout = open_fanout(run, manifest, clock, lease, policy)
+        if purpose == DRIVE:
+            ask_slots_of(fanout)
         try:
             yield fanout
         except BaseException:
@@ -95,13 +113,22 @@ def watch(fanout: FanOut, observe: Observer = unobserved, sleep: Sleeper | None 
     where the service refused a job, RunStoppedError where the run was stopped meanwhile; a policy's
     stop is in the standing that is returned.
     """
+    sleep = sleep or sleeper_of(fanout)
     while True:
         standing = fanout.advance()
         observe(progress_of(standing))
         if standing.is_done or (standing.reason is not None and standing.active == 0):
             raise_refusal(fanout, standing)
             return standing
-        _pause(fanout, sleep or fanout.clock.sleep)
+        _pause(fanout, sleep)
+
+
+def sleeper_of(fanout: FanOut) -> Sleeper:
+    """Return how to wait: by the clock, or for an event where the config names a queue."""
+    url = fanout.run.config.events.queue_url
+    if url is None:
+        return fanout.clock.sleep
+    return EventSleeper(queue_client(fanout.run.aws), url, fanout.run.run_id, fanout.clock)
 
 
 def raise_refusal(fanout: FanOut, standing: Standing) -> None:

@@ -18,7 +18,7 @@ _IDLE_SECONDS = 600.0
 # After the n-th refusal in a row, some steps are passed over: twice as many each time.
 _MOST_STEPS = 32
 
-_LEARNT = ("others", "learnt", "refused", "probes", "creates", "refused_at", "steps")
+_LEARNT = ("others", "learnt", "refused", "probes", "creates", "refused_at", "steps", "asked_at")
 
 
 @dataclass
@@ -31,6 +31,7 @@ class Slots:
     refused, probes: refusals in a row; refusals above what was learnt, in a row
     creates, refused_at: jobs created since the last refusal, and when that was
     steps: steps since the last refusal
+    asked_at: when Service Quotas was asked, if it was
     """
 
     most: int
@@ -41,6 +42,7 @@ class Slots:
     creates: int = 0
     refused_at: float = 0.0
     steps: int = 0
+    asked_at: float | None = None
 
     def remember(self, known: dict[str, Any]) -> None:
         """Take over what another process of this run learnt."""

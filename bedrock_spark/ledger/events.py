@@ -99,6 +99,11 @@ def swept(
     return {"event": "swept", "floors": dict(floors), "slots": dict(slots), "at": looked_at}
 
 
+def late(job_names: list[str] | None, now: float) -> Event:
+    """Say which jobs will not make the deadline, when it is time to give up; null: it is not."""
+    return {"event": "late", "job_names": job_names, "at": now}
+
+
 def set_aside(number: int, why: str, now: float) -> Event:
     """Say that the object with this number is damaged and was the last when that was found."""
     return {"event": "set_aside", "object": number, "why": why, "at": now}

@@ -57,6 +57,7 @@ def _events(state: LedgerState) -> Iterator[Event]:
         "floors": state.floors,
         "slots": state.slots,
         "swept_at": state.swept_at,
+        "late": state.late,
         "findings": state.findings,
     }
     for job in state.jobs.values():

@@ -27,6 +27,7 @@ KNOWN: dict[str, frozenset[str]] = {
     "held": frozenset({"kind", "reason", "at"}),
     "resumed": frozenset({"at"}),
     "swept": frozenset({"floors", "slots", "at"}),
+    "late": frozenset({"job_names", "at"}),
     "set_aside": frozenset({"object", "why", "at"}),
     "finding": frozenset({"kind", "shard_id", "detail", "at"}),
 }
@@ -74,7 +75,7 @@ class LedgerState:
     """The state that a ledger's events leave.
 
     finished: shards that need no more jobs, and why
-    floors, slots, swept_at: see the event `swept`
+    floors, slots, swept_at: see the event `swept`; late: see the event `late`
     newer: how often there were kinds or members of events that this version does not know
     """
 
@@ -84,6 +85,7 @@ class LedgerState:
     floors: dict[str, float | None] = field(default_factory=dict)
     slots: dict[str, dict[str, Any]] = field(default_factory=dict)
     swept_at: float | None = None
+    late: list[str] | None = None
     findings: list[dict[str, Any]] = field(default_factory=list)
     newer: Counter[str] = field(default_factory=Counter)
 
@@ -176,6 +178,10 @@ def _swept(state: LedgerState, event: Event) -> None:
     state.swept_at = event["at"]
 
 
+def _late(state: LedgerState, event: Event) -> None:
+    state.late = event["job_names"]
+
+
 def _set_aside(state: LedgerState, event: Event) -> None:
     # What the lost object said may be of jobs submitted before the floor of an earlier one.
     state.floors.clear()
@@ -200,6 +206,7 @@ _APPLY: dict[str, Callable[[LedgerState, Event], None]] = {
     "held": _held,
     "resumed": _resumed,
     "swept": _swept,
+    "late": _late,
     "set_aside": _set_aside,
     "finding": _finding,
 }

@@ -54,6 +54,7 @@ def test_what_is_not_said_has_these_defaults() -> None:
         "timeout_hours": 24,
         "attempts": 2,
         "poll_seconds": None,
+        "deadline_hours": None,
         "tags": {},
         "kms_key_id": None,
         "vpc": None,

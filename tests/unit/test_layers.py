@@ -24,7 +24,7 @@ LAYERS: list[set[str]] = [
         "costs",
     },
     {
-        *("clients", "storage", "manifest", "run_folder", "batch_jobs", "ledger", "lease"),
+        *("clients", "storage", "manifest", "run_folder", "batch_jobs", "ledger", "lease", "quotas"),
         *("provisioned", "model_family", "rate_limit", "invoke", "canary_file"),
         *("s3_objects", "prefetch"),
     },
