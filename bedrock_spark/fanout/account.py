@@ -29,21 +29,21 @@ class Account:
     run_id: str
     targets: tuple[Target, ...]
     looked_at: float | None = None
-    refused: bool = False
+    _refusals: int = 0
 
-    def look(self, board: Board, now: float) -> None:
-        """Count the jobs of others anew, if that is due."""
-        if not self._is_due(now):
+    def look(self, board: Board, now: float, refusals: int = 0) -> None:
+        """Count the jobs of others anew, if that is due: sooner where jobs were refused since."""
+        if not self._is_due(now, refusals > self._refusals):
             return
-        self.looked_at, self.refused = now, False
+        self.looked_at, self._refusals = now, refusals
         for target in {t.region: t for t in reversed(self.targets)}.values():
             self._count(target, board)
 
-    def _is_due(self, now: float) -> bool:
+    def _is_due(self, now: float, was_refused: bool) -> bool:
         if self.looked_at is None or now < self.looked_at:
             return True
         every = _SHARED_SECONDS if any(t.slots.others for t in self.targets) else _ALONE_SECONDS
-        if self.refused:
+        if was_refused:
             every = _REFUSED_SECONDS
         return now - self.looked_at >= every
 

@@ -15,42 +15,30 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from bedrock_spark.batch_jobs import JobPlan, SeenJob, create_request, output_prefix, plan_job
+from bedrock_spark.batch_jobs import JobPlan
 from bedrock_spark.clock import Clock
-from bedrock_spark.errors import (
-    JobError,
-    JobNameInUseError,
-    JobRejectedError,
-    JobStateUnknownError,
-    JobThrottledError,
-    NoFreeSlotError,
-)
+from bedrock_spark.errors import JobError, JobRejectedError
 from bedrock_spark.fanout.account import Account
+from bedrock_spark.fanout.attempts import announced, first_attempt, next_attempt, plan_of
 from bedrock_spark.fanout.board import DEADLINE, Board
 from bedrock_spark.fanout.causes import CHECK
 from bedrock_spark.fanout.deadline import Deadline, deadline_of
 from bedrock_spark.fanout.policy import AllowAll, SubmitPolicy
-from bedrock_spark.fanout.remainder import attempt_input
 from bedrock_spark.fanout.standing import Standing, batch_shards
+from bedrock_spark.fanout.submit import Submitter
 from bedrock_spark.fanout.sweep import Sweep
 from bedrock_spark.fanout.targets import Target
-from bedrock_spark.layout import shard_key
 from bedrock_spark.lease import Lease
 from bedrock_spark.ledger import Event, Hold, Job, Ledger, events
 from bedrock_spark.manifest import RunManifest, Shard
 from bedrock_spark.run_folder import Run
-from bedrock_spark.storage import copy_object
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class FanOut:
-    """A run's jobs while somebody drives them. What it remembers can all be found out again.
-
-    rejection: what the service said to a job that it would refuse again; nothing more is submitted
-    trouble: steps in a row that ended early, because the service throttled or did not answer
-    """
+    """A run's jobs while somebody drives them. What it remembers can all be found out again."""
 
     run: Run
     manifest: RunManifest
@@ -60,13 +48,12 @@ class FanOut:
     lease: Lease | None = None
     policy: SubmitPolicy = field(default_factory=AllowAll)
     deadline: Deadline | None = None
-    rejection: JobRejectedError | None = None
-    trouble: int = 0
     board: Board = field(init=False)
     sweep: Sweep = field(init=False)
+    submitter: Submitter = field(init=False)
     _account: Account = field(init=False)
     _pending: list[Event] = field(default_factory=list)
-    _is_dirty: bool = False
+    _refusals_noted: int = 0
     _stopped_by_policy: str | None = None
 
     def __post_init__(self) -> None:
@@ -76,6 +63,7 @@ class FanOut:
         if state.hold is None:
             self.board.unblock()  # somebody resumed the run since
         self.sweep = Sweep.resume(self.run, self.targets, self.board, state)
+        self.submitter = Submitter(self.run, self.clock, self.sweep, self._hold_lease)
         self._account = Account(self.run.run_id, self.targets)
         self._account.looked_at = state.swept_at
         for target in self.targets:
@@ -95,8 +83,8 @@ class FanOut:
         intents = [p for p in plans if p.job_name not in self.board.jobs]
         self.note([*news, *(events.submitting(p, now) for p in intents)])
         for plan in intents:
-            self._announce(plan, now)
-        self._submit(plans)
+            self.board.put(announced(plan, now))
+        self.submitter.submit(plans)
         return self.standing()
 
     def flush(self) -> None:
@@ -123,6 +111,11 @@ class FanOut:
             self._hold_lease()
             self.note([events.resumed(self.clock.now())])
             self.board.unblock()
+
+    @property
+    def rejection(self) -> JobRejectedError | None:
+        """Return what the service said to a job that it would refuse again, if it did."""
+        return self.submitter.rejection
 
     @property
     def hold(self) -> Hold | None:
@@ -181,7 +174,7 @@ class FanOut:
         held = self.hold is not None or any(event["event"] == "held" for event in news)
         if held or self.rejection is not None or not self._has_work():
             return []
-        self._account.look(self.board, now)
+        self._account.look(self.board, now, refusals=self.submitter.refusals)
         free = {t.name: t.slots.offer(self.board.active[t.name], now) for t in self.targets}
         plans = []
         for plan, target in self._candidates(free, news, now):
@@ -207,7 +200,7 @@ class FanOut:
         for job in self.board.announced():
             target = self.sweep.target_of(job)
             if free[target.name] > 0:
-                yield _plan_of(job), target
+                yield plan_of(job), target
         while any(n > 0 for n in free.values()):
             shard_id = self.board.take()
             if shard_id is None:
@@ -222,124 +215,23 @@ class FanOut:
     ) -> JobPlan | None:
         """Return the attempt to submit for a shard, or None if what is left is not worth one."""
         latest = self.board.latest(shard.shard_id)
-        attempt = latest.attempt + 1 if latest is not None else 1
-        sha256, key, records = shard.sha256, None, None
-        if latest is not None:
-            rest = attempt_input(self.run.storage, shard, attempt)
-            if rest.records < self.run.config.shards.min_records:
-                why = "too few records are left" if rest.records else "every record is answered"
-                news.append(events.finished(shard.shard_id, why, now))
-                self.board.finish(shard.shard_id, why)
-                return None
-            if rest.key != shard_key(shard.shard_id):
-                sha256, key, records = rest.sha256, rest.key, rest.records
-        return plan_job(
-            self.run.run_id,
-            shard.shard_id,
-            sha256,
-            target.model_id,
-            attempt,
-            input_key=key,
-            records=records,
-            target=target.name,
-        )
-
-    def _announce(self, plan: JobPlan, now: float) -> None:
-        job = Job(
-            plan.shard_id,
-            plan.attempt,
-            plan.job_name,
-            plan.token,
-            input_key=None if plan.input_key == shard_key(plan.shard_id) else plan.input_key,
-            records=plan.records,
-            target=plan.target,
-            announced_at=now,
-        )
-        self.board.put(job)
+        if latest is None:
+            return first_attempt(self.run, shard, target)
+        plan = next_attempt(self.run, shard, target, latest)
+        if isinstance(plan, JobPlan):
+            return plan
+        news.append(events.finished(shard.shard_id, plan, now))
+        self.board.finish(shard.shard_id, plan)
+        return None
 
     def note(self, news: list[Event], *, force: bool = False) -> None:
         """Write one object, if there is news that is not only an ARN: those can be found again."""
         is_due = force or any(event["event"] != "submitted" for event in news)
-        self._pending += news
-        if not is_due or not (self._pending or self._is_dirty):
+        pending = [*self.submitter.news, *self._pending, *news]
+        self._pending, self.submitter.news = pending, []
+        if not is_due or not (pending or self.submitter.refusals > self._refusals_noted):
             return
         slots = {t.name: t.slots.as_json() for t in self.targets}
         swept = events.swept(self.sweep.bounds(), slots, self._account.looked_at)
-        written, self._pending, self._is_dirty = self._pending, [], False
-        self.ledger.append([*written, swept], self.clock.now())
-
-    def _submit(self, plans: list[JobPlan]) -> None:
-        full: set[str] = set()
-        for plan in plans:
-            self._hold_lease()
-            if plan.target not in full and not self._create(plan, full):
-                return
-        self.trouble = 0
-
-    def _create(self, plan: JobPlan, full: set[str]) -> bool:
-        """Create one job; False ends this step's submitting, without using up an attempt.
-
-        Adds the target to the full ones where it has no free slot.
-        """
-        job = self.board.jobs[plan.job_name]
-        target = self.sweep.target_of(job)
-        active = self.board.active[target.name]
-        floors = self.sweep.floors_of(job)
-        may_be_there = floors.expects(plan.job_name)
-        floors.expect(plan.job_name)
-        try:
-            arn = target.jobs.create(self._request(plan, target))
-        except NoFreeSlotError:
-            if not may_be_there:
-                floors.forget(plan.job_name)
-            target.slots.refuse(active, self.clock.now())
-            self._is_dirty = True
-            self._account.refused = True
-            log.info("%s: no free slot; %d jobs are active", self.run.run_id, active)
-            full.add(plan.target)
-            return True
-        except (JobThrottledError, JobStateUnknownError) as exc:
-            # It may or may not exist. The next step looks for it by name before anything else.
-            self.trouble += 1
-            log.warning("%s %s: %s", self.run.run_id, plan.job_name, exc)
-            return False
-        except JobNameInUseError:
-            self._look_for(job, target)
-            return True
-        except JobRejectedError as exc:
-            if not may_be_there:
-                floors.forget(plan.job_name)
-            self.rejection = exc
-            return False
-        self.board.put(replace(job, seen=SeenJob(arn, plan.job_name, plan.token, "Submitted")))
-        target.slots.taken(active + 1)
-        self._pending.append(events.submitted(plan.job_name, arn, self.clock.now()))
-        log.info("%s %s: submitted as %s", self.run.run_id, plan.job_name, arn)
-        return True
-
-    def _request(self, plan: JobPlan, target: Target) -> dict[str, object]:
-        uri = self.run.storage.uri
-        if target.folder is not None:
-            uri = target.folder.uri
-            copy_object(self.run.storage, target.folder, plan.input_key)
-        return create_request(self.run.config, uri, plan, target.model_id, target.role_arn)
-
-    def _look_for(self, job: Job, target: Target) -> None:
-        """Find the job that has our name: it is an earlier call's of which no reply came."""
-        for found in target.jobs.list(job.job_name):
-            if found.job_name == job.job_name:
-                self._pending += self.sweep.take(found, target, self.clock.now())
-
-
-def _plan_of(job: Job) -> JobPlan:
-    """Return the plan that an announced job was announced with."""
-    return JobPlan(
-        shard_id=job.shard_id,
-        attempt=job.attempt,
-        job_name=job.job_name,
-        token=job.token,
-        input_key=job.input_key or shard_key(job.shard_id),
-        output_prefix=output_prefix(job.shard_id, job.attempt, job.token),
-        records=job.records,
-        target=job.target,
-    )
+        self._pending, self._refusals_noted = [], self.submitter.refusals
+        self.ledger.append([*pending, swept], self.clock.now())

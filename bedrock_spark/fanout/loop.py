@@ -168,5 +168,5 @@ def pause_seconds(fanout: FanOut) -> float:
         for job in fanout.board.running()
         if job.seen is not None
     ]
-    trouble = fanout.trouble
+    trouble = fanout.submitter.trouble
     return pace.pause(fanout.clock.now(), due, fanout.sweep.typical_seconds, trouble)

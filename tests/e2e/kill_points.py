@@ -58,7 +58,13 @@ def config_of(name: str) -> Config:
             "model": {"id": CLAUDE},
             "request": {"prompt": "{{ body }}", "max_tokens": 40},
             "shards": {"max_records": 100, "min_records": 10},
-            "batch": {"role_arn": ROLE, "region": "us-east-1", "poll_seconds": 10, "attempts": 3},
+            "batch": {
+                "role_arn": ROLE,
+                "region": "us-east-1",
+                "poll_seconds": 10,
+                "attempts": 3,
+                "max_active_jobs": 20,
+            },
         }
     )
 

@@ -1,0 +1,81 @@
+"""The next attempt at a shard: which records, at which target, under which name."""
+
+from __future__ import annotations
+
+from bedrock_spark.batch_jobs import JobPlan, output_prefix, plan_job
+from bedrock_spark.fanout.remainder import attempt_input
+from bedrock_spark.fanout.targets import Target
+from bedrock_spark.layout import shard_key
+from bedrock_spark.ledger import Job
+from bedrock_spark.manifest import Shard
+from bedrock_spark.run_folder import Run
+
+
+def first_attempt(run: Run, shard: Shard, target: Target) -> JobPlan:
+    """Return the plan of a shard's first job: all of its records."""
+    return _plan(run, shard, target, 1, shard.sha256)
+
+
+def next_attempt(run: Run, shard: Shard, target: Target, latest: Job) -> JobPlan | str:
+    """Return the plan of the job after the latest one, or why what is left is not worth one.
+
+    Its input, where it is not the whole shard, is in the run folder when this returns.
+    """
+    attempt = latest.attempt + 1
+    rest = attempt_input(run.storage, shard, attempt)
+    if not rest.records:
+        return "every record is answered"
+    if rest.records < run.config.shards.min_records:
+        return "too few records are left"
+    if rest.key == shard_key(shard.shard_id):
+        return _plan(run, shard, target, attempt, rest.sha256)
+    return _plan(run, shard, target, attempt, rest.sha256, rest.key, rest.records)
+
+
+def _plan(
+    run: Run,
+    shard: Shard,
+    target: Target,
+    attempt: int,
+    sha256: str,
+    input_key: str | None = None,
+    records: int | None = None,
+) -> JobPlan:
+    return plan_job(
+        run.run_id,
+        shard.shard_id,
+        sha256,
+        target.model_id,
+        attempt,
+        input_key=input_key,
+        records=records,
+        target=target.name,
+    )
+
+
+def announced(plan: JobPlan, now: float) -> Job:
+    """Return the job of a plan that is in the ledger and not yet submitted."""
+    return Job(
+        plan.shard_id,
+        plan.attempt,
+        plan.job_name,
+        plan.token,
+        input_key=None if plan.input_key == shard_key(plan.shard_id) else plan.input_key,
+        records=plan.records,
+        target=plan.target,
+        announced_at=now,
+    )
+
+
+def plan_of(job: Job) -> JobPlan:
+    """Return the plan that an announced job was announced with."""
+    return JobPlan(
+        shard_id=job.shard_id,
+        attempt=job.attempt,
+        job_name=job.job_name,
+        token=job.token,
+        input_key=job.input_key or shard_key(job.shard_id),
+        output_prefix=output_prefix(job.shard_id, job.attempt, job.token),
+        records=job.records,
+        target=job.target,
+    )
