@@ -114,12 +114,13 @@ class Budget:
         """Raise BudgetError where the fallback's answers to so many would cost too much."""
         if self.prices.fallback is None or not stragglers:
             return
-        records = max(1, manifest.records)
-        cost = self._cost_of(manifest.shards, self.prices.fallback) * stragglers / records
+        records = min(stragglers, manifest.records)  # rows may share one
+        whole = self._cost_of(manifest.shards, self.prices.fallback)
+        cost = whole * records / max(1, manifest.records)
         if self.spent() + cost > self.limit:
             raise BudgetError(
                 f"of budget.max_cost_usd {dollars(self.limit)}, {dollars(self.spent())} are spent; "
-                f"the fallback would cost about {dollars(cost)} for {stragglers:,} records. To go "
+                f"the fallback would cost about {dollars(cost)} for {stragglers:,} rows. To go "
                 "on, raise it and run the same command; to do without, collect"
             )
 

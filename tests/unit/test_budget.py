@@ -175,7 +175,7 @@ def test_the_fallback_is_within_the_budget(limit: int, refused: bool) -> None:
     budget = budget_of(limit, shards, a_job(0, "Completed", 10_000))
     budget.check_fallback(manifest_of(shards), 0)
     if refused:
-        with pytest.raises(BudgetError, match=r"about \$10\.00 for 5 records"):
+        with pytest.raises(BudgetError, match=r"about \$10\.00 for 5 rows"):
             budget.check_fallback(manifest_of(shards), 5)
     else:
         budget.check_fallback(manifest_of(shards), 5)
