@@ -89,7 +89,7 @@ def test_every_problem_is_said_at_once() -> None:
         ("batch.role", "did you mean role_arn? ", "role_arn, region, max_active_jobs"),
         ("batch.vpc.subnets", "did you mean subnet_ids? ", "subnet_ids, security_group_ids"),
         ("fallback.zzz", "", "model_id, requests_per_minute"),
-        ("request.promt", "did you mean prompt? ", "prompt, system, max_tokens"),
+        ("request.promt", "did you mean prompt? ", "prompt, images, documents"),
     ],
 )
 def test_an_unknown_key_is_an_error_with_the_nearest_name(
