@@ -105,6 +105,8 @@ def _rows(found: Status) -> list[tuple[str, str]]:
         ("tokens", f"{found.tokens['input']:,} in, {found.tokens['output']:,} out"),
         ("driver", found.driver or "nobody drives it now"),
     ]
+    if found.cost_usd is not None:
+        rows.insert(-1, ("cost", f"${found.cost_usd:,.2f} of batch jobs so far"))
     if found.held is not None:
         rows.append(("held", found.held))
     rows += [("finding", f"{f['kind']}: {f['detail']}") for f in found.findings]

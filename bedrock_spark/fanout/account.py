@@ -5,12 +5,16 @@ All jobs of the account are listed, status by status: five calls or more, so it 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from dataclasses import dataclass
 
+from bedrock_spark.errors import JobStateUnknownError, JobThrottledError
 from bedrock_spark.fanout.board import Board
 from bedrock_spark.fanout.targets import Target
+
+log = logging.getLogger(__name__)
 
 _ALONE_SECONDS, _SHARED_SECONDS, _REFUSED_SECONDS = 6 * 3600.0, 3600.0, 600.0
 # Cross-Region inference profiles begin with a part of the world; quotas are of the model behind.
@@ -36,8 +40,11 @@ class Account:
         if not self._is_due(now, refusals > self._refusals):
             return
         self.looked_at, self._refusals = now, refusals
-        for target in {t.region: t for t in reversed(self.targets)}.values():
-            self._count(target, board)
+        try:
+            for target in {t.region: t for t in reversed(self.targets)}.values():
+                self._count(target, board)
+        except (JobThrottledError, JobStateUnknownError) as exc:
+            log.warning("%s: %s; the jobs of others are counted later", self.run_id, exc)
 
     def _is_due(self, now: float, was_refused: bool) -> bool:
         if self.looked_at is None or now < self.looked_at:

@@ -17,7 +17,12 @@ from dataclasses import dataclass, field, replace
 
 from bedrock_spark.batch_jobs import JobPlan
 from bedrock_spark.clock import Clock
-from bedrock_spark.errors import JobError, JobRejectedError
+from bedrock_spark.errors import (
+    JobError,
+    JobRejectedError,
+    JobStateUnknownError,
+    JobThrottledError,
+)
 from bedrock_spark.fanout.account import Account
 from bedrock_spark.fanout.attempts import announced, first_attempt, next_attempt, plan_of
 from bedrock_spark.fanout.board import DEADLINE, Board
@@ -75,10 +80,19 @@ class FanOut:
             self.deadline = deadline_of(self.run.config, self.run.begun_at, state.late)
 
     def advance(self) -> Standing:
-        """Take one step. A rejection by the service is in `rejection` and in the standing."""
+        """Take one step. A rejection by the service is in `rejection` and in the standing.
+
+        Where the service throttles or does not answer, the step ends early, and the next one is
+        another try; the error is raised only after a day of such steps.
+        """
         self._hold_lease()
         now = self.clock.now()
-        news = [*self.sweep.look(now), *self._refusals(now), *self._give_up(now)]
+        try:
+            seen = self.sweep.look(now)
+        except (JobThrottledError, JobStateUnknownError) as exc:
+            self.submitter.in_trouble(exc)
+            return self.standing()
+        news = [*seen, *self._refusals(now), *self._give_up(now)]
         plans = self._choose(news, now)
         intents = [p for p in plans if p.job_name not in self.board.jobs]
         self.note([*news, *(events.submitting(p, now) for p in intents)])

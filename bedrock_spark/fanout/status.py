@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bedrock_spark.clock import Clock
+from bedrock_spark.costs import Tokens, total
 from bedrock_spark.fanout.board import Board
 from bedrock_spark.fanout.driver import FanOut
 from bedrock_spark.fanout.standing import jobs_by_status
@@ -26,7 +27,8 @@ class Status:
 
     jobs: batch jobs by status; records, processed: of the shards that batch jobs take
     stragglers: records of done shards without an answer, which the fallback is asked for
-    tokens: input and output, as far as output manifests told
+    tokens, cost_usd: input and output of batch jobs, as far as output manifests told, and what they
+    cost by the prices in the run's config, if it has any
     held: why nothing is submitted, if so; driver: who drives or stops the run, if anybody does
     """
 
@@ -45,6 +47,7 @@ class Status:
     slots: int
     stragglers: int
     tokens: dict[str, int]
+    cost_usd: float | None
     held: str | None
     driver: str | None
     findings: list[dict[str, Any]]
@@ -62,6 +65,7 @@ def status_of(fanout: FanOut, clock: Clock) -> Status:
     standing, board = fanout.standing(), fanout.board
     rate = _rate(board, now)
     left = max(0, standing.records - standing.processed)
+    tokens, prices = _tokens(board.jobs.values()), fanout.run.config.prices.batch
     holder = read_holder(fanout.run.storage)
     return Status(
         run_id=fanout.run.run_id,
@@ -78,7 +82,8 @@ def status_of(fanout: FanOut, clock: Clock) -> Status:
         slots_used=standing.active + sum(t.slots.others for t in fanout.targets),
         slots=sum(t.slots.cap for t in fanout.targets),
         stragglers=_stragglers(board),
-        tokens=_tokens(board.jobs.values()),
+        tokens={"input": tokens.input, "output": tokens.output},
+        cost_usd=float(tokens.cost(prices)) if prices is not None else None,
         held=standing.reason,
         driver=str(holder) if holder is not None and not holder.is_over(now) else None,
         findings=fanout.ledger.state.all_findings(),
@@ -103,6 +108,5 @@ def _stragglers(board: Board) -> int:
     return sum(max(0, board.shards[s].records - n) for s, n in succeeded.items())
 
 
-def _tokens(jobs: Iterable[Job]) -> dict[str, int]:
-    counted = [job.tokens for job in jobs if job.tokens is not None]
-    return {"input": sum(n for n, _ in counted), "output": sum(n for _, n in counted)}
+def _tokens(jobs: Iterable[Job]) -> Tokens:
+    return total(Tokens(*job.tokens) for job in jobs if job.tokens is not None)

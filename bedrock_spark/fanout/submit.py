@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from bedrock_spark.batch_jobs import JobPlan, SeenJob, create_request
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import (
+    JobError,
     JobNameInUseError,
     JobRejectedError,
     JobStateUnknownError,
@@ -26,6 +27,9 @@ from bedrock_spark.run_folder import Run
 from bedrock_spark.storage import copy_object
 
 log = logging.getLogger(__name__)
+
+# Steps in a row; with pauses of up to five minutes between them, more than a day.
+_MOST_TROUBLE = 600
 
 
 @dataclass
@@ -66,13 +70,19 @@ class Submitter:
                 full.add(target.name)
             except (JobThrottledError, JobStateUnknownError) as exc:
                 # It may or may not exist. The next step looks for it before anything else.
-                self.trouble += 1
-                log.warning("%s %s: %s", self.run.run_id, plan.job_name, exc)
+                self.in_trouble(exc)
                 return
             except JobRejectedError as exc:
                 self.rejection = exc
                 return
         self.trouble = 0
+
+    def in_trouble(self, error: JobError) -> None:
+        """Note that a step ends early. Raises the error where that has been so for a day."""
+        self.trouble += 1
+        log.warning("%s: %s", self.run.run_id, error)
+        if self.trouble > _MOST_TROUBLE:
+            raise error
 
     def _create(self, plan: JobPlan, job: Job, target: Target) -> None:
         floors = self.sweep.floors_of(job)

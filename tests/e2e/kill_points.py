@@ -35,18 +35,22 @@ STEP_SECONDS = 7200.0
 
 
 class EmulatedClock:
-    """A clock that stands still but for sleeps, and takes the emulator's along."""
+    """A clock that stands still but for sleeps, and takes the emulator's along.
 
-    def __init__(self, endpoint_url: str) -> None:
+    step: by how much, whatever the sleep; None: by as much
+    """
+
+    def __init__(self, endpoint_url: str, step: float | None = STEP_SECONDS) -> None:
         self._url = f"{endpoint_url}/_emulator/clock/advance"
         self._time = 1_800_000_000.0
+        self._step = step
 
     def now(self) -> float:
         return self._time
 
     def sleep(self, seconds: float) -> None:
         self._time += seconds
-        data = json.dumps({"seconds": STEP_SECONDS}).encode()
+        data = json.dumps({"seconds": self._step or seconds}).encode()
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         opener.open(urllib.request.Request(self._url, data=data, method="POST"), timeout=60).read()
 
@@ -74,25 +78,25 @@ def run_of(name: str, endpoint_url: str) -> Run:
     return Run(name, config_of(name), S3Storage(f"s3://{BUCKET}/{name}", aws), aws)
 
 
-def write_run(run: Run) -> RunManifest:
-    """Put a prepared run into its folder: two shards, whose record ids are like no other run's."""
+def write_run(run: Run, sizes: tuple[int, ...] = RECORDS) -> RunManifest:
+    """Put a prepared run into its folder; its record ids are like no other run's."""
     import hashlib
     from dataclasses import asdict
 
     shards = []
-    for i, records in enumerate(RECORDS):
+    for i, records in enumerate(sizes):
         body = {
             "anthropic_version": "bedrock-2023-05-31",
             "max_tokens": 40,
             "messages": [{"role": "user", "content": f"Question of {run.run_id}"}],
         }
-        ids = [f"{run.run_id}{i}{n:03d}" for n in range(records)]
+        ids = [f"{run.run_id}{i:02d}{n:03d}" for n in range(records)]
         lines = "".join(json.dumps({"recordId": r, "modelInput": body}) + "\n" for r in ids)
         data = lines.encode()
         shard_id = layout.shard_id(i, 0)
         run.storage.write(layout.shard_key(shard_id), data)
         shards.append(Shard(shard_id, records, len(data), hashlib.sha256(data).hexdigest()))
-    manifest = RunManifest(run.run_id, sum(RECORDS), "a INT", tuple(shards), ())
+    manifest = RunManifest(run.run_id, sum(sizes), "a INT", tuple(shards), ())
     values = {"format": 1, **asdict(manifest)}
     run.storage.write(layout.MANIFEST_FILE, json.dumps(values).encode())
     return manifest

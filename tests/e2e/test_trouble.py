@@ -1,0 +1,64 @@
+"""Throttling, lost replies, a listing that lags and a quota that shrinks: the bill is the same."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from bedrock_spark.emulator import LocalBedrock
+from bedrock_spark.fanout import driving, watch
+from tests.e2e.kill_points import BUCKET, EmulatedClock, run_of, write_run
+
+SIZES = (12,) * 12
+
+
+@pytest.fixture
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+
+
+def faults(**more: Any) -> dict[str, Any]:
+    return {"quotas": {"active_jobs": 6, "min_records": 10}, **more}
+
+
+THROTTLED = {"throttle_rate": 0.5, "error_rate": 0.05, "error": "InternalServerException"}
+SCRIPTS = {
+    "half of the calls are throttled": faults(
+        operations={
+            "CreateModelInvocationJob": THROTTLED,
+            "ListModelInvocationJobs": THROTTLED,
+        }
+    ),
+    "replies are lost and the listing lags": faults(
+        operations={"CreateModelInvocationJob": {"drop_after_rate": 0.4, "drop_before_rate": 0.2}},
+        list_lag_seconds=45,
+    ),
+    "the quota shrinks": faults(quota_changes=[{"after_seconds": 600, "active_jobs": 2}]),
+}
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
+def test_the_bill_is_the_same_in_any_trouble(
+    script: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every shard has one paid job, and every record is paid for once."""
+    with LocalBedrock(faults=script, speed=0, seed=5) as local:
+        for name, value in local.environment().items():
+            monkeypatch.setenv(name, value)
+        local.client("s3").create_bucket(Bucket=BUCKET)
+        run = run_of("trouble", local.endpoint_url)
+        manifest = write_run(run, SIZES)
+        with driving(run, manifest, EmulatedClock(local.endpoint_url, step=None)) as fanout:
+            assert watch(fanout).is_done
+        usage, refused = local.usage(), local.errors()
+    paid = Counter(job["input_uri"] for job in usage["jobs"])
+    assert set(paid.values()) == {1}
+    assert len(paid) == len(SIZES)
+    assert usage["totals"]["records_billed"] == sum(SIZES)
+    assert usage["billed_again"] == {}
+    quota = "CreateModelInvocationJob ServiceQuotaExceededException"
+    assert refused.get(quota, 0) <= 12
