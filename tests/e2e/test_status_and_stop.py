@@ -1,0 +1,91 @@
+"""`bedrock-spark status` and `stop`: from a run's URI alone, without Spark."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from bedrock_spark.cli import main
+from bedrock_spark.config import Config, parse_config
+from bedrock_spark.emulator import LocalBedrock
+from bedrock_spark.errors import RunStoppedError
+from bedrock_spark.pipeline import Pipeline
+from tests.e2e.kill_points import BUCKET, CLAUDE, ROLE, write_run
+
+URI = f"s3://{BUCKET}/runs/tickets"
+SLOW = {"quotas": {"min_records": 10}, "jobs": [{"share": 1.0, "slowdown": 10_000}]}
+
+
+@pytest.fixture
+def local(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalBedrock]:
+    with LocalBedrock(faults=SLOW, speed=3000.0, seed=5) as local:
+        for name, value in local.environment().items():
+            monkeypatch.setenv(name, value)
+        local.client("s3").create_bucket(Bucket=BUCKET)
+        yield local
+
+
+def config() -> Config:
+    return parse_config(
+        {
+            "run_uri": URI,
+            "model": {"id": CLAUDE},
+            "request": {"prompt": "{{ body }}", "max_tokens": 40},
+            "shards": {"max_records": 100, "min_records": 10},
+            "batch": {
+                "role_arn": ROLE,
+                "region": "us-east-1",
+                "poll_seconds": 0.05,
+                "max_active_jobs": 2,
+            },
+            "prices": {"batch": {"input": 0.1, "output": 0.5}},
+            "canary": {"records": 0},
+        }
+    )
+
+
+def call(*arguments: str) -> Any:
+    return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
+
+
+def test_a_run_is_shown_stopped_and_gone_on_with(local: LocalBedrock) -> None:
+    """Stopping ends the jobs and not the run; nothing is submitted until the user says so."""
+    pipeline = Pipeline.open(config())
+    write_run(pipeline.run, (12, 12, 12))
+    assert pipeline.advance().active == 2
+
+    shown = json.loads(call("status", URI, "--json", "--endpoint-url", local.endpoint_url).output)
+    assert (shown["shards"], shown["active"], shown["waiting"]) == (3, 2, 1)
+    assert (shown["slots_used"], shown["slots"], shown["records"]) == (2, 2, 36)
+    assert shown["cost_usd"] == 0
+
+    stopped = call("stop", URI)
+    assert stopped.exit_code == 0
+    assert "0 of 3 shards are settled" in stopped.output
+    jobs = local.client("bedrock").list_model_invocation_jobs()["invocationJobSummaries"]
+    assert [job["status"] for job in jobs] == ["Stopped", "Stopped"]
+    with pytest.raises(RunStoppedError, match="run or submit goes on"):
+        Pipeline.open(config()).advance()
+    words = call("status", URI).output
+    assert "2 Stopped" in words
+    assert "it was stopped by the user" in words
+
+    local.set_faults({"quotas": {"min_records": 10}})
+    standing = Pipeline.open(config()).watch()
+    assert standing is not None
+    assert standing.is_done
+    assert local.usage()["totals"]["records_billed"] == 36
+    assert local.usage()["billed_again"] == {}
+
+
+def test_where_no_run_is_it_is_said(local: LocalBedrock) -> None:
+    """With exit code 1, and without a trace."""
+    for command in ("status", "stop"):
+        uri = f"s3://{BUCKET}/nothing"
+        done = call(command, uri, "--endpoint-url", local.endpoint_url)
+        assert done.exit_code == 1
+        assert "holds no run" in done.stderr
