@@ -187,6 +187,11 @@ class OutputManifest:
     failed: int | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    images: int | None = None
+
+
+# The preview's names of image counters, one per size and steps: outputImgCount512x512pStep50, …
+_IMAGE_COUNT = "outputImgCount"
 
 
 def read_output_manifest(data: bytes) -> OutputManifest | None:
@@ -204,7 +209,15 @@ def read_output_manifest(data: bytes) -> OutputManifest | None:
         failed=_count(values, "errorRecordCount"),
         input_tokens=_count(values, "inputTokenCount", "inputTextTokenCount"),
         output_tokens=_count(values, "outputTokenCount", "outputTextTokenCount"),
+        images=_images(values),
     )
+
+
+def _images(values: dict[str, Any]) -> int | None:
+    """Add up the counters of images of every size; None where there is none."""
+    counts = [_count(values, name) for name in values if name.startswith(_IMAGE_COUNT)]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def _count(values: dict[str, Any], *names: str) -> int | None:

@@ -130,6 +130,10 @@ class ShardReconciliation:
                         f"{source}: {found[kind]} lines are {kind}, {who} says {said}",
                     )
 
+    def find_bad_manifest(self, source: str) -> None:
+        """Say that an output manifest cannot be read: what it counted is not known."""
+        self._find("bad_manifest", f"{source}: is not a JSON object")
+
     def finish(self) -> None:
         """Turn what was counted into findings."""
         if self._paid_twice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bedrock_spark import layout
@@ -29,6 +29,7 @@ class Report:
     stragglers: rows without an answer that may still get one, if the fallback asks again
     findings: things that do not fit; none is best
     cost: dollars by the prices of the config; None without prices
+    manifest_totals: tokens and images, as the output manifests of all jobs count them
     canary: what became of the records that were asked beforehand; None where none were
     """
 
@@ -49,6 +50,7 @@ class Report:
     published: str | None = None
     canary: dict[str, int] | None = None
     cost: dict[str, float] | None = None
+    manifest_totals: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:
@@ -76,6 +78,7 @@ class Report:
             "jobs": self.jobs,
             "attempts": self.attempts,
             "tokens": self.tokens,
+            "manifest_totals": self.manifest_totals,
             "cost": self.cost,
             "seconds": {k: round(v, 2) for k, v in self.seconds.items()},
             "published": self.published,
@@ -115,6 +118,7 @@ def build_report(
         published=published,
         canary=_canary(tries),
         cost=_cost(run.config.prices, jobs, units, tries),
+        manifest_totals=_sum(units, "manifest_tokens", ("input", "output", "images")),
     )
 
 
@@ -163,7 +167,7 @@ def _cost(
 def _sum(units: list[Mapping[str, Any]], part: str, names: tuple[str, ...]) -> dict[str, int]:
     total: Counter[str] = Counter()
     for unit in units:
-        total.update(unit[part])
+        total.update(unit.get(part, {}))
     return {name: total[name] for name in names}
 
 

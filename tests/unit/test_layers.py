@@ -27,6 +27,7 @@ LAYERS: list[set[str]] = [
         *("clients", "storage", "manifest", "run_folder", "batch_jobs", "ledger", "lease", "quotas"),
         *("provisioned", "model_family", "rate_limit", "invoke", "canary_file"),
         *("s3_objects", "prefetch"),
+        "shard_outputs",
     },
     {"spark"},
     {"fanout", "canary", "budget", "report", "pipeline", "api"},

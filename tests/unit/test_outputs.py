@@ -329,6 +329,16 @@ def test_no_damage_to_a_file_stops_the_reading(changes: list[tuple[int, bytes]])
             b'\xef\xbb\xbf{"successRecordCount":7,"inputAudioSecond":1.5}',
             OutputManifest(succeeded=7),
         ),
+        (
+            b'{"outputImgCount512x512pStep50":3,"outputImgCount1024x1024pStep30":4,'
+            b'"outputImgCountNew":null,"inputTextTokenCount":5}',
+            OutputManifest(images=7, input_tokens=5),
+        ),
+        (
+            b'{"inputTokenCount":null,"inputTextTokenCount":9,"outputTokenCount":2}',
+            OutputManifest(input_tokens=9, output_tokens=2),
+        ),
+        (b'{"totalRecordCount":null,"outputImgCount512x512pStep50":"3"}', OutputManifest()),
         (b'{"totalRecordCount":"7","errorRecordCount":true}', OutputManifest()),
         (b"{}", OutputManifest()),
         (b"[]", None),

@@ -50,6 +50,7 @@ UNITS = [
         outcomes={"ok": 90, "error": 6, "missing": 4},
         served_by={"batch": 80, "fallback": 10},
         tokens={"input": 1_000, "output": 100},
+        manifest_tokens={"input": 1_100, "output": 120, "images": 3},
         stragglers=5,
     ),
     unit(
@@ -58,6 +59,7 @@ UNITS = [
         outcomes={"ok": 150, "error": 0, "missing": 0},
         served_by={"batch": 150, "fallback": 0},
         tokens={"input": 2_000, "output": 200},
+        manifest_tokens={"input": 2_000, "output": 200, "images": 1},
     ),
     unit("rejects-00000", outcomes={"rejected": 3}),
 ]
@@ -95,6 +97,7 @@ def test_the_shards_add_up(build: Callable[..., Report], tmp_path: Path) -> None
     assert report.outcomes == {"ok": 240, "error": 6, "missing": 4, "rejected": 3}
     assert report.served_by == {"batch": 230, "fallback": 10}
     assert report.tokens == {"input": 3_000, "output": 300}
+    assert report.manifest_totals == {"input": 3_100, "output": 320, "images": 4}
     assert (report.rows, report.shards, report.stragglers) == (253, 2, 5)
     assert report.permanent_errors == 5
     assert report.is_complete
