@@ -1,0 +1,92 @@
+"""Prepare the fixed input in sessions of another process, and die in the middle of it.
+
+    python -m tests.spark.other_sessions FOLDER
+
+In turn: with one core; with four; with four, where tasks fail and workers die on their first try;
+and last a run in which driver and JVM are killed when some shards are written.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from pyspark import TaskContext
+from pyspark.sql import SparkSession
+
+from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.storage import LocalStorage
+from tests.spark.fixed_input import expected_shards, fixed_input, open_fixed_run
+
+KILLED_AFTER_SHARDS = 5
+
+
+def session(master: str) -> SparkSession:
+    return (
+        SparkSession.builder.master(master)
+        .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.shuffle.partitions", "4")
+        .config("spark.sql.session.timeZone", "America/New_York")
+        .getOrCreate()
+    )
+
+
+class DiesOnFirstTry(LocalStorage):
+    """Write half a file on a task's first try, and fail: by an error, or with the whole worker."""
+
+    def upload(self, path: Path, key: str) -> None:
+        """Fail at some shard's lines, when its rows and the shards before it are there."""
+        context = TaskContext.get()
+        cut = key.removesuffix(".jsonl")[-2:]
+        is_chosen = key.endswith(".jsonl") and cut in ("02", "03")
+        if is_chosen and context is not None and context.attemptNumber() == 0:
+            self.write(f"shards/.writing-{cut}", path.read_bytes()[: path.stat().st_size // 2])
+            self.write(f"died/{Path(key).stem}", b"")
+            if context.partitionId() % 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise OSError("the disk is full")
+        super().upload(path, key)
+
+
+class KillsTheDriver(LocalStorage):
+    """Kill the JVM and the driver once so many of the shards to come are written."""
+
+    def __init__(self, uri: str, pids: tuple[int, ...]) -> None:
+        super().__init__(uri)
+        self.pids = pids
+
+    def upload(self, path: Path, key: str) -> None:
+        """Upload, or leave half a file and end it all."""
+        written = {o.key for o in self.list("shards/")}
+        final = {f"shards/{shard[0]}.jsonl" for shard in expected_shards()}
+        if len(written & final) >= KILLED_AFTER_SHARDS:
+            self.write("shards/.writing-half", path.read_bytes()[: path.stat().st_size // 2])
+            for pid in self.pids:
+                os.kill(pid, signal.SIGKILL)
+        super().upload(path, key)
+
+
+def main(folder: str) -> None:
+    for master, name in (("local[1]", "one"), ("local[4,4]", "four")):
+        spark = session(master)
+        prepare(spark, open_fixed_run(Path(folder, name)), fixed_input(spark))
+        if name == "one":
+            spark.stop()
+    run = open_fixed_run(Path(folder, "failing"))
+    failing = replace(run, storage=DiesOnFirstTry(run.config.run_uri))
+    prepare(spark, failing, fixed_input(spark))
+    run = open_fixed_run(Path(folder, "killed"))
+    gateway = spark.sparkContext._gateway
+    assert gateway is not None
+    pids = (gateway.proc.pid, os.getpid())
+    prepare(
+        spark, replace(run, storage=KillsTheDriver(run.config.run_uri, pids)), fixed_input(spark)
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

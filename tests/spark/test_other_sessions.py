@@ -1,0 +1,69 @@
+"""Other cores, tasks that fail, workers and drivers that die: the same files in the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from bedrock_spark.manifest import read_manifest
+from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.storage import LocalStorage
+from tests.prepared import digests
+from tests.spark.fixed_input import expected_shards, fixed_input, open_fixed_run, shards_of
+from tests.spark.other_sessions import KILLED_AFTER_SHARDS
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder with the runs of the other sessions, the last of which was killed."""
+    runs = tmp_path_factory.mktemp("runs")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.spark.other_sessions", str(runs)],
+        cwd=runs,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr[-4000:]
+    return runs
+
+
+@pytest.mark.parametrize("run", ["one", "four", "failing"])
+def test_cores_and_failures_change_no_byte(folder: Path, run: str) -> None:
+    """One core or four, at the first try or the second: the same names and the same bytes."""
+    manifest = read_manifest(LocalStorage(str(folder / run)))
+    assert manifest is not None
+    assert shards_of(manifest) == expected_shards()
+    assert digests(folder / run) == digests(folder / "one")
+
+
+def test_tasks_did_fail(folder: Path) -> None:
+    """Every bucket's first try ended half way, some by an error and some with their worker."""
+    died = {path.name.rsplit("-", 1)[0] for path in (folder / "failing" / "died").iterdir()}
+    assert died >= {shard[0].rsplit("-", 1)[0] for shard in expected_shards()}
+
+
+def test_a_killed_prepare_commits_nothing_and_is_done_again(
+    spark: SparkSession, folder: Path
+) -> None:
+    """What was written before the driver died is there, uncommitted; again, it is the same run."""
+    killed = folder / "killed"
+    final = digests(folder / "one")
+    written = {path: digest for path, digest in digests(killed).items() if path in final}
+    shards = [path for path in written if path.startswith("shards/")]
+    assert KILLED_AFTER_SHARDS <= len(shards) < len(expected_shards())
+    assert written.items() <= final.items()
+    assert not (killed / "manifest.json").exists()
+    manifest = prepare(spark, open_fixed_run(killed), fixed_input(spark))
+    assert shards_of(manifest) == expected_shards()
+    assert digests(killed) == final
