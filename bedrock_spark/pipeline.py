@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -200,15 +200,17 @@ class Pipeline:
     def report(self, reconciled: list[dict[str, Any]], published: str | None = None) -> Report:
         """Write report.json and return it."""
         manifest = self.manifest()
+        ledger = Ledger(self.run.storage).load()
         report = build_report(
             self.run,
             manifest,
-            self.jobs(),
+            ledger.jobs,
             reconciled,
             self.seconds,
             published,
             read_tries(self.run.storage),
         )
+        report = replace(report, findings=[*report.findings, *ledger.all_findings()])
         write_report(self.run, report)
         return report
 
