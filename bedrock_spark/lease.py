@@ -14,7 +14,7 @@ import json
 import os
 import platform
 import secrets
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import TracebackType
 
@@ -152,9 +152,11 @@ def read_holder(storage: Storage) -> Holder | None:
 
 def _parse(data: bytes) -> Holder | None:
     """Return the holder; None where it cannot be read, for then nobody can be said to hold it."""
+    names = {f.name for f in fields(Holder)}
     try:
-        return Holder(**json.loads(data))
-    except (ValueError, TypeError):
+        values = json.loads(data)
+        return Holder(**{k: v for k, v in values.items() if k in names})
+    except (ValueError, TypeError, AttributeError):
         return None
 
 

@@ -109,7 +109,7 @@ class Board:
         self.processed += by * (job.seen.processed or 0)
         if not job.is_settled:
             self.active[job.target] += by
-        elif job.stopping == USER:
+        elif job.stopping == USER or _is_refused(job):
             self._excused[job.shard_id] += by
 
     def finish(self, shard_id: str, why: str) -> None:
@@ -162,9 +162,14 @@ class Board:
         if is_complete(job.seen) or job.stopping == DEADLINE:
             return Phase.DONE
         cause = cause_of(job.seen)
-        if cause is Cause.BAD_INPUT or job.attempt - self._excused[shard_id] >= self._attempts:
-            return Phase.DONE
         if cause is Cause.REFUSED:
             self._refusals[shard_id] = f"{job.seen.job_arn}: {job.seen.message}"
             return Phase.BLOCKED
+        if cause is Cause.BAD_INPUT or job.attempt - self._excused[shard_id] >= self._attempts:
+            return Phase.DONE
         return Phase.WAITING
+
+
+def _is_refused(job: Job) -> bool:
+    """Tell whether a job failed for a reason that every job would meet: that is no attempt."""
+    return job.seen is not None and cause_of(job.seen) is Cause.REFUSED

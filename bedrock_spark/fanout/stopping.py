@@ -15,6 +15,8 @@ from bedrock_spark.progress import Observer, unobserved
 
 STOPPED = "it was stopped by the user; run or submit goes on with it"
 _LOOK_SECONDS = 10.0
+# So long the listing may not show a job that a driver created and then died.
+_LAG_SECONDS = 60.0
 
 
 def stop_run(fanout: FanOut, observe: Observer = unobserved) -> Standing:
@@ -28,6 +30,8 @@ def stop_run(fanout: FanOut, observe: Observer = unobserved) -> Standing:
         fanout.note([events.held("stopped", STOPPED, began)])
     took_over = fanout.lease is not None and fanout.lease.took_over
     until = began + (RENEW_SECONDS if took_over else 0.0)
+    if fanout.board.announced():
+        until = max(until, began + _LAG_SECONDS)
     while True:
         standing = fanout.advance()
         observe(progress_of(standing))

@@ -7,17 +7,20 @@ one, which would leave out what it does not know.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
 from bedrock_spark import layout
 from bedrock_spark.batch_jobs import SeenJob
-from bedrock_spark.errors import AlreadyExistsError
+from bedrock_spark.errors import StorageError
 from bedrock_spark.ledger.events import Event
 from bedrock_spark.ledger.objects import DamagedObjectError, decode, encode
 from bedrock_spark.ledger.state import Hold, Job, LedgerState
 from bedrock_spark.storage import Storage
+
+log = logging.getLogger(__name__)
 
 EVERY = 500
 _FORMAT = 1
@@ -29,8 +32,8 @@ def write_snapshot(storage: Storage, number: int, state: LedgerState) -> None:
         return
     try:
         storage.create(layout.snapshot_key(number), encode(_events(state)))
-    except AlreadyExistsError:
-        return
+    except StorageError as exc:
+        log.info("no snapshot: %s", exc)  # most likely it is there already
 
 
 def read_newest_snapshot(storage: Storage, number: int) -> tuple[int, LedgerState]:
@@ -41,7 +44,7 @@ def read_newest_snapshot(storage: Storage, number: int) -> tuple[int, LedgerStat
             continue
         try:
             state = _state(decode(storage.read(key)))
-        except DamagedObjectError:
+        except (DamagedObjectError, KeyError, TypeError):  # or of a newer version
             continue
         if state is not None:
             return found, state

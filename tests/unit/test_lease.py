@@ -47,9 +47,11 @@ def elsewhere(storage: LocalStorage, **changed: Any) -> None:
 
 
 def test_a_killed_holders_lease_expires(storage: LocalStorage, clock: FakeClock) -> None:
-    """Not before: another machine's process cannot be looked at."""
+    """Not before: another machine's process cannot be looked at. What a newer version added to
+    the lease is no matter.
+    """
     Lease(storage, clock).take()
-    elsewhere(storage, pid=0)
+    elsewhere(storage, pid=0, added="x")
     clock.time += LEASE_SECONDS - 1
     with pytest.raises(RunHeldError):
         Lease(storage, clock).take()
