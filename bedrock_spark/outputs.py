@@ -19,6 +19,7 @@ import msgspec
 _BOM = b"\xef\xbb\xbf"
 _RETRYABLE_CODES = frozenset({408, 424, 429, 500, 502, 503, 504, 529})
 _PERMANENT_CODES = frozenset({400, 401, 403, 404, 405, 409, 413, 415, 422})
+_CODES_END, _LONGEST_CODE = 2**31, 10
 # Error names seen in place of a number, as bedrock-runtime's service model has them.
 _CODES_BY_NAME = {
     "ValidationException": 400,
@@ -168,13 +169,12 @@ def _error_inside(output: bytes) -> RecordError | None:
 
 
 def _code(value: Any) -> int | None:
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
+    """Return an error's code. A number too large for the results' column is no code."""
     if isinstance(value, str):
-        return int(value) if value.isdecimal() else _CODES_BY_NAME.get(value)
-    return None
+        is_number = value.isdecimal() and len(value) < _LONGEST_CODE
+        value = int(value) if is_number else _CODES_BY_NAME.get(value)
+    is_code = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_code and abs(value) < _CODES_END else None
 
 
 @dataclass(frozen=True)

@@ -129,8 +129,12 @@ def joined_text(blocks: Any, *path: str) -> str | None:
 def vector_at(value: Any, *path: str | int) -> tuple[float, ...] | None:
     """Return the list of numbers at a path; anything else stays in the raw output only."""
     found = at(value, *path)
-    is_vector = isinstance(found, list) and all(type(v) in (float, int) for v in found)
-    return tuple(found) if is_vector else None
+    if not isinstance(found, list) or not {float, int}.issuperset(map(type, found)):
+        return None
+    try:
+        return tuple(map(float, found))
+    except OverflowError:
+        return None
 
 
 def texts_at(value: Any, *path: str | int) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ def for_every_row(columns: dict[str, list[Any]], ids: list[str]) -> dict[str, li
 
 
 _NO_ANSWER = Answer()
+_BIGINT_END = 2**63
 
 
 def _answer(output: bytes, read: Callable[[Any], Answer]) -> Answer:
@@ -54,6 +55,11 @@ def _result(
     return _row(record_id, OK, _answer(output, read), output.decode(), None, None, outcome.origin)
 
 
+def _bigint(value: int | None) -> int | None:
+    """Return a count that its column can hold; others stay in model_output."""
+    return value if value is not None and abs(value) < _BIGINT_END else None
+
+
 def _row(
     record_id: str,
     outcome: str,
@@ -71,8 +77,8 @@ def _row(
         answer.tool_input,
         answer.embedding,
         answer.stop_reason,
-        answer.input_tokens,
-        answer.output_tokens,
+        _bigint(answer.input_tokens),
+        _bigint(answer.output_tokens),
         output,
         code,
         message,

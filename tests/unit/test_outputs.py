@@ -145,6 +145,8 @@ ERRORS = [
     ({"errorCode": "ModelTimeoutException"}, RecordError(408, None), True),
     ({"errorCode": "SomethingNew"}, RecordError(None, None), True),
     ({"errorCode": "²"}, RecordError(None, None), True),
+    ({"errorCode": 10**12}, RecordError(None, None), True),
+    ({"errorCode": "9" * 5000}, RecordError(None, None), True),
     ({"errorCode": True}, RecordError(None, None), True),
     ({"errorCode": None}, RecordError(None, None), True),
     ({"errorCode": 418, "retryable": False}, RecordError(418, None, False), False),
