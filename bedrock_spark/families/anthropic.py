@@ -42,20 +42,14 @@ def build(request: RequestConfig) -> dict[str, Any]:
     """Build a Messages body. `max_tokens` is required by the API, so it is required here."""
     if request.max_tokens is None:
         raise ConfigError("request.max_tokens: Anthropic models require it; say how long at most")
+    prompt = {"type": "text", "text": prompt_of(request)}
+    content = [*MediaBlocks.of(request, MEDIA), prompt]
     return without_none(
         {
             "anthropic_version": VERSION,
             "max_tokens": request.max_tokens,
             "system": request.system,
-            "messages": [
-                {
-                    "role": "user",
-                    "content": [
-                        *MediaBlocks.of(request, MEDIA),
-                        {"type": "text", "text": prompt_of(request)},
-                    ],
-                }
-            ],
+            "messages": [{"role": "user", "content": content}],
             "temperature": request.temperature,
             "top_p": request.top_p,
             "stop_sequences": list(request.stop),
