@@ -20,8 +20,9 @@ _MANY_BUCKETS = 2048
 # Hashing spreads records unevenly: this many standard deviations of room keep a bucket in its
 # planned number of shards.
 _SPREAD = 4.0
-# This many times the fewest shards possible is as good, if more buckets can be cut side by side.
-_PARALLEL = 1.03
+# This many times the fewest shards possible is as good, if more buckets can be cut side by side;
+# up to so many shards, one more is.
+_PARALLEL, _FEW = 1.03, 10
 # So many numbers of buckets are looked at, at most about.
 _CANDIDATES = 1000
 # The average line is rounded up to a power of this. So a good guess at it gives the same plan as
@@ -51,7 +52,7 @@ class Bounds:
 
 
 def plan_buckets(size: SourceSize, bounds: Bounds) -> int:
-    """Return the number of buckets that makes few shards, with as few cuts to a bucket as it can.
+    """Return the number of buckets that makes few shards, with few to a bucket.
 
     It depends on the data and the bounds, never on the cluster or on how the source is stored.
     """
@@ -66,10 +67,11 @@ def plan_buckets(size: SourceSize, bounds: Bounds) -> int:
     most = max(1, int(size.records / room))
     lowest, highest = min(lowest, most), min(highest, most)
     numbers = range(lowest, highest + 1, max(1, (highest - lowest) // _CANDIDATES))
-    cuts = {n: load.cuts(n, bounds) for n in numbers}
-    fewest = min(n * cuts[n] for n in numbers)
-    few = [n for n in numbers if n * cuts[n] <= max(fewest + 1, fewest * _PARALLEL)]
-    return min(few, key=lambda n: (cuts[n], n * cuts[n], -n))
+    shards = {n: n * load.cuts(n, bounds) for n in numbers}
+    fewest = min(shards.values())
+    enough = max(fewest * _PARALLEL, min(fewest + 1, _FEW))
+    few = (n for n in numbers if shards[n] <= enough)
+    return min(few, key=lambda n: (round(shards[n] / n), shards[n], -n))
 
 
 @dataclass(frozen=True)
@@ -93,18 +95,29 @@ class _Load:
     def line_bytes(self) -> float:
         return self.records * self.mean
 
-    def cuts(self, buckets: int, bounds: Bounds) -> int:
-        """Return how many shards the fullest of so many buckets is cut into."""
+    def cuts(self, buckets: int, bounds: Bounds) -> float:
+        """Return how many shards a bucket is cut into, on average over how hashing spreads."""
         mean = self.records / buckets
-        spread = _SPREAD if buckets > 1 else 0.0
-        records = mean + spread * math.sqrt(mean)
-        line_bytes = self.line_bytes / buckets + spread * math.sqrt(mean * self.mean_square)
-        if records <= bounds.max_records and line_bytes <= bounds.max_bytes:
-            return 1
+        by_records = mean / bounds.max_records, math.sqrt(mean) / bounds.max_records
         # A cut comes before the line that would be too much: its bytes stay unused.
-        unused = self.mean_square / self.mean if self.mean else 0.0
+        unused = self.mean_square / self.mean / 2 if self.mean else 0.0
         usable = max(bounds.max_bytes - unused, bounds.max_bytes / 2)
-        return max(2, math.ceil(max(records / bounds.max_records, line_bytes / usable)))
+        by_bytes = mean * self.mean / usable, math.sqrt(mean * self.mean_square) / usable
+        shards, spread = max(by_records, by_bytes)
+        return _average_ceiling(shards, spread if buckets > 1 else 0.0)
+
+
+def _average_ceiling(mean: float, spread: float) -> float:
+    """Return the average of a normal distribution's values, each rounded up to a whole number.
+
+    Rounded itself, so that every machine's mathematics library leads to the same plan.
+    """
+    if spread * _SPREAD < 1e-9:
+        return float(max(1, math.ceil(mean)))
+    certain = max(0, math.floor(mean - _SPREAD * spread))
+    possible = range(certain, math.ceil(mean + _SPREAD * spread) + 1)
+    above = (math.erfc((k - mean) / spread / math.sqrt(2)) / 2 for k in possible)
+    return max(1.0, round(certain + sum(above), 6))
 
 
 def _rounded_up(value: float, step: float) -> float:
