@@ -88,11 +88,11 @@ class FanOut:
         self._hold_lease()
         now = self.clock.now()
         try:
-            seen = self.sweep.look(now)
+            self.sweep.look(now)
         except (JobThrottledError, JobStateUnknownError) as exc:
             self.submitter.in_trouble(exc)
             return self.standing()
-        news = [*seen, *self._refusals(now), *self._give_up(now)]
+        news = [*self._refusals(now), *self._give_up(now)]
         plans = self._choose(news, now)
         intents = [p for p in plans if p.job_name not in self.board.jobs]
         self.note([*news, *(events.submitting(p, now) for p in intents)])
@@ -240,6 +240,7 @@ class FanOut:
 
     def note(self, news: list[Event], *, force: bool = False) -> None:
         """Write one object, if there is news that is not only an ARN: those can be found again."""
+        news = [*self.sweep.drain(), *news]
         is_due = force or any(event["event"] != "submitted" for event in news)
         pending = [*self.submitter.news, *self._pending, *news]
         self._pending, self.submitter.news = pending, []

@@ -121,4 +121,4 @@ class Submitter:
         """Find the job that has our name: it is an earlier call's of which no reply came."""
         for found in target.jobs.list(job.job_name):
             if found.job_name == job.job_name:
-                self.news += self.sweep.take(found, target, self.clock.now())
+                self.sweep.take(found, target, self.clock.now())

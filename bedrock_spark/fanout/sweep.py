@@ -35,6 +35,7 @@ class Sweep:
     """The listing of a run's jobs, Region by Region.
 
     reads_only: look, and bring nothing home
+    news: what changed and is not in the ledger yet; a look that breaks off leaves it here
     """
 
     run: Run
@@ -43,6 +44,7 @@ class Sweep:
     rates: Rates = field(default_factory=Rates)
     floors: dict[str, Floors] = field(default_factory=dict)
     reads_only: bool = False
+    news: list[Event] = field(default_factory=list)
     _took: deque[float] = field(default_factory=lambda: deque(maxlen=_TYPICAL_OF))
     _strangers: set[str] = field(default_factory=set)
 
@@ -79,41 +81,43 @@ class Sweep:
         """Return since when jobs are looked for, by Region."""
         return {region: floors.bound() for region, floors in self.floors.items()}
 
-    def look(self, now: float) -> list[Event]:
-        """List every Region's jobs of this run; return the events for what changed."""
+    def look(self, now: float) -> None:
+        """List every Region's jobs of this run, and put what changed into the news."""
         self.rates.begin_look(now)
-        news: list[Event] = []
         for target in {t.region: t for t in reversed(self.targets)}.values():
             floors = self.floors[target.region]
             shown = set()
             for found in target.jobs.list(self.run.run_id, floors.bound()):
                 if found.job_name.startswith(f"{self.run.run_id}-"):
                     shown.add(found.job_name)
-                    news += self.take(found, target, now)
+                    self.take(found, target, now)
             for name in floors.end_sweep(shown):
                 log.warning("%s %s: is in no listing since long", self.run.run_id, name)
+
+    def drain(self) -> list[Event]:
+        """Hand over the news, for the ledger."""
+        news, self.news = self.news, []
         return news
 
-    def take(self, found: SeenJob, target: Target, now: float) -> list[Event]:
-        """Note one job as a listing shows it; return the events for what changed."""
+    def take(self, found: SeenJob, target: Target, now: float) -> None:
+        """Note one job as a listing shows it, and put what changed into the news."""
         job = self.board.jobs.get(found.job_name)
-        news: list[Event] = []
+        adopted: list[Event] = []
         if job is None:
             job = self._adopt(found, target)
             if job is None:
-                return []
-            news = list(_adopted(job, now))
+                return
+            adopted = list(_adopted(job, now))
         self.floors[target.region].show(found)
-        if job.seen is not None and (job.is_settled and not found.is_settled):
-            return []
+        if job.is_settled and not found.is_settled:
+            return
         self.rates.observe(found, now)
         if job.seen == found:
-            return []
+            return
         changes = list(self._changes(job, found, target, now))
-        tokens = next((event["tokens"] for event in changes if "tokens" in event), None)
-        taken = (tokens[0], tokens[1]) if tokens else job.tokens
-        self.board.put(replace(job, seen=found, tokens=taken))
-        return [*news, *changes]
+        tokens = next((e["tokens"] for e in changes if "tokens" in e), job.tokens)
+        self.board.put(replace(job, seen=found, tokens=tuple(tokens) if tokens else None))
+        self.news += [*adopted, *changes]
 
     def _changes(self, job: Job, found: SeenJob, target: Target, now: float) -> Iterator[Event]:
         before = job.seen

@@ -147,7 +147,8 @@ class FakeBatchJobs:
             0,
             0,
             submitted_at=self.time,
-            model_arn=f"arn:aws:bedrock:us-east-1::foundation-model/{request.get('modelId', CLAUDE)}",
+            model_arn="arn:aws:bedrock:us-east-1::foundation-model/"
+            + str(request.get("modelId", CLAUDE)),
         )
         self.time += 1.0
         self.after_create(request)

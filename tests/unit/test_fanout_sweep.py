@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from bedrock_spark import layout
-from bedrock_spark.errors import JobStateUnknownError, JobThrottledError
+from bedrock_spark.errors import JobStateUnknownError, JobThrottledError, StorageError
 from bedrock_spark.ledger import Ledger
+from bedrock_spark.storage import LocalStorage
 
 from .driving import RUN_ID, Drive
 from .fakes import FakeBatchJobs
@@ -135,6 +136,29 @@ def test_a_long_run_lists_only_what_may_have_changed(drive: Callable[..., Drive]
     assert bounds == sorted(bounds)
     assert d.service.time - bounds[-1] < 10
     assert len(d.created()) == 40
+
+
+def test_what_a_look_saw_before_it_broke_off_is_not_lost(
+    drive: Callable[..., Drive], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One job's output cannot be read: the others are settled for the next driver, too."""
+    d = drive([50, 50])
+    d.advance()
+    d.service.move_all("Completed", processed=50)
+    read = LocalStorage.read_if_present
+
+    def fail(self: LocalStorage, key: str) -> bytes | None:
+        if "shard-00001" in key:
+            raise StorageError("no reply")
+        return read(self, key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStorage, "read_if_present", fail)
+        with pytest.raises(StorageError):
+            d.advance()
+    assert d.statuses() == {"Completed": 1, "Submitted": 1}
+    d.restart()
+    assert d.advance().is_done
 
 
 def test_one_object_a_step_at_most(drive: Callable[..., Drive]) -> None:

@@ -24,10 +24,11 @@ LAYERS: list[set[str]] = [
         "costs",
     },
     {
-        *("clients", "storage", "manifest", "run_folder", "batch_jobs", "ledger", "lease", "quotas"),
+        *("clients", "storage", "manifest", "run_folder", "batch_jobs", "ledger"),
+        *("lease", "quotas"),
         *("provisioned", "model_family", "rate_limit", "invoke", "canary_file"),
         *("s3_objects", "prefetch"),
-        "shard_outputs",
+        *("shard_outputs", "answer_images"),
     },
     {"spark"},
     {"fanout", "canary", "budget", "report", "pipeline", "api"},
