@@ -1,0 +1,56 @@
+"""Sources as unequal as they come: heavy-tailed texts, sorted by size, all in one partition."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - what everybody calls it
+
+from bedrock_spark.clock import SystemClock
+from bedrock_spark.run_folder import open_run
+from bedrock_spark.spark.prepare import prepare
+from tests.prepared import prompt_of, records
+from tests.sparks import make_config
+
+ROWS = 3_000
+SHARDS = {"max_records": 150, "max_bytes": 60_000, "min_records": 12}
+
+
+@pytest.fixture(scope="module")
+def texts(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> DataFrame:
+    """Return texts of 20 bytes as a rule, of 2,000 bytes once in a hundred: a Pareto tail."""
+    path = str(tmp_path_factory.mktemp("texts") / "texts")
+    uniform = (F.pmod(F.xxhash64("id"), F.lit(1_000_000)) + 1) / 1_000_000
+    length = F.least(F.lit(2_000), F.floor(20 / uniform)).cast("int")
+    body = F.expr("repeat('x', length)")
+    rows = spark.range(ROWS).withColumn("length", length).withColumn("body", body)
+    rows.coalesce(1).write.parquet(path)
+    return spark.read.parquet(path)
+
+
+SORTED = {"short first": F.asc, "long first": F.desc}
+
+
+@pytest.mark.parametrize("order", SORTED)
+def test_bounds_hold_however_unequal_the_rows_are(
+    spark: SparkSession, texts: DataFrame, tmp_path: Path, order: str
+) -> None:
+    """No shard is outside of any bound; where a row stands in the source decides nothing."""
+    source = texts.coalesce(1).sortWithinPartitions(SORTED[order]("length"))
+    run = open_run(make_config(str(tmp_path), shards=SHARDS), SystemClock())
+    manifest = prepare(spark, run, source)
+    assert manifest.records == ROWS
+    assert sum(s.bytes for s in manifest.shards) > 10 * SHARDS["max_bytes"]
+    for shard in manifest.shards:
+        assert SHARDS["min_records"] <= shard.records <= SHARDS["max_records"]
+        assert shard.bytes <= SHARDS["max_bytes"]
+        file = tmp_path / "shards" / f"{shard.shard_id}.jsonl"
+        assert file.stat().st_size == shard.bytes
+    asked = [len(prompt_of(r)) - len("Classify: ") for r, _ in records(tmp_path, manifest)]
+    assert sorted(asked) == sorted(row["length"] for row in texts.select("length").collect())
+    assert max(asked) == 2_000
+    # Dealt by a hash: no shard is of long rows only.
+    averages = [s.bytes / s.records for s in manifest.shards]
+    assert max(averages) < 3 * min(averages)
