@@ -73,20 +73,19 @@ def prepare(
     template = body_template(config)
     columns = choose_columns(source, config.source, template)
     check_types(source.schema, columns.needed, template)
-    with observed_tasks(spark, "prepare", observe), _read_once(spark, source, columns, run) as rows:
+    is_cheap = df is None and is_indexed(spark, config.source)
+    needed = source.select(*map(column_of, columns.needed))
+    with observed_tasks(spark, "prepare", observe), _read_once(needed, source, is_cheap) as rows:
         found = _Dealing(run, columns, rows).deal()
     kept = source.select(*map(column_of, columns.kept)).schema
     return commit_manifest(run.storage, _manifest(run, _ddl(kept), found))
 
 
 @contextmanager
-def _read_once(
-    spark: SparkSession, source: DataFrame, columns: SourceColumns, run: Run
-) -> Iterator[DataFrame]:
-    """Give the needed columns, so that what is dear to compute is computed once."""
-    needed = source.select(*map(column_of, columns.needed))
+def _read_once(needed: DataFrame, source: DataFrame, is_cheap: bool) -> Iterator[DataFrame]:
+    """Give the needed columns of the source, so that what is dear to compute is computed once."""
     is_kept = source.storageLevel.useDisk or source.storageLevel.useMemory
-    if is_kept or is_indexed(spark, run.config.source):
+    if is_kept or is_cheap:
         yield needed
         return
     with kept_on_disk(needed) as kept:
