@@ -121,7 +121,6 @@ def test_every_row_of_a_source_is_a_record(
         assert found == expected
 
 
-@pytest.mark.xfail(reason="the config's table is looked up, though it is not read", strict=False)
 @pytest.mark.parametrize("example", examples("python"), ids=str)
 def test_a_dataframe_takes_the_place_of_the_source(
     spark: SparkSession,
