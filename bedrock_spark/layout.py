@@ -13,6 +13,7 @@
     <run uri>/output/shard-00042-00/a1-<digest>/<job id>/   what Bedrock writes
     <run uri>/fallback/shard-00042-00/*.jsonl.out       what the fallback writes
     <run uri>/results/shard-00042-00.parquet            one result row per source row
+    <run uri>/results/images/shard-00042-00/<record_id>-0.png   the images of answers
     <run uri>/reconciliation/shard-00042-00.json        the proof for that shard
     <run uri>/report.json
 
@@ -106,6 +107,11 @@ def fallback_key(shard: str, part: str) -> str:
 def results_key(unit: str) -> str:
     """Return the results of a shard, or of a bucket's rejects."""
     return f"{RESULTS}/{unit}.parquet"
+
+
+def image_key(shard: str, record_id: str, number: int, extension: str) -> str:
+    """Return the file of one image of an answer."""
+    return f"{RESULTS}/images/{shard}/{record_id}-{number}.{extension}"
 
 
 def reconciliation_key(unit: str) -> str:

@@ -17,7 +17,7 @@ from bedrock_spark.outputs import BadLine, OutputManifest, OutputRecord
 BATCH, FALLBACK = "batch", "fallback"
 OK, ERROR, MISSING, REJECTED = "ok", "error", "missing", "rejected"
 BAD = "bad"
-_MAX_EXAMPLES = 5
+EXAMPLES = 5
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class ShardReconciliation:
         for line in lines:
             if isinstance(line, BadLine):
                 counts[BAD] += 1
-                if counts[BAD] > _MAX_EXAMPLES:
+                if counts[BAD] > EXAMPLES:
                     continue
-                self._find(
+                self.find(
                     "bad_line",
                     f"{origin.source} line {line.line}, byte {line.offset}: {line.reason}",
                 )
@@ -95,9 +95,9 @@ class ShardReconciliation:
                 self._repeated[origin.source] += 1
             within.add(line.record_id)
             self._merge(line, origin)
-        if counts[BAD] > _MAX_EXAMPLES:
-            rest = counts[BAD] - _MAX_EXAMPLES
-            self._find("bad_line", f"{origin.source}: {rest} more such lines", rest)
+        if counts[BAD] > EXAMPLES:
+            rest = counts[BAD] - EXAMPLES
+            self.find("bad_line", f"{origin.source}: {rest} more such lines", rest)
         self.lines.update(counts)
         return counts
 
@@ -125,24 +125,18 @@ class ShardReconciliation:
             for kind in (OK, ERROR):
                 said = claim.get(kind)
                 if said is not None and said != found[kind]:
-                    self._find(
+                    self.find(
                         "count_mismatch",
                         f"{source}: {found[kind]} lines are {kind}, {who} says {said}",
                     )
 
-    def find_bad_manifest(self, source: str) -> None:
-        """Say that an output manifest cannot be read: what it counted is not known."""
-        self._find("bad_manifest", f"{source}: is not a JSON object")
-
     def finish(self) -> None:
         """Turn what was counted into findings."""
         if self._paid_twice:
-            self._find(
-                "paid_twice", "; ".join(self._paid_twice[:_MAX_EXAMPLES]), len(self._paid_twice)
-            )
+            self.find("paid_twice", "; ".join(self._paid_twice[:EXAMPLES]), len(self._paid_twice))
         for kind, counted in (("foreign_record", self._foreign), ("repeated", self._repeated)):
             for source, count in sorted(counted.items()):
-                self._find(kind, f"{source}: {count} lines", count)
+                self.find(kind, f"{source}: {count} lines", count)
 
     def counts(self) -> dict[str, int]:
         """Return how many rows are ok, error and missing: together, every row."""
@@ -169,7 +163,8 @@ class ShardReconciliation:
         outcome = self.outcomes.get(record_id)
         return outcome is None or bool(outcome.record.error and outcome.record.error.is_retryable)
 
-    def _find(self, kind: str, detail: str, count: int = 1) -> None:
+    def find(self, kind: str, detail: str, count: int = 1) -> None:
+        """Add a finding."""
         self.findings.append(Finding(kind, self.shard_id, detail, count))
 
 

@@ -12,22 +12,37 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bedrock_spark import layout
+from bedrock_spark.answer_images import AnswerImages, by_record, is_image
 from bedrock_spark.ledger import Job
 from bedrock_spark.outputs import OutputManifest, read_lines, read_output_manifest
-from bedrock_spark.reconcile import BAD, BATCH, ERROR, FALLBACK, OK, Origin, ShardReconciliation
+from bedrock_spark.reconcile import (
+    BAD,
+    BATCH,
+    ERROR,
+    EXAMPLES,
+    FALLBACK,
+    OK,
+    Origin,
+    ShardReconciliation,
+)
 from bedrock_spark.storage import Storage, StoredObject
 
 _LINES = ".jsonl.out"
+_MANIFEST = f"/{layout.OUTPUT_MANIFEST_FILE}"
 
 
 @dataclass
 class JobOutput:
-    """What one batch job left. `job` is None where the ledger knows none of this id."""
+    """What one batch job left; `images` are keys of image files beside its lines.
+
+    `job` is None where the ledger knows none of this id.
+    """
 
     folder: str
     job: Job | None = None
     manifest: OutputManifest | None = None
     lines: Counter[str] = field(default_factory=Counter)
+    images: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the shard's reconciliation holds it."""
@@ -60,7 +75,9 @@ def take_outputs(
     found = _known(jobs)
     keys = [item.key for item in inputs]
     for key in sorted(keys, key=lambda key: (key.startswith(layout.FALLBACK), key)):
-        if not key.endswith((_LINES, "/" + layout.OUTPUT_MANIFEST_FILE)):
+        if not key.endswith((_LINES, _MANIFEST)):
+            if key.startswith(layout.OUTPUT) and is_image(key):
+                _output_of(key, found).images.append(key)
             continue
         data = storage.read(key)
         if key.startswith(layout.FALLBACK):
@@ -72,7 +89,7 @@ def take_outputs(
         elif (manifest := read_output_manifest(data)) is not None:
             output.manifest = manifest
         else:
-            reconciliation.find_bad_manifest(key)
+            reconciliation.find("bad_manifest", f"{key}: is not a JSON object")
     outputs = [found[job_id] for job_id in sorted(found)]
     for output in outputs:
         reconciliation.compare(output.folder, output.lines, output.manifest, _counts(output.job))
@@ -87,6 +104,17 @@ def manifest_totals(outputs: Iterable[JobOutput]) -> dict[str, int]:
         "output": sum(m.output_tokens or 0 for m in known),
         "images": sum(m.images or 0 for m in known),
     }
+
+
+def images_of(
+    storage: Storage, outputs: Iterable[JobOutput], reconciliation: ShardReconciliation
+) -> AnswerImages:
+    """Return the images of a shard; files that belong to no record become a finding."""
+    keys = [key for output in outputs for key in output.images]
+    files, foreign = by_record(keys, reconciliation.expected)
+    if foreign:
+        reconciliation.find("foreign_file", "; ".join(foreign[:EXAMPLES]), len(foreign))
+    return AnswerImages(storage, reconciliation.shard_id, files)
 
 
 def _known(jobs: Sequence[Job]) -> dict[str, JobOutput]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import model_validator
 
 from bedrock_spark.config.values import Section
@@ -13,6 +15,7 @@ class ResultsConfig(Section):
     format: str = "parquet"
     path: str | None = None
     table: str | None = None
+    model_output: Literal["keep", "drop"] = "keep"
 
     @model_validator(mode="after")
     def _one_place(self) -> ResultsConfig:

@@ -15,6 +15,7 @@ from bedrock_spark.progress import Observer, unobserved
 from bedrock_spark.run_folder import Run
 from bedrock_spark.spark.collect_task import CollectTask, Reconciled, ShardWork, straggler_ids
 from bedrock_spark.spark.per_unit import run_per_unit
+from bedrock_spark.spark.results_schema import result_columns_of
 from bedrock_spark.spark.task_progress import observed_tasks
 
 __all__ = ["Reconciled", "collect", "straggler_ids"]
@@ -38,7 +39,8 @@ def collect(
     for shard in manifest.shards:
         own = sorted(by_shard.get(shard.shard_id, ()), key=lambda j: j.attempt)
         works.append(ShardWork(shard.shard_id, None, tuple(own)))
-    task = CollectTask(run.storage, family_of(run.config.model).name)
+    columns = result_columns_of(run.config.results)
+    task = CollectTask(run.storage, family_of(run.config.model).name, columns)
     with observed_tasks(spark, "collect", observe):
         found = run_per_unit(spark, works, task)
     return sorted(found, key=lambda reconciled: str(reconciled["unit"]))

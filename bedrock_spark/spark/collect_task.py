@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,15 +21,24 @@ from bedrock_spark import layout
 from bedrock_spark._version import __version__
 from bedrock_spark.families import family_by_name
 from bedrock_spark.ledger import Job
-from bedrock_spark.reconcile import FALLBACK, REJECTED, ShardReconciliation
-from bedrock_spark.shard_outputs import manifest_totals, shard_inputs, take_outputs
-from bedrock_spark.spark.result_rows import for_every_row, result_columns
-from bedrock_spark.spark.results_schema import RESULT_ARROW, RESULT_COLUMNS
+from bedrock_spark.reconcile import BATCH, EXAMPLES, FALLBACK, REJECTED, ShardReconciliation
+from bedrock_spark.shard_outputs import (
+    JobOutput,
+    images_of,
+    manifest_totals,
+    shard_inputs,
+    take_outputs,
+)
+from bedrock_spark.spark.result_rows import ResultRows, rejected_columns
+from bedrock_spark.spark.results_file import write_results
+from bedrock_spark.spark.results_schema import ResultColumns
 from bedrock_spark.storage import Storage, StoredObject
 
 Reconciled = dict[str, Any]
 # Of results and reconciliation: what an older one wrote is collected again.
-_FORMAT = 2
+_FORMAT = 3
+_PIECE_ROWS = 2_000
+_REJECT_COLUMNS = ("reject_column", "reject_reason")
 
 
 @dataclass(frozen=True)
@@ -46,11 +56,12 @@ class CollectTask:
 
     storage: Storage
     family: str
+    columns: ResultColumns
 
     def __call__(self, work: ShardWork) -> Reconciled:
         """Collect one unit, or return what is there if nothing changed."""
         inputs = self._inputs(work)
-        fingerprint = _fingerprint(inputs, work, self.family)
+        fingerprint = _fingerprint(inputs, work, self.family, self.columns)
         key = layout.reconciliation_key(work.unit)
         before = self.storage.read_if_present(key)
         if before is not None:
@@ -71,17 +82,10 @@ class CollectTask:
     def _collect_rejects(self, work: ShardWork) -> Reconciled:
         assert work.bucket is not None
         rows = pq.read_table(io.BytesIO(self.storage.read(layout.rejects_key(work.bucket))))
-        reasons = [
-            f"{column}: {reason}"
-            for column, reason in zip(
-                rows["reject_column"].to_pylist(), rows["reject_reason"].to_pylist(), strict=True
-            )
-        ]
-        columns: dict[str, list[Any]] = {name: [None] * len(rows) for name in RESULT_COLUMNS}
-        columns["outcome"] = [REJECTED] * len(rows)
-        columns["error_message"] = reasons
-        kept = rows.drop_columns(["reject_column", "reject_reason"])
-        self._write(work.unit, kept, columns)
+        columns, reasons = (rows[name].to_pylist() for name in _REJECT_COLUMNS)
+        told = [f"{column}: {reason}" for column, reason in zip(columns, reasons, strict=True)]
+        kept = rows.drop_columns(list(_REJECT_COLUMNS))
+        self._write(work.unit, kept, lambda start, stop: rejected_columns(told[start:stop]))
         return {
             "unit": work.unit,
             "rows": len(rows),
@@ -96,43 +100,54 @@ class CollectTask:
     def _collect_shard(self, work: ShardWork, inputs: list[StoredObject]) -> Reconciled:
         rows = pq.read_table(io.BytesIO(self.storage.read(layout.rows_key(work.unit))))
         ids: list[str] = rows["record_id"].to_pylist()
-        rows_of = Counter(ids)
-        reconciliation = ShardReconciliation(work.unit, rows_of)
+        reconciliation = ShardReconciliation(work.unit, Counter(ids))
         outputs = take_outputs(self.storage, inputs, work.jobs, reconciliation)
+        images = images_of(self.storage, outputs, reconciliation)
+        results = ResultRows(reconciliation, family_by_name(self.family).read, images)
+        kept = rows.drop_columns(["record_id"])
+        self._write(work.unit, kept, lambda start, stop: results.columns(ids[start:stop]))
+        if images.bad:
+            reconciliation.find("bad_image", "; ".join(images.bad[:EXAMPLES]), len(images.bad))
         reconciliation.finish()
-        stragglers = reconciliation.stragglers()
-        read = family_by_name(self.family).read
-        records = result_columns(list(rows_of), reconciliation, read)
-        columns = for_every_row(records, ids)
-        self._write(work.unit, rows.drop_columns(["record_id"]), columns)
-        return {
-            "unit": work.unit,
-            "rows": len(ids),
-            "outcomes": reconciliation.counts(),
-            "served_by": reconciliation.served_by(),
-            "tokens": {
-                "input": _sum(records["input_tokens"]),
-                "output": _sum(records["output_tokens"]),
-            },
-            "manifest_tokens": manifest_totals(outputs),
-            "jobs": [output.as_json() for output in outputs],
-            "fallback_tokens": {
-                "input": _sum_of(records, "input_tokens", FALLBACK),
-                "output": _sum_of(records, "output_tokens", FALLBACK),
-            },
-            "lines": dict(reconciliation.lines),
-            "stragglers": sum(rows_of[record_id] for record_id in stragglers),
-            "straggler_ids": stragglers,
-            "findings": [f.as_json() for f in reconciliation.findings],
-        }
+        return _reconciled(reconciliation, outputs, results)
 
-    def _write(self, unit: str, rows: pa.Table, columns: dict[str, list[Any]]) -> None:
-        table = rows
-        for name in RESULT_COLUMNS:
-            table = table.append_column(name, pa.array(columns[name], RESULT_ARROW[name]))
-        sink = io.BytesIO()
-        pq.write_table(table, sink, compression="zstd")
-        self.storage.write(layout.results_key(unit), sink.getvalue())
+    def _write(
+        self, unit: str, rows: pa.Table, columns: Callable[[int, int], Mapping[str, Sequence[Any]]]
+    ) -> None:
+        """Write rows and their result columns, which are asked for piece by piece."""
+        schema = self.columns.schema(rows.schema)
+        combined = rows.combine_chunks()
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for start in range(0, len(combined), _PIECE_ROWS):
+                piece = combined.slice(start, _PIECE_ROWS)
+                values = columns(start, start + len(piece))
+                arrays = [pa.array(values[name], kind) for name, kind, _ in self.columns.fields]
+                kept = [column.combine_chunks() for column in piece.columns]
+                yield pa.RecordBatch.from_arrays([*kept, *arrays], schema=schema)
+
+        write_results(self.storage, unit, schema, batches())
+
+
+def _reconciled(
+    reconciliation: ShardReconciliation, outputs: list[JobOutput], results: ResultRows
+) -> Reconciled:
+    rows_of, stragglers = reconciliation.expected, reconciliation.stragglers()
+    fallback = {name: results.tokens[FALLBACK, name] for name in ("input", "output")}
+    return {
+        "unit": reconciliation.shard_id,
+        "rows": sum(rows_of.values()),
+        "outcomes": reconciliation.counts(),
+        "served_by": reconciliation.served_by(),
+        "tokens": {name: n + results.tokens[BATCH, name] for name, n in fallback.items()},
+        "manifest_tokens": manifest_totals(outputs),
+        "fallback_tokens": fallback,
+        "jobs": [output.as_json() for output in outputs],
+        "lines": dict(reconciliation.lines),
+        "stragglers": sum(rows_of[record_id] for record_id in stragglers),
+        "straggler_ids": stragglers,
+        "findings": [f.as_json() for f in reconciliation.findings],
+    }
 
 
 def _without_ids(reconciled: Reconciled) -> Reconciled:
@@ -146,20 +161,13 @@ def straggler_ids(storage: Storage, shard_id: str) -> list[str]:
     return ids
 
 
-def _sum(values: list[int | None]) -> int:
-    return sum(v for v in values if v is not None)
-
-
-def _sum_of(columns: dict[str, list[Any]], name: str, served_by: str) -> int:
-    """Add up the values of the answers that one of the two gave."""
-    pairs = zip(columns[name], columns["served_by"], strict=True)
-    return sum(value or 0 for value, by in pairs if by == served_by)
-
-
-def _fingerprint(inputs: list[StoredObject], work: ShardWork, family: str) -> str:
+def _fingerprint(
+    inputs: list[StoredObject], work: ShardWork, family: str, columns: ResultColumns
+) -> str:
     """Return a digest of everything a collected shard depends on."""
     jobs = [
         (j.job_name, j.seen and (j.seen.status, j.seen.succeeded, j.seen.failed)) for j in work.jobs
     ]
-    told = [[(o.key, o.size, o.version) for o in inputs], jobs, family, __version__, _FORMAT]
+    read = [(o.key, o.size, o.version) for o in inputs]
+    told = [read, jobs, family, columns.ddl, __version__, _FORMAT]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()

@@ -16,9 +16,10 @@ from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_spark import layout
 from bedrock_spark.config import ResultsConfig
+from bedrock_spark.errors import RunFolderError
 from bedrock_spark.manifest import RunManifest
 from bedrock_spark.run_folder import Run
-from bedrock_spark.spark.results_schema import RESULT_DDL
+from bedrock_spark.spark.results_schema import result_columns_of
 from bedrock_spark.storage import Storage
 
 _BATCH_ROWS = 10_000
@@ -30,8 +31,9 @@ def results(spark: SparkSession, run: Run, manifest: RunManifest) -> DataFrame:
     Lazy: no Spark action runs. One partition per shard.
     """
     units = [s.shard_id for s in manifest.shards] + [r.unit for r in manifest.rejects]
-    schema = f"{manifest.columns}, {RESULT_DDL}"
-    task = _ReadTask(run.storage, tuple(units))
+    columns = result_columns_of(run.config.results)
+    task = _ReadTask(run.storage, tuple(units), tuple(name for name, _, _ in columns.fields))
+    schema = f"{manifest.columns}, {columns.ddl}"
     return spark.range(0, len(units), 1, len(units)).mapInArrow(task, schema)
 
 
@@ -39,12 +41,25 @@ def results(spark: SparkSession, run: Run, manifest: RunManifest) -> DataFrame:
 class _ReadTask:
     storage: Storage
     units: tuple[str, ...]
+    results: tuple[str, ...]
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for index in batch.column(0).to_pylist():
-                data = self.storage.read(layout.results_key(self.units[index]))
-                yield from pq.ParquetFile(io.BytesIO(data)).iter_batches(_BATCH_ROWS)
+                yield from self._read(layout.results_key(self.units[index]))
+
+    def _read(self, key: str) -> Iterator[pa.RecordBatch]:
+        file = pq.ParquetFile(io.BytesIO(self.storage.read(key)))
+        names = tuple(file.schema_arrow.names)
+        if (
+            names[-len(self.results) :] != self.results
+            or "record_id" in names[: -len(self.results)]
+        ):
+            raise RunFolderError(
+                f"{self.storage.uri}/{key}: has other columns than the config's results section "
+                "asks for; collect again"
+            )
+        yield from file.iter_batches(_BATCH_ROWS)
 
 
 def publish(df: DataFrame, config: ResultsConfig) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import tempfile
 from collections import Counter
@@ -10,22 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedrock_spark import layout
-from bedrock_spark.batch_jobs import SeenJob
-from bedrock_spark.ledger import Job
-from bedrock_spark.spark.collect_task import CollectTask, ShardWork, straggler_ids
+from bedrock_spark.spark.collect_task import straggler_ids
 from bedrock_spark.storage import LocalStorage
 
-SHARD = "shard-00001-00"
+from .collecting import SHARD, collect_in, settled_job
+
 IDS = [f"{i:011d}" for i in range(12)]
 OTHERS = [f"{i:011d}" for i in range(500, 504)]
-ARN = "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/"
 FIRST, SECOND = (f"output/{SHARD}/a{n}-abc/job{n}" for n in (1, 2))
 LINES_1, LINES_2 = f"{FIRST}/{SHARD}.jsonl.out", f"{SECOND}/{SHARD}.jsonl.out"
 ASKED_1, ASKED_2 = (f"fallback/{SHARD}/{n}.jsonl.out" for n in (1, 2))
@@ -197,21 +191,12 @@ def lines_of(data: bytes) -> Iterator[tuple[str, bytes]]:
 
 def collected(files: Files, folder: str) -> tuple[dict[str, Any], list[dict[str, Any]], list[str]]:
     """Collect a folder of these files; return its reconciliation, result rows and stragglers."""
-    storage = LocalStorage(folder)
-    rows = io.BytesIO()
-    pq.write_table(pa.table({"record_id": IDS, "n": list(range(len(IDS)))}), rows)
-    storage.write(layout.rows_key(SHARD), rows.getvalue())
-    for key, data in files.items():
-        storage.write(key, data)
-    jobs = []
-    for attempt, (prefix, (succeeded, failed)) in enumerate(COUNTS.items(), 1):
-        arn = ARN + prefix.rsplit("/", 1)[-1]
-        counts = {"succeeded": succeeded, "failed": failed}
-        seen = SeenJob(arn, f"n{attempt}", "t", "Completed", **counts)  # type: ignore[arg-type]
-        jobs.append(Job(SHARD, attempt, f"n{attempt}", "t", seen))
-    found = CollectTask(storage, "anthropic")(ShardWork(SHARD, None, tuple(jobs)))
-    results = pq.read_table(io.BytesIO(storage.read(layout.results_key(SHARD)))).to_pylist()
-    return found, results, straggler_ids(storage, SHARD)
+    jobs = [
+        settled_job(n, prefix, succeeded=COUNTS[prefix][0], failed=COUNTS[prefix][1])
+        for n, prefix in enumerate(COUNTS, 1)
+    ]
+    found, results = collect_in(folder, IDS, files, jobs)
+    return found, results, straggler_ids(LocalStorage(folder), SHARD)
 
 
 @given(folders())
