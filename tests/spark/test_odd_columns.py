@@ -1,0 +1,84 @@
+"""Columns as sources have them: dots, spaces and dashes in names, and fields named like that."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from bedrock_spark.clock import SystemClock
+from bedrock_spark.errors import ConfigError
+from bedrock_spark.manifest import RunManifest
+from bedrock_spark.run_folder import Run, open_run
+from bedrock_spark.spark.collect import collect
+from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.spark.results import results
+from tests.prepared import records
+from tests.sparks import make_config
+
+SPOKEN = ("first name", "e-mail", "Größe", "a,b")
+DOTTED = ("address.city", "a`b")
+
+
+def prepared(spark: SparkSession, folder: Path, row: dict[str, object]) -> tuple[Run, RunManifest]:
+    """Prepare one row of JSON."""
+    path = folder / "rows.jsonl"
+    path.write_text(json.dumps({"id": 1, "body": "x", **row}) + "\n", "utf-8")
+    source = {"format": "json", "path": str(path)}
+    run = open_run(make_config(str(folder / "run"), source=source), SystemClock())
+    return run, prepare(spark, run)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        SPOKEN,
+        pytest.param(
+            DOTTED, marks=pytest.mark.xfail(reason="Spark takes a dot for a field", strict=False)
+        ),
+    ],
+    ids=" ".join,
+)
+def test_a_column_may_have_any_name(
+    spark: SparkSession, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    """A name that SQL must quote, as headers of CSV and keys of JSON often are, is kept."""
+    run, manifest = prepared(spark, tmp_path, dict.fromkeys(names, "kept"))
+    ((_, row),) = records(tmp_path / "run", manifest)
+    assert {name: row[name] for name in names} == dict.fromkeys(names, "kept")
+    collect(spark, run, manifest, {})
+    (result,) = results(spark, run, manifest).collect()
+    assert {name: result[name] for name in names} == dict.fromkeys(names, "kept")
+
+
+@pytest.mark.xfail(reason="names of fields are not quoted in the manifest's columns", strict=False)
+@pytest.mark.parametrize("names", [SPOKEN, DOTTED], ids=" ".join)
+def test_a_field_may_have_any_name(
+    spark: SparkSession, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    """In structs too: what prepare takes, collect must give back, for by then it is paid for."""
+    run, manifest = prepared(spark, tmp_path, {"who": dict.fromkeys(names, "kept")})
+    collect(spark, run, manifest, {})
+    (result,) = results(spark, run, manifest).collect()
+    assert result["who"].asDict() == dict.fromkeys(names, "kept")
+
+
+SOURCES_THAT_ARE_NOT_THERE = {
+    "source.path": {"format": "parquet", "path": "/nowhere/tickets"},
+    "source.table": {"table": "nowhere.tickets"},
+    "source.sql": {"sql": "SELECT * FROM nowhere.tickets"},
+    "source.format": {"format": "no.such.format", "path": "/nowhere/tickets"},
+}
+
+
+@pytest.mark.xfail(reason="Spark's own error comes through, with its trace", strict=False)
+@pytest.mark.parametrize("key", SOURCES_THAT_ARE_NOT_THERE)
+def test_a_source_that_is_not_there_is_named(spark: SparkSession, tmp_path: Path, key: str) -> None:
+    """A wrong path, table, query or format is an error of the config, and says which key."""
+    run = open_run(
+        make_config(str(tmp_path), source=SOURCES_THAT_ARE_NOT_THERE[key]), SystemClock()
+    )
+    with pytest.raises(ConfigError, match=key):
+        prepare(spark, run)
