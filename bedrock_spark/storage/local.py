@@ -82,9 +82,14 @@ class LocalStorage:
         return _digest(data)
 
     def upload(self, path: Path, key: str) -> None:
-        """Copy a file in, then rename."""
+        """Link a file in, or copy it from another disk; then rename."""
         with self._temporary(key) as temporary:
-            shutil.copyfile(path, temporary)
+            temporary.unlink()
+            try:
+                temporary.hardlink_to(path)
+            except OSError:
+                shutil.copyfile(path, temporary)
+            temporary.chmod(0o644)
             temporary.replace(self._path(key))
 
     def download(self, key: str, path: Path) -> None:
