@@ -1,4 +1,4 @@
-"""How many buckets, and where one shard ends and the next begins.
+"""How many buckets the records of a run are dealt into.
 
 Records are dealt into buckets by a hash of their id; one task cuts one bucket into shards. Where
 hashing spreads them evenly enough, a bucket is one full shard. Where it does not (few large records
@@ -8,10 +8,7 @@ to a shard), several cuts to a bucket are fuller: only the last cut of a bucket 
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 # A bucket holds at most about this many shards, so that no task has too much to do.
 _MOST_CUTS = 10
@@ -123,104 +120,3 @@ def _average_ceiling(mean: float, spread: float) -> float:
 def _rounded_up(value: float, step: float) -> float:
     """Return the next power of `step`, which is above 1."""
     return float(step ** math.ceil(math.log(value, step))) if value > 0 else 0.0
-
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Piece(Generic[T]):
-    """Records `start` to `stop` of a chunk belong to the cut-th shard of the bucket."""
-
-    cut: int
-    chunk: T
-    start: int
-    stop: int
-    size: int
-
-
-class Cutter(Generic[T]):
-    """Cut a stream of records into shards within bounds.
-
-    A size of 0 is no record: it belongs to the record before it and goes where that one went.
-    The last `min_records` records are held back until it is known that as many follow, so that the
-    last shard is never below the minimum while an earlier one is not. What is held back is at most
-    one shard's bytes.
-    """
-
-    def __init__(self, bounds: Bounds) -> None:
-        self._bounds = bounds
-        self._held: deque[tuple[T, Sequence[int], int]] = deque()
-        self._held_records = 0
-        self._held_bytes = 0
-        self._cut = 0
-        self._records = 0
-        self._bytes = 0
-
-    def add(self, chunk: T, sizes: Sequence[int]) -> Iterator[Piece[T]]:
-        """Take a chunk of records with these sizes; yield what can be written now, in order."""
-        if not sizes:
-            return
-        self._held.append((chunk, sizes, 0))
-        self._held_records += len(sizes) - sizes.count(0)
-        self._held_bytes += sum(sizes)
-        yield from self._release(
-            lambda: (
-                self._held_records > self._bounds.min_records
-                or self._held_bytes > self._bounds.max_bytes
-            )
-        )
-
-    def finish(self) -> Iterator[Piece[T]]:
-        """Yield what was held back."""
-        over = (
-            self._records + self._held_records > self._bounds.max_records
-            or self._bytes + self._held_bytes > self._bounds.max_bytes
-        )
-        if over and self._records:
-            yield from self._release_tied()
-            self._next_shard()
-        yield from self._release(lambda: True)
-
-    def _release_tied(self) -> Iterator[Piece[T]]:
-        """Yield what goes where the last record went."""
-        while self._held:
-            chunk, sizes, start = self._held.popleft()
-            stop = next((i for i in range(start, len(sizes)) if sizes[i]), len(sizes))
-            if stop > start:
-                yield Piece(self._cut, chunk, start, stop, 0)
-            if stop < len(sizes):
-                self._held.appendleft((chunk, sizes, stop))
-                return
-
-    def _release(self, more: Callable[[], bool]) -> Iterator[Piece[T]]:
-        while self._held and more():
-            chunk, sizes, start = self._held.popleft()
-            stop, begun_at = start, self._bytes
-            while stop < len(sizes) and more() and self._takes(sizes[stop]):
-                self._take(sizes[stop])
-                stop += 1
-            if stop < len(sizes):
-                self._held.appendleft((chunk, sizes, stop))
-            if stop > start:
-                yield Piece(self._cut, chunk, start, stop, self._bytes - begun_at)
-            if stop < len(sizes) and more():
-                self._next_shard()
-
-    def _takes(self, size: int) -> bool:
-        return size == 0 or (
-            self._records < self._bounds.max_records
-            and self._bytes + size <= self._bounds.max_bytes
-        )
-
-    def _take(self, size: int) -> None:
-        if size:
-            self._records += 1
-            self._held_records -= 1
-            self._bytes += size
-            self._held_bytes -= size
-
-    def _next_shard(self) -> None:
-        self._cut += 1
-        self._records = 0
-        self._bytes = 0

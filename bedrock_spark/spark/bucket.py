@@ -10,6 +10,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from operator import mul
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ import pyarrow.compute as pc
 
 from bedrock_spark import layout
 from bedrock_spark.config import Config
+from bedrock_spark.cutting import Cutter, Piece
 from bedrock_spark.errors import PlanError
-from bedrock_spark.planning import Bounds, Cutter, Piece
+from bedrock_spark.planning import Bounds
 from bedrock_spark.prefetch import Prefetch
 from bedrock_spark.requests import body_template
 from bedrock_spark.spark.derived import BUCKET, HASH, KEY, REPEATED
@@ -193,8 +195,8 @@ class _Bucket:
             good = [i for i, line in enumerate(lines) if line is not None]
             kept, ids = kept.take(pa.array(good, pa.int64())), [ids[i] for i in good]
         asking = [line for line in lines if line is not None]
-        sizes = [len(line) for line in asking]
-        self._squares += sum(size * size for size in sizes)
+        sizes = list(map(len, asking))
+        self._squares += sum(map(mul, sizes, sizes))
         rows = pa.RecordBatch.from_arrays([pa.array(ids, pa.string()), *kept], schema=self._schema)
         for piece in self._cutter.add(_Chunk(asking, rows), sizes):
             self._write(piece)

@@ -15,13 +15,14 @@ import bedrock_spark
 PACKAGE = Path(bedrock_spark.__file__).parent
 # From the values, which import nothing, to the faces, which import everything.
 LAYERS: list[set[str]] = [
-    {"_version", "errors", "limits", "clock", "progress", "layout", "config"},
+    {"_version", "errors", "limits", "clock", "progress", "layout", "config"}
+    | {"ddl", "result_columns"},
     {
-        *("record_ids", "templates", "families", "planning", "requests", "outputs"),
+        *("record_ids", "templates", "families", "planning", "cutting", "requests", "outputs"),
         *("reconcile", "retry", "aws_errors", "lint", "values", "lookups", "expressions"),
         "media",
         *("shard_lines", "quotes"),
-        "costs",
+        *("costs", "parsing"),
     },
     {
         *("clients", "storage", "manifest", "run_folder", "batch_jobs", "ledger"),

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bedrock_spark.planning import Bounds, Cutter, Piece, SourceSize, plan_buckets
+from bedrock_spark.cutting import Cutter, Piece
+from bedrock_spark.planning import Bounds, SourceSize, plan_buckets
 
 Chunks = list[list[int]]
 
