@@ -162,6 +162,22 @@ class Pipeline:
         with self._timed("fallback"):
             return fall_back(spark, self.run, shards, self.clock, self.observe)
 
+    def answer_stragglers(
+        self, spark: SparkSession, reconciled: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Fall back and collect again; once more for answers that do not fit and may be asked.
+
+        Returns the reconciliation as it is then.
+        """
+        parse = self.run.config.results.parse
+        for _ in range(1 + (parse.retries if parse else 0)):
+            if not self.fall_back(spark, reconciled):
+                break
+            reconciled = self.collect(spark)
+            if not any(unit.get("invalid_stragglers") for unit in reconciled):
+                break
+        return reconciled
+
     def _check_fallback_cost(self, reconciled: list[dict[str, Any]]) -> None:
         """Raise BudgetError where the stragglers would cost more than is left."""
         manifest = self.manifest()
@@ -220,8 +236,7 @@ class Pipeline:
         self.prepare(spark, df)
         self.watch()
         reconciled = self.collect(spark)
-        if self.fall_back(spark, reconciled):
-            reconciled = self.collect(spark)
+        reconciled = self.answer_stragglers(spark, reconciled)
         report = self.report(reconciled, self.publish(spark))
         check_complete(report)
         return report

@@ -1,23 +1,28 @@
 """Reconcile: what went into a shard against everything that came back for it.
 
-Per shard, every record is ok, error or missing, and one of them only. A success beats an error
-beats nothing; the first success stands and a second one is a finding. Nothing here fails: what does
+Per shard, every record is ok, error or missing, and one of them only; where answers are read as
+columns, one that does not fit is invalid. A success beats an invalid answer beats an error beats
+nothing; the first success stands and a second one is a finding. Nothing here fails: what does
 not fit is a finding in the report.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bedrock_spark.outputs import BadLine, OutputManifest, OutputRecord
+from bedrock_spark.parsing import Parsed
 
 BATCH, FALLBACK = "batch", "fallback"
 OK, ERROR, MISSING, REJECTED = "ok", "error", "missing", "rejected"
+INVALID = "invalid"
 BAD = "bad"
 EXAMPLES = 5
+
+Judge = Callable[[bytes], Parsed]
 
 
 @dataclass(frozen=True)
@@ -50,11 +55,19 @@ class Outcome:
 
     record: OutputRecord
     origin: Origin
+    parsed: Parsed | None = None
+
+    @property
+    def ended(self) -> str:
+        """Return ok, invalid or error."""
+        if self.record.error is not None:
+            return ERROR
+        return INVALID if self.parsed is not None and self.parsed.reason is not None else OK
 
     @property
     def is_ok(self) -> bool:
-        """Tell whether the record was answered."""
-        return self.record.error is None
+        """Tell whether the record was answered, with an answer that fits."""
+        return self.ended == OK
 
 
 @dataclass
@@ -62,16 +75,21 @@ class ShardReconciliation:
     """Gather the lines of one shard; then say how each record ended.
 
     expected: every record, and how many rows ask it; what is counted in the end are rows
+    judge: reads an answer as columns; None where any answer will do
+    retries: how often a record may be asked again whose answer does not fit
     """
 
     shard_id: str
     expected: Mapping[str, int]
+    judge: Judge | None = None
+    retries: int = 0
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     lines: Counter[str] = field(default_factory=Counter)
     _paid_twice: list[str] = field(default_factory=list)
     _foreign: Counter[str] = field(default_factory=Counter)
     _repeated: Counter[str] = field(default_factory=Counter)
+    _invalid: Counter[str] = field(default_factory=Counter)
 
     def take(self, origin: Origin, lines: Iterable[OutputRecord | BadLine]) -> Counter[str]:
         """Take the lines of one output file; return how many there are by kind."""
@@ -109,7 +127,12 @@ class ShardReconciliation:
                     f"{line.record_id} in {standing.origin.source} and {origin.source}"
                 )
             return
-        self.outcomes[line.record_id] = Outcome(line, origin)
+        parsed = self.judge(line.output) if self.judge and line.output is not None else None
+        outcome = Outcome(line, origin, parsed)
+        if outcome.ended == INVALID:
+            self._invalid[line.record_id] += 1
+        if standing is None or not (standing.ended == INVALID and outcome.ended == ERROR):
+            self.outcomes[line.record_id] = outcome
 
     def compare(
         self,
@@ -139,12 +162,13 @@ class ShardReconciliation:
                 self.find(kind, f"{source}: {count} lines", count)
 
     def counts(self) -> dict[str, int]:
-        """Return how many rows are ok, error and missing: together, every row."""
+        """Return how many rows are ok, error, missing, and invalid if judged: all rows."""
         counts = {OK: 0, ERROR: 0, MISSING: 0}
+        if self.judge is not None:
+            counts[INVALID] = 0
         for record_id, rows in self.expected.items():
             outcome = self.outcomes.get(record_id)
-            ended = MISSING if outcome is None else OK if outcome.is_ok else ERROR
-            counts[ended] += rows
+            counts[MISSING if outcome is None else outcome.ended] += rows
         return counts
 
     def served_by(self) -> dict[str, int]:
@@ -159,8 +183,15 @@ class ShardReconciliation:
         """Return the ids that are not answered and may still be, in order."""
         return sorted(record_id for record_id in self.expected if self._may_be_answered(record_id))
 
+    def invalid_among(self, record_ids: Iterable[str]) -> list[str]:
+        """Return those of these records whose answer does not fit."""
+        found = ((i, self.outcomes.get(i)) for i in record_ids)
+        return [i for i, outcome in found if outcome is not None and outcome.ended == INVALID]
+
     def _may_be_answered(self, record_id: str) -> bool:
         outcome = self.outcomes.get(record_id)
+        if outcome is not None and outcome.ended == INVALID:
+            return self._invalid[record_id] <= self.retries
         return outcome is None or bool(outcome.record.error and outcome.record.error.is_retryable)
 
     def find(self, kind: str, detail: str, count: int = 1) -> None:

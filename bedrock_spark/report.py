@@ -17,7 +17,7 @@ from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.fanout import jobs_by_status
 from bedrock_spark.ledger import Job
 from bedrock_spark.manifest import RunManifest
-from bedrock_spark.reconcile import BATCH, ERROR, FALLBACK, MISSING, OK, REJECTED
+from bedrock_spark.reconcile import BATCH, ERROR, FALLBACK, INVALID, MISSING, OK, REJECTED
 from bedrock_spark.run_folder import Run
 
 
@@ -60,7 +60,8 @@ class Report:
     @property
     def permanent_errors(self) -> int:
         """Return how many rows will never have an answer, though they were asked."""
-        return self.outcomes[ERROR] + self.outcomes[MISSING] - self.stragglers
+        unanswered = (self.outcomes.get(kind, 0) for kind in (ERROR, MISSING, INVALID))
+        return sum(unanswered) - self.stragglers
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as report.json holds it."""
@@ -97,7 +98,8 @@ def build_report(
 ) -> Report:
     """Add up the reconciliations of all units."""
     units = list(reconciled)
-    outcomes = _sum(units, "outcomes", (OK, ERROR, MISSING, REJECTED))
+    kinds = (OK, ERROR, MISSING, *((INVALID,) if run.config.results.parse else ()), REJECTED)
+    outcomes = _sum(units, "outcomes", kinds)
     findings = [*_shard_mismatches(manifest, units), *(f for u in units for f in u["findings"])]
     findings += _failed_jobs(jobs)
     return Report(

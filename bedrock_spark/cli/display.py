@@ -149,6 +149,8 @@ def _report_rows(report: Report) -> list[tuple[str, str]]:
         ("seconds", seconds),
         ("run folder", report.run_uri),
     ]
+    if "invalid" in outcomes:
+        rows.insert(4, ("invalid answers", f"{outcomes['invalid']:,}"))
     if report.sharing:
         share = report.sharing / (report.records + report.sharing)
         saved = f"{report.sharing:,} rows ({share:.0%}) share the answer of another"

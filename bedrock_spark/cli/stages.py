@@ -79,9 +79,7 @@ def collect(pipeline: Pipeline, display: Display) -> int:
 def fallback(pipeline: Pipeline, display: Display) -> int:
     """Ask the stragglers, collect their shards again, and write the report."""
     spark = spark_session()
-    reconciled = pipeline.collect(spark)
-    if pipeline.fall_back(spark, reconciled):
-        reconciled = pipeline.collect(spark)
+    reconciled = pipeline.answer_stragglers(spark, pipeline.collect(spark))
     report = pipeline.report(reconciled, pipeline.publish(spark))
     display.finish()
     display.show_report(report)

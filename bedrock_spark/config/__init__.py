@@ -7,6 +7,7 @@ from bedrock_spark.config.events import EventsConfig
 from bedrock_spark.config.fallback import FallbackConfig
 from bedrock_spark.config.load import load_config, parse_config, with_overrides
 from bedrock_spark.config.model import Config, fixed_part
+from bedrock_spark.config.parse import ParseConfig
 from bedrock_spark.config.prices import PricesConfig, TokenPrices
 from bedrock_spark.config.request import ModelConfig, RequestConfig
 from bedrock_spark.config.results import ResultsConfig
@@ -21,6 +22,7 @@ __all__ = [
     "EventsConfig",
     "FallbackConfig",
     "ModelConfig",
+    "ParseConfig",
     "PricesConfig",
     "RequestConfig",
     "ResultsConfig",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
+from bedrock_spark.config.parse import ParseConfig
 from bedrock_spark.config.values import Section
 
 
@@ -16,6 +17,12 @@ class ResultsConfig(Section):
     path: str | None = None
     table: str | None = None
     model_output: Literal["keep", "drop"] = "keep"
+    parse: ParseConfig | None = None
+
+    @field_validator("parse", mode="before")
+    @classmethod
+    def _columns_alone(cls, value: object) -> object:
+        return {"columns": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _one_place(self) -> ResultsConfig:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.errors import ConfigError
 
@@ -53,6 +55,19 @@ class Family:
         if not self.takes_media:
             refuse(request, self.name, "images", "documents")
         return self.builder(request)
+
+
+NO_ANSWER = Answer()
+_decode = msgspec.json.Decoder().decode
+
+
+def answer_of(output: bytes, read: Callable[[Any], Answer]) -> Answer:
+    """Read an answer; what cannot be (a number too large, say) has no parts."""
+    try:
+        decoded = _decode(output)
+    except (msgspec.MsgspecError, RecursionError):
+        return NO_ANSWER
+    return read(decoded) if isinstance(decoded, dict) else NO_ANSWER
 
 
 def prompt_of(request: RequestConfig) -> str:

@@ -6,6 +6,8 @@ file and one reconciliation, and hands the driver one small row.
 
 from __future__ import annotations
 
+import re
+
 from pyspark.sql import SparkSession
 
 from bedrock_spark.families import family_of
@@ -13,12 +15,21 @@ from bedrock_spark.ledger import Job
 from bedrock_spark.manifest import RunManifest
 from bedrock_spark.progress import Observer, unobserved
 from bedrock_spark.run_folder import Run
-from bedrock_spark.spark.collect_task import CollectTask, Reconciled, ShardWork, straggler_ids
+from bedrock_spark.spark.collect_task import (
+    CollectTask,
+    Reconciled,
+    ShardWork,
+    collected_files,
+    straggler_ids,
+)
 from bedrock_spark.spark.per_unit import run_per_unit
-from bedrock_spark.spark.results_schema import result_columns_of
+from bedrock_spark.spark.results_schema import refuse_clashes, result_columns_of
 from bedrock_spark.spark.task_progress import observed_tasks
 
-__all__ = ["Reconciled", "collect", "straggler_ids"]
+# A run manifest's columns are "`name` type, `name` type"; within types there are no spaces.
+_COLUMN = re.compile(r"(?:^|, )`([^`]*)` ")
+
+__all__ = ["Reconciled", "collect", "collected_files", "straggler_ids"]
 
 
 def collect(
@@ -32,6 +43,7 @@ def collect(
 
     Runs one Spark action with a task per shard.
     """
+    refuse_clashes(_names(manifest.columns), run.config.results)
     by_shard: dict[str, list[Job]] = {}
     for job in jobs.values():
         by_shard.setdefault(job.shard_id, []).append(job)
@@ -44,3 +56,7 @@ def collect(
     with observed_tasks(spark, "collect", observe):
         found = run_per_unit(spark, works, task)
     return sorted(found, key=lambda reconciled: str(reconciled["unit"]))
+
+
+def _names(columns: str) -> list[str]:
+    return _COLUMN.findall(columns)

@@ -19,9 +19,18 @@ import pyarrow.parquet as pq
 
 from bedrock_spark import layout
 from bedrock_spark._version import __version__
-from bedrock_spark.families import family_by_name
+from bedrock_spark.families import Answer, family_by_name
+from bedrock_spark.families.base import answer_of
 from bedrock_spark.ledger import Job
-from bedrock_spark.reconcile import BATCH, EXAMPLES, FALLBACK, REJECTED, ShardReconciliation
+from bedrock_spark.parsing import AnswerParser
+from bedrock_spark.reconcile import (
+    BATCH,
+    EXAMPLES,
+    FALLBACK,
+    REJECTED,
+    Judge,
+    ShardReconciliation,
+)
 from bedrock_spark.shard_outputs import (
     JobOutput,
     images_of,
@@ -36,7 +45,8 @@ from bedrock_spark.storage import Storage, StoredObject
 
 Reconciled = dict[str, Any]
 # Of results and reconciliation: what an older one wrote is collected again.
-_FORMAT = 3
+_FORMAT = 4
+_KEPT_IN_FOLDER = frozenset({"straggler_ids", "fallback_files"})
 _PIECE_ROWS = 2_000
 _REJECT_COLUMNS = ("reject_column", "reject_reason")
 
@@ -100,33 +110,48 @@ class CollectTask:
     def _collect_shard(self, work: ShardWork, inputs: list[StoredObject]) -> Reconciled:
         rows = pq.read_table(io.BytesIO(self.storage.read(layout.rows_key(work.unit))))
         ids: list[str] = rows["record_id"].to_pylist()
-        reconciliation = ShardReconciliation(work.unit, Counter(ids))
+        read = family_by_name(self.family).read
+        judge = _judge(self.columns, read)
+        reconciliation = ShardReconciliation(work.unit, Counter(ids), judge, self.columns.retries)
         outputs = take_outputs(self.storage, inputs, work.jobs, reconciliation)
         images = images_of(self.storage, outputs, reconciliation)
-        results = ResultRows(reconciliation, family_by_name(self.family).read, images)
+        parsed = [field.name for field in self.columns.parsed]
+        results = ResultRows(reconciliation, read, images, parsed)
         kept = rows.drop_columns(["record_id"])
         self._write(work.unit, kept, lambda start, stop: results.columns(ids[start:stop]))
         if images.bad:
             reconciliation.find("bad_image", "; ".join(images.bad[:EXAMPLES]), len(images.bad))
         reconciliation.finish()
-        return _reconciled(reconciliation, outputs, results)
+        answers = [o.key for o in inputs if o.key.startswith(layout.FALLBACK)]
+        return _reconciled(reconciliation, outputs, results) | {"fallback_files": answers}
 
     def _write(
         self, unit: str, rows: pa.Table, columns: Callable[[int, int], Mapping[str, Sequence[Any]]]
     ) -> None:
         """Write rows and their result columns, which are asked for piece by piece."""
-        schema = self.columns.schema(rows.schema)
+        results = self.columns.arrow()
+        schema = pa.schema([*rows.schema, *results])
         combined = rows.combine_chunks()
 
         def batches() -> Iterator[pa.RecordBatch]:
             for start in range(0, len(combined), _PIECE_ROWS):
                 piece = combined.slice(start, _PIECE_ROWS)
                 values = columns(start, start + len(piece))
-                arrays = [pa.array(values[name], kind) for name, kind, _ in self.columns.fields]
+                arrays = [
+                    pa.array(values[name], kind) if name in values else pa.nulls(len(piece), kind)
+                    for name, kind in results
+                ]
                 kept = [column.combine_chunks() for column in piece.columns]
                 yield pa.RecordBatch.from_arrays([*kept, *arrays], schema=schema)
 
         write_results(self.storage, unit, schema, batches())
+
+
+def _judge(columns: ResultColumns, read: Callable[[Any], Answer]) -> Judge | None:
+    if not columns.parsed:
+        return None
+    parser = AnswerParser(columns.parsed)
+    return lambda output: parser.parse(answer_of(output, read))
 
 
 def _reconciled(
@@ -145,6 +170,7 @@ def _reconciled(
         "jobs": [output.as_json() for output in outputs],
         "lines": dict(reconciliation.lines),
         "stragglers": sum(rows_of[record_id] for record_id in stragglers),
+        "invalid_stragglers": len(reconciliation.invalid_among(stragglers)),
         "straggler_ids": stragglers,
         "findings": [f.as_json() for f in reconciliation.findings],
     }
@@ -152,13 +178,19 @@ def _reconciled(
 
 def _without_ids(reconciled: Reconciled) -> Reconciled:
     """Return what the driver gets: the ids of the stragglers stay in the run folder."""
-    return {k: v for k, v in reconciled.items() if k != "straggler_ids"}
+    return {k: v for k, v in reconciled.items() if k not in _KEPT_IN_FOLDER}
 
 
 def straggler_ids(storage: Storage, shard_id: str) -> list[str]:
     """Return the records of a collected shard that are not answered and may still be."""
     ids: list[str] = json.loads(storage.read(layout.reconciliation_key(shard_id)))["straggler_ids"]
     return ids
+
+
+def collected_files(storage: Storage, shard_id: str) -> set[str]:
+    """Return the files of fallback answers that a collected shard's stragglers take account of."""
+    reconciled = json.loads(storage.read(layout.reconciliation_key(shard_id)))
+    return set(reconciled.get("fallback_files", ()))
 
 
 def _fingerprint(
@@ -169,5 +201,5 @@ def _fingerprint(
         (j.job_name, j.seen and (j.seen.status, j.seen.succeeded, j.seen.failed)) for j in work.jobs
     ]
     read = [(o.key, o.size, o.version) for o in inputs]
-    told = [read, jobs, family, columns.ddl, __version__, _FORMAT]
+    told = [read, jobs, family, columns.fingerprint, __version__, _FORMAT]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()

@@ -30,7 +30,7 @@ from bedrock_spark.provisioned import is_provisioned, wait_for_provisioned
 from bedrock_spark.rate_limit import RateLimiter
 from bedrock_spark.run_folder import Run
 from bedrock_spark.shard_lines import read_shard
-from bedrock_spark.spark.collect import straggler_ids
+from bedrock_spark.spark.collect import collected_files, straggler_ids
 from bedrock_spark.spark.per_unit import run_per_unit
 from bedrock_spark.spark.task_progress import classic_context, observed_tasks
 from bedrock_spark.storage import Storage
@@ -141,17 +141,22 @@ class FallbackTask:
 
     def _to_ask(self, shard: str) -> Iterator[tuple[str, bytes]]:
         """Yield the id and body of each straggler that no earlier try of this task answered."""
-        wanted = set(straggler_ids(self.storage, shard)) - self._answered(shard)
+        known = collected_files(self.storage, shard)
+        wanted = set(straggler_ids(self.storage, shard)) - self._answered(shard, known)
         if not wanted:
             return
         for record in read_shard(self.storage.read(layout.shard_key(shard))):
             if record.recordId in wanted:
                 yield record.recordId, record.body
 
-    def _answered(self, shard: str) -> set[str]:
+    def _answered(self, shard: str, known: set[str]) -> set[str]:
+        """Return who was answered since the shard was collected, which knew these files."""
         answered: set[str] = set()
-        for item in self.storage.list(layout.fallback_prefix(shard)):
-            for line in read_lines(self.storage.read(item.key)):
+        files = [o.key for o in self.storage.list(layout.fallback_prefix(shard))]
+        for key in files:
+            if key in known:
+                continue
+            for line in read_lines(self.storage.read(key)):
                 if isinstance(line, OutputRecord) and line.error is None:
                     answered.add(line.record_id)
         return answered

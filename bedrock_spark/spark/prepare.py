@@ -36,6 +36,7 @@ from bedrock_spark.spark.columns import column_of
 from bedrock_spark.spark.deal import into_buckets, with_ids
 from bedrock_spark.spark.identify import MAX_EXAMPLES
 from bedrock_spark.spark.object_sizes import with_object_sizes
+from bedrock_spark.spark.results_schema import refuse_clashes
 from bedrock_spark.spark.sizing import guess_size
 from bedrock_spark.spark.source import (
     SourceColumns,
@@ -72,6 +73,7 @@ def prepare(
     source = df if df is not None else read_source(spark, config.source)
     template = body_template(config)
     columns = choose_columns(source, config.source, template)
+    refuse_clashes(columns.kept, config.results)
     check_types(source.schema, columns.needed, template)
     is_cheap = df is None and is_indexed(spark, config.source)
     needed = source.select(*map(column_of, columns.needed))

@@ -6,16 +6,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgspec
-
 from bedrock_spark.answer_images import AnswerImages
-from bedrock_spark.families.base import Answer
-from bedrock_spark.reconcile import ERROR, MISSING, OK, REJECTED, Outcome, ShardReconciliation
-from bedrock_spark.spark.results_schema import RESULT_COLUMNS
+from bedrock_spark.families.base import Answer, answer_of
+from bedrock_spark.reconcile import MISSING, REJECTED, Outcome, ShardReconciliation
+from bedrock_spark.result_columns import RESULT_COLUMNS
 
-_NO_ANSWER = Answer()
 _BIGINT_END = 2**63
-_decode = msgspec.json.Decoder().decode
+
+# What an answer would give: the columns between outcome and error_code.
+_NOTHING = (None,) * (RESULT_COLUMNS.index("error_code") - 2)
 
 Row = tuple[Any, ...]
 
@@ -28,39 +27,48 @@ class ResultRows:
         reconciliation: ShardReconciliation,
         read: Callable[[Any], Answer],
         images: AnswerImages,
+        parsed: Sequence[str] = (),
     ) -> None:
         self.tokens: Counter[tuple[str, str]] = Counter()
         self._outcomes = reconciliation.outcomes
         self._read = read
         self._images = images
+        self._names = (*RESULT_COLUMNS, *parsed)
+        self._nulls = (None,) * len(parsed)
         self._last: tuple[str, Row] | None = None
 
     def columns(self, ids: Sequence[str]) -> dict[str, Sequence[Any]]:
         """Return the result columns of the next rows; rows of one record stand side by side."""
-        return _columns([self._row(record_id) for record_id in ids])
+        return _columns(self._names, [self._row(record_id) for record_id in ids])
 
     def _row(self, record_id: str) -> Row:
         if self._last is not None and self._last[0] == record_id:
             return self._last[1]
         outcome = self._outcomes.get(record_id)
         if outcome is None:
-            row = _row(record_id, MISSING)
+            row = (record_id, MISSING, *_NOTHING, None, None, None, None, None, *self._nulls)
         elif outcome.record.error is not None:
-            row = _error_row(record_id, outcome)
+            row = self._error_row(record_id, outcome)
         else:
-            row = self._ok_row(record_id, outcome)
+            row = self._answered_row(record_id, outcome)
         self._last = record_id, row
         return row
 
-    def _ok_row(self, record_id: str, outcome: Outcome) -> Row:
+    def _error_row(self, record_id: str, outcome: Outcome) -> Row:
+        error, origin = outcome.record.error, outcome.origin
+        assert error is not None
+        told = error.code, error.message, origin.served_by, origin.attempt, origin.job_arn
+        return (record_id, outcome.ended, *_NOTHING, *told, *self._nulls)
+
+    def _answered_row(self, record_id: str, outcome: Outcome) -> Row:
         output, origin = outcome.record.output or b"{}", outcome.origin
-        answer = _answer(output, self._read)
+        answer, parsed = answer_of(output, self._read), outcome.parsed
         counts = _bigint(answer.input_tokens), _bigint(answer.output_tokens)
         self.tokens[origin.served_by, "input"] += counts[0] or 0
         self.tokens[origin.served_by, "output"] += counts[1] or 0
         return (
             record_id,
-            OK,
+            outcome.ended,
             answer.text,
             answer.reasoning,
             answer.tool_input,
@@ -70,20 +78,12 @@ class ResultRows:
             *counts,
             output,
             None,
-            None,
+            parsed.reason if parsed else None,
             origin.served_by,
             origin.attempt,
             origin.job_arn,
+            *(parsed.values if parsed and parsed.values else self._nulls),
         )
-
-
-def _answer(output: bytes, read: Callable[[Any], Answer]) -> Answer:
-    """Read an answer; one that cannot be (a number too large, say) stays in model_output."""
-    try:
-        decoded = _decode(output)
-    except (msgspec.MsgspecError, RecursionError):
-        return _NO_ANSWER
-    return read(decoded) if isinstance(decoded, dict) else _NO_ANSWER
 
 
 def _bigint(value: int | None) -> int | None:
@@ -91,23 +91,11 @@ def _bigint(value: int | None) -> int | None:
     return value if value is not None and abs(value) < _BIGINT_END else None
 
 
-def _error_row(record_id: str, outcome: Outcome) -> Row:
-    error, origin = outcome.record.error, outcome.origin
-    assert error is not None
-    told = error.code, error.message, origin.served_by, origin.attempt, origin.job_arn
-    return _row(record_id, ERROR, *told)
-
-
-def _row(record_id: str | None, outcome: str, *told: Any) -> Row:
-    """Return a row without an answer; told: its last columns, error_code and what follows."""
-    last = told or (None,) * 5
-    return (record_id, outcome, *(None,) * (len(RESULT_COLUMNS) - 2 - len(last)), *last)
-
-
 def rejected_columns(reasons: Sequence[str]) -> dict[str, Sequence[Any]]:
     """Return the result columns of rows that never became records."""
-    return _columns([_row(None, REJECTED, None, why, None, None, None) for why in reasons])
+    nothing = (None, REJECTED, *_NOTHING, None)
+    return _columns(RESULT_COLUMNS, [(*nothing, why, None, None, None) for why in reasons])
 
 
-def _columns(rows: Sequence[Row]) -> dict[str, Sequence[Any]]:
-    return dict(zip(RESULT_COLUMNS, zip(*rows, strict=True), strict=True))
+def _columns(names: Sequence[str], rows: Sequence[Row]) -> dict[str, Sequence[Any]]:
+    return dict(zip(names, zip(*rows, strict=True), strict=True))

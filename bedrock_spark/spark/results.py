@@ -32,7 +32,7 @@ def results(spark: SparkSession, run: Run, manifest: RunManifest) -> DataFrame:
     """
     units = [s.shard_id for s in manifest.shards] + [r.unit for r in manifest.rejects]
     columns = result_columns_of(run.config.results)
-    task = _ReadTask(run.storage, tuple(units), tuple(name for name, _, _ in columns.fields))
+    task = _ReadTask(run.storage, tuple(units), columns.names)
     schema = f"{manifest.columns}, {columns.ddl}"
     return spark.range(0, len(units), 1, len(units)).mapInArrow(task, schema)
 

@@ -1,73 +1,89 @@
-"""The columns of a result row, after the source columns that are kept.
-
-| column | type | means |
-| --- | --- | --- |
-| record_id | string | the record's id; null where the row was rejected |
-| outcome | string | ok, error, missing or rejected |
-| text | string | the answer's text |
-| reasoning | string | what the model thought before its answer |
-| tool_input | string | the input of the first tool call, as JSON |
-| embedding | array<float> | the answer's embedding, of floats |
-| images | array<string> | URIs of the answer's images |
-| stop_reason | string | why the model stopped |
-| input_tokens, output_tokens | bigint | as the model counted them |
-| model_output | string | the whole answer, as JSON; not there with results.model_output: drop |
-| error_code | int | of an error, as HTTP has it |
-| error_message | string | of an error or a rejection |
-| served_by | string | batch or fallback: where the outcome is from; null where there is none |
-| attempt | int | of the batch job, or the fallback's count of calls |
-| job_arn | string | the batch job |
-"""
+"""The result columns that a config asks for, as Spark and Arrow have them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
 from bedrock_spark.config import ResultsConfig
+from bedrock_spark.ddl import ARRAY, MAP, STRUCT, Field, Kind, parse_ddl, quoted
+from bedrock_spark.errors import ConfigError
+from bedrock_spark.result_columns import MODEL_OUTPUT, RESULT_FIELDS
 
-_MODEL_OUTPUT = "model_output"
-_FIELDS: tuple[tuple[str, Any, str], ...] = (
-    ("record_id", pa.string(), "string"),
-    ("outcome", pa.string(), "string"),
-    ("text", pa.string(), "string"),
-    ("reasoning", pa.string(), "string"),
-    ("tool_input", pa.string(), "string"),
-    ("embedding", pa.list_(pa.float32()), "array<float>"),
-    ("images", pa.list_(pa.string()), "array<string>"),
-    ("stop_reason", pa.string(), "string"),
-    ("input_tokens", pa.int64(), "bigint"),
-    ("output_tokens", pa.int64(), "bigint"),
-    (_MODEL_OUTPUT, pa.string(), "string"),
-    ("error_code", pa.int32(), "int"),
-    ("error_message", pa.string(), "string"),
-    ("served_by", pa.string(), "string"),
-    ("attempt", pa.int32(), "int"),
-    ("job_arn", pa.string(), "string"),
-)
-
-RESULT_COLUMNS: tuple[str, ...] = tuple(name for name, _, _ in _FIELDS)
+_ARROW: dict[str, pa.DataType] = {
+    "string": pa.string(),
+    "boolean": pa.bool_(),
+    "tinyint": pa.int8(),
+    "smallint": pa.int16(),
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", "UTC"),
+}
 
 
 @dataclass(frozen=True)
 class ResultColumns:
-    """The result columns that a config asks for, in order; sent to executors."""
+    """The result columns, in order: those of every result, then those that answers are read as.
 
-    fields: tuple[tuple[str, pa.DataType, str], ...]
+    parsed: what answers are read as
+    retries: how often a record may be asked again whose answer does not fit
+    """
+
+    fields: tuple[Field, ...]
+    parsed: tuple[Field, ...] = ()
+    retries: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return their names."""
+        return tuple(field.name for field in self.fields)
 
     @property
     def ddl(self) -> str:
         """Return them as Spark DDL."""
-        return ", ".join(f"`{name}` {ddl}" for name, _, ddl in self.fields)
+        return ", ".join(f"{quoted(field.name)} {field.kind.ddl}" for field in self.fields)
 
-    def schema(self, rows: pa.Schema) -> pa.Schema:
-        """Return the schema of a results file, given that of the source columns."""
-        return pa.schema([*rows, *((name, kind) for name, kind, _ in self.fields)])
+    @property
+    def fingerprint(self) -> str:
+        """Return all that decides what results say."""
+        return f"{self.ddl}; {self.parsed!r}; {self.retries}"
+
+    def arrow(self) -> list[tuple[str, pa.DataType]]:
+        """Return their names and Arrow types."""
+        return [(field.name, arrow_of(field.kind)) for field in self.fields]
 
 
 def result_columns_of(config: ResultsConfig) -> ResultColumns:
     """Return the result columns that a config asks for."""
     drops = config.model_output == "drop"
-    return ResultColumns(tuple(f for f in _FIELDS if not (drops and f[0] == _MODEL_OUTPUT)))
+    fields = tuple(f for f in RESULT_FIELDS if not (drops and f.name == MODEL_OUTPUT))
+    parsed = parse_ddl(config.parse.columns) if config.parse else ()
+    retries = config.parse.retries if config.parse else 0
+    return ResultColumns(fields + parsed, parsed, retries)
+
+
+def refuse_clashes(kept: Iterable[str], config: ResultsConfig) -> None:
+    """Raise ConfigError where answers are to be read as a column that the source has."""
+    taken = {name.lower() for name in kept}
+    for field in result_columns_of(config).parsed:
+        if field.name.lower() in taken:
+            raise ConfigError(
+                f"results.parse: has the column {field.name}, which is kept from the source; call "
+                "it otherwise, or leave the source's out of source.columns"
+            )
+
+
+def arrow_of(kind: Kind) -> pa.DataType:
+    """Return the Arrow type of a type."""
+    if kind.name == STRUCT:
+        return pa.struct([(field.name, arrow_of(field.kind)) for field in kind.fields])
+    if kind.name == ARRAY and kind.item:
+        return pa.list_(arrow_of(kind.item))
+    if kind.name == MAP and kind.item:
+        return pa.map_(pa.string(), arrow_of(kind.item))
+    return _ARROW[kind.name]

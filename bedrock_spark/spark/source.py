@@ -13,7 +13,7 @@ from pyspark.sql import types as T  # noqa: N812 - what everybody calls it
 from bedrock_spark.config import SourceConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.requests import check_columns
-from bedrock_spark.spark.results_schema import RESULT_COLUMNS
+from bedrock_spark.result_columns import RESULT_COLUMNS
 from bedrock_spark.templates import BodyTemplate
 
 

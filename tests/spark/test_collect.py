@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from bedrock_spark.batch_jobs import SeenJob, plan_job
 from bedrock_spark.clock import SystemClock
+from bedrock_spark.errors import ConfigError
 from bedrock_spark.ledger import Job
 from bedrock_spark.manifest import RunManifest, Shard
 from bedrock_spark.report import build_report, check_complete
@@ -231,3 +233,29 @@ def test_publishing_twice_changes_nothing(
         assert publish(results(spark, run, manifest), config) == str(tmp_path / "published")
         published = pq.read_table(tmp_path / "published")
         assert sorted(published["id"].to_pylist()) == list(range(120))
+
+
+def test_answers_become_typed_columns(spark: SparkSession, tmp_path: Path) -> None:
+    """Spark reads them with the types of results.parse; rejected rows have nulls."""
+    columns = "label string NOT NULL, at_most double, seen timestamp, n map<string,int>"
+    parse = {"results": {"parse": columns, "model_output": "drop"}}
+    run = open_run(make_config(str(tmp_path), **parse), SystemClock())
+    df = spark.range(30).selectExpr("id", "IF(id != 5, concat('text ', id), null) AS body")
+    manifest, output = prepare(spark, run, df), Output(run, tmp_path)
+    fits = '{"label": "bug", "at_most": 3, "seen": "2026-11-22T10:30:00Z", "n": {"a": 1}}'
+    for shard in manifest.shards:
+        lines = {i: answer(f"It is ```json\n{fits}\n```") for i in output.ids(shard)}
+        output.settle(shard, {**lines, output.ids(shard)[0]: answer('{"at_most": 1}')})
+    report, rows = collected(spark, run, manifest, output.jobs)
+    invalid = len(manifest.shards)
+    assert report.outcomes == {
+        "ok": 29 - invalid, "error": 0, "missing": 0, "invalid": invalid, "rejected": 1,
+    }  # fmt: skip
+    df = results(spark, run, manifest)
+    assert "model_output" not in df.columns
+    right = "label = 'bug' AND at_most = 3.0 AND n['a'] = 1 AND unix_seconds(seen) = 1795343400"
+    assert df.where(right).count() == 29 - invalid
+    assert rows[5]["label"] is None
+    clashing = make_config(str(tmp_path), results={"parse": "body string"})
+    with pytest.raises(ConfigError, match="has the column body, which is kept from the source"):
+        collect(spark, replace(run, config=clashing), manifest, output.jobs)

@@ -61,7 +61,13 @@ def test_what_is_not_said_has_these_defaults() -> None:
         "lint": "refuse",
     }
     assert (config.fallback, config.endpoint_url) == (None, None)
-    assert config.results.model_dump() == {"format": "parquet", "path": None, "table": None}
+    assert config.results.model_dump() == {
+        "format": "parquet",
+        "path": None,
+        "table": None,
+        "model_output": "keep",
+        "parse": None,
+    }
 
 
 @pytest.mark.parametrize("section", ["run_uri", "model", "request", "batch"])

@@ -1,0 +1,170 @@
+"""Answers as columns: what fits is read, what does not is told, and nothing is guessed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedrock_spark.ddl import parse_ddl
+from bedrock_spark.families.base import Answer
+from bedrock_spark.parsing import AnswerParser, Parsed
+
+TICKET = "label string NOT NULL, score double, tags array<string>"
+GOOD = '{"label": "bug", "score": 0.5, "tags": ["a"], "more": 1}'
+READ = ("bug", 0.5, ["a"])
+
+
+def parsed(ddl: str, text: str | None = None, tool_input: str | None = None) -> Parsed:
+    return AnswerParser(parse_ddl(ddl)).parse(Answer(text=text, tool_input=tool_input))
+
+
+def value_of(kind: str, value: Any) -> Any:
+    """Read one value as a type; return it, or the reason why it does not fit."""
+    found = parsed(f"v {kind}", json.dumps({"v": value}))
+    return found.reason if found.values is None else found.values[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD,
+        f"  \n{GOOD}\n",
+        f"```json\n{GOOD}\n```",
+        f"```\n{GOOD}\n```",
+        f"Sure! Here it is:\n```JSON\r\n{GOOD}\r\n```\nAnything else?",
+        f"Sure, here it is: {GOOD} Anything else?",
+        f"With {{braces}} and [brackets]: {GOOD}",
+        f"```python\nprint(1)\n```\n```json\n{GOOD}\n```",
+        f"<json>{GOOD}</json>",
+    ],
+)
+def test_the_object_is_found(text: str) -> None:
+    """Alone, fenced, or with words around it."""
+    assert parsed(TICKET, text) == Parsed(READ)
+
+
+def test_a_tool_call_comes_first() -> None:
+    """Its input is what the request asked for; the text beside it is chatter."""
+    assert parsed(TICKET, '{"label": "text"}', GOOD) == Parsed(READ)
+    assert parsed(TICKET, GOOD, "{}") == Parsed(READ)
+    assert parsed(TICKET, None, GOOD) == Parsed(READ)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "the answer has no text"),
+        (" \n", "the answer has no text"),
+        ("SECRET", "the answer holds no JSON object"),
+        ("null", "the answer's JSON has none of the columns"),
+        (f"[{GOOD}]", "the answer's JSON has none of the columns"),
+        ('"SECRET"', "the answer's JSON has none of the columns"),
+        ("{}", "the answer's JSON has none of the columns"),
+        ('{"SECRET": 1}', "the answer's JSON has none of the columns"),
+        (GOOD[:-3], "the answer's JSON object is cut off or broken"),
+        ('{"SECRET": {"label": "x"}', "the answer's JSON object is cut off or broken"),
+        ('{"label": NaN}', "the answer's JSON object is cut off or broken"),
+        ('{"label": ' + 100_000 * "[", "the answer's JSON is nested too deeply"),
+        ('{"label": ' + "9" * 9_000 + "}", "the answer's JSON object is cut off or broken"),
+        ('{"label": null, "score": 1}', "label: is null"),
+        ('{"score": 1}', "label: is missing"),
+        ('{"label": 7}', "label: is a number, not a string (string)"),
+        ('{"label": "x", "score": "SECRET"}', "score: is a string, not a number (double)"),
+        ('{"label": "x", "tags": "SECRET"}', "tags: is a string, not an array (array)"),
+        ('{"label": "x", "tags": ["a", {}]}', "tags[1]: is an object, not a string (string)"),
+    ],
+)
+def test_what_does_not_fit_is_told_without_a_word_of_it(text: str | None, reason: str) -> None:
+    """The reason goes into results and reports: it names columns and types only."""
+    assert parsed(TICKET, text) == Parsed(None, reason)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "read"),
+    [
+        ("string", "", ""),
+        ("string", None, None),
+        ("boolean", True, True),
+        ("boolean", 1, "v: is a number, not a boolean (boolean)"),
+        ("int", 3, 3),
+        ("int", 3.0, 3),
+        ("int", 3.5, "v: is a number, not a whole number (int)"),
+        ("int", True, "v: is a boolean, not a whole number (int)"),
+        ("int", "3", "v: is a string, not a whole number (int)"),
+        ("int", 2**31, "v: is a number too large for int"),
+        ("tinyint", -128, -128),
+        ("smallint", 40_000, "v: is a number too large for smallint"),
+        ("bigint", 2**63 - 1, 2**63 - 1),
+        ("bigint", 1e300, "v: is a number too large for bigint"),
+        ("double", 3, 3.0),
+        ("double", True, "v: is a boolean, not a number (double)"),
+        ("double", 10**400, "v: is a number too large for double"),
+        ("float", 1e300, "v: is a number too large for float"),
+        ("float", 0.5, 0.5),
+        ("date", "2026-11-22", dt.date(2026, 11, 22)),
+        ("date", "22.11.2026", "v: is a string, not a date like 2026-11-22"),
+        ("date", "2026-11-22T00:00", "v: is a string, not a date like 2026-11-22"),
+        ("timestamp", "2026-11-22T10:30:00Z", dt.datetime(2026, 11, 22, 10, 30, tzinfo=dt.UTC)),
+        ("timestamp", "2026-11-22 10:30", dt.datetime(2026, 11, 22, 10, 30, tzinfo=dt.UTC)),
+        (
+            "timestamp",
+            "2026-11-22T10:30:00+02:00",
+            dt.datetime(2026, 11, 22, 8, 30, tzinfo=dt.UTC),
+        ),
+        (
+            "timestamp",
+            "0001-01-01T00:00:00+09:00",
+            "v: is a string, not a timestamp like 2026-11-22T10:30:00Z",
+        ),
+        ("array<int>", [1, None, 2], [1, None, 2]),
+        ("array<array<double>>", [[1], []], [[1.0], []]),
+        ("map<string,int>", {"a": 1, "b": None}, [("a", 1), ("b", None)]),
+        ("map<string,int>", {"SECRET": "x"}, "v[…]: is a string, not a whole number (int)"),
+        ("struct<a:int,b:string>", {"a": 1}, {"a": 1, "b": None}),
+        ("struct<a:int NOT NULL>", {"b": 1}, "v.a: is missing"),
+        ("struct<a:int>", [], "v: is an array, not an object (struct)"),
+        (
+            "array<struct<a:int>>",
+            [{"a": 1}, {"a": "x"}],
+            "v[1].a: is a string, not a whole number (int)",
+        ),
+    ],
+)
+def test_types(kind: str, value: Any, read: Any) -> None:
+    """Nothing is converted; a whole number fits a double, and 3.0 an int."""
+    found = value_of(kind, value)
+    assert found == read
+    assert type(found) is type(read)
+
+
+def test_half_a_character_in_an_answer_is_replaced() -> None:
+    """No column could hold it."""
+    assert parsed("label string", r'{"label": "x\ud83d"}') == Parsed(("x\ufffd",))
+    assert parsed("label string", r'{"label": "\ud83d\ude00"}') == Parsed(("\U0001f600",))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["label", "score", "tags", "x"]), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+
+@given(JSON, st.text(max_size=8), st.text(max_size=8))
+def test_every_answer_has_values_or_a_reason(value: Any, before: str, after: str) -> None:
+    """Whatever a model says: never both, never neither, and nothing is raised."""
+    found = parsed(TICKET, before + json.dumps(value) + after)
+    assert (found.values is None) != (found.reason is None)
+    if found.values is not None:
+        label, score, tags = found.values
+        assert isinstance(label, str)
+        assert score is None or type(score) is float
+        assert tags is None or all(t is None or isinstance(t, str) for t in tags)
