@@ -15,6 +15,7 @@
     <run uri>/results/shard-00042-00.parquet            one result row per source row
     <run uri>/results/images/shard-00042-00/<record_id>-0.png   the images of answers
     <run uri>/reconciliation/shard-00042-00.json        the proof for that shard
+    <run uri>/reconciliation.parquet                    the same as a table, with every job
     <run uri>/report.json
 
 A shard's number has two parts: the bucket of record ids it was cut from, and the cut. So a task
@@ -29,6 +30,7 @@ RUN_FILE = "run.json"
 MANIFEST_FILE = "manifest.json"
 CANARY_FILE = "canary.json"
 REPORT_FILE = "report.json"
+RECONCILIATION_FILE = "reconciliation.parquet"
 LEASE_FILE = "lease.json"
 OUTPUT_MANIFEST_FILE = "manifest.json.out"
 SHARDS, ROWS, REJECTS, LEDGER = "shards", "rows", "rejects", "ledger"

@@ -23,6 +23,7 @@ from bedrock_spark.spark.collect_task import (
     straggler_ids,
 )
 from bedrock_spark.spark.per_unit import run_per_unit
+from bedrock_spark.spark.reconciliation_table import write_reconciliation
 from bedrock_spark.spark.results_schema import refuse_clashes, result_columns_of
 from bedrock_spark.spark.task_progress import observed_tasks
 
@@ -41,6 +42,8 @@ def collect(
 ) -> list[Reconciled]:
     """Write results and reconciliations; return the reconciliation of every unit, by name.
 
+    The table of all of them is written last.
+
     Runs one Spark action with a task per shard.
     """
     refuse_clashes(_names(manifest.columns), run.config.results)
@@ -55,7 +58,9 @@ def collect(
     task = CollectTask(run.storage, family_of(run.config.model).name, columns)
     with observed_tasks(spark, "collect", observe):
         found = run_per_unit(spark, works, task)
-    return sorted(found, key=lambda reconciled: str(reconciled["unit"]))
+    units = sorted(found, key=lambda reconciled: str(reconciled["unit"]))
+    write_reconciliation(run.storage, units, jobs)
+    return units
 
 
 def _names(columns: str) -> list[str]:
