@@ -16,6 +16,7 @@
     <run uri>/results/images/shard-00042-00/<record_id>-0.png   the images of answers
     <run uri>/reconciliation/shard-00042-00.json        the proof for that shard
     <run uri>/reconciliation.parquet                    the same as a table, with every job
+    <run uri>/published.json                            where results were appended
     <run uri>/report.json
 
 A shard's number has two parts: the bucket of record ids it was cut from, and the cut. So a task
@@ -31,6 +32,7 @@ MANIFEST_FILE = "manifest.json"
 CANARY_FILE = "canary.json"
 REPORT_FILE = "report.json"
 RECONCILIATION_FILE = "reconciliation.parquet"
+PUBLISHED_FILE = "published.json"
 LEASE_FILE = "lease.json"
 OUTPUT_MANIFEST_FILE = "manifest.json.out"
 SHARDS, ROWS, REJECTS, LEDGER = "shards", "rows", "rejects", "ledger"

@@ -206,12 +206,22 @@ class Pipeline:
 
         return results(spark, self.run, self.manifest())
 
-    def publish(self, spark: SparkSession) -> str | None:
-        """Write the results where the config says; return where, or None."""
-        from bedrock_spark.spark.results import publish
+    def publish(
+        self, spark: SparkSession, reconciled: list[dict[str, Any]] | None = None
+    ) -> str | None:
+        """Write the results where the config says; return where, or None.
 
+        Rows are appended once. So where `reconciled` is given and says that the fallback has
+        something to do yet, they are not appended, and None is returned.
+        """
+        from bedrock_spark.spark.publish import publish
+
+        config = self.run.config
+        waits = config.results.mode == "append" and config.fallback is not None
+        if waits and any(unit["stragglers"] for unit in reconciled or ()):
+            return None
         with self._timed("publish"):
-            return publish(self.results(spark), self.run.config.results)
+            return publish(spark, self.run, self.manifest())
 
     def report(self, reconciled: list[dict[str, Any]], published: str | None = None) -> Report:
         """Write report.json and return it."""

@@ -70,7 +70,7 @@ def collect(pipeline: Pipeline, display: Display) -> int:
     """Join what came back to the rows, and write the report."""
     spark = spark_session()
     reconciled = pipeline.collect(spark)
-    report = pipeline.report(reconciled, pipeline.publish(spark))
+    report = pipeline.report(reconciled, pipeline.publish(spark, reconciled))
     display.finish()
     display.show_report(report)
     return DONE if report.is_complete else FAILED

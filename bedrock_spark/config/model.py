@@ -64,6 +64,12 @@ class Config(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _merge_has_key(self) -> Config:
+        if self.results.mode == "merge" and not self.source.key:
+            raise ValueError("results.mode: merge needs source.key: rows are merged by it")
+        return self
+
     def fixed_part(self) -> dict[str, Any]:
         """Return what shapes the records: it may not change once a run folder exists."""
         return fixed_part(self.model_dump(mode="json"))

@@ -9,6 +9,9 @@ from pydantic import field_validator, model_validator
 from bedrock_spark.config.parse import ParseConfig
 from bedrock_spark.config.values import Section
 
+# Formats whose Spark extension knows MERGE INTO.
+_MERGING = ("delta", "iceberg")
+
 
 class ResultsConfig(Section):
     """Where the results are published, beside the run folder that always holds them."""
@@ -16,6 +19,7 @@ class ResultsConfig(Section):
     format: str = "parquet"
     path: str | None = None
     table: str | None = None
+    mode: Literal["overwrite", "append", "merge"] = "overwrite"
     model_output: Literal["keep", "drop"] = "keep"
     parse: ParseConfig | None = None
 
@@ -28,4 +32,10 @@ class ResultsConfig(Section):
     def _one_place(self) -> ResultsConfig:
         if self.path is not None and self.table is not None:
             raise ValueError("names path and table: keep one")
+        if self.mode == "merge" and self.format.lower() not in _MERGING:
+            raise ValueError(
+                f"mode merge needs a format that can ({' or '.join(_MERGING)}), not {self.format}"
+            )
+        if self.mode == "merge" and self.format.lower() == "iceberg" and self.path is not None:
+            raise ValueError("mode merge needs a table of the catalog for iceberg, not a path")
         return self

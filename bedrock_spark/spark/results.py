@@ -1,4 +1,4 @@
-"""The results as a DataFrame, and publishing them where others read.
+"""The results as a DataFrame.
 
 Tasks read the results files through the package's own storage, so this needs no Hadoop file system
 for S3 and works wherever the pipeline does.
@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_spark import layout
-from bedrock_spark.config import ResultsConfig
 from bedrock_spark.errors import RunFolderError
 from bedrock_spark.manifest import RunManifest
 from bedrock_spark.run_folder import Run
@@ -60,15 +59,3 @@ class _ReadTask:
                 "asks for; collect again"
             )
         yield from file.iter_batches(_BATCH_ROWS)
-
-
-def publish(df: DataFrame, config: ResultsConfig) -> str | None:
-    """Write results where the config says, replacing what was there; return where, if anywhere."""
-    writer = df.write.format(config.format).mode("overwrite")
-    if config.path is not None:
-        writer.save(config.path)
-        return config.path
-    if config.table is not None:
-        writer.saveAsTable(config.table)
-        return config.table
-    return None

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
@@ -22,7 +21,7 @@ from bedrock_spark.report import build_report, check_complete
 from bedrock_spark.run_folder import Run, open_run
 from bedrock_spark.spark.collect import collect, straggler_ids
 from bedrock_spark.spark.prepare import prepare
-from bedrock_spark.spark.results import publish, results
+from bedrock_spark.spark.results import results
 from tests.sparks import CLAUDE, make_config
 
 Jobs = dict[str, Job]
@@ -220,19 +219,6 @@ def test_a_results_file_gone_is_written_again(
     (tmp_path / "results" / f"{shard}.parquet").unlink()
     _, rows = collected(spark, run, manifest, output.jobs)
     assert len(rows) == 120
-
-
-def test_publishing_twice_changes_nothing(
-    spark: SparkSession, prepared: tuple[Run, RunManifest, Output], tmp_path: Path
-) -> None:
-    """Published results are one row per source row, however often they are published."""
-    run, manifest, output = prepared
-    collect(spark, run, manifest, output.jobs)
-    config = make_config(str(tmp_path), results={"path": str(tmp_path / "published")}).results
-    for _ in range(2):
-        assert publish(results(spark, run, manifest), config) == str(tmp_path / "published")
-        published = pq.read_table(tmp_path / "published")
-        assert sorted(published["id"].to_pylist()) == list(range(120))
 
 
 def test_answers_become_typed_columns(spark: SparkSession, tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def test_what_is_not_said_has_these_defaults() -> None:
         "format": "parquet",
         "path": None,
         "table": None,
+        "mode": "overwrite",
         "model_output": "keep",
         "parse": None,
     }
