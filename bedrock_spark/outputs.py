@@ -55,8 +55,8 @@ class RecordError:
         return self.retryable is not False
 
 
-@dataclass(frozen=True, slots=True)
-class OutputRecord:
+# Of these there is one per line: a Struct is made several times as fast as a frozen dataclass.
+class OutputRecord(msgspec.Struct, frozen=True, gc=False):
     """One line: a record's answer (JSON as it stands in the line), or its error."""
 
     record_id: str

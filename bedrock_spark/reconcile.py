@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import msgspec
+
 from bedrock_spark.outputs import BadLine, OutputManifest, OutputRecord
 from bedrock_spark.parsing import Parsed
 
@@ -49,8 +51,7 @@ class Finding:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What stands for one record."""
 
     record: OutputRecord

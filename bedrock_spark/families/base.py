@@ -16,8 +16,7 @@ from bedrock_spark.errors import ConfigError
 Json = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """The parts of one answer. What a model does not give is None.
 
     tool_input: the input of the first tool call, as JSON text
@@ -109,11 +108,14 @@ def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def at(value: Any, *path: str | int) -> Any:
     """Follow a path of keys and indexes; None where it ends early, whatever stands there."""
+    # Called several times per answer: JSON has dict and list, and an ABC would be slow to ask.
     for step in path:
-        if isinstance(step, str):
-            value = value.get(step) if isinstance(value, Mapping) else None
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int) and len(value) > step:
+            value = value[step]
         else:
-            value = value[step] if isinstance(value, list) and len(value) > step else None
+            return None
     return value
 
 

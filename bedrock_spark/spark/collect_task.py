@@ -6,11 +6,13 @@ shard whose inputs did not change since is not read again.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,10 +80,11 @@ class CollectTask:
             reconciled: Reconciled = json.loads(before)
             if reconciled.get("fingerprint") == fingerprint:
                 return _without_ids(reconciled)
-        if work.bucket is not None:
-            reconciled = self._collect_rejects(work)
-        else:
-            reconciled = self._collect_shard(work, inputs)
+        with _uncollected():
+            if work.bucket is not None:
+                reconciled = self._collect_rejects(work)
+            else:
+                reconciled = self._collect_shard(work, inputs)
         reconciled["fingerprint"] = fingerprint
         self.storage.write(key, json.dumps(reconciled, ensure_ascii=False).encode())
         return _without_ids(reconciled)
@@ -174,6 +177,18 @@ def _reconciled(
         "straggler_ids": stragglers,
         "findings": [f.as_json() for f in reconciliation.findings],
     }
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the cyclic collector from looking through a shard's records: none refer in cycles."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _without_ids(reconciled: Reconciled) -> Reconciled:

@@ -1,0 +1,226 @@
+"""Collect, against DuckDB and against plain Spark doing the same join.
+
+    python bench/collect.py [--rows 600000] [--scale-rows 80000]
+
+Every contender reads the same output lines and the same rows on the same machine in one run, and
+writes the same columns. Ours and DuckDB's take turns, and the figure is the median of the ratios.
+What ten times the rows cost is measured in processes of their own, so that each has its own peak of
+memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pickle
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import duckdb
+from common.collected import CollectFolder
+from common.corpus import write_corpus
+from common.figures import report
+from common.memory import watched
+from common.prepared import seconds
+from common.spark_session import bench_session
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+from bedrock_spark.spark.collect import collect
+
+ROWS = 600_000
+SCALE_ROWS, TIMES = 80_000, 10
+WARM_UP_ROWS = 20_000
+ROUNDS = 3
+_ANSWER = (
+    "struct<content: array<struct<type: string, text: string>>, stop_reason: string,"
+    " usage: struct<input_tokens: bigint, output_tokens: bigint>>"
+)
+
+
+def with_us(spark: SparkSession, made: CollectFolder) -> None:
+    """Collect anew, and see that every row was answered."""
+    made.forget()
+    found = collect(spark, made.run, made.manifest, made.jobs)
+    assert sum(unit["outcomes"]["ok"] for unit in found) == made.rows
+    assert not any(unit["findings"] for unit in found)
+
+
+def with_duckdb(made: CollectFolder, target: Path) -> None:
+    """Read the lines, join the rows, write the same columns as zstd Parquet."""
+    shutil.rmtree(target, ignore_errors=True)
+    connection = duckdb.connect()
+    connection.execute("SET threads = 2")
+    connection.execute(f"""
+        COPY (
+          SELECT r.ticket_id, r.subject, r.record_id,
+            CASE WHEN o.error IS NOT NULL THEN 'error' WHEN o.modelOutput IS NOT NULL THEN 'ok'
+              ELSE 'missing' END AS outcome,
+            o.modelOutput->>'$.content[0].text' AS text,
+            NULL::VARCHAR AS reasoning, NULL::VARCHAR AS tool_input, NULL::FLOAT[] AS embedding,
+            NULL::VARCHAR[] AS images, o.modelOutput->>'$.stop_reason' AS stop_reason,
+            (o.modelOutput->'$.usage.input_tokens')::BIGINT AS input_tokens,
+            (o.modelOutput->'$.usage.output_tokens')::BIGINT AS output_tokens,
+            o.modelOutput::VARCHAR AS model_output,
+            (o.error->'$.errorCode')::INT AS error_code,
+            o.error->>'$.errorMessage' AS error_message, 'batch' AS served_by, 1 AS attempt,
+            parse_dirname(o.filename) AS job_arn
+          FROM read_parquet('{made.folder}/rows/*.parquet') r
+          LEFT JOIN read_json('{made.folder}/output/*/*/*/*.jsonl.out',
+            format = 'newline_delimited', filename = true, maximum_object_size = 67108864,
+            columns = {{recordId: 'VARCHAR', modelOutput: 'JSON', error: 'JSON'}}) o
+          ON o.recordId = r.record_id)
+        TO '{target}' (FORMAT parquet, COMPRESSION zstd, PER_THREAD_OUTPUT true)""")
+    rows = connection.execute(
+        f"SELECT count(*) FROM read_parquet('{target}/*.parquet') WHERE outcome = 'ok'"
+    ).fetchone()
+    connection.close()
+    assert rows == (made.rows,)
+
+
+def with_plain_spark(spark: SparkSession, made: CollectFolder, target: Path) -> None:
+    """Do as a notebook would: read.json with a schema, a join, a write."""
+    lines = spark.read.schema("recordId string, modelOutput string, error string").json(
+        f"{made.folder}/output/*/*/*/*.jsonl.out"
+    )
+    answer = F.from_json("modelOutput", _ANSWER)
+    parts = lines.withColumn("answer", answer).select(
+        F.col("recordId").alias("record_id"),
+        F.when(F.col("error").isNotNull(), "error").otherwise("ok").alias("outcome"),
+        F.col("answer.content")[0]["text"].alias("text"),
+        F.col("answer.stop_reason").alias("stop_reason"),
+        F.col("answer.usage.input_tokens").alias("input_tokens"),
+        F.col("answer.usage.output_tokens").alias("output_tokens"),
+        F.col("modelOutput").alias("model_output"),
+        F.get_json_object("error", "$.errorCode").cast("int").alias("error_code"),
+        F.get_json_object("error", "$.errorMessage").alias("error_message"),
+    )
+    rows = spark.read.parquet(f"{made.folder}/rows")
+    joined = rows.join(parts, on="record_id", how="left")
+    joined.write.mode("overwrite").option("compression", "zstd").parquet(str(target))
+
+
+def compare(spark: SparkSession, home: Path, made: CollectFolder) -> None:
+    timed = [
+        (
+            seconds(lambda: with_us(spark, made)),
+            seconds(lambda: with_duckdb(made, home / "duckdb")),
+        )
+        for _ in range(ROUNDS)
+    ]
+    mine, theirs = ([pair[i] for pair in timed] for i in (0, 1))
+    report(
+        "collect_vs_duckdb",
+        statistics.median(a / b for a, b in timed),
+        "ratio",
+        1.5,
+        "lower",
+        rows=made.rows,
+        shards=len(made.manifest.shards),
+        output_megabytes=round(made.line_bytes / 1e6),
+        ours_seconds=[round(s, 2) for s in mine],
+        duckdb_seconds=[round(s, 2) for s in theirs],
+    )
+    plain = seconds(lambda: with_plain_spark(spark, made, home / "spark"))
+    report(
+        "collect_vs_plain_spark",
+        statistics.median(mine) / plain,
+        "ratio",
+        1.0,
+        "lower",
+        spark_seconds=round(plain, 2),
+    )
+
+
+def scale_run(warm_up: str, folder: str) -> None:
+    """Collect once to warm up, once for the clock; print seconds and peaks."""
+    warm, made = (pickle.loads(Path(name).read_bytes()) for name in (warm_up, folder))
+    spark = bench_session("2g")
+    try:
+        with_us(spark, warm)
+        with watched() as peaks:
+            taken = seconds(lambda: with_us(spark, made))
+    finally:
+        spark.stop()
+    found = {
+        "driver": peaks.driver_megabytes,
+        "worker": peaks.worker_megabytes,
+        "jvm": peaks.jvm_megabytes,
+        "seconds": taken,
+    }
+    sys.stdout.write(json.dumps(found))
+
+
+def scale(home: Path, rows: int) -> None:
+    """Compare ten times the rows with once the rows."""
+    write_corpus(home / "scale-corpus", rows * TIMES)
+    once, more = (_scaled(home, rows * times) for times in (1, TIMES))
+    report(
+        "collect_scale",
+        more["seconds"] / once["seconds"],
+        "ratio",
+        10.5,
+        "lower",
+        rows=[rows, rows * TIMES],
+        seconds=[round(f["seconds"], 2) for f in (once, more)],
+    )
+    for part in ("driver", "worker"):
+        report(
+            f"collect_scale_{part}_memory",
+            more[part] / once[part],
+            "ratio",
+            1.1,
+            "lower",
+            megabytes=[round(f[part]) for f in (once, more)],
+            jvm_megabytes=[round(f["jvm"]) for f in (once, more)],  # given 2 GB of heap
+        )
+
+
+def _scaled(home: Path, rows: int) -> dict[str, float]:
+    """Collect in a process of its own: what making the folder took is not in its peak."""
+    files = []
+    for name, count in (("warm-up", min(rows, WARM_UP_ROWS)), ("timed", rows)):
+        made = CollectFolder(home / "scale-corpus", home / name, count)
+        files.append(home / f"{name}.pickle")
+        files[-1].write_bytes(pickle.dumps(made))
+    done = subprocess.run(
+        [sys.executable, __file__, "--scale-run", *map(str, files)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--scale-rows", type=int, default=SCALE_ROWS)
+    parser.add_argument("--scale-run", nargs=2, metavar=("WARM_UP", "FOLDER"))
+    arguments = parser.parse_args()
+    if arguments.scale_run:
+        scale_run(*arguments.scale_run)
+        return
+    with tempfile.TemporaryDirectory(prefix="bench-collect-") as name:
+        home = Path(name)
+        if arguments.rows:
+            write_corpus(home / "corpus", arguments.rows)
+            made = CollectFolder(home / "corpus", home / "run", arguments.rows)
+            warm_up = CollectFolder(home / "corpus", home / "warm", WARM_UP_ROWS)
+            spark = bench_session()
+            try:
+                with_us(spark, warm_up)
+                compare(spark, home, made)
+            finally:
+                spark.stop()
+        if arguments.scale_rows:
+            scale(home, arguments.scale_rows)
+
+
+if __name__ == "__main__":
+    main()
