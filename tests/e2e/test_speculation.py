@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import shutil
 import threading
@@ -142,6 +143,10 @@ def test_two_copies_of_a_task_in_a_folder(
             halves.append(str(target))
             file.write(data[len(data) // 2 :])
 
+    def on_another_disk(target: Path, source: Path) -> None:
+        raise OSError(errno.EXDEV, "cannot be linked across disks")
+
+    monkeypatch.setattr(Path, "hardlink_to", on_another_disk)
     monkeypatch.setattr(shutil, "copyfile", in_two_halves)
     run_twice(*dealt, watched)
     assert len(halves) >= 4 * len(expected_shards())

@@ -53,7 +53,7 @@ class DiesOnFirstTry(LocalStorage):
 
 
 class KillsTheDriver(LocalStorage):
-    """Kill the JVM and the driver once so many of the shards to come are written."""
+    """Kill JVM, driver and workers once so many of the shards to come are written."""
 
     def __init__(self, uri: str, pids: tuple[int, ...]) -> None:
         super().__init__(uri)
@@ -67,6 +67,8 @@ class KillsTheDriver(LocalStorage):
             self.write("shards/.writing-half", path.read_bytes()[: path.stat().st_size // 2])
             for pid in self.pids:
                 os.kill(pid, signal.SIGKILL)
+            # The machine is gone, so all workers are; they have a process group of their own.
+            os.killpg(os.getpgrp(), signal.SIGKILL)
         super().upload(path, key)
 
 
