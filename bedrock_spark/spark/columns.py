@@ -11,7 +11,27 @@ _NESTED = (T.ArrayType, T.MapType, T.StructType)
 
 def column_of(name: str) -> Column:
     """Return the column of this name, dots and backticks included."""
-    return F.col("`" + name.replace("`", "``") + "`")
+    return F.col(_quoted(name))
+
+
+def ddl_of(schema: T.StructType) -> str:
+    """Return the DDL of a table's columns, every name quoted, those of fields too."""
+    return ", ".join(f"{_quoted(f.name)} {_type_ddl(f.dataType)}" for f in schema.fields)
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _type_ddl(kind: T.DataType) -> str:
+    if isinstance(kind, T.StructType):
+        fields = (f"{_quoted(f.name)}:{_type_ddl(f.dataType)}" for f in kind.fields)
+        return f"struct<{','.join(fields)}>"
+    if isinstance(kind, T.ArrayType):
+        return f"array<{_type_ddl(kind.elementType)}>"
+    if isinstance(kind, T.MapType):
+        return f"map<{_type_ddl(kind.keyType)},{_type_ddl(kind.valueType)}>"
+    return kind.simpleString()
 
 
 def key_text(df: DataFrame, names: tuple[str, ...]) -> Column:

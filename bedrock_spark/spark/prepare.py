@@ -32,7 +32,7 @@ from bedrock_spark.requests import body_template
 from bedrock_spark.run_folder import Run
 from bedrock_spark.spark.bucket import PrepareTask, bounds_of
 from bedrock_spark.spark.column_types import check_types
-from bedrock_spark.spark.columns import column_of
+from bedrock_spark.spark.columns import column_of, ddl_of
 from bedrock_spark.spark.deal import into_buckets, with_ids
 from bedrock_spark.spark.identify import MAX_EXAMPLES
 from bedrock_spark.spark.object_sizes import with_object_sizes
@@ -80,7 +80,7 @@ def prepare(
     with observed_tasks(spark, "prepare", observe), _read_once(needed, source, is_cheap) as rows:
         found = _Dealing(run, columns, rows).deal()
     kept = source.select(*map(column_of, columns.kept)).schema
-    return commit_manifest(run.storage, _manifest(run, _ddl(kept), found))
+    return commit_manifest(run.storage, _manifest(run, ddl_of(kept), found))
 
 
 @contextmanager
@@ -150,10 +150,6 @@ def _size_of(found: Found) -> SourceSize:
         line_bytes=sum(s["bytes"] for s in shards),
         squares=sum(bucket["squares"] for bucket in found),
     )
-
-
-def _ddl(schema: Any) -> str:
-    return ", ".join(f"`{f.name}` {f.dataType.simpleString()}" for f in schema.fields)
 
 
 def _manifest(run: Run, ddl: str, found: Found) -> RunManifest:

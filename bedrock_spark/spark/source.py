@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from py4j.protocol import Py4JError
 from pyspark import StorageLevel
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T  # noqa: N812 - what everybody calls it
 
@@ -34,12 +36,26 @@ class SourceColumns:
 def read_source(spark: SparkSession, source: SourceConfig) -> DataFrame:
     """Return the source as a DataFrame; no Spark action runs. Raises ConfigError."""
     if source.sql is not None:
-        return spark.sql(source.sql)
+        with _config_errors("source.sql"):
+            return spark.sql(source.sql)
     if source.table is not None:
-        return spark.table(source.table)
+        with _config_errors(f"source.table = {source.table!r}"):
+            return spark.table(source.table)
     if source.path is not None and source.format is not None:
-        return spark.read.format(source.format).options(**source.options).load(source.path)
+        with _config_errors(f"source.path = {source.path!r}, source.format = {source.format!r}"):
+            return spark.read.format(source.format).options(**source.options).load(source.path)
     raise ConfigError("source: names no path, table or sql, and no DataFrame was handed in")
+
+
+@contextmanager
+def _config_errors(where: str) -> Iterator[None]:
+    """Say which key Spark's error is about, in its first line."""
+    try:
+        yield
+    except (PySparkException, Py4JError) as exc:
+        java = getattr(exc, "java_exception", None)
+        said = str(java.getMessage() if java is not None else exc).strip().splitlines()
+        raise ConfigError(f"{where}: {said[0] if said else type(exc).__name__}") from exc
 
 
 # Formats that count their rows without reading them, and of which a few rows are quickly had.
@@ -71,7 +87,9 @@ def kept_on_disk(df: DataFrame) -> Iterator[DataFrame]:
 def choose_columns(df: DataFrame, source: SourceConfig, template: BodyTemplate) -> SourceColumns:
     """Check every column the config names against the source. Raises ConfigError."""
     present = df.columns
-    twice = sorted({name for name in present if present.count(name) > 1})
+    # Spark's names are the same whatever their case, unless a session says otherwise.
+    lowered = [name.lower() for name in present]
+    twice = sorted({name for name in present if lowered.count(name.lower()) > 1})
     if twice:
         raise ConfigError(f"source: has more than one column {twice[0]}; rename or select")
     check_columns(source.key, present, "source.key")
@@ -84,8 +102,15 @@ def choose_columns(df: DataFrame, source: SourceConfig, template: BodyTemplate) 
             f"source: its column {taken[0]} has the name of a result column; rename it, or list "
             "the columns to keep, without it, in source.columns"
         )
+    columns = SourceColumns(source.key, kept, template.columns)
+    odd = [name for name in columns.needed if "." in name or "`" in name]
+    if odd:
+        raise ConfigError(
+            f"source: its column {odd[0]} has a dot or a backtick in its name, which Spark cannot "
+            "hand to Python; rename it, or list the columns to keep, without it, in source.columns"
+        )
     _check_key_types(df, source.key)
-    return SourceColumns(source.key, kept, template.columns)
+    return columns
 
 
 def _check_key_types(df: DataFrame, key: tuple[str, ...]) -> None:
