@@ -12,7 +12,7 @@ project := '.[spark,emulator,bench,dev]'
 # More arguments for pytest, e.g. make test PYTEST_ARGS='-k ledger -x'
 PYTEST_ARGS ?=
 
-.PHONY: help install install-spark35 demo test test-spark35 test-clients lint format types bench dist ci clean distclean
+.PHONY: help install install-spark35 demo test test-long test-spark35 test-clients lint format types bench dist ci clean distclean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -28,11 +28,14 @@ install-spark35:
 demo: install ## Take a real corpus through the whole pipeline, against a local Bedrock
 	@scripts/with-spark.sh $(venv) bedrock-spark demo
 
-test: install ## Run the tests
-	@scripts/with-spark.sh $(venv) pytest $(PYTEST_ARGS)
+test: install ## Run the tests, but for the long ones
+	@scripts/with-spark.sh $(venv) pytest -m 'not long' $(PYTEST_ARGS)
+
+test-long: install ## Run the long tests: kill drivers everywhere, read Delta and Iceberg, other sessions
+	@scripts/with-spark.sh $(venv) pytest -m long $(PYTEST_ARGS)
 
 test-spark35: install-spark35 ## Run the tests that use Spark on Spark 3.5 (in .venv-spark35)
-	@SPARK_JAVA_NEWEST=21 scripts/with-spark.sh $(venv_spark35) pytest tests/spark tests/e2e $(PYTEST_ARGS)
+	@SPARK_JAVA_NEWEST=21 scripts/with-spark.sh $(venv_spark35) pytest tests/spark tests/e2e -m 'jars or not long' $(PYTEST_ARGS)
 
 test-clients: install ## Run the emulator's examples with the AWS CLI and Airflow (installs both)
 	@BEDROCK_SPARK_CLIENTS=1 scripts/with-spark.sh $(venv) pytest tests/emulator/test_real_clients.py $(PYTEST_ARGS)

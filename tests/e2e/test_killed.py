@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
@@ -17,6 +18,8 @@ from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.pipeline import Pipeline
 from tests.e2e.conftest import BUCKET, provision
 from tests.sparks import make_config
+
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).parents[2]
 FAULTS = {

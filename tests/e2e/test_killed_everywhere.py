@@ -15,6 +15,8 @@ from bedrock_spark.emulator import LocalBedrock
 from tests.e2e import kill_points
 from tests.e2e.kill_points import BUCKET, ENDPOINT, RECORDS
 
+pytestmark = pytest.mark.long
+
 # The first attempt at the first shard is stopped half way by nobody we know: what it answered is
 # kept, the rest submitted.
 # Listings show what was 30 seconds ago, so a job that was just created is not in them.

@@ -13,6 +13,8 @@ import pytest
 from tests.e2e.test_table_formats import ROOT, UNRESOLVED, WITH_JARS
 from tests.sources_doc import packages_for
 
+pytestmark = [pytest.mark.long, pytest.mark.jars]
+
 
 @pytest.fixture(scope="module")
 def errors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:

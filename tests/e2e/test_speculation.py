@@ -23,6 +23,8 @@ from bedrock_spark.storage import LocalStorage, S3Storage, Storage
 from tests.e2e.conftest import BUCKET
 from tests.spark.fixed_input import expected_shards, fixed_input, open_fixed_run
 
+pytestmark = pytest.mark.long
+
 Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
 Seen = set[tuple[str, str]]
 

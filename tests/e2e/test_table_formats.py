@@ -18,6 +18,8 @@ import pytest
 from tests.e2e.table_formats import MAKERS
 from tests.sources_doc import Example, examples, packages_for
 
+pytestmark = [pytest.mark.long, pytest.mark.jars]
+
 ROOT = Path(__file__).parents[2]
 WITH_JARS = ("Delta Lake", "Iceberg")
 SUBJECTS = [e for e in examples("yaml") if e.heading in MAKERS]

@@ -18,6 +18,8 @@ from tests.prepared import digests
 from tests.spark.fixed_input import expected_shards, fixed_input, open_fixed_run, shards_of
 from tests.spark.other_sessions import KILLED_AFTER_SHARDS
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 
 
