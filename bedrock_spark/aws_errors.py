@@ -23,11 +23,13 @@ from bedrock_spark.errors import (
     InvokeRecordError,
     InvokeRefusedError,
     InvokeRetryableError,
+    InvokeThrottledError,
     JobError,
     JobNameInUseError,
     JobRejectedError,
     JobStateUnknownError,
     JobThrottledError,
+    ModelNotReadyError,
     NoFreeSlotError,
 )
 
@@ -50,13 +52,13 @@ JOB_ERRORS: dict[str, type[JobError]] = {
 }
 
 INVOKE_ERRORS: dict[str, type[InvokeError]] = {
-    "ThrottlingException": InvokeRetryableError,
-    "ModelNotReadyException": InvokeRetryableError,
+    "ThrottlingException": InvokeThrottledError,
+    "ModelNotReadyException": ModelNotReadyError,
     "ModelTimeoutException": InvokeRetryableError,
     "ModelErrorException": InvokeRetryableError,
     "InternalServerException": InvokeRetryableError,
     "ServiceUnavailableException": InvokeRetryableError,
-    "ServiceQuotaExceededException": InvokeRetryableError,
+    "ServiceQuotaExceededException": InvokeThrottledError,
     "ValidationException": InvokeRecordError,
     "AccessDeniedException": InvokeRefusedError,
     "ResourceNotFoundException": InvokeRefusedError,
@@ -131,7 +133,7 @@ def invoke_error(exc: AwsFailure) -> InvokeError:
     if kind is None:
         # Expired or wrong credentials come as other codes with 401 or 403.
         refused = InvokeRefusedError if status in (401, 403) else InvokeRecordError
-        kind = _by_status(status, InvokeRetryableError, InvokeRetryableError, refused)
+        kind = _by_status(status, InvokeThrottledError, InvokeRetryableError, refused)
     return kind(message or code, error_code=status, error_type=code, retry_after=_retry_after(exc))
 
 

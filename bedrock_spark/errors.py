@@ -22,6 +22,8 @@
     ├── CanaryError            the model refuses the records; no batch job was submitted
     ├── InvokeError            one InvokeModel or Converse call failed
     │   ├── InvokeRetryableError   worth the same call again
+    │   │   ├── InvokeThrottledError   too many calls or tokens just now
+    │   │   └── ModelNotReadyError     not yet, but soon
     │   ├── InvokeRecordError      this record will never be answered
     │   └── InvokeRefusedError     no record will be answered: access, model id, quota of zero
     ├── ProvisionedModelError  the provisioned throughput cannot serve
@@ -136,6 +138,14 @@ class InvokeError(BedrockSparkError):
 
 class InvokeRetryableError(InvokeError):
     """The same call may succeed later."""
+
+
+class InvokeThrottledError(InvokeRetryableError):
+    """There were too many calls or tokens just now; this one was not carried out."""
+
+
+class ModelNotReadyError(InvokeRetryableError):
+    """The model cannot answer yet, but will."""
 
 
 class InvokeRecordError(InvokeError):

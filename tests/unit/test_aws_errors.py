@@ -22,10 +22,12 @@ from bedrock_spark.errors import (
     InvokeRecordError,
     InvokeRefusedError,
     InvokeRetryableError,
+    InvokeThrottledError,
     JobNameInUseError,
     JobRejectedError,
     JobStateUnknownError,
     JobThrottledError,
+    ModelNotReadyError,
     NoFreeSlotError,
 )
 
@@ -126,15 +128,15 @@ def test_a_name_in_use_is_only_read_from_refusals() -> None:
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
     [
-        ("ThrottlingException", 429, InvokeRetryableError),
-        ("ModelNotReadyException", 429, InvokeRetryableError),
+        ("ThrottlingException", 429, InvokeThrottledError),
+        ("ModelNotReadyException", 429, ModelNotReadyError),
         ("ModelTimeoutException", 408, InvokeRetryableError),
         ("ModelErrorException", 424, InvokeRetryableError),
-        ("ServiceQuotaExceededException", 400, InvokeRetryableError),
+        ("ServiceQuotaExceededException", 400, InvokeThrottledError),
         ("ValidationException", 400, InvokeRecordError),
         ("AccessDeniedException", 403, InvokeRefusedError),
         ("ResourceNotFoundException", 404, InvokeRefusedError),
-        ("SomethingNew", 429, InvokeRetryableError),
+        ("SomethingNew", 429, InvokeThrottledError),
         ("SomethingNew", 503, InvokeRetryableError),
         ("", 0, InvokeRetryableError),
         ("SomethingNew", 400, InvokeRecordError),

@@ -28,11 +28,12 @@ LAYERS: list[set[str]] = [
         *("clients", "storage", "manifest", "run_folder", "batch_jobs", "ledger"),
         *("lease", "quotas"),
         *("provisioned", "model_family", "rate_limit", "invoke", "canary_file"),
+        *("bought_model", "invoke_options", "token_estimate", "rate_shares", "answer_files"),
         *("s3_objects", "prefetch"),
         *("shard_outputs", "answer_images"),
     },
     {"spark"},
-    {"fanout", "canary", "budget", "report", "pipeline", "api"},
+    {"fanout", "canary", "budget", "stragglers", "report", "pipeline", "api"},
     {"cli", "demo", "testing", "__init__"},
 ]
 APART = {"emulator"}
