@@ -4,8 +4,9 @@ Calls are paced by what they are expected to use. Beyond that, no minute may hol
 allowed, where a call that is not answered yet counts with all that it may use: the service reserves
 input and longest answer when a call begins, and settles when it ends.
 
-Where the service says 429 all the same, because others use the quota too, or nobody said how large
-it is, the limit is cut to a share of itself and then grows again, a little every second.
+Where the service says 429 all the same, because others use the quota too, the limit is cut to a
+share of itself and then grows again, a little every second. Where nobody said how large it is, the
+run begins with a few calls a second and twice as many every second, until the first 429 shows it.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ BURST_SECONDS = 1.0
 # A quarter of a second more than a minute: calls do not take equally long to reach the service.
 MINUTE = 60.25
 CUT = 0.8
-RISE_PER_SECOND = 0.01
+RISE_PER_SECOND = 0.005
 _LEAST_LEVEL = 0.02
+# Calls a second of the whole run at its beginning, where no limit is known.
+FIRST_PER_SECOND = 32.0
+_DOUBLINGS = 20
 # How often it is looked whether calls under way left room; and below a clock's own resolution a
 # wait would not move it.
 _LOOK_SECONDS = 1.0
@@ -132,6 +136,7 @@ class RateLimiter:
         self._now = 0.0
         self._level = 1.0
         self._cut_at = 0.0
+        self._ramp_at = 0.0
 
     def acquire(self, expected: int, most: int | None = None) -> Reservation:
         """Wait for one call that is expected to use so many tokens, and may use `most`."""
@@ -142,11 +147,7 @@ class RateLimiter:
                     now, share = self._time(), self._share()
                     wait = self._wait(now, most, share)
                     if wait <= 0:
-                        return Reservation(
-                            now,
-                            self._requests.take(now, 1, 1, share),
-                            self._tokens.take(now, expected, most, share),
-                        )
+                        return self._take(now, expected, most, share)
                 self._clock.sleep(min(max(wait, _SHORTEST_WAIT), _LOOK_SECONDS))
 
     def settle(self, reservation: Reservation, used: int) -> None:
@@ -173,7 +174,7 @@ class RateLimiter:
 
     def _learn(self, now: float) -> None:
         """Take what went through in the last minute for the quota, where nobody said what it is."""
-        if self._requests.per_minute is None and self._tokens.per_minute is None:
+        if self._is_unlimited:
             seen = self._tokens.in_last_minute(now)
             quota = self._tokens if seen else self._requests
             quota.per_minute = max(1.0, quota.in_last_minute(now)) * self.parts
@@ -196,4 +197,25 @@ class RateLimiter:
         return self._now
 
     def _wait(self, now: float, most: int, share: float) -> float:
-        return max(self._requests.wait_for(now, 1, share), self._tokens.wait_for(now, most, share))
+        if self._is_unlimited:
+            return max(0.0, self._ramp_at - now) if self.learns else 0.0
+        # Where others share a window, each would leave half a call of it unused in the mean.
+        part = 1.0 if self.parts == 1 else 0.5
+        return max(
+            self._requests.wait_for(now, part, share),
+            self._tokens.wait_for(now, most * part, share),
+        )
+
+    def _take(self, now: float, expected: int, most: int, share: float) -> Reservation:
+        if self._is_unlimited:
+            per_second = FIRST_PER_SECOND / self.parts * 2 ** min(now, _DOUBLINGS)
+            self._ramp_at = max(self._ramp_at, now) + 1 / per_second
+        return Reservation(
+            now,
+            self._requests.take(now, 1, 1, share),
+            self._tokens.take(now, expected, most, share),
+        )
+
+    @property
+    def _is_unlimited(self) -> bool:
+        return self._requests.per_minute is None and self._tokens.per_minute is None

@@ -20,6 +20,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from common.figures import report
+from common.spark_session import bench_session
 from pyspark.sql import SparkSession
 
 from bedrock_spark.answer_files import AnswerFiles, answer_line
@@ -33,8 +35,6 @@ from bedrock_spark.rate_limit import RateLimiter
 from bedrock_spark.run_folder import Run, open_run
 from bedrock_spark.spark.fallback import ask_stragglers
 from bedrock_spark.storage import LocalStorage
-from common.figures import report
-from common.spark_session import bench_session
 
 MODEL = "anthropic.claude-3-haiku-20240307-v1:0"
 SHARDS = 4
@@ -44,8 +44,8 @@ PROMPT = (
     "Classify this ticket as bug, question or wish. Ticket {number}: since the update of last week "
     "the export of invoices stops after the first page, and the file that is written holds only "
     "the headings. It happens with every customer that has more than forty invoices in a month. "
-    "We have cleared the cache, logged in again and tried another browser, without any change."
-)
+    "We have cleared the cache, logged in again and tried another browser, without any change. "
+) * 3
 
 
 def body(number: int) -> bytes:
@@ -205,7 +205,7 @@ def measure_overhead(calls: int, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=4.0, help="that each round should take")
+    parser.add_argument("--minutes", type=float, default=5.0, help="that each round should take")
     parser.add_argument("--tasks", type=int, nargs="*", default=[2, 8])
     parser.add_argument("--calls", type=int, default=2_000, help="for the overhead")
     chosen: Any = parser.parse_args()

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.rate_limit import BURST_SECONDS, CUT, MINUTE, RateLimiter, Reservation
+from bedrock_spark.rate_limit import (
+    BURST_SECONDS,
+    CUT,
+    FIRST_PER_SECOND,
+    MINUTE,
+    RateLimiter,
+    Reservation,
+)
 
 from .fakes import FakeClock
 
@@ -86,10 +93,16 @@ def test_the_scarcer_of_the_two_decides() -> None:
         assert clock.now() == pytest.approx(60, abs=1.5)
 
 
-def test_without_limits_nobody_waits(clock: FakeClock) -> None:
-    """However much is asked."""
-    spend(RateLimiter(clock, None, None), clock, [10**9] * 100)
-    assert clock.waits == []
+def test_without_limits_calls_get_more_and_more(clock: FakeClock) -> None:
+    """A few a second of the whole run at first, however large; soon as many as one likes."""
+    limiter = RateLimiter(clock, None, None)
+    limiter.parts = 2
+    began = clock.now()
+    gone = spend(limiter, clock, [10**9] * 5_000)
+    seconds = [t - began for t, _ in gone]
+    assert seconds[0] == 0
+    assert FIRST_PER_SECOND / 2 <= sum(t < 1 for t in seconds) <= FIRST_PER_SECOND
+    assert seconds[-1] < 10
 
 
 def test_a_call_larger_than_the_limit_goes_alone() -> None:
