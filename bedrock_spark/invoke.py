@@ -69,14 +69,17 @@ class ModelCaller:
         return output
 
     def _converse(self, body: bytes) -> bytes:
-        shape = self.client.meta.service_model.operation_model("Converse").input_shape
-        request = {**_with_bytes(msgspec.json.decode(body), shape), "modelId": self.model_id}
-        reply = self.client.converse(**request)
+        reply = self.client.converse(**self.conversation(body))
         answer = {k: v for k, v in reply.items() if k != "ResponseMetadata"}
         try:
             return msgspec.json.encode(answer)
         except UnicodeEncodeError:  # half a character, where the model was cut off
             return whole_text(json.dumps(answer, default=msgspec.to_builtins).encode())
+
+    def conversation(self, body: bytes) -> dict[str, Any]:
+        """Return the arguments of a Converse or ConverseStream call for a body."""
+        shape = self.client.meta.service_model.operation_model("Converse").input_shape
+        return {**_with_bytes(msgspec.json.decode(body), shape), "modelId": self.model_id}
 
     def _used(self, output: bytes, reserved: int) -> int:
         decoded = msgspec.json.decode(output)

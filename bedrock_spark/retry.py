@@ -8,6 +8,7 @@
 | CreateModelInvocationJob | tenacity | throttling only | no reply and 5xx: looked up by name |
 | | the next tick | no free slot, state unknown | rejections end the submitting |
 | InvokeModel, Converse | tenacity | throttling, not ready, timeouts, 5xx | 400, 403, 404 |
+| their streams | tenacity | the same, up to the first piece of the answer | what breaks after it |
 | Spark tasks | Spark | whatever kills a task | they never create a job |
 
 Waits are full jitter: a random time between zero and an exponential bound, or the service's own
