@@ -12,7 +12,7 @@ from bedrock_spark.aws_errors import AWS_FAILURES, job_error
 from bedrock_spark.clients import AwsSettings, bedrock_client
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import ModelConfig
-from bedrock_spark.errors import JobError, ProvisionedModelError
+from bedrock_spark.errors import ConfigError, JobError, ProvisionedModelError
 from bedrock_spark.families import Family, bare_model_id, family_by_name, family_of
 from bedrock_spark.model_family import ask_family, hides_family
 from bedrock_spark.retry import retry_reading
@@ -27,12 +27,16 @@ def served_family(aws: AwsSettings, model_id: str, clock: Clock) -> Family:
     Raises ConfigError where the family is not known, ProvisionedModelError where the provisioned
     throughput is not there or does not serve now.
     """
-    if _PROVISIONED in model_id:
-        model_id = bare_model_id(_provisioned_base(bedrock_client(aws), model_id, clock))
-    model = ModelConfig(id=model_id)
+    is_provisioned = _PROVISIONED in model_id
+    base = _provisioned_base(bedrock_client(aws), model_id, clock) if is_provisioned else model_id
+    model = ModelConfig(id=bare_model_id(base))
     if hides_family(model):
         return family_by_name(ask_family(bedrock_client(aws), model, clock))
-    return family_of(model)
+    try:
+        return family_of(model)
+    except ConfigError:  # it would speak of a config, and there may be none
+        of_which = f" of {base}" if is_provisioned else ""
+        raise ConfigError(f"{model_id}: the family{of_which} is not known") from None
 
 
 def _provisioned_base(client: Any, arn: str, clock: Clock) -> str:

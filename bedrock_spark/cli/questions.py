@@ -95,7 +95,7 @@ def _family_for_prompt(asked: Asked, model_id: str, aws: AwsSettings, clock: Clo
     try:
         return served_family(aws, model_id, clock)
     except ConfigError as exc:
-        raise ConfigError(f"{exc} (here: --family NAME, or --converse)") from None
+        raise ConfigError(f"{exc}; say it with --family, or ask by --converse") from None
 
 
 def _of_record(asked: Asked, run_uri: str, clock: Clock) -> Question:
@@ -133,7 +133,11 @@ def _check_same_family(model_id: str, model: ModelConfig, aws: AwsSettings, cloc
     """Check, as far as can be told, that a model takes the records of a run for another."""
     if model.invocation == "converse" or model.family is not None:
         return
-    ours, theirs = family_of(model), served_family(aws, model_id, clock)
+    ours = family_of(model)
+    try:
+        theirs = served_family(aws, model_id, clock)
+    except ConfigError:  # an imported model, say: whoever names it may know
+        return
     if theirs.name != ours.name:
         raise ConfigError(
             f"--model {model_id}: is of the family {theirs.name}; the records of this run are "
