@@ -20,7 +20,7 @@ def find_record(storage: Storage, manifest: RunManifest, record_id: str) -> Shar
         line = _line_of(storage.read(layout.shard_key(shard.shard_id)), record_id)
         if line is not None:
             return next(read_shard(line))
-    raise RunFolderError(f"{storage.uri}: has no record {record_id}")
+    raise RunFolderError(f"{storage.uri}: has no record {record_id}; its row may be rejected")
 
 
 def _shards_of(manifest: RunManifest, record_id: str) -> Iterator[Shard]:

@@ -72,7 +72,9 @@ class AnswerPrinter:
         tokens = [f"{count:,} {way}" for way, count in self._tokens.items()]
         seconds = f"{self._clock.now() - self._asked_at:.1f} s"
         if self._first_at is not None:
-            seconds = f"first piece after {self._first_at - self._asked_at:.1f} s, all after {seconds}"
+            seconds = (
+                f"first piece after {self._first_at - self._asked_at:.1f} s, all after {seconds}"
+            )
         record = self._question.record_id
         told = [
             *([f"record {record}"] if record else []),

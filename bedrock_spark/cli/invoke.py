@@ -121,7 +121,7 @@ class _ToldClock(SystemClock):
 
     def sleep(self, seconds: float) -> None:
         """Wait."""
-        note = f"the service is busy; asked again in {seconds:.1f} s"
+        note = f"no answer yet; asking again in {seconds:.1f} s"
         click.echo(click.style(note, dim=True), err=True)
         super().sleep(seconds)
 
