@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from bedrock_spark.canary import first_records
+from bedrock_spark.cli.asked import DEFAULT_MAX_TOKENS, Asked
 from bedrock_spark.cli.runs import prepared_run
 from bedrock_spark.clients import AwsSettings
 from bedrock_spark.clock import Clock
@@ -30,29 +31,7 @@ from bedrock_spark.served_family import served_family
 from bedrock_spark.shard_lines import ShardLine
 from bedrock_spark.templates import RowRejected
 
-# Below the ceiling of every text model, and enough for an answer that a terminal should show.
-DEFAULT_MAX_TOKENS = 2048
 _REGION_OF_ARN = re.compile(r"arn:aws[^:]*:bedrock:([a-z0-9-]+):")
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the command line said."""
-
-    prompt: str | None = None
-    model: str | None = None
-    system: str | None = None
-    max_tokens: int | None = None
-    temperature: float | None = None
-    family: str | None = None
-    converse: bool = False
-    run: str | None = None
-    record: str | None = None
-    key: tuple[str, ...] = ()
-    config: str | None = None
-    row: str | None = None
-    region: str | None = None
-    endpoint_url: str | None = None
 
 
 @dataclass(frozen=True)

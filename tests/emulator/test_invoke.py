@@ -29,7 +29,9 @@ from bedrock_spark.run_folder import open_run
 
 from .kit import CLAUDE, ROLE, Kit, ask
 
-DOC = (Path(__file__).parents[2] / "docs" / "invoke.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+DOC = (ROOT / "docs" / "invoke.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
 TEXT_MODELS = [
     f"us.{CLAUDE}",
     "amazon.nova-lite-v1:0",
@@ -347,13 +349,17 @@ def test_control_c_ends_it_quietly(local: Kit) -> None:
 
 
 def commands(name: str) -> list[list[str]]:
-    """Return the commands of an example of docs/invoke.md, as words."""
-    found = re.search(rf"<!-- example: {name} -->\n```bash\n(.*?)```", DOC, re.DOTALL)
-    assert found is not None
-    return [shlex.split(line) for line in found[1].strip().split("\n")]
+    """Return the commands of an example of docs/invoke.md, or those of the README, as words."""
+    if name == "README":
+        lines = re.findall(r"^bedrock-spark invoke .*", README, re.MULTILINE)
+    else:
+        found = re.search(rf"<!-- example: {name} -->\n```bash\n(.*?)```", DOC, re.DOTALL)
+        assert found is not None
+        lines = found[1].strip().split("\n")
+    return [shlex.split(line) for line in lines]
 
 
-@pytest.mark.parametrize("name", ["prompt", "config", "record"])
+@pytest.mark.parametrize("name", ["prompt", "config", "record", "README"])
 def test_the_examples_of_the_docs_work(local: Kit, tmp_path: Path, name: str) -> None:
     """As they are shown, but for the bucket, the ARN, the file and the id, which are the test's."""
     config = tmp_path / "tickets.yaml"
@@ -362,6 +368,7 @@ def test_the_examples_of_the_docs_work(local: Kit, tmp_path: Path, name: str) ->
         PLACEHOLDER: provision(local, "amazon.nova-lite-v1:0"),
         "tickets.yaml": str(config),
         "s3://my-bucket/runs/tickets": prepare(local),
+        "s3://my-bucket/runs/tickets-2026-11": f"s3://{local.bucket}/runs/tickets",
         "9QQfMq7xTlv": record_id(["T-17"]),
     }
     local.local.advance_clock(601)
