@@ -18,6 +18,12 @@ AWS = AwsSettings("us-east-1")
 PROFILE = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/abcdefghijkl"
 
 
+@pytest.fixture(autouse=True)
+def one_client(bedrock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask by the client whose replies are canned."""
+    monkeypatch.setattr("bedrock_spark.served_family.bedrock_client", lambda aws: bedrock)
+
+
 def foundation(model_id: str) -> str:
     return f"arn:aws:bedrock:us-east-1::foundation-model/{model_id}"
 
