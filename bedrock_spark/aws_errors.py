@@ -31,6 +31,7 @@ from bedrock_spark.errors import (
     JobThrottledError,
     ModelNotReadyError,
     NoFreeSlotError,
+    NotStreamedError,
 )
 
 # What a boto3 call raises: a reply that is an error, no reply, one that is not the service's.
@@ -56,6 +57,7 @@ INVOKE_ERRORS: dict[str, type[InvokeError]] = {
     "ModelNotReadyException": ModelNotReadyError,
     "ModelTimeoutException": InvokeRetryableError,
     "ModelErrorException": InvokeRetryableError,
+    "ModelStreamErrorException": InvokeRetryableError,
     "InternalServerException": InvokeRetryableError,
     "ServiceUnavailableException": InvokeRetryableError,
     "ServiceQuotaExceededException": InvokeThrottledError,
@@ -76,6 +78,10 @@ _MODEL_REFUSED = (
     "support the model that you provided",
     "marked by provider as legacy",
 )
+
+# ValidationExceptions of a stream that say to ask without one, as users report them
+# (langchain-ai/langchainjs/issues/2645, earendil-works/pi/issues/3739).
+_NOT_STREAMED = ("unsupported for streaming", "not supported for streaming", "in streaming mode")
 
 _CHECK = {
     "AccessDeniedException": "Check that the caller may use the batch job calls and iam:PassRole "
@@ -120,7 +126,7 @@ def _job_error_without_reply(
 
 
 def invoke_error(exc: AwsFailure) -> InvokeError:
-    """Return our error for an InvokeModel or Converse call.
+    """Return our error for an InvokeModel or Converse call, or for what broke its stream.
 
     The service's message is kept: it goes into the record's error, never into a log.
     """
@@ -130,6 +136,8 @@ def invoke_error(exc: AwsFailure) -> InvokeError:
     kind = INVOKE_ERRORS.get(code)
     if kind is InvokeRecordError and any(text in message.lower() for text in _MODEL_REFUSED):
         kind = InvokeRefusedError
+    if kind is InvokeRecordError and any(text in message.lower() for text in _NOT_STREAMED):
+        kind = NotStreamedError
     if kind is None:
         # Expired or wrong credentials come as other codes with 401 or 403.
         refused = InvokeRefusedError if status in (401, 403) else InvokeRecordError
@@ -158,7 +166,9 @@ def _by_status(status: int, throttled: Any, unknown: Any, refused: Any) -> Any:
 def _parts(exc: ClientError) -> tuple[str, str, int]:
     error = exc.response.get("Error", {})
     status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return error.get("Code", ""), error.get("Message", ""), int(status)
+    code = error.get("Code", "")
+    # Inside a stream the same codes begin with a small letter: throttlingException.
+    return code[:1].upper() + code[1:], error.get("Message", ""), int(status)
 
 
 def _retry_after(exc: ClientError) -> float | None:

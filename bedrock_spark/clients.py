@@ -43,7 +43,8 @@ def _client(service: str, aws: AwsSettings, config: BotoConfig) -> Any:
             return session.client(service, endpoint_url=aws.endpoint_url, config=config)
         except NoRegionError as exc:
             raise ConfigError(
-                "batch.region: is not set, and neither AWS_REGION nor the AWS profile names one"
+                "batch.region: is not set, and neither --region, AWS_REGION nor the AWS profile "
+                "names one"
             ) from exc
 
 

@@ -74,14 +74,18 @@ class ModelCaller:
         return output
 
     def _converse(self, body: bytes) -> bytes:
-        shape = self.client.meta.service_model.operation_model("Converse").input_shape
-        request = {**_with_bytes(msgspec.json.decode(body), shape), **self.options.of_converse()}
-        reply = self.client.converse(**request | {"modelId": self.model_id})
+        reply = self.client.converse(**self.conversation(body))
         answer = {k: v for k, v in reply.items() if k != "ResponseMetadata"}
         try:
             return msgspec.json.encode(answer)
         except UnicodeEncodeError:  # half a character, where the model was cut off
             return whole_text(json.dumps(answer, default=msgspec.to_builtins).encode())
+
+    def conversation(self, body: bytes) -> dict[str, Any]:
+        """Return the arguments of a Converse or ConverseStream call for a body."""
+        shape = self.client.meta.service_model.operation_model("Converse").input_shape
+        said = _with_bytes(msgspec.json.decode(body), shape)
+        return {**said, **self.options.of_converse(), "modelId": self.model_id}
 
     def _used(self, body: bytes, output: bytes, expected: int) -> int:
         """Return the tokens that an answer took, and remember them for the next."""

@@ -41,6 +41,8 @@ class OperationFaults(_Part):
     drop_after_rate: Share = Field(default=0.0, ge=0, le=1)
     drop_after: tuple[PositiveInt, ...] = ()
     stream_error_rate: Share = Field(default=0.0, ge=0, le=1)
+    stream_error: str = "ModelStreamErrorException"
+    stream_drop_rate: Share = Field(default=0.0, ge=0, le=1)
     latency: Latency = Latency()
 
 

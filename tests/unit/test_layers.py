@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
         *("record_ids", "templates", "families", "planning", "cutting", "requests", "outputs"),
         *("reconcile", "retry", "aws_errors", "lint", "values", "lookups", "expressions"),
         "media",
-        *("shard_lines", "quotes"),
+        *("shard_lines", "quotes", "record_buckets"),
         *("costs", "parsing"),
     },
     {
@@ -29,6 +29,7 @@ LAYERS: list[set[str]] = [
         *("lease", "quotas"),
         *("provisioned", "model_family", "rate_limit", "invoke", "canary_file"),
         *("bought_model", "invoke_options", "token_estimate", "rate_shares", "answer_files"),
+        *("stream", "served_family", "find_record"),
         *("s3_objects", "prefetch"),
         *("shard_outputs", "answer_images"),
     },
