@@ -16,7 +16,6 @@ import platform
 import secrets
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import TracebackType
 
 from bedrock_spark import layout
 from bedrock_spark.clock import Clock
@@ -71,12 +70,7 @@ class Lease:
         self.take()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
     def take(self) -> None:
