@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
 
-def bench_session(memory: str = "4g") -> SparkSession:
-    """Return a session on two cores."""
+@contextmanager
+def bench_session(memory: str = "4g") -> Iterator[SparkSession]:
+    """Give a session on two cores, and stop it."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     spark = (
         SparkSession.builder.master("local[2]")
@@ -19,4 +22,7 @@ def bench_session(memory: str = "4g") -> SparkSession:
         .getOrCreate()
     )
     spark.sparkContext.setLogLevel("ERROR")
-    return spark
+    try:
+        yield spark
+    finally:
+        spark.stop()
