@@ -34,7 +34,7 @@ def canary_tokens(tries: Sequence[Canary]) -> Tokens:
 
 def batch_tokens(jobs: Iterable[Job]) -> Tokens:
     """Return what the output manifests of settled jobs say."""
-    return total(Tokens(*job.tokens) for job in jobs if job.tokens is not None)
+    return _sum(job.tokens for job in jobs if job.tokens is not None)
 
 
 def expected_of(config: Config, tries: Sequence[Canary]) -> Expected:
@@ -50,6 +50,21 @@ def fallback_tokens(reconciled: Iterable[Mapping[str, Any]]) -> Tokens:
     """Return what the fallback's answers of collected shards took."""
     taken = (unit.get("fallback_tokens", {}) for unit in reconciled)
     return total(Tokens(one.get("input", 0), one.get("output", 0)) for one in taken)
+
+
+@dataclass(frozen=True)
+class _Tally:
+    """The tokens of all jobs, from one walk over them.
+
+    taken: by what output manifests say
+    coming: expected of active jobs
+    done, guessed: what completed jobs took, and what was expected of them
+    """
+
+    taken: Tokens
+    coming: Tokens
+    done: Tokens
+    guessed: Tokens
 
 
 @dataclass
@@ -68,6 +83,7 @@ class Budget:
     jobs: Jobs = dict
     fallback: Tokens = field(default_factory=Tokens)
     _granted: dict[str, Decimal] = field(default_factory=dict)
+    _known: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
 
     def allows(self, plan: JobPlan, records: int) -> str | None:
         """Return None where there is room for a job of so many records, else what to do.
@@ -75,8 +91,13 @@ class Budget:
         What it allowed counts as on its way from then on.
         """
         jobs = self.jobs()
-        cost = self._expected_cost(plan.shard_id, records) * self._correction(jobs)
-        used, coming = self.spent(), self._on_its_way(jobs, plan.job_name)
+        tally = self._tally(jobs.values(), plan.job_name)
+        correction = self._correction(tally)
+        own = Tokens(*self._expected_tokens(plan.shard_id, records))
+        cost = own.cost(self._batch_prices) * correction
+        coming = tally.coming.cost(self._batch_prices) * correction
+        coming += self._granted_to_others(jobs, plan.job_name)
+        used = self._spent(tally.taken)
         if used + coming + cost > self.limit:
             self._granted.pop(plan.job_name, None)
             return (
@@ -89,8 +110,7 @@ class Budget:
 
     def spent(self) -> Decimal:
         """Return the dollars that were spent, as far as is known."""
-        batch = batch_tokens(self.jobs().values())
-        return spent(self.prices, batch, self.fallback, self.canary).total
+        return self._spent(batch_tokens(self.jobs().values()))
 
     def check_estimate(self, manifest: RunManifest) -> Decimal:
         """Return what the whole run is expected to cost, before its first job is submitted.
@@ -138,32 +158,52 @@ class Budget:
         assert self.prices.batch is not None  # the config's own rule
         return self.prices.batch
 
-    def _on_its_way(self, jobs: Mapping[str, Job], but: str) -> Decimal:
-        """Return what is expected of active jobs, and of those that were allowed just now."""
+    def _spent(self, batch: Tokens) -> Decimal:
+        return spent(self.prices, batch, self.fallback, self.canary).total
+
+    def _tally(self, jobs: Iterable[Job], but: str) -> _Tally:
+        """Walk over all jobs; what is expected of the job `but` does not count as coming."""
+        taken, coming, done, guessed = [], [], [], []
+        for job in jobs:
+            if job.tokens is not None:
+                taken.append(job.tokens)
+            if _is_open(job):
+                if job.job_name != but:
+                    coming.append(self._expected_of(job))
+            elif job.tokens is not None and any(job.tokens) and _is_complete(job):
+                done.append(job.tokens)
+                guessed.append(self._expected_of(job))
+        return _Tally(_sum(taken), _sum(coming), _sum(done), _sum(guessed))
+
+    def _granted_to_others(self, jobs: Mapping[str, Job], but: str) -> Decimal:
+        """Return what is expected of jobs that were allowed just now and are not yet known."""
         for name in self._granted.keys() & jobs.keys():
             del self._granted[name]
-        open_jobs = [j for j in jobs.values() if _is_open(j) and j.job_name != but]
-        cost = sum((self._expected_of(job) for job in open_jobs), Decimal())
-        granted = sum((c for name, c in self._granted.items() if name != but), Decimal())
-        return cost * self._correction(jobs) + granted
+        return sum((c for name, c in self._granted.items() if name != but), Decimal())
 
-    def _correction(self, jobs: Mapping[str, Job]) -> Decimal:
+    def _correction(self, tally: _Tally) -> Decimal:
         """Return by how much completed jobs cost more than was expected of them, or less."""
-        done = [j for j in jobs.values() if any(j.tokens or ()) and _is_complete(j)]
-        guessed = sum((self._expected_of(job) for job in done), Decimal())
-        return batch_tokens(done).cost(self._batch_prices) / guessed if guessed else Decimal(1)
+        guessed = tally.guessed.cost(self._batch_prices)
+        return tally.done.cost(self._batch_prices) / guessed if guessed else Decimal(1)
 
-    def _expected_of(self, job: Job) -> Decimal:
+    def _expected_of(self, job: Job) -> tuple[int, int]:
         shard = self.shards.get(job.shard_id)
         records = job.records or (shard.records if shard else 0)
-        return self._expected_cost(job.shard_id, records)
+        return self._expected_tokens(job.shard_id, records)
 
-    def _expected_cost(self, shard_id: str, records: int) -> Decimal:
+    def _expected_tokens(self, shard_id: str, records: int) -> tuple[int, int]:
+        """Return the tokens in and out that a job is expected to take: they never change."""
+        known = self._known.get((shard_id, records))
+        if known is None:
+            known = self._known[shard_id, records] = self._guess_tokens(shard_id, records)
+        return known
+
+    def _guess_tokens(self, shard_id: str, records: int) -> tuple[int, int]:
         shard = self.shards.get(shard_id)
         if shard is None or not shard.records:
-            return Decimal()
-        line_bytes = shard.bytes * records / shard.records
-        return self.expected.tokens(line_bytes, records).cost(self._batch_prices)
+            return 0, 0
+        tokens = self.expected.tokens(shard.bytes * records / shard.records, records)
+        return tokens.input, tokens.output
 
     def _cost_of(self, shards: Iterable[Shard], prices: TokenPrices) -> Decimal:
         return total(self.expected.tokens(s.bytes, s.records) for s in shards).cost(prices)
@@ -182,6 +222,15 @@ def open_budget(run: Run, shards: Iterable[Shard]) -> Budget | None:
         shards={shard.shard_id: shard for shard in shards},
         canary=canary_tokens(tries),
     )
+
+
+def _sum(pairs: Iterable[tuple[int, int]]) -> Tokens:
+    """Add up tokens in and out."""
+    inputs, outputs = 0, 0
+    for more_in, more_out in pairs:
+        inputs += more_in
+        outputs += more_out
+    return Tokens(inputs, outputs)
 
 
 def _is_open(job: Job) -> bool:

@@ -21,7 +21,7 @@ from botocore.exceptions import NoRegionError
 from bedrock_spark.errors import ConfigError
 
 _S3_ATTEMPTS = 8
-_session_lock = threading.Lock()
+_making = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -32,68 +32,77 @@ class AwsSettings:
     endpoint_url: str | None = None
 
 
+@dataclass(frozen=True)
+class _Settings:
+    """What clients differ in, as a value: a botocore config is equal to none but itself."""
+
+    attempts: int
+    connections: int = 10
+    read_timeout_seconds: int = 60
+
+
+def _client(service: str, aws: AwsSettings, settings: _Settings) -> Any:
+    """Return the client. Threads that ask for one at the same time share it.
+
+    A cache alone would let each of them make its own; and making clients is not thread-safe.
+    """
+    with _making:
+        return _made(service, aws, settings)
+
+
 @lru_cache(maxsize=32)
-def _client(service: str, aws: AwsSettings, config: BotoConfig) -> Any:
-    # Creating clients from one session is not thread-safe; using them is.
-    with _session_lock:
-        # boto3 reads AWS_DEFAULT_REGION only; AWS_REGION is what clusters and other SDKs set.
-        region = aws.region or os.environ.get("AWS_REGION")
-        session = boto3.session.Session(region_name=region)
-        try:
-            return session.client(service, endpoint_url=aws.endpoint_url, config=config)
-        except NoRegionError as exc:
-            raise ConfigError(
-                "batch.region: is not set, and neither --region, AWS_REGION nor the AWS profile "
-                "names one"
-            ) from exc
+def _made(service: str, aws: AwsSettings, settings: _Settings) -> Any:
+    # boto3 reads AWS_DEFAULT_REGION only; AWS_REGION is what clusters and other SDKs set.
+    session = boto3.session.Session(region_name=aws.region or os.environ.get("AWS_REGION"))
+    config = BotoConfig(
+        retries={"mode": "standard", "total_max_attempts": settings.attempts},
+        max_pool_connections=settings.connections,
+        read_timeout=settings.read_timeout_seconds,
+    )
+    try:
+        return session.client(service, endpoint_url=aws.endpoint_url, config=config)
+    except NoRegionError as exc:
+        raise ConfigError(
+            "batch.region: is not set, and neither --region, AWS_REGION nor the AWS profile names "
+            "one"
+        ) from exc
 
 
-_S3_CONFIG = BotoConfig(
-    retries={"mode": "standard", "total_max_attempts": _S3_ATTEMPTS}, max_pool_connections=32
-)
-_ADVICE_CONFIG = BotoConfig(retries={"mode": "standard", "total_max_attempts": 2})
-_CONTROL_CONFIG = BotoConfig(retries={"mode": "standard", "total_max_attempts": 1})
+_S3 = _Settings(_S3_ATTEMPTS, connections=32)
+_ONCE = _Settings(attempts=1)
+_ADVICE = _Settings(attempts=2)
 
 
 def s3_client(aws: AwsSettings) -> Any:
     """Return the S3 client."""
-    return _client("s3", aws, _S3_CONFIG)
+    return _client("s3", aws, _S3)
 
 
-@lru_cache(maxsize=8)
 def object_client(aws: AwsSettings, connections: int) -> Any:
     """Return the S3 client for objects that rows name, for so many threads."""
-    config = BotoConfig(
-        retries={"mode": "standard", "total_max_attempts": 1}, max_pool_connections=connections
-    )
-    return _client("s3", aws, config)
+    return _client("s3", aws, _Settings(attempts=1, connections=connections))
 
 
 def bedrock_client(aws: AwsSettings) -> Any:
     """Return the control-plane client: batch jobs and provisioned throughput."""
-    return _client("bedrock", aws, _CONTROL_CONFIG)
+    return _client("bedrock", aws, _ONCE)
 
 
 def quotas_client(aws: AwsSettings) -> Any:
     """Return the client of Service Quotas: a call is tried twice, its answer is not needed."""
-    return _client("service-quotas", aws, _ADVICE_CONFIG)
+    return _client("service-quotas", aws, _ADVICE)
 
 
 def queue_client(aws: AwsSettings) -> Any:
     """Return the client of SQS, from which events may come."""
-    return _client("sqs", aws, _S3_CONFIG)
+    return _client("sqs", aws, _S3)
 
 
-@lru_cache(maxsize=8)
 def runtime_client(aws: AwsSettings, read_timeout_seconds: int, connections: int) -> Any:
     """Return the client for InvokeModel and Converse.
 
     The read timeout is longer than the model may take: a timed-out call may have been answered and
     paid for.
     """
-    config = BotoConfig(
-        retries={"mode": "standard", "total_max_attempts": 1},
-        read_timeout=read_timeout_seconds,
-        max_pool_connections=connections,
-    )
-    return _client("bedrock-runtime", aws, config)
+    settings = _Settings(1, connections, read_timeout_seconds)
+    return _client("bedrock-runtime", aws, settings)

@@ -27,7 +27,7 @@ class Piece(Generic[T]):
 
 
 @dataclass(frozen=True)
-class _Chunk(Generic[T]):
+class _Measured(Generic[T]):
     """What was added at once: how many records and bytes there are before each place in it."""
 
     chunk: T
@@ -35,7 +35,7 @@ class _Chunk(Generic[T]):
     bytes: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, chunk: T, sizes: Sequence[int]) -> _Chunk[T]:
+    def of(cls, chunk: T, sizes: Sequence[int]) -> _Measured[T]:
         each = np.fromiter(sizes, np.int64, len(sizes))
         return cls(chunk, _sums(each > 0), _sums(each))
 
@@ -71,7 +71,7 @@ class Cutter(Generic[T]):
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._held: deque[tuple[_Chunk[T], int]] = deque()
+        self._held: deque[tuple[_Measured[T], int]] = deque()
         self._held_records = 0
         self._held_bytes = 0
         self._cut = 0
@@ -82,7 +82,7 @@ class Cutter(Generic[T]):
         """Take a chunk of records with these sizes; yield what can be written now, in order."""
         if not sizes:
             return
-        added = _Chunk.of(chunk, sizes)
+        added = _Measured.of(chunk, sizes)
         self._held.append((added, 0))
         self._held_records += int(added.records[-1])
         self._held_bytes += int(added.bytes[-1])
@@ -120,7 +120,7 @@ class Cutter(Generic[T]):
                     return
                 self._next_shard()
 
-    def _ready(self, held: _Chunk[T], start: int) -> int:
+    def _ready(self, held: _Measured[T], start: int) -> int:
         """Return how far the first chunk need not be held back any more."""
         more_records = self._held_records - self._bounds.min_records
         more_bytes = self._held_bytes - self._bounds.max_bytes

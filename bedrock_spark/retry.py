@@ -7,15 +7,11 @@
 | ListModelInvocationJobs, Get…, Stop… | tenacity | throttling, 5xx, no reply | 4xx |
 | CreateModelInvocationJob | tenacity | throttling only | no reply and 5xx: looked up by name |
 | | the next tick | no free slot, state unknown | rejections end the submitting |
-<<<<<<< HEAD
 | InvokeModel, Converse | tenacity | timeouts, 5xx, no reply: up to `attempts` | 400, 403, 404 |
 | | tenacity | throttling, not ready: for a time, no attempt is used | |
+| their streams | tenacity | the same, up to the first piece of the answer | what breaks after it |
 | ProvisionedModelThroughput: Get…, List…, Delete… | tenacity | throttling, 5xx, no reply | 4xx |
 | the same: Create… | tenacity | throttling | no reply and 5xx: looked up by name |
-=======
-| InvokeModel, Converse | tenacity | throttling, not ready, timeouts, 5xx | 400, 403, 404 |
-| their streams | tenacity | the same, up to the first piece of the answer | what breaks after it |
->>>>>>> invoke
 | Spark tasks | Spark | whatever kills a task | they never create a job |
 
 Waits are full jitter: a random time between zero and an exponential bound, or the service's own

@@ -1,10 +1,14 @@
-"""The lines of a shard: what Bedrock reads, read back."""
+"""The lines of a shard: what stands around an id and a body, and a line read back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import msgspec
+
+# A line is HEAD, the record id, MIDDLE, the body, END.
+HEAD, MIDDLE, END = b'{"recordId":"', b'","modelInput":', b"}\n"
+FRAME_BYTES = len(HEAD + MIDDLE + END)
 
 
 class ShardLine(msgspec.Struct):
@@ -21,16 +25,19 @@ class ShardLine(msgspec.Struct):
     @property
     def line_bytes(self) -> int:
         """Return the bytes that the record takes in its shard."""
-        return len(_FRAME) + len(self.recordId) + len(self.body)
+        return FRAME_BYTES + len(self.recordId) + len(self.body)
 
 
-# What stands around id and body, with the end of the line.
-_FRAME = b'{"recordId":"","modelInput":}\n'
 _DECODER = msgspec.json.Decoder(ShardLine)
+
+
+def read_line(line: bytes) -> ShardLine:
+    """Return the record in one line."""
+    return _DECODER.decode(line)
 
 
 def read_shard(data: bytes) -> Iterator[ShardLine]:
     """Yield the records of a shard, or of the whole lines that its beginning holds."""
     for line in data.split(b"\n"):
         if line:
-            yield _DECODER.decode(line)
+            yield read_line(line)

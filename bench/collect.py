@@ -11,12 +11,8 @@ memory.
 from __future__ import annotations
 
 import argparse
-import json
 import pickle
 import shutil
-import statistics
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -24,18 +20,18 @@ import duckdb
 from common.collected import CollectFolder
 from common.corpus import write_corpus
 from common.figures import report
-from common.memory import watched
 from common.prepared import seconds
+from common.scale import TIMES, report_scale, scale_run, scaled
 from common.spark_session import bench_session
+from common.versus import versus_duckdb
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from bedrock_spark.spark.collect import collect
 
 ROWS = 600_000
-SCALE_ROWS, TIMES = 80_000, 10
+SCALE_ROWS = 80_000
 WARM_UP_ROWS = 20_000
-ROUNDS = 3
 _ANSWER = (
     "struct<content: array<struct<type: string, text: string>>, stop_reason: string,"
     " usage: struct<input_tokens: bigint, output_tokens: bigint>>"
@@ -105,30 +101,18 @@ def with_plain_spark(spark: SparkSession, made: CollectFolder, target: Path) -> 
 
 
 def compare(spark: SparkSession, home: Path, made: CollectFolder) -> None:
-    timed = [
-        (
-            seconds(lambda: with_us(spark, made)),
-            seconds(lambda: with_duckdb(made, home / "duckdb")),
-        )
-        for _ in range(ROUNDS)
-    ]
-    mine, theirs = ([pair[i] for pair in timed] for i in (0, 1))
-    report(
-        "collect_vs_duckdb",
-        statistics.median(a / b for a, b in timed),
-        "ratio",
-        1.5,
-        "lower",
+    mine = versus_duckdb(
+        "collect",
+        lambda: with_us(spark, made),
+        lambda: with_duckdb(made, home / "duckdb"),
         rows=made.rows,
         shards=len(made.manifest.shards),
         output_megabytes=round(made.line_bytes / 1e6),
-        ours_seconds=[round(s, 2) for s in mine],
-        duckdb_seconds=[round(s, 2) for s in theirs],
     )
     plain = seconds(lambda: with_plain_spark(spark, made, home / "spark"))
     report(
         "collect_vs_plain_spark",
-        statistics.median(mine) / plain,
+        mine / plain,
         "ratio",
         1.0,
         "lower",
@@ -136,65 +120,25 @@ def compare(spark: SparkSession, home: Path, made: CollectFolder) -> None:
     )
 
 
-def scale_run(warm_up: str, folder: str) -> None:
-    """Collect once to warm up, once for the clock; print seconds and peaks."""
-    warm, made = (pickle.loads(Path(name).read_bytes()) for name in (warm_up, folder))
-    spark = bench_session("2g")
-    try:
-        with_us(spark, warm)
-        with watched() as peaks:
-            taken = seconds(lambda: with_us(spark, made))
-    finally:
-        spark.stop()
-    found = {
-        "driver": peaks.driver_megabytes,
-        "worker": peaks.worker_megabytes,
-        "jvm": peaks.jvm_megabytes,
-        "seconds": taken,
-    }
-    sys.stdout.write(json.dumps(found))
-
-
 def scale(home: Path, rows: int) -> None:
-    """Compare ten times the rows with once the rows."""
     write_corpus(home / "scale-corpus", rows * TIMES)
     once, more = (_scaled(home, rows * times) for times in (1, TIMES))
-    report(
-        "collect_scale",
-        more["seconds"] / once["seconds"],
-        "ratio",
-        10.5,
-        "lower",
-        rows=[rows, rows * TIMES],
-        seconds=[round(f["seconds"], 2) for f in (once, more)],
-    )
-    for part in ("driver", "worker"):
-        report(
-            f"collect_scale_{part}_memory",
-            more[part] / once[part],
-            "ratio",
-            1.1,
-            "lower",
-            megabytes=[round(f[part]) for f in (once, more)],
-            jvm_megabytes=[round(f["jvm"]) for f in (once, more)],  # given 2 GB of heap
-        )
+    report_scale("collect", rows, once, more)
 
 
 def _scaled(home: Path, rows: int) -> dict[str, float]:
-    """Collect in a process of its own: what making the folder took is not in its peak."""
+    """Make the folders here: what that takes is not in the peak of who collects them."""
     files = []
     for name, count in (("warm-up", min(rows, WARM_UP_ROWS)), ("timed", rows)):
         made = CollectFolder(home / "scale-corpus", home / name, count)
         files.append(home / f"{name}.pickle")
         files[-1].write_bytes(pickle.dumps(made))
-    done = subprocess.run(
-        [sys.executable, __file__, "--scale-run", *map(str, files)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return scaled(__file__, *files)
+
+
+def scale_folders(warm_up: str, folder: str) -> None:
+    warm, made = (pickle.loads(Path(name).read_bytes()) for name in (warm_up, folder))
+    scale_run(lambda spark: with_us(spark, warm), lambda spark: with_us(spark, made))
 
 
 def main() -> None:
@@ -204,20 +148,19 @@ def main() -> None:
     parser.add_argument("--scale-run", nargs=2, metavar=("WARM_UP", "FOLDER"))
     arguments = parser.parse_args()
     if arguments.scale_run:
-        scale_run(*arguments.scale_run)
+        scale_folders(*arguments.scale_run)
         return
     with tempfile.TemporaryDirectory(prefix="bench-collect-") as name:
         home = Path(name)
         if arguments.rows:
             write_corpus(home / "corpus", arguments.rows)
             made = CollectFolder(home / "corpus", home / "run", arguments.rows)
-            warm_up = CollectFolder(home / "corpus", home / "warm", WARM_UP_ROWS)
-            spark = bench_session()
-            try:
+            warm_up = CollectFolder(
+                home / "corpus", home / "warm", min(arguments.rows, WARM_UP_ROWS)
+            )
+            with bench_session() as spark:
                 with_us(spark, warm_up)
                 compare(spark, home, made)
-            finally:
-                spark.stop()
         if arguments.scale_rows:
             scale(home, arguments.scale_rows)
 

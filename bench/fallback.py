@@ -104,8 +104,7 @@ def measure_utilisation(minutes: float, tasks: int, folder: Path, *, told: bool)
         "thinking": {"least_seconds": 0.5, "most_seconds": 4},
         "provisioned": {"tokens_per_minute_per_unit": PER_MINUTE},
     }
-    spark = bench_session(cores=tasks)
-    with LocalBedrock(faults, speed=1.0) as local:
+    with bench_session(cores=tasks) as spark, LocalBedrock(faults, speed=1.0) as local:
         arn = provisioned(local)
         run = stragglers_folder(folder, local.endpoint_url, records, PER_MINUTE if told else None)
         warm_up(spark, tasks)
@@ -114,7 +113,6 @@ def measure_utilisation(minutes: float, tasks: int, folder: Path, *, told: bool)
         asked = ask_stragglers(spark, run, counts, arn)
         seconds = time.monotonic() - began
         totals = local.usage()["totals"]
-    spark.stop()
     assert asked.records == records
     served = totals["invocation_input_tokens"] + totals["invocation_output_tokens"]
     calls = asked.records + asked.throttled

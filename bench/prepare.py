@@ -13,7 +13,6 @@ import argparse
 import json
 import resource
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -23,14 +22,14 @@ import duckdb
 import pyarrow.parquet as pq
 from common.corpus import write_corpus
 from common.figures import report
-from common.memory import watched
 from common.prepared import PROMPT, prepare_corpus, seconds
+from common.scale import TIMES, report_scale, scale_run, scaled
 from common.spark_session import bench_session
+from common.versus import versus_duckdb
 from pyspark.sql import SparkSession
 
 ROWS = 600_000
-SCALE_ROWS, TIMES = 200_000, 10
-ROUNDS = 3
+SCALE_ROWS = 200_000
 
 
 def with_duckdb(corpus: Path, folder: Path) -> None:
@@ -84,24 +83,12 @@ def fresh(home: Path, name: str) -> Path:
 
 def compare(spark: SparkSession, home: Path, corpus: Path, text_bytes: int, rows: int) -> None:
     prepare_corpus(spark, corpus, home / "warm-up")
-    timed = [
-        (
-            seconds(lambda: prepare_corpus(spark, corpus, home / "ours")),
-            seconds(lambda: with_duckdb(corpus, fresh(home, "duckdb"))),
-        )
-        for _ in range(ROUNDS)
-    ]
-    mine, theirs = ([pair[i] for pair in timed] for i in (0, 1))
-    report(
-        "prepare_vs_duckdb",
-        statistics.median(a / b for a, b in timed),
-        "ratio",
-        1.5,
-        "lower",
+    mine = versus_duckdb(
+        "prepare",
+        lambda: prepare_corpus(spark, corpus, home / "ours"),
+        lambda: with_duckdb(corpus, fresh(home, "duckdb")),
         rows=rows,
         text_megabytes=round(text_bytes / 1e6),
-        ours_seconds=[round(s, 2) for s in mine],
-        duckdb_seconds=[round(s, 2) for s in theirs],
     )
     loop = subprocess.run(
         [sys.executable, __file__, "--plain-python", str(corpus), str(fresh(home, "python"))],
@@ -112,7 +99,7 @@ def compare(spark: SparkSession, home: Path, corpus: Path, text_bytes: int, rows
     plain = json.loads(loop.stdout)
     report(
         "prepare_vs_python",
-        statistics.median(mine) / plain["seconds"],
+        mine / plain["seconds"],
         "ratio",
         1.0,
         "lower",
@@ -127,62 +114,21 @@ def plain_python(corpus: str, folder: str) -> None:
     sys.stdout.write(json.dumps({"seconds": taken, "peak_megabytes": peak}))
 
 
-def scale_run(warm_up: str, corpus: str, folder: str) -> None:
-    """Prepare once to warm up, once for the clock; print seconds and peaks."""
-    spark = bench_session("2g")
-    home = Path(folder)
-    try:
-        prepare_corpus(spark, Path(warm_up), home / "warm-up")
-        with watched() as peaks:
-            taken = seconds(lambda: prepare_corpus(spark, Path(corpus), home / "timed"))
-    finally:
-        spark.stop()
-    found = {
-        "driver": peaks.driver_megabytes,
-        "worker": peaks.worker_megabytes,
-        "jvm": peaks.jvm_megabytes,
-        "seconds": taken,
-    }
-    sys.stdout.write(json.dumps(found))
-
-
 def scale(home: Path, rows: int) -> None:
-    """Compare ten times the rows with once the rows."""
     corpora = {}
     for times in (1, TIMES):
         corpora[times] = home / f"corpus-{times}"
         write_corpus(corpora[times], rows * times)
-    once, more = (_scaled(home, corpora[1], corpora[times]) for times in (1, TIMES))
-    report(
-        "prepare_scale",
-        more["seconds"] / once["seconds"],
-        "ratio",
-        10.5,
-        "lower",
-        rows=[rows, rows * TIMES],
-        seconds=[round(f["seconds"], 2) for f in (once, more)],
-    )
-    for part in ("driver", "worker"):
-        report(
-            f"prepare_scale_{part}_memory",
-            more[part] / once[part],
-            "ratio",
-            1.1,
-            "lower",
-            megabytes=[round(f[part]) for f in (once, more)],
-            jvm_megabytes=[round(f["jvm"]) for f in (once, more)],  # given 2 GB of heap
-        )
+    once, more = (scaled(__file__, corpora[1], corpora[times], home) for times in (1, TIMES))
+    report_scale("prepare", rows, once, more)
 
 
-def _scaled(home: Path, warm_up: Path, corpus: Path) -> dict[str, float]:
-    done = subprocess.run(
-        [sys.executable, __file__, "--scale-run", str(warm_up), str(corpus), str(home)],
-        capture_output=True,
-        text=True,
-        check=True,
+def scale_corpora(warm_up: str, corpus: str, folder: str) -> None:
+    home = Path(folder)
+    scale_run(
+        lambda spark: prepare_corpus(spark, Path(warm_up), home / "warm-up"),
+        lambda spark: prepare_corpus(spark, Path(corpus), home / "timed"),
     )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
 
 
 def main() -> None:
@@ -196,17 +142,14 @@ def main() -> None:
         plain_python(*arguments.plain_python)
         return
     if arguments.scale_run:
-        scale_run(*arguments.scale_run)
+        scale_corpora(*arguments.scale_run)
         return
     with tempfile.TemporaryDirectory(prefix="bench-prepare-") as name:
         home = Path(name)
         if arguments.rows:
             text_bytes = write_corpus(home / "corpus", arguments.rows)
-            spark = bench_session()
-            try:
+            with bench_session() as spark:
                 compare(spark, home, home / "corpus", text_bytes, arguments.rows)
-            finally:
-                spark.stop()
         if arguments.scale_rows:
             scale(home, arguments.scale_rows)
 

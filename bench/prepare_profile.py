@@ -110,8 +110,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-profile-") as name:
         home = Path(name)
         write_corpus(home / "corpus", rows)
-        spark = bench_session()
-        try:
+        with bench_session() as spark:
             config = bench_config(home / "corpus", home / "run")
             found = steps(spark, config, home / "corpus", home)
             before = 0.0
@@ -120,8 +119,6 @@ def main() -> None:
                 report(f"prepare_step_{step}", cost, "s", None, "lower", up_to_here=taken)
                 before = before if step == "guess" else taken
             _report_task(*profile_task(spark, config))
-        finally:
-            spark.stop()
 
 
 def _report_task(stats: pstats.Stats, rows: int) -> None:

@@ -1,4 +1,4 @@
-"""Read what prepare left in a local run folder."""
+"""Read what prepare left in a local run folder, and make it meet what is rare."""
 
 from __future__ import annotations
 
@@ -9,10 +9,24 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F  # noqa: N812
 
 from bedrock_spark.manifest import RunManifest
+from bedrock_spark.spark import prepare as preparing
 
 Record = dict[str, Any]
+
+
+def narrow_hashes(monkeypatch: pytest.MonkeyPatch, hashes: int) -> None:
+    """Let prepare know rows by so few hashes that those of different rows meet."""
+    with_ids = preparing.with_ids
+
+    def narrowed(*told: Any) -> DataFrame:
+        return with_ids(*told).withColumn("_bs_hash", F.pmod("_bs_hash", F.lit(hashes)))
+
+    monkeypatch.setattr(preparing, "with_ids", narrowed)
 
 
 def records(folder: Path, manifest: RunManifest) -> list[tuple[Record, Record]]:

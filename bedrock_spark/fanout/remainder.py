@@ -13,11 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from bedrock_spark import layout
 from bedrock_spark.manifest import Shard
 from bedrock_spark.outputs import OutputRecord, read_lines
+from bedrock_spark.shard_lines import read_line
 from bedrock_spark.storage import Storage
 
 
@@ -75,7 +74,7 @@ def _write_rest(
     digest, records = hashlib.sha256(), 0
     with rest.open("wb") as sink:
         for line in _lines(path):
-            if msgspec.json.decode(line, type=_ShardLine).recordId not in settled:
+            if read_line(line).recordId not in settled:
                 sink.write(line)
                 digest.update(line)
                 records += 1
@@ -88,7 +87,3 @@ def _lines(path: Path) -> Iterator[bytes]:
         for line in source:
             if line.strip():
                 yield line if line.endswith(b"\n") else line + b"\n"
-
-
-class _ShardLine(msgspec.Struct):
-    recordId: str  # noqa: N815 - the wire's name

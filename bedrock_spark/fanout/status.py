@@ -5,17 +5,15 @@ Nothing is written, and nobody who drives the run is disturbed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bedrock_spark.budget import batch_tokens
 from bedrock_spark.clock import Clock
-from bedrock_spark.costs import Tokens, total
 from bedrock_spark.fanout.board import Board
 from bedrock_spark.fanout.driver import FanOut
 from bedrock_spark.fanout.standing import jobs_by_status
 from bedrock_spark.lease import read_holder
-from bedrock_spark.ledger import Job
 
 # The rate is that of the jobs submitted since: a day's worth says how fast the run is now.
 _RATE_SECONDS = 86_400.0
@@ -65,7 +63,7 @@ def status_of(fanout: FanOut, clock: Clock) -> Status:
     standing, board = fanout.standing(), fanout.board
     rate = _rate(board, now)
     left = max(0, standing.records - standing.processed)
-    tokens, prices = _tokens(board.jobs.values()), fanout.run.config.prices.batch
+    tokens, prices = batch_tokens(board.jobs.values()), fanout.run.config.prices.batch
     holder = read_holder(fanout.run.storage)
     return Status(
         run_id=fanout.run.run_id,
@@ -106,7 +104,3 @@ def _stragglers(board: Board) -> int:
         if job.shard_id in succeeded and job.seen is not None:
             succeeded[job.shard_id] += job.seen.succeeded or 0
     return sum(max(0, board.shards[s].records - n) for s, n in succeeded.items())
-
-
-def _tokens(jobs: Iterable[Job]) -> Tokens:
-    return total(Tokens(*job.tokens) for job in jobs if job.tokens is not None)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from bedrock_spark import layout
 from bedrock_spark.batch_jobs import SeenJob, output_prefix
+from bedrock_spark.fanout.attempts import plan_of
 from bedrock_spark.fanout.board import Board
 from bedrock_spark.fanout.floors import Floors
 from bedrock_spark.fanout.rates import Rates
@@ -169,14 +170,6 @@ class Sweep:
 
 
 def _adopted(job: Job, now: float) -> Iterator[Event]:
-    yield {
-        "event": "submitting",
-        "shard_id": job.shard_id,
-        "attempt": job.attempt,
-        "job_name": job.job_name,
-        "token": job.token,
-        "target": job.target,
-        "at": now,
-    }
+    yield events.submitting(plan_of(job), now)
     detail = f"{job.job_name} was not in the ledger; it was taken into it"
     yield events.finding("ledger_disagrees", job.shard_id, detail, now)

@@ -9,6 +9,7 @@
 {"event": "held", "kind": "stopped" or "refused", "reason": …, "at": …}
 {"event": "resumed", "at": …}
 {"event": "swept", "floors": {…}, "slots": {…}, "at": …}
+{"event": "late", "job_names": […], "at": …}
 {"event": "set_aside", "object": 17, "why": …, "at": …}
 {"event": "finding", "kind": …, "shard_id": …, "detail": …, "at": …}
 """

@@ -16,9 +16,10 @@ import pyarrow as pa
 from bedrock_spark.config import Config
 from bedrock_spark.record_ids import body_hash
 from bedrock_spark.requests import body_template
+from bedrock_spark.spark.arrow_values import column_values
 from bedrock_spark.spark.derived import HASH, KEY, REPEATED, TIE
 from bedrock_spark.spark.media_batches import open_objects, with_media
-from bedrock_spark.spark.render import ANY_ID, body_of, column_values, render_lines
+from bedrock_spark.spark.render import ANY_ID, body_of, render_lines
 from bedrock_spark.templates import BodyTemplate
 
 

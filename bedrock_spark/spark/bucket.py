@@ -24,10 +24,11 @@ from bedrock_spark.errors import PlanError
 from bedrock_spark.planning import Bounds
 from bedrock_spark.prefetch import Prefetch
 from bedrock_spark.requests import body_template
+from bedrock_spark.spark.arrow_values import column_values
 from bedrock_spark.spark.derived import BUCKET, HASH, KEY, REPEATED
 from bedrock_spark.spark.identify import MAX_EXAMPLES, Identifier, OnRepeat
 from bedrock_spark.spark.media_batches import open_objects, with_media
-from bedrock_spark.spark.render import column_values, render_lines
+from bedrock_spark.spark.render import render_lines
 from bedrock_spark.spark.shard_files import BucketFiles, RejectsFile
 from bedrock_spark.spark.source import SourceColumns
 from bedrock_spark.storage import Storage
@@ -122,9 +123,9 @@ class _Bucket:
 
     def finish(self) -> dict[str, Any]:
         """Write the rest; return the bucket's summary."""
-        with self._files:
-            for piece in self._cutter.finish():
-                self._write(piece)
+        for piece in self._cutter.finish():
+            self._write(piece)
+        self._files.finish()
         self._rejects.publish(self._task.storage, layout.rejects_key(self._number))
         return {
             "bucket": self._number,

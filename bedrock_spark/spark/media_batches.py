@@ -53,7 +53,7 @@ def _weights(columns: Iterable[pa.Array], rows: int) -> list[int]:
     """Return about how many bytes of images and documents each row brings along."""
     weights = [0] * rows
     for column in columns:
-        if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        if _is_binary(column.type):
             own = pc.fill_null(pc.binary_length(column), 0).to_pylist()
         else:
             own = [column.nbytes // rows] * rows if rows else []
@@ -64,4 +64,8 @@ def _weights(columns: Iterable[pa.Array], rows: int) -> list[int]:
 def _is_bytes(kind: pa.DataType) -> bool:
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         kind = kind.value_type
+    return _is_binary(kind)
+
+
+def _is_binary(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))

@@ -6,25 +6,16 @@ from itertools import repeat
 from typing import Any
 
 from bedrock_spark import limits, record_ids
-from bedrock_spark.spark.arrow_values import column_values
+from bedrock_spark.shard_lines import END, HEAD, MIDDLE
 from bedrock_spark.templates import BodyTemplate, RowRejected
 
-__all__ = ["column_values", "render_lines"]
-
-_HEAD, _MIDDLE, _END = b'{"recordId":"', b'","modelInput":', b"}\n"
-
-_BODY_AT = len(_HEAD) + record_ids.LENGTH + len(_MIDDLE)
+_BODY_AT = len(HEAD) + record_ids.LENGTH + len(MIDDLE)
 ANY_ID = "0" * record_ids.LENGTH
 
 
 def body_of(line: bytes) -> bytes:
     """Return the body in a line."""
-    return line[_BODY_AT : -len(_END)]
-
-
-def with_id(line: bytes, record_id: str) -> bytes:
-    """Return a line with another record id."""
-    return b"".join((_HEAD, record_id.encode(), line[_BODY_AT - len(_MIDDLE) :]))
+    return line[_BODY_AT : -len(END)]
 
 
 def render_lines(
@@ -34,9 +25,7 @@ def render_lines(
     pieces = template.pieces(columns)
     if pieces is not None:
         encoded = [i.encode() for i in ids]
-        fragments = zip(
-            repeat(_HEAD), encoded, repeat(_MIDDLE), *pieces, repeat(_END), strict=False
-        )
+        fragments = zip(repeat(HEAD), encoded, repeat(MIDDLE), *pieces, repeat(END), strict=False)
         together = list(map(b"".join, fragments))
         if max(map(len, together), default=0) <= min(max_bytes, limits.MAX_BODY_BYTES):
             return [*together], {}
@@ -64,7 +53,7 @@ def _line(record_id: str, body: bytes, max_bytes: int) -> bytes:
         raise RowRejected(
             "request", f"makes a body of {len(body)} bytes; a model takes {limits.MAX_BODY_BYTES}"
         )
-    line = b"".join((_HEAD, record_id.encode(), _MIDDLE, body, _END))
+    line = b"".join((HEAD, record_id.encode(), MIDDLE, body, END))
     if len(line) > max_bytes:
         raise RowRejected(
             "request", f"makes a record of {len(line)} bytes; shards.max_bytes is {max_bytes}"

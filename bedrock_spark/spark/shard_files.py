@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -140,19 +139,11 @@ class BucketFiles:
             self._open = ShardFiles(self._folder, name, self._schema)
         self._open.write(lines, rows)
 
+    def finish(self) -> None:
+        """Publish the last shard."""
+        self._publish()
+
     def _publish(self) -> None:
         if self._open is not None:
             self.shards.append(self._open.publish(self._storage))
             self._open = None
-
-    def __enter__(self) -> BucketFiles:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self._publish()

@@ -6,12 +6,14 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - what everybody calls it
 from pyspark.sql import types as T  # noqa: N812
 
+from bedrock_spark import record_ids
 from bedrock_spark.planning import SourceSize
+from bedrock_spark.shard_lines import FRAME_BYTES
 from bedrock_spark.spark.columns import column_of
 from bedrock_spark.templates import BodyTemplate
 
-# What a line holds beside its body: {"recordId":"…","modelInput":…} and the newline.
-_LINE_OVERHEAD = len('{"recordId":"01234567890","modelInput":}\n')
+# What a line holds beside its body.
+_LINE_OVERHEAD = FRAME_BYTES + record_ids.LENGTH
 # What to_json puts around a value: {"v":…}
 _WRAPPING = len('{"v":}')
 _SAMPLE_ROWS = 20_000

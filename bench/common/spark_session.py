@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
 
-def bench_session(memory: str = "4g", cores: int = 2) -> SparkSession:
-    """Return a session that runs so many tasks at once."""
+@contextmanager
+def bench_session(memory: str = "4g", cores: int = 2) -> Iterator[SparkSession]:
+    """Give a session that runs so many tasks at once, and stop it."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     spark = (
         SparkSession.builder.master(f"local[{cores}]")
@@ -19,4 +22,7 @@ def bench_session(memory: str = "4g", cores: int = 2) -> SparkSession:
         .getOrCreate()
     )
     spark.sparkContext.setLogLevel("ERROR")
-    return spark
+    try:
+        yield spark
+    finally:
+        spark.stop()

@@ -55,27 +55,23 @@ class EmulatedClock:
         opener.open(urllib.request.Request(self._url, data=data, method="POST"), timeout=60).read()
 
 
-def config_of(name: str) -> Config:
+def config_of(name: str, batch: dict[str, Any], **sections: Any) -> Config:
     return parse_config(
         {
             "run_uri": f"s3://{BUCKET}/{name}",
             "model": {"id": CLAUDE},
             "request": {"prompt": "{{ body }}", "max_tokens": 40},
             "shards": {"max_records": 100, "min_records": 10},
-            "batch": {
-                "role_arn": ROLE,
-                "region": "us-east-1",
-                "poll_seconds": 10,
-                "attempts": 3,
-                "max_active_jobs": 20,
-            },
+            "batch": {"role_arn": ROLE, "region": "us-east-1", **batch},
+            **sections,
         }
     )
 
 
 def run_of(name: str, endpoint_url: str) -> Run:
     aws = AwsSettings("us-east-1", endpoint_url)
-    return Run(name, config_of(name), S3Storage(f"s3://{BUCKET}/{name}", aws), aws)
+    config = config_of(name, {"poll_seconds": 10, "attempts": 3, "max_active_jobs": 20})
+    return Run(name, config, S3Storage(f"s3://{BUCKET}/{name}", aws), aws)
 
 
 def write_run(run: Run, sizes: tuple[int, ...] = RECORDS) -> RunManifest:

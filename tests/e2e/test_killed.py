@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,11 +15,11 @@ from bedrock_spark.config import Config
 from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.pipeline import Pipeline
 from tests.e2e.conftest import BUCKET, provision
+from tests.modules import run_module
 from tests.sparks import make_config
 
 pytestmark = pytest.mark.long
 
-ROOT = Path(__file__).parents[2]
 FAULTS = {
     "quotas": {"active_jobs": 4, "min_records": 10},
     "records": [{"share": 0.1, "code": 500}],
@@ -41,14 +39,7 @@ SUBMITTING = (
 def kill_at(point: str, config: Config, folder: Path) -> None:
     path = folder / "config.json"
     path.write_text(config.model_dump_json())
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.e2e.killed_driver", str(path), point],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+    done = run_module("tests.e2e.killed_driver", folder, str(path), point)
     assert done.returncode == -signal.SIGKILL, f"{point}: {done.stderr[-2000:]}"
 
 

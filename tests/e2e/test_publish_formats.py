@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 
 import pyspark
 import pytest
 
-from tests.e2e.test_table_formats import ROOT, UNRESOLVED, WITH_JARS
+from tests.e2e.test_table_formats import UNRESOLVED, WITH_JARS
+from tests.modules import run_module
 from tests.sources_doc import packages_for
 
 pytestmark = [pytest.mark.long, pytest.mark.jars]
@@ -22,15 +21,7 @@ def errors(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str | None]:
     if packages_for(pyspark.__version__) is None:
         pytest.skip(f"no released Delta Lake or Iceberg works with Spark {pyspark.__version__}")
     folder = tmp_path_factory.mktemp("publish")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.e2e.publish_formats"],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
+    done = run_module("tests.e2e.publish_formats", folder)
     outcomes = folder / "outcomes.json"
     if outcomes.exists():
         found: dict[str, str | None] = json.loads(outcomes.read_text())

@@ -10,13 +10,14 @@ import pytest
 from click.testing import CliRunner
 
 from bedrock_spark.cli import main
-from bedrock_spark.config import Config, parse_config
+from bedrock_spark.config import Config
 from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.errors import RunStoppedError
 from bedrock_spark.pipeline import Pipeline
-from tests.e2e.kill_points import BUCKET, CLAUDE, ROLE, write_run
+from tests.e2e.kill_points import BUCKET, config_of, write_run
 
-URI = f"s3://{BUCKET}/runs/tickets"
+NAME = "runs/tickets"
+URI = f"s3://{BUCKET}/{NAME}"
 SLOW = {"quotas": {"min_records": 10}, "jobs": [{"share": 1.0, "slowdown": 10_000}]}
 
 
@@ -30,21 +31,11 @@ def local(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalBedrock]:
 
 
 def config() -> Config:
-    return parse_config(
-        {
-            "run_uri": URI,
-            "model": {"id": CLAUDE},
-            "request": {"prompt": "{{ body }}", "max_tokens": 40},
-            "shards": {"max_records": 100, "min_records": 10},
-            "batch": {
-                "role_arn": ROLE,
-                "region": "us-east-1",
-                "poll_seconds": 0.05,
-                "max_active_jobs": 2,
-            },
-            "prices": {"batch": {"input": 0.1, "output": 0.5}},
-            "canary": {"records": 0},
-        }
+    return config_of(
+        NAME,
+        {"poll_seconds": 0.05, "max_active_jobs": 2},
+        prices={"batch": {"input": 0.1, "output": 0.5}},
+        canary={"records": 0},
     )
 
 

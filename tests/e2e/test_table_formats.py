@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pyspark
 import pytest
 
 from tests.e2e.table_formats import MAKERS
+from tests.modules import ROOT, run_module
 from tests.sources_doc import Example, examples, packages_for
 
 pytestmark = [pytest.mark.long, pytest.mark.jars]
 
-ROOT = Path(__file__).parents[2]
 WITH_JARS = ("Delta Lake", "Iceberg")
 SUBJECTS = [e for e in examples("yaml") if e.heading in MAKERS]
 # What Spark's resolver says where it could not get a package, for whatever reason.
@@ -37,15 +35,7 @@ def headings() -> list[str]:
 
 def prepare_examples(folder: Path, chosen: list[str]) -> tuple[Errors, str]:
     """Run the examples below these headings; return their errors, and what Spark said."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.e2e.table_formats", *chosen],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    done = run_module("tests.e2e.table_formats", folder, *chosen)
     outcomes = folder / "outcomes.json"
     return json.loads(outcomes.read_text()) if outcomes.exists() else {}, done.stderr
 

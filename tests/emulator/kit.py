@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from bedrock_spark.emulator import LocalBedrock
 
@@ -36,6 +38,13 @@ def record(number: int) -> dict[str, Any]:
 
 def jsonl(records: list[Any]) -> bytes:
     return "".join(f"{json.dumps(item)}\n" for item in records).encode()
+
+
+def refusal(call: Callable[..., Any], *values: Any, **params: Any) -> str:
+    """Make a call that the service refuses; return the code of its error."""
+    with pytest.raises(ClientError) as error:
+        call(*values, **params)
+    return str(error.value.response["Error"]["Code"])
 
 
 @dataclass

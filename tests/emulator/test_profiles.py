@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from bedrock_spark.emulator import LocalBedrock
 
-from .kit import CLAUDE, Kit, ask, record
+from .kit import CLAUDE, Kit, ask, record, refusal
 
 US = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{CLAUDE}"
 MODEL = f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}"
@@ -23,12 +22,6 @@ def _make(bedrock: Any, name: str, source: str = MODEL, **more: Any) -> str:
     )
     arn: str = made["inferenceProfileArn"]
     return arn
-
-
-def _code(call: Any, **params: Any) -> str:
-    with pytest.raises(ClientError) as error:
-        call(**params)
-    return str(error.value.response["Error"]["Code"])
 
 
 def _get(kit: Kit, identifier: str) -> dict[str, Any]:
@@ -86,20 +79,20 @@ def test_what_is_not_there_is_refused(kit: Kit) -> None:
     get, delete = kit.bedrock.get_inference_profile, kit.bedrock.delete_inference_profile
     delete(inferenceProfileIdentifier=arn)
     gone = "ResourceNotFoundException"
-    assert _code(get, inferenceProfileIdentifier=arn) == gone
-    assert _code(delete, inferenceProfileIdentifier=arn) == gone
-    assert _code(get, inferenceProfileIdentifier="us.no.such-model") == gone
-    assert _code(get, inferenceProfileIdentifier=CLAUDE) == gone
+    assert refusal(get, inferenceProfileIdentifier=arn) == gone
+    assert refusal(delete, inferenceProfileIdentifier=arn) == gone
+    assert refusal(get, inferenceProfileIdentifier="us.no.such-model") == gone
+    assert refusal(get, inferenceProfileIdentifier=CLAUDE) == gone
     refused = "ValidationException"
-    assert _code(delete, inferenceProfileIdentifier=US) == refused
-    assert _code(kit.runtime.invoke_model, modelId=arn, body=json.dumps(ask("hi"))) == refused
+    assert refusal(delete, inferenceProfileIdentifier=US) == refused
+    assert refusal(kit.runtime.invoke_model, modelId=arn, body=json.dumps(ask("hi"))) == refused
     there = _make(kit.bedrock, "Team C")
     assert there != arn
     there = there.replace("us-east-1", "eu-west-1")
-    assert _code(kit.runtime.invoke_model, modelId=there, body=json.dumps(ask("hi"))) == refused
+    assert refusal(kit.runtime.invoke_model, modelId=there, body=json.dumps(ask("hi"))) == refused
     wrong = {"copyFrom": MODEL.replace(CLAUDE, "no.such-model")}
     create = kit.bedrock.create_inference_profile
-    assert _code(create, inferenceProfileName="x", modelSource=wrong) == refused
+    assert refusal(create, inferenceProfileName="x", modelSource=wrong) == refused
 
 
 def test_a_token_makes_one(kit: Kit) -> None:
@@ -108,7 +101,7 @@ def test_a_token_makes_one(kit: Kit) -> None:
     assert _make(kit.bedrock, "Team D", clientRequestToken="token-d") == arn
     create = kit.bedrock.create_inference_profile
     other = {"inferenceProfileName": "Team E", "clientRequestToken": "token-d"}
-    assert _code(create, modelSource={"copyFrom": MODEL}, **other) == "ConflictException"
+    assert refusal(create, modelSource={"copyFrom": MODEL}, **other) == "ConflictException"
 
 
 def test_listing_and_tags(kit: Kit) -> None:
@@ -149,4 +142,4 @@ def test_a_custom_model_is_what_its_arn_says(kit: Kit) -> None:
     found = get(modelIdentifier=arn)
     assert found["baseModelArn"] == f"arn:aws:bedrock:us-east-1::foundation-model/{base}"
     for other in (arn.replace(base, "imported"), arn.replace(base, "no.such"), "my-model"):
-        assert _code(get, modelIdentifier=other) == "ResourceNotFoundException"
+        assert refusal(get, modelIdentifier=other) == "ResourceNotFoundException"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .kit import CLAUDE, Kit, ask
+from .kit import CLAUDE, Kit, ask, refusal
 
 
 def _buy(kit: Kit, name: str, **changes: Any) -> str:
@@ -18,12 +18,6 @@ def _buy(kit: Kit, name: str, **changes: Any) -> str:
     assert bought["ResponseMetadata"]["HTTPStatusCode"] == 201
     arn: str = bought["provisionedModelArn"]
     return arn
-
-
-def _code(call: Any, **params: Any) -> str:
-    with pytest.raises(ClientError) as error:
-        call(**params)
-    return str(error.value.response["Error"]["Code"])
 
 
 def _invoke(kit: Kit, arn: str, **changes: Any) -> Any:
@@ -80,17 +74,17 @@ def test_deletion(kit: Kit) -> None:
     """Not before it is in service nor before the term ends; then it is gone."""
     arn = _buy(kit, kit.bucket)
     delete = kit.bedrock.delete_provisioned_model_throughput
-    assert _code(delete, provisionedModelId=arn) == "ConflictException"
+    assert refusal(delete, provisionedModelId=arn) == "ConflictException"
     kit.local.advance_clock(601)
     delete(provisionedModelId=arn)
     get = kit.bedrock.get_provisioned_model_throughput
-    assert _code(get, provisionedModelId=arn) == "ResourceNotFoundException"
+    assert refusal(get, provisionedModelId=arn) == "ResourceNotFoundException"
     with pytest.raises(ClientError) as error:
         _invoke(kit, arn)
     assert error.value.response["Error"]["Code"] == "ResourceNotFoundException"
     bound = _buy(kit, f"{kit.bucket}-bound", commitmentDuration="OneMonth")
     kit.local.advance_clock(601)
-    assert _code(delete, provisionedModelId=bound) == "ConflictException"
+    assert refusal(delete, provisionedModelId=bound) == "ConflictException"
     kit.local.advance_clock(30 * 86_400)
     delete(provisionedModelId=bound)
 
@@ -101,13 +95,13 @@ def test_names_and_tokens(kit: Kit) -> None:
     assert _buy(kit, kit.bucket, clientRequestToken="t1") == arn
     create = kit.bedrock.create_provisioned_model_throughput
     same = {"modelUnits": 1, "provisionedModelName": kit.bucket, "modelId": CLAUDE}
-    assert _code(create, **same, clientRequestToken="t2") == "ValidationException"
+    assert refusal(create, **same, clientRequestToken="t2") == "ValidationException"
     other = {**same, "modelUnits": 2, "clientRequestToken": "t1"}
-    assert _code(create, **other) == "ValidationException"
+    assert refusal(create, **other) == "ValidationException"
     much = {**same, "provisionedModelName": "much", "modelUnits": 101}
-    assert _code(create, **much) == "ServiceQuotaExceededException"
+    assert refusal(create, **much) == "ServiceQuotaExceededException"
     profile = {**same, "provisionedModelName": "profile", "modelId": f"us.{CLAUDE}"}
-    assert _code(create, **profile) == "ValidationException"
+    assert refusal(create, **profile) == "ValidationException"
 
 
 def test_update_renames_or_moves_to_a_model_of_the_same_base(kit: Kit) -> None:
@@ -129,7 +123,7 @@ def test_update_renames_or_moves_to_a_model_of_the_same_base(kit: Kit) -> None:
     kit.local.advance_clock(601)
     found = get(provisionedModelId=arn)
     assert (found["status"], found["modelArn"]) == ("InService", custom)
-    assert _code(update, provisionedModelId=arn, desiredModelId=CLAUDE) == "ValidationException"
+    assert refusal(update, provisionedModelId=arn, desiredModelId=CLAUDE) == "ValidationException"
 
 
 def test_listing(kit: Kit) -> None:
@@ -157,4 +151,4 @@ def test_a_script_can_make_it_fail(kit: Kit) -> None:
     kit.local.advance_clock(601)
     found = kit.bedrock.get_provisioned_model_throughput(provisionedModelId=arn)
     assert (found["status"], found["failureMessage"]) == ("Failed", "no units")
-    assert _code(lambda: _invoke(kit, arn)) == "ModelNotReadyException"
+    assert refusal(lambda: _invoke(kit, arn)) == "ModelNotReadyException"

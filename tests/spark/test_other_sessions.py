@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,28 +11,19 @@ from pyspark.sql import SparkSession
 from bedrock_spark.manifest import read_manifest
 from bedrock_spark.spark.prepare import prepare
 from bedrock_spark.storage import LocalStorage
+from tests.modules import run_module
 from tests.prepared import digests
 from tests.spark.fixed_input import expected_shards, fixed_input, open_fixed_run, shards_of
 from tests.spark.other_sessions import KILLED_AFTER_SHARDS
 
 pytestmark = pytest.mark.long
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder with the runs of the other sessions, the last of which was killed."""
     runs = tmp_path_factory.mktemp("runs")
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.spark.other_sessions", str(runs)],
-        cwd=runs,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = run_module("tests.spark.other_sessions", runs, str(runs))
     assert done.returncode == -signal.SIGKILL, done.stderr[-4000:]
     return runs
 

@@ -18,8 +18,8 @@ from bedrock_spark.config import Config
 from bedrock_spark.errors import ConfigError, DuplicateKeyError, PlanError
 from bedrock_spark.manifest import RunManifest, read_manifest
 from bedrock_spark.run_folder import Run, open_run
-from bedrock_spark.spark import prepare as preparing
 from bedrock_spark.spark.prepare import prepare
+from tests.prepared import narrow_hashes
 from tests.sparks import make_config
 
 
@@ -142,12 +142,7 @@ def test_two_keys_with_one_hash_get_two_ids(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Different keys whose hashes meet are told apart, the same way every time."""
-
-    def narrowed(df: DataFrame, columns: Any, config: Config) -> DataFrame:
-        return with_ids(df, columns, config).withColumn("_bs_hash", F.pmod("_bs_hash", F.lit(50)))
-
-    with_ids = preparing.with_ids
-    monkeypatch.setattr(preparing, "with_ids", narrowed)
+    narrow_hashes(monkeypatch, 50)
     df = tickets(spark, 300).where("body IS NOT NULL")
     first = prepared(spark, tmp_path / "a", df)[1]
     second = prepared(spark, tmp_path / "b", df.repartition(5))[1]

@@ -13,12 +13,12 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from bedrock_spark import record_ids
 from bedrock_spark.clock import SystemClock
-from bedrock_spark.config import Config
 from bedrock_spark.errors import DuplicateKeyError, TooManyRejectsError
 from bedrock_spark.manifest import RunManifest, read_manifest
 from bedrock_spark.run_folder import open_run
 from bedrock_spark.spark import prepare as preparing
 from bedrock_spark.spark.prepare import prepare
+from tests.prepared import narrow_hashes
 from tests.sparks import make_config
 
 FIRST = {"source": {"key": ["id"], "on_duplicate_key": "first"}}
@@ -148,12 +148,7 @@ def test_bodies_of_one_hash_do_not_share_a_record(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hash that two bodies have makes two records, and each row finds its own."""
-
-    def narrowed(df: DataFrame, columns: Any, config: Config) -> DataFrame:
-        return with_ids(df, columns, config).withColumn("_bs_hash", F.pmod("_bs_hash", F.lit(4)))
-
-    with_ids = preparing.with_ids
-    monkeypatch.setattr(preparing, "with_ids", narrowed)
+    narrow_hashes(monkeypatch, 4)
     df = numbered(spark, 600, keys=600, bodies=40)
     manifest = prepared(spark, tmp_path, df, **DEDUPE)
     lines = lines_of(tmp_path, manifest)

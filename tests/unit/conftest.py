@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -14,6 +15,7 @@ import pytest
 
 from bedrock_spark.clients import AwsSettings, bedrock_client, runtime_client
 
+from .driving import Drive
 from .fakes import CannedHttp, FakeClock
 
 hypothesis.settings.register_profile(
@@ -50,6 +52,12 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Callable[..., Drive]:
+    """Open a run of shards with so many records on a fake service."""
+    return lambda records, **batch: Drive(tmp_path / "run", records, **batch)
 
 
 @pytest.fixture(scope="session")

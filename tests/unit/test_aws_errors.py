@@ -172,7 +172,7 @@ def test_a_refused_model_is_not_a_refused_record(message: str) -> None:
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        ("throttlingException", InvokeRetryableError),
+        ("throttlingException", InvokeThrottledError),
         ("modelStreamErrorException", InvokeRetryableError),
         ("validationException", InvokeRecordError),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -296,35 +297,32 @@ def test_another_model_may_be_asked(
     assert all("/model/us.anthropic" in request.url for request in llm.sent)
 
 
-def test_a_canary_that_failed_is_asked_again_and_every_try_is_kept(
-    tmp_path: Path, model: Callable[..., Model], clock: FakeClock
-) -> None:
-    """What was paid for it adds up."""
+@pytest.fixture
+def failed(tmp_path: Path, model: Callable[..., Model], clock: FakeClock) -> Run:
+    """Return a run whose model refused two of five records when it was asked first."""
     run = a_run(tmp_path, (5,))
     bad = {"shard-00-0", "shard-00-1"}
     model(run, lambda p: aws_failure(*REFUSED) if p in bad else answer())
     with pytest.raises(CanaryError):
         ask_canary(run, shards_of((5,)), clock)
     bad.clear()
-    ask_canary(run, shards_of((5,)), clock)
-    assert [(t.answered, t.output_tokens) for t in read_tries(run.storage)] == [(3, 21), (5, 35)]
-    assert not is_canary_due(run)
+    return run
 
 
-def test_more_patience_lets_a_canary_pass_that_was_asked(
-    tmp_path: Path, model: Callable[..., Model], clock: FakeClock
+def test_a_canary_that_failed_is_asked_again_and_every_try_is_kept(
+    failed: Run, clock: FakeClock
 ) -> None:
+    """What was paid for it adds up."""
+    ask_canary(failed, shards_of((5,)), clock)
+    assert [(t.answered, t.output_tokens) for t in read_tries(failed.storage)] == [(3, 21), (5, 35)]
+    assert not is_canary_due(failed)
+
+
+def test_more_patience_lets_a_canary_pass_that_was_asked(failed: Run, tmp_path: Path) -> None:
     """Judged by the config as it is now, without asking again; switched off, it is not due."""
-    run = a_run(tmp_path, (5,))
-    bad = {"shard-00-0", "shard-00-1"}
-    model(run, lambda p: aws_failure(*REFUSED) if p in bad else answer())
-    with pytest.raises(CanaryError):
-        ask_canary(run, shards_of((5,)), clock)
-    assert is_canary_due(run)
+    assert is_canary_due(failed)
     for changed in ({"max_error_share": 0.4}, {"records": 0}):
-        assert not is_canary_due(
-            Run(run.run_id, make_config(str(tmp_path), canary=changed), run.storage, run.aws)
-        )
+        assert not is_canary_due(replace(failed, config=make_config(str(tmp_path), canary=changed)))
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from bedrock_spark import clients
-from bedrock_spark.clients import AwsSettings, bedrock_client, runtime_client, s3_client
+from bedrock_spark.clients import (
+    AwsSettings,
+    bedrock_client,
+    object_client,
+    runtime_client,
+    s3_client,
+)
 from bedrock_spark.errors import ConfigError
 
 from .fakes import CLAUDE, CannedHttp, aws_failure
@@ -59,6 +67,18 @@ def test_clients_are_made_once_per_settings() -> None:
     assert runtime_client(here, 60, 10) is not runtime_client(here, 61, 10)
 
 
+def test_threads_that_ask_at_once_share_one_client() -> None:
+    """Sixteen threads fetch a task's objects: each with a client of its own, they would wait."""
+    aws, together = AwsSettings("us-east-1", "http://localhost:2"), threading.Barrier(16)
+
+    def ask(_: int) -> Any:
+        together.wait()
+        return object_client(aws, 16)
+
+    with ThreadPoolExecutor(16) as pool:
+        assert len({id(client) for client in pool.map(ask, range(16))}) == 1
+
+
 def test_settings_reach_the_clients() -> None:
     """Region, endpoint, the time a model may take, and a connection per call in flight."""
     client = runtime_client(AwsSettings("eu-west-1", "http://localhost:9"), 321, 17)
@@ -77,22 +97,22 @@ def test_without_a_region_the_key_that_sets_it_is_named(monkeypatch: pytest.Monk
     """boto3's own text names neither the config's key nor the variable."""
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    clients._client.cache_clear()
+    clients._made.cache_clear()
     try:
         with pytest.raises(
             ConfigError, match=r"^batch\.region: is not set, and neither --region, AWS_REGION"
         ):
             bedrock_client(AwsSettings())
     finally:
-        clients._client.cache_clear()
+        clients._made.cache_clear()
 
 
 def test_the_environment_decides_where_the_config_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     """AWS_REGION, which clusters set and boto3 does not read."""
     monkeypatch.setenv("AWS_REGION", "ap-south-1")
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    clients._client.cache_clear()
+    clients._made.cache_clear()
     try:
         assert bedrock_client(AwsSettings()).meta.region_name == "ap-south-1"
     finally:
-        clients._client.cache_clear()
+        clients._made.cache_clear()

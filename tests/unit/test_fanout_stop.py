@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,11 +16,6 @@ from bedrock_spark.ledger import Ledger
 from bedrock_spark.progress import Progress
 
 from .driving import Drive
-
-
-@pytest.fixture
-def drive(tmp_path: Path) -> Callable[..., Drive]:
-    return lambda records, **batch: Drive(tmp_path / "run", records, **batch)
 
 
 def settle_stopped(d: Drive, **counts: Any) -> Callable[[Progress], None]:

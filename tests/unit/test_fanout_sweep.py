@@ -17,11 +17,6 @@ from .driving import RUN_ID, Drive
 from .fakes import FakeBatchJobs
 
 
-@pytest.fixture
-def drive(tmp_path: Path) -> Callable[..., Drive]:
-    return lambda records, **batch: Drive(tmp_path / "run", records, **batch)
-
-
 def findings(d: Drive) -> list[str]:
     d.fanout.flush()
     return [f["kind"] for f in Ledger(d.run.storage).load().all_findings()]

@@ -32,12 +32,12 @@ AWS = AwsSettings("us-east-1")
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Any]:
     """S3 in this process, empty but for one bucket; the pipeline's own client reaches it."""
-    clients._client.cache_clear()
+    clients._made.cache_clear()
     with mock_aws():
         client = boto3.client("s3", "us-east-1")
         client.create_bucket(Bucket="bucket")
         yield client
-    clients._client.cache_clear()
+    clients._made.cache_clear()
 
 
 @pytest.fixture(params=["local", "s3", "s3 without a prefix"])
@@ -293,7 +293,7 @@ def test_a_bucket_that_is_not_there_is_a_storage_error(s3: Any, tmp_path: Path) 
 )
 def test_s3_says_in_two_ways_that_another_was_first(code: str, status: int) -> None:
     """After it, and at the same time."""
-    clients._client.cache_clear()
+    clients._made.cache_clear()
     storage = S3Storage("s3://bucket/run", AwsSettings("us-east-1", "http://localhost:9"))
     body = f"<Error><Code>{code}</Code><Message>x</Message></Error>".encode()
     http = CannedHttp(clients.s3_client(storage.aws), (status, body))

@@ -135,7 +135,7 @@ def test_before_its_first_piece_a_stream_is_asked_for_again(
 
 def test_attempts_are_counted(runtime: Any, canned: Canned, clock: FakeClock) -> None:
     """As many requests as attempts, and then the error of the last."""
-    http = canned(runtime, *[stream(broken("ThrottlingException", "slow"))] * 3)
+    http = canned(runtime, *[stream(broken("ModelStreamErrorException", "slow"))] * 3)
     with pytest.raises(InvokeRetryableError, match="slow"):
         list(stream_answer(caller(runtime, clock), BODY))
     assert len(http.sent) == 3

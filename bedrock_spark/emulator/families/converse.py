@@ -11,7 +11,7 @@ from typing import Any
 
 from bedrock_spark.emulator.answers.prompt import Prompt
 from bedrock_spark.emulator.families.family import Answer, BodyError, Context
-from bedrock_spark.emulator.families.nova import STOP, tools_of, turn_of
+from bedrock_spark.emulator.families.nova import STOP, content_of, tools_of, turn_of, usage_of
 from bedrock_spark.emulator.service_model import service_model
 from bedrock_spark.emulator.validation import violations
 
@@ -90,22 +90,10 @@ def answer(body: dict[str, Any], context: Context) -> Answer:
     """Answer in the shape of ConverseResponse."""
     started = time.monotonic()
     completion = context.backend.complete(context.model_id, prompt_of(body))
-    content: list[dict[str, Any]] = []
-    if completion.text or not completion.tool_calls:
-        content.append({"text": completion.text})
-    content += [
-        {"toolUse": {"toolUseId": call.call_id, "name": call.name, "input": call.input}}
-        for call in completion.tool_calls
-    ]
-    usage = {
-        "inputTokens": completion.input_tokens,
-        "outputTokens": completion.output_tokens,
-        "totalTokens": completion.input_tokens + completion.output_tokens,
-    }
     found = {
-        "output": {"message": {"role": "assistant", "content": content}},
+        "output": {"message": {"role": "assistant", "content": content_of(completion)}},
         "stopReason": STOP[completion.stop],
-        "usage": usage,
+        "usage": usage_of(completion),
         "metrics": {"latencyMs": int((time.monotonic() - started) * 1000)},
     }
     return Answer(found, completion.input_tokens, completion.output_tokens)

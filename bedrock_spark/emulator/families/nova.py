@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bedrock_spark.emulator.answers.prompt import Prompt, PromptError, Stop, Tool, Turn
+from bedrock_spark.emulator.answers.prompt import Completion, Prompt, PromptError, Stop, Tool, Turn
 from bedrock_spark.emulator.families.anthropic import pieces
 from bedrock_spark.emulator.families.family import (
     Answer,
@@ -166,9 +166,8 @@ def _schema_of(value: Any) -> dict[str, Any]:
     return value
 
 
-def answer(body: NovaBody, context: Context) -> Answer:
-    """Answer in Nova's response shape."""
-    completion = context.backend.complete(context.model_id, prompt_of(body))
+def content_of(completion: Completion) -> list[dict[str, Any]]:
+    """Return the content blocks of an answer: its text, if it has any, and its tool calls."""
     content: list[dict[str, Any]] = []
     if completion.text or not completion.tool_calls:
         content.append({"text": completion.text})
@@ -176,16 +175,26 @@ def answer(body: NovaBody, context: Context) -> Answer:
         {"toolUse": {"toolUseId": call.call_id, "name": call.name, "input": call.input}}
         for call in completion.tool_calls
     ]
-    usage = {
+    return content
+
+
+def usage_of(completion: Completion) -> dict[str, int]:
+    """Return the usage of an answer."""
+    return {
         "inputTokens": completion.input_tokens,
         "outputTokens": completion.output_tokens,
         "totalTokens": completion.input_tokens + completion.output_tokens,
     }
+
+
+def answer(body: NovaBody, context: Context) -> Answer:
+    """Answer in Nova's response shape."""
+    completion = context.backend.complete(context.model_id, prompt_of(body))
     return Answer(
         {
-            "output": {"message": {"content": content, "role": "assistant"}},
+            "output": {"message": {"content": content_of(completion), "role": "assistant"}},
             "stopReason": STOP[completion.stop],
-            "usage": usage,
+            "usage": usage_of(completion),
         },
         completion.input_tokens,
         completion.output_tokens,

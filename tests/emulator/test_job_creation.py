@@ -1,0 +1,100 @@
+"""What a batch job may be created with, and how often."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from .kit import Kit, record, refusal
+
+
+def test_a_token_makes_creation_idempotent(kit: Kit) -> None:
+    """Same token and parameters: the same job, also after it ended. Other ones: a conflict."""
+    request = kit.request(kit.put("t.jsonl", [record(1)]), clientRequestToken="token-a")
+    first = kit.bedrock.create_model_invocation_job(**request)["jobArn"]
+    assert kit.bedrock.create_model_invocation_job(**request)["jobArn"] == first
+    kit.settle(first)
+    assert kit.bedrock.create_model_invocation_job(**request)["jobArn"] == first
+    other = {**request, "timeoutDurationInHours": 48}
+    assert refusal(kit.bedrock.create_model_invocation_job, **other) == "ConflictException"
+    jobs = kit.bedrock.list_model_invocation_jobs(nameContains=request["jobName"])
+    assert len(jobs["invocationJobSummaries"]) == 1
+
+
+def test_a_job_name_is_used_once(kit: Kit) -> None:
+    """Another token does not help."""
+    request = kit.request(kit.put("n.jsonl", [record(1)]))
+    kit.bedrock.create_model_invocation_job(**request)
+    assert refusal(kit.bedrock.create_model_invocation_job, **request) == "ConflictException"
+
+
+def test_the_quota_of_active_jobs_is_per_model_and_frees_up(kit: Kit) -> None:
+    """ServiceQuotaExceeded, status 400, until one of them has settled."""
+    kit.local.advance_clock(7 * 86_400)
+    kit.local.set_faults({"quotas": {"min_records": 1, "active_jobs": 2}})
+    first = kit.submit(1)
+    kit.submit(1)
+    with pytest.raises(ClientError, match="ServiceQuotaExceededException") as error:
+        kit.submit(1)
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    kit.submit(1, modelId="amazon.nova-lite-v1:0")
+    kit.settle(first)
+    kit.submit(1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"modelId": "nobody.model-v1:0"}, "ValidationException"),
+        (
+            {"modelId": "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abcdefghijkl"},
+            "ValidationException",
+        ),
+        ({"roleArn": "arn:aws:iam::999999999999:role/batch"}, "AccessDeniedException"),
+        ({"jobName": "under_score"}, "ValidationException"),
+        (
+            {"inputDataConfig": {"s3InputDataConfig": {"s3Uri": "s3://no-such-bucket/a.jsonl"}}},
+            "ValidationException",
+        ),
+        (
+            {"outputDataConfig": {"s3OutputDataConfig": {"s3Uri": "s3://no-such-bucket/"}}},
+            "ValidationException",
+        ),
+    ],
+)
+def test_creation_is_refused(kit: Kit, changes: dict[str, object], code: str) -> None:
+    """Models that have no batch inference, roles and buckets of nobody."""
+    assert refusal(kit.submit, 1, **changes) == code
+
+
+def test_buckets_of_other_owners_and_regions_are_refused(kit: Kit) -> None:
+    """Bucket and job in one Region, and the owner as expected."""
+    uri = kit.put("o.jsonl", [record(1)])
+    foreign = {"s3InputDataConfig": {"s3Uri": uri, "s3BucketOwner": "111111111111"}}
+    with pytest.raises(ClientError, match="Could not validate GetObject permissions"):
+        kit.submit(1, inputDataConfig=foreign)
+    elsewhere = kit.local.client("bedrock", region_name="eu-west-1")
+    with pytest.raises(ClientError, match="Could not validate GetObject permissions"):
+        elsewhere.create_model_invocation_job(**kit.request(uri))
+
+
+def test_creations_at_the_same_time_are_one_after_the_other(kit: Kit) -> None:
+    """One token makes one job, and no more jobs start than there are slots."""
+    uri = kit.put("c.jsonl", [record(1)])
+    same = kit.request(uri, clientRequestToken="token-c")
+
+    def create(request: dict[str, Any]) -> str:
+        try:
+            return str(kit.bedrock.create_model_invocation_job(**request)["jobArn"])
+        except ClientError as exc:
+            return str(exc.response["Error"]["Code"])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(create, [same] * 8))) == 1
+        kit.local.advance_clock(7 * 86_400)
+        kit.local.set_faults({"quotas": {"min_records": 1, "active_jobs": 3}})
+        found = list(pool.map(create, [kit.request(uri) for _ in range(8)]))
+    assert found.count("ServiceQuotaExceededException") == 5
