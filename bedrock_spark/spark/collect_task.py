@@ -168,15 +168,18 @@ def _reconciled(
     reconciliation: ShardReconciliation, outputs: list[JobOutput], results: ResultRows
 ) -> Reconciled:
     rows_of, stragglers = reconciliation.expected, reconciliation.stragglers()
-    fallback = {name: results.tokens[FALLBACK, name] for name in ("input", "output")}
+    given_out = {
+        name: results.tokens[BATCH, name] + results.tokens[FALLBACK, name]
+        for name in ("input", "output")
+    }
     return {
         "unit": reconciliation.shard_id,
         "rows": sum(rows_of.values()),
         "outcomes": reconciliation.counts(),
         "served_by": reconciliation.served_by(),
-        "tokens": {name: n + results.tokens[BATCH, name] for name, n in fallback.items()},
+        "tokens": given_out,
         "manifest_tokens": manifest_totals(outputs),
-        "fallback_tokens": fallback,
+        "fallback_tokens": results.count(reconciliation.superseded, FALLBACK),
         "jobs": [output.as_json() for output in outputs],
         "lines": dict(reconciliation.lines),
         "stragglers": sum(rows_of[record_id] for record_id in stragglers),
