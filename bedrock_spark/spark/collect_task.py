@@ -49,7 +49,7 @@ from bedrock_spark.storage import Storage, StoredObject
 Reconciled = dict[str, Any]
 # Of results and reconciliation: what an older one wrote is collected again.
 _FORMAT = 5
-_KEPT_IN_FOLDER = frozenset({"straggler_ids", "fallback_files"})
+_KEPT_IN_FOLDER = frozenset({"straggler_ids", "invalid_ids", "fallback_files"})
 _PIECE_ROWS = 2_000
 _REJECT_COLUMNS = ("reject_column", "reject_reason")
 
@@ -168,6 +168,7 @@ def _reconciled(
     reconciliation: ShardReconciliation, outputs: list[JobOutput], results: ResultRows
 ) -> Reconciled:
     rows_of, stragglers = reconciliation.expected, reconciliation.stragglers()
+    invalid = reconciliation.invalid_among(stragglers)
     given_out = {
         name: results.tokens[BATCH, name] + results.tokens[FALLBACK, name]
         for name in ("input", "output")
@@ -184,7 +185,8 @@ def _reconciled(
         "lines": dict(reconciliation.lines),
         "stragglers": sum(rows_of[record_id] for record_id in stragglers),
         "straggler_records": len(stragglers),
-        "invalid_stragglers": len(reconciliation.invalid_among(stragglers)),
+        "invalid_stragglers": len(invalid),
+        "invalid_ids": invalid,
         "straggler_ids": stragglers,
         "findings": [f.as_json() for f in reconciliation.findings],
     }
