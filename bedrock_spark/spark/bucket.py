@@ -34,7 +34,15 @@ from bedrock_spark.spark.source import SourceColumns
 from bedrock_spark.storage import Storage
 from bedrock_spark.templates import RowRejected
 
+# What stays in a processor's cache while it is rendered: in one go, batches take a quarter longer.
+_PIECE_BYTES = 1_000_000
 _REPEATS = "repeats the key of another row"
+
+
+def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    rows = max(1, batch.num_rows * _PIECE_BYTES // max(1, batch.nbytes))
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
 
 
 def bounds_of(config: Config) -> Bounds:
@@ -103,8 +111,9 @@ class _Bucket:
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Render a batch and write what can be written."""
-        for part in with_media(batch, self._template, self._objects):
-            self._add(part)
+        for piece in _pieces(batch):
+            for part in with_media(piece, self._template, self._objects):
+                self._add(part)
 
     def _add(self, batch: pa.RecordBatch) -> None:
         self._check_bucket(batch)
