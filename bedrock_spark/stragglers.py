@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bedrock_spark import layout
 from bedrock_spark.bought_model import BoughtModel
 from bedrock_spark.budget import Budget, fallback_tokens, open_budget
 from bedrock_spark.clients import bedrock_client
@@ -158,6 +159,8 @@ def falling_back(
 
 def give_back_leftovers(run: Run, clock: Clock) -> bool:
     """Delete what the fallback of a process that died bought; tell whether there was something."""
+    if run.storage.read_if_present(layout.PROVISIONED_FILE) is None:
+        return False
     client = bedrock_client(run.aws)
     return BoughtModel(client, run.run_id, run.storage, clock).give_back() is not None
 
