@@ -32,9 +32,10 @@ class DeadLetters:
     def among(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Pass batches of results on, and keep their rows that have no answer."""
         for batch in batches:
-            dead = batch.filter(pc.not_equal(batch["outcome"], OK))
-            if dead.num_rows:
-                self._held.append(dead.select(self._names(batch.schema)))
+            is_dead = pc.not_equal(batch["outcome"], OK)
+            if is_dead.true_count:
+                told = batch.select(self._names(batch.schema))
+                self._held.append(told.filter(is_dead))
             yield batch
 
     def write(self, storage: Storage, shard_id: str, *, may_be_there: bool) -> int:
