@@ -19,3 +19,5 @@ for _name in [n for n in os.environ if n.startswith("AWS_")]:
 os.environ.update(_FAKE)
 os.environ["PYSPARK_PYTHON"] = sys.executable
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+# No JVM here lives long enough to earn back what its second compiler and parallel collector cost.
+os.environ["SPARK_SUBMIT_OPTS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"

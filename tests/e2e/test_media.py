@@ -19,7 +19,7 @@ from tests.sparks import CLAUDE, make_config
 from tests.unit.files import GIF, JPEG, PDF, PNG
 
 Start = Callable[..., LocalBedrock]
-ROWS = 40
+ROWS = 12  # every combination of formats and numbers, and enough for a job
 FAMILIES: dict[str, dict[str, Any]] = {
     "anthropic": {"id": CLAUDE},
     "nova": {"id": "us.amazon.nova-lite-v1:0"},
