@@ -16,13 +16,6 @@ def spark() -> SparkSession:
     return shared_session()
 
 
-@pytest.fixture(scope="session")
-def bedrock_server() -> Iterator[BedrockServer]:
-    server = BedrockServer()
-    yield server
-    server.close()
-
-
 @pytest.fixture
 def bedrock(bedrock_server: BedrockServer) -> Iterator[Callable[..., LocalBedrock]]:
     """Start a local Bedrock with a bucket, at a speed at which a job takes a moment."""

@@ -85,6 +85,7 @@ def test_entry_points_are_thin() -> None:
         assert len(path.read_text().splitlines()) <= 60
 
 
+@pytest.mark.versions
 @pytest.mark.usefixtures("spark")
 def test_one_run_by_its_entry_points(
     config: tuple[Path, LocalBedrock], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -114,6 +114,7 @@ def test_the_records_hold_the_very_bytes(spark: SparkSession, bedrock: Start, fa
         assert [media_of(block) for block in blocks] == images + papers
 
 
+@pytest.mark.versions
 def test_a_body_of_ones_own_and_ids_by_content(spark: SparkSession, bedrock: Start) -> None:
     """Without a key a record's id is of its body, with the bytes that were fetched in it."""
     local = bedrock({"quotas": {"min_records": 10}})
