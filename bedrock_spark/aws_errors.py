@@ -23,12 +23,15 @@ from bedrock_spark.errors import (
     InvokeRecordError,
     InvokeRefusedError,
     InvokeRetryableError,
+    InvokeThrottledError,
     JobError,
     JobNameInUseError,
     JobRejectedError,
     JobStateUnknownError,
     JobThrottledError,
+    ModelNotReadyError,
     NoFreeSlotError,
+    NotStreamedError,
 )
 
 # What a boto3 call raises: a reply that is an error, no reply, one that is not the service's.
@@ -50,13 +53,14 @@ JOB_ERRORS: dict[str, type[JobError]] = {
 }
 
 INVOKE_ERRORS: dict[str, type[InvokeError]] = {
-    "ThrottlingException": InvokeRetryableError,
-    "ModelNotReadyException": InvokeRetryableError,
+    "ThrottlingException": InvokeThrottledError,
+    "ModelNotReadyException": ModelNotReadyError,
     "ModelTimeoutException": InvokeRetryableError,
     "ModelErrorException": InvokeRetryableError,
+    "ModelStreamErrorException": InvokeRetryableError,
     "InternalServerException": InvokeRetryableError,
     "ServiceUnavailableException": InvokeRetryableError,
-    "ServiceQuotaExceededException": InvokeRetryableError,
+    "ServiceQuotaExceededException": InvokeThrottledError,
     "ValidationException": InvokeRecordError,
     "AccessDeniedException": InvokeRefusedError,
     "ResourceNotFoundException": InvokeRefusedError,
@@ -74,6 +78,10 @@ _MODEL_REFUSED = (
     "support the model that you provided",
     "marked by provider as legacy",
 )
+
+# ValidationExceptions of a stream that say to ask without one, as users report them
+# (langchain-ai/langchainjs/issues/2645, earendil-works/pi/issues/3739).
+_NOT_STREAMED = ("unsupported for streaming", "not supported for streaming", "in streaming mode")
 
 _CHECK = {
     "AccessDeniedException": "Check that the caller may use the batch job calls and iam:PassRole "
@@ -118,7 +126,7 @@ def _job_error_without_reply(
 
 
 def invoke_error(exc: AwsFailure) -> InvokeError:
-    """Return our error for an InvokeModel or Converse call.
+    """Return our error for an InvokeModel or Converse call, or for what broke its stream.
 
     The service's message is kept: it goes into the record's error, never into a log.
     """
@@ -128,10 +136,12 @@ def invoke_error(exc: AwsFailure) -> InvokeError:
     kind = INVOKE_ERRORS.get(code)
     if kind is InvokeRecordError and any(text in message.lower() for text in _MODEL_REFUSED):
         kind = InvokeRefusedError
+    if kind is InvokeRecordError and any(text in message.lower() for text in _NOT_STREAMED):
+        kind = NotStreamedError
     if kind is None:
         # Expired or wrong credentials come as other codes with 401 or 403.
         refused = InvokeRefusedError if status in (401, 403) else InvokeRecordError
-        kind = _by_status(status, InvokeRetryableError, InvokeRetryableError, refused)
+        kind = _by_status(status, InvokeThrottledError, InvokeRetryableError, refused)
     return kind(message or code, error_code=status, error_type=code, retry_after=_retry_after(exc))
 
 
@@ -156,7 +166,9 @@ def _by_status(status: int, throttled: Any, unknown: Any, refused: Any) -> Any:
 def _parts(exc: ClientError) -> tuple[str, str, int]:
     error = exc.response.get("Error", {})
     status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return error.get("Code", ""), error.get("Message", ""), int(status)
+    code = error.get("Code", "")
+    # Inside a stream the same codes begin with a small letter: throttlingException.
+    return code[:1].upper() + code[1:], error.get("Message", ""), int(status)
 
 
 def _retry_after(exc: ClientError) -> float | None:

@@ -130,20 +130,28 @@ class Budget:
         log.info("%s: %s", manifest.run_id, about)
         return cost
 
-    def check_fallback(self, manifest: RunManifest, stragglers: int) -> None:
-        """Raise BudgetError where the fallback's answers to so many would cost too much."""
-        if self.prices.fallback is None or not stragglers:
-            return
-        records = min(stragglers, manifest.records)  # rows may share one
+    def affordable_fallback(self, manifest: RunManifest, records: int) -> int:
+        """Return how many of so many records the fallback may be asked, with what is left."""
+        cost = self._fallback_cost(manifest, records)
+        if not cost:
+            return records
+        left = max(Decimal(), self.limit - self.spent())
+        return min(records, int(left * records / cost))
+
+    def fallback_refusal(self, manifest: RunManifest, records: int) -> str:
+        """Say why so many records are not asked, and what to do."""
+        return (
+            f"of budget.max_cost_usd {dollars(self.limit)}, {dollars(self.spent())} are spent; the "
+            f"fallback would cost about {dollars(self._fallback_cost(manifest, records))} for "
+            f"{records:,} more records. To go on, raise it and run the same command; to do "
+            "without, collect"
+        )
+
+    def _fallback_cost(self, manifest: RunManifest, records: int) -> Decimal:
+        if self.prices.fallback is None:
+            return Decimal()
         whole = self._cost_of(manifest.shards, self.prices.fallback)
-        cost = whole * records / max(1, manifest.records)
-        used = self.spent()
-        if used + cost > self.limit:
-            raise BudgetError(
-                f"of budget.max_cost_usd {dollars(self.limit)}, {dollars(used)} are spent; "
-                f"the fallback would cost about {dollars(cost)} for {stragglers:,} rows. To go "
-                "on, raise it and run the same command; to do without, collect"
-            )
+        return whole * records / max(1, manifest.records)
 
     @property
     def _batch_prices(self) -> TokenPrices:

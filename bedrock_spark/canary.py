@@ -41,6 +41,8 @@ from bedrock_spark.storage import Storage
 
 _ATTEMPTS = 5
 _CONCURRENCY = 5
+# Throttled for longer than this, a record counts for nothing.
+_PATIENCE_SECONDS = 180.0
 # Longer than a model takes: a call that is given up may have been paid for.
 _READ_TIMEOUT_SECONDS = 300
 # How much of a shard's beginning is read, until enough whole lines are in it.
@@ -111,8 +113,15 @@ def _head(storage: Storage, shard: Shard, count: int) -> list[ShardLine]:
 
 def _caller(run: Run, model_id: str, clock: Clock) -> ModelCaller:
     client = runtime_client(run.aws, _READ_TIMEOUT_SECONDS, _CONCURRENCY)
-    unlimited = RateLimiter(clock, None, None)
-    return ModelCaller(client, model_id, family_of(run.config.model), unlimited, clock, _ATTEMPTS)
+    return ModelCaller(
+        client=client,
+        model_id=model_id,
+        family=family_of(run.config.model),
+        limiter=RateLimiter(clock, None, None, learns=False),
+        clock=clock,
+        attempts=_ATTEMPTS,
+        until=clock.now() + _PATIENCE_SECONDS,
+    )
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,8 @@ def _made(service: str, aws: AwsSettings, settings: _Settings) -> Any:
         return session.client(service, endpoint_url=aws.endpoint_url, config=config)
     except NoRegionError as exc:
         raise ConfigError(
-            "batch.region: is not set, and neither AWS_REGION nor the AWS profile names one"
+            "batch.region: is not set, and neither --region, AWS_REGION nor the AWS profile names "
+            "one"
         ) from exc
 
 

@@ -22,8 +22,12 @@
     ├── CanaryError            the model refuses the records; no batch job was submitted
     ├── InvokeError            one InvokeModel or Converse call failed
     │   ├── InvokeRetryableError   worth the same call again
+    │   │   ├── InvokeThrottledError   too many calls or tokens just now
+    │   │   └── ModelNotReadyError     not yet, but soon
     │   ├── InvokeRecordError      this record will never be answered
+    │   │   └── NotStreamedError       not by a stream: ask without one
     │   └── InvokeRefusedError     no record will be answered: access, model id, quota of zero
+    ├── AnswerCutOffError      a streamed answer broke off: what came of it is not the whole
     ├── ProvisionedModelError  the provisioned throughput cannot serve
     ├── UnreadableOutputError  answers that were paid for cannot be read
     └── UnaccountedRowsError   rows went in and not all came out: the run's proof failed
@@ -138,12 +142,28 @@ class InvokeRetryableError(InvokeError):
     """The same call may succeed later."""
 
 
+class InvokeThrottledError(InvokeRetryableError):
+    """There were too many calls or tokens just now; this one was not carried out."""
+
+
+class ModelNotReadyError(InvokeRetryableError):
+    """The model cannot answer yet, but will."""
+
+
 class InvokeRecordError(InvokeError):
     """The service will never answer this record."""
 
 
+class NotStreamedError(InvokeRecordError):
+    """The model does not stream its answer to this; without a stream it may answer."""
+
+
 class InvokeRefusedError(InvokeError):
     """The service would refuse every record: access, model id."""
+
+
+class AnswerCutOffError(BedrockSparkError):
+    """A streamed answer broke off. `ids` has error_code (HTTP) and error_type."""
 
 
 class ProvisionedModelError(BedrockSparkError):

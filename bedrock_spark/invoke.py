@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from bedrock_spark.aws_errors import AWS_FAILURES, invoke_error
 from bedrock_spark.clock import Clock
-from bedrock_spark.errors import InvokeRecordError
+from bedrock_spark.errors import InvokeRecordError, InvokeThrottledError
 from bedrock_spark.families import Family
+from bedrock_spark.invoke_options import InvokeOptions
 from bedrock_spark.outputs import whole_text
 from bedrock_spark.rate_limit import RateLimiter
 from bedrock_spark.retry import retry_invoke
-
-# A rough measure for reserving tokens: the service itself counts the input and max_tokens when a
-# call starts. Settled with the real count when the answer is there.
-_BYTES_PER_TOKEN = 4
+from bedrock_spark.token_estimate import TokenEstimate
 
 
 @dataclass(frozen=True)
 class ModelCaller:
-    """Calls to one model. Safe to use from many threads."""
+    """Calls to one model. Safe to use from many threads.
+
+    attempts: calls per record, where the service is not just throttling or not ready
+    until: a time after which no call is repeated
+    """
 
     client: Any
     model_id: str
@@ -32,6 +34,9 @@ class ModelCaller:
     limiter: RateLimiter
     clock: Clock
     attempts: int
+    options: InvokeOptions = field(default_factory=InvokeOptions)
+    estimate: TokenEstimate = field(default_factory=TokenEstimate)
+    until: float | None = None
 
     def ask(self, body: bytes) -> bytes:
         """Return the model's answer to a body, as compact JSON.
@@ -39,25 +44,25 @@ class ModelCaller:
         Raises InvokeRetryableError when the attempts are used up, InvokeRecordError for a body the
         model will not take, InvokeRefusedError when it would take none.
         """
-        return retry_invoke(self.clock, self.attempts)(self._ask_once, body)
+        return retry_invoke(self.clock, self.attempts, self.until)(self._ask_once, body)
 
     def _ask_once(self, body: bytes) -> bytes:
-        reserved = len(body) // _BYTES_PER_TOKEN
-        self.limiter.acquire(reserved)
+        expected, most = self.estimate.of(body)
+        reservation = self.limiter.acquire(expected, most)
         try:
             output = self._converse(body) if self.family.name == "converse" else self._invoke(body)
         except AWS_FAILURES as exc:
+            error = invoke_error(exc)
+            if isinstance(error, InvokeThrottledError):
+                self.limiter.throttled(reservation)
             # `from None`: the cause's own text may hold the body.
-            raise invoke_error(exc) from None
-        self.limiter.settle(reserved, self._used(output, reserved))
+            raise error from None
+        self.limiter.settle(reservation, self._used(body, output, expected))
         return output
 
     def _invoke(self, body: bytes) -> bytes:
         reply = self.client.invoke_model(
-            modelId=self.model_id,
-            body=body,
-            contentType="application/json",
-            accept="application/json",
+            modelId=self.model_id, body=body, **self.options.of_invoke_model()
         )
         try:
             output: bytes = msgspec.json.format(whole_text(reply["body"].read()), indent=-1)
@@ -69,22 +74,30 @@ class ModelCaller:
         return output
 
     def _converse(self, body: bytes) -> bytes:
-        shape = self.client.meta.service_model.operation_model("Converse").input_shape
-        request = {**_with_bytes(msgspec.json.decode(body), shape), "modelId": self.model_id}
-        reply = self.client.converse(**request)
+        reply = self.client.converse(**self.conversation(body))
         answer = {k: v for k, v in reply.items() if k != "ResponseMetadata"}
         try:
             return msgspec.json.encode(answer)
         except UnicodeEncodeError:  # half a character, where the model was cut off
             return whole_text(json.dumps(answer, default=msgspec.to_builtins).encode())
 
-    def _used(self, output: bytes, reserved: int) -> int:
+    def conversation(self, body: bytes) -> dict[str, Any]:
+        """Return the arguments of a Converse or ConverseStream call for a body."""
+        shape = self.client.meta.service_model.operation_model("Converse").input_shape
+        said = _with_bytes(msgspec.json.decode(body), shape)
+        return {**said, **self.options.of_converse(), "modelId": self.model_id}
+
+    def _used(self, body: bytes, output: bytes, expected: int) -> int:
+        """Return the tokens that an answer took, and remember them for the next."""
         decoded = msgspec.json.decode(output)
         if not isinstance(decoded, dict):
-            return reserved
+            return expected
         answer = self.family.read(decoded)
-        counted = [t for t in (answer.input_tokens, answer.output_tokens) if t is not None]
-        return sum(counted) if counted else reserved
+        if answer.input_tokens is None and answer.output_tokens is None:
+            return expected
+        counted = answer.input_tokens or 0, answer.output_tokens or 0
+        self.estimate.learn(body, *counted)
+        return sum(counted)
 
 
 def _with_bytes(value: Any, shape: Any) -> Any:

@@ -12,8 +12,11 @@
     <run uri>/remainders/shard-00042-00/a2.jsonl        what is left of a shard for attempt 2
     <run uri>/output/shard-00042-00/a1-<digest>/<job id>/   what Bedrock writes
     <run uri>/fallback/shard-00042-00/*.jsonl.out       what the fallback writes
+    <run uri>/tasks/<round>/<task>                      which tasks of the fallback are at work
+    <run uri>/provisioned.json                          what was bought for the fallback
     <run uri>/results/shard-00042-00.parquet            one result row per source row
     <run uri>/results/images/shard-00042-00/<record_id>-0.png   the images of answers
+    <run uri>/deadletters/shard-00042-00.parquet        the rows of that shard without an answer
     <run uri>/reconciliation/shard-00042-00.json        the proof for that shard
     <run uri>/reconciliation.parquet                    the same as a table, with every job
     <run uri>/published.json                            where results were appended
@@ -32,11 +35,13 @@ MANIFEST_FILE = "manifest.json"
 CANARY_FILE = "canary.json"
 REPORT_FILE = "report.json"
 RECONCILIATION_FILE = "reconciliation.parquet"
+PROVISIONED_FILE = "provisioned.json"
 PUBLISHED_FILE = "published.json"
 LEASE_FILE = "lease.json"
 OUTPUT_MANIFEST_FILE = "manifest.json.out"
 SHARDS, ROWS, REJECTS, LEDGER = "shards", "rows", "rejects", "ledger"
 SNAPSHOTS, REMAINDERS = "snapshots", "remainders"
+TASKS, DEADLETTERS = "tasks", "deadletters"
 OUTPUT, FALLBACK, RESULTS, RECONCILIATION = "output", "fallback", "results", "reconciliation"
 
 
@@ -106,6 +111,16 @@ def fallback_prefix(shard: str) -> str:
 def fallback_key(shard: str, part: str) -> str:
     """Return one object of fallback answers."""
     return f"{FALLBACK}/{shard}/{part}.jsonl.out"
+
+
+def tasks_prefix(round_id: str) -> str:
+    """Return the folder in which the tasks of one round of the fallback say that they work."""
+    return f"{TASKS}/{round_id}/"
+
+
+def deadletters_key(shard: str) -> str:
+    """Return the Parquet of a shard's rows that were asked and have no answer."""
+    return f"{DEADLETTERS}/{shard}.parquet"
 
 
 def results_key(unit: str) -> str:

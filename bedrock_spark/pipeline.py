@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bedrock_spark.budget import fallback_tokens, open_budget
+from bedrock_spark.budget import open_budget
 from bedrock_spark.canary import ask_canary, is_canary_due
 from bedrock_spark.canary_file import read_tries
 from bedrock_spark.clients import bedrock_client
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import Config, load_config, parse_config
-from bedrock_spark.errors import BudgetError, PlanError, RunFolderError, UnreadableOutputError
+from bedrock_spark.errors import BudgetError, PlanError, RunFolderError
 from bedrock_spark.fanout import (
     FanOut,
     Standing,
@@ -30,7 +30,6 @@ from bedrock_spark.fanout import (
     check_reachable,
     check_targets,
     driving,
-    open_fanout,
     raise_refusal,
 )
 from bedrock_spark.fanout import watch as watch_jobs
@@ -39,16 +38,18 @@ from bedrock_spark.lint import refuse_lint
 from bedrock_spark.manifest import RunManifest, read_manifest
 from bedrock_spark.progress import Observer, unobserved
 from bedrock_spark.provisioned import check_provisioned, is_provisioned
-from bedrock_spark.reconcile import BAD
-from bedrock_spark.report import Report, build_report, check_complete, write_report
+from bedrock_spark.report import (
+    Report,
+    build_report,
+    check_complete,
+    fallback_finding,
+    write_report,
+)
 from bedrock_spark.run_folder import Run, open_run
+from bedrock_spark.stragglers import Fallback, falling_back, give_back_leftovers, stragglers_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-
-# More unreadable output lines than this, and the fallback would pay for answers that are there.
-_FEW_BAD_LINES = 20
-_BAD_LINES_SHARE = 0.01
 
 AnyConfig = Config | Mapping[str, Any] | str | Path
 
@@ -70,6 +71,7 @@ class Pipeline:
     clock: Clock = field(default_factory=SystemClock)
     observe: Observer = unobserved
     seconds: dict[str, float] = field(default_factory=dict)
+    _fallback: Fallback | None = None
 
     @classmethod
     def open(
@@ -128,11 +130,14 @@ class Pipeline:
     def _driving(self, manifest: RunManifest) -> Iterator[FanOut]:
         """Open the fan-out under the budget, once the canary has passed."""
         shards = batch_shards(manifest, self.run.config)
-        if shards and is_canary_due(self.run) and not self.jobs():
+        is_due = bool(shards) and is_canary_due(self.run)
+        limit = self.run.config.budget.max_cost_usd
+        is_begun = bool(self.jobs()) if is_due or limit is not None else True
+        if is_due and not is_begun:
             with self._timed("canary"):
                 ask_canary(self.run, shards, self.clock, self.observe)
         budget = open_budget(self.run, shards)
-        if budget is not None and not self.jobs():
+        if budget is not None and not is_begun:
             budget.check_estimate(manifest)
         with self._timed("batch"), driving(self.run, manifest, self.clock, budget) as fanout:
             if budget is not None:
@@ -152,53 +157,43 @@ class Pipeline:
             return collect(spark, self.run, self.manifest(), self.jobs(), self.observe)
 
     def fall_back(self, spark: SparkSession, reconciled: list[dict[str, Any]]) -> int:
-        """Ask the stragglers of collected shards; return how many were asked."""
-        from bedrock_spark.spark.fallback import fall_back
+        """Ask the stragglers of collected shards once; return how many were asked.
 
-        self._refuse_unsettled()
-        _refuse_unreadable(self.run, reconciled)
-        shards = [r["unit"] for r in reconciled if r["stragglers"]]
-        self._check_fallback_cost(reconciled)
-        with self._timed("fallback"):
-            return fall_back(spark, self.run, shards, self.clock, self.observe)
+        Raises BudgetError where the budget does not do for one more.
+        """
+        with self._timed("fallback"), self._falling_back() as fallback:
+            asked = fallback.ask(spark, reconciled)
+        self._fallback = fallback
+        if not asked:
+            self._refuse_out_of_money()
+        return asked
 
     def answer_stragglers(
         self, spark: SparkSession, reconciled: list[dict[str, Any]]
     ) -> list[dict[str, Any]]:
-        """Fall back and collect again; once more for answers that do not fit and may be asked.
+        """Fall back and collect again, until rounds, money or time are used up or none is left.
 
         Returns the reconciliation as it is then.
         """
-        parse = self.run.config.results.parse
-        for _ in range(1 + (parse.retries if parse else 0)):
-            if not self.fall_back(spark, reconciled):
-                break
-            reconciled = self.collect(spark)
-            if not any(unit.get("invalid_stragglers") for unit in reconciled):
-                break
+        if self.run.config.fallback is None or not stragglers_of(reconciled):
+            give_back_leftovers(self.run, self.clock)
+            return reconciled
+        with self._falling_back() as fallback:
+            self._fallback = fallback
+            while fallback.may_go_on(reconciled):
+                with self._timed("fallback"):
+                    asked = fallback.ask(spark, reconciled)
+                if not asked:
+                    break
+                reconciled = self.collect(spark)
         return reconciled
 
-    def _check_fallback_cost(self, reconciled: list[dict[str, Any]]) -> None:
-        """Raise BudgetError where the stragglers would cost more than is left."""
-        manifest = self.manifest()
-        budget = open_budget(self.run, batch_shards(manifest, self.run.config))
-        if budget is not None and self.run.config.fallback is not None:
-            jobs = self.jobs()
-            budget.jobs, budget.fallback = lambda: jobs, fallback_tokens(reconciled)
-            budget.check_fallback(manifest, sum(r["stragglers"] for r in reconciled))
+    def _falling_back(self) -> AbstractContextManager[Fallback]:
+        return falling_back(self.run, self.manifest(), self.clock, self.observe)
 
-    def _refuse_unsettled(self) -> None:
-        """Raise RunFolderError while a batch job may still answer: it would be paid for twice."""
-        manifest = self.manifest()
-        if not batch_shards(manifest, self.run.config):
-            return
-        standing = open_fanout(self.run, manifest, self.clock).standing()
-        if not standing.is_done:
-            raise RunFolderError(
-                f"{self.run.storage.uri}: {standing.shards - standing.settled} of "
-                f"{standing.shards} shards still wait for their batch jobs; run submit first, or "
-                "the fallback would pay for what they answer"
-            )
+    def _refuse_out_of_money(self) -> None:
+        if self._fallback is not None and self._fallback.out_of_money:
+            raise BudgetError(f"{self.run.storage.uri}: {self._fallback.reason}")
 
     def results(self, spark: SparkSession) -> DataFrame:
         """Return one row per source row."""
@@ -236,7 +231,10 @@ class Pipeline:
             published,
             read_tries(self.run.storage),
         )
-        report = replace(report, findings=[*report.findings, *ledger.all_findings()])
+        findings = [*report.findings, *ledger.all_findings()]
+        if self._fallback is not None and self._fallback.reason is not None:
+            findings.append(fallback_finding(self._fallback.reason, report.stragglers))
+        report = replace(report, findings=findings)
         write_report(self.run, report)
         return report
 
@@ -247,8 +245,19 @@ class Pipeline:
         self.watch()
         reconciled = self.collect(spark)
         reconciled = self.answer_stragglers(spark, reconciled)
-        report = self.report(reconciled, self.publish(spark))
+        report = self.finish(spark, reconciled)
         check_complete(report)
+        return report
+
+    def finish(self, spark: SparkSession, reconciled: list[dict[str, Any]]) -> Report:
+        """Publish what the fallback left, and write the report.
+
+        Raises BudgetError where stragglers were left for want of money: then nothing is published
+        yet, since the same command with a higher budget goes on.
+        """
+        waits = self._fallback is not None and self._fallback.out_of_money
+        report = self.report(reconciled, None if waits else self.publish(spark))
+        self._refuse_out_of_money()
         return report
 
     def manifest(self) -> RunManifest:
@@ -270,21 +279,6 @@ class Pipeline:
         finally:
             passed = time.monotonic() - begun
             self.seconds[stage] = self.seconds.get(stage, 0.0) + passed
-
-
-def _refuse_unreadable(run: Run, reconciled: list[dict[str, Any]]) -> None:
-    """Raise UnreadableOutputError where asking the missing records again would pay twice.
-
-    A torn line here and there is asked again. Many of them mean that the output is of a kind this
-    version cannot read; the answers are in it, paid for.
-    """
-    lines = sum(sum(r.get("lines", {}).values()) for r in reconciled)
-    bad = sum(r.get("lines", {}).get(BAD, 0) for r in reconciled)
-    if bad > max(_FEW_BAD_LINES, lines * _BAD_LINES_SHARE):
-        raise UnreadableOutputError(
-            f"{run.storage.uri}: {bad:,} of {lines:,} output lines cannot be read; their answers "
-            "are paid for, so they were not asked again. The reconciliation/ folder names the lines"
-        )
 
 
 def _refuse_too_small(run: Run, manifest: RunManifest) -> None:

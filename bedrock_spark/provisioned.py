@@ -12,8 +12,9 @@ from bedrock_spark.families import bare_model_id, family_of
 from bedrock_spark.limits import PROVISIONED_MODEL_ARN
 from bedrock_spark.retry import retry_reading
 
-_WAIT_SECONDS = 1800.0
-_LOOK_SECONDS = 15.0
+WAIT_SECONDS = 1800.0
+LOOK_SECONDS = 15.0
+FAILED = "Failed"
 
 
 def is_provisioned(model_id: str) -> bool:
@@ -27,7 +28,7 @@ def check_provisioned(client: Any, model_id: str, model: ModelConfig, clock: Clo
     Raises ProvisionedModelError where it is not there, failed, or is of another family.
     """
     found = _get(client, model_id, clock)
-    if found["status"] == "Failed":
+    if found["status"] == FAILED:
         reason = found.get("failureMessage", "no reason given")
         raise ProvisionedModelError(f"fallback.model_id {model_id}: is Failed: {reason}")
     _check_family(found["foundationModelArn"], model_id, model)
@@ -39,14 +40,14 @@ def wait_for_provisioned(client: Any, model_id: str, model: ModelConfig, clock: 
 
     Raises ProvisionedModelError where it cannot answer, or is not ready in half an hour.
     """
-    deadline = clock.now() + _WAIT_SECONDS
+    deadline = clock.now() + WAIT_SECONDS
     while not check_provisioned(client, model_id, model, clock):
         if clock.now() >= deadline:
             raise ProvisionedModelError(
                 f"fallback.model_id {model_id}: is still not in service after "
-                f"{_WAIT_SECONDS / 60:.0f} minutes; run again when it is InService"
+                f"{WAIT_SECONDS / 60:.0f} minutes; run again when it is InService"
             )
-        clock.sleep(_LOOK_SECONDS)
+        clock.sleep(LOOK_SECONDS)
 
 
 def _check_family(base_arn: str, model_id: str, model: ModelConfig) -> None:

@@ -1,90 +1,221 @@
-"""A limiter for calls and tokens per minute, shared by the threads of one task.
+"""A limit of calls and tokens per minute: used to the full, and kept to in every minute.
 
-Tokens are reserved by an estimate before a call and settled with what the call really used. Both
-are leaky allowances that refill steadily, so a minute's worth is never spent in one burst beyond
-the first `BURST_SECONDS`.
+Calls are paced by what they are expected to use. Beyond that, no minute may hold more than is
+allowed, where a call that is not answered yet counts with all that it may use: the service reserves
+input and longest answer when a call begins, and settles when it ends.
+
+Where the service says 429 all the same, because others use the quota too, the limit is cut to a
+share of itself and then grows again, a little every second. Where nobody said how large it is, the
+run begins with a few calls a second and twice as many every second, until the first 429 shows it.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 
 from bedrock_spark.clock import Clock
 
-BURST_SECONDS = 5.0
+BURST_SECONDS = 1.0
+# A quarter of a second more than a minute: calls do not take equally long to reach the service.
+MINUTE = 60.25
+CUT = 0.8
+RISE_PER_SECOND = 0.005
+_LEAST_LEVEL = 0.02
+# Calls a second of the whole run at its beginning, where no limit is known.
+FIRST_PER_SECOND = 32.0
+_DOUBLINGS = 20
+# How often it is looked whether calls under way left room; and below a clock's own resolution a
+# wait would not move it.
+_LOOK_SECONDS = 1.0
 _SHORTEST_WAIT = 0.001
 
 
+@dataclass(slots=True)
+class _Taken:
+    """What one call took of a quota: when, how much it counts, and what it was paced by."""
+
+    at: float
+    counted: float
+    paced: float
+
+
 @dataclass
-class Allowance:
-    """So many units per minute; the balance may go below zero when a call used more."""
+class Quota:
+    """So many units per minute, or as many as one likes where `per_minute` is None.
 
-    per_minute: float
-    clock: Clock
-    balance: float = field(init=False)
-    _at: float = field(init=False)
+    `share` of them may be used. Times are those of the limiter, which never go back.
+    """
 
-    def __post_init__(self) -> None:
-        self.balance = self._most
-        self._at = self.clock.now()
+    per_minute: float | None
+    is_learned: bool = False
+    _window: deque[_Taken] = field(default_factory=deque)
+    _sum: float = 0.0
+    _free_at: float = 0.0
 
-    @property
-    def _most(self) -> float:
-        return self.per_minute * BURST_SECONDS / 60
+    def wait_for(self, now: float, most: float, share: float) -> float:
+        """Return the seconds until a call may go that uses so much at most.
 
-    def wait_for(self, amount: float) -> float:
-        """Return the seconds until this much is there; a call larger than the burst may go at
-        full balance, or it could never go."""
-        self._refill()
-        lacking = min(amount, self._most) - self.balance
-        return max(0.0, lacking * 60 / self.per_minute)
+        One that is larger than the whole quota goes when nothing else was taken for a minute.
+        """
+        self._forget(now)
+        if self.per_minute is None:
+            return 0.0
+        wait = self._free_at - BURST_SECONDS - now
+        surplus = self._sum + most - self.per_minute * share
+        for taken in self._window:
+            if surplus <= 0:
+                break
+            wait = max(wait, taken.at + MINUTE - now)
+            surplus -= taken.counted
+        return max(0.0, wait)
 
-    def take(self, amount: float) -> None:
-        """Use some, or give some back with a negative amount."""
-        self.balance -= amount
+    def take(self, now: float, expected: float, most: float, share: float) -> _Taken:
+        """Take what a call is expected to use, and count what it may use at most."""
+        taken = _Taken(now, most, expected)
+        self._window.append(taken)
+        self._sum += most
+        self._free_at = max(self._free_at, now) + self._seconds(expected, share)
+        return taken
 
-    def _refill(self) -> None:
-        now = self.clock.now()
-        # A clock that jumps back refills nothing rather than taking away.
-        passed = max(0.0, now - self._at)
-        self._at = now
-        self.balance = min(self._most, self.balance + passed * self.per_minute / 60)
+    def settle(self, taken: _Taken, used: float, share: float) -> None:
+        """Count what a call really used."""
+        if self._window and taken.at >= self._window[0].at:
+            self._sum += used - taken.counted
+            taken.counted = used
+        self._free_at += self._seconds(used - taken.paced, share)
+        taken.paced = used
+
+    def in_last_minute(self, now: float) -> float:
+        """Return what was taken in the minute that ends now."""
+        self._forget(now)
+        return self._sum
+
+    def _seconds(self, amount: float, share: float) -> float:
+        return 0.0 if self.per_minute is None else amount * 60 / (self.per_minute * share)
+
+    def _forget(self, now: float) -> None:
+        while self._window and self._window[0].at <= now - MINUTE:
+            self._sum -= self._window.popleft().counted
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """What a call was let go with."""
+
+    at: float
+    request: _Taken
+    tokens: _Taken
 
 
 class RateLimiter:
-    """Wait until a call may go. Without limits it never waits."""
+    """Wait until a call may go. Without limits none waits until the service says 429.
+
+    parts: how many limiters share the limits equally at the moment; who counts them may set it
+    learns: where no limit is given, whether to find one out from what went through before a 429
+    """
 
     def __init__(
-        self, clock: Clock, requests_per_minute: float | None, tokens_per_minute: float | None
+        self,
+        clock: Clock,
+        requests_per_minute: float | None,
+        tokens_per_minute: float | None,
+        *,
+        learns: bool = True,
     ) -> None:
+        self.parts = 1
+        self.learns = learns
+        self.throttled_calls = 0
         self._clock = clock
         self._lock = threading.Lock()
-        self._requests = Allowance(requests_per_minute, clock) if requests_per_minute else None
-        self._tokens = Allowance(tokens_per_minute, clock) if tokens_per_minute else None
+        self._turn = threading.Lock()
+        self._requests = Quota(requests_per_minute)
+        self._tokens = Quota(tokens_per_minute)
+        self._clock_at = clock.now()
+        self._now = 0.0
+        self._level = 1.0
+        self._cut_at = 0.0
+        self._ramp_at = 0.0
 
-    def acquire(self, tokens: int) -> None:
-        """Wait for one call of about this many tokens, and take them."""
-        while True:
-            with self._lock:
-                wait = self._wait(tokens)
-                if wait <= 0:
-                    self._take(1, tokens)
-                    return
-            # Below a clock's own resolution a wait would not move it.
-            self._clock.sleep(max(wait, _SHORTEST_WAIT))
+    def acquire(self, expected: int, most: int | None = None) -> Reservation:
+        """Wait for one call that is expected to use so many tokens, and may use `most`."""
+        most = max(expected, most or 0)
+        with self._turn:  # one waits at a time, the others behind it
+            while True:
+                with self._lock:
+                    now, share = self._time(), self._share()
+                    wait = self._wait(now, most, share)
+                    if wait <= 0:
+                        return self._take(now, expected, most, share)
+                self._clock.sleep(min(max(wait, _SHORTEST_WAIT), _LOOK_SECONDS))
 
-    def settle(self, reserved: int, used: int) -> None:
-        """Correct a reservation by what was used."""
+    def settle(self, reservation: Reservation, used: int) -> None:
+        """Count what an answered call used."""
         with self._lock:
-            self._take(0, used - reserved)
+            self._time()
+            self._tokens.settle(reservation.tokens, used, self._share())
 
-    def _wait(self, tokens: int) -> float:
-        requests = self._requests.wait_for(1) if self._requests else 0.0
-        return max(requests, self._tokens.wait_for(tokens) if self._tokens else 0.0)
+    def throttled(self, reservation: Reservation) -> None:
+        """Slow down because of a 429, whose call used nothing.
 
-    def _take(self, requests: int, tokens: int) -> None:
-        if self._requests:
-            self._requests.take(requests)
-        if self._tokens:
-            self._tokens.take(tokens)
+        Calls that were under way at the last cut say nothing new.
+        """
+        with self._lock:
+            now, share = self._time(), self._share()
+            self.throttled_calls += 1
+            self._tokens.settle(reservation.tokens, 0, share)
+            if reservation.at < self._cut_at or now == self._cut_at > 0:
+                return
+            self._level = max(_LEAST_LEVEL, self._level_at(now) * CUT)
+            self._cut_at = now
+            if self.learns:
+                self._learn(now)
+
+    def _learn(self, now: float) -> None:
+        """Take what went through in the last minute for the quota, where nobody said what it is."""
+        if self._is_unlimited:
+            seen = self._tokens.in_last_minute(now)
+            quota = self._tokens if seen else self._requests
+            quota.per_minute = max(1.0, quota.in_last_minute(now)) * self.parts
+            quota.is_learned = True
+
+    def _share(self) -> float:
+        return self._level_at(self._now) / max(1, self.parts)
+
+    def _level_at(self, now: float) -> float:
+        """Return the share of the limits that is used now: it grows since the last cut."""
+        passed = now - self._cut_at
+        level = self._level * (1 + RISE_PER_SECOND * passed * (1 + passed / 60))
+        return level if self._requests.is_learned or self._tokens.is_learned else min(1.0, level)
+
+    def _time(self) -> float:
+        """Return seconds that never go back: a clock that jumps back is counted on from there."""
+        now = self._clock.now()
+        self._now += max(0.0, now - self._clock_at)
+        self._clock_at = now
+        return self._now
+
+    def _wait(self, now: float, most: int, share: float) -> float:
+        if self._is_unlimited:
+            return max(0.0, self._ramp_at - now) if self.learns else 0.0
+        # Where others share a window, each would leave half a call of it unused in the mean.
+        part = 1.0 if self.parts == 1 else 0.5
+        return max(
+            self._requests.wait_for(now, part, share),
+            self._tokens.wait_for(now, most * part, share),
+        )
+
+    def _take(self, now: float, expected: int, most: int, share: float) -> Reservation:
+        if self._is_unlimited:
+            per_second = FIRST_PER_SECOND / self.parts * 2 ** min(now, _DOUBLINGS)
+            self._ramp_at = max(self._ramp_at, now) + 1 / per_second
+        return Reservation(
+            now,
+            self._requests.take(now, 1, 1, share),
+            self._tokens.take(now, expected, most, share),
+        )
+
+    @property
+    def _is_unlimited(self) -> bool:
+        return self._requests.per_minute is None and self._tokens.per_minute is None

@@ -139,6 +139,11 @@ def check_complete(report: Report) -> None:
         )
 
 
+def fallback_finding(reason: str, rows: int) -> dict[str, Any]:
+    """Say why stragglers were left."""
+    return {"kind": "fallback_ended", "shard_id": "", "detail": reason, "count": rows}
+
+
 def _canary(tries: Sequence[Canary]) -> dict[str, int] | None:
     """Return what the last try came to, and the tokens of all of them."""
     if not tries:

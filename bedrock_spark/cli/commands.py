@@ -10,6 +10,7 @@ import click
 
 from bedrock_spark._version import __version__
 from bedrock_spark.cli import runs, stages
+from bedrock_spark.cli.invoke import invoke
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -47,6 +48,7 @@ for _stage in (
     _stage_command(_stage)
 main.add_command(runs.status)
 main.add_command(runs.stop)
+main.add_command(invoke)
 
 
 @main.command()

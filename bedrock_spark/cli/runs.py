@@ -38,7 +38,7 @@ def status(run_uri: str, region: str | None, endpoint_url: str | None, as_json: 
 
     def work(display: Display) -> None:
         clock = SystemClock()
-        run, manifest = _open(run_uri, region, endpoint_url)
+        run, manifest = prepared_run(run_uri, region, endpoint_url)
         found = status_of(open_fanout(run, manifest, clock), clock)
         if as_json:
             click.echo(json.dumps(found.as_json(), ensure_ascii=False))
@@ -55,7 +55,7 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None) -> None:
     """Stop every active job of a run. What they answered is kept; run or submit goes on."""
 
     def work(display: Display) -> None:
-        run, manifest = _open(run_uri, region, endpoint_url)
+        run, manifest = prepared_run(run_uri, region, endpoint_url)
         with driving(run, manifest, SystemClock(), purpose=STOP) as fanout:
             standing = stop_run(fanout, display.observe)
         display.finish()
@@ -67,7 +67,10 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None) -> None:
     _perform(work)
 
 
-def _open(run_uri: str, region: str | None, endpoint_url: str | None) -> tuple[Run, RunManifest]:
+def prepared_run(
+    run_uri: str, region: str | None, endpoint_url: str | None
+) -> tuple[Run, RunManifest]:
+    """Open the run at a URI, with its manifest. Raises RunFolderError where it is not prepared."""
     run = find_run(run_uri, region, endpoint_url)
     manifest = read_manifest(run.storage)
     if manifest is None:

@@ -80,7 +80,7 @@ def fallback(pipeline: Pipeline, display: Display) -> int:
     """Ask the stragglers, collect their shards again, and write the report."""
     spark = spark_session()
     reconciled = pipeline.answer_stragglers(spark, pipeline.collect(spark))
-    report = pipeline.report(reconciled, pipeline.publish(spark))
+    report = pipeline.finish(spark, reconciled)
     display.finish()
     display.show_report(report)
     return DONE if report.is_complete else FAILED

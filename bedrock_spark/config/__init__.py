@@ -4,7 +4,7 @@ from bedrock_spark.config.batch import BatchConfig, ShardsConfig, VpcConfig
 from bedrock_spark.config.budget import BudgetConfig
 from bedrock_spark.config.canary import CanaryConfig
 from bedrock_spark.config.events import EventsConfig
-from bedrock_spark.config.fallback import FallbackConfig
+from bedrock_spark.config.fallback import CreateConfig, FallbackConfig, GuardrailConfig
 from bedrock_spark.config.load import load_config, parse_config, with_overrides
 from bedrock_spark.config.model import Config, fixed_part
 from bedrock_spark.config.parse import ParseConfig
@@ -19,8 +19,10 @@ __all__ = [
     "BudgetConfig",
     "CanaryConfig",
     "Config",
+    "CreateConfig",
     "EventsConfig",
     "FallbackConfig",
+    "GuardrailConfig",
     "ModelConfig",
     "ParseConfig",
     "PricesConfig",

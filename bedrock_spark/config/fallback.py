@@ -2,17 +2,61 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import Field, model_validator
 
 from bedrock_spark.config.values import Section
+from bedrock_spark.limits import PROVISIONED_MODEL_ARN
+
+
+class CreateConfig(Section):
+    """Provisioned throughput to buy for the run, and to delete when it ends."""
+
+    model_units: int = Field(ge=1)
+    commitment: Literal["none"] = "none"
+    confirm: bool = False
+
+    @model_validator(mode="after")
+    def _is_confirmed(self) -> CreateConfig:
+        if not self.confirm:
+            raise ValueError(
+                f"would buy {self.model_units} model units, which are billed by the hour from "
+                "their creation to their deletion; say confirm: true if that is wanted"
+            )
+        return self
+
+
+class GuardrailConfig(Section):
+    """A guardrail that is put before and behind the model."""
+
+    id: str = Field(min_length=1, max_length=2048)
+    version: str = Field(min_length=1, max_length=8, coerce_numbers_to_str=True)
 
 
 class FallbackConfig(Section):
     """The model that answers stragglers, and how hard it may be asked."""
 
     model_id: str = Field(min_length=1, max_length=2048)
+    create: CreateConfig | None = None
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)
+    rounds: int = Field(default=3, ge=1, le=100)
     attempts: int = Field(default=5, ge=1, le=20)
-    concurrency: int = Field(default=8, ge=1, le=256)
+    concurrency: int = Field(default=32, ge=1, le=256)
     read_timeout_seconds: int = Field(default=300, ge=1, le=3600)
+    content_type: str = Field(default="application/json", min_length=1, max_length=100)
+    service_tier: Literal["priority", "default", "flex", "reserved"] | None = None
+    guardrail: GuardrailConfig | None = None
+    performance: Literal["standard", "optimized"] | None = None
+
+    @model_validator(mode="after")
+    def _creates_of_a_model(self) -> FallbackConfig:
+        if self.create is not None and (
+            PROVISIONED_MODEL_ARN.fullmatch(self.model_id) or "inference-profile/" in self.model_id
+        ):
+            raise ValueError(
+                "create needs model_id to be the id of the model that is to be provisioned; "
+                f"{self.model_id} is not one"
+            )
+        return self

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 Share = float
 
@@ -41,6 +41,8 @@ class OperationFaults(_Part):
     drop_after_rate: Share = Field(default=0.0, ge=0, le=1)
     drop_after: tuple[PositiveInt, ...] = ()
     stream_error_rate: Share = Field(default=0.0, ge=0, le=1)
+    stream_error: str = "ModelStreamErrorException"
+    stream_drop_rate: Share = Field(default=0.0, ge=0, le=1)
     latency: Latency = Latency()
 
 
@@ -138,6 +140,19 @@ class ProvisionedFaults(_Part):
     tokens_per_minute_per_unit: int | None = Field(default=None, ge=1)
 
 
+class Thinking(_Part):
+    """Real seconds that a model takes for an answer, drawn evenly; its tokens are reserved then."""
+
+    least_seconds: float = Field(default=0.0, ge=0)
+    most_seconds: float = Field(default=0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _are_in_order(self) -> Thinking:
+        if self.least_seconds > self.most_seconds:
+            raise ValueError("least_seconds is more than most_seconds")
+        return self
+
+
 class AccessFaults(_Part):
     """Patterns of role ARNs Bedrock may not assume, of buckets it cannot reach, and of model ids
     that have no batch inference in this Region."""
@@ -158,6 +173,7 @@ class Faults(_Part):
     records: tuple[RecordErrors, ...] = ()
     jobs: tuple[JobFaults, ...] = ()
     provisioned: ProvisionedFaults = ProvisionedFaults()
+    thinking: Thinking = Thinking()
     access: AccessFaults = AccessFaults()
 
     def operation(self, name: str) -> OperationFaults | None:

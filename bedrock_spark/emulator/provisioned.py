@@ -46,6 +46,14 @@ class Provisioned:
         return f"arn:aws:bedrock:{self.region}:{ACCOUNT_ID}:provisioned-model/{self.model_key}"
 
 
+@dataclass
+class Spent:
+    """Tokens that one request took of its minute: reserved at first, then what was used."""
+
+    at: float
+    tokens: int
+
+
 class ProvisionedApi:
     """The five operations, and what InvokeModel asks of a provisioned ARN."""
 
@@ -54,7 +62,7 @@ class ProvisionedApi:
         self._tags = tags
         self._lock = threading.RLock()
         self._all = {key: Provisioned(**body) for key, body in world.store.documents("provisioned")}
-        self._spent: dict[str, deque[tuple[float, int]]] = {}
+        self._spent: dict[str, deque[Spent]] = {}
         self._made = max((item.number for item in self._all.values()), default=0)
 
     def resume(self) -> None:
@@ -146,11 +154,12 @@ class ProvisionedApi:
             )
         return item
 
-    def spend(self, item: Provisioned, reserved: int) -> None:
+    def spend(self, item: Provisioned, reserved: int) -> Spent:
         """Take tokens from the minute's budget, or raise ThrottlingException.
 
-        Like the on-demand quota, input plus the maximal output are reserved at the start; a single
-        request larger than the whole budget is let through when nothing else runs.
+        Like the on-demand quota, input plus the maximal output are reserved at the start, and what
+        is returned is set to what was used at the end; a single request larger than the whole
+        budget is let through when nothing else runs.
         """
         now = self._world.clock.now()
         per_unit = (
@@ -159,21 +168,16 @@ class ProvisionedApi:
         )
         with self._lock:
             spent = self._spent.setdefault(item.model_key, deque())
-            while spent and spent[0][0] <= now - _MINUTE:
+            while spent and spent[0].at <= now - _MINUTE:
                 spent.popleft()
-            used = sum(tokens for _, tokens in spent)
+            used = sum(one.tokens for one in spent)
             if used and used + reserved > per_unit * item.units:
                 raise ServiceError(
                     "ThrottlingException", "Too many tokens, please wait before trying again."
                 )
-            spent.append((now, reserved))
-
-    def settle(self, item: Provisioned, reserved: int, used: int) -> None:
-        """Give back what was reserved and not used."""
-        with self._lock:
-            spent = self._spent.get(item.model_key)
-            if spent is not None:
-                spent.append((spent[-1][0] if spent else self._world.clock.now(), used - reserved))
+            taken = Spent(now, reserved)
+            spent.append(taken)
+            return taken
 
     # --- inside ---------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bedrock_spark.emulator.answers.prompt import PromptError
 from bedrock_spark.emulator.answers.tokens import count_tokens
-from bedrock_spark.emulator.draws import body_digest
+from bedrock_spark.emulator.draws import body_digest, draw
 from bedrock_spark.emulator.families import converse
 from bedrock_spark.emulator.families.batch_rules import check_model_limits
 from bedrock_spark.emulator.families.family import Answer, BodyError, Context, Family, read_body
@@ -116,19 +116,26 @@ class RuntimeApi:
         if fault is not None:
             code = _CODES.get(fault.code, "InternalServerException")
             raise ServiceError(code, fault.message or "The model cannot process this request.")
+        spent = None
         if target.provisioned is not None:
-            self._provisioned.spend(target.provisioned, reserved)
+            spent = self._provisioned.spend(target.provisioned, reserved)
+        self._think(body)
         try:
             answered: Answer = answer()
         except PromptError as exc:
             raise invalid(exc.message) from exc
-        if target.provisioned is not None:
-            used = answered.input_tokens + answered.output_tokens
-            self._provisioned.settle(target.provisioned, reserved, used)
+        if spent is not None:
+            spent.tokens = answered.input_tokens + answered.output_tokens
         self._world.usage.bill_invocation(
             target.billed_as, answered.input_tokens, answered.output_tokens
         )
         return answered
+
+    def _think(self, body: Any) -> None:
+        takes = self._world.faults.current.thinking
+        if takes.most_seconds:
+            drawn = draw(self._world.faults.seed, "thinking", body_digest(body))
+            time.sleep(takes.least_seconds + drawn * (takes.most_seconds - takes.least_seconds))
 
 
 def token_headers(answered: Answer, latency_ms: int) -> list[tuple[str, str]]:

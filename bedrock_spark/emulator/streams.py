@@ -52,17 +52,25 @@ class StreamApi:
         }
 
     def _breaking(self, operation: str, answered: Answer, events: list[bytes]) -> Iterator[bytes]:
-        """Yield the events, or half of them and an error where the script says so."""
+        """Yield the events, or half of them and an error or a dropped connection, as scripted."""
         script = self._world.faults.current.operation(operation)
-        rate = script.stream_error_rate if script else 0.0
-        chance = draw(self._world.faults.seed, "stream", operation, json.dumps(answered.body))
-        if chance < rate:
-            yield from events[: len(events) // 2]
-            message = "The model failed while it streamed its answer."
-            fields = {"originalStatusCode": 500, "originalMessage": message}
-            yield encode_exception(ServiceError("ModelStreamErrorException", message, fields))
-            return
-        yield from events
+        seed, body = self._world.faults.seed, json.dumps(answered.body)
+        half = events[: len(events) // 2]
+        if script and draw(seed, "stream", operation, body) < script.stream_error_rate:
+            yield from half
+            yield encode_exception(_broken_by(script.stream_error))
+        elif script and draw(seed, "stream-drop", operation, body) < script.stream_drop_rate:
+            yield from half
+            raise ConnectionAbortedError("dropped by the fault script")
+        else:
+            yield from events
+
+
+def _broken_by(code: str) -> ServiceError:
+    message = "The model failed while it streamed its answer."
+    is_models = code == "ModelStreamErrorException"
+    fields = {"originalStatusCode": 500, "originalMessage": message} if is_models else {}
+    return ServiceError(code, message, fields)
 
 
 def _stream_shape(operation: str) -> StructureShape:

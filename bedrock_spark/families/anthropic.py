@@ -2,7 +2,8 @@
 
 Body and answer: Amazon Bedrock user guide, "Anthropic Claude Messages API: Request and Response";
 the answer's shape agrees with a recorded line of a batch job's output. Thinking and tool_use
-blocks: the same guide, "Extended thinking" and "Tool use"; no recorded line had any.
+blocks: the same guide, "Extended thinking" and "Tool use"; no recorded line had any. Chunks of a
+stream: Claude docs, "Streaming messages".
 
 Image blocks: the first of these pages; on Bedrock only base64 (Claude docs, "Vision"). Document
 blocks: Claude docs, "PDF support", which says that Bedrock's InvokeModel takes them, while Amazon
@@ -72,6 +73,20 @@ def read(output: Json) -> Answer:
     )
 
 
+def read_chunk(chunk: Json) -> Answer:
+    """Read an event of a Messages stream."""
+    delta = at(chunk, "delta")
+    started = count_at(chunk, "message", "usage", "input_tokens")
+    return Answer(
+        text=text_at(delta, "text"),
+        reasoning=text_at(delta, "thinking"),
+        tool_input=text_at(delta, "partial_json"),
+        stop_reason=text_at(delta, "stop_reason"),
+        input_tokens=started if started is not None else count_at(chunk, "usage", "input_tokens"),
+        output_tokens=count_at(chunk, "usage", "output_tokens"),
+    )
+
+
 def image_block(image: Media) -> Json:
     """Return the block of an image."""
     source = {"type": "base64", "media_type": image.media_type, "data": image.data}
@@ -100,4 +115,4 @@ MEDIA = MediaRules(
     max_image_bytes=5 * 1024 * 1024 * 3 // 4,
 )
 
-FAMILY = Family("anthropic", PATTERN, build, read, takes_media=True)
+FAMILY = Family("anthropic", PATTERN, build, read, takes_media=True, read_chunk=read_chunk)

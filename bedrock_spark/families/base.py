@@ -34,6 +34,17 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True)
+class ReasoningTag:
+    """The tag inside which a model reasons at the head of its text.
+
+    is_open: the opening tag may stand at the end of the prompt instead
+    """
+
+    name: str
+    is_open: bool = False
+
+
+@dataclass(frozen=True)
 class Family:
     """Both directions of one family.
 
@@ -41,6 +52,9 @@ class Family:
     builder: the request options (strings may hold placeholders) to a body template
     read: a decoded modelOutput to its Answer; any member may be absent or null
     takes_media: whether the builder has a place for images and documents
+    read_chunk: a decoded chunk of a streamed answer to what it adds, counts being totals so far;
+        None for a family that does not stream
+    tag: around the reasoning in the text of those chunks
     """
 
     name: str
@@ -48,6 +62,8 @@ class Family:
     builder: Callable[[RequestConfig], dict[str, Any]]
     read: Callable[[Json], Answer]
     takes_media: bool = False
+    read_chunk: Callable[[Json], Answer] | None = None
+    tag: ReasoningTag | None = None
 
     def build(self, request: RequestConfig) -> dict[str, Any]:
         """Return the body template of a request. Raises ConfigError for what has no place in it."""

@@ -60,6 +60,24 @@ def read(output: Json, tag: str | None = None) -> Answer:
     )
 
 
+def read_chunk(chunk: Json) -> Answer:
+    """Read a chunk of a streamed completion: the same, with `delta` where the message was.
+
+    Some of Mistral's chunks are said to keep `message`; both are read.
+    """
+    choice = at(chunk, "choices", 0)
+    delta = at(choice, "delta") or at(choice, "message")
+    content = at(delta, "content")
+    return Answer(
+        text=content if isinstance(content, str) else joined_text(content),
+        reasoning=text_at(delta, "reasoning_content") or text_at(delta, "reasoning"),
+        tool_input=joined_text(at(delta, "tool_calls"), "function", "arguments"),
+        stop_reason=text_at(choice, "finish_reason") or text_at(choice, "stop_reason"),
+        input_tokens=count_at(chunk, "usage", "prompt_tokens"),
+        output_tokens=count_at(chunk, "usage", "completion_tokens"),
+    )
+
+
 def split_reasoning(
     text: str | None, tag: str, *, is_open: bool = False
 ) -> tuple[str | None, str | None]:

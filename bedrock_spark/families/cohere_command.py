@@ -4,6 +4,10 @@ Bodies: Amazon Bedrock user guide, "Cohere Command models" and "Cohere Command R
 models". Answers: langchain-aws (llms/bedrock.py) for Command, public code (ren8k/qiita_articles)
 for Command R's text; its finish_reason and tool_calls are not confirmed. Neither answer counts
 tokens: InvokeModel tells them in headers, which a batch line does not have.
+
+Chunks of a stream: Command sends its whole answer as one, in AWS's example (aws-doc-sdk-examples),
+or, where the body has `stream`, pieces of text (langchain-aws). Command R sends Cohere's own events
+(Cohere's API reference, "Chat", version 1); that Bedrock's are the same is not confirmed.
 """
 
 from __future__ import annotations
@@ -67,15 +71,30 @@ def read_command_r(output: Json) -> Answer:
     )
 
 
+_END_OF_TEXT = "<EOS_TOKEN>"
+
+
+def read_command_chunk(chunk: Json) -> Answer:
+    """Read a piece of text, or the whole answer."""
+    piece = text_at(chunk, "text")
+    whole = read_command(chunk)
+    return Answer(
+        text=whole.text if piece is None else piece.removesuffix(_END_OF_TEXT),
+        stop_reason=whole.stop_reason or text_at(chunk, "finish_reason"),
+    )
+
+
 COMMAND = Family(
     "cohere_command",
     re.compile(r"cohere\.command-(light-)?text-.*"),
     build_command,
     read_command,
+    read_chunk=read_command_chunk,
 )
 COMMAND_R = Family(
     "cohere_command_r",
     re.compile(r"cohere\.command-r-.*"),
     build_command_r,
     read_command_r,
+    read_chunk=read_command_r,
 )

@@ -2,7 +2,7 @@
 
 Shapes: botocore's service model of bedrock-runtime (ConverseRequest, ConverseResponse). A batch
 record of type Converse is the request without its modelId; its bytes are base64, as in all of
-rest-json.
+rest-json. Chunks of a stream: ConverseStreamOutput in the same model.
 
 Images and documents: the same service model (ImageBlock, DocumentBlock). 20 images of 3.75 MB, 5
 documents of 4.5 MB: Amazon Bedrock API reference, "Message". Larger PDF and DOCX for Claude 4 and
@@ -71,6 +71,19 @@ def read(output: Json) -> Answer:
     )
 
 
+def read_chunk(event: Json) -> Answer:
+    """Read an event of ConverseStream; the chunks of Nova's own stream are the same."""
+    delta = at(event, "contentBlockDelta", "delta")
+    return Answer(
+        text=text_at(delta, "text"),
+        reasoning=text_at(delta, "reasoningContent", "text"),
+        tool_input=text_at(delta, "toolUse", "input"),
+        stop_reason=text_at(event, "messageStop", "stopReason"),
+        input_tokens=count_at(event, "metadata", "usage", "inputTokens"),
+        output_tokens=count_at(event, "metadata", "usage", "outputTokens"),
+    )
+
+
 def image_block(image: Media) -> Json:
     """Return the block of an image."""
     return {"image": {"format": image.format, "source": {"bytes": image.data}}}
@@ -95,4 +108,4 @@ MEDIA = MediaRules(
     may_be_larger=("pdf", "docx"),
 )
 
-FAMILY = Family("converse", None, build, read, takes_media=True)
+FAMILY = Family("converse", None, build, read, takes_media=True, read_chunk=read_chunk)

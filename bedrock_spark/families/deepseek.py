@@ -9,6 +9,9 @@ V3.1 and V3.2: that they take a chat is from a public write-up of a batch job (V
 langchain-aws; the guide shows R1's body only. Where their reasoning stands is not confirmed; a
 <think> before the text and reasoning_content are both read.
 
+A chunk of R1's stream is taken to have the members of its answer, and one of V3's to be that of a
+chat; neither is confirmed.
+
 What a row holds is put into the template as it is: see llama.py.
 """
 
@@ -23,6 +26,7 @@ from bedrock_spark.families.base import (
     Answer,
     Family,
     Json,
+    ReasoningTag,
     at,
     count_at,
     joined_text,
@@ -67,10 +71,34 @@ def read_r1(output: Json) -> Answer:
     )
 
 
+def read_r1_chunk(chunk: Json) -> Answer:
+    """Read a chunk of a text completion; its reasoning is still in the text."""
+    return Answer(
+        text=joined_text(at(chunk, "choices")),
+        stop_reason=text_at(chunk, "choices", 0, "stop_reason"),
+        input_tokens=count_at(chunk, "usage", "prompt_tokens"),
+        output_tokens=count_at(chunk, "usage", "completion_tokens"),
+    )
+
+
 def read_v3(output: Json) -> Answer:
     """Read a chat answer; reasoning in the text is taken out of it."""
     return chat.read(output, tag="think")
 
 
-R1 = Family("deepseek_r1", re.compile(r"deepseek\.r1-.*"), build_r1, read_r1)
-V3 = Family("deepseek_v3", re.compile(r"deepseek\.v3.*"), chat.build, read_v3)
+R1 = Family(
+    "deepseek_r1",
+    re.compile(r"deepseek\.r1-.*"),
+    build_r1,
+    read_r1,
+    read_chunk=read_r1_chunk,
+    tag=ReasoningTag("think", is_open=True),
+)
+V3 = Family(
+    "deepseek_v3",
+    re.compile(r"deepseek\.v3.*"),
+    chat.build,
+    read_v3,
+    read_chunk=chat.read_chunk,
+    tag=ReasoningTag("think"),
+)

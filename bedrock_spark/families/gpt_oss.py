@@ -3,7 +3,8 @@
 Body: Amazon Bedrock user guide, "OpenAI models": a chat completion, with max_completion_tokens.
 Answer: InvokeModel puts the reasoning, inside <reasoning>, before the text (promptfoo #9587, which
 quotes the guide); `content` is null where the tokens end before the text (a write-up on batch jobs,
-and litellm's documentation).
+and litellm's documentation). In a stream every chunk of reasoning is inside a tag of its own
+(recordings of Bedrock in llama-stack's tests).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.families import chat
-from bedrock_spark.families.base import Answer, Family, Json
+from bedrock_spark.families.base import Answer, Family, Json, ReasoningTag
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
@@ -26,4 +27,11 @@ def read(output: Json) -> Answer:
     return chat.read(output, tag="reasoning")
 
 
-FAMILY = Family("gpt_oss", re.compile(r"openai\.gpt-oss-.*"), build, read)
+FAMILY = Family(
+    "gpt_oss",
+    re.compile(r"openai\.gpt-oss-.*"),
+    build,
+    read,
+    read_chunk=chat.read_chunk,
+    tag=ReasoningTag("reasoning"),
+)

@@ -1,7 +1,7 @@
 """AI21 Labs Jamba.
 
 Body: Amazon Bedrock user guide, "AI21 Labs Jamba models": a chat, in OpenAI's shape. That the
-answer is in OpenAI's shape too is not confirmed.
+answer is in OpenAI's shape too, and its stream, is not confirmed.
 """
 
 from __future__ import annotations
@@ -11,4 +11,6 @@ import re
 from bedrock_spark.families import chat
 from bedrock_spark.families.base import Family
 
-FAMILY = Family("jamba", re.compile(r"ai21\.jamba-.*"), chat.build, chat.read)
+FAMILY = Family(
+    "jamba", re.compile(r"ai21\.jamba-.*"), chat.build, chat.read, read_chunk=chat.read_chunk
+)

@@ -3,6 +3,7 @@
 Body: Amazon Bedrock user guide, "Meta Llama models". Answer: langchain-aws. These models take one
 prompt, which must be in their template: Meta's "Model cards and prompt formats" for Llama 3 and for
 Llama 4, and langchain-aws (chat_models/bedrock.py) has both. There is no place for stop sequences.
+A chunk of a stream has the members of an answer (langchain-aws).
 
 What a row holds is put into the template as it is. A row that spells out a control token, such as
 <|eot_id|>, can end its turn; where rows are not to be trusted, Converse keeps them apart.
@@ -74,5 +75,5 @@ def read(output: Json) -> Answer:
 _LLAMA3 = Template("llama3", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 _LLAMA4 = Template("llama4", "<|header_start|>", "<|header_end|>", "<|eot|>")
 
-LLAMA3 = Family("llama3", re.compile(r"meta\.llama3-.*"), _LLAMA3.build, read)
-LLAMA4 = Family("llama4", re.compile(r"meta\.llama4-.*"), _LLAMA4.build, read)
+LLAMA3 = Family("llama3", re.compile(r"meta\.llama3-.*"), _LLAMA3.build, read, read_chunk=read)
+LLAMA4 = Family("llama4", re.compile(r"meta\.llama4-.*"), _LLAMA4.build, read, read_chunk=read)

@@ -10,6 +10,9 @@ Chat: the same guide, "Mistral AI chat completion", "Mistral Large (24.07)" and 
 not confirmed; its reason is read as finish_reason and as stop_reason. That Ministral, Magistral and
 Large 3 take the same body is not confirmed either.
 
+Chunks of a stream: instruct's have the members of its answer (langchain-aws); of chat's nothing is
+confirmed.
+
 What a row holds is put into the template as it is: see llama.py.
 """
 
@@ -66,6 +69,16 @@ def build_chat(request: RequestConfig) -> dict[str, Any]:
 _INSTRUCT = r"(mistral-7b-instruct|mixtral-8x7b-instruct|mistral-large-2402|mistral-small-2402)"
 
 INSTRUCT = Family(
-    "mistral_instruct", re.compile(rf"mistral\.{_INSTRUCT}-.*"), build_instruct, read_instruct
+    "mistral_instruct",
+    re.compile(rf"mistral\.{_INSTRUCT}-.*"),
+    build_instruct,
+    read_instruct,
+    read_chunk=read_instruct,
 )
-CHAT = Family("mistral_chat", re.compile(rf"mistral\.(?!{_INSTRUCT}-).*"), build_chat, chat.read)
+CHAT = Family(
+    "mistral_chat",
+    re.compile(rf"mistral\.(?!{_INSTRUCT}-).*"),
+    build_chat,
+    chat.read,
+    read_chunk=chat.read_chunk,
+)

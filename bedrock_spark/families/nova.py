@@ -4,7 +4,8 @@ Body: Amazon Nova user guide, "Complete request schema", and Nova 2 user guide, 
 API" and "Request and response schema"; nearly Converse's, and the answer has Converse's shape.
 `schemaVersion` is optional and left out. Reasoning (Nova 2) stands where Converse has it, by
 "Reasoning capabilities" as `[REDACTED]`; the exact members in an InvokeModel answer are not
-confirmed. Not here: Canvas (images), Reel, Sonic, and Nova's multimodal embeddings.
+confirmed. Chunks of a stream: Amazon Nova user guide's example of it, which has Converse's events.
+Not here: Canvas (images), Reel, Sonic, and Nova's multimodal embeddings.
 
 Image blocks: the same two pages, with base64 where Converse has bytes; Micro takes none. Documents
 are taken by the Converse API only, says "Multimodal support for Amazon Nova", so the linter refuses
@@ -32,4 +33,6 @@ def build(request: RequestConfig) -> dict[str, Any]:
     return converse.build_with(request, MEDIA)
 
 
-FAMILY = Family("nova", PATTERN, build, converse.read, takes_media=True)
+FAMILY = Family(
+    "nova", PATTERN, build, converse.read, takes_media=True, read_chunk=converse.read_chunk
+)

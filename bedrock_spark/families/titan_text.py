@@ -1,6 +1,6 @@
 """Amazon Titan Text.
 
-Body and answer: Amazon Bedrock user guide, "Amazon Titan Text models".
+Body, answer and chunks of a stream: Amazon Bedrock user guide, "Amazon Titan Text models".
 """
 
 from __future__ import annotations
@@ -50,4 +50,20 @@ def read(output: Json) -> Answer:
     )
 
 
-FAMILY = Family("titan_text", re.compile(r"amazon\.titan-(text|tg1)-(?!embed).*"), build, read)
+def read_chunk(chunk: Json) -> Answer:
+    """Read a chunk of a stream; the last one has the reason and the counts."""
+    return Answer(
+        text=text_at(chunk, "outputText"),
+        stop_reason=text_at(chunk, "completionReason"),
+        input_tokens=count_at(chunk, "inputTextTokenCount"),
+        output_tokens=count_at(chunk, "totalOutputTextTokenCount"),
+    )
+
+
+FAMILY = Family(
+    "titan_text",
+    re.compile(r"amazon\.titan-(text|tg1)-(?!embed).*"),
+    build,
+    read,
+    read_chunk=read_chunk,
+)

@@ -40,14 +40,15 @@ from bedrock_spark.shard_outputs import (
     shard_inputs,
     take_outputs,
 )
+from bedrock_spark.spark.dead_letters import DeadLetters
 from bedrock_spark.spark.result_rows import ResultRows, rejected_columns
-from bedrock_spark.spark.results_file import write_results
+from bedrock_spark.spark.results_file import write_rows
 from bedrock_spark.spark.results_schema import ResultColumns
 from bedrock_spark.storage import Storage, StoredObject
 
 Reconciled = dict[str, Any]
 # Of results and reconciliation: what an older one wrote is collected again.
-_FORMAT = 4
+_FORMAT = 5
 _KEPT_IN_FOLDER = frozenset({"straggler_ids", "fallback_files"})
 _PIECE_ROWS = 2_000
 _REJECT_COLUMNS = ("reject_column", "reject_reason")
@@ -75,16 +76,15 @@ class CollectTask:
         inputs = self._inputs(work)
         fingerprint = _fingerprint(inputs, work, self.family, self.columns)
         key = layout.reconciliation_key(work.unit)
-        before = self.storage.read_if_present(key)
-        if before is not None:
-            reconciled: Reconciled = json.loads(before)
-            if reconciled.get("fingerprint") == fingerprint:
-                return _without_ids(reconciled)
+        found = self.storage.read_if_present(key)
+        before: Reconciled = json.loads(found) if found is not None else {}
+        if before.get("fingerprint") == fingerprint:
+            return _without_ids(before)
         with _uncollected():
             if work.bucket is not None:
                 reconciled = self._collect_rejects(work)
             else:
-                reconciled = self._collect_shard(work, inputs)
+                reconciled = self._collect_shard(work, inputs, before)
         reconciled["fingerprint"] = fingerprint
         self.storage.write(key, json.dumps(reconciled, ensure_ascii=False).encode())
         return _without_ids(reconciled)
@@ -98,7 +98,8 @@ class CollectTask:
         columns, reasons = (rows[name].to_pylist() for name in _REJECT_COLUMNS)
         told = [f"{column}: {reason}" for column, reason in zip(columns, reasons, strict=True)]
         kept = rows.drop_columns(list(_REJECT_COLUMNS))
-        self._write(work.unit, kept, lambda start, stop: rejected_columns(told[start:stop]))
+        schema, batches = self._rows(kept, lambda start, stop: rejected_columns(told[start:stop]))
+        write_rows(self.storage, layout.results_key(work.unit), schema, batches)
         return {
             "unit": work.unit,
             "rows": len(rows),
@@ -110,7 +111,9 @@ class CollectTask:
             "findings": [],
         }
 
-    def _collect_shard(self, work: ShardWork, inputs: list[StoredObject]) -> Reconciled:
+    def _collect_shard(
+        self, work: ShardWork, inputs: list[StoredObject], before: Reconciled
+    ) -> Reconciled:
         rows = pq.read_table(io.BytesIO(self.storage.read(layout.rows_key(work.unit))))
         ids: list[str] = rows["record_id"].to_pylist()
         read = family_by_name(self.family).read
@@ -121,17 +124,21 @@ class CollectTask:
         parsed = [field.name for field in self.columns.parsed]
         results = ResultRows(reconciliation, read, images, parsed)
         kept = rows.drop_columns(["record_id"])
-        self._write(work.unit, kept, lambda start, stop: results.columns(ids[start:stop]))
+        dead = DeadLetters(parsed)
+        schema, batches = self._rows(kept, lambda start, stop: results.columns(ids[start:stop]))
+        write_rows(self.storage, layout.results_key(work.unit), schema, dead.among(batches))
+        letters = dead.write(self.storage, work.unit, may_be_there=before.get("dead_letters") != 0)
         if images.bad:
             reconciliation.find("bad_image", "; ".join(images.bad[:EXAMPLES]), len(images.bad))
         reconciliation.finish()
         answers = [o.key for o in inputs if o.key.startswith(layout.FALLBACK)]
-        return _reconciled(reconciliation, outputs, results) | {"fallback_files": answers}
+        kept_too = {"fallback_files": answers, "dead_letters": letters}
+        return _reconciled(reconciliation, outputs, results) | kept_too
 
-    def _write(
-        self, unit: str, rows: pa.Table, columns: Callable[[int, int], Mapping[str, Sequence[Any]]]
-    ) -> None:
-        """Write rows and their result columns, which are asked for piece by piece."""
+    def _rows(
+        self, rows: pa.Table, columns: Callable[[int, int], Mapping[str, Sequence[Any]]]
+    ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+        """Return rows with their result columns, which are asked for piece by piece."""
         results = self.columns.arrow()
         schema = pa.schema([*rows.schema, *results])
         combined = rows.combine_chunks()
@@ -147,7 +154,7 @@ class CollectTask:
                 kept = [column.combine_chunks() for column in piece.columns]
                 yield pa.RecordBatch.from_arrays([*kept, *arrays], schema=schema)
 
-        write_results(self.storage, unit, schema, batches())
+        return schema, batches()
 
 
 def _judge(columns: ResultColumns, read: Callable[[Any], Answer]) -> Judge | None:
@@ -173,6 +180,7 @@ def _reconciled(
         "jobs": [output.as_json() for output in outputs],
         "lines": dict(reconciliation.lines),
         "stragglers": sum(rows_of[record_id] for record_id in stragglers),
+        "straggler_records": len(stragglers),
         "invalid_stragglers": len(reconciliation.invalid_among(stragglers)),
         "straggler_ids": stragglers,
         "findings": [f.as_json() for f in reconciliation.findings],

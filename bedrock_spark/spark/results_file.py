@@ -1,4 +1,4 @@
-"""Write the results of one shard, piece by piece: in memory is no more than one row group."""
+"""Write a Parquet file of rows, piece by piece: in memory is no more than one row group."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bedrock_spark import layout
 from bedrock_spark.storage import Storage
 
 # A row group is written when this much has gathered.
 _GROUP_BYTES, _GROUP_ROWS = 32_000_000, 20_000
 
 
-def write_results(
-    storage: Storage, unit: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+def write_rows(
+    storage: Storage, key: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
 ) -> None:
-    """Put a results file into the run folder, whole."""
+    """Put a file into the run folder, whole."""
     with tempfile.TemporaryDirectory(prefix="results-") as folder:
-        path = Path(folder, f"{unit}.parquet")
+        path = Path(folder, key.rsplit("/", 1)[-1])
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             held: list[pa.RecordBatch] = []
             for batch in batches:
@@ -30,7 +29,7 @@ def write_results(
                     writer.write_table(pa.Table.from_batches(held, schema))
                     held = []
             writer.write_table(pa.Table.from_batches(held, schema))
-        storage.upload(path, layout.results_key(unit))
+        storage.upload(path, key)
 
 
 def _is_full(held: list[pa.RecordBatch]) -> bool:

@@ -106,15 +106,13 @@ class LocalStorage:
     def list(self, prefix: str) -> list[StoredObject]:
         """Walk the folder that the prefix names, or the one above it."""
         start = self._path(prefix if prefix.endswith("/") else str(Path(prefix).parent))
-        found = []
+        found: list[StoredObject] = []
         for folder, _, names in os.walk(start):
             for name in names:
                 path = Path(folder, name)
                 key = path.relative_to(self.root).as_posix()
                 if key.startswith(prefix) and not name.startswith(_TEMPORARY):
-                    status = path.stat()
-                    version = f"{status.st_mtime_ns}-{status.st_size}"
-                    found.append(StoredObject(key, status.st_size, version))
+                    found += _stored(key, path)
         return sorted(found, key=lambda o: o.key)
 
     @contextmanager
@@ -143,6 +141,15 @@ class LocalStorage:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def _stored(key: str, path: Path) -> list[StoredObject]:
+    """Return a file as an object; nothing where it was deleted since the folder was read."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return []
+    return [StoredObject(key, status.st_size, f"{status.st_mtime_ns}-{status.st_size}")]
 
 
 @contextmanager

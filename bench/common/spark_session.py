@@ -1,4 +1,4 @@
-"""The Spark session of the benchmarks: two cores, and the interpreter that runs them."""
+"""The Spark session of the benchmarks: two cores as a rule, and the interpreter that runs them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pyspark.sql import SparkSession
 
 
 @contextmanager
-def bench_session(memory: str = "4g") -> Iterator[SparkSession]:
-    """Give a session on two cores, and stop it."""
+def bench_session(memory: str = "4g", cores: int = 2) -> Iterator[SparkSession]:
+    """Give a session that runs so many tasks at once, and stop it."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     spark = (
-        SparkSession.builder.master("local[2]")
+        SparkSession.builder.master(f"local[{cores}]")
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.driver.memory", memory)

@@ -168,6 +168,9 @@ def test_streamed_text_is_the_text(
     answered = _answer(model_id, body)
     family = family_of(model_id)
     assert family is not None
+    if family.name == "jurassic":
+        assert family.stream is None
+        return
     assert family.stream is not None
     events = list(family.stream(answered))
     assert len(events) > 2
@@ -179,11 +182,14 @@ def test_streamed_text_is_the_text(
         pieces = [delta["delta"]["text"] for delta in deltas]
     elif family.name == "titan-text":
         pieces = [e["outputText"] for e in events]
+    elif family.name.startswith("command"):
+        pieces = [e.get("text", "") for e in events]
     elif "message" in path and "choices" in path:
         pieces = [e["choices"][0]["delta"].get("content", "") for e in events]
     else:
         pieces = [_at(e, path) for e in events]
-    assert "".join(pieces) == text
+    # In a stream every piece of reasoning has a tag of its own.
+    assert "".join(pieces).replace("</reasoning><reasoning>", "") == text
 
 
 @pytest.mark.parametrize(("model_id", "body", "path"), IMAGE_CASES)

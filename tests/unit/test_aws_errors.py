@@ -22,10 +22,12 @@ from bedrock_spark.errors import (
     InvokeRecordError,
     InvokeRefusedError,
     InvokeRetryableError,
+    InvokeThrottledError,
     JobNameInUseError,
     JobRejectedError,
     JobStateUnknownError,
     JobThrottledError,
+    ModelNotReadyError,
     NoFreeSlotError,
 )
 
@@ -33,6 +35,10 @@ CONTROL = [
     *("CreateModelInvocationJob", "GetModelInvocationJob", "ListModelInvocationJobs"),
     *("StopModelInvocationJob", "CreateProvisionedModelThroughput"),
     *("GetProvisionedModelThroughput", "DeleteProvisionedModelThroughput"),
+]
+RUNTIME = [
+    *("InvokeModel", "Converse"),
+    *("InvokeModelWithResponseStream", "ConverseStream"),
 ]
 SECRET = "4711-secret"
 
@@ -62,7 +68,7 @@ def test_every_error_of_the_control_plane_is_mapped_on_purpose(operation: str) -
         assert type(job_error(failure(code, status), "creating x")) is JOB_ERRORS[code]
 
 
-@pytest.mark.parametrize("operation", ["InvokeModel", "Converse"])
+@pytest.mark.parametrize("operation", RUNTIME)
 def test_every_error_of_the_runtime_is_mapped_on_purpose(operation: str) -> None:
     """So that a record is never called permanent for want of looking."""
     found = modelled("bedrock-runtime", operation)
@@ -75,7 +81,7 @@ def test_every_error_of_the_runtime_is_mapped_on_purpose(operation: str) -> None
 def test_no_map_names_an_error_that_is_nowhere() -> None:
     """Beyond the models, only the two general names of throttling and unavailability."""
     control = {code for o in CONTROL for code in modelled("bedrock", o)}
-    runtime = {c for o in ("InvokeModel", "Converse") for c in modelled("bedrock-runtime", o)}
+    runtime = {code for o in RUNTIME for code in modelled("bedrock-runtime", o)}
     extra = {"TooManyRequestsException", "ServiceUnavailableException"}
     assert JOB_ERRORS.keys() - control == extra
     assert INVOKE_ERRORS.keys() - runtime == set()
@@ -126,15 +132,15 @@ def test_a_name_in_use_is_only_read_from_refusals() -> None:
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
     [
-        ("ThrottlingException", 429, InvokeRetryableError),
-        ("ModelNotReadyException", 429, InvokeRetryableError),
+        ("ThrottlingException", 429, InvokeThrottledError),
+        ("ModelNotReadyException", 429, ModelNotReadyError),
         ("ModelTimeoutException", 408, InvokeRetryableError),
         ("ModelErrorException", 424, InvokeRetryableError),
-        ("ServiceQuotaExceededException", 400, InvokeRetryableError),
+        ("ServiceQuotaExceededException", 400, InvokeThrottledError),
         ("ValidationException", 400, InvokeRecordError),
         ("AccessDeniedException", 403, InvokeRefusedError),
         ("ResourceNotFoundException", 404, InvokeRefusedError),
-        ("SomethingNew", 429, InvokeRetryableError),
+        ("SomethingNew", 429, InvokeThrottledError),
         ("SomethingNew", 503, InvokeRetryableError),
         ("", 0, InvokeRetryableError),
         ("SomethingNew", 400, InvokeRecordError),
@@ -161,6 +167,34 @@ def test_a_refused_model_is_not_a_refused_record(message: str) -> None:
     """They come as ValidationException too, and a record's error would be permanent."""
     exc = failure("ValidationException", 400, message)
     assert type(invoke_error(exc)) is InvokeRefusedError
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("throttlingException", InvokeThrottledError),
+        ("modelStreamErrorException", InvokeRetryableError),
+        ("validationException", InvokeRecordError),
+    ],
+)
+def test_an_event_that_breaks_a_stream_is_what_its_code_says(
+    code: str, kind: type[Exception]
+) -> None:
+    """Inside a stream codes begin with a small letter, and botocore calls them all 400."""
+    assert type(invoke_error(failure(code, 400))) is kind
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "The model is unsupported for streaming.",
+        "This model doesn't support tool use in streaming mode.",
+    ],
+)
+def test_a_stream_that_is_refused_may_be_asked_for_without_one(message: str) -> None:
+    """It is the stream that is refused, and not the record."""
+    exc = failure("ValidationException", 400, message)
+    assert type(invoke_error(exc)) is errors.NotStreamedError
 
 
 NO_REPLY: list[Exception] = [

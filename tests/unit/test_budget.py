@@ -168,19 +168,18 @@ def test_an_estimate_above_the_budget_stops_the_run_before_it_begins() -> None:
     )
 
 
-@pytest.mark.parametrize(("limit", "refused"), [(20, False), (19, True)])
-def test_the_fallback_is_within_the_budget(limit: int, refused: bool) -> None:
-    """Stragglers cost their share of all records, at the fallback's price."""
+@pytest.mark.parametrize(("limit", "asked"), [(20, 5), (19, 4), (10, 0), (9, 0), (99, 5)])
+def test_the_fallback_is_within_the_budget(limit: int, asked: int) -> None:
+    """Stragglers cost their share of all records, at the fallback's price: as many as fit."""
     shards = shards_of(10, 10)
     budget = budget_of(limit, shards, a_job(0, "Completed", 10_000))
-    budget.check_fallback(manifest_of(shards), 0)
-    if refused:
-        with pytest.raises(BudgetError, match=r"about \$10\.00 for 5 rows"):
-            budget.check_fallback(manifest_of(shards), 5)
-    else:
-        budget.check_fallback(manifest_of(shards), 5)
+    assert budget.affordable_fallback(manifest_of(shards), 0) == 0
+    assert budget.affordable_fallback(manifest_of(shards), 5) == asked
+    refusal = budget.fallback_refusal(manifest_of(shards), 5 - asked)
+    assert f"about ${2 * (5 - asked)}.00" in refusal.replace("$0.0000", "$0.00")
+    assert f"for {5 - asked} more records. To go on, raise it" in refusal
     budget.prices = PricesConfig(batch=PRICES.batch)
-    budget.check_fallback(manifest_of(shards), 20)
+    assert budget.affordable_fallback(manifest_of(shards), 20) == 20
 
 
 def test_units_that_were_collected_before_have_no_fallback_tokens() -> None:

@@ -100,7 +100,7 @@ def test_without_a_region_the_key_that_sets_it_is_named(monkeypatch: pytest.Monk
     clients._made.cache_clear()
     try:
         with pytest.raises(
-            ConfigError, match=r"^batch\.region: is not set, and neither AWS_REGION"
+            ConfigError, match=r"^batch\.region: is not set, and neither --region, AWS_REGION"
         ):
             bedrock_client(AwsSettings())
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import traceback
 from collections.abc import Callable
@@ -15,10 +16,12 @@ from bedrock_spark.errors import (
     InvokeRecordError,
     InvokeRefusedError,
     InvokeRetryableError,
+    InvokeThrottledError,
 )
 from bedrock_spark.families import family_by_name
 from bedrock_spark.invoke import ModelCaller
-from bedrock_spark.rate_limit import RateLimiter
+from bedrock_spark.rate_limit import RateLimiter, Reservation
+from bedrock_spark.token_estimate import TokenEstimate
 
 from .fakes import CLAUDE, PROVISIONED, CannedHttp, FakeClock, aws_failure
 
@@ -37,22 +40,24 @@ CONVERSE_ANSWER = {
 }
 
 
-class NoLimit(RateLimiter):
-    """A limiter that notes what is reserved and settled."""
+class NotingLimiter(RateLimiter):
+    """A limiter without limits that notes what is asked of it."""
 
     def __init__(self) -> None:
-        self.taken: list[int] = []
-        self.settled: list[tuple[int, int]] = []
+        super().__init__(FakeClock(), None, None)
+        self.taken: list[tuple[int, int | None]] = []
+        self.settled: list[int] = []
 
-    def acquire(self, tokens: int) -> None:
-        self.taken.append(tokens)
+    def acquire(self, expected: int, most: int | None = None) -> Reservation:
+        self.taken.append((expected, most))
+        return super().acquire(expected, most)
 
-    def settle(self, reserved: int, used: int) -> None:
-        self.settled.append((reserved, used))
+    def settle(self, reservation: Reservation, used: int) -> None:
+        self.settled.append(used)
 
 
 def caller(client: Any, clock: FakeClock, family: str = "anthropic", **more: Any) -> ModelCaller:
-    values = {"model_id": CLAUDE, "limiter": NoLimit(), "attempts": 4, **more}
+    values = {"model_id": CLAUDE, "limiter": NotingLimiter(), "attempts": 4, **more}
     return ModelCaller(client=client, family=family_by_name(family), clock=clock, **values)
 
 
@@ -127,11 +132,28 @@ def test_attempts_are_counted(
     runtime: Any, canned: Canned, clock: FakeClock, attempts: int
 ) -> None:
     """As many requests as attempts, and then the error of the last."""
-    http = canned(runtime, *[aws_failure("ThrottlingException", 429, "slow")] * attempts)
+    http = canned(runtime, *[aws_failure("ModelTimeoutException", 408, "slow")] * attempts)
     with pytest.raises(InvokeRetryableError, match="slow") as caught:
         caller(runtime, clock, attempts=attempts).ask(BODY)
     assert len(http.sent) == attempts
-    assert caught.value.ids["error_code"] == 429
+    assert caught.value.ids["error_code"] == 408
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "ModelNotReadyException"])
+def test_waiting_for_a_turn_uses_no_attempt(
+    runtime: Any, canned: Canned, clock: FakeClock, code: str
+) -> None:
+    """The call was not carried out: a busy hour must not cost a record its answer."""
+    http = canned(runtime, *[aws_failure(code, 429)] * 12, (200, ANSWER))
+    assert b"content" in caller(runtime, clock, attempts=1).ask(BODY)
+    assert len(http.sent) == 13
+
+
+def test_nothing_is_repeated_after_the_end(runtime: Any, canned: Canned, clock: FakeClock) -> None:
+    """A deadline holds for what is being waited for, too."""
+    canned(runtime, *[aws_failure("ThrottlingException", 429, "slow")] * 2)
+    with pytest.raises(InvokeThrottledError, match="slow"):
+        caller(runtime, clock, until=clock.now() + 0.001).ask(BODY)
 
 
 @pytest.mark.parametrize(
@@ -208,20 +230,18 @@ def test_numbers_of_an_answer_keep_their_digits(
 def test_tokens_are_reserved_before_and_settled_after(
     runtime: Any, canned: Canned, clock: FakeClock
 ) -> None:
-    """An estimate per try; the real number once the answer is there."""
-    canned(
-        runtime, aws_failure("ThrottlingException", 429), (200, ANSWER), (200, {"x": 1}), (200, [1])
-    )
-    asks = caller(runtime, clock)
+    """By the body's bytes and the longest answer at first; then as the calls before took."""
+    throttled = aws_failure("ThrottlingException", 429)
+    canned(runtime, throttled, (200, ANSWER), (200, {"x": 1}), (200, [1]))
+    limiter = NotingLimiter()
+    asks = caller(runtime, clock, limiter=limiter, estimate=TokenEstimate(100))
     for _ in range(3):
         asks.ask(BODY)
-    estimate = len(BODY) // 4
-    assert asks.limiter.taken == [estimate] * 4  # type: ignore[attr-defined]
-    assert asks.limiter.settled == [  # type: ignore[attr-defined]
-        (estimate, 7),
-        (estimate, estimate),
-        (estimate, estimate),
-    ]
+    guessed = (math.ceil(len(BODY) / 4 + 100), math.ceil(len(BODY) / 4 * 1.125 + 100))
+    learnt = (3 + 4, math.ceil(3 * 1.125 + 100))
+    assert limiter.taken == [guessed, guessed, learnt, learnt]
+    assert limiter.settled == [7, 7, 7]
+    assert limiter.throttled_calls == 1
 
 
 def test_a_caller_is_shared_by_threads(runtime: Any, canned: Canned, clock: FakeClock) -> None:

@@ -21,18 +21,20 @@ LAYERS: list[set[str]] = [
         *("record_ids", "templates", "families", "planning", "cutting", "requests", "outputs"),
         *("reconcile", "retry", "aws_errors", "lint", "values", "lookups", "expressions"),
         "media",
-        *("shard_lines", "quotes"),
+        *("shard_lines", "quotes", "record_buckets"),
         *("costs", "parsing"),
     },
     {
         *("clients", "storage", "manifest", "run_folder", "batch_jobs", "ledger"),
         *("lease", "quotas"),
         *("provisioned", "model_family", "rate_limit", "invoke", "canary_file"),
+        *("bought_model", "invoke_options", "token_estimate", "rate_shares", "answer_files"),
+        *("stream", "served_family", "find_record"),
         *("s3_objects", "prefetch"),
         *("shard_outputs", "answer_images"),
     },
     {"spark"},
-    {"fanout", "canary", "budget", "report", "pipeline", "api"},
+    {"fanout", "canary", "budget", "stragglers", "report", "pipeline", "api"},
     {"cli", "demo", "testing", "__init__"},
 ]
 APART = {"emulator"}

@@ -26,6 +26,8 @@ SHARD = layout.shard_id(42, 3)
         (layout.remainder_key(SHARD, 2), "remainders/shard-00042-03/a2.jsonl"),
         (layout.fallback_prefix(SHARD), "fallback/shard-00042-03/"),
         (layout.fallback_key(SHARD, "p1"), "fallback/shard-00042-03/p1.jsonl.out"),
+        (layout.tasks_prefix("0a1b"), "tasks/0a1b/"),
+        (layout.deadletters_key(SHARD), "deadletters/shard-00042-03.parquet"),
         (layout.results_key("rejects-00007"), "results/rejects-00007.parquet"),
         (layout.reconciliation_key(SHARD), "reconciliation/shard-00042-03.json"),
     ],
@@ -63,6 +65,8 @@ def test_the_docstring_draws_what_is_there() -> None:
         layout.FALLBACK,
         layout.RESULTS,
         layout.RECONCILIATION,
+        layout.TASKS,
+        layout.DEADLETTERS,
     }
 
 

@@ -12,7 +12,8 @@ import yaml
 from bedrock_spark import pipeline as pipeline_module
 from bedrock_spark.errors import ConfigError, PlanError, RunFolderError, UnreadableOutputError
 from bedrock_spark.manifest import RunManifest, Shard, commit_manifest
-from bedrock_spark.pipeline import Pipeline, _refuse_too_small, _refuse_unreadable, as_config
+from bedrock_spark.pipeline import Pipeline, _refuse_too_small, as_config
+from bedrock_spark.stragglers import refuse_unreadable
 
 from .fakes import PROVISIONED, FakeClock, config_values, make_config
 
@@ -123,6 +124,6 @@ def test_many_unreadable_lines_stop_the_run_before_they_are_paid_for_again(
     reconciled: list[dict[str, Any]] = [{"lines": counted} for counted in lines]
     if refused:
         with pytest.raises(UnreadableOutputError, match="output lines cannot be read"):
-            _refuse_unreadable(run, reconciled)
+            refuse_unreadable(run, reconciled)
     else:
-        _refuse_unreadable(run, reconciled)
+        refuse_unreadable(run, reconciled)

@@ -1,4 +1,4 @@
-"""The rate limit: never more than allowed over any minute, and never less than it could be."""
+"""The rate limit: never more than allowed in any minute, and never less than it could be."""
 
 from __future__ import annotations
 
@@ -8,17 +8,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.rate_limit import BURST_SECONDS, RateLimiter
+from bedrock_spark.rate_limit import (
+    BURST_SECONDS,
+    CUT,
+    FIRST_PER_SECOND,
+    MINUTE,
+    RateLimiter,
+    Reservation,
+)
 
 from .fakes import FakeClock
 
 
-def spend(limiter: RateLimiter, clock: FakeClock, calls: list[int]) -> list[tuple[float, int]]:
-    """Make calls of so many tokens one after the other; give when each went."""
+def spend(
+    limiter: RateLimiter, clock: FakeClock, calls: list[int], most: int = 0
+) -> list[tuple[float, int]]:
+    """Make calls of so many tokens, each answered at once; give when each went."""
     gone = []
     for tokens in calls:
-        limiter.acquire(tokens)
+        taken = limiter.acquire(tokens, most)
         gone.append((clock.now(), tokens))
+        limiter.settle(taken, tokens)
     return gone
 
 
@@ -27,39 +37,52 @@ def most_in_a_minute(gone: list[tuple[float, int]]) -> int:
 
 
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=60), st.integers(60, 5_000))
-def test_tokens_of_any_minute_stay_within_the_limit_and_one_burst(
-    calls: list[int], per_minute: int
-) -> None:
-    """A burst is five seconds' worth, or one call where that is larger."""
+def test_no_minute_has_more_tokens_than_allowed(calls: list[int], per_minute: int) -> None:
+    """But for a call that is larger than all that is allowed, which goes alone."""
     clock = FakeClock()
     gone = spend(RateLimiter(clock, None, per_minute), clock, calls)
-    burst = max(per_minute * BURST_SECONDS / 60, *calls)
-    assert most_in_a_minute(gone) <= per_minute + burst + 1
+    assert most_in_a_minute(gone) <= max(per_minute, *calls)
 
 
 @given(st.integers(1, 600), st.integers(1, 120))
-def test_requests_of_any_minute_stay_within_the_limit_and_one_burst(
-    per_minute: int, calls: int
-) -> None:
+def test_no_minute_has_more_requests_than_allowed(per_minute: int, calls: int) -> None:
     """Also where the limit is one request per minute."""
     clock = FakeClock()
     gone = spend(RateLimiter(clock, per_minute, None), clock, [1] * calls)
-    assert most_in_a_minute(gone) <= per_minute + max(1, per_minute * BURST_SECONDS / 60) + 1
+    assert most_in_a_minute(gone) <= per_minute
+
+
+@given(st.lists(st.tuples(st.integers(1, 300), st.integers(0, 200)), min_size=1, max_size=40))
+def test_what_is_under_way_counts_with_all_it_may_use(calls: list[tuple[int, int]]) -> None:
+    """The service reserves so; nothing is answered here, and every minute stays within."""
+    clock = FakeClock(0.0)
+    limiter = RateLimiter(clock, None, 600)
+    gone = []
+    for expected, more in calls:
+        limiter.acquire(expected, expected + more)
+        gone.append((clock.now(), expected + more))
+    assert most_in_a_minute(gone) <= 600
 
 
 def test_the_limit_is_used_up() -> None:
     """Waiting longer than needed would leave paid capacity idle."""
     clock = FakeClock(0.0)
     spend(RateLimiter(clock, 120, None), clock, [0] * 1_000)
-    assert clock.now() == pytest.approx((1_000 - 10) / 2, rel=0.01)
+    assert clock.now() == pytest.approx(1_000 / 2, rel=0.01)
 
 
-def test_the_first_seconds_are_free_and_then_it_is_steady() -> None:
-    """A burst of five seconds' worth, then one call every half second."""
-    clock = FakeClock()
-    spend(RateLimiter(clock, 120, None), clock, [0] * 13)
-    assert sum(clock.waits) == pytest.approx(1.5, abs=0.01)
-    assert len(clock.waits) == 3
+def test_answers_that_are_shorter_than_they_may_be_leave_room_at_once() -> None:
+    """Reserved is four times what is used, and the limit is used up all the same."""
+    clock = FakeClock(0.0)
+    spend(RateLimiter(clock, None, 6_000), clock, [50] * 600, most=200)
+    assert clock.now() == pytest.approx(300, rel=0.03)
+
+
+def test_calls_are_paced() -> None:
+    """A second's worth at once, then one call every half second."""
+    clock = FakeClock(0.0)
+    gone = spend(RateLimiter(clock, 120, None), clock, [0] * 9)
+    assert [t for t, _ in gone] == pytest.approx([0, 0, 0, 0.5, 1, 1.5, 2, 2.5, 3], abs=0.02)
 
 
 def test_the_scarcer_of_the_two_decides() -> None:
@@ -67,62 +90,66 @@ def test_the_scarcer_of_the_two_decides() -> None:
     for requests, tokens in ((6_000, 600), (60, 6_000_000)):
         clock = FakeClock(0.0)
         spend(RateLimiter(clock, requests, tokens), clock, [10] * 61)
-        assert clock.now() == pytest.approx(56, abs=1.5)
+        assert clock.now() == pytest.approx(60, abs=1.5)
 
 
-def test_without_limits_nobody_waits(clock: FakeClock) -> None:
-    """However much is asked."""
-    spend(RateLimiter(clock, None, None), clock, [10**9] * 100)
-    assert clock.waits == []
+def test_without_limits_calls_get_more_and_more(clock: FakeClock) -> None:
+    """A few a second of the whole run at first, however large; soon as many as one likes."""
+    limiter = RateLimiter(clock, None, None)
+    limiter.parts = 2
+    began = clock.now()
+    gone = spend(limiter, clock, [10**9] * 5_000)
+    seconds = [t - began for t, _ in gone]
+    assert seconds[0] == 0
+    assert FIRST_PER_SECOND / 2 <= sum(t < 1 for t in seconds) <= FIRST_PER_SECOND
+    assert seconds[-1] < 10
 
 
-def test_a_call_larger_than_the_burst_goes_when_the_balance_is_full() -> None:
-    """Else it could never go; what follows pays for it."""
+def test_a_call_larger_than_the_limit_goes_alone() -> None:
+    """Else it could never go; what follows waits until its minute is over, or longer."""
     clock = FakeClock(0.0)
-    limiter = RateLimiter(clock, None, 600)
-    gone = spend(limiter, clock, [600, 1])
+    gone = spend(RateLimiter(clock, None, 600), clock, [900, 1])
     assert gone[0][0] == 0
-    assert gone[1][0] == pytest.approx(55, abs=0.2)
+    assert gone[1][0] == pytest.approx(90 - BURST_SECONDS, abs=1.1)
 
 
 def test_settling_gives_back_what_was_not_used() -> None:
-    """And takes what was used beyond the estimate."""
+    """And takes what was used beyond what was expected."""
     clock = FakeClock(0.0)
     limiter = RateLimiter(clock, None, 600)
-    limiter.acquire(50)
-    limiter.settle(reserved=50, used=0)
-    limiter.acquire(50)
+    limiter.settle(limiter.acquire(10), 0)
+    first = limiter.acquire(10)
     assert clock.waits == []
-    limiter.settle(reserved=50, used=650)
+    limiter.settle(first, 610)
     limiter.acquire(1)
-    assert clock.now() == pytest.approx(60, abs=0.2)
+    assert clock.now() == pytest.approx(61, abs=1.1)
 
 
-def test_what_is_given_back_is_never_more_than_a_burst() -> None:
-    """Many over-estimated calls must not save up a minute's worth."""
+def test_settling_what_is_long_forgotten_changes_no_count() -> None:
+    """An answer that took more than a minute."""
     clock = FakeClock(0.0)
     limiter = RateLimiter(clock, None, 600)
-    for _ in range(100):
-        limiter.settle(reserved=50, used=0)
-    gone = spend(limiter, clock, [50] * 12)
-    assert most_in_a_minute(gone) <= 600 + 50
+    slow = limiter.acquire(300)
+    clock.time = 2 * MINUTE
+    limiter.acquire(300)
+    limiter.settle(slow, 5)
+    assert limiter._tokens.in_last_minute(2 * MINUTE) == 300
 
 
-def test_idle_time_saves_up_no_more_than_a_burst() -> None:
-    """After an hour of nothing, still five seconds' worth."""
+def test_idle_time_saves_up_nothing() -> None:
+    """After an hour of nothing, still one second's worth at once."""
     clock = FakeClock(0.0)
     limiter = RateLimiter(clock, 60, None)
     clock.time = 3_600.0
-    gone = spend(limiter, clock, [0] * 65)
-    assert sum(t < 3_660 for t, _ in gone) <= 65
-    assert gone[5][0] > 3_600
+    gone = spend(limiter, clock, [0] * 5)
+    assert [t - 3_600 for t, _ in gone] == pytest.approx([0, 0, 1, 2, 3], abs=0.01)
 
 
 def test_a_clock_that_jumps_back_neither_frees_nor_blocks() -> None:
     """Time is counted on from where it jumped to."""
     clock = FakeClock(10_000.0)
     limiter = RateLimiter(clock, 60, None)
-    spend(limiter, clock, [0] * 5)
+    spend(limiter, clock, [0] * 2)
     clock.time = 1_000.0
     gone = spend(limiter, clock, [0] * 3)
     assert [t for t, _ in gone] == pytest.approx([1_001, 1_002, 1_003], abs=0.05)
@@ -147,13 +174,104 @@ def test_threads_share_one_limit() -> None:
     for thread in threads:
         thread.join()
     assert len(gone) == 200
-    # The fake clock adds up the sleeps of all threads, so it runs ahead, never behind.
-    assert max(gone) >= (200 - 50) / 10 - 0.1
+    assert max(gone) >= 200 / 10 - BURST_SECONDS - 0.1
 
 
 @given(st.floats(0.001, 10_000), st.lists(st.integers(0, 10_000), max_size=20))
 def test_waiting_always_ends(per_minute: float, calls: list[int]) -> None:
     """However small the limit, and although a late clock's steps are coarse."""
     clock = FakeClock(4e9)
-    spend(RateLimiter(clock, per_minute, per_minute), clock, calls)
-    assert len(clock.waits) <= 50 * (len(calls) + 1)
+    limiter = RateLimiter(clock, per_minute, per_minute)
+    limiter._clock.sleep = lambda seconds: FakeClock.sleep(clock, seconds * 1e6)  # type: ignore[method-assign]
+    spend(limiter, clock, calls)
+    assert len(clock.waits) <= 2_000 * (len(calls) + 1)
+
+
+def test_tasks_share_the_limits() -> None:
+    """One of three has a third; once it is alone it has all."""
+    clock = FakeClock(0.0)
+    limiter = RateLimiter(clock, 600, None)
+    limiter.parts = 3
+    spend(limiter, clock, [0] * 200)
+    assert clock.now() == pytest.approx(60, abs=1.5)
+    limiter.parts = 1
+    spend(limiter, clock, [0] * 600)
+    assert clock.now() == pytest.approx(120, abs=2)
+
+
+def throttle(limiter: RateLimiter, taken: Reservation | None = None) -> None:
+    limiter.throttled(taken or limiter.acquire(10))
+
+
+def per_minute(limiter: RateLimiter, clock: FakeClock, calls: int = 200) -> float:
+    """Give the rate of the next calls, each of 10 tokens."""
+    began = clock.now()
+    spend(limiter, clock, [10] * calls)
+    return calls * 10 * 60 / (clock.now() - began)
+
+
+def test_a_429_slows_down_and_the_limit_grows_back() -> None:
+    """By a share at once, back to what is allowed in half a minute, and never above."""
+    clock = FakeClock(0.0)
+    limiter = RateLimiter(clock, None, 60_000)
+    spend(limiter, clock, [10] * 1_000)
+    throttle(limiter)
+    assert per_minute(limiter, clock, 100) == pytest.approx(60_000 * CUT, rel=0.05)
+    clock.time += 60
+    assert per_minute(limiter, clock, 2_000) == pytest.approx(60_000, rel=0.06)
+
+
+def test_calls_that_were_under_way_at_a_cut_do_not_cut_again() -> None:
+    """They were let go by the limit that was too high, and say nothing new."""
+    clock = FakeClock(0.0)
+    limiter = RateLimiter(clock, None, 60_000)
+    under_way = [limiter.acquire(10) for _ in range(16)]
+    clock.time += 1
+    for taken in under_way:
+        throttle(limiter, taken)
+    assert limiter.throttled_calls == 16
+    spend(limiter, clock, [10] * 200)
+    assert per_minute(limiter, clock, 100) == pytest.approx(60_000 * CUT, rel=0.1)
+
+
+def test_an_unknown_limit_is_learnt_from_what_went_through() -> None:
+    """What the last minute took before the first 429, a little less, and growing from there."""
+    clock = FakeClock(0.0)
+    limiter = RateLimiter(clock, None, None)
+    for _ in range(500):
+        spend(limiter, clock, [10])
+        clock.time += 0.1
+    throttle(limiter)
+    learnt = per_minute(limiter, clock, 100)
+    assert learnt < 5_000 * 1.1
+    clock.time += 300
+    spend(limiter, clock, [10] * 300)
+    assert per_minute(limiter, clock, 100) > 2 * learnt
+
+
+def test_where_nothing_went_through_requests_are_what_is_counted() -> None:
+    """The very first calls met a 429: other people use the quota."""
+    clock = FakeClock(0.0)
+    limiter = RateLimiter(clock, None, None)
+    throttle(limiter)
+    spend(limiter, clock, [10] * 3)
+    assert clock.now() > 30
+
+
+def test_a_limiter_may_be_told_not_to_learn(clock: FakeClock) -> None:
+    """For a handful of calls there is nothing to learn from."""
+    limiter = RateLimiter(clock, None, None, learns=False)
+    throttle(limiter)
+    spend(limiter, clock, [10] * 100)
+    assert clock.waits == []
+
+
+def test_the_limit_never_falls_to_nothing() -> None:
+    """However often it is cut: a run that stands still would look like one that hangs."""
+    clock = FakeClock(0.0)
+    limiter = RateLimiter(clock, 60, None)
+    for _ in range(50):
+        throttle(limiter)
+    began = clock.now()
+    spend(limiter, clock, [0])
+    assert clock.now() - began <= 60

@@ -15,13 +15,22 @@ from bedrock_spark.errors import (
     InvokeRecordError,
     InvokeRefusedError,
     InvokeRetryableError,
+    InvokeThrottledError,
     JobNameInUseError,
     JobRejectedError,
     JobStateUnknownError,
     JobThrottledError,
+    ModelNotReadyError,
     NoFreeSlotError,
 )
-from bedrock_spark.retry import CONTROL_ATTEMPTS, retry_invoke, retry_reading, retry_throttled
+from bedrock_spark.retry import (
+    CONTROL_ATTEMPTS,
+    NOT_READY_SECONDS,
+    THROTTLED_SECONDS,
+    retry_invoke,
+    retry_reading,
+    retry_throttled,
+)
 
 from .fakes import FakeClock
 
@@ -33,7 +42,7 @@ POLICIES: dict[str, Callable[[FakeClock], Retrying]] = {
 REPEATED = {
     "throttled": {JobThrottledError},
     "reading": {JobThrottledError, JobStateUnknownError},
-    "invoke": {InvokeRetryableError},
+    "invoke": {InvokeRetryableError, InvokeThrottledError, ModelNotReadyError},
 }
 KINDS = [
     JobThrottledError,
@@ -42,6 +51,8 @@ KINDS = [
     JobNameInUseError,
     NoFreeSlotError,
     InvokeRetryableError,
+    InvokeThrottledError,
+    ModelNotReadyError,
     InvokeRecordError,
     InvokeRefusedError,
     errors.StorageError,
@@ -100,6 +111,33 @@ def test_attempts_are_bounded_and_the_last_error_is_raised(
     assert len(clock.waits) == attempts - 1
 
 
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (InvokeThrottledError("x"), THROTTLED_SECONDS),
+        (ModelNotReadyError("x"), NOT_READY_SECONDS),
+    ],
+)
+def test_being_told_to_wait_is_bounded_by_time(
+    error: BedrockSparkError, seconds: float, clock: FakeClock
+) -> None:
+    """Not by attempts; and not for ever."""
+    call = Failing(error)
+    with pytest.raises(type(error)) as caught:
+        retry_invoke(clock, 1)(call)
+    assert caught.value is error
+    assert seconds <= sum(clock.waits) <= seconds + 30
+
+
+@pytest.mark.parametrize("error", [InvokeThrottledError("x"), InvokeRetryableError("x")])
+def test_asking_ends_with_the_run(error: BedrockSparkError, clock: FakeClock) -> None:
+    """After its deadline nothing is repeated, whatever the error."""
+    call = Failing(error)
+    with pytest.raises(type(error)):
+        retry_invoke(clock, 20, clock.now())(call)
+    assert call.calls == 1
+
+
 @pytest.mark.parametrize(("policy", "first"), [("throttled", 1.0), ("invoke", 0.5)])
 def test_waits_are_full_jitter(policy: str, first: float) -> None:
     """Uniform between zero and a bound that doubles, up to 30 s: else callers stay in step."""
@@ -107,7 +145,7 @@ def test_waits_are_full_jitter(policy: str, first: float) -> None:
     for seed in range(300):
         random.seed(seed)
         clock = FakeClock()
-        error = next(iter(REPEATED[policy]))("x")
+        error = {"throttled": JobThrottledError, "invoke": InvokeRetryableError}[policy]("x")
         retrying = retry_throttled(clock) if policy == "throttled" else retry_invoke(clock, 8)
         with pytest.raises(type(error)):
             retrying(Failing(error))

@@ -31,7 +31,8 @@ _REASON: dict[Stop, str] = {
     "tool": "tool_calls",
 }
 _DEFAULT_MAX_TOKENS = 512
-_REASONING = "<reasoning>The question is clear, answer it.</reasoning>"
+_OPENING, _CLOSING = "<reasoning>", "</reasoning>"
+_REASONING = f"{_OPENING}The question is clear, answer it.{_CLOSING}"
 
 
 class Message(OpenBody):
@@ -198,7 +199,7 @@ def stream(answered: Answer) -> Iterator[dict[str, Any]]:
         "model": body["model"],
     }
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-    deltas += [{"content": piece} for piece in pieces(choice["message"]["content"] or "")]
+    deltas += [{"content": piece} for piece in _content_pieces(choice["message"]["content"] or "")]
     if "tool_calls" in choice["message"]:
         calls = choice["message"]["tool_calls"]
         deltas.append({"tool_calls": [{"index": i, **call} for i, call in enumerate(calls)]})
@@ -206,6 +207,14 @@ def stream(answered: Answer) -> Iterator[dict[str, Any]]:
         yield {**shared, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
     last = {"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}
     yield {**shared, "choices": [last], "usage": body["usage"]}
+
+
+def _content_pieces(content: str) -> list[str]:
+    """Return a content cut into pieces; each piece of reasoning is inside a tag of its own."""
+    if not content.startswith(_OPENING):
+        return pieces(content)
+    reasoning, _, text = content.removeprefix(_OPENING).partition(_CLOSING)
+    return [*(f"{_OPENING}{piece}{_CLOSING}" for piece in pieces(reasoning)), *pieces(text)]
 
 
 def _family(name: str, models: str) -> Family:

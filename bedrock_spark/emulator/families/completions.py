@@ -160,22 +160,66 @@ def _prompt(body: Any) -> Prompt:
     )
 
 
+def _pieces(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the pieces of a text, each with whether it is the last."""
+    parts = pieces(text) or [""]
+    for index, part in enumerate(parts):
+        yield part, index == len(parts) - 1
+
+
+def _stream_llama(answered: Answer) -> Iterator[dict[str, Any]]:
+    """Yield the members of an answer with the next piece; the prompt is counted once."""
+    body = answered.body
+    for count, (piece, is_last) in enumerate(_pieces(body["generation"]), 1):
+        total = body["generation_token_count"]
+        yield {
+            "generation": piece,
+            "prompt_token_count": body["prompt_token_count"] if count == 1 else None,
+            "generation_token_count": total if is_last else min(count, total),
+            "stop_reason": body["stop_reason"] if is_last else None,
+        }
+
+
+def _stream_choices(answered: Answer) -> Iterator[dict[str, Any]]:
+    """Yield the one member of an answer (`outputs`, `choices`) with the next piece in it."""
+    ((name, (whole,)),) = answered.body.items()
+    for piece, is_last in _pieces(whole["text"]):
+        yield {name: [{"text": piece, "stop_reason": whole["stop_reason"] if is_last else None}]}
+
+
+def _stream_command(answered: Answer) -> Iterator[dict[str, Any]]:
+    """Yield pieces of text, as the model sends them where its body has `stream`."""
+    whole = answered.body["generations"][0]
+    for piece, _ in _pieces(whole["text"]):
+        yield {"index": 0, "text": piece, "is_finished": False}
+    yield {"index": 0, "is_finished": True, "finish_reason": whole["finish_reason"]}
+
+
+def _stream_command_r(answered: Answer) -> Iterator[dict[str, Any]]:
+    """Yield Cohere's events of a chat."""
+    body = answered.body
+    generation = {"generation_id": body["generation_id"]}
+    yield {"event_type": "stream-start", "is_finished": False, **generation}
+    for piece, _ in _pieces(body["text"]):
+        yield {"event_type": "text-generation", "is_finished": False, "text": piece}
+    yield {
+        "event_type": "stream-end",
+        "is_finished": True,
+        "finish_reason": body["finish_reason"],
+        "response": body,
+    }
+
+
 def _family(
     name: str,
     models: str,
     body: type[BaseModel],
     shape: Callable[[Completion], dict[str, Any]],
-    text_path: Callable[[dict[str, Any]], str],
+    stream: Callable[[Answer], Iterator[dict[str, Any]]] | None,
 ) -> Family:
     def answer(checked: Any, context: Context) -> Answer:
         completion = context.backend.complete(context.model_id, _prompt(checked))
         return Answer(shape(completion), completion.input_tokens, completion.output_tokens)
-
-    def stream(answered: Answer) -> Iterator[dict[str, Any]]:
-        # These families stream bodies of the same shape with the next piece of text in them.
-        parts = pieces(text_path(answered.body)) or [""]
-        for piece in parts:
-            yield shape(Completion(piece, answered.input_tokens, 1))
 
     return Family(
         name=name,
@@ -188,31 +232,29 @@ def _family(
     )
 
 
-LLAMA = _family("llama", r"meta\.llama.+", LlamaBody, _llama, lambda body: str(body["generation"]))
+LLAMA = _family("llama", r"meta\.llama.+", LlamaBody, _llama, _stream_llama)
 MISTRAL = _family(
     "mistral",
     r"mistral\.(mistral-7b|mixtral|mistral-small|mistral-large-2402).+",
     MistralBody,
     _mistral,
-    lambda body: str(body["outputs"][0]["text"]),
+    _stream_choices,
 )
 COMMAND_R = _family(
-    "command-r", r"cohere\.command-r.+", CommandRBody, _command_r, lambda body: str(body["text"])
+    "command-r", r"cohere\.command-r.+", CommandRBody, _command_r, _stream_command_r
 )
 COMMAND = _family(
     "command",
     r"cohere\.command-(?!r)(light-)?text.+",
     CommandBody,
     _command,
-    lambda body: str(body["generations"][0]["text"]),
+    _stream_command,
 )
 JURASSIC = _family(
     "jurassic",
     r"ai21\.j2.+",
     JurassicBody,
     _jurassic,
-    lambda body: str(body["completions"][0]["data"]["text"]),
+    None,  # https://github.com/langchain-ai/langchainjs/issues/2645
 )
-DEEPSEEK_R1 = _family(
-    "deepseek-r1", r"deepseek\.r1.*", R1Body, _r1, lambda body: str(body["choices"][0]["text"])
-)
+DEEPSEEK_R1 = _family("deepseek-r1", r"deepseek\.r1.*", R1Body, _r1, _stream_choices)

@@ -1,0 +1,90 @@
+"""Counting the tasks that are at work: joining, leaving, dying, and doing without the storage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from bedrock_spark.errors import StorageError
+from bedrock_spark.rate_limit import RateLimiter
+from bedrock_spark.rate_shares import LOOK_SECONDS, LOOKS_UNTIL_GONE, TaskBoard, shared
+from bedrock_spark.storage import LocalStorage
+
+from .fakes import FakeClock
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> LocalStorage:
+    return LocalStorage(str(tmp_path))
+
+
+def test_tasks_see_each_other(storage: LocalStorage, clock: FakeClock) -> None:
+    """Each counts itself and whoever else said that it works."""
+    first, second = (TaskBoard(storage, "r", clock) for _ in range(2))
+    assert first.look() == 1
+    assert second.look() == 2
+    assert first.look() == 2
+    second.leave()
+    assert first.look() == 1
+
+
+def test_other_rounds_do_not_count(storage: LocalStorage, clock: FakeClock) -> None:
+    """What a driver that died left belongs to another round."""
+    TaskBoard(storage, "earlier", clock).look()
+    assert TaskBoard(storage, "r", clock).look() == 1
+
+
+def test_a_task_that_died_counts_until_it_was_silent_for_some_looks(
+    storage: LocalStorage, clock: FakeClock
+) -> None:
+    """Its object does not change; no clock but the own is asked."""
+    alive, dead = (TaskBoard(storage, "r", clock) for _ in range(2))
+    dead.look()
+    counted = []
+    for _ in range(LOOKS_UNTIL_GONE + 2):
+        counted.append(alive.look())
+        clock.time += LOOK_SECONDS
+    assert counted == [2] * LOOKS_UNTIL_GONE + [1, 1]
+    dead.look()  # it was only slow
+    assert alive.look() == 2
+
+
+def test_with_many_tasks_looks_are_rarer(storage: LocalStorage, clock: FakeClock) -> None:
+    """Every look lists all of them: 50 tasks look every five seconds."""
+    boards = [TaskBoard(storage, "r", clock) for _ in range(50)]
+    assert boards[0].pause == LOOK_SECONDS
+    for board in boards:
+        board.look()
+    assert boards[-1].pause == 5.0
+
+
+def test_a_task_that_joins_others_waits_until_they_know(
+    storage: LocalStorage, clock: FakeClock
+) -> None:
+    """Else they would all use more than there is for a moment; one that is alone begins at once."""
+    limiter = RateLimiter(clock, 60, None)
+    with shared(limiter, TaskBoard(storage, "r", clock), clock):
+        assert (limiter.parts, clock.waits) == (1, [])
+        other = RateLimiter(clock, 60, None)
+        with shared(other, TaskBoard(storage, "r", clock), clock):
+            assert (other.parts, clock.waits) == (2, [LOOK_SECONDS])
+    assert storage.list("tasks/") == []
+
+
+class Broken(LocalStorage):
+    """Storage that lists and deletes nothing."""
+
+    def delete(self, keys: Sequence[str]) -> None:
+        raise StorageError("not today")
+
+
+def test_a_task_that_cannot_say_goodbye_is_done_all_the_same(
+    tmp_path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its answers are written; the others find out."""
+    limiter = RateLimiter(clock, 60, None)
+    with shared(limiter, TaskBoard(Broken(str(tmp_path)), "r", clock), clock):
+        pass
+    assert "not today" in caplog.text
