@@ -7,8 +7,8 @@ answers = bedrock_spark.run(spark, df, "conf/tickets.yaml")     # all of it
 pipeline = bedrock_spark.Pipeline.open("conf/tickets.yaml")     # or stage by stage
 pipeline.prepare(spark, df)
 pipeline.watch()
-reconciled = pipeline.collect(spark)
-pipeline.fall_back(spark, reconciled)
+reconciled = pipeline.answer_stragglers(spark, pipeline.collect(spark))
+pipeline.finish(spark, reconciled)
 answers = pipeline.results(spark)
 """
 

@@ -26,6 +26,7 @@ from bedrock_spark.errors import BudgetError, PlanError, RunFolderError
 from bedrock_spark.fanout import (
     FanOut,
     Standing,
+    ask_invalid_again,
     batch_shards,
     check_reachable,
     check_targets,
@@ -115,13 +116,17 @@ class Pipeline:
             return standing
 
     def watch(self) -> Standing | None:
-        """Submit and watch batch jobs until every shard is settled. Needs no Spark."""
+        """Submit and watch batch jobs until every shard is settled. Needs no Spark.
+
+        Shards with many answers that do not fit `results.parse`, as collect found, are asked again.
+        """
         manifest = self.manifest()
         if not batch_shards(manifest, self.run.config):
             return None
         self.check()
         with self._driving(manifest) as fanout:
             fanout.resume()
+            ask_invalid_again(fanout)
             standing = watch_jobs(fanout, self.observe)
         self._refuse_spent(standing)
         return standing
@@ -155,6 +160,18 @@ class Pipeline:
 
         with self._timed("collect"):
             return collect(spark, self.run, self.manifest(), self.jobs(), self.observe)
+
+    def _repeat_by_batch(
+        self, spark: SparkSession, reconciled: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Ask records again by batch whose answers do not fit, while a shard has enough of them."""
+        config = self.run.config
+        for _ in range(config.results.parse.retries if config.results.parse else 0):
+            invalid = (unit.get("invalid_stragglers", 0) for unit in reconciled)
+            if max(invalid, default=0) < config.shards.min_records or self.watch() is None:
+                break
+            reconciled = self.collect(spark)
+        return reconciled
 
     def fall_back(self, spark: SparkSession, reconciled: list[dict[str, Any]]) -> int:
         """Ask the stragglers of collected shards once; return how many were asked.
@@ -243,7 +260,7 @@ class Pipeline:
         self.check()
         self.prepare(spark, df)
         self.watch()
-        reconciled = self.collect(spark)
+        reconciled = self._repeat_by_batch(spark, self.collect(spark))
         reconciled = self.answer_stragglers(spark, reconciled)
         report = self.finish(spark, reconciled)
         check_complete(report)

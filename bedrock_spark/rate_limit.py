@@ -6,7 +6,8 @@ input and longest answer when a call begins, and settles when it ends.
 
 Where the service says 429 all the same, because others use the quota too, the limit is cut to a
 share of itself and then grows again, a little every second. Where nobody said how large it is, the
-run begins with a few calls a second and twice as many every second, until the first 429 shows it.
+run begins with a few calls a second and twice as many every second, until a 429 shows it: it is
+what went through in the last minute.
 """
 
 from __future__ import annotations
@@ -23,9 +24,14 @@ MINUTE = 60.25
 CUT = 0.8
 RISE_PER_SECOND = 0.005
 _LEAST_LEVEL = 0.02
-# Calls a second of the whole run at its beginning, where no limit is known.
+# Calls a second of the whole run at its beginning, where no limit is known, and the fewest that a
+# 429 leaves of them. They double every second, and after a 429 every ten.
 FIRST_PER_SECOND = 32.0
+_LEAST_PER_SECOND = 1.0
+_DOUBLING_SECONDS, _LATER_DOUBLING_SECONDS = 1.0, 10.0
 _DOUBLINGS = 20
+# So many answers to the whole run show what its limit is.
+LEARNT_FROM = 30
 # How often it is looked whether calls under way left room; and below a clock's own resolution a
 # wait would not move it.
 _LOOK_SECONDS = 1.0
@@ -109,6 +115,20 @@ class Reservation:
     tokens: _Taken
 
 
+@dataclass(frozen=True)
+class _Ramp:
+    """Calls a second of the whole run from a time on, more and more."""
+
+    first: float
+    since: float
+    slow: bool = False
+
+    def at(self, now: float) -> float:
+        """Return how many there may be now."""
+        doubling = _LATER_DOUBLING_SECONDS if self.slow else _DOUBLING_SECONDS
+        return self.first * float(2.0 ** min((now - self.since) / doubling, _DOUBLINGS))
+
+
 class RateLimiter:
     """Wait until a call may go. Without limits none waits until the service says 429.
 
@@ -136,7 +156,14 @@ class RateLimiter:
         self._now = 0.0
         self._level = 1.0
         self._cut_at = 0.0
+        self._ramp = _Ramp(FIRST_PER_SECOND, 0.0)
         self._ramp_at = 0.0
+        self._answers = 0
+
+    @property
+    def is_limited(self) -> bool:
+        """Tell whether there are limits, given or learnt."""
+        return not (self._requests.per_minute is None and self._tokens.per_minute is None)
 
     def acquire(self, expected: int, most: int | None = None) -> Reservation:
         """Wait for one call that is expected to use so many tokens, and may use `most`."""
@@ -154,6 +181,7 @@ class RateLimiter:
         """Count what an answered call used."""
         with self._lock:
             self._time()
+            self._answers += 1
             self._tokens.settle(reservation.tokens, used, self._share())
 
     def throttled(self, reservation: Reservation) -> None:
@@ -167,18 +195,21 @@ class RateLimiter:
             self._tokens.settle(reservation.tokens, 0, share)
             if reservation.at < self._cut_at or now == self._cut_at > 0:
                 return
-            self._level = max(_LEAST_LEVEL, self._level_at(now) * CUT)
-            self._cut_at = now
-            if self.learns:
+            if self.is_limited:
+                self._level = max(_LEAST_LEVEL, self._level_at(now) * CUT)
+            elif self.learns:
                 self._learn(now)
+            self._cut_at = now
 
     def _learn(self, now: float) -> None:
-        """Take what went through in the last minute for the quota, where nobody said what it is."""
-        if self._is_unlimited:
-            seen = self._tokens.in_last_minute(now)
-            quota = self._tokens if seen else self._requests
-            quota.per_minute = max(1.0, quota.in_last_minute(now)) * self.parts
-            quota.is_learned = True
+        """Find out about the quota, which nobody told."""
+        tokens = self._tokens.in_last_minute(now)
+        if self._answers * self.parts >= LEARNT_FROM and tokens:
+            self._tokens.per_minute = tokens * self.parts
+            self._tokens.is_learned = True
+            self._level = CUT
+        else:
+            self._ramp = _Ramp(max(_LEAST_PER_SECOND, self._ramp.at(now) / 2), now, slow=True)
 
     def _share(self) -> float:
         return self._level_at(self._now) / max(1, self.parts)
@@ -197,7 +228,7 @@ class RateLimiter:
         return self._now
 
     def _wait(self, now: float, most: int, share: float) -> float:
-        if self._is_unlimited:
+        if not self.is_limited:
             return max(0.0, self._ramp_at - now) if self.learns else 0.0
         # Where others share a window, each would leave half a call of it unused in the mean.
         part = 1.0 if self.parts == 1 else 0.5
@@ -207,15 +238,10 @@ class RateLimiter:
         )
 
     def _take(self, now: float, expected: int, most: int, share: float) -> Reservation:
-        if self._is_unlimited:
-            per_second = FIRST_PER_SECOND / self.parts * 2 ** min(now, _DOUBLINGS)
-            self._ramp_at = max(self._ramp_at, now) + 1 / per_second
+        if not self.is_limited:
+            self._ramp_at = max(self._ramp_at, now) + self.parts / self._ramp.at(now)
         return Reservation(
             now,
             self._requests.take(now, 1, 1, share),
             self._tokens.take(now, expected, most, share),
         )
-
-    @property
-    def _is_unlimited(self) -> bool:
-        return self._requests.per_minute is None and self._tokens.per_minute is None

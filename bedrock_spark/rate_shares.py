@@ -72,7 +72,7 @@ class TaskBoard:
 def shared(limiter: RateLimiter, board: TaskBoard, clock: Clock) -> Iterator[None]:
     """Keep a limiter to its task's share of the limits, for as long as the task is at work.
 
-    Where others are at work, the first call waits until they know of this task.
+    Where others are at work on the same limits, the first call waits until they know of this task.
     """
     done = threading.Event()
     limiter.parts = board.look()
@@ -87,7 +87,7 @@ def shared(limiter: RateLimiter, board: TaskBoard, clock: Clock) -> Iterator[Non
     watcher = threading.Thread(target=keep_looking, name="rate-shares", daemon=True)
     watcher.start()
     try:
-        if limiter.parts > 1:
+        if limiter.parts > 1 and limiter.is_limited:
             clock.sleep(board.pause)
         yield
     finally:

@@ -78,6 +78,7 @@ class ShardReconciliation:
     expected: every record, and how many rows ask it; what is counted in the end are rows
     judge: reads an answer as columns; None where any answer will do
     retries: how often a record may be asked again whose answer does not fit
+    superseded: answers of the fallback that do not stand, and cost tokens all the same
     """
 
     shard_id: str
@@ -87,6 +88,7 @@ class ShardReconciliation:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     lines: Counter[str] = field(default_factory=Counter)
+    superseded: list[bytes] = field(default_factory=list)
     _paid_twice: list[str] = field(default_factory=list)
     _foreign: Counter[str] = field(default_factory=Counter)
     _repeated: Counter[str] = field(default_factory=Counter)
@@ -124,6 +126,7 @@ class ShardReconciliation:
         standing = self.outcomes.get(line.record_id)
         if standing is not None and standing.is_ok:
             if line.error is None and standing.origin.source != origin.source:
+                self._supersede(line, origin)
                 self._paid_twice.append(
                     f"{line.record_id} in {standing.origin.source} and {origin.source}"
                 )
@@ -133,7 +136,13 @@ class ShardReconciliation:
         if outcome.ended == INVALID:
             self._invalid[line.record_id] += 1
         if standing is None or not (standing.ended == INVALID and outcome.ended == ERROR):
+            if standing is not None:
+                self._supersede(standing.record, standing.origin)
             self.outcomes[line.record_id] = outcome
+
+    def _supersede(self, line: OutputRecord, origin: Origin) -> None:
+        if origin.served_by == FALLBACK and line.output is not None:
+            self.superseded.append(line.output)
 
     def compare(
         self,

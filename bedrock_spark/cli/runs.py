@@ -17,6 +17,7 @@ from bedrock_spark.fanout import Status, driving, open_fanout, status_of, stop_r
 from bedrock_spark.lease import STOP
 from bedrock_spark.manifest import RunManifest, read_manifest
 from bedrock_spark.run_folder import Run, find_run
+from bedrock_spark.stragglers import give_back_leftovers
 
 
 def _on_a_run(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,6 +60,8 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None) -> None:
         with driving(run, manifest, SystemClock(), purpose=STOP) as fanout:
             standing = stop_run(fanout, display.observe)
         display.finish()
+        if give_back_leftovers(run, SystemClock()):
+            display.say("the provisioned throughput that the run had bought is deleted")
         display.say(
             f"stopped; {standing.settled:,} of {standing.shards:,} shards are settled. What was "
             "answered is kept: collect reads it, run or submit goes on"

@@ -1,5 +1,6 @@
 """The fan-out: a run's shards as batch jobs, submitted, watched, and submitted again."""
 
+from bedrock_spark.fanout.again import ask_invalid_again
 from bedrock_spark.fanout.driver import FanOut
 from bedrock_spark.fanout.loop import check_reachable, driving, open_fanout, raise_refusal, watch
 from bedrock_spark.fanout.policy import SubmitPolicy
@@ -13,6 +14,7 @@ __all__ = [
     "Standing",
     "Status",
     "SubmitPolicy",
+    "ask_invalid_again",
     "batch_shards",
     "check_reachable",
     "check_targets",

@@ -6,7 +6,7 @@ from bedrock_spark.batch_jobs import JobPlan, output_prefix, plan_job
 from bedrock_spark.fanout.remainder import attempt_input
 from bedrock_spark.fanout.targets import Target
 from bedrock_spark.layout import shard_key
-from bedrock_spark.ledger import Job
+from bedrock_spark.ledger import Job, Repeat
 from bedrock_spark.manifest import Shard
 from bedrock_spark.run_folder import Run
 
@@ -30,6 +30,13 @@ def next_attempt(run: Run, shard: Shard, target: Target, latest: Job) -> JobPlan
     if rest.key == shard_key(shard.shard_id):
         return _plan(run, shard, target, attempt, rest.sha256)
     return _plan(run, shard, target, attempt, rest.sha256, rest.key, rest.records)
+
+
+def repeated_attempt(run: Run, shard: Shard, target: Target, repeat: Repeat) -> JobPlan:
+    """Return the plan of a job that asks some records of a shard again."""
+    return _plan(
+        run, shard, target, repeat.attempt, repeat.sha256, repeat.input_key, repeat.records
+    )
 
 
 def _plan(

@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 
 from bedrock_spark.fanout.causes import Cause, cause_of, is_complete
-from bedrock_spark.ledger import Job, LedgerState
+from bedrock_spark.ledger import Job, LedgerState, Repeat
 from bedrock_spark.manifest import Shard
 
 USER, DEADLINE = "user", "deadline"
@@ -41,6 +41,7 @@ class Board:
         self.active: Counter[str] = Counter()
         self._attempts = attempts
         self._finished = dict(state.finished)
+        self._again = dict(state.again)
         self._latest: dict[str, Job] = {}
         self._excused: Counter[str] = Counter()
         self._phases = dict.fromkeys(self.shards, Phase.WAITING)
@@ -82,6 +83,22 @@ class Board:
         """Return the jobs that are seen and not settled."""
         return [job for job in self.open.values() if job.seen is not None]
 
+    def repeat(self, shard_id: str) -> Repeat | None:
+        """Return the job that a shard shall have though its jobs are over, until it has it."""
+        repeat, latest = self._again.get(shard_id), self._latest.get(shard_id)
+        is_due = repeat is not None and latest is not None and repeat.attempt > latest.attempt
+        return repeat if is_due else None
+
+    def is_done(self, shard_id: str) -> bool:
+        """Tell whether a shard needs no more jobs."""
+        return self._phases.get(shard_id) is Phase.DONE
+
+    def reopen(self, shard_id: str, repeat: Repeat) -> None:
+        """Let a shard whose jobs are over have another."""
+        self._finished.pop(shard_id, None)
+        self._again[shard_id] = repeat
+        self._place(shard_id)
+
     def latest(self, shard_id: str) -> Job | None:
         """Return the newest job of a shard."""
         return self._latest.get(shard_id)
@@ -115,6 +132,7 @@ class Board:
     def finish(self, shard_id: str, why: str) -> None:
         """Note that a shard needs no more jobs, though its last did not complete."""
         self._finished[shard_id] = why
+        self._again.pop(shard_id, None)
         self._place(shard_id)
 
     def unblock(self) -> None:
@@ -156,6 +174,8 @@ class Board:
         """
         if shard_id in self._finished:
             return Phase.DONE
+        if self.repeat(shard_id) is not None:
+            return Phase.WAITING
         job = self._latest[shard_id]
         if job.seen is None or not job.is_settled:
             return Phase.OPEN

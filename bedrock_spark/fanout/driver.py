@@ -12,7 +12,7 @@ sweep; where that does not show it, it is submitted again under the same name an
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from bedrock_spark.batch_jobs import JobPlan
@@ -24,7 +24,13 @@ from bedrock_spark.errors import (
     JobThrottledError,
 )
 from bedrock_spark.fanout.account import Account
-from bedrock_spark.fanout.attempts import announced, first_attempt, next_attempt, plan_of
+from bedrock_spark.fanout.attempts import (
+    announced,
+    first_attempt,
+    next_attempt,
+    plan_of,
+    repeated_attempt,
+)
 from bedrock_spark.fanout.board import DEADLINE, Board
 from bedrock_spark.fanout.causes import CHECK
 from bedrock_spark.fanout.deadline import Deadline, deadline_of
@@ -34,7 +40,7 @@ from bedrock_spark.fanout.submit import Submitter
 from bedrock_spark.fanout.sweep import Sweep
 from bedrock_spark.fanout.targets import Target
 from bedrock_spark.lease import Lease
-from bedrock_spark.ledger import Event, Hold, Job, Ledger, events
+from bedrock_spark.ledger import Event, Hold, Job, Ledger, Repeat, events
 from bedrock_spark.manifest import RunManifest, Shard
 from bedrock_spark.run_folder import Run
 
@@ -125,6 +131,14 @@ class FanOut:
             self._hold_lease()
             self.note([events.resumed(self.clock.now())])
             self.board.unblock()
+
+    def ask_again(self, wanted: Mapping[str, Repeat]) -> None:
+        """Let shards whose jobs are over have another, for records whose answers do not fit."""
+        self._hold_lease()
+        now = self.clock.now()
+        self.note([events.again(shard_id, repeat, now) for shard_id, repeat in wanted.items()])
+        for shard_id, repeat in wanted.items():
+            self.board.reopen(shard_id, repeat)
 
     @property
     def rejection(self) -> JobRejectedError | None:
@@ -231,6 +245,9 @@ class FanOut:
         latest = self.board.latest(shard.shard_id)
         if latest is None:
             return first_attempt(self.run, shard, target)
+        repeat = self.board.repeat(shard.shard_id)
+        if repeat is not None:
+            return repeated_attempt(self.run, shard, target, repeat)
         plan = next_attempt(self.run, shard, target, latest)
         if isinstance(plan, JobPlan):
             return plan

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,9 +45,25 @@ def attempt_input(storage: Storage, shard: Shard, attempt: int) -> AttemptInput:
             return whole
         rest = Path(folder, "rest")
         key = layout.remainder_key(shard.shard_id, attempt)
-        made = _write_rest(storage, whole.key, Path(folder, "shard"), settled, rest, key)
+        source = Path(folder, "shard")
+        storage.download(whole.key, source)
+        made = _write_lines(source, lambda record_id: record_id not in settled, rest, key)
         if made.records:
             storage.upload(rest, key)
+    return made
+
+
+def chosen_input(
+    storage: Storage, shard: Shard, attempt: int, record_ids: Iterable[str]
+) -> AttemptInput:
+    """Write the input of an attempt for these records of a shard, and return it."""
+    chosen = set(record_ids)
+    with tempfile.TemporaryDirectory(prefix="remainder-") as folder:
+        source, rest = Path(folder, "shard"), Path(folder, "rest")
+        storage.download(layout.shard_key(shard.shard_id), source)
+        key = layout.remainder_key(shard.shard_id, attempt)
+        made = _write_lines(source, lambda record_id: record_id in chosen, rest, key)
+        storage.upload(rest, key)
     return made
 
 
@@ -67,14 +83,13 @@ def _is_open(record: OutputRecord) -> bool:
     return record.error is not None and record.error.is_retryable
 
 
-def _write_rest(
-    storage: Storage, shard_key: str, path: Path, settled: set[str], rest: Path, key: str
+def _write_lines(
+    source: Path, is_wanted: Callable[[str], bool], rest: Path, key: str
 ) -> AttemptInput:
-    storage.download(shard_key, path)
     digest, records = hashlib.sha256(), 0
     with rest.open("wb") as sink:
-        for line in _lines(path):
-            if read_line(line).recordId not in settled:
+        for line in _lines(source):
+            if is_wanted(read_line(line).recordId):
                 sink.write(line)
                 digest.update(line)
                 records += 1

@@ -5,6 +5,7 @@
 {"event": "submitted", "job_name": …, "job_arn": …, "at": …}
 {"event": "seen", "job_name": …, "job_arn": …, "status": …, "counts": […], "tokens": […], …}
 {"event": "stopping", "job_name": …, "why": "user" or "deadline", "at": …}
+{"event": "again", "shard_id": …, "attempt": 2, "input": …, "records": …, "sha256": …, "at": …}
 {"event": "finished", "shard_id": …, "why": …, "at": …}
 {"event": "held", "kind": "stopped" or "refused", "reason": …, "at": …}
 {"event": "resumed", "at": …}
@@ -17,12 +18,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from bedrock_spark import layout
 from bedrock_spark.batch_jobs import JobPlan, SeenJob
 
 Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A job that a shard shall have though its jobs are over: its attempt, and what it reads."""
+
+    attempt: int
+    input_key: str
+    records: int
+    sha256: str
 
 
 def submitting(plan: JobPlan, now: float) -> Event:
@@ -70,6 +82,19 @@ def seen(job: SeenJob, now: float, tokens: tuple[int, int] | None = None) -> Eve
 def stopping(job_name: str, why: str, now: float) -> Event:
     """Say that a job is about to be stopped: written before the call."""
     return {"event": "stopping", "job_name": job_name, "why": why, "at": now}
+
+
+def again(shard_id: str, repeat: Repeat, now: float) -> Event:
+    """Say that a shard whose jobs are over shall have another, for some of its records."""
+    return {
+        "event": "again",
+        "shard_id": shard_id,
+        "attempt": repeat.attempt,
+        "input": repeat.input_key,
+        "records": repeat.records,
+        "sha256": repeat.sha256,
+        "at": now,
+    }
 
 
 def finished(shard_id: str, why: str, now: float) -> Event:

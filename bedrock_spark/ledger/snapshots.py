@@ -15,7 +15,7 @@ from typing import Any
 from bedrock_spark import layout
 from bedrock_spark.batch_jobs import SeenJob
 from bedrock_spark.errors import StorageError
-from bedrock_spark.ledger.events import Event
+from bedrock_spark.ledger.events import Event, Repeat
 from bedrock_spark.ledger.objects import DamagedObjectError, decode, encode
 from bedrock_spark.ledger.state import Hold, Job, LedgerState
 from bedrock_spark.storage import Storage
@@ -56,6 +56,7 @@ def _events(state: LedgerState) -> Iterator[Event]:
         "event": "state",
         "format": _FORMAT,
         "finished": state.finished,
+        "again": {shard: asdict(repeat) for shard, repeat in state.again.items()},
         "hold": asdict(state.hold) if state.hold else None,
         "floors": state.floors,
         "slots": state.slots,
@@ -75,7 +76,8 @@ def _state(events: list[Event]) -> LedgerState | None:
     hold = head.pop("hold")
     for name in ("event", "format"):
         head.pop(name)
-    state = LedgerState(**head, hold=Hold(**hold) if hold else None)
+    again = {shard: Repeat(**repeat) for shard, repeat in head.pop("again", {}).items()}
+    state = LedgerState(**head, again=again, hold=Hold(**hold) if hold else None)
     for event in events[1:]:
         job = _job(dict(event))
         state.jobs[job.job_name] = job

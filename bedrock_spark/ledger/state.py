@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bedrock_spark.batch_jobs import SeenJob
-from bedrock_spark.ledger.events import Event
+from bedrock_spark.ledger.events import Event, Repeat
 
 KNOWN: dict[str, frozenset[str]] = {
     "submitting": frozenset(
@@ -23,6 +23,7 @@ KNOWN: dict[str, frozenset[str]] = {
         {"job_name", "job_arn", "status", "message", "counts", "times", "tokens", "at"}
     ),
     "stopping": frozenset({"job_name", "why", "at"}),
+    "again": frozenset({"shard_id", "attempt", "input", "records", "sha256", "at"}),
     "finished": frozenset({"shard_id", "why", "at"}),
     "held": frozenset({"kind", "reason", "at"}),
     "resumed": frozenset({"at"}),
@@ -75,12 +76,14 @@ class LedgerState:
     """The state that a ledger's events leave.
 
     finished: shards that need no more jobs, and why
+    again: jobs that shards shall have though theirs are over
     floors, slots, swept_at: see the event `swept`; late: see the event `late`
     newer: how often there were kinds or members of events that this version does not know
     """
 
     jobs: dict[str, Job] = field(default_factory=dict)
     finished: dict[str, str] = field(default_factory=dict)
+    again: dict[str, Repeat] = field(default_factory=dict)
     hold: Hold | None = None
     floors: dict[str, float | None] = field(default_factory=dict)
     slots: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -163,6 +166,14 @@ def _stopping(state: LedgerState, event: Event) -> None:
 
 def _finished(state: LedgerState, event: Event) -> None:
     state.finished[event["shard_id"]] = event["why"]
+    state.again.pop(event["shard_id"], None)
+
+
+def _again(state: LedgerState, event: Event) -> None:
+    state.finished.pop(event["shard_id"], None)
+    state.again[event["shard_id"]] = Repeat(
+        event["attempt"], event["input"], event["records"], event["sha256"]
+    )
 
 
 def _held(state: LedgerState, event: Event) -> None:
@@ -202,6 +213,7 @@ _APPLY: dict[str, Callable[[LedgerState, Event], None]] = {
     "submitted": _submitted,
     "seen": _seen,
     "stopping": _stopping,
+    "again": _again,
     "finished": _finished,
     "held": _held,
     "resumed": _resumed,

@@ -49,7 +49,7 @@ from bedrock_spark.storage import Storage, StoredObject
 Reconciled = dict[str, Any]
 # Of results and reconciliation: what an older one wrote is collected again.
 _FORMAT = 5
-_KEPT_IN_FOLDER = frozenset({"straggler_ids", "fallback_files"})
+_KEPT_IN_FOLDER = frozenset({"straggler_ids", "invalid_ids", "fallback_files"})
 _PIECE_ROWS = 2_000
 _REJECT_COLUMNS = ("reject_column", "reject_reason")
 
@@ -168,20 +168,25 @@ def _reconciled(
     reconciliation: ShardReconciliation, outputs: list[JobOutput], results: ResultRows
 ) -> Reconciled:
     rows_of, stragglers = reconciliation.expected, reconciliation.stragglers()
-    fallback = {name: results.tokens[FALLBACK, name] for name in ("input", "output")}
+    invalid = reconciliation.invalid_among(stragglers)
+    given_out = {
+        name: results.tokens[BATCH, name] + results.tokens[FALLBACK, name]
+        for name in ("input", "output")
+    }
     return {
         "unit": reconciliation.shard_id,
         "rows": sum(rows_of.values()),
         "outcomes": reconciliation.counts(),
         "served_by": reconciliation.served_by(),
-        "tokens": {name: n + results.tokens[BATCH, name] for name, n in fallback.items()},
+        "tokens": given_out,
         "manifest_tokens": manifest_totals(outputs),
-        "fallback_tokens": fallback,
+        "fallback_tokens": results.count(reconciliation.superseded, FALLBACK),
         "jobs": [output.as_json() for output in outputs],
         "lines": dict(reconciliation.lines),
         "stragglers": sum(rows_of[record_id] for record_id in stragglers),
         "straggler_records": len(stragglers),
-        "invalid_stragglers": len(reconciliation.invalid_among(stragglers)),
+        "invalid_stragglers": len(invalid),
+        "invalid_ids": invalid,
         "straggler_ids": stragglers,
         "findings": [f.as_json() for f in reconciliation.findings],
     }

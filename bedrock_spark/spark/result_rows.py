@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from bedrock_spark.answer_images import AnswerImages
@@ -40,6 +40,15 @@ class ResultRows:
     def columns(self, ids: Sequence[str]) -> dict[str, Sequence[Any]]:
         """Return the result columns of the next rows; rows of one record stand side by side."""
         return _columns(self._names, [self._row(record_id) for record_id in ids])
+
+    def count(self, outputs: Iterable[bytes], served_by: str) -> Counter[str]:
+        """Return the tokens of answers of so and so, with those of more that are not given out."""
+        counted = Counter({name: self.tokens[served_by, name] for name in ("input", "output")})
+        for output in outputs:
+            answer = answer_of(output, self._read)
+            counted["input"] += _bigint(answer.input_tokens) or 0
+            counted["output"] += _bigint(answer.output_tokens) or 0
+        return counted
 
     def _row(self, record_id: str) -> Row:
         if self._last is not None and self._last[0] == record_id:

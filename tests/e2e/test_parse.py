@@ -12,32 +12,54 @@ from bedrock_spark.clock import SystemClock
 from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.outputs import OutputRecord, read_lines
 from bedrock_spark.pipeline import Pipeline
-from tests.e2e.conftest import BUCKET, provision
+from tests.e2e.conftest import BUCKET
 from tests.e2e.test_run import PLAIN, tickets
-from tests.sparks import make_config
+from tests.sparks import CLAUDE, make_config
 
 
-def test_answers_that_never_fit_are_asked_as_often_as_allowed(
-    spark: SparkSession, bedrock: Callable[..., LocalBedrock]
-) -> None:
-    """Once by batch, then parse.retries times by the fallback; a second run asks nobody."""
-    local = bedrock(PLAIN)
+def opened(local: LocalBedrock, name: str, min_records: int) -> Pipeline:
     config = make_config(
-        f"s3://{BUCKET}/runs/parse",
+        f"s3://{BUCKET}/runs/{name}",
         endpoint_url=local.endpoint_url,
-        fallback={"model_id": provision(local)},
+        shards={"min_records": min_records, "max_records": 2 * 40},
+        fallback={"model_id": CLAUDE, "rounds": 1},
         results={"parse": {"columns": "label string", "retries": 2}},
     )
+    return Pipeline.open(config, SystemClock())
+
+
+def test_many_answers_that_never_fit_are_asked_again_by_batch(
+    spark: SparkSession, bedrock: Callable[..., LocalBedrock]
+) -> None:
+    """parse.retries times, each a batch job of just these records; a second run asks nobody."""
+    local = bedrock(PLAIN)
     for _ in range(2):
-        pipeline = Pipeline.open(config, SystemClock())
-        report = pipeline.run_all(spark, tickets(spark, 30))
+        report = opened(local, "many", 10).run_all(spark, tickets(spark, 30))
         assert report.outcomes == {"ok": 0, "error": 0, "missing": 0, "invalid": 30, "rejected": 0}
+        assert (report.stragglers, report.permanent_errors) == (0, 30)
+        assert report.jobs == {"Completed": 3}
+        assert report.findings == []
+    assert "InvokeModel" not in local.requests()
+    assert local.usage()["totals"]["records_billed"] == 3 * 30
+
+
+def test_few_answers_that_never_fit_are_asked_again_by_the_fallback(
+    spark: SparkSession, bedrock: Callable[..., LocalBedrock]
+) -> None:
+    """A batch job would refuse so few; parse.retries times, and a second run asks nobody."""
+    local = bedrock({**PLAIN, "records": [{"share": 0.8, "code": 400}]})
+    for _ in range(2):
+        pipeline = opened(local, "few", 20)
+        report = pipeline.run_all(spark, tickets(spark, 30))
+        refused = report.outcomes["error"]
+        assert 10 < refused < 30
+        assert report.outcomes["invalid"] == 30 - refused
         assert (report.stragglers, report.permanent_errors) == (0, 30)
         storage, asked = pipeline.run.storage, Counter[str]()
         for item in storage.list(f"{layout.FALLBACK}/"):
             lines = read_lines(storage.read(item.key))
             asked.update(line.record_id for line in lines if isinstance(line, OutputRecord))
         assert set(asked.values()) == {2}
-        assert len(asked) == 30
-    (row,) = pipeline.results(spark).where("label IS NULL").limit(1).collect()
+        assert len(asked) == 30 - refused
+    (row,) = pipeline.results(spark).where("outcome = 'invalid'").limit(1).collect()
     assert row["error_message"] == "the answer holds no JSON object"

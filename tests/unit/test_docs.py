@@ -15,6 +15,8 @@ from pydantic_core import PydanticUndefined
 from bedrock_spark import record_ids
 from bedrock_spark.config import Config, parse_config
 
+from .fakes import config_values
+
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONFIG_DOC = (ROOT / "docs" / "config.md").read_text(encoding="utf-8")
@@ -57,6 +59,15 @@ def test_the_config_of_the_readme_is_valid() -> None:
     assert blocks
     for block in blocks:
         assert parse_config(yaml.safe_load(block)).source.key == ("ticket_id",)
+
+
+def test_the_fallbacks_examples_are_valid_configs() -> None:
+    """Each is a section of a config."""
+    text = (ROOT / "docs" / "fallback.md").read_text(encoding="utf-8")
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    assert [*map(list, blocks)] == [["fallback"], ["source"], ["fallback"]]
+    for block in blocks:
+        parse_config({**config_values(), **block})
 
 
 def test_the_demo_config_is_valid() -> None:

@@ -70,7 +70,23 @@ def test_an_invalid_answer_is_asked_again_as_often_as_allowed(
     assert found["invalid_stragglers"] == len(asked)
     assert found["outcomes"]["invalid"] == 2
     assert rows["b"]["served_by"] == "fallback"
+    assert found["fallback_tokens"] == {"input": 0, "output": 2}
     assert collected_files(LocalStorage(str(tmp_path)), SHARD) == {FALLBACK}
+
+
+def test_answers_of_the_fallback_cost_tokens_though_they_do_not_stand(tmp_path: Path) -> None:
+    """One that did not fit and was replaced, and one to a record that had an answer."""
+    good = json.dumps(FITS)
+    later = FALLBACK.replace("/1.", "/2.")
+    files = {
+        LINES: line("a", good) + line("b", "no"),
+        FALLBACK: line("a", good) + line("b", "no") + refusal("c"),
+        later: line("b", good) + line("c", good),
+    }
+    found, _, _ = collected(tmp_path, files, 3, "abc")
+    assert found["outcomes"]["ok"] == 3
+    assert found["tokens"]["output"] == 3 * 2
+    assert found["fallback_tokens"]["output"] == 4 * 2
 
 
 def test_an_answer_that_fits_stands_whenever_it_comes(tmp_path: Path) -> None:

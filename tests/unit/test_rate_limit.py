@@ -249,13 +249,18 @@ def test_an_unknown_limit_is_learnt_from_what_went_through() -> None:
     assert per_minute(limiter, clock, 100) > 2 * learnt
 
 
-def test_where_nothing_went_through_requests_are_what_is_counted() -> None:
-    """The very first calls met a 429: other people use the quota."""
+def test_where_nothing_went_through_yet_calls_get_fewer_and_then_more_again() -> None:
+    """The very first calls met a 429, because others use the quota: that shows no limit."""
     clock = FakeClock(0.0)
     limiter = RateLimiter(clock, None, None)
-    throttle(limiter)
-    spend(limiter, clock, [10] * 3)
-    assert clock.now() > 30
+    for _ in range(10):
+        clock.time += 0.1
+        throttle(limiter)
+    began = clock.now()
+    spend(limiter, clock, [10] * 10)
+    assert 5 < clock.now() - began < 10
+    spend(limiter, clock, [10] * 2_000)
+    assert clock.now() - began < 150
 
 
 def test_a_limiter_may_be_told_not_to_learn(clock: FakeClock) -> None:

@@ -70,6 +70,9 @@ def test_a_task_that_joins_others_waits_until_they_know(
         other = RateLimiter(clock, 60, None)
         with shared(other, TaskBoard(storage, "r", clock), clock):
             assert (other.parts, clock.waits) == (2, [LOOK_SECONDS])
+        free = RateLimiter(clock, None, None)
+        with shared(free, TaskBoard(storage, "r", clock), clock):
+            assert clock.waits == [LOOK_SECONDS]
     assert storage.list("tasks/") == []
 
 
