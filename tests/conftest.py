@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.bedrocks import BedrockServer
 
 _FAKE = {
     "AWS_ACCESS_KEY_ID": "local",
@@ -19,3 +24,13 @@ for _name in [n for n in os.environ if n.startswith("AWS_")]:
 os.environ.update(_FAKE)
 os.environ["PYSPARK_PYTHON"] = sys.executable
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
+# No JVM here lives long enough to earn back what its second compiler and parallel collector cost.
+os.environ["SPARK_SUBMIT_OPTS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
+
+@pytest.fixture(scope="session")
+def bedrock_server() -> Iterator[BedrockServer]:
+    """Serve local Bedrocks, one at a time."""
+    server = BedrockServer()
+    yield server
+    server.close()

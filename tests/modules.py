@@ -1,11 +1,14 @@
-"""Run a module of the tests in a process of its own: another session, or another driver."""
+"""Run modules and scripts: in a process of their own, or in this one and with its session."""
 
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 900
@@ -22,3 +25,12 @@ def run_module(name: str, folder: Path, *arguments: str) -> subprocess.Completed
         timeout=SECONDS,
         check=False,
     )
+
+
+def run_script(script: Path, *arguments: str) -> int:
+    """Run a script in this process; return its exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [str(script), *arguments])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(script), run_name="__main__")
+    return int(ended.value.code or 0)

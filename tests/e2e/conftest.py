@@ -7,9 +7,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from bedrock_spark.emulator import LocalBedrock
+from tests.bedrocks import BUCKET, BedrockServer, ForkedBedrock
 from tests.sparks import CLAUDE, shared_session
-
-BUCKET = "e2e-tests"
 
 
 @pytest.fixture(scope="session")
@@ -18,20 +17,23 @@ def spark() -> SparkSession:
 
 
 @pytest.fixture
-def bedrock() -> Iterator[Callable[..., LocalBedrock]]:
+def bedrock(bedrock_server: BedrockServer) -> Iterator[Callable[..., LocalBedrock]]:
     """Start a local Bedrock with a bucket, at a speed at which a job takes a moment."""
     started: list[LocalBedrock] = []
 
-    def start(faults: dict[str, Any] | None = None, speed: float = 3000.0) -> LocalBedrock:
-        local = LocalBedrock(faults=faults, speed=speed, seed=11)
-        local.__enter__()
+    def start(
+        faults: dict[str, Any] | None = None, speed: float = 3000.0, **settings: Any
+    ) -> LocalBedrock:
+        told = {"faults": faults, "speed": speed, "seed": 11, **settings}
+        local = ForkedBedrock(bedrock_server, **told)
+        local.start()
         started.append(local)
         local.client("s3").create_bucket(Bucket=BUCKET)
         return local
 
     yield start
     for local in started:
-        local.__exit__(None, None, None)
+        local.stop()
 
 
 def provision(local: LocalBedrock, model_id: str = CLAUDE) -> str:

@@ -24,8 +24,8 @@ from bedrock_spark.lease import STOP
 from bedrock_spark.manifest import RunManifest, Shard, read_manifest
 from bedrock_spark.run_folder import Run
 from bedrock_spark.storage import S3Storage
+from tests.bedrocks import BUCKET
 
-BUCKET = "killed-everywhere"
 ENDPOINT = "KILL_POINTS_ENDPOINT"
 ROLE = "arn:aws:iam::123456789012:role/BedrockBatchInference"
 CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"

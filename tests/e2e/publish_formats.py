@@ -1,13 +1,7 @@
-"""Publish into Delta Lake and Iceberg, in a session of their own.
-
-    python -m tests.e2e.publish_formats     in the folder that is to hold the lake
-
-outcomes.json says of each format what went wrong, if anything.
-"""
+"""Merge and append into Delta Lake and Iceberg, in a session that knows them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +17,6 @@ from bedrock_spark.run_folder import Run, open_run
 from bedrock_spark.spark.collect import collect
 from bedrock_spark.spark.prepare import prepare
 from bedrock_spark.spark.publish import publish
-from tests.e2e.table_formats import outcome, session
 from tests.sparks import make_config
 
 ROWS = 20
@@ -90,17 +83,7 @@ def iceberg(spark: SparkSession, folder: Path) -> None:
         assert spark.table("lake.support.appended").count() == ROWS
 
 
-def main() -> None:
-    here = Path.cwd()
-    found = {}
-    works = {"Delta Lake": delta, "Iceberg": iceberg}
-    for heading, work in works.items():
-        spark = session(heading, list(works), here / "lake")
-        folder = here / heading.split()[0]
-        found[heading] = outcome(lambda: work(spark, folder))  # noqa: B023 - called at once
-        spark.stop()
-    Path("outcomes.json").write_text(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main()
+PUBLISHERS: dict[str, Callable[[SparkSession, Path], None]] = {
+    "Delta Lake": delta,
+    "Iceberg": iceberg,
+}

@@ -15,9 +15,9 @@ import pytest
 
 from bedrock_spark.emulator import LocalBedrock
 from tests.e2e.conftest import BUCKET, provision
+from tests.modules import ROOT, run_script
 from tests.sparks import ROLE
 
-ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 Start = Callable[..., LocalBedrock]
 
@@ -30,6 +30,7 @@ shards: {{max_records: 40, min_records: 10}}
 batch: {{role_arn: {role}, region: us-east-1, poll_seconds: 0.1}}
 fallback: {{model_id: {fallback}}}
 results: {{path: {results}}}
+endpoint_url: {endpoint}
 """
 
 
@@ -48,6 +49,7 @@ def config(bedrock: Start, tmp_path: Path) -> tuple[Path, LocalBedrock]:
             role=ROLE,
             fallback=provision(local),
             results=tmp_path / "results",
+            endpoint=local.endpoint_url,
         )
     )
     return path, local
@@ -83,12 +85,15 @@ def test_entry_points_are_thin() -> None:
         assert len(path.read_text().splitlines()) <= 60
 
 
-def test_one_run_by_its_entry_points(config: tuple[Path, LocalBedrock], tmp_path: Path) -> None:
+@pytest.mark.versions
+@pytest.mark.usefixtures("spark")
+def test_one_run_by_its_entry_points(
+    config: tuple[Path, LocalBedrock], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A run begun stage by stage is finished by `run`: the counts add up, no prompt is logged."""
     path, local = config
-    prepared = start(local, sys.executable, ROOT / "jobs" / "prepare.py", "--config", path)
-    assert prepared.returncode == 0, prepared.stderr[-3000:]
-    assert "100 rows: 100 records in " in prepared.stdout
+    assert run_script(ROOT / "jobs" / "prepare.py", "--config", str(path)) == 0
+    assert "100 rows: 100 records in " in capsys.readouterr().out
     watched = start(local, sys.executable, ROOT / "jobs" / "submit.py", "--config", path)
     assert watched.returncode == 0, watched.stderr
     assert start(local, BIN / "bedrock-spark", "advance", path).returncode == 0

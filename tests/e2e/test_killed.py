@@ -24,16 +24,9 @@ FAULTS = {
     "quotas": {"active_jobs": 4, "min_records": 10},
     "records": [{"share": 0.1, "code": 500}],
 }
-# While jobs are submitted: around the write-ahead, around the call. Every other point is killed at
+# While jobs are submitted: before the write-ahead, and after a call. Every other point is killed at
 # in test_killed_everywhere.py, which needs no Spark.
-SUBMITTING = (
-    "append:before:1",
-    "append:after:1",
-    "create:before:1",
-    "create:after:1",
-    "create:after:2",
-    "append:before:2",
-)
+SUBMITTING = ("append:before:1", "create:after:2")
 
 
 def kill_at(point: str, config: Config, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
@@ -16,11 +15,12 @@ import pytest
 import yaml
 from pyspark.sql import SparkSession
 
+from bedrock_spark.cli import main
 from bedrock_spark.emulator import LocalBedrock
 from tests.e2e.conftest import BUCKET, provision
+from tests.modules import ROOT, run_script
 from tests.sparks import ROLE
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 Start = Callable[..., LocalBedrock]
 
@@ -65,9 +65,17 @@ def test_python_examples(
     assert "T-" in printed or "'ok': 120" in printed
 
 
-def test_command_lines(here: tuple[Path, LocalBedrock]) -> None:
-    """Every command of `Use it` works as it stands, and together they are one run."""
+def test_command_lines(
+    here: tuple[Path, LocalBedrock], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Every command of `Use it` works as it stands, and together they are one run.
+
+    All but the last are done in this process, for its session.
+    """
     folder, local = here
+    for name, value in local.environment().items():
+        monkeypatch.setenv(name, value)
     commands = [
         shlex.split(line, comments=True)
         for block in blocks("bash")
@@ -77,18 +85,21 @@ def test_command_lines(here: tuple[Path, LocalBedrock]) -> None:
     whole, stages = commands[:2], commands[2:]
     assert [c[:2] for c in whole] == [["bedrock-spark", "run"], ["spark-submit", "jobs/run.py"]]
     prepare, advance, collect, fallback = stages
-    assert "120 rows: 120 records in 1 shards" in run(prepare, folder, local).stdout
+    assert call(prepare) == 0
+    assert "120 rows: 120 records in 1 shards" in capsys.readouterr().out
     codes = []
     while not codes or codes[-1]:
-        codes.append(run(advance, folder, local).returncode)
+        codes.append(call(advance))
     assert codes[0] == 10
-    run(collect, folder, local)
+    call(collect)
     assert outcomes(folder) == {"ok", "error"}
-    run(fallback, folder, local)
+    call(fallback)
     assert outcomes(folder) == {"ok"}
     # All that is left for `run` is to look: the same answers, for nothing.
     billed = local.usage()["totals"]
-    assert "rows in           120" in run(whole[1], folder, local).stdout
+    assert call(whole[0]) == 0
+    assert "rows in           120" in capsys.readouterr().out
+    assert "rows in           120" in submit(whole[1], folder)
     assert local.usage()["totals"] == billed
     assert local.usage()["billed_again"] == {}
 
@@ -97,16 +108,26 @@ def outcomes(folder: Path) -> set[str]:
     return set(pq.read_table(folder / "classified")["outcome"].to_pylist())
 
 
-def run(command: list[str], folder: Path, local: LocalBedrock) -> subprocess.CompletedProcess[str]:
+def call(command: list[str]) -> int:
+    """Do what the shell would do with a command; return its exit code."""
+    program, *arguments = command
+    if program == "spark-submit":
+        return run_script(Path(arguments[0]), *arguments[1:])
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return int(ended.value.code or 0)
+
+
+def submit(command: list[str], folder: Path) -> str:
+    """Run a command of Spark's as a program; return what it printed."""
     program = Path(sys.executable).parent / command[0]
     done = subprocess.run(
         [str(program), *command[1:]],
         cwd=folder,
-        env={**os.environ, **local.environment()},
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
     )
-    assert done.returncode in (0, 10), done.stderr[-2000:]
-    return done
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout

@@ -49,6 +49,7 @@ def tickets(spark: SparkSession, rows: int) -> DataFrame:
     return spark.range(rows).select("id", F.concat(F.lit("ticket number "), "id").alias("body"))
 
 
+@pytest.mark.versions
 def test_every_row_is_answered_or_accounted_for(spark: SparkSession, bedrock: Start) -> None:
     """Throttling, quotas, failed records and failed jobs: one row each, and nothing paid twice."""
     local = bedrock(TROUBLE)
@@ -104,6 +105,7 @@ def test_running_again_costs_nothing(spark: SparkSession, bedrock: Start) -> Non
     assert "InvokeModel" not in local.requests()
 
 
+@pytest.mark.versions
 def test_converse_and_embeddings(spark: SparkSession, bedrock: Start) -> None:
     """Converse records and embeddings go the same way; both wire formats are read."""
     local = bedrock({"quotas": {"min_records": 10}, "records": [{"share": 0.2, "code": 500}]})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,12 +22,12 @@ SLOW = {"quotas": {"min_records": 10}, "jobs": [{"share": 1.0, "slowdown": 10_00
 
 
 @pytest.fixture
-def local(monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalBedrock]:
-    with LocalBedrock(faults=SLOW, speed=3000.0, seed=5) as local:
-        for name, value in local.environment().items():
-            monkeypatch.setenv(name, value)
-        local.client("s3").create_bucket(Bucket=BUCKET)
-        yield local
+def local(bedrock: Callable[..., LocalBedrock], monkeypatch: pytest.MonkeyPatch) -> LocalBedrock:
+    """Start a Bedrock with slow jobs, and let the environment point to it."""
+    local = bedrock(SLOW, seed=5)
+    for name, value in local.environment().items():
+        monkeypatch.setenv(name, value)
+    return local
 
 
 def config() -> Config:

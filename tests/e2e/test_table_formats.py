@@ -1,4 +1,4 @@
-"""Sources that need jars or a catalog of their own: Delta, Iceberg and Hive, in another process.
+"""Tables that need jars or a catalog of their own: Delta, Iceberg and Hive, in another process.
 
 Spark fetches the jars itself, from where it is told to. Where it cannot reach that, the tests are
 skipped; with BEDROCK_SPARK_REQUIRE_JARS=1 they fail.
@@ -13,6 +13,7 @@ from pathlib import Path
 import pyspark
 import pytest
 
+from tests.e2e.publish_formats import PUBLISHERS
 from tests.e2e.table_formats import MAKERS
 from tests.modules import ROOT, run_module
 from tests.sources_doc import Example, examples, packages_for
@@ -33,17 +34,17 @@ def headings() -> list[str]:
     return [h for h in MAKERS if with_jars or h not in WITH_JARS]
 
 
-def prepare_examples(folder: Path, chosen: list[str]) -> tuple[Errors, str]:
-    """Run the examples below these headings; return their errors, and what Spark said."""
-    done = run_module("tests.e2e.table_formats", folder, *chosen)
+def use_formats(folder: Path, chosen: list[str]) -> tuple[Errors, str]:
+    """Read and publish what these headings are about; return errors, and what Spark said."""
+    done = run_module("tests.e2e.lake_sessions", folder, *chosen)
     outcomes = folder / "outcomes.json"
     return json.loads(outcomes.read_text()) if outcomes.exists() else {}, done.stderr
 
 
 @pytest.fixture(scope="module")
 def errors(tmp_path_factory: pytest.TempPathFactory) -> Errors:
-    """Return what went wrong with each example; where jars are not to be had, a reason to skip."""
-    found, said = prepare_examples(tmp_path_factory.mktemp("formats"), headings())
+    """Return what went wrong with each; where jars are not to be had, a reason to skip."""
+    found, said = use_formats(tmp_path_factory.mktemp("formats"), headings())
     missing = next((x for x in said.split("\n") if any(u in x for u in UNRESOLVED)), None)
     if missing is None:
         assert found, said[-4000:]
@@ -51,17 +52,28 @@ def errors(tmp_path_factory: pytest.TempPathFactory) -> Errors:
     if os.environ.get("BEDROCK_SPARK_REQUIRE_JARS") == "1":
         pytest.fail(f"Spark could not get the jars: {missing}\n{said[-4000:]}")
     reason = f"SKIP: Spark could not get the jars: {missing.strip()}"
-    plain, said = prepare_examples(tmp_path_factory.mktemp("plain"), ["Hive"])
+    plain, said = use_formats(tmp_path_factory.mktemp("plain"), ["Hive"])
     assert plain, said[-4000:]
-    return plain | {str(e): reason for e in SUBJECTS if e.heading in WITH_JARS}
+    with_jars = [str(e) for e in SUBJECTS if e.heading in WITH_JARS]
+    return plain | dict.fromkeys([*with_jars, *PUBLISHERS], reason)
 
 
 @pytest.mark.parametrize("example", SUBJECTS, ids=str)
 def test_every_row_of_a_table_is_a_record(errors: Errors, example: Example) -> None:
     """Deleted rows are not asked about, later ones neither where a version is fixed."""
-    if example.heading not in headings():
-        pytest.skip(f"no released {example.heading} works with Spark {pyspark.__version__}")
-    error = errors[str(example)]
+    check(errors, example.heading, str(example))
+
+
+@pytest.mark.parametrize("heading", PUBLISHERS)
+def test_rows_are_published_once(errors: Errors, heading: str) -> None:
+    """Merged by key, however often; appended once, for Delta Lake even where a machine died."""
+    check(errors, heading, heading)
+
+
+def check(errors: Errors, heading: str, subject: str) -> None:
+    if heading not in headings():
+        pytest.skip(f"no released {heading} works with Spark {pyspark.__version__}")
+    error = errors[subject]
     if error is not None and error.startswith("SKIP: "):
         pytest.skip(error.removeprefix("SKIP: "))
     assert error is None, error

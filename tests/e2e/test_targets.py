@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-
-import pytest
 
 from bedrock_spark import layout
 from bedrock_spark.config import parse_config
 from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.fanout import driving, watch
 from bedrock_spark.fanout.wake import EventSleeper
-from tests.e2e.kill_points import BUCKET, CLAUDE, EmulatedClock, run_of, write_run
+from tests.e2e.kill_points import CLAUDE, EmulatedClock, run_of, write_run
 
+Start = Callable[..., LocalBedrock]
 WEST = "killed-everywhere-west"
 SIZES = (12,) * 6
 FAULTS = {
@@ -33,22 +33,19 @@ def with_targets(config: Any) -> Any:
     return parse_config(values)
 
 
-def test_jobs_of_two_regions_come_home(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_of_two_regions_come_home(bedrock: Start) -> None:
     """Each job reads and writes in its own Region; the run folder has every output in the end."""
-    with LocalBedrock(faults=FAULTS, speed=0, seed=5) as local:
-        for name, value in local.environment().items():
-            monkeypatch.setenv(name, value)
-        local.client("s3").create_bucket(Bucket=BUCKET)
-        local.client("s3", region_name="us-west-2").create_bucket(
-            Bucket=WEST, CreateBucketConfiguration={"LocationConstraint": "us-west-2"}
-        )
-        run = run_of("targets", local.endpoint_url)
-        run = replace(run, config=with_targets(run.config))
-        manifest = write_run(run, SIZES)
-        with driving(run, manifest, EmulatedClock(local.endpoint_url)) as fanout:
-            assert watch(fanout).is_done
-        usage = local.usage()
-        outputs = [o.key for o in run.storage.list(f"{layout.OUTPUT}/")]
+    local = bedrock(FAULTS, speed=0, seed=5)
+    local.client("s3", region_name="us-west-2").create_bucket(
+        Bucket=WEST, CreateBucketConfiguration={"LocationConstraint": "us-west-2"}
+    )
+    run = run_of("targets", local.endpoint_url)
+    run = replace(run, config=with_targets(run.config))
+    manifest = write_run(run, SIZES)
+    with driving(run, manifest, EmulatedClock(local.endpoint_url)) as fanout:
+        assert watch(fanout).is_done
+    usage = local.usage()
+    outputs = [o.key for o in run.storage.list(f"{layout.OUTPUT}/")]
     regions = Counter(job["job_arn"].split(":")[3] for job in usage["jobs"])
     assert regions.keys() == {"us-east-1", "us-west-2"}
     assert usage["billed_again"] == {}
@@ -59,20 +56,17 @@ def test_jobs_of_two_regions_come_home(monkeypatch: pytest.MonkeyPatch) -> None:
         assert any(f"/{folder}/{layout.OUTPUT_MANIFEST_FILE}" in key for key in outputs)
 
 
-def test_an_event_ends_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_ends_the_pause(bedrock: Start) -> None:
     """As EventBridge puts it into a queue when a job of the run has settled."""
-    with LocalBedrock(FAULTS, 0, 5, None, 0, "--event-queue", "jobs") as local:
-        for name, value in local.environment().items():
-            monkeypatch.setenv(name, value)
-        local.client("s3").create_bucket(Bucket=BUCKET)
-        run = run_of("events", local.endpoint_url)
-        clock = EmulatedClock(local.endpoint_url)
-        with driving(run, write_run(run, (12,)), clock) as fanout:
-            fanout.advance()
-            local.advance_clock(7200)
-            queue = local.client("sqs")
-            url = queue.get_queue_url(QueueName="jobs")["QueueUrl"]
-            began = clock.now()
-            assert EventSleeper(queue, url, "events", clock)(300.0) is True
-            assert clock.now() == began
-            assert fanout.advance().is_done
+    local = bedrock(FAULTS, speed=0, seed=5, event_queue="jobs")
+    run = run_of("events", local.endpoint_url)
+    clock = EmulatedClock(local.endpoint_url)
+    with driving(run, write_run(run, (12,)), clock) as fanout:
+        fanout.advance()
+        local.advance_clock(7200)
+        queue = local.client("sqs")
+        url = queue.get_queue_url(QueueName="jobs")["QueueUrl"]
+        began = clock.now()
+        assert EventSleeper(queue, url, "events", clock)(300.0) is True
+        assert clock.now() == began
+        assert fanout.advance().is_done

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.fanout import driving, watch
-from tests.e2e.kill_points import BUCKET, EmulatedClock, run_of, write_run
+from tests.e2e.kill_points import EmulatedClock, run_of, write_run
 
 SIZES = (12,) * 12
 
@@ -43,18 +44,15 @@ SCRIPTS = {
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
 def test_the_bill_is_the_same_in_any_trouble(
-    script: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    script: dict[str, Any], bedrock: Callable[..., LocalBedrock]
 ) -> None:
     """Every shard has one paid job, and every record is paid for once."""
-    with LocalBedrock(faults=script, speed=0, seed=5) as local:
-        for name, value in local.environment().items():
-            monkeypatch.setenv(name, value)
-        local.client("s3").create_bucket(Bucket=BUCKET)
-        run = run_of("trouble", local.endpoint_url)
-        manifest = write_run(run, SIZES)
-        with driving(run, manifest, EmulatedClock(local.endpoint_url, step=None)) as fanout:
-            assert watch(fanout).is_done
-        usage, refused = local.usage(), local.errors()
+    local = bedrock(script, speed=0, seed=5)
+    run = run_of("trouble", local.endpoint_url)
+    manifest = write_run(run, SIZES)
+    with driving(run, manifest, EmulatedClock(local.endpoint_url, step=None)) as fanout:
+        assert watch(fanout).is_done
+    usage, refused = local.usage(), local.errors()
     paid = Counter(job["input_uri"] for job in usage["jobs"])
     assert set(paid.values()) == {1}
     assert len(paid) == len(SIZES)

@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 from pydantic import ValidationError
 
-from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.emulator.faults import Faults, QuotaChange, read_faults
+from tests.bedrocks import BedrockServer, ForkedBedrock
 
 from .kit import CLAUDE, Kit, ask, record
 from .raw_http import RawClient
@@ -65,13 +65,13 @@ def test_throttling_hits_the_named_operation_only(kit: Kit) -> None:
     kit.bedrock.list_foundation_models()
 
 
-def test_shares_of_calls_are_replayed_by_the_seed() -> None:
+def test_shares_of_calls_are_replayed_by_the_seed(bedrock_server: BedrockServer) -> None:
     """Two emulators of one seed refuse the same calls; about as many as asked."""
     script = {"operations": {"InvokeModel": {"throttle_rate": 0.3, "error_rate": 0.2}}}
     body = json.dumps(ask("hi")).encode()
     runs = []
     for seed in (1, 1, 2):
-        with LocalBedrock(script, speed=0, seed=seed) as local:
+        with ForkedBedrock(bedrock_server, faults=script, speed=0, seed=seed) as local:
             raw = RawClient(local.endpoint_url)
             path = f"/model/{CLAUDE}/invoke"
             runs.append([raw.send("POST", path, body).error for _ in range(60)])

@@ -27,7 +27,6 @@ KILLED_AFTER_SHARDS = 5
 def session(master: str) -> SparkSession:
     return (
         SparkSession.builder.master(master)
-        .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         .config("spark.ui.enabled", "false")
         .config("spark.sql.shuffle.partitions", "4")
         .config("spark.sql.session.timeZone", "America/New_York")

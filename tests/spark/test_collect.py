@@ -101,6 +101,7 @@ def collected(
     return report, {row["id"]: row for row in rows}
 
 
+@pytest.mark.versions
 def test_answers_find_their_rows(
     spark: SparkSession, prepared: tuple[Run, RunManifest, Output]
 ) -> None:
@@ -121,6 +122,7 @@ def test_answers_find_their_rows(
     assert row["job_arn"].endswith("/job000000001")
 
 
+@pytest.mark.versions
 def test_rejected_rows_have_a_result_too(
     spark: SparkSession, prepared: tuple[Run, RunManifest, Output]
 ) -> None:
@@ -133,6 +135,7 @@ def test_rejected_rows_have_a_result_too(
     assert {rows[i]["outcome"] for i in rows if i != 5} == {"missing"}
 
 
+@pytest.mark.versions
 def test_times_survive(spark: SparkSession, prepared: tuple[Run, RunManifest, Output]) -> None:
     """Source columns come back as they went in, microseconds and time zones included."""
     run, manifest, output = prepared
@@ -221,6 +224,7 @@ def test_a_results_file_gone_is_written_again(
     assert len(rows) == 120
 
 
+@pytest.mark.versions
 def test_answers_become_typed_columns(spark: SparkSession, tmp_path: Path) -> None:
     """Spark reads them with the types of results.parse; rejected rows have nulls."""
     columns = "label string NOT NULL, at_most double, seen timestamp, n map<string,int>"

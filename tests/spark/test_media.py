@@ -27,6 +27,7 @@ from tests.sparks import make_config
 MB = 1_000_000
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     ("select", "request_", "message"),
     [
@@ -65,6 +66,7 @@ def test_a_column_of_another_type_is_an_error_before_anything_is_read(
     assert not (tmp_path / "run" / "shards").exists()
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     "select", ["X'00'", "'s3://b/k'", "array(X'00')", "array('s3://b/k')", "null"]
 )

@@ -18,6 +18,8 @@ from bedrock_spark.spark.results import results
 from tests.prepared import records
 from tests.sparks import make_config
 
+pytestmark = pytest.mark.versions
+
 SPOKEN = ("first name", "e-mail", "Größe", "a,b")
 DOTTED = ("address.city", "a`b")
 

@@ -21,6 +21,8 @@ from bedrock_spark.spark.prepare import prepare
 from bedrock_spark.spark.publish import publish
 from tests.sparks import make_config
 
+pytestmark = pytest.mark.versions
+
 Prepared = tuple[Run, RunManifest]
 
 

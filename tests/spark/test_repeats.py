@@ -78,6 +78,7 @@ def test_the_first_row_of_a_key_is_kept_where_the_config_says_so(
     assert manifest.shards == again.shards
 
 
+@pytest.mark.versions
 def test_rows_that_ask_the_same_share_one_record(spark: SparkSession, tmp_path: Path) -> None:
     """With dedupe a body is sent once, and every row that asks it stands beside its record."""
     df = numbered(spark, 2000, keys=2000, bodies=150)
@@ -175,6 +176,7 @@ def test_more_rejects_than_allowed_stop_the_run(
     assert prepare(spark, open_run(allowed, SystemClock()), df).rejected == 10
 
 
+@pytest.mark.versions
 def test_a_dataframe_is_computed_once(spark: SparkSession, tmp_path: Path) -> None:
     """However dear it is: a function in it is called once for each row."""
     calls = spark.sparkContext.accumulator(0)

@@ -35,6 +35,7 @@ def settings(spark: SparkSession, given: dict[str, str]) -> Iterator[None]:
                 spark.conf.set(name, old)
 
 
+@pytest.mark.versions
 def test_the_same_input_twice_gives_the_same_files(spark: SparkSession, tmp_path: Path) -> None:
     """Shards, and the rows and rejects beside them."""
     for name in ("a", "b"):
@@ -84,6 +85,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", SETTINGS)
 def test_settings_of_the_session_do_not_matter(

@@ -24,6 +24,8 @@ from tests.prepared import records, rows_by_prompt
 from tests.sources_doc import Example, examples
 from tests.tickets import ARROW, DDL, TICKETS, Ticket, as_text, asked, ticket_config
 
+pytestmark = pytest.mark.versions
+
 # These need a session of their own: tests/e2e/test_table_formats.py.
 ELSEWHERE = {"Delta Lake", "Iceberg", "Hive"}
 HERE = [e for e in examples("yaml") if e.heading not in ELSEWHERE]

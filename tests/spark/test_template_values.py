@@ -19,6 +19,8 @@ from bedrock_spark.spark.prepare import prepare
 from tests.docs import TEMPLATES, table_rows
 from tests.sparks import make_config
 
+pytestmark = pytest.mark.versions
+
 TYPES = list(table_rows(TEMPLATES, ("Spark type", "for example", "JSON form", "text form")))
 REJECTS = list(table_rows(TEMPLATES, ("what", "for example", "reason")))
 
