@@ -12,6 +12,7 @@ what went through in the last minute.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ from bedrock_spark.clock import Clock
 BURST_SECONDS = 1.0
 # A quarter of a second more than a minute: calls do not take equally long to reach the service.
 MINUTE = 60.25
-CUT = 0.8
+# What a 429 leaves of a limit: one that was given is not far off, one that was found out may be.
+CUT, CUT_OF_LEARNT = 0.9, 0.8
 RISE_PER_SECOND = 0.005
 _LEAST_LEVEL = 0.02
 # Calls a second of the whole run at its beginning, where no limit is known, and the fewest that a
@@ -196,7 +198,8 @@ class RateLimiter:
             if reservation.at < self._cut_at or now == self._cut_at > 0:
                 return
             if self.is_limited:
-                self._level = max(_LEAST_LEVEL, self._level_at(now) * CUT)
+                cut = CUT_OF_LEARNT if self._tokens.is_learned else CUT
+                self._level = max(_LEAST_LEVEL, self._level_at(now) * cut)
             elif self.learns:
                 self._learn(now)
             self._cut_at = now
@@ -207,7 +210,7 @@ class RateLimiter:
         if self._answers * self.parts >= LEARNT_FROM and tokens:
             self._tokens.per_minute = tokens * self.parts
             self._tokens.is_learned = True
-            self._level = CUT
+            self._level = CUT_OF_LEARNT
         else:
             self._ramp = _Ramp(max(_LEAST_PER_SECOND, self._ramp.at(now) / 2), now, slow=True)
 
@@ -218,7 +221,7 @@ class RateLimiter:
         """Return the share of the limits that is used now: it grows since the last cut."""
         passed = now - self._cut_at
         level = self._level * (1 + RISE_PER_SECOND * passed * (1 + passed / 60))
-        return level if self._requests.is_learned or self._tokens.is_learned else min(1.0, level)
+        return level if self._tokens.is_learned else min(1.0, level)
 
     def _time(self) -> float:
         """Return seconds that never go back: a clock that jumps back is counted on from there."""
@@ -230,8 +233,9 @@ class RateLimiter:
     def _wait(self, now: float, most: int, share: float) -> float:
         if not self.is_limited:
             return max(0.0, self._ramp_at - now) if self.learns else 0.0
-        # Where others share a window, each would leave half a call of it unused in the mean.
-        part = 1.0 if self.parts == 1 else 0.5
+        # Each task leaves half a call of its share unused in the mean. Many may make that up: what
+        # one uses beyond its share, others leave.
+        part = 0.5 + 0.5 / math.sqrt(self.parts)
         return max(
             self._requests.wait_for(now, part, share),
             self._tokens.wait_for(now, most * part, share),

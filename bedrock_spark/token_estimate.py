@@ -11,7 +11,7 @@ from bedrock_spark.costs import BYTES_PER_TOKEN
 # What was learned earlier counts less and less: one call in so many.
 _MEMORY = 50
 # A record may have more tokens for its bytes than most.
-_SPARE = 1.125
+_SPARE = 1.0625
 
 
 @dataclass

@@ -237,8 +237,8 @@ def test_tokens_are_reserved_before_and_settled_after(
     asks = caller(runtime, clock, limiter=limiter, estimate=TokenEstimate(100))
     for _ in range(3):
         asks.ask(BODY)
-    guessed = (math.ceil(len(BODY) / 4 + 100), math.ceil(len(BODY) / 4 * 1.125 + 100))
-    learnt = (3 + 4, math.ceil(3 * 1.125 + 100))
+    guessed = (math.ceil(len(BODY) / 4 + 100), math.ceil(len(BODY) / 4 * 1.0625 + 100))
+    learnt = (3 + 4, math.ceil(3 * 1.0625 + 100))
     assert limiter.taken == [guessed, guessed, learnt, learnt]
     assert limiter.settled == [7, 7, 7]
     assert limiter.throttled_calls == 1

@@ -8,9 +8,9 @@ BODY = b"x" * 400
 
 
 def test_before_the_first_answer_it_is_bytes_and_the_longest_answer() -> None:
-    """Four bytes a token, and an eighth to spare in what may be used."""
-    assert TokenEstimate(50).of(BODY) == (150, 163)
-    assert TokenEstimate().of(BODY) == (100, 113)
+    """Four bytes a token, and a sixteenth to spare in what may be used."""
+    assert TokenEstimate(50).of(BODY) == (150, 157)
+    assert TokenEstimate().of(BODY) == (100, 107)
 
 
 def test_answers_teach_it() -> None:
@@ -19,8 +19,8 @@ def test_answers_teach_it() -> None:
     for estimate in (told, untold):
         for _ in range(10):
             estimate.learn(BODY, 200, 30)
-    assert told.of(BODY) == (230, 725)
-    assert untold.of(BODY) == (230, 255)
+    assert told.of(BODY) == (230, 713)
+    assert untold.of(BODY) == (230, 243)
 
 
 def test_what_is_newer_counts_for_more() -> None:
@@ -38,4 +38,4 @@ def test_a_body_without_bytes_or_tokens_teaches_nothing_of_bytes() -> None:
     estimate = TokenEstimate()
     estimate.learn(b"", 10, 0)
     estimate.learn(BODY, 0, 0)
-    assert estimate.of(BODY) == (100, 113)
+    assert estimate.of(BODY) == (100, 107)
