@@ -26,24 +26,29 @@ LOOK_SECONDS = 2.0
 TASKS_PER_LOOK_SECOND = 10
 # A task whose object did not change for so many looks is gone.
 LOOKS_UNTIL_GONE = 4
+# For so many looks all tasks of a round are expected, though some may not have begun yet.
+LOOKS_AT_BEGINNING = 5
 
 
 class TaskBoard:
-    """One task's view of the tasks that are at work in a round of the fallback."""
+    """One task's view of the tasks that are at work in a round of the fallback.
+
+    looks: how often it looked
+    """
 
     def __init__(self, storage: Storage, round_id: str, clock: Clock) -> None:
         self._storage = storage
         self._prefix = layout.tasks_prefix(round_id)
         self._key = f"{self._prefix}{uuid.uuid4().hex}"
         self._clock = clock
-        self._looks = 0
+        self.looks = 0
         self._tasks = 1
         self._seen: dict[str, tuple[str, float]] = {}
 
     def look(self) -> int:
         """Say that this task is at work; return how many are."""
-        self._looks += 1
-        self._storage.write(self._key, str(self._looks).encode())
+        self.looks += 1
+        self._storage.write(self._key, str(self.looks).encode())
         now = self._clock.now()
         before, self._seen = self._seen, {}
         for found in self._storage.list(self._prefix):
@@ -69,25 +74,30 @@ class TaskBoard:
 
 
 @contextmanager
-def shared(limiter: RateLimiter, board: TaskBoard, clock: Clock) -> Iterator[None]:
+def shared(limiter: RateLimiter, board: TaskBoard, clock: Clock, tasks: int = 1) -> Iterator[None]:
     """Keep a limiter to its task's share of the limits, for as long as the task is at work.
 
-    Where others are at work on the same limits, the first call waits until they know of this task.
+    At first it counts on as many tasks as the round has. Where as many are at work already, it is
+    one that came later, and its first call waits until the others know of it.
+
+    tasks: that the round has, some of which may come when others have ended
     """
     done = threading.Event()
-    limiter.parts = board.look()
+    found = board.look()
+    limiter.parts = max(found, tasks)
 
     def keep_looking() -> None:
         while not done.wait(board.pause):
             try:
-                limiter.parts = board.look()
+                found = board.look()
+                limiter.parts = found if board.looks > LOOKS_AT_BEGINNING else max(found, tasks)
             except StorageError as exc:  # the share stays as it was
                 log.warning("counting the tasks of the fallback: %s", exc)
 
     watcher = threading.Thread(target=keep_looking, name="rate-shares", daemon=True)
     watcher.start()
     try:
-        if limiter.parts > 1 and limiter.is_limited:
+        if found > 1 and found >= tasks and limiter.is_limited:
             clock.sleep(board.pause)
         yield
     finally:

@@ -69,6 +69,7 @@ def ask_stragglers(
         family_of(run.config.model).name,
         longest_answer(run.config.request),
         round_id,
+        len(groups),
         until,
     )
     try:

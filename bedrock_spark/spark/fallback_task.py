@@ -34,6 +34,7 @@ class FallbackTask:
     """Asks some stragglers; sent to executors.
 
     model_id: who is asked; longest_answer: tokens, where the request says so
+    round_id, tasks: which round this is, and how many tasks it has
     until: a time after which nothing is begun
     """
 
@@ -44,6 +45,7 @@ class FallbackTask:
     family: str
     longest_answer: int | None
     round_id: str
+    tasks: int = 1
     until: float | None = None
 
     def __call__(self, parts: Sequence[Part]) -> dict[str, Any]:
@@ -54,7 +56,8 @@ class FallbackTask:
         answers = AnswerFiles(self.storage, clock)
         asking = _Asking(self._caller(limiter, clock), answers, config.concurrency, self.until)
         refused = None
-        with shared(limiter, TaskBoard(self.storage, self.round_id, clock), clock):
+        board = TaskBoard(self.storage, self.round_id, clock)
+        with shared(limiter, board, clock, self.tasks):
             try:
                 asking.ask_all(self._to_ask(parts))
             except InvokeRefusedError as exc:

@@ -76,6 +76,19 @@ def test_a_task_that_joins_others_waits_until_they_know(
     assert storage.list("tasks/") == []
 
 
+def test_at_the_beginning_all_tasks_of_the_round_are_expected(
+    storage: LocalStorage, clock: FakeClock
+) -> None:
+    """So none waits for the others to come; one that comes when others have ended does."""
+    first, second, later = (RateLimiter(clock, 60, None) for _ in range(3))
+    with shared(first, TaskBoard(storage, "r", clock), clock, 3):
+        assert (first.parts, clock.waits) == (3, [])
+        with shared(second, TaskBoard(storage, "r", clock), clock, 3):
+            assert (second.parts, clock.waits) == (3, [])
+            with shared(later, TaskBoard(storage, "r", clock), clock, 3):
+                assert (later.parts, clock.waits) == (3, [LOOK_SECONDS])
+
+
 class Broken(LocalStorage):
     """Storage that lists and deletes nothing."""
 
