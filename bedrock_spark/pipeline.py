@@ -22,7 +22,7 @@ from bedrock_spark.canary_file import read_tries
 from bedrock_spark.clients import bedrock_client
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import Config, load_config, parse_config
-from bedrock_spark.errors import BudgetError, PlanError, RunFolderError
+from bedrock_spark.errors import BudgetError, RunFolderError
 from bedrock_spark.fanout import (
     FanOut,
     Standing,
@@ -47,7 +47,13 @@ from bedrock_spark.report import (
     write_report,
 )
 from bedrock_spark.run_folder import Run, open_run
-from bedrock_spark.stragglers import Fallback, falling_back, give_back_leftovers, stragglers_of
+from bedrock_spark.stragglers import (
+    Fallback,
+    falling_back,
+    give_back_leftovers,
+    refuse_too_small,
+    stragglers_of,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -98,7 +104,7 @@ class Pipeline:
 
         with self._timed("prepare"):
             manifest = prepare(spark, self.run, df, self.observe)
-        _refuse_too_small(self.run, manifest)
+        refuse_too_small(self.run, manifest)
         return manifest
 
     def advance(self) -> Standing:
@@ -296,16 +302,3 @@ class Pipeline:
         finally:
             passed = time.monotonic() - begun
             self.seconds[stage] = self.seconds.get(stage, 0.0) + passed
-
-
-def _refuse_too_small(run: Run, manifest: RunManifest) -> None:
-    """Raise PlanError for records that neither a batch job nor a fallback may take."""
-    small = sum(s.records for s in manifest.shards) - sum(
-        s.records for s in batch_shards(manifest, run.config)
-    )
-    if small and run.config.fallback is None:
-        raise PlanError(
-            f"{small} records are in shards below shards.min_records "
-            f"({run.config.shards.min_records}), which a batch job refuses; configure a fallback "
-            "model to answer them, or lower shards.min_records if your quota allows it"
-        )

@@ -15,7 +15,7 @@ from bedrock_spark.bought_model import BoughtModel
 from bedrock_spark.budget import Budget, fallback_tokens, open_budget
 from bedrock_spark.clients import bedrock_client
 from bedrock_spark.clock import Clock
-from bedrock_spark.errors import RunFolderError, UnreadableOutputError
+from bedrock_spark.errors import PlanError, RunFolderError, UnreadableOutputError
 from bedrock_spark.fanout import batch_shards, open_fanout
 from bedrock_spark.lease import Lease, kept
 from bedrock_spark.ledger import Job
@@ -198,3 +198,16 @@ def refuse_unreadable(run: Run, units: Units) -> None:
 def stragglers_of(units: Units) -> int:
     """Return how many rows have no answer and may still get one."""
     return sum(u["stragglers"] for u in units)
+
+
+def refuse_too_small(run: Run, manifest: RunManifest) -> None:
+    """Raise PlanError for records that neither a batch job nor a fallback may take."""
+    small = sum(s.records for s in manifest.shards) - sum(
+        s.records for s in batch_shards(manifest, run.config)
+    )
+    if small and run.config.fallback is None:
+        raise PlanError(
+            f"{small} records are in shards below shards.min_records "
+            f"({run.config.shards.min_records}), which a batch job refuses; configure a fallback "
+            "model to answer them, or lower shards.min_records if your quota allows it"
+        )

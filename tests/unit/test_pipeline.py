@@ -12,8 +12,8 @@ import yaml
 from bedrock_spark import pipeline as pipeline_module
 from bedrock_spark.errors import ConfigError, PlanError, RunFolderError, UnreadableOutputError
 from bedrock_spark.manifest import RunManifest, Shard, commit_manifest
-from bedrock_spark.pipeline import Pipeline, _refuse_too_small, as_config
-from bedrock_spark.stragglers import refuse_unreadable
+from bedrock_spark.pipeline import Pipeline, as_config
+from bedrock_spark.stragglers import refuse_too_small, refuse_unreadable
 
 from .fakes import PROVISIONED, FakeClock, config_values, make_config
 
@@ -100,9 +100,9 @@ def test_records_that_nobody_may_take_are_said_after_prepare(
     run = opened(tmp_path, **more).run
     if refused:
         with pytest.raises(PlanError, match=rf"^{refused} records are in shards below shards\.min"):
-            _refuse_too_small(run, manifest_of(*records))
+            refuse_too_small(run, manifest_of(*records))
     else:
-        _refuse_too_small(run, manifest_of(*records))
+        refuse_too_small(run, manifest_of(*records))
 
 
 @pytest.mark.parametrize(
