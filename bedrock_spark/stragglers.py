@@ -72,9 +72,11 @@ class Fallback:
         if config is None or not counts:
             return 0
         refuse_unreadable(self.run, units)
-        most = self._affordable(units, sum(counts.values()))
         until = self._until()
-        if not most or self.reason is not None:
+        if self.reason is not None:
+            return 0
+        most = self._affordable(units, sum(counts.values()))
+        if not most:
             return 0
         asked = ask_stragglers(
             spark, self.run, counts, self._ready_model(), most, until, self.observe

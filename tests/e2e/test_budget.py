@@ -51,8 +51,12 @@ def test_a_run_stops_at_its_budget_and_goes_on_when_it_is_raised(
     priced = (spent["batch_input_tokens"] + spent["batch_output_tokens"]) / 1000
     pipeline = opened(99)
     pipeline.watch()
+    asked = local.requests()["InvokeModel"]
+    spent = local.usage()["totals"]
+    priced = (spent["batch_input_tokens"] + spent["batch_output_tokens"]) / 1000
     with pytest.raises(BudgetError, match="the fallback would cost about"):
-        opened(priced + 0.5).run_all(spark)
+        opened(priced + 1.2).run_all(spark)
+    assert asked < local.requests()["InvokeModel"] < asked + 20  # as many as there is money for
     report = opened(99).run_all(spark)
     assert report.outcomes["ok"] == 100
     usage = local.usage()["totals"]
