@@ -52,18 +52,12 @@ class Finding:
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What stands for one record."""
+    """What stands for one record. `ended` is ok, invalid or error."""
 
     record: OutputRecord
     origin: Origin
+    ended: str
     parsed: Parsed | None = None
-
-    @property
-    def ended(self) -> str:
-        """Return ok, invalid or error."""
-        if self.record.error is not None:
-            return ERROR
-        return INVALID if self.parsed is not None and self.parsed.reason is not None else OK
 
     @property
     def is_ok(self) -> bool:
@@ -132,7 +126,7 @@ class ShardReconciliation:
                 )
             return
         parsed = self.judge(line.output) if self.judge and line.output is not None else None
-        outcome = Outcome(line, origin, parsed)
+        outcome = Outcome(line, origin, _ended(line, parsed), parsed)
         if outcome.ended == INVALID:
             self._invalid[line.record_id] += 1
         if standing is None or not (standing.ended == INVALID and outcome.ended == ERROR):
@@ -207,6 +201,12 @@ class ShardReconciliation:
     def find(self, kind: str, detail: str, count: int = 1) -> None:
         """Add a finding."""
         self.findings.append(Finding(kind, self.shard_id, detail, count))
+
+
+def _ended(line: OutputRecord, parsed: Parsed | None) -> str:
+    if line.error is not None:
+        return ERROR
+    return INVALID if parsed is not None and parsed.reason is not None else OK
 
 
 def _claims(manifest: OutputManifest | None) -> dict[str, int | None]:

@@ -13,6 +13,8 @@ from bedrock_spark.storage import Storage
 
 # A row group is written when this much has gathered.
 _GROUP_BYTES, _GROUP_ROWS = 32_000_000, 20_000
+# A dictionary of their values would be made and thrown away.
+_SELDOM_EQUAL = frozenset({"record_id", "text", "reasoning", "tool_input", "model_output"})
 
 
 def write_rows(
@@ -21,7 +23,8 @@ def write_rows(
     """Put a file into the run folder, whole."""
     with tempfile.TemporaryDirectory(prefix="results-") as folder:
         path = Path(folder, key.rsplit("/", 1)[-1])
-        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        coded = [name for name in schema.names if name not in _SELDOM_EQUAL]
+        with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=coded) as writer:
             held: list[pa.RecordBatch] = []
             for batch in batches:
                 held.append(batch)
