@@ -202,6 +202,7 @@ def _uncollected() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+        pa.default_memory_pool().release_unused()
 
 
 def _without_ids(reconciled: Reconciled) -> Reconciled:
