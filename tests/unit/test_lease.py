@@ -78,6 +78,18 @@ def test_a_holder_of_this_machine_that_is_dead_is_followed_at_once(
     Lease(storage, clock).take()
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
+def test_a_dead_holder_that_nobody_buried_is_followed_at_once(
+    storage: LocalStorage, clock: FakeClock
+) -> None:
+    """In a container there may be no init that asks how its processes ended."""
+    process = multiprocessing.get_context("fork").Process(target=die_holding, args=(storage.uri,))
+    process.start()
+    os.waitid(os.P_PID, process.pid or 0, os.WEXITED | os.WNOWAIT)  # it stays a zombie
+    Lease(storage, clock).take()
+    process.join()
+
+
 def test_who_was_taken_over_stops(storage: LocalStorage, clock: FakeClock) -> None:
     """A driver that slept through its lease finds that out at its next renewal."""
     first, second = Lease(storage, clock), Lease(storage, clock)
