@@ -24,6 +24,9 @@ _S3_ATTEMPTS = 8
 _making = threading.Lock()
 
 
+_PLACES = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE")
+
+
 @dataclass(frozen=True)
 class AwsSettings:
     """Where AWS is. Both may be None: then AWS_REGION and AWS_ENDPOINT_URL decide, or a profile."""
@@ -47,11 +50,18 @@ def _client(service: str, aws: AwsSettings, settings: _Settings) -> Any:
     A cache alone would let each of them make its own; and making clients is not thread-safe.
     """
     with _making:
-        return _made(service, aws, settings)
+        return _made(service, aws, settings, _told_by_environment())
+
+
+def _told_by_environment() -> tuple[tuple[str, str], ...]:
+    """Return what else says where a client goes: one that was made before it changed is stale."""
+    return tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith(_PLACES)))
 
 
 @lru_cache(maxsize=32)
-def _made(service: str, aws: AwsSettings, settings: _Settings) -> Any:
+def _made(
+    service: str, aws: AwsSettings, settings: _Settings, environment: tuple[tuple[str, str], ...]
+) -> Any:
     # boto3 reads AWS_DEFAULT_REGION only; AWS_REGION is what clusters and other SDKs set.
     session = boto3.session.Session(region_name=aws.region or os.environ.get("AWS_REGION"))
     config = BotoConfig(

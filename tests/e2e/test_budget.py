@@ -47,15 +47,13 @@ def test_a_run_stops_at_its_budget_and_goes_on_when_it_is_raised(
         opened(1.5).run_all(spark)
     created = local.requests()["CreateModelInvocationJob"]
     assert 1 <= created < len(opened(1.5).manifest().shards)
-    spent = local.usage()["totals"]
-    priced = (spent["batch_input_tokens"] + spent["batch_output_tokens"]) / 1000
-    pipeline = opened(99)
-    pipeline.watch()
+    opened(99).watch()
     asked = local.requests()["InvokeModel"]
     spent = local.usage()["totals"]
-    priced = (spent["batch_input_tokens"] + spent["batch_output_tokens"]) / 1000
+    batch = spent["batch_input_tokens"] + spent["batch_output_tokens"]
+    canary = spent["invocation_input_tokens"] + spent["invocation_output_tokens"]
     with pytest.raises(BudgetError, match="the fallback would cost about"):
-        opened(priced + 1.2).run_all(spark)
+        opened((batch + 2 * canary) / 1000 + 0.3).run_all(spark)
     assert asked < local.requests()["InvokeModel"] < asked + 20  # as many as there is money for
     report = opened(99).run_all(spark)
     assert report.outcomes["ok"] == 100

@@ -116,3 +116,15 @@ def test_the_environment_decides_where_the_config_does_not(monkeypatch: pytest.M
         assert bedrock_client(AwsSettings()).meta.region_name == "ap-south-1"
     finally:
         clients._made.cache_clear()
+
+
+def test_a_client_is_not_kept_when_the_environment_sends_it_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A notebook that is pointed at another endpoint must not go on with the first."""
+    found = []
+    for port in (1, 2, 1):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        found.append(s3_client(AwsSettings("us-east-1")))
+    assert [client.meta.endpoint_url[-1] for client in found] == ["1", "2", "1"]
+    assert found[0] is found[2]
