@@ -108,14 +108,14 @@ def test_tasks_keep_to_one_limit(spark: SparkSession, bedrock: Start) -> None:
     local = bedrock({"provisioned": {"tokens_per_minute_per_unit": 50_000}}, speed=3_000.0)
     arn = provision(local)
     pipeline = opened(local, fallback={"model_id": arn, "tokens_per_minute": 50_000 * 3_000})
-    report = pipeline.run_all(spark, rows_of(spark, 300))
-    assert report.outcomes["ok"] == 300
+    report = pipeline.run_all(spark, rows_of(spark, 100))
+    assert report.outcomes["ok"] == 100
     assert pipeline.run.storage.list("tasks/") == []
 
 
 def test_throttling_costs_no_attempt(spark: SparkSession, bedrock: Start) -> None:
     """A busy service is waited for, however few attempts there are."""
-    local = bedrock({"operations": {"InvokeModel": {"throttle_first": 12}}})
+    local = bedrock({"operations": {"InvokeModel": {"throttle_first": 4}}})
     report = opened(local, fallback={"attempts": 1, "rounds": 1}).run_all(spark, rows_of(spark, 10))
     assert report.outcomes["ok"] == 10
 
