@@ -6,6 +6,8 @@ models and fails if one of them is not mapped here on purpose.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from botocore.exceptions import (
@@ -91,6 +93,15 @@ _CHECK = {
     "and may read and write the run folder.",
     "ResourceNotFoundException": "Check model.id and batch.region.",
 }
+
+
+@contextmanager
+def job_errors(what: str, *, advise: bool = True, **ids: Any) -> Iterator[None]:
+    """Raise what a control-plane call raises as our error; see `job_error`."""
+    try:
+        yield
+    except AWS_FAILURES as exc:
+        raise job_error(exc, what, advise=advise, **ids) from exc
 
 
 def job_error(exc: AwsFailure, what: str, *, advise: bool = True, **ids: Any) -> JobError:

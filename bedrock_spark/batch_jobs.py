@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bedrock_spark import layout
-from bedrock_spark.aws_errors import AWS_FAILURES, job_error
+from bedrock_spark.aws_errors import job_errors
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import Config
 from bedrock_spark.errors import JobStateUnknownError
@@ -122,10 +122,8 @@ class BatchJobs:
 
         def call() -> str:
             name = request["jobName"]
-            try:
+            with job_errors(f"creating batch job {name}", job_name=name):
                 reply = self._client.create_model_invocation_job(**request)
-            except AWS_FAILURES as exc:
-                raise job_error(exc, f"creating batch job {name}", job_name=name) from exc
             if "jobArn" not in reply:  # 200, but not the service's: a proxy's page
                 raise JobStateUnknownError(f"creating batch job {name}: no ARN", job_name=name)
             return str(reply["jobArn"])
@@ -165,11 +163,9 @@ class BatchJobs:
 
     def _page(self, request: dict[str, Any]) -> dict[str, Any]:
         def call() -> dict[str, Any]:
-            try:
+            whose = request.get("nameContains", "the account")
+            with job_errors(f"listing the batch jobs of {whose}"):
                 page: dict[str, Any] = self._client.list_model_invocation_jobs(**request)
-            except AWS_FAILURES as exc:
-                whose = request.get("nameContains", "the account")
-                raise job_error(exc, f"listing the batch jobs of {whose}") from exc
             return page
 
         return retry_reading(self._clock)(call)
@@ -178,10 +174,8 @@ class BatchJobs:
         """Ask a job to stop. It settles later; one that is settled already stays as it is."""
 
         def call() -> None:
-            try:
+            with job_errors(f"stopping {job_arn}", job_arn=job_arn):
                 self._client.stop_model_invocation_job(jobIdentifier=job_arn)
-            except AWS_FAILURES as exc:
-                raise job_error(exc, f"stopping {job_arn}", job_arn=job_arn) from exc
 
         retry_reading(self._clock)(call)
 

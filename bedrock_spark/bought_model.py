@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedrock_spark import layout
-from bedrock_spark.aws_errors import AWS_FAILURES, job_error
+from bedrock_spark.aws_errors import job_errors
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import CreateConfig
 from bedrock_spark.errors import (
@@ -191,9 +191,7 @@ class BoughtModel:
 
 def _call(call: Callable[[], Any], what: str) -> Callable[[], Any]:
     def once() -> Any:
-        try:
+        with job_errors(what, advise=False):
             return call()
-        except AWS_FAILURES as exc:
-            raise job_error(exc, what, advise=False) from exc
 
     return once

@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import logging
 import os
 import platform
 import secrets
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -23,10 +21,9 @@ from pathlib import Path
 
 from bedrock_spark import layout
 from bedrock_spark.clock import Clock
-from bedrock_spark.errors import BedrockSparkError, ObjectChangedError, RunHeldError
+from bedrock_spark.errors import ObjectChangedError, RunHeldError
+from bedrock_spark.repeating import repeating
 from bedrock_spark.storage import Storage
-
-log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 360.0
 RENEW_SECONDS = LEASE_SECONDS / 3
@@ -147,23 +144,8 @@ class Lease:
 @contextmanager
 def kept(lease: Lease) -> Iterator[None]:
     """Hold a lease for as long as something takes that does not renew it itself."""
-    done = threading.Event()
-
-    def renew() -> None:
-        while not done.wait(RENEW_SECONDS / 2):
-            try:
-                lease.hold()
-            except BedrockSparkError as exc:
-                log.warning("renewing the lease: %s", exc)
-
-    with lease:
-        keeper = threading.Thread(target=renew, name="lease", daemon=True)
-        keeper.start()
-        try:
-            yield
-        finally:
-            done.set()
-            keeper.join()
+    with lease, repeating("renewing the lease", lease.hold, lambda: RENEW_SECONDS / 2):
+        yield
 
 
 def read_holder(storage: Storage) -> Holder | None:

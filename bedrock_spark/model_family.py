@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from bedrock_spark.aws_errors import AWS_FAILURES, job_error
+from bedrock_spark.aws_errors import job_errors
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import ModelConfig
 from bedrock_spark.errors import ConfigError, JobError
@@ -76,10 +76,8 @@ def _ask_base(client: Any, arn: str, model_id: str, clock: Clock) -> str:
 
 def _one_call(ask: Callable[[], str | None], action: str) -> Callable[[], str | None]:
     def call() -> str | None:
-        try:
+        with job_errors(action, advise=False):
             return ask()
-        except AWS_FAILURES as exc:
-            raise job_error(exc, action, advise=False) from exc
 
     return call
 

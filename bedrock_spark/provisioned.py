@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bedrock_spark.aws_errors import AWS_FAILURES, job_error
+from bedrock_spark.aws_errors import job_errors
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import ModelConfig
 from bedrock_spark.errors import ConfigError, JobError, ProvisionedModelError
@@ -15,6 +15,8 @@ from bedrock_spark.retry import retry_reading
 WAIT_SECONDS = 1800.0
 LOOK_SECONDS = 15.0
 FAILED = "Failed"
+# While it is updated it still serves.
+READY = ("InService", "Updating")
 
 
 def is_provisioned(model_id: str) -> bool:
@@ -27,12 +29,12 @@ def check_provisioned(client: Any, model_id: str, model: ModelConfig, clock: Clo
 
     Raises ProvisionedModelError where it is not there, failed, or is of another family.
     """
-    found = _get(client, model_id, clock)
+    found = get_provisioned(client, model_id, f"fallback.model_id {model_id}", clock)
     if found["status"] == FAILED:
         reason = found.get("failureMessage", "no reason given")
         raise ProvisionedModelError(f"fallback.model_id {model_id}: is Failed: {reason}")
     _check_family(found["foundationModelArn"], model_id, model)
-    return found["status"] in ("InService", "Updating")
+    return found["status"] in READY
 
 
 def wait_for_provisioned(client: Any, model_id: str, model: ModelConfig, clock: Clock) -> None:
@@ -66,15 +68,15 @@ def _check_family(base_arn: str, model_id: str, model: ModelConfig) -> None:
         )
 
 
-def _get(client: Any, model_id: str, clock: Clock) -> dict[str, Any]:
+def get_provisioned(client: Any, arn: str, what: str, clock: Clock) -> dict[str, Any]:
+    """Return what the service knows of a provisioned model, which `what` names in errors.
+
+    Raises ProvisionedModelError where it does not say.
+    """
+
     def call() -> dict[str, Any]:
-        try:
-            found: dict[str, Any] = client.get_provisioned_model_throughput(
-                provisionedModelId=model_id
-            )
-        except AWS_FAILURES as exc:
-            what = f"looking up fallback.model_id {model_id}"
-            raise job_error(exc, what, advise=False) from exc
+        with job_errors(f"looking up {what}", advise=False):
+            found: dict[str, Any] = client.get_provisioned_model_throughput(provisionedModelId=arn)
         return found
 
     try:

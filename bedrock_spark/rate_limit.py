@@ -132,7 +132,7 @@ class _Ramp:
 
 
 class RateLimiter:
-    """Wait until a call may go. Without limits none waits until the service says 429.
+    """Wait until a call may go. Where no limit is given, calls get more and more until a 429.
 
     parts: how many limiters share the limits equally at the moment; who counts them may set it
     learns: where no limit is given, whether to find one out from what went through before a 429

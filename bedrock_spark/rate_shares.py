@@ -8,7 +8,6 @@ whatever machine they are on, and no clock is compared with another's.
 from __future__ import annotations
 
 import logging
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from bedrock_spark import layout
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import StorageError
 from bedrock_spark.rate_limit import RateLimiter
+from bedrock_spark.repeating import repeating
 from bedrock_spark.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -52,9 +52,8 @@ class TaskBoard:
         now = self._clock.now()
         before, self._seen = self._seen, {}
         for found in self._storage.list(self._prefix):
-            known = before.get(found.key)
-            is_same = known is not None and known[0] == found.version
-            self._seen[found.key] = known if known is not None and is_same else (found.version, now)
+            version, since = before.get(found.key, ("", now))
+            self._seen[found.key] = found.version, since if version == found.version else now
         patience = LOOKS_UNTIL_GONE * self.pause
         gone = [k for k, (_, at) in self._seen.items() if now - at >= patience and k != self._key]
         self._tasks = max(1, len(self._seen) - len(gone))
@@ -82,25 +81,17 @@ def shared(limiter: RateLimiter, board: TaskBoard, clock: Clock, tasks: int = 1)
 
     tasks: that the round has, some of which may come when others have ended
     """
-    done = threading.Event()
     found = board.look()
     limiter.parts = max(found, tasks)
 
-    def keep_looking() -> None:
-        while not done.wait(board.pause):
-            try:
-                found = board.look()
-                limiter.parts = found if board.looks > LOOKS_AT_BEGINNING else max(found, tasks)
-            except StorageError as exc:  # the share stays as it was
-                log.warning("counting the tasks of the fallback: %s", exc)
+    def look() -> None:
+        seen = board.look()  # where it fails, the share stays as it was
+        limiter.parts = seen if board.looks > LOOKS_AT_BEGINNING else max(seen, tasks)
 
-    watcher = threading.Thread(target=keep_looking, name="rate-shares", daemon=True)
-    watcher.start()
     try:
-        if found > 1 and found >= tasks and limiter.is_limited:
-            clock.sleep(board.pause)
-        yield
+        with repeating("counting the tasks of the fallback", look, lambda: board.pause):
+            if found > 1 and found >= tasks and limiter.is_limited:
+                clock.sleep(board.pause)
+            yield
     finally:
-        done.set()
-        watcher.join()
         board.leave()

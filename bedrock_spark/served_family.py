@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from bedrock_spark.aws_errors import AWS_FAILURES, job_error
 from bedrock_spark.clients import AwsSettings, bedrock_client
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import ModelConfig
-from bedrock_spark.errors import ConfigError, JobError, ProvisionedModelError
+from bedrock_spark.errors import ConfigError, ProvisionedModelError
 from bedrock_spark.families import Family, bare_model_id, family_by_name, family_of
 from bedrock_spark.model_family import ask_family, hides_family
-from bedrock_spark.retry import retry_reading
+from bedrock_spark.provisioned import READY, get_provisioned
 
 _PROVISIONED = ":provisioned-model/"
-_READY = ("InService", "Updating")
 
 
 def served_family(aws: AwsSettings, model_id: str, clock: Clock) -> Family:
@@ -41,20 +39,8 @@ def served_family(aws: AwsSettings, model_id: str, clock: Clock) -> Family:
 
 def _provisioned_base(client: Any, arn: str, clock: Clock) -> str:
     """Return the ARN of the foundation model that a provisioned throughput serves."""
-    what = f"looking up {arn}"
-
-    def call() -> dict[str, Any]:
-        try:
-            found: dict[str, Any] = client.get_provisioned_model_throughput(provisionedModelId=arn)
-        except AWS_FAILURES as exc:
-            raise job_error(exc, what, advise=False) from exc
-        return found
-
-    try:
-        found = retry_reading(clock)(call)
-    except JobError as exc:
-        raise ProvisionedModelError(str(exc)) from exc
-    if found["status"] not in _READY:
+    found = get_provisioned(client, arn, arn, clock)
+    if found["status"] not in READY:
         reason = found.get("failureMessage")
         why = f": {reason}" if reason else ""
         raise ProvisionedModelError(f"{arn}: is {found['status']} and serves nobody{why}")

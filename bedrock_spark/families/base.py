@@ -155,7 +155,7 @@ def joined_text(blocks: Any, *path: str) -> str | None:
     """
     if not isinstance(blocks, list):
         return None
-    # As a rule there is one step: without the path, answers are read a tenth faster.
+    # As a rule there is one step, and every answer is read: no path is followed for it.
     first, *rest = path or ("text",)
     found = (b.get(first) for b in blocks if isinstance(b, dict))
     texts = [t for t in (at(f, *rest) if rest else f for f in found) if isinstance(t, str)]

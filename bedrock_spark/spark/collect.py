@@ -19,8 +19,7 @@ from bedrock_spark.spark.collect_task import (
     CollectTask,
     Reconciled,
     ShardWork,
-    collected_files,
-    straggler_ids,
+    read_reconciled,
 )
 from bedrock_spark.spark.per_unit import run_per_unit
 from bedrock_spark.spark.reconciliation_table import write_reconciliation
@@ -30,7 +29,7 @@ from bedrock_spark.spark.task_progress import observed_tasks
 # A run manifest's columns are "`name` type, `name` type"; within types there are no spaces.
 _COLUMN = re.compile(r"(?:^|, )`([^`]*)` ")
 
-__all__ = ["Reconciled", "collect", "collected_files", "straggler_ids"]
+__all__ = ["Reconciled", "collect", "read_reconciled"]
 
 
 def collect(

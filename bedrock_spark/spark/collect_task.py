@@ -210,16 +210,14 @@ def _without_ids(reconciled: Reconciled) -> Reconciled:
     return {k: v for k, v in reconciled.items() if k not in _KEPT_IN_FOLDER}
 
 
-def straggler_ids(storage: Storage, shard_id: str) -> list[str]:
-    """Return the records of a collected shard that are not answered and may still be."""
-    ids: list[str] = json.loads(storage.read(layout.reconciliation_key(shard_id)))["straggler_ids"]
-    return ids
+def read_reconciled(storage: Storage, shard_id: str) -> Reconciled:
+    """Return the reconciliation of a collected shard, with what the driver does not get.
 
-
-def collected_files(storage: Storage, shard_id: str) -> set[str]:
-    """Return the files of fallback answers that a collected shard's stragglers take account of."""
-    reconciled = json.loads(storage.read(layout.reconciliation_key(shard_id)))
-    return set(reconciled.get("fallback_files", ()))
+    straggler_ids: the records that are not answered and may still be
+    fallback_files: the files of fallback answers that it takes account of
+    """
+    found: Reconciled = json.loads(storage.read(layout.reconciliation_key(shard_id)))
+    return found
 
 
 def _fingerprint(

@@ -6,26 +6,24 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - what everybody calls it
 from pyspark.sql import types as T  # noqa: N812
 
+from bedrock_spark.ddl import quoted
+
 _NESTED = (T.ArrayType, T.MapType, T.StructType)
 
 
 def column_of(name: str) -> Column:
     """Return the column of this name, dots and backticks included."""
-    return F.col(_quoted(name))
+    return F.col(quoted(name))
 
 
 def ddl_of(schema: T.StructType) -> str:
     """Return the DDL of a table's columns, every name quoted, those of fields too."""
-    return ", ".join(f"{_quoted(f.name)} {_type_ddl(f.dataType)}" for f in schema.fields)
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
+    return ", ".join(f"{quoted(f.name)} {_type_ddl(f.dataType)}" for f in schema.fields)
 
 
 def _type_ddl(kind: T.DataType) -> str:
     if isinstance(kind, T.StructType):
-        fields = (f"{_quoted(f.name)}:{_type_ddl(f.dataType)}" for f in kind.fields)
+        fields = (f"{quoted(f.name)}:{_type_ddl(f.dataType)}" for f in kind.fields)
         return f"struct<{','.join(fields)}>"
     if isinstance(kind, T.ArrayType):
         return f"array<{_type_ddl(kind.elementType)}>"

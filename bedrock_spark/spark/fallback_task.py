@@ -20,7 +20,7 @@ from bedrock_spark.outputs import OutputRecord, read_lines
 from bedrock_spark.rate_limit import RateLimiter
 from bedrock_spark.rate_shares import TaskBoard, shared
 from bedrock_spark.shard_lines import ShardLine, read_shard
-from bedrock_spark.spark.collect import collected_files, straggler_ids
+from bedrock_spark.spark.collect import read_reconciled
 from bedrock_spark.spark.straggler_parts import Part
 from bedrock_spark.storage import Storage
 from bedrock_spark.token_estimate import TokenEstimate
@@ -87,9 +87,10 @@ class FallbackTask:
     def _to_ask(self, parts: Sequence[Part]) -> Iterator[tuple[str, ShardLine]]:
         """Yield every straggler that no earlier try of this task answered, shard by shard."""
         for part in parts:
-            answered = _answered_since(self.storage, part.shard_id)
-            own = straggler_ids(self.storage, part.shard_id)[part.start : part.stop]
-            wanted = set(own) - answered
+            reconciled = read_reconciled(self.storage, part.shard_id)
+            own = reconciled["straggler_ids"][part.start : part.stop]
+            known = set(reconciled.get("fallback_files", ()))
+            wanted = set(own) - _answered_since(self.storage, part.shard_id, known)
             if not wanted:
                 continue
             for record in read_shard(self.storage.read(layout.shard_key(part.shard_id))):
@@ -143,9 +144,8 @@ class _Asking:
         self.answers.add(shard_id, line)
 
 
-def _answered_since(storage: Storage, shard_id: str) -> set[str]:
-    """Return who was answered since the shard was collected."""
-    known = collected_files(storage, shard_id)
+def _answered_since(storage: Storage, shard_id: str, known: set[str]) -> set[str]:
+    """Return who was answered since the shard was collected, which knew these files."""
     answered: set[str] = set()
     for found in storage.list(layout.fallback_prefix(shard_id)):
         if found.key in known:

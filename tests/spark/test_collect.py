@@ -19,7 +19,7 @@ from bedrock_spark.ledger import Job
 from bedrock_spark.manifest import RunManifest, Shard
 from bedrock_spark.report import build_report, check_complete
 from bedrock_spark.run_folder import Run, open_run
-from bedrock_spark.spark.collect import collect, straggler_ids
+from bedrock_spark.spark.collect import collect, read_reconciled
 from bedrock_spark.spark.prepare import prepare
 from bedrock_spark.spark.results import results
 from tests.sparks import CLAUDE, make_config
@@ -163,7 +163,8 @@ def test_attempts_are_merged_record_by_record(
     ]  # fmt: skip
     assert (by_id[ids[0]]["text"], by_id[ids[0]]["attempt"]) == ("late", 2)
     assert by_id[ids[1]]["error_code"] == 400
-    assert straggler_ids(run.storage, shard.shard_id) == sorted([ids[3], *ids[5:]])
+    left = read_reconciled(run.storage, shard.shard_id)["straggler_ids"]
+    assert left == sorted([ids[3], *ids[5:]])
 
 
 def test_what_does_not_fit_is_a_finding(

@@ -10,7 +10,7 @@ import pytest
 
 from bedrock_spark.config import ResultsConfig
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.spark.collect_task import collected_files, straggler_ids
+from bedrock_spark.spark.collect_task import read_reconciled
 from bedrock_spark.spark.results_schema import refuse_clashes
 from bedrock_spark.storage import LocalStorage
 
@@ -37,7 +37,8 @@ def collected(
     parse = {"columns": COLUMNS, "retries": retries}
     found, rows = collect_in(str(folder), ids, files, parse=parse)
     by_id = {row["record_id"]: row for row in rows}
-    return found, by_id, straggler_ids(LocalStorage(str(folder)), SHARD)
+    reconciled = read_reconciled(LocalStorage(str(folder)), SHARD)
+    return found, by_id, reconciled["straggler_ids"]
 
 
 def test_answers_become_columns_and_those_that_do_not_fit_are_invalid(tmp_path: Path) -> None:
@@ -71,7 +72,8 @@ def test_an_invalid_answer_is_asked_again_as_often_as_allowed(
     assert found["outcomes"]["invalid"] == 2
     assert rows["b"]["served_by"] == "fallback"
     assert found["fallback_tokens"] == {"input": 0, "output": 2}
-    assert collected_files(LocalStorage(str(tmp_path)), SHARD) == {FALLBACK}
+    reconciled = read_reconciled(LocalStorage(str(tmp_path)), SHARD)
+    assert reconciled["fallback_files"] == [FALLBACK]
 
 
 def test_answers_of_the_fallback_cost_tokens_though_they_do_not_stand(tmp_path: Path) -> None:

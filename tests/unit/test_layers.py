@@ -29,6 +29,7 @@ LAYERS: list[set[str]] = [
         *("lease", "quotas"),
         *("provisioned", "model_family", "rate_limit", "invoke", "canary_file"),
         *("bought_model", "invoke_options", "token_estimate", "rate_shares", "answer_files"),
+        "repeating",
         *("stream", "served_family", "find_record"),
         *("s3_objects", "prefetch"),
         *("shard_outputs", "answer_images"),

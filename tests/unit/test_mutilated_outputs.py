@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedrock_spark.spark.collect_task import straggler_ids
+from bedrock_spark.spark.collect_task import read_reconciled
 from bedrock_spark.storage import LocalStorage
 
 from .collecting import SHARD, collect_in, settled_job
@@ -196,7 +196,7 @@ def collected(files: Files, folder: str) -> tuple[dict[str, Any], list[dict[str,
         for n, prefix in enumerate(COUNTS, 1)
     ]
     found, results = collect_in(folder, IDS, files, jobs)
-    return found, results, straggler_ids(LocalStorage(folder), SHARD)
+    return found, results, read_reconciled(LocalStorage(folder), SHARD)["straggler_ids"]
 
 
 @given(folders())
