@@ -4,10 +4,10 @@ Calls are paced by what they are expected to use. Beyond that, no minute may hol
 allowed, where a call that is not answered yet counts with all that it may use: the service reserves
 input and longest answer when a call begins, and settles when it ends.
 
-Where the service says 429 all the same, because others use the quota too, the limit is cut to a
-share of itself and then grows again, a little every second. Where nobody said how large it is, the
-run begins with a few calls a second and twice as many every second, until a 429 shows it: it is
-what went through in the last minute.
+Where the service says 429 all the same to more than a few calls in a hundred, because others use
+the quota too, the limit is cut to a share of itself and then grows again, a little every second.
+Where nobody said how large it is, the run begins with a few calls a second and twice as many every
+second, until many 429s show it: it is what went through in the last minute.
 """
 
 from __future__ import annotations
@@ -22,12 +22,19 @@ from bedrock_spark.clock import Clock
 BURST_SECONDS = 1.0
 # A quarter of a second more than a minute: calls do not take equally long to reach the service.
 MINUTE = 60.25
-# What a 429 leaves of a limit: one that was given is not far off, one that was found out may be.
-CUT, CUT_OF_LEARNT = 0.9, 0.8
+# More throttled calls than that mean that there are too many; fewer may have any cause, such as
+# trouble of the service's own. And how many calls are looked back on.
+TOLERATED_SHARE, TOLERATED_CALLS = 0.05, 3
+_LOOK_BACK = 100
+# What a cut leaves of a limit: one that was given is not far off, one that was found out may be.
+# And the least it leaves of a rate where none is known yet.
+CUT, CUT_OF_LEARNT, _CUT_OF_RAMP = 0.9, 0.8, 0.5
+# So many 429s among the calls say that a quota is used up, though a minute is not over.
+_USED_UP = 0.5
 RISE_PER_SECOND = 0.005
 _LEAST_LEVEL = 0.02
-# Calls a second of the whole run at its beginning, where no limit is known, and the fewest that a
-# 429 leaves of them. They double every second, and after a 429 every ten.
+# Calls a second of the whole run at its beginning, where no limit is known, and the fewest that
+# 429s leave of them. They double every second, and once there were too many 429s every ten.
 FIRST_PER_SECOND = 32.0
 _LEAST_PER_SECOND = 1.0
 _DOUBLING_SECONDS, _LATER_DOUBLING_SECONDS = 1.0, 10.0
@@ -131,11 +138,33 @@ class _Ramp:
         return self.first * float(2.0 ** min((now - self.since) / doubling, _DOUBLINGS))
 
 
+@dataclass
+class _Watch:
+    """How many of the calls since a cut were throttled, the last ones above all."""
+
+    since: float = 0.0
+    let_go: float = 0.0
+    throttled: float = 0.0
+
+    def let_one_go(self) -> None:
+        if self.let_go >= _LOOK_BACK:
+            self.let_go, self.throttled = self.let_go / 2, self.throttled / 2
+        self.let_go += 1
+
+    @property
+    def share(self) -> float:
+        return self.throttled / max(1.0, self.let_go)
+
+    @property
+    def is_too_much(self) -> bool:
+        return self.throttled > TOLERATED_CALLS and self.share > TOLERATED_SHARE
+
+
 class RateLimiter:
     """Wait until a call may go. Where no limit is given, calls get more and more until a 429.
 
     parts: how many limiters share the limits equally at the moment; who counts them may set it
-    learns: where no limit is given, whether to find one out from what went through before a 429
+    learns: where no limit is given, whether to find one out from what went through before 429s
     """
 
     def __init__(
@@ -157,7 +186,7 @@ class RateLimiter:
         self._clock_at = clock.now()
         self._now = 0.0
         self._level = 1.0
-        self._cut_at = 0.0
+        self._watch = _Watch()
         self._ramp = _Ramp(FIRST_PER_SECOND, 0.0)
         self._ramp_at = 0.0
         self._answers = 0
@@ -187,7 +216,7 @@ class RateLimiter:
             self._tokens.settle(reservation.tokens, used, self._share())
 
     def throttled(self, reservation: Reservation) -> None:
-        """Slow down because of a 429, whose call used nothing.
+        """Slow down where too many calls meet a 429; such a call used nothing.
 
         Calls that were under way at the last cut say nothing new.
         """
@@ -195,31 +224,35 @@ class RateLimiter:
             now, share = self._time(), self._share()
             self.throttled_calls += 1
             self._tokens.settle(reservation.tokens, 0, share)
-            if reservation.at < self._cut_at or now == self._cut_at > 0:
+            if reservation.at < self._watch.since:
                 return
-            if self.is_limited:
-                cut = CUT_OF_LEARNT if self._tokens.is_learned else CUT
-                self._level = max(_LEAST_LEVEL, self._level_at(now) * cut)
-            elif self.learns:
-                self._learn(now)
-            self._cut_at = now
+            self._watch.throttled += 1
+            if self._watch.is_too_much:
+                self._slow_down(now)
+                self._watch = _Watch(since=now)
 
-    def _learn(self, now: float) -> None:
-        """Find out about the quota, which nobody told."""
-        tokens = self._tokens.in_last_minute(now)
-        if self._answers * self.parts >= LEARNT_FROM and tokens:
-            self._tokens.per_minute = tokens * self.parts
-            self._tokens.is_learned = True
-            self._level = CUT_OF_LEARNT
-        else:
-            self._ramp = _Ramp(max(_LEAST_PER_SECOND, self._ramp.at(now) / 2), now, slow=True)
+    def _slow_down(self, now: float) -> None:
+        if self.is_limited:
+            cut = CUT_OF_LEARNT if self._tokens.is_learned else CUT
+            self._level = max(_LEAST_LEVEL, self._level_at(now) * cut)
+        elif self.learns:
+            shown = now >= MINUTE or self._watch.share >= _USED_UP
+            tokens = self._tokens.in_last_minute(now)
+            if shown and tokens and self._answers * self.parts >= LEARNT_FROM:
+                self._tokens.per_minute = tokens * self.parts
+                self._tokens.is_learned = True
+                self._level = CUT_OF_LEARNT
+            else:
+                left = max(_CUT_OF_RAMP, 1 - self._watch.share)
+                rate = max(_LEAST_PER_SECOND, self._ramp.at(now) * left)
+                self._ramp = _Ramp(rate, now, slow=True)
 
     def _share(self) -> float:
         return self._level_at(self._now) / max(1, self.parts)
 
     def _level_at(self, now: float) -> float:
         """Return the share of the limits that is used now: it grows since the last cut."""
-        passed = now - self._cut_at
+        passed = now - self._watch.since
         level = self._level * (1 + RISE_PER_SECOND * passed * (1 + passed / 60))
         return level if self._tokens.is_learned else min(1.0, level)
 
@@ -244,6 +277,7 @@ class RateLimiter:
     def _take(self, now: float, expected: int, most: int, share: float) -> Reservation:
         if not self.is_limited:
             self._ramp_at = max(self._ramp_at, now) + self.parts / self._ramp.at(now)
+        self._watch.let_one_go()
         return Reservation(
             now,
             self._requests.take(now, 1, 1, share),

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from common.figures import report
+from common.local_bedrock import use_local_credentials
 from common.spark_session import bench_session
 from pyspark.sql import SparkSession
 
@@ -207,6 +208,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, nargs="*", default=[2, 8])
     parser.add_argument("--calls", type=int, default=2_000, help="for the overhead")
     chosen: Any = parser.parse_args()
+    use_local_credentials()
     with tempfile.TemporaryDirectory(prefix="bench-fallback-") as folder:
         measure_overhead(chosen.calls, Path(folder, "answers"))
         for tasks in chosen.tasks:

@@ -13,6 +13,7 @@ from bedrock_spark.rate_limit import (
     CUT,
     FIRST_PER_SECOND,
     MINUTE,
+    TOLERATED_CALLS,
     RateLimiter,
     Reservation,
 )
@@ -203,6 +204,12 @@ def throttle(limiter: RateLimiter, taken: Reservation | None = None) -> None:
     limiter.throttled(taken or limiter.acquire(10))
 
 
+def throttle_many(limiter: RateLimiter) -> None:
+    """Throttle as many calls in a row as are too many."""
+    for _ in range(TOLERATED_CALLS + 1):
+        throttle(limiter)
+
+
 def per_minute(limiter: RateLimiter, clock: FakeClock, calls: int = 200) -> float:
     """Give the rate of the next calls, each of 10 tokens."""
     began = clock.now()
@@ -210,15 +217,38 @@ def per_minute(limiter: RateLimiter, clock: FakeClock, calls: int = 200) -> floa
     return calls * 10 * 60 / (clock.now() - began)
 
 
-def test_a_429_slows_down_and_the_limit_grows_back() -> None:
+def test_429s_slow_down_and_the_limit_grows_back() -> None:
     """By a share at once, back to what is allowed in half a minute, and never above."""
     clock = FakeClock(0.0)
     limiter = RateLimiter(clock, None, 60_000)
-    spend(limiter, clock, [10] * 1_000)
-    throttle(limiter)
+    spend(limiter, clock, [10] * 50)
+    throttle_many(limiter)
+    spend(limiter, clock, [10] * 100)
     assert per_minute(limiter, clock, 100) == pytest.approx(60_000 * CUT, rel=0.05)
     clock.time += 60
     assert per_minute(limiter, clock, 2_000) == pytest.approx(60_000, rel=0.06)
+
+
+def test_a_few_429s_in_a_hundred_slow_nothing_down() -> None:
+    """They may have any cause; there they would slow a run down to a small part of its limit."""
+    clock = FakeClock(0.0)
+    limiter = RateLimiter(clock, None, 60_000)
+    began = clock.now()
+    for _ in range(100):
+        spend(limiter, clock, [10] * 39)
+        throttle(limiter)
+    assert limiter.throttled_calls == 100
+    assert 39_000 * 60 / (clock.now() - began) == pytest.approx(60_000, rel=0.06)
+
+
+def test_after_a_long_time_without_429s_many_are_seen_soon() -> None:
+    """What went well an hour ago says little."""
+    clock = FakeClock(0.0)
+    limiter = RateLimiter(clock, None, 60_000)
+    spend(limiter, clock, [10] * 5_000)
+    for _ in range(12):
+        throttle(limiter)
+    assert per_minute(limiter, clock, 100) <= 60_000 * CUT * 1.05
 
 
 def test_calls_that_were_under_way_at_a_cut_do_not_cut_again() -> None:
@@ -235,27 +265,55 @@ def test_calls_that_were_under_way_at_a_cut_do_not_cut_again() -> None:
 
 
 def test_an_unknown_limit_is_learnt_from_what_went_through() -> None:
-    """What the last minute took before the first 429, a little less, and growing from there."""
+    """What the last minute took before the 429s, a little less, and growing from there."""
     clock = FakeClock(0.0)
     limiter = RateLimiter(clock, None, None)
-    for _ in range(500):
+    for _ in range(700):
         spend(limiter, clock, [10])
         clock.time += 0.1
-    throttle(limiter)
+    while not limiter.is_limited:
+        throttle(limiter)
     learnt = per_minute(limiter, clock, 100)
-    assert learnt < 5_000 * 1.1
+    assert 3_000 < learnt < 6_000 * 1.1
     clock.time += 300
     spend(limiter, clock, [10] * 300)
     assert per_minute(limiter, clock, 100) > 2 * learnt
 
 
+def test_a_limit_that_is_used_up_at_once_is_learnt_before_a_minute_is_over() -> None:
+    """All that is allowed in a minute went through in seconds, and then nothing does."""
+    clock = FakeClock(0.0)
+    limiter = RateLimiter(clock, None, None)
+    spend(limiter, clock, [100] * 100)
+    assert clock.now() < 5
+    for _ in range(150):
+        throttle(limiter)
+        clock.time += 0.1
+    assert limiter.is_limited
+    assert 10_000 * 0.7 < limiter._tokens.per_minute < 10_000 * 1.1  # type: ignore[operator]
+
+
+def test_early_429s_that_others_caused_are_not_taken_for_a_limit() -> None:
+    """One call in five, in the first seconds: taken for the limit of a minute, what went through by
+    then would slow the run down for a long time."""
+    clock = FakeClock(0.0)
+    limiter = RateLimiter(clock, None, None)
+    for _ in range(40):
+        spend(limiter, clock, [10] * 4)
+        throttle(limiter)
+    assert clock.now() < 30
+    assert not limiter.is_limited
+    clock.time += 90
+    assert per_minute(limiter, clock, 100) > 10_000
+
+
 def test_where_nothing_went_through_yet_calls_get_fewer_and_then_more_again() -> None:
-    """The very first calls met a 429, because others use the quota: that shows no limit."""
+    """The very first calls met 429s, because others use the quota: that shows no limit."""
     clock = FakeClock(0.0)
     limiter = RateLimiter(clock, None, None)
     for _ in range(10):
         clock.time += 0.1
-        throttle(limiter)
+        throttle_many(limiter)
     began = clock.now()
     spend(limiter, clock, [10] * 10)
     assert 5 < clock.now() - began < 10
@@ -266,7 +324,7 @@ def test_where_nothing_went_through_yet_calls_get_fewer_and_then_more_again() ->
 def test_a_limiter_may_be_told_not_to_learn(clock: FakeClock) -> None:
     """For a handful of calls there is nothing to learn from."""
     limiter = RateLimiter(clock, None, None, learns=False)
-    throttle(limiter)
+    throttle_many(limiter)
     spend(limiter, clock, [10] * 100)
     assert clock.waits == []
 
@@ -276,7 +334,7 @@ def test_the_limit_never_falls_to_nothing() -> None:
     clock = FakeClock(0.0)
     limiter = RateLimiter(clock, 60, None)
     for _ in range(50):
-        throttle(limiter)
+        throttle_many(limiter)
     began = clock.now()
     spend(limiter, clock, [0])
     assert clock.now() - began <= 60
