@@ -35,8 +35,8 @@ class _Measured(Generic[T]):
     bytes: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, chunk: T, sizes: Sequence[int]) -> _Measured[T]:
-        each = np.fromiter(sizes, np.int64, len(sizes))
+    def of(cls, chunk: T, sizes: Sequence[int] | npt.NDArray[np.int64]) -> _Measured[T]:
+        each = np.asarray(sizes, np.int64)
         return cls(chunk, _sums(each > 0), _sums(each))
 
     @property
@@ -78,9 +78,9 @@ class Cutter(Generic[T]):
         self._records = 0
         self._bytes = 0
 
-    def add(self, chunk: T, sizes: Sequence[int]) -> Iterator[Piece[T]]:
+    def add(self, chunk: T, sizes: Sequence[int] | npt.NDArray[np.int64]) -> Iterator[Piece[T]]:
         """Take a chunk of records with these sizes; yield what can be written now, in order."""
-        if not sizes:
+        if not len(sizes):
             return
         added = _Measured.of(chunk, sizes)
         self._held.append((added, 0))

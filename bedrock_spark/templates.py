@@ -11,9 +11,9 @@ why; the caller turns it into data.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import jinja2
@@ -27,7 +27,7 @@ from bedrock_spark.lookups import Lookup, Row, RowRejected, lookup_of
 from bedrock_spark.media import Fetch, fetches_nothing, uris_in
 from bedrock_spark.values import NOT_UTF8, Unreadable, Unrenderable, as_json, as_text
 
-__all__ = ["BodyTemplate", "Row", "RowRejected", "Splice", "compile_template", "reason_of"]
+__all__ = ["BodyTemplate", "Hole", "Row", "RowRejected", "Splice", "compile_template", "reason_of"]
 
 Render = Callable[[Row], bytes]
 
@@ -37,6 +37,17 @@ def _escaped(text: str) -> bytes:
 
 
 _ENV = environment(fetches_nothing)
+
+
+@dataclass(frozen=True)
+class Hole:
+    """Where the value of a column stands in a body.
+
+    in_text: inside a longer string; else the value is the whole, in its own type
+    """
+
+    column: str
+    in_text: bool
 
 
 @dataclass(frozen=True)
@@ -61,23 +72,21 @@ class BodyTemplate:
                 raise RowRejected(name, value.reason)
         return b"".join(p if isinstance(p, bytes) else p(row) for p in self.parts)
 
-    def pieces(self, columns: Mapping[str, Sequence[Any]]) -> list[Iterable[bytes]] | None:
-        """Return the fragments of many bodies, part by part: joined row by row they are the bodies.
+    @cached_property
+    def holes(self) -> tuple[bytes | Hole, ...] | None:
+        """What bodies are where every value is there: literal parts, and columns between them.
 
-        None where a row must be looked at: values other than text, nulls, fields, expressions.
+        None where more than columns' own values is wanted: fields, expressions, images.
         """
-        pieces: list[Iterable[bytes]] = []
+        holes: list[bytes | Hole] = []
         for part in self.parts:
             if isinstance(part, bytes):
-                pieces.append(itertools.repeat(part))
-                continue
-            if not isinstance(part, (_TypedPart, _TextPart)) or part.lookup.path:
+                holes.append(part)
+            elif isinstance(part, (_TypedPart, _TextPart)) and not part.lookup.path:
+                holes.append(Hole(part.lookup.column, isinstance(part, _TextPart)))
+            else:
                 return None
-            values = columns[part.lookup.column]
-            if set(map(type, values)) != {str}:
-                return None
-            pieces.append(part.of_texts(values))
-        return pieces
+        return tuple(holes)
 
     def uris(self, row: Row) -> list[str]:
         """Return the URIs of the objects that rendering a row will fetch, as far as can be seen."""
@@ -229,9 +238,6 @@ class _TypedPart:
         except (ValueError, TypeError) as exc:
             raise _rejected(self.lookup, exc) from None
 
-    def of_texts(self, texts: Sequence[str]) -> Iterable[bytes]:
-        return map(msgspec.json.encode, texts)
-
 
 @dataclass(frozen=True)
 class _TextPart:
@@ -245,10 +251,6 @@ class _TextPart:
             return _escaped(value if type(value) is str else as_text(value))
         except (ValueError, TypeError) as exc:
             raise _rejected(self.lookup, exc) from None
-
-    def of_texts(self, texts: Sequence[str]) -> Iterable[bytes]:
-        encode = msgspec.json.encode
-        return [encode(text)[1:-1] for text in texts]
 
 
 def _rejected(lookup: Lookup, exc: Exception) -> RowRejected:

@@ -16,7 +16,6 @@ import pyarrow as pa
 from bedrock_spark.config import Config
 from bedrock_spark.record_ids import body_hash
 from bedrock_spark.requests import body_template
-from bedrock_spark.spark.arrow_values import column_values
 from bedrock_spark.spark.derived import HASH, KEY, REPEATED, TIE
 from bedrock_spark.spark.media_batches import open_objects, with_media
 from bedrock_spark.spark.render import ANY_ID, body_of, render_lines
@@ -67,12 +66,11 @@ class HashBodies:
     def _hashes(
         self, batch: pa.RecordBatch, template: BodyTemplate
     ) -> tuple[list[int], list[str | None]]:
-        columns = {n: column_values(batch.column(n)) for n in template.columns}
-        ids = [ANY_ID] * batch.num_rows
-        lines, _ = render_lines(ids, columns, template, self.config.shards.max_bytes)
+        ids = pa.repeat(ANY_ID, batch.num_rows)
+        lines, _ = render_lines(ids, batch, template, self.config.shards.max_bytes)
         hashes: list[int] = batch.column(TIE).to_pylist()
         digests: list[str | None] = [None] * batch.num_rows
-        for i, line in enumerate(lines):
+        for i, line in enumerate(lines.to_pylist()):
             if line is not None:
                 body = body_of(line)
                 hashes[i], digests[i] = body_hash(body), hashlib.sha256(body).hexdigest()

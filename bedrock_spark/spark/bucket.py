@@ -10,10 +10,10 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from operator import mul
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,11 +24,12 @@ from bedrock_spark.errors import PlanError
 from bedrock_spark.planning import Bounds
 from bedrock_spark.prefetch import Prefetch
 from bedrock_spark.requests import body_template
+from bedrock_spark.spark.arrow_texts import offsets_of
 from bedrock_spark.spark.arrow_values import column_values
 from bedrock_spark.spark.derived import BUCKET, HASH, KEY, REPEATED
 from bedrock_spark.spark.identify import MAX_EXAMPLES, Identifier, OnRepeat
 from bedrock_spark.spark.media_batches import open_objects, with_media
-from bedrock_spark.spark.render import render_lines
+from bedrock_spark.spark.render import LINES, render_lines
 from bedrock_spark.spark.shard_files import BucketFiles, RejectsFile
 from bedrock_spark.spark.source import SourceColumns
 from bedrock_spark.storage import Storage
@@ -81,7 +82,7 @@ class _Chunk:
     An empty line is a row that shares the record before it.
     """
 
-    lines: list[bytes]
+    lines: pa.Array
     rows: pa.RecordBatch
 
 
@@ -121,14 +122,14 @@ class _Bucket:
         batch = self._without_repeated(batch)
         keys = column_values(batch.column(KEY))
         ids, repeats = self._ids.identify(batch.column(HASH).to_numpy().tolist(), keys)
-        columns = {n: column_values(batch.column(n)) for n in self._template.columns}
+        record_ids = pa.array(ids, pa.string())
         most = self._task.config.shards.max_bytes
-        lines, rejected = render_lines(ids, columns, self._template, most)
+        lines, rejected = render_lines(record_ids, batch, self._template, most)
         if self._task.config.request.dedupe:
-            self._share(ids, repeats, lines)
+            lines = self._share(ids, repeats, lines, rejected)
         else:
-            self._refuse_repeats(keys, repeats, lines, rejected)
-        self._cut(ids, lines, self._reject(batch, rejected), bool(rejected))
+            self._refuse_repeats(keys, repeats, rejected)
+        self._cut(record_ids, lines, self._reject(batch, rejected), rejected)
 
     def finish(self) -> dict[str, Any]:
         """Write the rest; return the bucket's summary."""
@@ -154,17 +155,12 @@ class _Bucket:
             return batch
         rows = [i for i, key in enumerate(repeated.to_pylist()) if key is not None]
         rejected: dict[int, RowRejected] = {}
-        lines: list[bytes | None] = [None] * batch.num_rows
-        self._refuse_repeats(repeated.to_pylist(), rows, lines, rejected)
+        self._refuse_repeats(repeated.to_pylist(), rows, rejected)
         self._reject(batch, rejected)
         return batch.filter(pc.is_null(repeated))
 
     def _refuse_repeats(
-        self,
-        keys: list[str | None],
-        repeats: list[int],
-        lines: list[bytes | None],
-        rejected: dict[int, RowRejected],
+        self, keys: list[str | None], repeats: list[int], rejected: dict[int, RowRejected]
     ) -> None:
         """Reject the rows that repeat a key, or count them: then there will be no manifest."""
         is_error = self._task.config.source.on_duplicate_key == "error"
@@ -174,18 +170,18 @@ class _Bucket:
                 if len(self._examples) < MAX_EXAMPLES:
                     self._examples[str(keys[row])] = None
             else:
-                lines[row] = None
                 rejected[row] = RowRejected(", ".join(self._task.columns.key), _REPEATS)
 
-    def _share(self, ids: list[str], repeats: list[int], lines: list[bytes | None]) -> None:
-        """Empty the lines of rows whose body an earlier row asks."""
-        same = set(repeats)
-        for row, line in enumerate(lines):
-            if line is None:
-                continue
-            if row in same and ids[row] == self._shared:
-                lines[row] = b""
-            self._shared = ids[row]
+    def _share(
+        self, ids: list[str], repeats: list[int], lines: pa.Array, rejected: dict[int, RowRejected]
+    ) -> pa.Array:
+        """Return the lines, empty where an earlier row has the same body and asks it."""
+        same, shares = set(repeats), np.zeros(len(ids), bool)
+        for row, record_id in enumerate(ids):
+            if row not in rejected:
+                shares[row] = row in same and record_id == self._shared
+                self._shared = record_id
+        return pc.replace_with_mask(lines, pa.array(shares), pa.scalar(b"", LINES))
 
     def _reject(self, batch: pa.RecordBatch, rejected: dict[int, RowRejected]) -> pa.RecordBatch:
         """Write down the rejected rows; return the kept columns of all."""
@@ -199,21 +195,25 @@ class _Bucket:
         return kept
 
     def _cut(
-        self, ids: list[str], lines: list[bytes | None], kept: pa.RecordBatch, has_rejects: bool
+        self,
+        ids: pa.Array,
+        lines: pa.Array,
+        kept: pa.RecordBatch,
+        rejected: dict[int, RowRejected],
     ) -> None:
-        if has_rejects:
-            good = [i for i, line in enumerate(lines) if line is not None]
-            kept, ids = kept.take(pa.array(good, pa.int64())), [ids[i] for i in good]
-        asking = [line for line in lines if line is not None]
-        sizes = list(map(len, asking))
-        self._squares += sum(map(mul, sizes, sizes))
-        rows = pa.RecordBatch.from_arrays([pa.array(ids, pa.string()), *kept], schema=self._schema)
-        for piece in self._cutter.add(_Chunk(asking, rows), sizes):
+        if rejected:
+            good = pa.array([i for i in range(len(ids)) if i not in rejected], pa.int64())
+            ids, lines, kept = ids.take(good), lines.take(good), kept.take(good)
+        sizes = np.diff(offsets_of(lines))
+        self._squares += int(np.dot(sizes, sizes))
+        rows = pa.RecordBatch.from_arrays([ids, *kept], schema=self._schema)
+        for piece in self._cutter.add(_Chunk(lines, rows), sizes):
             self._write(piece)
 
     def _write(self, piece: Piece[_Chunk]) -> None:
-        rows = piece.chunk.rows.slice(piece.start, piece.stop - piece.start)
-        self._files.write(piece.cut, piece.chunk.lines[piece.start : piece.stop], rows)
+        start, length = piece.start, piece.stop - piece.start
+        lines, rows = piece.chunk.lines.slice(start, length), piece.chunk.rows.slice(start, length)
+        self._files.write(piece.cut, lines, rows)
 
     def _check_bucket(self, batch: pa.RecordBatch) -> None:
         seen = pc.min_max(batch.column(BUCKET)).as_py()

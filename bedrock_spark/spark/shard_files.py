@@ -10,11 +10,13 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bedrock_spark import layout
 from bedrock_spark.manifest import Shard
+from bedrock_spark.spark.arrow_texts import flat_bytes, offsets_of
 from bedrock_spark.storage import Storage
 from bedrock_spark.templates import RowRejected
 
@@ -93,14 +95,14 @@ class ShardFiles:
         self._sha256 = hashlib.sha256()
         self._bytes = self._records = 0
 
-    def write(self, lines: Sequence[bytes], rows: pa.RecordBatch) -> None:
+    def write(self, lines: pa.Array, rows: pa.RecordBatch) -> None:
         """Append records: their lines, newline included, and their rows, in the same order.
 
         An empty line is a row that shares the record before it.
         """
-        data = b"".join(lines)
+        data = flat_bytes(lines)
         self._lines.write(data)
-        self._records += len(lines) - lines.count(b"")
+        self._records += int(np.count_nonzero(np.diff(offsets_of(lines))))
         self._sha256.update(data)
         self._bytes += len(data)
         self._rows.write(rows)
@@ -130,7 +132,7 @@ class BucketFiles:
         self._open: ShardFiles | None = None
         self._cut = -1
 
-    def write(self, cut: int, lines: Sequence[bytes], rows: pa.RecordBatch) -> None:
+    def write(self, cut: int, lines: pa.Array, rows: pa.RecordBatch) -> None:
         """Append records to the cut-th shard; a new cut publishes the one before."""
         if cut != self._cut or self._open is None:
             self._publish()
