@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import xxhash
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -59,15 +60,14 @@ def encode(number: int) -> str:
     return ALPHABET[p0] + _PAIRS[p1] + _PAIRS[p2] + _PAIRS[p3] + _PAIRS[p4] + _PAIRS[p5]
 
 
-def encode_many(hashes: Sequence[int]) -> list[str]:
-    """Do as `encode` does for many 64-bit hashes, signed or not, at once."""
-    rest = np.array(hashes).astype(np.uint64)
+def encode_many(hashes: npt.NDArray[np.int64]) -> bytes:
+    """Do as `encode` does for many 64-bit hashes at once: their texts, one after the other."""
+    rest = hashes.view(np.uint64)
     digits = np.empty((len(rest), LENGTH), np.uint8)
     for place in range(LENGTH - 1, -1, -1):
         rest, digit = np.divmod(rest, np.uint64(62))
         digits[:, place] = _CODES[digit]
-    text = digits.tobytes().decode("ascii")
-    return [text[i : i + LENGTH] for i in range(0, len(text), LENGTH)]
+    return digits.tobytes()
 
 
 def record_id(values: Sequence[str | None]) -> str:

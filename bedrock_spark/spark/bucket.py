@@ -37,6 +37,7 @@ from bedrock_spark.templates import RowRejected
 
 # What stays in a processor's cache while it is rendered: in one go, batches take a quarter longer.
 _PIECE_BYTES = 1_000_000
+_RECORD_ID = "record_id"
 _REPEATS = "repeats the key of another row"
 
 
@@ -102,8 +103,9 @@ class _Bucket:
         self._ids = Identifier(self._index, task.buckets, on_repeat)
         self._cutter: Cutter[_Chunk] = Cutter(bounds_of(task.config))
         kept = pa.schema([first.schema.field(name) for name in task.columns.kept])
-        self._schema = pa.schema([pa.field("record_id", pa.string()), *kept])
-        self._files = BucketFiles(task.storage, folder, self._number, self._schema)
+        self._schema = pa.schema([pa.field(_RECORD_ID, pa.string()), *kept])
+        unique = {_RECORD_ID, *task.columns.key}
+        self._files = BucketFiles(task.storage, folder, self._number, self._schema, unique)
         self._rejects = RejectsFile(folder / "rejects.parquet", kept)
         self._shared: str | None = None
         self._rows = self._squares = self._duplicates = 0
@@ -120,16 +122,14 @@ class _Bucket:
         self._check_bucket(batch)
         self._rows += batch.num_rows
         batch = self._without_repeated(batch)
-        keys = column_values(batch.column(KEY))
-        ids, repeats = self._ids.identify(batch.column(HASH).to_numpy().tolist(), keys)
-        record_ids = pa.array(ids, pa.string())
+        ids, repeats = self._ids.identify(batch.column(HASH), batch.column(KEY))
         most = self._task.config.shards.max_bytes
-        lines, rejected = render_lines(record_ids, batch, self._template, most)
+        lines, rejected = render_lines(ids, batch, self._template, most)
         if self._task.config.request.dedupe:
             lines = self._share(ids, repeats, lines, rejected)
-        else:
-            self._refuse_repeats(keys, repeats, rejected)
-        self._cut(record_ids, lines, self._reject(batch, rejected), rejected)
+        elif repeats:
+            self._refuse_repeats(column_values(batch.column(KEY)), repeats, rejected)
+        self._cut(ids, lines, self._reject(batch, rejected), rejected)
 
     def finish(self) -> dict[str, Any]:
         """Write the rest; return the bucket's summary."""
@@ -150,6 +150,8 @@ class _Bucket:
 
     def _without_repeated(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Take out the rows that were found to repeat a key before they were dealt."""
+        if REPEATED not in batch.schema.names:
+            return batch
         repeated = batch.column(REPEATED)
         if repeated.null_count == batch.num_rows:
             return batch
@@ -173,11 +175,11 @@ class _Bucket:
                 rejected[row] = RowRejected(", ".join(self._task.columns.key), _REPEATS)
 
     def _share(
-        self, ids: list[str], repeats: list[int], lines: pa.Array, rejected: dict[int, RowRejected]
+        self, ids: pa.Array, repeats: list[int], lines: pa.Array, rejected: dict[int, RowRejected]
     ) -> pa.Array:
         """Return the lines, empty where an earlier row has the same body and asks it."""
         same, shares = set(repeats), np.zeros(len(ids), bool)
-        for row, record_id in enumerate(ids):
+        for row, record_id in enumerate(ids.to_pylist()):
             if row not in rejected:
                 shares[row] = row in same and record_id == self._shared
                 self._shared = record_id

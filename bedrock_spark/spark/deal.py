@@ -17,31 +17,29 @@ from bedrock_spark.spark.source import SourceColumns
 
 
 def with_ids(df: DataFrame, columns: SourceColumns, config: Config) -> DataFrame:
-    """Select what prepare needs: hash, key text, tie-break, repeated key, and the source columns.
+    """Select what prepare needs: hash, key text and the source columns.
 
-    KEY is what tells rows of one hash apart: the key's text, or the digest of the body.
+    KEY is what tells rows of one hash apart: the key's text, or the digest of the body. TIE, which
+    puts rows of one key in order, and REPEATED, a key that an earlier row has, come along only
+    where rows of one key are no error: every column costs time on its way to Python.
     """
     by_body = config.request.dedupe or not columns.key
-    keyed = _select(df, columns, has_ties=by_body or config.source.on_duplicate_key == "first")
+    has_ties = by_body or config.source.on_duplicate_key == "first"
+    nothing = F.lit(None).cast("string")
+    key = key_text(df, columns.key) if columns.key else nothing
+    keyed = df.select(
+        F.xxhash64(key).alias(HASH),
+        key.alias(KEY),
+        *([hash_of_values(df, columns.needed).alias(TIE)] if has_ties else []),
+        *([nothing.alias(REPEATED)] if by_body else []),
+        *(column_of(name) for name in columns.needed),
+    )
     if not by_body:
         return keyed
     if columns.key:
         # Rows of one key must meet before they are dealt by their bodies.
-        keyed = keyed.repartition(F.col(HASH)).sortWithinPartitions(HASH, KEY, TIE)
+        keyed = keyed.repartition(F.col(HASH)).sortWithinPartitions(*_order(keyed))
     return keyed.mapInArrow(HashBodies(config, bool(columns.key)), keyed.schema)
-
-
-def _select(df: DataFrame, columns: SourceColumns, has_ties: bool) -> DataFrame:
-    nothing = F.lit(None).cast("string")
-    key = key_text(df, columns.key) if columns.key else nothing
-    tie = hash_of_values(df, columns.needed) if has_ties else F.lit(0).cast("bigint")
-    return df.select(
-        F.xxhash64(key).alias(HASH),
-        key.alias(KEY),
-        tie.alias(TIE),
-        nothing.alias(REPEATED),
-        *(column_of(name) for name in columns.needed),
-    )
 
 
 def into_buckets(df: DataFrame, buckets: int) -> DataFrame:
@@ -54,5 +52,9 @@ def into_buckets(df: DataFrame, buckets: int) -> DataFrame:
     return (
         df.withColumn(BUCKET, bucket)
         .repartition(buckets, F.col(HASH))
-        .sortWithinPartitions(HASH, KEY, TIE)
+        .sortWithinPartitions(*_order(df))
     )
+
+
+def _order(df: DataFrame) -> list[str]:
+    return [name for name in (HASH, KEY, TIE) if name in df.columns]

@@ -6,11 +6,14 @@ of the same hash is salted. What becomes of the same key again is the caller's t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from bedrock_spark.record_ids import encode, encode_many, salted_id
+import numpy as np
+import pyarrow as pa
+
+from bedrock_spark.record_ids import LENGTH, encode, encode_many, salted_id
+from bedrock_spark.spark.arrow_values import column_values
 
 # So many repeated keys are named, at most.
 MAX_EXAMPLES = 10
@@ -39,19 +42,18 @@ class Identifier:
     _equal: int = 0
     _salted: set[str] = field(default_factory=set)
 
-    def identify(
-        self, hashes: Sequence[int], keys: Sequence[str | None]
-    ) -> tuple[list[str], list[int]]:
+    def identify(self, hashes: pa.Array, keys: pa.Array) -> tuple[pa.Array, list[int]]:
         """Return a record id for each row, and which rows have one that an earlier row has."""
-        if hashes and len(set(hashes)) == len(hashes) and hashes[0] != self._hash:
+        numbers = hashes.to_numpy()
+        if len(numbers) and numbers[0] != self._hash and np.diff(numbers).all():
             # As a rule all are different; then nothing is to be remembered but the last.
-            ids = encode_many(hashes)
-            self._begin(hashes[-1], keys[-1], ids[-1])
+            ids = _texts(encode_many(numbers))
+            self._begin(int(numbers[-1]), column_values(keys[-1:])[0], ids[-1].as_py())
             return ids, []
         repeats: list[int] = []
-        return [
-            self._id(h, k, i, repeats) for i, (h, k) in enumerate(zip(hashes, keys, strict=True))
-        ], repeats
+        rows = enumerate(zip(numbers.tolist(), column_values(keys), strict=True))
+        found = [self._id(hashed, key, row, repeats) for row, (hashed, key) in rows]
+        return pa.array(found, pa.string()), repeats
 
     def _begin(self, hashed: int, key: str | None, record_id: str) -> str:
         self._hash, self._equal, self._ids = hashed, 0, {key: record_id}
@@ -75,3 +77,10 @@ class Identifier:
             salt += 1
         self._salted.add(candidate)
         return candidate
+
+
+def _texts(ids: bytes) -> pa.Array:
+    """Return ids that lie one after the other as a column."""
+    begins = np.arange(0, len(ids) + 1, LENGTH, dtype=np.int32)
+    buffers = [None, pa.py_buffer(begins), pa.py_buffer(ids)]
+    return pa.Array.from_buffers(pa.string(), len(begins) - 1, buffers)

@@ -7,7 +7,7 @@ task that dies leaves nothing half-written; one that runs twice leaves the same 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +30,17 @@ REJECT_FIELDS = (
 
 
 class ParquetFile:
-    """A Parquet file that grows by record batches; zstd, as results are kept for long."""
+    """A Parquet file that grows by record batches; zstd, as results are kept for long.
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    unique: columns whose values are seldom equal, and have no dictionary
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema, unique: Collection[str] = ()) -> None:
         self.path = path
         self.rows = 0
         self._schema = schema
-        self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+        coded = [name for name in schema.names if name not in unique]
+        self._writer = pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=coded)
         self._held: list[pa.RecordBatch] = []
         self._held_rows = 0
 
@@ -87,11 +91,13 @@ class RejectsFile:
 class ShardFiles:
     """The files of one shard while they are being written."""
 
-    def __init__(self, folder: Path, shard_id: str, schema: pa.Schema) -> None:
+    def __init__(
+        self, folder: Path, shard_id: str, schema: pa.Schema, unique: Collection[str]
+    ) -> None:
         self.shard_id = shard_id
         self._lines_path = folder / f"{shard_id}.jsonl"
         self._lines = self._lines_path.open("wb")
-        self._rows = ParquetFile(folder / f"{shard_id}.parquet", schema)
+        self._rows = ParquetFile(folder / f"{shard_id}.parquet", schema, unique)
         self._sha256 = hashlib.sha256()
         self._bytes = self._records = 0
 
@@ -123,12 +129,20 @@ class ShardFiles:
 class BucketFiles:
     """The shards of one bucket, one open at a time, in the order in which they are cut."""
 
-    def __init__(self, storage: Storage, folder: Path, bucket: int, schema: pa.Schema) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        folder: Path,
+        bucket: int,
+        schema: pa.Schema,
+        unique: Collection[str],
+    ) -> None:
         self.shards: list[Shard] = []
         self._storage = storage
         self._folder = folder
         self._bucket = bucket
         self._schema = schema
+        self._unique = unique
         self._open: ShardFiles | None = None
         self._cut = -1
 
@@ -138,7 +152,7 @@ class BucketFiles:
             self._publish()
             self._cut = cut
             name = layout.shard_id(self._bucket, cut)
-            self._open = ShardFiles(self._folder, name, self._schema)
+            self._open = ShardFiles(self._folder, name, self._schema, self._unique)
         self._open.write(lines, rows)
 
     def finish(self) -> None:

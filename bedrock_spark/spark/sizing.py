@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterable, Sequence
+from functools import reduce
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - what everybody calls it
 from pyspark.sql import types as T  # noqa: N812
@@ -16,22 +20,46 @@ from bedrock_spark.templates import BodyTemplate
 _LINE_OVERHEAD = FRAME_BYTES + record_ids.LENGTH
 # What to_json puts around a value: {"v":…}
 _WRAPPING = len('{"v":}')
-_SAMPLE_ROWS = 20_000
+# The lengths of so many rows are looked at, and of the first ones in what JSON makes of them.
+_SAMPLE_ROWS, _EXACT_ROWS = 20_000, 2_000
+# The bits of monotonically_increasing_id that count the rows of a partition.
+_ROW_BITS = 33
 
 
 def guess_size(df: DataFrame, template: BodyTemplate) -> SourceSize:
     """Count the rows and guess at their lines from the first few. Runs two small Spark actions."""
-    lengths = [_json_length(df, name) for name in template.columns]
-    total = sum(lengths[1:], lengths[0]) if lengths else F.lit(0).cast("bigint")
-    sample = [row[0] for row in df.select(total).take(_SAMPLE_ROWS)]
+    sample = _lengths(df, template.columns).take(_SAMPLE_ROWS)
     rows = df.count() if len(sample) == _SAMPLE_ROWS else len(sample)
+    exact = [(raw, as_json) for raw, as_json in sample if as_json is not None]
+    stretch = sum(j for _, j in exact) / max(1, sum(r for r, _ in exact))
     fixed = template.static_bytes + _LINE_OVERHEAD
-    lines = [fixed + length for length in sample]
+    lines = [fixed + round(raw * stretch) for raw, _ in sample]
     return SourceSize(
         records=rows,
         line_bytes=sum(lines) * rows // max(1, len(lines)),
         squares=sum(line * line for line in lines) * rows // max(1, len(lines)),
     )
+
+
+def _lengths(df: DataFrame, names: Sequence[str]) -> DataFrame:
+    """Give the bytes of what every row holds: as it is, and of the first rows also as JSON.
+
+    JSON is dear to make, and makes all texts of one table longer by much the same share.
+    """
+    row = F.monotonically_increasing_id().bitwiseAND(F.lit((1 << _ROW_BITS) - 1))
+    raw = _sum(_raw_length(df, name) for name in names)
+    as_json = _sum(_json_length(df, name) for name in names)
+    return df.select(raw, F.when(row < _EXACT_ROWS, as_json))
+
+
+def _sum(lengths: Iterable[Column]) -> Column:
+    return reduce(operator.add, lengths, F.lit(0).cast("bigint"))
+
+
+def _raw_length(df: DataFrame, name: str) -> Column:
+    if isinstance(df.schema[name].dataType, T.StringType):
+        return F.coalesce(F.octet_length(column_of(name)), F.lit(4)).cast("bigint")
+    return _json_length(df, name)
 
 
 def _json_length(df: DataFrame, name: str) -> Column:

@@ -1,4 +1,8 @@
-"""The Spark session of the benchmarks: two cores as a rule, and the interpreter that runs them."""
+"""The Spark session of the benchmarks: two cores as a rule, and the interpreter that runs them.
+
+Files are read in several partitions to a core. Spark packs small files into partitions of 128 MB,
+and of three such partitions on two cores the third has one core for itself.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
+
+_PARTITIONS_PER_CORE = 4
 
 
 @contextmanager
@@ -19,6 +25,7 @@ def bench_session(memory: str = "4g", cores: int = 2) -> Iterator[SparkSession]:
         .config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
         .config("spark.driver.memory", memory)
+        .config("spark.sql.files.minPartitionNum", cores * _PARTITIONS_PER_CORE)
         .getOrCreate()
     )
     spark.sparkContext.setLogLevel("ERROR")

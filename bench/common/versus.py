@@ -9,7 +9,7 @@ from typing import Any
 from common.figures import report
 from common.prepared import seconds
 
-ROUNDS = 3
+ROUNDS = 5
 GOAL = 1.5
 
 
