@@ -64,16 +64,24 @@ class PrepareTask:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Write a bucket's shards and rejects; yield one row that says what they are."""
+        summary = self._summary(batches)
+        if summary is not None:
+            yield pa.RecordBatch.from_pydict({"summary": [json.dumps(summary)]})
+
+    def _summary(self, batches: Iterator[pa.RecordBatch]) -> dict[str, Any] | None:
         first = next((b for b in batches if b.num_rows), None)
         if first is None:
-            return
+            return None
         folders = tempfile.TemporaryDirectory(prefix="bedrock-spark-")
         with folders as folder, open_objects(self.config) as objects:
             work = _Bucket(self, Path(folder), first, objects)
             work.add(first)
+            del first
             for batch in batches:
                 work.add(batch)
-            yield pa.RecordBatch.from_pydict({"summary": [json.dumps(work.finish())]})
+                # Else what Arrow keeps of each batch and each bucket adds up in a worker.
+                pa.default_memory_pool().release_unused()
+            return work.finish()
 
 
 @dataclass(frozen=True)
