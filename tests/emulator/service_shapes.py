@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 
 REMOVED = object()  # as a mutation's value: take the member away
 
-# A text for every pattern of an input. A new pattern in a newer botocore must get one here.
+# A text for every pattern of an input. For one that a newer botocore brings, any that it takes.
 EXAMPLES = {
     "ModelInvocationJobName": "job-1",
     "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/batch",
@@ -46,6 +47,7 @@ EXAMPLES = {
     "GuardrailVersion": "1",
     "ToolUseId": "tool-1",
     "ToolName": "tool",
+    "ProjectIdentifier": "project-1",
 }
 
 
@@ -116,7 +118,10 @@ def _string(shape: StringShape) -> str:
         "RequestMetadataKeyString",
         "RequestMetadataValueString",
     ):
-        raise AssertionError(f"EXAMPLES needs a text for the pattern of {shape.name}")
+        pattern = re.compile(shape.metadata["pattern"])
+        fitting = next((text for text in EXAMPLES.values() if pattern.fullmatch(text)), None)
+        assert fitting is not None, f"EXAMPLES needs a text for the pattern of {shape.name}"
+        return fitting
     return "x" * max(1, int(shape.metadata.get("min", 1)))
 
 
