@@ -161,7 +161,7 @@ class _Watch:
 
 
 class RateLimiter:
-    """Wait until a call may go. Where no limit is given, calls get more and more until a 429.
+    """Wait until a call may go. Where no limit is given, calls get more until many see 429.
 
     parts: how many limiters share the limits equally at the moment; who counts them may set it
     learns: where no limit is given, whether to find one out from what went through before 429s
@@ -236,16 +236,20 @@ class RateLimiter:
             cut = CUT_OF_LEARNT if self._tokens.is_learned else CUT
             self._level = max(_LEAST_LEVEL, self._level_at(now) * cut)
         elif self.learns:
-            shown = now >= MINUTE or self._watch.share >= _USED_UP
-            tokens = self._tokens.in_last_minute(now)
-            if shown and tokens and self._answers * self.parts >= LEARNT_FROM:
-                self._tokens.per_minute = tokens * self.parts
-                self._tokens.is_learned = True
-                self._level = CUT_OF_LEARNT
-            else:
-                left = max(_CUT_OF_RAMP, 1 - self._watch.share)
-                rate = max(_LEAST_PER_SECOND, self._ramp.at(now) * left)
-                self._ramp = _Ramp(rate, now, slow=True)
+            self._learn(now)
+
+    def _learn(self, now: float) -> None:
+        """Find out about the quota, which nobody told; where that is too early, call less often."""
+        is_shown = now >= MINUTE or self._watch.share >= _USED_UP
+        tokens = self._tokens.in_last_minute(now)
+        if is_shown and tokens and self._answers * self.parts >= LEARNT_FROM:
+            self._tokens.per_minute = tokens * self.parts
+            self._tokens.is_learned = True
+            self._level = CUT_OF_LEARNT
+        else:
+            left = max(_CUT_OF_RAMP, 1 - self._watch.share)
+            rate = max(_LEAST_PER_SECOND, self._ramp.at(now) * left)
+            self._ramp = _Ramp(rate, now, slow=True)
 
     def _share(self) -> float:
         return self._level_at(self._now) / max(1, self.parts)
