@@ -20,6 +20,8 @@ from bedrock_spark.templates import BodyTemplate
 _LINE_OVERHEAD = FRAME_BYTES + record_ids.LENGTH
 # What to_json puts around a value: {"v":…}
 _WRAPPING = len('{"v":}')
+# What it puts around a text; with them no text is without length, and all are stretched alike.
+_QUOTES = len('""')
 # The lengths of so many rows are looked at, and of the first ones in what JSON makes of them.
 _SAMPLE_ROWS, _EXACT_ROWS = 20_000, 2_000
 # The bits of monotonically_increasing_id that count the rows of a partition.
@@ -58,7 +60,8 @@ def _sum(lengths: Iterable[Column]) -> Column:
 
 def _raw_length(df: DataFrame, name: str) -> Column:
     if isinstance(df.schema[name].dataType, T.StringType):
-        return F.coalesce(F.octet_length(column_of(name)), F.lit(4)).cast("bigint")
+        length = F.octet_length(column_of(name)) + _QUOTES
+        return F.coalesce(length, F.lit(4)).cast("bigint")
     return _json_length(df, name)
 
 
