@@ -54,8 +54,8 @@ def _config_errors(where: str) -> Iterator[None]:
         yield
     except (PySparkException, Py4JError) as exc:
         java = getattr(exc, "java_exception", None)
-        said = str(java.getMessage() if java is not None else exc).strip().splitlines()
-        raise ConfigError(f"{where}: {said[0] if said else type(exc).__name__}") from exc
+        said = str(java.getMessage() if java is not None else exc).strip().split("\n")[0]
+        raise ConfigError(f"{where}: {said or type(exc).__name__}") from exc
 
 
 # Formats that count their rows without reading them, and of which a few rows are quickly had.
