@@ -6,16 +6,17 @@ there the stage is shown as begun, without a count.
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from bedrock_spark.progress import Observer, Progress, unobserved
+from bedrock_spark.repeating import repeating
 
 _LOOK_SECONDS = 0.25
 
@@ -30,17 +31,12 @@ def observed_tasks(spark: SparkSession, stage: str, observe: Observer) -> Iterat
         return
     group = f"bedrock-spark-{stage}-{uuid.uuid4().hex[:8]}"
     context.setJobGroup(group, f"bedrock_spark {stage}")
-    done = threading.Event()
-    watcher = threading.Thread(
-        target=_watch, args=(context, group, stage, observe, done), daemon=True
-    )
-    watcher.start()
+    look = partial(_look, context.statusTracker(), group, stage, observe)
     try:
-        yield
-        observe(Progress(stage, 1, 1))
+        with repeating(f"watching the tasks of {stage}", look, lambda: _LOOK_SECONDS):
+            yield
+            observe(Progress(stage, 1, 1))
     finally:
-        done.set()
-        watcher.join()
         context.setLocalProperty("spark.jobGroup.id", None)
         context.setLocalProperty("spark.job.description", None)
 
@@ -53,12 +49,10 @@ def classic_context(spark: SparkSession) -> Any:
         return None
 
 
-def _watch(context: Any, group: str, stage: str, observe: Observer, done: threading.Event) -> None:
-    tracker = context.statusTracker()
-    while not done.wait(_LOOK_SECONDS):
-        jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
-        stages = [tracker.getStageInfo(s) for job in jobs if job for s in job.stageIds]
-        known = [s for s in stages if s is not None]
-        if known:
-            finished = sum(s.numCompletedTasks for s in known)
-            observe(Progress(stage, finished, sum(s.numTasks for s in known), "tasks"))
+def _look(tracker: Any, group: str, stage: str, observe: Observer) -> None:
+    jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
+    stages = [tracker.getStageInfo(s) for job in jobs if job for s in job.stageIds]
+    known = [s for s in stages if s is not None]
+    if known:
+        finished = sum(s.numCompletedTasks for s in known)
+        observe(Progress(stage, finished, sum(s.numTasks for s in known), "tasks"))
