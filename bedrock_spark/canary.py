@@ -23,12 +23,7 @@ from bedrock_spark.canary_file import Canary, CanaryFailure, add_try, read_tries
 from bedrock_spark.clients import runtime_client
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import CanaryConfig
-from bedrock_spark.errors import (
-    CanaryError,
-    InvokeError,
-    InvokeRefusedError,
-    InvokeRetryableError,
-)
+from bedrock_spark.errors import CanaryError, InvokeError, InvokeRefusedError, InvokeRetryableError
 from bedrock_spark.families import Answer, family_of
 from bedrock_spark.invoke import ModelCaller
 from bedrock_spark.manifest import Shard

@@ -58,6 +58,7 @@ from bedrock_spark.stragglers import (
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+
 AnyConfig = Config | Mapping[str, Any] | str | Path
 
 

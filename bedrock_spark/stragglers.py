@@ -28,6 +28,7 @@ from bedrock_spark.run_folder import Run
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+
 Units = list[dict[str, Any]]
 
 # More unreadable output lines than this, and the fallback would pay for answers that are there.

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bedrock_spark.emulator import LocalBedrock
+from bedrock_emulator import LocalBedrock
 
 MODEL = "anthropic.claude-3-haiku-20240307-v1:0"
 REQUESTS = 2_000

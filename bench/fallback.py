@@ -25,11 +25,11 @@ from common.local_bedrock import use_local_credentials
 from common.spark_session import bench_session
 from pyspark.sql import SparkSession
 
+from bedrock_emulator import LocalBedrock
 from bedrock_spark.answer_files import AnswerFiles, answer_line
 from bedrock_spark.clients import AwsSettings, runtime_client
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.config import parse_config
-from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.families import family_by_name
 from bedrock_spark.invoke import ModelCaller
 from bedrock_spark.rate_limit import RateLimiter

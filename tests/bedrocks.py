@@ -13,7 +13,7 @@ import subprocess
 import sys
 from typing import Any
 
-from bedrock_spark.emulator import LocalBedrock
+from bedrock_emulator import LocalBedrock
 from tests.modules import ROOT
 
 BUCKET = "e2e-tests"
@@ -80,8 +80,8 @@ def _import_all() -> None:
     """Do once what takes long and leaves no thread behind."""
     import moto.moto_server.werkzeug_app as moto_app
 
-    import bedrock_spark.emulator.server  # noqa: F401
-    from bedrock_spark.emulator.service_model import OPERATIONS, service_model
+    import bedrock_emulator.http.server  # noqa: F401
+    from bedrock_emulator.wire.service_model import OPERATIONS, service_model
 
     moto_app.create_backend_app("s3")
     for service in OPERATIONS:
@@ -101,9 +101,9 @@ def _fork(port: int, faults: dict[str, Any] | None, **settings: Any) -> tuple[in
 
 
 def _serve(writer: int, faults: dict[str, Any] | None, **settings: Any) -> None:
-    from bedrock_spark.emulator.faults import read_faults
-    from bedrock_spark.emulator.server import Emulator
-    from bedrock_spark.emulator.settings import Settings
+    from bedrock_emulator.faults import read_faults
+    from bedrock_emulator.http.server import Emulator
+    from bedrock_emulator.settings import Settings
 
     emulator = Emulator(Settings(**settings), read_faults(faults))
     with os.fdopen(writer, "w") as told:

@@ -68,7 +68,7 @@ def demo(folder: str) -> None:
 
 def _add_emulator(add: Callable[[Any], None]) -> None:
     try:
-        from bedrock_spark.emulator.command import emulator
+        from bedrock_emulator.command import emulator
     except ImportError:
 
         @click.command(name="emulator")

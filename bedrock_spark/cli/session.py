@@ -12,6 +12,7 @@ from bedrock_spark.errors import ConfigError
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+
 _QUIET = Path(__file__).with_name("log4j2.properties")
 
 

@@ -11,11 +11,11 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bedrock_emulator import LocalBedrock
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.session import spark_session
 from bedrock_spark.config import Config, load_config
 from bedrock_spark.demo.corpus import write_corpus
-from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.errors import BedrockSparkError
 from bedrock_spark.layout import parse_s3_uri
 from bedrock_spark.pipeline import Pipeline
@@ -23,6 +23,7 @@ from bedrock_spark.report import Report
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row
+
 
 # Emulated seconds per second: a batch job of twelve minutes takes a second or two.
 _SPEED = 500.0

@@ -10,15 +10,7 @@ import re
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
-from bedrock_spark.families.base import (
-    Answer,
-    Family,
-    Json,
-    count_at,
-    prompt_of,
-    refuse,
-    vector_at,
-)
+from bedrock_spark.families.base import Answer, Family, Json, count_at, prompt_of, refuse, vector_at
 
 
 def build(request: RequestConfig) -> dict[str, Any]:

@@ -17,12 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from bedrock_spark.batch_jobs import JobPlan
 from bedrock_spark.clock import Clock
-from bedrock_spark.errors import (
-    JobError,
-    JobRejectedError,
-    JobStateUnknownError,
-    JobThrottledError,
-)
+from bedrock_spark.errors import JobError, JobRejectedError, JobStateUnknownError, JobThrottledError
 from bedrock_spark.fanout.account import Account
 from bedrock_spark.fanout.attempts import (
     announced,

@@ -11,12 +11,7 @@ from dataclasses import replace
 from bedrock_spark.batch_jobs import BatchJobs, SeenJob
 from bedrock_spark.clients import bedrock_client, queue_client, quotas_client
 from bedrock_spark.clock import Clock
-from bedrock_spark.errors import (
-    BedrockSparkError,
-    ConfigError,
-    JobRejectedError,
-    RunStoppedError,
-)
+from bedrock_spark.errors import BedrockSparkError, ConfigError, JobRejectedError, RunStoppedError
 from bedrock_spark.fanout import pace
 from bedrock_spark.fanout.driver import FanOut
 from bedrock_spark.fanout.policy import AllowAll, SubmitPolicy

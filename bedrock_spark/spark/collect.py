@@ -15,12 +15,7 @@ from bedrock_spark.ledger import Job
 from bedrock_spark.manifest import RunManifest
 from bedrock_spark.progress import Observer, unobserved
 from bedrock_spark.run_folder import Run
-from bedrock_spark.spark.collect_task import (
-    CollectTask,
-    Reconciled,
-    ShardWork,
-    read_reconciled,
-)
+from bedrock_spark.spark.collect_task import CollectTask, Reconciled, ShardWork, read_reconciled
 from bedrock_spark.spark.per_unit import run_per_unit
 from bedrock_spark.spark.reconciliation_table import write_reconciliation
 from bedrock_spark.spark.results_schema import refuse_clashes, result_columns_of

@@ -25,14 +25,7 @@ from bedrock_spark.families import Answer, family_by_name
 from bedrock_spark.families.base import answer_of
 from bedrock_spark.ledger import Job
 from bedrock_spark.parsing import AnswerParser
-from bedrock_spark.reconcile import (
-    BATCH,
-    EXAMPLES,
-    FALLBACK,
-    REJECTED,
-    Judge,
-    ShardReconciliation,
-)
+from bedrock_spark.reconcile import BATCH, EXAMPLES, FALLBACK, REJECTED, Judge, ShardReconciliation
 from bedrock_spark.shard_outputs import (
     JobOutput,
     images_of,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from bedrock_spark.emulator import LocalBedrock
+from bedrock_emulator import LocalBedrock
 from tests.bedrocks import BUCKET, BedrockServer, ForkedBedrock
 from tests.sparks import CLAUDE, shared_session
 

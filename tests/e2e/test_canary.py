@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from bedrock_spark.emulator import LocalBedrock
+from bedrock_emulator import LocalBedrock
 from bedrock_spark.errors import CanaryError
 from bedrock_spark.pipeline import Pipeline
 from tests.e2e.conftest import BUCKET

@@ -9,8 +9,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
+from bedrock_emulator import LocalBedrock
 from bedrock_spark.clock import SystemClock
-from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.errors import ProvisionedModelError, RunHeldError
 from bedrock_spark.lease import Lease
 from bedrock_spark.pipeline import Pipeline

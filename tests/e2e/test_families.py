@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from bedrock_emulator import LocalBedrock
 from bedrock_spark.config import RequestConfig
-from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.families import FAMILIES, Answer, family_by_name
 
 QUESTION = "Which words of this question come back in the answer?"

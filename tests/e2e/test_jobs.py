@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bedrock_spark.emulator import LocalBedrock
+from bedrock_emulator import LocalBedrock
 from tests.e2e.conftest import BUCKET, provision
 from tests.modules import ROOT, run_script
 from tests.sparks import ROLE

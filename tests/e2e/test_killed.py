@@ -11,8 +11,8 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
+from bedrock_emulator import LocalBedrock
 from bedrock_spark.config import Config
-from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.pipeline import Pipeline
 from tests.e2e.conftest import BUCKET, provision
 from tests.modules import run_module

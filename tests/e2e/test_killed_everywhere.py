@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark.emulator import LocalBedrock
+from bedrock_emulator import LocalBedrock
 from tests.e2e import kill_points
 from tests.e2e.kill_points import BUCKET, ENDPOINT, RECORDS
 

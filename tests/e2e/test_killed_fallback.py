@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bedrock_emulator import LocalBedrock
 from bedrock_spark.answer_files import FLUSH_RECORDS
-from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.outputs import OutputRecord, read_lines
 from bedrock_spark.storage import LocalStorage
 

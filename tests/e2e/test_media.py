@@ -11,8 +11,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 import bedrock_spark
+from bedrock_emulator import LocalBedrock
 from bedrock_spark import record_ids
-from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.pipeline import Pipeline
 from tests.e2e.conftest import BUCKET
 from tests.sparks import CLAUDE, make_config

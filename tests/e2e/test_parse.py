@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from pyspark.sql import SparkSession
 
+from bedrock_emulator import LocalBedrock
 from bedrock_spark import layout
 from bedrock_spark.clock import SystemClock
-from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.outputs import OutputRecord, read_lines
 from bedrock_spark.pipeline import Pipeline
 from tests.e2e.conftest import BUCKET

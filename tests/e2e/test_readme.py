@@ -15,8 +15,8 @@ import pytest
 import yaml
 from pyspark.sql import SparkSession
 
+from bedrock_emulator import LocalBedrock
 from bedrock_spark.cli import main
-from bedrock_spark.emulator import LocalBedrock
 from tests.e2e.conftest import BUCKET, provision
 from tests.modules import ROOT, run_script
 from tests.sparks import ROLE

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 import bedrock_spark
-from bedrock_spark.emulator import LocalBedrock
+from bedrock_emulator import LocalBedrock
 from bedrock_spark.errors import (
     ConfigError,
     InvokeRefusedError,

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from bedrock_emulator import LocalBedrock
 from bedrock_spark.clients import AwsSettings
-from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.spark.prepare import prepare
 from bedrock_spark.storage import LocalStorage, S3Storage, Storage
 from tests.e2e.conftest import BUCKET

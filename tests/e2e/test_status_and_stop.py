@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from bedrock_emulator import LocalBedrock
 from bedrock_spark.cli import main
 from bedrock_spark.config import Config
-from bedrock_spark.emulator import LocalBedrock
 from bedrock_spark.errors import RunStoppedError
 from bedrock_spark.pipeline import Pipeline
 from tests.e2e.kill_points import BUCKET, config_of, write_run

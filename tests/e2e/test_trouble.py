@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark.emulator import LocalBedrock
+from bedrock_emulator import LocalBedrock
 from bedrock_spark.fanout import driving, watch
 from tests.e2e.kill_points import EmulatedClock, run_of, write_run
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bedrock_spark.emulator import LocalBedrock
+from bedrock_emulator import LocalBedrock
 
 from .kit import Kit
 

@@ -12,7 +12,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from bedrock_spark.emulator import LocalBedrock
+from bedrock_emulator import LocalBedrock
 
 CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 ROLE = "arn:aws:iam::123456789012:role/batch"

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.emulator.answers.deterministic import DeterministicBackend
-from bedrock_spark.emulator.answers.embedding import embed_words
-from bedrock_spark.emulator.answers.prompt import Prompt, PromptError, Tool, Turn
-from bedrock_spark.emulator.answers.schema import fit_schema
-from bedrock_spark.emulator.answers.tokens import count_tokens, first_tokens
+from bedrock_emulator.answers.deterministic import DeterministicBackend
+from bedrock_emulator.answers.embedding import embed_words
+from bedrock_emulator.answers.prompt import Prompt, PromptError, Tool, Turn
+from bedrock_emulator.answers.schema import fit_schema
+from bedrock_emulator.answers.tokens import count_tokens, first_tokens
 
 _ANY_TEXT = st.text(st.characters(codec=None), max_size=200)
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bedrock_spark.emulator.answers.deterministic import DeterministicBackend
-from bedrock_spark.emulator.answers.prompt import PromptError
-from bedrock_spark.emulator.answers.schema import fit_schema
-from bedrock_spark.emulator.families.family import Context
-from bedrock_spark.emulator.families.registry import family_of
-from bedrock_spark.emulator.records import RecordRules, RecordWork
+from bedrock_emulator.answers.deterministic import DeterministicBackend
+from bedrock_emulator.answers.prompt import PromptError
+from bedrock_emulator.answers.schema import fit_schema
+from bedrock_emulator.batch.records import RecordRules, RecordWork
+from bedrock_emulator.families.family import Context
+from bedrock_emulator.families.registry import family_of
 
 from .test_families import IMAGE_CASES, MESSAGES, TEXT, TEXT_CASES
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark.emulator.answers.deterministic import DeterministicBackend
-from bedrock_spark.emulator.answers.tokens import count_tokens
-from bedrock_spark.emulator.catalog import Catalog
-from bedrock_spark.emulator.families.family import BodyError, Context, read_body
-from bedrock_spark.emulator.families.registry import FAMILIES, family_of
+from bedrock_emulator.answers.deterministic import DeterministicBackend
+from bedrock_emulator.answers.tokens import count_tokens
+from bedrock_emulator.families.family import BodyError, Context, read_body
+from bedrock_emulator.families.registry import FAMILIES, family_of
+from bedrock_emulator.models.catalog import Catalog
 
 TEXT = "Which words of this question come back in the answer?"
 MESSAGES = [{"role": "user", "content": TEXT}]

@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError
 from pydantic import ValidationError
 
-from bedrock_spark.emulator.faults import Faults, QuotaChange, read_faults
+from bedrock_emulator.faults import Faults, QuotaChange, read_faults
 from tests.bedrocks import BedrockServer, ForkedBedrock
 
 from .kit import CLAUDE, Kit, ask, record

@@ -1,4 +1,4 @@
-"""The fixture for users' own tests works in a project that knows nothing else of the package."""
+"""The fixture for users' own tests works in a project that imports nothing of this package."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-CONFTEST = 'pytest_plugins = ["bedrock_spark.testing"]\n'
 TESTS = """
 import boto3
 import pytest
@@ -42,8 +41,7 @@ def test_and_taken_back(local_bedrock):
 
 
 def test_the_fixture_in_a_project_of_its_own(tmp_path: Path) -> None:
-    """Three tests: it answers, takes faults, and forgets them."""
-    (tmp_path / "conftest.py").write_text(CONFTEST)
+    """pytest finds the fixture by its entry point; it answers, sets faults and resets them."""
     (tmp_path / "test_mine.py").write_text(TESTS)
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bedrock_spark.emulator.jobs import Counts, Job, JobBook
-from bedrock_spark.emulator.store import Store
+from bedrock_emulator.state.jobs import Counts, Job, JobBook
+from bedrock_emulator.state.store import Store
 
 
 @pytest.fixture

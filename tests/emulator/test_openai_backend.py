@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from bedrock_spark.emulator import LocalBedrock
+from bedrock_emulator import LocalBedrock
 
 from .kit import CLAUDE, Kit, ask
 

@@ -20,9 +20,9 @@ import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner
 
-from bedrock_spark.emulator import LocalBedrock
-from bedrock_spark.emulator.command import emulator
-from bedrock_spark.emulator.service_model import routes
+from bedrock_emulator import LocalBedrock
+from bedrock_emulator.command import emulator
+from bedrock_emulator.wire.service_model import routes
 
 from .kit import CLAUDE, Kit, ask
 from .raw_http import RawClient
@@ -121,7 +121,7 @@ def test_the_process_ends_with_the_block_and_with_its_parent() -> None:
         RawClient(url).send("GET", "/_emulator/health")
     code = (
         "import sys, time\n"
-        "from bedrock_spark.emulator import LocalBedrock\n"
+        "from bedrock_emulator import LocalBedrock\n"
         "local = LocalBedrock().__enter__()\n"
         "print(local.endpoint_url, flush=True)\n"
         "time.sleep(60)\n"
@@ -164,7 +164,7 @@ def test_the_command_explains_itself() -> None:
 def test_the_command_prints_what_to_export() -> None:
     """One line to know it is ready, one to copy; SIGTERM ends it well."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "bedrock_spark.emulator", "--port", "0"],
+        [sys.executable, "-m", "bedrock_emulator", "--port", "0"],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -238,13 +238,13 @@ def test_it_knows_nothing_of_the_pipeline() -> None:
                 names.add(str(node.module))
             elif isinstance(node, ast.Import):
                 names |= {alias.name for alias in node.names}
-    ours = {name for name in names if name.split(".")[0] == "bedrock_spark"}
-    assert ours
-    assert all(name.startswith("bedrock_spark.emulator") for name in ours)
+    packages = {name.split(".")[0] for name in names}
+    assert "bedrock_emulator" in packages
+    assert "bedrock_spark" not in packages
 
 
 def test_importing_it_does_not_import_moto() -> None:
     """Only who serves pays for it, and only who serves needs the extra."""
-    code = "import sys, bedrock_spark.emulator; print('moto' in sys.modules)"
+    code = "import sys, bedrock_emulator; print('moto' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "False"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark.emulator import LocalBedrock
+from bedrock_emulator import LocalBedrock
 
 from .kit import CLAUDE, Kit, ask, record, refusal
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bedrock_spark.emulator import LocalBedrock
-from bedrock_spark.emulator.faults import Faults, read_faults
+from bedrock_emulator import LocalBedrock
+from bedrock_emulator.faults import Faults, read_faults
 
 from .client_environments import environment
 from .doc_examples import example

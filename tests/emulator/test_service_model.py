@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from botocore.model import OperationModel
 
-from bedrock_spark.emulator import LocalBedrock
-from bedrock_spark.emulator.service_model import OPERATIONS, error_statuses, routes, service_model
-from bedrock_spark.emulator.validation import violations
+from bedrock_emulator import LocalBedrock
+from bedrock_emulator.wire.service_model import OPERATIONS, error_statuses, routes, service_model
+from bedrock_emulator.wire.validation import violations
 
 from .raw_http import RawClient
 from .service_shapes import CLAUDE, example, mutations

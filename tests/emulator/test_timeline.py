@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from bedrock_spark.emulator.clock import Clock
-from bedrock_spark.emulator.timeline import Timeline
+from bedrock_emulator.state.clock import Clock
+from bedrock_emulator.state.timeline import Timeline
 
 
 @pytest.fixture

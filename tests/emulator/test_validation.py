@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.emulator.paging import page
-from bedrock_spark.emulator.service_errors import ServiceError
-from bedrock_spark.emulator.validation import _EQUIVALENT_PATTERNS, compiled
+from bedrock_emulator.errors import ServiceError
+from bedrock_emulator.wire.paging import page
+from bedrock_emulator.wire.validation import _EQUIVALENT_PATTERNS, compiled
 
 JOB_NAME = r"[a-zA-Z0-9]{1,63}(-*[a-zA-Z0-9\+\-\.]){0,63}"
 TOKEN = r"[a-zA-Z0-9]{1,256}(-*[a-zA-Z0-9]){0,256}"

@@ -8,10 +8,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark.errors import (
-    ConfigError,
-    JobStateUnknownError,
-)
+from bedrock_spark.errors import ConfigError, JobStateUnknownError
 from bedrock_spark.fanout import Standing, jobs_by_status, open_fanout, progress_of, watch
 from bedrock_spark.ledger import Ledger
 

@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark.errors import (
-    JobRejectedError,
-)
+from bedrock_spark.errors import JobRejectedError
 from bedrock_spark.fanout import watch
 from bedrock_spark.progress import Progress
 

@@ -11,9 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_spark.batch_jobs import ACTIVE, SETTLED
-from bedrock_spark.errors import (
-    JobStateUnknownError,
-)
+from bedrock_spark.errors import JobStateUnknownError
 from bedrock_spark.storage import LocalStorage
 
 from .driving import Drive

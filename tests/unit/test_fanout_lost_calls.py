@@ -7,10 +7,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark.errors import (
-    JobStateUnknownError,
-    JobThrottledError,
-)
+from bedrock_spark.errors import JobStateUnknownError, JobThrottledError
 from bedrock_spark.fanout import jobs_by_status
 from bedrock_spark.ledger import Ledger
 

@@ -36,9 +36,8 @@ LAYERS: list[set[str]] = [
     },
     {"spark"},
     {"fanout", "canary", "budget", "stragglers", "report", "pipeline", "api"},
-    {"cli", "demo", "testing", "__init__"},
+    {"cli", "demo", "__init__"},
 ]
-APART = {"emulator"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -90,7 +89,7 @@ FILES = list(modules())
 def test_every_module_has_its_layer() -> None:
     """A new one must be put into the list, and what is gone taken out of it."""
     parts = {part_of(file) for file, _ in FILES}
-    assert parts == set().union(*LAYERS, APART)
+    assert parts == set().union(*LAYERS)
     assert sum(len(layer) for layer in LAYERS) == len(set().union(*LAYERS))
 
 
@@ -98,13 +97,13 @@ def test_every_module_has_its_layer() -> None:
 def test_no_import_points_towards_the_faces(file: str, path: Path) -> None:
     """Values know no logic, logic knows nothing of the world, the world nothing of a pipeline."""
     part = part_of(file)
-    if part in APART or file == "__init__.py":
+    if file == "__init__.py":
         return
     own = own_imports(path) - {"__version__"}
-    above = {other for other in own - APART if layer_of(other) > layer_of(part)}
+    above = {other for other in own if layer_of(other) > layer_of(part)}
     assert above == set()
     if layer_of(part) < len(LAYERS) - 1:
-        assert not own & APART
+        assert not any(name.startswith("bedrock_emulator") for name in imports_of(path))
 
 
 PURE = [(f, p) for f, p in FILES if part_of(f) in LAYERS[0] | LAYERS[1]]
@@ -134,15 +133,6 @@ def test_only_the_spark_side_imports_spark_when_it_is_imported() -> None:
         if part_of(file) != "spark":
             assert not any(n.split(".")[0] == "pyspark" for n in at_the_top), file
             assert not any(n.startswith("bedrock_spark.spark") for n in at_the_top), file
-
-
-EMULATOR = [(f, p) for f, p in FILES if part_of(f) == "emulator"]
-
-
-@pytest.mark.parametrize(("file", "path"), EMULATOR, ids=[file for file, _ in EMULATOR])
-def test_the_local_bedrock_knows_nothing_of_the_pipeline(file: str, path: Path) -> None:
-    """Else the two could be wrong in the same way."""
-    assert own_imports(path) <= {"emulator", "_version"}
 
 
 @pytest.mark.parametrize("module", ["bedrock_spark", "bedrock_spark.cli"])

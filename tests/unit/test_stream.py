@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from urllib3.exceptions import ProtocolError
 
-from bedrock_spark.emulator.event_stream import CONTENT_TYPE, encode_event, encode_exception
-from bedrock_spark.emulator.service_errors import ServiceError
-from bedrock_spark.emulator.service_model import service_model
+from bedrock_emulator.errors import ServiceError
+from bedrock_emulator.wire.event_stream import CONTENT_TYPE, encode_event, encode_exception
+from bedrock_emulator.wire.service_model import service_model
 from bedrock_spark.errors import (
     AnswerCutOffError,
     InvokeRecordError,

@@ -1,0 +1,173 @@
+"""A value that fits a JSON schema, so that a called tool gets input it can take."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Any
+
+from bedrock_emulator.answers.prompt import PromptError
+
+_FORMATS = {
+    "date": "2024-05-17",
+    "date-time": "2024-05-17T09:30:00Z",
+    "time": "09:30:00Z",
+    "email": "reader@example.com",
+    "uri": "https://example.com/page",
+    "uuid": "6f1c2a44-0b1e-4c52-9d7e-3a5b8c7d9e10",
+    "ipv4": "192.0.2.10",
+}
+_DEPTH = 12
+_MOST_PARTS = 10_000  # a schema that branches into itself, or asks for a million items, is refused
+
+
+def fit_schema(schema: dict[str, Any], key: bytes) -> Any:
+    """Return a value for `schema`, chosen by `key`.
+
+    Knows type, enum, const, default, properties, required, items, prefixItems, bounds of numbers,
+    strings and arrays, multipleOf, format, local $ref, allOf, anyOf and oneOf. It does not invent
+    text for `pattern`: an example or default in the schema is used for those. What is no schema
+    (a `properties` that is a number) raises PromptError.
+    """
+    try:
+        return _Fitter(schema, key).fit(schema, "$", 0)
+    except (
+        TypeError,
+        ValueError,
+        AttributeError,
+        LookupError,
+        ArithmeticError,
+        RecursionError,
+    ) as exc:
+        raise PromptError("The JSON schema is invalid.") from exc
+
+
+class _Fitter:
+    def __init__(self, root: dict[str, Any], key: bytes) -> None:
+        self._root = root
+        self._key = key
+        self._parts = 0
+
+    def fit(self, schema: Any, path: str, depth: int) -> Any:
+        self._count(1)
+        if not isinstance(schema, dict):
+            return "text"
+        schema = self._resolved(schema)
+        if "const" in schema:
+            return schema["const"]
+        if schema.get("enum"):
+            return schema["enum"][self._pick(path, len(schema["enum"]))]
+        if "pattern" in schema and (schema.get("examples") or "default" in schema):
+            return (schema.get("examples") or [schema["default"]])[0]
+        kind = self._kind(schema, path)
+        if kind == "object":
+            return self._object(schema, path, depth)
+        if kind == "array":
+            return self._array(schema, path, depth)
+        if kind in ("integer", "number"):
+            return self._number(schema, path, whole=kind == "integer")
+        if kind == "boolean":
+            return bool(self._pick(path, 2))
+        return None if kind == "null" else self._string(schema, path)
+
+    def _count(self, parts: int) -> None:
+        self._parts += parts
+        if self._parts > _MOST_PARTS:
+            raise PromptError(f"The JSON schema asks for more than {_MOST_PARTS} values.")
+
+    def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
+        for _ in range(_DEPTH):
+            if "$ref" in schema:
+                rest = {name: value for name, value in schema.items() if name != "$ref"}
+                schema = {**self._target(str(schema["$ref"])), **rest}
+            elif "allOf" in schema:
+                merged = {name: value for name, value in schema.items() if name != "allOf"}
+                for part in schema["allOf"]:
+                    merged = _merge(merged, self._resolved(part))
+                schema = merged
+            elif schema.get("anyOf") or schema.get("oneOf"):
+                options = schema.get("anyOf") or schema["oneOf"]
+                rest = {k: v for k, v in schema.items() if k not in ("anyOf", "oneOf")}
+                schema = _merge(rest, options[0])
+            else:
+                break
+        return schema
+
+    def _target(self, ref: str) -> dict[str, Any]:
+        value: Any = self._root
+        for part in ref.removeprefix("#").strip("/").split("/"):
+            if part:
+                name = part.replace("~1", "/").replace("~0", "~")
+                value = value.get(name, {}) if isinstance(value, dict) else {}
+        return value if isinstance(value, dict) else {}
+
+    def _kind(self, schema: dict[str, Any], path: str) -> str:
+        kind = schema.get("type")
+        if isinstance(kind, list):
+            kind = next((item for item in kind if item != "null"), "null")
+        if kind is None:
+            if "properties" in schema or path == "$":
+                return "object"
+            return "array" if "items" in schema else "string"
+        return str(kind)
+
+    def _object(self, schema: dict[str, Any], path: str, depth: int) -> dict[str, Any]:
+        properties = schema.get("properties", {})
+        required = schema.get("required", [])
+        # Deep down only what must be there, so that a schema that holds itself comes to an end.
+        names = list(properties) if depth < _DEPTH // 2 else []
+        names += [name for name in required if name not in names]
+        return {
+            name: self.fit(properties.get(name, {"type": "string"}), f"{path}.{name}", depth + 1)
+            for name in names
+        }
+
+    def _array(self, schema: dict[str, Any], path: str, depth: int) -> list[Any]:
+        first = schema.get("prefixItems", [])
+        least = max(int(schema.get("minItems", 0)), len(first))
+        most = int(schema.get("maxItems", max(least, 2)))
+        self._count(least)
+        size = least if depth >= _DEPTH // 2 else min(max(least, 1), most)
+        items = [*first, *[schema.get("items", {"type": "string"})] * (size - len(first))]
+        return [self.fit(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(items)]
+
+    def _number(self, schema: dict[str, Any], path: str, *, whole: bool) -> int | float:
+        step = schema.get("multipleOf", 1 if whole else 0.5)
+        low, high = schema.get("minimum"), schema.get("maximum")
+        if "exclusiveMinimum" in schema:
+            low = schema["exclusiveMinimum"] + (step if whole else step / 1024)
+        if "exclusiveMaximum" in schema:
+            high = schema["exclusiveMaximum"] - (step if whole else step / 1024)
+        if low is None:
+            low = 0 if high is None else min(0, high - 100 * step)
+        if high is None:
+            high = low + 100 * step
+        first, last = math.ceil(low / step), math.floor(high / step)
+        if last < first:
+            return low if not whole else math.ceil(low)
+        value = (first + self._pick(path, last - first + 1)) * step
+        return int(value) if whole else float(value)
+
+    def _string(self, schema: dict[str, Any], path: str) -> str:
+        known = _FORMATS.get(str(schema.get("format")))
+        if known:
+            return known
+        name = path.rsplit(".", 1)[-1].strip("$[]0123456789") or "text"
+        text = f"{name} {self._pick(path, 1000)}"
+        least = int(schema.get("minLength", 0))
+        self._count(least // 100)
+        text = text.ljust(least, "x")
+        return text[: int(schema.get("maxLength", len(text)))]
+
+    def _pick(self, path: str, options: int) -> int:
+        digest = hashlib.blake2b(path.encode(), key=self._key, digest_size=8).digest()
+        return int.from_bytes(digest, "big") % options
+
+
+def _merge(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    merged = {**one, **other}
+    if "properties" in one and "properties" in other:
+        merged["properties"] = {**one["properties"], **other["properties"]}
+    if "required" in one and "required" in other:
+        merged["required"] = [*one["required"], *other["required"]]
+    return merged

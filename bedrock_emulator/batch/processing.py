@@ -1,0 +1,169 @@
+"""The work of batch jobs, done by a few threads beside the timeline: check, process, write, bill.
+
+What is done here knows nothing of statuses and times; `job_runner` decides when and how much.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from bedrock_emulator.batch.input import JobInputError, check_input, locate, raw_records
+from bedrock_emulator.batch.output import JobOutput, Spool
+from bedrock_emulator.batch.records import RecordRules, RecordWork
+from bedrock_emulator.families.family import Context
+from bedrock_emulator.families.model_ids import resolve
+from bedrock_emulator.faults import Faults, JobFaults
+from bedrock_emulator.s3.objects import ObjectError
+from bedrock_emulator.state.jobs import Counts, Job
+from bedrock_emulator.state.usage import JobBill
+from bedrock_emulator.state.world import World
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Processing:
+    """The records of one job: their output so far, the names of its files, and the task."""
+
+    spool: Spool
+    names: list[str]
+    task: Future[None]
+
+
+class JobWork:
+    """Runs the work of all jobs; one per emulator."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="job")
+        self._processing: dict[str, _Processing] = {}
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        for processing in self._processing.values():
+            processing.spool.close()
+
+    def check(self, job: Job) -> Future[int]:
+        """Validate the input; the future gives the number of records."""
+        quotas = self._world.faults.quotas
+        return self._pool.submit(check_input, self._world.objects, job.arn, job.input_uri, quotas)
+
+    def begin(self, job: Job) -> None:
+        """Start to process the records, all of them: how many count is decided later."""
+        spool, names = Spool(), list[str]()
+        task = self._pool.submit(self._process, job, spool, names)
+        self._processing[job.job_id] = _Processing(spool, names, task)
+
+    def task(self, job_id: str) -> Future[None]:
+        """Return the processing of a job that was begun."""
+        return self._processing[job_id].task
+
+    def show(self, job: Job, processed: int) -> Future[Counts]:
+        """Write the output of the first records while the job still runs, as Bedrock may do."""
+        return self._pool.submit(self._write_lines, job, processed)
+
+    def write(self, job: Job, processed: int) -> Future[Counts]:
+        """Write the output of the first `processed` records and bill them."""
+        return self._pool.submit(self._write, job, processed)
+
+    def forget(self, job_id: str) -> None:
+        """Drop what was spooled for a job."""
+        processing = self._processing.pop(job_id, None)
+        if processing is not None:
+            processing.spool.close()
+
+    def counts(self, job: Job, modelled: int) -> Counts | None:
+        """Return the counts after so many records, or as many as there are; None if not begun."""
+        processing = self._processing.get(job.job_id)
+        if processing is None:
+            return None
+        return processing.spool.counts(job.records, min(modelled, processing.spool.done))
+
+    def write_nothing(self, job: Job) -> None:
+        """Write the manifest of a job that processed no records."""
+        try:
+            self._output(job).write_manifest(None, 0, 0)
+        except ObjectError as exc:
+            # The job has settled all the same: the bucket may be gone, which is why it failed.
+            log.warning("job %s: no manifest written: %s", job.job_id, exc)
+
+    # --- on the worker threads -------------------------------------------------------------------
+
+    def _process(self, job: Job, spool: Spool, names: list[str]) -> None:
+        ref = resolve(job.base_model_id, job.region)
+        rule = JobFaults.model_validate(job.rule)
+        record_work = RecordWork(
+            job_name=job.name,
+            family=ref.family,
+            context=Context(ref.base_model_id, self._world.backend),
+            is_converse=job.is_converse,
+            rules=_record_rules(self._world.faults.current, rule, self._world.faults.seed),
+            errors_in_model_output=rule.output.errors_in_model_output,
+        )
+        number = 0
+        for file_index, file in enumerate(locate(self._world.objects, job.input_uri)):
+            names.append(file.name)
+            for line in raw_records(self._world.objects, file):
+                spool.add(file_index, record_work.process(line, number))
+                number += 1
+
+    def _write_lines(self, job: Job, processed: int) -> Counts:
+        processing = self._processing[job.job_id]
+        processing.task.result()
+        self._output(job).write_lines(processing.spool, processing.names, job.records, processed)
+        return processing.spool.counts(job.records, processed)
+
+    def _write(self, job: Job, processed: int) -> Counts:
+        processing = self._processing[job.job_id]
+        processing.task.result()
+        spool, output = processing.spool, self._output(job)
+        undelivered = output.write_lines(spool, processing.names, job.records, processed)
+        output.write_manifest(spool, job.records, processed)
+        self._bill(job, spool, processed, undelivered)
+        return spool.counts(job.records, processed)
+
+    def _output(self, job: Job) -> JobOutput:
+        rule = JobFaults.model_validate(job.rule)
+        seed = self._world.faults.seed
+        return JobOutput(self._world.objects, job.output_uri, job.job_id, rule, seed)
+
+    def _bill(self, job: Job, spool: Spool, processed: int, undelivered: set[int]) -> None:
+        input_tokens, output_tokens = spool.tokens(processed)
+        bill = JobBill(
+            job_arn=job.arn,
+            job_name=job.name,
+            client_request_token=job.token,
+            model_id=job.base_model_id,
+            input_uri=job.input_uri,
+            records_billed=spool.counts(job.records, processed).success,
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+        )
+        self._world.usage.bill_job(
+            bill,
+            (
+                (spool.record_ids[index], index not in undelivered)
+                for index in range(processed)
+                if spool.is_ok(index)
+            ),
+        )
+
+
+def problem(future: Future[int] | Future[Counts]) -> str | None:
+    """Return why work that is done failed, as a job's message; None if it did not."""
+    error = future.exception()
+    if error is None:
+        return None
+    if isinstance(error, JobInputError | ObjectError):
+        return str(error)
+    log.error("a job's work failed", exc_info=error)
+    return f"The job failed because of an internal error: {type(error).__name__}"
+
+
+def _record_rules(faults: Faults, rule: JobFaults, seed: int) -> RecordRules:
+    """Return the record rules of a script, or those a job rule has for all records of its job."""
+    if rule.all_records is None:
+        return RecordRules(faults.records, seed)
+    return RecordRules((rule.all_records,), seed)

@@ -1,0 +1,163 @@
+"""One input line of a batch job becomes one output line.
+
+Whatever is wrong with a record is an `error` in its own line and never the job's failure.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from bedrock_emulator.answers.prompt import PromptError
+from bedrock_emulator.errors import ServiceError
+from bedrock_emulator.families import converse
+from bedrock_emulator.families.batch_rules import RecordRefusedError, check_batch_record
+from bedrock_emulator.families.family import Answer, BodyError, Context, Family, read_body
+from bedrock_emulator.faults import RecordErrors
+from bedrock_emulator.state.draws import body_digest, draw, draw_record_id
+from bedrock_emulator.wire.serialization import dump
+from bedrock_emulator.wire.service_model import error_statuses
+
+_MESSAGES = {
+    400: "The model returned the following errors: the request body is not valid for this model.",
+    403: "Customer doesn't have permissions to invokeModel",
+    408: "The model did not answer in time.",
+    424: "The model failed while it processed the request.",
+    429: "Too many requests, please wait before trying again.",
+    500: "The system encountered an unexpected error during processing. Try your request again.",
+    503: "Service is unavailable, please try again.",
+}
+
+
+@dataclass(frozen=True)
+class RecordRules:
+    """The record errors of a fault script, and the seed they are drawn from."""
+
+    rules: tuple[RecordErrors, ...]
+    seed: int
+
+    def permanent(self, digest: str) -> RecordErrors | None:
+        """Return the error that a body always meets, in a batch and through the runtime alike."""
+        for index, rule in enumerate(self.rules):
+            lasting = not rule.is_retryable and not rule.record_ids and rule.jobs == "*"
+            if lasting and draw(self.seed, "permanent", index, digest) < rule.share:
+                return rule
+        return None
+
+    def in_job(self, job_name: str, record_id: str, digest: str) -> RecordErrors | None:
+        """Return the error that a record meets in a job."""
+        for index, rule in enumerate(self.rules):
+            if not fnmatch.fnmatchcase(job_name, rule.jobs):
+                continue
+            if rule.record_ids and record_id not in rule.record_ids:
+                continue
+            if rule.is_retryable:
+                chance = draw(self.seed, "retryable", index, job_name, record_id)
+            else:
+                chance = draw(self.seed, "permanent", index, digest)
+            if chance < rule.share:
+                return rule
+        return None
+
+
+@dataclass(frozen=True)
+class RecordResult:
+    """An output line and what it cost; a record that is not ok costs nothing."""
+
+    record_id: str
+    ok: bool
+    line: bytes
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class RecordWork:
+    """How the records of one job are to be answered."""
+
+    job_name: str
+    family: Family
+    context: Context
+    is_converse: bool
+    rules: RecordRules
+    errors_in_model_output: bool = False
+
+    def process(self, raw: bytes, number: int) -> RecordResult:
+        """Return the output line for the input line of that number."""
+        try:
+            return self._process(raw, number)
+        except RecursionError:
+            # Nested as deep as could just be read, too deep for what comes after.
+            record_id = draw_record_id(self.rules.seed, self.job_name, number)
+            message = "Malformed input request: the body is nested too deep"
+            return self._failed(record_id, None, 400, message, False)
+
+    def _process(self, raw: bytes, number: int) -> RecordResult:
+        record = json.loads(raw)
+        record_id = record.get("recordId")
+        if not isinstance(record_id, str) or not record_id:
+            record_id = draw_record_id(self.rules.seed, self.job_name, number)
+        body = record.get("modelInput")
+        # The digest is only needed where something is drawn from it.
+        digest = body_digest(body) if self.rules.rules else ""
+        fault = self.rules.in_job(self.job_name, record_id, digest)
+        if fault is not None:
+            message = fault.message or _MESSAGES.get(fault.code, "The record failed.")
+            return self._failed(record_id, body, fault.code, message, fault.is_retryable)
+        try:
+            answer = self._answer(body)
+        except RecordRefusedError as exc:
+            return self._failed(record_id, body, exc.code, exc.message, False)
+        except (BodyError, PromptError) as exc:
+            return self._failed(record_id, body, 400, exc.message, False)
+        except ServiceError as exc:
+            # A backend that could not answer: for this record, the service had a bad moment.
+            code = error_statuses().get(exc.code, 500)
+            return self._failed(record_id, body, code, exc.message, True)
+        line = dump({"modelInput": body, "modelOutput": answer.body, "recordId": record_id})
+        return RecordResult(record_id, True, line, answer.input_tokens, answer.output_tokens)
+
+    def _answer(self, body: Any) -> Answer:
+        model_id = self.context.model_id
+        if self.is_converse:
+            converse.check_body(body)
+            check_batch_record(model_id, body, is_converse=True)
+            if not self.family.has_converse:
+                raise BodyError("This model does not support the Converse type.")
+            answered = converse.answer(body, self.context)
+            spelled = converse.as_batch_output(answered.body)
+            return Answer(spelled, answered.input_tokens, answered.output_tokens)
+        checked = read_body(self.family, body)
+        check_batch_record(model_id, body, is_converse=False)
+        return self.family.answer(checked, self.context)
+
+    def _failed(
+        self, record_id: str, body: Any, code: int, message: str, retryable: bool
+    ) -> RecordResult:
+        error = error_object(code, message, retryable=retryable)
+        where = "modelOutput" if self.errors_in_model_output else "error"
+        line = dump({"modelInput": body, where: error, "recordId": record_id})
+        return RecordResult(record_id, False, line)
+
+
+def error_object(
+    code: int, message: str, *, retryable: bool, expired: bool = False
+) -> dict[str, Any]:
+    """Return the `error` of an output line, with the members seen in real ones."""
+    return {
+        "errorCode": code,
+        "errorMessage": message,
+        "expired": expired,
+        "retryable": retryable,
+    }
+
+
+def as_expired(line: bytes) -> bytes:
+    """Return the output line of a record that the job never came to, for scripts that ask so."""
+    record = json.loads(line)
+    error = error_object(408, "The job timed out before the record.", retryable=True, expired=True)
+    return dump(
+        {"modelInput": record["modelInput"], "error": error, "recordId": record["recordId"]}
+    )

@@ -1,0 +1,142 @@
+"""`bedrock-spark emulator`: serve a local Bedrock until it is interrupted."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+import resource
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import click
+from pydantic import ValidationError
+
+from bedrock_emulator.faults import Faults, read_faults
+from bedrock_emulator.settings import DEFAULT_REGION, Settings
+
+_OPEN_FILES = 8192
+READY = "bedrock emulator ready at "
+
+
+@click.command("emulator")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=4599, show_default=True, help="Port; 0 picks a free one.")
+@click.option(
+    "--speed",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="How many times faster than real time; 0 stands still until advanced by hand.",
+)
+@click.option("--faults", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Fault script, YAML or JSON.")  # fmt: skip
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path),
+              help="Folder for state that survives a restart.")  # fmt: skip
+@click.option("--seed", default=7, show_default=True, help="What chance is drawn from.")
+@click.option("--region", default=DEFAULT_REGION, show_default=True,
+              help="Region of requests that are not signed for one.")  # fmt: skip
+@click.option("--backend", type=click.Choice(["deterministic", "openai"]),
+              default="deterministic", show_default=True, help="Who answers.")  # fmt: skip
+@click.option("--backend-url", help="Base URL of the OpenAI-compatible server.")
+@click.option("--backend-model", help="Model name to ask that server for; default: Bedrock's id.")
+@click.option("--s3-endpoint", help="Use this S3 instead of serving one.")
+@click.option("--event-queue", help="SQS queue (created here) that gets job state changes.")
+@click.option("--verbose", is_flag=True, help="Log every change of a job's status.")
+@click.option("--exit-with-parent", is_flag=True, hidden=True)
+def emulator(
+    host: str,
+    port: int,
+    speed: float,
+    faults: Path | None,
+    data: Path | None,
+    seed: int,
+    region: str,
+    backend: str,
+    backend_url: str | None,
+    backend_model: str | None,
+    s3_endpoint: str | None,
+    event_queue: str | None,
+    verbose: bool,
+    exit_with_parent: bool,
+) -> None:
+    """Serve Amazon Bedrock (batch, provisioned throughput, runtime) and S3 on this machine."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(name)s %(levelname)s %(message)s",
+    )
+    if backend == "openai" and not backend_url:
+        raise click.UsageError("--backend openai needs --backend-url, for example "
+                               "http://127.0.0.1:11434/v1")  # fmt: skip
+    settings = Settings(
+        host=host,
+        port=port,
+        speed=speed,
+        seed=seed,
+        region=region,
+        data=data,
+        backend=backend,
+        backend_url=backend_url,
+        backend_model=backend_model,
+        s3_endpoint=s3_endpoint,
+        event_queue=event_queue,
+    )
+    _serve(settings, _script(faults), exit_with_parent)
+
+
+def _script(path: Path | None) -> Faults:
+    try:
+        return read_faults(path)
+    except ValidationError as exc:
+        raise click.BadParameter(f"{path}: {exc}", param_hint="--faults") from exc
+
+
+def _serve(settings: Settings, faults: Faults, exit_with_parent: bool) -> None:
+    # moto takes half a second to import: only who serves pays for it.
+    from bedrock_emulator.http.server import Emulator
+
+    _allow_open_files()
+    served = Emulator(settings, faults)
+
+    def end(*_: object) -> None:
+        # `shutdown` waits for the serving loop, which is this thread: so from another one.
+        threading.Thread(target=served.close, name="close").start()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    if exit_with_parent:
+        threading.Thread(target=_wait_for_end_of_input, args=(end,), daemon=True).start()
+    if not is_loopback(settings.host):
+        click.echo(f"listening on {settings.host}: no credential is checked", err=True)
+    click.echo(f"{READY}{served.endpoint_url}")
+    click.echo(f"export AWS_ENDPOINT_URL={served.endpoint_url}")
+    sys.stdout.flush()
+    served.serve()
+    served.close()
+
+
+def _allow_open_files() -> None:
+    """Raise this process's limit of open files: each large object in moto holds one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine reaches a host address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _wait_for_end_of_input(end: object) -> None:
+    """Call `end` when the parent closes our standard input, by dying or on purpose."""
+    while os.read(sys.stdin.fileno(), 1024):
+        continue
+    if callable(end):
+        end()

@@ -1,0 +1,207 @@
+"""Anthropic Messages on Bedrock: `anthropic_version`, `max_tokens` and `messages` are required."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from bedrock_emulator.answers.prompt import Completion, Prompt, Stop, Tool, Turn
+from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody, text_of
+
+_STOP: dict[Stop, str] = {
+    "end": "end_turn",
+    "length": "max_tokens",
+    "sequence": "stop_sequence",
+    "tool": "tool_use",
+}
+
+
+class Part(OpenBody):
+    """A content block; its type decides what else is in it."""
+
+    type: Literal[
+        "text", "image", "document", "tool_use", "tool_result", "thinking", "redacted_thinking",
+        "search_result",
+    ]  # fmt: skip
+    text: str | None = None
+
+
+class Message(Body):
+    """A turn of the conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str | Annotated[list[Part], Field(min_length=1)]
+
+
+class ToolSpec(OpenBody):
+    """A tool; built-in ones (with a `type`) have no schema of their own."""
+
+    name: str
+    description: str = ""
+    input_schema: dict[str, Any] = Field(default_factory=dict)
+
+
+class ToolChoice(OpenBody):
+    """How freely the model may choose."""
+
+    type: Literal["auto", "any", "tool", "none"]
+    name: str | None = None
+
+
+class OutputFormat(OpenBody):
+    """The form an answer must have."""
+
+    type: Literal["json_schema"]
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+
+
+class OutputConfig(OpenBody):
+    """Where newer versions of the API have the form."""
+
+    format: OutputFormat | None = None
+
+
+class MessagesBody(Body):
+    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html"""
+
+    anthropic_version: Literal["bedrock-2023-05-31"]
+    max_tokens: int = Field(ge=1)
+    messages: list[Message] = Field(min_length=1)
+    anthropic_beta: list[str] | None = None
+    system: str | list[Part] | None = None
+    temperature: float | None = Field(default=None, ge=0, le=1)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_k: int | None = Field(default=None, ge=0, le=500)
+    stop_sequences: list[str] | None = Field(default=None, max_length=8191)
+    tools: list[ToolSpec] | None = None
+    tool_choice: ToolChoice | None = None
+    thinking: dict[str, Any] | None = None
+    metadata: dict[str, Any] | None = None
+    output_config: OutputConfig | None = None
+    output_format: OutputFormat | None = None
+    context_management: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _starts_with_user(self) -> MessagesBody:
+        if self.messages[0].role != "user":
+            raise ValueError('first message must use the "user" role')
+        return self
+
+
+def prompt_of(body: MessagesBody) -> Prompt:
+    """Return what the body asks."""
+    choice = body.tool_choice
+    form = body.output_format or (body.output_config.format if body.output_config else None)
+    return Prompt(
+        turns=tuple(_turn(message) for message in body.messages),
+        system=_plain(body.system),
+        max_tokens=body.max_tokens,
+        stop_sequences=tuple(body.stop_sequences or ()),
+        temperature=body.temperature,
+        top_p=body.top_p,
+        tools=tuple(Tool(t.name, t.input_schema, t.description) for t in body.tools or ()),
+        tool_choice="auto" if choice is None else choice.name or choice.type,
+        schema=form.schema_ if form else None,
+    )
+
+
+def _plain(content: str | list[Part] | None) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    return text_of([part.model_dump(exclude_none=True) for part in content])
+
+
+def _turn(message: Message) -> Turn:
+    parts = message.content if isinstance(message.content, list) else []
+    role = "tool" if any(part.type == "tool_result" for part in parts) else message.role
+    return Turn(role, _plain(message.content))
+
+
+def answer(body: MessagesBody, context: Context) -> Answer:
+    """Answer in the Messages response shape."""
+    completion = context.backend.complete(context.model_id, prompt_of(body))
+    content: list[dict[str, Any]] = []
+    if completion.text or not completion.tool_calls:
+        content.append({"type": "text", "text": completion.text})
+    content += [
+        {"type": "tool_use", "id": call.call_id, "name": call.name, "input": call.input}
+        for call in completion.tool_calls
+    ]
+    return Answer(
+        {
+            "id": _message_id(context.model_id, completion),
+            "type": "message",
+            "role": "assistant",
+            "model": _short_name(context.model_id),
+            "content": content,
+            "stop_reason": _STOP[completion.stop],
+            "stop_sequence": completion.stop_sequence,
+            "usage": {
+                "input_tokens": completion.input_tokens,
+                "output_tokens": completion.output_tokens,
+            },
+        },
+        completion.input_tokens,
+        completion.output_tokens,
+    )
+
+
+def _message_id(model_id: str, completion: Completion) -> str:
+    text = f"{model_id}\x1f{completion!r}".encode("utf-8", "surrogatepass")
+    return f"msg_bdrk_{hashlib.blake2b(text, digest_size=12).hexdigest()}"
+
+
+def _short_name(model_id: str) -> str:
+    return re.sub(r"-v\d+(:\d+)*$", "", model_id.rsplit("anthropic.", 1)[-1])
+
+
+def stream(answered: Answer) -> Iterator[dict[str, Any]]:
+    """Cut a response into the events of the Messages stream."""
+    body = answered.body
+    usage = {**body["usage"], "output_tokens": 1}
+    start = {**body, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
+    yield {"type": "message_start", "message": start}
+    for index, block in enumerate(body["content"]):
+        yield from _stream_block(index, block)
+    yield {
+        "type": "message_delta",
+        "delta": {"stop_reason": body["stop_reason"], "stop_sequence": body["stop_sequence"]},
+        "usage": {"output_tokens": answered.output_tokens},
+    }
+    yield {"type": "message_stop"}
+
+
+def _stream_block(index: int, block: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if block["type"] == "text":
+        start: dict[str, Any] = {"type": "text", "text": ""}
+        deltas = [{"type": "text_delta", "text": piece} for piece in pieces(block["text"])]
+    else:
+        start = {**block, "input": {}}
+        text = json.dumps(block["input"], ensure_ascii=False)
+        deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces(text)]
+    yield {"type": "content_block_start", "index": index, "content_block": start}
+    for delta in deltas:
+        yield {"type": "content_block_delta", "index": index, "delta": delta}
+    yield {"type": "content_block_stop", "index": index}
+
+
+def pieces(text: str) -> list[str]:
+    """Return a text cut after its spaces: joined, they are the text again."""
+    return re.findall(r"\S*\s+|\S+", text)
+
+
+ANTHROPIC = Family(
+    name="anthropic",
+    models=re.compile(r"anthropic\..+"),
+    body=MessagesBody,
+    answer=answer,
+    prompt=prompt_of,
+    stream=stream,
+    input_modalities=("TEXT", "IMAGE"),
+    has_converse=True,
+)

@@ -1,0 +1,237 @@
+"""Families that speak OpenAI's chat format on Bedrock: gpt-oss, Qwen, DeepSeek V3, Mistral Large
+and AI21 Jamba."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydantic import Field
+
+from bedrock_emulator.answers.prompt import Completion, Prompt, Stop, Tool, Turn
+from bedrock_emulator.answers.tokens import count_tokens
+from bedrock_emulator.families.anthropic import pieces
+from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody, text_of
+
+_REASON: dict[Stop, str] = {
+    "end": "stop",
+    "length": "length",
+    "sequence": "stop",
+    "tool": "tool_calls",
+}
+_DEFAULT_MAX_TOKENS = 512
+_OPENING, _CLOSING = "<reasoning>", "</reasoning>"
+_REASONING = f"{_OPENING}The question is clear, answer it.{_CLOSING}"
+
+
+class Message(OpenBody):
+    """A turn; a tool's answer names the call it answers."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[dict[str, Any]] | None = None
+
+
+class Function(OpenBody):
+    """What a tool is called and takes."""
+
+    name: str = Field(min_length=1)
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class ToolSpec(OpenBody):
+    """A function the model may call."""
+
+    type: Literal["function"] = "function"
+    function: Function
+
+
+class NamedFunction(OpenBody):
+    """The name of a function."""
+
+    name: str
+
+
+class ToolChoice(OpenBody):
+    """The function that must be called."""
+
+    function: NamedFunction
+
+
+class JsonSchema(OpenBody):
+    """The schema an answer must fit."""
+
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+
+
+class ResponseFormat(OpenBody):
+    """How the answer is to be written."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+
+class ChatBody(Body):
+    """The members these models share; both names of the token limit occur."""
+
+    messages: list[Message] = Field(min_length=1)
+    model: str | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_k: int | None = None
+    n: int | None = Field(default=None, ge=1, le=16)
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    stream: bool | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    tools: list[ToolSpec] | None = None
+    tool_choice: Literal["auto", "none", "required"] | ToolChoice | None = None
+    response_format: ResponseFormat | None = None
+    reasoning_effort: Literal["low", "medium", "high"] | None = None
+    stop_sequences: list[str] | None = None
+
+
+def prompt_of(body: ChatBody) -> Prompt:
+    """Return what the body asks."""
+    stop = [body.stop] if isinstance(body.stop, str) else body.stop or body.stop_sequences or []
+    system = [text_of(m.content) for m in body.messages if m.role in ("system", "developer")]
+    turns = [m for m in body.messages if m.role in ("user", "assistant", "tool")]
+    return Prompt(
+        turns=tuple(Turn(m.role, text_of(m.content)) for m in turns),
+        system="\n".join(system),
+        max_tokens=body.max_completion_tokens or body.max_tokens or _DEFAULT_MAX_TOKENS,
+        stop_sequences=tuple(stop),
+        temperature=body.temperature,
+        top_p=body.top_p,
+        tools=tuple(_tool(spec.function) for spec in body.tools or ()),
+        tool_choice=_choice(body.tool_choice),
+        schema=_schema(body.response_format),
+    )
+
+
+def _tool(function: Function) -> Tool:
+    return Tool(function.name, function.parameters or {}, function.description or "")
+
+
+def _choice(choice: str | ToolChoice | None) -> str:
+    if isinstance(choice, ToolChoice):
+        return choice.function.name
+    return "any" if choice == "required" else choice or "auto"
+
+
+def _schema(form: ResponseFormat | None) -> dict[str, Any] | None:
+    return form.json_schema.schema_ if form and form.json_schema else None
+
+
+def answer(body: ChatBody, context: Context) -> Answer:
+    """Answer in the shape of a chat completion."""
+    completion = context.backend.complete(context.model_id, prompt_of(body))
+    return _chat_answer(completion, context, completion.text)
+
+
+def answer_with_reasoning(body: ChatBody, context: Context) -> Answer:
+    """Answer as gpt-oss does: the reasoning comes first, in the text.
+
+    When the tokens do not suffice for it the content is null, which real clients trip over.
+    """
+    prompt = prompt_of(body)
+    reasoning = count_tokens(_REASONING)
+    if prompt.max_tokens <= reasoning and not prompt.tools:
+        tokens = count_tokens(prompt.text)
+        cut = Completion("", tokens, prompt.max_tokens, "length")
+        return _chat_answer(cut, context, None)
+    allowed = max(1, prompt.max_tokens - reasoning)
+    completion = context.backend.complete(context.model_id, replace(prompt, max_tokens=allowed))
+    whole = replace(completion, output_tokens=completion.output_tokens + reasoning)
+    return _chat_answer(whole, context, _REASONING + completion.text)
+
+
+def _chat_answer(completion: Completion, context: Context, content: str | None) -> Answer:
+    message: dict[str, Any] = {"role": "assistant", "content": content}
+    if completion.tool_calls:
+        message["content"] = completion.text or None
+        message["tool_calls"] = [
+            {
+                "id": call.call_id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": json.dumps(call.input)},
+            }
+            for call in completion.tool_calls
+        ]
+    text = f"{context.model_id}\x1f{completion!r}".encode("utf-8", "surrogatepass")
+    body = {
+        "id": f"chatcmpl-{hashlib.blake2b(text, digest_size=12).hexdigest()}",
+        "object": "chat.completion",
+        "created": 1_700_000_000,  # a fixed time: answers are the same every day
+        "model": context.model_id,
+        "choices": [{"index": 0, "message": message, "finish_reason": _REASON[completion.stop]}],
+        "usage": {
+            "prompt_tokens": completion.input_tokens,
+            "completion_tokens": completion.output_tokens,
+            "total_tokens": completion.input_tokens + completion.output_tokens,
+        },
+    }
+    return Answer(body, completion.input_tokens, completion.output_tokens)
+
+
+def stream(answered: Answer) -> Iterator[dict[str, Any]]:
+    """Cut a response into chat completion chunks."""
+    body = answered.body
+    choice = body["choices"][0]
+    shared = {
+        "id": body["id"],
+        "object": "chat.completion.chunk",
+        "created": body["created"],
+        "model": body["model"],
+    }
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": piece} for piece in _content_pieces(choice["message"]["content"] or "")]
+    if "tool_calls" in choice["message"]:
+        calls = choice["message"]["tool_calls"]
+        deltas.append({"tool_calls": [{"index": i, **call} for i, call in enumerate(calls)]})
+    for delta in deltas:
+        yield {**shared, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
+    last = {"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}
+    yield {**shared, "choices": [last], "usage": body["usage"]}
+
+
+def _content_pieces(content: str) -> list[str]:
+    """Return a content cut into pieces; each piece of reasoning is inside a tag of its own."""
+    if not content.startswith(_OPENING):
+        return pieces(content)
+    reasoning, _, text = content.removeprefix(_OPENING).partition(_CLOSING)
+    return [*(f"{_OPENING}{piece}{_CLOSING}" for piece in pieces(reasoning)), *pieces(text)]
+
+
+def _family(name: str, models: str) -> Family:
+    return Family(
+        name=name,
+        models=re.compile(models),
+        body=ChatBody,
+        answer=answer,
+        prompt=prompt_of,
+        stream=stream,
+        has_converse=True,
+    )
+
+
+GPT_OSS = Family(
+    name="gpt-oss",
+    models=re.compile(r"openai\.gpt-oss-.+"),
+    body=ChatBody,
+    answer=answer_with_reasoning,
+    prompt=prompt_of,
+    stream=stream,
+    has_converse=True,
+)
+QWEN = _family("qwen", r"qwen\..+")
+DEEPSEEK_V3 = _family("deepseek-v3", r"deepseek\.v3.*")
+MISTRAL_CHAT = _family("mistral-chat", r"mistral\..+")
+JAMBA = _family("jamba", r"ai21\.jamba.+")

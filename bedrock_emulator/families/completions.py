@@ -1,0 +1,260 @@
+"""Families that complete one prompt: Llama, Mistral, Cohere Command, AI21 Jurassic, DeepSeek R1."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from bedrock_emulator.answers.prompt import Completion, Prompt, Stop, Turn
+from bedrock_emulator.families.anthropic import pieces
+from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody
+
+
+class LlamaBody(Body):
+    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-meta.html"""
+
+    prompt: str = Field(min_length=1)
+    max_gen_len: int = Field(default=512, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=1)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    images: list[str] | None = None
+
+
+class MistralBody(Body):
+    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-mistral-text-completion.html"""
+
+    prompt: str = Field(min_length=1)
+    max_tokens: int = Field(default=512, ge=1)
+    stop: list[str] | None = Field(default=None, max_length=10)
+    temperature: float | None = Field(default=None, ge=0, le=1)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    top_k: int | None = None
+
+
+class CommandBody(Body):
+    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-cohere-command.html"""
+
+    prompt: str = Field(min_length=1)
+    max_tokens: int = Field(default=20, ge=1, le=4096)
+    temperature: float | None = Field(default=None, ge=0, le=5)
+    p: float | None = Field(default=None, ge=0, le=1)
+    k: int | None = Field(default=None, ge=0, le=500)
+    stop_sequences: list[str] | None = None
+    return_likelihoods: str | None = None
+    stream: bool | None = None
+    num_generations: int | None = Field(default=None, ge=1, le=5)
+    truncate: str | None = None
+    logit_bias: dict[str, float] | None = None
+
+
+class CommandRBody(OpenBody):
+    """Command R takes many more members than are checked here."""
+
+    message: str = Field(min_length=1)
+    chat_history: list[dict[str, Any]] | None = None
+    preamble: str | None = None
+    max_tokens: int = Field(default=512, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=1)
+    p: float | None = Field(default=None, ge=0, le=1)
+    stop_sequences: list[str] | None = None
+
+
+class JurassicBody(Body):
+    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-jurassic2.html"""
+
+    prompt: str = Field(min_length=1)
+    maxTokens: int = Field(default=200, ge=0, le=8191)  # noqa: N815 - the wire's name
+    temperature: float | None = Field(default=None, ge=0, le=1)
+    topP: float | None = Field(default=None, ge=0, le=1)  # noqa: N815
+    stopSequences: list[str] | None = None  # noqa: N815
+    countPenalty: dict[str, Any] | None = None  # noqa: N815
+    presencePenalty: dict[str, Any] | None = None  # noqa: N815
+    frequencyPenalty: dict[str, Any] | None = None  # noqa: N815
+
+
+class R1Body(Body):
+    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-deepseek.html"""
+
+    prompt: str = Field(min_length=1)
+    max_tokens: int = Field(default=512, ge=1)
+    temperature: float | None = Field(default=None, ge=0, le=1)
+    top_p: float | None = Field(default=None, ge=0, le=1)
+    stop: list[str] | None = Field(default=None, max_length=10)
+
+
+def _llama(completion: Completion) -> dict[str, Any]:
+    return {
+        "generation": completion.text,
+        "prompt_token_count": completion.input_tokens,
+        "generation_token_count": completion.output_tokens,
+        "stop_reason": "length" if completion.stop == "length" else "stop",
+    }
+
+
+def _mistral(completion: Completion) -> dict[str, Any]:
+    reason = "length" if completion.stop == "length" else "stop"
+    return {"outputs": [{"text": completion.text, "stop_reason": reason}]}
+
+
+_COHERE: dict[Stop, str] = {
+    "end": "COMPLETE",
+    "length": "MAX_TOKENS",
+    "sequence": "COMPLETE",
+    "tool": "COMPLETE",
+}
+
+
+def _command(completion: Completion) -> dict[str, Any]:
+    generation = {
+        "id": f"{completion.output_tokens:08x}",
+        "text": completion.text,
+        "finish_reason": _COHERE[completion.stop],
+    }
+    return {"id": f"{completion.input_tokens:08x}", "generations": [generation]}
+
+
+def _command_r(completion: Completion) -> dict[str, Any]:
+    return {
+        "text": completion.text,
+        "generation_id": f"{completion.output_tokens:08x}",
+        "finish_reason": _COHERE[completion.stop],
+        "chat_history": [{"role": "CHATBOT", "message": completion.text}],
+    }
+
+
+def _jurassic(completion: Completion) -> dict[str, Any]:
+    reasons = {"length": "length", "sequence": "stop"}
+    finish = {"reason": reasons.get(completion.stop, "endoftext")}
+    data = {"text": completion.text, "tokens": []}
+    return {
+        "id": completion.output_tokens,
+        "completions": [{"data": data, "finishReason": finish}],
+    }
+
+
+def _r1(completion: Completion) -> dict[str, Any]:
+    reason = "length" if completion.stop == "length" else "stop"
+    return {"choices": [{"text": completion.text, "stop_reason": reason}]}
+
+
+def _prompt(body: Any) -> Prompt:
+    """Return what any of the bodies above asks."""
+    values = body.model_dump()
+    limit = values.get("max_gen_len") or values.get("max_tokens") or values.get("maxTokens") or 1
+    stop = values.get("stop") or values.get("stop_sequences") or values.get("stopSequences") or ()
+    asked = values.get("prompt") or values.get("message") or ""
+    history = [
+        Turn(str(turn.get("role", "user")).lower(), str(turn.get("message", "")))
+        for turn in values.get("chat_history") or ()
+    ]
+    return Prompt(
+        turns=(*history, Turn("user", asked)),
+        system=values.get("preamble") or "",
+        max_tokens=limit,
+        stop_sequences=tuple(stop),
+        temperature=values.get("temperature"),
+        top_p=values.get("top_p") or values.get("topP") or values.get("p"),
+    )
+
+
+def _pieces(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the pieces of a text, each with whether it is the last."""
+    parts = pieces(text) or [""]
+    for index, part in enumerate(parts):
+        yield part, index == len(parts) - 1
+
+
+def _stream_llama(answered: Answer) -> Iterator[dict[str, Any]]:
+    """Yield the members of an answer with the next piece; the prompt is counted once."""
+    body = answered.body
+    for count, (piece, is_last) in enumerate(_pieces(body["generation"]), 1):
+        total = body["generation_token_count"]
+        yield {
+            "generation": piece,
+            "prompt_token_count": body["prompt_token_count"] if count == 1 else None,
+            "generation_token_count": total if is_last else min(count, total),
+            "stop_reason": body["stop_reason"] if is_last else None,
+        }
+
+
+def _stream_choices(answered: Answer) -> Iterator[dict[str, Any]]:
+    """Yield the one member of an answer (`outputs`, `choices`) with the next piece in it."""
+    ((name, (whole,)),) = answered.body.items()
+    for piece, is_last in _pieces(whole["text"]):
+        yield {name: [{"text": piece, "stop_reason": whole["stop_reason"] if is_last else None}]}
+
+
+def _stream_command(answered: Answer) -> Iterator[dict[str, Any]]:
+    """Yield pieces of text, as the model sends them where its body has `stream`."""
+    whole = answered.body["generations"][0]
+    for piece, _ in _pieces(whole["text"]):
+        yield {"index": 0, "text": piece, "is_finished": False}
+    yield {"index": 0, "is_finished": True, "finish_reason": whole["finish_reason"]}
+
+
+def _stream_command_r(answered: Answer) -> Iterator[dict[str, Any]]:
+    """Yield Cohere's events of a chat."""
+    body = answered.body
+    generation = {"generation_id": body["generation_id"]}
+    yield {"event_type": "stream-start", "is_finished": False, **generation}
+    for piece, _ in _pieces(body["text"]):
+        yield {"event_type": "text-generation", "is_finished": False, "text": piece}
+    yield {
+        "event_type": "stream-end",
+        "is_finished": True,
+        "finish_reason": body["finish_reason"],
+        "response": body,
+    }
+
+
+def _family(
+    name: str,
+    models: str,
+    body: type[BaseModel],
+    shape: Callable[[Completion], dict[str, Any]],
+    stream: Callable[[Answer], Iterator[dict[str, Any]]] | None,
+) -> Family:
+    def answer(checked: Any, context: Context) -> Answer:
+        completion = context.backend.complete(context.model_id, _prompt(checked))
+        return Answer(shape(completion), completion.input_tokens, completion.output_tokens)
+
+    return Family(
+        name=name,
+        models=re.compile(models),
+        body=body,
+        answer=answer,
+        prompt=_prompt,
+        stream=stream,
+        has_converse=True,
+    )
+
+
+LLAMA = _family("llama", r"meta\.llama.+", LlamaBody, _llama, _stream_llama)
+MISTRAL = _family(
+    "mistral",
+    r"mistral\.(mistral-7b|mixtral|mistral-small|mistral-large-2402).+",
+    MistralBody,
+    _mistral,
+    _stream_choices,
+)
+COMMAND_R = _family(
+    "command-r", r"cohere\.command-r.+", CommandRBody, _command_r, _stream_command_r
+)
+COMMAND = _family(
+    "command",
+    r"cohere\.command-(?!r)(light-)?text.+",
+    CommandBody,
+    _command,
+    _stream_command,
+)
+JURASSIC = _family(
+    "jurassic",
+    r"ai21\.j2.+",
+    JurassicBody,
+    _jurassic,
+    None,  # https://github.com/langchain-ai/langchainjs/issues/2645
+)
+DEEPSEEK_R1 = _family("deepseek-r1", r"deepseek\.r1.*", R1Body, _r1, _stream_choices)

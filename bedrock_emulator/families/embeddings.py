@@ -1,0 +1,111 @@
+"""Embedding families beside Titan's text ones: Cohere Embed and Titan Multimodal."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from bedrock_emulator.answers.tokens import count_tokens
+from bedrock_emulator.families.family import Answer, Body, Context, Family
+
+_COHERE_DIMENSIONS = 1024
+_SCALES = {"float": 1.0, "int8": 127.0, "uint8": 127.0}
+
+
+class CohereBody(Body):
+    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-embed.html"""
+
+    texts: list[str] | None = Field(default=None, min_length=1, max_length=96)
+    images: list[str] | None = Field(default=None, min_length=1, max_length=1)
+    input_type: Literal["search_document", "search_query", "classification", "clustering", "image"]
+    truncate: Literal["NONE", "START", "LEFT", "END", "RIGHT"] | None = None
+    embedding_types: list[Literal["float", "int8", "uint8", "binary", "ubinary"]] | None = None
+
+    @model_validator(mode="after")
+    def _has_one(self) -> CohereBody:
+        if (self.texts is None) == (self.images is None):
+            raise ValueError("exactly one of texts and images must be given")
+        return self
+
+
+class MultimodalBody(Body):
+    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-embed-mm.html"""
+
+    inputText: str | None = None  # noqa: N815 - the wire's name
+    inputImage: str | None = None  # noqa: N815
+    embeddingConfig: dict[str, int] | None = None  # noqa: N815
+
+    @model_validator(mode="after")
+    def _has_input(self) -> MultimodalBody:
+        if not self.inputText and not self.inputImage:
+            raise ValueError("inputText or inputImage must be given")
+        length = (self.embeddingConfig or {}).get("outputEmbeddingLength", 1024)
+        if length not in (256, 384, 1024):
+            raise ValueError("outputEmbeddingLength must be 256, 384 or 1024")
+        return self
+
+
+def answer_cohere(body: CohereBody, context: Context) -> Answer:
+    """Answer in Cohere's shape: a list of vectors, or one by type if types are asked for."""
+    inputs = body.texts or [_image_text(image) for image in body.images or []]
+    vectors = [context.backend.embed(context.model_id, text, _COHERE_DIMENSIONS) for text in inputs]
+    tokens = sum(count_tokens(text) for text in body.texts or [])
+    found: dict[str, Any] = {
+        "id": hashlib.blake2b("\x1f".join(inputs).encode("utf-8", "replace")).hexdigest()[:32],
+        "texts": body.texts or [],
+    }
+    if body.embedding_types:
+        by_type = {kind: [_as_type(v, kind) for v in vectors] for kind in body.embedding_types}
+        found |= {"response_type": "embeddings_by_type", "embeddings": by_type}
+    else:
+        found |= {"response_type": "embeddings_floats", "embeddings": vectors}
+    return Answer(found, tokens, 0)
+
+
+def _as_type(vector: list[float], kind: str) -> list[float] | list[int]:
+    if kind == "float":
+        return vector
+    if kind in _SCALES:
+        shift = 128 if kind == "uint8" else 0
+        return [round(value * _SCALES[kind]) + shift for value in vector]
+    # One bit per dimension, eight to a number.
+    shift = 128 if kind == "binary" else 0
+    packed = []
+    for start in range(0, len(vector), 8):
+        bits = "".join("1" if value > 0 else "0" for value in vector[start : start + 8])
+        packed.append(int(bits, 2) - shift)
+    return packed
+
+
+def answer_multimodal(body: MultimodalBody, context: Context) -> Answer:
+    """Answer in Titan's shape; an image counts by its bytes only."""
+    length = (body.embeddingConfig or {}).get("outputEmbeddingLength", 1024)
+    text = body.inputText or ""
+    image = _image_text(body.inputImage) if body.inputImage else ""
+    vector = context.backend.embed(context.model_id, f"{text} {image}".strip(), length)
+    tokens = count_tokens(text)
+    return Answer({"embedding": vector, "inputTextTokenCount": tokens, "message": None}, tokens, 0)
+
+
+def _image_text(image: str) -> str:
+    return f"image{hashlib.blake2b(image.encode(), digest_size=8).hexdigest()}"
+
+
+COHERE_EMBED = Family(
+    name="cohere-embed",
+    models=re.compile(r"cohere\.embed.+"),
+    body=CohereBody,
+    answer=answer_cohere,
+    output_modalities=("EMBEDDING",),
+)
+TITAN_MULTIMODAL = Family(
+    name="titan-multimodal",
+    models=re.compile(r"amazon\.titan-embed-image.*"),
+    body=MultimodalBody,
+    answer=answer_multimodal,
+    input_modalities=("TEXT", "IMAGE"),
+    output_modalities=("EMBEDDING",),
+)

@@ -1,0 +1,53 @@
+"""What a modelId means: a foundation model, a profile of one, or provisioned throughput."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bedrock_emulator.errors import invalid
+from bedrock_emulator.families.family import Family
+from bedrock_emulator.families.registry import family_of
+from bedrock_emulator.settings import ACCOUNT_ID
+
+# Geographies of cross-Region inference profiles.
+_GEOGRAPHIES = r"(us|us-gov|eu|apac|jp|au|ca|sa|me|global)"
+_PROFILE = re.compile(rf"{_GEOGRAPHIES}\.([a-z0-9-]+\..+)")
+_ARN = re.compile(r"arn:aws[^:]*:bedrock:[a-z0-9-]*:[0-9]*:([a-z-]+)/(.+)")
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A model as asked for. `arn` is its long form, `base_model_id` the foundation model's id."""
+
+    arn: str
+    base_model_id: str
+    family: Family
+
+
+def resolve(model_id: str, region: str) -> ModelRef:
+    """Return what a model id or ARN means; ValidationException if nothing is served under it.
+
+    Provisioned throughput is not looked up here: its ARN does not say which model it is for.
+    """
+    found = _ARN.fullmatch(model_id)
+    kind, name = found.groups() if found else (_bare_kind(model_id), model_id)
+    arn, base = model_id, name
+    if kind == "foundation-model":
+        arn = f"arn:aws:bedrock:{region}::foundation-model/{name}"
+    elif kind == "inference-profile":
+        profile = _PROFILE.fullmatch(name)
+        base = profile.group(2) if profile else name
+        arn = f"arn:aws:bedrock:{region}:{ACCOUNT_ID}:inference-profile/{name}"
+    elif kind == "custom-model":
+        base = name.split("/")[0]
+    else:
+        raise invalid("The provided model identifier is invalid.")
+    family = family_of(base)
+    if family is None:
+        raise invalid("The provided model identifier is invalid.")
+    return ModelRef(arn, base, family)
+
+
+def _bare_kind(name: str) -> str:
+    return "inference-profile" if _PROFILE.fullmatch(name) else "foundation-model"

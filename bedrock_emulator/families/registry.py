@@ -1,0 +1,55 @@
+"""Which family a model belongs to."""
+
+from __future__ import annotations
+
+import functools
+
+from bedrock_emulator.families.anthropic import ANTHROPIC
+from bedrock_emulator.families.chat import DEEPSEEK_V3, GPT_OSS, JAMBA, MISTRAL_CHAT, QWEN
+from bedrock_emulator.families.completions import (
+    COMMAND,
+    COMMAND_R,
+    DEEPSEEK_R1,
+    JURASSIC,
+    LLAMA,
+    MISTRAL,
+)
+from bedrock_emulator.families.embeddings import COHERE_EMBED, TITAN_MULTIMODAL
+from bedrock_emulator.families.family import Family
+from bedrock_emulator.families.images import SDXL, STABLE, TASK_IMAGES
+from bedrock_emulator.families.nova import NOVA
+from bedrock_emulator.families.titan import TITAN_EMBED_V1, TITAN_EMBED_V2, TITAN_TEXT
+
+#: The first whose pattern fits takes a model: completions stand before chat for Mistral's sake.
+FAMILIES: tuple[Family, ...] = (
+    ANTHROPIC,
+    NOVA,
+    TITAN_TEXT,
+    TITAN_EMBED_V1,
+    TITAN_EMBED_V2,
+    TITAN_MULTIMODAL,
+    TASK_IMAGES,
+    COHERE_EMBED,
+    COMMAND_R,
+    COMMAND,
+    LLAMA,
+    MISTRAL,
+    MISTRAL_CHAT,
+    JURASSIC,
+    JAMBA,
+    GPT_OSS,
+    QWEN,
+    DEEPSEEK_R1,
+    DEEPSEEK_V3,
+    SDXL,
+    STABLE,
+)
+
+
+@functools.cache
+def family_of(base_model_id: str) -> Family | None:
+    """Return the family of a foundation model's id, None if no family has such models."""
+    for family in FAMILIES:
+        if family.models.fullmatch(base_model_id):
+            return family
+    return None

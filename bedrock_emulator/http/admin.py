@@ -1,0 +1,65 @@
+"""The emulator's own endpoints, under /_emulator: usage, faults, clock, requests, health."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from bedrock_emulator.faults import Faults
+from bedrock_emulator.state.world import World
+from bedrock_emulator.wire.request_parsing import HttpRequest
+from bedrock_emulator.wire.serialization import HttpReply, dump
+
+PREFIX = "/_emulator/"
+_LONGEST_ADVANCE = 10 * 365 * 86_400.0
+_SETTLE_SECONDS = 300.0  # real time an advance may take to finish the work that fell due
+
+
+class Admin:
+    """Answers requests to `/_emulator/…`."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._routes: dict[tuple[str, str], Callable[[bytes], Any]] = {
+            ("GET", "health"): lambda _: {"status": "ok"},
+            ("GET", "usage"): lambda _: world.usage.report(),
+            ("GET", "requests"): lambda _: world.usage.requests(),
+            ("GET", "faults"): lambda _: world.faults.current.model_dump(mode="json"),
+            ("PUT", "faults"): self._set_faults,
+            ("GET", "clock"): lambda _: self._clock(),
+            ("POST", "clock/advance"): self._advance,
+        }
+
+    def reply(self, request: HttpRequest) -> HttpReply:
+        route = self._routes.get((request.method, request.path.removeprefix(PREFIX).strip("/")))
+        if route is None:
+            known = [f"{method} {PREFIX}{path}" for method, path in self._routes]
+            return _json(404, {"message": "no such endpoint", "endpoints": known})
+        try:
+            return _json(200, route(request.body))
+        except (ValueError, TypeError, ValidationError) as exc:
+            return _json(400, {"message": str(exc)})
+
+    def _set_faults(self, body: bytes) -> Any:
+        faults = Faults.model_validate_json(body or b"{}")
+        self._world.faults.replace(faults)
+        return faults.model_dump(mode="json")
+
+    def _clock(self) -> Any:
+        clock = self._world.clock
+        return {"now": clock.now(), "speed": clock.speed}
+
+    def _advance(self, body: bytes) -> Any:
+        asked = json.loads(body or b"{}")
+        seconds = asked.get("seconds") if isinstance(asked, dict) else None
+        if not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST_ADVANCE:
+            raise TypeError('the body must be {"seconds": <emulated seconds>}, from 0 to ten years')
+        settled = self._world.timeline.advance(float(seconds), _SETTLE_SECONDS)
+        return {**self._clock(), "settled": settled}
+
+
+def _json(status: int, value: Any) -> HttpReply:
+    return HttpReply(status, [("Content-Type", "application/json")], dump(value))

@@ -1,0 +1,199 @@
+"""An emulator as a child process, for demos and tests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import IO, Any
+
+from bedrock_emulator.command import READY
+from bedrock_emulator.settings import DEFAULT_REGION
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 30.0
+
+
+class LocalBedrock:
+    """Starts an emulator on a free port, and stops it when the `with` block ends.
+
+    A process of its own, because the emulator is busy while jobs run. It ends by itself when this
+    process dies: it watches its standard input. `faults` is a script as a dict or a file.
+    """
+
+    def __init__(
+        self,
+        faults: dict[str, Any] | Path | str | None = None,
+        speed: float = 1000.0,
+        seed: int = 7,
+        data: Path | str | None = None,
+        port: int = 0,
+        *options: str,
+    ) -> None:
+        self._faults = faults
+        self._options = ["--port", str(port), "--speed", str(speed), "--seed", str(seed)]
+        if data is not None:
+            self._options += ["--data", str(data)]
+        self._options += options
+        self._process: subprocess.Popen[str] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._log: IO[str] | None = None
+        self.endpoint_url = ""
+
+    def __enter__(self) -> LocalBedrock:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def log(self) -> str:
+        """What the emulator wrote to its standard error."""
+        if self._folder is None:
+            return ""
+        return (Path(self._folder.name) / "log").read_text("utf-8")
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the emulator while it runs."""
+        return None if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Start the process and wait until it answers; RuntimeError with its log if it does not."""
+        self._folder = tempfile.TemporaryDirectory(prefix="local-bedrock-")
+        self._log = (Path(self._folder.name) / "log").open("w", encoding="utf-8")
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "bedrock_emulator",
+                "--exit-with-parent",
+                *self._options,
+                *self._fault_options(Path(self._folder.name)),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+        )
+        line = self._first_line(self._process)
+        if not line.startswith(READY):
+            log = self.log
+            self.stop()
+            raise RuntimeError(f"the emulator did not start: {line!r}\n{log}")
+        self.endpoint_url = line.removeprefix(READY).strip()
+        self._call("GET", "health")
+
+    def stop(self) -> None:
+        """Let the process end; what it keeps in `data` is written by then."""
+        process, self._process = self._process, None
+        if process is not None:
+            if process.stdin is not None:
+                process.stdin.close()
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+        if self._log is not None:
+            self._log.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that point any AWS SDK or the AWS CLI to this emulator."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_DEFAULT_REGION": DEFAULT_REGION,
+            "AWS_REGION": DEFAULT_REGION,
+            # Without these an SDK may spend seconds on looking for credentials elsewhere.
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        }
+
+    def client(self, service: str, **options: Any) -> Any:
+        """Return a boto3 client for this emulator, without touching the environment."""
+        import boto3
+
+        return boto3.client(
+            service,
+            endpoint_url=self.endpoint_url,
+            region_name=options.pop("region_name", DEFAULT_REGION),
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+            **options,
+        )
+
+    def usage(self) -> dict[str, Any]:
+        """Return what would be billed: see docs/emulator.md for the members."""
+        return self._call("GET", "usage")
+
+    def requests(self) -> dict[str, int]:
+        """Return the number of calls by operation."""
+        counted: dict[str, int] = self._call("GET", "requests")["requests"]
+        return counted
+
+    def errors(self) -> dict[str, int]:
+        """Return the number of error replies by operation and code."""
+        counted: dict[str, int] = self._call("GET", "requests")["errors"]
+        return counted
+
+    def set_faults(self, faults: dict[str, Any]) -> None:
+        """Replace the fault script."""
+        self._call("PUT", "faults", faults)
+
+    def advance_clock(self, seconds: float) -> None:
+        """Advance the emulated time and wait until all that fell due has happened."""
+        if not self._call("POST", "clock/advance", {"seconds": seconds})["settled"]:
+            raise TimeoutError(f"what fell due within {seconds} emulated seconds still goes on")
+
+    def now(self) -> float:
+        """Return the emulated time in seconds since the epoch."""
+        return float(self._call("GET", "clock")["now"])
+
+    def _fault_options(self, folder: Path) -> list[str]:
+        if self._faults is None:
+            return []
+        if isinstance(self._faults, dict):
+            path = folder / "faults.json"
+            path.write_text(json.dumps(self._faults), "utf-8")
+            return ["--faults", str(path)]
+        return ["--faults", str(self._faults)]
+
+    def _first_line(self, process: subprocess.Popen[str]) -> str:
+        """Return the first line of output; "" if the process ends or stays silent for too long."""
+        found: list[str] = []
+
+        def read() -> None:
+            if process.stdout is not None:
+                found.append(process.stdout.readline())
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        reader.join(_START_SECONDS)
+        return found[0] if found else ""
+
+    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        url = f"{self.endpoint_url}/_emulator/{path}"
+        request = urllib.request.Request(url, data=data, method=method)
+        # No proxy of the environment: this is a process on this machine.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(request, timeout=600) as reply:
+                answer: dict[str, Any] = json.loads(reply.read())
+        except urllib.error.HTTPError as exc:
+            raise ValueError(f"{method} {path}: {exc.read().decode()}") from exc
+        return answer

@@ -1,0 +1,111 @@
+"""ListFoundationModels and GetFoundationModel for the models that are served.
+
+A selection with ids as AWS publishes them; the emulator serves any id of a known family, so a
+model that is newer than this list works without being in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bedrock_emulator.errors import not_found
+from bedrock_emulator.families.registry import family_of
+
+_PROVIDERS = {
+    "ai21": "AI21 Labs",
+    "amazon": "Amazon",
+    "anthropic": "Anthropic",
+    "cohere": "Cohere",
+    "deepseek": "DeepSeek",
+    "meta": "Meta",
+    "mistral": "Mistral AI",
+    "openai": "OpenAI",
+    "qwen": "Qwen",
+    "stability": "Stability AI",
+}
+_MODELS = {
+    "ai21.j2-mid-v1": "Jurassic-2 Mid",
+    "ai21.jamba-1-5-mini-v1:0": "Jamba 1.5 Mini",
+    "amazon.nova-canvas-v1:0": "Nova Canvas",
+    "amazon.nova-lite-v1:0": "Nova Lite",
+    "amazon.nova-micro-v1:0": "Nova Micro",
+    "amazon.nova-pro-v1:0": "Nova Pro",
+    "amazon.titan-embed-image-v1": "Titan Multimodal",
+    "amazon.titan-embed-text-v1": "Titan Embeddings G1",
+    "amazon.titan-embed-text-v2:0": "Titan Embeddings V2",
+    "amazon.titan-image-generator-v2:0": "Titan Image G1 v2",
+    "amazon.titan-text-express-v1": "Titan Text Express",
+    "amazon.titan-text-lite-v1": "Titan Text Lite",
+    "anthropic.claude-3-5-sonnet-20240620-v1:0": "Claude 3.5 Sonnet",
+    "anthropic.claude-3-haiku-20240307-v1:0": "Claude 3 Haiku",
+    "anthropic.claude-haiku-4-5-20251001-v1:0": "Claude Haiku 4.5",
+    "anthropic.claude-sonnet-4-20250514-v1:0": "Claude Sonnet 4",
+    "cohere.command-r-v1:0": "Command R",
+    "cohere.command-text-v14": "Command",
+    "cohere.embed-english-v3": "Embed English",
+    "cohere.embed-multilingual-v3": "Embed Multilingual",
+    "deepseek.r1-v1:0": "DeepSeek-R1",
+    "deepseek.v3-v1:0": "DeepSeek-V3.1",
+    "meta.llama3-1-70b-instruct-v1:0": "Llama 3.1 70B",
+    "meta.llama3-8b-instruct-v1:0": "Llama 3 8B",
+    "mistral.mistral-7b-instruct-v0:2": "Mistral 7B",
+    "mistral.mistral-large-2407-v1:0": "Mistral Large 2407",
+    "openai.gpt-oss-120b-1:0": "gpt-oss-120b",
+    "openai.gpt-oss-20b-1:0": "gpt-oss-20b",
+    "qwen.qwen3-32b-v1:0": "Qwen3 32B",
+    "stability.sd3-5-large-v1:0": "SD 3.5 Large",
+    "stability.stable-diffusion-xl-v1": "SDXL 1.0",
+}
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The two operations on foundation models."""
+
+    def list(self, params: dict[str, Any], region: str) -> dict[str, Any]:
+        details = (_details(model_id, region) for model_id in catalogued())
+        return {"modelSummaries": [d for d in details if d and _matches(d, params)]}
+
+    def get(self, params: dict[str, Any], region: str) -> dict[str, Any]:
+        model_id = params["modelIdentifier"].rsplit("/", 1)[-1]
+        details = _details(model_id, region)
+        if details is None:
+            raise not_found(f"The model {model_id} could not be found.")
+        return {"modelDetails": details}
+
+
+def catalogued() -> list[str]:
+    """Return the ids of the listed models, in order."""
+    return sorted(_MODELS)
+
+
+def _details(model_id: str, region: str) -> dict[str, Any] | None:
+    family = family_of(model_id)
+    if family is None:
+        return None
+    provider = model_id.split(".")[0]
+    return {
+        "modelArn": f"arn:aws:bedrock:{region}::foundation-model/{model_id}",
+        "modelId": model_id,
+        # The service model allows 20 characters for a name.
+        "modelName": _MODELS.get(model_id, model_id.split(".", 1)[-1])[:20],
+        "providerName": _PROVIDERS.get(provider, provider)[:20],
+        "inputModalities": list(family.input_modalities),
+        "outputModalities": list(family.output_modalities),
+        "responseStreamingSupported": family.stream is not None,
+        "customizationsSupported": [],
+        "inferenceTypesSupported": ["ON_DEMAND", "PROVISIONED"],
+        "modelLifecycle": {"status": "ACTIVE"},
+    }
+
+
+def _matches(details: dict[str, Any], params: dict[str, Any]) -> bool:
+    provider = params.get("byProvider", details["providerName"])
+    return (
+        str(provider).lower() == details["providerName"].lower()
+        and params.get("byOutputModality", details["outputModalities"][0])
+        in details["outputModalities"]
+        and params.get("byInferenceType", "ON_DEMAND") in details["inferenceTypesSupported"]
+        and "byCustomizationType" not in params
+    )

@@ -1,0 +1,128 @@
+"""What would be on the bill: the judge of whether anything was paid for twice."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bedrock_emulator.state.store import Store
+
+
+@dataclass(frozen=True)
+class JobBill:
+    """What one batch job cost. Records that ended in an error are not billed."""
+
+    job_arn: str
+    job_name: str
+    client_request_token: str
+    model_id: str
+    input_uri: str
+    records_billed: int
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Calls and tokens of one model through the runtime operations."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def plus(self, input_tokens: int, output_tokens: int) -> Tokens:
+        return Tokens(
+            self.calls + 1, self.input_tokens + input_tokens, self.output_tokens + output_tokens
+        )
+
+
+class Usage:
+    """Bills of jobs and invocations, and the number of requests per operation."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._requests: Counter[str] = Counter()
+        self._errors: Counter[str] = Counter()
+        self._invocations = {
+            model_id: Tokens(**body) for model_id, body in store.documents("invocations")
+        }
+
+    def bill_job(self, bill: JobBill, records: Iterable[tuple[str, bool]]) -> None:
+        """Note what a job cost; the records are pairs of id and whether its line was delivered."""
+        self._store.bill(bill.job_arn, records)
+        self._store.put("bill", bill.job_arn, asdict(bill))
+
+    def bill_invocation(self, model_id: str, input_tokens: int, output_tokens: int) -> None:
+        with self._lock:
+            total = self._invocations.get(model_id, Tokens()).plus(input_tokens, output_tokens)
+            self._invocations[model_id] = total
+        self._store.put("invocations", model_id, asdict(total))
+
+    def count_request(self, operation: str) -> int:
+        """Count a call and return its number among the calls of its operation, from 1."""
+        with self._lock:
+            self._requests[operation] += 1
+            return self._requests[operation]
+
+    def count_error(self, operation: str, code: str) -> None:
+        with self._lock:
+            self._errors[f"{operation} {code}"] += 1
+
+    def requests(self) -> dict[str, Any]:
+        """Return the number of calls by operation, and of error replies by operation and code."""
+        with self._lock:
+            return {"requests": dict(self._requests), "errors": dict(self._errors)}
+
+    def report(self) -> dict[str, Any]:
+        """Return all bills as JSON types."""
+        jobs = [body for _, body in self._store.documents("bill")]
+        with self._lock:
+            invocations = {model: asdict(total) for model, total in self._invocations.items()}
+        return {
+            "jobs": jobs,
+            "records": self._records(),
+            "billed_again": self._billed_again(),
+            "undelivered": self._undelivered(),
+            "invocations": invocations,
+            "totals": {
+                "records_billed": sum(bill["records_billed"] for bill in jobs),
+                "batch_input_tokens": sum(bill["input_tokens"] for bill in jobs),
+                "batch_output_tokens": sum(bill["output_tokens"] for bill in jobs),
+                "invocations": sum(total["calls"] for total in invocations.values()),
+                "invocation_input_tokens": sum(t["input_tokens"] for t in invocations.values()),
+                "invocation_output_tokens": sum(t["output_tokens"] for t in invocations.values()),
+            },
+        }
+
+    def _records(self) -> dict[str, dict[str, int]]:
+        rows = self._store.select(
+            "SELECT job_arn, record_id, count(*) FROM billed GROUP BY job_arn, record_id"
+        )
+        found: dict[str, dict[str, int]] = {}
+        for job_arn, record_id, count in rows:
+            found.setdefault(job_arn, {})[record_id] = count
+        return found
+
+    def _billed_again(self) -> dict[str, list[str]]:
+        """Record ids billed once more though an earlier job had billed and delivered them."""
+        rows = self._store.select(
+            "SELECT DISTINCT later.record_id, later.job_arn FROM billed AS later "
+            "JOIN billed AS earlier ON earlier.record_id = later.record_id "
+            "AND earlier.rowid < later.rowid AND earlier.delivered"
+        )
+        found: dict[str, list[str]] = {}
+        for record_id, job_arn in rows:
+            found.setdefault(record_id, []).append(job_arn)
+        return found
+
+    def _undelivered(self) -> dict[str, list[str]]:
+        """Record ids by job that were billed though a scripted fault kept their line back."""
+        rows = self._store.select("SELECT job_arn, record_id FROM billed WHERE NOT delivered")
+        found: dict[str, list[str]] = {}
+        for job_arn, record_id in rows:
+            found.setdefault(job_arn, []).append(record_id)
+        return found
