@@ -14,25 +14,23 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 
 import msgspec
 
-from bedrock_spark import layout
-from bedrock_spark.canary_file import Canary, CanaryFailure, add_try, read_tries
-from bedrock_spark.clients import runtime_client
+from bedrock_spark.aws.clients import runtime_client
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import CanaryConfig
 from bedrock_spark.errors import CanaryError, InvokeError, InvokeRefusedError, InvokeRetryableError
 from bedrock_spark.families import Answer, family_of
-from bedrock_spark.invoke import ModelCaller
-from bedrock_spark.manifest import Shard
+from bedrock_spark.invoke.caller import ModelCaller
+from bedrock_spark.invoke.rate_limit import RateLimiter
+from bedrock_spark.invoke.redact import without_quotes
 from bedrock_spark.progress import Observer, Progress, unobserved
-from bedrock_spark.quotes import without_quotes
-from bedrock_spark.rate_limit import RateLimiter
-from bedrock_spark.run_folder import Run
-from bedrock_spark.shard_lines import ShardLine, read_shard
-from bedrock_spark.storage import Storage
+from bedrock_spark.run_folder.canary_results import Canary, CanaryFailure, add_try, read_tries
+from bedrock_spark.run_folder.manifest import Shard
+from bedrock_spark.run_folder.records import first_records
+from bedrock_spark.run_folder.run import Run
+from bedrock_spark.shards.lines import ShardLine
 
 _ATTEMPTS = 5
 _CONCURRENCY = 5
@@ -40,8 +38,6 @@ _CONCURRENCY = 5
 _PATIENCE_SECONDS = 180.0
 # Longer than a model takes: a call that is given up may have been paid for.
 _READ_TIMEOUT_SECONDS = 300
-# How much of a shard's beginning is read, until enough whole lines are in it.
-_HEADS = (256_000, 4_000_000, 32_000_000)
 _IDS_SHOWN = 5
 
 
@@ -79,31 +75,6 @@ def ask_canary(
     if _is_refused(canary, wanted):
         raise _refusal(canary, wanted)
     return canary
-
-
-def first_records(storage: Storage, shards: Sequence[Shard], count: int) -> list[ShardLine]:
-    """Return so many records, or as many as there are: the first of shards all over the run.
-
-    They are the same every time. Of a shard not much more is read than they take.
-    """
-    chosen = min(count, len(shards))
-    found: list[ShardLine] = []
-    for i in range(chosen):
-        wanted = count // chosen + (i < count % chosen)
-        found += _head(storage, shards[i * len(shards) // chosen], wanted)
-    return found
-
-
-def _head(storage: Storage, shard: Shard, count: int) -> list[ShardLine]:
-    key = layout.shard_key(shard.shard_id)
-    for size in _HEADS:
-        data = storage.read_head(key, size)
-        if len(data) < size:
-            return list(islice(read_shard(data), count))
-        whole = data[: data.rfind(b"\n") + 1]
-        if whole.count(b"\n") >= count:
-            return list(islice(read_shard(whole), count))
-    return list(islice(read_shard(storage.read(key)), count))
 
 
 def _caller(run: Run, model_id: str, clock: Clock) -> ModelCaller:

@@ -10,19 +10,25 @@ Spark is imported by the stages that run on it: a machine that only drives the f
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bedrock_spark.budget import open_budget
+from bedrock_spark.aws.clients import bedrock_client
+from bedrock_spark.aws.provisioned import check_provisioned, is_provisioned
 from bedrock_spark.canary import ask_canary, is_canary_due
-from bedrock_spark.canary_file import read_tries
-from bedrock_spark.clients import bedrock_client
 from bedrock_spark.clock import Clock, SystemClock
-from bedrock_spark.config import Config, load_config, parse_config
+from bedrock_spark.costs.budget import open_budget
 from bedrock_spark.errors import BudgetError, RunFolderError
+from bedrock_spark.fallback.rounds import (
+    Fallback,
+    falling_back,
+    give_back_leftovers,
+    refuse_too_small,
+    stragglers_of,
+)
+from bedrock_spark.families.lint import refuse_lint
 from bedrock_spark.fanout import (
     FanOut,
     Standing,
@@ -34,11 +40,7 @@ from bedrock_spark.fanout import (
     raise_refusal,
 )
 from bedrock_spark.fanout import watch as watch_jobs
-from bedrock_spark.ledger import Job, Ledger
-from bedrock_spark.lint import refuse_lint
-from bedrock_spark.manifest import RunManifest, read_manifest
 from bedrock_spark.progress import Observer, unobserved
-from bedrock_spark.provisioned import check_provisioned, is_provisioned
 from bedrock_spark.report import (
     Report,
     build_report,
@@ -46,29 +48,16 @@ from bedrock_spark.report import (
     fallback_finding,
     write_report,
 )
-from bedrock_spark.run_folder import Run, open_run
-from bedrock_spark.stragglers import (
-    Fallback,
-    falling_back,
-    give_back_leftovers,
-    refuse_too_small,
-    stragglers_of,
-)
+from bedrock_spark.run_folder.canary_results import read_tries
+from bedrock_spark.run_folder.ledger import Job, Ledger
+from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
+from bedrock_spark.run_folder.run import Run, open_run
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+from typing import TYPE_CHECKING
 
-
-AnyConfig = Config | Mapping[str, Any] | str | Path
-
-
-def as_config(config: AnyConfig) -> Config:
-    """Return a Config from one, from plain values, or from a YAML file."""
-    if isinstance(config, Config):
-        return config
-    if isinstance(config, Mapping):
-        return parse_config(config)
-    return load_config(config)
+from bedrock_spark.config.load import AnyConfig, as_config
 
 
 @dataclass
@@ -101,7 +90,7 @@ class Pipeline:
 
     def prepare(self, spark: SparkSession, df: DataFrame | None = None) -> RunManifest:
         """Cut the source, or the DataFrame handed in, into shards."""
-        from bedrock_spark.spark.prepare import prepare
+        from bedrock_spark.spark.prepare.stage import prepare
 
         with self._timed("prepare"):
             manifest = prepare(spark, self.run, df, self.observe)
@@ -163,7 +152,7 @@ class Pipeline:
 
     def collect(self, spark: SparkSession) -> list[dict[str, Any]]:
         """Join what came back to the rows; return the reconciliation of every shard."""
-        from bedrock_spark.spark.collect import collect
+        from bedrock_spark.spark.collect.stage import collect
 
         with self._timed("collect"):
             return collect(spark, self.run, self.manifest(), self.jobs(), self.observe)
@@ -303,3 +292,21 @@ class Pipeline:
         finally:
             passed = time.monotonic() - begun
             self.seconds[stage] = self.seconds.get(stage, 0.0) + passed
+
+
+def run(
+    spark: SparkSession,
+    df: DataFrame | None,
+    config: AnyConfig,
+    observe: Observer = unobserved,
+) -> DataFrame:
+    """Ask the model one question per row of `df`, or of the config's source where it is None.
+
+    Returns one row per source row: the source columns kept, then record_id, outcome, text and the
+    other result columns. Runs every stage that the run folder still lacks, and waits for the batch
+    jobs: hours, as a rule. Raises a BedrockSparkError; whatever was paid for by then is kept, and
+    the same call carries on from there.
+    """
+    pipeline = Pipeline.open(config, observe=observe)
+    pipeline.run_all(spark, df)
+    return pipeline.results(spark)

@@ -8,17 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bedrock_spark import layout
-from bedrock_spark.budget import batch_tokens, canary_tokens, fallback_tokens
-from bedrock_spark.canary_file import Canary
 from bedrock_spark.config import PricesConfig
-from bedrock_spark.costs import spent
+from bedrock_spark.costs.budget import batch_tokens, canary_tokens, fallback_tokens
+from bedrock_spark.costs.tokens import spent
 from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.fanout import jobs_by_status
-from bedrock_spark.ledger import Job
-from bedrock_spark.manifest import RunManifest
-from bedrock_spark.reconcile import BATCH, ERROR, FALLBACK, INVALID, MISSING, OK, REJECTED
-from bedrock_spark.run_folder import Run
+from bedrock_spark.outputs.reconcile import BATCH, ERROR, FALLBACK, INVALID, MISSING, OK, REJECTED
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.canary_results import Canary
+from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.run import Run
 
 
 @dataclass(frozen=True)

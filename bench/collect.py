@@ -27,7 +27,7 @@ from common.versus import versus_duckdb
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from bedrock_spark.spark.collect import collect
+from bedrock_spark.spark.collect.stage import collect
 
 ROWS = 600_000
 SCALE_ROWS = 80_000

@@ -26,15 +26,16 @@ from common.spark_session import bench_session
 from pyspark.sql import SparkSession
 
 from bedrock_emulator import LocalBedrock
-from bedrock_spark.answer_files import AnswerFiles, answer_line
-from bedrock_spark.clients import AwsSettings, runtime_client
+from bedrock_spark.aws.clients import AwsSettings, runtime_client
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.config import parse_config
 from bedrock_spark.families import family_by_name
-from bedrock_spark.invoke import ModelCaller
-from bedrock_spark.rate_limit import RateLimiter
-from bedrock_spark.run_folder import Run, open_run
-from bedrock_spark.spark.fallback import ask_stragglers
+from bedrock_spark.invoke.caller import ModelCaller
+from bedrock_spark.invoke.rate_limit import RateLimiter
+from bedrock_spark.outputs.lines import answer_line
+from bedrock_spark.run_folder.run import Run, open_run
+from bedrock_spark.spark.fallback.answer_files import AnswerFiles
+from bedrock_spark.spark.fallback.stage import ask_stragglers
 from bedrock_spark.storage import LocalStorage
 
 MODEL = "anthropic.claude-3-haiku-20240307-v1:0"

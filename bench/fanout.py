@@ -29,16 +29,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from botocore.exceptions import ClientError
 
-from bedrock_spark import layout
-from bedrock_spark.batch_jobs import BatchJobs
-from bedrock_spark.clients import AwsSettings
+from bedrock_spark.aws.batch_jobs import BatchJobs
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import parse_config
 from bedrock_spark.fanout import FanOut, watch
 from bedrock_spark.fanout.targets import home_target
-from bedrock_spark.lease import Lease
-from bedrock_spark.ledger import Ledger
-from bedrock_spark.manifest import RunManifest, Shard
-from bedrock_spark.run_folder import Run
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.lease import Lease
+from bedrock_spark.run_folder.ledger import Ledger
+from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
 from bench.common.figures import report
 

@@ -26,14 +26,14 @@ from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.config import Config
-from bedrock_spark.planning import plan_buckets
-from bedrock_spark.requests import body_template
-from bedrock_spark.run_folder import open_run
-from bedrock_spark.spark.bucket import PrepareTask, bounds_of
-from bedrock_spark.spark.deal import into_buckets, with_ids
-from bedrock_spark.spark.derived import HASH
-from bedrock_spark.spark.sizing import guess_size
-from bedrock_spark.spark.source import choose_columns, read_source
+from bedrock_spark.families.request_body import body_template
+from bedrock_spark.run_folder.run import open_run
+from bedrock_spark.shards.plan import plan_buckets
+from bedrock_spark.spark.prepare.columns import HASH
+from bedrock_spark.spark.prepare.shuffle import into_buckets, with_ids
+from bedrock_spark.spark.prepare.size_estimate import guess_size
+from bedrock_spark.spark.prepare.source import choose_columns, read_source
+from bedrock_spark.spark.prepare.task import PrepareTask, bounds_of
 
 ROUNDS = 3
 # What is looked for in the profile of a task, by the functions that do it.

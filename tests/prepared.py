@@ -13,8 +13,8 @@ import pytest
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
-from bedrock_spark.manifest import RunManifest
-from bedrock_spark.spark import prepare as preparing
+from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.spark.prepare import stage as preparing
 
 Record = dict[str, Any]
 

@@ -10,7 +10,8 @@ import click
 
 from bedrock_spark._version import __version__
 from bedrock_spark.cli import runs, stages
-from bedrock_spark.cli.invoke import invoke
+from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.invoke.command import invoke
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,7 +64,7 @@ def demo(folder: str) -> None:
     """Run the whole pipeline on real text against a local Bedrock; needs no AWS account."""
     from bedrock_spark.demo.show import show_demo
 
-    sys.exit(show_demo(folder))
+    sys.exit(show_demo(folder, Display()))
 
 
 def _add_emulator(add: Callable[[Any], None]) -> None:

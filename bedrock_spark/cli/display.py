@@ -12,7 +12,7 @@ from decimal import Decimal
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from bedrock_spark.costs import dollars
+from bedrock_spark.costs.tokens import dollars
 from bedrock_spark.progress import Progress as StageProgress
 from bedrock_spark.report import Report
 

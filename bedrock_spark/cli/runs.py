@@ -13,11 +13,11 @@ from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.stages import DONE, FAILED, INTERRUPTED
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import BedrockSparkError, RunFolderError
+from bedrock_spark.fallback.rounds import give_back_leftovers
 from bedrock_spark.fanout import Status, driving, open_fanout, status_of, stop_run
-from bedrock_spark.lease import STOP
-from bedrock_spark.manifest import RunManifest, read_manifest
-from bedrock_spark.run_folder import Run, find_run
-from bedrock_spark.stragglers import give_back_leftovers
+from bedrock_spark.run_folder.lease import STOP
+from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
+from bedrock_spark.run_folder.run import Run, find_run
 
 
 def _on_a_run(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,19 +14,22 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from bedrock_spark.cli.display import Display
-from bedrock_spark.cli.session import spark_session
 from bedrock_spark.config import load_config
 from bedrock_spark.errors import BedrockSparkError
 from bedrock_spark.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 DONE, FAILED, MORE_TO_DO, INTERRUPTED = 0, 1, 10, 130
 
 
 def run(pipeline: Pipeline, display: Display) -> int:
     """Do every stage that is left."""
-    spark = spark_session()
+    spark = _spark_session()
     report = pipeline.run_all(spark)
     display.finish()
     display.show_report(report)
@@ -35,7 +38,7 @@ def run(pipeline: Pipeline, display: Display) -> int:
 
 def prepare(pipeline: Pipeline, display: Display) -> int:
     """Cut the source into shards."""
-    manifest = pipeline.prepare(spark_session())
+    manifest = pipeline.prepare(_spark_session())
     display.finish()
     display.say(
         f"{manifest.rows:,} rows: {manifest.records:,} records in {len(manifest.shards):,} shards, "
@@ -68,7 +71,7 @@ def advance(pipeline: Pipeline, display: Display) -> int:
 
 def collect(pipeline: Pipeline, display: Display) -> int:
     """Join what came back to the rows, and write the report."""
-    spark = spark_session()
+    spark = _spark_session()
     reconciled = pipeline.collect(spark)
     report = pipeline.report(reconciled, pipeline.publish(spark, reconciled))
     display.finish()
@@ -78,12 +81,19 @@ def collect(pipeline: Pipeline, display: Display) -> int:
 
 def fallback(pipeline: Pipeline, display: Display) -> int:
     """Ask the stragglers, collect their shards again, and write the report."""
-    spark = spark_session()
+    spark = _spark_session()
     reconciled = pipeline.answer_stragglers(spark, pipeline.collect(spark))
     report = pipeline.finish(spark, reconciled)
     display.finish()
     display.show_report(report)
     return DONE if report.is_complete else FAILED
+
+
+def _spark_session() -> SparkSession:
+    """Import Spark only for the stages that run on it: the others need none."""
+    from bedrock_spark.spark.session import spark_session
+
+    return spark_session()
 
 
 Stage = Callable[[Pipeline, Display], int]

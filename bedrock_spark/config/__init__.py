@@ -3,13 +3,14 @@
 from bedrock_spark.config.batch import BatchConfig, ShardsConfig, VpcConfig
 from bedrock_spark.config.budget import BudgetConfig
 from bedrock_spark.config.canary import CanaryConfig
+from bedrock_spark.config.config import Config, fixed_part
 from bedrock_spark.config.events import EventsConfig
 from bedrock_spark.config.fallback import CreateConfig, FallbackConfig, GuardrailConfig
 from bedrock_spark.config.load import load_config, parse_config, with_overrides
-from bedrock_spark.config.model import Config, fixed_part
+from bedrock_spark.config.model import ModelConfig
 from bedrock_spark.config.parse import ParseConfig
 from bedrock_spark.config.prices import PricesConfig, TokenPrices
-from bedrock_spark.config.request import ModelConfig, RequestConfig
+from bedrock_spark.config.request import RequestConfig
 from bedrock_spark.config.results import ResultsConfig
 from bedrock_spark.config.source import SourceConfig
 from bedrock_spark.config.targets import TargetConfig

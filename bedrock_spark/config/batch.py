@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from bedrock_spark import limits
-from bedrock_spark.config.values import Bytes, Columns, Section, check_role_arn
+from bedrock_spark.config.base import Bytes, Columns, Section, check_role_arn
 
 
 class ShardsConfig(Section):

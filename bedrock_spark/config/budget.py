@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from pydantic import Field
 
-from bedrock_spark.config.values import Section
+from bedrock_spark.config.base import Section
 
 
 class BudgetConfig(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from bedrock_spark.config.values import Section
+from bedrock_spark.config.base import Section
 
 
 class EventsConfig(Section):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from bedrock_spark.config.values import Section
+from bedrock_spark.config.base import Section
 from bedrock_spark.limits import PROVISIONED_MODEL_ARN
 
 

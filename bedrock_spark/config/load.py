@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from bedrock_spark.config.model import Config
+from bedrock_spark.config.config import Config
 from bedrock_spark.errors import ConfigError
 
 _LONGEST_VALUE = 60
@@ -151,3 +151,15 @@ def _keys_at(location: list[str]) -> list[str]:
         options = [annotation, *getattr(annotation, "__args__", ())]
         model = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
     return list(model.model_fields)
+
+
+AnyConfig = Config | Mapping[str, Any] | str | Path
+
+
+def as_config(config: AnyConfig) -> Config:
+    """Return a Config from one, from plain values, or from a YAML file."""
+    if isinstance(config, Config):
+        return config
+    if isinstance(config, Mapping):
+        return parse_config(config)
+    return load_config(config)

@@ -6,10 +6,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from bedrock_spark.config.values import Section
-from bedrock_spark.ddl import parse_ddl
+from bedrock_spark.config.base import Section
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.result_columns import RESULT_COLUMNS
+from bedrock_spark.schema import RESULT_COLUMNS, parse_ddl
 
 
 def check_columns(text: str) -> str:

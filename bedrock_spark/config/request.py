@@ -1,30 +1,12 @@
-"""Which model is asked, and what."""
+"""What each row asks of the model."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from bedrock_spark.config.values import Columns, Section, check_json, one_or_many
-
-
-class ModelConfig(Section):
-    """The model of the batch jobs, and which of the two wire formats its records are in."""
-
-    id: str = Field(min_length=1, max_length=2048)
-    invocation: Literal["invoke_model", "converse"] = "invoke_model"
-    family: str | None = None
-
-    @field_validator("id")
-    @classmethod
-    def _batch_can_use_it(cls, value: str) -> str:
-        if ":provisioned-model/" in value:
-            raise ValueError(
-                "is a provisioned model, which Bedrock does not support for batch inference; "
-                "name the base model here and the provisioned one as fallback.model_id"
-            )
-        return value
+from bedrock_spark.config.base import Columns, Section, check_json, one_or_many
 
 
 class RequestConfig(Section):

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import field_validator, model_validator
 
+from bedrock_spark.config.base import Section
 from bedrock_spark.config.parse import ParseConfig
-from bedrock_spark.config.values import Section
 
 # Formats whose Spark extension knows MERGE INTO.
 _MERGING = ("delta", "iceberg")

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from bedrock_spark.config.values import Columns, Section, option_text, parse_share_or_count
+from bedrock_spark.config.base import Columns, Section, option_text, parse_share_or_count
 
 
 class SourceConfig(Section):

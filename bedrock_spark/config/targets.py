@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from bedrock_spark.config.values import Section, check_role_arn, check_run_uri
+from bedrock_spark.config.base import Section, check_role_arn, check_run_uri
 
 
 class TargetConfig(Section):

@@ -9,16 +9,15 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bedrock_emulator import LocalBedrock
-from bedrock_spark.cli.display import Display
-from bedrock_spark.cli.session import spark_session
+from bedrock_spark.aws.s3_uri import parse_s3_uri
 from bedrock_spark.config import Config, load_config
 from bedrock_spark.demo.corpus import write_corpus
 from bedrock_spark.errors import BedrockSparkError
-from bedrock_spark.layout import parse_s3_uri
 from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.progress import Progress
 from bedrock_spark.report import Report
 
 if TYPE_CHECKING:
@@ -31,38 +30,53 @@ _EXAMPLES = 3
 _ANSWER_WIDTH = 160
 
 
-def show_demo(folder: str) -> int:
+class Screen(Protocol):
+    """What the demo writes to; the command line's `Display` is one."""
+
+    def observe(self, progress: Progress) -> None: ...
+
+    def finish(self) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+    def show_error(self, text: str) -> None: ...
+
+    def show_report(self, report: Report) -> None: ...
+
+
+def show_demo(folder: str, screen: Screen) -> int:
     """Run the demo in a folder; return the exit code: 0 only if every row is accounted for."""
-    display = Display()
     home = Path(folder)
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     try:
-        return _demo(home, display)
+        return _demo(home, screen)
     except BedrockSparkError as exc:
-        display.finish()
-        display.show_error(str(exc))
+        screen.finish()
+        screen.show_error(str(exc))
         return 1
 
 
-def _demo(home: Path, display: Display) -> int:
+def _demo(home: Path, screen: Screen) -> int:
     corpus = home / "corpus.parquet"
     rows = write_corpus(corpus)
-    display.say(f"corpus    {rows:,} documented names of Python's standard library in {corpus}")
+    screen.say(f"corpus    {rows:,} documented names of Python's standard library in {corpus}")
     with LocalBedrock(faults=_conf("demo-faults.yaml"), speed=_SPEED) as local:
-        display.say(f"bedrock   {local.endpoint_url}, local, {_SPEED:.0f} times as fast")
+        screen.say(f"bedrock   {local.endpoint_url}, local, {_SPEED:.0f} times as fast")
         os.environ.update(local.environment())
         config = _config(home, local)
+        from bedrock_spark.spark.session import spark_session
+
         spark = spark_session()
         try:
-            pipeline = Pipeline.open(config, observe=display.observe)
+            pipeline = Pipeline.open(config, observe=screen.observe)
             report = pipeline.run_all(spark)
-            display.finish()
+            screen.finish()
             examples = _examples(pipeline.results(spark))
             (home / "report.json").write_bytes(pipeline.run.storage.read("report.json"))
         finally:
             spark.stop()
-    _show(display, report, examples, home)
+    _show(screen, report, examples, home)
     return 0 if report.is_complete else 1
 
 
@@ -98,13 +112,13 @@ def _examples(results: DataFrame) -> list[Row]:
     )
 
 
-def _show(display: Display, report: Report, examples: list[Row], home: Path) -> None:
-    display.show_report(report)
-    display.say("")
+def _show(screen: Screen, report: Report, examples: list[Row], home: Path) -> None:
+    screen.show_report(report)
+    screen.say("")
     for row in examples:
         answer = " ".join((row["text"] or "").split())
         cut = answer if len(answer) <= _ANSWER_WIDTH else answer[: _ANSWER_WIDTH - 1] + "…"
-        display.say(f"{row['qualified_name']} ({row['served_by']}): {cut}")
-    display.say("")
-    display.say(f"results   {home / 'results'} (Parquet)")
-    display.say(f"report    {home / 'report.json'}")
+        screen.say(f"{row['qualified_name']} ({row['served_by']}): {cut}")
+    screen.say("")
+    screen.say(f"results   {home / 'results'} (Parquet)")
+    screen.say(f"report    {home / 'report.json'}")

@@ -31,9 +31,9 @@ from bedrock_spark.families.base import (
     text_at,
     without_none,
 )
-from bedrock_spark.families.media import MediaBlocks, MediaRules
-from bedrock_spark.media import IMAGES, TEXTS, Media
-from bedrock_spark.values import NOT_UTF8, Unrenderable
+from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
+from bedrock_spark.templates.json_values import NOT_UTF8, Unrenderable
+from bedrock_spark.templates.media import IMAGES, TEXTS, Media
 
 VERSION = "bedrock-2023-05-31"
 PATTERN = re.compile(r"anthropic\.claude-.*")

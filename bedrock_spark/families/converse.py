@@ -29,8 +29,8 @@ from bedrock_spark.families.base import (
     text_at,
     without_none,
 )
-from bedrock_spark.families.media import MediaBlocks, MediaRules
-from bedrock_spark.media import DOCUMENTS, IMAGES, Media
+from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
+from bedrock_spark.templates.media import DOCUMENTS, IMAGES, Media
 
 
 def build_with(request: RequestConfig, media: MediaRules) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import re
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
-from bedrock_spark.families import chat
+from bedrock_spark.families import openai_chat as chat
 from bedrock_spark.families.base import (
     Answer,
     Family,

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from bedrock_spark.families import chat
+from bedrock_spark.families import openai_chat as chat
 from bedrock_spark.families.base import Answer, Family, Json, ReasoningTag
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bedrock_spark.batch_jobs import JobPlan, output_prefix, plan_job
 from bedrock_spark.fanout.remainder import attempt_input
 from bedrock_spark.fanout.targets import Target
-from bedrock_spark.layout import shard_key
-from bedrock_spark.ledger import Job, Repeat
-from bedrock_spark.manifest import Shard
-from bedrock_spark.run_folder import Run
+from bedrock_spark.run_folder.job_plan import JobPlan, output_prefix, plan_job
+from bedrock_spark.run_folder.layout import shard_key
+from bedrock_spark.run_folder.ledger import Job, Repeat
+from bedrock_spark.run_folder.manifest import Shard
+from bedrock_spark.run_folder.run import Run
 
 
 def first_attempt(run: Run, shard: Shard, target: Target) -> JobPlan:

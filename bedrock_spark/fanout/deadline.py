@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bedrock_spark.config import Config
-from bedrock_spark.fanout.rates import Rates
-from bedrock_spark.ledger import Job
+from bedrock_spark.fanout.throughput import Rates
+from bedrock_spark.run_folder.ledger import Job
 
 # Kept free for stopping jobs, collecting and publishing: a share of the whole, and at least this.
 _MARGIN_SHARE, _MARGIN_SECONDS = 0.05, 900.0

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bedrock_spark import layout
-from bedrock_spark.manifest import Shard
-from bedrock_spark.outputs import OutputRecord, read_lines
-from bedrock_spark.shard_lines import read_line
+from bedrock_spark.outputs.lines import OutputRecord, read_lines
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.manifest import Shard
+from bedrock_spark.shards.lines import read_line
 from bedrock_spark.storage import Storage
 
 

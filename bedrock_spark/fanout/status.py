@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bedrock_spark.budget import batch_tokens
 from bedrock_spark.clock import Clock
-from bedrock_spark.fanout.board import Board
-from bedrock_spark.fanout.driver import FanOut
-from bedrock_spark.fanout.standing import jobs_by_status
-from bedrock_spark.lease import read_holder
+from bedrock_spark.costs.budget import batch_tokens
+from bedrock_spark.fanout.controller import FanOut
+from bedrock_spark.fanout.step_result import jobs_by_status
+from bedrock_spark.fanout.tracker import Board
+from bedrock_spark.run_folder.lease import read_holder
 
 # The rate is that of the jobs submitted since: a day's worth says how fast the run is now.
 _RATE_SECONDS = 86_400.0

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from bedrock_spark.batch_jobs import JobPlan, SeenJob, create_request
+from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import (
     JobError,
@@ -20,10 +20,12 @@ from bedrock_spark.errors import (
     JobThrottledError,
     NoFreeSlotError,
 )
+from bedrock_spark.fanout.job_request import create_request
 from bedrock_spark.fanout.sweep import Sweep
 from bedrock_spark.fanout.targets import Target
-from bedrock_spark.ledger import Event, Job, events
-from bedrock_spark.run_folder import Run
+from bedrock_spark.run_folder.job_plan import JobPlan
+from bedrock_spark.run_folder.ledger import Event, Job, events
+from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import copy_object
 
 log = logging.getLogger(__name__)

@@ -13,16 +13,17 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from bedrock_spark import layout
-from bedrock_spark.batch_jobs import SeenJob, output_prefix
+from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.fanout.attempts import plan_of
-from bedrock_spark.fanout.board import Board
-from bedrock_spark.fanout.floors import Floors
-from bedrock_spark.fanout.rates import Rates
 from bedrock_spark.fanout.targets import Target
-from bedrock_spark.ledger import Event, Job, LedgerState, events
-from bedrock_spark.outputs import read_output_manifest
-from bedrock_spark.run_folder import Run
+from bedrock_spark.fanout.throughput import Rates
+from bedrock_spark.fanout.tracker import Board
+from bedrock_spark.fanout.watermarks import Floors
+from bedrock_spark.outputs.lines import read_output_manifest
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.job_plan import output_prefix
+from bedrock_spark.run_folder.ledger import Event, Job, LedgerState, events
+from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import copy_below
 
 log = logging.getLogger(__name__)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from bedrock_spark.batch_jobs import BatchJobs
-from bedrock_spark.clients import AwsSettings
+from bedrock_spark.aws.batch_jobs import BatchJobs
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config, TargetConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import family_of
 from bedrock_spark.fanout.slots import DEFAULT_SLOTS, Slots
-from bedrock_spark.run_folder import Run
+from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import Storage, open_storage
 
 

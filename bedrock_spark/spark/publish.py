@@ -15,13 +15,13 @@ from typing import Any
 from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
-from bedrock_spark import layout
 from bedrock_spark.config import ResultsConfig
-from bedrock_spark.ddl import quoted
 from bedrock_spark.errors import RunFolderError
-from bedrock_spark.manifest import RunManifest
-from bedrock_spark.reconcile import REJECTED
-from bedrock_spark.run_folder import Run
+from bedrock_spark.outputs.reconcile import REJECTED
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.run import Run
+from bedrock_spark.schema import quoted
 from bedrock_spark.spark.results import results
 from bedrock_spark.storage import Storage
 

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
-from bedrock_spark import layout
 from bedrock_spark.errors import RunFolderError
-from bedrock_spark.manifest import RunManifest
-from bedrock_spark.run_folder import Run
-from bedrock_spark.spark.results_schema import result_columns_of
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.run import Run
+from bedrock_spark.spark.result_schema import result_columns_of
 from bedrock_spark.storage import Storage
 
 _BATCH_ROWS = 10_000

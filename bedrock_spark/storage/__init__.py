@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bedrock_spark.clients import AwsSettings
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.storage.base import Storage, StoredObject
 from bedrock_spark.storage.copy import copy_below, copy_object
 from bedrock_spark.storage.local import LocalStorage

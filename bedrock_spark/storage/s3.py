@@ -14,9 +14,9 @@ from typing import Any
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bedrock_spark.clients import AwsSettings, s3_client
+from bedrock_spark.aws.clients import AwsSettings, s3_client
+from bedrock_spark.aws.s3_uri import join_uri, parse_s3_uri
 from bedrock_spark.errors import AlreadyExistsError, ObjectChangedError, StorageError
-from bedrock_spark.layout import join_uri, parse_s3_uri
 from bedrock_spark.storage.base import StoredObject
 
 _ABSENT = {"NoSuchKey", "404"}

@@ -10,11 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bedrock_spark.batch_jobs import SeenJob
+from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.clock import SystemClock
-from bedrock_spark.ledger import Job
-from bedrock_spark.manifest import RunManifest, Shard, commit_manifest
-from bedrock_spark.run_folder import Run, open_run
+from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
+from bedrock_spark.run_folder.run import Run, open_run
 from common.prepared import PROMPT, bench_config
 
 SHARD_ROWS = 40_000

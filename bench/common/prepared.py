@@ -11,9 +11,9 @@ from pyspark.sql import SparkSession
 
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.config import Config, parse_config
-from bedrock_spark.manifest import RunManifest
-from bedrock_spark.run_folder import open_run
-from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.run import open_run
+from bedrock_spark.spark.prepare.stage import prepare
 
 PROMPT = "Classify this ticket as bug, question or wish. Answer with one word.\n\n"
 MAX_RECORDS, MAX_BYTES = 50_000, 200_000_000

@@ -16,13 +16,13 @@ from typing import Any
 
 from botocore.httpsession import URLLib3Session
 
-from bedrock_spark import layout
-from bedrock_spark.clients import AwsSettings, bedrock_client, s3_client
+from bedrock_spark.aws.clients import AwsSettings, bedrock_client, s3_client
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.fanout import driving, stop_run, watch
-from bedrock_spark.lease import STOP
-from bedrock_spark.manifest import RunManifest, Shard, read_manifest
-from bedrock_spark.run_folder import Run
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.lease import STOP
+from bedrock_spark.run_folder.manifest import RunManifest, Shard, read_manifest
+from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import S3Storage
 from tests.bedrocks import BUCKET
 

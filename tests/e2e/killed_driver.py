@@ -16,9 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bedrock_spark.batch_jobs import BatchJobs
-from bedrock_spark.ledger import Ledger
+from bedrock_spark.aws.batch_jobs import BatchJobs
 from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.run_folder.ledger import Ledger
 
 T = TypeVar("T")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 
-from bedrock_spark.clients import AwsSettings
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import FallbackConfig
-from bedrock_spark.spark.fallback_task import FallbackTask
-from bedrock_spark.spark.straggler_parts import Part
+from bedrock_spark.spark.fallback.parts import Part
+from bedrock_spark.spark.fallback.task import FallbackTask
 from bedrock_spark.storage import LocalStorage
 from tests.sparks import CLAUDE
 

@@ -10,12 +10,12 @@ from typing import Any
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from bedrock_spark import layout
 from bedrock_spark.clock import SystemClock
-from bedrock_spark.manifest import RunManifest
-from bedrock_spark.run_folder import Run, open_run
-from bedrock_spark.spark.collect import collect
-from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.run import Run, open_run
+from bedrock_spark.spark.collect.stage import collect
+from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.spark.publish import publish
 from tests.sparks import make_config
 

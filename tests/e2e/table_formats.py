@@ -8,8 +8,8 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_spark.clock import SystemClock
-from bedrock_spark.run_folder import open_run
-from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.run_folder.run import open_run
+from bedrock_spark.spark.prepare.stage import prepare
 from tests.prepared import rows_by_prompt
 from tests.sources_doc import Example
 from tests.tickets import DDL, LATER, TICKETS, Ticket, asked, ticket_config

@@ -12,8 +12,8 @@ from pyspark.sql import functions as F  # noqa: N812
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import ProvisionedModelError, RunHeldError
-from bedrock_spark.lease import Lease
 from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.run_folder.lease import Lease
 from tests.e2e.conftest import BUCKET, provision
 from tests.sparks import CLAUDE, make_config
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from bedrock_emulator import LocalBedrock
-from bedrock_spark.answer_files import FLUSH_RECORDS
-from bedrock_spark.outputs import OutputRecord, read_lines
+from bedrock_spark.outputs.lines import OutputRecord, read_lines
+from bedrock_spark.spark.fallback.answer_files import FLUSH_RECORDS
 from bedrock_spark.storage import LocalStorage
 
 from .killed_fallback import CONCURRENCY, SHARD

@@ -12,8 +12,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 import bedrock_spark
 from bedrock_emulator import LocalBedrock
-from bedrock_spark import record_ids
 from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.shards import record_ids
 from tests.e2e.conftest import BUCKET
 from tests.sparks import CLAUDE, make_config
 from tests.unit.files import GIF, JPEG, PDF, PNG

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pyspark.sql import SparkSession
 
 from bedrock_emulator import LocalBedrock
-from bedrock_spark import layout
 from bedrock_spark.clock import SystemClock
-from bedrock_spark.outputs import OutputRecord, read_lines
+from bedrock_spark.outputs.lines import OutputRecord, read_lines
 from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.run_folder import layout
 from tests.e2e.conftest import BUCKET
 from tests.e2e.test_run import PLAIN, tickets
 from tests.sparks import CLAUDE, make_config

@@ -17,8 +17,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_emulator import LocalBedrock
-from bedrock_spark.clients import AwsSettings
-from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.storage import LocalStorage, S3Storage, Storage
 from tests.e2e.conftest import BUCKET
 from tests.spark.fixed_input import expected_shards, fixed_input, open_fixed_run

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from bedrock_emulator import LocalBedrock
-from bedrock_spark import layout
 from bedrock_spark.config import parse_config
 from bedrock_spark.fanout import driving, watch
-from bedrock_spark.fanout.wake import EventSleeper
+from bedrock_spark.fanout.event_queue import EventSleeper
+from bedrock_spark.run_folder import layout
 from tests.e2e.kill_points import CLAUDE, EmulatedClock, run_of, write_run
 
 Start = Callable[..., LocalBedrock]

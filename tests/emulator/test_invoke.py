@@ -18,14 +18,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from bedrock_spark import layout
 from bedrock_spark.cli import main
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.config import parse_config
-from bedrock_spark.manifest import RunManifest, Shard
-from bedrock_spark.record_buckets import bucket_of
-from bedrock_spark.record_ids import record_id
-from bedrock_spark.run_folder import open_run
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.run import open_run
+from bedrock_spark.shards.buckets import bucket_of
+from bedrock_spark.shards.record_ids import record_id
 
 from .kit import CLAUDE, ROLE, Kit, ask
 

@@ -16,9 +16,9 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_spark.clock import SystemClock
-from bedrock_spark.manifest import RunManifest
-from bedrock_spark.run_folder import Run, open_run
-from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.run import Run, open_run
+from bedrock_spark.spark.prepare.stage import prepare
 from tests.sparks import make_config
 
 FILE = Path(__file__).parents[1] / "data" / "fixed_shards.json"

@@ -17,7 +17,7 @@ from pathlib import Path
 from pyspark import TaskContext
 from pyspark.sql import SparkSession
 
-from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.storage import LocalStorage
 from tests.spark.fixed_input import expected_shards, fixed_input, open_fixed_run
 

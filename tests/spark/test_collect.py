@@ -12,15 +12,16 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from bedrock_spark.batch_jobs import SeenJob, plan_job
+from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.ledger import Job
-from bedrock_spark.manifest import RunManifest, Shard
 from bedrock_spark.report import build_report, check_complete
-from bedrock_spark.run_folder import Run, open_run
-from bedrock_spark.spark.collect import collect, read_reconciled
-from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.run_folder.job_plan import plan_job
+from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.run import Run, open_run
+from bedrock_spark.spark.collect.stage import collect, read_reconciled
+from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.spark.results import results
 from tests.sparks import CLAUDE, make_config
 

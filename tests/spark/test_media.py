@@ -9,19 +9,19 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
-from bedrock_spark.clients import AwsSettings
+from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.aws.s3_objects import ObjectReader
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.lookups import Lookup
-from bedrock_spark.prefetch import Prefetch
-from bedrock_spark.requests import body_template
-from bedrock_spark.run_folder import open_run
-from bedrock_spark.s3_objects import ObjectReader
-from bedrock_spark.spark.media_batches import with_media
-from bedrock_spark.spark.object_sizes import with_object_sizes
-from bedrock_spark.spark.prepare import prepare
-from bedrock_spark.templates import BodyTemplate, compile_template
-from bedrock_spark.values import Unrenderable
+from bedrock_spark.families.request_body import body_template
+from bedrock_spark.run_folder.run import open_run
+from bedrock_spark.spark.prepare.media_batches import with_media
+from bedrock_spark.spark.prepare.prefetch import Prefetch
+from bedrock_spark.spark.prepare.size_estimate import with_object_sizes
+from bedrock_spark.spark.prepare.stage import prepare
+from bedrock_spark.templates.body_template import BodyTemplate, compile_template
+from bedrock_spark.templates.json_values import Unrenderable
+from bedrock_spark.templates.placeholders import Lookup
 from tests.sparks import make_config
 
 MB = 1_000_000

@@ -10,10 +10,10 @@ from pyspark.sql import SparkSession
 
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.manifest import RunManifest
-from bedrock_spark.run_folder import Run, open_run
-from bedrock_spark.spark.collect import collect
-from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.run import Run, open_run
+from bedrock_spark.spark.collect.stage import collect
+from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.spark.results import results
 from tests.prepared import records
 from tests.sparks import make_config

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from bedrock_spark.manifest import read_manifest
-from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.run_folder.manifest import read_manifest
+from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.storage import LocalStorage
 from tests.modules import run_module
 from tests.prepared import digests

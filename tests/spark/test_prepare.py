@@ -12,13 +12,13 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from bedrock_spark import record_ids
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.config import Config
 from bedrock_spark.errors import ConfigError, DuplicateKeyError, PlanError
-from bedrock_spark.manifest import RunManifest, read_manifest
-from bedrock_spark.run_folder import Run, open_run
-from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
+from bedrock_spark.run_folder.run import Run, open_run
+from bedrock_spark.shards import record_ids
+from bedrock_spark.spark.prepare.stage import prepare
 from tests.prepared import narrow_hashes
 from tests.sparks import make_config
 

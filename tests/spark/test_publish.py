@@ -13,11 +13,11 @@ from pyspark.sql import SparkSession
 
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import RunFolderError
-from bedrock_spark.manifest import RunManifest
-from bedrock_spark.run_folder import Run, open_run
+from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.spark import publish as publishing
-from bedrock_spark.spark.collect import collect
-from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.spark.collect.stage import collect
+from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.spark.publish import publish
 from tests.sparks import make_config
 

@@ -11,13 +11,13 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
-from bedrock_spark import record_ids
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import DuplicateKeyError, TooManyRejectsError
-from bedrock_spark.manifest import RunManifest, read_manifest
-from bedrock_spark.run_folder import open_run
-from bedrock_spark.spark import prepare as preparing
-from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
+from bedrock_spark.run_folder.run import open_run
+from bedrock_spark.shards import record_ids
+from bedrock_spark.spark.prepare import stage as preparing
+from bedrock_spark.spark.prepare.stage import prepare
 from tests.prepared import narrow_hashes
 from tests.sparks import make_config
 

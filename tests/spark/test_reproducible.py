@@ -14,7 +14,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - what everybody calls it
 
-from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.spark.prepare.stage import prepare
 from tests.prepared import digests
 from tests.spark.fixed_input import KINDS, expected_shards, fixed_input, open_fixed_run, shards_of
 

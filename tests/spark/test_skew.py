@@ -9,8 +9,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - what everybody calls it
 
 from bedrock_spark.clock import SystemClock
-from bedrock_spark.run_folder import open_run
-from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.run_folder.run import open_run
+from bedrock_spark.spark.prepare.stage import prepare
 from tests.prepared import prompt_of, records
 from tests.sparks import make_config
 

@@ -18,8 +18,8 @@ import yaml
 from pyspark.sql import SparkSession
 
 from bedrock_spark.clock import SystemClock
-from bedrock_spark.run_folder import open_run
-from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.run_folder.run import open_run
+from bedrock_spark.spark.prepare.stage import prepare
 from tests.prepared import records, rows_by_prompt
 from tests.sources_doc import Example, examples
 from tests.tickets import ARROW, DDL, TICKETS, Ticket, as_text, asked, ticket_config

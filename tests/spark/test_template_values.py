@@ -14,8 +14,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from bedrock_spark.clock import SystemClock
-from bedrock_spark.run_folder import open_run
-from bedrock_spark.spark.prepare import prepare
+from bedrock_spark.run_folder.run import open_run
+from bedrock_spark.spark.prepare.stage import prepare
 from tests.docs import TEMPLATES, table_rows
 from tests.sparks import make_config
 

@@ -9,12 +9,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bedrock_spark import layout
-from bedrock_spark.batch_jobs import SeenJob
+from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.config import ResultsConfig
-from bedrock_spark.ledger import Job
-from bedrock_spark.spark.collect_task import CollectTask, ShardWork
-from bedrock_spark.spark.results_schema import result_columns_of
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.spark.collect.task import CollectTask, ShardWork
+from bedrock_spark.spark.result_schema import result_columns_of
 from bedrock_spark.storage import LocalStorage
 
 SHARD = "shard-00001-00"

@@ -13,7 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from bedrock_spark.clients import AwsSettings, bedrock_client, runtime_client
+from bedrock_spark.aws.clients import AwsSettings, bedrock_client, runtime_client
 
 from .driving import Drive
 from .fakes import CannedHttp, FakeClock

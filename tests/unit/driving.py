@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bedrock_spark import layout
-from bedrock_spark.batch_jobs import JobPlan, plan_job
-from bedrock_spark.clients import AwsSettings
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.fanout import FanOut, Standing, jobs_by_status
 from bedrock_spark.fanout.targets import home_target
-from bedrock_spark.ledger import Ledger
-from bedrock_spark.manifest import RunManifest, Shard
-from bedrock_spark.run_folder import Run
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.job_plan import JobPlan, plan_job
+from bedrock_spark.run_folder.ledger import Ledger
+from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
 
 from .fakes import CLAUDE, FakeBatchJobs, FakeClock, make_config

@@ -11,7 +11,7 @@ from typing import Any
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 
-from bedrock_spark.batch_jobs import SeenJob
+from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.config import Config, parse_config
 
 ACCOUNT = "123456789012"

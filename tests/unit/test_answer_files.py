@@ -7,15 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bedrock_spark.answer_files import (
-    FLUSH_RECORDS,
-    FLUSH_SECONDS,
-    AnswerFiles,
-    answer_line,
-    error_line,
-)
 from bedrock_spark.errors import InvokeRecordError, InvokeThrottledError, StorageError
-from bedrock_spark.outputs import OutputRecord, read_lines
+from bedrock_spark.outputs.lines import OutputRecord, answer_line, error_line, read_lines
+from bedrock_spark.spark.fallback.answer_files import FLUSH_RECORDS, FLUSH_SECONDS, AnswerFiles
 from bedrock_spark.storage import LocalStorage
 
 from .fakes import FakeClock

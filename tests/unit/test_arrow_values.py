@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.spark.arrow_values import OUT_OF_RANGE, column_values
-from bedrock_spark.values import NOT_UTF8, Struct, Unreadable
+from bedrock_spark.spark.prepare.arrow_columns import OUT_OF_RANGE, column_values
+from bedrock_spark.templates.json_values import NOT_UTF8, Struct, Unreadable
 
 MAP = pa.map_(pa.string(), pa.int64())
 NESTED = pa.list_(pa.struct([("m", pa.map_(pa.int32(), MAP)), ("n", pa.string())]))

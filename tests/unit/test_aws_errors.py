@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
 from bedrock_spark import errors
-from bedrock_spark.aws_errors import (
+from bedrock_spark.aws.errors import (
     AWS_FAILURES,
     INVOKE_ERRORS,
     JOB_ERRORS,

@@ -14,15 +14,8 @@ from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.batch_jobs import (
-    ACTIVE,
-    SETTLED,
-    BatchJobs,
-    JobPlan,
-    SeenJob,
-    create_request,
-    plan_job,
-)
+from bedrock_spark.aws.batch_jobs import ACTIVE, SETTLED, BatchJobs, SeenJob
+from bedrock_spark.aws.retry import CONTROL_ATTEMPTS
 from bedrock_spark.errors import (
     JobNameInUseError,
     JobRejectedError,
@@ -30,10 +23,11 @@ from bedrock_spark.errors import (
     JobThrottledError,
     NoFreeSlotError,
 )
-from bedrock_spark.layout import shard_id
+from bedrock_spark.fanout.job_request import create_request
 from bedrock_spark.limits import CLIENT_REQUEST_TOKEN, JOB_NAME, JOB_NAME_MAX, S3_URI
-from bedrock_spark.retry import CONTROL_ATTEMPTS
-from bedrock_spark.run_folder import new_run_id
+from bedrock_spark.run_folder.job_plan import JobPlan, plan_job
+from bedrock_spark.run_folder.layout import shard_id
+from bedrock_spark.run_folder.run import new_run_id
 
 from .fakes import CLAUDE, ROLE, CannedHttp, FakeClock, aws_failure, make_config, summary
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from bedrock_spark import layout
-from bedrock_spark.bought_model import TAG, BoughtModel, bought_name
 from bedrock_spark.config import CreateConfig
 from bedrock_spark.errors import ProvisionedModelError
+from bedrock_spark.fallback.provisioning import TAG, BoughtModel, bought_name
+from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import LocalStorage
 
 from .fakes import ACCOUNT, CLAUDE, FakeClock

@@ -13,18 +13,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark import layout
-from bedrock_spark.batch_jobs import SeenJob, plan_job
-from bedrock_spark.budget import Budget, canary_tokens, expected_of, fallback_tokens, open_budget
-from bedrock_spark.canary_file import Canary, add_try
-from bedrock_spark.clients import AwsSettings
+from bedrock_spark.aws.batch_jobs import SeenJob
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import PricesConfig, TokenPrices
-from bedrock_spark.costs import Expected, Tokens
+from bedrock_spark.costs.budget import (
+    Budget,
+    canary_tokens,
+    expected_of,
+    fallback_tokens,
+    open_budget,
+)
+from bedrock_spark.costs.tokens import Expected, Tokens
 from bedrock_spark.errors import BudgetError
 from bedrock_spark.fanout import watch
-from bedrock_spark.ledger import Job
-from bedrock_spark.manifest import RunManifest, Shard
-from bedrock_spark.run_folder import Run
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.canary_results import Canary, add_try
+from bedrock_spark.run_folder.job_plan import plan_job
+from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
 
 from .driving import Drive

@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
-from bedrock_spark import canary as canary_module
-from bedrock_spark import layout
-from bedrock_spark.canary import ask_canary, first_records, is_canary_due
-from bedrock_spark.canary_file import CanaryFailure, read_tries
-from bedrock_spark.clients import runtime_client
+from bedrock_spark.aws.clients import runtime_client
+from bedrock_spark.canary import ask_canary, is_canary_due
 from bedrock_spark.errors import CanaryError, RunFolderError
-from bedrock_spark.manifest import Shard
 from bedrock_spark.progress import Progress
-from bedrock_spark.run_folder import Run, open_run
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder import records as records_module
+from bedrock_spark.run_folder.canary_results import CanaryFailure, read_tries
+from bedrock_spark.run_folder.manifest import Shard
+from bedrock_spark.run_folder.records import first_records
+from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.storage import LocalStorage
 
 from .fakes import CLAUDE, CannedHttp, FakeClock, Reply, aws_failure, make_config
@@ -137,7 +138,7 @@ def test_a_record_too_large_for_every_step_is_read_with_its_shard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last resort is the whole shard."""
-    monkeypatch.setattr(canary_module, "_HEADS", (10, 20))
+    monkeypatch.setattr(records_module, "_HEADS", (10, 20))
     run = a_run(tmp_path)
     assert len(first_records(run.storage, shards_of((3,)), 2)) == 2
 

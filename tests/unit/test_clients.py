@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from bedrock_spark import clients
-from bedrock_spark.clients import (
+from bedrock_spark.aws import clients
+from bedrock_spark.aws.clients import (
     AwsSettings,
     bedrock_client,
     object_client,

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_spark.config import PricesConfig, RequestConfig, TokenPrices
-from bedrock_spark.costs import (
+from bedrock_spark.costs.tokens import (
     Expected,
     Sample,
     Tokens,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bedrock_spark.ddl import parse_ddl, quoted
 from bedrock_spark.errors import ConfigError
+from bedrock_spark.schema import parse_ddl, quoted
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from bedrock_spark import layout
+from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import LocalStorage
 
 from .collecting import LINES, SHARD, collect_in

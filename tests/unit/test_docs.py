@@ -12,8 +12,8 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from bedrock_spark import record_ids
 from bedrock_spark.config import Config, parse_config
+from bedrock_spark.shards import record_ids
 
 from .fakes import config_values
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bedrock_spark.families import Answer, family_by_name
-from bedrock_spark.families.chat import split_reasoning
+from bedrock_spark.families.openai_chat import split_reasoning
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 TOKENS: dict[str, Any] = {"input_tokens": 3, "output_tokens": 4}

@@ -11,7 +11,7 @@ import pytest
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import FAMILIES, family_by_name
-from bedrock_spark.templates import compile_template
+from bedrock_spark.templates.body_template import compile_template
 
 FULL: dict[str, Any] = {"max_tokens": 7, "temperature": 0, "top_p": 0.5}
 STOP: dict[str, Any] = {"stop": ["END"]}

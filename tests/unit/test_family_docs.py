@@ -11,9 +11,9 @@ import pytest
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import FAMILIES, Family, anthropic, converse, nova
+from bedrock_spark.families.lint import CEILINGS, RULES
 from bedrock_spark.limits import MAX_BODY_BYTES
-from bedrock_spark.lint import CEILINGS, RULES
-from bedrock_spark.prefetch import THREADS
+from bedrock_spark.spark.prepare.prefetch import THREADS
 
 DOC = (Path(__file__).parents[2] / "docs" / "families.md").read_text(encoding="utf-8")
 BODIES, MEDIA, KNOWN, REFUSED = DOC.split("\n## ")

@@ -11,8 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bedrock_spark.families import FAMILIES, Answer, family_by_name
-from bedrock_spark.families.chat import split_reasoning
-from bedrock_spark.families.streamed import read_chunks
+from bedrock_spark.families.openai_chat import split_reasoning
+from bedrock_spark.families.streaming import read_chunks
 
 TOKENS: dict[str, Any] = {"input_tokens": 3, "output_tokens": 4}
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}

@@ -10,7 +10,7 @@ import pytest
 
 from bedrock_spark.errors import ConfigError, JobStateUnknownError
 from bedrock_spark.fanout import Standing, jobs_by_status, open_fanout, progress_of, watch
-from bedrock_spark.ledger import Ledger
+from bedrock_spark.run_folder.ledger import Ledger
 
 from .driving import RUN_ID, Drive
 from .fakes import make_config

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark import layout
 from bedrock_spark.fanout import ask_invalid_again
-from bedrock_spark.fanout.board import DEADLINE
-from bedrock_spark.ledger import Ledger
-from bedrock_spark.ledger.snapshots import read_newest_snapshot, write_snapshot
+from bedrock_spark.fanout.tracker import DEADLINE
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.ledger import Ledger
+from bedrock_spark.run_folder.ledger.snapshots import read_newest_snapshot, write_snapshot
 
 from .driving import Drive
 from .fakes import make_config

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bedrock_spark.fanout.deadline import Deadline
-from bedrock_spark.fanout.rates import Rates
+from bedrock_spark.fanout.throughput import Rates
 
 from .driving import Drive
 from .fakes import make_config

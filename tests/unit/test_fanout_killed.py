@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.batch_jobs import ACTIVE, SETTLED
+from bedrock_spark.aws.batch_jobs import ACTIVE, SETTLED
 from bedrock_spark.errors import JobStateUnknownError
 from bedrock_spark.storage import LocalStorage
 

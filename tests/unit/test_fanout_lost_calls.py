@@ -9,7 +9,7 @@ import pytest
 
 from bedrock_spark.errors import JobStateUnknownError, JobThrottledError
 from bedrock_spark.fanout import jobs_by_status
-from bedrock_spark.ledger import Ledger
+from bedrock_spark.run_folder.ledger import Ledger
 
 from .driving import RUN_ID, Drive
 

@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from bedrock_spark.batch_jobs import SeenJob
-from bedrock_spark.fanout.floors import Floors
-from bedrock_spark.fanout.pace import MAX_SECONDS, MIN_SECONDS, Due, pause
-from bedrock_spark.fanout.rates import Rates
+from bedrock_spark.aws.batch_jobs import SeenJob
+from bedrock_spark.fanout.poll_interval import MAX_SECONDS, MIN_SECONDS, Due, pause
+from bedrock_spark.fanout.throughput import Rates
+from bedrock_spark.fanout.watermarks import Floors
 
 NOW = 1_800_000_000.0
 TWO_HOURS = 7200.0

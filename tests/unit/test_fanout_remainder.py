@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bedrock_spark import layout
+from bedrock_spark.run_folder import layout
 
 from .driving import Drive
 

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from bedrock_spark.fanout.account import base_model
+from bedrock_spark.fanout.account_jobs import base_model
 from bedrock_spark.fanout.slots import Slots
 
 

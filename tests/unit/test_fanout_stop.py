@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark import layout
 from bedrock_spark.errors import RunHeldError, RunStoppedError
 from bedrock_spark.fanout import status_of, stop_run, watch
-from bedrock_spark.lease import RENEW_SECONDS, STOP, Lease
-from bedrock_spark.ledger import Ledger
 from bedrock_spark.progress import Progress
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.lease import RENEW_SECONDS, STOP, Lease
+from bedrock_spark.run_folder.ledger import Ledger
 
 from .driving import Drive
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark import layout
 from bedrock_spark.errors import JobStateUnknownError, JobThrottledError, StorageError
-from bedrock_spark.ledger import Ledger
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.storage import LocalStorage
 
 from .driving import RUN_ID, Drive

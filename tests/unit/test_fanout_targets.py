@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark import layout
-from bedrock_spark.batch_jobs import BatchJobs, output_prefix
-from bedrock_spark.clients import AwsSettings
+from bedrock_spark.aws.batch_jobs import BatchJobs
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.fanout import FanOut
 from bedrock_spark.fanout.targets import check_targets, targets_of
-from bedrock_spark.ledger import Ledger
-from bedrock_spark.run_folder import Run
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.job_plan import output_prefix
+from bedrock_spark.run_folder.ledger import Ledger
+from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
 
 from .driving import RUN_ID, Drive

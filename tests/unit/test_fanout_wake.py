@@ -7,7 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from bedrock_spark.fanout.wake import EventSleeper
+from bedrock_spark.fanout.event_queue import EventSleeper
 
 from .fakes import FakeClock
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bedrock_spark.cutting import Cutter
-from bedrock_spark.planning import Bounds, SourceSize, plan_buckets
+from bedrock_spark.shards.cutter import Cutter
+from bedrock_spark.shards.plan import Bounds, SourceSize, plan_buckets
 
 Sizes = npt.NDArray[np.int64]
 LEAST_FILL = 0.85

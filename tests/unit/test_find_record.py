@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark import layout, record_ids
 from bedrock_spark.errors import RunFolderError
-from bedrock_spark.find_record import find_record
-from bedrock_spark.manifest import RunManifest, Shard
-from bedrock_spark.record_buckets import bucket_of, bucket_of_shard, is_record_id
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.records import find_record
+from bedrock_spark.shards import record_ids
+from bedrock_spark.shards.buckets import bucket_of, bucket_of_shard, is_record_id
 from bedrock_spark.storage import LocalStorage
 
 # What Spark's hash() gives for these bigints.

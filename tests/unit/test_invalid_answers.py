@@ -10,8 +10,8 @@ import pytest
 
 from bedrock_spark.config import ResultsConfig
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.spark.collect_task import read_reconciled
-from bedrock_spark.spark.results_schema import refuse_clashes
+from bedrock_spark.outputs.reconciled_shard import read_reconciled
+from bedrock_spark.spark.result_schema import refuse_clashes
 from bedrock_spark.storage import LocalStorage
 
 from .collecting import LINES, SHARD, collect_in

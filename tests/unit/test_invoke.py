@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import IncompleteReadError, ReadTimeoutError
 
+from bedrock_spark.costs.token_estimate import TokenEstimate
 from bedrock_spark.errors import (
     InvokeRecordError,
     InvokeRefusedError,
@@ -19,9 +20,8 @@ from bedrock_spark.errors import (
     InvokeThrottledError,
 )
 from bedrock_spark.families import family_by_name
-from bedrock_spark.invoke import ModelCaller
-from bedrock_spark.rate_limit import RateLimiter, Reservation
-from bedrock_spark.token_estimate import TokenEstimate
+from bedrock_spark.invoke.caller import ModelCaller
+from bedrock_spark.invoke.rate_limit import RateLimiter, Reservation
 
 from .fakes import CLAUDE, PROVISIONED, CannedHttp, FakeClock, aws_failure
 

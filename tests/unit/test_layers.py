@@ -1,4 +1,4 @@
-"""The layers: an import only ever points to the same layer or a lower one."""
+"""The order of layers: an import only ever points to an earlier step, or to its own part."""
 
 from __future__ import annotations
 
@@ -13,31 +13,37 @@ import pytest
 import bedrock_spark
 
 PACKAGE = Path(bedrock_spark.__file__).parent
-# From the values, which import nothing, to the faces, which import everything.
-LAYERS: list[set[str]] = [
-    {"_version", "errors", "limits", "clock", "progress", "layout", "config"}
-    | {"ddl", "result_columns"},
-    {
-        *("record_ids", "templates", "families", "planning", "cutting", "requests", "outputs"),
-        *("reconcile", "retry", "aws_errors", "lint", "values", "lookups", "expressions"),
-        "media",
-        *("shard_lines", "quotes", "record_buckets"),
-        *("costs", "parsing"),
-    },
-    {
-        *("clients", "storage", "manifest", "run_folder", "batch_jobs", "ledger"),
-        *("lease", "quotas"),
-        *("provisioned", "model_family", "rate_limit", "invoke", "canary_file"),
-        *("bought_model", "invoke_options", "token_estimate", "rate_shares", "answer_files"),
-        "repeating",
-        *("stream", "served_family", "find_record"),
-        *("s3_objects", "prefetch"),
-        *("shard_outputs", "answer_images"),
-    },
+# From the values, which import nothing, to the command line. A part may import only parts of the
+# steps before its own, and itself: no import goes sideways, and none goes back up.
+ORDER: list[set[str]] = [
+    {"_version", "errors", "limits", "clock", "progress"},  # values
+    {"schema"},  # columns in Spark DDL, the result columns
+    {"templates", "shards"},  # how a row becomes a body; ids, buckets, cuts
+    {"config"},
+    {"families"},  # request bodies and answers per model family
+    {"aws"},  # one AWS call a file
+    {"storage"},
+    {"run_folder"},  # what a run knows, durable
+    {"outputs", "costs"},
+    {"invoke"},
+    {"fanout"},
     {"spark"},
-    {"fanout", "canary", "budget", "stragglers", "report", "pipeline", "api"},
-    {"cli", "demo", "__init__"},
+    {"canary", "report", "fallback"},
+    {"pipeline"},
+    {"demo"},
+    {"cli", "__init__"},
 ]
+# What needs neither Spark nor AWS, so that its tests need nothing.
+PURE = {*ORDER[0], "schema", "templates", "shards", "config", "families"}
+PURE_FILES = {
+    "outputs/lines.py",
+    "outputs/parse.py",
+    "outputs/reconcile.py",
+    "costs/tokens.py",
+    "costs/token_estimate.py",
+}
+USE_BOTO3 = {"aws", "storage", "invoke"}
+USE_EMULATOR = {"cli", "demo"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -79,50 +85,63 @@ def own_imports(path: Path) -> set[str]:
     return {name.split(".")[1] for name in deep}
 
 
-def layer_of(part: str) -> int:
-    return next(i for i, layer in enumerate(LAYERS) if part in layer)
+def step_of(part: str) -> int:
+    return next(i for i, step in enumerate(ORDER) if part in step)
+
+
+def roots(path: Path) -> set[str]:
+    """Give the top-level packages that a file imports."""
+    return {name.split(".")[0] for name in imports_of(path)}
 
 
 FILES = list(modules())
+IDS = [file for file, _ in FILES]
 
 
-def test_every_module_has_its_layer() -> None:
-    """A new one must be put into the list, and what is gone taken out of it."""
+def test_every_part_has_its_step() -> None:
+    """A new part must be put into the order, and one that is gone taken out of it."""
     parts = {part_of(file) for file, _ in FILES}
-    assert parts == set().union(*LAYERS)
-    assert sum(len(layer) for layer in LAYERS) == len(set().union(*LAYERS))
+    assert parts == set().union(*ORDER)
+    assert sum(len(step) for step in ORDER) == len(parts)
+    assert len(ORDER) == 16
 
 
-@pytest.mark.parametrize(("file", "path"), FILES, ids=[file for file, _ in FILES])
-def test_no_import_points_towards_the_faces(file: str, path: Path) -> None:
+@pytest.mark.parametrize(("file", "path"), FILES, ids=IDS)
+def test_a_part_imports_only_what_comes_before_it(file: str, path: Path) -> None:
     """Values know no logic, logic knows nothing of the world, the world nothing of a pipeline."""
     part = part_of(file)
-    if file == "__init__.py":
-        return
-    own = own_imports(path) - {"__version__"}
-    above = {other for other in own if layer_of(other) > layer_of(part)}
-    assert above == set()
-    if layer_of(part) < len(LAYERS) - 1:
-        assert not any(name.startswith("bedrock_emulator") for name in imports_of(path))
+    own = own_imports(path) - {part, "__version__"}
+    if file == "__init__.py":  # the face hands names on
+        own -= {"Config"}
+    assert {other for other in own if step_of(other) >= step_of(part)} == set()
 
 
-PURE = [(f, p) for f, p in FILES if part_of(f) in LAYERS[0] | LAYERS[1]]
+@pytest.mark.parametrize(("file", "path"), FILES, ids=IDS)
+def test_spark_aws_and_the_emulator_are_imported_in_few_rooms(file: str, path: Path) -> None:
+    """So one knows where to look, and a machine that only drives batch jobs needs no Spark."""
+    part, used = part_of(file), roots(path)
+    assert part == "spark" or "pyspark" not in used
+    assert part in USE_BOTO3 or "boto3" not in used
+    assert part in USE_EMULATOR or "bedrock_emulator" not in used
 
 
-@pytest.mark.parametrize(("file", "path"), PURE, ids=[file for file, _ in PURE])
+PURE_CASES = [(f, p) for f, p in FILES if part_of(f) in PURE or f in PURE_FILES]
+
+
+@pytest.mark.parametrize(("file", "path"), PURE_CASES, ids=[file for file, _ in PURE_CASES])
 def test_values_and_logic_know_neither_spark_nor_aws(file: str, path: Path) -> None:
-    """So that their tests need nothing; aws_errors knows the errors of botocore, and no client."""
-    roots = {name.split(".")[0] for name in imports_of(path)}
-    assert not roots & {"pyspark", "boto3", "pyarrow", "pandas", "moto"}
-    if file == "aws_errors.py":
-        names = {name for name in imports_of(path) if name.startswith("botocore")}
-        assert all(n.startswith(("botocore.exceptions", "botocore.parsers")) for n in names)
-    else:
-        assert "botocore" not in roots
+    """So that their tests need nothing."""
+    foreign = {"pyspark", "boto3", "botocore", "pyarrow", "pandas", "moto"}
+    assert not roots(path) & foreign
+
+
+def test_the_list_of_pure_files_is_of_files() -> None:
+    """A file that moved is moved there, too."""
+    assert set(IDS) >= PURE_FILES
 
 
 def test_only_the_spark_side_imports_spark_when_it_is_imported() -> None:
-    """A machine that only drives the batch jobs has none."""
+    """Others import it inside the functions that need it."""
     for file, path in FILES:
         at_the_top = {
             name.name if isinstance(node, ast.Import) else str(node.module)
@@ -131,7 +150,6 @@ def test_only_the_spark_side_imports_spark_when_it_is_imported() -> None:
             for name in node.names
         }
         if part_of(file) != "spark":
-            assert not any(n.split(".")[0] == "pyspark" for n in at_the_top), file
             assert not any(n.startswith("bedrock_spark.spark") for n in at_the_top), file
 
 

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from bedrock_spark import layout
-from bedrock_spark.layout import S3Location, join_uri, parse_s3_uri
+from bedrock_spark.aws.s3_uri import S3Location, join_uri, parse_s3_uri
 from bedrock_spark.limits import S3_URI
+from bedrock_spark.run_folder import layout
 
 SHARD = layout.shard_id(42, 3)
 

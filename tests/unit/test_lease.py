@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark import layout
 from bedrock_spark.errors import RunHeldError
-from bedrock_spark.lease import LEASE_SECONDS, RENEW_SECONDS, STOP, Lease, read_holder
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.lease import LEASE_SECONDS, RENEW_SECONDS, STOP, Lease, read_holder
 from bedrock_spark.storage import LocalStorage
 
 from .fakes import FakeClock

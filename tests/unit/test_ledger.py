@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark import clients, layout
-from bedrock_spark.batch_jobs import SeenJob, plan_job
-from bedrock_spark.clients import AwsSettings
+from bedrock_spark.aws import clients
+from bedrock_spark.aws.batch_jobs import SeenJob
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.errors import AlreadyExistsError, RunFolderError
-from bedrock_spark.ledger import Job, Ledger, snapshots
-from bedrock_spark.ledger.events import (
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.job_plan import plan_job
+from bedrock_spark.run_folder.ledger import Job, Ledger, snapshots
+from bedrock_spark.run_folder.ledger.events import (
     finding,
     finished,
     held,

@@ -9,7 +9,7 @@ import pytest
 from bedrock_spark.config import Config
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import anthropic
-from bedrock_spark.lint import RULES, lint, refuse_lint
+from bedrock_spark.families.lint import RULES, lint, refuse_lint
 
 from .fakes import CLAUDE, make_config
 

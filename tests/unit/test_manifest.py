@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from bedrock_spark import layout
 from bedrock_spark.errors import RunFolderError
-from bedrock_spark.manifest import RejectedRows, RunManifest, Shard, commit_manifest, read_manifest
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.manifest import (
+    RejectedRows,
+    RunManifest,
+    Shard,
+    commit_manifest,
+    read_manifest,
+)
 from bedrock_spark.storage import LocalStorage
 
 MANIFEST = RunManifest(

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.media import (
+from bedrock_spark.templates.json_values import Unrenderable
+from bedrock_spark.templates.media import (
     DOCUMENTS,
     IMAGES,
     Fetch,
@@ -16,7 +17,6 @@ from bedrock_spark.media import (
     read_media,
     uris_in,
 )
-from bedrock_spark.values import Unrenderable
 
 from .files import DOC, DOCX, GIF, JPEG, PDF, PNG, WEBP, XLS, XLSX, zipped
 

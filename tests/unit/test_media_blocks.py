@@ -11,11 +11,11 @@ import pytest
 from bedrock_spark import limits
 from bedrock_spark.errors import ConfigError, StorageError
 from bedrock_spark.families import FAMILIES, family_by_name
-from bedrock_spark.lookups import RowRejected
-from bedrock_spark.media import Fetch, fetches_nothing
-from bedrock_spark.requests import body_template
-from bedrock_spark.templates import BodyTemplate
-from bedrock_spark.values import Unrenderable
+from bedrock_spark.families.request_body import body_template
+from bedrock_spark.templates.body_template import BodyTemplate
+from bedrock_spark.templates.json_values import Unrenderable
+from bedrock_spark.templates.media import Fetch, fetches_nothing
+from bedrock_spark.templates.placeholders import RowRejected
 
 from .fakes import CLAUDE, make_config
 from .files import DOCX, GIF, JPEG, PDF, PNG

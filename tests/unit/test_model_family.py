@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from bedrock_spark.aws.model_family import ask_family, hides_family
 from bedrock_spark.config import ModelConfig
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.model_family import ask_family, hides_family
 
 from .fakes import ACCOUNT, CLAUDE, CannedHttp, FakeClock, aws_failure
 

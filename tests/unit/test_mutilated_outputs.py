@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedrock_spark.spark.collect_task import read_reconciled
+from bedrock_spark.outputs.reconciled_shard import read_reconciled
 from bedrock_spark.storage import LocalStorage
 
 from .collecting import SHARD, collect_in, settled_job

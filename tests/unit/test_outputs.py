@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.outputs import (
+from bedrock_spark.outputs.lines import (
     BadLine,
     OutputManifest,
     OutputRecord,

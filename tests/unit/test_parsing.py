@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.ddl import parse_ddl
 from bedrock_spark.families.base import Answer
-from bedrock_spark.parsing import AnswerParser, Parsed
+from bedrock_spark.outputs.parse import AnswerParser, Parsed
+from bedrock_spark.schema import parse_ddl
 
 TICKET = "label string NOT NULL, score double, tags array<string>"
 GOOD = '{"label": "bug", "score": 0.5, "tags": ["a"], "more": 1}'

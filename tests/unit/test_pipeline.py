@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from bedrock_spark import pipeline as pipeline_module
+from bedrock_spark.config.load import as_config
 from bedrock_spark.errors import ConfigError, PlanError, RunFolderError, UnreadableOutputError
-from bedrock_spark.manifest import RunManifest, Shard, commit_manifest
-from bedrock_spark.pipeline import Pipeline, as_config
-from bedrock_spark.stragglers import refuse_too_small, refuse_unreadable
+from bedrock_spark.fallback.rounds import refuse_too_small, refuse_unreadable
+from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
 
 from .fakes import PROVISIONED, FakeClock, config_values, make_config
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bedrock_spark.cutting import Cutter, Piece
-from bedrock_spark.planning import Bounds, SourceSize, plan_buckets
+from bedrock_spark.shards.cutter import Cutter, Piece
+from bedrock_spark.shards.plan import Bounds, SourceSize, plan_buckets
 
 Chunks = list[list[int]]
 

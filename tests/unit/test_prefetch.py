@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_spark.errors import StorageError
-from bedrock_spark.prefetch import Prefetch
-from bedrock_spark.values import Unrenderable
+from bedrock_spark.spark.prepare.prefetch import Prefetch
+from bedrock_spark.templates.json_values import Unrenderable
 
 MB = 1_000_000
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from bedrock_spark.aws.provisioned import check_provisioned, is_provisioned, wait_for_provisioned
 from bedrock_spark.config import ModelConfig
 from bedrock_spark.errors import ProvisionedModelError
-from bedrock_spark.provisioned import check_provisioned, is_provisioned, wait_for_provisioned
 
 from .fakes import ACCOUNT, CLAUDE, PROVISIONED, CannedHttp, FakeClock, aws_failure
 

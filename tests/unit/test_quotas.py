@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from bedrock_spark.clients import AwsSettings, quotas_client
-from bedrock_spark.quotas import ask_slots, slots_among
+from bedrock_spark.aws.clients import AwsSettings, quotas_client
+from bedrock_spark.aws.service_quotas import ask_slots, slots_among
 
 from .fakes import CLAUDE, CannedHttp
 

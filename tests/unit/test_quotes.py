@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.quotes import without_quotes
+from bedrock_spark.invoke.redact import without_quotes
 
 PROMPT = "Classify this ticket: my password is hunter2, please help"
 BODY = json.dumps(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.rate_limit import (
+from bedrock_spark.invoke.rate_limit import (
     BURST_SECONDS,
     CUT,
     FIRST_PER_SECOND,

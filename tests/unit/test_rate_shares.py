@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bedrock_spark.errors import StorageError
-from bedrock_spark.rate_limit import RateLimiter
-from bedrock_spark.rate_shares import LOOK_SECONDS, LOOKS_UNTIL_GONE, TaskBoard, shared
+from bedrock_spark.invoke.rate_limit import RateLimiter
+from bedrock_spark.invoke.shared_limit import LOOK_SECONDS, LOOKS_UNTIL_GONE, TaskBoard, shared
 from bedrock_spark.storage import LocalStorage
 
 from .fakes import FakeClock

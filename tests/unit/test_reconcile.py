@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.outputs import BadLine, OutputManifest, OutputRecord, RecordError
-from bedrock_spark.reconcile import (
+from bedrock_spark.outputs.lines import BadLine, OutputManifest, OutputRecord, RecordError
+from bedrock_spark.outputs.reconcile import (
     BATCH,
     ERROR,
     FALLBACK,

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from bedrock_spark.batch_jobs import SeenJob
-from bedrock_spark.ledger import Job
-from bedrock_spark.spark.reconciliation_table import SCHEMA, write_reconciliation
+from bedrock_spark.aws.batch_jobs import SeenJob
+from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.spark.collect.reconciliation_table import SCHEMA, write_reconciliation
 from bedrock_spark.storage import LocalStorage
 
 from .collecting import LINES, OUTPUT, SHARD, collect_in

@@ -9,8 +9,8 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.record_ids import ALPHABET, LENGTH, encode, key_hash, key_text, record_id
-from bedrock_spark.record_ids import salted_id as salted
+from bedrock_spark.shards.record_ids import ALPHABET, LENGTH, encode, key_hash, key_text, record_id
+from bedrock_spark.shards.record_ids import salted_id as salted
 
 M = (1 << 64) - 1
 P1, P2, P3, P4, P5 = (

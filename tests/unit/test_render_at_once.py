@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_spark.limits import MAX_BODY_BYTES
-from bedrock_spark.spark import render
-from bedrock_spark.spark.arrow_texts import escaped, flat_bytes, is_utf8, offsets_of
-from bedrock_spark.spark.render import render_lines
-from bedrock_spark.templates import BodyTemplate, compile_template
+from bedrock_spark.spark.prepare import render
+from bedrock_spark.spark.prepare.arrow_columns import escaped, flat_bytes, is_utf8, offsets_of
+from bedrock_spark.spark.prepare.render import render_lines
+from bedrock_spark.templates.body_template import BodyTemplate, compile_template
 
 BODY = {
     "typed": "{{ text }}",

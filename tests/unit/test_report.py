@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark.batch_jobs import SeenJob
-from bedrock_spark.canary_file import Canary
+from bedrock_spark.aws.batch_jobs import SeenJob
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.cli.display import Display
-from bedrock_spark.clients import AwsSettings
 from bedrock_spark.errors import UnaccountedRowsError
-from bedrock_spark.ledger import Job
-from bedrock_spark.manifest import RejectedRows, RunManifest, Shard
 from bedrock_spark.report import Report, build_report, check_complete, write_report
-from bedrock_spark.run_folder import Run
+from bedrock_spark.run_folder.canary_results import Canary
+from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.manifest import RejectedRows, RunManifest, Shard
+from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
 
 from .fakes import make_config

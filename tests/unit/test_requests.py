@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.requests import body_template, check_columns
-from bedrock_spark.templates import RowRejected
+from bedrock_spark.families.request_body import body_template, check_columns
+from bedrock_spark.templates.body_template import RowRejected
 
 from .fakes import make_config
 

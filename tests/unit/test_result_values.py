@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bedrock_emulator.answers.png import draw_png
-from bedrock_spark.answer_images import by_record, format_of
+from bedrock_spark.outputs.images import by_record, format_of
 
 from .collecting import LINES, OUTPUT, SHARD, collect_in
 

@@ -10,6 +10,14 @@ import pytest
 from tenacity import Retrying
 
 from bedrock_spark import errors
+from bedrock_spark.aws.retry import (
+    CONTROL_ATTEMPTS,
+    NOT_READY_SECONDS,
+    THROTTLED_SECONDS,
+    retry_invoke,
+    retry_reading,
+    retry_throttled,
+)
 from bedrock_spark.errors import (
     BedrockSparkError,
     InvokeRecordError,
@@ -22,14 +30,6 @@ from bedrock_spark.errors import (
     JobThrottledError,
     ModelNotReadyError,
     NoFreeSlotError,
-)
-from bedrock_spark.retry import (
-    CONTROL_ATTEMPTS,
-    NOT_READY_SECONDS,
-    THROTTLED_SECONDS,
-    retry_invoke,
-    retry_reading,
-    retry_throttled,
 )
 
 from .fakes import FakeClock

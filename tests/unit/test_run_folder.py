@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark import layout, run_folder
-from bedrock_spark.batch_jobs import plan_job
 from bedrock_spark.config import parse_config
 from bedrock_spark.errors import ConfigError, RunFolderError
 from bedrock_spark.limits import JOB_NAME, JOB_NAME_MAX, S3_URI
-from bedrock_spark.run_folder import new_run_id, open_run
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder import run as run_folder
+from bedrock_spark.run_folder.job_plan import plan_job
+from bedrock_spark.run_folder.run import new_run_id, open_run
 from bedrock_spark.storage import LocalStorage
 
 from .fakes import ACCOUNT, CLAUDE, PROVISIONED, FakeClock, config_values

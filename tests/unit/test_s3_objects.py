@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 
-from bedrock_spark.clients import AwsSettings, object_client
+from bedrock_spark.aws.clients import AwsSettings, object_client
+from bedrock_spark.aws.retry import FETCH_ATTEMPTS
+from bedrock_spark.aws.s3_objects import MAX_OBJECT_BYTES, ObjectReader
 from bedrock_spark.errors import StorageError, StorageUnavailableError
-from bedrock_spark.retry import FETCH_ATTEMPTS
-from bedrock_spark.s3_objects import MAX_OBJECT_BYTES, ObjectReader
-from bedrock_spark.values import Unrenderable
+from bedrock_spark.templates.json_values import Unrenderable
 
 from .fakes import CannedHttp, FakeClock
 

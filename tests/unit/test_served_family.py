@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark.clients import AwsSettings
+from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.aws.model_family import served_family
 from bedrock_spark.errors import ConfigError, ProvisionedModelError
-from bedrock_spark.served_family import served_family
 
 from .fakes import ACCOUNT, CLAUDE, PROVISIONED, CannedHttp, FakeClock, aws_failure
 
@@ -21,7 +21,7 @@ PROFILE = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/ab
 @pytest.fixture(autouse=True)
 def one_client(bedrock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask by the client whose replies are canned."""
-    monkeypatch.setattr("bedrock_spark.served_family.bedrock_client", lambda aws: bedrock)
+    monkeypatch.setattr("bedrock_spark.aws.model_family.bedrock_client", lambda aws: bedrock)
 
 
 def foundation(model_id: str) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark.batch_jobs import SeenJob
-from bedrock_spark.ledger import Job
-from bedrock_spark.reconcile import ShardReconciliation
-from bedrock_spark.shard_outputs import manifest_totals, shard_inputs, take_outputs
+from bedrock_spark.aws.batch_jobs import SeenJob
+from bedrock_spark.outputs.reconcile import ShardReconciliation
+from bedrock_spark.outputs.shard_outputs import manifest_totals, shard_inputs, take_outputs
+from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.storage import LocalStorage
 
 SHARD = "shard-00000-00"

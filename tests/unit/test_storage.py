@@ -12,8 +12,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from bedrock_spark import clients
-from bedrock_spark.clients import AwsSettings
+from bedrock_spark.aws import clients
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.errors import AlreadyExistsError, ObjectChangedError, StorageError
 from bedrock_spark.storage import (
     LocalStorage,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.spark.straggler_parts import Part, deal_stragglers
+from bedrock_spark.spark.fallback.parts import Part, deal_stragglers
 
 COUNTS = st.dictionaries(
     st.integers(0, 30).map(lambda n: f"shard-{n:05d}-00"), st.integers(0, 500), max_size=20

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from bedrock_spark import layout
 from bedrock_spark.errors import RunHeldError
-from bedrock_spark.lease import Lease
-from bedrock_spark.manifest import RunManifest, Shard
-from bedrock_spark.run_folder import open_run
-from bedrock_spark.spark import fallback as spark_fallback
-from bedrock_spark.spark.fallback import Asked
-from bedrock_spark.stragglers import Fallback, falling_back, give_back_leftovers
+from bedrock_spark.fallback.rounds import Fallback, falling_back, give_back_leftovers
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.lease import Lease
+from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.run import open_run
+from bedrock_spark.spark.fallback import stage as spark_fallback
+from bedrock_spark.spark.fallback.stage import Asked
 
 from .fakes import FakeClock, make_config
 

@@ -21,9 +21,9 @@ from bedrock_spark.errors import (
     NotStreamedError,
 )
 from bedrock_spark.families import Answer, family_by_name
-from bedrock_spark.invoke import ModelCaller
-from bedrock_spark.rate_limit import RateLimiter
-from bedrock_spark.stream import stream_answer
+from bedrock_spark.invoke.caller import ModelCaller
+from bedrock_spark.invoke.rate_limit import RateLimiter
+from bedrock_spark.invoke.stream import stream_answer
 
 from .fakes import CLAUDE, PROVISIONED, CannedHttp, FakeClock, aws_failure
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark.templates import RowRejected, compile_template
-from bedrock_spark.values import Unrenderable
+from bedrock_spark.templates.body_template import RowRejected, compile_template
+from bedrock_spark.templates.json_values import Unrenderable
 from tests.docs import TEMPLATES, table_rows
 
 OBJECTS = {

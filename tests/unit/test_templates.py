@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.templates import RowRejected, compile_template
-from bedrock_spark.values import Unreadable
+from bedrock_spark.templates.body_template import RowRejected, compile_template
+from bedrock_spark.templates.json_values import Unreadable
 
 SECRET = "4711-secret"
 

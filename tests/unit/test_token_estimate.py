@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bedrock_spark.token_estimate import TokenEstimate
+from bedrock_spark.costs.token_estimate import TokenEstimate
 
 BODY = b"x" * 400
 

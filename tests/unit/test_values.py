@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.values import Struct, Unreadable, Unrenderable, as_json, as_text
+from bedrock_spark.templates.json_values import Struct, Unreadable, Unrenderable, as_json, as_text
 
 CET = dt.timezone(dt.timedelta(hours=1))
 

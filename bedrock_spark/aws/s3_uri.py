@@ -1,0 +1,24 @@
+"""s3_uri.py"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+def join_uri(base: str, key: str) -> str:
+    """Put a key below a URI."""
+    return f"{base.rstrip('/')}/{key}"
+
+
+@dataclass(frozen=True)
+class S3Location:
+    """A bucket and a key (or prefix) in it."""
+
+    bucket: str
+    key: str
+
+
+def parse_s3_uri(uri: str) -> S3Location:
+    """Split `s3://bucket/key`."""
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    return S3Location(bucket, key)

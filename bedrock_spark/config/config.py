@@ -1,0 +1,76 @@
+"""What a config may say: one frozen model per section, each value checked on its own.
+
+Nothing that has no right default gets one: the run URI, the model id and the role ARN are always
+the user's to name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, model_validator
+
+from bedrock_spark.config.base import Section, check_run_uri
+from bedrock_spark.config.batch import BatchConfig, ShardsConfig
+from bedrock_spark.config.budget import BudgetConfig
+from bedrock_spark.config.canary import CanaryConfig
+from bedrock_spark.config.events import EventsConfig
+from bedrock_spark.config.fallback import FallbackConfig
+from bedrock_spark.config.model import ModelConfig
+from bedrock_spark.config.prices import PricesConfig
+from bedrock_spark.config.request import RequestConfig
+from bedrock_spark.config.results import ResultsConfig
+from bedrock_spark.config.source import SourceConfig
+from bedrock_spark.config.targets import TargetConfig
+
+_FIXED = ("run_uri", "source", "model", "request", "shards")
+# What is tolerated before prepare is committed. What is committed in the end is the same.
+_TOLERANCE = ("on_duplicate_key", "max_rejects")
+
+
+def fixed_part(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what shapes the records, of a config as plain values."""
+    chosen = {name: values[name] for name in _FIXED if name in values}
+    source = chosen.get("source")
+    if isinstance(source, Mapping):
+        chosen["source"] = {k: v for k, v in source.items() if k not in _TOLERANCE}
+    return chosen
+
+
+class Config(Section):
+    """All of it. `run_uri` is the run folder; everything a run knows lies under it."""
+
+    run_uri: Annotated[str, AfterValidator(check_run_uri)]
+    source: SourceConfig = SourceConfig()
+    model: ModelConfig
+    request: RequestConfig
+    shards: ShardsConfig = ShardsConfig()
+    batch: BatchConfig
+    targets: tuple[TargetConfig, ...] = ()
+    events: EventsConfig = EventsConfig()
+    canary: CanaryConfig = CanaryConfig()
+    fallback: FallbackConfig | None = None
+    prices: PricesConfig = PricesConfig()
+    budget: BudgetConfig = BudgetConfig()
+    results: ResultsConfig = ResultsConfig()
+    endpoint_url: str | None = None
+
+    @model_validator(mode="after")
+    def _budget_has_prices(self) -> Config:
+        if self.budget.max_cost_usd is not None and self.prices.batch is None:
+            raise ValueError(
+                "budget.max_cost_usd needs prices.batch: {input: …, output: …}, in dollars per "
+                "1,000 tokens"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _merge_has_key(self) -> Config:
+        if self.results.mode == "merge" and not self.source.key:
+            raise ValueError("results.mode: merge needs source.key: rows are merged by it")
+        return self
+
+    def fixed_part(self) -> dict[str, Any]:
+        """Return what shapes the records: it may not change once a run folder exists."""
+        return fixed_part(self.model_dump(mode="json"))

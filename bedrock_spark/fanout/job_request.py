@@ -1,0 +1,51 @@
+"""The arguments of CreateModelInvocationJob for one attempt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bedrock_spark.aws.s3_uri import join_uri
+from bedrock_spark.config import Config
+from bedrock_spark.run_folder.job_plan import JobPlan
+
+_INVOCATION_TYPES = {"invoke_model": "InvokeModel", "converse": "Converse"}
+
+
+def create_request(
+    config: Config,
+    run_uri: str,
+    plan: JobPlan,
+    model_id: str | None = None,
+    role_arn: str | None = None,
+) -> dict[str, Any]:
+    """Return the arguments of CreateModelInvocationJob for one attempt.
+
+    run_uri: below which the job reads and writes; model and role are the config's unless given
+    """
+    batch = config.batch
+    output: dict[str, Any] = {"s3Uri": join_uri(run_uri, plan.output_prefix)}
+    if batch.kms_key_id is not None:
+        output["s3EncryptionKeyId"] = batch.kms_key_id
+    request: dict[str, Any] = {
+        "jobName": plan.job_name,
+        "clientRequestToken": plan.token,
+        "roleArn": role_arn or batch.role_arn,
+        "modelId": model_id or config.model.id,
+        "modelInvocationType": _INVOCATION_TYPES[config.model.invocation],
+        "inputDataConfig": {
+            "s3InputDataConfig": {
+                "s3InputFormat": "JSONL",
+                "s3Uri": join_uri(run_uri, plan.input_key),
+            }
+        },
+        "outputDataConfig": {"s3OutputDataConfig": output},
+        "timeoutDurationInHours": batch.timeout_hours,
+    }
+    if batch.tags:
+        request["tags"] = [{"key": k, "value": v} for k, v in sorted(batch.tags.items())]
+    if batch.vpc is not None:
+        request["vpcConfig"] = {
+            "subnetIds": list(batch.vpc.subnet_ids),
+            "securityGroupIds": list(batch.vpc.security_group_ids),
+        }
+    return request

@@ -1,0 +1,53 @@
+"""Where the fan-out stands: values for those who watch it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from bedrock_spark.config import Config
+from bedrock_spark.progress import Progress
+from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.manifest import RunManifest, Shard
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where the fan-out stands after a step. `reason` says why nothing more is submitted, if so."""
+
+    shards: int
+    settled: int
+    active: int
+    waiting: int
+    records: int
+    processed: int
+    reason: str | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Tell whether no shard needs another job."""
+        return self.settled == self.shards
+
+
+def progress_of(standing: Standing) -> Progress:
+    """Return a standing as progress."""
+    detail = (
+        f"shards settled, {standing.active} active, {standing.waiting} waiting, "
+        f"{standing.processed:,} of {standing.records:,} records processed"
+    )
+    if standing.reason is not None:
+        detail += f"; nothing more is submitted: {standing.reason}"
+    return Progress("batch", standing.settled, standing.shards, detail)
+
+
+def batch_shards(manifest: RunManifest, config: Config) -> list[Shard]:
+    """Return the shards that a batch job can take; smaller ones are the fallback's as a whole."""
+    return [s for s in manifest.shards if s.records >= config.shards.min_records]
+
+
+def jobs_by_status(jobs: Mapping[str, Job] | Iterable[Job]) -> dict[str, int]:
+    """Count jobs by status; one that was announced and never seen counts as `Unknown`."""
+    listed = jobs.values() if isinstance(jobs, Mapping) else jobs
+    counts = Counter(job.seen.status if job.seen else "Unknown" for job in listed)
+    return dict(sorted(counts.items()))

@@ -1,0 +1,168 @@
+"""Ask a model once, by InvokeModel or Converse, with one layer of retries and one rate limit."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from bedrock_spark.aws.errors import AWS_FAILURES, invoke_error
+from bedrock_spark.aws.retry import retry_invoke
+from bedrock_spark.clock import Clock
+from bedrock_spark.config import FallbackConfig
+from bedrock_spark.costs.token_estimate import TokenEstimate
+from bedrock_spark.errors import InvokeRecordError, InvokeThrottledError
+from bedrock_spark.families import Family
+from bedrock_spark.invoke.rate_limit import RateLimiter
+from bedrock_spark.outputs.lines import whole_text
+
+_JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class InvokeOptions:
+    """Options that are None are not sent."""
+
+    content_type: str = _JSON
+    service_tier: str | None = None
+    guardrail: tuple[str, str] | None = None
+    performance: str | None = None
+
+    def of_invoke_model(self) -> dict[str, Any]:
+        """Return them as parameters of InvokeModel."""
+        name, version = self.guardrail or (None, None)
+        given = {
+            "contentType": self.content_type,
+            "accept": _JSON,
+            "serviceTier": self.service_tier,
+            "guardrailIdentifier": name,
+            "guardrailVersion": version,
+            "performanceConfigLatency": self.performance,
+        }
+        return {k: v for k, v in given.items() if v is not None}
+
+    def of_converse(self) -> dict[str, Any]:
+        """Return them as parameters of Converse, which takes nothing but JSON."""
+        given: dict[str, Any] = {}
+        if self.service_tier is not None:
+            given["serviceTier"] = {"type": self.service_tier}
+        if self.guardrail is not None:
+            name, version = self.guardrail
+            given["guardrailConfig"] = {"guardrailIdentifier": name, "guardrailVersion": version}
+        if self.performance is not None:
+            given["performanceConfig"] = {"latency": self.performance}
+        return given
+
+
+@dataclass(frozen=True)
+class ModelCaller:
+    """Calls to one model. Safe to use from many threads.
+
+    attempts: calls per record, where the service is not just throttling or not ready
+    until: a time after which no call is repeated
+    """
+
+    client: Any
+    model_id: str
+    family: Family
+    limiter: RateLimiter
+    clock: Clock
+    attempts: int
+    options: InvokeOptions = field(default_factory=InvokeOptions)
+    estimate: TokenEstimate = field(default_factory=TokenEstimate)
+    until: float | None = None
+
+    def ask(self, body: bytes) -> bytes:
+        """Return the model's answer to a body, as compact JSON.
+
+        Raises InvokeRetryableError when the attempts are used up, InvokeRecordError for a body the
+        model will not take, InvokeRefusedError when it would take none.
+        """
+        return retry_invoke(self.clock, self.attempts, self.until)(self._ask_once, body)
+
+    def _ask_once(self, body: bytes) -> bytes:
+        expected, most = self.estimate.of(body)
+        reservation = self.limiter.acquire(expected, most)
+        try:
+            output = self._converse(body) if self.family.name == "converse" else self._invoke(body)
+        except AWS_FAILURES as exc:
+            error = invoke_error(exc)
+            if isinstance(error, InvokeThrottledError):
+                self.limiter.throttled(reservation)
+            # `from None`: the cause's own text may hold the body.
+            raise error from None
+        self.limiter.settle(reservation, self._used(body, output, expected))
+        return output
+
+    def _invoke(self, body: bytes) -> bytes:
+        reply = self.client.invoke_model(
+            modelId=self.model_id, body=body, **self.options.of_invoke_model()
+        )
+        try:
+            output: bytes = msgspec.json.format(whole_text(reply["body"].read()), indent=-1)
+            msgspec.json.decode(output)
+        except (msgspec.MsgspecError, RecursionError):
+            raise InvokeRecordError(
+                "the model's answer is not JSON", error_code=424, error_type="NotJson"
+            ) from None
+        return output
+
+    def _converse(self, body: bytes) -> bytes:
+        reply = self.client.converse(**self.conversation(body))
+        answer = {k: v for k, v in reply.items() if k != "ResponseMetadata"}
+        try:
+            return msgspec.json.encode(answer)
+        except UnicodeEncodeError:  # half a character, where the model was cut off
+            return whole_text(json.dumps(answer, default=msgspec.to_builtins).encode())
+
+    def conversation(self, body: bytes) -> dict[str, Any]:
+        """Return the arguments of a Converse or ConverseStream call for a body."""
+        shape = self.client.meta.service_model.operation_model("Converse").input_shape
+        said = _with_bytes(msgspec.json.decode(body), shape)
+        return {**said, **self.options.of_converse(), "modelId": self.model_id}
+
+    def _used(self, body: bytes, output: bytes, expected: int) -> int:
+        """Return the tokens that an answer took, and remember them for the next."""
+        decoded = msgspec.json.decode(output)
+        if not isinstance(decoded, dict):
+            return expected
+        answer = self.family.read(decoded)
+        if answer.input_tokens is None and answer.output_tokens is None:
+            return expected
+        counted = answer.input_tokens or 0, answer.output_tokens or 0
+        self.estimate.learn(body, *counted)
+        return sum(counted)
+
+
+def _with_bytes(value: Any, shape: Any) -> Any:
+    """Turn base64 text into bytes where the service model has bytes: boto3 encodes them itself.
+
+    What does not fit the model is left for boto3 to refuse.
+    """
+    if shape.type_name == "structure" and isinstance(value, dict) and not shape.is_document_type:
+        members = shape.members
+        return {k: _with_bytes(v, members[k]) if k in members else v for k, v in value.items()}
+    if shape.type_name == "list" and isinstance(value, list):
+        return [_with_bytes(v, shape.member) for v in value]
+    if shape.type_name == "blob" and isinstance(value, str):
+        try:
+            return base64.b64decode(value, validate=True)
+        except ValueError:
+            raise InvokeRecordError(
+                "the body has bytes that are not base64", error_code=400, error_type="NotBase64"
+            ) from None
+    return value
+
+
+def invoke_options(config: FallbackConfig) -> InvokeOptions:
+    """Return the options that the config asks for."""
+    guardrail = config.guardrail
+    return InvokeOptions(
+        content_type=config.content_type,
+        service_tier=config.service_tier,
+        guardrail=(guardrail.id, guardrail.version) if guardrail else None,
+        performance=config.performance,
+    )

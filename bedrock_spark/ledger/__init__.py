@@ -1,7 +1,0 @@
-"""The ledger: what was submitted and how it ended, append-only, for any machine to go on from."""
-
-from bedrock_spark.ledger.events import Event, Repeat
-from bedrock_spark.ledger.ledger import Ledger
-from bedrock_spark.ledger.state import Hold, Job, LedgerState
-
-__all__ = ["Event", "Hold", "Job", "Ledger", "LedgerState", "Repeat"]

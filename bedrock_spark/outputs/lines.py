@@ -1,0 +1,251 @@
+"""Read what batch jobs and the fallback leave: output lines and output manifests.
+
+Lines are split on "\\n" only: other line separators occur inside real answers. A line that cannot
+be decoded is reported with its place and never with its content; its record is then missing. Half a
+character, as a model that is cut off may leave it, does not make a line unreadable: the answer is
+paid for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from bedrock_spark.errors import InvokeError, InvokeRetryableError
+
+
+def answer_line(record_id: str, body: bytes, output: bytes) -> bytes:
+    """Return the line of an answered record."""
+    return _line(record_id, body, b'"modelOutput":' + output)
+
+
+def error_line(record_id: str, body: bytes, exc: InvokeError) -> bytes:
+    """Return the line of a record that got an error."""
+    error = {
+        "errorCode": exc.ids.get("error_code") or 500,
+        "errorMessage": str(exc),
+        "expired": False,
+        "retryable": isinstance(exc, InvokeRetryableError),
+    }
+    return _line(record_id, body, b'"error":' + json.dumps(error, ensure_ascii=False).encode())
+
+
+def _line(record_id: str, body: bytes, rest: bytes) -> bytes:
+    return b'{"recordId":"%b","modelInput":%b,%b}\n' % (record_id.encode(), body, rest)
+
+
+_BOM = b"\xef\xbb\xbf"
+_RETRYABLE_CODES = frozenset({408, 424, 429, 500, 502, 503, 504, 529})
+_PERMANENT_CODES = frozenset({400, 401, 403, 404, 405, 409, 413, 415, 422})
+_CODES_END, _LONGEST_CODE = 2**31, 10
+# Error names seen in place of a number, as bedrock-runtime's service model has them.
+_CODES_BY_NAME = {
+    "ValidationException": 400,
+    "AccessDeniedException": 403,
+    "ResourceNotFoundException": 404,
+    "ModelTimeoutException": 408,
+    "ModelErrorException": 424,
+    "ThrottlingException": 429,
+    "ModelNotReadyException": 429,
+    "InternalServerException": 500,
+    "ServiceUnavailableException": 503,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RecordError:
+    """Why a record was not answered."""
+
+    code: int | None
+    message: str | None
+    retryable: bool | None = None
+    expired: bool = False
+
+    @property
+    def is_retryable(self) -> bool:
+        """Tell whether asking again may help: by the code, or the service's own flags."""
+        if self.expired:
+            return True
+        if self.code in _PERMANENT_CODES:
+            return False
+        if self.code in _RETRYABLE_CODES:
+            return True
+        return self.retryable is not False
+
+
+# Of these there is one per line: a Struct is made several times as fast as a frozen dataclass.
+class OutputRecord(msgspec.Struct, frozen=True, gc=False):
+    """One line: a record's answer (JSON as it stands in the line), or its error."""
+
+    record_id: str
+    output: bytes | None
+    error: RecordError | None
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line that is not an output record. `offset` is the byte at which it begins."""
+
+    line: int
+    offset: int
+    reason: str
+
+
+class _Line(msgspec.Struct):
+    recordId: str | int | None = None  # noqa: N815 - the wire's name
+    # Raw takes any JSON; in a union it would take none.
+    modelOutput: msgspec.Raw = msgspec.Raw()  # noqa: N815
+    error: dict[str, Any] | str | bool | None = None
+
+
+_DECODER = msgspec.json.Decoder(_Line)
+
+
+def read_lines(data: bytes) -> Iterator[OutputRecord | BadLine]:
+    """Read an output file. Blank lines are passed over; a missing last newline is no matter."""
+    offset = len(_BOM) if data.startswith(_BOM) else 0
+    number = 0
+    while offset < len(data):
+        end = data.find(b"\n", offset)
+        end = len(data) if end < 0 else end
+        line = data[offset:end]
+        number += 1
+        if line.strip():
+            yield _record(line, number, offset)
+        offset = end + 1
+
+
+def _record(line: bytes, number: int, offset: int) -> OutputRecord | BadLine:
+    try:
+        decoded = _decoded(line)
+    except (msgspec.DecodeError, RecursionError) as exc:
+        # DecodeError and not ValidationError: the text is not JSON. Neither text shows the line.
+        return BadLine(number, offset, f"cannot be decoded ({type(exc).__name__})")
+    if decoded.recordId is None:
+        return BadLine(number, offset, "has no recordId")
+    raw = bytes(decoded.modelOutput)
+    output = raw if raw not in (b"", b"null") else None
+    error = _error(decoded.error)
+    if error is None and output is None:
+        error = RecordError(None, "the line has neither modelOutput nor error")
+    if error is None and output is not None and b'"errorCode"' in output:
+        error = _error_inside(output)
+    return OutputRecord(str(decoded.recordId), None if error else output, error)
+
+
+# An escape: a pair of surrogates, half of one (group 1), or any other.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+def whole_text(data: bytes) -> bytes:
+    """Put the replacement character where JSON text holds half a character.
+
+    That is a lone surrogate escape, or bytes that are not UTF-8. Everything else stays as it is.
+    """
+    whole = data.decode("utf-8", "replace").encode()
+    return _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], whole)
+
+
+def _decoded(line: bytes) -> _Line:
+    try:
+        decoded = _DECODER.decode(line)
+        # What is only passed over is not decoded: its UTF-8 is unchecked.
+        str(decoded.modelOutput, "utf-8")
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _DECODER.decode(whole_text(line))
+    return decoded
+
+
+def _error(value: dict[str, Any] | str | bool | None) -> RecordError | None:
+    if not value:
+        return None  # null, false, "" and {} beside an answer say that there was none
+    if not isinstance(value, dict):
+        return RecordError(None, str(value))
+    message = value.get("errorMessage")
+    retryable = value.get("retryable")
+    return RecordError(
+        code=_code(value.get("errorCode")),
+        message=message if isinstance(message, str) else None,
+        retryable=retryable if isinstance(retryable, bool) else None,
+        expired=value.get("expired") is True,
+    )
+
+
+def _error_inside(output: bytes) -> RecordError | None:
+    """Recognise the error object that some lines have in place of an answer."""
+    try:
+        value = msgspec.json.decode(output)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    is_error = isinstance(value, dict) and value.get("errorCode") is not None
+    return _error(value) if is_error and "errorMessage" in value else None
+
+
+def _code(value: Any) -> int | None:
+    """Return an error's code. A number too large for the results' column is no code."""
+    if isinstance(value, str):
+        is_number = value.isdecimal() and len(value) < _LONGEST_CODE
+        value = int(value) if is_number else _CODES_BY_NAME.get(value)
+    is_code = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_code and abs(value) < _CODES_END else None
+
+
+@dataclass(frozen=True)
+class OutputManifest:
+    """Counts of a batch job. Any may be absent: jobs without output write hardly a key."""
+
+    total: int | None = None
+    processed: int | None = None
+    succeeded: int | None = None
+    failed: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    images: int | None = None
+
+
+# The preview's names of image counters, one per size and steps: outputImgCount512x512pStep50, …
+_IMAGE_COUNT = "outputImgCount"
+
+
+def read_output_manifest(data: bytes) -> OutputManifest | None:
+    """Read a manifest.json.out; None where it is not a JSON object."""
+    try:
+        values = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(values, dict):
+        return None
+    return OutputManifest(
+        total=_count(values, "totalRecordCount"),
+        processed=_count(values, "processedRecordCount"),
+        succeeded=_count(values, "successRecordCount"),
+        failed=_count(values, "errorRecordCount"),
+        input_tokens=_count(values, "inputTokenCount", "inputTextTokenCount"),
+        output_tokens=_count(values, "outputTokenCount", "outputTextTokenCount"),
+        images=_images(values),
+    )
+
+
+def _images(values: dict[str, Any]) -> int | None:
+    """Add up the counters of images of every size; None where there is none."""
+    counts = [_count(values, name) for name in values if name.startswith(_IMAGE_COUNT)]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def _count(values: dict[str, Any], *names: str) -> int | None:
+    for name in names:
+        value = values.get(name)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+    return None

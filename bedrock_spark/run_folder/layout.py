@@ -1,0 +1,136 @@
+"""Where everything lies in a run folder. Every path in it is built here and nowhere else.
+
+    <run uri>/run.json                                  the resolved config; written first, once
+    <run uri>/shards/shard-00042-00.jsonl               what Bedrock reads
+    <run uri>/rows/shard-00042-00.parquet               the source rows behind it
+    <run uri>/rejects/bucket-00042.parquet              rows that could not become records
+    <run uri>/manifest.json                             the run manifest; it commits prepare
+    <run uri>/canary.json                               what the first few records came to
+    <run uri>/ledger/000000017.jsonl                    what was submitted and how it ended
+    <run uri>/snapshots/000000500.jsonl                 the ledger's state after that object
+    <run uri>/lease.json                                who drives the run
+    <run uri>/remainders/shard-00042-00/a2.jsonl        what is left of a shard for attempt 2
+    <run uri>/output/shard-00042-00/a1-<digest>/<job id>/   what Bedrock writes
+    <run uri>/fallback/shard-00042-00/*.jsonl.out       what the fallback writes
+    <run uri>/tasks/<round>/<task>                      which tasks of the fallback are at work
+    <run uri>/provisioned.json                          what was bought for the fallback
+    <run uri>/results/shard-00042-00.parquet            one result row per source row
+    <run uri>/results/images/shard-00042-00/<record_id>-0.png   the images of answers
+    <run uri>/deadletters/shard-00042-00.parquet        the rows of that shard without an answer
+    <run uri>/reconciliation/shard-00042-00.json        the proof for that shard
+    <run uri>/reconciliation.parquet                    the same as a table, with every job
+    <run uri>/published.json                            where results were appended
+    <run uri>/report.json
+
+A shard's number has two parts: the bucket of record ids it was cut from, and the cut. So a task
+names its shards alone, without knowing how many another task will make.
+"""
+
+from __future__ import annotations
+
+RUN_FILE = "run.json"
+MANIFEST_FILE = "manifest.json"
+CANARY_FILE = "canary.json"
+REPORT_FILE = "report.json"
+RECONCILIATION_FILE = "reconciliation.parquet"
+PROVISIONED_FILE = "provisioned.json"
+PUBLISHED_FILE = "published.json"
+LEASE_FILE = "lease.json"
+OUTPUT_MANIFEST_FILE = "manifest.json.out"
+SHARDS, ROWS, REJECTS, LEDGER = "shards", "rows", "rejects", "ledger"
+SNAPSHOTS, REMAINDERS = "snapshots", "remainders"
+TASKS, DEADLETTERS = "tasks", "deadletters"
+OUTPUT, FALLBACK, RESULTS, RECONCILIATION = "output", "fallback", "results", "reconciliation"
+
+
+def shard_id(bucket: int, cut: int) -> str:
+    """Return the name of the cut-th shard of a bucket."""
+    return f"shard-{bucket:05d}-{cut:02d}"
+
+
+def bucket_number(index: int, buckets: int) -> int:
+    """Return the number of one of so many buckets: unlike any of a deal into more or fewer.
+
+    So what a prepare wrote that dealt anew, or died, never has the name of what another commits.
+    """
+    return buckets * (buckets - 1) // 2 + index
+
+
+def shard_key(shard: str) -> str:
+    """Return the JSONL object that Bedrock reads."""
+    return f"{SHARDS}/{shard}.jsonl"
+
+
+def rows_key(shard: str) -> str:
+    """Return the Parquet of the source rows behind a shard."""
+    return f"{ROWS}/{shard}.parquet"
+
+
+def rejects_key(bucket: int) -> str:
+    """Return the Parquet of a bucket's rejected rows."""
+    return f"{REJECTS}/bucket-{bucket:05d}.parquet"
+
+
+def ledger_key(sequence: int) -> str:
+    """Return the ledger object with this number."""
+    return f"{LEDGER}/{sequence:09d}.jsonl"
+
+
+def snapshot_key(sequence: int) -> str:
+    """Return the snapshot of the ledger's state after the object with this number."""
+    return f"{SNAPSHOTS}/{sequence:09d}.jsonl"
+
+
+def sequence_of(key: str) -> int:
+    """Return the number of a ledger object or of a snapshot."""
+    return int(key.rsplit("/", 1)[-1].removesuffix(".jsonl"))
+
+
+def remainder_key(shard: str, attempt: int) -> str:
+    """Return the JSONL object of what earlier attempts left of a shard."""
+    return f"{REMAINDERS}/{shard}/a{attempt}.jsonl"
+
+
+def outputs_prefix(shard: str) -> str:
+    """Return the folder below which every attempt of a shard leaves its output."""
+    return f"{OUTPUT}/{shard}/"
+
+
+def attempt_prefix(shard: str, attempt: int, digest: str) -> str:
+    """Return the folder given to one batch job as its output location."""
+    return f"{OUTPUT}/{shard}/a{attempt}-{digest}/"
+
+
+def fallback_prefix(shard: str) -> str:
+    """Return the folder of a shard's fallback answers."""
+    return f"{FALLBACK}/{shard}/"
+
+
+def fallback_key(shard: str, part: str) -> str:
+    """Return one object of fallback answers."""
+    return f"{FALLBACK}/{shard}/{part}.jsonl.out"
+
+
+def tasks_prefix(round_id: str) -> str:
+    """Return the folder in which the tasks of one round of the fallback say that they work."""
+    return f"{TASKS}/{round_id}/"
+
+
+def deadletters_key(shard: str) -> str:
+    """Return the Parquet of a shard's rows that were asked and have no answer."""
+    return f"{DEADLETTERS}/{shard}.parquet"
+
+
+def results_key(unit: str) -> str:
+    """Return the results of a shard, or of a bucket's rejects."""
+    return f"{RESULTS}/{unit}.parquet"
+
+
+def image_key(shard: str, record_id: str, number: int, extension: str) -> str:
+    """Return the file of one image of an answer."""
+    return f"{RESULTS}/images/{shard}/{record_id}-{number}.{extension}"
+
+
+def reconciliation_key(unit: str) -> str:
+    """Return the proof of a shard: what went in, what came out."""
+    return f"{RECONCILIATION}/{unit}.json"

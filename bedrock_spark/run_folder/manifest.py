@@ -1,0 +1,105 @@
+"""The run manifest: the immutable list of a run's shards. Writing it is what commits prepare."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bedrock_spark.aws.s3_uri import join_uri
+from bedrock_spark.errors import AlreadyExistsError, RunFolderError
+from bedrock_spark.run_folder import layout
+from bedrock_spark.storage import Storage
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One JSONL object: how many records, how many bytes, and which bytes.
+
+    sharing: the rows that share the record of another row, which asks the same
+    """
+
+    shard_id: str
+    records: int
+    bytes: int
+    sha256: str
+    sharing: int = 0
+
+    @property
+    def rows(self) -> int:
+        """Return the number of rows behind the records."""
+        return self.records + self.sharing
+
+
+@dataclass(frozen=True)
+class RejectedRows:
+    """The rows of a bucket that could not become records."""
+
+    bucket: int
+    rows: int
+
+    @property
+    def unit(self) -> str:
+        """Return the name these rows have where shards have a shard id."""
+        return f"rejects-{self.bucket:05d}"
+
+
+@dataclass(frozen=True)
+class RunManifest:
+    """What prepare made of the source. `columns` is the Spark DDL of the source columns kept."""
+
+    run_id: str
+    rows: int
+    columns: str
+    shards: tuple[Shard, ...]
+    rejects: tuple[RejectedRows, ...]
+
+    @property
+    def records(self) -> int:
+        """Return the number of rows that became records."""
+        return sum(s.records for s in self.shards)
+
+    @property
+    def sharing(self) -> int:
+        """Return the number of rows that share the record of another."""
+        return sum(s.sharing for s in self.shards)
+
+    @property
+    def rejected(self) -> int:
+        """Return the number of rows that did not."""
+        return sum(r.rows for r in self.rejects)
+
+
+def read_manifest(storage: Storage) -> RunManifest | None:
+    """Return the run manifest, or None while prepare is not done."""
+    data = storage.read_if_present(layout.MANIFEST_FILE)
+    return None if data is None else _parse(data, storage)
+
+
+def commit_manifest(storage: Storage, manifest: RunManifest) -> RunManifest:
+    """Write the run manifest, once. Return the one that stands, which may be another machine's."""
+    data = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1, ensure_ascii=False).encode()
+    try:
+        storage.create(layout.MANIFEST_FILE, data)
+    except AlreadyExistsError:
+        return _parse(storage.read(layout.MANIFEST_FILE), storage)
+    return manifest
+
+
+def _parse(data: bytes, storage: Storage) -> RunManifest:
+    where = join_uri(storage.uri, layout.MANIFEST_FILE)
+    try:
+        values: dict[str, Any] = json.loads(data)
+        if values["format"] != FORMAT:
+            raise RunFolderError(f"{where}: has format {values['format']}, not {FORMAT}")
+        return RunManifest(
+            run_id=values["run_id"],
+            rows=values["rows"],
+            columns=values["columns"],
+            shards=tuple(Shard(**s) for s in values["shards"]),
+            rejects=tuple(RejectedRows(**r) for r in values["rejects"]),
+        )
+    except (ValueError, KeyError, TypeError) as exc:
+        raise RunFolderError(f"{where}: is not a run manifest; the folder is damaged") from exc

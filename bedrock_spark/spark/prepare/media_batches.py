@@ -1,0 +1,71 @@
+"""Batches whose images and documents are at hand: cut so that what they need fits into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.aws.s3_objects import MAX_OBJECT_BYTES, ObjectReader
+from bedrock_spark.config import Config
+from bedrock_spark.spark.prepare.arrow_columns import column_values
+from bedrock_spark.spark.prepare.prefetch import THREADS, Prefetch
+from bedrock_spark.templates.body_template import BodyTemplate
+
+
+def open_objects(config: Config) -> Prefetch:
+    """Return what fetches the objects that rows name. Nothing is fetched yet."""
+    aws = AwsSettings(config.batch.region, config.endpoint_url)
+    return Prefetch(ObjectReader(aws, THREADS).read, MAX_OBJECT_BYTES)
+
+
+def with_media(
+    batch: pa.RecordBatch, template: BodyTemplate, objects: Prefetch
+) -> Iterator[pa.RecordBatch]:
+    """Yield a batch in parts; while a part is worked on, `objects` has what its rows name.
+
+    A batch whose template reads no images or documents comes back as it is.
+    """
+    if not template.media:
+        yield batch
+        return
+    columns = {lookup.column: batch.column(lookup.column) for lookup in template.media}
+    weights = _weights(columns.values(), batch.num_rows)
+    start = 0
+    for rows in objects.groups(_uris(columns, template), weights):
+        yield batch.slice(start, rows)
+        start += rows
+
+
+def _uris(columns: dict[str, pa.Array], template: BodyTemplate) -> list[list[str]]:
+    """Return the URIs that each row names. Bytes name none and are not even copied."""
+    named = {
+        name: [None] * len(column) if _is_bytes(column.type) else column_values(column)
+        for name, column in columns.items()
+    }
+    rows = zip(*named.values(), strict=True)
+    return [template.uris(dict(zip(named, row, strict=True))) for row in rows]
+
+
+def _weights(columns: Iterable[pa.Array], rows: int) -> list[int]:
+    """Return about how many bytes of images and documents each row brings along."""
+    weights = [0] * rows
+    for column in columns:
+        if _is_binary(column.type):
+            own = pc.fill_null(pc.binary_length(column), 0).to_pylist()
+        else:
+            own = [column.nbytes // rows] * rows if rows else []
+        weights = [weight + more for weight, more in zip(weights, own, strict=True)]
+    return weights
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        kind = kind.value_type
+    return _is_binary(kind)
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))

@@ -1,0 +1,230 @@
+"""Cut one bucket into shards: the task of prepare.
+
+A task holds one batch of rows, and of the lines no more than the cutter must hold back.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bedrock_spark.config import Config
+from bedrock_spark.errors import PlanError
+from bedrock_spark.families.request_body import body_template
+from bedrock_spark.run_folder import layout
+from bedrock_spark.shards.cutter import Cutter, Piece
+from bedrock_spark.shards.plan import Bounds
+from bedrock_spark.spark.prepare.arrow_columns import column_values, offsets_of
+from bedrock_spark.spark.prepare.assign_ids import MAX_EXAMPLES, Identifier, OnRepeat
+from bedrock_spark.spark.prepare.columns import BUCKET, HASH, KEY, REPEATED
+from bedrock_spark.spark.prepare.media_batches import open_objects, with_media
+from bedrock_spark.spark.prepare.prefetch import Prefetch
+from bedrock_spark.spark.prepare.render import LINES, render_lines
+from bedrock_spark.spark.prepare.shard_files import BucketFiles, RejectsFile
+from bedrock_spark.spark.prepare.source import SourceColumns
+from bedrock_spark.storage import Storage
+from bedrock_spark.templates.body_template import RowRejected
+
+# What stays in a processor's cache while it is rendered: in one go, batches take a quarter longer.
+_PIECE_BYTES = 1_000_000
+_RECORD_ID = "record_id"
+_REPEATS = "repeats the key of another row"
+
+
+def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    rows = max(1, batch.num_rows * _PIECE_BYTES // max(1, batch.nbytes))
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows)
+
+
+def bounds_of(config: Config) -> Bounds:
+    """Return what a shard may be."""
+    shards = config.shards
+    return Bounds(shards.max_records, shards.max_bytes, shards.min_records)
+
+
+@dataclass(frozen=True)
+class PrepareTask:
+    """The work on one bucket; sent to executors, so it holds only what can be pickled."""
+
+    config: Config
+    columns: SourceColumns
+    storage: Storage
+    buckets: int
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Write a bucket's shards and rejects; yield one row that says what they are."""
+        summary = self._summary(batches)
+        if summary is not None:
+            yield pa.RecordBatch.from_pydict({"summary": [json.dumps(summary)]})
+
+    def _summary(self, batches: Iterator[pa.RecordBatch]) -> dict[str, Any] | None:
+        first = next((b for b in batches if b.num_rows), None)
+        if first is None:
+            return None
+        folders = tempfile.TemporaryDirectory(prefix="bedrock-spark-")
+        with folders as folder, open_objects(self.config) as objects:
+            work = _Bucket(self, Path(folder), first, objects)
+            work.add(first)
+            del first
+            for batch in batches:
+                work.add(batch)
+                # Else what Arrow keeps of each batch and each bucket adds up in a worker.
+                pa.default_memory_pool().release_unused()
+            return work.finish()
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Lines and the rows behind them, in the same order.
+
+    An empty line is a row that shares the record before it.
+    """
+
+    lines: pa.Array
+    rows: pa.RecordBatch
+
+
+class _Bucket:
+    """One bucket on its way from Arrow batches to files."""
+
+    def __init__(
+        self, task: PrepareTask, folder: Path, first: pa.RecordBatch, objects: Prefetch
+    ) -> None:
+        self._task = task
+        self._objects = objects
+        self._index: int = first.column(BUCKET)[0].as_py()
+        self._number = layout.bucket_number(self._index, task.buckets)
+        self._template = body_template(task.config, objects.fetch)
+        is_keyed = bool(task.columns.key) or task.config.request.dedupe
+        on_repeat = OnRepeat.SAME if is_keyed else OnRepeat.OWN
+        self._ids = Identifier(self._index, task.buckets, on_repeat)
+        self._cutter: Cutter[_Chunk] = Cutter(bounds_of(task.config))
+        kept = pa.schema([first.schema.field(name) for name in task.columns.kept])
+        self._schema = pa.schema([pa.field(_RECORD_ID, pa.string()), *kept])
+        unique = {_RECORD_ID, *task.columns.key}
+        self._files = BucketFiles(task.storage, folder, self._number, self._schema, unique)
+        self._rejects = RejectsFile(folder / "rejects.parquet", kept)
+        self._shared: str | None = None
+        self._rows = self._squares = self._duplicates = 0
+        self._examples: dict[str, None] = {}
+        self._reasons: Counter[str] = Counter()
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Render a batch and write what can be written."""
+        for piece in _pieces(batch):
+            for part in with_media(piece, self._template, self._objects):
+                self._add(part)
+
+    def _add(self, batch: pa.RecordBatch) -> None:
+        self._check_bucket(batch)
+        self._rows += batch.num_rows
+        batch = self._without_repeated(batch)
+        ids, repeats = self._ids.identify(batch.column(HASH), batch.column(KEY))
+        most = self._task.config.shards.max_bytes
+        lines, rejected = render_lines(ids, batch, self._template, most)
+        if self._task.config.request.dedupe:
+            lines = self._share(ids, repeats, lines, rejected)
+        elif repeats:
+            self._refuse_repeats(column_values(batch.column(KEY)), repeats, rejected)
+        self._cut(ids, lines, self._reject(batch, rejected), rejected)
+
+    def finish(self) -> dict[str, Any]:
+        """Write the rest; return the bucket's summary."""
+        for piece in self._cutter.finish():
+            self._write(piece)
+        self._files.finish()
+        self._rejects.publish(self._task.storage, layout.rejects_key(self._number))
+        return {
+            "bucket": self._number,
+            "rows": self._rows,
+            "rejected": self._rejects.rows,
+            "reasons": dict(self._reasons),
+            "duplicates": self._duplicates,
+            "examples": list(self._examples),
+            "squares": self._squares,
+            "shards": [asdict(s) for s in self._files.shards],
+        }
+
+    def _without_repeated(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Take out the rows that were found to repeat a key before they were dealt."""
+        if REPEATED not in batch.schema.names:
+            return batch
+        repeated = batch.column(REPEATED)
+        if repeated.null_count == batch.num_rows:
+            return batch
+        rows = [i for i, key in enumerate(repeated.to_pylist()) if key is not None]
+        rejected: dict[int, RowRejected] = {}
+        self._refuse_repeats(repeated.to_pylist(), rows, rejected)
+        self._reject(batch, rejected)
+        return batch.filter(pc.is_null(repeated))
+
+    def _refuse_repeats(
+        self, keys: list[str | None], repeats: list[int], rejected: dict[int, RowRejected]
+    ) -> None:
+        """Reject the rows that repeat a key, or count them: then there will be no manifest."""
+        is_error = self._task.config.source.on_duplicate_key == "error"
+        for row in repeats:
+            if is_error:
+                self._duplicates += 1
+                if len(self._examples) < MAX_EXAMPLES:
+                    self._examples[str(keys[row])] = None
+            else:
+                rejected[row] = RowRejected(", ".join(self._task.columns.key), _REPEATS)
+
+    def _share(
+        self, ids: pa.Array, repeats: list[int], lines: pa.Array, rejected: dict[int, RowRejected]
+    ) -> pa.Array:
+        """Return the lines, empty where an earlier row has the same body and asks it."""
+        same, shares = set(repeats), np.zeros(len(ids), bool)
+        for row, record_id in enumerate(ids.to_pylist()):
+            if row not in rejected:
+                shares[row] = row in same and record_id == self._shared
+                self._shared = record_id
+        return pc.replace_with_mask(lines, pa.array(shares), pa.scalar(b"", LINES))
+
+    def _reject(self, batch: pa.RecordBatch, rejected: dict[int, RowRejected]) -> pa.RecordBatch:
+        """Write down the rejected rows; return the kept columns of all."""
+        kept = batch.select(list(self._task.columns.kept))
+        if rejected:
+            rows = sorted(rejected)
+            reasons = [rejected[row] for row in rows]
+            self._rejects.write(kept.take(pa.array(rows, pa.int64())), reasons)
+            self._reasons.update(f"{r.column} {r.reason}" for r in reasons)
+            self._reasons = Counter(dict(self._reasons.most_common(MAX_EXAMPLES)))
+        return kept
+
+    def _cut(
+        self,
+        ids: pa.Array,
+        lines: pa.Array,
+        kept: pa.RecordBatch,
+        rejected: dict[int, RowRejected],
+    ) -> None:
+        if rejected:
+            good = pa.array([i for i in range(len(ids)) if i not in rejected], pa.int64())
+            ids, lines, kept = ids.take(good), lines.take(good), kept.take(good)
+        sizes = np.diff(offsets_of(lines))
+        self._squares += int(np.dot(sizes, sizes))
+        rows = pa.RecordBatch.from_arrays([ids, *kept], schema=self._schema)
+        for piece in self._cutter.add(_Chunk(lines, rows), sizes):
+            self._write(piece)
+
+    def _write(self, piece: Piece[_Chunk]) -> None:
+        start, length = piece.start, piece.stop - piece.start
+        lines, rows = piece.chunk.lines.slice(start, length), piece.chunk.rows.slice(start, length)
+        self._files.write(piece.cut, lines, rows)
+
+    def _check_bucket(self, batch: pa.RecordBatch) -> None:
+        seen = pc.min_max(batch.column(BUCKET)).as_py()
+        if seen != {"min": self._index, "max": self._index}:
+            raise PlanError(f"Spark put buckets {seen} into the task of bucket {self._index}")

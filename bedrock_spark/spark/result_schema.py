@@ -1,0 +1,98 @@
+"""The result columns that a config asks for, as Spark and Arrow have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from bedrock_spark.config import ResultsConfig
+from bedrock_spark.errors import ConfigError
+from bedrock_spark.schema import (
+    ARRAY,
+    MAP,
+    MODEL_OUTPUT,
+    RESULT_FIELDS,
+    STRUCT,
+    Field,
+    Kind,
+    parse_ddl,
+    quoted,
+)
+
+_ARROW: dict[str, pa.DataType] = {
+    "string": pa.string(),
+    "boolean": pa.bool_(),
+    "tinyint": pa.int8(),
+    "smallint": pa.int16(),
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us", "UTC"),
+}
+
+
+@dataclass(frozen=True)
+class ResultColumns:
+    """The result columns, in order: those of every result, then those that answers are read as.
+
+    parsed: what answers are read as
+    retries: how often a record may be asked again whose answer does not fit
+    """
+
+    fields: tuple[Field, ...]
+    parsed: tuple[Field, ...] = ()
+    retries: int = 0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return their names."""
+        return tuple(field.name for field in self.fields)
+
+    @property
+    def ddl(self) -> str:
+        """Return them as Spark DDL."""
+        return ", ".join(f"{quoted(field.name)} {field.kind.ddl}" for field in self.fields)
+
+    @property
+    def fingerprint(self) -> str:
+        """Return all that decides what results say."""
+        return f"{self.ddl}; {self.parsed!r}; {self.retries}"
+
+    def arrow(self) -> list[tuple[str, pa.DataType]]:
+        """Return their names and Arrow types."""
+        return [(field.name, arrow_of(field.kind)) for field in self.fields]
+
+
+def result_columns_of(config: ResultsConfig) -> ResultColumns:
+    """Return the result columns that a config asks for."""
+    drops = config.model_output == "drop"
+    fields = tuple(f for f in RESULT_FIELDS if not (drops and f.name == MODEL_OUTPUT))
+    parsed = parse_ddl(config.parse.columns) if config.parse else ()
+    retries = config.parse.retries if config.parse else 0
+    return ResultColumns(fields + parsed, parsed, retries)
+
+
+def refuse_clashes(kept: Iterable[str], config: ResultsConfig) -> None:
+    """Raise ConfigError where answers are to be read as a column that the source has."""
+    taken = {name.lower() for name in kept}
+    for field in result_columns_of(config).parsed:
+        if field.name.lower() in taken:
+            raise ConfigError(
+                f"results.parse: has the column {field.name}, which is kept from the source; call "
+                "it otherwise, or leave the source's out of source.columns"
+            )
+
+
+def arrow_of(kind: Kind) -> pa.DataType:
+    """Return the Arrow type of a type."""
+    if kind.name == STRUCT:
+        return pa.struct([(field.name, arrow_of(field.kind)) for field in kind.fields])
+    if kind.name == ARRAY and kind.item:
+        return pa.list_(arrow_of(kind.item))
+    if kind.name == MAP and kind.item:
+        return pa.map_(pa.string(), arrow_of(kind.item))
+    return _ARROW[kind.name]

@@ -1,0 +1,293 @@
+"""Body templates: any JSON value whose strings may hold `{{ column }}` placeholders.
+
+The template language is Jinja's, in its sandbox. A placeholder inside a longer string becomes
+text; a string that is nothing but one placeholder takes the column's own type. The data is only
+ever a value: template text found in it is not evaluated.
+
+The common case, plain columns between literal text, is compiled to a list of JSON fragments and
+never enters Jinja. A row that cannot be rendered raises RowRejected, which says which column and
+why; the caller turns it into data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol, runtime_checkable
+
+import jinja2
+import jinja2.meta
+import jinja2.nodes
+import msgspec
+
+from bedrock_spark.errors import BedrockSparkError, ConfigError
+from bedrock_spark.templates.expressions import MEDIA_FILTERS, environment
+from bedrock_spark.templates.json_values import NOT_UTF8, Unreadable, Unrenderable, as_json, as_text
+from bedrock_spark.templates.media import Fetch, fetches_nothing, uris_in
+from bedrock_spark.templates.placeholders import Lookup, Row, RowRejected, lookup_of
+
+__all__ = ["BodyTemplate", "Hole", "Row", "RowRejected", "Splice", "compile_template", "reason_of"]
+
+Render = Callable[[Row], bytes]
+
+
+def _escaped(text: str) -> bytes:
+    return msgspec.json.encode(text)[1:-1]
+
+
+_ENV = environment(fetches_nothing)
+
+
+@dataclass(frozen=True)
+class Hole:
+    """Where the value of a column stands in a body.
+
+    in_text: inside a longer string; else the value is the whole, in its own type
+    """
+
+    column: str
+    in_text: bool
+
+
+@dataclass(frozen=True)
+class BodyTemplate:
+    """A compiled template.
+
+    columns: the columns it reads
+    static_bytes: its literal part
+    media: where it reads images and documents, as far as that can be seen
+    """
+
+    columns: tuple[str, ...]
+    static_bytes: int
+    parts: tuple[bytes | Render, ...]
+    media: tuple[Lookup, ...] = ()
+
+    def render(self, row: Row) -> bytes:
+        """Return the body of a row as compact JSON. Raises RowRejected."""
+        for name in self.columns:
+            value = row.get(name)
+            if type(value) is Unreadable:
+                raise RowRejected(name, value.reason)
+        return b"".join(p if isinstance(p, bytes) else p(row) for p in self.parts)
+
+    @cached_property
+    def holes(self) -> tuple[bytes | Hole, ...] | None:
+        """What bodies are where every value is there: literal parts, and columns between them.
+
+        None where more than columns' own values is wanted: fields, expressions, images.
+        """
+        holes: list[bytes | Hole] = []
+        for part in self.parts:
+            if isinstance(part, bytes):
+                holes.append(part)
+            elif isinstance(part, (_TypedPart, _TextPart)) and not part.lookup.path:
+                holes.append(Hole(part.lookup.column, isinstance(part, _TextPart)))
+            else:
+                return None
+        return tuple(holes)
+
+    def uris(self, row: Row) -> list[str]:
+        """Return the URIs of the objects that rendering a row will fetch, as far as can be seen."""
+        found: list[str] = []
+        for lookup in self.media:
+            try:
+                found += uris_in(lookup.of(row))
+            except RowRejected:
+                continue  # rendering will say so
+        return found
+
+
+@runtime_checkable
+class Splice(Protocol):
+    """Stands in a list for members that only a row can say: none, one or many.
+
+    media: the columns they are made of
+    """
+
+    @property
+    def media(self) -> tuple[str, ...]: ...
+
+    def members(self, row: Row, fetch: Fetch) -> Iterable[Mapping[str, Any]]:
+        """Return the members for a row. Raises RowRejected."""
+        ...
+
+
+@dataclass
+class _Compiled:
+    """What compiling has come to so far."""
+
+    env: jinja2.Environment
+    fetch: Fetch
+    parts: list[bytes | Render] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    media: list[Lookup] = field(default_factory=list)
+
+
+def compile_template(
+    body: Any, where: str = "request.body", fetch: Fetch = fetches_nothing
+) -> BodyTemplate:
+    """Compile a JSON value. Raises ConfigError where a placeholder is not valid.
+
+    fetch: gives the bytes of S3 objects that rows name where an image or a document is wanted
+    """
+    out = _Compiled(_ENV if fetch is fetches_nothing else environment(fetch), fetch)
+    _compile_value(body, where, out)
+    merged = _merged(out.parts)
+    return BodyTemplate(
+        columns=tuple(dict.fromkeys(out.columns)),
+        static_bytes=sum(len(p) for p in merged if isinstance(p, bytes)),
+        parts=tuple(merged),
+        media=tuple(dict.fromkeys(out.media)),
+    )
+
+
+def _compile_value(value: Any, where: str, out: _Compiled) -> None:
+    if isinstance(value, str):
+        _compile_string(value, where, out)
+    elif isinstance(value, Mapping):
+        for i, (key, item) in enumerate(value.items()):
+            out.parts.append((b"," if i else b"{") + msgspec.json.encode(str(key)) + b":")
+            _compile_value(item, f"{where}.{key}", out)
+        out.parts.append(b"}" if value else b"{}")
+    elif isinstance(value, (list, tuple)):
+        _compile_list(value, where, out)
+    else:
+        try:
+            out.parts.append(as_json(value))
+        except (ValueError, TypeError) as exc:
+            raise ConfigError(f"{where}: {reason_of(exc)}") from None
+
+
+def _compile_list(items: Sequence[Any], where: str, out: _Compiled) -> None:
+    out.parts.append(b"[")
+    for i, item in enumerate(items):
+        if isinstance(item, Splice):
+            # Its members bring their commas along, so a member of the list's own must follow.
+            out.parts.append(_spliced(item, out.fetch))
+            out.columns += item.media
+            out.media += map(Lookup, item.media)
+            continue
+        _compile_value(item, f"{where}[{i}]", out)
+        out.parts.append(b"," if i < len(items) - 1 else b"")
+    out.parts.append(b"]")
+
+
+def _spliced(splice: Splice, fetch: Fetch) -> Render:
+    def render(row: Row) -> bytes:
+        # msgspec writes bytes as base64.
+        return b"".join(msgspec.json.encode(m) + b"," for m in splice.members(row, fetch))
+
+    return render
+
+
+def _compile_string(text: str, where: str, out: _Compiled) -> None:
+    try:
+        tree = out.env.parse(text)
+        names = jinja2.meta.find_undeclared_variables(tree)
+        pieces = _simple_pieces(tree)
+        template = out.env.from_string(text) if pieces is None else None
+    except jinja2.TemplateError as exc:
+        raise ConfigError(f"{where}: is not a valid template: {exc.message}") from None
+    out.columns += sorted(names)
+    out.media += (lookup for lookup in _media_lookups(tree) if lookup.column in names)
+    if template is not None:
+        out.parts += [b'"', _jinja_text(template, names), b'"']
+    elif pieces is not None and len(pieces) == 1 and not isinstance(pieces[0], str):
+        out.parts.append(_TypedPart(pieces[0]))
+    else:
+        texts = (_escaped(p) if isinstance(p, str) else _TextPart(p) for p in pieces or ())
+        out.parts += [b'"', *texts, b'"']
+
+
+def _media_lookups(tree: jinja2.nodes.Template) -> Iterator[Lookup]:
+    for node in tree.find_all(jinja2.nodes.Filter):
+        lookup = lookup_of(node.node) if node.name in MEDIA_FILTERS and node.node else None
+        if lookup is not None:
+            yield lookup
+
+
+def _simple_pieces(tree: jinja2.nodes.Template) -> Sequence[str | Lookup] | None:
+    """Return literal text and lookups, or None where only Jinja can do it."""
+    pieces: list[str | Lookup] = []
+    for output in tree.body:
+        if not isinstance(output, jinja2.nodes.Output):
+            return None
+        for node in output.nodes:
+            if isinstance(node, jinja2.nodes.TemplateData):
+                pieces.append(node.data)
+                continue
+            lookup = lookup_of(node)
+            if lookup is None:
+                return None
+            pieces.append(lookup)
+    return pieces
+
+
+@dataclass(frozen=True)
+class _TypedPart:
+    """A string that is nothing but a placeholder: the value as JSON of its own type."""
+
+    lookup: Lookup
+
+    def __call__(self, row: Row) -> bytes:
+        value = self.lookup.of(row)
+        try:
+            return msgspec.json.encode(value) if type(value) is str else as_json(value)
+        except (ValueError, TypeError) as exc:
+            raise _rejected(self.lookup, exc) from None
+
+
+@dataclass(frozen=True)
+class _TextPart:
+    """A placeholder inside a longer string: the value as escaped text."""
+
+    lookup: Lookup
+
+    def __call__(self, row: Row) -> bytes:
+        value = self.lookup.of(row)
+        try:
+            return _escaped(value if type(value) is str else as_text(value))
+        except (ValueError, TypeError) as exc:
+            raise _rejected(self.lookup, exc) from None
+
+
+def _rejected(lookup: Lookup, exc: Exception) -> RowRejected:
+    return RowRejected(lookup.name(), reason_of(exc))
+
+
+def reason_of(exc: Exception) -> str:
+    """Say why a value cannot be rendered, without showing the value."""
+    # Only our own words are known to be free of data; other errors are named by their type.
+    if isinstance(exc, Unrenderable):
+        return str(exc)
+    if isinstance(exc, UnicodeError):
+        return NOT_UTF8
+    return f"cannot be rendered ({type(exc).__name__})"
+
+
+def _jinja_text(template: jinja2.Template, names: set[str]) -> Render:
+    label = ", ".join(sorted(names))
+
+    def render(row: Row) -> bytes:
+        try:
+            return _escaped(template.render(row))
+        except jinja2.UndefinedError as exc:
+            raise RowRejected(label, f"cannot be rendered: {exc.message}") from None
+        except BedrockSparkError:
+            raise  # S3 fails, and not the row
+        except Exception as exc:  # noqa: BLE001 - an expression over data may fail in any way
+            raise RowRejected(label, reason_of(exc)) from None
+
+    return render
+
+
+def _merged(parts: list[bytes | Render]) -> list[bytes | Render]:
+    merged: list[bytes | Render] = []
+    for part in parts:
+        if isinstance(part, bytes) and merged and isinstance(merged[-1], bytes):
+            merged[-1] += part
+        else:
+            merged.append(part)
+    return merged

@@ -1,0 +1,85 @@
+"""The language inside `{{ }}`: Jinja in its sandbox, with what differs here.
+
+Values arrive as Python objects and leave as their text form (see json_values.py), whether they are
+printed, joined or turned into a string. A field of the data comes before a method of the same name, so that
+`order.items` is the field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jinja2
+import jinja2.filters
+import jinja2.sandbox
+
+from bedrock_spark.templates.json_values import as_json, as_text
+from bedrock_spark.templates.media import Fetch, base64_of, read_media
+
+
+class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+
+MEDIA_FILTERS = ("base64", "media_type")
+
+
+def environment(fetch: Fetch) -> jinja2.Environment:
+    """Return the environment that templates are compiled in.
+
+    fetch: gives the bytes of an S3 object, for the filters of images and documents
+    """
+    env = _Environment(
+        undefined=jinja2.StrictUndefined,
+        finalize=_printed,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    env.filters |= {
+        "default": _default,
+        "d": _default,
+        "string": _string,
+        "tojson": _tojson,
+        "join": _join,
+        "base64": lambda value: base64_of(read_media(value, fetch)),
+        "media_type": lambda value: read_media(value, fetch).media_type,
+    }
+    # A placeholder names a column. Jinja's own globals (range, dict, …) would hide a misspelt one.
+    env.globals.clear()
+    return env
+
+
+def _printed(value: Any) -> Any:
+    if isinstance(value, jinja2.Undefined):
+        return value  # StrictUndefined says its own name when it is printed
+    return as_text(value)
+
+
+def _default(value: Any, default: Any = "") -> Any:
+    """Jinja's `default`, for null as well: a missing value in a table is a null."""
+    return default if value is None or isinstance(value, jinja2.Undefined) else value
+
+
+def _string(value: Any) -> str:
+    return str(_printed(value))
+
+
+def _tojson(value: Any) -> str:
+    """Return the JSON form as text. Jinja's own knows no dates and escapes for HTML."""
+    return as_json(value).decode()
+
+
+@jinja2.pass_environment
+def _join(
+    env: jinja2.Environment,
+    values: Iterable[Any],
+    separator: str = "",
+    attribute: str | int | None = None,
+) -> str:
+    if attribute is not None:
+        values = map(jinja2.filters.make_attrgetter(env, attribute), values)
+    return separator.join(_string(value) for value in values)

@@ -1,0 +1,145 @@
+"""Images and documents in a row: their bytes, and what they are.
+
+A value is bytes, or the `s3://` URI of an object, which a function that is handed in fetches. What
+something is, its own bytes tell; only texts (csv, html, txt, md) are known by the extension of
+their URI. Nothing but `s3://` is ever fetched: a row must not be able to read the machine's files.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bedrock_spark.templates.json_values import Unrenderable
+
+# Gives an object's bytes. Raises Unrenderable where it is the row's fault that there are none.
+Fetch = Callable[[str], bytes]
+
+IMAGES: dict[str, str] = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "gif": "image/gif",
+    "webp": "image/webp",
+}
+TEXTS: dict[str, str] = {
+    "csv": "text/csv",
+    "html": "text/html",
+    "txt": "text/plain",
+    "md": "text/markdown",
+}
+DOCUMENTS: dict[str, str] = {
+    "pdf": "application/pdf",
+    "doc": "application/msword",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+    "xls": "application/vnd.ms-excel",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    **TEXTS,
+}
+_TYPES = IMAGES | DOCUMENTS
+_SCHEME = "s3://"
+
+
+@dataclass(frozen=True)
+class Media:
+    """The bytes of an image or a document, and its format: `png`, `docx`, …"""
+
+    data: bytes
+    format: str
+
+    @property
+    def media_type(self) -> str:
+        """Return the format's media type, such as `image/png`."""
+        return _TYPES[self.format]
+
+
+def fetches_nothing(uri: str) -> bytes:
+    """Stand in for a Fetch where there is no S3."""
+    raise Unrenderable("names an S3 object, which cannot be fetched here")
+
+
+def read_media(value: Any, fetch: Fetch) -> Media:
+    """Return what one value holds. Raises Unrenderable, and whatever fetch raises."""
+    if value is None:
+        raise Unrenderable("is null")
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        data, uri = bytes(value), ""
+    elif isinstance(value, str):
+        uri = value
+        data = fetch(checked_uri(uri))
+    elif isinstance(value, list):
+        raise Unrenderable("is an array; take one of it, as in photos[0]")
+    else:
+        raise Unrenderable("is neither bytes nor an s3:// URI")
+    return Media(data, _format_of(data, _extension(uri)))
+
+
+def read_all_media(value: Any, fetch: Fetch) -> Iterator[Media]:
+    """Yield what a value or an array of values holds; an empty array holds nothing."""
+    if not isinstance(value, list):
+        yield read_media(value, fetch)
+        return
+    for item in value:
+        if item is None:
+            raise Unrenderable("holds a null")
+        yield read_media(item, fetch)
+
+
+def base64_of(media: Media) -> str:
+    """Return the bytes as base64."""
+    return base64.b64encode(media.data).decode()
+
+
+def uris_in(value: Any) -> list[str]:
+    """Return the URIs that reading a value, or an array of them, would fetch."""
+    values = value if isinstance(value, list) else (value,)
+    return [v for v in values if isinstance(v, str) and _is_object(v)]
+
+
+def checked_uri(text: str) -> str:
+    """Return the text if it is the URI of an object. Raises Unrenderable."""
+    if not _is_object(text):
+        raise Unrenderable("is not the s3:// URI of an object")
+    return text
+
+
+def _is_object(text: str) -> bool:
+    bucket, _, key = text.removeprefix(_SCHEME).partition("/")
+    return text.startswith(_SCHEME) and bool(bucket and key)
+
+
+def _extension(uri: str) -> str:
+    name = uri.rpartition("/")[2]
+    extension = name.rpartition(".")[2].lower() if "." in name else ""
+    return {"jpg": "jpeg", "htm": "html", "markdown": "md"}.get(extension, extension)
+
+
+def _format_of(data: bytes, extension: str) -> str:
+    if not data:
+        raise Unrenderable("is empty")
+    for is_format, name in _SIGNS:
+        if is_format(data):
+            return name
+    if data.startswith(_ZIP) and extension in ("docx", "xlsx"):
+        return extension
+    if data.startswith(_OLE) and extension in ("doc", "xls"):
+        return extension
+    if extension in TEXTS and b"\0" not in data[:1024]:
+        return extension
+    raise Unrenderable("is no image or document that is known by its bytes or its extension")
+
+
+_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+# Names inside of the files: a zip's are plain text, those of older Office files UTF-16.
+_SIGNS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
+    (lambda data: data.startswith(b"\x89PNG\r\n\x1a\n"), "png"),
+    (lambda data: data.startswith(b"\xff\xd8\xff"), "jpeg"),
+    (lambda data: data.startswith((b"GIF87a", b"GIF89a")), "gif"),
+    (lambda data: data.startswith(b"RIFF") and data[8:12] == b"WEBP", "webp"),
+    (lambda data: data.startswith(b"%PDF-"), "pdf"),
+    (lambda data: data.startswith(_ZIP) and b"word/document.xml" in data, "docx"),
+    (lambda data: data.startswith(_ZIP) and b"xl/workbook.xml" in data, "xlsx"),
+    (lambda data: data.startswith(_OLE) and "WordDocument".encode("utf-16-le") in data, "doc"),
+    (lambda data: data.startswith(_OLE) and "Workbook".encode("utf-16-le") in data, "xls"),
+)
