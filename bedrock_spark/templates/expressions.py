@@ -1,7 +1,7 @@
 """The language inside `{{ }}`: Jinja in its sandbox, with what differs here.
 
 Values arrive as Python objects and leave as their text form (see json_values.py), whether they are
-printed, joined or turned into a string. A field of the data comes before a method of the same name, so that
+printed, joined or turned into a string. A field of the data comes before a method of the same name:
 `order.items` is the field.
 """
 

@@ -1,8 +1,8 @@
 """The two forms of a value: as JSON of its own type, and as text inside a sentence.
 
 docs/templates.md has the table of every Spark type. Values are Python objects;
-spark/prepare/arrow_columns.py makes them from a column's Arrow data. A value that has no form raises
-Unrenderable, whose message says why and never shows the value.
+spark/prepare/arrow_columns.py makes them from a column's Arrow data. A value that has no JSON form
+raises Unrenderable, whose message says why and never shows the value.
 """
 
 from __future__ import annotations
