@@ -24,7 +24,7 @@ from bedrock_spark.errors import CanaryError, InvokeError, InvokeRefusedError, I
 from bedrock_spark.families import Answer, family_of
 from bedrock_spark.invoke.caller import ModelCaller
 from bedrock_spark.invoke.rate_limit import RateLimiter
-from bedrock_spark.invoke.redact import without_quotes
+from bedrock_spark.invoke.redact import redact
 from bedrock_spark.progress import Observer, Progress, unobserved
 from bedrock_spark.run_folder.canary_results import Canary, CanaryFailure, add_try, read_tries
 from bedrock_spark.run_folder.manifest import Shard
@@ -136,7 +136,7 @@ def _grouped(failed: list[_Reply]) -> tuple[CanaryFailure, ...]:
     for reply in failed:
         assert reply.error is not None
         ids = reply.error.ids
-        message = without_quotes(str(reply.error), reply.record.body)
+        message = redact(str(reply.error), reply.record.body)
         groups[ids.get("error_code"), ids.get("error_type", ""), message].append(
             reply.record.recordId
         )

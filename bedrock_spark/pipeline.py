@@ -26,18 +26,18 @@ from bedrock_spark.fallback.rounds import (
     falling_back,
     give_back_leftovers,
     refuse_too_small,
-    stragglers_of,
+    unanswered_rows,
 )
 from bedrock_spark.families.lint import refuse_lint
 from bedrock_spark.fanout import (
-    FanOut,
-    Standing,
-    ask_invalid_again,
+    Controller,
+    StepResult,
     batch_shards,
     check_reachable,
     check_targets,
-    driving,
+    leased_controller,
     raise_refusal,
+    requeue_invalid,
 )
 from bedrock_spark.fanout import watch as watch_jobs
 from bedrock_spark.progress import Observer, unobserved
@@ -97,21 +97,21 @@ class Pipeline:
         refuse_too_small(self.run, manifest)
         return manifest
 
-    def advance(self) -> Standing:
+    def advance(self) -> StepResult:
         """Take one step of the fan-out. Needs no Spark.
 
         Raises JobRejectedError where the service refuses what is submitted; RunStoppedError where
         the run was stopped, or BudgetError where its budget is spent, and no job is active.
         """
         manifest = self.manifest()
-        with self._driving(manifest) as fanout:
-            standing = fanout.advance()
-            if fanout.rejection is not None or not standing.active:
-                raise_refusal(fanout, standing)
-                self._refuse_spent(standing)
-            return standing
+        with self._driving(manifest) as controller:
+            result = controller.advance()
+            if controller.rejection is not None or not result.active:
+                raise_refusal(controller, result)
+                self._refuse_spent(result)
+            return result
 
-    def watch(self) -> Standing | None:
+    def watch(self) -> StepResult | None:
         """Submit and watch batch jobs until every shard is settled. Needs no Spark.
 
         Shards with many answers that do not fit `results.parse`, as collect found, are asked again.
@@ -120,15 +120,15 @@ class Pipeline:
         if not batch_shards(manifest, self.run.config):
             return None
         self.check()
-        with self._driving(manifest) as fanout:
-            fanout.resume()
-            ask_invalid_again(fanout)
-            standing = watch_jobs(fanout, self.observe)
-        self._refuse_spent(standing)
-        return standing
+        with self._driving(manifest) as controller:
+            controller.resume()
+            requeue_invalid(controller)
+            result = watch_jobs(controller, self.observe)
+        self._refuse_spent(result)
+        return result
 
     @contextmanager
-    def _driving(self, manifest: RunManifest) -> Iterator[FanOut]:
+    def _driving(self, manifest: RunManifest) -> Iterator[Controller]:
         """Open the fan-out under the budget, once the canary has passed."""
         shards = batch_shards(manifest, self.run.config)
         is_due = bool(shards) and is_canary_due(self.run)
@@ -140,15 +140,18 @@ class Pipeline:
         budget = open_budget(self.run, shards)
         if budget is not None and not is_begun:
             budget.check_estimate(manifest)
-        with self._timed("batch"), driving(self.run, manifest, self.clock, budget) as fanout:
+        with (
+            self._timed("batch"),
+            leased_controller(self.run, manifest, self.clock, budget) as controller,
+        ):
             if budget is not None:
-                budget.jobs = lambda: fanout.board.jobs
-            yield fanout
+                budget.jobs = lambda: controller.tracker.jobs
+            yield controller
 
-    def _refuse_spent(self, standing: Standing) -> None:
+    def _refuse_spent(self, result: StepResult) -> None:
         """Raise BudgetError where the budget lets no more be submitted."""
-        if not standing.is_done and standing.reason is not None:
-            raise BudgetError(f"{self.run.storage.uri}: {standing.reason}")
+        if not result.is_done and result.reason is not None:
+            raise BudgetError(f"{self.run.storage.uri}: {result.reason}")
 
     def collect(self, spark: SparkSession) -> list[dict[str, Any]]:
         """Join what came back to the rows; return the reconciliation of every shard."""
@@ -163,7 +166,7 @@ class Pipeline:
         """Ask records again by batch whose answers do not fit, while a shard has enough of them."""
         config = self.run.config
         for _ in range(config.results.parse.retries if config.results.parse else 0):
-            invalid = (unit.get("invalid_stragglers", 0) for unit in reconciled)
+            invalid = (unit.get("invalid_unanswered", 0) for unit in reconciled)
             if max(invalid, default=0) < config.shards.min_records or self.watch() is None:
                 break
             reconciled = self.collect(spark)
@@ -181,14 +184,14 @@ class Pipeline:
             self._refuse_out_of_money()
         return asked
 
-    def answer_stragglers(
+    def answer_unanswered(
         self, spark: SparkSession, reconciled: list[dict[str, Any]]
     ) -> list[dict[str, Any]]:
         """Fall back and collect again, until rounds, money or time are used up or none is left.
 
         Returns the reconciliation as it is then.
         """
-        if self.run.config.fallback is None or not stragglers_of(reconciled):
+        if self.run.config.fallback is None or not unanswered_rows(reconciled):
             give_back_leftovers(self.run, self.clock)
             return reconciled
         with self._falling_back() as fallback:
@@ -226,7 +229,7 @@ class Pipeline:
 
         config = self.run.config
         waits = config.results.mode == "append" and config.fallback is not None
-        if waits and any(unit["stragglers"] for unit in reconciled or ()):
+        if waits and any(unit["unanswered"] for unit in reconciled or ()):
             return None
         with self._timed("publish"):
             return publish(spark, self.run, self.manifest())
@@ -246,7 +249,7 @@ class Pipeline:
         )
         findings = [*report.findings, *ledger.all_findings()]
         if self._fallback is not None and self._fallback.reason is not None:
-            findings.append(fallback_finding(self._fallback.reason, report.stragglers))
+            findings.append(fallback_finding(self._fallback.reason, report.unanswered))
         report = replace(report, findings=findings)
         write_report(self.run, report)
         return report
@@ -257,7 +260,7 @@ class Pipeline:
         self.prepare(spark, df)
         self.watch()
         reconciled = self._repeat_by_batch(spark, self.collect(spark))
-        reconciled = self.answer_stragglers(spark, reconciled)
+        reconciled = self.answer_unanswered(spark, reconciled)
         report = self.finish(spark, reconciled)
         check_complete(report)
         return report

@@ -26,7 +26,7 @@ class Report:
     """A finished run in numbers.
 
     sharing: rows that were not asked, because the record of another asks the same
-    stragglers: rows without an answer that may still get one, if the fallback asks again
+    unanswered: rows without an answer that may still get one, if the fallback asks again
     findings: things that do not fit; none is best
     cost: dollars by the prices of the config; None without prices
     manifest_totals: tokens and images, as the output manifests of all jobs count them
@@ -40,7 +40,7 @@ class Report:
     sharing: int
     outcomes: dict[str, int]
     served_by: dict[str, int]
-    stragglers: int
+    unanswered: int
     shards: int
     jobs: dict[str, int]
     attempts: int
@@ -61,7 +61,7 @@ class Report:
     def permanent_errors(self) -> int:
         """Return how many rows will never have an answer, though they were asked."""
         unanswered = (self.outcomes.get(kind, 0) for kind in (ERROR, MISSING, INVALID))
-        return sum(unanswered) - self.stragglers
+        return sum(unanswered) - self.unanswered
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as report.json holds it."""
@@ -73,7 +73,7 @@ class Report:
             "rows_sharing_a_record": self.sharing,
             "outcomes": self.outcomes,
             "served_by": self.served_by,
-            "stragglers": self.stragglers,
+            "unanswered": self.unanswered,
             "shards": self.shards,
             "canary": self.canary,
             "jobs": self.jobs,
@@ -110,7 +110,7 @@ def build_report(
         sharing=manifest.sharing,
         outcomes=outcomes,
         served_by=_sum(units, "served_by", (BATCH, FALLBACK)),
-        stragglers=sum(u["stragglers"] for u in units),
+        unanswered=sum(u["unanswered"] for u in units),
         shards=len(manifest.shards),
         jobs=jobs_by_status(jobs),
         attempts=len(jobs),

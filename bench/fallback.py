@@ -35,7 +35,7 @@ from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.outputs.lines import answer_line
 from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.spark.fallback.answer_files import AnswerFiles
-from bedrock_spark.spark.fallback.stage import ask_stragglers
+from bedrock_spark.spark.fallback.stage import ask_unanswered
 from bedrock_spark.storage import LocalStorage
 
 MODEL = "anthropic.claude-3-haiku-20240307-v1:0"
@@ -62,7 +62,7 @@ def body(number: int) -> bytes:
     ).encode()
 
 
-def stragglers_folder(folder: Path, endpoint: str, records: int, limit: int | None) -> Run:
+def unanswered_folder(folder: Path, endpoint: str, records: int, limit: int | None) -> Run:
     """Write a run folder whose shards were collected, and of which no record was answered."""
     shutil.rmtree(folder, ignore_errors=True)
     config = parse_config(
@@ -80,7 +80,7 @@ def stragglers_folder(folder: Path, endpoint: str, records: int, limit: int | No
         ids = [f"{i:011d}" for i in range(n, records, SHARDS)]
         lines = [b'{"recordId":"%b","modelInput":%b}\n' % (i.encode(), body(int(i))) for i in ids]
         run.storage.write(f"shards/{shard_of(n)}.jsonl", b"".join(lines))
-        collected = json.dumps({"straggler_ids": ids, "fallback_files": []})
+        collected = json.dumps({"unanswered_ids": ids, "fallback_files": []})
         run.storage.write(f"reconciliation/{shard_of(n)}.json", collected.encode())
     return run
 
@@ -108,11 +108,11 @@ def measure_utilisation(minutes: float, tasks: int, folder: Path, *, told: bool)
     }
     with bench_session(cores=tasks) as spark, LocalBedrock(faults, speed=1.0) as local:
         arn = provisioned(local)
-        run = stragglers_folder(folder, local.endpoint_url, records, PER_MINUTE if told else None)
+        run = unanswered_folder(folder, local.endpoint_url, records, PER_MINUTE if told else None)
         warm_up(spark, tasks)
         counts = {shard_of(n): len(range(n, records, SHARDS)) for n in range(SHARDS)}
         began = time.monotonic()
-        asked = ask_stragglers(spark, run, counts, arn)
+        asked = ask_unanswered(spark, run, counts, arn)
         seconds = time.monotonic() - began
         totals = local.usage()["totals"]
     assert asked.records == records

@@ -32,7 +32,7 @@ from botocore.exceptions import ClientError
 from bedrock_spark.aws.batch_jobs import BatchJobs
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import parse_config
-from bedrock_spark.fanout import FanOut, watch
+from bedrock_spark.fanout import Controller, watch
 from bedrock_spark.fanout.targets import home_target
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease import Lease
@@ -206,11 +206,11 @@ def drive(folder: Path, shards: int) -> None:
     target = home_target(run, BatchJobs(bedrock, clock))
     began = time.process_time()
     with Lease(run.storage, clock) as lease:
-        fanout = FanOut(run, manifest, clock, (target,), Ledger(run.storage), lease)
-        standing = watch(fanout)
-        fanout.flush()
+        controller = Controller(run, manifest, clock, (target,), Ledger(run.storage), lease)
+        result = watch(controller)
+        controller.flush()
     seconds = time.process_time() - began
-    assert standing.is_done
+    assert result.is_done
     assert len({job.request["clientRequestToken"] for job in bedrock.jobs}) == len(bedrock.jobs)
     report_drive(bedrock, seconds, clock.now() - 1_800_000_000.0)
 

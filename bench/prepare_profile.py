@@ -30,7 +30,7 @@ from bedrock_spark.families.request_body import body_template
 from bedrock_spark.run_folder.run import open_run
 from bedrock_spark.shards.plan import plan_buckets
 from bedrock_spark.spark.prepare.columns import HASH
-from bedrock_spark.spark.prepare.shuffle import into_buckets, with_ids
+from bedrock_spark.spark.prepare.shuffle import repartition_by_hash, with_ids
 from bedrock_spark.spark.prepare.size_estimate import guess_size
 from bedrock_spark.spark.prepare.source import choose_columns, read_source
 from bedrock_spark.spark.prepare.task import PrepareTask, bounds_of
@@ -75,8 +75,8 @@ def steps(spark: SparkSession, config: Config, corpus: Path, home: Path) -> dict
         "read": lambda: throw_away(source.select(*columns.needed)),
         "hash": lambda: throw_away(dealt),
         "shuffle": lambda: throw_away(dealt.repartition(buckets, HASH)),
-        "sort": lambda: throw_away(into_buckets(dealt, buckets)),
-        "hand over": lambda: to_python(into_buckets(dealt, buckets)),
+        "sort": lambda: throw_away(repartition_by_hash(dealt, buckets)),
+        "hand over": lambda: to_python(repartition_by_hash(dealt, buckets)),
         "all": lambda: prepare_corpus(spark, corpus, home / "all"),
     }
     rounds = [{name: seconds(step) for name, step in work.items()} for _ in range(ROUNDS + 1)]
@@ -88,7 +88,7 @@ def profile_task(spark: SparkSession, config: Config) -> tuple[pstats.Stats, int
     source = read_source(spark, config.source)
     columns = choose_columns(source, config.source, body_template(config))
     buckets = 12
-    dealt = into_buckets(with_ids(source, columns, config), buckets)
+    dealt = repartition_by_hash(with_ids(source, columns, config), buckets)
     batches = [b for b in _batches(dealt) if b.column("_bs_bucket")[0].as_py() == 0]
     task = PrepareTask(config, columns, open_run(config, SystemClock()).storage, buckets)
     list(task(iter(batches)))  # warm

@@ -52,18 +52,18 @@ _FETCH_WAIT = (0.2, 20.0)
 
 
 def retry_throttled(clock: Clock) -> Retrying:
-    """Repeat a call that the service surely did not carry out."""
+    """ExtraAttempt a call that the service surely did not carry out."""
     return _retrying(clock, CONTROL_ATTEMPTS, _CONTROL_WAIT, JobThrottledError)
 
 
 def retry_reading(clock: Clock) -> Retrying:
-    """Repeat a call that has no effect, or the same effect twice."""
+    """ExtraAttempt a call that has no effect, or the same effect twice."""
     kinds = (JobThrottledError, JobStateUnknownError)
     return _retrying(clock, CONTROL_ATTEMPTS, _CONTROL_WAIT, *kinds)
 
 
 def retry_invoke(clock: Clock, attempts: int, until: float | None = None) -> Retrying:
-    """Repeat a model call; after a time only where nothing else is said than to wait.
+    """ExtraAttempt a model call; after a time only where nothing else is said than to wait.
 
     until: a time after which nothing is repeated
     """
@@ -102,7 +102,7 @@ class _StopAsking:
 
 
 def retry_fetch(clock: Clock) -> Retrying:
-    """Repeat the reading of an object."""
+    """ExtraAttempt the reading of an object."""
     return _retrying(clock, FETCH_ATTEMPTS, _FETCH_WAIT, StorageUnavailableError)
 
 

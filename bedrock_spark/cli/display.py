@@ -139,7 +139,7 @@ def _report_rows(report: Report) -> list[tuple[str, str]]:
         ("ok by batch", f"{report.served_by['batch']:,}"),
         ("ok by fallback", f"{report.served_by['fallback']:,}"),
         ("permanent errors", f"{report.permanent_errors:,}"),
-        ("still unanswered", f"{report.stragglers:,}"),
+        ("still unanswered", f"{report.unanswered:,}"),
         ("rejected", f"{outcomes['rejected']:,}"),
         ("shards", f"{report.shards:,}"),
         *_canary_row(report.canary),

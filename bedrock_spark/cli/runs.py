@@ -14,7 +14,7 @@ from bedrock_spark.cli.stages import DONE, FAILED, INTERRUPTED
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import BedrockSparkError, RunFolderError
 from bedrock_spark.fallback.rounds import give_back_leftovers
-from bedrock_spark.fanout import Status, driving, open_fanout, status_of, stop_run
+from bedrock_spark.fanout import Status, leased_controller, open_controller, status_of, stop_run
 from bedrock_spark.run_folder.lease import STOP
 from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
 from bedrock_spark.run_folder.run import Run, find_run
@@ -40,7 +40,7 @@ def status(run_uri: str, region: str | None, endpoint_url: str | None, as_json: 
     def work(display: Display) -> None:
         clock = SystemClock()
         run, manifest = prepared_run(run_uri, region, endpoint_url)
-        found = status_of(open_fanout(run, manifest, clock), clock)
+        found = status_of(open_controller(run, manifest, clock), clock)
         if as_json:
             click.echo(json.dumps(found.as_json(), ensure_ascii=False))
             return
@@ -57,13 +57,13 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None) -> None:
 
     def work(display: Display) -> None:
         run, manifest = prepared_run(run_uri, region, endpoint_url)
-        with driving(run, manifest, SystemClock(), purpose=STOP) as fanout:
-            standing = stop_run(fanout, display.observe)
+        with leased_controller(run, manifest, SystemClock(), purpose=STOP) as controller:
+            result = stop_run(controller, display.observe)
         display.finish()
         if give_back_leftovers(run, SystemClock()):
             display.say("the provisioned throughput that the run had bought is deleted")
         display.say(
-            f"stopped; {standing.settled:,} of {standing.shards:,} shards are settled. What was "
+            f"stopped; {result.settled:,} of {result.shards:,} shards are settled. What was "
             "answered is kept: collect reads it, run or submit goes on"
         )
 
@@ -107,7 +107,7 @@ def _rows(found: Status) -> list[tuple[str, str]]:
         ("records", f"{found.processed:,} of {found.records:,} processed ({done})"),
         ("rate", rate),
         ("left", _hours(found.eta_seconds)),
-        ("stragglers so far", f"{found.stragglers:,}"),
+        ("stragglers so far", f"{found.unanswered:,}"),
         ("tokens", f"{found.tokens['input']:,} in, {found.tokens['output']:,} out"),
         ("driver", found.driver or "nobody drives it now"),
     ]

@@ -49,24 +49,24 @@ def prepare(pipeline: Pipeline, display: Display) -> int:
 
 def submit(pipeline: Pipeline, display: Display) -> int:
     """Submit and watch batch jobs until every shard is settled. Needs no Spark."""
-    standing = pipeline.watch()
+    result = pipeline.watch()
     display.finish()
-    if standing is None:
+    if result is None:
         display.say("no shard is large enough for a batch job; the fallback answers them")
     else:
-        display.say(f"{standing.settled:,} of {standing.shards:,} shards are settled")
+        display.say(f"{result.settled:,} of {result.shards:,} shards are settled")
     return DONE
 
 
 def advance(pipeline: Pipeline, display: Display) -> int:
     """Take one step of the fan-out and say whether there is more to do. Needs no Spark."""
-    standing = pipeline.advance()
+    result = pipeline.advance()
     display.finish()
     display.say(
-        f"{standing.settled:,} of {standing.shards:,} shards are settled, {standing.active:,} jobs "
-        f"are active, {standing.waiting:,} shards are waiting"
+        f"{result.settled:,} of {result.shards:,} shards are settled, {result.active:,} jobs "
+        f"are active, {result.waiting:,} shards are waiting"
     )
-    return DONE if standing.is_done else MORE_TO_DO
+    return DONE if result.is_done else MORE_TO_DO
 
 
 def collect(pipeline: Pipeline, display: Display) -> int:
@@ -80,9 +80,9 @@ def collect(pipeline: Pipeline, display: Display) -> int:
 
 
 def fallback(pipeline: Pipeline, display: Display) -> int:
-    """Ask the stragglers, collect their shards again, and write the report."""
+    """Ask the unanswered, collect their shards again, and write the report."""
     spark = _spark_session()
-    reconciled = pipeline.answer_stragglers(spark, pipeline.collect(spark))
+    reconciled = pipeline.answer_unanswered(spark, pipeline.collect(spark))
     report = pipeline.finish(spark, reconciled)
     display.finish()
     display.show_report(report)

@@ -52,7 +52,7 @@ def bought_name(run_id: str) -> str:
     return f"bs-{re.sub(r'[^0-9a-zA-Z]+', '-', run_id).strip('-')}"[:_NAME_MAX]
 
 
-class BoughtModel:
+class ProvisionedThroughput:
     """The provisioned throughput of one run: at most one at any time."""
 
     def __init__(self, client: Any, run_id: str, storage: Storage, clock: Clock) -> None:

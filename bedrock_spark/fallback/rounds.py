@@ -1,4 +1,4 @@
-"""Ask the stragglers, round after round: until none is left, or rounds, money or time are used up.
+"""Ask the unanswered, round after round: until none is left, or rounds, money or time are used up.
 
 After each round the shards are collected again, so the next asks only whom it must.
 """
@@ -15,8 +15,8 @@ from bedrock_spark.aws.provisioned import is_provisioned, wait_for_provisioned
 from bedrock_spark.clock import Clock
 from bedrock_spark.costs.budget import Budget, fallback_tokens, open_budget
 from bedrock_spark.errors import PlanError, RunFolderError, UnreadableOutputError
-from bedrock_spark.fallback.provisioning import BoughtModel
-from bedrock_spark.fanout import batch_shards, open_fanout
+from bedrock_spark.fallback.provisioning import ProvisionedThroughput
+from bedrock_spark.fanout import batch_shards, open_controller
 from bedrock_spark.outputs.reconcile import BAD
 from bedrock_spark.progress import Observer, unobserved
 from bedrock_spark.run_folder import layout
@@ -55,21 +55,21 @@ class Fallback:
     rounds: int = 0
     throttled: int = 0
     _model_id: str | None = None
-    _bought: BoughtModel = field(init=False)
+    _bought: ProvisionedThroughput = field(init=False)
 
     def __post_init__(self) -> None:
         client = bedrock_client(self.run.aws)
-        self._bought = BoughtModel(client, self.run.run_id, self.run.storage, self.clock)
+        self._bought = ProvisionedThroughput(client, self.run.run_id, self.run.storage, self.clock)
 
     def ask(self, spark: SparkSession, units: Units) -> int:
         """Ask the stragglers of collected shards once; return how many were asked.
 
         Where money or time does not do for all, `reason` says so.
         """
-        from bedrock_spark.spark.fallback.stage import ask_stragglers
+        from bedrock_spark.spark.fallback.stage import ask_unanswered
 
         config = self.run.config.fallback
-        counts = {u["unit"]: u["straggler_records"] for u in units if u["stragglers"]}
+        counts = {u["unit"]: u["unanswered_records"] for u in units if u["unanswered"]}
         if config is None or not counts:
             return 0
         refuse_unreadable(self.run, units)
@@ -79,7 +79,7 @@ class Fallback:
         most = self._affordable(units, sum(counts.values()))
         if not most:
             return 0
-        asked = ask_stragglers(
+        asked = ask_unanswered(
             spark, self.run, counts, self._ready_model(), most, until, self.observe
         )
         self.rounds += 1
@@ -89,9 +89,9 @@ class Fallback:
     def may_go_on(self, units: Units) -> bool:
         """Tell whether one more round is of use and allowed; if only not allowed, note why."""
         config, parse = self.run.config.fallback, self.run.config.results.parse
-        if config is None or self.reason is not None or not stragglers_of(units):
+        if config is None or self.reason is not None or not unanswered_rows(units):
             return False
-        retries = parse.retries if parse and any(u.get("invalid_stragglers") for u in units) else 0
+        retries = parse.retries if parse and any(u.get("invalid_unanswered") for u in units) else 0
         if self.rounds >= config.rounds + retries:
             self.reason = f"fallback.rounds: {config.rounds} are used up"
         return self.reason is None
@@ -165,22 +165,22 @@ def give_back_leftovers(run: Run, clock: Clock) -> bool:
     if run.storage.read_if_present(layout.PROVISIONED_FILE) is None:
         return False
     client = bedrock_client(run.aws)
-    return BoughtModel(client, run.run_id, run.storage, clock).give_back() is not None
+    return ProvisionedThroughput(client, run.run_id, run.storage, clock).give_back() is not None
 
 
 def _settled_jobs(run: Run, manifest: RunManifest, clock: Clock) -> dict[str, Job]:
     """Return the batch jobs. Raises RunFolderError while one of them may still answer."""
     if not batch_shards(manifest, run.config):
         return {}
-    fanout = open_fanout(run, manifest, clock)
-    standing = fanout.standing()
-    if not standing.is_done:
+    controller = open_controller(run, manifest, clock)
+    result = controller.result()
+    if not result.is_done:
         raise RunFolderError(
-            f"{run.storage.uri}: {standing.shards - standing.settled} of {standing.shards} shards "
+            f"{run.storage.uri}: {result.shards - result.settled} of {result.shards} shards "
             "still wait for their batch jobs; run submit first, or the fallback would pay for "
             "what they answer"
         )
-    return fanout.board.jobs
+    return controller.tracker.jobs
 
 
 def refuse_unreadable(run: Run, units: Units) -> None:
@@ -198,9 +198,9 @@ def refuse_unreadable(run: Run, units: Units) -> None:
         )
 
 
-def stragglers_of(units: Units) -> int:
+def unanswered_rows(units: Units) -> int:
     """Return how many rows have no answer and may still get one."""
-    return sum(u["stragglers"] for u in units)
+    return sum(u["unanswered"] for u in units)
 
 
 def refuse_too_small(run: Run, manifest: RunManifest) -> None:

@@ -1,28 +1,34 @@
 """The fan-out: a run's shards as batch jobs, submitted, watched, and submitted again."""
 
-from bedrock_spark.fanout.controller import FanOut
-from bedrock_spark.fanout.retry_invalid import ask_invalid_again
+from bedrock_spark.fanout.controller import Controller
+from bedrock_spark.fanout.retry_invalid import requeue_invalid
 from bedrock_spark.fanout.scheduler import SubmitPolicy
 from bedrock_spark.fanout.status import Status, status_of
-from bedrock_spark.fanout.step_result import Standing, batch_shards, jobs_by_status, progress_of
+from bedrock_spark.fanout.step_result import StepResult, batch_shards, jobs_by_status, progress_of
 from bedrock_spark.fanout.stop import stop_run
 from bedrock_spark.fanout.targets import check_targets
-from bedrock_spark.fanout.watch import check_reachable, driving, open_fanout, raise_refusal, watch
+from bedrock_spark.fanout.watch import (
+    check_reachable,
+    leased_controller,
+    open_controller,
+    raise_refusal,
+    watch,
+)
 
 __all__ = [
-    "FanOut",
-    "Standing",
+    "Controller",
     "Status",
+    "StepResult",
     "SubmitPolicy",
-    "ask_invalid_again",
     "batch_shards",
     "check_reachable",
     "check_targets",
-    "driving",
     "jobs_by_status",
-    "open_fanout",
+    "leased_controller",
+    "open_controller",
     "progress_of",
     "raise_refusal",
+    "requeue_invalid",
     "status_of",
     "stop_run",
     "watch",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bedrock_spark.errors import JobStateUnknownError, JobThrottledError
 from bedrock_spark.fanout.targets import Target
-from bedrock_spark.fanout.tracker import Board
+from bedrock_spark.fanout.tracker import ShardTracker
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def base_model(model: str) -> str:
 
 
 @dataclass
-class Account:
+class OtherJobs:
     """What others run, and when that was looked at last."""
 
     run_id: str
@@ -35,14 +35,14 @@ class Account:
     looked_at: float | None = None
     _refusals: int = 0
 
-    def look(self, board: Board, now: float, refusals: int = 0) -> None:
+    def look(self, tracker: ShardTracker, now: float, refusals: int = 0) -> None:
         """Count the jobs of others anew, if that is due: sooner where jobs were refused since."""
         if not self._is_due(now, refusals > self._refusals):
             return
         self.looked_at, self._refusals = now, refusals
         try:
             for target in {t.region: t for t in reversed(self.targets)}.values():
-                self._count(target, board)
+                self._count(target, tracker)
         except (JobThrottledError, JobStateUnknownError) as exc:
             log.warning("%s: %s; the jobs of others are counted later", self.run_id, exc)
 
@@ -54,7 +54,7 @@ class Account:
             every = _REFUSED_SECONDS
         return now - self.looked_at >= every
 
-    def _count(self, lister: Target, board: Board) -> None:
+    def _count(self, lister: Target, tracker: ShardTracker) -> None:
         own = f"{self.run_id}-"
         models = Counter(
             base_model(job.model_arn or "")
@@ -64,4 +64,4 @@ class Account:
         for target in self.targets:
             if target.region == lister.region:
                 others = models[base_model(target.model_id)]
-                target.slots.share(others, board.active[target.name])
+                target.slots.share(others, tracker.active[target.name])

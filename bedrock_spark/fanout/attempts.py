@@ -6,7 +6,7 @@ from bedrock_spark.fanout.remainder import attempt_input
 from bedrock_spark.fanout.targets import Target
 from bedrock_spark.run_folder.job_plan import JobPlan, output_prefix, plan_job
 from bedrock_spark.run_folder.layout import shard_key
-from bedrock_spark.run_folder.ledger import Job, Repeat
+from bedrock_spark.run_folder.ledger import ExtraAttempt, Job
 from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.run_folder.run import Run
 
@@ -32,7 +32,7 @@ def next_attempt(run: Run, shard: Shard, target: Target, latest: Job) -> JobPlan
     return _plan(run, shard, target, attempt, rest.sha256, rest.key, rest.records)
 
 
-def repeated_attempt(run: Run, shard: Shard, target: Target, repeat: Repeat) -> JobPlan:
+def extra_attempt(run: Run, shard: Shard, target: Target, repeat: ExtraAttempt) -> JobPlan:
     """Return the plan of a job that asks some records of a shard again."""
     return _plan(
         run, shard, target, repeat.attempt, repeat.sha256, repeat.input_key, repeat.records

@@ -17,25 +17,25 @@ from dataclasses import dataclass, field, replace
 
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import JobError, JobRejectedError, JobStateUnknownError, JobThrottledError
-from bedrock_spark.fanout.account_jobs import Account
+from bedrock_spark.fanout.account_jobs import OtherJobs
 from bedrock_spark.fanout.attempts import (
     announced,
+    extra_attempt,
     first_attempt,
     next_attempt,
     plan_of,
-    repeated_attempt,
 )
 from bedrock_spark.fanout.deadline import Deadline, deadline_of
 from bedrock_spark.fanout.failure_causes import CHECK
 from bedrock_spark.fanout.scheduler import AllowAll, SubmitPolicy
-from bedrock_spark.fanout.step_result import Standing, batch_shards
+from bedrock_spark.fanout.step_result import StepResult, batch_shards
 from bedrock_spark.fanout.submit import Submitter
 from bedrock_spark.fanout.sweep import Sweep
 from bedrock_spark.fanout.targets import Target
-from bedrock_spark.fanout.tracker import DEADLINE, Board
+from bedrock_spark.fanout.tracker import DEADLINE, ShardTracker
 from bedrock_spark.run_folder.job_plan import JobPlan
 from bedrock_spark.run_folder.lease import Lease
-from bedrock_spark.run_folder.ledger import Event, Hold, Job, Ledger, Repeat, events
+from bedrock_spark.run_folder.ledger import Event, ExtraAttempt, Hold, Job, Ledger, events
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.run import Run
 
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class FanOut:
+class Controller:
     """A run's jobs while somebody drives them. What it remembers can all be found out again."""
 
     run: Run
@@ -54,10 +54,10 @@ class FanOut:
     lease: Lease | None = None
     policy: SubmitPolicy = field(default_factory=AllowAll)
     deadline: Deadline | None = None
-    board: Board = field(init=False)
+    tracker: ShardTracker = field(init=False)
     sweep: Sweep = field(init=False)
     submitter: Submitter = field(init=False)
-    _account: Account = field(init=False)
+    _other_jobs: OtherJobs = field(init=False)
     _pending: list[Event] = field(default_factory=list)
     _refusals_noted: int = 0
     _stopped_by_policy: str | None = None
@@ -65,13 +65,13 @@ class FanOut:
     def __post_init__(self) -> None:
         state = self.ledger.load()
         shards = batch_shards(self.manifest, self.run.config)
-        self.board = Board(shards, self.run.config.batch.attempts, state)
+        self.tracker = ShardTracker(shards, self.run.config.batch.attempts, state)
         if state.hold is None:
-            self.board.unblock()  # somebody resumed the run since
-        self.sweep = Sweep.resume(self.run, self.targets, self.board, state)
+            self.tracker.unblock()  # somebody resumed the run since
+        self.sweep = Sweep.resume(self.run, self.targets, self.tracker, state)
         self.submitter = Submitter(self.run, self.clock, self.sweep, self._hold_lease)
-        self._account = Account(self.run.run_id, self.targets)
-        self._account.looked_at = state.swept_at
+        self._other_jobs = OtherJobs(self.run.run_id, self.targets)
+        self._other_jobs.looked_at = state.swept_at
         for target in self.targets:
             known = state.slots.get(target.name, {})
             target.slots.remember(known)
@@ -80,8 +80,8 @@ class FanOut:
         if self.deadline is None:
             self.deadline = deadline_of(self.run.config, self.run.begun_at, state.late)
 
-    def advance(self) -> Standing:
-        """Take one step. A rejection by the service is in `rejection` and in the standing.
+    def advance(self) -> StepResult:
+        """Take one step. A rejection by the service is in `rejection` and in the result.
 
         Where the service throttles or does not answer, the step ends early, and the next one is
         another try; the error is raised only after a day of such steps.
@@ -92,15 +92,15 @@ class FanOut:
             self.sweep.look(now)
         except (JobThrottledError, JobStateUnknownError) as exc:
             self.submitter.in_trouble(exc)
-            return self.standing()
+            return self.result()
         news = [*self._refusals(now), *self._give_up(now)]
         plans = self._choose(news, now)
-        intents = [p for p in plans if p.job_name not in self.board.jobs]
+        intents = [p for p in plans if p.job_name not in self.tracker.jobs]
         self.note([*news, *(events.submitting(p, now) for p in intents)])
         for plan in intents:
-            self.board.put(announced(plan, now))
+            self.tracker.put(announced(plan, now))
         self.submitter.submit(plans)
-        return self.standing()
+        return self.result()
 
     def flush(self) -> None:
         """Write what the last step learnt and no object holds yet."""
@@ -113,7 +113,7 @@ class FanOut:
         self.note([events.stopping(j.job_name, why, now) for j in wanted if j.stopping is None])
         for job in wanted:
             assert job.seen is not None
-            self.board.put(replace(job, stopping=job.stopping or why))
+            self.tracker.put(replace(job, stopping=job.stopping or why))
             try:
                 self.sweep.target_of(job).jobs.stop(job.seen.job_arn)
             except JobError as exc:
@@ -125,15 +125,15 @@ class FanOut:
         if self.ledger.state.hold is not None:
             self._hold_lease()
             self.note([events.resumed(self.clock.now())])
-            self.board.unblock()
+            self.tracker.unblock()
 
-    def ask_again(self, wanted: Mapping[str, Repeat]) -> None:
+    def requeue(self, wanted: Mapping[str, ExtraAttempt]) -> None:
         """Let shards whose jobs are over have another, for records whose answers do not fit."""
         self._hold_lease()
         now = self.clock.now()
         self.note([events.again(shard_id, repeat, now) for shard_id, repeat in wanted.items()])
         for shard_id, repeat in wanted.items():
-            self.board.reopen(shard_id, repeat)
+            self.tracker.reopen(shard_id, repeat)
 
     @property
     def rejection(self) -> JobRejectedError | None:
@@ -152,13 +152,13 @@ class FanOut:
             return str(self.rejection)
         return self.hold.reason if self.hold is not None else self._stopped_by_policy
 
-    def standing(self) -> Standing:
+    def result(self) -> StepResult:
         """Return where the fan-out stands, as far as is known without a look at the service."""
-        shards, settled = len(self.board.shards), self.board.settled
-        active = sum(self.board.active.values())
+        shards, settled = len(self.tracker.shards), self.tracker.settled
+        active = sum(self.tracker.active.values())
         waiting = max(0, shards - settled - active)
-        records, processed = self.board.records, self.board.processed
-        return Standing(shards, settled, active, waiting, records, processed, self.reason)
+        records, processed = self.tracker.records, self.tracker.processed
+        return StepResult(shards, settled, active, waiting, records, processed, self.reason)
 
     def _hold_lease(self) -> None:
         if self.lease is not None:
@@ -166,17 +166,17 @@ class FanOut:
 
     def _refusals(self, now: float) -> list[Event]:
         """Hold the run where a job failed for a reason that every job would meet."""
-        if self.board.refusal is None or self.hold is not None:
+        if self.tracker.refusal is None or self.hold is not None:
             return []
-        return [events.held("refused", f"{self.board.refusal}. {CHECK}", now)]
+        return [events.held("refused", f"{self.tracker.refusal}. {CHECK}", now)]
 
     def _give_up(self, now: float) -> list[Event]:
         """Leave to the fallback what will not be answered before the deadline."""
         if self.deadline is None or self.hold is not None:
             return []
-        waiting = self.board.waiting_shards()
-        records = sum(self.board.shards[s].records for s in waiting)
-        late = self.deadline.late(self.board.running(), records, self.sweep.rates, now)
+        waiting = self.tracker.waiting_shards()
+        records = sum(self.tracker.shards[s].records for s in waiting)
+        late = self.deadline.late(self.tracker.running(), records, self.sweep.throughput, now)
         news: list[Event] = []
         if self.deadline.verdict != self.ledger.state.late:
             news.append(events.late(self.deadline.verdict, now))
@@ -185,7 +185,7 @@ class FanOut:
         log.info("%s: %d jobs will not make the deadline", self.run.run_id, len(late))
         self.ask_to_stop(late, DEADLINE)
         for shard_id in waiting:
-            self.board.finish(shard_id, DEADLINE)
+            self.tracker.finish(shard_id, DEADLINE)
         return [*news, *(events.finished(shard_id, DEADLINE, now) for shard_id in waiting)]
 
     def _choose(self, news: list[Event], now: float) -> list[JobPlan]:
@@ -197,39 +197,39 @@ class FanOut:
         held = self.hold is not None or any(event["event"] == "held" for event in news)
         if held or self.rejection is not None or not self._has_work():
             return []
-        self._account.look(self.board, now, refusals=self.submitter.refusals)
-        free = {t.name: t.slots.offer(self.board.active[t.name], now) for t in self.targets}
+        self._other_jobs.look(self.tracker, now, refusals=self.submitter.refusals)
+        free = {t.name: t.slots.offer(self.tracker.active[t.name], now) for t in self.targets}
         plans = []
         for plan, target in self._candidates(free, news, now):
             self._stopped_by_policy = self.policy.allows(plan, self._records_of(plan))
             if self._stopped_by_policy is not None:
-                if plan.job_name not in self.board.jobs:
-                    self.board.give_back(plan.shard_id)
+                if plan.job_name not in self.tracker.jobs:
+                    self.tracker.give_back(plan.shard_id)
                 break
             free[target.name] -= 1
             plans.append(plan)
         return plans
 
     def _has_work(self) -> bool:
-        return self.board.waiting > 0 or any(j.seen is None for j in self.board.open.values())
+        return self.tracker.waiting > 0 or any(j.seen is None for j in self.tracker.open.values())
 
     def _records_of(self, plan: JobPlan) -> int:
-        return plan.records or self.board.shards[plan.shard_id].records
+        return plan.records or self.tracker.shards[plan.shard_id].records
 
     def _candidates(
         self, free: dict[str, int], news: list[Event], now: float
     ) -> Iterator[tuple[JobPlan, Target]]:
         """Yield attempts: those that were announced first, then new ones, as slots allow."""
-        for job in self.board.announced():
+        for job in self.tracker.announced():
             target = self.sweep.target_of(job)
             if free[target.name] > 0:
                 yield plan_of(job), target
         while any(n > 0 for n in free.values()):
-            shard_id = self.board.take()
+            shard_id = self.tracker.take()
             if shard_id is None:
                 return
             target = max(self.targets, key=lambda t: free[t.name])
-            plan = self._next_attempt(self.board.shards[shard_id], target, news, now)
+            plan = self._next_attempt(self.tracker.shards[shard_id], target, news, now)
             if plan is not None:
                 yield plan, target
 
@@ -237,17 +237,17 @@ class FanOut:
         self, shard: Shard, target: Target, news: list[Event], now: float
     ) -> JobPlan | None:
         """Return the attempt to submit for a shard, or None if what is left is not worth one."""
-        latest = self.board.latest(shard.shard_id)
+        latest = self.tracker.latest(shard.shard_id)
         if latest is None:
             return first_attempt(self.run, shard, target)
-        repeat = self.board.repeat(shard.shard_id)
+        repeat = self.tracker.repeat(shard.shard_id)
         if repeat is not None:
-            return repeated_attempt(self.run, shard, target, repeat)
+            return extra_attempt(self.run, shard, target, repeat)
         plan = next_attempt(self.run, shard, target, latest)
         if isinstance(plan, JobPlan):
             return plan
         news.append(events.finished(shard.shard_id, plan, now))
-        self.board.finish(shard.shard_id, plan)
+        self.tracker.finish(shard.shard_id, plan)
         return None
 
     def note(self, news: list[Event], *, force: bool = False) -> None:
@@ -259,6 +259,6 @@ class FanOut:
         if not is_due or not (pending or self.submitter.refusals > self._refusals_noted):
             return
         slots = {t.name: t.slots.as_json() for t in self.targets}
-        swept = events.swept(self.sweep.bounds(), slots, self._account.looked_at)
+        swept = events.swept(self.sweep.bounds(), slots, self._other_jobs.looked_at)
         self._pending, self._refusals_noted = [], self.submitter.refusals
         self.ledger.append([*pending, swept], self.clock.now())

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bedrock_spark.config import Config
-from bedrock_spark.fanout.throughput import Rates
+from bedrock_spark.fanout.throughput import Throughput
 from bedrock_spark.run_folder.ledger import Job
 
 # Kept free for stopping jobs, collecting and publishing: a share of the whole, and at least this.
@@ -32,7 +32,7 @@ class Deadline:
     verdict: list[str] | None = None
 
     def late(
-        self, running: Iterable[Job], waiting_records: int, rates: Rates, now: float
+        self, running: Iterable[Job], waiting_records: int, rates: Throughput, now: float
     ) -> list[Job] | None:
         """Return the jobs to stop now, or None while it is not yet time to give up anything.
 
@@ -48,7 +48,7 @@ class Deadline:
             return None
         return [job for job in late if job.job_name in before]
 
-    def _is_late(self, job: Job, rates: Rates, now: float) -> bool:
+    def _is_late(self, job: Job, rates: Throughput, now: float) -> bool:
         done_at = rates.done_at(job.job_name) or _on_average(job, now)
         return done_at is None or done_at > self.at
 

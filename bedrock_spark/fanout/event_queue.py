@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 _LONGEST_POLL = 20
 
 
-class EventSleeper:
+class EventWaiter:
     """Sleeps until a job of the run has settled, or so long as it is told.
 
     Messages about the run's jobs are deleted; those of others are left to others.

@@ -10,9 +10,9 @@ from typing import Any
 
 from bedrock_spark.clock import Clock
 from bedrock_spark.costs.budget import batch_tokens
-from bedrock_spark.fanout.controller import FanOut
+from bedrock_spark.fanout.controller import Controller
 from bedrock_spark.fanout.step_result import jobs_by_status
-from bedrock_spark.fanout.tracker import Board
+from bedrock_spark.fanout.tracker import ShardTracker
 from bedrock_spark.run_folder.lease import read_holder
 
 # The rate is that of the jobs submitted since: a day's worth says how fast the run is now.
@@ -24,7 +24,7 @@ class Status:
     """A run in numbers, while it goes on.
 
     jobs: batch jobs by status; records, processed: of the shards that batch jobs take
-    stragglers: records of done shards without an answer, which the fallback is asked for
+    unanswered: records of done shards without an answer, which the fallback is asked for
     tokens, cost_usd: input and output of batch jobs, as far as output manifests told, and what they
     cost by the prices in the run's config, if it has any
     held: why nothing is submitted, if so; driver: who drives or stops the run, if anybody does
@@ -43,7 +43,7 @@ class Status:
     eta_seconds: float | None
     slots_used: int
     slots: int
-    stragglers: int
+    unanswered: int
     tokens: dict[str, int]
     cost_usd: float | None
     held: str | None
@@ -55,42 +55,42 @@ class Status:
         return asdict(self)
 
 
-def status_of(fanout: FanOut, clock: Clock) -> Status:
+def status_of(controller: Controller, clock: Clock) -> Status:
     """Look once, without bringing anything home, and say where the run stands."""
     now = clock.now()
-    fanout.sweep.reads_only = True
-    fanout.sweep.look(now)
-    standing, board = fanout.standing(), fanout.board
-    rate = _rate(board, now)
-    left = max(0, standing.records - standing.processed)
-    tokens, prices = batch_tokens(board.jobs.values()), fanout.run.config.prices.batch
-    holder = read_holder(fanout.run.storage)
+    controller.sweep.reads_only = True
+    controller.sweep.look(now)
+    result, tracker = controller.result(), controller.tracker
+    rate = _rate(tracker, now)
+    left = max(0, result.records - result.processed)
+    tokens, prices = batch_tokens(tracker.jobs.values()), controller.run.config.prices.batch
+    holder = read_holder(controller.run.storage)
     return Status(
-        run_id=fanout.run.run_id,
-        run_uri=fanout.run.storage.uri,
-        shards=standing.shards,
-        settled=standing.settled,
-        active=standing.active,
-        waiting=standing.waiting,
-        jobs=jobs_by_status(board.jobs),
-        records=standing.records,
-        processed=standing.processed,
+        run_id=controller.run.run_id,
+        run_uri=controller.run.storage.uri,
+        shards=result.shards,
+        settled=result.settled,
+        active=result.active,
+        waiting=result.waiting,
+        jobs=jobs_by_status(tracker.jobs),
+        records=result.records,
+        processed=result.processed,
         records_per_second=rate,
-        eta_seconds=left / rate if rate and not standing.is_done else None,
-        slots_used=standing.active + sum(t.slots.others for t in fanout.targets),
-        slots=sum(t.slots.cap for t in fanout.targets),
-        stragglers=_stragglers(board),
+        eta_seconds=left / rate if rate and not result.is_done else None,
+        slots_used=result.active + sum(t.slots.others for t in controller.targets),
+        slots=sum(t.slots.cap for t in controller.targets),
+        unanswered=_unanswered(tracker),
         tokens={"input": tokens.input, "output": tokens.output},
         cost_usd=float(tokens.cost(prices)) if prices is not None else None,
-        held=standing.reason,
+        held=result.reason,
         driver=str(holder) if holder is not None and not holder.is_over(now) else None,
-        findings=fanout.ledger.state.all_findings(),
+        findings=controller.ledger.state.all_findings(),
     )
 
 
-def _rate(board: Board, now: float) -> float | None:
+def _rate(tracker: ShardTracker, now: float) -> float | None:
     """Return the records per second of the jobs submitted lately, waiting times included."""
-    seen = [job.seen for job in board.jobs.values() if job.seen is not None]
+    seen = [job.seen for job in tracker.jobs.values() if job.seen is not None]
     lately = [(s.submitted_at, s.processed or 0) for s in seen if s.submitted_at is not None]
     lately = [(at, processed) for at, processed in lately if at > now - _RATE_SECONDS]
     processed = sum(n for _, n in lately)
@@ -98,9 +98,9 @@ def _rate(board: Board, now: float) -> float | None:
     return processed / passed if processed and passed > 0 else None
 
 
-def _stragglers(board: Board) -> int:
-    succeeded: dict[str, int] = dict.fromkeys(board.done_shards(), 0)
-    for job in board.jobs.values():
+def _unanswered(tracker: ShardTracker) -> int:
+    succeeded: dict[str, int] = dict.fromkeys(tracker.done_shards(), 0)
+    for job in tracker.jobs.values():
         if job.shard_id in succeeded and job.seen is not None:
             succeeded[job.shard_id] += job.seen.succeeded or 0
-    return sum(max(0, board.shards[s].records - n) for s, n in succeeded.items())
+    return sum(max(0, tracker.shards[s].records - n) for s, n in succeeded.items())

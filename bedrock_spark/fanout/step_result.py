@@ -13,7 +13,7 @@ from bedrock_spark.run_folder.manifest import RunManifest, Shard
 
 
 @dataclass(frozen=True)
-class Standing:
+class StepResult:
     """Where the fan-out stands after a step. `reason` says why nothing more is submitted, if so."""
 
     shards: int
@@ -30,15 +30,15 @@ class Standing:
         return self.settled == self.shards
 
 
-def progress_of(standing: Standing) -> Progress:
+def progress_of(result: StepResult) -> Progress:
     """Return a standing as progress."""
     detail = (
-        f"shards settled, {standing.active} active, {standing.waiting} waiting, "
-        f"{standing.processed:,} of {standing.records:,} records processed"
+        f"shards settled, {result.active} active, {result.waiting} waiting, "
+        f"{result.processed:,} of {result.records:,} records processed"
     )
-    if standing.reason is not None:
-        detail += f"; nothing more is submitted: {standing.reason}"
-    return Progress("batch", standing.settled, standing.shards, detail)
+    if result.reason is not None:
+        detail += f"; nothing more is submitted: {result.reason}"
+    return Progress("batch", result.settled, result.shards, detail)
 
 
 def batch_shards(manifest: RunManifest, config: Config) -> list[Shard]:

@@ -61,7 +61,7 @@ class Submitter:
         full: set[str] = set()
         for plan in plans:
             self.hold_lease()
-            job = self.sweep.board.jobs[plan.job_name]
+            job = self.sweep.tracker.jobs[plan.job_name]
             target = self.sweep.target_of(job)
             if target.name in full:
                 continue
@@ -87,26 +87,26 @@ class Submitter:
             raise error
 
     def _create(self, plan: JobPlan, job: Job, target: Target) -> None:
-        floors = self.sweep.floors_of(job)
-        may_be_there = floors.expects(plan.job_name)
-        floors.expect(plan.job_name)
+        watermarks = self.sweep.watermarks_of(job)
+        may_be_there = watermarks.expects(plan.job_name)
+        watermarks.expect(plan.job_name)
         try:
             arn = target.jobs.create(self._request(plan, target))
         except (NoFreeSlotError, JobRejectedError):
             if not may_be_there:
-                floors.forget(plan.job_name)
+                watermarks.forget(plan.job_name)
             raise
         except JobNameInUseError:
             self._look_for(job, target)
             return
-        board = self.sweep.board
-        board.put(replace(job, seen=SeenJob(arn, plan.job_name, plan.token, "Submitted")))
-        target.slots.taken(board.active[target.name])
+        tracker = self.sweep.tracker
+        tracker.put(replace(job, seen=SeenJob(arn, plan.job_name, plan.token, "Submitted")))
+        target.slots.taken(tracker.active[target.name])
         self.news.append(events.submitted(plan.job_name, arn, self.clock.now()))
         log.info("%s %s: submitted as %s", self.run.run_id, plan.job_name, arn)
 
     def _refused(self, target: Target) -> None:
-        active = self.sweep.board.active[target.name]
+        active = self.sweep.tracker.active[target.name]
         target.slots.refuse(active, self.clock.now())
         self.refusals += 1
         log.info("%s: no free slot; %d jobs are active", self.run.run_id, active)

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field, replace
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.fanout.attempts import plan_of
 from bedrock_spark.fanout.targets import Target
-from bedrock_spark.fanout.throughput import Rates
-from bedrock_spark.fanout.tracker import Board
-from bedrock_spark.fanout.watermarks import Floors
+from bedrock_spark.fanout.throughput import Throughput
+from bedrock_spark.fanout.tracker import ShardTracker
+from bedrock_spark.fanout.watermarks import Watermarks
 from bedrock_spark.outputs.lines import read_output_manifest
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import output_prefix
@@ -42,9 +42,9 @@ class Sweep:
 
     run: Run
     targets: tuple[Target, ...]
-    board: Board
-    rates: Rates = field(default_factory=Rates)
-    floors: dict[str, Floors] = field(default_factory=dict)
+    tracker: ShardTracker
+    throughput: Throughput = field(default_factory=Throughput)
+    watermarks: dict[str, Watermarks] = field(default_factory=dict)
     reads_only: bool = False
     news: list[Event] = field(default_factory=list)
     _took: deque[float] = field(default_factory=lambda: deque(maxlen=_TYPICAL_OF))
@@ -52,18 +52,18 @@ class Sweep:
 
     @classmethod
     def resume(
-        cls, run: Run, targets: tuple[Target, ...], board: Board, state: LedgerState
+        cls, run: Run, targets: tuple[Target, ...], tracker: ShardTracker, state: LedgerState
     ) -> Sweep:
         """Return the sweep of a run as its ledger leaves it."""
-        sweep = cls(run, targets, board)
+        sweep = cls(run, targets, tracker)
         for region in {t.region for t in targets}:
-            sweep.floors[region] = Floors(state.floors.get(region))
-        for job in board.jobs.values():
+            sweep.watermarks[region] = Watermarks(state.floors.get(region))
+        for job in tracker.jobs.values():
             if job.seen is not None and job.is_settled:
                 sweep._learn(job.seen)
-        for job in board.open.values():
+        for job in tracker.open.values():
             known = job.seen.submitted_at if job.seen is not None else None
-            sweep.floors_of(job).expect(job.job_name, known)
+            sweep.watermarks_of(job).expect(job.job_name, known)
         return sweep
 
     @property
@@ -75,25 +75,25 @@ class Sweep:
         """Return the target of a job; the first one where its own is no longer configured."""
         return next((t for t in self.targets if t.name == job.target), self.targets[0])
 
-    def floors_of(self, job: Job) -> Floors:
+    def watermarks_of(self, job: Job) -> Watermarks:
         """Return the floors of the Region that a job is in."""
-        return self.floors[self.target_of(job).region]
+        return self.watermarks[self.target_of(job).region]
 
     def bounds(self) -> dict[str, float | None]:
         """Return since when jobs are looked for, by Region."""
-        return {region: floors.bound() for region, floors in self.floors.items()}
+        return {region: watermarks.bound() for region, watermarks in self.watermarks.items()}
 
     def look(self, now: float) -> None:
         """List every Region's jobs of this run, and put what changed into the news."""
-        self.rates.begin_look(now)
+        self.throughput.begin_look(now)
         for target in {t.region: t for t in reversed(self.targets)}.values():
-            floors = self.floors[target.region]
+            watermarks = self.watermarks[target.region]
             shown = set()
-            for found in target.jobs.list(self.run.run_id, floors.bound()):
+            for found in target.jobs.list(self.run.run_id, watermarks.bound()):
                 if found.job_name.startswith(f"{self.run.run_id}-"):
                     shown.add(found.job_name)
                     self.take(found, target, now)
-            for name in floors.end_sweep(shown):
+            for name in watermarks.end_sweep(shown):
                 log.warning("%s %s: is in no listing since long", self.run.run_id, name)
 
     def drain(self) -> list[Event]:
@@ -103,22 +103,22 @@ class Sweep:
 
     def take(self, found: SeenJob, target: Target, now: float) -> None:
         """Note one job as a listing shows it, and put what changed into the news."""
-        job = self.board.jobs.get(found.job_name)
+        job = self.tracker.jobs.get(found.job_name)
         adopted: list[Event] = []
         if job is None:
             job = self._adopt(found, target)
             if job is None:
                 return
             adopted = list(_adopted(job, now))
-        self.floors[target.region].show(found)
+        self.watermarks[target.region].show(found)
         if job.is_settled and not found.is_settled:
             return
-        self.rates.observe(found, now)
+        self.throughput.observe(found, now)
         if job.seen == found:
             return
         changes = list(self._changes(job, found, target, now))
         tokens = next((e["tokens"] for e in changes if "tokens" in e), job.tokens)
-        self.board.put(replace(job, seen=found, tokens=tuple(tokens) if tokens else None))
+        self.tracker.put(replace(job, seen=found, tokens=tuple(tokens) if tokens else None))
         self.news += [*adopted, *changes]
 
     def _changes(self, job: Job, found: SeenJob, target: Target, now: float) -> Iterator[Event]:
@@ -161,7 +161,7 @@ class Sweep:
     def _adopt(self, found: SeenJob, target: Target) -> Job | None:
         """Read from its name what the ledger does not know of a job of this run."""
         name = _NAME.fullmatch(found.job_name.removeprefix(self.run.run_id))
-        if name is None or name["shard"] not in self.board.shards:
+        if name is None or name["shard"] not in self.tracker.shards:
             if found.job_name not in self._strangers:
                 log.warning("%s %s: is no job of a shard", self.run.run_id, found.job_name)
             self._strangers.add(found.job_name)

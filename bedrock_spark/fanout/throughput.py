@@ -17,7 +17,7 @@ _JUMP_SECONDS = 3600.0
 
 
 @dataclass
-class Rates:
+class Throughput:
     """What was seen of every active job lately: times and processed records."""
 
     _looks: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)

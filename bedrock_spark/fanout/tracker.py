@@ -1,5 +1,6 @@
-"""The board: which shard waits, which has a job, which is done. Kept up to date job by job, so that
-a step costs what changed in it, and not what the run has.
+"""Which shard waits, which has a job, which is done.
+
+The tracker is kept up to date job by job: a step costs what changed in it, not what the run has.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from collections import Counter, deque
 from collections.abc import Iterable
 
 from bedrock_spark.fanout.failure_causes import Cause, cause_of, is_complete
-from bedrock_spark.run_folder.ledger import Job, LedgerState, Repeat
+from bedrock_spark.run_folder.ledger import ExtraAttempt, Job, LedgerState
 from bedrock_spark.run_folder.manifest import Shard
 
 USER, DEADLINE = "user", "deadline"
 
 
-class Phase(enum.Enum):
+class ShardState(enum.Enum):
     """Where a shard is."""
 
     WAITING = "waiting"
@@ -24,7 +25,7 @@ class Phase(enum.Enum):
     DONE = "done"
 
 
-class Board:
+class ShardTracker:
     """The shards that batch jobs take, and the newest job of each.
 
     jobs: every job of the run by name, as it was seen last
@@ -44,23 +45,23 @@ class Board:
         self._again = dict(state.again)
         self._latest: dict[str, Job] = {}
         self._excused: Counter[str] = Counter()
-        self._phases = dict.fromkeys(self.shards, Phase.WAITING)
-        self._counts = Counter({Phase.WAITING: len(self.shards)})
+        self._phases = dict.fromkeys(self.shards, ShardState.WAITING)
+        self._counts = Counter({ShardState.WAITING: len(self.shards)})
         self._waiting = deque(self.shards)
         self._refusals: dict[str, str] = {}
         for job in sorted(state.jobs.values(), key=lambda j: j.attempt):
             self.put(job)
-        self._waiting = deque(s for s in self.shards if self._phases[s] is Phase.WAITING)
+        self._waiting = deque(s for s in self.shards if self._phases[s] is ShardState.WAITING)
 
     @property
     def settled(self) -> int:
         """Return how many shards need no more jobs."""
-        return self._counts[Phase.DONE]
+        return self._counts[ShardState.DONE]
 
     @property
     def waiting(self) -> int:
         """Return how many shards wait for a job."""
-        return self._counts[Phase.WAITING]
+        return self._counts[ShardState.WAITING]
 
     @property
     def refusal(self) -> str | None:
@@ -69,11 +70,11 @@ class Board:
 
     def done_shards(self) -> list[str]:
         """Return the shards that need no more jobs."""
-        return [shard_id for shard_id, phase in self._phases.items() if phase is Phase.DONE]
+        return [shard_id for shard_id, phase in self._phases.items() if phase is ShardState.DONE]
 
     def waiting_shards(self) -> list[str]:
         """Return the shards that wait for a job."""
-        return [s for s in self._waiting if self._phases[s] is Phase.WAITING]
+        return [s for s in self._waiting if self._phases[s] is ShardState.WAITING]
 
     def announced(self) -> list[Job]:
         """Return the jobs that were about to be created and of which nothing was seen."""
@@ -83,7 +84,7 @@ class Board:
         """Return the jobs that are seen and not settled."""
         return [job for job in self.open.values() if job.seen is not None]
 
-    def repeat(self, shard_id: str) -> Repeat | None:
+    def repeat(self, shard_id: str) -> ExtraAttempt | None:
         """Return the job that a shard shall have though its jobs are over, until it has it."""
         repeat, latest = self._again.get(shard_id), self._latest.get(shard_id)
         is_due = repeat is not None and latest is not None and repeat.attempt > latest.attempt
@@ -91,9 +92,9 @@ class Board:
 
     def is_done(self, shard_id: str) -> bool:
         """Tell whether a shard needs no more jobs."""
-        return self._phases.get(shard_id) is Phase.DONE
+        return self._phases.get(shard_id) is ShardState.DONE
 
-    def reopen(self, shard_id: str, repeat: Repeat) -> None:
+    def reopen(self, shard_id: str, repeat: ExtraAttempt) -> None:
         """Let a shard whose jobs are over have another."""
         self._finished.pop(shard_id, None)
         self._again[shard_id] = repeat
@@ -139,13 +140,13 @@ class Board:
         """Let shards whose jobs were refused have another attempt: somebody mended the cause."""
         for shard_id in list(self._refusals):
             del self._refusals[shard_id]
-            self._move(shard_id, Phase.WAITING)
+            self._move(shard_id, ShardState.WAITING)
 
     def take(self) -> str | None:
         """Take the next waiting shard from the queue, or None."""
         while self._waiting:
             shard_id = self._waiting.popleft()
-            if self._phases[shard_id] is Phase.WAITING:
+            if self._phases[shard_id] is ShardState.WAITING:
                 return shard_id
         return None
 
@@ -156,38 +157,38 @@ class Board:
     def _place(self, shard_id: str) -> None:
         self._move(shard_id, self._phase(shard_id))
 
-    def _move(self, shard_id: str, phase: Phase) -> None:
+    def _move(self, shard_id: str, phase: ShardState) -> None:
         before = self._phases[shard_id]
         if before is phase:
             return
         self._phases[shard_id] = phase
         self._counts[before] -= 1
         self._counts[phase] += 1
-        if phase is Phase.WAITING:
+        if phase is ShardState.WAITING:
             self._waiting.appendleft(shard_id)  # what was begun is finished first
 
-    def _phase(self, shard_id: str) -> Phase:
+    def _phase(self, shard_id: str) -> ShardState:
         """Say what a shard needs.
 
         A job that came to its end is a shard's last, even with every record an error: what it left
         out goes to the fallback.
         """
         if shard_id in self._finished:
-            return Phase.DONE
+            return ShardState.DONE
         if self.repeat(shard_id) is not None:
-            return Phase.WAITING
+            return ShardState.WAITING
         job = self._latest[shard_id]
         if job.seen is None or not job.is_settled:
-            return Phase.OPEN
+            return ShardState.OPEN
         if is_complete(job.seen) or job.stopping == DEADLINE:
-            return Phase.DONE
+            return ShardState.DONE
         cause = cause_of(job.seen)
         if cause is Cause.REFUSED:
             self._refusals[shard_id] = f"{job.seen.job_arn}: {job.seen.message}"
-            return Phase.BLOCKED
+            return ShardState.BLOCKED
         if cause is Cause.BAD_INPUT or job.attempt - self._excused[shard_id] >= self._attempts:
-            return Phase.DONE
-        return Phase.WAITING
+            return ShardState.DONE
+        return ShardState.WAITING
 
 
 def _is_refused(job: Job) -> bool:

@@ -14,13 +14,13 @@ from bedrock_spark.aws.service_quotas import ask_slots
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import BedrockSparkError, ConfigError, JobRejectedError, RunStoppedError
 from bedrock_spark.fanout import poll_interval as pace
-from bedrock_spark.fanout.controller import FanOut
-from bedrock_spark.fanout.event_queue import EventSleeper
+from bedrock_spark.fanout.controller import Controller
+from bedrock_spark.fanout.event_queue import EventWaiter
 from bedrock_spark.fanout.scheduler import AllowAll, SubmitPolicy
-from bedrock_spark.fanout.step_result import Standing, progress_of
+from bedrock_spark.fanout.step_result import StepResult, progress_of
 from bedrock_spark.fanout.targets import targets_of
 from bedrock_spark.progress import Observer, unobserved
-from bedrock_spark.run_folder.lease import DRIVE, RENEW_SECONDS, Lease
+from bedrock_spark.run_folder.lease import CONTROL, RENEW_SECONDS, Lease
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
@@ -31,65 +31,67 @@ _JITTER = 0.2
 _ASK_AGAIN_SECONDS = 86_400.0
 
 # Waits, and may say (True) that something happened meanwhile.
-Sleeper = Callable[[float], bool | None]
+Waiter = Callable[[float], bool | None]
 
 
-def open_fanout(
+def open_controller(
     run: Run,
     manifest: RunManifest,
     clock: Clock,
     lease: Lease | None = None,
     policy: SubmitPolicy | None = None,
-) -> FanOut:
+) -> Controller:
     """Return the fan-out of a run as its ledger leaves it. Only who has its lease may drive it.
 
     Raises ConfigError where the run folder is not in S3.
     """
     check_reachable(run)
     targets = targets_of(run, lambda aws: BatchJobs(bedrock_client(aws), clock))
-    return FanOut(run, manifest, clock, targets, Ledger(run.storage), lease, policy or AllowAll())
+    return Controller(
+        run, manifest, clock, targets, Ledger(run.storage), lease, policy or AllowAll()
+    )
 
 
-def ask_slots_of(fanout: FanOut) -> None:
+def ask_service_quotas(controller: Controller) -> None:
     """Ask Service Quotas for the slots that the config does not tell, if that is long ago."""
-    now = fanout.clock.now()
-    for target in fanout.targets:
+    now = controller.clock.now()
+    for target in controller.targets:
         asked_at = target.slots.asked_at
         if target.told or (asked_at is not None and 0 <= now - asked_at < _ASK_AGAIN_SECONDS):
             continue
-        client = quotas_client(replace(fanout.run.aws, region=target.region or None))
+        client = quotas_client(replace(controller.run.aws, region=target.region or None))
         target.slots.most = ask_slots(client, target.model_id) or target.slots.most
         target.slots.asked_at = now
 
 
 @contextmanager
-def driving(
+def leased_controller(
     run: Run,
     manifest: RunManifest,
     clock: Clock,
     policy: SubmitPolicy | None = None,
-    purpose: str = DRIVE,
-) -> Iterator[FanOut]:
+    purpose: str = CONTROL,
+) -> Iterator[Controller]:
     """Take the run's lease and open its fan-out. Raises RunHeldError where another drives it."""
     check_reachable(run)
     with Lease(run.storage, clock, purpose) as lease:
-        fanout = open_fanout(run, manifest, clock, lease, policy)
-        if purpose == DRIVE:
-            ask_slots_of(fanout)
+        controller = open_controller(run, manifest, clock, lease, policy)
+        if purpose == CONTROL:
+            ask_service_quotas(controller)
         try:
-            yield fanout
+            yield controller
         except BaseException:
-            _flush_quietly(fanout)
+            _flush_quietly(controller)
             raise
-        fanout.flush()
+        controller.flush()
 
 
-def _flush_quietly(fanout: FanOut) -> None:
+def _flush_quietly(controller: Controller) -> None:
     """Write what is known while an error is on its way; what is lost can be found out again."""
     try:
-        fanout.flush()
+        controller.flush()
     except BedrockSparkError as exc:
-        log.warning("%s: %s", fanout.run.run_id, exc)
+        log.warning("%s: %s", controller.run.run_id, exc)
 
 
 def check_reachable(run: Run) -> None:
@@ -101,50 +103,54 @@ def check_reachable(run: Run) -> None:
         )
 
 
-def watch(fanout: FanOut, observe: Observer = unobserved, sleep: Sleeper | None = None) -> Standing:
+def watch(
+    controller: Controller, observe: Observer = unobserved, sleep: Waiter | None = None
+) -> StepResult:
     """Advance until every shard is settled, with a pause between steps.
 
     Where nothing more may be submitted, what runs is watched to its end. Raises JobRejectedError
     where the service refused a job, RunStoppedError where the run was stopped meanwhile; a policy's
     stop is in the standing that is returned.
     """
-    sleep = sleep or sleeper_of(fanout)
+    sleep = sleep or waiter_of(controller)
     while True:
-        standing = fanout.advance()
-        observe(progress_of(standing))
-        if standing.is_done or (standing.reason is not None and standing.active == 0):
-            raise_refusal(fanout, standing)
-            return standing
-        _pause(fanout, sleep)
+        result = controller.advance()
+        observe(progress_of(result))
+        if result.is_done or (result.reason is not None and result.active == 0):
+            raise_refusal(controller, result)
+            return result
+        _pause(controller, sleep)
 
 
-def sleeper_of(fanout: FanOut) -> Sleeper:
+def waiter_of(controller: Controller) -> Waiter:
     """Return how to wait: by the clock, or for an event where the config names a queue."""
-    url = fanout.run.config.events.queue_url
+    url = controller.run.config.events.queue_url
     if url is None:
-        return fanout.clock.sleep
-    return EventSleeper(queue_client(fanout.run.aws), url, fanout.run.run_id, fanout.clock)
+        return controller.clock.sleep
+    return EventWaiter(
+        queue_client(controller.run.aws), url, controller.run.run_id, controller.clock
+    )
 
 
-def raise_refusal(fanout: FanOut, standing: Standing) -> None:
+def raise_refusal(controller: Controller, result: StepResult) -> None:
     """Raise the error for which nothing more is submitted, if shards are left and there is one."""
-    if standing.is_done:
+    if result.is_done:
         return
-    if fanout.rejection is not None:
-        raise fanout.rejection
-    if fanout.hold is not None:
-        kind = RunStoppedError if fanout.hold.kind == "stopped" else JobRejectedError
-        raise kind(f"{fanout.run.storage.uri}: {fanout.hold.reason}")
+    if controller.rejection is not None:
+        raise controller.rejection
+    if controller.hold is not None:
+        kind = RunStoppedError if controller.hold.kind == "stopped" else JobRejectedError
+        raise kind(f"{controller.run.storage.uri}: {controller.hold.reason}")
 
 
-def _pause(fanout: FanOut, sleep: Sleeper) -> None:
+def _pause(controller: Controller, sleep: Waiter) -> None:
     """Wait for the next step, in pieces short enough to keep the lease."""
-    left = pause_seconds(fanout)
+    left = pause_seconds(controller)
     while left > 0:
         piece = min(left, RENEW_SECONDS)
         is_awake = sleep(piece)
-        if fanout.lease is not None:
-            fanout.lease.hold()
+        if controller.lease is not None:
+            controller.lease.hold()
         left = 0.0 if is_awake else left - piece
 
 
@@ -152,16 +158,16 @@ def _counts_nothing(job: SeenJob) -> bool:
     return job.status == "InProgress" and job.processed is None
 
 
-def pause_seconds(fanout: FanOut) -> float:
+def pause_seconds(controller: Controller) -> float:
     """Return how long to wait for the next step: as configured, or as things change."""
-    fixed = fanout.run.config.batch.poll_seconds
+    fixed = controller.run.config.batch.poll_seconds
     if fixed is not None:
         return fixed * random.uniform(1 - _JITTER, 1 + _JITTER)
-    rates = fanout.sweep.rates
+    rates = controller.sweep.throughput
     due = [
         pace.Due(rates.done_at(job.job_name), _counts_nothing(job.seen))
-        for job in fanout.board.running()
+        for job in controller.tracker.running()
         if job.seen is not None
     ]
-    trouble = fanout.submitter.trouble
-    return pace.pause(fanout.clock.now(), due, fanout.sweep.typical_seconds, trouble)
+    trouble = controller.submitter.trouble
+    return pace.pause(controller.clock.now(), due, controller.sweep.typical_seconds, trouble)

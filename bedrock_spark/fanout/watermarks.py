@@ -18,7 +18,7 @@ _SWEEPS = 10
 
 
 @dataclass
-class Floors:
+class Watermarks:
     """The floors of one Region's open jobs."""
 
     newest: float | None = None
@@ -59,6 +59,6 @@ class Floors:
 
     def bound(self) -> float | None:
         """Return the time after which to list; None: everything."""
-        floors = list(self._of.values()) or [self.newest]
-        known = [floor for floor in floors if floor is not None]
-        return min(known) - _MARGIN_SECONDS if len(known) == len(floors) else None
+        watermarks = list(self._of.values()) or [self.newest]
+        known = [floor for floor in watermarks if floor is not None]
+        return min(known) - _MARGIN_SECONDS if len(known) == len(watermarks) else None

@@ -17,7 +17,7 @@ _LONGEST_MESSAGE = 300
 _CUT = "…"
 
 
-def without_quotes(message: str, body: bytes) -> str:
+def redact(message: str, body: bytes) -> str:
     """Return the message, of bounded length, with an ellipsis for each quote of the body's text.
 
     A quote is a run of 12 characters or more that stands in a text of the body, too, or the whole

@@ -16,7 +16,7 @@ from bedrock_spark.clock import Clock
 from bedrock_spark.errors import StorageError
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.heartbeat import repeating
+from bedrock_spark.run_folder.heartbeat import run_periodically
 from bedrock_spark.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ LOOKS_UNTIL_GONE = 4
 LOOKS_AT_BEGINNING = 5
 
 
-class TaskBoard:
+class TaskRegistry:
     """One task's view of the tasks that are at work in a round of the fallback.
 
     looks: how often it looked
@@ -73,7 +73,9 @@ class TaskBoard:
 
 
 @contextmanager
-def shared(limiter: RateLimiter, board: TaskBoard, clock: Clock, tasks: int = 1) -> Iterator[None]:
+def shared(
+    limiter: RateLimiter, registry: TaskRegistry, clock: Clock, tasks: int = 1
+) -> Iterator[None]:
     """Keep a limiter to its task's share of the limits, for as long as the task is at work.
 
     At first it counts on as many tasks as the round has. Where as many are at work already, it is
@@ -81,17 +83,17 @@ def shared(limiter: RateLimiter, board: TaskBoard, clock: Clock, tasks: int = 1)
 
     tasks: that the round has, some of which may come when others have ended
     """
-    found = board.look()
+    found = registry.look()
     limiter.parts = max(found, tasks)
 
     def look() -> None:
-        seen = board.look()  # where it fails, the share stays as it was
-        limiter.parts = seen if board.looks > LOOKS_AT_BEGINNING else max(seen, tasks)
+        seen = registry.look()  # where it fails, the share stays as it was
+        limiter.parts = seen if registry.looks > LOOKS_AT_BEGINNING else max(seen, tasks)
 
     try:
-        with repeating("counting the tasks of the fallback", look, lambda: board.pause):
+        with run_periodically("counting the tasks of the fallback", look, lambda: registry.pause):
             if found > 1 and found >= tasks and limiter.is_limited:
-                clock.sleep(board.pause)
+                clock.sleep(registry.pause)
             yield
     finally:
-        board.leave()
+        registry.leave()

@@ -183,7 +183,7 @@ class ShardReconciliation:
                 answered[outcome.origin.served_by] += self.expected[record_id]
         return {BATCH: answered[BATCH], FALLBACK: answered[FALLBACK]}
 
-    def stragglers(self) -> list[str]:
+    def unanswered(self) -> list[str]:
         """Return the ids that are not answered and may still be, in order."""
         return sorted(record_id for record_id in self.expected if self._may_be_answered(record_id))
 

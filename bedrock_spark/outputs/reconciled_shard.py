@@ -14,7 +14,7 @@ Reconciled = dict[str, Any]
 def read_reconciled(storage: Storage, shard_id: str) -> Reconciled:
     """Return the reconciliation of a collected shard, with what the driver does not get.
 
-    straggler_ids: the records that are not answered and may still be
+    unanswered_ids: the records that are not answered and may still be
     fallback_files: the files of fallback answers that it takes account of
     """
     found: Reconciled = json.loads(storage.read(layout.reconciliation_key(shard_id)))

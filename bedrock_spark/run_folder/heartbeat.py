@@ -13,7 +13,9 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def repeating(what: str, work: Callable[[], None], pause: Callable[[], float]) -> Iterator[None]:
+def run_periodically(
+    what: str, work: Callable[[], None], pause: Callable[[], float]
+) -> Iterator[None]:
     """Work after every pause until the context ends; what fails is logged, and tried again."""
     done = threading.Event()
 

@@ -22,12 +22,12 @@ from pathlib import Path
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import ObjectChangedError, RunHeldError
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.heartbeat import repeating
+from bedrock_spark.run_folder.heartbeat import run_periodically
 from bedrock_spark.storage import Storage
 
 LEASE_SECONDS = 360.0
 RENEW_SECONDS = LEASE_SECONDS / 3
-DRIVE, STOP = "driven", "being stopped"
+CONTROL, STOP = "driven", "being stopped"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Holder:
     place: str
     since: float
     until: float
-    purpose: str = DRIVE
+    purpose: str = CONTROL
 
     def is_over(self, now: float) -> bool:
         """Tell whether the lease may be taken over."""
@@ -61,7 +61,7 @@ class Lease:
     took_over: from somebody who had not let go of it
     """
 
-    def __init__(self, storage: Storage, clock: Clock, purpose: str = DRIVE) -> None:
+    def __init__(self, storage: Storage, clock: Clock, purpose: str = CONTROL) -> None:
         self._storage = storage
         self._clock = clock
         self._purpose = purpose
@@ -99,7 +99,7 @@ class Lease:
         self._write(new, found[1] if found is not None else None)
 
     def _goes_before(self, holder: Holder) -> bool:
-        return self._purpose == STOP and holder.purpose == DRIVE
+        return self._purpose == STOP and holder.purpose == CONTROL
 
     def hold(self) -> None:
         """Renew the lease if that is due. Raises RunHeldError where another has taken it over."""
@@ -144,7 +144,7 @@ class Lease:
 @contextmanager
 def kept(lease: Lease) -> Iterator[None]:
     """Hold a lease for as long as something takes that does not renew it itself."""
-    with lease, repeating("renewing the lease", lease.hold, lambda: RENEW_SECONDS / 2):
+    with lease, run_periodically("renewing the lease", lease.hold, lambda: RENEW_SECONDS / 2):
         yield
 
 

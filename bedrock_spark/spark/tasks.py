@@ -18,7 +18,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from bedrock_spark.progress import Observer, Progress, unobserved
-from bedrock_spark.run_folder.heartbeat import repeating
+from bedrock_spark.run_folder.heartbeat import run_periodically
 
 Unit = TypeVar("Unit")
 
@@ -56,7 +56,7 @@ def observed_tasks(spark: SparkSession, stage: str, observe: Observer) -> Iterat
     context.setJobGroup(group, f"bedrock_spark {stage}")
     look = partial(_look, context.statusTracker(), group, stage, observe)
     try:
-        with repeating(f"watching the tasks of {stage}", look, lambda: _LOOK_SECONDS):
+        with run_periodically(f"watching the tasks of {stage}", look, lambda: _LOOK_SECONDS):
             yield
             observe(Progress(stage, 1, 1))
     finally:

@@ -25,7 +25,7 @@ from bedrock_spark.errors import BedrockSparkError, ConfigError
 from bedrock_spark.templates.expressions import MEDIA_FILTERS, environment
 from bedrock_spark.templates.json_values import NOT_UTF8, Unreadable, Unrenderable, as_json, as_text
 from bedrock_spark.templates.media import Fetch, fetches_nothing, uris_in
-from bedrock_spark.templates.placeholders import Lookup, Row, RowRejected, lookup_of
+from bedrock_spark.templates.placeholders import Placeholder, Row, RowRejected, lookup_of
 
 __all__ = ["BodyTemplate", "Hole", "Row", "RowRejected", "Splice", "compile_template", "reason_of"]
 
@@ -62,7 +62,7 @@ class BodyTemplate:
     columns: tuple[str, ...]
     static_bytes: int
     parts: tuple[bytes | Render, ...]
-    media: tuple[Lookup, ...] = ()
+    media: tuple[Placeholder, ...] = ()
 
     def render(self, row: Row) -> bytes:
         """Return the body of a row as compact JSON. Raises RowRejected."""
@@ -82,8 +82,8 @@ class BodyTemplate:
         for part in self.parts:
             if isinstance(part, bytes):
                 holes.append(part)
-            elif isinstance(part, (_TypedPart, _TextPart)) and not part.lookup.path:
-                holes.append(Hole(part.lookup.column, isinstance(part, _TextPart)))
+            elif isinstance(part, (_TypedPart, _TextPart)) and not part.placeholder.path:
+                holes.append(Hole(part.placeholder.column, isinstance(part, _TextPart)))
             else:
                 return None
         return tuple(holes)
@@ -91,9 +91,9 @@ class BodyTemplate:
     def uris(self, row: Row) -> list[str]:
         """Return the URIs of the objects that rendering a row will fetch, as far as can be seen."""
         found: list[str] = []
-        for lookup in self.media:
+        for placeholder in self.media:
             try:
-                found += uris_in(lookup.of(row))
+                found += uris_in(placeholder.of(row))
             except RowRejected:
                 continue  # rendering will say so
         return found
@@ -122,7 +122,7 @@ class _Compiled:
     fetch: Fetch
     parts: list[bytes | Render] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
-    media: list[Lookup] = field(default_factory=list)
+    media: list[Placeholder] = field(default_factory=list)
 
 
 def compile_template(
@@ -167,7 +167,7 @@ def _compile_list(items: Sequence[Any], where: str, out: _Compiled) -> None:
             # Its members bring their commas along, so a member of the list's own must follow.
             out.parts.append(_spliced(item, out.fetch))
             out.columns += item.media
-            out.media += map(Lookup, item.media)
+            out.media += map(Placeholder, item.media)
             continue
         _compile_value(item, f"{where}[{i}]", out)
         out.parts.append(b"," if i < len(items) - 1 else b"")
@@ -191,7 +191,9 @@ def _compile_string(text: str, where: str, out: _Compiled) -> None:
     except jinja2.TemplateError as exc:
         raise ConfigError(f"{where}: is not a valid template: {exc.message}") from None
     out.columns += sorted(names)
-    out.media += (lookup for lookup in _media_lookups(tree) if lookup.column in names)
+    out.media += (
+        placeholder for placeholder in _media_lookups(tree) if placeholder.column in names
+    )
     if template is not None:
         out.parts += [b'"', _jinja_text(template, names), b'"']
     elif pieces is not None and len(pieces) == 1 and not isinstance(pieces[0], str):
@@ -201,16 +203,16 @@ def _compile_string(text: str, where: str, out: _Compiled) -> None:
         out.parts += [b'"', *texts, b'"']
 
 
-def _media_lookups(tree: jinja2.nodes.Template) -> Iterator[Lookup]:
+def _media_lookups(tree: jinja2.nodes.Template) -> Iterator[Placeholder]:
     for node in tree.find_all(jinja2.nodes.Filter):
-        lookup = lookup_of(node.node) if node.name in MEDIA_FILTERS and node.node else None
-        if lookup is not None:
-            yield lookup
+        placeholder = lookup_of(node.node) if node.name in MEDIA_FILTERS and node.node else None
+        if placeholder is not None:
+            yield placeholder
 
 
-def _simple_pieces(tree: jinja2.nodes.Template) -> Sequence[str | Lookup] | None:
-    """Return literal text and lookups, or None where only Jinja can do it."""
-    pieces: list[str | Lookup] = []
+def _simple_pieces(tree: jinja2.nodes.Template) -> Sequence[str | Placeholder] | None:
+    """Return literal text and placeholders, or None where only Jinja can do it."""
+    pieces: list[str | Placeholder] = []
     for output in tree.body:
         if not isinstance(output, jinja2.nodes.Output):
             return None
@@ -218,10 +220,10 @@ def _simple_pieces(tree: jinja2.nodes.Template) -> Sequence[str | Lookup] | None
             if isinstance(node, jinja2.nodes.TemplateData):
                 pieces.append(node.data)
                 continue
-            lookup = lookup_of(node)
-            if lookup is None:
+            placeholder = lookup_of(node)
+            if placeholder is None:
                 return None
-            pieces.append(lookup)
+            pieces.append(placeholder)
     return pieces
 
 
@@ -229,32 +231,32 @@ def _simple_pieces(tree: jinja2.nodes.Template) -> Sequence[str | Lookup] | None
 class _TypedPart:
     """A string that is nothing but a placeholder: the value as JSON of its own type."""
 
-    lookup: Lookup
+    placeholder: Placeholder
 
     def __call__(self, row: Row) -> bytes:
-        value = self.lookup.of(row)
+        value = self.placeholder.of(row)
         try:
             return msgspec.json.encode(value) if type(value) is str else as_json(value)
         except (ValueError, TypeError) as exc:
-            raise _rejected(self.lookup, exc) from None
+            raise _rejected(self.placeholder, exc) from None
 
 
 @dataclass(frozen=True)
 class _TextPart:
     """A placeholder inside a longer string: the value as escaped text."""
 
-    lookup: Lookup
+    placeholder: Placeholder
 
     def __call__(self, row: Row) -> bytes:
-        value = self.lookup.of(row)
+        value = self.placeholder.of(row)
         try:
             return _escaped(value if type(value) is str else as_text(value))
         except (ValueError, TypeError) as exc:
-            raise _rejected(self.lookup, exc) from None
+            raise _rejected(self.placeholder, exc) from None
 
 
-def _rejected(lookup: Lookup, exc: Exception) -> RowRejected:
-    return RowRejected(lookup.name(), reason_of(exc))
+def _rejected(placeholder: Placeholder, exc: Exception) -> RowRejected:
+    return RowRejected(placeholder.name(), reason_of(exc))
 
 
 def reason_of(exc: Exception) -> str:

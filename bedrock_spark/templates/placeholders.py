@@ -25,7 +25,7 @@ class RowRejected(Exception):  # noqa: N818 - an outcome, not an error; it never
 
 
 @dataclass(frozen=True)
-class Lookup:
+class Placeholder:
     """`a.b[0]['c']`, perhaps with a default for when it is null."""
 
     column: str
@@ -70,27 +70,27 @@ def _step_into(value: Any, step: str | int) -> Any:
     return getattr(value, step, _ABSENT) if is_time else _ABSENT
 
 
-def lookup_of(node: jinja2.nodes.Node) -> Lookup | None:
-    """Return the lookup that an expression is, or None where it is more than one."""
+def lookup_of(node: jinja2.nodes.Node) -> Placeholder | None:
+    """Return the placeholder that an expression is, or None where it is more than one."""
     if isinstance(node, jinja2.nodes.Name):
-        return Lookup(node.name)
+        return Placeholder(node.name)
     if isinstance(node, (jinja2.nodes.Getattr, jinja2.nodes.Getitem)):
         below, step = lookup_of(node.node), _step(node)
         if below is None or below.has_default or step is None:
             return None
-        return Lookup(below.column, (*below.path, step))
+        return Placeholder(below.column, (*below.path, step))
     if isinstance(node, jinja2.nodes.Filter) and node.name in ("default", "d") and node.node:
         return _with_default(lookup_of(node.node), node)
     return None
 
 
-def _with_default(below: Lookup | None, node: jinja2.nodes.Filter) -> Lookup | None:
+def _with_default(below: Placeholder | None, node: jinja2.nodes.Filter) -> Placeholder | None:
     constant = len(node.args) == 1 and isinstance(node.args[0], jinja2.nodes.Const)
     if below is None or below.has_default or not constant:
         return None
     if node.kwargs or node.dyn_args or node.dyn_kwargs:
         return None
-    return Lookup(below.column, below.path, True, node.args[0].as_const())
+    return Placeholder(below.column, below.path, True, node.args[0].as_const())
 
 
 def _step(node: jinja2.nodes.Getattr | jinja2.nodes.Getitem) -> str | int | None:

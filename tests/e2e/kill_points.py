@@ -18,7 +18,7 @@ from botocore.httpsession import URLLib3Session
 
 from bedrock_spark.aws.clients import AwsSettings, bedrock_client, s3_client
 from bedrock_spark.config import Config, parse_config
-from bedrock_spark.fanout import driving, stop_run, watch
+from bedrock_spark.fanout import leased_controller, stop_run, watch
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease import STOP
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, read_manifest
@@ -106,14 +106,14 @@ def drive(
     manifest = read_manifest(run.storage)
     assert manifest is not None
     if stop_first:
-        with driving(run, manifest, clock) as fanout:
-            fanout.advance()
+        with leased_controller(run, manifest, clock) as controller:
+            controller.advance()
         stops()
-        with driving(run, manifest, clock, purpose=STOP) as fanout:
-            stop_run(fanout)
-    with driving(run, manifest, clock) as fanout:
-        fanout.resume()
-        assert watch(fanout).is_done
+        with leased_controller(run, manifest, clock, purpose=STOP) as controller:
+            stop_run(controller)
+    with leased_controller(run, manifest, clock) as controller:
+        controller.resume()
+        assert watch(controller).is_done
 
 
 def killed_drive(name: str, endpoint_url: str, stop_first: bool, number: int, when: str) -> None:

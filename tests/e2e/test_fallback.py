@@ -35,7 +35,9 @@ def opened(local: LocalBedrock, **sections: Any) -> Pipeline:
     )
 
 
-def test_stragglers_are_asked_until_none_is_left(spark: SparkSession, bedrock: Start) -> None:
+def test_unanswered_records_are_asked_until_none_is_left(
+    spark: SparkSession, bedrock: Start
+) -> None:
     """What fails in the first round is answered in the second; nothing is asked that was."""
     local = bedrock({"operations": {"InvokeModel": {"error_first": 12}}})
     report = opened(local, fallback={"attempts": 1}).run_all(spark, rows_of(spark, 40))
@@ -127,9 +129,9 @@ def test_nobody_else_asks_meanwhile(spark: SparkSession, bedrock: Start) -> None
     pipeline.prepare(spark, rows_of(spark, 10))
     reconciled = pipeline.collect(spark)
     with Lease(pipeline.run.storage, SystemClock()), pytest.raises(RunHeldError, match="is driven"):
-        pipeline.answer_stragglers(spark, reconciled)
+        pipeline.answer_unanswered(spark, reconciled)
     assert "InvokeModel" not in local.requests()
-    pipeline.answer_stragglers(spark, reconciled)
+    pipeline.answer_unanswered(spark, reconciled)
     assert local.requests()["InvokeModel"] == 10
 
 

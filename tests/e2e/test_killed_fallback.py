@@ -52,7 +52,7 @@ def test_a_killed_task_pays_again_for_what_was_in_flight(
     }
     lines = [json.dumps({"recordId": i, "modelInput": body}) + "\n" for i in ids]
     storage.write(f"shards/{SHARD}.jsonl", "".join(lines).encode())
-    collected = {"straggler_ids": ids, "fallback_files": []}
+    collected = {"unanswered_ids": ids, "fallback_files": []}
     storage.write(f"reconciliation/{SHARD}.json", json.dumps(collected).encode())
 
     process = started(tmp_path, local)

@@ -36,7 +36,7 @@ def test_many_answers_that_never_fit_are_asked_again_by_batch(
     for _ in range(2):
         report = opened(local, "many", 10).run_all(spark, tickets(spark, 30))
         assert report.outcomes == {"ok": 0, "error": 0, "missing": 0, "invalid": 30, "rejected": 0}
-        assert (report.stragglers, report.permanent_errors) == (0, 30)
+        assert (report.unanswered, report.permanent_errors) == (0, 30)
         assert report.jobs == {"Completed": 3}
         assert report.findings == []
     assert "InvokeModel" not in local.requests()
@@ -54,7 +54,7 @@ def test_few_answers_that_never_fit_are_asked_again_by_the_fallback(
         refused = report.outcomes["error"]
         assert 10 < refused < 30
         assert report.outcomes["invalid"] == 30 - refused
-        assert (report.stragglers, report.permanent_errors) == (0, 30)
+        assert (report.unanswered, report.permanent_errors) == (0, 30)
         storage, asked = pipeline.run.storage, Counter[str]()
         for item in storage.list(f"{layout.FALLBACK}/"):
             lines = read_lines(storage.read(item.key))

@@ -64,7 +64,7 @@ def test_every_row_is_answered_or_accounted_for(spark: SparkSession, bedrock: St
     assert sorted(row["id"] for row in rows) == list(range(600))
     report = json.loads(Pipeline.open(config).run.storage.read("report.json"))
     assert report["rows"] == 600 == sum(report["outcomes"].values())
-    assert report["outcomes"]["missing"] == report["stragglers"] == 0
+    assert report["outcomes"]["missing"] == report["unanswered"] == 0
     assert 0 < report["outcomes"]["error"] < 60
     assert {row["error_code"] for row in rows if row["outcome"] == "error"} == {400}
     served = Counter(row["served_by"] for row in rows if row["outcome"] == "ok")

@@ -66,9 +66,9 @@ def test_a_run_is_shown_stopped_and_gone_on_with(local: LocalBedrock) -> None:
     assert "it was stopped by the user" in words
 
     local.set_faults({"quotas": {"min_records": 10}})
-    standing = Pipeline.open(config()).watch()
-    assert standing is not None
-    assert standing.is_done
+    result = Pipeline.open(config()).watch()
+    assert result is not None
+    assert result.is_done
     assert local.usage()["totals"]["records_billed"] == 36
     assert local.usage()["billed_again"] == {}
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.config import parse_config
-from bedrock_spark.fanout import driving, watch
-from bedrock_spark.fanout.event_queue import EventSleeper
+from bedrock_spark.fanout import leased_controller, watch
+from bedrock_spark.fanout.event_queue import EventWaiter
 from bedrock_spark.run_folder import layout
 from tests.e2e.kill_points import CLAUDE, EmulatedClock, run_of, write_run
 
@@ -42,8 +42,8 @@ def test_jobs_of_two_regions_come_home(bedrock: Start) -> None:
     run = run_of("targets", local.endpoint_url)
     run = replace(run, config=with_targets(run.config))
     manifest = write_run(run, SIZES)
-    with driving(run, manifest, EmulatedClock(local.endpoint_url)) as fanout:
-        assert watch(fanout).is_done
+    with leased_controller(run, manifest, EmulatedClock(local.endpoint_url)) as controller:
+        assert watch(controller).is_done
     usage = local.usage()
     outputs = [o.key for o in run.storage.list(f"{layout.OUTPUT}/")]
     regions = Counter(job["job_arn"].split(":")[3] for job in usage["jobs"])
@@ -61,12 +61,12 @@ def test_an_event_ends_the_pause(bedrock: Start) -> None:
     local = bedrock(FAULTS, speed=0, seed=5, event_queue="jobs")
     run = run_of("events", local.endpoint_url)
     clock = EmulatedClock(local.endpoint_url)
-    with driving(run, write_run(run, (12,)), clock) as fanout:
-        fanout.advance()
+    with leased_controller(run, write_run(run, (12,)), clock) as controller:
+        controller.advance()
         local.advance_clock(7200)
         queue = local.client("sqs")
         url = queue.get_queue_url(QueueName="jobs")["QueueUrl"]
         began = clock.now()
-        assert EventSleeper(queue, url, "events", clock)(300.0) is True
+        assert EventWaiter(queue, url, "events", clock)(300.0) is True
         assert clock.now() == began
-        assert fanout.advance().is_done
+        assert controller.advance().is_done

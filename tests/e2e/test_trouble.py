@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bedrock_emulator import LocalBedrock
-from bedrock_spark.fanout import driving, watch
+from bedrock_spark.fanout import leased_controller, watch
 from tests.e2e.kill_points import EmulatedClock, run_of, write_run
 
 SIZES = (12,) * 12
@@ -50,8 +50,10 @@ def test_the_bill_is_the_same_in_any_trouble(
     local = bedrock(script, speed=0, seed=5)
     run = run_of("trouble", local.endpoint_url)
     manifest = write_run(run, SIZES)
-    with driving(run, manifest, EmulatedClock(local.endpoint_url, step=None)) as fanout:
-        assert watch(fanout).is_done
+    with leased_controller(
+        run, manifest, EmulatedClock(local.endpoint_url, step=None)
+    ) as controller:
+        assert watch(controller).is_done
     usage, refused = local.usage(), local.errors()
     paid = Counter(job["input_uri"] for job in usage["jobs"])
     assert set(paid.values()) == {1}

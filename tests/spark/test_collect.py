@@ -164,7 +164,7 @@ def test_attempts_are_merged_record_by_record(
     ]  # fmt: skip
     assert (by_id[ids[0]]["text"], by_id[ids[0]]["attempt"]) == ("late", 2)
     assert by_id[ids[1]]["error_code"] == 400
-    left = read_reconciled(run.storage, shard.shard_id)["straggler_ids"]
+    left = read_reconciled(run.storage, shard.shard_id)["unanswered_ids"]
     assert left == sorted([ids[3], *ids[5:]])
 
 

@@ -21,7 +21,7 @@ from bedrock_spark.spark.prepare.size_estimate import with_object_sizes
 from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.templates.body_template import BodyTemplate, compile_template
 from bedrock_spark.templates.json_values import Unrenderable
-from bedrock_spark.templates.placeholders import Lookup
+from bedrock_spark.templates.placeholders import Placeholder
 from tests.sparks import make_config
 
 MB = 1_000_000
@@ -78,7 +78,7 @@ def test_bytes_and_uris_and_arrays_of_them_are_taken(
     config = make_config(str(tmp_path), request={"images": "photo"}, batch={"lint": "ignore"},
                          endpoint_url="http://127.0.0.1:9")  # fmt: skip
     template = body_template(config)
-    assert template.media == (Lookup("photo"),)
+    assert template.media == (Placeholder("photo"),)
     assert with_object_sizes(template, df.limit(0), AwsSettings("us-east-1")) == template
 
 

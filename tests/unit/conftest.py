@@ -14,9 +14,8 @@ import hypothesis
 import pytest
 
 from bedrock_spark.aws.clients import AwsSettings, bedrock_client, runtime_client
-
-from .driving import Drive
-from .fakes import CannedHttp, FakeClock
+from tests.unit.driving import Drive
+from tests.unit.fakes import CannedHttp, FakeClock
 
 hypothesis.settings.register_profile(
     "unit", max_examples=80, deadline=None, derandomize=True, database=None

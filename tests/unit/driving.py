@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bedrock_spark.aws.clients import AwsSettings
-from bedrock_spark.fanout import FanOut, Standing, jobs_by_status
+from bedrock_spark.fanout import Controller, StepResult, jobs_by_status
 from bedrock_spark.fanout.targets import home_target
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import JobPlan, plan_job
@@ -15,8 +15,7 @@ from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
-
-from .fakes import CLAUDE, FakeBatchJobs, FakeClock, make_config
+from tests.unit.fakes import CLAUDE, FakeBatchJobs, FakeClock, make_config
 
 RUN_ID = "run-abcdefgh"
 
@@ -31,18 +30,18 @@ class Drive:
         shards = [Shard(f"shard-{i:05d}-00", n, n, f"{i:064d}") for i, n in enumerate(records)]
         self.manifest = RunManifest(RUN_ID, sum(records), "a INT", tuple(shards), ())
         self.clock = FakeClock()
-        self.fanout = self.opened()
+        self.controller = self.opened()
 
-    def opened(self) -> FanOut:
+    def opened(self) -> Controller:
         """A driver that knows only what lies in the run folder."""
         target = home_target(self.run, self.service)  # type: ignore[arg-type]
-        return FanOut(self.run, self.manifest, self.clock, (target,), Ledger(self.run.storage))
+        return Controller(self.run, self.manifest, self.clock, (target,), Ledger(self.run.storage))
 
     def restart(self) -> None:
-        self.fanout = self.opened()
+        self.controller = self.opened()
 
-    def advance(self) -> Standing:
-        return self.fanout.advance()
+    def advance(self) -> StepResult:
+        return self.controller.advance()
 
     def plan(self, shard: int = 0, attempt: int = 1) -> JobPlan:
         found = self.manifest.shards[shard]
@@ -74,5 +73,5 @@ class Drive:
 
     def statuses(self) -> dict[str, int]:
         """The jobs as the ledger has them, once what is known is written down."""
-        self.fanout.flush()
+        self.controller.flush()
         return jobs_by_status(Ledger(self.run.storage).replay())

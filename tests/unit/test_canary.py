@@ -23,8 +23,7 @@ from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.run_folder.records import first_records
 from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.storage import LocalStorage
-
-from .fakes import CLAUDE, CannedHttp, FakeClock, Reply, aws_failure, make_config
+from tests.unit.fakes import CLAUDE, CannedHttp, FakeClock, Reply, aws_failure, make_config
 
 REFUSED = ("ValidationException", 400)
 QUESTION = "what of "

@@ -14,8 +14,7 @@ from pydantic_core import PydanticUndefined
 
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.shards import record_ids
-
-from .fakes import config_values
+from tests.unit.fakes import config_values
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -15,8 +15,7 @@ from bedrock_spark.errors import ConfigError, PlanError, RunFolderError, Unreada
 from bedrock_spark.fallback.rounds import refuse_too_small, refuse_unreadable
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
-
-from .fakes import PROVISIONED, FakeClock, config_values, make_config
+from tests.unit.fakes import PROVISIONED, FakeClock, config_values, make_config
 
 
 def opened(folder: Path, **sections: Any) -> Pipeline:
@@ -77,7 +76,7 @@ def test_when_the_canary_is_asked(
         pipeline_module, "ask_canary", lambda _run, shards, *_: calls.append(len(shards))
     )
     monkeypatch.setattr(pipeline, "jobs", lambda: jobs)
-    monkeypatch.setattr(pipeline_module, "driving", lambda *_: nullcontext())
+    monkeypatch.setattr(pipeline_module, "leased_controller", lambda *_: nullcontext())
     with pipeline._driving(manifest_of(*records)):
         pass
     assert calls == [2] * asked

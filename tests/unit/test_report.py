@@ -20,8 +20,7 @@ from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RejectedRows, RunManifest, Shard
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
-
-from .fakes import make_config
+from tests.unit.fakes import make_config
 
 MANIFEST = RunManifest(
     "run-abcdefgh",
@@ -38,7 +37,7 @@ def unit(name: str, findings: tuple[Any, ...] = (), **more: Any) -> dict[str, An
         "outcomes": {},
         "served_by": {},
         "tokens": {},
-        "stragglers": 0,
+        "unanswered": 0,
         "findings": list(findings),
         **more,
     }
@@ -51,7 +50,7 @@ UNITS = [
         served_by={"batch": 80, "fallback": 10},
         tokens={"input": 1_000, "output": 100},
         manifest_tokens={"input": 1_100, "output": 120, "images": 3},
-        stragglers=5,
+        unanswered=5,
     ),
     unit(
         "shard-1",
@@ -98,7 +97,7 @@ def test_the_shards_add_up(build: Callable[..., Report], tmp_path: Path) -> None
     assert report.served_by == {"batch": 230, "fallback": 10}
     assert report.tokens == {"input": 3_000, "output": 300}
     assert report.manifest_totals == {"input": 3_100, "output": 320, "images": 4}
-    assert (report.rows, report.shards, report.stragglers) == (253, 2, 5)
+    assert (report.rows, report.shards, report.unanswered) == (253, 2, 5)
     assert report.permanent_errors == 5
     assert report.is_complete
     check_complete(report)

@@ -22,7 +22,7 @@ from bedrock_spark.errors import (
 )
 from bedrock_spark.invoke.caller import ModelCaller
 from bedrock_spark.invoke.rate_limit import RateLimiter
-from bedrock_spark.invoke.redact import without_quotes
+from bedrock_spark.invoke.redact import redact
 from bedrock_spark.invoke.stream import stream_answer
 
 _ATTEMPTS = 5
@@ -91,7 +91,7 @@ def _said(exc: BedrockSparkError, question: Question | None) -> str:
     """Return what an error says, without what the service quotes of the body in it."""
     if question is None or not isinstance(exc, InvokeError | AnswerCutOffError):
         return str(exc)
-    said = without_quotes(str(exc), question.body)
+    said = redact(str(exc), question.body)
     if isinstance(exc, AnswerCutOffError):
         return said
     advice = ""

@@ -29,7 +29,7 @@ Event = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Repeat:
+class ExtraAttempt:
     """A job that a shard shall have though its jobs are over: its attempt, and what it reads."""
 
     attempt: int
@@ -85,7 +85,7 @@ def stopping(job_name: str, why: str, now: float) -> Event:
     return {"event": "stopping", "job_name": job_name, "why": why, "at": now}
 
 
-def again(shard_id: str, repeat: Repeat, now: float) -> Event:
+def again(shard_id: str, repeat: ExtraAttempt, now: float) -> Event:
     """Say that a shard whose jobs are over shall have another, for some of its records."""
     return {
         "event": "again",

@@ -15,7 +15,7 @@ from typing import Any
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.errors import StorageError
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.ledger.events import Event, Repeat
+from bedrock_spark.run_folder.ledger.events import Event, ExtraAttempt
 from bedrock_spark.run_folder.ledger.objects import DamagedObjectError, decode, encode
 from bedrock_spark.run_folder.ledger.state import Hold, Job, LedgerState
 from bedrock_spark.storage import Storage
@@ -76,7 +76,7 @@ def _state(events: list[Event]) -> LedgerState | None:
     hold = head.pop("hold")
     for name in ("event", "format"):
         head.pop(name)
-    again = {shard: Repeat(**repeat) for shard, repeat in head.pop("again", {}).items()}
+    again = {shard: ExtraAttempt(**repeat) for shard, repeat in head.pop("again", {}).items()}
     state = LedgerState(**head, again=again, hold=Hold(**hold) if hold else None)
     for event in events[1:]:
         job = _job(dict(event))

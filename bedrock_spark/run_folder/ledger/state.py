@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bedrock_spark.aws.batch_jobs import SeenJob
-from bedrock_spark.run_folder.ledger.events import Event, Repeat
+from bedrock_spark.run_folder.ledger.events import Event, ExtraAttempt
 
 KNOWN: dict[str, frozenset[str]] = {
     "submitting": frozenset(
@@ -83,7 +83,7 @@ class LedgerState:
 
     jobs: dict[str, Job] = field(default_factory=dict)
     finished: dict[str, str] = field(default_factory=dict)
-    again: dict[str, Repeat] = field(default_factory=dict)
+    again: dict[str, ExtraAttempt] = field(default_factory=dict)
     hold: Hold | None = None
     floors: dict[str, float | None] = field(default_factory=dict)
     slots: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -171,7 +171,7 @@ def _finished(state: LedgerState, event: Event) -> None:
 
 def _again(state: LedgerState, event: Event) -> None:
     state.finished.pop(event["shard_id"], None)
-    state.again[event["shard_id"]] = Repeat(
+    state.again[event["shard_id"]] = ExtraAttempt(
         event["attempt"], event["input"], event["records"], event["sha256"]
     )
 

@@ -23,7 +23,7 @@ SHARD, REJECTS, JOB = "shard", "rejects", "job"
 _TEXT = ("kind", "unit", "job_name", "job_arn", "status")
 _OUTCOMES = (OK, ERROR, MISSING, INVALID, REJECTED)
 _NUMBERS = (
-    *("attempt", "rows", *_OUTCOMES, "stragglers", "findings"),
+    *("attempt", "rows", *_OUTCOMES, "unanswered", "findings"),
     *("lines_ok", "lines_error", "lines_bad", "job_ok", "job_error"),
     *("input_tokens", "output_tokens", "images"),
 )
@@ -63,7 +63,7 @@ def _unit_row(unit: Reconciled) -> dict[str, Any]:
         "unit": unit["unit"],
         "rows": unit["rows"],
         **{name: outcomes.get(name, 0) for name in _OUTCOMES},
-        "stragglers": unit["stragglers"],
+        "unanswered": unit["unanswered"],
         "findings": sum(finding["count"] for finding in unit["findings"]),
         **_lines(unit.get("lines", {})),
         "input_tokens": tokens.get("input", 0),

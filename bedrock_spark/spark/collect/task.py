@@ -49,7 +49,7 @@ from bedrock_spark.storage import Storage, StoredObject
 
 # Of results and reconciliation: what an older one wrote is collected again.
 _FORMAT = 5
-_KEPT_IN_FOLDER = frozenset({"straggler_ids", "invalid_ids", "fallback_files"})
+_KEPT_IN_FOLDER = frozenset({"unanswered_ids", "invalid_ids", "fallback_files"})
 _PIECE_ROWS = 2_000
 _REJECT_COLUMNS = ("reject_column", "reject_reason")
 
@@ -107,7 +107,7 @@ class CollectTask:
             "served_by": {},
             "tokens": {},
             "manifest_tokens": {},
-            "stragglers": 0,
+            "unanswered": 0,
             "findings": [],
         }
 
@@ -167,8 +167,8 @@ def _judge(columns: ResultColumns, read: Callable[[Any], Answer]) -> Judge | Non
 def _reconciled(
     reconciliation: ShardReconciliation, outputs: list[JobOutput], results: ResultRows
 ) -> Reconciled:
-    rows_of, stragglers = reconciliation.expected, reconciliation.stragglers()
-    invalid = reconciliation.invalid_among(stragglers)
+    rows_of, unanswered = reconciliation.expected, reconciliation.unanswered()
+    invalid = reconciliation.invalid_among(unanswered)
     given_out = {
         name: results.tokens[BATCH, name] + results.tokens[FALLBACK, name]
         for name in ("input", "output")
@@ -183,11 +183,11 @@ def _reconciled(
         "fallback_tokens": results.count(reconciliation.superseded, FALLBACK),
         "jobs": [output.as_json() for output in outputs],
         "lines": dict(reconciliation.lines),
-        "stragglers": sum(rows_of[record_id] for record_id in stragglers),
-        "straggler_records": len(stragglers),
-        "invalid_stragglers": len(invalid),
+        "unanswered": sum(rows_of[record_id] for record_id in unanswered),
+        "unanswered_records": len(unanswered),
+        "invalid_unanswered": len(invalid),
         "invalid_ids": invalid,
-        "straggler_ids": stragglers,
+        "unanswered_ids": unanswered,
         "findings": [f.as_json() for f in reconciliation.findings],
     }
 

@@ -21,7 +21,7 @@ class Part:
         return self.stop - self.start
 
 
-def deal_stragglers(
+def split_into_parts(
     counts: Mapping[str, int], tasks: int, most: int | None = None
 ) -> list[tuple[Part, ...]]:
     """Return the parts of each task, for so many stragglers of each shard.

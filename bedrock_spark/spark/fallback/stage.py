@@ -20,7 +20,7 @@ from bedrock_spark.families import family_of
 from bedrock_spark.progress import Observer, unobserved
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.run import Run
-from bedrock_spark.spark.fallback.parts import deal_stragglers
+from bedrock_spark.spark.fallback.parts import split_into_parts
 from bedrock_spark.spark.fallback.task import FallbackTask
 from bedrock_spark.spark.tasks import classic_context, observed_tasks, run_per_unit
 from bedrock_spark.storage import Storage
@@ -39,7 +39,7 @@ class Asked:
     throttled: int = 0
 
 
-def ask_stragglers(
+def ask_unanswered(
     spark: SparkSession,
     run: Run,
     counts: Mapping[str, int],
@@ -56,7 +56,7 @@ def ask_stragglers(
     most: records in all, where not all may be asked; until: a time after which none is begun
     """
     config = run.config.fallback
-    groups = deal_stragglers(counts, _parallelism(spark), most)
+    groups = split_into_parts(counts, _parallelism(spark), most)
     if config is None or not groups:
         return Asked()
     round_id = uuid.uuid4().hex[:12]

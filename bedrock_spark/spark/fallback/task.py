@@ -15,7 +15,7 @@ from bedrock_spark.errors import InvokeError, InvokeRefusedError
 from bedrock_spark.families import family_by_name
 from bedrock_spark.invoke.caller import ModelCaller, invoke_options
 from bedrock_spark.invoke.rate_limit import RateLimiter
-from bedrock_spark.invoke.shared_limit import TaskBoard, shared
+from bedrock_spark.invoke.shared_limit import TaskRegistry, shared
 from bedrock_spark.outputs.lines import OutputRecord, answer_line, error_line, read_lines
 from bedrock_spark.run_folder import layout
 from bedrock_spark.shards.lines import ShardLine, read_shard
@@ -55,8 +55,8 @@ class FallbackTask:
         answers = AnswerFiles(self.storage, clock)
         asking = _Asking(self._caller(limiter, clock), answers, config.concurrency, self.until)
         refused = None
-        board = TaskBoard(self.storage, self.round_id, clock)
-        with shared(limiter, board, clock, self.tasks):
+        registry = TaskRegistry(self.storage, self.round_id, clock)
+        with shared(limiter, registry, clock, self.tasks):
             try:
                 asking.ask_all(self._to_ask(parts))
             except InvokeRefusedError as exc:
@@ -87,7 +87,7 @@ class FallbackTask:
         """Yield every straggler that no earlier try of this task answered, shard by shard."""
         for part in parts:
             reconciled = read_reconciled(self.storage, part.shard_id)
-            own = reconciled["straggler_ids"][part.start : part.stop]
+            own = reconciled["unanswered_ids"][part.start : part.stop]
             known = set(reconciled.get("fallback_files", ()))
             wanted = set(own) - _answered_since(self.storage, part.shard_id, known)
             if not wanted:

@@ -31,7 +31,9 @@ def with_media(
     if not template.media:
         yield batch
         return
-    columns = {lookup.column: batch.column(lookup.column) for lookup in template.media}
+    columns = {
+        placeholder.column: batch.column(placeholder.column) for placeholder in template.media
+    }
     weights = _weights(columns.values(), batch.num_rows)
     start = 0
     for rows in objects.groups(_uris(columns, template), weights):

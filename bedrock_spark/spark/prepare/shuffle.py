@@ -50,7 +50,7 @@ def with_ids(df: DataFrame, columns: SourceColumns, config: Config) -> DataFrame
     return keyed.mapInArrow(HashBodies(config, bool(columns.key)), keyed.schema)
 
 
-def into_buckets(df: DataFrame, buckets: int) -> DataFrame:
+def repartition_by_hash(df: DataFrame, buckets: int) -> DataFrame:
     """Deal rows into buckets by their hash, sorted within: the one shuffle of the pipeline.
 
     The bucket is also a column: Spark's hash partitioning is the murmur3 of the column modulo the

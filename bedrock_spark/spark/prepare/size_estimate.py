@@ -89,7 +89,7 @@ def with_object_sizes(template: BodyTemplate, df: DataFrame, aws: AwsSettings) -
 
     Runs a small Spark action where the template reads images or documents, and is a guess.
     """
-    names = list(dict.fromkeys(lookup.column for lookup in template.media))
+    names = list(dict.fromkeys(placeholder.column for placeholder in template.media))
     named = [name for name in names if _names_objects(df.schema[name].dataType)]
     if not named:
         return template

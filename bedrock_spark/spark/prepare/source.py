@@ -144,9 +144,9 @@ def check_types(schema: T.StructType, needed: Iterable[str], template: BodyTempl
                 f"{where}: {name} holds the type {found}, which cannot be read; cast it to a "
                 "string, or turn it into one by to_json"
             )
-    for lookup in template.media:
-        if not lookup.path:
-            _check_media(lookup.column, schema[lookup.column].dataType)
+    for placeholder in template.media:
+        if not placeholder.path:
+            _check_media(placeholder.column, schema[placeholder.column].dataType)
 
 
 def _check_media(name: str, kind: T.DataType) -> None:

@@ -38,7 +38,7 @@ from bedrock_spark.run_folder.run import Run
 from bedrock_spark.shards.plan import SourceSize, plan_buckets
 from bedrock_spark.spark.prepare.assign_ids import MAX_EXAMPLES
 from bedrock_spark.spark.prepare.columns import column_of, ddl_of
-from bedrock_spark.spark.prepare.shuffle import into_buckets, with_ids
+from bedrock_spark.spark.prepare.shuffle import repartition_by_hash, with_ids
 from bedrock_spark.spark.prepare.size_estimate import guess_size, with_object_sizes
 from bedrock_spark.spark.prepare.source import (
     SourceColumns,
@@ -83,7 +83,7 @@ def prepare(
     is_cheap = df is None and is_indexed(spark, config.source)
     needed = source.select(*map(column_of, columns.needed))
     with observed_tasks(spark, "prepare", observe), _read_once(needed, source, is_cheap) as rows:
-        found = _Dealing(run, columns, rows).deal()
+        found = _Repartitioning(run, columns, rows).deal()
     kept = source.select(*map(column_of, columns.kept)).schema
     return commit_manifest(run.storage, _manifest(run, ddl_of(kept), found))
 
@@ -100,7 +100,7 @@ def _read_once(needed: DataFrame, source: DataFrame, is_cheap: bool) -> Iterator
 
 
 @dataclass(frozen=True)
-class _Dealing:
+class _Repartitioning:
     """The rows of a run on their way into shards."""
 
     run: Run
@@ -131,7 +131,7 @@ class _Dealing:
     def _deal_into(self, buckets: int) -> Found:
         config = self.run.config
         task = PrepareTask(config, self.columns, self.run.storage, buckets)
-        dealt = into_buckets(with_ids(self.rows, self.columns, config), buckets)
+        dealt = repartition_by_hash(with_ids(self.rows, self.columns, config), buckets)
         found = [json.loads(r[0]) for r in dealt.mapInArrow(task, _SUMMARY).collect()]
         return sorted(found, key=lambda bucket: int(bucket["bucket"]))
 

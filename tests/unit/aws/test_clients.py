@@ -1,0 +1,129 @@
+"""boto3 clients: one retry layer per call, made once, and a clear word where no Region is set."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from bedrock_spark.aws import clients
+from bedrock_spark.aws.clients import (
+    AwsSettings,
+    bedrock_client,
+    object_client,
+    runtime_client,
+    s3_client,
+)
+from bedrock_spark.errors import ConfigError
+from tests.unit.fakes import CLAUDE, CannedHttp, aws_failure
+
+Canned = Callable[..., CannedHttp]
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("ThrottlingException", 429),
+        ("ModelNotReadyException", 429),
+        ("InternalServerException", 500),
+        ("ServiceUnavailableException", 503),
+        ("ValidationException", 400),
+    ],
+)
+def test_botocore_itself_repeats_no_model_call(
+    runtime: Any, canned: Canned, code: str, status: int
+) -> None:
+    """One request per try, even for what botocore calls retryable: tenacity repeats, and counts."""
+    http = canned(runtime, aws_failure(code, status))
+    with pytest.raises(ClientError):
+        runtime.invoke_model(modelId=CLAUDE, body=b"{}")
+    assert len(http.sent) == 1
+
+
+def test_botocore_itself_repeats_no_lost_reply(bedrock: Any, runtime: Any, canned: Canned) -> None:
+    """A create without a reply may have made a job; a model call without one may have been paid."""
+    for client, call in (
+        (bedrock, lambda: bedrock.stop_model_invocation_job(jobIdentifier="abcdefghijkl")),
+        (runtime, lambda: runtime.invoke_model(modelId=CLAUDE, body=b"{}")),
+    ):
+        http = canned(client, ReadTimeoutError(endpoint_url="https://x"))
+        with pytest.raises(ReadTimeoutError):
+            call()
+        assert len(http.sent) == 1
+
+
+def test_clients_are_made_once_per_settings() -> None:
+    """Making one costs a tenth of a second; a task makes thousands of calls."""
+    here, there = AwsSettings("us-east-1"), AwsSettings("us-east-1", "http://localhost:1")
+    assert bedrock_client(here) is bedrock_client(AwsSettings("us-east-1"))
+    assert s3_client(there) is s3_client(there)
+    assert bedrock_client(here) is not bedrock_client(there)
+    assert runtime_client(here, 60, 10) is runtime_client(here, 60, 10)
+    assert runtime_client(here, 60, 10) is not runtime_client(here, 61, 10)
+
+
+def test_threads_that_ask_at_once_share_one_client() -> None:
+    """Sixteen threads fetch a task's objects: each with a client of its own, they would wait."""
+    aws, together = AwsSettings("us-east-1", "http://localhost:2"), threading.Barrier(16)
+
+    def ask(_: int) -> Any:
+        together.wait()
+        return object_client(aws, 16)
+
+    with ThreadPoolExecutor(16) as pool:
+        assert len({id(client) for client in pool.map(ask, range(16))}) == 1
+
+
+def test_settings_reach_the_clients() -> None:
+    """Region, endpoint, the time a model may take, and a connection per call in flight."""
+    client = runtime_client(AwsSettings("eu-west-1", "http://localhost:9"), 321, 17)
+    assert client.meta.region_name == "eu-west-1"
+    assert client.meta.endpoint_url == "http://localhost:9"
+    assert client.meta.config.read_timeout == 321
+    assert client.meta.config.max_pool_connections == 17
+
+
+def test_s3_is_left_to_botocores_own_retries() -> None:
+    """More than once, within reason."""
+    assert s3_client(AwsSettings("us-east-1")).meta.config.retries["total_max_attempts"] == 8
+
+
+def test_without_a_region_the_key_that_sets_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3's own text names neither the config's key nor the variable."""
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    clients._made.cache_clear()
+    try:
+        with pytest.raises(
+            ConfigError, match=r"^batch\.region: is not set, and neither --region, AWS_REGION"
+        ):
+            bedrock_client(AwsSettings())
+    finally:
+        clients._made.cache_clear()
+
+
+def test_the_environment_decides_where_the_config_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS_REGION, which clusters set and boto3 does not read."""
+    monkeypatch.setenv("AWS_REGION", "ap-south-1")
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    clients._made.cache_clear()
+    try:
+        assert bedrock_client(AwsSettings()).meta.region_name == "ap-south-1"
+    finally:
+        clients._made.cache_clear()
+
+
+def test_a_client_is_not_kept_when_the_environment_sends_it_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A notebook that is pointed at another endpoint must not go on with the first."""
+    found = []
+    for port in (1, 2, 1):
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        found.append(s3_client(AwsSettings("us-east-1")))
+    assert [client.meta.endpoint_url[-1] for client in found] == ["1", "2", "1"]
+    assert found[0] is found[2]

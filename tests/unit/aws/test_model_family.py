@@ -1,0 +1,155 @@
+"""The family of a model id that hides it: asked of the service, once, or said what to set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from bedrock_spark.aws.model_family import ask_family, hides_family
+from bedrock_spark.config import ModelConfig
+from bedrock_spark.errors import ConfigError
+from tests.unit.fakes import ACCOUNT, CLAUDE, CannedHttp, FakeClock, aws_failure
+
+Canned = Callable[..., CannedHttp]
+PROFILE = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/abcdefghijkl"
+TUNED = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:custom-model/amazon.nova-lite-v1:0:300k/abcdefghijkl"
+IMPORTED = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:custom-model/imported/abcdefghijkl"
+
+
+def foundation(model_id: str, region: str = "us-east-1") -> str:
+    return f"arn:aws:bedrock:{region}::foundation-model/{model_id}"
+
+
+def profile_of(*arns: str) -> tuple[int, dict[str, Any]]:
+    """Give a GetInferenceProfile reply."""
+    return 200, {
+        "inferenceProfileName": "x",
+        "inferenceProfileArn": PROFILE,
+        "inferenceProfileId": "abcdefghijkl",
+        "models": [{"modelArn": arn} for arn in arns],
+        "status": "ACTIVE",
+        "type": "APPLICATION",
+    }
+
+
+def custom_of(base: str | None) -> tuple[int, dict[str, Any]]:
+    """Give a GetCustomModel reply."""
+    told = {"baseModelArn": base} if base else {}
+    made = {"modelName": "x", "modelArn": IMPORTED, "creationTime": "2026-11-01T00:00:00Z"}
+    return 200, {**made, **told}
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ({"id": PROFILE}, True),
+        ({"id": PROFILE.replace("aws", "aws-us-gov", 1)}, True),
+        ({"id": TUNED}, True),
+        ({"id": IMPORTED}, True),
+        ({"id": PROFILE, "family": "nova"}, False),
+        ({"id": PROFILE, "invocation": "converse"}, False),
+        ({"id": CLAUDE}, False),
+        ({"id": foundation(CLAUDE)}, False),
+        ({"id": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.{CLAUDE}"}, False),
+        ({"id": "no.such-model"}, False),
+    ],
+)
+def test_which_ids_hide_their_family(model: dict[str, Any], expected: bool) -> None:
+    """Nothing is asked where the id tells, where the config does, and where it does not matter."""
+    assert hides_family(ModelConfig(**model)) is expected
+
+
+def test_a_profile_is_of_the_family_of_its_models(
+    bedrock: Any, canned: Canned, clock: FakeClock
+) -> None:
+    """One per Region, all the same; one call, with the whole ARN."""
+    arns = [foundation(CLAUDE, region) for region in ("us-east-1", "us-west-2")]
+    http = canned(bedrock, profile_of(*arns))
+    assert ask_family(bedrock, ModelConfig(id=PROFILE), clock) == "anthropic"
+    assert http.sent[0].url.endswith(
+        f"/inference-profiles/{PROFILE.replace(':', '%3A').replace('/', '%2F')}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("replies", "family"),
+    [
+        ([foundation("meta.llama3-1-8b-instruct-v1:0:128k")], "llama3"),
+        ([TUNED], "nova"),
+        ([IMPORTED.replace("abc", "xyz"), foundation("qwen.qwen3-32b-v1:0")], "qwen"),
+    ],
+)
+def test_a_custom_model_is_of_the_family_of_its_base(
+    bedrock: Any, canned: Canned, clock: FakeClock, replies: list[str], family: str
+) -> None:
+    """Also where it was made of a custom model."""
+    canned(bedrock, *[custom_of(base) for base in replies])
+    assert ask_family(bedrock, ModelConfig(id=IMPORTED), clock) == family
+
+
+def test_a_custom_model_that_names_its_base_is_not_asked_about(
+    bedrock: Any, canned: Canned, clock: FakeClock
+) -> None:
+    """No call, and so no permission."""
+    http = canned(bedrock)
+    assert ask_family(bedrock, ModelConfig(id=TUNED), clock) == "nova"
+    assert http.sent == []
+
+
+@pytest.mark.parametrize(
+    ("model_id", "code", "action"),
+    [
+        (PROFILE, "AccessDeniedException", "GetInferenceProfile"),
+        (PROFILE, "ResourceNotFoundException", "GetInferenceProfile"),
+        (IMPORTED, "AccessDeniedException", "GetCustomModel"),
+        (IMPORTED, "ValidationException", "GetCustomModel"),
+    ],
+)
+def test_a_refusal_says_what_to_allow_and_what_to_set(
+    bedrock: Any, canned: Canned, clock: FakeClock, model_id: str, code: str, action: str
+) -> None:
+    """The service's words, the permission, the families; nothing about batch jobs."""
+    canned(bedrock, aws_failure(code, 403, "not yours"))
+    with pytest.raises(ConfigError) as caught:
+        ask_family(bedrock, ModelConfig(id=model_id), clock)
+    said = str(caught.value)
+    assert said.startswith(f"model.id = {model_id!r}: its family cannot be told from the id")
+    assert f"{action}: {code}: not yours. Allow bedrock:{action} on it" in said
+    assert "set model.family to one of anthropic, nova, " in said
+    assert "PassRole" not in said
+    assert clock.waits == []
+
+
+def test_no_network_is_tried_again_and_then_said(
+    bedrock: Any, canned: Canned, clock: FakeClock
+) -> None:
+    """As throttling and the service's own errors are."""
+    gone = EndpointConnectionError(endpoint_url="https://x")
+    http = canned(bedrock, aws_failure("ThrottlingException", 429), *[gone] * 7)
+    with pytest.raises(ConfigError, match=r"no reply \(EndpointConnectionError\)\. Allow"):
+        ask_family(bedrock, ModelConfig(id=PROFILE), clock)
+    assert len(http.sent) == 8
+
+
+@pytest.mark.parametrize(
+    ("model_id", "reply", "said"),
+    [
+        (PROFILE, profile_of(), "GetInferenceProfile names no model that it is made of"),
+        (IMPORTED, custom_of(None), "GetCustomModel names no model that it is made of"),
+        (
+            PROFILE,
+            profile_of(foundation("new.model-v1:0")),
+            "made of .*new.model-v1:0, whose family",
+        ),
+    ],
+)
+def test_what_the_service_does_not_tell_is_to_be_set(
+    bedrock: Any, canned: Canned, clock: FakeClock, model_id: str, reply: Any, said: str
+) -> None:
+    """An imported model may have no base; a base may be newer than this version."""
+    canned(bedrock, reply)
+    with pytest.raises(ConfigError, match=rf"{said}.*set model\.family to one of"):
+        ask_family(bedrock, ModelConfig(id=model_id), clock)

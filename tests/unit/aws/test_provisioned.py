@@ -1,0 +1,154 @@
+"""Provisioned throughput: is it there, is it ready, does it take this run's bodies?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from bedrock_spark.aws.provisioned import check_provisioned, is_provisioned, wait_for_provisioned
+from bedrock_spark.config import ModelConfig
+from bedrock_spark.errors import ProvisionedModelError
+from tests.unit.fakes import ACCOUNT, CLAUDE, PROVISIONED, CannedHttp, FakeClock, aws_failure
+
+Canned = Callable[..., CannedHttp]
+MODEL = ModelConfig(id=CLAUDE)
+
+
+def found(status: str, base: str = CLAUDE, **more: Any) -> tuple[int, dict[str, Any]]:
+    """Give a GetProvisionedModelThroughput reply."""
+    arn = f"arn:aws:bedrock:us-east-1::foundation-model/{base}"
+    return 200, {
+        "modelUnits": 1,
+        "desiredModelUnits": 1,
+        "provisionedModelName": "x",
+        "provisionedModelArn": PROVISIONED,
+        "modelArn": arn,
+        "desiredModelArn": arn,
+        "foundationModelArn": arn,
+        "status": status,
+        "creationTime": "2026-11-01T00:00:00Z",
+        "lastModifiedTime": "2026-11-01T00:00:00Z",
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("model_id", "expected"),
+    [
+        (PROVISIONED, True),
+        (PROVISIONED.replace("aws", "aws-us-gov", 1), True),
+        (CLAUDE, False),
+        (f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.{CLAUDE}", False),
+        (PROVISIONED + "x", False),
+        ("my-provisioned-model/abcdefghijkl", False),
+    ],
+)
+def test_an_arn_tells_that_it_is_provisioned(model_id: str, expected: bool) -> None:
+    """Only those are looked up before the fallback begins."""
+    assert is_provisioned(model_id) is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "ready"), [("InService", True), ("Updating", True), ("Creating", False)]
+)
+def test_whether_it_is_ready(
+    bedrock: Any, canned: Canned, clock: FakeClock, status: str, ready: bool
+) -> None:
+    """While it is updated it still serves; one look, no waiting."""
+    http = canned(bedrock, found(status))
+    assert check_provisioned(bedrock, PROVISIONED, MODEL, clock) is ready
+    assert PROVISIONED.rsplit("/", 1)[-1] in http.sent[0].url
+    assert clock.waits == []
+
+
+def test_it_is_waited_for(bedrock: Any, canned: Canned, clock: FakeClock) -> None:
+    """A purchase takes minutes; looking every 15 seconds, no sleep after the last look."""
+    canned(bedrock, found("Creating"), found("Creating"), found("InService"))
+    wait_for_provisioned(bedrock, PROVISIONED, MODEL, clock)
+    assert clock.waits == [15.0, 15.0]
+
+
+def test_it_is_not_waited_for_for_ever(bedrock: Any, canned: Canned, clock: FakeClock) -> None:
+    """After half an hour the user is told what to do."""
+    canned(bedrock, *[found("Creating")] * 121)
+    with pytest.raises(ProvisionedModelError, match="not in service after 30 minutes; run again"):
+        wait_for_provisioned(bedrock, PROVISIONED, MODEL, clock)
+    assert sum(clock.waits) == 1_800
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [({"failureMessage": "no capacity"}, "no capacity"), ({}, "no reason given")],
+)
+def test_one_that_failed_is_an_error_with_its_reason(
+    bedrock: Any, canned: Canned, clock: FakeClock, more: dict[str, str], said: str
+) -> None:
+    """It will not become ready by waiting."""
+    canned(bedrock, found("Failed", **more))
+    with pytest.raises(ProvisionedModelError, match=rf"{PROVISIONED}: is Failed: {said}"):
+        wait_for_provisioned(bedrock, PROVISIONED, MODEL, clock)
+    assert clock.waits == []
+
+
+@pytest.mark.parametrize(
+    ("base", "family"),
+    [("amazon.titan-text-express-v1", "titan_text"), ("meta.llama2-13b-chat-v1", "unknown")],
+)
+def test_a_model_of_another_family_is_refused(
+    bedrock: Any, canned: Canned, clock: FakeClock, base: str, family: str
+) -> None:
+    """It would answer every body with an error; the message names the ARN that is at fault."""
+    canned(bedrock, found("InService", base))
+    with pytest.raises(ProvisionedModelError) as caught:
+        check_provisioned(bedrock, PROVISIONED, MODEL, clock)
+    assert str(caught.value) == (
+        f"fallback.model_id {PROVISIONED}: serves {base}, of the family {family}; the records of "
+        "this run are anthropic bodies"
+    )
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ModelConfig(id="us." + CLAUDE),
+        ModelConfig(id="x", family="raw"),
+        ModelConfig(id="x", invocation="converse"),
+    ],
+)
+def test_another_model_of_the_family_will_do(
+    bedrock: Any, canned: Canned, clock: FakeClock, model: ModelConfig
+) -> None:
+    """A newer Claude takes the same body; Converse fits all; a family that is named is trusted."""
+    base = "anthropic.claude-v2:1" if model.id != "x" else "meta.llama3-8b-instruct-v1:0"
+    canned(bedrock, found("InService", base))
+    assert check_provisioned(bedrock, PROVISIONED, model, clock)
+
+
+def test_looking_is_repeated_where_that_may_help(
+    bedrock: Any, canned: Canned, clock: FakeClock
+) -> None:
+    """Throttling, a server error, no reply: the same look again."""
+    http = canned(
+        bedrock,
+        aws_failure("ThrottlingException", 429),
+        aws_failure("InternalServerException", 500),
+        EndpointConnectionError(endpoint_url="https://x"),
+        found("InService"),
+    )
+    assert check_provisioned(bedrock, PROVISIONED, MODEL, clock)
+    assert len(http.sent) == 4
+    assert len(clock.waits) == 3
+
+
+@pytest.mark.parametrize("code", ["ResourceNotFoundException", "AccessDeniedException"])
+def test_one_that_is_not_there_is_an_error(
+    bedrock: Any, canned: Canned, clock: FakeClock, code: str
+) -> None:
+    """Of the provisioned model, not of a batch job; looked for once."""
+    canned(bedrock, aws_failure(code, 404, "nothing here"))
+    with pytest.raises(ProvisionedModelError, match=rf"{PROVISIONED}: {code}: nothing here"):
+        check_provisioned(bedrock, PROVISIONED, MODEL, clock)
+    assert clock.waits == []

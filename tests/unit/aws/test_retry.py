@@ -1,0 +1,183 @@
+"""Repeating: how often, how long between, what never, and on whose clock."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tenacity import Retrying
+
+from bedrock_spark import errors
+from bedrock_spark.aws.retry import (
+    CONTROL_ATTEMPTS,
+    NOT_READY_SECONDS,
+    THROTTLED_SECONDS,
+    retry_invoke,
+    retry_reading,
+    retry_throttled,
+)
+from bedrock_spark.errors import (
+    BedrockSparkError,
+    InvokeRecordError,
+    InvokeRefusedError,
+    InvokeRetryableError,
+    InvokeThrottledError,
+    JobNameInUseError,
+    JobRejectedError,
+    JobStateUnknownError,
+    JobThrottledError,
+    ModelNotReadyError,
+    NoFreeSlotError,
+)
+from tests.unit.fakes import FakeClock
+
+POLICIES: dict[str, Callable[[FakeClock], Retrying]] = {
+    "throttled": retry_throttled,
+    "reading": retry_reading,
+    "invoke": lambda clock: retry_invoke(clock, 5),
+}
+REPEATED = {
+    "throttled": {JobThrottledError},
+    "reading": {JobThrottledError, JobStateUnknownError},
+    "invoke": {InvokeRetryableError, InvokeThrottledError, ModelNotReadyError},
+}
+KINDS = [
+    JobThrottledError,
+    JobStateUnknownError,
+    JobRejectedError,
+    JobNameInUseError,
+    NoFreeSlotError,
+    InvokeRetryableError,
+    InvokeThrottledError,
+    ModelNotReadyError,
+    InvokeRecordError,
+    InvokeRefusedError,
+    errors.StorageError,
+    ValueError,
+    KeyboardInterrupt,
+]
+
+
+class Failing:
+    """Raises so many times, then returns."""
+
+    def __init__(self, error: BaseException, times: int = 10**9) -> None:
+        self.error, self.times, self.calls = error, times, 0
+
+    def __call__(self) -> str:
+        self.calls += 1
+        if self.calls <= self.times:
+            raise self.error
+        return "done"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("policy", POLICIES)
+def test_only_what_may_be_repeated_is(
+    policy: str, kind: type[BaseException], clock: FakeClock
+) -> None:
+    """A lost reply to a create is looked up and not repeated; a rejection never changes."""
+    call = Failing(kind("x"), times=1)
+    if kind in REPEATED[policy]:
+        assert POLICIES[policy](clock)(call) == "done"
+        assert (call.calls, len(clock.waits)) == (2, 1)
+    else:
+        with pytest.raises(kind):
+            POLICIES[policy](clock)(call)
+        assert (call.calls, clock.waits) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("policy", "error", "attempts"),
+    [
+        (retry_throttled, JobThrottledError("x"), CONTROL_ATTEMPTS),
+        (retry_reading, JobStateUnknownError("x"), CONTROL_ATTEMPTS),
+        (lambda clock: retry_invoke(clock, 3), InvokeRetryableError("x"), 3),
+        (lambda clock: retry_invoke(clock, 1), InvokeRetryableError("x"), 1),
+    ],
+)
+def test_attempts_are_bounded_and_the_last_error_is_raised(
+    policy: Any, error: BedrockSparkError, attempts: int, clock: FakeClock
+) -> None:
+    """The error itself, with its ids, and not tenacity's wrapper."""
+    call = Failing(error)
+    with pytest.raises(type(error)) as caught:
+        policy(clock)(call)
+    assert caught.value is error
+    assert call.calls == attempts
+    assert len(clock.waits) == attempts - 1
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (InvokeThrottledError("x"), THROTTLED_SECONDS),
+        (ModelNotReadyError("x"), NOT_READY_SECONDS),
+    ],
+)
+def test_being_told_to_wait_is_bounded_by_time(
+    error: BedrockSparkError, seconds: float, clock: FakeClock
+) -> None:
+    """Not by attempts; and not for ever."""
+    call = Failing(error)
+    with pytest.raises(type(error)) as caught:
+        retry_invoke(clock, 1)(call)
+    assert caught.value is error
+    assert seconds <= sum(clock.waits) <= seconds + 30
+
+
+@pytest.mark.parametrize("error", [InvokeThrottledError("x"), InvokeRetryableError("x")])
+def test_asking_ends_with_the_run(error: BedrockSparkError, clock: FakeClock) -> None:
+    """After its deadline nothing is repeated, whatever the error."""
+    call = Failing(error)
+    with pytest.raises(type(error)):
+        retry_invoke(clock, 20, clock.now())(call)
+    assert call.calls == 1
+
+
+@pytest.mark.parametrize(("policy", "first"), [("throttled", 1.0), ("invoke", 0.5)])
+def test_waits_are_full_jitter(policy: str, first: float) -> None:
+    """Uniform between zero and a bound that doubles, up to 30 s: else callers stay in step."""
+    rounds: list[list[float]] = []
+    for seed in range(300):
+        random.seed(seed)
+        clock = FakeClock()
+        error = {"throttled": JobThrottledError, "invoke": InvokeRetryableError}[policy]("x")
+        retrying = retry_throttled(clock) if policy == "throttled" else retry_invoke(clock, 8)
+        with pytest.raises(type(error)):
+            retrying(Failing(error))
+        rounds.append(clock.waits)
+    for i, waits in enumerate(zip(*rounds, strict=True)):
+        bound = min(30.0, first * 2**i)
+        assert all(0 <= w <= bound for w in waits)
+        assert max(waits) > 0.9 * bound
+        assert min(waits) < 0.1 * bound
+        assert 0.4 * bound < sum(waits) / len(waits) < 0.6 * bound
+
+
+@pytest.mark.parametrize(
+    ("asked", "least"),
+    [(12.5, 12.5), (1e9, 30.0), (float("inf"), 30.0), (0.0, 0.0), (-5.0, 0.0), (None, 0.0)],
+)
+def test_the_services_own_wish_is_honoured_where_it_is_longer(
+    asked: float | None, least: float, clock: FakeClock
+) -> None:
+    """Up to the same bound: a broken header must not stop a run for a year."""
+    retry_throttled(clock)(Failing(JobThrottledError("x", retry_after=asked), times=1))
+    (waited,) = clock.waits
+    assert least <= waited <= max(least, 1.0)
+
+
+def test_the_wish_is_that_of_the_latest_reply(clock: FakeClock) -> None:
+    """Not of the first."""
+    replies = [JobThrottledError("x", retry_after=20.0), JobThrottledError("x", retry_after=None)]
+
+    def call() -> None:
+        if replies:
+            raise replies.pop(0)
+
+    retry_throttled(clock)(call)
+    assert clock.waits[0] >= 20
+    assert clock.waits[1] <= 2

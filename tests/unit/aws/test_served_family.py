@@ -1,0 +1,89 @@
+"""The family behind any model id: told by the id, by the provisioned throughput, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.aws.model_family import served_family
+from bedrock_spark.errors import ConfigError, ProvisionedModelError
+from tests.unit.fakes import ACCOUNT, CLAUDE, PROVISIONED, CannedHttp, FakeClock, aws_failure
+
+Canned = Callable[..., CannedHttp]
+AWS = AwsSettings("us-east-1")
+PROFILE = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/abcdefghijkl"
+
+
+@pytest.fixture(autouse=True)
+def one_client(bedrock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask by the client whose replies are canned."""
+    monkeypatch.setattr("bedrock_spark.aws.model_family.bedrock_client", lambda aws: bedrock)
+
+
+def foundation(model_id: str) -> str:
+    return f"arn:aws:bedrock:us-east-1::foundation-model/{model_id}"
+
+
+def throughput(model_id: str, status: str = "InService", **more: Any) -> tuple[int, dict[str, Any]]:
+    """Give a GetProvisionedModelThroughput reply."""
+    return 200, {"status": status, "foundationModelArn": foundation(model_id), **more}
+
+
+@pytest.mark.parametrize(
+    ("model_id", "family"),
+    [
+        (CLAUDE, "anthropic"),
+        (f"us.{CLAUDE}", "anthropic"),
+        (foundation("amazon.nova-lite-v1:0"), "nova"),
+        ("cohere.embed-english-v3", "cohere_embed"),
+    ],
+)
+def test_an_id_that_tells_is_not_asked_about(model_id: str, family: str, clock: FakeClock) -> None:
+    """No call is made; there would be no network for it."""
+    assert served_family(AWS, model_id, clock).name == family
+
+
+@pytest.mark.parametrize("status", ["InService", "Updating"])
+def test_a_provisioned_throughput_is_of_the_family_of_its_foundation_model(
+    bedrock: Any, canned: Canned, clock: FakeClock, status: str
+) -> None:
+    """One call; a throttled one is repeated."""
+    slow = aws_failure("ThrottlingException", 429)
+    http = canned(bedrock, slow, throughput("meta.llama3-8b-instruct-v1:0", status))
+    assert served_family(AWS, PROVISIONED, clock).name == "llama3"
+    assert "provisioned-model-throughput/" in http.sent[1].url
+
+
+def test_a_profile_is_asked_about(bedrock: Any, canned: Canned, clock: FakeClock) -> None:
+    """As when a run is begun."""
+    canned(bedrock, (200, {"models": [{"modelArn": foundation("qwen.qwen3-32b-v1:0")}]}))
+    assert served_family(AWS, PROFILE, clock).name == "qwen"
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (throughput(CLAUDE, "Creating"), "is Creating and serves nobody$"),
+        (throughput(CLAUDE, "Failed", failureMessage="No units"), "is Failed .*: No units$"),
+        (aws_failure("ResourceNotFoundException", 404, "gone"), "ResourceNotFoundException: gone"),
+    ],
+)
+def test_a_throughput_that_does_not_serve_is_an_error(
+    bedrock: Any, canned: Canned, clock: FakeClock, reply: Any, said: str
+) -> None:
+    """Its status and the service's reason, before anything is asked of it."""
+    canned(bedrock, reply)
+    with pytest.raises(ProvisionedModelError, match=said):
+        served_family(AWS, PROVISIONED, clock)
+
+
+def test_a_family_that_is_not_known_is_said(bedrock: Any, canned: Canned, clock: FakeClock) -> None:
+    """With the model behind the ARN."""
+    with pytest.raises(ConfigError, match=r"^new\.model-v1:0: the family is not known$"):
+        served_family(AWS, "new.model-v1:0", clock)
+    canned(bedrock, throughput("new.model-v1:0"))
+    with pytest.raises(ConfigError, match=r"the family of .*/new\.model-v1:0 is not known$"):
+        served_family(AWS, PROVISIONED, clock)

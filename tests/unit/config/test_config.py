@@ -1,0 +1,339 @@
+"""What a config may say: defaults, bounds, and the words of a refusal."""
+
+from __future__ import annotations
+
+import json
+import math
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedrock_spark.config import Config, fixed_part, parse_config
+from bedrock_spark.errors import ConfigError
+from tests.unit.fakes import CLAUDE, PROVISIONED, ROLE, config_values, make_config
+
+MINIMAL = {
+    "run_uri": "s3://my-bucket/runs/one",
+    "model": {"id": CLAUDE},
+    "request": {"prompt": "{{ body }}", "max_tokens": 1},
+    "batch": {"role_arn": ROLE},
+}
+
+
+def refusal(*path: str, value: Any) -> str:
+    """Give the one line with which a value at a path is refused."""
+    values = config_values()
+    below: Any = values
+    for key in path[:-1]:
+        below = below.setdefault(key, {})
+    below[path[-1]] = value
+    with pytest.raises(ConfigError) as caught:
+        parse_config(values, name="conf/x.yaml")
+    first, *lines = str(caught.value).splitlines()
+    assert first == "conf/x.yaml: 1 problem"
+    assert len(lines) == 1, lines
+    return lines[0].strip()
+
+
+def test_what_is_not_said_has_these_defaults() -> None:
+    """The numbers that the README's table promises."""
+    config = parse_config(MINIMAL)
+    assert config.model.invocation == "invoke_model"
+    assert config.shards.model_dump() == {
+        "max_records": 50_000,
+        "max_bytes": 200_000_000,
+        "min_records": 100,
+    }
+    assert config.batch.model_dump(exclude={"role_arn"}) == {
+        "region": None,
+        "max_active_jobs": None,
+        "timeout_hours": 24,
+        "attempts": 2,
+        "poll_seconds": None,
+        "deadline_hours": None,
+        "tags": {},
+        "kms_key_id": None,
+        "vpc": None,
+        "lint": "refuse",
+    }
+    assert (config.fallback, config.endpoint_url) == (None, None)
+    assert config.results.model_dump() == {
+        "format": "parquet",
+        "path": None,
+        "table": None,
+        "mode": "overwrite",
+        "model_output": "keep",
+        "parse": None,
+    }
+
+
+@pytest.mark.parametrize("section", ["run_uri", "model", "request", "batch"])
+def test_nothing_without_a_right_default_has_one(section: str) -> None:
+    """The place, the model, the question and the role are the user's to name."""
+    with pytest.raises(ConfigError, match=rf"^c: 1 problem\n  {section}: is required and has no"):
+        parse_config({k: v for k, v in MINIMAL.items() if k != section}, name="c")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said", "allowed"),
+    [
+        ("shards.max_records", 0, "shards.max_records = 0", "greater than or equal to 1"),
+        ("shards.max_records", "many", "shards.max_records = 'many'", "valid integer"),
+        ("shards.max_records", 2.5, "shards.max_records = 2.5", "valid integer"),
+        ("shards.max_bytes", "200 lots", "shards.max_bytes = '200 lots'", "a size such as 200MB"),
+        ("shards.max_bytes", "0.1B", "shards.max_bytes = '0.1B'", "greater than or equal to 1"),
+        ("shards.max_bytes", -1, "shards.max_bytes = -1", "greater than or equal to 1"),
+        ("batch.role_arn", "admin", "batch.role_arn = 'admin'", "ARN of an IAM role, such as arn"),
+        ("batch.timeout_hours", 23, "batch.timeout_hours = 23", "greater than or equal to 24"),
+        ("batch.timeout_hours", 169, "batch.timeout_hours = 169", "less than or equal to 168"),
+        ("batch.attempts", 0, "batch.attempts = 0", "greater than or equal to 1"),
+        ("batch.attempts", 11, "batch.attempts = 11", "less than or equal to 10"),
+        ("batch.poll_seconds", 0, "batch.poll_seconds = 0", "greater than 0"),
+        ("batch.max_active_jobs", True, "batch.max_active_jobs = True", "not be true or false"),
+        ("batch.tags", {"team": 7}, "batch.tags.team = 7", "valid string"),
+        ("batch.tags", {str(i): "" for i in range(201)}, "batch.tags", "at most 200 items"),
+        ("model.id", "", "model.id = ''", "at least 1 character"),
+        ("model.invocation", "batch", "model.invocation = 'batch'", "'invoke_model' or 'converse'"),
+        ("source.columns", 5, "source.columns = 5", "valid tuple"),
+        ("endpoint_url", 5, "endpoint_url = 5", "valid string"),
+        ("results.format", None, "results.format = None", "valid string"),
+        ("shards", "big", "shards = 'big'", "valid dictionary"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_key_and_what_is_allowed(
+    path: str, value: Any, said: str, allowed: str
+) -> None:
+    """One line per problem: key, value, what may stand there."""
+    line = refusal(*path.split("."), value=value)
+    assert line.startswith((f"{said}: ", said))
+    assert allowed in line
+
+
+@pytest.mark.parametrize("hours", [24, 168])
+def test_the_bounds_of_the_timeout_are_allowed_themselves(hours: int) -> None:
+    """24 to 168 hours, both included."""
+    assert make_config(batch={"timeout_hours": hours}).batch.timeout_hours == hours
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("200MB", 200_000_000),
+        ("200 mb", 200_000_000),
+        ("1.5 GiB", 1_610_612_736),
+        ("1KB", 1_000),
+        ("1KiB", 1_024),
+        ("2MiB", 2_097_152),
+        ("1gb", 1_000_000_000),
+        ("7B", 7),
+        ("1234", 1_234),
+        (" 5 MB ", 5_000_000),
+        (1_234, 1_234),
+    ],
+)
+def test_sizes(text: str | int, size: int) -> None:
+    """Decimal and binary units, in any case, with or without a space; plain numbers are bytes."""
+    assert make_config(shards={"max_bytes": text}).shards.max_bytes == size
+
+
+@pytest.mark.parametrize(
+    ("given_uri", "uri"),
+    [
+        ("s3://my-bucket/runs/one/", "s3://my-bucket/runs/one"),
+        ("s3a://my-bucket/runs", "s3://my-bucket/runs"),
+        ("s3n://my-bucket/runs//", "s3://my-bucket/runs"),
+        ("s3://my-bucket", "s3://my-bucket"),
+        ("s3://my.bucket-1/a_b/C!x'(y)*.z", "s3://my.bucket-1/a_b/C!x'(y)*.z"),
+        ("/tmp/runs/a=b c", "/tmp/runs/a=b c"),
+        ("runs/one/", "runs/one"),
+        ("./odd:name/x", "./odd:name/x"),
+        ("file:///tmp/runs/", "file:///tmp/runs"),
+    ],
+)
+def test_a_run_uri_is_kept_in_one_form(given_uri: str, uri: str) -> None:
+    """Two spellings of a place must be one run; a local folder may have any name."""
+    assert make_config(given_uri).run_uri == uri
+
+
+@pytest.mark.parametrize(
+    ("uri", "why"),
+    [
+        *(
+            (f"s3://bucket/{key}", "Bedrock accepts")
+            for key in ("dt=1", "a b", "a+b", "a:b", "a%b")
+        ),
+        ("s3://bucket//runs", "Bedrock accepts"),
+        ("s3://Bucket/runs", "Bedrock accepts"),
+        ("s3://b/runs", "Bedrock accepts"),
+        ("s3://-bucket/runs", "Bedrock accepts"),
+        ("s3://bücket/runs", "Bedrock accepts"),
+        ("S3://bucket/runs", "must be an s3:// URI or a local folder"),
+        (" s3://bucket/runs", "must be an s3:// URI or a local folder"),
+        ("s3:/bucket/runs", "must be an s3:// URI or a local folder"),
+        ("file:/tmp/runs", "must be an s3:// URI or a local folder"),
+        ("dbfs:/runs", "must be an s3:// URI or a local folder"),
+        ("hdfs://nn/runs", "must be an s3:// URI or a local folder"),
+        ("s3://bucket/" + 950 * "x", "is longer than 960 characters"),
+        ("s3://", "must not be empty"),
+        ("file://", "must not be empty"),
+        ("/", "must not be empty"),
+        ("", "must not be empty"),
+    ],
+)
+def test_a_run_uri_that_would_fail_later_is_refused_at_once(uri: str, why: str) -> None:
+    """What Bedrock does not take, and what would quietly become a local folder."""
+    assert why in refusal("run_uri", value=uri)
+
+
+def test_a_provisioned_model_cannot_run_batch_jobs() -> None:
+    """The message says where the ARN belongs."""
+    line = refusal("model", "id", value=PROVISIONED)
+    assert "batch inference" in line
+    assert "fallback.model_id" in line
+
+
+@pytest.mark.parametrize("role", [ROLE, "arn:aws-cn:iam::123456789012:role/path/to/x"])
+def test_role_arns_of_every_partition_are_taken(role: str) -> None:
+    """AWS has partitions besides `aws`."""
+    assert make_config(batch={"role_arn": role}).batch.role_arn == role
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        ({"path": "s3://x", "format": "csv", "table": "t"}, "names path and table: keep one"),
+        ({"table": "t", "sql": "select 1"}, "names table and sql: keep one"),
+        ({"path": "s3://x"}, "has a path but no format"),
+    ],
+)
+def test_the_source_is_one_place(source: dict[str, str], why: str) -> None:
+    """Of two places one would silently be ignored."""
+    assert why in refusal("source", value=source)
+
+
+def test_one_column_may_be_named_without_brackets() -> None:
+    """`key: id` reads as `key: [id]`."""
+    config = make_config(source={"key": "id", "columns": "body"})
+    assert (config.source.key, config.source.columns) == (("id",), ("body",))
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [
+        ({}, "it has none of them"),
+        ({"prompt": "x", "body": {"a": 1}}, "it has prompt and body"),
+        ({"body": {"a": 1}, "body_column": "x"}, "it has body and body_column"),
+        ({"body": {"a": 1}, "system": "x", "stop": "y"}, "system, stop go with prompt; with body"),
+        ({"body_column": "x", "max_tokens": 4}, "max_tokens go with prompt; with body_column"),
+        ({"prompt": "x", "temperature": 2.5}, "less than or equal to 2"),
+        ({"prompt": "x", "top_p": -1}, "greater than or equal to 0"),
+        ({"prompt": "x", "max_tokens": 0}, "greater than or equal to 1"),
+        ({"body": {"a": [{"b": math.nan}]}}, "number at a[0].b that is not finite"),
+        ({"body": {"a": b"x"}}, "has a bytes at a, which JSON cannot hold"),
+        ({"body": {"a": {1: "x"}}}, "has a key that is not text at a: put it in quotes"),
+    ],
+)
+def test_a_request_that_contradicts_itself_is_refused(request_: dict[str, Any], why: str) -> None:
+    """Exactly one way to ask; what would be ignored, or cannot be sent, is an error."""
+    assert why in refusal("request", value=request_)
+
+
+def test_the_least_may_not_be_above_the_most() -> None:
+    """min_records above max_records leaves no shard."""
+    line = refusal("shards", value={"min_records": 11, "max_records": 10})
+    assert "min_records (11) is above max_records (10)" in line
+
+
+def test_results_go_to_one_place() -> None:
+    """A path and a table would be two."""
+    assert "keep one" in refusal("results", value={"path": "x", "table": "y"})
+
+
+def test_a_vpc_needs_subnets_and_security_groups() -> None:
+    """Both lists, within the service's bounds."""
+    ok = {"subnet_ids": ["subnet-1"], "security_group_ids": ["sg-1"]}
+    assert make_config(batch={"vpc": ok}).batch.vpc is not None
+    assert "batch.vpc.subnet_ids" in refusal("batch", "vpc", value={**ok, "subnet_ids": []})
+    many = [f"sg-{i}" for i in range(6)]
+    line = refusal("batch", "vpc", value={**ok, "security_group_ids": many})
+    assert "at most 5 items" in line
+
+
+def test_a_budget_needs_prices() -> None:
+    """Without them nothing costs anything."""
+    with pytest.raises(ConfigError, match=r"budget\.max_cost_usd needs prices\.batch: \{input"):
+        make_config(budget={"max_cost_usd": 5})
+
+
+def test_prices_are_exact_through_run_json() -> None:
+    """A price is the decimal number that was written, on every machine."""
+    prices = {"batch": {"input": 0.000125, "output": "0.1"}}
+    config = make_config(prices=prices, budget={"max_cost_usd": 0.3})
+    again = parse_config(json.loads(json.dumps(config.model_dump(mode="json"))))
+    assert again == config
+    assert config.prices.batch is not None
+    assert config.prices.batch.input * 1000 == Decimal("0.125")
+    assert config.budget.max_cost_usd == Decimal("0.3")
+
+
+def test_a_config_cannot_be_changed() -> None:
+    """It is written to run.json once; everything after reads the same."""
+    config = make_config()
+    with pytest.raises(ValueError, match="frozen"):
+        config.shards.max_records = 5  # type: ignore[misc]
+
+
+def test_the_fixed_part_is_what_shapes_the_records() -> None:
+    """A job, the fallback, the results and the endpoint may change while a run is on."""
+    config = make_config()
+    assert set(config.fixed_part()) == {"run_uri", "source", "model", "request", "shards"}
+    changed = make_config(
+        batch={"attempts": 7, "tags": {"a": "b"}},
+        fallback={"model_id": PROVISIONED},
+        canary={"records": 0},
+        prices={"batch": {"input": 1, "output": 2}},
+        budget={"max_cost_usd": 5},
+        results={"path": "/x"},
+        endpoint_url="http://localhost:1",
+    )
+    assert changed.fixed_part() == config.fixed_part()
+    assert make_config(model={"family": "anthropic"}).fixed_part() != config.fixed_part()
+    assert make_config(shards={"max_records": 99}).fixed_part() != config.fixed_part()
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.dates()
+    | st.text(),
+    lambda below: st.lists(below) | st.dictionaries(st.text(), below),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.text(), JSON_VALUES))
+def test_the_fixed_part_is_the_same_after_a_trip_through_run_json(body: dict[str, Any]) -> None:
+    """Else a run could not be opened twice with the same config."""
+    config: Config = make_config(request={"body": body})
+    written = json.dumps(config.model_dump(mode="json"), ensure_ascii=False).encode()
+    recorded = json.loads(written)
+    assert fixed_part(recorded) == config.fixed_part()
+
+
+def test_reader_options_are_written_as_yaml_has_them() -> None:
+    """Spark reads text; `header: true` and `maxColumns: 10` are what people write."""
+    source = {
+        "format": "csv",
+        "path": "x",
+        "options": {"header": True, "maxColumns": 10, "sep": ";"},
+    }
+    assert make_config(source=source).source.options == {
+        "header": "true",
+        "maxColumns": "10",
+        "sep": ";",
+    }

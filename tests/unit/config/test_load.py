@@ -1,0 +1,207 @@
+"""Reading a config: files, overrides, and every problem said at once and in the user's words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bedrock_spark.config import load_config, parse_config, with_overrides
+from bedrock_spark.errors import ConfigError
+from tests.unit.fakes import config_values
+
+SECRET = "Wer schreibt, dem Kunden 4711 gehöre der Rücken gestärkt?"
+
+
+def written(folder: Path, text: str | bytes) -> Path:
+    path = folder / "tickets.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def problems(values: Any) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(values)
+    return [line.strip() for line in str(caught.value).splitlines()[1:]]
+
+
+def test_a_file_becomes_a_config(tmp_path: Path) -> None:
+    """YAML in, and overrides on top of it."""
+    path = written(tmp_path, yaml.safe_dump(config_values()))
+    config = load_config(path, ["shards.max_records=500", "batch.tags={team: search}"])
+    assert config.run_uri == "s3://bucket/runs/one"
+    assert config.shards.max_records == 500
+    assert config.shards.min_records == 10
+    assert config.batch.tags == {"team": "search"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- a\n- b\n", "must be a mapping of keys to values"),
+        ("", "must be a mapping of keys to values"),
+        ("a: [1\n", "is not YAML: expected ',' or ']'"),
+        ("a: b: c\n", "is not YAML: mapping values are not allowed here (line 1, column 5)"),
+        ("a: \x00\n", "is not YAML: cannot be parsed"),
+        ("a: !!python/object:os.system x\n", "is not YAML: could not determine a constructor"),
+        ("a: 2026-02-30\n", "is not YAML: a value looks like a date"),
+        (b"a: caf\xe9\n", "is not UTF-8 (byte 6)"),
+    ],
+)
+def test_a_file_that_is_no_config_is_named_and_its_fault_said(
+    tmp_path: Path, text: str | bytes, said: str
+) -> None:
+    """The file, and where in it; never a traceback."""
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(f"{path}: {said}")
+
+
+@pytest.mark.parametrize("name", ["nowhere.yaml", "."])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+    """A missing file, or a folder."""
+    with pytest.raises(ConfigError, match=r"cannot be read: (No such file|Is a directory)"):
+        load_config(tmp_path / name)
+
+
+def test_every_problem_is_said_at_once() -> None:
+    """A user who must mend three things is told of three."""
+    values = config_values(batch={"attempts": 0}, shards={"max_bytes": "x"})
+    del values["model"]
+    assert [line.split()[0] for line in problems(values)] == [
+        "model:",
+        "shards.max_bytes",
+        "batch.attempts",
+    ]
+    with pytest.raises(ConfigError, match=r"^conf/a.yaml: 3 problems\n"):
+        parse_config(values, name="conf/a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("path", "nearest", "allowed"),
+    [
+        ("run_url", "did you mean run_uri? ", "allowed here: run_uri, source, model, request"),
+        ("shards.max_record", "did you mean max_records? ", "max_records, max_bytes, min_records"),
+        ("batch.role", "did you mean role_arn? ", "role_arn, region, max_active_jobs"),
+        ("batch.vpc.subnets", "did you mean subnet_ids? ", "subnet_ids, security_group_ids"),
+        ("fallback.zzz", "", "model_id, create, requests_per_minute"),
+        ("request.promt", "did you mean prompt? ", "prompt, images, documents"),
+    ],
+)
+def test_an_unknown_key_is_an_error_with_the_nearest_name(
+    path: str, nearest: str, allowed: str
+) -> None:
+    """At every level: a misspelt limit must not be a limit ignored."""
+    vpc = {"subnet_ids": ["s"], "security_group_ids": ["g"]}
+    values = config_values(batch={"vpc": vpc}, fallback={"model_id": "m"})
+    (line,) = problems(with_overrides(values, [f"{path}=1"]))
+    assert line.startswith(f"{path}: unknown key; {nearest}")
+    assert allowed in line
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        config_values(request={"prompt": 5, "system": [SECRET]}),
+        config_values(request={"prompt": SECRET, "max_tokens": SECRET, "top_p": SECRET}),
+        config_values(request=SECRET),
+        config_values(request=[SECRET]),
+        config_values(request={"body": SECRET}),
+        config_values(request={"body": {"x": [SECRET, b"x"]}}),
+        config_values(request={"prompt": SECRET, "body_column": SECRET}),
+        config_values(request={"prompt": SECRET, "promt": SECRET}),
+        config_values(request={"stop": {"x": SECRET}}),
+        config_values(request=None, requests={"prompt": SECRET}),
+    ],
+)
+def test_no_message_shows_what_is_asked(values: dict[str, Any]) -> None:
+    """Values under `request` are prompts, and messages end up in logs."""
+    shown = "\n".join(problems(values))
+    assert shown
+    assert not any(word in shown for word in SECRET.split())
+
+
+def test_a_refusal_hides_pydantics_own_text() -> None:
+    """Its message shows the values; a traceback must not print it as the cause."""
+    with pytest.raises(ConfigError) as caught:
+        parse_config(config_values(request={"prompt": [SECRET]}))
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_a_long_value_is_cut() -> None:
+    """A message stays a line."""
+    (line,) = problems(config_values(endpoint_url=None, results={"format": list("x" * 500)}))
+    assert len(line) < 100
+    (line,) = problems(config_values(batch={"role_arn": "x" * 500}))
+    assert "…" in line
+    assert "x" * 100 not in line
+
+
+@pytest.mark.parametrize(
+    ("override", "path", "value"),
+    [
+        ("shards.max_records=500", "shards.max_records", 500),
+        ("shards.max_bytes=1MB", "shards.max_bytes", 1_000_000),
+        ("batch.kms_key_id=alias/x=y", "batch.kms_key_id", "alias/x=y"),
+        ("batch.tags={a: b}", "batch.tags", {"a": "b"}),
+        ("batch.tags.a=b", "batch.tags", {"a": "b"}),
+        ("batch.vpc=null", "batch.vpc", None),
+        ("fallback=null", "fallback", None),
+        ("fallback.requests_per_minute=", "fallback.requests_per_minute", None),
+        ("source.key=[a, b]", "source.key", ("a", "b")),
+        (" batch.region = eu-west-1", "batch.region", "eu-west-1"),
+    ],
+)
+def test_an_override_lays_one_value_over_the_file(override: str, path: str, value: Any) -> None:
+    """`a.b=value`, read as YAML; empty is null."""
+    values = config_values(fallback={"model_id": "m", "requests_per_minute": 5})
+    found: Any = parse_config(with_overrides(values, [override]))
+    for key in path.split("."):
+        found = getattr(found, key)
+    assert found == value
+
+
+def test_overrides_are_taken_in_order_and_leave_the_input_alone() -> None:
+    """The last of two wins; a section that is null or absent is begun."""
+    values = {"batch": None, "shards": {"max_records": 1}}
+    result = with_overrides(values, ["batch.region=a", "batch.region=b", "x.y.z=1"])
+    assert result == {"batch": {"region": "b"}, "shards": {"max_records": 1}, "x": {"y": {"z": 1}}}
+    assert values == {"batch": None, "shards": {"max_records": 1}}
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("shards.max_records", "--set shards.max_records: must be key=value"),
+        ("=5", "--set : must be key=value"),
+        ("a=[1", "--set a: the value is not YAML: "),
+        ("a=2026-13-01", "--set a: the value is not YAML: a value looks like a date"),
+        ("run_uri.x=1", "--set run_uri.x: run_uri is a single value and has no keys below it"),
+        ("source.key.x=1", "--set source.key.x: key is a single value"),
+    ],
+)
+def test_a_bad_override_is_named(override: str, said: str) -> None:
+    """In the words of the command line."""
+    with pytest.raises(ConfigError) as caught:
+        with_overrides(config_values(), [override])
+    assert str(caught.value).startswith(said)
+
+
+def test_a_config_that_is_json_may_hold_escaped_emoji(tmp_path: Path) -> None:
+    """JSON is YAML, but PyYAML reads the two escapes of one character as two half characters."""
+    text = r'{"prompt": "\ud83d\ude00 {{ body }}", "max_tokens": 1}'
+    path = written(tmp_path, yaml.safe_dump(config_values()))
+    config = load_config(path, [f"request={text}"])
+    assert config.request.prompt == "\U0001f600 {{ body }}"
+
+
+def test_half_a_character_is_refused_where_it_stands() -> None:
+    """It has no UTF-8, so no request could be made of it; the text itself is not shown."""
+    with pytest.raises(ConfigError) as caught:
+        parse_config(config_values(request={"prompt": f"{SECRET} \ud83d"}), name="c.yaml")
+    said = "c.yaml: request: prompt: holds half a character (a lone surrogate)"
+    assert str(caught.value) == said

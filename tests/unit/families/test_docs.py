@@ -1,0 +1,88 @@
+"""docs/families.md says what the families and the linter do."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from bedrock_spark.config import RequestConfig
+from bedrock_spark.errors import ConfigError
+from bedrock_spark.families import FAMILIES, Family, anthropic, converse, nova
+from bedrock_spark.families.lint import CEILINGS, RULES
+from bedrock_spark.limits import MAX_BODY_BYTES
+from bedrock_spark.spark.prepare.prefetch import THREADS
+from tests.docs import ROOT
+
+DOC = (ROOT / "docs" / "families.md").read_text(encoding="utf-8")
+BODIES, MEDIA, KNOWN, REFUSED = DOC.split("\n## ")
+OPTIONS: dict[str, Any] = {
+    "images": "photo",
+    "documents": "contract",
+    "system": "S",
+    "max_tokens": 5,
+    "temperature": 0,
+    "top_p": 1,
+    "stop": "END",
+}
+
+
+def rows_of(text: str) -> dict[str, list[str]]:
+    """Give the rows of a table by the name in their first column."""
+    found = re.findall(r"^\| `([\w-]+)` \|(.*)\|$", text, re.MULTILINE)
+    rows = {name: [cell.strip() for cell in rest.split(" |")] for name, rest in found}
+    assert len(rows) == len(found)
+    return rows
+
+
+def takes(family: Family, **options: Any) -> bool:
+    try:
+        family.build(RequestConfig(prompt="{{ a }}", **options))
+    except ConfigError:
+        return False
+    return True
+
+
+def test_both_tables_list_the_families() -> None:
+    """In their order, none missing and none that is not there."""
+    names = [f.name for f in FAMILIES]
+    assert list(rows_of(BODIES)) == names
+    assert list(rows_of(KNOWN)) == names
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
+def test_the_options_of_a_family_are_those_it_takes(family: Family) -> None:
+    """What is listed is taken, what is not is refused, and what is required is said to be."""
+    told = rows_of(BODIES)[family.name][1]
+    need = {name: OPTIONS[name] for name in re.findall(r"`(\w+)` \(required\)", told)}
+    listed = re.findall(r"`(\w+)`", told)
+    assert listed == [o for o in OPTIONS if takes(family, **{**need, o: OPTIONS[o]})]
+    for missing in need:
+        assert not takes(family, **{k: v for k, v in need.items() if k != missing})
+
+
+def test_formats_and_limits_of_images_and_documents_are_those_of_the_code() -> None:
+    """For every family that takes them, and in the words of config and rejections."""
+    rules = {"anthropic": anthropic.MEDIA, "nova": nova.MEDIA, "converse": converse.MEDIA}
+    assert set(rules) == {f.name for f in FAMILIES if f.takes_media}
+    formats, limits = MEDIA.split("| family | images of a row |")
+    assert rows_of(formats) == {
+        name: [", ".join(r.images), ", ".join(r.documents)] for name, r in rules.items()
+    }
+    assert rows_of(limits) == {
+        name: [
+            "" if most is None else f"{most:,}"
+            for most in (r.max_images, r.max_image_bytes, r.max_documents, r.max_document_bytes)
+        ]
+        for name, r in rules.items()
+    }
+    assert f"{MAX_BODY_BYTES:,} bytes" in MEDIA
+    assert f"{THREADS} at once" in MEDIA
+
+
+def test_the_rules_of_the_linter_are_listed() -> None:
+    """In their order, the ceilings with their numbers."""
+    rows = rows_of(REFUSED)
+    assert tuple(rows) == RULES
+    assert all(f"{most:,}" in rows["max-tokens"][0] for _, most in CEILINGS)

@@ -1,0 +1,302 @@
+"""Model families: the body each builds, the answer each reads, and whose model an id is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import botocore.session
+import botocore.validate
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedrock_spark.config import ModelConfig, RequestConfig
+from bedrock_spark.errors import ConfigError
+from bedrock_spark.families import FAMILIES, Answer, bare_model_id, family_by_name, family_of
+from tests.unit.fakes import ACCOUNT, CLAUDE, DATA
+
+FULL = {
+    "prompt": "Q {{ a }}",
+    "max_tokens": 7,
+    "temperature": 0,
+    "top_p": 0.5,
+    "stop": ["END"],
+}
+
+
+def build(family: str, **request: Any) -> dict[str, Any]:
+    return family_by_name(family).build(RequestConfig(**request))
+
+
+def lines_of(name: str) -> Iterator[dict[str, Any]]:
+    for line in (DATA / name).read_text(encoding="utf-8").split("\n"):
+        if line:
+            yield json.loads(line)
+
+
+def test_an_anthropic_body_is_a_messages_request() -> None:
+    """Every option has its member; the placeholders are left for the template."""
+    assert build("anthropic", **FULL, system="S {{ b }}") == {
+        "anthropic_version": "bedrock-2023-05-31",
+        "max_tokens": 7,
+        "system": "S {{ b }}",
+        "messages": [{"role": "user", "content": [{"type": "text", "text": "Q {{ a }}"}]}],
+        "temperature": 0,
+        "top_p": 0.5,
+        "stop_sequences": ["END"],
+    }
+
+
+def test_a_titan_text_body_has_its_options_together() -> None:
+    """inputText and textGenerationConfig."""
+    assert build("titan_text", **FULL) == {
+        "inputText": "Q {{ a }}",
+        "textGenerationConfig": {
+            "maxTokenCount": 7,
+            "temperature": 0,
+            "topP": 0.5,
+            "stopSequences": ["END"],
+        },
+    }
+
+
+def test_a_converse_body_is_a_request_without_its_model_id() -> None:
+    """botocore's own model of Converse takes it."""
+    body = build("converse", **FULL, system="S {{ b }}")
+    assert body == {
+        "messages": [{"role": "user", "content": [{"text": "Q {{ a }}"}]}],
+        "system": [{"text": "S {{ b }}"}],
+        "inferenceConfig": {
+            "maxTokens": 7,
+            "temperature": 0,
+            "topP": 0.5,
+            "stopSequences": ["END"],
+        },
+    }
+    model = botocore.session.get_session().get_service_model("bedrock-runtime")
+    shape = model.operation_model("Converse").input_shape
+    report = botocore.validate.ParamValidator().validate({"modelId": "m", **body}, shape)
+    assert not report.has_errors(), report.generate_report()
+
+
+def test_a_titan_embedding_body_is_its_text() -> None:
+    """The prompt is what is embedded."""
+    assert build("titan_embeddings", prompt="{{ a }}") == {"inputText": "{{ a }}"}
+
+
+@pytest.mark.parametrize(
+    ("family", "body"),
+    [
+        ("titan_text", {"inputText": "Q"}),
+        ("converse", {"messages": [{"role": "user", "content": [{"text": "Q"}]}]}),
+    ],
+)
+def test_an_option_that_is_not_given_is_not_sent(family: str, body: dict[str, Any]) -> None:
+    """No nulls and no empty objects: the model's own defaults apply."""
+    assert build(family, prompt="Q") == body
+
+
+def test_an_empty_system_prompt_is_sent_as_one() -> None:
+    """It is the user's; only what is absent is left out."""
+    assert build("anthropic", prompt="Q", max_tokens=1, system="")["system"] == ""
+
+
+@pytest.mark.parametrize(
+    ("family", "request_", "option"),
+    [
+        ("titan_text", {"system": "S"}, "system"),
+        ("titan_embeddings", {"system": "S"}, "system"),
+        ("titan_embeddings", {"max_tokens": 5}, "max_tokens"),
+        ("titan_embeddings", {"temperature": 0}, "temperature"),
+        ("titan_embeddings", {"top_p": 1}, "top_p"),
+        ("titan_embeddings", {"stop": "x"}, "stop"),
+        ("anthropic", {}, "max_tokens"),
+        ("raw", {}, "prompt"),
+    ],
+)
+def test_what_a_family_has_no_place_for_is_refused(
+    family: str, request_: dict[str, Any], option: str
+) -> None:
+    """Not dropped: the user meant it. Anthropic's API requires max_tokens, so it is missed."""
+    with pytest.raises(ConfigError, match=rf"^request\.{option}: ") as caught:
+        build(family, prompt="secret", **request_)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_recorded_claude_line_is_read() -> None:
+    """A line that Bedrock really wrote."""
+    (line,) = lines_of("claude3_haiku_line.jsonl.out")
+    answer = family_by_name("anthropic").read(line["modelOutput"])
+    assert answer.text is not None
+    assert answer.text.startswith("HANSGO Держатель для яиц")
+    assert answer == Answer(
+        text=answer.text, stop_reason="stop_sequence", input_tokens=111, output_tokens=73
+    )
+
+
+def test_the_titan_example_of_the_documentation_is_read() -> None:
+    """The text keeps its newline; tokens in and out."""
+    first, _ = lines_of("docs_success_and_error.jsonl.out")
+    assert family_by_name("titan_text").read(first["modelOutput"]) == Answer(
+        text="blue\n", stop_reason="FINISH", input_tokens=8, output_tokens=3
+    )
+
+
+def test_a_converse_line_with_null_members_is_read() -> None:
+    """A member that is null is absent; reasoning is not the answer."""
+    (line,) = lines_of("converse_null_members.jsonl.out")
+    assert family_by_name("converse").read(line["modelOutput"]) == Answer(
+        text="the answer",
+        stop_reason="end_turn",
+        input_tokens=419,
+        output_tokens=377,
+        reasoning="thinking hard",
+    )
+
+
+@pytest.mark.parametrize(
+    ("family", "output", "answer"),
+    [
+        (
+            "anthropic",
+            {
+                "content": [
+                    {"type": "thinking", "thinking": "hm", "signature": "x"},
+                    {"type": "text", "text": "a"},
+                    {"type": "tool_use", "id": "1", "name": "f", "input": {}},
+                    {"type": "text", "text": "b"},
+                ],
+                "stop_reason": None,
+            },
+            Answer(text="ab", reasoning="hm", tool_input="{}"),
+        ),
+        ("anthropic", {"content": []}, Answer()),
+        ("anthropic", {"content": [{"type": "text", "text": ""}]}, Answer(text="")),
+        (
+            "titan_text",
+            {"results": [{"outputText": "a", "tokenCount": 1}, {"outputText": "b"}]},
+            Answer(text="ab", output_tokens=1),
+        ),
+        ("titan_text", {"results": [{}]}, Answer()),
+        (
+            "titan_embeddings",
+            {"embedding": [0.5, -1], "inputTextTokenCount": 3},
+            Answer(embedding=(0.5, -1), input_tokens=3),
+        ),
+        (
+            "titan_embeddings",
+            {"embeddingsByType": {"binary": [1], "float": [0.25]}},
+            Answer(embedding=(0.25,)),
+        ),
+        ("titan_embeddings", {"embedding": ["0.5", None]}, Answer()),
+        ("converse", {"output": {"message": None}, "usage": None}, Answer()),
+        ("converse", {"usage": {"inputTokens": True, "outputTokens": "7"}}, Answer()),
+        ("raw", {"anything": 1}, Answer()),
+    ],
+)
+def test_answers(family: str, output: dict[str, Any], answer: Answer) -> None:
+    """Text blocks are joined in order; a member that is absent or null is None, never an error."""
+    assert family_by_name(family).read(output) == answer
+
+
+NAMES = st.sampled_from(
+    [
+        *("content", "text", "stop_reason", "usage", "input_tokens"),
+        *("results", "outputText", "tokenCount", "inputTextTokenCount"),
+        *("output", "message", "stopReason", "inputTokens"),
+        *("embedding", "embeddingsByType", "float", "embeddings"),
+        *("choices", "tool_calls", "function", "arguments", "toolUse", "input", "generations"),
+        *("reasoningContent", "reasoningText", "reasoning_content", "thinking", "parameters"),
+        *("images", "artifacts", "base64", "outputs", "generation", "finish_reasons"),
+    ]
+)
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(NAMES, below, max_size=4),
+    max_leaves=15,
+)
+
+
+@pytest.mark.parametrize("family", [f.name for f in FAMILIES])
+@given(output=st.dictionaries(NAMES, ANY_JSON))
+def test_reading_never_fails(family: str, output: dict[str, Any]) -> None:
+    """Whatever a model says: the answer is paid for, and its JSON is kept in any case."""
+    answer = family_by_name(family).read(output)
+    for text in (answer.text, answer.reasoning, answer.tool_input, answer.stop_reason):
+        assert text is None or isinstance(text, str)
+    assert all(isinstance(image, str) for image in answer.images)
+    assert all(type(v) in (int, float) for v in answer.embedding or ())
+    for count in (answer.input_tokens, answer.output_tokens):
+        assert count is None or (isinstance(count, int) and not isinstance(count, bool))
+
+
+FOUNDATION = "arn:aws:bedrock:us-east-1::foundation-model/"
+PROFILE = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/"
+APPLICATION = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/abcdefghijkl"
+
+
+@pytest.mark.parametrize(
+    ("model_id", "bare"),
+    [
+        (CLAUDE, CLAUDE),
+        *((f"{g}.{CLAUDE}", CLAUDE) for g in ("us", "eu", "apac", "us-gov", "global", "jp", "au")),
+        (FOUNDATION + CLAUDE, CLAUDE),
+        (PROFILE + "us." + CLAUDE, CLAUDE),
+        (f"arn:aws-cn:bedrock:cn-north-1::foundation-model/{CLAUDE}", CLAUDE),
+        (FOUNDATION + "anthropic.claude-v2:1:18k", "anthropic.claude-v2:1:18k"),
+        (APPLICATION, APPLICATION),
+        ("bogus.anthropic.claude-v2", "bogus.anthropic.claude-v2"),
+        ("us.nodots", "us.nodots"),
+    ],
+)
+def test_a_bare_id_is_without_arn_and_geography(model_id: str, bare: str) -> None:
+    """Only at the beginning; what hides the model is left whole."""
+    assert bare_model_id(model_id) == bare
+
+
+@pytest.mark.parametrize(
+    ("model_id", "family"),
+    [
+        (CLAUDE, "anthropic"),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "anthropic"),
+        ("anthropic.claude-instant-v1", "anthropic"),
+        (PROFILE + "eu." + CLAUDE, "anthropic"),
+        ("amazon.titan-text-express-v1", "titan_text"),
+        ("amazon.titan-text-premier-v1:0", "titan_text"),
+        ("amazon.titan-tg1-large", "titan_text"),
+        (FOUNDATION + "amazon.titan-embed-text-v2:0", "titan_embeddings"),
+        ("amazon.titan-embed-text-v1", "titan_embeddings"),
+        ("amazon.titan-embed-g1-text-02", "titan_embeddings"),
+    ],
+)
+def test_an_id_tells_its_family(model_id: str, family: str) -> None:
+    """With or without ARN and geography."""
+    assert family_of(ModelConfig(id=model_id)).name == family
+
+
+@pytest.mark.parametrize(
+    "model_id", [APPLICATION, "meta.llama2-13b-chat-v1", "amazon.nova-reel-v1:0", "x"]
+)
+def test_an_id_that_does_not_tell_asks_for_the_family(model_id: str) -> None:
+    """The message lists the names, and the family that is named is taken."""
+    with pytest.raises(ConfigError) as caught:
+        family_of(ModelConfig(id=model_id))
+    assert model_id in str(caught.value)
+    assert all(f.name in str(caught.value) for f in FAMILIES)
+    for family in FAMILIES:
+        assert family_of(ModelConfig(id=model_id, family=family.name)) is family
+
+
+def test_converse_is_its_own_family_whatever_the_model() -> None:
+    """And another family named beside it is a contradiction."""
+    assert family_of(ModelConfig(id="meta.llama", invocation="converse")).name == "converse"
+    with pytest.raises(ConfigError, match="with invocation converse, leave it out"):
+        family_of(ModelConfig(id="meta.llama", invocation="converse", family="anthropic"))
+
+
+def test_an_unknown_family_is_refused_with_the_names_there_are() -> None:
+    """A misspelt family."""
+    with pytest.raises(ConfigError, match=r"model.family = 'antropic': must be one of anthropic, "):
+        family_of(ModelConfig(id=CLAUDE, family="antropic"))

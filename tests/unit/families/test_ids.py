@@ -1,0 +1,153 @@
+"""Which family each model id belongs to: real ids, each to exactly one."""
+
+from __future__ import annotations
+
+import pytest
+
+from bedrock_spark.config import ModelConfig
+from bedrock_spark.errors import ConfigError
+from bedrock_spark.families import FAMILIES, family_of
+from tests.unit.fakes import ACCOUNT
+
+IDS: dict[str, tuple[str, ...]] = {
+    "anthropic": (
+        "anthropic.claude-instant-v1",
+        "anthropic.claude-v2:1",
+        "anthropic.claude-3-haiku-20240307-v1:0",
+        "anthropic.claude-3-5-sonnet-20241022-v2:0",
+        "anthropic.claude-3-7-sonnet-20250219-v1:0",
+        "anthropic.claude-haiku-4-5-20251001-v1:0",
+        "anthropic.claude-sonnet-4-20250514-v1:0",
+        "anthropic.claude-opus-4-8",
+        "anthropic.claude-sonnet-5",
+    ),
+    "nova": (
+        "amazon.nova-micro-v1:0",
+        "amazon.nova-lite-v1:0",
+        "amazon.nova-lite-v1:0:300k",
+        "amazon.nova-pro-v1:0",
+        "amazon.nova-premier-v1:0",
+        "amazon.nova-2-lite-v1:0",
+    ),
+    "titan_text": (
+        "amazon.titan-tg1-large",
+        "amazon.titan-text-lite-v1",
+        "amazon.titan-text-express-v1:0:8k",
+        "amazon.titan-text-premier-v1:0",
+    ),
+    "titan_embeddings": (
+        "amazon.titan-embed-text-v1",
+        "amazon.titan-embed-text-v1:2:8k",
+        "amazon.titan-embed-g1-text-02",
+        "amazon.titan-embed-text-v2:0",
+    ),
+    "titan_multimodal": ("amazon.titan-embed-image-v1", "amazon.titan-embed-image-v1:0"),
+    "amazon_images": (
+        "amazon.titan-image-generator-v1",
+        "amazon.titan-image-generator-v2:0",
+        "amazon.nova-canvas-v1:0",
+    ),
+    "cohere_command": ("cohere.command-text-v14", "cohere.command-light-text-v14"),
+    "cohere_command_r": ("cohere.command-r-v1:0", "cohere.command-r-plus-v1:0"),
+    "cohere_embed": (
+        "cohere.embed-english-v3",
+        "cohere.embed-multilingual-v3:0:512",
+        "cohere.embed-v4:0",
+    ),
+    "llama3": (
+        "meta.llama3-8b-instruct-v1:0",
+        "meta.llama3-1-405b-instruct-v1:0",
+        "meta.llama3-2-1b-instruct-v1:0",
+        "meta.llama3-2-90b-instruct-v1:0",
+        "meta.llama3-3-70b-instruct-v1:0",
+    ),
+    "llama4": ("meta.llama4-scout-17b-instruct-v1:0", "meta.llama4-maverick-17b-instruct-v1:0"),
+    "mistral_instruct": (
+        "mistral.mistral-7b-instruct-v0:2",
+        "mistral.mixtral-8x7b-instruct-v0:1",
+        "mistral.mistral-large-2402-v1:0",
+        "mistral.mistral-small-2402-v1:0",
+    ),
+    "mistral_chat": (
+        "mistral.mistral-large-2407-v1:0",
+        "mistral.pixtral-large-2502-v1:0",
+        "mistral.mistral-large-3-675b-instruct",
+        "mistral.magistral-small-2509",
+        "mistral.ministral-3-3b-instruct",
+        "mistral.ministral-3-14b-instruct",
+    ),
+    "jamba": ("ai21.jamba-instruct-v1:0", "ai21.jamba-1-5-mini-v1:0", "ai21.jamba-1-5-large-v1:0"),
+    "stability": (
+        "stability.sd3-large-v1:0",
+        "stability.sd3-5-large-v1:0",
+        "stability.stable-image-core-v1:1",
+        "stability.stable-image-ultra-v1:0",
+    ),
+    "stability_xl": ("stability.stable-diffusion-xl-v1", "stability.stable-diffusion-xl-v1:0"),
+    "gpt_oss": ("openai.gpt-oss-20b-1:0", "openai.gpt-oss-120b-1:0"),
+    "qwen": (
+        "qwen.qwen3-32b-v1:0",
+        "qwen.qwen3-235b-a22b-2507-v1:0",
+        "qwen.qwen3-coder-480b-a35b-v1:0",
+        "qwen.qwen3-next-80b-a3b",
+        "qwen.qwen3-vl-235b-a22b",
+    ),
+    "deepseek_r1": ("deepseek.r1-v1:0",),
+    "deepseek_v3": ("deepseek.v3-v1:0", "deepseek.v3.2"),
+}
+NAMED = {"converse", "raw"}  # these are chosen, never read off an id
+PAIRS = [(model_id, family) for family, ids in IDS.items() for model_id in ids]
+PLACES = [
+    "{}",
+    "us.{}",
+    "eu.{}",
+    "apac.{}",
+    "global.{}",
+    "arn:aws:bedrock:us-east-1::foundation-model/{}",
+    f"arn:aws:bedrock:eu-west-1:{ACCOUNT}:inference-profile/eu.{{}}",
+    f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/global.{{}}",
+]
+
+
+def test_every_family_is_reached_and_no_name_is_taken_twice() -> None:
+    """A family that no id leads to would be one that nobody can use without naming it."""
+    assert len(PAIRS) >= 60
+    names = [f.name for f in FAMILIES]
+    assert len(set(names)) == len(names)
+    assert set(IDS) | NAMED == set(names)
+
+
+@pytest.mark.parametrize(("model_id", "family"), PAIRS)
+def test_an_id_belongs_to_one_family(model_id: str, family: str) -> None:
+    """Else the order of a list would decide."""
+    found = [f.name for f in FAMILIES if f.pattern is not None and f.pattern.fullmatch(model_id)]
+    assert found == [family]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_family_is_told_wherever_the_id_stands(place: str) -> None:
+    """Bare, as an inference profile of any geography, in an ARN."""
+    for model_id, family in PAIRS:
+        assert family_of(ModelConfig(id=place.format(model_id))).name == family
+
+
+@pytest.mark.parametrize(
+    "model_id",
+    [
+        "amazon.nova-reel-v1:0",
+        "amazon.nova-sonic-v1:0",
+        "amazon.nova-2-sonic-v1:0",
+        "amazon.nova-2-multimodal-embeddings-v1:0",
+        "amazon.rerank-v1:0",
+        "cohere.rerank-v3-5:0",
+        "meta.llama2-70b-chat-v1",
+        "stability.stable-image-inpaint-v1:0",
+        "stability.stable-creative-upscale-v1:0",
+        "moonshot.kimi-k2-thinking",
+        "google.gemma-3-27b-it",
+    ],
+)
+def test_what_takes_another_body_is_of_no_family(model_id: str) -> None:
+    """Video, speech, ranking, changed images, and models nobody here has looked up."""
+    with pytest.raises(ConfigError, match="its family cannot be told from the id"):
+        family_of(ModelConfig(id=model_id))

@@ -1,0 +1,265 @@
+"""The linter: each rule finds its fault, says where and what to do, and is silent otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bedrock_spark.config import Config
+from bedrock_spark.errors import ConfigError
+from bedrock_spark.families import anthropic
+from bedrock_spark.families.lint import RULES, lint, refuse_lint
+from tests.unit.fakes import CLAUDE, make_config
+
+HAIKU_45 = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+GOOD: dict[str, Any] = {
+    "anthropic_version": anthropic.VERSION,
+    "max_tokens": 9,
+    "messages": [{"role": "user", "content": "{{ a }}"}],
+}
+CONVERSE: dict[str, Any] = {"messages": [{"role": "user", "content": [{"text": "{{ a }}"}]}]}
+
+
+def config_of(body: dict[str, Any], model: str = CLAUDE, **sections: Any) -> Config:
+    return make_config(request={"body": body}, model={"id": model}, **sections)
+
+
+def converse_of(body: dict[str, Any], model: str = CLAUDE) -> Config:
+    return make_config(request={"body": body}, model={"id": model, "invocation": "converse"})
+
+
+def asked(text: Any) -> dict[str, Any]:
+    return {**GOOD, "messages": [{"role": "user", "content": text}]}
+
+
+def asked_with(media: dict[str, Any], model: str, **more: Any) -> Config:
+    request = {"prompt": "{{ a }}", "max_tokens": 9, **media}
+    return make_config(request=request, model={"id": model, **more})
+
+
+def with_block(block: dict[str, Any]) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": [block, {"text": "{{ a }}"}]}]}
+
+
+# Rule, config, where, the beginning of what is said.
+FAULTS: list[tuple[str, Config, str, str]] = [
+    ("model-id", config_of({**GOOD, "modelId": CLAUDE}), "request.body.modelId", "the model is"),
+    ("model-id", converse_of({**CONVERSE, "modelId": "x"}), "request.body.modelId", "the model is"),
+    (
+        "tools",
+        converse_of({**CONVERSE, "toolConfig": {"tools": [{}]}}),
+        "request.body.toolConfig",
+        "batch inference refuses tools",
+    ),
+    (
+        "anthropic-version",
+        config_of({"max_tokens": 9, "messages": GOOD["messages"]}),
+        "request.body.anthropic_version",
+        f"is missing; set it to {anthropic.VERSION}",
+    ),
+    (
+        "anthropic-version",
+        config_of({**GOOD, "anthropic_version": "2023-06-01"}, f"eu.{CLAUDE}"),
+        "request.body.anthropic_version",
+        "is not what Bedrock takes",
+    ),
+    (
+        "samplers",
+        config_of({**GOOD, "temperature": 0, "top_p": 0.5}, HAIKU_45),
+        "request.body.temperature, request.body.top_p",
+        "this model takes one of",
+    ),
+    (
+        "samplers",
+        make_config(
+            request={"prompt": "{{ a }}", "max_tokens": 9, "temperature": 0, "top_p": 0.5},
+            model={"id": HAIKU_45, "invocation": "converse"},
+        ),
+        "request.inferenceConfig.temperature, request.inferenceConfig.topP",
+        "this model takes one of",
+    ),
+    (
+        "samplers",
+        config_of({**GOOD, "temperature": 1}, "global.anthropic.claude-opus-4-8"),
+        "request.body.temperature",
+        "this model takes neither",
+    ),
+    (
+        "caching",
+        config_of({**asked([{"type": "text", "text": "a", "cache_control": {"type": "e"}}])}),
+        "request.body.messages[0].content[0].cache_control",
+        "batch inference refuses prompt caching",
+    ),
+    (
+        "caching",
+        converse_of({**CONVERSE, "system": [{"text": "a"}, {"cachePoint": {"type": "default"}}]}),
+        "request.body.system[1].cachePoint",
+        "batch inference refuses prompt caching",
+    ),
+    (
+        "empty-text",
+        config_of(asked([{"type": "text", "text": " \n"}])),
+        "request.body.messages[0].content[0].text",
+        "is empty text",
+    ),
+    ("empty-text", config_of(asked("")), "request.body.messages[0].content", "is empty text"),
+    (
+        "empty-text",
+        config_of({"texts": ["{{ a }}", ""], "input_type": "clustering"}, "cohere.embed-v4:0"),
+        "request.body.texts[1]",
+        "is empty text",
+    ),
+    (
+        "empty-text",
+        config_of({"prompt": "", "n": "{{ a }}"}, "stability.sd3-5-large-v1:0"),
+        "request.body.prompt",
+        "is empty text",
+    ),
+    (
+        "max-tokens",
+        make_config(
+            request={"prompt": "{{ a }}", "max_tokens": 10_001},
+            model={"id": "amazon.nova-micro-v1:0"},
+        ),
+        "request.inferenceConfig.maxTokens",
+        "is more than the 10,000 tokens",
+    ),
+    (
+        "max-tokens",
+        config_of({"prompt": "{{ a }}", "max_gen_len": 8_193}, "us.meta.llama4-scout-17b-x"),
+        "request.body.max_gen_len",
+        "is more than the 8,192 tokens",
+    ),
+    (
+        "thinking",
+        converse_of({**CONVERSE, "additionalModelRequestFields": {"thinking": {}}}),
+        "request.body.additionalModelRequestFields.thinking",
+        "batch inference refuses it",
+    ),
+    ("stream", config_of({**GOOD, "stream": True}), "request.body.stream", "a batch job does not"),
+    (
+        "text-only",
+        asked_with({"images": "photo", "documents": "paper"}, "us.amazon.nova-micro-v1:0"),
+        "request.images, request.documents",
+        "this model takes text only",
+    ),
+    (
+        "text-only",
+        converse_of(with_block({"image": {"format": "png"}}), "amazon.nova-micro-v1:0"),
+        "request.body.messages[0].content[0].image",
+        "this model takes text only",
+    ),
+    (
+        "documents",
+        asked_with({"documents": "paper"}, "amazon.nova-lite-v1:0"),
+        "request.documents",
+        "Nova takes documents by Converse only",
+    ),
+    (
+        "documents",
+        config_of(with_block({"document": {"format": "pdf"}}), "amazon.nova-pro-v1:0"),
+        "request.body.messages[0].content[0].document",
+        "Nova takes documents by Converse only",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "config", "where", "said"), FAULTS)
+def test_a_fault_is_found_by_its_rule(rule: str, config: Config, where: str, said: str) -> None:
+    """One finding, with the place as a key path."""
+    (finding,) = lint(config)
+    assert (finding.rule, finding.where) == (rule, where)
+    assert finding.message.startswith(said)
+
+
+def test_every_rule_is_tested() -> None:
+    """The table above has each."""
+    assert {rule for rule, _, _, _ in FAULTS} == set(RULES)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        make_config(),
+        config_of({**GOOD, "temperature": 0, "top_p": 0.5}),
+        config_of({**GOOD, "temperature": 0}, HAIKU_45),
+        config_of({**GOOD, "top_p": 0.5}, "anthropic.claude-sonnet-4-6"),
+        config_of(
+            {**GOOD, "temperature": 0, "top_p": 0.5}, "anthropic.claude-sonnet-4-20250514-v1:0"
+        ),
+        config_of({**GOOD, "tools": [{"name": "f", "input_schema": {"text": ""}}]}),
+        config_of({**GOOD, "anthropic_version": "{{ version }}"}),
+        config_of({**GOOD, "stream": False, "system": ""}),
+        config_of(
+            {
+                "messages": [
+                    {"role": "assistant", "content": "", "tool_calls": [{"id": "1"}]},
+                    {"role": "user", "content": "{{ a }}"},
+                ]
+            },
+            "mistral.mistral-large-2407-v1:0",
+        ),
+        config_of({"messages": "{{ a }}"}, "qwen.qwen3-32b-v1:0"),
+        config_of({"prompt": "{{ a }}", "max_gen_len": "{{ n }}"}, "meta.llama4-scout-17b-x"),
+        config_of({"prompt": "{{ a }}", "max_gen_len": 8_192}, "meta.llama4-scout-17b-x"),
+        make_config(
+            request={"body": {"toolConfig": {"tools": ["{{ a }}"]}}},
+            model={"id": "x", "family": "raw"},
+        ),
+        converse_of({**CONVERSE, "toolConfig": {}}),
+        make_config(request={"body_column": "body"}, model={"id": HAIKU_45}),
+        asked_with({"images": "photo", "documents": "paper"}, HAIKU_45),
+        asked_with({"images": "photo"}, "amazon.nova-lite-v1:0"),
+        asked_with({"documents": "paper"}, "amazon.nova-lite-v1:0", invocation="converse"),
+    ],
+)
+def test_what_is_right_or_not_known_is_let_pass(config: Config) -> None:
+    """Placeholders, bodies from a column, models nobody reported: no finding."""
+    assert lint(config) == []
+    refuse_lint(config)
+
+
+def test_a_raw_body_for_claude_is_checked_too() -> None:
+    """The id tells that it is Claude, whatever the answer is read as."""
+    model = {"id": CLAUDE, "family": "raw"}
+    config = make_config(request={"body": {"messages": "{{ a }}"}}, model=model)
+    assert [f.rule for f in lint(config)] == ["anthropic-version"]
+
+
+def test_many_places_are_one_finding() -> None:
+    """Three are named, the others counted."""
+    blocks = [{"type": "text", "text": "", "cache_control": {}} for _ in range(5)]
+    found = lint(config_of({**GOOD, "messages": [{"role": "user", "content": blocks}]}))
+    assert [f.rule for f in found] == ["caching", "empty-text"]
+    assert found[1].where.endswith("content[2].text and 2 more")
+
+
+def test_all_findings_are_in_one_error() -> None:
+    """With what to do about each, and how to go on all the same; no prompt is shown."""
+    body = {**asked([{"type": "text", "text": ""}, {"type": "text", "text": "secret"}])}
+    config = config_of({**body, "stream": True, "temperature": 0, "top_p": 1}, HAIKU_45)
+    with pytest.raises(ConfigError) as caught:
+        refuse_lint(config)
+    first, *lines, last = str(caught.value).splitlines()
+    assert first.startswith(f"model {HAIKU_45} would refuse every record")
+    assert [line.split(":")[0].strip() for line in lines] == [
+        "request.body.temperature, request.body.top_p",
+        "request.body.messages[0].content[0].text",
+        "request.body.stream",
+    ]
+    assert last.strip() == "If this is no longer so, set batch.lint: ignore"
+    assert "secret" not in str(caught.value)
+
+
+def test_it_can_be_turned_off() -> None:
+    """The service moves on; a rule that is out of date must not stand in the way."""
+    config = config_of({**GOOD, "stream": True}, batch={"lint": "ignore"})
+    assert [f.rule for f in lint(config)] == ["stream"]
+    refuse_lint(config)
+
+
+def test_a_body_that_cannot_be_built_is_an_error() -> None:
+    """The same as without the linter."""
+    with pytest.raises(ConfigError, match=r"^request\.max_tokens"):
+        lint(make_config(request={"prompt": "{{ a }}"}))

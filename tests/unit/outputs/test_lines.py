@@ -1,0 +1,362 @@
+"""Reading outputs: what was paid for is found whatever its line looks like; nothing is guessed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedrock_spark.outputs.lines import (
+    BadLine,
+    OutputManifest,
+    OutputRecord,
+    RecordError,
+    read_lines,
+    read_output_manifest,
+    whole_text,
+)
+from tests.unit.fakes import DATA
+
+GOOD = b'{"recordId":"a","modelInput":{},"modelOutput":{"t":1}}'
+
+
+def one(line: bytes | str) -> OutputRecord:
+    (record,) = read_lines(line if isinstance(line, bytes) else line.encode())
+    assert isinstance(record, OutputRecord), record
+    return record
+
+
+def bad(line: bytes | str) -> BadLine:
+    (found,) = read_lines(line if isinstance(line, bytes) else line.encode())
+    assert isinstance(found, BadLine), found
+    return found
+
+
+def error_of(error: Any, **more: Any) -> RecordError:
+    found = one(json.dumps({"recordId": "a", "error": error, **more})).error
+    assert found is not None
+    return found
+
+
+def test_published_lines_are_read() -> None:
+    """A recording, the documentation's example, a Converse line, an error inside modelOutput."""
+    claude = one((DATA / "claude3_haiku_line.jsonl.out").read_bytes())
+    assert (claude.record_id, claude.error) == ("meta_Appliances_0_0", None)
+    assert "Держатель" in (claude.output or b"").decode()
+    fine, failed = read_lines((DATA / "docs_success_and_error.jsonl.out").read_bytes())
+    assert isinstance(fine, OutputRecord)
+    assert isinstance(failed, OutputRecord)
+    assert (fine.record_id, fine.error) == ("3223593EFGH", None)
+    assert failed == OutputRecord("1223213ABCD", None, RecordError(400, "bad request"))
+    converse = one((DATA / "converse_null_members.jsonl.out").read_bytes())
+    assert (converse.record_id, converse.error) == ("rec_000266", None)
+    inside = one((DATA / "error_inside_model_output.jsonl.out").read_bytes())
+    assert inside.error == RecordError(400, "URL sources are not supported", retryable=False)
+    assert inside.output is None
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"modelInput":{},"modelOutput":{"t":1},"recordId":"a"}',
+        b'{"modelOutput":{"t":1},"recordId":"a"}',
+        b'{ "recordId" : "a" , "modelInput" : { } , "modelOutput" : {"t":1} }',
+        b'\t{"recordId":"a",\r "modelOutput":{"t":1}}  ',
+        b'{"recordId":"a","modelOutput":{"t":1},"error":null}',
+        b'{"recordId":"a","modelOutput":{"t":1},"somethingNew":[1,{"x":2}]}',
+        b'{"recordId":"a","modelInput":null,"modelOutput":{"t":1}}',
+    ],
+)
+def test_keys_come_in_any_order_with_any_white_space(line: bytes) -> None:
+    """Nulls, and members that are not known, are no matter."""
+    assert one(line) == OutputRecord("a", b'{"t":1}', None)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        GOOD + b"\n" + GOOD + b"\n",
+        GOOD + b"\n" + GOOD,
+        b"\xef\xbb\xbf" + GOOD + b"\n" + GOOD + b"\n",
+        GOOD + b"\r\n" + GOOD + b"\r\n",
+        b"\n\n" + GOOD + b"\n  \n\r\n" + GOOD + b"\n\n",
+    ],
+)
+def test_line_ends(data: bytes) -> None:
+    """A last line without its newline, a BOM, CRLF and blank lines."""
+    assert list(read_lines(data)) == [one(GOOD), one(GOOD)]
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"\xef\xbb\xbf", b" \r\n\n"])
+def test_a_file_without_lines_has_none(data: bytes) -> None:
+    """Jobs that produced nothing."""
+    assert list(read_lines(data)) == []
+
+
+@pytest.mark.parametrize(
+    "separator", ["\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c", "\x1e"]
+)
+def test_only_a_newline_ends_a_line(separator: str) -> None:
+    """Real answers hold U+0085 and U+2028; str.splitlines() would tear them."""
+    if separator < " ":  # JSON wants these escaped: then they are no separators either
+        separator = json.dumps(separator)[1:-1]
+    line = f'{{"recordId":"a","modelOutput":{{"t":"one{separator}two"}}}}\n'
+    record = one(line)
+    assert json.loads(record.output or b"")["t"] == json.loads(f'"one{separator}two"')
+
+
+def test_the_answer_is_kept_to_the_byte() -> None:
+    """Digits, spaces, escapes and the order of keys are the model's."""
+    output = b'{ "n": 1.10, "big": 123456789012345678901234567890, "s": "\\u00e9\\/", "a": [ ] }'
+    assert one(b'{"recordId":"a","modelOutput":' + output + b"}").output == output
+
+
+@given(st.text(), st.text(min_size=1))
+def test_what_is_written_is_what_is_read(text: str, record_id: str) -> None:
+    """Any text as an answer, escaped or raw, comes back as it was."""
+    for ascii_only in (True, False):
+        value = {"recordId": record_id, "modelInput": {"p": text}, "modelOutput": {"t": text}}
+        line = json.dumps(value, ensure_ascii=ascii_only)
+        record = one(line.encode() + b"\n")
+        assert (record.record_id, record.error) == (record_id, None)
+        assert msgspec.json.decode(record.output or b"") == {"t": text}
+
+
+ERRORS = [
+    (
+        {"errorCode": 400, "errorMessage": "no"},
+        RecordError(400, "no"),
+        False,
+    ),
+    ({"errorCode": 403, "errorMessage": "no"}, RecordError(403, "no"), False),
+    ({"errorCode": 429, "errorMessage": "slow"}, RecordError(429, "slow"), True),
+    ({"errorCode": 408, "errorMessage": "late"}, RecordError(408, "late"), True),
+    ({"errorCode": 424, "errorMessage": "model"}, RecordError(424, "model"), True),
+    ({"errorCode": 500, "errorMessage": "x"}, RecordError(500, "x"), True),
+    ({"errorCode": 503, "errorMessage": "x"}, RecordError(503, "x"), True),
+    ({"errorCode": "429", "errorMessage": "x"}, RecordError(429, "x"), True),
+    ({"errorCode": "ThrottlingException"}, RecordError(429, None), True),
+    ({"errorCode": "ValidationException"}, RecordError(400, None), False),
+    ({"errorCode": "ModelTimeoutException"}, RecordError(408, None), True),
+    ({"errorCode": "SomethingNew"}, RecordError(None, None), True),
+    ({"errorCode": "²"}, RecordError(None, None), True),
+    ({"errorCode": 10**12}, RecordError(None, None), True),
+    ({"errorCode": "9" * 5000}, RecordError(None, None), True),
+    ({"errorCode": True}, RecordError(None, None), True),
+    ({"errorCode": None}, RecordError(None, None), True),
+    ({"errorCode": 418, "retryable": False}, RecordError(418, None, False), False),
+    ({"errorCode": 418, "retryable": True}, RecordError(418, None, True), True),
+    ({"errorCode": 418}, RecordError(418, None), True),
+    ({"errorCode": 400, "retryable": True}, RecordError(400, None, True), False),
+    ({"errorCode": 400, "expired": True}, RecordError(400, None, None, True), True),
+    ({"errorCode": 400, "expired": False}, RecordError(400, None), False),
+    ({"errorCode": 429, "retryable": False}, RecordError(429, None, False), True),
+    ({"errorMessage": 7, "retryable": "yes"}, RecordError(None, None), True),
+    ("just text", RecordError(None, "just text"), True),
+    (True, RecordError(None, "True"), True),
+]
+
+
+@pytest.mark.parametrize("error", [None, False, "", {}])
+def test_an_empty_error_beside_an_answer_is_none(error: Any) -> None:
+    """What says nothing is no error: the answer beside it is paid for."""
+    line = json.dumps({"recordId": "a", "modelOutput": {"t": 1}, "error": error}).encode()
+    record = one(line)
+    assert record.error is None
+    assert msgspec.json.decode(record.output or b"") == {"t": 1}
+
+
+@pytest.mark.parametrize(("error", "expected", "is_retryable"), ERRORS)
+def test_errors(error: Any, expected: RecordError, is_retryable: bool) -> None:
+    """Codes are numbers or names; expired may always be asked again; 4xx never, but for three."""
+    found = error_of(error)
+    assert found == expected
+    assert found.is_retryable is is_retryable
+
+
+def test_an_error_beside_an_answer_is_an_error() -> None:
+    """What the service calls an error is not handed on as an answer."""
+    record = one(b'{"recordId":"a","modelOutput":{"t":1},"error":{"errorCode":500}}')
+    assert record == OutputRecord("a", None, RecordError(500, None))
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        {"errorCode": None, "errorMessage": None, "text": "fine"},
+        {"text": 'they said {"errorCode": 400, "errorMessage": "x"}'},
+        {"content": [{"errorCode": 400, "errorMessage": "x"}]},
+        {"errorCode": 0},
+        ["errorCode", "errorMessage"],
+    ],
+)
+def test_an_answer_that_speaks_of_errors_is_an_answer(output: Any) -> None:
+    """Only an object that is an error object is one."""
+    record = one(json.dumps({"recordId": "a", "modelOutput": output}))
+    assert record.error is None
+    assert json.loads(record.output or b"") == output
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"recordId":"a"}',
+        '{"recordId":"a","modelOutput":null}',
+        '{"recordId":"a","modelOutput":null,"error":null}',
+        '{"recordId":"a","modelInput":{"modelOutput":{}}}',
+    ],
+)
+def test_a_line_with_neither_answer_nor_error_may_be_asked_again(line: str) -> None:
+    """It is not an answer, and nothing says that it never will be one."""
+    record = one(line)
+    assert record.output is None
+    assert record.error == RecordError(None, "the line has neither modelOutput nor error")
+    assert record.error.is_retryable
+
+
+@pytest.mark.parametrize("output", ["0", "false", '""', "[]", "{}", '"text"'])
+def test_an_answer_may_be_any_json_but_null(output: str) -> None:
+    """Falsy is not absent."""
+    record = one(f'{{"recordId":"a","modelOutput":{output}}}')
+    assert (record.output, record.error) == (output.encode(), None)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("17", "17"), ('"17"', "17"), ("0", "0"), ('""', "")]
+)
+def test_a_record_id_that_is_a_number_is_its_digits(written: str, read: str) -> None:
+    """Some writers do not quote them."""
+    assert one(f'{{"recordId":{written},"modelOutput":{{}}}}').record_id == read
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"modelInput":{},"modelOutput":{"t":"SECRET"}}', "has no recordId"),
+        ('{"recordId":null,"modelOutput":{"t":"SECRET"}}', "has no recordId"),
+        ('{"recordId":["SECRET"],"modelOutput":{}}', "cannot be decoded (ValidationError)"),
+        ('{"recordId":1.5,"modelOutput":{}}', "cannot be decoded (ValidationError)"),
+        ('{"recordId":"a","error":["SECRET"]}', "cannot be decoded (ValidationError)"),
+        ('["SECRET"]', "cannot be decoded (ValidationError)"),
+        ('"SECRET"', "cannot be decoded (ValidationError)"),
+        ("SECRET", "cannot be decoded (DecodeError)"),
+        ('{"recordId":"a","modelOutput":{"t":"SECR', "cannot be decoded (DecodeError)"),
+        ('{"recordId":"a","modelOutput":{"t":"SECRET"}', "cannot be decoded (DecodeError)"),
+        (GOOD.decode() + GOOD.decode(), "cannot be decoded (DecodeError)"),
+        ('{"recordId":"a","modelOutput":' + 9_000 * "[", "cannot be decoded (RecursionError)"),
+    ],
+)
+def test_a_line_that_cannot_be_read_says_why_and_not_what(line: str, reason: str) -> None:
+    """A reason is shown in reports: no word of the line may be in it."""
+    assert bad(line) == BadLine(1, 0, reason)
+
+
+def test_a_bad_line_is_named_by_its_place() -> None:
+    """The line's number, blank ones counted, and the byte at which it begins."""
+    data = b"\xef\xbb\xbf" + GOOD + b"\n\nnot json\n" + GOOD + b"\n" + GOOD[:-5]
+    third, last = (r for r in read_lines(data) if isinstance(r, BadLine))
+    assert (third.line, data[third.offset :][:8]) == (3, b"not json")
+    assert (last.line, data[last.offset :]) == (5, GOOD[:-5])
+
+
+def test_a_torn_file_loses_only_its_torn_line() -> None:
+    """Every line before it is read."""
+    data = GOOD + b"\n" + GOOD + b"\n" + GOOD[:20]
+    assert [type(r) for r in read_lines(data)] == [OutputRecord, OutputRecord, BadLine]
+
+
+@pytest.mark.parametrize(
+    ("answer", "read"),
+    [
+        (rb'"cut \ud83d"', "cut \ufffd"),
+        (rb'"cut \uDE00!"', "cut \ufffd!"),
+        (rb'"\ud83d\ud83d\ude00"', "\ufffd\U0001f600"),
+        (rb'"\\ud83d \ud83d"', "\\ud83d \ufffd"),
+        (b'"cut \xf0\x9f"', "cut \ufffd"),
+        (b'"\xff\\ud83d"', "\ufffd\ufffd"),
+    ],
+)
+def test_half_a_character_does_not_cost_the_answer(answer: bytes, read: str) -> None:
+    """A model that stops at its limit may leave one; the answer is paid for."""
+    record = one(b'{"recordId":"a","modelOutput":{"n":1.10,"t":' + answer + b"}}")
+    assert record.error is None
+    assert msgspec.json.decode(record.output or b"") == {"n": 1.1, "t": read}
+    assert b"1.10" in (record.output or b"")
+
+
+@given(st.text())
+def test_whole_text_is_left_as_it_is(text: str) -> None:
+    """Only half characters are touched."""
+    for ascii_only in (True, False):
+        data = json.dumps({"t": text}, ensure_ascii=ascii_only).encode()
+        assert whole_text(data) == data
+
+
+ALPHABET = st.sampled_from(
+    [b"\\", b'"', b"{", b"}", b"1", b"e", b"\xff", b"\xf0", b":", b" ", b"u"]
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), ALPHABET), min_size=1, max_size=4))
+def test_no_damage_to_a_file_stops_the_reading(changes: list[tuple[int, bytes]]) -> None:
+    """Every line is a record or a bad line, and an answer that is handed on is text."""
+    damaged = bytearray(GOOD)
+    for at, byte in changes:
+        damaged[at : at + 1] = byte
+    lines = list(read_lines(bytes(damaged) + b"\n" + GOOD + b"\n"))
+    assert lines[-1] == one(GOOD)
+    for line in lines:
+        if isinstance(line, OutputRecord) and line.output is not None:
+            line.output.decode()
+
+
+@pytest.mark.parametrize(
+    ("data", "manifest"),
+    [
+        (
+            (DATA / "completed_all_errors.manifest.json.out").read_bytes(),
+            OutputManifest(500, 500, 0, 500, 0, 0),
+        ),
+        (b'{"totalRecordCount":0}\n', OutputManifest(total=0)),
+        (
+            b'{"inputTextTokenCount":3,"outputTextTokenCount":4}',
+            OutputManifest(input_tokens=3, output_tokens=4),
+        ),
+        (
+            b'\xef\xbb\xbf{"successRecordCount":7,"inputAudioSecond":1.5}',
+            OutputManifest(succeeded=7),
+        ),
+        (
+            b'{"outputImgCount512x512pStep50":3,"outputImgCount1024x1024pStep30":4,'
+            b'"outputImgCountNew":null,"inputTextTokenCount":5}',
+            OutputManifest(images=7, input_tokens=5),
+        ),
+        (
+            b'{"inputTokenCount":null,"inputTextTokenCount":9,"outputTokenCount":2}',
+            OutputManifest(input_tokens=9, output_tokens=2),
+        ),
+        (b'{"totalRecordCount":null,"outputImgCount512x512pStep50":"3"}', OutputManifest()),
+        (b'{"totalRecordCount":"7","errorRecordCount":true}', OutputManifest()),
+        (b"{}", OutputManifest()),
+        (b"[]", None),
+        (b"null", None),
+        (b"", None),
+        (b'{"totalRecordCount":', None),
+        (b"\xff\xfe", None),
+        (100_000 * b"[", None),
+    ],
+)
+def test_output_manifests(data: bytes, manifest: OutputManifest | None) -> None:
+    """Keys may be absent, unknown or odd; what is no JSON object is no manifest."""
+    assert read_output_manifest(data) == manifest
+
+
+def test_a_job_without_output_writes_23_bytes() -> None:
+    """The size that was seen; its likely content is read."""
+    data = b'{"totalRecordCount":0}\n'
+    assert len(data) == 23
+    assert read_output_manifest(data) == OutputManifest(total=0)

@@ -1,0 +1,64 @@
+"""reconciliation.parquet: the run's proof as a table, a row per shard and per job."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from bedrock_spark.aws.batch_jobs import SeenJob
+from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.spark.collect.reconciliation_table import SCHEMA, write_reconciliation
+from bedrock_spark.storage import LocalStorage
+from tests.docs import ROOT
+from tests.unit.collecting import LINES, OUTPUT, SHARD, collect_in
+
+ARN = "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/job1"
+DOC = ROOT / "docs" / "run-folder.md"
+REJECTS = {
+    "unit": "rejects-00000", "rows": 3, "outcomes": {"rejected": 3}, "served_by": {}, "tokens": {},
+    "manifest_tokens": {}, "unanswered": 0, "findings": [],
+}  # fmt: skip
+
+
+def table(folder: Path) -> list[dict[str, Any]]:
+    usage = {"usage": {"input_tokens": 4, "output_tokens": 1}}
+    answers = [json.dumps({"recordId": i, "modelOutput": usage}).encode() for i in "aab"]
+    files = {
+        LINES: b"\n".join([*answers, b"torn"]),
+        f"{OUTPUT}/manifest.json.out": b'{"inputTokenCount":9,"outputImgCount1":2}',
+    }
+    seen = SeenJob(ARN, "n1", "t", "Stopped", None, 3, 3, 3, 0, 1_800_000_000.0)
+    jobs = [Job(SHARD, 1, "n1", "t", seen), Job(SHARD, 2, "n2", "t")]
+    found, _ = collect_in(str(folder), "abc", files, jobs)
+    storage = LocalStorage(str(folder))
+    write_reconciliation(storage, [found, REJECTS], {job.job_name: job for job in jobs})
+    rows: list[dict[str, Any]] = pq.read_table(folder / "reconciliation.parquet").to_pylist()
+    return rows
+
+
+def test_a_row_per_shard_and_per_job(tmp_path: Path) -> None:
+    """Counts, findings, tokens and statuses; a job that was never seen has its name only."""
+    shard, rejects, job, unseen = table(tmp_path)
+    assert (shard["kind"], shard["rows"], shard["ok"], shard["missing"]) == ("shard", 3, 2, 1)
+    assert (shard["unanswered"], shard["findings"], shard["input_tokens"]) == (1, 2, 8)
+    assert (shard["lines_ok"], shard["lines_bad"], shard["images"]) == (3, 1, 2)
+    assert (rejects["kind"], rejects["rejected"], rejects["ok"]) == ("rejects", 3, 0)
+    assert (job["kind"], job["attempt"], job["status"]) == ("job", 1, "Stopped")
+    assert (job["lines_ok"], job["job_ok"], job["job_error"]) == (3, 3, 0)
+    assert (job["input_tokens"], job["output_tokens"], job["images"]) == (9, None, 2)
+    assert job["submitted_at"].isoformat() == "2027-01-15T08:00:00+00:00"
+    assert {k: v for k, v in unseen.items() if v is not None} == {
+        "kind": "job", "unit": SHARD, "job_name": "n2", "attempt": 2,
+    }  # fmt: skip
+
+
+def test_the_columns_are_documented() -> None:
+    """docs/run-folder.md lists them all, in order."""
+    text = DOC.read_text(encoding="utf-8").split("## The reconciliation")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text, re.MULTILINE)
+    names = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert names == SCHEMA.names

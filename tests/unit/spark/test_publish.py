@@ -1,0 +1,44 @@
+"""How results are published, as far as it can be told without Spark."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bedrock_spark.errors import ConfigError
+from bedrock_spark.spark.publish import merge_statement
+from tests.unit.fakes import make_config
+
+
+@pytest.mark.parametrize(
+    ("results", "told"),
+    [
+        (
+            {"mode": "merge", "path": "p"},
+            r"needs a format that can \(delta or iceberg\)",
+        ),
+        ({"mode": "merge", "format": "iceberg", "path": "p"}, "mode merge needs a table"),
+        ({"mode": "upsert"}, "results.mode"),
+    ],
+)
+def test_what_a_format_cannot_is_refused_with_the_config(results: Any, told: str) -> None:
+    """Before anything is paid for."""
+    with pytest.raises(ConfigError, match=told):
+        make_config(results=results)
+
+
+def test_merging_needs_a_key() -> None:
+    """Rows are told apart by it."""
+    results = {"mode": "merge", "format": "delta", "path": "p"}
+    assert make_config(results=results).results.mode == "merge"
+    with pytest.raises(ConfigError, match=r"results.mode: merge needs source.key"):
+        make_config(results=results, source={"key": []})
+
+
+def test_the_merge_is_by_all_key_columns() -> None:
+    """Of any name; nulls are equal."""
+    assert merge_statement("delta.`p`", "v", ("a", "b `c`")) == (
+        "MERGE INTO delta.`p` AS t USING v AS s ON t.`a` <=> s.`a` AND t.`b ``c``` <=> s.`b ``c``` "
+        "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+    )

@@ -1,0 +1,362 @@
+"""Storage: a local folder and S3 keep the same promises."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from bedrock_spark.aws import clients
+from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.errors import AlreadyExistsError, ObjectChangedError, StorageError
+from bedrock_spark.storage import (
+    LocalStorage,
+    S3Storage,
+    Storage,
+    StoredObject,
+    copy_below,
+    open_storage,
+)
+from tests.unit.fakes import CannedHttp
+
+AWS = AwsSettings("us-east-1")
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Any]:
+    """S3 in this process, empty but for one bucket; the pipeline's own client reaches it."""
+    clients._made.cache_clear()
+    with mock_aws():
+        client = boto3.client("s3", "us-east-1")
+        client.create_bucket(Bucket="bucket")
+        yield client
+    clients._made.cache_clear()
+
+
+@pytest.fixture(params=["local", "s3", "s3 without a prefix"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    if request.param == "local":
+        return LocalStorage(str(tmp_path / "run"))
+    client = request.getfixturevalue("s3")
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket="bucket"):
+        for item in page.get("Contents", ()):
+            client.delete_object(Bucket="bucket", Key=item["Key"])
+    prefix = "" if request.param.endswith("prefix") else "/runs/one"
+    return S3Storage(f"s3://bucket{prefix}", AWS)
+
+
+def keys(storage: Storage, prefix: str) -> list[str]:
+    return [o.key for o in storage.list(prefix)]
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00\xff\r\n", 300_000 * b"x"])
+def test_what_is_written_is_read(storage: Storage, data: bytes) -> None:
+    """Byte for byte, at any depth."""
+    storage.write("a/b/c.bin", data)
+    assert storage.read("a/b/c.bin") == data
+    assert storage.read_if_present("a/b/c.bin") == data
+    (found,) = storage.list("")
+    assert (found.key, found.size) == ("a/b/c.bin", len(data))
+
+
+@pytest.mark.parametrize(("size", "expected"), [(1, b"a"), (3, b"abc"), (6, b"abcdef"), (9, None)])
+def test_the_beginning_of_an_object(storage: Storage, size: int, expected: bytes | None) -> None:
+    """So much of it, or all where it is shorter; of an empty one nothing."""
+    storage.write("a", b"abcdef")
+    storage.write("empty", b"")
+    assert storage.read_head("a", size) == (expected or b"abcdef")
+    assert storage.read_head("empty", size) == b""
+    with pytest.raises(StorageError, match="nowhere"):
+        storage.read_head("nowhere", size)
+
+
+def test_a_write_replaces_what_was_there(storage: Storage) -> None:
+    """And a listing shows that it is another object, even of the same size."""
+    storage.write("a", b"one")
+    before = storage.list("")
+    storage.write("a", b"two")
+    assert storage.read("a") == b"two"
+    assert storage.list("")[0].version != before[0].version
+
+
+def test_a_listing_of_what_did_not_change_is_the_same(storage: Storage) -> None:
+    """A shard whose inputs did not change is not collected again."""
+    storage.write("a", b"one")
+    assert storage.list("") == storage.list("")
+
+
+def test_what_is_not_there(storage: Storage) -> None:
+    """None where absence is expected, and a StorageError with the key where it is not."""
+    assert storage.read_if_present("nowhere/x") is None
+    with pytest.raises(StorageError, match=r"nowhere/x: there is no such") as caught:
+        storage.read("nowhere/x")
+    assert caught.value.ids["key"] == "nowhere/x"
+    assert storage.list("nowhere/") == []
+    assert storage.list("nowhere") == []
+
+
+def test_a_create_never_replaces(storage: Storage) -> None:
+    """The first stands as it is."""
+    storage.create("run.json", b"first")
+    with pytest.raises(AlreadyExistsError, match=r"run.json: exists already"):
+        storage.create("run.json", b"second")
+    assert storage.read("run.json") == b"first"
+    storage.write("other", b"x")
+    with pytest.raises(AlreadyExistsError):
+        storage.create("other", b"y")
+
+
+def test_of_many_that_create_one_wins(tmp_path: Path) -> None:
+    """Two drivers that append to the ledger at once: exactly one goes on. In S3, S3 sees to it."""
+    storage = LocalStorage(str(tmp_path))
+    barrier = threading.Barrier(8)
+    won: list[int] = []
+
+    def race(number: int) -> None:
+        barrier.wait()
+        try:
+            storage.create("ledger/1", str(number).encode())
+        except AlreadyExistsError:
+            return
+        won.append(number)
+
+    threads = [threading.Thread(target=race, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert storage.read("ledger/1") == str(won[0]).encode()
+
+
+def test_a_replace_wants_the_version_that_is_there(storage: Storage) -> None:
+    """None where there is nothing; anything else is refused, and nothing is changed by it."""
+    first = storage.replace("a/b", b"1", None)
+    for wrong in (None, '"x"'):
+        with pytest.raises(ObjectChangedError):
+            storage.replace("a/b", b"2", wrong)
+    with pytest.raises(ObjectChangedError):
+        storage.replace("a/none", b"2", first)
+    assert storage.read_version("a/b") == (b"1", first)
+    second = storage.replace("a/b", b"2", first)
+    assert storage.read_version("a/b") == (b"2", second)
+    assert storage.read_version("a/c") is None
+    assert keys(storage, "a/") == ["a/b"]
+
+
+def test_of_many_that_replace_the_same_version_one_wins(tmp_path: Path) -> None:
+    """Also at the same time."""
+    storage = LocalStorage(str(tmp_path))
+    version = storage.replace("a", b"0", None)
+    won: list[bytes] = []
+
+    def try_it(data: bytes) -> None:
+        try:
+            storage.replace("a", data, version)
+        except ObjectChangedError:
+            return
+        won.append(data)
+
+    threads = [threading.Thread(target=try_it, args=(b"%d" % i,)) for i in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert won == [storage.read("a")]
+
+
+def test_a_replace_whose_reply_was_lost_is_recognised_as_our_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """botocore repeats it, and finds that the version has changed: by us."""
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    storage = S3Storage("s3://bucket/run", AwsSettings("us-east-1", "http://localhost:9"))
+    taken = b"<Error><Code>PreconditionFailed</Code><Message>x</Message></Error>"
+    client = clients.s3_client(storage.aws)
+    http = CannedHttp(client, (500, b""), (412, taken), (200, b"mine", {"ETag": '"new"'}))
+    assert storage.replace("lease.json", b"mine", '"old"') == '"new"'
+    http.close()
+
+
+def test_copies_below_a_prefix_can_be_repeated(storage: Storage, tmp_path: Path) -> None:
+    """What is there in the same size is left; the rest is copied to the same keys."""
+    target = LocalStorage(str(tmp_path / "target"))
+    for key in ("a/1", "a/b/2", "c/3"):
+        storage.write(key, key.encode())
+    target.write("a/1", b"x")
+    for _ in range(2):
+        copy_below(storage, target, "a/")
+        assert {o.key: target.read(o.key) for o in target.list("")} == {
+            "a/1": b"a/1",
+            "a/b/2": b"a/b/2",
+        }
+
+
+def test_a_copy_within_s3(s3: Any) -> None:
+    """From one folder to another; the bytes do not pass through this machine."""
+    source, target = (S3Storage(f"s3://bucket/{name}", AWS) for name in ("one", "two"))
+    source.write("a/1", b"data")
+    copy_below(source, target, "a/")
+    assert target.read("a/1") == b"data"
+
+
+def test_listing_by_prefix(storage: Storage) -> None:
+    """A prefix is the beginning of a key, and need not end at a folder; keys come in order."""
+    names = ["shards/b.jsonl", "shards/a.jsonl", "shards-old/c", "shard", "x/shards/d", "É/ü"]
+    for name in names:
+        storage.write(name, b"x")
+    assert keys(storage, "") == sorted(names)
+    assert keys(storage, "shards/") == ["shards/a.jsonl", "shards/b.jsonl"]
+    assert keys(storage, "shard") == ["shard", "shards-old/c", "shards/a.jsonl", "shards/b.jsonl"]
+    assert keys(storage, "shards/a") == ["shards/a.jsonl"]
+    assert keys(storage, "shards/a.jsonl") == ["shards/a.jsonl"]
+    assert keys(storage, "shards/a.jsonl/") == []
+    assert keys(storage, "x/") == ["x/shards/d"]
+
+
+def test_a_listing_has_every_page() -> None:
+    """S3 gives a thousand at a time, and a token for the rest."""
+    page = "<ListBucketResult><Prefix>run/x/</Prefix>{}</ListBucketResult>"
+    item = "<Contents><Key>run/x/{}</Key><Size>7</Size><ETag>&quot;e&quot;</ETag></Contents>"
+    more = "<IsTruncated>true</IsTruncated><NextContinuationToken>T</NextContinuationToken>"
+    first = page.format(more + item.format("a"))
+    storage = S3Storage("s3://bucket/run", AwsSettings("us-east-1", "http://localhost:9"))
+    client = clients.s3_client(storage.aws)
+    http = CannedHttp(client, (200, first.encode()), (200, page.format(item.format("b")).encode()))
+    assert storage.list("x/") == [StoredObject("x/a", 7, "e"), StoredObject("x/b", 7, "e")]
+    assert "continuation-token=T" in http.sent[1].url
+    http.close()
+
+
+def test_runs_beside_each_other_do_not_meet(s3: Any, tmp_path: Path) -> None:
+    """A folder named as the beginning of another."""
+    for one, other in (
+        (S3Storage("s3://bucket/r/a", AWS), S3Storage("s3://bucket/r/ab/", AWS)),
+        (LocalStorage(str(tmp_path / "a")), LocalStorage(f"file://{tmp_path}/ab")),
+    ):
+        other.write("x", b"other's")
+        assert one.read_if_present("x") is None
+        assert one.list("") == []
+        assert keys(other, "") == ["x"]
+
+
+def test_files_go_in_and_out(storage: Storage, tmp_path: Path) -> None:
+    """By upload and download, replacing what was there."""
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.write_bytes(b"data" * 1000)
+    storage.write("d/x", b"old")
+    storage.upload(source, "d/x")
+    storage.download("d/x", target)
+    assert target.read_bytes() == storage.read("d/x") == source.read_bytes()
+    assert source.exists()
+
+
+def test_failures_are_storage_errors_and_name_the_place(storage: Storage, tmp_path: Path) -> None:
+    """Whatever boto3 or the file system calls them."""
+    with pytest.raises(StorageError, match="nowhere"):
+        storage.download("nowhere", tmp_path / "x")
+    with pytest.raises(StorageError, match="d/x"):
+        storage.upload(tmp_path / "no such file", "d/x")
+    assert storage.list("") == []
+
+
+def test_a_bucket_that_is_not_there_is_a_storage_error(s3: Any, tmp_path: Path) -> None:
+    """In every call: an upload fails with an error of boto3's own."""
+    storage = S3Storage("s3://no-such-bucket/run", AWS)
+    source = tmp_path / "x"
+    source.write_bytes(b"x")
+    calls: list[Callable[[], object]] = [
+        lambda: storage.read("k"),
+        lambda: storage.read_if_present("k"),
+        lambda: storage.read_head("k", 9),
+        lambda: storage.write("k", b""),
+        lambda: storage.create("k", b""),
+        lambda: storage.upload(source, "k"),
+        lambda: storage.download("k", tmp_path / "y"),
+        lambda: storage.list(""),
+    ]
+    for call in calls:
+        with pytest.raises(StorageError, match="s3://no-such-bucket/run") as caught:
+            call()
+        assert not isinstance(caught.value, AlreadyExistsError)
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("PreconditionFailed", 412), ("ConditionalRequestConflict", 409)]
+)
+def test_s3_says_in_two_ways_that_another_was_first(code: str, status: int) -> None:
+    """After it, and at the same time."""
+    clients._made.cache_clear()
+    storage = S3Storage("s3://bucket/run", AwsSettings("us-east-1", "http://localhost:9"))
+    body = f"<Error><Code>{code}</Code><Message>x</Message></Error>".encode()
+    http = CannedHttp(clients.s3_client(storage.aws), (status, body))
+    with pytest.raises(AlreadyExistsError):
+        storage.create("k", b"x")
+    assert http.sent[0].headers["If-None-Match"] == b"*"
+    http.close()
+
+
+def test_a_failed_local_write_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither half an object under its name nor a temporary file beside it."""
+    storage = LocalStorage(str(tmp_path))
+    storage.write("d/x", b"old")
+
+    def torn(path: Path, data: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(data[:1])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", torn)
+    with pytest.raises(StorageError, match="No space left"):
+        storage.write("d/x", b"new")
+    with pytest.raises(StorageError, match="No space left"):
+        storage.create("d/y", b"new")
+    assert storage.read("d/x") == b"old"
+    assert [p.name for p in (tmp_path / "d").iterdir()] == ["x"]
+
+
+def test_a_write_that_is_under_way_is_not_listed(tmp_path: Path) -> None:
+    """Another process may list the folder at any moment, and one may have died in it."""
+    storage = LocalStorage(str(tmp_path))
+    storage.write("d/x", b"1")
+    seen: list[list[str]] = []
+    with storage._temporary("d/y") as temporary:
+        temporary.write_bytes(b"half")
+        seen.append(keys(storage, "d/"))
+        seen.append(keys(storage, ""))
+    assert seen == [["d/x"], ["d/x"]]
+
+
+def test_local_objects_can_be_read_by_others(tmp_path: Path) -> None:
+    """A temporary file is its owner's alone; results are for whoever may read the folder."""
+    storage = LocalStorage(str(tmp_path))
+    storage.write("w", b"")
+    storage.create("c", b"")
+    assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o644}
+
+
+def test_a_uri_says_which_storage(tmp_path: Path) -> None:
+    """s3:// is S3; anything else a folder, with or without file://, and nothing is written yet."""
+    assert isinstance(open_storage("s3://bucket/x", AWS), S3Storage)
+    for uri in (f"{tmp_path}/new", f"file://{tmp_path}/new"):
+        found = open_storage(uri, AWS)
+        assert isinstance(found, LocalStorage)
+        assert found.root == tmp_path / "new"
+        assert found.uri == uri
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_storage_can_be_sent_to_executors(storage: Storage) -> None:
+    """No client travels with it."""
+    storage.write("x", b"1")
+    again: Storage = pickle.loads(pickle.dumps(storage))
+    assert again.read("x") == b"1"
+    assert again.uri == storage.uri
