@@ -1,6 +1,6 @@
 # `make` lists the targets. `make demo` and `make test` set up everything they need by themselves.
-# Works with GNU make 3.81, which macOS has; paths are relative, so that spaces in the path of the
-# repository do no harm.
+# This file works with GNU make 3.81, the version of macOS. Paths are relative, so the path of the
+# repository may contain spaces.
 
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
@@ -20,21 +20,21 @@ help: ## List the targets
 install: ## Create .venv with the project and everything it needs
 	@scripts/venv.sh $(venv) -e $(project)
 
-# distutils left Python with 3.12, and Spark 3.5 imports it: setuptools has a copy.
+# Spark 3.5 imports distutils, which Python 3.12 removed: setuptools has a copy.
 install-spark35:
 	@PYTHON_NAMES='python3.11 python3.12 python3' scripts/venv.sh $(venv_spark35) \
 		-e $(project) 'pyspark>=3.5,<3.6' 'setuptools<81'
 
-demo: install ## Take a real corpus through the whole pipeline, against a local Bedrock
+demo: install ## Run the whole pipeline over a real corpus, against a local Bedrock
 	@scripts/with-spark.sh $(venv) bedrock-spark demo
 
-test: install ## Run the tests, but for the long ones
+test: install ## Run all tests but the long ones
 	@scripts/with-spark.sh $(venv) pytest -m 'not long' $(PYTEST_ARGS)
 
-test-long: install ## Run the long tests: kill drivers everywhere, read Delta and Iceberg, other sessions
+test-long: install ## Run the long tests: killed drivers, Delta and Iceberg, other Spark sessions
 	@scripts/with-spark.sh $(venv) pytest -m long $(PYTEST_ARGS)
 
-test-spark35: install-spark35 ## Run what hangs on the version of Spark on 3.5 (in .venv-spark35)
+test-spark35: install-spark35 ## Run the tests that depend on the version of Spark with 3.5 (in .venv-spark35)
 	@SPARK_JAVA_NEWEST=21 scripts/with-spark.sh $(venv_spark35) pytest -m 'versions or jars' \
 		tests/spark tests/e2e $(PYTEST_ARGS)
 
@@ -45,7 +45,7 @@ lint: install ## Check style and format
 	@$(venv)/bin/python -m ruff check .
 	@$(venv)/bin/python -m ruff format --check .
 
-format: install ## Format the code and mend what can be mended
+format: install ## Format the code and fix what ruff can fix
 	@$(venv)/bin/python -m ruff check --fix .
 	@$(venv)/bin/python -m ruff format .
 
@@ -67,7 +67,7 @@ dist: install ## Build the sdist and the wheel into dist/
 ci: ## Run everything that must pass before a merge
 	@.ci/run
 
-clean: ## Remove what builds, tests and tools leave behind
+clean: ## Remove the files that builds, tests and tools leave
 	@rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@rm -rf spark-warehouse metastore_db derby.log .coverage
 	@find . -name '.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
 """A local Amazon Bedrock: batch inference, provisioned throughput, the runtime, and S3.
 
-It implements the service's side, and imports nothing of the pipeline (`bedrock_spark`): a mistake
-in shared code would hide itself, because both sides would make it.
+It implements the service's side and imports nothing from the pipeline (`bedrock_spark`). If both
+sides shared code, a mistake in it would be on both sides, and no test would see it.
 """
 
 from bedrock_emulator.local import LocalBedrock

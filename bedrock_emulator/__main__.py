@@ -1,4 +1,4 @@
-"""`python -m bedrock_emulator`."""
+"""The entry point of `python -m bedrock_emulator`."""
 
 from bedrock_emulator.command import emulator
 

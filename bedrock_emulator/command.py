@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from bedrock_emulator.faults import Faults, read_faults
 from bedrock_emulator.settings import DEFAULT_REGION, Settings
 
-_OPEN_FILES = 8192
+_MAX_OPEN_FILES = 8192
 READY = "bedrock emulator ready at "
 
 
@@ -29,21 +29,22 @@ READY = "bedrock emulator ready at "
     default=1.0,
     show_default=True,
     type=click.FloatRange(min=0),
-    help="How many times faster than real time; 0 stands still until advanced by hand.",
+    help="Emulated seconds per real second; at 0 the clock moves only when advanced by hand.",
 )
 @click.option("--faults", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Fault script, YAML or JSON.")  # fmt: skip
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path),
               help="Folder for state that survives a restart.")  # fmt: skip
-@click.option("--seed", default=7, show_default=True, help="What chance is drawn from.")
+@click.option("--seed", default=7, show_default=True, help="Seed of all random choices.")
 @click.option("--region", default=DEFAULT_REGION, show_default=True,
-              help="Region of requests that are not signed for one.")  # fmt: skip
+              help="Region of requests that carry no AWS signature.")  # fmt: skip
 @click.option("--backend", type=click.Choice(["deterministic", "openai"]),
-              default="deterministic", show_default=True, help="Who answers.")  # fmt: skip
+              default="deterministic", show_default=True,
+              help="What generates the answers.")  # fmt: skip
 @click.option("--backend-url", help="Base URL of the OpenAI-compatible server.")
-@click.option("--backend-model", help="Model name to ask that server for; default: Bedrock's id.")
-@click.option("--s3-endpoint", help="Use this S3 instead of serving one.")
-@click.option("--event-queue", help="SQS queue (created here) that gets job state changes.")
+@click.option("--backend-model", help="Model name to send to that server; default: Bedrock's id.")
+@click.option("--s3-endpoint", help="Use the S3 at this URL instead of serving one.")
+@click.option("--event-queue", help="SQS queue, created here, that receives job state changes.")
 @click.option("--verbose", is_flag=True, help="Log every change of a job's status.")
 @click.option("--exit-with-parent", is_flag=True, hidden=True)
 def emulator(
@@ -84,10 +85,10 @@ def emulator(
         s3_endpoint=s3_endpoint,
         event_queue=event_queue,
     )
-    _serve(settings, _script(faults), exit_with_parent)
+    _serve(settings, _read_script(faults), exit_with_parent)
 
 
-def _script(path: Path | None) -> Faults:
+def _read_script(path: Path | None) -> Faults:
     try:
         return read_faults(path)
     except ValidationError as exc:
@@ -95,48 +96,48 @@ def _script(path: Path | None) -> Faults:
 
 
 def _serve(settings: Settings, faults: Faults, exit_with_parent: bool) -> None:
-    # moto takes half a second to import: only who serves pays for it.
+    # The import of moto takes half a second, so it is done only to serve.
     from bedrock_emulator.http.server import Emulator
 
     _allow_open_files()
-    served = Emulator(settings, faults)
+    server = Emulator(settings, faults)
 
-    def end(*_: object) -> None:
-        # `shutdown` waits for the serving loop, which is this thread: so from another one.
-        threading.Thread(target=served.close, name="close").start()
+    def stop(*_: object) -> None:
+        # `close` waits for the serving loop, which runs in this thread: call it from another one.
+        threading.Thread(target=server.close, name="close").start()
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
     if exit_with_parent:
-        threading.Thread(target=_wait_for_end_of_input, args=(end,), daemon=True).start()
+        threading.Thread(target=_wait_for_end_of_input, args=(stop,), daemon=True).start()
     if not is_loopback(settings.host):
         click.echo(f"listening on {settings.host}: no credential is checked", err=True)
-    click.echo(f"{READY}{served.endpoint_url}")
-    click.echo(f"export AWS_ENDPOINT_URL={served.endpoint_url}")
+    click.echo(f"{READY}{server.endpoint_url}")
+    click.echo(f"export AWS_ENDPOINT_URL={server.endpoint_url}")
     sys.stdout.flush()
-    served.serve()
-    served.close()
+    server.serve()
+    server.close()
 
 
 def _allow_open_files() -> None:
-    """Raise this process's limit of open files: each large object in moto holds one."""
+    """Raise this process's limit of open files: moto keeps a file open per large object."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    limit = _MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(_MAX_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether only this machine reaches a host address."""
+    """Return whether a host address can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def _wait_for_end_of_input(end: object) -> None:
-    """Call `end` when the parent closes our standard input, by dying or on purpose."""
+def _wait_for_end_of_input(stop: object) -> None:
+    """Call `stop` when standard input is closed: the parent died or closed it on purpose."""
     while os.read(sys.stdin.fileno(), 1024):
         continue
-    if callable(end):
-        end()
+    if callable(stop):
+        stop()

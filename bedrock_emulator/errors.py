@@ -6,10 +6,10 @@ from typing import Any
 
 
 class ServiceError(Exception):
-    """An error of the service, by the code botocore's service model knows it under.
+    """An error of the service. `code` is the name of its shape in botocore's service model.
 
     `fields` are further members of the error's shape (ModelErrorException has some). The HTTP
-    status is not here: it is read from the service model when the reply is written.
+    status is not stored here: it is read from the service model when the reply is written.
     """
 
     def __init__(self, code: str, message: str, fields: dict[str, Any] | None = None) -> None:
@@ -23,15 +23,15 @@ class ServiceError(Exception):
 
 
 def invalid(message: str) -> ServiceError:
-    """Return the ValidationException that says `message`."""
+    """Return a ValidationException with this message."""
     return ServiceError("ValidationException", message)
 
 
 def not_found(message: str) -> ServiceError:
-    """Return the ResourceNotFoundException that says `message`."""
+    """Return a ResourceNotFoundException with this message."""
     return ServiceError("ResourceNotFoundException", message)
 
 
 def conflict(message: str) -> ServiceError:
-    """Return the ConflictException that says `message`."""
+    """Return a ConflictException with this message."""
     return ServiceError("ConflictException", message)

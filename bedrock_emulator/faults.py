@@ -1,6 +1,7 @@
-"""The trouble an emulator makes on purpose: one script, checked when it is read.
+"""The fault script: failures that the emulator causes on purpose. It is checked when it is read.
 
-Shares are drawn by seed and name (see `draws`), so a script and a seed replay the same failures.
+Random choices depend only on the seed and on names (see `state/draws.py`), so the same script and
+seed cause the same failures again.
 """
 
 from __future__ import annotations
@@ -16,20 +17,27 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 Share = float
 
 
-class _Part(BaseModel):
+class _ScriptModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Latency(_Part):
-    """Real milliseconds before a reply: log-normal around the median, never above `max_ms`."""
+class Latency(_ScriptModel):
+    """Real milliseconds before a reply: about log-normal, with this median, at most `max_ms`.
+
+    `sigma` is the standard deviation of the delay's natural logarithm.
+    """
 
     median_ms: float = Field(default=0.0, ge=0)
     sigma: float = Field(default=0.0, ge=0)
     max_ms: float = Field(default=10_000.0, ge=0)
 
 
-class OperationFaults(_Part):
-    """What happens to calls of one operation, or of all (`*`), or of S3 (`s3:GET`, `s3:PUT`)."""
+class OperationFaults(_ScriptModel):
+    """Failures of calls: of one operation, of all others (`*`), or of S3 (`s3:GET`, `s3:PUT`).
+
+    `..._rate` is a share of the calls, from 0 to 1. `..._first` is a number of calls, counted from
+    the first one. `drop_before` and `drop_after` hold the numbers of calls, from 1.
+    """
 
     throttle_rate: Share = Field(default=0.0, ge=0, le=1)
     throttle_first: int = Field(default=0, ge=0)
@@ -46,10 +54,10 @@ class OperationFaults(_Part):
     latency: Latency = Latency()
 
 
-class Quotas(_Part):
-    """Limits that AWS sets per account, model and Region; read the real ones from Service Quotas.
+class Quotas(_ScriptModel):
+    """Limits that AWS sets per account, model and Region. Service Quotas shows the real ones.
 
-    `active_jobs` counts jobs of one model that are not settled.
+    `active_jobs` is the maximum number of jobs of one model in one Region that are not settled.
     """
 
     active_jobs: int = Field(default=20, ge=0)
@@ -59,8 +67,8 @@ class Quotas(_Part):
     max_job_bytes: int = Field(default=5 * 1024**3, ge=1)
 
 
-class QuotaChange(_Part):
-    """Quotas that replace the named ones so many emulated seconds after the script was set."""
+class QuotaChange(_ScriptModel):
+    """New values of some quotas, from `after_seconds` emulated seconds after the script was set."""
 
     after_seconds: float = Field(ge=0)
     active_jobs: int | None = Field(default=None, ge=0)
@@ -70,11 +78,13 @@ class QuotaChange(_Part):
     max_job_bytes: int | None = Field(default=None, ge=1)
 
 
-class RecordErrors(_Part):
-    """A share of records (or those named) that end in `error` in a batch job.
+class RecordErrors(_ScriptModel):
+    """An error for a share of the records of batch jobs, or of those in `record_ids` only.
 
-    A retryable error is drawn per record and job: another try may succeed, and the runtime
-    operations never show it. One that is not retryable is drawn per body: it fails everywhere.
+    `jobs` is a pattern of job names. A retryable error is drawn per record and job: a retry in
+    another job may succeed, and the runtime operations never return it. A permanent error is drawn
+    per body: the body fails in every job, and in the runtime operations if the rule has neither
+    `record_ids` nor `jobs`.
     """
 
     share: Share = Field(default=1.0, ge=0, le=1)
@@ -91,8 +101,8 @@ class RecordErrors(_Part):
         return self.code in (408, 424, 429) or self.code >= 500
 
 
-class OutputFaults(_Part):
-    """What is wrong with the files of a job whose records were processed, and billed."""
+class OutputFaults(_ScriptModel):
+    """Defects of a job's output files. The records were processed and are billed."""
 
     missing_lines: Share = Field(default=0.0, ge=0, le=1)
     duplicated_lines: Share = Field(default=0.0, ge=0, le=1)
@@ -107,11 +117,13 @@ class OutputFaults(_Part):
 Ending = Literal["Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"]
 
 
-class JobFaults(_Part):
-    """Which jobs (by name pattern, by number of creation, by share, at most `count`) go wrong.
+class JobFaults(_ScriptModel):
+    """A rule that makes jobs fail. The first rule that applies to a new job is used.
 
-    `end` is the status the job is made to end in; `stick` keeps it in Scheduled until its timeout;
-    `slowdown` multiplies the time that its records take.
+    It applies to jobs whose name matches the pattern `name` and whose creation number, from 1, is
+    in `nth` (if given): to a `share` of them, and to at most `count` jobs. `end` is the status in
+    which the job ends, `stick` keeps it in Scheduled until its timeout, and `slowdown` multiplies
+    the time that its records take.
     """
 
     name: str = "*"
@@ -128,20 +140,27 @@ class JobFaults(_Part):
     output: OutputFaults = OutputFaults()
 
     def fits(self, job_name: str, number: int) -> bool:
-        """Say whether the rule may apply to the `number`-th job, of that name."""
+        """Return whether the rule can apply to the `number`-th job, named `job_name`."""
         return fnmatch.fnmatchcase(job_name, self.name) and (not self.nth or number in self.nth)
 
 
-class ProvisionedFaults(_Part):
-    """Trouble with provisioned throughput: names that fail to provision, units per minute."""
+class ProvisionedFaults(_ScriptModel):
+    """Failures and size of provisioned throughput.
+
+    Creation fails if the name matches the pattern `fail`. `tokens_per_minute_per_unit` replaces
+    the setting of that name.
+    """
 
     fail: str | None = None
     failure_message: str = "The provisioned throughput could not be created."
     tokens_per_minute_per_unit: int | None = Field(default=None, ge=1)
 
 
-class Thinking(_Part):
-    """Real seconds that a model takes for an answer, drawn evenly; its tokens are reserved then."""
+class Thinking(_ScriptModel):
+    """Real seconds that a model takes for an answer, uniform between the two values.
+
+    The answer's tokens are reserved during that time if the throughput is provisioned.
+    """
 
     least_seconds: float = Field(default=0.0, ge=0)
     most_seconds: float = Field(default=0.0, ge=0)
@@ -153,17 +172,17 @@ class Thinking(_Part):
         return self
 
 
-class AccessFaults(_Part):
-    """Patterns of role ARNs Bedrock may not assume, of buckets it cannot reach, and of model ids
-    that have no batch inference in this Region."""
+class AccessFaults(_ScriptModel):
+    """Patterns of role ARNs that Bedrock may not assume, of buckets that it cannot reach, and of
+    model ids that have no batch inference in this Region."""
 
     denied_roles: tuple[str, ...] = ()
     denied_buckets: tuple[str, ...] = ()
     models_without_batch: tuple[str, ...] = ()
 
 
-class Faults(_Part):
-    """The whole script. An empty one makes no trouble."""
+class Faults(_ScriptModel):
+    """The whole script. An empty one causes no failures."""
 
     seed: int | None = None
     operations: dict[str, OperationFaults] = Field(default_factory=dict)
@@ -177,11 +196,11 @@ class Faults(_Part):
     access: AccessFaults = AccessFaults()
 
     def operation(self, name: str) -> OperationFaults | None:
-        """Return what the script says of an operation: by its own name first, then of all."""
+        """Return the faults of an operation: its own, or else those of `*`, or else None."""
         return self.operations.get(name) or self.operations.get("*")
 
     def quotas_at(self, seconds: float) -> Quotas:
-        """Return the quotas so many emulated seconds after the script was set."""
+        """Return the quotas in force `seconds` emulated seconds after the script was set."""
         values = self.quotas.model_dump()
         for change in sorted(self.quota_changes, key=lambda change: change.after_seconds):
             if change.after_seconds <= seconds:
@@ -190,10 +209,13 @@ class Faults(_Part):
 
 
 def read_faults(source: dict[str, Any] | Path | str | None) -> Faults:
-    """Read a script from a dict or a YAML or JSON file; pydantic's error names what is wrong."""
+    """Read a script from a dict, or from a YAML or JSON file. None gives an empty script.
+
+    Raises pydantic's ValidationError, which names every mistake.
+    """
     if source is None:
         return Faults()
     if isinstance(source, dict):
-        # By JSON, so that a dict means here exactly what it means in a file or a request.
+        # Via JSON, so that a dict means exactly the same here as in a file or a request.
         return Faults.model_validate_json(json.dumps(source))
     return Faults.model_validate(yaml.safe_load(Path(source).read_text("utf-8")) or {})

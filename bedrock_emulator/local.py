@@ -22,8 +22,9 @@ _STOP_SECONDS = 30.0
 class LocalBedrock:
     """Starts an emulator on a free port, and stops it when the `with` block ends.
 
-    A process of its own, because the emulator is busy while jobs run. It ends by itself when this
-    process dies: it watches its standard input. `faults` is a script as a dict or a file.
+    It is a separate process, because the emulator needs the CPU while jobs run. It ends by itself
+    when this process dies, because that closes its standard input. `faults` is a fault script: a
+    dict, or the path of a file. `options` are further options of `bedrock-spark emulator`.
     """
 
     def __init__(
@@ -54,18 +55,21 @@ class LocalBedrock:
 
     @property
     def log(self) -> str:
-        """What the emulator wrote to its standard error."""
+        """The standard error of the emulator, "" if it is not running."""
         if self._folder is None:
             return ""
         return (Path(self._folder.name) / "log").read_text("utf-8")
 
     @property
     def pid(self) -> int | None:
-        """The process id of the emulator while it runs."""
+        """The process id of the emulator, None if it is not running."""
         return None if self._process is None else self._process.pid
 
     def start(self) -> None:
-        """Start the process and wait until it answers; RuntimeError with its log if it does not."""
+        """Start the process and wait until it answers.
+
+        Raises RuntimeError, with the log, if it does not start.
+        """
         self._folder = tempfile.TemporaryDirectory(prefix="local-bedrock-")
         self._log = (Path(self._folder.name) / "log").open("w", encoding="utf-8")
         self._process = subprocess.Popen(
@@ -91,7 +95,7 @@ class LocalBedrock:
         self._call("GET", "health")
 
     def stop(self) -> None:
-        """Let the process end; what it keeps in `data` is written by then."""
+        """Stop the process and wait until it has ended; its state in `data` is complete then."""
         process, self._process = self._process, None
         if process is not None:
             if process.stdin is not None:
@@ -110,14 +114,14 @@ class LocalBedrock:
             self._folder = None
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that point any AWS SDK or the AWS CLI to this emulator."""
+        """Return the environment variables that point AWS SDKs and the AWS CLI to this emulator."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
             "AWS_DEFAULT_REGION": DEFAULT_REGION,
             "AWS_REGION": DEFAULT_REGION,
-            # Without these an SDK may spend seconds on looking for credentials elsewhere.
+            # Without these an SDK may search other places for credentials, which takes seconds.
             "AWS_EC2_METADATA_DISABLED": "true",
             "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
@@ -137,27 +141,30 @@ class LocalBedrock:
         )
 
     def usage(self) -> dict[str, Any]:
-        """Return what would be billed: see docs/emulator.md for the members."""
+        """Return what AWS would bill; docs/emulator.md explains the members."""
         return self._call("GET", "usage")
 
     def requests(self) -> dict[str, int]:
         """Return the number of calls by operation."""
-        counted: dict[str, int] = self._call("GET", "requests")["requests"]
-        return counted
+        counts: dict[str, int] = self._call("GET", "requests")["requests"]
+        return counts
 
     def errors(self) -> dict[str, int]:
         """Return the number of error replies by operation and code."""
-        counted: dict[str, int] = self._call("GET", "requests")["errors"]
-        return counted
+        counts: dict[str, int] = self._call("GET", "requests")["errors"]
+        return counts
 
     def set_faults(self, faults: dict[str, Any]) -> None:
         """Replace the fault script."""
         self._call("PUT", "faults", faults)
 
     def advance_clock(self, seconds: float) -> None:
-        """Advance the emulated time and wait until all that fell due has happened."""
+        """Advance the emulated time and wait until all work due by then is done.
+
+        Raises TimeoutError if that takes more than five real minutes.
+        """
         if not self._call("POST", "clock/advance", {"seconds": seconds})["settled"]:
-            raise TimeoutError(f"what fell due within {seconds} emulated seconds still goes on")
+            raise TimeoutError(f"the work due within {seconds} emulated seconds is not finished")
 
     def now(self) -> float:
         """Return the emulated time in seconds since the epoch."""
@@ -173,23 +180,23 @@ class LocalBedrock:
         return ["--faults", str(self._faults)]
 
     def _first_line(self, process: subprocess.Popen[str]) -> str:
-        """Return the first line of output; "" if the process ends or stays silent for too long."""
-        found: list[str] = []
+        """Return the first line of output; "" if the process ends or prints none in time."""
+        lines: list[str] = []
 
         def read() -> None:
             if process.stdout is not None:
-                found.append(process.stdout.readline())
+                lines.append(process.stdout.readline())
 
         reader = threading.Thread(target=read, daemon=True)
         reader.start()
         reader.join(_START_SECONDS)
-        return found[0] if found else ""
+        return lines[0] if lines else ""
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         data = None if body is None else json.dumps(body).encode()
         url = f"{self.endpoint_url}/_emulator/{path}"
         request = urllib.request.Request(url, data=data, method=method)
-        # No proxy of the environment: this is a process on this machine.
+        # Ignore proxies of the environment: the emulator runs on this machine.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(request, timeout=600) as reply:

@@ -1,4 +1,4 @@
-"""What one emulator is started with. Nothing here changes while it runs; faults do."""
+"""The settings an emulator starts with. They never change while it runs; the fault script can."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ DEFAULT_REGION = "us-east-1"
 
 @dataclass(frozen=True)
 class Timings:
-    """Emulated seconds. Submitted and Validating as in a recorded CLI session, the rest fitted to
-    reports of 500 records in 9 to 25 minutes and 1,005 records in 12."""
+    """How long each status lasts, in emulated seconds.
+
+    Submitted and Validating are those of a recorded CLI session. The rest is fitted to reports of
+    500 records in 9 to 25 minutes, and of 1,005 records in 12 minutes.
+    """
 
     submitted: float = 60.0
     validating: float = 180.0
@@ -23,13 +26,16 @@ class Timings:
     provisioning: float = 600.0
 
     def processing(self, records: int) -> float:
-        """Return how long a job of so many records stays InProgress."""
+        """Return how many emulated seconds a job of `records` records stays InProgress."""
         return self.in_progress + self.in_progress_per_record * records
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How to serve: where, how fast, from which seed, with which models behind it."""
+    """Address, clock speed, seed, storage, answer backend and limits of one emulator.
+
+    `max_control_body` and `max_s3_body` are in bytes.
+    """
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -45,6 +51,6 @@ class Settings:
     timings: Timings = field(default_factory=Timings)
     max_control_body: int = 1_000_000
     max_s3_body: int = 512 * 1024 * 1024
-    # Model units are sold by tokens per minute, but their size is told to customers only.
+    # A model unit is a number of tokens per minute, which AWS tells its customers only.
     tokens_per_minute_per_unit: int = 200_000
     max_model_units: int = 100

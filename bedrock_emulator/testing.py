@@ -7,9 +7,9 @@ pytest finds it by itself if the package is installed:
         ...
         local_bedrock.advance_clock(24 * 3600)
 
-The emulator is started once per session with its clock standing still (see `LocalBedrock`), and
-what it is asked for can be changed by overriding the fixture `local_bedrock_options`. Give each
-test names of its own: buckets and jobs stay until the session ends.
+The emulator starts once per session, with a stopped clock (`speed=0`). Override the fixture
+`local_bedrock_options` to start it with other arguments (see `LocalBedrock`). Give the buckets and
+jobs of each test their own names: they stay until the session ends.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bedrock_emulator import LocalBedrock
 
 @pytest.fixture(scope="session")
 def local_bedrock_options() -> dict[str, Any]:
-    """Return the arguments the session's emulator is started with; override it to change them."""
+    """Return the arguments of the session's `LocalBedrock`; override it to change them."""
     return {"speed": 0.0, "faults": {"quotas": {"min_records": 1}}}
 
 
@@ -41,10 +41,10 @@ def local_bedrock(
     local_bedrock_options: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[LocalBedrock]:
-    """Yield the session's emulator with the environment pointed to it.
+    """Yield the session's emulator, with the environment variables of AWS pointing to it.
 
-    SDK clients made in the test without an endpoint find it too. A fault script that the test sets
-    is taken back afterwards.
+    So SDK clients that the test creates without an endpoint use it too. After the test, the fault
+    script of `local_bedrock_options` is set again (an empty script if that is a file).
     """
     for name, value in local_bedrock_process.environment().items():
         monkeypatch.setenv(name, value)

@@ -7,7 +7,7 @@ answers = bedrock_spark.run(spark, df, "conf/tickets.yaml")     # all of it
 pipeline = bedrock_spark.Pipeline.open("conf/tickets.yaml")     # or stage by stage
 pipeline.prepare(spark, df)
 pipeline.watch()
-reconciled = pipeline.answer_unanswered(spark, pipeline.collect(spark))
+reconciled = pipeline.fall_back(spark, pipeline.collect(spark))
 pipeline.finish(spark, reconciled)
 answers = pipeline.results(spark)
 """

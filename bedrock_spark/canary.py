@@ -1,11 +1,12 @@
-"""The canary: a few records asked one by one before batch jobs are paid for.
+"""The canary: send a few records to the model, one by one, before the first batch job.
 
-A batch job does not check a record's body against the model before it runs, so a body that the
-model refuses fails in every record, at the end of a job of hours. Here the very bodies of the
-shards are sent to the model itself, for cents.
+A batch job does not check bodies before it runs. If the model refuses the bodies of a run, every
+record fails, and that shows only at the end of a job, after hours. The canary sends bodies of the
+run, byte for byte as they are in the shards, for a few cents.
 
-The answers are not kept: the batch job asks these records again. What they cost is, in canary.json,
-try by try. A canary that passed is not asked again; it says nothing of the records it did not ask.
+The answers are not kept: the batch job asks these records again. canary.json keeps the tokens and
+the errors of every try. A canary that passed is not sent again. It proves nothing about the records
+that it did not send.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from bedrock_spark.families import Answer, family_of
 from bedrock_spark.invoke.caller import ModelCaller
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.invoke.redact import redact
-from bedrock_spark.progress import Observer, Progress, unobserved
+from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.run_folder.canary_results import Canary, CanaryFailure, add_try, read_tries
 from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.run_folder.records import first_records
@@ -34,46 +35,51 @@ from bedrock_spark.shards.lines import ShardLine
 
 _ATTEMPTS = 5
 _CONCURRENCY = 5
-# Throttled for longer than this, a record counts for nothing.
-_PATIENCE_SECONDS = 180.0
-# Longer than a model takes: a call that is given up may have been paid for.
+# No call is repeated after this time. A record that was throttled until then counts neither as
+# answered nor as refused.
+_RETRY_SECONDS = 180.0
+# Longer than an answer takes: a call that times out may be billed all the same.
 _READ_TIMEOUT_SECONDS = 300
 _IDS_SHOWN = 5
 
 
 def is_canary_due(run: Run) -> bool:
-    """Tell whether the run's canary was not asked yet, or did not pass by the config as it is."""
-    wanted = run.config.canary
-    if not wanted.records:
+    """Tell whether the run needs a canary: none was sent, or the last try did not pass.
+
+    The last try is judged by the config as it is now. With `canary.records: 0` none is needed.
+    """
+    config = run.config.canary
+    if not config.records:
         return False
     tries = read_tries(run.storage)
-    return not tries or _is_refused(tries[-1], wanted)
+    return not tries or _is_refused(tries[-1], config)
 
 
 def ask_canary(
-    run: Run, shards: Sequence[Shard], clock: Clock, observe: Observer = unobserved
+    run: Run, shards: Sequence[Shard], clock: Clock, observe: Observer = ignore_progress
 ) -> Canary:
-    """Ask a few records of the shards, and write down what came of it.
+    """Send `canary.records` records to the model, and append the try to the run's canary file.
 
-    Raises CanaryError where the model refuses more of them than it may, or answers none.
+    Raises CanaryError if the model refuses a larger share than `canary.max_error_share`, gives no
+    reply, or would refuse every record. In the last case no try is written.
     """
-    wanted = run.config.canary
-    model_id = wanted.model_id or run.config.model.id
+    config = run.config.canary
+    model_id = config.model_id or run.config.model.id
     caller = _caller(run, model_id, clock)
-    records = first_records(run.storage, shards, wanted.records)
+    records = first_records(run.storage, shards, config.records)
     with ThreadPoolExecutor(_CONCURRENCY) as pool:
         try:
             replies = list(pool.map(lambda record: _ask(caller, record), records))
         except InvokeRefusedError as exc:
             raise CanaryError(
-                f"canary: {model_id} answers nobody on demand: {exc} Check the id, its Region, and "
-                f"bedrock:InvokeModel on it. {_way_out()}"
+                f"canary: {model_id} cannot be called on demand: {exc} Check the id, its Region, "
+                f"and bedrock:InvokeModel on it. {_advice()}"
             ) from None
     canary = _add_up(model_id, clock.now(), replies)
     add_try(run.storage, canary)
     observe(Progress("canary", canary.answered, canary.asked, "answered"))
-    if _is_refused(canary, wanted):
-        raise _refusal(canary, wanted)
+    if _is_refused(canary, config):
+        raise _refusal(canary, config)
     return canary
 
 
@@ -86,13 +92,13 @@ def _caller(run: Run, model_id: str, clock: Clock) -> ModelCaller:
         limiter=RateLimiter(clock, None, None, learns=False),
         clock=clock,
         attempts=_ATTEMPTS,
-        until=clock.now() + _PATIENCE_SECONDS,
+        until=clock.now() + _RETRY_SECONDS,
     )
 
 
 @dataclass(frozen=True)
 class _Reply:
-    """What came of one record: the parts of its answer that count, or an error."""
+    """The outcome of one record: its answer, or the error of its last call. The other is None."""
 
     record: ShardLine
     answer: Answer | None = None
@@ -131,41 +137,39 @@ def _add_up(model_id: str, now: float, replies: list[_Reply]) -> Canary:
 
 
 def _grouped(failed: list[_Reply]) -> tuple[CanaryFailure, ...]:
-    """Group errors that say the same, the most frequent first."""
+    """Group the failed records by equal errors, the largest group first."""
     groups: dict[tuple[int | None, str, str], list[str]] = defaultdict(list)
     for reply in failed:
-        assert reply.error is not None
-        ids = reply.error.ids
-        message = redact(str(reply.error), reply.record.body)
-        groups[ids.get("error_code"), ids.get("error_type", ""), message].append(
-            reply.record.recordId
-        )
+        error = reply.error
+        assert error is not None
+        message = redact(str(error), reply.record.body)
+        groups[error.error_code, error.error_type or "", message].append(reply.record.recordId)
     failures = (
-        CanaryFailure(len(record_ids), *same, tuple(record_ids))
-        for same, record_ids in groups.items()
+        CanaryFailure(len(record_ids), *error_key, tuple(record_ids))
+        for error_key, record_ids in groups.items()
     )
     return tuple(sorted(failures, key=lambda failure: -failure.count))
 
 
-def _is_refused(canary: Canary, wanted: CanaryConfig) -> bool:
+def _is_refused(canary: Canary, config: CanaryConfig) -> bool:
     share = canary.error_share
-    return share is None or share > wanted.max_error_share
+    return share is None or share > config.max_error_share
 
 
-def _refusal(canary: Canary, wanted: CanaryConfig) -> CanaryError:
+def _refusal(canary: Canary, config: CanaryConfig) -> CanaryError:
     lines = "\n".join(f"  {_shown(failure)}" for failure in canary.failures)
     counts = {"asked": canary.asked, "refused": canary.refused}
     if canary.error_share is None:
         return CanaryError(
             f"canary: none of {canary.asked} records got an answer from {canary.model_id}, and no "
-            f"batch job was submitted:\n{lines}\n  Run again later. {_way_out()}",
+            f"batch job was submitted:\n{lines}\n  Run again later. {_advice()}",
             **counts,
         )
     return CanaryError(
         f"canary: {canary.refused} of {canary.asked} records were refused by {canary.model_id}, "
-        f"and no batch job was submitted:\n{lines}\n  Mend the request or the rows and begin again "
-        f"with a new run_uri. If these rows are exceptions, raise canary.max_error_share (it is "
-        f"{wanted.max_error_share:g})",
+        f"and no batch job was submitted:\n{lines}\n  Correct the request or the rows, and begin a "
+        f"new run with a new run_uri. If these rows are exceptions, raise canary.max_error_share "
+        f"(it is {config.max_error_share:g})",
         **counts,
     )
 
@@ -173,12 +177,12 @@ def _refusal(canary: Canary, wanted: CanaryConfig) -> CanaryError:
 def _shown(failure: CanaryFailure) -> str:
     ids = ", ".join(failure.record_ids[:_IDS_SHOWN])
     more = ", …" if failure.count > _IDS_SHOWN else ""
-    said = f"{failure.error_code} {failure.error_type}: {failure.message}"
-    return f"{failure.count} with {said} (records {ids}{more})"
+    error = f"{failure.error_code} {failure.error_type}: {failure.message}"
+    return f"{failure.count} with {error} (records {ids}{more})"
 
 
-def _way_out() -> str:
+def _advice() -> str:
     return (
-        "Where batch jobs may use the model and single calls may not, set canary.model_id to an "
+        "If batch jobs may use the model and single calls may not, set canary.model_id to an "
         "inference profile or provisioned model of the same family, or canary.records: 0"
     )

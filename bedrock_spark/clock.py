@@ -1,4 +1,4 @@
-"""Time as an argument, so that a day of waiting is a test of microseconds."""
+"""The clock as an argument: a test of a day of waiting takes microseconds."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What the pipeline asks of time."""
+    """The time functions that the pipeline uses."""
 
     def now(self) -> float:
         """Return the time in seconds since the epoch."""
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for this many seconds."""
         ...
 
 
 class SystemClock:
-    """The real one."""
+    """The clock of the system."""
 
     def now(self) -> float:
-        """Return the system's time."""
+        """Return the time of the system."""
         return time.time()
 
     def sleep(self, seconds: float) -> None:
-        """Really wait."""
+        """Block the thread for this many seconds."""
         time.sleep(seconds)

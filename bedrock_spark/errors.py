@@ -3,59 +3,66 @@
     BedrockSparkError
     ├── ConfigError            the config, or the source it names, cannot be used; nothing was spent
     ├── PlanError              the rows cannot become shards; nothing was spent
-    │   ├── DuplicateKeyError  the same key on more than one row
+    │   ├── DuplicateKeyError  two or more rows have the same key
     │   └── TooManyRejectsError more rows than allowed cannot become records
     ├── StorageError           an object could not be read or written
     │   ├── AlreadyExistsError a create-only-if-absent lost the race
     │   ├── ObjectChangedError a replace-only-this-version lost the race
     │   └── StorageUnavailableError throttled or without a reply: the same call may succeed later
     ├── RunFolderError         the run folder belongs to something else, or is damaged
-    │   ├── RunHeldError       another process drives the run
+    │   ├── RunHeldError       another process controls the run
     │   └── RunStoppedError    nothing more is submitted until the run is resumed
-    ├── JobError               a batch job call did not do what was asked
+    ├── JobError               a call about a batch job failed
     │   ├── JobRejectedError       the service refused it and would refuse it again
-    │   ├── JobThrottledError      slower, please: back off and repeat the same call
-    │   ├── NoFreeSlotError        the account runs as many jobs as it may: wait for one to end
+    │   ├── JobThrottledError      too many calls: back off and repeat the same call
+    │   ├── NoFreeSlotError        the account has its maximum of active jobs: wait for one to end
     │   ├── JobNameInUseError      a job of this name exists: most likely our own
-    │   └── JobStateUnknownError   no reply: it may or may not have happened
-    ├── BudgetError            the run would cost more than it may
+    │   └── JobStateUnknownError   no reply: the call may or may not have had its effect
+    ├── BudgetError            the run would cost more than its budget
     ├── CanaryError            the model refuses the records; no batch job was submitted
     ├── InvokeError            one InvokeModel or Converse call failed
-    │   ├── InvokeRetryableError   worth the same call again
-    │   │   ├── InvokeThrottledError   too many calls or tokens just now
-    │   │   └── ModelNotReadyError     not yet, but soon
-    │   ├── InvokeRecordError      this record will never be answered
-    │   │   └── NotStreamedError       not by a stream: ask without one
-    │   └── InvokeRefusedError     no record will be answered: access, model id, quota of zero
-    ├── AnswerCutOffError      a streamed answer broke off: what came of it is not the whole
+    │   ├── InvokeRetryableError   the same call may succeed later
+    │   │   ├── InvokeThrottledError   too many calls or tokens at the moment
+    │   │   └── ModelNotReadyError     the model is still starting
+    │   ├── InvokeRecordError      the model will never answer this record
+    │   │   └── NotStreamedError       the model may answer it without a stream
+    │   └── InvokeRefusedError     the model will answer no record: access, model id, quota of zero
+    ├── AnswerCutOffError      a streamed answer broke off: only a part of it was received
     ├── ProvisionedModelError  the provisioned throughput cannot serve
     ├── UnreadableOutputError  answers that were paid for cannot be read
     └── UnaccountedRowsError   rows went in and not all came out: the run's proof failed
 
-A message says what, which one, and what to do. Ids are attributes. No message ever holds a prompt,
-an answer or a credential. Every error survives pickling, because executors send them to the driver.
+A message says what failed, for which object, and what to do. Ids are attributes. No message ever
+holds a prompt, an answer or a credential. Every error survives pickling, because executors send
+errors to the driver.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 
 class BedrockSparkError(Exception):
-    """Base of every error raised on purpose by this package."""
+    """Base of every error raised on purpose by this package.
 
-    def __init__(self, message: str, **ids: Any) -> None:
+    Catch a subclass for a failure that has its own remedy, and this class for all others:
+
+    ```
+    try:
+        pipeline.watch()
+    except JobRejectedError as exc:
+        print(f"The service refuses the job {exc.job_name} ({exc.error_type}): {exc}")
+    except BedrockSparkError as exc:
+        print(f"The run cannot go on: {exc}")
+    ```
+
+    A subclass takes the message and then its attributes as optional keyword arguments. So the
+    pickling of `Exception` is enough: it calls the class with the message, and then restores the
+    attributes.
+    """
+
+    def __init__(self, message: str) -> None:
         super().__init__(message)
-        self.ids = ids
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Exception pickles only its args; the keyword attributes would be lost on the way back
-        # from an executor.
-        return _rebuild, (type(self), str(self), self.ids)
-
-
-def _rebuild(kind: type[BedrockSparkError], message: str, ids: dict[str, Any]) -> BedrockSparkError:
-    return kind(message, **ids)
 
 
 class ConfigError(BedrockSparkError):
@@ -67,7 +74,14 @@ class PlanError(BedrockSparkError):
 
 
 class DuplicateKeyError(PlanError):
-    """The same key stands on more than one row."""
+    """Two or more rows have the same key.
+
+    keys: examples of such keys, as JSON arrays
+    """
+
+    def __init__(self, message: str, *, keys: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.keys = keys
 
 
 class TooManyRejectsError(PlanError):
@@ -75,15 +89,23 @@ class TooManyRejectsError(PlanError):
 
 
 class StorageError(BedrockSparkError):
-    """An object could not be read or written."""
+    """An object could not be read or written.
+
+    key: the key of the object, or the path of the local file; None if the error is about no single
+        object
+    """
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class AlreadyExistsError(StorageError):
-    """Something is already there, and the write was create-only."""
+    """The object exists already, and the write was create-only."""
 
 
 class ObjectChangedError(StorageError):
-    """Another version is there than the one that was to be replaced."""
+    """The object is not the version that the write was meant to replace."""
 
 
 class StorageUnavailableError(StorageError):
@@ -95,7 +117,7 @@ class RunFolderError(BedrockSparkError):
 
 
 class RunHeldError(RunFolderError):
-    """Another process drives the run, and only one may."""
+    """Another process controls the run, and only one may."""
 
 
 class RunStoppedError(RunFolderError):
@@ -103,7 +125,30 @@ class RunStoppedError(RunFolderError):
 
 
 class JobError(BedrockSparkError):
-    """A call about a batch job did not do what was asked."""
+    """A call about a batch job, or another call of the control plane, failed.
+
+    job_name, job_arn: the job that the call was about, by the one that the call names it by
+    error_code: the HTTP status of the reply, 0 if it has none; None without a reply
+    error_type: the service's code, such as ThrottlingException; None without a reply
+    retry_after: the seconds that the service asks the caller to wait, if it does
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        job_name: str | None = None,
+        job_arn: str | None = None,
+        error_code: int | None = None,
+        error_type: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.job_name = job_name
+        self.job_arn = job_arn
+        self.error_code = error_code
+        self.error_type = error_type
+        self.retry_after = retry_after
 
 
 class JobRejectedError(JobError):
@@ -115,7 +160,7 @@ class JobThrottledError(JobError):
 
 
 class NoFreeSlotError(JobError):
-    """As many jobs are active as the account may have."""
+    """The account has its maximum of active jobs."""
 
 
 class JobNameInUseError(JobError):
@@ -131,11 +176,41 @@ class BudgetError(BedrockSparkError):
 
 
 class CanaryError(BedrockSparkError):
-    """The model would not answer the records, or could not be asked; nothing was submitted."""
+    """The model refuses the records, or could not be called; nothing was submitted.
+
+    asked, refused: the number of records that the canary sent, and of those that the model refused;
+        None if the model refused every call
+    """
+
+    def __init__(
+        self, message: str, *, asked: int | None = None, refused: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.asked = asked
+        self.refused = refused
 
 
 class InvokeError(BedrockSparkError):
-    """An InvokeModel or Converse call failed. `ids` has error_code (HTTP) and error_type."""
+    """An InvokeModel or Converse call failed.
+
+    error_code: the HTTP status, or the one that fits best if there was no reply; 0 for an error
+        that the service sent inside a stream
+    error_type: the service's code, such as ThrottlingException, or the name of the botocore error
+    retry_after: the seconds that the service asks the caller to wait, if it does
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        error_code: int | None = None,
+        error_type: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.error_code = error_code
+        self.error_type = error_type
+        self.retry_after = retry_after
 
 
 class InvokeRetryableError(InvokeError):
@@ -143,7 +218,7 @@ class InvokeRetryableError(InvokeError):
 
 
 class InvokeThrottledError(InvokeRetryableError):
-    """There were too many calls or tokens just now; this one was not carried out."""
+    """There were too many calls or tokens at the moment; the service did not carry out this one."""
 
 
 class ModelNotReadyError(InvokeRetryableError):
@@ -155,7 +230,7 @@ class InvokeRecordError(InvokeError):
 
 
 class NotStreamedError(InvokeRecordError):
-    """The model does not stream its answer to this; without a stream it may answer."""
+    """The model does not stream its answer to this record; without a stream it may answer."""
 
 
 class InvokeRefusedError(InvokeError):
@@ -163,7 +238,17 @@ class InvokeRefusedError(InvokeError):
 
 
 class AnswerCutOffError(BedrockSparkError):
-    """A streamed answer broke off. `ids` has error_code (HTTP) and error_type."""
+    """A streamed answer broke off.
+
+    error_code, error_type: those of the InvokeError that ended the stream
+    """
+
+    def __init__(
+        self, message: str, *, error_code: int | None = None, error_type: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.error_code = error_code
+        self.error_type = error_type
 
 
 class ProvisionedModelError(BedrockSparkError):
@@ -171,7 +256,7 @@ class ProvisionedModelError(BedrockSparkError):
 
 
 class UnreadableOutputError(BedrockSparkError):
-    """Too many of the answers cannot be read to ask, and pay, again."""
+    """Too many of the answers cannot be read to send their records again, and pay again."""
 
 
 class UnaccountedRowsError(BedrockSparkError):

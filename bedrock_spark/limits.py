@@ -1,7 +1,8 @@
-"""Numbers of the service, each with where it comes from.
+"""Limits of AWS, each with its source.
 
-Quotas differ by model, Region and date; those are defaults a config overrides. What the API itself
-enforces (patterns, lengths) is not: breaking it is refused here, before anything is spent.
+Quotas differ by model, Region and date: here are defaults, which a config may override. Limits of
+the API itself (patterns, lengths) cannot be overridden: a value that breaks one is refused before
+anything is paid for.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ GB = 1_000_000_000
 MIN_RECORDS_PER_JOB = 100
 # "Records per input file per batch inference job": 50,000 for most models, 100,000 for some.
 MAX_RECORDS_PER_JOB = 50_000
-# "Batch inference input file size" is 1 GB. 200 MB keeps a shard within one task's memory when its
-# answers are joined back, and a job that fails loses less.
+# "Batch inference input file size" is 1 GB. With 200 MB, a shard fits into one task's memory when
+# its answers are joined back, and a failed job loses less.
 MAX_SHARD_BYTES = 200 * MB
 MAX_INPUT_FILE_BYTES = 1 * GB
 

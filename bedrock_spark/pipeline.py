@@ -1,34 +1,36 @@
-"""The whole pipeline: look at the run folder, do what is left, in order.
+"""The whole pipeline: read the run folder, and run the stages that are not done yet, in order.
 
-Safe to repeat at any point. Each stage is committed by what it leaves in the folder: prepare by the
-run manifest, a batch job by the ledger, collect by a shard's reconciliation, the fallback by its
-answer lines.
+Every stage is idempotent. Each is committed by an object that it writes into the run folder:
+prepare by the run manifest, a batch job by the ledger, collect by the reconciliation of a shard,
+the fallback by its answer lines.
 
-Spark is imported by the stages that run on it: a machine that only drives the fan-out needs none.
+Spark is imported only in the stages that run on it: a machine that only controls the batch jobs
+does not need it.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bedrock_spark.aws.clients import bedrock_client
 from bedrock_spark.aws.provisioned import check_provisioned, is_provisioned
 from bedrock_spark.canary import ask_canary, is_canary_due
 from bedrock_spark.clock import Clock, SystemClock
+from bedrock_spark.config.load import AnyConfig, as_config
 from bedrock_spark.costs.budget import open_budget
-from bedrock_spark.errors import BudgetError, RunFolderError
+from bedrock_spark.errors import BudgetError
 from bedrock_spark.fallback.rounds import (
     Fallback,
-    falling_back,
-    give_back_leftovers,
+    delete_leftover_throughput,
+    open_fallback,
     refuse_too_small,
     unanswered_rows,
 )
-from bedrock_spark.families.lint import refuse_lint
+from bedrock_spark.families.lint import check_lint
 from bedrock_spark.fanout import (
     Controller,
     StepResult,
@@ -40,7 +42,8 @@ from bedrock_spark.fanout import (
     requeue_invalid,
 )
 from bedrock_spark.fanout import watch as watch_jobs
-from bedrock_spark.progress import Observer, unobserved
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.report import (
     Report,
     build_report,
@@ -50,37 +53,42 @@ from bedrock_spark.report import (
 )
 from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.ledger import Job, Ledger
-from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
+from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
 from bedrock_spark.run_folder.run import Run, open_run
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-from typing import TYPE_CHECKING
-
-from bedrock_spark.config.load import AnyConfig, as_config
 
 
 @dataclass
 class Pipeline:
-    """One run, open. Stages may be called one by one, in order, as often as wanted."""
+    """One open run. Its stages can be called one by one, in order, and each as often as you like.
+
+    seconds: the time that each stage took so far, by stage
+    """
 
     run: Run
     clock: Clock = field(default_factory=SystemClock)
-    observe: Observer = unobserved
+    observe: Observer = ignore_progress
     seconds: dict[str, float] = field(default_factory=dict)
     _fallback: Fallback | None = None
+    _is_linted: bool = False
 
     @classmethod
     def open(
-        cls, config: AnyConfig, clock: Clock | None = None, observe: Observer = unobserved
+        cls, config: AnyConfig, clock: Clock | None = None, observe: Observer = ignore_progress
     ) -> Pipeline:
-        """Open the run at the config's run_uri, or begin it."""
+        """Open the run at the config's `run_uri`, or begin it."""
         clock = clock or SystemClock()
         return cls(open_run(as_config(config), clock), clock, observe)
 
     def check(self) -> None:
-        """Check what can be checked before anything is done: raises a BedrockSparkError."""
-        refuse_lint(self.run.config)
+        """Check the config before money is spent. Raises a BedrockSparkError.
+
+        The request must follow the model's rules, the run folder must be in S3, the targets must
+        fit together, and a provisioned fallback model must exist and be of the model's family.
+        """
+        self._lint()
         check_reachable(self.run)
         check_targets(self.run.config)
         fallback = self.run.config.fallback
@@ -88,23 +96,33 @@ class Pipeline:
             client = bedrock_client(self.run.aws)
             check_provisioned(client, fallback.model_id, self.run.config.model, self.clock)
 
+    def _lint(self) -> None:
+        """Check the request against the model's rules. Once is enough: neither changes."""
+        if not self._is_linted:
+            check_lint(self.run.config)
+            self._is_linted = True
+
     def prepare(self, spark: SparkSession, df: DataFrame | None = None) -> RunManifest:
-        """Cut the source, or the DataFrame handed in, into shards."""
+        """Cut `df`, or the config's source if `df` is None, into shards; return the manifest.
+
+        Raises PlanError if records are left that neither a batch job nor the fallback may take.
+        """
         from bedrock_spark.spark.prepare.stage import prepare
 
+        self._lint()
         with self._timed("prepare"):
             manifest = prepare(spark, self.run, df, self.observe)
         refuse_too_small(self.run, manifest)
         return manifest
 
     def advance(self) -> StepResult:
-        """Take one step of the fan-out. Needs no Spark.
+        """Take one step of the fan-out: list the jobs once, submit new ones. Needs no Spark.
 
-        Raises JobRejectedError where the service refuses what is submitted; RunStoppedError where
-        the run was stopped, or BudgetError where its budget is spent, and no job is active.
+        Raises JobRejectedError if the service rejects a job. If no job is active, raises
+        RunStoppedError if the run was stopped, and BudgetError if its budget is spent.
         """
         manifest = self.manifest()
-        with self._driving(manifest) as controller:
+        with self._controller(manifest) as controller:
             result = controller.advance()
             if controller.rejection is not None or not result.active:
                 raise_refusal(controller, result)
@@ -114,13 +132,14 @@ class Pipeline:
     def watch(self) -> StepResult | None:
         """Submit and watch batch jobs until every shard is settled. Needs no Spark.
 
-        Shards with many answers that do not fit `results.parse`, as collect found, are asked again.
+        A shard gets one extra job if collect found enough answers in it that do not fit
+        `results.parse`. Returns None if every shard is too small for a batch job.
         """
         manifest = self.manifest()
         if not batch_shards(manifest, self.run.config):
             return None
         self.check()
-        with self._driving(manifest) as controller:
+        with self._controller(manifest) as controller:
             controller.resume()
             requeue_invalid(controller)
             result = watch_jobs(controller, self.observe)
@@ -128,8 +147,12 @@ class Pipeline:
         return result
 
     @contextmanager
-    def _driving(self, manifest: RunManifest) -> Iterator[Controller]:
-        """Open the fan-out under the budget, once the canary has passed."""
+    def _controller(self, manifest: RunManifest) -> Iterator[Controller]:
+        """Open the leased controller with the budget as its policy, after the canary has passed.
+
+        Before the first job of a run, raises BudgetError if the estimated cost of the whole run is
+        above the budget.
+        """
         shards = batch_shards(manifest, self.run.config)
         is_due = bool(shards) and is_canary_due(self.run)
         limit = self.run.config.budget.max_cost_usd
@@ -144,57 +167,50 @@ class Pipeline:
             self._timed("batch"),
             leased_controller(self.run, manifest, self.clock, budget) as controller,
         ):
-            if budget is not None:
-                budget.jobs = lambda: controller.tracker.jobs
             yield controller
 
     def _refuse_spent(self, result: StepResult) -> None:
-        """Raise BudgetError where the budget lets no more be submitted."""
+        """Raise BudgetError if the budget allows no more jobs."""
         if not result.is_done and result.reason is not None:
             raise BudgetError(f"{self.run.storage.uri}: {result.reason}")
 
-    def collect(self, spark: SparkSession) -> list[dict[str, Any]]:
-        """Join what came back to the rows; return the reconciliation of every shard."""
+    def collect(self, spark: SparkSession) -> list[ReconciledShard]:
+        """Join the answers to the rows; return the reconciliation of every shard.
+
+        Runs one Spark action. Shards whose inputs did not change are not read again.
+        """
         from bedrock_spark.spark.collect.stage import collect
 
         with self._timed("collect"):
             return collect(spark, self.run, self.manifest(), self.jobs(), self.observe)
 
     def _repeat_by_batch(
-        self, spark: SparkSession, reconciled: list[dict[str, Any]]
-    ) -> list[dict[str, Any]]:
-        """Ask records again by batch whose answers do not fit, while a shard has enough of them."""
+        self, spark: SparkSession, reconciled: list[ReconciledShard]
+    ) -> list[ReconciledShard]:
+        """Repeat by batch: ask again the records whose answers do not fit `results.parse`.
+
+        Ends when no shard has enough such records for a job, or `results.parse.retries` are used.
+        """
         config = self.run.config
         for _ in range(config.results.parse.retries if config.results.parse else 0):
-            invalid = (unit.get("invalid_unanswered", 0) for unit in reconciled)
+            invalid = (shard.invalid_unanswered for shard in reconciled)
             if max(invalid, default=0) < config.shards.min_records or self.watch() is None:
                 break
             reconciled = self.collect(spark)
         return reconciled
 
-    def fall_back(self, spark: SparkSession, reconciled: list[dict[str, Any]]) -> int:
-        """Ask the stragglers of collected shards once; return how many were asked.
+    def fall_back(
+        self, spark: SparkSession, reconciled: list[ReconciledShard]
+    ) -> list[ReconciledShard]:
+        """Ask the fallback model for the unanswered records and collect again, in rounds.
 
-        Raises BudgetError where the budget does not do for one more.
-        """
-        with self._timed("fallback"), self._falling_back() as fallback:
-            asked = fallback.ask(spark, reconciled)
-        self._fallback = fallback
-        if not asked:
-            self._refuse_out_of_money()
-        return asked
-
-    def answer_unanswered(
-        self, spark: SparkSession, reconciled: list[dict[str, Any]]
-    ) -> list[dict[str, Any]]:
-        """Fall back and collect again, until rounds, money or time are used up or none is left.
-
-        Returns the reconciliation as it is then.
+        Ends when no record is left, or when the rounds, the budget or the time are used up. Returns
+        the last reconciliation of every shard.
         """
         if self.run.config.fallback is None or not unanswered_rows(reconciled):
-            give_back_leftovers(self.run, self.clock)
+            delete_leftover_throughput(self.run, self.clock)
             return reconciled
-        with self._falling_back() as fallback:
+        with open_fallback(self.run, self.manifest(), self.clock, self.observe) as fallback:
             self._fallback = fallback
             while fallback.may_go_on(reconciled):
                 with self._timed("fallback"):
@@ -204,37 +220,35 @@ class Pipeline:
                 reconciled = self.collect(spark)
         return reconciled
 
-    def _falling_back(self) -> AbstractContextManager[Fallback]:
-        return falling_back(self.run, self.manifest(), self.clock, self.observe)
-
     def _refuse_out_of_money(self) -> None:
+        """Raise BudgetError if the budget left records unanswered."""
         if self._fallback is not None and self._fallback.out_of_money:
             raise BudgetError(f"{self.run.storage.uri}: {self._fallback.reason}")
 
     def results(self, spark: SparkSession) -> DataFrame:
-        """Return one row per source row."""
+        """Return one row per source row: the kept source columns, then the result columns. Lazy."""
         from bedrock_spark.spark.results import results
 
         return results(spark, self.run, self.manifest())
 
     def publish(
-        self, spark: SparkSession, reconciled: list[dict[str, Any]] | None = None
+        self, spark: SparkSession, reconciled: list[ReconciledShard] | None = None
     ) -> str | None:
-        """Write the results where the config says; return where, or None.
+        """Write the results to the config's path or table; return it, or None if there is neither.
 
-        Rows are appended once. So where `reconciled` is given and says that the fallback has
-        something to do yet, they are not appended, and None is returned.
+        In mode append, rows are appended once: if `reconciled` says that the fallback may still
+        answer rows, nothing is appended, and None is returned.
         """
         from bedrock_spark.spark.publish import publish
 
         config = self.run.config
-        waits = config.results.mode == "append" and config.fallback is not None
-        if waits and any(unit["unanswered"] for unit in reconciled or ()):
+        waits_for_fallback = config.results.mode == "append" and config.fallback is not None
+        if waits_for_fallback and any(shard.unanswered for shard in reconciled or ()):
             return None
         with self._timed("publish"):
             return publish(spark, self.run, self.manifest())
 
-    def report(self, reconciled: list[dict[str, Any]], published: str | None = None) -> Report:
+    def report(self, reconciled: list[ReconciledShard], published: str | None = None) -> Report:
         """Write report.json and return it."""
         manifest = self.manifest()
         ledger = Ledger(self.run.storage).load()
@@ -255,45 +269,47 @@ class Pipeline:
         return report
 
     def run_all(self, spark: SparkSession, df: DataFrame | None = None) -> Report:
-        """Do every stage that is left. Raises UnaccountedRowsError if the counts do not add up."""
+        """Run all stages that are not done yet, and return the report.
+
+        Raises UnaccountedRowsError if the counts of rows do not add up, BudgetError if the budget
+        left records unanswered, or another BedrockSparkError of a stage.
+        """
         self.check()
         self.prepare(spark, df)
         self.watch()
         reconciled = self._repeat_by_batch(spark, self.collect(spark))
-        reconciled = self.answer_unanswered(spark, reconciled)
+        reconciled = self.fall_back(spark, reconciled)
         report = self.finish(spark, reconciled)
         check_complete(report)
         return report
 
-    def finish(self, spark: SparkSession, reconciled: list[dict[str, Any]]) -> Report:
-        """Publish what the fallback left, and write the report.
+    def finish(self, spark: SparkSession, reconciled: list[ReconciledShard]) -> Report:
+        """Publish the results, write the report and return it.
 
-        Raises BudgetError where stragglers were left for want of money: then nothing is published
-        yet, since the same command with a higher budget goes on.
+        Raises BudgetError if the budget left records unanswered. Then nothing is published yet: the
+        same command with a higher budget continues the run.
         """
-        waits = self._fallback is not None and self._fallback.out_of_money
-        report = self.report(reconciled, None if waits else self.publish(spark))
+        out_of_money = self._fallback is not None and self._fallback.out_of_money
+        report = self.report(reconciled, None if out_of_money else self.publish(spark))
         self._refuse_out_of_money()
         return report
 
     def manifest(self) -> RunManifest:
-        """Return the run manifest. Raises RunFolderError while prepare is not done."""
-        manifest = read_manifest(self.run.storage)
-        if manifest is None:
-            raise RunFolderError(f"{self.run.storage.uri}: has no run manifest; run prepare first")
-        return manifest
+        """Return the run manifest. Raises RunFolderError if prepare is not done."""
+        return require_manifest(self.run.storage)
 
     def jobs(self) -> dict[str, Job]:
-        """Return every batch job of the run, as the ledger has it."""
+        """Return every batch job of the run in the ledger, by name."""
         return Ledger(self.run.storage).replay()
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
-        begun = time.monotonic()
+        """Add the time that the block takes to the seconds of the stage."""
+        started = time.monotonic()
         try:
             yield
         finally:
-            passed = time.monotonic() - begun
+            passed = time.monotonic() - started
             self.seconds[stage] = self.seconds.get(stage, 0.0) + passed
 
 
@@ -301,14 +317,14 @@ def run(
     spark: SparkSession,
     df: DataFrame | None,
     config: AnyConfig,
-    observe: Observer = unobserved,
+    observe: Observer = ignore_progress,
 ) -> DataFrame:
-    """Ask the model one question per row of `df`, or of the config's source where it is None.
+    """Ask the model one question per row of `df`, or of the config's source if `df` is None.
 
-    Returns one row per source row: the source columns kept, then record_id, outcome, text and the
-    other result columns. Runs every stage that the run folder still lacks, and waits for the batch
-    jobs: hours, as a rule. Raises a BedrockSparkError; whatever was paid for by then is kept, and
-    the same call carries on from there.
+    Returns one row per source row: the kept source columns, then record_id, outcome, text and the
+    other result columns. Runs every stage that is not done yet, and waits for the batch jobs,
+    usually for hours. Raises a BedrockSparkError. Then every answer that was paid for is kept, and
+    the same call continues the run from there.
     """
     pipeline = Pipeline.open(config, observe=observe)
     pipeline.run_all(spark, df)

@@ -1,4 +1,4 @@
-"""What a stage tells whoever watches it: a value, handed to a function."""
+"""The progress of a stage: a value that is passed to an observer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a stage is. `total` is None while it is not known."""
+    """How far a stage is. `total` is None as long as it is unknown."""
 
     stage: str
     done: int
@@ -19,5 +19,5 @@ class Progress:
 Observer = Callable[[Progress], None]
 
 
-def unobserved(progress: Progress) -> None:
-    """Watch nothing."""
+def ignore_progress(progress: Progress) -> None:
+    """Ignore the progress."""

@@ -1,4 +1,4 @@
-"""The report: what went in, what came out, by what, and what does not fit."""
+"""The report of a run: rows by outcome, jobs, tokens, cost, and everything that does not fit."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from bedrock_spark.costs.tokens import spent
 from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.fanout import jobs_by_status
 from bedrock_spark.outputs.reconcile import BATCH, ERROR, FALLBACK, INVALID, MISSING, OK, REJECTED
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.run_folder.ledger import Job
@@ -25,12 +26,19 @@ from bedrock_spark.run_folder.run import Run
 class Report:
     """A finished run in numbers.
 
-    sharing: rows that were not asked, because the record of another asks the same
-    unanswered: rows without an answer that may still get one, if the fallback asks again
-    findings: things that do not fit; none is best
+    rows: of the source; records: made of them
+    sharing: rows that share the record of another row, because their bodies are equal
+    outcomes: rows by outcome; served_by: ok rows by the side that answered, batch or fallback
+    unanswered: rows without an answer that may still get one if the fallback asks again
+    jobs: batch jobs by status; attempts: the number of batch jobs
+    tokens: input and output tokens of the answers in the results
+    seconds: the duration of each stage
+    findings: everything that does not fit
+    published: the place where the results were published; None if nowhere
     cost: dollars by the prices of the config; None without prices
-    manifest_totals: tokens and images, as the output manifests of all jobs count them
-    canary: what became of the records that were asked beforehand; None where none were
+    manifest_totals: tokens and images by the output manifests of all jobs
+    canary: records by outcome in the last try of the canary, and the tokens of all tries; None
+        without canary
     """
 
     run_id: str
@@ -54,12 +62,12 @@ class Report:
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether every row is accounted for: each in exactly one outcome."""
+        """Tell whether the outcomes add up to the rows of the source."""
         return self.rows == sum(self.outcomes.values())
 
     @property
     def permanent_errors(self) -> int:
-        """Return how many rows will never have an answer, though they were asked."""
+        """Return the number of rows that were asked and will never have an answer."""
         unanswered = (self.outcomes.get(kind, 0) for kind in (ERROR, MISSING, INVALID))
         return sum(unanswered) - self.unanswered
 
@@ -91,114 +99,131 @@ def build_report(
     run: Run,
     manifest: RunManifest,
     jobs: Mapping[str, Job],
-    reconciled: Iterable[Mapping[str, Any]],
+    reconciled: Iterable[ReconciledShard],
     seconds: Mapping[str, float],
     published: str | None = None,
     tries: Sequence[Canary] = (),
 ) -> Report:
-    """Add up the reconciliations of all units."""
+    """Add up the reconciliations of all units.
+
+    jobs: every batch job of the run by name
+    seconds: the duration of each stage
+    published: the place where the results were published, if they were
+    tries: all tries of the canary, oldest first
+    """
     units = list(reconciled)
     kinds = (OK, ERROR, MISSING, *((INVALID,) if run.config.results.parse else ()), REJECTED)
-    outcomes = _sum(units, "outcomes", kinds)
-    findings = [*_shard_mismatches(manifest, units), *(f for u in units for f in u["findings"])]
-    findings += _failed_jobs(jobs)
+    findings = [*_shard_mismatches(manifest, units), *_shard_findings(units), *_failed_jobs(jobs)]
     return Report(
         run_id=run.run_id,
         run_uri=run.storage.uri,
         rows=manifest.rows,
         records=manifest.records,
         sharing=manifest.sharing,
-        outcomes=outcomes,
-        served_by=_sum(units, "served_by", (BATCH, FALLBACK)),
-        unanswered=sum(u["unanswered"] for u in units),
+        outcomes=_sum((unit.outcomes for unit in units), kinds),
+        served_by=_sum((unit.served_by for unit in units), (BATCH, FALLBACK)),
+        unanswered=sum(unit.unanswered for unit in units),
         shards=len(manifest.shards),
         jobs=jobs_by_status(jobs),
         attempts=len(jobs),
-        tokens=_sum(units, "tokens", ("input", "output")),
+        tokens=_sum((unit.tokens for unit in units), ("input", "output")),
         seconds=dict(seconds),
         findings=findings,
         published=published,
         canary=_canary(tries),
         cost=_cost(run.config.prices, jobs, units, tries),
-        manifest_totals=_sum(units, "manifest_tokens", ("input", "output", "images")),
+        manifest_totals=_sum(
+            (unit.manifest_tokens for unit in units), ("input", "output", "images")
+        ),
     )
 
 
 def write_report(run: Run, report: Report) -> None:
-    """Put report.json into the run folder."""
+    """Write report.json into the run folder."""
     data = json.dumps(report.as_json(), indent=2, ensure_ascii=False).encode() + b"\n"
     run.storage.write(layout.REPORT_FILE, data)
 
 
 def check_complete(report: Report) -> None:
-    """Raise UnaccountedRowsError unless every row is in exactly one outcome."""
+    """Raise UnaccountedRowsError if the outcomes do not add up to the rows of the source."""
     if not report.is_complete:
+        rows = sum(report.outcomes.values())
         raise UnaccountedRowsError(
-            f"{report.run_uri}: {report.rows} rows went in and "
-            f"{sum(report.outcomes.values())} came out ({report.outcomes}); report.json says where"
+            f"{report.run_uri}: {report.rows} rows went in and {rows} came out "
+            f"({report.outcomes}); see the findings in report.json"
         )
 
 
 def fallback_finding(reason: str, rows: int) -> dict[str, Any]:
-    """Say why stragglers were left."""
+    """Return the finding that says why `rows` rows were left unanswered."""
     return {"kind": "fallback_ended", "shard_id": "", "detail": reason, "count": rows}
 
 
 def _canary(tries: Sequence[Canary]) -> dict[str, int] | None:
-    """Return what the last try came to, and the tokens of all of them."""
+    """Return the records of the last try by outcome, and the tokens of all tries."""
     if not tries:
         return None
     return {
         "asked": tries[-1].asked,
         "answered": tries[-1].answered,
         "refused": tries[-1].refused,
-        "input_tokens": sum(one.input_tokens for one in tries),
-        "output_tokens": sum(one.output_tokens for one in tries),
+        "input_tokens": sum(each.input_tokens for each in tries),
+        "output_tokens": sum(each.output_tokens for each in tries),
     }
 
 
 def _cost(
     prices: PricesConfig,
     jobs: Mapping[str, Job],
-    units: list[Mapping[str, Any]],
+    units: list[ReconciledShard],
     tries: Sequence[Canary],
 ) -> dict[str, float] | None:
-    """Return dollars by who was asked, to the hundredth of a cent; None without prices."""
-    found = spent(prices, batch_tokens(jobs.values()), fallback_tokens(units), canary_tokens(tries))
-    priced = {name: part for name, part in found.parts().items() if part is not None}
+    """Return the dollars for batch, fallback and canary, and in total; None without prices.
+
+    They are rounded to hundredths of a cent. A part without a price is left out.
+    """
+    costs = spent(
+        prices,
+        batch_tokens(jobs.values()),
+        fallback_tokens(unit.fallback_tokens for unit in units),
+        canary_tokens(tries),
+    )
+    priced = {name: part for name, part in costs.parts().items() if part is not None}
     if not priced:
         return None
-    return {name: round(float(part), 4) for name, part in {**priced, "total": found.total}.items()}
+    return {name: round(float(part), 4) for name, part in {**priced, "total": costs.total}.items()}
 
 
-def _sum(units: list[Mapping[str, Any]], part: str, names: tuple[str, ...]) -> dict[str, int]:
+def _sum(counts: Iterable[Mapping[str, int]], names: tuple[str, ...]) -> dict[str, int]:
     total: Counter[str] = Counter()
-    for unit in units:
-        total.update(unit.get(part, {}))
+    for count in counts:
+        total.update(count)
     return {name: total[name] for name in names}
 
 
-def _shard_mismatches(
-    manifest: RunManifest, units: list[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Compare every shard's reconciled rows with the run manifest."""
+def _shard_findings(units: list[ReconciledShard]) -> list[dict[str, Any]]:
+    return [finding.as_json() for unit in units for finding in unit.findings]
+
+
+def _shard_mismatches(manifest: RunManifest, units: list[ReconciledShard]) -> list[dict[str, Any]]:
+    """Compare the reconciled rows of every unit with the run manifest."""
     expected = {s.shard_id: s.rows for s in manifest.shards}
     expected |= {r.unit: r.rows for r in manifest.rejects}
-    found = {u["unit"]: sum(u["outcomes"].values()) for u in units}
+    actual = {unit.unit: sum(unit.outcomes.values()) for unit in units}
     return [
         {
             "kind": "unaccounted_rows",
             "shard_id": unit,
-            "detail": f"the run manifest has {rows} rows, the results have {found.get(unit, 0)}",
-            "count": abs(rows - found.get(unit, 0)),
+            "detail": f"the run manifest has {rows} rows, the results have {actual.get(unit, 0)}",
+            "count": abs(rows - actual.get(unit, 0)),
         }
         for unit, rows in sorted(expected.items())
-        if found.get(unit, 0) != rows
+        if actual.get(unit, 0) != rows
     ]
 
 
 def _failed_jobs(jobs: Mapping[str, Job]) -> list[dict[str, Any]]:
-    """List the jobs that did not end well, with the service's message."""
+    """Return a finding for each settled job that did not complete, with the service's message."""
     return [
         {
             "kind": f"job_{job.seen.status.lower()}",

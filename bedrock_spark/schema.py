@@ -1,6 +1,7 @@
-"""Columns in Spark DDL, read without Spark: `label string, score double NOT NULL`.
+"""Parse columns in Spark DDL without Spark: `label string, score double NOT NULL`.
 
-Only types that JSON has a form of. Others, such as decimals, are refused by name.
+A recursive descent parser (https://en.wikipedia.org/wiki/Recursive_descent_parser). It supports
+only types that JSON has a form of. It refuses others, such as decimals, by name.
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ _TOKEN = re.compile(r"\s*(?:`((?:[^`]|``)+)`|([^\W]+)|([<>,:()]))")
 
 @dataclass(frozen=True)
 class Kind:
-    """A type. `item`: of an array, or of a map's values; `fields`: of a struct."""
+    """A type.
+
+    item: the type of an array's elements or of a map's values
+    fields: the fields of a struct
+    """
 
     name: str
     item: Kind | None = None
@@ -33,32 +38,32 @@ class Kind:
 
     @property
     def ddl(self) -> str:
-        """Return it as Spark writes it; whatever may be null."""
+        """Return the type as Spark writes it. Everything may be null: NOT NULL is left out."""
         if self.name == ARRAY and self.item:
             return f"array<{self.item.ddl}>"
         if self.name == MAP and self.item:
             return f"map<string,{self.item.ddl}>"
         if self.name == STRUCT:
-            return f"struct<{','.join(f'{quoted(f.name)}:{f.kind.ddl}' for f in self.fields)}>"
+            return f"struct<{','.join(f'{quote_name(f.name)}:{f.kind.ddl}' for f in self.fields)}>"
         return self.name
 
 
 @dataclass(frozen=True)
 class Field:
-    """A column, or a member of a struct."""
+    """A column, or a field of a struct."""
 
     name: str
     kind: Kind
     required: bool = False
 
 
-def quoted(name: str) -> str:
-    """Return a name as DDL may hold any."""
+def quote_name(name: str) -> str:
+    """Return a name in backticks, inside which DDL allows any character."""
     return "`" + name.replace("`", "``") + "`"
 
 
 def parse_ddl(text: str) -> tuple[Field, ...]:
-    """Return the columns. Raises ConfigError that says what is not understood."""
+    """Return the columns. Raises ConfigError that names the part that cannot be parsed."""
     parser = _Parser(_tokens(text))
     fields = parser.fields(end="")
     names = [field.name.lower() for field in fields]
@@ -75,36 +80,38 @@ class _Token:
 
 
 def _tokens(text: str) -> list[_Token]:
-    found, at = [], 0
+    tokens, start = [], 0
     text = text.rstrip()
-    while at < len(text):
-        match = _TOKEN.match(text, at)
+    while start < len(text):
+        match = _TOKEN.match(text, start)
         if match is None:
-            raise ConfigError(f"cannot be read at {text[at : at + 20]!r}; see docs/results.md")
+            raise ConfigError(
+                f"cannot be read at {text[start : start + 20]!r}; see docs/results.md"
+            )
         quoted_name, word, symbol = match.groups()
         name = quoted_name.replace("``", "`") if quoted_name else word
-        found.append(_Token(name or symbol, symbol is None))
-        at = match.end()
-    return found
+        tokens.append(_Token(name or symbol, symbol is None))
+        start = match.end()
+    return tokens
 
 
 class _Parser:
     def __init__(self, tokens: list[_Token]) -> None:
-        self._left = tokens[::-1]
+        self._rest = tokens[::-1]  # reversed: the next token is the last one
 
     def fields(self, end: str) -> tuple[Field, ...]:
-        """Read columns up to a symbol, or to the end of the text."""
-        found = [self._field()]
-        while self._take(","):
-            found.append(self._field())
+        """Parse columns up to the symbol `end`, or to the end of the text if it is ""."""
+        fields = [self._field()]
+        while self._accept(","):
+            fields.append(self._field())
         self._expect(end)
-        return tuple(found)
+        return tuple(fields)
 
     def _field(self) -> Field:
         name = self._name("a column's name")
-        self._take(":")
+        self._accept(":")
         kind = self._kind()
-        required = self._take("not")
+        required = self._accept("not")
         if required:
             self._expect("null")
         return Field(name, kind, required)
@@ -114,8 +121,10 @@ class _Parser:
         if name in _SIMPLE:
             return Kind(_SIMPLE[name])
         if name not in (ARRAY, MAP, STRUCT):
-            known = ", ".join((*_SIMPLE, "array<…>", "map<string,…>", "struct<…>"))
-            raise ConfigError(f"has the type {name}, which answers cannot be read as: {known} can")
+            types = ", ".join((*_SIMPLE, "array<…>", "map<string,…>", "struct<…>"))
+            raise ConfigError(
+                f"has the type {name}, which answers cannot be read as; use one of {types}"
+            )
         self._expect("<")
         if name == STRUCT:
             return Kind(STRUCT, fields=self.fields(end=">"))
@@ -126,23 +135,23 @@ class _Parser:
         self._expect(">")
         return Kind(name, item)
 
-    def _name(self, what: str) -> str:
-        if not self._left or not self._left[-1].is_name:
-            raise ConfigError(f"lacks {what}{self._before()}")
-        return self._left.pop().text
+    def _name(self, noun: str) -> str:
+        if not self._rest or not self._rest[-1].is_name:
+            raise ConfigError(f"lacks {noun}{self._place()}")
+        return self._rest.pop().text
 
-    def _take(self, text: str) -> bool:
-        if self._left and self._left[-1].text.lower() == text:
-            self._left.pop()
+    def _accept(self, text: str) -> bool:
+        if self._rest and self._rest[-1].text.lower() == text:
+            self._rest.pop()
             return True
         return False
 
     def _expect(self, text: str) -> None:
-        if not self._take(text) if text else bool(self._left):
-            raise ConfigError(f"lacks {text or 'a comma'}{self._before()}")
+        if not self._accept(text) if text else bool(self._rest):
+            raise ConfigError(f"lacks {text or 'a comma'}{self._place()}")
 
-    def _before(self) -> str:
-        return f" before {self._left[-1].text!r}" if self._left else " at its end"
+    def _place(self) -> str:
+        return f" before {self._rest[-1].text!r}" if self._rest else " at its end"
 
 
 MODEL_OUTPUT = "model_output"

@@ -1,11 +1,10 @@
-"""Collect, against DuckDB and against plain Spark doing the same join.
+"""Compare collect with DuckDB and with plain Spark doing the same join.
 
     python bench/collect.py [--rows 600000] [--scale-rows 80000]
 
-Every contender reads the same output lines and the same rows on the same machine in one run, and
-writes the same columns. Ours and DuckDB's take turns, and the figure is the median of the ratios.
-What ten times the rows cost is measured in processes of their own, so that each has its own peak of
-memory.
+All programs read the same output lines and the same rows on the same machine in one run, and write
+the same columns. Collect and DuckDB take turns, and the figure is the median of the ratios. The
+cost of ten times the rows is measured in child processes, so that each has its own peak of memory.
 """
 
 from __future__ import annotations
@@ -39,11 +38,11 @@ _ANSWER = (
 
 
 def with_us(spark: SparkSession, made: CollectFolder) -> None:
-    """Collect anew, and see that every row was answered."""
+    """Collect after deleting earlier results; check that every row was answered."""
     made.forget()
-    found = collect(spark, made.run, made.manifest, made.jobs)
-    assert sum(unit["outcomes"]["ok"] for unit in found) == made.rows
-    assert not any(unit["findings"] for unit in found)
+    reconciled = collect(spark, made.run, made.manifest, made.jobs)
+    assert sum(shard.outcomes["ok"] for shard in reconciled) == made.rows
+    assert not any(shard.findings for shard in reconciled)
 
 
 def with_duckdb(made: CollectFolder, target: Path) -> None:
@@ -79,12 +78,12 @@ def with_duckdb(made: CollectFolder, target: Path) -> None:
 
 
 def with_plain_spark(spark: SparkSession, made: CollectFolder, target: Path) -> None:
-    """Do as a notebook would: read.json with a schema, a join, a write."""
+    """Do the work as a notebook does: read.json with a schema, a join, a write."""
     lines = spark.read.schema("recordId string, modelOutput string, error string").json(
         f"{made.folder}/output/*/*/*/*.jsonl.out"
     )
     answer = F.from_json("modelOutput", _ANSWER)
-    parts = lines.withColumn("answer", answer).select(
+    answers = lines.withColumn("answer", answer).select(
         F.col("recordId").alias("record_id"),
         F.when(F.col("error").isNotNull(), "error").otherwise("ok").alias("outcome"),
         F.col("answer.content")[0]["text"].alias("text"),
@@ -96,12 +95,12 @@ def with_plain_spark(spark: SparkSession, made: CollectFolder, target: Path) -> 
         F.get_json_object("error", "$.errorMessage").alias("error_message"),
     )
     rows = spark.read.parquet(f"{made.folder}/rows")
-    joined = rows.join(parts, on="record_id", how="left")
+    joined = rows.join(answers, on="record_id", how="left")
     joined.write.mode("overwrite").option("compression", "zstd").parquet(str(target))
 
 
 def compare(spark: SparkSession, home: Path, made: CollectFolder) -> None:
-    mine = versus_duckdb(
+    our_seconds = versus_duckdb(
         "collect",
         lambda: with_us(spark, made),
         lambda: with_duckdb(made, home / "duckdb"),
@@ -112,7 +111,7 @@ def compare(spark: SparkSession, home: Path, made: CollectFolder) -> None:
     plain = seconds(lambda: with_plain_spark(spark, made, home / "spark"))
     report(
         "collect_vs_plain_spark",
-        mine / plain,
+        our_seconds / plain,
         "ratio",
         1.0,
         "lower",
@@ -127,7 +126,7 @@ def scale(home: Path, rows: int) -> None:
 
 
 def _scaled(home: Path, rows: int) -> dict[str, float]:
-    """Make the folders here: what that takes is not in the peak of who collects them."""
+    """Measure collect in a child process. The folders are made here, outside of its peak."""
     files = []
     for name, count in (("warm-up", min(rows, WARM_UP_ROWS)), ("timed", rows)):
         made = CollectFolder(home / "scale-corpus", home / name, count)

@@ -1,7 +1,7 @@
-"""How fast the local Bedrock answers, and how much memory a large job takes in it.
+"""Measure how fast the local Bedrock answers, and its peak memory with a large job.
 
-Prints one JSON object a line: `{name, value, unit, goal, better, detail}`. The emulator runs on one
-core (where the system can pin it), this program on the others.
+Prints one JSON object per line: `{name, value, unit, goal, better, detail}`. The emulator runs on
+one core, if the system can pin it, and this program on the others.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def body(number: int) -> dict[str, Any]:
 
 
 def pin(pid: int | None) -> int | None:
-    """Keep a process on the last core; return it, None where that cannot be done."""
+    """Pin a process to the last core; return the core, None if the system cannot pin."""
     if pid is None or not hasattr(os, "sched_setaffinity"):
         return None
     core = max(os.sched_getaffinity(pid))
@@ -58,33 +58,33 @@ def pin(pid: int | None) -> int | None:
 
 
 def peak_megabytes(pid: int | None) -> float:
-    """Return the largest resident size of a process so far (its present one where unknown)."""
+    """Return the peak resident size of a process; without /proc, its present size."""
     status = Path(f"/proc/{pid}/status")
     if status.exists():
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
         return int(lines["VmHWM"].split()[0]) / 1024
-    shown = subprocess.run(
+    process = subprocess.run(
         ["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True
     )
-    return int(shown.stdout) / 1024
+    return int(process.stdout) / 1024
 
 
 def measure_requests(local: LocalBedrock) -> None:
-    """InvokeModel from several clients at once, without an SDK: the server is what is measured."""
-    parts = urlsplit(local.endpoint_url)
-    slowest: list[float] = []
+    """Call InvokeModel from several clients at once, without an SDK, which would be slower."""
+    endpoint = urlsplit(local.endpoint_url)
+    latencies: list[float] = []
 
     def work(client: int) -> None:
         for number in range(client, REQUESTS, CLIENTS):
             started = time.monotonic()
-            connection = HTTPConnection(str(parts.hostname), parts.port or 80)
+            connection = HTTPConnection(str(endpoint.hostname), endpoint.port or 80)
             connection.request("POST", f"/model/{MODEL}/invoke", json.dumps(body(number)))
             reply = connection.getresponse()
             reply.read()
             connection.close()
             if reply.status != 200:
                 raise RuntimeError(f"status {reply.status}")
-            slowest.append(time.monotonic() - started)
+            latencies.append(time.monotonic() - started)
 
     started = time.monotonic()
     threads = [threading.Thread(target=work, args=(client,)) for client in range(CLIENTS)]
@@ -92,10 +92,10 @@ def measure_requests(local: LocalBedrock) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    if len(slowest) != REQUESTS:
-        raise RuntimeError(f"{len(slowest)} of {REQUESTS} requests were answered")
+    if len(latencies) != REQUESTS:
+        raise RuntimeError(f"{len(latencies)} of {REQUESTS} requests were answered")
     rate = REQUESTS / (time.monotonic() - started)
-    p99 = sorted(slowest)[int(len(slowest) * 0.99)]
+    p99 = sorted(latencies)[int(len(latencies) * 0.99)]
     report(
         "emulator_requests_per_second",
         rate,
@@ -109,7 +109,7 @@ def measure_requests(local: LocalBedrock) -> None:
 
 
 def measure_job(local: LocalBedrock, folder: Path) -> None:
-    """One job of many records, uploaded and downloaded as clients do, by boto3."""
+    """Run one job of RECORDS records; input and output go through S3, by boto3."""
     source, target = folder / "in.jsonl", folder / "out.jsonl"
     with source.open("w", encoding="utf-8") as out:
         for number in range(RECORDS):
@@ -151,7 +151,7 @@ def measure_job(local: LocalBedrock, folder: Path) -> None:
 
 
 def main() -> None:
-    """Measure both, each in a fresh emulator."""
+    """Measure requests and a job, each in a new emulator."""
     import tempfile
 
     with LocalBedrock(speed=0) as local:

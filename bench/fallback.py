@@ -1,8 +1,8 @@
-"""How much of the tokens per minute the fallback uses, and what a call costs beyond a bare one.
+"""Measure how much of its tokens per minute the fallback uses, and the overhead of a call.
 
-Prints one JSON object a line: `{name, value, unit, goal, better, detail}`. The local Bedrock
-enforces tokens per minute as a sliding window in which a request counts with its longest answer
-until it is answered, and takes 0.5 to 4 seconds for each.
+Prints one JSON object per line: `{name, value, unit, goal, better, detail}`. The local Bedrock
+enforces tokens per minute in a sliding window: a request counts with its longest possible answer
+until it is answered. It takes 0.5 to 4 seconds per request.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from bedrock_spark.families import family_by_name
 from bedrock_spark.invoke.caller import ModelCaller
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.outputs.lines import answer_line
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.spark.fallback.answer_files import AnswerFiles
 from bedrock_spark.spark.fallback.stage import ask_unanswered
@@ -63,7 +64,7 @@ def body(number: int) -> bytes:
 
 
 def unanswered_folder(folder: Path, endpoint: str, records: int, limit: int | None) -> Run:
-    """Write a run folder whose shards were collected, and of which no record was answered."""
+    """Write a run folder whose shards are collected, with no record answered."""
     shutil.rmtree(folder, ignore_errors=True)
     config = parse_config(
         {
@@ -80,8 +81,8 @@ def unanswered_folder(folder: Path, endpoint: str, records: int, limit: int | No
         ids = [f"{i:011d}" for i in range(n, records, SHARDS)]
         lines = [b'{"recordId":"%b","modelInput":%b}\n' % (i.encode(), body(int(i))) for i in ids]
         run.storage.write(f"shards/{shard_of(n)}.jsonl", b"".join(lines))
-        collected = json.dumps({"unanswered_ids": ids, "fallback_files": []})
-        run.storage.write(f"reconciliation/{shard_of(n)}.json", collected.encode())
+        reconciled = ReconciledShard(unit=shard_of(n), unanswered_ids=tuple(ids))
+        run.storage.write(f"reconciliation/{shard_of(n)}.json", reconciled.to_json())
     return run
 
 
@@ -90,17 +91,20 @@ def shard_of(number: int) -> str:
 
 
 def provisioned(local: LocalBedrock) -> str:
-    """Buy provisioned throughput, and wait for it."""
+    """Create provisioned throughput, wait until it is in service, and return its ARN."""
     bedrock = local.client("bedrock")
-    found = bedrock.create_provisioned_model_throughput(
+    reply = bedrock.create_provisioned_model_throughput(
         provisionedModelName="bench", modelId=MODEL, modelUnits=1
     )
     local.advance_clock(3_600)
-    return str(found["provisionedModelArn"])
+    return str(reply["provisionedModelArn"])
 
 
-def measure_utilisation(minutes: float, tasks: int, folder: Path, *, told: bool) -> None:
-    """Ask as many records as so many minutes should take, from so many tasks."""
+def measure_utilisation(minutes: float, tasks: int, folder: Path, *, is_limit_known: bool) -> None:
+    """Run a round of `tasks` tasks that should take `minutes` minutes; report its utilisation.
+
+    is_limit_known: whether the config has the limit of tokens per minute
+    """
     records = int(minutes * PER_MINUTE / tokens_per_record())
     faults = {
         "thinking": {"least_seconds": 0.5, "most_seconds": 4},
@@ -108,7 +112,9 @@ def measure_utilisation(minutes: float, tasks: int, folder: Path, *, told: bool)
     }
     with bench_session(cores=tasks) as spark, LocalBedrock(faults, speed=1.0) as local:
         arn = provisioned(local)
-        run = unanswered_folder(folder, local.endpoint_url, records, PER_MINUTE if told else None)
+        run = unanswered_folder(
+            folder, local.endpoint_url, records, PER_MINUTE if is_limit_known else None
+        )
         warm_up(spark, tasks)
         counts = {shard_of(n): len(range(n, records, SHARDS)) for n in range(SHARDS)}
         began = time.monotonic()
@@ -118,7 +124,7 @@ def measure_utilisation(minutes: float, tasks: int, folder: Path, *, told: bool)
     assert asked.records == records
     served = totals["invocation_input_tokens"] + totals["invocation_output_tokens"]
     calls = asked.records + asked.throttled
-    known = "" if told else "_limit_unknown"
+    suffix = "" if is_limit_known else "_limit_unknown"
     detail = {
         "tasks": tasks,
         "seconds": round(seconds, 1),
@@ -127,18 +133,18 @@ def measure_utilisation(minutes: float, tasks: int, folder: Path, *, told: bool)
         "tokens_per_minute": PER_MINUTE,
     }
     report(
-        f"fallback_utilisation{known}",
+        f"fallback_utilisation{suffix}",
         served / (PER_MINUTE * seconds / 60),
         "share",
-        UTILISATION_GOAL if told else None,
+        UTILISATION_GOAL if is_limit_known else None,
         "higher",
         **detail,
     )
     report(
-        f"fallback_throttled{known}",
+        f"fallback_throttled{suffix}",
         asked.throttled / calls,
         "share",
-        THROTTLED_GOAL if told else None,
+        THROTTLED_GOAL if is_limit_known else None,
         "lower",
         tasks=tasks,
         calls=calls,
@@ -146,12 +152,12 @@ def measure_utilisation(minutes: float, tasks: int, folder: Path, *, told: bool)
 
 
 def warm_up(spark: SparkSession, tasks: int) -> None:
-    """Start the Python workers, which a run that collected before has, too."""
+    """Start the Python workers: a real run has started them to collect."""
     spark.range(0, tasks, 1, tasks).mapInArrow(lambda batches: batches, "id long").collect()
 
 
 def tokens_per_record() -> float:
-    """Return what a record takes, by a few that are asked of a local Bedrock without limits."""
+    """Return the mean tokens of a record, measured with a local Bedrock without limits."""
     count = 200
     with LocalBedrock(speed=1.0) as local:
         client = local.client("bedrock-runtime")
@@ -162,7 +168,7 @@ def tokens_per_record() -> float:
 
 
 def measure_overhead(calls: int, folder: Path) -> None:
-    """Compare the CPU of a fallback call, answer kept, with that of a call of boto3 alone."""
+    """Compare the CPU time of a fallback call that stores its answer with that of a boto3 call."""
     threads = 8
     bodies = [body(n) for n in range(calls)]
     with LocalBedrock(speed=1.0) as local:
@@ -184,7 +190,7 @@ def measure_overhead(calls: int, folder: Path) -> None:
         with ThreadPoolExecutor(threads) as pool:
             for work in (bare, ours):
                 list(pool.map(work, range(100)))
-            # In turns, so that a machine that gets slower does so for both.
+            # In turns, so that a slower machine slows both.
             for start in range(0, calls, 200):
                 for name, work in (("bare", bare), ("ours", ours)):
                     began = time.process_time()
@@ -205,16 +211,18 @@ def measure_overhead(calls: int, folder: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=5.0, help="that each round should take")
+    parser.add_argument("--minutes", type=float, default=5.0, help="the duration of each round")
     parser.add_argument("--tasks", type=int, nargs="*", default=[2, 8])
-    parser.add_argument("--calls", type=int, default=2_000, help="for the overhead")
+    parser.add_argument("--calls", type=int, default=2_000, help="to measure the overhead")
     chosen: Any = parser.parse_args()
     use_local_credentials()
     with tempfile.TemporaryDirectory(prefix="bench-fallback-") as folder:
         measure_overhead(chosen.calls, Path(folder, "answers"))
         for tasks in chosen.tasks:
-            measure_utilisation(chosen.minutes, tasks, Path(folder, f"run{tasks}"), told=True)
-        measure_utilisation(chosen.minutes, 2, Path(folder, "unknown"), told=False)
+            measure_utilisation(
+                chosen.minutes, tasks, Path(folder, f"run{tasks}"), is_limit_known=True
+            )
+        measure_utilisation(chosen.minutes, 2, Path(folder, "unknown"), is_limit_known=False)
 
 
 if __name__ == "__main__":

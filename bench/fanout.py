@@ -1,10 +1,10 @@
-"""A run of 20,000 shards driven to its end on a simulated clock: nothing here really waits.
+"""Simulate a run of 20,000 shards with its real controller, on a clock that never really waits.
 
-The account has 20 slots, and the driver is told 40, so it has to learn. Job times are log-normal
-around two hours, a job counts its records as it goes, not quite evenly, and one job in a hundred
-fails without an answer. Calls are counted where boto3 would make them, pages included.
+The account has 20 slots and the config says 40, so the controller must learn. Job times are
+log-normal with a median of two hours. A job's processed records grow not quite evenly, and one job
+in a hundred fails without an answer. Calls are counted at the client, with every page of a listing.
 
-Prints one JSON object a line: `{name, value, unit, goal, better, detail}`.
+Prints one JSON object per line: `{name, value, unit, goal, better, detail}`.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
 from bench.common.figures import report
 
-SHARDS, SLOTS, TOLD = 20_000, 20, 40
+SHARDS, SLOTS, CONFIGURED_SLOTS = 20_000, 20, 40
 RECORDS = 1_000
 MEDIAN_SECONDS, SIGMA = 7200.0, 0.5
 FAILING = 0.01
-# How long a job is Submitted, Validating and Scheduled, before it answers records.
+# The time that a job is Submitted, Validating and Scheduled, before it answers records.
 BEFORE_SECONDS = 300.0
 RUN_ID = "bench-abcdefgh"
 MODEL = "anthropic.claude-3-haiku-20240307-v1:0"
@@ -54,7 +54,7 @@ ROLE = "arn:aws:iam::123456789012:role/BedrockBatchInference"
 
 
 class SimulatedClock:
-    """Time that passes when somebody sleeps."""
+    """A clock that only `sleep` advances."""
 
     def __init__(self) -> None:
         self.time = 1_800_000_000.0
@@ -68,7 +68,7 @@ class SimulatedClock:
 
 @dataclass
 class SimulatedJob:
-    """A job whose whole life is drawn when it is created."""
+    """A job whose duration and outcome are drawn at random when it is created."""
 
     request: dict[str, Any]
     arn: str
@@ -78,7 +78,7 @@ class SimulatedJob:
     wobble: float
 
     def processed(self, now: float) -> int:
-        """The records done by now: faster and slower by up to a seventh."""
+        """Return the records processed at this time; the pace varies by up to a quarter."""
         share = (now - self.begun - BEFORE_SECONDS) / (self.ended - self.begun - BEFORE_SECONDS)
         if self.fails or share <= 0:
             return 0
@@ -110,7 +110,7 @@ class SimulatedJob:
 
 
 class SimulatedBedrock:
-    """The two calls that the fan-out makes, as a boto3 client has them."""
+    """The two methods of a boto3 client that the fan-out calls."""
 
     def __init__(self, clock: SimulatedClock, seed: int = 11) -> None:
         self.clock = clock
@@ -154,13 +154,13 @@ class SimulatedBedrock:
         after = request.get("submitTimeAfter")
         start = bisect.bisect_right(self._begun, after.timestamp()) if after else 0
         if "statusEquals" in request:
-            start = max(start, len(self.jobs) - 10 * SLOTS)  # no job of before is active any more
+            start = max(start, len(self.jobs) - 10 * SLOTS)  # earlier jobs have all ended
         start = max(start, int(request.get("nextToken", 0)))
         page: list[dict[str, Any]] = []
-        wanted = request.get("statusEquals")
+        status = request.get("statusEquals")
         for number in range(start, len(self.jobs)):
             shown = self.jobs[number].summary(now)
-            if wanted is None or shown["status"] == wanted:
+            if status is None or shown["status"] == status:
                 page.append(shown)
             if len(page) == request["maxResults"]:
                 return {"invocationJobSummaries": page, "nextToken": str(number + 1)}
@@ -176,7 +176,7 @@ def _error(code: str, message: str) -> ClientError:
 
 
 def utilisation(jobs: list[SimulatedJob]) -> float:
-    """The share of slot time that was used, until the last 20 jobs are all that is left."""
+    """Return the share of slot time in use, until only the last 20 jobs are left."""
     begun = jobs[0].begun
     until = sorted(job.ended for job in jobs)[-SLOTS]
     busy = sum(max(0.0, min(job.ended, until) - job.begun) for job in jobs)
@@ -189,7 +189,7 @@ def a_run(folder: Path, shards: int) -> tuple[Run, RunManifest]:
             "run_uri": str(folder),
             "model": {"id": MODEL},
             "request": {"prompt": "{{ body }}", "max_tokens": 40},
-            "batch": {"role_arn": ROLE, "region": "us-east-1", "max_active_jobs": TOLD},
+            "batch": {"role_arn": ROLE, "region": "us-east-1", "max_active_jobs": CONFIGURED_SLOTS},
         }
     )
     made = tuple(Shard(layout.shard_id(i, 0), RECORDS, 200_000, f"{i:064x}") for i in range(shards))
@@ -197,8 +197,8 @@ def a_run(folder: Path, shards: int) -> tuple[Run, RunManifest]:
     return Run(RUN_ID, config, LocalStorage(str(folder)), AwsSettings("us-east-1")), manifest
 
 
-def drive(folder: Path, shards: int) -> None:
-    """Drive a run to its end and report how it went."""
+def control(folder: Path, shards: int) -> None:
+    """Control a run to its end and report its figures."""
     random.seed(5)
     run, manifest = a_run(folder, shards)
     clock = SimulatedClock()
@@ -212,12 +212,12 @@ def drive(folder: Path, shards: int) -> None:
     seconds = time.process_time() - began
     assert result.is_done
     assert len({job.request["clientRequestToken"] for job in bedrock.jobs}) == len(bedrock.jobs)
-    report_drive(bedrock, seconds, clock.now() - 1_800_000_000.0)
+    report_figures(bedrock, seconds, clock.now() - 1_800_000_000.0)
 
 
-def report_drive(bedrock: SimulatedBedrock, cpu_seconds: float, simulated: float) -> None:
+def report_figures(bedrock: SimulatedBedrock, cpu_seconds: float, simulated: float) -> None:
     jobs = len(bedrock.jobs)
-    detail = {"jobs": jobs, "slots": SLOTS, "told": TOLD}
+    detail = {"jobs": jobs, "slots": SLOTS, "configured_slots": CONFIGURED_SLOTS}
     weeks = round(simulated / 604_800, 1)
     report(
         "slot_utilisation",
@@ -234,12 +234,13 @@ def report_drive(bedrock: SimulatedBedrock, cpu_seconds: float, simulated: float
     report("quota_error_share", share, "share", 0.01, "lower", refused=bedrock.refused)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     memory_mb = memory / (1e6 if sys.platform == "darwin" else 1e3)
-    report("driver_peak_memory", memory_mb, "MB", None, "lower", simulation_included=True)
-    report("driver_cpu", cpu_seconds, "s", None, "lower", per_job_ms=1e3 * cpu_seconds / jobs)
+    report("controller_peak_memory", memory_mb, "MB", None, "lower", simulation_included=True)
+    per_job_ms = 1e3 * cpu_seconds / jobs
+    report("controller_cpu", cpu_seconds, "s", None, "lower", per_job_ms=per_job_ms)
 
 
 def replay(folder: Path) -> None:
-    """Replay the ledger that the run left; with its snapshots, and without."""
+    """Measure the replay of the run's ledger, with its snapshots and without."""
     storage = LocalStorage(str(folder))
     objects = len(storage.list(f"{layout.LEDGER}/"))
     seconds = []
@@ -265,7 +266,7 @@ def main() -> None:
     parser.add_argument("--shards", type=int, default=SHARDS)
     shards = parser.parse_args().shards
     with tempfile.TemporaryDirectory(prefix="bench-fanout-") as folder:
-        drive(Path(folder), shards)
+        control(Path(folder), shards)
         replay(Path(folder))
 
 

@@ -1,10 +1,10 @@
-"""Prepare, against DuckDB doing the same work and against the plain Python loop.
+"""Compare prepare with DuckDB doing the same work, and with a plain Python loop.
 
     python bench/prepare.py [--rows 600000] [--scale-rows 200000]
 
-Every contender reads the same Parquet on the same machine in one run. Ours and DuckDB's take turns,
-and the figure is the median of the ratios. What ten times the rows cost is measured in processes of
-their own, so that each has its own peak of memory.
+All programs read the same Parquet on the same machine in one run. Prepare and DuckDB take turns,
+and the figure is the median of the ratios. The cost of ten times the rows is measured in child
+processes, so that each has its own peak of memory.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def with_duckdb(corpus: Path, folder: Path) -> None:
 
 
 def with_python(corpus: Path, folder: Path) -> None:
-    """Do as peers do: a list of dicts, json.dumps per record, one file, no ids, no rows."""
+    """Write records as simple scripts do: json.dumps per record, one file, no ids, no rows."""
     folder.mkdir()
     records = [
         {
@@ -83,23 +83,23 @@ def fresh(home: Path, name: str) -> Path:
 
 def compare(spark: SparkSession, home: Path, corpus: Path, text_bytes: int, rows: int) -> None:
     prepare_corpus(spark, corpus, home / "warm-up")
-    mine = versus_duckdb(
+    our_seconds = versus_duckdb(
         "prepare",
         lambda: prepare_corpus(spark, corpus, home / "ours"),
         lambda: with_duckdb(corpus, fresh(home, "duckdb")),
         rows=rows,
         text_megabytes=round(text_bytes / 1e6),
     )
-    loop = subprocess.run(
+    child = subprocess.run(
         [sys.executable, __file__, "--plain-python", str(corpus), str(fresh(home, "python"))],
         capture_output=True,
         text=True,
         check=True,
     )
-    plain = json.loads(loop.stdout)
+    plain = json.loads(child.stdout)
     report(
         "prepare_vs_python",
-        mine / plain["seconds"],
+        our_seconds / plain["seconds"],
         "ratio",
         1.0,
         "lower",
@@ -109,9 +109,9 @@ def compare(spark: SparkSession, home: Path, corpus: Path, text_bytes: int, rows
 
 
 def plain_python(corpus: str, folder: str) -> None:
-    taken = seconds(lambda: with_python(Path(corpus), Path(folder)))
+    loop_seconds = seconds(lambda: with_python(Path(corpus), Path(folder)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    sys.stdout.write(json.dumps({"seconds": taken, "peak_megabytes": peak}))
+    sys.stdout.write(json.dumps({"seconds": loop_seconds, "peak_megabytes": peak}))
 
 
 def scale(home: Path, rows: int) -> None:

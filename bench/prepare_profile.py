@@ -1,10 +1,10 @@
-"""Where the seconds of prepare go: the same work, cut off after each step.
+"""Measure where the seconds of prepare go: the same work, stopped after each step.
 
     python bench/prepare_profile.py [--rows 600000]
 
-Spark works on all steps at once, so a step's cost is the difference between doing everything up to
-it and everything up to the step before; the median of several rounds. What the Python of a task
-costs is measured apart, in one process, on the batches of one bucket.
+Spark works on all steps at once. So the cost of a step is the time of all steps up to it, minus the
+time of all steps before it; the figure is the median of several rounds. The Python of a task is
+profiled separately, in one process, on the batches of one bucket.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from bedrock_spark.run_folder.run import open_run
 from bedrock_spark.shards.plan import plan_buckets
 from bedrock_spark.spark.prepare.columns import HASH
 from bedrock_spark.spark.prepare.shuffle import repartition_by_hash, with_ids
-from bedrock_spark.spark.prepare.size_estimate import guess_size
+from bedrock_spark.spark.prepare.size_estimate import estimate_size
 from bedrock_spark.spark.prepare.source import choose_columns, read_source
 from bedrock_spark.spark.prepare.task import PrepareTask, bounds_of
 
 ROUNDS = 3
-# What is looked for in the profile of a task, by the functions that do it.
+# The parts of a task, and the function of each in the profile.
 PARTS = {
     "whole": "__call__",
     "values out of Arrow": "column_values",
@@ -49,12 +49,12 @@ PARTS = {
 
 
 def only_count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Take the rows over from Spark and do nothing with them."""
+    """Receive the rows from Spark, and only count them."""
     rows = sum(batch.num_rows for batch in batches)
     yield pa.RecordBatch.from_pydict({"rows": [rows]})
 
 
-def throw_away(df: DataFrame) -> None:
+def discard(df: DataFrame) -> None:
     df.write.format("noop").mode("overwrite").save()
 
 
@@ -63,20 +63,20 @@ def to_python(df: DataFrame) -> None:
 
 
 def steps(spark: SparkSession, config: Config, corpus: Path, home: Path) -> dict[str, float]:
-    """Return the seconds of everything up to each step."""
+    """Return the seconds of all steps up to each step."""
     template = body_template(config)
     source = read_source(spark, config.source)
     columns = choose_columns(source, config.source, template)
-    size = guess_size(source, template)
+    size = estimate_size(source, template)
     buckets = plan_buckets(size, bounds_of(config))
-    dealt = with_ids(source, columns, config)
+    hashed = with_ids(source, columns, config)
     work: dict[str, Callable[[], object]] = {
-        "guess": lambda: guess_size(source, template),
-        "read": lambda: throw_away(source.select(*columns.needed)),
-        "hash": lambda: throw_away(dealt),
-        "shuffle": lambda: throw_away(dealt.repartition(buckets, HASH)),
-        "sort": lambda: throw_away(repartition_by_hash(dealt, buckets)),
-        "hand over": lambda: to_python(repartition_by_hash(dealt, buckets)),
+        "guess": lambda: estimate_size(source, template),
+        "read": lambda: discard(source.select(*columns.needed)),
+        "hash": lambda: discard(hashed),
+        "shuffle": lambda: discard(hashed.repartition(buckets, HASH)),
+        "sort": lambda: discard(repartition_by_hash(hashed, buckets)),
+        "hand over": lambda: to_python(repartition_by_hash(hashed, buckets)),
         "all": lambda: prepare_corpus(spark, corpus, home / "all"),
     }
     rounds = [{name: seconds(step) for name, step in work.items()} for _ in range(ROUNDS + 1)]
@@ -84,14 +84,14 @@ def steps(spark: SparkSession, config: Config, corpus: Path, home: Path) -> dict
 
 
 def profile_task(spark: SparkSession, config: Config) -> tuple[pstats.Stats, int]:
-    """Run the task of one bucket in this process, under a profile."""
+    """Profile the task of one bucket in this process; return the profile and the rows."""
     source = read_source(spark, config.source)
     columns = choose_columns(source, config.source, body_template(config))
     buckets = 12
-    dealt = repartition_by_hash(with_ids(source, columns, config), buckets)
-    batches = [b for b in _batches(dealt) if b.column("_bs_bucket")[0].as_py() == 0]
+    by_bucket = repartition_by_hash(with_ids(source, columns, config), buckets)
+    batches = [b for b in _batches(by_bucket) if b.column("_bs_bucket")[0].as_py() == 0]
     task = PrepareTask(config, columns, open_run(config, SystemClock()).storage, buckets)
-    list(task(iter(batches)))  # warm
+    list(task(iter(batches)))  # warm-up
     profile = cProfile.Profile()
     profile.runcall(lambda: list(task(iter(batches))))
     return pstats.Stats(profile), sum(b.num_rows for b in batches)
@@ -112,23 +112,22 @@ def main() -> None:
         write_corpus(home / "corpus", rows)
         with bench_session() as spark:
             config = bench_config(home / "corpus", home / "run")
-            found = steps(spark, config, home / "corpus", home)
             before = 0.0
-            for step, taken in found.items():
-                cost = taken if step == "guess" else taken - before
-                report(f"prepare_step_{step}", cost, "s", None, "lower", up_to_here=taken)
-                before = before if step == "guess" else taken
+            for step, total in steps(spark, config, home / "corpus", home).items():
+                cost = total if step == "guess" else total - before
+                report(f"prepare_step_{step}", cost, "s", None, "lower", up_to_here=total)
+                before = before if step == "guess" else total
             _report_task(*profile_task(spark, config))
 
 
 def _report_task(stats: pstats.Stats, rows: int) -> None:
     for part, function in PARTS.items():
-        taken = max(
+        part_seconds = max(
             value[3]
             for (file, _, name), value in stats.stats.items()  # type: ignore[attr-defined]
             if name == function and "bedrock_spark" in file
         )
-        report(f"prepare_task_{part}", taken, "s", None, "lower", rows=rows)
+        report(f"prepare_task_{part}", part_seconds, "s", None, "lower", rows=rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Join what came back to the source rows, and report.
+"""Join the answers to the source rows, and write the report.
 
 spark-submit jobs/collect.py --config conf/tickets.yaml [--set KEY=VALUE ...]
 """

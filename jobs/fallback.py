@@ -1,4 +1,4 @@
-"""Ask the stragglers of a collected run once more, and report.
+"""Ask the unanswered records of a collected run again, on demand, and write the report.
 
 spark-submit jobs/fallback.py --config conf/tickets.yaml [--set KEY=VALUE ...]
 """

@@ -1,4 +1,4 @@
-"""Cut the source into shards; nothing is submitted.
+"""Cut the source into shards, and submit nothing.
 
 spark-submit jobs/prepare.py --config conf/tickets.yaml [--set KEY=VALUE ...]
 """

@@ -1,4 +1,4 @@
-"""Do the whole pipeline: prepare, batch jobs, collect, fallback, publish, report.
+"""Run the whole pipeline: prepare, batch jobs, collect, fallback, publish, report.
 
 spark-submit jobs/run.py --config conf/tickets.yaml [--set KEY=VALUE ...]
 """

@@ -1,24 +1,25 @@
 #!/bin/sh
 # Print the JAVA_HOME of a Java that Spark runs on; install one if there is none.
 #
-#   scripts/java.sh [newest]      newest: the newest version that will do, e.g. 21 for Spark 3.5
+#   scripts/java.sh [newest]      newest: the newest accepted version, e.g. 21 for Spark 3.5
 #
 # Spark runs on Java 17, 21 and, since 4.2, 25 (https://spark.apache.org/docs/latest/); Spark 3.5
-# does not start on 23 or newer (https://issues.apache.org/jira/browse/HADOOP-19212). Those three
-# are looked for everywhere first; another that is new enough is taken only if none is there.
+# does not start on 23 or newer (https://issues.apache.org/jira/browse/HADOOP-19212). The script
+# searches everywhere for one of these three. Only if there is none, it takes another that is new
+# enough.
 #
-# Nothing else is printed on standard output; a line on standard error says what is being done.
+# Nothing else is printed on standard output. Progress is printed on standard error.
 set -u
 
 oldest=17
 newest=${1:-999}
-# For tests and unusual machines: where Javas are installed, separated by colons.
+# The folders that hold Javas, separated by colons. Tests and unusual machines set the variable.
 folders=${JAVA_SEARCH_PATH:-/usr/lib/jvm:/usr/java:/opt/java:/opt/homebrew/opt:/usr/local/opt:/home/linuxbrew/.linuxbrew/opt:${HOME:-/nonexistent}/.sdkman/candidates/java}
 
 say() { printf '%s\n' "$*" >&2; }
 
-# The major version of the Java in $1 (17 of "17.0.15", 8 of "1.8.0_392"), nothing if it is none.
-# A shim or macOS's /usr/bin/java may be there without a Java behind it, hence the exit code.
+# Print the major version of the Java in $1 (17 for "17.0.15", 8 for "1.8.0_392"). Fail if it is not
+# a Java: a shim, or macOS's /usr/bin/java, may exist without a Java behind it.
 major_version() {
     [ -x "$1" ] && [ ! -d "$1" ] || return 1
     banner=$("$1" -version 2>&1 </dev/null) || return 1
@@ -30,7 +31,7 @@ major_version() {
     [ -n "$version" ] && printf '%s\n' "$version"
 }
 
-# The home of the Java in $1: its own word, since the executable may be a shim or a link.
+# Print the home of the Java in $1. It is asked itself, because the executable may be a shim or link.
 home_of() {
     settings=$("$1" -XshowSettings:properties -version 2>&1 </dev/null) || settings=
     case $settings in
@@ -43,12 +44,12 @@ home_of() {
     esac
 }
 
-# Spark 4 starts Java with this module, which Javas cut down with jlink may lack.
+# Spark 4 starts Java with this module. A Java reduced with jlink may lack it.
 has_vector_module() {
     "$1" --add-modules=jdk.incubator.vector -version >/dev/null 2>&1 </dev/null
 }
 
-# Every Java there may be, one path a line, the user's own choice first.
+# Print every possible path of a Java, one per line, the user's own choice first.
 candidates() {
     [ -n "${JAVA_HOME:-}" ] && printf '%s\n' "$JAVA_HOME/bin/java"
     command -v java
@@ -69,15 +70,15 @@ candidates() {
     return 0
 }
 
-# Print the home of the first that Spark supports, else of the first that is new enough.
+# Print the home of the first Java that Spark supports, else of the first that is new enough.
 find_java() {
     second_best=
-    seen=
+    refused=
     # A here-document and not a pipe: the loop must not run in a subshell.
     while IFS= read -r java; do
         major=$(major_version "$java") || continue
         if [ "$major" -lt "$oldest" ] || [ "$major" -gt "$newest" ]; then
-            seen="$seen, $java is Java $major"
+            refused="$refused, $java is Java $major"
             continue
         fi
         has_vector_module "$java" || continue
@@ -91,16 +92,16 @@ END
     [ -n "$second_best" ] && home_of "$second_best"
 }
 
-wanted() {
+accepted_versions() {
     if [ "$newest" -eq 999 ]; then echo "Java $oldest or newer"; else echo "Java $oldest to $newest"; fi
 }
 
-# Run a command that needs root: as we are, or through sudo if that does not ask for a password.
+# Run a command that needs root: directly as root, else through sudo without a password.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
 }
 
-# Try packages in turn, since distributions carry one or another.
+# Install the first package that the distribution has.
 #   install_first_of COMMAND... -- PACKAGE...
 install_first_of() {
     command=
@@ -110,8 +111,8 @@ install_first_of() {
     done
     shift
     for package in "$@"; do
-        say "No $(wanted) here: installing $package with $manager ..."
-        # shellcheck disable=SC2086 # the command is words
+        say "No $(accepted_versions) here: installing $package with $manager ..."
+        # shellcheck disable=SC2086 # the command is several words
         $command "$package" >"$log" 2>&1 && return 0
     done
     return 1
@@ -147,8 +148,9 @@ log=$(mktemp "${TMPDIR:-/tmp}/java-install.XXXXXX") || exit 1
 trap 'rm -f "$log"' EXIT
 install_java && find_java && exit 0
 reason=$(tail -n 1 "$log")
-say "Spark needs $(wanted) and none was found: install one (Debian: openjdk-17-jre-headless," \
+say "Spark needs $(accepted_versions) and none was found: install one" \
+    "(Debian: openjdk-17-jre-headless," \
     "Fedora: java-21-openjdk-headless, Amazon Linux: java-17-amazon-corretto-headless," \
     "macOS: brew install openjdk@17) or set JAVA_HOME to it." \
-    "${seen:+Not fit: ${seen#, }. }${reason:+Installing one failed: $reason}"
+    "${refused:+Not suitable: ${refused#, }. }${reason:+Installing one failed: $reason}"
 exit 1

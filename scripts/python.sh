@@ -10,13 +10,13 @@ set -u
 
 without_venv=
 for name in ${PYTHON:+"$PYTHON"} "$@"; do
-    # The name may be a shim without a Python behind it, so that only running it tells.
+    # The name may be a shim without a Python behind it, so it must be run.
     path=$("$name" -I -c '
 import sys
 if sys.version_info >= (3, 11):
     print(sys.executable)' 2>/dev/null) || continue
     [ -n "$path" ] || continue
-    # Debian and Ubuntu leave ensurepip, which venv needs, to a package of its own.
+    # venv needs ensurepip, which Debian and Ubuntu have in a separate package.
     if "$path" -I -c 'import ensurepip, venv' 2>/dev/null; then
         printf '%s\n' "$path"
         exit 0

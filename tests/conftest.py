@@ -1,4 +1,4 @@
-"""What every test may rely on: no real AWS, no credentials of the user's, quiet Spark."""
+"""Set up all tests: no real AWS, none of the user's credentials, and a small JVM for Spark."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.bedrocks import BedrockServer
+from tests.forked_emulator import BedrockServer
 
 _FAKE = {
     "AWS_ACCESS_KEY_ID": "local",
@@ -25,19 +25,20 @@ for _name in [n for n in os.environ if n.startswith("AWS_")]:
 os.environ.update(_FAKE)
 os.environ["PYSPARK_PYTHON"] = sys.executable
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-# No JVM here lives long enough to earn back what its second compiler and parallel collector cost.
+# The JVMs of tests are short-lived: the C2 compiler and the parallel garbage collector would cost
+# more time than they save.
 os.environ["SPARK_SUBMIT_OPTS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
-# A shell starts background jobs with SIGINT ignored, and every child would inherit that: tests of
-# Ctrl-C need the default.
+# A shell starts background jobs with SIGINT ignored, and child processes inherit that. Tests of
+# Ctrl-C need the default handler.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
 def bedrock_server() -> Iterator[BedrockServer]:
-    """Serve local Bedrocks, one at a time."""
+    """Return the fork server, which serves one local Bedrock at a time."""
     server = BedrockServer()
     yield server
     server.close()

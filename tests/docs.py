@@ -1,4 +1,4 @@
-"""The tables of the docs, for tests that run what they show."""
+"""The tables of the docs, for tests that run their examples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TEMPLATES = (ROOT / "docs" / "templates.md").read_text(encoding="utf-8")
 
 
 def table_rows(text: str, header: tuple[str, ...]) -> Iterator[list[str]]:
-    """Yield the rows of every table with this header, each cell without its quotes."""
+    """Yield the rows of every table with this header, each cell without its backticks."""
     first = re.escape(f"| {' | '.join(header)} |")
     for table in re.findall(rf"^{first}\n\|[-| ]+\|\n((?:\|.*\n)+)", text, re.MULTILINE):
         for line in table.splitlines():

@@ -1,4 +1,4 @@
-"""Run modules and scripts: in a process of their own, or in this one and with its session."""
+"""Run modules in a child process, and scripts in this process with its Spark session."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECONDS = 900
 
 
 def run_module(name: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a module in a folder, with what this repository imports; return what it said."""
+    """Run a module in a folder, with this repository on its path; return exit code and output."""
     return subprocess.run(
         [sys.executable, "-m", name, *arguments],
         cwd=folder,
@@ -31,6 +31,6 @@ def run_script(script: Path, *arguments: str) -> int:
     """Run a script in this process; return its exit code."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", [str(script), *arguments])
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_:
             runpy.run_path(str(script), run_name="__main__")
-    return int(ended.value.code or 0)
+    return int(exit_.value.code or 0)

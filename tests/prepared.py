@@ -1,4 +1,4 @@
-"""Read what prepare left in a local run folder, and make it meet what is rare."""
+"""Read the files that prepare wrote in a local run folder, and force hash collisions."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Record = dict[str, Any]
 
 
 def narrow_hashes(monkeypatch: pytest.MonkeyPatch, hashes: int) -> None:
-    """Let prepare know rows by so few hashes that those of different rows meet."""
+    """Let prepare use only `hashes` different hashes, so that different rows collide."""
     with_ids = preparing.with_ids
 
-    def narrowed(*told: Any) -> DataFrame:
-        return with_ids(*told).withColumn("_bs_hash", F.pmod("_bs_hash", F.lit(hashes)))
+    def narrowed(*arguments: Any) -> DataFrame:
+        return with_ids(*arguments).withColumn("_bs_hash", F.pmod("_bs_hash", F.lit(hashes)))
 
     monkeypatch.setattr(preparing, "with_ids", narrowed)
 
 
 def records(folder: Path, manifest: RunManifest) -> list[tuple[Record, Record]]:
-    """Return every record of a run, shard by shard, each with the row that lies beside it."""
-    found: list[tuple[Record, Record]] = []
+    """Return every record of a run, shard by shard, each with the row at the same position."""
+    pairs: list[tuple[Record, Record]] = []
     for shard in manifest.shards:
         data = (folder / "shards" / f"{shard.shard_id}.jsonl").read_bytes()
         assert hashlib.sha256(data).hexdigest() == shard.sha256
@@ -39,12 +39,12 @@ def records(folder: Path, manifest: RunManifest) -> list[tuple[Record, Record]]:
         lines = [json.loads(line) for line in data[:-1].split(b"\n")]
         rows = in_utc(pq.read_table(folder / "rows" / f"{shard.shard_id}.parquet")).to_pylist()
         assert len(lines) == len(rows) == shard.records
-        found += zip(lines, rows, strict=True)
-    return found
+        pairs += zip(lines, rows, strict=True)
+    return pairs
 
 
 def in_utc(table: pa.Table) -> pa.Table:
-    """Return a table with its moments in UTC: in other zones an hour a year is ambiguous."""
+    """Return a table with its timestamps in UTC: in other zones one hour a year is ambiguous."""
     utc = pa.timestamp("us", "UTC")
     fields = [f.with_type(utc) if pa.types.is_timestamp(f.type) else f for f in table.schema]
     return table.cast(pa.schema(fields))
@@ -57,19 +57,19 @@ def prompt_of(record: Record) -> str:
 
 
 def rows_by_prompt(folder: Path, manifest: RunManifest) -> dict[str, Record]:
-    """Return the row behind every question. The questions must differ, and ids must match."""
-    found: dict[str, Record] = {}
+    """Return the row of every question, by its text. Questions must differ, and ids must match."""
+    rows: dict[str, Record] = {}
     for record, row in records(folder, manifest):
         assert record["recordId"] == row.pop("record_id")
-        assert found.setdefault(prompt_of(record), row) is row, f"asked twice: {prompt_of(record)}"
-    return found
+        assert rows.setdefault(prompt_of(record), row) is row, f"asked twice: {prompt_of(record)}"
+    return rows
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Return the sha256 of every file that prepare wrote for others, by its path."""
+    """Return the sha256 of every shard, rows file and rejects file, by its path."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for part in ("shards", "rows", "rejects")
-        for path in sorted((folder / part).rglob("*"))
+        for subfolder in ("shards", "rows", "rejects")
+        for path in sorted((folder / subfolder).rglob("*"))
         if not path.name.startswith(".writing-")
     }

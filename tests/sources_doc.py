@@ -1,4 +1,4 @@
-"""The examples of docs/sources.md, so that what is shown is what is run."""
+"""The examples of docs/sources.md, for the tests that run them."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Example:
         return f"{self.heading} {self.number}"
 
     def config(self, lake: Path) -> dict[str, Any]:
-        """Return the sections of a YAML example, with its paths where they are here."""
+        """Return the config sections of a YAML example, with paths into the folder `lake`."""
         values: dict[str, Any] = yaml.safe_load(self.text.replace(_LAKE, str(lake)))
         return values
 
     def settings(self, lake: Path) -> dict[str, str]:
         """Return the Spark settings of a spark-submit command, `--packages` among them."""
         words = shlex.split(self.text.replace("\\\n", " ").replace(_LAKE, str(lake)))
-        given = dict(w.split("=", 1) for w in _values_of("--conf", words))
+        settings = dict(w.split("=", 1) for w in _values_of("--conf", words))
         for packages in _values_of("--packages", words):
-            given["spark.jars.packages"] = packages
-        return given
+            settings["spark.jars.packages"] = packages
+        return settings
 
 
 def _values_of(option: str, words: list[str]) -> list[str]:
@@ -46,20 +46,20 @@ def _values_of(option: str, words: list[str]) -> list[str]:
 
 def examples(language: str) -> list[Example]:
     """Return the examples in a language, numbered from 1 below each heading."""
-    found: list[Example] = []
+    blocks: list[Example] = []
     heading = ""
     for match in re.finditer(
         r"^#+ ([^\n]*)$|^```(\w+)\n(.*?)^```", DOC.read_text("utf-8"), re.M | re.S
     ):
         heading = match[1] or heading
         if match[2] == language:
-            number = 1 + sum(e.heading == heading for e in found)
-            found.append(Example(heading, language, match[3], number))
-    return found
+            number = 1 + sum(block.heading == heading for block in blocks)
+            blocks.append(Example(heading, language, match[3], number))
+    return blocks
 
 
 def packages_for(spark_version: str) -> set[str] | None:
-    """Return the packages that the page's table has for a version of Spark, or None."""
+    """Return the packages that the page's table lists for a version of Spark, or None."""
     release = ".".join(spark_version.split(".")[:2])
     row = re.search(rf"^\| {re.escape(release)} \|(.*)\|$", DOC.read_text("utf-8"), re.M)
     return None if row is None else set(re.findall(r"`([^`]+)`", row[1]))

@@ -1,4 +1,4 @@
-"""Tickets with everything in their texts that a file format may stumble over."""
+"""Tickets whose texts hold the characters that file formats handle wrongly."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from bedrock_spark.config import Config
-from tests.sparks import make_config
+from tests.spark_sessions import make_config
 
 Ticket = dict[str, Any]
 
@@ -64,12 +64,12 @@ PROMPT = "{{ priority }} {{ amount }} {{ body }}"
 
 
 def asked(ticket: Ticket) -> str:
-    """Return what PROMPT makes of a ticket."""
+    """Return the question that PROMPT asks about a ticket."""
     return f"{ticket['priority']} {ticket['amount']} {ticket['body']}"
 
 
 def as_text(row: Ticket) -> dict[str, str | None]:
-    """Return a row with every value as text, the same whatever types its format has."""
+    """Return a row with every value as text, which is the same for all types that formats use."""
     return {name: _text(value) for name, value in row.items()}
 
 
@@ -80,7 +80,7 @@ def _text(value: Any) -> str | None:
 
 
 def ticket_config(run_uri: str, source: dict[str, Any], **sections: Any) -> Config:
-    """Return a config that asks PROMPT of tickets, ten or more to a shard."""
+    """Return a config that asks PROMPT about tickets, with at least ten records per shard."""
     return make_config(
         run_uri,
         **{

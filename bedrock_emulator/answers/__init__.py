@@ -1,1 +1,1 @@
-"""Where answers come from: a function of the request, or a model of the user's own."""
+"""Where answers come from: a function of the request, or a model server of the user."""

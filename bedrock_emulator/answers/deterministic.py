@@ -1,6 +1,7 @@
 """Answers without a model: the same request always gets the same plausible text.
 
-The text echoes words of the request, so that a row and its answer can be told to belong together.
+The text is drawn from a hash of the request. It repeats words of the request, so that a reader can
+see which answer belongs to which row.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ takes means keeps makes sets says names holds finds returns calls counts
 _WORDS = tuple(_TEXT.split())
 _OPENINGS = ("In short,", "Yes:", "As asked,", "Briefly,", "To answer:", "It seems that")
 _WORD = re.compile(r"\w{4,}")
-_ECHO_FROM = 2_000  # characters of the request that are searched for words to echo
+_ECHO_CHARACTERS = 2_000  # at the end of the request: only these are searched for words to repeat
 
 
 class DeterministicBackend:
-    """Implements `Backend` by hashing."""
+    """Implements `Backend` by hashing the request."""
 
     def complete(self, model_id: str, prompt: Prompt) -> Completion:
         key = hashlib.blake2b(
@@ -47,22 +48,23 @@ class DeterministicBackend:
 
 
 def _compose(prompt: Prompt, key: bytes) -> str:
-    wanted = 12 + key[0] % 48
-    stream = hashlib.shake_128(key).digest(wanted + 1)
-    asked = prompt.turns[-1].text if prompt.turns else ""
-    # The end of a prompt holds the row in most templates, the beginning the instruction.
-    echoes = list(dict.fromkeys(_WORD.findall(asked[-_ECHO_FROM:])))[-8:]
+    word_count = 12 + key[0] % 48
+    # The first byte draws the opening, each of the others one word.
+    stream = hashlib.shake_128(key).digest(word_count + 1)
+    question = prompt.turns[-1].text if prompt.turns else ""
+    # In most templates a prompt starts with the instruction and ends with the row.
+    echoes = list(dict.fromkeys(_WORD.findall(question[-_ECHO_CHARACTERS:])))[-8:]
     words = [_OPENINGS[stream[0] % len(_OPENINGS)]]
-    length = 0
+    sentence_words = 0
     for number in stream[1:]:
-        length += 1
+        sentence_words += 1
         if echoes and number % 5 == 0:
             words.append(echoes[number % len(echoes)])
         else:
             words.append(_WORDS[number % len(_WORDS)])
-        if length > 6 and number % 7 == 0:
+        if sentence_words > 6 and number % 7 == 0:
             words[-1] += "."
-            length = 0
+            sentence_words = 0
     return " ".join(words).rstrip(".") + "."
 
 
@@ -82,14 +84,18 @@ def _cut(text: str, prompt: Prompt, input_tokens: int) -> Completion:
 
 
 def _tool_to_call(prompt: Prompt) -> Tool | None:
-    """Return the tool a turn is answered with: a forced one always, others on a user's turn."""
+    """Return the tool to call, or None for a text.
+
+    A named tool is always called, and so is some tool for `any`. For `auto` a tool is called unless
+    the last turn is a tool's result.
+    """
     if not prompt.tools or prompt.tool_choice == "none":
         return None
     named = [tool for tool in prompt.tools if tool.name == prompt.tool_choice]
     if named:
         return named[0]
-    answered = prompt.turns and prompt.turns[-1].role == "tool"
-    if prompt.tool_choice != "any" and answered:
+    is_tool_result = prompt.turns and prompt.turns[-1].role == "tool"
+    if prompt.tool_choice != "any" and is_tool_result:
         return None
     return prompt.tools[count_tokens(prompt.text) % len(prompt.tools)]
 

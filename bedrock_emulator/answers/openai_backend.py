@@ -1,4 +1,4 @@
-"""Answers from an OpenAI-compatible server: what is asked is sent there, and nowhere else."""
+"""Answers from an OpenAI-compatible server. Prompts are sent to its URL and nowhere else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STOP: dict[str, Stop] = {"stop": "end", "length": "length", "tool_calls": "tool
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Follow no redirect: content goes to the server that was named."""
+        """Follow no redirect: content goes to the configured server only."""
         return
 
 
@@ -42,7 +42,7 @@ class OpenAIBackend:
             calls = tuple(_tool_call(call) for call in message.get("tool_calls") or ())
             text = message.get("content") or ""
         except (KeyError, IndexError, TypeError, ValueError) as exc:
-            raise _failed("sent an answer without a message") from exc
+            raise _model_error("sent an answer without a message") from exc
         usage = answer.get("usage") or {}
         stop = _STOP.get(choice.get("finish_reason") or "stop", "end")
         return Completion(
@@ -54,19 +54,20 @@ class OpenAIBackend:
         )
 
     def embed(self, model_id: str, text: str, dimensions: int) -> list[float]:
-        """Return the server's vector, scaled to length 1; its dimensions are the server's."""
+        """Return the server's vector, scaled to length 1. The server may ignore `dimensions`."""
         request = {"model": self._model or model_id, "input": text, "dimensions": dimensions}
         answer = self._post("embeddings", request)
         try:
             vector = [float(value) for value in answer["data"][0]["embedding"]]
         except (KeyError, IndexError, TypeError, ValueError) as exc:
-            raise _failed("sent an answer without an embedding") from exc
+            raise _model_error("sent an answer without an embedding") from exc
         norm = math.sqrt(math.fsum(value * value for value in vector)) or 1.0
         return [value / norm for value in vector]
 
     def _request(self, model_id: str, prompt: Prompt) -> dict[str, Any]:
         system = [{"role": "system", "content": prompt.system}] if prompt.system else []
-        # A tool's result has no call id here, which the format wants: it goes as the user's turn.
+        # OpenAI's format needs a call id for a tool's result. A prompt has none, so the result is
+        # sent as a user's turn.
         turns = [
             {"role": "user" if turn.role == "tool" else turn.role, "content": turn.text}
             for turn in prompt.turns
@@ -112,11 +113,11 @@ class OpenAIBackend:
                 raise ServiceError(
                     "ThrottlingException", "Too many requests, please wait before trying again."
                 ) from exc
-            raise _failed(f"answered with status {exc.code}", exc.code) from exc
+            raise _model_error(f"answered with status {exc.code}", exc.code) from exc
         except (urllib.error.URLError, OSError, ValueError) as exc:
-            raise _failed(f"could not be asked: {type(exc).__name__}") from exc
+            raise _model_error(f"could not be reached: {type(exc).__name__}") from exc
         if not isinstance(answer, dict):
-            raise _failed("sent something else than a JSON object")
+            raise _model_error("sent something other than a JSON object")
         return answer
 
 
@@ -132,9 +133,9 @@ def _tool_call(call: dict[str, Any]) -> ToolCall:
     return ToolCall(str(call.get("id") or "tooluse_0"), call["function"]["name"], value)
 
 
-def _failed(what: str, status: int = 500) -> ServiceError:
+def _model_error(problem: str, status: int = 500) -> ServiceError:
     return ServiceError(
         "ModelErrorException",
-        f"The server behind --backend-url {what}.",
+        f"The server behind --backend-url {problem}.",
         {"originalStatusCode": status},
     )

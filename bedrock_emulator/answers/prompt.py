@@ -1,17 +1,17 @@
-"""What every model family asks for and gets, without the family's spelling of it."""
+"""Prompts and completions in one format that all model families share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-#: Why a completion ended; each family has its own words for these.
+#: Why a completion ended. Each family has its own names for these.
 Stop = Literal["end", "length", "sequence", "tool"]
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One message: its role and the text in it (other content is described in brackets)."""
+    """One message: its role and its text. Other content is described in brackets."""
 
     role: str
     text: str
@@ -48,7 +48,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A call the model asks for."""
+    """A tool call that the model asks for."""
 
     call_id: str
     name: str
@@ -68,7 +68,7 @@ class Completion:
 
 
 class PromptError(Exception):
-    """A request that no model can answer, such as a tool whose schema is none: error 400."""
+    """A request that no model can answer, for example a tool with an invalid schema: error 400."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -76,10 +76,10 @@ class PromptError(Exception):
 
 
 class Backend(Protocol):
-    """Something that answers."""
+    """A source of completions and embeddings."""
 
     def complete(self, model_id: str, prompt: Prompt) -> Completion:
         """Answer a prompt."""
 
     def embed(self, model_id: str, text: str, dimensions: int) -> list[float]:
-        """Return a vector for a text, of the asked dimensions where the backend can choose."""
+        """Return a vector for a text, of length `dimensions` if the backend can choose it."""

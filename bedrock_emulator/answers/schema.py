@@ -1,4 +1,4 @@
-"""A value that fits a JSON schema, so that a called tool gets input it can take."""
+"""Generate a value that fits a JSON schema, so that a tool call has valid input."""
 
 from __future__ import annotations
 
@@ -17,17 +17,20 @@ _FORMATS = {
     "uuid": "6f1c2a44-0b1e-4c52-9d7e-3a5b8c7d9e10",
     "ipv4": "192.0.2.10",
 }
-_DEPTH = 12
-_MOST_PARTS = 10_000  # a schema that branches into itself, or asks for a million items, is refused
+# How many references and combinations in a row are resolved; optional properties are only filled in
+# down to half of this depth.
+_MAX_DEPTH = 12
+# A schema that branches into itself or asks for a million items would fill the memory: refused.
+_MAX_VALUES = 10_000
 
 
 def fit_schema(schema: dict[str, Any], key: bytes) -> Any:
     """Return a value for `schema`, chosen by `key`.
 
-    Knows type, enum, const, default, properties, required, items, prefixItems, bounds of numbers,
-    strings and arrays, multipleOf, format, local $ref, allOf, anyOf and oneOf. It does not invent
-    text for `pattern`: an example or default in the schema is used for those. What is no schema
-    (a `properties` that is a number) raises PromptError.
+    Supported are type, enum, const, properties, required, items, prefixItems, bounds of numbers,
+    strings and arrays, multipleOf, format, local $ref, allOf, anyOf and oneOf. No text is generated
+    for a `pattern`: the first of its `examples` or its `default` is used. Raise PromptError for an
+    invalid schema (for example a `properties` that is a number) or for more than 10,000 values.
     """
     try:
         return _Fitter(schema, key).fit(schema, "$", 0)
@@ -46,7 +49,7 @@ class _Fitter:
     def __init__(self, root: dict[str, Any], key: bytes) -> None:
         self._root = root
         self._key = key
-        self._parts = 0
+        self._values = 0
 
     def fit(self, schema: Any, path: str, depth: int) -> Any:
         self._count(1)
@@ -70,20 +73,20 @@ class _Fitter:
             return bool(self._pick(path, 2))
         return None if kind == "null" else self._string(schema, path)
 
-    def _count(self, parts: int) -> None:
-        self._parts += parts
-        if self._parts > _MOST_PARTS:
-            raise PromptError(f"The JSON schema asks for more than {_MOST_PARTS} values.")
+    def _count(self, values: int) -> None:
+        self._values += values
+        if self._values > _MAX_VALUES:
+            raise PromptError(f"The JSON schema asks for more than {_MAX_VALUES} values.")
 
     def _resolved(self, schema: dict[str, Any]) -> dict[str, Any]:
-        for _ in range(_DEPTH):
+        for _ in range(_MAX_DEPTH):
             if "$ref" in schema:
                 rest = {name: value for name, value in schema.items() if name != "$ref"}
                 schema = {**self._target(str(schema["$ref"])), **rest}
             elif "allOf" in schema:
                 merged = {name: value for name, value in schema.items() if name != "allOf"}
-                for part in schema["allOf"]:
-                    merged = _merge(merged, self._resolved(part))
+                for subschema in schema["allOf"]:
+                    merged = _merge(merged, self._resolved(subschema))
                 schema = merged
             elif schema.get("anyOf") or schema.get("oneOf"):
                 options = schema.get("anyOf") or schema["oneOf"]
@@ -95,9 +98,10 @@ class _Fitter:
 
     def _target(self, ref: str) -> dict[str, Any]:
         value: Any = self._root
-        for part in ref.removeprefix("#").strip("/").split("/"):
-            if part:
-                name = part.replace("~1", "/").replace("~0", "~")
+        for token in ref.removeprefix("#").strip("/").split("/"):
+            if token:
+                # JSON Pointer (RFC 6901): ~1 is a slash, ~0 a tilde.
+                name = token.replace("~1", "/").replace("~0", "~")
                 value = value.get(name, {}) if isinstance(value, dict) else {}
         return value if isinstance(value, dict) else {}
 
@@ -114,8 +118,8 @@ class _Fitter:
     def _object(self, schema: dict[str, Any], path: str, depth: int) -> dict[str, Any]:
         properties = schema.get("properties", {})
         required = schema.get("required", [])
-        # Deep down only what must be there, so that a schema that holds itself comes to an end.
-        names = list(properties) if depth < _DEPTH // 2 else []
+        # From some depth on only required properties, so that a schema that contains itself ends.
+        names = list(properties) if depth < _MAX_DEPTH // 2 else []
         names += [name for name in required if name not in names]
         return {
             name: self.fit(properties.get(name, {"type": "string"}), f"{path}.{name}", depth + 1)
@@ -123,15 +127,20 @@ class _Fitter:
         }
 
     def _array(self, schema: dict[str, Any], path: str, depth: int) -> list[Any]:
-        first = schema.get("prefixItems", [])
-        least = max(int(schema.get("minItems", 0)), len(first))
-        most = int(schema.get("maxItems", max(least, 2)))
-        self._count(least)
-        size = least if depth >= _DEPTH // 2 else min(max(least, 1), most)
-        items = [*first, *[schema.get("items", {"type": "string"})] * (size - len(first))]
+        prefix = schema.get("prefixItems", [])
+        shortest = max(int(schema.get("minItems", 0)), len(prefix))
+        longest = int(schema.get("maxItems", max(shortest, 2)))
+        self._count(shortest)
+        size = shortest if depth >= _MAX_DEPTH // 2 else min(max(shortest, 1), longest)
+        items = [*prefix, *[schema.get("items", {"type": "string"})] * (size - len(prefix))]
         return [self.fit(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(items)]
 
     def _number(self, schema: dict[str, Any], path: str, *, whole: bool) -> int | float:
+        """Return a multiple of `multipleOf` within the bounds, or the lower bound if there is none.
+
+        A missing minimum is 0, or 100 steps below the maximum if that is lower. A missing maximum
+        is 100 steps above the minimum.
+        """
         step = schema.get("multipleOf", 1 if whole else 0.5)
         low, high = schema.get("minimum"), schema.get("maximum")
         if "exclusiveMinimum" in schema:
@@ -149,25 +158,27 @@ class _Fitter:
         return int(value) if whole else float(value)
 
     def _string(self, schema: dict[str, Any], path: str) -> str:
-        known = _FORMATS.get(str(schema.get("format")))
-        if known:
-            return known
+        example = _FORMATS.get(str(schema.get("format")))
+        if example:
+            return example
         name = path.rsplit(".", 1)[-1].strip("$[]0123456789") or "text"
         text = f"{name} {self._pick(path, 1000)}"
-        least = int(schema.get("minLength", 0))
-        self._count(least // 100)
-        text = text.ljust(least, "x")
+        shortest = int(schema.get("minLength", 0))
+        self._count(shortest // 100)  # a hundred characters count as one value
+        text = text.ljust(shortest, "x")
         return text[: int(schema.get("maxLength", len(text)))]
 
     def _pick(self, path: str, options: int) -> int:
+        """Draw a number from 0 to `options` - 1 for a path in the value, by a keyed hash."""
         digest = hashlib.blake2b(path.encode(), key=self._key, digest_size=8).digest()
         return int.from_bytes(digest, "big") % options
 
 
-def _merge(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    merged = {**one, **other}
-    if "properties" in one and "properties" in other:
-        merged["properties"] = {**one["properties"], **other["properties"]}
-    if "required" in one and "required" in other:
-        merged["required"] = [*one["required"], *other["required"]]
+def _merge(base: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+    """Return `base` with the members of `extra`; their properties and required names add up."""
+    merged = {**base, **extra}
+    if "properties" in base and "properties" in extra:
+        merged["properties"] = {**base["properties"], **extra["properties"]}
+    if "required" in base and "required" in extra:
+        merged["required"] = [*base["required"], *extra["required"]]
     return merged

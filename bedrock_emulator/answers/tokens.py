@@ -1,10 +1,11 @@
-"""A count of tokens: not any model's own, but stable and of the right size."""
+"""Count tokens. No model counts like this, but the counts are stable and of a realistic size."""
 
 from __future__ import annotations
 
 import re
 
-# At most six letters or digits, or one other sign: English comes to about 4 characters a token.
+# A token is at most six letters or digits, or one other sign. English text has about 4 characters
+# per token.
 _TOKEN = re.compile(r"\w{1,6}|[^\w\s]")
 
 
@@ -14,7 +15,7 @@ def count_tokens(text: str) -> int:
 
 
 def first_tokens(text: str, limit: int) -> str:
-    """Return the start of a text that has at most `limit` tokens."""
+    """Return the longest start of a text with at most `limit` tokens."""
     for number, token in enumerate(_TOKEN.finditer(text)):
         if number == limit:
             return text[: token.start()].rstrip()

@@ -1,1 +1,1 @@
-"""batch."""
+"""Batch inference jobs: their operations, statuses, records and files."""

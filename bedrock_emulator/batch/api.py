@@ -1,4 +1,4 @@
-"""CreateModelInvocationJob, Get, List and Stop."""
+"""The operations on batch jobs: Create, Get, List and StopModelInvocationJob."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from bedrock_emulator.settings import ACCOUNT_ID
 from bedrock_emulator.state.clock import as_datetime
 from bedrock_emulator.state.draws import draw, draw_id
 from bedrock_emulator.state.jobs import Job
-from bedrock_emulator.state.tags import TagBook, tag_map
-from bedrock_emulator.state.world import World
+from bedrock_emulator.state.tags import TagRegistry, tag_map
+from bedrock_emulator.state.world import EmulatorState
 from bedrock_emulator.wire.paging import page
 
 _DEFAULT_TIMEOUT_HOURS = 24
@@ -24,19 +24,24 @@ _DEFAULT_TIMEOUT_HOURS = 24
 class BatchApi:
     """The four operations on batch jobs."""
 
-    def __init__(self, world: World, runner: JobRunner, tags: TagBook) -> None:
+    def __init__(self, world: EmulatorState, runner: JobRunner, tags: TagRegistry) -> None:
         self._world = world
         self._runner = runner
         self._tags = tags
 
     def create(self, params: dict[str, Any], region: str) -> dict[str, Any]:
-        """Create a job, or return the one that was created with the same token and parameters."""
+        """Create a job, or return the one that was created with the same token and parameters.
+
+        Raise ConflictException if the token was used with other parameters or the name was used,
+        ServiceQuotaExceededException if too many jobs of the model are active, and
+        ValidationException or AccessDeniedException if the model, role or a bucket cannot be used.
+        """
         request = {name: value for name, value in params.items() if name != "tags"}
         tags = tag_map(params.get("tags", []))
         with self._world.jobs.lock:
-            earlier = self._same_token(request, region)
-            if earlier is not None:
-                return {"jobArn": earlier.arn}
+            existing = self._find_by_token(request, region)
+            if existing is not None:
+                return {"jobArn": existing.arn}
             job = self._admit(request, region)
             self._world.jobs.add(job)
         self._tags.put(job.arn, tags)
@@ -44,20 +49,23 @@ class BatchApi:
         return {"jobArn": job.arn}
 
     def get(self, params: dict[str, Any], region: str) -> dict[str, Any]:
+        """Describe a job. Raise ResourceNotFoundException if the Region does not have it."""
         return self._describe(self._find(params["jobIdentifier"], region))
 
     def list(self, params: dict[str, Any], region: str) -> dict[str, Any]:
+        """Return one page of jobs, as they were `list_lag_seconds` ago."""
         lag = self._world.faults.current.list_lag_seconds
         jobs = [job for job in self._world.jobs.all() if job.region == region]
         if lag:
-            seen = (job.as_seen(self._world.clock.now() - lag) for job in jobs)
-            jobs = [job for job in seen if job is not None]
-        chosen = [job for job in jobs if _matches(job, params)]
-        shown, token = page(chosen, params, lambda job: (job.submit_time, job.number))
-        summaries = [self._describe(job, live=not lag) for job in shown]
+            past = (job.as_seen(self._world.clock.now() - lag) for job in jobs)
+            jobs = [job for job in past if job is not None]
+        matching = [job for job in jobs if _matches(job, params)]
+        listed, token = page(matching, params, lambda job: (job.submit_time, job.number))
+        summaries = [self._describe(job, live=not lag) for job in listed]
         return {"invocationJobSummaries": summaries, "nextToken": token}
 
     def stop(self, params: dict[str, Any], region: str) -> dict[str, Any]:
+        """Stop a job. Raise ConflictException if it has settled."""
         self._runner.stop(self._find(params["jobIdentifier"], region))
         return {}
 
@@ -67,7 +75,8 @@ class BatchApi:
             raise not_found(f"Could not find the model invocation job {identifier}.")
         return job
 
-    def _same_token(self, request: dict[str, Any], region: str) -> Job | None:
+    def _find_by_token(self, request: dict[str, Any], region: str) -> Job | None:
+        """Return the job created with the request's token, or None."""
         token = request.get("clientRequestToken")
         if token is None:
             return None
@@ -79,22 +88,23 @@ class BatchApi:
         return None
 
     def _admit(self, request: dict[str, Any], region: str) -> Job:
+        """Check a request against access, names and quotas; return its new job."""
         ref = self._world.profiles.resolve(request["modelId"], region)
         self._check_access(request, ref, region)
         jobs = [job for job in self._world.jobs.all() if job.region == region]
         if any(job.name == request["jobName"] for job in jobs):
             raise conflict("The provided job name is currently in use.")
         active = sum(not job.is_settled and job.base_model_id == ref.base_model_id for job in jobs)
-        most = self._world.faults.quotas.active_jobs
-        if active >= most:
+        quota = self._world.faults.quotas.active_jobs
+        if active >= quota:
             raise ServiceError(
                 "ServiceQuotaExceededException",
                 f"The sum of in-progress and submitted batch inference jobs using "
-                f"{ref.base_model_id} has reached the quota of {most}.",
+                f"{ref.base_model_id} has reached the quota of {quota}.",
             )
-        return self._job(request, ref, region)
+        return self._new_job(request, ref, region)
 
-    def _job(self, request: dict[str, Any], ref: ModelRef, region: str) -> Job:
+    def _new_job(self, request: dict[str, Any], ref: ModelRef, region: str) -> Job:
         now = self._world.clock.now()
         seed = self._world.faults.seed
         number = len(self._world.jobs.all()) + 1
@@ -118,12 +128,15 @@ class BatchApi:
 
     def _check_access(self, request: dict[str, Any], ref: ModelRef, region: str) -> None:
         access = self._world.faults.current.access
-        if _fits(ref.base_model_id, access.models_without_batch) or "rerank" in ref.base_model_id:
+        if (
+            _matches_any(ref.base_model_id, access.models_without_batch)
+            or "rerank" in ref.base_model_id
+        ):
             raise invalid("Batch inference is not supported for the requested model.")
         role = request["roleArn"]
         if role.split(":")[4] not in ("", ACCOUNT_ID):
             raise ServiceError("AccessDeniedException", "Cross-account pass role is not allowed.")
-        if _fits(role, access.denied_roles):
+        if _matches_any(role, access.denied_roles):
             raise ServiceError(
                 "AccessDeniedException",
                 f"Could not assume provided IAM role {role}: Bedrock is not trusted by it.",
@@ -135,14 +148,14 @@ class BatchApi:
 
     def _check_bucket(self, action: str, config: dict[str, Any], region: str) -> None:
         bucket, _ = split_uri(config["s3Uri"])
-        denied = _fits(bucket, self._world.faults.current.access.denied_buckets)
+        is_denied = _matches_any(bucket, self._world.faults.current.access.denied_buckets)
         try:
             bucket_region = self._world.objects.bucket_region(bucket)
         except ObjectError:
-            denied, bucket_region = True, None
-        # Every bucket here belongs to the one account: another expected owner cannot be right.
-        owned = config.get("s3BucketOwner", ACCOUNT_ID) == ACCOUNT_ID
-        if denied or not owned or bucket_region != region:
+            is_denied, bucket_region = True, None
+        # All buckets belong to one account, so any other expected owner is wrong.
+        is_owned = config.get("s3BucketOwner", ACCOUNT_ID) == ACCOUNT_ID
+        if is_denied or not is_owned or bucket_region != region:
             raise invalid(
                 f"Could not validate {action} permissions to access S3 bucket: {bucket} at key "
                 f"{config['s3Uri']}."
@@ -181,5 +194,5 @@ def _matches(job: Job, params: dict[str, Any]) -> bool:
     )
 
 
-def _fits(text: str, patterns: tuple[str, ...]) -> bool:
+def _matches_any(text: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatchcase(text, pattern) for pattern in patterns)

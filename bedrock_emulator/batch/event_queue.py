@@ -1,7 +1,7 @@
-"""Job state changes as EventBridge would deliver them, into an SQS queue of this emulator.
+"""Put job state changes into an SQS queue of this emulator, as EventBridge would deliver them.
 
-The event's shape is as the user guide describes it, with `creationTime` in words. EventBridge
-delivers such events on a best-effort basis: they are hints, the job's status is the truth.
+An event has the shape that the user guide describes, with `creationTime` in words. EventBridge
+delivers such events on a best-effort basis: take an event as a hint, and read the job's status.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bedrock_emulator.state.jobs import Job
 
 
 class EventQueue:
-    """An SQS queue of moto in this process, made in the Region of the first event."""
+    """An SQS queue of moto in this process. A Region's queue is created with its first event."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -32,16 +32,16 @@ class EventQueue:
 
 
 def state_change(job: Job) -> dict[str, Any]:
-    """Return the event of a job that has just changed its status."""
-    changed = datetime.fromtimestamp(job.modified_time, tz=UTC)
-    created = datetime.fromtimestamp(job.submit_time, tz=UTC)
+    """Return the EventBridge event of a job that has just changed its status."""
+    changed_at = datetime.fromtimestamp(job.modified_time, tz=UTC)
+    created_at = datetime.fromtimestamp(job.submit_time, tz=UTC)
     return {
         "version": "0",
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{job.arn}#{len(job.history)}")),
         "detail-type": "Batch Inference Job State Change",
         "source": "aws.bedrock",
         "account": ACCOUNT_ID,
-        "time": changed.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "time": changed_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "region": job.region,
         "resources": [job.arn],
         "detail": {
@@ -52,6 +52,6 @@ def state_change(job: Job) -> dict[str, Any]:
             "batchModelId": str(job.request["modelId"]),
             "status": job.status,
             "failureMessage": job.message,
-            "creationTime": f"{created:%b} {created.day}, {created:%Y, %I:%M:%S %p}",
+            "creationTime": f"{created_at:%b} {created_at.day}, {created_at:%Y, %I:%M:%S %p}",
         },
     }

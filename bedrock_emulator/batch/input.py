@@ -1,8 +1,8 @@
-"""What a batch job reads: one `.jsonl` object or all of those under a prefix.
+"""The input of a batch job: one `.jsonl` object, or all `.jsonl` objects under a prefix.
 
-Checked while the job is Validating, as the service documents it: the objects are there and end in
-`.jsonl`, every line is a JSON object, numbers and sizes are within the quotas. What is in
-`modelInput` is not looked at.
+It is checked while the job is Validating, as the service documents it. The objects must exist and
+end in `.jsonl`, every line must be a JSON object, and record counts and sizes must be within the
+quotas. `modelInput` is not checked here.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ _SUFFIX = ".jsonl"
 
 
 class JobInputError(Exception):
-    """Input that makes the whole job fail; the text becomes the job's message."""
+    """The input makes the whole job fail. The text becomes the job's message."""
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """One input object. `name` is its path below the job's s3Uri: the output is named for it."""
+    """One input object, with its size in bytes.
+
+    `name` is its path below the job's s3Uri. Its output object is `<name>.out`.
+    """
 
     bucket: str
     key: str
@@ -32,26 +35,26 @@ class InputFile:
     size: int
 
 
-def locate(objects: ObjectStore, uri: str) -> list[InputFile]:
-    """Return the input objects of a job, by key.
+def find_input_files(objects: ObjectStore, uri: str) -> list[InputFile]:
+    """Return the input objects of a job, sorted by key. Raise JobInputError if there is none.
 
-    Under a prefix, objects that do not end in `.jsonl` are passed over: media files may lie there.
+    Under a prefix, objects that do not end in `.jsonl` are skipped: media files may be there.
     """
     bucket, key = split_uri(uri)
-    single = objects.find(bucket, key) if key and not key.endswith("/") else None
-    if single:
+    info = objects.find(bucket, key) if key and not key.endswith("/") else None
+    if info:
         if not key.endswith(_SUFFIX):
             raise JobInputError(f"The input file {uri} must have the extension {_SUFFIX}.")
-        return [InputFile(bucket, key, key.rsplit("/", 1)[-1], single.size)]
+        return [InputFile(bucket, key, key.rsplit("/", 1)[-1], info.size)]
     prefix = f"{key.rstrip('/')}/" if key.strip("/") else ""
-    found = [
+    files = [
         InputFile(bucket, item.key, item.key.removeprefix(prefix), item.size)
         for item in objects.listing(bucket, prefix)
         if item.key.endswith(_SUFFIX)
     ]
-    if not found:
+    if not files:
         raise JobInputError(f"No {_SUFFIX} file was found at {uri}.")
-    return found
+    return files
 
 
 def raw_records(objects: ObjectStore, file: InputFile) -> Iterator[bytes]:
@@ -62,11 +65,11 @@ def raw_records(objects: ObjectStore, file: InputFile) -> Iterator[bytes]:
 
 
 def check_input(objects: ObjectStore, job_arn: str, uri: str, quotas: Quotas) -> int:
-    """Return the number of records of a job; raises JobInputError if it cannot run."""
+    """Return the number of records of a job. Raise JobInputError if the job cannot run."""
     try:
-        files = locate(objects, uri)
+        files = find_input_files(objects, uri)
         _check_sizes(files, quotas)
-        total = sum(_count(objects, file, quotas.max_records) for file in files)
+        total = sum(_count_records(objects, file, quotas.max_records) for file in files)
     except ObjectError as exc:
         raise JobInputError(str(exc)) from exc
     if total < quotas.min_records:
@@ -97,7 +100,7 @@ def _check_sizes(files: list[InputFile], quotas: Quotas) -> None:
         )
 
 
-def _count(objects: ObjectStore, file: InputFile, most: int) -> int:
+def _count_records(objects: ObjectStore, file: InputFile, max_records: int) -> int:
     count = 0
     for count, line in enumerate(raw_records(objects, file), start=1):
         try:
@@ -108,8 +111,9 @@ def _count(objects: ObjectStore, file: InputFile, most: int) -> int:
             ) from exc
         if not isinstance(record, dict):
             raise JobInputError(f"Line {count} of input file {file.name} is not a JSON object.")
-        if count > most:
+        if count > max_records:
             raise JobInputError(
-                f"Input file {file.name} contains more records than the allowed maximum of: {most}"
+                f"Input file {file.name} contains more records than the allowed maximum of: "
+                f"{max_records}"
             )
     return count

@@ -1,7 +1,8 @@
-"""What a batch job writes: an `.out` for each input file, in another order, and a manifest.
+"""The output of a batch job: an `.out` object per input file, and a manifest.
 
-Lines are spooled to a temporary file as they are produced; only their positions are kept in
-memory. A scripted fault changes what is delivered, never what was processed (and is billed).
+The lines of an `.out` object are not in the order of the input. Lines are spooled to a temporary
+file as they are produced; only their positions are kept in memory. A fault script changes which
+lines are delivered, never which records were processed and billed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ MANIFEST = "manifest.json.out"
 
 
 class Spool:
-    """The output lines of a job in the order they were processed."""
+    """The output lines of a job, in the order in which its records were processed."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="bedrock-emulator-")
@@ -37,7 +38,7 @@ class Spool:
         self.record_ids: list[str] = []
 
     def add(self, file_index: int, result: RecordResult) -> None:
-        """Append a line. `done` counts it only when everything about it is in place."""
+        """Append a record's line. `done` counts it last, since other threads read the spool."""
         self._file.write(result.line)
         self._starts.append(self._starts[-1] + len(result.line))
         self._files.append(file_index)
@@ -48,6 +49,7 @@ class Spool:
 
     @property
     def done(self) -> int:
+        """The number of records that are completely spooled."""
         return len(self._ok)
 
     def counts(self, total: int, processed: int) -> Counts:
@@ -56,17 +58,19 @@ class Spool:
         return Counts(total, processed, success, processed - success)
 
     def tokens(self, processed: int) -> tuple[int, int]:
-        """Return input and output tokens of the first `processed` records."""
+        """Return the input and the output tokens of the first `processed` records."""
         return sum(self._input_tokens[:processed]), sum(self._output_tokens[:processed])
 
     def is_ok(self, index: int) -> bool:
+        """Return whether a record was answered; otherwise its line has an error."""
         return bool(self._ok[index])
 
-    def in_file(self, file_index: int, processed: int) -> list[int]:
+    def indexes_of_file(self, file_index: int, processed: int) -> list[int]:
         """Return the indexes of one file's records among the first `processed`."""
         return [index for index in range(processed) if self._files[index] == file_index]
 
     def line(self, index: int) -> bytes:
+        """Return a record's line. Call `flush` first."""
         start, end = self._starts[index], self._starts[index + 1]
         self._file.seek(start)
         return self._file.read(end - start)
@@ -75,7 +79,7 @@ class Spool:
         self._file.flush()
 
     def temporary(self, name: str) -> Path:
-        """Return a path beside the spool, gone when it is closed."""
+        """Return a path beside the spool. `close` deletes what is there."""
         return Path(self._folder.name) / name
 
     def close(self) -> None:
@@ -98,7 +102,10 @@ class JobOutput:
         self._seed = seed
 
     def write_lines(self, spool: Spool, names: list[str], total: int, processed: int) -> set[int]:
-        """Write the outputs; return the indexes of records whose line was held back."""
+        """Write the `.out` objects of the first `processed` records.
+
+        Return the indexes of the records whose line a fault left out.
+        """
         spool.flush()
         undelivered: set[int] = set()
         for file_index, name in enumerate(names):
@@ -109,16 +116,16 @@ class JobOutput:
         self, spool: Spool, file_index: int, name: str, total: int, processed: int
     ) -> set[int]:
         faults = self._rule.output
-        order = spool.in_file(file_index, processed)
+        indexes = spool.indexes_of_file(file_index, processed)
         if faults.unordered:
-            random.Random(draw_int(self._seed, self._job_id, file_index)).shuffle(order)
+            random.Random(draw_int(self._seed, self._job_id, file_index)).shuffle(indexes)
         if faults.no_output:
-            return set(order)
-        missing = {i for i in order if self._chance("missing", i) < faults.missing_lines}
+            return set(indexes)
+        missing = {i for i in indexes if self._chance("missing", i) < faults.missing_lines}
         path = spool.temporary("out")
-        last = order[-1] if order else None
+        last = indexes[-1] if indexes else None
         with path.open("wb") as out:
-            for index in order:
+            for index in indexes:
                 if index in missing:
                     continue
                 out.write(spool.line(index) + b"\n")
@@ -127,7 +134,7 @@ class JobOutput:
             for line in self._expired_lines(spool, file_index, total, processed):
                 out.write(line + b"\n")
             if faults.truncated and last is not None and last not in missing:
-                # In the middle of the last line, as a broken write would.
+                # Cut the last line in its middle, as a broken write would.
                 out.truncate(max(0, out.tell() - 1 - len(spool.line(last)) // 2))
                 missing.add(last)
         self._objects.put_file(self._bucket, f"{self._folder}{name}.out", path)
@@ -137,14 +144,14 @@ class JobOutput:
         self, spool: Spool, file_index: int, total: int, processed: int
     ) -> Iterator[bytes]:
         if self._rule.unprocessed == "expired":
-            for index in spool.in_file(file_index, min(total, spool.done)):
+            for index in spool.indexes_of_file(file_index, min(total, spool.done)):
                 if index >= processed:
                     yield as_expired(spool.line(index))
 
     def write_manifest(self, spool: Spool | None, total: int, processed: int) -> None:
-        """Write the manifest; for a job that processed nothing it holds the total only.
+        """Write the manifest. Without a spool (no record was processed) it holds only the total.
 
-        Real jobs without output were seen with a manifest of 23 bytes, others with 153.
+        Real manifests were seen with 23 bytes for a job without output, and with 153 for others.
         """
         if self._rule.output.no_manifest:
             return
@@ -160,11 +167,12 @@ class JobOutput:
                 "outputTokenCount": output_tokens,
             }
         if self._rule.output.wrong_manifest:
+            # Any wrong number will do.
             manifest = {name: value + 7 for name, value in manifest.items()}
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / MANIFEST
             path.write_text(json.dumps(manifest, separators=(",", ":")) + "\n", "utf-8")
             self._objects.put_file(self._bucket, f"{self._folder}{MANIFEST}", path)
 
-    def _chance(self, what: str, index: int) -> float:
-        return draw(self._seed, what, self._job_id, index)
+    def _chance(self, fault: str, index: int) -> float:
+        return draw(self._seed, fault, self._job_id, index)

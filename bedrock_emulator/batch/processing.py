@@ -1,6 +1,7 @@
-"""The work of batch jobs, done by a few threads beside the timeline: check, process, write, bill.
+"""The work of batch jobs, on worker threads beside the timeline: check, process, write, bill.
 
-What is done here knows nothing of statuses and times; `job_runner` decides when and how much.
+Nothing here knows about statuses or times: `runner` decides when work starts and how many records
+count.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from bedrock_emulator.batch.input import JobInputError, check_input, locate, raw_records
+from bedrock_emulator.batch.input import JobInputError, check_input, find_input_files, raw_records
 from bedrock_emulator.batch.output import JobOutput, Spool
 from bedrock_emulator.batch.records import RecordRules, RecordWork
 from bedrock_emulator.families.family import Context
@@ -18,7 +19,7 @@ from bedrock_emulator.faults import Faults, JobFaults
 from bedrock_emulator.s3.objects import ObjectError
 from bedrock_emulator.state.jobs import Counts, Job
 from bedrock_emulator.state.usage import JobBill
-from bedrock_emulator.state.world import World
+from bedrock_emulator.state.world import EmulatorState
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class _Processing:
 class JobWork:
     """Runs the work of all jobs; one per emulator."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: EmulatorState) -> None:
         self._world = world
         self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="job")
         self._processing: dict[str, _Processing] = {}
@@ -46,22 +47,22 @@ class JobWork:
             processing.spool.close()
 
     def check(self, job: Job) -> Future[int]:
-        """Validate the input; the future gives the number of records."""
+        """Validate a job's input. The future holds the number of records, or JobInputError."""
         quotas = self._world.faults.quotas
         return self._pool.submit(check_input, self._world.objects, job.arn, job.input_uri, quotas)
 
     def begin(self, job: Job) -> None:
-        """Start to process the records, all of them: how many count is decided later."""
+        """Start to process all records. `write` decides later how many of them count."""
         spool, names = Spool(), list[str]()
         task = self._pool.submit(self._process, job, spool, names)
         self._processing[job.job_id] = _Processing(spool, names, task)
 
     def task(self, job_id: str) -> Future[None]:
-        """Return the processing of a job that was begun."""
+        """Return the future of a begun job; it is done when all its records are processed."""
         return self._processing[job_id].task
 
-    def show(self, job: Job, processed: int) -> Future[Counts]:
-        """Write the output of the first records while the job still runs, as Bedrock may do."""
+    def write_partial(self, job: Job, processed: int) -> Future[Counts]:
+        """Write the lines of the first `processed` records while the job runs, as Bedrock may."""
         return self._pool.submit(self._write_lines, job, processed)
 
     def write(self, job: Job, processed: int) -> Future[Counts]:
@@ -69,24 +70,27 @@ class JobWork:
         return self._pool.submit(self._write, job, processed)
 
     def forget(self, job_id: str) -> None:
-        """Drop what was spooled for a job."""
+        """Delete the spool of a job."""
         processing = self._processing.pop(job_id, None)
         if processing is not None:
             processing.spool.close()
 
-    def counts(self, job: Job, modelled: int) -> Counts | None:
-        """Return the counts after so many records, or as many as there are; None if not begun."""
+    def counts(self, job: Job, processed: int) -> Counts | None:
+        """Return the counts after `processed` records, or after all that are spooled if fewer.
+
+        None if the job has not begun.
+        """
         processing = self._processing.get(job.job_id)
         if processing is None:
             return None
-        return processing.spool.counts(job.records, min(modelled, processing.spool.done))
+        return processing.spool.counts(job.records, min(processed, processing.spool.done))
 
-    def write_nothing(self, job: Job) -> None:
+    def write_empty_manifest(self, job: Job) -> None:
         """Write the manifest of a job that processed no records."""
         try:
             self._output(job).write_manifest(None, 0, 0)
         except ObjectError as exc:
-            # The job has settled all the same: the bucket may be gone, which is why it failed.
+            # The job has settled anyway. It may have failed because its bucket is gone.
             log.warning("job %s: no manifest written: %s", job.job_id, exc)
 
     # --- on the worker threads -------------------------------------------------------------------
@@ -103,7 +107,7 @@ class JobWork:
             errors_in_model_output=rule.output.errors_in_model_output,
         )
         number = 0
-        for file_index, file in enumerate(locate(self._world.objects, job.input_uri)):
+        for file_index, file in enumerate(find_input_files(self._world.objects, job.input_uri)):
             names.append(file.name)
             for line in raw_records(self._world.objects, file):
                 spool.add(file_index, record_work.process(line, number))
@@ -151,8 +155,8 @@ class JobWork:
         )
 
 
-def problem(future: Future[int] | Future[Counts]) -> str | None:
-    """Return why work that is done failed, as a job's message; None if it did not."""
+def failure_message(future: Future[int] | Future[Counts]) -> str | None:
+    """Return the job's message if a future that is done has failed, otherwise None."""
     error = future.exception()
     if error is None:
         return None
@@ -163,7 +167,7 @@ def problem(future: Future[int] | Future[Counts]) -> str | None:
 
 
 def _record_rules(faults: Faults, rule: JobFaults, seed: int) -> RecordRules:
-    """Return the record rules of a script, or those a job rule has for all records of its job."""
+    """Return the `all_records` rule of a job's rule if it has one, otherwise the script's rules."""
     if rule.all_records is None:
         return RecordRules(faults.records, seed)
     return RecordRules((rule.all_records,), seed)

@@ -1,6 +1,6 @@
-"""One input line of a batch job becomes one output line.
+"""Turn one input line of a batch job into one output line.
 
-Whatever is wrong with a record is an `error` in its own line and never the job's failure.
+A record that cannot be answered has an `error` in its own line. It never makes the job fail.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ class RecordRules:
     seed: int
 
     def permanent(self, digest: str) -> RecordErrors | None:
-        """Return the error that a body always meets, in a batch and through the runtime alike."""
+        """Return the error that a body gets in every batch job and every runtime call, or None."""
         for index, rule in enumerate(self.rules):
-            lasting = not rule.is_retryable and not rule.record_ids and rule.jobs == "*"
-            if lasting and draw(self.seed, "permanent", index, digest) < rule.share:
+            is_permanent = not rule.is_retryable and not rule.record_ids and rule.jobs == "*"
+            if is_permanent and draw(self.seed, "permanent", index, digest) < rule.share:
                 return rule
         return None
 
     def in_job(self, job_name: str, record_id: str, digest: str) -> RecordErrors | None:
-        """Return the error that a record meets in a job."""
+        """Return the error that a record gets in this job, or None."""
         for index, rule in enumerate(self.rules):
             if not fnmatch.fnmatchcase(job_name, rule.jobs):
                 continue
@@ -64,7 +64,7 @@ class RecordRules:
 
 @dataclass(frozen=True)
 class RecordResult:
-    """An output line and what it cost; a record that is not ok costs nothing."""
+    """An output line and its token counts, which are 0 for a record that is not `ok`."""
 
     record_id: str
     ok: bool
@@ -75,7 +75,7 @@ class RecordResult:
 
 @dataclass(frozen=True)
 class RecordWork:
-    """How the records of one job are to be answered."""
+    """Answers the records of one job."""
 
     job_name: str
     family: Family
@@ -85,11 +85,11 @@ class RecordWork:
     errors_in_model_output: bool = False
 
     def process(self, raw: bytes, number: int) -> RecordResult:
-        """Return the output line for the input line of that number."""
+        """Return the output line of an input line. `number` is its position in the job, from 0."""
         try:
             return self._process(raw, number)
         except RecursionError:
-            # Nested as deep as could just be read, too deep for what comes after.
+            # The line could be parsed, but is nested too deep for a later step.
             record_id = draw_record_id(self.rules.seed, self.job_name, number)
             message = "Malformed input request: the body is nested too deep"
             return self._failed(record_id, None, 400, message, False)
@@ -100,7 +100,7 @@ class RecordWork:
         if not isinstance(record_id, str) or not record_id:
             record_id = draw_record_id(self.rules.seed, self.job_name, number)
         body = record.get("modelInput")
-        # The digest is only needed where something is drawn from it.
+        # Only the rules need the digest: they draw from it.
         digest = body_digest(body) if self.rules.rules else ""
         fault = self.rules.in_job(self.job_name, record_id, digest)
         if fault is not None:
@@ -113,7 +113,7 @@ class RecordWork:
         except (BodyError, PromptError) as exc:
             return self._failed(record_id, body, 400, exc.message, False)
         except ServiceError as exc:
-            # A backend that could not answer: for this record, the service had a bad moment.
+            # The backend could not answer: a retryable error of this record.
             code = error_statuses().get(exc.code, 500)
             return self._failed(record_id, body, code, exc.message, True)
         line = dump({"modelInput": body, "modelOutput": answer.body, "recordId": record_id})
@@ -126,9 +126,9 @@ class RecordWork:
             check_batch_record(model_id, body, is_converse=True)
             if not self.family.has_converse:
                 raise BodyError("This model does not support the Converse type.")
-            answered = converse.answer(body, self.context)
-            spelled = converse.as_batch_output(answered.body)
-            return Answer(spelled, answered.input_tokens, answered.output_tokens)
+            response = converse.answer(body, self.context)
+            output = converse.as_batch_output(response.body)
+            return Answer(output, response.input_tokens, response.output_tokens)
         checked = read_body(self.family, body)
         check_batch_record(model_id, body, is_converse=False)
         return self.family.answer(checked, self.context)
@@ -137,15 +137,15 @@ class RecordWork:
         self, record_id: str, body: Any, code: int, message: str, retryable: bool
     ) -> RecordResult:
         error = error_object(code, message, retryable=retryable)
-        where = "modelOutput" if self.errors_in_model_output else "error"
-        line = dump({"modelInput": body, where: error, "recordId": record_id})
+        member = "modelOutput" if self.errors_in_model_output else "error"
+        line = dump({"modelInput": body, member: error, "recordId": record_id})
         return RecordResult(record_id, False, line)
 
 
 def error_object(
     code: int, message: str, *, retryable: bool, expired: bool = False
 ) -> dict[str, Any]:
-    """Return the `error` of an output line, with the members seen in real ones."""
+    """Return the `error` of an output line, with the members that real output lines have."""
     return {
         "errorCode": code,
         "errorMessage": message,
@@ -155,7 +155,10 @@ def error_object(
 
 
 def as_expired(line: bytes) -> bytes:
-    """Return the output line of a record that the job never came to, for scripts that ask so."""
+    """Return an output line as it is for a record that the job did not reach before its timeout.
+
+    For job rules with `unprocessed: expired`.
+    """
     record = json.loads(line)
     error = error_object(408, "The job timed out before the record.", retryable=True, expired=True)
     return dump(

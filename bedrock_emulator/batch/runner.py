@@ -1,9 +1,11 @@
-"""How a batch job goes through its statuses.
+"""Move batch jobs through their statuses: a discrete-event simulation.
 
-Each status has an event on the timeline that ends it. What a job comes to is decided from emulated
-times alone (how many records fit before the timeout, how many were done when it was stopped), so
-that it does not depend on how fast this machine is. The work itself is `job_work`'s, on other
-threads; an event whose work is not done yet waits for it.
+Every status ends with an event on the timeline. Emulated times alone decide a job's result: how
+many records fit before the timeout, how many were done when the job was stopped. So the result
+does not depend on the speed of this machine. `processing.JobWork` does the work on other threads;
+an event waits until its work is done.
+
+https://en.wikipedia.org/wiki/Discrete-event_simulation
 """
 
 from __future__ import annotations
@@ -12,20 +14,20 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from bedrock_emulator.batch.processing import JobWork, problem
+from bedrock_emulator.batch.processing import JobWork, failure_message
 from bedrock_emulator.errors import conflict
 from bedrock_emulator.faults import JobFaults
 from bedrock_emulator.state.jobs import Counts, Job
-from bedrock_emulator.state.world import World
+from bedrock_emulator.state.world import EmulatorState
 
 _WAITING = frozenset({"Submitted", "Validating", "Scheduled"})
 _RUNNING = frozenset({"InProgress", "Stopping"})
 
 
 class JobRunner:
-    """Moves jobs along; one per emulator."""
+    """Changes the statuses of all jobs; one per emulator."""
 
-    def __init__(self, world: World, work: JobWork) -> None:
+    def __init__(self, world: EmulatorState, work: JobWork) -> None:
         self._world = world
         self._work = work
 
@@ -38,10 +40,10 @@ class JobRunner:
         self._at(job, job.expiration_time, self._expire)
 
     def resume(self, job: Job) -> None:
-        """Schedule the events of a job found unsettled after a restart.
+        """Schedule the events of a job that had not settled before a restart.
 
-        Work that was under way is done again from the start; answers are the same, and a job's
-        bill is replaced, so nothing is counted twice.
+        Its work starts again from the first record. The answers are the same, and the bill of the
+        job is replaced, so nothing is counted twice.
         """
         if job.status == "Submitted":
             self.begin(job)
@@ -56,17 +58,22 @@ class JobRunner:
         elif job.status == "Stopping":
             if job.to_process is not None:
                 self._work.begin(job)
-            self._at(job, job.modified_time + self._world.settings.timings.stopping, self._stopped)
+            self._at(
+                job, job.modified_time + self._world.settings.timings.stopping, self._end_stopping
+            )
 
     def stop(self, job: Job) -> None:
-        """Stop a job: what is processed by now will be its output."""
+        """Stop a job. Its output will hold the records that are done by now.
+
+        Raise ConflictException if it has settled. A job that is Stopping stays as it is.
+        """
         now = self._world.clock.now()
-        done = self._modelled(job, now) if job.status == "InProgress" else None
-        # Expected is the status that was looked at: in another, another number is processed.
+        done = self._records_done(job, now) if job.status == "InProgress" else None
+        # Move only from the status that was read: `done` is wrong for any other.
         expected = frozenset({job.status}) & (_WAITING | {"InProgress"})
         moved = self._world.jobs.move(job.job_id, expected, "Stopping", now, to_process=done)
         if moved is not None:
-            self._at(moved, now + self._world.settings.timings.stopping, self._stopped)
+            self._at(moved, now + self._world.settings.timings.stopping, self._end_stopping)
             return
         current = self._world.jobs.get(job.job_id)
         if current is None or current.status == "Stopping":
@@ -76,11 +83,11 @@ class JobRunner:
         self.stop(current)
 
     def progress(self, job: Job) -> Counts:
-        """Return the counts to show: those of a running job grow with the emulated time."""
+        """Return the counts of a job; those of a running job grow with the emulated time."""
         if job.status != "InProgress":
             return job.counts
-        modelled = self._modelled(job, self._world.clock.now())
-        return self._work.counts(job, modelled) or job.counts
+        done = self._records_done(job, self._world.clock.now())
+        return self._work.counts(job, done) or job.counts
 
     # --- one method per change of status ---------------------------------------------------------
 
@@ -90,19 +97,20 @@ class JobRunner:
         if moved is None:
             return
         checked = self._work.check(moved)
-        due = at + self._world.settings.timings.validating
-        self._at(
-            moved, due, lambda now, when: self._after(now, checked, when, self._valid, checked)
-        )
 
-    def _valid(self, job: Job, at: float, checked: Future[int]) -> None:
+        def follow(current: Job, when: float) -> None:
+            self._after(current, checked, when, self._end_validation, checked)
+
+        self._at(moved, at + self._world.settings.timings.validating, follow)
+
+    def _end_validation(self, job: Job, at: float, checked: Future[int]) -> None:
         rule = JobFaults.model_validate(job.rule)
-        message = problem(checked)
+        message = failure_message(checked)
         if message is None and rule.end == "Failed":
             message = rule.message or "The job failed because of an internal error. Try again."
         validating = frozenset({"Validating"})
         if message is not None:
-            self._end_empty(job, validating, "Failed", at, message)
+            self._settle_without_output(job, validating, "Failed", at, message)
             return
         records = checked.result()
         moved = self._world.jobs.move(job.job_id, validating, "Scheduled", at, records=records)
@@ -118,7 +126,7 @@ class JobRunner:
             self._at(job, due, self._start)
 
     def _start(self, job: Job, at: float) -> None:
-        # After a restart the job is InProgress already, and began when it did.
+        # After a restart the job is InProgress already and keeps its start time.
         started = job.started_time if job.status == "InProgress" else at
         moved = self._world.jobs.move(
             job.job_id,
@@ -131,96 +139,104 @@ class JobRunner:
         if moved is None:
             return
         self._work.begin(moved)
-        end, processed, status = self._plan(moved)
-        self._at(moved, at + (end - at) / 2, self._show)
-        self._at(moved, end, lambda now, when: self._end(now, when, processed, status))
+        end, processed, status = self._plan_end(moved)
+        self._at(moved, at + (end - at) / 2, self._write_partial)
+        self._at(
+            moved, end, lambda current, when: self._end_processing(current, when, processed, status)
+        )
 
-    def _plan(self, job: Job) -> tuple[float, int, str]:
-        """Return when a job ends, after how many records, and in which status."""
+    def _plan_end(self, job: Job) -> tuple[float, int, str]:
+        """Return when a job ends, the number of records it processes, and its last status."""
         rule = JobFaults.model_validate(job.rule)
         started = job.started_time or 0.0
-        length = self._length(job)
-        end, processed, status = started + length, job.records, "Completed"
+        seconds = self._processing_seconds(job)
+        end, processed, status = started + seconds, job.records, "Completed"
         if rule.end in ("PartiallyCompleted", "Stopped"):
             processed = min(int(job.records * rule.processed_share), job.records - 1)
-            end, status = started + length * rule.processed_share, rule.end
+            end, status = started + seconds * rule.processed_share, rule.end
         if end > job.expiration_time:
             end = job.expiration_time
-            processed = min(processed, self._modelled(job, end))
+            processed = min(processed, self._records_done(job, end))
             status = "PartiallyCompleted"
         return end, processed, status
 
-    def _modelled(self, job: Job, at: float) -> int:
-        """Return how many records of a running job are done at an emulated time."""
-        length = self._length(job)
-        share = (at - (job.started_time or at)) / length if length else 1.0
+    def _records_done(self, job: Job, at: float) -> int:
+        """Return how many records of a running job are done at an emulated time.
+
+        Records are done at an even rate: records x elapsed time / processing time.
+        """
+        seconds = self._processing_seconds(job)
+        share = (at - (job.started_time or at)) / seconds if seconds else 1.0
         return int(job.records * min(1.0, max(0.0, share)))
 
-    def _length(self, job: Job) -> float:
-        """Return how many emulated seconds all records of a job take."""
+    def _processing_seconds(self, job: Job) -> float:
+        """Return the emulated seconds that all records of a job take."""
         slowdown = JobFaults.model_validate(job.rule).slowdown
         return self._world.settings.timings.processing(job.records) * slowdown
 
-    def _show(self, job: Job, at: float) -> None:
-        """Half-way, write what is done: who reads before the job has settled reads too little."""
+    def _write_partial(self, job: Job, at: float) -> None:
+        """Write the lines that are done, half-way through InProgress.
+
+        A caller that reads the output before the job has settled gets too few records.
+        """
         if job.status != "InProgress":
             return
-        task, done = self._work.task(job.job_id), self._modelled(job, at)
+        task, done = self._work.task(job.job_id), self._records_done(job, at)
 
-        def show(now: Job, when: float) -> None:
-            # A task that failed is found by the end of the job, which tells why.
+        def write(current: Job, when: float) -> None:
+            # If the task has failed, the end of the job reports it.
             if task.exception() is None:
-                shown = self._work.show(now, done)
-                self._after(now, shown, when, lambda *_: None)
+                written = self._work.write_partial(current, done)
+                self._after(current, written, when, lambda *_: None)
 
-        self._after(job, task, at, show)
+        self._after(job, task, at, write)
 
-    def _end(self, job: Job, at: float, processed: int, status: str) -> None:
+    def _end_processing(self, job: Job, at: float, processed: int, status: str) -> None:
         if job.status == "InProgress":
-            self._finish(job, at, processed, status)
+            self._write_and_settle(job, at, processed, status)
 
-    def _stopped(self, job: Job, at: float) -> None:
+    def _end_stopping(self, job: Job, at: float) -> None:
         if job.status != "Stopping":
             return
         if job.to_process is None:
-            self._end_empty(job, frozenset({"Stopping"}), "Stopped", at, "")
+            self._settle_without_output(job, frozenset({"Stopping"}), "Stopped", at, "")
         else:
-            self._finish(job, at, job.to_process, "Stopped")
+            self._write_and_settle(job, at, job.to_process, "Stopped")
 
-    def _finish(self, job: Job, at: float, processed: int, status: str) -> None:
-        """Write what was processed once that is done, then settle."""
+    def _write_and_settle(self, job: Job, at: float, processed: int, status: str) -> None:
+        """When the job's task is done, write the first `processed` records, then settle."""
 
-        def write(now: Job, when: float) -> None:
-            written = self._work.write(now, processed)
-            self._after(now, written, when, self._settle, written, status)
+        def write(current: Job, when: float) -> None:
+            written = self._work.write(current, processed)
+            self._after(current, written, when, self._settle, written, status)
 
         self._after(job, self._work.task(job.job_id), at, write)
 
     def _settle(self, job: Job, at: float, written: Future[Counts], status: str) -> None:
-        message = problem(written)
+        message = failure_message(written)
         if message is not None:
             self._world.jobs.move(job.job_id, _RUNNING, "Failed", at, message=message)
         else:
-            told = JobFaults.model_validate(job.rule).message or ""
+            message = JobFaults.model_validate(job.rule).message or ""
             counts = written.result()
-            self._world.jobs.move(job.job_id, _RUNNING, status, at, counts=counts, message=told)
+            self._world.jobs.move(job.job_id, _RUNNING, status, at, counts=counts, message=message)
         self._work.forget(job.job_id)
 
     def _expire(self, job: Job, at: float) -> None:
         message = "The job expired because it did not begin before its timeout."
-        self._end_empty(job, _WAITING, "Expired", at, message)
+        self._settle_without_output(job, _WAITING, "Expired", at, message)
 
-    def _end_empty(
+    def _settle_without_output(
         self, job: Job, expected: frozenset[str], status: str, at: float, message: str
     ) -> None:
         moved = self._world.jobs.move(job.job_id, expected, status, at, message=message)
         if moved is not None:
-            self._work.write_nothing(moved)
+            self._work.write_empty_manifest(moved)
 
     # --- events ---------------------------------------------------------------------------------
 
     def _at(self, job: Job, due: float, action: Callable[[Job, float], None]) -> None:
-        """Schedule an action on a job, which gets the job as it is by then."""
+        """Schedule `action(job, due)`. It gets the job as it is at that time."""
         job_id = job.job_id
 
         def act(at: float) -> None:
@@ -233,9 +249,9 @@ class JobRunner:
     def _after(
         self, job: Job, future: Future[Any], at: float, action: Callable[..., None], *args: Any
     ) -> None:
-        """Run `action(job, at, *args)` when a future is done, however it ended; at once if it is.
+        """Run `action(job, at, *args)` as soon as a future is done, even if it has failed.
 
-        Until then no other event of the job happens.
+        Until then no other event of the job runs.
         """
         if future.done():
             action(job, at, *args)
@@ -244,7 +260,7 @@ class JobRunner:
         timeline.hold(job.job_id)
 
         def follow(_: Future[Any]) -> None:
-            self._at(job, at, lambda now, when: action(now, when, *args))
+            self._at(job, at, lambda current, when: action(current, when, *args))
             timeline.release(job.job_id)
 
         future.add_done_callback(follow)

@@ -1,1 +1,1 @@
-"""The request and response bodies of the model families Bedrock serves."""
+"""Request and response bodies of the model families that Bedrock serves."""

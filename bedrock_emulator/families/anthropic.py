@@ -1,4 +1,7 @@
-"""Anthropic Messages on Bedrock: `anthropic_version`, `max_tokens` and `messages` are required."""
+"""Anthropic's Messages API on Bedrock.
+
+`anthropic_version`, `max_tokens` and `messages` are required.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from pydantic import Field, model_validator
 from bedrock_emulator.answers.prompt import Completion, Prompt, Stop, Tool, Turn
 from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody, text_of
 
-_STOP: dict[Stop, str] = {
+_STOP_REASONS: dict[Stop, str] = {
     "end": "end_turn",
     "length": "max_tokens",
     "sequence": "stop_sequence",
@@ -22,7 +25,7 @@ _STOP: dict[Stop, str] = {
 
 
 class Part(OpenBody):
-    """A content block; its type decides what else is in it."""
+    """A content block. Its `type` decides which other members it has."""
 
     type: Literal[
         "text", "image", "document", "tool_use", "tool_result", "thinking", "redacted_thinking",
@@ -32,14 +35,14 @@ class Part(OpenBody):
 
 
 class Message(Body):
-    """A turn of the conversation."""
+    """One turn of the conversation."""
 
     role: Literal["user", "assistant"]
     content: str | Annotated[list[Part], Field(min_length=1)]
 
 
 class ToolSpec(OpenBody):
-    """A tool; built-in ones (with a `type`) have no schema of their own."""
+    """A tool of the request. A built-in tool has a `type` and no schema."""
 
     name: str
     description: str = ""
@@ -47,27 +50,30 @@ class ToolSpec(OpenBody):
 
 
 class ToolChoice(OpenBody):
-    """How freely the model may choose."""
+    """Whether the model may call a tool, must call one, or must not."""
 
     type: Literal["auto", "any", "tool", "none"]
     name: str | None = None
 
 
 class OutputFormat(OpenBody):
-    """The form an answer must have."""
+    """The format that the answer must have: a JSON schema."""
 
     type: Literal["json_schema"]
     schema_: dict[str, Any] | None = Field(default=None, alias="schema")
 
 
 class OutputConfig(OpenBody):
-    """Where newer versions of the API have the form."""
+    """The member that holds the output format in newer versions of the API."""
 
     format: OutputFormat | None = None
 
 
 class MessagesBody(Body):
-    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html"""
+    """The request body.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html
+    """
 
     anthropic_version: Literal["bedrock-2023-05-31"]
     max_tokens: int = Field(ge=1)
@@ -94,9 +100,10 @@ class MessagesBody(Body):
 
 
 def prompt_of(body: MessagesBody) -> Prompt:
-    """Return what the body asks."""
+    """Convert a request body to a prompt."""
     choice = body.tool_choice
-    form = body.output_format or (body.output_config.format if body.output_config else None)
+    nested_format = body.output_config.format if body.output_config else None
+    output_format = body.output_format or nested_format
     return Prompt(
         turns=tuple(_turn(message) for message in body.messages),
         system=_plain(body.system),
@@ -106,7 +113,7 @@ def prompt_of(body: MessagesBody) -> Prompt:
         top_p=body.top_p,
         tools=tuple(Tool(t.name, t.input_schema, t.description) for t in body.tools or ()),
         tool_choice="auto" if choice is None else choice.name or choice.type,
-        schema=form.schema_ if form else None,
+        schema=output_format.schema_ if output_format else None,
     )
 
 
@@ -123,7 +130,7 @@ def _turn(message: Message) -> Turn:
 
 
 def answer(body: MessagesBody, context: Context) -> Answer:
-    """Answer in the Messages response shape."""
+    """Answer a request in the response format of the Messages API."""
     completion = context.backend.complete(context.model_id, prompt_of(body))
     content: list[dict[str, Any]] = []
     if completion.text or not completion.tool_calls:
@@ -139,7 +146,7 @@ def answer(body: MessagesBody, context: Context) -> Answer:
             "role": "assistant",
             "model": _short_name(context.model_id),
             "content": content,
-            "stop_reason": _STOP[completion.stop],
+            "stop_reason": _STOP_REASONS[completion.stop],
             "stop_sequence": completion.stop_sequence,
             "usage": {
                 "input_tokens": completion.input_tokens,
@@ -160,9 +167,9 @@ def _short_name(model_id: str) -> str:
     return re.sub(r"-v\d+(:\d+)*$", "", model_id.rsplit("anthropic.", 1)[-1])
 
 
-def stream(answered: Answer) -> Iterator[dict[str, Any]]:
-    """Cut a response into the events of the Messages stream."""
-    body = answered.body
+def stream(response: Answer) -> Iterator[dict[str, Any]]:
+    """Split a response into the events of a Messages stream."""
+    body = response.body
     usage = {**body["usage"], "output_tokens": 1}
     start = {**body, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
     yield {"type": "message_start", "message": start}
@@ -171,7 +178,7 @@ def stream(answered: Answer) -> Iterator[dict[str, Any]]:
     yield {
         "type": "message_delta",
         "delta": {"stop_reason": body["stop_reason"], "stop_sequence": body["stop_sequence"]},
-        "usage": {"output_tokens": answered.output_tokens},
+        "usage": {"output_tokens": response.output_tokens},
     }
     yield {"type": "message_stop"}
 
@@ -179,19 +186,19 @@ def stream(answered: Answer) -> Iterator[dict[str, Any]]:
 def _stream_block(index: int, block: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if block["type"] == "text":
         start: dict[str, Any] = {"type": "text", "text": ""}
-        deltas = [{"type": "text_delta", "text": piece} for piece in pieces(block["text"])]
+        deltas = [{"type": "text_delta", "text": piece} for piece in split_text(block["text"])]
     else:
         start = {**block, "input": {}}
         text = json.dumps(block["input"], ensure_ascii=False)
-        deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces(text)]
+        deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in split_text(text)]
     yield {"type": "content_block_start", "index": index, "content_block": start}
     for delta in deltas:
         yield {"type": "content_block_delta", "index": index, "delta": delta}
     yield {"type": "content_block_stop", "index": index}
 
 
-def pieces(text: str) -> list[str]:
-    """Return a text cut after its spaces: joined, they are the text again."""
+def split_text(text: str) -> list[str]:
+    """Split a text after each run of spaces. The pieces joined are the text again."""
     return re.findall(r"\S*\s+|\S+", text)
 
 

@@ -1,6 +1,6 @@
-"""What a batch job refuses in a record though the runtime would take it.
+"""Rules that batch inference adds to those of the runtime, and limits of single models.
 
-Each rule was reported by somebody who ran real jobs; the record fails, the job goes on.
+Users of real batch jobs reported each rule. A record that breaks a rule fails; its job goes on.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ from typing import Any
 
 from bedrock_emulator.families.family import BodyError
 
-# Output tokens beyond these fail the record (reported for Llama 4 and Nova Micro).
-_CEILINGS = (
+# The most output tokens that a request may ask for (reported for Llama 4 and Nova Micro).
+_OUTPUT_TOKEN_LIMITS = (
     (re.compile(r"meta\.llama4.+"), 8_192),
     (re.compile(r"amazon\.nova-micro.+"), 10_000),
 )
-# Claude Haiku 4.5 and later take one of the two, in a batch as anywhere.
+# Claude Opus 4.1, Sonnet 4.5, Haiku 4.5 and later accept `temperature` or `top_p`, but not both,
+# in batch jobs and in runtime calls.
 _ONE_SAMPLER = re.compile(r"anthropic\.claude-(opus-4-[1-9]|sonnet-4-[5-9]|haiku-4-[5-9])(-.*)?")
 
 
 class RecordRefusedError(Exception):
-    """A record refused with another code than 400."""
+    """A record that is refused with an error code other than 400."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(code, message)
@@ -29,7 +30,7 @@ class RecordRefusedError(Exception):
 
 
 def check_batch_record(model_id: str, body: dict[str, Any], *, is_converse: bool) -> None:
-    """Raise BodyError (400) or RecordRefusedError for what batch inference does not do."""
+    """Raise BodyError (400) or RecordRefusedError if batch inference refuses a record's body."""
     if _has_key(body, "cachePoint" if is_converse else "cache_control"):
         raise RecordRefusedError(403, "You do not have access to explicit prompt caching")
     if is_converse and body.get("toolConfig"):
@@ -41,42 +42,43 @@ def check_batch_record(model_id: str, body: dict[str, Any], *, is_converse: bool
 
 
 def check_model_limits(model_id: str, body: dict[str, Any], *, is_converse: bool) -> None:
-    """Raise BodyError for parameters that this one model refuses, in a batch or not."""
+    """Raise BodyError if this model refuses a parameter, in batch jobs and in runtime calls."""
     config = (body.get("inferenceConfig") or {}) if is_converse else body
     _check_samplers(model_id, config)
-    _check_ceiling(model_id, body, config)
+    _check_output_tokens(model_id, body, config)
 
 
 def _check_samplers(model_id: str, config: dict[str, Any]) -> None:
     top_p = config.get("top_p", config.get("topP"))
-    both = config.get("temperature") is not None and top_p is not None
-    if both and _ONE_SAMPLER.fullmatch(model_id):
+    has_both = config.get("temperature") is not None and top_p is not None
+    if has_both and _ONE_SAMPLER.fullmatch(model_id):
         raise BodyError(
             "`temperature` and `top_p` cannot both be specified for this model. "
             "Please use only one."
         )
 
 
-def _check_ceiling(model_id: str, body: dict[str, Any], config: dict[str, Any]) -> None:
+def _check_output_tokens(model_id: str, body: dict[str, Any], config: dict[str, Any]) -> None:
     nested = body.get("inferenceConfig") or {}
     names = ("maxTokens", "max_tokens", "max_new_tokens", "max_gen_len")
-    asked = [part[name] for part in (config, nested) for name in names if part.get(name)]
-    for models, ceiling in _CEILINGS:
-        if models.fullmatch(model_id) and any(tokens > ceiling for tokens in asked):
-            raise BodyError(
-                f"The maximum tokens you requested exceeds the model limit of {ceiling}."
-            )
+    requested = [source[name] for source in (config, nested) for name in names if source.get(name)]
+    for models, limit in _OUTPUT_TOKEN_LIMITS:
+        if models.fullmatch(model_id) and any(tokens > limit for tokens in requested):
+            raise BodyError(f"The maximum tokens you requested exceeds the model limit of {limit}.")
 
 
 def _has_key(value: Any, key: str) -> bool:
-    """Say whether an object anywhere in a body's messages or system prompt has this key."""
-    waiting = [value.get("messages"), value.get("system"), value.get("toolConfig")]
-    while waiting:
-        item = waiting.pop()
+    """Return whether an object in the messages, system prompt or toolConfig has a value for `key`.
+
+    The search is depth-first through lists and `content` members.
+    """
+    pending = [value.get("messages"), value.get("system"), value.get("toolConfig")]
+    while pending:
+        item = pending.pop()
         if isinstance(item, list):
-            waiting += item
+            pending += item
         elif isinstance(item, dict):
             if item.get(key) is not None:
                 return True
-            waiting += [item.get("content")]
+            pending += [item.get("content")]
     return False

@@ -14,10 +14,10 @@ from pydantic import Field
 
 from bedrock_emulator.answers.prompt import Completion, Prompt, Stop, Tool, Turn
 from bedrock_emulator.answers.tokens import count_tokens
-from bedrock_emulator.families.anthropic import pieces
+from bedrock_emulator.families.anthropic import split_text
 from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody, text_of
 
-_REASON: dict[Stop, str] = {
+_FINISH_REASONS: dict[Stop, str] = {
     "end": "stop",
     "length": "length",
     "sequence": "stop",
@@ -29,14 +29,14 @@ _REASONING = f"{_OPENING}The question is clear, answer it.{_CLOSING}"
 
 
 class Message(OpenBody):
-    """A turn; a tool's answer names the call it answers."""
+    """One turn of the conversation. A tool's result names its call."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[dict[str, Any]] | None = None
 
 
 class Function(OpenBody):
-    """What a tool is called and takes."""
+    """The name, description and input schema of a tool."""
 
     name: str = Field(min_length=1)
     description: str | None = None
@@ -63,20 +63,23 @@ class ToolChoice(OpenBody):
 
 
 class JsonSchema(OpenBody):
-    """The schema an answer must fit."""
+    """The JSON schema that the answer must fit."""
 
     schema_: dict[str, Any] | None = Field(default=None, alias="schema")
 
 
 class ResponseFormat(OpenBody):
-    """How the answer is to be written."""
+    """The format of the answer: text, any JSON object, or JSON that fits a schema."""
 
     type: Literal["text", "json_object", "json_schema"]
     json_schema: JsonSchema | None = None
 
 
 class ChatBody(Body):
-    """The members these models share; both names of the token limit occur."""
+    """The members that these models share.
+
+    The token limit has two names: `max_tokens` and `max_completion_tokens`.
+    """
 
     messages: list[Message] = Field(min_length=1)
     model: str | None = None
@@ -99,7 +102,7 @@ class ChatBody(Body):
 
 
 def prompt_of(body: ChatBody) -> Prompt:
-    """Return what the body asks."""
+    """Convert a request body to a prompt."""
     stop = [body.stop] if isinstance(body.stop, str) else body.stop or body.stop_sequences or []
     system = [text_of(m.content) for m in body.messages if m.role in ("system", "developer")]
     turns = [m for m in body.messages if m.role in ("user", "assistant", "tool")]
@@ -126,31 +129,33 @@ def _choice(choice: str | ToolChoice | None) -> str:
     return "any" if choice == "required" else choice or "auto"
 
 
-def _schema(form: ResponseFormat | None) -> dict[str, Any] | None:
-    return form.json_schema.schema_ if form and form.json_schema else None
+def _schema(response_format: ResponseFormat | None) -> dict[str, Any] | None:
+    if response_format is None or response_format.json_schema is None:
+        return None
+    return response_format.json_schema.schema_
 
 
 def answer(body: ChatBody, context: Context) -> Answer:
-    """Answer in the shape of a chat completion."""
+    """Answer a request in the response format of a chat completion."""
     completion = context.backend.complete(context.model_id, prompt_of(body))
     return _chat_answer(completion, context, completion.text)
 
 
 def answer_with_reasoning(body: ChatBody, context: Context) -> Answer:
-    """Answer as gpt-oss does: the reasoning comes first, in the text.
+    """Answer as gpt-oss does: the text starts with the reasoning.
 
-    When the tokens do not suffice for it the content is null, which real clients trip over.
+    If the token limit leaves no room for text, the content is null. Real clients fail on that.
     """
     prompt = prompt_of(body)
-    reasoning = count_tokens(_REASONING)
-    if prompt.max_tokens <= reasoning and not prompt.tools:
-        tokens = count_tokens(prompt.text)
-        cut = Completion("", tokens, prompt.max_tokens, "length")
-        return _chat_answer(cut, context, None)
-    allowed = max(1, prompt.max_tokens - reasoning)
-    completion = context.backend.complete(context.model_id, replace(prompt, max_tokens=allowed))
-    whole = replace(completion, output_tokens=completion.output_tokens + reasoning)
-    return _chat_answer(whole, context, _REASONING + completion.text)
+    reasoning_tokens = count_tokens(_REASONING)
+    if prompt.max_tokens <= reasoning_tokens and not prompt.tools:
+        input_tokens = count_tokens(prompt.text)
+        empty = Completion("", input_tokens, prompt.max_tokens, "length")
+        return _chat_answer(empty, context, None)
+    text_prompt = replace(prompt, max_tokens=max(1, prompt.max_tokens - reasoning_tokens))
+    completion = context.backend.complete(context.model_id, text_prompt)
+    billed = replace(completion, output_tokens=completion.output_tokens + reasoning_tokens)
+    return _chat_answer(billed, context, _REASONING + completion.text)
 
 
 def _chat_answer(completion: Completion, context: Context, content: str | None) -> Answer:
@@ -171,7 +176,9 @@ def _chat_answer(completion: Completion, context: Context, content: str | None) 
         "object": "chat.completion",
         "created": 1_700_000_000,  # a fixed time: answers are the same every day
         "model": context.model_id,
-        "choices": [{"index": 0, "message": message, "finish_reason": _REASON[completion.stop]}],
+        "choices": [
+            {"index": 0, "message": message, "finish_reason": _FINISH_REASONS[completion.stop]}
+        ],
         "usage": {
             "prompt_tokens": completion.input_tokens,
             "completion_tokens": completion.output_tokens,
@@ -181,9 +188,9 @@ def _chat_answer(completion: Completion, context: Context, content: str | None) 
     return Answer(body, completion.input_tokens, completion.output_tokens)
 
 
-def stream(answered: Answer) -> Iterator[dict[str, Any]]:
-    """Cut a response into chat completion chunks."""
-    body = answered.body
+def stream(response: Answer) -> Iterator[dict[str, Any]]:
+    """Split a response into the chunks of a chat completion stream."""
+    body = response.body
     choice = body["choices"][0]
     shared = {
         "id": body["id"],
@@ -203,11 +210,11 @@ def stream(answered: Answer) -> Iterator[dict[str, Any]]:
 
 
 def _content_pieces(content: str) -> list[str]:
-    """Return a content cut into pieces; each piece of reasoning is inside a tag of its own."""
+    """Split a content into pieces. Each piece of reasoning is inside its own pair of tags."""
     if not content.startswith(_OPENING):
-        return pieces(content)
+        return split_text(content)
     reasoning, _, text = content.removeprefix(_OPENING).partition(_CLOSING)
-    return [*(f"{_OPENING}{piece}{_CLOSING}" for piece in pieces(reasoning)), *pieces(text)]
+    return [*(f"{_OPENING}{piece}{_CLOSING}" for piece in split_text(reasoning)), *split_text(text)]
 
 
 def _family(name: str, models: str) -> Family:

@@ -1,4 +1,5 @@
-"""Families that complete one prompt: Llama, Mistral, Cohere Command, AI21 Jurassic, DeepSeek R1."""
+"""Families that take one prompt and complete it: Llama, Mistral, Cohere Command, AI21 Jurassic and
+DeepSeek R1."""
 
 from __future__ import annotations
 
@@ -9,12 +10,15 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from bedrock_emulator.answers.prompt import Completion, Prompt, Stop, Turn
-from bedrock_emulator.families.anthropic import pieces
+from bedrock_emulator.families.anthropic import split_text
 from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody
 
 
 class LlamaBody(Body):
-    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-meta.html"""
+    """The request body of Llama.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-meta.html
+    """
 
     prompt: str = Field(min_length=1)
     max_gen_len: int = Field(default=512, ge=1)
@@ -24,7 +28,10 @@ class LlamaBody(Body):
 
 
 class MistralBody(Body):
-    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-mistral-text-completion.html"""
+    """The request body of Mistral's text models.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-mistral-text-completion.html
+    """
 
     prompt: str = Field(min_length=1)
     max_tokens: int = Field(default=512, ge=1)
@@ -35,7 +42,10 @@ class MistralBody(Body):
 
 
 class CommandBody(Body):
-    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-cohere-command.html"""
+    """The request body of Cohere Command.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-cohere-command.html
+    """
 
     prompt: str = Field(min_length=1)
     max_tokens: int = Field(default=20, ge=1, le=4096)
@@ -51,7 +61,7 @@ class CommandBody(Body):
 
 
 class CommandRBody(OpenBody):
-    """Command R takes many more members than are checked here."""
+    """The request body of Cohere Command R. Other members are accepted unchecked."""
 
     message: str = Field(min_length=1)
     chat_history: list[dict[str, Any]] | None = None
@@ -63,7 +73,10 @@ class CommandRBody(OpenBody):
 
 
 class JurassicBody(Body):
-    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-jurassic2.html"""
+    """The request body of AI21 Jurassic-2.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-jurassic2.html
+    """
 
     prompt: str = Field(min_length=1)
     maxTokens: int = Field(default=200, ge=0, le=8191)  # noqa: N815 - the wire's name
@@ -76,7 +89,10 @@ class JurassicBody(Body):
 
 
 class R1Body(Body):
-    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-deepseek.html"""
+    """The request body of DeepSeek R1.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-deepseek.html
+    """
 
     prompt: str = Field(min_length=1)
     max_tokens: int = Field(default=512, ge=1)
@@ -99,7 +115,7 @@ def _mistral(completion: Completion) -> dict[str, Any]:
     return {"outputs": [{"text": completion.text, "stop_reason": reason}]}
 
 
-_COHERE: dict[Stop, str] = {
+_COHERE_REASONS: dict[Stop, str] = {
     "end": "COMPLETE",
     "length": "MAX_TOKENS",
     "sequence": "COMPLETE",
@@ -111,7 +127,7 @@ def _command(completion: Completion) -> dict[str, Any]:
     generation = {
         "id": f"{completion.output_tokens:08x}",
         "text": completion.text,
-        "finish_reason": _COHERE[completion.stop],
+        "finish_reason": _COHERE_REASONS[completion.stop],
     }
     return {"id": f"{completion.input_tokens:08x}", "generations": [generation]}
 
@@ -120,7 +136,7 @@ def _command_r(completion: Completion) -> dict[str, Any]:
     return {
         "text": completion.text,
         "generation_id": f"{completion.output_tokens:08x}",
-        "finish_reason": _COHERE[completion.stop],
+        "finish_reason": _COHERE_REASONS[completion.stop],
         "chat_history": [{"role": "CHATBOT", "message": completion.text}],
     }
 
@@ -141,17 +157,17 @@ def _r1(completion: Completion) -> dict[str, Any]:
 
 
 def _prompt(body: Any) -> Prompt:
-    """Return what any of the bodies above asks."""
+    """Convert any of the request bodies above to a prompt."""
     values = body.model_dump()
     limit = values.get("max_gen_len") or values.get("max_tokens") or values.get("maxTokens") or 1
     stop = values.get("stop") or values.get("stop_sequences") or values.get("stopSequences") or ()
-    asked = values.get("prompt") or values.get("message") or ""
+    question = values.get("prompt") or values.get("message") or ""
     history = [
         Turn(str(turn.get("role", "user")).lower(), str(turn.get("message", "")))
         for turn in values.get("chat_history") or ()
     ]
     return Prompt(
-        turns=(*history, Turn("user", asked)),
+        turns=(*history, Turn("user", question)),
         system=values.get("preamble") or "",
         max_tokens=limit,
         stop_sequences=tuple(stop),
@@ -161,15 +177,15 @@ def _prompt(body: Any) -> Prompt:
 
 
 def _pieces(text: str) -> Iterator[tuple[str, bool]]:
-    """Yield the pieces of a text, each with whether it is the last."""
-    parts = pieces(text) or [""]
-    for index, part in enumerate(parts):
-        yield part, index == len(parts) - 1
+    """Yield `(piece, is_last)` for each piece of a text; one empty piece for an empty text."""
+    texts = split_text(text) or [""]
+    for index, piece in enumerate(texts):
+        yield piece, index == len(texts) - 1
 
 
-def _stream_llama(answered: Answer) -> Iterator[dict[str, Any]]:
-    """Yield the members of an answer with the next piece; the prompt is counted once."""
-    body = answered.body
+def _stream_llama(response: Answer) -> Iterator[dict[str, Any]]:
+    """Yield one event per piece of text. Only the first event counts the prompt's tokens."""
+    body = response.body
     for count, (piece, is_last) in enumerate(_pieces(body["generation"]), 1):
         total = body["generation_token_count"]
         yield {
@@ -180,24 +196,24 @@ def _stream_llama(answered: Answer) -> Iterator[dict[str, Any]]:
         }
 
 
-def _stream_choices(answered: Answer) -> Iterator[dict[str, Any]]:
-    """Yield the one member of an answer (`outputs`, `choices`) with the next piece in it."""
-    ((name, (whole,)),) = answered.body.items()
-    for piece, is_last in _pieces(whole["text"]):
-        yield {name: [{"text": piece, "stop_reason": whole["stop_reason"] if is_last else None}]}
+def _stream_choices(response: Answer) -> Iterator[dict[str, Any]]:
+    """Yield the only member of a response (`outputs` or `choices`) once per piece of text."""
+    ((name, (output,)),) = response.body.items()
+    for piece, is_last in _pieces(output["text"]):
+        yield {name: [{"text": piece, "stop_reason": output["stop_reason"] if is_last else None}]}
 
 
-def _stream_command(answered: Answer) -> Iterator[dict[str, Any]]:
-    """Yield pieces of text, as the model sends them where its body has `stream`."""
-    whole = answered.body["generations"][0]
-    for piece, _ in _pieces(whole["text"]):
+def _stream_command(response: Answer) -> Iterator[dict[str, Any]]:
+    """Yield pieces of text, as the model sends them for a request with `stream`."""
+    generation = response.body["generations"][0]
+    for piece, _ in _pieces(generation["text"]):
         yield {"index": 0, "text": piece, "is_finished": False}
-    yield {"index": 0, "is_finished": True, "finish_reason": whole["finish_reason"]}
+    yield {"index": 0, "is_finished": True, "finish_reason": generation["finish_reason"]}
 
 
-def _stream_command_r(answered: Answer) -> Iterator[dict[str, Any]]:
-    """Yield Cohere's events of a chat."""
-    body = answered.body
+def _stream_command_r(response: Answer) -> Iterator[dict[str, Any]]:
+    """Yield the events of Cohere's chat stream."""
+    body = response.body
     generation = {"generation_id": body["generation_id"]}
     yield {"event_type": "stream-start", "is_finished": False, **generation}
     for piece, _ in _pieces(body["text"]):
@@ -255,6 +271,6 @@ JURASSIC = _family(
     r"ai21\.j2.+",
     JurassicBody,
     _jurassic,
-    None,  # https://github.com/langchain-ai/langchainjs/issues/2645
+    None,  # does not stream: https://github.com/langchain-ai/langchainjs/issues/2645
 )
 DEEPSEEK_R1 = _family("deepseek-r1", r"deepseek\.r1.*", R1Body, _r1, _stream_choices)

@@ -1,7 +1,8 @@
-"""Converse: one request and response shape for every family that has text.
+"""Converse: one request and response format for every family that generates text.
 
-The request is checked against the service model's own ConverseRequest, in a batch with unknown
-keys refused: a write-up on batch records quotes `#: extraneous key [...] is not permitted`.
+A request is checked against ConverseRequest of the service model. A batch record may not have
+unknown keys, either: an article about batch records quotes the message
+`#: extraneous key [...] is not permitted`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ from typing import Any
 
 from bedrock_emulator.answers.prompt import Prompt
 from bedrock_emulator.families.family import Answer, BodyError, Context
-from bedrock_emulator.families.nova import STOP, content_of, tools_of, turn_of, usage_of
+from bedrock_emulator.families.nova import STOP_REASONS, content_of, tools_of, turn_of, usage_of
 from bedrock_emulator.wire.service_model import service_model
 from bedrock_emulator.wire.validation import violations
 
-# Every member of the content union; batch output lists all of them, null where absent.
+# Every member of the content union. Batch output lists them all, with null for absent ones.
 _CONTENT = (
     "audio", "cachePoint", "citationsContent", "document", "guardContent", "image",
     "reasoningContent", "searchResult", "text", "toolResult", "toolUse", "video",
@@ -24,20 +25,23 @@ _DEFAULT_MAX_TOKENS = 512
 
 
 def check_body(body: Any) -> None:
-    """Raise BodyError if a batch record's modelInput is not a Converse request without modelId."""
+    """Raise BodyError unless a batch record's modelInput is a Converse request without modelId."""
     if not isinstance(body, dict):
         raise BodyError("Malformed input request: the body must be a JSON object")
     shape = service_model("bedrock-runtime").shape_for("ConverseRequest")
     if "modelId" in body:
         raise BodyError("Malformed input request: #: extraneous key [modelId] is not permitted")
-    found = list(violations({**body, "modelId": "m"}, shape, "", closed=True))
-    if found:
-        raise BodyError(f"Malformed input request: {'; '.join(found[:3])}")
+    problems = list(violations({**body, "modelId": "m"}, shape, "", closed=True))
+    if problems:
+        raise BodyError(f"Malformed input request: {'; '.join(problems[:3])}")
     check_conversation(body)
 
 
 def check_conversation(body: dict[str, Any]) -> None:
-    """Raise BodyError on what the shapes cannot say: who begins, and that there is content."""
+    """Raise BodyError if a conversation breaks a rule that the service model cannot express.
+
+    There must be a message, the first one must be the user's, and none may be empty.
+    """
     messages = body.get("messages") or []
     if not messages:
         raise BodyError("The messages field must not be empty: a conversation needs a turn.")
@@ -54,12 +58,12 @@ def check_conversation(body: dict[str, Any]) -> None:
 
 
 def prompt_of(body: dict[str, Any]) -> Prompt:
-    """Return what a Converse request asks."""
+    """Convert a Converse request to a prompt."""
     config = body.get("inferenceConfig") or {}
     tools, choice = tools_of(body.get("toolConfig"))
     return Prompt(
         turns=tuple(turn_of(m["role"], _present(m["content"])) for m in body["messages"]),
-        system="\n".join(part.get("text") or "" for part in body.get("system") or []),
+        system="\n".join(block.get("text") or "" for block in body.get("system") or []),
         max_tokens=config.get("maxTokens") or _DEFAULT_MAX_TOKENS,
         stop_sequences=tuple(config.get("stopSequences") or ()),
         temperature=config.get("temperature"),
@@ -79,7 +83,7 @@ def _schema(body: dict[str, Any]) -> dict[str, Any] | None:
     schema = (structure.get("jsonSchema") or {}).get("schema")
     if not isinstance(schema, str):
         return None
-    # The service takes this schema as text.
+    # The service accepts this schema as a JSON text.
     from bedrock_emulator.wire.request_parsing import load_json
 
     value = load_json(schema)
@@ -87,22 +91,22 @@ def _schema(body: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def answer(body: dict[str, Any], context: Context) -> Answer:
-    """Answer in the shape of ConverseResponse."""
+    """Answer a request in the format of ConverseResponse."""
     started = time.monotonic()
     completion = context.backend.complete(context.model_id, prompt_of(body))
-    found = {
+    response = {
         "output": {"message": {"role": "assistant", "content": content_of(completion)}},
-        "stopReason": STOP[completion.stop],
+        "stopReason": STOP_REASONS[completion.stop],
         "usage": usage_of(completion),
         "metrics": {"latencyMs": int((time.monotonic() - started) * 1000)},
     }
-    return Answer(found, completion.input_tokens, completion.output_tokens)
+    return Answer(response, completion.input_tokens, completion.output_tokens)
 
 
 def as_batch_output(body: dict[str, Any]) -> dict[str, Any]:
     """Return a Converse response as batch output spells it: every union member, and null counters.
 
-    As a public test suite says a downloaded result looked.
+    Source: a public test suite that describes a downloaded result.
     """
     message = body["output"]["message"]
     content = [{name: block.get(name) for name in _CONTENT} for block in message["content"]]

@@ -1,4 +1,4 @@
-"""Embedding families beside Titan's text ones: Cohere Embed and Titan Multimodal."""
+"""Embedding families other than Titan Text Embeddings: Cohere Embed and Titan Multimodal."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from bedrock_emulator.answers.tokens import count_tokens
 from bedrock_emulator.families.family import Answer, Body, Context, Family
 
 _COHERE_DIMENSIONS = 1024
+# Quantisation of a value v in [-1, 1]: int8 is round(127 v), uint8 is round(127 v) + 128.
 _SCALES = {"float": 1.0, "int8": 127.0, "uint8": 127.0}
 
 
 class CohereBody(Body):
-    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-embed.html"""
+    """The request body of Cohere Embed.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-embed.html
+    """
 
     texts: list[str] | None = Field(default=None, min_length=1, max_length=96)
     images: list[str] | None = Field(default=None, min_length=1, max_length=1)
@@ -32,7 +36,10 @@ class CohereBody(Body):
 
 
 class MultimodalBody(Body):
-    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-embed-mm.html"""
+    """The request body of Titan Multimodal Embeddings.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-embed-mm.html
+    """
 
     inputText: str | None = None  # noqa: N815 - the wire's name
     inputImage: str | None = None  # noqa: N815
@@ -49,20 +56,23 @@ class MultimodalBody(Body):
 
 
 def answer_cohere(body: CohereBody, context: Context) -> Answer:
-    """Answer in Cohere's shape: a list of vectors, or one by type if types are asked for."""
+    """Answer in Cohere's response format.
+
+    `embeddings` is a list of vectors or, if the request has `embedding_types`, one list per type.
+    """
     inputs = body.texts or [_image_text(image) for image in body.images or []]
     vectors = [context.backend.embed(context.model_id, text, _COHERE_DIMENSIONS) for text in inputs]
     tokens = sum(count_tokens(text) for text in body.texts or [])
-    found: dict[str, Any] = {
+    response: dict[str, Any] = {
         "id": hashlib.blake2b("\x1f".join(inputs).encode("utf-8", "replace")).hexdigest()[:32],
         "texts": body.texts or [],
     }
     if body.embedding_types:
         by_type = {kind: [_as_type(v, kind) for v in vectors] for kind in body.embedding_types}
-        found |= {"response_type": "embeddings_by_type", "embeddings": by_type}
+        response |= {"response_type": "embeddings_by_type", "embeddings": by_type}
     else:
-        found |= {"response_type": "embeddings_floats", "embeddings": vectors}
-    return Answer(found, tokens, 0)
+        response |= {"response_type": "embeddings_floats", "embeddings": vectors}
+    return Answer(response, tokens, 0)
 
 
 def _as_type(vector: list[float], kind: str) -> list[float] | list[int]:
@@ -71,7 +81,8 @@ def _as_type(vector: list[float], kind: str) -> list[float] | list[int]:
     if kind in _SCALES:
         shift = 128 if kind == "uint8" else 0
         return [round(value * _SCALES[kind]) + shift for value in vector]
-    # One bit per dimension, eight to a number.
+    # One bit per dimension, 1 if the value is positive; eight bits to a number. The numbers of
+    # `binary` are signed: those of `ubinary` minus 128.
     shift = 128 if kind == "binary" else 0
     packed = []
     for start in range(0, len(vector), 8):
@@ -81,7 +92,7 @@ def _as_type(vector: list[float], kind: str) -> list[float] | list[int]:
 
 
 def answer_multimodal(body: MultimodalBody, context: Context) -> Answer:
-    """Answer in Titan's shape; an image counts by its bytes only."""
+    """Answer in Titan's response format. An image counts as one word, made of its hash."""
     length = (body.embeddingConfig or {}).get("outputEmbeddingLength", 1024)
     text = body.inputText or ""
     image = _image_text(body.inputImage) if body.inputImage else ""

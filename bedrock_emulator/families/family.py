@@ -1,4 +1,4 @@
-"""What a model family is: whose models, which body, which answer."""
+"""A model family: which model ids it serves, its request body, and how it answers."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from bedrock_emulator.answers.prompt import Backend, Prompt
 
 
 class Body(BaseModel):
-    """A request body: unknown keys are refused, as the models on Bedrock do."""
+    """A request body that refuses unknown keys, as the models on Bedrock do."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class OpenBody(BaseModel):
-    """A part of a body in which keys are not checked."""
+    """A request body, or a part of one, that accepts unknown keys."""
 
     model_config = ConfigDict(extra="allow")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A response body and what it cost."""
+    """A response body and its token counts."""
 
     body: dict[str, Any]
     input_tokens: int
@@ -35,7 +35,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Context:
-    """Which model is asked, and who answers."""
+    """The model that a request names, and the backend that answers it."""
 
     model_id: str
     backend: Backend
@@ -43,7 +43,12 @@ class Context:
 
 @dataclass(frozen=True)
 class Family:
-    """One family. `stream` cuts a response body into the events of a response stream."""
+    """One family.
+
+    `models` matches the ids of its foundation models. `prompt` converts a request body to a prompt;
+    None for embeddings and images. `stream` splits a response into the events of a response
+    stream; None if the family does not stream.
+    """
 
     name: str
     models: re.Pattern[str]
@@ -58,7 +63,7 @@ class Family:
 
 
 class BodyError(Exception):
-    """A body that the model refuses: error 400 of a record, ValidationException of a call."""
+    """A body that the model refuses: error 400 for a record, ValidationException for a call."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -66,35 +71,37 @@ class BodyError(Exception):
 
 
 def read_body(family: Family, body: Any) -> Any:
-    """Return the checked body; raises BodyError with the first few complaints."""
+    """Return the validated body. Raise BodyError with the first three problems."""
     if not isinstance(body, dict):
         raise BodyError("Malformed input request: the body must be a JSON object")
     try:
         return family.body.model_validate(body)
     except ValidationError as exc:
-        raise BodyError(complaints(exc)) from exc
+        raise BodyError(describe_problems(exc)) from exc
 
 
-def complaints(error: ValidationError) -> str:
-    """Return what pydantic found, in the form Anthropic's models on Bedrock use.
+def describe_problems(error: ValidationError) -> str:
+    """Return the first three problems in the format that Anthropic's models on Bedrock use.
 
-    Without the input values: prompts do not belong in messages that may be logged.
+    The input values are left out: a message may be logged, and prompts must not be.
     """
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    told = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in found[:3]]
-    return "; ".join(told)
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(
+        f"{'.'.join(str(name) for name in problem['loc'])}: {problem['msg']}"
+        for problem in problems[:3]
+    )
 
 
 def text_of(content: Any) -> str:
-    """Return the text in a message's content: a string or a list of parts."""
+    """Return the text of a message's content. Parts that are not text become `[type]`."""
     if isinstance(content, str):
         return content
-    told = []
+    texts = []
     for part in content or []:
         if isinstance(part, str):
-            told.append(part)
+            texts.append(part)
         elif isinstance(part, dict):
             text = part.get("text")
             kind = part.get("type") or next(iter(part), "part")
-            told.append(text if isinstance(text, str) else f"[{kind}]")
-    return "\n".join(told)
+            texts.append(text if isinstance(text, str) else f"[{kind}]")
+    return "\n".join(texts)

@@ -1,4 +1,4 @@
-"""Image families: Titan Image and Nova Canvas (one body), Stable Diffusion and its successors."""
+"""Image families: Titan Image and Nova Canvas (same body), Stable Diffusion XL and later ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from bedrock_emulator.answers.png import draw_png
 from bedrock_emulator.families.family import Answer, Body, Context, Family
 
-# Which member holds the parameters of a task of Titan Image and Nova Canvas.
+# Task type of Titan Image and Nova Canvas -> the member that holds its parameters.
 _TASKS = {
     "TEXT_IMAGE": "textToImageParams",
     "INPAINTING": "inPaintingParams",
@@ -24,7 +24,7 @@ _RATIOS = {"16:9", "1:1", "21:9", "2:3", "3:2", "4:5", "5:4", "9:16", "9:21"}
 
 
 class GenerationConfig(Body):
-    """How many images, how large."""
+    """The number and size of the images, and how to draw them."""
 
     numberOfImages: int = Field(default=1, ge=1, le=5)  # noqa: N815 - the wire's name
     width: int = Field(default=1024, ge=1, le=4096)
@@ -35,7 +35,10 @@ class GenerationConfig(Body):
 
 
 class TaskBody(Body):
-    """https://docs.aws.amazon.com/nova/latest/userguide/image-gen-req-resp-structure.html"""
+    """The request body of Titan Image and Nova Canvas.
+
+    https://docs.aws.amazon.com/nova/latest/userguide/image-gen-req-resp-structure.html
+    """
 
     taskType: Literal[  # noqa: N815
         "TEXT_IMAGE", "INPAINTING", "OUTPAINTING", "IMAGE_VARIATION",
@@ -65,7 +68,10 @@ class TextPrompt(Body):
 
 
 class SdxlBody(Body):
-    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-diffusion-1-0-text-image.html"""
+    """The request body of Stable Diffusion XL.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-diffusion-1-0-text-image.html
+    """
 
     text_prompts: list[TextPrompt] = Field(min_length=1)
     height: int = Field(default=1024, ge=128)
@@ -81,7 +87,10 @@ class SdxlBody(Body):
 
 
 class StableBody(Body):
-    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-diffusion-3-text-image.html"""
+    """The request body of Stable Diffusion 3 and Stable Image.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-diffusion-3-text-image.html
+    """
 
     prompt: str = Field(min_length=1, max_length=10_000)
     negative_prompt: str | None = None
@@ -100,11 +109,11 @@ class StableBody(Body):
 
 
 def answer_task(body: TaskBody, context: Context) -> Answer:
-    """Answer with as many images as asked."""
+    """Answer with `numberOfImages` images."""
     config = body.imageGenerationConfig
-    asked = json.dumps(body.model_dump(), sort_keys=True)
+    parameters = json.dumps(body.model_dump(), sort_keys=True)
     images = [
-        draw_png(f"{context.model_id}{asked}{number}", config.width, config.height)
+        draw_png(f"{context.model_id}{parameters}{number}", config.width, config.height)
         for number in range(config.numberOfImages)
     ]
     return Answer({"images": images, "error": None}, 0, 0)
@@ -122,10 +131,10 @@ def answer_sdxl(body: SdxlBody, context: Context) -> Answer:
 
 
 def answer_stable(body: StableBody, context: Context) -> Answer:
-    """Answer with one image. It is a PNG whatever format is asked for: nothing else is drawn."""
-    across, down = (int(side) for side in body.aspect_ratio.split(":"))
+    """Answer with one image. It is always a PNG: `output_format` is ignored."""
+    width, height = (int(side) for side in body.aspect_ratio.split(":"))
     text = f"{context.model_id}{body.model_dump_json()}"
-    image = draw_png(text, across * 64, down * 64)
+    image = draw_png(text, width * 64, height * 64)
     return Answer({"seeds": [body.seed], "finish_reasons": [None], "images": [image]}, 0, 0)
 
 

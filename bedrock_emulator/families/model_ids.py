@@ -1,4 +1,4 @@
-"""What a modelId means: a foundation model, a profile of one, or provisioned throughput."""
+"""Resolve a modelId: a foundation model, a system-defined inference profile or a custom model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ARN = re.compile(r"arn:aws[^:]*:bedrock:[a-z0-9-]*:[0-9]*:([a-z-]+)/(.+)")
 
 @dataclass(frozen=True)
 class ModelRef:
-    """A model as asked for. `arn` is its long form, `base_model_id` the foundation model's id."""
+    """A resolved modelId: its ARN, the id of the foundation model behind it, and its family."""
 
     arn: str
     base_model_id: str
@@ -26,12 +26,12 @@ class ModelRef:
 
 
 def resolve(model_id: str, region: str) -> ModelRef:
-    """Return what a model id or ARN means; ValidationException if nothing is served under it.
+    """Resolve a model id or ARN. Raise ValidationException if no family serves it.
 
-    Provisioned throughput is not looked up here: its ARN does not say which model it is for.
+    Provisioned throughput is not resolved here: its ARN does not name its model.
     """
-    found = _ARN.fullmatch(model_id)
-    kind, name = found.groups() if found else (_bare_kind(model_id), model_id)
+    match = _ARN.fullmatch(model_id)
+    kind, name = match.groups() if match else (_kind_of_id(model_id), model_id)
     arn, base = model_id, name
     if kind == "foundation-model":
         arn = f"arn:aws:bedrock:{region}::foundation-model/{name}"
@@ -49,5 +49,5 @@ def resolve(model_id: str, region: str) -> ModelRef:
     return ModelRef(arn, base, family)
 
 
-def _bare_kind(name: str) -> str:
+def _kind_of_id(name: str) -> str:
     return "inference-profile" if _PROFILE.fullmatch(name) else "foundation-model"

@@ -1,4 +1,4 @@
-"""Amazon Nova's text models: messages of content blocks, close to Converse."""
+"""Amazon Nova's text models. Their messages of content blocks are close to Converse."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bedrock_emulator.answers.prompt import Completion, Prompt, PromptError, Stop, Tool, Turn
-from bedrock_emulator.families.anthropic import pieces
+from bedrock_emulator.families.anthropic import split_text
 from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody, text_of
 
-STOP: dict[Stop, str] = {
+STOP_REASONS: dict[Stop, str] = {
     "end": "end_turn",
     "length": "max_tokens",
     "sequence": "stop_sequence",
@@ -21,7 +21,7 @@ STOP: dict[Stop, str] = {
 
 
 class Block(Body):
-    """A content block: exactly one kind of content."""
+    """A content block: one of these kinds of content."""
 
     text: str | None = None
     image: dict[str, Any] | None = None
@@ -33,14 +33,14 @@ class Block(Body):
 
 
 class Message(Body):
-    """A turn."""
+    """One turn of the conversation."""
 
     role: Literal["user", "assistant"]
     content: list[Block] = Field(min_length=1)
 
 
 class InferenceConfig(Body):
-    """Both spellings occur in Amazon's own examples."""
+    """Sampling and limits. Amazon's own examples use both spellings, such as `topP` and `top_p`."""
 
     maxTokens: int | None = Field(default=None, ge=1)  # noqa: N815
     max_new_tokens: int | None = Field(default=None, ge=1)
@@ -59,13 +59,13 @@ class System(OpenBody):
 
 
 class InputSchema(OpenBody):
-    """The schema of a tool's input, which is a JSON schema as an object."""
+    """The JSON schema of a tool's input, as an object."""
 
     json_: dict[str, Any] = Field(alias="json")
 
 
 class ToolSpec(OpenBody):
-    """A tool of the caller's."""
+    """A tool that the caller defines."""
 
     name: str = Field(min_length=1)
     description: str | None = None
@@ -73,7 +73,7 @@ class ToolSpec(OpenBody):
 
 
 class ToolItem(OpenBody):
-    """A tool of the caller's, or one of Nova's own."""
+    """A tool that the caller defines, or a built-in tool of Nova."""
 
     toolSpec: ToolSpec | None = None  # noqa: N815
 
@@ -98,7 +98,10 @@ class ToolConfig(OpenBody):
 
 
 class NovaBody(Body):
-    """https://docs.aws.amazon.com/nova/latest/userguide/complete-request-schema.html"""
+    """The request body.
+
+    https://docs.aws.amazon.com/nova/latest/userguide/complete-request-schema.html
+    """
 
     messages: list[Message] = Field(min_length=1)
     schemaVersion: str | None = None  # noqa: N815
@@ -109,16 +112,18 @@ class NovaBody(Body):
 
 
 def prompt_of(body: NovaBody) -> Prompt:
-    """Return what the body asks."""
+    """Convert a request body to a prompt."""
     config = body.inferenceConfig or InferenceConfig()
-    given = body.toolConfig
-    tools, choice = tools_of(given.model_dump(by_alias=True, exclude_none=True) if given else None)
+    tool_config = (
+        body.toolConfig.model_dump(by_alias=True, exclude_none=True) if body.toolConfig else None
+    )
+    tools, choice = tools_of(tool_config)
     return Prompt(
         turns=tuple(
             turn_of(message.role, [b.model_dump(exclude_none=True) for b in message.content])
             for message in body.messages
         ),
-        system="\n".join(part.text for part in body.system or []),
+        system="\n".join(block.text for block in body.system or []),
         max_tokens=config.maxTokens or config.max_new_tokens or 4096,
         stop_sequences=tuple(config.stopSequences or ()),
         temperature=config.temperature,
@@ -129,13 +134,13 @@ def prompt_of(body: NovaBody) -> Prompt:
 
 
 def turn_of(role: str, content: list[dict[str, Any]]) -> Turn:
-    """Return a turn of content blocks; one that brings a tool's result is the tool's."""
+    """Return the turn of some content blocks. Its role is `tool` if one is a tool's result."""
     is_result = any("toolResult" in block for block in content)
     return Turn("tool" if is_result else role, text_of(content))
 
 
 def tools_of(config: dict[str, Any] | None) -> tuple[tuple[Tool, ...], str]:
-    """Return the tools and the choice of a `toolConfig`."""
+    """Return the tools of a `toolConfig`, and its choice: `auto`, `any` or the name of a tool."""
     if not config:
         return (), "auto"
     specs = [tool["toolSpec"] for tool in config.get("tools", []) if tool.get("toolSpec")]
@@ -148,19 +153,19 @@ def tools_of(config: dict[str, Any] | None) -> tuple[tuple[Tool, ...], str]:
         for spec in specs
     )
     choice = config.get("toolChoice") or {"auto": {}}
-    named = choice.get("tool")
-    return tools, named["name"] if named else next(iter(choice))
+    chosen = choice.get("tool")
+    return tools, chosen["name"] if chosen else next(iter(choice))
 
 
 def _schema_of(value: Any) -> dict[str, Any]:
-    """Return a tool's schema; Converse's shapes leave its type open."""
+    """Return a tool's schema. Raise PromptError if it is no object: Converse allows any type."""
     if not isinstance(value, dict):
         raise PromptError("The JSON schema of a tool's input must be an object.")
     return value
 
 
 def content_of(completion: Completion) -> list[dict[str, Any]]:
-    """Return the content blocks of an answer: its text, if it has any, and its tool calls."""
+    """Return the content blocks of a completion: its text, if any, and its tool calls."""
     content: list[dict[str, Any]] = []
     if completion.text or not completion.tool_calls:
         content.append({"text": completion.text})
@@ -172,7 +177,7 @@ def content_of(completion: Completion) -> list[dict[str, Any]]:
 
 
 def usage_of(completion: Completion) -> dict[str, int]:
-    """Return the usage of an answer."""
+    """Return the token counts of a completion."""
     return {
         "inputTokens": completion.input_tokens,
         "outputTokens": completion.output_tokens,
@@ -181,12 +186,12 @@ def usage_of(completion: Completion) -> dict[str, int]:
 
 
 def answer(body: NovaBody, context: Context) -> Answer:
-    """Answer in Nova's response shape."""
+    """Answer a request in Nova's response format."""
     completion = context.backend.complete(context.model_id, prompt_of(body))
     return Answer(
         {
             "output": {"message": {"content": content_of(completion), "role": "assistant"}},
-            "stopReason": STOP[completion.stop],
+            "stopReason": STOP_REASONS[completion.stop],
             "usage": usage_of(completion),
         },
         completion.input_tokens,
@@ -194,15 +199,15 @@ def answer(body: NovaBody, context: Context) -> Answer:
     )
 
 
-def stream(answered: Answer) -> Iterator[dict[str, Any]]:
-    """Cut a response into Nova's stream events."""
+def stream(response: Answer) -> Iterator[dict[str, Any]]:
+    """Split a response into the events of Nova's stream."""
     yield {"messageStart": {"role": "assistant"}}
-    for index, block in enumerate(answered.body["output"]["message"]["content"]):
-        for piece in pieces(block.get("text", "")):
+    for index, block in enumerate(response.body["output"]["message"]["content"]):
+        for piece in split_text(block.get("text", "")):
             yield {"contentBlockDelta": {"delta": {"text": piece}, "contentBlockIndex": index}}
         yield {"contentBlockStop": {"contentBlockIndex": index}}
-    yield {"messageStop": {"stopReason": answered.body["stopReason"]}}
-    yield {"metadata": {"usage": answered.body["usage"], "metrics": {}}}
+    yield {"messageStop": {"stopReason": response.body["stopReason"]}}
+    yield {"metadata": {"usage": response.body["usage"], "metrics": {}}}
 
 
 NOVA = Family(

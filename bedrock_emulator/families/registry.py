@@ -1,4 +1,4 @@
-"""Which family a model belongs to."""
+"""All families, and the one that serves a model id."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from bedrock_emulator.families.images import SDXL, STABLE, TASK_IMAGES
 from bedrock_emulator.families.nova import NOVA
 from bedrock_emulator.families.titan import TITAN_EMBED_V1, TITAN_EMBED_V2, TITAN_TEXT
 
-#: The first whose pattern fits takes a model: completions stand before chat for Mistral's sake.
+#: The first family whose pattern fits serves a model. MISTRAL stands before MISTRAL_CHAT, whose
+#: pattern fits every Mistral model.
 FAMILIES: tuple[Family, ...] = (
     ANTHROPIC,
     NOVA,
@@ -48,7 +49,7 @@ FAMILIES: tuple[Family, ...] = (
 
 @functools.cache
 def family_of(base_model_id: str) -> Family | None:
-    """Return the family of a foundation model's id, None if no family has such models."""
+    """Return the family that serves a foundation model's id, or None."""
     for family in FAMILIES:
         if family.models.fullmatch(base_model_id):
             return family

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from bedrock_emulator.answers.prompt import Prompt, Stop, Turn
 from bedrock_emulator.answers.tokens import count_tokens
-from bedrock_emulator.families.anthropic import pieces
+from bedrock_emulator.families.anthropic import split_text
 from bedrock_emulator.families.family import Answer, Body, Context, Family
 
 _REASON: dict[Stop, str] = {
@@ -22,7 +22,7 @@ _REASON: dict[Stop, str] = {
 
 
 class TextConfig(Body):
-    """Sampling of Titan Text."""
+    """The sampling parameters of Titan Text."""
 
     maxTokenCount: int = Field(default=512, ge=0, le=8192)  # noqa: N815 - the wire's name
     temperature: float | None = Field(default=None, ge=0, le=1)
@@ -31,14 +31,17 @@ class TextConfig(Body):
 
 
 class TextBody(Body):
-    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-text.html"""
+    """The request body of Titan Text.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-text.html
+    """
 
     inputText: str = Field(min_length=1)  # noqa: N815
     textGenerationConfig: TextConfig = TextConfig()  # noqa: N815
 
 
 def prompt_of(body: TextBody) -> Prompt:
-    """Return what the body asks."""
+    """Convert a request body to a prompt."""
     config = body.textGenerationConfig
     return Prompt(
         turns=(Turn("user", body.inputText),),
@@ -50,7 +53,7 @@ def prompt_of(body: TextBody) -> Prompt:
 
 
 def answer_text(body: TextBody, context: Context) -> Answer:
-    """Answer in Titan Text's response shape."""
+    """Answer a request in Titan Text's response format."""
     completion = context.backend.complete(context.model_id, prompt_of(body))
     result = {
         "tokenCount": completion.output_tokens,
@@ -64,29 +67,32 @@ def answer_text(body: TextBody, context: Context) -> Answer:
     )
 
 
-def stream_text(answered: Answer) -> Iterator[dict[str, Any]]:
-    """Cut a response into Titan's stream events; the last one has the reason and the counts."""
-    result = answered.body["results"][0]
-    parts = pieces(result["outputText"]) or [""]
-    for index, piece in enumerate(parts):
-        is_last = index == len(parts) - 1
+def stream_text(response: Answer) -> Iterator[dict[str, Any]]:
+    """Split a response into Titan's stream events. Only the last one has the reason and counts."""
+    result = response.body["results"][0]
+    texts = split_text(result["outputText"]) or [""]
+    for index, text in enumerate(texts):
+        is_last = index == len(texts) - 1
         yield {
-            "outputText": piece,
+            "outputText": text,
             "index": index,
             "totalOutputTextTokenCount": result["tokenCount"] if is_last else None,
             "completionReason": result["completionReason"] if is_last else None,
-            "inputTextTokenCount": answered.input_tokens if is_last else None,
+            "inputTextTokenCount": response.input_tokens if is_last else None,
         }
 
 
 class EmbeddingV1Body(Body):
-    """Titan Text Embeddings G1: always 1,536 dimensions."""
+    """The request body of Titan Text Embeddings G1: always 1,536 dimensions."""
 
     inputText: str = Field(min_length=1, max_length=50_000)  # noqa: N815
 
 
 class EmbeddingV2Body(Body):
-    """https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-embed-text.html"""
+    """The request body of Titan Text Embeddings V2.
+
+    https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-embed-text.html
+    """
 
     inputText: str = Field(min_length=1, max_length=50_000)  # noqa: N815
     dimensions: Literal[256, 512, 1024] = 1024
@@ -95,25 +101,29 @@ class EmbeddingV2Body(Body):
 
 
 def answer_v1(body: EmbeddingV1Body, context: Context) -> Answer:
-    """Answer in the first version's response shape."""
+    """Answer in the response format of the first version."""
     vector = context.backend.embed(context.model_id, body.inputText, 1536)
     tokens = count_tokens(body.inputText)
     return Answer({"embedding": vector, "inputTextTokenCount": tokens}, tokens, 0)
 
 
 def answer_v2(body: EmbeddingV2Body, context: Context) -> Answer:
-    """Answer in the second version's response shape: `embedding` only if floats are asked for."""
+    """Answer in the response format of the second version.
+
+    The response has `embedding` only if `embeddingTypes` includes `float`, which is the default.
+    """
     vector = context.backend.embed(context.model_id, body.inputText, body.dimensions)
     if not body.normalize:
+        # Any length other than 1 shows that the vector is not normalised.
         vector = [round(value * 17.0, 6) for value in vector]
     tokens = count_tokens(body.inputText)
     by_type: dict[str, list[float] | list[int]] = {}
     for kind in body.embeddingTypes or ["float"]:
         by_type[kind] = vector if kind == "float" else [int(value > 0) for value in vector]
-    found: dict[str, Any] = {"embeddingsByType": by_type, "inputTextTokenCount": tokens}
+    response: dict[str, Any] = {"embeddingsByType": by_type, "inputTextTokenCount": tokens}
     if "float" in by_type:
-        found["embedding"] = vector
-    return Answer(found, tokens, 0)
+        response["embedding"] = vector
+    return Answer(response, tokens, 0)
 
 
 TITAN_TEXT = Family(

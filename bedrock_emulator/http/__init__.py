@@ -1,1 +1,1 @@
-"""http."""
+"""The HTTP server: dispatch to Bedrock or moto, Bedrock's operations, control endpoints."""

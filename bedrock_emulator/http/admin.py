@@ -1,4 +1,4 @@
-"""The emulator's own endpoints, under /_emulator: usage, faults, clock, requests, health."""
+"""The emulator's control endpoints, under /_emulator: usage, faults, clock, requests, health."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from bedrock_emulator.faults import Faults
-from bedrock_emulator.state.world import World
+from bedrock_emulator.state.world import EmulatorState
 from bedrock_emulator.wire.request_parsing import HttpRequest
 from bedrock_emulator.wire.serialization import HttpReply, dump
 
 PREFIX = "/_emulator/"
-_LONGEST_ADVANCE = 10 * 365 * 86_400.0
-_SETTLE_SECONDS = 300.0  # real time an advance may take to finish the work that fell due
+_MAX_ADVANCE_SECONDS = 10 * 365 * 86_400.0
+_SETTLE_SECONDS = 300.0  # real time: how long an advance waits for the work that is due by then
 
 
 class Admin:
     """Answers requests to `/_emulator/…`."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: EmulatorState) -> None:
         self._world = world
         self._routes: dict[tuple[str, str], Callable[[bytes], Any]] = {
             ("GET", "health"): lambda _: {"status": "ok"},
@@ -34,10 +34,11 @@ class Admin:
         }
 
     def reply(self, request: HttpRequest) -> HttpReply:
+        """Return the reply: 404 for an unknown endpoint, 400 for an invalid body, else 200."""
         route = self._routes.get((request.method, request.path.removeprefix(PREFIX).strip("/")))
         if route is None:
-            known = [f"{method} {PREFIX}{path}" for method, path in self._routes]
-            return _json(404, {"message": "no such endpoint", "endpoints": known})
+            endpoints = [f"{method} {PREFIX}{path}" for method, path in self._routes]
+            return _json(404, {"message": "no such endpoint", "endpoints": endpoints})
         try:
             return _json(200, route(request.body))
         except (ValueError, TypeError, ValidationError) as exc:
@@ -53,9 +54,9 @@ class Admin:
         return {"now": clock.now(), "speed": clock.speed}
 
     def _advance(self, body: bytes) -> Any:
-        asked = json.loads(body or b"{}")
-        seconds = asked.get("seconds") if isinstance(asked, dict) else None
-        if not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST_ADVANCE:
+        params = json.loads(body or b"{}")
+        seconds = params.get("seconds") if isinstance(params, dict) else None
+        if not isinstance(seconds, int | float) or not 0 <= seconds <= _MAX_ADVANCE_SECONDS:
             raise TypeError('the body must be {"seconds": <emulated seconds>}, from 0 to ten years')
         settled = self._world.timeline.advance(float(seconds), _SETTLE_SECONDS)
         return {**self._clock(), "settled": settled}

@@ -1,8 +1,8 @@
-"""The WSGI application: Bedrock's operations and the emulator's own here, the rest to moto.
+"""The WSGI application: sends each request to Bedrock's operations, to `Admin` or to moto.
 
-moto answers a few Bedrock paths itself and fails on others, so what is Bedrock's is decided here:
-by the service a request is signed for, and by the path where it is not signed. A bucket that is
-called `model` stays reachable, because S3 requests are signed for S3.
+moto answers a few Bedrock paths itself and fails on others, so this module decides which requests
+are for Bedrock: by the service that a request is signed for, and by the path if it is not signed.
+A bucket named `model` stays reachable, because S3 requests are signed for S3.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from urllib.parse import parse_qs
 
 from bedrock_emulator.errors import ServiceError, invalid
 from bedrock_emulator.http import admin
-from bedrock_emulator.http.operations import DroppedConnectionError, Operations, Trouble
+from bedrock_emulator.http.operations import CallFaults, DroppedConnectionError, Operations
 from bedrock_emulator.s3.bucket_mirror import BucketMirror
-from bedrock_emulator.state.world import World
+from bedrock_emulator.state.world import EmulatorState
 from bedrock_emulator.wire import service_model
 from bedrock_emulator.wire.request_parsing import HttpRequest
 from bedrock_emulator.wire.serialization import HttpReply, error_reply
@@ -29,29 +29,30 @@ from bedrock_emulator.wire.serialization import HttpReply, error_reply
 log = logging.getLogger(__name__)
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-# A signature's credential: access key / date / region / service / aws4_request.
+# The credential scope of an AWS signature: access key / date / region / service / aws4_request.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-signing-elements.html
 _SCOPE = re.compile(r"Credential=[^/,\s]+/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request")
 _MAX_INVOKE_BODY = 25_000_000  # the service model's maximum for a body
-_DRAINED = 1_000_000
+_DRAIN_CHUNK = 1_000_000
 
 
 class Dispatcher:
-    """Routes each request to the part that answers it."""
+    """Sends each request to the part of the emulator that answers it."""
 
     def __init__(
         self,
-        world: World,
+        world: EmulatorState,
         operations: Operations,
-        own: admin.Admin,
+        control: admin.Admin,
         moto: WsgiApp,
         mirror: BucketMirror | None = None,
     ) -> None:
         self._world = world
         self._operations = operations
-        self._own = own
+        self._control = control
         self._moto = moto
         self._mirror = mirror
-        self._reads = threading.BoundedSemaphore(2)
+        self._get_slots = threading.BoundedSemaphore(2)
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -68,7 +69,7 @@ class Dispatcher:
     ) -> Iterable[bytes]:
         path = str(environ.get("RAW_URI") or environ["PATH_INFO"]).split("?", 1)[0]
         if path.startswith(admin.PREFIX):
-            reply = self._own.reply(
+            reply = self._control.reply(
                 self._read(environ, path, self._world.settings.max_control_body)
             )
             return _send(reply, start_response)
@@ -80,7 +81,7 @@ class Dispatcher:
             return _send(_unknown(environ["REQUEST_METHOD"], path), start_response)
         limit = self._world.settings.max_control_body
         if match.route.name in service_model.OPERATIONS["bedrock-runtime"]:
-            # A Converse body carries its images in base64, so it may be longer than they are.
+            # A Converse body carries images in base64, which adds a third to their size.
             limit = _MAX_INVOKE_BODY * 4 // 3 + limit
         request = self._read(environ, path, limit)
         reply = self._operations.reply(match, request, region or self._world.settings.region)
@@ -89,16 +90,16 @@ class Dispatcher:
     def _to_moto(
         self, environ: dict[str, Any], start_response: Callable[..., Any], service: str
     ) -> Iterable[bytes]:
-        trouble = Trouble(self._world, f"{service}:{environ['REQUEST_METHOD']}")
+        faults = CallFaults(self._world, f"{service}:{environ['REQUEST_METHOD']}")
         if service == "s3" and self._world.settings.s3_endpoint:
             _drain(environ)
-            gone = "This emulator was started with --s3-endpoint: ask S3 there."
+            text = "This emulator was started with --s3-endpoint: send S3 requests to that URL."
             return _send(
-                HttpReply(501, [("Content-Type", "text/plain")], gone.encode()), start_response
+                HttpReply(501, [("Content-Type", "text/plain")], text.encode()), start_response
             )
         length = content_length(environ)
         if length is None and environ.get("wsgi.input_terminated"):
-            # A body in chunks without an end in sight; S3 itself wants to know the length.
+            # A chunked body has no length that could be checked. S3 itself requires one, too.
             message = "You must provide the Content-Length HTTP header."
             return _send(_xml_error(411, "MissingContentLength", message), start_response)
         if (length or 0) > self._world.settings.max_s3_body:
@@ -107,28 +108,28 @@ class Dispatcher:
                 _xml_error(400, "EntityTooLarge", "The object is too large."), start_response
             )
         try:
-            trouble.before()
+            faults.before()
         except ServiceError as exc:
             _drain(environ)
-            busy = exc.code == "ThrottlingException"
-            code = ("SlowDown", 503) if busy else ("InternalError", 500)
-            return _send(_xml_error(code[1], code[0], exc.message), start_response)
-        # Read first: moto's application changes the environment.
+            is_throttled = exc.code == "ThrottlingException"
+            status, code = (503, "SlowDown") if is_throttled else (500, "InternalError")
+            return _send(_xml_error(status, code, exc.message), start_response)
+        # Read before the call, because moto's application changes `environ`.
         method, path = environ["REQUEST_METHOD"], str(environ["PATH_INFO"])
-        # moto reads a whole object for each range of it that is asked for, and SDKs ask for ten
-        # at once. More than two of them at a time are no faster, but ten times as large.
-        with self._reads if method == "GET" else nullcontext():
-            answer = self._moto(environ, start_response)
+        # For each requested range moto reads the whole object, and SDKs request ten ranges at
+        # once. At most two GETs run at a time: ten are not faster, but need much more memory.
+        with self._get_slots if method == "GET" else nullcontext():
+            chunks = self._moto(environ, start_response)
         if self._mirror is not None and service == "s3":
             self._mirror.after(method, path)
-        trouble.after()
-        return answer
+        faults.after()
+        return chunks
 
     def _read(self, environ: dict[str, Any], path: str, limit: int) -> HttpRequest:
         stream = environ["wsgi.input"]
         length = content_length(environ)
         if length is None:
-            # Only a chunked body has no length and yet something to read.
+            # Without a length, only a chunked body has something to read.
             chunked = environ.get("wsgi.input_terminated")
             body = stream.read(limit + 1) if chunked else b""
         else:
@@ -150,19 +151,22 @@ class Dispatcher:
 
 
 def content_length(environ: dict[str, Any]) -> int | None:
-    """Return the length a request gives for its body, None if it gives none that is a length."""
+    """Return the Content-Length of a request, None if there is none or it is not a number."""
     text = str(environ.get("CONTENT_LENGTH") or "")
     return int(text) if text.isascii() and text.isdigit() else None
 
 
 def signed_for(environ: dict[str, Any]) -> tuple[str | None, str | None]:
-    """Return Region and service a request is signed for, in its header or a presigned URL."""
-    found = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
-    if found is None:
+    """Return the Region and the service that a request is signed for, (None, None) if unsigned.
+
+    The signature is in the Authorization header or, in a presigned URL, in the query.
+    """
+    scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    if scope is None:
         query = parse_qs(environ.get("QUERY_STRING", ""))
         credential = query.get("X-Amz-Credential", [""])[0]
-        found = _SCOPE.search(f"Credential={credential}")
-    return (found.group(1), found.group(2)) if found else (None, None)
+        scope = _SCOPE.search(f"Credential={credential}")
+    return (scope.group(1), scope.group(2)) if scope else (None, None)
 
 
 def _unknown(method: str, path: str) -> HttpReply:
@@ -186,10 +190,10 @@ def _send(reply: HttpReply, start_response: Callable[..., Any]) -> Iterable[byte
 
 
 def _drain(environ: dict[str, Any]) -> None:
-    """Read a body that will not be used, so that a client that is still sending sees the reply."""
+    """Read a body that is not used, so that a client that is still sending it gets the reply."""
     left = content_length(environ) or 0
     while left > 0:
-        chunk = environ["wsgi.input"].read(min(left, _DRAINED))
+        chunk = environ["wsgi.input"].read(min(left, _DRAIN_CHUNK))
         if not chunk:
             return
         left -= len(chunk)

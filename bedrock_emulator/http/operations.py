@@ -1,4 +1,4 @@
-"""From a matched request to a reply: parse, let faults happen, validate, act, serialise."""
+"""From a matched request to a reply: faults, parsing, validation, the operation, serialisation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from bedrock_emulator.errors import ServiceError
 from bedrock_emulator.faults import Latency
 from bedrock_emulator.state.draws import draw
-from bedrock_emulator.state.world import World
+from bedrock_emulator.state.world import EmulatorState
 from bedrock_emulator.wire import validation
 from bedrock_emulator.wire.request_parsing import HttpRequest, parse
 from bedrock_emulator.wire.serialization import HttpReply, error_reply, reply_to
@@ -24,27 +24,27 @@ Operation = Callable[[dict[str, Any], str], dict[str, Any]]
 
 
 class DroppedConnectionError(Exception):
-    """The script says that this call gets no reply."""
+    """The fault script drops the connection of this call: it gets no reply."""
 
 
 class Operations:
-    """All operations by name, with the script's trouble around them."""
+    """All operations by name, with the scripted faults around each call."""
 
-    def __init__(self, world: World, operations: dict[str, Operation]) -> None:
+    def __init__(self, world: EmulatorState, operations: dict[str, Operation]) -> None:
         self._world = world
         self._operations = operations
 
     def reply(self, match: Match, request: HttpRequest, region: str) -> HttpReply:
-        """Return the reply to a request; DroppedConnectionError means there is to be none."""
+        """Return the reply to a request; raises DroppedConnectionError if it must get none."""
         name = match.route.name
         request_id = str(uuid.uuid4())
-        trouble = Trouble(self._world, name)
+        faults = CallFaults(self._world, name)
         try:
-            trouble.before()
+            faults.before()
             params = parse(match.route.operation, match.uri_params, request)
             validation.check(params, match.route.operation.input_shape)
             result = self._operations[name](params, region)
-            trouble.after()
+            faults.after()
             reply = reply_to(match.route.operation, result)
             reply.headers.append(("x-amzn-RequestId", request_id))
         except ServiceError as exc:
@@ -61,21 +61,21 @@ class Operations:
         return reply
 
 
-class Trouble:
-    """What the script does to one call."""
+class CallFaults:
+    """The scripted faults of one call. The constructor counts the call."""
 
-    def __init__(self, world: World, operation: str) -> None:
+    def __init__(self, world: EmulatorState, operation: str) -> None:
         self._script = world.faults.current.operation(operation)
         self._seed = world.faults.seed
         self._operation = operation
         self._number = world.usage.count_request(operation)
 
     def before(self) -> None:
-        """Wait, drop, throttle or fail before anything is done."""
+        """Before the operation: wait, drop the connection, throttle or fail the call."""
         script = self._script
         if script is None:
             return
-        time.sleep(self._latency(script.latency) / 1000)
+        time.sleep(self._latency_ms(script.latency) / 1000)
         if self._hits("drop-before", script.drop_before_rate, script.drop_before):
             raise DroppedConnectionError
         if self._number <= script.throttle_first or self._hits("throttle", script.throttle_rate):
@@ -86,22 +86,26 @@ class Trouble:
             raise ServiceError(script.error, "The request could not be processed. Try again.")
 
     def after(self) -> None:
-        """Drop the connection once the effect is there: the caller cannot know."""
+        """After the operation took effect: drop the connection, so the caller cannot know of it."""
         script = self._script
         if script and self._hits("drop-after", script.drop_after_rate, script.drop_after):
             raise DroppedConnectionError
 
-    def _hits(self, what: str, rate: float, numbers: tuple[int, ...] = ()) -> bool:
+    def _hits(self, fault: str, rate: float, numbers: tuple[int, ...] = ()) -> bool:
         if self._number in numbers:
             return True
-        return rate > 0 and draw(self._seed, what, self._operation, self._number) < rate
+        return rate > 0 and draw(self._seed, fault, self._operation, self._number) < rate
 
-    def _latency(self, latency: Latency) -> float:
+    def _latency_ms(self, latency: Latency) -> float:
+        """Return a delay by inverse transform sampling: min(max_ms, median_ms · exp(sigma · z)).
+
+        z is about standard normal. Its quantile is approximated by the logistic one,
+        ln(p / (1 - p)) / 1.702: with this scale the two distribution functions differ by less
+        than 0.01. https://en.wikipedia.org/wiki/Logit#Comparison_with_probit
+        """
         if latency.median_ms == 0:
             return 0.0
-        # Log-normal by the inverse of a logistic curve that is close to it: no state, no numpy.
-        chance = min(
-            max(draw(self._seed, "latency", self._operation, self._number), 1e-9), 1 - 1e-9
-        )
-        spread = math.log(chance / (1 - chance)) / 1.702
-        return min(latency.max_ms, latency.median_ms * math.exp(latency.sigma * spread))
+        # Away from 0 and 1, where the quantile is infinite.
+        p = min(max(draw(self._seed, "latency", self._operation, self._number), 1e-9), 1 - 1e-9)
+        z = math.log(p / (1 - p)) / 1.702
+        return min(latency.max_ms, latency.median_ms * math.exp(latency.sigma * z))

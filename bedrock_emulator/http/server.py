@@ -1,4 +1,4 @@
-"""One emulator: its parts put together, served over HTTP on one port."""
+"""One emulator: creates its parts and serves them over HTTP on one port."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from bedrock_emulator.s3.bucket_mirror import BucketMirror
 from bedrock_emulator.s3.objects import MotoObjects, ObjectStore, S3Objects, split_uri
 from bedrock_emulator.settings import Settings
 from bedrock_emulator.state.clock import Clock
-from bedrock_emulator.state.jobs import JobBook
-from bedrock_emulator.state.profiles import ProfileBook
+from bedrock_emulator.state.jobs import JobRegistry
+from bedrock_emulator.state.profiles import ProfileRegistry
 from bedrock_emulator.state.store import Store
-from bedrock_emulator.state.tags import TagBook
+from bedrock_emulator.state.tags import TagRegistry
 from bedrock_emulator.state.timeline import Timeline
 from bedrock_emulator.state.usage import Usage
-from bedrock_emulator.state.world import FaultScript, World
+from bedrock_emulator.state.world import EmulatorState, FaultScript
 
 log = logging.getLogger(__name__)
 
@@ -48,19 +48,19 @@ class Emulator:
         self.settings = settings
         store = Store(settings.data)
         clock = _clock(settings, store)
-        self.world = World(
+        self.world = EmulatorState(
             settings=settings,
             clock=clock,
             timeline=Timeline(clock),
             store=store,
             faults=FaultScript(faults, clock, settings.seed),
-            jobs=JobBook(store),
-            profiles=ProfileBook(store),
+            jobs=JobRegistry(store),
+            profiles=ProfileRegistry(store),
             usage=Usage(store),
             objects=_objects(settings),
             backend=_backend(settings),
         )
-        self._tags = TagBook(store)
+        self._tags = TagRegistry(store)
         self._work = JobWork(self.world)
         self._runner = JobRunner(self.world, self._work)
         self._provisioned = ProvisionedApi(self.world, self._tags)
@@ -80,7 +80,7 @@ class Emulator:
 
     def serve(self) -> None:
         """Answer requests until `close` is called."""
-        self.world.jobs.listen(self._note)
+        self.world.jobs.listen(self._on_status)
         if self.settings.event_queue:
             self.world.jobs.listen(EventQueue(self.settings.event_queue).send)
         self.world.timeline.start()
@@ -91,7 +91,7 @@ class Emulator:
         self._server.serve_forever(poll_interval=0.05)
 
     def close(self) -> None:
-        """Stop serving and write what must survive."""
+        """Stop the server and its threads, and save the emulated time. Can be called twice."""
         if self._closed.is_set():
             return
         self._closed.set()
@@ -148,7 +148,7 @@ class Emulator:
         moto = moto_app.DomainDispatcherApplication(moto_app.create_backend_app)
         return Dispatcher(self.world, operations, Admin(self.world), moto, mirror)
 
-    def _note(self, job: Any) -> None:
+    def _on_status(self, job: Any) -> None:
         log.info("job %s %s: %s", job.job_id, job.name, job.status)
         self._save_clock()
 
@@ -157,14 +157,14 @@ class Emulator:
 
 
 class _QuietHandler(moto_app.MotoRequestHandler):
-    """Logs no requests: paths hold keys of objects, and a line per request is a line too many."""
+    """Logs no requests: their paths contain object keys, and there are too many of them."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         return
 
 
 def _clock(settings: Settings, store: Store) -> Clock:
-    """Return a clock that goes on where a kept one stopped: emulated time never runs back."""
+    """Return a clock that starts at the real or the saved time, the later one: never backwards."""
     saved = dict(store.documents("clock")).get("now")
     clock = Clock(settings.speed)
     if saved is not None and saved["now"] > clock.now():

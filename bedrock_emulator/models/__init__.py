@@ -1,1 +1,1 @@
-"""models."""
+"""Operations on models, inference profiles, custom models and provisioned throughput."""

@@ -1,7 +1,7 @@
 """ListFoundationModels and GetFoundationModel for the models that are served.
 
-A selection with ids as AWS publishes them; the emulator serves any id of a known family, so a
-model that is newer than this list works without being in it.
+The list is a selection, with ids as AWS publishes them. The emulator serves any id of a known
+family, so a newer model works, too, though it is not listed.
 """
 
 from __future__ import annotations
@@ -64,10 +64,12 @@ class Catalog:
     """The two operations on foundation models."""
 
     def list(self, params: dict[str, Any], region: str) -> dict[str, Any]:
-        details = (_details(model_id, region) for model_id in catalogued())
+        """Return the listed models that pass the filters."""
+        details = (_details(model_id, region) for model_id in listed_model_ids())
         return {"modelSummaries": [d for d in details if d and _matches(d, params)]}
 
     def get(self, params: dict[str, Any], region: str) -> dict[str, Any]:
+        """Describe a model, listed or not. Raise ResourceNotFoundException if none is served."""
         model_id = params["modelIdentifier"].rsplit("/", 1)[-1]
         details = _details(model_id, region)
         if details is None:
@@ -75,8 +77,8 @@ class Catalog:
         return {"modelDetails": details}
 
 
-def catalogued() -> list[str]:
-    """Return the ids of the listed models, in order."""
+def listed_model_ids() -> list[str]:
+    """Return the ids of the listed models, sorted."""
     return sorted(_MODELS)
 
 

@@ -1,4 +1,8 @@
-"""Provisioned throughput: bought, waited for, used within its tokens per minute, deleted."""
+"""Provisioned throughput: its operations, its life cycle and its limit of tokens per minute.
+
+The limit is a sliding window log (https://en.wikipedia.org/wiki/Rate_limiting): the tokens of all
+requests of the last 60 emulated seconds are summed up.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +16,13 @@ from bedrock_emulator.errors import ServiceError, conflict, invalid, not_found
 from bedrock_emulator.settings import ACCOUNT_ID
 from bedrock_emulator.state.clock import as_datetime
 from bedrock_emulator.state.draws import draw_id
-from bedrock_emulator.state.tags import TagBook, check_tag_count, tag_map
-from bedrock_emulator.state.world import World
+from bedrock_emulator.state.tags import TagRegistry, check_tag_count, tag_map
+from bedrock_emulator.state.world import EmulatorState
 from bedrock_emulator.wire.paging import page
 
 _COMMITMENT_DAYS = {"OneMonth": 30, "SixMonths": 180}
-_DAY = 86_400.0
-_MINUTE = 60.0
+_DAY_SECONDS = 86_400.0
+_WINDOW_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -47,61 +51,68 @@ class Provisioned:
 
 
 @dataclass
-class Spent:
-    """Tokens that one request took of its minute: reserved at first, then what was used."""
+class Reservation:
+    """The tokens of one request in the window: reserved at its start, the used ones at its end."""
 
     at: float
     tokens: int
 
 
 class ProvisionedApi:
-    """The five operations, and what InvokeModel asks of a provisioned ARN."""
+    """The five operations on provisioned throughput, and what the runtime needs from it."""
 
-    def __init__(self, world: World, tags: TagBook) -> None:
+    def __init__(self, world: EmulatorState, tags: TagRegistry) -> None:
         self._world = world
         self._tags = tags
         self._lock = threading.RLock()
         self._all = {key: Provisioned(**body) for key, body in world.store.documents("provisioned")}
-        self._spent: dict[str, deque[Spent]] = {}
-        self._made = max((item.number for item in self._all.values()), default=0)
+        self._windows: dict[str, deque[Reservation]] = {}
+        self._last_number = max((item.number for item in self._all.values()), default=0)
 
     def resume(self) -> None:
-        """Schedule what was under way before a restart."""
+        """Schedule the changes of status that a restart interrupted."""
         for item in self._all.values():
             if item.status in ("Creating", "Updating"):
-                self._schedule_ready(item, item.modified_time)
+                self._schedule_change(item, item.modified_time)
 
     # --- operations -----------------------------------------------------------------------------
 
     def create(self, params: dict[str, Any], region: str) -> dict[str, Any]:
+        """Buy units, or return the provisioned throughput created with the same token.
+
+        Raise ValidationException if the token was used with other parameters or the name is in
+        use, ServiceQuotaExceededException if the Region has too few units left.
+        """
         request = {name: value for name, value in params.items() if name != "tags"}
         tags = tag_map(params.get("tags", []))
         check_tag_count(tags)
         with self._lock:
-            earlier = self._same_token(request, region)
-            if earlier is not None:
-                return {"provisionedModelArn": earlier.arn}
-            item = self._admit(request, region)
+            existing = self._find_by_token(request, region)
+            if existing is not None:
+                return {"provisionedModelArn": existing.arn}
+            item = self._new_item(request, region)
             self._keep(item)
         self._tags.put(item.arn, tags)
-        self._schedule_ready(item, item.created_time)
+        self._schedule_change(item, item.created_time)
         return {"provisionedModelArn": item.arn}
 
     def get(self, params: dict[str, Any], region: str) -> dict[str, Any]:
+        """Describe a provisioned throughput, found by ARN, id or name."""
         return self._describe(self._find(params["provisionedModelId"], region))
 
     def list(self, params: dict[str, Any], region: str) -> dict[str, Any]:
+        """Return one page of the Region's provisioned throughputs."""
         with self._lock:
             items = [item for item in self._all.values() if item.region == region]
-        chosen = [item for item in items if _matches(item, params)]
-        shown, token = page(chosen, params, lambda item: (item.created_time, item.number))
+        matching = [item for item in items if _matches(item, params)]
+        listed, token = page(matching, params, lambda item: (item.created_time, item.number))
         return {
-            "provisionedModelSummaries": [self._describe(item) for item in shown],
+            "provisionedModelSummaries": [self._describe(item) for item in listed],
             "nextToken": token,
         }
 
     def update(self, params: dict[str, Any], region: str) -> dict[str, Any]:
-        """Rename, or move to another model of the same base (as to a newer custom model)."""
+        """Rename, or move to another model with the same base, such as a newer custom model."""
         with self._lock:
             item = self._find(params["provisionedModelId"], region)
             now = self._world.clock.now()
@@ -119,11 +130,12 @@ class ProvisionedApi:
                 item = replace(
                     item, desired_model_arn=ref.arn, status="Updating", modified_time=now
                 )
-                self._schedule_ready(item, now)
+                self._schedule_change(item, now)
             self._keep(item)
         return {}
 
     def delete(self, params: dict[str, Any], region: str) -> dict[str, Any]:
+        """Delete. Raise ConflictException before the commitment ends or while it is changing."""
         with self._lock:
             item = self._find(params["provisionedModelId"], region)
             ends = item.commitment_ends
@@ -135,15 +147,19 @@ class ProvisionedApi:
             if item.status in ("Creating", "Updating"):
                 raise conflict(f"The provisioned model is {item.status} and cannot be deleted.")
             del self._all[item.model_key]
-            self._spent.pop(item.model_key, None)
+            self._windows.pop(item.model_key, None)
             self._world.store.delete("provisioned", item.model_key)
         self._tags.drop(item.arn)
         return {}
 
     # --- for the runtime ------------------------------------------------------------------------
 
-    def ready(self, arn: str) -> Provisioned:
-        """Return the provisioned throughput behind an ARN if it can be invoked."""
+    def find_ready(self, arn: str) -> Provisioned:
+        """Return the provisioned throughput of an ARN.
+
+        Raise ResourceNotFoundException if it does not exist, ModelNotReadyException if it cannot be
+        invoked yet.
+        """
         item = self._all.get(arn.rsplit("/", 1)[-1])
         if item is None or item.arn != arn:
             raise not_found("The provided provisioned model could not be found.")
@@ -154,12 +170,13 @@ class ProvisionedApi:
             )
         return item
 
-    def spend(self, item: Provisioned, reserved: int) -> Spent:
-        """Take tokens from the minute's budget, or raise ThrottlingException.
+    def reserve(self, item: Provisioned, tokens: int) -> Reservation:
+        """Reserve tokens in the current window. Raise ThrottlingException if they do not fit.
 
-        Like the on-demand quota, input plus the maximal output are reserved at the start, and what
-        is returned is set to what was used at the end; a single request larger than the whole
-        budget is let through when nothing else runs.
+        The limit is units x tokens per minute and unit. As with the on-demand quota, a request
+        reserves its input plus its maximal output at its start; the caller sets the tokens of the
+        returned reservation to the used number at its end. A request larger than the whole limit
+        passes if the window is empty.
         """
         now = self._world.clock.now()
         per_unit = (
@@ -167,32 +184,34 @@ class ProvisionedApi:
             or self._world.settings.tokens_per_minute_per_unit
         )
         with self._lock:
-            spent = self._spent.setdefault(item.model_key, deque())
-            while spent and spent[0].at <= now - _MINUTE:
-                spent.popleft()
-            used = sum(one.tokens for one in spent)
-            if used and used + reserved > per_unit * item.units:
+            window = self._windows.setdefault(item.model_key, deque())
+            while window and window[0].at <= now - _WINDOW_SECONDS:
+                window.popleft()
+            used = sum(reservation.tokens for reservation in window)
+            if used and used + tokens > per_unit * item.units:
                 raise ServiceError(
                     "ThrottlingException", "Too many tokens, please wait before trying again."
                 )
-            taken = Spent(now, reserved)
-            spent.append(taken)
-            return taken
+            reservation = Reservation(now, tokens)
+            window.append(reservation)
+            return reservation
 
-    # --- inside ---------------------------------------------------------------------------------
+    # --- internals ------------------------------------------------------------------------------
 
     def exists(self, arn: str) -> bool:
+        """Return whether a provisioned throughput has this ARN."""
         return any(item.arn == arn for item in self._all.values())
 
     def _find(self, identifier: str, region: str) -> Provisioned:
-        """Find by ARN, id or name, as the operations accept all three."""
+        """Find by ARN, id or name: the operations accept all three."""
         with self._lock:
             for item in self._all.values():
                 if item.region == region and identifier in (item.arn, item.model_key, item.name):
                     return item
         raise not_found(f"Could not find the provisioned model {identifier}.")
 
-    def _same_token(self, request: dict[str, Any], region: str) -> Provisioned | None:
+    def _find_by_token(self, request: dict[str, Any], region: str) -> Provisioned | None:
+        """Return the provisioned throughput created with the request's token, or None."""
         token = request.get("clientRequestToken")
         for item in self._all.values():
             if token is not None and item.token == token and item.region == region:
@@ -202,26 +221,28 @@ class ProvisionedApi:
                 return item
         return None
 
-    def _admit(self, request: dict[str, Any], region: str) -> Provisioned:
+    def _new_item(self, request: dict[str, Any], region: str) -> Provisioned:
         ref = self._world.profiles.resolve(request["modelId"], region)
         if "inference-profile/" in ref.arn:
             raise invalid("Provisioned throughput cannot be bought for an inference profile.")
         name = request["provisionedModelName"]
         self._check_name(name, region)
         bought = sum(item.units for item in self._all.values() if item.region == region)
-        most = self._world.settings.max_model_units
-        if bought + request["modelUnits"] > most:
+        quota = self._world.settings.max_model_units
+        if bought + request["modelUnits"] > quota:
             raise ServiceError(
                 "ServiceQuotaExceededException",
-                f"The model units would exceed the quota of {most} in this Region.",
+                f"The model units would exceed the quota of {quota} in this Region.",
             )
         now = self._world.clock.now()
         days = _COMMITMENT_DAYS.get(request.get("commitmentDuration", ""))
-        self._made += 1
+        self._last_number += 1
         return Provisioned(
-            model_key=draw_id(self._world.faults.seed, "provisioned", region, name, self._made),
+            model_key=draw_id(
+                self._world.faults.seed, "provisioned", region, name, self._last_number
+            ),
             region=region,
-            number=self._made,
+            number=self._last_number,
             name=name,
             token=request.get("clientRequestToken", ""),
             request=request,
@@ -231,20 +252,20 @@ class ProvisionedApi:
             base_model_id=ref.base_model_id,
             created_time=now,
             modified_time=now,
-            commitment_ends=None if days is None else now + days * _DAY,
+            commitment_ends=None if days is None else now + days * _DAY_SECONDS,
         )
 
     def _check_name(self, name: str, region: str) -> None:
         if any(item.name == name and item.region == region for item in self._all.values()):
             raise invalid(f"The provisioned model name {name} is already in use.")
 
-    def _schedule_ready(self, item: Provisioned, since: float) -> None:
+    def _schedule_change(self, item: Provisioned, since: float) -> None:
         due = since + self._world.settings.timings.provisioning
         self._world.timeline.schedule(
-            due, item.model_key, lambda at: self._ready(item.model_key, at)
+            due, item.model_key, lambda at: self._finish_change(item.model_key, at)
         )
 
-    def _ready(self, key: str, at: float) -> None:
+    def _finish_change(self, key: str, at: float) -> None:
         faults = self._world.faults.current.provisioned
         with self._lock:
             item = self._all.get(key)

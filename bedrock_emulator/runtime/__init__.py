@@ -1,1 +1,1 @@
-"""runtime."""
+"""The runtime operations: InvokeModel, Converse and their streams."""

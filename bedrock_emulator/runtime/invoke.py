@@ -15,11 +15,12 @@ from bedrock_emulator.families.batch_rules import check_model_limits
 from bedrock_emulator.families.family import Answer, BodyError, Context, Family, read_body
 from bedrock_emulator.models.provisioned import Provisioned, ProvisionedApi
 from bedrock_emulator.state.draws import body_digest, draw
-from bedrock_emulator.state.world import World
+from bedrock_emulator.state.world import EmulatorState
 from bedrock_emulator.wire.request_parsing import load_json
 from bedrock_emulator.wire.serialization import dump
 
-_CODES = {
+# The error that a runtime call gets for the code of a scripted record error.
+_ERRORS_BY_CODE = {
     400: "ValidationException",
     403: "AccessDeniedException",
     404: "ResourceNotFoundException",
@@ -32,7 +33,11 @@ _CODES = {
 
 @dataclass(frozen=True)
 class Target:
-    """The model behind a request; `provisioned` when it was asked for by such an ARN."""
+    """The model that answers a request.
+
+    `provisioned` is set if the request names the ARN of a provisioned throughput; `billed_as` is
+    the id or ARN that the request names.
+    """
 
     family: Family
     context: Context
@@ -41,27 +46,31 @@ class Target:
 
 
 class RuntimeApi:
-    """The runtime operations without streaming; `streams` cuts their answers into events."""
+    """The operations without streaming. `streams` splits their answers into events."""
 
-    def __init__(self, world: World, provisioned: ProvisionedApi) -> None:
+    def __init__(self, world: EmulatorState, provisioned: ProvisionedApi) -> None:
         self._world = world
         self._provisioned = provisioned
 
     def invoke(self, params: dict[str, Any], region: str) -> dict[str, Any]:
+        """Answer InvokeModel, with the token counts in headers."""
         started = time.monotonic()
-        answered = self.answer_body(params, region)[1]
+        _, response = self.answer_body(params, region)
         latency = int((time.monotonic() - started) * 1000)
         return {
-            "body": dump(answered.body),
+            "body": dump(response.body),
             "contentType": "application/json",
             "performanceConfigLatency": params.get("performanceConfigLatency"),
             "serviceTier": params.get("serviceTier"),
-            "@headers": token_headers(answered, latency),
+            "@headers": token_headers(response, latency),
         }
 
     def answer_body(self, params: dict[str, Any], region: str) -> tuple[Target, Answer]:
-        """Answer an InvokeModel body in the family's own format."""
-        target = self.target(params["modelId"], region)
+        """Answer an InvokeModel request in the family's own format.
+
+        Raise ValidationException if the model is not served or refuses the body.
+        """
+        target = self.find_target(params["modelId"], region)
         body = load_json(params.get("body") or b"")
         try:
             checked = read_body(target.family, body)
@@ -69,19 +78,23 @@ class RuntimeApi:
         except BodyError as exc:
             raise invalid(exc.message) from exc
         prompt = target.family.prompt(checked) if target.family.prompt else None
-        reserved = count_tokens(prompt.text) + prompt.max_tokens if prompt else 0
+        reserved_tokens = count_tokens(prompt.text) + prompt.max_tokens if prompt else 0
         return target, self._answer(
-            target, body, reserved, lambda: target.family.answer(checked, target.context)
+            target, body, reserved_tokens, lambda: target.family.answer(checked, target.context)
         )
 
     def converse(self, params: dict[str, Any], region: str) -> dict[str, Any]:
-        _, answered = self.answer_conversation(params, region)
-        latency = answered.body["metrics"]["latencyMs"]
-        return {**answered.body, "@headers": token_headers(answered, latency)}
+        """Answer Converse, with the token counts in headers."""
+        _, response = self.answer_conversation(params, region)
+        latency = response.body["metrics"]["latencyMs"]
+        return {**response.body, "@headers": token_headers(response, latency)}
 
     def answer_conversation(self, params: dict[str, Any], region: str) -> tuple[Target, Answer]:
-        """Answer a Converse request."""
-        target = self.target(params["modelId"], region)
+        """Answer a Converse request.
+
+        Raise ValidationException if the model is not served, has no Converse or refuses the body.
+        """
+        target = self.find_target(params["modelId"], region)
         if not target.family.has_converse:
             raise invalid("This action doesn't support the model that you provided.")
         body = {name: value for name, value in params.items() if name != "modelId"}
@@ -94,54 +107,57 @@ class RuntimeApi:
             prompt = converse.prompt_of(body)
         except PromptError as exc:
             raise invalid(exc.message) from exc
-        reserved = count_tokens(prompt.text) + prompt.max_tokens
+        reserved_tokens = count_tokens(prompt.text) + prompt.max_tokens
         return target, self._answer(
-            target, body, reserved, lambda: converse.answer(body, target.context)
+            target, body, reserved_tokens, lambda: converse.answer(body, target.context)
         )
 
-    def target(self, model_id: str, region: str) -> Target:
-        """Return the model to ask; a provisioned one must be ready."""
+    def find_target(self, model_id: str, region: str) -> Target:
+        """Return the model that a request names; provisioned throughput must be ready."""
         item = None
         billed_as = model_id
         if ":provisioned-model/" in model_id:
-            item = self._provisioned.ready(model_id)
+            item = self._provisioned.find_ready(model_id)
             model_id = item.model_arn
         ref = self._world.profiles.resolve(model_id, region)
         context = Context(ref.base_model_id, self._world.backend)
         return Target(ref.family, context, item, billed_as)
 
-    def _answer(self, target: Target, body: Any, reserved: int, answer: Any) -> Answer:
+    def _answer(self, target: Target, body: Any, reserved_tokens: int, answer: Any) -> Answer:
         rules = RecordRules(self._world.faults.current.records, self._world.faults.seed)
         fault = rules.permanent(body_digest(body)) if rules.rules else None
         if fault is not None:
-            code = _CODES.get(fault.code, "InternalServerException")
+            code = _ERRORS_BY_CODE.get(fault.code, "InternalServerException")
             raise ServiceError(code, fault.message or "The model cannot process this request.")
-        spent = None
+        reservation = None
         if target.provisioned is not None:
-            spent = self._provisioned.spend(target.provisioned, reserved)
-        self._think(body)
+            reservation = self._provisioned.reserve(target.provisioned, reserved_tokens)
+        self._wait_for_thinking(body)
         try:
-            answered: Answer = answer()
+            response: Answer = answer()
         except PromptError as exc:
             raise invalid(exc.message) from exc
-        if spent is not None:
-            spent.tokens = answered.input_tokens + answered.output_tokens
+        if reservation is not None:
+            reservation.tokens = response.input_tokens + response.output_tokens
         self._world.usage.bill_invocation(
-            target.billed_as, answered.input_tokens, answered.output_tokens
+            target.billed_as, response.input_tokens, response.output_tokens
         )
-        return answered
+        return response
 
-    def _think(self, body: Any) -> None:
-        takes = self._world.faults.current.thinking
-        if takes.most_seconds:
+    def _wait_for_thinking(self, body: Any) -> None:
+        """Sleep as long as the fault script's `thinking` says, in real seconds."""
+        thinking = self._world.faults.current.thinking
+        if thinking.most_seconds:
             drawn = draw(self._world.faults.seed, "thinking", body_digest(body))
-            time.sleep(takes.least_seconds + drawn * (takes.most_seconds - takes.least_seconds))
+            time.sleep(
+                thinking.least_seconds + drawn * (thinking.most_seconds - thinking.least_seconds)
+            )
 
 
-def token_headers(answered: Answer, latency_ms: int) -> list[tuple[str, str]]:
-    """Return the headers InvokeModel reports usage in, which the service model does not list."""
+def token_headers(response: Answer, latency_ms: int) -> list[tuple[str, str]]:
+    """Return the headers that report latency and usage. The service model does not list them."""
     return [
         ("x-amzn-bedrock-invocation-latency", str(latency_ms)),
-        ("x-amzn-bedrock-input-token-count", str(answered.input_tokens)),
-        ("x-amzn-bedrock-output-token-count", str(answered.output_tokens)),
+        ("x-amzn-bedrock-input-token-count", str(response.input_tokens)),
+        ("x-amzn-bedrock-output-token-count", str(response.output_tokens)),
     ]

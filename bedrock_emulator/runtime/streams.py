@@ -1,4 +1,4 @@
-"""InvokeModelWithResponseStream and ConverseStream: answers cut into events."""
+"""InvokeModelWithResponseStream and ConverseStream: answers split into events."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from botocore.model import StructureShape
 
 from bedrock_emulator.errors import ServiceError, invalid
-from bedrock_emulator.families.anthropic import pieces
+from bedrock_emulator.families.anthropic import split_text
 from bedrock_emulator.families.family import Answer
 from bedrock_emulator.runtime.invoke import RuntimeApi
 from bedrock_emulator.state.draws import draw
-from bedrock_emulator.state.world import World
+from bedrock_emulator.state.world import EmulatorState
 from bedrock_emulator.wire.event_stream import CONTENT_TYPE, encode_event, encode_exception
 from bedrock_emulator.wire.serialization import dump
 from bedrock_emulator.wire.service_model import service_model
@@ -22,43 +22,54 @@ _HEADERS = [("Content-Type", CONTENT_TYPE)]
 
 
 class StreamApi:
-    """The two streaming operations; the answer itself is `RuntimeApi`'s."""
+    """The two streaming operations. `RuntimeApi` makes the answers."""
 
-    def __init__(self, world: World, runtime: RuntimeApi) -> None:
+    def __init__(self, world: EmulatorState, runtime: RuntimeApi) -> None:
         self._world = world
         self._runtime = runtime
 
     def invoke(self, params: dict[str, Any], region: str) -> dict[str, Any]:
-        target = self._runtime.target(params["modelId"], region)
+        """Answer InvokeModelWithResponseStream.
+
+        Raise ValidationException if the family does not stream.
+        """
+        target = self._runtime.find_target(params["modelId"], region)
         if target.family.stream is None:
             raise invalid("The model is unsupported for streaming.")
-        _, answered = self._runtime.answer_body(params, region)
+        _, response = self._runtime.answer_body(params, region)
         shape = _stream_shape("InvokeModelWithResponseStream")
-        chunks = _with_metrics(list(target.family.stream(answered)), answered)
+        chunks = _with_metrics(list(target.family.stream(response)), response)
         events = (encode_event(shape, "chunk", {"bytes": dump(chunk)}) for chunk in chunks)
         return {
-            "body": self._breaking("InvokeModelWithResponseStream", answered, list(events)),
+            "body": self._with_faults("InvokeModelWithResponseStream", response, list(events)),
             "contentType": "application/json",
             "@headers": _HEADERS,
         }
 
     def converse(self, params: dict[str, Any], region: str) -> dict[str, Any]:
-        _, answered = self._runtime.answer_conversation(params, region)
+        """Answer ConverseStream."""
+        _, response = self._runtime.answer_conversation(params, region)
         shape = _stream_shape("ConverseStream")
-        events = [encode_event(shape, name, value) for name, value in _conversation(answered)]
+        events = [encode_event(shape, name, value) for name, value in _conversation(response)]
         return {
-            "stream": self._breaking("ConverseStream", answered, events),
+            "stream": self._with_faults("ConverseStream", response, events),
             "@headers": _HEADERS,
         }
 
-    def _breaking(self, operation: str, answered: Answer, events: list[bytes]) -> Iterator[bytes]:
-        """Yield the events, or half of them and an error or a dropped connection, as scripted."""
+    def _with_faults(
+        self, operation: str, response: Answer, events: list[bytes]
+    ) -> Iterator[bytes]:
+        """Yield the events.
+
+        If the fault script says so, yield only half of them, then an error event or a dropped
+        connection.
+        """
         script = self._world.faults.current.operation(operation)
-        seed, body = self._world.faults.seed, json.dumps(answered.body)
+        seed, body = self._world.faults.seed, json.dumps(response.body)
         half = events[: len(events) // 2]
         if script and draw(seed, "stream", operation, body) < script.stream_error_rate:
             yield from half
-            yield encode_exception(_broken_by(script.stream_error))
+            yield encode_exception(_stream_error(script.stream_error))
         elif script and draw(seed, "stream-drop", operation, body) < script.stream_drop_rate:
             yield from half
             raise ConnectionAbortedError("dropped by the fault script")
@@ -66,47 +77,48 @@ class StreamApi:
             yield from events
 
 
-def _broken_by(code: str) -> ServiceError:
+def _stream_error(code: str) -> ServiceError:
     message = "The model failed while it streamed its answer."
-    is_models = code == "ModelStreamErrorException"
-    fields = {"originalStatusCode": 500, "originalMessage": message} if is_models else {}
+    is_model_error = code == "ModelStreamErrorException"
+    fields = {"originalStatusCode": 500, "originalMessage": message} if is_model_error else {}
     return ServiceError(code, message, fields)
 
 
 def _stream_shape(operation: str) -> StructureShape:
     shape = service_model("bedrock-runtime").operation_model(operation).output_shape
     payload = shape.serialization["payload"]
-    found: StructureShape = shape.members[payload]
-    return found
+    stream_shape: StructureShape = shape.members[payload]
+    return stream_shape
 
 
-def _with_metrics(chunks: list[dict[str, Any]], answered: Answer) -> list[dict[str, Any]]:
-    """Return the chunks with Bedrock's own counts in the last one."""
+def _with_metrics(chunks: list[dict[str, Any]], response: Answer) -> list[dict[str, Any]]:
+    """Return the chunks, the last one with Bedrock's own token counts and latencies."""
     metrics = {
-        "inputTokenCount": answered.input_tokens,
-        "outputTokenCount": answered.output_tokens,
+        "inputTokenCount": response.input_tokens,
+        "outputTokenCount": response.output_tokens,
         "invocationLatency": 1,
         "firstByteLatency": 1,
     }
     return [*chunks[:-1], {**chunks[-1], "amazon-bedrock-invocationMetrics": metrics}]
 
 
-def _conversation(answered: Answer) -> Iterator[tuple[str, dict[str, Any]]]:
-    body = answered.body
+def _conversation(response: Answer) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the name and the value of each event of a ConverseStream."""
+    body = response.body
     yield "messageStart", {"role": "assistant"}
     for index, block in enumerate(body["output"]["message"]["content"]):
         deltas: list[dict[str, Any]]
         tool = block.get("toolUse")
         if tool is not None:
-            named = {"toolUseId": tool["toolUseId"], "name": tool["name"]}
+            tool_start = {"toolUseId": tool["toolUseId"], "name": tool["name"]}
             yield (
                 "contentBlockStart",
-                {"start": {"toolUse": named}, "contentBlockIndex": index},
+                {"start": {"toolUse": tool_start}, "contentBlockIndex": index},
             )
             text = json.dumps(tool["input"], ensure_ascii=False)
-            deltas = [{"toolUse": {"input": piece}} for piece in pieces(text)]
+            deltas = [{"toolUse": {"input": piece}} for piece in split_text(text)]
         else:
-            deltas = [{"text": piece} for piece in pieces(block["text"])]
+            deltas = [{"text": piece} for piece in split_text(block["text"])]
         for delta in deltas:
             yield "contentBlockDelta", {"delta": delta, "contentBlockIndex": index}
         yield "contentBlockStop", {"contentBlockIndex": index}

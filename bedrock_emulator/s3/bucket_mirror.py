@@ -1,8 +1,9 @@
-"""Keeps moto's buckets in a folder, so that `--data` survives a restart.
+"""Copies moto's buckets to a folder, so that with `--data` they survive a restart.
 
-Written through after each S3 request that may have changed something, whole bucket by bucket: what
-is new or has another ETag is written, what is gone is removed. Kept are buckets with their Region
-and the newest version of each object with its metadata; not policies, versions or open uploads.
+After each S3 request that may have changed a bucket, the whole bucket is compared with its folder:
+objects that are new or have another ETag are written, and objects that are gone are removed. The
+folder has each bucket with its Region, and the newest version of each object with its metadata. It
+has no policies, no older versions and no unfinished uploads.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ class BucketMirror:
         self._folder = folder / "s3"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._seen: dict[str, dict[str, str]] = {}
+        self._etags: dict[str, dict[str, str]] = {}
 
     def restore(self) -> None:
-        """Create what the folder holds in moto."""
+        """Create the buckets and objects of the folder in moto."""
         for home in sorted(self._folder.iterdir()):
-            about = json.loads((home / "bucket.json").read_text("utf-8"))
-            self._backend.create_bucket(home.name, about["region"])
-            seen = self._seen.setdefault(home.name, {})
+            description = json.loads((home / "bucket.json").read_text("utf-8"))
+            self._backend.create_bucket(home.name, description["region"])
+            etags = self._etags.setdefault(home.name, {})
             for path in sorted(home.glob("*.meta")):
                 meta = json.loads(path.read_text("utf-8"))
                 content = FileValue(path.with_suffix(".data"))
@@ -47,44 +48,44 @@ class BucketMirror:
                     home.name, meta["key"], content, etag=meta["etag"].strip('"')
                 )
                 key.set_metadata(meta["metadata"], replace=False)
-                seen[meta["key"]] = key.etag
+                etags[meta["key"]] = key.etag
 
     def after(self, method: str, path: str) -> None:
-        """Bring the folder up to date after a request on a bucket, or on an object in it."""
+        """Update the folder after a request for `path`: a bucket, or an object in a bucket."""
         if method in _CHANGING:
             self.sync(path.lstrip("/").split("/", 1)[0])
 
     def sync(self, bucket: str) -> None:
-        """Bring one bucket's folder up to date."""
+        """Update the folder of one bucket."""
         with self._lock:
-            found = self._backend.buckets.get(bucket)
+            moto_bucket = self._backend.buckets.get(bucket)
             home = self._folder / bucket
-            if found is None:
-                if bucket and bucket in self._seen:
+            if moto_bucket is None:
+                if bucket and bucket in self._etags:
                     shutil.rmtree(home)
-                    del self._seen[bucket]
+                    del self._etags[bucket]
                 return
-            seen = self._seen.get(bucket)
-            if seen is None:
+            etags = self._etags.get(bucket)
+            if etags is None:
                 home.mkdir(exist_ok=True)
-                _write(home / "bucket.json", {"region": found.region_name})
-                seen = self._seen[bucket] = {}
-            self._sync_keys(found, home, seen)
+                _write(home / "bucket.json", {"region": moto_bucket.region_name})
+                etags = self._etags[bucket] = {}
+            self._sync_keys(moto_bucket, home, etags)
 
-    def _sync_keys(self, bucket: Any, home: Path, seen: dict[str, str]) -> None:
+    def _sync_keys(self, bucket: Any, home: Path, etags: dict[str, str]) -> None:
         present = set()
         for name in list(bucket.keys):
             key = bucket.keys.get(name)
             if not hasattr(key, "contentsize"):
                 continue  # a delete marker
             present.add(name)
-            if seen.get(name) != key.etag:
+            if etags.get(name) != key.etag:
                 self._write_key(home, name, key)
-                seen[name] = key.etag
-        for name in seen.keys() - present:
+                etags[name] = key.etag
+        for name in etags.keys() - present:
             for suffix in (".meta", ".data"):
                 _file(home, name, suffix).unlink(missing_ok=True)
-            del seen[name]
+            del etags[name]
 
     def _write_key(self, home: Path, name: str, key: Any) -> None:
         path = _file(home, name, ".data")
@@ -94,13 +95,13 @@ class BucketMirror:
             while chunk := key._value_buffer.read(_CHUNK):
                 out.write(chunk)
         partial.replace(path)
-        # The description last: an object without one is not there.
+        # The metadata last: `restore` ignores an object without it.
         meta = {"key": name, "etag": key.etag, "metadata": dict(key.metadata)}
         _write(_file(home, name, ".meta"), meta)
 
 
 def _file(home: Path, name: str, suffix: str) -> Path:
-    # Keys may be longer than file names, and hold anything.
+    # A key can be longer than a file name, and can contain any character.
     digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
     return home / f"{digest}{suffix}"
 

@@ -1,7 +1,7 @@
-"""Keeps moto's S3 from holding large objects in memory more often than needed.
+"""Lets moto's S3 hold less of large objects in memory.
 
-moto spools an object to disk, but writes it to a memory buffer first, whole, and copies that
-buffer to the disk. For the 100 MB of a large job's output that is 200 MB for a moment.
+moto spools an object to disk, but first writes all of it to a buffer in memory, and then copies
+that buffer to disk. For the 100 MB output of a large job that takes 200 MB for a moment.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-# moto's own threshold: below it an object stays in memory, and costs no open file.
+# moto's own threshold: up to this size an object stays in memory and needs no open file.
 _LARGE = 16 * 1024 * 1024
 
 
 class FileValue:
-    """The content of an object that is read from a file, in place of its bytes."""
+    """The content of an object as a file, given to moto in place of bytes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -25,10 +25,10 @@ class FileValue:
 
 
 def spool_large_values() -> None:
-    """Let keys that moto would spool go to their temporary file at once; may be called twice.
+    """Make moto write large objects directly to their temporary file. May be called twice.
 
-    Replaces the setter of `FakeKey.value` (moto 5.2), whose buffer is a SpooledTemporaryFile, and
-    makes it take a `FileValue` too.
+    This replaces the setter of `FakeKey.value` (moto 5.2), whose buffer is a SpooledTemporaryFile.
+    The new setter also accepts a `FileValue`.
     """
     import moto.s3.models
 

@@ -1,7 +1,7 @@
-"""The objects of S3 as the emulated service reads and writes them.
+"""The S3 objects that the emulated service reads and writes.
 
-Two stores: the buckets of the moto that runs in this process, read and written without a copy of
-a whole object in memory, and any S3 endpoint of the user's own through boto3.
+There are two stores: the buckets of moto in this process, used without a copy of a whole object in
+memory, and any other S3 endpoint, used through boto3.
 """
 
 from __future__ import annotations
@@ -22,38 +22,38 @@ _CHUNK = 1024 * 1024
 
 
 class ObjectError(Exception):
-    """An object or a bucket that cannot be read or written; the text is fit for a job's message."""
+    """An object or bucket cannot be read or written. The text can be shown as a job's message."""
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """Key and size in bytes."""
+    """An object's key, and its size in bytes."""
 
     key: str
     size: int
 
 
 class ObjectStore(Protocol):
-    """What the emulated service needs of S3."""
+    """The S3 operations that the emulated service needs. They raise ObjectError."""
 
     def bucket_region(self, bucket: str) -> str | None:
-        """Return the Region of a bucket, None if there is none of that name."""
+        """Return the Region of a bucket, None if there is no such bucket."""
 
     def find(self, bucket: str, key: str) -> ObjectInfo | None:
-        """Return key and size of an object, None if it is not there."""
+        """Return key and size of an object, None if there is no such object."""
 
     def listing(self, bucket: str, prefix: str) -> list[ObjectInfo]:
-        """Return all objects under a prefix, by key."""
+        """Return all objects under a prefix, sorted by key."""
 
     def chunks(self, bucket: str, key: str) -> Iterator[bytes]:
-        """Yield the content of an object in pieces."""
+        """Yield the content of an object in chunks."""
 
     def put_file(self, bucket: str, key: str, path: Path) -> None:
         """Write an object from a local file."""
 
 
 def lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    r"""Yield lines without their end, split on "\n" only; one line at a time is in memory."""
+    r"""Yield lines, split at "\n" only, without it; one chunk and one line are in memory."""
     rest = b""
     for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")
@@ -71,8 +71,8 @@ def split_uri(uri: str) -> tuple[str, str]:
 class MotoObjects:
     """The buckets of moto in this process.
 
-    Through moto's models, not over HTTP to oneself: its GET and PUT hold whole objects in memory.
-    `_value_buffer` and `lock` are moto's own names for the spooled file of a key (seen in 5.2).
+    It uses moto's models, not HTTP, because moto's GET and PUT hold whole objects in memory.
+    `_value_buffer` and `lock` are moto's names for the spooled file of a key and its lock (5.2).
     """
 
     def __init__(self) -> None:
@@ -82,34 +82,34 @@ class MotoObjects:
         self._backend: Any = moto.s3.models.s3_backends[ACCOUNT_ID]["aws"]
 
     def bucket_region(self, bucket: str) -> str | None:
-        found = self._backend.buckets.get(bucket)
-        return None if found is None else str(found.region_name)
+        moto_bucket = self._backend.buckets.get(bucket)
+        return None if moto_bucket is None else str(moto_bucket.region_name)
 
     def find(self, bucket: str, key: str) -> ObjectInfo | None:
-        found = self._key(bucket, key)
-        return None if found is None else ObjectInfo(key, int(found.contentsize))
+        moto_key = self._key(bucket, key)
+        return None if moto_key is None else ObjectInfo(key, int(moto_key.contentsize))
 
     def listing(self, bucket: str, prefix: str) -> list[ObjectInfo]:
-        found = self._backend.buckets.get(bucket)
-        if found is None:
+        moto_bucket = self._backend.buckets.get(bucket)
+        if moto_bucket is None:
             return []
         return [
             ObjectInfo(key, int(self._key(bucket, key).contentsize))
-            for key in sorted(found.keys)
+            for key in sorted(moto_bucket.keys)
             if key.startswith(prefix) and self._key(bucket, key) is not None
         ]
 
     def chunks(self, bucket: str, key: str) -> Iterator[bytes]:
-        found = self._key(bucket, key)
-        if found is None:
+        moto_key = self._key(bucket, key)
+        if moto_key is None:
             raise ObjectError(f"There is no object s3://{bucket}/{key}.")
         position = 0
         while True:
-            with found.lock:
-                if found.disposed:
+            with moto_key.lock:
+                if moto_key.disposed:
                     raise ObjectError(f"s3://{bucket}/{key} was replaced while it was read.")
-                found._value_buffer.seek(position)
-                chunk = found._value_buffer.read(_CHUNK)
+                moto_key._value_buffer.seek(position)
+                chunk = moto_key._value_buffer.read(_CHUNK)
             if not chunk:
                 return
             position += len(chunk)
@@ -121,14 +121,14 @@ class MotoObjects:
         self._backend.put_object(bucket, key, FileValue(path))
 
     def _key(self, bucket: str, key: str) -> Any:
-        found = self._backend.buckets.get(bucket)
-        newest = None if found is None else found.keys.get(key)
-        # The newest version of a deleted key is a marker, which has no content.
+        moto_bucket = self._backend.buckets.get(bucket)
+        newest = None if moto_bucket is None else moto_bucket.keys.get(key)
+        # The newest version of a deleted key is a delete marker, which has no content.
         return newest if hasattr(newest, "contentsize") else None
 
 
 class S3Objects:
-    """Any S3-compatible endpoint, with the credentials boto3 finds."""
+    """Any S3-compatible endpoint, used with the credentials that boto3 finds."""
 
     def __init__(self, endpoint_url: str, region: str) -> None:
         self._client: Any = boto3.client("s3", endpoint_url=endpoint_url, region_name=region)
@@ -141,7 +141,7 @@ class S3Objects:
             if exc.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 return None
             raise ObjectError(f"Bucket {bucket} cannot be read: {exc}") from exc
-        # Other S3 servers rarely have Regions; a bucket there is everywhere.
+        # Other S3 servers rarely have Regions, so each bucket counts as one of this Region.
         return self._region
 
     def find(self, bucket: str, key: str) -> ObjectInfo | None:

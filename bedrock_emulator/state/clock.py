@@ -1,7 +1,7 @@
-"""Emulated time: real time multiplied by a speed, plus whatever was advanced by hand.
+"""Emulated time: real time multiplied by a speed, plus all advances made by hand.
 
-A batch job takes minutes to a day on AWS. Everything in the emulator that takes time asks this
-clock, so that the same day takes seconds (`speed`) or exactly as long as a test wants (`speed=0`
+A batch job takes minutes to a day on AWS. Everything in the emulator that takes time uses this
+clock, so that a day takes seconds (`speed`), or passes when a test advances the clock (`speed=0`
 and `advance`).
 """
 
@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 class Clock:
     """Seconds since the epoch, running `speed` times as fast as the wall clock.
 
-    `speed` 0 freezes the clock: it then moves by `advance` only. The emulated time starts at the
-    real time (or at `start`, after a restart) so that timestamps look like those of a service.
+    `speed` 0 stops the clock: then only `advance` moves it. The emulated time starts at the real
+    time (or at `start`, after a restart), so that timestamps look like those of the service.
     """
 
     def __init__(self, speed: float = 1.0, start: float | None = None) -> None:
@@ -45,7 +45,7 @@ class Clock:
         return self.now()
 
     def wall_seconds_until(self, due: float) -> float | None:
-        """Return how long to wait for real until `due`; None when the clock stands still."""
+        """Return the real seconds until `due`: 0.0 if it is past, None if the clock is stopped."""
         ahead = due - self.now()
         if ahead <= 0:
             return 0.0
@@ -55,5 +55,5 @@ class Clock:
 
 
 def as_datetime(seconds: float) -> datetime:
-    """Return epoch seconds as an aware UTC datetime, to the millisecond as the service shows it."""
+    """Return epoch seconds as an aware UTC datetime, rounded to milliseconds as in the service."""
     return datetime.fromtimestamp(round(seconds, 3), tz=UTC)

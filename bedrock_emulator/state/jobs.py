@@ -1,4 +1,4 @@
-"""Batch jobs as values, and the book they are kept in."""
+"""Batch jobs as values, and the registry of all jobs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SETTLED = frozenset({"Completed", "PartiallyCompleted", "Failed", "Stopped", "Ex
 
 @dataclass(frozen=True)
 class Counts:
-    """The four record counts of a job; zero until it is processed."""
+    """The four record counts of a job; zero until processing starts."""
 
     total: int = 0
     processed: int = 0
@@ -28,7 +28,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Moment:
-    """A status a job took and when: what List shows of it with a lag."""
+    """A job's status since `time`, with its message and counts then; a List that lags shows it."""
 
     time: float
     status: str
@@ -38,10 +38,12 @@ class Moment:
 
 @dataclass(frozen=True)
 class Job:
-    """One batch job. `request` is what its creation said, `rule` what the fault script has for it.
+    """One batch job.
 
-    `records` were found by validation (the public counts stay zero until processing starts), and
-    `to_process` is how many of them it comes to when it is ended early.
+    `request` holds the members of its CreateModelInvocationJob call, `rule` the job rule of the
+    fault script, as JSON types. `records` is the number of records counted by validation (the
+    public counts stay zero until processing starts). `to_process` is the number of records that a
+    job had processed when it was stopped; None if it was not processing.
     """
 
     job_id: str
@@ -92,18 +94,18 @@ class Job:
         return self.status in SETTLED
 
     def moved(self, status: str, at: float, **changes: Any) -> Job:
-        """Return the job in another status since `at`."""
+        """Return the job with `status` since `at`, which is added to its history."""
         ends: dict[str, Any] = {"end_time": at} if status in SETTLED else {}
         job = replace(self, status=status, modified_time=at, **ends, **changes)
         moment = Moment(at, status, job.message, job.counts)
         return replace(job, history=(*job.history, moment))
 
     def as_seen(self, at: float) -> Job | None:
-        """Return the job as it was at `at`, None before it was there (for a List that lags)."""
-        seen = [moment for moment in self.history if moment.time <= at]
-        if not seen:
+        """Return the job as it was at `at`, None if it did not exist yet (for a List that lags)."""
+        earlier = [moment for moment in self.history if moment.time <= at]
+        if not earlier:
             return None
-        last = seen[-1]
+        last = earlier[-1]
         return replace(
             self,
             status=last.status,
@@ -115,15 +117,15 @@ class Job:
 
 
 def job_from_json(body: dict[str, Any]) -> Job:
-    """Return the job that `dataclasses.asdict` turned into JSON types."""
+    """Return the job from its `dataclasses.asdict` form, read back from JSON."""
     history = tuple(
         Moment(**{**moment, "counts": Counts(**moment["counts"])}) for moment in body["history"]
     )
     return Job(**{**body, "counts": Counts(**body["counts"]), "history": history})
 
 
-class JobBook:
-    """All jobs by id. Changes are atomic, written through to the store and told to listeners."""
+class JobRegistry:
+    """All jobs by id. Each change is atomic, written through to the store and sent to listeners."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -132,18 +134,21 @@ class JobBook:
         self._listeners: list[Callable[[Job], None]] = []
 
     def listen(self, listener: Callable[[Job], None]) -> None:
-        """Call `listener` with every job that changed its status."""
+        """Call `listener` with each new job, and with each job whose status changes."""
         self._listeners.append(listener)
 
     @property
     def lock(self) -> threading.RLock:
-        """Hold it to decide and add in one step (names, tokens and quotas must not race)."""
+        """The lock to hold while a new job is checked and added.
+
+        It makes both one step, so that names, tokens and quotas cannot race.
+        """
         return self._lock
 
     def add(self, job: Job) -> None:
         with self._lock:
-            self._keep(job)
-        self._tell(job)
+            self._save(job)
+        self._notify(job)
 
     def get(self, job_id: str) -> Job | None:
         return self._jobs.get(job_id)
@@ -155,28 +160,28 @@ class JobBook:
     def move(
         self, job_id: str, expected: frozenset[str], status: str, at: float, **changes: Any
     ) -> Job | None:
-        """Move a job to `status` if it is in one of the `expected`; return it as it is then.
+        """Change a job to `status` if its status is in `expected`; return the changed job.
 
-        None means that it had already gone elsewhere (stopped, expired), which is no error: the
-        event that came too late has nothing to do any more.
+        Returns None if it has another status by now (stopped, expired). That is no error: the event
+        came too late, and there is nothing left to do.
         """
         with self._lock:
             job = self._jobs[job_id]
             if job.status not in expected:
                 return None
             job = job.moved(status, at, **changes)
-            self._keep(job)
-        self._tell(job)
+            self._save(job)
+        self._notify(job)
         return job
 
-    def _keep(self, job: Job) -> None:
+    def _save(self, job: Job) -> None:
         self._jobs[job.job_id] = job
         self._store.put("job", job.job_id, asdict(job))
 
-    def _tell(self, job: Job) -> None:
+    def _notify(self, job: Job) -> None:
         for listener in self._listeners:
             try:
                 listener(job)
             except Exception:
-                # Events are best effort, on AWS too: a job does not stand still for one.
-                log.exception("job %s: a change of its status could not be told", job.job_id)
+                # Events are best effort, as on AWS: a listener that fails does not stop the job.
+                log.exception("job %s: a listener failed on status %s", job.job_id, job.status)

@@ -1,7 +1,7 @@
-"""Inference profiles as values, and the book of those that applications made.
+"""Inference profiles as values, and the registry of application inference profiles.
 
-The ARN of an application inference profile says nothing of its model; whoever is asked to use one
-looks it up here.
+The ARN of an application inference profile does not contain its model, so operations that get such
+an ARN look the model up here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _APPLICATION = ":application-inference-profile/"
 
 @dataclass(frozen=True)
 class Profile:
-    """One profile, and the Regions it routes to. A system-defined one has no request."""
+    """One profile, and the Regions it routes to. A system-defined profile has no `request`."""
 
     profile_id: str
     region: str
@@ -37,8 +37,11 @@ class Profile:
         return f"arn:aws:bedrock:{self.region}:{ACCOUNT_ID}:{kind}/{self.profile_id}"
 
 
-class ProfileBook:
-    """The application inference profiles there are, and what a model id means with them."""
+class ProfileRegistry:
+    """All application inference profiles by ARN; resolves model ids that may name one.
+
+    `made` is the number of the newest profile.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -68,7 +71,10 @@ class ProfileBook:
             self._store.delete("profiles", profile.arn)
 
     def resolve(self, model_id: str, region: str) -> ModelRef:
-        """Return what a model id or ARN means; an application's profile means its model."""
+        """Return the model that an id or ARN stands for; a profile stands for its source's model.
+
+        Raises ServiceError if there is no such model or profile.
+        """
         if _APPLICATION not in model_id:
             return resolve(model_id, region)
         profile = self.get(model_id)

@@ -1,7 +1,7 @@
-"""What the emulator knows, in one SQLite file: survives a restart when given a folder.
+"""The emulator's state in one SQLite file, which survives a restart if a folder is given.
 
-State is read into memory at the start and written through; what grows with the number of records
-(what was billed) lives in the file only.
+State is read into memory at the start, and each change is written through to the file. Billed
+records grow with the size of jobs, so they are in the file only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CREATE INDEX IF NOT EXISTS billed_record ON billed (record_id);
 
 
 class Store:
-    """Documents by kind and id, and a table of billed records."""
+    """JSON documents by kind and id, and a table of billed records."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._temporary = tempfile.TemporaryDirectory() if folder is None else None
@@ -34,8 +34,9 @@ class Store:
         self._db = sqlite3.connect(
             home / "emulator.sqlite", check_same_thread=False, isolation_level=None
         )
-        # A temporary file need not survive anything; a kept one must survive a killed process,
-        # for which WAL without a sync per commit is enough.
+        # A temporary file need not survive. A permanent one must survive a killed process: for
+        # that a write-ahead log is enough, without a sync per commit.
+        # https://www.sqlite.org/pragma.html#pragma_synchronous
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute(f"PRAGMA synchronous={'OFF' if self._temporary else 'NORMAL'}")
         self._db.executescript(_SCHEMA)
@@ -47,7 +48,7 @@ class Store:
             self._temporary.cleanup()
 
     def put(self, kind: str, key: str, body: dict[str, Any]) -> None:
-        """Write one document, replacing the one of that kind and key."""
+        """Write one document; it replaces the document with that kind and key."""
         with self._lock:
             self._db.execute(
                 "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (kind, key, json.dumps(body))
@@ -58,7 +59,7 @@ class Store:
             self._db.execute("DELETE FROM documents WHERE kind = ? AND id = ?", (kind, key))
 
     def documents(self, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield key and body of every document of a kind."""
+        """Yield key and body of each document of a kind, the oldest first."""
         with self._lock:
             rows = self._db.execute(
                 "SELECT id, body FROM documents WHERE kind = ? ORDER BY rowid", (kind,)
@@ -67,9 +68,9 @@ class Store:
             yield key, json.loads(body)
 
     def bill(self, job_arn: str, records: Iterable[tuple[str, bool]]) -> None:
-        """Replace what a job billed by `records`: pairs of record id and whether it was delivered.
+        """Set a job's billed records: pairs of record id and whether its line was delivered.
 
-        Replaced, not added: a job that is processed again after a restart is billed once.
+        This replaces earlier ones, so a job that is processed again after a restart is billed once.
         """
         with self._lock:
             self._db.execute("BEGIN")
@@ -79,6 +80,6 @@ class Store:
             self._db.execute("COMMIT")
 
     def select(self, query: str, *args: object) -> list[tuple[Any, ...]]:
-        """Return the rows of a query over the tables above."""
+        """Return the rows of an SQL query."""
         with self._lock:
             return self._db.execute(query, args).fetchall()

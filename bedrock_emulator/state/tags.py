@@ -1,4 +1,4 @@
-"""Tags of whatever has an ARN here: TagResource, UntagResource, ListTagsForResource."""
+"""Tags of resources by ARN: TagResource, UntagResource, ListTagsForResource."""
 
 from __future__ import annotations
 
@@ -9,46 +9,46 @@ from typing import Any
 from bedrock_emulator.errors import ServiceError, invalid, not_found
 from bedrock_emulator.state.store import Store
 
-_MOST = 50  # https://docs.aws.amazon.com/bedrock/latest/userguide/tagging.html
+_MAX_TAGS = 50  # https://docs.aws.amazon.com/bedrock/latest/userguide/tagging.html
 
 
 def tag_map(tags: list[dict[str, str]]) -> dict[str, str]:
-    """Return key and value of a request's tags; ValidationException if a key is there twice."""
-    found = {tag["key"]: tag["value"] for tag in tags}
-    if len(found) != len(tags):
+    """Return a request's tags as a dict; raises ValidationException if a key is there twice."""
+    by_key = {tag["key"]: tag["value"] for tag in tags}
+    if len(by_key) != len(tags):
         raise invalid("Duplicate tag keys found. Tag keys must be unique.")
-    return found
+    return by_key
 
 
 def check_tag_count(tags: dict[str, str]) -> None:
-    """Raise TooManyTagsException if a new resource would have more tags than one may have."""
-    if len(tags) > _MOST:
+    """Raise TooManyTagsException if a new resource would have more than 50 tags."""
+    if len(tags) > _MAX_TAGS:
         raise _too_many("the new resource")
 
 
 def _too_many(arn: str) -> ServiceError:
     return ServiceError(
         "TooManyTagsException",
-        f"A resource has at most {_MOST} tags.",
+        f"A resource has at most {_MAX_TAGS} tags.",
         {"resourceName": arn},
     )
 
 
-class TagBook:
+class TagRegistry:
     """Tags by ARN, and the three operations on them."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._lock = threading.Lock()
         self._tags: dict[str, dict[str, str]] = dict(store.documents("tags"))
-        self._exists: list[Callable[[str], bool]] = []
+        self._exist_checks: list[Callable[[str], bool]] = []
 
     def register(self, exists: Callable[[str], bool]) -> None:
-        """Add a kind of resource: `exists` says whether an ARN is one of them."""
-        self._exists.append(exists)
+        """Add a type of resource: `exists(arn)` returns whether there is such a resource."""
+        self._exist_checks.append(exists)
 
     def put(self, arn: str, tags: dict[str, str]) -> None:
-        """Set the tags a resource is created with."""
+        """Set all tags of a resource."""
         with self._lock:
             self._tags[arn] = dict(tags)
             self._store.put("tags", arn, self._tags[arn])
@@ -59,25 +59,26 @@ class TagBook:
             self._store.delete("tags", arn)
 
     def tag(self, params: dict[str, Any], _region: str) -> dict[str, Any]:
-        arn = self._known(params["resourceARN"])
+        arn = self._check_exists(params["resourceARN"])
         merged = {**self._tags.get(arn, {}), **tag_map(params["tags"])}
-        if len(merged) > _MOST:
+        if len(merged) > _MAX_TAGS:
             raise _too_many(arn)
         self.put(arn, merged)
         return {}
 
     def untag(self, params: dict[str, Any], _region: str) -> dict[str, Any]:
-        arn = self._known(params["resourceARN"])
+        arn = self._check_exists(params["resourceARN"])
         left = {k: v for k, v in self._tags.get(arn, {}).items() if k not in params["tagKeys"]}
         self.put(arn, left)
         return {}
 
     def list(self, params: dict[str, Any], _region: str) -> dict[str, Any]:
-        arn = self._known(params["resourceARN"])
+        arn = self._check_exists(params["resourceARN"])
         tags = self._tags.get(arn, {})
         return {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
 
-    def _known(self, arn: str) -> str:
-        if not any(exists(arn) for exists in self._exists):
+    def _check_exists(self, arn: str) -> str:
+        """Return `arn`; raises ResourceNotFoundException if no resource has it."""
+        if not any(exists(arn) for exists in self._exist_checks):
             raise not_found(f"The resource {arn} could not be found.")
         return arn

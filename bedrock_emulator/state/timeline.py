@@ -1,10 +1,11 @@
-"""What happens when: actions run in the order of the emulated time they are due at.
+"""A discrete-event simulation: actions run in the order of the emulated times they are due.
 
-An action gets the time it was due, not the time it ran, and computes with that. So a clock that is
-advanced by a day at once goes through the same states at the same times as one that runs.
+The event queue is a binary heap. An action gets the time it was due, not the time it ran, and
+computes with that. So a clock that is advanced by a day at once goes through the same states at the
+same times as a running clock. https://en.wikipedia.org/wiki/Discrete-event_simulation
 
-Events of one lane (a job) never overtake each other: while something of a lane is still being
-computed elsewhere, its later events wait, and those of other lanes go on.
+Events of one lane (a job) run in order: while another thread still computes for an event of a lane,
+later events of that lane wait, and events of other lanes go on.
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ class Timeline:
         self.clock = clock
         self._changed = threading.Condition()
         self._events: list[_Event] = []
-        self._numbers = itertools.count()
+        self._sequence = itertools.count()
         self._running = 0
-        self._held: Counter[str] = Counter()
-        self._parked: dict[str, list[_Event]] = {}
+        self._holds: Counter[str] = Counter()
+        self._waiting: dict[str, list[_Event]] = {}
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="timeline", daemon=True)
 
@@ -50,7 +51,7 @@ class Timeline:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop the thread; what has not happened yet does not happen."""
+        """Stop the thread. Events that have not happened yet are dropped."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -58,30 +59,33 @@ class Timeline:
             self._thread.join(timeout=10)
 
     def schedule(self, due: float, lane: str, action: Action) -> None:
-        """Run `action(due)` once the clock has reached `due`; at once if it is past."""
+        """Run `action(due)` when the clock reaches `due`, or at once if `due` is past.
+
+        Actions that are due at the same time run in the order they were scheduled.
+        """
         with self._changed:
-            heapq.heappush(self._events, _Event(due, next(self._numbers), lane, action))
+            heapq.heappush(self._events, _Event(due, next(self._sequence), lane, action))
             self._changed.notify_all()
 
     def hold(self, lane: str) -> None:
-        """Say that something due is still being computed: its lane and `advance` wait for it."""
+        """Let a lane and `advance` wait for work on another thread, until `release`."""
         with self._changed:
-            self._held[lane] += 1
+            self._holds[lane] += 1
 
     def release(self, lane: str) -> None:
-        """End a `hold`; schedule what follows from it before calling this."""
+        """End one `hold` of a lane. Schedule the events that follow from the work before this."""
         with self._changed:
-            self._held[lane] -= 1
-            if not self._held[lane]:
-                del self._held[lane]
-                for event in self._parked.pop(lane, []):
+            self._holds[lane] -= 1
+            if not self._holds[lane]:
+                del self._holds[lane]
+                for event in self._waiting.pop(lane, []):
                     heapq.heappush(self._events, event)
             self._changed.notify_all()
 
     def advance(self, seconds: float, timeout: float) -> bool:
-        """Advance the clock, then wait until all that was due by then has happened.
+        """Advance the clock, then wait until all events due by then have happened.
 
-        Returns False if that took longer than `timeout` real seconds (it still goes on).
+        Returns False if they have not after `timeout` real seconds; they go on then.
         """
         target = self.clock.advance(seconds)
         with self._changed:
@@ -90,7 +94,7 @@ class Timeline:
 
     def _settled(self, target: float) -> bool:
         nothing_due = not self._events or self._events[0].due > target
-        return self._closed or (nothing_due and self._running == 0 and not self._held)
+        return self._closed or (nothing_due and self._running == 0 and not self._holds)
 
     def _run(self) -> None:
         while True:
@@ -100,8 +104,8 @@ class Timeline:
             try:
                 event.action(event.due)
             except Exception:
-                # An action that fails must not stop time for every other job. Actions turn what
-                # they expect into states; anything else is a defect, shown with its traceback.
+                # An action that fails must not stop the time of all other jobs. Actions turn the
+                # errors they expect into states. Any other error is a defect: log its traceback.
                 log.exception("an action of the timeline failed")
             with self._changed:
                 self._running -= 1
@@ -116,8 +120,8 @@ class Timeline:
                 wait = self.clock.wall_seconds_until(self._events[0].due)
                 if wait == 0.0:
                     event = heapq.heappop(self._events)
-                    if self._held[event.lane]:
-                        self._parked.setdefault(event.lane, []).append(event)
+                    if self._holds[event.lane]:
+                        self._waiting.setdefault(event.lane, []).append(event)
                         continue
                     self._running += 1
                     return event

@@ -1,4 +1,4 @@
-"""What would be on the bill: the judge of whether anything was paid for twice."""
+"""Usage: what AWS would bill, which shows whether any record was paid for twice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bedrock_emulator.state.store import Store
 
 @dataclass(frozen=True)
 class JobBill:
-    """What one batch job cost. Records that ended in an error are not billed."""
+    """The bill of one batch job. Records that ended in an error are not billed."""
 
     job_arn: str
     job_name: str
@@ -52,7 +52,7 @@ class Usage:
         }
 
     def bill_job(self, bill: JobBill, records: Iterable[tuple[str, bool]]) -> None:
-        """Note what a job cost; the records are pairs of id and whether its line was delivered."""
+        """Save a job's bill and its records: pairs of id and whether its line was delivered."""
         self._store.bill(bill.job_arn, records)
         self._store.put("bill", bill.job_arn, asdict(bill))
 
@@ -63,7 +63,7 @@ class Usage:
         self._store.put("invocations", model_id, asdict(total))
 
     def count_request(self, operation: str) -> int:
-        """Count a call and return its number among the calls of its operation, from 1."""
+        """Count a call, and return its number among the calls of its operation, from 1."""
         with self._lock:
             self._requests[operation] += 1
             return self._requests[operation]
@@ -102,27 +102,27 @@ class Usage:
         rows = self._store.select(
             "SELECT job_arn, record_id, count(*) FROM billed GROUP BY job_arn, record_id"
         )
-        found: dict[str, dict[str, int]] = {}
+        counts: dict[str, dict[str, int]] = {}
         for job_arn, record_id, count in rows:
-            found.setdefault(job_arn, {})[record_id] = count
-        return found
+            counts.setdefault(job_arn, {})[record_id] = count
+        return counts
 
     def _billed_again(self) -> dict[str, list[str]]:
-        """Record ids billed once more though an earlier job had billed and delivered them."""
+        """Return, by record id, the jobs that billed it after an earlier job had delivered it."""
         rows = self._store.select(
             "SELECT DISTINCT later.record_id, later.job_arn FROM billed AS later "
             "JOIN billed AS earlier ON earlier.record_id = later.record_id "
             "AND earlier.rowid < later.rowid AND earlier.delivered"
         )
-        found: dict[str, list[str]] = {}
+        jobs: dict[str, list[str]] = {}
         for record_id, job_arn in rows:
-            found.setdefault(record_id, []).append(job_arn)
-        return found
+            jobs.setdefault(record_id, []).append(job_arn)
+        return jobs
 
     def _undelivered(self) -> dict[str, list[str]]:
-        """Record ids by job that were billed though a scripted fault kept their line back."""
+        """Return, by job, the record ids that were billed although a fault removed their line."""
         rows = self._store.select("SELECT job_arn, record_id FROM billed WHERE NOT delivered")
-        found: dict[str, list[str]] = {}
+        record_ids: dict[str, list[str]] = {}
         for job_arn, record_id in rows:
-            found.setdefault(job_arn, []).append(record_id)
-        return found
+            record_ids.setdefault(job_arn, []).append(record_id)
+        return record_ids

@@ -1,4 +1,4 @@
-"""Everything an emulator consists of while it runs, put together in one place."""
+"""The parts of a running emulator, in one value that all operations share."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from bedrock_emulator.faults import Faults, Quotas
 from bedrock_emulator.s3.objects import ObjectStore
 from bedrock_emulator.settings import Settings
 from bedrock_emulator.state.clock import Clock
-from bedrock_emulator.state.jobs import JobBook
-from bedrock_emulator.state.profiles import ProfileBook
+from bedrock_emulator.state.jobs import JobRegistry
+from bedrock_emulator.state.profiles import ProfileRegistry
 from bedrock_emulator.state.store import Store
 from bedrock_emulator.state.timeline import Timeline
 from bedrock_emulator.state.usage import Usage
 
 
 class FaultScript:
-    """The script in force, replaceable at run time, and when it came into force."""
+    """The current fault script, and when it was set. It can be replaced at run time."""
 
     def __init__(self, faults: Faults, clock: Clock, seed: int) -> None:
         self._clock = clock
@@ -27,7 +27,7 @@ class FaultScript:
         self._lock = threading.Lock()
         self._faults = faults
         self._since = clock.now()
-        self._applied: dict[int, int] = {}
+        self._times_applied: dict[int, int] = {}
 
     @property
     def current(self) -> Faults:
@@ -45,27 +45,28 @@ class FaultScript:
         with self._lock:
             self._faults = faults
             self._since = self._clock.now()
-            self._applied = {}
+            self._times_applied = {}
 
     def rule_for_job(self, name: str, number: int, chance: Any) -> dict[str, Any]:
-        """Return the first job rule that takes this job as JSON types, or {} if none does.
+        """Return the first job rule that applies to this job, as JSON types, or {} if none does.
 
-        `chance` maps the index of a rule to a number in [0, 1).
+        `chance(index)` returns the random number in [0, 1) of the rule at `index`. A rule that is
+        returned counts towards its `count`.
         """
         with self._lock:
             for index, rule in enumerate(self._faults.jobs):
-                used = self._applied.get(index, 0)
+                times_applied = self._times_applied.get(index, 0)
                 if not rule.fits(name, number) or chance(index) >= rule.share:
                     continue
-                if rule.count is not None and used >= rule.count:
+                if rule.count is not None and times_applied >= rule.count:
                     continue
-                self._applied[index] = used + 1
+                self._times_applied[index] = times_applied + 1
                 return rule.model_dump(mode="json")
         return {}
 
 
 @dataclass(frozen=True)
-class World:
+class EmulatorState:
     """The parts that the operations work on."""
 
     settings: Settings
@@ -73,8 +74,8 @@ class World:
     timeline: Timeline
     store: Store
     faults: FaultScript
-    jobs: JobBook
-    profiles: ProfileBook
+    jobs: JobRegistry
+    profiles: ProfileRegistry
     usage: Usage
     objects: ObjectStore
     backend: Backend

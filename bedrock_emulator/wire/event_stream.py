@@ -1,7 +1,7 @@
-"""Amazon's event stream encoding: how streamed answers travel.
+"""Amazon's event stream encoding, the wire format of streamed answers.
 
-A message is a prelude (both lengths and their checksum), headers, a payload and a checksum:
-https://smithy.io/2.0/aws/amazon-eventstream.html
+A message is a prelude (the lengths of the message and of its headers, and their CRC-32), headers,
+a payload and a CRC-32 of everything before it. https://smithy.io/2.0/aws/amazon-eventstream.html
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from bedrock_emulator.wire.serialization import as_json, dump
 
 CONTENT_TYPE = "application/vnd.amazon.eventstream"
 _STRING = 7  # the type number of a string header
+_FRAME_BYTES = 16  # prelude 12, checksum of the message 4
 
 
 def encode_event(stream: StructureShape, name: str, value: dict[str, Any]) -> bytes:
-    """Return the message for one event of a stream, its payload written by the event's shape."""
+    """Return the message of one event. Its payload is `value` as JSON in the event's shape."""
     headers = {
         ":event-type": name,
         ":content-type": "application/json",
@@ -41,7 +42,7 @@ def encode_exception(error: ServiceError) -> bytes:
 
 def _message(headers: dict[str, str], payload: bytes) -> bytes:
     head = b"".join(_header(name, value) for name, value in headers.items())
-    prelude = struct.pack(">II", 16 + len(head) + len(payload), len(head))
+    prelude = struct.pack(">II", _FRAME_BYTES + len(head) + len(payload), len(head))
     prelude += struct.pack(">I", zlib.crc32(prelude))
     message = prelude + head + payload
     return message + struct.pack(">I", zlib.crc32(message))

@@ -1,7 +1,7 @@
-"""An HTTP request as the members of an operation's input.
+"""Reads the input members of an operation from an HTTP request.
 
-Only where a value stands (path, query, header, body) and the scalar types of text are decided here;
-whether the values are allowed is `validation`'s question.
+This module only finds each value (in path, query, headers or body) and converts text to numbers and
+times. Whether the values are allowed is checked in `validation`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bedrock_emulator.errors import invalid
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """What the WSGI server received: `path` is not decoded, header names are lower case."""
+    """A request as the WSGI server got it: `path` is not decoded, header names are lower case."""
 
     method: str
     path: str
@@ -31,7 +31,7 @@ class HttpRequest:
 def parse(
     operation: OperationModel, uri_params: dict[str, str], request: HttpRequest
 ) -> dict[str, Any]:
-    """Return the input members of `operation`; raises ServiceError on what cannot be read."""
+    """Return the input members of `operation`; raises ServiceError if one cannot be read."""
     shape = operation.input_shape
     if shape is None:
         return {}
@@ -40,17 +40,17 @@ def parse(
     params: dict[str, Any] = {}
     json_members = {}
     for name, member in shape.members.items():
-        where = member.serialization.get("location")
+        location = member.serialization.get("location")
         wire_name = member.serialization.get("name", name)
-        if where == "uri":
+        if location == "uri":
             params[name] = _scalar(name, member, uri_params[wire_name])
-        elif where == "querystring" and wire_name in query:
+        elif location == "querystring" and wire_name in query:
             params[name] = _scalar(name, member, query[wire_name][-1])
-        elif where == "header" and wire_name.lower() in request.headers:
+        elif location == "header" and wire_name.lower() in request.headers:
             params[name] = _scalar(name, member, request.headers[wire_name.lower()])
         elif name == payload:
             params[name] = request.body
-        elif where is None:
+        elif location is None:
             json_members[name] = wire_name
     if json_members and payload is None:
         params.update(_json_members(request.body, json_members))
@@ -67,7 +67,7 @@ def _json_members(body: bytes, members: dict[str, str]) -> dict[str, Any]:
 
 
 def load_json(body: bytes | str) -> Any:
-    """Decode JSON as the service does: no NaN, no nesting without end; else ServiceError."""
+    """Decode JSON as the service does; raises ServiceError, also for NaN and too deep nesting."""
     try:
         return json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as exc:

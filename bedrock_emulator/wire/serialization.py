@@ -1,4 +1,4 @@
-"""Results and errors as HTTP replies, written as the service model says."""
+"""Writes results and errors as HTTP replies, in the form that the service model gives."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bedrock_emulator.wire.service_model import error_statuses
 
 @dataclass(frozen=True)
 class HttpReply:
-    """What goes back over HTTP; a body that is not bytes is streamed."""
+    """An HTTP reply. A body that is not bytes is streamed, chunk by chunk."""
 
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -25,9 +25,9 @@ class HttpReply:
 
 
 def reply_to(operation: OperationModel, result: dict[str, Any]) -> HttpReply:
-    """Return `result` in the places (status, headers, payload, JSON) of the output shape.
+    """Return `result` as a reply, each member where the output shape has it: header, payload, JSON.
 
-    A result may carry `@headers`: pairs that the model does not know but the service sends.
+    `@headers` in the result are further headers, which the service sends but the model lacks.
     """
     shape = operation.output_shape
     status: int = operation.http.get("responseCode", 200)
@@ -53,7 +53,10 @@ def reply_to(operation: OperationModel, result: dict[str, Any]) -> HttpReply:
 
 
 def error_reply(error: ServiceError, request_id: str) -> HttpReply:
-    """Return the reply for `error`: its status from the model, its code in `x-amzn-errortype`."""
+    """Return the reply for `error`, with its code in `x-amzn-errortype`.
+
+    The status is that of the service model, 501 for a code that the model does not have.
+    """
     status = error_statuses().get(error.code, 501)
     headers = [
         ("Content-Type", "application/json"),
@@ -64,7 +67,7 @@ def error_reply(error: ServiceError, request_id: str) -> HttpReply:
 
 
 def as_json(value: Any, shape: Shape) -> Any:
-    """Return `value` as JSON types: members the shape does not have are left out."""
+    """Return `value` as JSON types, without the members that the shape does not have."""
     if getattr(shape, "is_document_type", False):
         return value
     if isinstance(shape, StructureShape):
@@ -85,9 +88,10 @@ def as_json(value: Any, shape: Shape) -> Any:
 
 
 def dump(value: Any) -> bytes:
-    """Return compact JSON with non-ASCII text left raw, as Bedrock writes it.
+    r"""Return compact JSON in UTF-8, with non-ASCII text not escaped, as Bedrock writes it.
 
-    Half of a surrogate pair, which JSON can escape but UTF-8 cannot write, stays escaped.
+    If `value` has a lone surrogate, which UTF-8 cannot encode, all non-ASCII text is escaped
+    (`\uXXXX`).
     """
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

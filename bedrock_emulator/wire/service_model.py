@@ -1,7 +1,7 @@
-"""Which request is which operation: the routes of botocore's service model.
+"""Finds the operation of a request by the routes of botocore's service model.
 
 The model is the service's own description, shipped with botocore: methods, paths, members,
-patterns, error codes. Nothing here repeats what it says.
+patterns, error codes. This module repeats nothing of it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import botocore.loaders
 from botocore.model import OperationModel, ServiceModel
 
-#: What the emulator answers itself. Other operations of these services get a clear refusal.
+#: The operations the emulator serves, by service. It refuses the others by name, with status 501.
 OPERATIONS: dict[str, tuple[str, ...]] = {
     "bedrock": (
         "CreateModelInvocationJob",
@@ -49,7 +49,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Route:
-    """An operation and the method and path that ask for it."""
+    """An operation, its HTTP method and the pattern of its path."""
 
     name: str
     method: str
@@ -59,7 +59,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Match:
-    """A route and the decoded parts of the path that filled its template."""
+    """A route, and the decoded values of the parameters in its path."""
 
     route: Route
     uri_params: dict[str, str]
@@ -75,7 +75,7 @@ def service_model(service: str) -> ServiceModel:
 
 @functools.cache
 def routes() -> tuple[Route, ...]:
-    """Return the routes of every operation the emulator claims."""
+    """Return the routes of all operations in `OPERATIONS`."""
     return tuple(
         _route(service_model(service).operation_model(name))
         for service, names in OPERATIONS.items()
@@ -85,25 +85,28 @@ def routes() -> tuple[Route, ...]:
 
 def _route(operation: OperationModel) -> Route:
     template: str = operation.http["requestUri"]
-    # A client sends an ARN in a path as %3A and %2F, so a part never holds a raw slash.
+    # Clients encode an ARN in a path (%3A, %2F), so a parameter never contains a raw slash.
     path = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(template))
     return Route(operation.name, operation.http["method"], re.compile(path), operation)
 
 
 def match(method: str, raw_path: str) -> Match | None:
-    """Return the operation that `method` and the undecoded path ask for, or None."""
+    """Return the route of a request and its path parameters, None if no operation has that path.
+
+    `raw_path` is not decoded.
+    """
     for route in routes():
         if route.method == method:
-            found = route.path.fullmatch(raw_path)
-            if found:
-                parts = {key: unquote(value) for key, value in found.groupdict().items()}
-                return Match(route, parts)
+            path_match = route.path.fullmatch(raw_path)
+            if path_match:
+                values = path_match.groupdict()
+                return Match(route, {name: unquote(value) for name, value in values.items()})
     return None
 
 
 @functools.cache
 def error_statuses() -> dict[str, int]:
-    """Return the HTTP status of every error code the two service models know."""
+    """Return the HTTP status of every error code in the two service models."""
     statuses: dict[str, int] = {}
     for service in OPERATIONS:
         model = service_model(service)

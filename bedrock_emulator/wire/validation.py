@@ -1,8 +1,8 @@
-"""Whether the members of a request (or of a reply) are what the service model allows.
+"""Checks the members of a request (or of a reply) against the service model.
 
-botocore's own validator checks types, `required` and `min` only; the service also refuses what is
-too long, out of a pattern or an enum, or more than one member of a union. All of these are in the
-model, and all are checked here, with messages in the service's wording.
+botocore's own validator checks types, `required` and `min` only. The service also checks maximal
+lengths and values, patterns, enums, and that a union has exactly one member. All these constraints
+are in the model, and all are checked here. The messages have the service's wording.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from botocore.model import ListShape, MapShape, Shape, StringShape, StructureSha
 
 from bedrock_emulator.errors import invalid
 
-# The published pattern of a job name, `[a-zA-Z0-9]{1,63}(-*[a-zA-Z0-9\+\-\.]){0,63}`, can split a
-# run of dashes in 2^n ways: 40 dashes and one wrong letter would keep Python's matcher busy for
-# hours. Within its own length limit of 63 it means the same as the one beside it.
+# Linear equivalents of two published patterns that backtrack. The pattern of a job name does so
+# exponentially: it can split a run of n dashes in 2^n ways, so 40 dashes and one wrong letter would
+# keep Python's matcher busy for hours (https://en.wikipedia.org/wiki/ReDoS). Within the model's
+# length limits, the pattern on the right matches the same texts.
 _EQUIVALENT_PATTERNS = {
     r"[a-zA-Z0-9]{1,63}(-*[a-zA-Z0-9\+\-\.]){0,63}": r"[a-zA-Z0-9][a-zA-Z0-9+.\-]*",
     r"[a-zA-Z0-9]{1,256}(-*[a-zA-Z0-9]){0,256}": r"[a-zA-Z0-9]+(-+[a-zA-Z0-9]+)*",
 }
-_SHOWN = 120
+_MAX_SHOWN_CHARS = 120
 
 
 @functools.cache
 def compiled(pattern: str) -> re.Pattern[str]:
-    """Return the model's pattern (or a linear equivalent) for use with `fullmatch`."""
-    # ASCII: `\s` and `\S` mean in the service (Java) what they mean there.
+    """Return a pattern of the model, or its linear equivalent, to be used with `fullmatch`."""
+    # The service matches in Java, where `\s` and `\S` know ASCII spaces only.
     return re.compile(_EQUIVALENT_PATTERNS.get(pattern, pattern), re.ASCII)
 
 
@@ -40,16 +41,17 @@ def check(params: dict[str, Any], shape: Shape | None) -> None:
     """Raise a ValidationException that names every violation of `shape` by `params`."""
     if shape is None:
         return
-    found = list(violations(params, shape, ""))
-    if found:
-        plural = "error" if len(found) == 1 else "errors"
-        raise invalid(f"{len(found)} validation {plural} detected: {'; '.join(found)}")
+    messages = list(violations(params, shape, ""))
+    if messages:
+        plural = "error" if len(messages) == 1 else "errors"
+        raise invalid(f"{len(messages)} validation {plural} detected: {'; '.join(messages)}")
 
 
 def violations(value: Any, shape: Shape, path: str, *, closed: bool = False) -> Iterator[str]:
-    """Yield a sentence for each way in which `value` is not a `shape`.
+    """Yield a message for each constraint of `shape` that `value` violates.
 
-    `closed` also refuses members the shape does not have, as Bedrock does in batch records.
+    `path` is the place of the value in the request. `closed` also refuses members that the shape
+    does not have, as Bedrock does in batch records.
     """
     if getattr(shape, "is_document_type", False):
         return
@@ -73,10 +75,10 @@ def _structure(value: Any, shape: StructureShape, path: str, closed: bool) -> It
     for name in shape.required_members:
         if name not in present:
             yield _failed(_join(path, name), "Member must not be null", "null")
-    known = [name for name in shape.members if name in present]
-    if shape.is_tagged_union and len(known) != 1:
+    names = [name for name in shape.members if name in present]
+    if shape.is_tagged_union and len(names) != 1:
         yield _failed(path, f"Exactly one of {sorted(shape.members)} must be set")
-    for name in known:
+    for name in names:
         yield from violations(present[name], shape.members[name], _join(path, name), closed=closed)
     if closed:
         for name in present.keys() - shape.members.keys():
@@ -112,7 +114,7 @@ def _string(value: Any, shape: StringShape, path: str) -> Iterator[str]:
     too_long = list(_length(len(value), shape, path, shown))
     yield from too_long
     pattern = shape.metadata.get("pattern")
-    # Length first: a pattern is only matched against text of a bounded length.
+    # Length first, so that a pattern is matched only against text of a bounded length.
     if pattern and not too_long and not compiled(pattern).fullmatch(value):
         constraint = f"Member must satisfy regular expression pattern: {pattern}"
         yield _failed(path, constraint, shown)
@@ -154,25 +156,25 @@ def _blob(value: Any, shape: Shape, path: str) -> Iterator[str]:
 
 
 def _length(size: int, shape: Shape, path: str, shown: str | None = None) -> Iterator[str]:
-    least, most = shape.metadata.get("min"), shape.metadata.get("max")
-    if least is not None and size < least:
-        constraint = f"Member must have length greater than or equal to {least}"
+    minimum, maximum = shape.metadata.get("min"), shape.metadata.get("max")
+    if minimum is not None and size < minimum:
+        constraint = f"Member must have length greater than or equal to {minimum}"
         yield _failed(path, constraint, shown)
-    if most is not None and size > most:
-        yield _failed(path, f"Member must have length less than or equal to {most}", shown)
+    if maximum is not None and size > maximum:
+        yield _failed(path, f"Member must have length less than or equal to {maximum}", shown)
 
 
 def _range(value: float, shape: Shape, path: str) -> Iterator[str]:
-    least, most = shape.metadata.get("min"), shape.metadata.get("max")
-    if least is not None and value < least:
-        yield _failed(path, f"Member must have value greater than or equal to {least}", value)
-    if most is not None and value > most:
-        yield _failed(path, f"Member must have value less than or equal to {most}", value)
+    minimum, maximum = shape.metadata.get("min"), shape.metadata.get("max")
+    if minimum is not None and value < minimum:
+        yield _failed(path, f"Member must have value greater than or equal to {minimum}", value)
+    if maximum is not None and value > maximum:
+        yield _failed(path, f"Member must have value less than or equal to {maximum}", value)
 
 
 def _shown(value: str, shape: Shape) -> str | None:
-    # What the model calls sensitive (prompts, metadata) is not repeated in a message.
-    return None if shape.metadata.get("sensitive") else value[:_SHOWN]
+    # Values that the model marks as sensitive (prompts, metadata) are not repeated in a message.
+    return None if shape.metadata.get("sensitive") else value[:_MAX_SHOWN_CHARS]
 
 
 def _failed(path: str, constraint: str, value: object = None) -> str:

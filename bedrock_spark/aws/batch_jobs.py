@@ -1,4 +1,4 @@
-"""Bedrock's batch jobs: create, list, stop. One thing of the outside world; no policy."""
+"""Bedrock's batch jobs: create, list and stop them. What to do with a job is decided elsewhere."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bedrock_spark.aws.errors import job_errors
+from bedrock_spark.aws.protocols import BedrockClient, Reply
 from bedrock_spark.aws.retry import retry_reading, retry_throttled
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import JobStateUnknownError
@@ -16,7 +17,8 @@ COMPLETED, PARTIALLY_COMPLETED = "Completed", "PartiallyCompleted"
 FAILED, STOPPED, EXPIRED = "Failed", "Stopped", "Expired"
 ACTIVE = frozenset({"Submitted", "Validating", "Scheduled", "InProgress", "Stopping"})
 SETTLED = frozenset({COMPLETED, PARTIALLY_COMPLETED, FAILED, STOPPED, EXPIRED})
-_PAGE = 1000
+# The largest maxResults of ListModelInvocationJobs, from botocore's service model of bedrock.
+_PAGE_SIZE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +39,31 @@ class SeenJob:
     model_arn: str | None = field(default=None, compare=False)
 
     @property
+    def job_id(self) -> str:
+        """Return the last part of the ARN. The job writes its output into a folder of this name."""
+        return self.job_arn.rsplit("/", 1)[-1]
+
+    @property
     def is_settled(self) -> bool:
-        """Tell whether the job is over. A status this version does not know is not."""
+        """Tell whether the job is over. An unknown status counts as active."""
         return self.status in SETTLED
 
 
 class BatchJobs:
     """The batch job calls of one account and Region."""
 
-    def __init__(self, client: Any, clock: Clock) -> None:
+    def __init__(self, client: BedrockClient, clock: Clock) -> None:
         self._client = client
         self._clock = clock
 
     def create(self, request: dict[str, Any]) -> str:
-        """Create a job and return its ARN. Raises a JobError that says what may be done."""
+        """Create a job and return its ARN. Raises the JobError that says what the caller may do."""
 
         def call() -> str:
             name = request["jobName"]
             with job_errors(f"creating batch job {name}", job_name=name):
                 reply = self._client.create_model_invocation_job(**request)
-            if "jobArn" not in reply:  # 200, but not the service's: a proxy's page
+            if "jobArn" not in reply:  # status 200, but from a proxy and not from the service
                 raise JobStateUnknownError(f"creating batch job {name}: no ARN", job_name=name)
             return str(reply["jobArn"])
 
@@ -65,13 +72,14 @@ class BatchJobs:
     def list(
         self, name_contains: str | None, after: float | None = None, status: str | None = None
     ) -> list[SeenJob]:
-        """Return the jobs of the account: all pages.
+        """Return the jobs of the account, from all pages.
 
-        name_contains: only those whose name contains this
-        after: only those submitted after this time, as the service's own clock has it
-        status: only those in this status
+        name_contains: only jobs whose name contains this text
+        after: only jobs submitted after this time, in seconds since the epoch by the service's
+            clock
+        status: only jobs in this status
         """
-        request: dict[str, Any] = {"maxResults": _PAGE}
+        request: dict[str, Any] = {"maxResults": _PAGE_SIZE}
         if name_contains is not None:
             request["nameContains"] = name_contains
         if after is not None:
@@ -83,27 +91,26 @@ class BatchJobs:
     def _pages(self, request: dict[str, Any]) -> Iterator[SeenJob]:
         while True:
             page = self._page(request)
-            yield from (_seen(summary) for summary in page.get("invocationJobSummaries", ()))
+            yield from (_seen_job(summary) for summary in page.get("invocationJobSummaries", ()))
             token = page.get("nextToken")
             if token is None:
                 return
             request = {**request, "nextToken": token}
 
     def active(self) -> tuple[SeenJob, ...]:
-        """Return every active job of the account, whosesoever: a listing per status."""
+        """Return every active job of the account, not only the run's: one listing per status."""
         return tuple(j for status in sorted(ACTIVE) for j in self.list(None, status=status))
 
-    def _page(self, request: dict[str, Any]) -> dict[str, Any]:
-        def call() -> dict[str, Any]:
-            whose = request.get("nameContains", "the account")
-            with job_errors(f"listing the batch jobs of {whose}"):
-                page: dict[str, Any] = self._client.list_model_invocation_jobs(**request)
-            return page
+    def _page(self, request: dict[str, Any]) -> Reply:
+        def call() -> Reply:
+            owner = request.get("nameContains", "the account")
+            with job_errors(f"listing the batch jobs of {owner}"):
+                return self._client.list_model_invocation_jobs(**request)
 
         return retry_reading(self._clock)(call)
 
     def stop(self, job_arn: str) -> None:
-        """Ask a job to stop. It settles later; one that is settled already stays as it is."""
+        """Ask a job to stop. It settles later; a job that has settled already does not change."""
 
         def call() -> None:
             with job_errors(f"stopping {job_arn}", job_arn=job_arn):
@@ -112,7 +119,7 @@ class BatchJobs:
         retry_reading(self._clock)(call)
 
 
-def _seen(summary: dict[str, Any]) -> SeenJob:
+def _seen_job(summary: dict[str, Any]) -> SeenJob:
     return SeenJob(
         job_arn=summary["jobArn"],
         job_name=summary["jobName"],

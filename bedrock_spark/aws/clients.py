@@ -1,9 +1,8 @@
 """boto3 clients, made once per process and settings.
 
-One retry layer per call: the run folder's S3 is left to botocore's own retries; the Bedrock calls,
-and the reading of objects that rows name, are repeated by tenacity (see retry.py), so botocore
-makes each of them exactly once. Credentials come from boto3's
-ordinary chain and are never looked at here.
+Each call has one retry layer. botocore repeats the S3 calls of the run folder. tenacity repeats the
+Bedrock calls and the reading of objects that rows name (see retry.py), so botocore sends each of
+them exactly once. Credentials come from boto3's ordinary chain, and this package never reads them.
 """
 
 from __future__ import annotations
@@ -18,18 +17,27 @@ import boto3
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import NoRegionError
 
+from bedrock_spark.aws.protocols import (
+    BedrockClient,
+    QueueClient,
+    QuotasClient,
+    RuntimeClient,
+    S3Client,
+)
 from bedrock_spark.errors import ConfigError
 
 _S3_ATTEMPTS = 8
-_making = threading.Lock()
-
-
-_PLACES = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE")
+_creation_lock = threading.Lock()
+# The beginnings of their names: AWS_ENDPOINT_URL_S3 counts, too.
+_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE")
 
 
 @dataclass(frozen=True)
 class AwsSettings:
-    """Where AWS is. Both may be None: then AWS_REGION and AWS_ENDPOINT_URL decide, or a profile."""
+    """The Region and the endpoint of AWS.
+
+    If a value is None, AWS_REGION and AWS_ENDPOINT_URL decide, or the AWS profile.
+    """
 
     region: str | None = None
     endpoint_url: str | None = None
@@ -37,7 +45,7 @@ class AwsSettings:
 
 @dataclass(frozen=True)
 class _Settings:
-    """What clients differ in, as a value: a botocore config is equal to none but itself."""
+    """The settings in which our clients differ: a cache key, which a botocore config is not."""
 
     attempts: int
     connections: int = 10
@@ -45,24 +53,28 @@ class _Settings:
 
 
 def _client(service: str, aws: AwsSettings, settings: _Settings) -> Any:
-    """Return the client. Threads that ask for one at the same time share it.
+    """Return the client. Threads that call this at the same time share it.
 
-    A cache alone would let each of them make its own; and making clients is not thread-safe.
+    The cache alone would let each thread make its own client, and making clients is not
+    thread-safe.
     """
-    with _making:
-        return _made(service, aws, settings, _told_by_environment())
+    with _creation_lock:
+        return _make_client(service, aws, settings, _aws_variables())
 
 
-def _told_by_environment() -> tuple[tuple[str, str], ...]:
-    """Return what else says where a client goes: one that was made before it changed is stale."""
-    return tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith(_PLACES)))
+def _aws_variables() -> tuple[tuple[str, str], ...]:
+    """Return the AWS_* variables that decide endpoint, Region and profile. Part of the cache key.
+
+    A client that was made before one of them changed is stale.
+    """
+    return tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith(_VARIABLES)))
 
 
 @lru_cache(maxsize=32)
-def _made(
-    service: str, aws: AwsSettings, settings: _Settings, environment: tuple[tuple[str, str], ...]
+def _make_client(
+    service: str, aws: AwsSettings, settings: _Settings, variables: tuple[tuple[str, str], ...]
 ) -> Any:
-    # boto3 reads AWS_DEFAULT_REGION only; AWS_REGION is what clusters and other SDKs set.
+    # boto3 reads AWS_DEFAULT_REGION only; AWS_REGION is the one that clusters and other SDKs set.
     session = boto3.session.Session(region_name=aws.region or os.environ.get("AWS_REGION"))
     config = BotoConfig(
         retries={"mode": "standard", "total_max_attempts": settings.attempts},
@@ -80,39 +92,49 @@ def _made(
 
 _S3 = _Settings(_S3_ATTEMPTS, connections=32)
 _ONCE = _Settings(attempts=1)
-_ADVICE = _Settings(attempts=2)
+_TWICE = _Settings(attempts=2)
 
 
-def s3_client(aws: AwsSettings) -> Any:
-    """Return the S3 client."""
-    return _client("s3", aws, _S3)
+def s3_client(aws: AwsSettings) -> S3Client:
+    """Return the S3 client of the run folder."""
+    client: S3Client = _client("s3", aws, _S3)
+    return client
 
 
-def object_client(aws: AwsSettings, connections: int) -> Any:
-    """Return the S3 client for objects that rows name, for so many threads."""
-    return _client("s3", aws, _Settings(attempts=1, connections=connections))
+def object_client(aws: AwsSettings, connections: int) -> S3Client:
+    """Return the S3 client for objects that rows name.
+
+    connections: the number of threads that use it at the same time
+    """
+    client: S3Client = _client("s3", aws, _Settings(attempts=1, connections=connections))
+    return client
 
 
-def bedrock_client(aws: AwsSettings) -> Any:
+def bedrock_client(aws: AwsSettings) -> BedrockClient:
     """Return the control-plane client: batch jobs and provisioned throughput."""
-    return _client("bedrock", aws, _ONCE)
+    client: BedrockClient = _client("bedrock", aws, _ONCE)
+    return client
 
 
-def quotas_client(aws: AwsSettings) -> Any:
-    """Return the client of Service Quotas: a call is tried twice, its answer is not needed."""
-    return _client("service-quotas", aws, _ADVICE)
+def quotas_client(aws: AwsSettings) -> QuotasClient:
+    """Return the Service Quotas client. It tries a call twice: a run can do without the answer."""
+    client: QuotasClient = _client("service-quotas", aws, _TWICE)
+    return client
 
 
-def queue_client(aws: AwsSettings) -> Any:
-    """Return the client of SQS, from which events may come."""
-    return _client("sqs", aws, _S3)
+def queue_client(aws: AwsSettings) -> QueueClient:
+    """Return the SQS client, which receives the events about batch jobs."""
+    client: QueueClient = _client("sqs", aws, _S3)
+    return client
 
 
-def runtime_client(aws: AwsSettings, read_timeout_seconds: int, connections: int) -> Any:
+def runtime_client(aws: AwsSettings, read_timeout_seconds: int, connections: int) -> RuntimeClient:
     """Return the client for InvokeModel and Converse.
 
-    The read timeout is longer than the model may take: a timed-out call may have been answered and
-    paid for.
+    read_timeout_seconds: longer than the model may take, because a call that timed out may have
+        been answered and paid for
+    connections: the number of calls in flight
     """
     settings = _Settings(1, connections, read_timeout_seconds)
-    return _client("bedrock-runtime", aws, settings)
+    client: RuntimeClient = _client("bedrock-runtime", aws, settings)
+    return client

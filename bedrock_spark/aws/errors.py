@@ -1,7 +1,7 @@
-"""From what boto3 raises to our errors: the one place where AWS's error codes are known.
+"""Map the errors of boto3 to ours: the only module that knows the error codes of Bedrock.
 
-The codes are those of botocore's service models of bedrock and bedrock-runtime; a test walks the
-models and fails if one of them is not mapped here on purpose.
+The codes are those of botocore's service models of bedrock and bedrock-runtime. A test reads the
+models and fails if one of their codes is not mapped here on purpose.
 """
 
 from __future__ import annotations
@@ -36,10 +36,13 @@ from bedrock_spark.errors import (
     NotStreamedError,
 )
 
-# What a boto3 call raises: a reply that is an error, no reply, one that is not the service's.
+# The errors of a boto3 call: an error reply, no reply, and a reply that the service did not write.
 AwsFailure: TypeAlias = ClientError | BotoCoreError | ResponseParserError
 AWS_FAILURES = (ClientError, BotoCoreError, ResponseParserError)
-_NO_REPLY = (BotoConnectionError, HTTPClientError, IncompleteReadError, ResponseParserError)
+# The call was sent, and no reply or only a part of one came.
+NO_REPLY = (BotoConnectionError, HTTPClientError, IncompleteReadError)
+# For Bedrock also: a reply came and is not in the service's format, such as the page of a proxy.
+_NO_BEDROCK_REPLY = (*NO_REPLY, ResponseParserError)
 
 JOB_ERRORS: dict[str, type[JobError]] = {
     "ThrottlingException": JobThrottledError,
@@ -68,12 +71,12 @@ INVOKE_ERRORS: dict[str, type[InvokeError]] = {
     "ResourceNotFoundException": InvokeRefusedError,
 }
 
-# AWS names a job name that is taken in two ways; the texts are those seen in public code.
+# AWS reports a job name that is in use in two ways; the texts are those seen in public code.
 _NAME_IN_USE = ("currently in use", "name already exists", "already in use")
 
 # ValidationExceptions that are about the model id and not about the record: texts as users report
 # them (github.com/terricain/aioboto3/issues/352, aws-samples/amazon-bedrock-workshop/issues/315,
-# mlcommons/modelbench/issues/1654). Taken for a record's error, they would be permanent for all.
+# mlcommons/modelbench/issues/1654). Read as a record's error, they would be final for every record.
 _MODEL_REFUSED = (
     "model identifier is invalid",
     "on-demand throughput",
@@ -81,7 +84,7 @@ _MODEL_REFUSED = (
     "marked by provider as legacy",
 )
 
-# ValidationExceptions of a stream that say to ask without one, as users report them
+# ValidationExceptions that refuse the stream and not the record, as users report them
 # (langchain-ai/langchainjs/issues/2645, earendil-works/pi/issues/3739).
 _NOT_STREAMED = ("unsupported for streaming", "not supported for streaming", "in streaming mode")
 
@@ -96,61 +99,78 @@ _CHECK = {
 
 
 @contextmanager
-def job_errors(what: str, *, advise: bool = True, **ids: Any) -> Iterator[None]:
-    """Raise what a control-plane call raises as our error; see `job_error`."""
+def job_errors(
+    action: str, *, advise: bool = True, job_name: str | None = None, job_arn: str | None = None
+) -> Iterator[None]:
+    """Turn the errors that a control-plane call raises into ours; see `job_error`."""
     try:
         yield
     except AWS_FAILURES as exc:
-        raise job_error(exc, what, advise=advise, **ids) from exc
+        raise job_error(exc, action, advise=advise, job_name=job_name, job_arn=job_arn) from exc
 
 
-def job_error(exc: AwsFailure, what: str, *, advise: bool = True, **ids: Any) -> JobError:
-    """Return our error for a control-plane call; `what` says which call about what.
+def job_error(
+    exc: AwsFailure,
+    action: str,
+    *,
+    advise: bool = True,
+    job_name: str | None = None,
+    job_arn: str | None = None,
+) -> JobError:
+    """Return our error for a failed control-plane call.
 
-    advise: say what to check, as is right for batch jobs and for nothing else
+    action: what the call was meant to do, such as "creating batch job x": the message begins so
+    advise: add what to check in the config; only right for calls about batch jobs
+    job_name, job_arn: attributes of the error
     """
     if not isinstance(exc, ClientError):
-        return _job_error_without_reply(exc, what, **ids)
-    code, message, status = _parts(exc)
+        return _job_error_without_reply(exc, action, job_name, job_arn)
+    code, message, status = _code_message_status(exc)
     kind = JOB_ERRORS.get(code)
     if kind is JobRejectedError and any(text in message.lower() for text in _NAME_IN_USE):
         kind = JobNameInUseError
     if kind is None:
         kind = _by_status(status, JobThrottledError, JobStateUnknownError, JobRejectedError)
-    is_told = advise and kind is JobRejectedError and code in _CHECK
-    advice = f" {_CHECK[code]}" if is_told else ""
+    has_advice = advise and kind is JobRejectedError and code in _CHECK
+    advice = f" {_CHECK[code]}" if has_advice else ""
     return kind(
-        f"{what}: {code}: {message}{advice}",
-        error_type=code,
+        f"{action}: {code}: {message}{advice}",
+        job_name=job_name,
+        job_arn=job_arn,
         error_code=status,
+        error_type=code,
         retry_after=_retry_after(exc),
-        **ids,
     )
 
 
 def _job_error_without_reply(
-    exc: BotoCoreError | ResponseParserError, what: str, **ids: Any
+    exc: BotoCoreError | ResponseParserError,
+    action: str,
+    job_name: str | None,
+    job_arn: str | None,
 ) -> JobError:
-    if isinstance(exc, _NO_REPLY):
-        return JobStateUnknownError(f"{what}: no reply ({type(exc).__name__})", **ids)
-    return JobRejectedError(f"{what}: {exc}", **ids)
+    if isinstance(exc, _NO_BEDROCK_REPLY):
+        message = f"{action}: no reply ({type(exc).__name__})"
+        return JobStateUnknownError(message, job_name=job_name, job_arn=job_arn)
+    return JobRejectedError(f"{action}: {exc}", job_name=job_name, job_arn=job_arn)
 
 
 def invoke_error(exc: AwsFailure) -> InvokeError:
-    """Return our error for an InvokeModel or Converse call, or for what broke its stream.
+    """Return our error for a failed InvokeModel or Converse call, or for an error in its stream.
 
-    The service's message is kept: it goes into the record's error, never into a log.
+    Its message is the service's, and may quote the body: it goes into the record's error, never
+    into a log.
     """
     if not isinstance(exc, ClientError):
         return _invoke_error_without_reply(exc)
-    code, message, status = _parts(exc)
+    code, message, status = _code_message_status(exc)
     kind = INVOKE_ERRORS.get(code)
     if kind is InvokeRecordError and any(text in message.lower() for text in _MODEL_REFUSED):
         kind = InvokeRefusedError
     if kind is InvokeRecordError and any(text in message.lower() for text in _NOT_STREAMED):
         kind = NotStreamedError
     if kind is None:
-        # Expired or wrong credentials come as other codes with 401 or 403.
+        # Expired or wrong credentials have other codes, with status 401 or 403.
         refused = InvokeRefusedError if status in (401, 403) else InvokeRecordError
         kind = _by_status(status, InvokeThrottledError, InvokeRetryableError, refused)
     return kind(message or code, error_code=status, error_type=code, retry_after=_retry_after(exc))
@@ -158,10 +178,10 @@ def invoke_error(exc: AwsFailure) -> InvokeError:
 
 def _invoke_error_without_reply(exc: BotoCoreError | ResponseParserError) -> InvokeError:
     name = type(exc).__name__
-    if isinstance(exc, _NO_REPLY):
+    if isinstance(exc, _NO_BEDROCK_REPLY):
         return InvokeRetryableError(f"no reply ({name})", error_code=503, error_type=name)
     if isinstance(exc, ParamValidationError):
-        # botocore's text shows the values, which are the prompt.
+        # botocore's message quotes the values, and so the prompt.
         return InvokeRecordError(
             "the body is not a request of this API", error_code=400, error_type=name
         )
@@ -174,16 +194,19 @@ def _by_status(status: int, throttled: Any, unknown: Any, refused: Any) -> Any:
     return unknown if status >= 500 or status == 0 else refused
 
 
-def _parts(exc: ClientError) -> tuple[str, str, int]:
+def _code_message_status(exc: ClientError) -> tuple[str, str, int]:
     error = exc.response.get("Error", {})
     status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code = error.get("Code", "")
-    # Inside a stream the same codes begin with a small letter: throttlingException.
+    # Inside a stream the same codes begin with a lowercase letter: throttlingException.
     return code[:1].upper() + code[1:], error.get("Message", ""), int(status)
 
 
 def _retry_after(exc: ClientError) -> float | None:
-    """Return the seconds that the service asks to wait; the one header has milliseconds."""
+    """Return the seconds that the service asks to wait, or None.
+
+    `retry-after` is in seconds, `x-amz-retry-after` in milliseconds.
+    """
     headers = exc.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
     for name, unit in (("retry-after", 1.0), ("x-amz-retry-after", 0.001)):
         try:

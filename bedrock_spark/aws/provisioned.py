@@ -1,10 +1,11 @@
-"""Provisioned throughput: is it there, is it ready, and which model does it hide?"""
+"""Provisioned throughput: does it exist, is it ready, and which model does it serve?"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from bedrock_spark.aws.errors import job_errors
+from bedrock_spark.aws.protocols import BedrockClient, Reply
 from bedrock_spark.aws.retry import retry_reading
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import ModelConfig
@@ -13,7 +14,7 @@ from bedrock_spark.families import bare_model_id, family_of
 from bedrock_spark.limits import PROVISIONED_MODEL_ARN
 
 WAIT_SECONDS = 1800.0
-LOOK_SECONDS = 15.0
+POLL_SECONDS = 15.0
 FAILED = "Failed"
 # While it is updated it still serves.
 READY = ("InService", "Updating")
@@ -24,23 +25,27 @@ def is_provisioned(model_id: str) -> bool:
     return PROVISIONED_MODEL_ARN.fullmatch(model_id) is not None
 
 
-def check_provisioned(client: Any, model_id: str, model: ModelConfig, clock: Clock) -> bool:
-    """Check that a provisioned model can answer this run; tell whether it is ready to.
+def check_provisioned(
+    client: BedrockClient, model_id: str, model: ModelConfig, clock: Clock
+) -> bool:
+    """Check that a provisioned model can answer this run; return whether it is ready now.
 
-    Raises ProvisionedModelError where it is not there, failed, or is of another family.
+    Raises ProvisionedModelError if it does not exist, has failed, or is of another family.
     """
-    found = get_provisioned(client, model_id, f"fallback.model_id {model_id}", clock)
-    if found["status"] == FAILED:
-        reason = found.get("failureMessage", "no reason given")
+    described = get_provisioned(client, model_id, f"fallback.model_id {model_id}", clock)
+    if described["status"] == FAILED:
+        reason = described.get("failureMessage", "no reason given")
         raise ProvisionedModelError(f"fallback.model_id {model_id}: is Failed: {reason}")
-    _check_family(found["foundationModelArn"], model_id, model)
-    return found["status"] in READY
+    _check_family(described["foundationModelArn"], model_id, model)
+    return described["status"] in READY
 
 
-def wait_for_provisioned(client: Any, model_id: str, model: ModelConfig, clock: Clock) -> None:
-    """Wait until a provisioned model is in service.
+def wait_for_provisioned(
+    client: BedrockClient, model_id: str, model: ModelConfig, clock: Clock
+) -> None:
+    """Wait until a provisioned model is in service: look every 15 seconds, for half an hour.
 
-    Raises ProvisionedModelError where it cannot answer, or is not ready in half an hour.
+    Raises ProvisionedModelError if it cannot answer this run, or is not ready in that time.
     """
     deadline = clock.now() + WAIT_SECONDS
     while not check_provisioned(client, model_id, model, clock):
@@ -49,35 +54,35 @@ def wait_for_provisioned(client: Any, model_id: str, model: ModelConfig, clock: 
                 f"fallback.model_id {model_id}: is still not in service after "
                 f"{WAIT_SECONDS / 60:.0f} minutes; run again when it is InService"
             )
-        clock.sleep(LOOK_SECONDS)
+        clock.sleep(POLL_SECONDS)
 
 
 def _check_family(base_arn: str, model_id: str, model: ModelConfig) -> None:
     if model.invocation == "converse" or model.family is not None:
         return
     base = bare_model_id(base_arn)
-    ours = family_of(model)
+    own_family = family_of(model).name
     try:
-        theirs = family_of(ModelConfig(id=base)).name
-    except ConfigError:  # it would speak of model.id, which is not the one at fault
-        theirs = "unknown"
-    if theirs != ours.name:
+        base_family = family_of(ModelConfig(id=base)).name
+    except ConfigError:  # its message would blame model.id, which is not at fault here
+        base_family = "unknown"
+    if base_family != own_family:
         raise ProvisionedModelError(
-            f"fallback.model_id {model_id}: serves {base}, of the family {theirs}; the "
-            f"records of this run are {ours.name} bodies"
+            f"fallback.model_id {model_id}: serves {base}, of the family {base_family}; the "
+            f"records of this run are {own_family} bodies"
         )
 
 
-def get_provisioned(client: Any, arn: str, what: str, clock: Clock) -> dict[str, Any]:
-    """Return what the service knows of a provisioned model, which `what` names in errors.
+def get_provisioned(client: BedrockClient, arn: str, label: str, clock: Clock) -> dict[str, Any]:
+    """Return the reply of GetProvisionedModelThroughput.
 
-    Raises ProvisionedModelError where it does not say.
+    label: the name of the provisioned throughput in error messages
+    Raises ProvisionedModelError if the service refuses to describe it.
     """
 
-    def call() -> dict[str, Any]:
-        with job_errors(f"looking up {what}", advise=False):
-            found: dict[str, Any] = client.get_provisioned_model_throughput(provisionedModelId=arn)
-        return found
+    def call() -> Reply:
+        with job_errors(f"looking up {label}", advise=False):
+            return client.get_provisioned_model_throughput(provisionedModelId=arn)
 
     try:
         return retry_reading(clock)(call)

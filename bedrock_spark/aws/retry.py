@@ -1,4 +1,4 @@
-"""Which layer repeats what. There is one layer per call, and tenacity is it wherever money moves.
+"""Which layer repeats which call. Each call has one retry layer; where money moves, it is tenacity.
 
 | call | repeated by | on | not repeated |
 | --- | --- | --- | --- |
@@ -9,13 +9,15 @@
 | | the next tick | no free slot, state unknown | rejections end the submitting |
 | InvokeModel, Converse | tenacity | timeouts, 5xx, no reply: up to `attempts` | 400, 403, 404 |
 | | tenacity | throttling, not ready: for a time, no attempt is used | |
-| their streams | tenacity | the same, up to the first piece of the answer | what breaks after it |
+| their streams | tenacity | the same, up to the first piece of the answer | errors after it |
 | ProvisionedModelThroughput: Get…, List…, Delete… | tenacity | throttling, 5xx, no reply | 4xx |
 | the same: Create… | tenacity | throttling | no reply and 5xx: looked up by name |
-| Spark tasks | Spark | whatever kills a task | they never create a job |
+| Spark tasks | Spark | any failure of a task | they never create a job |
 
-Waits are full jitter: a random time between zero and an exponential bound, or the service's own
-retry-after where it gives a longer one.
+Waits are exponential backoff with full jitter
+(https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). The wait before retry
+n = 0, 1, 2 ... is random and uniform in [0, min(cap, base x 2**n)] seconds. If the service sends a
+longer retry-after, the wait is that, up to the same cap.
 """
 
 from __future__ import annotations
@@ -33,59 +35,66 @@ from tenacity import (
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import (
     BedrockSparkError,
+    InvokeError,
     InvokeRetryableError,
     InvokeThrottledError,
+    JobError,
     JobStateUnknownError,
     JobThrottledError,
     ModelNotReadyError,
     StorageUnavailableError,
 )
 
+# Eight attempts of a control-plane call wait 46 s on average, 91 s at most.
 CONTROL_ATTEMPTS = 8
 FETCH_ATTEMPTS = 8
-# A record is asked for that long while the service only says to wait.
+# How long to retry one record while the service only throttles.
 THROTTLED_SECONDS = 900.0
+# How long to retry one record while the model is not ready.
 NOT_READY_SECONDS = 1800.0
-_CONTROL_WAIT = (1.0, 30.0)
-_INVOKE_WAIT = (0.5, 30.0)
-_FETCH_WAIT = (0.2, 20.0)
+# Base and cap of the backoff, in seconds.
+_CONTROL_BACKOFF = (1.0, 30.0)
+_INVOKE_BACKOFF = (0.5, 30.0)
+_FETCH_BACKOFF = (0.2, 20.0)
 
 
 def retry_throttled(clock: Clock) -> Retrying:
-    """ExtraAttempt a call that the service surely did not carry out."""
-    return _retrying(clock, CONTROL_ATTEMPTS, _CONTROL_WAIT, JobThrottledError)
+    """Repeat a call only if the service surely did not carry it out."""
+    return _retrying(clock, CONTROL_ATTEMPTS, _CONTROL_BACKOFF, JobThrottledError)
 
 
 def retry_reading(clock: Clock) -> Retrying:
-    """ExtraAttempt a call that has no effect, or the same effect twice."""
+    """Repeat an idempotent call: one without an effect, or with the same effect twice."""
     kinds = (JobThrottledError, JobStateUnknownError)
-    return _retrying(clock, CONTROL_ATTEMPTS, _CONTROL_WAIT, *kinds)
+    return _retrying(clock, CONTROL_ATTEMPTS, _CONTROL_BACKOFF, *kinds)
 
 
 def retry_invoke(clock: Clock, attempts: int, until: float | None = None) -> Retrying:
-    """ExtraAttempt a model call; after a time only where nothing else is said than to wait.
+    """Repeat a model call.
 
-    until: a time after which nothing is repeated
+    attempts: calls in all. Calls that were throttled, or met a model that is not ready, do not
+        count; for them THROTTLED_SECONDS and NOT_READY_SECONDS are the limit
+    until: no call is repeated after this time, in seconds since the epoch
     """
     return Retrying(
-        stop=_StopAsking(clock, attempts, until),
-        wait=_full_jitter(*_INVOKE_WAIT),
+        stop=_StopInvoking(clock, attempts, until),
+        wait=_full_jitter(*_INVOKE_BACKOFF),
         retry=retry_if_exception_type(InvokeRetryableError),
         sleep=clock.sleep,
         reraise=True,
     )
 
 
-class _StopAsking:
-    """Says when a record was asked for often enough, or waited for long enough."""
+class _StopInvoking:
+    """Decides that one record has had its attempts, or has waited long enough."""
 
     def __init__(self, clock: Clock, attempts: int, until: float | None) -> None:
         self._clock = clock
-        self._left = attempts
-        began = clock.now()
-        self._patience = [
-            (InvokeThrottledError, began + THROTTLED_SECONDS),
-            (ModelNotReadyError, began + NOT_READY_SECONDS),
+        self._attempts_left = attempts
+        begun_at = clock.now()
+        self._deadlines = [
+            (InvokeThrottledError, begun_at + THROTTLED_SECONDS),
+            (ModelNotReadyError, begun_at + NOT_READY_SECONDS),
         ]
         self._until = until
 
@@ -94,36 +103,36 @@ class _StopAsking:
         now = self._clock.now()
         if self._until is not None and now >= self._until:
             return True
-        for kind, end in self._patience:
+        for kind, deadline in self._deadlines:
             if isinstance(error, kind):
-                return now >= end
-        self._left -= 1
-        return self._left <= 0
+                return now >= deadline
+        self._attempts_left -= 1
+        return self._attempts_left <= 0
 
 
 def retry_fetch(clock: Clock) -> Retrying:
-    """ExtraAttempt the reading of an object."""
-    return _retrying(clock, FETCH_ATTEMPTS, _FETCH_WAIT, StorageUnavailableError)
+    """Repeat the reading of an object."""
+    return _retrying(clock, FETCH_ATTEMPTS, _FETCH_BACKOFF, StorageUnavailableError)
 
 
 def _retrying(
-    clock: Clock, attempts: int, wait: tuple[float, float], *kinds: type[BedrockSparkError]
+    clock: Clock, attempts: int, backoff: tuple[float, float], *kinds: type[BedrockSparkError]
 ) -> Retrying:
     return Retrying(
         stop=stop_after_attempt(attempts),
-        wait=_full_jitter(*wait),
+        wait=_full_jitter(*backoff),
         retry=retry_if_exception_type(kinds),
         sleep=clock.sleep,
         reraise=True,
     )
 
 
-def _full_jitter(first: float, most: float) -> Callable[[RetryCallState], float]:
-    jitter = wait_random_exponential(multiplier=first, max=most)
+def _full_jitter(base: float, cap: float) -> Callable[[RetryCallState], float]:
+    jitter = wait_random_exponential(multiplier=base, max=cap)
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        asked = error.ids.get("retry_after") if isinstance(error, BedrockSparkError) else None
-        return max(jitter(state), min(float(asked or 0.0), most))
+        retry_after = error.retry_after if isinstance(error, JobError | InvokeError) else None
+        return max(jitter(state), min(float(retry_after or 0.0), cap))
 
     return wait

@@ -1,8 +1,8 @@
-"""Objects in S3 that rows name: an object's bytes, or why there are none.
+"""Read objects in S3 that rows name, or say why they cannot be read.
 
-That an object is not there, or may not be read, is its row's fault and a reason to reject the row.
-That S3 throttles or does not answer is nobody's, and is tried again; what is left after that ends
-the task. No message names the object: its key is data.
+An object that does not exist, or may not be read, is a reason to reject its row. If S3 throttles or
+does not answer, the row is not at fault: the call is repeated, and if that does not help the task
+fails. No message names the object, because its key is data.
 """
 
 from __future__ import annotations
@@ -11,28 +11,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    IncompleteReadError,
-    ParamValidationError,
-)
-from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from bedrock_spark import limits
 from bedrock_spark.aws.clients import AwsSettings, object_client
+from bedrock_spark.aws.errors import NO_REPLY
+from bedrock_spark.aws.protocols import S3Client
 from bedrock_spark.aws.retry import retry_fetch
 from bedrock_spark.aws.s3_uri import S3Location, parse_s3_uri
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.errors import StorageError, StorageUnavailableError
 from bedrock_spark.templates.json_values import Unrenderable
 
-# What fits into a body as base64, which is 4 bytes for 3.
+# The largest object that fits into a body as base64, which turns 3 bytes into 4.
 MAX_OBJECT_BYTES = limits.MAX_BODY_BYTES // 4 * 3
 
-# Amazon S3 API reference, "Error responses". Without s3:ListBucket an object that is not there is
-# AccessDenied too. Wrong or expired credentials have codes of their own and end the task.
+# Amazon S3 API reference, "Error responses". Without s3:ListBucket, AccessDenied may also mean that
+# the object does not exist. Wrong or expired credentials have other codes and end the task.
 _REASONS = {
     "NoSuchKey": "names an S3 object that is not there",
     "NoSuchBucket": "names an S3 bucket that is not there",
@@ -43,14 +38,14 @@ _REASONS = {
     "KeyTooLongError": "names no S3 object",
 }
 _THROTTLED = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException"}
-_NO_REPLY = (BotoConnectionError, HTTPClientError, IncompleteReadError)
 
 
 @dataclass(frozen=True)
 class ObjectReader:
     """Reads objects of any bucket. Safe to use from many threads.
 
-    connections: as many threads as will use it
+    connections: the number of threads that use it at the same time
+    max_bytes: the largest object that is read
     """
 
     aws: AwsSettings
@@ -59,17 +54,20 @@ class ObjectReader:
     max_bytes: int = MAX_OBJECT_BYTES
 
     def read(self, uri: str) -> bytes:
-        """Return an object's bytes. Raises Unrenderable for the row, StorageError for the task."""
-        data: bytes = self._ask(uri, self._get)
+        """Return an object's bytes.
+
+        Raises Unrenderable if the row must be rejected, and StorageError if the task must fail.
+        """
+        data: bytes = self._call(uri, self._get)
         return data
 
     def size(self, uri: str) -> int:
-        """Return an object's size. Raises as read does."""
-        size: int = self._ask(uri, self._head)
+        """Return an object's size in bytes, without reading it. Raises the same errors as read."""
+        size: int = self._call(uri, self._head)
         return size
 
-    def _ask(self, uri: str, call: Callable[[S3Location], Any]) -> Any:
-        return retry_fetch(self.clock)(_checked, call, parse_s3_uri(uri))
+    def _call(self, uri: str, call: Callable[[S3Location], Any]) -> Any:
+        return retry_fetch(self.clock)(_with_our_errors, call, parse_s3_uri(uri))
 
     def _get(self, location: S3Location) -> bytes:
         reply = self._client.get_object(Bucket=location.bucket, Key=location.key)
@@ -87,38 +85,35 @@ class ObjectReader:
         return int(reply["ContentLength"])
 
     @property
-    def _client(self) -> Any:
+    def _client(self) -> S3Client:
         return object_client(self.aws, self.connections)
 
 
-def _checked(call: Callable[[S3Location], Any], location: S3Location) -> Any:
+def _with_our_errors(call: Callable[[S3Location], Any], location: S3Location) -> Any:
     try:
         return call(location)
     except ClientError as exc:
         raise _failure(exc, location) from None
     except ParamValidationError:
         raise Unrenderable("is not the s3:// URI of an object") from None
-    except _NO_REPLY as exc:
-        raise StorageUnavailableError(
-            f"s3://{location.bucket}: an object could not be fetched: {type(exc).__name__}"
-        ) from None
+    except NO_REPLY as exc:
+        raise StorageUnavailableError(f"{_failed(location)}: {type(exc).__name__}") from None
     except BotoCoreError as exc:
-        raise StorageError(
-            f"s3://{location.bucket}: an object could not be fetched: {exc}"
-        ) from exc
+        raise StorageError(f"{_failed(location)}: {exc}") from exc
 
 
 def _failure(exc: ClientError, location: S3Location) -> Exception:
     error = exc.response.get("Error", {})
     code, status = error.get("Code", ""), exc.response["ResponseMetadata"]["HTTPStatusCode"]
-    code = {"404": "NoSuchKey", "403": "AccessDenied"}.get(code, code)  # HEAD has no more to say
+    # The reply to HEAD has no body, so botocore puts the status in place of the code.
+    code = {"404": "NoSuchKey", "403": "AccessDenied"}.get(code, code)
     if code in _REASONS:
         return Unrenderable(f"{_REASONS[code]} ({code})")
-    what = f"{_what(location)}: {code}"
+    message = f"{_failed(location)}: {code}"
     if status >= 500 or status == 429 or code in _THROTTLED:
-        return StorageUnavailableError(what)
-    return StorageError(f"{what}: {error.get('Message', '')}")
+        return StorageUnavailableError(message)
+    return StorageError(f"{message}: {error.get('Message', '')}")
 
 
-def _what(location: S3Location) -> str:
+def _failed(location: S3Location) -> str:
     return f"s3://{location.bucket}: an object could not be fetched"

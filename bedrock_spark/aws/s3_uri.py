@@ -1,4 +1,4 @@
-"""s3_uri.py"""
+"""Join and split `s3://` URIs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 def join_uri(base: str, key: str) -> str:
-    """Put a key below a URI."""
+    """Return the URI of a key below another URI."""
     return f"{base.rstrip('/')}/{key}"
 
 
@@ -19,6 +19,6 @@ class S3Location:
 
 
 def parse_s3_uri(uri: str) -> S3Location:
-    """Split `s3://bucket/key`."""
+    """Split `s3://bucket/key` into bucket and key. A URI without a key has the key ''."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     return S3Location(bucket, key)

@@ -1,7 +1,7 @@
 """Ask Service Quotas how many batch jobs of a model the account may have active at once.
 
-The answer is a convenience: who may not ask, or where nobody answers, the fan-out learns it from
-refusals. Why it is not known is logged once.
+A run can do without the answer: the fan-out then learns the number from refusals. If the number
+cannot be read, the reason is logged once.
 """
 
 from __future__ import annotations
@@ -9,23 +9,24 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from botocore.exceptions import ClientError
 
 from bedrock_spark.aws.errors import AWS_FAILURES
+from bedrock_spark.aws.protocols import QuotasClient
 
 log = logging.getLogger(__name__)
 
-# "Sum of in-progress and submitted batch inference jobs using a base model for Claude 3 Haiku": how
-# quotas are named in docs.aws.amazon.com/general/latest/gr/bedrock.html.
+# The name of such a quota, as in docs.aws.amazon.com/general/latest/gr/bedrock.html:
+# "Sum of in-progress and submitted batch inference jobs using a base model for Claude 3 Haiku".
 _JOBS = re.compile(
     r"in-progress and submitted batch inference jobs using a (?:base|custom) model for (.+)",
     re.IGNORECASE,
 )
+# The date in a model id, such as -20240307, which no quota's name has.
 _DATE = re.compile(r"-\d{8}(?=-|$)")
-# Codes of those who may not ask, and of what is not there to be asked.
-_NOT_FOR_US = frozenset(
+# The caller has no permission, or the service or quota does not exist here: nothing unusual.
+_EXPECTED_CODES = frozenset(
     {
         "AccessDeniedException",
         "UnrecognizedClientException",
@@ -35,25 +36,25 @@ _NOT_FOR_US = frozenset(
 )
 
 
-def ask_slots(client: Any, model_id: str) -> int | None:
-    """Return how many batch jobs of a model may be active, or None where that cannot be found out.
+def read_job_quota(client: QuotasClient, model_id: str) -> int | None:
+    """Return how many batch jobs of a model may be active at once, or None if that is unknown.
 
-    client: of service-quotas, in the Region of the jobs
+    client: the client for the Region of the jobs
     """
     try:
         quotas = list(_quotas(client))
     except AWS_FAILURES as exc:
         code = exc.response["Error"]["Code"] if isinstance(exc, ClientError) else type(exc).__name__
-        level = logging.INFO if code in _NOT_FOR_US else logging.WARNING
+        level = logging.INFO if code in _EXPECTED_CODES else logging.WARNING
         log.log(level, "Service Quotas does not tell the number of batch jobs: %s", code)
         return None
-    found = slots_among(quotas, model_id)
-    if found is None:
+    slots = slots_among(quotas, model_id)
+    if slots is None:
         log.info("Service Quotas has no number of batch jobs of %s", model_id)
-    return found
+    return slots
 
 
-def _quotas(client: Any) -> Iterator[tuple[str, float]]:
+def _quotas(client: QuotasClient) -> Iterator[tuple[str, float]]:
     pages = client.get_paginator("list_service_quotas").paginate(ServiceCode="bedrock")
     for page in pages:
         for quota in page.get("Quotas", ()):
@@ -61,17 +62,26 @@ def _quotas(client: Any) -> Iterator[tuple[str, float]]:
 
 
 def slots_among(quotas: Iterable[tuple[str, float]], model_id: str) -> int | None:
-    """Return the value of the quota whose name fits a model best: the longest that is in its id."""
-    wanted = f"-{_words(model_id)}-"
+    """Return the value of the quota for a model, or None if there is none of at least 1.
+
+    A quota is for the model if the words at the end of its name are in the model id, in a row. Of
+    several such quotas the longest name wins: "Claude 3.5 Sonnet v2" before "Claude 3.5 Sonnet".
+
+    quotas: names and values
+    """
+    id_words = f"-{_words(model_id)}-"
     best: tuple[int, float] | None = None
     for name, value in quotas:
         match = _JOBS.search(name)
         words = _words(match[1]) if match else ""
-        if words and f"-{words}-" in wanted and (best is None or len(words) > best[0]):
+        if words and f"-{words}-" in id_words and (best is None or len(words) > best[0]):
             best = (len(words), value)
     return int(best[1]) if best is not None and best[1] >= 1 else None
 
 
 def _words(text: str) -> str:
-    """Return a name with `-` between its words, without dates: claude-3-5-sonnet-v2-0."""
+    """Return a name in lowercase, with `-` between its words and without dates.
+
+    anthropic.claude-3-5-sonnet-20241022-v2:0 becomes anthropic-claude-3-5-sonnet-v2-0.
+    """
     return _DATE.sub("", re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-"))

@@ -21,7 +21,10 @@ def main() -> None:
 
 
 def _stage_command(stage: stages.Stage) -> None:
-    """Add a command that does one stage of the run that a config describes."""
+    """Add a command that runs one stage of the run that a config describes.
+
+    Its name is the name of the function; its help is the first line of the docstring.
+    """
     summary = (stage.__doc__ or "").split("\n", 1)[0]
 
     @main.command(name=stage.__name__, help=summary, short_help=summary)
@@ -31,7 +34,7 @@ def _stage_command(stage: stages.Stage) -> None:
         "overrides",
         multiple=True,
         metavar="KEY=VALUE",
-        help="Override one value of the config, such as shards.max_records=500.",
+        help="Override one value of the config, for example shards.max_records=500.",
     )
     @click.option("--verbose", "-v", is_flag=True, help="Log every change of state.")
     def command(config: str, overrides: tuple[str, ...], verbose: bool) -> None:
@@ -58,16 +61,17 @@ main.add_command(invoke)
     type=click.Path(file_okay=False),
     default=".demo",
     show_default=True,
-    help="Where the corpus, the results and the report are put.",
+    help="The folder for the corpus, the results and the report.",
 )
 def demo(folder: str) -> None:
-    """Run the whole pipeline on real text against a local Bedrock; needs no AWS account."""
+    """Run the whole pipeline on real text against a local Bedrock. Needs no AWS account."""
     from bedrock_spark.demo.show import show_demo
 
     sys.exit(show_demo(folder, Display()))
 
 
 def _add_emulator(add: Callable[[Any], None]) -> None:
+    """Add the command of the emulator, or one that says how to install it."""
     try:
         from bedrock_emulator.command import emulator
     except ImportError:

@@ -1,7 +1,7 @@
-"""What a person sees: a line per stage while it works, then the numbers.
+"""The output of a command: one line per stage while it runs, then the numbers of the report.
 
-On a terminal the line is a moving bar; in a log it is printed anew when it says something else, at
-most every few seconds.
+On a terminal the line is a progress bar. In a log it is printed again if it has changed, at most
+every two seconds; the last line of a stage is always printed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Display:
         self._last: StageProgress | None = None
 
     def observe(self, progress: StageProgress) -> None:
-        """Show how far a stage is."""
+        """Show the progress of a stage."""
         if self.console.is_terminal:
             self._show_bar(progress)
         else:
@@ -76,7 +76,7 @@ class Display:
             self._printed_at = now
 
     def finish(self) -> None:
-        """Leave the bars as they are and print below them from now on."""
+        """Stop the progress bars; later output is printed below them."""
         if self._bars is not None:
             self._end_bar(self._stage)
             self._bars.stop()
@@ -87,13 +87,13 @@ class Display:
         self.console.print(text, markup=False, soft_wrap=True)
 
     def show_error(self, text: str) -> None:
-        """Print an error where errors go."""
+        """Print an error to stderr."""
         Console(stderr=True, highlight=False).print(
             f"error: {text}", style="red", markup=False, soft_wrap=True
         )
 
     def show_report(self, report: Report) -> None:
-        """Print the numbers of a run, and what does not fit."""
+        """Print the numbers of a run and its first findings."""
         self.say("")
         for name, value in _report_rows(report):
             self.say(f"{name:17} {value}")
@@ -153,7 +153,7 @@ def _report_rows(report: Report) -> list[tuple[str, str]]:
         rows.insert(4, ("invalid answers", f"{outcomes['invalid']:,}"))
     if report.sharing:
         share = report.sharing / (report.records + report.sharing)
-        saved = f"{report.sharing:,} rows ({share:.0%}) share the answer of another"
+        saved = f"{report.sharing:,} rows ({share:.0%}) share the answer of another row"
         rows.insert(2, ("saved by dedupe", saved))
     if report.published is not None:
         rows.append(("results", report.published))

@@ -1,4 +1,4 @@
-"""The commands that need nothing but a run's URI: see where it stands, and stop it."""
+"""The commands that need only the URI of a run: show its status, and stop it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ import click
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.stages import DONE, FAILED, INTERRUPTED
 from bedrock_spark.clock import SystemClock
-from bedrock_spark.errors import BedrockSparkError, RunFolderError
-from bedrock_spark.fallback.rounds import give_back_leftovers
+from bedrock_spark.errors import BedrockSparkError
+from bedrock_spark.fallback.rounds import delete_leftover_throughput
 from bedrock_spark.fanout import Status, leased_controller, open_controller, status_of, stop_run
 from bedrock_spark.run_folder.lease import STOP
-from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
+from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
 from bedrock_spark.run_folder.run import Run, find_run
 
 
-def _on_a_run(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the argument and options by which a run is found."""
+def _with_run_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the argument and options that locate a run."""
     for add in (
-        click.option("--endpoint-url", help="Where AWS is, when it is not AWS."),
+        click.option(
+            "--endpoint-url", help="The endpoint to use instead of AWS, such as a local Bedrock."
+        ),
         click.option("--region", help="The Region of the jobs, if not the one in the run folder."),
         click.argument("run_uri"),
     ):
@@ -32,39 +34,39 @@ def _on_a_run(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command()
-@_on_a_run
+@_with_run_arguments
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(run_uri: str, region: str | None, endpoint_url: str | None, as_json: bool) -> None:
-    """Say where a run stands: read from its folder and one listing; nothing is written."""
+    """Show the status of a run. Reads its folder and a listing of its jobs; writes nothing."""
 
     def work(display: Display) -> None:
         clock = SystemClock()
         run, manifest = prepared_run(run_uri, region, endpoint_url)
-        found = status_of(open_controller(run, manifest, clock), clock)
+        current = status_of(open_controller(run, manifest, clock), clock)
         if as_json:
-            click.echo(json.dumps(found.as_json(), ensure_ascii=False))
+            click.echo(json.dumps(current.as_json(), ensure_ascii=False))
             return
-        for name, value in _rows(found):
+        for name, value in _rows(current):
             display.say(f"{name:17} {value}")
 
     _perform(work)
 
 
 @click.command()
-@_on_a_run
+@_with_run_arguments
 def stop(run_uri: str, region: str | None, endpoint_url: str | None) -> None:
-    """Stop every active job of a run. What they answered is kept; run or submit goes on."""
+    """Stop every active job of a run. Its answers are kept; run or submit continues it."""
 
     def work(display: Display) -> None:
         run, manifest = prepared_run(run_uri, region, endpoint_url)
         with leased_controller(run, manifest, SystemClock(), purpose=STOP) as controller:
             result = stop_run(controller, display.observe)
         display.finish()
-        if give_back_leftovers(run, SystemClock()):
-            display.say("the provisioned throughput that the run had bought is deleted")
+        if delete_leftover_throughput(run, SystemClock()):
+            display.say("the provisioned throughput that the run bought is deleted")
         display.say(
-            f"stopped; {result.settled:,} of {result.shards:,} shards are settled. What was "
-            "answered is kept: collect reads it, run or submit goes on"
+            f"stopped; {result.settled:,} of {result.shards:,} shards are settled. All answers are "
+            "kept: collect reads them, and run or submit continues the run"
         )
 
     _perform(work)
@@ -73,12 +75,9 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None) -> None:
 def prepared_run(
     run_uri: str, region: str | None, endpoint_url: str | None
 ) -> tuple[Run, RunManifest]:
-    """Open the run at a URI, with its manifest. Raises RunFolderError where it is not prepared."""
+    """Open the run at a URI, with its manifest. Raises RunFolderError if it is not prepared."""
     run = find_run(run_uri, region, endpoint_url)
-    manifest = read_manifest(run.storage)
-    if manifest is None:
-        raise RunFolderError(f"{run_uri}: has no run manifest yet: prepare is not done")
-    return run, manifest
+    return run, require_manifest(run.storage)
 
 
 def _perform(work: Callable[[Display], None]) -> None:
@@ -95,32 +94,32 @@ def _perform(work: Callable[[Display], None]) -> None:
     sys.exit(DONE)
 
 
-def _rows(found: Status) -> list[tuple[str, str]]:
-    jobs = ", ".join(f"{count} {name}" for name, count in found.jobs.items()) or "none"
-    done = f"{found.processed / found.records:.1%}" if found.records else "all"
-    rate = f"{found.records_per_second:,.1f} a second" if found.records_per_second else "not known"
+def _rows(status: Status) -> list[tuple[str, str]]:
+    jobs = ", ".join(f"{count} {name}" for name, count in status.jobs.items()) or "none"
+    done = f"{status.processed / status.records:.1%}" if status.records else "all"
+    rate = f"{status.records_per_second:,.1f} a second" if status.records_per_second else "unknown"
     rows = [
-        ("run", found.run_id),
-        ("shards", f"{found.settled:,} of {found.shards:,} settled, {found.waiting:,} waiting"),
+        ("run", status.run_id),
+        ("shards", f"{status.settled:,} of {status.shards:,} settled, {status.waiting:,} waiting"),
         ("jobs", jobs),
-        ("slots", f"{found.slots_used:,} used of {found.slots:,}"),
-        ("records", f"{found.processed:,} of {found.records:,} processed ({done})"),
+        ("slots", f"{status.slots_used:,} used of {status.slots:,}"),
+        ("records", f"{status.processed:,} of {status.records:,} processed ({done})"),
         ("rate", rate),
-        ("left", _hours(found.eta_seconds)),
-        ("stragglers so far", f"{found.unanswered:,}"),
-        ("tokens", f"{found.tokens['input']:,} in, {found.tokens['output']:,} out"),
-        ("driver", found.driver or "nobody drives it now"),
+        ("time left", _time_left(status.eta_seconds)),
+        ("unanswered so far", f"{status.unanswered:,}"),
+        ("tokens", f"{status.tokens['input']:,} in, {status.tokens['output']:,} out"),
+        ("controller", status.controller or "none: no process controls the run now"),
     ]
-    if found.cost_usd is not None:
-        rows.insert(-1, ("cost", f"${found.cost_usd:,.2f} of batch jobs so far"))
-    if found.held is not None:
-        rows.append(("held", found.held))
-    rows += [("finding", f"{f['kind']}: {f['detail']}") for f in found.findings]
+    if status.cost_usd is not None:
+        rows.insert(-1, ("cost", f"${status.cost_usd:,.2f} for batch jobs so far"))
+    if status.held is not None:
+        rows.append(("on hold", status.held))
+    rows += [("finding", f"{f['kind']}: {f['detail']}") for f in status.findings]
     return rows
 
 
-def _hours(seconds: float | None) -> str:
+def _time_left(seconds: float | None) -> str:
     if seconds is None:
-        return "not known"
+        return "unknown"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60} min at this rate"

@@ -1,11 +1,12 @@
-"""One function per stage, for the command line and for spark-submit: a config in, a number out.
+"""One function per stage, for the command line and for spark-submit. Each returns an exit code.
 
-| code | means |
+| code | meaning |
 | --- | --- |
 | 0 | done, and every row is accounted for |
-| 1 | it could not be done; the message says why, and the same command carries on from there |
-| 2 | the command was misspelt |
-| 10 | more to do (advance only): call again |
+| 1 | failed: the message says why, and the same command continues the run from there |
+| 2 | wrong use of the command: an unknown name, option or argument |
+| 10 | more to do (advance only): call it again |
+| 130 | interrupted from the keyboard; the same command continues the run |
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ DONE, FAILED, MORE_TO_DO, INTERRUPTED = 0, 1, 10, 130
 
 
 def run(pipeline: Pipeline, display: Display) -> int:
-    """Do every stage that is left."""
+    """Run every stage that is not done yet."""
     spark = _spark_session()
     report = pipeline.run_all(spark)
     display.finish()
@@ -37,7 +38,7 @@ def run(pipeline: Pipeline, display: Display) -> int:
 
 
 def prepare(pipeline: Pipeline, display: Display) -> int:
-    """Cut the source into shards."""
+    """Cut the source table into shards."""
     manifest = pipeline.prepare(_spark_session())
     display.finish()
     display.say(
@@ -52,14 +53,14 @@ def submit(pipeline: Pipeline, display: Display) -> int:
     result = pipeline.watch()
     display.finish()
     if result is None:
-        display.say("no shard is large enough for a batch job; the fallback answers them")
+        display.say("no shard is large enough for a batch job; the fallback asks their records")
     else:
         display.say(f"{result.settled:,} of {result.shards:,} shards are settled")
     return DONE
 
 
 def advance(pipeline: Pipeline, display: Display) -> int:
-    """Take one step of the fan-out and say whether there is more to do. Needs no Spark."""
+    """Check the batch jobs once and submit new ones; exit 10 if more is to do. Needs no Spark."""
     result = pipeline.advance()
     display.finish()
     display.say(
@@ -70,7 +71,7 @@ def advance(pipeline: Pipeline, display: Display) -> int:
 
 
 def collect(pipeline: Pipeline, display: Display) -> int:
-    """Join what came back to the rows, and write the report."""
+    """Join the answers to the rows, and write the results and the report."""
     spark = _spark_session()
     reconciled = pipeline.collect(spark)
     report = pipeline.report(reconciled, pipeline.publish(spark, reconciled))
@@ -80,9 +81,9 @@ def collect(pipeline: Pipeline, display: Display) -> int:
 
 
 def fallback(pipeline: Pipeline, display: Display) -> int:
-    """Ask the unanswered, collect their shards again, and write the report."""
+    """Ask the unanswered records online, collect again, and write the results and the report."""
     spark = _spark_session()
-    reconciled = pipeline.answer_unanswered(spark, pipeline.collect(spark))
+    reconciled = pipeline.fall_back(spark, pipeline.collect(spark))
     report = pipeline.finish(spark, reconciled)
     display.finish()
     display.show_report(report)
@@ -90,7 +91,7 @@ def fallback(pipeline: Pipeline, display: Display) -> int:
 
 
 def _spark_session() -> SparkSession:
-    """Import Spark only for the stages that run on it: the others need none."""
+    """Import Spark only for the stages that run on it: the others work without it."""
     from bedrock_spark.spark.session import spark_session
 
     return spark_session()
@@ -102,7 +103,10 @@ Stage = Callable[[Pipeline, Display], int]
 def perform(
     stage: Stage, config_path: str, overrides: Sequence[str] = (), verbose: bool = False
 ) -> int:
-    """Load the config, open the run, do the stage; print an error as a message, not a trace."""
+    """Load the config, open the run, run the stage, and return the exit code.
+
+    A BedrockSparkError is printed as a message without a traceback.
+    """
     display = Display()
     if verbose:
         logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -118,8 +122,8 @@ def perform(
     except KeyboardInterrupt:
         display.finish()
         display.say(
-            "interrupted; batch jobs keep running, and the same command carries on. To stop them: "
-            f"bedrock-spark stop {config.run_uri}"
+            "interrupted; the batch jobs keep running, and the same command continues the run. To "
+            f"stop the jobs: bedrock-spark stop {config.run_uri}"
             if config is not None
             else "interrupted"
         )
@@ -127,7 +131,7 @@ def perform(
 
 
 def perform_from_arguments(stage: Stage, description: str | None) -> int:
-    """Do what `perform` does, with the arguments that spark-submit passes on."""
+    """Call `perform` with the arguments that spark-submit passes to the program."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--config", required=True, help="the YAML config of the run")
     parser.add_argument(
@@ -136,7 +140,7 @@ def perform_from_arguments(stage: Stage, description: str | None) -> int:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="override one value of the config, such as shards.max_records=500",
+        help="override one value of the config, for example shards.max_records=500",
     )
     parser.add_argument("--verbose", action="store_true", help="log every change of state")
     arguments = parser.parse_args(sys.argv[1:])

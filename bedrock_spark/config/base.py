@@ -1,4 +1,4 @@
-"""What the sections share: a section's own rules, and how single values are read."""
+"""The base class of all sections, and the parsers of single values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bedrock_spark import limits
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|KiB|MiB|GiB)?", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-# What the longest path in a run folder needs (output/<shard>/<attempt>/) is kept free.
+# Leaves 64 characters for the longest path in a run folder (output/<shard>/<attempt>/).
 _RUN_URI_MAX = limits.S3_URI_MAX - 64
 _UNITS = {
     "b": 1,
@@ -35,7 +35,7 @@ _UNITS = {
 
 
 def parse_size(value: object) -> object:
-    """Turn `200MB`, `1.5 GiB` or a plain number of bytes into bytes; leave the rest to pydantic."""
+    """Turn `200MB`, `1.5 GiB` or `1234` into bytes. Leave any value but text to pydantic."""
     if not isinstance(value, str):
         return value
     match = _SIZE.fullmatch(value.strip())
@@ -45,29 +45,35 @@ def parse_size(value: object) -> object:
 
 
 def option_text(value: object) -> object:
-    """Spark's reader options are text; YAML's true and 10 are written as Spark reads them."""
+    """Return a Spark reader option as text: YAML's true becomes "true", 10 becomes "10"."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value) if isinstance(value, (int, float)) else value
 
 
 def one_or_many(value: object) -> object:
+    """Turn a single text into a list."""
     return [value] if isinstance(value, str) else value
 
 
 def check_role_arn(value: str) -> str:
+    """Return the ARN of an IAM role. Raises ValueError for any other text."""
     if not limits.ROLE_ARN.fullmatch(value):
         raise ValueError("must be the ARN of an IAM role, such as arn:aws:iam::123456789012:role/x")
     return value
 
 
 def check_run_uri(value: str) -> str:
+    """Return an s3:// URI or a local folder in one form: no s3a://, no slash at the end.
+
+    Raises ValueError for a URI that Bedrock does not accept.
+    """
     if value.startswith(("s3a://", "s3n://")):
         value = "s3://" + value.split("://", 1)[1]
     value = value.rstrip("/")
     if value in ("", "s3:", "file:"):
         raise ValueError("must not be empty")
-    # s3:/bucket and file:/folder too: they would become local folders of that name.
+    # s3:/bucket and file:/folder have a scheme too: else they would become local folders.
     has_scheme = _SCHEME.match(value) or "://" in value
     if has_scheme and not value.startswith(("s3://", "file://")):
         raise ValueError("must be an s3:// URI or a local folder")
@@ -82,7 +88,7 @@ def check_run_uri(value: str) -> str:
 
 
 def check_json(value: object, where: str) -> None:
-    """Refuse what YAML can say and JSON cannot; a date is text in both."""
+    """Raise ValueError for a value that YAML can hold and JSON cannot. A date is text in JSON."""
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
@@ -98,7 +104,7 @@ def check_json(value: object, where: str) -> None:
 
 
 def parse_share_or_count(value: object) -> object:
-    """Turn `5%` and 0.05 into a share, 100 into a count; leave the rest to pydantic."""
+    """Turn `5%` into the share 0.05. Leave other values to pydantic: 0.05 a share, 100 a count."""
     if isinstance(value, str) and value.strip().endswith("%"):
         try:
             return float(value.strip()[:-1]) / 100
@@ -112,14 +118,14 @@ Columns = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
 
 
 class Section(BaseModel):
-    """Frozen, and an unknown key is an error: a misspelt limit must not be a limit ignored."""
+    """A frozen model. An unknown key is an error: a misspelt limit must not be ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     @field_validator("*", mode="before")
     @classmethod
-    def _is_no_switch(cls, value: object, info: ValidationInfo) -> object:
-        # To Python True is the number 1, so `max_active_jobs: yes` would be one job.
+    def _is_not_boolean(cls, value: object, info: ValidationInfo) -> object:
+        # In Python, True is the number 1, so `max_active_jobs: yes` would mean one job.
         field = cls.model_fields[info.field_name] if info.field_name else None
         if isinstance(value, bool) and (field is None or field.annotation is not bool):
             raise ValueError("must not be true or false")

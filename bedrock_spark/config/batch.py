@@ -1,4 +1,4 @@
-"""How shards are cut and batch jobs driven. The service's limits are defaults to override."""
+"""How shards are cut and batch jobs are run. AWS quotas are defaults that a config may override."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ShardsConfig(Section):
     min_records: int = Field(default=limits.MIN_RECORDS_PER_JOB, ge=1)
 
     @model_validator(mode="after")
-    def _bounds_leave_room(self) -> ShardsConfig:
+    def _min_is_at_most_max(self) -> ShardsConfig:
         if self.min_records > self.max_records:
             raise ValueError(
                 f"min_records ({self.min_records}) is above max_records ({self.max_records})"

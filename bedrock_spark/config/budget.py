@@ -1,4 +1,4 @@
-"""What a run may cost."""
+"""The most that a run may cost."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from bedrock_spark.config.base import Section
 
 
 class BudgetConfig(Section):
-    """The most that a run may cost, by the prices in the config."""
+    """The most that a run may cost, computed from the prices in the config."""
 
     max_cost_usd: Decimal | None = Field(default=None, gt=0)

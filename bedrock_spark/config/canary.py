@@ -1,4 +1,4 @@
-"""The few records that are asked before the batch jobs are."""
+"""The canary: a few records that are sent to the model before the first batch job."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bedrock_spark.config.base import Section
 
 
 class CanaryConfig(Section):
-    """How many records are asked beforehand, of whom, and how many may fail."""
+    """How many records are sent, to which model, and which share of them may fail."""
 
     records: int = Field(default=5, ge=0, le=100)
     max_error_share: float = Field(default=0.2, ge=0, lt=1)

@@ -1,7 +1,7 @@
-"""What a config may say: one frozen model per section, each value checked on its own.
+"""The whole config: one frozen model per section, each value checked on its own.
 
-Nothing that has no right default gets one: the run URI, the model id and the role ARN are always
-the user's to name.
+A setting without a right default has none: the user always names the run URI, the model id and the
+role ARN.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from bedrock_spark.config.source import SourceConfig
 from bedrock_spark.config.targets import TargetConfig
 
 _FIXED = ("run_uri", "source", "model", "request", "shards")
-# What is tolerated before prepare is committed. What is committed in the end is the same.
-_TOLERANCE = ("on_duplicate_key", "max_rejects")
+# Tolerances: they decide whether prepare commits, not what it commits, so they may change.
+_TOLERANCES = ("on_duplicate_key", "max_rejects")
 
 
 def fixed_part(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what shapes the records, of a config as plain values."""
-    chosen = {name: values[name] for name in _FIXED if name in values}
-    source = chosen.get("source")
+    """Return the part that shapes the records, from a config as plain values."""
+    fixed = {name: values[name] for name in _FIXED if name in values}
+    source = fixed.get("source")
     if isinstance(source, Mapping):
-        chosen["source"] = {k: v for k, v in source.items() if k not in _TOLERANCE}
-    return chosen
+        fixed["source"] = {k: v for k, v in source.items() if k not in _TOLERANCES}
+    return fixed
 
 
 class Config(Section):
-    """All of it. `run_uri` is the run folder; everything a run knows lies under it."""
+    """The whole config. `run_uri` is the run folder, which holds all state of a run."""
 
     run_uri: Annotated[str, AfterValidator(check_run_uri)]
     source: SourceConfig = SourceConfig()
@@ -72,5 +72,5 @@ class Config(Section):
         return self
 
     def fixed_part(self) -> dict[str, Any]:
-        """Return what shapes the records: it may not change once a run folder exists."""
+        """Return the part that shapes the records. It must not change once a run folder exists."""
         return fixed_part(self.model_dump(mode="json"))

@@ -1,4 +1,4 @@
-"""Where events about batch jobs arrive."""
+"""The queue for events about batch jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who answers the stragglers, and how hard it may be asked."""
+"""The fallback: the model that answers unanswered records, and the limits on its calls."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ class CreateConfig(Section):
         if not self.confirm:
             raise ValueError(
                 f"would buy {self.model_units} model units, which are billed by the hour from "
-                "their creation to their deletion; say confirm: true if that is wanted"
+                "their creation to their deletion; to agree, set confirm: true"
             )
         return self
 
 
 class GuardrailConfig(Section):
-    """A guardrail that is put before and behind the model."""
+    """A guardrail that checks the input and the output of the model."""
 
     id: str = Field(min_length=1, max_length=2048)
     version: str = Field(min_length=1, max_length=8, coerce_numbers_to_str=True)
 
 
 class FallbackConfig(Section):
-    """The model that answers stragglers, and how hard it may be asked."""
+    """The model that answers unanswered records, and the limits on its calls."""
 
     model_id: str = Field(min_length=1, max_length=2048)
     create: CreateConfig | None = None
@@ -51,12 +51,12 @@ class FallbackConfig(Section):
     performance: Literal["standard", "optimized"] | None = None
 
     @model_validator(mode="after")
-    def _creates_of_a_model(self) -> FallbackConfig:
+    def _create_needs_a_base_model(self) -> FallbackConfig:
         if self.create is not None and (
             PROVISIONED_MODEL_ARN.fullmatch(self.model_id) or "inference-profile/" in self.model_id
         ):
             raise ValueError(
-                "create needs model_id to be the id of the model that is to be provisioned; "
-                f"{self.model_id} is not one"
+                "create needs model_id to be the id of the model to provision; "
+                f"{self.model_id} is not such an id"
             )
         return self

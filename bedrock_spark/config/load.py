@@ -1,4 +1,4 @@
-"""Read a config and say what is wrong with it, all of it at once, in the user's own words.
+"""Read a config and report all its problems at once, in the words of the config.
 
 A message names the file, the key, the value and what is allowed. Values under `request` are never
 shown: they are prompts.
@@ -22,30 +22,33 @@ _LONGEST_VALUE = 60
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
-    """Read a YAML file, apply `key=value` overrides, validate.
+    """Read a YAML file, apply `key=value` overrides and validate the result.
 
-    Raises ConfigError naming every problem found.
+    Raises ConfigError that names every problem.
     """
-    where = Path(path)
+    file = Path(path)
     try:
-        text = where.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except OSError as exc:
-        raise ConfigError(f"{where}: cannot be read: {exc.strerror or exc}") from exc
+        raise ConfigError(f"{file}: cannot be read: {exc.strerror or exc}") from exc
     except UnicodeDecodeError as exc:
-        raise ConfigError(f"{where}: is not UTF-8 (byte {exc.start})") from exc
+        raise ConfigError(f"{file}: is not UTF-8 (byte {exc.start})") from exc
     try:
         values = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as exc:
-        raise ConfigError(f"{where}: is not YAML: {_yaml_place(exc)}") from exc
+        raise ConfigError(f"{file}: is not YAML: {_yaml_place(exc)}") from exc
     if not isinstance(values, dict):
-        raise ConfigError(f"{where}: must be a mapping of keys to values")
-    return parse_config(with_overrides(values, overrides), name=str(where))
+        raise ConfigError(f"{file}: must be a mapping of keys to values")
+    return parse_config(with_overrides(values, overrides), name=str(file))
 
 
 def parse_config(values: Mapping[str, Any], name: str = "config") -> Config:
-    """Validate plain values into a Config. `name` is what messages call the place they are from."""
+    """Validate plain values into a Config. `name` is their source, for messages.
+
+    Raises ConfigError that names every problem.
+    """
     try:
-        return Config.model_validate(_whole_text(dict(values), name))
+        return Config.model_validate(_join_surrogates(dict(values), name))
     except ValidationError as exc:
         problems = [_describe(error) for error in exc.errors(include_url=False)]
         lines = "\n".join(f"  {problem}" for problem in problems)
@@ -53,22 +56,25 @@ def parse_config(values: Mapping[str, Any], name: str = "config") -> Config:
         raise ConfigError(f"{name}: {_count(len(problems))}\n{lines}") from None
 
 
-def _whole_text(value: Any, where: str) -> Any:
-    """Join the surrogate pairs that YAML leaves of JSON's escapes, as in "\\ud83d\\ude00"."""
+def _join_surrogates(value: Any, where: str) -> Any:
+    """Join the surrogate pairs that PyYAML leaves from JSON escapes such as "\\ud83d\\ude00"."""
     if isinstance(value, str) and not value.isascii():
         try:
             return value.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
             raise ConfigError(f"{where}: holds half a character (a lone surrogate)") from None
     if isinstance(value, dict):
-        return {k: _whole_text(item, f"{where}: {k}") for k, item in value.items()}
+        return {k: _join_surrogates(item, f"{where}: {k}") for k, item in value.items()}
     if isinstance(value, list):
-        return [_whole_text(item, where) for item in value]
+        return [_join_surrogates(item, where) for item in value]
     return value
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """Apply `a.b=value` in turn; the value is read as YAML. The input is left as it is."""
+    """Apply `a.b=value` overrides in order, each value read as YAML. The input is not changed.
+
+    Raises ConfigError for an override that is not valid.
+    """
     result = _copy(values)
     for override in overrides:
         key, equals, text = override.partition("=")
@@ -92,18 +98,18 @@ def _copy(values: Mapping[str, Any]) -> dict[str, Any]:
 def _set(values: dict[str, Any], key: str, value: Any) -> None:
     *parents, last = key.split(".")
     for parent in parents:
-        below = values.setdefault(parent, {})
-        if below is None:
-            below = values[parent] = {}
-        if not isinstance(below, dict):
+        section = values.setdefault(parent, {})
+        if section is None:
+            section = values[parent] = {}
+        if not isinstance(section, dict):
             raise ConfigError(f"--set {key}: {parent} is a single value and has no keys below it")
-        values = below
+        values = section
     values[last] = value
 
 
 def _yaml_place(exc: yaml.YAMLError | ValueError) -> str:
     if isinstance(exc, ValueError):
-        return "a value looks like a date or a number and is none; put it in quotes"
+        return "a value looks like a date or a number but is not valid; put it in quotes"
     mark = getattr(exc, "problem_mark", None)
     problem = getattr(exc, "problem", None) or "cannot be parsed"
     return f"{problem} (line {mark.line + 1}, column {mark.column + 1})" if mark else problem
@@ -146,8 +152,8 @@ def _nearest(location: list[str]) -> str:
 def _keys_at(location: list[str]) -> list[str]:
     """Return the keys that a section of the config has."""
     model: Any = Config
-    for part in location:
-        annotation = model.model_fields[part].annotation
+    for key in location:
+        annotation = model.model_fields[key].annotation
         options = [annotation, *getattr(annotation, "__args__", ())]
         model = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
     return list(model.model_fields)
@@ -157,7 +163,7 @@ AnyConfig = Config | Mapping[str, Any] | str | Path
 
 
 def as_config(config: AnyConfig) -> Config:
-    """Return a Config from one, from plain values, or from a YAML file."""
+    """Return a Config from a Config, from plain values, or from a YAML file."""
     if isinstance(config, Config):
         return config
     if isinstance(config, Mapping):

@@ -1,4 +1,4 @@
-"""Which model the batch jobs ask."""
+"""The model of the batch jobs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bedrock_spark.config.base import Section
 
 
 class ModelConfig(Section):
-    """The model of the batch jobs, and which of the two wire formats its records are in."""
+    """The model of the batch jobs, and the wire format of its records."""
 
     id: str = Field(min_length=1, max_length=2048)
     invocation: Literal["invoke_model", "converse"] = "invoke_model"

@@ -12,19 +12,19 @@ from bedrock_spark.schema import RESULT_COLUMNS, parse_ddl
 
 
 def check_columns(text: str) -> str:
-    """Refuse DDL that is not understood, and names that result columns have."""
+    """Return the DDL. Raises ValueError if it cannot be parsed or uses a result column's name."""
     try:
         names = [field.name for field in parse_ddl(text)]
     except ConfigError as exc:
         raise ValueError(str(exc)) from exc
-    taken = [name for name in names if name.lower() in RESULT_COLUMNS]
-    if taken:
-        raise ValueError(f"has the column {taken[0]}, which every result has; call it otherwise")
+    clashes = [name for name in names if name.lower() in RESULT_COLUMNS]
+    if clashes:
+        raise ValueError(f"has the column {clashes[0]}, which every result has; rename it")
     return text
 
 
 class ParseConfig(Section):
-    """The columns that answers are read as, and how often one that does not fit is asked again."""
+    """The columns that answers are parsed into, and the retries of answers that do not fit."""
 
     columns: Annotated[str, AfterValidator(check_columns)]
     retries: int = Field(default=0, ge=0, le=10)

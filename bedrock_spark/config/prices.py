@@ -1,4 +1,4 @@
-"""What tokens cost, as the user's price list says."""
+"""The prices of tokens, from the user's price list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class TokenPrices(Section):
 
 
 class PricesConfig(Section):
-    """The prices of batch jobs and of the fallback. What has none is not counted."""
+    """The prices of batch jobs and of the fallback. Tokens without a price are not counted."""
 
     batch: TokenPrices | None = None
     fallback: TokenPrices | None = None

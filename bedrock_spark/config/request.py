@@ -1,4 +1,4 @@
-"""What each row asks of the model."""
+"""The request of each row."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bedrock_spark.config.base import Columns, Section, check_json, one_or_many
 
 
 class RequestConfig(Section):
-    """What each row asks: a prompt, a whole body as a template, or a column that holds the body."""
+    """The request of a row: a prompt, a whole body as a template, or a column with the body."""
 
     prompt: str | None = None
     images: Columns = ()
@@ -31,15 +31,17 @@ class RequestConfig(Section):
         return value
 
     @model_validator(mode="after")
-    def _one_way(self) -> RequestConfig:
-        ways = [n for n in ("prompt", "body", "body_column") if getattr(self, n) is not None]
-        if len(ways) != 1:
-            said = " and ".join(ways) if ways else "none of them"
-            raise ValueError(f"needs exactly one of prompt, body, body_column; it has {said}")
+    def _is_one_kind(self) -> RequestConfig:
+        kinds = [n for n in ("prompt", "body", "body_column") if getattr(self, n) is not None]
+        if len(kinds) != 1:
+            present = " and ".join(kinds) if kinds else "none of them"
+            raise ValueError(f"needs exactly one of prompt, body, body_column; it has {present}")
         options = ("system", "max_tokens", "temperature", "top_p")
         several = ("images", "documents", "stop")
         stray = [n for n in options if getattr(self, n) is not None]
         stray += [n for n in several if getattr(self, n)]
         if stray and self.prompt is None:
-            raise ValueError(f"{', '.join(stray)} go with prompt; with {ways[0]}, put them there")
+            raise ValueError(
+                f"{', '.join(stray)} go with prompt; with {kinds[0]}, write them into the body"
+            )
         return self

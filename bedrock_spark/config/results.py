@@ -1,4 +1,4 @@
-"""What becomes of the results."""
+"""Where and how the results are published."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pydantic import field_validator, model_validator
 from bedrock_spark.config.base import Section
 from bedrock_spark.config.parse import ParseConfig
 
-# Formats whose Spark extension knows MERGE INTO.
+# Formats whose Spark extension supports MERGE INTO.
 _MERGING = ("delta", "iceberg")
 
 
 class ResultsConfig(Section):
-    """Where the results are published, beside the run folder that always holds them."""
+    """Where the results are published. The run folder holds them in any case."""
 
     format: str = "parquet"
     path: str | None = None
@@ -25,7 +25,7 @@ class ResultsConfig(Section):
 
     @field_validator("parse", mode="before")
     @classmethod
-    def _columns_alone(cls, value: object) -> object:
+    def _columns_as_text(cls, value: object) -> object:
         return {"columns": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")

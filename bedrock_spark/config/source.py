@@ -10,7 +10,7 @@ from bedrock_spark.config.base import Columns, Section, option_text, parse_share
 
 
 class SourceConfig(Section):
-    """Where the rows come from: one of path, table, sql, or a DataFrame handed in."""
+    """Where the rows come from: one of path, table, sql, or a DataFrame passed to the pipeline."""
 
     format: str | None = None
     path: str | None = None
@@ -35,5 +35,7 @@ class SourceConfig(Section):
         if len(named) > 1:
             raise ValueError(f"names {' and '.join(named)}: keep one of path, table, sql")
         if self.path is not None and self.format is None:
-            raise ValueError("has a path but no format: say parquet, json, csv, orc, text, …")
+            raise ValueError(
+                "has a path but no format: set format to parquet, json, csv, orc, text, …"
+            )
         return self

@@ -1,4 +1,4 @@
-"""Where batch jobs may run, where that is more than one place."""
+"""The models and Regions where batch jobs may run, if there are several."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bedrock_spark.config.base import Section, check_role_arn, check_run_uri
 
 
 class TargetConfig(Section):
-    """One model in one Region. What it leaves out is that of `model` and `batch`."""
+    """One model in one Region. A key that is left out has the value of `model` or `batch`."""
 
     model_id: str = Field(min_length=1, max_length=2048)
     region: str | None = None

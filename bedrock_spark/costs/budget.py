@@ -1,17 +1,17 @@
-"""The budget: what was spent, what is on its way, and whether there is room for one job more.
+"""The budget: what was spent, what active jobs will cost, and whether one more job fits.
 
-Spent is what output manifests, the canary's file and the fallback's answers say. On its way is what
-active jobs are expected to cost; as jobs complete, their real cost corrects what is expected of the
-others. The service bills, not this: taxes, discounts and prices that changed are not in it.
+Spent is the cost of the tokens in output manifests, in the canary's file and in the fallback's
+answers. Active jobs count with their expected cost; as jobs complete, their real cost corrects the
+expectation for the others. This is an estimate, not the bill: it knows no taxes, discounts or
+changed prices.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
 
 from bedrock_spark.aws.batch_jobs import COMPLETED
 from bedrock_spark.config import Config, PricesConfig, TokenPrices
@@ -25,21 +25,19 @@ from bedrock_spark.run_folder.run import Run
 
 log = logging.getLogger(__name__)
 
-Jobs = Callable[[], Mapping[str, Job]]
-
 
 def canary_tokens(tries: Sequence[Canary]) -> Tokens:
-    """Return what all tries of the canary took."""
+    """Return the tokens of all tries of the canary."""
     return total(Tokens(one.input_tokens, one.output_tokens) for one in tries)
 
 
 def batch_tokens(jobs: Iterable[Job]) -> Tokens:
-    """Return what the output manifests of settled jobs say."""
+    """Return the tokens in the output manifests of settled jobs."""
     return _sum(job.tokens for job in jobs if job.tokens is not None)
 
 
 def expected_of(config: Config, tries: Sequence[Canary]) -> Expected:
-    """Return what a record of the run is expected to take, by the last try of the canary."""
+    """Return the expected tokens per record, measured by the last try of the canary."""
     last = tries[-1] if tries else None
     if last is None or not last.answered:
         return expect(config.request, None)
@@ -47,33 +45,34 @@ def expected_of(config: Config, tries: Sequence[Canary]) -> Expected:
     return expect(config.request, Sample(last.answered, last.line_bytes, tokens))
 
 
-def fallback_tokens(reconciled: Iterable[Mapping[str, Any]]) -> Tokens:
-    """Return what the fallback's answers of collected shards took."""
-    taken = (unit.get("fallback_tokens", {}) for unit in reconciled)
-    return total(Tokens(one.get("input", 0), one.get("output", 0)) for one in taken)
+def fallback_tokens(counts: Iterable[Mapping[str, int]]) -> Tokens:
+    """Add up the tokens of the fallback: `input` and `output` of every collected shard."""
+    return total(Tokens(count.get("input", 0), count.get("output", 0)) for count in counts)
 
 
 @dataclass(frozen=True)
 class _Tally:
     """The tokens of all jobs, from one walk over them.
 
-    taken: by what output manifests say
-    coming: expected of active jobs
-    done, guessed: what completed jobs took, and what was expected of them
+    used: by output manifests
+    active: expected of active jobs
+    completed, expected: used by completed jobs, and expected of the same jobs
     """
 
-    taken: Tokens
-    coming: Tokens
-    done: Tokens
-    guessed: Tokens
+    used: Tokens
+    active: Tokens
+    completed: Tokens
+    expected: Tokens
 
 
 @dataclass
 class Budget:
-    """Lets jobs be submitted as long as the budget has room for them. A policy of the fan-out.
+    """A submit policy: allows jobs while their expected cost fits the budget.
 
     limit: dollars that the run may cost
-    jobs: gives every job of the run by name, as the ledger has it at the moment
+    shards: the shards that batch jobs take, by id
+    canary, fallback: tokens that were used there
+    jobs: every job of the run by name, when the budget was opened
     """
 
     limit: Decimal
@@ -81,42 +80,43 @@ class Budget:
     expected: Expected
     shards: Mapping[str, Shard]
     canary: Tokens
-    jobs: Jobs = dict
+    jobs: Mapping[str, Job] = field(default_factory=dict)
     fallback: Tokens = field(default_factory=Tokens)
     _granted: dict[str, Decimal] = field(default_factory=dict)
-    _known: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    _expected_tokens: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
 
-    def allows(self, plan: JobPlan, records: int) -> str | None:
-        """Return None where there is room for a job of so many records, else what to do.
+    def allows(self, plan: JobPlan, records: int, jobs: Mapping[str, Job]) -> str | None:
+        """Return None if a job of `records` records fits the budget, or else what to do.
 
-        What it allowed counts as on its way from then on.
+        jobs: every job of the run by name, as it is known now
+        A job that was allowed counts as active from then on.
         """
-        jobs = self.jobs()
         tally = self._tally(jobs.values(), plan.job_name)
         correction = self._correction(tally)
-        own = Tokens(*self._expected_tokens(plan.shard_id, records))
+        own = Tokens(*self._tokens_of(plan.shard_id, records))
         cost = own.cost(self._batch_prices) * correction
-        coming = tally.coming.cost(self._batch_prices) * correction
-        coming += self._granted_to_others(jobs, plan.job_name)
-        used = self._spent(tally.taken)
-        if used + coming + cost > self.limit:
+        active = tally.active.cost(self._batch_prices) * correction
+        active += self._granted_to_others(jobs, plan.job_name)
+        used = self._spent(tally.used)
+        if used + active + cost > self.limit:
             self._granted.pop(plan.job_name, None)
             return (
                 f"of budget.max_cost_usd {dollars(self.limit)}, {dollars(used)} are spent and "
-                f"{dollars(coming)} expected of active jobs; the next job would cost about "
+                f"{dollars(active)} expected of active jobs; the next job would cost about "
                 f"{dollars(cost)}. To go on, raise it and run the same command"
             )
         self._granted[plan.job_name] = cost
         return None
 
     def spent(self) -> Decimal:
-        """Return the dollars that were spent, as far as is known."""
-        return self._spent(batch_tokens(self.jobs().values()))
+        """Return the dollars that were spent when the budget was opened, as far as is known."""
+        return self._spent(batch_tokens(self.jobs.values()))
 
     def check_estimate(self, manifest: RunManifest) -> Decimal:
-        """Return what the whole run is expected to cost, before its first job is submitted.
+        """Return the expected cost of the whole run, before its first job is submitted.
 
-        Stragglers of batch jobs are not in it. Raises BudgetError above the limit.
+        The fallback for records that batch jobs leave unanswered is not included.
+        Raises BudgetError if it is above the limit.
         """
         small = [s for s in manifest.shards if s.shard_id not in self.shards]
         cost = self.spent() + self._cost_of(self.shards.values(), self._batch_prices)
@@ -132,7 +132,7 @@ class Budget:
         return cost
 
     def affordable_fallback(self, manifest: RunManifest, records: int) -> int:
-        """Return how many of so many records the fallback may be asked, with what is left."""
+        """Return how many of `records` records the rest of the budget can pay the fallback for."""
         cost = self._fallback_cost(manifest, records)
         if not cost:
             return records
@@ -140,7 +140,7 @@ class Budget:
         return min(records, int(left * records / cost))
 
     def fallback_refusal(self, manifest: RunManifest, records: int) -> str:
-        """Say why so many records are not asked, and what to do."""
+        """Return why `records` records are not asked, and what to do."""
         return (
             f"of budget.max_cost_usd {dollars(self.limit)}, {dollars(self.spent())} are spent; the "
             f"fallback would cost about {dollars(self._fallback_cost(manifest, records))} for "
@@ -163,43 +163,44 @@ class Budget:
         return spent(self.prices, batch, self.fallback, self.canary).total
 
     def _tally(self, jobs: Iterable[Job], but: str) -> _Tally:
-        """Walk over all jobs; what is expected of the job `but` does not count as coming."""
-        taken, coming, done, guessed = [], [], [], []
+        """Add up the tokens of all jobs; the job named `but` does not count as active."""
+        used, active, completed, expected = [], [], [], []
         for job in jobs:
             if job.tokens is not None:
-                taken.append(job.tokens)
+                used.append(job.tokens)
             if _is_open(job):
                 if job.job_name != but:
-                    coming.append(self._expected_of(job))
+                    active.append(self._expected_of(job))
             elif job.tokens is not None and any(job.tokens) and _is_complete(job):
-                done.append(job.tokens)
-                guessed.append(self._expected_of(job))
-        return _Tally(_sum(taken), _sum(coming), _sum(done), _sum(guessed))
+                completed.append(job.tokens)
+                expected.append(self._expected_of(job))
+        return _Tally(_sum(used), _sum(active), _sum(completed), _sum(expected))
 
     def _granted_to_others(self, jobs: Mapping[str, Job], but: str) -> Decimal:
-        """Return what is expected of jobs that were allowed just now and are not yet known."""
+        """Return the expected cost of jobs that were allowed and are not in `jobs` yet."""
         for name in self._granted.keys() & jobs.keys():
             del self._granted[name]
         return sum((c for name, c in self._granted.items() if name != but), Decimal())
 
     def _correction(self, tally: _Tally) -> Decimal:
-        """Return by how much completed jobs cost more than was expected of them, or less."""
-        guessed = tally.guessed.cost(self._batch_prices)
-        return tally.done.cost(self._batch_prices) / guessed if guessed else Decimal(1)
+        """Return the real cost of completed jobs divided by their expected cost."""
+        expected = tally.expected.cost(self._batch_prices)
+        return tally.completed.cost(self._batch_prices) / expected if expected else Decimal(1)
 
     def _expected_of(self, job: Job) -> tuple[int, int]:
         shard = self.shards.get(job.shard_id)
         records = job.records or (shard.records if shard else 0)
-        return self._expected_tokens(job.shard_id, records)
+        return self._tokens_of(job.shard_id, records)
 
-    def _expected_tokens(self, shard_id: str, records: int) -> tuple[int, int]:
-        """Return the tokens in and out that a job is expected to take: they never change."""
-        known = self._known.get((shard_id, records))
-        if known is None:
-            known = self._known[shard_id, records] = self._guess_tokens(shard_id, records)
-        return known
+    def _tokens_of(self, shard_id: str, records: int) -> tuple[int, int]:
+        """Return the expected tokens, in and out, of a job. They are cached: they never change."""
+        key = shard_id, records
+        tokens = self._expected_tokens.get(key)
+        if tokens is None:
+            tokens = self._expected_tokens[key] = self._estimate_tokens(shard_id, records)
+        return tokens
 
-    def _guess_tokens(self, shard_id: str, records: int) -> tuple[int, int]:
+    def _estimate_tokens(self, shard_id: str, records: int) -> tuple[int, int]:
         shard = self.shards.get(shard_id)
         if shard is None or not shard.records:
             return 0, 0
@@ -210,8 +211,17 @@ class Budget:
         return total(self.expected.tokens(s.bytes, s.records) for s in shards).cost(prices)
 
 
-def open_budget(run: Run, shards: Iterable[Shard]) -> Budget | None:
-    """Return the budget for these batch shards, or None where the config has no limit."""
+def open_budget(
+    run: Run,
+    shards: Iterable[Shard],
+    jobs: Mapping[str, Job] | None = None,
+    fallback: Tokens | None = None,
+) -> Budget | None:
+    """Return the budget of a run, or None if the config has no limit.
+
+    shards: the shards that batch jobs take
+    jobs: every job of the run by name, as far as there are any; fallback: its tokens so far
+    """
     config = run.config
     if config.budget.max_cost_usd is None:
         return None
@@ -222,6 +232,8 @@ def open_budget(run: Run, shards: Iterable[Shard]) -> Budget | None:
         expected=expected_of(config, tries),
         shards={shard.shard_id: shard for shard in shards},
         canary=canary_tokens(tries),
+        jobs=jobs or {},
+        fallback=fallback or Tokens(),
     )
 
 
@@ -235,7 +247,7 @@ def _sum(pairs: Iterable[tuple[int, int]]) -> Tokens:
 
 
 def _is_open(job: Job) -> bool:
-    """Tell whether a job may still cost something; one that completed unseen may have."""
+    """Tell whether a job may cost more than is known: it is active, or has no manifest yet."""
     return not job.is_settled or (job.tokens is None and _is_complete(job))
 
 

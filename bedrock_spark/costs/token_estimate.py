@@ -1,4 +1,9 @@
-"""What a call will use in tokens: guessed at first, then as those before it did."""
+"""Estimate the tokens of a call: by a rule of thumb at first, then from the calls before it.
+
+Two means are kept, input tokens per byte of body and output tokens per call. Each is the plain mean
+of the first 50 calls, and then an exponential moving average with the weight 1/50
+(https://en.wikipedia.org/wiki/Exponential_smoothing).
+"""
 
 from __future__ import annotations
 
@@ -8,9 +13,9 @@ from dataclasses import dataclass, field
 
 from bedrock_spark.costs.tokens import BYTES_PER_TOKEN
 
-# What was learned earlier counts less and less: one call in so many.
+# The n-th call has the weight 1/n, but at least 1/50, so that old calls count less and less.
 _MEMORY = 50
-# A record may have more tokens for its bytes than most.
+# A body may have more tokens per byte than the mean: 1/16 more are reserved.
 _SPARE = 1.0625
 
 
@@ -18,31 +23,35 @@ _SPARE = 1.0625
 class TokenEstimate:
     """Learns from answers. Safe to use from many threads.
 
-    longest_answer: tokens, where the request says so
+    max_answer_tokens: the most tokens that an answer may have; None if the request sets no limit
     """
 
-    longest_answer: int | None = None
-    _per_byte: float = 1 / BYTES_PER_TOKEN
+    max_answer_tokens: int | None = None
+    _input_per_byte: float = 1 / BYTES_PER_TOKEN
     _output: float = field(init=False)
     _calls: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._output = float(self.longest_answer or 0)
+        self._output = float(self.max_answer_tokens or 0)
 
     def of(self, body: bytes) -> tuple[int, int]:
-        """Return the tokens that a call with a body will use, and may use at most."""
+        """Return the tokens that a call is expected to use, and the most that it may use.
+
+        Both are input and output together. The second is an estimate, too, but a high one.
+        """
         with self._lock:
-            taken = len(body) * self._per_byte
-            expected = taken + self._output
-            most = taken * _SPARE + (self.longest_answer or self._output)
+            input_tokens = len(body) * self._input_per_byte
+            expected = input_tokens + self._output
+            most = input_tokens * _SPARE + (self.max_answer_tokens or self._output)
         return math.ceil(expected), math.ceil(max(expected, most))
 
     def learn(self, body: bytes, input_tokens: int, output_tokens: int) -> None:
-        """Take account of what a call used."""
+        """Update the means with the tokens that a call used."""
         with self._lock:
             self._calls = min(self._calls + 1, _MEMORY)
             weight = 1 / self._calls
+            # mean += weight * (value - mean). A model that counts no input tokens teaches no ratio.
             if body and input_tokens:
-                self._per_byte += weight * (input_tokens / len(body) - self._per_byte)
+                self._input_per_byte += weight * (input_tokens / len(body) - self._input_per_byte)
             self._output += weight * (output_tokens - self._output)

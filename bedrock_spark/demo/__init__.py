@@ -1,1 +1,1 @@
-"""The demo: a real corpus through the whole pipeline, against a local Bedrock."""
+"""The demo: the whole pipeline over a real corpus, against a local Bedrock."""

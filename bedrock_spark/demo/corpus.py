@@ -1,8 +1,8 @@
 """The demo's table: the documentation of Python's standard library, one row per documented name.
 
-Real text on every machine and no download: about 6,500 rows, 1.3 million characters, from one
-word to several pages. The text is read by `stdlib_docs.py` in an interpreter of its own, so this
-process imports none of the modules it has rows about.
+It is real text that is on every machine, without a download: about 6,500 rows and 1.3 million
+characters, from one word to several pages per row. `stdlib_docs.py` reads it in a child
+interpreter, so this process imports none of the documented modules.
 """
 
 import json
@@ -24,18 +24,18 @@ CORPUS_SCHEMA = pa.schema(
     ]
 )
 
-_WALK_TIMEOUT_SECONDS = 120  # it takes one; a slow disk and a cold cache may take ten
+_WALK_TIMEOUT_SECONDS = 120  # usually 1 s; up to 10 s with a slow disk and a cold cache
 
 
 def build_corpus() -> pa.Table:
     """Read the standard library's documentation into a table, sorted by name.
 
     Columns, all strings and never null: `qualified_name` (unique: the key), `kind` (module,
-    class, function, method or property), `module`, `docstring`. Two calls under one interpreter
-    give equal tables. Raises subprocess.SubprocessError if the interpreter cannot be run.
+    class, function, method or property), `module`, `docstring`. Two calls with one Python version
+    return equal tables. Raises subprocess.SubprocessError if the child interpreter fails.
     """
-    # -I and -S leave out the environment, the working folder and site-packages, so that only the
-    # standard library can be imported and PYTHONOPTIMIZE cannot strip its docstrings.
+    # -I and -S ignore environment variables, the working folder and site-packages: so only the
+    # standard library can be imported, and PYTHONOPTIMIZE cannot remove its docstrings.
     command = [sys.executable, "-I", "-S", "-W", "ignore", stdlib_docs.__file__]
     child = subprocess.run(
         command,

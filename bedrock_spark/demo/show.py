@@ -1,7 +1,7 @@
-"""The demo: a real corpus, a local Bedrock with trouble, the ordinary pipeline, and what came out.
+"""Run the demo: the ordinary pipeline over a real corpus, against a local Bedrock with faults.
 
-Nothing here is special to the pipeline: the config is a file a user could have written, and the
-local Bedrock is reached through the standard AWS_ENDPOINT_URL.
+The pipeline does not know that it is a demo: the config is a file that a user could have written,
+and the local Bedrock is reached through the standard variable AWS_ENDPOINT_URL.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row
 
 
-# Emulated seconds per second: a batch job of twelve minutes takes a second or two.
+# Emulated seconds per second: a batch job of 12 minutes takes one or two seconds.
 _SPEED = 500.0
 _EXAMPLES = 3
 _ANSWER_WIDTH = 160
 
 
 class Screen(Protocol):
-    """What the demo writes to; the command line's `Display` is one."""
+    """The output of the demo. The command line's `Display` implements it."""
 
     def observe(self, progress: Progress) -> None: ...
 
@@ -81,13 +81,16 @@ def _demo(home: Path, screen: Screen) -> int:
 
 
 def _conf(name: str) -> Path:
-    """Return a file of conf/: beside this module in a wheel, in the checkout otherwise."""
+    """Return a file of conf/: in a wheel it is beside this module, else in the checkout."""
     packaged = Path(__file__).with_name("conf") / name
     return packaged if packaged.exists() else Path(__file__).parents[2] / "conf" / name
 
 
 def _config(home: Path, local: LocalBedrock) -> Config:
-    """Make what an AWS account has already: the bucket and the provisioned throughput."""
+    """Return the config of the demo, and create the AWS resources that it names.
+
+    These are the bucket and the provisioned throughput, which a real account already has.
+    """
     config = load_config(_conf("demo.yaml"))
     local.client("s3").create_bucket(Bucket=parse_s3_uri(config.run_uri).bucket)
     arn = local.client("bedrock").create_provisioned_model_throughput(
@@ -102,7 +105,7 @@ def _config(home: Path, local: LocalBedrock) -> Config:
 
 
 def _examples(results: DataFrame) -> list[Row]:
-    """Return a few answered rows, the shortest names first: they are the best known ones."""
+    """Return a few answered rows with the shortest names, which are the best known ones."""
     return (
         results.where("outcome = 'ok' AND kind = 'function'")
         .selectExpr("length(qualified_name) AS length", "qualified_name", "served_by", "text")
@@ -117,8 +120,9 @@ def _show(screen: Screen, report: Report, examples: list[Row], home: Path) -> No
     screen.say("")
     for row in examples:
         answer = " ".join((row["text"] or "").split())
-        cut = answer if len(answer) <= _ANSWER_WIDTH else answer[: _ANSWER_WIDTH - 1] + "…"
-        screen.say(f"{row['qualified_name']} ({row['served_by']}): {cut}")
+        if len(answer) > _ANSWER_WIDTH:
+            answer = answer[: _ANSWER_WIDTH - 1] + "…"
+        screen.say(f"{row['qualified_name']} ({row['served_by']}): {answer}")
     screen.say("")
     screen.say(f"results   {home / 'results'} (Parquet)")
     screen.say(f"report    {home / 'report.json'}")

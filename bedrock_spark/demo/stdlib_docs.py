@@ -1,12 +1,12 @@
 """Read the documentation of Python's standard library from the running interpreter.
 
-To read a module's documentation is to import it, and some 450 imports would leave their marks on
-any process: loaded modules, warning filters, readline's state, registered handlers. So this file
-is run as a script in an interpreter of its own (`corpus.py` does it) and imports nothing but the
-standard library. It prints one JSON array of [qualified_name, kind, module, docstring].
+Reading a module's documentation means importing it, and about 450 imports have side effects on a
+process: loaded modules, warning filters, readline's state, registered handlers. So `corpus.py` runs
+this file as a script in a child interpreter, and the file imports only the standard library. It
+prints one JSON array of [qualified_name, kind, module, docstring].
 
-It refuses to import what does something when imported: opens a browser or a window, prints,
-starts a program.
+It does not import modules that act on import: that open a browser or a window, print, or start a
+program.
 """
 
 import importlib
@@ -22,25 +22,25 @@ Row = tuple[str, str, str, str]
 
 NEVER_IMPORTED = frozenset(
     {
-        # They act when imported, or need a display.
+        # They act on import, or need a display.
         *("antigravity", "this", "tkinter", "turtle", "turtledemo", "idlelib"),
-        # Tests: not documentation, and some of them act as well.
+        # Tests are no documentation, and some of them act on import.
         *("test", "tests", "idle_test"),
-        # Left or leaving the library, and missing from many distributions of it.
+        # Removed from the library or deprecated, and missing from many distributions of it.
         *("distutils", "ensurepip", "lib2to3", "msilib"),
-        # Users know these as `os`: "Do not import this module directly", says Python's manual.
+        # Users know these as `os`. Python's manual says "Do not import this module directly".
         *("posix", "nt"),
     }
 )
 
 
 def is_public(name: str) -> bool:
-    """Tell a public name from a private or special one."""
+    """Tell whether a name is public: neither private nor special."""
     return not name.startswith("_")
 
 
 def import_or_none(name: str) -> ModuleType | None:
-    """Import a module, or give None where this platform or build does not have it."""
+    """Import a module; return None if this platform or build does not have it."""
     try:
         return importlib.import_module(name)
     except (Exception, SystemExit):  # noqa: BLE001 - a module may raise anything on import
@@ -48,23 +48,23 @@ def import_or_none(name: str) -> ModuleType | None:
 
 
 def public_modules() -> list[ModuleType]:
-    """Import every public module of the standard library, packages before what is in them."""
-    waiting = sorted(sys.stdlib_module_names)
+    """Import every public module of the standard library, each package before its modules."""
+    names = sorted(sys.stdlib_module_names)
     modules = []
-    for name in waiting:  # grows as packages are met
+    for name in names:  # the list grows: a package's modules are added to its end
         leaf = name.rpartition(".")[2]
         if not is_public(leaf) or leaf in NEVER_IMPORTED:
             continue
         module = import_or_none(name)
         if module is not None:
             modules.append(module)
-            inside = pkgutil.iter_modules(getattr(module, "__path__", ()))
-            waiting += sorted(f"{name}.{child.name}" for child in inside)
+            children = pkgutil.iter_modules(getattr(module, "__path__", ()))
+            names += sorted(f"{name}.{child.name}" for child in children)
     return modules
 
 
 def kind_of(value: object) -> str | None:
-    """Name the kind of a module's member, or None for data, which has only its type's docstring."""
+    """Return the kind of a module's member; None for data, which has only its type's docstring."""
     if inspect.isclass(value):
         return "class"
     if inspect.isroutine(value) or inspect.isfunction(getattr(value, "__wrapped__", None)):
@@ -73,7 +73,7 @@ def kind_of(value: object) -> str | None:
 
 
 def docstring_of(value: object) -> str:
-    """Give an object's own docstring without its indentation, or "" where it has none."""
+    """Return an object's own docstring without its indentation, "" if it has none."""
     text = getattr(value, "__doc__", None)
     if not isinstance(text, str) or (kind_of(value) != "class" and text == type(value).__doc__):
         return ""
@@ -81,7 +81,7 @@ def docstring_of(value: object) -> str:
 
 
 def members(module: ModuleType) -> Iterator[tuple[str, object]]:
-    """Give a module's own public classes and functions: defined in it, or in its `__all__`."""
+    """Yield a module's own public classes and functions: defined in it, or in its `__all__`."""
     listed = frozenset(getattr(module, "__all__", ()))
     for name, value in vars(module).items():
         is_own = getattr(value, "__module__", None) == module.__name__ or name in listed
@@ -90,29 +90,31 @@ def members(module: ModuleType) -> Iterator[tuple[str, object]]:
 
 
 def best_names(modules: list[ModuleType]) -> dict[str, tuple[str, object]]:
-    """Give each class and function once: its qualified name, its module's name, and itself.
+    """Return each class and function once: its module's name and itself, by qualified name.
 
-    Packages export what their modules define (`asyncio.run` is `asyncio.runners.run`). The name
-    kept is the one users write: fewest dots, then the defining module, then the alphabet.
+    A package exports names that its modules define (`asyncio.run` is `asyncio.runners.run`). The
+    name that users write is kept: the one with the fewest dots, then the one in the defining
+    module, then the first in the alphabet.
     """
     best: dict[int, tuple[tuple[int, bool, str], str, object]] = {}
     for module in modules:
         for name, value in members(module):
             qualified_name = f"{module.__name__}.{name}"
-            is_borrowed = getattr(value, "__module__", None) != module.__name__
-            rank = (qualified_name.count("."), is_borrowed, qualified_name)
+            is_imported = getattr(value, "__module__", None) != module.__name__
+            rank = (qualified_name.count("."), is_imported, qualified_name)
             if id(value) not in best or rank < best[id(value)][0]:
                 best[id(value)] = (rank, module.__name__, value)
     return {rank[2]: (module_name, value) for rank, module_name, value in best.values()}
 
 
 def method_rows(class_name: str, module_name: str, cls: type) -> Iterator[Row]:
-    """Give a row for each method and property that a class itself defines and documents.
+    """Yield a row for each method and property that a class itself defines.
 
-    Special methods count where Python code documents them; those of C types all say the same.
+    Special methods are included if they are Python functions. Those of C types all have the same
+    docstrings.
     """
     for name, value in vars(cls).items():
-        member = getattr(value, "__func__", value)  # what a staticmethod or classmethod wraps
+        member = getattr(value, "__func__", value)  # unwrap a staticmethod or classmethod
         is_method = inspect.isroutine(member) and not isinstance(value, type)
         is_property = inspect.isdatadescriptor(member)
         if (is_public(name) and (is_method or is_property)) or (
@@ -123,10 +125,10 @@ def method_rows(class_name: str, module_name: str, cls: type) -> Iterator[Row]:
 
 
 def documentation() -> list[Row]:
-    """Give (qualified_name, kind, module, docstring) of all that is documented, sorted by name.
+    """Return (qualified_name, kind, module, docstring) of every documented name, sorted by name.
 
-    A name stands for one thing: where a package has a function and a module of the same name,
-    the one that was met first, the module, keeps it.
+    Each name has one row. If a package has a function and a module of the same name, it is the
+    module's.
     """
     modules = public_modules()
     rows: dict[str, Row] = {
@@ -141,7 +143,7 @@ def documentation() -> list[Row]:
 
 
 def main() -> None:
-    """Print the rows; what modules print while they are imported goes nowhere."""
+    """Print the rows. Output that modules print on import is discarded."""
     output = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     with os.fdopen(output, "w", encoding="ascii") as stream:

@@ -1,9 +1,9 @@
-"""Provisioned throughput that a run buys for its fallback, and gives back when it ends.
+"""Provisioned throughput that a run buys for its fallback, and deletes when the fallback ends.
 
-It bills by the hour until it is deleted, so it must never be forgotten: before it is bought, that
-is noted in the run folder; its name is a function of the run id and it is tagged with it. Whoever
-carries the run on, or stops it, finds it again by both. The name can exist once per account and
-Region, so however often a reply is lost, no second one is bought.
+It bills by the hour until it is deleted, so it must never be forgotten. The run folder notes it
+before it is bought (write-ahead). Its name is a function of the run id, and a tag has the run id:
+any process that continues or stops the run finds it by both. A name can exist only once per account
+and Region. So no second one is bought, however often a reply is lost.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedrock_spark.aws.errors import job_errors
-from bedrock_spark.aws.provisioned import FAILED, LOOK_SECONDS, WAIT_SECONDS
+from bedrock_spark.aws.protocols import BedrockClient
+from bedrock_spark.aws.provisioned import FAILED, POLL_SECONDS, WAIT_SECONDS
 from bedrock_spark.aws.retry import retry_reading, retry_throttled
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import CreateConfig
@@ -34,110 +35,114 @@ log = logging.getLogger(__name__)
 
 TAG = "bedrock-spark-run"
 _NAME_MAX = 63
-_LOOKS = 4
+# A listing may not show a new purchase at once: it is read at most this often.
+_FIND_ATTEMPTS = 4
 _CHANGING = ("Creating", "Updating")
 
 
 @dataclass(frozen=True)
-class Bought:
-    """What was bought: its ARN, status and model."""
+class Purchase:
+    """The provisioned throughput that was bought: ARN, status and number of model units."""
 
     arn: str
     status: str
     model_units: int
 
 
-def bought_name(run_id: str) -> str:
-    """Return the name of what a run buys, by which it is found again."""
+def purchase_name(run_id: str) -> str:
+    """Return the name of the throughput that a run buys. It is found by this name."""
     return f"bs-{re.sub(r'[^0-9a-zA-Z]+', '-', run_id).strip('-')}"[:_NAME_MAX]
 
 
 class ProvisionedThroughput:
     """The provisioned throughput of one run: at most one at any time."""
 
-    def __init__(self, client: Any, run_id: str, storage: Storage, clock: Clock) -> None:
+    def __init__(self, client: BedrockClient, run_id: str, storage: Storage, clock: Clock) -> None:
         self._client = client
         self._run_id = run_id
         self._storage = storage
         self._clock = clock
-        self._name = bought_name(run_id)
+        self._name = purchase_name(run_id)
 
-    def buy(self, model_id: str, config: CreateConfig) -> Bought:
-        """Return the run's own, which is bought where there is none yet.
+    def buy(self, model_id: str, config: CreateConfig) -> Purchase:
+        """Return the run's throughput; buy it if there is none yet, or if it failed.
 
-        Raises ProvisionedModelError where the service sells none.
+        Raises ProvisionedModelError if the service refuses.
         """
-        found = self.find()
-        if found is not None and found.status == FAILED:
-            self.give_back()
-            found = None
-        if found is None:
+        purchase = self.find()
+        if purchase is not None and purchase.status == FAILED:
+            self.delete()
+            purchase = None
+        if purchase is None:
             self._note(model_id, config)
             self._create(model_id, config)
-            found = self._find_soon()
-        if found is None:
+            purchase = self._find_new()
+        if purchase is None:
             raise ProvisionedModelError(
                 f"fallback.create: {self._name} was bought and cannot be found; look for it in the "
                 "console, and delete it if it is there: it bills by the hour"
             )
-        return found
+        return purchase
 
-    def find(self) -> Bought | None:
-        """Return what the run bought and did not give back, or None.
+    def find(self) -> Purchase | None:
+        """Return the throughput that the run bought and did not delete, or None.
 
-        Where the run folder has no note of it, nothing is looked for. Raises ProvisionedModelError
-        where something of that name is not the run's.
+        Without a note in the run folder, the service is not asked. Raises ProvisionedModelError if
+        something with that name is not the run's.
         """
         if self._storage.read_if_present(layout.PROVISIONED_FILE) is None:
             return None
-        pages = self._read("ListProvisionedModelThroughputs", self._list)
-        named = [one for one in pages if one["provisionedModelName"] == self._name]
+        # The listing is of names that contain this name.
+        summaries = self._call("ListProvisionedModelThroughputs", self._list)
+        named = [s for s in summaries if s["provisionedModelName"] == self._name]
         if not named:
             return None
         arn = named[0]["provisionedModelArn"]
-        tags = self._read("ListTagsForResource", lambda: self._tags(arn))
+        tags = self._call("ListTagsForResource", lambda: self._tags(arn))
         if tags.get(TAG) != self._run_id:
             raise ProvisionedModelError(
                 f"fallback.create: {arn} has the name that this run would use, {self._name}, and "
                 f"not its tag {TAG}: {self._run_id}; rename or delete it"
             )
-        return Bought(arn, named[0]["status"], named[0]["modelUnits"])
+        return Purchase(arn, named[0]["status"], named[0]["modelUnits"])
 
-    def give_back(self) -> Bought | None:
-        """Delete what the run bought, and return it; None where there is nothing.
+    def delete(self) -> Purchase | None:
+        """Delete the run's throughput and return it; None if there is none.
 
-        While it is being created it cannot be deleted; that is waited for.
+        The service refuses to delete it while it is being created or updated: wait until that is
+        over. Raises ProvisionedModelError if that takes too long.
         """
         deadline = self._clock.now() + WAIT_SECONDS
-        found = self.find()
-        while found is not None and found.status in _CHANGING:
+        purchase = self.find()
+        while purchase is not None and purchase.status in _CHANGING:
             if self._clock.now() >= deadline:
                 raise ProvisionedModelError(
-                    f"fallback.create: {found.arn} is still {found.status} and cannot be deleted; "
-                    "it bills by the hour: repeat the command, or bedrock-spark stop, to delete it"
+                    f"fallback.create: {purchase.arn} is still {purchase.status} and cannot be "
+                    "deleted; it bills by the hour: to delete it, repeat the command, or run "
+                    "bedrock-spark stop"
                 )
-            self._clock.sleep(LOOK_SECONDS)
-            found = self.find()
-        if found is not None:
-            arn = found.arn
-            self._read("DeleteProvisionedModelThroughput", lambda: self._delete(arn))
+            self._clock.sleep(POLL_SECONDS)
+            purchase = self.find()
+        if purchase is not None:
+            arn = purchase.arn
+            self._call("DeleteProvisionedModelThroughput", lambda: self._delete(arn))
             log.info("%s: deleted %s", self._run_id, arn)
         self._storage.delete([layout.PROVISIONED_FILE])
-        return found
+        return purchase
 
     def _note(self, model_id: str, config: CreateConfig) -> None:
-        """Write down, before it is done, that something is bought."""
-        told = {"name": self._name, "model_id": model_id, "model_units": config.model_units}
-        data = json.dumps({**told, "bought_at": self._clock.now()}).encode()
+        """Note the purchase in the run folder before it is made."""
+        note = {"name": self._name, "model_id": model_id, "model_units": config.model_units}
+        data = json.dumps({**note, "bought_at": self._clock.now()}).encode()
         self._storage.write(layout.PROVISIONED_FILE, data)
 
-    def _find_soon(self) -> Bought | None:
-        """Look for what was bought just now; a list may not show it at once."""
-        for _ in range(_LOOKS):
-            found = self.find()
-            if found is not None:
-                return found
-            self._clock.sleep(LOOK_SECONDS)
+    def _find_new(self) -> Purchase | None:
+        """Find a purchase that was just made; None if no listing shows it."""
+        for _ in range(_FIND_ATTEMPTS):
+            purchase = self.find()
+            if purchase is not None:
+                return purchase
+            self._clock.sleep(POLL_SECONDS)
         return None
 
     def _create(self, model_id: str, config: CreateConfig) -> None:
@@ -148,13 +153,16 @@ class ProvisionedThroughput:
             "modelId": model_id,
             "tags": [{"key": TAG, "value": self._run_id}],
         }
-        what = f"buying {config.model_units} model units of {model_id}"
+        action = f"buying {config.model_units} model units of {model_id}"
+
+        def create() -> Any:
+            return self._client.create_provisioned_model_throughput(**request)
+
         try:
-            arn = retry_throttled(self._clock)(
-                _call(lambda: self._client.create_provisioned_model_throughput(**request), what)
-            )["provisionedModelArn"]
+            reply = retry_throttled(self._clock)(_with_our_errors(action, create))
+            arn = reply["provisionedModelArn"]
         except (JobStateUnknownError, JobNameInUseError) as exc:
-            # It may be there all the same: it is looked for by its name.
+            # It may exist, so it is looked up by its name.
             log.warning("%s: %s", self._run_id, exc)
         except JobError as exc:
             raise ProvisionedModelError(f"fallback.create: {exc}") from exc
@@ -164,9 +172,9 @@ class ProvisionedThroughput:
     def _list(self) -> list[dict[str, Any]]:
         pages = self._client.get_paginator("list_provisioned_model_throughputs")
         return [
-            one
+            summary
             for page in pages.paginate(nameContains=self._name)
-            for one in page["provisionedModelSummaries"]
+            for summary in page["provisionedModelSummaries"]
         ]
 
     def _tags(self, arn: str) -> dict[str, str]:
@@ -179,19 +187,22 @@ class ProvisionedThroughput:
         except self._client.exceptions.ResourceNotFoundException:
             return  # an earlier try deleted it, and its reply was lost
 
-    def _read(self, what: str, call: Callable[[], Any]) -> Any:
+    def _call(self, action: str, call: Callable[[], Any]) -> Any:
+        """Return the reply of a call that is safe to repeat; retry it as long as that may help."""
         try:
-            return retry_reading(self._clock)(_call(call, what))
+            return retry_reading(self._clock)(_with_our_errors(action, call))
         except JobError as exc:
             raise ProvisionedModelError(
-                f"fallback.create: {exc}. What this run bought is named {self._name} and bills by "
-                "the hour until it is deleted"
+                f"fallback.create: {exc}. The throughput of this run is named {self._name} and "
+                "bills by the hour until it is deleted"
             ) from exc
 
 
-def _call(call: Callable[[], Any], what: str) -> Callable[[], Any]:
-    def once() -> Any:
-        with job_errors(what, advise=False):
+def _with_our_errors(action: str, call: Callable[[], Any]) -> Callable[[], Any]:
+    """Return the call with the errors of boto3 mapped to ours, whose messages name the action."""
+
+    def mapped_call() -> Any:
+        with job_errors(action, advise=False):
             return call()
 
-    return once
+    return mapped_call

@@ -1,9 +1,25 @@
-"""Model families, and which one a model id belongs to.
+"""Model families, and the mapping from a model id to its family.
 
-A new family is one small file and one line here. docs/families.md lists them.
+A new family is one small file, one line in registry.py and its rows in docs/families.md.
 """
 
 from bedrock_spark.families.base import Answer, Family
-from bedrock_spark.families.registry import FAMILIES, bare_model_id, family_by_name, family_of
+from bedrock_spark.families.registry import (
+    FAMILIES,
+    GEOGRAPHIES,
+    bare_model_id,
+    family_by_name,
+    family_of,
+    without_geography,
+)
 
-__all__ = ["FAMILIES", "Answer", "Family", "bare_model_id", "family_by_name", "family_of"]
+__all__ = [
+    "FAMILIES",
+    "GEOGRAPHIES",
+    "Answer",
+    "Family",
+    "bare_model_id",
+    "family_by_name",
+    "family_of",
+    "without_geography",
+]

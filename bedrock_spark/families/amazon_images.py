@@ -1,9 +1,9 @@
-"""Amazon Titan Image Generator and Amazon Nova Canvas, from text.
+"""Amazon Titan Image Generator and Amazon Nova Canvas: an image from a text.
 
-Body: Amazon Nova user guide, "Request and response structure for image generation"; Titan's is the
-same by the Amazon Bedrock user guide's example "Invoke Amazon Titan Image". `images` in the answer:
-AWS's examples for both (awsdocs/aws-doc-sdk-examples). `error` beside it is not confirmed. Size,
-quality, number and every other task take request.body.
+Body: Amazon Nova user guide, "Request and response structure for image generation"; Titan takes the
+same body, by the example "Invoke Amazon Titan Image" in the Amazon Bedrock user guide. `images` in
+the answer: AWS's examples for both models (awsdocs/aws-doc-sdk-examples). Not confirmed: `error` in
+the answer. Size, quality, the number of images and all other tasks need request.body.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from bedrock_spark.families.base import Answer, Family, Json, prompt_of, refuse,
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
-    """Build a body that asks for an image of the prompt."""
+    """Build a body that asks for an image of what the prompt describes."""
     refuse(request, "amazon_images", "system", "max_tokens", "temperature", "top_p", "stop")
     return {"taskType": "TEXT_IMAGE", "textToImageParams": {"text": prompt_of(request)}}
 
 
 def read(output: Json) -> Answer:
-    """Read images; where some were withheld, `error` says why."""
+    """Read the images. If some were withheld, `error` says why and becomes the stop reason."""
     return Answer(images=texts_at(output, "images"), stop_reason=text_at(output, "error"))
 
 

@@ -1,15 +1,15 @@
 """Anthropic Claude, Messages API.
 
-Body and answer: Amazon Bedrock user guide, "Anthropic Claude Messages API: Request and Response";
-the answer's shape agrees with a recorded line of a batch job's output. Thinking and tool_use
-blocks: the same guide, "Extended thinking" and "Tool use"; no recorded line had any. Chunks of a
-stream: Claude docs, "Streaming messages".
+Body and answer: Amazon Bedrock user guide, "Anthropic Claude Messages API: Request and Response"; a
+recorded line of a batch job's output has the same shape. Thinking and tool_use blocks: the same
+guide, "Extended thinking" and "Tool use"; no recorded line has such blocks. Chunks of a stream:
+Claude docs, "Streaming messages".
 
-Image blocks: the first of these pages; on Bedrock only base64 (Claude docs, "Vision"). Document
-blocks: Claude docs, "PDF support", which says that Bedrock's InvokeModel takes them, while Amazon
-Bedrock user guide, "API restrictions", says that it takes no documents: not confirmed. Formats and
-600 images at most: "Vision". 5 MB of an image, as base64: what Bedrock itself answers
-(aws/aws-sdk-js-v3 #6785). Not checked: 8000 pixels, 100 pages.
+Image blocks: the first of these pages; Bedrock takes base64 only (Claude docs, "Vision"). Document
+blocks: Claude docs, "PDF support", says that Bedrock's InvokeModel takes them. Amazon Bedrock user
+guide, "API restrictions", says that it takes no documents. So they are not confirmed. Formats and
+the limit of 600 images: "Vision". 5 MB per image, counted in base64: an error message of Bedrock
+(aws/aws-sdk-js-v3 #6785). Not checked here: 8000 pixels, 100 pages.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ PATTERN = re.compile(r"anthropic\.claude-.*")
 def build(request: RequestConfig) -> dict[str, Any]:
     """Build a Messages body. `max_tokens` is required by the API, so it is required here."""
     if request.max_tokens is None:
-        raise ConfigError("request.max_tokens: Anthropic models require it; say how long at most")
+        raise ConfigError(
+            "request.max_tokens: Anthropic models require it; set the most tokens of an answer"
+        )
     prompt = {"type": "text", "text": prompt_of(request)}
     content = [*MediaBlocks.of(request, MEDIA), prompt]
     return without_none(
@@ -59,7 +61,7 @@ def build(request: RequestConfig) -> dict[str, Any]:
 
 
 def read(output: Json) -> Answer:
-    """Read a Messages answer. Redacted thinking has no text and is left in the raw output."""
+    """Read a Messages answer. Redacted thinking has no text and stays in the raw output only."""
     content = at(output, "content")
     blocks = content if isinstance(content, list) else ()
     calls = (at(b, "input") for b in blocks if at(b, "type") == "tool_use")
@@ -76,13 +78,16 @@ def read(output: Json) -> Answer:
 def read_chunk(chunk: Json) -> Answer:
     """Read an event of a Messages stream."""
     delta = at(chunk, "delta")
-    started = count_at(chunk, "message", "usage", "input_tokens")
+    # message_start holds the count inside `message`, message_delta may repeat it outside.
+    start_tokens = count_at(chunk, "message", "usage", "input_tokens")
     return Answer(
         text=text_at(delta, "text"),
         reasoning=text_at(delta, "thinking"),
         tool_input=text_at(delta, "partial_json"),
         stop_reason=text_at(delta, "stop_reason"),
-        input_tokens=started if started is not None else count_at(chunk, "usage", "input_tokens"),
+        input_tokens=(
+            start_tokens if start_tokens is not None else count_at(chunk, "usage", "input_tokens")
+        ),
         output_tokens=count_at(chunk, "usage", "output_tokens"),
     )
 
@@ -94,7 +99,10 @@ def image_block(image: Media) -> Json:
 
 
 def document_block(document: Media, number: int) -> Json:
-    """Return the block of a PDF or of a text; a text is sent as text."""
+    """Return the block of a PDF or of a text file, which is sent as text.
+
+    Raises Unrenderable if the text is not UTF-8.
+    """
     if document.format not in TEXTS:
         source = {"type": "base64", "media_type": document.media_type, "data": document.data}
     else:
@@ -112,6 +120,7 @@ MEDIA = MediaRules(
     images=tuple(IMAGES),
     documents=("pdf", *TEXTS),
     max_images=600,
+    # 5 MiB of base64, which has 4 characters for 3 bytes.
     max_image_bytes=5 * 1024 * 1024 * 3 // 4,
 )
 

@@ -1,4 +1,4 @@
-"""What a model family is: how a request is built and where the parts of an answer are found."""
+"""The interface of a model family: how it builds requests and how it reads answers."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Json = Mapping[str, Any]
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """The parts of one answer. What a model does not give is None.
+    """The parts of one answer. A part that the model does not give is None (`images`: empty).
 
     tool_input: the input of the first tool call, as JSON text
-    images: base64, as the model gave them
+    images: base64 texts, unchanged
     """
 
     text: str | None = None
@@ -35,9 +35,10 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True)
 class ReasoningTag:
-    """The tag inside which a model reasons at the head of its text.
+    """The tag around the reasoning at the start of a model's text.
 
-    is_open: the opening tag may stand at the end of the prompt instead
+    is_open: the opening tag may be at the end of the prompt, so that the text has only the
+        closing tag
     """
 
     name: str
@@ -46,15 +47,15 @@ class ReasoningTag:
 
 @dataclass(frozen=True)
 class Family:
-    """Both directions of one family.
+    """One model family: it builds requests and reads answers.
 
-    pattern: matched against the bare model id; None for a family that is only ever named
-    builder: the request options (strings may hold placeholders) to a body template
-    read: a decoded modelOutput to its Answer; any member may be absent or null
-    takes_media: whether the builder has a place for images and documents
-    read_chunk: a decoded chunk of a streamed answer to what it adds, counts being totals so far;
-        None for a family that does not stream
-    tag: around the reasoning in the text of those chunks
+    pattern: matches the bare model id; None if the family can only be chosen by its name
+    builder: makes a body template from the request options, whose strings may hold placeholders
+    read: makes an Answer from a decoded modelOutput; any member may be absent or null
+    takes_media: whether the builder supports images and documents
+    read_chunk: makes an Answer from a decoded chunk of a stream: the text that it adds, and token
+        counts as totals so far; None if the family does not stream
+    tag: the tag around the reasoning in the text of those chunks; None if there is no tag
     """
 
     name: str
@@ -66,7 +67,7 @@ class Family:
     tag: ReasoningTag | None = None
 
     def build(self, request: RequestConfig) -> dict[str, Any]:
-        """Return the body template of a request. Raises ConfigError for what has no place in it."""
+        """Return the body template of a request. Raises ConfigError for an unsupported option."""
         if not self.takes_media:
             refuse(request, self.name, "images", "documents")
         return self.builder(request)
@@ -76,8 +77,8 @@ NO_ANSWER = Answer()
 _decode = msgspec.json.Decoder().decode
 
 
-def answer_of(output: bytes, read: Callable[[Any], Answer]) -> Answer:
-    """Read an answer; what cannot be (a number too large, say) has no parts."""
+def read_answer(output: bytes, read: Callable[[Any], Answer]) -> Answer:
+    """Read an answer. JSON that cannot be decoded (a number is too large, say) has no parts."""
     try:
         decoded = _decode(output)
     except (msgspec.MsgspecError, RecursionError):
@@ -86,45 +87,47 @@ def answer_of(output: bytes, read: Callable[[Any], Answer]) -> Answer:
 
 
 def prompt_of(request: RequestConfig) -> str:
-    """Return the prompt. A family is only asked to build where there is one."""
+    """Return the prompt, from which a family builds its body. Raises ConfigError if it is None."""
     if request.prompt is None:
         raise ConfigError("request.prompt: is needed to build a body")
     return request.prompt
 
 
 def refuse(request: RequestConfig, family: str, *options: str) -> None:
-    """Raise ConfigError for options that this family's body has no place for."""
-    given = [o for o in options if getattr(request, o) not in (None, ())]
-    if given:
+    """Raise ConfigError if the request sets one of `options`, which the family does not support."""
+    set_options = [o for o in options if getattr(request, o) not in (None, ())]
+    if set_options:
         raise ConfigError(
-            f"request.{given[0]}: models of the family {family} do not take it; "
+            f"request.{set_options[0]}: models of the family {family} do not take it; "
             "leave it out, or write the whole body as request.body"
         )
 
 
 def refuse_tokens(request: RequestConfig, family: str, *tokens: str) -> None:
-    """Raise ConfigError for a prompt that holds tokens of the template the family puts around it.
+    """Raise ConfigError if the prompt or the system prompt holds one of the template's `tokens`.
 
-    Twice in the template, a prompt means something else to the model.
+    The family puts its template around the prompt. With the template applied twice, the prompt
+    would mean something else to the model.
     """
     for option in ("prompt", "system"):
-        found = [t for t in tokens if t in (getattr(request, option) or "")]
-        if found:
+        present = [t for t in tokens if t in (getattr(request, option) or "")]
+        if present:
             raise ConfigError(
-                f"request.{option}: holds {found[0]}, but the family {family} puts the model's "
+                f"request.{option}: holds {present[0]}, but the family {family} puts the model's "
                 "template around it; leave the template out, or write the whole body as "
                 "request.body"
             )
 
 
 def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop the members that are None or empty: an option not given is not sent."""
+    """Drop the members that are None, {} or []: an option that is not set is not sent."""
     return {k: v for k, v in values.items() if v is not None and v not in ({}, [])}
 
 
 def at(value: Any, *path: str | int) -> Any:
-    """Follow a path of keys and indexes; None where it ends early, whatever stands there."""
-    # Called several times per answer: JSON has dict and list, and an ABC would be slow to ask.
+    """Follow a path of keys and indexes. Return None if a step does not exist."""
+    # Called several times per answer. Decoded JSON has only dict and list, and isinstance() is
+    # slow for an abstract base class such as Mapping.
     for step in path:
         if isinstance(value, dict):
             value = value.get(step)
@@ -137,56 +140,56 @@ def at(value: Any, *path: str | int) -> Any:
 
 def text_at(value: Any, *path: str | int) -> str | None:
     """Return the string at a path, or None."""
-    found = at(value, *path)
-    return found if isinstance(found, str) else None
+    member = at(value, *path)
+    return member if isinstance(member, str) else None
 
 
 def count_at(value: Any, *path: str | int) -> int | None:
     """Return the whole number at a path, or None."""
-    found = at(value, *path)
-    return found if isinstance(found, int) and not isinstance(found, bool) else None
+    member = at(value, *path)
+    return member if isinstance(member, int) and not isinstance(member, bool) else None
 
 
 def joined_text(blocks: Any, *path: str) -> str | None:
-    """Join the text at a path (by default `text`) of content blocks; None where no block has any.
+    """Join the texts at a path (by default `text`) of content blocks. Return None if there is none.
 
-    Converse lines of a batch list every member of the content union with explicit nulls, so a
-    member counts only when it is not null.
+    In a batch's output, Converse content blocks list every member of the union, the unused ones
+    as null. So a null member counts as absent.
     """
     if not isinstance(blocks, list):
         return None
-    # As a rule there is one step, and every answer is read: no path is followed for it.
+    # Runs for every answer. Most paths have one step, which needs no call of at().
     first, *rest = path or ("text",)
-    found = (b.get(first) for b in blocks if isinstance(b, dict))
-    texts = [t for t in (at(f, *rest) if rest else f for f in found) if isinstance(t, str)]
+    members = (b.get(first) for b in blocks if isinstance(b, dict))
+    texts = [t for t in (at(m, *rest) if rest else m for m in members) if isinstance(t, str)]
     return "".join(texts) if texts else None
 
 
 def vector_at(value: Any, *path: str | int) -> tuple[float, ...] | None:
-    """Return the list of numbers at a path; anything else stays in the raw output only."""
-    found = at(value, *path)
-    if not isinstance(found, list) or not {float, int}.issuperset(map(type, found)):
+    """Return the list of numbers at a path as floats. Return None for any other value."""
+    numbers = at(value, *path)
+    if not isinstance(numbers, list) or not {float, int}.issuperset(map(type, numbers)):
         return None
     try:
-        return tuple(map(float, found))
+        return tuple(map(float, numbers))
     except OverflowError:
         return None
 
 
 def texts_at(value: Any, *path: str | int) -> tuple[str, ...]:
-    """Return the strings of the list at a path, none where there is no list."""
-    found = at(value, *path)
-    return tuple(v for v in found if isinstance(v, str)) if isinstance(found, list) else ()
+    """Return the strings of the list at a path; () if there is no list."""
+    items = at(value, *path)
+    return tuple(v for v in items if isinstance(v, str)) if isinstance(items, list) else ()
 
 
 def first_at(blocks: Any, *path: str | int) -> Any:
-    """Return what stands at a path in the first of the blocks that has something there."""
-    listed = blocks if isinstance(blocks, list) else ()
-    return next((v for v in (at(block, *path) for block in listed) if v is not None), None)
+    """Return the value at a path in the first block that has one there; None if no block has."""
+    items = blocks if isinstance(blocks, list) else ()
+    return next((v for v in (at(block, *path) for block in items) if v is not None), None)
 
 
 def json_text(value: Any) -> str | None:
-    """Return a tool call's input as JSON text; some models give it as text already."""
+    """Return a tool call's input as JSON text. Some models send it as text, which is kept."""
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

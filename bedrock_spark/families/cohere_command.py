@@ -1,13 +1,14 @@
-"""Cohere Command (one prompt), and Command R and R+ (a message of a chat).
+"""Cohere Command (one prompt), and Command R and R+ (one message of a chat).
 
 Bodies: Amazon Bedrock user guide, "Cohere Command models" and "Cohere Command R and Command R+
 models". Answers: langchain-aws (llms/bedrock.py) for Command, public code (ren8k/qiita_articles)
-for Command R's text; its finish_reason and tool_calls are not confirmed. Neither answer counts
-tokens: InvokeModel tells them in headers, which a batch line does not have.
+for the text of Command R; its finish_reason and tool_calls are not confirmed. Neither answer has
+token counts: InvokeModel returns them in headers, which a batch's output does not have.
 
-Chunks of a stream: Command sends its whole answer as one, in AWS's example (aws-doc-sdk-examples),
-or, where the body has `stream`, pieces of text (langchain-aws). Command R sends Cohere's own events
-(Cohere's API reference, "Chat", version 1); that Bedrock's are the same is not confirmed.
+Chunks of a stream: Command sends its whole answer as one chunk in AWS's example
+(aws-doc-sdk-examples), or pieces of text if the body has `stream` (langchain-aws). Command R sends
+Cohere's own events (Cohere's API reference, "Chat", version 1). That Bedrock's events are the same
+is not confirmed.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def build_command(request: RequestConfig) -> dict[str, Any]:
 
 
 def build_command_r(request: RequestConfig) -> dict[str, Any]:
-    """Build a Command R body; its system prompt is called preamble."""
+    """Build a Command R body. The API calls the system prompt `preamble`."""
     system = without_none({"preamble": request.system})
     return {"message": prompt_of(request), **system, **_options(request)}
 
@@ -75,7 +76,7 @@ _END_OF_TEXT = "<EOS_TOKEN>"
 
 
 def read_command_chunk(chunk: Json) -> Answer:
-    """Read a piece of text, or the whole answer."""
+    """Read a chunk: a piece of text, or the whole answer."""
     piece = text_at(chunk, "text")
     whole = read_command(chunk)
     return Answer(

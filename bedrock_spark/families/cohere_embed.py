@@ -1,10 +1,11 @@
-"""Cohere Embed, v3 and v4, of one text per row.
+"""Cohere Embed, v3 and v4: the embedding of one text per row.
 
 Body: Amazon Bedrock user guide, "Cohere Embed models" (v3) and "Cohere Embed v4". `input_type` is
-required; the guide says to embed a corpus as search_document, and rows of a table are one. Queries,
-other purposes, images, types of numbers and lengths take request.body. Answer: a list in public
-code (langchain4j); that it is by type where types are asked for, or for v4 in any case, is not
-confirmed, so both are read. It counts no tokens.
+required. The guide says to embed the texts of a corpus as search_document, and the rows of a table
+are a corpus. Search queries, other purposes, images, number types and vector lengths need
+request.body. Answer: `embeddings` is a list in public code (langchain4j). Not confirmed: that it is
+an object with one list per number type if the request names types, and perhaps always for v4. So
+both are read. The answer has no token counts.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from bedrock_spark.families.base import Answer, Family, Json, prompt_of, refuse,
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
-    """Build an embedding body: the prompt is the text that is embedded."""
+    """Build an embedding body. The prompt is the text to embed."""
     refuse(request, "cohere_embed", "system", "max_tokens", "temperature", "top_p", "stop")
     return {"texts": [prompt_of(request)], "input_type": "search_document"}
 
 
 def read(output: Json) -> Answer:
-    """Read an embedding: `embeddings` is a list, or lists by type; the float one is taken."""
+    """Read an embedding: `embeddings` is a list, or an object whose `float` is the list."""
     vector = vector_at(output, "embeddings", 0) or vector_at(output, "embeddings", "float", 0)
     return Answer(embedding=vector)
 

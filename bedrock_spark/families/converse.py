@@ -1,14 +1,14 @@
-"""Converse: one request and one answer for all chat models.
+"""Converse: one request shape and one answer shape for all chat models.
 
 Shapes: botocore's service model of bedrock-runtime (ConverseRequest, ConverseResponse). A batch
-record of type Converse is the request without its modelId; its bytes are base64, as in all of
-rest-json. Chunks of a stream: ConverseStreamOutput in the same model.
+record of type Converse is the request without its modelId; its bytes are base64, as always in the
+rest-json protocol. Chunks of a stream: ConverseStreamOutput in the same model.
 
 Images and documents: the same service model (ImageBlock, DocumentBlock). 20 images of 3.75 MB, 5
 documents of 4.5 MB: Amazon Bedrock API reference, "Message". Larger PDF and DOCX for Claude 4 and
-Nova: Amazon Bedrock user guide, "API restrictions", which also says that Bedrock limits no images;
-so those of the reference may be too strict. Characters of a name: "DocumentBlock". Not checked:
-8000 pixels.
+Nova: Amazon Bedrock user guide, "API restrictions". That page also says that Bedrock does not limit
+images, so the limits of the reference may be too strict. Characters allowed in a document's name:
+"DocumentBlock". Not checked here: 8000 pixels.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from bedrock_spark.templates.media import DOCUMENTS, IMAGES, Media
 
 
 def build_with(request: RequestConfig, media: MediaRules) -> dict[str, Any]:
-    """Build a Converse request, with the images and documents that a family takes."""
+    """Build a Converse request. Its images and documents follow the rules in `media`."""
     inference = without_none(
         {
             "maxTokens": request.max_tokens,
@@ -59,7 +59,7 @@ def build(request: RequestConfig) -> dict[str, Any]:
 
 
 def read(output: Json) -> Answer:
-    """Read a Converse answer, from a batch line or from the live API; Nova's own is the same."""
+    """Read a Converse answer, of a batch job or the live API. Nova's own answer is the same."""
     content = at(output, "output", "message", "content")
     return Answer(
         text=joined_text(content),
@@ -72,7 +72,7 @@ def read(output: Json) -> Answer:
 
 
 def read_chunk(event: Json) -> Answer:
-    """Read an event of ConverseStream; the chunks of Nova's own stream are the same."""
+    """Read an event of ConverseStream. The chunks of Nova's own stream are the same."""
     delta = at(event, "contentBlockDelta", "delta")
     return Answer(
         text=text_at(delta, "text"),
@@ -90,7 +90,7 @@ def image_block(image: Media) -> Json:
 
 
 def document_block(document: Media, number: int) -> Json:
-    """Return the block of a document, under a name that tells the model nothing."""
+    """Return the block of a document. Its name is neutral, because the model reads it."""
     source = {"bytes": document.data}
     name = f"document {number}"
     return {"document": {"format": document.format, "name": name, "source": source}}
@@ -102,9 +102,9 @@ MEDIA = MediaRules(
     images=tuple(IMAGES),
     documents=tuple(DOCUMENTS),
     max_images=20,
-    max_image_bytes=5 * 1024 * 1024 * 3 // 4,
+    max_image_bytes=5 * 1024 * 1024 * 3 // 4,  # 3.75 MiB
     max_documents=5,
-    max_document_bytes=9 * 1024 * 1024 // 2,
+    max_document_bytes=9 * 1024 * 1024 // 2,  # 4.5 MiB
     may_be_larger=("pdf", "docx"),
 )
 

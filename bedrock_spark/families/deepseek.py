@@ -1,18 +1,19 @@
 """DeepSeek R1 (one prompt) and V3 (a chat).
 
-R1's body: Amazon Bedrock user guide, "DeepSeek models"; template: the guide's example, as public
-code repeats it (topdayday/Claude-Agent); answer: the same code and Nav25oct/deepseekonaws, `usage`
-is not confirmed. The template ends in an open <think>, so the answer begins with reasoning and has
-only the closing tag. It has no system prompt, so that is refused: put it into the prompt.
+R1's body: Amazon Bedrock user guide, "DeepSeek models". Template: the guide's example, which public
+code repeats (topdayday/Claude-Agent). Answer: the same code and Nav25oct/deepseekonaws; `usage` is
+not confirmed. The template ends with an open <think>, so the answer begins with reasoning and has
+only the closing tag. There is no place for a system prompt, so `system` is refused: put it into the
+prompt.
 
-V3.1 and V3.2: that they take a chat is from a public write-up of a batch job (V3.2) and from
-langchain-aws; the guide shows R1's body only. Where their reasoning stands is not confirmed; a
-<think> before the text and reasoning_content are both read.
+V3.1 and V3.2 take a chat, according to a public report of a batch job (V3.2) and to langchain-aws;
+the guide shows only R1's body. Where V3 puts its reasoning is not confirmed: a <think> before the
+text and reasoning_content are both read.
 
-A chunk of R1's stream is taken to have the members of its answer, and one of V3's to be that of a
-chat; neither is confirmed.
+Not confirmed: a chunk of R1's stream is read like R1's answer, and a chunk of V3's like that of a
+chat.
 
-What a row holds is put into the template as it is: see llama.py.
+The values of a row go into the template unchanged: see llama.py.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from bedrock_spark.families.base import (
     without_none,
 )
 
-# The bars and the lower line are characters of their own: not | and not _.
+# Special characters: the bars are U+FF5C, not |, and the low lines are U+2581, not _.
 _BEGIN = "<\uff5cbegin\u2581of\u2581sentence\uff5c>"
 _USER = "<\uff5cUser\uff5c>"
 _ASSISTANT = "<\uff5cAssistant\uff5c>"
@@ -59,9 +60,9 @@ def build_r1(request: RequestConfig) -> dict[str, Any]:
 
 
 def read_r1(output: Json) -> Answer:
-    """Read a text completion; what stands before </think> is reasoning."""
-    whole = joined_text(at(output, "choices"))
-    text, reasoning = chat.split_reasoning(whole, "think", is_open=True)
+    """Read a text completion. The text before </think> is reasoning."""
+    completion = joined_text(at(output, "choices"))
+    text, reasoning = chat.split_reasoning(completion, "think", is_open=True)
     return Answer(
         text=text,
         reasoning=reasoning,
@@ -72,7 +73,7 @@ def read_r1(output: Json) -> Answer:
 
 
 def read_r1_chunk(chunk: Json) -> Answer:
-    """Read a chunk of a text completion; its reasoning is still in the text."""
+    """Read a chunk of a text completion. Reasoning is still in its text: see streaming.py."""
     return Answer(
         text=joined_text(at(chunk, "choices")),
         stop_reason=text_at(chunk, "choices", 0, "stop_reason"),
@@ -82,7 +83,7 @@ def read_r1_chunk(chunk: Json) -> Answer:
 
 
 def read_v3(output: Json) -> Answer:
-    """Read a chat answer; reasoning in the text is taken out of it."""
+    """Read a chat answer. Reasoning inside <think> is moved out of the text."""
     return chat.read(output, tag="think")
 
 

@@ -2,9 +2,9 @@
 
 Body: Amazon Bedrock user guide, "OpenAI models": a chat completion, with max_completion_tokens.
 Answer: InvokeModel puts the reasoning, inside <reasoning>, before the text (promptfoo #9587, which
-quotes the guide); `content` is null where the tokens end before the text (a write-up on batch jobs,
-and litellm's documentation). In a stream every chunk of reasoning is inside a tag of its own
-(recordings of Bedrock in llama-stack's tests).
+quotes the guide). `content` is null if the tokens are used up before the text begins (a public
+report on batch jobs, and litellm's documentation). In a stream, every chunk of reasoning has its
+own pair of tags (recordings of Bedrock in llama-stack's tests).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def build(request: RequestConfig) -> dict[str, Any]:
 
 
 def read(output: Json) -> Answer:
-    """Read a chat answer; the reasoning is taken out of the text."""
+    """Read a chat answer. Reasoning inside <reasoning> is moved out of the text."""
     return chat.read(output, tag="reasoning")
 
 

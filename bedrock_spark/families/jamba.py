@@ -1,7 +1,7 @@
 """AI21 Labs Jamba.
 
-Body: Amazon Bedrock user guide, "AI21 Labs Jamba models": a chat, in OpenAI's shape. That the
-answer is in OpenAI's shape too, and its stream, is not confirmed.
+Body: Amazon Bedrock user guide, "AI21 Labs Jamba models": a chat in OpenAI's shape. Not confirmed:
+that the answer and its stream have OpenAI's shape too.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
 """Meta Llama 3 and Llama 4, instruct models.
 
 Body: Amazon Bedrock user guide, "Meta Llama models". Answer: langchain-aws. These models take one
-prompt, which must be in their template: Meta's "Model cards and prompt formats" for Llama 3 and for
-Llama 4, and langchain-aws (chat_models/bedrock.py) has both. There is no place for stop sequences.
+prompt, which must follow their template: Meta's "Model cards and prompt formats" for Llama 3 and
+for Llama 4; langchain-aws (chat_models/bedrock.py) has both. There is no place for stop sequences.
 A chunk of a stream has the members of an answer (langchain-aws).
 
-What a row holds is put into the template as it is. A row that spells out a control token, such as
-<|eot_id|>, can end its turn; where rows are not to be trusted, Converse keeps them apart.
+The values of a row go into the template unchanged. A row that holds a control token, such as
+<|eot_id|>, can end its own turn. If the rows are not trusted, use Converse, which sends the text
+apart from the template.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ BEGIN = "<|begin_of_text|>"
 
 @dataclass(frozen=True)
 class Template:
-    """How one generation marks who speaks, and the end of a turn."""
+    """The prompt template of one generation: the marks around a role and at the end of a turn."""
 
     family: str
     before_role: str

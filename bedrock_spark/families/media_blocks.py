@@ -1,7 +1,7 @@
-"""Images and documents in a family's body: the blocks of a row, and what the family takes.
+"""Images and documents in a family's body: the blocks of a row, and the rules of the family.
 
-The blocks stand in the content of the message, before the prompt. How many there are, only the row
-can say, so they are not a part of the template but a Splice in it.
+The blocks go into the content of the message, before the prompt. Their number differs by row, so
+they are not part of the template: a Splice stands in for them.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from bedrock_spark.templates.placeholders import Row, RowRejected
 
 @dataclass(frozen=True)
 class MediaRules:
-    """What a family takes, and how it wants it.
+    """The images and documents that a family takes, and the shape of their blocks.
 
-    image: the block of an image; its bytes become base64
-    document: the block of a document, which is the n-th of its message, counted from 1
-    images, documents: the formats that are taken
-    max_…: what a page or the service itself says is too much; None where none is known
-    may_be_larger: formats of documents that max_document_bytes is not for
+    image: makes the block of an image; its bytes become base64
+    document: makes the block of a document from the document and its number, from 1, in the message
+    images, documents: the accepted formats
+    max_…: limits from an AWS page or from the service itself; None if none is known
+    may_be_larger: document formats that max_document_bytes does not apply to
     """
 
     image: Callable[[Media], Json]
@@ -42,14 +42,14 @@ class MediaRules:
     may_be_larger: tuple[str, ...] = ()
 
     def without_limits(self) -> MediaRules:
-        """Return the same without the limits, which the service may have moved."""
-        none = {f.name: None for f in dataclasses.fields(self) if f.name.startswith("max_")}
-        return dataclasses.replace(self, **none)  # type: ignore[arg-type]
+        """Return the same rules without the limits, which AWS may have changed."""
+        no_limits = {f.name: None for f in dataclasses.fields(self) if f.name.startswith("max_")}
+        return dataclasses.replace(self, **no_limits)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class MediaBlocks:
-    """The blocks of a row's images, then of its documents: a Splice in a body template."""
+    """A Splice in a body template: the blocks of a row's images, then of its documents."""
 
     images: tuple[str, ...]
     documents: tuple[str, ...]
@@ -57,13 +57,13 @@ class MediaBlocks:
 
     @classmethod
     def of(cls, request: RequestConfig, rules: MediaRules) -> list[MediaBlocks]:
-        """Return what to put before the prompt: nothing where the request has no such columns."""
-        wanted = request.images or request.documents
-        return [cls(request.images, request.documents, rules)] if wanted else []
+        """Return the Splice to put before the prompt; [] if the request names no such columns."""
+        has_media = request.images or request.documents
+        return [cls(request.images, request.documents, rules)] if has_media else []
 
     @property
     def media(self) -> tuple[str, ...]:
-        """Return the columns that the blocks are made of."""
+        """Return the columns that the blocks are made from."""
         return self.images + self.documents
 
     def members(self, row: Row, fetch: Fetch) -> list[Json]:
@@ -83,8 +83,8 @@ class MediaBlocks:
         return blocks
 
     def _read(self, row: Row, columns: Sequence[str], fetch: Fetch) -> Iterator[tuple[str, Media]]:
-        """Yield the media of a row, and no more of them than a body could hold."""
-        size = 0
+        """Yield the media of a row. Raises RowRejected at more bytes than a body can hold."""
+        size = 0  # in base64: 4 characters for 3 bytes
         for column in columns:
             with _rejects(column):
                 for media in read_all_media(row[column], fetch):
@@ -106,7 +106,7 @@ class MediaBlocks:
 
 
 def without_limits(body: Any) -> Any:
-    """Return a body template with all its blocks freed of the limits."""
+    """Return a body template whose media blocks have no limits."""
     if isinstance(body, MediaBlocks):
         return dataclasses.replace(body, rules=body.rules.without_limits())
     if isinstance(body, Mapping):
@@ -114,25 +114,28 @@ def without_limits(body: Any) -> Any:
     return [without_limits(item) for item in body] if isinstance(body, list) else body
 
 
-def _check_format(media: Media, taken: tuple[str, ...], what: str) -> None:
-    if media.format not in taken:
-        raise Unrenderable(f"holds {media.media_type}; {what} must be {', '.join(taken)}")
+def _check_format(media: Media, formats: tuple[str, ...], noun: str) -> None:
+    if media.format not in formats:
+        raise Unrenderable(f"holds {media.media_type}; {noun} must be {', '.join(formats)}")
 
 
-def _check_size(media: Media, most: int | None, what: str) -> None:
-    if most is not None and len(media.data) > most:
-        raise Unrenderable(f"holds {what} of {len(media.data):,} bytes; {most:,} are taken")
+def _check_size(media: Media, limit: int | None, noun: str) -> None:
+    if limit is not None and len(media.data) > limit:
+        raise Unrenderable(
+            f"holds {noun} of {len(media.data):,} bytes; at most {limit:,} are taken"
+        )
 
 
-def _check_count(row: Row, columns: Sequence[str], most: int | None, what: str) -> None:
+def _check_count(row: Row, columns: Sequence[str], limit: int | None, noun: str) -> None:
     values = (row[column] for column in columns)
     count = sum(len(value) if isinstance(value, list) else 1 for value in values)
-    if most is not None and count > most:
-        raise RowRejected(", ".join(columns), f"holds {count} {what}; {most} are taken")
+    if limit is not None and count > limit:
+        raise RowRejected(", ".join(columns), f"holds {count} {noun}; at most {limit} are taken")
 
 
 @contextmanager
 def _rejects(column: str) -> Iterator[None]:
+    """Turn Unrenderable into RowRejected, which names the column."""
     try:
         yield
     except Unrenderable as exc:

@@ -1,19 +1,19 @@
-"""Mistral AI: the older instruct models (one prompt) and the newer ones (a chat).
+"""Mistral AI: the older instruct models (one prompt) and the newer models (a chat).
 
 Instruct: Amazon Bedrock user guide, "Mistral AI text completion", which names Mistral 7B, Mixtral
-8x7B, Large and Small; the answer is langchain-aws's. The template has no system prompt of its own:
+8x7B, Large and Small. Answer: langchain-aws. The template has no place for a system prompt:
 Mistral's mistral-common puts it before the first user message ("Instruct Tokenization & Chat
-Templates" in mistralai/cookbook).
+Templates" in mistralai/cookbook), and so does this module.
 
 Chat: the same guide, "Mistral AI chat completion", "Mistral Large (24.07)" and "Pixtral Large
-(25.02)". No page lists stop sequences there, so they are refused. That the answer is OpenAI's is
-not confirmed; its reason is read as finish_reason and as stop_reason. That Ministral, Magistral and
-Large 3 take the same body is not confirmed either.
+(25.02)". No page lists stop sequences there, so they are refused. Not confirmed: that the answer
+has OpenAI's shape (its reason is read as finish_reason and as stop_reason), and that Ministral,
+Magistral and Large 3 take the same body.
 
-Chunks of a stream: instruct's have the members of its answer (langchain-aws); of chat's nothing is
-confirmed.
+Chunks of a stream: those of instruct have the members of its answer (langchain-aws); those of chat
+are not confirmed.
 
-What a row holds is put into the template as it is: see llama.py.
+The values of a row go into the template unchanged: see llama.py.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def build_instruct(request: RequestConfig) -> dict[str, Any]:
 
 
 def read_instruct(output: Json) -> Answer:
-    """Read a text completion. It counts no tokens."""
+    """Read a text completion. It has no token counts."""
     return Answer(
         text=joined_text(at(output, "outputs")),
         stop_reason=text_at(output, "outputs", 0, "stop_reason"),

@@ -1,16 +1,17 @@
 """Amazon Nova: the models that understand and write text.
 
 Body: Amazon Nova user guide, "Complete request schema", and Nova 2 user guide, "Using the Invoke
-API" and "Request and response schema"; nearly Converse's, and the answer has Converse's shape.
-`schemaVersion` is optional and left out. Reasoning (Nova 2) stands where Converse has it, by
-"Reasoning capabilities" as `[REDACTED]`; the exact members in an InvokeModel answer are not
-confirmed. Chunks of a stream: Amazon Nova user guide's example of it, which has Converse's events.
-Not here: Canvas (images), Reel, Sonic, and Nova's multimodal embeddings.
+API" and "Request and response schema". It is nearly Converse's body, and the answer has Converse's
+shape. `schemaVersion` is optional and is not sent. Reasoning (Nova 2) is read where Converse has
+it; "Reasoning capabilities" shows it as `[REDACTED]`, and its exact members in an InvokeModel
+answer are not confirmed. Chunks of a stream: the example in the Amazon Nova user guide, which has
+Converse's events. Not in this family: Canvas (images), Reel, Sonic, and Nova's multimodal
+embeddings.
 
-Image blocks: the same two pages, with base64 where Converse has bytes; Micro takes none. Documents
-are taken by the Converse API only, says "Multimodal support for Amazon Nova", so the linter refuses
-them here; 5 documents, 4.5 MB each but for PDF and DOCX: "Document understanding". No page limits
-images but by the size of the request.
+Image blocks: the same two guides, with base64 in place of Converse's bytes; Micro takes none. Only
+the Converse API takes documents, says "Multimodal support for Amazon Nova", so the linter refuses
+them here. 5 documents of 4.5 MB each, except PDF and DOCX: "Document understanding". No page limits
+images, except by the size of the request.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ MEDIA = dataclasses.replace(converse.MEDIA, max_images=None, max_image_bytes=Non
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
-    """Build the body, which is Converse's."""
+    """Build the body, which is the same as Converse's."""
     return converse.build_with(request, MEDIA)
 
 

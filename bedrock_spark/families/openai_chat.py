@@ -1,7 +1,7 @@
-"""OpenAI's chat completion, which several providers on Bedrock speak: the part they share.
+"""OpenAI's chat completion: the part that several providers on Bedrock share.
 
-Shape: OpenAI's API reference, "Create chat completion", which Amazon Bedrock user guide, "OpenAI
-models", refers to. What each provider leaves out or adds is in its own file.
+Shape: OpenAI's API reference, "Create chat completion", which the Amazon Bedrock user guide refers
+to in "OpenAI models". Each provider's differences are in its own file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bedrock_spark.families.base import (
 
 
 def build(request: RequestConfig, limit: str = "max_tokens") -> dict[str, Any]:
-    """Build a chat of one question. `limit` is what the model calls the most tokens to answer."""
+    """Build a chat with one question. `limit` is the key of the most tokens of an answer."""
     system = {"role": "system", "content": request.system} if request.system is not None else None
     user = {"role": "user", "content": prompt_of(request)}
     return without_none(
@@ -39,9 +39,9 @@ def build(request: RequestConfig, limit: str = "max_tokens") -> dict[str, Any]:
 
 
 def read(output: Json, tag: str | None = None) -> Answer:
-    """Read the first choice. `tag` marks reasoning that the model puts before its text.
+    """Read the first choice. `tag` is the tag around reasoning at the start of the text, if any.
 
-    `content` may be null: the tokens were used up by reasoning, or the answer is a tool call.
+    `content` may be null: reasoning used up the tokens, or the answer is a tool call.
     """
     choice = at(output, "choices", 0)
     message = at(choice, "message")
@@ -61,9 +61,9 @@ def read(output: Json, tag: str | None = None) -> Answer:
 
 
 def read_chunk(chunk: Json) -> Answer:
-    """Read a chunk of a streamed completion: the same, with `delta` where the message was.
+    """Read a chunk of a streamed completion: like an answer, with `delta` in place of `message`.
 
-    Some of Mistral's chunks are said to keep `message`; both are read.
+    Some of Mistral's chunks are reported to have `message`, so both are read.
     """
     choice = at(chunk, "choices", 0)
     delta = at(choice, "delta") or at(choice, "message")
@@ -81,10 +81,13 @@ def read_chunk(chunk: Json) -> Answer:
 def split_reasoning(
     text: str | None, tag: str, *, is_open: bool = False
 ) -> tuple[str | None, str | None]:
-    """Return text and reasoning, where the text begins with reasoning inside a tag.
+    """Split reasoning inside a tag off the start of a text. Return the text and the reasoning.
 
-    is_open: the opening tag may stand at the end of the prompt instead. Reasoning that was cut off
-    has no closing tag; then there is no text. A tag further on is part of the text.
+    is_open: the opening tag may be at the end of the prompt, so that the text has only the
+        closing tag
+
+    Reasoning that was cut off has an opening tag and no closing tag: then the text is None. A tag
+    later in the text is part of the text.
     """
     if text is None:
         return None, None

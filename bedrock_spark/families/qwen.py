@@ -1,10 +1,10 @@
 """Qwen.
 
-Body and answer: a chat completion by public code that calls these models through InvokeModel
-(jparkerweb/bedrock-wrapper, langchain-aws); the Amazon Bedrock user guide's model cards say that
-InvokeModel is supported, and not how. Reasoning: Qwen's own models give it inside <think>, or as
-reasoning_content where the server splits it off; which of them Bedrock does is not confirmed, so
-both are read, in a stream, too.
+Body and answer: a chat completion, according to public code that calls these models through
+InvokeModel (jparkerweb/bedrock-wrapper, langchain-aws). The model cards of the Amazon Bedrock user
+guide say that InvokeModel is supported, but do not show the body. Reasoning: Qwen's own models put
+it inside <think>, or into reasoning_content if the server separates it. Which of the two Bedrock
+does is not confirmed, so both are read, in a stream too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from bedrock_spark.families.base import Answer, Family, Json, ReasoningTag
 
 
 def read(output: Json) -> Answer:
-    """Read a chat answer; reasoning in the text is taken out of it."""
+    """Read a chat answer. Reasoning inside <think> is moved out of the text."""
     return chat.read(output, tag="think")
 
 

@@ -1,4 +1,4 @@
-"""No family: the body is the user's own, and the answer is kept as JSON without being read."""
+"""No family: the user writes the body, and the answer is kept as JSON without being read."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bedrock_spark.families.base import Answer, Family, Json
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
-    """Refuse: without a family there is no telling where a prompt goes."""
+    """Raise ConfigError: without a family, the place of a prompt in the body is unknown."""
     raise ConfigError("request.prompt: model.family raw has no body of its own; use request.body")
 
 
 def read(output: Json) -> Answer:
-    """Return nothing but what is in the raw column anyway."""
+    """Return no parts: the raw column holds the whole answer."""
     return Answer()
 
 

@@ -1,4 +1,4 @@
-"""The list of model families, and which one a model id belongs to."""
+"""The list of model families, and the family of each model id."""
 
 from __future__ import annotations
 
@@ -52,25 +52,38 @@ FAMILIES: tuple[Family, ...] = (
     raw.FAMILY,
 )
 
-# Cross-Region inference profiles put a geography before the model id: us., eu., apac., global., …
-_GEOGRAPHY = re.compile(r"^(us|us-gov|eu|apac|jp|au|ca|sa|global)\.(?=[a-z0-9-]+\.)")
+# A cross-Region inference profile is named by a geography and the model id, as in
+# eu.anthropic.claude-…: Amazon Bedrock user guide, "Supported Regions and models for inference
+# profiles" (https://docs.aws.amazon.com/bedrock/latest/userguide/inference-profiles-support.html).
+# Not confirmed: sa, me and af, which other public code lists.
+GEOGRAPHIES: tuple[str, ...] = (
+    *("us", "us-gov", "eu", "apac", "jp", "au", "ca"),
+    *("sa", "me", "af", "in", "global"),
+)
+# Only before a provider's name: `us.x` alone is no profile.
+_GEOGRAPHY = re.compile(rf"^({'|'.join(GEOGRAPHIES)})\.(?=[a-z0-9-]+\.)")
 _MODEL_ARN = re.compile(
     r"^arn:aws(-[^:]+)?:bedrock:[a-z0-9-]*:\d*:(foundation-model|inference-profile)/"
 )
 
 
+def without_geography(model_id: str) -> str:
+    """Return the model id of a cross-Region inference profile's id; any other id unchanged."""
+    return _GEOGRAPHY.sub("", model_id, count=1)
+
+
 def bare_model_id(model_id: str) -> str:
-    """Return the model id without ARN and geography; an ARN that hides it comes back whole."""
-    return _GEOGRAPHY.sub("", _MODEL_ARN.sub("", model_id, count=1), count=1)
+    """Return the model id without ARN and geography. An ARN without a model id stays unchanged."""
+    return without_geography(_MODEL_ARN.sub("", model_id, count=1))
 
 
 def family_by_name(name: str) -> Family:
-    """Return the family of this name. Raises ConfigError with the names there are."""
+    """Return the family of this name. Raises ConfigError, which lists the names."""
     for family in FAMILIES:
         if family.name == name:
             return family
-    known = ", ".join(f.name for f in FAMILIES)
-    raise ConfigError(f"model.family = {name!r}: must be one of {known}")
+    names = ", ".join(f.name for f in FAMILIES)
+    raise ConfigError(f"model.family = {name!r}: must be one of {names}")
 
 
 def family_of(model: ModelConfig) -> Family:
@@ -87,8 +100,8 @@ def family_of(model: ModelConfig) -> Family:
     for family in FAMILIES:
         if family.pattern is not None and family.pattern.fullmatch(bare):
             return family
-    known = ", ".join(f.name for f in FAMILIES)
+    names = ", ".join(f.name for f in FAMILIES)
     raise ConfigError(
         f"model.id = {model.id!r}: its family cannot be told from the id. Set model.family to one "
-        f"of {known}, or use invocation: converse"
+        f"of {names}, or use invocation: converse"
     )

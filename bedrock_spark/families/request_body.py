@@ -1,4 +1,4 @@
-"""From the config to a compiled body: which family, which template, which columns."""
+"""Compile the request of a config: its family, its template and its columns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bedrock_spark.templates.body_template import (
     Row,
     RowRejected,
     compile_template,
-    reason_of,
+    rejection_reason,
 )
 from bedrock_spark.templates.json_values import as_json
 from bedrock_spark.templates.media import Fetch, fetches_nothing
@@ -25,7 +25,7 @@ from bedrock_spark.templates.media import Fetch, fetches_nothing
 def body_template(config: Config, fetch: Fetch = fetches_nothing) -> BodyTemplate:
     """Compile the request of a config. Raises ConfigError; needs no data.
 
-    fetch: gives the bytes of S3 objects that rows name as images and documents
+    fetch: returns the bytes of an S3 object that a row names as an image or a document
     """
     request = config.request
     family = family_of(config.model)
@@ -39,13 +39,18 @@ def body_template(config: Config, fetch: Fetch = fetches_nothing) -> BodyTemplat
             body = without_limits(body)
         template = compile_template(body, where="request", fetch=fetch)
     if not template.columns:
-        raise ConfigError("request: has no {{ column }} placeholder; every row would ask the same")
+        raise ConfigError(
+            "request: has no {{ column }} placeholder; every row would send the same request"
+        )
     return template
 
 
-def check_columns(wanted: Sequence[str], present: Sequence[str], where: str) -> None:
-    """Raise ConfigError naming the columns that are not there, with the nearest that are."""
-    for name in wanted:
+def check_columns(names: Sequence[str], present: Sequence[str], where: str) -> None:
+    """Raise ConfigError for the first of `names` that is not in `present`, with similar names.
+
+    where: the place in the config that names the columns, for the message
+    """
+    for name in names:
         if name not in present:
             close = difflib.get_close_matches(name, present, n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(close)}? " if close else ""
@@ -62,16 +67,16 @@ def _body_in_column(column: str) -> BodyTemplate:
 
 
 def _json_object(value: object, column: str) -> bytes:
-    """Return the JSON object that a column holds, as text or as a struct, on one line."""
+    """Return the JSON object in a column (text or struct) on one line. Raises RowRejected."""
     if value is None:
         raise RowRejected(column, "is null")
     if isinstance(value, dict):
         try:
             return as_json(value)
         except (ValueError, TypeError) as exc:
-            raise RowRejected(column, reason_of(exc)) from None
+            raise RowRejected(column, rejection_reason(exc)) from None
     try:
-        # Only white space is removed: numbers keep the digits they were written with.
+        # format() removes only white space: numbers keep all their digits.
         text = msgspec.json.format(str(value).encode(), indent=-1)
         msgspec.json.decode(text, type=dict[str, msgspec.Raw])
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):

@@ -1,10 +1,10 @@
 """Stability AI, from text: SD3 and Stable Image (one prompt), and the older Stable Diffusion XL.
 
 Body and answer: Amazon Bedrock user guide, "Stability.ai Stable Diffusion 3.5 Large", "Stable Image
-Core" and "Stable Image Ultra request and response"; for XL public code (alexhddev/Bedrock_course),
-its finishReason is not confirmed. Stable Image Core's page speaks of text_prompts too, against its
-own example; the example is followed. Everything but the prompt takes request.body. The services
-that change an image (inpaint, upscale, …) are not here.
+Core" and "Stable Image Ultra request and response". For XL: public code (alexhddev/Bedrock_course);
+its finishReason is not confirmed. The page of Stable Image Core also mentions text_prompts, but its
+own example has `prompt`, as here. Everything but the prompt needs request.body. Services that
+change an image (inpaint, upscale, …) are not supported.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from bedrock_spark.families.base import (
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
-    """Build a body that asks for an image of the prompt."""
+    """Build a body that asks for an image of what the prompt describes."""
     refuse(request, "stability", "system", "max_tokens", "temperature", "top_p", "stop")
     return {"prompt": prompt_of(request)}
 
 
 def read(output: Json) -> Answer:
-    """Read images; the finish reason is null where nothing was withheld."""
+    """Read the images. The finish reason is null if no image was withheld."""
     return Answer(
         images=texts_at(output, "images"), stop_reason=text_at(output, "finish_reasons", 0)
     )
@@ -47,10 +47,10 @@ def build_xl(request: RequestConfig) -> dict[str, Any]:
 def read_xl(output: Json) -> Answer:
     """Read the images of Stable Diffusion XL."""
     artifacts = at(output, "artifacts")
-    listed = artifacts if isinstance(artifacts, list) else ()
-    found = (text_at(artifact, "base64") for artifact in listed)
+    items = artifacts if isinstance(artifacts, list) else ()
+    images = (text_at(item, "base64") for item in items)
     return Answer(
-        images=tuple(image for image in found if image is not None),
+        images=tuple(image for image in images if image is not None),
         stop_reason=text_at(artifacts, 0, "finishReason"),
     )
 

@@ -1,7 +1,8 @@
-"""A streamed answer: its chunks, as they come, to the parts that they add.
+"""Streamed answers: for each chunk, as it arrives, the parts that it adds.
 
-Reasoning that a model puts inside a tag at the head of its text is told from the text while the
-pieces come. A tag may be cut in two by them, so what may be the beginning of one is held back.
+Some models put their reasoning inside a tag at the start of their text. A state machine separates
+it from the text while the pieces arrive. A tag may be cut in two by the chunks, so text that may be
+the beginning of a tag is held back until the next piece.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ import msgspec
 
 from bedrock_spark.families.base import Answer, Family, Json, ReasoningTag, at, count_at
 
-# Bedrock puts its own counts into the last chunk, whatever the model's own look like.
+# Bedrock adds its own token counts to the last chunk, in the same form for all models.
 _METRICS = "amazon-bedrock-invocationMetrics"
 
 
 def read_chunks(family: Family, chunks: Iterable[Json]) -> Iterator[Answer]:
-    """Yield what each chunk adds, as an Answer whose other parts are None; counts are totals."""
+    """Yield what the chunks add, as Answers whose other parts are None.
+
+    Token counts are totals so far. Raises ValueError if the family does not stream.
+    """
     read = family.read_chunk
     if read is None:
         raise ValueError(f"models of the family {family.name} do not stream")
     parts = (part for chunk in chunks for part in (read(chunk), _metrics(chunk)))
-    yield from _told_apart(parts, family.tag) if family.tag is not None else parts
+    yield from _separate_reasoning(parts, family.tag) if family.tag is not None else parts
 
 
 def _metrics(chunk: Json) -> Answer:
@@ -33,16 +37,16 @@ def _metrics(chunk: Json) -> Answer:
     )
 
 
-def _told_apart(parts: Iterable[Answer], tag: ReasoningTag) -> Iterator[Answer]:
-    pieces = _Pieces(tag)
+def _separate_reasoning(parts: Iterable[Answer], tag: ReasoningTag) -> Iterator[Answer]:
+    splitter = _ReasoningSplitter(tag)
     for part in parts:
-        yield from pieces.add(part.text or "")
+        yield from splitter.add(part.text or "")
         yield msgspec.structs.replace(part, text=None)
-    yield from pieces.finish()
+    yield from splitter.finish()
 
 
-class _Pieces:
-    """Text that comes in pieces: first reasoning inside tags, if any, and then the answer."""
+class _ReasoningSplitter:
+    """A state machine over pieces of text: reasoning inside tags, if any, and then the answer."""
 
     def __init__(self, tag: ReasoningTag) -> None:
         self._opening, self._closing = f"<{tag.name}>", f"</{tag.name}>"
@@ -51,7 +55,7 @@ class _Pieces:
         self._held = self._whole = ""
 
     def add(self, piece: str) -> Iterator[Answer]:
-        """Yield what is certain now."""
+        """Add a piece. Yield the text and the reasoning that are certain now."""
         if self._is_text:
             if piece:
                 yield Answer(text=piece)
@@ -69,7 +73,11 @@ class _Pieces:
                 return
 
     def finish(self) -> Iterator[Answer]:
-        """Yield what was held back; what was taken for open reasoning and never ends is text."""
+        """Yield the text that was held back.
+
+        If reasoning may begin without an opening tag, and no closing tag came, the whole is text,
+        although it was yielded as reasoning before.
+        """
         if self._is_text:
             return
         if self._may_be_open and not self._was_closed:
@@ -80,7 +88,7 @@ class _Pieces:
             yield Answer(text=self._held.lstrip("\r\n") if self._was_closed else self._held)
 
     def _begin(self) -> bool:
-        """Find out what the held text begins with; tell whether that can be told yet."""
+        """Decide what the held text begins with. Return False if that needs more text."""
         head = self._held.lstrip()
         if head.startswith(self._opening):
             self._is_reasoning, self._may_be_open = True, False
@@ -95,18 +103,18 @@ class _Pieces:
         return True
 
     def _reasoning(self) -> Iterator[Answer]:
-        """Yield the reasoning in the held text, up to its closing tag or to what may be one."""
-        told, closed, after = self._held.partition(self._closing)
-        kept = "" if closed else _beginning_of(self._closing, told)
-        told = told.removesuffix(kept)
-        if told:
-            yield Answer(reasoning=told)
-        self._held = after if closed else kept
-        if closed:
+        """Yield the reasoning in the held text, up to its closing tag or a possible start of it."""
+        reasoning, closing, after = self._held.partition(self._closing)
+        tail = "" if closing else _beginning_of(self._closing, reasoning)
+        reasoning = reasoning.removesuffix(tail)
+        if reasoning:
+            yield Answer(reasoning=reasoning)
+        self._held = after if closing else tail
+        if closing:
             self._is_reasoning, self._was_closed = False, True
 
 
 def _beginning_of(tag: str, text: str) -> str:
-    """Return the longest end of a text that a tag begins with."""
-    ends = (tag[:length] for length in range(len(tag) - 1, 0, -1))
-    return next((end for end in ends if text.endswith(end)), "")
+    """Return the longest proper prefix of `tag` that `text` ends with; "" if there is none."""
+    prefixes = (tag[:length] for length in range(len(tag) - 1, 0, -1))
+    return next((prefix for prefix in prefixes if text.endswith(prefix)), "")

@@ -1,7 +1,7 @@
 """Amazon Titan Text Embeddings, v1 and v2.
 
 Body and answer: Amazon Bedrock user guide, "Amazon Titan Embeddings Text". `dimensions` and
-`normalize` exist in v2 only; a config that wants them writes request.body.
+`normalize` exist in v2 only; to set them, write request.body.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from bedrock_spark.families.base import Answer, Family, Json, count_at, prompt_o
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
-    """Build an embedding body: the prompt is the text that is embedded."""
+    """Build an embedding body. The prompt is the text to embed."""
     refuse(request, "titan_embeddings", "system", "max_tokens", "temperature", "top_p", "stop")
     return {"inputText": prompt_of(request)}
 
 
 def read(output: Json) -> Answer:
-    """Read an embedding. v2 repeats it by type; the float one is taken."""
+    """Read an embedding: `embedding`, else the `float` one of v2's `embeddingsByType`."""
     vector = vector_at(output, "embedding") or vector_at(output, "embeddingsByType", "float")
     return Answer(embedding=vector, input_tokens=count_at(output, "inputTextTokenCount"))
 

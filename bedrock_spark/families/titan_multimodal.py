@@ -1,7 +1,7 @@
-"""Amazon Titan Multimodal Embeddings G1, of text.
+"""Amazon Titan Multimodal Embeddings G1: the embedding of a text.
 
-Body and answer: Amazon Bedrock user guide, "Amazon Titan Multimodal Embeddings G1". An image, or
-another length of the vector (embeddingConfig), takes request.body.
+Body and answer: Amazon Bedrock user guide, "Amazon Titan Multimodal Embeddings G1". To embed an
+image, or to set the length of the vector (embeddingConfig), write request.body.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from bedrock_spark.families.base import (
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
-    """Build an embedding body: the prompt is the text that is embedded."""
+    """Build an embedding body. The prompt is the text to embed."""
     refuse(request, "titan_multimodal", "system", "max_tokens", "temperature", "top_p", "stop")
     return {"inputText": prompt_of(request)}
 
 
 def read(output: Json) -> Answer:
-    """Read an embedding; `message` says what went wrong while it was made."""
+    """Read an embedding. `message` holds an error of the model and becomes the stop reason."""
     return Answer(
         embedding=vector_at(output, "embedding"),
         stop_reason=text_at(output, "message"),

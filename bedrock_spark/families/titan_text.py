@@ -38,10 +38,10 @@ def build(request: RequestConfig) -> dict[str, Any]:
 
 
 def read(output: Json) -> Answer:
-    """Read a Titan Text answer; its output tokens are counted per result."""
+    """Read a Titan Text answer. Its output tokens are the sum over its results."""
     results = at(output, "results")
-    listed = results if isinstance(results, list) else ()
-    counts = [n for n in (count_at(r, "tokenCount") for r in listed) if n is not None]
+    items = results if isinstance(results, list) else ()
+    counts = [n for n in (count_at(item, "tokenCount") for item in items) if n is not None]
     return Answer(
         text=joined_text(results, "outputText"),
         stop_reason=text_at(output, "results", 0, "completionReason"),
@@ -51,7 +51,7 @@ def read(output: Json) -> Answer:
 
 
 def read_chunk(chunk: Json) -> Answer:
-    """Read a chunk of a stream; the last one has the reason and the counts."""
+    """Read a chunk of a stream. The last chunk has the reason and the counts."""
     return Answer(
         text=text_at(chunk, "outputText"),
         stop_reason=text_at(chunk, "completionReason"),

@@ -1,4 +1,4 @@
-"""The fan-out: a run's shards as batch jobs, submitted, watched, and submitted again."""
+"""The fan-out: submit a run's shards as batch jobs, watch the jobs, and retry failed ones."""
 
 from bedrock_spark.fanout.controller import Controller
 from bedrock_spark.fanout.retry_invalid import requeue_invalid

@@ -1,60 +1,63 @@
-"""The account: how many jobs others have under the quota that the run shares with them.
+"""The jobs of others in the account: they use the same quota of active jobs as the run.
 
-All jobs of the account are listed, status by status: five calls or more, so it is done seldom.
+All active jobs of the account are listed, status by status. That takes five calls or more, so it is
+done rarely.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections import Counter
 from dataclasses import dataclass
 
 from bedrock_spark.errors import JobStateUnknownError, JobThrottledError
-from bedrock_spark.fanout.targets import Target
+from bedrock_spark.families import without_geography
+from bedrock_spark.fanout.targets import Target, one_per_region
 from bedrock_spark.fanout.tracker import ShardTracker
 
 log = logging.getLogger(__name__)
 
+# How often to count: if the run is alone in the account, if it is not, and after refusals.
 _ALONE_SECONDS, _SHARED_SECONDS, _REFUSED_SECONDS = 6 * 3600.0, 3600.0, 600.0
-# Cross-Region inference profiles begin with a part of the world; quotas are of the model behind.
-_GEOGRAPHY = re.compile(r"^(us-gov|us|eu|apac|jp|au|ca|sa|me|af|global)\.(?=[a-z0-9-]+\.)")
 
 
 def base_model(model: str) -> str:
-    """Return the model that an id, a profile's id, or the ARN of either stands for."""
-    return _GEOGRAPHY.sub("", model.rsplit("/", 1)[-1])
+    """Return the model behind an id, the id of a profile, or the ARN of either: quotas are its."""
+    return without_geography(model.rsplit("/", 1)[-1])
 
 
 @dataclass
 class OtherJobs:
-    """What others run, and when that was looked at last."""
+    """The number of active jobs of other runs, and when it was counted last."""
 
     run_id: str
     targets: tuple[Target, ...]
-    looked_at: float | None = None
+    counted_at: float | None = None
     _refusals: int = 0
 
-    def look(self, tracker: ShardTracker, now: float, refusals: int = 0) -> None:
-        """Count the jobs of others anew, if that is due: sooner where jobs were refused since."""
-        if not self._is_due(now, refusals > self._refusals):
+    def count(self, tracker: ShardTracker, now: float, refusals: int = 0) -> None:
+        """Count the jobs of others if that is due.
+
+        refusals: how often the service had no free slot so far; new refusals make it due earlier
+        """
+        if not self._is_due(now, was_refused=refusals > self._refusals):
             return
-        self.looked_at, self._refusals = now, refusals
+        self.counted_at, self._refusals = now, refusals
         try:
-            for target in {t.region: t for t in reversed(self.targets)}.values():
-                self._count(target, tracker)
+            for target in one_per_region(self.targets):
+                self._count_in_region(target, tracker)
         except (JobThrottledError, JobStateUnknownError) as exc:
             log.warning("%s: %s; the jobs of others are counted later", self.run_id, exc)
 
-    def _is_due(self, now: float, was_refused: bool) -> bool:
-        if self.looked_at is None or now < self.looked_at:
+    def _is_due(self, now: float, *, was_refused: bool) -> bool:
+        if self.counted_at is None or now < self.counted_at:
             return True
-        every = _SHARED_SECONDS if any(t.slots.others for t in self.targets) else _ALONE_SECONDS
+        interval = _SHARED_SECONDS if any(t.slots.others for t in self.targets) else _ALONE_SECONDS
         if was_refused:
-            every = _REFUSED_SECONDS
-        return now - self.looked_at >= every
+            interval = _REFUSED_SECONDS
+        return now - self.counted_at >= interval
 
-    def _count(self, lister: Target, tracker: ShardTracker) -> None:
+    def _count_in_region(self, lister: Target, tracker: ShardTracker) -> None:
         own = f"{self.run_id}-"
         models = Counter(
             base_model(job.model_arn or "")
@@ -64,4 +67,4 @@ class OtherJobs:
         for target in self.targets:
             if target.region == lister.region:
                 others = models[base_model(target.model_id)]
-                target.slots.share(others, tracker.active[target.name])
+                target.slots.set_others(others, tracker.active[target.name])

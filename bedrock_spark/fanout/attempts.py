@@ -1,4 +1,4 @@
-"""The next attempt at a shard: which records, at which target, under which name."""
+"""Plan the next attempt at a shard: its records, its target, and the name of its job."""
 
 from __future__ import annotations
 
@@ -17,26 +17,25 @@ def first_attempt(run: Run, shard: Shard, target: Target) -> JobPlan:
 
 
 def next_attempt(run: Run, shard: Shard, target: Target, latest: Job) -> JobPlan | str:
-    """Return the plan of the job after the latest one, or why what is left is not worth one.
+    """Return the plan of the job after `latest`, or the reason why the shard needs no more jobs.
 
-    Its input, where it is not the whole shard, is in the run folder when this returns.
+    The plan covers the records that have no final answer yet. If these are not all records of the
+    shard, their input is written into the run folder first.
     """
     attempt = latest.attempt + 1
-    rest = attempt_input(run.storage, shard, attempt)
-    if not rest.records:
+    remainder = attempt_input(run.storage, shard, attempt)
+    if not remainder.records:
         return "every record is answered"
-    if rest.records < run.config.shards.min_records:
+    if remainder.records < run.config.shards.min_records:
         return "too few records are left"
-    if rest.key == shard_key(shard.shard_id):
-        return _plan(run, shard, target, attempt, rest.sha256)
-    return _plan(run, shard, target, attempt, rest.sha256, rest.key, rest.records)
+    if remainder.key == shard_key(shard.shard_id):
+        return _plan(run, shard, target, attempt, remainder.sha256)
+    return _plan(run, shard, target, attempt, remainder.sha256, remainder.key, remainder.records)
 
 
-def extra_attempt(run: Run, shard: Shard, target: Target, repeat: ExtraAttempt) -> JobPlan:
-    """Return the plan of a job that asks some records of a shard again."""
-    return _plan(
-        run, shard, target, repeat.attempt, repeat.sha256, repeat.input_key, repeat.records
-    )
+def extra_attempt(run: Run, shard: Shard, target: Target, extra: ExtraAttempt) -> JobPlan:
+    """Return the plan of an extra attempt, which asks some records of a finished shard again."""
+    return _plan(run, shard, target, extra.attempt, extra.sha256, extra.input_key, extra.records)
 
 
 def _plan(
@@ -60,8 +59,8 @@ def _plan(
     )
 
 
-def announced(plan: JobPlan, now: float) -> Job:
-    """Return the job of a plan that is in the ledger and not yet submitted."""
+def announced_job(plan: JobPlan, now: float) -> Job:
+    """Return the job as the ledger has it once its plan is announced and before it is submitted."""
     return Job(
         plan.shard_id,
         plan.attempt,
@@ -75,7 +74,7 @@ def announced(plan: JobPlan, now: float) -> Job:
 
 
 def plan_of(job: Job) -> JobPlan:
-    """Return the plan that an announced job was announced with."""
+    """Return the plan of an announced job. It is the inverse of `announced`."""
     return JobPlan(
         shard_id=job.shard_id,
         attempt=job.attempt,

@@ -1,41 +1,53 @@
-"""The fan-out: keep as many batch jobs running as the account allows, until every shard is settled.
+"""The controller of a fan-out: it keeps as many batch jobs running as the account allows.
 
-One idempotent step, `advance`: look at the run's jobs (one List sweep), note what changed, write
-down what is about to be submitted, submit it. A loop, cron or a workflow engine may call it; it may
-be killed anywhere, and the next call, on any machine, carries on.
+`advance` is one idempotent step: list the run's jobs once, note what changed, write down what is
+about to be submitted, submit it. A loop, cron or a workflow engine may call it. The process may be
+killed anywhere, and the next call, on any machine, carries on.
 
-A step writes one ledger object at most, before its creates: what it saw, what it is about to
-submit, and the ARNs that the step before got. An intent without an ARN is looked up by the next
-sweep; where that does not show it, it is submitted again under the same name and token.
+A step writes at most one ledger object, before its creates: what it saw, what it is about to submit
+(a write-ahead log), and the ARNs that the step before received. The next sweep looks up an intent
+without an ARN. If the listing does not show it, it is submitted again under the same name and
+token.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from bedrock_spark.clock import Clock
-from bedrock_spark.errors import JobError, JobRejectedError, JobStateUnknownError, JobThrottledError
-from bedrock_spark.fanout.account_jobs import OtherJobs
-from bedrock_spark.fanout.attempts import (
-    announced,
-    extra_attempt,
-    first_attempt,
-    next_attempt,
-    plan_of,
+from bedrock_spark.errors import (
+    JobError,
+    JobRejectedError,
+    JobStateUnknownError,
+    JobThrottledError,
 )
+from bedrock_spark.fanout.account_jobs import OtherJobs
+from bedrock_spark.fanout.attempts import announced_job
 from bedrock_spark.fanout.deadline import Deadline, deadline_of
 from bedrock_spark.fanout.failure_causes import CHECK
-from bedrock_spark.fanout.scheduler import AllowAll, SubmitPolicy
+from bedrock_spark.fanout.poll_interval import ExpectedEnd, next_poll_seconds
+from bedrock_spark.fanout.scheduler import AllowAll, Choice, Scheduler, SubmitPolicy
 from bedrock_spark.fanout.step_result import StepResult, batch_shards
 from bedrock_spark.fanout.submit import Submitter
 from bedrock_spark.fanout.sweep import Sweep
-from bedrock_spark.fanout.targets import Target
+from bedrock_spark.fanout.targets import Target, target_of
 from bedrock_spark.fanout.tracker import DEADLINE, ShardTracker
-from bedrock_spark.run_folder.job_plan import JobPlan
 from bedrock_spark.run_folder.lease import Lease
-from bedrock_spark.run_folder.ledger import Event, ExtraAttempt, Hold, Job, Ledger, events
+from bedrock_spark.run_folder.ledger import ExtraAttempt, Hold, Job, Ledger
+from bedrock_spark.run_folder.ledger.events import (
+    Event,
+    Finished,
+    Held,
+    Late,
+    Resumed,
+    Stopping,
+    Submitted,
+    Swept,
+    again,
+    submitting,
+)
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.run import Run
 
@@ -44,7 +56,12 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Controller:
-    """A run's jobs while somebody drives them. What it remembers can all be found out again."""
+    """A run's batch jobs under control. All that it remembers can be found out again.
+
+    lease: renewed in every step if given; without it the caller excludes other controllers
+    policy: is asked before every submit
+    reads_only: list the jobs, and neither copy outputs nor write to the ledger
+    """
 
     run: Run
     manifest: RunManifest
@@ -54,95 +71,124 @@ class Controller:
     lease: Lease | None = None
     policy: SubmitPolicy = field(default_factory=AllowAll)
     deadline: Deadline | None = None
+    reads_only: bool = False
     tracker: ShardTracker = field(init=False)
-    sweep: Sweep = field(init=False)
-    submitter: Submitter = field(init=False)
+    _sweep: Sweep = field(init=False)
+    _submitter: Submitter = field(init=False)
+    _scheduler: Scheduler = field(init=False)
     _other_jobs: OtherJobs = field(init=False)
+    _choice: Choice = field(default_factory=Choice)
     _pending: list[Event] = field(default_factory=list)
     _refusals_noted: int = 0
-    _stopped_by_policy: str | None = None
 
     def __post_init__(self) -> None:
         state = self.ledger.load()
         shards = batch_shards(self.manifest, self.run.config)
         self.tracker = ShardTracker(shards, self.run.config.batch.attempts, state)
         if state.hold is None:
-            self.tracker.unblock()  # somebody resumed the run since
-        self.sweep = Sweep.resume(self.run, self.targets, self.tracker, state)
-        self.submitter = Submitter(self.run, self.clock, self.sweep, self._hold_lease)
-        self._other_jobs = OtherJobs(self.run.run_id, self.targets)
-        self._other_jobs.looked_at = state.swept_at
+            self.tracker.unblock()  # somebody resumed the run since its jobs were refused
+        self._sweep = Sweep.resume(
+            self.run, self.targets, self.tracker, state, reads_only=self.reads_only
+        )
+        self._submitter = Submitter(self.run, self.clock, self._sweep, self._renew_lease)
+        self._other_jobs = OtherJobs(self.run.run_id, self.targets, state.swept_at)
+        self._scheduler = Scheduler(
+            self.run, self.targets, self.tracker, self._other_jobs, self.policy
+        )
         for target in self.targets:
             known = state.slots.get(target.name, {})
-            target.slots.remember(known)
-            if not target.told:
+            target.slots.restore(known)
+            if not target.has_configured_slots:
                 target.slots.most = known.get("most", target.slots.most)
         if self.deadline is None:
             self.deadline = deadline_of(self.run.config, self.run.begun_at, state.late)
 
     def advance(self) -> StepResult:
-        """Take one step. A rejection by the service is in `rejection` and in the result.
+        """Take one step. If the service rejects a job, `rejection` and the result's reason say why.
 
-        Where the service throttles or does not answer, the step ends early, and the next one is
-        another try; the error is raised only after a day of such steps.
+        If the service throttles or does not answer, the step ends early and the next step tries
+        again. The error is raised only after a day of such steps.
         """
-        self._hold_lease()
+        self._renew_lease()
         now = self.clock.now()
         try:
-            self.sweep.look(now)
+            self.look()
         except (JobThrottledError, JobStateUnknownError) as exc:
-            self.submitter.in_trouble(exc)
+            self._submitter.note_trouble(exc)
             return self.result()
         news = [*self._refusals(now), *self._give_up(now)]
-        plans = self._choose(news, now)
-        intents = [p for p in plans if p.job_name not in self.tracker.jobs]
-        self.note([*news, *(events.submitting(p, now) for p in intents)])
+        is_held = self.hold is not None or any(isinstance(event, Held) for event in news)
+        if is_held or self.rejection is not None:
+            self._choice = Choice()
+        else:
+            self._choice = self._scheduler.choose(now, self._submitter.refusals)
+        plans = self._choice.plans
+        intents = [plan for plan in plans if plan.job_name not in self.tracker.jobs]
+        intended = (submitting(plan, now) for plan in intents)
+        self.note([*news, *self._choice.finished, *intended])
         for plan in intents:
-            self.tracker.put(announced(plan, now))
-        self.submitter.submit(plans)
+            self.tracker.update(announced_job(plan, now))
+        self._submitter.submit(plans)
         return self.result()
 
+    def look(self) -> None:
+        """List the run's jobs once, and note what changed."""
+        self._sweep.look(self.clock.now())
+
     def flush(self) -> None:
-        """Write what the last step learnt and no object holds yet."""
+        """Write what the last step learnt and no ledger object holds yet."""
         self.note([], force=True)
 
-    def ask_to_stop(self, jobs: Iterable[Job], why: str) -> None:
-        """Ask the service to stop jobs; they settle later, or have settled meanwhile."""
-        wanted = [job for job in jobs if job.seen is not None and job.seen.status != "Stopping"]
+    def stop_jobs(self, jobs: Iterable[Job], why: str) -> None:
+        """Ask the service to stop jobs. They settle later, or have settled already."""
+        running = [job for job in jobs if job.seen is not None and job.seen.status != "Stopping"]
         now = self.clock.now()
-        self.note([events.stopping(j.job_name, why, now) for j in wanted if j.stopping is None])
-        for job in wanted:
+        self.note([Stopping(job.job_name, why, now) for job in running if job.stopping is None])
+        for job in running:
             assert job.seen is not None
-            self.tracker.put(replace(job, stopping=job.stopping or why))
+            self.tracker.update(replace(job, stopping=job.stopping or why))
             try:
-                self.sweep.target_of(job).jobs.stop(job.seen.job_arn)
+                target_of(self.targets, job).jobs.stop(job.seen.job_arn)
             except JobError as exc:
-                # Most likely it has ended. The next look tells, and else it is asked again.
+                # Most likely it has ended. The next sweep shows that; if not, it is asked again.
                 log.info("%s %s: %s", self.run.run_id, job.job_name, exc)
 
     def resume(self) -> None:
         """Let a run that was stopped, or whose jobs were refused, submit again."""
-        if self.ledger.state.hold is not None:
-            self._hold_lease()
-            self.note([events.resumed(self.clock.now())])
+        if self.hold is not None:
+            self._renew_lease()
+            self.note([Resumed(self.clock.now())])
             self.tracker.unblock()
 
-    def requeue(self, wanted: Mapping[str, ExtraAttempt]) -> None:
-        """Let shards whose jobs are over have another, for records whose answers do not fit."""
-        self._hold_lease()
+    def requeue(self, extra_attempts: Mapping[str, ExtraAttempt]) -> None:
+        """Give finished shards an extra attempt each, for records whose answers do not fit."""
+        self._renew_lease()
         now = self.clock.now()
-        self.note([events.again(shard_id, repeat, now) for shard_id, repeat in wanted.items()])
-        for shard_id, repeat in wanted.items():
-            self.tracker.reopen(shard_id, repeat)
+        self.note([again(shard_id, extra, now) for shard_id, extra in extra_attempts.items()])
+        for shard_id, extra in extra_attempts.items():
+            self.tracker.reopen(shard_id, extra)
+
+    @property
+    def jobs(self) -> Mapping[str, Job]:
+        """Return every job of the run by name, as it was last seen."""
+        return self.tracker.jobs
+
+    def shard(self, shard_id: str) -> Shard | None:
+        """Return a shard that batch jobs take, or None if it is none."""
+        return self.tracker.shards.get(shard_id)
+
+    def last_job(self, shard_id: str) -> Job | None:
+        """Return the newest job of a shard that needs no more jobs; None if it may get one."""
+        return self.tracker.latest(shard_id) if self.tracker.is_done(shard_id) else None
 
     @property
     def rejection(self) -> JobRejectedError | None:
-        """Return what the service said to a job that it would refuse again, if it did."""
-        return self.submitter.rejection
+        """Return the service's rejection of a job, which every further job would meet, or None."""
+        return self._submitter.rejection
 
     @property
     def hold(self) -> Hold | None:
-        """Return why the run is held, if it is."""
+        """Return why the run is held, or None."""
         return self.ledger.state.hold
 
     @property
@@ -150,115 +196,71 @@ class Controller:
         """Return why nothing more is submitted, or None."""
         if self.rejection is not None:
             return str(self.rejection)
-        return self.hold.reason if self.hold is not None else self._stopped_by_policy
+        return self.hold.reason if self.hold is not None else self._choice.stopped_by_policy
 
     def result(self) -> StepResult:
-        """Return where the fan-out stands, as far as is known without a look at the service."""
+        """Return the state of the fan-out, as far as it is known without asking the service."""
         shards, settled = len(self.tracker.shards), self.tracker.settled
         active = sum(self.tracker.active.values())
         waiting = max(0, shards - settled - active)
         records, processed = self.tracker.records, self.tracker.processed
         return StepResult(shards, settled, active, waiting, records, processed, self.reason)
 
-    def _hold_lease(self) -> None:
+    def next_poll_seconds(self) -> float:
+        """Return how long to wait before the next step, by the expected ends of the active jobs."""
+        throughput = self._sweep.throughput
+        ends = [
+            ExpectedEnd(
+                throughput.done_at(job.job_name),
+                at_any_time=job.seen.status == "InProgress" and job.seen.processed is None,
+            )
+            for job in self.tracker.running_jobs()
+            if job.seen is not None
+        ]
+        typical_seconds = self._sweep.typical_seconds
+        return next_poll_seconds(self.clock.now(), ends, typical_seconds, self._submitter.trouble)
+
+    def note(self, news: list[Event], *, force: bool = False) -> None:
+        """Write one ledger object if there is news that could not be found out again.
+
+        An ARN alone can be: it waits for the next object. force: write all that is known
+        """
+        news = [*self._sweep.drain_news(), *news]
+        is_due = force or any(not isinstance(event, Submitted) for event in news)
+        pending = [*self._submitter.news, *self._pending, *news]
+        self._pending, self._submitter.news = pending, []
+        if not is_due or not (pending or self._submitter.refusals > self._refusals_noted):
+            return
+        slots = {t.name: t.slots.as_json() for t in self.targets}
+        swept = Swept(self._sweep.low_watermarks(), slots, self._other_jobs.counted_at)
+        self._pending, self._refusals_noted = [], self._submitter.refusals
+        self.ledger.append([*pending, swept], self.clock.now())
+
+    def _renew_lease(self) -> None:
         if self.lease is not None:
-            self.lease.hold()
+            self.lease.renew_if_due()
 
     def _refusals(self, now: float) -> list[Event]:
-        """Hold the run where a job failed for a reason that every job would meet."""
+        """Hold the run if a job failed for a reason that every job would meet."""
         if self.tracker.refusal is None or self.hold is not None:
             return []
-        return [events.held("refused", f"{self.tracker.refusal}. {CHECK}", now)]
+        return [Held("refused", f"{self.tracker.refusal}. {CHECK}", now)]
 
     def _give_up(self, now: float) -> list[Event]:
-        """Leave to the fallback what will not be answered before the deadline."""
+        """Leave to the fallback what batch jobs will not answer before the deadline."""
         if self.deadline is None or self.hold is not None:
             return []
         waiting = self.tracker.waiting_shards()
         records = sum(self.tracker.shards[s].records for s in waiting)
-        late = self.deadline.late(self.tracker.running(), records, self.sweep.throughput, now)
+        running, throughput = self.tracker.running_jobs(), self._sweep.throughput
+        late = self.deadline.late_jobs(running, records, throughput, now)
         news: list[Event] = []
         if self.deadline.verdict != self.ledger.state.late:
-            news.append(events.late(self.deadline.verdict, now))
+            news.append(Late(self.deadline.verdict, now))
         if late is None:
             return news
-        log.info("%s: %d jobs will not make the deadline", self.run.run_id, len(late))
-        self.ask_to_stop(late, DEADLINE)
+        log.info("%s: %d jobs will miss the deadline", self.run.run_id, len(late))
+        self.stop_jobs(late, DEADLINE)
         for shard_id in waiting:
             self.tracker.finish(shard_id, DEADLINE)
-        return [*news, *(events.finished(shard_id, DEADLINE, now) for shard_id in waiting)]
-
-    def _choose(self, news: list[Event], now: float) -> list[JobPlan]:
-        """Return what to submit now: one attempt per shard that needs one, while slots are free.
-
-        Adds to the news which shards turn out to need no more jobs.
-        """
-        self._stopped_by_policy = None
-        held = self.hold is not None or any(event["event"] == "held" for event in news)
-        if held or self.rejection is not None or not self._has_work():
-            return []
-        self._other_jobs.look(self.tracker, now, refusals=self.submitter.refusals)
-        free = {t.name: t.slots.offer(self.tracker.active[t.name], now) for t in self.targets}
-        plans = []
-        for plan, target in self._candidates(free, news, now):
-            self._stopped_by_policy = self.policy.allows(plan, self._records_of(plan))
-            if self._stopped_by_policy is not None:
-                if plan.job_name not in self.tracker.jobs:
-                    self.tracker.give_back(plan.shard_id)
-                break
-            free[target.name] -= 1
-            plans.append(plan)
-        return plans
-
-    def _has_work(self) -> bool:
-        return self.tracker.waiting > 0 or any(j.seen is None for j in self.tracker.open.values())
-
-    def _records_of(self, plan: JobPlan) -> int:
-        return plan.records or self.tracker.shards[plan.shard_id].records
-
-    def _candidates(
-        self, free: dict[str, int], news: list[Event], now: float
-    ) -> Iterator[tuple[JobPlan, Target]]:
-        """Yield attempts: those that were announced first, then new ones, as slots allow."""
-        for job in self.tracker.announced():
-            target = self.sweep.target_of(job)
-            if free[target.name] > 0:
-                yield plan_of(job), target
-        while any(n > 0 for n in free.values()):
-            shard_id = self.tracker.take()
-            if shard_id is None:
-                return
-            target = max(self.targets, key=lambda t: free[t.name])
-            plan = self._next_attempt(self.tracker.shards[shard_id], target, news, now)
-            if plan is not None:
-                yield plan, target
-
-    def _next_attempt(
-        self, shard: Shard, target: Target, news: list[Event], now: float
-    ) -> JobPlan | None:
-        """Return the attempt to submit for a shard, or None if what is left is not worth one."""
-        latest = self.tracker.latest(shard.shard_id)
-        if latest is None:
-            return first_attempt(self.run, shard, target)
-        repeat = self.tracker.repeat(shard.shard_id)
-        if repeat is not None:
-            return extra_attempt(self.run, shard, target, repeat)
-        plan = next_attempt(self.run, shard, target, latest)
-        if isinstance(plan, JobPlan):
-            return plan
-        news.append(events.finished(shard.shard_id, plan, now))
-        self.tracker.finish(shard.shard_id, plan)
-        return None
-
-    def note(self, news: list[Event], *, force: bool = False) -> None:
-        """Write one object, if there is news that is not only an ARN: those can be found again."""
-        news = [*self.sweep.drain(), *news]
-        is_due = force or any(event["event"] != "submitted" for event in news)
-        pending = [*self.submitter.news, *self._pending, *news]
-        self._pending, self.submitter.news = pending, []
-        if not is_due or not (pending or self.submitter.refusals > self._refusals_noted):
-            return
-        slots = {t.name: t.slots.as_json() for t in self.targets}
-        swept = events.swept(self.sweep.bounds(), slots, self._other_jobs.looked_at)
-        self._pending, self._refusals_noted = [], self.submitter.refusals
-        self.ledger.append([*pending, swept], self.clock.now())
+        return [*news, *(Finished(shard_id, DEADLINE, now) for shard_id in waiting)]

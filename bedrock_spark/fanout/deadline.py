@@ -1,7 +1,7 @@
-"""The deadline: what batch jobs will not answer in time is left to the fallback in time.
+"""The deadline: records that batch jobs will not answer in time are left to the fallback.
 
-A job that will not make it runs on as long as that is of use, because a batch answer costs half;
-it is stopped when what it leaves, with all that waits, takes the fallback the time that is left.
+A late job runs on as long as that is useful, because a batch answer costs half. It is stopped when
+the records that it will leave, and all that wait, need the rest of the time in the fallback.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from bedrock_spark.config import Config
 from bedrock_spark.fanout.throughput import Throughput
 from bedrock_spark.run_folder.ledger import Job
 
-# Kept free for stopping jobs, collecting and publishing: a share of the whole, and at least this.
+# Reserved for stopping jobs, collecting and publishing: a share of the whole time, and at least
+# this.
 _MARGIN_SHARE, _MARGIN_SECONDS = 0.05, 900.0
-# What the fallback is taken to answer where the config does not bound it.
+# How fast the fallback is assumed to be if the config does not limit it.
 _FALLBACK_PER_MINUTE = 600.0
 
 
@@ -23,7 +24,7 @@ _FALLBACK_PER_MINUTE = 600.0
 class Deadline:
     """When batch jobs must be over.
 
-    at: a time; per_second: records that the fallback answers
+    at: a time; per_second: records that the fallback answers per second, or None without fallback
     verdict: the jobs that the last step found late when it was time to give up; None before that
     """
 
@@ -31,15 +32,15 @@ class Deadline:
     per_second: float | None
     verdict: list[str] | None = None
 
-    def late(
-        self, running: Iterable[Job], waiting_records: int, rates: Throughput, now: float
+    def late_jobs(
+        self, running: Iterable[Job], waiting_records: int, throughput: Throughput, now: float
     ) -> list[Job] | None:
         """Return the jobs to stop now, or None while it is not yet time to give up anything.
 
-        A verdict holds when the next step comes to it too: a clock that jumped stops nothing.
+        Two steps in a row must come to the same verdict: a clock that jumped stops nothing.
         """
-        late = [job for job in running if self._is_late(job, rates, now)]
-        left = waiting_records + sum(_left(job) for job in late)
+        late = [job for job in running if self._is_late(job, throughput, now)]
+        left = waiting_records + sum(_records_left(job) for job in late)
         needed = left / self.per_second if self.per_second else 0.0
         is_due = bool(left) and now + needed >= self.at
         before = self.verdict
@@ -48,17 +49,17 @@ class Deadline:
             return None
         return [job for job in late if job.job_name in before]
 
-    def _is_late(self, job: Job, rates: Throughput, now: float) -> bool:
-        done_at = rates.done_at(job.job_name) or _on_average(job, now)
+    def _is_late(self, job: Job, throughput: Throughput, now: float) -> bool:
+        done_at = throughput.done_at(job.job_name) or _done_at_average_rate(job, now)
         return done_at is None or done_at > self.at
 
 
 def deadline_of(
     config: Config, begun_at: float | None, verdict: list[str] | None = None
 ) -> Deadline | None:
-    """Return the deadline of a run that was begun at a time, or None where it has none.
+    """Return the deadline of a run that began at `begun_at`, or None if it has none.
 
-    verdict: of the step before, which may have been another process's
+    verdict: of the step before, which another process may have taken
     """
     hours = config.batch.deadline_hours
     if hours is None or begun_at is None:
@@ -69,19 +70,19 @@ def deadline_of(
 
 def _per_second(config: Config) -> float | None:
     if config.fallback is None:
-        return None  # nobody answers what is left: jobs may run up to the margin
+        return None  # nothing answers the rest: jobs may run up to the margin
     return (config.fallback.requests_per_minute or _FALLBACK_PER_MINUTE) / 60.0
 
 
-def _on_average(job: Job, now: float) -> float | None:
-    """Return when a job is done if it goes on as it did since it was submitted."""
+def _done_at_average_rate(job: Job, now: float) -> float | None:
+    """Return when a job is done at its average rate since it was submitted; None if unknown."""
     seen = job.seen
     if seen is None or seen.submitted_at is None or not seen.processed:
         return None
-    return now + _left(job) * max(0.0, now - seen.submitted_at) / seen.processed
+    return now + _records_left(job) * max(0.0, now - seen.submitted_at) / seen.processed
 
 
-def _left(job: Job) -> int:
+def _records_left(job: Job) -> int:
     if job.seen is None:
         return 0
     return max(0, (job.seen.total or job.records or 0) - (job.seen.processed or 0))

@@ -1,8 +1,8 @@
-"""What a job that ended means for its shard: done, worth another attempt, or not before a person
-has mended something.
+"""Decide by a job's status and message what its shard needs next.
 
-The texts are those that AWS's users report of failed batch jobs; a message that is not known is
-taken for the service's own trouble, which another attempt may not meet.
+Nothing more, another attempt, or a person who first corrects the setup (a role, a policy, a key).
+The texts below are from messages of failed batch jobs that users of AWS published. If a message
+contains none of them, the failure counts as temporary: another attempt may succeed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import enum
 from bedrock_spark.aws.batch_jobs import COMPLETED, FAILED, PARTIALLY_COMPLETED, SeenJob
 
 # https://docs.aws.amazon.com/bedrock/latest/userguide/batch-inference-permissions.html and messages
-# of failed jobs in public issues: a role, a bucket policy or a key that is the same for every job.
+# of failed jobs in public issues: a role, a bucket policy or a key. Every job would meet the same.
 _REFUSED = (
     "permission",
     "access denied",
@@ -43,25 +43,30 @@ CHECK = (
 
 
 class Cause(enum.Enum):
-    """Why a job did not complete, as far as it matters to its shard."""
+    """Why a job did not complete, as far as it decides what its shard needs next.
+
+    REFUSED: no job can succeed before a person corrects the setup
+    BAD_INPUT: a job with the same input would fail again
+    TEMPORARY: another attempt may succeed
+    """
 
     REFUSED = "refused"
     BAD_INPUT = "bad input"
-    TROUBLE = "trouble"
+    TEMPORARY = "temporary"
 
 
 def is_complete(job: SeenJob) -> bool:
-    """Tell whether the service came to the end of a job, whatever became of its records."""
+    """Tell whether the service processed a job to its end, even if some or all records failed."""
     return job.status in (COMPLETED, PARTIALLY_COMPLETED)
 
 
 def cause_of(job: SeenJob) -> Cause:
-    """Return why a settled job that is not complete ended."""
+    """Return why a job that is settled and not complete ended."""
     if job.status != FAILED:
-        return Cause.TROUBLE
+        return Cause.TEMPORARY
     message = (job.message or "").lower()
     if any(text in message for text in _BAD_INPUT):
         return Cause.BAD_INPUT
     if any(text in message for text in _REFUSED):
         return Cause.REFUSED
-    return Cause.TROUBLE
+    return Cause.TEMPORARY

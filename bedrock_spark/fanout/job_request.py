@@ -1,4 +1,7 @@
-"""The arguments of CreateModelInvocationJob for one attempt."""
+"""The arguments of CreateModelInvocationJob for one attempt.
+
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_CreateModelInvocationJob.html
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ def create_request(
 ) -> dict[str, Any]:
     """Return the arguments of CreateModelInvocationJob for one attempt.
 
-    run_uri: below which the job reads and writes; model and role are the config's unless given
+    run_uri: the URI of the run folder; the job reads and writes below it
+    model_id, role_arn: those of the target, if it has its own; None for those of the config
     """
     batch = config.batch
     output: dict[str, Any] = {"s3Uri": join_uri(run_uri, plan.output_prefix)}

@@ -1,9 +1,9 @@
-"""When to look next: as soon as a slot will have come free, and not much sooner.
+"""When to poll next: as soon as a slot will have become free, and not much earlier.
 
-A look costs a call, a slot that nobody fills costs time. The next look is when the first of the
-active jobs is due, and so much later that others may be done by then too: a slot may idle for a
-small share of what a job takes. Jobs of which nothing is known are looked at often enough that the
-same share holds on average.
+A poll costs a call, and an empty slot costs time. The next poll is when the first active job is
+expected to end, plus a delay in which other jobs may end too: a slot may idle for a small share of
+the time that a job takes. Jobs without a known end are polled often enough that the same share
+holds on average.
 """
 
 from __future__ import annotations
@@ -13,43 +13,53 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MIN_SECONDS, MAX_SECONDS = 10.0, 300.0
-# How long before any job has ended, whose time tells how long jobs take here.
+# The longest interval before the first job has ended and shown how long jobs take.
 _FIRST_SECONDS = 60.0
+# The share of a job's time for which its slot may idle.
 _IDLE_SHARE = 0.0075
+# Random jitter keeps the polls of several runs apart.
 _JITTER = 0.05
+# The base of the exponential backoff while the service throttles or does not answer.
 _TROUBLE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class Due:
-    """What is known of an active job: when it is due, if that is known; else whether it may end at
-    any time, as one may that counts no records.
+class ExpectedEnd:
+    """When an active job is expected to end.
+
+    at: a time, or None if it is unknown
+    at_any_time: whether a job without a known end may end at any time: it counts no records
     """
 
     at: float | None
     at_any_time: bool = False
 
 
-def pause(now: float, due: Iterable[Due], typical_seconds: float | None, trouble: int = 0) -> float:
-    """Return the seconds until the next look, with jitter.
+def next_poll_seconds(
+    now: float, ends: Iterable[ExpectedEnd], typical_seconds: float | None, trouble: int = 0
+) -> float:
+    """Return the seconds until the next poll, with jitter.
 
-    typical_seconds: what a job took so far on average; trouble: steps in a row that ended early
-    because the service throttled or did not answer
+    typical_seconds: how long a job took on average so far; None if none has ended
+    trouble: steps in a row that ended early because the service throttled or did not answer; then
+    the interval is an exponential backoff with full jitter, up to MAX_SECONDS
+    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/)
     """
     if trouble:
-        most = min(MAX_SECONDS, _TROUBLE_SECONDS * 2.0**trouble)
-        return random.uniform(MIN_SECONDS, max(MIN_SECONDS, most))
-    patience = _IDLE_SHARE * (typical_seconds or 0.0)
-    most = MAX_SECONDS if typical_seconds else _FIRST_SECONDS
-    wait = min((_wait(now, one, patience, most) for one in due), default=most)
-    # Not before a job is due, and as seldom as may be.
-    wait += random.uniform(0.0, _JITTER) * min(wait, patience)
-    return min(max(wait, MIN_SECONDS), most * random.uniform(1 - _JITTER, 1.0))
+        longest = min(MAX_SECONDS, _TROUBLE_SECONDS * 2.0**trouble)
+        return random.uniform(MIN_SECONDS, max(MIN_SECONDS, longest))
+    idle = _IDLE_SHARE * (typical_seconds or 0.0)
+    longest = MAX_SECONDS if typical_seconds else _FIRST_SECONDS
+    wait = min((_wait(now, end, idle, longest) for end in ends), default=longest)
+    # Jitter only delays: a poll before a job's end would be wasted.
+    wait += random.uniform(0.0, _JITTER) * min(wait, idle)
+    return min(max(wait, MIN_SECONDS), longest * random.uniform(1 - _JITTER, 1.0))
 
 
-def _wait(now: float, due: Due, patience: float, most: float) -> float:
-    if due.at is None:
-        return max(2 * patience, MIN_SECONDS) if due.at_any_time else most
-    # One that is overdue is waited for longer and longer.
-    overdue = max(0.0, now - due.at)
-    return max(due.at - now, overdue / 2) + patience
+def _wait(now: float, end: ExpectedEnd, idle: float, longest: float) -> float:
+    if end.at is None:
+        # Polling every 2 * idle seconds leaves a slot idle for `idle` seconds on average.
+        return max(2 * idle, MIN_SECONDS) if end.at_any_time else longest
+    # An overdue job is polled less and less often: each interval is half the time it is overdue.
+    overdue = max(0.0, now - end.at)
+    return max(end.at - now, overdue / 2) + idle

@@ -1,8 +1,10 @@
-"""What is left of a shard after its jobs so far: the records that none of them answered for good.
+"""The remainder of a shard: the records that no job so far answered or refused for good.
 
-What a job answered is paid for and kept, however the job ended. Another attempt is given only what
-is left, as an object of its own, whose bytes follow from the shard and the outputs alone: whoever
-makes it makes the same, and so the same job. Files are read line by line; in memory are only ids.
+The answers of a job are paid for and kept, however the job ended. The next attempt reads only the
+remainder, which is an object of its own. Its bytes depend only on the shard and the outputs. So
+every process that writes it writes the same bytes, and plans the same job.
+
+Files are read line by line; only record ids are held in memory.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from bedrock_spark.storage import Storage
 
 @dataclass(frozen=True)
 class AttemptInput:
-    """What an attempt reads: an object, how many records it has, and which bytes."""
+    """The input of an attempt: the key of the object, its number of records, and its digest."""
 
     key: str
     records: int
@@ -30,7 +32,11 @@ class AttemptInput:
 
 
 def attempt_input(storage: Storage, shard: Shard, attempt: int) -> AttemptInput:
-    """Return the input of a shard's next attempt; writes it unless it is the shard itself."""
+    """Return the input of a shard's next attempt.
+
+    It is the shard itself if no record is settled. Otherwise the remainder is written into the run
+    folder; if no record is left, nothing is written.
+    """
     outputs = [
         o.key
         for o in storage.list(layout.outputs_prefix(shard.shard_id))
@@ -43,53 +49,53 @@ def attempt_input(storage: Storage, shard: Shard, attempt: int) -> AttemptInput:
         settled = _settled_ids(storage, outputs, Path(folder, "output"))
         if not settled:
             return whole
-        rest = Path(folder, "rest")
+        source, target = Path(folder, "shard"), Path(folder, "remainder")
         key = layout.remainder_key(shard.shard_id, attempt)
-        source = Path(folder, "shard")
         storage.download(whole.key, source)
-        made = _write_lines(source, lambda record_id: record_id not in settled, rest, key)
-        if made.records:
-            storage.upload(rest, key)
-    return made
+        remainder = _write_lines(source, target, key, lambda record_id: record_id not in settled)
+        if remainder.records:
+            storage.upload(target, key)
+    return remainder
 
 
 def chosen_input(
     storage: Storage, shard: Shard, attempt: int, record_ids: Iterable[str]
 ) -> AttemptInput:
-    """Write the input of an attempt for these records of a shard, and return it."""
-    chosen = set(record_ids)
+    """Write the input of an attempt that asks only these records of a shard; return it."""
+    chosen_ids = set(record_ids)
     with tempfile.TemporaryDirectory(prefix="remainder-") as folder:
-        source, rest = Path(folder, "shard"), Path(folder, "rest")
+        source, target = Path(folder, "shard"), Path(folder, "chosen")
         storage.download(layout.shard_key(shard.shard_id), source)
         key = layout.remainder_key(shard.shard_id, attempt)
-        made = _write_lines(source, lambda record_id: record_id in chosen, rest, key)
-        storage.upload(rest, key)
-    return made
+        chosen = _write_lines(source, target, key, lambda record_id: record_id in chosen_ids)
+        storage.upload(target, key)
+    return chosen
 
 
 def _settled_ids(storage: Storage, keys: list[str], path: Path) -> set[str]:
-    """Return the ids of records that are answered, or refused for good."""
-    found = set()
+    """Return the ids of the records that the outputs answer, or refuse for good."""
+    settled = set()
     for key in keys:
         storage.download(key, path)
         for line in _lines(path):
             for record in read_lines(line):
-                if isinstance(record, OutputRecord) and not _is_open(record):
-                    found.add(record.record_id)
-    return found
+                if isinstance(record, OutputRecord) and not _may_be_answered(record):
+                    settled.add(record.record_id)
+    return settled
 
 
-def _is_open(record: OutputRecord) -> bool:
+def _may_be_answered(record: OutputRecord) -> bool:
     return record.error is not None and record.error.is_retryable
 
 
 def _write_lines(
-    source: Path, is_wanted: Callable[[str], bool], rest: Path, key: str
+    source: Path, target: Path, key: str, is_included: Callable[[str], bool]
 ) -> AttemptInput:
+    """Copy the lines whose record id `is_included` accepts; return them as the input at `key`."""
     digest, records = hashlib.sha256(), 0
-    with rest.open("wb") as sink:
+    with target.open("wb") as sink:
         for line in _lines(source):
-            if is_wanted(read_line(line).recordId):
+            if is_included(read_line(line).recordId):
                 sink.write(line)
                 digest.update(line)
                 records += 1
@@ -97,7 +103,7 @@ def _write_lines(
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """Yield lines as `\\n` parts them, the last one ended too; blank ones are passed over."""
+    """Yield the lines, split on `\\n` only. Blank ones are skipped; the last one gets its `\\n`."""
     with path.open("rb") as source:
         for line in source:
             if line.strip():

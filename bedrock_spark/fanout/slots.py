@@ -1,8 +1,10 @@
-"""Slots: how many jobs may be active at a target, as it was told, asked, or learnt from refusals.
+"""Slots: how many jobs may be active at a target, by config, by Service Quotas, or by refusals.
 
-What was told may be more than the account has. A refusal teaches the cap: as many as were active
-then. Below it, a slot that is refused again is tried less and less often; above it, one job at a
-time is tried once in a while, so that refusals stay rare and a raised quota is found.
+The configured number may be more than the account has. A refusal teaches a cap: the number of jobs
+that were active then. This is an adaptive concurrency limit with probing
+(https://netflixtechblog.medium.com/performance-under-load-3e6fa9a60581): below the cap, a slot that
+is refused again is tried after an exponential backoff; above it, one job at a time is tried now and
+then. So refusals stay rare, and a raised quota is found.
 """
 
 from __future__ import annotations
@@ -11,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 DEFAULT_SLOTS = 20
-# The n-th probe above a learnt cap waits for so many creates: at most one in a hundred is refused.
+# Creates before the n-th probe above a learnt cap: at most one call in a hundred is refused.
 _PROBE_CREATES = (0, 10, 100, 150)
-# A target that runs nothing is probed at least this often: there it costs nothing but the call.
+# A target without an active job is probed at least this often: the probe costs only a call.
 _IDLE_SECONDS = 600.0
-# After the n-th refusal in a row, some steps are passed over: twice as many each time.
-_MOST_STEPS = 32
+# The longest backoff after refusals in a row, in steps; it doubles from one refusal to the next.
+_LONGEST_BACKOFF_STEPS = 32
 
 _LEARNT = ("others", "learnt", "refused", "probes", "creates", "refused_at", "steps", "asked_at")
 
@@ -25,13 +27,15 @@ _LEARNT = ("others", "learnt", "refused", "probes", "creates", "refused_at", "st
 class Slots:
     """The slots of one target.
 
-    most: as was told, or asked
+    most: the number by config or Service Quotas
     others: active jobs of other runs under the same quota
-    learnt: how many were active when the service refused one more
-    refused, probes: refusals in a row; refusals above what was learnt, in a row
-    creates, refused_at: jobs created since the last refusal, and when that was
+    learnt: how many jobs were active when the service refused one more
+    refused: refusals in a row
+    probes: refusals in a row of jobs above the learnt cap
+    creates: jobs created since the last refusal
+    refused_at: when the last refusal was
     steps: steps since the last refusal
-    asked_at: when Service Quotas was asked, if it was
+    asked_at: when Service Quotas was asked; None if it was not
     """
 
     most: int
@@ -44,25 +48,25 @@ class Slots:
     steps: int = 0
     asked_at: float | None = None
 
-    def remember(self, known: dict[str, Any]) -> None:
-        """Take over what another process of this run learnt."""
+    def restore(self, values: dict[str, Any]) -> None:
+        """Restore what another process of this run learnt: the values of `as_json`."""
         for name in _LEARNT:
-            setattr(self, name, known.get(name, getattr(self, name)))
+            setattr(self, name, values.get(name, getattr(self, name)))
 
     def as_json(self) -> dict[str, Any]:
-        """Return what another process of this run may want to know."""
+        """Return what another process of this run needs to carry on."""
         return {"most": self.most, **{name: getattr(self, name) for name in _LEARNT}}
 
     @property
     def cap(self) -> int:
-        """Return how many jobs may be active in all, as far as is known."""
+        """Return how many jobs may be active in total, as far as is known."""
         return self.most if self.learnt is None else min(self.most, self.learnt)
 
     def offer(self, active: int, now: float) -> int:
-        """Return how many jobs may be created in this step, with so many of ours active."""
+        """Return how many jobs may be created in this step if `active` jobs are active."""
         used = active + self.others
         self.steps += 1
-        if self.refused > 1 and self.steps < min(_MOST_STEPS, 2 ** (self.refused - 1)):
+        if self.refused > 1 and self.steps < min(_LONGEST_BACKOFF_STEPS, 2 ** (self.refused - 1)):
             return 0
         room = self.cap - used
         if room <= 0 and self.cap < self.most and self._is_probe_due(active, now):
@@ -76,8 +80,8 @@ class Slots:
         is_idle = active == 0 and now - self.refused_at >= _IDLE_SECONDS
         return self.creates >= _PROBE_CREATES[level] or is_idle
 
-    def taken(self, active: int) -> None:
-        """Note that a job was created, with so many of ours active then, itself included."""
+    def note_created(self, active: int) -> None:
+        """Note that a job was created; `active` of the run's jobs are active, itself included."""
         self.refused = 0
         self.creates += 1
         if self.learnt is not None and active + self.others > self.learnt:
@@ -86,8 +90,8 @@ class Slots:
         if self.learnt is not None and self.learnt >= self.most:
             self.learnt = None
 
-    def refuse(self, active: int, now: float) -> None:
-        """Note that the service had no free slot, with so many of ours active."""
+    def note_refused(self, active: int, now: float) -> None:
+        """Note that the service had no free slot while `active` of the run's jobs were active."""
         used = active + self.others
         if self.learnt is None or used >= self.learnt:
             self.probes += 1
@@ -95,9 +99,10 @@ class Slots:
         self.learnt = min(used, self.cap)
         self.creates, self.steps, self.refused_at = 0, 0, now
 
-    def share(self, others: int, active: int) -> None:
-        """Note how many jobs others have, as the account's listing shows."""
+    def set_others(self, others: int, active: int) -> None:
+        """Note how many active jobs others have, as the account's listing shows."""
         were_there = self.refused > 0 and active + self.others == self.learnt
         if self.learnt is not None and were_there and others > self.others:
-            self.learnt += others - self.others  # when we were refused
+            # They were active when the run was refused: they are no cap of the run.
+            self.learnt += others - self.others
         self.others = others

@@ -1,6 +1,6 @@
-"""Where a run stands, for whoever asks, on whatever machine: read from its folder and one listing.
+"""The status of a run, for anyone on any machine: read from its folder and one listing of its jobs.
 
-Nothing is written, and nobody who drives the run is disturbed.
+Nothing is written, and the process that controls the run is not disturbed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bedrock_spark.fanout.step_result import jobs_by_status
 from bedrock_spark.fanout.tracker import ShardTracker
 from bedrock_spark.run_folder.lease import read_holder
 
-# The rate is that of the jobs submitted since: a day's worth says how fast the run is now.
+# The rate is measured over the jobs of the last day: it says how fast the run is now.
 _RATE_SECONDS = 86_400.0
 
 
@@ -23,11 +23,13 @@ _RATE_SECONDS = 86_400.0
 class Status:
     """A run in numbers, while it goes on.
 
-    jobs: batch jobs by status; records, processed: of the shards that batch jobs take
-    unanswered: records of done shards without an answer, which the fallback is asked for
-    tokens, cost_usd: input and output of batch jobs, as far as output manifests told, and what they
-    cost by the prices in the run's config, if it has any
-    held: why nothing is submitted, if so; driver: who drives or stops the run, if anybody does
+    jobs: batch jobs by status
+    records, processed: of the shards that batch jobs take
+    unanswered: records of done shards without an answer; the fallback will be asked for them
+    tokens: input and output of batch jobs, as far as there are output manifests
+    cost_usd: the cost of these tokens by the prices in the run's config; None without prices
+    held: why nothing is submitted, or None
+    controller: the process that controls or stops the run; None if there is none
     """
 
     run_id: str
@@ -47,7 +49,7 @@ class Status:
     tokens: dict[str, int]
     cost_usd: float | None
     held: str | None
-    driver: str | None
+    controller: str | None
     findings: list[dict[str, Any]]
 
     def as_json(self) -> dict[str, Any]:
@@ -56,10 +58,9 @@ class Status:
 
 
 def status_of(controller: Controller, clock: Clock) -> Status:
-    """Look once, without bringing anything home, and say where the run stands."""
+    """List the run's jobs once, and return the status. `controller` must be read-only."""
     now = clock.now()
-    controller.sweep.reads_only = True
-    controller.sweep.look(now)
+    controller.look()
     result, tracker = controller.result(), controller.tracker
     rate = _rate(tracker, now)
     left = max(0, result.records - result.processed)
@@ -83,13 +84,13 @@ def status_of(controller: Controller, clock: Clock) -> Status:
         tokens={"input": tokens.input, "output": tokens.output},
         cost_usd=float(tokens.cost(prices)) if prices is not None else None,
         held=result.reason,
-        driver=str(holder) if holder is not None and not holder.is_over(now) else None,
+        controller=str(holder) if holder is not None and not holder.is_over(now) else None,
         findings=controller.ledger.state.all_findings(),
     )
 
 
 def _rate(tracker: ShardTracker, now: float) -> float | None:
-    """Return the records per second of the jobs submitted lately, waiting times included."""
+    """Return the records per second of the jobs of the last day, including their waiting times."""
     seen = [job.seen for job in tracker.jobs.values() if job.seen is not None]
     lately = [(s.submitted_at, s.processed or 0) for s in seen if s.submitted_at is not None]
     lately = [(at, processed) for at, processed in lately if at > now - _RATE_SECONDS]

@@ -1,4 +1,4 @@
-"""Where the fan-out stands: values for those who watch it."""
+"""What a step of the fan-out comes to: values for those who watch it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from bedrock_spark.run_folder.manifest import RunManifest, Shard
 
 @dataclass(frozen=True)
 class StepResult:
-    """Where the fan-out stands after a step. `reason` says why nothing more is submitted, if so."""
+    """The state of the fan-out after a step.
+
+    shards: settled, with an active job, and waiting for one
+    records, processed: of the shards that batch jobs take
+    reason: why nothing more is submitted, or None
+    """
 
     shards: int
     settled: int
@@ -31,7 +36,7 @@ class StepResult:
 
 
 def progress_of(result: StepResult) -> Progress:
-    """Return a standing as progress."""
+    """Return a step's result as progress."""
     detail = (
         f"shards settled, {result.active} active, {result.waiting} waiting, "
         f"{result.processed:,} of {result.records:,} records processed"
@@ -42,12 +47,12 @@ def progress_of(result: StepResult) -> Progress:
 
 
 def batch_shards(manifest: RunManifest, config: Config) -> list[Shard]:
-    """Return the shards that a batch job can take; smaller ones are the fallback's as a whole."""
+    """Return the shards that a batch job can take; the fallback answers the smaller ones."""
     return [s for s in manifest.shards if s.records >= config.shards.min_records]
 
 
 def jobs_by_status(jobs: Mapping[str, Job] | Iterable[Job]) -> dict[str, int]:
-    """Count jobs by status; one that was announced and never seen counts as `Unknown`."""
+    """Count jobs by status; a job that was announced and never seen counts as `Unknown`."""
     listed = jobs.values() if isinstance(jobs, Mapping) else jobs
     counts = Counter(job.seen.status if job.seen else "Unknown" for job in listed)
     return dict(sorted(counts.items()))

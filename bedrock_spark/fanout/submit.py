@@ -1,7 +1,7 @@
-"""Submit what was announced: create jobs, and take in what the service says to that.
+"""Create the jobs that were announced, and note how the service answered.
 
-Three outcomes, not two: created, refused, unknown. What is unknown is looked up by name before it
-is asked for again, and then under the same name and token.
+There are three outcomes, not two: created, refused, unknown. A job of unknown outcome is looked up
+by its name before it is requested again, and then under the same name and token.
 """
 
 from __future__ import annotations
@@ -22,32 +22,33 @@ from bedrock_spark.errors import (
 )
 from bedrock_spark.fanout.job_request import create_request
 from bedrock_spark.fanout.sweep import Sweep
-from bedrock_spark.fanout.targets import Target
+from bedrock_spark.fanout.targets import Target, target_of
 from bedrock_spark.run_folder.job_plan import JobPlan
-from bedrock_spark.run_folder.ledger import Event, Job, events
+from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.ledger.events import Event, Submitted
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import copy_object
 
 log = logging.getLogger(__name__)
 
-# Steps in a row; with pauses of up to five minutes between them, more than a day.
+# Steps in a row; with intervals of up to five minutes between them, more than a day.
 _MOST_TROUBLE = 600
 
 
 @dataclass
 class Submitter:
-    """Creates announced jobs, and remembers how that went.
+    """Creates announced jobs.
 
-    rejection: what the service said to a job that it would refuse again
-    trouble: steps in a row that ended early, because the service throttled or did not answer
+    rejection: the service's rejection of a job, which every further job would meet
+    trouble: steps in a row that ended early because the service throttled or did not answer
     refusals: how often there was no free slot
-    news: the ARNs that came back, to be written by the next step
+    news: the ARNs that were received, for the next step to write
     """
 
     run: Run
     clock: Clock
     sweep: Sweep
-    hold_lease: Callable[[], None]
+    renew_lease: Callable[[], None]
     rejection: JobRejectedError | None = None
     trouble: int = 0
     refusals: int = 0
@@ -56,31 +57,31 @@ class Submitter:
     def submit(self, plans: list[JobPlan]) -> None:
         """Create jobs until the service throttles, does not answer, or rejects one.
 
-        A target without a free slot gets no more in this step; no attempt is used up by that.
+        A target without a free slot gets no more jobs in this step; that uses up no attempt.
         """
         full: set[str] = set()
         for plan in plans:
-            self.hold_lease()
+            self.renew_lease()
             job = self.sweep.tracker.jobs[plan.job_name]
-            target = self.sweep.target_of(job)
+            target = target_of(self.sweep.targets, job)
             if target.name in full:
                 continue
             try:
                 self._create(plan, job, target)
             except NoFreeSlotError:
-                self._refused(target)
+                self._note_refusal(target)
                 full.add(target.name)
             except (JobThrottledError, JobStateUnknownError) as exc:
-                # It may or may not exist. The next step looks for it before anything else.
-                self.in_trouble(exc)
+                # The job may exist or not. The next step looks for it before anything else.
+                self.note_trouble(exc)
                 return
             except JobRejectedError as exc:
                 self.rejection = exc
                 return
         self.trouble = 0
 
-    def in_trouble(self, error: JobError) -> None:
-        """Note that a step ends early. Raises the error where that has been so for a day."""
+    def note_trouble(self, error: JobError) -> None:
+        """Note that a step ends early. Raises the error after a day of such steps."""
         self.trouble += 1
         log.warning("%s: %s", self.run.run_id, error)
         if self.trouble > _MOST_TROUBLE:
@@ -88,39 +89,39 @@ class Submitter:
 
     def _create(self, plan: JobPlan, job: Job, target: Target) -> None:
         watermarks = self.sweep.watermarks_of(job)
-        may_be_there = watermarks.expects(plan.job_name)
-        watermarks.expect(plan.job_name)
+        may_exist = watermarks.is_tracked(plan.job_name)
+        watermarks.track(plan.job_name)
         try:
             arn = target.jobs.create(self._request(plan, target))
         except (NoFreeSlotError, JobRejectedError):
-            if not may_be_there:
-                watermarks.forget(plan.job_name)
+            if not may_exist:
+                watermarks.untrack(plan.job_name)
             raise
         except JobNameInUseError:
-            self._look_for(job, target)
+            self._find_by_name(job, target)
             return
         tracker = self.sweep.tracker
-        tracker.put(replace(job, seen=SeenJob(arn, plan.job_name, plan.token, "Submitted")))
-        target.slots.taken(tracker.active[target.name])
-        self.news.append(events.submitted(plan.job_name, arn, self.clock.now()))
+        tracker.update(replace(job, seen=SeenJob(arn, plan.job_name, plan.token, "Submitted")))
+        target.slots.note_created(tracker.active[target.name])
+        self.news.append(Submitted(plan.job_name, arn, self.clock.now()))
         log.info("%s %s: submitted as %s", self.run.run_id, plan.job_name, arn)
 
-    def _refused(self, target: Target) -> None:
+    def _note_refusal(self, target: Target) -> None:
         active = self.sweep.tracker.active[target.name]
-        target.slots.refuse(active, self.clock.now())
+        target.slots.note_refused(active, self.clock.now())
         self.refusals += 1
         log.info("%s: no free slot; %d jobs are active", self.run.run_id, active)
 
     def _request(self, plan: JobPlan, target: Target) -> dict[str, object]:
-        """Return the request; puts the input where the target's jobs read, if that is elsewhere."""
+        """Return the request; if the target's jobs read elsewhere, copy the input there first."""
         uri = self.run.storage.uri
         if target.folder is not None:
             uri = target.folder.uri
             copy_object(self.run.storage, target.folder, plan.input_key)
         return create_request(self.run.config, uri, plan, target.model_id, target.role_arn)
 
-    def _look_for(self, job: Job, target: Target) -> None:
-        """Find the job that has our name: it is an earlier call's of which no reply came."""
-        for found in target.jobs.list(job.job_name):
-            if found.job_name == job.job_name:
-                self.sweep.take(found, target, self.clock.now())
+    def _find_by_name(self, job: Job, target: Target) -> None:
+        """Find the job that has this name: an earlier call created it, and its reply was lost."""
+        for seen_job in target.jobs.list(job.job_name):
+            if seen_job.job_name == job.job_name:
+                self.sweep.observe(seen_job, target, self.clock.now())

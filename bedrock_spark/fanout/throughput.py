@@ -1,7 +1,8 @@
-"""How fast jobs answer, by the record counts of successive looks; and so, when they will be done.
+"""How fast jobs answer records, by the counts of successive sweeps; and when they will be done.
 
-A window slides over what was seen of each job. Where the clock jumps, what was seen before is
-forgotten: a rate is of seconds that passed.
+The rate of a job is measured over a sliding window of its last observations. If the clock jumps,
+the
+earlier observations are dropped: a rate needs seconds that really passed.
 """
 
 from __future__ import annotations
@@ -12,56 +13,57 @@ from dataclasses import dataclass, field
 from bedrock_spark.aws.batch_jobs import SeenJob
 
 _WINDOW_SECONDS = 1200.0
-_LOOKS = 16
+_OBSERVATIONS = 16
+# A longer pause between two sweeps counts as a jump of the clock.
 _JUMP_SECONDS = 3600.0
 
 
 @dataclass
 class Throughput:
-    """What was seen of every active job lately: times and processed records."""
+    """The last observations of every active job: times and numbers of processed records."""
 
-    _looks: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
+    _observed: dict[str, deque[tuple[float, int]]] = field(default_factory=dict)
     _totals: dict[str, int] = field(default_factory=dict)
-    _last: float | None = None
+    _last_sweep: float | None = None
 
-    def begin_look(self, now: float) -> None:
-        """Begin a look at all jobs."""
-        if self._last is not None and not 0 <= now - self._last <= _JUMP_SECONDS:
-            self._looks.clear()
-        self._last = now
+    def begin_sweep(self, now: float) -> None:
+        """Begin a sweep over all jobs."""
+        if self._last_sweep is not None and not 0 <= now - self._last_sweep <= _JUMP_SECONDS:
+            self._observed.clear()
+        self._last_sweep = now
 
     def observe(self, job: SeenJob, now: float) -> None:
-        """Note a job's counts."""
+        """Note the record counts of a job."""
         if job.is_settled:
-            self._looks.pop(job.job_name, None)
+            self._observed.pop(job.job_name, None)
             self._totals.pop(job.job_name, None)
             return
         if job.processed is None or not job.total:
             return
-        looks = self._looks.setdefault(job.job_name, deque(maxlen=_LOOKS))
+        observed = self._observed.setdefault(job.job_name, deque(maxlen=_OBSERVATIONS))
         if not job.processed:
-            looks.clear()  # it begins after this look: the last of zero records counts
-        looks.append((now, job.processed))
-        while now - looks[0][0] > _WINDOW_SECONDS and len(looks) > 2:
-            looks.popleft()
+            observed.clear()  # work begins later: only the last observation of zero counts
+        observed.append((now, job.processed))
+        while now - observed[0][0] > _WINDOW_SECONDS and len(observed) > 2:
+            observed.popleft()
         self._totals[job.job_name] = job.total
 
     def of(self, job_name: str) -> float | None:
-        """Return a job's records per second, or None where it was not seen to move yet."""
-        looks = self._looks.get(job_name)
-        if not looks:
+        """Return a job's records per second, or None if no progress was observed yet."""
+        observed = self._observed.get(job_name)
+        if not observed:
             return None
-        (begun, first), (now, last) = looks[0], looks[-1]
+        (begun, first), (now, last) = observed[0], observed[-1]
         return (last - first) / (now - begun) if now > begun and last > first else None
 
     def done_at(self, job_name: str) -> float | None:
-        """Return when a job will have come to its last record, or None where that is not known."""
-        looks = self._looks.get(job_name)
-        if not looks:
+        """Return when a job will have processed its last record, or None if that is unknown."""
+        observed = self._observed.get(job_name)
+        if not observed:
             return None
-        now, last = looks[-1]
+        now, last = observed[-1]
         left = self._totals[job_name] - last
         if left <= 0:
-            return next(t for t, processed in looks if processed == last)
+            return next(time for time, processed in observed if processed == last)
         rate = self.of(job_name)
         return None if rate is None else now + left / rate

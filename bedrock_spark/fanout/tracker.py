@@ -1,6 +1,6 @@
 """Which shard waits, which has a job, which is done.
 
-The tracker is kept up to date job by job: a step costs what changed in it, not what the run has.
+The tracker is updated job by job: a step costs what changed in it, not the size of the run.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ USER, DEADLINE = "user", "deadline"
 
 
 class ShardState(enum.Enum):
-    """Where a shard is."""
+    """What a shard does: wait for a job, have one, wait for a person, or need nothing more."""
 
     WAITING = "waiting"
     OPEN = "open"
@@ -28,8 +28,10 @@ class ShardState(enum.Enum):
 class ShardTracker:
     """The shards that batch jobs take, and the newest job of each.
 
-    jobs: every job of the run by name, as it was seen last
-    open: those that are announced or active, by name
+    shards: by id
+    jobs: every job of the run by name, as it was last seen
+    open: the announced and the active jobs, by name
+    active: the number of active jobs, by target
     attempts: how many jobs a shard may have
     """
 
@@ -42,16 +44,17 @@ class ShardTracker:
         self.active: Counter[str] = Counter()
         self._attempts = attempts
         self._finished = dict(state.finished)
-        self._again = dict(state.again)
+        self._extra_attempts = dict(state.extra_attempts)
         self._latest: dict[str, Job] = {}
-        self._excused: Counter[str] = Counter()
-        self._phases = dict.fromkeys(self.shards, ShardState.WAITING)
+        # Jobs that use up no attempt: the user stopped them, or the service refused them.
+        self._free_attempts: Counter[str] = Counter()
+        self._states = dict.fromkeys(self.shards, ShardState.WAITING)
         self._counts = Counter({ShardState.WAITING: len(self.shards)})
-        self._waiting = deque(self.shards)
+        self._queue = deque(self.shards)
         self._refusals: dict[str, str] = {}
         for job in sorted(state.jobs.values(), key=lambda j: j.attempt):
-            self.put(job)
-        self._waiting = deque(s for s in self.shards if self._phases[s] is ShardState.WAITING)
+            self.update(job)
+        self._queue = deque(s for s in self.shards if self._states[s] is ShardState.WAITING)
 
     @property
     def settled(self) -> int:
@@ -70,42 +73,36 @@ class ShardTracker:
 
     def done_shards(self) -> list[str]:
         """Return the shards that need no more jobs."""
-        return [shard_id for shard_id, phase in self._phases.items() if phase is ShardState.DONE]
+        return [s for s, state in self._states.items() if state is ShardState.DONE]
 
     def waiting_shards(self) -> list[str]:
         """Return the shards that wait for a job."""
-        return [s for s in self._waiting if self._phases[s] is ShardState.WAITING]
+        return [s for s in self._queue if self._states[s] is ShardState.WAITING]
 
-    def announced(self) -> list[Job]:
-        """Return the jobs that were about to be created and of which nothing was seen."""
+    def announced_jobs(self) -> list[Job]:
+        """Return the jobs whose intent is written and that no listing has shown."""
         return [job for job in self.open.values() if job.seen is None]
 
-    def running(self) -> list[Job]:
-        """Return the jobs that are seen and not settled."""
+    def running_jobs(self) -> list[Job]:
+        """Return the jobs that a listing has shown and that are not settled."""
         return [job for job in self.open.values() if job.seen is not None]
 
-    def repeat(self, shard_id: str) -> ExtraAttempt | None:
-        """Return the job that a shard shall have though its jobs are over, until it has it."""
-        repeat, latest = self._again.get(shard_id), self._latest.get(shard_id)
-        is_due = repeat is not None and latest is not None and repeat.attempt > latest.attempt
-        return repeat if is_due else None
+    def extra_attempt(self, shard_id: str) -> ExtraAttempt | None:
+        """Return the extra attempt of a finished shard, or None once its job exists."""
+        extra, latest = self._extra_attempts.get(shard_id), self._latest.get(shard_id)
+        is_due = extra is not None and latest is not None and extra.attempt > latest.attempt
+        return extra if is_due else None
 
     def is_done(self, shard_id: str) -> bool:
         """Tell whether a shard needs no more jobs."""
-        return self._phases.get(shard_id) is ShardState.DONE
-
-    def reopen(self, shard_id: str, repeat: ExtraAttempt) -> None:
-        """Let a shard whose jobs are over have another."""
-        self._finished.pop(shard_id, None)
-        self._again[shard_id] = repeat
-        self._place(shard_id)
+        return self._states.get(shard_id) is ShardState.DONE
 
     def latest(self, shard_id: str) -> Job | None:
         """Return the newest job of a shard."""
         return self._latest.get(shard_id)
 
-    def put(self, job: Job) -> None:
-        """Note a job as it is now."""
+    def update(self, job: Job) -> None:
+        """Replace what is known of a job."""
         before = self.jobs.get(job.job_name)
         self.jobs[job.job_name] = job
         self._count(before, -1)
@@ -119,7 +116,7 @@ class ShardTracker:
         latest = self._latest.get(job.shard_id)
         if latest is None or job.attempt >= latest.attempt:
             self._latest[job.shard_id] = job
-            self._place(job.shard_id)
+            self._update_state(job.shard_id)
 
     def _count(self, job: Job | None, by: int) -> None:
         if job is None or job.seen is None:
@@ -128,54 +125,60 @@ class ShardTracker:
         if not job.is_settled:
             self.active[job.target] += by
         elif job.stopping == USER or _is_refused(job):
-            self._excused[job.shard_id] += by
+            self._free_attempts[job.shard_id] += by
 
     def finish(self, shard_id: str, why: str) -> None:
-        """Note that a shard needs no more jobs, though its last did not complete."""
+        """Note that a shard needs no more jobs, though its last one did not complete."""
         self._finished[shard_id] = why
-        self._again.pop(shard_id, None)
-        self._place(shard_id)
+        self._extra_attempts.pop(shard_id, None)
+        self._update_state(shard_id)
+
+    def reopen(self, shard_id: str, extra: ExtraAttempt) -> None:
+        """Give a finished shard an extra attempt."""
+        self._finished.pop(shard_id, None)
+        self._extra_attempts[shard_id] = extra
+        self._update_state(shard_id)
 
     def unblock(self) -> None:
-        """Let shards whose jobs were refused have another attempt: somebody mended the cause."""
+        """Let shards whose jobs were refused wait for a job again: the user removed the cause."""
         for shard_id in list(self._refusals):
             del self._refusals[shard_id]
             self._move(shard_id, ShardState.WAITING)
 
-    def take(self) -> str | None:
-        """Take the next waiting shard from the queue, or None."""
-        while self._waiting:
-            shard_id = self._waiting.popleft()
-            if self._phases[shard_id] is ShardState.WAITING:
+    def pop_waiting(self) -> str | None:
+        """Remove the next waiting shard from the queue and return it; None if there is none."""
+        while self._queue:
+            shard_id = self._queue.popleft()
+            if self._states[shard_id] is ShardState.WAITING:
                 return shard_id
         return None
 
-    def give_back(self, shard_id: str) -> None:
-        """Put a shard that was taken at the head of the queue."""
-        self._waiting.appendleft(shard_id)
+    def push_waiting(self, shard_id: str) -> None:
+        """Put a shard that was popped back to the head of the queue."""
+        self._queue.appendleft(shard_id)
 
-    def _place(self, shard_id: str) -> None:
-        self._move(shard_id, self._phase(shard_id))
+    def _update_state(self, shard_id: str) -> None:
+        self._move(shard_id, self._state(shard_id))
 
-    def _move(self, shard_id: str, phase: ShardState) -> None:
-        before = self._phases[shard_id]
-        if before is phase:
+    def _move(self, shard_id: str, state: ShardState) -> None:
+        before = self._states[shard_id]
+        if before is state:
             return
-        self._phases[shard_id] = phase
+        self._states[shard_id] = state
         self._counts[before] -= 1
-        self._counts[phase] += 1
-        if phase is ShardState.WAITING:
-            self._waiting.appendleft(shard_id)  # what was begun is finished first
+        self._counts[state] += 1
+        if state is ShardState.WAITING:
+            self._queue.appendleft(shard_id)  # finish begun shards before new ones
 
-    def _phase(self, shard_id: str) -> ShardState:
-        """Say what a shard needs.
+    def _state(self, shard_id: str) -> ShardState:
+        """Return what a shard needs.
 
-        A job that came to its end is a shard's last, even with every record an error: what it left
-        out goes to the fallback.
+        A job that came to its end is the last job of its shard, even if every record is an error:
+        the fallback answers what it left out.
         """
         if shard_id in self._finished:
             return ShardState.DONE
-        if self.repeat(shard_id) is not None:
+        if self.extra_attempt(shard_id) is not None:
             return ShardState.WAITING
         job = self._latest[shard_id]
         if job.seen is None or not job.is_settled:
@@ -186,11 +189,12 @@ class ShardTracker:
         if cause is Cause.REFUSED:
             self._refusals[shard_id] = f"{job.seen.job_arn}: {job.seen.message}"
             return ShardState.BLOCKED
-        if cause is Cause.BAD_INPUT or job.attempt - self._excused[shard_id] >= self._attempts:
+        used = job.attempt - self._free_attempts[shard_id]
+        if cause is Cause.BAD_INPUT or used >= self._attempts:
             return ShardState.DONE
         return ShardState.WAITING
 
 
 def _is_refused(job: Job) -> bool:
-    """Tell whether a job failed for a reason that every job would meet: that is no attempt."""
+    """Tell whether a job failed for a reason that every job would meet: it uses up no attempt."""
     return job.seen is not None and cause_of(job.seen) is Cause.REFUSED

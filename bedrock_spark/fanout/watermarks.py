@@ -1,8 +1,12 @@
-"""Since when jobs need to be looked for, so that a sweep of a long run lists what may have changed.
+"""Low watermarks: per Region, the earliest submit time a listing must go back to.
 
-The times are the service's own: of the jobs that are open the earliest submit time; of one that was
-about to be created, the newest submit time that was seen before. Where that is not known,
-everything is listed.
+https://www.oreilly.com/radar/the-world-beyond-batch-streaming-101/ explains watermarks. Every job
+that was submitted before the low watermark is settled, so a sweep of a long run lists only jobs
+that may have changed.
+
+The times are the service's own. An open job holds the watermark at its submit time. A job that is
+about to be created holds it at the newest submit time that was seen before. If that time is
+unknown, everything is listed.
 """
 
 from __future__ import annotations
@@ -11,54 +15,62 @@ from dataclasses import dataclass, field
 
 from bedrock_spark.aws.batch_jobs import SeenJob
 
-# Submit times have seconds; the service's condition leaves out the bound itself.
+# Submit times have whole seconds, and the service's condition excludes the bound itself.
 _MARGIN_SECONDS = 2.0
-# A job that so many sweeps did not show may be older than was thought.
-_SWEEPS = 10
+# A job that this many sweeps did not show may have an older submit time than was assumed.
+_MISSED_SWEEPS = 10
 
 
 @dataclass
 class Watermarks:
-    """The floors of one Region's open jobs."""
+    """The watermarks of one Region's open jobs.
+
+    newest: the newest submit time that a listing has shown
+    """
 
     newest: float | None = None
-    _of: dict[str, float | None] = field(default_factory=dict)
-    _unseen: dict[str, int] = field(default_factory=dict)
+    _submitted_at: dict[str, float | None] = field(default_factory=dict)
+    _missed: dict[str, int] = field(default_factory=dict)
 
-    def expect(self, job_name: str, submitted_at: float | None = None) -> None:
-        """Look for a job that is about to be created, or was submitted at a time."""
-        self._of.setdefault(job_name, self.newest if submitted_at is None else submitted_at)
+    def track(self, job_name: str, submitted_at: float | None = None) -> None:
+        """Track a job that is about to be created, or that was submitted at `submitted_at`."""
+        known = self.newest if submitted_at is None else submitted_at
+        self._submitted_at.setdefault(job_name, known)
 
-    def expects(self, job_name: str) -> bool:
-        """Tell whether a job is looked for: it may be there."""
-        return job_name in self._of
+    def is_tracked(self, job_name: str) -> bool:
+        """Tell whether a job is tracked: it may exist."""
+        return job_name in self._submitted_at
 
-    def forget(self, job_name: str) -> None:
-        """Look no more for a job that is surely not there."""
-        self._of.pop(job_name, None)
+    def untrack(self, job_name: str) -> None:
+        """Stop tracking a job that surely does not exist."""
+        self._submitted_at.pop(job_name, None)
 
-    def show(self, job: SeenJob) -> None:
+    def observe(self, job: SeenJob) -> None:
         """Note a job that a listing shows."""
-        self._unseen.pop(job.job_name, None)
+        self._missed.pop(job.job_name, None)
         if job.is_settled:
-            self._of.pop(job.job_name, None)
+            self._submitted_at.pop(job.job_name, None)
         elif job.submitted_at is not None:
-            self._of[job.job_name] = job.submitted_at
+            self._submitted_at[job.job_name] = job.submitted_at
         if job.submitted_at is not None:
             self.newest = max(job.submitted_at, self.newest or job.submitted_at)
 
-    def end_sweep(self, shown: set[str]) -> list[str]:
-        """Note which jobs a sweep showed; return those that are looked for everywhere from now."""
+    def end_sweep(self, listed: set[str]) -> list[str]:
+        """Note which job names a sweep listed.
+
+        Returns the tracked jobs that were missed for the tenth time in a row: from now on
+        everything is listed to find them.
+        """
         lost = []
-        for name in sorted(self._of.keys() - shown):
-            self._unseen[name] = self._unseen.get(name, 0) + 1
-            if self._unseen[name] == _SWEEPS:
-                self._of[name] = None
+        for name in sorted(self._submitted_at.keys() - listed):
+            self._missed[name] = self._missed.get(name, 0) + 1
+            if self._missed[name] == _MISSED_SWEEPS:
+                self._submitted_at[name] = None
                 lost.append(name)
         return lost
 
-    def bound(self) -> float | None:
-        """Return the time after which to list; None: everything."""
-        watermarks = list(self._of.values()) or [self.newest]
-        known = [floor for floor in watermarks if floor is not None]
-        return min(known) - _MARGIN_SECONDS if len(known) == len(watermarks) else None
+    def low(self) -> float | None:
+        """Return the low watermark: list the jobs submitted after this time. None: list all."""
+        times = list(self._submitted_at.values()) or [self.newest]
+        known = [time for time in times if time is not None]
+        return min(known) - _MARGIN_SECONDS if len(known) == len(times) else None

@@ -1,1 +1,1 @@
-"""invoke."""
+"""Single calls to a model: the call itself, its stream, and the rate limit of many calls."""

@@ -1,4 +1,4 @@
-"""Ask a model once, by InvokeModel or Converse, with one layer of retries and one rate limit."""
+"""Send one body to a model, by InvokeModel or Converse, with one retry layer and a rate limit."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from bedrock_spark.aws.errors import AWS_FAILURES, invoke_error
+from bedrock_spark.aws.protocols import RuntimeClient
 from bedrock_spark.aws.retry import retry_invoke
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import FallbackConfig
@@ -17,14 +18,17 @@ from bedrock_spark.costs.token_estimate import TokenEstimate
 from bedrock_spark.errors import InvokeRecordError, InvokeThrottledError
 from bedrock_spark.families import Family
 from bedrock_spark.invoke.rate_limit import RateLimiter
-from bedrock_spark.outputs.lines import whole_text
+from bedrock_spark.outputs.lines import replace_half_characters
 
 _JSON = "application/json"
 
 
 @dataclass(frozen=True)
 class InvokeOptions:
-    """Options that are None are not sent."""
+    """Options of a call beside its body. An option that is None is not sent.
+
+    guardrail: identifier and version
+    """
 
     content_type: str = _JSON
     service_tier: str | None = None
@@ -32,9 +36,9 @@ class InvokeOptions:
     performance: str | None = None
 
     def of_invoke_model(self) -> dict[str, Any]:
-        """Return them as parameters of InvokeModel."""
+        """Return the options as parameters of InvokeModel."""
         name, version = self.guardrail or (None, None)
-        given = {
+        parameters = {
             "contentType": self.content_type,
             "accept": _JSON,
             "serviceTier": self.service_tier,
@@ -42,30 +46,32 @@ class InvokeOptions:
             "guardrailVersion": version,
             "performanceConfigLatency": self.performance,
         }
-        return {k: v for k, v in given.items() if v is not None}
+        return {k: v for k, v in parameters.items() if v is not None}
 
     def of_converse(self) -> dict[str, Any]:
-        """Return them as parameters of Converse, which takes nothing but JSON."""
-        given: dict[str, Any] = {}
+        """Return the options as parameters of Converse, which has no content type: it is JSON."""
+        parameters: dict[str, Any] = {}
         if self.service_tier is not None:
-            given["serviceTier"] = {"type": self.service_tier}
+            parameters["serviceTier"] = {"type": self.service_tier}
         if self.guardrail is not None:
             name, version = self.guardrail
-            given["guardrailConfig"] = {"guardrailIdentifier": name, "guardrailVersion": version}
+            guardrail = {"guardrailIdentifier": name, "guardrailVersion": version}
+            parameters["guardrailConfig"] = guardrail
         if self.performance is not None:
-            given["performanceConfig"] = {"latency": self.performance}
-        return given
+            parameters["performanceConfig"] = {"latency": self.performance}
+        return parameters
 
 
 @dataclass(frozen=True)
 class ModelCaller:
     """Calls to one model. Safe to use from many threads.
 
-    attempts: calls per record, where the service is not just throttling or not ready
-    until: a time after which no call is repeated
+    attempts: calls per record; those that were throttled, or met a model that is not ready, do not
+        count
+    until: no call is repeated after this time, in seconds since the epoch
     """
 
-    client: Any
+    client: RuntimeClient
     model_id: str
     family: Family
     limiter: RateLimiter
@@ -78,8 +84,8 @@ class ModelCaller:
     def ask(self, body: bytes) -> bytes:
         """Return the model's answer to a body, as compact JSON.
 
-        Raises InvokeRetryableError when the attempts are used up, InvokeRecordError for a body the
-        model will not take, InvokeRefusedError when it would take none.
+        Raises InvokeRetryableError if the attempts are used up, InvokeRecordError if the model does
+        not accept this body, and InvokeRefusedError if it would accept no body.
         """
         return retry_invoke(self.clock, self.attempts, self.until)(self._ask_once, body)
 
@@ -92,7 +98,7 @@ class ModelCaller:
             error = invoke_error(exc)
             if isinstance(error, InvokeThrottledError):
                 self.limiter.throttled(reservation)
-            # `from None`: the cause's own text may hold the body.
+            # `from None`: the text of the cause may quote the body.
             raise error from None
         self.limiter.settle(reservation, self._used(body, output, expected))
         return output
@@ -102,7 +108,9 @@ class ModelCaller:
             modelId=self.model_id, body=body, **self.options.of_invoke_model()
         )
         try:
-            output: bytes = msgspec.json.format(whole_text(reply["body"].read()), indent=-1)
+            output: bytes = msgspec.json.format(
+                replace_half_characters(reply["body"].read()), indent=-1
+            )
             msgspec.json.decode(output)
         except (msgspec.MsgspecError, RecursionError):
             raise InvokeRecordError(
@@ -115,17 +123,20 @@ class ModelCaller:
         answer = {k: v for k, v in reply.items() if k != "ResponseMetadata"}
         try:
             return msgspec.json.encode(answer)
-        except UnicodeEncodeError:  # half a character, where the model was cut off
-            return whole_text(json.dumps(answer, default=msgspec.to_builtins).encode())
+        except UnicodeEncodeError:  # half a surrogate pair: the model stopped within a character
+            return replace_half_characters(json.dumps(answer, default=msgspec.to_builtins).encode())
 
     def conversation(self, body: bytes) -> dict[str, Any]:
         """Return the arguments of a Converse or ConverseStream call for a body."""
         shape = self.client.meta.service_model.operation_model("Converse").input_shape
-        said = _with_bytes(msgspec.json.decode(body), shape)
-        return {**said, **self.options.of_converse(), "modelId": self.model_id}
+        request = _with_bytes(msgspec.json.decode(body), shape)
+        return {**request, **self.options.of_converse(), "modelId": self.model_id}
 
     def _used(self, body: bytes, output: bytes, expected: int) -> int:
-        """Return the tokens that an answer took, and remember them for the next."""
+        """Return the tokens that a call used, and add them to the estimate for later calls.
+
+        If the answer does not say, these are the `expected` tokens.
+        """
         decoded = msgspec.json.decode(output)
         if not isinstance(decoded, dict):
             return expected
@@ -138,9 +149,10 @@ class ModelCaller:
 
 
 def _with_bytes(value: Any, shape: Any) -> Any:
-    """Turn base64 text into bytes where the service model has bytes: boto3 encodes them itself.
+    """Decode base64 text to bytes if the service model says bytes: boto3 encodes them itself.
 
-    What does not fit the model is left for boto3 to refuse.
+    A value that does not fit the service model is not changed; boto3 refuses it. Raises
+    InvokeRecordError if the text is not base64.
     """
     if shape.type_name == "structure" and isinstance(value, dict) and not shape.is_document_type:
         members = shape.members
@@ -158,7 +170,7 @@ def _with_bytes(value: Any, shape: Any) -> Any:
 
 
 def invoke_options(config: FallbackConfig) -> InvokeOptions:
-    """Return the options that the config asks for."""
+    """Return the options in the config of the fallback."""
     guardrail = config.guardrail
     return InvokeOptions(
         content_type=config.content_type,

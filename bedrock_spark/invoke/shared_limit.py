@@ -1,8 +1,9 @@
-"""Who is at work on a fallback: its tasks share the run's limits equally, as many as there are.
+"""Share the run's rate limit equally among the fallback's tasks that are at work.
 
-Each task keeps an object of its own in the run folder and rewrites it every few seconds; who sees
-an object change counts its task. So the share of a task that ended, or died, goes to the others,
-whatever machine they are on, and no clock is compared with another's.
+Membership by heartbeat (https://en.wikipedia.org/wiki/Heartbeat_(computing)): each task has an
+object of its own in the run folder and rewrites it every few seconds. A task counts as at work
+while the others see its object change. So when a task ends or dies, the others get its share, on
+whatever machines they are. No clock is compared with the clock of another machine.
 """
 
 from __future__ import annotations
@@ -21,19 +22,20 @@ from bedrock_spark.storage import Storage
 
 log = logging.getLogger(__name__)
 
-# Looks are further apart where there are many tasks: each of them lists all.
+# Seconds between two looks. Every look lists the objects of all tasks, so with more than 20 tasks
+# looks are rarer: tasks / 10 seconds apart.
 LOOK_SECONDS = 2.0
 TASKS_PER_LOOK_SECOND = 10
-# A task whose object did not change for so many looks is gone.
+# A task is gone if its object did not change in the time of this many looks.
 LOOKS_UNTIL_GONE = 4
-# For so many looks all tasks of a round are expected, though some may not have begun yet.
+# During its first looks a task counts on all tasks of the round: some may not have begun yet.
 LOOKS_AT_BEGINNING = 5
 
 
 class TaskRegistry:
     """One task's view of the tasks that are at work in a round of the fallback.
 
-    looks: how often it looked
+    looks: the number of looks so far
     """
 
     def __init__(self, storage: Storage, round_id: str, clock: Clock) -> None:
@@ -43,28 +45,29 @@ class TaskRegistry:
         self._clock = clock
         self.looks = 0
         self._tasks = 1
+        # Per key: its version, and since when this task has seen that version.
         self._seen: dict[str, tuple[str, float]] = {}
 
     def look(self) -> int:
-        """Say that this task is at work; return how many are."""
+        """Send a heartbeat; return the number of tasks at work, this one included."""
         self.looks += 1
         self._storage.write(self._key, str(self.looks).encode())
         now = self._clock.now()
         before, self._seen = self._seen, {}
-        for found in self._storage.list(self._prefix):
-            version, since = before.get(found.key, ("", now))
-            self._seen[found.key] = found.version, since if version == found.version else now
-        patience = LOOKS_UNTIL_GONE * self.pause
-        gone = [k for k, (_, at) in self._seen.items() if now - at >= patience and k != self._key]
+        for listed in self._storage.list(self._prefix):
+            version, since = before.get(listed.key, ("", now))
+            self._seen[listed.key] = listed.version, since if version == listed.version else now
+        timeout = LOOKS_UNTIL_GONE * self.pause
+        gone = [k for k, (_, at) in self._seen.items() if now - at >= timeout and k != self._key]
         self._tasks = max(1, len(self._seen) - len(gone))
         return self._tasks
 
     def leave(self) -> None:
-        """Say that this task is done. Where that fails, the others find out a little later."""
+        """Delete this task's object. If that fails, the others notice a little later."""
         try:
             self._storage.delete([self._key])
         except StorageError as exc:
-            log.warning("a task of the fallback is done: %s", exc)
+            log.warning("a task of the fallback has ended, and its heartbeat stays: %s", exc)
 
     @property
     def pause(self) -> float:
@@ -73,26 +76,27 @@ class TaskRegistry:
 
 
 @contextmanager
-def shared(
+def share_limit(
     limiter: RateLimiter, registry: TaskRegistry, clock: Clock, tasks: int = 1
 ) -> Iterator[None]:
-    """Keep a limiter to its task's share of the limits, for as long as the task is at work.
+    """Keep a limiter to its task's share of the limits while the task is at work.
 
-    At first it counts on as many tasks as the round has. Where as many are at work already, it is
-    one that came later, and its first call waits until the others know of it.
+    At first the task counts on all tasks of the round. If as many are at work already, it is a late
+    one: its first call then waits one pause, until the others have seen it.
 
-    tasks: that the round has, some of which may come when others have ended
+    tasks: the tasks of the round; some may begin only when others have ended
     """
-    found = registry.look()
-    limiter.parts = max(found, tasks)
+    at_work = registry.look()
+    limiter.shared_by = max(at_work, tasks)
 
     def look() -> None:
-        seen = registry.look()  # where it fails, the share stays as it was
-        limiter.parts = seen if registry.looks > LOOKS_AT_BEGINNING else max(seen, tasks)
+        at_work = registry.look()  # if this raises, the share stays as it is
+        is_beginning = registry.looks <= LOOKS_AT_BEGINNING
+        limiter.shared_by = max(at_work, tasks) if is_beginning else at_work
 
     try:
         with run_periodically("counting the tasks of the fallback", look, lambda: registry.pause):
-            if found > 1 and found >= tasks and limiter.is_limited:
+            if at_work > 1 and at_work >= tasks and limiter.is_limited:
                 clock.sleep(registry.pause)
             yield
     finally:

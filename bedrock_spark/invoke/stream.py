@@ -1,8 +1,7 @@
-"""Ask a model once and read its answer as it comes: by InvokeModelWithResponseStream, or by
-ConverseStream where the body is Converse's.
+"""Send one body to a model and stream its answer: InvokeModelWithResponseStream, ConverseStream.
 
-Until the first piece of the answer is there, nothing has been shown to anybody, and the call is
-repeated like any other. What breaks after that is never repeated: the answer is cut off.
+Until the first piece of the answer has arrived, the caller has seen nothing, and the call is
+repeated like any other. After the first piece an error is never retried: the answer is cut off.
 """
 
 from __future__ import annotations
@@ -26,43 +25,50 @@ from bedrock_spark.families import Answer
 from bedrock_spark.families.base import Json
 from bedrock_spark.families.streaming import read_chunks
 from bedrock_spark.invoke.caller import ModelCaller
-from bedrock_spark.outputs.lines import whole_text
+from bedrock_spark.outputs.lines import replace_half_characters
 
-# botocore hands a stream's bytes on as urllib3 gives them, with urllib3's errors.
-_BROKEN = (HTTPError, ParserError, OSError)
+# botocore passes on the bytes of a stream as urllib3 reads them, with urllib3's errors.
+_CONNECTION_ERRORS = (HTTPError, ParserError, OSError)
 
 
 def stream_answer(caller: ModelCaller, body: bytes) -> Iterator[Answer]:
-    """Yield what each piece adds to the answer to a body; counts of tokens are totals so far.
+    """Yield the pieces of the answer to a body. Their counts of tokens are totals so far.
 
-    Raises what `ModelCaller.ask` raises while nothing was yielded, NotStreamedError for a model
-    that answers without a stream only, and AnswerCutOffError once the answer has begun.
+    Before the first piece it raises the errors of `ModelCaller.ask`, and NotStreamedError if the
+    model answers only without a stream. After it, it raises AnswerCutOffError.
     """
-    begun, rest = retry_invoke(caller.clock, caller.attempts, caller.until)(_begin, caller, body)
-    yield from begun
+    first_pieces, rest = retry_invoke(caller.clock, caller.attempts, caller.until)(
+        _begin, caller, body
+    )
+    yield from first_pieces
     try:
         yield from rest
     except InvokeError as exc:
-        raise AnswerCutOffError(f"the answer is cut off: {exc}", **exc.ids) from None
+        raise AnswerCutOffError(
+            f"the answer is cut off: {exc}", error_code=exc.error_code, error_type=exc.error_type
+        ) from None
 
 
 def _begin(caller: ModelCaller, body: bytes) -> tuple[list[Answer], Iterator[Answer]]:
-    """Return what comes up to the first piece that can be shown, and the rest."""
-    parts = _parts(caller, body)
-    begun: list[Answer] = []
-    for part in parts:
-        begun.append(part)
-        if part.text or part.reasoning or part.tool_input:
+    """Return the pieces up to the first that can be shown, and an iterator over the rest."""
+    pieces = _pieces(caller, body)
+    first_pieces: list[Answer] = []
+    for piece in pieces:
+        first_pieces.append(piece)
+        if piece.text or piece.reasoning or piece.tool_input:
             break
-    return begun, parts
+    return first_pieces, pieces
 
 
-def _parts(caller: ModelCaller, body: bytes) -> Iterator[Answer]:
-    """Yield the parts of an answer; a stream that stops before it says why the model did, broke."""
+def _pieces(caller: ModelCaller, body: bytes) -> Iterator[Answer]:
+    """Yield the pieces of an answer.
+
+    Raises InvokeRetryableError if the stream ends without a stop reason: then it broke off.
+    """
     is_whole = False
-    for part in read_chunks(caller.family, _chunks(caller, body)):
-        is_whole = is_whole or part.stop_reason is not None
-        yield part
+    for piece in read_chunks(caller.family, _chunks(caller, body)):
+        is_whole = is_whole or piece.stop_reason is not None
+        yield piece
     if not is_whole:
         raise InvokeRetryableError(
             "the stream ended before the model did", error_code=503, error_type="EndOfStream"
@@ -70,7 +76,7 @@ def _parts(caller: ModelCaller, body: bytes) -> Iterator[Answer]:
 
 
 def _chunks(caller: ModelCaller, body: bytes) -> Iterator[Json]:
-    """Yield a stream's chunks, decoded; whatever fails is an InvokeError."""
+    """Yield the decoded chunks of a stream. Raises InvokeError for every failure."""
     is_converse = caller.family.name == "converse"
     try:
         stream = _open_conversation(caller, body) if is_converse else _open(caller, body)
@@ -80,9 +86,9 @@ def _chunks(caller: ModelCaller, body: bytes) -> Iterator[Json]:
         finally:
             stream.close()
     except AWS_FAILURES as exc:
-        # `from None`: the cause's own text may hold the body.
+        # `from None`: the text of the cause may quote the body.
         raise invoke_error(exc) from None
-    except _BROKEN as exc:
+    except _CONNECTION_ERRORS as exc:
         name = type(exc).__name__
         raise InvokeRetryableError(
             f"the connection broke ({name})", error_code=503, error_type=name
@@ -102,7 +108,7 @@ def _open_conversation(caller: ModelCaller, body: bytes) -> Any:
 
 def _decoded(event: Json) -> Json:
     try:
-        decoded = msgspec.json.decode(whole_text(event["chunk"]["bytes"]))
+        decoded = msgspec.json.decode(replace_half_characters(event["chunk"]["bytes"]))
     except (KeyError, msgspec.MsgspecError, RecursionError):
         decoded = None
     if not isinstance(decoded, dict):

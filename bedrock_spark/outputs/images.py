@@ -1,8 +1,8 @@
-"""Images of answers, as files: base64 in the answer, or files that a job left beside its lines.
+"""Write the images of answers as files of the results.
 
-An image ends as `results/images/<shard>/<record_id>-<n>.<ext>`, n from 0; what it is, its bytes
-tell. Writing the same image again changes nothing. What is not an image in base64 is a finding, and
-the answer stands without it.
+An image is a base64 text in the answer, or a file that a batch job wrote beside its output lines.
+It is written to `results/images/<shard>/<record_id>-<n>.<ext>`, n from 0. Its bytes tell its
+format. Writing is idempotent. A text that is not base64 is a finding; the answer counts without it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _SUFFIXES = (*(f".{name}" for name in IMAGES), ".jpg")
 class AnswerImages:
     """The images of one shard's answers.
 
-    files: keys of the images in output folders, by folder and record
-    bad: the records with an image that could not be read
+    files: keys of the image files in output folders, by folder and record id
+    bad: the ids of records with a text that is not base64, once per such text
     """
 
     storage: Storage
@@ -39,18 +39,20 @@ class AnswerImages:
     bad: list[str] = field(default_factory=list)
 
     def put(self, record_id: str, source: str, images: Sequence[str]) -> list[str] | None:
-        """Write the images of an answer; return their URIs, or None where it has none.
+        """Write the images of an answer; return their URIs, or None if it has none.
 
-        source: the key of the file that the answer is from
+        source: the key of the output file that holds the answer
+        images: the images in the answer: base64 texts or data URIs
         """
-        beside = self.files.get((source.rsplit("/", 1)[0], record_id), ()) if self.files else ()
-        if not images and not beside:
+        keys = self.files.get((source.rsplit("/", 1)[0], record_id), ()) if self.files else ()
+        if not images and not keys:
             return None
-        datas = [self._decoded(record_id, text) for text in images]
-        datas += [self.storage.read(key) for key in beside]
-        return [self._write(record_id, n, data) for n, data in enumerate(datas) if data]
+        contents = [self._decode(record_id, text) for text in images]
+        contents += [self.storage.read(key) for key in keys]
+        return [self._write(record_id, n, data) for n, data in enumerate(contents) if data]
 
-    def _decoded(self, record_id: str, text: str) -> bytes:
+    def _decode(self, record_id: str, text: str) -> bytes:
+        """Return the bytes of a base64 text; if it is not one, note the record and return b""."""
         try:
             return base64.b64decode(_DATA_URI.sub("", text, count=1), validate=True)
         except (binascii.Error, ValueError):
@@ -64,36 +66,37 @@ class AnswerImages:
 
 
 def format_of(data: bytes) -> str:
-    """Return an image's format, which is its extension: png, jpeg, gif, webp; else bin."""
+    """Return the format of an image, which is also its extension: png, jpeg, gif, webp, or bin."""
     try:
-        found = read_media(data, fetches_nothing).format
+        media_format = read_media(data, fetches_nothing).format
     except Unrenderable:
         return UNKNOWN
-    return found if found in IMAGES else UNKNOWN
+    return media_format if media_format in IMAGES else UNKNOWN
 
 
 def is_image(key: str) -> bool:
-    """Tell by its name whether a file beside output lines is an image."""
+    """Tell whether the name of a file beside output lines is that of an image."""
     return key.lower().endswith(_SUFFIXES)
 
 
 def by_record(
     keys: Iterable[str], expected: Container[str]
 ) -> tuple[dict[tuple[str, str], list[str]], list[str]]:
-    """Sort image files by folder and record: `<record_id>.png`, or with a number at its end.
+    """Group image files by folder and record; return also the files that belong to no record.
 
-    Returns the files of no record too.
+    A file belongs to a record if its name is the record id, or the record id and a number of at
+    most three digits: `<record_id>.png`, `<record_id>-0.png`.
     """
-    found: dict[tuple[str, str], list[str]] = {}
+    files: dict[tuple[str, str], list[str]] = {}
     foreign = []
     for key in sorted(keys):
         folder, _, name = key.rpartition("/")
         stem = name.rpartition(".")[0]
         numbered = _NUMBERED.fullmatch(stem)
-        names = (stem, numbered[1] if numbered else "")
-        record_id = next((n for n in names if n in expected), None)
+        candidates = (stem, numbered[1] if numbered else "")
+        record_id = next((name for name in candidates if name in expected), None)
         if record_id is None:
             foreign.append(key)
         else:
-            found.setdefault((folder, record_id), []).append(key)
-    return found, foreign
+            files.setdefault((folder, record_id), []).append(key)
+    return files, foreign

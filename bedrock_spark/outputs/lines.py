@@ -1,9 +1,9 @@
-"""Read what batch jobs and the fallback leave: output lines and output manifests.
+"""Read and write output lines, and read output manifests.
 
-Lines are split on "\\n" only: other line separators occur inside real answers. A line that cannot
-be decoded is reported with its place and never with its content; its record is then missing. Half a
-character, as a model that is cut off may leave it, does not make a line unreadable: the answer is
-paid for.
+The fallback writes its lines in the format of batch jobs. Lines are split on "\\n" only: other line
+separators occur inside real answers. A line that cannot be decoded is reported by its number and
+offset, never with its content; its record is then missing. Half a character, which an answer may
+end with if it was cut off, does not make a line unreadable: the answer was paid for.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def answer_line(record_id: str, body: bytes, output: bytes) -> bytes:
 
 
 def error_line(record_id: str, body: bytes, exc: InvokeError) -> bytes:
-    """Return the line of a record that got an error."""
+    """Return the line of a record whose call ended with an error."""
     error = {
-        "errorCode": exc.ids.get("error_code") or 500,
+        "errorCode": exc.error_code or 500,
         "errorMessage": str(exc),
         "expired": False,
         "retryable": isinstance(exc, InvokeRetryableError),
@@ -42,8 +42,11 @@ def _line(record_id: str, body: bytes, rest: bytes) -> bytes:
 _BOM = b"\xef\xbb\xbf"
 _RETRYABLE_CODES = frozenset({408, 424, 429, 500, 502, 503, 504, 529})
 _PERMANENT_CODES = frozenset({400, 401, 403, 404, 405, 409, 413, 415, 422})
+# The column error_code is a 32-bit integer, so a code is below 2^31. A code that is a string has
+# fewer than 10 digits.
 _CODES_END, _LONGEST_CODE = 2**31, 10
-# Error names seen in place of a number, as bedrock-runtime's service model has them.
+# Some lines have the name of an error in place of its number. The numbers are those of the service
+# model of bedrock-runtime.
 _CODES_BY_NAME = {
     "ValidationException": 400,
     "AccessDeniedException": 403,
@@ -59,7 +62,10 @@ _CODES_BY_NAME = {
 
 @dataclass(frozen=True, slots=True)
 class RecordError:
-    """Why a record was not answered."""
+    """Why a record was not answered.
+
+    retryable, expired: flags of the service; `retryable` is None if the line does not have it
+    """
 
     code: int | None
     message: str | None
@@ -68,7 +74,10 @@ class RecordError:
 
     @property
     def is_retryable(self) -> bool:
-        """Tell whether asking again may help: by the code, or the service's own flags."""
+        """Tell whether a retry may help: by `expired`, else the code, else `retryable`.
+
+        If none of them decides, a retry may help.
+        """
         if self.expired:
             return True
         if self.code in _PERMANENT_CODES:
@@ -78,9 +87,9 @@ class RecordError:
         return self.retryable is not False
 
 
-# Of these there is one per line: a Struct is made several times as fast as a frozen dataclass.
+# There is one per line, and a Struct is made several times as fast as a frozen dataclass.
 class OutputRecord(msgspec.Struct, frozen=True, gc=False):
-    """One line: a record's answer (JSON as it stands in the line), or its error."""
+    """One line: a record's answer (its JSON, byte for byte as in the line), or its error."""
 
     record_id: str
     output: bytes | None
@@ -89,7 +98,10 @@ class OutputRecord(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that is not an output record. `offset` is the byte at which it begins."""
+    """A line that is not an output record.
+
+    line: its number, from 1; offset: the byte of the file at which it begins
+    """
 
     line: int
     offset: int
@@ -98,7 +110,7 @@ class BadLine:
 
 class _Line(msgspec.Struct):
     recordId: str | int | None = None  # noqa: N815 - the wire's name
-    # Raw takes any JSON; in a union it would take none.
+    # Raw takes any JSON value, but only if it is not part of a union type.
     modelOutput: msgspec.Raw = msgspec.Raw()  # noqa: N815
     error: dict[str, Any] | str | bool | None = None
 
@@ -107,7 +119,7 @@ _DECODER = msgspec.json.Decoder(_Line)
 
 
 def read_lines(data: bytes) -> Iterator[OutputRecord | BadLine]:
-    """Read an output file. Blank lines are passed over; a missing last newline is no matter."""
+    """Read an output file. Blank lines are skipped; the last line may lack its newline."""
     offset = len(_BOM) if data.startswith(_BOM) else 0
     number = 0
     while offset < len(data):
@@ -124,7 +136,8 @@ def _record(line: bytes, number: int, offset: int) -> OutputRecord | BadLine:
     try:
         decoded = _decoded(line)
     except (msgspec.DecodeError, RecursionError) as exc:
-        # DecodeError and not ValidationError: the text is not JSON. Neither text shows the line.
+        # A plain DecodeError: not JSON. A ValidationError: a member has another type. The name of
+        # the error alone is shown: it holds nothing of the line.
         return BadLine(number, offset, f"cannot be decoded ({type(exc).__name__})")
     if decoded.recordId is None:
         return BadLine(number, offset, "has no recordId")
@@ -138,37 +151,38 @@ def _record(line: bytes, number: int, offset: int) -> OutputRecord | BadLine:
     return OutputRecord(str(decoded.recordId), None if error else output, error)
 
 
-# An escape: a pair of surrogates, half of one (group 1), or any other.
+# An escape: a pair of surrogates, a lone surrogate (group 1), or any other escape.
 _ESCAPE = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
 
 
-def whole_text(data: bytes) -> bytes:
-    """Put the replacement character where JSON text holds half a character.
+def replace_half_characters(data: bytes) -> bytes:
+    """Replace each half of a character in JSON text by the replacement character, U+FFFD.
 
-    That is a lone surrogate escape, or bytes that are not UTF-8. Everything else stays as it is.
+    Half a character is a lone surrogate escape, or bytes that are not UTF-8. All other text is
+    returned unchanged.
     """
-    whole = data.decode("utf-8", "replace").encode()
-    return _ESCAPE.sub(lambda found: b"\\ufffd" if found[1] else found[0], whole)
+    utf8 = data.decode("utf-8", "replace").encode()
+    return _ESCAPE.sub(lambda match: b"\\ufffd" if match[1] else match[0], utf8)
 
 
 def _decoded(line: bytes) -> _Line:
     try:
         decoded = _DECODER.decode(line)
-        # What is only passed over is not decoded: its UTF-8 is unchecked.
+        # msgspec does not decode a Raw value, so it has not checked its UTF-8 either.
         str(decoded.modelOutput, "utf-8")
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _DECODER.decode(whole_text(line))
+        return _DECODER.decode(replace_half_characters(line))
     return decoded
 
 
 def _error(value: dict[str, Any] | str | bool | None) -> RecordError | None:
     if not value:
-        return None  # null, false, "" and {} beside an answer say that there was none
+        return None  # null, false, "" or {}: no error
     if not isinstance(value, dict):
         return RecordError(None, str(value))
     message = value.get("errorMessage")
@@ -182,7 +196,7 @@ def _error(value: dict[str, Any] | str | bool | None) -> RecordError | None:
 
 
 def _error_inside(output: bytes) -> RecordError | None:
-    """Recognise the error object that some lines have in place of an answer."""
+    """Return the error that some lines have as modelOutput; None if it is an answer."""
     try:
         value = msgspec.json.decode(output)
     except (msgspec.DecodeError, RecursionError):
@@ -192,7 +206,7 @@ def _error_inside(output: bytes) -> RecordError | None:
 
 
 def _code(value: Any) -> int | None:
-    """Return an error's code. A number too large for the results' column is no code."""
+    """Return an error's code, or None if it is unknown or too large for the results' column."""
     if isinstance(value, str):
         is_number = value.isdecimal() and len(value) < _LONGEST_CODE
         value = int(value) if is_number else _CODES_BY_NAME.get(value)
@@ -202,7 +216,10 @@ def _code(value: Any) -> int | None:
 
 @dataclass(frozen=True)
 class OutputManifest:
-    """Counts of a batch job. Any may be absent: jobs without output write hardly a key."""
+    """The counts in a batch job's output manifest. Any may be None: the manifest may lack its key.
+
+    total, processed, succeeded, failed: numbers of records
+    """
 
     total: int | None = None
     processed: int | None = None
@@ -213,12 +230,12 @@ class OutputManifest:
     images: int | None = None
 
 
-# The preview's names of image counters, one per size and steps: outputImgCount512x512pStep50, …
+# Names of image counters in the preview, one per size and steps: outputImgCount512x512pStep50, …
 _IMAGE_COUNT = "outputImgCount"
 
 
 def read_output_manifest(data: bytes) -> OutputManifest | None:
-    """Read a manifest.json.out; None where it is not a JSON object."""
+    """Read a manifest.json.out; return None if it is not a JSON object."""
     try:
         values = json.loads(data)
     except (ValueError, RecursionError):
@@ -237,13 +254,14 @@ def read_output_manifest(data: bytes) -> OutputManifest | None:
 
 
 def _images(values: dict[str, Any]) -> int | None:
-    """Add up the counters of images of every size; None where there is none."""
-    counts = [_count(values, name) for name in values if name.startswith(_IMAGE_COUNT)]
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
+    """Add up the image counters of all sizes; return None if there are none."""
+    counters = [_count(values, name) for name in values if name.startswith(_IMAGE_COUNT)]
+    counts = [count for count in counters if count is not None]
+    return sum(counts) if counts else None
 
 
 def _count(values: dict[str, Any], *names: str) -> int | None:
+    """Return the first integer under one of the names; None if there is none."""
     for name in names:
         value = values.get(name)
         if isinstance(value, int) and not isinstance(value, bool):

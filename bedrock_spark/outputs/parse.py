@@ -1,14 +1,14 @@
 """Read an answer's JSON as typed columns, or say why it does not fit.
 
-Where the JSON is, in this order: the first tool call's input; the whole text; a block fenced by
-```` ``` ````; the first object in the text, whatever is around it. It must be an object that has at
-least one of the columns. An object that is cut off is never guessed at.
+The JSON is looked for in this order: the input of the first tool call; the whole text; if that is
+not JSON, the blocks fenced by ```` ``` ````; the first object in the text. It must be an object
+that has at least one of the columns. An object that is cut off is not completed by guessing.
 
-What fits: a member that is absent or null is null, unless its column is NOT NULL; members without a
-column are passed over. Strings, booleans, arrays and objects are what they are in JSON, and nothing
-is converted: the text "3" is no number. A whole number fits float and double, and 3.0 fits int. A
-date is text like 2026-11-22, a timestamp is ISO 8601 and in UTC without an offset. A reason names
-columns and types and never holds a word of the answer.
+An absent or null member becomes null; if its column is NOT NULL, the answer does not fit. Members
+without a column are ignored. Types are those of JSON and nothing is converted: the string "3" is
+not a number. But a whole number fits float and double, and 3.0 fits int. A date is a string like
+2026-11-22. A timestamp is a string in ISO 8601; without an offset it is in UTC. A reason names
+columns and types. It never contains text of the answer.
 """
 
 from __future__ import annotations
@@ -23,24 +23,26 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from bedrock_spark.families.base import Answer
-from bedrock_spark.outputs.lines import whole_text
+from bedrock_spark.outputs.lines import replace_half_characters
 from bedrock_spark.schema import ARRAY, MAP, STRUCT, Field, Kind
 
 _FENCED = re.compile(r"```[a-zA-Z0-9]*[ \t]*\r?\n(.*?)```", re.DOTALL)
 _OBJECT = re.compile(r'\{\s*"')
-_FLOAT_ENDS = {"float": 3.4028235e38, "double": sys.float_info.max}
+# The largest finite numbers of IEEE 754's 32-bit and 64-bit formats.
+_LARGEST_FLOATS = {"float": 3.4028235e38, "double": sys.float_info.max}
+# An n-bit integer is at least -2^(n-1) and less than 2^(n-1).
 _INTEGERS = {"tinyint": 2**7, "smallint": 2**15, "int": 2**31, "bigint": 2**63}
 
 Read = Callable[[Any], Any]
 
 
-class Misfit(Exception):  # noqa: N818 - no error: an outcome, kept as such
-    """An answer does not fit; the text says why."""
+class Misfit(Exception):  # noqa: N818 - not an error: an outcome, which Parsed holds as text
+    """An answer does not fit; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The values of an answer, in the order of the columns; or the reason why there are none."""
+    """The values of an answer in the order of the columns, or the reason why it does not fit."""
 
     values: tuple[Any, ...] | None
     reason: str | None = None
@@ -54,10 +56,10 @@ class AnswerParser:
         self._read = _members(fields)
 
     def parse(self, answer: Answer) -> Parsed:
-        """Return the values, or the reason. Raises nothing."""
+        """Return the values of an answer, or the reason why it does not fit. Raises nothing."""
         try:
-            found = self._object_in(answer)
-            return Parsed(tuple(self._read(found).values()))
+            members = self._object_in(answer)
+            return Parsed(tuple(self._read(members).values()))
         except Misfit as exc:
             return Parsed(None, str(exc))
         except RecursionError:
@@ -73,28 +75,31 @@ class AnswerParser:
 
 
 def _candidates(answer: Answer) -> Iterator[tuple[str, Any]]:
-    """Yield what may be meant, most likely first, with the reason if it is none of it."""
+    """Yield the values that may be the object, most likely first, each after a reason.
+
+    The reason holds if the value is not an object with one of the columns.
+    """
     if answer.tool_input is not None:
-        yield "the tool call has none of the columns", _decoded(answer.tool_input)
+        yield "the tool call has none of the columns", _decode(answer.tool_input)
     if not answer.text or answer.text.isspace():
         return
-    text = _mended(answer.text)
-    whole = _decoded(text)
+    text = _without_half_characters(answer.text)
+    whole = _decode(text)
     yield "the answer's JSON has none of the columns", whole
     if whole is not _NOT_JSON:
         return
     for block in _FENCED.finditer(text):
-        yield "the answer's JSON has none of the columns", _decoded(block[1])
+        yield "the answer's JSON has none of the columns", _decode(block[1])
     yield from _first_object(text)
 
 
 def _first_object(text: str) -> Iterator[tuple[str, Any]]:
-    begins = _OBJECT.search(text)
-    if begins is None:
+    beginning = _OBJECT.search(text)
+    if beginning is None:
         yield "the answer holds no JSON object", None
         return
     try:
-        value, _ = _DECODER.raw_decode(text, begins.start())
+        value, _ = _DECODER.raw_decode(text, beginning.start())
     except ValueError:
         yield "the answer's JSON object is cut off or broken", None
         return
@@ -102,7 +107,7 @@ def _first_object(text: str) -> Iterator[tuple[str, Any]]:
 
 
 class _NotJson:
-    """What stands for text that is not JSON, since null is JSON."""
+    """The type of the marker for text that is not JSON. None would not do: it is JSON's null."""
 
 
 _NOT_JSON = _NotJson()
@@ -115,45 +120,43 @@ def _not_a_number(_: str) -> NoReturn:
 _DECODER = json.JSONDecoder(parse_constant=_not_a_number)
 
 
-def _decoded(text: str) -> Any:
+def _decode(text: str) -> Any:
     try:
         return _DECODER.decode(text.strip())
     except ValueError:
         return _NOT_JSON
 
 
-def _mended(text: str) -> str:
-    """Replace escapes of half a character, which no column could hold."""
-    return whole_text(text.encode()).decode() if "\\u" in text else text
+def _without_half_characters(text: str) -> str:
+    """Replace lone surrogate escapes: a column holds UTF-8, which cannot encode them."""
+    return replace_half_characters(text.encode()).decode() if "\\u" in text else text
 
 
 def _members(fields: tuple[Field, ...]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     readers = [(field.name, _reader(field.kind), field.required) for field in fields]
 
     def read(value: Mapping[str, Any]) -> dict[str, Any]:
-        found = {}
+        values = {}
         for name, read_one, required in readers:
             item = value.get(name)
             if item is None and required:
                 raise Misfit(f"{name}: is {'null' if name in value else 'missing'}")
-            found[name] = None if item is None else _at(name, read_one, item)
-        return found
+            values[name] = None if item is None else _read_at(name, read_one, item)
+        return values
 
     return read
 
 
-def _at(where: str, read: Read, value: Any) -> Any:
-    """Read a value; a misfit in it tells where it is."""
+def _read_at(name: str, read: Read, value: Any) -> Any:
+    """Read a value. A misfit's reason gets its path in front: `a.b[0]: is a string, not …`."""
     try:
         return read(value)
     except Misfit as exc:
-        told = str(exc)
-        joint = "" if told.startswith("[") else "." if _is_below(told) else ": "
-        raise Misfit(f"{where}{joint}{told}") from None
-
-
-def _is_below(told: str) -> bool:
-    return not told.startswith("is ")
+        reason = str(exc)
+        # The reason begins with an index, with "is …" if the value itself does not fit, or with the
+        # name of a member.
+        joint = "" if reason.startswith("[") else ": " if reason.startswith("is ") else "."
+        raise Misfit(f"{name}{joint}{reason}") from None
 
 
 def _reader(kind: Kind) -> Read:
@@ -180,16 +183,16 @@ def _reader(kind: Kind) -> Read:
 def _array(item: Read, kind: Kind) -> Read:
     def read(value: Any) -> Any:
         items = enumerate(_checked(value, list, kind))
-        return [None if v is None else _at(f"[{i}]", item, v) for i, v in items]
+        return [None if v is None else _read_at(f"[{i}]", item, v) for i, v in items]
 
     return read
 
 
 def _map(item: Read, kind: Kind) -> Read:
     def read(value: Any) -> Any:
-        # A key is the model's own word, so a reason does not name it.
+        # A key is text of the answer, so a reason must not contain it.
         items = _checked(value, dict, kind).items()
-        return [(k, None if v is None else _at("[…]", item, v)) for k, v in items]
+        return [(k, None if v is None else _read_at("[…]", item, v)) for k, v in items]
 
     return read
 
@@ -213,7 +216,7 @@ def _float(value: Any, kind: Kind) -> float:
         except OverflowError:
             value = math.inf
     number: float = _checked(value, float, kind)
-    if not abs(number) <= _FLOAT_ENDS[kind.name]:
+    if not abs(number) <= _LARGEST_FLOATS[kind.name]:
         raise Misfit(f"is a number too large for {kind.name}")
     return number
 
@@ -236,13 +239,15 @@ def _timestamp(text: str) -> dt.datetime:
         raise Misfit("is a string, not a timestamp like 2026-11-22T10:30:00Z") from None
 
 
-def _checked(value: Any, wanted: type, kind: Kind) -> Any:
-    """Return a value of the wanted type. True is no number, whatever Python says."""
-    if type(value) is not wanted:
-        raise Misfit(f"is {_NAMES.get(type(value), 'null')}, not {_KINDS[wanted]} ({kind.name})")
+def _checked(value: Any, expected: type, kind: Kind) -> Any:
+    """Return the value if it has the expected type; raise Misfit if not."""
+    # Not isinstance: in Python, True is an int.
+    if type(value) is not expected:
+        raise Misfit(f"is {_NAMES.get(type(value), 'null')}, not {_KINDS[expected]} ({kind.name})")
     return value
 
 
+# What a column expects, and what a value is: 3.0 and 3 are both "a number".
 _KINDS = {
     str: "a string",
     bool: "a boolean",

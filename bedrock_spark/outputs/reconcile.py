@@ -1,9 +1,10 @@
-"""Reconcile: what went into a shard against everything that came back for it.
+"""Reconcile the records of a shard with all output lines that came back for it.
 
-Per shard, every record is ok, error or missing, and one of them only; where answers are read as
-columns, one that does not fit is invalid. A success beats an invalid answer beats an error beats
-nothing; the first success stands and a second one is a finding. Nothing here fails: what does
-not fit is a finding in the report.
+Every record is exactly one of ok, error or missing. If answers are read as columns, an answer that
+does not fit them is invalid. Ok takes precedence over invalid, invalid over error. Of several
+successes the first counts, and a later answer is a finding; of several errors, or several invalid
+answers, the last counts. Nothing here raises an error: everything that does not fit is a finding in
+the report.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Judge = Callable[[bytes], Parsed]
 
 @dataclass(frozen=True)
 class Origin:
-    """Which job, or which fallback object, a line is from."""
+    """The job, or the object of the fallback, that a line comes from."""
 
     served_by: str
     attempt: int | None = None
@@ -47,12 +48,12 @@ class Finding:
     count: int = 1
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as the report shows it."""
+        """Return the finding as the report shows it."""
         return asdict(self)
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What stands for one record. `ended` is ok, invalid or error."""
+    """The line that counts for one record. `ended` is ok, invalid or error."""
 
     record: OutputRecord
     origin: Origin
@@ -67,12 +68,12 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass
 class ShardReconciliation:
-    """Gather the lines of one shard; then say how each record ended.
+    """Gathers the output lines of one shard, and says how each record ended.
 
-    expected: every record, and how many rows ask it; what is counted in the end are rows
-    judge: reads an answer as columns; None where any answer will do
-    retries: how often a record may be asked again whose answer does not fit
-    superseded: answers of the fallback that do not stand, and cost tokens all the same
+    expected: every record, and the number of rows that share it; outcomes are counted in rows
+    judge: reads an answer as columns; None if any answer is ok
+    retries: how often a record whose answer does not fit may be asked again
+    superseded: answers of the fallback that do not count, though their tokens were paid for
     """
 
     shard_id: str
@@ -88,16 +89,16 @@ class ShardReconciliation:
     _repeated: Counter[str] = field(default_factory=Counter)
     _invalid: Counter[str] = field(default_factory=Counter)
 
-    def take(self, origin: Origin, lines: Iterable[OutputRecord | BadLine]) -> Counter[str]:
-        """Take the lines of one output file; return how many there are by kind."""
+    def add(self, origin: Origin, lines: Iterable[OutputRecord | BadLine]) -> Counter[str]:
+        """Add the lines of one output file; return the number of lines by kind."""
         counts: Counter[str] = Counter()
-        within: set[str] = set()
+        ids_in_file: set[str] = set()
         for line in lines:
             if isinstance(line, BadLine):
                 counts[BAD] += 1
                 if counts[BAD] > EXAMPLES:
                     continue
-                self.find(
+                self.add_finding(
                     "bad_line",
                     f"{origin.source} line {line.line}, byte {line.offset}: {line.reason}",
                 )
@@ -106,32 +107,32 @@ class ShardReconciliation:
             if line.record_id not in self.expected:
                 self._foreign[origin.source] += 1
                 continue
-            if line.record_id in within:
+            if line.record_id in ids_in_file:
                 self._repeated[origin.source] += 1
-            within.add(line.record_id)
+            ids_in_file.add(line.record_id)
             self._merge(line, origin)
         if counts[BAD] > EXAMPLES:
             rest = counts[BAD] - EXAMPLES
-            self.find("bad_line", f"{origin.source}: {rest} more such lines", rest)
+            self.add_finding("bad_line", f"{origin.source}: {rest} more such lines", rest)
         self.lines.update(counts)
         return counts
 
     def _merge(self, line: OutputRecord, origin: Origin) -> None:
-        standing = self.outcomes.get(line.record_id)
-        if standing is not None and standing.is_ok:
-            if line.error is None and standing.origin.source != origin.source:
+        current = self.outcomes.get(line.record_id)
+        if current is not None and current.is_ok:
+            if line.error is None and current.origin.source != origin.source:
                 self._supersede(line, origin)
                 self._paid_twice.append(
-                    f"{line.record_id} in {standing.origin.source} and {origin.source}"
+                    f"{line.record_id} in {current.origin.source} and {origin.source}"
                 )
             return
         parsed = self.judge(line.output) if self.judge and line.output is not None else None
         outcome = Outcome(line, origin, _ended(line, parsed), parsed)
         if outcome.ended == INVALID:
             self._invalid[line.record_id] += 1
-        if standing is None or not (standing.ended == INVALID and outcome.ended == ERROR):
-            if standing is not None:
-                self._supersede(standing.record, standing.origin)
+        if current is None or not (current.ended == INVALID and outcome.ended == ERROR):
+            if current is not None:
+                self._supersede(current.record, current.origin)
             self.outcomes[line.record_id] = outcome
 
     def _supersede(self, line: OutputRecord, origin: Origin) -> None:
@@ -145,28 +146,37 @@ class ShardReconciliation:
         manifest: OutputManifest | None,
         counted: Mapping[str, int | None],
     ) -> None:
-        """Compare a job's lines with its output manifest and with the job's own counts."""
+        """Compare the number of a job's lines with other counts; a difference is a finding.
+
+        source: the output folder, or the job if it has none
+        lines: the number of its lines by kind
+        counted: the job's own counts of ok and error
+        """
         claims = {"the job": counted, "its output manifest": _claims(manifest)}
-        found = {OK: lines[OK], ERROR: lines[ERROR]}
-        for who, claim in claims.items():
+        for claimant, claim in claims.items():
             for kind in (OK, ERROR):
-                said = claim.get(kind)
-                if said is not None and said != found[kind]:
-                    self.find(
+                count = claim.get(kind)
+                if count is not None and count != lines[kind]:
+                    self.add_finding(
                         "count_mismatch",
-                        f"{source}: {found[kind]} lines are {kind}, {who} says {said}",
+                        f"{source}: {lines[kind]} lines are {kind}, {claimant} says {count}",
                     )
 
     def finish(self) -> None:
-        """Turn what was counted into findings."""
+        """Turn the counts into findings."""
         if self._paid_twice:
-            self.find("paid_twice", "; ".join(self._paid_twice[:EXAMPLES]), len(self._paid_twice))
+            self.add_finding(
+                "paid_twice", "; ".join(self._paid_twice[:EXAMPLES]), len(self._paid_twice)
+            )
         for kind, counted in (("foreign_record", self._foreign), ("repeated", self._repeated)):
             for source, count in sorted(counted.items()):
-                self.find(kind, f"{source}: {count} lines", count)
+                self.add_finding(kind, f"{source}: {count} lines", count)
 
     def counts(self) -> dict[str, int]:
-        """Return how many rows are ok, error, missing, and invalid if judged: all rows."""
+        """Return the number of rows by outcome. Every row is counted exactly once.
+
+        The outcomes are ok, error and missing, and invalid if there is a judge.
+        """
         counts = {OK: 0, ERROR: 0, MISSING: 0}
         if self.judge is not None:
             counts[INVALID] = 0
@@ -176,7 +186,7 @@ class ShardReconciliation:
         return counts
 
     def served_by(self) -> dict[str, int]:
-        """Return how many rows were answered by batch and by the fallback."""
+        """Return the number of ok rows by the side that answered: batch or fallback."""
         answered: Counter[str] = Counter()
         for record_id, outcome in self.outcomes.items():
             if outcome.is_ok:
@@ -184,13 +194,13 @@ class ShardReconciliation:
         return {BATCH: answered[BATCH], FALLBACK: answered[FALLBACK]}
 
     def unanswered(self) -> list[str]:
-        """Return the ids that are not answered and may still be, in order."""
+        """Return the sorted ids of the records without an answer that may still get one."""
         return sorted(record_id for record_id in self.expected if self._may_be_answered(record_id))
 
     def invalid_among(self, record_ids: Iterable[str]) -> list[str]:
-        """Return those of these records whose answer does not fit."""
-        found = ((i, self.outcomes.get(i)) for i in record_ids)
-        return [i for i, outcome in found if outcome is not None and outcome.ended == INVALID]
+        """Return those of `record_ids` whose answer does not fit."""
+        outcomes = ((i, self.outcomes.get(i)) for i in record_ids)
+        return [i for i, outcome in outcomes if outcome is not None and outcome.ended == INVALID]
 
     def _may_be_answered(self, record_id: str) -> bool:
         outcome = self.outcomes.get(record_id)
@@ -198,7 +208,7 @@ class ShardReconciliation:
             return self._invalid[record_id] <= self.retries
         return outcome is None or bool(outcome.record.error and outcome.record.error.is_retryable)
 
-    def find(self, kind: str, detail: str, count: int = 1) -> None:
+    def add_finding(self, kind: str, detail: str, count: int = 1) -> None:
         """Add a finding."""
         self.findings.append(Finding(kind, self.shard_id, detail, count))
 

@@ -1,21 +1,89 @@
-"""How one shard ended, as a value: collect writes it, report, budget and fallback read it."""
+"""How one shard ended, as a value: collect writes it; report, budget and fallback read it.
+
+One JSON object per shard in the run folder, and one per bucket of rejected rows.
+"""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from collections.abc import Iterator
 
+import msgspec
+
+from bedrock_spark.outputs.reconcile import Finding
 from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage
 
-Reconciled = dict[str, Any]
 
+class CollectedJob(msgspec.Struct, frozen=True):
+    """The output of one batch job.
 
-def read_reconciled(storage: Storage, shard_id: str) -> Reconciled:
-    """Return the reconciliation of a collected shard, with what the driver does not get.
-
-    unanswered_ids: the records that are not answered and may still be
-    fallback_files: the files of fallback answers that it takes account of
+    attempt: None if neither the ledger nor the path of the output tells it
+    lines: the number of output lines, by kind: ok, error, bad
+    input_tokens, output_tokens, images: by its output manifest, if it has one
     """
-    found: Reconciled = json.loads(storage.read(layout.reconciliation_key(shard_id)))
-    return found
+
+    job_id: str
+    attempt: int | None
+    lines: dict[str, int]
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    images: int | None = None
+
+
+class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
+    """The reconciliation of one shard, or of one bucket of rejected rows (the `unit`).
+
+    rows: of the source; outcomes: rows by outcome; served_by: answered rows by batch and fallback
+    tokens: of the answers in the results; manifest_tokens: tokens and images by output manifests
+    fallback_tokens: of all answers of the fallback, including superseded ones
+    jobs: the output of every batch job; lines: output lines by kind, of all files
+    unanswered: rows without an answer that may still get one; unanswered_records: their records
+    invalid_unanswered: those of the records whose answer does not fit `results.parse`
+    invalid_ids, unanswered_ids: the records; only in the run folder, not in `without_ids`
+    fallback_files: the files of fallback answers that were read; only in the run folder, too
+    dead_letters: how many rows are in the dead letter file; None if that is not known
+    fingerprint: a digest of everything that this depends on
+    """
+
+    unit: str
+    rows: int = 0
+    outcomes: dict[str, int] = {}
+    served_by: dict[str, int] = {}
+    tokens: dict[str, int] = {}
+    manifest_tokens: dict[str, int] = {}
+    fallback_tokens: dict[str, int] = {}
+    jobs: tuple[CollectedJob, ...] = ()
+    lines: dict[str, int] = {}
+    unanswered: int = 0
+    unanswered_records: int = 0
+    invalid_unanswered: int = 0
+    invalid_ids: tuple[str, ...] = ()
+    unanswered_ids: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    fallback_files: tuple[str, ...] = ()
+    dead_letters: int | None = None
+    fingerprint: str = ""
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> ReconciledShard:
+        """Read what `to_json` wrote. Raises msgspec.DecodeError if it is of another format."""
+        return msgspec.json.decode(data, type=cls)
+
+    def to_json(self) -> bytes:
+        """Return it as it stands in the run folder."""
+        return msgspec.json.encode(self)
+
+    def without_ids(self) -> ReconciledShard:
+        """Return what the controller needs: lists of records and files stay in the run folder."""
+        return msgspec.structs.replace(self, invalid_ids=(), unanswered_ids=(), fallback_files=())
+
+
+def read_reconciled(storage: Storage, unit: str) -> ReconciledShard:
+    """Return the reconciliation of a collected shard, with the ids of its records."""
+    return ReconciledShard.from_json(storage.read(layout.reconciliation_key(unit)))
+
+
+def read_all_reconciled(storage: Storage) -> Iterator[ReconciledShard]:
+    """Yield every reconciliation in the run folder, with the ids of its records."""
+    for stored in storage.list(f"{layout.RECONCILIATION}/"):
+        yield ReconciledShard.from_json(storage.read(stored.key))

@@ -1,7 +1,7 @@
-"""Read everything that came back for one shard: every attempt's output, then the fallback's.
+"""Read all outputs of one shard: those of every attempt, then those of the fallback.
 
-Per batch job, the lines, the output manifest and the job's own counts are compared: where they
-differ, that is a finding. A job without output lines is compared too; one that still runs is not.
+The lines of each batch job are compared with its output manifest and with the job's own counts; a
+difference is a finding. A job without output lines is compared too. A job that still runs is not.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from bedrock_spark.outputs.images import AnswerImages, by_record, is_image
 from bedrock_spark.outputs.lines import OutputManifest, read_lines, read_output_manifest
@@ -23,6 +22,7 @@ from bedrock_spark.outputs.reconcile import (
     Origin,
     ShardReconciliation,
 )
+from bedrock_spark.outputs.reconciled_shard import CollectedJob
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.storage import Storage, StoredObject
@@ -33,9 +33,10 @@ _MANIFEST = f"/{layout.OUTPUT_MANIFEST_FILE}"
 
 @dataclass
 class JobOutput:
-    """What one batch job left; `images` are keys of image files beside its lines.
+    """The output of one batch job.
 
-    `job` is None where the ledger knows none of this id.
+    job: None if the ledger knows no job of this id
+    images: the keys of the image files beside its lines
     """
 
     folder: str
@@ -44,87 +45,91 @@ class JobOutput:
     lines: Counter[str] = field(default_factory=Counter)
     images: list[str] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, Any]:
-        """Return it as the shard's reconciliation holds it."""
+    def collected(self) -> CollectedJob:
+        """Return the part of the output that the shard's reconciliation keeps."""
         manifest = self.manifest or OutputManifest()
-        return {
-            "job_id": self.folder.rsplit("/", 1)[-1],
-            "attempt": self.job.attempt if self.job else attempt_of(self.folder),
-            "lines": {kind: self.lines[kind] for kind in (OK, ERROR, BAD)},
-            "input_tokens": manifest.input_tokens,
-            "output_tokens": manifest.output_tokens,
-            "images": manifest.images,
-        }
+        return CollectedJob(
+            job_id=self.folder.rsplit("/", 1)[-1],
+            attempt=self.job.attempt if self.job else attempt_of(self.folder),
+            lines={kind: self.lines[kind] for kind in (OK, ERROR, BAD)},
+            input_tokens=manifest.input_tokens,
+            output_tokens=manifest.output_tokens,
+            images=manifest.images,
+        )
 
 
 def shard_inputs(storage: Storage, shard_id: str) -> list[StoredObject]:
-    """Return every object that came back for a shard."""
+    """Return every output object of a shard."""
     return [
         *storage.list(layout.outputs_prefix(shard_id)),
         *storage.list(layout.fallback_prefix(shard_id)),
     ]
 
 
-def take_outputs(
+def read_outputs(
     storage: Storage,
     inputs: Iterable[StoredObject],
     jobs: Sequence[Job],
     reconciliation: ShardReconciliation,
 ) -> list[JobOutput]:
-    """Take the lines of every file, oldest attempt first, then the fallback's; compare counts."""
-    found = _known(jobs)
+    """Read the lines of every file into the reconciliation, and compare counts.
+
+    Files are read from the oldest attempt to the newest, then those of the fallback.
+    Returns the output of every batch job, by job id.
+    """
+    outputs = _outputs_of(jobs)
     keys = [item.key for item in inputs]
     for key in sorted(keys, key=lambda key: (key.startswith(layout.FALLBACK), key)):
         if not key.endswith((_LINES, _MANIFEST)):
             if key.startswith(layout.OUTPUT) and is_image(key):
-                _output_of(key, found).images.append(key)
+                _output_at(key, outputs).images.append(key)
             continue
         data = storage.read(key)
         if key.startswith(layout.FALLBACK):
-            reconciliation.take(Origin(FALLBACK, source=key), read_lines(data))
+            reconciliation.add(Origin(FALLBACK, source=key), read_lines(data))
             continue
-        output = _output_of(key, found)
+        output = _output_at(key, outputs)
         if key.endswith(_LINES):
-            output.lines += reconciliation.take(_origin(key, output.job), read_lines(data))
+            output.lines += reconciliation.add(_origin(key, output.job), read_lines(data))
         elif (manifest := read_output_manifest(data)) is not None:
             output.manifest = manifest
         else:
-            reconciliation.find("bad_manifest", f"{key}: is not a JSON object")
-    outputs = [found[job_id] for job_id in sorted(found)]
-    for output in outputs:
+            reconciliation.add_finding("bad_manifest", f"{key}: is not a JSON object")
+    in_order = [outputs[job_id] for job_id in sorted(outputs)]
+    for output in in_order:
         reconciliation.compare(output.folder, output.lines, output.manifest, _counts(output.job))
-    return outputs
+    return in_order
 
 
 def manifest_totals(outputs: Iterable[JobOutput]) -> dict[str, int]:
-    """Add up what the output manifests of a shard's jobs say."""
-    known = [output.manifest for output in outputs if output.manifest is not None]
+    """Add up the tokens and images of the output manifests of a shard's jobs."""
+    manifests = [output.manifest for output in outputs if output.manifest is not None]
     return {
-        "input": sum(m.input_tokens or 0 for m in known),
-        "output": sum(m.output_tokens or 0 for m in known),
-        "images": sum(m.images or 0 for m in known),
+        "input": sum(m.input_tokens or 0 for m in manifests),
+        "output": sum(m.output_tokens or 0 for m in manifests),
+        "images": sum(m.images or 0 for m in manifests),
     }
 
 
 def images_of(
     storage: Storage, outputs: Iterable[JobOutput], reconciliation: ShardReconciliation
 ) -> AnswerImages:
-    """Return the images of a shard; files that belong to no record become a finding."""
+    """Return the images of a shard; files that belong to no record are a finding."""
     keys = [key for output in outputs for key in output.images]
     files, foreign = by_record(keys, reconciliation.expected)
     if foreign:
-        reconciliation.find("foreign_file", "; ".join(foreign[:EXAMPLES]), len(foreign))
+        reconciliation.add_finding("foreign_file", "; ".join(foreign[:EXAMPLES]), len(foreign))
     return AnswerImages(storage, reconciliation.shard_id, files)
 
 
-def _known(jobs: Sequence[Job]) -> dict[str, JobOutput]:
-    ids = {job.seen.job_arn.rsplit("/", 1)[-1]: job for job in jobs if job.seen is not None}
+def _outputs_of(jobs: Sequence[Job]) -> dict[str, JobOutput]:
+    ids = {job.seen.job_id: job for job in jobs if job.seen is not None}
     return {job_id: JobOutput(f"job {job_id}", job) for job_id, job in ids.items()}
 
 
-def _output_of(key: str, found: dict[str, JobOutput]) -> JobOutput:
+def _output_at(key: str, outputs: dict[str, JobOutput]) -> JobOutput:
     folder = key.rsplit("/", 1)[0]
-    output = found.setdefault(folder.rsplit("/", 1)[-1], JobOutput(folder))
+    output = outputs.setdefault(folder.rsplit("/", 1)[-1], JobOutput(folder))
     output.folder = folder
     return output
 
@@ -135,13 +140,16 @@ def _origin(key: str, job: Job | None) -> Origin:
 
 
 def attempt_of(key: str) -> int | None:
-    """Return the attempt that is written in an output's path: output/<shard>/a<n>-<digest>/…"""
+    """Return the attempt in the key of an output: output/<shard>/a<attempt>-<digest>/…
+
+    None if the key has another form.
+    """
     number = key.split("/")[2].removeprefix("a").split("-", 1)[0] if key.count("/") > 1 else ""
     return int(number) if number.isascii() and number.isdecimal() else None
 
 
 def _counts(job: Job | None) -> dict[str, int | None]:
-    """Return the job's own counts; of one that is not over they are on their way."""
+    """Return the job's own counts; none if it is not settled, because they still change."""
     if job is None or job.seen is None or not job.is_settled:
         return {}
     return {OK: job.seen.succeeded, ERROR: job.seen.failed}

@@ -1,4 +1,4 @@
-"""Do something again and again, beside what takes long."""
+"""Run a function periodically in a background thread, while a block runs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def run_periodically(
-    what: str, work: Callable[[], None], pause: Callable[[], float]
+    name: str, work: Callable[[], None], interval: Callable[[], float]
 ) -> Iterator[None]:
-    """Work after every pause until the context ends; what fails is logged, and tried again."""
+    """Call `work` after every interval until the block ends. Errors are logged; work goes on.
+
+    name: of the thread, and in the log
+    interval: returns the seconds until the next call
+    """
     done = threading.Event()
 
-    def repeat() -> None:
-        while not done.wait(pause()):
+    def loop() -> None:
+        while not done.wait(interval()):
             try:
                 work()
             except BedrockSparkError as exc:
-                log.warning("%s: %s", what, exc)
+                log.warning("%s: %s", name, exc)
 
-    thread = threading.Thread(target=repeat, name=what, daemon=True)
+    thread = threading.Thread(target=loop, name=name, daemon=True)
     thread.start()
     try:
         yield

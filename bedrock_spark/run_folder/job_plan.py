@@ -1,4 +1,7 @@
-"""The token, name and output place of one attempt: functions of its content."""
+"""Derive the request token, the name and the output folder of one attempt from its content.
+
+So creating a job is idempotent: the service makes one job of all requests with the same token.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,15 @@ _DIGEST_LENGTH = 8
 
 @dataclass(frozen=True)
 class JobPlan:
-    """One attempt at one shard: everything about it follows from four values.
+    """One attempt at one shard. Token, name and output folder are functions of its content.
 
-    Whoever submits this attempt, on whatever machine, gives the job the same token, name and place:
-    the service then makes one job of them. `records` and `target` say how many records its input
-    has, where that is not the whole shard, and which of several targets takes it.
+    Any process that submits this attempt, on any machine, gives the job the same token, name and
+    output folder. So the service makes one job of all its requests.
+
+    attempt: its number, from 1
+    input_key: the object that the job reads
+    records: the number of records in the input; None if the job reads the whole shard
+    target: the name of the target that runs the job; "" for the home target
     """
 
     shard_id: str
@@ -41,9 +48,12 @@ def plan_job(
     records: int | None = None,
     target: str = "",
 ) -> JobPlan:
-    """Return the token, name and place of an attempt: functions of the first five alone.
+    """Return the plan of an attempt. Token, name and output folder depend on five arguments alone.
 
-    sha256: of the bytes that the job reads, which are the shard's own unless `input_key` is given
+    These are run_id, shard_id, sha256, model_id and attempt.
+
+    sha256: of the bytes that the job reads
+    input_key: the object that the job reads, if it is not the shard itself
     """
     identity = "\n".join((run_id, sha256, model_id, str(attempt)))
     token = hashlib.sha256(identity.encode()).hexdigest()
@@ -60,13 +70,14 @@ def plan_job(
 
 
 def output_prefix(shard_id: str, attempt: int, token: str) -> str:
-    """Return the folder that the job with this token is given for its output."""
+    """Return the output folder of the job with this token."""
     return layout.attempt_prefix(shard_id, attempt, token[:_DIGEST_LENGTH])
 
 
 def _job_name(run_id: str, shard_id: str, attempt: int, token: str) -> str:
-    """Begin with the run id: a listing of names that contain it finds the run's jobs."""
+    """Return a name that begins with the run id: listings find the jobs of a run by it."""
     name = f"{run_id}-{shard_id}-a{attempt}-{token[:_DIGEST_LENGTH]}"
     if len(name) <= JOB_NAME_MAX:
         return name
+    # Too long, so without shard and attempt: the token identifies both.
     return f"{run_id}-{token}"[:JOB_NAME_MAX]

@@ -1,29 +1,29 @@
-"""Where everything lies in a run folder. Every path in it is built here and nowhere else.
+"""The layout of a run folder. Every path in it is built here and nowhere else.
 
     <run uri>/run.json                                  the resolved config; written first, once
     <run uri>/shards/shard-00042-00.jsonl               what Bedrock reads
     <run uri>/rows/shard-00042-00.parquet               the source rows behind it
     <run uri>/rejects/bucket-00042.parquet              rows that could not become records
     <run uri>/manifest.json                             the run manifest; it commits prepare
-    <run uri>/canary.json                               what the first few records came to
-    <run uri>/ledger/000000017.jsonl                    what was submitted and how it ended
+    <run uri>/canary.json                               the results of the canary, try by try
+    <run uri>/ledger/000000017.jsonl                    events: submitted, seen, ended
     <run uri>/snapshots/000000500.jsonl                 the ledger's state after that object
-    <run uri>/lease.json                                who drives the run
-    <run uri>/remainders/shard-00042-00/a2.jsonl        what is left of a shard for attempt 2
+    <run uri>/lease.json                                the process that controls the run
+    <run uri>/remainders/shard-00042-00/a2.jsonl        the records that attempt 2 reads
     <run uri>/output/shard-00042-00/a1-<digest>/<job id>/   what Bedrock writes
     <run uri>/fallback/shard-00042-00/*.jsonl.out       what the fallback writes
-    <run uri>/tasks/<round>/<task>                      which tasks of the fallback are at work
-    <run uri>/provisioned.json                          what was bought for the fallback
+    <run uri>/tasks/<round>/<task>                      the tasks of the fallback that are running
+    <run uri>/provisioned.json                          the throughput bought for the fallback
     <run uri>/results/shard-00042-00.parquet            one result row per source row
     <run uri>/results/images/shard-00042-00/<record_id>-0.png   the images of answers
     <run uri>/deadletters/shard-00042-00.parquet        the rows of that shard without an answer
-    <run uri>/reconciliation/shard-00042-00.json        the proof for that shard
-    <run uri>/reconciliation.parquet                    the same as a table, with every job
-    <run uri>/published.json                            where results were appended
-    <run uri>/report.json
+    <run uri>/reconciliation/shard-00042-00.json        how that shard's rows ended, counted
+    <run uri>/reconciliation.parquet                    the same as a table, and every job
+    <run uri>/published.json                            where the results were appended
+    <run uri>/report.json                               the run in numbers
 
 A shard's number has two parts: the bucket of record ids it was cut from, and the cut. So a task
-names its shards alone, without knowing how many another task will make.
+can name its shards without knowing how many shards other tasks make.
 """
 
 from __future__ import annotations
@@ -49,15 +49,18 @@ def shard_id(bucket: int, cut: int) -> str:
 
 
 def bucket_number(index: int, buckets: int) -> int:
-    """Return the number of one of so many buckets: unlike any of a deal into more or fewer.
+    """Return a bucket number that no other bucket count uses: N buckets start at N(N-1)/2.
 
-    So what a prepare wrote that dealt anew, or died, never has the name of what another commits.
+    index: of the bucket, from 0 to `buckets` - 1
+    So leftovers of a prepare with another number of buckets never have the name of a committed
+    file.
     """
+    # N(N-1)/2 is 0 + 1 + … + (N-1): as many numbers as all smaller bucket counts use together.
     return buckets * (buckets - 1) // 2 + index
 
 
 def shard_key(shard: str) -> str:
-    """Return the JSONL object that Bedrock reads."""
+    """Return the JSONL object of a shard, which Bedrock reads."""
     return f"{SHARDS}/{shard}.jsonl"
 
 
@@ -87,17 +90,20 @@ def sequence_of(key: str) -> int:
 
 
 def remainder_key(shard: str, attempt: int) -> str:
-    """Return the JSONL object of what earlier attempts left of a shard."""
+    """Return the JSONL object of the records that attempts before `attempt` left unanswered."""
     return f"{REMAINDERS}/{shard}/a{attempt}.jsonl"
 
 
 def outputs_prefix(shard: str) -> str:
-    """Return the folder below which every attempt of a shard leaves its output."""
+    """Return the folder that holds the outputs of all attempts at a shard."""
     return f"{OUTPUT}/{shard}/"
 
 
 def attempt_prefix(shard: str, attempt: int, digest: str) -> str:
-    """Return the folder given to one batch job as its output location."""
+    """Return the output location of one batch job.
+
+    digest: the first characters of the job's token
+    """
     return f"{OUTPUT}/{shard}/a{attempt}-{digest}/"
 
 
@@ -107,30 +113,36 @@ def fallback_prefix(shard: str) -> str:
 
 
 def fallback_key(shard: str, part: str) -> str:
-    """Return one object of fallback answers."""
+    """Return one object of a shard's fallback answers.
+
+    part: its name, unique in the shard
+    """
     return f"{FALLBACK}/{shard}/{part}.jsonl.out"
 
 
 def tasks_prefix(round_id: str) -> str:
-    """Return the folder in which the tasks of one round of the fallback say that they work."""
+    """Return the folder of the objects that say which tasks of a fallback round are running."""
     return f"{TASKS}/{round_id}/"
 
 
 def deadletters_key(shard: str) -> str:
-    """Return the Parquet of a shard's rows that were asked and have no answer."""
+    """Return the Parquet of a shard's dead letters: rows that were asked and are not ok."""
     return f"{DEADLETTERS}/{shard}.parquet"
 
 
 def results_key(unit: str) -> str:
-    """Return the results of a shard, or of a bucket's rejects."""
+    """Return the Parquet of the results of a unit: a shard, or a bucket's rejected rows."""
     return f"{RESULTS}/{unit}.parquet"
 
 
 def image_key(shard: str, record_id: str, number: int, extension: str) -> str:
-    """Return the file of one image of an answer."""
+    """Return the file of one image of an answer.
+
+    number: its index among the images of the answer, from 0
+    """
     return f"{RESULTS}/images/{shard}/{record_id}-{number}.{extension}"
 
 
 def reconciliation_key(unit: str) -> str:
-    """Return the proof of a shard: what went in, what came out."""
+    """Return the reconciliation of a unit: its rows, and how they ended."""
     return f"{RECONCILIATION}/{unit}.json"

@@ -1,10 +1,12 @@
-"""The lease of a run: at most one process drives it at a time.
+"""The lease of a run: at most one process controls it at a time.
 
-One object in the run folder, taken and renewed by conditional writes only. It expires, so a holder
-that died is followed by another; where the dead holder was a process of this very machine, at once.
-The lease keeps drivers from getting into each other's way. That nothing is paid for twice does not
-rest on it, nor on clocks that agree: two drivers of one run meet in the ledger, and give a job the
-same name and token.
+https://martinfowler.com/articles/patterns-of-distributed-systems/lease.html. The lease is one
+object in the run folder, written by conditional writes only. It expires unless its holder renews
+it, so a dead holder is replaced; if the dead holder was a process of this machine, at once.
+
+The lease keeps controllers out of each other's way. That nothing is paid for twice does not depend
+on it, nor on synchronized clocks: the ledger fences two controllers of one run, and both give a job
+the same name and token.
 """
 
 from __future__ import annotations
@@ -27,15 +29,15 @@ from bedrock_spark.storage import Storage
 
 LEASE_SECONDS = 360.0
 RENEW_SECONDS = LEASE_SECONDS / 3
-CONTROL, STOP = "driven", "being stopped"
+CONTROL, STOP = "controlled", "being stopped"
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who drives a run, or stops it.
+    """The process that controls a run, or stops it.
 
-    place: tells machines, and containers on them, apart
-    until: when it expires; 0 when it was given back
+    place: identifies the machine's boot and PID namespace
+    until: when the lease expires; 0 if it was released
     """
 
     holder_id: str
@@ -47,7 +49,7 @@ class Holder:
     purpose: str = CONTROL
 
     def is_over(self, now: float) -> bool:
-        """Tell whether the lease may be taken over."""
+        """Tell whether another process may take over: the lease expired, or its holder is dead."""
         return now >= self.until or (self.place == _place() and not _is_alive(self.pid))
 
     def __str__(self) -> str:
@@ -56,9 +58,9 @@ class Holder:
 
 
 class Lease:
-    """This process's lease of a run. Use it as a context: taken at its start, given back after.
+    """This process's lease of a run. Use it as a context: acquired at its start, released after.
 
-    took_over: from somebody who had not let go of it
+    took_over: whether another process held it and had not released it
     """
 
     def __init__(self, storage: Storage, clock: Clock, purpose: str = CONTROL) -> None:
@@ -70,16 +72,17 @@ class Lease:
         self._version = ""
 
     def __enter__(self) -> Lease:
-        self.take()
+        self.acquire()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.release()
 
-    def take(self) -> None:
-        """Take the lease. Raises RunHeldError, which says who has it.
+    def acquire(self) -> None:
+        """Acquire the lease. Raises RunHeldError, which names the holder.
 
-        Who stops a run takes it from who drives it, who finds out at the next renewal.
+        A process that stops the run takes the lease from the controller, which notices at its next
+        renewal.
         """
         now = self._clock.now()
         found = self._storage.read_version(layout.LEASE_FILE)
@@ -101,10 +104,10 @@ class Lease:
     def _goes_before(self, holder: Holder) -> bool:
         return self._purpose == STOP and holder.purpose == CONTROL
 
-    def hold(self) -> None:
-        """Renew the lease if that is due. Raises RunHeldError where another has taken it over."""
+    def renew_if_due(self) -> None:
+        """Renew the lease if a third of it has passed. Raises RunHeldError if it was taken over."""
         if self._held is None:
-            self.take()
+            self.acquire()
             return
         now = self._clock.now()
         left = self._held.until - now
@@ -114,12 +117,12 @@ class Lease:
             self._write(Holder(**held), self._version)
 
     def release(self) -> None:
-        """Give the lease back, if it is still ours."""
+        """Release the lease, if this process still has it."""
         if self._held is None:
             return
-        given_back = Holder(**asdict(self._held) | {"until": 0.0})
+        released = Holder(**asdict(self._held) | {"until": 0.0})
         try:
-            self._write(given_back, self._version)
+            self._write(released, self._version)
         except RunHeldError:
             pass
         finally:
@@ -136,26 +139,29 @@ class Lease:
 
     def _held_by(self, holder: Holder | None) -> RunHeldError:
         return RunHeldError(
-            f"{self._storage.uri}: is {holder or 'driven by another process'}; let it, or end that "
-            "process and run this again"
+            f"{self._storage.uri}: is {holder or 'controlled by another process'}; wait until it "
+            "ends, or end that process and run this again"
         )
 
 
 @contextmanager
-def kept(lease: Lease) -> Iterator[None]:
-    """Hold a lease for as long as something takes that does not renew it itself."""
-    with lease, run_periodically("renewing the lease", lease.hold, lambda: RENEW_SECONDS / 2):
+def renewed(lease: Lease) -> Iterator[None]:
+    """Hold a lease during the block, and renew it by heartbeats from a background thread."""
+    with (
+        lease,
+        run_periodically("renewing the lease", lease.renew_if_due, lambda: RENEW_SECONDS / 2),
+    ):
         yield
 
 
 def read_holder(storage: Storage) -> Holder | None:
-    """Return who took the lease last, or None."""
+    """Return the last holder of the lease, or None."""
     data = storage.read_if_present(layout.LEASE_FILE)
     return None if data is None else _parse(data)
 
 
 def _parse(data: bytes) -> Holder | None:
-    """Return the holder; None where it cannot be read, for then nobody can be said to hold it."""
+    """Return the holder, or None if the object cannot be read: then nobody holds the lease."""
     names = {f.name for f in fields(Holder)}
     try:
         values = json.loads(data)
@@ -165,7 +171,7 @@ def _parse(data: bytes) -> Holder | None:
 
 
 def _place() -> str:
-    """Name the machine since its start, and the space of process ids in it; "" if not known."""
+    """Identify this boot and PID namespace: a PID means something only there. "" if unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
@@ -186,12 +192,12 @@ def _is_alive(pid: int) -> bool:
 
 
 def _is_zombie(pid: int) -> bool:
-    """Tell whether a process has ended and nobody has asked how: in containers that may last."""
+    """Tell whether a process has ended but was not reaped: in containers that may last."""
     try:
-        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    return told.rpartition(")")[2].split()[:1] == ["Z"]
+    return status.rpartition(")")[2].split()[:1] == ["Z"]
 
 
 def _time(seconds: float) -> str:

@@ -16,9 +16,10 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Shard:
-    """One JSONL object: how many records, how many bytes, and which bytes.
+    """One JSONL object of records.
 
-    sharing: the rows that share the record of another row, which asks the same
+    records, bytes: how many it has; sha256: of the bytes, in hexadecimal
+    sharing: the number of rows without a record of their own: they share one with an equal body
     """
 
     shard_id: str
@@ -42,13 +43,17 @@ class RejectedRows:
 
     @property
     def unit(self) -> str:
-        """Return the name these rows have where shards have a shard id."""
+        """Return the name of this unit; the name of a shard is its shard id."""
         return f"rejects-{self.bucket:05d}"
 
 
 @dataclass(frozen=True)
 class RunManifest:
-    """What prepare made of the source. `columns` is the Spark DDL of the source columns kept."""
+    """The result of prepare.
+
+    rows: the number of rows in the source
+    columns: Spark DDL of the source columns that are kept for the results
+    """
 
     run_id: str
     rows: int
@@ -58,28 +63,34 @@ class RunManifest:
 
     @property
     def records(self) -> int:
-        """Return the number of rows that became records."""
+        """Return the number of records."""
         return sum(s.records for s in self.shards)
 
     @property
     def sharing(self) -> int:
-        """Return the number of rows that share the record of another."""
+        """Return the number of rows that share the record of another row."""
         return sum(s.sharing for s in self.shards)
 
     @property
     def rejected(self) -> int:
-        """Return the number of rows that did not."""
+        """Return the number of rows that could not become records."""
         return sum(r.rows for r in self.rejects)
 
 
 def read_manifest(storage: Storage) -> RunManifest | None:
-    """Return the run manifest, or None while prepare is not done."""
+    """Return the run manifest, or None if prepare has not committed one.
+
+    Raises RunFolderError if it is damaged, or of another format.
+    """
     data = storage.read_if_present(layout.MANIFEST_FILE)
     return None if data is None else _parse(data, storage)
 
 
 def commit_manifest(storage: Storage, manifest: RunManifest) -> RunManifest:
-    """Write the run manifest, once. Return the one that stands, which may be another machine's."""
+    """Write the run manifest if there is none. Return the one in the run folder.
+
+    It is another one if another process committed first.
+    """
     data = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1, ensure_ascii=False).encode()
     try:
         storage.create(layout.MANIFEST_FILE, data)
@@ -88,12 +99,20 @@ def commit_manifest(storage: Storage, manifest: RunManifest) -> RunManifest:
     return manifest
 
 
+def require_manifest(storage: Storage) -> RunManifest:
+    """Return the run manifest. Raises RunFolderError if there is none, or it is damaged."""
+    manifest = read_manifest(storage)
+    if manifest is None:
+        raise RunFolderError(f"{storage.uri}: has no run manifest; run prepare first")
+    return manifest
+
+
 def _parse(data: bytes, storage: Storage) -> RunManifest:
-    where = join_uri(storage.uri, layout.MANIFEST_FILE)
+    uri = join_uri(storage.uri, layout.MANIFEST_FILE)
     try:
         values: dict[str, Any] = json.loads(data)
         if values["format"] != FORMAT:
-            raise RunFolderError(f"{where}: has format {values['format']}, not {FORMAT}")
+            raise RunFolderError(f"{uri}: has format {values['format']}, not {FORMAT}")
         return RunManifest(
             run_id=values["run_id"],
             rows=values["rows"],
@@ -102,4 +121,4 @@ def _parse(data: bytes, storage: Storage) -> RunManifest:
             rejects=tuple(RejectedRows(**r) for r in values["rejects"]),
         )
     except (ValueError, KeyError, TypeError) as exc:
-        raise RunFolderError(f"{where}: is not a run manifest; the folder is damaged") from exc
+        raise RunFolderError(f"{uri}: is not a run manifest; the folder is damaged") from exc

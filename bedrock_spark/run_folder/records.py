@@ -1,50 +1,56 @@
-"""Find one record of a prepared run, in the shards of the bucket that its id tells."""
+"""Read single records of a prepared run: the first ones, or one by its id.
+
+A record id gives the number of its bucket, so only the shards of that bucket are read.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from bedrock_spark.errors import (
-    RunFolderError,
-)
+from bedrock_spark.errors import RunFolderError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.shards.buckets import bucket_of, bucket_of_shard, is_record_id
 from bedrock_spark.shards.lines import ShardLine, read_shard
 from bedrock_spark.storage import Storage
 
-# How much of a shard's beginning is read, until enough whole lines are in it.
+# Bytes of a shard's beginning to read: the next size if the lines in it are not enough.
 _HEADS = (256_000, 4_000_000, 32_000_000)
 
 
 def first_records(storage: Storage, shards: Sequence[Shard], count: int) -> list[ShardLine]:
-    """Return so many records, or as many as there are: the first of shards all over the run.
+    """Return at most `count` records: the first ones of shards that are spread over the run.
 
-    They are the same every time. Of a shard not much more is read than they take.
+    The choice is the same every time. Only the beginning of a shard is read, unless its first
+    records take more than 32 MB. There are fewer than `count` if a chosen shard has too few.
     """
     chosen = min(count, len(shards))
-    found: list[ShardLine] = []
+    records: list[ShardLine] = []
     for i in range(chosen):
-        wanted = count // chosen + (i < count % chosen)
-        found += _head(storage, shards[i * len(shards) // chosen], wanted)
-    return found
+        share = count // chosen + (i < count % chosen)
+        records += _head(storage, shards[i * len(shards) // chosen], share)
+    return records
 
 
 def _head(storage: Storage, shard: Shard, count: int) -> list[ShardLine]:
+    """Return the first `count` records of a shard, or all if it has fewer."""
     key = layout.shard_key(shard.shard_id)
     for size in _HEADS:
         data = storage.read_head(key, size)
         if len(data) < size:
             return list(islice(read_shard(data), count))
-        whole = data[: data.rfind(b"\n") + 1]
-        if whole.count(b"\n") >= count:
-            return list(islice(read_shard(whole), count))
+        whole_lines = data[: data.rfind(b"\n") + 1]
+        if whole_lines.count(b"\n") >= count:
+            return list(islice(read_shard(whole_lines), count))
     return list(islice(read_shard(storage.read(key)), count))
 
 
 def find_record(storage: Storage, manifest: RunManifest, record_id: str) -> ShardLine:
-    """Return the record with this id. Reads a shard at a time. Raises RunFolderError."""
+    """Return the record with this id. Reads the shards of its bucket, one at a time.
+
+    Raises RunFolderError if no record has this id, or no record can have it.
+    """
     if not is_record_id(record_id):
         raise RunFolderError(f"{record_id!r}: is not a record id, which is 11 of 0-9, A-Z, a-z")
     for shard in _shards_of(manifest, record_id):
@@ -62,9 +68,10 @@ def _shards_of(manifest: RunManifest, record_id: str) -> Iterator[Shard]:
 
 
 def _line_of(data: bytes, record_id: str) -> bytes | None:
-    """Return the line of a record: no line holds a newline, so its beginning is found at once."""
-    begins = f'{{"recordId":"{record_id}",'.encode()
-    start = 0 if data.startswith(begins) else data.find(b"\n" + begins) + 1
-    if not data.startswith(begins, start):
+    """Return the line of a record, or None if no line of the shard has this record id."""
+    beginning = f'{{"recordId":"{record_id}",'.encode()
+    # No line holds a newline, so a match after a newline is the beginning of a line.
+    start = 0 if data.startswith(beginning) else data.find(b"\n" + beginning) + 1
+    if not data.startswith(beginning, start):
         return None
     return data[start : data.find(b"\n", start)]

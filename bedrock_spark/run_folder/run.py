@@ -1,9 +1,11 @@
-"""Open a run: find out from its folder what it is, or begin it.
+"""Open the run in a run folder, or begin a new one there.
 
-`run.json` is written first, and only if absent, so every machine that opens the same folder gets
-the same run id. What shapes the records (source, model, request, shards) may not change once the
-folder exists; everything else may, and the newest config wins. The family of a model id that hides
-it is asked of the service when the run is begun, and stands in `run.json` from then on.
+`run.json` is written first, and only if it is absent, so every machine that opens the same folder
+gets the same run id. The part of the config that shapes the records (source, model, request,
+shards) must not change after that. Everything else may, and the newest config wins.
+
+If neither the model id nor the config shows the model's family, the service is asked for it when
+the run is begun, and `run.json` keeps the reply.
 """
 
 from __future__ import annotations
@@ -35,7 +37,12 @@ _LIBRARIES = ("boto3", "botocore", "pyarrow", "pyspark")
 
 @dataclass(frozen=True)
 class Run:
-    """An open run: its id, its config as it is now, its folder, and when it was begun."""
+    """An open run.
+
+    config: the caller's, or that of `run.json` if the run was found by its URI alone
+    storage: of the run folder
+    begun_at: when the run was begun, in seconds since the epoch; None if `run.json` does not say
+    """
 
     run_id: str
     config: Config
@@ -45,50 +52,51 @@ class Run:
 
 
 def open_run(config: Config, clock: Clock) -> Run:
-    """Open the run that lies at `config.run_uri`, or begin it there.
+    """Open the run at `config.run_uri`, or begin it there.
 
-    Raises RunFolderError where the folder holds a run of another source, model or request, and
-    ConfigError where a run is begun with a model id that hides its family, and nobody tells.
+    Raises RunFolderError if `run.json` is damaged, or records another source, model, request,
+    shards or URI, and ConfigError if the service cannot name the family of a new run's model.
     """
     aws = AwsSettings(config.batch.region, config.endpoint_url)
     storage = open_storage(config.run_uri, aws)
-    found = storage.read_if_present(layout.RUN_FILE)
-    if found is None:
-        found = _begin(_with_family_asked(config, aws, clock), storage, clock)
-    described = _parse(found, storage)
-    config = _with_family_recorded(config, described["config"])
-    _check_same(described["config"], config, storage)
-    return Run(described["run_id"], config, storage, aws, _begun_at(described))
+    data = storage.read_if_present(layout.RUN_FILE)
+    if data is None:
+        data = _begin(_with_family_asked(config, aws, clock), storage, clock)
+    description = _parse(data, storage)
+    config = _with_family_recorded(config, description["config"])
+    _check_same(description["config"], config, storage)
+    return Run(description["run_id"], config, storage, aws, _begun_at(description))
 
 
 def find_run(run_uri: str, region: str | None = None, endpoint_url: str | None = None) -> Run:
-    """Open the run that lies at a URI with the config it was begun with; region and endpoint win.
+    """Open the run at a URI with the config it was begun with.
 
-    Raises RunFolderError where there is none.
+    region, endpoint_url: used in place of those of that config, if given
+    Raises RunFolderError if there is no run, or its `run.json` is damaged.
     """
     storage = open_storage(run_uri, AwsSettings(region, endpoint_url))
-    found = storage.read_if_present(layout.RUN_FILE)
-    if found is None:
+    data = storage.read_if_present(layout.RUN_FILE)
+    if data is None:
         raise RunFolderError(f"{run_uri}: holds no run; there is no {layout.RUN_FILE}")
-    described = _parse(found, storage)
-    config = parse_config(described["config"])
+    description = _parse(data, storage)
+    config = parse_config(description["config"])
     aws = AwsSettings(region or config.batch.region, endpoint_url or config.endpoint_url)
     storage = open_storage(run_uri, aws)
-    return Run(described["run_id"], config, storage, aws, _begun_at(described))
+    return Run(description["run_id"], config, storage, aws, _begun_at(description))
 
 
-def _begun_at(described: dict[str, Any]) -> float | None:
-    begun = described.get("created_at")
-    return float(begun) if isinstance(begun, int | float) else None
+def _begun_at(description: dict[str, Any]) -> float | None:
+    seconds = description.get("created_at")
+    return float(seconds) if isinstance(seconds, int | float) else None
 
 
 def new_run_id(run_uri: str) -> str:
     """Return a readable, unique id: the folder's name and eight random characters.
 
-    Random, because job names and request tokens derive from it: a folder deleted and begun anew
-    must not be handed the jobs of the old one. It begins with a letter or digit and holds only what
-    a batch job's name may.
+    It begins with a letter or digit and has only characters that a batch job's name may have.
     """
+    # Random, because job names and request tokens derive from the id. If a folder is deleted and a
+    # new run is begun in it, the new run must not find the jobs of the old one.
     name = re.sub(r"[^a-z0-9]+", "-", run_uri.rstrip("/").rsplit("/", 1)[-1].lower()).strip("-")
     slug = name[:_SLUG_LENGTH].strip("-") or "run"
     alphabet = string.ascii_lowercase + string.digits
@@ -107,7 +115,7 @@ def _begin(config: Config, storage: Storage, clock: Clock) -> bytes:
     try:
         storage.create(layout.RUN_FILE, data)
     except AlreadyExistsError:
-        return storage.read(layout.RUN_FILE)  # another machine was first: its run is the run
+        return storage.read(layout.RUN_FILE)  # another machine was first: open its run
     return data
 
 
@@ -118,7 +126,7 @@ def _with_family_asked(config: Config, aws: AwsSettings, clock: Clock) -> Config
 
 
 def _with_family_recorded(config: Config, recorded: dict[str, Any]) -> Config:
-    """Take a family that the id hides from the run, where the config is silent."""
+    """Add the family from `run.json` to a config that does not show one."""
     model = recorded.get("model")
     if not hides_family(config.model) or not isinstance(model, dict):
         return config
@@ -136,28 +144,28 @@ def _versions() -> dict[str, str]:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            versions[name] = "not a pip package here"  # a cluster's own Spark
+            versions[name] = "not a pip package here"  # the cluster's own Spark
     return versions
 
 
 def _parse(data: bytes, storage: Storage) -> dict[str, Any]:
-    where = join_uri(storage.uri, layout.RUN_FILE)
+    uri = join_uri(storage.uri, layout.RUN_FILE)
     try:
-        described = json.loads(data)
+        description = json.loads(data)
     except ValueError as exc:
-        raise RunFolderError(f"{where}: is not JSON; the run folder is damaged") from exc
-    if not isinstance(described, dict) or "format" not in described:
-        raise RunFolderError(f"{where}: is not the description of a run")
-    if described["format"] != FORMAT:
+        raise RunFolderError(f"{uri}: is not JSON; the run folder is damaged") from exc
+    if not isinstance(description, dict) or "format" not in description:
+        raise RunFolderError(f"{uri}: is not the description of a run")
+    if description["format"] != FORMAT:
         raise RunFolderError(
-            f"{where}: has format {described['format']}, this version reads {FORMAT}; "
+            f"{uri}: has format {description['format']}, this version reads {FORMAT}; "
             "use the version of bedrock-spark that began the run"
         )
-    if not isinstance(described.get("run_id"), str) or not isinstance(
-        described.get("config"), dict
+    if not isinstance(description.get("run_id"), str) or not isinstance(
+        description.get("config"), dict
     ):
-        raise RunFolderError(f"{where}: lacks a run_id or a config; the run folder is damaged")
-    return described
+        raise RunFolderError(f"{uri}: lacks a run_id or a config; the run folder is damaged")
+    return description
 
 
 def _check_same(recorded: dict[str, Any], config: Config, storage: Storage) -> None:
@@ -165,16 +173,17 @@ def _check_same(recorded: dict[str, Any], config: Config, storage: Storage) -> N
     changed = [
         f"{section}.{key}" if isinstance(now[section], dict) else section
         for section in now
-        for key in _differing(recorded.get(section), now[section])
+        for key in _differing_keys(recorded.get(section), now[section])
     ]
     if changed:
         raise RunFolderError(
-            f"{storage.uri}: holds a run with another {', '.join(changed)}. Records that were cut "
-            "from one config cannot be finished with another: use a new run_uri"
+            f"{storage.uri}: holds a run with another {', '.join(changed)}. Its records were made "
+            "with the old config and cannot be finished with this one: use a new run_uri"
         )
 
 
-def _differing(recorded: Any, now: Any) -> list[str]:
+def _differing_keys(recorded: Any, now: Any) -> list[str]:
+    """Return the keys in which two sections differ; for values that are not sections, [""]."""
     if isinstance(recorded, dict) and isinstance(now, dict):
         return sorted(k for k in recorded.keys() | now.keys() if recorded.get(k) != now.get(k))
     return [] if recorded == now else [""]

@@ -1,4 +1,14 @@
-"""Where one shard ends and the next begins, in a bucket's stream of records."""
+"""Cut a bucket's stream of records into shards: next-fit bin packing, in the order of the stream.
+
+Next-fit (https://en.wikipedia.org/wiki/Next-fit_bin_packing) keeps one bin open. A record that does
+not fit closes the bin and opens the next one. It needs one pass, keeps the order, and depends on
+the sizes alone, so the same records always become the same shards. Better packings would reorder
+records or keep several shards open.
+
+One rule is added: the last shard must not be below `min_records`. So the last `min_records` records
+are held back until the stream ends, or fewer if they have more than `max_bytes` bytes. If they do
+not fit into the open shard, they become the last shard.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Piece(Generic[T]):
-    """Records `start` to `stop` of a chunk belong to the cut-th shard of the bucket."""
+    """Records `start` to `stop` of a chunk, `size` bytes: they go into the bucket's shard `cut`."""
 
     cut: int
     chunk: T
@@ -27,120 +37,143 @@ class Piece(Generic[T]):
 
 
 @dataclass(frozen=True)
-class _Measured(Generic[T]):
-    """What was added at once: how many records and bytes there are before each place in it."""
+class _MeasuredChunk(Generic[T]):
+    """A chunk with the prefix sums of its records and bytes.
+
+    Prefix sums (https://en.wikipedia.org/wiki/Prefix_sum) turn "how many fit" into a binary search.
+    `records_before[i]` and `bytes_before[i]` count entries 0 to i - 1; both have length + 1 items.
+    """
 
     chunk: T
-    records: npt.NDArray[np.int64]
-    bytes: npt.NDArray[np.int64]
+    records_before: npt.NDArray[np.int64]
+    bytes_before: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, chunk: T, sizes: Sequence[int] | npt.NDArray[np.int64]) -> _Measured[T]:
-        each = np.asarray(sizes, np.int64)
-        return cls(chunk, _sums(each > 0), _sums(each))
+    def of(cls, chunk: T, sizes: Sequence[int] | npt.NDArray[np.int64]) -> _MeasuredChunk[T]:
+        entry_bytes = np.asarray(sizes, np.int64)
+        return cls(chunk, _prefix_sums(entry_bytes > 0), _prefix_sums(entry_bytes))
 
     @property
     def length(self) -> int:
-        return len(self.bytes) - 1
+        return len(self.bytes_before) - 1
 
-    def within(self, start: int, records: int, size: int) -> int:
-        """Return where more than so many records or bytes from `start` on would be reached."""
-        by_records = self.records.searchsorted(self.records[start] + records, "right")
-        by_bytes = self.bytes.searchsorted(self.bytes[start] + size, "right")
+    def last_stop_within(self, start: int, records: int, size: int) -> int:
+        """Return the largest `stop` such that [start, stop) is within both limits.
+
+        At most `records` records and at most `size` bytes.
+        """
+        by_records = self.records_before.searchsorted(self.records_before[start] + records, "right")
+        by_bytes = self.bytes_before.searchsorted(self.bytes_before[start] + size, "right")
         return int(min(by_records, by_bytes)) - 1
 
-    def before(self, start: int, records: int, size: int) -> int:
-        """Return up to where there are less than so many records, or less than so many bytes."""
-        by_records = self.records.searchsorted(self.records[start] + records, "left")
-        by_bytes = self.bytes.searchsorted(self.bytes[start] + size, "left")
+    def first_stop_with(self, start: int, records: int, size: int) -> int:
+        """Return the smallest `stop` such that [start, stop) reaches both numbers.
+
+        At least `records` records and at least `size` bytes; the length if the chunk has fewer,
+        `start` if both numbers are 0 or below.
+        """
+        by_records = self.records_before.searchsorted(self.records_before[start] + records, "left")
+        by_bytes = self.bytes_before.searchsorted(self.bytes_before[start] + size, "left")
         return min(self.length, max(start, int(max(by_records, by_bytes))))
 
 
-def _sums(each: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(each, dtype=np.int64)])
+def _prefix_sums(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(values, dtype=np.int64)])
 
 
 class Cutter(Generic[T]):
     """Cut a stream of records into shards within bounds.
 
-    A size of 0 is no record: it belongs to the record before it and goes where that one went.
-    The last `min_records` records are held back until it is known that as many follow, so that the
-    last shard is never below the minimum while an earlier one is not. What is held back is at most
-    one shard's bytes.
+    An entry of size 0 is no record: it belongs to the record before it and goes into its shard.
+    At most `min_records` records and `max_bytes` bytes are held back, so memory is bounded.
     """
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._held: deque[tuple[_Measured[T], int]] = deque()
+        # Chunks that are not released yet, each with the place from which on it is held back.
+        self._held: deque[tuple[_MeasuredChunk[T], int]] = deque()
         self._held_records = 0
         self._held_bytes = 0
+        # The open shard: its number, and the records and bytes that were released into it.
         self._cut = 0
-        self._records = 0
-        self._bytes = 0
+        self._open_records = 0
+        self._open_bytes = 0
 
     def add(self, chunk: T, sizes: Sequence[int] | npt.NDArray[np.int64]) -> Iterator[Piece[T]]:
-        """Take a chunk of records with these sizes; yield what can be written now, in order."""
+        """Add a chunk of records with these sizes in bytes; yield the pieces that can be written.
+
+        Pieces come in the order of the stream.
+        """
         if not len(sizes):
             return
-        added = _Measured.of(chunk, sizes)
+        added = _MeasuredChunk.of(chunk, sizes)
         self._held.append((added, 0))
-        self._held_records += int(added.records[-1])
-        self._held_bytes += int(added.bytes[-1])
+        self._held_records += int(added.records_before[-1])
+        self._held_bytes += int(added.bytes_before[-1])
         yield from self._release(everything=False)
 
     def finish(self) -> Iterator[Piece[T]]:
-        """Yield what was held back."""
-        over = (
-            self._records + self._held_records > self._bounds.max_records
-            or self._bytes + self._held_bytes > self._bounds.max_bytes
+        """Yield the pieces that were held back.
+
+        If they do not all fit into the open shard, all go into a new one. Next-fit alone would fill
+        the open shard first and could leave a last one below the minimum.
+        """
+        overflows = (
+            self._open_records + self._held_records > self._bounds.max_records
+            or self._open_bytes + self._held_bytes > self._bounds.max_bytes
         )
-        if over and self._records:
+        if overflows and self._open_records:
             yield from self._release_tied()
             self._next_shard()
         yield from self._release(everything=True)
 
     def _release_tied(self) -> Iterator[Piece[T]]:
-        """Yield what goes where the last record went."""
+        """Yield the entries of size 0 that belong to the last released record."""
         while self._held:
             held, start = self._held[0]
-            stop = held.within(start, 0, 0)
-            yield from self._take(stop)
+            stop = held.last_stop_within(start, 0, 0)
+            yield from self._release_until(stop)
             if stop < held.length:
                 return
 
     def _release(self, everything: bool) -> Iterator[Piece[T]]:
+        """Yield pieces by next-fit: of all that is held, or of all but what must stay held back."""
         while self._held:
             held, start = self._held[0]
-            ready = held.length if everything else self._ready(held, start)
-            room = self._bounds.max_records - self._records, self._bounds.max_bytes - self._bytes
-            stop = min(ready, held.within(start, *room))
-            yield from self._take(stop)
+            releasable = held.length if everything else self._releasable_until(held, start)
+            free_records = self._bounds.max_records - self._open_records
+            free_bytes = self._bounds.max_bytes - self._open_bytes
+            stop = min(releasable, held.last_stop_within(start, free_records, free_bytes))
+            yield from self._release_until(stop)
             if stop < held.length:
-                if stop == ready:
+                if stop == releasable:
                     return
                 self._next_shard()
 
-    def _ready(self, held: _Measured[T], start: int) -> int:
-        """Return how far the first chunk need not be held back any more."""
-        more_records = self._held_records - self._bounds.min_records
-        more_bytes = self._held_bytes - self._bounds.max_bytes
-        return held.before(start, more_records, more_bytes)
+    def _releasable_until(self, held: _MeasuredChunk[T], start: int) -> int:
+        """Return how far the first chunk can be released.
 
-    def _take(self, stop: int) -> Iterator[Piece[T]]:
-        """Yield the first chunk up to `stop`."""
+        The smallest `stop` that leaves at most `min_records` records and `max_bytes` bytes held.
+        """
+        excess_records = self._held_records - self._bounds.min_records
+        excess_bytes = self._held_bytes - self._bounds.max_bytes
+        return held.first_stop_with(start, excess_records, excess_bytes)
+
+    def _release_until(self, stop: int) -> Iterator[Piece[T]]:
+        """Move the first chunk up to `stop` into the open shard; yield it unless it is empty."""
         held, start = self._held.popleft()
-        records = int(held.records[stop] - held.records[start])
-        size = int(held.bytes[stop] - held.bytes[start])
+        records = int(held.records_before[stop] - held.records_before[start])
+        size = int(held.bytes_before[stop] - held.bytes_before[start])
         if stop < held.length:
             self._held.appendleft((held, stop))
-        self._records += records
+        self._open_records += records
         self._held_records -= records
-        self._bytes += size
+        self._open_bytes += size
         self._held_bytes -= size
         if stop > start:
             yield Piece(self._cut, held.chunk, start, stop, size)
 
     def _next_shard(self) -> None:
         self._cut += 1
-        self._records = 0
-        self._bytes = 0
+        self._open_records = 0
+        self._open_bytes = 0

@@ -1,4 +1,4 @@
-"""The lines of a shard: what stands around an id and a body, and a line read back."""
+"""The lines of a shard: the bytes around the record id and the body, and how a line is decoded."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class ShardLine(msgspec.Struct):
 
     @property
     def body(self) -> bytes:
-        """Return the body as it stands in the line."""
+        """Return the body, byte for byte as it is in the line."""
         return bytes(self.modelInput)
 
     @property
     def line_bytes(self) -> int:
-        """Return the bytes that the record takes in its shard."""
+        """Return the bytes of the record's line in its shard, the line break included."""
         return FRAME_BYTES + len(self.recordId) + len(self.body)
 
 
@@ -37,7 +37,7 @@ def read_line(line: bytes) -> ShardLine:
 
 
 def read_shard(data: bytes) -> Iterator[ShardLine]:
-    """Yield the records of a shard, or of the whole lines that its beginning holds."""
+    """Yield the records of a shard, or of its first lines. `data` holds whole lines only."""
     for line in data.split(b"\n"):
         if line:
             yield read_line(line)

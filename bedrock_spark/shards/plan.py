@@ -1,8 +1,12 @@
-"""How many buckets the records of a run are dealt into.
+"""Plan the number of buckets: the partitions by hash in which the records of a run are cut.
 
-Records are dealt into buckets by a hash of their id; one task cuts one bucket into shards. Where
-hashing spreads them evenly enough, a bucket is one full shard. Where it does not (few large records
-to a shard), several cuts to a bucket are fuller: only the last cut of a bucket is short.
+A record's bucket is a hash of its id modulo the number of buckets. One task cuts one bucket into
+shards by next-fit bin packing (https://en.wikipedia.org/wiki/Next-fit_bin_packing, cutter.py), so
+buckets are the parallelism of prepare, and only the last shard of a bucket is short.
+
+The plan minimises the expected number of shards, because each costs a batch job. If a shard holds
+many records, hashing fills buckets evenly and one full shard to a bucket is best. If it holds few
+large records, bucket sizes vary too much for that, and several shards to a bucket are fuller.
 """
 
 from __future__ import annotations
@@ -10,28 +14,35 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-# A bucket holds at most about this many shards, so that no task has too much to do.
-_MOST_CUTS = 10
-# Beyond this many buckets a shuffle suffers, and several shards to a bucket are better.
-_MANY_BUCKETS = 2048
-# Hashing spreads records unevenly: this many standard deviations of room keep a bucket in its
-# planned number of shards.
-_SPREAD = 4.0
-# This many times the fewest shards possible is as good, if more buckets can be cut side by side;
-# up to so many shards, one more is.
-_PARALLEL, _FEW = 1.03, 10
-# So many numbers of buckets are looked at, at most about.
+# A bucket has about this many shards at most: one task cuts them all, one after the other.
+_MAX_CUTS = 10
+# More buckets than this are planned only for huge runs: a shuffle moves one block per map task and
+# bucket. A huge run has at least _HUGE_RUN_CUTS shards to a bucket instead.
+_MANY_BUCKETS, _HUGE_RUN_CUTS = 2048, 8
+# Candidates end at this many times as many buckets as the data would fill shards. One shard to a
+# bucket is then 1 / 1.6 = 62 % full on average, and plans with emptier shards are not compared.
+_MOST_EMPTY = 1.6
+# The standard deviations on either side of the mean that are counted with. A normal distribution
+# is beyond 4 on one side with a probability of 3e-5.
+_DEVIATIONS = 4.0
+# A plan with up to this many times the fewest shards is accepted for the sake of more parallelism.
+# Small runs need it more: up to _FEW shards in all, one shard more than the fewest is accepted.
+_TOLERANCE, _FEW = 1.03, 10
+# About as many candidates are compared, evenly spaced: planning takes milliseconds for any size.
 _CANDIDATES = 1000
-# The average line is rounded up to a power of this. So a good guess at it gives the same plan as
-# the exact figure, nearly always.
-_STEP = 1.04
+# The average line is rounded up to a power of 1.04, its unevenness to a power of 2. So a good
+# estimate of the size nearly always gives the same plan as the exact figures.
+_LINE_STEP, _UNEVENNESS_STEP = 1.04, 2
+# The mean square of line lengths over the square of their mean, if it was not measured: 2 is that
+# of an exponential distribution, whose standard deviation is its mean.
+_DEFAULT_UNEVENNESS = 2
 
 
 @dataclass(frozen=True)
 class SourceSize:
-    """How much there is: records, the bytes of their JSON lines, and the sum of their squares.
+    """The size of a source: its records, the bytes of their JSON lines, the sum of their squares.
 
-    Without squares, lines are taken to differ as sizes in nature do.
+    squares: the sum over all lines of bytes squared; 0 if it was not measured
     """
 
     records: int
@@ -41,7 +52,7 @@ class SourceSize:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a shard may be."""
+    """The bounds of a shard: at most records and bytes, at least records."""
 
     max_records: int
     max_bytes: int
@@ -52,28 +63,39 @@ def plan_buckets(size: SourceSize, bounds: Bounds) -> int:
     """Return the number of buckets that makes few shards, with few to a bucket.
 
     It depends on the data and the bounds, never on the cluster or on how the source is stored.
+
+    Among the candidates whose expected number of shards is within the tolerance, it is the one with
+    the fewest shards to a bucket, then with the fewest shards, then with the most buckets.
     """
     if size.records <= bounds.max_records and size.line_bytes <= bounds.max_bytes:
         return 1
     load = _Load.of(size)
-    full = max(load.records / bounds.max_records, load.line_bytes / bounds.max_bytes)
-    lowest = math.ceil(full / _MOST_CUTS)
-    highest = min(math.ceil(full * 1.6) + 1, max(_MANY_BUCKETS, math.ceil(full / 8)))
-    # A bucket must hold min_records even where it came out small.
-    room = bounds.min_records + _SPREAD * math.sqrt(bounds.min_records)
-    most = max(1, int(size.records / room))
-    lowest, highest = min(lowest, most), min(highest, most)
-    numbers = range(lowest, highest + 1, max(1, (highest - lowest) // _CANDIDATES))
-    shards = {n: n * load.cuts(n, bounds) for n in numbers}
+    full_shards = max(load.records / bounds.max_records, load.line_bytes / bounds.max_bytes)
+    lowest = math.ceil(full_shards / _MAX_CUTS)
+    highest = min(
+        math.ceil(full_shards * _MOST_EMPTY) + 1,
+        max(_MANY_BUCKETS, math.ceil(full_shards / _HUGE_RUN_CUTS)),
+    )
+    # Also a bucket that came out small must hold min_records. A bucket's records are about Poisson
+    # distributed: mean m, standard deviation sqrt(m). For min_records = 100 the mean is at least
+    # 140, so 100 is 3.4 standard deviations below it.
+    least_mean = bounds.min_records + _DEVIATIONS * math.sqrt(bounds.min_records)
+    most_buckets = max(1, int(size.records / least_mean))
+    lowest, highest = min(lowest, most_buckets), min(highest, most_buckets)
+    candidates = range(lowest, highest + 1, max(1, (highest - lowest) // _CANDIDATES))
+    shards = {n: n * load.cuts(n, bounds) for n in candidates}
     fewest = min(shards.values())
-    enough = max(fewest * _PARALLEL, min(fewest + 1, _FEW))
-    few = (n for n in numbers if shards[n] <= enough)
-    return min(few, key=lambda n: (round(shards[n] / n), shards[n], -n))
+    accepted = max(fewest * _TOLERANCE, min(fewest + 1, _FEW))
+    tolerable = (n for n in candidates if shards[n] <= accepted)
+    return min(tolerable, key=lambda n: (round(shards[n] / n), shards[n], -n))
 
 
 @dataclass(frozen=True)
 class _Load:
-    """What is to be spread over buckets: records, and lines of this mean and mean square."""
+    """The records to spread over buckets.
+
+    mean: the mean bytes of a line, E[L]; mean_square: the mean of their squares, E[L^2]
+    """
 
     records: int
     mean: float
@@ -83,40 +105,54 @@ class _Load:
     def of(cls, size: SourceSize) -> _Load:
         if not size.records:
             return cls(0, 0.0, 0.0)
-        mean = _rounded_up(size.line_bytes / size.records, _STEP)
-        squares = size.squares or 2 * size.records * mean**2
-        unevenness = _rounded_up(squares * size.records / max(1, size.line_bytes) ** 2, 2)
-        return cls(size.records, mean, unevenness * mean**2)
+        mean = _round_up_to_power(size.line_bytes / size.records, _LINE_STEP)
+        squares = size.squares or _DEFAULT_UNEVENNESS * size.records * mean**2
+        # E[L^2] / E[L]^2: 1 if all lines are equal.
+        unevenness = squares * size.records / max(1, size.line_bytes) ** 2
+        return cls(size.records, mean, _round_up_to_power(unevenness, _UNEVENNESS_STEP) * mean**2)
 
     @property
     def line_bytes(self) -> float:
         return self.records * self.mean
 
     def cuts(self, buckets: int, bounds: Bounds) -> float:
-        """Return how many shards a bucket is cut into, on average over how hashing spreads."""
+        """Return the expected number of shards that a bucket is cut into.
+
+        A bucket's records are about Poisson distributed with mean m = records / buckets and
+        variance m. So its bytes are compound Poisson, with mean m * E[L] and variance m * E[L^2]
+        (https://en.wikipedia.org/wiki/Compound_Poisson_distribution). Both are near normal. The
+        bound that asks for more shards decides.
+        """
         mean = self.records / buckets
         by_records = mean / bounds.max_records, math.sqrt(mean) / bounds.max_records
-        # A cut comes before the line that would be too much: its bytes stay unused.
+        # The line that does not fit leaves the rest of its shard unused. A byte limit meets long
+        # lines more often than short ones, so the rest is E[L^2] / (2 E[L]) bytes on average: the
+        # residual time of renewal theory (https://en.wikipedia.org/wiki/Residual_time).
         unused = self.mean_square / self.mean / 2 if self.mean else 0.0
         usable = max(bounds.max_bytes - unused, bounds.max_bytes / 2)
         by_bytes = mean * self.mean / usable, math.sqrt(mean * self.mean_square) / usable
-        shards, spread = max(by_records, by_bytes)
-        return _average_ceiling(shards, spread if buckets > 1 else 0.0)
+        shards, deviation = max(by_records, by_bytes)
+        # One bucket gets all records: nothing varies.
+        return _mean_of_ceiling(shards, deviation if buckets > 1 else 0.0)
 
 
-def _average_ceiling(mean: float, spread: float) -> float:
-    """Return the average of a normal distribution's values, each rounded up to a whole number.
+def _mean_of_ceiling(mean: float, deviation: float) -> float:
+    """Return E[ceil(X)], at least 1, for a normal X with this mean and standard deviation.
 
-    Rounded itself, so that every machine's mathematics library leads to the same plan.
+    For X > 0 it is the sum of P(X > k) over k = 0, 1, 2, ..., with
+    P(X > k) = erfc((k - mean) / (deviation * sqrt(2))) / 2. The terms more than 4 deviations below
+    the mean are 1, those more than 4 above are 0.
+
+    Rounded to 6 places, so that every machine's mathematics library leads to the same plan.
     """
-    if spread * _SPREAD < 1e-9:
+    if deviation * _DEVIATIONS < 1e-9:
         return float(max(1, math.ceil(mean)))
-    certain = max(0, math.floor(mean - _SPREAD * spread))
-    possible = range(certain, math.ceil(mean + _SPREAD * spread) + 1)
-    above = (math.erfc((k - mean) / spread / math.sqrt(2)) / 2 for k in possible)
+    certain = max(0, math.floor(mean - _DEVIATIONS * deviation))
+    uncertain = range(certain, math.ceil(mean + _DEVIATIONS * deviation) + 1)
+    above = (math.erfc((k - mean) / deviation / math.sqrt(2)) / 2 for k in uncertain)
     return max(1.0, round(certain + sum(above), 6))
 
 
-def _rounded_up(value: float, step: float) -> float:
-    """Return the next power of `step`, which is above 1."""
-    return float(step ** math.ceil(math.log(value, step))) if value > 0 else 0.0
+def _round_up_to_power(value: float, base: float) -> float:
+    """Return the smallest power of `base`, which is above 1, that is at least `value`."""
+    return float(base ** math.ceil(math.log(value, base))) if value > 0 else 0.0

@@ -1,1 +1,1 @@
-"""The stages that run on Spark. Only the DataFrame API is used."""
+"""The stages that run on Spark. They process rows with the DataFrame API only."""

@@ -1,4 +1,4 @@
-"""The result columns that a config asks for, as Spark and Arrow have them."""
+"""The result columns that a config asks for, with their types in Spark DDL and in Arrow."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from bedrock_spark.schema import (
     Field,
     Kind,
     parse_ddl,
-    quoted,
+    quote_name,
 )
 
-_ARROW: dict[str, pa.DataType] = {
+_ARROW_TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),
     "boolean": pa.bool_(),
     "tinyint": pa.int8(),
@@ -37,10 +37,11 @@ _ARROW: dict[str, pa.DataType] = {
 
 @dataclass(frozen=True)
 class ResultColumns:
-    """The result columns, in order: those of every result, then those that answers are read as.
+    """The result columns.
 
-    parsed: what answers are read as
-    retries: how often a record may be asked again whose answer does not fit
+    fields: all of them in order: those that every result has, then `parsed`
+    parsed: the columns of `results.parse`, into which the JSON of an answer is read
+    retries: how often a record may be asked again if its answer does not fit `parsed`
     """
 
     fields: tuple[Field, ...]
@@ -49,21 +50,21 @@ class ResultColumns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return their names."""
+        """Return the names of the columns."""
         return tuple(field.name for field in self.fields)
 
     @property
     def ddl(self) -> str:
-        """Return them as Spark DDL."""
-        return ", ".join(f"{quoted(field.name)} {field.kind.ddl}" for field in self.fields)
+        """Return the columns as Spark DDL."""
+        return ", ".join(f"{quote_name(field.name)} {field.kind.ddl}" for field in self.fields)
 
     @property
     def fingerprint(self) -> str:
-        """Return all that decides what results say."""
+        """Return a text that changes if these columns would change the content of results."""
         return f"{self.ddl}; {self.parsed!r}; {self.retries}"
 
     def arrow(self) -> list[tuple[str, pa.DataType]]:
-        """Return their names and Arrow types."""
+        """Return the names and Arrow types of the columns."""
         return [(field.name, arrow_of(field.kind)) for field in self.fields]
 
 
@@ -77,22 +78,25 @@ def result_columns_of(config: ResultsConfig) -> ResultColumns:
 
 
 def refuse_clashes(kept: Iterable[str], config: ResultsConfig) -> None:
-    """Raise ConfigError where answers are to be read as a column that the source has."""
-    taken = {name.lower() for name in kept}
+    """Raise ConfigError if `results.parse` has a column that is kept from the source.
+
+    kept: the names of the kept source columns; case does not matter
+    """
+    kept_names = {name.lower() for name in kept}
     for field in result_columns_of(config).parsed:
-        if field.name.lower() in taken:
+        if field.name.lower() in kept_names:
             raise ConfigError(
-                f"results.parse: has the column {field.name}, which is kept from the source; call "
-                "it otherwise, or leave the source's out of source.columns"
+                f"results.parse: has the column {field.name}, which is kept from the source; "
+                "rename it, or leave the source's column out of source.columns"
             )
 
 
 def arrow_of(kind: Kind) -> pa.DataType:
-    """Return the Arrow type of a type."""
+    """Return the Arrow type of a type in Spark DDL."""
     if kind.name == STRUCT:
         return pa.struct([(field.name, arrow_of(field.kind)) for field in kind.fields])
     if kind.name == ARRAY and kind.item:
         return pa.list_(arrow_of(kind.item))
     if kind.name == MAP and kind.item:
         return pa.map_(pa.string(), arrow_of(kind.item))
-    return _ARROW[kind.name]
+    return _ARROW_TYPES[kind.name]

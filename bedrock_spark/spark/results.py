@@ -1,7 +1,7 @@
 """The results as a DataFrame.
 
-Tasks read the results files through the package's own storage, so this needs no Hadoop file system
-for S3 and works wherever the pipeline does.
+Spark tasks read the results files through the package's own storage. So this needs no Hadoop file
+system for S3, and works wherever the pipeline works.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ _BATCH_ROWS = 10_000
 
 
 def results(spark: SparkSession, run: Run, manifest: RunManifest) -> DataFrame:
-    """Return one row per source row: the source columns kept, then the result columns.
+    """Return one row per source row: the kept source columns, then the result columns.
 
-    Lazy: no Spark action runs. One partition per shard.
+    Lazy: no Spark action runs. There is one partition per shard, and one per bucket of rejected
+    rows. Raises RunFolderError, in the tasks, if a file was collected with other result columns.
     """
     units = [s.shard_id for s in manifest.shards] + [r.unit for r in manifest.rejects]
     columns = result_columns_of(run.config.results)
@@ -38,6 +39,8 @@ def results(spark: SparkSession, run: Run, manifest: RunManifest) -> DataFrame:
 
 @dataclass(frozen=True)
 class _ReadTask:
+    """Reads the results files of some units; Spark sends it to the executors."""
+
     storage: Storage
     units: tuple[str, ...]
     results: tuple[str, ...]
@@ -55,7 +58,7 @@ class _ReadTask:
             or "record_id" in names[: -len(self.results)]
         ):
             raise RunFolderError(
-                f"{self.storage.uri}/{key}: has other columns than the config's results section "
-                "asks for; collect again"
+                f"{self.storage.uri}/{key}: its result columns are not those of the config's "
+                "results section; run collect again"
             )
         yield from file.iter_batches(_BATCH_ROWS)

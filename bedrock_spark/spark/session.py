@@ -1,4 +1,4 @@
-"""The Spark session of the command line: that of spark-submit if there is one, else a local one."""
+"""The Spark session of the command line: the one of spark-submit, if it is used, or a local one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-_QUIET = Path(__file__).with_name("log4j2.properties")
+_LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
 
 
 def spark_session() -> SparkSession:
-    """Return the session. Raises ConfigError where there is no Spark or no Java."""
+    """Return the session. Raises ConfigError if Spark or Java is missing."""
     try:
         from pyspark.errors import PySparkRuntimeError
         from pyspark.sql import SparkSession
@@ -29,12 +29,12 @@ def spark_session() -> SparkSession:
     builder = SparkSession.builder.appName("bedrock-spark")
     if _is_submitted():
         return builder.getOrCreate()
-    # Executors of a local run use this interpreter; without this they start the system's python.
+    # Workers of a local run must use this interpreter. By default Spark starts the system's one.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = (
         builder.config("spark.ui.enabled", "false")
         .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile=file:{_QUIET}")
+        .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile=file:{_LOG_CONFIG}")
     )
     try:
         return builder.getOrCreate()
@@ -45,5 +45,5 @@ def spark_session() -> SparkSession:
 
 
 def _is_submitted() -> bool:
-    """Tell whether spark-submit started this process: it has made the JVM already."""
+    """Tell whether spark-submit started this process: then the JVM already runs."""
     return "PYSPARK_GATEWAY_PORT" in os.environ

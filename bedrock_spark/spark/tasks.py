@@ -1,62 +1,72 @@
-"""Run a function once per unit of work, each in a task of its own, and return what they return.
+"""Run a function once per unit of work, each unit in its own Spark task, and return the results.
 
 `spark.range(0, n, 1, n)` makes one task per unit without a shuffle, on classic Spark and over Spark
-Connect alike. A unit's result is one JSON value and must be small.
+Connect. The result of a unit is sent to the Spark driver as JSON, so it must be small.
 """
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
+import msgspec
 import pyarrow as pa
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from bedrock_spark.progress import Observer, Progress, unobserved
+from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.run_folder.heartbeat import run_periodically
 
+# How often the progress of tasks is read.
+_POLL_SECONDS = 0.25
+
 Unit = TypeVar("Unit")
+Result = TypeVar("Result")
 
 
 def run_per_unit(
-    spark: SparkSession, units: Sequence[Unit], work: Callable[[Unit], dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Return the result of every unit, in no particular order. Runs one Spark action."""
+    spark: SparkSession,
+    units: Sequence[Unit],
+    work: Callable[[Unit], Result],
+    result_type: type[Result],
+) -> list[Result]:
+    """Return `work(unit)` for every unit, in no particular order. Runs one Spark action.
+
+    result_type: a msgspec struct, so that a result can be sent as JSON
+    """
     if not units:
         return []
 
     def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for index in batch.column(0).to_pylist():
-                result = json.dumps(work(units[index]), ensure_ascii=False)
+                result = msgspec.json.encode(work(units[index])).decode()
                 yield pa.RecordBatch.from_pydict({"result": [result]})
 
     count = len(units)
     rows = spark.range(0, count, 1, count).mapInArrow(task, "result string").collect()
-    return [json.loads(row[0]) for row in rows]
-
-
-_LOOK_SECONDS = 0.25
+    return [msgspec.json.decode(row[0], type=result_type) for row in rows]
 
 
 @contextmanager
 def observed_tasks(spark: SparkSession, stage: str, observe: Observer) -> Iterator[None]:
-    """Report the tasks of every action run in the block, in this thread."""
+    """Report the progress of the tasks of all Spark actions that this thread runs in the block.
+
+    Spark Connect cannot report tasks: then only the start of the stage is reported.
+    """
     observe(Progress(stage, 0, None))
     context = classic_context(spark)
-    if context is None or observe is unobserved:
+    if context is None or observe is ignore_progress:
         yield
         return
     group = f"bedrock-spark-{stage}-{uuid.uuid4().hex[:8]}"
     context.setJobGroup(group, f"bedrock_spark {stage}")
-    look = partial(_look, context.statusTracker(), group, stage, observe)
+    report = partial(_report, context.statusTracker(), group, stage, observe)
     try:
-        with run_periodically(f"watching the tasks of {stage}", look, lambda: _LOOK_SECONDS):
+        with run_periodically(f"watching the tasks of {stage}", report, lambda: _POLL_SECONDS):
             yield
             observe(Progress(stage, 1, 1))
     finally:
@@ -72,10 +82,14 @@ def classic_context(spark: SparkSession) -> Any:
         return None
 
 
-def _look(tracker: Any, group: str, stage: str, observe: Observer) -> None:
+def _report(tracker: Any, group: str, stage: str, observe: Observer) -> None:
+    """Report the finished tasks of all Spark jobs of a job group.
+
+    Spark forgets old jobs and stages: their infos are None.
+    """
     jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
-    stages = [tracker.getStageInfo(s) for job in jobs if job for s in job.stageIds]
-    known = [s for s in stages if s is not None]
-    if known:
-        finished = sum(s.numCompletedTasks for s in known)
-        observe(Progress(stage, finished, sum(s.numTasks for s in known), "tasks"))
+    infos = [tracker.getStageInfo(s) for job in jobs if job for s in job.stageIds]
+    stages = [info for info in infos if info is not None]
+    if stages:
+        finished = sum(s.numCompletedTasks for s in stages)
+        observe(Progress(stage, finished, sum(s.numTasks for s in stages), "tasks"))

@@ -20,7 +20,7 @@ __all__ = [
 
 
 def open_storage(uri: str, aws: AwsSettings) -> Storage:
-    """Return the storage below a URI. Nothing is read or written yet."""
+    """Return the storage below a URI: S3 for `s3://`, else a local folder. Makes no call."""
     if uri.startswith("s3://"):
         return S3Storage(uri, aws)
     return LocalStorage(uri)

@@ -1,7 +1,7 @@
-"""What the pipeline asks of storage.
+"""The operations on objects that the pipeline needs, as a protocol.
 
-Every write is whole or not there: an object is never visible half-written under its final name.
-A Storage can be pickled and sent to executors.
+Every write is atomic: an object is never visible half-written under its final name. A Storage can
+be pickled and sent to executors.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object as a listing shows it. `version` changes whenever its content does."""
+    """An object as a listing shows it. `version` changes if the content changes."""
 
     key: str
     size: int
@@ -22,43 +22,51 @@ class StoredObject:
 
 
 class Storage(Protocol):
-    """Keys are relative to the storage's URI, with `/` between their parts."""
+    """Objects below one URI. Keys are relative to it, with `/` between their parts."""
 
     uri: str
 
     def read(self, key: str) -> bytes:
-        """Return an object's bytes. Raises StorageError, also where there is none."""
+        """Return an object's bytes. Raises StorageError, also if the object does not exist."""
         ...
 
     def read_if_present(self, key: str) -> bytes | None:
-        """Return an object's bytes, or None where there is no such object."""
+        """Return an object's bytes, or None if the object does not exist."""
         ...
 
     def read_head(self, key: str, max_bytes: int) -> bytes:
-        """Return at most so many bytes from an object's beginning. Raises StorageError."""
+        """Return the first `max_bytes` bytes of an object, or fewer if it is shorter.
+
+        Raises StorageError, also if the object does not exist.
+        """
         ...
 
     def write(self, key: str, data: bytes) -> None:
-        """Put an object, replacing what was there."""
+        """Write an object, and replace an existing one."""
         ...
 
     def create(self, key: str, data: bytes) -> None:
-        """Put an object where none is. Raises AlreadyExistsError; exactly one of two wins."""
+        """Write an object that does not exist yet. Raises AlreadyExistsError if it exists.
+
+        If two callers do this at the same time, exactly one succeeds.
+        """
         ...
 
     def read_version(self, key: str) -> tuple[bytes, str] | None:
-        """Return an object's bytes and their version, or None where there is no such object."""
+        """Return an object's bytes and their version, or None if the object does not exist."""
         ...
 
     def replace(self, key: str, data: bytes, version: str | None) -> str:
-        """Put an object where this version is (None: where none is); return the new version.
+        """Compare and swap: write an object if its version is `version`; return the new version.
 
-        Raises ObjectChangedError where something else is there; exactly one of two wins.
+        version: None if the object must not exist yet
+        Raises ObjectChangedError if the version is another. If two callers do this at the same
+        time, exactly one succeeds.
         """
         ...
 
     def upload(self, path: Path, key: str) -> None:
-        """Put a local file as an object, replacing what was there."""
+        """Write a local file as an object, and replace an existing one."""
         ...
 
     def download(self, key: str, path: Path) -> None:
@@ -66,9 +74,9 @@ class Storage(Protocol):
         ...
 
     def delete(self, keys: Sequence[str]) -> None:
-        """Delete objects; one that is not there is no error."""
+        """Delete objects. An object that does not exist is no error."""
         ...
 
     def list(self, prefix: str) -> list[StoredObject]:
-        """Return every object below a prefix, by key."""
+        """Return every object whose key begins with a prefix, in the order of keys."""
         ...

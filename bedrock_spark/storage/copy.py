@@ -1,4 +1,4 @@
-"""Copy objects between storages: within S3 without passing through this machine."""
+"""Copy objects between storages. Within S3, the bytes do not pass through this machine."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def copy_object(source: Storage, target: Storage, key: str) -> None:
 
 
 def copy_below(source: Storage, target: Storage, prefix: str) -> None:
-    """Copy every object below a prefix that is not there in the same size: safe to repeat."""
-    there = {o.key: o.size for o in target.list(prefix)}
-    for found in source.list(prefix):
-        if there.get(found.key) != found.size:
-            copy_object(source, target, found.key)
+    """Copy every object below a prefix, unless the target has it in the same size. Idempotent."""
+    copied_sizes = {o.key: o.size for o in target.list(prefix)}
+    for source_object in source.list(prefix):
+        if copied_sizes.get(source_object.key) != source_object.size:
+            copy_object(source, target, source_object.key)

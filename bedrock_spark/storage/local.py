@@ -1,7 +1,7 @@
 """Objects in a local folder, for runs without S3 and for tests.
 
-A write goes to a temporary name beside the final one and is then renamed; a create-only write is a
-hard link, which POSIX makes fail if the name is taken.
+A write goes to a temporary file beside the final one and is then renamed. A create-only write is a
+hard link: by POSIX, link() fails if the name exists.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TEMPORARY = ".writing-"
 
 
 class LocalStorage:
-    """Storage in a folder, which is created when first written to."""
+    """Storage in a folder. The first write creates the folder."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
@@ -39,7 +39,7 @@ class LocalStorage:
         return data
 
     def read_if_present(self, key: str) -> bytes | None:
-        """Return an object's bytes, or None."""
+        """Return an object's bytes, or None if the object does not exist."""
         with _storage_errors(self._path(key)):
             try:
                 return self._path(key).read_bytes()
@@ -47,19 +47,19 @@ class LocalStorage:
                 return None
 
     def read_head(self, key: str, max_bytes: int) -> bytes:
-        """Read no further than that."""
+        """Return the first `max_bytes` bytes of the file."""
         path = self._path(key)
         with _storage_errors(path), path.open("rb") as file:
             return file.read(max_bytes)
 
     def write(self, key: str, data: bytes) -> None:
-        """Put an object by rename."""
+        """Write an object: a temporary file, then a rename."""
         with self._temporary(key) as temporary:
             temporary.write_bytes(data)
             temporary.replace(self._path(key))
 
     def create(self, key: str, data: bytes) -> None:
-        """Put an object by hard link, which fails where one is."""
+        """Write an object that does not exist yet: a temporary file, then a hard link."""
         with self._temporary(key) as temporary:
             temporary.write_bytes(data)
             try:
@@ -68,21 +68,21 @@ class LocalStorage:
                 raise AlreadyExistsError(f"{self._path(key)}: exists already", key=key) from exc
 
     def read_version(self, key: str) -> tuple[bytes, str] | None:
-        """Return an object's bytes and their digest, or None."""
+        """Return an object's bytes and, as version, their SHA-256; None if it does not exist."""
         data = self.read_if_present(key)
         return None if data is None else (data, _digest(data))
 
     def replace(self, key: str, data: bytes, version: str | None) -> str:
-        """Compare and rename while nobody else does, by a lock beside the object."""
+        """Compare and swap under an exclusive lock on a file beside the object."""
         with self._locked(key):
-            found = self.read_version(key)
-            if version != (found[1] if found else None):
+            current = self.read_version(key)
+            if version != (current[1] if current else None):
                 raise ObjectChangedError(f"{self._path(key)}: was changed meanwhile", key=key)
             self.write(key, data)
         return _digest(data)
 
     def upload(self, path: Path, key: str) -> None:
-        """Link a file in, or copy it from another disk; then rename."""
+        """Hard-link a file to a temporary name, or copy it from another disk; then rename it."""
         with self._temporary(key) as temporary:
             temporary.unlink()
             try:
@@ -93,7 +93,7 @@ class LocalStorage:
             temporary.replace(self._path(key))
 
     def download(self, key: str, path: Path) -> None:
-        """Copy a file out."""
+        """Copy the object's file to a path."""
         with _storage_errors(self._path(key)):
             shutil.copyfile(self._path(key), path)
 
@@ -106,14 +106,14 @@ class LocalStorage:
     def list(self, prefix: str) -> list[StoredObject]:
         """Walk the folder that the prefix names, or the one above it."""
         start = self._path(prefix if prefix.endswith("/") else str(Path(prefix).parent))
-        found: list[StoredObject] = []
+        objects: list[StoredObject] = []
         for folder, _, names in os.walk(start):
             for name in names:
                 path = Path(folder, name)
                 key = path.relative_to(self.root).as_posix()
                 if key.startswith(prefix) and not name.startswith(_TEMPORARY):
-                    found += _stored(key, path)
-        return sorted(found, key=lambda o: o.key)
+                    objects += _stored(key, path)
+        return sorted(objects, key=lambda o: o.key)
 
     @contextmanager
     def _locked(self, key: str) -> Iterator[None]:
@@ -121,7 +121,7 @@ class LocalStorage:
         with _storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.with_name(f"{_TEMPORARY}{path.name}.lock").open("wb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)  # until it is closed, or this process dies
+                fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed, or this process dies
                 yield
 
     @contextmanager
@@ -144,7 +144,7 @@ def _digest(data: bytes) -> str:
 
 
 def _stored(key: str, path: Path) -> list[StoredObject]:
-    """Return a file as an object; nothing where it was deleted since the folder was read."""
+    """Return a file as an object; none if it was deleted since the folder was read."""
     try:
         status = path.stat()
     except FileNotFoundError:

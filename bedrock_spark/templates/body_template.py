@@ -1,12 +1,12 @@
 """Body templates: any JSON value whose strings may hold `{{ column }}` placeholders.
 
-The template language is Jinja's, in its sandbox. A placeholder inside a longer string becomes
-text; a string that is nothing but one placeholder takes the column's own type. The data is only
-ever a value: template text found in it is not evaluated.
+The template language is Jinja, in its sandbox. A placeholder inside a longer string becomes text. A
+string that is only one placeholder becomes the column's value, in its own type. Data is never
+evaluated, even if it looks like a template.
 
 The common case, plain columns between literal text, is compiled to a list of JSON fragments and
-never enters Jinja. A row that cannot be rendered raises RowRejected, which says which column and
-why; the caller turns it into data.
+does not call Jinja. A row that cannot be rendered raises RowRejected, which names the column and
+the reason; the caller turns it into a rejected row.
 """
 
 from __future__ import annotations
@@ -25,9 +25,17 @@ from bedrock_spark.errors import BedrockSparkError, ConfigError
 from bedrock_spark.templates.expressions import MEDIA_FILTERS, environment
 from bedrock_spark.templates.json_values import NOT_UTF8, Unreadable, Unrenderable, as_json, as_text
 from bedrock_spark.templates.media import Fetch, fetches_nothing, uris_in
-from bedrock_spark.templates.placeholders import Placeholder, Row, RowRejected, lookup_of
+from bedrock_spark.templates.placeholders import Placeholder, Row, RowRejected, placeholder_of
 
-__all__ = ["BodyTemplate", "Hole", "Row", "RowRejected", "Splice", "compile_template", "reason_of"]
+__all__ = [
+    "BodyTemplate",
+    "Hole",
+    "Row",
+    "RowRejected",
+    "Splice",
+    "compile_template",
+    "rejection_reason",
+]
 
 Render = Callable[[Row], bytes]
 
@@ -41,9 +49,9 @@ _ENV = environment(fetches_nothing)
 
 @dataclass(frozen=True)
 class Hole:
-    """Where the value of a column stands in a body.
+    """The place of a column's value in a body.
 
-    in_text: inside a longer string; else the value is the whole, in its own type
+    in_text: whether the place is inside a longer string; if not, it takes a value of any type
     """
 
     column: str
@@ -54,9 +62,10 @@ class Hole:
 class BodyTemplate:
     """A compiled template.
 
-    columns: the columns it reads
-    static_bytes: its literal part
-    media: where it reads images and documents, as far as that can be seen
+    columns: the columns that it reads
+    static_bytes: the size of its literal parts
+    parts: literal JSON, and functions that render a placeholder
+    media: the placeholders of images and documents, as far as the template shows them
     """
 
     columns: tuple[str, ...]
@@ -74,9 +83,9 @@ class BodyTemplate:
 
     @cached_property
     def holes(self) -> tuple[bytes | Hole, ...] | None:
-        """What bodies are where every value is there: literal parts, and columns between them.
+        """The literal parts and the columns between them, if no column of a row is null.
 
-        None where more than columns' own values is wanted: fields, expressions, images.
+        None if the template needs more than columns: fields, expressions, images.
         """
         holes: list[bytes | Hole] = []
         for part in self.parts:
@@ -89,21 +98,21 @@ class BodyTemplate:
         return tuple(holes)
 
     def uris(self, row: Row) -> list[str]:
-        """Return the URIs of the objects that rendering a row will fetch, as far as can be seen."""
-        found: list[str] = []
+        """Return the URIs that rendering a row will fetch, as far as the template shows them."""
+        uris: list[str] = []
         for placeholder in self.media:
             try:
-                found += uris_in(placeholder.of(row))
+                uris += uris_in(placeholder.of(row))
             except RowRejected:
-                continue  # rendering will say so
-        return found
+                continue  # render() rejects the row, with the reason
+        return uris
 
 
 @runtime_checkable
 class Splice(Protocol):
-    """Stands in a list for members that only a row can say: none, one or many.
+    """A placeholder in a list for members that depend on the row: none, one or many.
 
-    media: the columns they are made of
+    media: the columns that the members are made from
     """
 
     @property
@@ -116,7 +125,7 @@ class Splice(Protocol):
 
 @dataclass
 class _Compiled:
-    """What compiling has come to so far."""
+    """The parts of a template that are compiled so far."""
 
     env: jinja2.Environment
     fetch: Fetch
@@ -128,9 +137,10 @@ class _Compiled:
 def compile_template(
     body: Any, where: str = "request.body", fetch: Fetch = fetches_nothing
 ) -> BodyTemplate:
-    """Compile a JSON value. Raises ConfigError where a placeholder is not valid.
+    """Compile a JSON value. Raises ConfigError if a placeholder is not valid.
 
-    fetch: gives the bytes of S3 objects that rows name where an image or a document is wanted
+    where: the key path of the value, for messages
+    fetch: returns the bytes of an S3 object that a row names as an image or a document
     """
     out = _Compiled(_ENV if fetch is fetches_nothing else environment(fetch), fetch)
     _compile_value(body, where, out)
@@ -157,14 +167,14 @@ def _compile_value(value: Any, where: str, out: _Compiled) -> None:
         try:
             out.parts.append(as_json(value))
         except (ValueError, TypeError) as exc:
-            raise ConfigError(f"{where}: {reason_of(exc)}") from None
+            raise ConfigError(f"{where}: {rejection_reason(exc)}") from None
 
 
 def _compile_list(items: Sequence[Any], where: str, out: _Compiled) -> None:
     out.parts.append(b"[")
     for i, item in enumerate(items):
         if isinstance(item, Splice):
-            # Its members bring their commas along, so a member of the list's own must follow.
+            # Each member of a Splice ends with a comma, so an item of the list must follow it.
             out.parts.append(_spliced(item, out.fetch))
             out.columns += item.media
             out.media += map(Placeholder, item.media)
@@ -192,7 +202,7 @@ def _compile_string(text: str, where: str, out: _Compiled) -> None:
         raise ConfigError(f"{where}: is not a valid template: {exc.message}") from None
     out.columns += sorted(names)
     out.media += (
-        placeholder for placeholder in _media_lookups(tree) if placeholder.column in names
+        placeholder for placeholder in _media_placeholders(tree) if placeholder.column in names
     )
     if template is not None:
         out.parts += [b'"', _jinja_text(template, names), b'"']
@@ -203,15 +213,16 @@ def _compile_string(text: str, where: str, out: _Compiled) -> None:
         out.parts += [b'"', *texts, b'"']
 
 
-def _media_lookups(tree: jinja2.nodes.Template) -> Iterator[Placeholder]:
+def _media_placeholders(tree: jinja2.nodes.Template) -> Iterator[Placeholder]:
     for node in tree.find_all(jinja2.nodes.Filter):
-        placeholder = lookup_of(node.node) if node.name in MEDIA_FILTERS and node.node else None
-        if placeholder is not None:
-            yield placeholder
+        if node.name in MEDIA_FILTERS and node.node:
+            placeholder = placeholder_of(node.node)
+            if placeholder is not None:
+                yield placeholder
 
 
 def _simple_pieces(tree: jinja2.nodes.Template) -> Sequence[str | Placeholder] | None:
-    """Return literal text and placeholders, or None where only Jinja can do it."""
+    """Return literal texts and simple placeholders, or None if only Jinja can render the tree."""
     pieces: list[str | Placeholder] = []
     for output in tree.body:
         if not isinstance(output, jinja2.nodes.Output):
@@ -220,7 +231,7 @@ def _simple_pieces(tree: jinja2.nodes.Template) -> Sequence[str | Placeholder] |
             if isinstance(node, jinja2.nodes.TemplateData):
                 pieces.append(node.data)
                 continue
-            placeholder = lookup_of(node)
+            placeholder = placeholder_of(node)
             if placeholder is None:
                 return None
             pieces.append(placeholder)
@@ -229,7 +240,7 @@ def _simple_pieces(tree: jinja2.nodes.Template) -> Sequence[str | Placeholder] |
 
 @dataclass(frozen=True)
 class _TypedPart:
-    """A string that is nothing but a placeholder: the value as JSON of its own type."""
+    """A string that is only a placeholder: the value as JSON of its own type."""
 
     placeholder: Placeholder
 
@@ -256,12 +267,12 @@ class _TextPart:
 
 
 def _rejected(placeholder: Placeholder, exc: Exception) -> RowRejected:
-    return RowRejected(placeholder.name(), reason_of(exc))
+    return RowRejected(placeholder.name(), rejection_reason(exc))
 
 
-def reason_of(exc: Exception) -> str:
-    """Say why a value cannot be rendered, without showing the value."""
-    # Only our own words are known to be free of data; other errors are named by their type.
+def rejection_reason(exc: Exception) -> str:
+    """Return the reason why a value cannot be rendered, without showing the value."""
+    # Only our own messages are known to hold no data. Of other errors, only the type is shown.
     if isinstance(exc, Unrenderable):
         return str(exc)
     if isinstance(exc, UnicodeError):
@@ -278,9 +289,9 @@ def _jinja_text(template: jinja2.Template, names: set[str]) -> Render:
         except jinja2.UndefinedError as exc:
             raise RowRejected(label, f"cannot be rendered: {exc.message}") from None
         except BedrockSparkError:
-            raise  # S3 fails, and not the row
+            raise  # S3 failed, not the row
         except Exception as exc:  # noqa: BLE001 - an expression over data may fail in any way
-            raise RowRejected(label, reason_of(exc)) from None
+            raise RowRejected(label, rejection_reason(exc)) from None
 
     return render
 

@@ -1,7 +1,7 @@
-"""The language inside `{{ }}`: Jinja in its sandbox, with what differs here.
+"""The language inside `{{ }}`: Jinja in its sandbox, with a few differences.
 
-Values arrive as Python objects and leave as their text form (see json_values.py), whether they are
-printed, joined or turned into a string. A field of the data comes before a method of the same name:
+Values enter as Python objects. When they are printed, joined or turned into a string, they take
+their text form (see json_values.py). A field of the data comes before a method of the same name:
 `order.items` is the field.
 """
 
@@ -29,9 +29,9 @@ MEDIA_FILTERS = ("base64", "media_type")
 
 
 def environment(fetch: Fetch) -> jinja2.Environment:
-    """Return the environment that templates are compiled in.
+    """Return the Jinja environment that compiles templates.
 
-    fetch: gives the bytes of an S3 object, for the filters of images and documents
+    fetch: returns the bytes of an S3 object, for the filters of images and documents
     """
     env = _Environment(
         undefined=jinja2.StrictUndefined,
@@ -48,14 +48,14 @@ def environment(fetch: Fetch) -> jinja2.Environment:
         "base64": lambda value: base64_of(read_media(value, fetch)),
         "media_type": lambda value: read_media(value, fetch).media_type,
     }
-    # A placeholder names a column. Jinja's own globals (range, dict, …) would hide a misspelt one.
+    # A placeholder names a column. Jinja's globals (range, dict, …) would hide a misspelt column.
     env.globals.clear()
     return env
 
 
 def _printed(value: Any) -> Any:
     if isinstance(value, jinja2.Undefined):
-        return value  # StrictUndefined says its own name when it is printed
+        return value  # when it is printed, StrictUndefined raises an error that names it
     return as_text(value)
 
 
@@ -69,7 +69,7 @@ def _string(value: Any) -> str:
 
 
 def _tojson(value: Any) -> str:
-    """Return the JSON form as text. Jinja's own knows no dates and escapes for HTML."""
+    """Return the JSON form as text. Jinja's own filter fails on dates and escapes for HTML."""
     return as_json(value).decode()
 
 

@@ -1,8 +1,8 @@
 """The two forms of a value: as JSON of its own type, and as text inside a sentence.
 
-docs/templates.md has the table of every Spark type. Values are Python objects;
-spark/prepare/arrow_columns.py makes them from a column's Arrow data. A value that has no JSON form
-raises Unrenderable, whose message says why and never shows the value.
+docs/templates.md has a table of all Spark types. Values are Python objects, which
+spark/prepare/arrow_columns.py makes from a column's Arrow data. A value without a JSON form raises
+Unrenderable; its message gives the reason and never shows the value.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ _NOT_FINITE = "is not a finite number, which JSON cannot hold"
 
 
 class Unrenderable(ValueError):  # noqa: N818 - a reason, as in RowRejected
-    """Why a value cannot be rendered, in words that show nothing of it."""
+    """The reason why a value cannot be rendered, in words that do not show the value."""
 
 
 class Struct(dict[str, Any]):
-    """A struct: in JSON its null fields are left out, while a map keeps its nulls.
+    """A struct. In JSON its null fields are left out, while a map keeps its nulls.
 
-    A struct has every field in every row, so leaving one out is the only way to say that it is not
-    there. Spark's to_json does the same.
+    A struct has every field in every row, so a null is the only way to say that a field is absent.
+    Spark's to_json leaves null fields out too.
     """
 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """Stands in a column for a value that Python cannot hold; its row is rejected."""
+    """Replaces a value that cannot be read, with the reason. Its row is rejected."""
 
     reason: str
 
 
 def as_text(value: Any) -> str:
-    """Return a value as it reads inside a sentence: text as it is, the rest as JSON writes it.
+    """Return a value as text inside a sentence: text unchanged, the rest as JSON writes it.
 
     Raises Unrenderable, also for null.
     """
@@ -66,7 +66,10 @@ def _encoded(form: Any) -> bytes:
 
 
 def json_form(value: Any) -> Any:
-    """Return a value made of what JSON has: numbers, texts, booleans, nulls, lists, objects."""
+    """Return a value as JSON types: numbers, texts, booleans, nulls, lists, objects.
+
+    Raises Unrenderable, and TypeError for an unknown Python type.
+    """
     form = _FORMS.get(type(value))
     if form is not None:
         return form(value)
@@ -76,8 +79,8 @@ def json_form(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} has no JSON form")
 
 
-def key_text(key: Any) -> str:
-    """Return the text of a map's key. Two keys of one map never have the same."""
+def map_key_text(key: Any) -> str:
+    """Return the text of a map's key. Two keys of one map never have the same text."""
     return as_text(key)
 
 
@@ -94,8 +97,8 @@ def _number(value: float) -> float:
 def _decimal(value: Decimal) -> msgspec.Raw:
     """Return a number with all its digits.
 
-    Spark's literals (0.5) are decimals, so a body would be full of numbers in quotes if they were
-    texts; Spark's to_json writes numbers too. A float would lose digits.
+    Spark's literals (0.5) are decimals: as texts they would become numbers in quotes, which models
+    refuse. Spark's to_json writes numbers too. A float would lose digits.
     """
     if not value.is_finite():
         raise Unrenderable(_NOT_FINITE)
@@ -133,7 +136,7 @@ def _object(value: Mapping[Any, Any]) -> dict[str, Any]:
     if isinstance(value, Struct):
         return {k: json_form(v) for k, v in value.items() if v is not None}
     return {
-        k if type(k) is str else key_text(k): v if type(v) is str else json_form(v)
+        k if type(k) is str else map_key_text(k): v if type(v) is str else json_form(v)
         for k, v in value.items()
     }
 
@@ -146,7 +149,7 @@ def _unreadable(value: Unreadable) -> Any:
     raise Unrenderable(value.reason)
 
 
-# In this order for subclasses: a bool is an int, a datetime is a date.
+# The order matters for subclasses: a bool is an int, a datetime is a date, a Struct is a dict.
 _FORMS: dict[type, Callable[[Any], Any]] = {
     str: _itself,
     bool: _itself,

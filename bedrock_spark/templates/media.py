@@ -1,8 +1,10 @@
-"""Images and documents in a row: their bytes, and what they are.
+"""Images and documents in a row: their bytes and their format.
 
-A value is bytes, or the `s3://` URI of an object, which a function that is handed in fetches. What
-something is, its own bytes tell; only texts (csv, html, txt, md) are known by the extension of
-their URI. Nothing but `s3://` is ever fetched: a row must not be able to read the machine's files.
+A value is bytes, or the `s3://` URI of an object, which the function `fetch` reads. The format is
+found by the magic numbers of the bytes (https://en.wikipedia.org/wiki/List_of_file_signatures).
+For texts (csv, html, txt, md), and for Office files without their usual parts, the extension of the
+URI decides. Nothing but `s3://` is ever fetched: a row must not be able to read files of the
+machine.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 
 from bedrock_spark.templates.json_values import Unrenderable
 
-# Gives an object's bytes. Raises Unrenderable where it is the row's fault that there are none.
+# Returns the bytes of an object. Raises Unrenderable if the row is at fault: no such object, say.
 Fetch = Callable[[str], bytes]
 
 IMAGES: dict[str, str] = {
@@ -55,12 +57,12 @@ class Media:
 
 
 def fetches_nothing(uri: str) -> bytes:
-    """Stand in for a Fetch where there is no S3."""
+    """Raise Unrenderable: a Fetch for the places where S3 is not available."""
     raise Unrenderable("names an S3 object, which cannot be fetched here")
 
 
 def read_media(value: Any, fetch: Fetch) -> Media:
-    """Return what one value holds. Raises Unrenderable, and whatever fetch raises."""
+    """Return the image or document of one value. Raises Unrenderable and the errors of `fetch`."""
     if value is None:
         raise Unrenderable("is null")
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -69,14 +71,14 @@ def read_media(value: Any, fetch: Fetch) -> Media:
         uri = value
         data = fetch(checked_uri(uri))
     elif isinstance(value, list):
-        raise Unrenderable("is an array; take one of it, as in photos[0]")
+        raise Unrenderable("is an array; take one element, as in photos[0]")
     else:
         raise Unrenderable("is neither bytes nor an s3:// URI")
     return Media(data, _format_of(data, _extension(uri)))
 
 
 def read_all_media(value: Any, fetch: Fetch) -> Iterator[Media]:
-    """Yield what a value or an array of values holds; an empty array holds nothing."""
+    """Yield the images or documents of a value or an array. An empty array yields nothing."""
     if not isinstance(value, list):
         yield read_media(value, fetch)
         return
@@ -118,8 +120,8 @@ def _extension(uri: str) -> str:
 def _format_of(data: bytes, extension: str) -> str:
     if not data:
         raise Unrenderable("is empty")
-    for is_format, name in _SIGNS:
-        if is_format(data):
+    for matches, name in _SIGNATURES:
+        if matches(data):
             return name
     if data.startswith(_ZIP) and extension in ("docx", "xlsx"):
         return extension
@@ -131,8 +133,9 @@ def _format_of(data: bytes, extension: str) -> str:
 
 
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-# Names inside of the files: a zip's are plain text, those of older Office files UTF-16.
-_SIGNS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
+# Office files are found by the names of their parts: plain text in a zip file (docx, xlsx), UTF-16
+# in an OLE file (doc, xls).
+_SIGNATURES: tuple[tuple[Callable[[bytes], bool], str], ...] = (
     (lambda data: data.startswith(b"\x89PNG\r\n\x1a\n"), "png"),
     (lambda data: data.startswith(b"\xff\xd8\xff"), "jpeg"),
     (lambda data: data.startswith((b"GIF87a", b"GIF89a")), "gif"),

@@ -1,6 +1,6 @@
-"""What most placeholders are: a column, a field, a key or an index, perhaps with a default.
+"""Simple placeholders: a column, a field, a key or an index, perhaps with a default.
 
-They are read from a row without entering Jinja, and the same way as Jinja reads them.
+Most placeholders are simple. They are read from a row without calling Jinja, with the same result.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class RowRejected(Exception):  # noqa: N818 - an outcome, not an error; it never
 
 @dataclass(frozen=True)
 class Placeholder:
-    """`a.b[0]['c']`, perhaps with a default for when it is null."""
+    """`a.b[0]['c']`, perhaps with a default that replaces a null."""
 
     column: str
     path: tuple[str | int, ...] = ()
@@ -34,18 +34,18 @@ class Placeholder:
     default: Any = None
 
     def of(self, row: Row) -> Any:
-        """Return the value in a row. Raises RowRejected for a null and for what is not there."""
+        """Return the value in a row, or the default. Raises RowRejected if there is neither."""
         value: Any = row[self.column]
         for i, step in enumerate(self.path):
             if value is None:
                 break
-            found = _step_into(value, step)
-            if found is _ABSENT:
+            member = _step_into(value, step)
+            if member is _ABSENT:
                 if self.has_default:
                     return self.default
-                what = "element" if isinstance(step, int) else "field"
-                raise RowRejected(self.name(i), f"has no {what} {step}")
-            value = found
+                noun = "element" if isinstance(step, int) else "field"
+                raise RowRejected(self.name(i), f"has no {noun} {step}")
+            value = member
         if value is None:
             if self.has_default:
                 return self.default
@@ -53,7 +53,7 @@ class Placeholder:
         return value
 
     def name(self, steps: int | None = None) -> str:
-        """Return what it looks up, or its first steps, as people write it."""
+        """Return the column and the first `steps` steps (None: all), as in `a.b.0`."""
         return ".".join((self.column, *map(str, self.path[:steps])))
 
 
@@ -70,27 +70,27 @@ def _step_into(value: Any, step: str | int) -> Any:
     return getattr(value, step, _ABSENT) if is_time else _ABSENT
 
 
-def lookup_of(node: jinja2.nodes.Node) -> Placeholder | None:
-    """Return the placeholder that an expression is, or None where it is more than one."""
+def placeholder_of(node: jinja2.nodes.Node) -> Placeholder | None:
+    """Return an expression as a simple placeholder, or None if it is not a simple one."""
     if isinstance(node, jinja2.nodes.Name):
         return Placeholder(node.name)
     if isinstance(node, (jinja2.nodes.Getattr, jinja2.nodes.Getitem)):
-        below, step = lookup_of(node.node), _step(node)
-        if below is None or below.has_default or step is None:
+        base, step = placeholder_of(node.node), _step(node)
+        if base is None or base.has_default or step is None:
             return None
-        return Placeholder(below.column, (*below.path, step))
+        return Placeholder(base.column, (*base.path, step))
     if isinstance(node, jinja2.nodes.Filter) and node.name in ("default", "d") and node.node:
-        return _with_default(lookup_of(node.node), node)
+        return _with_default(placeholder_of(node.node), node)
     return None
 
 
-def _with_default(below: Placeholder | None, node: jinja2.nodes.Filter) -> Placeholder | None:
-    constant = len(node.args) == 1 and isinstance(node.args[0], jinja2.nodes.Const)
-    if below is None or below.has_default or not constant:
+def _with_default(base: Placeholder | None, node: jinja2.nodes.Filter) -> Placeholder | None:
+    is_constant = len(node.args) == 1 and isinstance(node.args[0], jinja2.nodes.Const)
+    if base is None or base.has_default or not is_constant:
         return None
     if node.kwargs or node.dyn_args or node.dyn_kwargs:
         return None
-    return Placeholder(below.column, below.path, True, node.args[0].as_const())
+    return Placeholder(base.column, base.path, True, node.args[0].as_const())
 
 
 def _step(node: jinja2.nodes.Getattr | jinja2.nodes.Getitem) -> str | int | None:

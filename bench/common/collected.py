@@ -1,4 +1,4 @@
-"""A run folder as it is when all batch jobs are over: rows, output lines, output manifests."""
+"""Write a run folder whose batch jobs have all ended: rows, output lines, output manifests."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from bedrock_spark.run_folder.run import Run, open_run
 from common.prepared import PROMPT, bench_config
 
 SHARD_ROWS = 40_000
-# What makes an output line about 1.8 kB, as 600,000 lines in 1.1 GB are.
+# With answers of this length an output line has about 1.8 kB: 600,000 lines are 1.1 GB.
 _ANSWER_WORDS = 60
 _ARN = "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/"
 _COLUMNS = "`record_id` string, `ticket_id` string, `subject` string"
 
 
 class CollectFolder:
-    """A run folder whose jobs are over. `line_bytes` are those of its output."""
+    """A run folder whose jobs have ended. `line_bytes`: the bytes of all its output lines."""
 
     def __init__(self, corpus: Path, folder: Path, rows: int) -> None:
         shutil.rmtree(folder, ignore_errors=True)
@@ -42,7 +42,7 @@ class CollectFolder:
         self.manifest = commit_manifest(self.run.storage, manifest)
 
     def forget(self) -> None:
-        """Leave the folder as it was before collect."""
+        """Delete the files that collect wrote."""
         for name in ("results", "reconciliation"):
             shutil.rmtree(self.folder / name, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""A corpus of tickets that looks like one: words of uneven frequency, lengths log-normal."""
+"""Generate a corpus of tickets with realistic texts: Zipf word frequencies, log-normal lengths."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SYLLABLES = tuple(
 
 
 def write_corpus(folder: Path, rows: int, seed: int = 7) -> int:
-    """Write Parquet files with columns ticket_id, subject, body; return the bytes of text."""
+    """Write Parquet files with columns ticket_id, subject, body; return the bytes of all bodies."""
     folder.mkdir(parents=True)
     random = np.random.default_rng(seed)
     pool = _pool(random)
@@ -45,7 +45,10 @@ def write_corpus(folder: Path, rows: int, seed: int = 7) -> int:
 
 
 def _pool(random: np.random.Generator) -> list[str]:
-    """Return a long text as words: Zipf's law over a vocabulary, with sentences and quotes."""
+    """Return a long text as words, with sentences and quotes.
+
+    Words follow Zipf's law with exponent 1.3 (https://en.wikipedia.org/wiki/Zipf%27s_law).
+    """
     vocabulary = [
         "".join(random.choice(_SYLLABLES, size=random.integers(1, 5))) for _ in range(30_000)
     ]

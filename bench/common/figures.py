@@ -1,4 +1,4 @@
-"""Print a figure as one JSON object a line: `{name, value, unit, goal, better, detail}`."""
+"""Print a figure as one JSON object per line: `{name, value, unit, goal, better, detail}`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 def report(
     name: str, value: float, unit: str, goal: float | None, better: str, **detail: Any
 ) -> None:
-    """Print one figure. `better` is `lower` or `higher`; a figure without a goal has null."""
+    """Print one figure. `better` is `lower` or `higher`; the goal of a figure may be null."""
     figure = {
         "name": name,
         "value": round(value, 3),

@@ -1,4 +1,4 @@
-"""What a client needs to call a local Bedrock, which takes any credentials."""
+"""Set up clients for a local Bedrock, which accepts any credentials."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import os
 
 
 def use_local_credentials() -> None:
-    """Give this process, and what it starts, credentials that nobody checks."""
+    """Set dummy credentials for this process and the processes that it starts."""
     os.environ["AWS_ACCESS_KEY_ID"] = os.environ["AWS_SECRET_ACCESS_KEY"] = "local"

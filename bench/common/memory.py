@@ -1,4 +1,4 @@
-"""Peak memory of the processes of a Spark session, as the kernel keeps it."""
+"""Measure the peak memory of a Spark session's processes, by the kernel's own count (VmHWM)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_LOOK_SECONDS = 0.2
+_POLL_SECONDS = 0.2
+# VmHWM is in kB.
 _MEGABYTE = 1024
 
 
@@ -18,16 +19,16 @@ class Peaks:
         self._workers: dict[int, int] = {}
         self._jvm = 0
 
-    def look(self) -> None:
-        """Note the peaks of the Python workers and of the JVM that run now."""
+    def measure(self) -> None:
+        """Note the present peaks of the Python workers and of the JVM."""
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 command = (folder / "cmdline").read_bytes()
                 is_worker, is_jvm = b"pyspark.daemon" in command, b"java" in command.split(b"\0")[0]
                 peak = _peak_of(folder) if is_worker or is_jvm else 0
-            except OSError:  # it ended meanwhile
+            except OSError:  # the process has ended meanwhile
                 continue
-            if peak and _is_below_us(int(folder.name)):
+            if peak and _is_descendant(int(folder.name)):
                 if is_worker:
                     self._workers[int(folder.name)] = peak
                 else:
@@ -40,7 +41,7 @@ class Peaks:
 
     @property
     def jvm_megabytes(self) -> float:
-        """Return the peak of the JVM, which is driver and executor at once."""
+        """Return the peak of the JVM, which is both driver and executor."""
         return self._jvm / _MEGABYTE
 
     @property
@@ -51,18 +52,18 @@ class Peaks:
 
 @contextmanager
 def watched() -> Iterator[Peaks]:
-    """Watch the peaks while the block runs."""
+    """Measure the peaks while the block runs."""
     peaks, done = Peaks(), threading.Event()
 
     def watch() -> None:
-        while not done.wait(_LOOK_SECONDS):
-            peaks.look()
+        while not done.wait(_POLL_SECONDS):
+            peaks.measure()
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
         yield peaks
-        peaks.look()
+        peaks.measure()
     finally:
         done.set()
         thread.join()
@@ -75,7 +76,8 @@ def _peak_of(folder: Path) -> int:
     return 0
 
 
-def _is_below_us(pid: int) -> bool:
+def _is_descendant(pid: int) -> bool:
+    """Tell whether a process is this one, or was started by it directly or indirectly."""
     own = int(Path("/proc/self").resolve().name)
     while pid > 1:
         if pid == own:

@@ -1,4 +1,4 @@
-"""The run of prepare that the benchmarks time: tickets to Claude records."""
+"""Run the prepare that the benchmarks measure: tickets become records for a Claude model."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def bench_config(corpus: Path, folder: Path) -> Config:
 
 
 def prepare_corpus(spark: SparkSession, corpus: Path, folder: Path) -> RunManifest:
-    """Prepare a corpus in a folder, anew."""
+    """Prepare a corpus in a folder, after deleting that folder."""
     shutil.rmtree(folder, ignore_errors=True)
     return prepare(spark, open_run(bench_config(corpus, folder), SystemClock()))
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return how long a piece of work takes."""
-    begun = time.monotonic()
+    """Return the seconds that a piece of work takes."""
+    started = time.monotonic()
     work()
-    return time.monotonic() - begun
+    return time.monotonic() - started

@@ -1,6 +1,6 @@
-"""What ten times the rows cost, in seconds and in memory.
+"""Measure how seconds and memory grow with ten times the rows.
 
-Each measure is taken in a process of its own, so that each has its own peak of memory.
+Each measurement runs in its own process, so that each has its own peak of memory.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ Work = Callable[[SparkSession], object]
 
 
 def scale_run(warm_up: Work, work: Work) -> None:
-    """Work once to warm up, once for the clock; print seconds and peaks for `scaled`."""
+    """Run a warm-up, then the measured work; print its seconds and peaks in MB for `scaled`."""
     with bench_session(_HEAP) as spark:
         warm_up(spark)
         with watched() as peaks:
-            taken = seconds(lambda: work(spark))
-    found = {
+            work_seconds = seconds(lambda: work(spark))
+    figures = {
         "driver": peaks.driver_megabytes,
         "worker": peaks.worker_megabytes,
         "jvm": peaks.jvm_megabytes,
-        "seconds": taken,
+        "seconds": work_seconds,
     }
-    sys.stdout.write(json.dumps(found))
+    sys.stdout.write(json.dumps(figures))
 
 
 def scaled(script: str, *arguments: object) -> dict[str, float]:
-    """Return what the `--scale-run` of a benchmark prints, as a process of its own."""
-    done = subprocess.run(
+    """Run a benchmark's `--scale-run` in a child process; return the figures that it prints."""
+    child = subprocess.run(
         [sys.executable, script, "--scale-run", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=True,
     )
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    figures: dict[str, float] = json.loads(child.stdout.splitlines()[-1])
+    return figures
 
 
 def report_scale(stage: str, rows: int, once: dict[str, float], more: dict[str, float]) -> None:
-    """Compare ten times the rows with once the rows."""
+    """Report the ratios of the figures with ten times the rows to those with the rows once."""
     report(
         f"{stage}_scale",
         more["seconds"] / once["seconds"],
@@ -62,13 +62,13 @@ def report_scale(stage: str, rows: int, once: dict[str, float], more: dict[str, 
         rows=[rows, rows * TIMES],
         seconds=[round(f["seconds"], 2) for f in (once, more)],
     )
-    for part in ("driver", "worker"):
+    for process in ("driver", "worker"):
         report(
-            f"{stage}_scale_{part}_memory",
-            more[part] / once[part],
+            f"{stage}_scale_{process}_memory",
+            more[process] / once[process],
             "ratio",
             MEMORY_GOAL,
             "lower",
-            megabytes=[round(f[part]) for f in (once, more)],
-            jvm_megabytes=[round(f["jvm"]) for f in (once, more)],  # the heap may have 2 GB
+            megabytes=[round(f[process]) for f in (once, more)],
+            jvm_megabytes=[round(f["jvm"]) for f in (once, more)],  # its heap is 2 GB at most
         )

@@ -1,7 +1,7 @@
-"""The Spark session of the benchmarks: two cores as a rule, and the interpreter that runs them.
+"""The Spark session of the benchmarks: two cores by default, and workers of this interpreter.
 
-Files are read in several partitions to a core. Spark packs small files into partitions of 128 MB,
-and of three such partitions on two cores the third has one core for itself.
+Files are read in several partitions per core. By default Spark packs files into partitions of
+128 MB. If there are three of them on two cores, the third runs alone while a core is idle.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PARTITIONS_PER_CORE = 4
 
 @contextmanager
 def bench_session(memory: str = "4g", cores: int = 2) -> Iterator[SparkSession]:
-    """Give a session that runs so many tasks at once, and stop it."""
+    """Provide a session that runs `cores` tasks at once; stop it after the block."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     spark = (
         SparkSession.builder.master(f"local[{cores}]")

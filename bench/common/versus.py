@@ -1,4 +1,4 @@
-"""Two contenders that take turns on the same data, so that what slows the machine slows both."""
+"""Compare two programs on the same data, in turns, so that a slower machine slows both."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ GOAL = 1.5
 def versus_duckdb(
     stage: str, ours: Callable[[], object], duckdb: Callable[[], object], **detail: Any
 ) -> float:
-    """Report the median of the ratios; return the median of our seconds."""
-    timed = [(seconds(ours), seconds(duckdb)) for _ in range(ROUNDS)]
-    mine, theirs = zip(*timed, strict=True)
+    """Report the median ratio of our seconds to DuckDB's; return the median of our seconds."""
+    rounds = [(seconds(ours), seconds(duckdb)) for _ in range(ROUNDS)]
+    our_seconds, duckdb_seconds = zip(*rounds, strict=True)
     report(
         f"{stage}_vs_duckdb",
-        statistics.median(a / b for a, b in timed),
+        statistics.median(a / b for a, b in rounds),
         "ratio",
         GOAL,
         "lower",
         **detail,
-        ours_seconds=[round(s, 2) for s in mine],
-        duckdb_seconds=[round(s, 2) for s in theirs],
+        ours_seconds=[round(s, 2) for s in our_seconds],
+        duckdb_seconds=[round(s, 2) for s in duckdb_seconds],
     )
-    return statistics.median(mine)
+    return statistics.median(our_seconds)

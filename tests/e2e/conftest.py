@@ -7,8 +7,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from bedrock_emulator import LocalBedrock
-from tests.bedrocks import BUCKET, BedrockServer, ForkedBedrock
-from tests.sparks import CLAUDE, shared_session
+from tests.forked_emulator import BUCKET, BedrockServer, ForkedBedrock
+from tests.spark_sessions import CLAUDE, shared_session
 
 
 @pytest.fixture(scope="session")
@@ -18,14 +18,14 @@ def spark() -> SparkSession:
 
 @pytest.fixture
 def bedrock(bedrock_server: BedrockServer) -> Iterator[Callable[..., LocalBedrock]]:
-    """Start a local Bedrock with a bucket, at a speed at which a job takes a moment."""
+    """Return a function that starts a local Bedrock with a bucket; a job takes a moment there."""
     started: list[LocalBedrock] = []
 
     def start(
         faults: dict[str, Any] | None = None, speed: float = 3000.0, **settings: Any
     ) -> LocalBedrock:
-        told = {"faults": faults, "speed": speed, "seed": 11, **settings}
-        local = ForkedBedrock(bedrock_server, **told)
+        options = {"faults": faults, "speed": speed, "seed": 11, **settings}
+        local = ForkedBedrock(bedrock_server, **options)
         local.start()
         started.append(local)
         local.client("s3").create_bucket(Bucket=BUCKET)
@@ -37,7 +37,7 @@ def bedrock(bedrock_server: BedrockServer) -> Iterator[Callable[..., LocalBedroc
 
 
 def provision(local: LocalBedrock, model_id: str = CLAUDE) -> str:
-    """Create a provisioned throughput and return its ARN; it is in service after a while."""
+    """Create a provisioned throughput and return its ARN. It is not in service at once."""
     created = local.client("bedrock").create_provisioned_model_throughput(
         modelUnits=1, provisionedModelName="e2e", modelId=model_id
     )

@@ -1,7 +1,8 @@
-"""Drive a run's batch jobs without Spark, and die by SIGKILL at the n-th call that changes
-something or lists jobs, before it is sent or after its reply came.
+"""Control a run's batch jobs without Spark, and die by SIGKILL at a chosen call.
 
-Imported once by a server that forks: each driver is a process of its own, and starts at once.
+A call counts if it changes something or lists jobs. The process dies before the call is sent, or
+after its reply arrived. A fork server imports this module once and forks a process for each
+controller, so that controllers start at once.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ from bedrock_spark.run_folder.lease import STOP
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, read_manifest
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import S3Storage
-from tests.bedrocks import BUCKET
+from tests.forked_emulator import BUCKET
 
 ENDPOINT = "KILL_POINTS_ENDPOINT"
 ROLE = "arn:aws:iam::123456789012:role/BedrockBatchInference"
 CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 RECORDS = (24, 12)
-# Longer than any job takes, so that each step but the last finds jobs settled.
+# Longer than any job takes: after a sleep, every job that was submitted before it has settled.
 STEP_SECONDS = 7200.0
 
 
 class EmulatedClock:
-    """A clock that stands still but for sleeps, and takes the emulator's along.
+    """A clock that only `sleep` moves; each sleep also advances the emulator's clock.
 
-    step: by how much, whatever the sleep; None: by as much
+    step: seconds to advance the emulator's clock at each sleep; None: as many as the sleep has
     """
 
     def __init__(self, endpoint_url: str, step: float | None = STEP_SECONDS) -> None:
@@ -75,7 +76,10 @@ def run_of(name: str, endpoint_url: str) -> Run:
 
 
 def write_run(run: Run, sizes: tuple[int, ...] = RECORDS) -> RunManifest:
-    """Put a prepared run into its folder; its record ids are like no other run's."""
+    """Write a prepared run into its folder; no other run has its record ids.
+
+    sizes: the number of records of each shard
+    """
     import hashlib
     from dataclasses import asdict
 
@@ -98,17 +102,23 @@ def write_run(run: Run, sizes: tuple[int, ...] = RECORDS) -> RunManifest:
     return manifest
 
 
-def drive(
-    name: str, endpoint_url: str, stop_first: bool, stops: Callable[[], None] = lambda: None
+def control_run(
+    name: str,
+    endpoint_url: str,
+    stop_first: bool,
+    on_stop: Callable[[], None] = lambda: None,
 ) -> None:
-    """Take a run to its end. stop_first: stop it after one step; `stops` is called before that."""
+    """Control a run until it is done.
+
+    stop_first: stop the run after one step, call `on_stop` right before that, and resume it then
+    """
     run, clock = run_of(name, endpoint_url), EmulatedClock(endpoint_url)
     manifest = read_manifest(run.storage)
     assert manifest is not None
     if stop_first:
         with leased_controller(run, manifest, clock) as controller:
             controller.advance()
-        stops()
+        on_stop()
         with leased_controller(run, manifest, clock, purpose=STOP) as controller:
             stop_run(controller)
     with leased_controller(run, manifest, clock) as controller:
@@ -116,35 +126,39 @@ def drive(
         assert watch(controller).is_done
 
 
-def killed_drive(name: str, endpoint_url: str, stop_first: bool, number: int, when: str) -> None:
-    """Drive, and die at a point. Without dying (number 0) leave in a file how many points come
-    before the stop, and how many there are.
-    """
-    points = before_stop = 0
-    send = URLLib3Session.send
+def control_run_and_die(
+    name: str, endpoint_url: str, stop_first: bool, number: int, when: str
+) -> None:
+    """Control a run, and die before or after call number `number`, as `when` says.
 
-    def counted(self: Any, request: Any) -> Any:
+    number: 0 dies nowhere. Then `when` is the path of a file to write: how many calls came before
+    the stop, and how many there were.
+    """
+    points = points_before_stop = 0
+    original_send = URLLib3Session.send
+
+    def send_or_die(self: Any, request: Any) -> Any:
         nonlocal points
         is_point = request.method != "GET" or "model-invocation-job" in request.url
         points += is_point
         if is_point and points == number and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
-        reply = send(self, request)
+        reply = original_send(self, request)
         if is_point and points == number and when == "after":
             os.kill(os.getpid(), signal.SIGKILL)
         return reply
 
-    def stops() -> None:
-        nonlocal before_stop
-        before_stop = points
+    def note_points() -> None:
+        nonlocal points_before_stop
+        points_before_stop = points
 
-    URLLib3Session.send = counted
-    drive(name, endpoint_url, stop_first, stops)
+    URLLib3Session.send = send_or_die
+    control_run(name, endpoint_url, stop_first, note_points)
     if number == 0:
-        Path(when).write_text(f"{before_stop} {points}")
+        Path(when).write_text(f"{points_before_stop} {points}")
 
 
-if ENDPOINT in os.environ:  # in the server that forks: what takes long is done once
+if ENDPOINT in os.environ:  # in the fork server: make the clients once, for all of its children
     aws = AwsSettings("us-east-1", os.environ[ENDPOINT])
     bedrock_client(aws)
     s3_client(aws)

@@ -1,23 +1,27 @@
-"""A task of the fallback as a process of its own, to be killed: FOLDER ENDPOINT RECORDS."""
+"""Run one task of the fallback as a process, so that a test can kill it.
+
+python -m tests.e2e.killed_fallback FOLDER ENDPOINT RECORDS
+"""
 
 from __future__ import annotations
 
-import json
 import sys
+
+import msgspec
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import FallbackConfig
 from bedrock_spark.spark.fallback.parts import Part
 from bedrock_spark.spark.fallback.task import FallbackTask
 from bedrock_spark.storage import LocalStorage
-from tests.sparks import CLAUDE
+from tests.spark_sessions import CLAUDE
 
 SHARD = "shard-00000-00"
 CONCURRENCY = 16
 
 
 def main(folder: str, endpoint: str, records: str) -> None:
-    """Ask all stragglers of the shard, and print what it came to."""
+    """Ask the first `records` unanswered records of the shard; print the task's result as JSON."""
     task = FallbackTask(
         LocalStorage(folder),
         AwsSettings("us-east-1", endpoint),
@@ -27,7 +31,7 @@ def main(folder: str, endpoint: str, records: str) -> None:
         40,
         "round",
     )
-    sys.stdout.write(json.dumps(task([Part(SHARD, 0, int(records))])))
+    sys.stdout.buffer.write(msgspec.json.encode(task([Part(SHARD, 0, int(records))])))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Read and publish tables whose jars Spark fetches, or that have a catalog of their own.
+"""Read and publish tables that need jars from a repository, or a catalog of their own.
 
-    python -m tests.e2e.lake_sessions HEADING...     in the folder that is to hold the lake
+    python -m tests.e2e.lake_sessions HEADING...     in an empty folder, which will hold the lake
 
-One JVM for all headings of docs/sources.md, since packages are for a JVM; for each heading a
-session with the settings that the page gives. outcomes.json says of each example, and of publishing
-by heading, what went wrong, if anything.
+All headings of docs/sources.md share one JVM, because packages can be added only when a JVM starts.
+Each heading has its own session, with the settings of the page. The file outcomes.json holds an
+error or null for each example, and for publishing under each heading.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from tests.sources_doc import examples, packages_for
 
 
 def session(heading: str, headings: list[str], lake: Path) -> SparkSession:
-    """Return a session as the page sets it up for a heading, with the jars of all of them."""
-    given = {e.heading: e.settings(lake) for e in examples("bash") if e.heading in headings}
-    needs_jars = any("spark.jars.packages" in settings for settings in given.values())
+    """Return a session with the page's settings for `heading` and the jars of all `headings`."""
+    by_heading = {e.heading: e.settings(lake) for e in examples("bash") if e.heading in headings}
+    needs_jars = any("spark.jars.packages" in settings for settings in by_heading.values())
     packages = packages_for(pyspark.__version__) if needs_jars else None
     settings = {
-        **given[heading],
+        **by_heading[heading],
         "spark.jars.packages": ",".join(sorted(packages or ())),
         "spark.ui.enabled": "false",
-        "spark.databricks.delta.snapshotPartitions": "2",  # of the log; 50 tasks for two rows
+        "spark.databricks.delta.snapshotPartitions": "2",  # the default, 50, is slow for a few rows
         "spark.sql.shuffle.partitions": "2",
         "spark.sql.session.timeZone": "America/New_York",
     }
@@ -44,27 +44,27 @@ def session(heading: str, headings: list[str], lake: Path) -> SparkSession:
 
 
 def outcome(work: Callable[[], None]) -> str | None:
-    """Do it; return what went wrong."""
+    """Do the work; return the traceback if it failed, or None."""
     try:
         work()
-    except Exception:  # noqa: BLE001 - whatever it is, it is the outcome of this example only
+    except Exception:  # noqa: BLE001 - any error is the outcome of this example only
         return traceback.format_exc()
     return None
 
 
 def main(headings: list[str]) -> None:
-    here = Path.cwd()
-    lake = here / "lake"
+    folder = Path.cwd()
+    lake = folder / "lake"
     outcomes: dict[str, str | None] = {}
     for heading in headings:
         spark = session(heading, headings, lake)
-        failed = outcome(lambda: MAKERS[heading](spark, lake))  # noqa: B023 - called at once
+        make_error = outcome(lambda: MAKERS[heading](spark, lake))  # noqa: B023 - called at once
         for example in (e for e in examples("yaml") if e.heading == heading):
-            error = failed or outcome(lambda: check(spark, example, lake))  # noqa: B023
+            error = make_error or outcome(lambda: check(spark, example, lake))  # noqa: B023
             outcomes[str(example)] = error
         if heading in PUBLISHERS:
-            folder = here / "published" / heading.split()[0]
-            outcomes[heading] = outcome(lambda: PUBLISHERS[heading](spark, folder))  # noqa: B023
+            target = folder / "published" / heading.split()[0]
+            outcomes[heading] = outcome(lambda: PUBLISHERS[heading](spark, target))  # noqa: B023
         spark.stop()
     Path("outcomes.json").write_text(json.dumps(outcomes))
 

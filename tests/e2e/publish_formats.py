@@ -1,4 +1,4 @@
-"""Merge and append into Delta Lake and Iceberg, in a session that knows them."""
+"""Publish results to Delta Lake and Iceberg tables, by merge and by append."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.spark.collect.stage import collect
 from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.spark.publish import publish
-from tests.sparks import make_config
+from tests.spark_sessions import make_config
 
 ROWS = 20
 
 
-def prepared(spark: SparkSession, folder: Path, first: int = 0) -> tuple[Run, RunManifest]:
-    """A run without answers over rows of two key columns; the last row is rejected."""
+def make_run(spark: SparkSession, folder: Path, first: int = 0) -> tuple[Run, RunManifest]:
+    """Return a run without answers over rows with two key columns; the last row is rejected.
+
+    first: the id of the first row
+    """
     df = spark.range(first, first + ROWS).select(
         "id",
         F.expr("id % 2").alias("half"),
@@ -36,7 +39,8 @@ def prepared(spark: SparkSession, folder: Path, first: int = 0) -> tuple[Run, Ru
     return run, manifest
 
 
-def published(spark: SparkSession, made: tuple[Run, RunManifest], **results: Any) -> None:
+def publish_run(spark: SparkSession, made: tuple[Run, RunManifest], **results: Any) -> None:
+    """Publish a run with these `results` settings."""
     run, manifest = made
     source = run.config.source.model_dump()
     config = make_config(run.config.run_uri, source=source, results=results)
@@ -44,28 +48,28 @@ def published(spark: SparkSession, made: tuple[Run, RunManifest], **results: Any
 
 
 def check_merge(spark: SparkSession, read: Callable[[], Any], folder: Path, **place: Any) -> None:
-    """Twice the same run, then one whose rows overlap by half: each key is there once."""
-    first = prepared(spark, folder / "first")
+    """Merge the same run twice, then a run with half of its rows: the table has each key once."""
+    first = make_run(spark, folder / "first")
     for _ in range(2):
-        published(spark, first, mode="merge", **place)
+        publish_run(spark, first, mode="merge", **place)
         assert sorted(r["id"] for r in read()) == list(range(ROWS - 1))
-    second = prepared(spark, folder / "second", ROWS // 2)
-    published(spark, second, mode="merge", **place)
+    second = make_run(spark, folder / "second", ROWS // 2)
+    publish_run(spark, second, mode="merge", **place)
     ids = sorted(r["id"] for r in read())
     assert ids == list(range(ROWS + ROWS // 2 - 1)), ids
 
 
 def delta(spark: SparkSession, folder: Path) -> None:
-    """Merge by path and by table; append once, though the machine dies before it is recorded."""
+    """Merge by path; append once, even if the machine died before the append was recorded."""
     path, merged = str(folder / "appended"), str(folder / "merged")
     place = {"format": "delta", "path": path}
-    made = prepared(spark, folder / "run")
+    made = make_run(spark, folder / "run")
     for state in ("nothing", "done", "writing"):
-        if state == "writing":  # written, and then the machine died
+        if state == "writing":  # the machine died after the append
             key = layout.PUBLISHED_FILE
-            told = made[0].storage.read(key).replace(b'"done"', b'"writing"')
-            made[0].storage.write(key, told)
-        published(spark, made, mode="append", **place)
+            record = made[0].storage.read(key).replace(b'"done"', b'"writing"')
+            made[0].storage.write(key, record)
+        publish_run(spark, made, mode="append", **place)
         rows = spark.read.format("delta").load(path).collect()
         assert sorted(r["id"] for r in rows) == list(range(ROWS)), (state, len(rows))
     load = lambda: spark.read.format("delta").load(merged).collect()  # noqa: E731
@@ -73,13 +77,13 @@ def delta(spark: SparkSession, folder: Path) -> None:
 
 
 def iceberg(spark: SparkSession, folder: Path) -> None:
-    """Merge into a table of the catalog, and append to one."""
+    """Merge into one table of the catalog, and append to another."""
     place = {"format": "iceberg", "table": "lake.support.merged"}
     read = lambda: spark.table("lake.support.merged").collect()  # noqa: E731
     check_merge(spark, read, folder / "merge", **place)
-    made = prepared(spark, folder / "run")
+    made = make_run(spark, folder / "run")
     for _ in range(2):
-        published(spark, made, mode="append", format="iceberg", table="lake.support.appended")
+        publish_run(spark, made, mode="append", format="iceberg", table="lake.support.appended")
         assert spark.table("lake.support.appended").count() == ROWS
 
 

@@ -1,4 +1,4 @@
-"""Prepare the examples of docs/sources.md that need a Spark session of their own."""
+"""Make the tables for examples of docs/sources.md that need their own Spark session; run them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.prepared import rows_by_prompt
 from tests.sources_doc import Example
 from tests.tickets import DDL, LATER, TICKETS, Ticket, asked, ticket_config
 
-STRAY: Ticket = {**TICKETS[0], "ticket_id": "stray", "body": "deleted before anyone asks"}
+STRAY: Ticket = {**TICKETS[0], "ticket_id": "stray", "body": "deleted before the run"}
 
 
 def make_delta(spark: SparkSession, lake: Path) -> None:
-    """Version 0 has a row too many, version 1 deletes it, version 2 adds one."""
+    """Write version 0 with the stray row; version 1 deletes it; version 2 adds the later row."""
     spark.sql(f"CREATE DATABASE support LOCATION '{lake / 'support'}'")
     path = str(lake / "tickets_delta")
     frame(spark, [*TICKETS, STRAY]).write.format("delta").partitionBy("priority").save(path)
@@ -28,7 +28,7 @@ def make_delta(spark: SparkSession, lake: Path) -> None:
 
 
 def make_iceberg(spark: SparkSession, lake: Path) -> None:
-    """A row is deleted by a delete file, what is left is tagged, and a row is added."""
+    """Write the stray row, delete it by a delete file, tag the table, and add the later row."""
     (
         frame(spark, [*TICKETS, STRAY])
         .writeTo("lake.support.tickets")
@@ -41,7 +41,7 @@ def make_iceberg(spark: SparkSession, lake: Path) -> None:
 
 
 def make_hive(spark: SparkSession, lake: Path) -> None:
-    """A table of Hive's own, with a partition for every priority."""
+    """Write a Hive table with one partition per priority."""
     columns = DDL.rsplit(",", 1)[0]
     spark.sql(f"CREATE DATABASE archive LOCATION '{lake / 'archive'}'")
     spark.sql(
@@ -63,11 +63,11 @@ MAKERS: dict[str, Callable[[SparkSession, Path], None]] = {
 
 
 def check(spark: SparkSession, example: Example, lake: Path) -> None:
-    """Prepare an example and compare every record and row with what is in the table."""
+    """Prepare a run from an example; compare every record and row with the table."""
     folder = lake.parent / "runs" / f"{example.heading.split()[0]}-{example.number}"
     run = open_run(ticket_config(str(folder), **example.config(lake)), SystemClock())
     manifest = prepare(spark, run)
-    is_fixed = example.heading == "Hive" or "ersion" in example.text.lower()
-    expected = {asked(t): t for t in (TICKETS if is_fixed else [*TICKETS, LATER])}
+    has_fixed_version = example.heading == "Hive" or "ersion" in example.text.lower()
+    expected = {asked(t): t for t in (TICKETS if has_fixed_version else [*TICKETS, LATER])}
     assert manifest.rows == manifest.records == len(expected)
     assert rows_by_prompt(folder, manifest) == expected

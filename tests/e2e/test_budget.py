@@ -1,4 +1,4 @@
-"""The budget against the local Bedrock: an estimate first, then real usage before every job."""
+"""The budget against the local Bedrock: checked against an estimate, then before every job."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from bedrock_emulator import LocalBedrock
 from bedrock_spark.errors import BudgetError
 from bedrock_spark.pipeline import Pipeline
 from tests.e2e.conftest import BUCKET
-from tests.sparks import CLAUDE, make_config
+from tests.spark_sessions import CLAUDE, make_config
 
 Start = Callable[..., LocalBedrock]
 DOLLAR = {"input": 1, "output": 1}  # for 1,000 tokens
 
 
-def test_a_run_stops_at_its_budget_and_goes_on_when_it_is_raised(
+def test_a_run_stops_at_its_budget_and_continues_with_a_higher_one(
     spark: SparkSession, bedrock: Start
 ) -> None:
-    """Refused by the estimate, stopped by what was spent, refused its fallback, and finished."""
+    """The estimate, the cost of the jobs and the cost of the fallback each stop the run."""
     local = bedrock({"quotas": {"min_records": 10}, "records": [{"share": 0.2, "code": 500}]})
 
-    def opened(max_cost_usd: float) -> Pipeline:
+    def open_pipeline(max_cost_usd: float) -> Pipeline:
         sections: dict[str, Any] = {
             "shards": {"max_records": 25},
             "batch": {"max_active_jobs": 1},
@@ -38,24 +38,25 @@ def test_a_run_stops_at_its_budget_and_goes_on_when_it_is_raised(
         return Pipeline.open(make_config(uri, endpoint_url=local.endpoint_url, **sections))
 
     rows = spark.range(100).select("id", F.concat(F.lit("ticket number "), "id").alias("body"))
-    opened(1.5).prepare(spark, rows)
-    with pytest.raises(BudgetError, match="as the 5 records of the canary took"):
-        opened(1.5).watch()
+    open_pipeline(1.5).prepare(spark, rows)
+    with pytest.raises(BudgetError, match="measured on the 5 records of the canary"):
+        open_pipeline(1.5).watch()
     assert "CreateModelInvocationJob" not in local.requests()
-    opened(99).advance()
+    open_pipeline(99).advance()
     with pytest.raises(BudgetError, match="To go on, raise it and run the same command"):
-        opened(1.5).run_all(spark)
+        open_pipeline(1.5).run_all(spark)
     created = local.requests()["CreateModelInvocationJob"]
-    assert 1 <= created < len(opened(1.5).manifest().shards)
-    opened(99).watch()
-    asked = local.requests()["InvokeModel"]
-    spent = local.usage()["totals"]
-    batch = spent["batch_input_tokens"] + spent["batch_output_tokens"]
-    canary = spent["invocation_input_tokens"] + spent["invocation_output_tokens"]
+    assert 1 <= created < len(open_pipeline(1.5).manifest().shards)
+    open_pipeline(99).watch()
+    invocations = local.requests()["InvokeModel"]
+    usage = local.usage()["totals"]
+    batch = usage["batch_input_tokens"] + usage["batch_output_tokens"]
+    canary = usage["invocation_input_tokens"] + usage["invocation_output_tokens"]
     with pytest.raises(BudgetError, match="the fallback would cost about"):
-        opened((batch + 2 * canary) / 1000 + 0.3).run_all(spark)
-    assert asked < local.requests()["InvokeModel"] < asked + 20  # as many as there is money for
-    report = opened(99).run_all(spark)
+        open_pipeline((batch + 2 * canary) / 1000 + 0.3).run_all(spark)
+    # The fallback asked only as many of the 20 records as the budget had money for.
+    assert invocations < local.requests()["InvokeModel"] < invocations + 20
+    report = open_pipeline(99).run_all(spark)
     assert report.outcomes["ok"] == 100
     usage = local.usage()["totals"]
     batch = usage["batch_input_tokens"] + usage["batch_output_tokens"]

@@ -1,4 +1,4 @@
-"""The canary against the local Bedrock: before the first job, once, with the shards' own bodies."""
+"""The canary against the local Bedrock: a few records of the shards, before the first job."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bedrock_emulator import LocalBedrock
 from bedrock_spark.errors import CanaryError
 from bedrock_spark.pipeline import Pipeline
 from tests.e2e.conftest import BUCKET
-from tests.sparks import CLAUDE, make_config
+from tests.spark_sessions import CLAUDE, make_config
 
 Start = Callable[..., LocalBedrock]
 URI = f"s3://{BUCKET}/runs/canary"
@@ -26,10 +26,10 @@ def tickets(spark: SparkSession, rows: int) -> DataFrame:
 
 
 @pytest.mark.parametrize("invocation", ["invoke_model", "converse"])
-def test_a_few_records_are_asked_first_and_once(
+def test_the_canary_asks_a_few_records_once(
     spark: SparkSession, bedrock: Start, invocation: str
 ) -> None:
-    """What they cost is in the report; the batch jobs ask every record all the same."""
+    """The report has its tokens. The batch jobs still ask every record."""
     local = bedrock(PLAIN | {"operations": {"InvokeModel": {"throttle_first": 1}}})
     model = {"id": CLAUDE, "invocation": invocation}
     config = make_config(URI, endpoint_url=local.endpoint_url, canary=DEFAULT, model=model)
@@ -51,7 +51,7 @@ def test_a_few_records_are_asked_first_and_once(
 def test_a_body_that_the_model_refuses_costs_no_batch_job(
     spark: SparkSession, bedrock: Start
 ) -> None:
-    """The errors are grouped and quote nothing; whoever knows better switches the canary off."""
+    """Errors are grouped and quote no row. Without the canary the same request is submitted."""
     local = bedrock(PLAIN)
     message = {"role": "user", "contents": "{{ body }}"}
     body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": [message]}
@@ -72,12 +72,12 @@ def test_a_body_that_the_model_refuses_costs_no_batch_job(
     assert without.run_all(spark).outcomes["error"] == 60
 
 
-def test_a_model_without_single_calls_is_said(spark: SparkSession, bedrock: Start) -> None:
-    """With what to set; the same run goes on with another model of the family as its canary."""
+def test_an_unknown_canary_model_is_an_error(spark: SparkSession, bedrock: Start) -> None:
+    """The same run continues with another model of the same family as its canary."""
     local = bedrock(PLAIN)
     settings: dict[str, Any] = {"endpoint_url": local.endpoint_url}
     wrong = make_config(URI, canary=DEFAULT | {"model_id": "no.such-model-v1:0"}, **settings)
-    with pytest.raises(CanaryError, match=r"no\.such-model-v1:0 answers nobody on demand"):
+    with pytest.raises(CanaryError, match=r"no\.such-model-v1:0 cannot be called on demand"):
         Pipeline.open(wrong).run_all(spark, tickets(spark, 60))
     assert "CreateModelInvocationJob" not in local.requests()
     right = make_config(URI, canary=DEFAULT | {"model_id": f"us.{CLAUDE}"}, **settings)
@@ -86,7 +86,7 @@ def test_a_model_without_single_calls_is_said(spark: SparkSession, bedrock: Star
 
 
 def test_a_run_without_batch_jobs_has_no_canary(spark: SparkSession, bedrock: Start) -> None:
-    """The fallback asks its records one by one anyway."""
+    """All of its records are single calls of the fallback anyway."""
     local = bedrock(PLAIN)
     config = make_config(
         URI, endpoint_url=local.endpoint_url, canary=DEFAULT, fallback={"model_id": CLAUDE}

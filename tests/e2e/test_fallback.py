@@ -1,4 +1,4 @@
-"""The fallback against the local Bedrock: rounds, what ends them, what is left, what is bought."""
+"""The fallback against the local Bedrock: rounds, dead letters, and provisioned throughput."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from bedrock_spark.errors import ProvisionedModelError, RunHeldError
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.run_folder.lease import Lease
 from tests.e2e.conftest import BUCKET, provision
-from tests.sparks import CLAUDE, make_config
+from tests.spark_sessions import CLAUDE, make_config
 
 Start = Callable[..., LocalBedrock]
 URI = f"s3://{BUCKET}/runs/fallback"
-# No shard is large enough for a batch job: all is the fallback's.
+# No shard is large enough for a batch job: the fallback asks all records.
 SMALL = {"min_records": 1_000, "max_records": 2_000}
 
 
@@ -27,7 +27,7 @@ def rows_of(spark: SparkSession, count: int) -> DataFrame:
     return spark.range(count).select("id", F.concat(F.lit("ticket number "), "id").alias("body"))
 
 
-def opened(local: LocalBedrock, **sections: Any) -> Pipeline:
+def open_pipeline(local: LocalBedrock, **sections: Any) -> Pipeline:
     fallback = {"model_id": CLAUDE, **sections.pop("fallback", {})}
     settings = {"shards": SMALL, **sections}
     return Pipeline.open(
@@ -38,40 +38,40 @@ def opened(local: LocalBedrock, **sections: Any) -> Pipeline:
 def test_unanswered_records_are_asked_until_none_is_left(
     spark: SparkSession, bedrock: Start
 ) -> None:
-    """What fails in the first round is answered in the second; nothing is asked that was."""
+    """The second round asks only the records that failed in the first."""
     local = bedrock({"operations": {"InvokeModel": {"error_first": 12}}})
-    report = opened(local, fallback={"attempts": 1}).run_all(spark, rows_of(spark, 40))
+    report = open_pipeline(local, fallback={"attempts": 1}).run_all(spark, rows_of(spark, 40))
     assert report.outcomes["ok"] == report.served_by["fallback"] == 40
     assert local.requests()["InvokeModel"] == 40 + 12
     assert report.findings == []
 
 
-def test_rounds_are_bounded_and_what_is_left_is_a_table(
+def test_after_the_last_round_unanswered_rows_are_dead_letters(
     spark: SparkSession, bedrock: Start
 ) -> None:
-    """With its last error; another run answers it and nobody else; then no file is left."""
+    """A dead letter has the last error. A later run answers the rows, and deletes the file."""
     local = bedrock({"operations": {"InvokeModel": {"error_rate": 1}}})
-    once = {"attempts": 1, "rounds": 2}
-    report = opened(local, fallback=once).run_all(spark, rows_of(spark, 20))
+    two_rounds = {"attempts": 1, "rounds": 2}
+    report = open_pipeline(local, fallback=two_rounds).run_all(spark, rows_of(spark, 20))
     assert local.requests()["InvokeModel"] == 2 * 20
     assert report.outcomes == {"ok": 0, "error": 20, "missing": 0, "rejected": 0}
     (finding,) = report.findings
     assert (finding["kind"], finding["count"]) == ("fallback_ended", 20)
     assert finding["detail"] == "fallback.rounds: 2 are used up"
-    pipeline = opened(local, fallback=once)
-    left = read_deadletters(pipeline)
-    assert sorted(row["id"] for row in left) == list(range(20))
-    assert {(row["outcome"], row["error_code"]) for row in left} == {("error", 500)}
-    assert set(left[0]) == {
+    pipeline = open_pipeline(local, fallback=two_rounds)
+    dead_letters = read_dead_letters(pipeline)
+    assert sorted(row["id"] for row in dead_letters) == list(range(20))
+    assert {(row["outcome"], row["error_code"]) for row in dead_letters} == {("error", 500)}
+    assert set(dead_letters[0]) == {
         *("id", "body", "record_id", "outcome", "error_code", "error_message"),
         *("served_by", "attempt", "job_arn"),
     }
     local.set_faults({})
-    assert opened(local).run_all(spark).outcomes["ok"] == 20
+    assert open_pipeline(local).run_all(spark).outcomes["ok"] == 20
     assert pipeline.run.storage.list("deadletters/") == []
 
 
-def read_deadletters(pipeline: Pipeline) -> list[dict[str, Any]]:
+def read_dead_letters(pipeline: Pipeline) -> list[dict[str, Any]]:
     import io
 
     import pyarrow.parquet as pq
@@ -79,64 +79,69 @@ def read_deadletters(pipeline: Pipeline) -> list[dict[str, Any]]:
     storage = pipeline.run.storage
     return [
         row
-        for found in storage.list("deadletters/")
-        for row in pq.read_table(io.BytesIO(storage.read(found.key))).to_pylist()
+        for stored in storage.list("deadletters/")
+        for row in pq.read_table(io.BytesIO(storage.read(stored.key))).to_pylist()
     ]
 
 
-def test_permanent_errors_are_left_alone_and_listed(spark: SparkSession, bedrock: Start) -> None:
-    """They would be refused again."""
+def test_permanent_errors_are_not_asked_again(spark: SparkSession, bedrock: Start) -> None:
+    """They would be refused again, so their rows become dead letters."""
     local = bedrock({"records": [{"share": 0.3, "code": 400}]})
-    report = opened(local).run_all(spark, rows_of(spark, 40))
+    report = open_pipeline(local).run_all(spark, rows_of(spark, 40))
     refused = report.permanent_errors
     assert 0 < refused < 40
     assert local.requests()["InvokeModel"] == 40
-    left = read_deadletters(opened(local))
-    assert [row["error_code"] for row in left] == [400] * refused
+    dead_letters = read_dead_letters(open_pipeline(local))
+    assert [row["error_code"] for row in dead_letters] == [400] * refused
     assert report.findings == []
 
 
 def test_the_deadline_ends_the_fallback(spark: SparkSession, bedrock: Start) -> None:
-    """Nobody is asked after it, and the report says why rows are left."""
+    """No record is asked after the deadline, and the report says why rows are unanswered."""
     local = bedrock()
-    report = opened(local, batch={"deadline_hours": 1e-6}).run_all(spark, rows_of(spark, 20))
+    report = open_pipeline(local, batch={"deadline_hours": 1e-6}).run_all(spark, rows_of(spark, 20))
     assert "InvokeModel" not in local.requests()
     assert report.outcomes["missing"] == 20
     assert [f["detail"] for f in report.findings] == ["batch.deadline_hours: 1e-06 are over"]
 
 
-def test_tasks_keep_to_one_limit(spark: SparkSession, bedrock: Start) -> None:
-    """Both tasks together: the service, which allows just that, throttles none of them."""
+def test_tasks_share_one_rate_limit(spark: SparkSession, bedrock: Start) -> None:
+    """Two tasks together ask at the rate that the service allows; all records are answered."""
     local = bedrock({"provisioned": {"tokens_per_minute_per_unit": 50_000}}, speed=3_000.0)
     arn = provision(local)
-    pipeline = opened(local, fallback={"model_id": arn, "tokens_per_minute": 50_000 * 3_000})
+    pipeline = open_pipeline(local, fallback={"model_id": arn, "tokens_per_minute": 50_000 * 3_000})
     report = pipeline.run_all(spark, rows_of(spark, 100))
     assert report.outcomes["ok"] == 100
     assert pipeline.run.storage.list("tasks/") == []
 
 
 def test_throttling_costs_no_attempt(spark: SparkSession, bedrock: Start) -> None:
-    """A busy service is waited for, however few attempts there are."""
+    """With one attempt and one round, throttled records are still answered."""
     local = bedrock({"operations": {"InvokeModel": {"throttle_first": 4}}})
-    report = opened(local, fallback={"attempts": 1, "rounds": 1}).run_all(spark, rows_of(spark, 10))
+    report = open_pipeline(local, fallback={"attempts": 1, "rounds": 1}).run_all(
+        spark, rows_of(spark, 10)
+    )
     assert report.outcomes["ok"] == 10
 
 
-def test_nobody_else_asks_meanwhile(spark: SparkSession, bedrock: Start) -> None:
-    """Two machines would pay twice for the same answers."""
+def test_only_the_holder_of_the_lease_asks(spark: SparkSession, bedrock: Start) -> None:
+    """Otherwise two machines could pay twice for the same answers."""
     local = bedrock()
-    pipeline = opened(local)
+    pipeline = open_pipeline(local)
     pipeline.prepare(spark, rows_of(spark, 10))
     reconciled = pipeline.collect(spark)
-    with Lease(pipeline.run.storage, SystemClock()), pytest.raises(RunHeldError, match="is driven"):
-        pipeline.answer_unanswered(spark, reconciled)
+    with (
+        Lease(pipeline.run.storage, SystemClock()),
+        pytest.raises(RunHeldError, match="is controlled"),
+    ):
+        pipeline.fall_back(spark, reconciled)
     assert "InvokeModel" not in local.requests()
-    pipeline.answer_unanswered(spark, reconciled)
+    pipeline.fall_back(spark, reconciled)
     assert local.requests()["InvokeModel"] == 10
 
 
-def test_options_go_along_with_every_call(spark: SparkSession, bedrock: Start) -> None:
-    """InvokeModel takes them in its headers; the local Bedrock checks them by the service model."""
+def test_options_are_sent_with_every_call(spark: SparkSession, bedrock: Start) -> None:
+    """InvokeModel has them as headers. The local Bedrock checks these by the service model."""
     local = bedrock()
     options = {
         "service_tier": "flex",
@@ -144,38 +149,37 @@ def test_options_go_along_with_every_call(spark: SparkSession, bedrock: Start) -
         "guardrail": {"id": "gr1234567890", "version": 1},
         "content_type": "application/json",
     }
-    report = opened(local, fallback=options).run_all(spark, rows_of(spark, 5))
+    report = open_pipeline(local, fallback=options).run_all(spark, rows_of(spark, 5))
     assert report.outcomes["ok"] == 5
 
 
 CREATE = {"create": {"model_units": 2, "confirm": True}}
 
 
-def bought(local: LocalBedrock) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = local.client("bedrock").list_provisioned_model_throughputs()[
-        "provisionedModelSummaries"
-    ]
-    return found
+def provisioned(local: LocalBedrock) -> list[dict[str, Any]]:
+    reply = local.client("bedrock").list_provisioned_model_throughputs()
+    summaries: list[dict[str, Any]] = reply["provisionedModelSummaries"]
+    return summaries
 
 
-def test_provisioned_throughput_is_bought_for_the_run_and_given_back(
+def test_provisioned_throughput_is_bought_once_and_deleted(
     spark: SparkSession, bedrock: Start
 ) -> None:
-    """Once, for all rounds; a run without stragglers buys none."""
+    """It serves all rounds. A run without unanswered records buys none."""
     local = bedrock({"operations": {"InvokeModel": {"error_first": 5}}}, speed=50_000.0)
-    pipeline = opened(local, fallback={**CREATE, "attempts": 1})
+    pipeline = open_pipeline(local, fallback={**CREATE, "attempts": 1})
     report = pipeline.run_all(spark, rows_of(spark, 20))
     assert report.outcomes["ok"] == 20
-    assert bought(local) == []
+    assert provisioned(local) == []
     assert local.requests()["CreateProvisionedModelThroughput"] == 1
     assert local.requests()["DeleteProvisionedModelThroughput"] == 1
-    opened(local, fallback=CREATE).run_all(spark)
+    open_pipeline(local, fallback=CREATE).run_all(spark)
     assert local.requests()["CreateProvisionedModelThroughput"] == 1
 
 
-def test_it_is_given_back_when_asking_fails(spark: SparkSession, bedrock: Start) -> None:
-    """It bills by the hour, whatever went wrong."""
+def test_throughput_that_fails_is_deleted(spark: SparkSession, bedrock: Start) -> None:
+    """Otherwise it would be billed by the hour until somebody notices."""
     local = bedrock({"provisioned": {"fail": "bs-*"}}, speed=50_000.0)
     with pytest.raises(ProvisionedModelError, match="could not be created"):
-        opened(local, fallback=CREATE).run_all(spark, rows_of(spark, 5))
-    assert bought(local) == []
+        open_pipeline(local, fallback=CREATE).run_all(spark, rows_of(spark, 5))
+    assert provisioned(local) == []

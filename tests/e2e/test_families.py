@@ -1,6 +1,6 @@
-"""Every family's body is taken by the local Bedrock, and its answer is read.
+"""The local Bedrock accepts every family's request body, and the family reads the answer.
 
-The local Bedrock knows the families independently: where the two disagree, one of them is wrong.
+The local Bedrock has its own code for the families: if the two disagree, one of them is wrong.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bedrock_spark.families import FAMILIES, Answer, family_by_name
 
 QUESTION = "Which words of this question come back in the answer?"
 CHAT = {"system": "Be brief.", "max_tokens": 300, "temperature": 0.5, "top_p": 0.9, "stop": ["ZZ"]}
-# Family, model, the options it takes, and whether the body of its answer counts tokens.
+# Family, model, the options that the family supports, whether its answer has token counts.
 TEXT: list[tuple[str, str, tuple[str, ...], bool]] = [
     ("anthropic", "anthropic.claude-3-haiku-20240307-v1:0", tuple(CHAT), True),
     ("nova", "us.amazon.nova-lite-v1:0", tuple(CHAT), True),
@@ -54,7 +54,7 @@ ENDS = {"end_turn", "FINISH", "COMPLETE", "stop", "tool_calls", "tool_use", "max
 
 @pytest.fixture(scope="module")
 def runtime() -> Iterator[Any]:
-    """A client of one local Bedrock for the whole module."""
+    """Return a client of one local Bedrock for the whole module."""
     with LocalBedrock(speed=0) as local:
         yield local.client("bedrock-runtime")
 
@@ -66,17 +66,17 @@ def invoke(runtime: Any, model: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def ask(runtime: Any, family: str, model: str, **options: Any) -> Answer:
-    """Send what the family builds, and read what comes back as the family does."""
-    asked = family_by_name(family)
-    body = asked.build(RequestConfig(prompt=QUESTION, **options))
-    return asked.read(invoke(runtime, model, body))
+    """Ask the question with the family's request body; return the answer as the family reads it."""
+    builder = family_by_name(family)
+    body = builder.build(RequestConfig(prompt=QUESTION, **options))
+    return builder.read(invoke(runtime, model, body))
 
 
 @pytest.mark.parametrize(("family", "model", "options", "counts"), TEXT)
 def test_text_is_asked_for_and_read(
     runtime: Any, family: str, model: str, options: tuple[str, ...], counts: bool
 ) -> None:
-    """With every option of the family: text, why it ended, tokens where the body has them."""
+    """With all options of the family: text, stop reason, and tokens if the answer has them."""
     answer = ask(runtime, family, model, **{name: CHAT[name] for name in options})
     assert answer.text is not None
     assert answer.text.strip()
@@ -89,7 +89,7 @@ def test_text_is_asked_for_and_read(
 
 @pytest.mark.parametrize(("family", "model", "length"), EMBEDDINGS)
 def test_a_vector_is_asked_for_and_read(runtime: Any, family: str, model: str, length: int) -> None:
-    """As many numbers as the model has by default."""
+    """It has the default length of the model."""
     answer = ask(runtime, family, model)
     assert answer.embedding is not None
     assert len(answer.embedding) == length
@@ -99,13 +99,13 @@ def test_a_vector_is_asked_for_and_read(runtime: Any, family: str, model: str, l
 
 @pytest.mark.parametrize(("family", "model"), IMAGES)
 def test_an_image_is_asked_for_and_read(runtime: Any, family: str, model: str) -> None:
-    """Base64, as the model gave it."""
+    """It is the base64 text of a PNG."""
     (image,) = ask(runtime, family, model).images
     assert base64.b64decode(image, validate=True).startswith(b"\x89PNG")
 
 
 def test_converse_is_asked_for_and_read(runtime: Any) -> None:
-    """One request for all chat models."""
+    """One request format serves all chat models."""
     family = family_by_name("converse")
     body = family.build(RequestConfig(prompt=QUESTION, **CHAT))
     reply = runtime.converse(modelId="us.amazon.nova-lite-v1:0", **body)
@@ -155,19 +155,19 @@ TOOL_CALLS: list[tuple[str, str, dict[str, Any]]] = [
 def test_the_input_of_a_tool_call_is_read(
     runtime: Any, family: str, model: str, body: dict[str, Any]
 ) -> None:
-    """As JSON text, whichever way the model has it."""
+    """It is JSON text, in whatever form the model returns it."""
     answer = family_by_name(family).read(invoke(runtime, model, body))
     assert answer.tool_input is not None
     assert set(json.loads(answer.tool_input)) == {"city"}
 
 
 def test_null_content_of_gpt_oss_is_read(runtime: Any) -> None:
-    """The tokens do not suffice: no text, and the reason why."""
+    """If max_tokens is too low there is no text, and the stop reason says why."""
     answer = ask(runtime, "gpt_oss", "openai.gpt-oss-20b-1:0", max_tokens=2)
     assert (answer.text, answer.stop_reason) == (None, "length")
 
 
 def test_every_family_is_asked() -> None:
-    """All but raw, which builds nothing."""
+    """All but raw, which builds no request body."""
     asked = {row[0] for table in (TEXT, EMBEDDINGS, IMAGES) for row in table} | {"converse"}
     assert asked == {f.name for f in FAMILIES} - {"raw"}

@@ -1,4 +1,4 @@
-"""The entry points as users start them: spark-submit and the command line, as processes."""
+"""The entry points as users start them: the jobs for spark-submit, and the command line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from bedrock_emulator import LocalBedrock
 from tests.e2e.conftest import BUCKET, provision
 from tests.modules import ROOT, run_script
-from tests.sparks import ROLE
+from tests.spark_sessions import ROLE
 
 BIN = Path(sys.executable).parent
 Start = Callable[..., LocalBedrock]
@@ -36,7 +36,7 @@ endpoint_url: {endpoint}
 
 @pytest.fixture
 def config(bedrock: Start, tmp_path: Path) -> tuple[Path, LocalBedrock]:
-    """Return a config file over a hundred tickets, and the Bedrock it is for."""
+    """Return a config file that asks about 100 tickets, and its local Bedrock."""
     local = bedrock({"quotas": {"min_records": 10}, "records": [{"share": 0.1, "code": 500}]})
     source = tmp_path / "tickets.parquet"
     ids = list(range(100))
@@ -68,8 +68,8 @@ def start(local: LocalBedrock, *command: str | Path) -> subprocess.CompletedProc
     )
 
 
-def test_a_config_in_error_is_a_message(config: tuple[Path, LocalBedrock]) -> None:
-    """A wrong value is named with its key and what is allowed; no trace, exit code 1."""
+def test_a_wrong_config_value_is_a_message(config: tuple[Path, LocalBedrock]) -> None:
+    """The message names the key, the value and what is allowed. No traceback; exit code 1."""
     path, local = config
     done = start(local, BIN / "bedrock-spark", "run", path, "--set", "batch.timeout_hours=1000")
     assert done.returncode == 1
@@ -78,7 +78,7 @@ def test_a_config_in_error_is_a_message(config: tuple[Path, LocalBedrock]) -> No
 
 
 def test_entry_points_are_thin() -> None:
-    """An entry point has arguments, config, one call, exit code: at most 60 lines."""
+    """An entry point reads arguments and config, makes one call, and exits: at most 60 lines."""
     jobs = sorted(p for p in (ROOT / "jobs").glob("*.py") if p.name != "__init__.py")
     assert [p.stem for p in jobs] == ["collect", "fallback", "prepare", "run", "submit"]
     for path in jobs:
@@ -87,10 +87,10 @@ def test_entry_points_are_thin() -> None:
 
 @pytest.mark.versions
 @pytest.mark.usefixtures("spark")
-def test_one_run_by_its_entry_points(
+def test_entry_points_share_one_run(
     config: tuple[Path, LocalBedrock], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A run begun stage by stage is finished by `run`: the counts add up, no prompt is logged."""
+    """`run` finishes a run that single stages began. The counts add up, and no prompt is logged."""
     path, local = config
     assert run_script(ROOT / "jobs" / "prepare.py", "--config", str(path)) == 0
     assert "100 rows: 100 records in " in capsys.readouterr().out
@@ -100,8 +100,8 @@ def test_one_run_by_its_entry_points(
     done = start(local, BIN / "bedrock-spark", "run", path, "--verbose")
     assert done.returncode == 0, done.stderr[-3000:]
     assert "ticket 42" not in done.stderr + done.stdout + watched.stderr + watched.stdout
-    found = local.client("s3").get_object(Bucket=BUCKET, Key="runs/jobs/report.json")
-    report = json.loads(found["Body"].read())
+    stored = local.client("s3").get_object(Bucket=BUCKET, Key="runs/jobs/report.json")
+    report = json.loads(stored["Body"].read())
     assert report.keys() >= {
         "run_id", "rows", "outcomes", "served_by", "shards", "jobs", "attempts", "tokens",
         "findings",
@@ -113,8 +113,8 @@ def test_one_run_by_its_entry_points(
     assert local.usage()["billed_again"] == {}
 
 
-def test_submit_before_prepare_says_so(config: tuple[Path, LocalBedrock]) -> None:
-    """A stage that is not its turn says which one is."""
+def test_submit_before_prepare_is_an_error(config: tuple[Path, LocalBedrock]) -> None:
+    """The message says which stage to run first."""
     path, local = config
     done = start(local, BIN / "bedrock-spark", "submit", path)
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""A driver that dies anywhere: the next one carries on, and the bill is the same."""
+"""The controller of a run is killed: the next controller carries on, and the bill is the same."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bedrock_spark.config import Config
 from bedrock_spark.pipeline import Pipeline
 from tests.e2e.conftest import BUCKET, provision
 from tests.modules import run_module
-from tests.sparks import make_config
+from tests.spark_sessions import make_config
 
 pytestmark = pytest.mark.long
 
@@ -24,22 +24,23 @@ FAULTS = {
     "quotas": {"active_jobs": 4, "min_records": 10},
     "records": [{"share": 0.1, "code": 500}],
 }
-# While jobs are submitted: before the write-ahead, and after a call. Every other point is killed at
-# in test_killed_everywhere.py, which needs no Spark.
+# Points while jobs are submitted: before the append to the write-ahead log, and after a create
+# call. test_killed_everywhere.py covers every call, without Spark.
 SUBMITTING = ("append:before:1", "create:after:2")
 
 
 def kill_at(point: str, config: Config, folder: Path) -> None:
+    """Control the run in a process that dies at `point`."""
     path = folder / "config.json"
     path.write_text(config.model_dump_json())
-    done = run_module("tests.e2e.killed_driver", folder, str(path), point)
+    done = run_module("tests.e2e.killed_controller", folder, str(path), point)
     assert done.returncode == -signal.SIGKILL, f"{point}: {done.stderr[-2000:]}"
 
 
 def test_killed_after_every_stage_and_around_every_call(
     spark: SparkSession, bedrock: Callable[..., LocalBedrock], tmp_path: Path
 ) -> None:
-    """Killed after each stage and around each kind of call, a run ends with each job paid once."""
+    """A run killed after each stage and around calls still finishes, and each job is paid once."""
     source = tmp_path / "tickets"
     rows = spark.range(200).select("id", F.concat(F.lit("ticket "), "id").alias("body"))
     rows.write.parquet(str(source))
@@ -58,7 +59,7 @@ def test_killed_after_every_stage_and_around_every_call(
     kill_at("after:collect", config, tmp_path)
     kill_at("after:fallback", config, tmp_path)
 
-    asked = local.usage()["totals"]["invocations"]
+    invocations = local.usage()["totals"]["invocations"]
     report = Pipeline.open(config).run_all(spark)
 
     assert report.outcomes == {"ok": 200, "error": 0, "missing": 0, "rejected": 0}
@@ -67,7 +68,7 @@ def test_killed_after_every_stage_and_around_every_call(
     assert len(names) == len(set(names)) == report.shards == report.attempts
     assert usage["billed_again"] == {}
     assert usage["totals"]["records_billed"] == report.served_by["batch"]
-    assert usage["totals"]["invocations"] == report.served_by["fallback"] == asked
+    assert usage["totals"]["invocations"] == report.served_by["fallback"] == invocations
     shards = {job["input_uri"] for job in usage["jobs"]}
     assert len(shards) == report.shards
     assert json.dumps(report.as_json())

@@ -1,4 +1,4 @@
-"""A driver killed at every call and every write: the bill is as if it had never been."""
+"""A controller is killed before and after every call: the bill is the same as without a kill."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.e2e.kill_points import BUCKET, ENDPOINT, RECORDS
 
 pytestmark = pytest.mark.long
 
-# The first attempt at the first shard is stopped half way by nobody we know: what it answered is
-# kept, the rest submitted.
-# Listings show what was 30 seconds ago, so a job that was just created is not in them.
+# Somebody else stops the first attempt at the first shard half way: its answers are kept, and a
+# second attempt asks the other records.
+# Listings lag 30 seconds behind, so they do not show a job that was just created.
 FAULTS = {
     "quotas": {"active_jobs": 20, "min_records": 10},
     "list_lag_seconds": 30,
@@ -36,7 +36,7 @@ def local() -> Iterator[LocalBedrock]:
 
 @pytest.fixture(scope="module")
 def forks(local: LocalBedrock) -> Iterator[Any]:
-    """Processes that have imported everything when they begin."""
+    """Return a multiprocessing context whose processes start with all imports done."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in local.environment().items():
             patch.setenv(name, value)
@@ -46,10 +46,10 @@ def forks(local: LocalBedrock) -> Iterator[Any]:
         yield context
 
 
-def drive(forks: Any, local: LocalBedrock, name: str, stop: bool, number: int, when: str) -> int:
-    """Drive a run in a process; return its exit code."""
+def control(forks: Any, local: LocalBedrock, name: str, stop: bool, number: int, when: str) -> int:
+    """Control a run in a process; return its exit code."""
     process = forks.Process(
-        target=kill_points.killed_drive, args=(name, local.endpoint_url, stop, number, when)
+        target=kill_points.control_run_and_die, args=(name, local.endpoint_url, stop, number, when)
     )
     process.start()
     process.join(120)
@@ -58,7 +58,7 @@ def drive(forks: Any, local: LocalBedrock, name: str, stop: bool, number: int, w
 
 
 def bill(local: LocalBedrock, name: str) -> Counter[str]:
-    """Count the paid jobs of a run by shard and attempt."""
+    """Return the number of paid jobs of a run by shard and attempt."""
     names = [j["job_name"] for j in local.usage()["jobs"] if j["job_name"].startswith(f"{name}-")]
     return Counter(job_name.removeprefix(f"{name}-").rsplit("-", 1)[0] for job_name in names)
 
@@ -71,21 +71,21 @@ def test_killed_before_and_after_every_call(
     kind = "stop" if stop else "run"
     write = kill_points.write_run
     write(kill_points.run_of(f"{kind}0", local.endpoint_url))
-    assert drive(forks, local, f"{kind}0", stop, 0, str(tmp_path / "points")) == 0
+    assert control(forks, local, f"{kind}0", stop, 0, str(tmp_path / "points")) == 0
     before, points = (int(n) for n in (tmp_path / "points").read_text().split())
-    undisturbed = {"shard-00000-00-a1", "shard-00000-00-a2", "shard-00001-00-a1"}
+    expected_jobs = {"shard-00000-00-a1", "shard-00000-00-a2", "shard-00001-00-a1"}
     if not stop:
-        assert set(bill(local, f"{kind}0")) == undisturbed
+        assert set(bill(local, f"{kind}0")) == expected_jobs
     assert points - before > 15
     for number in range(before + 1, points + 1):
         for when in ("before", "after"):
             name = f"{kind}{when[0]}{number}"
             write(kill_points.run_of(name, local.endpoint_url))
-            assert drive(forks, local, name, stop, number, when) == -signal.SIGKILL
-            assert drive(forks, local, name, False, 10**9, "never") == 0, name
+            assert control(forks, local, name, stop, number, when) == -signal.SIGKILL
+            assert control(forks, local, name, False, 10**9, "never") == 0, name
             paid = bill(local, name)
             assert set(paid.values()) == {1}, (name, paid)
-            assert stop or set(paid) == undisturbed
+            assert stop or set(paid) == expected_jobs
     usage = local.usage()
     assert usage["billed_again"] == {}
     runs = 2 * (points - before) + 1

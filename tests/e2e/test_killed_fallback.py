@@ -1,4 +1,4 @@
-"""A task of the fallback, killed half way: what is paid for again is bounded."""
+"""A fallback task is killed half way: only a bounded number of answers is paid for again."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any
 
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.outputs.lines import OutputRecord, read_lines
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.run_folder import layout
 from bedrock_spark.spark.fallback.answer_files import FLUSH_RECORDS
 from bedrock_spark.storage import LocalStorage
 
@@ -22,7 +24,7 @@ RECORDS = 400
 ROOT = Path(__file__).parents[2]
 
 
-def started(folder: Path, local: LocalBedrock) -> subprocess.Popen[bytes]:
+def start_task(folder: Path, local: LocalBedrock) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "tests.e2e.killed_fallback"),
@@ -38,10 +40,10 @@ def invocations(local: LocalBedrock) -> int:
     return int(local.usage()["totals"]["invocations"])
 
 
-def test_a_killed_task_pays_again_for_what_was_in_flight(
+def test_a_killed_task_pays_again_for_few_answers(
     tmp_path: Path, bedrock: Callable[..., LocalBedrock]
 ) -> None:
-    """And for what came since the last writing; who was answered is not asked again."""
+    """At most for its calls in flight and its unwritten answers; it asks no other record again."""
     local = bedrock({"thinking": {"least_seconds": 0.02, "most_seconds": 0.1}})
     storage = LocalStorage(str(tmp_path))
     ids = [f"{n:011d}" for n in range(RECORDS)]
@@ -51,11 +53,11 @@ def test_a_killed_task_pays_again_for_what_was_in_flight(
         "messages": [{"role": "user", "content": "hello"}],
     }
     lines = [json.dumps({"recordId": i, "modelInput": body}) + "\n" for i in ids]
-    storage.write(f"shards/{SHARD}.jsonl", "".join(lines).encode())
-    collected = {"unanswered_ids": ids, "fallback_files": []}
-    storage.write(f"reconciliation/{SHARD}.json", json.dumps(collected).encode())
+    storage.write(layout.shard_key(SHARD), "".join(lines).encode())
+    reconciled = ReconciledShard(unit=SHARD, unanswered_ids=tuple(ids))
+    storage.write(layout.reconciliation_key(SHARD), reconciled.to_json())
 
-    process = started(tmp_path, local)
+    process = start_task(tmp_path, local)
     while invocations(local) < RECORDS // 2:
         assert process.poll() is None
     process.kill()
@@ -63,15 +65,15 @@ def test_a_killed_task_pays_again_for_what_was_in_flight(
     paid_before_the_kill = invocations(local)
     assert paid_before_the_kill < RECORDS
 
-    second = started(tmp_path, local)
-    told, _ = second.communicate()
+    second = start_task(tmp_path, local)
+    output, _ = second.communicate()
     assert second.returncode == 0
-    assert json.loads(told)["asked"] < RECORDS
+    assert json.loads(output)["asked"] < RECORDS
     assert invocations(local) <= RECORDS + FLUSH_RECORDS + CONCURRENCY
     answered = Counter(
         line.record_id
-        for found in storage.list("fallback/")
-        for line in read_lines(storage.read(found.key))
+        for stored in storage.list(f"{layout.FALLBACK}/")
+        for line in read_lines(storage.read(stored.key))
         if isinstance(line, OutputRecord) and line.error is None
     )
     assert set(answered) == set(ids)

@@ -1,4 +1,4 @@
-"""Images and documents, from a table of bytes and S3 URIs to the records that are asked."""
+"""Images and documents: from a table with bytes and S3 URIs to the records of the shards."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from bedrock_emulator import LocalBedrock
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.shards import record_ids
 from tests.e2e.conftest import BUCKET
-from tests.sparks import CLAUDE, make_config
+from tests.spark_sessions import CLAUDE, make_config
 from tests.unit.files import GIF, JPEG, PDF, PNG
 
 Start = Callable[..., LocalBedrock]
-ROWS = 12  # every combination of formats and numbers, and enough for a job
+ROWS = 12  # every combination of image format and number of scans, and enough for a job
 FAMILIES: dict[str, dict[str, Any]] = {
     "anthropic": {"id": CLAUDE},
     "nova": {"id": "us.amazon.nova-lite-v1:0"},
@@ -49,7 +49,7 @@ def put_objects(local: LocalBedrock) -> None:
 
 
 def source(spark: SparkSession) -> DataFrame:
-    """Return rows with a photo each, none to two scans in S3, and a paper in S3."""
+    """Return rows, each with a photo, zero to two scans in S3, and a paper in S3."""
     rows = [
         (
             i,
@@ -63,32 +63,32 @@ def source(spark: SparkSession) -> DataFrame:
 
 
 def bodies_of(pipeline: Pipeline) -> dict[int, dict[str, Any]]:
-    """Give the body of every record in the run folder, by the number in its question."""
-    found = {}
+    """Return the body of every record in the run folder, by the number in its question."""
+    bodies = {}
     storage = pipeline.run.storage
     for item in storage.list("shards/"):
         for line in storage.read(item.key).split(b"\n")[:-1]:
             body = json.loads(line)["modelInput"]
             question = body["messages"][0]["content"][-1]["text"]
-            found[int(question.removeprefix("What is on picture "))] = body
-    return found
+            bodies[int(question.removeprefix("What is on picture "))] = body
+    return bodies
 
 
 def media_of(block: dict[str, Any]) -> tuple[str, str, bytes]:
-    """Give the kind of a block, its format, and its bytes."""
+    """Return the kind of a content block, its format, and its bytes."""
     if "type" in block:
         source = block["source"]
         assert source["type"] == "base64"
         kind, format_, data = block["type"], source["media_type"], source["data"]
     else:
-        ((kind, inside),) = block.items()
-        format_, data = inside["format"], inside["source"]["bytes"]
+        ((kind, content),) = block.items()
+        format_, data = content["format"], content["source"]["bytes"]
     return kind, format_.rpartition("/")[2], base64.b64decode(data, validate=True)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_records_hold_the_very_bytes(spark: SparkSession, bedrock: Start, family: str) -> None:
-    """Of columns of bytes and of objects alike; the service takes the records and answers."""
+def test_records_hold_the_exact_bytes(spark: SparkSession, bedrock: Start, family: str) -> None:
+    """Bytes come from columns and from S3 objects. The service accepts the records and answers."""
     local = bedrock({"quotas": {"min_records": 10}})
     put_objects(local)
     config = make_config(
@@ -115,16 +115,16 @@ def test_the_records_hold_the_very_bytes(spark: SparkSession, bedrock: Start, fa
 
 
 @pytest.mark.versions
-def test_a_body_of_ones_own_and_ids_by_content(spark: SparkSession, bedrock: Start) -> None:
-    """Without a key a record's id is of its body, with the bytes that were fetched in it."""
+def test_a_custom_body_and_ids_by_content(spark: SparkSession, bedrock: Start) -> None:
+    """Without a key, the record id is a hash of the body, which includes the fetched bytes."""
     local = bedrock({"quotas": {"min_records": 10}})
     put_objects(local)
-    image = {
+    document = {
         "format": "{{ paper | media_type | replace('application/', '') }}",
         "name": "paper",
         "source": {"bytes": "{{ paper | base64 }}"},
     }
-    content = [{"document": image}, {"text": "What is on picture {{ id }}"}]
+    content = [{"document": document}, {"text": "What is on picture {{ id }}"}]
     config = make_config(
         f"s3://{BUCKET}/runs/own",
         endpoint_url=local.endpoint_url,
@@ -148,8 +148,8 @@ def test_a_body_of_ones_own_and_ids_by_content(spark: SparkSession, bedrock: Sta
             assert json.loads(line)["recordId"] == record_ids.encode(record_ids.body_hash(body))
 
 
-def test_what_cannot_be_fetched_rejects_its_row_alone(spark: SparkSession, bedrock: Start) -> None:
-    """With column and reason; neither its name nor what is in it is told."""
+def test_a_missing_or_unusable_object_rejects_its_row(spark: SparkSession, bedrock: Start) -> None:
+    """Other rows are asked. The message has column and reason, but not the object's name or text."""
     local = bedrock({"quotas": {"min_records": 1}})
     put_objects(local)
     local.client("s3").put_object(Bucket="pictures", Key="secret.pdf", Body=b"secret")

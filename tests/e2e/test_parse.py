@@ -1,4 +1,4 @@
-"""Answers as columns, through the whole pipeline: what does not fit is asked again, not oftener."""
+"""`results.parse` in the pipeline: a record whose answer does not fit is asked again."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.run_folder import layout
 from tests.e2e.conftest import BUCKET
 from tests.e2e.test_run import PLAIN, tickets
-from tests.sparks import CLAUDE, make_config
+from tests.spark_sessions import CLAUDE, make_config
 
 
-def opened(local: LocalBedrock, name: str, min_records: int) -> Pipeline:
+def open_pipeline(local: LocalBedrock, name: str, min_records: int) -> Pipeline:
     config = make_config(
         f"s3://{BUCKET}/runs/{name}",
         endpoint_url=local.endpoint_url,
@@ -31,10 +31,10 @@ def opened(local: LocalBedrock, name: str, min_records: int) -> Pipeline:
 def test_many_answers_that_never_fit_are_asked_again_by_batch(
     spark: SparkSession, bedrock: Callable[..., LocalBedrock]
 ) -> None:
-    """parse.retries times, each a batch job of just these records; a second run asks nobody."""
+    """parse.retries times, each by a batch job of just these records. A second run asks nothing."""
     local = bedrock(PLAIN)
     for _ in range(2):
-        report = opened(local, "many", 10).run_all(spark, tickets(spark, 30))
+        report = open_pipeline(local, "many", 10).run_all(spark, tickets(spark, 30))
         assert report.outcomes == {"ok": 0, "error": 0, "missing": 0, "invalid": 30, "rejected": 0}
         assert (report.unanswered, report.permanent_errors) == (0, 30)
         assert report.jobs == {"Completed": 3}
@@ -46,20 +46,20 @@ def test_many_answers_that_never_fit_are_asked_again_by_batch(
 def test_few_answers_that_never_fit_are_asked_again_by_the_fallback(
     spark: SparkSession, bedrock: Callable[..., LocalBedrock]
 ) -> None:
-    """A batch job would refuse so few; parse.retries times, and a second run asks nobody."""
+    """parse.retries times: they are too few for a batch job. A second run asks nothing."""
     local = bedrock({**PLAIN, "records": [{"share": 0.8, "code": 400}]})
     for _ in range(2):
-        pipeline = opened(local, "few", 20)
+        pipeline = open_pipeline(local, "few", 20)
         report = pipeline.run_all(spark, tickets(spark, 30))
         refused = report.outcomes["error"]
         assert 10 < refused < 30
         assert report.outcomes["invalid"] == 30 - refused
         assert (report.unanswered, report.permanent_errors) == (0, 30)
-        storage, asked = pipeline.run.storage, Counter[str]()
+        storage, calls = pipeline.run.storage, Counter[str]()
         for item in storage.list(f"{layout.FALLBACK}/"):
             lines = read_lines(storage.read(item.key))
-            asked.update(line.record_id for line in lines if isinstance(line, OutputRecord))
-        assert set(asked.values()) == {2}
-        assert len(asked) == 30 - refused
+            calls.update(line.record_id for line in lines if isinstance(line, OutputRecord))
+        assert set(calls.values()) == {2}
+        assert len(calls) == 30 - refused
     (row,) = pipeline.results(spark).where("outcome = 'invalid'").limit(1).collect()
     assert row["error_message"] == "the answer holds no JSON object"

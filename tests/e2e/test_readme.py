@@ -1,4 +1,4 @@
-"""The README's examples, run as a reader would type them."""
+"""The README's examples run as they are printed there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bedrock_emulator import LocalBedrock
 from bedrock_spark.cli import main
 from tests.e2e.conftest import BUCKET, provision
 from tests.modules import ROOT, run_script
-from tests.sparks import ROLE
+from tests.spark_sessions import ROLE
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 Start = Callable[..., LocalBedrock]
@@ -30,10 +30,10 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.fixture
-def here(
+def example_folder(
     spark: SparkSession, bedrock: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Path, LocalBedrock]:
-    """Return a folder with the README's tickets.yaml, its places moved to where they exist here."""
+    """Return a folder with the README's tickets.yaml, with paths that exist, and its Bedrock."""
     local = bedrock({"records": [{"share": 0.05, "code": 500}]})
     rows = spark.range(120).selectExpr(
         "concat('T-', id) AS ticket_id", "'a subject' AS subject", "concat('text ', id) AS body"
@@ -54,11 +54,11 @@ def here(
 
 @pytest.mark.parametrize("number", range(len(blocks("python"))))
 def test_python_examples(
-    spark: SparkSession, here: tuple[Path, LocalBedrock], number: int,
+    spark: SparkSession, example_folder: tuple[Path, LocalBedrock], number: int,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """Every Python example runs as it stands and ends with answers."""
-    folder, _ = here
+    """Every Python example runs unchanged and prints answers."""
+    folder, _ = example_folder
     names = {"spark": spark, "tickets": spark.read.parquet(str(folder / "tickets"))}
     exec(compile(blocks("python")[number], "README.md", "exec"), names)
     printed = capsys.readouterr().out
@@ -66,14 +66,14 @@ def test_python_examples(
 
 
 def test_command_lines(
-    here: tuple[Path, LocalBedrock], monkeypatch: pytest.MonkeyPatch,
+    example_folder: tuple[Path, LocalBedrock], monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """Every command of `Use it` works as it stands, and together they are one run.
+    """Every command with tickets.yaml works unchanged, and together they are one run.
 
-    All but the last are done in this process, for its session.
+    All but the last run in this process, to share its Spark session.
     """
-    folder, local = here
+    folder, local = example_folder
     for name, value in local.environment().items():
         monkeypatch.setenv(name, value)
     commands = [
@@ -95,7 +95,7 @@ def test_command_lines(
     assert outcomes(folder) == {"ok", "error"}
     call(fallback)
     assert outcomes(folder) == {"ok"}
-    # All that is left for `run` is to look: the same answers, for nothing.
+    # The run is finished: `run` only looks, and costs nothing.
     billed = local.usage()["totals"]
     assert call(whole[0]) == 0
     assert "rows in           120" in capsys.readouterr().out
@@ -109,7 +109,7 @@ def outcomes(folder: Path) -> set[str]:
 
 
 def call(command: list[str]) -> int:
-    """Do what the shell would do with a command; return its exit code."""
+    """Run a command in this process; return its exit code."""
     program, *arguments = command
     if program == "spark-submit":
         return run_script(Path(arguments[0]), *arguments[1:])
@@ -119,7 +119,7 @@ def call(command: list[str]) -> int:
 
 
 def submit(command: list[str], folder: Path) -> str:
-    """Run a command of Spark's as a program; return what it printed."""
+    """Run a command of Spark as a child process; return what it printed."""
     program = Path(sys.executable).parent / command[0]
     done = subprocess.run(
         [str(program), *command[1:]],

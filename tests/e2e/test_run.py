@@ -1,4 +1,4 @@
-"""The whole pipeline against the local Bedrock, over HTTP, with the trouble that real runs have."""
+"""The whole pipeline against the local Bedrock, over HTTP, with faults that real runs meet."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from bedrock_spark.errors import (
     ProvisionedModelError,
     RunFolderError,
 )
+from bedrock_spark.fallback.rounds import unanswered_rows
 from bedrock_spark.pipeline import Pipeline
 from tests.e2e.conftest import BUCKET, provision
-from tests.sparks import CLAUDE, make_config
+from tests.spark_sessions import CLAUDE, make_config
 
 Start = Callable[..., LocalBedrock]
 URI = f"s3://{BUCKET}/runs/tickets"
@@ -51,7 +52,7 @@ def tickets(spark: SparkSession, rows: int) -> DataFrame:
 
 @pytest.mark.versions
 def test_every_row_is_answered_or_accounted_for(spark: SparkSession, bedrock: Start) -> None:
-    """Throttling, quotas, failed records and failed jobs: one row each, and nothing paid twice."""
+    """With throttling, quotas, failed records and failed jobs, nothing is lost or paid twice."""
     local = bedrock(TROUBLE)
     config = make_config(
         URI,
@@ -75,7 +76,7 @@ def test_every_row_is_answered_or_accounted_for(spark: SparkSession, bedrock: St
     assert refused["CreateModelInvocationJob ServiceQuotaExceededException"] > 0
     assert refused["CreateModelInvocationJob ThrottlingException"] > 0
     usage = local.usage()
-    # Only the jobs that answered nothing, the expired and the failed one, were tried again.
+    # Two jobs answered nothing, the expired and the failed one: only they were submitted again.
     assert len({job["input_uri"] for job in usage["jobs"]}) == len(usage["jobs"])
     assert len(usage["jobs"]) == report["shards"]
     assert report["attempts"] == sum(report["jobs"].values()) == report["shards"] + 2
@@ -88,7 +89,7 @@ def test_every_row_is_answered_or_accounted_for(spark: SparkSession, bedrock: St
 
 
 def test_running_again_costs_nothing(spark: SparkSession, bedrock: Start) -> None:
-    """A finished run that is run again submits nothing, asks nothing, and reports the same."""
+    """A finished run that is run again submits no job, asks no record, and reports the same."""
     local = bedrock(PLAIN)
     config = make_config(
         URI, endpoint_url=local.endpoint_url, fallback={"model_id": provision(local)}
@@ -107,7 +108,7 @@ def test_running_again_costs_nothing(spark: SparkSession, bedrock: Start) -> Non
 
 @pytest.mark.versions
 def test_converse_and_embeddings(spark: SparkSession, bedrock: Start) -> None:
-    """Converse records and embeddings go the same way; both wire formats are read."""
+    """Converse requests and embeddings work, each by batch and by the fallback."""
     local = bedrock({"quotas": {"min_records": 10}, "records": [{"share": 0.2, "code": 500}]})
     settings: dict[str, Any] = {"endpoint_url": local.endpoint_url}
     converse = make_config(
@@ -134,7 +135,7 @@ def test_converse_and_embeddings(spark: SparkSession, bedrock: Start) -> None:
 
 
 def test_an_application_inference_profile(spark: SparkSession, bedrock: Start) -> None:
-    """Its ARN hides the model: the family is asked once, for this machine and every later one."""
+    """Its ARN hides the model. The family is looked up once per run and kept in the run folder."""
     local = bedrock({"quotas": {"min_records": 10}, "records": [{"share": 0.2, "code": 500}]})
     source = f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}"
     arn = local.client("bedrock").create_inference_profile(
@@ -153,7 +154,7 @@ def test_an_application_inference_profile(spark: SparkSession, bedrock: Start) -
 
 
 def test_a_run_below_the_minimum_goes_to_the_fallback(spark: SparkSession, bedrock: Start) -> None:
-    """Fewer records than a job takes are answered by the fallback; without one, refused early."""
+    """The fallback answers them. Without a fallback the run is refused early."""
     local = bedrock()
     settings: dict[str, Any] = {"endpoint_url": local.endpoint_url, "shards": {"min_records": 100}}
     with pytest.raises(PlanError, match="below shards"):
@@ -165,7 +166,7 @@ def test_a_run_below_the_minimum_goes_to_the_fallback(spark: SparkSession, bedro
 
 
 def test_a_refused_job_says_what_to_check(spark: SparkSession, bedrock: Start) -> None:
-    """A role that may not be passed stops submitting with the service's words and advice."""
+    """A denied role is an error with advice. With access the same run is finished."""
     local = bedrock({"quotas": {"min_records": 10}, "access": {"denied_roles": ["*"]}})
     config = make_config(URI, endpoint_url=local.endpoint_url)
     with pytest.raises(JobRejectedError, match="Check"):
@@ -175,10 +176,10 @@ def test_a_refused_job_says_what_to_check(spark: SparkSession, bedrock: Start) -
     assert rows.where("outcome = 'ok'").count() == 60
 
 
-def test_a_fallback_that_cannot_answer_is_found_before_money_is_spent(
+def test_an_unusable_fallback_model_is_an_error_before_any_cost(
     spark: SparkSession, bedrock: Start
 ) -> None:
-    """A provisioned model that is not there, or is of another family, stops the run at once."""
+    """A provisioned model that does not exist, or has another family, stops the run at once."""
     local = bedrock(PLAIN)
     gone = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abcdefghijkl"
     for model_id in (gone, provision(local, "amazon.titan-text-express-v1")):
@@ -189,7 +190,7 @@ def test_a_fallback_that_cannot_answer_is_found_before_money_is_spent(
 
 
 def test_a_fallback_that_is_refused_loses_nothing(spark: SparkSession, bedrock: Start) -> None:
-    """A model id that does not exist fails the fallback; with another the run is finished."""
+    """A model id that does not exist stops the fallback. With another id the run is finished."""
     local = bedrock({"quotas": {"min_records": 10}, "records": [{"share": 0.2, "code": 500}]})
     settings: dict[str, Any] = {"endpoint_url": local.endpoint_url}
     wrong = make_config(URI, fallback={"model_id": "no.such-model-v1:0"}, **settings)
@@ -202,7 +203,7 @@ def test_a_fallback_that_is_refused_loses_nothing(spark: SparkSession, bedrock: 
 
 
 def test_the_fallback_waits_for_the_batch_jobs(spark: SparkSession, bedrock: Start) -> None:
-    """While a job may still answer, its records are not asked elsewhere, and paid for, too."""
+    """While a job may still answer a record, the fallback would pay for the answer twice."""
     local = bedrock(PLAIN, speed=0)
     config = make_config(
         URI, endpoint_url=local.endpoint_url, fallback={"model_id": provision(local)}
@@ -215,12 +216,12 @@ def test_the_fallback_waits_for_the_batch_jobs(spark: SparkSession, bedrock: Sta
         assert not pipeline.advance().is_done
     local.advance_clock(24 * 3600)
     assert pipeline.advance().is_done
-    assert pipeline.fall_back(spark, pipeline.collect(spark)) == 0
+    assert unanswered_rows(pipeline.fall_back(spark, pipeline.collect(spark))) == 0
     assert "InvokeModel" not in local.requests()
 
 
 def test_a_run_folder_keeps_its_request(spark: SparkSession, bedrock: Start) -> None:
-    """Another prompt for the same run folder is refused, naming the key and not the prompt."""
+    """Another prompt for the same run folder is an error that names the key, not the prompt."""
     local = bedrock(PLAIN)
     settings: dict[str, Any] = {"endpoint_url": local.endpoint_url}
     bedrock_spark.run(spark, tickets(spark, 20), make_config(URI, **settings))

@@ -1,4 +1,4 @@
-"""Two copies of one task at once, as speculation starts them: nobody sees half of anything."""
+"""Two copies of a task at once, as Spark's speculation starts them: no reader sees half a file."""
 
 from __future__ import annotations
 
@@ -30,18 +30,20 @@ Seen = set[tuple[str, str]]
 
 
 @pytest.fixture
-def dealt(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Path]:
-    """Return prepare's task, and a folder with the Arrow batches that each bucket gave it."""
+def captured(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Any, Path]:
+    """Return prepare's task, and a folder with its Arrow batches: one file per bucket."""
     calls: list[tuple[DataFrame, Any]] = []
     source = fixed_input(spark)
     original = type(source).mapInArrow
 
-    def noted(df: DataFrame, task: Any, *arguments: Any) -> DataFrame:
+    def capture(df: DataFrame, task: Any, *arguments: Any) -> DataFrame:
         calls.append((df, task))
         return original(df, task, *arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(source), "mapInArrow", noted)
+        patch.setattr(type(source), "mapInArrow", capture)
         prepare(spark, open_fixed_run(tmp_path / "run"), source)
     df, task = calls[-1]
     folder = tmp_path / "buckets"
@@ -51,7 +53,7 @@ def dealt(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 class _Dump:
-    """Write a partition's batches to a file of their own."""
+    """Write the batches of a partition to one file."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -68,7 +70,7 @@ class _Dump:
 
 
 class Watched:
-    """A storage that looks at an object around its upload, as another reader would."""
+    """A storage that reads objects before and after uploads, as a concurrent reader would."""
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
@@ -79,21 +81,21 @@ class Watched:
 
     def look(self, prefix: str = "") -> None:
         """Note the digest of every object under its final name."""
-        for found in self.storage.list(prefix):
-            data = self.storage.read_if_present(found.key)
-            assert data is not None, f"{found.key} was listed and is gone"
-            assert found.size == len(data)
-            self.seen.add((found.key, hashlib.sha256(data).hexdigest()))
+        for stored in self.storage.list(prefix):
+            data = self.storage.read_if_present(stored.key)
+            assert data is not None, f"{stored.key} was listed and is gone"
+            assert stored.size == len(data)
+            self.seen.add((stored.key, hashlib.sha256(data).hexdigest()))
 
     def upload(self, path: Path, key: str) -> None:
-        """Look, upload, look."""
+        """Upload a file; look before and after that."""
         self.look(key)
         self.storage.upload(path, key)
         self.look(key)
 
 
 def run_twice(task: Any, folder: Path, watched: Watched) -> None:
-    """Run the task of every bucket twice at once; a reader looks all the while."""
+    """Run two copies of every bucket's task at once, while a reader looks at the objects."""
     done = threading.Event()
 
     def read_on() -> None:
@@ -119,7 +121,7 @@ def run_twice(task: Any, folder: Path, watched: Watched) -> None:
 
 
 def check(watched: Watched) -> None:
-    """Whatever was seen under a final name at any time is what stands there in the end."""
+    """Check that every object had its final content whenever it was seen, and no other exists."""
     final = {o.key: hashlib.sha256(watched.read(o.key)).hexdigest() for o in watched.list("")}
     assert watched.seen == set(final.items())
     shards = {shard[0]: shard[3] for shard in expected_shards()}
@@ -130,9 +132,9 @@ def check(watched: Watched) -> None:
 
 
 def test_two_copies_of_a_task_in_a_folder(
-    dealt: tuple[Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    captured: tuple[Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both write the same bytes, and even in the middle of a copy only whole files have names."""
+    """Both write the same bytes. In the middle of a copy no half file has its final name."""
     watched = Watched(LocalStorage(str(tmp_path / "twice")))
     halves: list[str] = []
 
@@ -146,30 +148,30 @@ def test_two_copies_of_a_task_in_a_folder(
             file.write(data[len(data) // 2 :])
 
     def on_another_disk(target: Path, source: Path) -> None:
-        raise OSError(errno.EXDEV, "cannot be linked across disks")
+        raise OSError(errno.EXDEV, "a hard link across disks is not possible")
 
     monkeypatch.setattr(Path, "hardlink_to", on_another_disk)
     monkeypatch.setattr(shutil, "copyfile", in_two_halves)
-    run_twice(*dealt, watched)
+    run_twice(*captured, watched)
     assert len(halves) >= 4 * len(expected_shards())
     check(watched)
 
 
 def test_two_copies_of_a_task_in_s3(
-    dealt: tuple[Any, Path], bedrock: Callable[..., LocalBedrock]
+    captured: tuple[Any, Path], bedrock: Callable[..., LocalBedrock]
 ) -> None:
-    """Both put the same objects, and only whole ones are there."""
+    """Both put the same objects, and readers see only complete ones."""
     local = bedrock()
     aws = AwsSettings("us-east-1", local.endpoint_url)
     watched = Watched(S3Storage(f"s3://{BUCKET}/runs/twice", aws))
-    run_twice(*dealt, watched)
+    run_twice(*captured, watched)
     check(watched)
 
 
-def test_an_object_sent_in_parts_appears_whole(
+def test_a_multipart_upload_appears_only_when_complete(
     bedrock: Callable[..., LocalBedrock], tmp_path: Path
 ) -> None:
-    """What is above 8 MiB goes up in parts; until the last is there, nothing is."""
+    """Files above 8 MiB are uploaded in parts. Before the last part there is no object."""
     local = bedrock()
     aws = AwsSettings("us-east-1", local.endpoint_url)
     watched = Watched(S3Storage(f"s3://{BUCKET}/runs/parts", aws))

@@ -1,4 +1,4 @@
-"""`bedrock-spark status` and `stop`: from a run's URI alone, without Spark."""
+"""`bedrock-spark status` and `stop` need only a run's URI, and no Spark."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SLOW = {"quotas": {"min_records": 10}, "jobs": [{"share": 1.0, "slowdown": 10_00
 
 @pytest.fixture
 def local(bedrock: Callable[..., LocalBedrock], monkeypatch: pytest.MonkeyPatch) -> LocalBedrock:
-    """Start a Bedrock with slow jobs, and let the environment point to it."""
+    """Start a Bedrock with slow jobs; set the environment so that clients use it."""
     local = bedrock(SLOW, seed=5)
     for name, value in local.environment().items():
         monkeypatch.setenv(name, value)
@@ -43,8 +43,8 @@ def call(*arguments: str) -> Any:
     return CliRunner().invoke(main, list(arguments), catch_exceptions=False)
 
 
-def test_a_run_is_shown_stopped_and_gone_on_with(local: LocalBedrock) -> None:
-    """Stopping ends the jobs and not the run; nothing is submitted until the user says so."""
+def test_a_run_is_shown_stopped_and_resumed(local: LocalBedrock) -> None:
+    """Stop ends the jobs, not the run: nothing is submitted until the user runs it again."""
     pipeline = Pipeline.open(config())
     write_run(pipeline.run, (12, 12, 12))
     assert pipeline.advance().active == 2
@@ -61,9 +61,9 @@ def test_a_run_is_shown_stopped_and_gone_on_with(local: LocalBedrock) -> None:
     assert [job["status"] for job in jobs] == ["Stopped", "Stopped"]
     with pytest.raises(RunStoppedError, match="run or submit goes on"):
         Pipeline.open(config()).advance()
-    words = call("status", URI).output
-    assert "2 Stopped" in words
-    assert "it was stopped by the user" in words
+    output = call("status", URI).output
+    assert "2 Stopped" in output
+    assert "it was stopped by the user" in output
 
     local.set_faults({"quotas": {"min_records": 10}})
     result = Pipeline.open(config()).watch()
@@ -73,8 +73,8 @@ def test_a_run_is_shown_stopped_and_gone_on_with(local: LocalBedrock) -> None:
     assert local.usage()["billed_again"] == {}
 
 
-def test_where_no_run_is_it_is_said(local: LocalBedrock) -> None:
-    """With exit code 1, and without a trace."""
+def test_a_uri_without_a_run_is_an_error(local: LocalBedrock) -> None:
+    """Both commands exit with code 1 and a message."""
     for command in ("status", "stop"):
         uri = f"s3://{BUCKET}/nothing"
         done = call(command, uri, "--endpoint-url", local.endpoint_url)

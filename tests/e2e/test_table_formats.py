@@ -1,6 +1,6 @@
-"""Tables that need jars or a catalog of their own: Delta, Iceberg and Hive, in another process.
+"""Delta Lake, Iceberg and Hive tables: they need jars or a catalog, so another process runs them.
 
-Spark fetches the jars itself, from where it is told to. Where it cannot reach that, the tests are
+Spark itself fetches the jars from the repository of its configuration. If that fails, the tests are
 skipped; with BEDROCK_SPARK_REQUIRE_JARS=1 they fail.
 """
 
@@ -22,20 +22,20 @@ pytestmark = [pytest.mark.long, pytest.mark.jars]
 
 WITH_JARS = ("Delta Lake", "Iceberg")
 SUBJECTS = [e for e in examples("yaml") if e.heading in MAKERS]
-# What Spark's resolver says where it could not get a package, for whatever reason.
+# The messages of Spark's resolver if it could not get a package.
 UNRESOLVED = ("unresolved dependency", "download failed")
 
 Errors = dict[str, str | None]
 
 
 def headings() -> list[str]:
-    """Return what this version of Spark can be tested with."""
+    """Return the headings that can be tested with this version of Spark."""
     with_jars = packages_for(pyspark.__version__) is not None
     return [h for h in MAKERS if with_jars or h not in WITH_JARS]
 
 
 def use_formats(folder: Path, chosen: list[str]) -> tuple[Errors, str]:
-    """Read and publish what these headings are about; return errors, and what Spark said."""
+    """Read and publish the tables of these headings; return the errors, and Spark's stderr."""
     done = run_module("tests.e2e.lake_sessions", folder, *chosen)
     outcomes = folder / "outcomes.json"
     return json.loads(outcomes.read_text()) if outcomes.exists() else {}, done.stderr
@@ -43,30 +43,30 @@ def use_formats(folder: Path, chosen: list[str]) -> tuple[Errors, str]:
 
 @pytest.fixture(scope="module")
 def errors(tmp_path_factory: pytest.TempPathFactory) -> Errors:
-    """Return what went wrong with each; where jars are not to be had, a reason to skip."""
-    found, said = use_formats(tmp_path_factory.mktemp("formats"), headings())
-    missing = next((x for x in said.split("\n") if any(u in x for u in UNRESOLVED)), None)
+    """Return the error of each subject, None if it passed; "SKIP: ..." if it needs missing jars."""
+    outcomes, stderr = use_formats(tmp_path_factory.mktemp("formats"), headings())
+    missing = next((x for x in stderr.split("\n") if any(u in x for u in UNRESOLVED)), None)
     if missing is None:
-        assert found, said[-4000:]
-        return found
+        assert outcomes, stderr[-4000:]
+        return outcomes
     if os.environ.get("BEDROCK_SPARK_REQUIRE_JARS") == "1":
-        pytest.fail(f"Spark could not get the jars: {missing}\n{said[-4000:]}")
+        pytest.fail(f"Spark could not get the jars: {missing}\n{stderr[-4000:]}")
     reason = f"SKIP: Spark could not get the jars: {missing.strip()}"
-    plain, said = use_formats(tmp_path_factory.mktemp("plain"), ["Hive"])
-    assert plain, said[-4000:]
+    hive_only, stderr = use_formats(tmp_path_factory.mktemp("hive"), ["Hive"])
+    assert hive_only, stderr[-4000:]
     with_jars = [str(e) for e in SUBJECTS if e.heading in WITH_JARS]
-    return plain | dict.fromkeys([*with_jars, *PUBLISHERS], reason)
+    return hive_only | dict.fromkeys([*with_jars, *PUBLISHERS], reason)
 
 
 @pytest.mark.parametrize("example", SUBJECTS, ids=str)
 def test_every_row_of_a_table_is_a_record(errors: Errors, example: Example) -> None:
-    """Deleted rows are not asked about, later ones neither where a version is fixed."""
+    """Deleted rows are no records. If the example names a version, later rows are none either."""
     check(errors, example.heading, str(example))
 
 
 @pytest.mark.parametrize("heading", PUBLISHERS)
 def test_rows_are_published_once(errors: Errors, heading: str) -> None:
-    """Merged by key, however often; appended once, for Delta Lake even where a machine died."""
+    """Repeated merges and appends add no duplicates; see publish_formats.py."""
     check(errors, heading, heading)
 
 
@@ -80,7 +80,7 @@ def check(errors: Errors, heading: str, subject: str) -> None:
 
 
 def test_the_commands_of_the_page_ask_for_the_packages_of_its_table() -> None:
-    """What is copied from the page is what its table says, and what was tested."""
+    """The commands of the page have the packages of its table, which are the tested ones."""
     asked = {
         e.settings(ROOT).get("spark.jars.packages")
         for e in examples("bash")

@@ -1,4 +1,4 @@
-"""Two Regions: jobs run where slots are free, and everything is read in the run folder."""
+"""Two Regions: jobs run in the Region with free slots; the run folder gets every output."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def with_targets(config: Any) -> Any:
     return parse_config(values)
 
 
-def test_jobs_of_two_regions_come_home(bedrock: Start) -> None:
-    """Each job reads and writes in its own Region; the run folder has every output in the end."""
+def test_outputs_of_two_regions_reach_the_run_folder(bedrock: Start) -> None:
+    """Each job reads and writes in its own Region. In the end the run folder has every output."""
     local = bedrock(FAULTS, speed=0, seed=5)
     local.client("s3", region_name="us-west-2").create_bucket(
         Bucket=WEST, CreateBucketConfiguration={"LocationConstraint": "us-west-2"}
@@ -56,8 +56,8 @@ def test_jobs_of_two_regions_come_home(bedrock: Start) -> None:
         assert any(f"/{folder}/{layout.OUTPUT_MANIFEST_FILE}" in key for key in outputs)
 
 
-def test_an_event_ends_the_pause(bedrock: Start) -> None:
-    """As EventBridge puts it into a queue when a job of the run has settled."""
+def test_an_event_ends_the_wait(bedrock: Start) -> None:
+    """EventBridge puts an event into the queue when a job of the run has settled."""
     local = bedrock(FAULTS, speed=0, seed=5, event_queue="jobs")
     run = run_of("events", local.endpoint_url)
     clock = EmulatedClock(local.endpoint_url)

@@ -1,4 +1,4 @@
-"""Throttling, lost replies, a listing that lags and a quota that shrinks: the bill is the same."""
+"""Throttling, lost replies, a lagging listing and a shrinking quota do not change the bill."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR)
 
 
-def faults(**more: Any) -> dict[str, Any]:
-    return {"quotas": {"active_jobs": 6, "min_records": 10}, **more}
+def faults(**sections: Any) -> dict[str, Any]:
+    return {"quotas": {"active_jobs": 6, "min_records": 10}, **sections}
 
 
 THROTTLED = {"throttle_rate": 0.5, "error_rate": 0.05, "error": "InternalServerException"}
@@ -43,7 +43,7 @@ SCRIPTS = {
 
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
-def test_the_bill_is_the_same_in_any_trouble(
+def test_no_fault_changes_the_bill(
     script: dict[str, Any], bedrock: Callable[..., LocalBedrock]
 ) -> None:
     """Every shard has one paid job, and every record is paid for once."""

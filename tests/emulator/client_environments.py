@@ -1,8 +1,9 @@
-"""Virtual environments with real clients, made when they are first asked for.
+"""Virtual environments with real clients, created when a test first needs them.
 
     python tests/emulator/client_environments.py [awscli] [airflow]
 
-They lie in the repository's root as `.venv-client-<name>` (200 MB and 400 MB) and are kept.
+They are folders `.venv-client-<name>` in the repository's root (200 MB and 400 MB). Later runs use
+them again.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ REQUIREMENTS = {
 
 
 def environment(name: str) -> Path:
-    """Return the `bin` folder of a client's environment, which is made if it is not there."""
+    """Return the `bin` folder of a client's environment; create the environment if needed."""
     home = _ROOT / f".venv-client-{name}"
-    done = home / "complete"
+    complete = home / "complete"
     binaries = home / "bin"
-    if not done.exists():
+    if not complete.exists():
         venv.create(home, with_pip=True, clear=True)
         install = [str(binaries / "python"), "-m", "pip", "install", "--quiet"]
         subprocess.run([*install, *REQUIREMENTS[name]], check=True)
-        done.touch()
+        complete.touch()
     return binaries
 
 
 if __name__ == "__main__":
-    for asked in sys.argv[1:] or list(REQUIREMENTS):
-        sys.stdout.write(f"{environment(asked)}\n")
+    for client in sys.argv[1:] or list(REQUIREMENTS):
+        sys.stdout.write(f"{environment(client)}\n")

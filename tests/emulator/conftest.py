@@ -1,4 +1,4 @@
-"""Emulators with a clock that stands still, shared by the tests."""
+"""The emulator that the tests share. Its clock is stopped."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from .kit import Kit
 
 @pytest.fixture(scope="session")
 def frozen() -> Iterator[LocalBedrock]:
-    """Yield an emulator in which time moves by hand only, and jobs may be small."""
+    """Yield an emulator whose time moves only by hand, and in which a job may have one record."""
     with LocalBedrock({"quotas": {"min_records": 1, "active_jobs": 1000}}, speed=0) as local:
         yield local
 
 
 @pytest.fixture
 def kit(frozen: LocalBedrock) -> Iterator[Kit]:
-    """Yield a new bucket in the shared emulator; a fault script is taken back afterwards."""
+    """Yield a new bucket in the shared emulator; the fault script is reset afterwards."""
     yield Kit.open(frozen)
     frozen.set_faults({"quotas": {"min_records": 1, "active_jobs": 1000}})

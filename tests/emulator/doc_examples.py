@@ -1,4 +1,4 @@
-"""The examples of docs/emulator.md, so that what is shown is what is run."""
+"""Reads the examples of docs/emulator.md, so that the tests run the text that readers see."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _DOC = Path(__file__).parents[2] / "docs" / "emulator.md"
 
 
 def example(name: str) -> str:
-    """Return the code block that follows `<!-- example: name -->`."""
-    found = re.search(
+    """Return the code block after `<!-- example: name -->`; LookupError if there is none."""
+    block = re.search(
         rf"<!-- example: {name} -->\n```\w+\n(.*?)```", _DOC.read_text("utf-8"), re.DOTALL
     )
-    if found is None:
+    if block is None:
         raise LookupError(f"docs/emulator.md has no example {name}")
-    return found.group(1)
+    return block.group(1)

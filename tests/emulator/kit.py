@@ -1,4 +1,4 @@
-"""What the tests of the emulator ask for: buckets with records, jobs, their outputs."""
+"""A client for the emulator's tests: uploads records, creates jobs and reads their output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bedrock_emulator import LocalBedrock
 CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 ROLE = "arn:aws:iam::123456789012:role/batch"
 _NUMBERS = itertools.count(1)
-# Making a client takes longer than most tests.
+# boto3 clients by endpoint: to create one takes longer than most tests.
 _CLIENTS: dict[str, list[Any]] = {}
 
 
@@ -41,7 +41,7 @@ def jsonl(records: list[Any]) -> bytes:
 
 
 def refusal(call: Callable[..., Any], *values: Any, **params: Any) -> str:
-    """Make a call that the service refuses; return the code of its error."""
+    """Make a call that the service refuses, and return the error code."""
     with pytest.raises(ClientError) as error:
         call(*values, **params)
     return str(error.value.response["Error"]["Code"])
@@ -49,7 +49,7 @@ def refusal(call: Callable[..., Any], *values: Any, **params: Any) -> str:
 
 @dataclass
 class Kit:
-    """One emulator and a bucket in it."""
+    """One emulator, a bucket in it, and boto3 clients for it."""
 
     local: LocalBedrock
     bucket: str
@@ -59,12 +59,12 @@ class Kit:
 
     @classmethod
     def open(cls, local: LocalBedrock) -> Kit:
-        """Make a bucket of a new name and the clients; the SDK repeats no call by itself."""
+        """Create a bucket with a new name, and clients that do not retry."""
         bucket = f"bucket-{next(_NUMBERS)}"
         if local.endpoint_url not in _CLIENTS:
-            once = Config(retries={"total_max_attempts": 1})
+            no_retries = Config(retries={"total_max_attempts": 1})
             names = ("s3", "bedrock", "bedrock-runtime")
-            _CLIENTS[local.endpoint_url] = [local.client(name, config=once) for name in names]
+            _CLIENTS[local.endpoint_url] = [local.client(name, config=no_retries) for name in names]
         s3, bedrock, runtime = _CLIENTS[local.endpoint_url]
         s3.create_bucket(Bucket=bucket)
         return cls(local, bucket, s3, bedrock, runtime)
@@ -85,7 +85,10 @@ class Kit:
         }
 
     def submit(self, records: list[Any] | bytes | int, **changes: Any) -> str:
-        """Upload the records (or so many made ones) and create a job; return its ARN."""
+        """Upload records and create a job with them; return its ARN.
+
+        If `records` is a number, that many records are made.
+        """
         if isinstance(records, int):
             records = [record(number) for number in range(records)]
         uri = self.put(f"in/{next(_NUMBERS)}.jsonl", records)
@@ -95,31 +98,31 @@ class Kit:
         return arn
 
     def job(self, arn: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.bedrock.get_model_invocation_job(jobIdentifier=arn)
-        return found
+        job: dict[str, Any] = self.bedrock.get_model_invocation_job(jobIdentifier=arn)
+        return job
 
     def status(self, arn: str) -> str:
         return str(self.job(arn)["status"])
 
-    def until(self, arn: str, wanted: Callable[[str], bool], step: float = 30.0) -> str:
-        """Advance the clock until the status is as wanted; a day is long enough for all but it."""
+    def until(self, arn: str, is_reached: Callable[[str], bool], step: float = 30.0) -> str:
+        """Advance the clock by `step` seconds at a time until `is_reached(status)`; return it."""
         for _ in range(3000):
             status = self.status(arn)
-            if wanted(status):
+            if is_reached(status):
                 return status
             self.local.advance_clock(step)
         raise AssertionError(f"still {status}")
 
     def settle(self, arn: str) -> dict[str, Any]:
-        """Advance a week and return the job, settled by then."""
+        """Advance the clock by a week, which settles the job, and return the job."""
         self.local.advance_clock(7 * 86_400)
         return self.job(arn)
 
     def keys(self, arn: str) -> list[str]:
-        """Return the names of a job's output objects below its folder."""
+        """Return the names of a job's output objects, relative to its output folder."""
         prefix = f"out/{arn[-12:]}/"
-        found = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
-        return sorted(item["Key"].removeprefix(prefix) for item in found)
+        objects = self.s3.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
+        return sorted(item["Key"].removeprefix(prefix) for item in objects)
 
     def read(self, arn: str, name: str) -> bytes:
         key = f"out/{arn[-12:]}/{name}"
@@ -127,7 +130,7 @@ class Kit:
         return content
 
     def lines(self, arn: str) -> list[dict[str, Any]]:
-        """Return the decoded lines of all of a job's outputs."""
+        """Return the decoded lines of all output files of a job."""
         names = [name for name in self.keys(arn) if name.endswith(".jsonl.out")]
         raw = [line for name in names for line in self.read(arn, name).split(b"\n") if line]
         return [json.loads(line) for line in raw]

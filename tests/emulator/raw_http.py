@@ -1,4 +1,4 @@
-"""Requests as any client could send them: no SDK checks or repairs what is in them."""
+"""A raw HTTP client: no SDK checks or corrects what it sends."""
 
 from __future__ import annotations
 
@@ -55,13 +55,16 @@ class RawClient:
         try:
             connection.request(method, path, body, {**signed, **(headers or {})})
             reply = connection.getresponse()
-            found = {name.lower(): value for name, value in reply.getheaders()}
-            return Reply(reply.status, found, reply.read())
+            received = {name.lower(): value for name, value in reply.getheaders()}
+            return Reply(reply.status, received, reply.read())
         finally:
             connection.close()
 
     def call(self, operation: OperationModel, params: dict[str, Any]) -> Reply:
-        """Send an operation's members where its model says they stand, whatever they are."""
+        """Send each member where the service model places it (path, query, header or body).
+
+        The values are not checked.
+        """
         shape = operation.input_shape
         path: str = operation.http["requestUri"]
         query: dict[str, str] = {}
@@ -70,20 +73,20 @@ class RawClient:
         body = b""
         for name, value in params.items():
             member = shape.members[name]
-            wire = member.serialization.get("name", name)
-            where = member.serialization.get("location")
-            if where == "uri":
-                path = path.replace(f"{{{wire}}}", quote(str(value), safe=""))
-            elif where == "querystring":
-                query[wire] = _text(value)
-            elif where == "header":
-                headers[wire] = quote(str(value), safe=" !|/+=:,.-_")
+            wire_name = member.serialization.get("name", name)
+            location = member.serialization.get("location")
+            if location == "uri":
+                path = path.replace(f"{{{wire_name}}}", quote(str(value), safe=""))
+            elif location == "querystring":
+                query[wire_name] = _text(value)
+            elif location == "header":
+                headers[wire_name] = quote(str(value), safe=" !|/+=:,.-_")
             elif name == shape.serialization.get("payload"):
                 body = value
             else:
-                members[wire] = value
+                members[wire_name] = value
         if members:
-            body = json.dumps(members, default=_plain).encode()
+            body = json.dumps(members, default=_as_json).encode()
         if query:
             path = f"{path}?{urlencode(query)}"
         return self.send(operation.http["method"], path, body, headers)
@@ -93,7 +96,7 @@ def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     return value.isoformat()

@@ -1,4 +1,4 @@
-"""Values made from the shapes of botocore's service model: valid ones, and each way to be wrong."""
+"""Values for the shapes of botocore's service model: valid ones, and ones that break one rule."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from botocore.model import ListShape, MapShape, Shape, StringShape, StructureSha
 ACCOUNT = "123456789012"
 CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 
-REMOVED = object()  # as a mutation's value: take the member away
+REMOVED = object()  # as a mutation's value: remove the member
 
-# A text for every pattern of an input. For one that a newer botocore brings, any that it takes.
+# A text for each input pattern, by shape. For a shape of a newer botocore, any text that matches.
 EXAMPLES = {
     "ModelInvocationJobName": "job-1",
     "RoleArn": f"arn:aws:iam::{ACCOUNT}:role/batch",
@@ -53,14 +53,14 @@ EXAMPLES = {
 
 @dataclass(frozen=True)
 class Mutation:
-    """A change at one place (`path`) that breaks one constraint."""
+    """A change of the value at `path` that breaks one constraint."""
 
     path: tuple[str | int, ...]
     constraint: str
     value: Any
 
     def apply(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Return `params` with the place set or removed."""
+        """Return a copy of `params` with the value at `path` set or removed."""
         changed = copy.deepcopy(params)
         holder: Any = changed
         for step in self.path[:-1]:
@@ -73,7 +73,10 @@ class Mutation:
 
 
 def example(shape: Shape, seen: tuple[str, ...] = ()) -> Any:
-    """Return a valid value with every member set, except where a shape contains itself."""
+    """Return a valid value with all members set, except members that contain their own shape.
+
+    `seen` holds the names of the shapes around this one.
+    """
     if getattr(shape, "is_document_type", False):
         return {"any": 1}
     if isinstance(shape, StructureShape):
@@ -119,31 +122,31 @@ def _string(shape: StringShape) -> str:
         "RequestMetadataValueString",
     ):
         pattern = re.compile(shape.metadata["pattern"])
-        fitting = next((text for text in EXAMPLES.values() if pattern.fullmatch(text)), None)
-        assert fitting is not None, f"EXAMPLES needs a text for the pattern of {shape.name}"
-        return fitting
+        matching = next((text for text in EXAMPLES.values() if pattern.fullmatch(text)), None)
+        assert matching is not None, f"EXAMPLES needs a text for the pattern of {shape.name}"
+        return matching
     return "x" * max(1, int(shape.metadata.get("min", 1)))
 
 
 def mutations(
     shape: Shape, path: tuple[str | int, ...] = (), seen: tuple[str, ...] = ()
 ) -> Iterator[Mutation]:
-    """Yield, for each constraint of a shape and of all within it, one value that breaks it."""
+    """Yield one mutation for each constraint of a shape and of the shapes inside it."""
     if getattr(shape, "is_document_type", False):
         return
     if isinstance(shape, StructureShape):
-        yield from _of_structure(shape, path, (*seen, shape.name))
+        yield from _structure_mutations(shape, path, (*seen, shape.name))
     elif isinstance(shape, ListShape):
-        yield from _of_list(shape, path, (*seen, shape.name))
+        yield from _list_mutations(shape, path, (*seen, shape.name))
     elif isinstance(shape, MapShape):
-        yield from _of_map(shape, path)
+        yield from _map_mutations(shape, path)
     elif isinstance(shape, StringShape):
-        yield from _of_string(shape, path)
+        yield from _string_mutations(shape, path)
     else:
-        yield from _of_scalar(shape, path)
+        yield from _scalar_mutations(shape, path)
 
 
-def _of_structure(
+def _structure_mutations(
     shape: StructureShape, path: tuple[str | int, ...], seen: tuple[str, ...]
 ) -> Iterator[Mutation]:
     if path:
@@ -166,7 +169,7 @@ def _of_structure(
         yield from mutations(member, (*path, name), seen)
 
 
-def _of_list(
+def _list_mutations(
     shape: ListShape, path: tuple[str | int, ...], seen: tuple[str, ...]
 ) -> Iterator[Mutation]:
     yield Mutation(path, "type", {"not": "a list"})
@@ -180,7 +183,7 @@ def _of_list(
     yield from mutations(shape.member, (*path, 0), seen)
 
 
-def _of_map(shape: MapShape, path: tuple[str | int, ...]) -> Iterator[Mutation]:
+def _map_mutations(shape: MapShape, path: tuple[str | int, ...]) -> Iterator[Mutation]:
     yield Mutation(path, "type", ["not a map"])
     if shape.metadata.get("min", 0) > 0:
         yield Mutation(path, "min", {})
@@ -194,9 +197,9 @@ def _of_map(shape: MapShape, path: tuple[str | int, ...]) -> Iterator[Mutation]:
     yield from mutations(shape.value, (*path, example(shape.key)))
 
 
-def _of_string(shape: StringShape, path: tuple[str | int, ...]) -> Iterator[Mutation]:
-    on_wire_as_text = shape.serialization.get("location") is not None
-    if not on_wire_as_text:
+def _string_mutations(shape: StringShape, path: tuple[str | int, ...]) -> Iterator[Mutation]:
+    is_always_text = shape.serialization.get("location") is not None
+    if not is_always_text:
         yield Mutation(path, "type", 7)
     if shape.enum:
         yield Mutation(path, "enum", "NoSuchValue")
@@ -205,13 +208,13 @@ def _of_string(shape: StringShape, path: tuple[str | int, ...]) -> Iterator[Muta
     if "max" in shape.metadata:
         yield Mutation(path, "max", "a" * (shape.metadata["max"] + 1))
     pattern = shape.metadata.get("pattern", "")
-    # Patterns that nothing can break, as [\s\S]*, have nothing to violate.
+    # [\s\S]* matches every text.
     if pattern and pattern != r"[\s\S]*":
-        breaks = "a b" if pattern in (r"\S*",) else "a\u00e9!|"
-        yield Mutation(path, "pattern", breaks)
+        mismatch = "a b" if pattern in (r"\S*",) else "a\u00e9!|"
+        yield Mutation(path, "pattern", mismatch)
 
 
-def _of_scalar(shape: Shape, path: tuple[str | int, ...]) -> Iterator[Mutation]:
+def _scalar_mutations(shape: Shape, path: tuple[str | int, ...]) -> Iterator[Mutation]:
     kind = shape.type_name
     if kind != "blob":
         yield Mutation(path, "type", "seven")

@@ -1,4 +1,4 @@
-"""Deterministic answers keep their promises for any input."""
+"""Deterministic answers, embeddings and schema values follow their rules for any input."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _ANY_TEXT = st.text(st.characters(codec=None), max_size=200)
 
 
 @given(_ANY_TEXT, st.integers(1, 80), st.lists(st.text(max_size=3), max_size=3))
-def test_no_answer_is_longer_than_asked(text: str, limit: int, stop: list[str]) -> None:
-    """Tokens are counted right, stop sequences are not in the text, the same comes again."""
+def test_no_answer_is_longer_than_its_token_limit(text: str, limit: int, stop: list[str]) -> None:
+    """Token counts are right, stop sequences are not in the text, a second answer is the same."""
     prompt = Prompt((Turn("user", text),), max_tokens=limit, stop_sequences=tuple(stop))
     answer = DeterministicBackend().complete("m", prompt)
     assert answer.output_tokens == count_tokens(answer.text) <= limit
@@ -33,7 +33,7 @@ def test_no_answer_is_longer_than_asked(text: str, limit: int, stop: list[str]) 
 
 @given(_ANY_TEXT, st.integers(0, 50))
 def test_the_first_tokens_are_a_beginning(text: str, limit: int) -> None:
-    """Never more than asked, all of them if there are fewer."""
+    """At most `limit` tokens, or the whole text if it has fewer."""
     start = first_tokens(text, limit)
     assert text.startswith(start)
     assert count_tokens(start) == min(limit, count_tokens(text))
@@ -41,7 +41,7 @@ def test_the_first_tokens_are_a_beginning(text: str, limit: int) -> None:
 
 @given(_ANY_TEXT, st.sampled_from([1, 256, 1024]))
 def test_embeddings_have_length_one(text: str, dimensions: int) -> None:
-    """For every text, the empty one and half surrogates too; equal texts are equal."""
+    """For every text, even empty or with lone surrogates. Equal texts have equal vectors."""
     vector = embed_words("m", text, dimensions)
     assert math.isclose(math.sqrt(sum(v * v for v in vector)), 1.0, abs_tol=1e-5)
     assert vector == embed_words("m", text, dimensions)
@@ -53,7 +53,7 @@ def _cosine(one: str, other: str) -> float:
 
 
 def test_texts_with_shared_words_are_nearer() -> None:
-    """The more words in common, the nearer; other words are far."""
+    """The more words two texts share, the nearer their vectors are."""
     base = "the cat sat on the red mat"
     near, half, far = "the cat sat on a red mat", "the cat ate fish", "quantum flux drives boats"
     assert _cosine(base, near) > _cosine(base, half) > _cosine(base, far)
@@ -112,7 +112,7 @@ _SCHEMAS: st.SearchStrategy[dict[str, Any]] = st.recursive(
 
 
 def _fits(schema: dict[str, Any], value: Any) -> bool:
-    """A second opinion on the few keywords that the schemas above use."""
+    """Check a value independently, for the few keywords that the schemas above use."""
     if "anyOf" in schema:
         return any(_fits(option, value) for option in schema["anyOf"])
     if "enum" in schema:
@@ -140,14 +140,14 @@ def _fits(schema: dict[str, Any], value: Any) -> bool:
 
 
 @given(_SCHEMAS, st.binary(min_size=16, max_size=16))
-def test_made_values_fit_their_schema(schema: dict[str, Any], key: bytes) -> None:
+def test_generated_values_fit_their_schema(schema: dict[str, Any], key: bytes) -> None:
     """Types, bounds, lengths, required members, enums."""
     whole = {"type": "object", "properties": {"it": schema}, "required": ["it"]}
     assert _fits(schema, fit_schema(whole, key)["it"])
 
 
 def test_schemas_may_refer_to_themselves() -> None:
-    """Local references are followed, and an endless one comes to an end."""
+    """Local references are followed, and a schema that refers to itself ends."""
     schema = {
         "$ref": "#/$defs/node",
         "$defs": {
@@ -167,7 +167,7 @@ def test_schemas_may_refer_to_themselves() -> None:
 
 
 def test_tools_are_called_with_input_that_fits() -> None:
-    """A forced tool always, any on a user's turn, none after its result or when told so."""
+    """A named tool is always called; for `auto` not after its result; for `none` never."""
     schema = {
         "type": "object",
         "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 3}},
@@ -175,21 +175,21 @@ def test_tools_are_called_with_input_that_fits() -> None:
     }
     tools = (Tool("weather", schema), Tool("clock", {}))
     backend = DeterministicBackend()
-    asked = Prompt((Turn("user", "weather?"),), tools=tools, tool_choice="weather")
-    (call,) = backend.complete("m", asked).tool_calls
+    named = Prompt((Turn("user", "weather?"),), tools=tools, tool_choice="weather")
+    (call,) = backend.complete("m", named).tool_calls
     assert call.name == "weather"
     assert isinstance(call.input["city"], str)
     assert call.input["days"] >= 3
-    free = Prompt((Turn("user", "weather?"),), tools=tools)
-    assert backend.complete("m", free).stop == "tool"
-    answered = Prompt((Turn("user", "weather?"), Turn("tool", "rain")), tools=tools)
-    assert backend.complete("m", answered).text
-    told = Prompt((Turn("user", "weather?"),), tools=tools, tool_choice="none")
-    assert backend.complete("m", told).text
+    auto = Prompt((Turn("user", "weather?"),), tools=tools)
+    assert backend.complete("m", auto).stop == "tool"
+    with_result = Prompt((Turn("user", "weather?"), Turn("tool", "rain")), tools=tools)
+    assert backend.complete("m", with_result).text
+    forbidden = Prompt((Turn("user", "weather?"),), tools=tools, tool_choice="none")
+    assert backend.complete("m", forbidden).text
 
 
 @pytest.mark.parametrize(
-    "part",
+    "schema",
     [
         {"type": "array", "minItems": 10**9, "items": {"type": "null"}},
         {"type": "string", "minLength": 10**12},
@@ -197,7 +197,7 @@ def test_tools_are_called_with_input_that_fits() -> None:
         {"allOf": [{"$ref": "#"}, {"$ref": "#"}]},
     ],
 )
-def test_schemas_that_would_fill_the_memory_are_refused(part: dict[str, Any]) -> None:
+def test_schemas_that_would_fill_the_memory_are_refused(schema: dict[str, Any]) -> None:
     """A request of a hundred bytes must not cost gigabytes."""
     with pytest.raises(PromptError):
-        fit_schema(part, b"k")
+        fit_schema(schema, b"k")

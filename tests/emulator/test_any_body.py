@@ -1,4 +1,4 @@
-"""Whatever is in a body, a model answers or refuses it: it never breaks the job it is in."""
+"""A model answers or refuses any body. No body makes its job fail."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _process(model_id: str, body: Any, is_converse: bool) -> dict[str, Any]:
 def test_any_member_may_hold_anything(
     model_id: str, body: dict[str, Any], is_converse: bool, data: st.DataObject
 ) -> None:
-    """One or two members of a good body are replaced: there is an answer or an error."""
+    """Replace one or two members of a valid body: the record gets an answer or an error."""
     changes = data.draw(
         st.dictionaries(
             st.sampled_from(_members(model_id, is_converse)), _JSON, min_size=1, max_size=2
@@ -94,7 +94,7 @@ def test_any_member_may_hold_anything(
 
 @given(_JSON)
 def test_any_body_at_all(value: Any) -> None:
-    """Not even an object."""
+    """A body that is not an object gets an output line, too."""
     for model_id, _, is_converse in _BODIES:
         assert _process(model_id, value, is_converse)["recordId"] == "a"
 
@@ -110,14 +110,14 @@ TOOL_SHAPES = [
 
 @pytest.mark.parametrize("config", TOOL_SHAPES)
 def test_tool_configurations_of_nova(config: dict[str, Any]) -> None:
-    """Nova's own format takes them without a service model that checks them."""
+    """No service model checks Nova's own format, so any value reaches the family."""
     body = {"messages": [{"role": "user", "content": [{"text": TEXT}]}], "toolConfig": config}
     assert "recordId" in _process("amazon.nova-lite-v1:0", body, False)
 
 
 @pytest.mark.parametrize("function", [{}, {"name": 7}, {"parameters": 7}, {"parameters": []}])
 def test_functions_of_chat_models(function: dict[str, Any]) -> None:
-    """The same for OpenAI's format."""
+    """No service model checks OpenAI's format, either."""
     for choice in ("auto", "required", {"function": 7}, {"function": {"name": 7}}):
         body = {"messages": MESSAGES, "tools": [{"function": function}], "tool_choice": choice}
         assert "recordId" in _process("qwen.qwen3-32b-v1:0", body, False)
@@ -126,6 +126,6 @@ def test_functions_of_chat_models(function: dict[str, Any]) -> None:
 @given(_JSON.filter(lambda value: isinstance(value, dict)), st.binary(min_size=1, max_size=8))
 @settings(max_examples=300)
 def test_any_schema_is_fitted_or_refused(schema: Any, key: bytes) -> None:
-    """A schema is the caller's text: it may be none."""
+    """A schema comes from the caller and may be invalid."""
     with contextlib.suppress(PromptError):
         json.dumps(fit_schema(schema, key))

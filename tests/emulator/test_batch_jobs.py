@@ -1,4 +1,4 @@
-"""How a batch job goes on and ends, and how jobs are listed, seen through boto3."""
+"""The life of a batch job, and lists of jobs, as boto3 shows them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from .kit import CLAUDE, Kit, refusal
 
 
 def test_a_job_goes_through_the_statuses_to_its_end(kit: Kit) -> None:
-    """Submitted, Validating, Scheduled, InProgress, Completed; counts zero until processing."""
+    """Submitted, Validating, Scheduled, InProgress, Completed; counts are 0 until InProgress."""
     arn = kit.submit(50)
-    seen = []
-    while "Completed" not in seen:
+    statuses = []
+    while "Completed" not in statuses:
         job = kit.job(arn)
-        if job["status"] not in seen:
-            seen.append(job["status"])
+        if job["status"] not in statuses:
+            statuses.append(job["status"])
         if job["status"] in ("Submitted", "Validating", "Scheduled"):
             assert job["totalRecordCount"] == job["processedRecordCount"] == 0
         kit.local.advance_clock(20)
-    assert seen == ["Submitted", "Validating", "Scheduled", "InProgress", "Completed"]
+    assert statuses == ["Submitted", "Validating", "Scheduled", "InProgress", "Completed"]
     assert job["totalRecordCount"] == job["processedRecordCount"] == 50
     assert job["successRecordCount"] == 50
     assert job["submitTime"] < job["endTime"] == job["lastModifiedTime"]
@@ -28,7 +28,7 @@ def test_a_job_goes_through_the_statuses_to_its_end(kit: Kit) -> None:
 
 
 def test_processed_records_grow_while_a_job_runs(kit: Kit) -> None:
-    """Half of the time, half of the records."""
+    """After half of the processing time, half of the records are processed."""
     arn = kit.submit(100)
     kit.until(arn, lambda status: status == "InProgress", step=10)
     kit.local.advance_clock(165)
@@ -38,8 +38,8 @@ def test_processed_records_grow_while_a_job_runs(kit: Kit) -> None:
     assert 40 <= job["processedRecordCount"] <= 60
 
 
-def test_the_model_comes_back_as_an_arn(kit: Kit) -> None:
-    """Clients must not compare it with what they sent."""
+def test_get_returns_the_model_as_an_arn(kit: Kit) -> None:
+    """It is not the id that was sent, so clients must not compare the two."""
     job = kit.job(kit.submit(1))
     assert job["modelId"] == f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}"
     profile = kit.job(kit.submit(1, modelId=f"us.{CLAUDE}"))
@@ -49,7 +49,7 @@ def test_the_model_comes_back_as_an_arn(kit: Kit) -> None:
 
 
 def test_regions_do_not_see_each_others_jobs(kit: Kit) -> None:
-    """An ARN of one Region is not found in another."""
+    """A job of one Region is not found in another, by list or by ARN."""
     arn = kit.submit(1)
     elsewhere = kit.local.client("bedrock", region_name="eu-west-1")
     assert elsewhere.list_model_invocation_jobs()["invocationJobSummaries"] == []
@@ -58,8 +58,8 @@ def test_regions_do_not_see_each_others_jobs(kit: Kit) -> None:
     assert kit.job(arn[-12:])["jobArn"] == arn
 
 
-def test_stop_keeps_what_was_processed(kit: Kit) -> None:
-    """Stopping, then Stopped with the records done by then, and a bill for those."""
+def test_stop_keeps_processed_records(kit: Kit) -> None:
+    """Stopping, then Stopped: the records processed until then are in the output and billed."""
     arn = kit.submit(200)
     kit.until(arn, lambda status: status == "InProgress", step=10)
     kit.local.advance_clock(180)
@@ -76,7 +76,7 @@ def test_stop_keeps_what_was_processed(kit: Kit) -> None:
 
 
 def test_stop_before_processing_leaves_no_output(kit: Kit) -> None:
-    """Nothing was done, nothing is billed."""
+    """No record was processed, so none is billed."""
     arn = kit.submit(10)
     kit.bedrock.stop_model_invocation_job(jobIdentifier=arn)
     job = kit.settle(arn)
@@ -86,7 +86,7 @@ def test_stop_before_processing_leaves_no_output(kit: Kit) -> None:
 
 
 def test_a_timeout_while_it_runs_ends_partially_completed(kit: Kit) -> None:
-    """A job of more records than a day takes: what fitted is there."""
+    """A job that needs more than a day has in its output the records processed in that day."""
     rule = {"name": f"{kit.bucket}*", "slowdown": 200}
     kit.local.set_faults({"quotas": {"min_records": 1, "active_jobs": 1000}, "jobs": [rule]})
     # 200 * (300 + 400 * 0.3) seconds would be 23.3 hours; with 500 records it is 25.
@@ -98,13 +98,13 @@ def test_a_timeout_while_it_runs_ends_partially_completed(kit: Kit) -> None:
     assert 450 < job["processedRecordCount"] < 500
     assert len(kit.lines(long)) == job["processedRecordCount"]
     assert job["endTime"] == job["jobExpirationTime"]
-    # A longer timeout is what such a job needs.
-    patient = kit.submit(500, jobName=f"{kit.bucket}-p", timeoutDurationInHours=48)
-    assert kit.settle(patient)["status"] == "Completed"
+    # With a longer timeout such a job completes.
+    two_days = kit.submit(500, jobName=f"{kit.bucket}-p", timeoutDurationInHours=48)
+    assert kit.settle(two_days)["status"] == "Completed"
 
 
 def test_jobs_are_listed_in_pages_with_filters(kit: Kit) -> None:
-    """Newest first unless asked otherwise, tokens that go on, filters that hold."""
+    """Newest first unless `sortOrder` says otherwise; tokens and filters work."""
     arns = []
     for number in range(7):
         arns.append(kit.submit(1, jobName=f"{kit.bucket}-paged-{number}"))
@@ -112,16 +112,16 @@ def test_jobs_are_listed_in_pages_with_filters(kit: Kit) -> None:
     pages = kit.bedrock.get_paginator("list_model_invocation_jobs").paginate(
         nameContains=f"{kit.bucket}-paged", PaginationConfig={"PageSize": 3}
     )
-    found = [[job["jobArn"] for job in page["invocationJobSummaries"]] for page in pages]
-    assert [len(page) for page in found] == [3, 3, 1]
-    assert [arn for page in found for arn in page] == arns[::-1]
+    arn_pages = [[job["jobArn"] for job in page["invocationJobSummaries"]] for page in pages]
+    assert [len(page) for page in arn_pages] == [3, 3, 1]
+    assert [arn for page in arn_pages for arn in page] == arns[::-1]
     middle = kit.job(arns[3])["submitTime"]
 
     def listed(**filters: object) -> list[str]:
-        answer = kit.bedrock.list_model_invocation_jobs(
+        reply = kit.bedrock.list_model_invocation_jobs(
             nameContains=f"{kit.bucket}-paged", sortOrder="Ascending", **filters
         )
-        return [job["jobArn"] for job in answer["invocationJobSummaries"]]
+        return [job["jobArn"] for job in reply["invocationJobSummaries"]]
 
     assert listed() == arns
     assert listed(submitTimeAfter=middle) == arns[4:]
@@ -134,7 +134,7 @@ def test_jobs_are_listed_in_pages_with_filters(kit: Kit) -> None:
 
 
 def test_jobs_have_tags(kit: Kit) -> None:
-    """From their creation, and changed later; unknown resources are not found."""
+    """Tags are set at creation and can be changed; at most 50; unknown resources are not found."""
     arn = kit.submit(1, tags=[{"key": "team", "value": "a"}])
     kit.bedrock.tag_resource(resourceARN=arn, tags=[{"key": "stage", "value": "b"}])
     kit.bedrock.untag_resource(resourceARN=arn, tagKeys=["team"])
@@ -142,12 +142,12 @@ def test_jobs_have_tags(kit: Kit) -> None:
     assert tags == [{"key": "stage", "value": "b"}]
     many = [{"key": f"k{n}", "value": ""} for n in range(51)]
     assert refusal(kit.bedrock.tag_resource, resourceARN=arn, tags=many) == "TooManyTagsException"
-    tags_of, nobody = kit.bedrock.list_tags_for_resource, f"{arn[:-12]}abcdefghijkl"
-    assert refusal(tags_of, resourceARN=nobody) == "ResourceNotFoundException"
+    list_tags, unknown = kit.bedrock.list_tags_for_resource, f"{arn[:-12]}abcdefghijkl"
+    assert refusal(list_tags, resourceARN=unknown) == "ResourceNotFoundException"
 
 
-def test_output_can_be_seen_too_early(kit: Kit) -> None:
-    """Some lines lie there while a job runs, without a manifest: a status is worth waiting for."""
+def test_a_running_job_has_part_of_its_output(kit: Kit) -> None:
+    """Some lines are there before the manifest, so clients must wait for a settled status."""
     arn = kit.submit(100)
     kit.until(arn, lambda status: status == "InProgress", step=10)
     kit.local.advance_clock(200)

@@ -1,4 +1,4 @@
-"""Bodies in, bodies out, for each family: what is documented is taken, what is not is refused."""
+"""Request and response bodies of each family: documented bodies are accepted, others refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TEXT = "Which words of this question come back in the answer?"
 MESSAGES = [{"role": "user", "content": TEXT}]
 _CLAUDE = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 30, "messages": MESSAGES}
 
-# Model, a good body, where the text is in the answer, and a body that is refused.
+# Model, a valid body, the path of the text in the answer, and a body that is refused.
 TEXT_CASES: list[tuple[str, dict[str, Any], list[str | int], dict[str, Any]]] = [
     (
         "anthropic.claude-3-haiku-20240307-v1:0",
@@ -140,19 +140,19 @@ def _at(value: Any, path: list[str | int]) -> Any:
 
 
 @pytest.mark.parametrize(("model_id", "body", "path", "bad"), TEXT_CASES)
-def test_text_is_where_the_family_has_it(
+def test_text_is_at_the_path_of_its_family(
     model_id: str, body: dict[str, Any], path: list[str | int], bad: dict[str, Any]
 ) -> None:
-    """The same answer each time, for what is counted; and what is not of the family is refused."""
-    answered = _answer(model_id, body)
-    text = _at(answered.body, path)
+    """The answer is the same each time, its tokens are counted, and a wrong body is refused."""
+    response = _answer(model_id, body)
+    text = _at(response.body, path)
     assert text.strip()
-    assert answered == _answer(model_id, body)
-    assert answered.input_tokens == count_tokens(TEXT)
-    assert answered.output_tokens > 0
+    assert response == _answer(model_id, body)
+    assert response.input_tokens == count_tokens(TEXT)
+    assert response.output_tokens > 0
     limit = 60 if "gpt-oss" in model_id else 30
     assert count_tokens(text) <= limit
-    json.dumps(answered.body, allow_nan=False)
+    json.dumps(response.body, allow_nan=False)
     family = family_of(model_id)
     assert family is not None
     with pytest.raises(BodyError):
@@ -165,16 +165,16 @@ def test_streamed_text_is_the_text(
 ) -> None:
     """The pieces of a stream, put together, are the whole answer."""
     del bad
-    answered = _answer(model_id, body)
+    response = _answer(model_id, body)
     family = family_of(model_id)
     assert family is not None
     if family.name == "jurassic":
         assert family.stream is None
         return
     assert family.stream is not None
-    events = list(family.stream(answered))
+    events = list(family.stream(response))
     assert len(events) > 2
-    text = _at(answered.body, path)
+    text = _at(response.body, path)
     if family.name == "anthropic":
         pieces = [e["delta"]["text"] for e in events if e["type"] == "content_block_delta"]
     elif family.name == "nova":
@@ -188,7 +188,7 @@ def test_streamed_text_is_the_text(
         pieces = [e["choices"][0]["delta"].get("content", "") for e in events]
     else:
         pieces = [_at(e, path) for e in events]
-    # In a stream every piece of reasoning has a tag of its own.
+    # In a stream every piece of reasoning has its own pair of tags.
     assert "".join(pieces).replace("</reasoning><reasoning>", "") == text
 
 
@@ -196,7 +196,7 @@ def test_streamed_text_is_the_text(
 def test_images_are_small_valid_pngs(
     model_id: str, body: dict[str, Any], path: list[str | int]
 ) -> None:
-    """Signature, chunks with right checksums, as many pixels as the header says."""
+    """The signature, the checksums of the chunks and the number of pixels are right."""
     png = base64.b64decode(_at(_answer(model_id, body).body, path))
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
     position, data, kinds = 8, b"", []
@@ -236,35 +236,35 @@ def test_images_are_small_valid_pngs(
 def test_embeddings_have_their_length(
     model_id: str, body: dict[str, Any], lengths: list[int]
 ) -> None:
-    """One vector for each text, as long as asked."""
-    found = _answer(model_id, body).body
-    vectors = [found["embedding"]] if "embedding" in found else found["embeddings"]
+    """One vector per text, with the requested dimensions."""
+    response = _answer(model_id, body).body
+    vectors = [response["embedding"]] if "embedding" in response else response["embeddings"]
     assert [len(vector) for vector in vectors] == lengths
 
 
-def test_titan_v2_gives_the_types_that_are_asked_for() -> None:
+def test_titan_v2_returns_the_requested_types() -> None:
     """Binary without float leaves `embedding` out."""
     body = {"inputText": TEXT, "embeddingTypes": ["binary"]}
-    found = _answer("amazon.titan-embed-text-v2:0", body).body
-    assert "embedding" not in found
-    assert set(found["embeddingsByType"]["binary"]) == {0, 1}
+    response = _answer("amazon.titan-embed-text-v2:0", body).body
+    assert "embedding" not in response
+    assert set(response["embeddingsByType"]["binary"]) == {0, 1}
 
 
 def test_cohere_packs_types() -> None:
-    """By type, within each type's range."""
+    """The values of each type are within its range; eight bits make a number."""
     body = {
         "texts": ["a"],
         "input_type": "clustering",
         "embedding_types": ["float", "int8", "uint8", "binary", "ubinary"],
     }
-    found = _answer("cohere.embed-english-v3", body).body["embeddings"]
-    assert len(found["binary"][0]) == 128
-    assert all(-128 <= value <= 127 for value in found["int8"][0] + found["binary"][0])
-    assert all(0 <= value <= 255 for value in found["uint8"][0] + found["ubinary"][0])
+    response = _answer("cohere.embed-english-v3", body).body["embeddings"]
+    assert len(response["binary"][0]) == 128
+    assert all(-128 <= value <= 127 for value in response["int8"][0] + response["binary"][0])
+    assert all(0 <= value <= 255 for value in response["uint8"][0] + response["ubinary"][0])
 
 
-def test_gpt_oss_has_null_content_when_tokens_do_not_suffice() -> None:
-    """Clients trip over it; its reasoning is in the text otherwise."""
+def test_gpt_oss_has_null_content_if_the_token_limit_is_too_low() -> None:
+    """Real clients fail on the null. Otherwise the text starts with the reasoning."""
     model_id = "openai.gpt-oss-20b-1:0"
     short = _answer(model_id, {"messages": MESSAGES, "max_tokens": 5}).body["choices"][0]
     assert (short["message"]["content"], short["finish_reason"]) == (None, "length")
@@ -273,7 +273,7 @@ def test_gpt_oss_has_null_content_when_tokens_do_not_suffice() -> None:
 
 
 def test_stop_reasons_and_sequences() -> None:
-    """max_tokens, stop_sequence and end_turn, with text that fits them."""
+    """max_tokens, end_turn and stop_sequence, each with a text that fits it."""
     cut = _answer("anthropic.claude-3-haiku-20240307-v1:0", {**_CLAUDE, "max_tokens": 3}).body
     assert (cut["stop_reason"], cut["usage"]["output_tokens"]) == ("max_tokens", 3)
     whole = _answer("anthropic.claude-3-haiku-20240307-v1:0", {**_CLAUDE, "max_tokens": 500}).body
@@ -286,14 +286,14 @@ def test_stop_reasons_and_sequences() -> None:
 
 
 def test_answers_echo_the_question() -> None:
-    """So that a row and its answer can be told to belong together."""
+    """A reader can see which answer belongs to which row."""
     answer = _answer("anthropic.claude-3-haiku-20240307-v1:0", {**_CLAUDE, "max_tokens": 200})
     text = answer.body["content"][0]["text"].lower()
     assert any(word in text for word in ("which", "words", "question", "come", "back", "answer"))
 
 
 def test_every_family_has_a_model_in_the_catalog() -> None:
-    """What is served is listed, each model under exactly one family."""
+    """Every family has a listed model, and every listed model has a family."""
     listed = [model["modelId"] for model in Catalog().list({}, "us-east-1")["modelSummaries"]]
     assert {family_of(model_id) for model_id in listed} == set(FAMILIES)
     embeddings = Catalog().list({"byOutputModality": "EMBEDDING"}, "us-east-1")["modelSummaries"]

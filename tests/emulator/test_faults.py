@@ -1,4 +1,4 @@
-"""Scripted trouble: what is asked for happens, the same again for the same seed."""
+"""Fault scripts: scripted faults happen, and the same seed causes the same faults again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 from pydantic import ValidationError
 
 from bedrock_emulator.faults import Faults, QuotaChange, read_faults
-from tests.bedrocks import BedrockServer, ForkedBedrock
+from tests.forked_emulator import BedrockServer, ForkedBedrock
 
 from .kit import CLAUDE, Kit, ask, record
 from .raw_http import RawClient
@@ -20,27 +20,28 @@ _SMALL = {"min_records": 1, "active_jobs": 1000}
 
 
 def _outcomes(call: Any, times: int) -> list[str]:
-    found = []
+    """Make a call `times` times; return "ok", "dropped" or the error code of each."""
+    outcomes = []
     for _ in range(times):
         try:
             call()
         except ClientError as exc:
-            found.append(exc.response["Error"]["Code"])
+            outcomes.append(exc.response["Error"]["Code"])
         except ConnectionClosedError:
-            found.append("dropped")
+            outcomes.append("dropped")
         else:
-            found.append("ok")
-    return found
+            outcomes.append("ok")
+    return outcomes
 
 
-def test_an_unknown_word_in_a_script_is_refused() -> None:
-    """A typing error must not mean that no fault happens."""
+def test_an_unknown_key_in_a_script_is_refused() -> None:
+    """Otherwise a misspelt key would silently cause no fault."""
     with pytest.raises(ValidationError, match="throtle_rate"):
         read_faults({"operations": {"InvokeModel": {"throtle_rate": 1}}})
 
 
 def test_a_script_at_run_time_is_checked_too(kit: Kit) -> None:
-    """PUT /_emulator/faults answers 400 with what is wrong, and the old script stays."""
+    """PUT /_emulator/faults returns 400 with the mistake, and the old script stays in force."""
     with pytest.raises(ValueError, match="throtle_rate"):
         kit.local.set_faults({"operations": {"*": {"throtle_rate": 1}}})
     kit.submit(1)
@@ -56,7 +57,7 @@ def test_a_script_is_read_from_a_file(tmp_path: Any, name: str) -> None:
 
 
 def test_throttling_hits_the_named_operation_only(kit: Kit) -> None:
-    """ThrottlingException with status 429; the first n, or a share."""
+    """The call fails with ThrottlingException and status 429."""
     kit.local.set_faults({"operations": {"ListModelInvocationJobs": {"throttle_rate": 1.0}}})
     with pytest.raises(ClientError) as error:
         kit.bedrock.list_model_invocation_jobs()
@@ -65,8 +66,8 @@ def test_throttling_hits_the_named_operation_only(kit: Kit) -> None:
     kit.bedrock.list_foundation_models()
 
 
-def test_shares_of_calls_are_replayed_by_the_seed(bedrock_server: BedrockServer) -> None:
-    """Two emulators of one seed refuse the same calls; about as many as asked."""
+def test_the_same_seed_refuses_the_same_calls(bedrock_server: BedrockServer) -> None:
+    """The shares of refused calls are about those of the script."""
     script = {"operations": {"InvokeModel": {"throttle_rate": 0.3, "error_rate": 0.2}}}
     body = json.dumps(ask("hi")).encode()
     runs = []
@@ -80,8 +81,8 @@ def test_shares_of_calls_are_replayed_by_the_seed(bedrock_server: BedrockServer)
     assert 3 <= runs[0].count("InternalServerException") <= 20
 
 
-def test_a_connection_dropped_before_has_no_effect_and_after_has(kit: Kit) -> None:
-    """The caller sees the same in both cases, which is the point."""
+def test_connections_drop_before_or_after_the_effect(kit: Kit) -> None:
+    """The caller sees the same error, whether the job was created or not."""
     create = "CreateModelInvocationJob"
     uri = kit.put("a.jsonl", [record(1)])
     count = kit.local.requests().get(create, 0)
@@ -94,8 +95,8 @@ def test_a_connection_dropped_before_has_no_effect_and_after_has(kit: Kit) -> No
     request = kit.request(uri, name=f"{kit.bucket}-dropped", clientRequestToken="drop")
 
     def listed() -> int:
-        found = kit.bedrock.list_model_invocation_jobs(nameContains=request["jobName"])
-        return len(found["invocationJobSummaries"])
+        reply = kit.bedrock.list_model_invocation_jobs(nameContains=request["jobName"])
+        return len(reply["invocationJobSummaries"])
 
     def call() -> object:
         return kit.bedrock.create_model_invocation_job(**request)
@@ -109,8 +110,8 @@ def test_a_connection_dropped_before_has_no_effect_and_after_has(kit: Kit) -> No
     assert kit.local.errors()[f"{create} dropped connection"] == 2
 
 
-def test_s3_has_trouble_too(kit: Kit) -> None:
-    """SlowDown with status 503 for throttling, as S3 spells it."""
+def test_s3_calls_fail_too(kit: Kit) -> None:
+    """S3 throttles with SlowDown instead of ThrottlingException."""
     kit.local.set_faults({"operations": {"s3:PUT": {"throttle_rate": 1.0}}})
     with pytest.raises(ClientError) as error:
         kit.put("a.jsonl", [record(1)])
@@ -119,7 +120,7 @@ def test_s3_has_trouble_too(kit: Kit) -> None:
 
 
 def test_latency_is_real_and_bounded(kit: Kit) -> None:
-    """Median and maximum hold; the fake clock does not change it."""
+    """It is near the median and below the maximum, in real time although the clock is stopped."""
     slow = {"median_ms": 60, "sigma": 0.5, "max_ms": 90}
     kit.local.set_faults({"operations": {"GetFoundationModel": {"latency": slow}}})
     started = time.monotonic()
@@ -129,18 +130,18 @@ def test_latency_is_real_and_bounded(kit: Kit) -> None:
 
 
 def test_quotas_change_with_the_emulated_time() -> None:
-    """Later changes win over earlier ones, and nothing changes before its time."""
+    """A change is in force from its time on, and a later change replaces an earlier one."""
     changes = (
         QuotaChange(after_seconds=100, active_jobs=5),
         QuotaChange(after_seconds=50, active_jobs=3),
     )
     faults = Faults(quota_changes=changes)
-    found = [faults.quotas_at(seconds).active_jobs for seconds in (0, 49, 50, 99, 100, 1000)]
-    assert found == [20, 20, 3, 3, 5, 5]
+    quotas = [faults.quotas_at(seconds).active_jobs for seconds in (0, 49, 50, 99, 100, 1000)]
+    assert quotas == [20, 20, 3, 3, 5, 5]
 
 
 def test_quota_changes_reach_the_operations(kit: Kit) -> None:
-    """No slot at first, some after a while."""
+    """CreateModelInvocationJob is refused while the quota is 0, and accepted after the change."""
     kit.local.advance_clock(7 * 86_400)
     later = [{"after_seconds": 3600, "active_jobs": 9}]
     kit.local.set_faults({"quotas": {**_SMALL, "active_jobs": 0}, "quota_changes": later})
@@ -151,14 +152,14 @@ def test_quota_changes_reach_the_operations(kit: Kit) -> None:
 
 
 def test_list_lags_and_get_does_not(kit: Kit) -> None:
-    """A job appears late in List, and late in its old status."""
+    """List shows a job late, and then with an old status."""
     kit.local.set_faults({"quotas": _SMALL, "list_lag_seconds": 100})
     arn = kit.submit(1)
     name = kit.job(arn)["jobName"]
 
     def listed() -> list[str]:
-        found = kit.bedrock.list_model_invocation_jobs(nameContains=name)
-        return [job["status"] for job in found["invocationJobSummaries"]]
+        reply = kit.bedrock.list_model_invocation_jobs(nameContains=name)
+        return [job["status"] for job in reply["invocationJobSummaries"]]
 
     kit.local.advance_clock(70)
     assert (kit.status(arn), listed()) == ("Validating", [])
@@ -166,12 +167,12 @@ def test_list_lags_and_get_does_not(kit: Kit) -> None:
     assert (kit.status(arn), listed()) == ("Validating", ["Submitted"])
 
 
-def test_retryable_record_errors_pass_another_time(kit: Kit) -> None:
-    """Drawn per record and job: other records fail in the next job, none through InvokeModel."""
+def test_records_with_retryable_errors_succeed_on_retry(kit: Kit) -> None:
+    """Errors are drawn per record and job: the next job has others, and InvokeModel has none."""
     kit.local.set_faults({"quotas": _SMALL, "records": [{"share": 0.2, "code": 500}]})
     failed = []
     for number in range(2):
-        # By name, because what is drawn depends on it.
+        # A fixed job name, because the errors drawn depend on it.
         arn = kit.submit(200, jobName=f"retryable-{number}")
         kit.settle(arn)
         lines = kit.lines(arn)
@@ -186,8 +187,8 @@ def test_retryable_record_errors_pass_another_time(kit: Kit) -> None:
         kit.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(body))
 
 
-def test_permanent_record_errors_are_the_bodys(kit: Kit) -> None:
-    """The same records fail in every job and through InvokeModel, whatever the key order."""
+def test_permanent_record_errors_depend_on_the_body(kit: Kit) -> None:
+    """The same bodies fail in each job and in InvokeModel, in any order of their keys."""
     rule = {"share": 0.2, "code": 400, "message": "no"}
     kit.local.set_faults({"quotas": _SMALL, "records": [rule]})
     failed = []
@@ -207,7 +208,7 @@ def test_permanent_record_errors_are_the_bodys(kit: Kit) -> None:
 
 
 def test_named_records_fail(kit: Kit) -> None:
-    """By record id."""
+    """A rule with `record_ids` makes only those records fail."""
     rule = {"record_ids": ["REC00000003"], "code": 429}
     kit.local.set_faults({"quotas": _SMALL, "records": [rule]})
     arn = kit.submit(5)
@@ -217,28 +218,28 @@ def test_named_records_fail(kit: Kit) -> None:
 
 @pytest.mark.parametrize("end", ["Expired", "Failed", "PartiallyCompleted", "Stopped"])
 def test_jobs_end_as_the_script_says(kit: Kit, end: str) -> None:
-    """Once, for the first job that fits: the next attempt completes."""
+    """With `count: 1` only the first matching job fails: the next attempt completes."""
     rule = {"name": f"{kit.bucket}*", "count": 1, "end": end, "processed_share": 0.25}
     kit.local.set_faults({"quotas": _SMALL, "jobs": [rule]})
     arn = kit.submit(40, jobName=f"{kit.bucket}-a")
-    again = kit.submit(40, jobName=f"{kit.bucket}-b")
+    second = kit.submit(40, jobName=f"{kit.bucket}-b")
     job = kit.settle(arn)
     assert job["status"] == end
     processed = 10 if end in ("PartiallyCompleted", "Stopped") else 0
     assert job["processedRecordCount"] == processed
     assert len(kit.lines(arn)) == processed
-    assert kit.job(again)["status"] == "Completed"
+    assert kit.job(second)["status"] == "Completed"
 
 
-def test_jobs_are_picked_by_their_number(kit: Kit) -> None:
-    """The n-th created; the first rule that fits is the one."""
+def test_rules_select_jobs_by_their_number(kit: Kit) -> None:
+    """`nth` is the number of a job in order of creation. The first rule that applies is used."""
     number = kit.local.requests().get("CreateModelInvocationJob", 0)
-    made = len(_all_jobs(kit))
-    rules = [{"nth": [made + 2], "end": "Failed", "message": "told so"}, {"nth": [made + 1, 0 + 1]}]
+    jobs = len(_all_jobs(kit))
+    rules = [{"nth": [jobs + 2], "end": "Failed", "message": "scripted"}, {"nth": [jobs + 1, 1]}]
     kit.local.set_faults({"quotas": _SMALL, "jobs": rules})
     first, second = kit.submit(1), kit.submit(1)
     assert kit.settle(first)["status"] == "Completed"
-    assert kit.job(second)["message"] == "told so"
+    assert kit.job(second)["message"] == "scripted"
     assert kit.local.requests()["CreateModelInvocationJob"] == number + 2
 
 
@@ -247,8 +248,8 @@ def _all_jobs(kit: Kit) -> list[Any]:
     return [job for page in pages for job in page["invocationJobSummaries"]]
 
 
-def test_unprocessed_records_may_be_there_as_expired(kit: Kit) -> None:
-    """Whether real jobs leave them out or not is unknown; clients should take both."""
+def test_unprocessed_records_can_be_output_as_expired(kit: Kit) -> None:
+    """It is unknown if real jobs write or omit them, so clients should handle both."""
     rule = {"end": "PartiallyCompleted", "processed_share": 0.5, "unprocessed": "expired"}
     kit.local.set_faults({"quotas": _SMALL, "jobs": [rule]})
     arn = kit.submit(10)
@@ -261,8 +262,8 @@ def test_unprocessed_records_may_be_there_as_expired(kit: Kit) -> None:
     }
 
 
-def test_a_job_that_sticks_expires_at_its_timeout(kit: Kit) -> None:
-    """Not before."""
+def test_a_stuck_job_expires_at_its_timeout(kit: Kit) -> None:
+    """Until then it stays Scheduled."""
     kit.local.set_faults({"quotas": _SMALL, "jobs": [{"stick": "Scheduled"}]})
     arn = kit.submit(1)
     kit.local.advance_clock(86_400 - 60)
@@ -272,8 +273,8 @@ def test_a_job_that_sticks_expires_at_its_timeout(kit: Kit) -> None:
     assert (job["status"], job["endTime"]) == ("Expired", job["jobExpirationTime"])
 
 
-def test_a_completed_job_may_have_no_success(kit: Kit) -> None:
-    """Completed does not mean succeeded."""
+def test_a_completed_job_can_have_no_success(kit: Kit) -> None:
+    """A job is Completed even if all its records failed."""
     rule = {"all_records": {"code": 400, "message": "anthropic_version: Field required"}}
     kit.local.set_faults({"quotas": _SMALL, "jobs": [rule]})
     arn = kit.submit(10)
@@ -283,7 +284,7 @@ def test_a_completed_job_may_have_no_success(kit: Kit) -> None:
 
 
 def test_output_can_lack_and_repeat_lines(kit: Kit) -> None:
-    """What is missing was processed and is billed, and usage says it was not delivered."""
+    """Records without a line were processed and billed; usage lists them as undelivered."""
     output = {"missing_lines": 0.2, "duplicated_lines": 0.2}
     kit.local.set_faults({"quotas": _SMALL, "jobs": [{"output": output}]})
     arn = kit.submit(100, jobName="lacks-and-repeats")
@@ -298,8 +299,8 @@ def test_output_can_lack_and_repeat_lines(kit: Kit) -> None:
     assert set(usage["undelivered"][arn]) == missing
 
 
-def test_output_can_be_cut_wrongly_counted_or_absent(kit: Kit) -> None:
-    """A broken last line, a manifest that does not add up, a job without its file."""
+def test_output_files_can_be_broken_or_missing(kit: Kit) -> None:
+    """A cut last line, wrong counts in the manifest, no output file, no manifest, error lines."""
     names = ["truncated", "wrong_manifest", "no_output", "no_manifest", "errors_in_model_output"]
     bad = {"recordId": "bad", "modelInput": {}}
     arns = {}
@@ -314,22 +315,22 @@ def test_output_can_be_cut_wrongly_counted_or_absent(kit: Kit) -> None:
     assert kit.manifest(arns["wrong_manifest"])["totalRecordCount"] == 10
     assert kit.keys(arns["no_output"]) == ["manifest.json.out"]
     assert len(kit.keys(arns["no_manifest"])) == 1
-    found = {line["recordId"]: line for line in kit.lines(arns["errors_in_model_output"])}
-    assert found["bad"]["modelOutput"]["errorCode"] == 400
+    lines = {line["recordId"]: line for line in kit.lines(arns["errors_in_model_output"])}
+    assert lines["bad"]["modelOutput"]["errorCode"] == 400
 
 
-def test_paying_again_for_a_delivered_record_shows(kit: Kit) -> None:
-    """The judge: a record billed by a second job after the first one delivered it."""
+def test_usage_shows_a_record_paid_for_twice(kit: Kit) -> None:
+    """`billed_again` lists a record that a second job billed after the first one delivered it."""
     kit.submit([record(77_001)])
     kit.local.advance_clock(7 * 86_400)
     assert "REC00077001" not in kit.local.usage()["billed_again"]
-    again = kit.submit([record(77_001)])
-    kit.settle(again)
-    assert kit.local.usage()["billed_again"]["REC00077001"] == [again]
+    second = kit.submit([record(77_001)])
+    kit.settle(second)
+    assert kit.local.usage()["billed_again"]["REC00077001"] == [second]
 
 
 def test_access_can_be_denied(kit: Kit) -> None:
-    """Roles, buckets, and models without batch inference in the Region."""
+    """A script can deny roles, buckets, and batch inference of a model in the Region."""
     access = {
         "denied_roles": ["*/nobody"],
         "denied_buckets": [kit.bucket],

@@ -1,4 +1,4 @@
-"""The fixture for users' own tests works in a project that imports nothing of this package."""
+"""The pytest fixture works in a user's project that does not import this package."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def test_faults_are_set(local_bedrock):
         boto3.client("bedrock").list_foundation_models()
 
 
-def test_and_taken_back(local_bedrock):
+def test_faults_are_reset(local_bedrock):
     assert boto3.client("bedrock").list_foundation_models()["modelSummaries"]
 """
 
 
-def test_the_fixture_in_a_project_of_its_own(tmp_path: Path) -> None:
-    """pytest finds the fixture by its entry point; it answers, sets faults and resets them."""
+def test_the_fixture_works_in_another_project(tmp_path: Path) -> None:
+    """pytest finds the fixture by its entry point; it serves, sets faults and resets them."""
     (tmp_path / "test_mine.py").write_text(TESTS)
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],

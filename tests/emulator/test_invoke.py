@@ -1,4 +1,4 @@
-"""`bedrock-spark invoke`: over HTTP, with real boto3, as it is typed."""
+"""`bedrock-spark invoke` as a user types it, over HTTP with real boto3."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def local(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> Kit:
 
 
 def call(*arguments: str, stdin: str | bytes = "", code: int = 0) -> Any:
-    # Clients are kept by their settings, and not by what the environment says.
-    place = ["--endpoint-url", os.environ.get("AWS_ENDPOINT_URL", "http://127.0.0.1:9")]
-    words = ["invoke", *place, *arguments]
-    done = CliRunner().invoke(main, words, input=stdin, catch_exceptions=False)
-    assert done.exit_code == code, done.output
-    return done
+    # The endpoint is an option, so that no cached client of another emulator is used.
+    endpoint = ["--endpoint-url", os.environ.get("AWS_ENDPOINT_URL", "http://127.0.0.1:9")]
+    command = ["invoke", *endpoint, *arguments]
+    result = CliRunner().invoke(main, command, input=stdin, catch_exceptions=False)
+    assert result.exit_code == code, result.output
+    return result
 
 
 def provision(kit: Kit, model_id: str) -> str:
@@ -86,16 +86,16 @@ def config_values(kit: Kit, **model: Any) -> dict[str, Any]:
 
 
 def prepare(kit: Kit, **model: Any) -> str:
-    """Put a prepared run into the bucket: a record for each of some keys. Return its URI."""
+    """Put a prepared run of 20 records into the bucket and return its URI."""
     run = open_run(parse_config(config_values(kit, **model)), SystemClock())
     lines: dict[str, list[dict[str, Any]]] = {}
     for key in (f"T-{n}" for n in range(20)):
-        made = record_id([key])
-        shard_id = layout.shard_id(layout.bucket_number(bucket_of(made, 2), 2), 0)
+        identifier = record_id([key])
+        shard_id = layout.shard_id(layout.bucket_number(bucket_of(identifier, 2), 2), 0)
         body = ask(f"Question of {key}")
         if model.get("invocation") == "converse":
             body = {"messages": [{"role": "user", "content": [{"text": f"Question of {key}"}]}]}
-        lines.setdefault(shard_id, []).append({"recordId": made, "modelInput": body})
+        lines.setdefault(shard_id, []).append({"recordId": identifier, "modelInput": body})
     shards = []
     for shard_id, records in sorted(lines.items()):
         text = "".join(json.dumps(r, separators=(",", ":")) + "\n" for r in records)
@@ -109,8 +109,8 @@ def prepare(kit: Kit, **model: Any) -> str:
 
 
 @pytest.mark.parametrize("model_id", TEXT_MODELS)
-def test_the_streamed_text_is_the_whole_answers(local: Kit, model_id: str) -> None:
-    """For every family; what it took is on stderr and nowhere else."""
+def test_the_streamed_text_is_that_of_the_whole_answer(local: Kit, model_id: str) -> None:
+    """For every family. Tokens and times are on stderr only."""
     question = ("--model", model_id, "--max-tokens", "60", "Which words come back?")
     streamed = call(*question)
     whole = json.loads(call(*question, "--json").stdout)
@@ -122,7 +122,7 @@ def test_the_streamed_text_is_the_whole_answers(local: Kit, model_id: str) -> No
 
 
 def test_converse_is_the_same_for_every_model(local: Kit) -> None:
-    """By ConverseStream, and by Converse for --json; the family need not be known."""
+    """It calls ConverseStream, or Converse for --json. The family need not be known."""
     before = local.local.requests()
     for model_id in (CLAUDE, "ai21.j2-mid-v1"):
         streamed = call("--converse", "--model", model_id, "Say hello")
@@ -134,8 +134,8 @@ def test_converse_is_the_same_for_every_model(local: Kit) -> None:
 
 
 def test_options_of_a_prompt_are_in_the_body(local: Kit) -> None:
-    """A prompt from stdin, braces and all; its last line's end is not part of it."""
-    told = ("--max-tokens", "9", "--temperature", "0.2", "--system", "Be brief")
+    """A prompt from stdin keeps its braces and loses its last newline."""
+    options = ("--max-tokens", "9", "--temperature", "0.2", "--system", "Be brief")
     body = {
         **ask([{"type": "text", "text": "{{ not }} a\ntemplate é"}], max_tokens=9),
         "temperature": 0.2,
@@ -143,15 +143,15 @@ def test_options_of_a_prompt_are_in_the_body(local: Kit) -> None:
     }
     reply = local.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(body))
     answer = json.loads(reply["body"].read())
-    done = call("--model", CLAUDE, *told, "-", stdin="{{ not }} a\ntemplate é\n")
-    assert done.stdout == answer["content"][0]["text"] + "\n"
-    assert "max_tokens" in done.stderr
-    with_json = call("--model", CLAUDE, *told, "-", "--json", stdin="{{ not }} a\ntemplate é\n")
+    result = call("--model", CLAUDE, *options, "-", stdin="{{ not }} a\ntemplate é\n")
+    assert result.stdout == answer["content"][0]["text"] + "\n"
+    assert "max_tokens" in result.stderr
+    with_json = call("--model", CLAUDE, *options, "-", "--json", stdin="{{ not }} a\ntemplate é\n")
     assert json.loads(with_json.stdout) == answer
 
 
-def test_reasoning_is_shown_where_it_is_wanted(local: Kit) -> None:
-    """On stderr: what reads stdout gets the answer alone."""
+def test_reasoning_is_shown_on_request(local: Kit) -> None:
+    """It goes to stderr, so that stdout holds only the answer."""
     question = ("--model", "openai.gpt-oss-20b-1:0", "Say hello")
     silent, shown = call(*question), call(*question, "--reasoning")
     assert silent.stdout == shown.stdout
@@ -160,67 +160,67 @@ def test_reasoning_is_shown_where_it_is_wanted(local: Kit) -> None:
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
-def test_what_does_not_stream_is_printed_as_json(local: Kit, options: list[str]) -> None:
-    """Vectors and images are cut for a terminal, and whole where the JSON is wanted."""
-    found = call("--model", "amazon.titan-embed-text-v2:0", "Hello", *options)
-    vector = json.loads(found.stdout)["embedding"]
+def test_answers_without_a_stream_are_printed_as_json(local: Kit, options: list[str]) -> None:
+    """Vectors and images are shortened, but whole with --json."""
+    embedded = call("--model", "amazon.titan-embed-text-v2:0", "Hello", *options)
+    vector = json.loads(embedded.stdout)["embedding"]
     assert len(vector) == 1024 if options else vector[3] == "… 1,021 more"
-    assert re.fullmatch(r"tokens: 1 in; \d\.\d s\n", found.stderr)
+    assert re.fullmatch(r"tokens: 1 in; \d\.\d s\n", embedded.stderr)
     drawn = call("--model", "amazon.nova-canvas-v1:0", "A cat", *options)
     (image,) = json.loads(drawn.stdout)["images"]
     assert image.endswith(" characters more") is not bool(options)
 
 
-def test_a_stream_that_the_service_refuses_is_done_without(local: Kit, tmp_path: Path) -> None:
-    """The model is asked by InvokeModel; what its family does not read is printed as JSON."""
+def test_a_refused_stream_falls_back_to_invoke_model(local: Kit, tmp_path: Path) -> None:
+    """An answer that the config's family cannot read is printed as JSON."""
     values = config_values(local, id="ai21.j2-mid-v1", family="cohere_command")
     values["request"] = {"body": {"prompt": "{{ body }}", "maxTokens": 9}}
     path = tmp_path / "jurassic.yaml"
     path.write_text(json.dumps(values))
     before = local.local.requests()
-    done = call("--config", str(path), "--row", '{"body": "Hello"}')
-    assert json.loads(done.stdout)["completions"][0]["data"]["text"]
+    result = call("--config", str(path), "--row", '{"body": "Hello"}')
+    assert json.loads(result.stdout)["completions"][0]["data"]["text"]
     after = local.local.requests()
     for operation in ("InvokeModelWithResponseStream", "InvokeModel"):
         assert after[operation] == before.get(operation, 0) + 1
 
 
-def test_a_provisioned_arn_is_asked_in_its_models_format(
+def test_a_provisioned_arn_gets_the_format_of_its_model(
     local: Kit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not while it is being created; its Region is read off the ARN, which tells no family."""
+    """It is refused while it is Creating. The ARN names the Region, but not the family."""
     arn = provision(local, "amazon.titan-text-express-v1")
-    assert "is Creating and serves nobody" in call("--model", arn, "Hello", code=1).stderr
+    assert "is Creating and does not serve" in call("--model", arn, "Hello", code=1).stderr
     local.local.advance_clock(601)
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
-    done = call("--model", arn, "Hello")
-    assert "FINISH" in done.stderr
+    result = call("--model", arn, "Hello")
+    assert "FINISH" in result.stderr
     assert local.local.usage()["invocations"][arn]["calls"] == 1
 
 
-def test_a_record_of_a_run_is_asked_as_it_lies_there(local: Kit) -> None:
-    """The first, or one by its key or its id; of the run's model or another of its family."""
+def test_a_record_of_a_run_is_sent_unchanged(local: Kit) -> None:
+    """The first record, or one by key or id; to the run's model or another of its family."""
     uri = prepare(local)
     key = "T-17"
     reply = local.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(ask(f"Question of {key}")))
     answer = json.loads(reply["body"].read())
-    for named in (("--key", key), ("--record", record_id([key]))):
-        found = call("--run", uri, *named)
-        assert found.stdout == answer["content"][0]["text"] + "\n"
-        assert found.stderr.startswith(f"record {record_id([key])}; tokens: ")
-        assert json.loads(call("--run", uri, *named, "--json").stdout) == answer
+    for selection in (("--key", key), ("--record", record_id([key]))):
+        result = call("--run", uri, *selection)
+        assert result.stdout == answer["content"][0]["text"] + "\n"
+        assert result.stderr.startswith(f"record {record_id([key])}; tokens: ")
+        assert json.loads(call("--run", uri, *selection, "--json").stdout) == answer
     arn = provision(local, CLAUDE)
     local.local.advance_clock(601)
-    assert call("--run", uri, "--key", key, "--model", arn).stdout == found.stdout
+    assert call("--run", uri, "--key", key, "--model", arn).stdout == result.stdout
     assert local.local.usage()["invocations"][arn]["calls"] == 1
     assert call("--run", uri).stderr.startswith("record ")
     other = call("--run", uri, "--model", "amazon.nova-lite-v1:0", code=1)
     assert "is of the family nova; the records of this run are anthropic bodies" in other.stderr
 
 
-def test_a_record_of_a_converse_run_is_asked_by_converse(local: Kit) -> None:
-    """And of any model, for its body fits them all."""
+def test_a_record_of_a_converse_run_is_sent_by_converse(local: Kit) -> None:
+    """To any model: a Converse body fits them all."""
     uri = prepare(local, invocation="converse")
     before = local.local.requests().get("ConverseStream", 0)
     call("--run", uri, "--key", "T-1")
@@ -229,33 +229,33 @@ def test_a_record_of_a_converse_run_is_asked_by_converse(local: Kit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--key", "T-99"], "has no record"),
         (["--record", "T-1"], "is not a record id"),
         (["--key", "T-1", "--key", "x"], "give one for each of ticket_id"),
     ],
 )
-def test_a_record_that_is_not_there_is_said(local: Kit, options: list[str], said: str) -> None:
-    """With exit code 1, and without a trace."""
-    assert said in call("--run", prepare(local), *options, code=1).stderr
+def test_a_missing_record_is_reported(local: Kit, options: list[str], message: str) -> None:
+    """With exit code 1 and without a traceback."""
+    assert message in call("--run", prepare(local), *options, code=1).stderr
     assert "holds no run" in call("--run", f"s3://{local.bucket}/no", code=1).stderr
 
 
-def test_a_row_is_asked_as_the_config_says(local: Kit, tmp_path: Path) -> None:
-    """The columns that the template reads must be there, and be something."""
+def test_a_row_is_sent_as_the_config_says(local: Kit, tmp_path: Path) -> None:
+    """The columns that the template reads must be there and not be null."""
     path = tmp_path / "tickets.yaml"
     path.write_text(json.dumps(config_values(local)))
-    done = call("--config", str(path), "--row", '{"body": "My printer {{ burns }}"}', "--json")
+    result = call("--config", str(path), "--row", '{"body": "My printer {{ burns }}"}', "--json")
     body = ask([{"type": "text", "text": "Classify: My printer {{ burns }}"}])
     reply = local.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(body))
-    assert json.loads(done.stdout) == json.loads(reply["body"].read())
-    for row, said in (
+    assert json.loads(result.stdout) == json.loads(reply["body"].read())
+    for row, message in (
         ('{"boddy": "x"}', "did you mean boddy"),
         ('{"body": null}', "--row: body: is null"),
         ("[1]", "--row: must be a JSON object"),
     ):
-        assert said in call("--config", str(path), "--row", row, code=1).stderr
+        assert message in call("--config", str(path), "--row", row, code=1).stderr
 
 
 @pytest.mark.parametrize(
@@ -275,27 +275,27 @@ def test_a_row_is_asked_as_the_config_says(local: Kit, tmp_path: Path) -> None:
     ],
 )
 def test_options_that_do_not_go_together_are_refused(arguments: list[str]) -> None:
-    """Before anything is asked: what was meant cannot be known."""
+    """Before any call, because they contradict each other or are incomplete."""
     assert "Error: " in call(*arguments, code=2).stderr
 
 
-def test_a_prompt_that_is_no_text_is_refused() -> None:
-    """Half a character has no place in JSON."""
+def test_a_prompt_that_is_not_utf8_is_refused() -> None:
+    """JSON cannot hold such bytes."""
     assert "not UTF-8" in call("--model", CLAUDE, "-", stdin=b"\xff", code=2).stderr
 
 
-def test_a_stream_is_asked_for_again_until_it_begins(local: Kit) -> None:
-    """A busy service is waited for, and the wait is said."""
+def test_a_throttled_stream_is_retried_until_it_begins(local: Kit) -> None:
+    """Each wait is printed on stderr."""
     count = local.local.requests().get("InvokeModelWithResponseStream", 0)
     busy = {"InvokeModelWithResponseStream": {"throttle_first": count + 1}}
     local.local.set_faults({"operations": busy})
-    done = call("--model", CLAUDE, "Hello")
-    assert done.stderr.startswith("no answer yet; asking again in ")
-    assert done.stdout
+    result = call("--model", CLAUDE, "Hello")
+    assert result.stderr.startswith("no answer yet; asking again in ")
+    assert result.stdout
 
 
 @pytest.mark.parametrize(
-    ("faults", "said"),
+    ("faults", "message"),
     [
         ({"stream_error_rate": 1.0}, "The model failed while it streamed its answer."),
         (
@@ -306,30 +306,30 @@ def test_a_stream_is_asked_for_again_until_it_begins(local: Kit) -> None:
     ],
 )
 @pytest.mark.parametrize("options", [[], ["--converse"]])
-def test_an_answer_that_breaks_off_is_said_to_be_cut_off(
-    local: Kit, faults: dict[str, Any], said: str, options: list[str]
+def test_a_broken_stream_is_reported_as_cut_off(
+    local: Kit, faults: dict[str, Any], message: str, options: list[str]
 ) -> None:
-    """What came stands on stdout; it is asked once, the code is 1, and no prompt is shown."""
+    """The received text is on stdout; one call, exit code 1, and no prompt is shown."""
     operation = "ConverseStream" if options else "InvokeModelWithResponseStream"
     before = local.local.requests().get(operation, 0)
     local.local.set_faults({"operations": {operation: faults}})
-    done = call("--model", CLAUDE, "Zebrafinch or not", *options, code=1)
-    assert len(done.stdout) > 10
-    assert re.search(f"^error: the answer is cut off: ({said})", done.stderr.replace("\n", ""))
-    assert "Zebrafinch" not in done.stderr
+    result = call("--model", CLAUDE, "Zebrafinch or not", *options, code=1)
+    assert len(result.stdout) > 10
+    assert re.search(f"^error: the answer is cut off: ({message})", result.stderr.replace("\n", ""))
+    assert "Zebrafinch" not in result.stderr
     assert local.local.requests()[operation] == before + 1
 
 
 def test_a_refusal_says_what_to_check(local: Kit) -> None:
-    """The service's words, the model and what may be missing."""
-    done = call("--model", "nobody.model-v1:0", "--family", "anthropic", "Hello", code=1)
-    assert "nobody.model-v1:0: The provided model identifier is invalid. Check" in done.stderr
+    """The message has the model, the service's words, and what to check."""
+    result = call("--model", "nobody.model-v1:0", "--family", "anthropic", "Hello", code=1)
+    assert "nobody.model-v1:0: The provided model identifier is invalid. Check" in result.stderr
     unknown = call("--model", "nobody.model-v1:0", "Hello", code=1)
-    assert "say it with --family, or ask by --converse" in unknown.stderr
+    assert "name it with --family, or use --converse" in unknown.stderr
 
 
 def test_control_c_ends_it_quietly(local: Kit) -> None:
-    """Nothing ugly, and the code that shells expect."""
+    """No output, and the exit code 130 that shells expect."""
     operation = "InvokeModelWithResponseStream"
     before = local.local.requests().get(operation, 0)
     slow = {operation: {"latency": {"median_ms": 9000}}}
@@ -349,22 +349,22 @@ def test_control_c_ends_it_quietly(local: Kit) -> None:
 
 
 def commands(name: str) -> list[list[str]]:
-    """Return the commands of an example of docs/invoke.md, or those of the README, as words."""
+    """Return the commands of an example in docs/invoke.md, or those of the README, as words."""
     if name == "README":
         lines = re.findall(r"^bedrock-spark invoke .*", README, re.MULTILINE)
     else:
-        found = re.search(rf"<!-- example: {name} -->\n```bash\n(.*?)```", DOC, re.DOTALL)
-        assert found is not None
-        lines = found[1].strip().split("\n")
+        match = re.search(rf"<!-- example: {name} -->\n```bash\n(.*?)```", DOC, re.DOTALL)
+        assert match is not None
+        lines = match[1].strip().split("\n")
     return [shlex.split(line) for line in lines]
 
 
 @pytest.mark.parametrize("name", ["prompt", "config", "record", "README"])
 def test_the_examples_of_the_docs_work(local: Kit, tmp_path: Path, name: str) -> None:
-    """As they are shown, but for the bucket, the ARN, the file and the id, which are the test's."""
+    """As they are shown: only the bucket, the ARN, the file and the id are replaced."""
     config = tmp_path / "tickets.yaml"
     config.write_text(json.dumps(config_values(local)))
-    stands_for = {
+    replacements = {
         PLACEHOLDER: provision(local, "amazon.nova-lite-v1:0"),
         "tickets.yaml": str(config),
         "s3://my-bucket/runs/tickets": prepare(local),
@@ -379,6 +379,6 @@ def test_the_examples_of_the_docs_work(local: Kit, tmp_path: Path, name: str) ->
         assert (program, command) == ("bedrock-spark", "invoke")
         if "<" in words:
             words = words[: words.index("<")]
-        done = call(*(stands_for.get(word, word) for word in words), stdin="What is a fox?\n")
-        assert done.stdout
-        assert "tokens: " in done.stderr
+        result = call(*(replacements.get(word, word) for word in words), stdin="What is a fox?\n")
+        assert result.stdout
+        assert "tokens: " in result.stderr

@@ -1,4 +1,4 @@
-"""What a batch job may be created with, and how often."""
+"""Creation of batch jobs: which requests are accepted, and how often."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .kit import Kit, record, refusal
 
 
 def test_a_token_makes_creation_idempotent(kit: Kit) -> None:
-    """Same token and parameters: the same job, also after it ended. Other ones: a conflict."""
+    """The same request returns the same job, even after its end; another one is a conflict."""
     request = kit.request(kit.put("t.jsonl", [record(1)]), clientRequestToken="token-a")
     first = kit.bedrock.create_model_invocation_job(**request)["jobArn"]
     assert kit.bedrock.create_model_invocation_job(**request)["jobArn"] == first
@@ -25,14 +25,14 @@ def test_a_token_makes_creation_idempotent(kit: Kit) -> None:
 
 
 def test_a_job_name_is_used_once(kit: Kit) -> None:
-    """Another token does not help."""
+    """A second request with the same name is refused, though its token is another one."""
     request = kit.request(kit.put("n.jsonl", [record(1)]))
     kit.bedrock.create_model_invocation_job(**request)
     assert refusal(kit.bedrock.create_model_invocation_job, **request) == "ConflictException"
 
 
 def test_the_quota_of_active_jobs_is_per_model_and_frees_up(kit: Kit) -> None:
-    """ServiceQuotaExceeded, status 400, until one of them has settled."""
+    """ServiceQuotaExceededException with status 400, until one of the jobs has settled."""
     kit.local.advance_clock(7 * 86_400)
     kit.local.set_faults({"quotas": {"min_records": 1, "active_jobs": 2}})
     first = kit.submit(1)
@@ -66,12 +66,12 @@ def test_the_quota_of_active_jobs_is_per_model_and_frees_up(kit: Kit) -> None:
     ],
 )
 def test_creation_is_refused(kit: Kit, changes: dict[str, object], code: str) -> None:
-    """Models that have no batch inference, roles and buckets of nobody."""
+    """For unknown models, foreign roles, invalid names and missing buckets."""
     assert refusal(kit.submit, 1, **changes) == code
 
 
 def test_buckets_of_other_owners_and_regions_are_refused(kit: Kit) -> None:
-    """Bucket and job in one Region, and the owner as expected."""
+    """A bucket must be in the job's Region and have the expected owner."""
     uri = kit.put("o.jsonl", [record(1)])
     foreign = {"s3InputDataConfig": {"s3Uri": uri, "s3BucketOwner": "111111111111"}}
     with pytest.raises(ClientError, match="Could not validate GetObject permissions"):
@@ -81,8 +81,8 @@ def test_buckets_of_other_owners_and_regions_are_refused(kit: Kit) -> None:
         elsewhere.create_model_invocation_job(**kit.request(uri))
 
 
-def test_creations_at_the_same_time_are_one_after_the_other(kit: Kit) -> None:
-    """One token makes one job, and no more jobs start than there are slots."""
+def test_concurrent_creations_do_not_race(kit: Kit) -> None:
+    """One token creates one job, and no more jobs start than the quota allows."""
     uri = kit.put("c.jsonl", [record(1)])
     same = kit.request(uri, clientRequestToken="token-c")
 
@@ -96,5 +96,5 @@ def test_creations_at_the_same_time_are_one_after_the_other(kit: Kit) -> None:
         assert len(set(pool.map(create, [same] * 8))) == 1
         kit.local.advance_clock(7 * 86_400)
         kit.local.set_faults({"quotas": {"min_records": 1, "active_jobs": 3}})
-        found = list(pool.map(create, [kit.request(uri) for _ in range(8)]))
-    assert found.count("ServiceQuotaExceededException") == 5
+        outcomes = list(pool.map(create, [kit.request(uri) for _ in range(8)]))
+    assert outcomes.count("ServiceQuotaExceededException") == 5

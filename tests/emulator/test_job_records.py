@@ -1,4 +1,4 @@
-"""What a batch job reads and writes: lines, output manifests, and what it refuses."""
+"""The files of a batch job: input lines, output lines, manifests, and input that is refused."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from .kit import CLAUDE, Kit, ask, record
 
 
-def test_output_lies_where_bedrock_puts_it_in_another_order(kit: Kit) -> None:
-    """One `.out` per input, a manifest, each record once, order not kept, keys as seen in real."""
+def test_output_is_where_bedrock_puts_it_in_another_order(kit: Kit) -> None:
+    """An `.out` per input and a manifest. Records once, shuffled, with the keys of real ones."""
     arn = kit.submit(60)
     kit.settle(arn)
     names = kit.keys(arn)
@@ -34,8 +34,8 @@ def test_output_lies_where_bedrock_puts_it_in_another_order(kit: Kit) -> None:
     }
 
 
-def test_text_comes_back_raw_and_unharmed(kit: Kit) -> None:
-    """Non-ASCII is not escaped, and separators that Python splits lines on stay in their line."""
+def test_text_comes_back_unescaped_and_unchanged(kit: Kit) -> None:
+    """Non-ASCII text is not escaped, and Unicode line separators stay inside their line."""
     text = "Größe \u0085 \u2028 商品 \U0001f600 \ud800 end"
     arn = kit.submit([{"recordId": "A", "modelInput": ask(text)}])
     kit.settle(arn)
@@ -47,7 +47,7 @@ def test_text_comes_back_raw_and_unharmed(kit: Kit) -> None:
 
 
 def test_bodies_a_model_refuses_are_errors_of_their_records(kit: Kit) -> None:
-    """modelInput is not validated before a job runs: the job completes with errors in it."""
+    """modelInput is not validated before a job runs: the job completes, with errors in lines."""
     bad = [
         {"recordId": "no-version", "modelInput": {"max_tokens": 5, "messages": []}},
         {"recordId": "model-id", "modelInput": ask("hi", modelId=CLAUDE)},
@@ -68,7 +68,7 @@ def test_bodies_a_model_refuses_are_errors_of_their_records(kit: Kit) -> None:
 
 
 def test_a_record_without_an_id_gets_one(kit: Kit) -> None:
-    """Eleven letters or digits, its own for each."""
+    """Eleven letters or digits, different for each record."""
     arn = kit.submit([{"modelInput": ask("one")}, {"modelInput": ask("two")}])
     kit.settle(arn)
     ids = {line["recordId"] for line in kit.lines(arn)}
@@ -77,7 +77,7 @@ def test_a_record_without_an_id_gets_one(kit: Kit) -> None:
 
 
 def test_a_prefix_takes_all_jsonl_files_under_it(kit: Kit) -> None:
-    """One output for each input, other objects passed over."""
+    """One output per input; other objects are skipped."""
     kit.put("pre/a.jsonl", [record(1), record(2)])
     kit.put("pre/b.jsonl", [record(3)])
     kit.put("pre/_SUCCESS", b"")
@@ -104,7 +104,7 @@ def test_a_prefix_takes_all_jsonl_files_under_it(kit: Kit) -> None:
 def test_input_the_service_refuses_fails_the_job(
     kit: Kit, content: bytes, quotas: dict[str, int], message: str
 ) -> None:
-    """Asynchronously: status Failed with a message, counts zero, a manifest without lines."""
+    """After its creation: status Failed with a message, counts of 0, and only a manifest."""
     kit.local.set_faults({"quotas": {"min_records": 1, **quotas}})
     arn = kit.submit(content)
     kit.local.advance_clock(250)
@@ -127,7 +127,7 @@ def test_input_that_is_not_there_or_not_jsonl_fails_the_job(kit: Kit) -> None:
 
 
 def test_converse_records_come_back_with_every_member_of_the_union(kit: Kit) -> None:
-    """Null where absent: `"text" in block` is always true in a batch."""
+    """Absent members are null, so `"text" in block` is always true in batch output."""
     turns = [{"role": "user", "content": [{"text": "Hello there"}]}]
     records = [
         {"recordId": "ok", "modelInput": {"messages": turns, "inferenceConfig": {"maxTokens": 9}}},
@@ -153,28 +153,28 @@ def test_converse_records_come_back_with_every_member_of_the_union(kit: Kit) -> 
     ]
     arn = kit.submit(records, modelInvocationType="Converse")
     kit.settle(arn)
-    found = {line["recordId"]: line for line in kit.lines(arn)}
-    output = found["ok"]["modelOutput"]
+    lines = {line["recordId"]: line for line in kit.lines(arn)}
+    output = lines["ok"]["modelOutput"]
     (block,) = output["output"]["message"]["content"]
     assert block["text"]
     assert block["toolUse"] is None
     assert block["image"] is None
     assert output["usage"]["cacheReadInputTokenCount"] is None
     assert output["usage"]["outputTokens"] <= 9
-    assert "extraneous key [modelId]" in found["extra"]["error"]["errorMessage"]
-    assert "extraneous key [thinking]" in found["thinking"]["error"]["errorMessage"]
-    assert found["cache"]["error"]["errorCode"] == 403
+    assert "extraneous key [modelId]" in lines["extra"]["error"]["errorMessage"]
+    assert "extraneous key [thinking]" in lines["thinking"]["error"]["errorMessage"]
+    assert lines["cache"]["error"]["errorCode"] == 403
 
 
-def test_duplicate_ids_are_taken(kit: Kit) -> None:
-    """The service does not refuse them, as far as is known: uniqueness is the caller's care."""
+def test_duplicate_ids_are_accepted(kit: Kit) -> None:
+    """As far as is known, the service does not refuse them. The caller must keep ids unique."""
     arn = kit.submit([record(1), record(1)])
     assert kit.settle(arn)["successRecordCount"] == 2
     assert kit.local.usage()["records"][arn] == {"REC00000001": 2}
 
 
 def test_a_record_nested_too_deep_fails_alone(kit: Kit) -> None:
-    """Or its line is not JSON for the service; never the emulator's own failure."""
+    """The record fails, or its line is invalid JSON and the job fails; the emulator never does."""
     for depth in (50, 900, 990, 5000):
         nested = b'{"recordId":"a","modelInput":' + b'{"a":' * depth + b"1" + b"}" * depth + b"}\n"
         arn = kit.submit(nested + b'{"recordId":"b","modelInput":{}}\n')

@@ -1,4 +1,4 @@
-"""The book of jobs by itself."""
+"""The job book, tested without a server."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from bedrock_emulator.state.jobs import Counts, Job, JobBook
+from bedrock_emulator.state.jobs import Counts, Job, JobRegistry
 from bedrock_emulator.state.store import Store
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = Store(tmp_path)
-    yield made
-    made.close()
+    opened = Store(tmp_path)
+    yield opened
+    opened.close()
 
 
 def _job() -> Job:
@@ -26,20 +26,20 @@ def _job() -> Job:
 
 
 def test_a_job_is_the_same_after_it_was_stored(store: Store) -> None:
-    """With its history and counts."""
-    book = JobBook(store)
+    """Its history and counts are stored, too."""
+    book = JobRegistry(store)
     book.add(_job())
     moved = book.move(
         "abcdefghijkl", frozenset({"Submitted"}), "Completed", 20.0, counts=Counts(3, 3, 2, 1)
     )
-    assert JobBook(store).get("abcdefghijkl") == moved
+    assert JobRegistry(store).get("abcdefghijkl") == moved
     assert moved is not None
     assert moved.end_time == 20.0
 
 
 def test_a_move_that_comes_too_late_does_nothing(store: Store) -> None:
-    """None says so; the job stays as it is."""
-    book = JobBook(store)
+    """`move` returns None, and the job stays as it is."""
+    book = JobRegistry(store)
     book.add(_job())
     assert book.move("abcdefghijkl", frozenset({"InProgress"}), "Completed", 20.0) is None
     job = book.get("abcdefghijkl")
@@ -48,8 +48,8 @@ def test_a_move_that_comes_too_late_does_nothing(store: Store) -> None:
 
 
 def test_the_past_is_shown_as_it_was(store: Store) -> None:
-    """Nothing before the creation, then each status from its time on."""
-    book = JobBook(store)
+    """No job before its creation, then each status from its time on."""
+    book = JobRegistry(store)
     book.add(_job())
     job = book.move("abcdefghijkl", frozenset({"Submitted"}), "Failed", 20.0, message="why")
     assert job is not None
@@ -61,16 +61,18 @@ def test_the_past_is_shown_as_it_was(store: Store) -> None:
     assert (after.status, after.message, after.end_time) == ("Failed", "why", 20.0)
 
 
-def test_a_listener_that_fails_stops_no_job(store: Store, caplog: pytest.LogCaptureFixture) -> None:
-    """It is logged, the others are told, and the job has moved."""
-    told: list[str] = []
+def test_a_listener_that_fails_does_not_stop_a_job(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its error is logged, the other listeners are called, and the job has moved."""
+    statuses: list[str] = []
 
     def fail(_: Job) -> None:
         raise RuntimeError("queue is gone")
 
-    book = JobBook(store)
+    book = JobRegistry(store)
     book.listen(fail)
-    book.listen(lambda job: told.append(job.status))
+    book.listen(lambda job: statuses.append(job.status))
     book.add(_job())
-    assert told == ["Submitted"]
+    assert statuses == ["Submitted"]
     assert "queue is gone" in caplog.text

@@ -1,4 +1,4 @@
-"""Answers of a model of one's own: what is sent, what comes back, what happens when it fails."""
+"""Answers from an OpenAI-compatible server: requests, replies and failures."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .kit import CLAUDE, Kit, ask
 
 
 class Stub(ThreadingHTTPServer):
-    """An OpenAI-compatible server of a few lines that notes what it is asked."""
+    """A small OpenAI-compatible server that records its requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.received: list[tuple[str, dict[str, Any]]] = []
         self.status = 200
 
     def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        self.asked.append((path, body))
+        self.received.append((path, body))
         if path.endswith("/embeddings"):
             return {"data": [{"embedding": [3.0, 4.0]}]}
         message: dict[str, Any] = {"role": "assistant", "content": "From the stub."}
@@ -64,7 +64,7 @@ def server() -> Iterator[Stub]:
 
 
 @pytest.fixture(scope="module")
-def asking(server: Stub) -> Iterator[Kit]:
+def emulator(server: Stub) -> Iterator[Kit]:
     url = f"http://127.0.0.1:{server.server_port}/v1"
     options = ("--backend", "openai", "--backend-url", url, "--backend-model", "tiny")
     with LocalBedrock({"quotas": {"min_records": 1}}, 0, 7, None, 0, *options) as local:
@@ -72,20 +72,20 @@ def asking(server: Stub) -> Iterator[Kit]:
 
 
 @pytest.fixture(autouse=True)
-def fresh(server: Stub) -> None:
-    server.asked.clear()
+def reset(server: Stub) -> None:
+    server.received.clear()
     server.status = 200
 
 
-def test_a_request_is_forwarded_and_answered(asking: Kit, server: Stub) -> None:
-    """Everything the prompt says, the model that was named, and the server's own counts."""
+def test_a_request_is_forwarded_and_answered(emulator: Kit, server: Stub) -> None:
+    """All parts of the prompt, the configured model, and the server's own token counts."""
     body = ask("Hello", system="Be short.", temperature=0.5, stop_sequences=["END"], max_tokens=1)
-    reply = asking.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(body))
+    reply = emulator.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(body))
     answer = json.loads(reply["body"].read())
     assert answer["content"] == [{"type": "text", "text": "From the stub."}]
     assert answer["stop_reason"] == "max_tokens"
     assert answer["usage"] == {"input_tokens": 11, "output_tokens": 4}
-    ((path, sent),) = server.asked
+    ((path, sent),) = server.received
     assert path == "/v1/chat/completions"
     assert sent == {
         "model": "tiny",
@@ -99,19 +99,19 @@ def test_a_request_is_forwarded_and_answered(asking: Kit, server: Stub) -> None:
     }
 
 
-def test_batch_records_are_forwarded_too(asking: Kit, server: Stub) -> None:
-    """Each once."""
-    arn = asking.submit(5)
-    asking.settle(arn)
-    texts = {line["modelOutput"]["content"][0]["text"] for line in asking.lines(arn)}
+def test_batch_records_are_forwarded_too(emulator: Kit, server: Stub) -> None:
+    """Each record is sent once."""
+    arn = emulator.submit(5)
+    emulator.settle(arn)
+    texts = {line["modelOutput"]["content"][0]["text"] for line in emulator.lines(arn)}
     assert texts == {"From the stub."}
-    assert len(server.asked) == 5
+    assert len(server.received) == 5
 
 
-def test_tools_go_there_and_calls_come_back(asking: Kit, server: Stub) -> None:
-    """In both formats."""
+def test_tools_are_sent_and_calls_are_returned(emulator: Kit, server: Stub) -> None:
+    """Converse's format is converted to OpenAI's format and back."""
     spec = {"name": "weather", "inputSchema": {"json": {"type": "object"}}}
-    reply = asking.runtime.converse(
+    reply = emulator.runtime.converse(
         modelId=CLAUDE,
         messages=[{"role": "user", "content": [{"text": "weather?"}]}],
         toolConfig={"tools": [{"toolSpec": spec}], "toolChoice": {"tool": {"name": "weather"}}},
@@ -119,29 +119,33 @@ def test_tools_go_there_and_calls_come_back(asking: Kit, server: Stub) -> None:
     assert reply["stopReason"] == "tool_use"
     (block,) = reply["output"]["message"]["content"]
     assert block["toolUse"]["input"] == {"city": "Rome"}
-    assert server.asked[0][1]["tool_choice"]["function"]["name"] == "weather"
+    assert server.received[0][1]["tool_choice"]["function"]["name"] == "weather"
 
 
-def test_embeddings_are_asked_for_and_normalised(asking: Kit, server: Stub) -> None:
-    """Of the server's dimensions."""
-    reply = asking.runtime.invoke_model(
+def test_embeddings_are_requested_and_normalised(emulator: Kit, server: Stub) -> None:
+    """They keep the dimensions of the server's vector."""
+    reply = emulator.runtime.invoke_model(
         modelId="amazon.titan-embed-text-v2:0", body=json.dumps({"inputText": "a"})
     )
     assert json.loads(reply["body"].read())["embedding"] == [0.6, 0.8]
-    assert server.asked == [("/v1/embeddings", {"model": "tiny", "input": "a", "dimensions": 1024})]
+    assert server.received == [
+        ("/v1/embeddings", {"model": "tiny", "input": "a", "dimensions": 1024})
+    ]
 
 
 @pytest.mark.parametrize(
     ("status", "code"),
     [(429, "ThrottlingException"), (500, "ModelErrorException"), (302, "ModelErrorException")],
 )
-def test_its_failures_are_the_models(asking: Kit, server: Stub, status: int, code: str) -> None:
-    """A redirect is not followed: content goes to the server that was named, and nowhere else."""
+def test_server_failures_become_model_errors(
+    emulator: Kit, server: Stub, status: int, code: str
+) -> None:
+    """A redirect is a failure, too: content goes to the configured server only."""
     server.status = status
     with pytest.raises(ClientError) as error:
-        asking.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(ask("x")))
+        emulator.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(ask("x")))
     assert error.value.response["Error"]["Code"] == code
-    arn = asking.submit(1)
-    assert asking.settle(arn)["errorRecordCount"] == 1
-    (line,) = asking.lines(arn)
+    arn = emulator.submit(1)
+    assert emulator.settle(arn)["errorRecordCount"] == 1
+    (line,) = emulator.lines(arn)
     assert line["error"]["retryable"] is True

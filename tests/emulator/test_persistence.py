@@ -1,4 +1,4 @@
-"""State that survives a restart, an S3 of one's own, and events in a queue."""
+"""State that survives a restart, another S3 endpoint, and events in a queue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SMALL = {"quotas": {"min_records": 1}}
 
 
 def test_state_survives_a_restart(tmp_path: Path) -> None:
-    """Jobs in every status, tags, units, bills, objects and their metadata, and the time."""
+    """Jobs, tags, provisioned throughput, bills, objects with metadata, and the time survive."""
     data = tmp_path / "data"
     with LocalBedrock(_SMALL, speed=0, data=data) as local:
         kit = Kit.open(local)
@@ -40,10 +40,10 @@ def test_state_survives_a_restart(tmp_path: Path) -> None:
         kit.s3.put_object(Bucket=kit.bucket, Key="gone", Body=b"x")
         kit.s3.delete_object(Bucket=kit.bucket, Key="gone")
         listed = _keys(kit)
-        then = local.now()
+        stopped_at = local.now()
         bucket, usage = kit.bucket, local.usage()["totals"]
     with LocalBedrock(_SMALL, speed=0, data=data) as local:
-        assert local.now() >= then - 1
+        assert local.now() >= stopped_at - 1
         clients = (local.client(name) for name in ("s3", "bedrock", "bedrock-runtime"))
         kit = Kit(local, bucket, *clients)
         assert _keys(kit) == listed
@@ -60,30 +60,30 @@ def test_state_survives_a_restart(tmp_path: Path) -> None:
             assert kit.settle(arn)["status"] == "Completed"
             assert len(kit.lines(arn)) == 20
         assert kit.job(stopping)["status"] == "Stopped"
-        found = kit.bedrock.get_provisioned_model_throughput(provisionedModelId=units)
-        assert found["status"] == "InService"
+        provisioned = kit.bedrock.get_provisioned_model_throughput(provisionedModelId=units)
+        assert provisioned["status"] == "InService"
         counts = Counter(n for ids in local.usage()["records"].values() for n in ids.values())
         assert counts == {1: 60}
 
 
 def _keys(kit: Kit) -> list[tuple[str, str]]:
-    found = kit.s3.list_objects_v2(Bucket=kit.bucket)["Contents"]
-    return [(item["Key"], item["ETag"]) for item in found]
+    objects = kit.s3.list_objects_v2(Bucket=kit.bucket)["Contents"]
+    return [(item["Key"], item["ETag"]) for item in objects]
 
 
 def test_deleted_buckets_stay_deleted(tmp_path: Path) -> None:
-    """And their names are free again."""
+    """A bucket deleted before a restart is not there after it."""
     with LocalBedrock(speed=0, data=tmp_path) as local:
         local.client("s3").create_bucket(Bucket="gone")
         local.client("s3").create_bucket(Bucket="kept")
         local.client("s3").delete_bucket(Bucket="gone")
     with LocalBedrock(speed=0, data=tmp_path) as local:
-        found = local.client("s3").list_buckets()["Buckets"]
-        assert [bucket["Name"] for bucket in found] == ["kept"]
+        buckets = local.client("s3").list_buckets()["Buckets"]
+        assert [bucket["Name"] for bucket in buckets] == ["kept"]
 
 
-def test_an_s3_of_ones_own_is_read_and_written() -> None:
-    """The other server holds input and output; this one serves no S3 then."""
+def test_jobs_use_another_s3_endpoint() -> None:
+    """With `--s3-endpoint`, input and output are at that endpoint, and no S3 is served here."""
     with LocalBedrock(speed=0) as other:
         endpoint = other.endpoint_url
         options = ("--s3-endpoint", endpoint)
@@ -114,8 +114,8 @@ def test_an_s3_of_ones_own_is_read_and_written() -> None:
             local.stop()
 
 
-def test_changes_of_status_are_events_in_a_queue() -> None:
-    """In EventBridge's shape, one for each status, in order."""
+def test_status_changes_are_events_in_a_queue() -> None:
+    """One event for each status, in order, in the format of EventBridge."""
     with LocalBedrock(_SMALL, 0, 7, None, 0, "--event-queue", "changes") as local:
         kit = Kit.open(local)
         arn = kit.submit(3, jobName="watched")
@@ -124,10 +124,10 @@ def test_changes_of_status_are_events_in_a_queue() -> None:
         url = sqs.get_queue_url(QueueName="changes")["QueueUrl"]
         events: list[dict[str, Any]] = []
         while True:
-            found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
-            if not found:
+            messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+            if not messages:
                 break
-            for message in found:
+            for message in messages:
                 events.append(json.loads(message["Body"]))
                 sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     statuses = [event["detail"]["status"] for event in events]
@@ -142,8 +142,8 @@ def test_changes_of_status_are_events_in_a_queue() -> None:
     assert len({event["id"] for event in events}) == 5
 
 
-def test_a_killed_emulator_goes_on_where_it_was(tmp_path: Path) -> None:
-    """State is written as things happen, not at the end."""
+def test_a_killed_emulator_resumes_its_jobs(tmp_path: Path) -> None:
+    """State is written at each change, not at the end."""
     local = LocalBedrock(_SMALL, speed=0, data=tmp_path)
     local.start()
     kit = Kit.open(local)
@@ -152,10 +152,10 @@ def test_a_killed_emulator_goes_on_where_it_was(tmp_path: Path) -> None:
     assert local.pid is not None
     os.kill(local.pid, signal.SIGKILL)
     local.stop()
-    with LocalBedrock(_SMALL, speed=0, data=tmp_path) as again:
-        clients = (again.client(name) for name in ("s3", "bedrock"))
-        kit = Kit(again, kit.bucket, *clients, None)
+    with LocalBedrock(_SMALL, speed=0, data=tmp_path) as restarted:
+        clients = (restarted.client(name) for name in ("s3", "bedrock"))
+        kit = Kit(restarted, kit.bucket, *clients, None)
         assert kit.status(arn) == "InProgress"
         assert kit.settle(arn)["status"] == "Completed"
         assert len(kit.lines(arn)) == 5
-        assert again.usage()["totals"]["records_billed"] == 5
+        assert restarted.usage()["totals"]["records_billed"] == 5

@@ -1,4 +1,4 @@
-"""The emulator as a process: who reaches it, how it ends, what it keeps to itself."""
+"""The emulator as a process: its address, its command, its end, its log, and its imports."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ S3_AUTHORIZATION = (
 
 
 def test_it_listens_on_loopback_only(kit: Kit) -> None:
-    """Another address of this machine is not answered."""
+    """It does not answer at another address of this machine."""
     assert urlsplit(kit.local.endpoint_url).hostname == "127.0.0.1"
     port = urlsplit(kit.local.endpoint_url).port
     with socket.socket() as probe:
         probe.settimeout(2)
-        # All of 127/8 is this machine, but bound was one address of it.
+        # All addresses of 127.0.0.0/8 are this machine, but the emulator listens at one of them.
         assert probe.connect_ex(("127.0.0.2", port or 0)) != 0
 
 
-def test_a_bucket_may_be_called_like_a_path_of_bedrock(kit: Kit) -> None:
-    """What a request is signed for decides, not its path alone."""
+def test_a_bucket_can_have_the_name_of_a_bedrock_path(kit: Kit) -> None:
+    """The service that a request is signed for decides, before its path."""
     kit.s3.create_bucket(Bucket="model")
     kit.s3.put_object(Bucket="model", Key=f"{CLAUDE}/invoke", Body=b"mine")
-    found = kit.s3.get_object(Bucket="model", Key=f"{CLAUDE}/invoke")["Body"].read()
-    assert found == b"mine"
+    content = kit.s3.get_object(Bucket="model", Key=f"{CLAUDE}/invoke")["Body"].read()
+    assert content == b"mine"
     raw = RawClient(kit.local.endpoint_url)
     path = f"/model/{CLAUDE}/invoke"
     assert raw.send("POST", path, json.dumps(ask("hi")).encode()).status == 200
@@ -59,12 +59,12 @@ def test_a_bucket_may_be_called_like_a_path_of_bedrock(kit: Kit) -> None:
         "get_object", Params={"Bucket": "model", "Key": f"{CLAUDE}/invoke"}
     )
     parts = urlsplit(url)
-    answer = raw.send("GET", f"{parts.path}?{parts.query}", authorization=None)
-    assert answer.body == b"mine"
+    reply = raw.send("GET", f"{parts.path}?{parts.query}", authorization=None)
+    assert reply.body == b"mine"
 
 
-def test_operations_it_does_not_have_are_named(kit: Kit) -> None:
-    """A clear refusal that no SDK repeats, not a page of HTML."""
+def test_unsupported_operations_are_refused_by_name(kit: Kit) -> None:
+    """The reply has a status that no SDK retries, and is not a page of HTML."""
     with pytest.raises(ClientError) as error:
         kit.bedrock.list_guardrails()
     assert error.value.response["Error"]["Code"] == "UnknownOperationException"
@@ -73,7 +73,7 @@ def test_operations_it_does_not_have_are_named(kit: Kit) -> None:
 
 
 def test_bodies_are_bounded(kit: Kit) -> None:
-    """Too long for a control operation is refused, and the rest of it is not kept."""
+    """A body too long for a control operation is refused."""
     raw = RawClient(kit.local.endpoint_url)
     reply = raw.send("POST", "/model-invocation-job", b"x" * 3_000_000)
     assert (reply.status, reply.error) == (400, "ValidationException")
@@ -82,7 +82,7 @@ def test_bodies_are_bounded(kit: Kit) -> None:
 
 
 def test_a_body_in_chunks_is_read(kit: Kit) -> None:
-    """Some clients send no length."""
+    """Some clients send no Content-Length."""
     import http.client
 
     parts = urlsplit(kit.local.endpoint_url)
@@ -96,7 +96,7 @@ def test_a_body_in_chunks_is_read(kit: Kit) -> None:
 
 
 def test_no_prompt_and_no_answer_is_logged() -> None:
-    """Only changes of a job's status, also when told to say much."""
+    """With `--verbose`, too, only changes of a job's status are logged."""
     secret = "Zebrafinch"
     with LocalBedrock({"quotas": {"min_records": 1}}, 0, 7, None, 0, "--verbose") as local:
         kit = Kit.open(local)
@@ -113,7 +113,7 @@ def test_no_prompt_and_no_answer_is_logged() -> None:
 
 
 def test_the_process_ends_with_the_block_and_with_its_parent() -> None:
-    """By itself, when the parent is killed and can do nothing about it."""
+    """It ends by itself when its parent is killed."""
     with LocalBedrock() as local:
         url = local.endpoint_url
         RawClient(url).send("GET", "/_emulator/health")
@@ -143,15 +143,15 @@ def test_the_process_ends_with_the_block_and_with_its_parent() -> None:
 
 
 def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
-    """The log of the child is in the message."""
+    """The error message contains the log of the child process."""
     path = tmp_path / "faults.yaml"
     path.write_text("jobs: [{endd: Failed}]")
     with pytest.raises(RuntimeError, match="endd"):
         LocalBedrock(path).start()
 
 
-def test_the_command_explains_itself() -> None:
-    """Options with their defaults; a backend without its URL is refused."""
+def test_the_command_has_help() -> None:
+    """It shows the options with their defaults; `--backend openai` without a URL is refused."""
     shown = CliRunner().invoke(emulator, ["--help"])
     for option in ("--port", "--speed", "--faults", "--data", "--s3-endpoint", "--backend-url"):
         assert option in shown.output
@@ -162,7 +162,7 @@ def test_the_command_explains_itself() -> None:
 
 
 def test_the_command_prints_what_to_export() -> None:
-    """One line to know it is ready, one to copy; SIGTERM ends it well."""
+    """It prints when it is ready, and a line to copy to a shell. After SIGTERM it exits with 0."""
     process = subprocess.Popen(
         [sys.executable, "-m", "bedrock_emulator", "--port", "0"],
         stdout=subprocess.PIPE,
@@ -178,18 +178,18 @@ def test_the_command_prints_what_to_export() -> None:
     process.stdout.close()
 
 
-def test_its_own_endpoints_are_listed_on_a_wrong_path(kit: Kit) -> None:
-    """404 with what there is; a bad advance is refused."""
+def test_a_wrong_control_path_lists_the_endpoints(kit: Kit) -> None:
+    """The status is 404. An advance with an invalid body gets 400."""
     raw = RawClient(kit.local.endpoint_url)
-    found: Any = raw.send("GET", "/_emulator/nothing")
-    assert found.status == 404
-    assert "GET /_emulator/usage" in found.json()["endpoints"]
+    reply: Any = raw.send("GET", "/_emulator/nothing")
+    assert reply.status == 404
+    assert "GET /_emulator/usage" in reply.json()["endpoints"]
     for body in (b"", b"[]", b'{"seconds": "a"}', b'{"seconds": -1}'):
         assert raw.send("POST", "/_emulator/clock/advance", body).status == 400
 
 
 def test_requests_are_counted(kit: Kit) -> None:
-    """By operation; S3 by method."""
+    """Bedrock's requests are counted by operation, those of S3 by method."""
     before = kit.local.requests()
     kit.bedrock.list_foundation_models()
     kit.put("a.jsonl", b"{}\n")
@@ -198,8 +198,8 @@ def test_requests_are_counted(kit: Kit) -> None:
     assert after["s3:PUT"] == before["s3:PUT"] + 1
 
 
-def test_lengths_that_are_none_are_refused_or_ignored(kit: Kit) -> None:
-    """No request makes the server read without end."""
+def test_invalid_lengths_are_refused_or_ignored(kit: Kit) -> None:
+    """A request without a valid Content-Length does not make the server read forever."""
     parts = urlsplit(kit.local.endpoint_url)
     for length in (b"-5", b"many"):
         with socket.create_connection((str(parts.hostname), parts.port or 0), timeout=20) as raw:
@@ -216,19 +216,19 @@ def test_lengths_that_are_none_are_refused_or_ignored(kit: Kit) -> None:
     assert chunked.status == 411
 
 
-def test_errors_are_those_the_operations_have(kit: Kit) -> None:
-    """Every code that any test of this session met is in its operation's list, or is no code."""
-    known = {
+def test_operations_return_only_their_own_errors(kit: Kit) -> None:
+    """The service model lists each error code that an operation returned in this test session."""
+    listed = {
         route.name: {shape.name for shape in route.operation.error_shapes} for route in routes()
     }
     kit.bedrock.list_foundation_models()
-    for met in kit.local.errors():
-        operation, code = met.split(" ", 1)
-        assert code in known[operation] or code == "dropped connection", met
+    for error in kit.local.errors():
+        operation, code = error.split(" ", 1)
+        assert code in listed[operation] or code == "dropped connection", error
 
 
-def test_it_knows_nothing_of_the_pipeline() -> None:
-    """It is the other side: what it shares with the pipeline could be wrong in both."""
+def test_it_imports_nothing_from_the_pipeline() -> None:
+    """If both sides shared code, a mistake in it would be in both, and no test would see it."""
     folder = Path(inspect.getfile(LocalBedrock)).parent
     names = set()
     for path in folder.rglob("*.py"):
@@ -244,7 +244,7 @@ def test_it_knows_nothing_of_the_pipeline() -> None:
 
 
 def test_importing_it_does_not_import_moto() -> None:
-    """Only who serves pays for it, and only who serves needs the extra."""
+    """moto is slow to import and is installed with an extra: only a server needs it."""
     code = "import sys, bedrock_emulator; print('moto' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "False"

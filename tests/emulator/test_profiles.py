@@ -1,4 +1,4 @@
-"""Inference profiles: those there are for every model, and those that applications make."""
+"""Inference profiles: system-defined ones, and those that applications create."""
 
 from __future__ import annotations
 
@@ -16,47 +16,49 @@ US = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{CLAUDE}"
 MODEL = f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}"
 
 
-def _make(bedrock: Any, name: str, source: str = MODEL, **more: Any) -> str:
-    made = bedrock.create_inference_profile(
+def _create(bedrock: Any, name: str, source: str = MODEL, **more: Any) -> str:
+    response = bedrock.create_inference_profile(
         inferenceProfileName=name, modelSource={"copyFrom": source}, **more
     )
-    arn: str = made["inferenceProfileArn"]
+    arn: str = response["inferenceProfileArn"]
     return arn
 
 
 def _get(kit: Kit, identifier: str) -> dict[str, Any]:
-    found: dict[str, Any] = kit.bedrock.get_inference_profile(inferenceProfileIdentifier=identifier)
-    return found
+    profile: dict[str, Any] = kit.bedrock.get_inference_profile(
+        inferenceProfileIdentifier=identifier
+    )
+    return profile
 
 
 @pytest.mark.parametrize("identifier", [f"us.{CLAUDE}", US])
 def test_every_model_has_system_defined_profiles(kit: Kit, identifier: str) -> None:
     """By id and by ARN; they route to several Regions, all to the same model."""
-    found = _get(kit, identifier)
-    assert (found["type"], found["inferenceProfileArn"]) == ("SYSTEM_DEFINED", US)
-    arns = [model["modelArn"] for model in found["models"]]
+    profile = _get(kit, identifier)
+    assert (profile["type"], profile["inferenceProfileArn"]) == ("SYSTEM_DEFINED", US)
+    arns = [model["modelArn"] for model in profile["models"]]
     assert len(arns) == 3
     assert {arn.rsplit("/", 1)[-1] for arn in arns} == {CLAUDE}
 
 
 @pytest.mark.parametrize(("source", "regions"), [(MODEL, 1), (US, 3)])
-def test_an_application_makes_one_of_a_model_or_of_a_profile(
+def test_an_application_creates_one_of_a_model_or_of_a_profile(
     kit: Kit, source: str, regions: int
 ) -> None:
     """Its ARN hides the model; GetInferenceProfile names it, by ARN and by id."""
-    arn = _make(kit.bedrock, "Team A", source)
+    arn = _create(kit.bedrock, "Team A", source)
     assert CLAUDE not in arn
-    found = _get(kit, arn)
-    assert found["type"] == "APPLICATION"
-    assert found["inferenceProfileName"] == "Team A"
-    assert len(found["models"]) == regions
-    assert all(model["modelArn"].endswith(f"/{CLAUDE}") for model in found["models"])
-    assert _get(kit, found["inferenceProfileId"])["inferenceProfileArn"] == arn
+    profile = _get(kit, arn)
+    assert profile["type"] == "APPLICATION"
+    assert profile["inferenceProfileName"] == "Team A"
+    assert len(profile["models"]) == regions
+    assert all(model["modelArn"].endswith(f"/{CLAUDE}") for model in profile["models"])
+    assert _get(kit, profile["inferenceProfileId"])["inferenceProfileArn"] == arn
 
 
 def test_it_answers_as_its_model_does(kit: Kit) -> None:
-    """InvokeModel, Converse and batch jobs; what it costs is billed to the ARN."""
-    arn = _make(kit.bedrock, "Team B", US)
+    """In InvokeModel, Converse and batch jobs; calls are billed to its ARN."""
+    arn = _create(kit.bedrock, "Team B", US)
     body = json.dumps(ask("hello"))
     answers = [
         json.loads(kit.runtime.invoke_model(modelId=model, body=body)["body"].read())
@@ -73,9 +75,9 @@ def test_it_answers_as_its_model_does(kit: Kit) -> None:
     assert kit.job(job)["modelId"] == arn
 
 
-def test_what_is_not_there_is_refused(kit: Kit) -> None:
-    """Deleted, of another Region, never made; a profile of the service's own stays."""
-    arn = _make(kit.bedrock, "Team C")
+def test_missing_profiles_are_refused(kit: Kit) -> None:
+    """Deleted, in another Region or never created. System-defined ones cannot be deleted."""
+    arn = _create(kit.bedrock, "Team C")
     get, delete = kit.bedrock.get_inference_profile, kit.bedrock.delete_inference_profile
     delete(inferenceProfileIdentifier=arn)
     gone = "ResourceNotFoundException"
@@ -86,28 +88,29 @@ def test_what_is_not_there_is_refused(kit: Kit) -> None:
     refused = "ValidationException"
     assert refusal(delete, inferenceProfileIdentifier=US) == refused
     assert refusal(kit.runtime.invoke_model, modelId=arn, body=json.dumps(ask("hi"))) == refused
-    there = _make(kit.bedrock, "Team C")
-    assert there != arn
-    there = there.replace("us-east-1", "eu-west-1")
-    assert refusal(kit.runtime.invoke_model, modelId=there, body=json.dumps(ask("hi"))) == refused
+    second = _create(kit.bedrock, "Team C")
+    assert second != arn
+    elsewhere = second.replace("us-east-1", "eu-west-1")
+    body = json.dumps(ask("hi"))
+    assert refusal(kit.runtime.invoke_model, modelId=elsewhere, body=body) == refused
     wrong = {"copyFrom": MODEL.replace(CLAUDE, "no.such-model")}
     create = kit.bedrock.create_inference_profile
     assert refusal(create, inferenceProfileName="x", modelSource=wrong) == refused
 
 
-def test_a_token_makes_one(kit: Kit) -> None:
-    """The same request with the same token is ignored; another one is a conflict."""
-    arn = _make(kit.bedrock, "Team D", clientRequestToken="token-d")
-    assert _make(kit.bedrock, "Team D", clientRequestToken="token-d") == arn
+def test_a_token_creates_one_profile(kit: Kit) -> None:
+    """The same request returns the same profile; another one is a conflict."""
+    arn = _create(kit.bedrock, "Team D", clientRequestToken="token-d")
+    assert _create(kit.bedrock, "Team D", clientRequestToken="token-d") == arn
     create = kit.bedrock.create_inference_profile
     other = {"inferenceProfileName": "Team E", "clientRequestToken": "token-d"}
     assert refusal(create, modelSource={"copyFrom": MODEL}, **other) == "ConflictException"
 
 
 def test_listing_and_tags(kit: Kit) -> None:
-    """In pages, by type; the tags it was made with are there."""
+    """Lists come in pages, by type; the tags of the creation are there."""
     tags = [{"key": "team", "value": "f"}]
-    arn = _make(kit.bedrock, "Team F", tags=tags)
+    arn = _create(kit.bedrock, "Team F", tags=tags)
     assert kit.bedrock.list_tags_for_resource(resourceARN=arn)["tags"] == tags
     paginator = kit.bedrock.get_paginator("list_inference_profiles")
 
@@ -125,21 +128,21 @@ def test_listing_and_tags(kit: Kit) -> None:
 
 
 def test_it_survives_a_restart(tmp_path: Path) -> None:
-    """As all that the emulator keeps does."""
+    """A profile in the data folder still answers, and its number is not used again."""
     with LocalBedrock(speed=0, data=tmp_path) as local:
-        arn = _make(local.client("bedrock"), "Team G")
+        arn = _create(local.client("bedrock"), "Team G")
     with LocalBedrock(speed=0, data=tmp_path) as local:
         runtime = local.client("bedrock-runtime")
         runtime.invoke_model(modelId=arn, body=json.dumps(ask("still here")))
-        assert _make(local.client("bedrock"), "Team G") != arn
+        assert _create(local.client("bedrock"), "Team G") != arn
 
 
 def test_a_custom_model_is_what_its_arn_says(kit: Kit) -> None:
-    """There is one for every ARN that names a served base model, and no other."""
+    """Every ARN that names a served base model is a custom model; nothing else is."""
     base = "amazon.nova-micro-v1:0:128k"
     arn = f"arn:aws:bedrock:us-east-1:123456789012:custom-model/{base}/abcdefghijkl"
     get = kit.bedrock.get_custom_model
-    found = get(modelIdentifier=arn)
-    assert found["baseModelArn"] == f"arn:aws:bedrock:us-east-1::foundation-model/{base}"
+    model = get(modelIdentifier=arn)
+    assert model["baseModelArn"] == f"arn:aws:bedrock:us-east-1::foundation-model/{base}"
     for other in (arn.replace(base, "imported"), arn.replace(base, "no.such"), "my-model"):
         assert refusal(get, modelIdentifier=other) == "ResourceNotFoundException"

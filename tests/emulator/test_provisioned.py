@@ -1,4 +1,4 @@
-"""Provisioned throughput: its life, its use, its limits."""
+"""Provisioned throughput: its life cycle, its use, its limits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _invoke(kit: Kit, arn: str, **changes: Any) -> Any:
 
 
 def test_it_is_creating_then_in_service(kit: Kit) -> None:
-    """Not ready before, with a code that SDKs repeat; the foundation model shows in Get."""
+    """Before that it is not ready, with a code that SDKs retry. Get names the foundation model."""
     arn = _buy(kit, kit.bucket)
     with pytest.raises(ClientError) as error:
         _invoke(kit, arn)
@@ -34,9 +34,9 @@ def test_it_is_creating_then_in_service(kit: Kit) -> None:
     get = kit.bedrock.get_provisioned_model_throughput
     assert get(provisionedModelId=arn)["status"] == "Creating"
     kit.local.advance_clock(601)
-    found = get(provisionedModelId=kit.bucket)
-    assert found["status"] == "InService"
-    assert found["foundationModelArn"].endswith(f"::foundation-model/{CLAUDE}")
+    item = get(provisionedModelId=kit.bucket)
+    assert item["status"] == "InService"
+    assert item["foundationModelArn"].endswith(f"::foundation-model/{CLAUDE}")
     assert _invoke(kit, arn)["ResponseMetadata"]["HTTPStatusCode"] == 200
     turns = [{"role": "user", "content": [{"text": "hi"}]}]
     assert kit.runtime.converse(modelId=arn, messages=turns)["stopReason"] == "end_turn"
@@ -44,7 +44,7 @@ def test_it_is_creating_then_in_service(kit: Kit) -> None:
 
 
 def test_tokens_per_minute_are_enforced(kit: Kit) -> None:
-    """Units times tokens: throttled beyond, free again a minute later."""
+    """The limit is units times tokens per unit; a minute later it is free again."""
     kit.local.set_faults({"provisioned": {"tokens_per_minute_per_unit": 100}})
     arn = _buy(kit, kit.bucket, modelUnits=2)
     kit.local.advance_clock(601)
@@ -62,8 +62,8 @@ def test_tokens_per_minute_are_enforced(kit: Kit) -> None:
     _invoke(kit, arn, max_tokens=60)
 
 
-def test_a_request_larger_than_the_budget_is_not_refused_for_ever(kit: Kit) -> None:
-    """It passes when nothing else has used the minute."""
+def test_a_request_larger_than_the_limit_passes_alone(kit: Kit) -> None:
+    """It passes if no other request has used tokens in the last minute."""
     kit.local.set_faults({"provisioned": {"tokens_per_minute_per_unit": 10}})
     arn = _buy(kit, kit.bucket)
     kit.local.advance_clock(601)
@@ -71,7 +71,7 @@ def test_a_request_larger_than_the_budget_is_not_refused_for_ever(kit: Kit) -> N
 
 
 def test_deletion(kit: Kit) -> None:
-    """Not before it is in service nor before the term ends; then it is gone."""
+    """Refused before it is in service and before its commitment ends; then it is gone."""
     arn = _buy(kit, kit.bucket)
     delete = kit.bedrock.delete_provisioned_model_throughput
     assert refusal(delete, provisionedModelId=arn) == "ConflictException"
@@ -82,15 +82,15 @@ def test_deletion(kit: Kit) -> None:
     with pytest.raises(ClientError) as error:
         _invoke(kit, arn)
     assert error.value.response["Error"]["Code"] == "ResourceNotFoundException"
-    bound = _buy(kit, f"{kit.bucket}-bound", commitmentDuration="OneMonth")
+    committed = _buy(kit, f"{kit.bucket}-committed", commitmentDuration="OneMonth")
     kit.local.advance_clock(601)
-    assert refusal(delete, provisionedModelId=bound) == "ConflictException"
+    assert refusal(delete, provisionedModelId=committed) == "ConflictException"
     kit.local.advance_clock(30 * 86_400)
-    delete(provisionedModelId=bound)
+    delete(provisionedModelId=committed)
 
 
 def test_names_and_tokens(kit: Kit) -> None:
-    """A name is used once; a token gives the same again, or refuses other parameters."""
+    """A name is used once. A token returns the same item and refuses other parameters."""
     arn = _buy(kit, kit.bucket, clientRequestToken="t1")
     assert _buy(kit, kit.bucket, clientRequestToken="t1") == arn
     create = kit.bedrock.create_provisioned_model_throughput
@@ -98,14 +98,14 @@ def test_names_and_tokens(kit: Kit) -> None:
     assert refusal(create, **same, clientRequestToken="t2") == "ValidationException"
     other = {**same, "modelUnits": 2, "clientRequestToken": "t1"}
     assert refusal(create, **other) == "ValidationException"
-    much = {**same, "provisionedModelName": "much", "modelUnits": 101}
-    assert refusal(create, **much) == "ServiceQuotaExceededException"
+    too_many = {**same, "provisionedModelName": "much", "modelUnits": 101}
+    assert refusal(create, **too_many) == "ServiceQuotaExceededException"
     profile = {**same, "provisionedModelName": "profile", "modelId": f"us.{CLAUDE}"}
     assert refusal(create, **profile) == "ValidationException"
 
 
 def test_update_renames_or_moves_to_a_model_of_the_same_base(kit: Kit) -> None:
-    """Updating while it moves, and still served by the old model."""
+    """Its status is Updating while it moves, and the old model still serves."""
     arn = _buy(kit, kit.bucket, modelId="amazon.titan-text-express-v1")
     kit.local.advance_clock(601)
     update = kit.bedrock.update_provisioned_model_throughput
@@ -117,17 +117,17 @@ def test_update_renames_or_moves_to_a_model_of_the_same_base(kit: Kit) -> None:
         "amazon.titan-text-express-v1:0:8k/abcdefghijkl"
     )
     update(provisionedModelId=arn, desiredModelId=custom)
-    found = get(provisionedModelId=arn)
-    assert (found["status"], found["desiredModelArn"]) == ("Updating", custom)
-    assert found["modelArn"] != custom
+    item = get(provisionedModelId=arn)
+    assert (item["status"], item["desiredModelArn"]) == ("Updating", custom)
+    assert item["modelArn"] != custom
     kit.local.advance_clock(601)
-    found = get(provisionedModelId=arn)
-    assert (found["status"], found["modelArn"]) == ("InService", custom)
+    item = get(provisionedModelId=arn)
+    assert (item["status"], item["modelArn"]) == ("InService", custom)
     assert refusal(update, provisionedModelId=arn, desiredModelId=CLAUDE) == "ValidationException"
 
 
 def test_listing(kit: Kit) -> None:
-    """In pages, by name and status."""
+    """Lists come in pages, by name and status."""
     for number in range(3):
         _buy(kit, f"{kit.bucket}-{number}")
         kit.local.advance_clock(1)
@@ -145,10 +145,10 @@ def test_listing(kit: Kit) -> None:
 
 
 def test_a_script_can_make_it_fail(kit: Kit) -> None:
-    """Status Failed with its message, and not ready for ever."""
+    """Its status is Failed, with the script's message, and it never becomes ready."""
     kit.local.set_faults({"provisioned": {"fail": f"{kit.bucket}*", "failure_message": "no units"}})
     arn = _buy(kit, kit.bucket)
     kit.local.advance_clock(601)
-    found = kit.bedrock.get_provisioned_model_throughput(provisionedModelId=arn)
-    assert (found["status"], found["failureMessage"]) == ("Failed", "no units")
+    item = kit.bedrock.get_provisioned_model_throughput(provisionedModelId=arn)
+    assert (item["status"], item["failureMessage"]) == ("Failed", "no units")
     assert refusal(lambda: _invoke(kit, arn)) == "ModelNotReadyException"

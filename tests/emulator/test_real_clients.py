@@ -1,7 +1,7 @@
-"""The examples of docs/emulator.md with the clients they are for.
+"""Runs the examples of docs/emulator.md with their real clients.
 
-boto3's runs always. The AWS CLI and Airflow are large: their tests run when BEDROCK_SPARK_CLIENTS
-is set, in environments of their own (see `client_environments`).
+The test with boto3 always runs. The AWS CLI and Airflow are large, so their tests run only if
+BEDROCK_SPARK_CLIENTS is set, each in its own environment (see `client_environments`).
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ RECORDS = "".join(
 
 @pytest.fixture
 def local() -> Iterator[LocalBedrock]:
-    with LocalBedrock(speed=3000) as served:
-        yield served
+    with LocalBedrock(speed=3000) as started:
+        yield started
 
 
 def _run(
-    command: list[str], folder: Path, local: LocalBedrock, **more: str
+    command: list[str], folder: Path, local: LocalBedrock, **extra: str
 ) -> subprocess.CompletedProcess[str]:
-    variables = {"PATH": os.environ["PATH"], "HOME": str(folder), **local.environment(), **more}
+    variables = {"PATH": os.environ["PATH"], "HOME": str(folder), **local.environment(), **extra}
     run = subprocess.run(
         command, cwd=folder, env=variables, capture_output=True, text=True, check=False, timeout=300
     )
@@ -50,26 +50,26 @@ def _run(
 
 
 def test_the_boto3_example(tmp_path: Path, local: LocalBedrock) -> None:
-    """As printed in the page."""
+    """As the page prints it."""
     run = _run([sys.executable, "-c", example("boto3")], tmp_path, local)
     status, manifest = run.stdout.strip().split(" ", 1)
     assert status == "Completed"
     assert json.loads(manifest)["successRecordCount"] == 100
 
 
-def test_the_fault_script_in_the_page_is_one() -> None:
-    """And shows every word there is."""
+def test_the_fault_script_example_is_valid() -> None:
+    """It shows every key that a fault script can have."""
     script = yaml.safe_load(example("faults"))
     assert read_faults(script) != Faults()
     text = example("faults")
-    for name in Faults.model_json_schema()["$defs"].values():
-        for word in name["properties"]:
-            assert f"{word}:" in text, word
+    for definition in Faults.model_json_schema()["$defs"].values():
+        for key in definition["properties"]:
+            assert f"{key}:" in text, key
 
 
 @large
 def test_the_aws_cli_example(tmp_path: Path, local: LocalBedrock) -> None:
-    """With the real command line."""
+    """With the real AWS CLI."""
     path = f"{environment('awscli')}:{os.environ['PATH']}"
     (tmp_path / "records.jsonl").write_text(RECORDS)
     run = _run(["bash", "-eu", "-c", example("awscli")], tmp_path, local, PATH=path)
@@ -81,7 +81,7 @@ def test_the_aws_cli_example(tmp_path: Path, local: LocalBedrock) -> None:
 
 @large
 def test_the_airflow_example(tmp_path: Path, local: LocalBedrock) -> None:
-    """With the real operator, its waiter and the sensor."""
+    """With the real operator, its waiter, and the sensor."""
     s3 = local.client("s3")
     s3.create_bucket(Bucket="airflow-bucket")
     s3.put_object(Bucket="airflow-bucket", Key="in/records.jsonl", Body=RECORDS.encode())

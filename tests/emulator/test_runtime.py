@@ -1,4 +1,4 @@
-"""InvokeModel, Converse and their streams over HTTP with boto3."""
+"""InvokeModel, Converse and their streams, over HTTP with boto3."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ TOOLS = {
 }
 
 
-def _refused(call: Any, **params: Any) -> str:
+def _refusal(call: Any, **params: Any) -> str:
     with pytest.raises(ClientError) as error:
         call(**params)
     return f"{error.value.response['Error']['Code']} {error.value.response['Error']['Message']}"
 
 
 def test_token_counts_are_in_body_and_headers(kit: Kit) -> None:
-    """Headers carry them for families whose bodies do not."""
+    """Headers have them for families whose bodies do not."""
     reply = kit.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(ask("Hello you")))
     usage = json.loads(reply["body"].read())["usage"]
     headers = reply["ResponseMetadata"]["HTTPHeaders"]
@@ -46,7 +46,7 @@ def test_token_counts_are_in_body_and_headers(kit: Kit) -> None:
 
 
 def test_batch_and_runtime_give_the_same_answer(kit: Kit) -> None:
-    """A fallback that asks again gets what the batch would have given."""
+    """A fallback call gets the answer that the batch job would have given."""
     body = ask("The same question")
     arn = kit.submit([{"recordId": "a", "modelInput": body}])
     kit.settle(arn)
@@ -68,22 +68,22 @@ def test_batch_and_runtime_give_the_same_answer(kit: Kit) -> None:
     ],
 )
 def test_bad_bodies_are_refused(kit: Kit, body: bytes, message: str) -> None:
-    """ValidationException that says what; the text of the prompt is not repeated in it."""
-    told = _refused(kit.runtime.invoke_model, modelId=CLAUDE, body=body)
-    assert told.startswith("ValidationException")
-    assert message in told
+    """A ValidationException names the problem."""
+    refusal = _refusal(kit.runtime.invoke_model, modelId=CLAUDE, body=body)
+    assert refusal.startswith("ValidationException")
+    assert message in refusal
 
 
 def test_unknown_models_are_refused(kit: Kit) -> None:
-    """By the service's words."""
-    told = _refused(kit.runtime.invoke_model, modelId="nobody.model-v1:0", body=b"{}")
-    assert told == "ValidationException The provided model identifier is invalid."
-    told = _refused(kit.runtime.converse, modelId="amazon.titan-embed-text-v2:0", messages=TURNS)
-    assert "doesn't support the model" in told
+    """With the service's own message."""
+    refusal = _refusal(kit.runtime.invoke_model, modelId="nobody.model-v1:0", body=b"{}")
+    assert refusal == "ValidationException The provided model identifier is invalid."
+    refusal = _refusal(kit.runtime.converse, modelId="amazon.titan-embed-text-v2:0", messages=TURNS)
+    assert "doesn't support the model" in refusal
 
 
 def test_converse_answers_and_calls_tools(kit: Kit) -> None:
-    """Text, then a tool's input, then text again once it has its result."""
+    """A text, then a tool call, then a text once the tool's result is there."""
     plain = kit.runtime.converse(modelId=CLAUDE, messages=TURNS, inferenceConfig={"maxTokens": 5})
     assert plain["stopReason"] == "max_tokens"
     assert plain["usage"]["outputTokens"] == 5
@@ -114,12 +114,12 @@ def test_converse_answers_and_calls_tools(kit: Kit) -> None:
     ],
 )
 def test_conversations_need_a_users_turn_first(kit: Kit, messages: list[Any], message: str) -> None:
-    """What shapes cannot say."""
-    assert message in _refused(kit.runtime.converse, modelId=CLAUDE, messages=messages)
+    """The service model cannot express these rules."""
+    assert message in _refusal(kit.runtime.converse, modelId=CLAUDE, messages=messages)
 
 
 def test_streams_are_decoded_by_the_sdk(kit: Kit) -> None:
-    """Real event streams: the pieces make the answer that is given without a stream."""
+    """The pieces of a real event stream, joined, are the answer without a stream."""
     body = json.dumps(ask("Stream this"))
     whole = json.loads(kit.runtime.invoke_model(modelId=CLAUDE, body=body)["body"].read())
     reply = kit.runtime.invoke_model_with_response_stream(modelId=CLAUDE, body=body)
@@ -128,16 +128,16 @@ def test_streams_are_decoded_by_the_sdk(kit: Kit) -> None:
     assert text == whole["content"][0]["text"]
     metrics = events[-1]["amazon-bedrock-invocationMetrics"]
     assert metrics["outputTokenCount"] == whole["usage"]["output_tokens"]
-    told = _refused(
+    refusal = _refusal(
         kit.runtime.invoke_model_with_response_stream,
         modelId="amazon.titan-embed-text-v2:0",
         body=b'{"inputText": "a"}',
     )
-    assert "unsupported for streaming" in told
+    assert "unsupported for streaming" in refusal
 
 
 def test_converse_streams_text_and_tools(kit: Kit) -> None:
-    """messageStart, blocks, messageStop, metadata; tool input as JSON in pieces."""
+    """messageStart, blocks, messageStop, metadata. A tool's input is JSON in pieces."""
     events = list(kit.runtime.converse_stream(modelId=CLAUDE, messages=TURNS)["stream"])
     whole = kit.runtime.converse(modelId=CLAUDE, messages=TURNS)
     deltas = [e["contentBlockDelta"]["delta"]["text"] for e in events if "contentBlockDelta" in e]
@@ -158,7 +158,7 @@ def test_converse_streams_text_and_tools(kit: Kit) -> None:
 
 
 def test_a_stream_can_break_in_the_middle(kit: Kit) -> None:
-    """An exception event after some of the answer."""
+    """An exception event comes after a part of the answer."""
     kit.local.set_faults({"operations": {"ConverseStream": {"stream_error_rate": 1.0}}})
     stream = kit.runtime.converse_stream(modelId=CLAUDE, messages=TURNS)["stream"]
     seen: list[Any] = []
@@ -169,16 +169,16 @@ def test_a_stream_can_break_in_the_middle(kit: Kit) -> None:
 
 
 def test_model_limits_hold(kit: Kit) -> None:
-    """Haiku 4.5 takes one of temperature and top_p; Nova Micro has a ceiling of tokens."""
+    """Haiku 4.5 accepts temperature or top_p, not both; Nova Micro has a token limit."""
     both = ask("x", temperature=0.5, top_p=0.5)
     haiku = "anthropic.claude-haiku-4-5-20251001-v1:0"
-    told = _refused(kit.runtime.invoke_model, modelId=haiku, body=json.dumps(both))
-    assert "cannot both be specified" in told
+    refusal = _refusal(kit.runtime.invoke_model, modelId=haiku, body=json.dumps(both))
+    assert "cannot both be specified" in refusal
     kit.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(both))
-    told = _refused(
+    refusal = _refusal(
         kit.runtime.converse,
         modelId="amazon.nova-micro-v1:0",
         messages=TURNS,
         inferenceConfig={"maxTokens": 10_001},
     )
-    assert "model limit of 10000" in told
+    assert "model limit of 10000" in refusal

@@ -1,4 +1,4 @@
-"""The service model is the contract: every constraint of every claimed operation, both ends."""
+"""The service model is the contract: all its constraints hold for requests and for replies."""
 
 from __future__ import annotations
 
@@ -16,13 +16,8 @@ from bedrock_emulator.wire.validation import violations
 from .raw_http import RawClient
 from .service_shapes import CLAUDE, example, mutations
 
-_TUNED = "amazon.nova-micro-v1:0:128k"
+_CUSTOM_BASE = "amazon.nova-micro-v1:0:128k"
 _ALL = [(service, name) for service, names in OPERATIONS.items() for name in names]
-# Valid by their shapes, but refused together or for what they name.
-_LEFT_OUT = {
-    "ListModelInvocationJobs": ("nextToken",),
-    "ListProvisionedModelThroughputs": ("nextToken",),
-}
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +38,8 @@ def _example(operation: OperationModel) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("service", "name"), _ALL)
-def test_the_example_itself_breaks_no_constraint(service: str, name: str) -> None:
-    """Otherwise the refusals below would prove nothing."""
+def test_the_example_breaks_no_constraint(service: str, name: str) -> None:
+    """Otherwise the refusals in the next test would prove nothing."""
     operation = _operation(service, name)
     assert list(violations(_example(operation), operation.input_shape, "")) == []
 
@@ -53,32 +48,32 @@ def test_the_example_itself_breaks_no_constraint(service: str, name: str) -> Non
 def test_each_constraint_violated_once_is_refused(
     client: RawClient, service: str, name: str
 ) -> None:
-    """Required, type, min, max, pattern, enum, union: ValidationException with status 400."""
+    """Each gives a ValidationException: required, type, min, max, pattern, enum and union."""
     operation = _operation(service, name)
     params = _example(operation)
-    found = list(mutations(operation.input_shape))
-    assert found or not operation.input_shape.members
+    changes = list(mutations(operation.input_shape))
+    assert changes or not operation.input_shape.members
     accepted = []
-    for mutation in found:
+    for mutation in changes:
         reply = client.call(operation, mutation.apply(params))
         if (reply.status, reply.error) != (400, "ValidationException"):
             accepted.append((mutation.path, mutation.constraint, reply.status, reply.error))
         else:
-            # Said by the constraint, not by a later check of what the values mean.
+            # Refused by the constraint, not by a later check of the meaning of the values.
             assert b"failed to satisfy constraint" in reply.body or b"must be" in reply.body
     assert accepted == []
 
 
-def test_the_walk_is_not_empty() -> None:
-    """Hundreds of constraints, of every kind."""
-    found = [m for s, n in _ALL for m in mutations(_operation(s, n).input_shape)]
-    kinds = {mutation.constraint for mutation in found}
-    assert len(found) > 500
+def test_there_are_mutations_of_every_kind() -> None:
+    """There are more than 500 in all, so the test above does not pass for lack of mutations."""
+    changes = [m for s, n in _ALL for m in mutations(_operation(s, n).input_shape)]
+    kinds = {mutation.constraint for mutation in changes}
+    assert len(changes) > 500
     assert {"required", "type", "min", "max", "pattern", "enum", "union of none"} <= kinds
 
 
-def test_every_claimed_operation_is_served(client: RawClient) -> None:
-    """None of them answers that it is unknown, or fails inside."""
+def test_every_listed_operation_is_served(client: RawClient) -> None:
+    """None replies that it is unknown, or with an internal error."""
     for route in routes():
         reply = client.call(route.operation, _example(route.operation))
         assert reply.error not in ("UnknownOperationException", "InternalServerException")
@@ -86,8 +81,8 @@ def test_every_claimed_operation_is_served(client: RawClient) -> None:
 
 
 @pytest.mark.parametrize("code", sorted(error_statuses()))
-def test_error_statuses_are_the_models(code: str) -> None:
-    """A code has one HTTP status in both services."""
+def test_error_statuses_are_those_of_the_model(code: str) -> None:
+    """A code has the same HTTP status in both services."""
     for service in OPERATIONS:
         model = service_model(service)
         if code in model.shape_names:
@@ -98,7 +93,7 @@ def test_error_statuses_are_the_models(code: str) -> None:
 
 
 def _outputs(local: LocalBedrock) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Call every operation once for a good answer; yield service, operation and output."""
+    """Call every operation with success; yield service, operation and output of each call."""
     s3, bedrock, runtime = (local.client(s) for s in ("s3", "bedrock", "bedrock-runtime"))
     s3.create_bucket(Bucket="bucket")
     body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": []}
@@ -170,30 +165,30 @@ def _outputs(local: LocalBedrock) -> Iterator[tuple[str, str, dict[str, Any]]]:
         "GetFoundationModel",
         bedrock.get_foundation_model(modelIdentifier=CLAUDE),
     )
-    copied = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{CLAUDE}"
-    made = bedrock.create_inference_profile(
-        inferenceProfileName="Team A", description="A", modelSource={"copyFrom": copied}
+    source = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{CLAUDE}"
+    created = bedrock.create_inference_profile(
+        inferenceProfileName="Team A", description="A", modelSource={"copyFrom": source}
     )
-    yield "bedrock", "CreateInferenceProfile", made
-    profile = {"inferenceProfileIdentifier": made["inferenceProfileArn"]}
+    yield "bedrock", "CreateInferenceProfile", created
+    profile = {"inferenceProfileIdentifier": created["inferenceProfileArn"]}
     yield "bedrock", "GetInferenceProfile", bedrock.get_inference_profile(**profile)
     yield "bedrock", "ListInferenceProfiles", bedrock.list_inference_profiles()
     yield "bedrock", "DeleteInferenceProfile", bedrock.delete_inference_profile(**profile)
-    tuned = f"arn:aws:bedrock:us-east-1:123456789012:custom-model/{_TUNED}/abcdefghijkl"
-    yield "bedrock", "GetCustomModel", bedrock.get_custom_model(modelIdentifier=tuned)
-    # The events of a stream are checked one by one, as members of its union.
+    custom = f"arn:aws:bedrock:us-east-1:123456789012:custom-model/{_CUSTOM_BASE}/abcdefghijkl"
+    yield "bedrock", "GetCustomModel", bedrock.get_custom_model(modelIdentifier=custom)
+    # The output of a stream is the list of its events, which are checked one by one.
     stream = runtime.invoke_model_with_response_stream(modelId=CLAUDE, body=json.dumps(body))
     yield "bedrock-runtime", "InvokeModelWithResponseStream", {"body": list(stream["body"])}
     talk = runtime.converse_stream(modelId=CLAUDE, messages=turns)
     yield "bedrock-runtime", "ConverseStream", {"stream": list(talk["stream"])}
 
 
-def test_every_output_is_what_the_model_says() -> None:
-    """Nothing required is missing, nothing unknown is there, and all values fit."""
-    seen = set()
+def test_every_output_matches_the_model() -> None:
+    """No required member is missing, none is unknown, and all values are valid."""
+    called = set()
     with LocalBedrock({"quotas": {"min_records": 1}}, speed=0) as local:
         for service, name, output in _outputs(local):
-            seen.add((service, name))
+            called.add((service, name))
             shape = _operation(service, name).output_shape
             value = {key: item for key, item in output.items() if key != "ResponseMetadata"}
             payload = shape.serialization.get("payload") if shape else None
@@ -202,8 +197,8 @@ def test_every_output_is_what_the_model_says() -> None:
                 assert value[payload], name
                 for event in value[payload]:
                     (kind,) = event
-                    found = violations(event[kind], events.members[kind], kind, closed=True)
-                    assert list(found) == [], name
+                    problems = violations(event[kind], events.members[kind], kind, closed=True)
+                    assert list(problems) == [], name
             else:
                 assert list(violations(value, shape, "", closed=True)) == [], name
-    assert seen == set(_ALL)
+    assert called == set(_ALL)

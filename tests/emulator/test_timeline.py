@@ -1,4 +1,4 @@
-"""Emulated time: what is due happens, in order, at the time it was due."""
+"""Emulated time: events happen in order, with the time at which they were due."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bedrock_emulator.state.timeline import Timeline
 
 @pytest.fixture
 def timeline() -> Iterator[Timeline]:
-    made = Timeline(Clock(speed=0, start=1000.0))
-    made.start()
-    yield made
-    made.close()
+    started = Timeline(Clock(speed=0, start=1000.0))
+    started.start()
+    yield started
+    started.close()
 
 
 def test_a_clock_at_speed_zero_stands_still() -> None:
-    """Only `advance` moves it, and never back."""
+    """Only `advance` moves it, and only forward."""
     clock = Clock(speed=0, start=5.0)
     assert clock.now() == clock.now() == 5.0
     assert clock.advance(7) == 12.0
@@ -40,29 +40,29 @@ def test_a_fast_clock_runs_by_its_factor() -> None:
     assert 0 < wait <= 1.0
 
 
-def test_one_advance_runs_all_that_falls_due_in_order(timeline: Timeline) -> None:
-    """Also what the actions themselves schedule, with the times they were due."""
-    seen: list[tuple[str, float]] = []
+def test_one_advance_runs_all_due_events_in_order(timeline: Timeline) -> None:
+    """Actions can schedule further events. Each action gets the time it was due."""
+    events: list[tuple[str, float]] = []
 
     def first(at: float) -> None:
-        seen.append(("first", at))
-        timeline.schedule(at + 5, "a", lambda when: seen.append(("child", when)))
+        events.append(("first", at))
+        timeline.schedule(at + 5, "a", lambda when: events.append(("child", when)))
 
-    timeline.schedule(1020.0, "b", lambda at: seen.append(("last", at)))
+    timeline.schedule(1020.0, "b", lambda at: events.append(("last", at)))
     timeline.schedule(1010.0, "a", first)
-    timeline.schedule(1100.0, "a", lambda at: seen.append(("never", at)))
+    timeline.schedule(1100.0, "a", lambda at: events.append(("never", at)))
     assert timeline.advance(50, timeout=10)
-    assert seen == [("first", 1010.0), ("child", 1015.0), ("last", 1020.0)]
+    assert events == [("first", 1010.0), ("child", 1015.0), ("last", 1020.0)]
 
 
 def test_a_held_lane_waits_and_others_go_on(timeline: Timeline) -> None:
-    """Work that is still being done is not overtaken by what comes after it."""
-    seen: list[str] = []
-    working = threading.Event()
+    """Later events of a lane wait until its work on another thread is done."""
+    events: list[str] = []
+    may_finish = threading.Event()
 
     def work() -> None:
-        working.wait(10)
-        timeline.schedule(1010.0, "job", lambda _: seen.append("done"))
+        may_finish.wait(10)
+        timeline.schedule(1010.0, "job", lambda _: events.append("done"))
         timeline.release("job")
 
     def begin(_: float) -> None:
@@ -70,33 +70,33 @@ def test_a_held_lane_waits_and_others_go_on(timeline: Timeline) -> None:
         threading.Thread(target=work).start()
 
     timeline.schedule(1010.0, "job", begin)
-    timeline.schedule(1020.0, "job", lambda _: seen.append("timeout"))
-    timeline.schedule(1020.0, "other", lambda _: seen.append("other"))
+    timeline.schedule(1020.0, "job", lambda _: events.append("timeout"))
+    timeline.schedule(1020.0, "other", lambda _: events.append("other"))
     assert not timeline.advance(100, timeout=0.2)
-    assert seen == ["other"]
-    working.set()
+    assert events == ["other"]
+    may_finish.set()
     assert timeline.advance(0, timeout=10)
-    assert seen == ["other", "done", "timeout"]
+    assert events == ["other", "done", "timeout"]
 
 
 def test_an_action_that_fails_does_not_stop_time(
     timeline: Timeline, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged with its traceback."""
-    seen: list[float] = []
+    """The error is logged with its traceback, and later events happen."""
+    times: list[float] = []
 
     def fail(_: float) -> None:
         raise RuntimeError("broken")
 
     timeline.schedule(1001.0, "a", fail)
-    timeline.schedule(1002.0, "a", seen.append)
+    timeline.schedule(1002.0, "a", times.append)
     assert timeline.advance(5, timeout=10)
-    assert seen == [1002.0]
+    assert times == [1002.0]
     assert "broken" in caplog.text
 
 
 def test_a_running_clock_needs_no_advance() -> None:
-    """Events come by themselves, not before their time."""
+    """Events happen by themselves, and not before they are due."""
     clock = Clock(speed=100)
     timeline = Timeline(clock)
     timeline.start()

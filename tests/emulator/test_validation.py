@@ -1,4 +1,4 @@
-"""The few rules of the emulator that the service model does not write down itself."""
+"""The rules of the emulator that are not in the service model: linear patterns and paging."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ TOKEN = r"[a-zA-Z0-9]{1,256}(-*[a-zA-Z0-9]){0,256}"
 
 
 @given(st.text("aZ0+-._", min_size=1, max_size=12))
-def test_linear_patterns_mean_the_published_ones(text: str) -> None:
-    """Within the lengths that are checked before."""
+def test_linear_patterns_match_the_same_texts(text: str) -> None:
+    """They agree with the published patterns, up to the lengths that are checked before."""
     for published in _EQUIVALENT_PATTERNS:
         expected = re.fullmatch(published, text) is not None
         assert (compiled(published).fullmatch(text) is not None) == expected
 
 
-def test_no_name_keeps_the_matcher_busy() -> None:
-    """Sixty dashes and a wrong letter would take the published pattern ages."""
+def test_no_name_makes_the_matcher_slow() -> None:
+    """With the published pattern of a job name, 60 dashes and a wrong letter would take years."""
     started = time.monotonic()
     assert not compiled(JOB_NAME).fullmatch(f"a{'-' * 60}_")
     assert not compiled(TOKEN).fullmatch(f"{'a-' * 127}_")
@@ -41,22 +41,22 @@ def test_no_name_keeps_the_matcher_busy() -> None:
 def test_pages_show_each_item_once_in_order(
     items: list[tuple[int, int]], size: int, ascending: bool
 ) -> None:
-    """Also when times are equal."""
+    """Each item is on exactly one page, also if times are equal."""
     params = {"maxResults": size, "sortOrder": "Ascending" if ascending else "Descending"}
     shown: list[tuple[int, int]] = []
     token: str | None = None
     while True:
-        asked = {**params, **({"nextToken": token} if token else {})}
-        found, token = page(items, asked, lambda item: (float(item[0]), item[1]))
-        assert len(found) <= size
-        shown += found
+        request = {**params, **({"nextToken": token} if token else {})}
+        items_of_page, token = page(items, request, lambda item: (float(item[0]), item[1]))
+        assert len(items_of_page) <= size
+        shown += items_of_page
         if token is None:
             break
     assert shown == sorted(items, reverse=not ascending)
 
 
-def test_items_made_between_pages_neither_repeat_nor_hide() -> None:
-    """The token names an item, not a count."""
+def test_new_items_between_pages_cause_no_gap_and_no_repetition() -> None:
+    """The token holds the position of an item, not a count of items."""
     items = list(range(10))
     first, token = page(items, {"maxResults": 4}, lambda item: (float(item), item))
     rest, _ = page([*items, 10, 11], {"nextToken": token}, lambda item: (float(item), item))
@@ -64,7 +64,7 @@ def test_items_made_between_pages_neither_repeat_nor_hide() -> None:
 
 
 @given(st.text(max_size=20))
-def test_made_up_tokens_are_refused(token: str) -> None:
-    """With the service's error, never anything else."""
+def test_invalid_tokens_are_refused(token: str) -> None:
+    """Always with an error of the service, never with another exception."""
     with pytest.raises(ServiceError, match="nextToken"):
         page([1], {"nextToken": token}, lambda item: (0.0, item))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.sparks import shared_session
+from tests.spark_sessions import shared_session
 
 
 @pytest.fixture(scope="session")

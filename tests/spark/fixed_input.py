@@ -1,9 +1,9 @@
-"""A small fixed input with a value of every kind, and the shards that it must always become.
+"""A small fixed input with values of many types, and the shards that it must always become.
 
-    python -m tests.spark.fixed_input      writes tests/data/fixed_shards.json anew
+    python -m tests.spark.fixed_input      overwrites tests/data/fixed_shards.json
 
-Do so only where the bytes of shards are meant to change: a run that was prepared by one version and
-killed could then not be carried on by the next.
+Run this only if the bytes of shards are meant to change. Then a prepare that was killed under one
+version cannot be continued by the next version.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bedrock_spark.clock import SystemClock
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.spark.prepare.stage import prepare
-from tests.sparks import make_config
+from tests.spark_sessions import make_config
 
 FILE = Path(__file__).parents[1] / "data" / "fixed_shards.json"
 ROWS = 1_200
@@ -72,7 +72,7 @@ def open_fixed_run(folder: Path, kind: str = "keyed") -> Run:
 
 
 def shards_of(manifest: RunManifest) -> list[list[Any]]:
-    """Return what must be the same always: names, counts and digests."""
+    """Return what must never change of the shards: names, counts and digests."""
     return [[s.shard_id, s.records, s.bytes, s.sha256] for s in manifest.shards]
 
 
@@ -83,11 +83,11 @@ def expected_shards(kind: str = "keyed") -> list[list[Any]]:
 
 
 def main() -> None:
-    from tests.sparks import shared_session
+    from tests.spark_sessions import shared_session
 
     spark = shared_session()
     with tempfile.TemporaryDirectory() as folder:
-        found = {
+        shards_by_kind = {
             kind: shards_of(
                 prepare(spark, open_fixed_run(Path(folder, kind), kind), fixed_input(spark))
             )
@@ -95,7 +95,7 @@ def main() -> None:
         }
     lines = [
         f"{json.dumps(kind)}: [\n  " + ",\n  ".join(map(json.dumps, shards)) + "\n ]"
-        for kind, shards in found.items()
+        for kind, shards in shards_by_kind.items()
     ]
     FILE.write_text("{\n " + ",\n ".join(lines) + "\n}\n")
 

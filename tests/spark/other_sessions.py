@@ -1,9 +1,9 @@
-"""Prepare the fixed input in sessions of another process, and die in the middle of it.
+"""Prepare the fixed input in Spark sessions of another process, and kill that process at the end.
 
     python -m tests.spark.other_sessions FOLDER
 
-In turn: with one core; with four; with four, where tasks fail and workers die on their first try;
-and last a run in which driver and JVM are killed when some shards are written.
+Four runs, one after the other: one core; four cores; four cores with tasks that fail and workers
+that die on their first attempt; and a run whose driver and JVM are killed after some shards.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def session(master: str) -> SparkSession:
 
 
 class DiesOnFirstTry(LocalStorage):
-    """Write half a file on a task's first try, and fail: by an error, or with the whole worker."""
+    """Writes half a file on a task's first attempt, then raises an error or kills the worker."""
 
     def upload(self, path: Path, key: str) -> None:
-        """Fail at some shard's lines, when its rows and the shards before it are there."""
+        """Fail at the lines of some shards, after their rows and the shards before are uploaded."""
         context = TaskContext.get()
         cut = key.removesuffix(".jsonl")[-2:]
         is_chosen = key.endswith(".jsonl") and cut in ("02", "03")
@@ -52,21 +52,21 @@ class DiesOnFirstTry(LocalStorage):
 
 
 class KillsTheDriver(LocalStorage):
-    """Kill JVM, driver and workers once so many of the shards to come are written."""
+    """Kills JVM, driver and workers once KILLED_AFTER_SHARDS of the expected shards are written."""
 
     def __init__(self, uri: str, pids: tuple[int, ...]) -> None:
         super().__init__(uri)
         self.pids = pids
 
     def upload(self, path: Path, key: str) -> None:
-        """Upload, or leave half a file and end it all."""
+        """Upload a file; or write half of it, and kill all processes."""
         written = {o.key for o in self.list("shards/")}
         final = {f"shards/{shard[0]}.jsonl" for shard in expected_shards()}
         if len(written & final) >= KILLED_AFTER_SHARDS:
             self.write("shards/.writing-half", path.read_bytes()[: path.stat().st_size // 2])
             for pid in self.pids:
                 os.kill(pid, signal.SIGKILL)
-            # The machine is gone, so all workers are; they have a process group of their own.
+            # A machine that dies takes all workers with it. They have a process group of their own.
             os.killpg(os.getpgrp(), signal.SIGKILL)
         super().upload(path, key)
 

@@ -1,4 +1,4 @@
-"""Collect: whatever lies in the output folders, one result row per source row, and the proof."""
+"""Collect: one result row per source row for any output folders, and the reconciliation."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from pyspark.sql import functions as F  # noqa: N812
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import ConfigError
+from bedrock_spark.outputs.reconciled_shard import read_reconciled
 from bedrock_spark.report import build_report, check_complete
 from bedrock_spark.run_folder.job_plan import plan_job
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.run import Run, open_run
-from bedrock_spark.spark.collect.stage import collect, read_reconciled
+from bedrock_spark.spark.collect.stage import collect
 from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.spark.results import results
-from tests.sparks import CLAUDE, make_config
+from tests.spark_sessions import CLAUDE, make_config
 
 Jobs = dict[str, Job]
 
@@ -43,7 +44,7 @@ def error(code: int, **flags: Any) -> dict[str, Any]:
 
 
 class Output:
-    """Writes what batch jobs would leave in a local run folder."""
+    """Writes the output of batch jobs into a local run folder, and keeps the jobs."""
 
     def __init__(self, run: Run, folder: Path) -> None:
         self.run = run
@@ -62,6 +63,7 @@ class Output:
         status: str = "Completed",
         **manifest: int,
     ) -> Path:
+        """Write the lines and the manifest of a finished job; return the path of the lines."""
         plan = plan_job(self.run.run_id, shard.shard_id, shard.sha256, CLAUDE, attempt)
         job_id = f"job{attempt:09d}"
         arn = f"arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/{job_id}"
@@ -106,7 +108,7 @@ def collected(
 def test_answers_find_their_rows(
     spark: SparkSession, prepared: tuple[Run, RunManifest, Output]
 ) -> None:
-    """Every answer, in whatever order, lands on the row that asked, with its parts in columns."""
+    """Every answer is joined to its row, in any order of lines, with its content in columns."""
     run, manifest, output = prepared
     for shard in manifest.shards:
         output.settle(shard, {i: answer(f"about {i} \u2028\x85") for i in output.ids(shard)})
@@ -127,7 +129,7 @@ def test_answers_find_their_rows(
 def test_rejected_rows_have_a_result_too(
     spark: SparkSession, prepared: tuple[Run, RunManifest, Output]
 ) -> None:
-    """A row that never became a record is in the results, with the reason."""
+    """A row that never became a record is in the results, with the reason of its rejection."""
     run, manifest, output = prepared
     _, rows = collected(spark, run, manifest, output.jobs)
     assert rows[5]["outcome"] == "rejected"
@@ -137,8 +139,10 @@ def test_rejected_rows_have_a_result_too(
 
 
 @pytest.mark.versions
-def test_times_survive(spark: SparkSession, prepared: tuple[Run, RunManifest, Output]) -> None:
-    """Source columns come back as they went in, microseconds and time zones included."""
+def test_timestamps_are_kept(
+    spark: SparkSession, prepared: tuple[Run, RunManifest, Output]
+) -> None:
+    """The results have the source's timestamps, to the microsecond and in the same time zone."""
     run, manifest, output = prepared
     collect(spark, run, manifest, output.jobs)
     wrong = results(spark, run, manifest).where("at != timestamp_micros(id * 1000003)")
@@ -149,7 +153,7 @@ def test_times_survive(spark: SparkSession, prepared: tuple[Run, RunManifest, Ou
 def test_attempts_are_merged_record_by_record(
     spark: SparkSession, prepared: tuple[Run, RunManifest, Output]
 ) -> None:
-    """A success beats an error beats nothing; stragglers are what may still be answered."""
+    """A success replaces an error. Records that may still be answered are listed as unanswered."""
     run, manifest, output = prepared
     shard = manifest.shards[0]
     ids = output.ids(shard)
@@ -164,14 +168,14 @@ def test_attempts_are_merged_record_by_record(
     ]  # fmt: skip
     assert (by_id[ids[0]]["text"], by_id[ids[0]]["attempt"]) == ("late", 2)
     assert by_id[ids[1]]["error_code"] == 400
-    left = read_reconciled(run.storage, shard.shard_id)["unanswered_ids"]
-    assert left == sorted([ids[3], *ids[5:]])
+    unanswered = read_reconciled(run.storage, shard.shard_id).unanswered_ids
+    assert list(unanswered) == sorted([ids[3], *ids[5:]])
 
 
-def test_what_does_not_fit_is_a_finding(
+def test_output_that_does_not_match_is_a_finding(
     spark: SparkSession, prepared: tuple[Run, RunManifest, Output]
 ) -> None:
-    """Foreign, repeated, doubly paid and torn lines and wrong counts are findings, not failures."""
+    """Foreign, repeated, twice paid or truncated lines and wrong counts do not stop collect."""
     run, manifest, output = prepared
     shard = manifest.shards[0]
     ids = output.ids(shard)
@@ -181,8 +185,8 @@ def test_what_does_not_fit_is_a_finding(
         successRecordCount=len(ids) - 1,
         errorRecordCount=0,
     )
-    torn = path.read_bytes().split(b"\n")
-    line_of_first = next(line for line in torn if ids[0].encode() in line)
+    lines = path.read_bytes().split(b"\n")
+    line_of_first = next(line for line in lines if ids[0].encode() in line)
     path.write_bytes(path.read_bytes() + line_of_first + b"\n" + line_of_first[:30])
     output.settle(shard, {ids[1]: answer("again")}, attempt=2)
     report, _ = collected(spark, run, manifest, output.jobs)
@@ -196,7 +200,7 @@ def test_what_does_not_fit_is_a_finding(
 def test_only_changed_shards_are_collected_again(
     spark: SparkSession, prepared: tuple[Run, RunManifest, Output], tmp_path: Path
 ) -> None:
-    """Collect leaves a shard alone whose inputs did not change since."""
+    """Collect does not rewrite a shard whose inputs have not changed."""
     run, manifest, output = prepared
     first, second, *_ = manifest.shards
     output.settle(first, {i: answer("x") for i in output.ids(first)})
@@ -208,15 +212,15 @@ def test_only_changed_shards_are_collected_again(
         p.name for p in (tmp_path / "results").iterdir() if p.stat().st_mtime_ns != files[p.name]
     }
     assert changed == {f"{second.shard_id}.parquet"}
-    assert [b for b in before if b["unit"] != second.shard_id] == [
-        a for a in after if a["unit"] != second.shard_id
+    assert [b for b in before if b.unit != second.shard_id] == [
+        a for a in after if a.unit != second.shard_id
     ]
 
 
-def test_a_results_file_gone_is_written_again(
+def test_a_missing_results_file_is_written_again(
     spark: SparkSession, prepared: tuple[Run, RunManifest, Output], tmp_path: Path
 ) -> None:
-    """The reconciliation is written last, so a shard without one is collected whole."""
+    """The reconciliation is written last, so a shard without one is collected again."""
     run, manifest, output = prepared
     collect(spark, run, manifest, output.jobs)
     shard = manifest.shards[0].shard_id
@@ -228,15 +232,15 @@ def test_a_results_file_gone_is_written_again(
 
 @pytest.mark.versions
 def test_answers_become_typed_columns(spark: SparkSession, tmp_path: Path) -> None:
-    """Spark reads them with the types of results.parse; rejected rows have nulls."""
+    """Spark reads the columns with the types of results.parse; rejected rows have nulls in them."""
     columns = "label string NOT NULL, at_most double, seen timestamp, n map<string,int>"
     parse = {"results": {"parse": columns, "model_output": "drop"}}
     run = open_run(make_config(str(tmp_path), **parse), SystemClock())
     df = spark.range(30).selectExpr("id", "IF(id != 5, concat('text ', id), null) AS body")
     manifest, output = prepare(spark, run, df), Output(run, tmp_path)
-    fits = '{"label": "bug", "at_most": 3, "seen": "2026-11-22T10:30:00Z", "n": {"a": 1}}'
+    valid = '{"label": "bug", "at_most": 3, "seen": "2026-11-22T10:30:00Z", "n": {"a": 1}}'
     for shard in manifest.shards:
-        lines = {i: answer(f"It is ```json\n{fits}\n```") for i in output.ids(shard)}
+        lines = {i: answer(f"It is ```json\n{valid}\n```") for i in output.ids(shard)}
         output.settle(shard, {**lines, output.ids(shard)[0]: answer('{"at_most": 1}')})
     report, rows = collected(spark, run, manifest, output.jobs)
     invalid = len(manifest.shards)
@@ -245,8 +249,8 @@ def test_answers_become_typed_columns(spark: SparkSession, tmp_path: Path) -> No
     }  # fmt: skip
     df = results(spark, run, manifest)
     assert "model_output" not in df.columns
-    right = "label = 'bug' AND at_most = 3.0 AND n['a'] = 1 AND unix_seconds(seen) = 1795343400"
-    assert df.where(right).count() == 29 - invalid
+    expected = "label = 'bug' AND at_most = 3.0 AND n['a'] = 1 AND unix_seconds(seen) = 1795343400"
+    assert df.where(expected).count() == 29 - invalid
     assert rows[5]["label"] is None
     clashing = make_config(str(tmp_path), results={"parse": "body string"})
     with pytest.raises(ConfigError, match="has the column body, which is kept from the source"):

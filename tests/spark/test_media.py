@@ -1,4 +1,4 @@
-"""Images and documents in prepare: what columns may hold them, and how their batches are cut."""
+"""Images and documents in prepare: which columns may hold them, and how batches are sliced."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.templates.body_template import BodyTemplate, compile_template
 from bedrock_spark.templates.json_values import Unrenderable
 from bedrock_spark.templates.placeholders import Placeholder
-from tests.sparks import make_config
+from tests.spark_sessions import make_config
 
 MB = 1_000_000
 
@@ -55,7 +55,7 @@ MB = 1_000_000
 def test_a_column_of_another_type_is_an_error_before_anything_is_read(
     spark: SparkSession, tmp_path: Path, select: str, request_: dict[str, Any], message: str
 ) -> None:
-    """With what it is and what is taken."""
+    """The message has the column's type and the types that are accepted."""
     df = spark.sql(f"select 1 as id, 'x' as body, {select}")
     if "body" in request_:
         request_ = {"prompt": None, "max_tokens": None, **request_}
@@ -70,10 +70,10 @@ def test_a_column_of_another_type_is_an_error_before_anything_is_read(
 @pytest.mark.parametrize(
     "select", ["X'00'", "'s3://b/k'", "array(X'00')", "array('s3://b/k')", "null"]
 )
-def test_bytes_and_uris_and_arrays_of_them_are_taken(
+def test_bytes_and_uris_and_arrays_of_them_are_accepted(
     spark: SparkSession, tmp_path: Path, select: str
 ) -> None:
-    """What is in them is the row's matter."""
+    """Only types are checked here: a wrong value rejects its row later."""
     df = spark.sql(f"select 1 as id, 'x' as body, cast({select} as {kind_of(select)}) as photo")
     config = make_config(str(tmp_path), request={"images": "photo"}, batch={"lint": "ignore"},
                          endpoint_url="http://127.0.0.1:9")  # fmt: skip
@@ -91,8 +91,8 @@ def batch_of(**columns: Any) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(columns)
 
 
-def parts_of(template: BodyTemplate, batch: pa.RecordBatch, group_bytes: int) -> list[int]:
-    """Give how many rows each part has; whoever gets a part can have what it names."""
+def slice_rows(template: BodyTemplate, batch: pa.RecordBatch, group_bytes: int) -> list[int]:
+    """Return the number of rows of each slice; all objects of a slice can be fetched."""
 
     def read(uri: str) -> bytes:
         if "gone" in uri:
@@ -101,35 +101,35 @@ def parts_of(template: BodyTemplate, batch: pa.RecordBatch, group_bytes: int) ->
 
     sizes = []
     with Prefetch(read, MB, group_bytes=group_bytes) as objects:
-        for part in with_media(batch, template, objects):
-            sizes.append(part.num_rows)
-            named = [uri for row in part.to_pylist() for uri in template.uris(row)]
-            assert all(len(objects.fetch(uri)) == 1000 for uri in named if "gone" not in uri)
+        for rows in with_media(batch, template, objects):
+            sizes.append(rows.num_rows)
+            uris = [uri for row in rows.to_pylist() for uri in template.uris(row)]
+            assert all(len(objects.fetch(uri)) == 1000 for uri in uris if "gone" not in uri)
     return sizes
 
 
-def test_batches_are_cut_where_what_they_name_fills_a_group() -> None:
-    """Bytes count as they are, objects as they come; other columns do not cut."""
+def test_a_slice_ends_when_its_objects_fill_a_group() -> None:
+    """Bytes in columns and fetched objects both count; other columns do not."""
     photo = compile_template({"a": "{{ photo | base64 }}"})
     uris = batch_of(photo=[f"s3://b/{i}" for i in range(5)])
-    assert parts_of(photo, uris, group_bytes=2000) == [2, 2, 1]
-    assert parts_of(photo, uris, group_bytes=MB) == [5]
+    assert slice_rows(photo, uris, group_bytes=2000) == [2, 2, 1]
+    assert slice_rows(photo, uris, group_bytes=MB) == [5]
     data = batch_of(photo=[b"x" * 1000, None, b"x" * 3000, b"", b"x"])
-    assert parts_of(photo, data, group_bytes=2000) == [3, 2]
+    assert slice_rows(photo, data, group_bytes=2000) == [3, 2]
     nested = batch_of(photos=[["s3://b/1", "s3://b/gone"], None, ["s3://b/2"] * 3])
     photos = compile_template({"a": "{{ photos[0] | base64 }}"})
-    assert parts_of(photos, nested, group_bytes=1000) == [1, 2]
-    assert parts_of(compile_template({"a": "{{ photo }}"}), data, group_bytes=1) == [5]
+    assert slice_rows(photos, nested, group_bytes=1000) == [1, 2]
+    assert slice_rows(compile_template({"a": "{{ photo }}"}), data, group_bytes=1) == [5]
 
 
-def test_the_size_of_objects_is_part_of_the_guess(
+def test_the_size_of_objects_is_part_of_the_estimate(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As base64, on average over a few rows; what is not there counts nothing."""
-    asked = []
+    """As base64, on average over the first rows; an object that does not exist counts 0 bytes."""
+    measured = []
 
     def size(reader: ObjectReader, uri: str) -> int:
-        asked.append(uri)
+        measured.append(uri)
         if "gone" in uri:
             raise Unrenderable("names an S3 object that is not there")
         return 3 * MB
@@ -138,8 +138,8 @@ def test_the_size_of_objects_is_part_of_the_guess(
     template = compile_template({"a": "{{ scan | base64 }}", "b": "{{ photo | base64 }}"})
     df = spark.sql("select * from values ('s3://b/1', X'00'), ('s3://b/gone', X'01'), (null, X'')"
                    " as t(scan, photo)")  # fmt: skip
-    guessed = with_object_sizes(template, df, AwsSettings("us-east-1"))
-    assert sorted(asked) == ["s3://b/1", "s3://b/gone"]
-    assert guessed.static_bytes - template.static_bytes == 4 * MB // 3
+    with_sizes = with_object_sizes(template, df, AwsSettings("us-east-1"))
+    assert sorted(measured) == ["s3://b/1", "s3://b/gone"]
+    assert with_sizes.static_bytes - template.static_bytes == 4 * MB // 3
     plain = compile_template({"a": "{{ photo | base64 }}"})
     assert with_object_sizes(plain, df, AwsSettings("us-east-1")) is plain

@@ -1,4 +1,4 @@
-"""Columns as sources have them: dots, spaces and dashes in names, and fields named like that."""
+"""Unusual names of columns and fields: with dots, backticks, spaces, dashes and commas."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from bedrock_spark.spark.collect.stage import collect
 from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.spark.results import results
 from tests.prepared import records
-from tests.sparks import make_config
+from tests.spark_sessions import make_config
 
 pytestmark = pytest.mark.versions
 
-SPOKEN = ("first name", "e-mail", "Größe", "a,b")
-DOTTED = ("address.city", "a`b")
+QUOTED = ("first name", "e-mail", "Größe", "a,b")
+REFUSED = ("address.city", "a`b")
 
 
 def prepared(spark: SparkSession, folder: Path, row: dict[str, object]) -> tuple[Run, RunManifest]:
@@ -33,18 +33,18 @@ def prepared(spark: SparkSession, folder: Path, row: dict[str, object]) -> tuple
     return run, prepare(spark, run)
 
 
-@pytest.mark.parametrize("name", DOTTED)
-def test_a_name_that_spark_cannot_hand_to_python_is_refused(
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_name_that_spark_cannot_pass_to_python_is_refused(
     spark: SparkSession, tmp_path: Path, name: str
 ) -> None:
-    """A dot is a field to it, and a backtick a quote: say so before anything is done."""
+    """Spark reads a dot as a field, a backtick as a quote: prepare refuses before it starts."""
     with pytest.raises(ConfigError, match="dot or a backtick"):
         prepared(spark, tmp_path, {name: "kept"})
 
 
 def test_a_column_may_have_any_other_name(spark: SparkSession, tmp_path: Path) -> None:
-    """A name that SQL must quote, as headers of CSV and keys of JSON often are, is kept."""
-    names = SPOKEN
+    """A name that SQL must quote is kept. CSV headers and JSON keys often have such names."""
+    names = QUOTED
     run, manifest = prepared(spark, tmp_path, dict.fromkeys(names, "kept"))
     ((_, row),) = records(tmp_path / "run", manifest)
     assert {name: row[name] for name in names} == dict.fromkeys(names, "kept")
@@ -53,18 +53,18 @@ def test_a_column_may_have_any_other_name(spark: SparkSession, tmp_path: Path) -
     assert {name: result[name] for name in names} == dict.fromkeys(names, "kept")
 
 
-@pytest.mark.parametrize("names", [SPOKEN, DOTTED], ids=" ".join)
+@pytest.mark.parametrize("names", [QUOTED, REFUSED], ids=" ".join)
 def test_a_field_may_have_any_name(
     spark: SparkSession, tmp_path: Path, names: tuple[str, ...]
 ) -> None:
-    """In structs too: what prepare takes, collect must give back, for by then it is paid for."""
+    """Collect must return every field that prepare accepted: by then the answers are paid for."""
     run, manifest = prepared(spark, tmp_path, {"who": dict.fromkeys(names, "kept")})
     collect(spark, run, manifest, {})
     (result,) = results(spark, run, manifest).collect()
     assert result["who"].asDict() == dict.fromkeys(names, "kept")
 
 
-SOURCES_THAT_ARE_NOT_THERE = {
+MISSING_SOURCES = {
     "source.path": {"format": "parquet", "path": "/nowhere/tickets"},
     "source.table": {"table": "nowhere.tickets"},
     "source.sql": {"sql": "SELECT * FROM nowhere.tickets"},
@@ -72,11 +72,11 @@ SOURCES_THAT_ARE_NOT_THERE = {
 }
 
 
-@pytest.mark.parametrize("key", SOURCES_THAT_ARE_NOT_THERE)
-def test_a_source_that_is_not_there_is_named(spark: SparkSession, tmp_path: Path, key: str) -> None:
-    """A wrong path, table, query or format is an error of the config, and says which key."""
-    run = open_run(
-        make_config(str(tmp_path), source=SOURCES_THAT_ARE_NOT_THERE[key]), SystemClock()
-    )
+@pytest.mark.parametrize("key", MISSING_SOURCES)
+def test_a_source_that_does_not_exist_is_named(
+    spark: SparkSession, tmp_path: Path, key: str
+) -> None:
+    """A wrong path, table, query or format is a ConfigError that names the key."""
+    run = open_run(make_config(str(tmp_path), source=MISSING_SOURCES[key]), SystemClock())
     with pytest.raises(ConfigError, match=key):
         prepare(spark, run)

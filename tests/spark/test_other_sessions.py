@@ -1,4 +1,4 @@
-"""Other cores, tasks that fail, workers and drivers that die: the same files in the end."""
+"""More cores, failing tasks, killed workers and a killed driver lead to the same files."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ pytestmark = pytest.mark.long
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder with the runs of the other sessions, the last of which was killed."""
     runs = tmp_path_factory.mktemp("runs")
-    done = run_module("tests.spark.other_sessions", runs, str(runs))
-    assert done.returncode == -signal.SIGKILL, done.stderr[-4000:]
+    process = run_module("tests.spark.other_sessions", runs, str(runs))
+    assert process.returncode == -signal.SIGKILL, process.stderr[-4000:]
     return runs
 
 
 @pytest.mark.parametrize("run", ["one", "four", "failing"])
 def test_cores_and_failures_change_no_byte(folder: Path, run: str) -> None:
-    """One core or four, at the first try or the second: the same names and the same bytes."""
+    """One core or four, first attempt or second: the same names and the same bytes."""
     manifest = read_manifest(LocalStorage(str(folder / run)))
     assert manifest is not None
     assert shards_of(manifest) == expected_shards()
@@ -38,15 +38,15 @@ def test_cores_and_failures_change_no_byte(folder: Path, run: str) -> None:
 
 
 def test_tasks_did_fail(folder: Path) -> None:
-    """Every bucket's first try ended half way, some by an error and some with their worker."""
+    """Every bucket's first attempt failed, some by an error and some by a killed worker."""
     died = {path.name.rsplit("-", 1)[0] for path in (folder / "failing" / "died").iterdir()}
     assert died >= {shard[0].rsplit("-", 1)[0] for shard in expected_shards()}
 
 
-def test_a_killed_prepare_commits_nothing_and_is_done_again(
+def test_a_killed_prepare_commits_nothing_and_can_be_repeated(
     spark: SparkSession, folder: Path
 ) -> None:
-    """What was written before the driver died is there, uncommitted; again, it is the same run."""
+    """The shards written before the kill are uncommitted. Prepare again writes the same run."""
     killed = folder / "killed"
     final = digests(folder / "one")
     written = {path: digest for path, digest in digests(killed).items() if path in final}

@@ -1,4 +1,4 @@
-"""Prepare: every row in exactly one place, within bounds, and the same bytes every time."""
+"""Prepare: every row is in exactly one shard or rejected, within bounds, with the same bytes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.shards import record_ids
 from bedrock_spark.spark.prepare.stage import prepare
 from tests.prepared import narrow_hashes
-from tests.sparks import make_config
+from tests.spark_sessions import make_config
 
 
 def tickets(spark: SparkSession, rows: int) -> DataFrame:
-    """Return tickets whose bodies differ a lot in length; one in fifty has none."""
+    """Return tickets whose bodies differ much in length; one in fifty is null."""
     return spark.range(rows).select(
         F.col("id"),
         F.when(
@@ -84,15 +84,15 @@ def test_shards_keep_their_bounds(spark: SparkSession, tmp_path: Path) -> None:
 
 
 @pytest.mark.versions
-def test_lines_and_rows_stand_side_by_side(spark: SparkSession, tmp_path: Path) -> None:
-    """The n-th line of a shard asks about the n-th row beside it, and ids can be recomputed."""
+def test_lines_and_rows_have_the_same_order(spark: SparkSession, tmp_path: Path) -> None:
+    """The n-th line of a shard asks about the n-th row of its rows file; ids can be recomputed."""
     _, manifest = prepared(spark, tmp_path, tickets(spark, 300))
     for shard in manifest.shards:
         rows = pq.read_table(tmp_path / "rows" / f"{shard.shard_id}.parquet").to_pylist()
         for row, line in zip(rows, lines_of(tmp_path, shard.shard_id), strict=True):
             assert line["recordId"] == row["record_id"] == record_ids.record_id([str(row["id"])])
-            asked = line["modelInput"]["messages"][0]["content"][0]["text"]
-            assert asked == f"Classify: {row['body']}"
+            question = line["modelInput"]["messages"][0]["content"][0]["text"]
+            assert question == f"Classify: {row['body']}"
 
 
 def test_ids_do_not_depend_on_other_columns(spark: SparkSession, tmp_path: Path) -> None:
@@ -110,12 +110,12 @@ def ids_of(folder: Path, manifest: RunManifest) -> set[str]:
 
 @pytest.mark.versions
 def test_repeated_keys_are_named(spark: SparkSession, tmp_path: Path) -> None:
-    """The same key twice stops prepare, names offenders, and commits nothing."""
+    """A repeated key stops prepare; the error names keys, and nothing is committed."""
     df = tickets(spark, 100).withColumn("id", F.col("id") % 90)
     run = open_run(make_config(str(tmp_path)), SystemClock())
     with pytest.raises(DuplicateKeyError, match="10 rows repeat a key") as caught:
         prepare(spark, run, df)
-    assert sorted(caught.value.ids["keys"]) == sorted(f'["{i}"]' for i in range(10))
+    assert sorted(caught.value.keys) == sorted(f'["{i}"]' for i in range(10))
     assert read_manifest(run.storage) is None
 
 
@@ -123,7 +123,7 @@ def test_repeated_keys_are_named(spark: SparkSession, tmp_path: Path) -> None:
 def test_equal_rows_without_a_key_are_records_of_their_own(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    """Without a key, rows that ask the same get different ids and are all kept."""
+    """Without a key, rows with the same body get different ids and are all kept."""
     df = tickets(spark, 60).where("body IS NOT NULL").select("body", "priority")
     thrice = df.union(df).union(df)
     _, manifest = prepared(spark, tmp_path / "a", thrice, source={"key": []})
@@ -135,7 +135,7 @@ def test_equal_rows_without_a_key_are_records_of_their_own(
 def test_two_keys_with_one_hash_get_two_ids(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Different keys whose hashes meet are told apart, the same way every time."""
+    """Different keys with one hash get different ids, the same ids every time."""
     narrow_hashes(monkeypatch, 50)
     df = tickets(spark, 300).where("body IS NOT NULL")
     first = prepared(spark, tmp_path / "a", df)[1]
@@ -145,7 +145,7 @@ def test_two_keys_with_one_hash_get_two_ids(
 
 
 def test_an_empty_source_is_an_error(spark: SparkSession, tmp_path: Path) -> None:
-    """A source without rows is refused by name."""
+    """A source without rows is refused with a message that says so."""
     with pytest.raises(PlanError, match="has no rows"):
         prepared(spark, tmp_path, tickets(spark, 0))
 
@@ -157,20 +157,20 @@ def test_one_row_works(spark: SparkSession, tmp_path: Path) -> None:
 
 
 def test_a_source_of_rejects_only_has_no_shards(spark: SparkSession, tmp_path: Path) -> None:
-    """Where no row can become a record, all are rejects and nothing is lost."""
+    """If no row can become a record, all are rejects and none is lost."""
     df = tickets(spark, 20).withColumn("body", F.lit(None).cast("string"))
     _, manifest = prepared(spark, tmp_path, df)
     assert (manifest.shards, manifest.rejected, manifest.rows) == ((), 20, 20)
 
 
 def test_a_committed_manifest_is_only_read(spark: SparkSession, tmp_path: Path) -> None:
-    """Prepare done once is not done again, whatever the source is now."""
+    """A committed prepare is not repeated, even if the source has changed."""
     run, first = prepared(spark, tmp_path, tickets(spark, 100))
     assert prepare(spark, run, tickets(spark, 5)) == first
 
 
-def test_what_a_dead_prepare_left_is_replaced(spark: SparkSession, tmp_path: Path) -> None:
-    """Files of a prepare that never committed do no harm."""
+def test_files_of_a_dead_prepare_are_replaced(spark: SparkSession, tmp_path: Path) -> None:
+    """Files of a prepare that never committed do not change the next one."""
     stray = tmp_path / "shards" / "shard-00000-00.jsonl"
     stray.parent.mkdir()
     stray.write_bytes(b"half a line")
@@ -179,7 +179,7 @@ def test_what_a_dead_prepare_left_is_replaced(spark: SparkSession, tmp_path: Pat
 
 
 def test_a_record_too_large_is_rejected(spark: SparkSession, tmp_path: Path) -> None:
-    """A record above the shard's bytes is a reject with its size, not a broken bound."""
+    """A record larger than shards.max_bytes is a reject; the reason has its size."""
     df = tickets(spark, 30).withColumn(
         "body", F.expr("CASE WHEN id = 3 THEN repeat('x', 5000) ELSE 'short' END")
     )
@@ -201,18 +201,18 @@ def test_a_record_too_large_is_rejected(spark: SparkSession, tmp_path: Path) -> 
         ({"source": {"key": ["id"], "columns": ["prio"]}}, "source.columns: .* priority"),
     ],
 )
-def test_columns_that_are_not_there_are_named(
+def test_columns_that_do_not_exist_are_named(
     spark: SparkSession, tmp_path: Path, sections: dict[str, Any], message: str
 ) -> None:
-    """A column that the source lacks is an error that names the nearest ones it has."""
+    """The error names the missing column and the nearest columns of the source."""
     with pytest.raises(ConfigError, match=message):
         prepared(spark, tmp_path, tickets(spark, 10), **sections)
 
 
-def test_a_source_column_may_not_be_called_as_a_result_column(
+def test_a_source_column_may_not_have_the_name_of_a_result_column(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    """A source column `outcome` would meet the result column: refused, with the way out."""
+    """A kept column `outcome` is refused; without it in source.columns, prepare works."""
     df = tickets(spark, 10).withColumn("outcome", F.lit("won"))
     with pytest.raises(ConfigError, match="name of a result column"):
         prepared(spark, tmp_path / "a", df)
@@ -224,7 +224,7 @@ def test_a_source_column_may_not_be_called_as_a_result_column(
 
 @pytest.mark.versions
 def test_floats_are_no_keys(spark: SparkSession, tmp_path: Path) -> None:
-    """A double has no one text, so it cannot be a key."""
+    """The text of a double is not the same everywhere, so it cannot be a key."""
     df = tickets(spark, 10).withColumn("id", F.col("id") / 3)
     with pytest.raises(ConfigError, match="id is a double"):
         prepared(spark, tmp_path, df)
@@ -232,7 +232,7 @@ def test_floats_are_no_keys(spark: SparkSession, tmp_path: Path) -> None:
 
 @pytest.mark.versions
 def test_columns_keep_their_types(spark: SparkSession, tmp_path: Path) -> None:
-    """A body's placeholders take the types of their columns, nested ones included."""
+    """A placeholder that is a whole JSON value has the type of its column, also a nested type."""
     df = spark.sql(
         "SELECT 1L AS id, true AS flag,"
         " named_struct('name', 'Ada', 'tags', array('x', 'y')) AS who,"

@@ -1,4 +1,4 @@
-"""Publishing: one row per source row, however often, and whenever a machine dies."""
+"""Publishing is idempotent: one row per source row, also if it is repeated or killed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bedrock_spark.spark import publish as publishing
 from bedrock_spark.spark.collect.stage import collect
 from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.spark.publish import publish
-from tests.sparks import make_config
+from tests.spark_sessions import make_config
 
 pytestmark = pytest.mark.versions
 
@@ -28,7 +28,7 @@ Prepared = tuple[Run, RunManifest]
 
 @pytest.fixture
 def prepared(spark: SparkSession, tmp_path: Path) -> Prepared:
-    """A run without answers: all rows are missing, which is as good as any result."""
+    """A run without answers: all its result rows have the outcome `missing`."""
     run = open_run(make_config(str(tmp_path / "run")), SystemClock())
     manifest = prepare(spark, run, spark.range(30).selectExpr("id", "concat('x', id) AS body"))
     collect(spark, run, manifest, {})
@@ -48,7 +48,7 @@ def published(spark: SparkSession, prepared: Prepared, folder: Path, **results: 
 def test_publishing_twice_changes_nothing(
     spark: SparkSession, prepared: Prepared, tmp_path: Path, mode: str
 ) -> None:
-    """And what others had there stays, where rows are appended."""
+    """In mode append, rows that others wrote there stay."""
     folder = tmp_path / "published"
     spark.range(100, 102).write.parquet(str(folder))
     expected = [*range(30), *((100, 101) if mode == "append" else ())]
@@ -59,7 +59,7 @@ def test_publishing_twice_changes_nothing(
 def test_changed_results_are_not_appended_again(
     spark: SparkSession, prepared: Prepared, tmp_path: Path
 ) -> None:
-    """Rows would be there twice; the message says what to do."""
+    """Rows would be there twice; the message says what to do instead."""
     run, manifest = prepared
     published(spark, prepared, tmp_path / "published", mode="append")
     shard = manifest.shards[0].shard_id
@@ -69,10 +69,10 @@ def test_changed_results_are_not_appended_again(
         published(spark, prepared, tmp_path / "published", mode="append")
 
 
-def test_a_machine_that_dies_while_it_appends_leaves_its_intent(
+def test_a_machine_that_dies_while_it_appends_leaves_the_state_writing(
     spark: SparkSession, prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before Spark has written, the next one appends, once."""
+    """If it dies before Spark has written, the next publish appends, once."""
 
     def die(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
@@ -81,7 +81,7 @@ def test_a_machine_that_dies_while_it_appends_leaves_its_intent(
         patch.setattr(publishing, "_write", die)
         with pytest.raises(KeyboardInterrupt):
             published(spark, prepared, tmp_path / "published", mode="append")
-    told = json.loads((tmp_path / "run" / "published.json").read_bytes())
-    assert [entry["state"] for entry in told.values()] == ["writing"]
+    entries = json.loads((tmp_path / "run" / "published.json").read_bytes())
+    assert [entry["state"] for entry in entries.values()] == ["writing"]
     for _ in range(2):
         assert published(spark, prepared, tmp_path / "published", mode="append") == [*range(30)]

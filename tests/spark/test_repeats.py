@@ -1,4 +1,4 @@
-"""Rows that repeat a key, and rows that ask the same: one rule each, the same way every time."""
+"""Rows that repeat a key, and rows with the same body: what becomes of them, reproducibly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bedrock_spark.shards import record_ids
 from bedrock_spark.spark.prepare import stage as preparing
 from bedrock_spark.spark.prepare.stage import prepare
 from tests.prepared import narrow_hashes
-from tests.sparks import make_config
+from tests.spark_sessions import make_config
 
 FIRST = {"source": {"key": ["id"], "on_duplicate_key": "first"}}
 DEDUPE = {"request": {"dedupe": True}}
@@ -30,7 +30,7 @@ def prepared(spark: SparkSession, folder: Path, df: DataFrame, **sections: Any) 
 
 
 def rows_of(folder: Path, manifest: RunManifest) -> list[dict[str, Any]]:
-    """Give the rows of every shard, each with its shard's id."""
+    """Return the rows of every shard, each with its shard's id."""
     return [
         {**row, "shard": s.shard_id}
         for s in manifest.shards
@@ -44,18 +44,18 @@ def rejects_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def lines_of(folder: Path, manifest: RunManifest) -> dict[str, tuple[str, str]]:
-    """Give shard and body of every record by its id."""
-    found = {}
+    """Return shard and body of every record by its id."""
+    by_id = {}
     for shard in manifest.shards:
         for line in (folder / "shards" / f"{shard.shard_id}.jsonl").read_bytes().split(b"\n")[:-1]:
             record = json.loads(line)
-            assert record["recordId"] not in found
-            found[record["recordId"]] = (shard.shard_id, json.dumps(record["modelInput"]))
-    return found
+            assert record["recordId"] not in by_id
+            by_id[record["recordId"]] = (shard.shard_id, json.dumps(record["modelInput"]))
+    return by_id
 
 
 def numbered(spark: SparkSession, rows: int, keys: int, bodies: int) -> DataFrame:
-    """Return rows of so many different keys and bodies; no two rows are the same."""
+    """Return rows with `keys` different keys and `bodies` different bodies; no two are equal."""
     return spark.range(rows).select(
         (F.col("id") % keys).alias("id"),
         F.concat(F.lit("what is "), (F.col("id") % bodies).cast("string")).alias("body"),
@@ -63,10 +63,10 @@ def numbered(spark: SparkSession, rows: int, keys: int, bodies: int) -> DataFram
     )
 
 
-def test_the_first_row_of_a_key_is_kept_where_the_config_says_so(
+def test_one_row_of_each_key_is_kept_if_the_config_says_so(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    """One row of each key is asked, the others are rejects that say why; order does not matter."""
+    """The others are rejects with a reason. The order of the source does not matter."""
     df = numbered(spark, 300, keys=200, bodies=300)
     manifest = prepared(spark, tmp_path / "a", df, **FIRST)
     again = prepared(spark, tmp_path / "b", df.orderBy(F.rand(3)).repartition(5), **FIRST)
@@ -79,8 +79,8 @@ def test_the_first_row_of_a_key_is_kept_where_the_config_says_so(
 
 
 @pytest.mark.versions
-def test_rows_that_ask_the_same_share_one_record(spark: SparkSession, tmp_path: Path) -> None:
-    """With dedupe a body is sent once, and every row that asks it stands beside its record."""
+def test_rows_with_the_same_body_share_one_record(spark: SparkSession, tmp_path: Path) -> None:
+    """With dedupe a body is sent once, and all its rows are in the shard of its record."""
     df = numbered(spark, 2000, keys=2000, bodies=150)
     manifest = prepared(spark, tmp_path / "a", df, **DEDUPE)
     again = prepared(spark, tmp_path / "b", df.repartition(7), **DEDUPE)
@@ -97,7 +97,7 @@ def test_rows_that_ask_the_same_share_one_record(spark: SparkSession, tmp_path: 
 
 
 def test_bodies_are_compared_as_they_are_sent(spark: SparkSession, tmp_path: Path) -> None:
-    """Rows of different columns whose bodies come out equal share a record."""
+    """Rows with different values but equal rendered bodies share a record."""
     df = spark.createDataFrame([(1, "Yes"), (2, "yes"), (3, "no")], "id long, body string")
     request = {"prompt": "Classify: {{ body | lower }}", "dedupe": True}
     manifest = prepared(spark, tmp_path, df, request=request)
@@ -105,7 +105,7 @@ def test_bodies_are_compared_as_they_are_sent(spark: SparkSession, tmp_path: Pat
 
 
 def test_without_dedupe_equal_bodies_are_two_records(spark: SparkSession, tmp_path: Path) -> None:
-    """Who asks twice may want two answers."""
+    """A user may want two answers to the same question."""
     manifest = prepared(spark, tmp_path, numbered(spark, 90, keys=90, bodies=3))
     assert (manifest.records, manifest.sharing) == (90, 0)
 
@@ -113,7 +113,7 @@ def test_without_dedupe_equal_bodies_are_two_records(spark: SparkSession, tmp_pa
 def test_more_rows_than_a_shard_holds_may_share_one_record(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    """Bounds are about records; the rows of a record stay with it, whatever their number."""
+    """Bounds count records. All rows of a record are in its shard, for any number of rows."""
     df = numbered(spark, 400, keys=400, bodies=2)
     shards = {"max_records": 1, "min_records": 1}
     manifest = prepared(spark, tmp_path, df, **DEDUPE, shards=shards)
@@ -124,18 +124,18 @@ def test_more_rows_than_a_shard_holds_may_share_one_record(
 def test_repeated_keys_are_found_among_shared_bodies_too(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    """Dedupe is about bodies: the same key twice is an error still, or a reject."""
+    """Dedupe compares bodies: a repeated key is still an error or a reject."""
     df = numbered(spark, 100, keys=90, bodies=7)
     with pytest.raises(DuplicateKeyError, match="10 rows repeat a key") as caught:
         prepared(spark, tmp_path / "a", df, **DEDUPE)
-    assert sorted(caught.value.ids["keys"]) == sorted(f'["{i}"]' for i in range(10))
+    assert sorted(caught.value.keys) == sorted(f'["{i}"]' for i in range(10))
     manifest = prepared(spark, tmp_path / "b", df, **DEDUPE, **FIRST)
     assert (manifest.records, manifest.records + manifest.sharing) == (7, 90)
     assert len(rejects_of(tmp_path / "b")) == manifest.rejected == 10
 
 
-def test_without_a_key_the_id_is_of_the_body(spark: SparkSession, tmp_path: Path) -> None:
-    """Anybody can recompute it from the line: XXH64 of the body, seed 42, in base 62."""
+def test_without_a_key_the_id_comes_from_the_body(spark: SparkSession, tmp_path: Path) -> None:
+    """Anyone can recompute it from the line: XXH64 of the body, seed 42, in base 62."""
     df = numbered(spark, 60, keys=60, bodies=60)
     manifest = prepared(spark, tmp_path, df, source={"key": []})
     for shard in manifest.shards:
@@ -148,7 +148,7 @@ def test_without_a_key_the_id_is_of_the_body(spark: SparkSession, tmp_path: Path
 def test_bodies_of_one_hash_do_not_share_a_record(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hash that two bodies have makes two records, and each row finds its own."""
+    """Two bodies with one hash are two records, and each row has the record of its body."""
     narrow_hashes(monkeypatch, 4)
     df = numbered(spark, 600, keys=600, bodies=40)
     manifest = prepared(spark, tmp_path, df, **DEDUPE)
@@ -158,16 +158,16 @@ def test_bodies_of_one_hash_do_not_share_a_record(
         assert json.dumps(f"Classify: {row['body']}") in lines[row["record_id"]][1]
 
 
-@pytest.mark.parametrize("most", [9, 0.05, "5%", 0])
+@pytest.mark.parametrize("limit", [9, 0.05, "5%", 0])
 def test_more_rejects_than_allowed_stop_the_run(
-    spark: SparkSession, tmp_path: Path, most: Any
+    spark: SparkSession, tmp_path: Path, limit: Any
 ) -> None:
-    """As a number or as a share; nothing is committed, and the reasons are named."""
+    """The limit is a number or a share. Nothing is committed, and the error has the reasons."""
     df = numbered(spark, 100, keys=100, bodies=100).withColumn(
         "body", F.when(F.col("id") >= 10, F.col("body"))
     )
     run = open_run(
-        make_config(str(tmp_path), source={"key": ["id"], "max_rejects": most}), SystemClock()
+        make_config(str(tmp_path), source={"key": ["id"], "max_rejects": limit}), SystemClock()
     )
     with pytest.raises(TooManyRejectsError, match=r"10 of 100 rows.*body is null: 10 rows"):
         prepare(spark, run, df)
@@ -178,36 +178,36 @@ def test_more_rejects_than_allowed_stop_the_run(
 
 @pytest.mark.versions
 def test_a_dataframe_is_computed_once(spark: SparkSession, tmp_path: Path) -> None:
-    """However dear it is: a function in it is called once for each row."""
+    """A function in it, which may be expensive, is called once per row."""
     calls = spark.sparkContext.accumulator(0)
 
     @F.udf("string")
-    def dear(text: str) -> str:
+    def expensive(text: str) -> str:
         calls.add(1)
         return text.upper()
 
-    df = numbered(spark, 500, keys=500, bodies=500).withColumn("body", dear("body"))
+    df = numbered(spark, 500, keys=500, bodies=500).withColumn("body", expensive("body"))
     assert prepared(spark, tmp_path, df).records == 500
     assert calls.value == 500
 
 
-def test_a_wrong_guess_changes_no_shard(
+def test_a_wrong_estimate_changes_no_shard(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The number of buckets follows from what was written, not from what was guessed."""
+    """The number of buckets follows from the exact size, not from the estimate."""
     df = numbered(spark, 1000, keys=1000, bodies=1000)
-    right = prepared(spark, tmp_path / "a", df)
-    guess = preparing.guess_size
+    expected = prepared(spark, tmp_path / "a", df)
+    estimate_size = preparing.estimate_size
 
-    def wrong(*arguments: Any) -> Any:
-        size = guess(*arguments)
+    def wrong_size(*arguments: Any) -> Any:
+        size = estimate_size(*arguments)
         return type(size)(size.records * 3, size.line_bytes, size.squares)
 
-    monkeypatch.setattr(preparing, "guess_size", wrong)
-    assert prepared(spark, tmp_path / "b", df).shards == right.shards
+    monkeypatch.setattr(preparing, "estimate_size", wrong_size)
+    assert prepared(spark, tmp_path / "b", df).shards == expected.shards
     assert files_of(tmp_path / "b") == files_of(tmp_path / "a")
 
 
 def files_of(folder: Path) -> set[str]:
-    """Give the names of all files that prepare leaves."""
+    """Return the paths of all files that prepare leaves."""
     return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}

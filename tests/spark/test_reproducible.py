@@ -1,7 +1,7 @@
-"""The same rows become the same shards, byte for byte, whatever Spark does on the way.
+"""The same rows become the same shards, byte for byte, independent of Spark's settings.
 
-What is compared with is committed (tests/data/fixed_shards.json), so every version of Spark that
-runs these tests is held to the same bytes.
+The expected shards are committed (tests/data/fixed_shards.json). So every version of Spark that
+runs these tests must write the same bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812 - what everybody calls it
+from pyspark.sql import functions as F  # noqa: N812 - its usual name
 
 from bedrock_spark.spark.prepare.stage import prepare
 from tests.prepared import digests
@@ -20,10 +20,10 @@ from tests.spark.fixed_input import KINDS, expected_shards, fixed_input, open_fi
 
 
 @contextmanager
-def settings(spark: SparkSession, given: dict[str, str]) -> Iterator[None]:
-    """Set these for the block."""
-    before = {name: spark.conf.get(name, None) for name in given}
-    for name, value in given.items():
+def settings(spark: SparkSession, values: dict[str, str]) -> Iterator[None]:
+    """Set these Spark settings during the block."""
+    before = {name: spark.conf.get(name, None) for name in values}
+    for name, value in values.items():
         spark.conf.set(name, value)
     try:
         yield
@@ -37,7 +37,7 @@ def settings(spark: SparkSession, given: dict[str, str]) -> Iterator[None]:
 
 @pytest.mark.versions
 def test_the_same_input_twice_gives_the_same_files(spark: SparkSession, tmp_path: Path) -> None:
-    """Shards, and the rows and rejects beside them."""
+    """The same shards, rows files and rejects."""
     for name in ("a", "b"):
         manifest = prepare(spark, open_fixed_run(tmp_path / name), fixed_input(spark))
         assert shards_of(manifest) == expected_shards()
@@ -56,7 +56,7 @@ STORED: dict[str, Callable[[DataFrame], DataFrame]] = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("stored", STORED)
-def test_how_the_source_is_stored_does_not_matter(
+def test_the_way_the_source_is_stored_does_not_matter(
     spark: SparkSession, tmp_path: Path, stored: str, kind: str
 ) -> None:
     """Partitions, the order of rows and the order of columns change no byte of any shard."""
@@ -91,7 +91,7 @@ SETTINGS = {
 def test_settings_of_the_session_do_not_matter(
     spark: SparkSession, tmp_path: Path, name: str, kind: str
 ) -> None:
-    """Whoever carries a run on may have another cluster, another time zone, other defaults."""
+    """A run may be continued on another cluster, in another time zone, with other defaults."""
     with settings(spark, SETTINGS[name]):
         manifest = prepare(spark, open_fixed_run(tmp_path, kind), fixed_input(spark))
     assert shards_of(manifest) == expected_shards(kind)

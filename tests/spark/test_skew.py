@@ -1,4 +1,4 @@
-"""Sources as unequal as they come: heavy-tailed texts, sorted by size, all in one partition."""
+"""Very skewed sources: heavy-tailed text lengths, sorted by size, all in one partition."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812 - what everybody calls it
+from pyspark.sql import functions as F  # noqa: N812 - its usual name
 
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.run_folder.run import open_run
 from bedrock_spark.spark.prepare.stage import prepare
 from tests.prepared import prompt_of, records
-from tests.sparks import make_config
+from tests.spark_sessions import make_config
 
 ROWS = 3_000
 SHARDS = {"max_records": 150, "max_bytes": 60_000, "min_records": 12}
@@ -20,7 +20,7 @@ SHARDS = {"max_records": 150, "max_bytes": 60_000, "min_records": 12}
 
 @pytest.fixture(scope="module")
 def texts(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> DataFrame:
-    """Return texts of 20 bytes as a rule, of 2,000 bytes once in a hundred: a Pareto tail."""
+    """Return texts of 20 to 2,000 bytes with a Pareto tail: one in a hundred has 2,000."""
     path = str(tmp_path_factory.mktemp("texts") / "texts")
     uniform = (F.pmod(F.xxhash64("id"), F.lit(1_000_000)) + 1) / 1_000_000
     length = F.least(F.lit(2_000), F.floor(20 / uniform)).cast("int")
@@ -34,10 +34,10 @@ SORTED = {"short first": F.asc, "long first": F.desc}
 
 
 @pytest.mark.parametrize("order", SORTED)
-def test_bounds_hold_however_unequal_the_rows_are(
+def test_bounds_hold_for_rows_of_very_different_sizes(
     spark: SparkSession, texts: DataFrame, tmp_path: Path, order: str
 ) -> None:
-    """No shard is outside of any bound; where a row stands in the source decides nothing."""
+    """Every shard keeps all bounds, for any order of the source."""
     source = texts.coalesce(1).sortWithinPartitions(SORTED[order]("length"))
     run = open_run(make_config(str(tmp_path), shards=SHARDS), SystemClock())
     manifest = prepare(spark, run, source)
@@ -48,9 +48,9 @@ def test_bounds_hold_however_unequal_the_rows_are(
         assert shard.bytes <= SHARDS["max_bytes"]
         file = tmp_path / "shards" / f"{shard.shard_id}.jsonl"
         assert file.stat().st_size == shard.bytes
-    asked = [len(prompt_of(r)) - len("Classify: ") for r, _ in records(tmp_path, manifest)]
-    assert sorted(asked) == sorted(row["length"] for row in texts.select("length").collect())
-    assert max(asked) == 2_000
-    # Dealt by a hash: no shard is of long rows only.
+    lengths = [len(prompt_of(r)) - len("Classify: ") for r, _ in records(tmp_path, manifest)]
+    assert sorted(lengths) == sorted(row["length"] for row in texts.select("length").collect())
+    assert max(lengths) == 2_000
+    # Rows are repartitioned by hash, so no shard has only long rows.
     averages = [s.bytes / s.records for s in manifest.shards]
     assert max(averages) < 3 * min(averages)

@@ -1,6 +1,6 @@
-"""Every kind of source that needs no jars of its own: one record per row, the right row beside it.
+"""Every kind of source that needs no extra jars: one record per row, with the right row kept.
 
-The configs are the examples of docs/sources.md; only the place of the lake is another.
+The configs are the examples of docs/sources.md, with the lake's paths replaced by local ones.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ pytestmark = pytest.mark.versions
 
 # These need a session of their own: tests/e2e/test_table_formats.py.
 ELSEWHERE = {"Delta Lake", "Iceberg", "Hive"}
-HERE = [e for e in examples("yaml") if e.heading not in ELSEWHERE]
-TABLES_AND_TYPED = {"Parquet", "ORC", "Catalog table"}
+EXAMPLES = [e for e in examples("yaml") if e.heading not in ELSEWHERE]
+TYPED = {"Parquet", "ORC", "Catalog table"}
 URGENT = [t for t in TICKETS if t["priority"] > 1]
 CUSTOMERS = ("Ada", "Bo", "Cy", "Di", "Ed")
 NOTES = [t["body"].replace("\n", " ").replace("\r", " ") for t in TICKETS]
@@ -37,7 +37,7 @@ NOTES = [t["body"].replace("\n", " ").replace("\r", " ") for t in TICKETS]
 
 @pytest.fixture(scope="module")
 def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Return a folder with the tickets in every format, and a database with them in a table."""
+    """Yield a folder with the tickets in every format. The database `support` has them too."""
     folder = tmp_path_factory.mktemp("lake")
     write_parquet(folder)
     write_json(folder)
@@ -83,11 +83,11 @@ def write_text(lake: Path) -> None:
 
 
 def expected_rows(example: Example) -> dict[str, Ticket]:
-    """Return the row that each question must have beside it."""
+    """Return the row that must be kept for each question."""
     if example.heading == "Text":
         texts = NOTES if example.number == 1 else [t["body"] for t in TICKETS]
         return {f"Classify: {text}": {"value": text} for text in texts}
-    if example.heading == "CSV":  # Spark's own reading of line breaks
+    if example.heading == "CSV":  # Spark reads a Windows line break as "\n"
         tickets = [{**t, "body": t["body"].replace("\r\n", "\n")} for t in TICKETS]
         return {asked(t): t for t in tickets}
     if example.heading != "SQL":
@@ -101,11 +101,11 @@ def expected_rows(example: Example) -> dict[str, Ticket]:
     return {f"Classify: {row['body']}": row for row in rows}
 
 
-@pytest.mark.parametrize("example", HERE, ids=str)
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
 def test_every_row_of_a_source_is_a_record(
     spark: SparkSession, lake: Path, tmp_path: Path, example: Example
 ) -> None:
-    """Nothing is lost, doubled or bent on the way from a source to its records and rows."""
+    """No row is lost, repeated or changed between a source and its records and rows."""
     sections = example.config(lake)
     if example.heading == "SQL":
         sections["request"] = {"prompt": "Classify: {{ body }}"}
@@ -113,14 +113,14 @@ def test_every_row_of_a_source_is_a_record(
         sections["source"]["key"] = []
     run = open_run(ticket_config(str(tmp_path), **sections), SystemClock())
     manifest = prepare(spark, run)
-    found = rows_by_prompt(tmp_path, manifest)
+    rows = rows_by_prompt(tmp_path, manifest)
     expected = expected_rows(example)
     assert manifest.rows == manifest.records == len(expected)
-    assert {q: as_text(row) for q, row in found.items()} == {
+    assert {q: as_text(row) for q, row in rows.items()} == {
         q: as_text(row) for q, row in expected.items()
     }
-    if example.heading in TABLES_AND_TYPED:
-        assert found == expected
+    if example.heading in TYPED:
+        assert rows == expected
 
 
 @pytest.mark.parametrize("example", examples("python"), ids=str)
@@ -131,21 +131,21 @@ def test_a_dataframe_takes_the_place_of_the_source(
     monkeypatch: pytest.MonkeyPatch,
     example: Example,
 ) -> None:
-    """What is handed in is what is prepared, whatever source the config names."""
+    """The DataFrame is prepared, whatever source the config names."""
     config = ticket_config(str(tmp_path / "run"), {"table": "no.such_table"})
     (tmp_path / "tickets.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json")))
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"spark": spark}
     exec(compile(example.text, "sources.md", "exec"), names)
-    again = open_run(config, SystemClock())
-    found = rows_by_prompt(tmp_path / "run", prepare(spark, again))
-    assert found == {asked(t): t for t in URGENT}
+    reopened = open_run(config, SystemClock())
+    rows = rows_by_prompt(tmp_path / "run", prepare(spark, reopened))
+    assert rows == {asked(t): t for t in URGENT}
 
 
-def test_rows_are_kept_in_the_columns_asked_for(
+def test_rows_are_kept_with_the_configured_columns(
     spark: SparkSession, lake: Path, tmp_path: Path
 ) -> None:
-    """`source.columns` says which columns stand beside the records; the key is always one."""
+    """The rows have the columns of `source.columns`, and always those of the key."""
     source = {"format": "parquet", "path": str(lake / "tickets"), "columns": ["opened"]}
     run = open_run(ticket_config(str(tmp_path), source), SystemClock())
     rows = [row for _, row in records(tmp_path, prepare(spark, run))]
@@ -158,8 +158,8 @@ def test_rows_are_kept_in_the_columns_asked_for(
 def test_a_broken_csv_is_an_error(
     spark: SparkSession, lake: Path, tmp_path: Path, broken: str
 ) -> None:
-    """A row that does not fit the header stops prepare: by default Spark fills it with nulls."""
-    (example,) = (e for e in HERE if e.heading == "CSV")
+    """A row that does not fit the header stops prepare. Spark's default fills it with nulls."""
+    (example,) = (e for e in EXAMPLES if e.heading == "CSV")
     path = tmp_path / "broken.csv"
     path.write_text((lake / "tickets.csv").read_text("utf-8") + broken, "utf-8")
     source = example.config(lake)["source"] | {"path": str(path)}

@@ -1,6 +1,6 @@
-"""Every Spark type, through prepare: its JSON form, its text form, and what has neither.
+"""Values of every Spark type in prepared bodies: their JSON form and text form, or a reject.
 
-The tables of docs/templates.md are the examples. The shared session is in New York.
+The examples are the tables of docs/templates.md. The shared session's time zone is New York's.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bedrock_spark.clock import SystemClock
 from bedrock_spark.run_folder.run import open_run
 from bedrock_spark.spark.prepare.stage import prepare
 from tests.docs import TEMPLATES, table_rows
-from tests.sparks import make_config
+from tests.spark_sessions import make_config
 
 pytestmark = pytest.mark.versions
 
@@ -27,16 +27,16 @@ REJECTS = list(table_rows(TEMPLATES, ("what", "for example", "reason")))
 
 @pytest.fixture(scope="module")
 def rendered(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The body of one row that has a column for every example, each alone and in a sentence."""
+    """Return the body of one row with a column per example, each alone and inside of a text."""
     folder = tmp_path_factory.mktemp("values")
     names = [f"v{i}" for i in range(len(TYPES))]
-    made = ", ".join(f"{row[1]} as {name}" for row, name in zip(TYPES, names, strict=True))
+    columns = ", ".join(f"{row[1]} as {name}" for row, name in zip(TYPES, names, strict=True))
     body = {
         "alone": {name: f"{{{{ {name} }}}}" for name in names},
         "inside": {name: f"<{{{{ {name} }}}}>" for name in names},
     }
     config = config_of(str(folder), body)
-    prepare(spark, open_run(config, SystemClock()), spark.sql(f"select 1 as id, {made}"))
+    prepare(spark, open_run(config, SystemClock()), spark.sql(f"select 1 as id, {columns}"))
     (shard,) = (folder / "shards").iterdir()
     return shard.read_bytes()
 
@@ -51,7 +51,7 @@ def config_of(run_uri: str, body: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("number", range(len(TYPES)), ids=[f"{r[0]}: {r[1]}" for r in TYPES])
 def test_a_value_has_the_forms_that_the_docs_show(rendered: bytes, number: int) -> None:
-    """To the last digit: the JSON form is compared as it is written."""
+    """To the last digit: the JSON form is compared as text."""
     _, _, json_form, text_form = TYPES[number]
     alone, inside = rendered.decode().split('"inside":')
     text = json.dumps(f"<{text_form}>", ensure_ascii=False)
@@ -62,7 +62,7 @@ def test_a_value_has_the_forms_that_the_docs_show(rendered: bytes, number: int) 
 
 
 def test_a_value_without_a_form_rejects_its_row_alone(spark: SparkSession, tmp_path: Path) -> None:
-    """With column and reason, however deep it stands; the rows beside it become records."""
+    """With column and reason, at any depth of nesting; the other rows become records."""
     names = [f"v{i}" for i in range(len(REJECTS))]
     columns = [
         f"if(id % 2 = 0 and id / 2 = {i}, {row[1]}, null) as {name}"
@@ -74,5 +74,5 @@ def test_a_value_without_a_form_rejects_its_row_alone(spark: SparkSession, tmp_p
     manifest = prepare(spark, run, source.coalesce(1))
     assert (manifest.records, manifest.rejected) == (len(REJECTS), len(REJECTS))
     rows = pq.read_table(tmp_path / "rejects", columns=["id", "reject_column", "reject_reason"])
-    found = {row["id"]: (row["reject_column"], row["reject_reason"]) for row in rows.to_pylist()}
-    assert found == {2 * i: (f"v{i}", row[2]) for i, row in enumerate(REJECTS)}
+    reasons = {row["id"]: (row["reject_column"], row["reject_reason"]) for row in rows.to_pylist()}
+    assert reasons == {2 * i: (f"v{i}", row[2]) for i, row in enumerate(REJECTS)}

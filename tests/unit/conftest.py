@@ -1,4 +1,4 @@
-"""What every unit test may rely on: no network, no real waiting, the same examples every time."""
+"""Rules for every unit test: no network, no real waiting, the same random examples each time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 
 from bedrock_spark.aws.clients import AwsSettings, bedrock_client, runtime_client
-from tests.unit.driving import Drive
+from tests.unit.fake_run import FakeRun
 from tests.unit.fakes import CannedHttp, FakeClock
 
 hypothesis.settings.register_profile(
@@ -25,7 +25,7 @@ hypothesis.settings.load_profile("unit")
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A unit test that connects to anything fails."""
+    """Fail a unit test that opens a connection."""
 
     def refuse(_socket: socket.socket, address: object) -> None:
         raise AssertionError(f"a unit test connects to {address}")
@@ -35,7 +35,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A unit test that really sleeps fails: time is an argument."""
+    """Fail a unit test that really sleeps: the clock is an argument."""
     sleep = time.sleep
 
     def refuse(seconds: float) -> None:
@@ -54,26 +54,26 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def drive(tmp_path: Path) -> Callable[..., Drive]:
-    """Open a run of shards with so many records on a fake service."""
-    return lambda records, **batch: Drive(tmp_path / "run", records, **batch)
+def fake_run(tmp_path: Path) -> Callable[..., FakeRun]:
+    """Open a run on a fake service; `records` has the number of records of each shard."""
+    return lambda records, **batch: FakeRun(tmp_path / "run", records, **batch)
 
 
 @pytest.fixture(scope="session")
 def bedrock() -> Any:
-    """The control-plane client, as the pipeline makes it."""
+    """Return the control-plane client, as the pipeline makes it."""
     return bedrock_client(AwsSettings("us-east-1"))
 
 
 @pytest.fixture(scope="session")
 def runtime() -> Any:
-    """The runtime client, as the fallback makes it."""
+    """Return the runtime client, as the fallback makes it."""
     return runtime_client(AwsSettings("us-east-1"), 60, 10)
 
 
 @pytest.fixture
 def canned() -> Iterator[Callable[..., CannedHttp]]:
-    """Let a client get these replies and no others, for one test."""
+    """Return a function that gives a client these replies and no others, for one test."""
     opened: list[CannedHttp] = []
 
     def reply_with(client: Any, *replies: Any) -> CannedHttp:

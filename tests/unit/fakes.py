@@ -1,4 +1,4 @@
-"""Stand-ins for time, for AWS's replies and for the batch job calls, and a config to begin with."""
+"""Fakes of the clock, of AWS's replies and of the batch job calls, and a valid config."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DATA = Path(__file__).parents[1] / "data"
 
 
 class FakeClock:
-    """Time that passes only when somebody sleeps. `waits` are the sleeps, in order."""
+    """A clock whose time passes only by `sleep`. `waits` are the sleeps, in order."""
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self.time = now
@@ -39,7 +39,7 @@ class FakeClock:
 
 
 def config_values(run_uri: str = "s3://bucket/runs/one", **sections: Any) -> dict[str, Any]:
-    """Give plain config values that are valid; a section given here is laid over its defaults."""
+    """Return valid config values. A section given here is merged over the defaults."""
     values: dict[str, Any] = {
         "run_uri": run_uri,
         "source": {"key": ["id"]},
@@ -49,9 +49,9 @@ def config_values(run_uri: str = "s3://bucket/runs/one", **sections: Any) -> dic
         "batch": {"role_arn": ROLE, "region": "us-east-1", "poll_seconds": 60},
     }
     for name, section in sections.items():
-        known = values.get(name)
-        merged = isinstance(known, dict) and isinstance(section, dict) and name != "request"
-        values[name] = {**known, **section} if merged else section  # type: ignore[dict-item]
+        default = values.get(name)
+        is_merged = isinstance(default, dict) and isinstance(section, dict) and name != "request"
+        values[name] = {**default, **section} if is_merged else section  # type: ignore[dict-item]
     return values
 
 
@@ -60,7 +60,7 @@ def make_config(run_uri: str = "s3://bucket/runs/one", **sections: Any) -> Confi
 
 
 class _Body(io.BytesIO):
-    """What botocore reads a reply's bytes from."""
+    """The raw body from which botocore reads a reply."""
 
     def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
         yield self.read()
@@ -70,7 +70,7 @@ Reply = tuple[int, Any] | tuple[int, Any, dict[str, str]] | Exception
 
 
 class CannedHttp:
-    """Replies in turn to what a boto3 client sends; `sent` are the requests, one per try."""
+    """Answers the requests of a boto3 client with these replies, in order. `sent`: the requests."""
 
     def __init__(self, client: Any, *replies: Reply) -> None:
         self.sent: list[AWSPreparedRequest] = []
@@ -79,9 +79,9 @@ class CannedHttp:
         self._events.register_first("before-send", self._answer)
 
     def close(self) -> None:
-        """Check that every reply was asked for; leave the client as it was."""
+        """Restore the client, and check that it has sent a request for every reply."""
         self._events.unregister("before-send", self._answer)
-        assert self._replies == [], "replies that nothing asked for"
+        assert self._replies == [], "replies without a request"
 
     def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         self.sent.append(request)
@@ -90,23 +90,27 @@ class CannedHttp:
             raise reply
         status, body, headers = reply if len(reply) == 3 else (*reply, {})
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        told = {"Content-Type": "application/json", "Content-Length": str(len(data)), **headers}
-        return AWSResponse(request.url, status, HeadersDict(told), _Body(data))
+        defaults = {"Content-Type": "application/json", "Content-Length": str(len(data))}
+        return AWSResponse(request.url, status, HeadersDict({**defaults, **headers}), _Body(data))
 
 
 def aws_failure(
     code: str, status: int, message: str = "no", **headers: str
 ) -> tuple[int, Any, dict[str, str]]:
-    """Give the reply with which a Bedrock call fails."""
-    told = {k.replace("_", "-"): v for k, v in headers.items()}
-    return status, {"message": message}, {"x-amzn-ErrorType": code, **told}
+    """Return the error reply of a Bedrock call."""
+    sent_headers = {k.replace("_", "-"): v for k, v in headers.items()}
+    return status, {"message": message}, {"x-amzn-ErrorType": code, **sent_headers}
 
 
 class FakeBatchJobs:
-    """The batch job calls of one account in memory; `BatchJobs` with its shape.
+    """The batch job calls of one account in memory, with the methods of `BatchJobs`.
 
-    before_create: called with each request; it may raise, or return True to carry the call out and
-    then lose the reply (the error it wants is in `lost`).
+    slots: the most active jobs
+    remembers_tokens: a second create with the same name and token returns the first one's ARN
+    hidden: names of jobs that no listing shows
+    before_create, after_create: called with each request, before and after the job exists; they may
+        raise, as if the call failed or its reply was lost
+    calls: every call, in order; looks: the number of calls of `active`
     """
 
     def __init__(self, *, slots: int = 1000, remembers_tokens: bool = False) -> None:
@@ -128,13 +132,13 @@ class FakeBatchJobs:
         self.requests.append(request)
         self.before_create(request)
         name, token = request["jobName"], request["clientRequestToken"]
-        known = self.jobs.get(name)
-        if known is not None and known.token == token and self.remembers_tokens:
-            return known.job_arn
-        if known is not None:
+        existing = self.jobs.get(name)
+        if existing is not None and existing.token == token and self.remembers_tokens:
+            return existing.job_arn
+        if existing is not None:
             raise JobNameInUseError(f"{name}: currently in use")
         if sum(not job.is_settled for job in self.jobs.values()) >= self.slots:
-            raise NoFreeSlotError("as many jobs as may be")
+            raise NoFreeSlotError("no free slot")
         arn = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:model-invocation-job/{len(self.jobs):012d}"
         self.jobs[name] = SeenJob(
             arn,
@@ -155,7 +159,7 @@ class FakeBatchJobs:
         return arn
 
     def active(self) -> tuple[SeenJob, ...]:
-        """The account's active jobs; `looks` counts how often they were asked for."""
+        """Return the account's active jobs; `looks` counts the calls."""
         self.looks += 1
         return tuple(job for job in self.jobs.values() if not job.is_settled)
 
@@ -179,7 +183,7 @@ class FakeBatchJobs:
                 self.move(name, "Stopping")
 
     def move(self, name: str, status: str, **counts: Any) -> None:
-        """Put a job into a status."""
+        """Change the status of a job, and its counts."""
         from dataclasses import replace
 
         self.jobs[name] = replace(self.jobs[name], status=status, **counts)
@@ -191,7 +195,7 @@ class FakeBatchJobs:
 
 
 def summary(name: str, status: str = "Submitted", **more: Any) -> Mapping[str, Any]:
-    """Give a batch job as a page of ListModelInvocationJobs holds it."""
+    """Return a batch job as it is in a page of ListModelInvocationJobs."""
     import datetime as dt
 
     return {

@@ -1,4 +1,4 @@
-"""The smallest files of every kind that is known, and some that are not."""
+"""The smallest files of every known format, and of some unknown ones."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ XLS = _OLE + "Workbook".encode("utf-16-le")
 
 def zipped(*names: str) -> bytes:
     """Return a zip file with files of these names."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in names:
             archive.writestr(name, "<xml/>")
-    return made.getvalue()
+    return buffer.getvalue()
 
 
 DOCX = zipped("[Content_Types].xml", "word/document.xml")

@@ -1,4 +1,4 @@
-"""The canary: which records are asked, what counts as refused, and what is said and written."""
+"""The canary: which records it asks, what counts as refused, its messages and its file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ THROTTLED = aws_failure("ThrottlingException", 429, "slower")
 
 
 class Model(CannedHttp):
-    """A model that is asked in any order: it replies by the id of the record."""
+    """A model that is asked from several threads: it replies by the id of the record."""
 
     def __init__(self, client: Any, reply: Callable[[str], Reply]) -> None:
         super().__init__(client)
@@ -55,21 +55,24 @@ def answer(text: str = "fine") -> Reply:
 
 @pytest.fixture
 def model() -> Iterator[Callable[..., Model]]:
-    """Let the model answer by this rule, for one test."""
+    """Return a function that makes the run's model reply by a rule, until the test ends."""
     opened: list[Model] = []
 
-    def answering(run: Run, rule: Callable[[str], Reply]) -> Model:
+    def reply_by(run: Run, rule: Callable[[str], Reply]) -> Model:
         client = runtime_client(run.aws, 300, 5)
         opened.append(Model(client, rule))
         return opened[-1]
 
-    yield answering
-    for one in opened:
-        one.close()
+    yield reply_by
+    for opened_model in opened:
+        opened_model.close()
 
 
-def a_run(folder: Path, records: tuple[int, ...] = (3, 3, 3), **canary: Any) -> Run:
-    """Begin a run and put its shards there; the prompt of a record has its id."""
+def begin_run(folder: Path, records: tuple[int, ...] = (3, 3, 3), **canary: Any) -> Run:
+    """Begin a run and write its shards. The prompt of a record is its id.
+
+    records: the number of records of each shard; canary: the config section `canary`
+    """
     run = open_run(make_config(str(folder), canary=canary), FakeClock())
     for shard in shards_of(records):
         run.storage.write(layout.shard_key(shard.shard_id), shard_bytes(shard))
@@ -82,10 +85,10 @@ def shards_of(records: tuple[int, ...]) -> list[Shard]:
 
 def shard_bytes(shard: Shard, extra: str = "") -> bytes:
     ids = [f"{shard.shard_id}-{n}" for n in range(shard.records)]
-    return b"".join(line(record_id, record_id + extra) for record_id in ids)
+    return b"".join(shard_line(record_id, record_id + extra) for record_id in ids)
 
 
-def line(record_id: str, prompt: str) -> bytes:
+def shard_line(record_id: str, prompt: str) -> bytes:
     body = {"messages": [{"role": "user", "content": QUESTION + prompt}]}
     return json.dumps({"recordId": record_id, "modelInput": body}).encode() + b"\n"
 
@@ -103,61 +106,61 @@ def line(record_id: str, prompt: str) -> bytes:
         ((), 5, []),
     ],
 )
-def test_records_come_from_all_over_the_run(
+def test_the_records_are_spread_over_the_shards(
     tmp_path: Path, records: tuple[int, ...], count: int, expected: list[str]
 ) -> None:
-    """The first of each shard, the same every time; more of a shard where there are few."""
-    run = a_run(tmp_path, records)
-    found = first_records(run.storage, shards_of(records), count)
-    assert [r.recordId for r in found] == [f"shard-{name}" for name in expected]
+    """They are the first ones of each shard; more of a shard if there are few shards."""
+    run = begin_run(tmp_path, records)
+    chosen = first_records(run.storage, shards_of(records), count)
+    assert [r.recordId for r in chosen] == [f"shard-{name}" for name in expected]
 
 
 @pytest.mark.parametrize("size", [1, 100, 255_900, 255_960, 300_000, 4_100_000])
-def test_of_a_shard_only_the_beginning_is_read(
+def test_only_the_beginning_of_a_shard_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    """As much as the records take, in steps; a line that a step cuts off is read whole."""
-    run = a_run(tmp_path)
+    """In steps of growing size, until enough records are complete."""
+    run = begin_run(tmp_path)
     shard = Shard("shard-09", 20, 0, "x")
     run.storage.write(layout.shard_key(shard.shard_id), shard_bytes(shard, "x" * size))
-    read: list[int] = []
+    sizes: list[int] = []
     original = LocalStorage.read_head
 
-    def counted(self: LocalStorage, key: str, max_bytes: int) -> bytes:
-        read.append(max_bytes)
+    def read_head(self: LocalStorage, key: str, max_bytes: int) -> bytes:
+        sizes.append(max_bytes)
         return original(self, key, max_bytes)
 
-    monkeypatch.setattr(LocalStorage, "read_head", counted)
-    found = first_records(run.storage, [shard], 3)
-    assert [r.recordId for r in found] == [f"shard-09-{n}" for n in range(3)]
-    assert max(read) <= 10 * max(25_600, 3 * size)
+    monkeypatch.setattr(LocalStorage, "read_head", read_head)
+    records = first_records(run.storage, [shard], 3)
+    assert [r.recordId for r in records] == [f"shard-09-{n}" for n in range(3)]
+    assert max(sizes) <= 10 * max(25_600, 3 * size)
 
 
-def test_a_record_too_large_for_every_step_is_read_with_its_shard(
+def test_the_whole_shard_is_read_if_no_step_suffices(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The last resort is the whole shard."""
+    """That happens if the records are larger than the largest step."""
     monkeypatch.setattr(records_module, "_HEADS", (10, 20))
-    run = a_run(tmp_path)
+    run = begin_run(tmp_path)
     assert len(first_records(run.storage, shards_of((3,)), 2)) == 2
 
 
-def test_line_bytes_are_those_in_the_shard(tmp_path: Path) -> None:
-    """What an estimate of tokens per byte is made of."""
+def test_line_bytes_is_the_size_of_the_line_in_the_shard(tmp_path: Path) -> None:
+    """The estimate of tokens per byte is based on it."""
     shard = Shard("shard-00", 1, 0, "x")
-    told = b'{"recordId":"shard-00-0","modelInput":{"a":"\xc3\xa9"}}\n'
-    run = a_run(tmp_path)
-    run.storage.write(layout.shard_key(shard.shard_id), told)
+    data = b'{"recordId":"shard-00-0","modelInput":{"a":"\xc3\xa9"}}\n'
+    run = begin_run(tmp_path)
+    run.storage.write(layout.shard_key(shard.shard_id), data)
     (record,) = first_records(run.storage, [shard], 1)
-    assert record.line_bytes == len(told)
+    assert record.line_bytes == len(data)
     assert record.body == b'{"a":"\xc3\xa9"}'
 
 
-def test_a_canary_that_is_answered_passes_and_is_not_asked_again(
+def test_an_answered_canary_passes_and_is_not_asked_again(
     tmp_path: Path, model: Callable[..., Model], clock: FakeClock
 ) -> None:
-    """What it came to, and its tokens, are in the run folder; the bodies are the shards'."""
-    run = a_run(tmp_path)
+    """Its counts and tokens are in the run folder; its bodies are those in the shards."""
+    run = begin_run(tmp_path)
     seen: list[Progress] = []
     llm = model(run, lambda _: answer())
     assert is_canary_due(run)
@@ -175,12 +178,12 @@ def test_a_canary_that_is_answered_passes_and_is_not_asked_again(
     ("refused", "share", "passes"),
     [(1, 0.2, True), (2, 0.2, False), (0, 0.0, True), (1, 0.0, False), (4, 0.8, True)],
 )
-def test_some_may_be_refused(
+def test_a_share_of_the_records_may_be_refused(
     tmp_path: Path, model: Callable[..., Model], clock: FakeClock, refused: int, share: float,
     passes: bool,
 ) -> None:  # fmt: skip
-    """A share of those that got a reply; beyond it no batch job is submitted."""
-    run = a_run(tmp_path, (5,), max_error_share=share)
+    """Of the records that got a reply. If more are refused, no batch job is submitted."""
+    run = begin_run(tmp_path, (5,), max_error_share=share)
     bad = {f"shard-00-{n}" for n in range(refused)}
     model(run, lambda p: aws_failure(*REFUSED) if p in bad else answer())
     if passes:
@@ -191,11 +194,11 @@ def test_some_may_be_refused(
     assert is_canary_due(run) is not passes
 
 
-def test_a_refusal_groups_what_was_said_and_shows_no_prompt(
+def test_a_refusal_groups_equal_errors_and_shows_no_prompt(
     tmp_path: Path, model: Callable[..., Model], clock: FakeClock
 ) -> None:
-    """Count, code, the service's words and record ids; the file says the same."""
-    run = a_run(tmp_path, (5,))
+    """It has the count, code, message and record ids of each error, as canary.json does."""
+    run = begin_run(tmp_path, (5,))
 
     def rule(record_id: str) -> Reply:
         if record_id.endswith("4"):
@@ -205,17 +208,17 @@ def test_a_refusal_groups_what_was_said_and_shows_no_prompt(
     model(run, rule)
     with pytest.raises(CanaryError) as caught:
         ask_canary(run, shards_of((5,)), clock)
-    said = str(caught.value)
-    assert said.startswith(
+    message = str(caught.value)
+    assert message.startswith(
         f"canary: 4 of 5 records were refused by {CLAUDE}, and no batch job was submitted:\n"
         "  4 with 400 ValidationException: content '…': Field required (records shard-00-0, "
         "shard-00-1, shard-00-2, shard-00-3)\n"
         "  1 with 429 ThrottlingException: slower (records shard-00-4)\n"
     )
-    assert "new run_uri" in said
-    assert "raise canary.max_error_share (it is 0.2)" in said
-    (tried,) = read_tries(run.storage)
-    assert tried.failures[0] == CanaryFailure(
+    assert "new run_uri" in message
+    assert "raise canary.max_error_share (it is 0.2)" in message
+    (canary,) = read_tries(run.storage)
+    assert canary.failures[0] == CanaryFailure(
         4,
         400,
         "ValidationException",
@@ -224,39 +227,40 @@ def test_a_refusal_groups_what_was_said_and_shows_no_prompt(
     )
 
 
-def test_throttling_is_waited_out(
+def test_a_throttled_record_is_retried(
     tmp_path: Path, model: Callable[..., Model], clock: FakeClock
 ) -> None:
-    """It says nothing of the body."""
-    run = a_run(tmp_path, (5,))
-    met: set[str] = set()
+    """A 429 says nothing about the body."""
+    run = begin_run(tmp_path, (5,))
+    throttled: set[str] = set()
 
     def rule(record_id: str) -> Reply:
-        known = record_id in met
-        met.add(record_id)
-        return answer() if known else THROTTLED
+        if record_id in throttled:
+            return answer()
+        throttled.add(record_id)
+        return THROTTLED
 
     model(run, rule)
     assert ask_canary(run, shards_of((5,)), clock).answered == 5
     assert len(clock.waits) == 5
 
 
-def test_what_is_throttled_to_the_end_counts_for_nothing(
+def test_records_that_stay_throttled_do_not_count(
     tmp_path: Path, model: Callable[..., Model], clock: FakeClock
 ) -> None:
-    """Neither answered nor refused: the others decide."""
-    run = a_run(tmp_path, (5,))
+    """They are neither answered nor refused, so the other records decide."""
+    run = begin_run(tmp_path, (5,))
     model(run, lambda p: answer() if p.endswith("0") else THROTTLED)
     canary = ask_canary(run, shards_of((5,)), clock)
     assert (canary.answered, canary.refused, canary.error_share) == (1, 0, 0.0)
     assert [f.count for f in canary.failures] == [4]
 
 
-def test_a_canary_without_any_reply_proves_nothing(
+def test_a_canary_without_any_reply_does_not_pass(
     tmp_path: Path, model: Callable[..., Model], clock: FakeClock
 ) -> None:
-    """Nothing is submitted, and the message says how to do without."""
-    run = a_run(tmp_path, (5,))
+    """The message says how to switch the canary off."""
+    run = begin_run(tmp_path, (5,))
     model(run, lambda _: THROTTLED)
     with pytest.raises(CanaryError, match=r"none of 5 records got an answer(.|\n)*records: 0"):
         ask_canary(run, shards_of((5,)), clock)
@@ -264,34 +268,34 @@ def test_a_canary_without_any_reply_proves_nothing(
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "message"),
+    ("code", "status", "reason"),
     [
         ("AccessDeniedException", 403, "You don't have access to the model."),
         ("ValidationException", 400, "Invocation of it with on-demand throughput isn't supported."),
         ("ValidationException", 400, "The provided model identifier is invalid."),
     ],
 )
-def test_a_model_that_takes_no_single_calls_is_said(
+def test_a_model_that_accepts_no_single_calls_is_an_error(
     tmp_path: Path, model: Callable[..., Model], clock: FakeClock, code: str, status: int,
-    message: str,
+    reason: str,
 ) -> None:  # fmt: skip
-    """With the two keys that help; it is no verdict on the records, and none is written."""
-    run = a_run(tmp_path, (5,))
-    model(run, lambda _: aws_failure(code, status, message))
+    """The message names the two config keys that help, and no try is written."""
+    run = begin_run(tmp_path, (5,))
+    model(run, lambda _: aws_failure(code, status, reason))
     with pytest.raises(CanaryError) as caught:
         ask_canary(run, shards_of((5,)), clock)
-    said = str(caught.value)
-    assert f"{CLAUDE} answers nobody on demand: {message}" in said
-    assert "set canary.model_id to" in said
-    assert "canary.records: 0" in said
+    message = str(caught.value)
+    assert f"{CLAUDE} cannot be called on demand: {reason}" in message
+    assert "set canary.model_id to" in message
+    assert "canary.records: 0" in message
     assert read_tries(run.storage) == ()
 
 
-def test_another_model_may_be_asked(
+def test_the_canary_may_ask_another_model(
     tmp_path: Path, model: Callable[..., Model], clock: FakeClock
 ) -> None:
-    """One of the same family, such as a profile of the model."""
-    run = a_run(tmp_path, (5,), model_id=f"us.{CLAUDE}")
+    """It must be of the same family, such as an inference profile of the model."""
+    run = begin_run(tmp_path, (5,), model_id=f"us.{CLAUDE}")
     llm = model(run, lambda _: answer())
     assert ask_canary(run, shards_of((5,)), clock).model_id == f"us.{CLAUDE}"
     assert all("/model/us.anthropic" in request.url for request in llm.sent)
@@ -299,8 +303,8 @@ def test_another_model_may_be_asked(
 
 @pytest.fixture
 def failed(tmp_path: Path, model: Callable[..., Model], clock: FakeClock) -> Run:
-    """Return a run whose model refused two of five records when it was asked first."""
-    run = a_run(tmp_path, (5,))
+    """Return a run whose model refused two of five records in the first try of the canary."""
+    run = begin_run(tmp_path, (5,))
     bad = {"shard-00-0", "shard-00-1"}
     model(run, lambda p: aws_failure(*REFUSED) if p in bad else answer())
     with pytest.raises(CanaryError):
@@ -309,34 +313,35 @@ def failed(tmp_path: Path, model: Callable[..., Model], clock: FakeClock) -> Run
     return run
 
 
-def test_a_canary_that_failed_is_asked_again_and_every_try_is_kept(
+def test_a_failed_canary_is_asked_again_and_every_try_is_kept(
     failed: Run, clock: FakeClock
 ) -> None:
-    """What was paid for it adds up."""
+    """Because the tokens of every try were paid for."""
     ask_canary(failed, shards_of((5,)), clock)
     assert [(t.answered, t.output_tokens) for t in read_tries(failed.storage)] == [(3, 21), (5, 35)]
     assert not is_canary_due(failed)
 
 
-def test_more_patience_lets_a_canary_pass_that_was_asked(failed: Run, tmp_path: Path) -> None:
-    """Judged by the config as it is now, without asking again; switched off, it is not due."""
+def test_a_failed_canary_passes_if_the_config_allows_more(failed: Run, tmp_path: Path) -> None:
+    """The last try is compared with the current config. A canary of 0 records is never due."""
     assert is_canary_due(failed)
-    for changed in ({"max_error_share": 0.4}, {"records": 0}):
-        assert not is_canary_due(replace(failed, config=make_config(str(tmp_path), canary=changed)))
+    for canary in ({"max_error_share": 0.4}, {"records": 0}):
+        config = make_config(str(tmp_path), canary=canary)
+        assert not is_canary_due(replace(failed, config=config))
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("data", "message"),
     [
-        (b"{", "is not what a canary came to; delete it"),
-        (b"[]", "is not what a canary came to; delete it"),
-        (b'{"format": 1, "tries": [{}]}', "is not what a canary came to; delete it"),
+        (b"{", "is not a file of canary results; delete it"),
+        (b"[]", "is not a file of canary results; delete it"),
+        (b'{"format": 1, "tries": [{}]}', "is not a file of canary results; delete it"),
         (b'{"format": 2, "tries": []}', "has format 2, not 1"),
     ],
 )
-def test_a_damaged_file_is_not_taken_for_a_pass(tmp_path: Path, text: bytes, said: str) -> None:
-    """The message names it."""
-    run = a_run(tmp_path)
-    run.storage.write(layout.CANARY_FILE, text)
-    with pytest.raises(RunFolderError, match=rf"canary\.json: {said}"):
+def test_a_damaged_canary_file_is_an_error(tmp_path: Path, data: bytes, message: str) -> None:
+    """It is never read as a canary that passed; the message names the file."""
+    run = begin_run(tmp_path)
+    run.storage.write(layout.CANARY_FILE, data)
+    with pytest.raises(RunFolderError, match=rf"canary\.json: {message}"):
         is_canary_due(run)

@@ -1,4 +1,4 @@
-"""The order of layers: an import only ever points to an earlier step, or to its own part."""
+"""The layers of the package: a part imports only itself and parts of earlier layers."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import pytest
 import bedrock_spark
 
 PACKAGE = Path(bedrock_spark.__file__).parent
-# From the values, which import nothing, to the command line. A part may import only parts of the
-# steps before its own, and itself: no import goes sideways, and none goes back up.
+# The layers, from values, which import nothing, to the command line. A part is a file or folder of
+# the package. It may import itself and parts of earlier layers, but no other part of its own layer.
 ORDER: list[set[str]] = [
     {"_version", "errors", "limits", "clock", "progress"},  # values
-    {"schema"},  # columns in Spark DDL, the result columns
-    {"templates", "shards"},  # how a row becomes a body; ids, buckets, cuts
+    {"schema"},  # columns in Spark DDL, and the result columns
+    {"templates", "shards"},  # from a row to a body; record ids, buckets, cuts
     {"config"},
     {"families"},  # request bodies and answers per model family
-    {"aws"},  # one AWS call a file
+    {"aws"},  # one file per AWS call
     {"storage"},
-    {"run_folder"},  # what a run knows, durable
+    {"run_folder"},  # the state of a run, on storage
     {"outputs", "costs"},
     {"invoke"},
     {"fanout"},
@@ -33,7 +33,7 @@ ORDER: list[set[str]] = [
     {"demo"},
     {"cli", "__init__"},
 ]
-# What needs neither Spark nor AWS, so that its tests need nothing.
+# Parts and files that need neither Spark nor AWS, so that their tests need neither.
 PURE = {*ORDER[0], "schema", "templates", "shards", "config", "families"}
 PURE_FILES = {
     "outputs/lines.py",
@@ -47,17 +47,18 @@ USE_EMULATOR = {"cli", "demo"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
+    """Yield every file of the package: its name in the package, and its path."""
     for path in sorted(PACKAGE.rglob("*.py")):
         yield path.relative_to(PACKAGE).as_posix(), path
 
 
 def part_of(file: str) -> str:
-    """Give the part of the package that a file belongs to."""
+    """Return the part of the package that a file belongs to."""
     return file.split("/")[0].removesuffix(".py")
 
 
 def imports_of(path: Path) -> set[str]:
-    """Give every module that a file imports, wherever in it; those for types alone are left out."""
+    """Return all modules that a file imports, even in functions, except under TYPE_CHECKING."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for_types = {
         node
@@ -65,32 +66,32 @@ def imports_of(path: Path) -> set[str]:
         if isinstance(branch, ast.If) and ast.unparse(branch.test) == "TYPE_CHECKING"
         for node in ast.walk(branch)
     }
-    found: set[str] = set()
+    imported: set[str] = set()
     for node in ast.walk(tree):
         if node in for_types:
             continue
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            found.add(str(node.module))
-            # `from bedrock_spark import layout` imports a module; from others, only names.
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            imported.add(str(node.module))
+            # A name may be a module: `from bedrock_spark import errors`.
+            imported |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return imported
 
 
-def own_imports(path: Path) -> set[str]:
-    """Give the parts of this package that a file imports."""
-    deep = {name for name in imports_of(path) if name.startswith("bedrock_spark.")}
-    return {name.split(".")[1] for name in deep}
+def parts_imported_by(path: Path) -> set[str]:
+    """Return the parts of this package that a file imports."""
+    own = {name for name in imports_of(path) if name.startswith("bedrock_spark.")}
+    return {name.split(".")[1] for name in own}
 
 
-def step_of(part: str) -> int:
-    return next(i for i, step in enumerate(ORDER) if part in step)
+def layer_of(part: str) -> int:
+    return next(i for i, layer in enumerate(ORDER) if part in layer)
 
 
-def roots(path: Path) -> set[str]:
-    """Give the top-level packages that a file imports."""
+def packages_imported_by(path: Path) -> set[str]:
+    """Return the top-level packages that a file imports."""
     return {name.split(".")[0] for name in imports_of(path)}
 
 
@@ -98,70 +99,70 @@ FILES = list(modules())
 IDS = [file for file, _ in FILES]
 
 
-def test_every_part_has_its_step() -> None:
-    """A new part must be put into the order, and one that is gone taken out of it."""
+def test_every_part_is_in_one_layer() -> None:
+    """A new part must be added to ORDER, and a deleted one must be removed."""
     parts = {part_of(file) for file, _ in FILES}
     assert parts == set().union(*ORDER)
-    assert sum(len(step) for step in ORDER) == len(parts)
+    assert sum(len(layer) for layer in ORDER) == len(parts)
     assert len(ORDER) == 16
 
 
 @pytest.mark.parametrize(("file", "path"), FILES, ids=IDS)
-def test_a_part_imports_only_what_comes_before_it(file: str, path: Path) -> None:
-    """Values know no logic, logic knows nothing of the world, the world nothing of a pipeline."""
+def test_a_part_imports_only_parts_of_earlier_layers(file: str, path: Path) -> None:
+    """Or itself. Values import no logic, logic no AWS call, and AWS calls no pipeline."""
     part = part_of(file)
-    own = own_imports(path) - {part, "__version__"}
-    if file == "__init__.py":  # the face hands names on
-        own -= {"Config"}
-    assert {other for other in own if step_of(other) >= step_of(part)} == set()
+    others = parts_imported_by(path) - {part, "__version__"}
+    if file == "__init__.py":  # it exports names of other modules
+        others -= {"Config"}
+    assert {other for other in others if layer_of(other) >= layer_of(part)} == set()
 
 
 @pytest.mark.parametrize(("file", "path"), FILES, ids=IDS)
-def test_spark_aws_and_the_emulator_are_imported_in_few_rooms(file: str, path: Path) -> None:
-    """So one knows where to look, and a machine that only drives batch jobs needs no Spark."""
-    part, used = part_of(file), roots(path)
-    assert part == "spark" or "pyspark" not in used
-    assert part in USE_BOTO3 or "boto3" not in used
-    assert part in USE_EMULATOR or "bedrock_emulator" not in used
+def test_only_some_parts_import_spark_boto3_or_the_emulator(file: str, path: Path) -> None:
+    """So a machine that only controls batch jobs needs no Spark."""
+    part, packages = part_of(file), packages_imported_by(path)
+    assert part == "spark" or "pyspark" not in packages
+    assert part in USE_BOTO3 or "boto3" not in packages
+    assert part in USE_EMULATOR or "bedrock_emulator" not in packages
 
 
 PURE_CASES = [(f, p) for f, p in FILES if part_of(f) in PURE or f in PURE_FILES]
 
 
 @pytest.mark.parametrize(("file", "path"), PURE_CASES, ids=[file for file, _ in PURE_CASES])
-def test_values_and_logic_know_neither_spark_nor_aws(file: str, path: Path) -> None:
-    """So that their tests need nothing."""
-    foreign = {"pyspark", "boto3", "botocore", "pyarrow", "pandas", "moto"}
-    assert not roots(path) & foreign
+def test_pure_files_import_neither_spark_nor_aws(file: str, path: Path) -> None:
+    """So their tests need neither."""
+    forbidden = {"pyspark", "boto3", "botocore", "pyarrow", "pandas", "moto"}
+    assert not packages_imported_by(path) & forbidden
 
 
-def test_the_list_of_pure_files_is_of_files() -> None:
-    """A file that moved is moved there, too."""
+def test_every_pure_file_exists() -> None:
+    """If a file is moved, PURE_FILES must be changed too."""
     assert set(IDS) >= PURE_FILES
 
 
-def test_only_the_spark_side_imports_spark_when_it_is_imported() -> None:
-    """Others import it inside the functions that need it."""
+def test_only_the_spark_part_imports_the_spark_part_at_the_top_of_a_file() -> None:
+    """Other parts import it inside the functions that need it."""
     for file, path in FILES:
-        at_the_top = {
+        top_level = {
             name.name if isinstance(node, ast.Import) else str(node.module)
             for node in ast.parse(path.read_text(encoding="utf-8")).body
             if isinstance(node, (ast.Import, ast.ImportFrom))
             for name in node.names
         }
         if part_of(file) != "spark":
-            assert not any(n.startswith("bedrock_spark.spark") for n in at_the_top), file
+            assert not any(n.startswith("bedrock_spark.spark") for n in top_level), file
 
 
 @pytest.mark.parametrize("module", ["bedrock_spark", "bedrock_spark.cli"])
-def test_importing_does_not_import_spark(module: str) -> None:
-    """Nor pyarrow, pandas or the local Bedrock: `bedrock-spark --help` is quick."""
+def test_importing_the_package_does_not_import_heavy_packages(module: str) -> None:
+    """Such as Spark, pyarrow or pandas: so `bedrock-spark --help` is fast."""
     program = f"""
 import sys, {module}
 heavy = ("pyspark", "pyarrow", "pandas", "numpy", "moto", "flask", "werkzeug")
 print([name for name in heavy if name in sys.modules])
 """
-    shown = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
     )
-    assert (shown.stderr, shown.stdout.strip()) == ("", "[]")
+    assert (result.stderr, result.stdout.strip()) == ("", "[]")

@@ -1,4 +1,4 @@
-"""The numbers and patterns of the service, against botocore's own copy of them."""
+"""The limits of AWS, compared with botocore's service models."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def create_job() -> Any:
     return model.operation_model("CreateModelInvocationJob").input_shape.members
 
 
-def test_patterns_are_those_of_the_service_model(create_job: Any) -> None:
-    """A pattern that AWS changed must be looked at, not silently outdated."""
+def test_patterns_equal_those_of_the_service_model(create_job: Any) -> None:
+    """If AWS changes a pattern, this test fails."""
     uri = create_job["inputDataConfig"].members["s3InputDataConfig"].members["s3Uri"]
     for ours, shape in (
         (limits.JOB_NAME, create_job["jobName"]),
@@ -32,8 +32,8 @@ def test_patterns_are_those_of_the_service_model(create_job: Any) -> None:
     assert create_job["jobName"].metadata["max"] == limits.JOB_NAME_MAX
 
 
-def test_bounds_are_those_of_the_service_model(create_job: Any) -> None:
-    """Hours, tags and the size of a body."""
+def test_bounds_equal_those_of_the_service_model(create_job: Any) -> None:
+    """The hours of a timeout, the number of tags and the size of a body."""
     hours = create_job["timeoutDurationInHours"].metadata
     assert (hours["min"], hours["max"]) == (limits.TIMEOUT_HOURS_MIN, limits.TIMEOUT_HOURS_MAX)
     assert create_job["tags"].metadata["max"] == limits.TAGS_MAX

@@ -1,4 +1,4 @@
-"""The pipeline's own decisions: what it takes for a config, and where it stops before paying."""
+"""The pipeline's own decisions: which configs it accepts, and when it stops before it pays."""
 
 from __future__ import annotations
 
@@ -13,51 +13,53 @@ from bedrock_spark import pipeline as pipeline_module
 from bedrock_spark.config.load import as_config
 from bedrock_spark.errors import ConfigError, PlanError, RunFolderError, UnreadableOutputError
 from bedrock_spark.fallback.rounds import refuse_too_small, refuse_unreadable
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
 from tests.unit.fakes import PROVISIONED, FakeClock, config_values, make_config
 
 
-def opened(folder: Path, **sections: Any) -> Pipeline:
+def open_pipeline(folder: Path, **sections: Any) -> Pipeline:
     return Pipeline.open(config_values(str(folder), **sections), FakeClock())
 
 
 def manifest_of(*records: int) -> RunManifest:
+    """Return a run manifest with one shard for each number of records."""
     shards = tuple(Shard(f"shard-{i}", n, n, str(i)) for i, n in enumerate(records))
     return RunManifest("r", sum(records), "a INT", shards, ())
 
 
-def test_a_config_is_a_file_values_or_a_config(tmp_path: Path) -> None:
-    """All the same in the end."""
+def test_a_config_is_a_path_a_dict_or_a_config(tmp_path: Path) -> None:
+    """All three give the same config."""
     path = tmp_path / "c.yaml"
     path.write_text(yaml.safe_dump(config_values()))
     expected = make_config()
-    for given in (path, str(path), config_values(), expected):
-        assert as_config(given) == expected
+    for config in (path, str(path), config_values(), expected):
+        assert as_config(config) == expected
 
 
-def test_before_prepare_there_is_no_manifest_to_drive(tmp_path: Path) -> None:
-    """The message says which stage is first."""
+def test_watch_before_prepare_is_refused(tmp_path: Path) -> None:
+    """There is no run manifest yet, and the message says which stage comes first."""
     with pytest.raises(RunFolderError, match="has no run manifest; run prepare first"):
-        opened(tmp_path).watch()
+        open_pipeline(tmp_path).watch()
 
 
 def test_a_run_of_small_shards_has_no_batch_jobs(tmp_path: Path) -> None:
-    """Watching it is nothing to do, and needs neither S3 nor a client."""
-    pipeline = opened(tmp_path)
+    """Watching it does nothing, and needs neither S3 nor a client."""
+    pipeline = open_pipeline(tmp_path)
     commit_manifest(pipeline.run.storage, manifest_of(3, 4))
     assert pipeline.watch() is None
     assert pipeline.jobs() == {}
 
 
-def test_a_local_folder_is_refused_before_anything_is_done(tmp_path: Path) -> None:
-    """Bedrock could not read it."""
+def test_check_refuses_a_local_folder_for_batch_jobs(tmp_path: Path) -> None:
+    """Bedrock cannot read it."""
     with pytest.raises(ConfigError, match="batch jobs need an s3:// run_uri"):
-        opened(tmp_path).check()
+        open_pipeline(tmp_path).check()
 
 
 @pytest.mark.parametrize(
-    ("records", "canary", "jobs", "asked"),
+    ("records", "canary", "jobs", "is_asked"),
     [
         ((50, 60), {}, {}, True),
         ((50, 60), {"records": 0}, {}, False),
@@ -67,19 +69,19 @@ def test_a_local_folder_is_refused_before_anything_is_done(tmp_path: Path) -> No
 )
 def test_when_the_canary_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, records: tuple[int, ...],
-    canary: dict[str, Any], jobs: dict[str, Any], asked: bool,
+    canary: dict[str, Any], jobs: dict[str, Any], is_asked: bool,
 ) -> None:  # fmt: skip
-    """Before the first batch job of a run that has any; a job that was submitted has shown it."""
-    pipeline = opened(tmp_path, canary=canary)
-    calls: list[int] = []
+    """Before the first batch job of a run, if it has any. Not if a job was submitted already."""
+    pipeline = open_pipeline(tmp_path, canary=canary)
+    asked: list[int] = []
     monkeypatch.setattr(
-        pipeline_module, "ask_canary", lambda _run, shards, *_: calls.append(len(shards))
+        pipeline_module, "ask_canary", lambda _run, shards, *_: asked.append(len(shards))
     )
     monkeypatch.setattr(pipeline, "jobs", lambda: jobs)
     monkeypatch.setattr(pipeline_module, "leased_controller", lambda *_: nullcontext())
-    with pipeline._driving(manifest_of(*records)):
+    with pipeline._controller(manifest_of(*records)):
         pass
-    assert calls == [2] * asked
+    assert asked == [2] * is_asked
 
 
 @pytest.mark.parametrize(
@@ -92,12 +94,12 @@ def test_when_the_canary_is_asked(
         ((10,), False, 0),
     ],
 )
-def test_records_that_nobody_may_take_are_said_after_prepare(
+def test_small_shards_without_a_fallback_are_refused_after_prepare(
     tmp_path: Path, records: tuple[int, ...], fallback: bool, refused: int
 ) -> None:
-    """Below the minimum and without a fallback: before the other jobs cost anything."""
-    more = {"fallback": {"model_id": PROVISIONED}} if fallback else {}
-    run = opened(tmp_path, **more).run
+    """A batch job needs more records. The run stops before its other jobs cost anything."""
+    sections = {"fallback": {"model_id": PROVISIONED}} if fallback else {}
+    run = open_pipeline(tmp_path, **sections).run
     if refused:
         with pytest.raises(PlanError, match=rf"^{refused} records are in shards below shards\.min"):
             refuse_too_small(run, manifest_of(*records))
@@ -106,7 +108,7 @@ def test_records_that_nobody_may_take_are_said_after_prepare(
 
 
 @pytest.mark.parametrize(
-    ("lines", "refused"),
+    ("lines", "is_refused"),
     [
         ([{"ok": 100}], False),
         ([{"ok": 100, "bad": 20}], False),
@@ -116,13 +118,13 @@ def test_records_that_nobody_may_take_are_said_after_prepare(
         ([{}], False),
     ],
 )
-def test_many_unreadable_lines_stop_the_run_before_they_are_paid_for_again(
-    tmp_path: Path, lines: list[dict[str, int]], refused: bool
+def test_many_unreadable_lines_stop_the_run_before_the_fallback(
+    tmp_path: Path, lines: list[dict[str, int]], is_refused: bool
 ) -> None:
-    """A torn line is asked again; more than 20 and one in a hundred are another format."""
-    run = opened(tmp_path).run
-    reconciled: list[dict[str, Any]] = [{"lines": counted} for counted in lines]
-    if refused:
+    """Many means more than 20, and more than 1 % of all lines. Fewer are asked again."""
+    run = open_pipeline(tmp_path).run
+    reconciled = [ReconciledShard(unit="s", lines=counts) for counts in lines]
+    if is_refused:
         with pytest.raises(UnreadableOutputError, match="output lines cannot be read"):
             refuse_unreadable(run, reconciled)
     else:

@@ -1,4 +1,4 @@
-"""What users import."""
+"""The names that users import."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import bedrock_spark
 
 
-def test_the_public_names_are_these() -> None:
-    """One more is a promise, one less breaks somebody: both are decisions."""
+def test_these_are_the_public_names() -> None:
+    """A new name is a promise, and a removed name breaks users: both are decisions."""
     assert sorted(bedrock_spark.__all__) == [
         "BedrockSparkError",
         "Config",
@@ -25,11 +25,11 @@ def test_the_public_names_are_these() -> None:
     assert all(hasattr(bedrock_spark, name) for name in bedrock_spark.__all__)
 
 
-def test_the_example_of_the_docstring_uses_what_is_there() -> None:
-    """Every name on `bedrock_spark.` and `pipeline.`."""
+def test_the_example_in_the_docstring_uses_existing_names() -> None:
+    """Every name after `bedrock_spark.` and `pipeline.`."""
     text = bedrock_spark.__doc__ or ""
-    used = set(re.findall(r"bedrock_spark\.(\w+)", text))
-    assert used == {"run", "Pipeline"}
+    names = set(re.findall(r"bedrock_spark\.(\w+)", text))
+    assert names == {"run", "Pipeline"}
     methods = set(re.findall(r"pipeline\.(\w+)\(", text))
     assert methods
     assert all(hasattr(bedrock_spark.Pipeline, name) for name in methods)
@@ -41,6 +41,6 @@ def test_the_version_is_in_one_place() -> None:
     assert metadata.version("bedrock-spark") == bedrock_spark.__version__
 
 
-def test_types_are_part_of_the_package() -> None:
-    """Without the marker, mypy ignores them in users' code."""
+def test_the_package_has_type_hints() -> None:
+    """Without the marker file py.typed, mypy ignores the hints in users' code."""
     assert (Path(bedrock_spark.__file__).parent / "py.typed").exists()

@@ -1,4 +1,4 @@
-"""The report: sums over shards, and the proof that every row is accounted for."""
+"""The report: sums over shards, and the check that every row is accounted for."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.cli.display import Display
 from bedrock_spark.errors import UnaccountedRowsError
+from bedrock_spark.outputs.reconcile import Finding
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.report import Report, build_report, check_complete, write_report
 from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.run_folder.ledger import Job
@@ -30,68 +33,55 @@ MANIFEST = RunManifest(
     (RejectedRows(0, 3),),
 )
 
-
-def unit(name: str, findings: tuple[Any, ...] = (), **more: Any) -> dict[str, Any]:
-    return {
-        "unit": name,
-        "outcomes": {},
-        "served_by": {},
-        "tokens": {},
-        "unanswered": 0,
-        "findings": list(findings),
-        **more,
-    }
-
-
 UNITS = [
-    unit(
-        "shard-0",
+    ReconciledShard(
+        unit="shard-0",
         outcomes={"ok": 90, "error": 6, "missing": 4},
         served_by={"batch": 80, "fallback": 10},
         tokens={"input": 1_000, "output": 100},
         manifest_tokens={"input": 1_100, "output": 120, "images": 3},
         unanswered=5,
     ),
-    unit(
-        "shard-1",
-        ({"kind": "bad_line", "count": 1},),
+    ReconciledShard(
+        unit="shard-1",
+        findings=(Finding("bad_line", "shard-1", "line 7"),),
         outcomes={"ok": 150, "error": 0, "missing": 0},
         served_by={"batch": 150, "fallback": 0},
         tokens={"input": 2_000, "output": 200},
         manifest_tokens={"input": 2_000, "output": 200, "images": 1},
     ),
-    unit("rejects-00000", outcomes={"rejected": 3}),
+    ReconciledShard(unit="rejects-00000", outcomes={"rejected": 3}),
 ]
 
 
 @pytest.fixture
 def build(tmp_path: Path) -> Callable[..., Report]:
-    def run_of(prices: dict[str, Any]) -> Run:
-        config = make_config(prices=prices)
-        return Run("run-abcdefgh", config, LocalStorage(str(tmp_path)), AwsSettings())
+    """Return a function that builds the report of a run, writes it and returns it."""
 
     def build(
-        units: list[dict[str, Any]] = UNITS,
+        units: list[ReconciledShard] = UNITS,
         jobs: dict[str, Job] | None = None,
         tries: tuple[Canary, ...] = (),
         prices: dict[str, Any] | None = None,
     ) -> Report:
-        run = run_of(prices or {})
-        times = {"prepare": 1.23456}
-        report = build_report(run, MANIFEST, jobs or {}, units, times, tries=tries)
+        storage = LocalStorage(str(tmp_path))
+        run = Run("run-abcdefgh", make_config(prices=prices or {}), storage, AwsSettings())
+        seconds = {"prepare": 1.23456}
+        report = build_report(run, MANIFEST, jobs or {}, units, seconds, tries=tries)
         write_report(run, report)
         return report
 
     return build
 
 
-def a_job(shard: str, status: str | None, message: str | None = None) -> Job:
+def job_of(shard: str, status: str | None, message: str | None = None) -> Job:
+    """Return the first job of a shard. If `status` is None, no listing has shown it yet."""
     seen = SeenJob(f"arn:{shard}", f"n-{shard}", "t", status, message) if status else None
     return Job(shard, 1, f"n-{shard}", "t", seen)
 
 
-def test_the_shards_add_up(build: Callable[..., Report], tmp_path: Path) -> None:
-    """Rows are ok, error, missing or rejected; tokens and who served are sums too."""
+def test_counts_are_sums_over_the_shards(build: Callable[..., Report]) -> None:
+    """Rows by outcome, answered rows by batch and fallback, and tokens."""
     report = build()
     assert report.outcomes == {"ok": 240, "error": 6, "missing": 4, "rejected": 3}
     assert report.served_by == {"batch": 230, "fallback": 10}
@@ -103,16 +93,16 @@ def test_the_shards_add_up(build: Callable[..., Report], tmp_path: Path) -> None
     check_complete(report)
 
 
-def a_try(**more: int) -> Canary:
-    counts = {"asked": 5, "answered": 5, "refused": 0, "line_bytes": 900, **more}
+def canary_try(**counts: int) -> Canary:
+    counts = {"asked": 5, "answered": 5, "refused": 0, "line_bytes": 900, **counts}
     return Canary("m", 0.0, input_tokens=50, output_tokens=10, **counts)
 
 
-def test_a_canary_is_told_by_its_last_try_and_paid_for_by_all(
+def test_the_canary_has_its_last_outcomes_and_the_tokens_of_all_tries(
     build: Callable[..., Report], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In one line; without a canary there is none."""
-    report = build(tries=(a_try(answered=2, refused=3), a_try(answered=4)))
+    """The command shows it in one line; without a canary there is no such line."""
+    report = build(tries=(canary_try(answered=2, refused=3), canary_try(answered=4)))
     assert report.canary == {
         "asked": 5,
         "answered": 4,
@@ -127,30 +117,31 @@ def test_a_canary_is_told_by_its_last_try_and_paid_for_by_all(
     assert "\ncanary " not in capsys.readouterr().out
 
 
-def test_money_is_told_where_there_are_prices(
+def test_the_cost_is_reported_if_there_are_prices(
     build: Callable[..., Report], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By who was asked: manifests of jobs, the fallback's answers, all tries of the canary."""
-    jobs = [replace(a_job(f"shard-{i}", "Completed"), tokens=(1_000_000, 80_000)) for i in (0, 1)]
-    units = [UNITS[0] | {"fallback_tokens": {"input": 1_000, "output": 100}}, *UNITS[1:]]
-    told = {"jobs": {j.job_name: j for j in jobs}, "units": units, "tries": (a_try(),)}
-    assert build(**told).cost is None
+    """Batch by the tokens of its jobs, the fallback by its answers, the canary by all its tries."""
+    jobs = [replace(job_of(f"shard-{i}", "Completed"), tokens=(1_000_000, 80_000)) for i in (0, 1)]
+    fallback_tokens = {"input": 1_000, "output": 100}
+    units = [structs.replace(UNITS[0], fallback_tokens=fallback_tokens), *UNITS[1:]]
+    inputs = {"jobs": {j.job_name: j for j in jobs}, "units": units, "tries": (canary_try(),)}
+    assert build(**inputs).cost is None
     batch = {"input": "0.000125", "output": 0.000625}
-    report = build(**told, prices={"batch": batch, "fallback": {"input": 0.25, "output": 1.25}})
+    report = build(**inputs, prices={"batch": batch, "fallback": {"input": 0.25, "output": 1.25}})
     cost = {"batch": 0.35, "fallback": 0.375, "canary": 0.0, "total": 0.725}
     assert report.cost == cost
     Display().show_report(replace(report, findings=[]))
-    shown = "$0.7250: $0.3500 batch, $0.3750 fallback, $0.0000 canary"
-    assert f"cost              {shown}\n" in capsys.readouterr().out
-    assert build(**told, prices={"batch": batch}).cost == {
+    costs = "$0.7250: $0.3500 batch, $0.3750 fallback, $0.0000 canary"
+    assert f"cost              {costs}\n" in capsys.readouterr().out
+    assert build(**inputs, prices={"batch": batch}).cost == {
         "batch": 0.35,
         "canary": 0.0,
         "total": 0.35,
     }
 
 
-def test_what_is_written_is_the_report(build: Callable[..., Report], tmp_path: Path) -> None:
-    """With at least the keys that scripts rely on."""
+def test_report_json_is_the_report(build: Callable[..., Report], tmp_path: Path) -> None:
+    """It has at least the keys that scripts rely on."""
     report = build()
     written = json.loads((tmp_path / "report.json").read_bytes())
     assert written == json.loads(json.dumps(report.as_json()))
@@ -161,46 +152,45 @@ def test_what_is_written_is_the_report(build: Callable[..., Report], tmp_path: P
     } <= written.keys()
 
 
-@pytest.mark.parametrize("lost", [0, 1, 2])
-def test_a_unit_that_is_not_there_is_a_finding_and_the_proof_fails(
-    build: Callable[..., Report], lost: int
+@pytest.mark.parametrize("missing", UNITS, ids=lambda unit: unit.unit)
+def test_a_missing_unit_is_a_finding_and_the_check_fails(
+    build: Callable[..., Report], missing: ReconciledShard
 ) -> None:
-    """A shard, or the rejected rows of a bucket."""
-    units = [u for i, u in enumerate(UNITS) if i != lost]
+    """The unit is a shard, or the rejected rows of a bucket."""
+    units = [unit for unit in UNITS if unit is not missing]
     report = build(units)
-    rows = sum(UNITS[lost]["outcomes"].values())
-    found = [f for f in report.findings if f["kind"] == "unaccounted_rows"]
-    assert [(f["shard_id"], f["count"]) for f in found] == [(UNITS[lost]["unit"], rows)]
+    rows = sum(missing.outcomes.values())
+    findings = [f for f in report.findings if f["kind"] == "unaccounted_rows"]
+    assert [(f["shard_id"], f["count"]) for f in findings] == [(missing.unit, rows)]
     with pytest.raises(UnaccountedRowsError, match=rf"253 rows went in and {253 - rows} came out"):
         check_complete(report)
 
 
-def test_two_mistakes_that_cancel_out_are_still_findings(build: Callable[..., Report]) -> None:
-    """One shard too many and another too few: the sum is right and the shards are not."""
-    units = [dict(u) for u in UNITS]
-    units[0] = {**units[0], "outcomes": {"ok": 101}}
-    units[1] = {**units[1], "outcomes": {"ok": 149}}
-    report = build(units)
+def test_two_wrong_counts_that_cancel_out_are_findings(build: Callable[..., Report]) -> None:
+    """One shard has a row too many and another a row too few: the sum of all rows is right."""
+    first = structs.replace(UNITS[0], outcomes={"ok": 101})
+    second = structs.replace(UNITS[1], outcomes={"ok": 149})
+    report = build([first, second, *UNITS[2:]])
     assert report.is_complete
     assert [f["kind"] for f in report.findings].count("unaccounted_rows") == 2
 
 
-def test_jobs_that_ended_badly_are_findings_with_the_services_words(
+def test_failed_jobs_are_findings_with_the_message_of_the_service(
     build: Callable[..., Report],
 ) -> None:
-    """One that was completed, or is not over, is none."""
-    listed = [
-        a_job("shard-0", "Completed"),
-        a_job("shard-1", "Failed", "less records"),
-        a_job("shard-2", "Expired"),
-        a_job("shard-3", "InProgress"),
-        a_job("shard-4", None),
+    """A completed job is no finding, and neither is a job that is not over."""
+    jobs = [
+        job_of("shard-0", "Completed"),
+        job_of("shard-1", "Failed", "less records"),
+        job_of("shard-2", "Expired"),
+        job_of("shard-3", "InProgress"),
+        job_of("shard-4", None),
     ]
-    report = build(jobs={job.job_name: job for job in listed})
+    report = build(jobs={job.job_name: job for job in jobs})
     assert report.attempts == 5
     assert report.jobs == {"Completed": 1, "Expired": 1, "Failed": 1, "InProgress": 1, "Unknown": 1}
-    found = {f["kind"]: f["detail"] for f in report.findings if f["kind"].startswith("job_")}
-    assert found == {
+    details = {f["kind"]: f["detail"] for f in report.findings if f["kind"].startswith("job_")}
+    assert details == {
         "job_failed": "arn:shard-1: less records",
         "job_expired": "arn:shard-2: no message",
     }

@@ -1,15 +1,15 @@
-"""Spark DDL without Spark: what it reads, it writes; what it cannot read, it names."""
+"""Spark DDL without Spark: it writes the types that it reads, and names a part it cannot parse."""
 
 from __future__ import annotations
 
 import pytest
 
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.schema import parse_ddl, quoted
+from bedrock_spark.schema import parse_ddl, quote_name
 
 
 @pytest.mark.parametrize(
-    ("text", "read"),
+    ("text", "ddl"),
     [
         ("label string", "`label` string"),
         ("a INT,b Long , c real", "`a` int, `b` bigint, `c` float"),
@@ -22,25 +22,28 @@ from bedrock_spark.schema import parse_ddl, quoted
         ("m map<string, date>, t timestamp", "`m` map<string,date>, `t` timestamp"),
     ],
 )
-def test_columns_are_read(text: str, read: str) -> None:
-    """In any case, with any space, with and without colons; NOT NULL is kept apart."""
+def test_columns_are_parsed(text: str, ddl: str) -> None:
+    """In any case, with any white space, with and without colons. NOT NULL is not in the type."""
     fields = parse_ddl(text)
-    assert ", ".join(f"`{f.name}` {f.kind.ddl}" for f in fields) == read
+    assert ", ".join(f"`{f.name}` {f.kind.ddl}" for f in fields) == ddl
     assert [f.name for f in fields if f.required] == (["a"] if "not null" in text else [])
-    again = ", ".join(f"{quoted(f.name)} {f.kind.ddl}" for f in fields)
+    again = ", ".join(f"{quote_name(f.name)} {f.kind.ddl}" for f in fields)
     assert [f.kind for f in parse_ddl(again)] == [
         f.kind for f in parse_ddl(text.replace("not null", ""))
     ]
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "lacks a column's name at its end"),
         ("a", "lacks a type at its end"),
         ("a int b int", "lacks a comma before 'b'"),
         ("a int,", "lacks a column's name at its end"),
-        ("a decimal(10,2)", "has the type decimal, which answers cannot be read as: string, "),
+        (
+            "a decimal(10,2)",
+            "has the type decimal, which answers cannot be read as; use one of string, ",
+        ),
         ("a array<int", "lacks > at its end"),
         ("a map<int,int>", "lacks string before 'int'"),
         ("a int, A string", "names the column a twice"),
@@ -48,8 +51,8 @@ def test_columns_are_read(text: str, read: str) -> None:
         ("a int not", "lacks null at its end"),
     ],
 )
-def test_what_is_not_understood_is_named(text: str, told: str) -> None:
-    """With the place where it stands."""
+def test_a_part_that_cannot_be_parsed_is_named(text: str, message: str) -> None:
+    """The message shows the place."""
     with pytest.raises(ConfigError) as raised:
         parse_ddl(text)
-    assert str(raised.value).startswith(told)
+    assert str(raised.value).startswith(message)

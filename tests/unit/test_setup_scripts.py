@@ -1,7 +1,7 @@
-"""The scripts behind `make`: they find or install Java and Python, and keep AWS out.
+"""The scripts behind `make`: they find or install Java and Python, and prevent access to AWS.
 
-Each runs with a PATH of its own, where java, python, apt-get and sudo are small shell scripts that
-do what the case needs and note how they were called.
+Each runs with a PATH of its own. Its java, python, apt-get and sudo are small shell scripts that
+behave as the test needs, and note their calls.
 """
 
 import json
@@ -22,7 +22,7 @@ TOOLS = [
 
 
 class Machine:
-    """A machine with nothing on its PATH but a few tools and what a test puts there."""
+    """A machine whose PATH has only a few tools, and the executables that a test puts there."""
 
     def __init__(self, folder: Path) -> None:
         self.bin = folder / "bin"
@@ -51,7 +51,7 @@ class Machine:
         return path
 
     def put_java(self, home: str, version: str, body: str = "") -> Path:
-        """Install a Java under the folder of Javas; give its home."""
+        """Install a Java in the folder of Javas; return its home."""
         path = self.jvms / home
         banner = f"""echo 'openjdk version "{version}" 2025-04-15' >&2"""
         self.put("java", f"{body}\n{banner}", path / "bin")
@@ -78,7 +78,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def only_line(done: subprocess.CompletedProcess[str]) -> str:
-    """Check that a script failed with one line on standard error and nothing else; give it."""
+    """Check that a script failed with only one line, on standard error; return that line."""
     assert done.returncode != 0
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
@@ -89,7 +89,7 @@ def only_line(done: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.mark.parametrize("version", ["17", "17.0.15", "21", "21.0.1", "22.0.2", "25-ea", "25.0.3"])
-def test_java_17_or_newer_is_taken(machine: Machine, version: str) -> None:
+def test_java_17_or_newer_is_accepted(machine: Machine, version: str) -> None:
     home = machine.put_java("some-java", version)
     done = machine.run("java.sh")
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{home}\n", "")
@@ -105,7 +105,7 @@ def test_java_older_than_17_is_refused_and_named(machine: Machine, version: str)
 
 
 def test_java_too_new_for_the_spark_at_hand_is_refused(machine: Machine) -> None:
-    """Spark 3.5 asks for 21 at most."""
+    """Spark 3.5 runs on 21 at most."""
     machine.put_java("java-25", "25.0.3")
     assert "Java 17 to 21" in only_line(machine.run("java.sh", "21"))
     home = machine.put_java("java-9-by-name-21-by-nature", "21.0.1")
@@ -119,41 +119,41 @@ def test_an_old_java_home_does_not_hide_a_good_java_on_the_path(machine: Machine
     assert done.stdout == f"{good}\n"
 
 
-def test_a_fit_java_home_wins(machine: Machine) -> None:
+def test_a_suitable_java_home_comes_first(machine: Machine) -> None:
     machine.put_java("a-17", "17.0.15")
     chosen = machine.put_java("z-25", "25.0.3")
     assert machine.run("java.sh", JAVA_HOME=str(chosen)).stdout == f"{chosen}\n"
 
 
 def test_a_version_that_spark_supports_is_preferred(machine: Machine) -> None:
-    """Java 19 would do, but Spark is tested on 17, 21 and 25."""
+    """Java 19 is new enough, but Spark supports 17, 21 and 25."""
     machine.put_java("a-19", "19.0.2")
     supported = machine.put_java("b-21", "21.0.1")
     assert machine.run("java.sh").stdout == f"{supported}\n"
 
 
-def test_java_says_itself_where_its_home_is(machine: Machine) -> None:
-    """A java on the PATH may be a link or a version manager's shim."""
+def test_the_home_of_a_java_is_the_one_that_it_reports(machine: Machine) -> None:
+    """A java on the PATH may be a link, or a shim of a version manager."""
     home = machine.put_java("real", "17.0.15")
     machine.put("java", f'echo "    java.home = {home}" >&2; exec "{home}/bin/java" "$@"')
     machine.env["JAVA_SEARCH_PATH"] = "/nonexistent"
     assert machine.run("java.sh").stdout == f"{home}\n"
 
 
-def test_a_stub_without_java_behind_it_is_passed_over(machine: Machine) -> None:
-    """MacOS has a /usr/bin/java that only says that there is no Java."""
+def test_a_stub_without_java_behind_it_is_skipped(machine: Machine) -> None:
+    """MacOS has a /usr/bin/java that only prints that there is no Java."""
     machine.put("java", "echo 'The operation could not be completed.' >&2; exit 1")
     home = machine.put_java("jdk/Contents/Home", "17.0.15")
     assert machine.run("java.sh").stdout == f"{home}\n"
 
 
-def test_options_that_java_announces_do_not_hide_its_version(machine: Machine) -> None:
+def test_options_that_java_prints_do_not_hide_its_version(machine: Machine) -> None:
     home = machine.put_java("j", "17.0.15", "echo 'Picked up JAVA_TOOL_OPTIONS: -Xmx1g' >&2")
     assert machine.run("java.sh").stdout == f"{home}\n"
 
 
-def test_a_java_without_the_module_spark_needs_is_passed_over(machine: Machine) -> None:
-    """Jlink makes such Javas; Spark 4 starts with --add-modules=jdk.incubator.vector."""
+def test_a_java_without_the_module_spark_needs_is_skipped(machine: Machine) -> None:
+    """Spark 4 starts with --add-modules=jdk.incubator.vector; a Java from jlink may lack it."""
     machine.put_java("a", "17.0.15", 'case "$*" in *incubator*) exit 1 ;; esac')
     whole = machine.put_java("b", "17.0.15")
     assert machine.run("java.sh").stdout == f"{whole}\n"
@@ -165,15 +165,15 @@ def test_without_java_and_package_manager_one_line_says_what_to_install(machine:
         assert words in line
 
 
-def put_apt_get(machine: Machine, carries: str) -> None:
-    """Install an apt-get that knows one package, whose installation brings a Java."""
+def put_apt_get(machine: Machine, package: str) -> None:
+    """Install an apt-get that has one package, which installs a Java."""
     home = machine.jvms / "from-apt"
     machine.put(
         "apt-get",
         f"""echo "apt-get $*" >>"$CALLS"
 case "$*" in
     update) ;;
-    *{carries})
+    *{package})
         mkdir -p '{home}/bin'
         printf '%s\\n' '#!/bin/sh' 'echo "openjdk version \\"21.0.1\\"" >&2' >'{home}/bin/java'
         chmod +x '{home}/bin/java' ;;
@@ -183,8 +183,8 @@ esac""",
 
 
 def test_a_missing_java_is_installed(machine: Machine) -> None:
-    """Package lists are fetched first, and the next version is tried where 17 is not carried."""
-    put_apt_get(machine, carries="openjdk-21-jre-headless")
+    """Package lists are fetched first. If there is no package of Java 17, that of 21 is tried."""
+    put_apt_get(machine, package="openjdk-21-jre-headless")
     done = machine.run("java.sh")
     assert done.stdout == f"{machine.jvms}/from-apt\n"
     assert "installing openjdk-21-jre-headless with apt-get" in done.stderr
@@ -192,10 +192,10 @@ def test_a_missing_java_is_installed(machine: Machine) -> None:
     assert machine.calls()[1].endswith("openjdk-17-jre-headless")
 
 
-def test_who_is_not_root_installs_through_sudo_without_a_prompt(machine: Machine) -> None:
+def test_a_user_who_is_not_root_installs_through_sudo_without_a_prompt(machine: Machine) -> None:
     machine.put("id", "echo 1000")
     machine.put("sudo", 'echo "sudo $*" >>"$CALLS"; [ "$1" = -n ] && shift && exec "$@"')
-    put_apt_get(machine, carries="openjdk-17-jre-headless")
+    put_apt_get(machine, package="openjdk-17-jre-headless")
     assert machine.run("java.sh").stdout == f"{machine.jvms}/from-apt\n"
     assert "sudo -n apt-get update" in machine.calls()
 
@@ -203,14 +203,14 @@ def test_who_is_not_root_installs_through_sudo_without_a_prompt(machine: Machine
 def test_a_sudo_that_asks_for_a_password_ends_in_one_line(machine: Machine) -> None:
     machine.put("id", "echo 1000")
     machine.put("sudo", "echo 'sudo: a password is required' >&2; exit 1")
-    put_apt_get(machine, carries="openjdk-17-jre-headless")
+    put_apt_get(machine, package="openjdk-17-jre-headless")
     line = only_line(machine.run("java.sh"))
     assert "sudo asks for a password" in line
     assert machine.calls() == []
 
 
-def test_an_installer_that_fails_is_quoted(machine: Machine) -> None:
-    put_apt_get(machine, carries="nothing")
+def test_the_error_of_an_installer_is_quoted(machine: Machine) -> None:
+    put_apt_get(machine, package="nothing")
     done = machine.run("java.sh")
     assert done.returncode != 0
     assert "Unable to locate package" in done.stderr.splitlines()[-1]
@@ -231,7 +231,7 @@ esac"""
 
 @pytest.fixture
 def project(machine: Machine) -> Machine:
-    """A machine with a good Python, in a folder with a pyproject.toml."""
+    """A machine with a suitable Python, in a folder with a pyproject.toml."""
     machine.put("python3", FAKE_PYTHON)
     (machine.work / "pyproject.toml").write_text("[project]\n")
     return machine
@@ -241,8 +241,8 @@ def pip_calls(machine: Machine) -> int:
     return sum("pip install" in call for call in machine.calls())
 
 
-def test_a_python_too_old_is_passed_over(project: Machine) -> None:
-    """It prints nothing: the check runs in it."""
+def test_a_python_too_old_is_skipped(project: Machine) -> None:
+    """An old Python prints nothing, because the check of the version runs in it."""
     project.put("python3.13", "exit 0")
     done = project.run("python.sh", "python3.13", "python3")
     assert done.stdout == f"{project.bin}/python3\n"
@@ -260,13 +260,13 @@ def test_without_a_python_one_line_says_so(machine: Machine) -> None:
     assert "set PYTHON" in line
 
 
-def test_debians_python_without_venv_gets_the_name_of_the_package(project: Machine) -> None:
+def test_for_debians_python_without_venv_the_error_names_the_package(project: Machine) -> None:
     line = only_line(project.run("python.sh", NO_ENSUREPIP="1"))
     assert "python3.11-venv" in line
     assert only_line(project.run("venv.sh", ".venv", "-e", ".", NO_ENSUREPIP="1")) == line
 
 
-def test_an_environment_is_made_once(project: Machine) -> None:
+def test_an_environment_is_created_once(project: Machine) -> None:
     first = project.run("venv.sh", ".venv", "-e", ".[dev]")
     assert first.returncode == 0, first.stderr
     assert [line.split()[0] for line in first.stderr.splitlines()] == [
@@ -290,8 +290,8 @@ def test_a_changed_pyproject_or_requirement_installs_again(project: Machine) -> 
     assert sum("-m venv" in call for call in project.calls()) == 1
 
 
-def test_a_failed_install_is_done_again(project: Machine) -> None:
-    """Even if the last good one was from the same pyproject.toml: it may be half replaced."""
+def test_a_failed_install_is_repeated(project: Machine) -> None:
+    """Even if pyproject.toml is that of the last good install, which may be half overwritten."""
     assert project.run("venv.sh", ".venv", "-e", ".").returncode == 0
     assert project.run("venv.sh", ".venv", "-e", ".", "new", PIP_STATUS="1").returncode != 0
     assert project.run("venv.sh", ".venv", "-e", ".").returncode == 0
@@ -313,7 +313,7 @@ def printed_environment(machine: Machine, **env: str) -> dict[str, str]:
 
 
 def test_commands_cannot_reach_aws_with_the_users_credentials(machine: Machine) -> None:
-    """Neither keys, profile, role nor Bedrock API key get through, and no endpoint either."""
+    """Keys, profile, role, Bedrock API key and endpoint are all removed."""
     users = {
         "AWS_PROFILE": "production",
         "AWS_ACCESS_KEY_ID": "AKIAREAL",
@@ -352,7 +352,7 @@ def test_commands_use_their_own_spark_java_and_python(machine: Machine) -> None:
     assert seen["SPARK_LOCAL_DIRS"] == "/fast"
 
 
-def test_a_proxy_is_not_asked_for_the_local_bedrock(machine: Machine) -> None:
+def test_the_local_bedrock_is_not_reached_through_a_proxy(machine: Machine) -> None:
     seen = printed_environment(machine, NO_PROXY="corp.example", HTTPS_PROXY="http://proxy")
     assert seen["NO_PROXY"] == "127.0.0.1,localhost,corp.example"
     assert seen["HTTPS_PROXY"] == "http://proxy"
@@ -361,7 +361,7 @@ def test_a_proxy_is_not_asked_for_the_local_bedrock(machine: Machine) -> None:
 # The Makefile
 
 
-def test_make_alone_lists_every_target_with_what_it_does() -> None:
+def test_make_without_a_target_lists_every_target_with_its_description() -> None:
     done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
     listed = {line.split()[1] for line in done.stdout.splitlines() if len(line.split()) > 3}
     promised = "install demo test test-spark35 lint format types bench dist ci clean distclean"

@@ -1,4 +1,4 @@
-"""Do what `bedrock-spark invoke` was asked to: one call, and the answer on the terminal."""
+"""Run `bedrock-spark invoke`: one call to a model, and its answer on the terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from bedrock_spark.aws.clients import runtime_client
 from bedrock_spark.cli.display import Display
-from bedrock_spark.cli.invoke.options import Asked
+from bedrock_spark.cli.invoke.options import AskOptions
 from bedrock_spark.cli.invoke.printer import AnswerPrinter
 from bedrock_spark.cli.invoke.question import Question, question_of
 from bedrock_spark.cli.stages import DONE, FAILED, INTERRUPTED
@@ -26,36 +26,39 @@ from bedrock_spark.invoke.redact import redact
 from bedrock_spark.invoke.stream import stream_answer
 
 _ATTEMPTS = 5
-# Who sits before a terminal is not kept waiting for a busy model longer than this.
+# How long to retry for the user at a terminal while the model is busy.
 _PATIENCE_SECONDS = 60.0
-# Longer than a model thinks before a piece, or before a whole answer.
+# Longer than any model takes before its next piece, or before a whole answer.
 _READ_TIMEOUT_SECONDS = 300
 
 
-class _ToldClock(SystemClock):
-    """Says why nothing happens while a call waits to be repeated."""
+class _AnnouncingClock(SystemClock):
+    """A clock that prints a line before each wait: here, only retries wait."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Say why nothing happens, and wait."""
         note = f"no answer yet; asking again in {seconds:.1f} s"
         click.echo(click.style(note, dim=True), err=True)
         super().sleep(seconds)
 
 
-def ask(asked: Asked, as_json: bool, shows_reasoning: bool) -> int:
-    """Ask, print the answer, and return the exit code; an error is a message and not a trace."""
-    clock = _ToldClock()
+def ask(options: AskOptions, as_json: bool, shows_reasoning: bool) -> int:
+    """Ask the question, print the answer, and return the exit code.
+
+    An error of this package is printed as a message without a traceback.
+    """
+    clock = _AnnouncingClock()
     question: Question | None = None
     printer: AnswerPrinter | None = None
     try:
-        question = question_of(asked, clock)
+        question = question_of(options, clock)
         printer = AnswerPrinter(question, clock, shows_reasoning)
         _answer(question, printer, clock, as_json)
         printer.summarize()
     except BedrockSparkError as exc:
         if printer is not None:
             printer.end_line()
-        Display().show_error(_said(exc, question))
+        Display().show_error(_message(exc, question))
         return FAILED
     except KeyboardInterrupt:
         if printer is not None:
@@ -81,23 +84,23 @@ def _answer(question: Question, printer: AnswerPrinter, clock: Clock, as_json: b
         return
     if question.family.read_chunk is not None:
         with suppress(NotStreamedError):
-            for part in stream_answer(caller, question.body):
-                printer.show(part)
+            for piece in stream_answer(caller, question.body):
+                printer.show(piece)
             return
     printer.show_whole(caller.ask(question.body))
 
 
-def _said(exc: BedrockSparkError, question: Question | None) -> str:
-    """Return what an error says, without what the service quotes of the body in it."""
+def _message(exc: BedrockSparkError, question: Question | None) -> str:
+    """Return the message of an error, without the quotes of the body that the service puts in."""
     if question is None or not isinstance(exc, InvokeError | AnswerCutOffError):
         return str(exc)
-    said = redact(str(exc), question.body)
+    message = redact(str(exc), question.body)
     if isinstance(exc, AnswerCutOffError):
-        return said
+        return message
     advice = ""
     if isinstance(exc, InvokeRefusedError):
         advice = (
             " Check the id, its Region, and bedrock:InvokeModelWithResponseStream on it "
             "(with --json: bedrock:InvokeModel)"
         )
-    return f"{question.model_id}: {said}{advice}"
+    return f"{question.model_id}: {message}{advice}"

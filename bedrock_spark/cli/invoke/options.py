@@ -1,4 +1,4 @@
-"""What the command line of `bedrock-spark invoke` said, and what makes no sense together."""
+"""The options of `bedrock-spark invoke`, and the check that they go together."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import click
 
-# Below the ceiling of every text model, and enough for an answer that a terminal should show.
+# Below the limit of every text model, and enough for an answer that fits a terminal.
 DEFAULT_MAX_TOKENS = 2048
-_OF_A_PROMPT = ("prompt", "system", "max_tokens", "temperature", "family", "converse")
+_PROMPT_OPTIONS = ("prompt", "system", "max_tokens", "temperature", "family", "converse")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the command line said."""
+class AskOptions:
+    """The parsed command line."""
 
     prompt: str | None = None
     model: str | None = None
@@ -31,23 +31,25 @@ class Asked:
     endpoint_url: str | None = None
 
 
-def check_asked(asked: Asked) -> None:
+def check_options(options: AskOptions) -> None:
     """Refuse options that do not go together. Raises UsageError."""
-    if asked.run is not None and asked.config is not None:
-        raise click.UsageError("--run and --config are two things to ask; give one of them")
-    if (asked.row is None) != (asked.config is None):
+    if options.run is not None and options.config is not None:
+        raise click.UsageError("--run and --config are two sources of a question; give one of them")
+    if (options.row is None) != (options.config is None):
         raise click.UsageError("--config and --row go together")
-    if asked.record is not None and asked.key:
+    if options.record is not None and options.key:
         raise click.UsageError("--record and --key are two ways to name one record; give one")
-    if asked.run is None and (asked.record is not None or asked.key):
+    if options.run is None and (options.record is not None or options.key):
         raise click.UsageError("--record and --key go with --run")
-    if asked.run is None and asked.config is None:
-        if asked.prompt is None:
+    if options.run is None and options.config is None:
+        if options.prompt is None:
             raise click.UsageError("give a PROMPT (- for stdin), or --run, or --config and --row")
-        if not asked.model:
-            raise click.UsageError("a PROMPT needs a --model to ask")
+        if not options.model:
+            raise click.UsageError("a PROMPT needs a --model")
         return
-    stray = [name for name in _OF_A_PROMPT if getattr(asked, name) not in (None, False)]
+    stray = [name for name in _PROMPT_OPTIONS if getattr(options, name) not in (None, False)]
     if stray:
         name = "PROMPT" if stray[0] == "prompt" else f"--{stray[0].replace('_', '-')}"
-        raise click.UsageError(f"{name} does not go with --run or --config: the body is theirs")
+        raise click.UsageError(
+            f"{name} does not go with --run or --config, which already define the body"
+        )

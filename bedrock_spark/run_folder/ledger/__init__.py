@@ -1,4 +1,4 @@
-"""The ledger: what was submitted and how it ended, append-only, for any machine to go on from."""
+"""The ledger: an append-only log of the jobs, from which any machine can carry on."""
 
 from bedrock_spark.run_folder.ledger.events import Event, ExtraAttempt
 from bedrock_spark.run_folder.ledger.ledger import Ledger

@@ -1,36 +1,174 @@
-"""The events of a ledger, as they are written. What they come to is in state.py.
+"""The events of a ledger, as structs. `state.py` says what each of them changes.
 
-{"event": "submitting", "shard_id": …, "attempt": 1, "job_name": …, "token": …, "at": …}
-    and where they are not the shard's own: "input", "records", "target"
-{"event": "submitted", "job_name": …, "job_arn": …, "at": …}
-{"event": "seen", "job_name": …, "job_arn": …, "status": …, "counts": […], "tokens": […], …}
-{"event": "stopping", "job_name": …, "why": "user" or "deadline", "at": …}
-{"event": "again", "shard_id": …, "attempt": 2, "input": …, "records": …, "sha256": …, "at": …}
-{"event": "finished", "shard_id": …, "why": …, "at": …}
-{"event": "held", "kind": "stopped" or "refused", "reason": …, "at": …}
-{"event": "resumed", "at": …}
-{"event": "swept", "floors": {…}, "slots": {…}, "at": …}
-{"event": "late", "job_names": […], "at": …}
-{"event": "set_aside", "object": 17, "why": …, "at": …}
-{"event": "finding", "kind": …, "shard_id": …, "detail": …, "at": …}
+An event is written as one JSON object, whose member `event` names its kind:
+
+    {"event": "submitting", "shard_id": …, "attempt": 1, "job_name": …, "token": …, "at": …}
+
+Optional members are left out if they have their default. `at` is a time in seconds since the epoch.
+A kind or a member that a newer version wrote is not understood; it is counted, and reported as a
+finding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
+
+import msgspec
 
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import JobPlan
 
-Event = Mapping[str, Any]
+_KIND = "event"
+# An event as it is read: it may be of a newer version.
+RawEvent: TypeAlias = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class ExtraAttempt:
-    """A job that a shard shall have though its jobs are over: its attempt, and what it reads."""
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, tag_field=_KIND):
+    """The base of all events."""
+
+
+class Submitting(Event, frozen=True, tag="submitting"):
+    """A job is about to be created: the intent, written before the call (write-ahead).
+
+    input, records, target: only if they are not those of the shard and of the home target
+    """
+
+    shard_id: str
+    attempt: int
+    job_name: str
+    token: str
+    at: float
+    input: str | None = None
+    records: int | None = None
+    target: str = ""
+
+
+class Submitted(Event, frozen=True, tag="submitted"):
+    """The service accepted a job."""
+
+    job_name: str
+    job_arn: str
+    at: float
+
+
+class Seen(Event, frozen=True, tag="seen"):
+    """What a listing shows of a job.
+
+    counts: records in total, processed, succeeded, failed
+    times: when the job was submitted, when it ended
+    tokens: input and output tokens of its output manifest
+    """
+
+    job_name: str
+    job_arn: str
+    status: str
+    message: str | None
+    counts: tuple[int | None, int | None, int | None, int | None]
+    at: float
+    times: tuple[float | None, float | None] | None = None
+    tokens: tuple[int, int] | None = None
+
+
+class Stopping(Event, frozen=True, tag="stopping"):
+    """A job is about to be stopped because of `user` or `deadline`: written before the call."""
+
+    job_name: str
+    why: str
+    at: float
+
+
+class Again(Event, frozen=True, tag="again"):
+    """A finished shard gets one more job, for some of its records."""
+
+    shard_id: str
+    attempt: int
+    input: str
+    records: int
+    sha256: str
+    at: float
+
+
+class Finished(Event, frozen=True, tag="finished"):
+    """A shard needs no more jobs, though its last job did not complete."""
+
+    shard_id: str
+    why: str
+    at: float
+
+
+class Held(Event, frozen=True, tag="held"):
+    """Nothing more is submitted until the run is resumed. The kind is `stopped` or `refused`."""
+
+    kind: str
+    reason: str
+    at: float
+
+
+class Resumed(Event, frozen=True, tag="resumed"):
+    """A run that was held goes on."""
+
+    at: float
+
+
+class Swept(Event, frozen=True, tag="swept"):
+    """From which time on jobs must be listed, and what is known of the slots, by target.
+
+    floors: low watermarks by Region, in the service's time; every job submitted before is settled
+    at: when the jobs of other runs were counted
+    """
+
+    floors: dict[str, float | None]
+    slots: dict[str, dict[str, Any]]
+    at: float | None
+
+
+class Late(Event, frozen=True, tag="late"):
+    """The jobs that will miss the deadline, once it is time to give them up; None before that."""
+
+    job_names: list[str] | None
+    at: float
+
+
+class SetAside(Event, frozen=True, tag="set_aside"):
+    """The object with this number is damaged; it was the last one when that was found."""
+
+    object: int
+    why: str
+    at: float
+
+
+class Finding(Event, frozen=True, tag="finding"):
+    """Something does not fit."""
+
+    kind: str
+    shard_id: str
+    detail: str
+    at: float
+
+
+AnyEvent = (
+    Submitting
+    | Submitted
+    | Seen
+    | Stopping
+    | Again
+    | Finished
+    | Held
+    | Resumed
+    | Swept
+    | Late
+    | SetAside
+    | Finding
+)
+_KINDS: dict[str, type[Event]] = {
+    str(kind.__struct_config__.tag): kind for kind in AnyEvent.__args__
+}
+
+
+class ExtraAttempt(msgspec.Struct, frozen=True):
+    """One more attempt at a finished shard: its number and its input."""
 
     attempt: int
     input_key: str
@@ -38,104 +176,55 @@ class ExtraAttempt:
     sha256: str
 
 
-def submitting(plan: JobPlan, now: float) -> Event:
-    """Say that a job is about to be created: written before the call."""
-    event: dict[str, Any] = {
-        "event": "submitting",
-        "shard_id": plan.shard_id,
-        "attempt": plan.attempt,
-        "job_name": plan.job_name,
-        "token": plan.token,
-        "at": now,
-    }
-    if plan.input_key != layout.shard_key(plan.shard_id):
-        event["input"] = plan.input_key
-    if plan.records is not None:
-        event["records"] = plan.records
-    if plan.target:
-        event["target"] = plan.target
-    return event
+def submitting(plan: JobPlan, now: float) -> Submitting:
+    """Return the intent to create the job of a plan."""
+    is_whole_shard = plan.input_key == layout.shard_key(plan.shard_id)
+    return Submitting(
+        plan.shard_id,
+        plan.attempt,
+        plan.job_name,
+        plan.token,
+        now,
+        input=None if is_whole_shard else plan.input_key,
+        records=plan.records,
+        target=plan.target,
+    )
 
 
-def submitted(job_name: str, job_arn: str, now: float) -> Event:
-    """Say that the service took a job."""
-    return {"event": "submitted", "job_name": job_name, "job_arn": job_arn, "at": now}
+def seen(job: SeenJob, now: float, tokens: tuple[int, int] | None = None) -> Seen:
+    """Return the event of a job in a listing; `tokens` are those of its output manifest."""
+    return Seen(
+        job.job_name,
+        job.job_arn,
+        job.status,
+        job.message,
+        (job.total, job.processed, job.succeeded, job.failed),
+        now,
+        times=None if job.submitted_at is None else (job.submitted_at, job.ended_at),
+        tokens=tokens,
+    )
 
 
-def seen(job: SeenJob, now: float, tokens: tuple[int, int] | None = None) -> Event:
-    """Say what a listing shows of a job; tokens are those of its output manifest, in and out."""
-    event: dict[str, Any] = {
-        "event": "seen",
-        "job_name": job.job_name,
-        "job_arn": job.job_arn,
-        "status": job.status,
-        "message": job.message,
-        "counts": [job.total, job.processed, job.succeeded, job.failed],
-        "at": now,
-    }
-    if job.submitted_at is not None:
-        event["times"] = [job.submitted_at, job.ended_at]
-    if tokens is not None:
-        event["tokens"] = list(tokens)
-    return event
+def again(shard_id: str, extra: ExtraAttempt, now: float) -> Again:
+    """Return the event by which a finished shard gets an extra attempt."""
+    return Again(shard_id, extra.attempt, extra.input_key, extra.records, extra.sha256, now)
 
 
-def stopping(job_name: str, why: str, now: float) -> Event:
-    """Say that a job is about to be stopped: written before the call."""
-    return {"event": "stopping", "job_name": job_name, "why": why, "at": now}
+def as_json(event: Event) -> dict[str, Any]:
+    """Return an event as it is written."""
+    values: dict[str, Any] = msgspec.to_builtins(event)
+    return values
 
 
-def again(shard_id: str, repeat: ExtraAttempt, now: float) -> Event:
-    """Say that a shard whose jobs are over shall have another, for some of its records."""
-    return {
-        "event": "again",
-        "shard_id": shard_id,
-        "attempt": repeat.attempt,
-        "input": repeat.input_key,
-        "records": repeat.records,
-        "sha256": repeat.sha256,
-        "at": now,
-    }
+def read_event(values: RawEvent) -> tuple[Event | None, list[str]]:
+    """Return an event, and the names that this version does not know: `kind`, or `kind.member`.
 
-
-def finished(shard_id: str, why: str, now: float) -> Event:
-    """Say that a shard needs no more jobs, though its last one did not complete."""
-    return {"event": "finished", "shard_id": shard_id, "why": why, "at": now}
-
-
-def held(kind: str, reason: str, now: float) -> Event:
-    """Say that nothing more is submitted until somebody resumes the run."""
-    return {"event": "held", "kind": kind, "reason": reason, "at": now}
-
-
-def resumed(now: float) -> Event:
-    """Say that what was held goes on."""
-    return {"event": "resumed", "at": now}
-
-
-def swept(
-    floors: Mapping[str, float | None],
-    slots: Mapping[str, Mapping[str, Any]],
-    looked_at: float | None,
-) -> Event:
-    """Say since when jobs need to be looked for, and what is known of the slots, by target.
-
-    floors: by Region, times of the service's clock; every job submitted before them is settled
-    looked_at: when the jobs of others were counted
+    The event is None if its kind is unknown. Raises msgspec.ValidationError if a member has another
+    type than this version writes.
     """
-    return {"event": "swept", "floors": dict(floors), "slots": dict(slots), "at": looked_at}
-
-
-def late(job_names: list[str] | None, now: float) -> Event:
-    """Say which jobs will not make the deadline, when it is time to give up; null: it is not."""
-    return {"event": "late", "job_names": job_names, "at": now}
-
-
-def set_aside(number: int, why: str, now: float) -> Event:
-    """Say that the object with this number is damaged and was the last when that was found."""
-    return {"event": "set_aside", "object": number, "why": why, "at": now}
-
-
-def finding(kind: str, shard_id: str, detail: str, now: float) -> Event:
-    """Say what does not fit."""
-    return {"event": "finding", "kind": kind, "shard_id": shard_id, "detail": detail, "at": now}
+    name = values[_KIND]
+    kind = _KINDS.get(name)
+    if kind is None:
+        return None, [name]
+    newer = values.keys() - set(kind.__struct_fields__) - {_KIND}
+    return msgspec.convert(values, kind), [f"{name}.{member}" for member in sorted(newer)]

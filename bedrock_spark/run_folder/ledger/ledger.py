@@ -1,9 +1,13 @@
-"""The ledger of a run: append-only objects in the run folder, and the state they leave.
+"""The ledger of a run: a write-ahead log of its jobs, in append-only objects of the run folder.
 
-One object per append, numbered, created only if absent: of two drivers that append at once, one
-loses and stops. Nothing is ever rewritten. A damaged object is an error that names it; only where
-it is the last one is it set aside, which the next object says: no later word rests on it, and what
-it said of jobs can be found out from the service.
+https://en.wikipedia.org/wiki/Write-ahead_logging. The intent to create a job is written before the
+call, so any machine can find out later whether the call had its effect.
+
+Each append is one numbered object that is created only if it is absent. This is the fence between
+two controllers: of two that append at once, one fails and stops. Nothing is ever rewritten.
+
+A damaged object is an error that names it. Only a damaged last object is skipped, and the next
+append records that: nothing later depends on it, and the service can tell what it said of jobs.
 """
 
 from __future__ import annotations
@@ -11,11 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
+
 from bedrock_spark.aws.s3_uri import join_uri
 from bedrock_spark.errors import AlreadyExistsError, RunFolderError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import snapshots
-from bedrock_spark.run_folder.ledger.events import Event, set_aside
+from bedrock_spark.run_folder.ledger.events import Event, RawEvent, SetAside, as_json
 from bedrock_spark.run_folder.ledger.objects import DamagedObjectError, decode, encode
 from bedrock_spark.run_folder.ledger.state import Job, LedgerState
 from bedrock_spark.storage import Storage
@@ -33,11 +39,11 @@ class Ledger:
         self.state = LedgerState()
 
     def replay(self) -> dict[str, Job]:
-        """Return every job by name, as the events leave it. Raises RunFolderError if damaged."""
+        """Return every job by name. Raises RunFolderError if the ledger is damaged."""
         return self.load().jobs
 
     def load(self) -> LedgerState:
-        """Read the ledger and return the state it leaves. Raises RunFolderError if damaged."""
+        """Read the ledger; return the state that it leaves. Raises RunFolderError if damaged."""
         keys = [o.key for o in self._storage.list(f"{layout.LEDGER}/")]
         last = layout.sequence_of(keys[-1]) if keys else 0
         number, state = snapshots.read_newest_snapshot(self._storage, last)
@@ -46,12 +52,22 @@ class Ledger:
         self._torn = []
         for i, (key, events) in enumerate(zip(newer, decoded, strict=True)):
             if isinstance(events, DamagedObjectError):
-                self._excuse(key, events, decoded[i + 1] if i + 1 < len(newer) else None, state)
-                continue
-            for event in events:
-                state.apply(event)
+                following = decoded[i + 1] if i + 1 < len(newer) else None
+                self._skip_damaged(key, events, following, state)
+            else:
+                self._apply(key, events, state)
         self._next, self.state = last + 1, state
         return state
+
+    def _apply(self, key: str, events: list[RawEvent], state: LedgerState) -> None:
+        try:
+            for event in events:
+                state.apply_raw(event)
+        except msgspec.ValidationError as exc:
+            raise RunFolderError(
+                f"{join_uri(self._storage.uri, key)}: an event is not of this version ({exc}); "
+                "carry the run on with the version that wrote it"
+            ) from exc
 
     def _read(self, keys: list[str]) -> list[bytes]:
         if len(keys) < _READERS:
@@ -60,20 +76,20 @@ class Ledger:
             return list(pool.map(self._storage.read, keys, chunksize=1))
 
     @staticmethod
-    def _decoded(data: bytes) -> list[Event] | DamagedObjectError:
+    def _decoded(data: bytes) -> list[RawEvent] | DamagedObjectError:
         try:
             return decode(data)
         except DamagedObjectError as exc:
             return exc
 
-    def _excuse(
+    def _skip_damaged(
         self,
         key: str,
         damage: DamagedObjectError,
-        following: list[Event] | DamagedObjectError | None,
+        following: list[RawEvent] | DamagedObjectError | None,
         state: LedgerState,
     ) -> None:
-        """Pass over a damaged object if it is the last, or if the one after it says so."""
+        """Skip a damaged object if it is the last one, or if the next one records the damage."""
         number = layout.sequence_of(key)
         if following is None:
             self._torn.append((number, str(damage)))
@@ -84,8 +100,8 @@ class Ledger:
         ):
             return
         raise RunFolderError(
-            f"{join_uri(self._storage.uri, key)}: {damage}; the ledger is damaged, and "
-            "later events rest on it. Restore the object from a backup or an older version of it"
+            f"{join_uri(self._storage.uri, key)}: {damage}; the ledger is damaged, and later "
+            "events depend on it. Restore the object from a backup or an older version of it"
         ) from damage
 
     @property
@@ -94,15 +110,18 @@ class Ledger:
         return [layout.ledger_key(number) for number, _ in self._torn]
 
     def append(self, events: Iterable[Event], now: float = 0.0) -> None:
-        """Write events as one object. Raises RunFolderError where another driver was faster."""
+        """Write events as one object.
+
+        Raises RunFolderError if another process appended since this one read the ledger.
+        """
         listed = list(events)
         if not listed:
             return
         if self._next is None:
             self.load()
         assert self._next is not None
-        listed = [*(set_aside(number, why, now) for number, why in self._torn), *listed]
-        self._create(layout.ledger_key(self._next), encode(listed))
+        listed = [*(SetAside(number, why, now) for number, why in self._torn), *listed]
+        self._create(layout.ledger_key(self._next), encode(as_json(event) for event in listed))
         self._torn = []
         for event in listed:
             self.state.apply(event)
@@ -114,10 +133,10 @@ class Ledger:
         try:
             self._storage.create(key, data)
         except AlreadyExistsError as exc:
-            # Where the reply to a put is lost, its repetition finds our own object there.
+            # If the reply to a put is lost, botocore's retry finds our own object.
             if self._storage.read_if_present(key) == data:
                 return
             raise RunFolderError(
-                f"{self._storage.uri}: another process is driving this run; let it, or stop it "
-                "and run again"
+                f"{self._storage.uri}: another process controls this run; wait until it ends, or "
+                "stop it and run this again"
             ) from exc

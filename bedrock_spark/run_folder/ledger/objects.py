@@ -12,35 +12,35 @@ from collections.abc import Iterable
 
 import msgspec
 
-from bedrock_spark.run_folder.ledger.events import Event
+from bedrock_spark.run_folder.ledger.events import RawEvent
 
 _DAMAGED = "its checksum does not fit"
 
 
 class DamagedObjectError(ValueError):
-    """An object is torn or changed. Raised and caught in the ledger alone."""
+    """An object is torn or was changed. Only the ledger raises and catches it."""
 
 
-def encode(events: Iterable[Event]) -> bytes:
+def encode(events: Iterable[RawEvent]) -> bytes:
     """Return the bytes of an object."""
     lines = [json.dumps(event, ensure_ascii=False) + "\n" for event in events]
     body = "".join(lines).encode()
     digest = hashlib.sha256(body).hexdigest()
-    # The writer makes an object unlike any that another driver writes, even of the same events.
+    # A random writer id makes each object unique: two controllers may append equal events.
     writer = secrets.token_hex(8)
     end = {"event": "end", "events": len(lines), "sha256": digest, "writer": writer}
     return body + json.dumps(end).encode() + b"\n"
 
 
-def decode(data: bytes) -> list[Event]:
-    """Return the events of an object. Raises DamagedObjectError where it is not whole."""
+def decode(data: bytes) -> list[RawEvent]:
+    """Return the events of an object. Raises DamagedObjectError if its checksum does not fit."""
     body, _, end = data.removesuffix(b"\n").rpartition(b"\n")
     body += b"\n"
     try:
         if msgspec.json.decode(end)["sha256"] != hashlib.sha256(body).hexdigest():
             raise DamagedObjectError(_DAMAGED)
-        # One call for all lines: the objects are many and small.
-        events: list[Event] = msgspec.json.decode(b"[" + body[:-1].replace(b"\n", b",") + b"]")
+        # One call decodes all lines: the objects are many and small.
+        events: list[RawEvent] = msgspec.json.decode(b"[" + body[:-1].replace(b"\n", b",") + b"]")
     except (msgspec.DecodeError, KeyError, TypeError) as exc:
         raise DamagedObjectError(_DAMAGED) from exc
     if not all(isinstance(event, dict) and "event" in event for event in events):

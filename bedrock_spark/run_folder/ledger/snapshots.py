@@ -1,8 +1,8 @@
-"""Snapshots of a ledger: its state after an object, so that a long ledger is not read from 1 again.
+"""Snapshots of a ledger: checkpoints of its state, so that replaying a long ledger is quick.
 
-A snapshot says nothing that the ledger does not: it is written once, beside it, and one that is
-missing or damaged only costs time. A ledger that a newer version wrote into gets none from an older
-one, which would leave out what it does not know.
+A snapshot holds nothing that the ledger does not: a missing or damaged one only costs time. A
+version that finds events of a newer version in the ledger writes no snapshot, because it would
+leave out what it does not know.
 """
 
 from __future__ import annotations
@@ -12,51 +12,58 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
+import msgspec
+
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.errors import StorageError
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.ledger.events import Event, ExtraAttempt
+from bedrock_spark.run_folder.ledger.events import ExtraAttempt, RawEvent
 from bedrock_spark.run_folder.ledger.objects import DamagedObjectError, decode, encode
 from bedrock_spark.run_folder.ledger.state import Hold, Job, LedgerState
 from bedrock_spark.storage import Storage
 
 log = logging.getLogger(__name__)
 
+# Ledger objects between two snapshots.
 EVERY = 500
 _FORMAT = 1
 
 
 def write_snapshot(storage: Storage, number: int, state: LedgerState) -> None:
-    """Put down the state after the object with this number, unless somebody did."""
+    """Write the state after the object with this number, unless another process has written it."""
     if state.newer:
         return
     try:
-        storage.create(layout.snapshot_key(number), encode(_events(state)))
+        storage.create(layout.snapshot_key(number), encode(_as_events(state)))
     except StorageError as exc:
-        log.info("no snapshot: %s", exc)  # most likely it is there already
+        log.info("no snapshot: %s", exc)  # most likely it exists already
 
 
 def read_newest_snapshot(storage: Storage, number: int) -> tuple[int, LedgerState]:
-    """Return the newest state that can be read, at most of this object; (0, empty) without one."""
+    """Return the newest readable state of an object up to `number`, with that object's number.
+
+    Returns (0, an empty state) if there is none.
+    """
     for key in sorted((o.key for o in storage.list(f"{layout.SNAPSHOTS}/")), reverse=True):
-        found = layout.sequence_of(key)
-        if found > number:
+        snapshot = layout.sequence_of(key)
+        if snapshot > number:
             continue
         try:
             state = _state(decode(storage.read(key)))
-        except (DamagedObjectError, KeyError, TypeError):  # or of a newer version
+        except (DamagedObjectError, KeyError, TypeError):  # TypeError: of a newer version
             continue
         if state is not None:
-            return found, state
+            return snapshot, state
     return 0, LedgerState()
 
 
-def _events(state: LedgerState) -> Iterator[Event]:
+def _as_events(state: LedgerState) -> Iterator[RawEvent]:
+    extra_attempts = state.extra_attempts.items()
     yield {
         "event": "state",
         "format": _FORMAT,
         "finished": state.finished,
-        "again": {shard: asdict(repeat) for shard, repeat in state.again.items()},
+        "again": {shard_id: msgspec.to_builtins(extra) for shard_id, extra in extra_attempts},
         "hold": asdict(state.hold) if state.hold else None,
         "floors": state.floors,
         "slots": state.slots,
@@ -68,16 +75,16 @@ def _events(state: LedgerState) -> Iterator[Event]:
         yield {"event": "job", **asdict(job)}
 
 
-def _state(events: list[Event]) -> LedgerState | None:
-    """Return the state, or None where another version wrote it in another format."""
+def _state(events: list[RawEvent]) -> LedgerState | None:
+    """Return the state, or None if another version wrote it in another format."""
     if not events or events[0].get("format") != _FORMAT:
         return None
     head = dict(events[0])
     hold = head.pop("hold")
     for name in ("event", "format"):
         head.pop(name)
-    again = {shard: ExtraAttempt(**repeat) for shard, repeat in head.pop("again", {}).items()}
-    state = LedgerState(**head, again=again, hold=Hold(**hold) if hold else None)
+    extra = {shard_id: ExtraAttempt(**values) for shard_id, values in head.pop("again", {}).items()}
+    state = LedgerState(**head, extra_attempts=extra, hold=Hold(**hold) if hold else None)
     for event in events[1:]:
         job = _job(dict(event))
         state.jobs[job.job_name] = job

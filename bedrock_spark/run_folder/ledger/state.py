@@ -1,7 +1,7 @@
-"""What the events of a ledger come to: every job, and whether submitting is held.
+"""The state that a ledger's events leave: every job, and whether submitting is held.
 
-Kinds of events and members of them that a newer version wrote are counted and otherwise passed
-over; they stay in the ledger.
+This is event sourcing (https://martinfowler.com/eaaDev/EventSourcing.html): the events are the
+record, and the state is what comes out when they are applied in order.
 """
 
 from __future__ import annotations
@@ -12,37 +12,36 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bedrock_spark.aws.batch_jobs import SeenJob
-from bedrock_spark.run_folder.ledger.events import Event, ExtraAttempt
-
-KNOWN: dict[str, frozenset[str]] = {
-    "submitting": frozenset(
-        {"shard_id", "attempt", "job_name", "token", "input", "records", "target", "at"}
-    ),
-    "submitted": frozenset({"job_name", "job_arn", "at"}),
-    "seen": frozenset(
-        {"job_name", "job_arn", "status", "message", "counts", "times", "tokens", "at"}
-    ),
-    "stopping": frozenset({"job_name", "why", "at"}),
-    "again": frozenset({"shard_id", "attempt", "input", "records", "sha256", "at"}),
-    "finished": frozenset({"shard_id", "why", "at"}),
-    "held": frozenset({"kind", "reason", "at"}),
-    "resumed": frozenset({"at"}),
-    "swept": frozenset({"floors", "slots", "at"}),
-    "late": frozenset({"job_names", "at"}),
-    "set_aside": frozenset({"object", "why", "at"}),
-    "finding": frozenset({"kind", "shard_id", "detail", "at"}),
-}
+from bedrock_spark.run_folder.ledger.events import (
+    Again,
+    Event,
+    ExtraAttempt,
+    Finding,
+    Finished,
+    Held,
+    Late,
+    RawEvent,
+    Resumed,
+    Seen,
+    SetAside,
+    Stopping,
+    Submitted,
+    Submitting,
+    Swept,
+    read_event,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One attempt at one shard, as far as the ledger knows.
 
-    input_key: what it reads, where that is not the shard's own object
-    records: how many records that has
-    stopping: why the run asked it to stop (user, deadline), if it did
-    announced_at: when it was about to be created
-    tokens: input and output tokens that its output manifest has
+    input_key: the object that it reads, if that is not the whole shard
+    records: how many records that object has
+    target: the name of the target that runs it; "" is the home target
+    stopping: why the run asked the service to stop it (`user` or `deadline`), or None
+    announced_at: when the intent to create it was written
+    tokens: the input and output tokens of its output manifest
     """
 
     shard_id: str
@@ -76,14 +75,14 @@ class LedgerState:
     """The state that a ledger's events leave.
 
     finished: shards that need no more jobs, and why
-    again: jobs that shards shall have though theirs are over
-    floors, slots, swept_at: see the event `swept`; late: see the event `late`
-    newer: how often there were kinds or members of events that this version does not know
+    extra_attempts: by shard, the newest extra attempt that a finished shard was given
+    floors, slots, swept_at: see the event `Swept`; late: see the event `Late`
+    newer: how often each unknown kind or member of an event occurred; a newer version wrote them
     """
 
     jobs: dict[str, Job] = field(default_factory=dict)
     finished: dict[str, str] = field(default_factory=dict)
-    again: dict[str, ExtraAttempt] = field(default_factory=dict)
+    extra_attempts: dict[str, ExtraAttempt] = field(default_factory=dict)
     hold: Hold | None = None
     floors: dict[str, float | None] = field(default_factory=dict)
     slots: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -92,19 +91,19 @@ class LedgerState:
     findings: list[dict[str, Any]] = field(default_factory=list)
     newer: Counter[str] = field(default_factory=Counter)
 
+    def apply_raw(self, values: RawEvent) -> None:
+        """Apply an event as it was read; count what this version does not know of it."""
+        event, unknown = read_event(values)
+        self.newer.update(unknown)
+        if event is not None:
+            self.apply(event)
+
     def apply(self, event: Event) -> None:
-        """Let one event happen."""
-        kind = event["event"]
-        known = KNOWN.get(kind)
-        if known is None:
-            self.newer[kind] += 1
-            return
-        if event.keys() - known != {"event"}:
-            self.newer.update(f"{kind}.{name}" for name in event.keys() - known - {"event"})
-        _APPLY[kind](self, event)
+        """Apply one event."""
+        _APPLY[type(event)](self, event)
 
     def all_findings(self) -> list[dict[str, Any]]:
-        """Return what does not fit, and what a newer version wrote."""
+        """Return the findings, and one for each kind or member of a newer version."""
         newer = [
             {
                 "kind": "newer_event",
@@ -117,108 +116,105 @@ class LedgerState:
         return [*self.findings, *newer]
 
 
-def _submitting(state: LedgerState, event: Event) -> None:
-    name = event["job_name"]
-    if name not in state.jobs:
-        state.jobs[name] = Job(
-            event["shard_id"],
-            event["attempt"],
-            name,
-            event["token"],
-            input_key=event.get("input"),
-            records=event.get("records"),
-            target=event.get("target", ""),
-            announced_at=event.get("at"),
+def _submitting(state: LedgerState, event: Submitting) -> None:
+    if event.job_name not in state.jobs:
+        state.jobs[event.job_name] = Job(
+            event.shard_id,
+            event.attempt,
+            event.job_name,
+            event.token,
+            input_key=event.input,
+            records=event.records,
+            target=event.target,
+            announced_at=event.at,
         )
 
 
-def _submitted(state: LedgerState, event: Event) -> None:
-    job = state.jobs.get(event["job_name"])
+def _submitted(state: LedgerState, event: Submitted) -> None:
+    job = state.jobs.get(event.job_name)
     if job is not None and job.seen is None:
-        seen = SeenJob(event["job_arn"], job.job_name, job.token, "Submitted")
+        seen = SeenJob(event.job_arn, job.job_name, job.token, "Submitted")
         state.jobs[job.job_name] = replace(job, seen=seen)
 
 
-def _seen(state: LedgerState, event: Event) -> None:
-    job = state.jobs.get(event["job_name"])
+def _seen(state: LedgerState, event: Seen) -> None:
+    job = state.jobs.get(event.job_name)
     if job is None:
         return
-    found = SeenJob(
-        event["job_arn"],
+    seen = SeenJob(
+        event.job_arn,
         job.job_name,
         job.token,
-        event["status"],
-        event["message"],
-        *event["counts"],
-        *(event.get("times") or ()),
+        event.status,
+        event.message,
+        *event.counts,
+        *(event.times or ()),
     )
-    tokens = event.get("tokens")
-    state.jobs[job.job_name] = replace(
-        job, seen=found, tokens=(tokens[0], tokens[1]) if tokens else job.tokens
-    )
+    tokens = event.tokens if event.tokens is not None else job.tokens
+    state.jobs[job.job_name] = replace(job, seen=seen, tokens=tokens)
 
 
-def _stopping(state: LedgerState, event: Event) -> None:
-    job = state.jobs.get(event["job_name"])
+def _stopping(state: LedgerState, event: Stopping) -> None:
+    job = state.jobs.get(event.job_name)
     if job is not None:
-        state.jobs[job.job_name] = replace(job, stopping=event["why"])
+        state.jobs[job.job_name] = replace(job, stopping=event.why)
 
 
-def _finished(state: LedgerState, event: Event) -> None:
-    state.finished[event["shard_id"]] = event["why"]
-    state.again.pop(event["shard_id"], None)
+def _finished(state: LedgerState, event: Finished) -> None:
+    state.finished[event.shard_id] = event.why
+    state.extra_attempts.pop(event.shard_id, None)
 
 
-def _again(state: LedgerState, event: Event) -> None:
-    state.finished.pop(event["shard_id"], None)
-    state.again[event["shard_id"]] = ExtraAttempt(
-        event["attempt"], event["input"], event["records"], event["sha256"]
+def _again(state: LedgerState, event: Again) -> None:
+    state.finished.pop(event.shard_id, None)
+    state.extra_attempts[event.shard_id] = ExtraAttempt(
+        event.attempt, event.input, event.records, event.sha256
     )
 
 
-def _held(state: LedgerState, event: Event) -> None:
-    state.hold = Hold(event["kind"], event["reason"])
+def _held(state: LedgerState, event: Held) -> None:
+    state.hold = Hold(event.kind, event.reason)
 
 
-def _resumed(state: LedgerState, event: Event) -> None:
+def _resumed(state: LedgerState, event: Resumed) -> None:
     state.hold = None
 
 
-def _swept(state: LedgerState, event: Event) -> None:
-    state.floors, state.slots = dict(event["floors"]), dict(event["slots"])
-    state.swept_at = event["at"]
+def _swept(state: LedgerState, event: Swept) -> None:
+    state.floors, state.slots = dict(event.floors), dict(event.slots)
+    state.swept_at = event.at
 
 
-def _late(state: LedgerState, event: Event) -> None:
-    state.late = event["job_names"]
+def _late(state: LedgerState, event: Late) -> None:
+    state.late = event.job_names
 
 
-def _set_aside(state: LedgerState, event: Event) -> None:
-    # What the lost object said may be of jobs submitted before the floor of an earlier one.
+def _set_aside(state: LedgerState, event: SetAside) -> None:
+    # The lost object may have announced jobs that were submitted before an earlier low watermark.
     state.floors.clear()
-    detail = f"ledger object {event['object']}: {event['why']}; it was set aside"
+    detail = f"ledger object {event.object}: {event.why}; it was set aside"
     _add_finding(state, "ledger_object_set_aside", "", detail)
 
 
-def _finding(state: LedgerState, event: Event) -> None:
-    _add_finding(state, event["kind"], event["shard_id"], event["detail"])
+def _finding(state: LedgerState, event: Finding) -> None:
+    _add_finding(state, event.kind, event.shard_id, event.detail)
 
 
 def _add_finding(state: LedgerState, kind: str, shard_id: str, detail: str) -> None:
     state.findings.append({"kind": kind, "shard_id": shard_id, "detail": detail, "count": 1})
 
 
-_APPLY: dict[str, Callable[[LedgerState, Event], None]] = {
-    "submitting": _submitting,
-    "submitted": _submitted,
-    "seen": _seen,
-    "stopping": _stopping,
-    "again": _again,
-    "finished": _finished,
-    "held": _held,
-    "resumed": _resumed,
-    "swept": _swept,
-    "late": _late,
-    "set_aside": _set_aside,
-    "finding": _finding,
+_APPLY: dict[type[Event], Callable[[LedgerState, Any], None]] = {
+    Submitting: _submitting,
+    Submitted: _submitted,
+    Seen: _seen,
+    Stopping: _stopping,
+    Again: _again,
+    Finished: _finished,
+    Held: _held,
+    Resumed: _resumed,
+    Swept: _swept,
+    Late: _late,
+    SetAside: _set_aside,
+    Finding: _finding,
 }

@@ -1,6 +1,7 @@
-"""The rows of a shard that were asked and have no answer, as a file beside the results.
+"""The dead letters of a shard: the rows that were asked and are not ok, as a file of their own.
 
-It has the columns of the source and what became of the row, so it is a source for another run.
+The file has the kept source columns and the outcome of each row, so it can be the source of another
+run. The pattern: https://en.wikipedia.org/wiki/Dead_letter_queue
 """
 
 from __future__ import annotations
@@ -16,34 +17,41 @@ from bedrock_spark.schema import RESULT_COLUMNS
 from bedrock_spark.spark.parquet import write_results
 from bedrock_spark.storage import Storage
 
-_TOLD = (
+# The result columns that dead letters have: the outcome, and nothing of an answer.
+_OUTCOME_COLUMNS = (
     *("record_id", "outcome", "error_code", "error_message"),
     *("served_by", "attempt", "job_arn"),
 )
 
 
 class DeadLetters:
-    """Picks the rows without an answer from the results of a shard as these are written."""
+    """Copies the rows that are not ok while the results of a shard are written.
+
+    parsed: the names of the columns of `results.parse`, which are left out
+    """
 
     def __init__(self, parsed: Iterable[str]) -> None:
-        self._left_out = {*RESULT_COLUMNS, *parsed} - set(_TOLD)
+        self._left_out = {*RESULT_COLUMNS, *parsed} - set(_OUTCOME_COLUMNS)
         self._held: list[pa.RecordBatch] = []
 
-    def among(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Pass batches of results on, and keep their rows that have no answer."""
+    def copy_from(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the batches of results unchanged, and hold a copy of the rows that are not ok."""
         for batch in batches:
             is_dead = pc.not_equal(batch["outcome"], OK)
             if is_dead.true_count:
-                told = batch.select(self._names(batch.schema))
-                self._held.append(told.filter(is_dead))
+                columns = batch.select(self._names(batch.schema))
+                self._held.append(columns.filter(is_dead))
             yield batch
 
-    def write(self, storage: Storage, shard_id: str, *, may_be_there: bool) -> int:
-        """Write what was kept, and return how many rows that is; without any there is no file."""
+    def write(self, storage: Storage, shard_id: str, *, may_exist: bool) -> int:
+        """Write the held rows, and return their number. If there are none, there is no file.
+
+        may_exist: whether a file of an earlier collect may have to be deleted
+        """
         key = layout.deadletters_key(shard_id)
         if self._held:
             write_results(storage, key, self._held[0].schema, self._held)
-        elif may_be_there:
+        elif may_exist:
             storage.delete([key])
         return sum(batch.num_rows for batch in self._held)
 

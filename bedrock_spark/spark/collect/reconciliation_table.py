@@ -1,7 +1,7 @@
 """The reconciliation of a run as one table: a row per shard, per bucket of rejects, and per job.
 
-It is written anew by every collect, from what collect knows anyway, for those who would rather
-query than read a file per shard. docs/run-folder.md says what the columns mean.
+Every collect writes it again, so that users can query one table and need not read a file per shard.
+docs/run-folder.md explains the columns.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bedrock_spark.outputs.reconcile import BAD, ERROR, INVALID, MISSING, OK, REJECTED
+from bedrock_spark.outputs.reconciled_shard import CollectedJob, ReconciledShard
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.storage import Storage
@@ -36,43 +37,40 @@ SCHEMA = pa.schema(
     ]
 )
 
-Reconciled = Mapping[str, Any]
-
 
 def write_reconciliation(
-    storage: Storage, reconciled: Iterable[Reconciled], jobs: Mapping[str, Job]
+    storage: Storage, reconciled: Iterable[ReconciledShard], jobs: Mapping[str, Job]
 ) -> None:
-    """Put reconciliation.parquet into the run folder."""
+    """Write reconciliation.parquet into the run folder."""
     units = list(reconciled)
-    left = {(unit["unit"], one["job_id"]): one for unit in units for one in unit.get("jobs", ())}
+    outputs = {(unit.unit, job.job_id): job for unit in units for job in unit.jobs}
     rows = [_unit_row(unit) for unit in units]
-    rows += [_job_row(job, left) for job in sorted(jobs.values(), key=_place)]
+    rows += [_job_row(job, outputs) for job in sorted(jobs.values(), key=_shard_and_attempt)]
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, SCHEMA), sink, compression="zstd")
     storage.write(layout.RECONCILIATION_FILE, sink.getvalue())
 
 
-def _place(job: Job) -> tuple[str, int]:
+def _shard_and_attempt(job: Job) -> tuple[str, int]:
     return job.shard_id, job.attempt
 
 
-def _unit_row(unit: Reconciled) -> dict[str, Any]:
-    outcomes, tokens = unit["outcomes"], unit["tokens"]
+def _unit_row(unit: ReconciledShard) -> dict[str, Any]:
     return {
-        "kind": REJECTS if REJECTED in outcomes else SHARD,
-        "unit": unit["unit"],
-        "rows": unit["rows"],
-        **{name: outcomes.get(name, 0) for name in _OUTCOMES},
-        "unanswered": unit["unanswered"],
-        "findings": sum(finding["count"] for finding in unit["findings"]),
-        **_lines(unit.get("lines", {})),
-        "input_tokens": tokens.get("input", 0),
-        "output_tokens": tokens.get("output", 0),
-        "images": unit["manifest_tokens"].get("images", 0),
+        "kind": REJECTS if REJECTED in unit.outcomes else SHARD,
+        "unit": unit.unit,
+        "rows": unit.rows,
+        **{name: unit.outcomes.get(name, 0) for name in _OUTCOMES},
+        "unanswered": unit.unanswered,
+        "findings": sum(finding.count for finding in unit.findings),
+        **_lines(unit.lines),
+        "input_tokens": unit.tokens.get("input", 0),
+        "output_tokens": unit.tokens.get("output", 0),
+        "images": unit.manifest_tokens.get("images", 0),
     }
 
 
-def _job_row(job: Job, left: Mapping[tuple[str, str], Reconciled]) -> dict[str, Any]:
+def _job_row(job: Job, outputs: Mapping[tuple[str, str], CollectedJob]) -> dict[str, Any]:
     seen = job.seen
     row: dict[str, Any] = {
         "kind": JOB,
@@ -82,16 +80,18 @@ def _job_row(job: Job, left: Mapping[tuple[str, str], Reconciled]) -> dict[str, 
     }
     if seen is None:
         return row
-    output = left.get((job.shard_id, seen.job_arn.rsplit("/", 1)[-1]), {})
+    output = outputs.get((job.shard_id, seen.job_id))
     return row | {
         "job_arn": seen.job_arn,
         "status": seen.status,
-        **_lines(output.get("lines", {})),
+        **_lines(output.lines if output else {}),
         "job_ok": seen.succeeded,
         "job_error": seen.failed,
-        **{name: output.get(name) for name in ("input_tokens", "output_tokens", "images")},
-        "submitted_at": _moment(seen.submitted_at),
-        "ended_at": _moment(seen.ended_at),
+        "input_tokens": output.input_tokens if output else None,
+        "output_tokens": output.output_tokens if output else None,
+        "images": output.images if output else None,
+        "submitted_at": _timestamp(seen.submitted_at),
+        "ended_at": _timestamp(seen.ended_at),
     }
 
 
@@ -99,5 +99,5 @@ def _lines(lines: Mapping[str, int]) -> dict[str, int]:
     return {f"lines_{kind}": lines.get(kind, 0) for kind in (OK, ERROR, BAD)}
 
 
-def _moment(seconds: float | None) -> dt.datetime | None:
+def _timestamp(seconds: float | None) -> dt.datetime | None:
     return None if seconds is None else dt.datetime.fromtimestamp(seconds, dt.UTC)

@@ -1,4 +1,4 @@
-"""Build the result columns of one shard: how each record ended, in the order of its rows."""
+"""Build the result columns of one shard, in the order of its rows: the outcome of each record."""
 
 from __future__ import annotations
 
@@ -6,21 +6,26 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from bedrock_spark.families.base import Answer, answer_of
+from bedrock_spark.families.base import Answer, read_answer
 from bedrock_spark.outputs.images import AnswerImages
 from bedrock_spark.outputs.reconcile import MISSING, REJECTED, Outcome, ShardReconciliation
 from bedrock_spark.schema import RESULT_COLUMNS
 
 _BIGINT_END = 2**63
 
-# What an answer would give: the columns between outcome and error_code.
-_NOTHING = (None,) * (RESULT_COLUMNS.index("error_code") - 2)
+# Nulls for the columns of an answer, which are those between outcome and error_code.
+_NO_ANSWER = (None,) * (RESULT_COLUMNS.index("error_code") - 2)
 
 Row = tuple[Any, ...]
 
 
 class ResultRows:
-    """The result rows of a shard; `tokens` are of the answers given out, by who answered."""
+    """Builds the result rows of a shard.
+
+    read: reads a family's output as an answer
+    parsed: the names of the columns of `results.parse`
+    tokens: of the answers in the results so far, by `served_by` and "input" or "output"
+    """
 
     def __init__(
         self,
@@ -38,24 +43,30 @@ class ResultRows:
         self._last: tuple[str, Row] | None = None
 
     def columns(self, ids: Sequence[str]) -> dict[str, Sequence[Any]]:
-        """Return the result columns of the next rows; rows of one record stand side by side."""
+        """Return the result columns of the next rows, by name.
+
+        ids: the record id of each row; rows that share a record are adjacent
+        """
         return _columns(self._names, [self._row(record_id) for record_id in ids])
 
-    def count(self, outputs: Iterable[bytes], served_by: str) -> Counter[str]:
-        """Return the tokens of answers of so and so, with those of more that are not given out."""
-        counted = Counter({name: self.tokens[served_by, name] for name in ("input", "output")})
-        for output in outputs:
-            answer = answer_of(output, self._read)
-            counted["input"] += _bigint(answer.input_tokens) or 0
-            counted["output"] += _bigint(answer.output_tokens) or 0
-        return counted
+    def count_tokens(self, superseded: Iterable[bytes], served_by: str) -> Counter[str]:
+        """Return the input and output tokens of all answers from `served_by`.
+
+        superseded: its answers that were paid for and are not in the results
+        """
+        total = Counter({name: self.tokens[served_by, name] for name in ("input", "output")})
+        for output in superseded:
+            answer = read_answer(output, self._read)
+            total["input"] += _bigint(answer.input_tokens) or 0
+            total["output"] += _bigint(answer.output_tokens) or 0
+        return total
 
     def _row(self, record_id: str) -> Row:
         if self._last is not None and self._last[0] == record_id:
             return self._last[1]
         outcome = self._outcomes.get(record_id)
         if outcome is None:
-            row = (record_id, MISSING, *_NOTHING, None, None, None, None, None, *self._nulls)
+            row = (record_id, MISSING, *_NO_ANSWER, None, None, None, None, None, *self._nulls)
         elif outcome.record.error is not None:
             row = self._error_row(record_id, outcome)
         else:
@@ -66,12 +77,12 @@ class ResultRows:
     def _error_row(self, record_id: str, outcome: Outcome) -> Row:
         error, origin = outcome.record.error, outcome.origin
         assert error is not None
-        told = error.code, error.message, origin.served_by, origin.attempt, origin.job_arn
-        return (record_id, outcome.ended, *_NOTHING, *told, *self._nulls)
+        cause = error.code, error.message, origin.served_by, origin.attempt, origin.job_arn
+        return (record_id, outcome.ended, *_NO_ANSWER, *cause, *self._nulls)
 
     def _answered_row(self, record_id: str, outcome: Outcome) -> Row:
         output, origin = outcome.record.output or b"{}", outcome.origin
-        answer, parsed = answer_of(output, self._read), outcome.parsed
+        answer, parsed = read_answer(output, self._read), outcome.parsed
         counts = _bigint(answer.input_tokens), _bigint(answer.output_tokens)
         self.tokens[origin.served_by, "input"] += counts[0] or 0
         self.tokens[origin.served_by, "output"] += counts[1] or 0
@@ -96,14 +107,17 @@ class ResultRows:
 
 
 def _bigint(value: int | None) -> int | None:
-    """Return a count that its column can hold; others stay in model_output."""
+    """Return the count, or None if a bigint column cannot hold it; model_output still has it."""
     return value if value is not None and abs(value) < _BIGINT_END else None
 
 
 def rejected_columns(reasons: Sequence[str]) -> dict[str, Sequence[Any]]:
-    """Return the result columns of rows that never became records."""
-    nothing = (None, REJECTED, *_NOTHING, None)
-    return _columns(RESULT_COLUMNS, [(*nothing, why, None, None, None) for why in reasons])
+    """Return the result columns of rows that prepare rejected, by name.
+
+    reasons: why each row was rejected
+    """
+    head = (None, REJECTED, *_NO_ANSWER, None)
+    return _columns(RESULT_COLUMNS, [(*head, reason, None, None, None) for reason in reasons])
 
 
 def _columns(names: Sequence[str], rows: Sequence[Row]) -> dict[str, Sequence[Any]]:

@@ -1,7 +1,7 @@
-"""Collect: for each shard, join what came back to the rows that asked, and prove the count.
+"""Collect: for each shard, join the answers to the rows that asked, and prove the count.
 
 One task per shard and no shuffle: a task reads the shard's rows and outputs, writes one results
-file and one reconciliation, and hands the driver one small row.
+file and one reconciliation, and returns one small row to the Spark driver.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import re
 from pyspark.sql import SparkSession
 
 from bedrock_spark.families import family_of
-from bedrock_spark.outputs.reconciled_shard import Reconciled, read_reconciled
-from bedrock_spark.progress import Observer, unobserved
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
@@ -21,10 +21,8 @@ from bedrock_spark.spark.collect.task import CollectTask, ShardWork
 from bedrock_spark.spark.result_schema import refuse_clashes, result_columns_of
 from bedrock_spark.spark.tasks import observed_tasks, run_per_unit
 
-# A run manifest's columns are "`name` type, `name` type"; within types there are no spaces.
+# The columns of a run manifest are "`name` type, `name` type"; types have no spaces.
 _COLUMN = re.compile(r"(?:^|, )`([^`]*)` ")
-
-__all__ = ["Reconciled", "collect", "read_reconciled"]
 
 
 def collect(
@@ -32,13 +30,11 @@ def collect(
     run: Run,
     manifest: RunManifest,
     jobs: dict[str, Job],
-    observe: Observer = unobserved,
-) -> list[Reconciled]:
+    observe: Observer = ignore_progress,
+) -> list[ReconciledShard]:
     """Write results and reconciliations; return the reconciliation of every unit, by name.
 
-    The table of all of them is written last.
-
-    Runs one Spark action with a task per shard.
+    Writes the table of all reconciliations last. Runs one Spark action with a task per shard.
     """
     refuse_clashes(_names(manifest.columns), run.config.results)
     by_shard: dict[str, list[Job]] = {}
@@ -51,8 +47,8 @@ def collect(
     columns = result_columns_of(run.config.results)
     task = CollectTask(run.storage, family_of(run.config.model).name, columns)
     with observed_tasks(spark, "collect", observe):
-        found = run_per_unit(spark, works, task)
-    units = sorted(found, key=lambda reconciled: str(reconciled["unit"]))
+        reconciled = run_per_unit(spark, works, task, ReconciledShard)
+    units = sorted(reconciled, key=lambda shard: shard.unit)
     write_reconciliation(run.storage, units, jobs)
     return units
 

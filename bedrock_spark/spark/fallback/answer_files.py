@@ -1,7 +1,7 @@
-"""Fallback answers on their way into the run folder, in Bedrock's own line format.
+"""Write the fallback's answers into the run folder, in Bedrock's own line format.
 
-They are written every few seconds or records, in objects that are never written twice: a task that
-is killed pays again for at most what it had in flight and what came within those few seconds.
+Answers are written after 100 records or 5 seconds, each time into a new object. If a task is
+killed, at most its calls in flight and its unwritten answers are paid for again.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ class AnswerFiles:
         self._lock = threading.Lock()
 
     def add(self, shard_id: str, line: bytes) -> None:
-        """Take a line; write what has gathered when it is time."""
+        """Add a line; write all gathered lines if that is due."""
         with self._lock:
             self._lines.setdefault(shard_id, []).append(line)
             self._gathered += 1
         self.flush_if_due()
 
     def flush_if_due(self) -> None:
-        """Write what has gathered when it is time."""
+        """Write all gathered lines after 100 records or 5 seconds."""
         waited = self._clock.now() - self._flushed_at
         if self._gathered >= FLUSH_RECORDS or waited >= FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        """Write what has gathered. What cannot be written is kept for the next time."""
+        """Write all gathered lines. If that fails, the next flush writes the rest."""
         with self._lock:
-            taken, self._lines = self._lines, {}
+            to_write, self._lines = self._lines, {}
             self._gathered, self._flushed_at = 0, self._clock.now()
-        while taken:
-            shard_id, lines = taken.popitem()
-            part = f"{int(self._clock.now() * 1000):015d}-{uuid.uuid4().hex[:8]}"
+        while to_write:
+            shard_id, lines = to_write.popitem()
+            name = f"{int(self._clock.now() * 1000):015d}-{uuid.uuid4().hex[:8]}"
             try:
-                self._storage.write(layout.fallback_key(shard_id, part), b"".join(lines))
+                self._storage.write(layout.fallback_key(shard_id, name), b"".join(lines))
             except BaseException:
-                self._put_back({**taken, shard_id: lines})
+                self._put_back({**to_write, shard_id: lines})
                 raise
 
-    def _put_back(self, taken: dict[str, list[bytes]]) -> None:
+    def _put_back(self, unwritten: dict[str, list[bytes]]) -> None:
         with self._lock:
-            for shard_id, lines in taken.items():
+            for shard_id, lines in unwritten.items():
                 self._lines[shard_id] = lines + self._lines.get(shard_id, [])
                 self._gathered += len(lines)

@@ -1,8 +1,8 @@
-"""Fall back: ask the stragglers once more, one by one, of a model that answers at once.
+"""The fallback on Spark: ask unanswered records one by one, with online calls to a model.
 
-A task takes some stragglers of a few shards. Answers are written every few records in Bedrock's own
-line format below the shard's fallback folder, so a task that is killed pays again only for what it
-had in flight, and collect reads them like any other output.
+Each task has some unanswered records of a few shards. It writes its answers every few seconds into
+the shard's fallback folder, in Bedrock's own line format. So collect reads them like any other
+output. If a task is killed, only its calls in flight and its last few answers are paid for again.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
-from bedrock_spark.costs.tokens import longest_answer
+from bedrock_spark.costs.tokens import max_answer_tokens
 from bedrock_spark.errors import InvokeRefusedError, StorageError
 from bedrock_spark.families import family_of
-from bedrock_spark.progress import Observer, unobserved
+from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.spark.fallback.parts import split_into_parts
-from bedrock_spark.spark.fallback.task import FallbackTask
+from bedrock_spark.spark.fallback.task import FallbackTask, TaskResult
 from bedrock_spark.spark.tasks import classic_context, observed_tasks, run_per_unit
 from bedrock_spark.storage import Storage
 
 log = logging.getLogger(__name__)
 
-# Spark Connect does not tell how many tasks run at once.
+# Over Spark Connect the number of cores is unknown.
 _DEFAULT_TASKS = 8
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a round came to: records that were asked, and how often the service said 429."""
+class Round:
+    """The result of one round: records that were asked, and calls that met a 429."""
 
     records: int = 0
     throttled: int = 0
@@ -46,19 +46,20 @@ def ask_unanswered(
     model_id: str,
     most: int | None = None,
     until: float | None = None,
-    observe: Observer = unobserved,
-) -> Asked:
-    """Ask the stragglers of collected shards, so many of each, once.
+    observe: Observer = ignore_progress,
+) -> Round:
+    """Ask unanswered records of collected shards, once each. Runs one Spark action.
 
-    Runs one Spark action. Raises InvokeRefusedError when the model would answer none. What single
-    records get, answers or errors, is in the run folder; collect again to see it.
-
-    most: records in all, where not all may be asked; until: a time after which none is begun
+    counts: the number of unanswered records, by shard
+    most: the number of records in total, if not all may be asked
+    until: no call starts after this time, in seconds since the epoch; None for no limit
+    Answers and errors of single records are in the run folder: collect again to see them. Raises
+    InvokeRefusedError if the model would answer no record.
     """
     config = run.config.fallback
     groups = split_into_parts(counts, _parallelism(spark), most)
     if config is None or not groups:
-        return Asked()
+        return Round()
     round_id = uuid.uuid4().hex[:12]
     task = FallbackTask(
         run.storage,
@@ -66,31 +67,31 @@ def ask_unanswered(
         config,
         model_id,
         family_of(run.config.model).name,
-        longest_answer(run.config.request),
+        max_answer_tokens(run.config.request),
         round_id,
         len(groups),
         until,
     )
     try:
         with observed_tasks(spark, "fallback", observe):
-            done = run_per_unit(spark, groups, task)
+            done = run_per_unit(spark, groups, task, TaskResult)
     finally:
-        _forget_tasks(run.storage, round_id)
-    refused = [d["refused"] for d in done if d["refused"]]
-    if refused:
+        _delete_tasks(run.storage, round_id)
+    refusals = [result.refusal for result in done if result.refusal]
+    if refusals:
         raise InvokeRefusedError(
-            f"fallback.model_id {config.model_id}: {refused[0]} "
+            f"fallback.model_id {config.model_id}: {refusals[0]} "
             "Check the id, its Region, and bedrock:InvokeModel on it"
         )
-    return Asked(sum(d["asked"] for d in done), sum(d["throttled"] for d in done))
+    return Round(sum(r.asked for r in done), sum(r.throttled for r in done))
 
 
-def _forget_tasks(storage: Storage, round_id: str) -> None:
-    """Delete what tasks that were killed left; where that fails it is only untidy."""
+def _delete_tasks(storage: Storage, round_id: str) -> None:
+    """Delete the objects of killed tasks. An error is only logged: leftovers do no harm."""
     try:
-        storage.delete([found.key for found in storage.list(layout.tasks_prefix(round_id))])
+        storage.delete([stored.key for stored in storage.list(layout.tasks_prefix(round_id))])
     except StorageError as exc:
-        log.warning("deleting what tasks of the fallback left: %s", exc)
+        log.warning("deleting the objects of the fallback's tasks: %s", exc)
 
 
 def _parallelism(spark: SparkSession) -> int:

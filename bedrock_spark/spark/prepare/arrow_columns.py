@@ -1,8 +1,9 @@
-"""The values of an Arrow column as Python's own, by the column's type and not by guess.
+"""Convert an Arrow column to Python values, by the column's type.
 
-Arrow's own to_pylist makes a map a list of tuples and a float more digits than it has, depends on
-the session's time zone, and gives up a whole batch for one text that is not UTF-8. Here a value
-that Python cannot hold becomes an Unreadable in its own row.
+Arrow's own `to_pylist` is not used, for four reasons: it turns a map into a list of tuples, shows
+more digits of a 32-bit float than it has, depends on the session's time zone, and fails for the
+whole batch if one text is not UTF-8. Here a value that Python cannot hold becomes an Unreadable in
+its own row.
 """
 
 from __future__ import annotations
@@ -17,13 +18,19 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bedrock_spark.templates.json_values import NOT_UTF8, Struct, Unreadable, Unrenderable, key_text
+from bedrock_spark.templates.json_values import (
+    NOT_UTF8,
+    Struct,
+    Unreadable,
+    Unrenderable,
+    map_key_text,
+)
 
 OUT_OF_RANGE = "holds a date or time outside of the years 1 to 9999"
 
 
 def column_values(column: pa.Array) -> list[Any]:
-    """Return the values of a column as a template takes them. Never raises for what is in it."""
+    """Return the values of a column in the types that templates use. No value makes it raise."""
     try:
         return _values(column)
     except (UnicodeDecodeError, OverflowError, Unrenderable):
@@ -51,21 +58,21 @@ def _values(array: pa.Array) -> list[Any]:
 
 def _texts(array: pa.Array) -> list[Any]:
     try:
-        # Arrow makes the texts in one go this way, several times as fast as one by one.
+        # Arrow converts the whole column at once here, several times as fast as to_pylist.
         values: list[Any] = array.to_numpy(zero_copy_only=False).tolist()
     except (UnicodeDecodeError, pa.ArrowException):
-        values = array.to_pylist()  # says what is wrong
+        values = array.to_pylist()  # raises UnicodeDecodeError if a text is not UTF-8
     return values
 
 
 def _floats(array: pa.Array) -> list[Any]:
-    """Return the shortest numbers that are these floats: 0.1, not 0.10000000149011612."""
+    """Return the shortest decimal of each 32-bit float: 0.1, not 0.10000000149011612."""
     values: list[Any] = pc.cast(pc.cast(array, pa.string()), pa.float64()).to_pylist()
     return values
 
 
 def _timestamps(array: pa.Array) -> list[Any]:
-    # The same moments: Arrow keeps them in UTC, and only their text has the session's time zone.
+    # Arrow stores moments in UTC; the type's time zone only matters for their text.
     values: list[Any] = array.cast(pa.timestamp("us", "UTC")).to_pylist()
     return values
 
@@ -85,7 +92,7 @@ def _maps(array: pa.Array) -> list[Any]:
     listed = array.view(pa.list_(pa.struct([kind.key_field, kind.item_field])))
     keys, values = (_values(side) for side in listed.flatten().flatten())
     if not _is_text(kind.key_type):
-        keys = [key_text(key) for key in keys]
+        keys = [map_key_text(key) for key in keys]
     entries = zip(keys, values, strict=True)
     return [None if n is None else dict(islice(entries, n)) for n in _lengths(listed)]
 
@@ -99,10 +106,10 @@ def _structs(array: pa.Array) -> list[Any]:
     names = [field.name for field in array.type]
     fields = [_values(field) for field in array.flatten()]
     rows = zip(*fields, strict=True) if fields else ((),) * len(array)
-    present = array.is_valid().to_pylist()
+    validity = array.is_valid().to_pylist()
     return [
-        Struct(zip(names, row, strict=True)) if here else None
-        for row, here in zip(rows, present, strict=True)
+        Struct(zip(names, row, strict=True)) if is_valid else None
+        for row, is_valid in zip(rows, validity, strict=True)
     ]
 
 
@@ -130,7 +137,7 @@ _KINDS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array], list[Any
 )
 
 _BACKSLASH, _QUOTE, _SPACE = ord("\\"), ord('"'), ord(" ")
-# How JSON writes each character that cannot stand in a text as it is; msgspec says it.
+# The JSON escape, as msgspec writes it, of each character that a JSON string cannot hold unescaped.
 _ESCAPES = {
     code: msgspec.json.encode(chr(code))[1:-1].decode()
     for code in (_BACKSLASH, _QUOTE, *range(_SPACE))
@@ -138,7 +145,7 @@ _ESCAPES = {
 
 
 def flat_bytes(array: pa.Array) -> memoryview:
-    """Return what lies behind the texts or bytes of a column, one after the other, not copied."""
+    """Return the bytes of a column's texts or binaries, one after the other, without a copy."""
     if not len(array):
         return memoryview(b"")
     offsets = offsets_of(array)
@@ -146,14 +153,17 @@ def flat_bytes(array: pa.Array) -> memoryview:
 
 
 def offsets_of(array: pa.Array) -> npt.NDArray[Any]:
-    """Return where each text or bytes of a column begins, and where the last one ends."""
-    wide = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
-    offsets = np.frombuffer(array.buffers()[1], np.int64 if wide else np.int32)
+    """Return the offsets at which a column's texts or binaries begin, and where the last one ends.
+
+    The offsets are those of Arrow's buffer: the first is not 0 in a slice. Rows + 1 of them.
+    """
+    is_large = pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type)
+    offsets = np.frombuffer(array.buffers()[1], np.int64 if is_large else np.int32)
     return offsets[array.offset : array.offset + len(array) + 1]
 
 
 def is_utf8(texts: pa.Array) -> bool:
-    """Tell whether all texts are what they should be: the JVM lets any bytes pass for a text."""
+    """Tell whether all texts are valid UTF-8: in the JVM, a text may hold any bytes."""
     try:
         texts.validate(full=True)
     except pa.ArrowInvalid:
@@ -162,12 +172,12 @@ def is_utf8(texts: pa.Array) -> bool:
 
 
 def escaped(texts: pa.Array) -> pa.Array:
-    """Return texts, which must be UTF-8, as they stand between the quotes of a JSON string."""
+    """Return texts, which must be UTF-8, escaped for a JSON string, without the quotes."""
     codes = np.frombuffer(flat_bytes(texts), np.uint8)
-    found = [code for code in (_BACKSLASH, _QUOTE) if (codes == code).any()]
+    to_escape = [code for code in (_BACKSLASH, _QUOTE) if (codes == code).any()]
     is_control = codes < _SPACE
     if is_control.any():
-        found += np.unique(codes[is_control]).tolist()
-    for code in found:  # the backslash first: the others' escapes have one
+        to_escape += np.unique(codes[is_control]).tolist()
+    for code in to_escape:  # the backslash first: the other escapes contain one
         texts = pc.replace_substring(texts, chr(code), _ESCAPES[code])
     return texts

@@ -1,8 +1,9 @@
-"""Hash request bodies, before the shuffle: where a row is known by what it asks.
+"""Hash request bodies before the shuffle, for runs whose record ids come from bodies.
 
-The hash is XXH64 with seed 42 of the body as it stands in the JSONL, so that anybody can recompute
-a record id from a line. Rows that cannot be rendered keep a hash of their values; they are rejected
-after the shuffle, where every reject is.
+These are runs without a key, and runs in which equal bodies share a record (`request.dedupe`). The
+hash is XXH64 (https://xxhash.com), seed 42, of the body's bytes in the JSONL, so that anyone can
+recompute a record id from a line. A row that cannot be rendered keeps a hash of its values: like
+all rejects, it is rejected after the shuffle.
 """
 
 from __future__ import annotations
@@ -24,48 +25,53 @@ from bedrock_spark.templates.body_template import BodyTemplate
 
 @dataclass(frozen=True)
 class HashBodies:
-    """Put the hash and the digest of the body in place of the key's; sent to executors.
+    """Replace the key's hash by the body's hash, and the key text by the body's SHA-256.
 
-    is_keyed: rows come sorted by key, and a key that the row before had is noted in REPEATED.
+    Sent to executors.
+
+    is_keyed: the rows are sorted by key; REPEATED gets each key that the row before has too
     """
 
     config: Config
     is_keyed: bool
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Return the batches with their bodies hashed."""
+        """Yield the batches with HASH, KEY and REPEATED replaced, their other columns unchanged."""
         with open_objects(self.config) as objects:
             template = body_template(self.config, objects.fetch)
-            parts = (p for batch in batches for p in with_media(batch, template, objects))
-            yield from self._hashed(parts, template)
+            slices = (s for batch in batches for s in with_media(batch, template, objects))
+            yield from self._with_hashes(slices, template)
 
-    def _hashed(
+    def _with_hashes(
         self, batches: Iterator[pa.RecordBatch], template: BodyTemplate
     ) -> Iterator[pa.RecordBatch]:
-        last: str | None = None
+        last_key: str | None = None
         for batch in batches:
             keys = batch.column(KEY).to_pylist()
-            repeated = self._repeated(keys, last)
-            last = keys[-1] if keys else last
-            hashes, digests = self._hashes(batch, template)
-            changed = {
+            repeated = self._repeated_keys(keys, last_key)
+            last_key = keys[-1] if keys else last_key
+            hashes, digests = self._hash_bodies(batch, template)
+            replaced = {
                 HASH: pa.array(hashes, pa.int64()),
                 KEY: pa.array(digests, pa.string()),
                 REPEATED: pa.array(repeated, pa.string()),
             }
             columns = [
-                changed.get(f.name, c) for f, c in zip(batch.schema, batch.columns, strict=True)
+                replaced.get(f.name, c) for f, c in zip(batch.schema, batch.columns, strict=True)
             ]
             yield pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
-    def _repeated(self, keys: list[str | None], last: str | None) -> list[str | None]:
+    def _repeated_keys(self, keys: list[str | None], last_key: str | None) -> list[str | None]:
+        """Return each key that is equal to the one before it, None for the others."""
         if not self.is_keyed:
             return [None] * len(keys)
-        return [k if k == b else None for k, b in zip(keys, [last, *keys[:-1]], strict=True)]
+        pairs = zip(keys, [last_key, *keys[:-1]], strict=True)
+        return [key if key == previous else None for key, previous in pairs]
 
-    def _hashes(
+    def _hash_bodies(
         self, batch: pa.RecordBatch, template: BodyTemplate
     ) -> tuple[list[int], list[str | None]]:
+        """Return hash and SHA-256 of each row's body; TIE and None if it cannot be rendered."""
         ids = pa.repeat(ANY_ID, batch.num_rows)
         lines, _ = render_lines(ids, batch, template, self.config.shards.max_bytes)
         hashes: list[int] = batch.column(TIE).to_pylist()

@@ -1,4 +1,4 @@
-"""Batches whose images and documents are at hand: cut so that what they need fits into memory."""
+"""Cut batches so that the images and documents of each slice fit into memory, and fetch them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bedrock_spark.templates.body_template import BodyTemplate
 
 
 def open_objects(config: Config) -> Prefetch:
-    """Return what fetches the objects that rows name. Nothing is fetched yet."""
+    """Return the prefetcher of the S3 objects that rows name. Nothing is fetched yet."""
     aws = AwsSettings(config.batch.region, config.endpoint_url)
     return Prefetch(ObjectReader(aws, THREADS).read, MAX_OBJECT_BYTES)
 
@@ -24,9 +24,9 @@ def open_objects(config: Config) -> Prefetch:
 def with_media(
     batch: pa.RecordBatch, template: BodyTemplate, objects: Prefetch
 ) -> Iterator[pa.RecordBatch]:
-    """Yield a batch in parts; while a part is worked on, `objects` has what its rows name.
+    """Yield a batch in slices. Until the next one is asked for, `objects` has a slice's objects.
 
-    A batch whose template reads no images or documents comes back as it is.
+    If the template reads no images or documents, the batch is yielded whole.
     """
     if not template.media:
         yield batch
@@ -42,28 +42,28 @@ def with_media(
 
 
 def _uris(columns: dict[str, pa.Array], template: BodyTemplate) -> list[list[str]]:
-    """Return the URIs that each row names. Bytes name none and are not even copied."""
-    named = {
-        name: [None] * len(column) if _is_bytes(column.type) else column_values(column)
+    """Return the URIs that each row names. Columns of bytes name none and are not copied."""
+    values = {
+        name: [None] * len(column) if _holds_bytes(column.type) else column_values(column)
         for name, column in columns.items()
     }
-    rows = zip(*named.values(), strict=True)
-    return [template.uris(dict(zip(named, row, strict=True))) for row in rows]
+    rows = zip(*values.values(), strict=True)
+    return [template.uris(dict(zip(values, row, strict=True))) for row in rows]
 
 
 def _weights(columns: Iterable[pa.Array], rows: int) -> list[int]:
-    """Return about how many bytes of images and documents each row brings along."""
+    """Return about how many bytes of images and documents each row holds itself."""
     weights = [0] * rows
     for column in columns:
         if _is_binary(column.type):
-            own = pc.fill_null(pc.binary_length(column), 0).to_pylist()
+            lengths = pc.fill_null(pc.binary_length(column), 0).to_pylist()
         else:
-            own = [column.nbytes // rows] * rows if rows else []
-        weights = [weight + more for weight, more in zip(weights, own, strict=True)]
+            lengths = [column.nbytes // rows] * rows if rows else []
+        weights = [weight + length for weight, length in zip(weights, lengths, strict=True)]
     return weights
 
 
-def _is_bytes(kind: pa.DataType) -> bool:
+def _holds_bytes(kind: pa.DataType) -> bool:
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         kind = kind.value_type
     return _is_binary(kind)

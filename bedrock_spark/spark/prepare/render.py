@@ -1,4 +1,4 @@
-"""Render the rows of a batch to JSONL lines, whole columns at a time where that can be done."""
+"""Render the rows of a batch to JSONL lines: column by column if possible, else row by row."""
 
 from __future__ import annotations
 
@@ -14,61 +14,67 @@ from bedrock_spark.shards.lines import END, HEAD, MIDDLE
 from bedrock_spark.spark.prepare.arrow_columns import column_values, escaped, is_utf8
 from bedrock_spark.templates.body_template import BodyTemplate, Hole, RowRejected
 
-_BODY_AT = len(HEAD) + record_ids.LENGTH + len(MIDDLE)
+_BODY_START = len(HEAD) + record_ids.LENGTH + len(MIDDLE)
+# For lines that are rendered only for their bodies.
 ANY_ID = "0" * record_ids.LENGTH
-# Lines may be many megabytes each, so their places are counted with 64 bits.
+# The lines of a batch may exceed 2 GB together, so their offsets have 64 bits.
 LINES = pa.large_binary()
 
 
 def body_of(line: bytes) -> bytes:
     """Return the body in a line."""
-    return line[_BODY_AT : -len(END)]
+    return line[_BODY_START : -len(END)]
 
 
 def render_lines(
     ids: pa.Array, batch: pa.RecordBatch, template: BodyTemplate, max_bytes: int
 ) -> tuple[pa.Array, dict[int, RowRejected]]:
-    """Return a JSONL line per row, null where it was rejected, and the rejections by row number."""
-    lines = _render_at_once(ids, batch, template)
+    """Return a JSONL line per row, null if it is rejected, and the rejections by row number.
+
+    max_bytes: the most bytes of a line
+    """
+    lines = _render_columns(ids, batch, template)
     if lines is None:
-        every = range(batch.num_rows)
-        made, rejected = _render_one_by_one(ids, batch, every, template, max_bytes)
-        return pa.array(made, LINES), rejected
+        all_rows = range(batch.num_rows)
+        row_lines, rejected = _render_rows(ids, batch, all_rows, template, max_bytes)
+        return pa.array(row_lines, LINES), rejected
+    # Rows with a null may be rejected or have a default, long lines may be too long: row by row.
     longest = min(max_bytes, limits.MAX_BODY_BYTES)
-    doubtful = pc.fill_null(pc.greater(pc.binary_length(lines), longest), True)
-    rows = np.flatnonzero(doubtful.to_numpy(zero_copy_only=False)).tolist()
+    is_doubtful = pc.fill_null(pc.greater(pc.binary_length(lines), longest), True)
+    rows = np.flatnonzero(is_doubtful.to_numpy(zero_copy_only=False)).tolist()
     if not rows:
         return lines, {}
-    made, rejected = _render_one_by_one(ids, batch, rows, template, max_bytes)
-    return pc.replace_with_mask(lines, doubtful, pa.array(made, LINES)), rejected
+    row_lines, rejected = _render_rows(ids, batch, rows, template, max_bytes)
+    return pc.replace_with_mask(lines, is_doubtful, pa.array(row_lines, LINES)), rejected
 
 
-def _render_at_once(
+def _render_columns(
     ids: pa.Array, batch: pa.RecordBatch, template: BodyTemplate
 ) -> pa.Array | None:
-    """Return the lines as they are where no value is null; those of a null are null.
+    """Return the lines of all rows, null for a row with a null in the template's columns.
 
-    None where every row must be looked at: fields, expressions, values that are no plain ones.
+    None if the rows must be rendered one by one: the template has fields or expressions, or a
+    column has a type whose JSON form Arrow cannot write.
     """
     if template.holes is None:
         return None
-    parts: list[bytes | pa.Array] = [HEAD, ids.cast(LINES), MIDDLE]
-    for part in template.holes:
-        if isinstance(part, bytes):
-            parts.append(part)
+    fragments: list[bytes | pa.Array] = [HEAD, ids.cast(LINES), MIDDLE]
+    for hole in template.holes:
+        if isinstance(hole, bytes):
+            fragments.append(hole)
             continue
-        fragments = _fragments(batch.column(part.column), part)
-        if fragments is None:
+        values = _value_fragments(batch.column(hole.column), hole)
+        if values is None:
             return None
-        parts += fragments
-    parts.append(END)
-    between_them = pa.scalar(b"", LINES)
-    scalars = (pa.scalar(p, LINES) if isinstance(p, bytes) else p for p in parts)
-    return pc.binary_join_element_wise(*scalars, between_them)
+        fragments += values
+    fragments.append(END)
+    separator = pa.scalar(b"", LINES)
+    scalars = (pa.scalar(f, LINES) if isinstance(f, bytes) else f for f in fragments)
+    return pc.binary_join_element_wise(*scalars, separator)
 
 
-def _fragments(column: pa.Array, hole: Hole) -> list[bytes | pa.Array] | None:
-    """Return what stands in a hole, or None where the type's form is not Arrow's own."""
+def _value_fragments(column: pa.Array, hole: Hole) -> list[bytes | pa.Array] | None:
+    """Return the JSON of a column's values; None if Arrow cannot write it as templates do."""
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         return [column.cast(pa.string()).cast(LINES)]
@@ -78,7 +84,7 @@ def _fragments(column: pa.Array, hole: Hole) -> list[bytes | pa.Array] | None:
     return [texts] if hole.in_text else [b'"', texts, b'"']
 
 
-def _render_one_by_one(
+def _render_rows(
     ids: pa.Array,
     batch: pa.RecordBatch,
     rows: Sequence[int],
@@ -87,10 +93,10 @@ def _render_one_by_one(
 ) -> tuple[list[bytes | None], dict[int, RowRejected]]:
     """Return a line for each of these rows, and the rejections by the batch's row numbers."""
     names = template.columns
-    wanted = batch.select(list(names))
+    needed = batch.select(list(names))
     if len(rows) < batch.num_rows:
-        wanted = wanted.take(pa.array(rows, pa.int64()))
-    columns = [column_values(column) for column in wanted.columns]
+        needed = needed.take(pa.array(rows, pa.int64()))
+    columns = [column_values(column) for column in needed.columns]
     lines: list[bytes | None] = []
     rejected: dict[int, RowRejected] = {}
     for row, *values in zip(rows, *columns, strict=True):

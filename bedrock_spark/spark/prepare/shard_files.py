@@ -1,7 +1,8 @@
-"""Write the two files of a shard: the JSONL that Bedrock reads, the Parquet of the rows behind it.
+"""Write the two files of a shard: the JSONL that Bedrock reads, and the Parquet of its rows.
 
-Both are written to local disk first and put under their final names whole, rows before lines. A
-task that dies leaves nothing half-written; one that runs twice leaves the same bytes.
+Both are written to local disk first, then uploaded whole under their final names: the rows, then
+the lines. So a task that dies leaves no half-written file, and writing is idempotent: a task that
+runs twice leaves the same bytes.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ REJECT_FIELDS = (
 
 
 class RejectsFile:
-    """The rejected rows of one bucket, each with column and reason. No rows, no file."""
+    """The rejected rows of one bucket, each with column and reason. Without rows there is no file.
+
+    rows: the number of rows written
+    """
 
     def __init__(self, path: Path, kept: pa.Schema) -> None:
         self.rows = 0
@@ -36,23 +40,27 @@ class RejectsFile:
         self._file: ParquetFile | None = None
 
     def write(self, rows: pa.RecordBatch, reasons: Sequence[RowRejected]) -> None:
-        """Append rows and why they were rejected."""
+        """Append rows, each with the column and the reason of its rejection."""
         if self._file is None:
             self._file = ParquetFile(self._path, self._schema)
-        told = [r.column for r in reasons], [r.reason for r in reasons]
-        arrays = [*rows.columns, *(pa.array(texts, pa.string()) for texts in told)]
+        columns = pa.array([r.column for r in reasons], pa.string())
+        texts = pa.array([r.reason for r in reasons], pa.string())
+        arrays = [*rows.columns, columns, texts]
         self._file.write(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
         self.rows += len(reasons)
 
     def publish(self, storage: Storage, key: str) -> None:
-        """Put the file under its final name."""
+        """Upload the file under its final name, if it has rows."""
         if self._file is not None:
             self._file.close()
             storage.upload(self._path, key)
 
 
 class ShardFiles:
-    """The files of one shard while they are being written."""
+    """The two local files of one shard while they are written.
+
+    unique: the columns whose values seldom repeat
+    """
 
     def __init__(
         self, folder: Path, shard_id: str, schema: pa.Schema, unique: Collection[str]
@@ -65,9 +73,9 @@ class ShardFiles:
         self._bytes = self._records = 0
 
     def write(self, lines: pa.Array, rows: pa.RecordBatch) -> None:
-        """Append records: their lines, newline included, and their rows, in the same order.
+        """Append records: their lines, with their line breaks, and their rows, in the same order.
 
-        An empty line is a row that shares the record before it.
+        The line of a row that shares the record before it is empty.
         """
         data = flat_bytes(lines)
         self._lines.write(data)
@@ -77,7 +85,7 @@ class ShardFiles:
         self._rows.write(rows)
 
     def publish(self, storage: Storage) -> Shard:
-        """Put both files under their final names and delete the local ones."""
+        """Upload both files under their final names, and delete the local ones."""
         self._lines.close()
         self._rows.close()
         storage.upload(self._rows.path, layout.rows_key(self.shard_id))
@@ -90,7 +98,7 @@ class ShardFiles:
 
 
 class BucketFiles:
-    """The shards of one bucket, one open at a time, in the order in which they are cut."""
+    """The shards of one bucket, in the order in which they are cut. One is open at a time."""
 
     def __init__(
         self,
@@ -106,23 +114,23 @@ class BucketFiles:
         self._bucket = bucket
         self._schema = schema
         self._unique = unique
-        self._open: ShardFiles | None = None
-        self._cut = -1
+        self._open_shard: ShardFiles | None = None
+        self._open_cut = -1
 
     def write(self, cut: int, lines: pa.Array, rows: pa.RecordBatch) -> None:
-        """Append records to the cut-th shard; a new cut publishes the one before."""
-        if cut != self._cut or self._open is None:
+        """Append records to the bucket's shard `cut`. A new number publishes the shard before."""
+        if cut != self._open_cut or self._open_shard is None:
             self._publish()
-            self._cut = cut
-            name = layout.shard_id(self._bucket, cut)
-            self._open = ShardFiles(self._folder, name, self._schema, self._unique)
-        self._open.write(lines, rows)
+            self._open_cut = cut
+            shard_id = layout.shard_id(self._bucket, cut)
+            self._open_shard = ShardFiles(self._folder, shard_id, self._schema, self._unique)
+        self._open_shard.write(lines, rows)
 
     def finish(self) -> None:
         """Publish the last shard."""
         self._publish()
 
     def _publish(self) -> None:
-        if self._open is not None:
-            self.shards.append(self._open.publish(self._storage))
-            self._open = None
+        if self._open_shard is not None:
+            self.shards.append(self._open_shard.publish(self._storage))
+            self._open_shard = None

@@ -1,13 +1,13 @@
-"""Deal the rows into buckets: key text and hash on every row, then the one shuffle.
+"""Repartition the rows by hash: add hash and key text to every row, then shuffle.
 
-A row's hash is of its key. Without a key, or where equal bodies share a record, it is of the body,
-so rows are rendered once before the shuffle to know it.
+The hash of a row is that of its key. In a run without a key, or in which equal bodies share a
+record, it is that of the body; then rows are rendered once before the shuffle to compute it.
 """
 
 from __future__ import annotations
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - what everybody calls it
+from pyspark.sql import functions as F  # noqa: N812 - its usual name
 
 from bedrock_spark.config import Config
 from bedrock_spark.spark.prepare.body_hashes import HashBodies
@@ -19,50 +19,52 @@ from bedrock_spark.spark.prepare.columns import (
     TIE,
     column_of,
     hash_of_values,
-    key_text,
+    key_column,
 )
 from bedrock_spark.spark.prepare.source import SourceColumns
 
 
 def with_ids(df: DataFrame, columns: SourceColumns, config: Config) -> DataFrame:
-    """Select what prepare needs: hash, key text and the source columns.
+    """Select hash, key text and the source columns that prepare needs. No Spark action runs.
 
-    KEY is what tells rows of one hash apart: the key's text, or the digest of the body. TIE, which
-    puts rows of one key in order, and REPEATED, a key that an earlier row has, come along only
-    where rows of one key are no error: every column costs time on its way to Python.
+    KEY distinguishes rows with one hash: the key's text, or the SHA-256 of the body. TIE puts rows
+    of one key in a fixed order; REPEATED is the row's key if an earlier row has it too. TIE is only
+    added if several rows of one key can be valid, REPEATED only if hashes are of bodies: every
+    column costs time on its way to Python.
     """
     by_body = config.request.dedupe or not columns.key
     has_ties = by_body or config.source.on_duplicate_key == "first"
-    nothing = F.lit(None).cast("string")
-    key = key_text(df, columns.key) if columns.key else nothing
+    null_text = F.lit(None).cast("string")
+    key = key_column(df, columns.key) if columns.key else null_text
     keyed = df.select(
         F.xxhash64(key).alias(HASH),
         key.alias(KEY),
         *([hash_of_values(df, columns.needed).alias(TIE)] if has_ties else []),
-        *([nothing.alias(REPEATED)] if by_body else []),
+        *([null_text.alias(REPEATED)] if by_body else []),
         *(column_of(name) for name in columns.needed),
     )
     if not by_body:
         return keyed
     if columns.key:
-        # Rows of one key must meet before they are dealt by their bodies.
-        keyed = keyed.repartition(F.col(HASH)).sortWithinPartitions(*_order(keyed))
+        # Equal keys can only be found within a partition: so first a shuffle by key.
+        keyed = keyed.repartition(F.col(HASH)).sortWithinPartitions(*_sort_columns(keyed))
     return keyed.mapInArrow(HashBodies(config, bool(columns.key)), keyed.schema)
 
 
 def repartition_by_hash(df: DataFrame, buckets: int) -> DataFrame:
-    """Deal rows into buckets by their hash, sorted within: the one shuffle of the pipeline.
+    """Repartition rows into `buckets` partitions by HASH, each sorted by hash, key and tie-breaker.
 
-    The bucket is also a column: Spark's hash partitioning is the murmur3 of the column modulo the
-    number of partitions, and the task checks that it got what it thinks it got.
+    This is the shuffle of prepare; no Spark action runs. It adds the column BUCKET. Spark's hash
+    partitioning is the murmur3 of HASH modulo the number of partitions (see shards/buckets.py). It
+    is computed here once more, so that each task can check that all its rows are of one bucket.
     """
     bucket = F.pmod(F.hash(F.col(HASH)), F.lit(buckets)).cast("int")
     return (
         df.withColumn(BUCKET, bucket)
         .repartition(buckets, F.col(HASH))
-        .sortWithinPartitions(*_order(df))
+        .sortWithinPartitions(*_sort_columns(df))
     )
 
 
-def _order(df: DataFrame) -> list[str]:
+def _sort_columns(df: DataFrame) -> list[str]:
     return [name for name in (HASH, KEY, TIE) if name in df.columns]

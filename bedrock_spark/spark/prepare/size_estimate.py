@@ -1,4 +1,4 @@
-"""Guess how much there is, to plan the deal; what it comes to in the end is counted exactly."""
+"""Estimate the size of the source, to plan the buckets. Exact sizes are counted while writing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F  # noqa: N812 - what everybody calls it
+from pyspark.sql import functions as F  # noqa: N812 - its usual name
 from pyspark.sql import types as T  # noqa: N812
 
 from bedrock_spark.aws.clients import AwsSettings
@@ -23,28 +23,36 @@ from bedrock_spark.spark.prepare.prefetch import THREADS
 from bedrock_spark.templates.body_template import BodyTemplate
 from bedrock_spark.templates.json_values import Unrenderable
 
-# What a line holds beside its body.
+# The bytes of a line beside its body.
 _LINE_OVERHEAD = FRAME_BYTES + record_ids.LENGTH
-# What to_json puts around a value: {"v":…}
+# The bytes that to_json adds around a value: {"v":...}
 _WRAPPING = len('{"v":}')
-# What it puts around a text; with them no text is without length, and all are stretched alike.
+# The bytes that JSON adds around a text. They are counted in the raw length too: so no text has
+# length 0, and the ratio of JSON length to raw length is that of the characters.
 _QUOTES = len('""')
-# The lengths of so many rows are looked at, and of the first ones in what JSON makes of them.
-_SAMPLE_ROWS, _EXACT_ROWS = 20_000, 2_000
-# The objects (images, documents) of the first rows are measured.
+# The bytes of the JSON of a null.
+_NULL_BYTES = len("null")
+# Sample sizes: raw lengths of 20,000 rows, JSON lengths of the first 2,000 rows of each partition.
+_SAMPLE_ROWS, _JSON_ROWS = 20_000, 2_000
+# The objects (images, documents) of the first 100 rows are measured.
 _SAMPLE_OBJECT_ROWS = 100
-# The bits of monotonically_increasing_id that count the rows of a partition.
+# monotonically_increasing_id has the row's number within its partition in its lower 33 bits:
+# https://spark.apache.org/docs/latest/api/sql/#monotonically_increasing_id
 _ROW_BITS = 33
 
 
-def guess_size(df: DataFrame, template: BodyTemplate) -> SourceSize:
-    """Count the rows and guess at their lines from the first few. Runs two small Spark actions."""
+def estimate_size(df: DataFrame, template: BodyTemplate) -> SourceSize:
+    """Count the rows and estimate their lines from the first few. Runs up to two Spark actions.
+
+    A line is estimated as fixed bytes + raw length * r, where r is the JSON length over the raw
+    length of the rows for which both are known.
+    """
     sample = _lengths(df, template.columns).take(_SAMPLE_ROWS)
     rows = df.count() if len(sample) == _SAMPLE_ROWS else len(sample)
-    exact = [(raw, as_json) for raw, as_json in sample if as_json is not None]
-    stretch = sum(j for _, j in exact) / max(1, sum(r for r, _ in exact))
-    fixed = template.static_bytes + _LINE_OVERHEAD
-    lines = [fixed + round(raw * stretch) for raw, _ in sample]
+    measured = [(raw, as_json) for raw, as_json in sample if as_json is not None]
+    json_ratio = sum(j for _, j in measured) / max(1, sum(r for r, _ in measured))
+    fixed_bytes = template.static_bytes + _LINE_OVERHEAD
+    lines = [fixed_bytes + round(raw * json_ratio) for raw, _ in sample]
     return SourceSize(
         records=rows,
         line_bytes=sum(lines) * rows // max(1, len(lines)),
@@ -53,14 +61,14 @@ def guess_size(df: DataFrame, template: BodyTemplate) -> SourceSize:
 
 
 def _lengths(df: DataFrame, names: Sequence[str]) -> DataFrame:
-    """Give the bytes of what every row holds: as it is, and of the first rows also as JSON.
+    """Return each row's bytes in these columns: raw, and as JSON for the first rows, else null.
 
-    JSON is dear to make, and makes all texts of one table longer by much the same share.
+    JSON is expensive to make, and makes all texts of one table longer by nearly the same factor.
     """
     row = F.monotonically_increasing_id().bitwiseAND(F.lit((1 << _ROW_BITS) - 1))
     raw = _sum(_raw_length(df, name) for name in names)
     as_json = _sum(_json_length(df, name) for name in names)
-    return df.select(raw, F.when(row < _EXACT_ROWS, as_json))
+    return df.select(raw, F.when(row < _JSON_ROWS, as_json))
 
 
 def _sum(lengths: Iterable[Column]) -> Column:
@@ -70,46 +78,47 @@ def _sum(lengths: Iterable[Column]) -> Column:
 def _raw_length(df: DataFrame, name: str) -> Column:
     if isinstance(df.schema[name].dataType, T.StringType):
         length = F.octet_length(column_of(name)) + _QUOTES
-        return F.coalesce(length, F.lit(4)).cast("bigint")
+        return F.coalesce(length, F.lit(_NULL_BYTES)).cast("bigint")
     return _json_length(df, name)
 
 
 def _json_length(df: DataFrame, name: str) -> Column:
-    """Return the bytes of a value as JSON; of bytes, as base64."""
+    """Return the bytes of a value as JSON. Binary values count as base64, 4 bytes for every 3."""
     column, kind = column_of(name), df.schema[name].dataType
     if isinstance(kind, T.BinaryType):
         length = F.octet_length(column) * 4 / 3
     else:
         length = F.octet_length(F.to_json(F.struct(column.alias("v")))) - _WRAPPING
-    return F.coalesce(length, F.lit(4)).cast("bigint")
+    return F.coalesce(length, F.lit(_NULL_BYTES)).cast("bigint")
 
 
 def with_object_sizes(template: BodyTemplate, df: DataFrame, aws: AwsSettings) -> BodyTemplate:
-    """Return the template with what the objects of a row come to counted as literal bytes.
+    """Return the template with the average size of a row's objects added to its static bytes.
 
-    Runs a small Spark action where the template reads images or documents, and is a guess.
+    An estimate from the first rows; objects count as base64, 4 bytes for every 3. Runs a small
+    Spark action if the template reads images or documents by URI.
     """
     names = list(dict.fromkeys(placeholder.column for placeholder in template.media))
-    named = [name for name in names if _names_objects(df.schema[name].dataType)]
-    if not named:
+    uri_names = [name for name in names if _names_objects(df.schema[name].dataType)]
+    if not uri_names:
         return template
-    rows = df.select(*map(column_of, named)).take(_SAMPLE_OBJECT_ROWS)
-    missing = dict.fromkeys(names)
-    uris = [u for row in rows for u in template.uris({**missing, **row.asDict(recursive=True)})]
+    rows = df.select(*map(column_of, uri_names)).take(_SAMPLE_OBJECT_ROWS)
+    nulls = dict.fromkeys(names)
+    uris = [u for row in rows for u in template.uris({**nulls, **row.asDict(recursive=True)})]
     with ThreadPoolExecutor(THREADS) as pool:
         reader = ObjectReader(aws, THREADS)
         total = sum(pool.map(lambda uri: _size(reader, uri), uris))
-    encoded = total * 4 // 3 // max(1, len(rows))
-    return dataclasses.replace(template, static_bytes=template.static_bytes + encoded)
+    row_bytes = total * 4 // 3 // max(1, len(rows))
+    return dataclasses.replace(template, static_bytes=template.static_bytes + row_bytes)
 
 
 def _size(reader: ObjectReader, uri: str) -> int:
     try:
         return min(reader.size(uri), reader.max_bytes)
     except (Unrenderable, StorageError):
-        return 0  # a guess may be wrong; the task will say what is the matter
+        return 0  # an estimate may be wrong; the task reports the error
 
 
 def _names_objects(kind: T.DataType) -> bool:
-    one = kind.elementType if isinstance(kind, T.ArrayType) else kind
-    return not isinstance(one, T.BinaryType)
+    element = kind.elementType if isinstance(kind, T.ArrayType) else kind
+    return not isinstance(element, T.BinaryType)

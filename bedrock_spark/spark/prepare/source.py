@@ -1,4 +1,4 @@
-"""The source: read it, once, and check the columns that the config names."""
+"""Read the source, once, and check the columns that the config names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from py4j.protocol import Py4JError
 from pyspark import StorageLevel
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import types as T  # noqa: N812 - what everybody calls it
+from pyspark.sql import types as T  # noqa: N812 - its usual name
 
 from bedrock_spark.config import SourceConfig
 from bedrock_spark.errors import ConfigError
@@ -21,7 +21,7 @@ from bedrock_spark.templates.body_template import BodyTemplate
 
 @dataclass(frozen=True)
 class SourceColumns:
-    """Which columns are the key, which are kept with the results, and which are only rendered."""
+    """The columns of the key, the columns kept for the results, the columns that are rendered."""
 
     key: tuple[str, ...]
     kept: tuple[str, ...]
@@ -48,22 +48,22 @@ def read_source(spark: SparkSession, source: SourceConfig) -> DataFrame:
 
 
 @contextmanager
-def _config_errors(where: str) -> Iterator[None]:
-    """Say which key Spark's error is about, in its first line."""
+def _config_errors(key: str) -> Iterator[None]:
+    """Turn Spark's errors into a ConfigError: the config's key, and the error's first line."""
     try:
         yield
     except (PySparkException, Py4JError) as exc:
         java = getattr(exc, "java_exception", None)
-        said = str(java.getMessage() if java is not None else exc).strip().split("\n")[0]
-        raise ConfigError(f"{where}: {said or type(exc).__name__}") from exc
+        message = str(java.getMessage() if java is not None else exc).strip().split("\n")[0]
+        raise ConfigError(f"{key}: {message or type(exc).__name__}") from exc
 
 
-# Formats that count their rows without reading them, and of which a few rows are quickly had.
+# Formats that know their number of rows without reading them, and return the first rows quickly.
 _INDEXED = ("parquet", "orc", "delta", "iceberg")
 
 
 def is_indexed(spark: SparkSession, source: SourceConfig) -> bool:
-    """Tell whether a config's source can be sized without being read."""
+    """Tell whether the size of a config's source can be estimated without reading all of it."""
     if source.path is not None and source.format is not None:
         return source.format.lower() in _INDEXED
     if source.table is None or source.sql is not None:
@@ -73,9 +73,9 @@ def is_indexed(spark: SparkSession, source: SourceConfig) -> bool:
 
 @contextmanager
 def kept_on_disk(df: DataFrame) -> Iterator[DataFrame]:
-    """Keep rows on the executors' disks for the block: computed once, however often they are read.
+    """Keep rows on the executors' disks during the block, so that they are computed only once.
 
-    A query or a DataFrame may be dear to compute, or give other rows each time.
+    A query or a DataFrame may be expensive to compute, or return other rows each time.
     """
     df.persist(StorageLevel.DISK_ONLY)
     try:
@@ -86,28 +86,29 @@ def kept_on_disk(df: DataFrame) -> Iterator[DataFrame]:
 
 def choose_columns(df: DataFrame, source: SourceConfig, template: BodyTemplate) -> SourceColumns:
     """Check every column the config names against the source. Raises ConfigError."""
-    present = df.columns
-    # Spark's names are the same whatever their case, unless a session says otherwise.
-    lowered = [name.lower() for name in present]
-    twice = sorted({name for name in present if lowered.count(name.lower()) > 1})
-    if twice:
-        raise ConfigError(f"source: has more than one column {twice[0]}; rename or select")
-    check_columns(source.key, present, "source.key")
-    check_columns(source.columns or (), present, "source.columns")
-    check_columns(template.columns, present, "request")
-    kept = tuple(dict.fromkeys((*source.key, *(source.columns or present))))
-    taken = [name for name in kept if name in RESULT_COLUMNS]
-    if taken:
+    names = df.columns
+    # Spark ignores the case of column names, unless the session has spark.sql.caseSensitive.
+    lower_names = [name.lower() for name in names]
+    ambiguous = sorted({name for name in names if lower_names.count(name.lower()) > 1})
+    if ambiguous:
+        raise ConfigError(f"source: has more than one column {ambiguous[0]}; rename or select")
+    check_columns(source.key, names, "source.key")
+    check_columns(source.columns or (), names, "source.columns")
+    check_columns(template.columns, names, "request")
+    kept = tuple(dict.fromkeys((*source.key, *(source.columns or names))))
+    reserved = [name for name in kept if name in RESULT_COLUMNS]
+    if reserved:
         raise ConfigError(
-            f"source: its column {taken[0]} has the name of a result column; rename it, or list "
+            f"source: its column {reserved[0]} has the name of a result column; rename it, or list "
             "the columns to keep, without it, in source.columns"
         )
     columns = SourceColumns(source.key, kept, template.columns)
-    odd = [name for name in columns.needed if "." in name or "`" in name]
-    if odd:
+    unusable = [name for name in columns.needed if "." in name or "`" in name]
+    if unusable:
         raise ConfigError(
-            f"source: its column {odd[0]} has a dot or a backtick in its name, which Spark cannot "
-            "hand to Python; rename it, or list the columns to keep, without it, in source.columns"
+            f"source: its column {unusable[0]} has a dot or a backtick in its name, which Spark "
+            "cannot hand to Python; rename it, or list the columns to keep, without it, in "
+            "source.columns"
         )
     _check_key_types(df, source.key)
     return columns
@@ -125,23 +126,25 @@ def _check_key_types(df: DataFrame, key: tuple[str, ...]) -> None:
             raise ConfigError(f"source.key: {name} is a {kind.typeName()}; name single values")
 
 
-# By name, because older Sparks lack some of them.
+# Types that cannot be passed to Python, and types that have no JSON form. By name, because older
+# versions of Spark lack some of them.
 _UNREADABLE = ("YearMonthIntervalType", "CalendarIntervalType")
-_FORMLESS = (*_UNREADABLE, "VariantType")
+_WITHOUT_JSON_FORM = (*_UNREADABLE, "VariantType")
 
 
 def check_types(schema: T.StructType, needed: Iterable[str], template: BodyTemplate) -> None:
-    """Raise ConfigError for columns that Python cannot be handed, or that have no place in a body.
+    """Raise ConfigError for columns whose type Python cannot read, or a body cannot hold.
 
     needed: all columns that prepare reads
     """
     for name in needed:
         is_rendered = name in template.columns
-        found = _found(schema[name].dataType, _FORMLESS if is_rendered else _UNREADABLE)
-        if found:
-            where = "request" if is_rendered else "source.columns"
+        refused = _WITHOUT_JSON_FORM if is_rendered else _UNREADABLE
+        type_name = _find_type(schema[name].dataType, refused)
+        if type_name:
+            key = "request" if is_rendered else "source.columns"
             raise ConfigError(
-                f"{where}: {name} holds the type {found}, which cannot be read; cast it to a "
+                f"{key}: {name} holds the type {type_name}, which cannot be read; cast it to a "
                 "string, or turn it into one by to_json"
             )
     for placeholder in template.media:
@@ -150,22 +153,22 @@ def check_types(schema: T.StructType, needed: Iterable[str], template: BodyTempl
 
 
 def _check_media(name: str, kind: T.DataType) -> None:
-    one = kind.elementType if isinstance(kind, T.ArrayType) else kind
-    if not isinstance(one, (T.StringType, T.BinaryType)):
+    element = kind.elementType if isinstance(kind, T.ArrayType) else kind
+    if not isinstance(element, (T.StringType, T.BinaryType)):
         raise ConfigError(
             f"request: {name} is a {kind.simpleString()}; images and documents are bytes, s3:// "
             "URIs, or an array of either"
         )
 
 
-def _found(kind: T.DataType, names: tuple[str, ...]) -> str | None:
-    """Return a type of one of these names inside of another, as Spark writes it."""
+def _find_type(kind: T.DataType, names: tuple[str, ...]) -> str | None:
+    """Return the first type in `kind` whose class has one of these names, as Spark writes it."""
     if type(kind).__name__ in names:
         return kind.simpleString()
     if isinstance(kind, T.ArrayType):
-        inside = [kind.elementType]
+        children = [kind.elementType]
     elif isinstance(kind, T.MapType):
-        inside = [kind.keyType, kind.valueType]
+        children = [kind.keyType, kind.valueType]
     else:
-        inside = [f.dataType for f in kind.fields] if isinstance(kind, T.StructType) else []
-    return next((f for f in (_found(k, names) for k in inside) if f), None)
+        children = [f.dataType for f in kind.fields] if isinstance(kind, T.StructType) else []
+    return next((name for name in (_find_type(c, names) for c in children) if name), None)

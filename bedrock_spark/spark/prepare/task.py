@@ -1,6 +1,6 @@
-"""Cut one bucket into shards: the task of prepare.
+"""Cut one bucket into shards: the Spark task of prepare.
 
-A task holds one batch of rows, and of the lines no more than the cutter must hold back.
+A task's memory holds one batch of rows, and the lines that the cutter holds back.
 """
 
 from __future__ import annotations
@@ -34,20 +34,21 @@ from bedrock_spark.spark.prepare.source import SourceColumns
 from bedrock_spark.storage import Storage
 from bedrock_spark.templates.body_template import RowRejected
 
-# What stays in a processor's cache while it is rendered: in one go, batches take a quarter longer.
-_PIECE_BYTES = 1_000_000
+# Batches are rendered in slices of about 1 MB, which stay in the processor's cache. Whole batches
+# take a quarter longer (docs/performance.md).
+_SLICE_BYTES = 1_000_000
 _RECORD_ID = "record_id"
 _REPEATS = "repeats the key of another row"
 
 
-def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    rows = max(1, batch.num_rows * _PIECE_BYTES // max(1, batch.nbytes))
+def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    rows = max(1, batch.num_rows * _SLICE_BYTES // max(1, batch.nbytes))
     for start in range(0, batch.num_rows, rows):
         yield batch.slice(start, rows)
 
 
 def bounds_of(config: Config) -> Bounds:
-    """Return what a shard may be."""
+    """Return the bounds of a shard that the config sets."""
     shards = config.shards
     return Bounds(shards.max_records, shards.max_bytes, shards.min_records)
 
@@ -62,7 +63,7 @@ class PrepareTask:
     buckets: int
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Write a bucket's shards and rejects; yield one row that says what they are."""
+        """Write a bucket's shards and rejects; yield one row with the bucket's summary as JSON."""
         summary = self._summary(batches)
         if summary is not None:
             yield pa.RecordBatch.from_pydict({"summary": [json.dumps(summary)]})
@@ -73,21 +74,21 @@ class PrepareTask:
             return None
         folders = tempfile.TemporaryDirectory(prefix="bedrock-spark-")
         with folders as folder, open_objects(self.config) as objects:
-            work = _Bucket(self, Path(folder), first, objects)
-            work.add(first)
+            bucket = _Bucket(self, Path(folder), first, objects)
+            bucket.add(first)
             del first
             for batch in batches:
-                work.add(batch)
-                # Else what Arrow keeps of each batch and each bucket adds up in a worker.
+                bucket.add(batch)
+                # Otherwise Arrow keeps freed memory, and a worker that cuts many buckets grows.
                 pa.default_memory_pool().release_unused()
-            return work.finish()
+            return bucket.finish()
 
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Lines and the rows behind them, in the same order.
+    """Lines and their source rows, in the same order.
 
-    An empty line is a row that shares the record before it.
+    The line of a row that shares the record before it is empty.
     """
 
     lines: pa.Array
@@ -95,7 +96,7 @@ class _Chunk:
 
 
 class _Bucket:
-    """One bucket on its way from Arrow batches to files."""
+    """Renders the Arrow batches of one bucket, cuts them, and writes the files."""
 
     def __init__(
         self, task: PrepareTask, folder: Path, first: pa.RecordBatch, objects: Prefetch
@@ -114,32 +115,38 @@ class _Bucket:
         unique = {_RECORD_ID, *task.columns.key}
         self._files = BucketFiles(task.storage, folder, self._number, self._schema, unique)
         self._rejects = RejectsFile(folder / "rejects.parquet", kept)
-        self._shared: str | None = None
+        self._last_id: str | None = None
         self._rows = self._squares = self._duplicates = 0
         self._examples: dict[str, None] = {}
         self._reasons: Counter[str] = Counter()
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Render a batch and write what can be written."""
-        for piece in _pieces(batch):
-            for part in with_media(piece, self._template, self._objects):
-                self._add(part)
+        """Render a batch; write the pieces that the cutter does not hold back."""
+        for cached in _slices(batch):
+            for with_objects in with_media(cached, self._template, self._objects):
+                self._add_slice(with_objects)
 
-    def _add(self, batch: pa.RecordBatch) -> None:
+    def _add_slice(self, batch: pa.RecordBatch) -> None:
         self._check_bucket(batch)
         self._rows += batch.num_rows
-        batch = self._without_repeated(batch)
+        batch = self._without_repeated_keys(batch)
         ids, repeats = self._ids.identify(batch.column(HASH), batch.column(KEY))
-        most = self._task.config.shards.max_bytes
-        lines, rejected = render_lines(ids, batch, self._template, most)
+        max_bytes = self._task.config.shards.max_bytes
+        lines, rejected = render_lines(ids, batch, self._template, max_bytes)
         if self._task.config.request.dedupe:
-            lines = self._share(ids, repeats, lines, rejected)
+            lines = self._share_records(ids, repeats, lines, rejected)
         elif repeats:
             self._refuse_repeats(column_values(batch.column(KEY)), repeats, rejected)
         self._cut(ids, lines, self._reject(batch, rejected), rejected)
 
     def finish(self) -> dict[str, Any]:
-        """Write the rest; return the bucket's summary."""
+        """Write the pieces that were held back; return the bucket's summary.
+
+        rows: all rows of the bucket, rejected: those without a record
+        reasons: rejected rows by reason, the most frequent ones
+        duplicates: rows that repeat a key, if that is an error; examples: some of these keys
+        squares: the sum over all lines of bytes squared
+        """
         for piece in self._cutter.finish():
             self._write(piece)
         self._files.finish()
@@ -155,8 +162,8 @@ class _Bucket:
             "shards": [asdict(s) for s in self._files.shards],
         }
 
-    def _without_repeated(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Take out the rows that were found to repeat a key before they were dealt."""
+    def _without_repeated_keys(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Remove the rows whose repeated key was noted before the shuffle, and refuse them."""
         if REPEATED not in batch.schema.names:
             return batch
         repeated = batch.column(REPEATED)
@@ -171,7 +178,10 @@ class _Bucket:
     def _refuse_repeats(
         self, keys: list[str | None], repeats: list[int], rejected: dict[int, RowRejected]
     ) -> None:
-        """Reject the rows that repeat a key, or count them: then there will be no manifest."""
+        """Reject the rows that repeat a key; or count them, if the config makes that an error.
+
+        Duplicates that are counted stop prepare before the manifest is written.
+        """
         is_error = self._task.config.source.on_duplicate_key == "error"
         for row in repeats:
             if is_error:
@@ -181,19 +191,22 @@ class _Bucket:
             else:
                 rejected[row] = RowRejected(", ".join(self._task.columns.key), _REPEATS)
 
-    def _share(
+    def _share_records(
         self, ids: pa.Array, repeats: list[int], lines: pa.Array, rejected: dict[int, RowRejected]
     ) -> pa.Array:
-        """Return the lines, empty where an earlier row has the same body and asks it."""
-        same, shares = set(repeats), np.zeros(len(ids), bool)
+        """Return the lines, b"" for a row whose body repeats the row before: it shares that record.
+
+        Rejected rows are skipped: no row can share a record that does not exist.
+        """
+        repeating, shares = set(repeats), np.zeros(len(ids), bool)
         for row, record_id in enumerate(ids.to_pylist()):
             if row not in rejected:
-                shares[row] = row in same and record_id == self._shared
-                self._shared = record_id
+                shares[row] = row in repeating and record_id == self._last_id
+                self._last_id = record_id
         return pc.replace_with_mask(lines, pa.array(shares), pa.scalar(b"", LINES))
 
     def _reject(self, batch: pa.RecordBatch, rejected: dict[int, RowRejected]) -> pa.RecordBatch:
-        """Write down the rejected rows; return the kept columns of all."""
+        """Write the rejected rows to the rejects file; return the kept columns of all rows."""
         kept = batch.select(list(self._task.columns.kept))
         if rejected:
             rows = sorted(rejected)
@@ -210,9 +223,10 @@ class _Bucket:
         kept: pa.RecordBatch,
         rejected: dict[int, RowRejected],
     ) -> None:
+        """Add the rows that were not rejected to the cutter; write the pieces that it releases."""
         if rejected:
-            good = pa.array([i for i in range(len(ids)) if i not in rejected], pa.int64())
-            ids, lines, kept = ids.take(good), lines.take(good), kept.take(good)
+            accepted = pa.array([i for i in range(len(ids)) if i not in rejected], pa.int64())
+            ids, lines, kept = ids.take(accepted), lines.take(accepted), kept.take(accepted)
         sizes = np.diff(offsets_of(lines))
         self._squares += int(np.dot(sizes, sizes))
         rows = pa.RecordBatch.from_arrays([ids, *kept], schema=self._schema)
@@ -225,6 +239,7 @@ class _Bucket:
         self._files.write(piece.cut, lines, rows)
 
     def _check_bucket(self, batch: pa.RecordBatch) -> None:
-        seen = pc.min_max(batch.column(BUCKET)).as_py()
-        if seen != {"min": self._index, "max": self._index}:
-            raise PlanError(f"Spark put buckets {seen} into the task of bucket {self._index}")
+        """Raise PlanError if a row is of another bucket: then Spark's hash is not the expected."""
+        range_ = pc.min_max(batch.column(BUCKET)).as_py()
+        if range_ != {"min": self._index, "max": self._index}:
+            raise PlanError(f"Spark put buckets {range_} into the task of bucket {self._index}")

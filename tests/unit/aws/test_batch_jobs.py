@@ -1,4 +1,4 @@
-"""Batch jobs: what is sent, what is read, and that everything about a job follows from its plan."""
+"""Batch jobs: the requests, the replies, and that everything about a job follows from its plan."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from bedrock_spark.aws.batch_jobs import ACTIVE, SETTLED, BatchJobs, SeenJob
 from bedrock_spark.aws.retry import CONTROL_ATTEMPTS
 from bedrock_spark.errors import (
+    JobError,
     JobNameInUseError,
     JobRejectedError,
     JobStateUnknownError,
@@ -48,7 +49,7 @@ def plan(**changed: Any) -> JobPlan:
 
 
 def faults(value: Any, shape: Any, where: str = "") -> Iterator[str]:
-    """Give what the service would refuse in a value: patterns and maxima too.
+    """Yield what the service would refuse in a value, patterns and maxima included.
 
     botocore itself checks types, required members and minima only.
     """
@@ -78,7 +79,7 @@ def faults(value: Any, shape: Any, where: str = "") -> Iterator[str]:
 
 
 def test_a_plan_follows_from_its_arguments_alone() -> None:
-    """Whoever plans this attempt, today or tomorrow: the same token, name and place."""
+    """Any process that plans this attempt, at any time, gets the same token, name and place."""
     assert plan() == plan()
     assert plan() == JobPlan(
         shard_id="shard-00042-00",
@@ -96,7 +97,7 @@ def test_a_plan_follows_from_its_arguments_alone() -> None:
     [{"run_id": "other-abcdefgh"}, {"sha256": "e" * 64}, {"model_id": "m"}, {"attempt": 2}],
 )
 def test_another_attempt_is_another_job(changed: dict[str, Any]) -> None:
-    """Any of the four: the service must not take it for a job that it has."""
+    """Any of the four changes the token: the service must not mistake it for an existing job."""
     other = plan(**changed)
     assert other.token != plan().token
     assert other.job_name != plan().job_name
@@ -125,12 +126,17 @@ def test_names_tokens_and_places_fit_the_services_patterns(
 
 
 def test_every_status_of_the_service_is_active_or_settled() -> None:
-    """A new one in a newer botocore must be looked at; meanwhile it counts as active."""
+    """A new status in a newer botocore must be looked at; until then it counts as active."""
     shape = MODEL.shape_for("ModelInvocationJobStatus")
     assert set(shape.enum) == ACTIVE | SETTLED
     assert not ACTIVE & SETTLED
     assert all(SeenJob("", "", None, s).is_settled for s in SETTLED)
     assert not any(SeenJob("", "", None, s).is_settled for s in (*ACTIVE, "SomethingNew"))
+
+
+def test_a_jobs_id_is_the_last_part_of_its_arn() -> None:
+    """The job writes its output into a folder of this name."""
+    assert SeenJob(ARN, "", None, "Completed").job_id == "abcdefghijkl"
 
 
 CONFIGS: list[dict[str, Any]] = [
@@ -152,7 +158,7 @@ CONFIGS: list[dict[str, Any]] = [
 @pytest.mark.parametrize(
     "uri", ["s3://bucket", "s3://my-bucket/a/b_c/d", "s3://bucket/" + "x" * 940]
 )
-def test_the_service_takes_every_request(sections: dict[str, Any], uri: str) -> None:
+def test_the_service_accepts_every_request(sections: dict[str, Any], uri: str) -> None:
     """Types, required members, patterns and maxima, by botocore's service model."""
     config = make_config(uri, **sections)
     request = create_request(config, config.run_uri, plan())
@@ -160,7 +166,7 @@ def test_the_service_takes_every_request(sections: dict[str, Any], uri: str) -> 
 
 
 def test_the_check_of_requests_finds_faults() -> None:
-    """Else the test above would pass whatever is sent."""
+    """Else the test above would pass for any request."""
     config = make_config()
     request = create_request(config, config.run_uri, plan())
     wrong = {
@@ -179,8 +185,8 @@ def test_the_check_of_requests_finds_faults() -> None:
     assert list(faults(request, CREATE)) == [".roleArn is missing"]
 
 
-def test_a_request_says_what_the_config_says() -> None:
-    """The whole of it, with every option given, and in a fixed order of tags."""
+def test_a_request_has_every_option_of_the_config() -> None:
+    """The whole request, with every option set, and with the tags in a fixed order."""
     config = make_config(**CONFIGS[3], model={"invocation": "converse"})
     made = plan()
     assert create_request(config, config.run_uri, made) == {
@@ -207,7 +213,7 @@ def test_a_request_says_what_the_config_says() -> None:
     }
 
 
-def test_what_is_not_configured_is_not_sent() -> None:
+def test_an_option_that_is_not_configured_is_not_sent() -> None:
     """The service's own defaults apply."""
     config = make_config()
     request = create_request(config, config.run_uri, plan())
@@ -224,7 +230,7 @@ def stubbed(bedrock: Any) -> Iterator[Stubber]:
 
 
 def test_a_job_is_created_as_planned(bedrock: Any, stubbed: Stubber, clock: FakeClock) -> None:
-    """The request goes out as it is; the ARN comes back."""
+    """The request is sent without a change; the ARN is returned."""
     config = make_config()
     request = create_request(config, config.run_uri, plan())
     stubbed.add_response("create_model_invocation_job", {"jobArn": ARN}, request)
@@ -232,8 +238,8 @@ def test_a_job_is_created_as_planned(bedrock: Any, stubbed: Stubber, clock: Fake
 
 
 def test_every_page_of_a_list_is_read(bedrock: Any, stubbed: Stubber, clock: FakeClock) -> None:
-    """By name, a thousand at a time, whatever the status; an empty page is not the end."""
-    asked: dict[str, Any] = {"nameContains": "tickets-abcdefgh", "maxResults": 1000}
+    """By name, a thousand jobs a page, of any status; an empty page is not the end."""
+    request: dict[str, Any] = {"nameContains": "tickets-abcdefgh", "maxResults": 1000}
     pages: list[list[Any]] = [
         [summary("a"), summary("b", "InProgress")],
         [],
@@ -243,7 +249,7 @@ def test_every_page_of_a_list_is_read(bedrock: Any, stubbed: Stubber, clock: Fak
         reply: dict[str, Any] = {"invocationJobSummaries": page}
         if i + 1 < len(pages):
             reply["nextToken"] = f"page{i + 1}"
-        expected = {**asked, "nextToken": f"page{i}"} if i else asked
+        expected = {**request, "nextToken": f"page{i}"} if i else request
         stubbed.add_response("list_model_invocation_jobs", reply, expected)
     jobs = BatchJobs(bedrock, clock).list("tickets-abcdefgh")
     assert [(j.job_name, j.status) for j in jobs] == [
@@ -256,7 +262,7 @@ def test_every_page_of_a_list_is_read(bedrock: Any, stubbed: Stubber, clock: Fak
 def test_a_listed_job_is_read_with_its_counts(
     bedrock: Any, stubbed: Stubber, clock: FakeClock
 ) -> None:
-    """All optional: an older service sends none of them."""
+    """All counts are optional: an older service sends none of them."""
     full = summary(
         "a",
         "PartiallyCompleted",
@@ -302,22 +308,22 @@ REQUEST = create_request(make_config(), "s3://bucket/runs/one", plan())
         ((200, b"<html>a proxy's page</html>"), JobStateUnknownError),
     ],
 )
-def test_a_create_that_may_have_happened_is_not_repeated(
-    bedrock: Any, canned: Canned, clock: FakeClock, reply: Any, kind: type[Exception]
+def test_a_create_that_may_have_happened_is_not_retried(
+    bedrock: Any, canned: Canned, clock: FakeClock, reply: Any, kind: type[JobError]
 ) -> None:
-    """One request: whoever asked looks for the job before asking again."""
+    """One request: the caller looks for the job before it tries again."""
     http = canned(bedrock, reply)
     with pytest.raises(kind) as caught:
         BatchJobs(bedrock, clock).create(REQUEST)
     assert len(http.sent) == 1
     assert clock.waits == []
-    assert caught.value.ids["job_name"] == plan().job_name  # type: ignore[attr-defined]
+    assert caught.value.job_name == plan().job_name
 
 
-def test_a_throttled_create_is_repeated_with_the_same_token(
+def test_a_throttled_create_is_retried_with_the_same_token(
     bedrock: Any, canned: Canned, clock: FakeClock
 ) -> None:
-    """It surely did not happen; and if it did, the token makes it one job."""
+    """It surely created no job. If it did, the token makes both calls one job."""
     slow = aws_failure("ThrottlingException", 429, "slow", retry_after="9")
     http = canned(bedrock, slow, slow, (200, {"jobArn": ARN}))
     assert BatchJobs(bedrock, clock).create(REQUEST) == ARN
@@ -331,16 +337,14 @@ def test_a_throttled_create_is_repeated_with_the_same_token(
 def test_throttling_that_does_not_end_is_raised(
     bedrock: Any, canned: Canned, clock: FakeClock
 ) -> None:
-    """After a bounded number of tries; the next step tries again."""
+    """After a bounded number of tries. The next step tries again."""
     canned(bedrock, *[aws_failure("ThrottlingException", 429)] * CONTROL_ATTEMPTS)
     with pytest.raises(JobThrottledError):
         BatchJobs(bedrock, clock).create(REQUEST)
 
 
-def test_a_page_that_does_not_come_is_asked_for_again(
-    bedrock: Any, canned: Canned, clock: FakeClock
-) -> None:
-    """The page, and not the list from its beginning."""
+def test_a_page_that_fails_is_retried(bedrock: Any, canned: Canned, clock: FakeClock) -> None:
+    """Only this page, and not the listing from its beginning."""
     page = {"invocationJobSummaries": [], "nextToken": "t1"}
     http = canned(
         bedrock,
@@ -354,10 +358,10 @@ def test_a_page_that_does_not_come_is_asked_for_again(
     assert tokens == [None, ["t1"], ["t1"], ["t1"]]
 
 
-def test_listing_and_stopping_say_what_they_were_about(
+def test_errors_of_listing_and_stopping_name_the_run_or_the_job(
     bedrock: Any, canned: Canned, clock: FakeClock
 ) -> None:
-    """A refusal names the run or the job."""
+    """The name that was listed, or the ARN that was to stop."""
     denied = aws_failure("AccessDeniedException", 403)
     canned(bedrock, denied, denied)
     with pytest.raises(JobRejectedError, match="listing the batch jobs of tickets-abcdefgh: "):

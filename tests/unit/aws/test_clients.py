@@ -1,4 +1,4 @@
-"""boto3 clients: one retry layer per call, made once, and a clear word where no Region is set."""
+"""boto3 clients: one retry layer per call, made once, and a clear error if no Region is set."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ Canned = Callable[..., CannedHttp]
         ("ValidationException", 400),
     ],
 )
-def test_botocore_itself_repeats_no_model_call(
+def test_botocore_itself_retries_no_model_call(
     runtime: Any, canned: Canned, code: str, status: int
 ) -> None:
-    """One request per try, even for what botocore calls retryable: tenacity repeats, and counts."""
+    """One request per try, even if botocore calls the error retryable: tenacity retries."""
     http = canned(runtime, aws_failure(code, status))
     with pytest.raises(ClientError):
         runtime.invoke_model(modelId=CLAUDE, body=b"{}")
     assert len(http.sent) == 1
 
 
-def test_botocore_itself_repeats_no_lost_reply(bedrock: Any, runtime: Any, canned: Canned) -> None:
-    """A create without a reply may have made a job; a model call without one may have been paid."""
+def test_botocore_itself_retries_no_lost_reply(bedrock: Any, runtime: Any, canned: Canned) -> None:
+    """A create without a reply may have made a job; a model call without one may cost money."""
     for client, call in (
         (bedrock, lambda: bedrock.stop_model_invocation_job(jobIdentifier="abcdefghijkl")),
         (runtime, lambda: runtime.invoke_model(modelId=CLAUDE, body=b"{}")),
@@ -66,8 +66,8 @@ def test_clients_are_made_once_per_settings() -> None:
     assert runtime_client(here, 60, 10) is not runtime_client(here, 61, 10)
 
 
-def test_threads_that_ask_at_once_share_one_client() -> None:
-    """Sixteen threads fetch a task's objects: each with a client of its own, they would wait."""
+def test_threads_that_ask_at_the_same_time_share_one_client() -> None:
+    """Sixteen threads fetch a task's objects. To make a client for each of them would take long."""
     aws, together = AwsSettings("us-east-1", "http://localhost:2"), threading.Barrier(16)
 
     def ask(_: int) -> Any:
@@ -87,8 +87,8 @@ def test_settings_reach_the_clients() -> None:
     assert client.meta.config.max_pool_connections == 17
 
 
-def test_s3_is_left_to_botocores_own_retries() -> None:
-    """More than once, within reason."""
+def test_botocore_itself_retries_s3() -> None:
+    """Up to eight attempts."""
     assert s3_client(AwsSettings("us-east-1")).meta.config.retries["total_max_attempts"] == 8
 
 
@@ -96,34 +96,35 @@ def test_without_a_region_the_key_that_sets_it_is_named(monkeypatch: pytest.Monk
     """boto3's own text names neither the config's key nor the variable."""
     monkeypatch.delenv("AWS_REGION", raising=False)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    clients._made.cache_clear()
+    clients._make_client.cache_clear()
     try:
         with pytest.raises(
             ConfigError, match=r"^batch\.region: is not set, and neither --region, AWS_REGION"
         ):
             bedrock_client(AwsSettings())
     finally:
-        clients._made.cache_clear()
+        clients._make_client.cache_clear()
 
 
-def test_the_environment_decides_where_the_config_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_configured_region_the_environment_decides(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """AWS_REGION, which clusters set and boto3 does not read."""
     monkeypatch.setenv("AWS_REGION", "ap-south-1")
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
-    clients._made.cache_clear()
+    clients._make_client.cache_clear()
     try:
         assert bedrock_client(AwsSettings()).meta.region_name == "ap-south-1"
     finally:
-        clients._made.cache_clear()
+        clients._make_client.cache_clear()
 
 
-def test_a_client_is_not_kept_when_the_environment_sends_it_elsewhere(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A notebook that is pointed at another endpoint must not go on with the first."""
-    found = []
+def test_a_changed_environment_gets_another_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook that sets another endpoint must not go on with the first."""
+    made = []
     for port in (1, 2, 1):
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-        found.append(s3_client(AwsSettings("us-east-1")))
-    assert [client.meta.endpoint_url[-1] for client in found] == ["1", "2", "1"]
-    assert found[0] is found[2]
+        client: Any = s3_client(AwsSettings("us-east-1"))
+        made.append(client)
+    assert [client.meta.endpoint_url[-1] for client in made] == ["1", "2", "1"]
+    assert made[0] is made[2]

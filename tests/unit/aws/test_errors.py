@@ -1,4 +1,4 @@
-"""From AWS's errors to ours: every one that the service models know, and those they do not."""
+"""The map from AWS's errors to ours: every code of the service models, and unknown ones."""
 
 from __future__ import annotations
 
@@ -44,15 +44,15 @@ SECRET = "4711-secret"
 
 
 def modelled(service: str, operation: str) -> dict[str, int]:
-    """Give the errors that an operation declares, each with its HTTP status."""
+    """Return the error codes that an operation declares, each with its HTTP status."""
     model = botocore.session.get_session().get_service_model(service)
     shapes = model.operation_model(operation).error_shapes
     return {s.error_code: s.metadata["error"]["httpStatusCode"] for s in shapes}
 
 
 def failure(code: str, status: int, message: str = "no", **headers: str) -> ClientError:
-    told = {k.replace("_", "-"): v for k, v in headers.items()}
-    metadata: Any = {"HTTPStatusCode": status, "HTTPHeaders": told}
+    sent_headers = {k.replace("_", "-"): v for k, v in headers.items()}
+    metadata: Any = {"HTTPStatusCode": status, "HTTPHeaders": sent_headers}
     return ClientError(
         {"Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}, "Call"
     )
@@ -61,25 +61,25 @@ def failure(code: str, status: int, message: str = "no", **headers: str) -> Clie
 @pytest.mark.parametrize("operation", CONTROL)
 def test_every_error_of_the_control_plane_is_mapped_on_purpose(operation: str) -> None:
     """A new error in a newer botocore must be looked at by a person."""
-    found = modelled("bedrock", operation)
-    assert found
-    assert found.keys() <= JOB_ERRORS.keys()
-    for code, status in found.items():
+    codes = modelled("bedrock", operation)
+    assert codes
+    assert codes.keys() <= JOB_ERRORS.keys()
+    for code, status in codes.items():
         assert type(job_error(failure(code, status), "creating x")) is JOB_ERRORS[code]
 
 
 @pytest.mark.parametrize("operation", RUNTIME)
 def test_every_error_of_the_runtime_is_mapped_on_purpose(operation: str) -> None:
-    """So that a record is never called permanent for want of looking."""
-    found = modelled("bedrock-runtime", operation)
-    assert found
-    assert found.keys() <= INVOKE_ERRORS.keys()
-    for code, status in found.items():
+    """Else a new code could make a record's failure final although nobody decided that."""
+    codes = modelled("bedrock-runtime", operation)
+    assert codes
+    assert codes.keys() <= INVOKE_ERRORS.keys()
+    for code, status in codes.items():
         assert type(invoke_error(failure(code, status))) is INVOKE_ERRORS[code]
 
 
-def test_no_map_names_an_error_that_is_nowhere() -> None:
-    """Beyond the models, only the two general names of throttling and unavailability."""
+def test_no_map_has_a_code_that_does_not_exist() -> None:
+    """Beyond the models, only the two general codes of throttling and unavailability."""
     control = {code for o in CONTROL for code in modelled("bedrock", o)}
     runtime = {code for o in RUNTIME for code in modelled("bedrock-runtime", o)}
     extra = {"TooManyRequestsException", "ServiceUnavailableException"}
@@ -104,8 +104,8 @@ def test_no_map_names_an_error_that_is_nowhere() -> None:
         ("ExpiredTokenException", 403, JobRejectedError),
     ],
 )
-def test_what_a_job_call_may_do_next(code: str, status: int, kind: type[Exception]) -> None:
-    """By the code; one that is not known, by the HTTP status; without one it is unknown."""
+def test_a_failed_job_call_is_mapped(code: str, status: int, kind: type[Exception]) -> None:
+    """By its code; an unknown code by the HTTP status; without a status the state is unknown."""
     assert type(job_error(failure(code, status), "creating x")) is kind
 
 
@@ -118,13 +118,13 @@ def test_what_a_job_call_may_do_next(code: str, status: int, kind: type[Exceptio
         ("ConflictException", "anything"),
     ],
 )
-def test_a_name_that_is_taken_is_known_in_both_ways(code: str, message: str) -> None:
-    """As a conflict and as a validation error; it is most likely our own job."""
+def test_a_job_name_in_use_is_recognised_in_both_forms(code: str, message: str) -> None:
+    """As a conflict and as a validation error. The job is most likely our own."""
     assert type(job_error(failure(code, 400, message), "creating x")) is JobNameInUseError
 
 
-def test_a_name_in_use_is_only_read_from_refusals() -> None:
-    """A throttled call is throttled whatever its text says."""
+def test_only_a_refusal_can_mean_a_job_name_in_use() -> None:
+    """A throttled call is throttled, whatever its message says."""
     exc = failure("ThrottlingException", 429, "this key is currently in use, slow down")
     assert type(job_error(exc, "creating x")) is JobThrottledError
 
@@ -150,8 +150,8 @@ def test_a_name_in_use_is_only_read_from_refusals() -> None:
         ("Unauthorized", 401, InvokeRefusedError),
     ],
 )
-def test_whom_a_failed_invocation_concerns(code: str, status: int, kind: type[Exception]) -> None:
-    """The moment, this record, or all of them: expired credentials must not cost any record."""
+def test_a_failed_invocation_is_mapped(code: str, status: int, kind: type[Exception]) -> None:
+    """To a passing error, one of this record, or one of all: as with expired credentials."""
     assert type(invoke_error(failure(code, status))) is kind
 
 
@@ -164,7 +164,7 @@ def test_whom_a_failed_invocation_concerns(code: str, status: int, kind: type[Ex
     ],
 )
 def test_a_refused_model_is_not_a_refused_record(message: str) -> None:
-    """They come as ValidationException too, and a record's error would be permanent."""
+    """Both are a ValidationException, and an error of the record would be final."""
     exc = failure("ValidationException", 400, message)
     assert type(invoke_error(exc)) is InvokeRefusedError
 
@@ -177,10 +177,8 @@ def test_a_refused_model_is_not_a_refused_record(message: str) -> None:
         ("validationException", InvokeRecordError),
     ],
 )
-def test_an_event_that_breaks_a_stream_is_what_its_code_says(
-    code: str, kind: type[Exception]
-) -> None:
-    """Inside a stream codes begin with a small letter, and botocore calls them all 400."""
+def test_an_error_inside_a_stream_is_mapped_by_its_code(code: str, kind: type[Exception]) -> None:
+    """Inside a stream codes begin with a lowercase letter, and for botocore all are status 400."""
     assert type(invoke_error(failure(code, 400))) is kind
 
 
@@ -191,8 +189,8 @@ def test_an_event_that_breaks_a_stream_is_what_its_code_says(
         "This model doesn't support tool use in streaming mode.",
     ],
 )
-def test_a_stream_that_is_refused_may_be_asked_for_without_one(message: str) -> None:
-    """It is the stream that is refused, and not the record."""
+def test_a_refused_stream_is_not_a_refused_record(message: str) -> None:
+    """Without a stream the model may answer."""
     exc = failure("ValidationException", 400, message)
     assert type(invoke_error(exc)) is errors.NotStreamedError
 
@@ -211,14 +209,15 @@ NO_REPLY: list[Exception] = [
 
 
 @pytest.mark.parametrize("exc", NO_REPLY, ids=lambda exc: type(exc).__name__)
-def test_without_a_reply_nobody_knows(exc: Any) -> None:
-    """A job may or may not exist, so it is looked up; an invocation is asked again."""
+def test_without_a_reply_the_state_is_unknown(exc: Any) -> None:
+    """A job may or may not exist, so it is looked up; an invocation is retried."""
     assert isinstance(exc, AWS_FAILURES)
     job, invoke = job_error(exc, "creating x", job_name="n"), invoke_error(exc)
     assert type(job) is JobStateUnknownError
-    assert job.ids["job_name"] == "n"
+    assert (job.job_name, job.error_code, job.retry_after) == ("n", None, None)
     assert type(invoke) is InvokeRetryableError
-    assert invoke.ids == {"error_code": 503, "error_type": type(exc).__name__}
+    assert (invoke.error_code, invoke.error_type) == (503, type(exc).__name__)
+    assert invoke.retry_after is None
     assert type(exc).__name__ in str(job)
     assert SECRET not in str(job) + str(invoke)
 
@@ -227,18 +226,18 @@ def test_without_a_reply_nobody_knows(exc: Any) -> None:
     "exc", [aws.NoCredentialsError(), aws.PartialCredentialsError(provider="env", cred_var="x")]
 )
 def test_a_call_that_was_never_sent_is_a_refusal(exc: Any) -> None:
-    """Without credentials no repetition helps, and no record is to blame."""
+    """Without credentials no retry helps, and no record is at fault."""
     assert type(job_error(exc, "creating x")) is JobRejectedError
     assert type(invoke_error(exc)) is InvokeRefusedError
 
 
 def test_a_body_that_boto3_itself_refuses_is_a_records_error_without_the_body() -> None:
-    """botocore's message shows the value, which is the prompt; and other rows may be well."""
+    """botocore's message quotes the value, which is the prompt. Other rows may have no fault."""
     report = f"Invalid type for parameter messages[0].content, value: {SECRET}, type: str"
-    found = invoke_error(aws.ParamValidationError(report=report))
-    assert type(found) is InvokeRecordError
-    assert found.ids["error_code"] == 400
-    assert SECRET not in str(found)
+    error = invoke_error(aws.ParamValidationError(report=report))
+    assert type(error) is InvokeRecordError
+    assert error.error_code == 400
+    assert SECRET not in str(error)
 
 
 @pytest.mark.parametrize(
@@ -249,27 +248,28 @@ def test_a_body_that_boto3_itself_refuses_is_a_records_error_without_the_body() 
         ("ResourceNotFoundException", "batch.region"),
     ],
 )
-def test_a_rejection_says_what_which_and_what_to_do(code: str, advice: str) -> None:
-    """The call, the service's own words, and where to look."""
-    found = job_error(failure(code, 400, "the reason"), "creating batch job x", job_name="x")
-    assert str(found).startswith(f"creating batch job x: {code}: the reason ")
-    assert advice in str(found)
-    assert found.ids == {
+def test_a_rejection_says_what_failed_why_and_what_to_check(code: str, advice: str) -> None:
+    """The call, the service's own words, and the config keys to check."""
+    error = job_error(failure(code, 400, "the reason"), "creating batch job x", job_name="x")
+    assert str(error).startswith(f"creating batch job x: {code}: the reason ")
+    assert advice in str(error)
+    assert vars(error) == {
         "error_type": code,
         "error_code": 400,
         "retry_after": None,
         "job_name": "x",
+        "job_arn": None,
     }
 
 
-def test_what_is_repeated_gets_no_advice() -> None:
-    """Only a rejection is for a person."""
-    found = job_error(failure("ThrottlingException", 429, "slow"), "creating x")
-    assert str(found) == "creating x: ThrottlingException: slow"
+def test_an_error_that_is_retried_has_no_advice() -> None:
+    """Only a rejection needs a person."""
+    error = job_error(failure("ThrottlingException", 429, "slow"), "creating x")
+    assert str(error) == "creating x: ThrottlingException: slow"
 
 
 def test_an_invocations_error_is_the_services_message() -> None:
-    """It becomes the record's error message; where there is none, the code."""
+    """It becomes the record's error message. Without a message it is the code."""
     assert str(invoke_error(failure("ValidationException", 400, "too long"))) == "too long"
     assert str(invoke_error(failure("ModelErrorException", 424, ""))) == "ModelErrorException"
 
@@ -285,21 +285,23 @@ def test_an_invocations_error_is_the_services_message() -> None:
         ({}, None),
     ],
 )
-def test_the_service_may_ask_to_wait(headers: dict[str, str], seconds: float | None) -> None:
-    """Seconds in HTTP's header, milliseconds in AWS's; a date is passed over."""
+def test_the_retry_after_of_the_service_is_read(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    """Seconds in HTTP's header, milliseconds in AWS's; a date is ignored."""
     exc = failure("ThrottlingException", 429, **headers)
-    assert job_error(exc, "x").ids["retry_after"] == seconds
-    assert invoke_error(exc).ids["retry_after"] == seconds
+    assert job_error(exc, "x").retry_after == seconds
+    assert invoke_error(exc).retry_after == seconds
 
 
-def test_a_bare_error_is_no_trouble() -> None:
-    """A ClientError need not have any of its parts."""
+def test_an_empty_error_is_mapped() -> None:
+    """A ClientError may have neither code, message nor status."""
     assert type(job_error(ClientError({}, "Call"), "x")) is JobStateUnknownError
     assert type(invoke_error(ClientError({}, "Call"))) is InvokeRetryableError
 
 
-def test_every_job_and_invoke_error_can_come_about() -> None:
-    """A class that nothing maps to would be handled and never seen."""
+def test_some_code_maps_to_every_job_and_invoke_error() -> None:
+    """Else a class would be handled and never raised."""
     mapped = {*JOB_ERRORS.values(), *INVOKE_ERRORS.values()}
     for base in (errors.JobError, errors.InvokeError):
         assert set(base.__subclasses__()) <= mapped

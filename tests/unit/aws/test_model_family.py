@@ -1,4 +1,4 @@
-"""The family of a model id that hides it: asked of the service, once, or said what to set."""
+"""The family of a model id that hides it: from the service, or an error that says what to set."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def foundation(model_id: str, region: str = "us-east-1") -> str:
 
 
 def profile_of(*arns: str) -> tuple[int, dict[str, Any]]:
-    """Give a GetInferenceProfile reply."""
+    """Return a GetInferenceProfile reply."""
     return 200, {
         "inferenceProfileName": "x",
         "inferenceProfileArn": PROFILE,
@@ -36,10 +36,9 @@ def profile_of(*arns: str) -> tuple[int, dict[str, Any]]:
 
 
 def custom_of(base: str | None) -> tuple[int, dict[str, Any]]:
-    """Give a GetCustomModel reply."""
-    told = {"baseModelArn": base} if base else {}
-    made = {"modelName": "x", "modelArn": IMPORTED, "creationTime": "2026-11-01T00:00:00Z"}
-    return 200, {**made, **told}
+    """Return a GetCustomModel reply."""
+    reply = {"modelName": "x", "modelArn": IMPORTED, "creationTime": "2026-11-01T00:00:00Z"}
+    return 200, reply | ({"baseModelArn": base} if base else {})
 
 
 @pytest.mark.parametrize(
@@ -58,14 +57,14 @@ def custom_of(base: str | None) -> tuple[int, dict[str, Any]]:
     ],
 )
 def test_which_ids_hide_their_family(model: dict[str, Any], expected: bool) -> None:
-    """Nothing is asked where the id tells, where the config does, and where it does not matter."""
+    """No call if the id or the config shows the family, or if the family does not matter."""
     assert hides_family(ModelConfig(**model)) is expected
 
 
-def test_a_profile_is_of_the_family_of_its_models(
+def test_a_profile_has_the_family_of_its_models(
     bedrock: Any, canned: Canned, clock: FakeClock
 ) -> None:
-    """One per Region, all the same; one call, with the whole ARN."""
+    """One ARN of the same model per Region; one call, with the whole ARN of the profile."""
     arns = [foundation(CLAUDE, region) for region in ("us-east-1", "us-west-2")]
     http = canned(bedrock, profile_of(*arns))
     assert ask_family(bedrock, ModelConfig(id=PROFILE), clock) == "anthropic"
@@ -82,18 +81,18 @@ def test_a_profile_is_of_the_family_of_its_models(
         ([IMPORTED.replace("abc", "xyz"), foundation("qwen.qwen3-32b-v1:0")], "qwen"),
     ],
 )
-def test_a_custom_model_is_of_the_family_of_its_base(
+def test_a_custom_model_has_the_family_of_its_base(
     bedrock: Any, canned: Canned, clock: FakeClock, replies: list[str], family: str
 ) -> None:
-    """Also where it was made of a custom model."""
+    """Also if the base is a custom model itself."""
     canned(bedrock, *[custom_of(base) for base in replies])
     assert ask_family(bedrock, ModelConfig(id=IMPORTED), clock) == family
 
 
-def test_a_custom_model_that_names_its_base_is_not_asked_about(
+def test_a_custom_model_that_names_its_base_needs_no_call(
     bedrock: Any, canned: Canned, clock: FakeClock
 ) -> None:
-    """No call, and so no permission."""
+    """And so no permission."""
     http = canned(bedrock)
     assert ask_family(bedrock, ModelConfig(id=TUNED), clock) == "nova"
     assert http.sent == []
@@ -111,7 +110,7 @@ def test_a_custom_model_that_names_its_base_is_not_asked_about(
 def test_a_refusal_says_what_to_allow_and_what_to_set(
     bedrock: Any, canned: Canned, clock: FakeClock, model_id: str, code: str, action: str
 ) -> None:
-    """The service's words, the permission, the families; nothing about batch jobs."""
+    """The service's words, the permission and the families, but nothing about batch jobs."""
     canned(bedrock, aws_failure(code, 403, "not yours"))
     with pytest.raises(ConfigError) as caught:
         ask_family(bedrock, ModelConfig(id=model_id), clock)
@@ -123,12 +122,12 @@ def test_a_refusal_says_what_to_allow_and_what_to_set(
     assert clock.waits == []
 
 
-def test_no_network_is_tried_again_and_then_said(
+def test_a_failed_connection_is_retried_and_then_reported(
     bedrock: Any, canned: Canned, clock: FakeClock
 ) -> None:
     """As throttling and the service's own errors are."""
-    gone = EndpointConnectionError(endpoint_url="https://x")
-    http = canned(bedrock, aws_failure("ThrottlingException", 429), *[gone] * 7)
+    failed = EndpointConnectionError(endpoint_url="https://x")
+    http = canned(bedrock, aws_failure("ThrottlingException", 429), *[failed] * 7)
     with pytest.raises(ConfigError, match=r"no reply \(EndpointConnectionError\)\. Allow"):
         ask_family(bedrock, ModelConfig(id=PROFILE), clock)
     assert len(http.sent) == 8
@@ -137,16 +136,16 @@ def test_no_network_is_tried_again_and_then_said(
 @pytest.mark.parametrize(
     ("model_id", "reply", "said"),
     [
-        (PROFILE, profile_of(), "GetInferenceProfile names no model that it is made of"),
-        (IMPORTED, custom_of(None), "GetCustomModel names no model that it is made of"),
+        (PROFILE, profile_of(), "GetInferenceProfile names no base model"),
+        (IMPORTED, custom_of(None), "GetCustomModel names no base model"),
         (
             PROFILE,
             profile_of(foundation("new.model-v1:0")),
-            "made of .*new.model-v1:0, whose family",
+            "is based on .*new.model-v1:0, whose family",
         ),
     ],
 )
-def test_what_the_service_does_not_tell_is_to_be_set(
+def test_if_the_service_does_not_say_the_error_says_what_to_set(
     bedrock: Any, canned: Canned, clock: FakeClock, model_id: str, reply: Any, said: str
 ) -> None:
     """An imported model may have no base; a base may be newer than this version."""

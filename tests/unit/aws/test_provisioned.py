@@ -1,4 +1,4 @@
-"""Provisioned throughput: is it there, is it ready, does it take this run's bodies?"""
+"""Provisioned throughput: does it exist, is it ready, does it accept this run's bodies?"""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Canned = Callable[..., CannedHttp]
 MODEL = ModelConfig(id=CLAUDE)
 
 
-def found(status: str, base: str = CLAUDE, **more: Any) -> tuple[int, dict[str, Any]]:
-    """Give a GetProvisionedModelThroughput reply."""
+def description(status: str, base: str = CLAUDE, **more: Any) -> tuple[int, dict[str, Any]]:
+    """Return a GetProvisionedModelThroughput reply."""
     arn = f"arn:aws:bedrock:us-east-1::foundation-model/{base}"
     return 200, {
         "modelUnits": 1,
@@ -46,8 +46,8 @@ def found(status: str, base: str = CLAUDE, **more: Any) -> tuple[int, dict[str, 
         ("my-provisioned-model/abcdefghijkl", False),
     ],
 )
-def test_an_arn_tells_that_it_is_provisioned(model_id: str, expected: bool) -> None:
-    """Only those are looked up before the fallback begins."""
+def test_an_arn_shows_that_it_is_provisioned(model_id: str, expected: bool) -> None:
+    """Only such a model is looked up before the fallback begins."""
     assert is_provisioned(model_id) is expected
 
 
@@ -57,23 +57,23 @@ def test_an_arn_tells_that_it_is_provisioned(model_id: str, expected: bool) -> N
 def test_whether_it_is_ready(
     bedrock: Any, canned: Canned, clock: FakeClock, status: str, ready: bool
 ) -> None:
-    """While it is updated it still serves; one look, no waiting."""
-    http = canned(bedrock, found(status))
+    """While it is updated it still serves. One call, no wait."""
+    http = canned(bedrock, description(status))
     assert check_provisioned(bedrock, PROVISIONED, MODEL, clock) is ready
     assert PROVISIONED.rsplit("/", 1)[-1] in http.sent[0].url
     assert clock.waits == []
 
 
-def test_it_is_waited_for(bedrock: Any, canned: Canned, clock: FakeClock) -> None:
-    """A purchase takes minutes; looking every 15 seconds, no sleep after the last look."""
-    canned(bedrock, found("Creating"), found("Creating"), found("InService"))
+def test_waiting_looks_every_15_seconds(bedrock: Any, canned: Canned, clock: FakeClock) -> None:
+    """A purchase takes minutes. After the last look there is no sleep."""
+    canned(bedrock, description("Creating"), description("Creating"), description("InService"))
     wait_for_provisioned(bedrock, PROVISIONED, MODEL, clock)
     assert clock.waits == [15.0, 15.0]
 
 
-def test_it_is_not_waited_for_for_ever(bedrock: Any, canned: Canned, clock: FakeClock) -> None:
-    """After half an hour the user is told what to do."""
-    canned(bedrock, *[found("Creating")] * 121)
+def test_waiting_has_a_time_limit(bedrock: Any, canned: Canned, clock: FakeClock) -> None:
+    """After half an hour an error says what to do."""
+    canned(bedrock, *[description("Creating")] * 121)
     with pytest.raises(ProvisionedModelError, match="not in service after 30 minutes; run again"):
         wait_for_provisioned(bedrock, PROVISIONED, MODEL, clock)
     assert sum(clock.waits) == 1_800
@@ -83,11 +83,11 @@ def test_it_is_not_waited_for_for_ever(bedrock: Any, canned: Canned, clock: Fake
     ("more", "said"),
     [({"failureMessage": "no capacity"}, "no capacity"), ({}, "no reason given")],
 )
-def test_one_that_failed_is_an_error_with_its_reason(
+def test_a_failed_throughput_is_an_error_with_its_reason(
     bedrock: Any, canned: Canned, clock: FakeClock, more: dict[str, str], said: str
 ) -> None:
-    """It will not become ready by waiting."""
-    canned(bedrock, found("Failed", **more))
+    """Waiting would not make it ready."""
+    canned(bedrock, description("Failed", **more))
     with pytest.raises(ProvisionedModelError, match=rf"{PROVISIONED}: is Failed: {said}"):
         wait_for_provisioned(bedrock, PROVISIONED, MODEL, clock)
     assert clock.waits == []
@@ -100,8 +100,8 @@ def test_one_that_failed_is_an_error_with_its_reason(
 def test_a_model_of_another_family_is_refused(
     bedrock: Any, canned: Canned, clock: FakeClock, base: str, family: str
 ) -> None:
-    """It would answer every body with an error; the message names the ARN that is at fault."""
-    canned(bedrock, found("InService", base))
+    """It would refuse every body. The message names the ARN that is at fault."""
+    canned(bedrock, description("InService", base))
     with pytest.raises(ProvisionedModelError) as caught:
         check_provisioned(bedrock, PROVISIONED, MODEL, clock)
     assert str(caught.value) == (
@@ -118,25 +118,23 @@ def test_a_model_of_another_family_is_refused(
         ModelConfig(id="x", invocation="converse"),
     ],
 )
-def test_another_model_of_the_family_will_do(
+def test_another_model_of_the_family_is_accepted(
     bedrock: Any, canned: Canned, clock: FakeClock, model: ModelConfig
 ) -> None:
-    """A newer Claude takes the same body; Converse fits all; a family that is named is trusted."""
+    """A newer Claude takes the same body, Converse fits all, a family in the config is trusted."""
     base = "anthropic.claude-v2:1" if model.id != "x" else "meta.llama3-8b-instruct-v1:0"
-    canned(bedrock, found("InService", base))
+    canned(bedrock, description("InService", base))
     assert check_provisioned(bedrock, PROVISIONED, model, clock)
 
 
-def test_looking_is_repeated_where_that_may_help(
-    bedrock: Any, canned: Canned, clock: FakeClock
-) -> None:
-    """Throttling, a server error, no reply: the same look again."""
+def test_a_passing_failure_is_retried(bedrock: Any, canned: Canned, clock: FakeClock) -> None:
+    """Throttling, a server error, no reply: the same call again."""
     http = canned(
         bedrock,
         aws_failure("ThrottlingException", 429),
         aws_failure("InternalServerException", 500),
         EndpointConnectionError(endpoint_url="https://x"),
-        found("InService"),
+        description("InService"),
     )
     assert check_provisioned(bedrock, PROVISIONED, MODEL, clock)
     assert len(http.sent) == 4
@@ -144,10 +142,10 @@ def test_looking_is_repeated_where_that_may_help(
 
 
 @pytest.mark.parametrize("code", ["ResourceNotFoundException", "AccessDeniedException"])
-def test_one_that_is_not_there_is_an_error(
+def test_a_throughput_that_does_not_exist_is_an_error(
     bedrock: Any, canned: Canned, clock: FakeClock, code: str
 ) -> None:
-    """Of the provisioned model, not of a batch job; looked for once."""
+    """Of the provisioned model, not of a batch job. There is no retry."""
     canned(bedrock, aws_failure(code, 404, "nothing here"))
     with pytest.raises(ProvisionedModelError, match=rf"{PROVISIONED}: {code}: nothing here"):
         check_provisioned(bedrock, PROVISIONED, MODEL, clock)

@@ -1,4 +1,4 @@
-"""Repeating: how often, how long between, what never, and on whose clock."""
+"""Retries: how many, how long apart, and which errors are never retried."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ POLICIES: dict[str, Callable[[FakeClock], Retrying]] = {
     "reading": retry_reading,
     "invoke": lambda clock: retry_invoke(clock, 5),
 }
-REPEATED = {
+RETRIED = {
     "throttled": {JobThrottledError},
     "reading": {JobThrottledError, JobStateUnknownError},
     "invoke": {InvokeRetryableError, InvokeThrottledError, ModelNotReadyError},
@@ -61,7 +61,7 @@ KINDS = [
 
 
 class Failing:
-    """Raises so many times, then returns."""
+    """Raises an error `times` times, and then returns."""
 
     def __init__(self, error: BaseException, times: int = 10**9) -> None:
         self.error, self.times, self.calls = error, times, 0
@@ -75,12 +75,12 @@ class Failing:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("policy", POLICIES)
-def test_only_what_may_be_repeated_is(
+def test_only_the_errors_of_a_policy_are_retried(
     policy: str, kind: type[BaseException], clock: FakeClock
 ) -> None:
-    """A lost reply to a create is looked up and not repeated; a rejection never changes."""
+    """After a lost reply to a create the job is looked up; a rejection would come again."""
     call = Failing(kind("x"), times=1)
-    if kind in REPEATED[policy]:
+    if kind in RETRIED[policy]:
         assert POLICIES[policy](clock)(call) == "done"
         assert (call.calls, len(clock.waits)) == (2, 1)
     else:
@@ -101,7 +101,7 @@ def test_only_what_may_be_repeated_is(
 def test_attempts_are_bounded_and_the_last_error_is_raised(
     policy: Any, error: BedrockSparkError, attempts: int, clock: FakeClock
 ) -> None:
-    """The error itself, with its ids, and not tenacity's wrapper."""
+    """The error itself, with its attributes, and not tenacity's wrapper."""
     call = Failing(error)
     with pytest.raises(type(error)) as caught:
         policy(clock)(call)
@@ -117,10 +117,10 @@ def test_attempts_are_bounded_and_the_last_error_is_raised(
         (ModelNotReadyError("x"), NOT_READY_SECONDS),
     ],
 )
-def test_being_told_to_wait_is_bounded_by_time(
+def test_throttling_and_not_ready_are_bounded_by_time(
     error: BedrockSparkError, seconds: float, clock: FakeClock
 ) -> None:
-    """Not by attempts; and not for ever."""
+    """And not by attempts."""
     call = Failing(error)
     with pytest.raises(type(error)) as caught:
         retry_invoke(clock, 1)(call)
@@ -129,8 +129,8 @@ def test_being_told_to_wait_is_bounded_by_time(
 
 
 @pytest.mark.parametrize("error", [InvokeThrottledError("x"), InvokeRetryableError("x")])
-def test_asking_ends_with_the_run(error: BedrockSparkError, clock: FakeClock) -> None:
-    """After its deadline nothing is repeated, whatever the error."""
+def test_no_error_is_retried_after_the_deadline(error: BedrockSparkError, clock: FakeClock) -> None:
+    """The deadline of the run."""
     call = Failing(error)
     with pytest.raises(type(error)):
         retry_invoke(clock, 20, clock.now())(call)
@@ -139,7 +139,7 @@ def test_asking_ends_with_the_run(error: BedrockSparkError, clock: FakeClock) ->
 
 @pytest.mark.parametrize(("policy", "first"), [("throttled", 1.0), ("invoke", 0.5)])
 def test_waits_are_full_jitter(policy: str, first: float) -> None:
-    """Uniform between zero and a bound that doubles, up to 30 s: else callers stay in step."""
+    """Uniform between zero and a bound that doubles, up to 30 s: else callers retry in step."""
     rounds: list[list[float]] = []
     for seed in range(300):
         random.seed(seed)
@@ -158,20 +158,20 @@ def test_waits_are_full_jitter(policy: str, first: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "least"),
+    ("retry_after", "least"),
     [(12.5, 12.5), (1e9, 30.0), (float("inf"), 30.0), (0.0, 0.0), (-5.0, 0.0), (None, 0.0)],
 )
-def test_the_services_own_wish_is_honoured_where_it_is_longer(
-    asked: float | None, least: float, clock: FakeClock
+def test_a_longer_retry_after_of_the_service_is_kept(
+    retry_after: float | None, least: float, clock: FakeClock
 ) -> None:
     """Up to the same bound: a broken header must not stop a run for a year."""
-    retry_throttled(clock)(Failing(JobThrottledError("x", retry_after=asked), times=1))
+    retry_throttled(clock)(Failing(JobThrottledError("x", retry_after=retry_after), times=1))
     (waited,) = clock.waits
     assert least <= waited <= max(least, 1.0)
 
 
-def test_the_wish_is_that_of_the_latest_reply(clock: FakeClock) -> None:
-    """Not of the first."""
+def test_the_retry_after_is_that_of_the_latest_reply(clock: FakeClock) -> None:
+    """Not that of the first reply."""
     replies = [JobThrottledError("x", retry_after=20.0), JobThrottledError("x", retry_after=None)]
 
     def call() -> None:

@@ -1,4 +1,4 @@
-"""Objects that rows name: their bytes, or whose fault it is that there are none."""
+"""Objects that rows name: their bytes, or an error of the row or of the task."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def s3() -> Any:
 
 
 def test_an_object_is_read_whole(canned: Canned, reader: ObjectReader, s3: Any) -> None:
-    """The key is everything after the bucket, as it is."""
+    """The key is everything after the bucket, unchanged."""
     sent = canned(s3, (200, b"\x89PNG"))
     assert reader.read(URI) == b"\x89PNG"
     (request,) = sent.sent
@@ -44,7 +44,7 @@ def test_an_object_is_read_whole(canned: Canned, reader: ObjectReader, s3: Any) 
     assert request.url.endswith("/a%20folder/%C3%BCber%3Fx%3D1%26y%3D%2541.png")
 
 
-def test_its_size_is_asked_without_reading_it(
+def test_the_size_of_an_object_is_read_without_its_bytes(
     canned: Canned, reader: ObjectReader, s3: Any
 ) -> None:
     """A HEAD request."""
@@ -63,11 +63,11 @@ def test_its_size_is_asked_without_reading_it(
         ("KeyTooLongError", 400, "names no S3 object (KeyTooLongError)"),
     ],
 )
-def test_an_object_that_cannot_be_had_is_its_rows_fault(
+def test_an_object_that_cannot_be_read_is_its_rows_fault(
     canned: Canned, reader: ObjectReader, clock: FakeClock, s3: Any,
     code: str, status: int, reason: str,
 ) -> None:  # fmt: skip
-    """At once, with a reason that says nothing of what was named."""
+    """Without a retry, and with a reason that does not name the object."""
     sent = canned(s3, s3_failure(code, status))
     with pytest.raises(Unrenderable) as caught:
         reader.read(URI)
@@ -83,7 +83,7 @@ def test_an_object_that_cannot_be_had_is_its_rows_fault(
 def test_a_name_that_no_bucket_can_have_is_its_rows_fault(
     reader: ObjectReader, uri: str, reason: str, canned: Canned, s3: Any
 ) -> None:
-    """boto3 refuses the one before anything is sent, S3 the other."""
+    """boto3 refuses the first without a request, S3 refuses the second."""
     if "k" * 2000 in uri:
         canned(s3, s3_failure("KeyTooLongError", 400))
         reason = "names no S3 object"
@@ -91,17 +91,17 @@ def test_a_name_that_no_bucket_can_have_is_its_rows_fault(
         reader.read(uri)
 
 
-def test_an_object_that_fits_into_no_body_is_not_read(
+def test_an_object_too_large_for_a_body_is_not_read(
     canned: Canned, reader: ObjectReader, s3: Any
 ) -> None:
-    """Its size is known before its bytes are."""
+    """Its size arrives before its bytes."""
     canned(s3, (200, b"", {"Content-Length": str(MAX_OBJECT_BYTES + 1)}))
     with pytest.raises(Unrenderable, match=r"^names an S3 object of 18,750,001 bytes; at most "):
         reader.read(URI)
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "failure",
     [
         s3_failure("SlowDown", 503),
         s3_failure("InternalError", 500),
@@ -113,17 +113,17 @@ def test_an_object_that_fits_into_no_body_is_not_read(
     ],
     ids=["throttled", "5xx", "timeout", "429", "no connection", "no reply", "half a reply"],
 )
-def test_trouble_that_passes_is_waited_out(
-    canned: Canned, reader: ObjectReader, clock: FakeClock, s3: Any, trouble: Any
+def test_a_passing_failure_is_retried(
+    canned: Canned, reader: ObjectReader, clock: FakeClock, s3: Any, failure: Any
 ) -> None:
     """By tenacity alone: botocore sends each request once."""
-    sent = canned(s3, trouble, trouble, (200, b"whole"))
+    sent = canned(s3, failure, failure, (200, b"whole"))
     assert reader.read(URI) == b"whole"
     assert (len(sent.sent), len(clock.waits)) == (3, 2)
 
 
-def test_trouble_that_stays_ends_the_task(canned: Canned, reader: ObjectReader, s3: Any) -> None:
-    """Not the row: it could be had tomorrow. The object is not named, its bucket is."""
+def test_a_failure_that_stays_fails_the_task(canned: Canned, reader: ObjectReader, s3: Any) -> None:
+    """The row is not rejected: tomorrow S3 may answer. The message names only the bucket."""
     sent = canned(s3, *[s3_failure("SlowDown", 503)] * FETCH_ATTEMPTS)
     with pytest.raises(StorageUnavailableError) as caught:
         reader.read(URI)
@@ -135,10 +135,10 @@ def test_trouble_that_stays_ends_the_task(canned: Canned, reader: ObjectReader, 
     "wrong", [s3_failure("InvalidAccessKeyId", 403), s3_failure("ExpiredToken", 400),
               NoCredentialsError()],
 )  # fmt: skip
-def test_wrong_credentials_end_the_task_at_once(
+def test_wrong_credentials_fail_the_task_at_once(
     canned: Canned, reader: ObjectReader, s3: Any, wrong: Any
 ) -> None:
-    """Else every row of the table would be rejected for them."""
+    """Else they would reject every row of the table."""
     canned(s3, wrong)
     with pytest.raises(StorageError, match="an object could not be fetched: ") as caught:
         reader.read(URI)

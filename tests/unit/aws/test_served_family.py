@@ -1,4 +1,4 @@
-"""The family behind any model id: told by the id, by the provisioned throughput, or not at all."""
+"""The family of any model id: from the id, from the provisioned throughput, or unknown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROFILE = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/ab
 
 @pytest.fixture(autouse=True)
 def one_client(bedrock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask by the client whose replies are canned."""
+    """Make every call with the client whose replies are canned."""
     monkeypatch.setattr("bedrock_spark.aws.model_family.bedrock_client", lambda aws: bedrock)
 
 
@@ -28,7 +28,7 @@ def foundation(model_id: str) -> str:
 
 
 def throughput(model_id: str, status: str = "InService", **more: Any) -> tuple[int, dict[str, Any]]:
-    """Give a GetProvisionedModelThroughput reply."""
+    """Return a GetProvisionedModelThroughput reply."""
     return 200, {"status": status, "foundationModelArn": foundation(model_id), **more}
 
 
@@ -41,24 +41,26 @@ def throughput(model_id: str, status: str = "InService", **more: Any) -> tuple[i
         ("cohere.embed-english-v3", "cohere_embed"),
     ],
 )
-def test_an_id_that_tells_is_not_asked_about(model_id: str, family: str, clock: FakeClock) -> None:
-    """No call is made; there would be no network for it."""
+def test_an_id_that_shows_its_family_needs_no_call(
+    model_id: str, family: str, clock: FakeClock
+) -> None:
+    """A call would fail: this test has no network."""
     assert served_family(AWS, model_id, clock).name == family
 
 
 @pytest.mark.parametrize("status", ["InService", "Updating"])
-def test_a_provisioned_throughput_is_of_the_family_of_its_foundation_model(
+def test_a_provisioned_throughput_has_the_family_of_its_foundation_model(
     bedrock: Any, canned: Canned, clock: FakeClock, status: str
 ) -> None:
-    """One call; a throttled one is repeated."""
+    """One call, and a retry because it is throttled."""
     slow = aws_failure("ThrottlingException", 429)
     http = canned(bedrock, slow, throughput("meta.llama3-8b-instruct-v1:0", status))
     assert served_family(AWS, PROVISIONED, clock).name == "llama3"
     assert "provisioned-model-throughput/" in http.sent[1].url
 
 
-def test_a_profile_is_asked_about(bedrock: Any, canned: Canned, clock: FakeClock) -> None:
-    """As when a run is begun."""
+def test_a_profile_is_looked_up(bedrock: Any, canned: Canned, clock: FakeClock) -> None:
+    """As when a run begins."""
     canned(bedrock, (200, {"models": [{"modelArn": foundation("qwen.qwen3-32b-v1:0")}]}))
     assert served_family(AWS, PROFILE, clock).name == "qwen"
 
@@ -66,7 +68,7 @@ def test_a_profile_is_asked_about(bedrock: Any, canned: Canned, clock: FakeClock
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
-        (throughput(CLAUDE, "Creating"), "is Creating and serves nobody$"),
+        (throughput(CLAUDE, "Creating"), "is Creating and does not serve$"),
         (throughput(CLAUDE, "Failed", failureMessage="No units"), "is Failed .*: No units$"),
         (aws_failure("ResourceNotFoundException", 404, "gone"), "ResourceNotFoundException: gone"),
     ],
@@ -74,14 +76,14 @@ def test_a_profile_is_asked_about(bedrock: Any, canned: Canned, clock: FakeClock
 def test_a_throughput_that_does_not_serve_is_an_error(
     bedrock: Any, canned: Canned, clock: FakeClock, reply: Any, said: str
 ) -> None:
-    """Its status and the service's reason, before anything is asked of it."""
+    """With its status and the service's reason, before the model is called."""
     canned(bedrock, reply)
     with pytest.raises(ProvisionedModelError, match=said):
         served_family(AWS, PROVISIONED, clock)
 
 
-def test_a_family_that_is_not_known_is_said(bedrock: Any, canned: Canned, clock: FakeClock) -> None:
-    """With the model behind the ARN."""
+def test_an_unknown_family_is_an_error(bedrock: Any, canned: Canned, clock: FakeClock) -> None:
+    """It names the model behind the ARN."""
     with pytest.raises(ConfigError, match=r"^new\.model-v1:0: the family is not known$"):
         served_family(AWS, "new.model-v1:0", clock)
     canned(bedrock, throughput("new.model-v1:0"))

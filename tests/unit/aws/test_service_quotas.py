@@ -1,4 +1,4 @@
-"""How many batch jobs the account may have, where Service Quotas tells."""
+"""How many active batch jobs the account may have, by Service Quotas."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from bedrock_spark.aws.clients import AwsSettings, quotas_client
-from bedrock_spark.aws.service_quotas import ask_slots, slots_among
+from bedrock_spark.aws.service_quotas import read_job_quota, slots_among
 from tests.unit.fakes import CLAUDE, CannedHttp
 
 JOBS = "Sum of in-progress and submitted batch inference jobs using a base model for "
@@ -50,13 +50,13 @@ def client() -> Any:
 
 
 def test_every_page_is_read(client: Any, canned: Callable[..., CannedHttp]) -> None:
-    """The list is long."""
+    """An account has more quotas than fit a page."""
     pages = [
         {"Quotas": [{"QuotaName": "x", "Value": 1.0}], "NextToken": "t"},
         {"Quotas": [{"QuotaName": QUOTAS[1][0], "Value": 20.0}]},
     ]
     canned(client, *((200, page) for page in pages))
-    assert ask_slots(client, CLAUDE) == 20
+    assert read_job_quota(client, CLAUDE) == 20
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_every_page_is_read(client: Any, canned: Callable[..., CannedHttp]) -> N
         ([EndpointConnectionError(endpoint_url="http://localhost:9")] * 2, logging.WARNING),
     ],
 )
-def test_who_is_not_told_goes_on_without(
+def test_without_an_answer_the_number_is_unknown(
     client: Any,
     canned: Callable[..., CannedHttp],
     caplog: pytest.LogCaptureFixture,
@@ -75,9 +75,9 @@ def test_who_is_not_told_goes_on_without(
     replies: list[Any],
     level: int,
 ) -> None:
-    """It is said once why; only that one may not ask is nothing unusual."""
+    """The reason is logged once: a warning, except for a missing permission, which is usual."""
     monkeypatch.setattr("time.sleep", lambda _: None)
     canned(client, *replies)
     with caplog.at_level(logging.INFO, "bedrock_spark"):
-        assert ask_slots(client, CLAUDE) is None
+        assert read_job_quota(client, CLAUDE) is None
     assert [record.levelno for record in caplog.records] == [level]

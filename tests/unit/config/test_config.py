@@ -1,4 +1,4 @@
-"""What a config may say: defaults, bounds, and the words of a refusal."""
+"""The values that a config may have: defaults, bounds, and the messages of a refusal."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ MINIMAL = {
 
 
 def refusal(*path: str, value: Any) -> str:
-    """Give the one line with which a value at a path is refused."""
+    """Return the line of the error for a value at this path."""
     values = config_values()
-    below: Any = values
+    section: Any = values
     for key in path[:-1]:
-        below = below.setdefault(key, {})
-    below[path[-1]] = value
+        section = section.setdefault(key, {})
+    section[path[-1]] = value
     with pytest.raises(ConfigError) as caught:
         parse_config(values, name="conf/x.yaml")
     first, *lines = str(caught.value).splitlines()
@@ -38,8 +38,8 @@ def refusal(*path: str, value: Any) -> str:
     return lines[0].strip()
 
 
-def test_what_is_not_said_has_these_defaults() -> None:
-    """The numbers that the README's table promises."""
+def test_keys_that_are_not_set_have_these_defaults() -> None:
+    """The defaults that docs/config.md lists."""
     config = parse_config(MINIMAL)
     assert config.model.invocation == "invoke_model"
     assert config.shards.model_dump() == {
@@ -71,14 +71,14 @@ def test_what_is_not_said_has_these_defaults() -> None:
 
 
 @pytest.mark.parametrize("section", ["run_uri", "model", "request", "batch"])
-def test_nothing_without_a_right_default_has_one(section: str) -> None:
-    """The place, the model, the question and the role are the user's to name."""
+def test_a_setting_without_a_right_default_is_required(section: str) -> None:
+    """The user must name the run folder, the model, the request and the role."""
     with pytest.raises(ConfigError, match=rf"^c: 1 problem\n  {section}: is required and has no"):
         parse_config({k: v for k, v in MINIMAL.items() if k != section}, name="c")
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "said", "allowed"),
+    ("path", "value", "start", "allowed"),
     [
         ("shards.max_records", 0, "shards.max_records = 0", "greater than or equal to 1"),
         ("shards.max_records", "many", "shards.max_records = 'many'", "valid integer"),
@@ -104,17 +104,17 @@ def test_nothing_without_a_right_default_has_one(section: str) -> None:
     ],
 )
 def test_a_bad_value_is_named_with_its_key_and_what_is_allowed(
-    path: str, value: Any, said: str, allowed: str
+    path: str, value: Any, start: str, allowed: str
 ) -> None:
-    """One line per problem: key, value, what may stand there."""
+    """One line per problem: the key, the value and what is allowed."""
     line = refusal(*path.split("."), value=value)
-    assert line.startswith((f"{said}: ", said))
+    assert line.startswith((f"{start}: ", start))
     assert allowed in line
 
 
 @pytest.mark.parametrize("hours", [24, 168])
-def test_the_bounds_of_the_timeout_are_allowed_themselves(hours: int) -> None:
-    """24 to 168 hours, both included."""
+def test_the_bounds_of_the_timeout_are_inclusive(hours: int) -> None:
+    """24 and 168 hours are allowed."""
     assert make_config(batch={"timeout_hours": hours}).batch.timeout_hours == hours
 
 
@@ -135,7 +135,7 @@ def test_the_bounds_of_the_timeout_are_allowed_themselves(hours: int) -> None:
     ],
 )
 def test_sizes(text: str | int, size: int) -> None:
-    """Decimal and binary units, in any case, with or without a space; plain numbers are bytes."""
+    """Decimal and binary units in any case, with or without a space. Plain numbers are bytes."""
     assert make_config(shards={"max_bytes": text}).shards.max_bytes == size
 
 
@@ -154,12 +154,12 @@ def test_sizes(text: str | int, size: int) -> None:
     ],
 )
 def test_a_run_uri_is_kept_in_one_form(given_uri: str, uri: str) -> None:
-    """Two spellings of a place must be one run; a local folder may have any name."""
+    """Two spellings of a folder must be the same run. A local folder may have any name."""
     assert make_config(given_uri).run_uri == uri
 
 
 @pytest.mark.parametrize(
-    ("uri", "why"),
+    ("uri", "reason"),
     [
         *(
             (f"s3://bucket/{key}", "Bedrock accepts")
@@ -183,45 +183,45 @@ def test_a_run_uri_is_kept_in_one_form(given_uri: str, uri: str) -> None:
         ("", "must not be empty"),
     ],
 )
-def test_a_run_uri_that_would_fail_later_is_refused_at_once(uri: str, why: str) -> None:
-    """What Bedrock does not take, and what would quietly become a local folder."""
-    assert why in refusal("run_uri", value=uri)
+def test_a_run_uri_that_would_fail_later_is_refused_at_once(uri: str, reason: str) -> None:
+    """A URI that Bedrock does not accept, or that would silently become a local folder."""
+    assert reason in refusal("run_uri", value=uri)
 
 
 def test_a_provisioned_model_cannot_run_batch_jobs() -> None:
-    """The message says where the ARN belongs."""
+    """The message names the key that takes the ARN."""
     line = refusal("model", "id", value=PROVISIONED)
     assert "batch inference" in line
     assert "fallback.model_id" in line
 
 
 @pytest.mark.parametrize("role", [ROLE, "arn:aws-cn:iam::123456789012:role/path/to/x"])
-def test_role_arns_of_every_partition_are_taken(role: str) -> None:
-    """AWS has partitions besides `aws`."""
+def test_role_arns_of_every_partition_are_accepted(role: str) -> None:
+    """AWS has other partitions than `aws`."""
     assert make_config(batch={"role_arn": role}).batch.role_arn == role
 
 
 @pytest.mark.parametrize(
-    ("source", "why"),
+    ("source", "reason"),
     [
         ({"path": "s3://x", "format": "csv", "table": "t"}, "names path and table: keep one"),
         ({"table": "t", "sql": "select 1"}, "names table and sql: keep one"),
         ({"path": "s3://x"}, "has a path but no format"),
     ],
 )
-def test_the_source_is_one_place(source: dict[str, str], why: str) -> None:
-    """Of two places one would silently be ignored."""
-    assert why in refusal("source", value=source)
+def test_the_source_is_one_place(source: dict[str, str], reason: str) -> None:
+    """If there were two places, one would be ignored silently."""
+    assert reason in refusal("source", value=source)
 
 
-def test_one_column_may_be_named_without_brackets() -> None:
-    """`key: id` reads as `key: [id]`."""
+def test_a_single_column_needs_no_brackets() -> None:
+    """`key: id` means `key: [id]`."""
     config = make_config(source={"key": "id", "columns": "body"})
     assert (config.source.key, config.source.columns) == (("id",), ("body",))
 
 
 @pytest.mark.parametrize(
-    ("request_", "why"),
+    ("request_", "reason"),
     [
         ({}, "it has none of them"),
         ({"prompt": "x", "body": {"a": 1}}, "it has prompt and body"),
@@ -236,24 +236,26 @@ def test_one_column_may_be_named_without_brackets() -> None:
         ({"body": {"a": {1: "x"}}}, "has a key that is not text at a: put it in quotes"),
     ],
 )
-def test_a_request_that_contradicts_itself_is_refused(request_: dict[str, Any], why: str) -> None:
-    """Exactly one way to ask; what would be ignored, or cannot be sent, is an error."""
-    assert why in refusal("request", value=request_)
+def test_a_request_that_contradicts_itself_is_refused(
+    request_: dict[str, Any], reason: str
+) -> None:
+    """There is exactly one kind of request. An option that cannot be sent is an error."""
+    assert reason in refusal("request", value=request_)
 
 
-def test_the_least_may_not_be_above_the_most() -> None:
-    """min_records above max_records leaves no shard."""
+def test_min_records_may_not_be_above_max_records() -> None:
+    """No shard could meet both."""
     line = refusal("shards", value={"min_records": 11, "max_records": 10})
     assert "min_records (11) is above max_records (10)" in line
 
 
 def test_results_go_to_one_place() -> None:
-    """A path and a table would be two."""
+    """A path together with a table is refused."""
     assert "keep one" in refusal("results", value={"path": "x", "table": "y"})
 
 
 def test_a_vpc_needs_subnets_and_security_groups() -> None:
-    """Both lists, within the service's bounds."""
+    """Both lists are required and have the lengths that the service allows."""
     ok = {"subnet_ids": ["subnet-1"], "security_group_ids": ["sg-1"]}
     assert make_config(batch={"vpc": ok}).batch.vpc is not None
     assert "batch.vpc.subnet_ids" in refusal("batch", "vpc", value={**ok, "subnet_ids": []})
@@ -263,13 +265,13 @@ def test_a_vpc_needs_subnets_and_security_groups() -> None:
 
 
 def test_a_budget_needs_prices() -> None:
-    """Without them nothing costs anything."""
+    """Without prices, no cost can be computed."""
     with pytest.raises(ConfigError, match=r"budget\.max_cost_usd needs prices\.batch: \{input"):
         make_config(budget={"max_cost_usd": 5})
 
 
 def test_prices_are_exact_through_run_json() -> None:
-    """A price is the decimal number that was written, on every machine."""
+    """A price is exactly the decimal number in the config."""
     prices = {"batch": {"input": 0.000125, "output": "0.1"}}
     config = make_config(prices=prices, budget={"max_cost_usd": 0.3})
     again = parse_config(json.loads(json.dumps(config.model_dump(mode="json"))))
@@ -280,14 +282,14 @@ def test_prices_are_exact_through_run_json() -> None:
 
 
 def test_a_config_cannot_be_changed() -> None:
-    """It is written to run.json once; everything after reads the same."""
+    """It is written to run.json once, and all later stages read the same."""
     config = make_config()
     with pytest.raises(ValueError, match="frozen"):
         config.shards.max_records = 5  # type: ignore[misc]
 
 
-def test_the_fixed_part_is_what_shapes_the_records() -> None:
-    """A job, the fallback, the results and the endpoint may change while a run is on."""
+def test_the_fixed_part_shapes_the_records() -> None:
+    """Settings of jobs, fallback, results and endpoint may change during a run."""
     config = make_config()
     assert set(config.fixed_part()) == {"run_uri", "source", "model", "request", "shards"}
     changed = make_config(
@@ -311,22 +313,24 @@ JSON_VALUES = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.dates()
     | st.text(),
-    lambda below: st.lists(below) | st.dictionaries(st.text(), below),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=10,
 )
 
 
 @given(st.dictionaries(st.text(), JSON_VALUES))
-def test_the_fixed_part_is_the_same_after_a_trip_through_run_json(body: dict[str, Any]) -> None:
-    """Else a run could not be opened twice with the same config."""
+def test_the_fixed_part_is_the_same_after_writing_and_reading_run_json(
+    body: dict[str, Any],
+) -> None:
+    """Otherwise a run could not be opened again with the same config."""
     config: Config = make_config(request={"body": body})
     written = json.dumps(config.model_dump(mode="json"), ensure_ascii=False).encode()
     recorded = json.loads(written)
     assert fixed_part(recorded) == config.fixed_part()
 
 
-def test_reader_options_are_written_as_yaml_has_them() -> None:
-    """Spark reads text; `header: true` and `maxColumns: 10` are what people write."""
+def test_reader_options_become_text() -> None:
+    """Spark reads text, while users write `header: true` and `maxColumns: 10` in YAML."""
     source = {
         "format": "csv",
         "path": "x",

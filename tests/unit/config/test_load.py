@@ -1,4 +1,4 @@
-"""Reading a config: files, overrides, and every problem said at once and in the user's words."""
+"""Read a config: files, overrides, and all problems at once in the words of the config."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def problems(values: Any) -> list[str]:
 
 
 def test_a_file_becomes_a_config(tmp_path: Path) -> None:
-    """YAML in, and overrides on top of it."""
+    """YAML is read, and overrides replace its values."""
     path = written(tmp_path, yaml.safe_dump(config_values()))
     config = load_config(path, ["shards.max_records=500", "batch.tags={team: search}"])
     assert config.run_uri == "s3://bucket/runs/one"
@@ -38,7 +38,7 @@ def test_a_file_becomes_a_config(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("- a\n- b\n", "must be a mapping of keys to values"),
         ("", "must be a mapping of keys to values"),
@@ -50,25 +50,25 @@ def test_a_file_becomes_a_config(tmp_path: Path) -> None:
         (b"a: caf\xe9\n", "is not UTF-8 (byte 6)"),
     ],
 )
-def test_a_file_that_is_no_config_is_named_and_its_fault_said(
-    tmp_path: Path, text: str | bytes, said: str
+def test_a_file_that_is_not_a_config_is_named_with_its_fault(
+    tmp_path: Path, text: str | bytes, message: str
 ) -> None:
-    """The file, and where in it; never a traceback."""
+    """The message names the file and the place in it."""
     path = written(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
         load_config(path)
-    assert str(caught.value).startswith(f"{path}: {said}")
+    assert str(caught.value).startswith(f"{path}: {message}")
 
 
 @pytest.mark.parametrize("name", ["nowhere.yaml", "."])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
-    """A missing file, or a folder."""
+    """A missing file or a folder."""
     with pytest.raises(ConfigError, match=r"cannot be read: (No such file|Is a directory)"):
         load_config(tmp_path / name)
 
 
-def test_every_problem_is_said_at_once() -> None:
-    """A user who must mend three things is told of three."""
+def test_all_problems_are_reported_at_once() -> None:
+    """Three problems are three lines."""
     values = config_values(batch={"attempts": 0}, shards={"max_bytes": "x"})
     del values["model"]
     assert [line.split()[0] for line in problems(values)] == [
@@ -94,7 +94,7 @@ def test_every_problem_is_said_at_once() -> None:
 def test_an_unknown_key_is_an_error_with_the_nearest_name(
     path: str, nearest: str, allowed: str
 ) -> None:
-    """At every level: a misspelt limit must not be a limit ignored."""
+    """At every level: a misspelt limit must not be ignored."""
     vpc = {"subnet_ids": ["s"], "security_group_ids": ["g"]}
     values = config_values(batch={"vpc": vpc}, fallback={"model_id": "m"})
     (line,) = problems(with_overrides(values, [f"{path}=1"]))
@@ -117,15 +117,15 @@ def test_an_unknown_key_is_an_error_with_the_nearest_name(
         config_values(request=None, requests={"prompt": SECRET}),
     ],
 )
-def test_no_message_shows_what_is_asked(values: dict[str, Any]) -> None:
-    """Values under `request` are prompts, and messages end up in logs."""
+def test_no_message_shows_a_prompt(values: dict[str, Any]) -> None:
+    """Values under `request` are prompts, and messages are written to logs."""
     shown = "\n".join(problems(values))
     assert shown
     assert not any(word in shown for word in SECRET.split())
 
 
-def test_a_refusal_hides_pydantics_own_text() -> None:
-    """Its message shows the values; a traceback must not print it as the cause."""
+def test_an_error_hides_the_message_of_pydantic() -> None:
+    """That message shows values, so a traceback must not print it as the cause."""
     with pytest.raises(ConfigError) as caught:
         parse_config(config_values(request={"prompt": [SECRET]}))
     assert caught.value.__cause__ is None
@@ -133,7 +133,7 @@ def test_a_refusal_hides_pydantics_own_text() -> None:
 
 
 def test_a_long_value_is_cut() -> None:
-    """A message stays a line."""
+    """A message stays short."""
     (line,) = problems(config_values(endpoint_url=None, results={"format": list("x" * 500)}))
     assert len(line) < 100
     (line,) = problems(config_values(batch={"role_arn": "x" * 500}))
@@ -156,17 +156,17 @@ def test_a_long_value_is_cut() -> None:
         (" batch.region = eu-west-1", "batch.region", "eu-west-1"),
     ],
 )
-def test_an_override_lays_one_value_over_the_file(override: str, path: str, value: Any) -> None:
-    """`a.b=value`, read as YAML; empty is null."""
+def test_an_override_replaces_one_value_of_the_file(override: str, path: str, value: Any) -> None:
+    """`a.b=value`: the value is read as YAML, and an empty one is null."""
     values = config_values(fallback={"model_id": "m", "requests_per_minute": 5})
-    found: Any = parse_config(with_overrides(values, [override]))
+    member: Any = parse_config(with_overrides(values, [override]))
     for key in path.split("."):
-        found = getattr(found, key)
-    assert found == value
+        member = getattr(member, key)
+    assert member == value
 
 
-def test_overrides_are_taken_in_order_and_leave_the_input_alone() -> None:
-    """The last of two wins; a section that is null or absent is begun."""
+def test_overrides_are_applied_in_order_and_do_not_change_the_input() -> None:
+    """The last override of a key wins. A section that is null or absent is created."""
     values = {"batch": None, "shards": {"max_records": 1}}
     result = with_overrides(values, ["batch.region=a", "batch.region=b", "x.y.z=1"])
     assert result == {"batch": {"region": "b"}, "shards": {"max_records": 1}, "x": {"y": {"z": 1}}}
@@ -174,7 +174,7 @@ def test_overrides_are_taken_in_order_and_leave_the_input_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ("shards.max_records", "--set shards.max_records: must be key=value"),
         ("=5", "--set : must be key=value"),
@@ -184,24 +184,24 @@ def test_overrides_are_taken_in_order_and_leave_the_input_alone() -> None:
         ("source.key.x=1", "--set source.key.x: key is a single value"),
     ],
 )
-def test_a_bad_override_is_named(override: str, said: str) -> None:
-    """In the words of the command line."""
+def test_an_invalid_override_is_named(override: str, message: str) -> None:
+    """The message uses the form of the command line."""
     with pytest.raises(ConfigError) as caught:
         with_overrides(config_values(), [override])
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(message)
 
 
 def test_a_config_that_is_json_may_hold_escaped_emoji(tmp_path: Path) -> None:
-    """JSON is YAML, but PyYAML reads the two escapes of one character as two half characters."""
+    """PyYAML reads the two escapes of one character as two surrogates, which are joined."""
     text = r'{"prompt": "\ud83d\ude00 {{ body }}", "max_tokens": 1}'
     path = written(tmp_path, yaml.safe_dump(config_values()))
     config = load_config(path, [f"request={text}"])
     assert config.request.prompt == "\U0001f600 {{ body }}"
 
 
-def test_half_a_character_is_refused_where_it_stands() -> None:
-    """It has no UTF-8, so no request could be made of it; the text itself is not shown."""
+def test_half_a_character_is_refused_with_its_key() -> None:
+    """It has no UTF-8 form, so it cannot be sent. The text is not shown."""
     with pytest.raises(ConfigError) as caught:
         parse_config(config_values(request={"prompt": f"{SECRET} \ud83d"}), name="c.yaml")
-    said = "c.yaml: request: prompt: holds half a character (a lone surrogate)"
-    assert str(caught.value) == said
+    message = "c.yaml: request: prompt: holds half a character (a lone surrogate)"
+    assert str(caught.value) == message

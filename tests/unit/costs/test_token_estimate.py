@@ -1,4 +1,4 @@
-"""What a call will use: a rule of thumb at first, then what calls did use."""
+"""How many tokens a call will use: a rule of thumb at first, then learnt from earlier calls."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from bedrock_spark.costs.token_estimate import TokenEstimate
 BODY = b"x" * 400
 
 
-def test_before_the_first_answer_it_is_bytes_and_the_longest_answer() -> None:
-    """Four bytes a token, and a sixteenth to spare in what may be used."""
+def test_before_the_first_answer_there_is_a_rule_of_thumb() -> None:
+    """Four bytes a token, plus the longest answer. The most has 1/16 more input tokens."""
     assert TokenEstimate(50).of(BODY) == (150, 157)
     assert TokenEstimate().of(BODY) == (100, 107)
 
 
-def test_answers_teach_it() -> None:
-    """The longest answer stays what may be used; without one it is what answers take."""
-    told, untold = TokenEstimate(500), TokenEstimate()
-    for estimate in (told, untold):
+def test_answers_correct_the_estimate() -> None:
+    """The most still has the longest answer; if that is unknown, the mean answer."""
+    limited, unlimited = TokenEstimate(500), TokenEstimate()
+    for estimate in (limited, unlimited):
         for _ in range(10):
             estimate.learn(BODY, 200, 30)
-    assert told.of(BODY) == (230, 713)
-    assert untold.of(BODY) == (230, 243)
+    assert limited.of(BODY) == (230, 713)
+    assert unlimited.of(BODY) == (230, 243)
 
 
-def test_what_is_newer_counts_for_more() -> None:
-    """Records may get longer in the course of a run."""
+def test_newer_answers_count_more() -> None:
+    """Records may get longer during a run."""
     estimate = TokenEstimate()
     for _ in range(100):
         estimate.learn(BODY, 200, 10)
@@ -33,8 +33,8 @@ def test_what_is_newer_counts_for_more() -> None:
     assert 280 <= estimate.of(BODY)[0] <= 290
 
 
-def test_a_body_without_bytes_or_tokens_teaches_nothing_of_bytes() -> None:
-    """Embeddings tell input only; images may tell none."""
+def test_a_call_without_bytes_or_tokens_does_not_change_the_ratio() -> None:
+    """Calls for images may report no tokens."""
     estimate = TokenEstimate()
     estimate.learn(b"", 10, 0)
     estimate.learn(BODY, 0, 0)

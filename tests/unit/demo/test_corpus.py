@@ -1,4 +1,4 @@
-"""The demo's corpus: what it holds, and what building it must not do."""
+"""The demo's corpus: its rows, and that building it has no side effects."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ def rows_by_name(corpus: pa.Table) -> dict[str, dict[str, str]]:
 
 
 def test_the_size_is_that_of_the_standard_library(corpus: pa.Table) -> None:
-    """About 6,500 rows: far fewer means that a part of the library was not read."""
+    """About 6,500 rows: far fewer mean that a part of the library was not read."""
     assert 5_500 <= corpus.num_rows <= 9_000
     assert len(set(corpus["module"].to_pylist())) > 250
 
@@ -77,7 +77,7 @@ def test_a_docstring_is_the_running_interpreters_own(
     assert [line.strip() for line in rows_by_name["json.dumps"]["docstring"].splitlines()] == shown
 
 
-def test_what_a_package_exports_is_there_once(rows_by_name: dict[str, dict[str, str]]) -> None:
+def test_an_exported_function_has_one_row(rows_by_name: dict[str, dict[str, str]]) -> None:
     """asyncio.run is defined in asyncio.runners; one function is one row."""
     assert "asyncio.run" in rows_by_name
     assert "asyncio.runners.run" not in rows_by_name
@@ -94,12 +94,12 @@ def test_private_names_are_left_out(rows_by_name: dict[str, dict[str, str]]) -> 
 
 
 def test_building_twice_gives_the_same_table(corpus: pa.Table) -> None:
-    """Each build is a new interpreter with another hash seed and other addresses."""
+    """Each build runs in a new interpreter, with another hash seed and other addresses."""
     assert build_corpus().equals(corpus)
 
 
 def test_building_leaves_this_process_as_it_was() -> None:
-    """In a fresh interpreter: no module of the corpus is imported beside those of the builder."""
+    """In a fresh interpreter, building imports no module of the corpus and sets no filter."""
     program = """
 import sys, warnings
 import pyarrow
@@ -138,7 +138,7 @@ print(sorted(parts & walk["NEVER_IMPORTED"] - {"posix", "nt"}), file=sys.stderr)
 def test_a_module_that_cannot_be_imported_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A platform or build may lack a module, or have one that raises or exits."""
+    """A platform or build may lack a module, or have one that raises or exits on import."""
     (tmp_path / "module_that_raises.py").write_text("raise OSError('no such device')")
     (tmp_path / "module_that_exits.py").write_text("raise SystemExit(3)")
     monkeypatch.syspath_prepend(tmp_path)
@@ -147,8 +147,8 @@ def test_a_module_that_cannot_be_imported_is_left_out(
     assert stdlib_docs.import_or_none("module_that_is_nowhere") is None
 
 
-def test_a_docstring_of_the_type_is_not_the_objects() -> None:
-    """An instance without documentation shows its type's, again and again."""
+def test_the_docstring_of_a_type_is_not_that_of_its_instances() -> None:
+    """An instance without its own docstring shows its type's: it counts as undocumented."""
 
     def undocumented() -> None: ...
 

@@ -1,4 +1,4 @@
-"""Model units that a run buys: one at most, found again after any crash, and given back."""
+"""Throughput that a run buys: at most one purchase, found after any crash, deleted at the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from bedrock_spark.config import CreateConfig
 from bedrock_spark.errors import ProvisionedModelError
-from bedrock_spark.fallback.provisioning import TAG, ProvisionedThroughput, bought_name
+from bedrock_spark.fallback.provisioning import TAG, ProvisionedThroughput, purchase_name
 from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import ACCOUNT, CLAUDE, FakeClock
@@ -20,7 +20,7 @@ CREATE = CreateConfig(model_units=2, confirm=True)
 
 
 class Killed(BaseException):
-    """The process dies here."""
+    """The process is killed here."""
 
 
 class NotFoundError(ClientError):
@@ -30,7 +30,8 @@ class NotFoundError(ClientError):
 class Account:
     """The provisioned throughput of one account and Region; names are unique in it.
 
-    trouble: called before and after every call, with `before:create` and the like
+    hidden: how many of the next listings are empty
+    trouble: called before and after every call, with the point, such as `before:create`
     """
 
     def __init__(self) -> None:
@@ -69,13 +70,13 @@ class Account:
     def get_paginator(self, _: str) -> Account:
         return self
 
-    def paginate(self, nameContains: str) -> Any:  # noqa: N803 - the wire's name
+    def paginate(self, nameContains: str) -> Any:  # noqa: N803 - AWS's name
         def work() -> Any:
             if self.hidden:
                 self.hidden -= 1
                 return [{"provisionedModelSummaries": []}]
-            found = [m for m in self.models.values() if nameContains in m["provisionedModelName"]]
-            return [{"provisionedModelSummaries": [m]} for m in found]
+            models = [m for m in self.models.values() if nameContains in m["provisionedModelName"]]
+            return [{"provisionedModelSummaries": [m]} for m in models]
 
         return self._call("list", work)
 
@@ -84,16 +85,16 @@ class Account:
 
     def delete_provisioned_model_throughput(self, provisionedModelId: str) -> Any:  # noqa: N803
         def work() -> Any:
-            found = self.models.get(provisionedModelId)
-            if found is None:
+            model = self.models.get(provisionedModelId)
+            if model is None:
                 raise NotFoundError({"Error": {"Code": "ResourceNotFoundException"}}, "Delete")
-            if found["status"] == "Creating":
+            if model["status"] == "Creating":
                 raise failure("ConflictException", "It is Creating.", 400)
             del self.models[provisionedModelId]
 
         return self._call("delete", work)
 
-    def ready(self, status: str = "InService") -> None:
+    def set_status(self, status: str = "InService") -> None:
         for model in self.models.values():
             model["status"] = status
 
@@ -104,7 +105,7 @@ def failure(code: str, message: str = "no", status: int = 400) -> ClientError:
 
 
 class WaitingClock(FakeClock):
-    """A clock on which waiting makes what is being created ready."""
+    """A clock whose sleep makes all throughput of an account ready."""
 
     def __init__(self, account: Account) -> None:
         super().__init__()
@@ -112,7 +113,7 @@ class WaitingClock(FakeClock):
 
     def sleep(self, seconds: float) -> None:
         super().sleep(seconds)
-        self.account.ready()
+        self.account.set_status()
 
 
 @pytest.fixture
@@ -120,17 +121,18 @@ def account() -> Account:
     return Account()
 
 
-def bought(
+def throughput_of(
     account: Account, folder: Path, run_id: str = "tickets-0a1b2c3d"
 ) -> ProvisionedThroughput:
+    """Return the throughput of a run, as a new process opens it."""
     return ProvisionedThroughput(account, run_id, LocalStorage(str(folder)), WaitingClock(account))
 
 
-def test_it_is_bought_once_and_found_again(account: Account, tmp_path: Path) -> None:
-    """By another process, too; the request says what the config says."""
-    first = bought(account, tmp_path).buy(CLAUDE, CREATE)
-    again = bought(account, tmp_path).buy(CLAUDE, CREATE)
-    assert first == again
+def test_throughput_is_bought_once_and_found_again(account: Account, tmp_path: Path) -> None:
+    """Another process finds it, too. The request follows from the config."""
+    first = throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+    second = throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+    assert first == second
     (request,) = account.created
     assert request == {
         "clientRequestToken": request["clientRequestToken"],
@@ -141,19 +143,19 @@ def test_it_is_bought_once_and_found_again(account: Account, tmp_path: Path) -> 
     }
 
 
-def test_it_is_given_back(account: Account, tmp_path: Path) -> None:
-    """Once it can be: while it is being created it cannot be deleted."""
-    model = bought(account, tmp_path)
-    found = model.buy(CLAUDE, CREATE)
-    assert model.give_back() is not None
+def test_throughput_is_deleted(account: Account, tmp_path: Path) -> None:
+    """Delete waits until it is created: before that, the service refuses."""
+    throughput = throughput_of(account, tmp_path)
+    purchase = throughput.buy(CLAUDE, CREATE)
+    assert throughput.delete() is not None
     assert account.models == {}
-    assert found.status == "Creating"
-    assert model.give_back() is None
+    assert purchase.status == "Creating"
+    assert throughput.delete() is None
 
 
-def test_a_run_that_bought_nothing_asks_nobody(account: Account, tmp_path: Path) -> None:
-    """Its folder says so; the permissions may not even be there."""
-    assert bought(account, tmp_path).give_back() is None
+def test_a_run_that_bought_nothing_makes_no_call(account: Account, tmp_path: Path) -> None:
+    """Its folder has no note of a purchase; the permissions for a call may be missing."""
+    assert throughput_of(account, tmp_path).delete() is None
     assert account.calls == []
 
 
@@ -161,35 +163,41 @@ POINTS = [f"{when}:{name}" for name in ("create", "list", "tags") for when in ("
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_while_buying(account: Account, tmp_path: Path, point: str) -> None:
-    """Wherever that is, the next process uses what was bought, and one only was bought."""
-    account.trouble = dying_once(account, point)
+def test_after_a_kill_while_buying_the_purchase_is_used(
+    account: Account, tmp_path: Path, point: str
+) -> None:
+    """At any point: the next process uses the only purchase, and can delete it."""
+    account.trouble = kill_once(account, point)
     with pytest.raises(Killed):
-        bought(account, tmp_path).buy(CLAUDE, CREATE)
+        throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
     assert LocalStorage(str(tmp_path)).read_if_present(layout.PROVISIONED_FILE) is not None
-    model = bought(account, tmp_path)
-    found = model.buy(CLAUDE, CREATE)
+    throughput = throughput_of(account, tmp_path)
+    purchase = throughput.buy(CLAUDE, CREATE)
     assert len(account.created) == 1
-    assert [*account.models] == [found.arn]
-    assert model.give_back() is not None
+    assert [*account.models] == [purchase.arn]
+    assert throughput.delete() is not None
     assert account.models == {}
 
 
 @pytest.mark.parametrize("point", [*POINTS[2:], "before:delete", "after:delete"])
-def test_killed_while_giving_back(account: Account, tmp_path: Path, point: str) -> None:
-    """Whoever comes next gives back what is left; nothing is left in the end."""
-    bought(account, tmp_path).buy(CLAUDE, CREATE)
-    account.trouble = dying_once(account, point)
+def test_after_a_kill_while_deleting_the_next_process_deletes(
+    account: Account, tmp_path: Path, point: str
+) -> None:
+    """Nothing is left in the end, and a further delete makes no call."""
+    throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+    account.trouble = kill_once(account, point)
     with pytest.raises(Killed):
-        bought(account, tmp_path).give_back()
-    bought(account, tmp_path).give_back()
+        throughput_of(account, tmp_path).delete()
+    throughput_of(account, tmp_path).delete()
     assert account.models == {}
     calls = len(account.calls)
-    assert bought(account, tmp_path).give_back() is None
+    assert throughput_of(account, tmp_path).delete() is None
     assert len(account.calls) == calls
 
 
-def dying_once(account: Account, point: str) -> Callable[[str], None]:
+def kill_once(account: Account, point: str) -> Callable[[str], None]:
+    """Return trouble that kills the process at a point, the first time."""
+
     def trouble(now: str) -> None:
         if now == point:
             account.trouble = lambda _: None
@@ -203,10 +211,10 @@ def dying_once(account: Account, point: str) -> Callable[[str], None]:
     "error",
     [ReadTimeoutError(endpoint_url="x"), failure("InternalServerException", status=500)],
 )
-def test_a_lost_reply_buys_no_second_one(
+def test_a_lost_reply_causes_no_second_purchase(
     account: Account, tmp_path: Path, point: str, error: Exception
 ) -> None:
-    """It is looked for by its name; where it is not there, the error says what to look for."""
+    """The purchase is looked up by its name. If it is missing, the error gives the name."""
 
     def trouble(now: str) -> None:
         if now == point:
@@ -214,61 +222,61 @@ def test_a_lost_reply_buys_no_second_one(
 
     account.trouble = trouble
     if point == "after:create":
-        assert bought(account, tmp_path).buy(CLAUDE, CREATE).arn in account.models
+        assert throughput_of(account, tmp_path).buy(CLAUDE, CREATE).arn in account.models
     else:
         with pytest.raises(ProvisionedModelError, match="bs-tickets-0a1b2c3d was bought and"):
-            bought(account, tmp_path).buy(CLAUDE, CREATE)
+            throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
     assert len(account.created) <= 1
 
 
-def test_a_list_that_lags_is_looked_at_again(account: Account, tmp_path: Path) -> None:
+def test_a_listing_that_lags_is_repeated(account: Account, tmp_path: Path) -> None:
     """For a minute."""
     account.hidden = 2
-    assert bought(account, tmp_path).buy(CLAUDE, CREATE).arn in account.models
+    assert throughput_of(account, tmp_path).buy(CLAUDE, CREATE).arn in account.models
 
 
-def test_one_that_failed_is_replaced(account: Account, tmp_path: Path) -> None:
-    """It will not become ready, and its name is in the way."""
-    bought(account, tmp_path).buy(CLAUDE, CREATE)
-    account.ready("Failed")
-    bought(account, tmp_path).buy(CLAUDE, CREATE)
+def test_failed_throughput_is_replaced(account: Account, tmp_path: Path) -> None:
+    """It will never be ready, and the new one needs its name."""
+    throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+    account.set_status("Failed")
+    throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
     assert (len(account.created), len(account.models)) == (2, 1)
 
 
-def test_what_is_not_the_runs_is_not_touched(account: Account, tmp_path: Path) -> None:
-    """The name may be taken by chance: the tag tells."""
-    bought(account, tmp_path).buy(CLAUDE, CREATE)
+def test_throughput_of_others_is_not_touched(account: Account, tmp_path: Path) -> None:
+    """It may have the same name by chance, but it has another tag."""
+    throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
     (model,) = account.models.values()
     model["tags"] = [{"key": TAG, "value": "another"}]
-    for call in ("buy", "give_back"):
+    for call in ("buy", "delete"):
         with pytest.raises(ProvisionedModelError, match="has the name that this run would use"):
             _ = (
-                bought(account, tmp_path).buy(CLAUDE, CREATE)
+                throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
                 if call == "buy"
-                else bought(account, tmp_path).give_back()
+                else throughput_of(account, tmp_path).delete()
             )
     assert len(account.models) == 1
 
 
 @pytest.mark.parametrize("code", ["ServiceQuotaExceededException", "AccessDeniedException"])
 def test_a_purchase_that_is_refused_says_why(account: Account, tmp_path: Path, code: str) -> None:
-    """And names what was wanted."""
+    """The error names the purchase, and has the service's message."""
 
     def trouble(now: str) -> None:
         if now == "before:create":
             raise failure(code, "no units for you")
 
     account.trouble = trouble
-    said = f"buying 2 model units of {CLAUDE}: {code}: no units for you"
-    with pytest.raises(ProvisionedModelError, match=said):
-        bought(account, tmp_path).buy(CLAUDE, CREATE)
+    message = f"buying 2 model units of {CLAUDE}: {code}: no units for you"
+    with pytest.raises(ProvisionedModelError, match=message):
+        throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
 
 
-def test_a_deletion_that_is_refused_says_what_bills_on(account: Account, tmp_path: Path) -> None:
-    """With the name to look for."""
-    model = bought(account, tmp_path)
-    model.buy(CLAUDE, CREATE)
-    account.ready()
+def test_a_refused_deletion_names_the_throughput(account: Account, tmp_path: Path) -> None:
+    """It bills until it is deleted, so the user must find it."""
+    throughput = throughput_of(account, tmp_path)
+    throughput.buy(CLAUDE, CREATE)
+    account.set_status()
 
     def trouble(now: str) -> None:
         if now == "before:delete":
@@ -276,7 +284,7 @@ def test_a_deletion_that_is_refused_says_what_bills_on(account: Account, tmp_pat
 
     account.trouble = trouble
     with pytest.raises(ProvisionedModelError, match=r"may not delete.*bs-tickets-0a1b2c3d"):
-        model.give_back()
+        throughput.delete()
 
 
 @pytest.mark.parametrize(
@@ -287,6 +295,6 @@ def test_a_deletion_that_is_refused_says_what_bills_on(account: Account, tmp_pat
         ("x" * 99, "bs-" + "x" * 60),
     ],
 )
-def test_names_are_those_that_the_service_takes(run_id: str, name: str) -> None:
-    """Letters, digits and single dashes, 63 characters at most."""
-    assert bought_name(run_id) == name
+def test_purchase_names_are_valid(run_id: str, name: str) -> None:
+    """Letters, digits and single dashes, at most 63 characters."""
+    assert purchase_name(run_id) == name

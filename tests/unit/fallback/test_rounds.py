@@ -1,4 +1,4 @@
-"""When the fallback asks, whom, and why it ends; what it buys, without Spark or a service."""
+"""Rounds of the fallback: which records are asked, and why it ends. Without Spark or a service."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import pytest
 from pyspark.sql import SparkSession
 
 from bedrock_spark.errors import RunHeldError
-from bedrock_spark.fallback.rounds import Fallback, falling_back, give_back_leftovers
+from bedrock_spark.fallback.rounds import Fallback, delete_leftover_throughput, open_fallback
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease import Lease
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.run import open_run
 from bedrock_spark.spark.fallback import stage as spark_fallback
-from bedrock_spark.spark.fallback.stage import Asked
+from bedrock_spark.spark.fallback.stage import Round
 from tests.unit.fakes import FakeClock, make_config
 
 # Two shards of 5 records, too small for batch jobs; a record costs a cent.
@@ -27,8 +28,8 @@ PRICES = {"batch": {"input": 0.1, "output": 0}, "fallback": {"input": 0.1, "outp
 SPARK: SparkSession = None  # type: ignore[assignment]
 
 
-class Rounds:
-    """Stands in for the round on Spark: notes what it is asked."""
+class FakeRounds:
+    """Replaces the round on Spark, and records its arguments."""
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
@@ -42,45 +43,51 @@ class Rounds:
         most: int | None,
         until: float | None,
         observe: Any,
-    ) -> Asked:
+    ) -> Round:
         self.asked.append({"counts": counts, "model_id": model_id, "most": most, "until": until})
-        return Asked(min(sum(counts.values()), most or 0), throttled=2)
+        return Round(min(sum(counts.values()), most or 0), throttled=2)
 
 
 @pytest.fixture
-def rounds(monkeypatch: pytest.MonkeyPatch) -> Rounds:
-    found = Rounds()
-    monkeypatch.setattr(spark_fallback, "ask_unanswered", found)
-    return found
+def rounds(monkeypatch: pytest.MonkeyPatch) -> FakeRounds:
+    fake = FakeRounds()
+    monkeypatch.setattr(spark_fallback, "ask_unanswered", fake)
+    return fake
 
 
-Opened = Callable[..., Fallback]
+NewFallback = Callable[..., Fallback]
 
 
 @pytest.fixture
-def opened(tmp_path: Path, clock: FakeClock) -> Opened:
-    def opened(**sections: Any) -> Fallback:
+def new_fallback(tmp_path: Path, clock: FakeClock) -> NewFallback:
+    """Open a run with these config sections, and return its fallback."""
+
+    def new_fallback(**sections: Any) -> Fallback:
         fallback = {"model_id": "m", **sections.pop("fallback", {})}
         run = open_run(make_config(str(tmp_path), fallback=fallback, **sections), clock)
         return Fallback(run, MANIFEST, {}, clock)
 
-    return opened
+    return new_fallback
 
 
-def units(*unanswered: int, **more: Any) -> list[dict[str, Any]]:
+def reconciled(*unanswered: int, **more: Any) -> list[ReconciledShard]:
+    """Return shards s0, s1, … with these numbers of unanswered records."""
     return [
-        {"unit": f"s{i}", "unanswered": n, "unanswered_records": n, **more}
+        ReconciledShard(unit=f"s{i}", unanswered=n, unanswered_records=n, **more)
         for i, n in enumerate(unanswered)
     ]
 
 
-def test_shards_with_unanswered_records_are_asked(opened: Opened, rounds: Rounds) -> None:
-    """Records, not the rows that share them; nobody where there are none."""
-    fallback = opened()
-    assert fallback.ask(SPARK, units(0, 3)) == 3
+def test_shards_with_unanswered_records_are_asked(
+    new_fallback: NewFallback, rounds: FakeRounds
+) -> None:
+    """Records are counted, not the rows that share them. Without any there is no round."""
+    fallback = new_fallback()
+    assert fallback.ask(SPARK, reconciled(0, 3)) == 3
     assert rounds.asked == [{"counts": {"s1": 3}, "model_id": "m", "most": 3, "until": None}]
-    assert fallback.ask(SPARK, [{"unit": "s0", "unanswered": 9, "unanswered_records": 2}]) == 2
-    assert fallback.ask(SPARK, units(0, 0)) == 0
+    shared = ReconciledShard(unit="s0", unanswered=9, unanswered_records=2)
+    assert fallback.ask(SPARK, [shared]) == 2
+    assert fallback.ask(SPARK, reconciled(0, 0)) == 0
     assert (fallback.rounds, fallback.throttled) == (2, 4)
 
 
@@ -88,66 +95,68 @@ def test_shards_with_unanswered_records_are_asked(opened: Opened, rounds: Rounds
     ("retries", "invalid", "rounds_asked"), [(0, 0, 2), (2, 0, 2), (2, 1, 4), (0, 1, 2)]
 )
 def test_rounds_are_counted(
-    opened: Opened, rounds: Rounds, retries: int, invalid: int, rounds_asked: int
+    new_fallback: NewFallback, rounds: FakeRounds, retries: int, invalid: int, rounds_asked: int
 ) -> None:
-    """Retries of answers that do not fit have rounds of their own, while there are such answers."""
+    """While there are invalid answers, `retries` rounds are added to `fallback.rounds`."""
     parse = {"parse": {"columns": "a int", "retries": retries}}
-    fallback = opened(fallback={"rounds": 2}, results=parse)
-    found = units(5, invalid_unanswered=invalid)
-    while fallback.may_go_on(found):
-        fallback.ask(SPARK, found)
+    fallback = new_fallback(fallback={"rounds": 2}, results=parse)
+    shards = reconciled(5, invalid_unanswered=invalid)
+    while fallback.may_go_on(shards):
+        fallback.ask(SPARK, shards)
     assert len(rounds.asked) == rounds_asked
     assert fallback.reason == "fallback.rounds: 2 are used up"
 
 
-def test_once_none_is_left_there_is_no_reason(opened: Opened) -> None:
-    """All are answered: that is no finding."""
-    fallback = opened()
-    assert not fallback.may_go_on(units(0, 0))
+def test_without_unanswered_records_there_is_no_reason(new_fallback: NewFallback) -> None:
+    """The fallback ends because all are answered: there is nothing to explain."""
+    fallback = new_fallback()
+    assert not fallback.may_go_on(reconciled(0, 0))
     assert fallback.reason is None
 
 
 @pytest.mark.parametrize(("dollars", "asked"), [(1, 10), (0.075, 7), (0.004, 0)])
-def test_as_many_are_asked_as_there_is_money_for(
-    opened: Opened, rounds: Rounds, dollars: float, asked: int
+def test_the_budget_limits_how_many_records_are_asked(
+    new_fallback: NewFallback, rounds: FakeRounds, dollars: float, asked: int
 ) -> None:
-    """And then it ends, saying how to go on."""
-    fallback = opened(prices=PRICES, budget={"max_cost_usd": dollars})
-    # 4 bytes a token, 40 tokens an answer that cost nothing
-    assert fallback.ask(SPARK, units(5, 5)) == asked
+    """Then the fallback ends, and its reason says how to go on."""
+    fallback = new_fallback(prices=PRICES, budget={"max_cost_usd": dollars})
+    # 4 bytes a token; 40 tokens an answer, which cost nothing
+    assert fallback.ask(SPARK, reconciled(5, 5)) == asked
     assert [r["most"] for r in rounds.asked] == [asked] * (asked > 0)
     assert fallback.out_of_money is (asked < 10)
     if fallback.out_of_money:
         assert f"for {10 - asked} more records. To go on, raise it" in str(fallback.reason)
-        assert not fallback.may_go_on(units(5, 5))
+        assert not fallback.may_go_on(reconciled(5, 5))
 
 
 @pytest.mark.parametrize(("hours", "asked"), [(2, 1), (1, 0)])
 def test_the_deadline_is_kept(
-    opened: Opened, rounds: Rounds, clock: FakeClock, hours: float, asked: int
+    new_fallback: NewFallback, rounds: FakeRounds, clock: FakeClock, hours: float, asked: int
 ) -> None:
-    """Tasks are told when it is; after it none is begun."""
-    fallback = opened(batch={"deadline_hours": hours})
-    begun = clock.now()
+    """A round gets the deadline as `until`; after the deadline no round begins."""
+    fallback = new_fallback(batch={"deadline_hours": hours})
+    began = clock.now()
     clock.time += 3_600
-    assert fallback.ask(SPARK, units(1)) == asked
-    assert [r["until"] for r in rounds.asked] == [begun + hours * 3_600] * asked
+    assert fallback.ask(SPARK, reconciled(1)) == asked
+    assert [r["until"] for r in rounds.asked] == [began + hours * 3_600] * asked
     assert fallback.out_of_money is False
     assert (fallback.reason is None) is bool(asked)
 
 
-def test_one_process_falls_back_at_a_time(opened: Opened, clock: FakeClock) -> None:
-    """Whoever drives the run keeps the others from asking the same records."""
-    run = opened().run
+def test_the_fallback_needs_the_lease(new_fallback: NewFallback, clock: FakeClock) -> None:
+    """Two processes must not ask the same records. The lease is released at the end."""
+    run = new_fallback().run
     with Lease(run.storage, clock), pytest.raises(RunHeldError):
-        falling_back(run, MANIFEST, clock).__enter__()
-    with falling_back(run, MANIFEST, clock), pytest.raises(RunHeldError):
-        Lease(run.storage, clock).take()
-    Lease(run.storage, clock).take()
+        open_fallback(run, MANIFEST, clock).__enter__()
+    with open_fallback(run, MANIFEST, clock), pytest.raises(RunHeldError):
+        Lease(run.storage, clock).acquire()
+    Lease(run.storage, clock).acquire()
 
 
-def test_without_a_note_nothing_is_given_back(opened: Opened, clock: FakeClock) -> None:
-    """And no client is made, for which there may be no Region."""
-    run = opened().run
+def test_a_run_that_bought_nothing_deletes_nothing(
+    new_fallback: NewFallback, clock: FakeClock
+) -> None:
+    """No client is made either: it would need a Region."""
+    run = new_fallback().run
     assert run.storage.read_if_present(layout.PROVISIONED_FILE) is None
-    assert give_back_leftovers(run, clock) is False
+    assert delete_leftover_throughput(run, clock) is False

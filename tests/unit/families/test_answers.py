@@ -1,5 +1,7 @@
-"""Where families find text, reasoning, tool input, vectors and images; Claude's and Titan's are
-elsewhere."""
+"""Where families find text, reasoning, tool input, vectors and images in an answer.
+
+Most answers of Claude, Titan Text and raw are in test_families.py.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,8 @@ ARGUMENTS = '{"city": "Z\u00fcrich"}'
 
 
 def chat(content: Any, reason: str = "stop", **message: Any) -> dict[str, Any]:
-    said = {"role": "assistant", "content": content, **message}
-    return {"choices": [{"index": 0, "message": said, "finish_reason": reason}], "usage": USAGE}
+    answer = {"role": "assistant", "content": content, **message}
+    return {"choices": [{"index": 0, "message": answer, "finish_reason": reason}], "usage": USAGE}
 
 
 def converse(*content: dict[str, Any]) -> dict[str, Any]:
@@ -172,7 +174,7 @@ ANSWERS: list[tuple[str, dict[str, Any], Answer]] = [
 
 @pytest.mark.parametrize(("family", "output", "answer"), ANSWERS)
 def test_answers(family: str, output: dict[str, Any], answer: Answer) -> None:
-    """Where each part is; what a model does not give is None."""
+    """Every part is found. A part that the model does not give is None."""
     assert family_by_name(family).read(output) == answer
 
 
@@ -192,8 +194,8 @@ def test_answers(family: str, output: dict[str, Any], answer: Answer) -> None:
         ("</t>a", True, ("a", None)),
     ],
 )
-def test_reasoning_is_split_off_where_the_text_begins_with_it(
+def test_reasoning_at_the_start_of_a_text_is_split_off(
     text: str | None, is_open: bool, parts: tuple[str | None, str | None]
 ) -> None:
-    """A tag further on is part of the text; white space in the answer itself is kept."""
+    """A tag later in the text is part of it. White space inside the answer is kept."""
     assert split_reasoning(text, "t", is_open=is_open) == parts

@@ -1,4 +1,4 @@
-"""The bodies that families beside Anthropic, Titan and Converse build, and what they refuse."""
+"""The bodies of all families except Anthropic, Titan and Converse, and what they refuse."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ USER = {"role": "user", "content": "Q {{ a }}"}
 CHAT = {"messages": [{"role": "system", "content": "S {{ b }}"}, USER]}
 SAMPLING = {"temperature": 0, "top_p": 0.5}
 
-# Family, options beside the prompt, body.
+# Family, options in addition to the prompt, body.
 BODIES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     (
         "nova",
@@ -133,19 +133,19 @@ def build(family: str, **request: Any) -> dict[str, Any]:
 
 
 def filled(value: Any, row: dict[str, str]) -> Any:
-    """Give a body with its placeholders replaced, each once."""
+    """Return a body in which every placeholder is replaced by its value in `row`, once."""
     if isinstance(value, dict):
         return {k: filled(v, row) for k, v in value.items()}
     if isinstance(value, list):
         return [filled(v, row) for v in value]
     if isinstance(value, str):
-        return re.sub(r"\{\{ (\w) }}", lambda found: row[found[1]], value)
+        return re.sub(r"\{\{ (\w) }}", lambda match: row[match[1]], value)
     return value
 
 
 @pytest.mark.parametrize(("family", "options", "body"), BODIES)
 def test_bodies(family: str, options: dict[str, Any], body: dict[str, Any]) -> None:
-    """Every option has its member; the placeholders are left for the template."""
+    """Every option becomes a member of the body. Placeholders stay for the template."""
     assert build(family, **options) == body
 
 
@@ -153,10 +153,10 @@ def test_bodies(family: str, options: dict[str, Any], body: dict[str, Any]) -> N
 def test_only_the_users_placeholders_are_evaluated(
     family: str, options: dict[str, Any], body: dict[str, Any]
 ) -> None:
-    """A model's template holds nothing that Jinja reads, and the data is only ever a value."""
+    """The model's own template holds nothing that Jinja evaluates, and data is only a value."""
     template = compile_template(build(family, **options))
-    wanted = {"a", "b"} if "system" in options else {"a"}
-    assert set(template.columns) == wanted
+    columns = {"a", "b"} if "system" in options else {"a"}
+    assert set(template.columns) == columns
     row = {"a": 'x "{{ b }}" {% raw %} [/INST]', "b": "{{ a }}"}
     assert json.loads(template.render(row)) == filled(body, row)
 
@@ -165,18 +165,18 @@ def test_only_the_users_placeholders_are_evaluated(
 def test_every_option_is_sent_or_refused(
     family: str, options: dict[str, Any], body: dict[str, Any]
 ) -> None:
-    """Never dropped: the user meant it. What the table does not show as sent is refused."""
+    """No option is dropped silently. An option that the table does not send is refused."""
     del body
-    every = FULL | STOP | SYSTEM
-    for option in every.keys() - options.keys():
+    all_options = FULL | STOP | SYSTEM
+    for option in all_options.keys() - options.keys():
         if (family, option) == ("llama4", "system"):
-            continue  # shown for Llama 3; the code is the same
+            continue  # tested with Llama 3, which has the same code
         with pytest.raises(ConfigError, match=rf"^request\.{option}: .* {family} do not take it"):
-            build(family, **{option: every[option]})
+            build(family, **{option: all_options[option]})
 
 
-def test_every_family_is_in_the_table() -> None:
-    """The others are in test_families.py."""
+def test_the_table_has_every_family() -> None:
+    """The families of test_families.py are the exception."""
     elsewhere = {"anthropic", "titan_text", "titan_embeddings", "converse", "raw"}
     assert {family for family, _, _ in BODIES} | elsewhere == {f.name for f in FAMILIES}
 
@@ -192,8 +192,8 @@ def test_every_family_is_in_the_table() -> None:
         ("deepseek_r1", "<\uff5cUser\uff5c>"),
     ],
 )
-def test_a_prompt_in_the_template_already_is_refused(family: str, token: str) -> None:
-    """Twice in the template it would mean something else; the message says where it belongs."""
+def test_a_prompt_that_contains_the_template_is_refused(family: str, token: str) -> None:
+    """The template would be applied twice. The message says what to do."""
     with pytest.raises(ConfigError, match=r"^request\.prompt: holds .* request\.body$"):
         build(family, prompt=f"{token} Q {{{{ a }}}}")
     if family != "deepseek_r1":

@@ -1,4 +1,4 @@
-"""docs/families.md says what the families and the linter do."""
+"""docs/families.md agrees with the code of the families and of the linter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bedrock_spark.spark.prepare.prefetch import THREADS
 from tests.docs import ROOT
 
 DOC = (ROOT / "docs" / "families.md").read_text(encoding="utf-8")
-BODIES, MEDIA, KNOWN, REFUSED = DOC.split("\n## ")
+BODIES, MEDIA, SOURCES, REFUSED = DOC.split("\n## ")
 OPTIONS: dict[str, Any] = {
     "images": "photo",
     "documents": "contract",
@@ -29,10 +29,10 @@ OPTIONS: dict[str, Any] = {
 
 
 def rows_of(text: str) -> dict[str, list[str]]:
-    """Give the rows of a table by the name in their first column."""
-    found = re.findall(r"^\| `([\w-]+)` \|(.*)\|$", text, re.MULTILINE)
-    rows = {name: [cell.strip() for cell in rest.split(" |")] for name, rest in found}
-    assert len(rows) == len(found)
+    """Return the rows of a table by the name in their first column."""
+    matches = re.findall(r"^\| `([\w-]+)` \|(.*)\|$", text, re.MULTILINE)
+    rows = {name: [cell.strip() for cell in rest.split(" |")] for name, rest in matches}
+    assert len(rows) == len(matches)
     return rows
 
 
@@ -45,25 +45,25 @@ def takes(family: Family, **options: Any) -> bool:
 
 
 def test_both_tables_list_the_families() -> None:
-    """In their order, none missing and none that is not there."""
+    """All families, in the order of the code, and no other."""
     names = [f.name for f in FAMILIES]
     assert list(rows_of(BODIES)) == names
-    assert list(rows_of(KNOWN)) == names
+    assert list(rows_of(SOURCES)) == names
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda f: f.name)
-def test_the_options_of_a_family_are_those_it_takes(family: Family) -> None:
-    """What is listed is taken, what is not is refused, and what is required is said to be."""
-    told = rows_of(BODIES)[family.name][1]
-    need = {name: OPTIONS[name] for name in re.findall(r"`(\w+)` \(required\)", told)}
-    listed = re.findall(r"`(\w+)`", told)
-    assert listed == [o for o in OPTIONS if takes(family, **{**need, o: OPTIONS[o]})]
-    for missing in need:
-        assert not takes(family, **{k: v for k, v in need.items() if k != missing})
+def test_the_listed_options_of_a_family_are_the_accepted_ones(family: Family) -> None:
+    """A listed option is accepted, any other is refused, and a required one is marked."""
+    cell = rows_of(BODIES)[family.name][1]
+    required = {name: OPTIONS[name] for name in re.findall(r"`(\w+)` \(required\)", cell)}
+    listed = re.findall(r"`(\w+)`", cell)
+    assert listed == [o for o in OPTIONS if takes(family, **{**required, o: OPTIONS[o]})]
+    for missing in required:
+        assert not takes(family, **{k: v for k, v in required.items() if k != missing})
 
 
 def test_formats_and_limits_of_images_and_documents_are_those_of_the_code() -> None:
-    """For every family that takes them, and in the words of config and rejections."""
+    """For every family that takes media: its formats, its limits, the body size, the threads."""
     rules = {"anthropic": anthropic.MEDIA, "nova": nova.MEDIA, "converse": converse.MEDIA}
     assert set(rules) == {f.name for f in FAMILIES if f.takes_media}
     formats, limits = MEDIA.split("| family | images of a row |")
@@ -72,8 +72,8 @@ def test_formats_and_limits_of_images_and_documents_are_those_of_the_code() -> N
     }
     assert rows_of(limits) == {
         name: [
-            "" if most is None else f"{most:,}"
-            for most in (r.max_images, r.max_image_bytes, r.max_documents, r.max_document_bytes)
+            "" if limit is None else f"{limit:,}"
+            for limit in (r.max_images, r.max_image_bytes, r.max_documents, r.max_document_bytes)
         ]
         for name, r in rules.items()
     }
@@ -82,7 +82,7 @@ def test_formats_and_limits_of_images_and_documents_are_those_of_the_code() -> N
 
 
 def test_the_rules_of_the_linter_are_listed() -> None:
-    """In their order, the ceilings with their numbers."""
+    """In the order of the code, and the ceilings with their numbers."""
     rows = rows_of(REFUSED)
     assert tuple(rows) == RULES
     assert all(f"{most:,}" in rows["max-tokens"][0] for _, most in CEILINGS)

@@ -1,4 +1,4 @@
-"""Model families: the body each builds, the answer each reads, and whose model an id is."""
+"""Model families: the bodies they build, the answers they read, and the family of a model id."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def lines_of(name: str) -> Iterator[dict[str, Any]]:
 
 
 def test_an_anthropic_body_is_a_messages_request() -> None:
-    """Every option has its member; the placeholders are left for the template."""
+    """Every option becomes a member of the body. Placeholders stay for the template."""
     assert build("anthropic", **FULL, system="S {{ b }}") == {
         "anthropic_version": "bedrock-2023-05-31",
         "max_tokens": 7,
@@ -49,8 +49,8 @@ def test_an_anthropic_body_is_a_messages_request() -> None:
     }
 
 
-def test_a_titan_text_body_has_its_options_together() -> None:
-    """inputText and textGenerationConfig."""
+def test_a_titan_text_body_has_its_options_in_one_object() -> None:
+    """The members are inputText and textGenerationConfig."""
     assert build("titan_text", **FULL) == {
         "inputText": "Q {{ a }}",
         "textGenerationConfig": {
@@ -63,7 +63,7 @@ def test_a_titan_text_body_has_its_options_together() -> None:
 
 
 def test_a_converse_body_is_a_request_without_its_model_id() -> None:
-    """botocore's own model of Converse takes it."""
+    """botocore's model of Converse accepts it."""
     body = build("converse", **FULL, system="S {{ b }}")
     assert body == {
         "messages": [{"role": "user", "content": [{"text": "Q {{ a }}"}]}],
@@ -82,7 +82,7 @@ def test_a_converse_body_is_a_request_without_its_model_id() -> None:
 
 
 def test_a_titan_embedding_body_is_its_text() -> None:
-    """The prompt is what is embedded."""
+    """The prompt is the text to embed."""
     assert build("titan_embeddings", prompt="{{ a }}") == {"inputText": "{{ a }}"}
 
 
@@ -93,13 +93,13 @@ def test_a_titan_embedding_body_is_its_text() -> None:
         ("converse", {"messages": [{"role": "user", "content": [{"text": "Q"}]}]}),
     ],
 )
-def test_an_option_that_is_not_given_is_not_sent(family: str, body: dict[str, Any]) -> None:
-    """No nulls and no empty objects: the model's own defaults apply."""
+def test_an_option_that_is_not_set_is_not_sent(family: str, body: dict[str, Any]) -> None:
+    """No nulls and no empty objects, so that the model's own defaults apply."""
     assert build(family, prompt="Q") == body
 
 
-def test_an_empty_system_prompt_is_sent_as_one() -> None:
-    """It is the user's; only what is absent is left out."""
+def test_an_empty_system_prompt_is_sent() -> None:
+    """The user set it. Only an absent option is left out."""
     assert build("anthropic", prompt="Q", max_tokens=1, system="")["system"] == ""
 
 
@@ -116,17 +116,17 @@ def test_an_empty_system_prompt_is_sent_as_one() -> None:
         ("raw", {}, "prompt"),
     ],
 )
-def test_what_a_family_has_no_place_for_is_refused(
+def test_an_option_that_a_family_does_not_support_is_refused(
     family: str, request_: dict[str, Any], option: str
 ) -> None:
-    """Not dropped: the user meant it. Anthropic's API requires max_tokens, so it is missed."""
+    """It is not dropped silently. Also, Anthropic's API requires max_tokens."""
     with pytest.raises(ConfigError, match=rf"^request\.{option}: ") as caught:
         build(family, prompt="secret", **request_)
     assert "secret" not in str(caught.value)
 
 
 def test_the_recorded_claude_line_is_read() -> None:
-    """A line that Bedrock really wrote."""
+    """Bedrock wrote this line."""
     (line,) = lines_of("claude3_haiku_line.jsonl.out")
     answer = family_by_name("anthropic").read(line["modelOutput"])
     assert answer.text is not None
@@ -137,7 +137,7 @@ def test_the_recorded_claude_line_is_read() -> None:
 
 
 def test_the_titan_example_of_the_documentation_is_read() -> None:
-    """The text keeps its newline; tokens in and out."""
+    """The text keeps its newline, and both token counts are read."""
     first, _ = lines_of("docs_success_and_error.jsonl.out")
     assert family_by_name("titan_text").read(first["modelOutput"]) == Answer(
         text="blue\n", stop_reason="FINISH", input_tokens=8, output_tokens=3
@@ -145,7 +145,7 @@ def test_the_titan_example_of_the_documentation_is_read() -> None:
 
 
 def test_a_converse_line_with_null_members_is_read() -> None:
-    """A member that is null is absent; reasoning is not the answer."""
+    """A null member counts as absent. Reasoning is not part of the text."""
     (line,) = lines_of("converse_null_members.jsonl.out")
     assert family_by_name("converse").read(line["modelOutput"]) == Answer(
         text="the answer",
@@ -197,7 +197,7 @@ def test_a_converse_line_with_null_members_is_read() -> None:
     ],
 )
 def test_answers(family: str, output: dict[str, Any], answer: Answer) -> None:
-    """Text blocks are joined in order; a member that is absent or null is None, never an error."""
+    """Text blocks are joined in order. A member that is absent or null is None, not an error."""
     assert family_by_name(family).read(output) == answer
 
 
@@ -214,7 +214,7 @@ NAMES = st.sampled_from(
 )
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
-    lambda below: st.lists(below, max_size=3) | st.dictionaries(NAMES, below, max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
     max_leaves=15,
 )
 
@@ -222,7 +222,7 @@ ANY_JSON = st.recursive(
 @pytest.mark.parametrize("family", [f.name for f in FAMILIES])
 @given(output=st.dictionaries(NAMES, ANY_JSON))
 def test_reading_never_fails(family: str, output: dict[str, Any]) -> None:
-    """Whatever a model says: the answer is paid for, and its JSON is kept in any case."""
+    """No answer raises an error: it is paid for, and its JSON is kept in any case."""
     answer = family_by_name(family).read(output)
     for text in (answer.text, answer.reasoning, answer.tool_input, answer.stop_reason):
         assert text is None or isinstance(text, str)
@@ -251,8 +251,8 @@ APPLICATION = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profil
         ("us.nodots", "us.nodots"),
     ],
 )
-def test_a_bare_id_is_without_arn_and_geography(model_id: str, bare: str) -> None:
-    """Only at the beginning; what hides the model is left whole."""
+def test_a_bare_id_has_no_arn_and_no_geography(model_id: str, bare: str) -> None:
+    """Both are removed from the start only. An ARN without a model id stays unchanged."""
     assert bare_model_id(model_id) == bare
 
 
@@ -271,16 +271,16 @@ def test_a_bare_id_is_without_arn_and_geography(model_id: str, bare: str) -> Non
         ("amazon.titan-embed-g1-text-02", "titan_embeddings"),
     ],
 )
-def test_an_id_tells_its_family(model_id: str, family: str) -> None:
-    """With or without ARN and geography."""
+def test_an_id_decides_the_family(model_id: str, family: str) -> None:
+    """With and without ARN and geography."""
     assert family_of(ModelConfig(id=model_id)).name == family
 
 
 @pytest.mark.parametrize(
     "model_id", [APPLICATION, "meta.llama2-13b-chat-v1", "amazon.nova-reel-v1:0", "x"]
 )
-def test_an_id_that_does_not_tell_asks_for_the_family(model_id: str) -> None:
-    """The message lists the names, and the family that is named is taken."""
+def test_an_id_without_a_known_family_needs_model_family(model_id: str) -> None:
+    """The message lists the names of the families. Each of them is accepted."""
     with pytest.raises(ConfigError) as caught:
         family_of(ModelConfig(id=model_id))
     assert model_id in str(caught.value)
@@ -289,14 +289,14 @@ def test_an_id_that_does_not_tell_asks_for_the_family(model_id: str) -> None:
         assert family_of(ModelConfig(id=model_id, family=family.name)) is family
 
 
-def test_converse_is_its_own_family_whatever_the_model() -> None:
-    """And another family named beside it is a contradiction."""
+def test_with_converse_every_model_has_the_family_converse() -> None:
+    """Another family name is a contradiction, and refused."""
     assert family_of(ModelConfig(id="meta.llama", invocation="converse")).name == "converse"
     with pytest.raises(ConfigError, match="with invocation converse, leave it out"):
         family_of(ModelConfig(id="meta.llama", invocation="converse", family="anthropic"))
 
 
-def test_an_unknown_family_is_refused_with_the_names_there_are() -> None:
-    """A misspelt family."""
+def test_an_unknown_family_name_is_refused() -> None:
+    """The message lists the names of the families."""
     with pytest.raises(ConfigError, match=r"model.family = 'antropic': must be one of anthropic, "):
         family_of(ModelConfig(id=CLAUDE, family="antropic"))

@@ -1,4 +1,4 @@
-"""Which family each model id belongs to: real ids, each to exactly one."""
+"""The family of each model id: real ids, each of exactly one family."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import pytest
 
 from bedrock_spark.config import ModelConfig
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.families import FAMILIES, family_of
+from bedrock_spark.families import (
+    FAMILIES,
+    GEOGRAPHIES,
+    bare_model_id,
+    family_of,
+    without_geography,
+)
 from tests.unit.fakes import ACCOUNT
 
 IDS: dict[str, tuple[str, ...]] = {
@@ -95,40 +101,78 @@ IDS: dict[str, tuple[str, ...]] = {
     "deepseek_r1": ("deepseek.r1-v1:0",),
     "deepseek_v3": ("deepseek.v3-v1:0", "deepseek.v3.2"),
 }
-NAMED = {"converse", "raw"}  # these are chosen, never read off an id
+CHOSEN = {"converse", "raw"}  # chosen by name, never by a model id
 PAIRS = [(model_id, family) for family, ids in IDS.items() for model_id in ids]
-PLACES = [
+# Every geography of a cross-Region inference profile.
+GEOGRAPHY_TABLE = [
+    *("us", "us-gov", "eu", "apac", "jp", "au", "ca"),
+    *("sa", "me", "af", "in", "global"),
+]
+FORMS = [
     "{}",
-    "us.{}",
-    "eu.{}",
-    "apac.{}",
-    "global.{}",
+    *(f"{geography}.{{}}" for geography in GEOGRAPHY_TABLE),
     "arn:aws:bedrock:us-east-1::foundation-model/{}",
     f"arn:aws:bedrock:eu-west-1:{ACCOUNT}:inference-profile/eu.{{}}",
     f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/global.{{}}",
 ]
 
 
-def test_every_family_is_reached_and_no_name_is_taken_twice() -> None:
-    """A family that no id leads to would be one that nobody can use without naming it."""
+def test_the_ids_reach_every_family_and_family_names_are_unique() -> None:
+    """Only a family that is chosen by name has no id."""
     assert len(PAIRS) >= 60
     names = [f.name for f in FAMILIES]
     assert len(set(names)) == len(names)
-    assert set(IDS) | NAMED == set(names)
+    assert set(IDS) | CHOSEN == set(names)
 
 
 @pytest.mark.parametrize(("model_id", "family"), PAIRS)
 def test_an_id_belongs_to_one_family(model_id: str, family: str) -> None:
-    """Else the order of a list would decide."""
-    found = [f.name for f in FAMILIES if f.pattern is not None and f.pattern.fullmatch(model_id)]
-    assert found == [family]
+    """If two patterns matched, the order of a list would decide."""
+    names = [f.name for f in FAMILIES if f.pattern is not None and f.pattern.fullmatch(model_id)]
+    assert names == [family]
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_a_family_is_told_wherever_the_id_stands(place: str) -> None:
-    """Bare, as an inference profile of any geography, in an ARN."""
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_an_id_has_the_same_family(form: str) -> None:
+    """The bare id, an inference profile of any geography, an ARN."""
     for model_id, family in PAIRS:
-        assert family_of(ModelConfig(id=place.format(model_id))).name == family
+        assert family_of(ModelConfig(id=form.format(model_id))).name == family
+
+
+def test_the_geographies_are_these() -> None:
+    """One list: family_of() and the count of other jobs under a quota both use it."""
+    assert list(GEOGRAPHIES) == GEOGRAPHY_TABLE
+
+
+@pytest.mark.parametrize("geography", GEOGRAPHY_TABLE)
+@pytest.mark.parametrize("model_id", ["meta.llama3-8b-instruct-v1:0", "anthropic.claude-v2:1"])
+def test_a_geography_is_removed_from_an_id(geography: str, model_id: str) -> None:
+    """From a profile's id, and from its ARN by bare_model_id() only."""
+    profile = f"{geography}.{model_id}"
+    arn = f"arn:aws:bedrock:eu-west-1:{ACCOUNT}:inference-profile/{profile}"
+    assert without_geography(profile) == bare_model_id(profile) == bare_model_id(arn) == model_id
+    assert without_geography(arn) == arn
+
+
+@pytest.mark.parametrize(
+    "model_id",
+    [
+        "us.nodots",
+        "eu.",
+        "xx.anthropic.claude-v2:1",
+        "US.anthropic.claude-v2:1",
+        "meta.llama3-8b-instruct-v1:0",
+        "a.us.anthropic.claude-v2:1",
+    ],
+)
+def test_an_id_without_a_geography_is_not_changed(model_id: str) -> None:
+    """A geography comes first, is in the list, and is followed by a provider and a model."""
+    assert without_geography(model_id) == bare_model_id(model_id) == model_id
+
+
+def test_only_one_geography_is_removed() -> None:
+    """No profile has two: the rest is not the id of a model."""
+    assert bare_model_id("us.eu.anthropic.claude-v2:1") == "eu.anthropic.claude-v2:1"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +191,7 @@ def test_a_family_is_told_wherever_the_id_stands(place: str) -> None:
         "google.gemma-3-27b-it",
     ],
 )
-def test_what_takes_another_body_is_of_no_family(model_id: str) -> None:
-    """Video, speech, ranking, changed images, and models nobody here has looked up."""
+def test_a_model_with_another_body_has_no_family(model_id: str) -> None:
+    """Video, speech, ranking, image editing, and models whose body was not looked up."""
     with pytest.raises(ConfigError, match="its family cannot be told from the id"):
         family_of(ModelConfig(id=model_id))

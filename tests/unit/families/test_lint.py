@@ -1,4 +1,4 @@
-"""The linter: each rule finds its fault, says where and what to do, and is silent otherwise."""
+"""The linter: each rule finds its fault, names the place and what to do, and finds nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from bedrock_spark.config import Config
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import anthropic
-from bedrock_spark.families.lint import RULES, lint, refuse_lint
+from bedrock_spark.families.lint import RULES, check_lint, lint
 from tests.unit.fakes import CLAUDE, make_config
 
 HAIKU_45 = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
@@ -29,11 +29,11 @@ def converse_of(body: dict[str, Any], model: str = CLAUDE) -> Config:
     return make_config(request={"body": body}, model={"id": model, "invocation": "converse"})
 
 
-def asked(text: Any) -> dict[str, Any]:
+def body_with(text: Any) -> dict[str, Any]:
     return {**GOOD, "messages": [{"role": "user", "content": text}]}
 
 
-def asked_with(media: dict[str, Any], model: str, **more: Any) -> Config:
+def config_with(media: dict[str, Any], model: str, **more: Any) -> Config:
     request = {"prompt": "{{ a }}", "max_tokens": 9, **media}
     return make_config(request=request, model={"id": model, **more})
 
@@ -42,7 +42,7 @@ def with_block(block: dict[str, Any]) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": [block, {"text": "{{ a }}"}]}]}
 
 
-# Rule, config, where, the beginning of what is said.
+# Rule, config, key paths, start of the message.
 FAULTS: list[tuple[str, Config, str, str]] = [
     ("model-id", config_of({**GOOD, "modelId": CLAUDE}), "request.body.modelId", "the model is"),
     ("model-id", converse_of({**CONVERSE, "modelId": "x"}), "request.body.modelId", "the model is"),
@@ -62,7 +62,7 @@ FAULTS: list[tuple[str, Config, str, str]] = [
         "anthropic-version",
         config_of({**GOOD, "anthropic_version": "2023-06-01"}, f"eu.{CLAUDE}"),
         "request.body.anthropic_version",
-        "is not what Bedrock takes",
+        "is not the version that Bedrock takes",
     ),
     (
         "samplers",
@@ -87,7 +87,7 @@ FAULTS: list[tuple[str, Config, str, str]] = [
     ),
     (
         "caching",
-        config_of({**asked([{"type": "text", "text": "a", "cache_control": {"type": "e"}}])}),
+        config_of({**body_with([{"type": "text", "text": "a", "cache_control": {"type": "e"}}])}),
         "request.body.messages[0].content[0].cache_control",
         "batch inference refuses prompt caching",
     ),
@@ -99,11 +99,11 @@ FAULTS: list[tuple[str, Config, str, str]] = [
     ),
     (
         "empty-text",
-        config_of(asked([{"type": "text", "text": " \n"}])),
+        config_of(body_with([{"type": "text", "text": " \n"}])),
         "request.body.messages[0].content[0].text",
         "is empty text",
     ),
-    ("empty-text", config_of(asked("")), "request.body.messages[0].content", "is empty text"),
+    ("empty-text", config_of(body_with("")), "request.body.messages[0].content", "is empty text"),
     (
         "empty-text",
         config_of({"texts": ["{{ a }}", ""], "input_type": "clustering"}, "cohere.embed-v4:0"),
@@ -140,7 +140,7 @@ FAULTS: list[tuple[str, Config, str, str]] = [
     ("stream", config_of({**GOOD, "stream": True}), "request.body.stream", "a batch job does not"),
     (
         "text-only",
-        asked_with({"images": "photo", "documents": "paper"}, "us.amazon.nova-micro-v1:0"),
+        config_with({"images": "photo", "documents": "paper"}, "us.amazon.nova-micro-v1:0"),
         "request.images, request.documents",
         "this model takes text only",
     ),
@@ -152,29 +152,29 @@ FAULTS: list[tuple[str, Config, str, str]] = [
     ),
     (
         "documents",
-        asked_with({"documents": "paper"}, "amazon.nova-lite-v1:0"),
+        config_with({"documents": "paper"}, "amazon.nova-lite-v1:0"),
         "request.documents",
-        "Nova takes documents by Converse only",
+        "Nova takes documents through Converse only",
     ),
     (
         "documents",
         config_of(with_block({"document": {"format": "pdf"}}), "amazon.nova-pro-v1:0"),
         "request.body.messages[0].content[0].document",
-        "Nova takes documents by Converse only",
+        "Nova takes documents through Converse only",
     ),
 ]
 
 
-@pytest.mark.parametrize(("rule", "config", "where", "said"), FAULTS)
-def test_a_fault_is_found_by_its_rule(rule: str, config: Config, where: str, said: str) -> None:
-    """One finding, with the place as a key path."""
+@pytest.mark.parametrize(("rule", "config", "where", "message"), FAULTS)
+def test_a_fault_is_found_by_its_rule(rule: str, config: Config, where: str, message: str) -> None:
+    """There is one finding, with the key paths of the fault."""
     (finding,) = lint(config)
     assert (finding.rule, finding.where) == (rule, where)
-    assert finding.message.startswith(said)
+    assert finding.message.startswith(message)
 
 
 def test_every_rule_is_tested() -> None:
-    """The table above has each."""
+    """The table above has a row for each."""
     assert {rule for rule, _, _, _ in FAULTS} == set(RULES)
 
 
@@ -209,38 +209,38 @@ def test_every_rule_is_tested() -> None:
         ),
         converse_of({**CONVERSE, "toolConfig": {}}),
         make_config(request={"body_column": "body"}, model={"id": HAIKU_45}),
-        asked_with({"images": "photo", "documents": "paper"}, HAIKU_45),
-        asked_with({"images": "photo"}, "amazon.nova-lite-v1:0"),
-        asked_with({"documents": "paper"}, "amazon.nova-lite-v1:0", invocation="converse"),
+        config_with({"images": "photo", "documents": "paper"}, HAIKU_45),
+        config_with({"images": "photo"}, "amazon.nova-lite-v1:0"),
+        config_with({"documents": "paper"}, "amazon.nova-lite-v1:0", invocation="converse"),
     ],
 )
-def test_what_is_right_or_not_known_is_let_pass(config: Config) -> None:
-    """Placeholders, bodies from a column, models nobody reported: no finding."""
+def test_a_body_without_a_known_fault_has_no_finding(config: Config) -> None:
+    """Correct bodies, placeholders, bodies from a column, models without a rule."""
     assert lint(config) == []
-    refuse_lint(config)
+    check_lint(config)
 
 
 def test_a_raw_body_for_claude_is_checked_too() -> None:
-    """The id tells that it is Claude, whatever the answer is read as."""
+    """The id shows that the model is Claude, although the family is raw."""
     model = {"id": CLAUDE, "family": "raw"}
     config = make_config(request={"body": {"messages": "{{ a }}"}}, model=model)
     assert [f.rule for f in lint(config)] == ["anthropic-version"]
 
 
 def test_many_places_are_one_finding() -> None:
-    """Three are named, the others counted."""
+    """Three key paths are named, the others are counted."""
     blocks = [{"type": "text", "text": "", "cache_control": {}} for _ in range(5)]
-    found = lint(config_of({**GOOD, "messages": [{"role": "user", "content": blocks}]}))
-    assert [f.rule for f in found] == ["caching", "empty-text"]
-    assert found[1].where.endswith("content[2].text and 2 more")
+    findings = lint(config_of({**GOOD, "messages": [{"role": "user", "content": blocks}]}))
+    assert [f.rule for f in findings] == ["caching", "empty-text"]
+    assert findings[1].where.endswith("content[2].text and 2 more")
 
 
 def test_all_findings_are_in_one_error() -> None:
-    """With what to do about each, and how to go on all the same; no prompt is shown."""
-    body = {**asked([{"type": "text", "text": ""}, {"type": "text", "text": "secret"}])}
+    """The error lists what to do, and how to turn the rules off. It shows no prompt."""
+    body = {**body_with([{"type": "text", "text": ""}, {"type": "text", "text": "secret"}])}
     config = config_of({**body, "stream": True, "temperature": 0, "top_p": 1}, HAIKU_45)
     with pytest.raises(ConfigError) as caught:
-        refuse_lint(config)
+        check_lint(config)
     first, *lines, last = str(caught.value).splitlines()
     assert first.startswith(f"model {HAIKU_45} would refuse every record")
     assert [line.split(":")[0].strip() for line in lines] == [
@@ -248,18 +248,18 @@ def test_all_findings_are_in_one_error() -> None:
         "request.body.messages[0].content[0].text",
         "request.body.stream",
     ]
-    assert last.strip() == "If this is no longer so, set batch.lint: ignore"
+    assert last.strip() == "If this is no longer true, set batch.lint: ignore"
     assert "secret" not in str(caught.value)
 
 
-def test_it_can_be_turned_off() -> None:
-    """The service moves on; a rule that is out of date must not stand in the way."""
+def test_the_linter_can_be_turned_off() -> None:
+    """The service changes: an outdated rule must not block a run."""
     config = config_of({**GOOD, "stream": True}, batch={"lint": "ignore"})
     assert [f.rule for f in lint(config)] == ["stream"]
-    refuse_lint(config)
+    check_lint(config)
 
 
 def test_a_body_that_cannot_be_built_is_an_error() -> None:
-    """The same as without the linter."""
+    """The error is the same as without the linter."""
     with pytest.raises(ConfigError, match=r"^request\.max_tokens"):
         lint(make_config(request={"prompt": "{{ a }}"}))

@@ -36,7 +36,7 @@ def template_of(
 
 
 def content_of(template: BodyTemplate, **row: Any) -> list[dict[str, Any]]:
-    """Render a row and give what its message holds before the prompt."""
+    """Render a row and return the blocks before the prompt in its message."""
     body = json.loads(template.render({"x": "?", **row}))
     *blocks, prompt = body["messages"][0]["content"]
     assert prompt["text"] == "What is it? ?"
@@ -67,8 +67,8 @@ def pdf(family: str, number: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("family", MODELS)
-def test_blocks_go_before_the_prompt_in_the_order_of_the_columns(family: str) -> None:
-    """Images first, arrays in their order; a column may be bytes or URIs."""
+def test_blocks_come_before_the_prompt_in_the_order_of_the_columns(family: str) -> None:
+    """Images come first, arrays keep their order, and a column may hold bytes or URIs."""
     template = template_of(
         family, lambda uri: JPEG, images=["photo", "scans"], documents=["papers", "letter"]
     )
@@ -83,16 +83,16 @@ def test_blocks_go_before_the_prompt_in_the_order_of_the_columns(family: str) ->
 
 
 @pytest.mark.parametrize("family", MODELS)
-def test_an_empty_array_is_no_block_and_a_null_no_record(family: str) -> None:
-    """A row may have no image; whether one is missing, nobody else can tell."""
+def test_an_empty_array_makes_no_block_and_a_null_rejects_the_row(family: str) -> None:
+    """A row may have no image. A null may be a missing image, so it is not accepted."""
     template = template_of(family, images="photos")
     assert content_of(template, photos=[]) == []
     assert rejection(template, photos=None) == "photos: is null"
     assert rejection(template, photos=[PNG, None]) == "photos: holds a null"
 
 
-def test_a_text_goes_to_claude_as_text() -> None:
-    """Whatever kind of text; without the mark that some editors put before it."""
+def test_a_text_file_is_sent_to_claude_as_text() -> None:
+    """Every text format, without a byte order mark. Other bytes than UTF-8 reject the row."""
     template = template_of("anthropic", lambda uri: b"\xef\xbb\xbf# N\xc3\xa4me", documents="d")
     (block,) = content_of(template, d="s3://b/notes.md")
     source = {"type": "text", "media_type": "text/plain", "data": "# Näme"}
@@ -103,7 +103,7 @@ def test_a_text_goes_to_claude_as_text() -> None:
 
 @pytest.mark.parametrize("family", ["nova", "converse"])
 def test_other_documents_keep_their_format(family: str) -> None:
-    """As the service calls it."""
+    """The block names the format as the service does."""
     (block,) = content_of(template_of(family, documents="d"), d=DOCX)
     assert block["document"]["format"] == "docx"
     (block,) = content_of(template_of(family, lambda u: b"a,b", documents="d"), d="s3://b/k.csv")
@@ -124,55 +124,61 @@ def test_other_documents_keep_their_format(family: str) -> None:
         ("converse", "images", b"secret", "is no image or document that is known"),
         ("converse", "images", "/etc/passwd", "is not the s3:// URI of an object"),
         ("converse", "images", "s3://b/k", "names an S3 object, which cannot be fetched here"),
-        ("anthropic", "images", PNG + bytes(3_932_160), "holds an image of 3,932,176 bytes; 3,9"),
-        ("converse", "images", [PNG] * 21, "holds 21 images; 20 are taken"),
-        ("converse", "documents", [PDF] * 6, "holds 6 documents; 5 are taken"),
+        (
+            "anthropic",
+            "images",
+            PNG + bytes(3_932_160),
+            "holds an image of 3,932,176 bytes; at most 3,932,160 are taken",
+        ),
+        ("converse", "images", [PNG] * 21, "holds 21 images; at most 20 are taken"),
+        ("converse", "documents", [PDF] * 6, "holds 6 documents; at most 5 are taken"),
         ("nova", "documents", PDF + bytes(LARGE), "makes a body of more than 25,000,000 bytes"),
         ("anthropic", "documents", [PDF + bytes(LARGE // 2)] * 2, "makes a body of more than 25"),
     ],
 )
-def test_what_a_model_would_refuse_rejects_the_row(
+def test_media_that_a_model_would_refuse_reject_the_row(
     family: str, option: str, value: Any, reason: str
 ) -> None:
-    """Before it is paid for; with the column, and nothing of the data."""
-    said = rejection(template_of(family, **{option: "file"}), file=value)
-    assert said.startswith(f"file: {reason}")
-    assert "secret" not in said
+    """Before anything is paid for. The reason names the column and shows no data."""
+    message = rejection(template_of(family, **{option: "file"}), file=value)
+    assert message.startswith(f"file: {reason}")
+    assert "secret" not in message
 
 
-def test_too_many_are_counted_before_any_is_fetched() -> None:
-    """A row that names a thousand objects must not have them all read."""
+def test_the_number_of_images_is_checked_before_any_is_fetched() -> None:
+    """A row that names a thousand objects must not cause a thousand reads."""
 
     def never(uri: str) -> bytes:
         raise AssertionError("is fetched")
 
     template = template_of("converse", never, images=["a", "b"])
-    said = rejection(template, a=["s3://b/k"] * 999, b="s3://b/k")
-    assert said == "a, b: holds 1000 images; 20 are taken"
+    message = rejection(template, a=["s3://b/k"] * 999, b="s3://b/k")
+    assert message == "a, b: holds 1000 images; at most 20 are taken"
 
 
-def test_no_more_is_fetched_than_a_body_could_hold() -> None:
-    """The rest would be thrown away."""
+def test_fetching_stops_when_a_body_is_full() -> None:
+    """Further objects would be fetched in vain."""
     fetched: list[str] = []
 
     def fetch(uri: str) -> bytes:
         fetched.append(uri)
         return PNG + bytes(3_000_000)
 
-    said = rejection(template_of("nova", fetch, images="a"), a=[f"s3://b/{i}" for i in range(99)])
-    assert said == "a: makes a body of more than 25,000,000 bytes"
+    template = template_of("nova", fetch, images="a")
+    message = rejection(template, a=[f"s3://b/{i}" for i in range(99)])
+    assert message == "a: makes a body of more than 25,000,000 bytes"
     assert len(fetched) == 7
 
 
 def test_the_limits_of_the_service_can_be_turned_off() -> None:
-    """They move; the formats, which decide what a block looks like, stay."""
+    """Limits change. The formats stay checked, because they decide the shape of a block."""
     template = template_of("converse", lint="ignore", images="a", documents="d")
     assert len(content_of(template, a=[PNG] * 21, d=[PDF] * 6)) == 27
     assert rejection(template, a=PDF, d=PDF).startswith("a: holds application/pdf")
 
 
-def test_a_large_pdf_is_let_pass_where_a_large_text_is_not() -> None:
-    """Claude 4 and Nova take larger ones through Converse."""
+def test_a_large_pdf_is_accepted_and_a_large_text_is_not() -> None:
+    """Claude 4 and Nova take larger PDF files through Converse."""
     large = bytes(5_000_000)
     template = template_of("converse", lambda uri: b"a" + large.replace(b"\0", b"b"), documents="d")
     assert len(content_of(template, d=PDF + large)) == 1
@@ -181,28 +187,28 @@ def test_a_large_pdf_is_let_pass_where_a_large_text_is_not() -> None:
 
 @pytest.mark.parametrize("family", [f.name for f in FAMILIES if not f.takes_media])
 @pytest.mark.parametrize("option", ["images", "documents"])
-def test_other_families_refuse_them(family: str, option: str) -> None:
-    """Never dropped; what else there is, is said."""
+def test_other_families_refuse_images_and_documents(family: str, option: str) -> None:
+    """They are not dropped silently. The message says what to do instead."""
     request = make_config(request={"prompt": "{{ a }}", option: "photo"}).request
     with pytest.raises(ConfigError, match=rf"^request\.{option}: .* {family} do not take it; .*"):
         family_by_name(family).build(request)
 
 
 @pytest.mark.parametrize("way", [{"body": {"a": "{{ b }}"}}, {"body_column": "b"}])
-def test_they_go_with_a_prompt(way: dict[str, Any]) -> None:
-    """A body has its own places."""
+def test_images_and_documents_need_a_prompt(way: dict[str, Any]) -> None:
+    """A body that the user writes has its own places for them."""
     with pytest.raises(ConfigError, match="images, documents go with prompt"):
         make_config(request={**way, "images": "photo", "documents": ["d"]})
 
 
-def test_a_prompt_may_be_the_same_where_images_differ() -> None:
-    """Then the rows do not ask the same."""
+def test_a_prompt_without_a_placeholder_is_accepted_with_images() -> None:
+    """The rows differ by their images."""
     config = make_config(request={"prompt": "What is it?", "images": "photo", "max_tokens": 9})
     assert body_template(config).columns == ("photo",)
 
 
-def test_a_body_of_ones_own_takes_bytes_and_media_type() -> None:
-    """By two filters, in any template, from a field or an element as well."""
+def test_two_filters_give_the_bytes_and_the_media_type() -> None:
+    """In any template, also from a field or an element."""
     body = {
         "type": "{{ s.photo | media_type }}",
         "data": "data:{{ files[1] | media_type }};base64,{{ files[1] | base64 }}",
@@ -221,8 +227,8 @@ def test_a_body_of_ones_own_takes_bytes_and_media_type() -> None:
 @pytest.mark.parametrize("request_", [{"prompt": "{{ x }}", "images": "x", "max_tokens": 9}, {
     "body": {"a": "{{ x | base64 }}"}
 }])  # fmt: skip
-def test_a_failure_of_s3_is_not_the_rows(request_: dict[str, Any]) -> None:
-    """It ends the task, which is tried again; a rejected row would be lost."""
+def test_a_failure_of_s3_does_not_reject_the_row(request_: dict[str, Any]) -> None:
+    """It ends the task, which Spark retries. A rejected row would be lost."""
 
     def fetch(uri: str) -> bytes:
         raise StorageError("s3://b: an object could not be fetched: SlowDown")
@@ -232,8 +238,8 @@ def test_a_failure_of_s3_is_not_the_rows(request_: dict[str, Any]) -> None:
         template.render({"x": "s3://b/k"})
 
 
-def test_an_object_that_is_not_there_rejects_its_row() -> None:
-    """With the column that names it."""
+def test_an_object_that_does_not_exist_rejects_its_row() -> None:
+    """The reason names the column."""
 
     def fetch(uri: str) -> bytes:
         raise Unrenderable("names an S3 object that is not there (NoSuchKey)")

@@ -1,4 +1,4 @@
-"""From the config to a compiled body: which template, which columns, and what is refused."""
+"""From a config to a compiled body: the template, the columns, and what is refused."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def template_of(request: dict[str, Any], **sections: Any) -> Any:
     return body_template(make_config(request=request, **sections))
 
 
-def test_a_prompt_becomes_the_familys_body() -> None:
-    """The placeholders of prompt and system are both filled in."""
+def test_a_prompt_becomes_the_body_of_the_family() -> None:
+    """The placeholders of the prompt and of the system prompt are filled in."""
     template = template_of({"prompt": "Q: {{ body }}", "system": "For {{ who }}", "max_tokens": 9})
     body = json.loads(template.render({"body": 'a "b"', "who": "all"}))
     assert body["messages"][0]["content"][0]["text"] == 'Q: a "b"'
@@ -27,8 +27,8 @@ def test_a_prompt_becomes_the_familys_body() -> None:
     assert set(template.columns) == {"body", "who"}
 
 
-def test_a_body_is_taken_as_it_is() -> None:
-    """Whatever the family: the user has written it."""
+def test_a_body_of_the_user_is_not_changed() -> None:
+    """The family does not matter."""
     template = template_of({"body": {"inputText": "{{ a }}", "n": "{{ b }}"}})
     assert json.loads(template.render({"a": "x", "b": 2})) == {"inputText": "x", "n": 2}
 
@@ -38,7 +38,7 @@ def test_a_body_is_taken_as_it_is() -> None:
     [{"prompt": "Tell me a joke", "max_tokens": 5}, {"body": {"inputText": "x", "n": 1}}],
 )
 def test_a_request_without_a_placeholder_is_refused(request_: dict[str, Any]) -> None:
-    """Every row would ask, and pay for, the same."""
+    """Every row would send and pay for the same request."""
     with pytest.raises(ConfigError, match=r"^request: has no {{ column }} placeholder"):
         template_of(request_)
 
@@ -55,7 +55,7 @@ def test_a_request_without_a_placeholder_is_refused(request_: dict[str, Any]) ->
     ],
 )
 def test_a_body_column_becomes_one_line(text: object, line: bytes) -> None:
-    """White space between tokens goes; what the text says, to the last digit, stays."""
+    """White space between tokens is removed. Texts and all digits of numbers stay."""
     template = template_of({"body_column": "ask"})
     assert template.columns == ("ask",)
     assert template.render({"ask": text}) == line
@@ -81,15 +81,15 @@ def test_a_body_column_becomes_one_line(text: object, line: bytes) -> None:
         ({"a": object()}, "cannot be rendered (TypeError)"),
     ],
 )
-def test_a_body_column_that_holds_no_object_rejects_the_row(value: object, reason: str) -> None:
-    """One bad row is one rejected row, and never the end of the task."""
+def test_a_body_column_without_an_object_rejects_the_row(value: object, reason: str) -> None:
+    """A bad row becomes a rejected row and does not end the task."""
     with pytest.raises(RowRejected) as caught:
         template_of({"body_column": "ask"}).render({"ask": value})
     assert (caught.value.column, caught.value.reason) == ("ask", reason)
 
 
-def test_a_column_that_is_not_there_is_named_with_the_nearest() -> None:
-    """Before any row is read."""
+def test_a_missing_column_is_named_with_similar_names() -> None:
+    """The check needs no data."""
     present = ["ticket_id", "subject", "body"]
     with pytest.raises(ConfigError) as caught:
         check_columns(["body", "subjct"], present, "request")
@@ -103,6 +103,6 @@ def test_a_column_that_is_not_there_is_named_with_the_nearest() -> None:
 
 
 def test_an_unknown_family_is_refused_before_any_data_is_read() -> None:
-    """Also where the body is the user's own: the answers must be read too."""
+    """Also if the user writes the body, because the family reads the answers."""
     with pytest.raises(ConfigError, match=r"model.id = 'x.y-v1': its family cannot be told"):
         template_of({"body": {"a": "{{ b }}"}}, model={"id": "x.y-v1"})

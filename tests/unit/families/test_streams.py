@@ -1,4 +1,4 @@
-"""Streamed answers: what the chunks of each family add up to, and reasoning told from text."""
+"""Streamed answers: the sum of the chunks of each family, and reasoning apart from text."""
 
 from __future__ import annotations
 
@@ -198,28 +198,29 @@ STREAMS: list[tuple[str, tuple[dict[str, Any], ...], Answer]] = [
 def test_the_chunks_of_a_stream_add_up_to_its_answer(
     family: str, chunks: tuple[dict[str, Any], ...], expected: Answer
 ) -> None:
-    """Text, reasoning and tool input in pieces; reason and counts once, the last one counts."""
+    """Text, reasoning and tool input come in pieces. Of reasons and counts, the last one counts."""
     assert read(family, *chunks) == expected
 
 
-def test_every_family_of_text_streams_and_no_other() -> None:
-    """Vectors and images come whole, and of `raw` nothing is known."""
-    silent = {f.name for f in FAMILIES if f.read_chunk is None}
-    assert silent == {
+def test_only_families_of_text_stream() -> None:
+    """Vectors and images are not streamed, and the chunks of `raw` are unknown."""
+    without_stream = {f.name for f in FAMILIES if f.read_chunk is None}
+    assert without_stream == {
         *("titan_embeddings", "titan_multimodal", "amazon_images", "cohere_embed"),
         *("stability", "stability_xl", "raw"),
     }
-    assert {name for name, _, _ in STREAMS} | silent | {"llama4"} == {f.name for f in FAMILIES}
+    tested = {name for name, _, _ in STREAMS} | {"llama4"}
+    assert tested | without_stream == {f.name for f in FAMILIES}
     with pytest.raises(ValueError, match="raw do not stream"):
         list(read_chunks(family_by_name("raw"), []))
 
 
 @pytest.mark.parametrize("family", [f.name for f in FAMILIES if f.read_chunk is not None])
 def test_bedrocks_own_counts_are_read_for_every_family(family: str) -> None:
-    """They are in the last chunk, also where the model counts nothing itself."""
+    """They are in the last chunk, also if the model itself has no token counts."""
     metrics = {"inputTokenCount": 3, "outputTokenCount": 4, "invocationLatency": 5}
-    found = read(family, {"amazon-bedrock-invocationMetrics": metrics})
-    assert found == Answer(**TOKENS)
+    answer = read(family, {"amazon-bedrock-invocationMetrics": metrics})
+    assert answer == Answer(**TOKENS)
 
 
 @pytest.mark.parametrize("family", [f for f in FAMILIES if f.read_chunk is not None])
@@ -232,14 +233,14 @@ def test_bedrocks_own_counts_are_read_for_every_family(family: str) -> None:
     ],
 )
 def test_a_chunk_of_another_shape_adds_nothing(family: Any, chunk: dict[str, Any]) -> None:
-    """Whatever a model adds some day, nothing is raised."""
+    """A model may change its chunks: nothing is raised."""
     assert joined(read_chunks(family, [chunk])) == Answer()
 
 
 def cut(text: str, places: list[int]) -> list[dict[str, Any]]:
     """Cut a text into chunks at these places."""
-    at = sorted({0, len(text), *(p % (len(text) + 1) for p in places)})
-    return [{"choices": [{"text": text[a:b]}]} for a, b in itertools.pairwise(at)]
+    cuts = sorted({0, len(text), *(p % (len(text) + 1) for p in places)})
+    return [{"choices": [{"text": text[a:b]}]} for a, b in itertools.pairwise(cuts)]
 
 
 TEXT = st.text(st.sampled_from("ab <>/think\n"), max_size=30)
@@ -250,18 +251,18 @@ FORMS = st.sampled_from(
 
 @pytest.mark.parametrize("family", ["deepseek_v3", "deepseek_r1"])
 @given(form=FORMS, first=TEXT, second=TEXT, places=st.lists(st.integers(0, 99), max_size=8))
-def test_wherever_the_text_is_cut_it_is_read_as_the_whole_is(
+def test_a_text_in_chunks_is_read_like_the_whole_text(
     family: str, form: str, first: str, second: str, places: list[int]
 ) -> None:
-    """A tag may come in two pieces; what looks like the beginning of one comes out in the end."""
+    """A tag may be cut in two. Text that only looks like the start of a tag is not lost."""
     assume("<think>" not in first + second)
     text = form.format(first, second)
     is_open = family == "deepseek_r1"
     chunks = cut(text, places)
     if not is_open:
         chunks = [{"choices": [{"delta": {"content": c["choices"][0]["text"]}}]} for c in chunks]
-    found = read(family, *chunks)
+    answer = read(family, *chunks)
     whole, reasoning = split_reasoning(text, "think", is_open=is_open)
-    assert (found.text or "") == (whole or "")
+    assert (answer.text or "") == (whole or "")
     if whole != text:
-        assert (found.reasoning or "").strip() == (reasoning or "")
+        assert (answer.reasoning or "").strip() == (reasoning or "")

@@ -1,4 +1,4 @@
-"""Another attempt at a shard: when there is one, and when nothing more may be submitted."""
+"""When a shard gets another attempt, and when nothing more may be submitted."""
 
 from __future__ import annotations
 
@@ -11,67 +11,67 @@ import pytest
 from bedrock_spark.errors import JobRejectedError
 from bedrock_spark.fanout import watch
 from bedrock_spark.progress import Progress
-from tests.unit.driving import Drive
+from tests.unit.fake_run import FakeRun
 
 
-def test_an_attempt_that_runs_is_waited_for_though_no_more_are_allowed(
-    drive: Callable[..., Drive],
+def test_a_running_attempt_is_watched_even_if_attempts_is_lowered(
+    fake_run: Callable[..., FakeRun],
 ) -> None:
-    """Lowering `attempts` abandons no job that is being paid for."""
-    d = drive([50], attempts=2)
-    d.advance()
-    d.service.move_all("Expired")
-    d.advance()
-    batch = d.run.config.batch.model_copy(update={"attempts": 1})
-    d.run = replace(d.run, config=d.run.config.model_copy(update={"batch": batch}))
-    d.restart()
-    assert (d.advance().is_done, d.advance().active) == (False, 1)
-    d.service.move(d.name(0, 2), "Completed")
-    assert d.advance().is_done
+    """The user pays for this job, so its end is awaited."""
+    fake = fake_run([50], attempts=2)
+    fake.advance()
+    fake.service.move_all("Expired")
+    fake.advance()
+    batch = fake.run.config.batch.model_copy(update={"attempts": 1})
+    fake.run = replace(fake.run, config=fake.run.config.model_copy(update={"batch": batch}))
+    fake.restart()
+    assert (fake.advance().is_done, fake.advance().active) == (False, 1)
+    fake.service.move(fake.job_name(0, 2), "Completed")
+    assert fake.advance().is_done
 
 
 @pytest.mark.parametrize("status", ["Expired", "Failed", "Stopped"])
-def test_a_job_that_left_nothing_is_tried_again_up_to_its_attempts(
-    drive: Callable[..., Drive], status: str
+def test_a_job_without_output_is_retried_up_to_the_allowed_attempts(
+    fake_run: Callable[..., FakeRun], status: str
 ) -> None:
-    """As another attempt: another name, token and place."""
-    d = drive([50], attempts=3)
+    """Each attempt has another name, token and output folder."""
+    fake = fake_run([50], attempts=3)
     for attempt in (1, 2, 3):
-        assert not d.advance().is_done
-        assert d.names() == {d.name(0, a) for a in range(1, attempt + 1)}
-        d.service.move_all(status)
-    assert d.advance().is_done
-    assert d.created() == [d.name(0, a) for a in (1, 2, 3)]
-    assert len({r["clientRequestToken"] for r in d.service.requests}) == 3
+        assert not fake.advance().is_done
+        assert fake.job_names() == {fake.job_name(0, a) for a in range(1, attempt + 1)}
+        fake.service.move_all(status)
+    assert fake.advance().is_done
+    assert fake.create_calls() == [fake.job_name(0, a) for a in (1, 2, 3)]
+    assert len({r["clientRequestToken"] for r in fake.service.requests}) == 3
 
 
 @pytest.mark.parametrize("status", ["Completed", "PartiallyCompleted"])
-def test_a_job_that_ended_is_never_repeated(drive: Callable[..., Drive], status: str) -> None:
-    """Even with every record an error: what it left out goes to the fallback."""
-    d = drive([50], attempts=3)
-    d.advance()
-    d.service.move_all(status, processed=0, succeeded=0, failed=50)
-    assert d.advance().is_done
-    assert d.created() == [d.name()]
+def test_a_completed_job_is_never_repeated(fake_run: Callable[..., FakeRun], status: str) -> None:
+    """Even if every record is an error: the fallback asks the unanswered records."""
+    fake = fake_run([50], attempts=3)
+    fake.advance()
+    fake.service.move_all(status, processed=0, succeeded=0, failed=50)
+    assert fake.advance().is_done
+    assert fake.create_calls() == [fake.job_name()]
 
 
 @pytest.mark.parametrize(
-    ("message", "again"),
+    ("message", "is_retried"),
     [
         ("Internal error", True),
         (None, True),
         ("contains less records (1) than the required minimum of: 100", False),
     ],
 )
-def test_a_failed_job_is_submitted_again_where_that_may_help(
-    drive: Callable[..., Drive], message: str | None, again: bool
+def test_a_failed_job_is_retried_if_that_may_help(
+    fake_run: Callable[..., FakeRun], message: str | None, is_retried: bool
 ) -> None:
-    """The same bytes would fail for the same reason: then the shard is the fallback's."""
-    d = drive([50], attempts=2)
-    d.advance()
-    d.service.move_all("Failed", message=message)
-    assert d.advance().is_done is not again
-    assert len(d.created()) == 1 + again
+    """A bad input would fail again, so the fallback asks the records of such a shard."""
+    fake = fake_run([50], attempts=2)
+    fake.advance()
+    fake.service.move_all("Failed", message=message)
+    assert fake.advance().is_done is not is_retried
+    assert len(fake.create_calls()) == 1 + is_retried
 
 
 @pytest.mark.parametrize(
@@ -81,51 +81,57 @@ def test_a_failed_job_is_submitted_again_where_that_may_help(
         "Could not validate GetObject permissions to access S3 bucket",
     ],
 )
-def test_a_role_that_fails_every_job_holds_the_run(
-    drive: Callable[..., Drive], message: str
+def test_a_role_without_permissions_holds_the_run(
+    fake_run: Callable[..., FakeRun], message: str
 ) -> None:
-    """On any machine nothing more is submitted until somebody runs it again; what runs goes on.
+    """Until the user runs it again, nothing more is submitted on any machine. Active jobs run on.
 
-    The failed job was no attempt: the fallback is not asked for what a mended role would answer.
+    The failed job does not count as an attempt: once the role is corrected, a batch job answers
+    these records, not the fallback.
     """
-    d = drive([50] * 3, attempts=1, max_active_jobs=2)
-    d.advance()
-    d.service.move(d.name(0), "Failed", message=message)
-    result = d.advance()
+    fake = fake_run([50] * 3, attempts=1, max_active_jobs=2)
+    fake.advance()
+    fake.service.move(fake.job_name(0), "Failed", message=message)
+    result = fake.advance()
     assert (result.active, result.waiting) == (1, 2)
     assert message in str(result.reason)
     assert "batch.role_arn" in str(result.reason)
-    d.restart()
-    assert d.advance().reason == result.reason
-    d.service.move(d.name(1), "Completed", processed=50)
+    fake.restart()
+    assert fake.advance().reason == result.reason
+    fake.service.move(fake.job_name(1), "Completed", processed=50)
     with pytest.raises(JobRejectedError, match=r"batch\.role_arn"):
-        watch(d.controller)
-    assert len(d.created()) == 2
-    d.restart()
-    d.controller.resume()
-    d.restart()  # resumed for good
-    assert d.advance().reason is None
-    assert d.names() == {d.name(0), d.name(1), d.name(2), d.name(0, 2)}
+        watch(fake.controller)
+    assert len(fake.create_calls()) == 2
+    fake.restart()
+    fake.controller.resume()
+    fake.restart()  # the ledger keeps that the run was resumed
+    assert fake.advance().reason is None
+    assert fake.job_names() == {
+        fake.job_name(0),
+        fake.job_name(1),
+        fake.job_name(2),
+        fake.job_name(0, 2),
+    }
 
 
-def test_after_a_rejection_nothing_is_submitted_and_what_runs_goes_on(
-    drive: Callable[..., Drive],
+def test_after_a_rejection_nothing_is_submitted_and_active_jobs_run_on(
+    fake_run: Callable[..., FakeRun],
 ) -> None:
-    """To its end; then the service's message is raised. Once it is mended, the rest follows."""
-    d = drive([50] * 3)
+    """When they have ended, the rejection is raised. The next controller submits the rest."""
+    fake = fake_run([50] * 3)
 
     def reject(request: dict[str, Any]) -> None:
-        if request["jobName"] == d.name(1):
+        if request["jobName"] == fake.job_name(1):
             raise JobRejectedError("no")
 
     def settle(_: Progress) -> None:
-        d.service.move_all("Completed")
+        fake.service.move_all("Completed")
 
-    d.service.before_create = reject
+    fake.service.before_create = reject
     with pytest.raises(JobRejectedError):
-        watch(d.controller, settle)
-    assert d.statuses() == {"Completed": 1, "Unknown": 2}
-    d.service.before_create = lambda request: None
-    d.restart()
-    assert d.advance().active == 2
-    assert sorted(d.names()) == [d.name(i) for i in range(3)]
+        watch(fake.controller, settle)
+    assert fake.statuses() == {"Completed": 1, "Unknown": 2}
+    fake.service.before_create = lambda request: None
+    fake.restart()
+    assert fake.advance().active == 2
+    assert sorted(fake.job_names()) == [fake.job_name(i) for i in range(3)]

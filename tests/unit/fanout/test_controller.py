@@ -1,4 +1,4 @@
-"""The fan-out: every shard is answered once, in as many steps as it takes."""
+"""The controller: every shard gets one job that completes, in as many steps as are needed."""
 
 from __future__ import annotations
 
@@ -11,152 +11,154 @@ import pytest
 from bedrock_spark.errors import ConfigError, JobStateUnknownError
 from bedrock_spark.fanout import StepResult, jobs_by_status, open_controller, progress_of, watch
 from bedrock_spark.run_folder.ledger import Ledger
-from tests.unit.driving import RUN_ID, Drive
+from tests.unit.fake_run import RUN_ID, FakeRun
 from tests.unit.fakes import make_config
 
 
-def test_every_shard_gets_one_job_and_then_all_is_done(drive: Callable[..., Drive]) -> None:
-    """And a step after the end does nothing."""
-    d = drive([50, 60, 70])
-    assert d.advance() == StepResult(3, 0, 3, 0, 180, 0)
-    d.service.move_all("InProgress", processed=10)
-    assert d.advance() == StepResult(3, 0, 3, 0, 180, 30)
-    d.service.move_all("Completed", processed=50)
-    done = d.advance()
+def test_every_shard_gets_one_job(fake_run: Callable[..., FakeRun]) -> None:
+    """Then the run is done, and a further step does nothing."""
+    fake = fake_run([50, 60, 70])
+    assert fake.advance() == StepResult(3, 0, 3, 0, 180, 0)
+    fake.service.move_all("InProgress", processed=10)
+    assert fake.advance() == StepResult(3, 0, 3, 0, 180, 30)
+    fake.service.move_all("Completed", processed=50)
+    done = fake.advance()
     assert (done.is_done, done.settled, done.processed) == (True, 3, 150)
-    assert d.advance() == done
-    assert d.created() == [d.name(0), d.name(1), d.name(2)]
-    assert d.statuses() == {"Completed": 3}
+    assert fake.advance() == done
+    assert fake.create_calls() == [fake.job_name(0), fake.job_name(1), fake.job_name(2)]
+    assert fake.statuses() == {"Completed": 3}
 
 
-def test_no_more_jobs_than_slots(drive: Callable[..., Drive]) -> None:
-    """As one ends, the next begins."""
-    d = drive([50] * 5, max_active_jobs=2)
+def test_active_jobs_never_exceed_the_slots(fake_run: Callable[..., FakeRun]) -> None:
+    """When a job ends, the next one is submitted."""
+    fake = fake_run([50] * 5, max_active_jobs=2)
     for settled, active in ((0, 2), (2, 2), (4, 1), (5, 0)):
-        result = d.advance()
+        result = fake.advance()
         assert (result.settled, result.active) == (settled, active)
         assert result.waiting == 5 - settled - active
-        d.service.move_all("Completed")
-    assert len(d.created()) == 5
+        fake.service.move_all("Completed")
+    assert len(fake.create_calls()) == 5
 
 
-def test_a_small_shard_is_never_submitted(drive: Callable[..., Drive]) -> None:
-    """The service refuses it; it is the fallback's, and nobody waits for it."""
-    d = drive([9, 10, 3])
-    d.advance()
-    d.service.move_all("Completed")
-    result = d.advance()
+def test_a_small_shard_is_never_submitted(fake_run: Callable[..., FakeRun]) -> None:
+    """The service would refuse it. The fallback asks its records, so the run is done without it."""
+    fake = fake_run([9, 10, 3])
+    fake.advance()
+    fake.service.move_all("Completed")
+    result = fake.advance()
     assert (result.is_done, result.shards, result.records) == (True, 1, 10)
-    assert d.names() == {d.name(1)}
-    assert d.advance().is_done
+    assert fake.job_names() == {fake.job_name(1)}
+    assert fake.advance().is_done
 
 
-def test_nothing_to_submit_is_done_at_once(drive: Callable[..., Drive]) -> None:
-    """A run of small shards only."""
-    d = drive([1, 2])
-    assert d.advance().is_done
-    assert d.created() == []
+def test_a_run_of_small_shards_is_done_at_once(fake_run: Callable[..., FakeRun]) -> None:
+    """There is nothing to submit."""
+    fake = fake_run([1, 2])
+    assert fake.advance().is_done
+    assert fake.create_calls() == []
 
 
-def test_no_free_slot_uses_up_no_attempt(drive: Callable[..., Drive]) -> None:
-    """The shard waits, as attempt 1, until the account has room."""
-    d = drive([50] * 3, slots=1, attempts=1)
+def test_no_free_slot_uses_up_no_attempt(fake_run: Callable[..., FakeRun]) -> None:
+    """The shard waits for attempt 1 until the account has a free slot."""
+    fake = fake_run([50] * 3, slots=1, attempts=1)
     for _ in range(30):
-        if d.advance().is_done:
+        if fake.advance().is_done:
             break
-        d.service.move_all("Completed", processed=50)
-        d.clock.time += 60
-    assert d.names() == {d.name(i) for i in range(3)}
-    assert len(d.created()) > 3
-    assert d.statuses() == {"Completed": 3}
+        fake.service.move_all("Completed", processed=50)
+        fake.clock.time += 60
+    assert fake.job_names() == {fake.job_name(i) for i in range(3)}
+    assert len(fake.create_calls()) > 3
+    assert fake.statuses() == {"Completed": 3}
 
 
-def test_a_refusal_for_want_of_a_slot_is_learnt_from(drive: Callable[..., Drive]) -> None:
-    """The account's cap is not run into at every step; and it is tried again in time."""
-    d = drive([50] * 30, slots=2, max_active_jobs=6)
+def test_slots_are_learnt_from_refusals(fake_run: Callable[..., FakeRun]) -> None:
+    """Later steps stay below the cap, and a raised cap is found."""
+    fake = fake_run([50] * 30, slots=2, max_active_jobs=6)
     for _ in range(5):
-        d.advance()
-    refused = len(d.created()) - 2
-    assert refused == 2  # once, and once more at the next step: it may have been a moment's trouble
-    d.service.slots = 6
+        fake.advance()
+    refused = len(fake.create_calls()) - 2
+    assert refused == 2  # once, and once more in the next step, in case the refusal was temporary
+    fake.service.slots = 6
     for _ in range(20):
-        d.service.move_all("Completed")
-        d.advance()
-    assert d.advance().is_done
-    assert len(d.created()) == 30 + refused
+        fake.service.move_all("Completed")
+        fake.advance()
+    assert fake.advance().is_done
+    assert len(fake.create_calls()) == 30 + refused
 
 
-def test_a_status_that_is_not_known_is_waited_for(drive: Callable[..., Drive]) -> None:
-    """It is not over, so nothing is submitted in its place."""
-    d = drive([50])
-    d.advance()
-    d.service.move_all("Pondering")
-    assert not d.advance().is_done
-    assert d.created() == [d.name()]
+def test_a_job_of_unknown_status_counts_as_active(fake_run: Callable[..., FakeRun]) -> None:
+    """It may still run, so the shard gets no other job."""
+    fake = fake_run([50])
+    fake.advance()
+    fake.service.move_all("Pondering")
+    assert not fake.advance().is_done
+    assert fake.create_calls() == [fake.job_name()]
 
 
-def test_jobs_of_other_runs_are_left_alone(drive: Callable[..., Drive]) -> None:
-    """The account has others; even one whose name holds ours."""
-    d = drive([50])
-    d.service.create(
+def test_jobs_of_other_runs_are_ignored(fake_run: Callable[..., FakeRun]) -> None:
+    """Even a job whose name contains the name of a job of this run."""
+    fake = fake_run([50])
+    fake.service.create(
         {"jobName": f"x-{RUN_ID}-shard-00000-00-a1-00000000", "clientRequestToken": "t"}
     )
-    d.advance()
-    assert list(Ledger(d.run.storage).replay()) == [d.name()]
+    fake.advance()
+    assert list(Ledger(fake.run.storage).replay()) == [fake.job_name()]
 
 
-def test_watching_pauses_between_steps_and_tells_how_far_it_is(drive: Callable[..., Drive]) -> None:
-    """A pause of poll_seconds, give or take a fifth, on the run's clock; none after the end."""
-    d = drive([50, 50], poll_seconds=100)
-    told: list[str] = []
+def test_watch_waits_between_steps_and_reports_progress(
+    fake_run: Callable[..., FakeRun],
+) -> None:
+    """It waits `poll_seconds` ± 20 % on the run's clock, and not after the last step."""
+    fake = fake_run([50, 50], poll_seconds=100)
+    reports: list[str] = []
 
     def observe(progress: Any) -> None:
-        told.append(f"{progress.done}/{progress.total}")
-        if len(told) == 3:
-            d.service.move_all("Completed")
+        reports.append(f"{progress.done}/{progress.total}")
+        if len(reports) == 3:
+            fake.service.move_all("Completed")
 
-    assert watch(d.controller, observe).is_done
-    assert told == ["0/2", "0/2", "0/2", "2/2"]
-    assert len(d.clock.waits) == 3
-    assert all(80 <= w <= 120 for w in d.clock.waits)
+    assert watch(fake.controller, observe).is_done
+    assert reports == ["0/2", "0/2", "0/2", "2/2"]
+    assert len(fake.clock.waits) == 3
+    assert all(80 <= w <= 120 for w in fake.clock.waits)
 
 
 def test_progress_in_words() -> None:
-    """What the line on the screen says."""
+    """As the progress line on the screen shows it."""
     progress = progress_of(StepResult(5, 2, 2, 1, 250_000, 123_456))
     assert (progress.stage, progress.done, progress.total) == ("batch", 2, 5)
-    said = "shards settled, 2 active, 1 waiting, 123,456 of 250,000 records processed"
-    assert progress.detail == said
+    detail = "shards settled, 2 active, 1 waiting, 123,456 of 250,000 records processed"
+    assert progress.detail == detail
 
 
-def test_a_local_run_folder_has_no_batch_jobs(drive: Callable[..., Drive]) -> None:
-    """Bedrock reads S3 only; said before anything is submitted."""
-    d = drive([50])
+def test_batch_jobs_need_a_run_folder_in_s3(fake_run: Callable[..., FakeRun]) -> None:
+    """A local folder is refused before anything is submitted."""
+    fake = fake_run([50])
     with pytest.raises(ConfigError, match=r"^run_uri = .*: Bedrock reads and writes S3 only"):
-        open_controller(d.run, d.manifest, d.clock)
+        open_controller(fake.run, fake.manifest, fake.clock)
 
 
-def test_a_changed_number_of_slots_takes_effect(drive: Callable[..., Drive]) -> None:
-    """The config of a run may change between two calls."""
-    d = drive([50] * 4, max_active_jobs=1)
-    assert d.advance().active == 1
-    d.run = replace(d.run, config=make_config(batch={"max_active_jobs": 3}))
-    d.restart()
-    assert d.advance().active == 3
+def test_a_changed_number_of_slots_takes_effect(fake_run: Callable[..., FakeRun]) -> None:
+    """The config may change between two commands of the same run."""
+    fake = fake_run([50] * 4, max_active_jobs=1)
+    assert fake.advance().active == 1
+    fake.run = replace(fake.run, config=make_config(batch={"max_active_jobs": 3}))
+    fake.restart()
+    assert fake.advance().active == 3
 
 
-def test_jobs_are_counted_by_status(drive: Callable[..., Drive]) -> None:
-    """For the report; one of which no reply came is unknown."""
-    d = drive([50, 50, 50])
+def test_jobs_are_counted_by_status(fake_run: Callable[..., FakeRun]) -> None:
+    """The report shows the counts. A job whose create call got no reply is Unknown."""
+    fake = fake_run([50, 50, 50])
 
     def lose(request: dict[str, Any]) -> None:
-        if request["jobName"] == d.name(2):
+        if request["jobName"] == fake.job_name(2):
             raise JobStateUnknownError("x")
 
-    d.service.before_create = lose
-    d.advance()
-    d.service.move(d.name(0), "Completed")
-    d.service.before_create = lose
-    d.advance()
-    assert d.statuses() == {"Completed": 1, "Submitted": 1, "Unknown": 1}
+    fake.service.before_create = lose
+    fake.advance()
+    fake.service.move(fake.job_name(0), "Completed")
+    fake.service.before_create = lose
+    fake.advance()
+    assert fake.statuses() == {"Completed": 1, "Submitted": 1, "Unknown": 1}
     assert jobs_by_status([]) == {}

@@ -1,4 +1,4 @@
-"""A deadline: what batch jobs will not answer in time is left to the fallback in time."""
+"""The deadline: records that batch jobs will not answer in time are left to the fallback."""
 
 from __future__ import annotations
 
@@ -11,129 +11,131 @@ import pytest
 
 from bedrock_spark.fanout.deadline import Deadline
 from bedrock_spark.fanout.throughput import Throughput
-from tests.unit.driving import Drive
+from tests.unit.fake_run import FakeRun
 from tests.unit.fakes import make_config
 
 HOUR = 3600.0
 FALLBACK = {"model_id": "m", "requests_per_minute": 60}
 
 
-class Timed(Drive):
-    """A run begun now, whose jobs answer so many records an hour each."""
+class TimedRun(FakeRun):
+    """A run that begins now, whose jobs answer records at given speeds."""
 
     def __init__(self, folder: Path, records: list[int], **batch: Any) -> None:
         super().__init__(folder, records)
         config = make_config(batch={"timeout_hours": 24, **batch}, fallback=FALLBACK)
         self.run = replace(self.run, config=config, begun_at=self.clock.time)
-        self.begun = self.service.time = self.clock.time
+        self.began = self.service.time = self.clock.time
         self.restart()
 
     def pass_time(self, hours: float, speeds: dict[str, float]) -> None:
-        """Let time pass, and jobs answer records at these speeds an hour."""
+        """Let `hours` pass. speeds: by job name, the records per hour since the run began."""
         self.clock.time += hours * HOUR
-        passed = (self.clock.time - self.begun) / HOUR
+        elapsed = (self.clock.time - self.began) / HOUR
         for name, speed in speeds.items():
             job = self.service.jobs[name]
             if job.status == "Stopping":
                 self.service.move(name, "Stopped")
             elif not job.is_settled:
                 total = 36_000
-                done = min(total, int(passed * speed))
+                done = min(total, int(elapsed * speed))
                 status = "Completed" if done == total else "InProgress"
                 self.service.move(name, status, total=total, processed=done, succeeded=done)
 
 
 @pytest.fixture
-def timed(tmp_path: Path) -> Callable[..., Timed]:
-    return lambda records, **batch: Timed(tmp_path / "run", records, **batch)
+def timed(tmp_path: Path) -> Callable[..., TimedRun]:
+    return lambda records, **batch: TimedRun(tmp_path / "run", records, **batch)
 
 
-def stopped(d: Drive) -> set[str]:
-    arns = {c.removeprefix("stop ") for c in d.service.calls if c.startswith("stop ")}
-    return {name for name, job in d.service.jobs.items() if job.job_arn in arns}
+def stopped(fake: FakeRun) -> set[str]:
+    arns = {c.removeprefix("stop ") for c in fake.service.calls if c.startswith("stop ")}
+    return {name for name, job in fake.service.jobs.items() if job.job_arn in arns}
 
 
-def test_a_job_that_will_not_make_it_is_stopped_in_time_for_the_fallback(
-    timed: Callable[..., Timed],
+def test_a_late_job_is_stopped_in_time_for_the_fallback(
+    timed: Callable[..., TimedRun],
 ) -> None:
-    """And one that will is not; what the stopped one leaves is not submitted again."""
-    d = timed([36_000, 36_000], deadline_hours=20, attempts=3)
-    d.advance()
-    speeds = {d.name(0): 2000.0, d.name(1): 1000.0}  # 18 hours and 36 hours
-    when = None
+    """A job that meets the deadline runs on; the stopped job's rest is not submitted again."""
+    fake = timed([36_000, 36_000], deadline_hours=20, attempts=3)
+    fake.advance()
+    speeds = {fake.job_name(0): 2000.0, fake.job_name(1): 1000.0}  # 18 hours and 36 hours
+    stopped_at = None
     for _ in range(19 * 12):
-        d.pass_time(1 / 12, speeds)
-        if d.advance().is_done:
+        fake.pass_time(1 / 12, speeds)
+        if fake.advance().is_done:
             break
-        when = when or ((d.clock.time - d.begun) / HOUR if stopped(d) else None)
-    assert stopped(d) == {d.name(1)}
-    # An hour is kept free. The fallback answers 3,600 an hour: at 11.8 h it needs 6.7 of 7.2 hours.
-    assert when == pytest.approx(12.5, abs=0.5)
-    assert d.service.jobs[d.name(0)].status == "Completed"
-    assert len(d.created()) == 2
-    d.restart()
-    assert d.controller.result().is_done
+        if stopped_at is None and stopped(fake):
+            stopped_at = (fake.clock.time - fake.began) / HOUR
+    assert stopped(fake) == {fake.job_name(1)}
+    # The margin is one hour: 5 % of 20. The fallback answers 3,600 records an hour. At 12.5 h the
+    # late job leaves 23,500 records, which need all of the 6.5 hours that are left.
+    assert stopped_at == pytest.approx(12.5, abs=0.5)
+    assert fake.service.jobs[fake.job_name(0)].status == "Completed"
+    assert len(fake.create_calls()) == 2
+    fake.restart()
+    assert fake.controller.result().is_done
 
 
-def test_what_waits_is_the_fallbacks_when_it_takes_all_the_time_that_is_left(
-    timed: Callable[..., Timed],
+def test_waiting_shards_are_left_to_the_fallback_in_time(
+    timed: Callable[..., TimedRun],
 ) -> None:
-    """It is not submitted any more."""
-    d = timed([36_000] * 3, deadline_hours=20, max_active_jobs=1)
-    d.advance()
-    speeds = {d.name(0): 100.0}
+    """Once the fallback needs all the time that is left for them, they are not submitted."""
+    fake = timed([36_000] * 3, deadline_hours=20, max_active_jobs=1)
+    fake.advance()
+    speeds = {fake.job_name(0): 100.0}
     for _ in range(20):
-        d.pass_time(1, speeds)
-        if d.advance().is_done:
+        fake.pass_time(1, speeds)
+        if fake.advance().is_done:
             break
-    assert d.controller.result().is_done
-    assert d.created() == [d.name(0)]
+    assert fake.controller.result().is_done
+    assert fake.create_calls() == [fake.job_name(0)]
 
 
-def test_a_process_for_every_step_comes_to_the_same(timed: Callable[..., Timed]) -> None:
-    """The verdict of the step before is in the ledger; the rate is that since the submission."""
-    d = timed([36_000, 36_000], deadline_hours=20)
-    d.advance()
-    speeds = {d.name(0): 2000.0, d.name(1): 1000.0}
+def test_the_deadline_works_with_one_process_per_step(timed: Callable[..., TimedRun]) -> None:
+    """The ledger has the verdict of the step before; the rate is measured since the submission."""
+    fake = timed([36_000, 36_000], deadline_hours=20)
+    fake.advance()
+    speeds = {fake.job_name(0): 2000.0, fake.job_name(1): 1000.0}
     for _ in range(19 * 4):
-        d.pass_time(1 / 4, speeds)
-        d.restart()
-        if d.advance().is_done:
+        fake.pass_time(1 / 4, speeds)
+        fake.restart()
+        if fake.advance().is_done:
             break
-    assert stopped(d) == {d.name(1)}
+    assert stopped(fake) == {fake.job_name(1)}
 
 
-def test_a_clock_that_jumps_for_a_moment_stops_nothing(timed: Callable[..., Timed]) -> None:
-    """A verdict is that of two steps."""
-    d = timed([36_000], deadline_hours=40)
-    d.advance()
-    speeds = {d.name(0): 2000.0}
+def test_a_clock_that_jumps_for_one_step_stops_nothing(timed: Callable[..., TimedRun]) -> None:
+    """Two steps in a row must come to the same verdict."""
+    fake = timed([36_000], deadline_hours=40)
+    fake.advance()
+    speeds = {fake.job_name(0): 2000.0}
     for _ in range(10):
-        d.pass_time(1 / 12, speeds)
-        d.advance()
-    d.clock.time += 30 * 24 * HOUR
-    d.advance()
-    d.clock.time -= 30 * 24 * HOUR
+        fake.pass_time(1 / 12, speeds)
+        fake.advance()
+    fake.clock.time += 30 * 24 * HOUR
+    fake.advance()
+    fake.clock.time -= 30 * 24 * HOUR
     for _ in range(10):
-        d.pass_time(1 / 12, speeds)
-        d.advance()
-    assert stopped(d) == set()
+        fake.pass_time(1 / 12, speeds)
+        fake.advance()
+    assert stopped(fake) == set()
 
 
-def test_without_a_deadline_nothing_is_stopped(timed: Callable[..., Timed]) -> None:
-    """However slow."""
-    d = timed([36_000])
-    d.advance()
+def test_without_a_deadline_nothing_is_stopped(timed: Callable[..., TimedRun]) -> None:
+    """Even if a job is very slow."""
+    fake = timed([36_000])
+    fake.advance()
     for _ in range(50):
-        d.pass_time(24, {d.name(0): 1.0})
-        d.advance()
-    assert stopped(d) == set()
+        fake.pass_time(24, {fake.job_name(0): 1.0})
+        fake.advance()
+    assert stopped(fake) == set()
 
 
-def test_without_a_fallback_jobs_run_as_long_as_they_may() -> None:
-    """Nobody answers what is left."""
+def test_without_a_fallback_jobs_run_until_the_deadline() -> None:
+    """Nothing else would answer their records."""
     deadline = Deadline(at=100.0, per_second=None)
     for now in (1.0, 50.0, 99.0):
-        assert deadline.late([], 1000, Throughput(), now) is None
-    assert deadline.late([], 1000, Throughput(), 100.0) is None
-    assert deadline.late([], 1000, Throughput(), 101.0) == []
+        assert deadline.late_jobs([], 1000, Throughput(), now) is None
+    assert deadline.late_jobs([], 1000, Throughput(), 100.0) is None
+    assert deadline.late_jobs([], 1000, Throughput(), 101.0) == []

@@ -1,4 +1,4 @@
-"""Events wake the loop; without them, it polls."""
+"""Events end the wait for the next poll early; without events, the wait has its full length."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ URL = "https://sqs.us-east-1.amazonaws.com/123456789012/jobs"
 
 
 class FakeQueue:
-    """A queue that delivers these batches of messages in turn, then nothing."""
+    """A queue that delivers these batches of messages in turn, then nothing.
+
+    asked: the WaitTimeSeconds of each request
+    """
 
     def __init__(self, clock: FakeClock, *batches: Any) -> None:
         self.clock, self.batches = clock, list(batches)
@@ -41,19 +44,19 @@ def event(receipt: str, name: str, status: str) -> dict[str, Any]:
     return {"ReceiptHandle": receipt, "Body": json.dumps({"detail": detail})}
 
 
-def test_a_settled_job_of_the_run_ends_the_pause(clock: FakeClock) -> None:
-    """Its messages are deleted."""
+def test_a_settled_job_of_the_run_ends_the_wait(clock: FakeClock) -> None:
+    """The messages about the run's jobs are deleted."""
     queue = FakeQueue(clock, [event("r1", "run-a1", "InProgress"), event("r2", "run-a1", "Failed")])
     assert EventWaiter(queue, URL, "run", clock)(100.0) is True
     assert queue.deleted == ["r1", "r2"]
     assert clock.waits == []
 
 
-def test_other_changes_and_other_runs_do_not(clock: FakeClock) -> None:
-    """What is not about this run's jobs is left in the queue for others."""
-    odd = [{"ReceiptHandle": "x", "Body": body} for body in ("", "[]", "{}", '{"detail": 1}')]
+def test_other_messages_do_not_end_the_wait(clock: FakeClock) -> None:
+    """A job that still runs, another run's job, no event: only the first message is deleted."""
+    no_events = [{"ReceiptHandle": "x", "Body": body} for body in ("", "[]", "{}", '{"detail": 1}')]
     queue = FakeQueue(
-        clock, [event("r1", "run-a", "InProgress")], [event("r2", "runner-a", "Failed")], odd
+        clock, [event("r1", "run-a", "InProgress")], [event("r2", "runner-a", "Failed")], no_events
     )
     began = clock.time
     assert EventWaiter(queue, URL, "run", clock)(100.0) is False
@@ -61,8 +64,8 @@ def test_other_changes_and_other_runs_do_not(clock: FakeClock) -> None:
     assert clock.time - began == 100.0
 
 
-def test_a_pause_is_as_long_as_it_should_be_without_events(clock: FakeClock) -> None:
-    """In long polls of at most 20 seconds, as SQS allows; the rest of a second is slept."""
+def test_without_events_the_wait_has_its_full_length(clock: FakeClock) -> None:
+    """Long polls of at most 20 seconds, the most that SQS allows; the last half second is slept."""
     queue = FakeQueue(clock)
     began = clock.time
     assert EventWaiter(queue, URL, "run", clock)(50.5) is False
@@ -70,14 +73,14 @@ def test_a_pause_is_as_long_as_it_should_be_without_events(clock: FakeClock) -> 
     assert clock.time - began == 50.5
 
 
-def test_a_queue_that_does_not_answer_is_given_up(clock: FakeClock) -> None:
-    """Polling alone is enough; it is said once."""
+def test_a_queue_that_fails_is_not_asked_again(clock: FakeClock) -> None:
+    """The waiter only sleeps from then on."""
     denied = ClientError({"Error": {"Code": "AccessDenied"}}, "ReceiveMessage")
     for failure in (denied, EndpointConnectionError(endpoint_url=URL)):
         queue = FakeQueue(clock, failure)
-        sleep = EventWaiter(queue, URL, "run", clock)
+        wait = EventWaiter(queue, URL, "run", clock)
         began = clock.time
-        assert sleep(50.0) is False
-        assert sleep(50.0) is False
+        assert wait(50.0) is False
+        assert wait(50.0) is False
         assert len(queue.asked) == 1
         assert clock.time - began == 100.0

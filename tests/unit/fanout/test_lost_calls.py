@@ -1,4 +1,4 @@
-"""Calls that fail or whose reply is lost: a job is looked for before it is asked for again."""
+"""Create calls that fail or whose reply is lost: the job is looked up before the next call."""
 
 from __future__ import annotations
 
@@ -10,118 +10,123 @@ import pytest
 from bedrock_spark.errors import JobStateUnknownError, JobThrottledError
 from bedrock_spark.fanout import jobs_by_status
 from bedrock_spark.run_folder.ledger import Ledger
-from tests.unit.driving import RUN_ID, Drive
+from tests.unit.fake_run import RUN_ID, FakeRun
 
 
-def test_the_intent_is_in_the_ledger_before_the_call(drive: Callable[..., Drive]) -> None:
-    """A driver that dies in the call leaves word of what it was about to do."""
-    d = drive([50, 50])
-    seen: list[dict[str, int]] = []
+def test_the_intent_is_in_the_ledger_before_the_call(fake_run: Callable[..., FakeRun]) -> None:
+    """If the controller is killed in the call, the next one knows about the job."""
+    fake = fake_run([50, 50])
+    statuses: list[dict[str, int]] = []
 
     def look(_: dict[str, Any]) -> None:
-        seen.append(jobs_by_status(Ledger(d.run.storage).replay()))
+        statuses.append(jobs_by_status(Ledger(fake.run.storage).replay()))
 
-    d.service.before_create = look
-    d.advance()
-    assert seen == [{"Unknown": 2}, {"Unknown": 2}]
-    assert d.statuses() == {"Submitted": 2}
+    fake.service.before_create = look
+    fake.advance()
+    assert statuses == [{"Unknown": 2}, {"Unknown": 2}]
+    assert fake.statuses() == {"Submitted": 2}
 
 
 @pytest.mark.parametrize("error", [JobStateUnknownError("x"), JobThrottledError("x")])
-def test_after_a_lost_reply_the_job_is_looked_for_before_it_is_asked_for_again(
-    drive: Callable[..., Drive], error: Exception
+def test_after_a_lost_reply_the_job_is_looked_up_first(
+    fake_run: Callable[..., FakeRun], error: Exception
 ) -> None:
-    """It was created: the next step finds it, and creates nothing."""
-    d = drive([50])
+    """The job exists: the next step finds it, and creates nothing."""
+    fake = fake_run([50])
 
     def lose(_: dict[str, Any]) -> None:
         raise error
 
-    d.service.after_create = lose
-    assert d.advance().active == 0
-    d.service.after_create = lambda request: None
-    assert d.advance().active == 1
-    assert d.service.calls == [f"list {RUN_ID}", f"create {d.name()}", f"list {RUN_ID}"]
-    assert d.statuses() == {"Submitted": 1}
+    fake.service.after_create = lose
+    assert fake.advance().active == 0
+    fake.service.after_create = lambda request: None
+    assert fake.advance().active == 1
+    assert fake.service.calls == [f"list {RUN_ID}", f"create {fake.job_name()}", f"list {RUN_ID}"]
+    assert fake.statuses() == {"Submitted": 1}
 
 
-def test_a_call_that_never_arrived_is_made_again_as_the_same_attempt(
-    drive: Callable[..., Drive],
+def test_a_call_that_did_not_arrive_is_repeated_for_the_same_attempt(
+    fake_run: Callable[..., FakeRun],
 ) -> None:
-    """With the same token, after a look."""
-    d = drive([50])
+    """After a listing, with the same request and token."""
+    fake = fake_run([50])
 
     def fail(_: dict[str, Any]) -> None:
         raise JobStateUnknownError("x")
 
-    d.service.before_create = fail
-    d.advance()
-    d.service.before_create = lambda request: None
-    d.advance()
-    assert d.created() == [d.name(), d.name()]
-    first, second = d.service.requests
+    fake.service.before_create = fail
+    fake.advance()
+    fake.service.before_create = lambda request: None
+    fake.advance()
+    assert fake.create_calls() == [fake.job_name(), fake.job_name()]
+    first, second = fake.service.requests
     assert first == second
-    assert d.names() == {d.name()}
+    assert fake.job_names() == {fake.job_name()}
 
 
-def test_after_trouble_the_step_submits_no_more(drive: Callable[..., Drive]) -> None:
-    """A service that does not answer is not asked twenty times in a row."""
-    d = drive([50] * 5)
+def test_a_call_without_a_reply_ends_the_step(fake_run: Callable[..., FakeRun]) -> None:
+    """The other shards are not tried at a service that does not answer."""
+    fake = fake_run([50] * 5)
 
     def fail(_: dict[str, Any]) -> None:
         raise JobStateUnknownError("x")
 
-    d.service.before_create = fail
-    d.advance()
-    assert len(d.created()) == 1
+    fake.service.before_create = fail
+    fake.advance()
+    assert len(fake.create_calls()) == 1
 
 
-def test_a_job_of_our_name_is_ours(drive: Callable[..., Drive]) -> None:
-    """The list was late to show it; it is adopted, not made again under another name."""
-    d = drive([50])
-    d.service.hidden = {d.name()}
+def test_a_job_with_the_name_of_an_attempt_is_adopted(fake_run: Callable[..., FakeRun]) -> None:
+    """The listing does not show it at first. No second job is created under another name."""
+    fake = fake_run([50])
+    fake.service.hidden = {fake.job_name()}
 
     def lose(_: dict[str, Any]) -> None:
         raise JobStateUnknownError("x")
 
-    d.service.after_create = lose
-    d.advance()
-    assert d.advance().active == 0  # the create says that the name is taken; it cannot be seen
-    d.service.hidden = set()
-    assert d.advance().active == 1
-    assert d.names() == {d.name()}
-    assert d.statuses() == {"Submitted": 1}
+    fake.service.after_create = lose
+    fake.advance()
+    assert (
+        fake.advance().active == 0
+    )  # create says that the name is in use, and no listing shows the job
+    fake.service.hidden = set()
+    assert fake.advance().active == 1
+    assert fake.job_names() == {fake.job_name()}
+    assert fake.statuses() == {"Submitted": 1}
 
 
-def test_a_conflict_is_resolved_by_a_look_for_that_name(drive: Callable[..., Drive]) -> None:
-    """In the same step."""
-    d = drive([50])
-    d.service.create(
-        {"jobName": d.name(), "clientRequestToken": d.plan().token}
-    )  # by a driver of which nothing is known
-    d.service.calls.clear()
-    d.service.hidden = {d.name()}
-
-    def show(_: dict[str, Any]) -> None:
-        d.service.hidden = set()
-
-    d.service.before_create = show
-    assert d.advance().active == 1
-    assert d.service.calls == [f"list {RUN_ID}", f"create {d.name()}", f"list {d.name()}"]
-
-
-def test_a_job_that_is_found_settled_is_noted_as_that(drive: Callable[..., Drive]) -> None:
-    """The ledger says how an adopted job ended, not that it was submitted."""
-    d = drive([50])
-    d.service.create({"jobName": d.name(), "clientRequestToken": d.plan().token})
-    d.service.move_all("Completed", succeeded=50)
-    d.service.hidden = {d.name()}
+def test_a_name_in_use_is_looked_up(fake_run: Callable[..., FakeRun]) -> None:
+    """In the same step; the job is adopted."""
+    fake = fake_run([50])
+    # Another controller created it and died before the ledger had it.
+    fake.service.create({"jobName": fake.job_name(), "clientRequestToken": fake.plan().token})
+    fake.service.calls.clear()
+    fake.service.hidden = {fake.job_name()}
 
     def show(_: dict[str, Any]) -> None:
-        d.service.hidden = set()
+        fake.service.hidden = set()
 
-    d.service.before_create = show
-    assert d.advance().is_done
-    assert d.statuses() == {"Completed": 1}
-    d.restart()
-    assert d.statuses() == {"Completed": 1}
+    fake.service.before_create = show
+    assert fake.advance().active == 1
+    assert fake.service.calls == [
+        f"list {RUN_ID}",
+        f"create {fake.job_name()}",
+        f"list {fake.job_name()}",
+    ]
+
+
+def test_a_job_that_is_found_settled_is_noted_as_settled(fake_run: Callable[..., FakeRun]) -> None:
+    """The ledger notes how an adopted job ended, not that it was submitted."""
+    fake = fake_run([50])
+    fake.service.create({"jobName": fake.job_name(), "clientRequestToken": fake.plan().token})
+    fake.service.move_all("Completed", succeeded=50)
+    fake.service.hidden = {fake.job_name()}
+
+    def show(_: dict[str, Any]) -> None:
+        fake.service.hidden = set()
+
+    fake.service.before_create = show
+    assert fake.advance().is_done
+    assert fake.statuses() == {"Completed": 1}
+    fake.restart()
+    assert fake.statuses() == {"Completed": 1}

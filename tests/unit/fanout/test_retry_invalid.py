@@ -1,4 +1,4 @@
-"""Records whose answers do not fit, asked again by batch: which, when, and once."""
+"""Records whose answers do not fit `results.parse` are asked again by batch, once per answer."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ import pytest
 
 from bedrock_spark.fanout import requeue_invalid
 from bedrock_spark.fanout.tracker import DEADLINE
+from bedrock_spark.outputs.reconciled_shard import CollectedJob, ReconciledShard
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.ledger.snapshots import read_newest_snapshot, write_snapshot
-from tests.unit.driving import Drive
+from tests.unit.fake_run import FakeRun
 from tests.unit.fakes import make_config
 
 PARSE = {"parse": {"columns": "label string", "retries": 1}}
 INVALID = [f"R{i}" for i in range(0, 40, 2)]
 
 
-class Parsing(Drive):
-    """A run of one shard of 40 records whose answers are read as columns, its job completed."""
+class ParsingRun(FakeRun):
+    """A run of one shard of 40 records, whose answers are parsed; its first job is completed."""
 
     def __init__(self, folder: Path, **results: Any) -> None:
         super().__init__(folder, [40])
@@ -33,7 +34,7 @@ class Parsing(Drive):
         self.complete()
 
     def complete(self) -> None:
-        """Let what is to be submitted be submitted, and come to its end."""
+        """Submit what is due, and let it complete."""
         self.advance()
         self.service.move_all("Completed")
         assert self.advance().is_done
@@ -44,30 +45,28 @@ class Parsing(Drive):
         return self.manifest.shards[0].shard_id
 
     def collect(self, invalid: Sequence[str] = INVALID, **more: Any) -> None:
-        """Leave the reconciliation that collect would."""
-        arns = [job.job_arn for job in self.service.jobs.values()]
-        told = {
-            "unit": self.shard_id,
-            "invalid_ids": list(invalid),
-            "jobs": [{"job_id": arn.rsplit("/", 1)[-1]} for arn in arns],
-            "fallback_files": [],
-            **more,
-        }
-        self.run.storage.write(layout.reconciliation_key(self.shard_id), json.dumps(told).encode())
+        """Write the reconciliation, as collect does. `more` replaces members of it."""
+        jobs = tuple(
+            CollectedJob(job.job_id, attempt, {})
+            for attempt, job in enumerate(self.service.jobs.values(), start=1)
+        )
+        members = {"unit": self.shard_id, "invalid_ids": tuple(invalid), "jobs": jobs, **more}
+        reconciled = ReconciledShard(**members)
+        self.run.storage.write(layout.reconciliation_key(self.shard_id), reconciled.to_json())
 
 
 @pytest.fixture
-def parsing(tmp_path: Path) -> Parsing:
-    return Parsing(tmp_path / "run")
+def parsing(tmp_path: Path) -> ParsingRun:
+    return ParsingRun(tmp_path / "run")
 
 
-def records_of(d: Drive, key: str) -> list[str]:
-    lines = d.run.storage.read(key).splitlines()
+def ids_in(fake: FakeRun, key: str) -> list[str]:
+    lines = fake.run.storage.read(key).splitlines()
     return [json.loads(line)["recordId"] for line in lines]
 
 
-def test_they_get_a_job_of_their_own(parsing: Parsing) -> None:
-    """Attempt 2, which reads just these records; then the shard is done again."""
+def test_invalid_records_get_an_extra_attempt(parsing: ParsingRun) -> None:
+    """Attempt 2 reads only these records; then the shard is done again."""
     parsing.collect()
     assert requeue_invalid(parsing.controller) == 1
     assert not parsing.controller.result().is_done
@@ -75,13 +74,13 @@ def test_they_get_a_job_of_their_own(parsing: Parsing) -> None:
     first, second = parsing.service.requests
     uri = second["inputDataConfig"]["s3InputDataConfig"]["s3Uri"]
     assert uri.endswith(f"/remainders/{parsing.shard_id}/a2.jsonl")
-    assert records_of(parsing, layout.remainder_key(parsing.shard_id, 2)) == INVALID
+    assert ids_in(parsing, layout.remainder_key(parsing.shard_id, 2)) == INVALID
     assert second["jobName"] != first["jobName"]
     assert parsing.controller.tracker.jobs[second["jobName"]].records == len(INVALID)
 
 
-def test_what_was_asked_again_is_not_asked_again_before_it_is_collected(parsing: Parsing) -> None:
-    """The reconciliation does not know the second job: its answers may fit."""
+def test_requeued_records_are_not_requeued_before_they_are_collected(parsing: ParsingRun) -> None:
+    """The reconciliation does not cover the second job: its answers may fit."""
     parsing.collect()
     requeue_invalid(parsing.controller)
     assert requeue_invalid(parsing.controller) == 0
@@ -96,51 +95,56 @@ def test_what_was_asked_again_is_not_asked_again_before_it_is_collected(parsing:
     ("results", "invalid", "more"),
     [
         (PARSE, INVALID[:9], {}),
-        (PARSE, INVALID, {"jobs": []}),
-        (PARSE, INVALID, {"fallback_files": ["fallback/x"]}),
+        (PARSE, INVALID, {"jobs": ()}),
+        (PARSE, INVALID, {"fallback_files": ("fallback/x",)}),
         ({"parse": "label string"}, INVALID, {}),
         ({"model_output": "keep"}, INVALID, {}),
         (PARSE, INVALID, {"unit": "rejects-00000"}),
     ],
+    ids=["too few", "last job not covered", "file missing", "no retries", "no parse", "no shard"],
 )
-def test_who_is_not_asked_again(
+def test_records_that_are_not_requeued(
     tmp_path: Path, results: dict[str, Any], invalid: list[str], more: dict[str, Any]
 ) -> None:
-    """Too few for a job; collected before the last answers came; no retries; no shard."""
-    d = Parsing(tmp_path, **results)
-    d.collect(invalid, **more)
-    assert requeue_invalid(d.controller) == 0
-    assert d.controller.result().is_done
+    """Too few for a job, a reconciliation that is not up to date, no retries, or no shard."""
+    fake = ParsingRun(tmp_path, **results)
+    fake.collect(invalid, **more)
+    assert requeue_invalid(fake.controller) == 0
+    assert fake.controller.result().is_done
 
 
-def test_another_machine_carries_it_on(parsing: Parsing) -> None:
-    """From the ledger, and from a snapshot of it; under the same name."""
+def test_another_machine_submits_the_extra_attempt(parsing: ParsingRun) -> None:
+    """It is in the ledger, and in a snapshot of the ledger; the job has the same name."""
     parsing.collect()
     requeue_invalid(parsing.controller)
     storage = parsing.run.storage
     ledger = Ledger(storage)
     state = ledger.load()
     write_snapshot(storage, 999, state)
-    assert read_newest_snapshot(storage, 999)[1].again == state.again != {}
+    snapshot = read_newest_snapshot(storage, 999)[1]
+    assert snapshot.extra_attempts == state.extra_attempts != {}
     storage.delete([layout.snapshot_key(999)])
     parsing.restart()
     assert not parsing.controller.result().is_done
     parsing.advance()
     parsing.restart()
     parsing.advance()
-    assert len(parsing.created()) == 2
+    assert len(parsing.create_calls()) == 2
 
 
-def test_a_deadline_ends_it(parsing: Parsing) -> None:
-    """The shard is done for good, also for who comes later."""
+def test_the_deadline_cancels_the_extra_attempt(parsing: ParsingRun) -> None:
+    """The shard is finished for good."""
     parsing.collect()
     requeue_invalid(parsing.controller)
     parsing.controller.tracker.finish(parsing.shard_id, DEADLINE)
     assert parsing.controller.result().is_done
 
 
-def test_a_job_that_expires_leaves_them_to_the_fallback(parsing: Parsing) -> None:
-    """Each of them has an answer of its first job: nothing is missing that a third could give."""
+def test_an_expired_extra_attempt_is_not_repeated(parsing: ParsingRun) -> None:
+    """The first job has an answer to every record, so nothing is left for a third attempt.
+
+    The fallback asks the invalid records.
+    """
     parsing.put_answers(answered=range(40))
     parsing.collect()
     requeue_invalid(parsing.controller)
@@ -148,7 +152,7 @@ def test_a_job_that_expires_leaves_them_to_the_fallback(parsing: Parsing) -> Non
     parsing.service.move_all("Expired")
     parsing.advance()
     assert parsing.controller.result().is_done
-    assert len(parsing.created()) == 2
+    assert len(parsing.create_calls()) == 2
     parsing.controller.flush()
     parsing.restart()
     assert parsing.controller.result().is_done

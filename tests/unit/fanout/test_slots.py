@@ -1,4 +1,4 @@
-"""Slots: told, asked and learnt; refusals stay rare, and a raised quota is found."""
+"""Slots, configured and learnt: refusals stay rare, and a raised quota is found."""
 
 from __future__ import annotations
 
@@ -12,33 +12,36 @@ from bedrock_spark.fanout.account_jobs import base_model
 from bedrock_spark.fanout.slots import Slots
 
 
-class Quota:
-    """An account with so many slots, asked as the driver asks it: step by step."""
+class Account:
+    """An account that allows `quota` active jobs, and a controller that submits step by step.
+
+    active: for each active job, the steps until it ends
+    """
 
     def __init__(self, slots: Slots, quota: int) -> None:
         self.slots, self.quota = slots, quota
         self.active: list[int] = []
         self.now, self.creates, self.refusals = 0.0, 0, 0
 
-    def step(self, seconds: float = 60.0, took_steps: int = 20) -> None:
-        """End what has run long enough; create what is offered until refused."""
+    def step(self, seconds: float = 60.0, job_steps: int = 20) -> None:
+        """End jobs whose time is over; create jobs in the offered slots until one is refused."""
         self.now += seconds
         self.active = [left - 1 for left in self.active if left > 1]
         for _ in range(self.slots.offer(len(self.active), self.now)):
             self.creates += 1
             if len(self.active) >= self.quota:
                 self.refusals += 1
-                self.slots.refuse(len(self.active), self.now)
+                self.slots.note_refused(len(self.active), self.now)
                 return
-            self.active.append(took_steps + random.randrange(5))
-            self.slots.taken(len(self.active))
+            self.active.append(job_steps + random.randrange(5))
+            self.slots.note_created(len(self.active))
 
 
-@pytest.mark.parametrize(("told", "quota"), [(20, 20), (40, 20), (100, 3), (20, 1)])
-def test_refusals_are_fewer_than_one_create_in_a_hundred(told: int, quota: int) -> None:
-    """However much more was told than there is; and the slots that there are, are used."""
+@pytest.mark.parametrize(("configured", "quota"), [(20, 20), (40, 20), (100, 3), (20, 1)])
+def test_refusals_are_fewer_than_one_create_in_a_hundred(configured: int, quota: int) -> None:
+    """However many slots are configured; and the quota is used by more than 95 %."""
     random.seed(1)
-    account = Quota(Slots(told), quota)
+    account = Account(Slots(configured), quota)
     used = 0
     for step in range(200_000 // quota):
         account.step()
@@ -47,10 +50,10 @@ def test_refusals_are_fewer_than_one_create_in_a_hundred(told: int, quota: int) 
     assert used / (200_000 // quota - 100) > 0.95 * quota
 
 
-def test_a_quota_that_shrinks_is_learnt_without_running_into_it_again_and_again() -> None:
-    """As jobs end, each free slot is a question; it is asked less and less often."""
+def test_a_lowered_quota_is_learnt_with_few_refusals() -> None:
+    """As jobs end, their slots are tried after an exponential backoff."""
     random.seed(1)
-    account = Quota(Slots(20), 20)
+    account = Account(Slots(20), 20)
     for _ in range(100):
         account.step()
     before = account.refusals
@@ -67,51 +70,51 @@ def test_a_quota_that_shrinks_is_learnt_without_running_into_it_again_and_again(
 
 
 def test_one_probe_at_a_time() -> None:
-    """Above what was learnt, a step offers one slot more, not all that were told."""
+    """Above the learnt cap, a step offers one more slot, not all that are configured."""
     slots = Slots(40)
-    slots.refuse(20, 0.0)
+    slots.note_refused(20, 0.0)
     assert slots.offer(20, 1.0) == 1
-    slots.refuse(20, 1.0)
+    slots.note_refused(20, 1.0)
     assert [slots.offer(20, 2.0) for _ in range(5)] == [0] * 5
-    slots.taken(20)
+    slots.note_created(20)
     for _ in range(10):
-        slots.taken(20)
+        slots.note_created(20)
     assert slots.offer(20, 3.0) == 1
-    slots.taken(21)
+    slots.note_created(21)
     assert slots.cap == 21
 
 
-def test_jobs_of_others_take_slots() -> None:
-    """The quota is the account's: what others run is not free."""
+def test_jobs_of_other_runs_use_slots() -> None:
+    """They count against the same quota of the account."""
     slots = Slots(20)
-    slots.share(15, active=2)
+    slots.set_others(15, active=2)
     assert slots.offer(2, 0.0) == 3
-    slots.share(0, active=5)
+    slots.set_others(0, active=5)
     assert slots.offer(5, 0.0) == 15
-    slots.share(30, active=5)
+    slots.set_others(30, active=5)
     assert slots.offer(5, 0.0) == 0
 
 
-def test_who_filled_the_account_when_we_were_refused_is_not_our_cap() -> None:
-    """Refused with 15 of ours: if 5 of others are there, the account has 20, not 15."""
+def test_jobs_of_other_runs_raise_the_cap_learnt_from_a_refusal() -> None:
+    """Refused while 15 jobs of this run and 5 of others were active: the cap is 20, not 15."""
     slots = Slots(40)
-    slots.refuse(15, 0.0)
-    slots.share(5, active=15)
+    slots.note_refused(15, 0.0)
+    slots.set_others(5, active=15)
     assert slots.cap == 20
-    slots.share(0, active=15)
+    slots.set_others(0, active=15)
     assert slots.offer(15, 1.0) == 5
 
 
-def test_what_was_learnt_is_for_the_next_process_too() -> None:
-    """Else each of them would run into the same refusal."""
+def test_a_new_process_restores_the_learnt_cap() -> None:
+    """Otherwise every process would meet the same refusals again."""
     slots = Slots(40)
     for now in (0.0, 1.0):
-        slots.refuse(20, now)
-    again = Slots(40)
-    again.remember(json.loads(json.dumps(slots.as_json())))
-    assert again == slots
-    assert again.cap == 20
-    assert not math.isinf(again.refused_at)
+        slots.note_refused(20, now)
+    restored = Slots(40)
+    restored.restore(json.loads(json.dumps(slots.as_json())))
+    assert restored == slots
+    assert restored.cap == 20
+    assert not math.isinf(restored.refused_at)
 
 
 @pytest.mark.parametrize(
@@ -131,6 +134,6 @@ def test_what_was_learnt_is_for_the_next_process_too() -> None:
         ("us.model", "us.model"),
     ],
 )
-def test_a_quota_is_of_the_model_behind_a_profile(model: str, base: str) -> None:
-    """However it is named: by id, by profile, by ARN."""
+def test_a_quota_belongs_to_the_model_behind_a_profile(model: str, base: str) -> None:
+    """Model id, profile id and ARN all lead to the same model."""
     assert base_model(model) == base

@@ -1,4 +1,4 @@
-"""Several targets: a shard goes where a slot is free, and its answers come home."""
+"""Several targets: a shard goes to a free slot, and its answers are copied to the run folder."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ from bedrock_spark.run_folder.job_plan import output_prefix
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
-from tests.unit.driving import RUN_ID, Drive
+from tests.unit.fake_run import RUN_ID, FakeRun
 from tests.unit.fakes import CLAUDE, ROLE, FakeBatchJobs, make_config
 
 SONNET = "anthropic.claude-3-5-sonnet-20241022-v2:0"
 
 
-class TwoRegions(Drive):
-    """A run with a target at home and one in another Region, each with two slots."""
+class TwoRegions(FakeRun):
+    """A run with a home target and a target in another Region, each with two slots.
+
+    away, west: the service in the other Region, and the folder there
+    """
 
     def __init__(self, folder: Path, records: list[int]) -> None:
         super().__init__(folder / "run", records)
@@ -49,14 +52,14 @@ class TwoRegions(Drive):
             self.put_shard(shard)
         self.restart()
 
-    def opened(self) -> Controller:
-        # There is none yet when the run of one target is opened.
+    def open_controller(self, *_: object, **options: Any) -> Controller:
+        # FakeRun opens a controller with one target before there is a service in the other Region.
         away = getattr(self, "away", None)
         calls: dict[str | None, Any] = {"us-east-1": self.service, "us-west-2": away}
 
         def jobs_in(aws: AwsSettings) -> BatchJobs:
-            found: BatchJobs = calls[aws.region]
-            return found
+            service: BatchJobs = calls[aws.region]
+            return service
 
         targets = targets_of(self.run, jobs_in)
         return Controller(self.run, self.manifest, self.clock, targets, Ledger(self.run.storage))
@@ -68,77 +71,77 @@ def two(tmp_path: Path) -> Callable[[list[int]], TwoRegions]:
 
 
 def test_a_shard_goes_where_a_slot_is_free(two: Callable[[list[int]], TwoRegions]) -> None:
-    """With the model, the role and the place of its target."""
-    d = two([50] * 6)
-    assert d.advance().active == 4
-    assert (len(d.service.jobs), len(d.away.jobs)) == (2, 2)
-    d.away.move_all("Completed", processed=50)
-    assert d.advance().active == 4
-    assert (len(d.service.jobs), len(d.away.jobs)) == (2, 4)
-    request = d.away.requests[0]
+    """With the model, the role and the folder of its target."""
+    fake = two([50] * 6)
+    assert fake.advance().active == 4
+    assert (len(fake.service.jobs), len(fake.away.jobs)) == (2, 2)
+    fake.away.move_all("Completed", processed=50)
+    assert fake.advance().active == 4
+    assert (len(fake.service.jobs), len(fake.away.jobs)) == (2, 4)
+    request = fake.away.requests[0]
     assert (request["modelId"], request["roleArn"]) == (SONNET, ROLE + "West")
     source = request["inputDataConfig"]["s3InputDataConfig"]["s3Uri"]
-    assert source.startswith(d.west.uri)
-    assert len({r["jobName"] for r in d.service.requests + d.away.requests}) == 6
+    assert source.startswith(fake.west.uri)
+    assert len({r["jobName"] for r in fake.service.requests + fake.away.requests}) == 6
 
 
-def test_inputs_are_there_before_the_job_and_outputs_here_before_it_is_settled(
+def test_inputs_are_copied_before_the_job_and_outputs_before_it_is_settled(
     two: Callable[[list[int]], TwoRegions],
 ) -> None:
-    """Killed while they are copied, the next driver copies them: the ledger does not say done."""
-    d = two([50] * 4)
-    d.advance()
-    job = next(j for j in d.controller.tracker.jobs.values() if j.target)
+    """If the copy of the outputs is killed, the next controller copies them and notes the end."""
+    fake = two([50] * 4)
+    fake.advance()
+    job = next(j for j in fake.controller.tracker.jobs.values() if j.target)
     key = layout.shard_key(job.shard_id)
-    assert d.west.read(key) == d.run.storage.read(key)
+    assert fake.west.read(key) == fake.run.storage.read(key)
     prefix = output_prefix(job.shard_id, job.attempt, job.token)
     for name in ("abc/x.jsonl.out", "abc/manifest.json.out"):
-        d.west.write(prefix + name, b"1")
-    d.away.move(job.job_name, "Completed", processed=50)
+        fake.west.write(prefix + name, b"1")
+    fake.away.move(job.job_name, "Completed", processed=50)
     upload, calls = LocalStorage.upload, []
 
-    def die_at_the_second(self: LocalStorage, path: Path, key: str) -> None:
+    def kill_the_second(self: LocalStorage, path: Path, key: str) -> None:
         calls.append(key)
         if len(calls) == 2:
             raise KeyboardInterrupt
         upload(self, path, key)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(LocalStorage, "upload", die_at_the_second)
+        patch.setattr(LocalStorage, "upload", kill_the_second)
         with pytest.raises(KeyboardInterrupt):
-            d.advance()
-    assert "Completed" not in d.statuses()
-    d.restart()
-    d.advance()
-    assert d.statuses()["Completed"] == 1
-    assert len(d.run.storage.list(prefix)) == 2
+            fake.advance()
+    assert "Completed" not in fake.statuses()
+    fake.restart()
+    fake.advance()
+    assert fake.statuses()["Completed"] == 1
+    assert len(fake.run.storage.list(prefix)) == 2
 
 
 def test_a_full_target_does_not_keep_shards_from_the_other(
     two: Callable[[list[int]], TwoRegions],
 ) -> None:
-    """Its refusal is its own."""
-    d = two([50] * 4)
-    d.service.slots = 0
-    d.advance()
-    assert (len(d.service.jobs), len(d.away.jobs)) == (0, 2)
+    """A refusal by one target does not affect the other."""
+    fake = two([50] * 4)
+    fake.service.slots = 0
+    fake.advance()
+    assert (len(fake.service.jobs), len(fake.away.jobs)) == (0, 2)
 
 
-def test_the_next_driver_knows_which_job_is_where(
+def test_the_next_controller_knows_the_target_of_each_job(
     two: Callable[[list[int]], TwoRegions],
 ) -> None:
-    """The target is in the intent; each Region is swept once a step."""
-    d = two([50] * 4)
-    d.advance()
-    d.restart()
-    d.service.calls.clear()
-    d.away.calls.clear()
-    d.service.move_all("Completed", processed=50)
-    d.away.move_all("Completed", processed=50)
-    assert d.advance().is_done
-    assert d.service.calls == d.away.calls == [f"list {RUN_ID}"]
+    """The ledger has it. Each Region is listed once per step."""
+    fake = two([50] * 4)
+    fake.advance()
+    fake.restart()
+    fake.service.calls.clear()
+    fake.away.calls.clear()
+    fake.service.move_all("Completed", processed=50)
+    fake.away.move_all("Completed", processed=50)
+    assert fake.advance().is_done
+    assert fake.service.calls == fake.away.calls == [f"list {RUN_ID}"]
     assert (
-        sorted(j.target for j in d.controller.tracker.jobs.values())
+        sorted(j.target for j in fake.controller.tracker.jobs.values())
         == ["", ""] + [f"us-west-2/{SONNET}"] * 2
     )
 
@@ -158,8 +161,8 @@ def test_targets_that_cannot_serve_the_run_are_refused(
         check_targets(make_config(targets=[target]))
 
 
-def test_a_target_is_listed_once() -> None:
-    """Twice the same quota is one quota."""
+def test_a_target_that_is_configured_twice_is_refused() -> None:
+    """Both entries would use the same quota."""
     config: Config = make_config(targets=[{"model_id": SONNET}] * 2)
     with pytest.raises(ConfigError, match=r"targets\[1\]: is the same model and Region"):
         check_targets(config)

@@ -1,4 +1,4 @@
-"""Asking a model once: what is sent, what is repeated, and what an answer may look like."""
+"""Sending one body to a model: the request, the retries, and the forms of an answer."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ CONVERSE_ANSWER = {
 }
 
 
-class NotingLimiter(RateLimiter):
-    """A limiter without limits that notes what is asked of it."""
+class RecordingLimiter(RateLimiter):
+    """A limiter without limits that records the calls of its methods."""
 
     def __init__(self) -> None:
         super().__init__(FakeClock(), None, None)
-        self.taken: list[tuple[int, int | None]] = []
+        self.acquired: list[tuple[int, int | None]] = []
         self.settled: list[int] = []
 
     def acquire(self, expected: int, most: int | None = None) -> Reservation:
-        self.taken.append((expected, most))
+        self.acquired.append((expected, most))
         return super().acquire(expected, most)
 
     def settle(self, reservation: Reservation, used: int) -> None:
@@ -56,7 +56,7 @@ class NotingLimiter(RateLimiter):
 
 
 def caller(client: Any, clock: FakeClock, family: str = "anthropic", **more: Any) -> ModelCaller:
-    values = {"model_id": CLAUDE, "limiter": NotingLimiter(), "attempts": 4, **more}
+    values = {"model_id": CLAUDE, "limiter": RecordingLimiter(), "attempts": 4, **more}
     return ModelCaller(client=client, family=family_by_name(family), clock=clock, **values)
 
 
@@ -80,10 +80,10 @@ def test_converse_has_its_own_call(runtime: Any, canned: Canned, clock: FakeCloc
     assert json.loads(http.sent[0].body) == json.loads(CONVERSE_BODY)
 
 
-def test_a_model_id_in_a_converse_body_is_not_the_one_that_is_asked(
+def test_a_model_id_in_a_converse_body_is_not_used(
     runtime: Any, canned: Canned, clock: FakeClock
 ) -> None:
-    """The config says which model answers."""
+    """The config decides which model answers."""
     http = canned(runtime, (200, CONVERSE_ANSWER))
     caller(runtime, clock, "converse").ask(b'{"modelId":"other","messages":[]}')
     assert "other" not in http.sent[0].url
@@ -116,10 +116,10 @@ RETRYABLE: list[Any] = [
 
 
 @pytest.mark.parametrize("reply", RETRYABLE)
-def test_what_may_pass_is_asked_again(
+def test_a_passing_failure_is_retried(
     runtime: Any, canned: Canned, clock: FakeClock, reply: Any
 ) -> None:
-    """One request per try, and a wait between."""
+    """One request per try, and a wait between two tries."""
     http = canned(runtime, reply, reply, (200, ANSWER))
     assert b"content" in caller(runtime, clock).ask(BODY)
     assert len(http.sent) == 3
@@ -130,26 +130,28 @@ def test_what_may_pass_is_asked_again(
 def test_attempts_are_counted(
     runtime: Any, canned: Canned, clock: FakeClock, attempts: int
 ) -> None:
-    """As many requests as attempts, and then the error of the last."""
+    """One request per attempt, and then the error of the last one."""
     http = canned(runtime, *[aws_failure("ModelTimeoutException", 408, "slow")] * attempts)
     with pytest.raises(InvokeRetryableError, match="slow") as caught:
         caller(runtime, clock, attempts=attempts).ask(BODY)
     assert len(http.sent) == attempts
-    assert caught.value.ids["error_code"] == 408
+    assert caught.value.error_code == 408
 
 
 @pytest.mark.parametrize("code", ["ThrottlingException", "ModelNotReadyException"])
-def test_waiting_for_a_turn_uses_no_attempt(
+def test_a_throttled_call_uses_no_attempt(
     runtime: Any, canned: Canned, clock: FakeClock, code: str
 ) -> None:
-    """The call was not carried out: a busy hour must not cost a record its answer."""
+    """The service did not carry it out: a busy hour must not cost a record its answer."""
     http = canned(runtime, *[aws_failure(code, 429)] * 12, (200, ANSWER))
     assert b"content" in caller(runtime, clock, attempts=1).ask(BODY)
     assert len(http.sent) == 13
 
 
-def test_nothing_is_repeated_after_the_end(runtime: Any, canned: Canned, clock: FakeClock) -> None:
-    """A deadline holds for what is being waited for, too."""
+def test_no_call_is_retried_after_the_deadline(
+    runtime: Any, canned: Canned, clock: FakeClock
+) -> None:
+    """Throttled calls included."""
     canned(runtime, *[aws_failure("ThrottlingException", 429, "slow")] * 2)
     with pytest.raises(InvokeThrottledError, match="slow"):
         caller(runtime, clock, until=clock.now() + 0.001).ask(BODY)
@@ -169,10 +171,10 @@ def test_nothing_is_repeated_after_the_end(runtime: Any, canned: Canned, clock: 
     ],
 )
 @pytest.mark.parametrize("family", ["anthropic", "converse"])
-def test_what_will_not_pass_is_asked_once(
+def test_a_refusal_is_not_retried(
     runtime: Any, canned: Canned, clock: FakeClock, family: str, reply: Any, kind: type[Exception]
 ) -> None:
-    """A record that is refused, or all of them."""
+    """Whether the service refuses one record or all of them."""
     http = canned(runtime, reply)
     with pytest.raises(kind):
         caller(runtime, clock, family).ask(CONVERSE_BODY)
@@ -180,8 +182,8 @@ def test_what_will_not_pass_is_asked_once(
     assert clock.waits == []
 
 
-def test_a_body_that_boto3_refuses_is_nobodys_elses_trouble(runtime: Any, clock: FakeClock) -> None:
-    """A record's error; and neither it nor its traceback shows the prompt."""
+def test_a_body_that_boto3_refuses_is_a_records_error(runtime: Any, clock: FakeClock) -> None:
+    """Neither the error nor its traceback shows the prompt."""
     body = b'{"messages":[{"role":"user","content":"4711-secret"}]}'
     with pytest.raises(InvokeRecordError) as caught:
         caller(runtime, clock, "converse").ask(body)
@@ -193,17 +195,18 @@ def test_a_body_that_boto3_refuses_is_nobodys_elses_trouble(runtime: Any, clock:
 def test_an_answer_that_is_not_json_is_a_records_error(
     runtime: Any, canned: Canned, clock: FakeClock, reply: bytes
 ) -> None:
-    """It cannot stand in an output line; it was paid for, so it is not asked again at once."""
+    """It has no place in an output line. It was paid for, so there is no retry at once."""
     canned(runtime, (200, reply))
     with pytest.raises(InvokeRecordError, match="not JSON") as caught:
         caller(runtime, clock).ask(BODY)
-    assert caught.value.ids == {"error_code": 424, "error_type": "NotJson"}
+    assert (caught.value.error_code, caught.value.error_type) == (424, "NotJson")
+    assert caught.value.retry_after is None
 
 
 def test_half_a_character_does_not_cost_the_answer(
     runtime: Any, canned: Canned, clock: FakeClock
 ) -> None:
-    """A model that stops at its limit may leave one, in either call."""
+    """A model that stops at its limit may stop within a character, in either call."""
     canned(
         runtime,
         (200, b'{"content":[{"text":"cut \\ud83d"}]}'),
@@ -220,7 +223,7 @@ def test_half_a_character_does_not_cost_the_answer(
 def test_numbers_of_an_answer_keep_their_digits(
     runtime: Any, canned: Canned, clock: FakeClock
 ) -> None:
-    """Embeddings are not rounded on the way."""
+    """Embeddings are not rounded."""
     canned(runtime, (200, b'{ "embedding": [0.10, 1e-7, 12345678901234567890123] }'))
     output = caller(runtime, clock, "titan_embeddings").ask(BODY)
     assert output == b'{"embedding":[0.10,1e-7,12345678901234567890123]}'
@@ -229,16 +232,16 @@ def test_numbers_of_an_answer_keep_their_digits(
 def test_tokens_are_reserved_before_and_settled_after(
     runtime: Any, canned: Canned, clock: FakeClock
 ) -> None:
-    """By the body's bytes and the longest answer at first; then as the calls before took."""
+    """First by the body's bytes and the longest answer, then by what earlier calls used."""
     throttled = aws_failure("ThrottlingException", 429)
     canned(runtime, throttled, (200, ANSWER), (200, {"x": 1}), (200, [1]))
-    limiter = NotingLimiter()
+    limiter = RecordingLimiter()
     asks = caller(runtime, clock, limiter=limiter, estimate=TokenEstimate(100))
     for _ in range(3):
         asks.ask(BODY)
     guessed = (math.ceil(len(BODY) / 4 + 100), math.ceil(len(BODY) / 4 * 1.0625 + 100))
     learnt = (3 + 4, math.ceil(3 * 1.0625 + 100))
-    assert limiter.taken == [guessed, guessed, learnt, learnt]
+    assert limiter.acquired == [guessed, guessed, learnt, learnt]
     assert limiter.settled == [7, 7, 7]
     assert limiter.throttled_calls == 1
 
@@ -247,15 +250,15 @@ def test_a_caller_is_shared_by_threads(runtime: Any, canned: Canned, clock: Fake
     """Many calls in flight, each with its own answer."""
     canned(runtime, *[(200, {"n": n}) for n in range(40)])
     asks = caller(runtime, clock)
-    found: list[int] = []
+    numbers: list[int] = []
 
     def ask() -> None:
         for _ in range(10):
-            found.append(json.loads(asks.ask(BODY))["n"])
+            numbers.append(json.loads(asks.ask(BODY))["n"])
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(found) == list(range(40))
+    assert sorted(numbers) == list(range(40))

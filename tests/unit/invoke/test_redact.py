@@ -1,4 +1,4 @@
-"""What a message quotes of a prompt is cut out of it, and nothing else is."""
+"""Quotes of a prompt are cut out of a message, and nothing else is."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ BODY = json.dumps(
         ("", ""),
     ],
 )
-def test_a_message_keeps_all_but_the_quote(message: str, expected: str | None) -> None:
+def test_a_message_keeps_everything_but_the_quote(message: str, expected: str | None) -> None:
     """Keys, numbers and the API's own words stay."""
     assert redact(message, BODY) == (message if expected is None else expected)
 
 
-def test_a_message_has_its_bounds() -> None:
-    """A service may repeat a megabyte."""
+def test_a_message_has_a_maximum_length() -> None:
+    """The service may quote a megabyte."""
     assert redact("x" * 10_000, b"{}") == "x" * 300 + "…"
 
 
@@ -46,8 +46,10 @@ TEXTS = st.text("ab ", min_size=12, max_size=40)
 
 
 @given(TEXTS, TEXTS, st.text("ab ", max_size=10), st.integers(0, 40), st.integers(0, 40))
-def test_no_run_of_a_prompt_stays(one: str, two: str, own: str, start: int, stop: int) -> None:
-    """Wherever it was cut from, however often it is quoted: none of 12 characters."""
+def test_no_run_of_12_characters_of_a_prompt_stays(
+    one: str, two: str, own: str, start: int, stop: int
+) -> None:
+    """From any place in the prompt, and quoted any number of times."""
     message = f"{own}{one[start:stop]}{own}{two[: stop + start]}{one}"
     shown = redact(message, json.dumps({"a": [one, {"b": two}]}).encode())
     for part in shown.split("…"):
@@ -56,7 +58,7 @@ def test_no_run_of_a_prompt_stays(one: str, two: str, own: str, start: int, stop
 
 
 @given(st.text(max_size=200), st.text(max_size=11))
-def test_what_quotes_nothing_stays_as_it_is(message: str, text: str) -> None:
-    """A body without long texts has nothing that could be quoted but these as a whole."""
+def test_a_message_without_a_quote_does_not_change(message: str, text: str) -> None:
+    """A text of fewer than 12 characters can only be quoted as a whole."""
     if text not in message:
         assert redact(message, json.dumps([text]).encode()) == message

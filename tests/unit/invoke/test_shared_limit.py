@@ -1,4 +1,4 @@
-"""Counting the tasks that are at work: joining, leaving, dying, and doing without the storage."""
+"""Counting the tasks at work: they join, leave, die, or have a storage that fails."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import pytest
 
 from bedrock_spark.errors import StorageError
 from bedrock_spark.invoke.rate_limit import RateLimiter
-from bedrock_spark.invoke.shared_limit import LOOK_SECONDS, LOOKS_UNTIL_GONE, TaskRegistry, shared
+from bedrock_spark.invoke.shared_limit import (
+    LOOK_SECONDS,
+    LOOKS_UNTIL_GONE,
+    TaskRegistry,
+    share_limit,
+)
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import FakeClock
 
@@ -20,7 +25,7 @@ def storage(tmp_path: Path) -> LocalStorage:
 
 
 def test_tasks_see_each_other(storage: LocalStorage, clock: FakeClock) -> None:
-    """Each counts itself and whoever else said that it works."""
+    """Each counts itself and every other task that sent a heartbeat."""
     first, second = (TaskRegistry(storage, "r", clock) for _ in range(2))
     assert first.look() == 1
     assert second.look() == 2
@@ -30,15 +35,15 @@ def test_tasks_see_each_other(storage: LocalStorage, clock: FakeClock) -> None:
 
 
 def test_other_rounds_do_not_count(storage: LocalStorage, clock: FakeClock) -> None:
-    """What a driver that died left belongs to another round."""
+    """A controller that died may have left tasks of another round."""
     TaskRegistry(storage, "earlier", clock).look()
     assert TaskRegistry(storage, "r", clock).look() == 1
 
 
-def test_a_task_that_died_counts_until_it_was_silent_for_some_looks(
+def test_a_task_that_died_counts_until_its_object_did_not_change_for_some_looks(
     storage: LocalStorage, clock: FakeClock
 ) -> None:
-    """Its object does not change; no clock but the own is asked."""
+    """The timeout is measured by the clock of the task that looks."""
     alive, dead = (TaskRegistry(storage, "r", clock) for _ in range(2))
     dead.look()
     counted = []
@@ -50,7 +55,7 @@ def test_a_task_that_died_counts_until_it_was_silent_for_some_looks(
     assert alive.look() == 2
 
 
-def test_with_many_tasks_looks_are_rarer(storage: LocalStorage, clock: FakeClock) -> None:
+def test_many_tasks_look_less_often(storage: LocalStorage, clock: FakeClock) -> None:
     """Every look lists all of them: 50 tasks look every five seconds."""
     registries = [TaskRegistry(storage, "r", clock) for _ in range(50)]
     assert registries[0].pause == LOOK_SECONDS
@@ -59,18 +64,18 @@ def test_with_many_tasks_looks_are_rarer(storage: LocalStorage, clock: FakeClock
     assert registries[-1].pause == 5.0
 
 
-def test_a_task_that_joins_others_waits_until_they_know(
+def test_a_task_that_joins_others_waits_until_they_have_seen_it(
     storage: LocalStorage, clock: FakeClock
 ) -> None:
-    """Else they would all use more than there is for a moment; one that is alone begins at once."""
+    """Else all of them would exceed the limit for a moment. A task that is alone begins at once."""
     limiter = RateLimiter(clock, 60, None)
-    with shared(limiter, TaskRegistry(storage, "r", clock), clock):
-        assert (limiter.parts, clock.waits) == (1, [])
+    with share_limit(limiter, TaskRegistry(storage, "r", clock), clock):
+        assert (limiter.shared_by, clock.waits) == (1, [])
         other = RateLimiter(clock, 60, None)
-        with shared(other, TaskRegistry(storage, "r", clock), clock):
-            assert (other.parts, clock.waits) == (2, [LOOK_SECONDS])
+        with share_limit(other, TaskRegistry(storage, "r", clock), clock):
+            assert (other.shared_by, clock.waits) == (2, [LOOK_SECONDS])
         free = RateLimiter(clock, None, None)
-        with shared(free, TaskRegistry(storage, "r", clock), clock):
+        with share_limit(free, TaskRegistry(storage, "r", clock), clock):
             assert clock.waits == [LOOK_SECONDS]
     assert storage.list("tasks/") == []
 
@@ -78,28 +83,28 @@ def test_a_task_that_joins_others_waits_until_they_know(
 def test_at_the_beginning_all_tasks_of_the_round_are_expected(
     storage: LocalStorage, clock: FakeClock
 ) -> None:
-    """So none waits for the others to come; one that comes when others have ended does."""
+    """So none of them waits for the others. A task that begins when others have ended waits."""
     first, second, later = (RateLimiter(clock, 60, None) for _ in range(3))
-    with shared(first, TaskRegistry(storage, "r", clock), clock, 3):
-        assert (first.parts, clock.waits) == (3, [])
-        with shared(second, TaskRegistry(storage, "r", clock), clock, 3):
-            assert (second.parts, clock.waits) == (3, [])
-            with shared(later, TaskRegistry(storage, "r", clock), clock, 3):
-                assert (later.parts, clock.waits) == (3, [LOOK_SECONDS])
+    with share_limit(first, TaskRegistry(storage, "r", clock), clock, 3):
+        assert (first.shared_by, clock.waits) == (3, [])
+        with share_limit(second, TaskRegistry(storage, "r", clock), clock, 3):
+            assert (second.shared_by, clock.waits) == (3, [])
+            with share_limit(later, TaskRegistry(storage, "r", clock), clock, 3):
+                assert (later.shared_by, clock.waits) == (3, [LOOK_SECONDS])
 
 
-class Broken(LocalStorage):
-    """Storage that lists and deletes nothing."""
+class NoDelete(LocalStorage):
+    """Storage that fails to delete."""
 
     def delete(self, keys: Sequence[str]) -> None:
         raise StorageError("not today")
 
 
-def test_a_task_that_cannot_say_goodbye_is_done_all_the_same(
+def test_a_task_that_cannot_delete_its_object_ends_without_an_error(
     tmp_path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its answers are written; the others find out."""
+    """Its answers are written, and the others notice after the timeout."""
     limiter = RateLimiter(clock, 60, None)
-    with shared(limiter, TaskRegistry(Broken(str(tmp_path)), "r", clock), clock):
+    with share_limit(limiter, TaskRegistry(NoDelete(str(tmp_path)), "r", clock), clock):
         pass
     assert "not today" in caplog.text

@@ -1,4 +1,4 @@
-"""A streamed answer: what is sent, what is repeated, and what is an answer that was cut off."""
+"""A streamed answer: the request, the retries, and when an answer counts as cut off."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def shape_of(operation: str) -> Any:
 
 
 def stream(*chunks: Any) -> tuple[int, bytes, dict[str, str]]:
-    """Give the reply that streams these chunks; bytes go out as they are."""
+    """Return the reply that streams these chunks; bytes are sent as they are."""
     shape = shape_of("InvokeModelWithResponseStream")
     events = (
         chunk
@@ -75,10 +75,10 @@ def caller(client: Any, clock: FakeClock, family: str = "anthropic", **more: Any
     return ModelCaller(client=client, family=family_by_name(family), clock=clock, **values)
 
 
-def test_a_body_is_sent_as_it_is_and_its_answer_comes_in_pieces(
+def test_a_body_is_sent_as_it_is_and_its_answer_arrives_in_pieces(
     runtime: Any, canned: Canned, clock: FakeClock
 ) -> None:
-    """To the model's own path, a provisioned one included."""
+    """Byte for byte, to the model's own path, also if it is provisioned."""
     http = canned(runtime, stream(STARTED, TEXT, TEXT, STOPPED))
     parts = list(stream_answer(caller(runtime, clock, model_id=PROVISIONED), BODY))
     assert [part.text for part in parts if part.text] == ["Hello ", "Hello "]
@@ -97,8 +97,8 @@ def test_converse_has_its_own_stream(runtime: Any, canned: Canned, clock: FakeCl
     assert json.loads(http.sent[0].body) == json.loads(CONVERSE_BODY)
 
 
-class BreaksOff:
-    """A reply's bytes, and then a connection that is gone."""
+class BreakingBody:
+    """A reply's bytes, and then a broken connection."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -122,10 +122,10 @@ BEFORE: list[Any] = [
 
 
 @pytest.mark.parametrize("reply", BEFORE)
-def test_before_its_first_piece_a_stream_is_asked_for_again(
+def test_before_its_first_piece_a_stream_is_retried(
     runtime: Any, canned: Canned, clock: FakeClock, reply: Any
 ) -> None:
-    """Nothing was shown; one layer repeats, as often as any call."""
+    """The caller has seen nothing. One layer retries, as for any other call."""
     http = canned(runtime, reply, reply, stream(TEXT, STOPPED))
     texts = [part.text for part in stream_answer(caller(runtime, clock), BODY) if part.text]
     assert texts == ["Hello "]
@@ -133,7 +133,7 @@ def test_before_its_first_piece_a_stream_is_asked_for_again(
 
 
 def test_attempts_are_counted(runtime: Any, canned: Canned, clock: FakeClock) -> None:
-    """As many requests as attempts, and then the error of the last."""
+    """One request per attempt, and then the error of the last one."""
     http = canned(runtime, *[stream(broken("ModelStreamErrorException", "slow"))] * 3)
     with pytest.raises(InvokeRetryableError, match="slow"):
         list(stream_answer(caller(runtime, clock), BODY))
@@ -151,29 +151,30 @@ def test_attempts_are_counted(runtime: Any, canned: Canned, clock: FakeClock) ->
         ("[1]", "not JSON"),
     ],
 )
-def test_after_its_first_piece_a_stream_is_cut_off_and_never_repeated(
+def test_after_its_first_piece_a_stream_is_cut_off_and_never_retried(
     runtime: Any, canned: Canned, clock: FakeClock, last: Any, said: str
 ) -> None:
-    """What came was yielded; the error says that it is not the whole."""
+    """The pieces that arrived were yielded; the error says that they are not the whole answer."""
     http = canned(runtime, stream(TEXT, last))
     parts: list[Answer] = []
-    with pytest.raises(AnswerCutOffError, match=f"^the answer is cut off: .*{said}"):
+    with pytest.raises(AnswerCutOffError, match=f"^the answer is cut off: .*{said}") as caught:
         parts.extend(stream_answer(caller(runtime, clock), BODY))
+    assert caught.value.error_type
     assert [part.text for part in parts if part.text] == ["Hello "]
     assert (len(http.sent), clock.waits) == (1, [])
 
 
-def test_a_connection_that_is_gone_is_no_trace_and_no_secret(
+def test_a_broken_connection_shows_neither_urllib3s_error_nor_the_prompt(
     runtime: Any, canned: Canned, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """urllib3's own errors come through botocore as they are; their text is not ours."""
+    """botocore does not wrap urllib3's errors, and their text may quote the bytes."""
     _, data, headers = stream(TEXT)
     http = canned(runtime, (200, data, headers))
     answer = http._answer
 
     def breaking(request: Any, **more: Any) -> Any:
         reply = answer(request, **more)
-        reply.raw = BreaksOff(data)
+        reply.raw = BreakingBody(data)
         return reply
 
     monkeypatch.setattr(http, "_answer", breaking)
@@ -197,10 +198,10 @@ def test_a_connection_that_is_gone_is_no_trace_and_no_secret(
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("family", ["anthropic", "converse"])
-def test_what_will_not_pass_is_asked_once(
+def test_a_refusal_is_not_retried(
     runtime: Any, canned: Canned, clock: FakeClock, family: str, reply: Any, kind: type[Exception]
 ) -> None:
-    """A body that is refused, a model that is, or only its stream."""
+    """Whether the service refuses the body, the model, or only the stream."""
     http = canned(runtime, reply)
     with pytest.raises(kind):
         list(stream_answer(caller(runtime, clock, family), CONVERSE_BODY))
@@ -210,7 +211,7 @@ def test_what_will_not_pass_is_asked_once(
 def test_half_a_character_does_not_end_the_stream(
     runtime: Any, canned: Canned, clock: FakeClock
 ) -> None:
-    """A model that stops at its limit may leave one."""
+    """A model that stops at its limit may stop within a character."""
     shape = shape_of("InvokeModelWithResponseStream")
     raw = b'{"type":"content_block_delta","delta":{"text":"cut \\ud83d"}}'
     canned(runtime, stream(encode_event(shape, "chunk", {"bytes": raw}), STOPPED))

@@ -1,4 +1,4 @@
-"""Reading outputs: what was paid for is found whatever its line looks like; nothing is guessed."""
+"""Output lines and output manifests: every answer is read, and nothing is guessed."""
 
 from __future__ import annotations
 
@@ -17,44 +17,47 @@ from bedrock_spark.outputs.lines import (
     RecordError,
     read_lines,
     read_output_manifest,
-    whole_text,
+    replace_half_characters,
 )
 from tests.unit.fakes import DATA
 
 GOOD = b'{"recordId":"a","modelInput":{},"modelOutput":{"t":1}}'
 
 
-def one(line: bytes | str) -> OutputRecord:
+def read_record(line: bytes | str) -> OutputRecord:
+    """Read one line that must be a record."""
     (record,) = read_lines(line if isinstance(line, bytes) else line.encode())
     assert isinstance(record, OutputRecord), record
     return record
 
 
-def bad(line: bytes | str) -> BadLine:
-    (found,) = read_lines(line if isinstance(line, bytes) else line.encode())
-    assert isinstance(found, BadLine), found
-    return found
+def read_bad_line(line: bytes | str) -> BadLine:
+    """Read one line that must be unreadable."""
+    (bad_line,) = read_lines(line if isinstance(line, bytes) else line.encode())
+    assert isinstance(bad_line, BadLine), bad_line
+    return bad_line
 
 
-def error_of(error: Any, **more: Any) -> RecordError:
-    found = one(json.dumps({"recordId": "a", "error": error, **more})).error
-    assert found is not None
-    return found
+def read_error(error: Any) -> RecordError:
+    """Read the error of a line whose member `error` has this value."""
+    record_error = read_record(json.dumps({"recordId": "a", "error": error})).error
+    assert record_error is not None
+    return record_error
 
 
 def test_published_lines_are_read() -> None:
-    """A recording, the documentation's example, a Converse line, an error inside modelOutput."""
-    claude = one((DATA / "claude3_haiku_line.jsonl.out").read_bytes())
+    """A recorded line, the example of the AWS docs, a Converse line, an error in modelOutput."""
+    claude = read_record((DATA / "claude3_haiku_line.jsonl.out").read_bytes())
     assert (claude.record_id, claude.error) == ("meta_Appliances_0_0", None)
     assert "Держатель" in (claude.output or b"").decode()
-    fine, failed = read_lines((DATA / "docs_success_and_error.jsonl.out").read_bytes())
-    assert isinstance(fine, OutputRecord)
+    answered, failed = read_lines((DATA / "docs_success_and_error.jsonl.out").read_bytes())
+    assert isinstance(answered, OutputRecord)
     assert isinstance(failed, OutputRecord)
-    assert (fine.record_id, fine.error) == ("3223593EFGH", None)
+    assert (answered.record_id, answered.error) == ("3223593EFGH", None)
     assert failed == OutputRecord("1223213ABCD", None, RecordError(400, "bad request"))
-    converse = one((DATA / "converse_null_members.jsonl.out").read_bytes())
+    converse = read_record((DATA / "converse_null_members.jsonl.out").read_bytes())
     assert (converse.record_id, converse.error) == ("rec_000266", None)
-    inside = one((DATA / "error_inside_model_output.jsonl.out").read_bytes())
+    inside = read_record((DATA / "error_inside_model_output.jsonl.out").read_bytes())
     assert inside.error == RecordError(400, "URL sources are not supported", retryable=False)
     assert inside.output is None
 
@@ -71,9 +74,9 @@ def test_published_lines_are_read() -> None:
         b'{"recordId":"a","modelInput":null,"modelOutput":{"t":1}}',
     ],
 )
-def test_keys_come_in_any_order_with_any_white_space(line: bytes) -> None:
-    """Nulls, and members that are not known, are no matter."""
-    assert one(line) == OutputRecord("a", b'{"t":1}', None)
+def test_keys_may_be_in_any_order_with_any_white_space(line: bytes) -> None:
+    """Null members and unknown members are ignored."""
+    assert read_record(line) == OutputRecord("a", b'{"t":1}', None)
 
 
 @pytest.mark.parametrize(
@@ -86,14 +89,14 @@ def test_keys_come_in_any_order_with_any_white_space(line: bytes) -> None:
         b"\n\n" + GOOD + b"\n  \n\r\n" + GOOD + b"\n\n",
     ],
 )
-def test_line_ends(data: bytes) -> None:
-    """A last line without its newline, a BOM, CRLF and blank lines."""
-    assert list(read_lines(data)) == [one(GOOD), one(GOOD)]
+def test_line_ends_and_blank_lines_do_not_matter(data: bytes) -> None:
+    """Such as a last line without a newline, a BOM, CRLF and blank lines."""
+    assert list(read_lines(data)) == [read_record(GOOD), read_record(GOOD)]
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"\xef\xbb\xbf", b" \r\n\n"])
 def test_a_file_without_lines_has_none(data: bytes) -> None:
-    """Jobs that produced nothing."""
+    """A job without answers may write such a file."""
     assert list(read_lines(data)) == []
 
 
@@ -101,27 +104,27 @@ def test_a_file_without_lines_has_none(data: bytes) -> None:
     "separator", ["\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c", "\x1e"]
 )
 def test_only_a_newline_ends_a_line(separator: str) -> None:
-    """Real answers hold U+0085 and U+2028; str.splitlines() would tear them."""
-    if separator < " ":  # JSON wants these escaped: then they are no separators either
+    """Real answers contain U+0085 and U+2028; str.splitlines() would split lines there."""
+    if separator < " ":  # JSON requires an escape, which is no separator either
         separator = json.dumps(separator)[1:-1]
     line = f'{{"recordId":"a","modelOutput":{{"t":"one{separator}two"}}}}\n'
-    record = one(line)
+    record = read_record(line)
     assert json.loads(record.output or b"")["t"] == json.loads(f'"one{separator}two"')
 
 
-def test_the_answer_is_kept_to_the_byte() -> None:
-    """Digits, spaces, escapes and the order of keys are the model's."""
+def test_the_bytes_of_an_answer_are_kept() -> None:
+    """Digits, spaces, escapes and the order of keys stay as the model wrote them."""
     output = b'{ "n": 1.10, "big": 123456789012345678901234567890, "s": "\\u00e9\\/", "a": [ ] }'
-    assert one(b'{"recordId":"a","modelOutput":' + output + b"}").output == output
+    assert read_record(b'{"recordId":"a","modelOutput":' + output + b"}").output == output
 
 
 @given(st.text(), st.text(min_size=1))
-def test_what_is_written_is_what_is_read(text: str, record_id: str) -> None:
-    """Any text as an answer, escaped or raw, comes back as it was."""
+def test_any_text_is_read_as_it_was_written(text: str, record_id: str) -> None:
+    """As an answer, with non-ASCII characters escaped or raw."""
     for ascii_only in (True, False):
         value = {"recordId": record_id, "modelInput": {"p": text}, "modelOutput": {"t": text}}
         line = json.dumps(value, ensure_ascii=ascii_only)
-        record = one(line.encode() + b"\n")
+        record = read_record(line.encode() + b"\n")
         assert (record.record_id, record.error) == (record_id, None)
         assert msgspec.json.decode(record.output or b"") == {"t": text}
 
@@ -162,25 +165,28 @@ ERRORS = [
 
 
 @pytest.mark.parametrize("error", [None, False, "", {}])
-def test_an_empty_error_beside_an_answer_is_none(error: Any) -> None:
-    """What says nothing is no error: the answer beside it is paid for."""
+def test_an_empty_error_beside_an_answer_is_no_error(error: Any) -> None:
+    """It has no content, and the answer beside it was paid for."""
     line = json.dumps({"recordId": "a", "modelOutput": {"t": 1}, "error": error}).encode()
-    record = one(line)
+    record = read_record(line)
     assert record.error is None
     assert msgspec.json.decode(record.output or b"") == {"t": 1}
 
 
 @pytest.mark.parametrize(("error", "expected", "is_retryable"), ERRORS)
-def test_errors(error: Any, expected: RecordError, is_retryable: bool) -> None:
-    """Codes are numbers or names; expired may always be asked again; 4xx never, but for three."""
-    found = error_of(error)
-    assert found == expected
-    assert found.is_retryable is is_retryable
+def test_errors_are_classified(error: Any, expected: RecordError, is_retryable: bool) -> None:
+    """A code is a number or a name. Expired records may always be asked again.
+
+    Of the known 4xx codes only 408, 424 and 429 are retryable.
+    """
+    record_error = read_error(error)
+    assert record_error == expected
+    assert record_error.is_retryable is is_retryable
 
 
 def test_an_error_beside_an_answer_is_an_error() -> None:
-    """What the service calls an error is not handed on as an answer."""
-    record = one(b'{"recordId":"a","modelOutput":{"t":1},"error":{"errorCode":500}}')
+    """A record that the service calls failed never counts as answered."""
+    record = read_record(b'{"recordId":"a","modelOutput":{"t":1},"error":{"errorCode":500}}')
     assert record == OutputRecord("a", None, RecordError(500, None))
 
 
@@ -194,9 +200,9 @@ def test_an_error_beside_an_answer_is_an_error() -> None:
         ["errorCode", "errorMessage"],
     ],
 )
-def test_an_answer_that_speaks_of_errors_is_an_answer(output: Any) -> None:
-    """Only an object that is an error object is one."""
-    record = one(json.dumps({"recordId": "a", "modelOutput": output}))
+def test_an_answer_that_mentions_errors_is_an_answer(output: Any) -> None:
+    """An error is an object that has both errorCode and errorMessage, at its top level."""
+    record = read_record(json.dumps({"recordId": "a", "modelOutput": output}))
     assert record.error is None
     assert json.loads(record.output or b"") == output
 
@@ -211,26 +217,26 @@ def test_an_answer_that_speaks_of_errors_is_an_answer(output: Any) -> None:
     ],
 )
 def test_a_line_with_neither_answer_nor_error_may_be_asked_again(line: str) -> None:
-    """It is not an answer, and nothing says that it never will be one."""
-    record = one(line)
+    """It is not an answer, and nothing says that the error is permanent."""
+    record = read_record(line)
     assert record.output is None
     assert record.error == RecordError(None, "the line has neither modelOutput nor error")
     assert record.error.is_retryable
 
 
 @pytest.mark.parametrize("output", ["0", "false", '""', "[]", "{}", '"text"'])
-def test_an_answer_may_be_any_json_but_null(output: str) -> None:
-    """Falsy is not absent."""
-    record = one(f'{{"recordId":"a","modelOutput":{output}}}')
+def test_an_answer_may_be_any_json_except_null(output: str) -> None:
+    """Values that are false in Python are answers too."""
+    record = read_record(f'{{"recordId":"a","modelOutput":{output}}}')
     assert (record.output, record.error) == (output.encode(), None)
 
 
 @pytest.mark.parametrize(
-    ("written", "read"), [("17", "17"), ('"17"', "17"), ("0", "0"), ('""', "")]
+    ("written", "expected"), [("17", "17"), ('"17"', "17"), ("0", "0"), ('""', "")]
 )
-def test_a_record_id_that_is_a_number_is_its_digits(written: str, read: str) -> None:
-    """Some writers do not quote them."""
-    assert one(f'{{"recordId":{written},"modelOutput":{{}}}}').record_id == read
+def test_a_record_id_that_is_a_number_is_read_as_text(written: str, expected: str) -> None:
+    """Some writers do not quote record ids."""
+    assert read_record(f'{{"recordId":{written},"modelOutput":{{}}}}').record_id == expected
 
 
 @pytest.mark.parametrize(
@@ -250,27 +256,27 @@ def test_a_record_id_that_is_a_number_is_its_digits(written: str, read: str) -> 
         ('{"recordId":"a","modelOutput":' + 9_000 * "[", "cannot be decoded (RecursionError)"),
     ],
 )
-def test_a_line_that_cannot_be_read_says_why_and_not_what(line: str, reason: str) -> None:
-    """A reason is shown in reports: no word of the line may be in it."""
-    assert bad(line) == BadLine(1, 0, reason)
+def test_a_bad_line_has_a_reason_that_shows_nothing_of_the_line(line: str, reason: str) -> None:
+    """Reports show the reason, so no word of the line may be in it."""
+    assert read_bad_line(line) == BadLine(1, 0, reason)
 
 
-def test_a_bad_line_is_named_by_its_place() -> None:
-    """The line's number, blank ones counted, and the byte at which it begins."""
+def test_a_bad_line_has_its_place() -> None:
+    """The number of the line, counting blank lines, and the byte at which it begins."""
     data = b"\xef\xbb\xbf" + GOOD + b"\n\nnot json\n" + GOOD + b"\n" + GOOD[:-5]
     third, last = (r for r in read_lines(data) if isinstance(r, BadLine))
     assert (third.line, data[third.offset :][:8]) == (3, b"not json")
     assert (last.line, data[last.offset :]) == (5, GOOD[:-5])
 
 
-def test_a_torn_file_loses_only_its_torn_line() -> None:
-    """Every line before it is read."""
+def test_a_truncated_file_loses_only_its_last_line() -> None:
+    """Every line before that is read."""
     data = GOOD + b"\n" + GOOD + b"\n" + GOOD[:20]
     assert [type(r) for r in read_lines(data)] == [OutputRecord, OutputRecord, BadLine]
 
 
 @pytest.mark.parametrize(
-    ("answer", "read"),
+    ("answer", "expected"),
     [
         (rb'"cut \ud83d"', "cut \ufffd"),
         (rb'"cut \uDE00!"', "cut \ufffd!"),
@@ -280,35 +286,35 @@ def test_a_torn_file_loses_only_its_torn_line() -> None:
         (b'"\xff\\ud83d"', "\ufffd\ufffd"),
     ],
 )
-def test_half_a_character_does_not_cost_the_answer(answer: bytes, read: str) -> None:
-    """A model that stops at its limit may leave one; the answer is paid for."""
-    record = one(b'{"recordId":"a","modelOutput":{"n":1.10,"t":' + answer + b"}}")
+def test_an_answer_with_half_a_character_is_read(answer: bytes, expected: str) -> None:
+    """A model that stops at its token limit may end with one; the answer was paid for."""
+    record = read_record(b'{"recordId":"a","modelOutput":{"n":1.10,"t":' + answer + b"}}")
     assert record.error is None
-    assert msgspec.json.decode(record.output or b"") == {"n": 1.1, "t": read}
+    assert msgspec.json.decode(record.output or b"") == {"n": 1.1, "t": expected}
     assert b"1.10" in (record.output or b"")
 
 
 @given(st.text())
-def test_whole_text_is_left_as_it_is(text: str) -> None:
-    """Only half characters are touched."""
+def test_whole_text_changes_only_half_characters(text: str) -> None:
+    """Any other text stays as it is."""
     for ascii_only in (True, False):
         data = json.dumps({"t": text}, ensure_ascii=ascii_only).encode()
-        assert whole_text(data) == data
+        assert replace_half_characters(data) == data
 
 
-ALPHABET = st.sampled_from(
+DAMAGED_BYTES = st.sampled_from(
     [b"\\", b'"', b"{", b"}", b"1", b"e", b"\xff", b"\xf0", b":", b" ", b"u"]
 )
 
 
-@given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), ALPHABET), min_size=1, max_size=4))
-def test_no_damage_to_a_file_stops_the_reading(changes: list[tuple[int, bytes]]) -> None:
-    """Every line is a record or a bad line, and an answer that is handed on is text."""
+@given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), DAMAGED_BYTES), min_size=1, max_size=4))
+def test_a_damaged_line_does_not_stop_the_reading(changes: list[tuple[int, bytes]]) -> None:
+    """Every line is a record or a bad line, and every answer is valid UTF-8."""
     damaged = bytearray(GOOD)
-    for at, byte in changes:
-        damaged[at : at + 1] = byte
+    for place, byte in changes:
+        damaged[place : place + 1] = byte
     lines = list(read_lines(bytes(damaged) + b"\n" + GOOD + b"\n"))
-    assert lines[-1] == one(GOOD)
+    assert lines[-1] == read_record(GOOD)
     for line in lines:
         if isinstance(line, OutputRecord) and line.output is not None:
             line.output.decode()
@@ -350,8 +356,11 @@ def test_no_damage_to_a_file_stops_the_reading(changes: list[tuple[int, bytes]])
         (100_000 * b"[", None),
     ],
 )
-def test_output_manifests(data: bytes, manifest: OutputManifest | None) -> None:
-    """Keys may be absent, unknown or odd; what is no JSON object is no manifest."""
+def test_output_manifests_are_read(data: bytes, manifest: OutputManifest | None) -> None:
+    """Keys may be absent or unknown, and values of another type are ignored.
+
+    A file that is not a JSON object is no manifest.
+    """
     assert read_output_manifest(data) == manifest
 
 

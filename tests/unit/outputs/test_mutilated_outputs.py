@@ -1,4 +1,4 @@
-"""Collect on damaged output folders: whatever is in them, every row ends in exactly one way."""
+"""Collect on damaged output folders: every row still has exactly one outcome."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedrock_spark.outputs.reconciled_shard import read_reconciled
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_reconciled
 from bedrock_spark.storage import LocalStorage
-from tests.unit.collecting import SHARD, collect_in, settled_job
+from tests.unit.collect_shard import SHARD, collect_shard, completed_job
 
 IDS = [f"{i:011d}" for i in range(12)]
-OTHERS = [f"{i:011d}" for i in range(500, 504)]
-FIRST, SECOND = (f"output/{SHARD}/a{n}-abc/job{n}" for n in (1, 2))
-LINES_1, LINES_2 = f"{FIRST}/{SHARD}.jsonl.out", f"{SECOND}/{SHARD}.jsonl.out"
-ASKED_1, ASKED_2 = (f"fallback/{SHARD}/{n}.jsonl.out" for n in (1, 2))
-COUNTS = {FIRST: (6, 2), SECOND: (2, 0)}
+FOREIGN_IDS = [f"{i:011d}" for i in range(500, 504)]
+FOLDER_1, FOLDER_2 = (f"output/{SHARD}/a{n}-abc/job{n}" for n in (1, 2))
+LINES_1, LINES_2 = f"{FOLDER_1}/{SHARD}.jsonl.out", f"{FOLDER_2}/{SHARD}.jsonl.out"
+FALLBACK_1, FALLBACK_2 = (f"fallback/{SHARD}/{n}.jsonl.out" for n in (1, 2))
+# By output folder: the records that succeeded and failed, as the job itself counts them.
+COUNTS = {FOLDER_1: (6, 2), FOLDER_2: (2, 0)}
 
 Files = dict[str, bytes]
 
 
-def answer(record_id: str) -> bytes:
+def answer_line(record_id: str) -> bytes:
     usage = {"input_tokens": 3, "output_tokens": 1}
     output = {"content": [{"type": "text", "text": f"to {record_id} \u2028\x85"}], "usage": usage}
     return json.dumps({"recordId": record_id, "modelOutput": output}, ensure_ascii=False).encode()
 
 
-def refusal(record_id: str, code: Any = 500) -> bytes:
+def error_line(record_id: str, code: Any = 500) -> bytes:
     error = {"errorCode": code, "errorMessage": "no", "expired": False, "retryable": True}
     return json.dumps({"recordId": record_id, "error": error}).encode()
 
@@ -42,15 +43,15 @@ def joined(*lines: bytes) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-def whole_folder() -> Files:
-    """Two attempts and two fallback files in good order; two records are left over."""
+def undamaged_folder() -> Files:
+    """Return the files of two batch jobs and of the fallback; two records have no line."""
     return {
-        LINES_1: joined(*map(answer, IDS[:6]), *map(refusal, IDS[6:8])),
-        f"{FIRST}/manifest.json.out": b'{"successRecordCount":6,"errorRecordCount":2}',
-        LINES_2: joined(*map(answer, IDS[6:8])),
-        f"{SECOND}/manifest.json.out": b'{"successRecordCount":2,"errorRecordCount":0}',
-        ASKED_1: joined(answer(IDS[8]), refusal(IDS[9], "429")),
-        ASKED_2: joined(answer(IDS[9])),
+        LINES_1: joined(*map(answer_line, IDS[:6]), *map(error_line, IDS[6:8])),
+        f"{FOLDER_1}/manifest.json.out": b'{"successRecordCount":6,"errorRecordCount":2}',
+        LINES_2: joined(*map(answer_line, IDS[6:8])),
+        f"{FOLDER_2}/manifest.json.out": b'{"successRecordCount":2,"errorRecordCount":0}',
+        FALLBACK_1: joined(answer_line(IDS[8]), error_line(IDS[9], "429")),
+        FALLBACK_2: joined(answer_line(IDS[9])),
     }
 
 
@@ -71,13 +72,13 @@ ERRORS = [
         '{"errorMessage":["x"],"retryable":"no","new":{"a":[1]}}', "[1]", "7",
 ]  # fmt: skip
 RECORD_IDS = st.sampled_from(
-    [*(json.dumps(i) for i in (*IDS, *OTHERS, "", "a b")), "null", "7", "1.5", "[]"]
+    [*(json.dumps(i) for i in (*IDS, *FOREIGN_IDS, "", "a b")), "null", "7", "1.5", "[]"]
 )
 
 
 @st.composite
 def odd_lines(draw: st.DrawFn) -> bytes:
-    """A line of any members, some of them absent, in any order and with any space."""
+    """Draw a line with any of three members, in any order and with any white space."""
     members = []
     if draw(st.booleans()):
         members.append(f'"recordId":{draw(RECORD_IDS)}')
@@ -88,26 +89,30 @@ def odd_lines(draw: st.DrawFn) -> bytes:
     return ("{" + ", ".join(draw(st.permutations(members))) + "}").encode()
 
 
-def at(draw: st.DrawFn, things: list[Any]) -> int:
-    return draw(st.integers(0, len(things) - 1))
+def index_in(draw: st.DrawFn, values: list[Any]) -> int:
+    """Draw a valid index of `values`."""
+    return draw(st.integers(0, len(values) - 1))
+
+
+LINE_DAMAGES = st.sampled_from(["drop", "repeat", "truncate", "odd", "foreign", "blank", "garbage"])
 
 
 def damage_lines(draw: st.DrawFn, data: bytes) -> bytes:
-    """Drop, repeat, tear, replace or add one line."""
+    """Drop, repeat, truncate, replace or add one line."""
     lines = data.split(b"\n")
-    i = at(draw, lines)
-    what = draw(st.sampled_from(["drop", "repeat", "tear", "odd", "foreign", "blank", "garbage"]))
-    if what == "drop":
+    i = index_in(draw, lines)
+    damage = draw(LINE_DAMAGES)
+    if damage == "drop":
         del lines[i]
-    elif what == "repeat":
-        lines.insert(at(draw, lines), lines[i])
-    elif what == "tear":
+    elif damage == "repeat":
+        lines.insert(index_in(draw, lines), lines[i])
+    elif damage == "truncate":
         lines[i] = lines[i][: draw(st.integers(0, len(lines[i])))]
-    elif what == "odd":
+    elif damage == "odd":
         lines[i] = draw(odd_lines())
-    elif what == "foreign":
-        lines.insert(i, answer(draw(st.sampled_from(OTHERS))))
-    elif what == "blank":
+    elif damage == "foreign":
+        lines.insert(i, answer_line(draw(st.sampled_from(FOREIGN_IDS))))
+    elif damage == "blank":
         lines.insert(i, draw(st.sampled_from([b"", b" ", b"\r", b"\t \r"])))
     else:
         lines.insert(i, draw(st.binary(max_size=12)).replace(b"\n", b""))
@@ -115,16 +120,16 @@ def damage_lines(draw: st.DrawFn, data: bytes) -> bytes:
 
 
 def damage_bytes(draw: st.DrawFn, data: bytes) -> bytes:
-    """Change what is between and around lines, or any bytes."""
-    what = draw(st.sampled_from(["bom", "crlf", "cut", "no newline", "overwrite"]))
-    if what == "bom":
+    """Change line ends, add a BOM, cut the file off, or overwrite up to 4 bytes."""
+    damage = draw(st.sampled_from(["bom", "crlf", "cut", "no newline", "overwrite"]))
+    if damage == "bom":
         return b"\xef\xbb\xbf" + data
-    if what == "crlf":
+    if damage == "crlf":
         return data.replace(b"\n", b"\r\n")
-    if what == "no newline":
+    if damage == "no newline":
         return data.removesuffix(b"\n")
     place = draw(st.integers(0, len(data)))
-    if what == "cut":
+    if damage == "cut":
         return data[:place]
     junk = draw(st.binary(min_size=1, max_size=4))
     return data[:place] + junk + data[place + len(junk) :]
@@ -139,8 +144,8 @@ MANIFESTS = st.sampled_from(
 
 @st.composite
 def folders(draw: st.DrawFn) -> Files:
-    """A folder with up to five kinds of damage at once."""
-    files = whole_folder()
+    """Draw the files of a folder that was damaged up to five times."""
+    files = undamaged_folder()
     for _ in range(draw(st.integers(0, 5))):
         key = draw(st.sampled_from(sorted(files)))
         if key.endswith("manifest.json.out"):
@@ -154,15 +159,20 @@ def folders(draw: st.DrawFn) -> Files:
 
 
 @dataclass
-class Told:
-    """What a reader who is in no hurry finds in the files."""
+class ReferenceReader:
+    """A simple and slow reader of output lines, to compare collect with.
+
+    undecodable: file, line and byte of each line that is not JSON
+    kinds: the number of ok and error lines, by file
+    odd: the number of lines that are no object, have no id, or have a foreign or repeated id
+    """
 
     undecodable: list[str] = field(default_factory=list)
     kinds: dict[str, Counter[str]] = field(default_factory=dict)
-    answered: dict[str, set[str]] = field(default_factory=dict)
     odd: int = 0
 
     def read(self, key: str, data: bytes) -> None:
+        """Read one file."""
         counts = self.kinds.setdefault(key, Counter())
         seen = set()
         for place, line in lines_of(data):
@@ -181,6 +191,7 @@ class Told:
 
 
 def lines_of(data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield each line that is not blank, with its place as a finding names it."""
     offset = 3 if data.startswith(b"\xef\xbb\xbf") else 0
     for number, line in enumerate(data[offset:].split(b"\n"), 1):
         if line.strip():
@@ -188,55 +199,56 @@ def lines_of(data: bytes) -> Iterator[tuple[str, bytes]]:
         offset += len(line) + 1
 
 
-def collected(files: Files, folder: str) -> tuple[dict[str, Any], list[dict[str, Any]], list[str]]:
-    """Collect a folder of these files; return its reconciliation, result rows and stragglers."""
+def collected(files: Files, folder: str) -> tuple[ReconciledShard, list[dict[str, Any]], list[str]]:
+    """Collect `files` in `folder`; return the reconciliation, the rows and the unanswered ids."""
     jobs = [
-        settled_job(n, prefix, succeeded=COUNTS[prefix][0], failed=COUNTS[prefix][1])
+        completed_job(n, prefix, succeeded=COUNTS[prefix][0], failed=COUNTS[prefix][1])
         for n, prefix in enumerate(COUNTS, 1)
     ]
-    found, results = collect_in(folder, IDS, files, jobs)
-    return found, results, read_reconciled(LocalStorage(folder), SHARD)["unanswered_ids"]
+    reconciled, results = collect_shard(folder, IDS, files, jobs)
+    stored = read_reconciled(LocalStorage(folder), SHARD)
+    return reconciled, results, list(stored.unanswered_ids)
 
 
 @given(folders())
 @settings(max_examples=80)
-def test_every_row_ends_in_one_way_whatever_is_in_the_folder(files: Files) -> None:
-    """Rows in = ok + error + missing, disjoint; results, counts and stragglers agree."""
+def test_every_row_of_a_damaged_folder_has_one_outcome(files: Files) -> None:
+    """It is ok, error or missing; the results, the counts and the unanswered ids agree."""
     with tempfile.TemporaryDirectory() as folder:
-        found, results, unanswered = collected(files, folder)
+        reconciled, results, unanswered = collected(files, folder)
     assert [row["n"] for row in results] == list(range(len(IDS)))
     assert [row["record_id"] for row in results] == IDS
     counted = Counter(row["outcome"] for row in results)
-    assert counted == +Counter(found["outcomes"])
-    assert sum(counted.values()) == found["rows"] == len(IDS)
+    assert counted == +Counter(reconciled.outcomes)
+    assert sum(counted.values()) == reconciled.rows == len(IDS)
     assert counted.keys() <= {"ok", "error", "missing"}
-    ends = {row["record_id"]: row for row in results}
-    assert {i for i in IDS if ends[i]["outcome"] == "missing"} <= set(unanswered)
-    assert not any(ends[i]["outcome"] == "ok" for i in unanswered)
+    row_of = {row["record_id"]: row for row in results}
+    assert {i for i in IDS if row_of[i]["outcome"] == "missing"} <= set(unanswered)
+    assert not any(row_of[i]["outcome"] == "ok" for i in unanswered)
     assert all(row["model_output"] is not None for row in results if row["outcome"] == "ok")
 
 
 @given(folders())
 @settings(max_examples=80)
-def test_what_is_wrong_is_found(files: Files) -> None:
-    """Lines that cannot be read are named by file, line and byte; wrong counts are not silent."""
+def test_damage_is_a_finding(files: Files) -> None:
+    """An unreadable line is named by file, line and byte; a wrong count is a finding too."""
     with tempfile.TemporaryDirectory() as folder:
-        found, _, _ = collected(files, folder)
-    told = Told()
-    for key in (LINES_1, LINES_2, ASKED_1, ASKED_2):
-        told.read(key, files[key])
-    details = "\n".join(f["detail"] for f in found["findings"])
-    by_file = Counter(place.split(" ")[0] for place in told.undecodable)
-    for place in told.undecodable:
+        reconciled, _, _ = collected(files, folder)
+    reader = ReferenceReader()
+    for key in (LINES_1, LINES_2, FALLBACK_1, FALLBACK_2):
+        reader.read(key, files[key])
+    details = "\n".join(f.detail for f in reconciled.findings)
+    by_file = Counter(place.split(" ")[0] for place in reader.undecodable)
+    for place in reader.undecodable:
         assert place in details or by_file[place.split(" ")[0]] > 5
-    kinds = {f["kind"] for f in found["findings"]}
-    assert not told.undecodable or "bad_line" in kinds
-    assert not told.odd or kinds & {"bad_line", "foreign_record", "repeated"}
-    for key, prefix in ((LINES_1, FIRST), (LINES_2, SECOND)):
-        read = sum(told.kinds[key].values())
+    kinds = {f.kind for f in reconciled.findings}
+    assert not reader.undecodable or "bad_line" in kinds
+    assert not reader.odd or kinds & {"bad_line", "foreign_record", "repeated"}
+    for key, prefix in ((LINES_1, FOLDER_1), (LINES_2, FOLDER_2)):
+        read = sum(reader.kinds[key].values())
         assert read == sum(COUNTS[prefix]) or kinds
     broken = [k for k, d in files.items() if "manifest" in k and not is_object(d)]
-    assert sum(f["kind"] == "bad_manifest" for f in found["findings"]) == len(broken)
+    assert sum(f.kind == "bad_manifest" for f in reconciled.findings) == len(broken)
 
 
 def is_object(data: bytes) -> bool:
@@ -249,16 +261,16 @@ def is_object(data: bytes) -> bool:
 @pytest.mark.parametrize(
     "member", [*map('"error":{}'.format, ERRORS), *map('"modelOutput":{}'.format, OUTPUTS)]
 )
-def test_no_form_of_an_answer_or_an_error_stops_collect(member: str) -> None:
-    """Numbers too large for their columns, other types, nulls: the row ends as ok or as error."""
-    files = whole_folder() | {ASKED_2: f'{{"recordId":"{IDS[10]}",{member}}}'.encode()}
+def test_no_shape_of_an_answer_or_an_error_stops_collect(member: str) -> None:
+    """Too large numbers, other types or nulls: the row is ok or error, or there is a finding."""
+    files = undamaged_folder() | {FALLBACK_2: f'{{"recordId":"{IDS[10]}",{member}}}'.encode()}
     with tempfile.TemporaryDirectory() as folder:
-        found, results, _ = collected(files, folder)
-    assert results[10]["outcome"] in ("ok", "error") or found["findings"]
-    assert sum(found["outcomes"].values()) == len(IDS)
+        reconciled, results, _ = collected(files, folder)
+    assert results[10]["outcome"] in ("ok", "error") or reconciled.findings
+    assert sum(reconciled.outcomes.values()) == len(IDS)
 
 
-HARMLESS = st.sampled_from(
+HARMLESS_CHANGES = st.sampled_from(
     [
         lambda data: data.replace(b"\n", b"\r\n"),
         lambda data: b"\xef\xbb\xbf" + data,
@@ -275,16 +287,16 @@ HARMLESS = st.sampled_from(
 )
 
 
-@given(st.lists(HARMLESS, min_size=4, max_size=4))
-def test_what_changes_nothing_is_no_finding(changes: list[Any]) -> None:
-    """Line ends, blank lines, order and space say nothing about records."""
-    files = whole_folder()
-    for key, change in zip((LINES_1, LINES_2, ASKED_1, ASKED_2), changes, strict=True):
+@given(st.lists(HARMLESS_CHANGES, min_size=4, max_size=4))
+def test_harmless_changes_are_no_findings(changes: list[Any]) -> None:
+    """Such as other line ends, blank lines, another order of lines or more white space."""
+    files = undamaged_folder()
+    for key, change in zip((LINES_1, LINES_2, FALLBACK_1, FALLBACK_2), changes, strict=True):
         files[key] = change(files[key])
     with tempfile.TemporaryDirectory() as folder:
-        found, results, unanswered = collected(files, folder)
-    assert found["findings"] == []
-    assert found["outcomes"] == {"ok": 10, "error": 0, "missing": 2}
-    assert found["served_by"] == {"batch": 8, "fallback": 2}
+        reconciled, results, unanswered = collected(files, folder)
+    assert reconciled.findings == ()
+    assert reconciled.outcomes == {"ok": 10, "error": 0, "missing": 2}
+    assert reconciled.served_by == {"batch": 8, "fallback": 2}
     assert unanswered == IDS[10:]
     assert results[3]["text"] == f"to {IDS[3]} \u2028\x85"

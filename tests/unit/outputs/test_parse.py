@@ -1,4 +1,4 @@
-"""Answers as columns: what fits is read, what does not is told, and nothing is guessed."""
+"""Answers as columns: an answer gives values or a reason why it does not fit; no guesses."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ GOOD = '{"label": "bug", "score": 0.5, "tags": ["a"], "more": 1}'
 READ = ("bug", 0.5, ["a"])
 
 
-def parsed(ddl: str, text: str | None = None, tool_input: str | None = None) -> Parsed:
+def parse_answer(ddl: str, text: str | None = None, tool_input: str | None = None) -> Parsed:
+    """Read an answer of this text, or of this tool call, as the columns `ddl`."""
     return AnswerParser(parse_ddl(ddl)).parse(Answer(text=text, tool_input=tool_input))
 
 
-def value_of(kind: str, value: Any) -> Any:
+def read_value(kind: str, value: Any) -> Any:
     """Read one value as a type; return it, or the reason why it does not fit."""
-    found = parsed(f"v {kind}", json.dumps({"v": value}))
-    return found.reason if found.values is None else found.values[0]
+    parsed = parse_answer(f"v {kind}", json.dumps({"v": value}))
+    return parsed.reason if parsed.values is None else parsed.values[0]
 
 
 @pytest.mark.parametrize(
@@ -43,16 +44,16 @@ def value_of(kind: str, value: Any) -> Any:
         f"<json>{GOOD}</json>",
     ],
 )
-def test_the_object_is_found(text: str) -> None:
-    """Alone, fenced, or with words around it."""
-    assert parsed(TICKET, text) == Parsed(READ)
+def test_the_json_object_of_an_answer_is_found(text: str) -> None:
+    """It may be the whole text, in a fenced block, or have words around it."""
+    assert parse_answer(TICKET, text) == Parsed(READ)
 
 
-def test_a_tool_call_comes_first() -> None:
-    """Its input is what the request asked for; the text beside it is chatter."""
-    assert parsed(TICKET, '{"label": "text"}', GOOD) == Parsed(READ)
-    assert parsed(TICKET, GOOD, "{}") == Parsed(READ)
-    assert parsed(TICKET, None, GOOD) == Parsed(READ)
+def test_a_tool_call_is_tried_before_the_text() -> None:
+    """The request asked for the tool call; if its input has no column, the text is read."""
+    assert parse_answer(TICKET, '{"label": "text"}', GOOD) == Parsed(READ)
+    assert parse_answer(TICKET, GOOD, "{}") == Parsed(READ)
+    assert parse_answer(TICKET, None, GOOD) == Parsed(READ)
 
 
 @pytest.mark.parametrize(
@@ -79,13 +80,13 @@ def test_a_tool_call_comes_first() -> None:
         ('{"label": "x", "tags": ["a", {}]}', "tags[1]: is an object, not a string (string)"),
     ],
 )
-def test_what_does_not_fit_is_told_without_a_word_of_it(text: str | None, reason: str) -> None:
-    """The reason goes into results and reports: it names columns and types only."""
-    assert parsed(TICKET, text) == Parsed(None, reason)
+def test_a_reason_shows_nothing_of_the_answer(text: str | None, reason: str) -> None:
+    """Results and reports show the reason, so it names only columns and types."""
+    assert parse_answer(TICKET, text) == Parsed(None, reason)
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "read"),
+    ("kind", "value", "expected"),
     [
         ("string", "", ""),
         ("string", None, None),
@@ -135,17 +136,17 @@ def test_what_does_not_fit_is_told_without_a_word_of_it(text: str | None, reason
         ),
     ],
 )
-def test_types(kind: str, value: Any, read: Any) -> None:
-    """Nothing is converted; a whole number fits a double, and 3.0 an int."""
-    found = value_of(kind, value)
-    assert found == read
-    assert type(found) is type(read)
+def test_values_are_read_by_type(kind: str, value: Any, expected: Any) -> None:
+    """A value needs the JSON type of its column. 3 fits a double, too, and 3.0 fits an int."""
+    value_or_reason = read_value(kind, value)
+    assert value_or_reason == expected
+    assert type(value_or_reason) is type(expected)
 
 
 def test_half_a_character_in_an_answer_is_replaced() -> None:
-    """No column could hold it."""
-    assert parsed("label string", r'{"label": "x\ud83d"}') == Parsed(("x\ufffd",))
-    assert parsed("label string", r'{"label": "\ud83d\ude00"}') == Parsed(("\U0001f600",))
+    """By the replacement character, because no column can hold half a character."""
+    assert parse_answer("label string", r'{"label": "x\ud83d"}') == Parsed(("x\ufffd",))
+    assert parse_answer("label string", r'{"label": "\ud83d\ude00"}') == Parsed(("\U0001f600",))
 
 
 JSON = st.recursive(
@@ -160,11 +161,11 @@ JSON = st.recursive(
 
 @given(JSON, st.text(max_size=8), st.text(max_size=8))
 def test_every_answer_has_values_or_a_reason(value: Any, before: str, after: str) -> None:
-    """Whatever a model says: never both, never neither, and nothing is raised."""
-    found = parsed(TICKET, before + json.dumps(value) + after)
-    assert (found.values is None) != (found.reason is None)
-    if found.values is not None:
-        label, score, tags = found.values
+    """Exactly one of the two, for any text, and no error is raised."""
+    parsed = parse_answer(TICKET, before + json.dumps(value) + after)
+    assert (parsed.values is None) != (parsed.reason is None)
+    if parsed.values is not None:
+        label, score, tags = parsed.values
         assert isinstance(label, str)
         assert score is None or type(score) is float
         assert tags is None or all(t is None or isinstance(t, str) for t in tags)

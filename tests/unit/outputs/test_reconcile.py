@@ -1,4 +1,4 @@
-"""Reconciling: every record ends in one way, whatever comes back and in whatever order."""
+"""Reconciliation: every record has exactly one outcome, for any lines in any order."""
 
 from __future__ import annotations
 
@@ -38,21 +38,23 @@ def batch(attempt: int = 1) -> Origin:
     return Origin(BATCH, attempt, f"arn:{attempt}", f"output/a{attempt}.jsonl.out")
 
 
-def fallback(part: str = "p1") -> Origin:
-    return Origin(FALLBACK, source=f"fallback/{part}.jsonl.out")
+def fallback(file: str = "p1") -> Origin:
+    return Origin(FALLBACK, source=f"fallback/{file}.jsonl.out")
 
 
-def reconciled(expected: str, *files: tuple[Origin, list[Line]]) -> ShardReconciliation:
+def reconcile(expected: str, *files: tuple[Origin, list[Line]]) -> ShardReconciliation:
     """Reconcile a shard whose record ids are the letters of `expected`."""
-    found = ShardReconciliation(SHARD, dict.fromkeys(expected, 1))
+    reconciliation = ShardReconciliation(SHARD, dict.fromkeys(expected, 1))
     for origin, lines in files:
-        found.take(origin, lines)
-    found.finish()
-    return found
+        reconciliation.add(origin, lines)
+    reconciliation.finish()
+    return reconciliation
 
 
 @dataclass
 class Case:
+    """A shard whose record ids are the letters of `expected`, and its output files in order."""
+
     expected: str
     files: list[tuple[Origin, list[Line]]]
 
@@ -66,6 +68,7 @@ LINES = st.one_of(
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
+    """Draw up to six records, and up to four files of two jobs and the fallback."""
     expected = "".join(sorted(draw(st.sets(st.sampled_from("abcdef")))))
     lists = draw(st.lists(st.lists(LINES, max_size=12), max_size=4))
     origins = [batch(1), batch(2), fallback("p1"), fallback("p2")]
@@ -73,41 +76,41 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 @given(cases())
-def test_every_record_ends_in_exactly_one_way(case: Case) -> None:
-    """ok + error + missing is what went in, however often its lines come."""
-    found = reconciled(case.expected, *case.files)
-    counts = found.counts()
+def test_every_record_has_exactly_one_outcome(case: Case) -> None:
+    """ok + error + missing is the number of records, for any number of lines per record."""
+    reconciliation = reconcile(case.expected, *case.files)
+    counts = reconciliation.counts()
     assert sum(counts.values()) == len(case.expected)
     assert min(counts.values()) >= 0
-    assert found.outcomes.keys() <= set(case.expected)
-    assert sum(found.served_by().values()) == counts[OK]
+    assert reconciliation.outcomes.keys() <= set(case.expected)
+    assert sum(reconciliation.served_by().values()) == counts[OK]
 
 
 @given(cases())
-def test_a_success_beats_an_error_beats_nothing(case: Case) -> None:
-    """The first success stands; without one, the last error does."""
-    found = reconciled(case.expected, *case.files)
+def test_the_first_success_counts_or_else_the_last_error(case: Case) -> None:
+    """A record without a line is missing: it is not among `outcomes`."""
+    reconciliation = reconcile(case.expected, *case.files)
     lines = [
         (origin, line)
-        for origin, listed in case.files
-        for line in listed
+        for origin, file_lines in case.files
+        for line in file_lines
         if isinstance(line, OutputRecord)
     ]
     for record_id in case.expected:
         own = [(origin, line) for origin, line in lines if line.record_id == record_id]
         successes = [(o, line) for o, line in own if line.error is None]
-        outcome = found.outcomes.get(record_id)
-        standing = (outcome.origin, outcome.record) if outcome else None
-        assert standing == (successes[0] if successes else own[-1] if own else None)
+        outcome = reconciliation.outcomes.get(record_id)
+        actual = (outcome.origin, outcome.record) if outcome else None
+        assert actual == (successes[0] if successes else own[-1] if own else None)
 
 
 @given(cases())
-def test_findings_count_what_does_not_fit(case: Case) -> None:
-    """Paid twice, foreign, repeated and bad lines: each with its number."""
-    found = reconciled(case.expected, *case.files)
-    told: Counter[str] = Counter()
-    for finding in found.findings:
-        told[finding.kind] += finding.count
+def test_findings_count_the_lines_that_do_not_fit(case: Case) -> None:
+    """By kind: paid twice, foreign, repeated and bad lines."""
+    reconciliation = reconcile(case.expected, *case.files)
+    counts: Counter[str] = Counter()
+    for finding in reconciliation.findings:
+        counts[finding.kind] += finding.count
     expected: Counter[str] = Counter()
     answered: dict[str, str] = {}
     for origin, lines in case.files:
@@ -123,79 +126,79 @@ def test_findings_count_what_does_not_fit(case: Case) -> None:
                 if line.error is None:
                     first = answered.setdefault(line.record_id, origin.source)
                     expected["paid_twice"] += first != origin.source
-    assert told == +expected
-    assert all(f.shard_id == SHARD and f.count > 0 for f in found.findings)
+    assert counts == +expected
+    assert all(f.shard_id == SHARD and f.count > 0 for f in reconciliation.findings)
 
 
 @given(cases())
 def test_unanswered_records_are_those_that_may_still_be_answered(case: Case) -> None:
-    """Missing, or a retryable error: in order, and never one that is answered or refused."""
-    found = reconciled(case.expected, *case.files)
+    """They are missing or have a retryable error; their ids are sorted."""
+    reconciliation = reconcile(case.expected, *case.files)
     expected = [
         i
         for i in sorted(case.expected)
-        if i not in found.outcomes
+        if i not in reconciliation.outcomes
         or (
-            found.outcomes[i].record.error is not None
-            and found.outcomes[i].record.error.code == 500
+            reconciliation.outcomes[i].record.error is not None
+            and reconciliation.outcomes[i].record.error.code == 500
         )
     ]
-    assert found.unanswered() == expected
+    assert reconciliation.unanswered() == expected
 
 
 @given(st.permutations("abcdefgh"))
-def test_the_order_of_lines_in_a_file_is_no_matter(order: list[str]) -> None:
-    """Bedrock does not keep it."""
+def test_the_order_of_lines_in_a_file_does_not_matter(order: list[str]) -> None:
+    """Bedrock does not keep the order of the input."""
     lines: list[Line] = [ok(i) if i < "e" else failed(i, RETRYABLE) for i in order]
-    found = reconciled("abcdefghij", (batch(), lines))
-    assert found.counts() == {OK: 4, ERROR: 4, MISSING: 2}
-    assert found.findings == []
-    assert found.unanswered() == list("efghij")
+    reconciliation = reconcile("abcdefghij", (batch(), lines))
+    assert reconciliation.counts() == {OK: 4, ERROR: 4, MISSING: 2}
+    assert reconciliation.findings == []
+    assert reconciliation.unanswered() == list("efghij")
 
 
-def test_the_fallback_mends_what_the_batch_left() -> None:
-    """And the report knows by whom each was answered."""
-    found = reconciled(
+def test_the_fallback_answers_records_that_the_batch_did_not() -> None:
+    """The rows answered by batch and by the fallback are counted separately."""
+    reconciliation = reconcile(
         "abc",
         (batch(), [ok("a"), failed("b", RETRYABLE)]),
         (fallback(), [ok("b"), failed("c", PERMANENT)]),
     )
-    assert found.counts() == {OK: 2, ERROR: 1, MISSING: 0}
-    assert found.served_by() == {BATCH: 1, FALLBACK: 1}
-    assert found.findings == []
-    assert found.outcomes["b"].origin == fallback()
+    assert reconciliation.counts() == {OK: 2, ERROR: 1, MISSING: 0}
+    assert reconciliation.served_by() == {BATCH: 1, FALLBACK: 1}
+    assert reconciliation.findings == []
+    assert reconciliation.outcomes["b"].origin == fallback()
 
 
 def test_a_second_answer_from_another_file_was_paid_twice() -> None:
-    """Which must not happen, so it is said; the first stands."""
-    found = reconciled("a", (batch(1), [ok("a", b"1")]), (batch(2), [ok("a", b"2")]))
-    assert found.outcomes["a"].record.output == b"1"
-    assert found.findings == [
+    """That must not happen, so it is a finding. The first answer counts."""
+    reconciliation = reconcile("a", (batch(1), [ok("a", b"1")]), (batch(2), [ok("a", b"2")]))
+    assert reconciliation.outcomes["a"].record.output == b"1"
+    assert reconciliation.findings == [
         Finding("paid_twice", SHARD, f"a in {batch(1).source} and {batch(2).source}", 1)
     ]
 
 
 def test_an_error_after_an_answer_is_no_finding() -> None:
-    """Nothing was paid for it."""
-    found = reconciled("a", (batch(1), [ok("a")]), (batch(2), [failed("a")]))
-    assert (found.counts()[OK], found.findings) == (1, [])
+    """Nothing was paid for the error."""
+    reconciliation = reconcile("a", (batch(1), [ok("a")]), (batch(2), [failed("a")]))
+    assert (reconciliation.counts()[OK], reconciliation.findings) == (1, [])
 
 
-def test_findings_are_bounded_however_much_does_not_fit() -> None:
-    """A report must stay readable: a few examples, and the rest as a number."""
-    many = [f"{i:011d}" for i in range(5_000)]
-    found = ShardReconciliation(SHARD, dict.fromkeys(many, 1))
-    garbage: list[Line] = [BadLine(i, i, "has no recordId") for i in range(5_000)]
-    strangers: list[Line] = [ok(f"x{i}") for i in range(5_000)]
+def test_the_number_of_findings_is_bounded() -> None:
+    """A finding shows a few examples and counts the rest, so that the report stays readable."""
+    ids = [f"{i:011d}" for i in range(5_000)]
+    reconciliation = ShardReconciliation(SHARD, dict.fromkeys(ids, 1))
+    bad_lines: list[Line] = [BadLine(i, i, "has no recordId") for i in range(5_000)]
+    foreign: list[Line] = [ok(f"x{i}") for i in range(5_000)]
     for attempt in (1, 2):
-        found.take(batch(attempt), [*map(ok, many), *map(ok, many), *garbage, *strangers])
-    found.finish()
-    assert len(found.findings) <= 20
-    assert sum(len(f.detail) for f in found.findings) < 4_000
-    told = {(f.kind): 0 for f in found.findings}
-    for finding in found.findings:
-        told[finding.kind] += finding.count
-    assert told == {
+        reconciliation.add(batch(attempt), [*map(ok, ids), *map(ok, ids), *bad_lines, *foreign])
+    reconciliation.finish()
+    assert len(reconciliation.findings) <= 20
+    assert sum(len(f.detail) for f in reconciliation.findings) < 4_000
+    counts = dict.fromkeys((f.kind for f in reconciliation.findings), 0)
+    for finding in reconciliation.findings:
+        counts[finding.kind] += finding.count
+    assert counts == {
         "bad_line": 10_000,
         "paid_twice": 10_000,
         "foreign_record": 10_000,
@@ -204,7 +207,7 @@ def test_findings_are_bounded_however_much_does_not_fit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("manifest", "counted", "said"),
+    ("manifest", "job_counts", "expected"),
     [
         (None, {}, []),
         (OutputManifest(), {OK: None}, []),
@@ -219,30 +222,30 @@ def test_findings_are_bounded_however_much_does_not_fit() -> None:
     ],
 )
 def test_counts_that_differ_are_findings(
-    manifest: OutputManifest | None, counted: dict[str, int | None], said: list[str]
+    manifest: OutputManifest | None, job_counts: dict[str, int | None], expected: list[str]
 ) -> None:
-    """Between the lines, the output manifest and the job; a count that is absent claims nothing."""
-    found = ShardReconciliation(SHARD, dict.fromkeys("abc", 1))
-    lines = found.take(batch(), [ok("a"), ok("b"), failed("c")])
-    found.compare("out.jsonl.out", lines, manifest, counted)
-    details = [f.detail for f in found.findings]
-    assert {f.kind for f in found.findings} <= {"count_mismatch"}
-    assert len(details) == len(said)
-    assert all(text in detail for text, detail in zip(said, details, strict=True))
+    """The lines, the output manifest and the job are compared, but not a count that is absent."""
+    reconciliation = ShardReconciliation(SHARD, dict.fromkeys("abc", 1))
+    lines = reconciliation.add(batch(), [ok("a"), ok("b"), failed("c")])
+    reconciliation.compare("out.jsonl.out", lines, manifest, job_counts)
+    details = [f.detail for f in reconciliation.findings]
+    assert {f.kind for f in reconciliation.findings} <= {"count_mismatch"}
+    assert len(details) == len(expected)
+    assert all(text in detail for text, detail in zip(expected, details, strict=True))
 
 
 def test_the_lines_of_a_file_are_counted_by_kind() -> None:
-    """Foreign and repeated lines too: the count is compared with the job's own."""
-    found = ShardReconciliation(SHARD, dict.fromkeys("ab", 1))
+    """Foreign and repeated lines count too, because the job counts them as well."""
+    reconciliation = ShardReconciliation(SHARD, dict.fromkeys("ab", 1))
     lines = [ok("a"), ok("a"), ok("z"), failed("b"), BadLine(5, 9, "has no recordId")]
-    counts = found.take(batch(), lines)
+    counts = reconciliation.add(batch(), lines)
     assert counts == {"ok": 3, "error": 1, "bad": 1}
-    found.take(fallback(), [ok("b")])
-    assert found.lines == {"ok": 4, "error": 1, "bad": 1}
+    reconciliation.add(fallback(), [ok("b")])
+    assert reconciliation.lines == {"ok": 4, "error": 1, "bad": 1}
 
 
 def test_a_finding_can_be_written_as_json() -> None:
-    """It goes into the report as it is."""
+    """report.json shows a finding with these four keys."""
     assert Finding("k", SHARD, "d", 2).as_json() == {
         "kind": "k",
         "shard_id": SHARD,

@@ -1,4 +1,4 @@
-"""Where things lie in a run folder."""
+"""The paths in a run folder."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ SHARD = layout.shard_id(42, 3)
         (layout.reconciliation_key(SHARD), "reconciliation/shard-00042-03.json"),
     ],
 )
-def test_every_path_is_as_documented_and_one_that_bedrock_accepts(key: str, path: str) -> None:
-    """A run folder outlives the version that wrote it, and its paths become S3 URIs of jobs."""
+def test_every_path_is_as_documented_and_accepted_by_bedrock(key: str, path: str) -> None:
+    """Later versions read the run folder, and its paths become S3 URIs of jobs."""
     assert key == path
     assert S3_URI.fullmatch(f"s3://bucket/run/{key}")
 
 
-def test_an_attempts_output_lies_below_its_shards() -> None:
+def test_the_output_of_an_attempt_is_below_the_prefix_of_its_shard() -> None:
     """Collect lists one prefix per shard, and must find every attempt and no other shard."""
     prefix = layout.outputs_prefix(layout.shard_id(4, 1))
     assert layout.attempt_prefix(layout.shard_id(4, 1), 1, "d").startswith(prefix)
     assert not layout.attempt_prefix(layout.shard_id(4, 11), 1, "d").startswith(prefix)
 
 
-def test_names_sort_as_numbers() -> None:
-    """Listings come by name; the ledger is replayed in that order."""
+def test_ledger_keys_sort_by_number() -> None:
+    """Listings are sorted by key; the ledger is replayed in that order."""
     keys = [layout.ledger_key(n) for n in (1, 2, 9, 10, 99, 100, 123456)]
     assert keys == sorted(keys)
 
 
-def test_the_docstring_draws_what_is_there() -> None:
-    """Every folder has its line in the drawing."""
+def test_the_docstring_draws_every_folder() -> None:
+    """Each has a line in the drawing."""
     drawn = set(re.findall(r"<run uri>/([a-z]+)/", layout.__doc__ or ""))
     assert drawn == {
         layout.SHARDS,
@@ -79,10 +79,10 @@ def test_the_docstring_draws_what_is_there() -> None:
     ],
 )
 def test_an_s3_uri_is_split_at_the_first_slash(uri: str, location: S3Location) -> None:
-    """The rest of the slashes are the key's own."""
+    """The other slashes belong to the key."""
     assert parse_s3_uri(uri) == location
 
 
-def test_joining_never_doubles_the_slash() -> None:
+def test_join_uri_never_doubles_a_slash() -> None:
     """Bedrock refuses `//`."""
     assert join_uri("s3://b/r/", "x/y") == join_uri("s3://b/r", "x/y") == "s3://b/r/x/y"

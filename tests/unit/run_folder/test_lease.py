@@ -1,4 +1,4 @@
-"""The lease of a run: one driver at a time, and a dead one is followed."""
+"""The lease of a run: one holder at a time, and a dead holder is replaced."""
 
 from __future__ import annotations
 
@@ -23,157 +23,164 @@ def storage(tmp_path: Path) -> LocalStorage:
     return LocalStorage(str(tmp_path))
 
 
-def test_of_two_drivers_one_is_told_who_holds_the_run(
+def test_a_second_controller_is_refused_and_learns_the_holder(
     storage: LocalStorage, clock: FakeClock
 ) -> None:
-    """Host, process, since when and until when; what was given back is free at once."""
+    """Host, PID, begin and end. After the release the lease is free at once."""
     with Lease(storage, clock):
         with pytest.raises(RunHeldError) as refused:
-            Lease(storage, clock).take()
-        said = str(refused.value)
+            Lease(storage, clock).acquire()
+        message = str(refused.value)
         assert (
-            f"is driven by {platform.node()}, pid {os.getpid()}, since 2027-01-15 08:00:00 UTC"
-            in said
+            f"is controlled by {platform.node()}, pid {os.getpid()}, since 2027-01-15 08:00:00 UTC"
+            in message
         )
-        assert "until 2027-01-15 08:06:00 UTC" in said
-    Lease(storage, clock).take()
+        assert "until 2027-01-15 08:06:00 UTC" in message
+    Lease(storage, clock).acquire()
 
 
-def elsewhere(storage: LocalStorage, **changed: Any) -> None:
-    """Make the lease one of another machine."""
+def move_to_other_machine(storage: LocalStorage, **changed: Any) -> None:
+    """Make the lease's holder a process of another machine; `changed` replaces members."""
     holder = json.loads(storage.read(layout.LEASE_FILE))
     storage.write(layout.LEASE_FILE, json.dumps(holder | {"place": "other"} | changed).encode())
 
 
 def test_a_killed_holders_lease_expires(storage: LocalStorage, clock: FakeClock) -> None:
-    """Not before: another machine's process cannot be looked at. What a newer version added to
-    the lease is no matter.
+    """Not earlier, because a process of another machine cannot be checked for life.
+
+    A member that a newer version added is ignored.
     """
-    Lease(storage, clock).take()
-    elsewhere(storage, pid=0, added="x")
+    Lease(storage, clock).acquire()
+    move_to_other_machine(storage, pid=0, added="x")
     clock.time += LEASE_SECONDS - 1
     with pytest.raises(RunHeldError):
-        Lease(storage, clock).take()
+        Lease(storage, clock).acquire()
     clock.time += 1
-    Lease(storage, clock).take()
+    Lease(storage, clock).acquire()
 
 
-def die_holding(folder: str) -> None:
-    Lease(LocalStorage(folder), FakeClock()).take()
+def acquire_and_die(folder: str) -> None:
+    Lease(LocalStorage(folder), FakeClock()).acquire()
     os._exit(9)
 
 
-@pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="no way to tell machines apart")
-def test_a_holder_of_this_machine_that_is_dead_is_followed_at_once(
+@pytest.mark.skipif(not Path("/proc/self/ns/pid").exists(), reason="machines cannot be told apart")
+def test_a_dead_holder_on_this_machine_is_replaced_at_once(
     storage: LocalStorage, clock: FakeClock
 ) -> None:
-    """Nobody waits for a process that can be seen to be gone."""
-    process = multiprocessing.get_context("fork").Process(target=die_holding, args=(storage.uri,))
+    """Its PID does not exist any more."""
+    process = multiprocessing.get_context("fork").Process(
+        target=acquire_and_die, args=(storage.uri,)
+    )
     process.start()
     process.join()
     holder = read_holder(storage)
     assert holder is not None
     assert holder.pid == process.pid
-    Lease(storage, clock).take()
+    Lease(storage, clock).acquire()
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc")
-def test_a_dead_holder_that_nobody_buried_is_followed_at_once(
-    storage: LocalStorage, clock: FakeClock
-) -> None:
-    """In a container there may be no init that asks how its processes ended."""
-    process = multiprocessing.get_context("fork").Process(target=die_holding, args=(storage.uri,))
+def test_a_zombie_holder_is_replaced_at_once(storage: LocalStorage, clock: FakeClock) -> None:
+    """A container may have no init process that reaps dead processes."""
+    process = multiprocessing.get_context("fork").Process(
+        target=acquire_and_die, args=(storage.uri,)
+    )
     process.start()
     os.waitid(os.P_PID, process.pid or 0, os.WEXITED | os.WNOWAIT)  # it stays a zombie
-    Lease(storage, clock).take()
+    Lease(storage, clock).acquire()
     process.join()
 
 
-def test_who_was_taken_over_stops(storage: LocalStorage, clock: FakeClock) -> None:
-    """A driver that slept through its lease finds that out at its next renewal."""
+def test_a_holder_that_lost_its_lease_stops(storage: LocalStorage, clock: FakeClock) -> None:
+    """A controller that slept until its lease expired learns this at its next renewal."""
     first, second = Lease(storage, clock), Lease(storage, clock)
-    first.take()
+    first.acquire()
     clock.time += LEASE_SECONDS
-    second.take()
-    with pytest.raises(RunHeldError, match="is driven by"):
-        first.hold()
-    first.release()  # not the other's
+    second.acquire()
+    with pytest.raises(RunHeldError, match="is controlled by"):
+        first.renew_if_due()
+    first.release()  # does not release the lease of the second
     clock.time += RENEW_SECONDS
-    second.hold()
+    second.renew_if_due()
 
 
-def test_who_stops_a_run_goes_before_who_drives_it(storage: LocalStorage, clock: FakeClock) -> None:
-    """The driver finds out at its next renewal; of two that stop it, one does."""
-    driver, stopper = Lease(storage, clock), Lease(storage, clock, STOP)
-    driver.take()
-    stopper.take()
+def test_stopping_a_run_takes_over_the_lease_of_its_controller(
+    storage: LocalStorage, clock: FakeClock
+) -> None:
+    """The controller learns this at its next renewal. A second process that stops is refused."""
+    controller, stopper = Lease(storage, clock), Lease(storage, clock, STOP)
+    controller.acquire()
+    stopper.acquire()
     for other in (Lease(storage, clock), Lease(storage, clock, STOP)):
         with pytest.raises(RunHeldError, match="is being stopped by"):
-            other.take()
+            other.acquire()
     clock.time += RENEW_SECONDS
     with pytest.raises(RunHeldError, match="is being stopped by"):
-        driver.hold()
+        controller.renew_if_due()
 
 
 def test_a_lease_is_renewed_while_it_is_held(storage: LocalStorage, clock: FakeClock) -> None:
-    """When a third of it has passed, not at every step; it never runs out."""
+    """When a third of its time has passed, not in every step; it never expires."""
     lease = Lease(storage, clock)
     written = []
     for _ in range(100):
-        lease.hold()
+        lease.renew_if_due()
         written.append(storage.read(layout.LEASE_FILE))
         clock.time += RENEW_SECONDS / 4
         with pytest.raises(RunHeldError):
-            Lease(storage, clock).take()
+            Lease(storage, clock).acquire()
     assert 20 <= len(set(written)) <= 26
 
 
-def test_an_expired_lease_that_nobody_took_is_still_ours(
+def test_an_expired_lease_that_nobody_acquired_can_be_renewed(
     storage: LocalStorage, clock: FakeClock
 ) -> None:
-    """A laptop that slept goes on."""
+    """A laptop that slept carries on."""
     lease = Lease(storage, clock)
-    lease.take()
+    lease.acquire()
     clock.time += 10 * LEASE_SECONDS
-    lease.hold()
+    lease.renew_if_due()
     with pytest.raises(RunHeldError):
-        Lease(storage, clock).take()
+        Lease(storage, clock).acquire()
 
 
-def test_a_clock_that_is_set_back_does_no_harm(storage: LocalStorage, clock: FakeClock) -> None:
-    """The lease is renewed by the new time: else it would block others for as long as the jump."""
+def test_after_a_clock_is_set_back_the_lease_is_renewed(
+    storage: LocalStorage, clock: FakeClock
+) -> None:
+    """It ends by the new time. Otherwise it would block others for the length of the jump."""
     lease = Lease(storage, clock)
-    lease.take()
+    lease.acquire()
     clock.time -= 86_400
-    lease.hold()
+    lease.renew_if_due()
     holder = read_holder(storage)
     assert holder is not None
     assert holder.until == clock.time + LEASE_SECONDS
 
 
-def test_of_two_that_take_an_expired_lease_at_once_one_wins(
+def test_of_two_that_acquire_an_expired_lease_at_once_one_wins(
     storage: LocalStorage, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The write is conditional on what was read."""
-    Lease(storage, clock).take()
+    """The write is conditional on the version that was read."""
+    Lease(storage, clock).acquire()
     clock.time += LEASE_SECONDS
     read = storage.read_version
 
     def read_then_lose(key: str) -> tuple[bytes, str] | None:
-        found = read(key)
+        before = read(key)
         monkeypatch.setattr(storage, "read_version", read)
-        Lease(storage, clock).take()
-        return found
+        Lease(storage, clock).acquire()
+        return before
 
     monkeypatch.setattr(storage, "read_version", read_then_lose)
     with pytest.raises(RunHeldError):
-        Lease(storage, clock).take()
+        Lease(storage, clock).acquire()
 
 
 @pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b'{"pid": 1}', b"\xff"])
-def test_a_lease_that_cannot_be_read_blocks_nobody(
+def test_a_damaged_lease_blocks_nobody(
     storage: LocalStorage, clock: FakeClock, damage: bytes
 ) -> None:
-    """Nobody can be said to hold it."""
+    """It does not name a holder."""
     storage.write(layout.LEASE_FILE, damage)
-    Lease(storage, clock).take()
+    Lease(storage, clock).acquire()

@@ -1,4 +1,4 @@
-"""The run manifest: written once, and then the truth."""
+"""The run manifest: written once, and never changed."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ MANIFEST = RunManifest(
 )
 
 
-def test_before_it_is_committed_there_is_none(tmp_path: Path) -> None:
-    """None is what says that prepare is not done."""
+def test_before_the_commit_there_is_no_manifest(tmp_path: Path) -> None:
+    """None means that prepare is not done."""
     assert read_manifest(LocalStorage(str(tmp_path))) is None
 
 
-def test_what_is_committed_is_read(tmp_path: Path) -> None:
-    """All of it, on any machine."""
+def test_a_committed_manifest_is_read(tmp_path: Path) -> None:
+    """Completely, on any machine."""
     storage = LocalStorage(str(tmp_path))
     assert commit_manifest(storage, MANIFEST) == MANIFEST
     assert read_manifest(storage) == MANIFEST
 
 
-def test_the_first_commit_stands(tmp_path: Path) -> None:
-    """A second prepare, even of another cut, gets the one whose shards are being submitted."""
+def test_the_first_commit_is_kept(tmp_path: Path) -> None:
+    """A second prepare gets it even if its own shards differ: the first shards are in use."""
     storage = LocalStorage(str(tmp_path))
     commit_manifest(storage, MANIFEST)
     assert commit_manifest(storage, replace(MANIFEST, shards=(), rows=0)) == MANIFEST
     assert read_manifest(storage) == MANIFEST
 
 
-def test_its_sums(tmp_path: Path) -> None:
-    """Records became shards, rejected rows did not: together, every row."""
+def test_records_and_rejected_rows_are_added_up(tmp_path: Path) -> None:
+    """Together they are all rows."""
     assert (MANIFEST.records, MANIFEST.rejected) == (1_200, 3)
     assert MANIFEST.records + MANIFEST.rejected == MANIFEST.rows
     assert [r.unit for r in MANIFEST.rejects] == ["rejects-00000", "rejects-00001"]
@@ -66,7 +66,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (b"", "the folder is damaged"),
         (b"{", "the folder is damaged"),
@@ -79,21 +79,21 @@ GOOD = {
         (json.dumps({**GOOD, "format": 2}).encode(), "has format 2, not 1"),
     ],
 )
-def test_a_damaged_manifest_is_refused(tmp_path: Path, data: bytes, said: str) -> None:
-    """It is never taken for a smaller one, and never written over."""
+def test_a_damaged_manifest_is_refused(tmp_path: Path, data: bytes, message: str) -> None:
+    """It is never read as a smaller one, and never overwritten."""
     storage = LocalStorage(str(tmp_path))
     storage.write(layout.MANIFEST_FILE, data)
     with pytest.raises(RunFolderError, match=r"manifest\.json: ") as caught:
         read_manifest(storage)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     with pytest.raises(RunFolderError):
         commit_manifest(storage, MANIFEST)
     assert storage.read(layout.MANIFEST_FILE) == data
 
 
-def test_the_format_that_is_written_is_the_documented_one(tmp_path: Path) -> None:
-    """A file of one version is read by the next."""
+def test_the_documented_format_is_read(tmp_path: Path) -> None:
+    """The next version reads the files of this one."""
     storage = LocalStorage(str(tmp_path))
     storage.write(layout.MANIFEST_FILE, json.dumps(GOOD).encode())
-    found = read_manifest(storage)
-    assert found == RunManifest("r", 1, "a INT", (Shard("s", 1, 1, "x"),), ())
+    manifest = read_manifest(storage)
+    assert manifest == RunManifest("r", 1, "a INT", (Shard("s", 1, 1, "x"),), ())

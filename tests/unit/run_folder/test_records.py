@@ -1,4 +1,4 @@
-"""A record is found by its id, in the shards of the bucket that the id tells."""
+"""A record is found by its id: only the shards of its bucket are read."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SPARK_HASHES = [
     (-(2**63), -853646085),
     (1234567890123456789, -2017768400),
 ]
-# Ids of a run that Spark prepared, in four buckets, and the shards they lie in.
+# Ids of a run that Spark prepared in four buckets, and their shards.
 PREPARED = [
     ("B87RyftZQf2", "shard-00007-00"),
     ("GrtWzby9KVs", "shard-00008-02"),
@@ -41,33 +41,35 @@ PREPARED = [
 ]
 
 
-@pytest.mark.parametrize(("number", "hashed"), SPARK_HASHES)
+@pytest.mark.parametrize(("number", "spark_hash"), SPARK_HASHES)
 @pytest.mark.parametrize("buckets", [1, 7, 2048])
-def test_a_bucket_is_what_sparks_partitioning_makes_of_an_id(
-    number: int, hashed: int, buckets: int
+def test_the_bucket_of_an_id_is_the_one_of_sparks_partitioning(
+    number: int, spark_hash: int, buckets: int
 ) -> None:
-    """The hash of a bigint, which an id spells, modulo the number of buckets and never negative."""
-    assert bucket_of(record_ids.encode(number), buckets) == hashed % buckets
+    """The hash of the bigint that the id encodes, modulo the number of buckets, never negative."""
+    assert bucket_of(record_ids.encode(number), buckets) == spark_hash % buckets
 
 
 @pytest.mark.parametrize(("record_id", "shard_id"), PREPARED)
-def test_records_lie_where_prepare_put_them(record_id: str, shard_id: str) -> None:
-    """As a real prepare did."""
+def test_records_are_in_the_bucket_of_their_shard(record_id: str, shard_id: str) -> None:
+    """In a run that was really prepared."""
     bucket, buckets = bucket_of_shard(shard_id)
     assert buckets == 4
     assert bucket_of(record_id, buckets) == bucket
 
 
 @given(st.text(max_size=20), st.integers(1, 9), st.integers(1, 5000), st.data())
-def test_a_salted_id_tells_its_bucket_too(text: str, salt: int, buckets: int, data: Any) -> None:
-    """It is congruent to it."""
+def test_a_salted_id_has_the_bucket_that_it_is_made_for(
+    text: str, salt: int, buckets: int, data: Any
+) -> None:
+    """The id is congruent to the bucket that it was salted for."""
     bucket = data.draw(st.integers(0, buckets - 1))
     assert bucket_of(record_ids.salted_id(text, salt, bucket, buckets), buckets) == bucket
 
 
 @given(st.integers(1, 5000), st.data(), st.integers(0, 99))
-def test_a_shards_number_tells_its_bucket(buckets: int, data: Any, cut: int) -> None:
-    """It is the inverse of how numbers are given."""
+def test_the_bucket_of_a_shard_follows_from_its_id(buckets: int, data: Any, cut: int) -> None:
+    """This is the inverse of making the id from the bucket."""
     bucket = data.draw(st.integers(0, buckets - 1))
     shard_id = layout.shard_id(layout.bucket_number(bucket, buckets), cut)
     assert bucket_of_shard(shard_id) == (bucket, buckets)
@@ -76,14 +78,14 @@ def test_a_shards_number_tells_its_bucket(buckets: int, data: Any, cut: int) -> 
 @pytest.mark.parametrize(
     "text", ["", "T-17", "0123456789", "0123456789ab", "0123456789-", "é" * 11]
 )
-def test_not_every_text_is_an_id(text: str) -> None:
-    """Eleven of digits and letters are."""
+def test_only_some_texts_are_record_ids(text: str) -> None:
+    """A record id has eleven digits and letters."""
     assert not is_record_id(text)
     assert is_record_id("0123456789a")
 
 
 class CountedStorage(LocalStorage):
-    """Notes what is read."""
+    """Storage that notes the keys of all reads."""
 
     def __init__(self, folder: str) -> None:
         super().__init__(folder)
@@ -95,7 +97,7 @@ class CountedStorage(LocalStorage):
 
 
 def prepared(folder: Path, buckets: int, ids: list[str]) -> tuple[CountedStorage, RunManifest]:
-    """Put records into the shards where they belong, two cuts to a bucket."""
+    """Write records into the shards of their buckets, two shards per bucket."""
     storage = CountedStorage(str(folder))
     lines: dict[str, bytes] = {}
     for n, record_id in enumerate(ids):
@@ -111,20 +113,20 @@ def prepared(folder: Path, buckets: int, ids: list[str]) -> tuple[CountedStorage
 
 
 def test_every_record_is_found_and_other_buckets_are_not_read(tmp_path: Path) -> None:
-    """The body comes byte for byte; what looks like a record inside a text is none."""
+    """The body has its exact bytes. Text that looks like a record is not one."""
     dice = random.Random(4)
     ids = [record_ids.encode(dice.getrandbits(64)) for _ in range(200)]
     storage, manifest = prepared(tmp_path, 8, ids)
     for n, record_id in enumerate(ids):
         storage.reads.clear()
-        found = find_record(storage, manifest, record_id)
-        assert found.recordId == record_id
-        assert found.body.startswith(b'{"n":%d,' % n)
+        record = find_record(storage, manifest, record_id)
+        assert record.recordId == record_id
+        assert record.body.startswith(b'{"n":%d,' % n)
         assert 1 <= len(storage.reads) <= 2
 
 
-def test_an_id_that_is_nowhere_is_said(tmp_path: Path) -> None:
-    """A form that no id has, and an id that no record has: its shards alone are read."""
+def test_an_unknown_id_is_an_error(tmp_path: Path) -> None:
+    """A text that is no id, and an id without a record: only the shards of its bucket are read."""
     ids = [record_ids.encode(n) for n in range(40)]
     storage, manifest = prepared(tmp_path, 4, ids)
     with pytest.raises(RunFolderError, match=r"'T-1': is not a record id"):

@@ -1,4 +1,4 @@
-"""Opening a run: begun once, the same for everyone, and never another one by mistake."""
+"""Opening a run: begun once, the same on every machine, never another run by mistake."""
 
 from __future__ import annotations
 
@@ -21,24 +21,28 @@ from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import ACCOUNT, CLAUDE, PROVISIONED, FakeClock, config_values
 
 
-def opened(folder: Path, **sections: Any) -> run_folder.Run:
+def open_in(folder: Path, **sections: Any) -> run_folder.Run:
     return open_run(parse_config(config_values(str(folder), **sections)), FakeClock(1_000.0))
 
 
 def test_a_run_is_begun_once(tmp_path: Path) -> None:
-    """Whoever opens the folder again, on whatever machine, opens the same run."""
+    """Opening the folder again, on any machine, opens the same run."""
     folder = tmp_path / "tickets 2026"
-    first = opened(folder)
+    first = open_in(folder)
     written = (folder / layout.RUN_FILE).read_bytes()
-    again = opened(folder)
-    assert (again.run_id, again.config, again.aws) == (first.run_id, first.config, first.aws)
+    reopened = open_in(folder)
+    assert (reopened.run_id, reopened.config, reopened.aws) == (
+        first.run_id,
+        first.config,
+        first.aws,
+    )
     assert (folder / layout.RUN_FILE).read_bytes() == written
     assert first.run_id.startswith("tickets-2026-")
 
 
-def test_run_json_says_what_the_run_is(tmp_path: Path) -> None:
-    """The resolved config, when it began, and with which versions."""
-    run = opened(tmp_path)
+def test_run_json_describes_the_run(tmp_path: Path) -> None:
+    """The resolved config, the time when it began, and the versions of the packages."""
+    run = open_in(tmp_path)
     described = json.loads((tmp_path / layout.RUN_FILE).read_bytes())
     assert described["run_id"] == run.run_id
     assert described["created_at"] == 1_000.0
@@ -46,25 +50,25 @@ def test_run_json_says_what_the_run_is(tmp_path: Path) -> None:
     assert {"bedrock_spark", "python", "boto3", "pyspark"} <= described["versions"].keys()
 
 
-def test_of_two_that_begin_at_once_both_get_the_run_of_the_first(
+def test_two_processes_that_begin_at_once_open_the_same_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The slower one finds run.json between its look and its write."""
-    first = opened(tmp_path)
+    """The second one finds no run.json, and then cannot create it because it exists by then."""
+    first = open_in(tmp_path)
     reads: list[str] = []
     read = LocalStorage.read_if_present
 
-    def too_early(self: LocalStorage, key: str) -> bytes | None:
+    def read_too_early(self: LocalStorage, key: str) -> bytes | None:
         reads.append(key)
         return None if len(reads) == 1 else read(self, key)
 
-    monkeypatch.setattr(LocalStorage, "read_if_present", too_early)
-    assert opened(tmp_path).run_id == first.run_id
+    monkeypatch.setattr(LocalStorage, "read_if_present", read_too_early)
+    assert open_in(tmp_path).run_id == first.run_id
     assert len(reads) > 1
 
 
 @pytest.mark.parametrize(
-    ("changed", "named"),
+    ("changed", "keys"),
     [
         ({"model": {"id": "anthropic.claude-v2"}}, "model.id"),
         ({"model": {"invocation": "converse"}}, "model.invocation"),
@@ -78,43 +82,43 @@ def test_of_two_that_begin_at_once_both_get_the_run_of_the_first(
         ),
     ],
 )
-def test_what_shapes_the_records_may_not_change(
-    tmp_path: Path, changed: dict[str, Any], named: str
+def test_settings_that_shape_the_records_may_not_change(
+    tmp_path: Path, changed: dict[str, Any], keys: str
 ) -> None:
-    """Half of the rows would be asked one thing and half another; the keys are named."""
-    opened(tmp_path)
+    """Otherwise rows of one run would get different questions. The error names the keys."""
+    open_in(tmp_path)
     with pytest.raises(RunFolderError) as caught:
-        opened(tmp_path, **changed)
-    assert f"holds a run with another {named}" in str(caught.value)
+        open_in(tmp_path, **changed)
+    assert f"holds a run with another {keys}" in str(caught.value)
     assert "Another" not in str(caught.value)
 
 
 def test_another_run_uri_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    """A folder that was copied is not the run: its jobs write into the old one."""
-    opened(tmp_path / "a")
+    """A copy of the folder is not the run: its jobs write into the old folder."""
+    open_in(tmp_path / "a")
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / layout.RUN_FILE).write_bytes((tmp_path / "a" / layout.RUN_FILE).read_bytes())
     with pytest.raises(RunFolderError, match="with another run_uri"):
-        opened(tmp_path / "b")
+        open_in(tmp_path / "b")
 
 
-def test_everything_else_may_change_and_the_newest_wins(tmp_path: Path) -> None:
-    """Slots, attempts, the role, the fallback, results and the endpoint."""
-    first = opened(tmp_path)
-    again = opened(
+def test_all_other_settings_may_change(tmp_path: Path) -> None:
+    """The newest config is used: slots, attempts, tags, Region, fallback, results, endpoint."""
+    first = open_in(tmp_path)
+    reopened = open_in(
         tmp_path,
         batch={"max_active_jobs": 3, "attempts": 5, "tags": {"a": "b"}, "region": "eu-west-1"},
         fallback={"model_id": PROVISIONED},
         results={"table": "t"},
         endpoint_url="http://localhost:1",
     )
-    assert again.run_id == first.run_id
-    assert again.config.batch.max_active_jobs == 3
-    assert (again.aws.region, again.aws.endpoint_url) == ("eu-west-1", "http://localhost:1")
+    assert reopened.run_id == first.run_id
+    assert reopened.config.batch.max_active_jobs == 3
+    assert (reopened.aws.region, reopened.aws.endpoint_url) == ("eu-west-1", "http://localhost:1")
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("data", "message"),
     [
         (b"", "is not JSON; the run folder is damaged"),
         (b'{"format": 1, "run', "is not JSON; the run folder is damaged"),
@@ -128,21 +132,21 @@ def test_everything_else_may_change_and_the_newest_wins(tmp_path: Path) -> None:
         (b'{"format": 1, "run_id": "x", "config": {}}', "holds a run with another run_uri"),
     ],
 )
-def test_a_run_json_that_is_not_ours_is_refused(tmp_path: Path, text: bytes, said: str) -> None:
-    """Damaged, another file of that name, or of a newer version: never begun over it."""
-    (tmp_path / layout.RUN_FILE).write_bytes(text)
+def test_an_invalid_run_json_is_refused(tmp_path: Path, data: bytes, message: str) -> None:
+    """A damaged file, another file of that name, or a newer version: it is never overwritten."""
+    (tmp_path / layout.RUN_FILE).write_bytes(data)
     with pytest.raises(RunFolderError, match=r"run\.json: |holds a run") as caught:
-        opened(tmp_path)
-    assert said in str(caught.value)
-    assert (tmp_path / layout.RUN_FILE).read_bytes() == text
+        open_in(tmp_path)
+    assert message in str(caught.value)
+    assert (tmp_path / layout.RUN_FILE).read_bytes() == data
 
 
-HIDING = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/abcdefghijkl"
+OPAQUE = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/abcdefghijkl"
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Let the service say that every hidden model is a Nova; return the ids it is asked about."""
+    """Let the service answer that every opaque id is a Nova model; return the ids it was asked."""
     ids: list[str] = []
 
     def answer(_client: Any, model: Any, _clock: Any) -> str:
@@ -153,58 +157,58 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ids
 
 
-def test_a_family_that_the_id_hides_is_asked_once_and_recorded(
+def test_the_family_of_an_opaque_id_is_asked_once_and_recorded(
     tmp_path: Path, asked: list[str]
 ) -> None:
-    """Later opens, on any machine, take it from the run; naming the same one changes nothing."""
-    first = opened(tmp_path, model={"id": HIDING})
+    """Later opens, on any machine, read it from the run; `model.family` may name the same one."""
+    first = open_in(tmp_path, model={"id": OPAQUE})
     assert first.config.model.family == "nova"
     recorded = json.loads((tmp_path / layout.RUN_FILE).read_bytes())["config"]["model"]
-    assert recorded == {"id": HIDING, "invocation": "invoke_model", "family": "nova"}
-    assert opened(tmp_path, model={"id": HIDING}).config == first.config
-    assert opened(tmp_path, model={"id": HIDING, "family": "nova"}).config == first.config
-    assert asked == [HIDING]
+    assert recorded == {"id": OPAQUE, "invocation": "invoke_model", "family": "nova"}
+    assert open_in(tmp_path, model={"id": OPAQUE}).config == first.config
+    assert open_in(tmp_path, model={"id": OPAQUE, "family": "nova"}).config == first.config
+    assert asked == [OPAQUE]
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "keys"),
     [
-        ({"id": HIDING, "family": "anthropic"}, "another model.family"),
-        ({"id": HIDING.replace("abc", "xyz")}, "another model.id"),
-        ({"id": HIDING, "invocation": "converse"}, "another model.family, model.invocation"),
+        ({"id": OPAQUE, "family": "anthropic"}, "another model.family"),
+        ({"id": OPAQUE.replace("abc", "xyz")}, "another model.id"),
+        ({"id": OPAQUE, "invocation": "converse"}, "another model.family, model.invocation"),
         ({"id": CLAUDE}, "another model.family, model.id"),
     ],
 )
 def test_another_model_than_the_recorded_one_is_refused(
-    tmp_path: Path, asked: list[str], model: dict[str, str], said: str
+    tmp_path: Path, asked: list[str], model: dict[str, str], keys: str
 ) -> None:
-    """Its bodies are of one family; nothing is asked to find out."""
-    opened(tmp_path, model={"id": HIDING})
-    with pytest.raises(RunFolderError, match=rf"holds a run with {said}\. "):
-        opened(tmp_path, model=model)
-    assert asked == [HIDING]
+    """The records are made for one family. The service is not asked again."""
+    open_in(tmp_path, model={"id": OPAQUE})
+    with pytest.raises(RunFolderError, match=rf"holds a run with {keys}\. "):
+        open_in(tmp_path, model=model)
+    assert asked == [OPAQUE]
 
 
-def test_a_family_that_is_named_is_not_asked_for(tmp_path: Path, asked: list[str]) -> None:
-    """It is recorded, and a later config may leave it out."""
-    first = opened(tmp_path, model={"id": HIDING, "family": "anthropic"})
-    assert opened(tmp_path, model={"id": HIDING}).config == first.config
+def test_a_configured_family_is_not_asked_for(tmp_path: Path, asked: list[str]) -> None:
+    """It is recorded, and a later config may omit it."""
+    first = open_in(tmp_path, model={"id": OPAQUE, "family": "anthropic"})
+    assert open_in(tmp_path, model={"id": OPAQUE}).config == first.config
     assert asked == []
 
 
-def test_where_nobody_tells_the_family_nothing_is_written(
+def test_if_the_family_is_unknown_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that the same folder can be begun with model.family set."""
+    """So a run with `model.family` can begin in the same folder."""
 
     def refuse(*_: Any) -> str:
         raise ConfigError("set model.family")
 
     monkeypatch.setattr(run_folder, "ask_family", refuse)
     with pytest.raises(ConfigError, match=r"set model\.family"):
-        opened(tmp_path / "new", model={"id": HIDING})
+        open_in(tmp_path / "new", model={"id": OPAQUE})
     assert not (tmp_path / "new").exists()
-    assert opened(tmp_path / "new", model={"id": HIDING, "family": "nova"}).run_id
+    assert open_in(tmp_path / "new", model={"id": OPAQUE, "family": "nova"}).run_id
 
 
 URIS = st.one_of(
@@ -214,8 +218,8 @@ URIS = st.one_of(
 
 
 @given(URIS)
-def test_a_run_id_fits_every_name_that_is_made_of_it(uri: str) -> None:
-    """Job names, tokens and S3 paths have patterns and lengths; a folder may have any name."""
+def test_names_made_of_a_run_id_are_valid(uri: str) -> None:
+    """Job names and S3 paths have patterns and lengths; a folder may have any name."""
     run_id = new_run_id(uri)
     plan = plan_job(run_id, layout.shard_id(99_999, 99), "0" * 64, CLAUDE, 10)
     assert JOB_NAME.fullmatch(plan.job_name)
@@ -223,8 +227,8 @@ def test_a_run_id_fits_every_name_that_is_made_of_it(uri: str) -> None:
     assert S3_URI.fullmatch(f"s3://bucket/{run_id}/x")
 
 
-def test_two_runs_in_the_same_folder_have_two_ids() -> None:
-    """A folder that is deleted and begun anew must not find the old one's jobs."""
+def test_two_runs_in_the_same_folder_have_different_ids() -> None:
+    """A run in a folder that was deleted must not find the jobs of the old run."""
     ids = {new_run_id("s3://bucket/runs/tickets") for _ in range(100)}
     assert len(ids) == 100
     assert all(i.startswith("tickets-") for i in ids)
@@ -240,6 +244,6 @@ def test_two_runs_in_the_same_folder_have_two_ids() -> None:
         ("s3://b/--x--/", "x"),
     ],
 )
-def test_a_run_id_can_be_read(uri: str, slug: str) -> None:
-    """It begins as the folder does."""
+def test_a_run_id_is_readable(uri: str, slug: str) -> None:
+    """It begins with the name of the folder."""
     assert new_run_id(uri).rsplit("-", 1)[0] == slug

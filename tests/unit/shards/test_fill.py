@@ -1,4 +1,4 @@
-"""How full shards come out: runs dealt into buckets by a random hash and cut, without Spark."""
+"""How full shards are: simulated runs, put into buckets by a random hash and cut, without Spark."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from bedrock_spark.shards.plan import Bounds, SourceSize, plan_buckets
 
 Sizes = npt.NDArray[np.int64]
 LEAST_FILL = 0.85
-FROM_SHARDS = 10
+# The rule holds for runs of more shards than this.
+FEW_SHARDS = 10
 
-# Runs of just above ten full shards to a few hundred, in steps that meet every remainder.
+# Runs of 9 to 123 full shards, in small steps: the last shard of a bucket is sometimes nearly full,
+# sometimes nearly empty.
 FULL_SHARDS = (*np.arange(9.1, 33.0, 0.4), 41.5, 61.5, 80.2, 123.4)
 
 
@@ -35,12 +37,12 @@ class Filled:
 
 
 def simulate(sizes: Sizes, bounds: Bounds, seed: int) -> Filled:
-    """Deal records of these sizes into the planned buckets at random, and cut every bucket."""
+    """Put records of these sizes into the planned buckets at random, and cut every bucket."""
     size = SourceSize(len(sizes), int(sizes.sum()), int((sizes * sizes).sum()))
     buckets = plan_buckets(size, bounds)
-    dealt = np.random.default_rng([seed, 1]).integers(0, buckets, len(sizes))
-    order = np.argsort(dealt, kind="stable")
-    ends = np.searchsorted(dealt[order], np.arange(1, buckets))
+    record_buckets = np.random.default_rng([seed, 1]).integers(0, buckets, len(sizes))
+    order = np.argsort(record_buckets, kind="stable")
+    ends = np.searchsorted(record_buckets[order], np.arange(1, buckets))
     shards = [s for bucket in np.split(sizes[order], ends) for s in cut(bucket, bounds)]
     return Filled(np.array([len(s) for s in shards]), np.array([int(s.sum()) for s in shards]))
 
@@ -58,12 +60,12 @@ def constant(records: int, rng: np.random.Generator) -> Sizes:
 
 
 def prose(records: int, rng: np.random.Generator) -> Sizes:
-    """Lengths of texts: log-normal, the longest some thirty times the middle one."""
+    """Lengths of texts: log-normal, the longest about thirty times the median."""
     return np.maximum(60, rng.lognormal(5.7, 0.8, records)).astype(np.int64)
 
 
 def two_kinds(records: int, rng: np.random.Generator) -> Sizes:
-    """Short and long, so that neither bound is far from binding."""
+    """Short and long lines, so that both bounds are nearly reached."""
     return rng.choice(np.array([100, 700]), records)
 
 
@@ -92,7 +94,7 @@ def runs_of(name: str) -> list[Filled]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_no_shard_of_any_run_breaks_a_bound(name: str) -> None:
-    """Dealt and cut, a run of any size keeps all three bounds."""
+    """A run of any size keeps all three bounds."""
     bounds = CASES[name][1]
     for run in runs_of(name):
         assert run.records.max() <= bounds.max_records
@@ -109,7 +111,7 @@ def test_shards_of_larger_runs_are_full(name: str) -> None:
     low = [
         f"{run.records.sum()} records in {len(run.records)} shards: {fill:.2f}"
         for run in runs_of(name)
-        if (fill := run.fill(CASES[name][1])) < LEAST_FILL and len(run.records) > FROM_SHARDS
+        if (fill := run.fill(CASES[name][1])) < LEAST_FILL and len(run.records) > FEW_SHARDS
     ]
     assert not low, f"{len(low)} of {len(FULL_SHARDS)} runs: " + "; ".join(low)
 
@@ -118,18 +120,19 @@ def test_shards_of_larger_runs_are_full(name: str) -> None:
 def test_shards_of_the_default_size_are_full(line: int) -> None:
     """With the default bounds the average of more than ten shards is 85 % full.
 
-    Constant lines, bound by records or by bytes: a bucket of n records makes n / most shards.
+    Lines are constant, limited by records or by bytes: a bucket of n records makes n / capacity
+    shards, rounded up.
     """
     bounds = Bounds(50_000, 200_000_000, 100)
-    most = min(bounds.max_records, bounds.max_bytes // line)
+    capacity = min(bounds.max_records, bounds.max_bytes // line)
     random = np.random.default_rng(line)
     low = []
     for full in (*np.arange(10.1, 120, 0.7), 499.3, 1_000.2, 4_321.1, 20_000.5):
-        records = int(full * most)
+        records = int(full * capacity)
         size = SourceSize(records, records * line, records * line**2)
         buckets = plan_buckets(size, bounds)
-        dealt = random.multinomial(records, np.full(buckets, 1 / buckets))
-        fill = full / np.ceil(dealt / most).sum()
+        bucket_records = random.multinomial(records, np.full(buckets, 1 / buckets))
+        fill = full / np.ceil(bucket_records / capacity).sum()
         if fill < LEAST_FILL:
             low.append(f"{records} records in {buckets} buckets: {fill:.2f}")
     assert not low
@@ -137,7 +140,7 @@ def test_shards_of_the_default_size_are_full(line: int) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_run_of_up_to_ten_shards_wastes_few(name: str) -> None:
-    """Few shards are dealt one to a bucket, for parallelism: never twice as many as are needed."""
+    """A small run has one shard to a bucket, for parallelism: at most twice the shards it needs."""
     draw, bounds = CASES[name]
     full_shard = min(1000, bounds.max_records)
     for seed, full in enumerate(np.arange(1.05, 8.0, 0.35)):

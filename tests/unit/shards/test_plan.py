@@ -18,14 +18,14 @@ Chunks = list[list[int]]
 
 
 def cut(bounds: Bounds, chunks: Chunks) -> list[Piece[int]]:
-    """Run chunks of record sizes through a cutter; a chunk is known by its number."""
+    """Run chunks of record sizes through a cutter; a chunk is named by its number."""
     cutter: Cutter[int] = Cutter(bounds)
     pieces = [p for i, sizes in enumerate(chunks) for p in cutter.add(i, sizes)]
     return [*pieces, *cutter.finish()]
 
 
 def shards(pieces: list[Piece[int]], chunks: Chunks) -> list[list[int]]:
-    """Give the record sizes of every shard."""
+    """Return the record sizes of every shard."""
     return [
         [size for p in group for size in chunks[p.chunk][p.start : p.stop]]
         for _, group in groupby(pieces, key=lambda p: p.cut)
@@ -42,7 +42,7 @@ def bounds_and_chunks(draw: st.DrawFn) -> tuple[Bounds, Chunks]:
 
 @given(bounds_and_chunks())
 def test_every_record_is_in_exactly_one_shard_and_in_order(case: tuple[Bounds, Chunks]) -> None:
-    """Nothing is lost, nothing is there twice, and cuts are numbered from 0 without gaps."""
+    """No record is lost or written twice, and shards are numbered from 0 without gaps."""
     bounds, chunks = case
     pieces = cut(bounds, chunks)
     written = [(p.chunk, i) for p in pieces for i in range(p.start, p.stop)]
@@ -55,7 +55,7 @@ def test_every_record_is_in_exactly_one_shard_and_in_order(case: tuple[Bounds, C
 
 @given(bounds_and_chunks())
 def test_no_shard_is_above_its_bounds(case: tuple[Bounds, Chunks]) -> None:
-    """Records and bytes: the service refuses a larger file after it was paid to look at it."""
+    """Neither in records nor in bytes: the service refuses a job with a larger file."""
     bounds, chunks = case
     for shard in shards(cut(bounds, chunks), chunks):
         assert len(shard) <= bounds.max_records
@@ -67,32 +67,32 @@ def test_no_shard_is_above_its_bounds(case: tuple[Bounds, Chunks]) -> None:
 @example(5, 0, [10, 10, 1])
 @example(10, 1, [10, 11, 1])
 def test_no_shard_is_below_the_minimum(least: int, more: int, chunks: list[int]) -> None:
-    """But where the whole stream is: a job that is too small is refused.
+    """Unless the whole stream is: the service refuses a job that is too small.
 
-    Two shards of the minimum must fit into one of the maximum, and bytes must not bind: with 3 to 4
-    records to a shard, 5 cannot be split at all.
+    It holds if two shards of the minimum fit into one of the maximum, and the byte limit is never
+    reached. With 3 to 4 records to a shard, 5 records cannot be split at all.
     """
     sizes = [[1] * n for n in chunks]
-    found = shards(cut(Bounds(2 * least + more, 10**9, least), sizes), sizes)
+    cut_shards = shards(cut(Bounds(2 * least + more, 10**9, least), sizes), sizes)
     if sum(chunks) >= least:
-        assert all(len(shard) >= least for shard in found)
+        assert all(len(shard) >= least for shard in cut_shards)
     else:
-        assert len(found) <= 1
+        assert len(cut_shards) <= 1
 
 
 @given(bounds_and_chunks())
-def test_a_shard_is_cut_short_only_for_a_reason(case: tuple[Bounds, Chunks]) -> None:
-    """But for what the last one borrows, a shard is left when the next record does not fit."""
+def test_a_shard_ends_when_the_next_record_does_not_fit(case: tuple[Bounds, Chunks]) -> None:
+    """This is next-fit. The exception is the last cut, which leaves the last shard its minimum."""
     bounds, chunks = case
-    found = shards(cut(bounds, chunks), chunks)
-    for shard, following in list(pairwise(found))[:-1]:
+    cut_shards = shards(cut(bounds, chunks), chunks)
+    for shard, following in list(pairwise(cut_shards))[:-1]:
         full = len(shard) == bounds.max_records
         assert full or sum(shard) + following[0] > bounds.max_bytes
 
 
 @given(bounds_and_chunks())
 def test_little_is_held_back(case: tuple[Bounds, Chunks]) -> None:
-    """At most the minimum's records, and at most one shard's bytes: a task's memory is bounded."""
+    """At most min_records records and max_bytes bytes, so a task's memory is bounded."""
     bounds, chunks = case
     cutter: Cutter[int] = Cutter(bounds)
     added = written = added_bytes = written_bytes = 0
@@ -106,8 +106,8 @@ def test_little_is_held_back(case: tuple[Bounds, Chunks]) -> None:
 
 
 @given(bounds_and_chunks(), st.integers(1, 20))
-def test_how_records_come_in_does_not_matter(case: tuple[Bounds, Chunks], width: int) -> None:
-    """Batches depend on Spark's settings; shards must not: their hashes are the jobs' tokens."""
+def test_the_size_of_batches_does_not_matter(case: tuple[Bounds, Chunks], width: int) -> None:
+    """Batches depend on Spark's settings. Shards must not: job tokens are made from their bytes."""
     bounds, chunks = case
     sizes = [size for chunk in chunks for size in chunk]
     others = [sizes[i : i + width] for i in range(0, len(sizes), width)]
@@ -115,7 +115,7 @@ def test_how_records_come_in_does_not_matter(case: tuple[Bounds, Chunks], width:
 
 
 def test_an_empty_stream_makes_no_shard() -> None:
-    """Not even an empty one: Bedrock refuses an empty file."""
+    """Not even an empty shard: Bedrock refuses an empty file."""
     assert cut(Bounds(10, 10, 1), []) == cut(Bounds(10, 10, 1), [[], []]) == []
 
 
@@ -125,12 +125,12 @@ LARGEST = 200
 
 @st.composite
 def realistic_sizes(draw: st.DrawFn) -> list[int]:
-    """Sizes as sources have them: all the same, heavy-tailed, or sorted by size."""
+    """Sizes as real sources have them: all equal, heavy-tailed, or sorted by size."""
     records = draw(st.integers(0, 300))
     if draw(st.booleans()):
         return [draw(st.integers(1, LARGEST))] * records
     uniform = draw(st.randoms(use_true_random=False))
-    # A Pareto tail: most lines are short, one in a hundred is a hundred times as long.
+    # A Pareto tail: one line in a hundred is at least a hundred times as long as the shortest.
     sizes = [max(1, int(min(LARGEST, uniform.paretovariate(1)))) for _ in range(records)]
     order = draw(st.sampled_from(["as it is", "short first", "long first"]))
     return sizes if order == "as it is" else sorted(sizes, reverse=order == "long first")
@@ -140,25 +140,25 @@ def realistic_sizes(draw: st.DrawFn) -> list[int]:
 @example([LARGEST] * 41, 20, 0, 1)
 @example([1] * 300 + [LARGEST] * 3, 20, 60, 64)
 def test_all_three_bounds_hold_at_once(sizes: list[int], least: int, more: int, width: int) -> None:
-    """Where twice the minimum fits by records and by bytes, no shard is outside of any bound.
+    """If twice the minimum fits by records and by bytes, every shard keeps all bounds.
 
-    Whatever the sizes and their order; only a stream below the minimum makes a shard below it.
+    For any sizes in any order. Only a stream below the minimum makes a shard below it.
     """
     bounds = Bounds(2 * least + more, 2 * least * LARGEST, least)
     chunks = [sizes[i : i + width] for i in range(0, len(sizes), width)]
-    found = shards(cut(bounds, chunks), chunks)
-    assert all(len(shard) <= bounds.max_records for shard in found)
-    assert all(sum(shard) <= bounds.max_bytes for shard in found)
+    cut_shards = shards(cut(bounds, chunks), chunks)
+    assert all(len(shard) <= bounds.max_records for shard in cut_shards)
+    assert all(sum(shard) <= bounds.max_bytes for shard in cut_shards)
     if len(sizes) >= least:
-        assert all(len(shard) >= least for shard in found)
+        assert all(len(shard) >= least for shard in cut_shards)
     else:
-        assert len(found) <= 1
+        assert len(cut_shards) <= 1
 
 
 @pytest.mark.parametrize("lines", ["constant", "heavy-tailed"])
 @pytest.mark.parametrize("max_records", [20, 200])
 def test_a_bucket_has_room_for_the_minimum(lines: str, max_records: int) -> None:
-    """Dealt at random, no bucket of any run gets fewer than the minimum, even if it is half."""
+    """No bucket gets fewer records than the minimum, even if that is half of the maximum."""
     random = np.random.default_rng(max_records)
     bounds = Bounds(max_records, max_records * 400, max_records // 2)
     for records in range(max_records, 12 * max_records, max_records // 4):
@@ -166,8 +166,8 @@ def test_a_bucket_has_room_for_the_minimum(lines: str, max_records: int) -> None
         if lines == "heavy-tailed":
             sizes = np.minimum(400 * random.pareto(1.5, records) + 40, 4000).astype(int)
         buckets = plan_buckets(SourceSize(records, int(sizes.sum())), bounds)
-        dealt = np.bincount(random.integers(0, buckets, records), minlength=buckets)
-        assert dealt.min() >= bounds.min_records
+        bucket_records = np.bincount(random.integers(0, buckets, records), minlength=buckets)
+        assert bucket_records.min() >= bounds.min_records
 
 
 SIZES = st.builds(
@@ -195,14 +195,14 @@ def test_the_number_of_buckets_is_within_reason(size: SourceSize, bounds: Bounds
 
 @given(SIZES, BOUNDS)
 def test_one_shard_is_one_bucket(size: SourceSize, bounds: Bounds) -> None:
-    """What fits into one shard is not torn apart."""
+    """A source that fits into one shard is not split."""
     if size.records <= bounds.max_records and size.line_bytes <= bounds.max_bytes:
         assert plan_buckets(size, bounds) == 1
 
 
 @given(st.integers(1, 10**9), st.integers(1, 10_000))
 def test_a_bucket_stays_in_its_planned_number_of_shards(records: int, line: int) -> None:
-    """A bucket that hashing made large by four standard deviations still is ten shards at most."""
+    """A bucket four standard deviations above the mean has ten shards at most."""
     bounds = Bounds(50_000, 200_000_000, 100)
     buckets = plan_buckets(SourceSize(records, records * line), bounds)
     if buckets > 1:
@@ -213,8 +213,8 @@ def test_a_bucket_stays_in_its_planned_number_of_shards(records: int, line: int)
 
 
 @given(st.integers(50_001, 10**8), st.floats(1.5, 20))
-def test_much_more_data_never_means_fewer_buckets(records: int, times: float) -> None:
-    """Half as many at least, where two shards to a bucket are fuller; or where they are many."""
+def test_more_data_has_at_least_half_as_many_buckets(records: int, times: float) -> None:
+    """Half, because two shards to a bucket may be fuller. Runs of 1,000 buckets are exempt."""
     bounds = Bounds(50_000, 200_000_000, 100)
     few = plan_buckets(SourceSize(records, records), bounds)
     more = int(records * times)
@@ -227,7 +227,7 @@ def test_much_more_data_never_means_fewer_buckets(records: int, times: float) ->
     [(0, 0, 1), (1, 10, 1), (50_000, 100, 1), (50_001, 100, 2), (400_000, 100, 9)],
 )
 def test_examples(records: int, line: int, buckets: int) -> None:
-    """None, one, just one shard, just above, and eight full shards: one bucket each."""
+    """No record, one, exactly one shard, one record more, and eight full shards."""
     size = SourceSize(records, records * line)
     assert plan_buckets(size, Bounds(50_000, 200_000_000, 100)) == buckets
 
@@ -236,7 +236,7 @@ def test_examples(records: int, line: int, buckets: int) -> None:
     "bounds", [Bounds(50_000, 200_000_000, 100), Bounds(1, 1_000, 1), Bounds(100, 10**9, 100)]
 )
 def test_planning_ends_quickly_for_any_size(bounds: Bounds) -> None:
-    """A hundred billion rows, and bounds that nothing fits."""
+    """Ten trillion rows, and bounds that do not fit the lines."""
     began = time.perf_counter()
     for records in (10**9, 10**11, 10**13):
         assert plan_buckets(SourceSize(records, records * 500), bounds) >= 1

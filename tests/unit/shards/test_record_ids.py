@@ -1,4 +1,4 @@
-"""Record ids: anyone can recompute them from the documented algorithm, and the tests do."""
+"""Record ids: anyone can recompute them from the documented algorithm, as these tests do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.shards.record_ids import ALPHABET, LENGTH, encode, key_hash, key_text, record_id
+from bedrock_spark.shards.record_ids import (
+    ALPHABET,
+    LENGTH,
+    encode,
+    joined_key,
+    key_hash,
+    record_id,
+)
 from bedrock_spark.shards.record_ids import salted_id as salted
 
 M = (1 << 64) - 1
@@ -31,7 +38,10 @@ def _round(acc: int, lane: int) -> int:
 
 
 def xxh64(data: bytes, seed: int) -> int:
-    """XXH64, written from its specification alone: no library, no table."""
+    """Compute XXH64, written from its specification alone: no library, no table.
+
+    https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md
+    """
     at, size = 0, len(data)
     if size >= 32:
         accs = [(seed + P1 + P2) & M, (seed + P2) & M, seed, (seed - P1) & M]
@@ -101,7 +111,7 @@ def test_an_id_is_what_the_documented_algorithm_gives(values: list[str | None]) 
     ],
 )
 def test_ids_never_change(values: list[str | None], expected: str) -> None:
-    """They are in the users' tables: a new version must give the same ones."""
+    """They are in users' tables: a new version must compute the same ids."""
     assert record_id(values) == expected
 
 
@@ -112,9 +122,9 @@ def test_the_tests_own_xxh64_is_right(data: bytes, seed: int) -> None:
 
 
 @given(st.lists(st.none() | st.text(), max_size=4))
-def test_the_key_text_is_the_compact_json_of_the_values(values: list[str | None]) -> None:
-    """So that any JSON writer can recompute an id, and two keys never share a text."""
-    text = key_text(values)
+def test_the_joined_key_is_the_compact_json_of_the_values(values: list[str | None]) -> None:
+    """So any JSON writer can recompute an id, and two keys never have the same text."""
+    text = joined_key(values)
     assert text == json.dumps(values, ensure_ascii=False, separators=(",", ":"))
     assert json.loads(text) == values
 
@@ -127,7 +137,7 @@ def test_the_hash_is_of_the_utf8_bytes(text: str) -> None:
 
 @given(st.integers(0, 62**11 - 1))
 def test_a_number_is_written_in_eleven_characters_and_can_be_read_back(number: int) -> None:
-    """Nothing is lost: encode is injective over everything that eleven characters can hold."""
+    """`encode` is injective over all numbers that eleven characters can hold."""
     written = encode(number)
     assert len(written) == LENGTH == 11
     assert set(written) <= set(ALPHABET)
@@ -144,8 +154,8 @@ def test_ids_are_in_the_order_of_their_numbers(a: int, b: int) -> None:
 
 
 @given(st.integers(-(1 << 63), -1))
-def test_a_negative_number_is_the_jvms_way_to_write_a_large_one(number: int) -> None:
-    """Spark's xxhash64 is signed: two's complement."""
+def test_a_negative_number_has_the_id_of_its_unsigned_form(number: int) -> None:
+    """Spark's xxhash64 is a signed number, in two's complement."""
     assert encode(number) == encode(number + (1 << 64))
 
 
@@ -178,18 +188,20 @@ BUCKETS = st.integers(1, 100_000).flatmap(
 
 
 @given(st.text(), st.integers(1, 1000), BUCKETS)
-def test_a_salted_id_is_never_a_plain_one(text: str, salt: int, where: tuple[int, int]) -> None:
-    """Plain ids are numbers below 2^64; salted ones lie above."""
-    number = number_of(salted(text, salt, *where))
+def test_a_salted_id_is_never_a_plain_one(
+    text: str, salt: int, bucket_and_count: tuple[int, int]
+) -> None:
+    """Plain ids are numbers below 2^64; salted ids are numbers from 2^64 up."""
+    number = number_of(salted(text, salt, *bucket_and_count))
     assert 1 << 64 <= number < 62**11
 
 
 @given(st.text(), st.text(), st.integers(1, 50), st.integers(1, 50), BUCKETS, st.data())
 def test_salted_ids_of_two_buckets_never_meet(
-    a: str, b: str, salt_a: int, salt_b: int, where: tuple[int, int], data: st.DataObject
+    a: str, b: str, salt_a: int, salt_b: int, bucket_and_count: tuple[int, int], data: st.DataObject
 ) -> None:
-    """Each task looks after its own bucket only, and that must be enough."""
-    bucket, buckets = where
+    """A task knows the ids of its own bucket only, so other buckets must have other ids."""
+    bucket, buckets = bucket_and_count
     number = number_of(salted(a, salt_a, bucket, buckets))
     assert (number - (1 << 64)) % buckets == bucket
     other = data.draw(st.integers(0, buckets - 1).filter(lambda o: o != bucket or buckets == 1))
@@ -198,7 +210,7 @@ def test_salted_ids_of_two_buckets_never_meet(
 
 
 @given(st.text(), BUCKETS)
-def test_another_salt_gives_another_place(text: str, where: tuple[int, int]) -> None:
-    """Where a salted id is taken too, the next salt must not be the same again."""
-    ids = {salted(text, salt, *where) for salt in range(1, 6)}
+def test_another_salt_gives_another_id(text: str, bucket_and_count: tuple[int, int]) -> None:
+    """If a salted id is in use too, the next salt must lead to another one."""
+    ids = {salted(text, salt, *bucket_and_count) for salt in range(1, 6)}
     assert len(ids) == 5

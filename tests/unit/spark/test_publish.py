@@ -1,4 +1,4 @@
-"""How results are published, as far as it can be told without Spark."""
+"""Publishing the results: the rules that need no Spark."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.unit.fakes import make_config
 
 
 @pytest.mark.parametrize(
-    ("results", "told"),
+    ("results", "message"),
     [
         (
             {"mode": "merge", "path": "p"},
@@ -22,22 +22,22 @@ from tests.unit.fakes import make_config
         ({"mode": "upsert"}, "results.mode"),
     ],
 )
-def test_what_a_format_cannot_is_refused_with_the_config(results: Any, told: str) -> None:
-    """Before anything is paid for."""
-    with pytest.raises(ConfigError, match=told):
+def test_the_config_refuses_a_mode_that_cannot_work(results: Any, message: str) -> None:
+    """The error is raised when the config is parsed, before anything is paid for."""
+    with pytest.raises(ConfigError, match=message):
         make_config(results=results)
 
 
 def test_merging_needs_a_key() -> None:
-    """Rows are told apart by it."""
+    """Rows of the results and of the target are matched by it."""
     results = {"mode": "merge", "format": "delta", "path": "p"}
     assert make_config(results=results).results.mode == "merge"
     with pytest.raises(ConfigError, match=r"results.mode: merge needs source.key"):
         make_config(results=results, source={"key": []})
 
 
-def test_the_merge_is_by_all_key_columns() -> None:
-    """Of any name; nulls are equal."""
+def test_the_merge_compares_all_key_columns() -> None:
+    """Column names are quoted, and two nulls are equal."""
     assert merge_statement("delta.`p`", "v", ("a", "b `c`")) == (
         "MERGE INTO delta.`p` AS t USING v AS s ON t.`a` <=> s.`a` AND t.`b ``c``` <=> s.`b ``c``` "
         "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"

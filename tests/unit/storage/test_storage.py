@@ -31,12 +31,12 @@ AWS = AwsSettings("us-east-1")
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Any]:
     """S3 in this process, empty but for one bucket; the pipeline's own client reaches it."""
-    clients._made.cache_clear()
+    clients._make_client.cache_clear()
     with mock_aws():
         client = boto3.client("s3", "us-east-1")
         client.create_bucket(Bucket="bucket")
         yield client
-    clients._made.cache_clear()
+    clients._make_client.cache_clear()
 
 
 @pytest.fixture(params=["local", "s3", "s3 without a prefix"])
@@ -56,18 +56,18 @@ def keys(storage: Storage, prefix: str) -> list[str]:
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00\xff\r\n", 300_000 * b"x"])
-def test_what_is_written_is_read(storage: Storage, data: bytes) -> None:
-    """Byte for byte, at any depth."""
+def test_written_bytes_are_read_back(storage: Storage, data: bytes) -> None:
+    """Byte for byte, in any folder."""
     storage.write("a/b/c.bin", data)
     assert storage.read("a/b/c.bin") == data
     assert storage.read_if_present("a/b/c.bin") == data
-    (found,) = storage.list("")
-    assert (found.key, found.size) == ("a/b/c.bin", len(data))
+    (listed,) = storage.list("")
+    assert (listed.key, listed.size) == ("a/b/c.bin", len(data))
 
 
 @pytest.mark.parametrize(("size", "expected"), [(1, b"a"), (3, b"abc"), (6, b"abcdef"), (9, None)])
 def test_the_beginning_of_an_object(storage: Storage, size: int, expected: bytes | None) -> None:
-    """So much of it, or all where it is shorter; of an empty one nothing."""
+    """The first `size` bytes, or the whole object if it is shorter, or nothing if it is empty."""
     storage.write("a", b"abcdef")
     storage.write("empty", b"")
     assert storage.read_head("a", size) == (expected or b"abcdef")
@@ -76,8 +76,8 @@ def test_the_beginning_of_an_object(storage: Storage, size: int, expected: bytes
         storage.read_head("nowhere", size)
 
 
-def test_a_write_replaces_what_was_there(storage: Storage) -> None:
-    """And a listing shows that it is another object, even of the same size."""
+def test_a_write_replaces_an_object(storage: Storage) -> None:
+    """And a listing shows another version, even if the size is the same."""
     storage.write("a", b"one")
     before = storage.list("")
     storage.write("a", b"two")
@@ -85,24 +85,24 @@ def test_a_write_replaces_what_was_there(storage: Storage) -> None:
     assert storage.list("")[0].version != before[0].version
 
 
-def test_a_listing_of_what_did_not_change_is_the_same(storage: Storage) -> None:
+def test_without_a_write_a_listing_does_not_change(storage: Storage) -> None:
     """A shard whose inputs did not change is not collected again."""
     storage.write("a", b"one")
     assert storage.list("") == storage.list("")
 
 
-def test_what_is_not_there(storage: Storage) -> None:
-    """None where absence is expected, and a StorageError with the key where it is not."""
+def test_an_object_that_does_not_exist(storage: Storage) -> None:
+    """None from a method that allows it, and a StorageError with the key from the others."""
     assert storage.read_if_present("nowhere/x") is None
     with pytest.raises(StorageError, match=r"nowhere/x: there is no such") as caught:
         storage.read("nowhere/x")
-    assert caught.value.ids["key"] == "nowhere/x"
+    assert caught.value.key == "nowhere/x"
     assert storage.list("nowhere/") == []
     assert storage.list("nowhere") == []
 
 
 def test_a_create_never_replaces(storage: Storage) -> None:
-    """The first stands as it is."""
+    """The first object stays."""
     storage.create("run.json", b"first")
     with pytest.raises(AlreadyExistsError, match=r"run.json: exists already"):
         storage.create("run.json", b"second")
@@ -112,11 +112,11 @@ def test_a_create_never_replaces(storage: Storage) -> None:
         storage.create("other", b"y")
 
 
-def test_of_many_that_create_one_wins(tmp_path: Path) -> None:
-    """Two drivers that append to the ledger at once: exactly one goes on. In S3, S3 sees to it."""
+def test_of_concurrent_creates_exactly_one_succeeds(tmp_path: Path) -> None:
+    """As when two controllers append to the ledger. In S3, the conditional write ensures it."""
     storage = LocalStorage(str(tmp_path))
     barrier = threading.Barrier(8)
-    won: list[int] = []
+    winners: list[int] = []
 
     def race(number: int) -> None:
         barrier.wait()
@@ -124,19 +124,19 @@ def test_of_many_that_create_one_wins(tmp_path: Path) -> None:
             storage.create("ledger/1", str(number).encode())
         except AlreadyExistsError:
             return
-        won.append(number)
+        winners.append(number)
 
     threads = [threading.Thread(target=race, args=(n,)) for n in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(won) == 1
-    assert storage.read("ledger/1") == str(won[0]).encode()
+    assert len(winners) == 1
+    assert storage.read("ledger/1") == str(winners[0]).encode()
 
 
-def test_a_replace_wants_the_version_that_is_there(storage: Storage) -> None:
-    """None where there is nothing; anything else is refused, and nothing is changed by it."""
+def test_a_replace_needs_the_current_version(storage: Storage) -> None:
+    """None if there is no object. Any other version is refused, and nothing changes."""
     first = storage.replace("a/b", b"1", None)
     for wrong in (None, '"x"'):
         with pytest.raises(ObjectChangedError):
@@ -150,31 +150,31 @@ def test_a_replace_wants_the_version_that_is_there(storage: Storage) -> None:
     assert keys(storage, "a/") == ["a/b"]
 
 
-def test_of_many_that_replace_the_same_version_one_wins(tmp_path: Path) -> None:
-    """Also at the same time."""
+def test_of_concurrent_replaces_exactly_one_succeeds(tmp_path: Path) -> None:
+    """All have read the same version."""
     storage = LocalStorage(str(tmp_path))
     version = storage.replace("a", b"0", None)
-    won: list[bytes] = []
+    winners: list[bytes] = []
 
-    def try_it(data: bytes) -> None:
+    def race(data: bytes) -> None:
         try:
             storage.replace("a", data, version)
         except ObjectChangedError:
             return
-        won.append(data)
+        winners.append(data)
 
-    threads = [threading.Thread(target=try_it, args=(b"%d" % i,)) for i in range(1, 9)]
+    threads = [threading.Thread(target=race, args=(b"%d" % i,)) for i in range(1, 9)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert won == [storage.read("a")]
+    assert winners == [storage.read("a")]
 
 
 def test_a_replace_whose_reply_was_lost_is_recognised_as_our_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """botocore repeats it, and finds that the version has changed: by us."""
+    """botocore repeats it and is refused, because the first put has changed the version."""
     monkeypatch.setattr("time.sleep", lambda _: None)
     storage = S3Storage("s3://bucket/run", AwsSettings("us-east-1", "http://localhost:9"))
     taken = b"<Error><Code>PreconditionFailed</Code><Message>x</Message></Error>"
@@ -185,7 +185,7 @@ def test_a_replace_whose_reply_was_lost_is_recognised_as_our_own(
 
 
 def test_copies_below_a_prefix_can_be_repeated(storage: Storage, tmp_path: Path) -> None:
-    """What is there in the same size is left; the rest is copied to the same keys."""
+    """An object that the target has in the same size is left; the others are copied."""
     target = LocalStorage(str(tmp_path / "target"))
     for key in ("a/1", "a/b/2", "c/3"):
         storage.write(key, key.encode())
@@ -199,7 +199,7 @@ def test_copies_below_a_prefix_can_be_repeated(storage: Storage, tmp_path: Path)
 
 
 def test_a_copy_within_s3(s3: Any) -> None:
-    """From one folder to another; the bytes do not pass through this machine."""
+    """From one prefix to another; the bytes do not pass through this machine."""
     source, target = (S3Storage(f"s3://bucket/{name}", AWS) for name in ("one", "two"))
     source.write("a/1", b"data")
     copy_below(source, target, "a/")
@@ -207,7 +207,7 @@ def test_a_copy_within_s3(s3: Any) -> None:
 
 
 def test_listing_by_prefix(storage: Storage) -> None:
-    """A prefix is the beginning of a key, and need not end at a folder; keys come in order."""
+    """A prefix is the beginning of a key, and need not end with a folder. Keys are in order."""
     names = ["shards/b.jsonl", "shards/a.jsonl", "shards-old/c", "shard", "x/shards/d", "É/ü"]
     for name in names:
         storage.write(name, b"x")
@@ -221,7 +221,7 @@ def test_listing_by_prefix(storage: Storage) -> None:
 
 
 def test_a_listing_has_every_page() -> None:
-    """S3 gives a thousand at a time, and a token for the rest."""
+    """S3 lists a thousand objects a page, with a token for the next page."""
     page = "<ListBucketResult><Prefix>run/x/</Prefix>{}</ListBucketResult>"
     item = "<Contents><Key>run/x/{}</Key><Size>7</Size><ETag>&quot;e&quot;</ETag></Contents>"
     more = "<IsTruncated>true</IsTruncated><NextContinuationToken>T</NextContinuationToken>"
@@ -234,8 +234,8 @@ def test_a_listing_has_every_page() -> None:
     http.close()
 
 
-def test_runs_beside_each_other_do_not_meet(s3: Any, tmp_path: Path) -> None:
-    """A folder named as the beginning of another."""
+def test_runs_in_neighbouring_folders_are_apart(s3: Any, tmp_path: Path) -> None:
+    """The name of one folder is the beginning of the other's."""
     for one, other in (
         (S3Storage("s3://bucket/r/a", AWS), S3Storage("s3://bucket/r/ab/", AWS)),
         (LocalStorage(str(tmp_path / "a")), LocalStorage(f"file://{tmp_path}/ab")),
@@ -246,8 +246,8 @@ def test_runs_beside_each_other_do_not_meet(s3: Any, tmp_path: Path) -> None:
         assert keys(other, "") == ["x"]
 
 
-def test_files_go_in_and_out(storage: Storage, tmp_path: Path) -> None:
-    """By upload and download, replacing what was there."""
+def test_files_are_uploaded_and_downloaded(storage: Storage, tmp_path: Path) -> None:
+    """An upload replaces an existing object."""
     source, target = tmp_path / "in", tmp_path / "out"
     source.write_bytes(b"data" * 1000)
     storage.write("d/x", b"old")
@@ -257,8 +257,8 @@ def test_files_go_in_and_out(storage: Storage, tmp_path: Path) -> None:
     assert source.exists()
 
 
-def test_failures_are_storage_errors_and_name_the_place(storage: Storage, tmp_path: Path) -> None:
-    """Whatever boto3 or the file system calls them."""
+def test_failures_are_storage_errors_and_name_the_key(storage: Storage, tmp_path: Path) -> None:
+    """Whatever error boto3 or the file system raises."""
     with pytest.raises(StorageError, match="nowhere"):
         storage.download("nowhere", tmp_path / "x")
     with pytest.raises(StorageError, match="d/x"):
@@ -266,8 +266,8 @@ def test_failures_are_storage_errors_and_name_the_place(storage: Storage, tmp_pa
     assert storage.list("") == []
 
 
-def test_a_bucket_that_is_not_there_is_a_storage_error(s3: Any, tmp_path: Path) -> None:
-    """In every call: an upload fails with an error of boto3's own."""
+def test_a_bucket_that_does_not_exist_is_a_storage_error(s3: Any, tmp_path: Path) -> None:
+    """In every call. An upload fails with an error of boto3, not of botocore."""
     storage = S3Storage("s3://no-such-bucket/run", AWS)
     source = tmp_path / "x"
     source.write_bytes(b"x")
@@ -290,9 +290,9 @@ def test_a_bucket_that_is_not_there_is_a_storage_error(s3: Any, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("code", "status"), [("PreconditionFailed", 412), ("ConditionalRequestConflict", 409)]
 )
-def test_s3_says_in_two_ways_that_another_was_first(code: str, status: int) -> None:
-    """After it, and at the same time."""
-    clients._made.cache_clear()
+def test_s3_has_two_codes_for_a_create_that_lost_the_race(code: str, status: int) -> None:
+    """One if the other write came first, one if both run at the same time."""
+    clients._make_client.cache_clear()
     storage = S3Storage("s3://bucket/run", AwsSettings("us-east-1", "http://localhost:9"))
     body = f"<Error><Code>{code}</Code><Message>x</Message></Error>".encode()
     http = CannedHttp(clients.s3_client(storage.aws), (status, body))
@@ -323,8 +323,8 @@ def test_a_failed_local_write_leaves_nothing(
     assert [p.name for p in (tmp_path / "d").iterdir()] == ["x"]
 
 
-def test_a_write_that_is_under_way_is_not_listed(tmp_path: Path) -> None:
-    """Another process may list the folder at any moment, and one may have died in it."""
+def test_a_write_in_progress_is_not_listed(tmp_path: Path) -> None:
+    """Another process may list the folder at any moment, or may have died during a write."""
     storage = LocalStorage(str(tmp_path))
     storage.write("d/x", b"1")
     seen: list[list[str]] = []
@@ -336,26 +336,26 @@ def test_a_write_that_is_under_way_is_not_listed(tmp_path: Path) -> None:
 
 
 def test_local_objects_can_be_read_by_others(tmp_path: Path) -> None:
-    """A temporary file is its owner's alone; results are for whoever may read the folder."""
+    """Only its owner may read a temporary file; every user may read a result."""
     storage = LocalStorage(str(tmp_path))
     storage.write("w", b"")
     storage.create("c", b"")
     assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o644}
 
 
-def test_a_uri_says_which_storage(tmp_path: Path) -> None:
-    """s3:// is S3; anything else a folder, with or without file://, and nothing is written yet."""
+def test_the_uri_selects_the_storage(tmp_path: Path) -> None:
+    """s3:// is S3; anything else is a folder, with or without file://. Nothing is written yet."""
     assert isinstance(open_storage("s3://bucket/x", AWS), S3Storage)
     for uri in (f"{tmp_path}/new", f"file://{tmp_path}/new"):
-        found = open_storage(uri, AWS)
-        assert isinstance(found, LocalStorage)
-        assert found.root == tmp_path / "new"
-        assert found.uri == uri
+        opened = open_storage(uri, AWS)
+        assert isinstance(opened, LocalStorage)
+        assert opened.root == tmp_path / "new"
+        assert opened.uri == uri
     assert not (tmp_path / "new").exists()
 
 
 def test_a_storage_can_be_sent_to_executors(storage: Storage) -> None:
-    """No client travels with it."""
+    """Without its client, which cannot be pickled."""
     storage.write("x", b"1")
     again: Storage = pickle.loads(pickle.dumps(storage))
     assert again.read("x") == b"1"

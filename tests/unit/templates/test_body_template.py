@@ -1,4 +1,4 @@
-"""Body templates: data goes in as values, and comes out as JSON that says the same."""
+"""Body templates: data goes in as values and comes out as JSON with the same values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECRET = "4711-secret"
 
 
 def render(body: Any, **row: Any) -> Any:
-    """Render a body and read it back."""
+    """Render a body and decode it."""
     line = compile_template(body).render(row)
     assert b"\n" not in line
     return json.loads(line)
@@ -32,7 +32,7 @@ def rejection(body: Any, **row: Any) -> RowRejected:
     return caught.value
 
 
-# Text that would do something if it were taken for a template, JSON or a line of its own.
+# Texts with an effect if they were read as a template, as JSON or as a new line.
 TEXT = st.text() | st.sampled_from(
     [
         "{{ x }}",
@@ -50,15 +50,15 @@ TEXT = st.text() | st.sampled_from(
 
 
 @given(TEXT, TEXT)
-def test_text_arrives_as_it_is(x: str, y: str) -> None:
-    """Quotes, control characters, line ends and template text in the data are only data."""
+def test_text_is_not_changed(x: str, y: str) -> None:
+    """Quotes, control characters, line ends and template text in the data have no effect."""
     body = {"a": "{{ x }}", "b": ["<{{ x }}|{{ y }}>"], "c": "{{ x | trim | string }}!"}
     assert render(body, x=x, y=y) == {"a": x, "b": [f"<{x}|{y}>"], "c": f"{x.strip()}!"}
 
 
 @given(TEXT)
-def test_literal_text_arrives_as_it_is(text: str) -> None:
-    """What is not a placeholder is not changed, keys included."""
+def test_literal_text_is_not_changed(text: str) -> None:
+    """Only placeholders are replaced. Keys are not changed either."""
     plain = text.replace("{{", "(").replace("{%", "(").replace("{#", "(").replace("\r", "")
     body = {plain: plain, "x": f"{plain} {{{{ x }}}}"}
     assert render(body, x="1") == {plain: plain, "x": f"{plain} 1"}
@@ -70,14 +70,14 @@ JSON = st.recursive(
     | st.integers(-(2**63), 2**64 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(),
-    lambda below: st.lists(below, max_size=4) | st.dictionaries(st.text(), below, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 )
 
 
 @given(JSON.filter(lambda value: value is not None))
-def test_a_lone_placeholder_takes_the_values_own_type(value: Any) -> None:
-    """Numbers, booleans, lists and structs stay what they are; nulls inside stay null."""
+def test_a_single_placeholder_keeps_the_type_of_the_value(value: Any) -> None:
+    """Numbers, booleans, lists and structs keep their type. Nulls inside them stay null."""
     assert render({"v": "{{ x }}"}, x=value) == {"v": value}
 
 
@@ -88,7 +88,7 @@ def _without_templates(value: Any) -> Any:
 
 @given(JSON)
 def test_a_body_without_placeholders_is_itself(body: Any) -> None:
-    """Any JSON value is a template of itself, on one line without spaces."""
+    """Any JSON value renders to itself, on one line without spaces."""
     body = _without_templates(body)
     template = compile_template(body)
     line = template.render({})
@@ -97,8 +97,8 @@ def test_a_body_without_placeholders_is_itself(body: Any) -> None:
     assert template.static_bytes == len(line)
 
 
-def test_jinja_writes_values_as_the_fast_path_does() -> None:
-    """Whether a template needs Jinja must not show in what it renders."""
+def test_jinja_and_the_fast_path_write_the_same_values() -> None:
+    """The result must not depend on whether a template needs Jinja."""
     row = {"flag": True, "when": dt.date(2026, 1, 2), "list": [1, None], "raw": b"x", "n": 1e16}
     plain = "{{ flag }} {{ when }} {{ list }} {{ raw }} {{ n }} {{ when.year }} {{ list[0] }}"
     through_jinja = plain + "{{ '' ~ '' }}"
@@ -119,7 +119,7 @@ def test_jinja_writes_values_as_the_fast_path_does() -> None:
     ],
 )
 def test_values_keep_their_text_form_through_expressions(template: str, text: str) -> None:
-    """Not Python's: no True, no 2026-01-02 03:04:05+00:00."""
+    """It is not Python's form: no True, no 2026-01-02 03:04:05+00:00."""
     row = {
         "n": Decimal("1.10"),
         "flag": True,
@@ -130,14 +130,14 @@ def test_values_keep_their_text_form_through_expressions(template: str, text: st
 
 
 @pytest.mark.parametrize("name", ["items", "keys", "get", "count", "__class__"])
-def test_a_field_comes_before_a_method_of_its_name(name: str) -> None:
+def test_a_field_comes_before_a_method_of_the_same_name(name: str) -> None:
     """`order.items` is a field of the order, in placeholders and in expressions."""
     assert render(f"{{{{ x.{name} }}}}", x={name: [1]}) == [1]
     assert render(f"{{{{ x.{name} | length }}}}", x={name: [1]}) == "1"
 
 
-def test_an_unreadable_value_rejects_the_rows_that_need_its_column() -> None:
-    """Whatever an expression would make of it; a row that does not look at it goes on."""
+def test_an_unreadable_value_rejects_a_row_whose_template_reads_the_column() -> None:
+    """In any expression. A template that does not read the column is not affected."""
     template = compile_template("{{ 'same' if x == 'a' else 'other' }}")
     assert template.render({"x": "b"}) == b'"other"'
     with pytest.raises(RowRejected, match=r"^x: is not valid UTF-8 text$"):
@@ -165,14 +165,14 @@ def test_an_unreadable_value_rejects_the_rows_that_need_its_column() -> None:
         ("<b>{{ x }}</b>", {"x": "<&>"}, "<b><&></b>"),
     ],
 )
-def test_the_language_is_jinjas(template: str, row: dict[str, Any], text: str) -> None:
-    """Fields, indexes, filters, conditions, loops; nothing is escaped as HTML."""
+def test_the_language_is_jinja(template: str, row: dict[str, Any], text: str) -> None:
+    """Fields, indexes, filters, conditions and loops work. Nothing is escaped as HTML."""
     assert render(template, **row) == text
 
 
 @pytest.mark.parametrize("name", ["default", "d"])
-def test_a_default_stands_in_for_null(name: str) -> None:
-    """Alone it has its own type; a struct that is null has null fields; "" and 0 are values."""
+def test_a_default_replaces_a_null(name: str) -> None:
+    """A single default keeps its type, a null struct has null fields, "" and 0 are values."""
     assert render(f"{{{{ x | {name}('none') }}}}", x=None) == "none"
     assert render(f"<{{{{ x | {name}('none') }}}}>", x=None) == "<none>"
     assert render(f"<{{{{ x | {name}('none') }}}}>", x="") == "<>"
@@ -218,14 +218,14 @@ def test_a_default_stands_in_for_null(name: str) -> None:
         ("{{ x }}", {"x": object()}, "x", "cannot be rendered (TypeError)"),
     ],
 )
-def test_a_row_that_cannot_be_rendered_says_which_column_and_why(
+def test_a_rejected_row_names_the_column_and_the_reason(
     template: str, row: dict[str, Any], column: str, reason: str
 ) -> None:
-    """It becomes a rejected row with a reason, never an exception that ends the task."""
-    found = rejection({"t": template}, **row)
-    assert found.column == column
-    assert found.reason.startswith(reason)
-    assert SECRET not in str(found)
+    """A row that cannot be rendered raises RowRejected and no error that ends the task."""
+    rejected = rejection({"t": template}, **row)
+    assert rejected.column == column
+    assert rejected.reason.startswith(reason)
+    assert SECRET not in str(rejected)
 
 
 @pytest.mark.parametrize(
@@ -245,14 +245,14 @@ def test_a_row_that_cannot_be_rendered_says_which_column_and_why(
     ],
 )
 def test_a_template_cannot_leave_its_sandbox(template: str) -> None:
-    """No way from a value to Python's own objects or to files; the row is rejected."""
+    """It cannot reach Python's own objects or files: the row or the config is refused."""
     with pytest.raises((RowRejected, ConfigError)):
         compile_template(template).render({"x": "text", "self": "s"})
 
 
 @pytest.mark.parametrize("name", ["range", "dict", "cycler", "joiner", "namespace", "lipsum"])
-def test_jinjas_own_names_are_columns_like_any_other(name: str) -> None:
-    """A misspelt column must not turn into a function of Jinja's."""
+def test_names_of_jinja_are_ordinary_columns(name: str) -> None:
+    """A misspelt column must not become one of Jinja's functions."""
     assert compile_template(f"{{{{ {name} }}}}").columns == (name,)
     assert compile_template(f"{{{{ {name} | upper }}}}").columns == (name,)
 
@@ -270,8 +270,8 @@ def test_jinjas_own_names_are_columns_like_any_other(name: str) -> None:
         ("{{ 'text' }}", ()),
     ],
 )
-def test_the_columns_that_a_template_reads_are_found(body: Any, columns: tuple[str, ...]) -> None:
-    """Each once; names that the template makes itself are none."""
+def test_the_columns_of_a_template_are_found(body: Any, columns: tuple[str, ...]) -> None:
+    """Each once. Names that the template itself defines are not columns."""
     assert compile_template(body).columns == columns
 
 
@@ -287,27 +287,27 @@ def test_the_columns_that_a_template_reads_are_found(body: Any, columns: tuple[s
     ],
 )
 def test_an_invalid_template_is_an_error_of_the_config(template: str, fault: str) -> None:
-    """It names the place in the body and the fault, without Jinja's file and line."""
+    """The message names the key path and the fault, without Jinja's file and line."""
     with pytest.raises(ConfigError) as caught:
         compile_template({"messages": [{"content": template}]})
-    said = str(caught.value)
-    assert said.startswith("request.body.messages[0].content: is not a valid template: ")
-    assert fault.lower() in said.lower()
-    assert "<" not in said
-    assert "line" not in said
+    message = str(caught.value)
+    assert message.startswith("request.body.messages[0].content: is not a valid template: ")
+    assert fault.lower() in message.lower()
+    assert "<" not in message
+    assert "line" not in message
 
 
 @pytest.mark.parametrize(
-    ("value", "why"), [(math.nan, "is not a finite number"), (object(), "cannot be rendered")]
+    ("value", "reason"), [(math.nan, "is not a finite number"), (object(), "cannot be rendered")]
 )
-def test_a_body_that_json_cannot_hold_is_an_error_of_the_config(value: Any, why: str) -> None:
-    """And not of every row."""
-    with pytest.raises(ConfigError, match=rf"^request.body.a\[1\].b: {why}"):
+def test_a_body_that_json_cannot_hold_is_an_error_of_the_config(value: Any, reason: str) -> None:
+    """It is found when the template is compiled, not in every row."""
+    with pytest.raises(ConfigError, match=rf"^request.body.a\[1\].b: {reason}"):
         compile_template({"a": [1, {"b": value}]})
 
 
-def test_the_static_bytes_are_those_that_every_row_has() -> None:
-    """They are counted once when the size of a source is estimated."""
+def test_the_static_bytes_are_the_literal_part_of_every_body() -> None:
+    """The estimate of a source's size uses them."""
     template = compile_template({"a": "x{{ n }}y", "b": [1, None, "é"]})
     line = template.render({"n": "12345"})
     assert template.static_bytes == len(line) - len("12345")

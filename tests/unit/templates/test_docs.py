@@ -1,5 +1,7 @@
-"""docs/templates.md: every example in it is what comes out. Those of Spark's types are in
-tests/spark/test_template_values.py."""
+"""docs/templates.md: every example renders to the result that the page shows.
+
+The examples of Spark's types are tested in tests/spark/test_template_values.py.
+"""
 
 from __future__ import annotations
 
@@ -22,38 +24,38 @@ OBJECTS = {
 
 
 def fetch(uri: str) -> bytes:
-    """Give what is there, as S3 would."""
+    """Return the bytes of an object, as S3 does."""
     if uri not in OBJECTS:
         raise Unrenderable("names an S3 object that is not there (NoSuchKey)")
     return OBJECTS[uri]
 
 
 def examples(result: str) -> Iterator[tuple[Any, dict[str, Any], str]]:
-    """Yield template, row and result of every example in the tables that end in this column."""
+    """Yield template, row and result of every example in the tables with this last column."""
     for template, row, becomes in table_rows(TEMPLATES, ("template", "row", result)):
         yield json.loads(template), json.loads(row), becomes
 
 
 @pytest.mark.parametrize(("template", "row", "becomes"), list(examples("becomes")))
-def test_every_example_becomes_what_is_said(
+def test_every_example_has_the_result_in_the_docs(
     template: Any, row: dict[str, Any], becomes: str
 ) -> None:
-    """The whole value, of the type that is shown."""
+    """The value and its type are equal."""
     assert json.loads(compile_template(template, fetch=fetch).render(row)) == json.loads(becomes)
 
 
 @pytest.mark.parametrize(("template", "row", "reason"), list(examples("rejected with")))
-def test_every_rejection_has_the_reason_that_is_said(
+def test_every_rejection_has_the_reason_in_the_docs(
     template: Any, row: dict[str, Any], reason: str
 ) -> None:
-    """With the column before it."""
+    """The column comes before the reason."""
     with pytest.raises(RowRejected) as caught:
         compile_template(template, fetch=fetch).render(row)
     assert str(caught.value) == reason
 
 
-def test_no_example_is_left_out() -> None:
-    """Every table of the page is one that a test reads."""
+def test_every_table_of_the_page_is_tested() -> None:
+    """A test reads every table, here or in tests/spark."""
     headers = re.findall(r"^(\| .* \|)\n\| ---", TEMPLATES, re.MULTILINE)
     assert set(headers) == {
         "| template | row | becomes |",

@@ -47,8 +47,8 @@ CET = dt.timezone(dt.timedelta(hours=1))
         ({(1, 2): "a list as a key"}, '{"[1,2]":"a list as a key"}'),
     ],
 )
-def test_what_is_no_text_is_the_same_in_both(value: Any, form: str) -> None:
-    """As JSON writes it."""
+def test_a_value_that_is_not_text_has_the_same_two_forms(value: Any, form: str) -> None:
+    """Both forms are written as in JSON."""
     assert as_json(value).decode() == form
     assert as_text(value) == form
 
@@ -75,8 +75,8 @@ def test_what_is_no_text_is_the_same_in_both(value: Any, form: str) -> None:
         (dt.timedelta(days=106_751_991), "P106751991D"),
     ],
 )
-def test_what_is_text_in_json_is_the_same_text(value: Any, text: str) -> None:
-    """In quotes alone, without them in a sentence."""
+def test_a_value_that_is_text_in_json_has_the_same_text_form(value: Any, text: str) -> None:
+    """JSON has quotes around the text, a sentence does not."""
     assert json.loads(as_json(value)) == text
     assert as_text(value) == text
 
@@ -94,8 +94,8 @@ def test_what_is_text_in_json_is_the_same_text(value: Any, text: str) -> None:
         ([Unreadable("is what it is")], "is what it is"),
     ],
 )
-def test_what_has_no_form_says_why(value: Any, reason: str) -> None:
-    """Alone and in a sentence, and nothing of the value."""
+def test_a_value_without_a_form_gives_the_reason(value: Any, reason: str) -> None:
+    """In both forms. The reason does not show the value."""
     for render in (as_json, as_text):
         with pytest.raises(Unrenderable) as caught:
             render(value)
@@ -103,53 +103,53 @@ def test_what_has_no_form_says_why(value: Any, reason: str) -> None:
 
 
 def test_null_is_a_value_in_json_only() -> None:
-    """A sentence has no word for it."""
+    """A null has no text form."""
     assert as_json(None) == b"null"
     with pytest.raises(Unrenderable, match=r"^is null$"):
         as_text(None)
 
 
-def test_a_type_that_is_not_known_is_an_error_of_ours() -> None:
-    """And not text of Python's."""
+def test_an_unknown_type_is_an_error() -> None:
+    """It is not written in Python's own form."""
     with pytest.raises(TypeError, match=r"^a object has no JSON form"):
         as_text(object())
 
 
 @given(st.binary())
-def test_bytes_can_be_read_back(data: bytes) -> None:
-    """Base64, with its padding."""
+def test_bytes_can_be_decoded(data: bytes) -> None:
+    """The text form is base64 with padding."""
     assert base64.b64decode(as_text(data), validate=True) == data
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=18))
 def test_decimals_keep_every_digit(value: Decimal) -> None:
-    """Whatever their scale, without an exponent."""
+    """With any scale, and without an exponent."""
     written = json.loads(as_json(value), parse_float=Decimal, parse_int=Decimal)
     assert (written, "e" in as_text(value).lower()) == (value, False)
 
 
 @given(st.datetimes(timezones=st.timezones()))
 def test_timestamps_are_the_same_moment(value: dt.datetime) -> None:
-    """In UTC, whatever zone they come in."""
+    """They are written in UTC, from any time zone."""
     try:
         utc = value.astimezone(dt.UTC)
     except OverflowError:
-        return  # at either end of Python's years; Arrow's timestamps come in UTC
+        return  # outside the years of Python; timestamps from Arrow are already in UTC
     assert as_text(value).endswith("Z")
     assert dt.datetime.fromisoformat(as_text(value)) == utc
 
 
 @given(st.timedeltas())
 def test_intervals_add_up(value: dt.timedelta) -> None:
-    """The parts of the duration are the interval."""
+    """The parts of the duration add up to the interval."""
     text = as_text(value)
     days, _, rest = text.lstrip("-").removeprefix("P").rpartition("T" if "T" in text else "$")
     if "T" not in text:
         days, rest = rest, ""
     seconds = 0.0
     for unit, size in (("H", 3600), ("M", 60), ("S", 1)):
-        number, found, after = rest.partition(unit)
-        if found:
+        number, is_present, after = rest.partition(unit)
+        if is_present:
             seconds, rest = seconds + float(number) * size, after
     total = dt.timedelta(days=int(days.rstrip("D") or 0), seconds=seconds)
     assert (-total if text.startswith("-") else total) == value

@@ -1,4 +1,4 @@
-"""Images and documents in a row: what they are is told by their bytes, and nothing else is read."""
+"""Images and documents in a row: their bytes decide the format, and only s3:// is fetched."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def holding(data: bytes) -> Fetch:
 
 @pytest.mark.parametrize("name", SIGNED)
 @pytest.mark.parametrize("uri", ["s3://b/k", "s3://b/picture.txt", "s3://b/x.y/scan.JPG"])
-def test_the_bytes_tell_what_something_is(name: str, uri: str) -> None:
-    """As a column of bytes and as an object, whatever its name says."""
+def test_the_bytes_decide_the_format(name: str, uri: str) -> None:
+    """In a column of bytes and in an object, whose name does not matter."""
     expected = Media(SIGNED[name], name)
     assert read_media(SIGNED[name], fetches_nothing) == expected
     assert read_media(bytearray(SIGNED[name]), fetches_nothing) == expected
@@ -58,16 +58,14 @@ def test_the_bytes_tell_what_something_is(name: str, uri: str) -> None:
         ("export.2026-01.csv", "csv"),
     ],
 )
-def test_a_text_is_known_by_its_extension(name: str, format_: str) -> None:
-    """It has nothing else to be known by."""
+def test_a_text_has_the_format_of_its_extension(name: str, format_: str) -> None:
+    """A text has no magic number."""
     assert read_media(f"s3://b/a.b/{name}", holding(b"a,b\n1,2\n")).format == format_
 
 
 @pytest.mark.parametrize(("name", "data"), [("docx", zipped("x")), ("xls", DOC[:40])])
-def test_office_files_without_their_usual_parts_are_known_by_extension(
-    name: str, data: bytes
-) -> None:
-    """If they are of the right kind of file at all."""
+def test_office_files_without_their_usual_parts_need_an_extension(name: str, data: bytes) -> None:
+    """The file must still be a zip or an OLE file."""
     assert read_media(f"s3://b/k.{name}", holding(data)).format == name
 
 
@@ -88,11 +86,11 @@ def test_office_files_without_their_usual_parts_are_known_by_extension(
         ("s3://b/txt", b"plain text", UNKNOWN),
         (7, b"", "is neither bytes nor an s3:// URI"),
         ({"a": 1}, b"", "is neither bytes nor an s3:// URI"),
-        ([PNG], b"", "is an array; take one of it, as in photos[0]"),
+        ([PNG], b"", "is an array; take one element, as in photos[0]"),
     ],
 )
-def test_what_is_not_known_says_why(value: object, data: bytes, reason: str) -> None:
-    """In words that hold nothing of it."""
+def test_an_unknown_value_gives_the_reason(value: object, data: bytes, reason: str) -> None:
+    """The reason does not show the value."""
     with pytest.raises(Unrenderable) as caught:
         read_media(value, holding(data))
     assert str(caught.value) == reason
@@ -117,8 +115,8 @@ def test_what_is_not_known_says_why(value: object, data: bytes, reason: str) -> 
         "iVBORw0KGgo=",
     ],
 )
-def test_nothing_but_objects_in_s3_is_fetched(text: str) -> None:
-    """A row must not be able to read the machine's files, nor ask its network."""
+def test_only_objects_in_s3_are_fetched(text: str) -> None:
+    """A row must not be able to read files of the machine or to use its network."""
 
     def never(uri: str) -> bytes:
         raise AssertionError(f"{uri} is fetched")
@@ -130,17 +128,17 @@ def test_nothing_but_objects_in_s3_is_fetched(text: str) -> None:
 
 @given(st.text(min_size=1))
 def test_a_key_may_be_any_text(key: str) -> None:
-    """Question marks, percent signs and spaces too: a URI of S3 is not taken apart."""
+    """Also question marks, percent signs and spaces: an S3 URI is not parsed as a URL."""
     uri = f"s3://bucket/{key}"
     objects = {uri: PNG}
     assert read_media(uri, objects.__getitem__) == Media(PNG, "png")
     assert uris_in(uri) == [uri]
 
 
-def test_arrays_are_read_in_their_order() -> None:
-    """An empty one holds nothing; a null in one rejects the row."""
-    found = read_all_media([PNG, "s3://b/k", GIF], holding(JPEG))
-    assert [media.format for media in found] == ["png", "jpeg", "gif"]
+def test_arrays_are_read_in_order() -> None:
+    """An empty array yields nothing. A null in an array rejects the row."""
+    all_media = read_all_media([PNG, "s3://b/k", GIF], holding(JPEG))
+    assert [media.format for media in all_media] == ["png", "jpeg", "gif"]
     assert list(read_all_media([], fetches_nothing)) == []
     assert uris_in([PNG, "s3://b/k", None]) == ["s3://b/k"]
     with pytest.raises(Unrenderable, match=r"^holds a null$"):
@@ -148,7 +146,7 @@ def test_arrays_are_read_in_their_order() -> None:
 
 
 def test_every_format_has_its_media_type() -> None:
-    """And no two have the same."""
+    """No two formats have the same media type."""
     formats = [*IMAGES, *DOCUMENTS]
     types = {Media(b"x", f).media_type for f in formats}
     assert len(types) == len(formats)

@@ -1,4 +1,4 @@
-"""reconciliation.parquet: the run's proof as a table, a row per shard and per job."""
+"""reconciliation.parquet: a row per shard, per bucket of rejected rows, and per batch job."""
 
 from __future__ import annotations
 
@@ -10,39 +10,38 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from bedrock_spark.aws.batch_jobs import SeenJob
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.spark.collect.reconciliation_table import SCHEMA, write_reconciliation
 from bedrock_spark.storage import LocalStorage
 from tests.docs import ROOT
-from tests.unit.collecting import LINES, OUTPUT, SHARD, collect_in
+from tests.unit.collect_shard import JOB_FOLDER, LINES_KEY, SHARD, collect_shard
 
 ARN = "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/job1"
 DOC = ROOT / "docs" / "run-folder.md"
-REJECTS = {
-    "unit": "rejects-00000", "rows": 3, "outcomes": {"rejected": 3}, "served_by": {}, "tokens": {},
-    "manifest_tokens": {}, "unanswered": 0, "findings": [],
-}  # fmt: skip
+REJECTS = ReconciledShard(unit="rejects-00000", rows=3, outcomes={"rejected": 3})
 
 
-def table(folder: Path) -> list[dict[str, Any]]:
+def reconciliation_rows(folder: Path) -> list[dict[str, Any]]:
+    """Collect a shard with two jobs; return the rows of reconciliation.parquet."""
     usage = {"usage": {"input_tokens": 4, "output_tokens": 1}}
     answers = [json.dumps({"recordId": i, "modelOutput": usage}).encode() for i in "aab"]
     files = {
-        LINES: b"\n".join([*answers, b"torn"]),
-        f"{OUTPUT}/manifest.json.out": b'{"inputTokenCount":9,"outputImgCount1":2}',
+        LINES_KEY: b"\n".join([*answers, b"torn"]),
+        f"{JOB_FOLDER}/manifest.json.out": b'{"inputTokenCount":9,"outputImgCount1":2}',
     }
     seen = SeenJob(ARN, "n1", "t", "Stopped", None, 3, 3, 3, 0, 1_800_000_000.0)
     jobs = [Job(SHARD, 1, "n1", "t", seen), Job(SHARD, 2, "n2", "t")]
-    found, _ = collect_in(str(folder), "abc", files, jobs)
+    reconciled, _ = collect_shard(str(folder), "abc", files, jobs)
     storage = LocalStorage(str(folder))
-    write_reconciliation(storage, [found, REJECTS], {job.job_name: job for job in jobs})
+    write_reconciliation(storage, [reconciled, REJECTS], {job.job_name: job for job in jobs})
     rows: list[dict[str, Any]] = pq.read_table(folder / "reconciliation.parquet").to_pylist()
     return rows
 
 
 def test_a_row_per_shard_and_per_job(tmp_path: Path) -> None:
-    """Counts, findings, tokens and statuses; a job that was never seen has its name only."""
-    shard, rejects, job, unseen = table(tmp_path)
+    """Counts, findings, tokens and statuses; a job that no listing has shown has only its name."""
+    shard, rejects, job, unseen = reconciliation_rows(tmp_path)
     assert (shard["kind"], shard["rows"], shard["ok"], shard["missing"]) == ("shard", 3, 2, 1)
     assert (shard["unanswered"], shard["findings"], shard["input_tokens"]) == (1, 2, 8)
     assert (shard["lines_ok"], shard["lines_bad"], shard["images"]) == (3, 1, 2)
@@ -57,7 +56,7 @@ def test_a_row_per_shard_and_per_job(tmp_path: Path) -> None:
 
 
 def test_the_columns_are_documented() -> None:
-    """docs/run-folder.md lists them all, in order."""
+    """docs/run-folder.md lists all columns, in order."""
     text = DOC.read_text(encoding="utf-8").split("## The reconciliation")[1].split("\n## ")[0]
     rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text, re.MULTILINE)
     names = [name for row in rows for name in re.findall(r"`(\w+)`", row)]

@@ -1,4 +1,4 @@
-"""Fallback answers on their way: when they are written, and that none is lost."""
+"""AnswerFiles: when the fallback's answers are written, and that none is lost."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import FakeClock
 
 
-class Flaky(LocalStorage):
-    """Storage that refuses some writes."""
+class FlakyStorage(LocalStorage):
+    """A storage that fails the next `failures` writes."""
 
-    refusals = 0
+    failures = 0
 
     def write(self, key: str, data: bytes) -> None:
-        if self.refusals:
-            self.refusals -= 1
+        if self.failures:
+            self.failures -= 1
             raise StorageError("full")
         super().write(key, data)
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> Flaky:
-    return Flaky(str(tmp_path))
+def storage(tmp_path: Path) -> FlakyStorage:
+    return FlakyStorage(str(tmp_path))
 
 
 def written(storage: LocalStorage) -> list[tuple[str, bytes]]:
-    """Give each line that is in the folder, with its shard."""
+    """Return every written line with its shard, sorted by shard."""
     return sorted(
-        (found.key.split("/")[1], line)
-        for found in storage.list("fallback/")
-        for line in storage.read(found.key).splitlines()
+        (item.key.split("/")[1], line)
+        for item in storage.list("fallback/")
+        for line in storage.read(item.key).splitlines()
     )
 
 
-def test_answers_are_written_every_few_records(storage: Flaky, clock: FakeClock) -> None:
-    """Into the folder of their shard."""
+def test_answers_are_written_after_100_records(storage: FlakyStorage, clock: FakeClock) -> None:
+    """Each answer is written into the folder of its shard."""
     files = AnswerFiles(storage, clock)
     for n in range(FLUSH_RECORDS - 1):
         files.add(f"s{n % 2}", b"%d\n" % n)
@@ -51,8 +51,8 @@ def test_answers_are_written_every_few_records(storage: Flaky, clock: FakeClock)
     assert {shard for shard, _ in written(storage)} == {"s0", "s1"}
 
 
-def test_answers_are_written_every_few_seconds(storage: Flaky, clock: FakeClock) -> None:
-    """Also where no other comes: whoever waits for answers looks."""
+def test_answers_are_written_after_5_seconds(storage: FlakyStorage, clock: FakeClock) -> None:
+    """Also if no further answer arrives: `flush_if_due` is called while calls are in flight."""
     files = AnswerFiles(storage, clock)
     files.add("s", b"a\n")
     files.flush_if_due()
@@ -64,12 +64,12 @@ def test_answers_are_written_every_few_seconds(storage: Flaky, clock: FakeClock)
     assert len(storage.list("fallback/")) == 1
 
 
-def test_what_cannot_be_written_is_kept(storage: Flaky, clock: FakeClock) -> None:
-    """It is paid for: the next flush has it, in its old order."""
+def test_answers_that_cannot_be_written_are_kept(storage: FlakyStorage, clock: FakeClock) -> None:
+    """They were paid for. The next flush writes them, in the order in which they were added."""
     files = AnswerFiles(storage, clock)
     for n in range(6):
         files.add(f"s{n % 3}", b"%d\n" % n)
-    storage.refusals = 1
+    storage.failures = 1
     with pytest.raises(StorageError, match="full"):
         files.flush()
     files.add("s1", b"9\n")
@@ -80,8 +80,8 @@ def test_what_cannot_be_written_is_kept(storage: Flaky, clock: FakeClock) -> Non
     ]
 
 
-def test_lines_are_those_of_bedrock() -> None:
-    """Collect reads them as it reads a job's."""
+def test_lines_have_the_format_of_bedrock() -> None:
+    """So collect reads them like the output lines of a batch job."""
     lines = [
         answer_line("a", b'{"p":1}', b'{"q":2}'),
         error_line("b", b"{}", InvokeThrottledError("slow é", error_code=429)),
@@ -93,6 +93,6 @@ def test_lines_are_those_of_bedrock() -> None:
         "modelInput": {"p": 1},
         "modelOutput": {"q": 2},
     }
-    found = [line for line in read_lines(b"".join(lines)) if isinstance(line, OutputRecord)]
-    told = [(f.record_id, f.error and (f.error.code, f.error.is_retryable)) for f in found]
-    assert told == [("a", None), ("b", (429, True)), ("c", (400, False)), ("d", (500, True))]
+    records = [line for line in read_lines(b"".join(lines)) if isinstance(line, OutputRecord)]
+    errors = [(r.record_id, r.error and (r.error.code, r.error.is_retryable)) for r in records]
+    assert errors == [("a", None), ("b", (429, True)), ("c", (400, False)), ("d", (500, True))]

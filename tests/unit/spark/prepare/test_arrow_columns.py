@@ -1,4 +1,4 @@
-"""Arrow's columns as Python's values: by type, slice by slice, and never an exception."""
+"""Arrow columns become Python values: by type, in any slice, and without an exception."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from bedrock_spark.templates.json_values import NOT_UTF8, Struct, Unreadable
 
 MAP = pa.map_(pa.string(), pa.int64())
 NESTED = pa.list_(pa.struct([("m", pa.map_(pa.int32(), MAP)), ("n", pa.string())]))
-# An unusable text and one that is none; Arrow takes them as Spark hands them over.
+# A valid text, one with a byte that is no UTF-8, a null, and an encoded surrogate. Arrow accepts
+# them unchecked, as it does when Spark passes them.
 NOT_TEXT = pa.array([b"fine", b"A\xff", None, b"\xed\xa0\x80"]).view(pa.string())
 
 
@@ -54,15 +55,15 @@ NOT_TEXT = pa.array([b"fine", b"A\xff", None, b"\xed\xa0\x80"]).view(pa.string()
     ],
 )  # fmt: skip
 def test_every_type_becomes_its_value(array: pa.Array, values: list[Any]) -> None:
-    """A map is a dict at any depth, its keys text; a moment is in UTC."""
+    """A map becomes a dict with text keys at any depth; a moment is in UTC."""
     assert column_values(array) == values
     assert [type(v) for v in column_values(array.slice(0, 0))] == []
 
 
-def test_structs_and_maps_can_be_told_apart() -> None:
-    """Because a null field of the one is left out of JSON, and of the other is not."""
-    found = column_values(pa.array([[{"m": [(7, [("k", 1)])], "n": None}]], NESTED))
-    (struct,) = found[0]
+def test_structs_and_maps_have_different_types() -> None:
+    """JSON leaves out a null field of a struct, but keeps a null value of a map."""
+    values = column_values(pa.array([[{"m": [(7, [("k", 1)])], "n": None}]], NESTED))
+    (struct,) = values[0]
     assert (type(struct), type(struct["m"]), type(struct["m"]["7"])) == (Struct, dict, dict)
 
 
@@ -78,7 +79,7 @@ def test_structs_and_maps_can_be_told_apart() -> None:
     ids=["text", "again", "list", "struct", "map"],
 )
 def test_text_that_is_not_utf_8_is_unreadable_in_its_own_row(array: pa.Array) -> None:
-    """However deep it stands; the rows beside it are as they were."""
+    """At any depth; the other rows keep their values."""
     good, bad, none, surrogate = column_values(array)
     assert (bad, surrogate) == (Unreadable(NOT_UTF8), Unreadable(NOT_UTF8))
     assert not isinstance(good, Unreadable)
@@ -94,15 +95,15 @@ def test_text_that_is_not_utf_8_is_unreadable_in_its_own_row(array: pa.Array) ->
         pa.array([0, -(2**63), None]).view(pa.timestamp("us")),
     ],
 )
-def test_a_time_beyond_pythons_is_unreadable(array: pa.Array) -> None:
-    """Spark's years reach from -290308 to 294247."""
+def test_a_time_outside_of_pythons_range_is_unreadable(array: pa.Array) -> None:
+    """Python has the years 1 to 9999, Spark those from -290308 to 294247."""
     good, bad, none = column_values(array)
     assert (bad, none) == (Unreadable(OUT_OF_RANGE), None)
     assert good.year == 1970
 
 
-def test_a_key_without_a_text_form_is_unreadable() -> None:
-    """A map's keys become text when it is read."""
+def test_a_map_key_without_a_text_form_is_unreadable() -> None:
+    """A map's keys become text when the map is read."""
     array = pa.array([[(1.5, 1)], [(float("nan"), 1)]], pa.map_(pa.float64(), pa.int64()))
     good, bad = column_values(array)
     assert good == {"1.5": 1}
@@ -129,7 +130,7 @@ ROWS = st.lists(
 
 
 def as_arrow(value: Any) -> Any:
-    """Write maps as the pairs that Arrow takes."""
+    """Write maps as lists of pairs, which is how Arrow accepts them."""
     if isinstance(value, list):
         return [as_arrow(v) for v in value]
     if isinstance(value, dict) and set(value) == {"m", "n"}:
@@ -146,10 +147,10 @@ def with_text_keys(value: Any) -> Any:
 
 
 @given(ROWS, st.integers(0, 8), st.integers(0, 8))
-def test_any_slice_of_nested_data_is_read_as_its_rows_are(
+def test_any_slice_of_nested_data_has_the_values_of_its_rows(
     rows: list[Any], start: int, length: int
 ) -> None:
-    """Arrow's slices share their children: none may read its neighbour's."""
+    """Arrow's slices share their child arrays: a slice must not read its neighbour's values."""
     array = pa.array(as_arrow(rows), NESTED)
     expected = with_text_keys(rows)
     assert column_values(array) == expected

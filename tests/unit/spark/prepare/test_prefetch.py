@@ -1,4 +1,4 @@
-"""What rows need is fetched ahead and at once, in groups that bound what is held."""
+"""Objects are fetched ahead of their rows and several at once, in groups that bound memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MB = 1_000_000
 
 
 class Store:
-    """Gives ten bytes for every URI, and counts."""
+    """Returns `size` bytes for every URI, and notes the reads."""
 
     def __init__(self, size: int = 10) -> None:
         self.size = size
@@ -41,7 +41,7 @@ URIS = st.lists(st.sampled_from([f"s3://b/{i}" for i in range(12)] + ["s3://b/go
 def test_every_row_is_in_one_group_and_finds_what_it_needs(
     rows: list[list[str]], threads: int, group_bytes: int
 ) -> None:
-    """In order, whatever the bounds, repeats and objects that are not there."""
+    """In order, for any bounds, with repeated URIs and objects that do not exist."""
     store = Store()
     with Prefetch(store.read, MB, threads, group_bytes) as objects:
         start = 0
@@ -58,8 +58,8 @@ def test_every_row_is_in_one_group_and_finds_what_it_needs(
         assert start == len(rows)
 
 
-def test_a_group_ends_where_it_has_enough() -> None:
-    """By what was fetched, and by what the rows bring along."""
+def test_a_group_ends_at_its_limit_of_bytes() -> None:
+    """Fetched bytes count, and the bytes that rows hold themselves."""
     store = Store(size=10)
     rows = [[f"s3://b/{i}"] for i in range(7)]
     with Prefetch(store.read, MB, 2, group_bytes=30) as objects:
@@ -69,8 +69,8 @@ def test_a_group_ends_where_it_has_enough() -> None:
         assert list(objects.groups([], [])) == []
 
 
-def test_what_a_group_has_is_read_once() -> None:
-    """Though many rows, and two filters of a row, ask for it."""
+def test_an_object_is_read_once_for_a_group() -> None:
+    """Even if many rows, and two filters of a row, need it."""
     store = Store()
     with Prefetch(store.read, MB) as objects:
         for _ in objects.groups([["s3://b/k"]] * 9, [0] * 9):
@@ -79,8 +79,8 @@ def test_what_a_group_has_is_read_once() -> None:
     assert store.reads == ["s3://b/k"]
 
 
-def test_what_was_not_seen_beforehand_is_read_when_it_is_asked_for() -> None:
-    """Once for as long as nothing else is asked for."""
+def test_an_object_outside_of_a_group_is_read_when_it_is_fetched() -> None:
+    """It is kept until another one is fetched."""
     store = Store()
     with Prefetch(store.read, MB) as objects:
         for uri in ("s3://b/1", "s3://b/1", "s3://b/2", "s3://b/1"):
@@ -89,7 +89,7 @@ def test_what_was_not_seen_beforehand_is_read_when_it_is_asked_for() -> None:
 
 
 class Gate(Store):
-    """Holds every read until so many are under way."""
+    """Blocks every read until `parties` reads have started."""
 
     def __init__(self, parties: int) -> None:
         super().__init__()
@@ -100,16 +100,16 @@ class Gate(Store):
         return super().read(uri)
 
 
-def test_as_many_are_fetched_at_once_as_there_are_threads() -> None:
-    """Ahead of the row that is waited for: one after the other, this would never end."""
+def test_as_many_objects_are_fetched_at_once_as_there_are_threads() -> None:
+    """Also objects of later rows: one read after the other would time out at the barrier."""
     store = Gate(4)
     with Prefetch(store.read, MB, threads=4) as objects:
         assert list(objects.groups([[f"s3://b/{i}"] for i in range(8)], [0] * 8)) == [8]
     assert len(store.reads) == 8
 
 
-def test_no_more_is_under_way_than_there_are_threads() -> None:
-    """What is read ahead is bounded, however slowly the rows are worked on."""
+def test_no_more_objects_are_read_ahead_than_there_are_threads() -> None:
+    """The window is bounded, however slowly the rows are processed."""
     store = Store()
     rows = [[f"s3://b/{i}"] for i in range(100)]
     with Prefetch(store.read, MB, threads=4, group_bytes=1) as objects:
@@ -119,23 +119,24 @@ def test_no_more_is_under_way_than_there_are_threads() -> None:
             assert len(store.reads) <= done + 4
 
 
-def test_a_row_that_needs_too_much_is_left_at_that() -> None:
-    """It is rejected anyway; those after it are fetched as ever."""
+def test_a_row_above_its_limit_fetches_no_more_objects() -> None:
+    """It will be rejected. The rows after it get their objects as usual."""
     store = Store(size=10)
     rows = [[f"s3://b/{i}" for i in range(1000)], ["s3://b/last"], ["s3://b/one more"]]
     with Prefetch(store.read, max_row_bytes=50, threads=4) as objects:
-        assert list(_fetched(objects, rows)) == [b"s3://b/last", b"s3://b/one more"]
+        assert list(_later_objects(objects, rows)) == [b"s3://b/last", b"s3://b/one more"]
     assert len(store.reads) < 20
 
 
-def _fetched(objects: Prefetch, rows: list[list[str]]) -> Iterator[bytes]:
+def _later_objects(objects: Prefetch, rows: list[list[str]]) -> Iterator[bytes]:
+    """Yield the first object of each row but the first."""
     for _ in objects.groups(rows, [0] * len(rows)):
         for row in rows[1:]:
             yield objects.fetch(row[0]).strip()
 
 
-def test_a_failure_that_is_no_rows_fault_is_raised() -> None:
-    """At the group that needs it."""
+def test_a_storage_error_is_raised() -> None:
+    """By the group that needs the object: it is not the fault of a row."""
     with (
         Prefetch(Store().read, MB, group_bytes=1) as objects,
         pytest.raises(StorageError, match="SlowDown"),

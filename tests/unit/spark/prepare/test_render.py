@@ -1,4 +1,4 @@
-"""Lines that are rendered a column at a time are those that are rendered one by one."""
+"""Rendering column by column and rendering row by row give the same lines."""
 
 from __future__ import annotations
 
@@ -43,42 +43,44 @@ def batch_of(rows: list[dict[str, Any]]) -> pa.RecordBatch:
 
 
 def rendered(
-    batch: pa.RecordBatch, template: BodyTemplate, most: int = 10**9
+    batch: pa.RecordBatch, template: BodyTemplate, max_bytes: int = 10**9
 ) -> tuple[list[bytes | None], dict[int, tuple[str, str]]]:
     ids = pa.array([f"{n:011d}" for n in range(batch.num_rows)], pa.string())
-    lines, rejected = render_lines(ids, batch, template, most)
+    lines, rejected = render_lines(ids, batch, template, max_bytes)
     return lines.to_pylist(), {n: (r.column, r.reason) for n, r in rejected.items()}
 
 
-def one_by_one(monkey: pytest.MonkeyPatch, *args: Any) -> Any:
-    with monkey.context() as patched:
-        patched.setattr(render, "_render_at_once", lambda *_: None)
-        return rendered(*args)
+def row_by_row(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> Any:
+    with monkeypatch.context() as patch:
+        patch.setattr(render, "_render_columns", lambda *_: None)
+        return rendered(*arguments)
 
 
 @given(ROWS, st.integers(0, 12), st.integers(100, 300))
-def test_the_same_lines_and_rejections(rows: list[dict[str, Any]], start: int, most: int) -> None:
-    """Whatever the texts hold, in a slice, with nulls, defaults and too long lines."""
+def test_both_ways_give_the_same_lines_and_rejections(
+    rows: list[dict[str, Any]], start: int, max_bytes: int
+) -> None:
+    """For all texts, in a slice, with nulls, defaults and lines that are too long."""
     batch = batch_of(rows).slice(min(start, len(rows)))
     template = compile_template(BODY)
     assert template.holes is not None
-    found = rendered(batch, template, most)
-    assert found == one_by_one(pytest.MonkeyPatch(), batch, template, most)
-    for line in found[0]:
+    lines, rejected = rendered(batch, template, max_bytes)
+    assert (lines, rejected) == row_by_row(pytest.MonkeyPatch(), batch, template, max_bytes)
+    for line in lines:
         assert line is None or msgspec.json.decode(line)["recordId"].isdigit()
 
 
-def test_large_texts_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spark hands columns over with large offsets where it is told so."""
+def test_columns_with_large_offsets_give_the_same_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spark passes columns with 64-bit offsets if its configuration says so."""
     rows = batch_of([{"text": 'a"b', "name": "é\n", "number": 1, "flag": True}] * 3)
     large = rows.set_column(0, "text", rows.column(0).cast(pa.large_string()))
     template = compile_template(BODY)
     assert rendered(large, template) == rendered(rows, template)
-    assert rendered(large, template) == one_by_one(monkeypatch, large, template)
+    assert rendered(large, template) == row_by_row(monkeypatch, large, template)
 
 
 def test_a_text_that_is_not_utf8_is_rejected_and_the_others_are_not() -> None:
-    """The JVM takes any bytes for a text."""
+    """In the JVM, a text may hold any bytes."""
     raw = pa.array([b"good", b"\xff\xfe", b"fine"])
     text = pa.Array.from_buffers(pa.string(), 3, raw.buffers())
     assert not is_utf8(text)
@@ -90,8 +92,8 @@ def test_a_text_that_is_not_utf8_is_rejected_and_the_others_are_not() -> None:
     assert rejected == {1: ("text", "is not valid UTF-8 text")}
 
 
-def test_a_body_that_no_model_takes_is_rejected() -> None:
-    """And said to be too large, not just too large for a shard."""
+def test_a_body_above_the_limit_of_all_models_is_rejected() -> None:
+    """The reason names the limit of a body, not that of a shard."""
     rows = [{"text": "x" * MAX_BODY_BYTES}, {"text": "x"}]
     batch = pa.RecordBatch.from_pylist(rows, schema=pa.schema([("text", pa.string())]))
     lines, rejected = rendered(batch, compile_template({"a": "{{ text }}"}))
@@ -102,13 +104,13 @@ def test_a_body_that_no_model_takes_is_rejected() -> None:
 
 
 @pytest.mark.parametrize("body", ["{{ a.b }}", "{{ a | upper }}", "{% if a %}x{% endif %}"])
-def test_what_is_more_than_a_column_is_looked_at_row_by_row(body: str) -> None:
-    """Fields, expressions and statements have no column's form."""
+def test_a_template_with_more_than_plain_columns_is_rendered_row_by_row(body: str) -> None:
+    """Fields, expressions and statements cannot be rendered column by column."""
     assert compile_template({"a": body}).holes is None
 
 
-def test_types_with_a_form_of_our_own_are_rendered_one_by_one() -> None:
-    """Arrow writes floats, for one, in another way."""
+def test_types_that_arrow_writes_otherwise_are_rendered_row_by_row() -> None:
+    """Floats are an example: their text in Arrow is not their JSON form in templates."""
     batch = pa.RecordBatch.from_arrays([pa.array([1.0, float("nan")])], names=["x"])
     lines, rejected = rendered(batch, compile_template({"x": "{{ x }}"}))
     assert lines[0] is not None
@@ -118,17 +120,17 @@ def test_types_with_a_form_of_our_own_are_rendered_one_by_one() -> None:
 
 @given(st.lists(TEXTS, max_size=8), st.integers(0, 8))
 def test_escapes_are_those_of_json(texts: list[str], start: int) -> None:
-    """Every character, in any slice of a column, nulls or none."""
-    for more in ([], [None]):
-        column = pa.array([*texts, *more], pa.string()).slice(start)
-        wanted = [
+    """For every character, in any slice of a column, with a null and without."""
+    for nulls in ([], [None]):
+        column = pa.array([*texts, *nulls], pa.string()).slice(start)
+        expected = [
             None if t is None else msgspec.json.encode(t)[1:-1].decode() for t in column.to_pylist()
         ]
-        assert escaped(column).to_pylist() == wanted
+        assert escaped(column).to_pylist() == expected
 
 
-def test_bytes_lie_one_after_the_other() -> None:
-    """A slice's, too, and where there are none."""
+def test_flat_bytes_are_those_of_the_slice() -> None:
+    """The bytes of its values, one after the other; none for a slice without values."""
     column = pa.array([b"ab", b"", b"cde", b"f"], pa.large_binary()).slice(1, 2)
     assert bytes(flat_bytes(column)) == b"cde"
     assert offsets_of(column).tolist() == [2, 2, 5]

@@ -1,4 +1,4 @@
-"""Collect one shard in this process, from files that a test makes up."""
+"""Collect one shard in this process, from output files that a test writes itself."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.config import ResultsConfig
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.spark.collect.task import CollectTask, ShardWork
@@ -18,27 +19,35 @@ from bedrock_spark.spark.result_schema import result_columns_of
 from bedrock_spark.storage import LocalStorage
 
 SHARD = "shard-00001-00"
-OUTPUT = f"output/{SHARD}/a1-abc/job1"
-LINES = f"{OUTPUT}/{SHARD}.jsonl.out"
+# The output folder of the shard's first job, and the file of its output lines.
+JOB_FOLDER = f"output/{SHARD}/a1-abc/job1"
+LINES_KEY = f"{JOB_FOLDER}/{SHARD}.jsonl.out"
 _ARN = "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/"
 
 
-def settled_job(attempt: int, folder: str, **counts: int) -> Job:
-    """Give a job of this output folder that is Completed."""
+def completed_job(attempt: int, folder: str, **counts: int) -> Job:
+    """Return the Completed job that wrote the output folder `folder`.
+
+    counts: members of SeenJob, such as `succeeded` and `failed`
+    """
     arn = _ARN + folder.rsplit("/", 1)[-1]
     seen = SeenJob(arn, f"n{attempt}", "t", "Completed", **counts)  # type: ignore[arg-type]
     return Job(SHARD, attempt, f"n{attempt}", "t", seen)
 
 
-def collect_in(
+def collect_shard(
     folder: str,
     ids: Sequence[str],
     files: Mapping[str, bytes],
     jobs: Sequence[Job] = (),
     family: str = "anthropic",
     **results: Any,
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Collect; return the reconciliation and the result rows, which have their number as `n`."""
+) -> tuple[ReconciledShard, list[dict[str, Any]]]:
+    """Write the shard's rows and `files` into the run folder, then collect the shard.
+
+    ids: the record id of each row; files: contents by key; results: the config section `results`
+    Returns the reconciliation and the result rows. Column `n` is the position of a row, from 0.
+    """
     storage = LocalStorage(folder)
     rows = io.BytesIO()
     pq.write_table(pa.table({"record_id": list(ids), "n": list(range(len(ids)))}), rows)
@@ -46,6 +55,6 @@ def collect_in(
     for key, data in files.items():
         storage.write(key, data)
     task = CollectTask(storage, family, result_columns_of(ResultsConfig(**results)))
-    found = task(ShardWork(SHARD, None, tuple(jobs)))
+    reconciled = task(ShardWork(SHARD, None, tuple(jobs)))
     table = pq.read_table(io.BytesIO(storage.read(layout.results_key(SHARD))))
-    return found, table.to_pylist()
+    return reconciled, table.to_pylist()

@@ -1,7 +1,9 @@
-"""A new local Bedrock for each test, at one address, without a process that starts from nothing.
+"""Fork a new local Bedrock for each test, always at the same address.
 
-A server imports everything once and forks for each; what a test does to one ends with it. As the
-address stays, clients are made once as well, also those in Spark's workers.
+A fork server imports everything once and forks a child process for each test, so no test waits for
+the imports. The child ends with its test, and with it everything that the test left there. As the
+address stays the same, boto3 clients are made only once, too, also in Spark's Python workers.
+https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ FORK, END = "fork", "end"
 
 
 class BedrockServer:
-    """The server, as a process that ends when this one does. One Bedrock at a time."""
+    """The fork server: a child process that serves at most one local Bedrock at a time.
+
+    It ends when this process ends, because that closes its standard input.
+    """
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -33,21 +38,21 @@ class BedrockServer:
             text=True,
         )
 
-    def ask(self, what: str, **settings: Any) -> str:
-        """Have a Bedrock forked or ended; return its address."""
+    def send(self, command: str, **settings: Any) -> str:
+        """Send FORK, with the settings of the new Bedrock, or END; return the Bedrock's address."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([what, settings]) + "\n")
+        self._process.stdin.write(json.dumps([command, settings]) + "\n")
         self._process.stdin.flush()
         return self._process.stdout.readline().strip()
 
     def close(self) -> None:
-        """End the server, and the Bedrock that it serves."""
+        """End the fork server and the Bedrock that it serves."""
         self._process.communicate()
 
 
 class ForkedBedrock(LocalBedrock):
-    """A local Bedrock that a server forks, in place of a process of its own."""
+    """A local Bedrock that is a child of the fork server, not of this process."""
 
     def __init__(self, server: BedrockServer, **settings: Any) -> None:
         super().__init__()
@@ -55,29 +60,29 @@ class ForkedBedrock(LocalBedrock):
         self._settings = settings
 
     def start(self) -> None:
-        self.endpoint_url = self._server.ask(FORK, **self._settings)
+        self.endpoint_url = self._server.send(FORK, **self._settings)
 
     def stop(self) -> None:
-        self._server.ask(END)
+        self._server.send(END)
 
 
 def main() -> None:
-    """Fork and end as the lines of standard input say; say the address each time."""
+    """Read commands from standard input, a line each; answer each with the Bedrock's address."""
     _import_all()
     child, url = 0, ""
     for line in sys.stdin:
-        what, settings = json.loads(line)
-        _end(child)
+        command, settings = json.loads(line)
+        _kill(child)
         child = 0
-        if what == FORK:
+        if command == FORK:
             child, url = _fork(port=int(url.rpartition(":")[2] or 0), **settings)
         sys.stdout.write(f"{url}\n")
         sys.stdout.flush()
-    _end(child)
+    _kill(child)
 
 
 def _import_all() -> None:
-    """Do once what takes long and leaves no thread behind."""
+    """Do the slow work of a start once. It must start no thread: a fork does not copy threads."""
     import moto.moto_server.werkzeug_app as moto_app
 
     import bedrock_emulator.http.server  # noqa: F401
@@ -89,6 +94,7 @@ def _import_all() -> None:
 
 
 def _fork(port: int, faults: dict[str, Any] | None, **settings: Any) -> tuple[int, str]:
+    """Fork a Bedrock; return its process id and its address."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -96,22 +102,23 @@ def _fork(port: int, faults: dict[str, Any] | None, **settings: Any) -> tuple[in
         _serve(writer, faults, port=port, **settings)
         os._exit(0)
     os.close(writer)
-    with os.fdopen(reader) as told:
-        return child, told.read()
+    with os.fdopen(reader) as pipe:
+        return child, pipe.read()
 
 
 def _serve(writer: int, faults: dict[str, Any] | None, **settings: Any) -> None:
+    """Serve a Bedrock in this process; write its address to the pipe `writer` first."""
     from bedrock_emulator.faults import read_faults
     from bedrock_emulator.http.server import Emulator
     from bedrock_emulator.settings import Settings
 
     emulator = Emulator(Settings(**settings), read_faults(faults))
-    with os.fdopen(writer, "w") as told:
-        told.write(emulator.endpoint_url)
+    with os.fdopen(writer, "w") as pipe:
+        pipe.write(emulator.endpoint_url)
     emulator.serve()
 
 
-def _end(child: int) -> None:
+def _kill(child: int) -> None:
     if child:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

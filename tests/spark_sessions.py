@@ -1,4 +1,4 @@
-"""The one Spark session that tests share, and configs for it."""
+"""The Spark session that all tests share, and configs of test runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 
 
 def shared_session() -> SparkSession:
-    """Return a local session on two cores; a session that runs is reused."""
+    """Return a local session with two cores. A session that already runs is reused."""
     session = (
         SparkSession.builder.master("local[2]")
         .appName("bedrock-spark-tests")
@@ -29,7 +29,10 @@ def shared_session() -> SparkSession:
 
 
 def make_config(run_uri: str, **sections: Any) -> Config:
-    """Return a config that asks Claude about the column `body`; sections are merged in."""
+    """Return a config that asks Claude about the column `body`.
+
+    sections: values to merge over the default sections
+    """
     values: dict[str, Any] = {
         "run_uri": run_uri,
         "source": {"key": ["id"]},
@@ -37,10 +40,10 @@ def make_config(run_uri: str, **sections: Any) -> Config:
         "request": {"prompt": "Classify: {{ body }}", "max_tokens": 40},
         "shards": {"max_records": 100, "min_records": 10},
         "batch": {"role_arn": ROLE, "region": "us-east-1", "poll_seconds": 0.05},
-        # Calls are counted in many tests; those of the canary ask for it.
+        # Off, because many tests count calls. Tests of the canary switch it on.
         "canary": {"records": 0},
     }
     for name, section in sections.items():
-        merges = isinstance(section, dict) and isinstance(values.get(name), dict)
-        values[name] = {**values[name], **section} if merges else section
+        can_merge = isinstance(section, dict) and isinstance(values.get(name), dict)
+        values[name] = {**values[name], **section} if can_merge else section
     return parse_config(values)

@@ -1,9 +1,9 @@
-"""Drive a run up to a point and die there by SIGKILL, as a lost machine would.
+"""Control a run up to a point, and die there by SIGKILL, as if the machine had failed.
 
-    python -m tests.e2e.killed_driver CONFIG.json POINT
+    python -m tests.e2e.killed_controller CONFIG.json POINT
 
-Points: after:STAGE, or CALL:WHEN:N where CALL is create (a batch job) or append (to the ledger),
-WHEN is before or after, and N counts the calls from 1.
+POINT is after:STAGE or CALL:WHEN:N. CALL is create (a batch job) or append (to the ledger), WHEN is
+before or after, and N counts the calls from 1.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from bedrock_spark.aws.batch_jobs import BatchJobs
+from bedrock_spark.fallback.rounds import open_fallback
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.run_folder.ledger import Ledger
-
-T = TypeVar("T")
 
 
 def die() -> None:
@@ -28,11 +27,11 @@ def die() -> None:
 
 
 def die_at(owner: type, name: str, when: str, number: int) -> None:
-    """Make the n-th call of a method the last thing this process does."""
+    """Patch a method so that this process dies before or after call number `number`."""
     original: Callable[..., Any] = getattr(owner, name)
     calls = 0
 
-    def counted(self: Any, *args: Any) -> Any:
+    def call_or_die(self: Any, *args: Any) -> Any:
         nonlocal calls
         calls += 1
         if when == "before" and calls == number:
@@ -42,7 +41,7 @@ def die_at(owner: type, name: str, when: str, number: int) -> None:
             die()
         return result
 
-    setattr(owner, name, counted)
+    setattr(owner, name, call_or_die)
 
 
 def main(config_path: str, point: str) -> None:
@@ -53,8 +52,8 @@ def main(config_path: str, point: str) -> None:
         die_at(owner, call, when, int(number))
         pipeline.watch()
         return
-    last = point.removeprefix("after:")
-    if last == "watch":
+    last_stage = point.removeprefix("after:")
+    if last_stage == "watch":
         pipeline.watch()
         die()
     from pyspark.sql import SparkSession
@@ -62,12 +61,15 @@ def main(config_path: str, point: str) -> None:
     spark = (
         SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
     )
-    if last == "prepare":
+    if last_stage == "prepare":
         pipeline.prepare(spark)
         die()
     reconciled = pipeline.collect(spark)
-    if last == "fallback":
-        pipeline.fall_back(spark, reconciled)
+    if last_stage == "fallback":
+        run, manifest = pipeline.run, pipeline.manifest()
+        # Not Pipeline.fall_back: it also collects, and this process must die before that.
+        with open_fallback(run, manifest, pipeline.clock, pipeline.observe) as fallback:
+            fallback.ask(spark, reconciled)
     die()
 
 

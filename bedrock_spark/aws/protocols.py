@@ -1,0 +1,169 @@
+"""The boto3 clients as types: only the methods that this package calls.
+
+boto3 builds the classes of its clients at run time, so they have no types of their own. Replies
+stay dictionaries. The names of parameters are AWS's.
+"""
+
+# ruff: noqa: N803
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol, TypeAlias
+
+Reply: TypeAlias = dict[str, Any]
+
+
+class Paginator(Protocol):
+    """Reads a listing page by page."""
+
+    def paginate(self, **request: Any) -> Iterable[Reply]:
+        """Yield the pages."""
+        ...
+
+
+class BedrockExceptions(Protocol):
+    """The error classes that boto3 makes for the Bedrock client."""
+
+    @property
+    def ResourceNotFoundException(self) -> type[Exception]:  # noqa: N802
+        """The class of this error code."""
+        ...
+
+
+class BedrockClient(Protocol):
+    """Bedrock's control plane: batch jobs, models and provisioned throughput."""
+
+    @property
+    def exceptions(self) -> BedrockExceptions:
+        """The error classes of this client."""
+        ...
+
+    def create_model_invocation_job(self, **request: Any) -> Reply:
+        """Create a batch job."""
+        ...
+
+    def list_model_invocation_jobs(self, **request: Any) -> Reply:
+        """Return one page of batch jobs."""
+        ...
+
+    def stop_model_invocation_job(self, *, jobIdentifier: str) -> Reply:
+        """Ask a batch job to stop."""
+        ...
+
+    def get_inference_profile(self, *, inferenceProfileIdentifier: str) -> Reply:
+        """Describe an inference profile."""
+        ...
+
+    def get_custom_model(self, *, modelIdentifier: str) -> Reply:
+        """Describe a custom model."""
+        ...
+
+    def get_provisioned_model_throughput(self, *, provisionedModelId: str) -> Reply:
+        """Describe a provisioned throughput."""
+        ...
+
+    def create_provisioned_model_throughput(self, **request: Any) -> Reply:
+        """Buy a provisioned throughput."""
+        ...
+
+    def delete_provisioned_model_throughput(self, *, provisionedModelId: str) -> Reply:
+        """Delete a provisioned throughput."""
+        ...
+
+    def list_tags_for_resource(self, *, resourceARN: str) -> Reply:
+        """Return the tags of a resource."""
+        ...
+
+    def get_paginator(self, operation_name: str, /) -> Paginator:
+        """Return the paginator of an operation."""
+        ...
+
+
+class RuntimeClient(Protocol):
+    """Bedrock Runtime: calls to models."""
+
+    @property
+    def meta(self) -> Any:
+        """What botocore knows of the client, such as its service model."""
+        ...
+
+    def invoke_model(self, *, modelId: str, body: bytes, **options: Any) -> Reply:
+        """Send a body in the model's own format."""
+        ...
+
+    def invoke_model_with_response_stream(
+        self, *, modelId: str, body: bytes, **options: Any
+    ) -> Reply:
+        """Send a body in the model's own format; the answer is a stream."""
+        ...
+
+    def converse(self, **request: Any) -> Reply:
+        """Send a conversation."""
+        ...
+
+    def converse_stream(self, **request: Any) -> Reply:
+        """Send a conversation; the answer is a stream."""
+        ...
+
+
+class S3Client(Protocol):
+    """Amazon S3."""
+
+    def get_object(self, *, Bucket: str, Key: str, Range: str = ...) -> Reply:
+        """Read an object or a range of its bytes."""
+        ...
+
+    def head_object(self, *, Bucket: str, Key: str) -> Reply:
+        """Describe an object."""
+        ...
+
+    def put_object(
+        self, *, Bucket: str, Key: str, Body: bytes, IfMatch: str = ..., IfNoneMatch: str = ...
+    ) -> Reply:
+        """Write an object, on a condition if one is given."""
+        ...
+
+    def delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> Reply:
+        """Delete at most 1,000 objects."""
+        ...
+
+    def upload_file(self, Filename: str, Bucket: str, Key: str) -> None:
+        """Write a file as an object, as a multipart upload if it is large."""
+        ...
+
+    def download_file(self, Bucket: str, Key: str, Filename: str) -> None:
+        """Read an object into a file."""
+        ...
+
+    def copy(
+        self, CopySource: dict[str, str], Bucket: str, Key: str, *, SourceClient: S3Client
+    ) -> None:
+        """Copy an object, as a multipart copy if it is large."""
+        ...
+
+    def get_paginator(self, operation_name: str, /) -> Paginator:
+        """Return the paginator of an operation."""
+        ...
+
+
+class QueueClient(Protocol):
+    """Amazon SQS."""
+
+    def receive_message(
+        self, *, QueueUrl: str, MaxNumberOfMessages: int, WaitTimeSeconds: int
+    ) -> Reply:
+        """Wait for messages."""
+        ...
+
+    def delete_message(self, *, QueueUrl: str, ReceiptHandle: str) -> Any:
+        """Delete a message."""
+        ...
+
+
+class QuotasClient(Protocol):
+    """Service Quotas."""
+
+    def get_paginator(self, operation_name: str, /) -> Paginator:
+        """Return the paginator of an operation."""
+        ...
