@@ -31,7 +31,7 @@ demo: install ## Run the whole pipeline over a real corpus, against a local Bedr
 test: install ## Run all tests but the long ones
 	@scripts/with-spark.sh $(venv) pytest -m 'not long' $(PYTEST_ARGS)
 
-test-long: install ## Run the long tests: killed drivers, Delta and Iceberg, other Spark sessions
+test-long: install ## Run the long tests: killed controllers, Delta and Iceberg, other Spark sessions
 	@scripts/with-spark.sh $(venv) pytest -m long $(PYTEST_ARGS)
 
 test-spark35: install-spark35 ## Run the tests that depend on the version of Spark with 3.5 (in .venv-spark35)

@@ -227,6 +227,17 @@ def test_a_shard_that_was_pushed_back_is_chosen_later(tmp_path: Path) -> None:
     assert attempts_in(scheduler.choose(NOW, refusals=0)) == [(0, 1, ""), (1, 1, "")]
 
 
+def test_a_refused_announced_attempt_gets_its_shard_no_second_place_in_the_queue(
+    tmp_path: Path,
+) -> None:
+    """Otherwise the shard would get two jobs in one step once its announced job has ended."""
+    scheduler, _ = scheduler_of(tmp_path, {"": 9}, job_of(0, None), shards=2, policy=Limited(0))
+    assert scheduler.choose(NOW, refusals=0).plans == []
+    scheduler.tracker.update(job_of(0, "Expired"))
+    scheduler.policy = AllowAll()
+    assert attempts_in(scheduler.choose(NOW, refusals=0)) == [(0, 2, ""), (1, 1, "")]
+
+
 def put_output(storage: LocalStorage, shard: int, answered: int) -> None:
     """Write a shard's records, and the answers of its first attempt to `answered` of them."""
     shard_id = SHARDS[shard].shard_id

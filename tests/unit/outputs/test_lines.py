@@ -365,7 +365,7 @@ def test_output_manifests_are_read(data: bytes, manifest: OutputManifest | None)
 
 
 def test_a_job_without_output_writes_23_bytes() -> None:
-    """The size that was seen; its likely content is read."""
+    """Manifests of this size have been seen; this is their likely content."""
     data = b'{"totalRecordCount":0}\n'
     assert len(data) == 23
     assert read_output_manifest(data) == OutputManifest(total=0)
