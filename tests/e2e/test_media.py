@@ -149,7 +149,7 @@ def test_a_custom_body_and_ids_by_content(spark: SparkSession, bedrock: Start) -
 
 
 def test_a_missing_or_unusable_object_rejects_its_row(spark: SparkSession, bedrock: Start) -> None:
-    """Other rows are asked. The message has column and reason, not the object's name or text."""
+    """Other rows pass. The message has column and reason, but no name or content of an object."""
     local = bedrock({"quotas": {"min_records": 1}})
     put_objects(local)
     local.client("s3").put_object(Bucket="pictures", Key="secret.pdf", Body=b"secret")
