@@ -8,6 +8,7 @@ leave out what it does not know.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 # Ledger objects between two snapshots.
 EVERY = 500
 _FORMAT = 1
+_NAME = re.compile(rf"{layout.SNAPSHOTS}/\d{{9,}}\.jsonl")
 
 
 def write_snapshot(storage: Storage, number: int, state: LedgerState) -> None:
@@ -39,15 +41,14 @@ def write_snapshot(storage: Storage, number: int, state: LedgerState) -> None:
         log.info("no snapshot: %s", exc)  # most likely it exists already
 
 
-def read_newest_snapshot(storage: Storage, number: int) -> tuple[int, LedgerState]:
-    """Return the newest readable state of an object up to `number`, with that object's number.
+def read_newest_snapshot(storage: Storage) -> tuple[int, LedgerState]:
+    """Return the newest readable state, with the number of the ledger object that it is of.
 
     Returns (0, an empty state) if there is none.
     """
-    for key in sorted((o.key for o in storage.list(f"{layout.SNAPSHOTS}/")), reverse=True):
+    keys = (o.key for o in storage.list(f"{layout.SNAPSHOTS}/"))
+    for key in sorted(filter(_NAME.fullmatch, keys), key=layout.sequence_of, reverse=True):
         snapshot = layout.sequence_of(key)
-        if snapshot > number:
-            continue
         try:
             state = _state(decode(storage.read(key)))
         except (DamagedObjectError, KeyError, TypeError):  # TypeError: of a newer version
