@@ -44,6 +44,7 @@ from bedrock_spark.run_folder.ledger.events import (
     Resumed,
     Stopping,
     Submitted,
+    Submitting,
     Swept,
     again,
     submitting,
@@ -233,8 +234,14 @@ class Controller:
             return
         slots = {t.name: t.slots.as_json() for t in self.targets}
         swept = Swept(self._sweep.low_watermarks(), slots, self._other_jobs.counted_at)
-        self._pending, self._refusals_noted = [], self._submitter.refusals
+        # If the append fails, the next one writes what was learnt. It does not write the intents of
+        # this step: their jobs are not created, and the next step may plan others.
+        self._pending = [event for event in pending if not self._is_unannounced(event)]
         self.ledger.append([*pending, swept], self.clock.now())
+        self._pending, self._refusals_noted = [], self._submitter.refusals
+
+    def _is_unannounced(self, event: Event) -> bool:
+        return isinstance(event, Submitting) and event.job_name not in self.tracker.jobs
 
     def _renew_lease(self) -> None:
         if self.lease is not None:

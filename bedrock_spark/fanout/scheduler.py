@@ -65,6 +65,7 @@ class Scheduler:
 
         refusals: how often the service had no free slot so far
         """
+        self.tracker.push_all_taken()  # of a step that ended in an error
         if not self._has_work():
             return Choice()
         self.other_jobs.count(self.tracker, now, refusals=refusals)
