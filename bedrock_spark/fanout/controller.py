@@ -16,6 +16,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from bedrock_spark.aws.batch_jobs import SETTLED
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import (
     JobError,
@@ -32,7 +33,7 @@ from bedrock_spark.fanout.scheduler import AllowAll, Choice, Scheduler, SubmitPo
 from bedrock_spark.fanout.step_result import StepResult, batch_shards
 from bedrock_spark.fanout.submit import Submitter
 from bedrock_spark.fanout.sweep import Sweep
-from bedrock_spark.fanout.targets import Target, target_of
+from bedrock_spark.fanout.targets import Target, target_named, target_of
 from bedrock_spark.fanout.tracker import DEADLINE, ShardTracker
 from bedrock_spark.run_folder.lease import Lease
 from bedrock_spark.run_folder.ledger import ExtraAttempt, Hold, Job, Ledger
@@ -117,6 +118,7 @@ class Controller:
         except (JobThrottledError, JobStateUnknownError) as exc:
             self._submitter.note_trouble(exc)
             return self.result()
+        self._stop_duplicates()
         news = [*self._refusals(now), *self._give_up(now)]
         is_held = self.hold is not None or any(isinstance(event, Held) for event in news)
         if is_held or self.rejection is not None:
@@ -148,11 +150,22 @@ class Controller:
         for job in running:
             assert job.seen is not None
             self.tracker.update(replace(job, stopping=job.stopping or why))
-            try:
-                target_of(self.targets, job).jobs.stop(job.seen.job_arn)
-            except JobError as exc:
-                # Most likely it has ended. The next sweep shows that; if not, it is asked again.
-                log.info("%s %s: %s", self.run.run_id, job.job_name, exc)
+            self._ask_to_stop(target_of(self.targets, job), job.seen.job_arn, job.job_name)
+
+    def _stop_duplicates(self) -> None:
+        """Ask the service to stop every second job of a name: it would be paid for twice."""
+        for arn, duplicate in self._sweep.duplicates.items():
+            if duplicate.status in SETTLED or duplicate.status == "Stopping":
+                continue
+            target = target_named(self.targets, duplicate.target)
+            self._ask_to_stop(target, arn, duplicate.job_name)
+
+    def _ask_to_stop(self, target: Target, job_arn: str, job_name: str) -> None:
+        try:
+            target.jobs.stop(job_arn)
+        except JobError as exc:
+            # Most likely it has ended. The next sweep shows that; if not, it is asked again.
+            log.info("%s %s: %s", self.run.run_id, job_name, exc)
 
     def resume(self) -> None:
         """Let a run that was stopped, or whose jobs were refused, submit again."""

@@ -3,6 +3,9 @@
 The service is the source of truth. A job that the ledger does not know is adopted; a job that ended
 in another way than the ledger says is corrected; both are findings. Only one thing is not believed:
 that a settled job runs again, because a listing may be stale.
+
+Job names should be unique. If a second job of a name is listed, jobs are told apart by their ARNs:
+the first one that was seen stays the job of its shard, the other one is noted as a duplicate.
 """
 
 from __future__ import annotations
@@ -13,9 +16,9 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from bedrock_spark.aws.batch_jobs import SeenJob
+from bedrock_spark.aws.batch_jobs import SETTLED, SeenJob
 from bedrock_spark.fanout.attempts import plan_of
-from bedrock_spark.fanout.targets import Target, one_per_region, target_of
+from bedrock_spark.fanout.targets import Target, one_per_region, target_named, target_of
 from bedrock_spark.fanout.throughput import Throughput
 from bedrock_spark.fanout.tracker import ShardTracker
 from bedrock_spark.fanout.watermarks import Watermarks
@@ -24,6 +27,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import output_prefix
 from bedrock_spark.run_folder.ledger import Job, LedgerState
 from bedrock_spark.run_folder.ledger.events import (
+    Duplicate,
     Event,
     Finding,
     Seen,
@@ -47,6 +51,7 @@ class Sweep:
 
     reads_only: list the jobs, and copy no outputs to the run folder
     news: what changed and is not in the ledger yet; a listing that fails leaves it here
+    duplicates: by ARN, the jobs that have the name of another job, as they were last seen
     """
 
     run: Run
@@ -56,6 +61,7 @@ class Sweep:
     throughput: Throughput = field(default_factory=Throughput)
     watermarks: dict[str, Watermarks] = field(default_factory=dict)
     news: list[Event] = field(default_factory=list)
+    duplicates: dict[str, Duplicate] = field(default_factory=dict)
     _durations: deque[float] = field(default_factory=lambda: deque(maxlen=_DURATIONS))
     _foreign_jobs: set[str] = field(default_factory=set)
 
@@ -79,6 +85,11 @@ class Sweep:
         for job in tracker.open.values():
             submitted_at = job.seen.submitted_at if job.seen is not None else None
             sweep.watermarks_of(job).track(job.job_name, submitted_at)
+        sweep.duplicates = dict(state.duplicates)
+        for arn, duplicate in state.duplicates.items():
+            if duplicate.status not in SETTLED:
+                # By its ARN: its name is tracked for the other job.
+                sweep.watermarks[target_named(targets, duplicate.target).region].track(arn)
         return sweep
 
     @property
@@ -100,9 +111,11 @@ class Sweep:
         for target in one_per_region(self.targets):
             watermarks = self.watermarks[target.region]
             listed = set()
-            for job in target.jobs.list(self.run.run_id, watermarks.low()):
+            jobs = target.jobs.list(self.run.run_id, watermarks.low())
+            # The oldest first: if two have one name, it is the one to keep.
+            for job in sorted(jobs, key=lambda j: j.submitted_at or 0.0):
                 if job.job_name.startswith(f"{self.run.run_id}-"):
-                    listed.add(job.job_name)
+                    listed |= {job.job_name, job.job_arn}
                     self.observe(job, target, now)
             for name in watermarks.end_sweep(listed):
                 log.warning("%s %s: no listing has shown this job", self.run.run_id, name)
@@ -121,6 +134,9 @@ class Sweep:
             if job is None:
                 return
             adoption = list(_adoption(job, now))
+        if job.seen is not None and job.seen.job_arn != seen_job.job_arn:
+            self._observe_duplicate(job, seen_job, target, now)
+            return
         self.watermarks[target.region].observe(seen_job)
         if job.is_settled and not seen_job.is_settled:
             return
@@ -133,9 +149,23 @@ class Sweep:
         self.tracker.update(replace(job, seen=seen_job, tokens=tokens))
         self.news += [*adoption, *changes]
 
+    def _observe_duplicate(self, job: Job, seen_job: SeenJob, target: Target, now: float) -> None:
+        """Note a second job of a name when it is found and when it ends; keep its answers."""
+        arn, before = seen_job.job_arn, self.duplicates.get(seen_job.job_arn)
+        self.watermarks[target.region].observe(replace(seen_job, job_name=arn))
+        if before is not None and before.status in SETTLED:
+            return
+        if seen_job.is_settled:
+            self._copy_output(output_prefix(job.shard_id, job.attempt, job.token), target)
+        duplicate = Duplicate(job.job_name, arn, seen_job.status, now, target.name)
+        self.duplicates[arn] = duplicate
+        if before is None or seen_job.is_settled:
+            log.warning("%s %s: is a second job of this name", self.run.run_id, job.job_name)
+            self.news.append(duplicate)
+
     def _changes(self, job: Job, seen_job: SeenJob, target: Target, now: float) -> Iterator[Event]:
         before = job.seen
-        if before is not None and (job.is_settled or before.job_arn != seen_job.job_arn):
+        if before is not None and job.is_settled:
             detail = (
                 f"{seen_job.job_arn} is {seen_job.status}; the ledger had {before.job_arn} as "
                 f"{before.status}"
@@ -145,7 +175,7 @@ class Sweep:
             log.info("%s %s: %s", self.run.run_id, seen_job.job_name, seen_job.status)
         if seen_job.is_settled:
             yield self._settle(job, seen_job, target, now)
-        elif before is None or before.job_arn != seen_job.job_arn:
+        elif before is None:
             yield Submitted(seen_job.job_name, seen_job.job_arn, now)
 
     def _settle(self, job: Job, seen_job: SeenJob, target: Target, now: float) -> Event:
@@ -153,10 +183,13 @@ class Sweep:
         if self.reads_only:
             return seen(seen_job, now)
         prefix = output_prefix(job.shard_id, job.attempt, job.token)
-        if target.folder is not None:
-            copy_below(target.folder, self.run.storage, prefix)
+        self._copy_output(prefix, target)
         self._note_duration(seen_job)
         return seen(seen_job, now, self._tokens(prefix, seen_job))
+
+    def _copy_output(self, prefix: str, target: Target) -> None:
+        if target.folder is not None and not self.reads_only:
+            copy_below(target.folder, self.run.storage, prefix)
 
     def _note_duration(self, job: SeenJob) -> None:
         if job.submitted_at is not None and job.ended_at is not None:

@@ -37,7 +37,12 @@ class Target:
 
 def target_of(targets: Sequence[Target], job: Job) -> Target:
     """Return the target of a job; the first target if the job's own is no longer configured."""
-    return next((t for t in targets if t.name == job.target), targets[0])
+    return target_named(targets, job.target)
+
+
+def target_named(targets: Sequence[Target], name: str) -> Target:
+    """Return the target of a name; the first target if there is none."""
+    return next((t for t in targets if t.name == name), targets[0])
 
 
 def one_per_region(targets: Sequence[Target]) -> Iterable[Target]:

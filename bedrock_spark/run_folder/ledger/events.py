@@ -71,6 +71,19 @@ class Seen(Event, frozen=True, tag="seen"):
     tokens: tuple[int, int] | None = None
 
 
+class Duplicate(Event, frozen=True, tag="duplicate"):
+    """A second job has the name of one that is known: noted when it is found, and when it ends.
+
+    target: the name of the target whose listing showed it
+    """
+
+    job_name: str
+    job_arn: str
+    status: str
+    at: float
+    target: str = ""
+
+
 class Stopping(Event, frozen=True, tag="stopping"):
     """A job is about to be stopped because of `user` or `deadline`: written before the call."""
 
@@ -152,6 +165,7 @@ AnyEvent = (
     Submitting
     | Submitted
     | Seen
+    | Duplicate
     | Stopping
     | Again
     | Finished

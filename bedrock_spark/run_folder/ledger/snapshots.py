@@ -18,7 +18,7 @@ import msgspec
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.errors import StorageError
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.ledger.events import ExtraAttempt, RawEvent
+from bedrock_spark.run_folder.ledger.events import Duplicate, ExtraAttempt, RawEvent, as_json
 from bedrock_spark.run_folder.ledger.objects import DamagedObjectError, decode, encode
 from bedrock_spark.run_folder.ledger.state import Hold, Job, LedgerState
 from bedrock_spark.storage import Storage
@@ -51,7 +51,8 @@ def read_newest_snapshot(storage: Storage) -> tuple[int, LedgerState]:
         snapshot = layout.sequence_of(key)
         try:
             state = _state(decode(storage.read(key)))
-        except (DamagedObjectError, KeyError, TypeError):  # TypeError: of a newer version
+        except (DamagedObjectError, KeyError, TypeError, msgspec.ValidationError):
+            # It is damaged, or of a newer version.
             continue
         if state is not None:
             return snapshot, state
@@ -65,6 +66,7 @@ def _as_events(state: LedgerState) -> Iterator[RawEvent]:
         "format": _FORMAT,
         "finished": state.finished,
         "again": {shard_id: msgspec.to_builtins(extra) for shard_id, extra in extra_attempts},
+        "duplicates": [as_json(duplicate) for duplicate in state.duplicates.values()],
         "hold": asdict(state.hold) if state.hold else None,
         "floors": state.floors,
         "slots": state.slots,
@@ -84,8 +86,14 @@ def _state(events: list[RawEvent]) -> LedgerState | None:
     hold = head.pop("hold")
     for name in ("event", "format"):
         head.pop(name)
+    duplicates = msgspec.convert(head.pop("duplicates", []), list[Duplicate])
     extra = {shard_id: ExtraAttempt(**values) for shard_id, values in head.pop("again", {}).items()}
-    state = LedgerState(**head, extra_attempts=extra, hold=Hold(**hold) if hold else None)
+    state = LedgerState(
+        **head,
+        extra_attempts=extra,
+        duplicates={duplicate.job_arn: duplicate for duplicate in duplicates},
+        hold=Hold(**hold) if hold else None,
+    )
     for event in events[1:]:
         job = _job(dict(event))
         state.jobs[job.job_name] = job

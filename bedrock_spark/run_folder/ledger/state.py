@@ -14,6 +14,7 @@ from typing import Any
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.run_folder.ledger.events import (
     Again,
+    Duplicate,
     Event,
     ExtraAttempt,
     Finding,
@@ -76,6 +77,7 @@ class LedgerState:
 
     finished: shards that need no more jobs, and why
     extra_attempts: by shard, the newest extra attempt that a finished shard was given
+    duplicates: by ARN, the jobs that have the name of another job
     floors, slots, swept_at: see the event `Swept`; late: see the event `Late`
     newer: how often each unknown kind or member of an event occurred; a newer version wrote them
     """
@@ -83,6 +85,7 @@ class LedgerState:
     jobs: dict[str, Job] = field(default_factory=dict)
     finished: dict[str, str] = field(default_factory=dict)
     extra_attempts: dict[str, ExtraAttempt] = field(default_factory=dict)
+    duplicates: dict[str, Duplicate] = field(default_factory=dict)
     hold: Hold | None = None
     floors: dict[str, float | None] = field(default_factory=dict)
     slots: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -154,6 +157,15 @@ def _seen(state: LedgerState, event: Seen) -> None:
     state.jobs[job.job_name] = replace(job, seen=seen, tokens=tokens)
 
 
+def _duplicate(state: LedgerState, event: Duplicate) -> None:
+    job = state.jobs.get(event.job_name)
+    if event.job_arn not in state.duplicates and job is not None:
+        known = job.seen.job_arn if job.seen is not None else "another job"
+        detail = f"{event.job_arn} has the name of {known}, {event.job_name}; it is stopped"
+        _add_finding(state, "duplicate_job", job.shard_id, detail)
+    state.duplicates[event.job_arn] = event
+
+
 def _stopping(state: LedgerState, event: Stopping) -> None:
     job = state.jobs.get(event.job_name)
     if job is not None:
@@ -208,6 +220,7 @@ _APPLY: dict[type[Event], Callable[[LedgerState, Any], None]] = {
     Submitting: _submitting,
     Submitted: _submitted,
     Seen: _seen,
+    Duplicate: _duplicate,
     Stopping: _stopping,
     Again: _again,
     Finished: _finished,
