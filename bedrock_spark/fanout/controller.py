@@ -13,10 +13,11 @@ token.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from bedrock_spark.aws.batch_jobs import SETTLED
+from bedrock_spark.aws.batch_jobs import SETTLED, BatchJobs
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import (
     JobError,
@@ -33,7 +34,7 @@ from bedrock_spark.fanout.scheduler import AllowAll, Choice, Scheduler, SubmitPo
 from bedrock_spark.fanout.step_result import StepResult, batch_shards
 from bedrock_spark.fanout.submit import Submitter
 from bedrock_spark.fanout.sweep import Sweep
-from bedrock_spark.fanout.targets import Target, target_named, target_of
+from bedrock_spark.fanout.targets import Target, former_targets, jobs_by, target_of
 from bedrock_spark.fanout.tracker import DEADLINE, ShardTracker
 from bedrock_spark.run_folder.lease import Lease
 from bedrock_spark.run_folder.ledger import ExtraAttempt, Hold, Job, Ledger
@@ -63,6 +64,7 @@ class Controller:
     lease: renewed in every step if given; without it the caller excludes other controllers
     policy: is asked before every submit
     reads_only: list the jobs, and neither copy outputs nor write to the ledger
+    jobs_in: returns the batch job calls of a Region; None for those of AWS
     """
 
     run: Run
@@ -74,7 +76,9 @@ class Controller:
     policy: SubmitPolicy = field(default_factory=AllowAll)
     deadline: Deadline | None = None
     reads_only: bool = False
+    jobs_in: Callable[[AwsSettings], BatchJobs] | None = None
     tracker: ShardTracker = field(init=False)
+    _all_targets: tuple[Target, ...] = field(init=False)
     _sweep: Sweep = field(init=False)
     _submitter: Submitter = field(init=False)
     _scheduler: Scheduler = field(init=False)
@@ -89,13 +93,16 @@ class Controller:
         self.tracker = ShardTracker(shards, self.run.config.batch.attempts, state)
         if state.hold is None:
             self.tracker.unblock()  # somebody resumed the run since its jobs were refused
+        jobs_in = self.jobs_in or jobs_by(self.clock)
+        former = former_targets(self.run, self.targets, self.tracker.open.values(), jobs_in)
+        self._all_targets = (*self.targets, *former)
         self._sweep = Sweep.resume(
-            self.run, self.targets, self.tracker, state, reads_only=self.reads_only
+            self.run, self._all_targets, self.tracker, state, reads_only=self.reads_only
         )
         self._submitter = Submitter(self.run, self.clock, self._sweep, self._renew_lease)
         self._other_jobs = OtherJobs(self.run.run_id, self.targets, state.swept_at)
         self._scheduler = Scheduler(
-            self.run, self.targets, self.tracker, self._other_jobs, self.policy
+            self.run, self.targets, self.tracker, self._other_jobs, self.policy, former
         )
         for target in self.targets:
             known = state.slots.get(target.name, {})
@@ -150,15 +157,15 @@ class Controller:
         for job in running:
             assert job.seen is not None
             self.tracker.update(replace(job, stopping=job.stopping or why))
-            self._ask_to_stop(target_of(self.targets, job), job.seen.job_arn, job.job_name)
+            self._ask_to_stop(target_of(self._all_targets, job), job.seen.job_arn, job.job_name)
 
     def _stop_duplicates(self) -> None:
         """Ask the service to stop every second job of a name: it would be paid for twice."""
+        in_region = {target.region: target for target in self._all_targets}
         for arn, duplicate in self._sweep.duplicates.items():
-            if duplicate.status in SETTLED or duplicate.status == "Stopping":
-                continue
-            target = target_named(self.targets, duplicate.target)
-            self._ask_to_stop(target, arn, duplicate.job_name)
+            is_active = duplicate.status not in SETTLED and duplicate.status != "Stopping"
+            if is_active and duplicate.region in in_region:
+                self._ask_to_stop(in_region[duplicate.region], arn, duplicate.job_name)
 
     def _ask_to_stop(self, target: Target, job_arn: str, job_name: str) -> None:
         try:

@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from bedrock_spark.aws.batch_jobs import SETTLED, SeenJob
+from bedrock_spark.fanout.account_jobs import base_model
 from bedrock_spark.fanout.attempts import plan_of
-from bedrock_spark.fanout.targets import Target, one_per_region, target_named, target_of
+from bedrock_spark.fanout.targets import Target, one_per_region, target_of
 from bedrock_spark.fanout.throughput import Throughput
 from bedrock_spark.fanout.tracker import ShardTracker
 from bedrock_spark.fanout.watermarks import Watermarks
@@ -49,6 +50,7 @@ _DURATIONS = 50
 class Sweep:
     """The listing of a run's jobs, Region by Region.
 
+    targets: those of the config, then the former ones where jobs still run
     reads_only: list the jobs, and copy no outputs to the run folder
     news: what changed and is not in the ledger yet; a listing that fails leaves it here
     duplicates: by ARN, the jobs that have the name of another job, as they were last seen
@@ -87,9 +89,9 @@ class Sweep:
             sweep.watermarks_of(job).track(job.job_name, submitted_at)
         sweep.duplicates = dict(state.duplicates)
         for arn, duplicate in state.duplicates.items():
-            if duplicate.status not in SETTLED:
+            if duplicate.status not in SETTLED and duplicate.region in sweep.watermarks:
                 # By its ARN: its name is tracked for the other job.
-                sweep.watermarks[target_named(targets, duplicate.target).region].track(arn)
+                sweep.watermarks[duplicate.region].track(arn)
         return sweep
 
     @property
@@ -125,19 +127,20 @@ class Sweep:
         news, self.news = self.news, []
         return news
 
-    def observe(self, seen_job: SeenJob, target: Target, now: float) -> None:
-        """Note one job as a listing shows it, and add what changed to the news."""
+    def observe(self, seen_job: SeenJob, lister: Target, now: float) -> None:
+        """Note one job as the listing of a Region shows it, and add what changed to the news."""
         job = self.tracker.jobs.get(seen_job.job_name)
         adoption: list[Event] = []
         if job is None:
-            job = self._adopt(seen_job, target)
+            job = self._adopt(seen_job, lister)
             if job is None:
                 return
             adoption = list(_adoption(job, now))
+        target = target_of(self.targets, job)
         if job.seen is not None and job.seen.job_arn != seen_job.job_arn:
-            self._observe_duplicate(job, seen_job, target, now)
+            self._observe_duplicate(job, seen_job, lister.region, now)
             return
-        self.watermarks[target.region].observe(seen_job)
+        self.watermarks[lister.region].observe(seen_job)
         if job.is_settled and not seen_job.is_settled:
             return
         self.throughput.observe(seen_job, now)
@@ -149,15 +152,16 @@ class Sweep:
         self.tracker.update(replace(job, seen=seen_job, tokens=tokens))
         self.news += [*adoption, *changes]
 
-    def _observe_duplicate(self, job: Job, seen_job: SeenJob, target: Target, now: float) -> None:
+    def _observe_duplicate(self, job: Job, seen_job: SeenJob, region: str, now: float) -> None:
         """Note a second job of a name when it is found and when it ends; keep its answers."""
         arn, before = seen_job.job_arn, self.duplicates.get(seen_job.job_arn)
-        self.watermarks[target.region].observe(replace(seen_job, job_name=arn))
+        self.watermarks[region].observe(replace(seen_job, job_name=arn))
         if before is not None and before.status in SETTLED:
             return
         if seen_job.is_settled:
-            self._copy_output(output_prefix(job.shard_id, job.attempt, job.token), target)
-        duplicate = Duplicate(job.job_name, arn, seen_job.status, now, target.name)
+            prefix = output_prefix(job.shard_id, job.attempt, job.token)
+            self._copy_output(prefix, target_of(self.targets, job))
+        duplicate = Duplicate(job.job_name, arn, seen_job.status, now, region)
         self.duplicates[arn] = duplicate
         if before is None or seen_job.is_settled:
             log.warning("%s %s: is a second job of this name", self.run.run_id, job.job_name)
@@ -204,7 +208,7 @@ class Sweep:
             return None
         return manifest.input_tokens or 0, manifest.output_tokens or 0
 
-    def _adopt(self, seen_job: SeenJob, target: Target) -> Job | None:
+    def _adopt(self, seen_job: SeenJob, lister: Target) -> Job | None:
         """Return a job of this run that the ledger does not know, as its name describes it."""
         name = _NAME.fullmatch(seen_job.job_name.removeprefix(self.run.run_id))
         if name is None or name["shard"] not in self.tracker.shards:
@@ -213,9 +217,25 @@ class Sweep:
             self._foreign_jobs.add(seen_job.job_name)
             return None
         token = seen_job.token or name["digest"]
+        target = self._maker(seen_job, lister)
         return Job(
-            name["shard"], int(name["attempt"]), seen_job.job_name, token, target=target.name
+            name["shard"],
+            int(name["attempt"]),
+            seen_job.job_name,
+            token,
+            target=target.name,
+            place=target.place,
         )
+
+    def _maker(self, job: SeenJob, lister: Target) -> Target:
+        """Return the target of a listed job by its model, of all targets in the lister's Region."""
+        model = base_model(job.model_arn or "")
+        candidates = (
+            target
+            for target in self.targets
+            if target.region == lister.region and base_model(target.model_id) == model
+        )
+        return next(candidates, lister)
 
 
 def _adoption(job: Job, now: float) -> Iterator[Event]:

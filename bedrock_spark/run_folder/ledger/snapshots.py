@@ -18,6 +18,7 @@ import msgspec
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.errors import StorageError
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.job_plan import place_of
 from bedrock_spark.run_folder.ledger.events import Duplicate, ExtraAttempt, RawEvent, as_json
 from bedrock_spark.run_folder.ledger.objects import DamagedObjectError, decode, encode
 from bedrock_spark.run_folder.ledger.state import Hold, Job, LedgerState
@@ -102,10 +103,11 @@ def _state(events: list[RawEvent]) -> LedgerState | None:
 
 def _job(values: dict[str, Any]) -> Job:
     values.pop("event")
-    seen, tokens = values.pop("seen"), values.pop("tokens")
+    seen, tokens, place = values.pop("seen"), values.pop("tokens"), values.pop("place", None)
     job = Job(**values)
     return replace(
         job,
+        place=place_of(**place) if place else None,
         seen=SeenJob(**seen) if seen else None,
         tokens=(tokens[0], tokens[1]) if tokens else None,
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bedrock_spark.aws.batch_jobs import SeenJob
+from bedrock_spark.run_folder.job_plan import Place, place_of
 from bedrock_spark.run_folder.ledger.events import (
     Again,
     Duplicate,
@@ -40,6 +41,7 @@ class Job:
     input_key: the object that it reads, if that is not the whole shard
     records: how many records that object has
     target: the name of the target that runs it; "" is the home target
+    place: where that is; None if the intent does not say
     stopping: why the run asked the service to stop it (`user` or `deadline`), or None
     announced_at: when the intent to create it was written
     tokens: the input and output tokens of its output manifest
@@ -53,6 +55,7 @@ class Job:
     input_key: str | None = None
     records: int | None = None
     target: str = ""
+    place: Place | None = None
     stopping: str | None = field(default=None)
     announced_at: float | None = field(default=None, compare=False)
     tokens: tuple[int, int] | None = field(default=None, compare=False)
@@ -129,8 +132,15 @@ def _submitting(state: LedgerState, event: Submitting) -> None:
             input_key=event.input,
             records=event.records,
             target=event.target,
+            place=_place(event),
             announced_at=event.at,
         )
+
+
+def _place(event: Submitting) -> Place | None:
+    if event.region is None or event.model is None:
+        return None
+    return place_of(event.region, event.model, event.folder)
 
 
 def _submitted(state: LedgerState, event: Submitted) -> None:

@@ -18,7 +18,7 @@ from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.errors import AlreadyExistsError, RunFolderError
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.job_plan import plan_job
+from bedrock_spark.run_folder.job_plan import Place, plan_job
 from bedrock_spark.run_folder.ledger import Job, Ledger, snapshots
 from bedrock_spark.run_folder.ledger.events import (
     AnyEvent,
@@ -103,6 +103,26 @@ def append_raw(folder: Path, *events: dict[str, Any]) -> None:
     storage = LocalStorage(str(folder))
     number = len(list(storage.list(f"{layout.LEDGER}/"))) + 1
     storage.create(layout.ledger_key(number), encode(events))
+
+
+PLACED = plan_job(
+    *("run-abcdefgh", "shard-00002-00", "d" * 64, CLAUDE, 2),
+    target="us-west-2/x",
+    place=Place("us-west-2", CLAUDE, "s3://bucket/west/run-abcdefgh"),
+)
+
+
+def test_an_intent_says_where_its_job_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its Region, model and folder are read from the ledger and from a snapshot of it."""
+    monkeypatch.setattr(snapshots, "EVERY", 2)
+    ledger = Ledger(LocalStorage(str(tmp_path)))
+    for _ in range(3):
+        ledger.append([submitting(PLACED, 1.0), submitting(PLAN, 1.0)])
+        jobs = replay(tmp_path)
+        assert jobs[PLACED.job_name].place == PLACED.place
+        assert jobs[PLAN.job_name].place is None  # an intent of an older version
 
 
 def test_an_event_with_a_wrong_type_is_an_error(tmp_path: Path) -> None:
