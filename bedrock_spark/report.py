@@ -21,6 +21,9 @@ from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
 
+UNACCOUNTED = "unaccounted_rows"
+_UNITS_NAMED = 3
+
 
 @dataclass(frozen=True)
 class Report:
@@ -62,8 +65,16 @@ class Report:
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether the outcomes add up to the rows of the source."""
-        return self.rows == sum(self.outcomes.values())
+        """Tell whether every unit has the rows of the run manifest, and no other unit exists.
+
+        A sum over all units would not do: a row too many in one shard hides a lost row of another.
+        """
+        return self.rows == sum(self.outcomes.values()) and not self.unaccounted_units
+
+    @property
+    def unaccounted_units(self) -> list[dict[str, Any]]:
+        """Return the findings of the units whose rows are not those of the run manifest."""
+        return [finding for finding in self.findings if finding["kind"] == UNACCOUNTED]
 
     @property
     def permanent_errors(self) -> int:
@@ -145,13 +156,20 @@ def write_report(run: Run, report: Report) -> None:
 
 
 def check_complete(report: Report) -> None:
-    """Raise UnaccountedRowsError if the outcomes do not add up to the rows of the source."""
-    if not report.is_complete:
-        rows = sum(report.outcomes.values())
-        raise UnaccountedRowsError(
-            f"{report.run_uri}: {report.rows} rows went in and {rows} came out "
-            f"({report.outcomes}); see the findings in report.json"
-        )
+    """Raise UnaccountedRowsError if the rows of a unit are not those of the run manifest.
+
+    A unit is a shard, or the rejected rows of a bucket. The message names the first units.
+    """
+    if report.is_complete:
+        return
+    rows = sum(report.outcomes.values())
+    units = report.unaccounted_units
+    named = "".join(f"; {u['shard_id']}: {u['detail']}" for u in units[:_UNITS_NAMED])
+    more = len(units) - _UNITS_NAMED
+    raise UnaccountedRowsError(
+        f"{report.run_uri}: {report.rows} rows went in and {rows} came out ({report.outcomes})"
+        f"{named}{f'; and {more} more units' if more > 0 else ''}; see the findings in report.json"
+    )
 
 
 def fallback_finding(reason: str, rows: int) -> dict[str, Any]:
@@ -206,20 +224,36 @@ def _shard_findings(units: list[ReconciledShard]) -> list[dict[str, Any]]:
 
 
 def _shard_mismatches(manifest: RunManifest, units: list[ReconciledShard]) -> list[dict[str, Any]]:
-    """Compare the reconciled rows of every unit with the run manifest."""
+    """Compare every unit with the run manifest: its rows, and that it is there exactly once."""
     expected = {s.shard_id: s.rows for s in manifest.shards}
     expected |= {r.unit: r.rows for r in manifest.rejects}
-    actual = {unit.unit: sum(unit.outcomes.values()) for unit in units}
+    times = Counter(unit.unit for unit in units)
+    actual: Counter[str] = Counter()
+    for unit in units:
+        actual[unit.unit] += sum(unit.outcomes.values())
     return [
-        {
-            "kind": "unaccounted_rows",
-            "shard_id": unit,
-            "detail": f"the run manifest has {rows} rows, the results have {actual.get(unit, 0)}",
-            "count": abs(rows - actual.get(unit, 0)),
-        }
-        for unit, rows in sorted(expected.items())
-        if actual.get(unit, 0) != rows
+        {"kind": UNACCOUNTED, "shard_id": name, "detail": detail, "count": count}
+        for name in sorted(expected.keys() | actual.keys())
+        for detail, count in _mismatch(expected.get(name), actual[name], times[name])
     ]
+
+
+def _mismatch(expected: int | None, actual: int, times: int) -> list[tuple[str, int]]:
+    """Return what is wrong with a unit and by how many rows, or nothing.
+
+    expected: its rows in the run manifest, None if it is not there; actual: in the results
+    times: how often it was reconciled
+    """
+    if expected is None:
+        return [(f"is not in the run manifest, the results have {actual} rows of it", actual)]
+    if not times:
+        return [(f"the run manifest has {expected} rows, the results lack them all", expected)]
+    if times > 1:
+        return [(f"was reconciled {times} times", abs(expected - actual))]
+    if expected != actual:
+        detail = f"the run manifest has {expected} rows, the results have {actual}"
+        return [(detail, abs(expected - actual))]
+    return []
 
 
 def _failed_jobs(jobs: Mapping[str, Job]) -> list[dict[str, Any]]:

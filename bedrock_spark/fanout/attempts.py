@@ -56,6 +56,7 @@ def _plan(
         input_key=input_key,
         records=records,
         target=target.name,
+        place=target.place,
     )
 
 
@@ -69,6 +70,7 @@ def announced_job(plan: JobPlan, now: float) -> Job:
         input_key=None if plan.input_key == shard_key(plan.shard_id) else plan.input_key,
         records=plan.records,
         target=plan.target,
+        place=plan.place,
         announced_at=now,
     )
 
@@ -84,4 +86,5 @@ def plan_of(job: Job) -> JobPlan:
         output_prefix=output_prefix(job.shard_id, job.attempt, job.token),
         records=job.records,
         target=job.target,
+        place=job.place,
     )

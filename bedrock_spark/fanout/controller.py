@@ -13,9 +13,11 @@ token.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from bedrock_spark.aws.batch_jobs import SETTLED, BatchJobs
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import (
     JobError,
@@ -32,7 +34,7 @@ from bedrock_spark.fanout.scheduler import AllowAll, Choice, Scheduler, SubmitPo
 from bedrock_spark.fanout.step_result import StepResult, batch_shards
 from bedrock_spark.fanout.submit import Submitter
 from bedrock_spark.fanout.sweep import Sweep
-from bedrock_spark.fanout.targets import Target, target_of
+from bedrock_spark.fanout.targets import Target, former_targets, jobs_by, target_of
 from bedrock_spark.fanout.tracker import DEADLINE, ShardTracker
 from bedrock_spark.run_folder.lease import Lease
 from bedrock_spark.run_folder.ledger import ExtraAttempt, Hold, Job, Ledger
@@ -44,6 +46,7 @@ from bedrock_spark.run_folder.ledger.events import (
     Resumed,
     Stopping,
     Submitted,
+    Submitting,
     Swept,
     again,
     submitting,
@@ -61,6 +64,7 @@ class Controller:
     lease: renewed in every step if given; without it the caller excludes other controllers
     policy: is asked before every submit
     reads_only: list the jobs, and neither copy outputs nor write to the ledger
+    jobs_in: returns the batch job calls of a Region; None for those of AWS
     """
 
     run: Run
@@ -72,7 +76,9 @@ class Controller:
     policy: SubmitPolicy = field(default_factory=AllowAll)
     deadline: Deadline | None = None
     reads_only: bool = False
+    jobs_in: Callable[[AwsSettings], BatchJobs] | None = None
     tracker: ShardTracker = field(init=False)
+    _all_targets: tuple[Target, ...] = field(init=False)
     _sweep: Sweep = field(init=False)
     _submitter: Submitter = field(init=False)
     _scheduler: Scheduler = field(init=False)
@@ -87,13 +93,16 @@ class Controller:
         self.tracker = ShardTracker(shards, self.run.config.batch.attempts, state)
         if state.hold is None:
             self.tracker.unblock()  # somebody resumed the run since its jobs were refused
+        jobs_in = self.jobs_in or jobs_by(self.clock)
+        former = former_targets(self.run, self.targets, self.tracker.open.values(), jobs_in)
+        self._all_targets = (*self.targets, *former)
         self._sweep = Sweep.resume(
-            self.run, self.targets, self.tracker, state, reads_only=self.reads_only
+            self.run, self._all_targets, self.tracker, state, reads_only=self.reads_only
         )
         self._submitter = Submitter(self.run, self.clock, self._sweep, self._renew_lease)
         self._other_jobs = OtherJobs(self.run.run_id, self.targets, state.swept_at)
         self._scheduler = Scheduler(
-            self.run, self.targets, self.tracker, self._other_jobs, self.policy
+            self.run, self.targets, self.tracker, self._other_jobs, self.policy, former
         )
         for target in self.targets:
             known = state.slots.get(target.name, {})
@@ -116,6 +125,7 @@ class Controller:
         except (JobThrottledError, JobStateUnknownError) as exc:
             self._submitter.note_trouble(exc)
             return self.result()
+        self._stop_duplicates()
         news = [*self._refusals(now), *self._give_up(now)]
         is_held = self.hold is not None or any(isinstance(event, Held) for event in news)
         if is_held or self.rejection is not None:
@@ -147,11 +157,22 @@ class Controller:
         for job in running:
             assert job.seen is not None
             self.tracker.update(replace(job, stopping=job.stopping or why))
-            try:
-                target_of(self.targets, job).jobs.stop(job.seen.job_arn)
-            except JobError as exc:
-                # Most likely it has ended. The next sweep shows that; if not, it is asked again.
-                log.info("%s %s: %s", self.run.run_id, job.job_name, exc)
+            self._ask_to_stop(target_of(self._all_targets, job), job.seen.job_arn, job.job_name)
+
+    def _stop_duplicates(self) -> None:
+        """Ask the service to stop every second job of a name: it would be paid for twice."""
+        in_region = {target.region: target for target in self._all_targets}
+        for arn, duplicate in self._sweep.duplicates.items():
+            is_active = duplicate.status not in SETTLED and duplicate.status != "Stopping"
+            if is_active and duplicate.region in in_region:
+                self._ask_to_stop(in_region[duplicate.region], arn, duplicate.job_name)
+
+    def _ask_to_stop(self, target: Target, job_arn: str, job_name: str) -> None:
+        try:
+            target.jobs.stop(job_arn)
+        except JobError as exc:
+            # Most likely it has ended. The next sweep shows that; if not, it is asked again.
+            log.info("%s %s: %s", self.run.run_id, job_name, exc)
 
     def resume(self) -> None:
         """Let a run that was stopped, or whose jobs were refused, submit again."""
@@ -233,8 +254,14 @@ class Controller:
             return
         slots = {t.name: t.slots.as_json() for t in self.targets}
         swept = Swept(self._sweep.low_watermarks(), slots, self._other_jobs.counted_at)
-        self._pending, self._refusals_noted = [], self._submitter.refusals
+        # If the append fails, the next one writes what was learnt. It does not write the intents of
+        # this step: their jobs are not created, and the next step may plan others.
+        self._pending = [event for event in pending if not self._is_unannounced(event)]
         self.ledger.append([*pending, swept], self.clock.now())
+        self._pending, self._refusals_noted = [], self._submitter.refusals
+
+    def _is_unannounced(self, event: Event) -> bool:
+        return isinstance(event, Submitting) and event.job_name not in self.tracker.jobs
 
     def _renew_lease(self) -> None:
         if self.lease is not None:

@@ -52,23 +52,32 @@ class Choice:
 
 @dataclass
 class Scheduler:
-    """Chooses attempts for the free slots of all targets."""
+    """Chooses attempts for the free slots of all targets.
+
+    former: targets that are not configured any more. Only jobs that are announced there are
+        requested there, because they may exist
+    """
 
     run: Run
     targets: tuple[Target, ...]
     tracker: ShardTracker
     other_jobs: OtherJobs
     policy: SubmitPolicy
+    former: tuple[Target, ...] = ()
 
     def choose(self, now: float, refusals: int) -> Choice:
         """Return what to submit now.
 
         refusals: how often the service had no free slot so far
         """
+        self.tracker.push_all_taken()  # of a step that ended in an error
         if not self._has_work():
             return Choice()
         self.other_jobs.count(self.tracker, now, refusals=refusals)
-        free = {t.name: t.slots.offer(self.tracker.active[t.name], now) for t in self.targets}
+        # A target whose place changed is in both: the slots are those of the configured one.
+        targets = {t.name: t for t in (*self.former, *self.targets)}
+        active = self.tracker.active
+        free = {name: t.slots.offer(active[name], now) for name, t in targets.items()}
         plans: list[JobPlan] = []
         finished: list[Event] = []
         for plan, target in self._candidates(free, finished, now):
@@ -92,10 +101,10 @@ class Scheduler:
     ) -> Iterator[tuple[JobPlan, Target]]:
         """Yield attempts while slots are free: first announced ones, then new ones."""
         for job in self.tracker.announced_jobs():
-            target = target_of(self.targets, job)
+            target = target_of((*self.targets, *self.former), job)
             if free[target.name] > 0:
                 yield plan_of(job), target
-        while any(n > 0 for n in free.values()):
+        while any(free[target.name] > 0 for target in self.targets):
             shard_id = self.tracker.pop_waiting()
             if shard_id is None:
                 return

@@ -3,6 +3,9 @@
 The service is the source of truth. A job that the ledger does not know is adopted; a job that ended
 in another way than the ledger says is corrected; both are findings. Only one thing is not believed:
 that a settled job runs again, because a listing may be stale.
+
+Job names should be unique. If a second job of a name is listed, jobs are told apart by their ARNs:
+the first one that was seen stays the job of its shard, the other one is noted as a duplicate.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from bedrock_spark.aws.batch_jobs import SeenJob
+from bedrock_spark.aws.batch_jobs import SETTLED, SeenJob
+from bedrock_spark.fanout.account_jobs import base_model
 from bedrock_spark.fanout.attempts import plan_of
 from bedrock_spark.fanout.targets import Target, one_per_region, target_of
 from bedrock_spark.fanout.throughput import Throughput
@@ -24,6 +28,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import output_prefix
 from bedrock_spark.run_folder.ledger import Job, LedgerState
 from bedrock_spark.run_folder.ledger.events import (
+    Duplicate,
     Event,
     Finding,
     Seen,
@@ -45,8 +50,10 @@ _DURATIONS = 50
 class Sweep:
     """The listing of a run's jobs, Region by Region.
 
+    targets: those of the config, then the former ones where jobs still run
     reads_only: list the jobs, and copy no outputs to the run folder
     news: what changed and is not in the ledger yet; a listing that fails leaves it here
+    duplicates: by ARN, the jobs that have the name of another job, as they were last seen
     """
 
     run: Run
@@ -56,6 +63,7 @@ class Sweep:
     throughput: Throughput = field(default_factory=Throughput)
     watermarks: dict[str, Watermarks] = field(default_factory=dict)
     news: list[Event] = field(default_factory=list)
+    duplicates: dict[str, Duplicate] = field(default_factory=dict)
     _durations: deque[float] = field(default_factory=lambda: deque(maxlen=_DURATIONS))
     _foreign_jobs: set[str] = field(default_factory=set)
 
@@ -79,6 +87,11 @@ class Sweep:
         for job in tracker.open.values():
             submitted_at = job.seen.submitted_at if job.seen is not None else None
             sweep.watermarks_of(job).track(job.job_name, submitted_at)
+        sweep.duplicates = dict(state.duplicates)
+        for arn, duplicate in state.duplicates.items():
+            if duplicate.status not in SETTLED and duplicate.region in sweep.watermarks:
+                # By its ARN: its name is tracked for the other job.
+                sweep.watermarks[duplicate.region].track(arn)
         return sweep
 
     @property
@@ -100,9 +113,11 @@ class Sweep:
         for target in one_per_region(self.targets):
             watermarks = self.watermarks[target.region]
             listed = set()
-            for job in target.jobs.list(self.run.run_id, watermarks.low()):
+            jobs = target.jobs.list(self.run.run_id, watermarks.low())
+            # The oldest first: if two have one name, it is the one to keep.
+            for job in sorted(jobs, key=lambda j: j.submitted_at or 0.0):
                 if job.job_name.startswith(f"{self.run.run_id}-"):
-                    listed.add(job.job_name)
+                    listed |= {job.job_name, job.job_arn}
                     self.observe(job, target, now)
             for name in watermarks.end_sweep(listed):
                 log.warning("%s %s: no listing has shown this job", self.run.run_id, name)
@@ -112,16 +127,20 @@ class Sweep:
         news, self.news = self.news, []
         return news
 
-    def observe(self, seen_job: SeenJob, target: Target, now: float) -> None:
-        """Note one job as a listing shows it, and add what changed to the news."""
+    def observe(self, seen_job: SeenJob, lister: Target, now: float) -> None:
+        """Note one job as the listing of a Region shows it, and add what changed to the news."""
         job = self.tracker.jobs.get(seen_job.job_name)
         adoption: list[Event] = []
         if job is None:
-            job = self._adopt(seen_job, target)
+            job = self._adopt(seen_job, lister)
             if job is None:
                 return
             adoption = list(_adoption(job, now))
-        self.watermarks[target.region].observe(seen_job)
+        target = target_of(self.targets, job)
+        if job.seen is not None and job.seen.job_arn != seen_job.job_arn:
+            self._observe_duplicate(job, seen_job, lister.region, now)
+            return
+        self.watermarks[lister.region].observe(seen_job)
         if job.is_settled and not seen_job.is_settled:
             return
         self.throughput.observe(seen_job, now)
@@ -133,9 +152,24 @@ class Sweep:
         self.tracker.update(replace(job, seen=seen_job, tokens=tokens))
         self.news += [*adoption, *changes]
 
+    def _observe_duplicate(self, job: Job, seen_job: SeenJob, region: str, now: float) -> None:
+        """Note a second job of a name when it is found and when it ends; keep its answers."""
+        arn, before = seen_job.job_arn, self.duplicates.get(seen_job.job_arn)
+        self.watermarks[region].observe(replace(seen_job, job_name=arn))
+        if before is not None and before.status in SETTLED:
+            return
+        if seen_job.is_settled:
+            prefix = output_prefix(job.shard_id, job.attempt, job.token)
+            self._copy_output(prefix, target_of(self.targets, job))
+        duplicate = Duplicate(job.job_name, arn, seen_job.status, now, region)
+        self.duplicates[arn] = duplicate
+        if before is None or seen_job.is_settled:
+            log.warning("%s %s: is a second job of this name", self.run.run_id, job.job_name)
+            self.news.append(duplicate)
+
     def _changes(self, job: Job, seen_job: SeenJob, target: Target, now: float) -> Iterator[Event]:
         before = job.seen
-        if before is not None and (job.is_settled or before.job_arn != seen_job.job_arn):
+        if before is not None and job.is_settled:
             detail = (
                 f"{seen_job.job_arn} is {seen_job.status}; the ledger had {before.job_arn} as "
                 f"{before.status}"
@@ -145,7 +179,7 @@ class Sweep:
             log.info("%s %s: %s", self.run.run_id, seen_job.job_name, seen_job.status)
         if seen_job.is_settled:
             yield self._settle(job, seen_job, target, now)
-        elif before is None or before.job_arn != seen_job.job_arn:
+        elif before is None:
             yield Submitted(seen_job.job_name, seen_job.job_arn, now)
 
     def _settle(self, job: Job, seen_job: SeenJob, target: Target, now: float) -> Event:
@@ -153,10 +187,13 @@ class Sweep:
         if self.reads_only:
             return seen(seen_job, now)
         prefix = output_prefix(job.shard_id, job.attempt, job.token)
-        if target.folder is not None:
-            copy_below(target.folder, self.run.storage, prefix)
+        self._copy_output(prefix, target)
         self._note_duration(seen_job)
         return seen(seen_job, now, self._tokens(prefix, seen_job))
+
+    def _copy_output(self, prefix: str, target: Target) -> None:
+        if target.folder is not None and not self.reads_only:
+            copy_below(target.folder, self.run.storage, prefix)
 
     def _note_duration(self, job: SeenJob) -> None:
         if job.submitted_at is not None and job.ended_at is not None:
@@ -171,7 +208,7 @@ class Sweep:
             return None
         return manifest.input_tokens or 0, manifest.output_tokens or 0
 
-    def _adopt(self, seen_job: SeenJob, target: Target) -> Job | None:
+    def _adopt(self, seen_job: SeenJob, lister: Target) -> Job | None:
         """Return a job of this run that the ledger does not know, as its name describes it."""
         name = _NAME.fullmatch(seen_job.job_name.removeprefix(self.run.run_id))
         if name is None or name["shard"] not in self.tracker.shards:
@@ -180,9 +217,25 @@ class Sweep:
             self._foreign_jobs.add(seen_job.job_name)
             return None
         token = seen_job.token or name["digest"]
+        target = self._maker(seen_job, lister)
         return Job(
-            name["shard"], int(name["attempt"]), seen_job.job_name, token, target=target.name
+            name["shard"],
+            int(name["attempt"]),
+            seen_job.job_name,
+            token,
+            target=target.name,
+            place=target.place,
         )
+
+    def _maker(self, job: SeenJob, lister: Target) -> Target:
+        """Return the target of a listed job by its model, of all targets in the lister's Region."""
+        model = base_model(job.model_arn or "")
+        candidates = (
+            target
+            for target in self.targets
+            if target.region == lister.region and base_model(target.model_id) == model
+        )
+        return next(candidates, lister)
 
 
 def _adoption(job: Job, now: float) -> Iterator[Event]:

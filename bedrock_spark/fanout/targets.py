@@ -1,4 +1,9 @@
-"""Targets: where jobs may run. A model in a Region, a role, slots, and a folder for the files."""
+"""Targets: where jobs may run. A model in a Region, a role, slots, and a folder for the files.
+
+A job is looked for where it was made, whatever the config says of its target since then: its place
+is in its intent. A place that is no target of the config any more is a former target. It gets no
+new jobs.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from bedrock_spark.aws.batch_jobs import BatchJobs
-from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.aws.clients import AwsSettings, bedrock_client
+from bedrock_spark.clock import Clock
 from bedrock_spark.config import Config, TargetConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import family_of
 from bedrock_spark.fanout.slots import DEFAULT_SLOTS, Slots
+from bedrock_spark.run_folder.job_plan import Place, place_of
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import Storage, open_storage
@@ -34,15 +41,65 @@ class Target:
     has_configured_slots: bool = True
     folder: Storage | None = None
 
+    @property
+    def place(self) -> Place:
+        """Return the place that is written down with every job of the target."""
+        folder = self.folder.uri if self.folder is not None else None
+        return place_of(self.region, self.model_id, folder)
+
+    def has_made(self, job: Job) -> bool:
+        """Tell whether a job was made at this target as it is configured now."""
+        return self.name == job.target and self.place == job.place
+
+
+def jobs_by(clock: Clock) -> Callable[[AwsSettings], BatchJobs]:
+    """Return the function that returns the batch job calls of a Region."""
+    return lambda aws: BatchJobs(bedrock_client(aws), clock)
+
 
 def target_of(targets: Sequence[Target], job: Job) -> Target:
-    """Return the target of a job; the first target if the job's own is no longer configured."""
+    """Return the target where a job was made.
+
+    If none of `targets` is that, it is the one of the same name, and the first one if none is.
+    """
+    for target in targets:
+        if target.has_made(job):
+            return target
     return next((t for t in targets if t.name == job.target), targets[0])
 
 
 def one_per_region(targets: Sequence[Target]) -> Iterable[Target]:
     """Return the first target of every Region: each lists all jobs of its Region."""
     return {t.region: t for t in reversed(targets)}.values()
+
+
+def former_targets(
+    run: Run,
+    targets: Sequence[Target],
+    jobs: Iterable[Job],
+    jobs_in: Callable[[AwsSettings], BatchJobs],
+) -> tuple[Target, ...]:
+    """Return a target for every place of these jobs that is none of `targets`."""
+    former: list[Target] = []
+    for job in jobs:
+        place = job.place
+        if place is None or any(target.has_made(job) for target in (*targets, *former)):
+            continue
+        aws = replace(run.aws, region=place.region or None)
+        roles = (target.role_arn for target in targets if target.name == job.target)
+        calls = (target.jobs for target in (*targets, *former) if target.region == place.region)
+        former.append(
+            Target(
+                name=job.target,
+                model_id=place.model_id,
+                role_arn=next(roles, run.config.batch.role_arn),
+                region=place.region,
+                jobs=next(calls, None) or jobs_in(aws),
+                slots=Slots(DEFAULT_SLOTS),
+                folder=open_storage(place.folder, aws) if place.folder is not None else None,
+            )
+        )
+    return tuple(former)
 
 
 def home_target(run: Run, jobs: BatchJobs) -> Target:

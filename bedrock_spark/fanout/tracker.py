@@ -6,7 +6,7 @@ The tracker is updated job by job: a step costs what changed in it, not the size
 from __future__ import annotations
 
 import enum
-from collections import Counter, deque
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 
 from bedrock_spark.fanout.failure_causes import Cause, cause_of, is_complete
@@ -17,9 +17,13 @@ USER, DEADLINE = "user", "deadline"
 
 
 class ShardState(enum.Enum):
-    """What a shard does: wait for a job, have one, wait for a person, or need nothing more."""
+    """What a shard does: wait for a job, have one, wait for a person, or need nothing more.
+
+    TAKEN: a step plans its next job, which is not announced yet.
+    """
 
     WAITING = "waiting"
+    TAKEN = "taken"
     OPEN = "open"
     BLOCKED = "blocked"
     DONE = "done"
@@ -50,11 +54,15 @@ class ShardTracker:
         self._free_attempts: Counter[str] = Counter()
         self._states = dict.fromkeys(self.shards, ShardState.WAITING)
         self._counts = Counter({ShardState.WAITING: len(self.shards)})
-        self._queue = deque(self.shards)
+        # The waiting shards, each once: the next one is the first.
+        self._queue = OrderedDict.fromkeys(self.shards)
+        self._taken: dict[str, None] = {}
         self._refusals: dict[str, str] = {}
         for job in sorted(state.jobs.values(), key=lambda j: j.attempt):
             self.update(job)
-        self._queue = deque(s for s in self.shards if self._states[s] is ShardState.WAITING)
+        self._queue = OrderedDict.fromkeys(
+            s for s in self.shards if self._states[s] is ShardState.WAITING
+        )
 
     @property
     def settled(self) -> int:
@@ -77,7 +85,7 @@ class ShardTracker:
 
     def waiting_shards(self) -> list[str]:
         """Return the shards that wait for a job."""
-        return [s for s in self._queue if self._states[s] is ShardState.WAITING]
+        return list(self._queue)
 
     def announced_jobs(self) -> list[Job]:
         """Return the jobs whose intent is written and that no listing has shown."""
@@ -146,16 +154,25 @@ class ShardTracker:
             self._move(shard_id, ShardState.WAITING)
 
     def pop_waiting(self) -> str | None:
-        """Remove the next waiting shard from the queue and return it; None if there is none."""
-        while self._queue:
-            shard_id = self._queue.popleft()
-            if self._states[shard_id] is ShardState.WAITING:
-                return shard_id
-        return None
+        """Take the next waiting shard and return it; None if there is none.
+
+        It is taken until its job is announced, or it is finished or put back: so a step cannot
+        plan two jobs for it.
+        """
+        if not self._queue:
+            return None
+        shard_id = next(iter(self._queue))
+        self._move(shard_id, ShardState.TAKEN)
+        return shard_id
 
     def push_waiting(self, shard_id: str) -> None:
-        """Put a shard that was popped back to the head of the queue."""
-        self._queue.appendleft(shard_id)
+        """Put a shard that was taken back to the head of the queue."""
+        self._move(shard_id, ShardState.WAITING)
+
+    def push_all_taken(self) -> None:
+        """Put back every shard that is still taken: the step that planned its job did not end."""
+        for shard_id in list(reversed(self._taken)):
+            self.push_waiting(shard_id)
 
     def _update_state(self, shard_id: str) -> None:
         self._move(shard_id, self._state(shard_id))
@@ -167,8 +184,14 @@ class ShardTracker:
         self._states[shard_id] = state
         self._counts[before] -= 1
         self._counts[state] += 1
+        self._taken.pop(shard_id, None)
         if state is ShardState.WAITING:
-            self._queue.appendleft(shard_id)  # finish begun shards before new ones
+            self._queue[shard_id] = None
+            self._queue.move_to_end(shard_id, last=False)  # finish begun shards before new ones
+            return
+        self._queue.pop(shard_id, None)
+        if state is ShardState.TAKEN:
+            self._taken[shard_id] = None
 
     def _state(self, shard_id: str) -> ShardState:
         """Return what a shard needs.

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from bedrock_spark.aws.batch_jobs import BatchJobs
-from bedrock_spark.aws.clients import bedrock_client, queue_client, quotas_client
+from bedrock_spark.aws.clients import queue_client, quotas_client
 from bedrock_spark.aws.service_quotas import read_job_quota
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import BedrockSparkError, ConfigError, JobRejectedError, RunStoppedError
@@ -17,7 +16,7 @@ from bedrock_spark.fanout.controller import Controller
 from bedrock_spark.fanout.event_queue import EventWaiter
 from bedrock_spark.fanout.scheduler import AllowAll, SubmitPolicy
 from bedrock_spark.fanout.step_result import StepResult, progress_of
-from bedrock_spark.fanout.targets import targets_of
+from bedrock_spark.fanout.targets import jobs_by, targets_of
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.lease import CONTROL, RENEW_SECONDS, Lease
 from bedrock_spark.run_folder.ledger import Ledger
@@ -49,7 +48,7 @@ def open_controller(
     Raises ConfigError if the run folder is not in S3.
     """
     check_reachable(run)
-    targets = targets_of(run, lambda aws: BatchJobs(bedrock_client(aws), clock))
+    targets = targets_of(run, jobs_by(clock))
     return Controller(
         run,
         manifest,

@@ -7,11 +7,30 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 from bedrock_spark.limits import JOB_NAME_MAX
 from bedrock_spark.run_folder import layout
 
 _DIGEST_LENGTH = 8
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job is made. It is kept with the intent: the targets in the config may change.
+
+    folder: the URI below which the job reads and writes; None for the run folder
+    """
+
+    region: str
+    model_id: str
+    folder: str | None = None
+
+
+@lru_cache(maxsize=128)
+def place_of(region: str, model_id: str, folder: str | None) -> Place:
+    """Return a place. A run has few of them, and its many jobs share them."""
+    return Place(region, model_id, folder)
 
 
 @dataclass(frozen=True)
@@ -25,6 +44,7 @@ class JobPlan:
     input_key: the object that the job reads
     records: the number of records in the input; None if the job reads the whole shard
     target: the name of the target that runs the job; "" for the home target
+    place: where that is; None if the ledger does not say
     """
 
     shard_id: str
@@ -35,6 +55,7 @@ class JobPlan:
     output_prefix: str
     records: int | None = None
     target: str = ""
+    place: Place | None = None
 
 
 def plan_job(
@@ -47,6 +68,7 @@ def plan_job(
     input_key: str | None = None,
     records: int | None = None,
     target: str = "",
+    place: Place | None = None,
 ) -> JobPlan:
     """Return the plan of an attempt. Token, name and output folder depend on five arguments alone.
 
@@ -66,6 +88,7 @@ def plan_job(
         output_prefix=output_prefix(shard_id, attempt, token),
         records=records,
         target=target,
+        place=place,
     )
 
 

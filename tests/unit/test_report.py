@@ -63,11 +63,12 @@ def build(tmp_path: Path) -> Callable[..., Report]:
         jobs: dict[str, Job] | None = None,
         tries: tuple[Canary, ...] = (),
         prices: dict[str, Any] | None = None,
+        manifest: RunManifest = MANIFEST,
     ) -> Report:
         storage = LocalStorage(str(tmp_path))
         run = Run("run-abcdefgh", make_config(prices=prices or {}), storage, AwsSettings())
         seconds = {"prepare": 1.23456}
-        report = build_report(run, MANIFEST, jobs or {}, units, seconds, tries=tries)
+        report = build_report(run, manifest, jobs or {}, units, seconds, tries=tries)
         write_report(run, report)
         return report
 
@@ -166,13 +167,55 @@ def test_a_missing_unit_is_a_finding_and_the_check_fails(
         check_complete(report)
 
 
-def test_two_wrong_counts_that_cancel_out_are_findings(build: Callable[..., Report]) -> None:
-    """One shard has a row too many and another a row too few: the sum of all rows is right."""
-    first = structs.replace(UNITS[0], outcomes={"ok": 101})
-    second = structs.replace(UNITS[1], outcomes={"ok": 149})
-    report = build([first, second, *UNITS[2:]])
-    assert report.is_complete
-    assert [f["kind"] for f in report.findings].count("unaccounted_rows") == 2
+def with_rows(of: ReconciledShard, rows: int, **changes: Any) -> ReconciledShard:
+    return structs.replace(of, outcomes={"ok": rows}, **changes)
+
+
+EMPTY = RunManifest("run-abcdefgh", 0, "a INT", (), (RejectedRows(0, 0),))
+
+
+@pytest.mark.parametrize(
+    ("units", "named"),
+    [
+        ([with_rows(UNITS[0], 101), with_rows(UNITS[1], 149), UNITS[2]], ["shard-0", "shard-1"]),
+        ([UNITS[0], with_rows(UNITS[1], 153)], ["rejects-00000", "shard-1"]),
+        (
+            [with_rows(UNITS[0], 90), *UNITS[1:], with_rows(UNITS[0], 10, unit="shard-9")],
+            ["shard-0", "shard-9"],
+        ),
+        ([*UNITS, with_rows(UNITS[0], 0, unit="shard-9")], ["shard-9"]),
+        ([with_rows(UNITS[0], 40), with_rows(UNITS[0], 60), *UNITS[1:]], ["shard-0"]),
+        ([*UNITS, with_rows(UNITS[0], 0)], ["shard-0"]),
+    ],
+    ids=["shifted", "missing", "renamed", "unknown", "in two parts", "twice, once empty"],
+)
+def test_wrong_units_whose_rows_add_up_fail_the_run(
+    build: Callable[..., Report], units: list[ReconciledShard], named: list[str]
+) -> None:
+    """Unit by unit, not by one sum: what one shard has too many hides what another has lost."""
+    report = build(units)
+    assert sum(report.outcomes.values()) == report.rows
+    assert not report.is_complete
+    findings = [f for f in report.findings if f["kind"] == "unaccounted_rows"]
+    assert [f["shard_id"] for f in findings] == named
+    with pytest.raises(UnaccountedRowsError) as caught:
+        check_complete(report)
+    assert all(f"; {unit}: " in str(caught.value) for unit in named)
+
+
+def test_a_missing_unit_without_rows_is_missing(build: Callable[..., Report]) -> None:
+    """Nobody has looked at it."""
+    assert not build([], manifest=EMPTY).is_complete
+    assert build([with_rows(UNITS[2], 0)], manifest=EMPTY).is_complete
+
+
+def test_the_error_names_only_the_first_units(build: Callable[..., Report]) -> None:
+    """Of a run with many shards the message stays readable."""
+    unknown = [with_rows(UNITS[0], 0, unit=f"shard-{i}") for i in range(5, 15)]
+    with pytest.raises(UnaccountedRowsError) as caught:
+        check_complete(build([*UNITS, *unknown]))
+    assert str(caught.value).count("not in the run manifest") == 3
+    assert "; and 7 more units; see the findings" in str(caught.value)
 
 
 def test_failed_jobs_are_findings_with_the_message_of_the_service(

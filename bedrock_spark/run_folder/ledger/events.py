@@ -33,6 +33,7 @@ class Submitting(Event, frozen=True, tag="submitting"):
     """A job is about to be created: the intent, written before the call (write-ahead).
 
     input, records, target: only if they are not those of the shard and of the home target
+    region, model, folder: where the job is made; the folder only if it is not the run folder
     """
 
     shard_id: str
@@ -43,6 +44,9 @@ class Submitting(Event, frozen=True, tag="submitting"):
     input: str | None = None
     records: int | None = None
     target: str = ""
+    region: str | None = None
+    model: str | None = None
+    folder: str | None = None
 
 
 class Submitted(Event, frozen=True, tag="submitted"):
@@ -69,6 +73,19 @@ class Seen(Event, frozen=True, tag="seen"):
     at: float
     times: tuple[float | None, float | None] | None = None
     tokens: tuple[int, int] | None = None
+
+
+class Duplicate(Event, frozen=True, tag="duplicate"):
+    """A second job has the name of one that is known: noted when it is found, and when it ends.
+
+    region: whose listing showed it
+    """
+
+    job_name: str
+    job_arn: str
+    status: str
+    at: float
+    region: str = ""
 
 
 class Stopping(Event, frozen=True, tag="stopping"):
@@ -152,6 +169,7 @@ AnyEvent = (
     Submitting
     | Submitted
     | Seen
+    | Duplicate
     | Stopping
     | Again
     | Finished
@@ -188,6 +206,9 @@ def submitting(plan: JobPlan, now: float) -> Submitting:
         input=None if is_whole_shard else plan.input_key,
         records=plan.records,
         target=plan.target,
+        region=plan.place.region if plan.place else None,
+        model=plan.place.model_id if plan.place else None,
+        folder=plan.place.folder if plan.place else None,
     )
 
 

@@ -6,12 +6,15 @@ call, so any machine can find out later whether the call had its effect.
 Each append is one numbered object that is created only if it is absent. This is the fence between
 two controllers: of two that append at once, one fails and stops. Nothing is ever rewritten.
 
-A damaged object is an error that names it. Only a damaged last object is skipped, and the next
-append records that: nothing later depends on it, and the service can tell what it said of jobs.
+The numbers are 1, 2, 3 … without a gap: a missing object is an error that names it, unless a
+snapshot covers it. A damaged object is an error, too. Only a damaged last object is skipped, and
+the next append records that: nothing later depends on it, and the service can tell what it said of
+jobs.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -27,6 +30,8 @@ from bedrock_spark.run_folder.ledger.state import Job, LedgerState
 from bedrock_spark.storage import Storage
 
 _READERS = 16
+# Other names, such as those that a console or a file manager leaves, are no objects of the ledger.
+_NAME = re.compile(rf"{layout.LEDGER}/\d{{9,}}\.jsonl")
 
 
 class Ledger:
@@ -43,11 +48,13 @@ class Ledger:
         return self.load().jobs
 
     def load(self) -> LedgerState:
-        """Read the ledger; return the state that it leaves. Raises RunFolderError if damaged."""
-        keys = [o.key for o in self._storage.list(f"{layout.LEDGER}/")]
-        last = layout.sequence_of(keys[-1]) if keys else 0
-        number, state = snapshots.read_newest_snapshot(self._storage, last)
-        newer = [key for key in keys if layout.sequence_of(key) > number]
+        """Read the ledger; return the state that it leaves.
+
+        Raises RunFolderError if an object is damaged, or missing before another one.
+        """
+        # The snapshots are listed first: the objects that they cover are in the later listing.
+        number, state = snapshots.read_newest_snapshot(self._storage)
+        newer = self._keys_after(number)
         decoded = [self._decoded(data) for data in self._read(newer)]
         self._torn = []
         for i, (key, events) in enumerate(zip(newer, decoded, strict=True)):
@@ -56,8 +63,36 @@ class Ledger:
                 self._skip_damaged(key, events, following, state)
             else:
                 self._apply(key, events, state)
-        self._next, self.state = last + 1, state
+        self._next, self.state = number + len(newer) + 1, state
         return state
+
+    def _keys_after(self, snapshot: int) -> list[str]:
+        """Return the objects after a snapshot, or all if it is 0, in the order of their numbers.
+
+        Raises RunFolderError if one is missing. The numbers decide, not the listing's order: S3
+        Express lists in none.
+        """
+        keys = (o.key for o in self._storage.list(f"{layout.LEDGER}/"))
+        numbers = {layout.sequence_of(key) for key in keys if _NAME.fullmatch(key)}
+        last = max(numbers, default=0)
+        if last < snapshot:
+            raise self._missing(snapshot, f"a snapshot was made of the ledger up to {snapshot}")
+        for number in range(snapshot + 1, last):
+            # A listing of a local folder may leave out what is created while it is read.
+            if number not in numbers and not self._exists(number):
+                raise self._missing(number, f"the ledger goes on to {last}")
+        return [layout.ledger_key(number) for number in range(snapshot + 1, last + 1)]
+
+    def _exists(self, number: int) -> bool:
+        return self._storage.read_if_present(layout.ledger_key(number)) is not None
+
+    def _missing(self, number: int, why: str) -> RunFolderError:
+        return RunFolderError(
+            f"{join_uri(self._storage.uri, layout.ledger_key(number))}: is missing, but {why}. "
+            "Without it a stop may be forgotten, or a job paid for twice. Restore it from an older "
+            "version of the object or from a backup; a lifecycle rule must not delete what is in "
+            f"{layout.LEDGER}/ while the run goes on"
+        )
 
     def _apply(self, key: str, events: list[RawEvent], state: LedgerState) -> None:
         try:

@@ -8,6 +8,7 @@ leave out what it does not know.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
@@ -17,7 +18,8 @@ import msgspec
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.errors import StorageError
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.ledger.events import ExtraAttempt, RawEvent
+from bedrock_spark.run_folder.job_plan import place_of
+from bedrock_spark.run_folder.ledger.events import Duplicate, ExtraAttempt, RawEvent, as_json
 from bedrock_spark.run_folder.ledger.objects import DamagedObjectError, decode, encode
 from bedrock_spark.run_folder.ledger.state import Hold, Job, LedgerState
 from bedrock_spark.storage import Storage
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 # Ledger objects between two snapshots.
 EVERY = 500
 _FORMAT = 1
+_NAME = re.compile(rf"{layout.SNAPSHOTS}/\d{{9,}}\.jsonl")
 
 
 def write_snapshot(storage: Storage, number: int, state: LedgerState) -> None:
@@ -39,18 +42,18 @@ def write_snapshot(storage: Storage, number: int, state: LedgerState) -> None:
         log.info("no snapshot: %s", exc)  # most likely it exists already
 
 
-def read_newest_snapshot(storage: Storage, number: int) -> tuple[int, LedgerState]:
-    """Return the newest readable state of an object up to `number`, with that object's number.
+def read_newest_snapshot(storage: Storage) -> tuple[int, LedgerState]:
+    """Return the newest readable state, with the number of the ledger object that it is of.
 
     Returns (0, an empty state) if there is none.
     """
-    for key in sorted((o.key for o in storage.list(f"{layout.SNAPSHOTS}/")), reverse=True):
+    keys = (o.key for o in storage.list(f"{layout.SNAPSHOTS}/"))
+    for key in sorted(filter(_NAME.fullmatch, keys), key=layout.sequence_of, reverse=True):
         snapshot = layout.sequence_of(key)
-        if snapshot > number:
-            continue
         try:
             state = _state(decode(storage.read(key)))
-        except (DamagedObjectError, KeyError, TypeError):  # TypeError: of a newer version
+        except (DamagedObjectError, KeyError, TypeError, msgspec.ValidationError):
+            # It is damaged, or of a newer version.
             continue
         if state is not None:
             return snapshot, state
@@ -64,6 +67,7 @@ def _as_events(state: LedgerState) -> Iterator[RawEvent]:
         "format": _FORMAT,
         "finished": state.finished,
         "again": {shard_id: msgspec.to_builtins(extra) for shard_id, extra in extra_attempts},
+        "duplicates": [as_json(duplicate) for duplicate in state.duplicates.values()],
         "hold": asdict(state.hold) if state.hold else None,
         "floors": state.floors,
         "slots": state.slots,
@@ -83,8 +87,14 @@ def _state(events: list[RawEvent]) -> LedgerState | None:
     hold = head.pop("hold")
     for name in ("event", "format"):
         head.pop(name)
+    duplicates = msgspec.convert(head.pop("duplicates", []), list[Duplicate])
     extra = {shard_id: ExtraAttempt(**values) for shard_id, values in head.pop("again", {}).items()}
-    state = LedgerState(**head, extra_attempts=extra, hold=Hold(**hold) if hold else None)
+    state = LedgerState(
+        **head,
+        extra_attempts=extra,
+        duplicates={duplicate.job_arn: duplicate for duplicate in duplicates},
+        hold=Hold(**hold) if hold else None,
+    )
     for event in events[1:]:
         job = _job(dict(event))
         state.jobs[job.job_name] = job
@@ -93,10 +103,11 @@ def _state(events: list[RawEvent]) -> LedgerState | None:
 
 def _job(values: dict[str, Any]) -> Job:
     values.pop("event")
-    seen, tokens = values.pop("seen"), values.pop("tokens")
+    seen, tokens, place = values.pop("seen"), values.pop("tokens"), values.pop("place", None)
     job = Job(**values)
     return replace(
         job,
+        place=place_of(**place) if place else None,
         seen=SeenJob(**seen) if seen else None,
         tokens=(tokens[0], tokens[1]) if tokens else None,
     )

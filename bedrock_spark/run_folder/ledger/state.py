@@ -12,8 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bedrock_spark.aws.batch_jobs import SeenJob
+from bedrock_spark.run_folder.job_plan import Place, place_of
 from bedrock_spark.run_folder.ledger.events import (
     Again,
+    Duplicate,
     Event,
     ExtraAttempt,
     Finding,
@@ -39,6 +41,7 @@ class Job:
     input_key: the object that it reads, if that is not the whole shard
     records: how many records that object has
     target: the name of the target that runs it; "" is the home target
+    place: where that is; None if the intent does not say
     stopping: why the run asked the service to stop it (`user` or `deadline`), or None
     announced_at: when the intent to create it was written
     tokens: the input and output tokens of its output manifest
@@ -52,6 +55,7 @@ class Job:
     input_key: str | None = None
     records: int | None = None
     target: str = ""
+    place: Place | None = None
     stopping: str | None = field(default=None)
     announced_at: float | None = field(default=None, compare=False)
     tokens: tuple[int, int] | None = field(default=None, compare=False)
@@ -76,6 +80,7 @@ class LedgerState:
 
     finished: shards that need no more jobs, and why
     extra_attempts: by shard, the newest extra attempt that a finished shard was given
+    duplicates: by ARN, the jobs that have the name of another job
     floors, slots, swept_at: see the event `Swept`; late: see the event `Late`
     newer: how often each unknown kind or member of an event occurred; a newer version wrote them
     """
@@ -83,6 +88,7 @@ class LedgerState:
     jobs: dict[str, Job] = field(default_factory=dict)
     finished: dict[str, str] = field(default_factory=dict)
     extra_attempts: dict[str, ExtraAttempt] = field(default_factory=dict)
+    duplicates: dict[str, Duplicate] = field(default_factory=dict)
     hold: Hold | None = None
     floors: dict[str, float | None] = field(default_factory=dict)
     slots: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -126,8 +132,15 @@ def _submitting(state: LedgerState, event: Submitting) -> None:
             input_key=event.input,
             records=event.records,
             target=event.target,
+            place=_place(event),
             announced_at=event.at,
         )
+
+
+def _place(event: Submitting) -> Place | None:
+    if event.region is None or event.model is None:
+        return None
+    return place_of(event.region, event.model, event.folder)
 
 
 def _submitted(state: LedgerState, event: Submitted) -> None:
@@ -152,6 +165,15 @@ def _seen(state: LedgerState, event: Seen) -> None:
     )
     tokens = event.tokens if event.tokens is not None else job.tokens
     state.jobs[job.job_name] = replace(job, seen=seen, tokens=tokens)
+
+
+def _duplicate(state: LedgerState, event: Duplicate) -> None:
+    job = state.jobs.get(event.job_name)
+    if event.job_arn not in state.duplicates and job is not None:
+        known = job.seen.job_arn if job.seen is not None else "another job"
+        detail = f"{event.job_arn} has the name of {known}, {event.job_name}; it is stopped"
+        _add_finding(state, "duplicate_job", job.shard_id, detail)
+    state.duplicates[event.job_arn] = event
 
 
 def _stopping(state: LedgerState, event: Stopping) -> None:
@@ -208,6 +230,7 @@ _APPLY: dict[type[Event], Callable[[LedgerState, Any], None]] = {
     Submitting: _submitting,
     Submitted: _submitted,
     Seen: _seen,
+    Duplicate: _duplicate,
     Stopping: _stopping,
     Again: _again,
     Finished: _finished,

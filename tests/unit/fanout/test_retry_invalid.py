@@ -121,7 +121,7 @@ def test_another_machine_submits_the_extra_attempt(parsing: ParsingRun) -> None:
     ledger = Ledger(storage)
     state = ledger.load()
     write_snapshot(storage, 999, state)
-    snapshot = read_newest_snapshot(storage, 999)[1]
+    snapshot = read_newest_snapshot(storage)[1]
     assert snapshot.extra_attempts == state.extra_attempts != {}
     storage.delete([layout.snapshot_key(999)])
     parsing.restart()

@@ -21,7 +21,7 @@ from bedrock_spark.fanout.slots import Slots
 from bedrock_spark.fanout.targets import Target
 from bedrock_spark.fanout.tracker import ShardTracker
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.job_plan import JobPlan, plan_job
+from bedrock_spark.run_folder.job_plan import JobPlan, Place, plan_job
 from bedrock_spark.run_folder.ledger import ExtraAttempt, Job, LedgerState
 from bedrock_spark.run_folder.ledger.events import Finished
 from bedrock_spark.run_folder.manifest import Shard
@@ -166,8 +166,9 @@ def test_an_extra_attempt_reads_its_own_input(tmp_path: Path) -> None:
         tmp_path, {"": 9}, job_of(0, "Completed"), shards=1, extra_attempts={shard_id: extra}
     )
     (plan,) = scheduler.choose(NOW, refusals=0).plans
+    place = Place("us-east-1", CLAUDE)
     assert plan == plan_job(
-        RUN_ID, shard_id, "e" * 64, CLAUDE, 2, input_key=extra.input_key, records=12
+        RUN_ID, shard_id, "e" * 64, CLAUDE, 2, input_key=extra.input_key, records=12, place=place
     )
 
 

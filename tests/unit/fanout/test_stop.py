@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bedrock_spark.errors import RunHeldError, RunStoppedError
+from bedrock_spark.errors import RunFolderError, RunHeldError, RunStoppedError
 from bedrock_spark.fanout import status_of, stop_run, watch
 from bedrock_spark.progress import Progress
 from bedrock_spark.run_folder import layout
@@ -47,6 +48,29 @@ def test_stopping_a_run_stops_every_job_once_and_waits_for_its_end(
     with pytest.raises(RunStoppedError, match="run or submit goes on"):
         watch(fake.controller)
     assert len(fake.create_calls()) == 3
+
+
+def test_a_stop_whose_ledger_object_is_lost_is_not_forgotten(
+    fake_run: Callable[..., FakeRun],
+) -> None:
+    """No controller opens, so no job is submitted again, until the object is restored."""
+    fake = fake_run([50] * 2, max_active_jobs=1)
+    fake.advance()
+    stop_run(fake.controller, settle_stopped(fake))
+    fake.controller.flush()
+    (stop,) = (
+        path
+        for path in (Path(fake.run.storage.uri) / layout.LEDGER).iterdir()
+        if b'"held"' in path.read_bytes()
+    )
+    data = stop.read_bytes()
+    stop.unlink()
+    with pytest.raises(RunFolderError, match=rf"{stop.name}: is missing, .* a stop may be forg"):
+        fake.restart()
+    stop.write_bytes(data)
+    fake.restart()
+    assert fake.advance().reason is not None
+    assert len(fake.create_calls()) == 1
 
 
 def test_a_job_that_the_user_stopped_uses_up_no_attempt(fake_run: Callable[..., FakeRun]) -> None:

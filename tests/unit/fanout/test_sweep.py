@@ -157,6 +157,57 @@ def test_a_sweep_that_fails_keeps_what_it_saw(
     assert fake.advance().is_done
 
 
+def test_a_step_that_cannot_write_its_ledger_object_loses_nothing(
+    fake_run: Callable[..., FakeRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No job is created without its intent. The next step submits its shards and notes the ends."""
+    fake = fake_run([50] * 4, max_active_jobs=2)
+    fake.advance()
+    fake.service.move_all("Completed", processed=50)
+
+    def fail(*_: Any) -> None:
+        raise StorageError("no reply")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStorage, "create", fail)
+        with pytest.raises(StorageError):
+            fake.advance()
+    assert len(fake.create_calls()) == 2
+    fake.controller.flush()  # what a process does before it ends
+    ledger = Ledger(fake.run.storage).load()
+    assert [job.is_settled for job in ledger.jobs.values()] == [True, True]
+    assert fake.advance().active == 2
+    assert len(fake.create_calls()) == 4
+    fake.service.move_all("Completed", processed=50)
+    fake.restart()
+    assert fake.advance().is_done
+
+
+def test_a_step_that_cannot_plan_a_job_does_not_lose_its_shard(
+    fake_run: Callable[..., FakeRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The outputs of a shard cannot be listed, after other shards were taken. Then they can."""
+    fake = fake_run([50] * 3)
+    fake.advance()
+    fake.service.move_all("Expired")
+    list_objects = LocalStorage.list
+
+    def fail(self: LocalStorage, prefix: str) -> Any:
+        if prefix == layout.outputs_prefix("shard-00001-00"):
+            raise StorageError("no reply")
+        return list_objects(self, prefix)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStorage, "list", fail)
+        for _ in range(2):
+            with pytest.raises(StorageError):
+                fake.advance()
+    assert fake.advance().active == 3
+    assert sorted(fake.create_calls()) == sorted(
+        fake.job_name(shard, attempt) for shard in range(3) for attempt in (1, 2)
+    )
+
+
 def test_a_step_writes_at_most_one_ledger_object(fake_run: Callable[..., FakeRun]) -> None:
     """None if nothing changed. ARNs wait for the next object."""
     fake = fake_run([50] * 6, max_active_jobs=2)

@@ -146,6 +146,24 @@ def test_the_next_controller_knows_the_target_of_each_job(
     )
 
 
+def test_a_shard_whose_job_was_adopted_is_not_taken_twice(
+    two: Callable[[list[int]], TwoRegions],
+) -> None:
+    """Its intent was lost while it waited, its job expires: attempt 2 is one job, at one target."""
+    fake = two([50])
+    fake.advance()
+    (path,) = (Path(fake.run.storage.uri) / layout.LEDGER).iterdir()
+    path.write_bytes(path.read_bytes()[:-30])
+    fake.restart()
+    fake.advance()
+    for service in (fake.service, fake.away):
+        service.move_all("Expired")
+    fake.advance()
+    attempts = [j.attempt for j in fake.controller.tracker.jobs.values()]
+    assert attempts == [1, 2]
+    assert len(fake.service.jobs) + len(fake.away.jobs) == 2
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [

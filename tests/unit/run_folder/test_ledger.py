@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.errors import AlreadyExistsError, RunFolderError
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.job_plan import plan_job
+from bedrock_spark.run_folder.job_plan import Place, plan_job
 from bedrock_spark.run_folder.ledger import Job, Ledger, snapshots
 from bedrock_spark.run_folder.ledger.events import (
     AnyEvent,
+    Duplicate,
     ExtraAttempt,
     Finding,
     Finished,
@@ -40,6 +42,7 @@ from bedrock_spark.run_folder.ledger.events import (
 from bedrock_spark.run_folder.ledger.objects import encode
 from bedrock_spark.run_folder.ledger.state import LedgerState
 from bedrock_spark.storage import LocalStorage, S3Storage
+from bedrock_spark.storage.base import StoredObject
 from tests.unit.fakes import CLAUDE, CannedHttp
 
 PLAN = plan_job("run-abcdefgh", "shard-00000-00", "f" * 64, CLAUDE, 1)
@@ -102,6 +105,26 @@ def append_raw(folder: Path, *events: dict[str, Any]) -> None:
     storage.create(layout.ledger_key(number), encode(events))
 
 
+PLACED = plan_job(
+    *("run-abcdefgh", "shard-00002-00", "d" * 64, CLAUDE, 2),
+    target="us-west-2/x",
+    place=Place("us-west-2", CLAUDE, "s3://bucket/west/run-abcdefgh"),
+)
+
+
+def test_an_intent_says_where_its_job_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its Region, model and folder are read from the ledger and from a snapshot of it."""
+    monkeypatch.setattr(snapshots, "EVERY", 2)
+    ledger = Ledger(LocalStorage(str(tmp_path)))
+    for _ in range(3):
+        ledger.append([submitting(PLACED, 1.0), submitting(PLAN, 1.0)])
+        jobs = replay(tmp_path)
+        assert jobs[PLACED.job_name].place == PLACED.place
+        assert jobs[PLAN.job_name].place is None  # an intent of an older version
+
+
 def test_an_event_with_a_wrong_type_is_an_error(tmp_path: Path) -> None:
     """Skipping it would lose a job. The message names the object, and has nothing of a row."""
     append_raw(tmp_path, as_json(submitting(PLAN, 1.0)) | {"attempt": "first"})
@@ -116,6 +139,7 @@ def test_every_kind_of_event_is_read_as_it_was_written() -> None:
         submitting(PLAN, 1.0),
         Submitted("j", ARN, 2.0),
         seen(a_job("InProgress", submitted_at=1.0), 3.0, (4, 5)),
+        Duplicate(PLAN.job_name, f"{ARN}2", "InProgress", 3.5),
         Stopping("j", "user", 4.0),
         again("shard-1", extra, 5.0),
         Finished("shard-1", "why", 6.0),
@@ -258,16 +282,17 @@ def test_a_snapshot_has_the_state_of_the_ledger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A damaged or missing snapshot only costs time."""
-    monkeypatch.setattr(snapshots, "EVERY", 3)
+    monkeypatch.setattr(snapshots, "EVERY", 4)
     ledger = Ledger(LocalStorage(str(tmp_path)))
     ledger.append([submitting(PLAN, 1.0), submitting(OTHER, 1.0), Held("stopped", "why", 1.0)])
     ledger.append([Stopping(PLAN.job_name, "user", 2.0), Finished("shard-1", "why", 2.0)])
+    ledger.append([Duplicate(PLAN.job_name, f"{ARN}2", "Stopped", 2.0, "west")])
     ledger.append([seen(a_job("Stopped", processed=3), 3.0, (4, 5)), Finding("k", "s", "d", 1.0)])
     ledger.append([Swept({"": 7.0}, {"": {"others": 2}}, 4.0)])
     state = Ledger(LocalStorage(str(tmp_path))).load()
     assert state == ledger.state
     assert state.jobs[PLAN.job_name].tokens == (4, 5)
-    snapshot = tmp_path / layout.snapshot_key(3)
+    snapshot = tmp_path / layout.snapshot_key(4)
     for damage in (snapshot.read_bytes()[:-9], b""):
         snapshot.write_bytes(damage)
         assert Ledger(LocalStorage(str(tmp_path))).load() == state
@@ -289,6 +314,71 @@ def test_objects_before_a_snapshot_are_not_read(
     ledger.load()
     ledger.append([Submitted(PLAN.job_name, ARN, 2.0)])
     assert [p.name for p in (tmp_path / layout.SNAPSHOTS).iterdir()] == ["000000002.jsonl"]
+
+
+class ListsInNoOrder(LocalStorage):
+    """Storage whose listings have no order, as those of S3 Express."""
+
+    def list(self, prefix: str) -> list[StoredObject]:
+        listed = super().list(prefix)
+        return listed[::2][::-1] + listed[1::2]
+
+
+def a_long_ledger(folder: Path, objects: int) -> Ledger:
+    """Write a ledger whose object number n says that shard n - 1 is finished."""
+    ledger = Ledger(LocalStorage(str(folder)))
+    for number in range(objects):
+        ledger.append([Finished(f"shard-{number}", "why", 1.0)])
+    return ledger
+
+
+@given(st.integers(0, 12), st.sets(st.integers(1, 12)), st.sampled_from([3, 5, 500]))
+def test_a_missing_object_is_noticed(
+    tmp_path_factory: Any, objects: int, lost: set[int], every: int
+) -> None:
+    """The error names the first one. Those that a snapshot covers are not needed."""
+    folder = tmp_path_factory.mktemp("ledger")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snapshots, "EVERY", every)
+        state = a_long_ledger(folder, objects).state
+    for number in lost:
+        (folder / layout.ledger_key(number)).unlink(missing_ok=True)
+    left = set(range(1, objects + 1)) - lost
+    snapshot, last = objects // every * every, max(left, default=0)
+    # The last objects of all leave no trace if they are lost; a snapshot proves that they existed.
+    gap = min(set(range(snapshot + 1, last)) - left, default=snapshot if last < snapshot else None)
+    ledger = Ledger(ListsInNoOrder(str(folder)))
+    if gap is None:
+        assert ledger.load().finished == dict(list(state.finished.items())[:last])
+        ledger.append([Resumed(2.0)])
+        assert (folder / layout.ledger_key(last + 1)).exists()
+    else:
+        name = re.escape(layout.ledger_key(gap))
+        with pytest.raises(RunFolderError, match=rf"{name}: is missing, but .* Restore it from"):
+            ledger.load()
+
+
+def test_an_object_that_a_listing_leaves_out_is_read(tmp_path: Path) -> None:
+    """A local folder that changes while it is listed may show a later file and not an earlier."""
+
+    class LeavesOut(LocalStorage):
+        def list(self, prefix: str) -> list[StoredObject]:
+            return [o for o in super().list(prefix) if o.key != layout.ledger_key(2)]
+
+    state = a_long_ledger(tmp_path, 3).state
+    assert Ledger(LeavesOut(str(tmp_path))).load() == state
+
+
+def test_files_that_are_no_ledger_objects_are_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A console leaves an object for the folder itself, file managers leave files of their own."""
+    monkeypatch.setattr(snapshots, "EVERY", 2)
+    state = a_long_ledger(tmp_path, 3).state
+    for folder in (layout.LEDGER, layout.SNAPSHOTS):
+        (tmp_path / folder / ".DS_Store").write_bytes(b"x")
+        (tmp_path / folder / "notes.txt").write_bytes(b"x")
+    assert Ledger(LocalStorage(str(tmp_path))).load() == state
 
 
 @given(st.binary(max_size=60), st.integers(0, 10_000))
