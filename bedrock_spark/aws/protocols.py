@@ -119,7 +119,14 @@ class S3Client(Protocol):
         ...
 
     def put_object(
-        self, *, Bucket: str, Key: str, Body: bytes, IfMatch: str = ..., IfNoneMatch: str = ...
+        self,
+        *,
+        Bucket: str,
+        Key: str,
+        Body: bytes,
+        Metadata: dict[str, str] = ...,
+        IfMatch: str = ...,
+        IfNoneMatch: str = ...,
     ) -> Reply:
         """Write an object, on a condition if one is given."""
         ...

@@ -171,19 +171,6 @@ def test_of_concurrent_replaces_exactly_one_succeeds(tmp_path: Path) -> None:
     assert winners == [storage.read("a")]
 
 
-def test_a_replace_whose_reply_was_lost_is_recognised_as_our_own(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """botocore repeats it and is refused, because the first put has changed the version."""
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    storage = S3Storage("s3://bucket/run", AwsSettings("us-east-1", "http://localhost:9"))
-    taken = b"<Error><Code>PreconditionFailed</Code><Message>x</Message></Error>"
-    client = clients.s3_client(storage.aws)
-    http = CannedHttp(client, (500, b""), (412, taken), (200, b"mine", {"ETag": '"new"'}))
-    assert storage.replace("lease.json", b"mine", '"old"') == '"new"'
-    http.close()
-
-
 def test_copies_below_a_prefix_can_be_repeated(storage: Storage, tmp_path: Path) -> None:
     """An object that the target has in the same size is left; the others are copied."""
     target = LocalStorage(str(tmp_path / "target"))
@@ -285,21 +272,6 @@ def test_a_bucket_that_does_not_exist_is_a_storage_error(s3: Any, tmp_path: Path
         with pytest.raises(StorageError, match="s3://no-such-bucket/run") as caught:
             call()
         assert not isinstance(caught.value, AlreadyExistsError)
-
-
-@pytest.mark.parametrize(
-    ("code", "status"), [("PreconditionFailed", 412), ("ConditionalRequestConflict", 409)]
-)
-def test_s3_has_two_codes_for_a_create_that_lost_the_race(code: str, status: int) -> None:
-    """One if the other write came first, one if both run at the same time."""
-    clients._make_client.cache_clear()
-    storage = S3Storage("s3://bucket/run", AwsSettings("us-east-1", "http://localhost:9"))
-    body = f"<Error><Code>{code}</Code><Message>x</Message></Error>".encode()
-    http = CannedHttp(clients.s3_client(storage.aws), (status, body))
-    with pytest.raises(AlreadyExistsError):
-        storage.create("k", b"x")
-    assert http.sent[0].headers["If-None-Match"] == b"*"
-    http.close()
 
 
 def test_a_failed_local_write_leaves_nothing(
