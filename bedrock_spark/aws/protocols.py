@@ -135,6 +135,10 @@ class S3Client(Protocol):
         """Delete at most 1,000 objects."""
         ...
 
+    def abort_multipart_upload(self, *, Bucket: str, Key: str, UploadId: str) -> Reply:
+        """Delete the parts of an upload that was not completed."""
+        ...
+
     def upload_file(self, Filename: str, Bucket: str, Key: str) -> None:
         """Write a file as an object, as a multipart upload if it is large."""
         ...

@@ -211,6 +211,30 @@ class S3Storage:
                     objects.append(StoredObject(key, item["Size"], item["ETag"].strip('"')))
         return objects
 
+    def delete_leftovers(self, prefixes: Sequence[str], before: float) -> int:
+        """Abort old multipart uploads: their parts are billed, and no listing of objects has them.
+
+        An upload that fails is aborted by boto3; one whose process is killed is not.
+        """
+        aborted = 0
+        for prefix in prefixes:
+            with self._storage_errors(prefix):
+                pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                    Bucket=self._bucket, Prefix=self._prefix + prefix
+                )
+                for upload in (upload for page in pages for upload in page.get("Uploads", ())):
+                    if upload["Initiated"].timestamp() < before:
+                        self._abort(upload["Key"], upload["UploadId"])
+                        aborted += 1
+        return aborted
+
+    def _abort(self, name: str, upload_id: str) -> None:
+        try:
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload_id)
+        except ClientError as exc:
+            if exc.response["Error"]["Code"] not in _ABSENT | {"NoSuchUpload"}:
+                raise
+
     @contextmanager
     def _storage_errors(self, key: str) -> Iterator[None]:
         try:

@@ -6,7 +6,6 @@ A task's memory holds one batch of rows, and the lines that the cutter holds bac
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -31,7 +30,7 @@ from bedrock_spark.spark.prepare.prefetch import Prefetch
 from bedrock_spark.spark.prepare.render import LINES, render_lines
 from bedrock_spark.spark.prepare.shard_files import BucketFiles, RejectsFile
 from bedrock_spark.spark.prepare.source import SourceColumns
-from bedrock_spark.storage import Storage
+from bedrock_spark.storage import Storage, scratch_folder
 from bedrock_spark.templates.body_template import RowRejected
 
 # Batches are rendered in slices of about 1 MB, which stay in the processor's cache. Whole batches
@@ -72,9 +71,8 @@ class PrepareTask:
         first = next((b for b in batches if b.num_rows), None)
         if first is None:
             return None
-        folders = tempfile.TemporaryDirectory(prefix="bedrock-spark-")
-        with folders as folder, open_objects(self.config) as objects:
-            bucket = _Bucket(self, Path(folder), first, objects)
+        with scratch_folder("prepare") as folder, open_objects(self.config) as objects:
+            bucket = _Bucket(self, folder, first, objects)
             bucket.add(first)
             del first
             for batch in batches:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 from collections.abc import Callable, Iterator
@@ -307,12 +308,28 @@ def test_a_write_in_progress_is_not_listed(tmp_path: Path) -> None:
     assert seen == [["d/x"], ["d/x"]]
 
 
-def test_local_objects_can_be_read_by_others(tmp_path: Path) -> None:
-    """Only its owner may read a temporary file; every user may read a result."""
-    storage = LocalStorage(str(tmp_path))
-    storage.write("w", b"")
-    storage.create("c", b"")
-    assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o644}
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077, 0o002])
+def test_files_and_folders_have_the_permissions_of_the_umask(tmp_path: Path, umask: int) -> None:
+    """Whatever way they are written. Prompts are not for other users if the user says so."""
+    source = tmp_path / "source"
+    before = os.umask(umask)
+    try:
+        source.write_bytes(b"x")
+        source.chmod(0o600)
+        storage = LocalStorage(str(tmp_path / "run"))
+        for _ in range(2):  # the second time, the objects exist
+            storage.write("a/b/written", b"")
+            version = storage.read_version("a/replaced")
+            storage.replace("a/replaced", b"", version[1] if version else None)
+            storage.upload(source, "a/uploaded")
+        storage.create("a/created", b"")
+    finally:
+        os.umask(before)
+    paths = [tmp_path / "run", *(tmp_path / "run").rglob("*")]
+    assert len(paths) == 8
+    for path in paths:
+        allowed = (0o777 if path.is_dir() else 0o666) & ~umask
+        assert path.stat().st_mode & 0o777 == allowed, path
 
 
 def test_the_uri_selects_the_storage(tmp_path: Path) -> None:
