@@ -22,8 +22,8 @@ from bedrock_spark.families.request_body import body_template
 from bedrock_spark.run_folder import layout
 from bedrock_spark.shards.cutter import Cutter, Piece
 from bedrock_spark.shards.plan import Bounds
-from bedrock_spark.spark.prepare.arrow_columns import column_values, offsets_of
-from bedrock_spark.spark.prepare.assign_ids import MAX_EXAMPLES, Identifier, OnRepeat
+from bedrock_spark.spark.prepare.arrow_columns import offsets_of
+from bedrock_spark.spark.prepare.assign_ids import Identifier, OnRepeat
 from bedrock_spark.spark.prepare.columns import BUCKET, HASH, KEY, REPEATED
 from bedrock_spark.spark.prepare.media_batches import open_objects, with_media
 from bedrock_spark.spark.prepare.prefetch import Prefetch
@@ -37,6 +37,7 @@ from bedrock_spark.templates.body_template import RowRejected
 # take a quarter longer (docs/performance.md).
 _SLICE_BYTES = 1_000_000
 _RECORD_ID = "record_id"
+_MAX_REASONS = 10
 _REPEATS = "repeats the key of another row"
 
 
@@ -115,7 +116,6 @@ class _Bucket:
         self._rejects = RejectsFile(folder / "rejects.parquet", kept)
         self._last_id: str | None = None
         self._rows = self._squares = self._duplicates = 0
-        self._examples: dict[str, None] = {}
         self._reasons: Counter[str] = Counter()
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -134,7 +134,7 @@ class _Bucket:
         if self._task.config.request.dedupe:
             lines = self._share_records(ids, repeats, lines, rejected)
         elif repeats:
-            self._refuse_repeats(column_values(batch.column(KEY)), repeats, rejected)
+            self._refuse_repeats(repeats, rejected)
         self._cut(ids, lines, self._reject(batch, rejected), rejected)
 
     def finish(self) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class _Bucket:
 
         rows: all rows of the bucket, rejected: those without a record
         reasons: rejected rows by reason, the most frequent ones
-        duplicates: rows that repeat a key, if that is an error; examples: some of these keys
+        duplicates: rows that repeat a key, if that is an error
         squares: the sum over all lines of bytes squared
         """
         for piece in self._cutter.finish():
@@ -155,7 +155,6 @@ class _Bucket:
             "rejected": self._rejects.rows,
             "reasons": dict(self._reasons),
             "duplicates": self._duplicates,
-            "examples": list(self._examples),
             "squares": self._squares,
             "shards": [asdict(s) for s in self._files.shards],
         }
@@ -169,25 +168,19 @@ class _Bucket:
             return batch
         rows = [i for i, key in enumerate(repeated.to_pylist()) if key is not None]
         rejected: dict[int, RowRejected] = {}
-        self._refuse_repeats(repeated.to_pylist(), rows, rejected)
+        self._refuse_repeats(rows, rejected)
         self._reject(batch, rejected)
         return batch.filter(pc.is_null(repeated))
 
-    def _refuse_repeats(
-        self, keys: list[str | None], repeats: list[int], rejected: dict[int, RowRejected]
-    ) -> None:
-        """Reject the rows that repeat a key; or count them, if the config makes that an error.
+    def _refuse_repeats(self, repeats: list[int], rejected: dict[int, RowRejected]) -> None:
+        """Reject the rows that repeat a key. If the config makes that an error, count them, too.
 
         Duplicates that are counted stop prepare before the manifest is written.
         """
-        is_error = self._task.config.source.on_duplicate_key == "error"
+        if self._task.config.source.on_duplicate_key == "error":
+            self._duplicates += len(repeats)
         for row in repeats:
-            if is_error:
-                self._duplicates += 1
-                if len(self._examples) < MAX_EXAMPLES:
-                    self._examples[str(keys[row])] = None
-            else:
-                rejected[row] = RowRejected(", ".join(self._task.columns.key), _REPEATS)
+            rejected[row] = RowRejected(", ".join(self._task.columns.key), _REPEATS)
 
     def _share_records(
         self, ids: pa.Array, repeats: list[int], lines: pa.Array, rejected: dict[int, RowRejected]
@@ -211,7 +204,7 @@ class _Bucket:
             reasons = [rejected[row] for row in rows]
             self._rejects.write(kept.take(pa.array(rows, pa.int64())), reasons)
             self._reasons.update(f"{r.column} {r.reason}" for r in reasons)
-            self._reasons = Counter(dict(self._reasons.most_common(MAX_EXAMPLES)))
+            self._reasons = Counter(dict(self._reasons.most_common(_MAX_REASONS)))
         return kept
 
     def _cut(
