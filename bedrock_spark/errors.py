@@ -33,13 +33,11 @@
     └── UnaccountedRowsError   rows went in and not all came out: the run's proof failed
 
 A message says what failed, for which object, and what to do. Ids are attributes. No message ever
-holds a prompt, an answer or a credential. Every error survives pickling, because executors send
-errors to the driver.
+holds a row's value, a prompt, an answer or a credential. Every error survives pickling, because
+executors send errors to the driver.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 
 class BedrockSparkError(Exception):
@@ -76,12 +74,12 @@ class PlanError(BedrockSparkError):
 class DuplicateKeyError(PlanError):
     """Two or more rows have the same key.
 
-    keys: examples of such keys, as JSON arrays
+    rows: the number of rows that repeat the key of another row
     """
 
-    def __init__(self, message: str, *, keys: Sequence[str] = ()) -> None:
+    def __init__(self, message: str, *, rows: int | None = None) -> None:
         super().__init__(message)
-        self.keys = keys
+        self.rows = rows
 
 
 class TooManyRejectsError(PlanError):

@@ -53,6 +53,7 @@ from bedrock_spark.report import (
 )
 from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.ledger import Job, Ledger
+from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
 from bedrock_spark.run_folder.run import Run, open_run
 
@@ -110,6 +111,7 @@ class Pipeline:
         from bedrock_spark.spark.prepare.stage import prepare
 
         self._lint()
+        delete_leftovers([self.run.storage], self.clock)
         with self._timed("prepare"):
             manifest = prepare(spark, self.run, df, self.observe)
         refuse_too_small(self.run, manifest)

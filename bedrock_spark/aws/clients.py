@@ -2,11 +2,13 @@
 
 Each call has one retry layer. botocore repeats the S3 calls of the run folder. tenacity repeats the
 Bedrock calls and the reading of objects that rows name (see retry.py), so botocore sends each of
-them exactly once. Credentials come from boto3's ordinary chain, and this package never reads them.
+them exactly once. Credentials come from boto3's ordinary chain. A change of the environment makes
+new clients, so new credentials are used; of the old ones nothing is kept but a digest.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 from dataclasses import dataclass
@@ -28,8 +30,6 @@ from bedrock_spark.errors import ConfigError
 
 _S3_ATTEMPTS = 8
 _creation_lock = threading.Lock()
-# The beginnings of their names: AWS_ENDPOINT_URL_S3 counts, too.
-_VARIABLES = ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE")
 
 
 @dataclass(frozen=True)
@@ -59,21 +59,21 @@ def _client(service: str, aws: AwsSettings, settings: _Settings) -> Any:
     thread-safe.
     """
     with _creation_lock:
-        return _make_client(service, aws, settings, _aws_variables())
+        return _make_client(service, aws, settings, _environment_digest())
 
 
-def _aws_variables() -> tuple[tuple[str, str], ...]:
-    """Return the AWS_* variables that decide endpoint, Region and profile. Part of the cache key.
+def _environment_digest() -> str:
+    """Return a digest of the AWS_* variables: endpoint, Region, profile, credentials.
 
-    A client that was made before one of them changed is stale.
+    Part of the cache key: a client that was made before one of them changed is stale. The values
+    themselves are not in the key.
     """
-    return tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith(_VARIABLES)))
+    variables = sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_"))
+    return hashlib.sha256(repr(variables).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 @lru_cache(maxsize=32)
-def _make_client(
-    service: str, aws: AwsSettings, settings: _Settings, variables: tuple[tuple[str, str], ...]
-) -> Any:
+def _make_client(service: str, aws: AwsSettings, settings: _Settings, environment: str) -> Any:
     # boto3 reads AWS_DEFAULT_REGION only; AWS_REGION is the one that clusters and other SDKs set.
     session = boto3.session.Session(region_name=aws.region or os.environ.get("AWS_REGION"))
     config = BotoConfig(

@@ -6,6 +6,7 @@ models and fails if one of their codes is not mapped here on purpose.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
@@ -71,22 +72,32 @@ INVOKE_ERRORS: dict[str, type[InvokeError]] = {
     "ResourceNotFoundException": InvokeRefusedError,
 }
 
+# Texts of errors, for what the codes do not say. A text counts only at the beginning of a message:
+# later it may be a quotation of the request, and so of a row.
+
 # AWS reports a job name that is in use in two ways; the texts are those seen in public code.
-_NAME_IN_USE = ("currently in use", "name already exists", "already in use")
+_NAME_IN_USE = re.compile(
+    r"(the|a) [\w :/.-]{0,200}?(currently in use|already in use|name already exists)", re.IGNORECASE
+)
 
 # ValidationExceptions that are about the model id and not about the record: texts as users report
 # them (github.com/terricain/aioboto3/issues/352, aws-samples/amazon-bedrock-workshop/issues/315,
 # mlcommons/modelbench/issues/1654). Read as a record's error, they would be final for every record.
-_MODEL_REFUSED = (
-    "model identifier is invalid",
-    "on-demand throughput",
-    "support the model that you provided",
-    "marked by provider as legacy",
+_MODEL_REFUSED = re.compile(
+    r"the provided model identifier is invalid"
+    r"|invocation of (model id )?\S+ with on-demand throughput"
+    r"|this action doesn.t support the model that you provided"
+    r"|(access denied\. )?this model is marked by provider as legacy",
+    re.IGNORECASE,
 )
 
 # ValidationExceptions that refuse the stream and not the record, as users report them
 # (langchain-ai/langchainjs/issues/2645, earendil-works/pi/issues/3739).
-_NOT_STREAMED = ("unsupported for streaming", "not supported for streaming", "in streaming mode")
+_NOT_STREAMED = re.compile(
+    r"(the|this) model (is (unsupported|not supported) for streaming"
+    r"|doesn.t support [\w ]{1,40} in streaming mode)",
+    re.IGNORECASE,
+)
 
 _CHECK = {
     "AccessDeniedException": "Check that the caller may use the batch job calls and iam:PassRole "
@@ -127,7 +138,7 @@ def job_error(
         return _job_error_without_reply(exc, action, job_name, job_arn)
     code, message, status = _code_message_status(exc)
     kind = JOB_ERRORS.get(code)
-    if kind is JobRejectedError and any(text in message.lower() for text in _NAME_IN_USE):
+    if kind is JobRejectedError and _NAME_IN_USE.match(message):
         kind = JobNameInUseError
     if kind is None:
         kind = _by_status(status, JobThrottledError, JobStateUnknownError, JobRejectedError)
@@ -165,9 +176,9 @@ def invoke_error(exc: AwsFailure) -> InvokeError:
         return _invoke_error_without_reply(exc)
     code, message, status = _code_message_status(exc)
     kind = INVOKE_ERRORS.get(code)
-    if kind is InvokeRecordError and any(text in message.lower() for text in _MODEL_REFUSED):
+    if kind is InvokeRecordError and _MODEL_REFUSED.match(message):
         kind = InvokeRefusedError
-    if kind is InvokeRecordError and any(text in message.lower() for text in _NOT_STREAMED):
+    if kind is InvokeRecordError and _NOT_STREAMED.match(message):
         kind = NotStreamedError
     if kind is None:
         # Expired or wrong credentials have other codes, with status 401 or 403.

@@ -119,13 +119,24 @@ class S3Client(Protocol):
         ...
 
     def put_object(
-        self, *, Bucket: str, Key: str, Body: bytes, IfMatch: str = ..., IfNoneMatch: str = ...
+        self,
+        *,
+        Bucket: str,
+        Key: str,
+        Body: bytes,
+        Metadata: dict[str, str] = ...,
+        IfMatch: str = ...,
+        IfNoneMatch: str = ...,
     ) -> Reply:
         """Write an object, on a condition if one is given."""
         ...
 
     def delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> Reply:
         """Delete at most 1,000 objects."""
+        ...
+
+    def abort_multipart_upload(self, *, Bucket: str, Key: str, UploadId: str) -> Reply:
+        """Delete the parts of an upload that was not completed."""
         ...
 
     def upload_file(self, Filename: str, Bucket: str, Key: str) -> None:

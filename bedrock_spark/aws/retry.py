@@ -3,6 +3,7 @@
 | call | repeated by | on | not repeated |
 | --- | --- | --- | --- |
 | S3, the run folder | botocore, standard mode | throttling, 5xx, connections | 4xx |
+| the same: 409 to a conditional write | tenacity | another write at the same time | 412: final |
 | S3, objects that rows name | tenacity | throttling, 5xx, no reply, half a reply | 4xx |
 | ListModelInvocationJobs, Get…, Stop… | tenacity | throttling, 5xx, no reply | 4xx |
 | CreateModelInvocationJob | tenacity | throttling only | no reply and 5xx: looked up by name |
@@ -48,6 +49,7 @@ from bedrock_spark.errors import (
 # Eight attempts of a control-plane call wait 46 s on average, 91 s at most.
 CONTROL_ATTEMPTS = 8
 FETCH_ATTEMPTS = 8
+CONFLICT_ATTEMPTS = 8
 # How long to retry one record while the service only throttles.
 THROTTLED_SECONDS = 900.0
 # How long to retry one record while the model is not ready.
@@ -56,6 +58,7 @@ NOT_READY_SECONDS = 1800.0
 _CONTROL_BACKOFF = (1.0, 30.0)
 _INVOKE_BACKOFF = (0.5, 30.0)
 _FETCH_BACKOFF = (0.2, 20.0)
+_CONFLICT_BACKOFF = (0.1, 5.0)
 
 
 def retry_throttled(clock: Clock) -> Retrying:
@@ -113,6 +116,11 @@ class _StopInvoking:
 def retry_fetch(clock: Clock) -> Retrying:
     """Repeat the reading of an object."""
     return _retrying(clock, FETCH_ATTEMPTS, _FETCH_BACKOFF, StorageUnavailableError)
+
+
+def retry_conflict(clock: Clock) -> Retrying:
+    """Repeat a conditional write that S3 did not decide, because another one ran beside it."""
+    return _retrying(clock, CONFLICT_ATTEMPTS, _CONFLICT_BACKOFF, StorageUnavailableError)
 
 
 def _retrying(

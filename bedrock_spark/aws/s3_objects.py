@@ -2,7 +2,7 @@
 
 An object that does not exist, or may not be read, is a reason to reject its row. If S3 throttles or
 does not answer, the row is not at fault: the call is repeated, and if that does not help the task
-fails. No message names the object, because its key is data.
+fails. No message names the object or its bucket, because a row's URI is data.
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
 
 from bedrock_spark import limits
 from bedrock_spark.aws.clients import AwsSettings, object_client
@@ -37,7 +44,9 @@ _REASONS = {
     "InvalidBucketName": "names no S3 bucket",
     "KeyTooLongError": "names no S3 object",
 }
+_FAILED = "an S3 object that a row names could not be fetched"
 _THROTTLED = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException"}
+_ABOUT_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
 
 
 @dataclass(frozen=True)
@@ -93,27 +102,26 @@ def _with_our_errors(call: Callable[[S3Location], Any], location: S3Location) ->
     try:
         return call(location)
     except ClientError as exc:
-        raise _failure(exc, location) from None
+        raise _failure(exc) from None
     except ParamValidationError:
         raise Unrenderable("is not the s3:// URI of an object") from None
     except NO_REPLY as exc:
-        raise StorageUnavailableError(f"{_failed(location)}: {type(exc).__name__}") from None
+        raise StorageUnavailableError(f"{_FAILED}: {type(exc).__name__}") from None
+    except _ABOUT_CREDENTIALS as exc:
+        raise StorageError(f"{_FAILED}: {exc}") from exc
     except BotoCoreError as exc:
-        raise StorageError(f"{_failed(location)}: {exc}") from exc
+        # Other messages may quote the URI.
+        raise StorageError(f"{_FAILED}: {type(exc).__name__}") from None
 
 
-def _failure(exc: ClientError, location: S3Location) -> Exception:
+def _failure(exc: ClientError) -> Exception:
     error = exc.response.get("Error", {})
     code, status = error.get("Code", ""), exc.response["ResponseMetadata"]["HTTPStatusCode"]
     # The reply to HEAD has no body, so botocore puts the status in place of the code.
     code = {"404": "NoSuchKey", "403": "AccessDenied"}.get(code, code)
     if code in _REASONS:
         return Unrenderable(f"{_REASONS[code]} ({code})")
-    message = f"{_failed(location)}: {code}"
+    message = f"{_FAILED}: {code}"
     if status >= 500 or status == 429 or code in _THROTTLED:
         return StorageUnavailableError(message)
-    return StorageError(f"{message}: {error.get('Message', '')}")
-
-
-def _failed(location: S3Location) -> str:
-    return f"s3://{location.bucket}: an object could not be fetched"
+    return StorageError(message)

@@ -16,6 +16,7 @@ from bedrock_spark.errors import BedrockSparkError
 from bedrock_spark.fallback.rounds import delete_leftover_throughput
 from bedrock_spark.fanout import Status, leased_controller, open_controller, status_of, stop_run
 from bedrock_spark.run_folder.lease import STOP
+from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
 from bedrock_spark.run_folder.run import Run, find_run
 
@@ -61,7 +62,9 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None) -> None:
         run, manifest = prepared_run(run_uri, region, endpoint_url)
         with leased_controller(run, manifest, SystemClock(), purpose=STOP) as controller:
             result = stop_run(controller, display.observe)
+            folders = [target.folder for target in controller.targets]
         display.finish()
+        delete_leftovers([run.storage, *filter(None, folders)], SystemClock())
         if delete_leftover_throughput(run, SystemClock()):
             display.say("the provisioned throughput that the run bought is deleted")
         display.say(

@@ -1,7 +1,7 @@
 """Read a config and report all its problems at once, in the words of the config.
 
 A message names the file, the key, the value and what is allowed. Values under `request` are never
-shown: they are prompts.
+shown: they are prompts. Nor are those under `source.options`, and others that hold a credential.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from bedrock_spark.config.config import Config
+from bedrock_spark.config.secrets import holds_secret
 from bedrock_spark.errors import ConfigError
 
 _LONGEST_VALUE = 60
@@ -136,9 +137,13 @@ def _message(error: ErrorDetails) -> str:
 
 
 def _shown(location: list[str], value: Any) -> str:
-    if "request" in location[:1] or isinstance(value, (dict, list, BaseModel)):
+    if "request" in location[:1] or location[:2] == ["source", "options"]:
+        return ""
+    if isinstance(value, (dict, list, BaseModel)):
         return ""
     text = repr(value)
+    if holds_secret(text):
+        return ""
     return f" = {text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + '…'}"
 
 

@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from bedrock_spark.config.base import Columns, Section, option_text, parse_share_or_count
+from bedrock_spark.config.base import Columns, Section, parse_share_or_count
+from bedrock_spark.config.secrets import (
+    FromEnvironment,
+    holds_secret,
+    option_value,
+    refuse_secrets,
+)
+
+OptionValue = Annotated[str | FromEnvironment, BeforeValidator(option_value)]
 
 
 class SourceConfig(Section):
@@ -14,13 +22,26 @@ class SourceConfig(Section):
 
     format: str | None = None
     path: str | None = None
-    options: dict[str, Annotated[str, BeforeValidator(option_text)]] = Field(default={})
+    options: dict[str, OptionValue] = Field(default={})
     table: str | None = None
     sql: str | None = None
     key: Columns = ()
     columns: Columns | None = None
     on_duplicate_key: Literal["error", "first"] = "error"
     max_rejects: Annotated[int | float | None, BeforeValidator(parse_share_or_count)] = None
+
+    @field_validator("options")
+    @classmethod
+    def _has_no_secret(cls, value: dict[str, OptionValue]) -> dict[str, OptionValue]:
+        refuse_secrets(value)
+        return value
+
+    @field_validator("path")
+    @classmethod
+    def _path_has_no_secret(cls, value: str | None) -> str | None:
+        if value is not None and holds_secret(value):
+            raise ValueError("holds a credential: set it in Spark's own config, and leave it out")
+        return value
 
     @field_validator("max_rejects")
     @classmethod

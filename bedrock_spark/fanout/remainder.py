@@ -10,7 +10,6 @@ Files are read line by line; only record ids are held in memory.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from bedrock_spark.outputs.lines import OutputRecord, read_lines
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.shards.lines import read_line
-from bedrock_spark.storage import Storage
+from bedrock_spark.storage import Storage, scratch_folder
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def attempt_input(storage: Storage, shard: Shard, attempt: int) -> AttemptInput:
     whole = AttemptInput(layout.shard_key(shard.shard_id), shard.records, shard.sha256)
     if not outputs:
         return whole
-    with tempfile.TemporaryDirectory(prefix="remainder-") as folder:
+    with scratch_folder("remainder") as folder:
         settled = _settled_ids(storage, outputs, Path(folder, "output"))
         if not settled:
             return whole
@@ -63,7 +62,7 @@ def chosen_input(
 ) -> AttemptInput:
     """Write the input of an attempt that asks only these records of a shard; return it."""
     chosen_ids = set(record_ids)
-    with tempfile.TemporaryDirectory(prefix="remainder-") as folder:
+    with scratch_folder("remainder") as folder:
         source, target = Path(folder, "shard"), Path(folder, "chosen")
         storage.download(layout.shard_key(shard.shard_id), source)
         key = layout.remainder_key(shard.shard_id, attempt)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Collection, Iterable
 from contextlib import closing
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bedrock_spark.storage import Storage
+from bedrock_spark.storage import Storage, scratch_folder
 
 # Rows are gathered to this many per row group, so that small pieces do not make small groups.
 _GROUP_ROWS = 20_000
@@ -70,8 +69,8 @@ def write_results(
     storage: Storage, key: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
 ) -> None:
     """Put a file of result rows into the run folder, whole."""
-    with tempfile.TemporaryDirectory(prefix="results-") as folder:
-        path = Path(folder, key.rsplit("/", 1)[-1])
+    with scratch_folder("results") as folder:
+        path = folder / key.rsplit("/", 1)[-1]
         with closing(ParquetFile(path, schema, _UNIQUE_RESULTS, _GROUP_BYTES)) as file:
             for batch in batches:
                 file.write(batch)

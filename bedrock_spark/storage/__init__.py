@@ -7,6 +7,7 @@ from bedrock_spark.storage.base import Storage, StoredObject
 from bedrock_spark.storage.copy import copy_below, copy_object
 from bedrock_spark.storage.local import LocalStorage
 from bedrock_spark.storage.s3 import S3Storage
+from bedrock_spark.storage.scratch import scratch_folder
 
 __all__ = [
     "LocalStorage",
@@ -16,6 +17,7 @@ __all__ = [
     "copy_below",
     "copy_object",
     "open_storage",
+    "scratch_folder",
 ]
 
 

@@ -80,3 +80,11 @@ class Storage(Protocol):
     def list(self, prefix: str) -> list[StoredObject]:
         """Return every object whose key begins with a prefix, in the order of keys."""
         ...
+
+    def delete_leftovers(self, prefixes: Sequence[str], before: float) -> int:
+        """Delete what killed writes left behind before a time; return how many leftovers.
+
+        prefixes: of the keys of large objects, which S3 takes in parts
+        before: in seconds since the epoch
+        """
+        ...

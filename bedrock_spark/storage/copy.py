@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from bedrock_spark.storage.base import Storage
 from bedrock_spark.storage.s3 import S3Storage
+from bedrock_spark.storage.scratch import scratch_folder
 
 
 def copy_object(source: Storage, target: Storage, key: str) -> None:
@@ -14,8 +12,8 @@ def copy_object(source: Storage, target: Storage, key: str) -> None:
     if isinstance(source, S3Storage) and isinstance(target, S3Storage):
         target.copy_from(source, key)
         return
-    with tempfile.TemporaryDirectory(prefix="copy-") as folder:
-        path = Path(folder, "object")
+    with scratch_folder("copy") as folder:
+        path = folder / "object"
         source.download(key, path)
         target.upload(path, key)
 

@@ -1,7 +1,8 @@
 """Objects in a local folder, for runs without S3 and for tests.
 
 A write goes to a temporary file beside the final one and is then renamed. A create-only write is a
-hard link: by POSIX, link() fails if the name exists.
+hard link: by POSIX, link() fails if the name exists. Files and folders have the permissions that
+the user's umask leaves.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
+import stat
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bedrock_spark.errors import AlreadyExistsError, ObjectChangedError, StorageError
 from bedrock_spark.storage.base import StoredObject
 
 _TEMPORARY = ".writing-"
+_LOCK = ".lock-"
 
 
 class LocalStorage:
@@ -84,12 +87,13 @@ class LocalStorage:
     def upload(self, path: Path, key: str) -> None:
         """Hard-link a file to a temporary name, or copy it from another disk; then rename it."""
         with self._temporary(key) as temporary:
+            mode = stat.S_IMODE(temporary.stat().st_mode)
             temporary.unlink()
             try:
                 temporary.hardlink_to(path)
             except OSError:
                 shutil.copyfile(path, temporary)
-            temporary.chmod(0o644)
+            temporary.chmod(mode)
             temporary.replace(self._path(key))
 
     def download(self, key: str, path: Path) -> None:
@@ -105,22 +109,37 @@ class LocalStorage:
 
     def list(self, prefix: str) -> list[StoredObject]:
         """Walk the folder that the prefix names, or the one above it."""
-        start = self._path(prefix if prefix.endswith("/") else str(Path(prefix).parent))
         objects: list[StoredObject] = []
-        for folder, _, names in os.walk(start):
-            for name in names:
-                path = Path(folder, name)
-                key = path.relative_to(self.root).as_posix()
-                if key.startswith(prefix) and not name.startswith(_TEMPORARY):
-                    objects += _stored(key, path)
+        for path in self._files(prefix):
+            key = path.relative_to(self.root).as_posix()
+            if key.startswith(prefix) and not path.name.startswith((_TEMPORARY, _LOCK)):
+                objects += _stored(key, path)
         return sorted(objects, key=lambda o: o.key)
+
+    def delete_leftovers(self, prefixes: Sequence[str], before: float) -> int:
+        """Unlink old temporary files of any key. Never a lock: another process may hold it."""
+        deleted = 0
+        for path in self._files(""):
+            if path.name.startswith(_TEMPORARY):
+                with _storage_errors(path), suppress(FileNotFoundError):
+                    # ctime, because a hard link to an old file has its old mtime.
+                    if path.stat().st_ctime < before:
+                        path.unlink()
+                        deleted += 1
+        return deleted
+
+    def _files(self, prefix: str) -> Iterator[Path]:
+        """Yield the files in the folder that the prefix names, or in the one above it."""
+        start = self._path(prefix if prefix.endswith("/") else str(Path(prefix).parent))
+        for folder, _, names in os.walk(start):
+            yield from (Path(folder, name) for name in names)
 
     @contextmanager
     def _locked(self, key: str) -> Iterator[None]:
         path = self._path(key)
         with _storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.with_name(f"{_TEMPORARY}{path.name}.lock").open("wb") as lock:
+            with path.with_name(f"{_LOCK}{path.name}").open("wb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed, or this process dies
                 yield
 
@@ -129,10 +148,8 @@ class LocalStorage:
         folder = self._path(key).parent
         with _storage_errors(self._path(key)):
             folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=_TEMPORARY, dir=folder)
-            os.close(handle)
-            temporary = Path(name)
-            temporary.chmod(0o644)
+            temporary = folder / f"{_TEMPORARY}{secrets.token_hex(8)}"
+            temporary.touch(exist_ok=False)
             try:
                 yield temporary
             finally:

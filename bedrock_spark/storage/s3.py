@@ -2,11 +2,16 @@
 
 S3's writes are atomic, multipart uploads too. Create-only writes and compare-and-swap are S3's
 conditional writes: `If-None-Match: *` and `If-Match: <ETag>`
-(https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html).
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html). Their replies:
+
+    412  the condition does not hold. It is our own doing if the reply to our first put was lost and
+         botocore repeated it; a random mark in the object's metadata shows whose put it was
+    409  another write of the object runs at the same time: nothing is decided, so try again
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,15 +21,26 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bedrock_spark.aws.clients import AwsSettings, s3_client
 from bedrock_spark.aws.protocols import S3Client
+from bedrock_spark.aws.retry import retry_conflict
 from bedrock_spark.aws.s3_uri import join_uri, parse_s3_uri
-from bedrock_spark.errors import AlreadyExistsError, ObjectChangedError, StorageError
+from bedrock_spark.clock import Clock, SystemClock
+from bedrock_spark.errors import (
+    AlreadyExistsError,
+    ObjectChangedError,
+    StorageError,
+    StorageUnavailableError,
+)
 from bedrock_spark.storage.base import StoredObject
 
 # Error codes. A reply without a body has its HTTP status as code.
 _ABSENT = {"NoSuchKey", "404"}
 _EMPTY = {"InvalidRange", "416"}
-# Another write came first, or runs at the same time.
-_CONFLICT = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
+# The condition of a write does not hold. With If-Match, the object may also have been deleted.
+_REFUSED = {"PreconditionFailed", "412", "NoSuchKey", "404"}
+# Another write of the same object runs at the same time.
+_UNDECIDED = {"ConditionalRequestConflict", "OperationAborted", "409"}
+# The name of the object metadata that marks a put.
+_MARK = "bedrock-spark-put"
 
 # The maximum number of keys in one DeleteObjects call, from the Amazon S3 API reference.
 _MAX_DELETED_KEYS = 1000
@@ -33,9 +49,10 @@ _MAX_DELETED_KEYS = 1000
 class S3Storage:
     """Storage below an s3:// URI. The first call makes the client, once per process."""
 
-    def __init__(self, uri: str, aws: AwsSettings) -> None:
+    def __init__(self, uri: str, aws: AwsSettings, clock: Clock | None = None) -> None:
         self.uri = uri.rstrip("/")
         self.aws = aws
+        self._clock = clock or SystemClock()
         location = parse_s3_uri(self.uri)
         self._bucket = location.bucket
         self._prefix = f"{location.key}/" if location.key else ""
@@ -84,16 +101,8 @@ class S3Storage:
 
     def create(self, key: str, data: bytes) -> None:
         """Write an object that does not exist yet: If-None-Match."""
-        with self._storage_errors(key):
-            try:
-                self._client.put_object(
-                    Bucket=self._bucket, Key=self._prefix + key, Body=data, IfNoneMatch="*"
-                )
-            except ClientError as exc:
-                if exc.response["Error"]["Code"] in _CONFLICT:
-                    where = join_uri(self.uri, key)
-                    raise AlreadyExistsError(f"{where}: exists already", key=key) from exc
-                raise
+        if self._put_if(key, data, {"IfNoneMatch": "*"}) is None:
+            raise AlreadyExistsError(f"{join_uri(self.uri, key)}: exists already", key=key)
 
     def read_version(self, key: str) -> tuple[bytes, str] | None:
         """Return an object's bytes and its ETag, or None if the object does not exist."""
@@ -109,28 +118,57 @@ class S3Storage:
     def replace(self, key: str, data: bytes, version: str | None) -> str:
         """Compare and swap: If-Match, or If-None-Match if the object must not exist yet."""
         condition = {"IfNoneMatch": "*"} if version is None else {"IfMatch": version}
+        new_version = self._put_if(key, data, condition)
+        if new_version is None:
+            raise ObjectChangedError(f"{join_uri(self.uri, key)}: was changed meanwhile", key=key)
+        return new_version
+
+    def _put_if(self, key: str, data: bytes, condition: dict[str, str]) -> str | None:
+        """Write an object on a condition; return its version, or None if the condition is false."""
+        mark = secrets.token_hex(16)
         with self._storage_errors(key):
             try:
-                reply = self._client.put_object(
-                    Bucket=self._bucket, Key=self._prefix + key, Body=data, **condition
-                )
-                return str(reply["ETag"])
+                put_once = retry_conflict(self._clock)
+                return put_once(self._put_marked, key, data, mark, condition)
             except ClientError as exc:
-                if exc.response["Error"]["Code"] not in _CONFLICT | _ABSENT:
+                if exc.response["Error"]["Code"] not in _REFUSED:
                     raise
-                return self._own_put(key, data, exc)
+                return self._own_put(key, mark)
 
-    def _own_put(self, key: str, data: bytes, refusal: ClientError) -> str:
+    def _put_marked(self, key: str, data: bytes, mark: str, condition: dict[str, str]) -> str:
+        try:
+            reply = self._client.put_object(
+                Bucket=self._bucket,
+                Key=self._prefix + key,
+                Body=data,
+                Metadata={_MARK: mark},
+                **condition,
+            )
+        except ClientError as exc:
+            code = exc.response["Error"]["Code"]
+            if code in _UNDECIDED:
+                raise StorageUnavailableError(
+                    f"{join_uri(self.uri, key)}: was not written, because other writes of it ran "
+                    f"at the same time ({code}); run the same command again",
+                    key=key,
+                ) from exc
+            raise
+        return str(reply["ETag"])
+
+    def _own_put(self, key: str, mark: str) -> str | None:
         """Return the version of our own put, if botocore repeated it because its reply was lost.
 
-        The repeated put fails, because the first one has changed the version. Raises
-        ObjectChangedError if the object has other bytes.
+        The repeated put is refused, because the first one has changed the version. Returns None if
+        the object has the mark of another put, even if that wrote the same bytes.
         """
-        current = self.read_version(key)
-        if current is not None and current[0] == data:
-            return current[1]
-        where = join_uri(self.uri, key)
-        raise ObjectChangedError(f"{where}: was changed meanwhile", key=key) from refusal
+        try:
+            reply = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+        except ClientError as exc:
+            if exc.response["Error"]["Code"] in _ABSENT:
+                return None
+            raise
+        is_own = reply.get("Metadata", {}).get(_MARK) == mark
+        return str(reply["ETag"]) if is_own else None
 
     def upload(self, path: Path, key: str) -> None:
         """Write a file as an object, as a multipart upload if it is large."""
@@ -172,6 +210,30 @@ class S3Storage:
                     key = item["Key"].removeprefix(self._prefix)
                     objects.append(StoredObject(key, item["Size"], item["ETag"].strip('"')))
         return objects
+
+    def delete_leftovers(self, prefixes: Sequence[str], before: float) -> int:
+        """Abort old multipart uploads: their parts are billed, and no listing of objects has them.
+
+        An upload that fails is aborted by boto3; one whose process is killed is not.
+        """
+        aborted = 0
+        for prefix in prefixes:
+            with self._storage_errors(prefix):
+                pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                    Bucket=self._bucket, Prefix=self._prefix + prefix
+                )
+                for upload in (upload for page in pages for upload in page.get("Uploads", ())):
+                    if upload["Initiated"].timestamp() < before:
+                        self._abort(upload["Key"], upload["UploadId"])
+                        aborted += 1
+        return aborted
+
+    def _abort(self, name: str, upload_id: str) -> None:
+        try:
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload_id)
+        except ClientError as exc:
+            if exc.response["Error"]["Code"] not in _ABSENT | {"NoSuchUpload"}:
+                raise
 
     @contextmanager
     def _storage_errors(self, key: str) -> Iterator[None]:

@@ -22,7 +22,7 @@ import jinja2.nodes
 import msgspec
 
 from bedrock_spark.errors import BedrockSparkError, ConfigError
-from bedrock_spark.templates.expressions import MEDIA_FILTERS, environment
+from bedrock_spark.templates.expressions import MEDIA_FILTERS, NotThereError, environment
 from bedrock_spark.templates.json_values import NOT_UTF8, Unreadable, Unrenderable, as_json, as_text
 from bedrock_spark.templates.media import Fetch, fetches_nothing, uris_in
 from bedrock_spark.templates.placeholders import Placeholder, Row, RowRejected, placeholder_of
@@ -205,12 +205,25 @@ def _compile_string(text: str, where: str, out: _Compiled) -> None:
         placeholder for placeholder in _media_placeholders(tree) if placeholder.column in names
     )
     if template is not None:
-        out.parts += [b'"', _jinja_text(template, names), b'"']
+        out.parts += [b'"', _jinja_text(template, names, _literals(tree)), b'"']
     elif pieces is not None and len(pieces) == 1 and not isinstance(pieces[0], str):
         out.parts.append(_TypedPart(pieces[0]))
     else:
         texts = (_escaped(p) if isinstance(p, str) else _TextPart(p) for p in pieces or ())
         out.parts += [b'"', *texts, b'"']
+
+
+def _literals(tree: jinja2.nodes.Template) -> set[Any]:
+    """Return the names, texts and numbers that an expression itself has: they are no row's."""
+    literals: set[Any] = {node.attr for node in tree.find_all(jinja2.nodes.Getattr)}
+    for node in tree.find_all(jinja2.nodes.Const):
+        if isinstance(node.value, str):
+            # A filter's attribute may be a path: `map(attribute="a.0.b")`.
+            parts = node.value.split(".")
+            literals |= {node.value, *parts, *(int(part) for part in parts if part.isdecimal())}
+        elif isinstance(node.value, int):
+            literals.add(node.value)
+    return literals
 
 
 def _media_placeholders(tree: jinja2.nodes.Template) -> Iterator[Placeholder]:
@@ -280,20 +293,27 @@ def rejection_reason(exc: Exception) -> str:
     return f"cannot be rendered ({type(exc).__name__})"
 
 
-def _jinja_text(template: jinja2.Template, names: set[str]) -> Render:
+def _jinja_text(template: jinja2.Template, names: set[str], literals: set[Any]) -> Render:
     label = ", ".join(sorted(names))
 
     def render(row: Row) -> bytes:
         try:
             return _escaped(template.render(row))
-        except jinja2.UndefinedError as exc:
-            raise RowRejected(label, f"cannot be rendered: {exc.message}") from None
+        except NotThereError as exc:
+            raise RowRejected(label, _missing_reason(exc.name, literals)) from None
         except BedrockSparkError:
             raise  # S3 failed, not the row
         except Exception as exc:  # noqa: BLE001 - an expression over data may fail in any way
             raise RowRejected(label, rejection_reason(exc)) from None
 
     return render
+
+
+def _missing_reason(name: Any, literals: set[Any]) -> str:
+    """Return the reason of a NotThereError. A name that is not the template's own is a value."""
+    if type(name) in (str, int) and name in literals:
+        return f"cannot be rendered: has no {'element' if type(name) is int else 'field'} {name}"
+    return "cannot be rendered: names a field or an element that is not there"
 
 
 def _merged(parts: list[bytes | Render]) -> list[bytes | Render]:

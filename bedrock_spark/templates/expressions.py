@@ -8,14 +8,44 @@ their text form (see json_values.py). A field of the data comes before a method 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import jinja2
 import jinja2.filters
 import jinja2.sandbox
+import jinja2.utils
 
 from bedrock_spark.templates.json_values import as_json, as_text
 from bedrock_spark.templates.media import Fetch, base64_of, read_media
+
+
+class NotThereError(jinja2.UndefinedError):
+    """A template needs a field, an element or a result that is not there.
+
+    name: of the field or element, or None. In `a[b]` it is a row's value, and in the message, too
+    """
+
+    def __init__(self, name: Any, message: str | None = None) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class _Undefined(jinja2.StrictUndefined):
+    """What is not there: an error at every use, which has the name as an attribute."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        hint: str | None = None,
+        obj: Any = jinja2.utils.missing,
+        name: str | None = None,
+        exc: type[jinja2.TemplateRuntimeError] = jinja2.UndefinedError,
+    ) -> None:
+        super().__init__(hint, obj, name, exc)
+        if exc is jinja2.UndefinedError:
+            self._undefined_exception = partial(NotThereError, name)  # type: ignore[assignment]
 
 
 class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
@@ -34,7 +64,7 @@ def environment(fetch: Fetch) -> jinja2.Environment:
     fetch: returns the bytes of an S3 object, for the filters of images and documents
     """
     env = _Environment(
-        undefined=jinja2.StrictUndefined,
+        undefined=_Undefined,
         finalize=_printed,
         keep_trailing_newline=True,
         autoescape=False,
@@ -55,7 +85,7 @@ def environment(fetch: Fetch) -> jinja2.Environment:
 
 def _printed(value: Any) -> Any:
     if isinstance(value, jinja2.Undefined):
-        return value  # when it is printed, StrictUndefined raises an error that names it
+        return value  # when it is printed, it raises an error
     return as_text(value)
 
 

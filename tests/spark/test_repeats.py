@@ -128,7 +128,7 @@ def test_repeated_keys_are_found_among_shared_bodies_too(
     df = numbered(spark, 100, keys=90, bodies=7)
     with pytest.raises(DuplicateKeyError, match="10 rows repeat a key") as caught:
         prepared(spark, tmp_path / "a", df, **DEDUPE)
-    assert sorted(caught.value.keys) == sorted(f'["{i}"]' for i in range(10))
+    assert caught.value.rows == len(rejects_of(tmp_path / "a")) == 10
     manifest = prepared(spark, tmp_path / "b", df, **DEDUPE, **FIRST)
     assert (manifest.records, manifest.records + manifest.sharing) == (7, 90)
     assert len(rejects_of(tmp_path / "b")) == manifest.rejected == 10

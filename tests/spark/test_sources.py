@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ import yaml
 from pyspark.sql import SparkSession
 
 from bedrock_spark.clock import SystemClock
+from bedrock_spark.errors import ConfigError
 from bedrock_spark.run_folder.run import open_run
+from bedrock_spark.spark.prepare.source import read_source
 from bedrock_spark.spark.prepare.stage import prepare
 from tests.prepared import records, rows_by_prompt
 from tests.sources_doc import Example, examples
 from tests.tickets import ARROW, DDL, TICKETS, Ticket, as_text, asked, ticket_config
+from tests.unit.fakes import make_config
 
 pytestmark = pytest.mark.versions
 
@@ -167,3 +171,31 @@ def test_a_broken_csv_is_an_error(
     with pytest.raises(Exception, match=r"(?i)malformed"):
         prepare(spark, run)
     assert not (tmp_path / "run" / "manifest.json").exists()
+
+
+def test_an_option_is_read_from_the_environment(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When Spark reads the source, each time."""
+    (tmp_path / "x.csv").write_text("a|b;c")
+    options = {"sep": {"env": "SEPARATOR"}}
+    source = {"format": "csv", "path": str(tmp_path / "x.csv"), "options": options}
+    config = make_config(source={**source, "key": []}).source
+    for separator, first in (("|", "a"), (";", "a|b")):
+        monkeypatch.setenv("SEPARATOR", separator)
+        assert read_source(spark, config).collect()[0][0] == first
+    monkeypatch.delenv("SEPARATOR")
+    with pytest.raises(ConfigError, match=r"source\.options\.sep: .*SEPARATOR is not set"):
+        read_source(spark, config)
+
+
+def test_an_error_of_spark_shows_no_secret(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though Spark's own message quotes it. A format without a path is read, too."""
+    monkeypatch.setenv("DB_URL", "secret-4711")
+    options = {"url": {"env": "DB_URL"}, "dbtable": "t", "driver": {"env": "DB_URL"}}
+    config = make_config(source={"format": "jdbc", "options": options}).source
+    with pytest.raises(ConfigError, match=r"^source\.format = 'jdbc': .*\{env: DB_URL\}") as caught:
+        read_source(spark, config)
+    assert "secret-4711" not in "".join(traceback.format_exception(caught.value))

@@ -18,7 +18,7 @@ TREE = [
     if issubclass(kind, BedrockSparkError)
 ]
 SAMPLES: dict[str, Any] = {
-    "keys": ["[1]", "[2]"],
+    "rows": 10,
     "key": "run.json",
     "job_name": "tickets-abcdefgh-shard-00042-00-a1-eb43f621",
     "job_arn": "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/abcdefghijkl",

@@ -168,9 +168,6 @@ class Ledger:
         try:
             self._storage.create(key, data)
         except AlreadyExistsError as exc:
-            # If the reply to a put is lost, botocore's retry finds our own object.
-            if self._storage.read_if_present(key) == data:
-                return
             raise RunFolderError(
                 f"{self._storage.uri}: another process controls this run; wait until it ends, or "
                 "stop it and run this again"

@@ -30,10 +30,6 @@ def encode_many(hashes: npt.NDArray[np.int64]) -> bytes:
     return digits.tobytes()
 
 
-# At most this many repeated keys are named in an error.
-MAX_EXAMPLES = 10
-
-
 class OnRepeat(Enum):
     """The id of a row whose key an earlier row has.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T  # noqa: N812 - its usual name
 
 from bedrock_spark.config import SourceConfig
+from bedrock_spark.config.secrets import FromEnvironment, resolve_options, without_secrets
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.request_body import check_columns
 from bedrock_spark.schema import RESULT_COLUMNS
@@ -41,21 +43,31 @@ def read_source(spark: SparkSession, source: SourceConfig) -> DataFrame:
     if source.table is not None:
         with _config_errors(f"source.table = {source.table!r}"):
             return spark.table(source.table)
-    if source.path is not None and source.format is not None:
-        with _config_errors(f"source.path = {source.path!r}, source.format = {source.format!r}"):
-            return spark.read.format(source.format).options(**source.options).load(source.path)
+    # Some formats, such as jdbc, have no path: their options name the table.
+    if source.format is not None and (source.path is not None or source.options):
+        options = resolve_options(source.options, os.environ)
+        named = {"source.path": source.path, "source.format": source.format}
+        place = ", ".join(f"{key} = {value!r}" for key, value in named.items() if value is not None)
+        with _config_errors(place, source):
+            return spark.read.format(source.format).options(**options).load(source.path)
     raise ConfigError("source: names no path, table or sql, and no DataFrame was handed in")
 
 
 @contextmanager
-def _config_errors(key: str) -> Iterator[None]:
-    """Turn Spark's errors into a ConfigError: the config's key, and the error's first line."""
+def _config_errors(key: str, source: SourceConfig | None = None) -> Iterator[None]:
+    """Turn Spark's errors into a ConfigError: the config's key, and the error's first line.
+
+    source: its secrets are shown neither in the message nor in the chain of errors
+    """
     try:
         yield
     except (PySparkException, Py4JError) as exc:
         java = getattr(exc, "java_exception", None)
         message = str(java.getMessage() if java is not None else exc).strip().split("\n")[0]
-        raise ConfigError(f"{key}: {message or type(exc).__name__}") from exc
+        text = f"{key}: {message or type(exc).__name__}"
+        options = {} if source is None else source.options
+        cause = None if any(isinstance(o, FromEnvironment) for o in options.values()) else exc
+        raise ConfigError(without_secrets(text, options, os.environ)) from cause
 
 
 # Formats that know their number of rows without reading them, and return the first rows quickly.

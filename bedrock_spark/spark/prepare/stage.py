@@ -34,7 +34,6 @@ from bedrock_spark.run_folder.manifest import (
 )
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.shards.plan import SourceSize, plan_buckets
-from bedrock_spark.spark.prepare.assign_ids import MAX_EXAMPLES
 from bedrock_spark.spark.prepare.columns import column_of, ddl_of
 from bedrock_spark.spark.prepare.shuffle import repartition_by_hash, with_ids
 from bedrock_spark.spark.prepare.size_estimate import estimate_size, with_object_sizes
@@ -174,12 +173,12 @@ def _refuse_duplicates(config: Config, summaries: Summaries) -> None:
     count = sum(bucket["duplicates"] for bucket in summaries)
     if not count:
         return
-    examples = sorted({key for bucket in summaries for key in bucket["examples"]})[:MAX_EXAMPLES]
+    # The keys themselves are data, and stand in no message.
     raise DuplicateKeyError(
-        f"source.key: {', '.join(config.source.key)} is not unique: {count} rows repeat a key. "
-        f"The first are {', '.join(examples)}. Name more key columns, or keep one row of each by "
-        "source.on_duplicate_key: first; nothing was submitted",
-        keys=examples,
+        f"source.key: {', '.join(config.source.key)} is not unique: {count} rows repeat a key. The "
+        f"{layout.REJECTS}/ folder of {config.run_uri} has these rows. Name more key columns, or "
+        "keep one row of each by source.on_duplicate_key: first; nothing was submitted",
+        rows=count,
     )
 
 

@@ -6,7 +6,6 @@ A task's memory holds one batch of rows, and the lines that the cutter holds bac
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -23,21 +22,22 @@ from bedrock_spark.families.request_body import body_template
 from bedrock_spark.run_folder import layout
 from bedrock_spark.shards.cutter import Cutter, Piece
 from bedrock_spark.shards.plan import Bounds
-from bedrock_spark.spark.prepare.arrow_columns import column_values, offsets_of
-from bedrock_spark.spark.prepare.assign_ids import MAX_EXAMPLES, Identifier, OnRepeat
+from bedrock_spark.spark.prepare.arrow_columns import offsets_of
+from bedrock_spark.spark.prepare.assign_ids import Identifier, OnRepeat
 from bedrock_spark.spark.prepare.columns import BUCKET, HASH, KEY, REPEATED
 from bedrock_spark.spark.prepare.media_batches import open_objects, with_media
 from bedrock_spark.spark.prepare.prefetch import Prefetch
 from bedrock_spark.spark.prepare.render import LINES, render_lines
 from bedrock_spark.spark.prepare.shard_files import BucketFiles, RejectsFile
 from bedrock_spark.spark.prepare.source import SourceColumns
-from bedrock_spark.storage import Storage
+from bedrock_spark.storage import Storage, scratch_folder
 from bedrock_spark.templates.body_template import RowRejected
 
 # Batches are rendered in slices of about 1 MB, which stay in the processor's cache. Whole batches
 # take a quarter longer (docs/performance.md).
 _SLICE_BYTES = 1_000_000
 _RECORD_ID = "record_id"
+_MAX_REASONS = 10
 _REPEATS = "repeats the key of another row"
 
 
@@ -72,9 +72,8 @@ class PrepareTask:
         first = next((b for b in batches if b.num_rows), None)
         if first is None:
             return None
-        folders = tempfile.TemporaryDirectory(prefix="bedrock-spark-")
-        with folders as folder, open_objects(self.config) as objects:
-            bucket = _Bucket(self, Path(folder), first, objects)
+        with scratch_folder("prepare") as folder, open_objects(self.config) as objects:
+            bucket = _Bucket(self, folder, first, objects)
             bucket.add(first)
             del first
             for batch in batches:
@@ -117,7 +116,6 @@ class _Bucket:
         self._rejects = RejectsFile(folder / "rejects.parquet", kept)
         self._last_id: str | None = None
         self._rows = self._squares = self._duplicates = 0
-        self._examples: dict[str, None] = {}
         self._reasons: Counter[str] = Counter()
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -136,7 +134,7 @@ class _Bucket:
         if self._task.config.request.dedupe:
             lines = self._share_records(ids, repeats, lines, rejected)
         elif repeats:
-            self._refuse_repeats(column_values(batch.column(KEY)), repeats, rejected)
+            self._refuse_repeats(repeats, rejected)
         self._cut(ids, lines, self._reject(batch, rejected), rejected)
 
     def finish(self) -> dict[str, Any]:
@@ -144,7 +142,7 @@ class _Bucket:
 
         rows: all rows of the bucket, rejected: those without a record
         reasons: rejected rows by reason, the most frequent ones
-        duplicates: rows that repeat a key, if that is an error; examples: some of these keys
+        duplicates: rows that repeat a key, if that is an error
         squares: the sum over all lines of bytes squared
         """
         for piece in self._cutter.finish():
@@ -157,7 +155,6 @@ class _Bucket:
             "rejected": self._rejects.rows,
             "reasons": dict(self._reasons),
             "duplicates": self._duplicates,
-            "examples": list(self._examples),
             "squares": self._squares,
             "shards": [asdict(s) for s in self._files.shards],
         }
@@ -171,25 +168,19 @@ class _Bucket:
             return batch
         rows = [i for i, key in enumerate(repeated.to_pylist()) if key is not None]
         rejected: dict[int, RowRejected] = {}
-        self._refuse_repeats(repeated.to_pylist(), rows, rejected)
+        self._refuse_repeats(rows, rejected)
         self._reject(batch, rejected)
         return batch.filter(pc.is_null(repeated))
 
-    def _refuse_repeats(
-        self, keys: list[str | None], repeats: list[int], rejected: dict[int, RowRejected]
-    ) -> None:
-        """Reject the rows that repeat a key; or count them, if the config makes that an error.
+    def _refuse_repeats(self, repeats: list[int], rejected: dict[int, RowRejected]) -> None:
+        """Reject the rows that repeat a key. If the config makes that an error, count them, too.
 
         Duplicates that are counted stop prepare before the manifest is written.
         """
-        is_error = self._task.config.source.on_duplicate_key == "error"
+        if self._task.config.source.on_duplicate_key == "error":
+            self._duplicates += len(repeats)
         for row in repeats:
-            if is_error:
-                self._duplicates += 1
-                if len(self._examples) < MAX_EXAMPLES:
-                    self._examples[str(keys[row])] = None
-            else:
-                rejected[row] = RowRejected(", ".join(self._task.columns.key), _REPEATS)
+            rejected[row] = RowRejected(", ".join(self._task.columns.key), _REPEATS)
 
     def _share_records(
         self, ids: pa.Array, repeats: list[int], lines: pa.Array, rejected: dict[int, RowRejected]
@@ -213,7 +204,7 @@ class _Bucket:
             reasons = [rejected[row] for row in rows]
             self._rejects.write(kept.take(pa.array(rows, pa.int64())), reasons)
             self._reasons.update(f"{r.column} {r.reason}" for r in reasons)
-            self._reasons = Counter(dict(self._reasons.most_common(MAX_EXAMPLES)))
+            self._reasons = Counter(dict(self._reasons.most_common(_MAX_REASONS)))
         return kept
 
     def _cut(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -128,3 +129,65 @@ def test_a_changed_environment_gets_another_client(monkeypatch: pytest.MonkeyPat
         made.append(client)
     assert [client.meta.endpoint_url[-1] for client in made] == ["1", "2", "1"]
     assert made[0] is made[2]
+
+
+SECRETS = {
+    "AWS_ACCESS_KEY_ID": "AKIA-4711",
+    "AWS_SECRET_ACCESS_KEY": "secret-4711",
+    "AWS_SESSION_TOKEN": "token-4711",
+    "AWS_BEARER_TOKEN_BEDROCK": "bearer-4711",
+}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_new_credentials_in_the_environment_are_used(
+    monkeypatch: pytest.MonkeyPatch, canned: Canned, name: str
+) -> None:
+    """A notebook that exports new ones must not go on with those that have expired."""
+    aws = AwsSettings("us-east-1")
+    before = bedrock_client(aws)
+    monkeypatch.setenv(name, SECRETS[name])
+    client = bedrock_client(aws)
+    assert client is not before
+    assert bedrock_client(aws) is client
+    http = canned(client, (200, {"invocationJobSummaries": []}))
+    client.list_model_invocation_jobs()
+    sent = " ".join(f"{k}: {v!r}" for k, v in http.sent[0].headers.items())
+    if name != "AWS_SECRET_ACCESS_KEY":  # which is never sent
+        assert SECRETS[name] in sent
+    monkeypatch.delenv(name)
+    if name == "AWS_SESSION_TOKEN":
+        assert bedrock_client(aws) is before
+
+
+def test_a_changed_profile_gets_another_client(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Also if another file has the profiles."""
+    aws = AwsSettings("us-east-1")
+    credentials = tmp_path / "credentials"
+    section = "[{}]\naws_access_key_id = {}\naws_secret_access_key = x\n"
+    credentials.write_text("".join(section.format(n, f"AKIA{n}") for n in ("one", "two")))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(credentials))
+    for name in SECRETS:  # they go before a profile
+        monkeypatch.delenv(name, raising=False)
+    used = []
+    for profile in ("one", "two"):
+        monkeypatch.setenv("AWS_PROFILE", profile)
+        client: Any = s3_client(aws)
+        used.append(client._request_signer._credentials.access_key)
+    assert used == ["AKIAone", "AKIAtwo"]
+
+
+def test_no_credential_is_in_the_key_of_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key lives as long as the process, and shows in a debugger or a dump."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    digest = clients._environment_digest()
+    assert len(digest) == 64
+    assert not any(value in digest for value in SECRETS.values())
+    keys: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(clients, "_make_client", lambda *key: keys.append(key))
+    bedrock_client(AwsSettings("us-east-1"))
+    assert "4711" not in repr(keys)
+    assert digest in keys[0]

@@ -169,6 +169,42 @@ def test_a_refused_model_is_not_a_refused_record(message: str) -> None:
     assert type(invoke_error(exc)) is InvokeRefusedError
 
 
+QUOTED = [
+    "The provided model identifier is invalid.",
+    "Invocation of model ID x with on-demand throughput isn't supported.",
+    "This action doesn't support the model that you provided.",
+    "Access denied. This Model is marked by provider as Legacy",
+    "The model is unsupported for streaming.",
+    "This model doesn't support tool use in streaming mode.",
+]
+
+
+@pytest.mark.parametrize("row", QUOTED)
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Malformed input request: #/messages/0: {}, please reformat your input and try again.",
+        "messages.0.content: '{}' is too long",
+        '"{}"',
+        "\n{}",
+        "The text field in the ContentBlock object is not valid: {}",
+        "The model returned the following errors: {}",
+        "This model does not take: {}",
+    ],
+)
+def test_a_row_that_quotes_an_error_is_only_its_own_record(message: str, row: str) -> None:
+    """One row of a table about Bedrock's errors must not end the round for all others."""
+    exc = failure("ValidationException", 400, message.format(row))
+    assert type(invoke_error(exc)) is InvokeRecordError
+
+
+@pytest.mark.parametrize("quoted", ['Invalid value: "A job with this name already exists"'])
+def test_a_job_name_in_use_is_said_at_the_beginning(quoted: str) -> None:
+    """Later, a message may quote the request."""
+    exc = failure("ValidationException", 400, quoted)
+    assert type(job_error(exc, "creating x")) is JobRejectedError
+
+
 @pytest.mark.parametrize(
     ("code", "kind"),
     [

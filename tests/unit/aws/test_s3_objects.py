@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
+from botocore.exceptions import (
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+    ReadTimeoutError,
+    UnsupportedS3ArnError,
+)
 
 from bedrock_spark.aws.clients import AwsSettings, object_client
 from bedrock_spark.aws.retry import FETCH_ATTEMPTS
@@ -16,6 +23,7 @@ from bedrock_spark.templates.json_values import Unrenderable
 from tests.unit.fakes import CannedHttp, FakeClock
 
 AWS = AwsSettings("us-east-1")
+MARKED = "s3://marker-4711/marker-4711"
 URI = "s3://bucket/a folder/über?x=1&y=%41.png"
 Canned = Callable[..., CannedHttp]
 
@@ -123,11 +131,11 @@ def test_a_passing_failure_is_retried(
 
 
 def test_a_failure_that_stays_fails_the_task(canned: Canned, reader: ObjectReader, s3: Any) -> None:
-    """The row is not rejected: tomorrow S3 may answer. The message names only the bucket."""
+    """The row is not rejected: tomorrow S3 may answer. The message does not show the row's URI."""
     sent = canned(s3, *[s3_failure("SlowDown", 503)] * FETCH_ATTEMPTS)
     with pytest.raises(StorageUnavailableError) as caught:
         reader.read(URI)
-    assert str(caught.value) == "s3://bucket: an object could not be fetched: SlowDown"
+    assert str(caught.value) == "an S3 object that a row names could not be fetched: SlowDown"
     assert len(sent.sent) == FETCH_ATTEMPTS
 
 
@@ -140,6 +148,29 @@ def test_wrong_credentials_fail_the_task_at_once(
 ) -> None:
     """Else they would reject every row of the table."""
     canned(s3, wrong)
-    with pytest.raises(StorageError, match="an object could not be fetched: ") as caught:
+    with pytest.raises(StorageError, match=r"could not be fetched: [A-Z]") as caught:
         reader.read(URI)
     assert not isinstance(caught.value, StorageUnavailableError)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        s3_failure("SlowDown", 503),
+        s3_failure("SomethingNew", 400),
+        s3_failure("AccessDenied", 403),
+        EndpointConnectionError(endpoint_url="https://marker-4711.s3/marker-4711"),
+        UnsupportedS3ArnError(arn="marker-4711"),
+        ParamValidationError(report="marker-4711"),
+    ],
+    ids=lambda failure: str(failure)[:40],
+)
+def test_no_failure_shows_the_uri(
+    canned: Canned, reader: ObjectReader, s3: Any, failure: Any
+) -> None:
+    """Nor the bucket: the whole URI is a row's value. Not even in the chain of the error."""
+    is_retried = failure in (s3_failure("SlowDown", 503),) or "Endpoint" in str(type(failure))
+    canned(s3, *[failure] * (FETCH_ATTEMPTS if is_retried else 1))
+    with pytest.raises((StorageError, Unrenderable)) as caught:
+        reader.read(MARKED)
+    assert "marker-4711" not in "".join(traceback.format_exception(caught.value))

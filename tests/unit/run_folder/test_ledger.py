@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bedrock_spark.aws import clients
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.aws.clients import AwsSettings
-from bedrock_spark.errors import AlreadyExistsError, RunFolderError
+from bedrock_spark.errors import RunFolderError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import Place, plan_job
 from bedrock_spark.run_folder.ledger import Job, Ledger, snapshots
@@ -190,43 +190,29 @@ def test_a_controller_that_takes_over_appends_to_the_ledger(tmp_path: Path) -> N
     assert list(replay(tmp_path)) == [PLAN.job_name, OTHER.job_name]
 
 
-class LosesReplies(LocalStorage):
-    """Storage whose create call works, but is repeated because its reply is lost."""
-
-    def create(self, key: str, data: bytes) -> None:
-        super().create(key, data)
-        raise AlreadyExistsError(f"{key}: exists already")
-
-
-def test_our_own_object_is_not_mistaken_for_that_of_another_controller(tmp_path: Path) -> None:
-    """botocore repeats a put whose reply is lost. Then the object exists, with our own bytes."""
-    ledger = Ledger(LosesReplies(str(tmp_path)))
-    ledger.append([submitting(PLAN, 1.0)])
-    ledger.append([Submitted(PLAN.job_name, ARN, 2.0)])
-    assert replay(tmp_path)[PLAN.job_name].seen == a_job("Submitted")
-
-
 def test_a_put_that_botocore_repeats_succeeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same with replies of S3: 500, then 412, then our own bytes."""
+    """Replies of S3: 500, then 412, then an object with the mark of our own put."""
     monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr("bedrock_spark.storage.s3.secrets.token_hex", lambda _: "5")
     storage = S3Storage("s3://bucket/run", AwsSettings("us-east-1", "http://localhost:9"))
-    written: list[bytes] = []
     listing = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
     exists = b"<Error><Code>PreconditionFailed</Code><Message>x</Message></Error>"
+    own = (200, b"", {"ETag": '"e"', "x-amz-meta-bedrock-spark-put": "5"})
     http = CannedHttp(
-        clients.s3_client(storage.aws), *[(200, listing)] * 2, (500, b""), (412, exists)
+        clients.s3_client(storage.aws), *[(200, listing)] * 2, (500, b""), (412, exists), own
     )
-    create = storage.create
-
-    def create_and_note(key: str, data: bytes) -> None:
-        written.append(data)
-        http._replies.append((200, data))
-        create(key, data)
-
-    monkeypatch.setattr(storage, "create", create_and_note)
     Ledger(storage).append([submitting(PLAN, 1.0)])
-    assert [r.method for r in http.sent] == ["GET", "GET", "PUT", "PUT", "GET"]
+    assert [r.method for r in http.sent] == ["GET", "GET", "PUT", "PUT", "HEAD"]
     http.close()
+
+
+def test_of_two_controllers_that_write_the_same_bytes_one_stops(tmp_path: Path) -> None:
+    """Equal events are no proof that the object is one's own."""
+    one, other = Ledger(LocalStorage(str(tmp_path))), Ledger(LocalStorage(str(tmp_path)))
+    other.load()
+    one.append([submitting(PLAN, 1.0)])
+    with pytest.raises(RunFolderError, match="another process controls this run"):
+        other.append([submitting(PLAN, 1.0)])
 
 
 Damage = Callable[[bytes], bytes]

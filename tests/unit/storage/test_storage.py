@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 from collections.abc import Callable, Iterator
@@ -171,19 +172,6 @@ def test_of_concurrent_replaces_exactly_one_succeeds(tmp_path: Path) -> None:
     assert winners == [storage.read("a")]
 
 
-def test_a_replace_whose_reply_was_lost_is_recognised_as_our_own(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """botocore repeats it and is refused, because the first put has changed the version."""
-    monkeypatch.setattr("time.sleep", lambda _: None)
-    storage = S3Storage("s3://bucket/run", AwsSettings("us-east-1", "http://localhost:9"))
-    taken = b"<Error><Code>PreconditionFailed</Code><Message>x</Message></Error>"
-    client = clients.s3_client(storage.aws)
-    http = CannedHttp(client, (500, b""), (412, taken), (200, b"mine", {"ETag": '"new"'}))
-    assert storage.replace("lease.json", b"mine", '"old"') == '"new"'
-    http.close()
-
-
 def test_copies_below_a_prefix_can_be_repeated(storage: Storage, tmp_path: Path) -> None:
     """An object that the target has in the same size is left; the others are copied."""
     target = LocalStorage(str(tmp_path / "target"))
@@ -287,21 +275,6 @@ def test_a_bucket_that_does_not_exist_is_a_storage_error(s3: Any, tmp_path: Path
         assert not isinstance(caught.value, AlreadyExistsError)
 
 
-@pytest.mark.parametrize(
-    ("code", "status"), [("PreconditionFailed", 412), ("ConditionalRequestConflict", 409)]
-)
-def test_s3_has_two_codes_for_a_create_that_lost_the_race(code: str, status: int) -> None:
-    """One if the other write came first, one if both run at the same time."""
-    clients._make_client.cache_clear()
-    storage = S3Storage("s3://bucket/run", AwsSettings("us-east-1", "http://localhost:9"))
-    body = f"<Error><Code>{code}</Code><Message>x</Message></Error>".encode()
-    http = CannedHttp(clients.s3_client(storage.aws), (status, body))
-    with pytest.raises(AlreadyExistsError):
-        storage.create("k", b"x")
-    assert http.sent[0].headers["If-None-Match"] == b"*"
-    http.close()
-
-
 def test_a_failed_local_write_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,12 +308,28 @@ def test_a_write_in_progress_is_not_listed(tmp_path: Path) -> None:
     assert seen == [["d/x"], ["d/x"]]
 
 
-def test_local_objects_can_be_read_by_others(tmp_path: Path) -> None:
-    """Only its owner may read a temporary file; every user may read a result."""
-    storage = LocalStorage(str(tmp_path))
-    storage.write("w", b"")
-    storage.create("c", b"")
-    assert {p.stat().st_mode & 0o777 for p in tmp_path.iterdir()} == {0o644}
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077, 0o002])
+def test_files_and_folders_have_the_permissions_of_the_umask(tmp_path: Path, umask: int) -> None:
+    """Whatever way they are written. Prompts are not for other users if the user says so."""
+    source = tmp_path / "source"
+    before = os.umask(umask)
+    try:
+        source.write_bytes(b"x")
+        source.chmod(0o600)
+        storage = LocalStorage(str(tmp_path / "run"))
+        for _ in range(2):  # the second time, the objects exist
+            storage.write("a/b/written", b"")
+            version = storage.read_version("a/replaced")
+            storage.replace("a/replaced", b"", version[1] if version else None)
+            storage.upload(source, "a/uploaded")
+        storage.create("a/created", b"")
+    finally:
+        os.umask(before)
+    paths = [tmp_path / "run", *(tmp_path / "run").rglob("*")]
+    assert len(paths) == 8
+    for path in paths:
+        allowed = (0o777 if path.is_dir() else 0o666) & ~umask
+        assert path.stat().st_mode & 0o777 == allowed, path
 
 
 def test_the_uri_selects_the_storage(tmp_path: Path) -> None:
