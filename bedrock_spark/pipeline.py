@@ -22,7 +22,7 @@ from bedrock_spark.canary import ask_canary, is_canary_due
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config.load import AnyConfig, as_config
 from bedrock_spark.costs.budget import open_budget
-from bedrock_spark.errors import BudgetError
+from bedrock_spark.errors import BudgetError, RunFolderError
 from bedrock_spark.fallback.rounds import (
     Fallback,
     delete_leftover_throughput,
@@ -55,7 +55,7 @@ from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.ledger import Job, Ledger
 from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
-from bedrock_spark.run_folder.run import Run, open_run
+from bedrock_spark.run_folder.run import Run, begin_run, open_run, record_config
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -79,7 +79,7 @@ class Pipeline:
     def open(
         cls, config: AnyConfig, clock: Clock | None = None, observe: Observer = ignore_progress
     ) -> Pipeline:
-        """Open the run at the config's `run_uri`, or begin it."""
+        """Open the run at the config's `run_uri`. Writes nothing: prepare begins a new run."""
         clock = clock or SystemClock()
         return cls(open_run(as_config(config), clock), clock, observe)
 
@@ -112,8 +112,10 @@ class Pipeline:
 
         self._lint()
         delete_leftovers([self.run.storage], self.clock)
+        check_targets(self.run.config)
         with self._timed("prepare"):
             manifest = prepare(spark, self.run, df, self.observe)
+        self.run = begin_run(self.run)  # another process may have been first
         refuse_too_small(self.run, manifest)
         return manifest
 
@@ -169,6 +171,7 @@ class Pipeline:
             self._timed("batch"),
             leased_controller(self.run, manifest, self.clock, budget) as controller,
         ):
+            record_config(self.run, self.clock.now())
             yield controller
 
     def _refuse_spent(self, result: StepResult) -> None:
@@ -214,6 +217,7 @@ class Pipeline:
             return reconciled
         with open_fallback(self.run, self.manifest(), self.clock, self.observe) as fallback:
             self._fallback = fallback
+            record_config(self.run, self.clock.now())
             while fallback.may_go_on(reconciled):
                 with self._timed("fallback"):
                     asked = fallback.ask(spark, reconciled)
@@ -298,7 +302,14 @@ class Pipeline:
 
     def manifest(self) -> RunManifest:
         """Return the run manifest. Raises RunFolderError if prepare is not done."""
-        return require_manifest(self.run.storage)
+        manifest = require_manifest(self.run.storage)
+        if manifest.run_id != self.run.run_id:
+            raise RunFolderError(
+                f"{self.run.storage.uri}: manifest.json is of the run {manifest.run_id}, run.json "
+                f"of {self.run.run_id}: two processes prepared it at once with different configs. "
+                "Delete the folder, or use a new run_uri"
+            )
+        return manifest
 
     def jobs(self) -> dict[str, Job]:
         """Return every batch job of the run in the ledger, by name."""

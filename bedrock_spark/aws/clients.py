@@ -17,7 +17,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config as BotoConfig
-from botocore.exceptions import NoRegionError
+from botocore.exceptions import BotoCoreError, NoRegionError
 
 from bedrock_spark.aws.protocols import (
     BedrockClient,
@@ -25,6 +25,7 @@ from bedrock_spark.aws.protocols import (
     QuotasClient,
     RuntimeClient,
     S3Client,
+    StsClient,
 )
 from bedrock_spark.errors import ConfigError
 
@@ -50,6 +51,7 @@ class _Settings:
     attempts: int
     connections: int = 10
     read_timeout_seconds: int = 60
+    connect_timeout_seconds: int = 60
 
 
 def _client(service: str, aws: AwsSettings, settings: _Settings) -> Any:
@@ -80,6 +82,7 @@ def _make_client(service: str, aws: AwsSettings, settings: _Settings, environmen
         retries={"mode": "standard", "total_max_attempts": settings.attempts},
         max_pool_connections=settings.connections,
         read_timeout=settings.read_timeout_seconds,
+        connect_timeout=settings.connect_timeout_seconds,
     )
     try:
         return session.client(service, endpoint_url=aws.endpoint_url, config=config)
@@ -93,6 +96,18 @@ def _make_client(service: str, aws: AwsSettings, settings: _Settings, environmen
 _S3 = _Settings(_S3_ATTEMPTS, connections=32)
 _ONCE = _Settings(attempts=1)
 _TWICE = _Settings(attempts=2)
+# A private network may have no way to STS: a run does not wait a minute to find that out.
+_QUICK = _Settings(attempts=3, read_timeout_seconds=10, connect_timeout_seconds=5)
+
+
+def region_here() -> str | None:
+    """Return the Region that AWS_REGION or the AWS profile names, or None."""
+    try:
+        session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
+        region: str | None = session.region_name
+    except BotoCoreError:  # such as a profile that does not exist
+        return None
+    return region
 
 
 def s3_client(aws: AwsSettings) -> S3Client:
@@ -119,6 +134,12 @@ def bedrock_client(aws: AwsSettings) -> BedrockClient:
 def quotas_client(aws: AwsSettings) -> QuotasClient:
     """Return the Service Quotas client. It tries a call twice: a run can do without the answer."""
     client: QuotasClient = _client("service-quotas", aws, _TWICE)
+    return client
+
+
+def sts_client(aws: AwsSettings) -> StsClient:
+    """Return the STS client, which tells the account. A run can do without the answer."""
+    client: StsClient = _client("sts", aws, _QUICK)
     return client
 
 

@@ -172,6 +172,14 @@ class QueueClient(Protocol):
         ...
 
 
+class StsClient(Protocol):
+    """AWS Security Token Service."""
+
+    def get_caller_identity(self) -> Reply:
+        """Return the account of the credentials."""
+        ...
+
+
 class QuotasClient(Protocol):
     """Service Quotas."""
 

@@ -12,7 +12,7 @@ import click
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.stages import DONE, FAILED, INTERRUPTED
 from bedrock_spark.clock import SystemClock
-from bedrock_spark.errors import BedrockSparkError
+from bedrock_spark.errors import BedrockSparkError, ConfigError
 from bedrock_spark.fallback.rounds import delete_leftover_throughput
 from bedrock_spark.fanout import Status, leased_controller, open_controller, status_of, stop_run
 from bedrock_spark.run_folder.lease import STOP
@@ -27,7 +27,7 @@ def _with_run_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--endpoint-url", help="The endpoint to use instead of AWS, such as a local Bedrock."
         ),
-        click.option("--region", help="The Region of the jobs, if not the one in the run folder."),
+        click.option("--region", help="The Region of the jobs, if the run folder has none."),
         click.argument("run_uri"),
     ):
         command = add(command)
@@ -76,10 +76,15 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None) -> None:
 
 
 def prepared_run(
-    run_uri: str, region: str | None, endpoint_url: str | None
+    run_uri: str, region: str | None = None, endpoint_url: str | None = None
 ) -> tuple[Run, RunManifest]:
-    """Open the run at a URI, with its manifest. Raises RunFolderError if it is not prepared."""
+    """Open the run at a URI, with its manifest.
+
+    Raises RunFolderError if it is not prepared, and ConfigError if it is in another Region.
+    """
     run = find_run(run_uri, region, endpoint_url)
+    if region not in (None, run.aws.region):
+        raise ConfigError(f"--region {region}: {run_uri} is a run in the Region {run.aws.region}")
     return run, require_manifest(run.storage)
 
 

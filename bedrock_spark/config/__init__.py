@@ -3,7 +3,7 @@
 from bedrock_spark.config.batch import BatchConfig, ShardsConfig, VpcConfig
 from bedrock_spark.config.budget import BudgetConfig
 from bedrock_spark.config.canary import CanaryConfig
-from bedrock_spark.config.config import Config, fixed_part
+from bedrock_spark.config.config import Config, changing_part, fixed_part
 from bedrock_spark.config.events import EventsConfig
 from bedrock_spark.config.fallback import CreateConfig, FallbackConfig, GuardrailConfig
 from bedrock_spark.config.load import load_config, parse_config, with_overrides
@@ -34,6 +34,7 @@ __all__ = [
     "TargetConfig",
     "TokenPrices",
     "VpcConfig",
+    "changing_part",
     "fixed_part",
     "load_config",
     "parse_config",

@@ -38,6 +38,11 @@ def fixed_part(values: Mapping[str, Any]) -> dict[str, Any]:
     return fixed
 
 
+def changing_part(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sections that may change while a run goes on, from a config as plain values."""
+    return {name: value for name, value in values.items() if name not in _FIXED}
+
+
 class Config(Section):
     """The whole config. `run_uri` is the run folder, which holds all state of a run."""
 

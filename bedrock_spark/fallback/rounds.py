@@ -213,5 +213,6 @@ def refuse_too_small(run: Run, manifest: RunManifest) -> None:
         raise PlanError(
             f"{small} records are in shards below shards.min_records "
             f"({run.config.shards.min_records}), which a batch job refuses; configure a fallback "
-            "model to answer them, or lower shards.min_records if your quota allows it"
+            "model to answer them. If your quota allows smaller jobs, you can lower "
+            "shards.min_records instead, in a new run_uri: this run's shards are cut"
         )

@@ -1,6 +1,7 @@
 """The layout of a run folder. Every path in it is built here and nowhere else.
 
-    <run uri>/run.json                                  the resolved config; written first, once
+    <run uri>/run.json                                  the config that the run was begun with
+    <run uri>/config/0001.json                          what a later process changed in it
     <run uri>/shards/shard-00042-00.jsonl               what Bedrock reads
     <run uri>/rows/shard-00042-00.parquet               the source rows behind it
     <run uri>/rejects/bucket-00042.parquet              rows that could not become records
@@ -37,6 +38,7 @@ PROVISIONED_FILE = "provisioned.json"
 PUBLISHED_FILE = "published.json"
 LEASE_FILE = "lease.json"
 OUTPUT_MANIFEST_FILE = "manifest.json.out"
+CONFIGS = "config"
 SHARDS, ROWS, REJECTS, LEDGER = "shards", "rows", "rejects", "ledger"
 SNAPSHOTS, REMAINDERS = "snapshots", "remainders"
 TASKS, DEADLETTERS = "tasks", "deadletters"
@@ -57,6 +59,11 @@ def bucket_number(index: int, buckets: int) -> int:
     """
     # N(N-1)/2 is 0 + 1 + … + (N-1): as many numbers as all smaller bucket counts use together.
     return buckets * (buckets - 1) // 2 + index
+
+
+def config_key(number: int) -> str:
+    """Return the version of the config with this number, from 1."""
+    return f"{CONFIGS}/{number:04d}.json"
 
 
 def shard_key(shard: str) -> str:

@@ -1,8 +1,14 @@
 """Open the run in a run folder, or begin a new one there.
 
-`run.json` is written first, and only if it is absent, so every machine that opens the same folder
-gets the same run id. The part of the config that shapes the records (source, model, request,
-shards) must not change after that. Everything else may, and the newest config wins.
+`run.json` is created only if it is absent, so every machine that opens the same folder gets the
+same run id. It is written once what can be checked is checked: a config that is refused leaves
+nothing behind. When the run manifest is committed, the part of the config that shapes the records
+(source, model, request, shards) is fixed, and so are the Region and the account. Until then,
+another config may replace it. Everything else may always change, and the newest config wins: see
+`config_versions.py`.
+
+Region and account are found out once, when the run is begun. All later processes use that Region,
+whatever their environment says.
 
 If neither the model id nor the config shows the model's family, the service is asked for it when
 the run is begun, and `run.json` keeps the reply.
@@ -15,18 +21,28 @@ import platform
 import re
 import secrets
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any
 
 from bedrock_spark._version import __version__
-from bedrock_spark.aws.clients import AwsSettings, bedrock_client
+from bedrock_spark.aws.account import account_id
+from bedrock_spark.aws.clients import AwsSettings, bedrock_client, region_here
 from bedrock_spark.aws.model_family import ask_family, hides_family
 from bedrock_spark.aws.s3_uri import join_uri
 from bedrock_spark.clock import Clock
-from bedrock_spark.config import Config, fixed_part, parse_config
-from bedrock_spark.errors import AlreadyExistsError, RunFolderError
+from bedrock_spark.config import Config, parse_config
+from bedrock_spark.errors import ConfigError, ObjectChangedError, RunFolderError
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.config_versions import newest_config
+from bedrock_spark.run_folder.config_versions import record_config as write_version
+from bedrock_spark.run_folder.same_run import (
+    difference,
+    has_moved,
+    is_fixed,
+    other_place,
+    refuse,
+)
 from bedrock_spark.storage import Storage, open_storage
 
 FORMAT = 1
@@ -39,9 +55,12 @@ _LIBRARIES = ("boto3", "botocore", "pyarrow", "pyspark")
 class Run:
     """An open run.
 
-    config: the caller's, or that of `run.json` if the run was found by its URI alone
+    config: the caller's, or the newest one if the run was found by its URI alone; its batch.region
+        is the Region of the run
     storage: of the run folder
     begun_at: when the run was begun, in seconds since the epoch; None if `run.json` does not say
+    account: the AWS account; None if it is unknown, or the run folder is not in S3
+    is_begun: whether `run.json` is written
     """
 
     run_id: str
@@ -49,40 +68,138 @@ class Run:
     storage: Storage
     aws: AwsSettings
     begun_at: float | None = None
+    account: str | None = None
+    is_begun: bool = True
 
 
 def open_run(config: Config, clock: Clock) -> Run:
-    """Open the run at `config.run_uri`, or begin it there.
+    """Open the run at `config.run_uri`. If there is none, return one that `begin_run` can begin.
 
-    Raises RunFolderError if `run.json` is damaged, or records another source, model, request,
-    shards or URI, and ConfigError if the service cannot name the family of a new run's model.
+    Writes nothing. Raises RunFolderError if `run.json` is damaged, or records another URI, or, once
+    prepare is committed, another source, model, request, shards, Region or account. Raises
+    ConfigError if the service cannot name the family of a new run's model, or a run in S3 has no
+    Region.
     """
-    aws = AwsSettings(config.batch.region, config.endpoint_url)
-    storage = open_storage(config.run_uri, aws)
+    storage = open_storage(config.run_uri, AwsSettings(config.batch.region, config.endpoint_url))
     data = storage.read_if_present(layout.RUN_FILE)
     if data is None:
-        data = _begin(_with_family_asked(config, aws, clock), storage, clock)
+        if is_fixed(storage):
+            raise refuse(storage, f"has a run, but no {layout.RUN_FILE}; restore it from a backup")
+        return _new_run(config, clock)
     description = _parse(data, storage)
-    config = _with_family_recorded(config, description["config"])
-    _check_same(description["config"], config, storage)
-    return Run(description["run_id"], config, storage, aws, _begun_at(description))
+    known = _with_family_recorded(config, description["config"])
+    region = config.batch.region or description.get("region") or region_here()
+    run = _opened(known, region)
+    why_not = difference(description, run.config, region, run.account)
+    if why_not is None:
+        return _begun(run, description)
+    if has_moved(description, config) or is_fixed(storage):
+        raise refuse(storage, why_not)
+    return _new_run(config, clock)
 
 
 def find_run(run_uri: str, region: str | None = None, endpoint_url: str | None = None) -> Run:
-    """Open the run at a URI with the config it was begun with.
+    """Open the run at a URI with its newest config.
 
-    region, endpoint_url: used in place of those of that config, if given
-    Raises RunFolderError if there is no run, or its `run.json` is damaged.
+    region: used to read the folder, and for the run if it does not name its Region
+    endpoint_url: used in place of that of the config, if given
+    Raises RunFolderError if there is no run, its `run.json` is damaged, or it is of another
+    account.
     """
     storage = open_storage(run_uri, AwsSettings(region, endpoint_url))
     data = storage.read_if_present(layout.RUN_FILE)
     if data is None:
         raise RunFolderError(f"{run_uri}: holds no run; there is no {layout.RUN_FILE}")
     description = _parse(data, storage)
-    config = parse_config(description["config"])
-    aws = AwsSettings(region or config.batch.region, endpoint_url or config.endpoint_url)
-    storage = open_storage(run_uri, aws)
-    return Run(description["run_id"], config, storage, aws, _begun_at(description))
+    config = parse_config(newest_config(storage, description["config"]))
+    config = config.model_copy(update={"endpoint_url": endpoint_url or config.endpoint_url})
+    own = description.get("region") or config.batch.region
+    run = _opened(config, own or region or region_here(), run_uri)
+    why_not = other_place(description, None, run.account)
+    if why_not is not None:
+        raise refuse(storage, why_not)
+    return _begun(run, description)
+
+
+def begin_run(run: Run) -> Run:
+    """Write `run.json` if that is not done, and return the run as it is begun.
+
+    Another process may have begun it meanwhile; then the run has its id. Raises RunFolderError if
+    that process had another config, and has committed prepare.
+    """
+    while not run.is_begun:
+        found = run.storage.read_version(layout.RUN_FILE)
+        if found is not None:
+            description = _parse(found[0], run.storage)
+            why_not = difference(description, run.config, run.aws.region, run.account)
+            if why_not is None:
+                return _begun(run, description)
+            if is_fixed(run.storage):
+                raise refuse(run.storage, why_not)
+        try:
+            version = run.storage.replace(
+                layout.RUN_FILE, _describe(run), found[1] if found is not None else None
+            )
+        except ObjectChangedError:
+            continue  # another process was first: look at its run
+        if found is not None and is_fixed(run.storage):
+            # The run that was replaced has committed prepare at the same time. It goes on.
+            run.storage.replace(layout.RUN_FILE, found[0], version)
+            continue
+        run = replace(run, is_begun=True)
+    return run
+
+
+def check_not_replaced(run: Run) -> None:
+    """Raise RunFolderError if another process has begun the run again with another config."""
+    data = run.storage.read_if_present(layout.RUN_FILE)
+    if data is not None and _parse(data, run.storage)["run_id"] == run.run_id:
+        return
+    raise refuse(
+        run.storage,
+        "another process has begun this run again with another config; nothing was submitted. End "
+        "one of the two, and run the other one again",
+    )
+
+
+def record_config(run: Run, now: float) -> None:
+    """Write the run's config as a version, unless it is the newest one already."""
+    data = run.storage.read_if_present(layout.RUN_FILE)
+    if data is not None:
+        begun_with = _parse(data, run.storage)["config"]
+        write_version(run.storage, begun_with, run.config, now)
+
+
+def _new_run(config: Config, clock: Clock) -> Run:
+    run = _opened(config, config.batch.region or region_here())
+    known = _with_family_asked(run.config, run.aws, clock)
+    return replace(run, config=known, begun_at=clock.now(), is_begun=False)
+
+
+def _opened(config: Config, region: str | None, run_uri: str | None = None) -> Run:
+    """Return a run in this Region, with a new id.
+
+    run_uri: the URI of its folder, if it is not that of the config
+    """
+    batch = config.batch.model_copy(update={"region": region})
+    config = config.model_copy(update={"batch": batch})
+    aws = AwsSettings(region, config.endpoint_url)
+    storage = open_storage(run_uri or config.run_uri, aws)
+    is_in_s3 = storage.uri.startswith("s3://")
+    if is_in_s3 and region is None:
+        raise ConfigError(
+            "batch.region: is not set, and neither --region, AWS_REGION nor the AWS profile names "
+            "one"
+        )
+    # A local folder has no batch jobs that another account could not see.
+    account = account_id(aws) if is_in_s3 else None
+    return Run(new_run_id(config.run_uri), config, storage, aws, account=account)
+
+
+def _begun(run: Run, description: dict[str, Any]) -> Run:
+    """Return the run with the id and the time of `run.json`."""
+    run_id, begun_at = description["run_id"], _begun_at(description)
+    return replace(run, run_id=run_id, begun_at=begun_at, is_begun=True)
 
 
 def _begun_at(description: dict[str, Any]) -> float | None:
@@ -103,20 +220,17 @@ def new_run_id(run_uri: str) -> str:
     return f"{slug}-{''.join(secrets.choice(alphabet) for _ in range(_RANDOM_LENGTH))}"
 
 
-def _begin(config: Config, storage: Storage, clock: Clock) -> bytes:
+def _describe(run: Run) -> bytes:
     description = {
         "format": FORMAT,
-        "run_id": new_run_id(config.run_uri),
-        "created_at": clock.now(),
-        "config": config.model_dump(mode="json"),
+        "run_id": run.run_id,
+        "created_at": run.begun_at,
+        "region": run.aws.region,
+        "account": run.account,
+        "config": run.config.model_dump(mode="json"),
         "versions": _versions(),
     }
-    data = json.dumps(description, indent=2, ensure_ascii=False).encode()
-    try:
-        storage.create(layout.RUN_FILE, data)
-    except AlreadyExistsError:
-        return storage.read(layout.RUN_FILE)  # another machine was first: open its run
-    return data
+    return json.dumps(description, indent=2, ensure_ascii=False).encode()
 
 
 def _with_family_asked(config: Config, aws: AwsSettings, clock: Clock) -> Config:
@@ -166,24 +280,3 @@ def _parse(data: bytes, storage: Storage) -> dict[str, Any]:
     ):
         raise RunFolderError(f"{uri}: lacks a run_id or a config; the run folder is damaged")
     return description
-
-
-def _check_same(recorded: dict[str, Any], config: Config, storage: Storage) -> None:
-    recorded, now = fixed_part(recorded), config.fixed_part()
-    changed = [
-        f"{section}.{key}" if isinstance(now[section], dict) else section
-        for section in now
-        for key in _differing_keys(recorded.get(section), now[section])
-    ]
-    if changed:
-        raise RunFolderError(
-            f"{storage.uri}: holds a run with another {', '.join(changed)}. Its records were made "
-            "with the old config and cannot be finished with this one: use a new run_uri"
-        )
-
-
-def _differing_keys(recorded: Any, now: Any) -> list[str]:
-    """Return the keys in which two sections differ; for values that are not sections, [""]."""
-    if isinstance(recorded, dict) and isinstance(now, dict):
-        return sorted(k for k in recorded.keys() | now.keys() if recorded.get(k) != now.get(k))
-    return [] if recorded == now else [""]

@@ -14,7 +14,7 @@ from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
-from bedrock_spark.run_folder.run import Run, open_run
+from bedrock_spark.run_folder.run import Run, begin_run, open_run
 from common.prepared import PROMPT, bench_config
 
 SHARD_ROWS = 40_000
@@ -33,7 +33,7 @@ class CollectFolder:
         self.rows = rows
         self.jobs: dict[str, Job] = {}
         self.line_bytes = 0
-        self.run: Run = open_run(bench_config(corpus, folder), SystemClock())
+        self.run: Run = begin_run(open_run(bench_config(corpus, folder), SystemClock()))
         tickets = pq.read_table(corpus).slice(0, rows)
         starts = range(0, rows, SHARD_ROWS)
         shards = [self._write(n, tickets.slice(s, SHARD_ROWS)) for n, s in enumerate(starts)]

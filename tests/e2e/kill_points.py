@@ -23,7 +23,7 @@ from bedrock_spark.fanout import leased_controller, stop_run, watch
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease import STOP
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, read_manifest
-from bedrock_spark.run_folder.run import Run
+from bedrock_spark.run_folder.run import Run, begin_run
 from bedrock_spark.storage import S3Storage
 from tests.forked_emulator import BUCKET
 
@@ -97,6 +97,7 @@ def write_run(run: Run, sizes: tuple[int, ...] = RECORDS) -> RunManifest:
         run.storage.write(layout.shard_key(shard_id), data)
         shards.append(Shard(shard_id, records, len(data), hashlib.sha256(data).hexdigest()))
     manifest = RunManifest(run.run_id, sum(sizes), "a INT", tuple(shards), ())
+    begin_run(run)
     values = {"format": 1, **asdict(manifest)}
     run.storage.write(layout.MANIFEST_FILE, json.dumps(values).encode())
     return manifest

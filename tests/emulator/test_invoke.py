@@ -23,7 +23,7 @@ from bedrock_spark.clock import SystemClock
 from bedrock_spark.config import parse_config
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
-from bedrock_spark.run_folder.run import open_run
+from bedrock_spark.run_folder.run import begin_run, open_run
 from bedrock_spark.shards.buckets import bucket_of
 from bedrock_spark.shards.record_ids import record_id
 
@@ -87,7 +87,7 @@ def config_values(kit: Kit, **model: Any) -> dict[str, Any]:
 
 def prepare(kit: Kit, **model: Any) -> str:
     """Put a prepared run of 20 records into the bucket and return its URI."""
-    run = open_run(parse_config(config_values(kit, **model)), SystemClock())
+    run = begin_run(open_run(parse_config(config_values(kit, **model)), SystemClock()))
     lines: dict[str, list[dict[str, Any]]] = {}
     for key in (f"T-{n}" for n in range(20)):
         identifier = record_id([key])

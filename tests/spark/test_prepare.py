@@ -14,9 +14,15 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.config import Config
-from bedrock_spark.errors import ConfigError, DuplicateKeyError, PlanError
+from bedrock_spark.errors import (
+    BedrockSparkError,
+    ConfigError,
+    DuplicateKeyError,
+    PlanError,
+    RunFolderError,
+)
 from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
-from bedrock_spark.run_folder.run import Run, open_run
+from bedrock_spark.run_folder.run import Run, begin_run, open_run
 from bedrock_spark.shards import record_ids
 from bedrock_spark.spark.prepare.stage import prepare
 from tests.prepared import narrow_hashes
@@ -263,3 +269,54 @@ def test_columns_keep_their_types(spark: SparkSession, tmp_path: Path) -> None:
         "counts": {"k": 2},
         "text": "true 1.50 2026-01-02 yv4= none",
     }
+
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "placeholder": {"request": {"prompt": "{{ nothing }}", "max_tokens": 40}},
+    "key": {"source": {"key": ["nothing"]}},
+    "kept column": {"source": {"key": ["id"], "columns": ["id", "nothing"]}},
+    "type": {"source": {"key": ["ratio"]}},
+    "no rows": {"source": {"key": ["id"]}},
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_source_that_is_refused_leaves_no_folder(
+    spark: SparkSession, tmp_path: Path, name: str
+) -> None:
+    """The corrected config begins the run at the same URI."""
+    folder, df = tmp_path / "run", tickets(spark, 60).withColumn("ratio", F.lit(0.5))
+    with pytest.raises(BedrockSparkError):
+        prepared(spark, folder, df.limit(0) if name == "no rows" else df, **REFUSED[name])
+    assert not folder.exists()
+    assert prepared(spark, folder, df)[1].rows == 60
+
+
+def test_a_corrected_config_replaces_one_whose_rows_were_refused(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """Nothing was submitted. What the first prepare wrote is not part of the run."""
+    df = tickets(spark, 100)
+    with pytest.raises(DuplicateKeyError):
+        prepared(spark, tmp_path, df, source={"key": ["priority"]})
+    request = {"prompt": "Another {{ body }}", "max_tokens": 40}
+    run, manifest = prepared(spark, tmp_path, df, request=request)
+    recorded = json.loads((tmp_path / "run.json").read_bytes())
+    assert (recorded["run_id"], manifest.run_id) == (run.run_id, run.run_id)
+    assert recorded["config"]["request"]["prompt"] == "Another {{ body }}"
+    assert len(ids_of(tmp_path, manifest)) == manifest.records == 98
+    with pytest.raises(RunFolderError, match=r"holds a run with another request\.prompt"):
+        prepared(spark, tmp_path, df)
+
+
+def test_a_run_that_was_begun_again_meanwhile_is_not_committed(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """Another process began it with another config while this one prepared."""
+    df = tickets(spark, 60)
+    first = begin_run(open_run(make_config(str(tmp_path)), SystemClock()))
+    request = {"prompt": "Another {{ body }}", "max_tokens": 40}
+    begin_run(open_run(make_config(str(tmp_path), request=request), SystemClock()))
+    with pytest.raises(RunFolderError, match="begun this run again with another config"):
+        prepare(spark, first, df)
+    assert read_manifest(first.storage) is None

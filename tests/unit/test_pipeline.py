@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,18 @@ import yaml
 
 from bedrock_spark import pipeline as pipeline_module
 from bedrock_spark.config.load import as_config
-from bedrock_spark.errors import ConfigError, PlanError, RunFolderError, UnreadableOutputError
+from bedrock_spark.errors import (
+    BedrockSparkError,
+    ConfigError,
+    PlanError,
+    RunFolderError,
+    UnreadableOutputError,
+)
 from bedrock_spark.fallback.rounds import refuse_too_small, refuse_unreadable
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
-from tests.unit.fakes import PROVISIONED, FakeClock, config_values, make_config
+from tests.unit.fakes import CLAUDE, PROVISIONED, FakeClock, config_values, make_config
 
 
 def open_pipeline(folder: Path, **sections: Any) -> Pipeline:
@@ -38,6 +45,35 @@ def test_a_config_is_a_path_a_dict_or_a_config(tmp_path: Path) -> None:
         assert as_config(config) == expected
 
 
+def test_a_manifest_of_another_run_is_refused(tmp_path: Path) -> None:
+    """Its records were made with another config, and its jobs have other names."""
+    pipeline = open_pipeline(tmp_path)
+    commit_manifest(pipeline.run.storage, manifest_of(50))
+    for stage in (pipeline.advance, pipeline.watch):
+        with pytest.raises(RunFolderError, match=r"manifest\.json is of the run r, run\.json of"):
+            stage()
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"request": {"prompt": "{{ body }}", "max_tokens": 10**9}}, "max_tokens"),
+        ({"targets": [{"model_id": "amazon.nova-pro-v1:0"}]}, "of the family nova"),
+        ({"targets": [{"model_id": CLAUDE, "region": "eu-west-1"}]}, "uri: is needed"),
+    ],
+)
+def test_a_config_that_is_refused_leaves_no_folder(
+    tmp_path: Path, sections: dict[str, Any], message: str
+) -> None:
+    """So the corrected config can begin the run at the same URI."""
+    spark: Any = None
+    for stage in ("prepare", "run_all"):
+        pipeline = open_pipeline(tmp_path / "run", **sections)
+        with pytest.raises(BedrockSparkError, match=message if stage == "prepare" else "."):
+            getattr(pipeline, stage)(spark)
+    assert not (tmp_path / "run").exists()
+
+
 def test_watch_before_prepare_is_refused(tmp_path: Path) -> None:
     """There is no run manifest yet, and the message says which stage comes first."""
     with pytest.raises(RunFolderError, match="has no run manifest; run prepare first"):
@@ -47,7 +83,8 @@ def test_watch_before_prepare_is_refused(tmp_path: Path) -> None:
 def test_a_run_of_small_shards_has_no_batch_jobs(tmp_path: Path) -> None:
     """Watching it does nothing, and needs neither S3 nor a client."""
     pipeline = open_pipeline(tmp_path)
-    commit_manifest(pipeline.run.storage, manifest_of(3, 4))
+    manifest = replace(manifest_of(3, 4), run_id=pipeline.run.run_id)
+    commit_manifest(pipeline.run.storage, manifest)
     assert pipeline.watch() is None
     assert pipeline.jobs() == {}
 

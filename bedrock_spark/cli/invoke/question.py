@@ -78,7 +78,7 @@ def _family_for_prompt(
 
 
 def _of_record(options: AskOptions, run_uri: str, clock: Clock) -> Question:
-    run, manifest = prepared_run(run_uri, options.region, options.endpoint_url)
+    run, manifest = prepared_run(run_uri, endpoint_url=options.endpoint_url)
     record = _record(options, run, manifest)
     aws = _aws_settings(options, run.aws)
     model = run.config.model

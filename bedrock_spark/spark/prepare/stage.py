@@ -7,6 +7,8 @@ exact size leads to another number of buckets, they are written again with that 
 shards depend on the rows alone, never on how the source is stored or how good the estimate was.
 
 The run manifest commits prepare. Until it is written, running prepare again writes the same files.
+The run is begun before the first file is written: a config or a source that is refused at once
+leaves no run folder behind.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from bedrock_spark.run_folder.manifest import (
     commit_manifest,
     read_manifest,
 )
-from bedrock_spark.run_folder.run import Run
+from bedrock_spark.run_folder.run import Run, begin_run, check_not_replaced
 from bedrock_spark.shards.plan import SourceSize, plan_buckets
 from bedrock_spark.spark.prepare.columns import column_of, ddl_of
 from bedrock_spark.spark.prepare.shuffle import repartition_by_hash, with_ids
@@ -83,9 +85,15 @@ def prepare(
     is_cheap = df is None and is_indexed(spark, config.source)
     needed = source.select(*map(column_of, columns.needed))
     with observed_tasks(spark, "prepare", observe), _read_once(needed, source, is_cheap) as rows:
-        summaries = _Repartitioning(run, columns, rows).write_buckets()
+        repartitioning = _Repartitioning(run, columns, rows)
+        size = repartitioning.estimate_size()
+        run = begin_run(run)
+        summaries = repartitioning.write_buckets(size)
     kept = source.select(*map(column_of, columns.kept)).schema
-    return commit_manifest(run.storage, _manifest(run, ddl_of(kept), summaries))
+    check_not_replaced(run)
+    manifest = commit_manifest(run.storage, _manifest(run, ddl_of(kept), summaries))
+    check_not_replaced(run)  # another process may have begun it again at the same time
+    return manifest
 
 
 @contextmanager
@@ -107,12 +115,16 @@ class _Repartitioning:
     columns: SourceColumns
     rows: DataFrame
 
-    def write_buckets(self) -> Summaries:
-        """Write the shards and rejects of every bucket; return the buckets' summaries."""
+    def estimate_size(self) -> SourceSize:
+        """Estimate the size of all records. Raises PlanError if there is none."""
         template = body_template(self.run.config)
         size = estimate_size(self.rows, with_object_sizes(template, self.rows, self.run.aws))
         if size.records == 0:
             raise PlanError("source: has no rows, so there is nothing to ask")
+        return size
+
+    def write_buckets(self, size: SourceSize) -> Summaries:
+        """Write the shards and rejects of every bucket; return the buckets' summaries."""
         buckets = plan_buckets(size, bounds_of(self.run.config))
         for _ in range(_MAX_ROUNDS):
             summaries = self._write_round(buckets)

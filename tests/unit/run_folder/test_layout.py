@@ -16,6 +16,7 @@ SHARD = layout.shard_id(42, 3)
 @pytest.mark.parametrize(
     ("key", "path"),
     [
+        (layout.config_key(1), "config/0001.json"),
         (layout.shard_key(SHARD), "shards/shard-00042-03.jsonl"),
         (layout.rows_key(SHARD), "rows/shard-00042-03.parquet"),
         (layout.rejects_key(7), "rejects/bucket-00007.parquet"),
@@ -55,6 +56,7 @@ def test_the_docstring_draws_every_folder() -> None:
     """Each has a line in the drawing."""
     drawn = set(re.findall(r"<run uri>/([a-z]+)/", layout.__doc__ or ""))
     assert drawn == {
+        layout.CONFIGS,
         layout.SHARDS,
         layout.ROWS,
         layout.REJECTS,

@@ -16,13 +16,38 @@ from bedrock_spark.limits import JOB_NAME, JOB_NAME_MAX, S3_URI
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder import run as run_folder
 from bedrock_spark.run_folder.job_plan import plan_job
-from bedrock_spark.run_folder.run import new_run_id, open_run
+from bedrock_spark.run_folder.ledger import Ledger
+from bedrock_spark.run_folder.ledger.events import Resumed
+from bedrock_spark.run_folder.manifest import RunManifest, commit_manifest
+from bedrock_spark.run_folder.run import (
+    begin_run,
+    check_not_replaced,
+    find_run,
+    new_run_id,
+    open_run,
+)
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import ACCOUNT, CLAUDE, PROVISIONED, FakeClock, config_values
 
 
-def open_in(folder: Path, **sections: Any) -> run_folder.Run:
+def opened_in(folder: Path, **sections: Any) -> run_folder.Run:
     return open_run(parse_config(config_values(str(folder), **sections)), FakeClock(1_000.0))
+
+
+def open_in(folder: Path, **sections: Any) -> run_folder.Run:
+    """Open a run, and begin it if it is new."""
+    return begin_run(opened_in(folder, **sections))
+
+
+def commit(run: run_folder.Run) -> run_folder.Run:
+    """Commit prepare: from now on its config is fixed."""
+    commit_manifest(run.storage, RunManifest(run.run_id, 0, "a INT", (), ()))
+    return run
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    described: dict[str, Any] = json.loads((folder / layout.RUN_FILE).read_bytes())
+    return described
 
 
 def test_a_run_is_begun_once(tmp_path: Path) -> None:
@@ -43,7 +68,7 @@ def test_a_run_is_begun_once(tmp_path: Path) -> None:
 def test_run_json_describes_the_run(tmp_path: Path) -> None:
     """The resolved config, the time when it began, and the versions of the packages."""
     run = open_in(tmp_path)
-    described = json.loads((tmp_path / layout.RUN_FILE).read_bytes())
+    described = read_run(tmp_path)
     assert described["run_id"] == run.run_id
     assert described["created_at"] == 1_000.0
     assert parse_config(described["config"]) == run.config
@@ -54,20 +79,30 @@ def test_two_processes_that_begin_at_once_open_the_same_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second one finds no run.json, and then cannot create it because it exists by then."""
-    first = open_in(tmp_path)
+    runs = [opened_in(tmp_path) for _ in range(3)]
+    assert len({run.run_id for run in runs}) == 3
+    first, second = begin_run(runs[0]), begin_run(runs[1])
+    assert (first.run_id, second.run_id) == (runs[0].run_id, runs[0].run_id)
     reads: list[str] = []
-    read = LocalStorage.read_if_present
+    read = LocalStorage.read_version
 
-    def read_too_early(self: LocalStorage, key: str) -> bytes | None:
+    def read_too_early(self: LocalStorage, key: str) -> tuple[bytes, str] | None:
         reads.append(key)
         return None if len(reads) == 1 else read(self, key)
 
-    monkeypatch.setattr(LocalStorage, "read_if_present", read_too_early)
-    assert open_in(tmp_path).run_id == first.run_id
+    monkeypatch.setattr(LocalStorage, "read_version", read_too_early)
+    assert begin_run(runs[2]).run_id == first.run_id
     assert len(reads) > 1
 
 
-@pytest.mark.parametrize(
+def test_opening_a_run_writes_nothing(tmp_path: Path) -> None:
+    """A config that is refused later leaves no folder behind."""
+    run = opened_in(tmp_path / "new")
+    assert not run.is_begun
+    assert not (tmp_path / "new").exists()
+
+
+CHANGED = pytest.mark.parametrize(
     ("changed", "keys"),
     [
         ({"model": {"id": "anthropic.claude-v2"}}, "model.id"),
@@ -82,15 +117,87 @@ def test_two_processes_that_begin_at_once_open_the_same_run(
         ),
     ],
 )
+
+
+@CHANGED
 def test_settings_that_shape_the_records_may_not_change(
     tmp_path: Path, changed: dict[str, Any], keys: str
 ) -> None:
     """Otherwise rows of one run would get different questions. The error names the keys."""
-    open_in(tmp_path)
+    commit(open_in(tmp_path))
     with pytest.raises(RunFolderError) as caught:
         open_in(tmp_path, **changed)
     assert f"holds a run with another {keys}" in str(caught.value)
     assert "Another" not in str(caught.value)
+
+
+@CHANGED
+def test_a_corrected_config_replaces_one_that_nothing_depends_on(
+    tmp_path: Path, changed: dict[str, Any], keys: str
+) -> None:
+    """Until prepare is committed. The run is a new one: it gets another id."""
+    first = open_in(tmp_path)
+    corrected = opened_in(tmp_path, **changed)
+    assert read_run(tmp_path)["run_id"] == first.run_id  # opening it changes nothing
+    second = begin_run(corrected)
+    assert second.run_id != first.run_id
+    assert parse_config(read_run(tmp_path)["config"]) == second.config
+    assert opened_in(tmp_path, **changed).run_id == second.run_id
+    with pytest.raises(RunFolderError, match="begun this run again with another config"):
+        check_not_replaced(first)
+    check_not_replaced(second)
+    commit(second)
+    with pytest.raises(RunFolderError, match="holds a run with another"):
+        opened_in(tmp_path)
+
+
+@CHANGED
+def test_a_config_is_fixed_by_a_job_in_the_ledger_too(
+    tmp_path: Path, changed: dict[str, Any], keys: str
+) -> None:
+    """Even if somebody deleted the manifest, or run.json itself."""
+    run = open_in(tmp_path)
+    Ledger(run.storage).append([Resumed(1.0)])
+    with pytest.raises(RunFolderError, match=f"holds a run with another {keys}"):
+        opened_in(tmp_path, **changed)
+    run.storage.delete([layout.RUN_FILE])
+    with pytest.raises(RunFolderError, match=r"has a run, but no run\.json; restore it"):
+        opened_in(tmp_path)
+
+
+OTHER = {"request": {"prompt": "Another {{ body }}", "max_tokens": 40}}
+
+
+def test_of_two_processes_with_other_configs_at_most_one_goes_on(tmp_path: Path) -> None:
+    """One prepares while the other one replaces its config; whatever the order, one is refused."""
+    first, corrected = open_in(tmp_path), opened_in(tmp_path, **OTHER)
+    second = begin_run(corrected)
+    with pytest.raises(RunFolderError, match="End one of the two"):
+        check_not_replaced(first)  # prepare calls it before and after it commits
+    commit(second)
+    with pytest.raises(RunFolderError, match="holds a run with another request"):
+        opened_in(tmp_path)
+
+
+def test_a_run_that_commits_while_it_is_replaced_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other process finds the manifest after its write, and puts the old run.json back."""
+    first, corrected = open_in(tmp_path), opened_in(tmp_path, **OTHER)
+    written = (tmp_path / layout.RUN_FILE).read_bytes()
+    replace_object, replaced = LocalStorage.replace, []
+
+    def commit_before(self: LocalStorage, key: str, data: bytes, version: str | None) -> str:
+        if not replaced:
+            commit(first)
+        replaced.append(key)
+        return replace_object(self, key, data, version)
+
+    monkeypatch.setattr(LocalStorage, "replace", commit_before)
+    with pytest.raises(RunFolderError, match="holds a run with another request"):
+        begin_run(corrected)
+    assert (tmp_path / layout.RUN_FILE).read_bytes() == written
+    check_not_replaced(first)
 
 
 def test_another_run_uri_in_the_same_folder_is_refused(tmp_path: Path) -> None:
@@ -103,18 +210,100 @@ def test_another_run_uri_in_the_same_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_all_other_settings_may_change(tmp_path: Path) -> None:
-    """The newest config is used: slots, attempts, tags, Region, fallback, results, endpoint."""
-    first = open_in(tmp_path)
+    """The newest config is used: slots, attempts, tags, fallback, results, endpoint."""
+    first = commit(open_in(tmp_path))
     reopened = open_in(
         tmp_path,
-        batch={"max_active_jobs": 3, "attempts": 5, "tags": {"a": "b"}, "region": "eu-west-1"},
+        batch={"max_active_jobs": 3, "attempts": 5, "tags": {"a": "b"}},
         fallback={"model_id": PROVISIONED},
         results={"table": "t"},
         endpoint_url="http://localhost:1",
     )
     assert reopened.run_id == first.run_id
     assert reopened.config.batch.max_active_jobs == 3
-    assert (reopened.aws.region, reopened.aws.endpoint_url) == ("eu-west-1", "http://localhost:1")
+    assert (reopened.aws.region, reopened.aws.endpoint_url) == ("us-east-1", "http://localhost:1")
+
+
+def test_the_region_of_a_run_is_found_out_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All processes and executors use it, whatever their own environment says."""
+    monkeypatch.setenv("AWS_REGION", "ap-south-1")
+    first = commit(open_in(tmp_path, batch={"region": None}))
+    assert (first.aws.region, first.config.batch.region) == ("ap-south-1", "ap-south-1")
+    assert read_run(tmp_path)["region"] == "ap-south-1"
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    for region in (None, "ap-south-1"):
+        again = open_in(tmp_path, batch={"region": region})
+        assert (again.run_id, again.aws, again.config) == (first.run_id, first.aws, first.config)
+    assert find_run(str(tmp_path), "eu-west-1").aws == first.aws
+    monkeypatch.delenv("AWS_REGION")
+    assert find_run(str(tmp_path)).aws == first.aws
+
+
+def test_another_region_is_refused_once_prepare_is_committed(tmp_path: Path) -> None:
+    """Its jobs are where they were made."""
+    first = open_in(tmp_path)
+    moved = open_in(tmp_path, batch={"region": "eu-west-1"})
+    assert moved.run_id != first.run_id
+    commit(moved)
+    with pytest.raises(
+        RunFolderError, match=r"run in the Region eu-west-1, and batch\.region is us"
+    ):
+        open_in(tmp_path)
+
+
+class InS3(LocalStorage):
+    """A local folder that says that it is in S3."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(str(root))
+        self.uri = "s3://bucket/run"
+
+
+@pytest.fixture
+def accounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """Let run folders be in S3, and STS tell the first of these accounts."""
+    told: list[str | None] = [ACCOUNT]
+    monkeypatch.setattr(run_folder, "open_storage", lambda *_: InS3(tmp_path))
+    monkeypatch.setattr(run_folder, "account_id", lambda _: told[0])
+    return told
+
+
+def test_another_account_is_refused(tmp_path: Path, accounts: list[str | None]) -> None:
+    """It cannot see the jobs of the run. If STS does not tell the account, the run goes on."""
+    run = commit(open_in(tmp_path))
+    assert (run.account, read_run(tmp_path)["account"]) == (ACCOUNT, ACCOUNT)
+    accounts[0] = "999999999999"
+    for opening in (lambda: open_in(tmp_path), lambda: find_run("s3://bucket/run")):
+        with pytest.raises(RunFolderError, match=f"run of the AWS account {ACCOUNT}, and the cred"):
+            opening()
+    for account in (None, ACCOUNT):
+        accounts[0] = account
+        assert open_in(tmp_path).run_id == find_run("s3://bucket/run").run_id == run.run_id
+
+
+def test_an_account_that_was_not_told_is_noted_as_unknown(
+    tmp_path: Path, accounts: list[str | None]
+) -> None:
+    """A private network may have no way to STS. Then any account may carry the run on."""
+    accounts[0] = None
+    run = commit(open_in(tmp_path))
+    assert read_run(tmp_path)["account"] is None
+    accounts[0] = ACCOUNT
+    assert open_in(tmp_path).run_id == run.run_id
+
+
+def test_a_run_in_s3_without_a_region_is_refused(
+    tmp_path: Path, accounts: list[str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is written."""
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
+    with pytest.raises(ConfigError, match=r"batch\.region: is not set, and neither --region"):
+        open_in(tmp_path, batch={"region": None})
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -183,7 +372,7 @@ def test_another_model_than_the_recorded_one_is_refused(
     tmp_path: Path, asked: list[str], model: dict[str, str], keys: str
 ) -> None:
     """The records are made for one family. The service is not asked again."""
-    open_in(tmp_path, model={"id": OPAQUE})
+    commit(open_in(tmp_path, model={"id": OPAQUE}))
     with pytest.raises(RunFolderError, match=rf"holds a run with {keys}\. "):
         open_in(tmp_path, model=model)
     assert asked == [OPAQUE]

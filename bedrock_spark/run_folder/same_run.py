@@ -1,0 +1,83 @@
+"""What must not change in a run: the config that shapes its records, its Region, its account.
+
+All of it is fixed by the run manifest. Until that is committed, nothing depends on it, and a
+corrected config may replace the one that a run was begun with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bedrock_spark.config import Config, fixed_part
+from bedrock_spark.errors import RunFolderError
+from bedrock_spark.run_folder import layout
+from bedrock_spark.storage import Storage
+
+
+def is_fixed(storage: Storage) -> bool:
+    """Tell whether the run folder has a run manifest, or a job in its ledger."""
+    return bool(storage.list(layout.MANIFEST_FILE) or storage.list(f"{layout.LEDGER}/"))
+
+
+def difference(
+    description: Mapping[str, Any], config: Config, region: str | None, account: str | None
+) -> str | None:
+    """Return why a run cannot be carried on with this config, Region and account; None if it can.
+
+    description: the content of `run.json`
+    region, account: None if unknown; then they are not compared
+    """
+    changed = _changed_keys(description["config"], config)
+    if changed:
+        return (
+            f"holds a run with another {', '.join(changed)}. Its records were made with the old "
+            "config and cannot be finished with this one: use a new run_uri"
+        )
+    return other_place(description, region, account)
+
+
+def other_place(
+    description: Mapping[str, Any], region: str | None, account: str | None
+) -> str | None:
+    """Return why a run cannot be carried on in this Region and account; None if it can."""
+    of_run = description.get("region")
+    if None not in (of_run, region) and of_run != region:
+        return (
+            f"holds a run in the Region {of_run}, and batch.region is {region}. Its jobs are where "
+            "they were made: leave batch.region out, or use a new run_uri"
+        )
+    of_run = description.get("account")
+    if None not in (of_run, account) and of_run != account:
+        return (
+            f"holds a run of the AWS account {of_run}, and the credentials of this process are of "
+            f"the account {account}, which cannot see its jobs: use credentials of {of_run}, or a "
+            "new run_uri"
+        )
+    return None
+
+
+def has_moved(description: Mapping[str, Any], config: Config) -> bool:
+    """Tell whether `run.json` is of another folder: a copy of a folder is not the run."""
+    return bool(description["config"].get("run_uri") != config.run_uri)
+
+
+def refuse(storage: Storage, why: str) -> RunFolderError:
+    """Return the error that refuses to carry a run on."""
+    return RunFolderError(f"{storage.uri}: {why}")
+
+
+def _changed_keys(recorded: Mapping[str, Any], config: Config) -> list[str]:
+    recorded, now = fixed_part(recorded), config.fixed_part()
+    return [
+        f"{section}.{key}" if isinstance(now[section], dict) else section
+        for section in now
+        for key in _differing_keys(recorded.get(section), now[section])
+    ]
+
+
+def _differing_keys(recorded: Any, now: Any) -> list[str]:
+    """Return the keys in which two sections differ; for values that are not sections, [""]."""
+    if isinstance(recorded, dict) and isinstance(now, dict):
+        return sorted(k for k in recorded.keys() | now.keys() if recorded.get(k) != now.get(k))
+    return [] if recorded == now else [""]
