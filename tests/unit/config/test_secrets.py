@@ -11,7 +11,7 @@ import pytest
 from bedrock_spark.config import Config, load_config, parse_config
 from bedrock_spark.config.secrets import FromEnvironment, resolve_options, without_secrets
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.run_folder.run import find_run, open_run
+from bedrock_spark.run_folder.run import begin_run, find_run, open_run
 from tests.unit.fakes import FakeClock, config_values, make_config
 
 SECRET = "hunter4711"
@@ -121,7 +121,7 @@ def test_the_run_folder_holds_only_the_name(
     fixed = []
     for password in (SECRET, "rotated"):
         monkeypatch.setenv("DB_PASSWORD", password)
-        run = open_run(parse_config(values), FakeClock())
+        run = begin_run(open_run(parse_config(values), FakeClock()))
         fixed.append(run.config.fixed_part())
         assert resolve_options(run.config.source.options, {"DB_PASSWORD": password}) == {
             "password": password
