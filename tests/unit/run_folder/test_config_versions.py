@@ -61,7 +61,7 @@ def test_the_newest_config_is_found(
 
 def test_a_version_has_neither_prompts_nor_options_of_the_source(tmp_path: Path) -> None:
     """They cannot change, and may be secret."""
-    secret = {"table": "t", "options": {"password": "secret-1"}, "key": ["id"]}
+    secret = {"table": "t", "options": {"mode": "secret-1"}, "key": ["id"]}
     request = {"prompt": "secret-2 {{ body }}", "max_tokens": 40}
     begin(tmp_path, source=secret, request=request)
     carry_on(tmp_path, source=secret, request=request, batch={"attempts": 4})

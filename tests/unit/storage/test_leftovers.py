@@ -132,7 +132,7 @@ def test_prepare_deletes_leftovers_first(tmp_path: Path, monkeypatch: pytest.Mon
     """Even if it fails afterwards."""
     leftover = tmp_path / "run" / "shards" / ".writing-0123456789abcdef"
     pipeline = Pipeline.open(make_config(str(tmp_path / "run")), FakeClock(time.time() + 2 * DAY))
-    leftover.parent.mkdir()
+    leftover.parent.mkdir(parents=True)
     leftover.write_bytes(b"half")
 
     def fail(*_: object) -> None:
