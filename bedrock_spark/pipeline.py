@@ -215,7 +215,7 @@ class Pipeline:
             while fallback.may_go_on(reconciled):
                 with self._timed("fallback"):
                     asked = fallback.ask(spark, reconciled)
-                if not asked:
+                if not asked and not fallback.has_changed:
                     break
                 reconciled = self.collect(spark)
         return reconciled
