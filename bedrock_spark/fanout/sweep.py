@@ -11,7 +11,7 @@ import logging
 import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.fanout.attempts import plan_of
@@ -129,8 +129,7 @@ class Sweep:
             return
         changes = list(self._changes(job, seen_job, target, now))
         counted = (e.tokens for e in changes if isinstance(e, Seen) and e.tokens is not None)
-        tokens = next(counted, job.tokens)
-        self.tracker.update(replace(job, seen=seen_job, tokens=tokens))
+        self.tracker.update(job.seen_as(seen_job, now, next(counted, None)))
         self.news += [*adoption, *changes]
 
     def _changes(self, job: Job, seen_job: SeenJob, target: Target, now: float) -> Iterator[Event]:

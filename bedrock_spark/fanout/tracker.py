@@ -46,6 +46,7 @@ class ShardTracker:
         self._finished = dict(state.finished)
         self._extra_attempts = dict(state.extra_attempts)
         self._latest: dict[str, Job] = {}
+        self._names: dict[str, list[str]] = {}
         # Jobs that use up no attempt: the user stopped them, or the service refused them.
         self._free_attempts: Counter[str] = Counter()
         self._states = dict.fromkeys(self.shards, ShardState.WAITING)
@@ -101,6 +102,10 @@ class ShardTracker:
         """Return the newest job of a shard."""
         return self._latest.get(shard_id)
 
+    def jobs_of(self, shard_id: str) -> list[Job]:
+        """Return all jobs of a shard."""
+        return [self.jobs[name] for name in self._names.get(shard_id, ())]
+
     def update(self, job: Job) -> None:
         """Replace what is known of a job."""
         before = self.jobs.get(job.job_name)
@@ -113,6 +118,8 @@ class ShardTracker:
             self.open[job.job_name] = job
         if job.shard_id not in self.shards:
             return
+        if before is None:
+            self._names.setdefault(job.shard_id, []).append(job.job_name)
         latest = self._latest.get(job.shard_id)
         if latest is None or job.attempt >= latest.attempt:
             self._latest[job.shard_id] = job
@@ -156,6 +163,10 @@ class ShardTracker:
     def push_waiting(self, shard_id: str) -> None:
         """Put a shard that was popped back to the head of the queue."""
         self._queue.appendleft(shard_id)
+
+    def push_last(self, shard_ids: Iterable[str]) -> None:
+        """Put shards that were popped back to the end of the queue."""
+        self._queue.extend(shard_ids)
 
     def _update_state(self, shard_id: str) -> None:
         self._move(shard_id, self._state(shard_id))
