@@ -88,6 +88,10 @@ class Lease:
         A process that stops the run takes the lease from the controller, which notices at its next
         renewal.
         """
+        while not self._try_to_acquire():
+            pass  # the lease was written meanwhile, most likely renewed: look at it again
+
+    def _try_to_acquire(self) -> bool:
         now = self._clock.now()
         found = self._storage.read_version(layout.LEASE_FILE)
         holder = _parse(found[0]) if found is not None else None
@@ -103,7 +107,15 @@ class Lease:
             now + LEASE_SECONDS,
             self._purpose,
         )
-        self._write(new, found[1] if found is not None else None)
+        try:
+            version = found[1] if found is not None else None
+            self._version = self._storage.replace(
+                layout.LEASE_FILE, json.dumps(asdict(new)).encode(), version
+            )
+        except ObjectChangedError:
+            return False
+        self._held = new
+        return True
 
     def _goes_before(self, holder: Holder) -> bool:
         return self._purpose == STOP and holder.purpose == CONTROL
