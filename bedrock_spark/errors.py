@@ -29,7 +29,6 @@
     │   └── InvokeRefusedError     the model will answer no record: access, model id, quota of zero
     ├── AnswerCutOffError      a streamed answer broke off: only a part of it was received
     ├── ProvisionedModelError  the provisioned throughput cannot serve
-    ├── UnreadableOutputError  answers that were paid for cannot be read
     └── UnaccountedRowsError   rows went in and not all came out: the run's proof failed
 
 A message says what failed, for which object, and what to do. Ids are attributes. No message ever
@@ -251,10 +250,6 @@ class AnswerCutOffError(BedrockSparkError):
 
 class ProvisionedModelError(BedrockSparkError):
     """The provisioned throughput cannot serve requests."""
-
-
-class UnreadableOutputError(BedrockSparkError):
-    """Too many of the answers cannot be read to send their records again, and pay again."""
 
 
 class UnaccountedRowsError(BedrockSparkError):

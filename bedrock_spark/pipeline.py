@@ -42,8 +42,9 @@ from bedrock_spark.fanout import (
     requeue_invalid,
 )
 from bedrock_spark.fanout import watch as watch_jobs
+from bedrock_spark.fanout.scheduler import OUTPUT_SECONDS
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
-from bedrock_spark.progress import Observer, ignore_progress
+from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.report import (
     Report,
     build_report,
@@ -59,6 +60,9 @@ from bedrock_spark.run_folder.run import Run, begin_run, open_run, record_config
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+# How often late output is looked for.
+_LOOK_SECONDS = 60.0
 
 
 @dataclass
@@ -189,6 +193,28 @@ class Pipeline:
         with self._timed("collect"):
             return collect(spark, self.run, self.manifest(), self.jobs(), self.observe)
 
+    def _await_output(
+        self, spark: SparkSession, reconciled: list[ReconciledShard]
+    ) -> list[ReconciledShard]:
+        """Collect again while answers are claimed that were not found, and may still come.
+
+        Output may follow the status of a job. It is waited for `OUTPUT_SECONDS`, no longer.
+        """
+        while (seconds := self._seconds_to_await(reconciled)) > 0:
+            unfound = sum(shard.unfound for shard in reconciled)
+            self.observe(Progress("collect", 0, None, f"waits for {unfound:,} answers"))
+            self.clock.sleep(min(_LOOK_SECONDS, seconds))
+            reconciled = self.collect(spark)
+        return reconciled
+
+    def _seconds_to_await(self, reconciled: list[ReconciledShard]) -> float:
+        units = {shard.unit for shard in reconciled if shard.unfound}
+        if not units:
+            return 0.0
+        settled = (j.settled_at for j in self.jobs().values() if j.shard_id in units)
+        until = max((at + OUTPUT_SECONDS for at in settled if at is not None), default=0.0)
+        return until - self.clock.now()
+
     def _repeat_by_batch(
         self, spark: SparkSession, reconciled: list[ReconciledShard]
     ) -> list[ReconciledShard]:
@@ -221,7 +247,7 @@ class Pipeline:
             while fallback.may_go_on(reconciled):
                 with self._timed("fallback"):
                     asked = fallback.ask(spark, reconciled)
-                if not asked:
+                if not asked and not fallback.has_changed:
                     break
                 reconciled = self.collect(spark)
         return reconciled
@@ -283,7 +309,8 @@ class Pipeline:
         self.check()
         self.prepare(spark, df)
         self.watch()
-        reconciled = self._repeat_by_batch(spark, self.collect(spark))
+        reconciled = self._await_output(spark, self.collect(spark))
+        reconciled = self._repeat_by_batch(spark, reconciled)
         reconciled = self.fall_back(spark, reconciled)
         report = self.finish(spark, reconciled)
         check_complete(report)

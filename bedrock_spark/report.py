@@ -13,7 +13,16 @@ from bedrock_spark.costs.budget import batch_tokens, canary_tokens, fallback_tok
 from bedrock_spark.costs.tokens import spent
 from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.fanout import jobs_by_status
-from bedrock_spark.outputs.reconcile import BATCH, ERROR, FALLBACK, INVALID, MISSING, OK, REJECTED
+from bedrock_spark.outputs.reconcile import (
+    BATCH,
+    ERROR,
+    FALLBACK,
+    INVALID,
+    MISSING,
+    OK,
+    REJECTED,
+    UNFOUND,
+)
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.canary_results import Canary
@@ -33,6 +42,7 @@ class Report:
     sharing: rows that share the record of another row, because their bodies are equal
     outcomes: rows by outcome; served_by: ok rows by the side that answered, batch or fallback
     unanswered: rows without an answer that may still get one if the fallback asks again
+    unfound: rows that are not asked again because a job claims answers that were not found
     jobs: batch jobs by status; attempts: the number of batch jobs
     tokens: input and output tokens of the answers in the results
     seconds: the duration of each stage
@@ -58,6 +68,7 @@ class Report:
     tokens: dict[str, int]
     seconds: dict[str, float]
     findings: list[dict[str, Any]]
+    unfound: int = 0
     published: str | None = None
     canary: dict[str, int] | None = None
     cost: dict[str, float] | None = None
@@ -79,8 +90,9 @@ class Report:
     @property
     def permanent_errors(self) -> int:
         """Return the number of rows that were asked and will never have an answer."""
-        unanswered = (self.outcomes.get(kind, 0) for kind in (ERROR, MISSING, INVALID))
-        return sum(unanswered) - self.unanswered
+        kinds = (ERROR, MISSING, UNFOUND, INVALID)
+        not_ok = sum(self.outcomes.get(kind, 0) for kind in kinds)
+        return not_ok - self.unanswered - self.unfound
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as report.json holds it."""
@@ -93,6 +105,7 @@ class Report:
             "outcomes": self.outcomes,
             "served_by": self.served_by,
             "unanswered": self.unanswered,
+            "unfound": self.unfound,
             "shards": self.shards,
             "canary": self.canary,
             "jobs": self.jobs,
@@ -131,9 +144,10 @@ def build_report(
         rows=manifest.rows,
         records=manifest.records,
         sharing=manifest.sharing,
-        outcomes=_sum((unit.outcomes for unit in units), kinds),
+        outcomes=_sum((unit.outcomes for unit in units), _with_unfound(kinds, units)),
         served_by=_sum((unit.served_by for unit in units), (BATCH, FALLBACK)),
         unanswered=sum(unit.unanswered for unit in units),
+        unfound=sum(unit.unfound for unit in units),
         shards=len(manifest.shards),
         jobs=jobs_by_status(jobs),
         attempts=len(jobs),
@@ -217,6 +231,11 @@ def _sum(counts: Iterable[Mapping[str, int]], names: tuple[str, ...]) -> dict[st
     for count in counts:
         total.update(count)
     return {name: total[name] for name in names}
+
+
+def _with_unfound(kinds: tuple[str, ...], units: Iterable[ReconciledShard]) -> tuple[str, ...]:
+    """Return the outcomes to report; `unfound` is one of them only if a row has it."""
+    return (*kinds, UNFOUND) if any(unit.outcomes.get(UNFOUND) for unit in units) else kinds
 
 
 def _shard_findings(units: list[ReconciledShard]) -> list[dict[str, Any]]:

@@ -33,7 +33,12 @@ from bedrock_spark.families import family_by_name
 from bedrock_spark.invoke.caller import ModelCaller
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.outputs.lines import answer_line
-from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.outputs.reconciled_shard import (
+    ReconciledShard,
+    digest_of_ids,
+    read_reconciled,
+)
+from bedrock_spark.outputs.shard_outputs import outputs_digest
 from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.spark.fallback.answer_files import AnswerFiles
 from bedrock_spark.spark.fallback.stage import ask_unanswered
@@ -81,7 +86,12 @@ def unanswered_folder(folder: Path, endpoint: str, records: int, limit: int | No
         ids = [f"{i:011d}" for i in range(n, records, SHARDS)]
         lines = [b'{"recordId":"%b","modelInput":%b}\n' % (i.encode(), body(int(i))) for i in ids]
         run.storage.write(f"shards/{shard_of(n)}.jsonl", b"".join(lines))
-        reconciled = ReconciledShard(unit=shard_of(n), unanswered_ids=tuple(ids))
+        reconciled = ReconciledShard(
+            unit=shard_of(n),
+            unanswered_ids=tuple(ids),
+            unanswered_digest=digest_of_ids(ids),
+            outputs=outputs_digest(()),
+        )
         run.storage.write(f"reconciliation/{shard_of(n)}.json", reconciled.to_json())
     return run
 
@@ -117,8 +127,9 @@ def measure_utilisation(minutes: float, tasks: int, folder: Path, *, is_limit_kn
         )
         warm_up(spark, tasks)
         counts = {shard_of(n): len(range(n, records, SHARDS)) for n in range(SHARDS)}
+        digests = {s: read_reconciled(run.storage, s).unanswered_digest for s in counts}
         began = time.monotonic()
-        asked = ask_unanswered(spark, run, counts, arn)
+        asked = ask_unanswered(spark, run, counts, arn, digests=digests)
         seconds = time.monotonic() - began
         totals = local.usage()["totals"]
     assert asked.records == records

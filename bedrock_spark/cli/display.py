@@ -151,6 +151,8 @@ def _report_rows(report: Report) -> list[tuple[str, str]]:
     ]
     if "invalid" in outcomes:
         rows.insert(4, ("invalid answers", f"{outcomes['invalid']:,}"))
+    if report.unfound:
+        rows.insert(6, ("answers not found", f"{report.unfound:,}"))
     if report.sharing:
         share = report.sharing / (report.records + report.sharing)
         saved = f"{report.sharing:,} rows ({share:.0%}) share the answer of another row"

@@ -45,6 +45,7 @@ class FallbackConfig(Section):
     attempts: int = Field(default=5, ge=1, le=20)
     concurrency: int = Field(default=32, ge=1, le=256)
     read_timeout_seconds: int = Field(default=300, ge=1, le=3600)
+    ask_unfound: bool = False
     content_type: str = Field(default="application/json", min_length=1, max_length=100)
     service_tier: Literal["priority", "default", "flex", "reserved"] | None = None
     guardrail: GuardrailConfig | None = None

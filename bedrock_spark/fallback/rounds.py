@@ -1,11 +1,14 @@
 """Ask the unanswered records in rounds, until none is left, or rounds, money or time are used up.
 
 After each round the shards are collected again, so that the next round asks only what is still
-unanswered.
+unanswered. A shard is asked only while its reconciliation is up to date: if its jobs or outputs
+have changed since, it is collected first.
 """
 
 from __future__ import annotations
 
+import logging
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,13 +18,14 @@ from bedrock_spark.aws.clients import bedrock_client
 from bedrock_spark.aws.provisioned import is_provisioned, wait_for_provisioned
 from bedrock_spark.clock import Clock
 from bedrock_spark.costs.budget import Budget, fallback_tokens, open_budget
-from bedrock_spark.errors import PlanError, RunFolderError, UnreadableOutputError
+from bedrock_spark.errors import PlanError, RunFolderError
 from bedrock_spark.fallback.provisioning import ProvisionedThroughput
 from bedrock_spark.fanout import batch_shards, open_controller
-from bedrock_spark.outputs.reconcile import BAD
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.outputs.shard_outputs import jobs_digest
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.heartbeat import Renewal
 from bedrock_spark.run_folder.lease import Lease, renewed
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
@@ -30,9 +34,29 @@ from bedrock_spark.run_folder.run import Run
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-# If more output lines are unreadable, the fallback would pay for answers that exist already.
-_FEW_BAD_LINES = 20
-_BAD_LINES_SHARE = 0.01
+log = logging.getLogger(__name__)
+
+# How often in a row shards may have changed since they were collected, before the fallback ends.
+_CHANGED_ROUNDS = 3
+
+
+@dataclass
+class SparkJobs:
+    """The Spark actions of the fallback, which a lost lease ends.
+
+    group: the name by which they are cancelled
+    spark: the session that runs them; None before the first round
+    """
+
+    group: str | None = None
+    spark: SparkSession | None = None
+
+    def cancel(self) -> None:
+        """Cancel them. Does nothing if none can run."""
+        if self.spark is not None and self.group is not None:
+            from bedrock_spark.spark.tasks import cancel_jobs
+
+            cancel_jobs(self.spark, self.group)
 
 
 @dataclass
@@ -43,6 +67,9 @@ class Fallback:
     reason: why no more records are asked although some are unanswered; None while more may be
     out_of_money: whether the budget is the reason
     rounds: how many rounds were asked; throttled: how many calls met a 429
+    has_changed: whether the last round left out records whose shard must be collected again
+    renewal: of the run's lease, without which nothing is asked; None if the caller has no lease
+    spark_jobs: the actions of the round that runs
     """
 
     run: Run
@@ -54,6 +81,10 @@ class Fallback:
     out_of_money: bool = False
     rounds: int = 0
     throttled: int = 0
+    has_changed: bool = False
+    renewal: Renewal | None = None
+    spark_jobs: SparkJobs = field(default_factory=SparkJobs)
+    _changed_rounds: int = 0
     _model_id: str | None = None
     _throughput: ProvisionedThroughput = field(init=False)
 
@@ -71,22 +102,49 @@ class Fallback:
         from bedrock_spark.spark.fallback.stage import ask_unanswered
 
         config = self.run.config.fallback
-        counts = {s.unit: s.unanswered_records for s in reconciled if s.unanswered}
-        if config is None or not counts:
+        self.has_changed = False
+        unanswered = [s for s in reconciled if s.unanswered]
+        if config is None or not unanswered:
             return 0
-        refuse_unreadable(self.run, reconciled)
+        current = self._without_changed(unanswered)
+        counts = {s.unit: s.unanswered_records for s in current}
+        if not counts:
+            self._count_round(changed=True)
+            return 0
         until = self._until()
         if self.reason is not None:
             return 0
         most = self._affordable(reconciled, sum(counts.values()))
         if not most:
             return 0
+        model_id = self._ready_model()
+        if self.renewal is not None:
+            self.renewal.check()
+        self.spark_jobs.spark = spark
+        digests = {s.unit: s.unanswered_digest for s in current}
         asked = ask_unanswered(
-            spark, self.run, counts, self._ready_model(), most, until, self.observe
+            *(spark, self.run, counts, model_id, most, until, self.observe),
+            digests=digests,
+            group=self.spark_jobs.group,
         )
-        self.rounds += 1
+        self._count_round(changed=asked.changed > 0 or len(current) < len(unanswered))
         self.throttled += asked.throttled
         return asked.records
+
+    def _without_changed(self, shards: Sequence[ReconciledShard]) -> list[ReconciledShard]:
+        """Return the shards whose jobs are as they were when the shard was collected."""
+        by_shard: dict[str, list[Job]] = {}
+        for job in self.jobs.values():
+            by_shard.setdefault(job.shard_id, []).append(job)
+        known = {s.unit: jobs_digest(by_shard.get(s.unit, ())) for s in shards}
+        return [s for s in shards if s.jobs_known == known[s.unit]]
+
+    def _count_round(self, *, changed: bool) -> None:
+        """Count a round against `fallback.rounds`, unless it left out shards that have changed."""
+        self.has_changed = changed
+        self._changed_rounds = self._changed_rounds + 1 if changed else 0
+        if not changed or self._changed_rounds > _CHANGED_ROUNDS:
+            self.rounds += 1
 
     def may_go_on(self, reconciled: Sequence[ReconciledShard]) -> bool:
         """Tell whether one more round is useful and allowed. If it is not allowed, note why."""
@@ -150,15 +208,22 @@ def open_fallback(
     """Open the fallback, for one process at a time; delete what it bought at the end.
 
     Raises RunFolderError while a batch job may still answer, RunHeldError if another process has
-    the run's lease.
+    the run's lease, or takes it over during the block: then Spark's jobs are cancelled at once.
     """
-    jobs = _settled_jobs(run, manifest, clock)
-    with renewed(Lease(run.storage, clock)):
-        fallback = Fallback(run, manifest, jobs, clock, observe)
+    spark_jobs = SparkJobs(f"bedrock-spark-fallback-{uuid.uuid4().hex[:12]}")
+    with renewed(Lease(run.storage, clock), spark_jobs.cancel) as renewal:
+        # Only with the lease: before that, another process may submit jobs.
+        jobs = _settled_jobs(run, manifest, clock)
+        fallback = Fallback(
+            *(run, manifest, jobs, clock, observe), renewal=renewal, spark_jobs=spark_jobs
+        )
         try:
             yield fallback
         finally:
-            fallback.delete_throughput()
+            if renewal.is_lost:
+                log.warning("%s: units bought for the run are left to its new holder", run.run_id)
+            else:
+                fallback.delete_throughput()
 
 
 def delete_leftover_throughput(run: Run, clock: Clock) -> bool:
@@ -182,21 +247,6 @@ def _settled_jobs(run: Run, manifest: RunManifest, clock: Clock) -> Mapping[str,
             "what they answer"
         )
     return controller.jobs
-
-
-def refuse_unreadable(run: Run, reconciled: Sequence[ReconciledShard]) -> None:
-    """Raise UnreadableOutputError if asking the missing records again would pay for them twice.
-
-    A few torn lines are asked again. Many of them mean that this version cannot read the output:
-    the answers are in it, and they are paid for.
-    """
-    lines = sum(sum(shard.lines.values()) for shard in reconciled)
-    bad = sum(shard.lines.get(BAD, 0) for shard in reconciled)
-    if bad > max(_FEW_BAD_LINES, lines * _BAD_LINES_SHARE):
-        raise UnreadableOutputError(
-            f"{run.storage.uri}: {bad:,} of {lines:,} output lines cannot be read; their answers "
-            "are paid for, so they were not asked again. The reconciliation/ folder names the lines"
-        )
 
 
 def unanswered_rows(reconciled: Sequence[ReconciledShard]) -> int:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from bedrock_spark.fanout.remainder import attempt_input
 from bedrock_spark.fanout.targets import Target
+from bedrock_spark.outputs.claims import UnfoundAnswers
 from bedrock_spark.run_folder.job_plan import JobPlan, output_prefix, plan_job
 from bedrock_spark.run_folder.layout import shard_key
 from bedrock_spark.run_folder.ledger import ExtraAttempt, Job
@@ -11,19 +15,36 @@ from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.run_folder.run import Run
 
 
+@dataclass(frozen=True)
+class NotFound:
+    """Answers of the shard's jobs that are claimed and were not found: nothing may be asked again.
+
+    detail: names each job, with what it claims and what was found
+    """
+
+    detail: str
+
+
 def first_attempt(run: Run, shard: Shard, target: Target) -> JobPlan:
     """Return the plan of a shard's first job: all of its records."""
     return _plan(run, shard, target, 1, shard.sha256)
 
 
-def next_attempt(run: Run, shard: Shard, target: Target, latest: Job) -> JobPlan | str:
+def next_attempt(
+    run: Run, shard: Shard, target: Target, latest: Job, jobs: Sequence[Job] = ()
+) -> JobPlan | str | NotFound:
     """Return the plan of the job after `latest`, or the reason why the shard needs no more jobs.
 
     The plan covers the records that have no final answer yet. If these are not all records of the
-    shard, their input is written into the run folder first.
+    shard, their input is written into the run folder first. If answers are claimed and not found,
+    there is no plan.
+
+    jobs: all jobs of the shard
     """
     attempt = latest.attempt + 1
-    remainder = attempt_input(run.storage, shard, attempt)
+    remainder = attempt_input(run.storage, shard, attempt, jobs)
+    if isinstance(remainder, tuple):
+        return _not_found(remainder)
     if not remainder.records:
         return "every record is answered"
     if remainder.records < run.config.shards.min_records:
@@ -31,6 +52,10 @@ def next_attempt(run: Run, shard: Shard, target: Target, latest: Job) -> JobPlan
     if remainder.key == shard_key(shard.shard_id):
         return _plan(run, shard, target, attempt, remainder.sha256)
     return _plan(run, shard, target, attempt, remainder.sha256, remainder.key, remainder.records)
+
+
+def _not_found(unfound: Sequence[UnfoundAnswers]) -> NotFound:
+    return NotFound("; ".join(map(str, unfound)))
 
 
 def extra_attempt(run: Run, shard: Shard, target: Target, extra: ExtraAttempt) -> JobPlan:

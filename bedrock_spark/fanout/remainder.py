@@ -4,18 +4,23 @@ The answers of a job are paid for and kept, however the job ended. The next atte
 remainder, which is an object of its own. Its bytes depend only on the shard and the outputs. So
 every process that writes it writes the same bytes, and plans the same job.
 
+There is no remainder while a job claims more answers than were found: they are paid for, their
+lines may follow, and nothing says which records they belong to.
+
 Files are read line by line; only record ids are held in memory.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from bedrock_spark.outputs.lines import OutputRecord, read_lines
+from bedrock_spark.outputs.claims import Claim, FoundLines, UnfoundAnswers, unfound_answers
+from bedrock_spark.outputs.lines import OutputRecord, read_lines, read_output_manifest
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.shards.lines import read_line
 from bedrock_spark.storage import Storage, scratch_folder
@@ -30,27 +35,47 @@ class AttemptInput:
     sha256: str
 
 
-def attempt_input(storage: Storage, shard: Shard, attempt: int) -> AttemptInput:
-    """Return the input of a shard's next attempt.
+@dataclass
+class _Outputs:
+    """What the outputs of a shard say.
+
+    settled: the records that they answer, or refuse for good
+    found, claims: the lines, and the counts of the output manifest, by job id
+    """
+
+    settled: set[str] = field(default_factory=set)
+    found: dict[str, FoundLines] = field(default_factory=dict)
+    claims: dict[str, Claim] = field(default_factory=dict)
+
+
+def attempt_input(
+    storage: Storage, shard: Shard, attempt: int, jobs: Sequence[Job] = ()
+) -> AttemptInput | tuple[UnfoundAnswers, ...]:
+    """Return the input of a shard's next attempt, or the answers that are claimed and not found.
 
     It is the shard itself if no record is settled. Otherwise the remainder is written into the run
     folder; if no record is left, nothing is written.
+
+    jobs: all jobs of the shard
     """
-    outputs = [
-        o.key
-        for o in storage.list(layout.outputs_prefix(shard.shard_id))
-        if o.size and o.key.endswith(".jsonl.out")
-    ]
+    listed = [o.key for o in storage.list(layout.outputs_prefix(shard.shard_id)) if o.size]
+    keys = [key for key in listed if key.endswith(".jsonl.out")]
     whole = AttemptInput(layout.shard_key(shard.shard_id), shard.records, shard.sha256)
-    if not outputs:
-        return whole
     with scratch_folder("remainder") as folder:
-        settled = _settled_ids(storage, outputs, Path(folder, "output"))
+        source, target = Path(folder, "shard"), Path(folder, "remainder")
+        if keys:
+            storage.download(whole.key, source)
+        outputs = _read_outputs(storage, keys, source, Path(folder, "output"))
+        for key in listed:
+            if key.endswith(f"/{layout.OUTPUT_MANIFEST_FILE}"):
+                _read_manifest(storage, key, outputs)
+        unfound = _unfound(jobs, outputs)
+        if unfound:
+            return unfound
+        settled = outputs.settled
         if not settled:
             return whole
-        source, target = Path(folder, "shard"), Path(folder, "remainder")
         key = layout.remainder_key(shard.shard_id, attempt)
-        storage.download(whole.key, source)
         remainder = _write_lines(source, target, key, lambda record_id: record_id not in settled)
         if remainder.records:
             storage.upload(target, key)
@@ -71,16 +96,48 @@ def chosen_input(
     return chosen
 
 
-def _settled_ids(storage: Storage, keys: list[str], path: Path) -> set[str]:
-    """Return the ids of the records that the outputs answer, or refuse for good."""
-    settled = set()
+def _read_outputs(storage: Storage, keys: list[str], shard: Path, path: Path) -> _Outputs:
+    """Read the lines of all outputs. Lines of other records than the shard's are not found."""
+    outputs = _Outputs()
+    own = {read_line(line).recordId for line in _lines(shard)} if keys else set()
     for key in keys:
+        found = outputs.found.setdefault(_job_id(key), FoundLines())
         storage.download(key, path)
         for line in _lines(path):
             for record in read_lines(line):
-                if isinstance(record, OutputRecord) and not _may_be_answered(record):
-                    settled.add(record.record_id)
-    return settled
+                found.lines += 1
+                if not isinstance(record, OutputRecord):
+                    found.unreadable += 1
+                elif record.record_id in own:
+                    if record.error is None:
+                        found.answered.add(record.record_id)
+                    if not _may_be_answered(record):
+                        outputs.settled.add(record.record_id)
+    return outputs
+
+
+def _read_manifest(storage: Storage, key: str, outputs: _Outputs) -> None:
+    manifest = read_output_manifest(storage.read(key))
+    if manifest is not None:
+        outputs.claims[_job_id(key)] = manifest.succeeded, manifest.failed
+
+
+def _unfound(jobs: Sequence[Job], outputs: _Outputs) -> tuple[UnfoundAnswers, ...]:
+    """Return the answers that a job of the shard, or its output manifest, claims in vain."""
+    seen = {job.seen.job_id: job.seen for job in jobs if job.seen is not None and job.is_settled}
+    unfound = []
+    for job_id in sorted({*seen, *outputs.claims, *outputs.found}):
+        job = seen.get(job_id)
+        claims = [outputs.claims[job_id]] if job_id in outputs.claims else []
+        if job is not None:
+            claims.append((job.succeeded, job.failed))
+        found = outputs.found.get(job_id, FoundLines())
+        unfound.append(unfound_answers(job.job_arn if job else f"job {job_id}", claims, found))
+    return tuple(each for each in unfound if each is not None)
+
+
+def _job_id(key: str) -> str:
+    return key.split("/")[-2]
 
 
 def _may_be_answered(record: OutputRecord) -> bool:

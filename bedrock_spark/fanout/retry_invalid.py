@@ -1,7 +1,7 @@
 """Ask records again by batch if their answers do not fit `results.parse` and a shard has enough.
 
-The reconciliation that collect wrote names the records. It is used only if it covers everything
-that came back for the shard; otherwise records that have an answer by now would be paid for again.
+The reconciliation that collect wrote names the records. It is used only if it was made of the jobs
+and outputs that are there now; else records that have an answer by now would be paid for again.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from bedrock_spark.fanout.controller import Controller
 from bedrock_spark.fanout.remainder import chosen_input
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_all_reconciled
+from bedrock_spark.outputs.shard_outputs import jobs_digest, outputs_digest, shard_inputs
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.ledger import ExtraAttempt, Job
-from bedrock_spark.run_folder.run import Run
+from bedrock_spark.run_folder.ledger import ExtraAttempt
 
 
 def requeue_invalid(controller: Controller) -> int:
@@ -27,7 +27,7 @@ def requeue_invalid(controller: Controller) -> int:
         if shard is None or len(record_ids) < run.config.shards.min_records:
             continue
         last = controller.last_job(shard.shard_id)
-        if last is None or not _is_up_to_date(run, reconciled, last):
+        if last is None or not _is_up_to_date(controller, reconciled):
             continue
         made = chosen_input(storage, shard, last.attempt + 1, record_ids)
         extra_attempts[shard.shard_id] = ExtraAttempt(
@@ -38,9 +38,13 @@ def requeue_invalid(controller: Controller) -> int:
     return len(extra_attempts)
 
 
-def _is_up_to_date(run: Run, reconciled: ReconciledShard, last: Job) -> bool:
-    """Tell whether a reconciliation covers the last job and every answer of the fallback."""
-    if last.seen is None or all(job.job_id != last.seen.job_id for job in reconciled.jobs):
+def _is_up_to_date(controller: Controller, reconciled: ReconciledShard) -> bool:
+    """Tell whether a reconciliation covers all jobs, their output and the fallback's answers."""
+    jobs = controller.tracker.jobs_of(reconciled.unit)
+    if jobs_digest(jobs) != reconciled.jobs_known:
         return False
-    answers = run.storage.list(layout.fallback_prefix(reconciled.unit))
-    return set(reconciled.fallback_files) == {answer.key for answer in answers}
+    inputs = shard_inputs(controller.run.storage, reconciled.unit)
+    answers = {stored.key for stored in inputs if stored.key.startswith(f"{layout.FALLBACK}/")}
+    return outputs_digest(inputs) == reconciled.outputs and answers == set(
+        reconciled.fallback_files
+    )

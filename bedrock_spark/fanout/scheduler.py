@@ -1,20 +1,39 @@
-"""Which attempts to submit now: one per shard that needs one, while slots are free."""
+"""Which attempts to submit now: one per shard that needs one, while slots are free.
+
+A shard whose jobs claim answers that are not found waits, and blocks no other: output may follow
+the status of a job. If it does not, the shard needs no more jobs, and a finding says why.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from bedrock_spark.fanout.account_jobs import OtherJobs
-from bedrock_spark.fanout.attempts import extra_attempt, first_attempt, next_attempt, plan_of
+from bedrock_spark.fanout.attempts import (
+    NotFound,
+    extra_attempt,
+    first_attempt,
+    next_attempt,
+    plan_of,
+)
 from bedrock_spark.fanout.targets import Target, target_of
 from bedrock_spark.fanout.tracker import ShardTracker
-from bedrock_spark.run_folder.job_plan import JobPlan
+from bedrock_spark.run_folder.job_plan import JobPlan, output_prefix
 from bedrock_spark.run_folder.ledger import Job
-from bedrock_spark.run_folder.ledger.events import Event, Finished
+from bedrock_spark.run_folder.ledger.events import Event, Finding, Finished
 from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.run_folder.run import Run
+from bedrock_spark.storage import copy_below
+
+log = logging.getLogger(__name__)
+
+# How long the output of a settled job is waited for, and how often it is looked for.
+OUTPUT_SECONDS = 900.0
+_LOOK_SECONDS = 60.0
+NOT_FOUND = "answers are claimed and were not found"
 
 
 class SubmitPolicy(Protocol):
@@ -64,6 +83,8 @@ class Scheduler:
     other_jobs: OtherJobs
     policy: SubmitPolicy
     former: tuple[Target, ...] = ()
+    _waiting: list[str] = field(default_factory=list)
+    _look_at: dict[str, float] = field(default_factory=dict)
 
     def choose(self, now: float, refusals: int) -> Choice:
         """Return what to submit now.
@@ -71,6 +92,13 @@ class Scheduler:
         refusals: how often the service had no free slot so far
         """
         self.tracker.push_all_taken()  # of a step that ended in an error
+        try:
+            return self._choose(now, refusals)
+        finally:
+            self.tracker.push_last(self._waiting)
+            self._waiting = []
+
+    def _choose(self, now: float, refusals: int) -> Choice:
         if not self._has_work():
             return Choice()
         self.other_jobs.count(self.tracker, now, refusals=refusals)
@@ -108,15 +136,36 @@ class Scheduler:
             shard_id = self.tracker.pop_waiting()
             if shard_id is None:
                 return
+            if now < self._look_at.get(shard_id, now):
+                self._waiting.append(shard_id)
+                continue
             target = max(self.targets, key=lambda t: free[t.name])
             plan = self._next_attempt(self.tracker.shards[shard_id], target)
+            if isinstance(plan, NotFound):
+                if self._waits_for_output(shard_id, plan, now):
+                    continue
+                finished.append(Finding("unfound", shard_id, plan.detail, now))
+                plan = NOT_FOUND
             if isinstance(plan, JobPlan):
                 yield plan, target
             else:
                 finished.append(Finished(shard_id, plan, now))
                 self.tracker.finish(shard_id, plan)
 
-    def _next_attempt(self, shard: Shard, target: Target) -> JobPlan | str:
+    def _waits_for_output(self, shard_id: str, plan: NotFound, now: float) -> bool:
+        """Tell whether to wait for the output of a shard's jobs; note when to look again."""
+        latest = self.tracker.latest(shard_id)
+        settled_at = latest.settled_at if latest is not None else None
+        if settled_at is None or not settled_at <= now < settled_at + OUTPUT_SECONDS:
+            self._look_at.pop(shard_id, None)
+            return False
+        if shard_id not in self._look_at:
+            log.info("%s %s: waits for output: %s", self.run.run_id, shard_id, plan.detail)
+        self._look_at[shard_id] = min(now + _LOOK_SECONDS, settled_at + OUTPUT_SECONDS)
+        self._waiting.append(shard_id)
+        return True
+
+    def _next_attempt(self, shard: Shard, target: Target) -> JobPlan | str | NotFound:
         """Return the attempt to submit for a shard, or why it needs no more jobs."""
         latest = self.tracker.latest(shard.shard_id)
         if latest is None:
@@ -124,4 +173,16 @@ class Scheduler:
         extra = self.tracker.extra_attempt(shard.shard_id)
         if extra is not None:
             return extra_attempt(self.run, shard, target, extra)
-        return next_attempt(self.run, shard, target, latest)
+        jobs = self.tracker.jobs_of(shard.shard_id)
+        plan = next_attempt(self.run, shard, target, latest, jobs)
+        if isinstance(plan, NotFound) and self._copy_again(latest):
+            plan = next_attempt(self.run, shard, target, latest, jobs)
+        return plan
+
+    def _copy_again(self, job: Job) -> bool:
+        """Copy what a target in another place wrote since its job settled; tell if there is one."""
+        folder = target_of(self.targets, job).folder
+        if folder is not None:
+            prefix = output_prefix(job.shard_id, job.attempt, job.token)
+            copy_below(folder, self.run.storage, prefix)
+        return folder is not None

@@ -148,8 +148,7 @@ class Sweep:
             return
         changes = list(self._changes(job, seen_job, target, now))
         counted = (e.tokens for e in changes if isinstance(e, Seen) and e.tokens is not None)
-        tokens = next(counted, job.tokens)
-        self.tracker.update(replace(job, seen=seen_job, tokens=tokens))
+        self.tracker.update(job.seen_as(seen_job, now, next(counted, None)))
         self.news += [*adoption, *changes]
 
     def _observe_duplicate(self, job: Job, seen_job: SeenJob, region: str, now: float) -> None:

@@ -50,6 +50,7 @@ class ShardTracker:
         self._finished = dict(state.finished)
         self._extra_attempts = dict(state.extra_attempts)
         self._latest: dict[str, Job] = {}
+        self._names: dict[str, list[str]] = {}
         # Jobs that use up no attempt: the user stopped them, or the service refused them.
         self._free_attempts: Counter[str] = Counter()
         self._states = dict.fromkeys(self.shards, ShardState.WAITING)
@@ -109,6 +110,10 @@ class ShardTracker:
         """Return the newest job of a shard."""
         return self._latest.get(shard_id)
 
+    def jobs_of(self, shard_id: str) -> list[Job]:
+        """Return all jobs of a shard."""
+        return [self.jobs[name] for name in self._names.get(shard_id, ())]
+
     def update(self, job: Job) -> None:
         """Replace what is known of a job."""
         before = self.jobs.get(job.job_name)
@@ -121,6 +126,8 @@ class ShardTracker:
             self.open[job.job_name] = job
         if job.shard_id not in self.shards:
             return
+        if before is None:
+            self._names.setdefault(job.shard_id, []).append(job.job_name)
         latest = self._latest.get(job.shard_id)
         if latest is None or job.attempt >= latest.attempt:
             self._latest[job.shard_id] = job
@@ -173,6 +180,12 @@ class ShardTracker:
         """Put back every shard that is still taken: the step that planned its job did not end."""
         for shard_id in list(reversed(self._taken)):
             self.push_waiting(shard_id)
+
+    def push_last(self, shard_ids: Iterable[str]) -> None:
+        """Put shards that were taken back to the end of the queue."""
+        for shard_id in shard_ids:
+            self._move(shard_id, ShardState.WAITING)
+            self._queue.move_to_end(shard_id)
 
     def _update_state(self, shard_id: str) -> None:
         self._move(shard_id, self._state(shard_id))

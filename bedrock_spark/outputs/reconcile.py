@@ -1,27 +1,33 @@
 """Reconcile the records of a shard with all output lines that came back for it.
 
-Every record is exactly one of ok, error or missing. If answers are read as columns, an answer that
-does not fit them is invalid. Ok takes precedence over invalid, invalid over error. Of several
-successes the first counts, and a later answer is a finding; of several errors, or several invalid
-answers, the last counts. Nothing here raises an error: everything that does not fit is a finding in
-the report.
+Every record is exactly one of ok, error, missing or unfound. If answers are read as columns, an
+answer that does not fit them is invalid. Ok takes precedence over invalid, invalid over error. Of
+several successes the first counts, and a later answer is a finding; of several errors, or several
+invalid answers, the last counts. Nothing here raises an error: everything that does not fit is a
+finding in the report.
+
+A record may be asked again only if nothing says that it was answered. The counts of a job may claim
+more answers than were found, and do not say which records they belong to. So each record without a
+line of that job may be one of them: it is not asked again. Its outcome is unfound if it has no line
+at all.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import msgspec
 
+from bedrock_spark.outputs.claims import Claim, FoundLines, UnfoundAnswers, unfound_answers
 from bedrock_spark.outputs.lines import BadLine, OutputManifest, OutputRecord
 from bedrock_spark.outputs.parse import Parsed
 
 BATCH, FALLBACK = "batch", "fallback"
 OK, ERROR, MISSING, REJECTED = "ok", "error", "missing", "rejected"
-INVALID = "invalid"
+INVALID, UNFOUND = "invalid", "unfound"
 BAD = "bad"
 EXAMPLES = 5
 
@@ -73,17 +79,22 @@ class ShardReconciliation:
     expected: every record, and the number of rows that share it; outcomes are counted in rows
     judge: reads an answer as columns; None if any answer is ok
     retries: how often a record whose answer does not fit may be asked again
+    ask_unfound: whether records that may have been answered are asked again, too
     superseded: answers of the fallback that do not count, though their tokens were paid for
+    unfound_answers: the answers that are claimed and were not found, by job
     """
 
     shard_id: str
     expected: Mapping[str, int]
     judge: Judge | None = None
     retries: int = 0
+    ask_unfound: bool = False
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     lines: Counter[str] = field(default_factory=Counter)
     superseded: list[bytes] = field(default_factory=list)
+    unfound_answers: list[UnfoundAnswers] = field(default_factory=list)
+    _found: dict[str, FoundLines] = field(default_factory=dict)
     _paid_twice: list[str] = field(default_factory=list)
     _foreign: Counter[str] = field(default_factory=Counter)
     _repeated: Counter[str] = field(default_factory=Counter)
@@ -93,6 +104,7 @@ class ShardReconciliation:
         """Add the lines of one output file; return the number of lines by kind."""
         counts: Counter[str] = Counter()
         ids_in_file: set[str] = set()
+        found = self._found.setdefault(_folder_of(origin.source), FoundLines())
         for line in lines:
             if isinstance(line, BadLine):
                 counts[BAD] += 1
@@ -110,11 +122,16 @@ class ShardReconciliation:
             if line.record_id in ids_in_file:
                 self._repeated[origin.source] += 1
             ids_in_file.add(line.record_id)
+            if line.error is None:
+                found.answered.add(line.record_id)
             self._merge(line, origin)
         if counts[BAD] > EXAMPLES:
             rest = counts[BAD] - EXAMPLES
             self.add_finding("bad_line", f"{origin.source}: {rest} more such lines", rest)
         self.lines.update(counts)
+        found.ids |= ids_in_file
+        found.lines += counts.total()
+        found.unreadable += counts[BAD]
         return counts
 
     def _merge(self, line: OutputRecord, origin: Origin) -> None:
@@ -145,8 +162,11 @@ class ShardReconciliation:
         lines: Counter[str],
         manifest: OutputManifest | None,
         counted: Mapping[str, int | None],
+        job_arn: str | None = None,
     ) -> None:
         """Compare the number of a job's lines with other counts; a difference is a finding.
+
+        All lines of the job must have been added.
 
         source: the output folder, or the job if it has none
         lines: the number of its lines by kind
@@ -161,6 +181,19 @@ class ShardReconciliation:
                         "count_mismatch",
                         f"{source}: {lines[kind]} lines are {kind}, {claimant} says {count}",
                     )
+        counts = [(claim.get(OK), claim.get(ERROR)) for claim in claims.values()]
+        self._note_unfound(job_arn or source, counts, self._found.pop(source, FoundLines()))
+
+    def compare_others(self) -> None:
+        """Look for answers that cannot be read in the output that `compare` was not called for."""
+        for folder, found in sorted(self._found.items()):
+            self._note_unfound(folder, [], found)
+        self._found.clear()
+
+    def _note_unfound(self, claimant: str, claims: Sequence[Claim], found: FoundLines) -> None:
+        unfound = unfound_answers(claimant, claims, found)
+        if unfound is not None:
+            self.unfound_answers.append(unfound)
 
     def finish(self) -> None:
         """Turn the counts into findings."""
@@ -171,19 +204,30 @@ class ShardReconciliation:
         for kind, counted in (("foreign_record", self._foreign), ("repeated", self._repeated)):
             for source, count in sorted(counted.items()):
                 self.add_finding(kind, f"{source}: {count} lines", count)
+        if any(self._is_claimed(i) and self._may_be_answered(i) for i in self.expected):
+            for unfound in self.unfound_answers:
+                self.add_finding(UNFOUND, str(unfound), unfound.count)
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows by outcome. Every row is counted exactly once.
 
-        The outcomes are ok, error and missing, and invalid if there is a judge.
+        The outcomes are ok, error and missing, invalid if there is a judge, and unfound if there
+        are such rows.
         """
         counts = {OK: 0, ERROR: 0, MISSING: 0}
         if self.judge is not None:
             counts[INVALID] = 0
         for record_id, rows in self.expected.items():
-            outcome = self.outcomes.get(record_id)
-            counts[MISSING if outcome is None else outcome.ended] += rows
+            ended = self.ended(record_id)
+            counts[ended] = counts.get(ended, 0) + rows
         return counts
+
+    def ended(self, record_id: str) -> str:
+        """Return the outcome of a record."""
+        outcome = self.outcomes.get(record_id)
+        if outcome is not None:
+            return outcome.ended
+        return UNFOUND if self.unfound_answers else MISSING
 
     def served_by(self) -> dict[str, int]:
         """Return the number of ok rows by the side that answered: batch or fallback."""
@@ -194,8 +238,21 @@ class ShardReconciliation:
         return {BATCH: answered[BATCH], FALLBACK: answered[FALLBACK]}
 
     def unanswered(self) -> list[str]:
-        """Return the sorted ids of the records without an answer that may still get one."""
-        return sorted(record_id for record_id in self.expected if self._may_be_answered(record_id))
+        """Return the sorted ids of the records without an answer that are to be asked again."""
+        unanswered = filter(self._may_be_answered, self.expected)
+        return sorted(i for i in unanswered if self.ask_unfound or not self._is_claimed(i))
+
+    def unfound(self) -> list[str]:
+        """Return the ids of the records that are not asked again because a job claims answers.
+
+        With `ask_unfound` there are none.
+        """
+        if self.ask_unfound:
+            return []
+        return [i for i in self.expected if self._is_claimed(i) and self._may_be_answered(i)]
+
+    def _is_claimed(self, record_id: str) -> bool:
+        return any(record_id not in unfound.ids for unfound in self.unfound_answers)
 
     def invalid_among(self, record_ids: Iterable[str]) -> list[str]:
         """Return those of `record_ids` whose answer does not fit."""
@@ -211,6 +268,10 @@ class ShardReconciliation:
     def add_finding(self, kind: str, detail: str, count: int = 1) -> None:
         """Add a finding."""
         self.findings.append(Finding(kind, self.shard_id, detail, count))
+
+
+def _folder_of(source: str) -> str:
+    return source.rpartition("/")[0]
 
 
 def _ended(line: OutputRecord, parsed: Parsed | None) -> str:

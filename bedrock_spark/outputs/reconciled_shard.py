@@ -5,13 +5,16 @@ One JSON object per shard in the run folder, and one per bucket of rejected rows
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from bedrock_spark.outputs.reconcile import Finding
 from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage
+
+_DIGEST_LENGTH = 32
 
 
 class CollectedJob(msgspec.Struct, frozen=True):
@@ -38,10 +41,14 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     fallback_tokens: of all answers of the fallback, including superseded ones
     jobs: the output of every batch job; lines: output lines by kind, of all files
     unanswered: rows without an answer that may still get one; unanswered_records: their records
+    unfound: rows that are not asked again because a job claims answers that were not found;
+        unfound_records: their records. Both are 0 with `fallback.ask_unfound`
     invalid_unanswered: those of the records whose answer does not fit `results.parse`
     invalid_ids, unanswered_ids: the records; only in the run folder, not in `without_ids`
     fallback_files: the files of fallback answers that were read; only in the run folder, too
     dead_letters: how many rows are in the dead letter file; None if that is not known
+    outputs, jobs_known: digests of the batch output and of the jobs that this was made of
+    unanswered_digest: a digest of unanswered_ids
     fingerprint: a digest of everything that this depends on
     """
 
@@ -56,12 +63,17 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     lines: dict[str, int] = {}
     unanswered: int = 0
     unanswered_records: int = 0
+    unfound: int = 0
+    unfound_records: int = 0
     invalid_unanswered: int = 0
     invalid_ids: tuple[str, ...] = ()
     unanswered_ids: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     fallback_files: tuple[str, ...] = ()
     dead_letters: int | None = None
+    outputs: str = ""
+    jobs_known: str = ""
+    unanswered_digest: str = ""
     fingerprint: str = ""
 
     @classmethod
@@ -76,6 +88,11 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     def without_ids(self) -> ReconciledShard:
         """Return what the controller needs: lists of records and files stay in the run folder."""
         return msgspec.structs.replace(self, invalid_ids=(), unanswered_ids=(), fallback_files=())
+
+
+def digest_of_ids(record_ids: Iterable[str]) -> str:
+    """Return a digest of record ids in their order."""
+    return hashlib.sha256("\n".join(record_ids).encode()).hexdigest()[:_DIGEST_LENGTH]
 
 
 def read_reconciled(storage: Storage, unit: str) -> ReconciledShard:

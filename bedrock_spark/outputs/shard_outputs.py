@@ -6,6 +6,8 @@ difference is a finding. A job without output lines is compared too. A job that 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +30,7 @@ from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.storage import Storage, StoredObject
 
 _LINES = ".jsonl.out"
+_DIGEST_LENGTH = 32
 _MANIFEST = f"/{layout.OUTPUT_MANIFEST_FILE}"
 
 
@@ -66,6 +69,30 @@ def shard_inputs(storage: Storage, shard_id: str) -> list[StoredObject]:
     ]
 
 
+def outputs_digest(inputs: Iterable[StoredObject]) -> str:
+    """Return a digest of the keys, sizes and versions of the batch output among the inputs.
+
+    Answers of the fallback are left out: they are written while the fallback acts on a shard.
+    """
+    outputs = sorted(
+        (o.key, o.size, o.version) for o in inputs if not o.key.startswith(f"{layout.FALLBACK}/")
+    )
+    return _digest(outputs)
+
+
+def jobs_digest(jobs: Iterable[Job]) -> str:
+    """Return a digest of what is known of the jobs of a shard: their status and their counts."""
+    return _digest(
+        sorted(
+            (j.job_name, j.seen and (j.seen.status, j.seen.succeeded, j.seen.failed)) for j in jobs
+        )
+    )
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:_DIGEST_LENGTH]
+
+
 def read_outputs(
     storage: Storage,
     inputs: Iterable[StoredObject],
@@ -97,7 +124,9 @@ def read_outputs(
             reconciliation.add_finding("bad_manifest", f"{key}: is not a JSON object")
     in_order = [outputs[job_id] for job_id in sorted(outputs)]
     for output in in_order:
-        reconciliation.compare(output.folder, output.lines, output.manifest, _counts(output.job))
+        counts, arn = _counts(output.job), _arn(output.job)
+        reconciliation.compare(output.folder, output.lines, output.manifest, counts, arn)
+    reconciliation.compare_others()
     return in_order
 
 
@@ -135,8 +164,11 @@ def _output_at(key: str, outputs: dict[str, JobOutput]) -> JobOutput:
 
 
 def _origin(key: str, job: Job | None) -> Origin:
-    arn = job.seen.job_arn if job is not None and job.seen is not None else None
-    return Origin(BATCH, attempt_of(key), arn, key)
+    return Origin(BATCH, attempt_of(key), _arn(job), key)
+
+
+def _arn(job: Job | None) -> str | None:
+    return job.seen.job_arn if job is not None and job.seen is not None else None
 
 
 def attempt_of(key: str) -> int | None:

@@ -14,6 +14,7 @@
     <run uri>/output/shard-00042-00/a1-<digest>/<job id>/   what Bedrock writes
     <run uri>/fallback/shard-00042-00/*.jsonl.out       what the fallback writes
     <run uri>/tasks/<round>/<task>                      the tasks of the fallback that are running
+    <run uri>/claims/<round>/<task>.json                which attempt of such a task works
     <run uri>/provisioned.json                          the throughput bought for the fallback
     <run uri>/results/shard-00042-00.parquet            one result row per source row
     <run uri>/results/images/shard-00042-00/<record_id>-0.png   the images of answers
@@ -41,7 +42,7 @@ OUTPUT_MANIFEST_FILE = "manifest.json.out"
 CONFIGS = "config"
 SHARDS, ROWS, REJECTS, LEDGER = "shards", "rows", "rejects", "ledger"
 SNAPSHOTS, REMAINDERS = "snapshots", "remainders"
-TASKS, DEADLETTERS = "tasks", "deadletters"
+TASKS, CLAIMS, DEADLETTERS = "tasks", "claims", "deadletters"
 OUTPUT, FALLBACK, RESULTS, RECONCILIATION = "output", "fallback", "results", "reconciliation"
 
 
@@ -130,6 +131,26 @@ def fallback_key(shard: str, part: str) -> str:
 def tasks_prefix(round_id: str) -> str:
     """Return the folder of the objects that say which tasks of a fallback round are running."""
     return f"{TASKS}/{round_id}/"
+
+
+def claims_prefix(round_id: str) -> str:
+    """Return the folder of the claims of a fallback round."""
+    return f"{CLAIMS}/{round_id}/"
+
+
+def round_key(round_id: str) -> str:
+    """Return the object that is there as long as tasks of a fallback round may begin."""
+    return f"{claims_prefix(round_id)}round"
+
+
+def is_claim(key: str) -> bool:
+    """Tell whether a key in the folder of a round's claims is that of a claim."""
+    return key.endswith(".json")
+
+
+def claim_key(round_id: str, task: str) -> str:
+    """Return the claim on the work of a task of the fallback."""
+    return f"{claims_prefix(round_id)}{task}.json"
 
 
 def deadletters_key(shard: str) -> str:

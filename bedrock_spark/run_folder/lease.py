@@ -4,9 +4,10 @@ https://martinfowler.com/articles/patterns-of-distributed-systems/lease.html. Th
 object in the run folder, written by conditional writes only. It expires unless its holder renews
 it, so a dead holder is replaced; if the dead holder was a process of this machine, at once.
 
-The lease keeps controllers out of each other's way. That nothing is paid for twice does not depend
-on it, nor on synchronized clocks: the ledger fences two controllers of one run, and both give a job
-the same name and token.
+The lease keeps controllers out of each other's way. That no batch job is paid for twice does not
+depend on it, nor on synchronized clocks: the ledger fences two controllers of one run, and both
+give a job the same name and token. A stage that pays for single calls stops when it loses the
+lease.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import json
 import os
 import platform
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -24,11 +26,13 @@ from pathlib import Path
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import ObjectChangedError, RunHeldError
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.heartbeat import run_periodically
+from bedrock_spark.run_folder.heartbeat import Renewal, kept
 from bedrock_spark.storage import Storage
 
 LEASE_SECONDS = 360.0
 RENEW_SECONDS = LEASE_SECONDS / 3
+# While a block runs that pays for calls, the lease is renewed more often, to notice its loss soon.
+HEARTBEAT_SECONDS = 10.0
 CONTROL, STOP = "controlled", "being stopped"
 
 
@@ -50,7 +54,7 @@ class Holder:
 
     def is_over(self, now: float) -> bool:
         """Tell whether another process may take over: the lease expired, or its holder is dead."""
-        return now >= self.until or (self.place == _place() and not _is_alive(self.pid))
+        return now >= self.until or is_dead(self.place, self.pid)
 
     def __str__(self) -> str:
         when = f"since {_time(self.since)}, until {_time(self.until)}"
@@ -84,6 +88,10 @@ class Lease:
         A process that stops the run takes the lease from the controller, which notices at its next
         renewal.
         """
+        while not self._try_to_acquire():
+            pass  # the lease was written meanwhile, most likely renewed: look at it again
+
+    def _try_to_acquire(self) -> bool:
         now = self._clock.now()
         found = self._storage.read_version(layout.LEASE_FILE)
         holder = _parse(found[0]) if found is not None else None
@@ -94,12 +102,20 @@ class Lease:
             secrets.token_hex(8),
             platform.node(),
             os.getpid(),
-            _place(),
+            this_place(),
             now,
             now + LEASE_SECONDS,
             self._purpose,
         )
-        self._write(new, found[1] if found is not None else None)
+        try:
+            version = found[1] if found is not None else None
+            self._version = self._storage.replace(
+                layout.LEASE_FILE, json.dumps(asdict(new)).encode(), version
+            )
+        except ObjectChangedError:
+            return False
+        self._held = new
+        return True
 
     def _goes_before(self, holder: Holder) -> bool:
         return self._purpose == STOP and holder.purpose == CONTROL
@@ -113,8 +129,18 @@ class Lease:
         left = self._held.until - now
         # More left than a whole lease: the clock was set back.
         if not LEASE_SECONDS - RENEW_SECONDS < left <= LEASE_SECONDS:
-            held = asdict(self._held) | {"until": now + LEASE_SECONDS}
-            self._write(Holder(**held), self._version)
+            self.renew()
+
+    def renew(self) -> None:
+        """Renew the lease. Raises RunHeldError if it was taken over."""
+        if self._held is None:
+            raise self._held_by(read_holder(self._storage))
+        held = asdict(self._held) | {"until": self._clock.now() + LEASE_SECONDS}
+        self._write(Holder(**held), self._version)
+
+    def abandon(self) -> None:
+        """Forget the lease without releasing it: another process may have it by now."""
+        self._held = None
 
     def release(self) -> None:
         """Release the lease, if this process still has it."""
@@ -133,9 +159,20 @@ class Lease:
         try:
             self._version = self._storage.replace(layout.LEASE_FILE, data, version)
         except ObjectChangedError as exc:
-            self._held = None
-            raise self._held_by(read_holder(self._storage)) from exc
+            own = self._own_version(holder)
+            if own is None:
+                self._held = None
+                raise self._held_by(read_holder(self._storage)) from exc
+            self._version = self._storage.replace(layout.LEASE_FILE, data, own)
         self._held = holder
+
+    def _own_version(self, holder: Holder) -> str | None:
+        """Return the version of a write of this holder whose reply was lost, or None."""
+        found = self._storage.read_version(layout.LEASE_FILE)
+        written = _parse(found[0]) if found is not None else None
+        if found is None or written is None or written.holder_id != holder.holder_id:
+            return None
+        return found[1]
 
     def _held_by(self, holder: Holder | None) -> RunHeldError:
         return RunHeldError(
@@ -145,13 +182,26 @@ class Lease:
 
 
 @contextmanager
-def renewed(lease: Lease) -> Iterator[None]:
-    """Hold a lease during the block, and renew it by heartbeats from a background thread."""
-    with (
-        lease,
-        run_periodically("renewing the lease", lease.renew_if_due, lambda: RENEW_SECONDS / 2),
-    ):
-        yield
+def renewed(
+    lease: Lease,
+    on_lost: Callable[[], None] = lambda: None,
+    monotonic: Callable[[], float] = time.monotonic,
+    interval: float = HEARTBEAT_SECONDS,
+) -> Iterator[Renewal]:
+    """Hold a lease during the block, and renew it by heartbeats from a background thread.
+
+    If another process takes the lease over, or it cannot be renewed until it expires, `on_lost` is
+    called at once, from that thread, to end what the block waits for; and the block ends with
+    RunHeldError. The block may call `check` of the renewal that it gets.
+    """
+    with lease:
+        renewal = Renewal("the lease of the run", lease.renew, LEASE_SECONDS, on_lost, monotonic)
+        try:
+            with kept("renewing the lease", renewal, interval):
+                yield renewal
+        finally:
+            if renewal.is_lost:
+                lease.abandon()
 
 
 def read_holder(storage: Storage) -> Holder | None:
@@ -170,7 +220,12 @@ def _parse(data: bytes) -> Holder | None:
         return None
 
 
-def _place() -> str:
+def is_dead(place: str, pid: int) -> bool:
+    """Tell whether a process has ended for sure: only those of this machine can be looked up."""
+    return place == this_place() and not _is_alive(pid)
+
+
+def this_place() -> str:
     """Identify this boot and PID namespace: a PID means something only there. "" if unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -180,7 +235,7 @@ def _place() -> str:
 
 
 def _is_alive(pid: int) -> bool:
-    if not _place():
+    if not this_place():
         return True
     try:
         os.kill(pid, 0)

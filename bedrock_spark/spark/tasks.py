@@ -52,18 +52,26 @@ def run_per_unit(
 
 
 @contextmanager
-def observed_tasks(spark: SparkSession, stage: str, observe: Observer) -> Iterator[None]:
+def observed_tasks(
+    spark: SparkSession, stage: str, observe: Observer, group: str | None = None
+) -> Iterator[None]:
     """Report the progress of the tasks of all Spark actions that this thread runs in the block.
 
     Spark Connect cannot report tasks: then only the start of the stage is reported.
+
+    group: the name by which `cancel_jobs` can end these actions
     """
     observe(Progress(stage, 0, None))
     context = classic_context(spark)
-    if context is None or observe is ignore_progress:
+    if context is None:
+        with _tagged(spark, group):
+            yield
+        return
+    if group is None and observe is ignore_progress:
         yield
         return
-    group = f"bedrock-spark-{stage}-{uuid.uuid4().hex[:8]}"
-    context.setJobGroup(group, f"bedrock_spark {stage}")
+    group = group or f"bedrock-spark-{stage}-{uuid.uuid4().hex[:8]}"
+    context.setJobGroup(group, f"bedrock_spark {stage}", interruptOnCancel=True)
     report = partial(_report, context.statusTracker(), group, stage, observe)
     try:
         with run_periodically(f"watching the tasks of {stage}", report, lambda: _POLL_SECONDS):
@@ -72,6 +80,31 @@ def observed_tasks(spark: SparkSession, stage: str, observe: Observer) -> Iterat
     finally:
         context.setLocalProperty("spark.jobGroup.id", None)
         context.setLocalProperty("spark.job.description", None)
+
+
+def cancel_jobs(spark: SparkSession, group: str) -> None:
+    """End the Spark actions of a group. They raise an error in the thread that runs them.
+
+    Call it again until that has happened: an action that begins later is not ended.
+    """
+    context = classic_context(spark)
+    if context is not None:
+        context.cancelJobGroup(group)
+    else:
+        spark.interruptTag(group)
+
+
+@contextmanager
+def _tagged(spark: SparkSession, tag: str | None) -> Iterator[None]:
+    """Tag the actions of the block over Spark Connect, which has no job groups."""
+    if tag is None:
+        yield
+        return
+    spark.addTag(tag)
+    try:
+        yield
+    finally:
+        spark.removeTag(tag)
 
 
 def classic_context(spark: SparkSession) -> Any:

@@ -18,9 +18,10 @@ from tests.spark_sessions import CLAUDE
 
 SHARD = "shard-00000-00"
 CONCURRENCY = 16
+ROUND = "round"
 
 
-def main(folder: str, endpoint: str, records: str) -> None:
+def main(folder: str, endpoint: str, records: str, digest: str) -> None:
     """Ask the first `records` unanswered records of the shard; print the task's result as JSON."""
     task = FallbackTask(
         LocalStorage(folder),
@@ -29,9 +30,10 @@ def main(folder: str, endpoint: str, records: str) -> None:
         CLAUDE,
         "anthropic",
         40,
-        "round",
+        ROUND,
     )
-    sys.stdout.buffer.write(msgspec.json.encode(task([Part(SHARD, 0, int(records))])))
+    part = Part(SHARD, 0, int(records), digest)
+    sys.stdout.buffer.write(msgspec.json.encode(task([part])))
 
 
 if __name__ == "__main__":

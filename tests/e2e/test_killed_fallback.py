@@ -12,15 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from bedrock_emulator import LocalBedrock
+from bedrock_spark.clock import SystemClock
 from bedrock_spark.outputs.lines import OutputRecord, read_lines
-from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard, digest_of_ids
+from bedrock_spark.outputs.shard_outputs import outputs_digest
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.claims import open_round
 from bedrock_spark.spark.fallback.answer_files import FLUSH_RECORDS
 from bedrock_spark.storage import LocalStorage
 
-from .killed_fallback import CONCURRENCY, SHARD
+from .killed_fallback import CONCURRENCY, ROUND, SHARD
 
 RECORDS = 400
+IDS = [f"{n:011d}" for n in range(RECORDS)]
 ROOT = Path(__file__).parents[2]
 
 
@@ -28,7 +32,7 @@ def start_task(folder: Path, local: LocalBedrock) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "tests.e2e.killed_fallback"),
-            *(str(folder), local.endpoint_url, str(RECORDS)),
+            *(str(folder), local.endpoint_url, str(RECORDS), digest_of_ids(IDS)),
         ],
         cwd=ROOT,
         env=os.environ | local.environment(),
@@ -40,23 +44,33 @@ def invocations(local: LocalBedrock) -> int:
     return int(local.usage()["totals"]["invocations"])
 
 
-def test_a_killed_task_pays_again_for_few_answers(
-    tmp_path: Path, bedrock: Callable[..., LocalBedrock]
-) -> None:
-    """At most for its calls in flight and its unwritten answers; it asks no other record again."""
-    local = bedrock({"thinking": {"least_seconds": 0.02, "most_seconds": 0.1}})
-    storage = LocalStorage(str(tmp_path))
-    ids = [f"{n:011d}" for n in range(RECORDS)]
+def write_run(folder: Path) -> LocalStorage:
+    """Write a collected shard of 400 unanswered records, and open a round of the fallback."""
+    storage = LocalStorage(str(folder))
     body: dict[str, Any] = {
         "anthropic_version": "bedrock-2023-05-31",
         "max_tokens": 40,
         "messages": [{"role": "user", "content": "hello"}],
     }
-    lines = [json.dumps({"recordId": i, "modelInput": body}) + "\n" for i in ids]
+    lines = [json.dumps({"recordId": i, "modelInput": body}) + "\n" for i in IDS]
     storage.write(layout.shard_key(SHARD), "".join(lines).encode())
-    reconciled = ReconciledShard(unit=SHARD, unanswered_ids=tuple(ids))
+    reconciled = ReconciledShard(
+        unit=SHARD,
+        unanswered_ids=tuple(IDS),
+        unanswered_digest=digest_of_ids(IDS),
+        outputs=outputs_digest(()),
+    )
     storage.write(layout.reconciliation_key(SHARD), reconciled.to_json())
+    open_round(storage, ROUND, SystemClock())
+    return storage
 
+
+def test_a_killed_task_pays_again_for_few_answers(
+    tmp_path: Path, bedrock: Callable[..., LocalBedrock]
+) -> None:
+    """At most for its calls in flight and its unwritten answers; it asks no other record again."""
+    local = bedrock({"thinking": {"least_seconds": 0.02, "most_seconds": 0.1}})
+    storage = write_run(tmp_path)
     process = start_task(tmp_path, local)
     while invocations(local) < RECORDS // 2:
         assert process.poll() is None
@@ -76,4 +90,19 @@ def test_a_killed_task_pays_again_for_few_answers(
         for line in read_lines(storage.read(stored.key))
         if isinstance(line, OutputRecord) and line.error is None
     )
-    assert set(answered) == set(ids)
+    assert set(answered) == set(IDS)
+
+
+def test_two_attempts_at_once_call_the_model_once_per_record(
+    tmp_path: Path, bedrock: Callable[..., LocalBedrock]
+) -> None:
+    """As Spark's speculation starts them, in two processes. Calls are counted, and answers."""
+    local = bedrock({"thinking": {"least_seconds": 0.02, "most_seconds": 0.1}})
+    write_run(tmp_path)
+    first = start_task(tmp_path, local)
+    while not invocations(local):
+        assert first.poll() is None
+    second = start_task(tmp_path, local)
+    results = [json.loads(process.communicate()[0]) for process in (first, second)]
+    assert [result["asked"] for result in results] == [RECORDS, RECORDS]
+    assert invocations(local) == local.requests()["InvokeModel"] == RECORDS

@@ -12,15 +12,8 @@ import yaml
 
 from bedrock_spark import pipeline as pipeline_module
 from bedrock_spark.config.load import as_config
-from bedrock_spark.errors import (
-    BedrockSparkError,
-    ConfigError,
-    PlanError,
-    RunFolderError,
-    UnreadableOutputError,
-)
-from bedrock_spark.fallback.rounds import refuse_too_small, refuse_unreadable
-from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.errors import BedrockSparkError, ConfigError, PlanError, RunFolderError
+from bedrock_spark.fallback.rounds import refuse_too_small
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
 from tests.unit.fakes import CLAUDE, PROVISIONED, FakeClock, config_values, make_config
@@ -142,27 +135,3 @@ def test_small_shards_without_a_fallback_are_refused_after_prepare(
             refuse_too_small(run, manifest_of(*records))
     else:
         refuse_too_small(run, manifest_of(*records))
-
-
-@pytest.mark.parametrize(
-    ("lines", "is_refused"),
-    [
-        ([{"ok": 100}], False),
-        ([{"ok": 100, "bad": 20}], False),
-        ([{"ok": 100, "bad": 11}, {"bad": 10}], True),
-        ([{"ok": 9_900, "bad": 100}], False),
-        ([{"ok": 9_900, "bad": 102}], True),
-        ([{}], False),
-    ],
-)
-def test_many_unreadable_lines_stop_the_run_before_the_fallback(
-    tmp_path: Path, lines: list[dict[str, int]], is_refused: bool
-) -> None:
-    """Many means more than 20, and more than 1 % of all lines. Fewer are asked again."""
-    run = open_pipeline(tmp_path).run
-    reconciled = [ReconciledShard(unit="s", lines=counts) for counts in lines]
-    if is_refused:
-        with pytest.raises(UnreadableOutputError, match="output lines cannot be read"):
-            refuse_unreadable(run, reconciled)
-    else:
-        refuse_unreadable(run, reconciled)

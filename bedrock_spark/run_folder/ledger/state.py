@@ -45,6 +45,7 @@ class Job:
     stopping: why the run asked the service to stop it (`user` or `deadline`), or None
     announced_at: when the intent to create it was written
     tokens: the input and output tokens of its output manifest
+    settled_at: when the run first saw that it is over
     """
 
     shard_id: str
@@ -59,6 +60,16 @@ class Job:
     stopping: str | None = field(default=None)
     announced_at: float | None = field(default=None, compare=False)
     tokens: tuple[int, int] | None = field(default=None, compare=False)
+    settled_at: float | None = field(default=None, compare=False)
+
+    def seen_as(self, seen: SeenJob, at: float, tokens: tuple[int, int] | None = None) -> Job:
+        """Return the job as a listing showed it at a time; `tokens` if they are known now."""
+        return replace(
+            self,
+            seen=seen,
+            tokens=tokens if tokens is not None else self.tokens,
+            settled_at=at if seen.is_settled and not self.is_settled else self.settled_at,
+        )
 
     @property
     def is_settled(self) -> bool:
@@ -163,8 +174,7 @@ def _seen(state: LedgerState, event: Seen) -> None:
         *event.counts,
         *(event.times or ()),
     )
-    tokens = event.tokens if event.tokens is not None else job.tokens
-    state.jobs[job.job_name] = replace(job, seen=seen, tokens=tokens)
+    state.jobs[job.job_name] = job.seen_as(seen, event.at, event.tokens)
 
 
 def _duplicate(state: LedgerState, event: Duplicate) -> None:

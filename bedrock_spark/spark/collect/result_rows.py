@@ -8,7 +8,7 @@ from typing import Any
 
 from bedrock_spark.families.base import Answer, read_answer
 from bedrock_spark.outputs.images import AnswerImages
-from bedrock_spark.outputs.reconcile import MISSING, REJECTED, Outcome, ShardReconciliation
+from bedrock_spark.outputs.reconcile import REJECTED, Outcome, ShardReconciliation
 from bedrock_spark.schema import RESULT_COLUMNS
 
 _BIGINT_END = 2**63
@@ -36,6 +36,7 @@ class ResultRows:
     ) -> None:
         self.tokens: Counter[tuple[str, str]] = Counter()
         self._outcomes = reconciliation.outcomes
+        self._ended = reconciliation.ended
         self._read = read
         self._images = images
         self._names = (*RESULT_COLUMNS, *parsed)
@@ -66,7 +67,8 @@ class ResultRows:
             return self._last[1]
         outcome = self._outcomes.get(record_id)
         if outcome is None:
-            row = (record_id, MISSING, *_NO_ANSWER, None, None, None, None, None, *self._nulls)
+            ended = self._ended(record_id)
+            row = (record_id, ended, *_NO_ANSWER, None, None, None, None, None, *self._nulls)
         elif outcome.record.error is not None:
             row = self._error_row(record_id, outcome)
         else:

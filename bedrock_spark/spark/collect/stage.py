@@ -45,7 +45,9 @@ def collect(
         own = sorted(by_shard.get(shard.shard_id, ()), key=lambda j: j.attempt)
         works.append(ShardWork(shard.shard_id, None, tuple(own)))
     columns = result_columns_of(run.config.results)
-    task = CollectTask(run.storage, family_of(run.config.model).name, columns)
+    fallback = run.config.fallback
+    ask_unfound = fallback is not None and fallback.ask_unfound
+    task = CollectTask(run.storage, family_of(run.config.model).name, columns, ask_unfound)
     with observed_tasks(spark, "collect", observe):
         reconciled = run_per_unit(spark, works, task, ReconciledShard)
     units = sorted(reconciled, key=lambda shard: shard.unit)

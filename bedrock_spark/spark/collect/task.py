@@ -32,11 +32,13 @@ from bedrock_spark.outputs.reconcile import (
     Judge,
     ShardReconciliation,
 )
-from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard, digest_of_ids
 from bedrock_spark.outputs.shard_outputs import (
     JobOutput,
     images_of,
+    jobs_digest,
     manifest_totals,
+    outputs_digest,
     read_outputs,
     shard_inputs,
 )
@@ -50,7 +52,7 @@ from bedrock_spark.storage import Storage, StoredObject
 
 # The version of the format of results and reconciliations. If it changes, the fingerprint of every
 # shard changes, and the shard is collected again.
-_FORMAT = 6
+_FORMAT = 7
 # Rows per Arrow batch while result columns are built.
 _PIECE_ROWS = 2_000
 _REJECT_COLUMNS = ("reject_column", "reject_reason")
@@ -67,18 +69,25 @@ class ShardWork:
 
 @dataclass(frozen=True)
 class CollectTask:
-    """Collects one shard; Spark sends it to the executors."""
+    """Collects one shard; Spark sends it to the executors.
+
+    ask_unfound: see `ShardReconciliation`
+    """
 
     storage: Storage
     family: str
     columns: ResultColumns
+    ask_unfound: bool = False
 
     def __call__(self, work: ShardWork) -> ReconciledShard:
-        """Collect one unit, or return its last reconciliation if nothing changed since."""
+        """Collect one unit, or return its last reconciliation if nothing changed since.
+
+        A unit whose results or dead letters were deleted is collected again.
+        """
         inputs = self._inputs(work)
-        fingerprint = _fingerprint(inputs, work, self.family, self.columns)
+        fingerprint = self._fingerprint(inputs, work)
         last = self._last_reconciliation(work.unit)
-        if last is not None and last.fingerprint == fingerprint:
+        if last is not None and last.fingerprint == fingerprint and self._has_files(last):
             return last.without_ids()
         with _without_garbage_collection():
             if work.bucket is not None:
@@ -95,6 +104,19 @@ class CollectTask:
             return ReconciledShard.from_json(data) if data is not None else None
         except msgspec.DecodeError:
             return None  # it has another format: the shard is collected again
+
+    def _has_files(self, last: ReconciledShard) -> bool:
+        keys = [layout.results_key(last.unit)]
+        if last.dead_letters:
+            keys.append(layout.deadletters_key(last.unit))
+        return all(any(o.key == key for o in self.storage.list(key)) for key in keys)
+
+    def _fingerprint(self, inputs: list[StoredObject], work: ShardWork) -> str:
+        """Return a digest of everything that the results of a shard depend on."""
+        versions = [(o.key, o.size, o.version) for o in inputs]
+        settings = [self.family, self.columns.fingerprint, self.ask_unfound, __version__, _FORMAT]
+        parts = [versions, jobs_digest(work.jobs), settings]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
     def _inputs(self, work: ShardWork) -> list[StoredObject]:
         return shard_inputs(self.storage, work.unit) if work.bucket is None else []
@@ -118,7 +140,9 @@ class CollectTask:
         ids: list[str] = rows["record_id"].to_pylist()
         read = family_by_name(self.family).read
         judge = _judge(self.columns, read)
-        reconciliation = ShardReconciliation(work.unit, Counter(ids), judge, self.columns.retries)
+        reconciliation = ShardReconciliation(
+            work.unit, Counter(ids), judge, self.columns.retries, self.ask_unfound
+        )
         outputs = read_outputs(self.storage, inputs, work.jobs, reconciliation)
         images = images_of(self.storage, outputs, reconciliation)
         parsed = [field.name for field in self.columns.parsed]
@@ -139,6 +163,8 @@ class CollectTask:
             _reconciled(reconciliation, outputs, results),
             fallback_files=tuple(answers),
             dead_letters=dead_letters,
+            outputs=outputs_digest(inputs),
+            jobs_known=jobs_digest(work.jobs),
         )
 
     def _rows(
@@ -178,6 +204,7 @@ def _reconciled(
     reconciliation: ShardReconciliation, outputs: list[JobOutput], results: ResultRows
 ) -> ReconciledShard:
     rows_of, unanswered = reconciliation.expected, reconciliation.unanswered()
+    unfound = reconciliation.unfound()
     invalid = reconciliation.invalid_among(unanswered)
     tokens = {
         name: results.tokens[BATCH, name] + results.tokens[FALLBACK, name]
@@ -195,9 +222,12 @@ def _reconciled(
         lines=dict(reconciliation.lines),
         unanswered=sum(rows_of[record_id] for record_id in unanswered),
         unanswered_records=len(unanswered),
+        unfound=sum(rows_of[record_id] for record_id in unfound),
+        unfound_records=len(unfound),
         invalid_unanswered=len(invalid),
         invalid_ids=tuple(invalid),
         unanswered_ids=tuple(unanswered),
+        unanswered_digest=digest_of_ids(unanswered),
         findings=tuple(reconciliation.findings),
     )
 
@@ -213,15 +243,3 @@ def _without_garbage_collection() -> Iterator[None]:
         if was_enabled:
             gc.enable()
         pa.default_memory_pool().release_unused()
-
-
-def _fingerprint(
-    inputs: list[StoredObject], work: ShardWork, family: str, columns: ResultColumns
-) -> str:
-    """Return a digest of everything that the results of a shard depend on."""
-    jobs = [
-        (j.job_name, j.seen and (j.seen.status, j.seen.succeeded, j.seen.failed)) for j in work.jobs
-    ]
-    versions = [(o.key, o.size, o.version) for o in inputs]
-    parts = [versions, jobs, family, columns.fingerprint, __version__, _FORMAT]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,23 +1,34 @@
 """Split the unanswered records among tasks, into equal loads and few parts.
 
+A part is some places of a shard's list of unanswered records, and the digest of that list. Collect
+writes a new list if it runs meanwhile; then the digest is another, and the part is not asked.
+
 The parts are placed greedily, the largest first, each on the task with the least load: longest
 processing time first (https://en.wikipedia.org/wiki/Longest-processing-time-first_scheduling).
 """
 
 from __future__ import annotations
 
+import hashlib
+import heapq
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+_NAME_LENGTH = 32
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some unanswered records of a shard: positions `start` up to `stop` of their list."""
+    """Some unanswered records of a shard: positions `start` up to `stop` of their list.
+
+    digest: of the whole list
+    """
 
     shard_id: str
     start: int
     stop: int
+    digest: str = ""
 
     @property
     def records(self) -> int:
@@ -26,12 +37,16 @@ class Part:
 
 
 def split_into_parts(
-    counts: Mapping[str, int], tasks: int, most: int | None = None
+    counts: Mapping[str, int],
+    tasks: int,
+    most: int | None = None,
+    digests: Mapping[str, str] | None = None,
 ) -> list[tuple[Part, ...]]:
     """Return the parts of each task.
 
     counts: the number of unanswered records, by shard
     most: the number of records in total, if not all may be asked
+    digests: of the lists of unanswered records, by shard
     """
     allowed = _limited(counts, most)
     total = sum(allowed.values())
@@ -39,14 +54,23 @@ def split_into_parts(
         return []
     size = math.ceil(total / tasks)
     parts = [
-        Part(shard, start, min(start + size, count))
+        Part(shard, start, min(start + size, count), (digests or {}).get(shard, ""))
         for shard, count in allowed.items()
         for start in range(0, count, size)
     ]
     by_task: list[list[Part]] = [[] for _ in range(min(tasks, len(parts)))]
+    loads = [(0, task) for task in range(len(by_task))]  # a heap: the least load first
     for part in sorted(parts, key=lambda part: (-part.records, part.shard_id, part.start)):
-        min(by_task, key=lambda own: sum(other.records for other in own)).append(part)
+        load, task = heapq.heappop(loads)
+        by_task[task].append(part)
+        heapq.heappush(loads, (load + part.records, task))
     return [tuple(sorted(own, key=lambda part: (part.shard_id, part.start))) for own in by_task]
+
+
+def name_of(parts: Sequence[Part]) -> str:
+    """Return the name of a task: a digest of its records."""
+    lines = (f"{p.shard_id} {p.start} {p.stop} {p.digest}" for p in parts)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:_NAME_LENGTH]
 
 
 def _limited(counts: Mapping[str, int], most: int | None) -> dict[str, int]:

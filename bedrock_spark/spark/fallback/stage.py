@@ -3,6 +3,7 @@
 Each task has some unanswered records of a few shards. It writes its answers every few seconds into
 the shard's fallback folder, in Bedrock's own line format. So collect reads them like any other
 output. If a task is killed, only its calls in flight and its last few answers are paid for again.
+docs/fallback.md lists every case in which a record may be paid for twice.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
+from bedrock_spark.clock import SystemClock
 from bedrock_spark.costs.tokens import max_answer_tokens
 from bedrock_spark.errors import InvokeRefusedError, StorageError
 from bedrock_spark.families import family_of
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.claims import close_round, open_round
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.spark.fallback.parts import split_into_parts
 from bedrock_spark.spark.fallback.task import FallbackTask, TaskResult
@@ -33,10 +36,14 @@ _DEFAULT_TASKS = 8
 
 @dataclass(frozen=True)
 class Round:
-    """The result of one round: records that were asked, and calls that met a 429."""
+    """The result of one round: records that were asked, and calls that met a 429.
+
+    changed: records that were not asked because their shard must be collected again
+    """
 
     records: int = 0
     throttled: int = 0
+    changed: int = 0
 
 
 def ask_unanswered(
@@ -47,17 +54,21 @@ def ask_unanswered(
     most: int | None = None,
     until: float | None = None,
     observe: Observer = ignore_progress,
+    digests: Mapping[str, str] | None = None,
+    group: str | None = None,
 ) -> Round:
     """Ask unanswered records of collected shards, once each. Runs one Spark action.
 
     counts: the number of unanswered records, by shard
     most: the number of records in total, if not all may be asked
     until: no call starts after this time, in seconds since the epoch; None for no limit
+    digests: of the lists of unanswered records, by shard
+    group: the name by which `cancel_jobs` can end the action
     Answers and errors of single records are in the run folder: collect again to see them. Raises
     InvokeRefusedError if the model would answer no record.
     """
     config = run.config.fallback
-    groups = split_into_parts(counts, _parallelism(spark), most)
+    groups = split_into_parts(counts, _parallelism(spark), most, digests)
     if config is None or not groups:
         return Round()
     round_id = uuid.uuid4().hex[:12]
@@ -72,18 +83,32 @@ def ask_unanswered(
         len(groups),
         until,
     )
+    open_round(run.storage, round_id, SystemClock())
     try:
-        with observed_tasks(spark, "fallback", observe):
+        with observed_tasks(spark, "fallback", observe, group):
             done = run_per_unit(spark, groups, task, TaskResult)
     finally:
         _delete_tasks(run.storage, round_id)
+    _close(run.storage, round_id)
     refusals = [result.refusal for result in done if result.refusal]
     if refusals:
         raise InvokeRefusedError(
             f"fallback.model_id {config.model_id}: {refusals[0]} "
             "Check the id, its Region, and bedrock:InvokeModel on it"
         )
-    return Round(sum(r.asked for r in done), sum(r.throttled for r in done))
+    return Round(
+        sum(r.asked for r in done),
+        sum(r.throttled for r in done),
+        sum(r.changed for r in done),
+    )
+
+
+def _close(storage: Storage, round_id: str) -> None:
+    """Delete the claims of a round. An error is only logged: the next round deletes them."""
+    try:
+        close_round(storage, round_id)
+    except StorageError as exc:
+        log.warning("deleting the claims of the fallback's tasks: %s", exc)
 
 
 def _delete_tasks(storage: Storage, round_id: str) -> None:

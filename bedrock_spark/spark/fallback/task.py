@@ -1,10 +1,17 @@
-"""The task of the fallback: ask records with many calls at a time, and keep the answers."""
+"""The task of the fallback: ask records with many calls at a time, and keep the answers.
+
+An attempt of the task claims it before it asks anything, and stops if it loses the claim. So two
+attempts at once pay for no record twice, except for calls in flight and unwritten answers of an
+attempt that died.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -17,12 +24,13 @@ from bedrock_spark.families import family_by_name
 from bedrock_spark.invoke.caller import ModelCaller, invoke_options
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.invoke.shared_limit import TaskRegistry, share_limit
-from bedrock_spark.outputs.lines import OutputRecord, answer_line, error_line, read_lines
-from bedrock_spark.outputs.reconciled_shard import read_reconciled
-from bedrock_spark.run_folder import layout
-from bedrock_spark.shards.lines import ShardLine, read_shard
+from bedrock_spark.outputs.lines import answer_line, error_line
+from bedrock_spark.run_folder.claims import CLAIM_SECONDS, TaskClaim
+from bedrock_spark.run_folder.heartbeat import Renewal, kept
+from bedrock_spark.shards.lines import ShardLine
 from bedrock_spark.spark.fallback.answer_files import AnswerFiles
-from bedrock_spark.spark.fallback.parts import Part
+from bedrock_spark.spark.fallback.parts import Part, name_of
+from bedrock_spark.spark.fallback.pending import PendingRecords
 from bedrock_spark.storage import Storage
 
 # How often to check for answers to write while calls are slow.
@@ -34,11 +42,13 @@ class TaskResult(msgspec.Struct, frozen=True):
 
     asked: how many records it asked; throttled: how many calls met a 429
     refusal: the error because of which the model would answer no record, or None
+    changed: how many records it did not ask because their shard must be collected again
     """
 
     asked: int
     throttled: int
     refusal: str | None = None
+    changed: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,7 @@ class FallbackTask:
     max_answer_tokens: the request's limit of tokens per answer, or None
     round_id, tasks: the id of this round, and how many tasks it has
     until: no call starts after this time, in seconds since the epoch; None for no limit
+    claim_seconds: how long a claim lasts if it is not renewed
     """
 
     storage: Storage
@@ -59,24 +70,61 @@ class FallbackTask:
     round_id: str
     tasks: int = 1
     until: float | None = None
+    claim_seconds: float = CLAIM_SECONDS
+    clock: Clock = field(default_factory=SystemClock)
+    monotonic: Callable[[], float] = time.monotonic
 
     def __call__(self, parts: Sequence[Part]) -> TaskResult:
-        """Ask the unanswered records of some parts."""
-        clock = SystemClock()
+        """Ask the unanswered records of some parts.
+
+        If another attempt of the task is at work, wait for it; if it has ended, return its result.
+        Raises RunHeldError if this attempt must not ask, or not go on: the round is over, or
+        another attempt has taken over.
+        """
+        claim = TaskClaim(
+            *(self.storage, self.round_id, name_of(parts), self.clock),
+            *(self.claim_seconds, self.monotonic),
+        )
+        result = claim.acquire()
+        if result is not None:
+            return msgspec.json.decode(result, type=TaskResult)
+        with self._claimed(claim) as renewal:
+            asked = self._ask(parts, renewal)
+        claim.finish(msgspec.json.encode(asked).decode())
+        return asked
+
+    @contextmanager
+    def _claimed(self, claim: TaskClaim) -> Iterator[Renewal]:
+        """Renew a claim while the block runs; release it if that ends with an error."""
+        name = "the claim on a task of the fallback"
+        seconds = self.claim_seconds
+        renewal = Renewal(name, claim.renew, seconds, monotonic=self.monotonic)
+        try:
+            with kept(f"renewing {name}", renewal, seconds / 4):
+                yield renewal
+        except BaseException:
+            if not renewal.is_lost:
+                claim.release()
+            raise
+
+    def _ask(self, parts: Sequence[Part], renewal: Renewal) -> TaskResult:
+        clock = self.clock
         config = self.config
         limiter = RateLimiter(clock, config.requests_per_minute, config.tokens_per_minute)
         answers = AnswerFiles(self.storage, clock)
-        asker = _Asker(self._caller(limiter, clock), answers, config.concurrency, self.until)
+        caller = self._caller(limiter, clock)
+        asker = _Asker(caller, answers, config.concurrency, self.until, renewal.check)
+        pending = PendingRecords(self.storage, parts)
         refusal = None
         registry = TaskRegistry(self.storage, self.round_id, clock)
         with share_limit(limiter, registry, clock, self.tasks):
             try:
-                asker.ask_all(self._to_ask(parts))
+                asker.ask_all(pending)
             except InvokeRefusedError as exc:
                 refusal = str(exc)
             finally:
                 answers.flush()
-        return TaskResult(asker.asked, limiter.throttled_calls, refusal)
+        return TaskResult(asker.asked, limiter.throttled_calls, refusal, pending.changed)
 
     def _caller(self, limiter: RateLimiter, clock: Clock) -> ModelCaller:
         config = self.config
@@ -92,28 +140,19 @@ class FallbackTask:
             until=self.until,
         )
 
-    def _to_ask(self, parts: Sequence[Part]) -> Iterator[tuple[str, ShardLine]]:
-        """Yield every record that no earlier attempt of this task answered, shard by shard."""
-        for part in parts:
-            reconciled = read_reconciled(self.storage, part.shard_id)
-            own = reconciled.unanswered_ids[part.start : part.stop]
-            collected = set(reconciled.fallback_files)
-            to_ask = set(own) - _answered_since(self.storage, part.shard_id, collected)
-            if not to_ask:
-                continue
-            for record in read_shard(self.storage.read(layout.shard_key(part.shard_id))):
-                if record.recordId in to_ask:
-                    yield part.shard_id, record
-
 
 @dataclass
 class _Asker:
-    """Makes up to `concurrency` calls at a time; only the bodies of these calls are in memory."""
+    """Makes up to `concurrency` calls at a time; only the bodies of these calls are in memory.
+
+    check: raises an error if no further call may be made
+    """
 
     caller: ModelCaller
     answers: AnswerFiles
     concurrency: int
     until: float | None
+    check: Callable[[], None]
     asked: int = 0
 
     def ask_all(self, records: Iterable[tuple[str, ShardLine]]) -> None:
@@ -123,6 +162,7 @@ class _Asker:
             try:
                 for shard_id, record in records:
                     running = self._wait(running, fewer_than=self.concurrency)
+                    self.check()
                     if self.until is not None and self.caller.clock.now() >= self.until:
                         break
                     running.add(pool.submit(self._ask_one, shard_id, record))
@@ -150,18 +190,3 @@ class _Asker:
         except InvokeError as exc:
             line = error_line(record.recordId, body, exc)
         self.answers.add(shard_id, line)
-
-
-def _answered_since(storage: Storage, shard_id: str, collected: set[str]) -> set[str]:
-    """Return the ids of the records with an answer in files that collect has not read.
-
-    collected: the keys of the files that collect has read
-    """
-    answered: set[str] = set()
-    for stored in storage.list(layout.fallback_prefix(shard_id)):
-        if stored.key in collected:
-            continue
-        for line in read_lines(storage.read(stored.key)):
-            if isinstance(line, OutputRecord) and line.error is None:
-                answered.add(line.record_id)
-    return answered

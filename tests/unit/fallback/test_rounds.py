@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 from pyspark.sql import SparkSession
 
 from bedrock_spark.errors import RunHeldError
+from bedrock_spark.fallback import rounds as rounds_module
 from bedrock_spark.fallback.rounds import Fallback, delete_leftover_throughput, open_fallback
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.outputs.shard_outputs import jobs_digest
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.lease import Lease
+from bedrock_spark.run_folder.lease import STOP, Lease
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.run import open_run
 from bedrock_spark.spark.fallback import stage as spark_fallback
@@ -29,10 +32,14 @@ SPARK: SparkSession = None  # type: ignore[assignment]
 
 
 class FakeRounds:
-    """Replaces the round on Spark, and records its arguments."""
+    """Replaces the round on Spark, and records its arguments.
+
+    changed: for each round, the number of records that must be collected again
+    """
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
+        self.changed = [0] * 20
 
     def __call__(
         self,
@@ -43,9 +50,10 @@ class FakeRounds:
         most: int | None,
         until: float | None,
         observe: Any,
+        **more: Any,
     ) -> Round:
         self.asked.append({"counts": counts, "model_id": model_id, "most": most, "until": until})
-        return Round(min(sum(counts.values()), most or 0), throttled=2)
+        return Round(min(sum(counts.values()), most or 0), throttled=2, changed=self.changed.pop(0))
 
 
 @pytest.fixture
@@ -72,8 +80,9 @@ def new_fallback(tmp_path: Path, clock: FakeClock) -> NewFallback:
 
 def reconciled(*unanswered: int, **more: Any) -> list[ReconciledShard]:
     """Return shards s0, s1, … with these numbers of unanswered records."""
+    members = {"jobs_known": jobs_digest(()), **more}
     return [
-        ReconciledShard(unit=f"s{i}", unanswered=n, unanswered_records=n, **more)
+        ReconciledShard(unit=f"s{i}", unanswered=n, unanswered_records=n, **members)
         for i, n in enumerate(unanswered)
     ]
 
@@ -85,7 +94,8 @@ def test_shards_with_unanswered_records_are_asked(
     fallback = new_fallback()
     assert fallback.ask(SPARK, reconciled(0, 3)) == 3
     assert rounds.asked == [{"counts": {"s1": 3}, "model_id": "m", "most": 3, "until": None}]
-    shared = ReconciledShard(unit="s0", unanswered=9, unanswered_records=2)
+    (shared,) = reconciled(2)
+    shared = structs.replace(shared, unanswered=9)
     assert fallback.ask(SPARK, [shared]) == 2
     assert fallback.ask(SPARK, reconciled(0, 0)) == 0
     assert (fallback.rounds, fallback.throttled) == (2, 4)
@@ -151,6 +161,70 @@ def test_the_fallback_needs_the_lease(new_fallback: NewFallback, clock: FakeCloc
     with open_fallback(run, MANIFEST, clock), pytest.raises(RunHeldError):
         Lease(run.storage, clock).acquire()
     Lease(run.storage, clock).acquire()
+
+
+def test_shards_whose_jobs_have_changed_are_collected_first(
+    new_fallback: NewFallback, rounds: FakeRounds
+) -> None:
+    """A job that has ended since then may have answered their records."""
+    fallback = new_fallback()
+    current, changed = reconciled(3, 4)
+    changed = structs.replace(changed, jobs_known="jobs of before")
+    assert fallback.ask(SPARK, [current, changed]) == 3
+    assert [r["counts"] for r in rounds.asked] == [{"s0": 3}]
+    assert fallback.has_changed
+    assert fallback.rounds == 0
+    assert fallback.ask(SPARK, [changed]) == 0
+    assert fallback.has_changed
+    assert fallback.ask(SPARK, [current]) == 3
+    assert (fallback.has_changed, fallback.rounds) == (False, 1)
+
+
+def test_shards_that_change_for_ever_end_the_fallback(
+    new_fallback: NewFallback, rounds: FakeRounds
+) -> None:
+    """Rounds that left out changed shards are counted after the third in a row."""
+    fallback = new_fallback(fallback={"rounds": 2})
+    rounds.changed = [1] * 20
+    while fallback.may_go_on(reconciled(5)):
+        fallback.ask(SPARK, reconciled(5))
+    assert len(rounds.asked) == 3 + 2
+    assert fallback.reason == "fallback.rounds: 2 are used up"
+
+
+def test_nothing_is_asked_once_the_lease_is_lost(
+    new_fallback: NewFallback, rounds: FakeRounds, clock: FakeClock
+) -> None:
+    """The block of `open_fallback` ends with the holder's name; nothing bought is deleted."""
+    run = new_fallback().run
+    with (  # noqa: PT012 - the error ends the block
+        pytest.raises(RunHeldError, match="is being stopped by"),
+        open_fallback(run, MANIFEST, clock) as fallback,
+    ):
+        assert fallback.renewal is not None
+        Lease(run.storage, clock, STOP).acquire()
+        fallback.renewal.beat()
+        fallback.ask(SPARK, reconciled(1))
+    assert rounds.asked == []
+
+
+def test_whether_jobs_are_settled_is_looked_up_with_the_lease_held(
+    new_fallback: NewFallback, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before that another process may submit a job, whose answers would be paid for again."""
+    run = new_fallback().run
+    held: list[bool] = []
+
+    def settled_jobs(*_: Any) -> dict[str, Any]:
+        with pytest.raises(RunHeldError):
+            Lease(run.storage, clock).acquire()
+        held.append(True)
+        return {}
+
+    monkeypatch.setattr(rounds_module, "_settled_jobs", settled_jobs)
+    with open_fallback(run, MANIFEST, clock):
+        pass
+    assert held == [True]
 
 
 def test_a_run_that_bought_nothing_deletes_nothing(

@@ -13,6 +13,7 @@ import pytest
 from bedrock_spark.fanout import requeue_invalid
 from bedrock_spark.fanout.tracker import DEADLINE
 from bedrock_spark.outputs.reconciled_shard import CollectedJob, ReconciledShard
+from bedrock_spark.outputs.shard_outputs import jobs_digest, outputs_digest, shard_inputs
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.ledger.snapshots import read_newest_snapshot, write_snapshot
@@ -50,7 +51,15 @@ class ParsingRun(FakeRun):
             CollectedJob(job.job_id, attempt, {})
             for attempt, job in enumerate(self.service.jobs.values(), start=1)
         )
-        members = {"unit": self.shard_id, "invalid_ids": tuple(invalid), "jobs": jobs, **more}
+        shard_jobs = self.controller.tracker.jobs_of(self.shard_id)
+        members = {
+            "unit": self.shard_id,
+            "invalid_ids": tuple(invalid),
+            "jobs": jobs,
+            "outputs": outputs_digest(shard_inputs(self.run.storage, self.shard_id)),
+            "jobs_known": jobs_digest(shard_jobs),
+            **more,
+        }
         reconciled = ReconciledShard(**members)
         self.run.storage.write(layout.reconciliation_key(self.shard_id), reconciled.to_json())
 
@@ -95,13 +104,22 @@ def test_requeued_records_are_not_requeued_before_they_are_collected(parsing: Pa
     ("results", "invalid", "more"),
     [
         (PARSE, INVALID[:9], {}),
-        (PARSE, INVALID, {"jobs": ()}),
+        (PARSE, INVALID, {"jobs_known": jobs_digest(())}),
+        (PARSE, INVALID, {"outputs": "of before"}),
         (PARSE, INVALID, {"fallback_files": ("fallback/x",)}),
         ({"parse": "label string"}, INVALID, {}),
         ({"model_output": "keep"}, INVALID, {}),
         (PARSE, INVALID, {"unit": "rejects-00000"}),
     ],
-    ids=["too few", "last job not covered", "file missing", "no retries", "no parse", "no shard"],
+    ids=[
+        "too few",
+        "last job not covered",
+        "other output",
+        "file missing",
+        "no retries",
+        "no parse",
+        "no shard",
+    ],
 )
 def test_records_that_are_not_requeued(
     tmp_path: Path, results: dict[str, Any], invalid: list[str], more: dict[str, Any]

@@ -44,12 +44,17 @@ MEMBERS: dict[str, st.SearchStrategy[object]] = {
     "lines": COUNTS,
     "unanswered": NUMBERS,
     "unanswered_records": NUMBERS,
+    "unfound": NUMBERS,
+    "unfound_records": NUMBERS,
     "invalid_unanswered": NUMBERS,
     "invalid_ids": tuples(TEXTS),
     "unanswered_ids": tuples(TEXTS),
     "findings": tuples(FINDINGS),
     "fallback_files": tuples(TEXTS),
     "dead_letters": st.none() | NUMBERS,
+    "outputs": TEXTS,
+    "jobs_known": TEXTS,
+    "unanswered_digest": TEXTS,
     "fingerprint": TEXTS,
 }
 SHARDS = st.fixed_dictionaries(MEMBERS).map(lambda members: ReconciledShard(**members))

@@ -104,8 +104,10 @@ def test_a_settled_job_without_its_lines_is_a_finding(folder: Folder) -> None:
     folder.job(3, "Expired", succeeded=0, failed=0)
     folder.job(4, "Failed")
     reconciliation, _, _ = folder.read_outputs("abc")
-    (finding,) = reconciliation.findings
-    assert finding.detail == "job job1: 0 lines are ok, the job says 3"
+    mismatch, unfound = reconciliation.findings
+    assert mismatch.detail == "job job1: 0 lines are ok, the job says 3"
+    assert (unfound.kind, unfound.count) == ("unfound", 3)
+    assert unfound.detail == f"{ARN}job1: 3 answers are claimed, 0 were found"
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b'{"totalRec', b"\xff\x00"])

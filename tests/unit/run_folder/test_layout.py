@@ -28,6 +28,8 @@ SHARD = layout.shard_id(42, 3)
         (layout.fallback_prefix(SHARD), "fallback/shard-00042-03/"),
         (layout.fallback_key(SHARD, "p1"), "fallback/shard-00042-03/p1.jsonl.out"),
         (layout.tasks_prefix("0a1b"), "tasks/0a1b/"),
+        (layout.claim_key("0a1b", "2c3d"), "claims/0a1b/2c3d.json"),
+        (layout.round_key("0a1b"), "claims/0a1b/round"),
         (layout.deadletters_key(SHARD), "deadletters/shard-00042-03.parquet"),
         (layout.results_key("rejects-00007"), "results/rejects-00007.parquet"),
         (layout.reconciliation_key(SHARD), "reconciliation/shard-00042-03.json"),
@@ -68,6 +70,7 @@ def test_the_docstring_draws_every_folder() -> None:
         layout.RESULTS,
         layout.RECONCILIATION,
         layout.TASKS,
+        layout.CLAIMS,
         layout.DEADLETTERS,
     }
 

@@ -177,6 +177,27 @@ def test_of_two_that_acquire_an_expired_lease_at_once_one_wins(
         Lease(storage, clock).acquire()
 
 
+def test_a_renewal_meanwhile_does_not_keep_stop_from_the_lease(
+    storage: LocalStorage, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version has changed between its look and its write, but the holder has not."""
+    controller = Lease(storage, clock)
+    controller.acquire()
+    read = storage.read_version
+
+    def read_then_renew(key: str) -> tuple[bytes, str] | None:
+        before = read(key)
+        monkeypatch.setattr(storage, "read_version", read)
+        clock.time += 1
+        controller.renew()
+        return before
+
+    monkeypatch.setattr(storage, "read_version", read_then_renew)
+    Lease(storage, clock, STOP).acquire()
+    with pytest.raises(RunHeldError, match="is being stopped by"):
+        controller.renew()
+
+
 @pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b'{"pid": 1}', b"\xff"])
 def test_a_damaged_lease_blocks_nobody(
     storage: LocalStorage, clock: FakeClock, damage: bytes

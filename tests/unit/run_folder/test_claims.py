@@ -1,0 +1,194 @@
+"""Claims: of two attempts of one task, one works; of two rounds, only the newer one asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bedrock_spark.errors import RunHeldError, StorageError
+from bedrock_spark.run_folder import claims as claims_module
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.claims import (
+    CLAIM_SECONDS,
+    LOOK_SECONDS,
+    TaskClaim,
+    close_round,
+    open_round,
+)
+from bedrock_spark.storage import LocalStorage
+from tests.unit.fakes import FakeClock
+
+ROUND = "0a1b"
+
+
+class TickingClock(FakeClock):
+    """A clock that calls `tick` after every sleep, as if other processes worked meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tick: Callable[[], None] = lambda: None
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        self.tick()
+
+
+@pytest.fixture
+def ticking() -> TickingClock:
+    return TickingClock()
+
+
+@pytest.fixture
+def storage(tmp_path: Path, ticking: TickingClock) -> LocalStorage:
+    storage = LocalStorage(str(tmp_path))
+    open_round(storage, ROUND, ticking)
+    return storage
+
+
+def claim(storage: LocalStorage, clock: FakeClock, round_id: str = ROUND) -> TaskClaim:
+    return TaskClaim(storage, round_id, "task", clock, monotonic=clock.now)
+
+
+def test_a_second_attempt_waits_and_takes_the_result(
+    storage: LocalStorage, ticking: TickingClock
+) -> None:
+    """However long the first one works, as long as it renews its claim. It never works itself."""
+    first = claim(storage, ticking)
+    assert first.acquire() is None
+    looks = 0
+
+    def renew() -> None:
+        nonlocal looks
+        looks += 1
+        if looks < 100:
+            first.renew()
+        else:
+            first.finish("result")
+            ticking.tick = lambda: None
+
+    ticking.tick = renew
+    assert claim(storage, ticking).acquire() == "result"
+    assert looks == 100
+
+
+def test_a_claim_that_is_not_renewed_is_taken_over(
+    storage: LocalStorage, ticking: TickingClock
+) -> None:
+    """Not before it has lasted; then the first attempt learns it, and can neither renew nor end."""
+    first, second = claim(storage, ticking), claim(storage, ticking)
+    first.acquire()
+    began = ticking.now()
+    assert second.acquire() is None
+    assert CLAIM_SECONDS <= ticking.now() - began <= CLAIM_SECONDS + LOOK_SECONDS
+    for use in (first.renew, lambda: first.finish("result")):
+        with pytest.raises(RunHeldError, match="another attempt"):
+            use()
+    first.release()
+    second.renew()
+    second.finish("mine")
+    assert claim(storage, ticking).acquire() == "mine"
+
+
+def test_the_claim_of_a_dead_process_of_this_machine_is_taken_at_once(
+    storage: LocalStorage, ticking: TickingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for it."""
+    claim(storage, ticking).acquire()
+    monkeypatch.setattr(claims_module, "is_dead", lambda place, pid: True)
+    assert claim(storage, ticking).acquire() is None
+    open_round(storage, "2c3d", ticking)
+    assert ticking.waits == []
+
+
+def test_an_attempt_that_failed_lets_the_next_one_work_at_once(
+    storage: LocalStorage, ticking: TickingClock
+) -> None:
+    """Its claim is released."""
+    first = claim(storage, ticking)
+    first.acquire()
+    first.release()
+    assert claim(storage, ticking).acquire() is None
+    assert ticking.waits == []
+
+
+@pytest.mark.parametrize("end", ["closed", "revoked"])
+def test_an_attempt_of_a_round_that_is_over_never_works(
+    storage: LocalStorage, ticking: TickingClock, end: str
+) -> None:
+    """Neither one that begins late nor one that waits nor one that is at work."""
+    first, waiting = claim(storage, ticking), claim(storage, ticking)
+    first.acquire()
+
+    def end_round() -> None:
+        ticking.tick = lambda: None
+        if end == "closed":
+            close_round(storage, ROUND)
+        else:
+            open_round(storage, "2c3d", ticking)
+
+    ticking.tick = end_round
+    with pytest.raises(RunHeldError, match="is over"):
+        waiting.acquire()
+    with pytest.raises(RunHeldError, match="is over"):
+        claim(storage, ticking).acquire()
+    with pytest.raises(RunHeldError):
+        first.renew()
+
+
+def test_a_new_round_waits_until_attempts_of_the_old_one_have_stopped(
+    storage: LocalStorage, ticking: TickingClock
+) -> None:
+    """They stop at their next renewal, or when they cannot renew for as long as a claim lasts."""
+    claim(storage, ticking).acquire()
+    open_round(storage, "2c3d", ticking)
+    assert ticking.waits == [CLAIM_SECONDS]
+    assert claim(storage, ticking, "2c3d").acquire() is None
+    assert {o.key for o in storage.list(f"{layout.CLAIMS}/")} == {
+        layout.round_key("2c3d"),
+        layout.claim_key("2c3d", "task"),
+    }
+
+
+def test_a_round_that_ended_well_leaves_nothing_to_wait_for(
+    storage: LocalStorage, ticking: TickingClock
+) -> None:
+    """Its objects are deleted; done claims that are left do no harm."""
+    first = claim(storage, ticking)
+    first.acquire()
+    first.finish("result")
+    open_round(storage, "2c3d", ticking)
+    assert ticking.waits == []
+    close_round(storage, "2c3d")
+    assert storage.list(f"{layout.CLAIMS}/") == []
+
+
+def test_a_lost_reply_to_a_write_is_no_takeover(
+    storage: LocalStorage, ticking: TickingClock
+) -> None:
+    """The object has changed, but by this attempt's own write."""
+    first = claim(storage, ticking)
+    first.acquire()
+    real = storage.replace
+
+    def write_and_lose_the_reply(key: str, data: bytes, version: str | None) -> str:
+        real(key, data, version)
+        raise StorageError("no reply")
+
+    storage.replace = write_and_lose_the_reply  # type: ignore[method-assign]
+    with pytest.raises(StorageError):
+        first.renew()
+    storage.replace = real  # type: ignore[method-assign]
+    first.renew()
+    first.finish("result")
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b"\xff"])
+def test_a_damaged_claim_blocks_nobody(
+    storage: LocalStorage, ticking: TickingClock, damage: bytes
+) -> None:
+    """It names no attempt."""
+    storage.write(layout.claim_key(ROUND, "task"), damage)
+    assert claim(storage, ticking).acquire() is None
+    assert ticking.waits == []
