@@ -49,11 +49,13 @@ from bedrock_spark.report import (
     build_report,
     check_complete,
     fallback_finding,
+    purchase_findings,
     write_report,
 )
 from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.ledger import Job, Ledger
 from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
+from bedrock_spark.run_folder.purchases import read_purchases
 from bedrock_spark.run_folder.run import Run, open_run
 
 if TYPE_CHECKING:
@@ -261,7 +263,8 @@ class Pipeline:
             published,
             read_tries(self.run.storage),
         )
-        findings = [*report.findings, *ledger.all_findings()]
+        purchases = purchase_findings(read_purchases(self.run.storage))
+        findings = [*report.findings, *ledger.all_findings(), *purchases]
         if self._fallback is not None and self._fallback.reason is not None:
             findings.append(fallback_finding(self._fallback.reason, report.unanswered))
         report = replace(report, findings=findings)

@@ -19,6 +19,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.purchases import PurchaseNote
 from bedrock_spark.run_folder.run import Run
 
 
@@ -152,6 +153,21 @@ def check_complete(report: Report) -> None:
             f"{report.run_uri}: {report.rows} rows went in and {rows} came out "
             f"({report.outcomes}); see the findings in report.json"
         )
+
+
+def purchase_findings(purchases: Iterable[PurchaseNote]) -> list[dict[str, Any]]:
+    """Return a finding for each purchase of model units that may bill."""
+    return [
+        {
+            "kind": "model_units_may_bill",
+            "shard_id": "",
+            "detail": f"{note.model_units} model units named {note.name} are not known to be "
+            "deleted; run bedrock-spark stop, which looks for them and deletes them",
+            "count": note.model_units,
+        }
+        for note in purchases
+        if note.may_bill
+    ]
 
 
 def fallback_finding(reason: str, rows: int) -> dict[str, Any]:

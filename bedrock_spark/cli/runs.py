@@ -62,8 +62,11 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None) -> None:
         with leased_controller(run, manifest, SystemClock(), purpose=STOP) as controller:
             result = stop_run(controller, display.observe)
         display.finish()
-        if delete_leftover_throughput(run, SystemClock()):
+        deletion = delete_leftover_throughput(run, SystemClock())
+        if deletion.deleted is not None:
             display.say("the provisioned throughput that the run bought is deleted")
+        if deletion.warning is not None:
+            display.say(deletion.warning)
         display.say(
             f"stopped; {result.settled:,} of {result.shards:,} shards are settled. All answers are "
             "kept: collect reads them, and run or submit continues the run"

@@ -16,15 +16,15 @@ from bedrock_spark.aws.provisioned import is_provisioned, wait_for_provisioned
 from bedrock_spark.clock import Clock
 from bedrock_spark.costs.budget import Budget, fallback_tokens, open_budget
 from bedrock_spark.errors import PlanError, RunFolderError, UnreadableOutputError
-from bedrock_spark.fallback.provisioning import ProvisionedThroughput
+from bedrock_spark.fallback.provisioning import Deletion, ProvisionedThroughput
 from bedrock_spark.fanout import batch_shards, open_controller
 from bedrock_spark.outputs.reconcile import BAD
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.progress import Observer, ignore_progress
-from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease import Lease, renewed
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.purchases import open_purchase
 from bedrock_spark.run_folder.run import Run
 
 if TYPE_CHECKING:
@@ -161,12 +161,12 @@ def open_fallback(
             fallback.delete_throughput()
 
 
-def delete_leftover_throughput(run: Run, clock: Clock) -> bool:
-    """Delete what the fallback of a dead process bought; tell whether there was anything."""
-    if run.storage.read_if_present(layout.PROVISIONED_FILE) is None:
-        return False
+def delete_leftover_throughput(run: Run, clock: Clock) -> Deletion:
+    """Delete what the fallback of a dead process bought, if anything."""
+    if open_purchase(run.storage) is None:
+        return Deletion()
     client = bedrock_client(run.aws)
-    return ProvisionedThroughput(client, run.run_id, run.storage, clock).delete() is not None
+    return ProvisionedThroughput(client, run.run_id, run.storage, clock).delete()
 
 
 def _settled_jobs(run: Run, manifest: RunManifest, clock: Clock) -> Mapping[str, Job]:

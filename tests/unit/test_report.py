@@ -17,10 +17,17 @@ from bedrock_spark.cli.display import Display
 from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.outputs.reconcile import Finding
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
-from bedrock_spark.report import Report, build_report, check_complete, write_report
+from bedrock_spark.report import (
+    Report,
+    build_report,
+    check_complete,
+    purchase_findings,
+    write_report,
+)
 from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RejectedRows, RunManifest, Shard
+from bedrock_spark.run_folder.purchases import PurchaseNote
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import make_config
@@ -194,3 +201,11 @@ def test_failed_jobs_are_findings_with_the_message_of_the_service(
         "job_failed": "arn:shard-1: less records",
         "job_expired": "arn:shard-2: no message",
     }
+
+
+def test_model_units_that_may_bill_are_a_finding() -> None:
+    """One that is known to be over is none."""
+    note = PurchaseNote(1, "bs-r", "t", "m", 2, 0.0)
+    (finding,) = purchase_findings([note, replace(note, over_at=9.0, why="deleted")])
+    assert (finding["kind"], finding["count"]) == ("model_units_may_bill", 2)
+    assert "2 model units named bs-r are not known to be deleted" in finding["detail"]

@@ -10,6 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from bedrock_spark.errors import RunHeldError
+from bedrock_spark.fallback.provisioning import Deletion
 from bedrock_spark.fallback.rounds import Fallback, delete_leftover_throughput, open_fallback
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.run_folder import layout
@@ -158,5 +159,5 @@ def test_a_run_that_bought_nothing_deletes_nothing(
 ) -> None:
     """No client is made either: it would need a Region."""
     run = new_fallback().run
-    assert run.storage.read_if_present(layout.PROVISIONED_FILE) is None
-    assert delete_leftover_throughput(run, clock) is False
+    assert run.storage.list(f"{layout.PROVISIONED}/") == []
+    assert delete_leftover_throughput(run, clock) == Deletion()

@@ -67,6 +67,7 @@ def test_the_docstring_draws_every_folder() -> None:
         layout.RECONCILIATION,
         layout.TASKS,
         layout.DEADLETTERS,
+        layout.PROVISIONED,
     }
 
 
