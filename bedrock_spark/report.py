@@ -8,9 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bedrock_spark.config import PricesConfig
-from bedrock_spark.costs.budget import batch_tokens, canary_tokens, fallback_tokens
+from bedrock_spark.config import Config
 from bedrock_spark.costs.tokens import spent
+from bedrock_spark.costs.used import (
+    batch_used,
+    canary_used,
+    estimate_by,
+    expected_of,
+    fallback_used,
+)
 from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.fanout import jobs_by_status
 from bedrock_spark.outputs.reconcile import BATCH, ERROR, FALLBACK, INVALID, MISSING, OK, REJECTED
@@ -104,6 +110,7 @@ def build_report(
     seconds: Mapping[str, float],
     published: str | None = None,
     tries: Sequence[Canary] = (),
+    unit_hours: int = 0,
 ) -> Report:
     """Add up the reconciliations of all units.
 
@@ -111,6 +118,7 @@ def build_report(
     seconds: the duration of each stage
     published: the place where the results were published, if they were
     tries: all tries of the canary, oldest first
+    unit_hours: model units x hours that the fallback bought
     """
     units = list(reconciled)
     kinds = (OK, ERROR, MISSING, *((INVALID,) if run.config.results.parse else ()), REJECTED)
@@ -132,7 +140,7 @@ def build_report(
         findings=findings,
         published=published,
         canary=_canary(tries),
-        cost=_cost(run.config.prices, jobs, units, tries),
+        cost=_cost(run.config, manifest, jobs, units, tries, unit_hours),
         manifest_totals=_sum(
             (unit.manifest_tokens for unit in units), ("input", "output", "images")
         ),
@@ -189,20 +197,24 @@ def _canary(tries: Sequence[Canary]) -> dict[str, int] | None:
 
 
 def _cost(
-    prices: PricesConfig,
+    config: Config,
+    manifest: RunManifest,
     jobs: Mapping[str, Job],
     units: list[ReconciledShard],
     tries: Sequence[Canary],
+    unit_hours: int,
 ) -> dict[str, float] | None:
-    """Return the dollars for batch, fallback and canary, and in total; None without prices.
+    """Return the dollars for batch, fallback, canary and model units, and in total, if any.
 
     They are rounded to hundredths of a cent. A part without a price is left out.
     """
+    expected = expected_of(config, tries)
     costs = spent(
-        prices,
-        batch_tokens(jobs.values()),
-        fallback_tokens(unit.fallback_tokens for unit in units),
-        canary_tokens(tries),
+        config.prices,
+        batch_used(jobs.values(), estimate_by(expected, manifest.shards)),
+        fallback_used((unit.fallback_tokens for unit in units), expected, manifest),
+        canary_used(tries, expected),
+        unit_hours,
     )
     priced = {name: part for name, part in costs.parts().items() if part is not None}
     if not priced:

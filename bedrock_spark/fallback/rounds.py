@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bedrock_spark.aws.clients import bedrock_client
 from bedrock_spark.aws.provisioned import is_provisioned, wait_for_provisioned
 from bedrock_spark.clock import Clock
-from bedrock_spark.costs.budget import Budget, fallback_tokens, open_budget
+from bedrock_spark.costs.budget import Budget, open_budget
 from bedrock_spark.errors import PlanError, RunFolderError, UnreadableOutputError
 from bedrock_spark.fallback.provisioning import Deletion, ProvisionedThroughput
 from bedrock_spark.fanout import batch_shards, open_controller
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 # If more output lines are unreadable, the fallback would pay for answers that exist already.
 _FEW_BAD_LINES = 20
 _BAD_LINES_SHARE = 0.01
+# The last calls and the deletion of model units take this long; a started hour is paid for.
+_DELETION_SECONDS = 600.0
 
 
 @dataclass
@@ -76,13 +78,18 @@ class Fallback:
             return 0
         refuse_unreadable(self.run, reconciled)
         until = self._until()
-        if self.reason is not None:
+        if self.reason is not None or self._units_are_over(reconciled):
             return 0
         most = self._affordable(reconciled, sum(counts.values()))
         if not most:
             return 0
+        model_id = self._ready_model()
+        # Only now it is known since when the units bill; to buy them took a while, too.
+        if self._units_are_over(reconciled):
+            return 0
+        ends = [end for end in (until, self._units_until(reconciled)) if end is not None]
         asked = ask_unanswered(
-            spark, self.run, counts, self._ready_model(), most, until, self.observe
+            spark, self.run, counts, model_id, most, min(ends, default=None), self.observe
         )
         self.rounds += 1
         self.throttled += asked.throttled
@@ -117,6 +124,21 @@ class Fallback:
         self._throughput.delete()
         self._model_id = None
 
+    def _units_until(self, reconciled: Sequence[ReconciledShard]) -> float | None:
+        """Return when to make the last call, so that the budget pays for the model units."""
+        budget = self._budget(reconciled)
+        end = budget.units_until() if budget is not None else None
+        return None if end is None else end - _DELETION_SECONDS
+
+    def _units_are_over(self, reconciled: Sequence[ReconciledShard]) -> bool:
+        """Tell whether the budget pays for no more hours of model units, and note it."""
+        end, budget = self._units_until(reconciled), self._budget(reconciled)
+        if budget is None or end is None or self.clock.now() < end:
+            return False
+        self.reason = budget.units_refusal()
+        self.out_of_money = True
+        return True
+
     def _affordable(self, reconciled: Sequence[ReconciledShard], records: int) -> int:
         """Return how many of `records` records the budget allows to ask."""
         budget = self._budget(reconciled)
@@ -130,8 +152,9 @@ class Fallback:
 
     def _budget(self, reconciled: Sequence[ReconciledShard]) -> Budget | None:
         shards = batch_shards(self.manifest, self.run.config)
-        used = fallback_tokens(shard.fallback_tokens for shard in reconciled)
-        return open_budget(self.run, shards, self.jobs, used)
+        used = (shard.fallback_tokens for shard in reconciled)
+        now = self.clock.now()
+        return open_budget(self.run, self.manifest, shards, now, self.jobs, used)
 
     def _until(self) -> float | None:
         hours, begun_at = self.run.config.batch.deadline_hours, self.run.begun_at

@@ -70,11 +70,12 @@ def build(tmp_path: Path) -> Callable[..., Report]:
         jobs: dict[str, Job] | None = None,
         tries: tuple[Canary, ...] = (),
         prices: dict[str, Any] | None = None,
+        unit_hours: int = 0,
     ) -> Report:
         storage = LocalStorage(str(tmp_path))
         run = Run("run-abcdefgh", make_config(prices=prices or {}), storage, AwsSettings())
         seconds = {"prepare": 1.23456}
-        report = build_report(run, MANIFEST, jobs or {}, units, seconds, tries=tries)
+        report = build_report(run, MANIFEST, jobs or {}, units, seconds, None, tries, unit_hours)
         write_report(run, report)
         return report
 
@@ -145,6 +146,17 @@ def test_the_cost_is_reported_if_there_are_prices(
         "canary": 0.0,
         "total": 0.35,
     }
+
+
+def test_what_nothing_counted_is_estimated(build: Callable[..., Report]) -> None:
+    """A stopped job without a manifest costs its processed records, not nothing; units by hours."""
+    stopped = job_of("shard-0", "Stopped")
+    assert stopped.seen is not None
+    stopped = replace(stopped, seen=replace(stopped.seen, processed=50, succeeded=50))
+    prices = {"batch": {"input": 0, "output": 1}, "model_unit_hour": 20}
+    report = build(jobs={"a": stopped}, prices=prices, unit_hours=3)
+    # 40 tokens an answer, by the request's limit.
+    assert report.cost == {"batch": 50 * 40 / 1000, "canary": 0.0, "model_units": 60, "total": 62}
 
 
 def test_report_json_is_the_report(build: Callable[..., Report], tmp_path: Path) -> None:

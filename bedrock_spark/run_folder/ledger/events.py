@@ -58,7 +58,7 @@ class Seen(Event, frozen=True, tag="seen"):
 
     counts: records in total, processed, succeeded, failed
     times: when the job was submitted, when it ended
-    tokens: input and output tokens of its output manifest
+    tokens: input and output tokens of its output manifest; images: those that it counts
     """
 
     job_name: str
@@ -69,6 +69,7 @@ class Seen(Event, frozen=True, tag="seen"):
     at: float
     times: tuple[float | None, float | None] | None = None
     tokens: tuple[int, int] | None = None
+    images: int | None = None
 
 
 class Stopping(Event, frozen=True, tag="stopping"):
@@ -191,8 +192,13 @@ def submitting(plan: JobPlan, now: float) -> Submitting:
     )
 
 
-def seen(job: SeenJob, now: float, tokens: tuple[int, int] | None = None) -> Seen:
-    """Return the event of a job in a listing; `tokens` are those of its output manifest."""
+def seen(
+    job: SeenJob,
+    now: float,
+    tokens: tuple[int, int] | None = None,
+    images: int | None = None,
+) -> Seen:
+    """Return the event of a job in a listing, with the tokens and images of its manifest."""
     return Seen(
         job.job_name,
         job.job_arn,
@@ -202,6 +208,7 @@ def seen(job: SeenJob, now: float, tokens: tuple[int, int] | None = None) -> See
         now,
         times=None if job.submitted_at is None else (job.submitted_at, job.ended_at),
         tokens=tokens,
+        images=images,
     )
 
 

@@ -42,6 +42,7 @@ class Job:
     stopping: why the run asked the service to stop it (`user` or `deadline`), or None
     announced_at: when the intent to create it was written
     tokens: the input and output tokens of its output manifest
+    images: the images that the manifest counts
     """
 
     shard_id: str
@@ -55,6 +56,7 @@ class Job:
     stopping: str | None = field(default=None)
     announced_at: float | None = field(default=None, compare=False)
     tokens: tuple[int, int] | None = field(default=None, compare=False)
+    images: int | None = field(default=None, compare=False)
 
     @property
     def is_settled(self) -> bool:
@@ -151,7 +153,8 @@ def _seen(state: LedgerState, event: Seen) -> None:
         *(event.times or ()),
     )
     tokens = event.tokens if event.tokens is not None else job.tokens
-    state.jobs[job.job_name] = replace(job, seen=seen, tokens=tokens)
+    images = event.images if event.images is not None else job.images
+    state.jobs[job.job_name] = replace(job, seen=seen, tokens=tokens, images=images)
 
 
 def _stopping(state: LedgerState, event: Stopping) -> None:

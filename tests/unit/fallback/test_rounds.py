@@ -16,6 +16,7 @@ from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease import Lease
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.purchases import PurchaseNote, note_intent
 from bedrock_spark.run_folder.run import open_run
 from bedrock_spark.spark.fallback import stage as spark_fallback
 from bedrock_spark.spark.fallback.stage import Round
@@ -128,6 +129,47 @@ def test_the_budget_limits_how_many_records_are_asked(
     if fallback.out_of_money:
         assert f"for {10 - asked} more records. To go on, raise it" in str(fallback.reason)
         assert not fallback.may_go_on(reconciled(5, 5))
+
+
+UNITS = {"fallback": {"create": {"model_units": 2, "confirm": True}}}
+
+
+@pytest.mark.parametrize(
+    ("dollars", "bought", "hours"), [(19, False, None), (20, True, 1), (59, True, 2)]
+)
+def test_model_units_are_kept_only_for_hours_that_the_budget_pays_for(
+    new_fallback: NewFallback,
+    rounds: FakeRounds,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    dollars: float,
+    bought: bool,
+    hours: int | None,
+) -> None:
+    """Two units cost $20 an hour. The first hour must be paid for, or none is bought.
+
+    No call is made in the last ten minutes of the last hour: then they are deleted.
+    """
+    prices = {"batch": PRICES["batch"], "model_unit_hour": 10}
+    fallback = new_fallback(**UNITS, prices=prices, budget={"max_cost_usd": dollars})
+    storage, begun_at, buys = fallback.run.storage, clock.now(), []
+
+    def buy() -> str:
+        buys.append(clock.now())
+        if len(buys) == 1:
+            note_intent(storage, PurchaseNote(1, "bs-r", "t", "m", 2, begun_at))
+        clock.sleep(300)
+        return "arn"
+
+    monkeypatch.setattr(fallback, "_ready_model", buy)
+    assert fallback.ask(SPARK, reconciled(5)) == (5 if bought else 0)
+    assert bool(buys) is bought
+    assert [r["until"] for r in rounds.asked] == [begun_at + (hours or 0) * 3600 - 600] * bought
+    clock.time = begun_at + (hours or 0) * 3600 - 600
+    assert fallback.ask(SPARK, reconciled(5)) == 0
+    assert fallback.out_of_money
+    assert "does not pay for one more hour" in str(fallback.reason)
+    assert len(rounds.asked) == bought
 
 
 @pytest.mark.parametrize(("hours", "asked"), [(2, 1), (1, 0)])
