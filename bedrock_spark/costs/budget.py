@@ -10,9 +10,10 @@ changed prices.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 
 from bedrock_spark.aws.batch_jobs import COMPLETED
 from bedrock_spark.config import PricesConfig, TokenPrices
@@ -77,7 +78,8 @@ class Budget:
 
     limit: dollars that the run may cost
     shards: the shards that batch jobs take, by id
-    canary, fallback: tokens that were used there
+    canary: tokens that it used; fallback: returns those of the fallback. They are in one object
+        per shard, so they are read only when a cost is computed
     jobs: every job of the run by name, when the budget was opened
     purchases: the model units that were bought, or may have been; model_units: how many the
         fallback will buy, None if none; now: the time when the budget was opened
@@ -89,7 +91,7 @@ class Budget:
     shards: Mapping[str, Shard]
     canary: Tokens
     jobs: Mapping[str, Job] = field(default_factory=dict)
-    fallback: Tokens = field(default_factory=Tokens)
+    fallback: Callable[[], Tokens] = Tokens
     purchases: tuple[PurchaseNote, ...] = ()
     model_units: int | None = None
     now: float = 0.0
@@ -206,7 +208,7 @@ class Budget:
 
     def _spent(self, batch: Tokens) -> Decimal:
         hours = unit_hours(self.purchases, self.now)
-        return spent(self.prices, batch, self.fallback, self.canary, hours).total
+        return spent(self.prices, batch, self.fallback(), self.canary, hours).total
 
     def _tally(self, jobs: Mapping[str, Job], but: str) -> _Tally:
         """Add up the tokens of all jobs; the job named `but` does not count as active."""
@@ -283,7 +285,7 @@ def open_budget(
         shards={shard.shard_id: shard for shard in shards},
         canary=canary_used(tries, expected),
         jobs=jobs or {},
-        fallback=fallback_used(fallback, expected, manifest),
+        fallback=cache(lambda: fallback_used(fallback, expected, manifest)),
         purchases=read_purchases(run.storage),
         model_units=create.model_units if create is not None else None,
         now=now,

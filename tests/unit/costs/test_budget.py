@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -145,7 +145,7 @@ def test_a_part_of_a_shard_costs_its_share() -> None:
 
 def test_canary_and_fallback_count_as_spent() -> None:
     """The canary costs twice the batch price; the fallback has its own price."""
-    more = {"canary": Tokens(1000), "fallback": Tokens(2000)}
+    more = {"canary": Tokens(1000), "fallback": lambda: Tokens(2000)}
     assert budget_of(99, shards_of(10), **more).spent() == 2 + 4
 
 
@@ -240,6 +240,25 @@ def test_the_canary_measures_the_expected_tokens(tmp_path: Path) -> None:
     assert budget.limit == 5
     unlimited = replace(run, config=make_config(str(tmp_path)))
     assert open_budget(unlimited, manifest, (), 0.0) is None
+
+
+def test_what_the_fallback_used_counts_before_another_job(tmp_path: Path) -> None:
+    """It is read once, and only if a cost is computed: it is in one object per shard."""
+    prices = {"batch": {"input": 1, "output": 0}, "fallback": {"input": 1, "output": 0}}
+    config = make_config(str(tmp_path), prices=prices, budget={"max_cost_usd": 5})
+    run = Run("run-abcdefgh", config, LocalStorage(str(tmp_path)), AwsSettings())
+    manifest, reads = manifest_of(shards_of(4)), list[int]()
+
+    def counts() -> Iterator[dict[str, int]]:
+        reads.append(1)
+        yield {"input": 5_000}
+
+    budget = open_budget(run, manifest, manifest.shards, 0.0, fallback=counts())
+    assert budget is not None
+    assert reads == []
+    assert "$5.00 are spent" in str(allows(budget, 0))
+    assert allows(budget, 0, records=2) is not None
+    assert reads == [1]
 
 
 def test_stopped_jobs_without_a_manifest_do_not_make_room_for_others() -> None:
