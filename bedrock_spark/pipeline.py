@@ -22,6 +22,7 @@ from bedrock_spark.canary import ask_canary, is_canary_due
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config.load import AnyConfig, as_config
 from bedrock_spark.costs.budget import open_budget
+from bedrock_spark.costs.used import check_prices
 from bedrock_spark.errors import BudgetError, RunFolderError
 from bedrock_spark.fallback.rounds import (
     Fallback,
@@ -43,19 +44,22 @@ from bedrock_spark.fanout import (
 )
 from bedrock_spark.fanout import watch as watch_jobs
 from bedrock_spark.fanout.scheduler import OUTPUT_SECONDS
-from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_all_reconciled
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.report import (
     Report,
     build_report,
     check_complete,
     fallback_finding,
+    purchase_findings,
     write_report,
 )
+from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.ledger import Job, Ledger
 from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
+from bedrock_spark.run_folder.purchases import read_purchases, unit_hours
 from bedrock_spark.run_folder.run import Run, begin_run, open_run, record_config
 
 if TYPE_CHECKING:
@@ -102,9 +106,10 @@ class Pipeline:
             check_provisioned(client, fallback.model_id, self.run.config.model, self.clock)
 
     def _lint(self) -> None:
-        """Check the request against the model's rules. Once is enough: neither changes."""
+        """Check request and prices against the model's rules. Once is enough: nothing changes."""
         if not self._is_linted:
             check_lint(self.run.config)
+            check_prices(self.run.config)
             self._is_linted = True
 
     def prepare(self, spark: SparkSession, df: DataFrame | None = None) -> RunManifest:
@@ -161,6 +166,7 @@ class Pipeline:
         Before the first job of a run, raises BudgetError if the estimated cost of the whole run is
         above the budget.
         """
+        check_prices(self.run.config)
         shards = batch_shards(manifest, self.run.config)
         is_due = bool(shards) and is_canary_due(self.run)
         limit = self.run.config.budget.max_cost_usd
@@ -168,7 +174,9 @@ class Pipeline:
         if is_due and not is_begun:
             with self._timed("canary"):
                 ask_canary(self.run, shards, self.clock, self.observe)
-        budget = open_budget(self.run, shards)
+        budget = open_budget(
+            self.run, manifest, shards, self.clock.now(), fallback=self._fallback_counts()
+        )
         if budget is not None and not is_begun:
             budget.check_estimate(manifest)
         with (
@@ -177,6 +185,12 @@ class Pipeline:
         ):
             record_config(self.run, self.clock.now())
             yield controller
+
+    def _fallback_counts(self) -> Iterator[dict[str, int]]:
+        """Yield what the fallback has used by shard, as far as it has answered anything."""
+        storage = self.run.storage
+        if storage.list(f"{layout.FALLBACK}/"):
+            yield from (shard.fallback_tokens for shard in read_all_reconciled(storage))
 
     def _refuse_spent(self, result: StepResult) -> None:
         """Raise BudgetError if the budget allows no more jobs."""
@@ -284,6 +298,7 @@ class Pipeline:
         """Write report.json and return it."""
         manifest = self.manifest()
         ledger = Ledger(self.run.storage).load()
+        purchases = read_purchases(self.run.storage)
         report = build_report(
             self.run,
             manifest,
@@ -292,8 +307,9 @@ class Pipeline:
             self.seconds,
             published,
             read_tries(self.run.storage),
+            unit_hours(purchases, self.clock.now()),
         )
-        findings = [*report.findings, *ledger.all_findings()]
+        findings = [*report.findings, *ledger.all_findings(), *purchase_findings(purchases)]
         if self._fallback is not None and self._fallback.reason is not None:
             findings.append(fallback_finding(self._fallback.reason, report.unanswered))
         report = replace(report, findings=findings)

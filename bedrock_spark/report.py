@@ -8,9 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bedrock_spark.config import PricesConfig
-from bedrock_spark.costs.budget import batch_tokens, canary_tokens, fallback_tokens
+from bedrock_spark.config import Config
 from bedrock_spark.costs.tokens import spent
+from bedrock_spark.costs.used import (
+    batch_used,
+    canary_used,
+    estimate_by,
+    expected_of,
+    fallback_used,
+)
 from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.fanout import jobs_by_status
 from bedrock_spark.outputs.reconcile import (
@@ -28,6 +34,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.purchases import PurchaseNote
 from bedrock_spark.run_folder.run import Run
 
 UNACCOUNTED = "unaccounted_rows"
@@ -127,6 +134,7 @@ def build_report(
     seconds: Mapping[str, float],
     published: str | None = None,
     tries: Sequence[Canary] = (),
+    unit_hours: int = 0,
 ) -> Report:
     """Add up the reconciliations of all units.
 
@@ -134,6 +142,7 @@ def build_report(
     seconds: the duration of each stage
     published: the place where the results were published, if they were
     tries: all tries of the canary, oldest first
+    unit_hours: model units x hours that the fallback bought
     """
     units = list(reconciled)
     kinds = (OK, ERROR, MISSING, *((INVALID,) if run.config.results.parse else ()), REJECTED)
@@ -156,7 +165,7 @@ def build_report(
         findings=findings,
         published=published,
         canary=_canary(tries),
-        cost=_cost(run.config.prices, jobs, units, tries),
+        cost=_cost(run.config, manifest, jobs, units, tries, unit_hours),
         manifest_totals=_sum(
             (unit.manifest_tokens for unit in units), ("input", "output", "images")
         ),
@@ -186,6 +195,21 @@ def check_complete(report: Report) -> None:
     )
 
 
+def purchase_findings(purchases: Iterable[PurchaseNote]) -> list[dict[str, Any]]:
+    """Return a finding for each purchase of model units that may bill."""
+    return [
+        {
+            "kind": "model_units_may_bill",
+            "shard_id": "",
+            "detail": f"{note.model_units} model units named {note.name} are not known to be "
+            "deleted; run bedrock-spark stop, which looks for them and deletes them",
+            "count": note.model_units,
+        }
+        for note in purchases
+        if note.may_bill
+    ]
+
+
 def fallback_finding(reason: str, rows: int) -> dict[str, Any]:
     """Return the finding that says why `rows` rows were left unanswered."""
     return {"kind": "fallback_ended", "shard_id": "", "detail": reason, "count": rows}
@@ -205,20 +229,24 @@ def _canary(tries: Sequence[Canary]) -> dict[str, int] | None:
 
 
 def _cost(
-    prices: PricesConfig,
+    config: Config,
+    manifest: RunManifest,
     jobs: Mapping[str, Job],
     units: list[ReconciledShard],
     tries: Sequence[Canary],
+    unit_hours: int,
 ) -> dict[str, float] | None:
-    """Return the dollars for batch, fallback and canary, and in total; None without prices.
+    """Return the dollars for batch, fallback, canary and model units, and in total, if any.
 
     They are rounded to hundredths of a cent. A part without a price is left out.
     """
+    expected = expected_of(config, tries)
     costs = spent(
-        prices,
-        batch_tokens(jobs.values()),
-        fallback_tokens(unit.fallback_tokens for unit in units),
-        canary_tokens(tries),
+        config.prices,
+        batch_used(jobs.values(), estimate_by(expected, manifest.shards)),
+        fallback_used((unit.fallback_tokens for unit in units), expected, manifest),
+        canary_used(tries, expected),
+        unit_hours,
     )
     priced = {name: part for name, part in costs.parts().items() if part is not None}
     if not priced:

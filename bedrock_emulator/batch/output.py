@@ -19,6 +19,7 @@ from bedrock_emulator.faults import JobFaults
 from bedrock_emulator.s3.objects import ObjectStore, split_uri
 from bedrock_emulator.state.draws import draw, draw_int
 from bedrock_emulator.state.jobs import Counts
+from bedrock_emulator.state.paid_answers import DIGEST_BYTES
 
 MANIFEST = "manifest.json.out"
 
@@ -35,6 +36,7 @@ class Spool:
         self._ok = bytearray()
         self._input_tokens = array("L")
         self._output_tokens = array("L")
+        self._digests = bytearray()
         self.record_ids: list[str] = []
 
     def add(self, file_index: int, result: RecordResult) -> None:
@@ -44,6 +46,7 @@ class Spool:
         self._files.append(file_index)
         self._input_tokens.append(result.input_tokens)
         self._output_tokens.append(result.output_tokens)
+        self._digests += result.digest
         self.record_ids.append(result.record_id)
         self._ok.append(result.ok)
 
@@ -60,6 +63,10 @@ class Spool:
     def tokens(self, processed: int) -> tuple[int, int]:
         """Return the input and the output tokens of the first `processed` records."""
         return sum(self._input_tokens[:processed]), sum(self._output_tokens[:processed])
+
+    def digest(self, index: int) -> bytes:
+        """Return the digest of a record's body."""
+        return bytes(self._digests[index * DIGEST_BYTES : (index + 1) * DIGEST_BYTES])
 
     def is_ok(self, index: int) -> bool:
         """Return whether a record was answered; otherwise its line has an error."""

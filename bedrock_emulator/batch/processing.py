@@ -18,6 +18,7 @@ from bedrock_emulator.families.model_ids import resolve
 from bedrock_emulator.faults import Faults, JobFaults
 from bedrock_emulator.s3.objects import ObjectError
 from bedrock_emulator.state.jobs import Counts, Job
+from bedrock_emulator.state.paid_answers import BatchAnswer
 from bedrock_emulator.state.usage import JobBill
 from bedrock_emulator.state.world import EmulatorState
 
@@ -148,9 +149,13 @@ class JobWork:
         self._world.usage.bill_job(
             bill,
             (
-                (spool.record_ids[index], index not in undelivered)
-                for index in range(processed)
-                if spool.is_ok(index)
+                BatchAnswer(
+                    spool.digest(index),
+                    spool.record_ids[index],
+                    is_paid=index < processed and spool.is_ok(index),
+                    is_delivered=index not in undelivered,
+                )
+                for index in range(spool.done)
             ),
         )
 

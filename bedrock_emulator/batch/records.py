@@ -17,6 +17,7 @@ from bedrock_emulator.families.batch_rules import RecordRefusedError, check_batc
 from bedrock_emulator.families.family import Answer, BodyError, Context, Family, read_body
 from bedrock_emulator.faults import RecordErrors
 from bedrock_emulator.state.draws import body_digest, draw, draw_record_id
+from bedrock_emulator.state.paid_answers import request_digest
 from bedrock_emulator.wire.serialization import dump
 from bedrock_emulator.wire.service_model import error_statuses
 
@@ -64,11 +65,15 @@ class RecordRules:
 
 @dataclass(frozen=True)
 class RecordResult:
-    """An output line and its token counts, which are 0 for a record that is not `ok`."""
+    """An output line and its token counts, which are 0 for a record that is not `ok`.
+
+    digest: of the body, as `request_digest` returns it
+    """
 
     record_id: str
     ok: bool
     line: bytes
+    digest: bytes
     input_tokens: int = 0
     output_tokens: int = 0
 
@@ -117,7 +122,8 @@ class RecordWork:
             code = error_statuses().get(exc.code, 500)
             return self._failed(record_id, body, code, exc.message, True)
         line = dump({"modelInput": body, "modelOutput": answer.body, "recordId": record_id})
-        return RecordResult(record_id, True, line, answer.input_tokens, answer.output_tokens)
+        paid = request_digest(body, self.is_converse)
+        return RecordResult(record_id, True, line, paid, answer.input_tokens, answer.output_tokens)
 
     def _answer(self, body: Any) -> Answer:
         model_id = self.context.model_id
@@ -139,7 +145,7 @@ class RecordWork:
         error = error_object(code, message, retryable=retryable)
         member = "modelOutput" if self.errors_in_model_output else "error"
         line = dump({"modelInput": body, member: error, "recordId": record_id})
-        return RecordResult(record_id, False, line)
+        return RecordResult(record_id, False, line, request_digest(body, self.is_converse))
 
 
 def error_object(

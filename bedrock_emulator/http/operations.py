@@ -11,6 +11,7 @@ from typing import Any
 
 from bedrock_emulator.errors import ServiceError
 from bedrock_emulator.faults import Latency
+from bedrock_emulator.runtime.invoke import PAID_ANSWER
 from bedrock_emulator.state.draws import draw
 from bedrock_emulator.state.world import EmulatorState
 from bedrock_emulator.wire import validation
@@ -44,7 +45,7 @@ class Operations:
             params = parse(match.route.operation, match.uri_params, request)
             validation.check(params, match.route.operation.input_shape)
             result = self._operations[name](params, region)
-            faults.after()
+            self._drop_reply(faults, result)
             reply = reply_to(match.route.operation, result)
             reply.headers.append(("x-amzn-RequestId", request_id))
         except ServiceError as exc:
@@ -59,6 +60,15 @@ class Operations:
             message = "The emulator failed; its log has the traceback."
             return error_reply(ServiceError("InternalServerException", message), request_id)
         return reply
+
+    def _drop_reply(self, faults: CallFaults, result: dict[str, Any]) -> None:
+        """Drop the connection if the script says so; the answer in the reply is lost then."""
+        try:
+            faults.after()
+        except DroppedConnectionError:
+            if PAID_ANSWER in result:
+                self._world.usage.mark_lost(result[PAID_ANSWER])
+            raise
 
 
 class CallFaults:

@@ -15,10 +15,13 @@ from bedrock_emulator.families.batch_rules import check_model_limits
 from bedrock_emulator.families.family import Answer, BodyError, Context, Family, read_body
 from bedrock_emulator.models.provisioned import Provisioned, ProvisionedApi
 from bedrock_emulator.state.draws import body_digest, draw
+from bedrock_emulator.state.paid_answers import request_digest
 from bedrock_emulator.state.world import EmulatorState
 from bedrock_emulator.wire.request_parsing import load_json
 from bedrock_emulator.wire.serialization import dump
 
+# The member of a result that has the number of the answer in the bill; it is not sent.
+PAID_ANSWER = "@paid_answer"
 # The error that a runtime call gets for the code of a scripted record error.
 _ERRORS_BY_CODE = {
     400: "ValidationException",
@@ -55,7 +58,7 @@ class RuntimeApi:
     def invoke(self, params: dict[str, Any], region: str) -> dict[str, Any]:
         """Answer InvokeModel, with the token counts in headers."""
         started = time.monotonic()
-        _, response = self.answer_body(params, region)
+        response, number = self.answer_body(params, region, "InvokeModel")
         latency = int((time.monotonic() - started) * 1000)
         return {
             "body": dump(response.body),
@@ -63,10 +66,13 @@ class RuntimeApi:
             "performanceConfigLatency": params.get("performanceConfigLatency"),
             "serviceTier": params.get("serviceTier"),
             "@headers": token_headers(response, latency),
+            PAID_ANSWER: number,
         }
 
-    def answer_body(self, params: dict[str, Any], region: str) -> tuple[Target, Answer]:
-        """Answer an InvokeModel request in the family's own format.
+    def answer_body(
+        self, params: dict[str, Any], region: str, operation: str
+    ) -> tuple[Answer, int]:
+        """Answer an InvokeModel request in the family's own format; return the bill's number, too.
 
         Raise ValidationException if the model is not served or refuses the body.
         """
@@ -79,18 +85,23 @@ class RuntimeApi:
             raise invalid(exc.message) from exc
         prompt = target.family.prompt(checked) if target.family.prompt else None
         reserved_tokens = count_tokens(prompt.text) + prompt.max_tokens if prompt else 0
-        return target, self._answer(
+        digest = request_digest(body, is_converse=False)
+        response = self._answer(
             target, body, reserved_tokens, lambda: target.family.answer(checked, target.context)
         )
+        return response, self._bill(operation, target, digest, response)
 
     def converse(self, params: dict[str, Any], region: str) -> dict[str, Any]:
         """Answer Converse, with the token counts in headers."""
-        _, response = self.answer_conversation(params, region)
+        response, number = self.answer_conversation(params, region, "Converse")
         latency = response.body["metrics"]["latencyMs"]
-        return {**response.body, "@headers": token_headers(response, latency)}
+        headers = token_headers(response, latency)
+        return {**response.body, "@headers": headers, PAID_ANSWER: number}
 
-    def answer_conversation(self, params: dict[str, Any], region: str) -> tuple[Target, Answer]:
-        """Answer a Converse request.
+    def answer_conversation(
+        self, params: dict[str, Any], region: str, operation: str
+    ) -> tuple[Answer, int]:
+        """Answer a Converse request; return the bill's number, too.
 
         Raise ValidationException if the model is not served, has no Converse or refuses the body.
         """
@@ -108,9 +119,11 @@ class RuntimeApi:
         except PromptError as exc:
             raise invalid(exc.message) from exc
         reserved_tokens = count_tokens(prompt.text) + prompt.max_tokens
-        return target, self._answer(
+        digest = request_digest(body, is_converse=True)
+        response = self._answer(
             target, body, reserved_tokens, lambda: converse.answer(body, target.context)
         )
+        return response, self._bill(operation, target, digest, response)
 
     def find_target(self, model_id: str, region: str) -> Target:
         """Return the model that a request names; provisioned throughput must be ready."""
@@ -139,10 +152,12 @@ class RuntimeApi:
             raise invalid(exc.message) from exc
         if reservation is not None:
             reservation.tokens = response.input_tokens + response.output_tokens
-        self._world.usage.bill_invocation(
-            target.billed_as, response.input_tokens, response.output_tokens
-        )
         return response
+
+    def _bill(self, operation: str, target: Target, digest: bytes, response: Answer) -> int:
+        return self._world.usage.bill_call(
+            operation, target.billed_as, digest, response.input_tokens, response.output_tokens
+        )
 
     def _wait_for_thinking(self, body: Any) -> None:
         """Sleep as long as the fault script's `thinking` says, in real seconds."""

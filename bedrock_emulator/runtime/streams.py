@@ -11,7 +11,7 @@ from botocore.model import StructureShape
 from bedrock_emulator.errors import ServiceError, invalid
 from bedrock_emulator.families.anthropic import split_text
 from bedrock_emulator.families.family import Answer
-from bedrock_emulator.runtime.invoke import RuntimeApi
+from bedrock_emulator.runtime.invoke import PAID_ANSWER, RuntimeApi
 from bedrock_emulator.state.draws import draw
 from bedrock_emulator.state.world import EmulatorState
 from bedrock_emulator.wire.event_stream import CONTENT_TYPE, encode_event, encode_exception
@@ -36,41 +36,46 @@ class StreamApi:
         target = self._runtime.find_target(params["modelId"], region)
         if target.family.stream is None:
             raise invalid("The model is unsupported for streaming.")
-        _, response = self._runtime.answer_body(params, region)
-        shape = _stream_shape("InvokeModelWithResponseStream")
+        operation = "InvokeModelWithResponseStream"
+        response, number = self._runtime.answer_body(params, region, operation)
+        shape = _stream_shape(operation)
         chunks = _with_metrics(list(target.family.stream(response)), response)
         events = (encode_event(shape, "chunk", {"bytes": dump(chunk)}) for chunk in chunks)
         return {
-            "body": self._with_faults("InvokeModelWithResponseStream", response, list(events)),
+            "body": self._with_faults(operation, response, number, list(events)),
             "contentType": "application/json",
             "@headers": _HEADERS,
+            PAID_ANSWER: number,
         }
 
     def converse(self, params: dict[str, Any], region: str) -> dict[str, Any]:
         """Answer ConverseStream."""
-        _, response = self._runtime.answer_conversation(params, region)
+        response, number = self._runtime.answer_conversation(params, region, "ConverseStream")
         shape = _stream_shape("ConverseStream")
         events = [encode_event(shape, name, value) for name, value in _conversation(response)]
         return {
-            "stream": self._with_faults("ConverseStream", response, events),
+            "stream": self._with_faults("ConverseStream", response, number, events),
             "@headers": _HEADERS,
+            PAID_ANSWER: number,
         }
 
     def _with_faults(
-        self, operation: str, response: Answer, events: list[bytes]
+        self, operation: str, response: Answer, number: int, events: list[bytes]
     ) -> Iterator[bytes]:
         """Yield the events.
 
         If the fault script says so, yield only half of them, then an error event or a dropped
-        connection.
+        connection. Then the answer with this number in the bill is noted as lost.
         """
         script = self._world.faults.current.operation(operation)
         seed, body = self._world.faults.seed, json.dumps(response.body)
         half = events[: len(events) // 2]
         if script and draw(seed, "stream", operation, body) < script.stream_error_rate:
+            self._world.usage.mark_lost(number)
             yield from half
             yield encode_exception(_stream_error(script.stream_error))
         elif script and draw(seed, "stream-drop", operation, body) < script.stream_drop_rate:
+            self._world.usage.mark_lost(number)
             yield from half
             raise ConnectionAbortedError("dropped by the fault script")
         else:

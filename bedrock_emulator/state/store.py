@@ -1,7 +1,7 @@
 """The emulator's state in one SQLite file, which survives a restart if a folder is given.
 
-State is read into memory at the start, and each change is written through to the file. Billed
-records grow with the size of jobs, so they are in the file only.
+State is read into memory at the start, and each change is written through to the file. Answers
+grow with the number of records, so they are in the file only.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from typing import Any
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents (
     kind TEXT NOT NULL, id TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, id));
-CREATE TABLE IF NOT EXISTS billed (
-    job_arn TEXT NOT NULL, record_id TEXT NOT NULL, delivered INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS billed_record ON billed (record_id);
+CREATE TABLE IF NOT EXISTS answers (
+    digest BLOB NOT NULL, path TEXT NOT NULL, job_arn TEXT NOT NULL, record_id TEXT NOT NULL,
+    paid INTEGER NOT NULL, delivered INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS answers_digest ON answers (digest);
 """
 
 
 class Store:
-    """JSON documents by kind and id, and a table of billed records."""
+    """JSON documents by kind and id, and a table of answers."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._temporary = tempfile.TemporaryDirectory() if folder is None else None
@@ -67,17 +68,36 @@ class Store:
         for key, body in rows:
             yield key, json.loads(body)
 
-    def bill(self, job_arn: str, records: Iterable[tuple[str, bool]]) -> None:
-        """Set a job's billed records: pairs of record id and whether its line was delivered.
+    def replace_job(
+        self, job_arn: str, bill: dict[str, Any], answers: Iterable[tuple[Any, ...]]
+    ) -> None:
+        """Write a job's bill and the rows of its answers, at once.
 
-        This replaces earlier ones, so a job that is processed again after a restart is billed once.
+        They replace earlier ones, so a job that is processed again after a restart is billed once.
         """
         with self._lock:
             self._db.execute("BEGIN")
-            self._db.execute("DELETE FROM billed WHERE job_arn = ?", (job_arn,))
-            rows = ((job_arn, record_id, delivered) for record_id, delivered in records)
-            self._db.executemany("INSERT INTO billed VALUES (?, ?, ?)", rows)
+            known = ("bill", job_arn)
+            if self._db.execute(
+                "SELECT 1 FROM documents WHERE kind = ? AND id = ?", known
+            ).fetchone():
+                self._db.execute("DELETE FROM answers WHERE job_arn = ?", (job_arn,))
+            self._db.executemany("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)", answers)
+            self._db.execute(
+                "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (*known, json.dumps(bill))
+            )
             self._db.execute("COMMIT")
+
+    def add_answer(self, row: tuple[Any, ...]) -> int:
+        """Write the row of one answer, and return its number."""
+        with self._lock:
+            cursor = self._db.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)", row)
+            return int(cursor.lastrowid or 0)
+
+    def mark_lost(self, number: int) -> None:
+        """Note that the answer with this number was not delivered."""
+        with self._lock:
+            self._db.execute("UPDATE answers SET delivered = 0 WHERE rowid = ?", (number,))
 
     def select(self, query: str, *args: object) -> list[tuple[Any, ...]]:
         """Return the rows of an SQL query."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bedrock_emulator.state.paid_answers import BatchAnswer, PaidAnswers
 from bedrock_emulator.state.store import Store
 
 
@@ -44,6 +45,7 @@ class Usage:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._answers = PaidAnswers(store)
         self._lock = threading.Lock()
         self._requests: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
@@ -51,16 +53,27 @@ class Usage:
             model_id: Tokens(**body) for model_id, body in store.documents("invocations")
         }
 
-    def bill_job(self, bill: JobBill, records: Iterable[tuple[str, bool]]) -> None:
-        """Save a job's bill and its records: pairs of id and whether its line was delivered."""
-        self._store.bill(bill.job_arn, records)
-        self._store.put("bill", bill.job_arn, asdict(bill))
+    def bill_job(self, bill: JobBill, answers: Iterable[BatchAnswer]) -> None:
+        """Save a job's bill and all of its records."""
+        self._answers.add_job(bill.job_arn, asdict(bill), answers)
 
-    def bill_invocation(self, model_id: str, input_tokens: int, output_tokens: int) -> None:
+    def bill_call(
+        self, operation: str, model_id: str, digest: bytes, input_tokens: int, output_tokens: int
+    ) -> int:
+        """Save the answer to a call, and return its number.
+
+        digest: of the request's body
+        """
         with self._lock:
             total = self._invocations.get(model_id, Tokens()).plus(input_tokens, output_tokens)
             self._invocations[model_id] = total
-        self._store.put("invocations", model_id, asdict(total))
+            # Still under the lock: else an older total could be the last one that is written.
+            self._store.put("invocations", model_id, asdict(total))
+            return self._answers.add_call(operation, digest)
+
+    def mark_lost(self, number: int) -> None:
+        """Note that a fault kept the answer with this number from the caller."""
+        self._answers.mark_lost(number)
 
     def count_request(self, operation: str) -> int:
         """Count a call, and return its number among the calls of its operation, from 1."""
@@ -84,9 +97,9 @@ class Usage:
             invocations = {model: asdict(total) for model, total in self._invocations.items()}
         return {
             "jobs": jobs,
-            "records": self._records(),
-            "billed_again": self._billed_again(),
-            "undelivered": self._undelivered(),
+            "records": self._answers.by_job(),
+            "paid_again": self._answers.paid_again(),
+            "undelivered": self._answers.undelivered(),
             "invocations": invocations,
             "totals": {
                 "records_billed": sum(bill["records_billed"] for bill in jobs),
@@ -97,32 +110,3 @@ class Usage:
                 "invocation_output_tokens": sum(t["output_tokens"] for t in invocations.values()),
             },
         }
-
-    def _records(self) -> dict[str, dict[str, int]]:
-        rows = self._store.select(
-            "SELECT job_arn, record_id, count(*) FROM billed GROUP BY job_arn, record_id"
-        )
-        counts: dict[str, dict[str, int]] = {}
-        for job_arn, record_id, count in rows:
-            counts.setdefault(job_arn, {})[record_id] = count
-        return counts
-
-    def _billed_again(self) -> dict[str, list[str]]:
-        """Return, by record id, the jobs that billed it after an earlier job had delivered it."""
-        rows = self._store.select(
-            "SELECT DISTINCT later.record_id, later.job_arn FROM billed AS later "
-            "JOIN billed AS earlier ON earlier.record_id = later.record_id "
-            "AND earlier.rowid < later.rowid AND earlier.delivered"
-        )
-        jobs: dict[str, list[str]] = {}
-        for record_id, job_arn in rows:
-            jobs.setdefault(record_id, []).append(job_arn)
-        return jobs
-
-    def _undelivered(self) -> dict[str, list[str]]:
-        """Return, by job, the record ids that were billed although a fault removed their line."""
-        rows = self._store.select("SELECT job_arn, record_id FROM billed WHERE NOT delivered")
-        record_ids: dict[str, list[str]] = {}
-        for job_arn, record_id in rows:
-            record_ids.setdefault(job_arn, []).append(record_id)
-        return record_ids

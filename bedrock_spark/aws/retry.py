@@ -12,7 +12,7 @@
 | | tenacity | throttling, not ready: for a time, no attempt is used | |
 | their streams | tenacity | the same, up to the first piece of the answer | errors after it |
 | ProvisionedModelThroughput: Get…, List…, Delete… | tenacity | throttling, 5xx, no reply | 4xx |
-| the same: Create… | tenacity | throttling | no reply and 5xx: looked up by name |
+| the same: Create…, always with the same token | tenacity | throttling, 5xx, no reply | 4xx |
 | Spark tasks | Spark | any failure of a task | they never create a job |
 
 Waits are exponential backoff with full jitter

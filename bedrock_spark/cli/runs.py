@@ -65,8 +65,11 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None) -> None:
             folders = [target.folder for target in controller.targets]
         display.finish()
         delete_leftovers([run.storage, *filter(None, folders)], SystemClock())
-        if delete_leftover_throughput(run, SystemClock()):
+        deletion = delete_leftover_throughput(run, SystemClock())
+        if deletion.deleted is not None:
             display.say("the provisioned throughput that the run bought is deleted")
+        if deletion.warning is not None:
+            display.say(deletion.warning)
         display.say(
             f"stopped; {result.settled:,} of {result.shards:,} shards are settled. All answers are "
             "kept: collect reads them, and run or submit continues the run"

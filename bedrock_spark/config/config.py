@@ -63,10 +63,29 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _budget_has_prices(self) -> Config:
-        if self.budget.max_cost_usd is not None and self.prices.batch is None:
+        """Check that everything that can be asked has a price. For images, families tell more."""
+        prices = self.prices
+        if self.budget.max_cost_usd is None:
+            return self
+        per_tokens = "{input: …, output: …}, in dollars per 1,000 tokens"
+        if prices.batch is None and prices.image is None:
             raise ValueError(
-                "budget.max_cost_usd needs prices.batch: {input: …, output: …}, in dollars per "
-                "1,000 tokens"
+                f"budget.max_cost_usd needs prices.batch: {per_tokens}; for a model that answers "
+                "with images, prices.image"
+            )
+        if self.fallback is None:
+            return self
+        if self.fallback.create is not None and prices.model_unit_hour is None:
+            raise ValueError(
+                "budget.max_cost_usd needs prices.model_unit_hour, in dollars per model unit and "
+                "hour, because fallback.create buys model units"
+            )
+        is_free = self.fallback.create is not None or prices.image is not None
+        if prices.fallback is None and not is_free:
+            raise ValueError(
+                f"budget.max_cost_usd needs prices.fallback: {per_tokens}; without it, the "
+                "fallback could spend any amount. For provisioned throughput that you pay for by "
+                "the hour anyway, set both to 0"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""The prices of tokens, from the user's price list."""
+"""The prices of tokens, images and model units, from the user's price list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ class TokenPrices(Section):
 
 
 class PricesConfig(Section):
-    """The prices of batch jobs and of the fallback. Tokens without a price are not counted."""
+    """The prices of batch jobs and of the fallback. What has no price is not counted.
+
+    image: dollars per image, of every kind of call; model_unit_hour: dollars per unit and hour
+    """
 
     batch: TokenPrices | None = None
     fallback: TokenPrices | None = None
+    image: Decimal | None = Field(default=None, ge=0)
+    model_unit_hour: Decimal | None = Field(default=None, ge=0)

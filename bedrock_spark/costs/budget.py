@@ -1,68 +1,75 @@
 """The budget: what was spent, what active jobs will cost, and whether one more job fits.
 
-Spent is the cost of the tokens in output manifests, in the canary's file and in the fallback's
-answers. Active jobs count with their expected cost; as jobs complete, their real cost corrects the
-expectation for the others. This is an estimate, not the bill: it knows no taxes, discounts or
+Spent is the cost of the tokens and images in output manifests, in the canary's file and in the
+fallback's answers, and of model units x hours. Processed records that nothing counted are
+estimated. Active jobs count with their expected cost; as jobs complete, their real cost corrects
+the expectation for the others. This is an estimate, not the bill: it knows no taxes, discounts or
 changed prices.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 
 from bedrock_spark.aws.batch_jobs import COMPLETED
-from bedrock_spark.config import Config, PricesConfig, TokenPrices
-from bedrock_spark.costs.tokens import Expected, Sample, Tokens, dollars, expect, spent, total
+from bedrock_spark.config import PricesConfig, TokenPrices
+from bedrock_spark.costs.tokens import Expected, Tokens, dollars, spent, total
+from bedrock_spark.costs.used import (
+    batch_used,
+    canary_used,
+    check_prices,
+    counted_use,
+    estimate_by,
+    expected_of,
+    fallback_used,
+    job_used,
+)
 from bedrock_spark.errors import BudgetError
-from bedrock_spark.run_folder.canary_results import Canary, read_tries
+from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.job_plan import JobPlan
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.purchases import PurchaseNote, read_purchases, unit_hours
 from bedrock_spark.run_folder.run import Run
 
 log = logging.getLogger(__name__)
 
-
-def canary_tokens(tries: Sequence[Canary]) -> Tokens:
-    """Return the tokens of all tries of the canary."""
-    return total(Tokens(one.input_tokens, one.output_tokens) for one in tries)
-
-
-def batch_tokens(jobs: Iterable[Job]) -> Tokens:
-    """Return the tokens in the output manifests of settled jobs."""
-    return _sum(job.tokens for job in jobs if job.tokens is not None)
-
-
-def expected_of(config: Config, tries: Sequence[Canary]) -> Expected:
-    """Return the expected tokens per record, measured by the last try of the canary."""
-    last = tries[-1] if tries else None
-    if last is None or not last.answered:
-        return expect(config.request, None)
-    tokens = Tokens(last.input_tokens, last.output_tokens)
-    return expect(config.request, Sample(last.answered, last.line_bytes, tokens))
-
-
-def fallback_tokens(counts: Iterable[Mapping[str, int]]) -> Tokens:
-    """Add up the tokens of the fallback: `input` and `output` of every collected shard."""
-    return total(Tokens(count.get("input", 0), count.get("output", 0)) for count in counts)
+_HOUR_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
 class _Tally:
-    """The tokens of all jobs, from one walk over them.
+    """The tokens of one job, or of all jobs.
 
-    used: by output manifests
+    used: counted by output manifests, or estimated for processed records without a count
     active: expected of active jobs
-    completed, expected: used by completed jobs, and expected of the same jobs
+    completed, expected: counted of completed jobs, and expected of the same jobs
     """
 
-    used: Tokens
-    active: Tokens
-    completed: Tokens
-    expected: Tokens
+    used: Tokens = field(default_factory=Tokens)
+    active: Tokens = field(default_factory=Tokens)
+    completed: Tokens = field(default_factory=Tokens)
+    expected: Tokens = field(default_factory=Tokens)
+
+    def __add__(self, other: _Tally) -> _Tally:
+        return _Tally(
+            self.used + other.used,
+            self.active + other.active,
+            self.completed + other.completed,
+            self.expected + other.expected,
+        )
+
+    def __sub__(self, other: _Tally) -> _Tally:
+        return _Tally(
+            self.used - other.used,
+            self.active - other.active,
+            self.completed - other.completed,
+            self.expected - other.expected,
+        )
 
 
 @dataclass
@@ -71,8 +78,11 @@ class Budget:
 
     limit: dollars that the run may cost
     shards: the shards that batch jobs take, by id
-    canary, fallback: tokens that were used there
+    canary: tokens that it used; fallback: returns those of the fallback. They are in one object
+        per shard, so they are read only when a cost is computed
     jobs: every job of the run by name, when the budget was opened
+    purchases: the model units that were bought, or may have been; model_units: how many the
+        fallback will buy, None if none; now: the time when the budget was opened
     """
 
     limit: Decimal
@@ -81,9 +91,15 @@ class Budget:
     shards: Mapping[str, Shard]
     canary: Tokens
     jobs: Mapping[str, Job] = field(default_factory=dict)
-    fallback: Tokens = field(default_factory=Tokens)
+    fallback: Callable[[], Tokens] = Tokens
+    purchases: tuple[PurchaseNote, ...] = ()
+    model_units: int | None = None
+    now: float = 0.0
     _granted: dict[str, Decimal] = field(default_factory=dict)
-    _expected_tokens: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    # Every job as it was last tallied, and its part of the sum: only changes are added up.
+    _tallied: dict[str, tuple[Job, _Tally]] = field(default_factory=dict)
+    _sum: _Tally = field(default_factory=_Tally)
+    _expected_tokens: dict[tuple[str, int | None], Tokens] = field(default_factory=dict)
 
     def allows(self, plan: JobPlan, records: int, jobs: Mapping[str, Job]) -> str | None:
         """Return None if a job of `records` records fits the budget, or else what to do.
@@ -91,11 +107,10 @@ class Budget:
         jobs: every job of the run by name, as it is known now
         A job that was allowed counts as active from then on.
         """
-        tally = self._tally(jobs.values(), plan.job_name)
+        tally = self._tally(jobs, plan.job_name)
         correction = self._correction(tally)
-        own = Tokens(*self._tokens_of(plan.shard_id, records))
-        cost = own.cost(self._batch_prices) * correction
-        active = tally.active.cost(self._batch_prices) * correction
+        cost = self._batch_cost(self._tokens_of(plan.shard_id, records)) * correction
+        active = self._batch_cost(tally.active) * correction
         active += self._granted_to_others(jobs, plan.job_name)
         used = self._spent(tally.used)
         if used + active + cost > self.limit:
@@ -110,18 +125,20 @@ class Budget:
 
     def spent(self) -> Decimal:
         """Return the dollars that were spent when the budget was opened, as far as is known."""
-        return self._spent(batch_tokens(self.jobs.values()))
+        return self._spent(batch_used(self.jobs.values(), self._tokens_of))
 
     def check_estimate(self, manifest: RunManifest) -> Decimal:
         """Return the expected cost of the whole run, before its first job is submitted.
 
-        The fallback for records that batch jobs leave unanswered is not included.
+        The fallback is included as far as it is certain: for shards that are too small for a job,
+        with the model units of an hour if they are bought.
         Raises BudgetError if it is above the limit.
         """
         small = [s for s in manifest.shards if s.shard_id not in self.shards]
-        cost = self.spent() + self._cost_of(self.shards.values(), self._batch_prices)
-        if self.prices.fallback is not None:
-            cost += self._cost_of(small, self.prices.fallback)
+        cost = self.spent() + self._cost_of(self.shards.values(), self.prices.batch)
+        cost += self._cost_of(small, self.prices.fallback)
+        if small:
+            cost += self._first_hour()
         about = f"the run will cost about {dollars(cost)} ({self.expected.how})"
         if cost > self.limit:
             raise BudgetError(
@@ -136,7 +153,7 @@ class Budget:
         cost = self._fallback_cost(manifest, records)
         if not cost:
             return records
-        left = max(Decimal(), self.limit - self.spent())
+        left = max(Decimal(), self.limit - self.spent() - self._first_hour())
         return min(records, int(left * records / cost))
 
     def fallback_refusal(self, manifest: RunManifest, records: int) -> str:
@@ -148,33 +165,70 @@ class Budget:
             "without, collect"
         )
 
-    def _fallback_cost(self, manifest: RunManifest, records: int) -> Decimal:
-        if self.prices.fallback is None:
+    def units_until(self) -> float | None:
+        """Return until when the budget pays for the fallback's model units, None without a bound.
+
+        They are those that are bought, or those that are to be bought now. They cost by the
+        started hour.
+        """
+        note = next((note for note in self.purchases if note.may_bill), None)
+        units = note.model_units if note else self.model_units
+        per_hour = (self.prices.model_unit_hour or Decimal()) * (units or 0)
+        if not per_hour:
+            return None
+        own = self._units_cost([note] if note else [])
+        hours = int(max(Decimal(), self.limit - self.spent() + own) / per_hour)
+        return (note.bought_at if note else self.now) + hours * _HOUR_SECONDS
+
+    def units_refusal(self) -> str:
+        """Return why model units are not bought, or not kept any longer, and what to do."""
+        return (
+            f"of budget.max_cost_usd {dollars(self.limit)}, {dollars(self.spent())} are spent, and "
+            "the rest does not pay for one more hour of the fallback's model units. To go on, "
+            "raise it and run the same command; to do without, collect"
+        )
+
+    def _first_hour(self) -> Decimal:
+        """Return the cost of an hour of the model units that will be bought, if any will be."""
+        is_bought = any(note.may_bill for note in self.purchases)
+        if is_bought or self.model_units is None:
             return Decimal()
+        return self.model_units * (self.prices.model_unit_hour or Decimal())
+
+    def _units_cost(self, purchases: Iterable[PurchaseNote]) -> Decimal:
+        hours = unit_hours(purchases, self.now)
+        return hours * (self.prices.model_unit_hour or Decimal())
+
+    def _fallback_cost(self, manifest: RunManifest, records: int) -> Decimal:
         whole = self._cost_of(manifest.shards, self.prices.fallback)
         return whole * records / max(1, manifest.records)
 
-    @property
-    def _batch_prices(self) -> TokenPrices:
-        assert self.prices.batch is not None  # the config's own rule
-        return self.prices.batch
+    def _batch_cost(self, tokens: Tokens) -> Decimal:
+        return tokens.cost(self.prices.batch, self.prices.image)
 
     def _spent(self, batch: Tokens) -> Decimal:
-        return spent(self.prices, batch, self.fallback, self.canary).total
+        hours = unit_hours(self.purchases, self.now)
+        return spent(self.prices, batch, self.fallback(), self.canary, hours).total
 
-    def _tally(self, jobs: Iterable[Job], but: str) -> _Tally:
+    def _tally(self, jobs: Mapping[str, Job], but: str) -> _Tally:
         """Add up the tokens of all jobs; the job named `but` does not count as active."""
-        used, active, completed, expected = [], [], [], []
-        for job in jobs:
-            if job.tokens is not None:
-                used.append(job.tokens)
-            if _is_open(job):
-                if job.job_name != but:
-                    active.append(self._expected_of(job))
-            elif job.tokens is not None and any(job.tokens) and _is_complete(job):
-                completed.append(job.tokens)
-                expected.append(self._expected_of(job))
-        return _Tally(_sum(used), _sum(active), _sum(completed), _sum(expected))
+        for name, job in jobs.items():
+            known = self._tallied.get(name)
+            if known is None or known[0] is not job:
+                own = self._tally_of(job)
+                self._sum += own if known is None else own - known[1]
+                self._tallied[name] = job, own
+        same = self._tallied.get(but)
+        return self._sum - _Tally(active=same[1].active) if same else self._sum
+
+    def _tally_of(self, job: Job) -> _Tally:
+        used, expected = job_used(job, self._tokens_of), self._tokens_of(job.shard_id, job.records)
+        if not job.is_settled:
+            return _Tally(used, active=expected)
+        counted = counted_use(job)
+        if counted is None or counted == Tokens() or not _is_complete(job):
+            return _Tally(used)
+        return _Tally(used, completed=counted, expected=expected)
 
     def _granted_to_others(self, jobs: Mapping[str, Job], but: str) -> Decimal:
         """Return the expected cost of jobs that were allowed and are not in `jobs` yet."""
@@ -184,71 +238,58 @@ class Budget:
 
     def _correction(self, tally: _Tally) -> Decimal:
         """Return the real cost of completed jobs divided by their expected cost."""
-        expected = tally.expected.cost(self._batch_prices)
-        return tally.completed.cost(self._batch_prices) / expected if expected else Decimal(1)
+        expected = self._batch_cost(tally.expected)
+        return self._batch_cost(tally.completed) / expected if expected else Decimal(1)
 
-    def _expected_of(self, job: Job) -> tuple[int, int]:
-        shard = self.shards.get(job.shard_id)
-        records = job.records or (shard.records if shard else 0)
-        return self._tokens_of(job.shard_id, records)
-
-    def _tokens_of(self, shard_id: str, records: int) -> tuple[int, int]:
-        """Return the expected tokens, in and out, of a job. They are cached: they never change."""
+    def _tokens_of(self, shard_id: str, records: int | None) -> Tokens:
+        """Return what records of a shard are expected to use. It is cached: it never changes."""
         key = shard_id, records
         tokens = self._expected_tokens.get(key)
         if tokens is None:
-            tokens = self._expected_tokens[key] = self._estimate_tokens(shard_id, records)
+            shards = [self.shards[shard_id]] if shard_id in self.shards else []
+            tokens = estimate_by(self.expected, shards)(shard_id, records)
+            self._expected_tokens[key] = tokens
         return tokens
 
-    def _estimate_tokens(self, shard_id: str, records: int) -> tuple[int, int]:
-        shard = self.shards.get(shard_id)
-        if shard is None or not shard.records:
-            return 0, 0
-        tokens = self.expected.tokens(shard.bytes * records / shard.records, records)
-        return tokens.input, tokens.output
-
-    def _cost_of(self, shards: Iterable[Shard], prices: TokenPrices) -> Decimal:
-        return total(self.expected.tokens(s.bytes, s.records) for s in shards).cost(prices)
+    def _cost_of(self, shards: Iterable[Shard], prices: TokenPrices | None) -> Decimal:
+        tokens = total(self.expected.tokens(s.bytes, s.records) for s in shards)
+        return tokens.cost(prices, self.prices.image)
 
 
 def open_budget(
     run: Run,
+    manifest: RunManifest,
     shards: Iterable[Shard],
+    now: float,
     jobs: Mapping[str, Job] | None = None,
-    fallback: Tokens | None = None,
+    fallback: Iterable[Mapping[str, int]] = (),
 ) -> Budget | None:
     """Return the budget of a run, or None if the config has no limit.
 
     shards: the shards that batch jobs take
-    jobs: every job of the run by name, as far as there are any; fallback: its tokens so far
+    jobs: every job of the run by name, as far as there are any
+    fallback: `fallback_tokens` of every collected shard
+    Raises ConfigError if something that can be asked has no price.
     """
     config = run.config
     if config.budget.max_cost_usd is None:
         return None
+    check_prices(config)
     tries = read_tries(run.storage)
+    expected = expected_of(config, tries)
+    create = config.fallback.create if config.fallback is not None else None
     return Budget(
         limit=config.budget.max_cost_usd,
         prices=config.prices,
-        expected=expected_of(config, tries),
+        expected=expected,
         shards={shard.shard_id: shard for shard in shards},
-        canary=canary_tokens(tries),
+        canary=canary_used(tries, expected),
         jobs=jobs or {},
-        fallback=fallback or Tokens(),
+        fallback=cache(lambda: fallback_used(fallback, expected, manifest)),
+        purchases=read_purchases(run.storage),
+        model_units=create.model_units if create is not None else None,
+        now=now,
     )
-
-
-def _sum(pairs: Iterable[tuple[int, int]]) -> Tokens:
-    """Add up tokens in and out."""
-    inputs, outputs = 0, 0
-    for more_in, more_out in pairs:
-        inputs += more_in
-        outputs += more_out
-    return Tokens(inputs, outputs)
-
-
-def _is_open(job: Job) -> bool:
-    """Tell whether a job may cost more than is known: it is active, or has no manifest yet."""
-    return not job.is_settled or (job.tokens is None and _is_complete(job))
 
 
 def _is_complete(job: Job) -> bool:

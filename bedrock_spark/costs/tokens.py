@@ -1,4 +1,4 @@
-"""The cost of tokens, and an estimate of how many tokens records need.
+"""The cost of tokens, images and model units, and an estimate of what records need.
 
 Prices are those of the config; nothing looks them up. Sums are exact decimals. They are rounded
 only when they are shown.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +21,8 @@ PRICED_TOKENS = 1_000
 BYTES_PER_TOKEN = 4.0
 # A call on demand costs twice as much as in a batch job: https://aws.amazon.com/bedrock/pricing/
 ON_DEMAND_FACTOR = 2
+# The names that image models give to the number of images of one answer.
+_IMAGE_COUNTS = frozenset({"numberOfImages", "samples"})
 # The names that model families give to the limit of an answer's tokens in their bodies.
 _LIMITS = frozenset(
     {
@@ -32,18 +34,33 @@ _LIMITS = frozenset(
 
 @dataclass(frozen=True)
 class Tokens:
-    """Numbers of input and output tokens."""
+    """Numbers of input tokens, output tokens and images of answers."""
 
     input: int = 0
     output: int = 0
+    images: int = 0
 
     def __add__(self, other: Tokens) -> Tokens:
-        """Return the sum, of input and of output."""
-        return Tokens(self.input + other.input, self.output + other.output)
+        """Return the sum, of input, of output and of images."""
+        return Tokens(
+            self.input + other.input, self.output + other.output, self.images + other.images
+        )
 
-    def cost(self, prices: TokenPrices) -> Decimal:
-        """Return the cost in dollars: tokens x price per 1,000 / 1,000."""
-        return (self.input * prices.input + self.output * prices.output) / PRICED_TOKENS
+    def __sub__(self, other: Tokens) -> Tokens:
+        """Return the difference, of input, of output and of images."""
+        return Tokens(
+            self.input - other.input, self.output - other.output, self.images - other.images
+        )
+
+    def cost(self, prices: TokenPrices | None, per_image: Decimal | None = None) -> Decimal:
+        """Return the cost in dollars: tokens x price per 1,000 / 1,000, and images x price.
+
+        What has no price costs nothing.
+        """
+        cost = self.images * (per_image or Decimal())
+        if prices is not None:
+            cost += (self.input * prices.input + self.output * prices.output) / PRICED_TOKENS
+        return cost
 
 
 def total(tokens: Iterable[Tokens]) -> Tokens:
@@ -53,11 +70,12 @@ def total(tokens: Iterable[Tokens]) -> Tokens:
 
 @dataclass(frozen=True)
 class Spent:
-    """Dollars spent in batch jobs, in the fallback and in the canary. None without a price."""
+    """Dollars spent in batch jobs, fallback, canary and for model units. None without a price."""
 
     batch: Decimal | None = None
     fallback: Decimal | None = None
     canary: Decimal | None = None
+    model_units: Decimal | None = None
 
     @property
     def total(self) -> Decimal:
@@ -66,19 +84,33 @@ class Spent:
 
     def parts(self) -> dict[str, Decimal | None]:
         """Return the parts by name."""
-        return {"batch": self.batch, "fallback": self.fallback, "canary": self.canary}
+        return {
+            "batch": self.batch,
+            "fallback": self.fallback,
+            "canary": self.canary,
+            "model_units": self.model_units,
+        }
 
 
-def spent(prices: PricesConfig, batch: Tokens, fallback: Tokens, canary: Tokens) -> Spent:
-    """Return the cost of the tokens of batch jobs, fallback and canary.
+def spent(
+    prices: PricesConfig, batch: Tokens, fallback: Tokens, canary: Tokens, unit_hours: int = 0
+) -> Spent:
+    """Return the cost of batch jobs, fallback and canary, and of model units x hours.
 
-    The canary makes single calls: they cost twice the price of batch.
+    The canary makes single calls: its tokens cost twice the price of batch.
     """
-    batch_prices = prices.batch
+    per_image, per_hour = prices.image, prices.model_unit_hour
+
+    def cost(tokens: Tokens, token_prices: TokenPrices | None) -> Decimal | None:
+        has_price = token_prices is not None or per_image is not None
+        return tokens.cost(token_prices, per_image) if has_price else None
+
+    on_demand = Tokens(canary.input * ON_DEMAND_FACTOR, canary.output * ON_DEMAND_FACTOR)
     return Spent(
-        batch=batch.cost(batch_prices) if batch_prices else None,
-        fallback=fallback.cost(prices.fallback) if prices.fallback else None,
-        canary=canary.cost(batch_prices) * ON_DEMAND_FACTOR if batch_prices else None,
+        batch=cost(batch, prices.batch),
+        fallback=cost(fallback, prices.fallback),
+        canary=cost(replace(on_demand, images=canary.images), prices.batch),
+        model_units=unit_hours * per_hour if per_hour is not None else None,
     )
 
 
@@ -104,20 +136,28 @@ class Expected:
     input_per_byte: input tokens per byte of a record's line
     output_per_record: output tokens; None if nothing limits an answer, which then counts as 0
     how: how the numbers were found, in words
+    images_per_record: images of one answer; 0 if the model makes none, or images have no price
     """
 
     input_per_byte: float
     output_per_record: float | None
     how: str
+    images_per_record: int = 0
 
     def tokens(self, line_bytes: float, records: int) -> Tokens:
         """Return the tokens of `records` records whose lines have `line_bytes` bytes in total."""
         output = records * (self.output_per_record or 0.0)
-        return Tokens(math.ceil(line_bytes * self.input_per_byte), math.ceil(output))
+        return Tokens(
+            math.ceil(line_bytes * self.input_per_byte),
+            math.ceil(output),
+            records * self.images_per_record,
+        )
 
 
-def expect(request: RequestConfig, sample: Sample | None) -> Expected:
+def expect(request: RequestConfig, sample: Sample | None, images: int = 0) -> Expected:
     """Return the expected tokens: measured on a sample, or else by a rule of thumb.
+
+    images: the images of one answer, as far as they have a price
 
     The rule is 4 bytes per input token, and answers as long as the request allows. Real answers are
     seldom that long. A sample without input tokens or bytes measures nothing.
@@ -127,27 +167,34 @@ def expect(request: RequestConfig, sample: Sample | None) -> Expected:
             sample.tokens.input / sample.line_bytes,
             sample.tokens.output / sample.records,
             f"measured on the {sample.records} records of the canary",
+            images,
         )
     longest = max_answer_tokens(request)
     answers = "answers not counted" if longest is None else f"{longest:,} tokens an answer at most"
-    return Expected(1 / BYTES_PER_TOKEN, longest, f"{BYTES_PER_TOKEN:g} bytes a token, {answers}")
+    how = f"{BYTES_PER_TOKEN:g} bytes a token, {answers}"
+    return Expected(1 / BYTES_PER_TOKEN, longest, how, images)
 
 
 def max_answer_tokens(request: RequestConfig) -> int | None:
     """Return the most tokens that an answer may have; None if the request sets no limit."""
     if request.max_tokens is not None:
         return request.max_tokens
-    return max(_limits_in(request.body), default=None)
+    return max(_numbers_in(request.body, _LIMITS), default=None)
 
 
-def _limits_in(value: Any) -> Iterable[int]:
-    """Yield every limit of an answer's tokens in a body, at any depth."""
+def images_per_answer(request: RequestConfig) -> int:
+    """Return how many images a request asks for: 1 if its body names no number."""
+    return max(_numbers_in(request.body, _IMAGE_COUNTS), default=1)
+
+
+def _numbers_in(value: Any, names: frozenset[str]) -> Iterable[int]:
+    """Yield every integer under one of the names in a body, at any depth."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            if key in _LIMITS and isinstance(item, int) and not isinstance(item, bool):
+            if key in names and isinstance(item, int) and not isinstance(item, bool):
                 yield item
             else:
-                yield from _limits_in(item)
+                yield from _numbers_in(item, names)
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from _limits_in(item)
+            yield from _numbers_in(item, names)

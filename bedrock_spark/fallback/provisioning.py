@@ -1,17 +1,20 @@
 """Provisioned throughput that a run buys for its fallback, and deletes when the fallback ends.
 
 It bills by the hour until it is deleted, so it must never be forgotten. The run folder notes it
-before it is bought (write-ahead). Its name is a function of the run id, and a tag has the run id:
-any process that continues or stops the run finds it by both. A name can exist only once per account
-and Region. So no second one is bought, however often a reply is lost.
+before it is bought (write-ahead), and its ARN the moment it is known. Its name and the request's
+token are functions of the run id, and a tag has the run id. So a repeated request is the same
+purchase, and any process that continues or stops the run finds it.
+
+A purchase counts as over only after proof: the service does not find its ARN. Without an ARN, no
+listing may have shown its name for four hours: one listing that lacks it proves nothing. Until
+then every command looks again, and says that it may bill.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import logging
 import re
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +22,7 @@ from typing import Any
 from bedrock_spark.aws.errors import job_errors
 from bedrock_spark.aws.protocols import BedrockClient
 from bedrock_spark.aws.provisioned import FAILED, POLL_SECONDS, WAIT_SECONDS
-from bedrock_spark.aws.retry import retry_reading, retry_throttled
+from bedrock_spark.aws.retry import retry_reading
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import CreateConfig
 from bedrock_spark.errors import (
@@ -28,16 +31,32 @@ from bedrock_spark.errors import (
     JobStateUnknownError,
     ProvisionedModelError,
 )
-from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.purchases import (
+    DELETED,
+    NEVER_LISTED,
+    REFUSED,
+    PurchaseNote,
+    note_arn,
+    note_deleting,
+    note_intent,
+    note_over,
+    note_unlisted,
+    open_purchase,
+    read_purchases,
+)
 from bedrock_spark.storage import Storage
 
 log = logging.getLogger(__name__)
 
 TAG = "bedrock-spark-run"
 _NAME_MAX = 63
-# A listing may not show a new purchase at once: it is read at most this often.
-_FIND_ATTEMPTS = 4
 _CHANGING = ("Creating", "Updating")
+# How long one command looks for a purchase without a known ARN.
+_LOOK_SECONDS = 60.0
+# How long after a purchase "not found" by its ARN may mean "not visible yet".
+_VISIBLE_SECONDS = 600.0
+# How long listings must lack a purchase without a known ARN before it counts as never made.
+UNLISTED_SECONDS = 4 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -49,9 +68,37 @@ class Purchase:
     model_units: int
 
 
-def purchase_name(run_id: str) -> str:
-    """Return the name of the throughput that a run buys. It is found by this name."""
-    return f"bs-{re.sub(r'[^0-9a-zA-Z]+', '-', run_id).strip('-')}"[:_NAME_MAX]
+@dataclass(frozen=True)
+class Deletion:
+    """What a deletion did.
+
+    deleted: what was deleted; None if there was nothing
+    warning: what may still bill, and how it is looked for; None if it is known that nothing bills
+    """
+
+    deleted: Purchase | None = None
+    warning: str | None = None
+
+
+def purchase_name(run_id: str, number: int = 1) -> str:
+    """Return the name of the throughput that a run buys. It is found by this name.
+
+    Every purchase of a run has another name: a listing may still show one that was deleted.
+    """
+    suffix = "" if number == 1 else f"-{number}"
+    name = f"bs-{re.sub(r'[^0-9a-zA-Z]+', '-', run_id).strip('-')}"
+    return f"{name[: _NAME_MAX - len(suffix)].rstrip('-')}{suffix}"
+
+
+def purchase_token(run_id: str, number: int) -> str:
+    """Return the token of a purchase. The service answers a repeated one with the same purchase."""
+    return hashlib.sha256(f"{run_id}/{number}".encode()).hexdigest()
+
+
+def _may_delete(purchase: Purchase, deleted: Purchase | None) -> bool:
+    """Tell whether to request the deletion now: not while it changes, and once per ARN."""
+    is_requested = deleted is not None and deleted.arn == purchase.arn
+    return purchase.status not in _CHANGING and not is_requested
 
 
 class ProvisionedThroughput:
@@ -62,118 +109,194 @@ class ProvisionedThroughput:
         self._run_id = run_id
         self._storage = storage
         self._clock = clock
-        self._name = purchase_name(run_id)
 
     def buy(self, model_id: str, config: CreateConfig) -> Purchase:
         """Return the run's throughput; buy it if there is none yet, or if it failed.
 
-        Raises ProvisionedModelError if the service refuses.
+        Raises ProvisionedModelError if the service refuses, or does not show what was bought.
         """
-        purchase = self.find()
-        if purchase is not None and purchase.status == FAILED:
+        note, is_new = open_purchase(self._storage), False
+        purchase = self._look(note) if note is not None else None
+        if purchase is not None and purchase.status != FAILED:
+            return purchase
+        if note is not None and (purchase is not None or self._is_over(note)):
             self.delete()
-            purchase = None
-        if purchase is None:
-            self._note(model_id, config)
-            self._create(model_id, config)
-            purchase = self._find_new()
+            note = open_purchase(self._storage)
+        if note is None:
+            note, is_new = self._note(model_id, config)
+        self._create(note, is_new)
+        purchase = self._wait_until_visible(note.number)
         if purchase is None:
             raise ProvisionedModelError(
-                f"fallback.create: {self._name} was bought and cannot be found; look for it in the "
-                "console, and delete it if it is there: it bills by the hour"
+                f"fallback.create: {note.name} was bought and cannot be found. "
+                f"{self._warning(note)}"
             )
         return purchase
 
-    def find(self) -> Purchase | None:
-        """Return the throughput that the run bought and did not delete, or None.
-
-        Without a note in the run folder, the service is not asked. Raises ProvisionedModelError if
-        something with that name is not the run's.
-        """
-        if self._storage.read_if_present(layout.PROVISIONED_FILE) is None:
-            return None
-        # The listing is of names that contain this name.
-        summaries = self._call("ListProvisionedModelThroughputs", self._list)
-        named = [s for s in summaries if s["provisionedModelName"] == self._name]
-        if not named:
-            return None
-        arn = named[0]["provisionedModelArn"]
-        tags = self._call("ListTagsForResource", lambda: self._tags(arn))
-        if tags.get(TAG) != self._run_id:
-            raise ProvisionedModelError(
-                f"fallback.create: {arn} has the name that this run would use, {self._name}, and "
-                f"not its tag {TAG}: {self._run_id}; rename or delete it"
-            )
-        return Purchase(arn, named[0]["status"], named[0]["modelUnits"])
-
-    def delete(self) -> Purchase | None:
-        """Delete the run's throughput and return it; None if there is none.
+    def delete(self) -> Deletion:
+        """Delete the run's throughput, and note it as over once the service does not find it.
 
         The service refuses to delete it while it is being created or updated: wait until that is
-        over. Raises ProvisionedModelError if that takes too long.
+        over. Raises ProvisionedModelError if that takes too long. Without a note in the run folder
+        the service is not asked.
         """
-        deadline = self._clock.now() + WAIT_SECONDS
-        purchase = self.find()
-        while purchase is not None and purchase.status in _CHANGING:
-            if self._clock.now() >= deadline:
+        begun_at = self._clock.now()
+        deleted: Purchase | None = None
+        while (note := open_purchase(self._storage)) is not None:
+            purchase = self._look(note)
+            if purchase is None and self._is_over(note):
+                why = DELETED if note.arns else NEVER_LISTED
+                note_over(self._storage, note.number, why, self._clock.now())
+                break
+            if purchase is None and not self._may_appear(note, begun_at):
+                warning = self._warning(note)
+                log.warning("%s: %s", self._run_id, warning)
+                return Deletion(deleted, warning)
+            if purchase is not None and _may_delete(purchase, deleted):
+                note_deleting(self._storage, note.number, self._clock.now())
+                self._call("DeleteProvisionedModelThroughput", self._delete, purchase.arn)
+                log.info("%s: deleted %s", self._run_id, purchase.arn)
+                deleted = purchase
+                continue
+            if self._clock.now() >= begun_at + WAIT_SECONDS and purchase is not None:
                 raise ProvisionedModelError(
-                    f"fallback.create: {purchase.arn} is still {purchase.status} and cannot be "
-                    "deleted; it bills by the hour: to delete it, repeat the command, or run "
+                    f"fallback.create: {purchase.arn} is still {purchase.status} and not deleted; "
+                    "it bills by the hour: to delete it, repeat the command, or run "
                     "bedrock-spark stop"
                 )
             self._clock.sleep(POLL_SECONDS)
-            purchase = self.find()
-        if purchase is not None:
-            arn = purchase.arn
-            self._call("DeleteProvisionedModelThroughput", lambda: self._delete(arn))
-            log.info("%s: deleted %s", self._run_id, arn)
-        self._storage.delete([layout.PROVISIONED_FILE])
-        return purchase
+        return Deletion(deleted)
 
-    def _note(self, model_id: str, config: CreateConfig) -> None:
-        """Note the purchase in the run folder before it is made."""
-        note = {"name": self._name, "model_id": model_id, "model_units": config.model_units}
-        data = json.dumps({**note, "bought_at": self._clock.now()}).encode()
-        self._storage.write(layout.PROVISIONED_FILE, data)
+    def _is_over(self, note: PurchaseNote) -> bool:
+        """Tell whether a purchase that was just looked for and not found is known to be over."""
+        now = self._clock.now()
+        if note.arns:
+            return note.is_deleting or now >= note.bought_at + _VISIBLE_SECONDS
+        since = note.unlisted_since
+        return since is not None and now >= since + UNLISTED_SECONDS
 
-    def _find_new(self) -> Purchase | None:
-        """Find a purchase that was just made; None if no listing shows it."""
-        for _ in range(_FIND_ATTEMPTS):
-            purchase = self.find()
-            if purchase is not None:
+    def _may_appear(self, note: PurchaseNote, begun_at: float) -> bool:
+        """Tell whether to look again in this command."""
+        until = note.bought_at + _VISIBLE_SECONDS if note.arns else begun_at + _LOOK_SECONDS
+        return self._clock.now() < until
+
+    def _warning(self, note: PurchaseNote) -> str:
+        hours = UNLISTED_SECONDS / 3600
+        return (
+            f"{note.model_units} model units named {note.name} may have been bought, and bill by "
+            "the hour until they are deleted, though the service does not show them now. Repeat "
+            "the command, or run bedrock-spark stop: each of them looks again, and deletes them. "
+            f"They count as never bought after no listing has shown them for {hours:.0f} hours"
+        )
+
+    def _look(self, note: PurchaseNote) -> Purchase | None:
+        """Return the purchase as the service shows it now, or None if it does not show it.
+
+        Raises ProvisionedModelError if something with its name is not the run's.
+        """
+        for arn in note.arns:
+            described = self._call("GetProvisionedModelThroughput", self._get, arn)
+            if described is not None:
+                return Purchase(arn, described["status"], described["modelUnits"])
+        if note.arns:
+            return None
+        # The listing is of names that contain this name.
+        summaries = self._call("ListProvisionedModelThroughputs", self._list, note.name)
+        named = [s for s in summaries if s["provisionedModelName"] == note.name]
+        if not named:
+            note_unlisted(self._storage, note.number, self._clock.now())
+            return None
+        arn = named[0]["provisionedModelArn"]
+        tags = self._call("ListTagsForResource", self._tags, arn)
+        if tags.get(TAG) != self._run_id:
+            raise ProvisionedModelError(
+                f"fallback.create: {arn} has the name that this run would use, {note.name}, and "
+                f"not its tag {TAG}: {self._run_id}; rename or delete it"
+            )
+        note_arn(self._storage, note.number, arn, self._clock.now())
+        return Purchase(arn, named[0]["status"], named[0]["modelUnits"])
+
+    def _note(self, model_id: str, config: CreateConfig) -> tuple[PurchaseNote, bool]:
+        """Note a purchase in the run folder before it is made. Its number is the next free one.
+
+        Returns what is noted, and whether this process noted it: another one may be faster.
+        """
+        number = max((note.number for note in read_purchases(self._storage)), default=0) + 1
+        note = PurchaseNote(
+            number,
+            purchase_name(self._run_id, number),
+            purchase_token(self._run_id, number),
+            model_id,
+            config.model_units,
+            self._clock.now(),
+        )
+        is_new = note_intent(self._storage, note)
+        return self._noted(number), is_new
+
+    def _noted(self, number: int) -> PurchaseNote:
+        return next(note for note in read_purchases(self._storage) if note.number == number)
+
+    def _wait_until_visible(self, number: int) -> Purchase | None:
+        """Find a purchase that was just made; None if the service does not show it in time."""
+        begun_at = self._clock.now()
+        while True:
+            note = self._noted(number)
+            purchase = self._look(note)
+            if purchase is not None or not self._may_appear(note, begun_at):
                 return purchase
             self._clock.sleep(POLL_SECONDS)
-        return None
 
-    def _create(self, model_id: str, config: CreateConfig) -> None:
-        request = {
-            "clientRequestToken": uuid.uuid4().hex,
-            "modelUnits": config.model_units,
-            "provisionedModelName": self._name,
-            "modelId": model_id,
-            "tags": [{"key": TAG, "value": self._run_id}],
-        }
-        action = f"buying {config.model_units} model units of {model_id}"
+    def _create(self, note: PurchaseNote, is_new: bool) -> None:
+        """Request a purchase, again if no reply comes: its token makes it the same purchase.
+
+        If it is refused and surely no request before was accepted, it is noted as over.
+        is_new: whether no process has requested it before
+        """
+        may_exist = not is_new
+        action = f"buying {note.model_units} model units of {note.model_id}"
 
         def create() -> Any:
-            return self._client.create_provisioned_model_throughput(**request)
+            nonlocal may_exist
+            try:
+                with job_errors(action, advise=False):
+                    return self._client.create_provisioned_model_throughput(
+                        clientRequestToken=note.token,
+                        modelUnits=note.model_units,
+                        provisionedModelName=note.name,
+                        modelId=note.model_id,
+                        tags=[{"key": TAG, "value": self._run_id}],
+                    )
+            except JobStateUnknownError:
+                may_exist = True
+                raise
 
         try:
-            reply = retry_throttled(self._clock)(_with_our_errors(action, create))
-            arn = reply["provisionedModelArn"]
+            arn = retry_reading(self._clock)(create)["provisionedModelArn"]
         except (JobStateUnknownError, JobNameInUseError) as exc:
             # It may exist, so it is looked up by its name.
             log.warning("%s: %s", self._run_id, exc)
         except JobError as exc:
+            if may_exist:
+                raise ProvisionedModelError(
+                    f"fallback.create: {exc}. {self._warning(note)}"
+                ) from exc
+            note_over(self._storage, note.number, REFUSED, self._clock.now())
             raise ProvisionedModelError(f"fallback.create: {exc}") from exc
         else:
+            note_arn(self._storage, note.number, arn, self._clock.now())
             log.info("%s: bought %s", self._run_id, arn)
 
-    def _list(self) -> list[dict[str, Any]]:
+    def _get(self, arn: str) -> dict[str, Any] | None:
+        try:
+            return self._client.get_provisioned_model_throughput(provisionedModelId=arn)
+        except self._client.exceptions.ResourceNotFoundException:
+            return None
+
+    def _list(self, name: str) -> list[dict[str, Any]]:
         pages = self._client.get_paginator("list_provisioned_model_throughputs")
         return [
             summary
-            for page in pages.paginate(nameContains=self._name)
+            for page in pages.paginate(nameContains=name)
             for summary in page["provisionedModelSummaries"]
         ]
 
@@ -187,22 +310,17 @@ class ProvisionedThroughput:
         except self._client.exceptions.ResourceNotFoundException:
             return  # an earlier try deleted it, and its reply was lost
 
-    def _call(self, action: str, call: Callable[[], Any]) -> Any:
+    def _call(self, action: str, call: Callable[[str], Any], argument: str) -> Any:
         """Return the reply of a call that is safe to repeat; retry it as long as that may help."""
+
+        def mapped_call() -> Any:
+            with job_errors(action, advise=False):
+                return call(argument)
+
         try:
-            return retry_reading(self._clock)(_with_our_errors(action, call))
+            return retry_reading(self._clock)(mapped_call)
         except JobError as exc:
             raise ProvisionedModelError(
-                f"fallback.create: {exc}. The throughput of this run is named {self._name} and "
-                "bills by the hour until it is deleted"
+                f"fallback.create: {exc}. The throughput of this run is named "
+                f"{purchase_name(self._run_id)} and bills by the hour until it is deleted"
             ) from exc
-
-
-def _with_our_errors(action: str, call: Callable[[], Any]) -> Callable[[], Any]:
-    """Return the call with the errors of boto3 mapped to ours, whose messages name the action."""
-
-    def mapped_call() -> Any:
-        with job_errors(action, advise=False):
-            return call()
-
-    return mapped_call

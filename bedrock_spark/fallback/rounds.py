@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING
 from bedrock_spark.aws.clients import bedrock_client
 from bedrock_spark.aws.provisioned import is_provisioned, wait_for_provisioned
 from bedrock_spark.clock import Clock
-from bedrock_spark.costs.budget import Budget, fallback_tokens, open_budget
+from bedrock_spark.costs.budget import Budget, open_budget
 from bedrock_spark.errors import PlanError, RunFolderError
-from bedrock_spark.fallback.provisioning import ProvisionedThroughput
+from bedrock_spark.fallback.provisioning import Deletion, ProvisionedThroughput
 from bedrock_spark.fanout import batch_shards, open_controller
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.outputs.shard_outputs import jobs_digest
 from bedrock_spark.progress import Observer, ignore_progress
-from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.heartbeat import Renewal
 from bedrock_spark.run_folder.lease import Lease, renewed
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.purchases import open_purchase
 from bedrock_spark.run_folder.run import Run
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 # How often in a row shards may have changed since they were collected, before the fallback ends.
 _CHANGED_ROUNDS = 3
+# The last calls and the deletion of model units take this long; a started hour is paid for.
+_DELETION_SECONDS = 600.0
 
 
 @dataclass
@@ -112,18 +114,22 @@ class Fallback:
             self._count_round(changed=True)
             return 0
         until = self._until()
-        if self.reason is not None:
+        if self.reason is not None or self._units_are_over(reconciled):
             return 0
         most = self._affordable(reconciled, sum(counts.values()))
         if not most:
             return 0
         model_id = self._ready_model()
+        # Only now it is known since when the units bill; to buy them took a while, too.
+        if self._units_are_over(reconciled):
+            return 0
+        ends = [end for end in (until, self._units_until(reconciled)) if end is not None]
         if self.renewal is not None:
             self.renewal.check()
         self.spark_jobs.spark = spark
         digests = {s.unit: s.unanswered_digest for s in current}
         asked = ask_unanswered(
-            *(spark, self.run, counts, model_id, most, until, self.observe),
+            *(spark, self.run, counts, model_id, most, min(ends, default=None), self.observe),
             digests=digests,
             group=self.spark_jobs.group,
         )
@@ -175,6 +181,21 @@ class Fallback:
         self._throughput.delete()
         self._model_id = None
 
+    def _units_until(self, reconciled: Sequence[ReconciledShard]) -> float | None:
+        """Return when to make the last call, so that the budget pays for the model units."""
+        budget = self._budget(reconciled)
+        end = budget.units_until() if budget is not None else None
+        return None if end is None else end - _DELETION_SECONDS
+
+    def _units_are_over(self, reconciled: Sequence[ReconciledShard]) -> bool:
+        """Tell whether the budget pays for no more hours of model units, and note it."""
+        end, budget = self._units_until(reconciled), self._budget(reconciled)
+        if budget is None or end is None or self.clock.now() < end:
+            return False
+        self.reason = budget.units_refusal()
+        self.out_of_money = True
+        return True
+
     def _affordable(self, reconciled: Sequence[ReconciledShard], records: int) -> int:
         """Return how many of `records` records the budget allows to ask."""
         budget = self._budget(reconciled)
@@ -188,8 +209,9 @@ class Fallback:
 
     def _budget(self, reconciled: Sequence[ReconciledShard]) -> Budget | None:
         shards = batch_shards(self.manifest, self.run.config)
-        used = fallback_tokens(shard.fallback_tokens for shard in reconciled)
-        return open_budget(self.run, shards, self.jobs, used)
+        used = (shard.fallback_tokens for shard in reconciled)
+        now = self.clock.now()
+        return open_budget(self.run, self.manifest, shards, now, self.jobs, used)
 
     def _until(self) -> float | None:
         hours, begun_at = self.run.config.batch.deadline_hours, self.run.begun_at
@@ -226,12 +248,12 @@ def open_fallback(
                 fallback.delete_throughput()
 
 
-def delete_leftover_throughput(run: Run, clock: Clock) -> bool:
-    """Delete what the fallback of a dead process bought; tell whether there was anything."""
-    if run.storage.read_if_present(layout.PROVISIONED_FILE) is None:
-        return False
+def delete_leftover_throughput(run: Run, clock: Clock) -> Deletion:
+    """Delete what the fallback of a dead process bought, if anything."""
+    if open_purchase(run.storage) is None:
+        return Deletion()
     client = bedrock_client(run.aws)
-    return ProvisionedThroughput(client, run.run_id, run.storage, clock).delete() is not None
+    return ProvisionedThroughput(client, run.run_id, run.storage, clock).delete()
 
 
 def _settled_jobs(run: Run, manifest: RunManifest, clock: Clock) -> Mapping[str, Job]:

@@ -28,4 +28,4 @@ def read(output: Json) -> Answer:
 
 PATTERN = re.compile(r"amazon\.(titan-image-generator|nova-canvas)-.*")
 
-FAMILY = Family("amazon_images", PATTERN, build, read)
+FAMILY = Family("amazon_images", PATTERN, build, read, answers_images=True)

@@ -56,6 +56,7 @@ class Family:
     read_chunk: makes an Answer from a decoded chunk of a stream: the text that it adds, and token
         counts as totals so far; None if the family does not stream
     tag: the tag around the reasoning in the text of those chunks; None if there is no tag
+    answers_images: whether answers are images, which are paid for by the piece
     """
 
     name: str
@@ -65,6 +66,7 @@ class Family:
     takes_media: bool = False
     read_chunk: Callable[[Json], Answer] | None = None
     tag: ReasoningTag | None = None
+    answers_images: bool = False
 
     def build(self, request: RequestConfig) -> dict[str, Any]:
         """Return the body template of a request. Raises ConfigError for an unsupported option."""

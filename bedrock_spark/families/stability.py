@@ -57,5 +57,7 @@ def read_xl(output: Json) -> Answer:
 
 _MODELS = r"stability\.(sd3-(?!.*inpaint)|stable-image-(core|ultra)-).*"
 
-FAMILY = Family("stability", re.compile(_MODELS), build, read)
-XL = Family("stability_xl", re.compile(r"stability\.stable-diffusion-xl.*"), build_xl, read_xl)
+_XL = re.compile(r"stability\.stable-diffusion-xl.*")
+
+FAMILY = Family("stability", re.compile(_MODELS), build, read, answers_images=True)
+XL = Family("stability_xl", _XL, build_xl, read_xl, answers_images=True)

@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bedrock_spark.clock import Clock
-from bedrock_spark.costs.budget import batch_tokens
+from bedrock_spark.costs.used import batch_used, estimate_by, expected_of
 from bedrock_spark.fanout.controller import Controller
 from bedrock_spark.fanout.step_result import jobs_by_status
 from bedrock_spark.fanout.tracker import ShardTracker
+from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.lease import read_holder
 
 # The rate is measured over the jobs of the last day: it says how fast the run is now.
@@ -64,7 +65,11 @@ def status_of(controller: Controller, clock: Clock) -> Status:
     result, tracker = controller.result(), controller.tracker
     rate = _rate(tracker, now)
     left = max(0, result.records - result.processed)
-    tokens, prices = batch_tokens(tracker.jobs.values()), controller.run.config.prices.batch
+    run = controller.run
+    expected = expected_of(run.config, read_tries(run.storage))
+    estimate = estimate_by(expected, tracker.shards.values())
+    tokens, prices = batch_used(tracker.jobs.values(), estimate), run.config.prices
+    has_price = prices.batch is not None or prices.image is not None
     holder = read_holder(controller.run.storage)
     return Status(
         run_id=controller.run.run_id,
@@ -82,7 +87,7 @@ def status_of(controller: Controller, clock: Clock) -> Status:
         slots=sum(t.slots.cap for t in controller.targets),
         unanswered=_unanswered(tracker),
         tokens={"input": tokens.input, "output": tokens.output},
-        cost_usd=float(tokens.cost(prices)) if prices is not None else None,
+        cost_usd=float(tokens.cost(prices.batch, prices.image)) if has_price else None,
         held=result.reason,
         controller=str(holder) if holder is not None and not holder.is_over(now) else None,
         findings=controller.ledger.state.all_findings(),

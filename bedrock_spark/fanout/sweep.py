@@ -147,8 +147,9 @@ class Sweep:
         if job.seen == seen_job:
             return
         changes = list(self._changes(job, seen_job, target, now))
-        counted = (e.tokens for e in changes if isinstance(e, Seen) and e.tokens is not None)
-        self.tracker.update(job.seen_as(seen_job, now, next(counted, None)))
+        settled = next((e for e in changes if isinstance(e, Seen)), None)
+        tokens, images = (settled.tokens, settled.images) if settled else (None, None)
+        self.tracker.update(job.seen_as(seen_job, now, tokens, images))
         self.news += [*adoption, *changes]
 
     def _observe_duplicate(self, job: Job, seen_job: SeenJob, region: str, now: float) -> None:
@@ -188,7 +189,7 @@ class Sweep:
         prefix = output_prefix(job.shard_id, job.attempt, job.token)
         self._copy_output(prefix, target)
         self._note_duration(seen_job)
-        return seen(seen_job, now, self._tokens(prefix, seen_job))
+        return seen(seen_job, now, *self._counted(prefix, seen_job))
 
     def _copy_output(self, prefix: str, target: Target) -> None:
         if target.folder is not None and not self.reads_only:
@@ -198,14 +199,16 @@ class Sweep:
         if job.submitted_at is not None and job.ended_at is not None:
             self._durations.append(job.ended_at - job.submitted_at)
 
-    def _tokens(self, prefix: str, job: SeenJob) -> tuple[int, int] | None:
-        """Return the tokens in and out by a job's output manifest, or None if it has none."""
+    def _counted(self, prefix: str, job: SeenJob) -> tuple[tuple[int, int] | None, int | None]:
+        """Return tokens (in, out) and images by a job's output manifest; None for no count."""
         key = f"{prefix}{job.job_id}/{layout.OUTPUT_MANIFEST_FILE}"
         data = self.run.storage.read_if_present(key)
         manifest = read_output_manifest(data) if data is not None else None
         if manifest is None:
-            return None
-        return manifest.input_tokens or 0, manifest.output_tokens or 0
+            return None, None
+        if manifest.input_tokens is None and manifest.output_tokens is None:
+            return None, manifest.images
+        return (manifest.input_tokens or 0, manifest.output_tokens or 0), manifest.images
 
     def _adopt(self, seen_job: SeenJob, lister: Target) -> Job | None:
         """Return a job of this run that the ledger does not know, as its name describes it."""

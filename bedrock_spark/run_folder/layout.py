@@ -15,7 +15,7 @@
     <run uri>/fallback/shard-00042-00/*.jsonl.out       what the fallback writes
     <run uri>/tasks/<round>/<task>                      the tasks of the fallback that are running
     <run uri>/claims/<round>/<task>.json                which attempt of such a task works
-    <run uri>/provisioned.json                          the throughput bought for the fallback
+    <run uri>/provisioned/0001-*.json                   the throughput bought for the fallback
     <run uri>/results/shard-00042-00.parquet            one result row per source row
     <run uri>/results/images/shard-00042-00/<record_id>-0.png   the images of answers
     <run uri>/deadletters/shard-00042-00.parquet        the rows of that shard without an answer
@@ -35,14 +35,13 @@ MANIFEST_FILE = "manifest.json"
 CANARY_FILE = "canary.json"
 REPORT_FILE = "report.json"
 RECONCILIATION_FILE = "reconciliation.parquet"
-PROVISIONED_FILE = "provisioned.json"
 PUBLISHED_FILE = "published.json"
 LEASE_FILE = "lease.json"
 OUTPUT_MANIFEST_FILE = "manifest.json.out"
 CONFIGS = "config"
 SHARDS, ROWS, REJECTS, LEDGER = "shards", "rows", "rejects", "ledger"
 SNAPSHOTS, REMAINDERS = "snapshots", "remainders"
-TASKS, CLAIMS, DEADLETTERS = "tasks", "claims", "deadletters"
+TASKS, CLAIMS, DEADLETTERS, PROVISIONED = "tasks", "claims", "deadletters", "provisioned"
 OUTPUT, FALLBACK, RESULTS, RECONCILIATION = "output", "fallback", "results", "reconciliation"
 
 
@@ -100,6 +99,11 @@ def sequence_of(key: str) -> int:
 def remainder_key(shard: str, attempt: int) -> str:
     """Return the JSONL object of the records that attempts before `attempt` left unanswered."""
     return f"{REMAINDERS}/{shard}/a{attempt}.jsonl"
+
+
+def purchase_key(number: int, fact: str) -> str:
+    """Return the note of one fact about a purchase of provisioned throughput."""
+    return f"{PROVISIONED}/{number:04d}-{fact}.json"
 
 
 def outputs_prefix(shard: str) -> str:

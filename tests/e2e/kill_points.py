@@ -75,8 +75,17 @@ def run_of(name: str, endpoint_url: str) -> Run:
     return Run(name, config, S3Storage(f"s3://{BUCKET}/{name}", aws), aws)
 
 
+def body_of(record_id: str) -> dict[str, Any]:
+    """Return a body that no other record has: the emulator knows records by their bodies."""
+    return {
+        "anthropic_version": "bedrock-2023-05-31",
+        "max_tokens": 40,
+        "messages": [{"role": "user", "content": f"Question {record_id}"}],
+    }
+
+
 def write_run(run: Run, sizes: tuple[int, ...] = RECORDS) -> RunManifest:
-    """Write a prepared run into its folder; no other run has its record ids.
+    """Write a prepared run into its folder; no other run has its records.
 
     sizes: the number of records of each shard
     """
@@ -85,13 +94,8 @@ def write_run(run: Run, sizes: tuple[int, ...] = RECORDS) -> RunManifest:
 
     shards = []
     for i, records in enumerate(sizes):
-        body = {
-            "anthropic_version": "bedrock-2023-05-31",
-            "max_tokens": 40,
-            "messages": [{"role": "user", "content": f"Question of {run.run_id}"}],
-        }
         ids = [f"{run.run_id}{i:02d}{n:03d}" for n in range(records)]
-        lines = "".join(json.dumps({"recordId": r, "modelInput": body}) + "\n" for r in ids)
+        lines = "".join(json.dumps({"recordId": r, "modelInput": body_of(r)}) + "\n" for r in ids)
         data = lines.encode()
         shard_id = layout.shard_id(i, 0)
         run.storage.write(layout.shard_key(shard_id), data)

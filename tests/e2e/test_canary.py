@@ -38,6 +38,7 @@ def test_the_canary_asks_a_few_records_once(
     usage = local.usage()
     assert usage["totals"]["records_billed"] == 60
     assert usage["totals"]["invocations"] == 5
+    assert (usage["paid_again"]["records"], usage["paid_again"]["answers"]) == (5, 5)
     for report in reports:
         assert report.canary == {
             "asked": 5,

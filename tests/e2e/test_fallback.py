@@ -11,7 +11,7 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.clock import SystemClock
-from bedrock_spark.errors import ProvisionedModelError, RunHeldError
+from bedrock_spark.errors import BudgetError, ProvisionedModelError, RunHeldError
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.run_folder.lease import Lease
 from tests.e2e.conftest import BUCKET, provision
@@ -165,15 +165,25 @@ def provisioned(local: LocalBedrock) -> list[dict[str, Any]]:
 def test_provisioned_throughput_is_bought_once_and_deleted(
     spark: SparkSession, bedrock: Start
 ) -> None:
-    """It serves all rounds. A run without unanswered records buys none."""
+    """It serves all rounds. A run without unanswered records buys none, and knows the cost."""
     local = bedrock({"operations": {"InvokeModel": {"error_first": 5}}}, speed=50_000.0)
-    pipeline = open_pipeline(local, fallback={**CREATE, "attempts": 1})
-    report = pipeline.run_all(spark, rows_of(spark, 20))
+    money: dict[str, Any] = {
+        "prices": {"batch": {"input": 0, "output": 0}, "model_unit_hour": 20},
+        "budget": {"max_cost_usd": 39},
+    }
+    with pytest.raises(BudgetError, match=r"\$0\.0000 are spent, and the rest does not pay"):
+        open_pipeline(local, fallback=CREATE, **money).run_all(spark, rows_of(spark, 20))
+    assert "CreateProvisionedModelThroughput" not in local.requests()
+    money["budget"] = {"max_cost_usd": 40}
+    pipeline = open_pipeline(local, fallback={**CREATE, "attempts": 1}, **money)
+    report = pipeline.run_all(spark)
     assert report.outcomes["ok"] == 20
+    assert report.cost == {"batch": 0, "canary": 0, "model_units": 40, "total": 40}
     assert provisioned(local) == []
     assert local.requests()["CreateProvisionedModelThroughput"] == 1
     assert local.requests()["DeleteProvisionedModelThroughput"] == 1
-    open_pipeline(local, fallback=CREATE).run_all(spark)
+    again = open_pipeline(local, fallback=CREATE, **money).run_all(spark)
+    assert again.cost == report.cost
     assert local.requests()["CreateProvisionedModelThroughput"] == 1
 
 

@@ -110,7 +110,9 @@ def test_entry_points_share_one_run(
     published = pq.read_table(tmp_path / "results")
     assert sorted(published["id"].to_pylist()) == list(range(100))
     assert set(published["outcome"].to_pylist()) == {"ok"}
-    assert local.usage()["billed_again"] == {}
+    paid_again = local.usage()["paid_again"]
+    asked = report["canary"]["asked"]
+    assert (paid_again["records"], paid_again["answers"]) == (asked, asked) == (5, 5)
 
 
 def test_submit_before_prepare_is_an_error(config: tuple[Path, LocalBedrock]) -> None:

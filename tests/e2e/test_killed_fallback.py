@@ -9,7 +9,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.clock import SystemClock
@@ -21,6 +20,7 @@ from bedrock_spark.run_folder.claims import open_round
 from bedrock_spark.spark.fallback.answer_files import FLUSH_RECORDS
 from bedrock_spark.storage import LocalStorage
 
+from .kill_points import body_of
 from .killed_fallback import CONCURRENCY, ROUND, SHARD
 
 RECORDS = 400
@@ -47,12 +47,7 @@ def invocations(local: LocalBedrock) -> int:
 def write_run(folder: Path) -> LocalStorage:
     """Write a collected shard of 400 unanswered records, and open a round of the fallback."""
     storage = LocalStorage(str(folder))
-    body: dict[str, Any] = {
-        "anthropic_version": "bedrock-2023-05-31",
-        "max_tokens": 40,
-        "messages": [{"role": "user", "content": "hello"}],
-    }
-    lines = [json.dumps({"recordId": i, "modelInput": body}) + "\n" for i in IDS]
+    lines = [json.dumps({"recordId": i, "modelInput": body_of(i)}) + "\n" for i in IDS]
     storage.write(layout.shard_key(SHARD), "".join(lines).encode())
     reconciled = ReconciledShard(
         unit=SHARD,
@@ -76,21 +71,30 @@ def test_a_killed_task_pays_again_for_few_answers(
         assert process.poll() is None
     process.kill()
     process.wait()
-    paid_before_the_kill = invocations(local)
-    assert paid_before_the_kill < RECORDS
+    written = answers(storage)
+    assert set(written.values()) == {1}
 
     second = start_task(tmp_path, local)
     output, _ = second.communicate()
     assert second.returncode == 0
-    assert json.loads(output)["asked"] < RECORDS
-    assert invocations(local) <= RECORDS + FLUSH_RECORDS + CONCURRENCY
-    answered = Counter(
+    # No record is asked whose answer was written, and every other one is asked once.
+    asked = json.loads(output)["asked"]
+    assert asked == RECORDS - len(written)
+    assert answers(storage) == Counter(IDS)
+    # What is paid for again is what the killed task had paid for and not written.
+    paid_again = local.usage()["paid_again"]
+    assert paid_again["answers"] == invocations(local) - asked - len(written)
+    assert paid_again["records"] == paid_again["answers"] <= FLUSH_RECORDS + CONCURRENCY
+
+
+def answers(storage: LocalStorage) -> Counter[str]:
+    """Return how many answers the folder has, by record."""
+    return Counter(
         line.record_id
         for stored in storage.list(f"{layout.FALLBACK}/")
         for line in read_lines(storage.read(stored.key))
         if isinstance(line, OutputRecord) and line.error is None
     )
-    assert set(answered) == set(IDS)
 
 
 def test_two_attempts_at_once_call_the_model_once_per_record(

@@ -41,6 +41,7 @@ def test_many_answers_that_never_fit_are_asked_again_by_batch(
         assert report.findings == []
     assert "InvokeModel" not in local.requests()
     assert local.usage()["totals"]["records_billed"] == 3 * 30
+    assert local.usage()["paid_again"]["answers"] == 2 * 30
 
 
 def test_few_answers_that_never_fit_are_asked_again_by_the_fallback(
@@ -61,5 +62,6 @@ def test_few_answers_that_never_fit_are_asked_again_by_the_fallback(
             calls.update(line.record_id for line in lines if isinstance(line, OutputRecord))
         assert set(calls.values()) == {2}
         assert len(calls) == 30 - refused
+        assert local.usage()["paid_again"]["answers"] == 2 * (30 - refused)
     (row,) = pipeline.results(spark).where("outcome = 'invalid'").limit(1).collect()
     assert row["error_message"] == "the answer holds no JSON object"

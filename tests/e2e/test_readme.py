@@ -101,7 +101,9 @@ def test_command_lines(
     assert "rows in           120" in capsys.readouterr().out
     assert "rows in           120" in submit(whole[1], folder)
     assert local.usage()["totals"] == billed
-    assert local.usage()["billed_again"] == {}
+    # The 5 records of the canary were asked again, and no other.
+    paid_again = local.usage()["paid_again"]
+    assert (paid_again["records"], paid_again["answers"]) == (5, 5)
 
 
 def outcomes(folder: Path) -> set[str]:

@@ -70,7 +70,7 @@ def test_a_run_is_shown_stopped_and_resumed(local: LocalBedrock) -> None:
     assert result is not None
     assert result.is_done
     assert local.usage()["totals"]["records_billed"] == 36
-    assert local.usage()["billed_again"] == {}
+    assert local.usage()["paid_again"]["records"] == 0
 
 
 def test_a_uri_without_a_run_is_an_error(local: LocalBedrock) -> None:

@@ -48,7 +48,7 @@ def test_outputs_of_two_regions_reach_the_run_folder(bedrock: Start) -> None:
     outputs = [o.key for o in run.storage.list(f"{layout.OUTPUT}/")]
     regions = Counter(job["job_arn"].split(":")[3] for job in usage["jobs"])
     assert regions.keys() == {"us-east-1", "us-west-2"}
-    assert usage["billed_again"] == {}
+    assert usage["paid_again"]["records"] == 0
     answered = {key.split("/")[1] for key in outputs if key.endswith(".jsonl.out")}
     assert len(answered) == len(SIZES)
     for job in usage["jobs"]:

@@ -59,6 +59,6 @@ def test_no_fault_changes_the_bill(
     assert set(paid.values()) == {1}
     assert len(paid) == len(SIZES)
     assert usage["totals"]["records_billed"] == sum(SIZES)
-    assert usage["billed_again"] == {}
+    assert usage["paid_again"]["records"] == 0
     quota = "CreateModelInvocationJob ServiceQuotaExceededException"
     assert refused.get(quota, 0) <= 12

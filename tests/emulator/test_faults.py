@@ -319,16 +319,6 @@ def test_output_files_can_be_broken_or_missing(kit: Kit) -> None:
     assert lines["bad"]["modelOutput"]["errorCode"] == 400
 
 
-def test_usage_shows_a_record_paid_for_twice(kit: Kit) -> None:
-    """`billed_again` lists a record that a second job billed after the first one delivered it."""
-    kit.submit([record(77_001)])
-    kit.local.advance_clock(7 * 86_400)
-    assert "REC00077001" not in kit.local.usage()["billed_again"]
-    second = kit.submit([record(77_001)])
-    kit.settle(second)
-    assert kit.local.usage()["billed_again"]["REC00077001"] == [second]
-
-
 def test_access_can_be_denied(kit: Kit) -> None:
     """A script can deny roles, buckets, and batch inference of a model in the Region."""
     access = {

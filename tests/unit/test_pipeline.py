@@ -12,9 +12,12 @@ import yaml
 
 from bedrock_spark import pipeline as pipeline_module
 from bedrock_spark.config.load import as_config
+from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.errors import BedrockSparkError, ConfigError, PlanError, RunFolderError
 from bedrock_spark.fallback.rounds import refuse_too_small
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
 from tests.unit.fakes import CLAUDE, PROVISIONED, FakeClock, config_values, make_config
 
@@ -86,6 +89,34 @@ def test_check_refuses_a_local_folder_for_batch_jobs(tmp_path: Path) -> None:
     """Bedrock cannot read it."""
     with pytest.raises(ConfigError, match="batch jobs need an s3:// run_uri"):
         open_pipeline(tmp_path).check()
+
+
+def test_the_budget_of_jobs_knows_what_the_fallback_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that goes on after its fallback must not spend the money a second time."""
+    prices = {"batch": {"input": 1, "output": 0}, "fallback": {"input": 1, "output": 0}}
+    pipeline = open_pipeline(
+        tmp_path,
+        canary={"records": 0},
+        fallback={"model_id": "m"},
+        prices=prices,
+        budget={"max_cost_usd": 5},
+    )
+    storage, opened = pipeline.run.storage, list[Any]()
+    commit_manifest(storage, manifest_of(50, 60))
+    monkeypatch.setattr(pipeline, "jobs", lambda: {"a": None})
+    monkeypatch.setattr(
+        pipeline_module,
+        "leased_controller",
+        lambda *arguments: opened.append(arguments[-1]) or nullcontext(),
+    )
+    for unit in ("shard-0", "shard-1"):
+        storage.write(layout.fallback_key(unit, "1"), b"")
+        shard = ReconciledShard(unit=unit, fallback_tokens={"input": 700, "output": 9})
+        storage.write(layout.reconciliation_key(unit), shard.to_json())
+    with pipeline._controller(pipeline.manifest()):
+        assert opened[0].fallback() == Tokens(1400, 18)
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,17 @@ from bedrock_spark.cli.display import Display
 from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.outputs.reconcile import Finding
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
-from bedrock_spark.report import Report, build_report, check_complete, write_report
+from bedrock_spark.report import (
+    Report,
+    build_report,
+    check_complete,
+    purchase_findings,
+    write_report,
+)
 from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RejectedRows, RunManifest, Shard
+from bedrock_spark.run_folder.purchases import PurchaseNote
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import make_config
@@ -64,11 +71,12 @@ def build(tmp_path: Path) -> Callable[..., Report]:
         tries: tuple[Canary, ...] = (),
         prices: dict[str, Any] | None = None,
         manifest: RunManifest = MANIFEST,
+        unit_hours: int = 0,
     ) -> Report:
         storage = LocalStorage(str(tmp_path))
         run = Run("run-abcdefgh", make_config(prices=prices or {}), storage, AwsSettings())
         seconds = {"prepare": 1.23456}
-        report = build_report(run, manifest, jobs or {}, units, seconds, tries=tries)
+        report = build_report(run, manifest, jobs or {}, units, seconds, None, tries, unit_hours)
         write_report(run, report)
         return report
 
@@ -139,6 +147,17 @@ def test_the_cost_is_reported_if_there_are_prices(
         "canary": 0.0,
         "total": 0.35,
     }
+
+
+def test_what_nothing_counted_is_estimated(build: Callable[..., Report]) -> None:
+    """A stopped job without a manifest costs its processed records, not nothing; units by hours."""
+    stopped = job_of("shard-0", "Stopped")
+    assert stopped.seen is not None
+    stopped = replace(stopped, seen=replace(stopped.seen, processed=50, succeeded=50))
+    prices = {"batch": {"input": 0, "output": 1}, "model_unit_hour": 20}
+    report = build(jobs={"a": stopped}, prices=prices, unit_hours=3)
+    # 40 tokens an answer, by the request's limit.
+    assert report.cost == {"batch": 50 * 40 / 1000, "canary": 0.0, "model_units": 60, "total": 62}
 
 
 def test_report_json_is_the_report(build: Callable[..., Report], tmp_path: Path) -> None:
@@ -237,3 +256,11 @@ def test_failed_jobs_are_findings_with_the_message_of_the_service(
         "job_failed": "arn:shard-1: less records",
         "job_expired": "arn:shard-2: no message",
     }
+
+
+def test_model_units_that_may_bill_are_a_finding() -> None:
+    """One that is known to be over is none."""
+    note = PurchaseNote(1, "bs-r", "t", "m", 2, 0.0)
+    (finding,) = purchase_findings([note, replace(note, over_at=9.0, why="deleted")])
+    assert (finding["kind"], finding["count"]) == ("model_units_may_bill", 2)
+    assert "2 model units named bs-r are not known to be deleted" in finding["detail"]

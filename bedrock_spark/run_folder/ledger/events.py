@@ -62,7 +62,7 @@ class Seen(Event, frozen=True, tag="seen"):
 
     counts: records in total, processed, succeeded, failed
     times: when the job was submitted, when it ended
-    tokens: input and output tokens of its output manifest
+    tokens: input and output tokens of its output manifest; images: those that it counts
     """
 
     job_name: str
@@ -73,6 +73,7 @@ class Seen(Event, frozen=True, tag="seen"):
     at: float
     times: tuple[float | None, float | None] | None = None
     tokens: tuple[int, int] | None = None
+    images: int | None = None
 
 
 class Duplicate(Event, frozen=True, tag="duplicate"):
@@ -212,8 +213,13 @@ def submitting(plan: JobPlan, now: float) -> Submitting:
     )
 
 
-def seen(job: SeenJob, now: float, tokens: tuple[int, int] | None = None) -> Seen:
-    """Return the event of a job in a listing; `tokens` are those of its output manifest."""
+def seen(
+    job: SeenJob,
+    now: float,
+    tokens: tuple[int, int] | None = None,
+    images: int | None = None,
+) -> Seen:
+    """Return the event of a job in a listing, with the tokens and images of its manifest."""
     return Seen(
         job.job_name,
         job.job_arn,
@@ -223,6 +229,7 @@ def seen(job: SeenJob, now: float, tokens: tuple[int, int] | None = None) -> See
         now,
         times=None if job.submitted_at is None else (job.submitted_at, job.ended_at),
         tokens=tokens,
+        images=images,
     )
 
 

@@ -46,6 +46,7 @@ class Job:
     announced_at: when the intent to create it was written
     tokens: the input and output tokens of its output manifest
     settled_at: when the run first saw that it is over
+    images: the images that the manifest counts
     """
 
     shard_id: str
@@ -61,13 +62,21 @@ class Job:
     announced_at: float | None = field(default=None, compare=False)
     tokens: tuple[int, int] | None = field(default=None, compare=False)
     settled_at: float | None = field(default=None, compare=False)
+    images: int | None = field(default=None, compare=False)
 
-    def seen_as(self, seen: SeenJob, at: float, tokens: tuple[int, int] | None = None) -> Job:
-        """Return the job as a listing showed it at a time; `tokens` if they are known now."""
+    def seen_as(
+        self,
+        seen: SeenJob,
+        at: float,
+        tokens: tuple[int, int] | None = None,
+        images: int | None = None,
+    ) -> Job:
+        """Return the job as a listing showed it at a time; `tokens`, `images` if they are known."""
         return replace(
             self,
             seen=seen,
             tokens=tokens if tokens is not None else self.tokens,
+            images=images if images is not None else self.images,
             settled_at=at if seen.is_settled and not self.is_settled else self.settled_at,
         )
 
@@ -174,7 +183,7 @@ def _seen(state: LedgerState, event: Seen) -> None:
         *event.counts,
         *(event.times or ()),
     )
-    state.jobs[job.job_name] = job.seen_as(seen, event.at, event.tokens)
+    state.jobs[job.job_name] = job.seen_as(seen, event.at, event.tokens, event.images)
 
 
 def _duplicate(state: LedgerState, event: Duplicate) -> None:

@@ -12,6 +12,7 @@ from bedrock_spark.outputs.reconcile import REJECTED, Outcome, ShardReconciliati
 from bedrock_spark.schema import RESULT_COLUMNS
 
 _BIGINT_END = 2**63
+_USED = ("input", "output", "images", "uncounted")
 
 # Nulls for the columns of an answer, which are those between outcome and error_code.
 _NO_ANSWER = (None,) * (RESULT_COLUMNS.index("error_code") - 2)
@@ -24,7 +25,8 @@ class ResultRows:
 
     read: reads a family's output as an answer
     parsed: the names of the columns of `results.parse`
-    tokens: of the answers in the results so far, by `served_by` and "input" or "output"
+    tokens: of the answers in the results so far, by `served_by` and "input" or "output"; also
+        "images", and "uncounted" answers that tell neither
     """
 
     def __init__(
@@ -51,16 +53,15 @@ class ResultRows:
         return _columns(self._names, [self._row(record_id) for record_id in ids])
 
     def count_tokens(self, superseded: Iterable[bytes], served_by: str) -> Counter[str]:
-        """Return the input and output tokens of all answers from `served_by`.
+        """Return what all answers from `served_by` used: `input`, `output`, `images`, `uncounted`.
 
         superseded: its answers that were paid for and are not in the results
+        `uncounted` is the number of answers that tell neither tokens nor images.
         """
-        total = Counter({name: self.tokens[served_by, name] for name in ("input", "output")})
+        total = Counter({name: self.tokens[served_by, name] for name in _USED})
         for output in superseded:
-            answer = read_answer(output, self._read)
-            total["input"] += _bigint(answer.input_tokens) or 0
-            total["output"] += _bigint(answer.output_tokens) or 0
-        return total
+            total.update(_used(read_answer(output, self._read)))
+        return Counter({name: n for name, n in total.items() if n or name in ("input", "output")})
 
     def _row(self, record_id: str) -> Row:
         if self._last is not None and self._last[0] == record_id:
@@ -86,8 +87,8 @@ class ResultRows:
         output, origin = outcome.record.output or b"{}", outcome.origin
         answer, parsed = read_answer(output, self._read), outcome.parsed
         counts = _bigint(answer.input_tokens), _bigint(answer.output_tokens)
-        self.tokens[origin.served_by, "input"] += counts[0] or 0
-        self.tokens[origin.served_by, "output"] += counts[1] or 0
+        for name, count in _used(answer).items():
+            self.tokens[origin.served_by, name] += count
         return (
             record_id,
             outcome.ended,
@@ -106,6 +107,18 @@ class ResultRows:
             origin.job_arn,
             *(parsed.values if parsed and parsed.values else self._nulls),
         )
+
+
+def _used(answer: Answer) -> dict[str, int]:
+    """Return what an answer used: tokens, images, or itself as one that tells neither."""
+    counts = _bigint(answer.input_tokens), _bigint(answer.output_tokens)
+    is_counted = any(counts) or answer.images
+    return {
+        "input": counts[0] or 0,
+        "output": counts[1] or 0,
+        "images": len(answer.images),
+        "uncounted": 0 if is_counted else 1,
+    }
 
 
 def _bigint(value: int | None) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -13,24 +13,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.aws.batch_jobs import SeenJob
+from bedrock_spark.aws.batch_jobs import SETTLED, SeenJob
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import PricesConfig, TokenPrices
-from bedrock_spark.costs.budget import (
-    Budget,
-    canary_tokens,
-    expected_of,
-    fallback_tokens,
-    open_budget,
-)
+from bedrock_spark.costs.budget import Budget, open_budget
 from bedrock_spark.costs.tokens import Expected, Tokens
-from bedrock_spark.errors import BudgetError
+from bedrock_spark.costs.used import canary_used, expected_of, fallback_used
+from bedrock_spark.errors import BudgetError, ConfigError
 from bedrock_spark.fanout import watch
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.canary_results import Canary, add_try
 from bedrock_spark.run_folder.job_plan import plan_job
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.purchases import PurchaseNote
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fake_run import FakeRun
@@ -63,13 +59,18 @@ def budget_of(limit: int, shards: dict[str, Shard], *jobs: Job, **more: Any) -> 
     return Budget(Decimal(limit), PRICES, EXPECTED, shards, **used)
 
 
-def a_job(shard: int, status: str = "InProgress", tokens: int | None = None, **more: Any) -> Job:
+def a_job(
+    shard: int,
+    status: str = "InProgress",
+    tokens: int | None = None,
+    processed: int | None = None,
+    succeeded: int | None = None,
+    **more: Any,
+) -> Job:
     name = f"job-{shard}"
     counted = None if tokens is None else (tokens, 0)
-    return Job(
-        f"shard-{shard:05d}-00", 1, name, "t", SeenJob("arn", name, "t", status), tokens=counted,
-        **more,
-    )  # fmt: skip
+    seen = SeenJob("arn", name, "t", status, total=10, processed=processed, succeeded=succeeded)
+    return Job(f"shard-{shard:05d}-00", 1, name, "t", seen, tokens=counted, **more)
 
 
 def allows(budget: Budget, shard: int, records: int = 10) -> str | None:
@@ -100,16 +101,26 @@ def test_a_refusal_names_the_costs_and_what_to_do() -> None:
         (a_job(0, "InProgress"), 15),
         (a_job(0, "InProgress", records=4), 21),
         (a_job(0, "Completed", 10_000), 15),
-        (a_job(0, "Completed"), 15),  # its manifest could not be read, so it counts as active
+        (a_job(0, "Completed"), 15),  # without a manifest or counts: all of its records
+        (a_job(0, "Completed", records=4), 21),
         (a_job(0, "Completed", 0), 25),
         (a_job(0, "Expired"), 25),
         (a_job(0, "Failed"), 25),
+        (a_job(0, "Stopped"), 25),
+        (a_job(0, "PartiallyCompleted"), 15),
         (a_job(0, "PartiallyCompleted", 3_000), 22),
+        *((a_job(0, s, processed=9), 16) for s in SETTLED),
+        # A count of 0 is no count if records were answered; it is one if all were errors.
+        (a_job(0, "Stopped", 0, processed=9, succeeded=9), 16),
+        (a_job(0, "Completed", 0, processed=10, succeeded=0), 25),
         (Job("shard-00000-00", 1, "announced", "t"), 15),
     ],
 )
 def test_what_a_job_leaves_of_the_budget(job: Job, left: int) -> None:
-    """It counts with its cost by its manifest, or with its expected cost while it is open."""
+    """It counts with its cost by its manifest, or with its expected cost while it is open.
+
+    A job that left no count costs its processed records x what a record is expected to cost.
+    """
     for size in (left, left + 1):
         budget = budget_of(25, shards_of(10, size), job)
         assert (allows(budget, 1) is None) is (size == left)
@@ -134,7 +145,7 @@ def test_a_part_of_a_shard_costs_its_share() -> None:
 
 def test_canary_and_fallback_count_as_spent() -> None:
     """The canary costs twice the batch price; the fallback has its own price."""
-    more = {"canary": Tokens(1000), "fallback": Tokens(2000)}
+    more = {"canary": Tokens(1000), "fallback": lambda: Tokens(2000)}
     assert budget_of(99, shards_of(10), **more).spent() == 2 + 4
 
 
@@ -185,13 +196,21 @@ def test_the_fallback_asks_only_what_the_budget_can_pay(limit: int, asked: int) 
     refusal = budget.fallback_refusal(manifest_of(shards), 5 - asked)
     assert f"about ${2 * (5 - asked)}.00" in refusal.replace("$0.0000", "$0.00")
     assert f"for {5 - asked} more records. To go on, raise it" in refusal
-    budget.prices = PricesConfig(batch=PRICES.batch)
+    free = TokenPrices(input=Decimal(0), output=Decimal(0))
+    budget.prices = PricesConfig(batch=PRICES.batch, fallback=free)
     assert budget.affordable_fallback(manifest_of(shards), 20) == 20
 
 
-def test_fallback_tokens_are_added_up() -> None:
-    """A shard without answers of the fallback has no counts; a count may be missing."""
-    assert fallback_tokens([{}, {"input": 3, "output": 4}, {"input": 1}]) == Tokens(4, 4)
+def test_what_the_fallback_used_is_added_up() -> None:
+    """A shard without answers of the fallback has no counts; a count may be missing.
+
+    An answer that tells no tokens counts as a record of mean size.
+    """
+    manifest = manifest_of(shards_of(10, 30))
+    counts = [{}, {"input": 3, "output": 4}, {"input": 1, "images": 2}]
+    assert fallback_used(counts, EXPECTED, manifest) == Tokens(4, 4, 2)
+    more = fallback_used([*counts, {"uncounted": 5}], EXPECTED, manifest)
+    assert more == Tokens(4 + 5 * 2 * 1000, 4, 2)
 
 
 def a_try(answered: int, tokens: int) -> Canary:
@@ -210,12 +229,143 @@ def test_the_canary_measures_the_expected_tokens(tmp_path: Path) -> None:
     assert expected_of(config, [a_try(0, 0)]) == expected_of(config, ())
     for one in (a_try(2, 30), a_try(5, 100)):
         add_try(run.storage, one)
-    budget = open_budget(run, shards_of(10).values())
+    manifest = manifest_of(shards_of(10))
+    budget = open_budget(run, manifest, manifest.shards, 0.0)
     assert budget is not None
-    assert budget.canary == canary_tokens([a_try(2, 30), a_try(5, 100)]) == Tokens(130, 130)
+    tries = [a_try(2, 30), a_try(5, 100)]
+    assert budget.canary == canary_used(tries, budget.expected) == Tokens(130, 130)
+    # A try whose answers tell no tokens costs what its records are expected to.
+    assert canary_used([a_try(5, 0)], EXPECTED) == EXPECTED.tokens(500, 5)
     assert budget.expected.tokens(1000, 10) == Tokens(200, 200)
     assert budget.limit == 5
-    assert open_budget(replace(run, config=make_config(str(tmp_path))), ()) is None
+    unlimited = replace(run, config=make_config(str(tmp_path)))
+    assert open_budget(unlimited, manifest, (), 0.0) is None
+
+
+def test_what_the_fallback_used_counts_before_another_job(tmp_path: Path) -> None:
+    """It is read once, and only if a cost is computed: it is in one object per shard."""
+    prices = {"batch": {"input": 1, "output": 0}, "fallback": {"input": 1, "output": 0}}
+    config = make_config(str(tmp_path), prices=prices, budget={"max_cost_usd": 5})
+    run = Run("run-abcdefgh", config, LocalStorage(str(tmp_path)), AwsSettings())
+    manifest, reads = manifest_of(shards_of(4)), list[int]()
+
+    def counts() -> Iterator[dict[str, int]]:
+        reads.append(1)
+        yield {"input": 5_000}
+
+    budget = open_budget(run, manifest, manifest.shards, 0.0, fallback=counts())
+    assert budget is not None
+    assert reads == []
+    assert "$5.00 are spent" in str(allows(budget, 0))
+    assert allows(budget, 0, records=2) is not None
+    assert reads == [1]
+
+
+def test_stopped_jobs_without_a_manifest_do_not_make_room_for_others() -> None:
+    """Ten jobs of $10 were stopped after 9 of their 10 records: $90 of $100 are spent."""
+    shards = shards_of(*[10] * 12)
+    jobs = [a_job(i, "Stopped", processed=9, succeeded=9) for i in range(10)]
+    budget = budget_of(100, shards, *jobs)
+    assert budget.spent() == 90
+    assert allows(budget, 10) is None
+    assert "$90.00 are spent and $10.00 expected" in str(allows(budget, 11))
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["InProgress", "Stopped"]))))
+def test_the_tally_is_that_of_the_jobs_as_they_are_now(changes: list[tuple[int, str]]) -> None:
+    """It is updated by what changed, and gives the same answer as a new budget."""
+    jobs: dict[str, Job] = {}
+    budget = budget_of(10_000, shards_of(1, 2, 3, 4, 5))
+    for number, (shard, status) in enumerate(changes):
+        jobs[f"job-{shard}"] = a_job(shard, status, processed=number % 11)
+        new = budget_of(10_000, shards_of(1, 2, 3, 4, 5))
+        assert budget._tally(jobs, "job-0") == new._tally(jobs, "job-0")
+
+
+UNITS = PricesConfig(batch=PRICES.batch, model_unit_hour=Decimal(20))
+
+
+def test_model_units_count_by_the_started_hour() -> None:
+    """Bought ones as spent; those to be bought with an hour, before they are bought."""
+    deleted = PurchaseNote(1, "a", "t", CLAUDE, 2, 0.0, over_at=3601.0, why="deleted")
+    open_one = PurchaseNote(2, "b", "t", CLAUDE, 3, 7200.0)
+    more: dict[str, Any] = {"model_units": 2, "now": 7200.0 + 3600.0 * 1.5}
+    budget = budget_of(1000, shards_of(10), purchases=(deleted, open_one), **more)
+    budget.prices = UNITS
+    assert budget.spent() == 20 * (2 * 2 + 3 * 2)
+    # 1000 - 80 for the first purchase pay 15 hours of 3 units at $20.
+    assert budget.units_until() == 7200.0 + 15 * 3600.0
+    budget = budget_of(99, shards_of(10), purchases=(deleted,), **more)
+    budget.prices = UNITS
+    assert budget.spent() == 80
+    assert budget.units_until() == more["now"]  # $19 pay no hour of 2 units
+    assert budget.affordable_fallback(manifest_of(shards_of(10)), 5) == 5  # by the hour only
+    whole = manifest_of({**shards_of(10), "small": Shard("small", 2, 5, "x")})
+    budget = budget_of(50, shards_of(10), **more)
+    budget.prices = UNITS
+    assert budget.check_estimate(whole) == 10 + 40
+    budget.limit = Decimal(49)
+    with pytest.raises(BudgetError, match=r"about \$50\.00"):
+        budget.check_estimate(whole)
+
+
+def test_without_model_units_there_is_no_bound_by_the_hour() -> None:
+    """Nor without a price for them: it may be 0."""
+    assert budget_of(9, shards_of(10)).units_until() is None
+    assert budget_of(9, shards_of(10), model_units=2).units_until() is None
+
+
+def test_images_cost_by_the_piece() -> None:
+    """By the manifest, or one per record that was answered, and for records still to ask."""
+    expected = Expected(0.0, 0.0, "as given", images_per_record=2)
+    counted = replace(a_job(0, "Completed", processed=10, succeeded=10), images=7)
+    uncounted = a_job(1, "Completed", 0, processed=10, succeeded=10)
+    tokens_only = a_job(2, "Stopped", 5, processed=9, succeeded=4)
+    budget = budget_of(999, shards_of(1, 1, 1, 1), counted, uncounted, tokens_only)
+    budget.prices, budget.expected = PricesConfig(image=Decimal(1)), expected
+    assert budget.spent() == 7 + 20 + 8
+    # The job whose images were counted had 7 of the 20 that were expected, and so will others.
+    budget.limit = Decimal(7 + 20 + 8 + 7)
+    assert allows(budget, 3) is None
+    budget.limit -= 1
+    assert allows(budget, 3) is not None
+    assert budget.affordable_fallback(manifest_of(shards_of(1, 1, 1, 1)), 40) == 3
+
+
+IMAGES = {"id": "amazon.nova-canvas-v1:0"}
+PRICE = {"input": 1, "output": 1}
+
+
+@pytest.mark.parametrize(
+    ("sections", "missing"),
+    [
+        ({"prices": {"batch": PRICE}}, None),
+        (
+            {"prices": {"image": 0.04}},
+            r"prices\.batch: .* because anthropic models answer with text",
+        ),
+        ({"prices": {"batch": PRICE}, "model": IMAGES}, r"prices\.image, in dollars per image"),
+        ({"prices": {"image": 0.04}, "model": IMAGES}, None),
+        ({"prices": {"image": 0}, "model": IMAGES, "fallback": {"model_id": "m"}}, None),
+        (
+            {"prices": {"image": 0, "batch": PRICE}, "fallback": {"model_id": "m"}},
+            r"prices\.fallback: .* because anthropic models answer with text",
+        ),
+    ],
+)
+def test_a_budget_needs_the_price_of_what_the_model_answers_with(
+    tmp_path: Path, sections: dict[str, Any], missing: str | None
+) -> None:
+    """Only the family tells if that is text or images, so it is checked with the request."""
+    request: dict[str, Any] = {"request": {"prompt": "{{ body }}"}}
+    config = make_config(str(tmp_path), budget={"max_cost_usd": 5}, **request, **sections)
+    run = Run("run-abcdefgh", config, LocalStorage(str(tmp_path)), AwsSettings())
+    manifest = manifest_of(shards_of(10))
+    if missing is None:
+        assert open_budget(run, manifest, manifest.shards, 0.0) is not None
+    else:
+        with pytest.raises(ConfigError, match=missing):
+            open_budget(run, manifest, manifest.shards, 0.0)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from bedrock_spark.costs.tokens import (
     Tokens,
     dollars,
     expect,
+    images_per_answer,
     max_answer_tokens,
     spent,
     total,
@@ -43,15 +44,36 @@ def test_a_sum_costs_what_its_parts_cost(a: int, b: int, c: int, d: int) -> None
     assert total([one, two]).cost(HAIKU) == one.cost(HAIKU) + two.cost(HAIKU)
 
 
-def test_costs_are_split_into_batch_fallback_and_canary() -> None:
-    """The canary makes single calls, which cost twice the batch price."""
+def test_costs_are_split_into_parts() -> None:
+    """The canary makes single calls, which cost twice the batch price; an image costs the same."""
     costs = spent(BOTH, Tokens(8000), Tokens(1000, 1000), Tokens(8000))
     assert costs.parts() == {
         "batch": Decimal("0.001"),
         "fallback": Decimal(3),
         "canary": Decimal("0.002"),
+        "model_units": None,
     }
     assert costs.total == Decimal("3.003")
+    prices = PricesConfig(image=Decimal("0.5"), model_unit_hour=Decimal(7))
+    with_images = spent(prices, Tokens(9, images=2), Tokens(images=4), Tokens(images=6), 3)
+    assert [*with_images.parts().values()] == [1, 2, 3, 21]
+    assert with_images.total == 27
+
+
+@pytest.mark.parametrize(
+    ("body", "images"),
+    [
+        (None, 1),
+        ({"prompt": "x"}, 1),
+        ({"imageGenerationConfig": {"numberOfImages": 4}}, 4),
+        ({"samples": 3, "text_prompts": [{"text": "x"}]}, 3),
+        ({"samples": True}, 1),
+    ],
+)
+def test_images_per_answer(body: dict[str, Any] | None, images: int) -> None:
+    """One, if the body asks for no other number."""
+    asked = RequestConfig(prompt="x") if body is None else RequestConfig(body=body)
+    assert images_per_answer(asked) == images
 
 
 def test_tokens_without_a_price_cost_nothing() -> None:

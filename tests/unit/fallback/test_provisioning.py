@@ -11,9 +11,15 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from bedrock_spark.config import CreateConfig
 from bedrock_spark.errors import ProvisionedModelError
-from bedrock_spark.fallback.provisioning import TAG, ProvisionedThroughput, purchase_name
-from bedrock_spark.run_folder import layout
-from bedrock_spark.storage import LocalStorage
+from bedrock_spark.fallback.provisioning import (
+    TAG,
+    UNLISTED_SECONDS,
+    ProvisionedThroughput,
+    purchase_name,
+    purchase_token,
+)
+from bedrock_spark.run_folder.purchases import PurchaseNote, open_purchase, read_purchases
+from bedrock_spark.storage import LocalStorage, Storage
 from tests.unit.fakes import ACCOUNT, CLAUDE, FakeClock
 
 CREATE = CreateConfig(model_units=2, confirm=True)
@@ -30,7 +36,11 @@ class NotFoundError(ClientError):
 class Account:
     """The provisioned throughput of one account and Region; names are unique in it.
 
+    A repeated token is the same purchase.
+
     hidden: how many of the next listings are empty
+    unknown: how many of the next calls by ARN find nothing
+    most: how many there were at once at most
     trouble: called before and after every call, with the point, such as `before:create`
     """
 
@@ -40,6 +50,8 @@ class Account:
         self.created: list[dict[str, Any]] = []
         self.calls: list[str] = []
         self.hidden = 0
+        self.unknown = 0
+        self.most = 0
         self.trouble: Callable[[str], None] = lambda point: None
 
     def _call(self, name: str, work: Callable[[], Any]) -> Any:
@@ -52,6 +64,9 @@ class Account:
     def create_provisioned_model_throughput(self, **request: Any) -> Any:
         def work() -> Any:
             name = request["provisionedModelName"]
+            for arn, model in self.models.items():
+                if model["token"] == request["clientRequestToken"]:
+                    return {"provisionedModelArn": arn}
             if any(m["provisionedModelName"] == name for m in self.models.values()):
                 raise failure("ValidationException", f"The name {name} is already in use.", 400)
             arn = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:provisioned-model/m{len(self.created):011d}"
@@ -62,7 +77,9 @@ class Account:
                 "status": "Creating",
                 "modelUnits": request["modelUnits"],
                 "tags": request["tags"],
+                "token": request["clientRequestToken"],
             }
+            self.most = max(self.most, len(self.models))
             return {"provisionedModelArn": arn}
 
         return self._call("create", work)
@@ -79,6 +96,15 @@ class Account:
             return [{"provisionedModelSummaries": [m]} for m in models]
 
         return self._call("list", work)
+
+    def get_provisioned_model_throughput(self, provisionedModelId: str) -> Any:  # noqa: N803
+        def work() -> Any:
+            self.unknown, was_unknown = max(0, self.unknown - 1), self.unknown
+            if was_unknown or provisionedModelId not in self.models:
+                raise NotFoundError({"Error": {"Code": "ResourceNotFoundException"}}, "Get")
+            return self.models[provisionedModelId]
+
+        return self._call("get", work)
 
     def list_tags_for_resource(self, resourceARN: str) -> Any:  # noqa: N803
         return self._call("tags", lambda: {"tags": self.models[resourceARN]["tags"]})
@@ -135,7 +161,7 @@ def test_throughput_is_bought_once_and_found_again(account: Account, tmp_path: P
     assert first == second
     (request,) = account.created
     assert request == {
-        "clientRequestToken": request["clientRequestToken"],
+        "clientRequestToken": purchase_token("tickets-0a1b2c3d", 1),
         "modelUnits": 2,
         "provisionedModelName": "bs-tickets-0a1b2c3d",
         "modelId": CLAUDE,
@@ -147,52 +173,213 @@ def test_throughput_is_deleted(account: Account, tmp_path: Path) -> None:
     """Delete waits until it is created: before that, the service refuses."""
     throughput = throughput_of(account, tmp_path)
     purchase = throughput.buy(CLAUDE, CREATE)
-    assert throughput.delete() is not None
+    deletion = throughput.delete()
+    assert (deletion.deleted is not None, deletion.warning) == (True, None)
     assert account.models == {}
     assert purchase.status == "Creating"
-    assert throughput.delete() is None
+    assert account.calls[-2:] == ["delete", "get"]  # the service itself says that it is gone
+    assert throughput.delete().deleted is None
 
 
 def test_a_run_that_bought_nothing_makes_no_call(account: Account, tmp_path: Path) -> None:
     """Its folder has no note of a purchase; the permissions for a call may be missing."""
-    assert throughput_of(account, tmp_path).delete() is None
+    assert throughput_of(account, tmp_path).delete().deleted is None
     assert account.calls == []
 
 
-POINTS = [f"{when}:{name}" for name in ("create", "list", "tags") for when in ("before", "after")]
+class Killing:
+    """A storage whose process is killed before or after a chosen write; `points` counts them."""
+
+    def __init__(self, storage: Storage, points: Points) -> None:
+        self._storage = storage
+        self._points = points
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._storage, name)
+
+    def create(self, key: str, data: bytes) -> None:
+        self._points.pass_by()
+        self._storage.create(key, data)
+        self._points.pass_by()
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_after_a_kill_while_buying_the_purchase_is_used(
-    account: Account, tmp_path: Path, point: str
+class Points:
+    """Counts the moments before and after every call and every write; kills at one of them."""
+
+    def __init__(self, kill_at: int) -> None:
+        self.kill_at = kill_at
+        self.passed = 0
+
+    def pass_by(self, _: str = "") -> None:
+        self.passed += 1
+        if self.passed == self.kill_at:
+            raise Killed
+
+
+LAGS = {"no lag": (0, 0), "listings lag": (9, 0), "everything lags": (9, 5)}
+
+
+@pytest.mark.parametrize(("hidden", "unknown"), LAGS.values(), ids=LAGS.keys())
+@pytest.mark.parametrize("then", ["run", "stop", "stop and run", "stop and stop"])
+def test_killed_anywhere_nothing_is_bought_twice_and_nothing_bills_for_ever(
+    tmp_path: Path, hidden: int, unknown: int, then: str
 ) -> None:
-    """At any point: the next process uses the only purchase, and can delete it."""
-    account.trouble = kill_once(account, point)
+    """A process buys and deletes. It is killed at each call and each write; another carries on.
+
+    There is never more than one purchase. In the end none is left and none is noted as open. While
+    one exists and is not deleted, it is noted.
+    """
+    kill_at = 1
+    while True:
+        account, folder = Account(), tmp_path / f"{kill_at}"
+        clock = WaitingClock(account)
+        storage = LocalStorage(str(folder))
+        points = Points(kill_at)
+        account.trouble = points.pass_by
+        account.hidden, account.unknown = hidden, unknown
+        first = ProvisionedThroughput(account, "r", Killing(storage, points), clock)
+        try:
+            first.buy(CLAUDE, CREATE)
+            first.delete()
+        except Killed:
+            pass
+        else:
+            assert points.passed > 15
+            break
+        account.trouble = lambda _: None
+        later = ProvisionedThroughput(account, "r", storage, clock)
+        for step in then.split(" and "):
+            assert not account.models or open_purchase(storage) is not None
+            if step == "run":
+                assert later.buy(CLAUDE, CREATE).arn in account.models
+                later.delete()
+            elif later.delete().warning is not None:
+                assert open_purchase(storage) is not None
+            assert account.most <= 1
+        while open_purchase(storage) is not None:
+            clock.time += UNLISTED_SECONDS / 2
+            later.delete()
+        assert account.models == {}
+        calls = len(account.calls)
+        assert later.delete().deleted is None
+        assert len(account.calls) == calls
+        kill_at += 1
+
+
+def test_what_no_listing_shows_yet_is_not_forgotten(account: Account, tmp_path: Path) -> None:
+    """Its ARN is known from the reply, so that listings are not needed."""
+    account.hidden = 1000
+    throughput = throughput_of(account, tmp_path)
+    assert throughput.buy(CLAUDE, CREATE).arn in account.models
+    assert throughput_of(account, tmp_path).delete().deleted is not None
+    assert account.models == {}
+    assert "list" not in account.calls
+
+
+def test_one_listing_that_lacks_it_is_no_proof(account: Account, tmp_path: Path) -> None:
+    """A process dies after the purchase, before it knows the ARN; listings lag for an hour.
+
+    Every stop until then says that something may bill. The first one that finds it deletes it.
+    """
+    account.trouble = kill_once(account, "after:create")
     with pytest.raises(Killed):
         throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
-    assert LocalStorage(str(tmp_path)).read_if_present(layout.PROVISIONED_FILE) is not None
-    throughput = throughput_of(account, tmp_path)
-    purchase = throughput.buy(CLAUDE, CREATE)
-    assert len(account.created) == 1
-    assert [*account.models] == [purchase.arn]
-    assert throughput.delete() is not None
+    account.hidden = 1000
+    clock = WaitingClock(account)
+    later = ProvisionedThroughput(account, "tickets-0a1b2c3d", LocalStorage(str(tmp_path)), clock)
+    for _ in range(3):
+        deletion = later.delete()
+        assert "2 model units named bs-tickets-0a1b2c3d may have been bought" in str(
+            deletion.warning
+        )
+        clock.time += 1200
+    assert len(account.models) == 1
+    account.hidden = 0
+    assert later.delete().deleted is not None
     assert account.models == {}
 
 
-@pytest.mark.parametrize("point", [*POINTS[2:], "before:delete", "after:delete"])
-def test_after_a_kill_while_deleting_the_next_process_deletes(
-    account: Account, tmp_path: Path, point: str
+def test_a_purchase_that_was_never_made_is_given_up_after_hours_of_listings(
+    account: Account, tmp_path: Path
 ) -> None:
-    """Nothing is left in the end, and a further delete makes no call."""
-    throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
-    account.trouble = kill_once(account, point)
+    """Four hours after a listing lacked it for the first time; it costs nothing then."""
+    account.trouble = kill_once(account, "before:create")
     with pytest.raises(Killed):
-        throughput_of(account, tmp_path).delete()
-    throughput_of(account, tmp_path).delete()
+        throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+    storage, clock = LocalStorage(str(tmp_path)), WaitingClock(account)
+    clock.time += 10 * UNLISTED_SECONDS  # nobody looked
+    later = ProvisionedThroughput(account, "tickets-0a1b2c3d", storage, clock)
+    assert later.delete().warning is not None
+    clock.time += UNLISTED_SECONDS - 200
+    assert later.delete().warning is not None
+    clock.time += 80
+    assert later.delete().warning is None
+    (note,) = read_purchases(storage)
+    assert (note.why, note.unit_hours(clock.time)) == ("never listed", 0)
+
+
+def test_not_found_right_after_the_purchase_is_no_proof(account: Account, tmp_path: Path) -> None:
+    """For ten minutes the service may not know the ARN yet: delete waits, and deletes it."""
+    throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+    account.unknown = 20
+    assert throughput_of(account, tmp_path).delete().deleted is not None
     assert account.models == {}
-    calls = len(account.calls)
-    assert throughput_of(account, tmp_path).delete() is None
-    assert len(account.calls) == calls
+
+
+def test_what_someone_else_deleted_is_over(account: Account, tmp_path: Path) -> None:
+    """After ten minutes, "not found" is proof. The next purchase has another name and token."""
+    storage, clock = LocalStorage(str(tmp_path)), WaitingClock(account)
+    throughput = ProvisionedThroughput(account, "r", storage, clock)
+    throughput.buy(CLAUDE, CREATE)
+    account.models.clear()
+    clock.time += 601
+    throughput.buy(CLAUDE, CREATE)
+    assert [r["provisionedModelName"] for r in account.created] == ["bs-r", "bs-r-2"]
+    assert len({r["clientRequestToken"] for r in account.created}) == 2
+    assert [note.may_bill for note in read_purchases(storage)] == [False, True]
+
+
+def test_the_noted_purchase_is_repeated_not_that_of_a_changed_config(
+    account: Account, tmp_path: Path
+) -> None:
+    """With other parameters the same token would be refused, or buy a second time."""
+    account.trouble = kill_once(account, "before:create")
+    with pytest.raises(Killed):
+        throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+    changed = CreateConfig(model_units=7, confirm=True)
+    assert throughput_of(account, tmp_path).buy(CLAUDE, changed).model_units == 2
+
+
+def test_a_deletion_whose_reply_is_lost_is_repeated(account: Account, tmp_path: Path) -> None:
+    """The service then does not find it, which is what was wanted."""
+    throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+    lost = iter([ReadTimeoutError(endpoint_url="x")])
+
+    def trouble(now: str) -> None:
+        error = next(lost, None) if now == "after:delete" else None
+        if error is not None:
+            raise error
+
+    account.trouble = trouble
+    assert throughput_of(account, tmp_path).delete().deleted is not None
+    assert account.models == {}
+    assert open_purchase(LocalStorage(str(tmp_path))) is None
+
+
+@pytest.mark.parametrize(
+    ("note", "hours"),
+    [
+        ({}, 2 * 3),
+        ({"over_at": 60.0, "why": "deleted"}, 2),
+        ({"over_at": 3601.0, "why": "deleted"}, 2 * 2),
+        ({"over_at": 9.0, "why": "refused"}, 0),
+        ({"over_at": 99_999.0, "why": "never listed"}, 0),
+    ],
+)
+def test_unit_hours(note: dict[str, Any], hours: int) -> None:
+    """A started hour counts whole. What was never bought costs nothing."""
+    purchase = PurchaseNote(1, "n", "t", CLAUDE, 2, 0.0, **note)
+    assert purchase.unit_hours(7201.0) == hours
 
 
 def kill_once(account: Account, point: str) -> Callable[[str], None]:
@@ -214,14 +401,14 @@ def kill_once(account: Account, point: str) -> Callable[[str], None]:
 def test_a_lost_reply_causes_no_second_purchase(
     account: Account, tmp_path: Path, point: str, error: Exception
 ) -> None:
-    """The purchase is looked up by its name. If it is missing, the error gives the name."""
+    """The request is repeated, and is the same purchase. The error gives the name."""
 
     def trouble(now: str) -> None:
         if now == point:
             raise error
 
     account.trouble = trouble
-    if point == "after:create":
+    if point == "after:create":  # the reply is lost each time, so it is looked up by its name
         assert throughput_of(account, tmp_path).buy(CLAUDE, CREATE).arn in account.models
     else:
         with pytest.raises(ProvisionedModelError, match="bs-tickets-0a1b2c3d was bought and"):
@@ -229,14 +416,8 @@ def test_a_lost_reply_causes_no_second_purchase(
     assert len(account.created) <= 1
 
 
-def test_a_listing_that_lags_is_repeated(account: Account, tmp_path: Path) -> None:
-    """For a minute."""
-    account.hidden = 2
-    assert throughput_of(account, tmp_path).buy(CLAUDE, CREATE).arn in account.models
-
-
 def test_failed_throughput_is_replaced(account: Account, tmp_path: Path) -> None:
-    """It will never be ready, and the new one needs its name."""
+    """It will never be ready. A listing may still show it, so the new one has another name."""
     throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
     account.set_status("Failed")
     throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
@@ -245,7 +426,9 @@ def test_failed_throughput_is_replaced(account: Account, tmp_path: Path) -> None
 
 def test_throughput_of_others_is_not_touched(account: Account, tmp_path: Path) -> None:
     """It may have the same name by chance, but it has another tag."""
-    throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+    account.trouble = kill_once(account, "after:create")
+    with pytest.raises(Killed):
+        throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
     (model,) = account.models.values()
     model["tags"] = [{"key": TAG, "value": "another"}]
     for call in ("buy", "delete"):
@@ -270,6 +453,24 @@ def test_a_purchase_that_is_refused_says_why(account: Account, tmp_path: Path, c
     message = f"buying 2 model units of {CLAUDE}: {code}: no units for you"
     with pytest.raises(ProvisionedModelError, match=message):
         throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+    # Nothing was bought, so nothing is looked for.
+    assert open_purchase(LocalStorage(str(tmp_path))) is None
+
+
+def test_a_refusal_after_a_lost_reply_proves_nothing(account: Account, tmp_path: Path) -> None:
+    """The purchase whose reply was lost may be the one that uses up the quota."""
+    errors = iter(
+        [ReadTimeoutError(endpoint_url="x"), failure("ServiceQuotaExceededException", "no units")]
+    )
+
+    def trouble(now: str) -> None:
+        if now == "before:create":
+            raise next(errors)
+
+    account.trouble = trouble
+    with pytest.raises(ProvisionedModelError, match=r"no units\. 2 model units named .* may have"):
+        throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+    assert open_purchase(LocalStorage(str(tmp_path))) is not None
 
 
 def test_a_refused_deletion_names_the_throughput(account: Account, tmp_path: Path) -> None:
@@ -293,6 +494,7 @@ def test_a_refused_deletion_names_the_throughput(account: Account, tmp_path: Pat
         ("tickets-0a1b2c3d", "bs-tickets-0a1b2c3d"),
         ("a--b_", "bs-a-b"),
         ("x" * 99, "bs-" + "x" * 60),
+        ("x" * 59 + "-y", "bs-" + "x" * 59),
     ],
 )
 def test_purchase_names_are_valid(run_id: str, name: str) -> None:

@@ -12,12 +12,14 @@ from pyspark.sql import SparkSession
 
 from bedrock_spark.errors import RunHeldError
 from bedrock_spark.fallback import rounds as rounds_module
+from bedrock_spark.fallback.provisioning import Deletion
 from bedrock_spark.fallback.rounds import Fallback, delete_leftover_throughput, open_fallback
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.outputs.shard_outputs import jobs_digest
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease import STOP, Lease
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.purchases import PurchaseNote, note_intent
 from bedrock_spark.run_folder.run import open_run
 from bedrock_spark.spark.fallback import stage as spark_fallback
 from bedrock_spark.spark.fallback.stage import Round
@@ -139,6 +141,47 @@ def test_the_budget_limits_how_many_records_are_asked(
         assert not fallback.may_go_on(reconciled(5, 5))
 
 
+UNITS = {"fallback": {"create": {"model_units": 2, "confirm": True}}}
+
+
+@pytest.mark.parametrize(
+    ("dollars", "bought", "hours"), [(19, False, None), (20, True, 1), (59, True, 2)]
+)
+def test_model_units_are_kept_only_for_hours_that_the_budget_pays_for(
+    new_fallback: NewFallback,
+    rounds: FakeRounds,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    dollars: float,
+    bought: bool,
+    hours: int | None,
+) -> None:
+    """Two units cost $20 an hour. The first hour must be paid for, or none is bought.
+
+    No call is made in the last ten minutes of the last hour: then they are deleted.
+    """
+    prices = {"batch": PRICES["batch"], "model_unit_hour": 10}
+    fallback = new_fallback(**UNITS, prices=prices, budget={"max_cost_usd": dollars})
+    storage, begun_at, buys = fallback.run.storage, clock.now(), []
+
+    def buy() -> str:
+        buys.append(clock.now())
+        if len(buys) == 1:
+            note_intent(storage, PurchaseNote(1, "bs-r", "t", "m", 2, begun_at))
+        clock.sleep(300)
+        return "arn"
+
+    monkeypatch.setattr(fallback, "_ready_model", buy)
+    assert fallback.ask(SPARK, reconciled(5)) == (5 if bought else 0)
+    assert bool(buys) is bought
+    assert [r["until"] for r in rounds.asked] == [begun_at + (hours or 0) * 3600 - 600] * bought
+    clock.time = begun_at + (hours or 0) * 3600 - 600
+    assert fallback.ask(SPARK, reconciled(5)) == 0
+    assert fallback.out_of_money
+    assert "does not pay for one more hour" in str(fallback.reason)
+    assert len(rounds.asked) == bought
+
+
 @pytest.mark.parametrize(("hours", "asked"), [(2, 1), (1, 0)])
 def test_the_deadline_is_kept(
     new_fallback: NewFallback, rounds: FakeRounds, clock: FakeClock, hours: float, asked: int
@@ -232,5 +275,5 @@ def test_a_run_that_bought_nothing_deletes_nothing(
 ) -> None:
     """No client is made either: it would need a Region."""
     run = new_fallback().run
-    assert run.storage.read_if_present(layout.PROVISIONED_FILE) is None
-    assert delete_leftover_throughput(run, clock) is False
+    assert run.storage.list(f"{layout.PROVISIONED}/") == []
+    assert delete_leftover_throughput(run, clock) == Deletion()

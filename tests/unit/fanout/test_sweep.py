@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -258,3 +259,37 @@ def test_jobs_of_other_runs_are_counted_rarely(fake_run: Callable[..., FakeRun])
     fake.clock.time += 3600
     fake.advance()
     assert (len(fake.job_names()) - 3, fake.service.looks) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("counts", "tokens", "images"),
+    [
+        ({"inputTokenCount": 5, "outputTokenCount": 6}, (5, 6), None),
+        ({"outputTokenCount": 6}, (0, 6), None),
+        ({"outputImgCount512x512pStep50": 3, "outputImgCount1024x1024pStep50": 4}, None, 7),
+        ({"inputTokenCount": 0, "outputTokenCount": 0}, (0, 0), None),
+        ({"totalRecordCount": 50}, None, None),
+        (None, None, None),
+    ],
+)
+def test_what_a_manifest_counts_is_kept(
+    fake_run: Callable[..., FakeRun],
+    counts: dict[str, int] | None,
+    tokens: tuple[int, int] | None,
+    images: int | None,
+) -> None:
+    """In the ledger, too. A count that it lacks is unknown, and not 0: the budget estimates it."""
+    fake = fake_run([50])
+    fake.advance()
+    name = fake.job_name(0)
+    if counts is not None:
+        folder = fake.service.jobs[name].job_arn.rsplit("/", 1)[-1]
+        key = f"{fake.plan(0).output_prefix}{folder}/{layout.OUTPUT_MANIFEST_FILE}"
+        fake.run.storage.write(key, json.dumps(counts).encode())
+    fake.service.move(name, "Completed", processed=50)
+    fake.advance()
+    for _ in range(2):
+        job = fake.controller.jobs[name]
+        assert (job.tokens, job.images) == (tokens, images)
+        fake.controller.flush()
+        fake.restart()

@@ -72,6 +72,7 @@ def test_the_docstring_draws_every_folder() -> None:
         layout.TASKS,
         layout.CLAIMS,
         layout.DEADLETTERS,
+        layout.PROVISIONED,
     }
 
 

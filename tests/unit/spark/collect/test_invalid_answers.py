@@ -94,6 +94,18 @@ def test_superseded_answers_of_the_fallback_count_in_fallback_tokens(tmp_path: P
     assert reconciled.fallback_tokens["output"] == 4 * 2
 
 
+def test_answers_of_the_fallback_that_tell_no_tokens_are_counted(tmp_path: Path) -> None:
+    """The budget takes each for a record of mean size. One that was superseded counts, too."""
+    silent = {"content": [{"type": "text", "text": "no"}]}
+    line = json.dumps({"recordId": "a", "modelOutput": silent}).encode() + b"\n"
+    files = {
+        FALLBACK_KEY: line + answer_line("b", "no"),
+        FALLBACK_KEY.replace("/1.", "/2."): line,
+    }
+    reconciled, _, _ = collected(tmp_path, files, 3, "ab")
+    assert reconciled.fallback_tokens == {"input": 0, "output": 2, "uncounted": 2}
+
+
 def test_a_valid_answer_wins_over_an_invalid_one(tmp_path: Path) -> None:
     """In any order of files. A valid answer after an invalid one is not a paid_twice finding."""
     valid = json.dumps(VALID)
