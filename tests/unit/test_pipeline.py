@@ -162,7 +162,10 @@ def test_small_shards_without_a_fallback_are_refused_after_prepare(
     sections = {"fallback": {"model_id": PROVISIONED}} if fallback else {}
     run = open_pipeline(tmp_path, **sections).run
     if refused:
-        with pytest.raises(PlanError, match=rf"^{refused} records are in shards below shards\.min"):
+        with pytest.raises(
+            PlanError, match=rf"^{refused} records are in shards below shards\.min"
+        ) as e:
             refuse_too_small(run, manifest_of(*records))
+        assert "in a new run_uri" in str(e.value)  # this folder refuses another shards.min_records
     else:
         refuse_too_small(run, manifest_of(*records))
