@@ -20,6 +20,7 @@ class ResultsConfig(Section):
     path: str | None = None
     table: str | None = None
     mode: Literal["overwrite", "append", "merge"] = "overwrite"
+    replace: bool = False
     model_output: Literal["keep", "drop"] = "keep"
     parse: ParseConfig | None = None
 
