@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bedrock_spark.config.places import Place, Relation, place_of, place_of_path
+from bedrock_spark.config.places import TABLE, Place, Relation, place_of, place_of_path
 from bedrock_spark.config.results import ResultsConfig
 from bedrock_spark.config.source import SourceConfig
 from bedrock_spark.config.targets import TargetConfig
@@ -27,23 +27,33 @@ class NamedPlace:
     def __str__(self) -> str:
         return f"{self.key} = {self.value!r}"
 
+    @property
+    def is_table(self) -> bool:
+        """Tell whether it is a table of a catalog."""
+        return self.place.scheme == TABLE
+
 
 def overlaps(
     run_uri: str, source: SourceConfig, results: ResultsConfig, targets: Sequence[TargetConfig]
 ) -> list[str]:
     """Return a message for every two places of a config that must be apart and are not."""
-    run_folder = NamedPlace("run_uri", run_uri, place_of_path(run_uri))
+    folders = named_folders(run_uri, targets)
+    read, written = named_source(source), named_results(results)
+    return [
+        *_overlaps_of_results(written, [read, *folders]),
+        *_overlaps_of_source(read, folders),
+        *_overlaps_of_folders(folders),
+    ]
+
+
+def named_folders(run_uri: str, targets: Sequence[TargetConfig]) -> list[NamedPlace]:
+    """Return the folders that the run writes to: the run folder, then those of targets."""
     folders = [
         NamedPlace(f"targets[{i}].uri", target.uri, place_of_path(target.uri))
         for i, target in enumerate(targets)
         if target.uri is not None
     ]
-    read, written = named_source(source), named_results(results)
-    return [
-        *_overlaps_of_results(written, [read, run_folder, *folders]),
-        *_overlaps_of_source(read, [run_folder, *folders]),
-        *_overlaps_of_folders([run_folder, *folders]),
-    ]
+    return [NamedPlace("run_uri", run_uri, place_of_path(run_uri)), *folders]
 
 
 def named_source(source: SourceConfig) -> NamedPlace | None:

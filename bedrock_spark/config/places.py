@@ -16,7 +16,7 @@ from pathlib import Path
 # https://hadoop.apache.org/docs/stable/hadoop-aws/tools/hadoop-aws/index.html: one store, three
 # generations of its client.
 _S3 = ("s3", "s3a", "s3n")
-_FILE, _TABLE = "file", "table"
+_FILE, TABLE = "file", "table"
 # A path without a scheme is local for this package. Hadoop resolves it in its default file system,
 # which on a cluster may be another one, such as HDFS.
 _PLAIN = ""
@@ -51,7 +51,7 @@ class Place:
     is_pattern: bool = False
 
     def __str__(self) -> str:
-        if self.scheme == _TABLE:
+        if self.scheme == TABLE:
             return ".".join(self.parts)
         path = "/".join(self.parts)
         if self.scheme in (_FILE, _PLAIN):
@@ -79,7 +79,7 @@ class Place:
             # `hdfs:///x` names no host: the default one.
             is_same_root = self.root == other.root
             return is_same_root or (self.scheme != "s3" and "" in (self.root, other.root))
-        return _PLAIN in schemes and not schemes & {"s3", _TABLE}
+        return _PLAIN in schemes and not schemes & {"s3", TABLE}
 
     def _has_name(self, mine: str, yours: str, other: Place) -> bool:
         return (
@@ -116,10 +116,7 @@ def place_of_table(name: str, catalog: str = CATALOG, database: str = DATABASE) 
     catalog, database: complete a name that lacks them
     A table may be a path: delta.`s3://bucket/table`.
     """
-    parts = [
-        quoted.replace("``", "`") if quoted or not plain else plain.strip()
-        for quoted, plain in _NAME.findall(name)
-    ]
+    parts = names_of_table(name)
     if len(parts) == 2 and "/" in parts[1]:
         return place_of_path(parts[1])
     lowered = [part.lower() for part in parts]
@@ -127,7 +124,15 @@ def place_of_table(name: str, catalog: str = CATALOG, database: str = DATABASE) 
         lowered = [database.lower(), *lowered]
     if len(lowered) == 2:
         lowered = [catalog.lower(), *lowered]
-    return Place(_TABLE, "", tuple(lowered))
+    return Place(TABLE, "", tuple(lowered))
+
+
+def names_of_table(name: str) -> list[str]:
+    """Return the parts of a table's name, without backticks."""
+    return [
+        quoted.replace("``", "`") if quoted or not plain else plain.strip()
+        for quoted, plain in _NAME.findall(name)
+    ]
 
 
 def place_of(path: str | None, table: str | None, *, is_pattern: bool = False) -> Place | None:

@@ -30,6 +30,9 @@ from bedrock_spark.storage import Storage
 LEASE_SECONDS = 360.0
 RENEW_SECONDS = LEASE_SECONDS / 3
 CONTROL, STOP = "controlled", "being stopped"
+# The lease of the process that publishes. It is an object of its own: to publish a large table
+# takes hours, in which the batch jobs must go on.
+PUBLISH = "being published"
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Lease:
         self._storage = storage
         self._clock = clock
         self._purpose = purpose
+        self._key = layout.PUBLISHER_FILE if purpose == PUBLISH else layout.LEASE_FILE
         self.took_over = False
         self._held: Holder | None = None
         self._version = ""
@@ -85,7 +89,7 @@ class Lease:
         renewal.
         """
         now = self._clock.now()
-        found = self._storage.read_version(layout.LEASE_FILE)
+        found = self._storage.read_version(self._key)
         holder = _parse(found[0]) if found is not None else None
         self.took_over = holder is not None and not holder.is_over(now)
         if holder is not None and self.took_over and not self._goes_before(holder):
@@ -131,10 +135,10 @@ class Lease:
     def _write(self, holder: Holder, version: str | None) -> None:
         data = json.dumps(asdict(holder)).encode()
         try:
-            self._version = self._storage.replace(layout.LEASE_FILE, data, version)
+            self._version = self._storage.replace(self._key, data, version)
         except ObjectChangedError as exc:
             self._held = None
-            raise self._held_by(read_holder(self._storage)) from exc
+            raise self._held_by(read_holder(self._storage, self._key)) from exc
         self._held = holder
 
     def _held_by(self, holder: Holder | None) -> RunHeldError:
@@ -154,9 +158,9 @@ def renewed(lease: Lease) -> Iterator[None]:
         yield
 
 
-def read_holder(storage: Storage) -> Holder | None:
-    """Return the last holder of the lease, or None."""
-    data = storage.read_if_present(layout.LEASE_FILE)
+def read_holder(storage: Storage, key: str = layout.LEASE_FILE) -> Holder | None:
+    """Return the last holder of the lease in an object of the run folder, or None."""
+    data = storage.read_if_present(key)
     return None if data is None else _parse(data)
 
 

@@ -48,6 +48,7 @@ from bedrock_spark.spark.prepare.source import (
 )
 from bedrock_spark.spark.prepare.task import PrepareTask, bounds_of
 from bedrock_spark.spark.result_schema import refuse_clashes
+from bedrock_spark.spark.sink import check_sink
 from bedrock_spark.spark.tasks import observed_tasks
 from bedrock_spark.storage import Storage
 
@@ -69,11 +70,13 @@ def prepare(
     df: is read in place of the config's source
 
     Runs a few Spark actions, one of which reads the whole source. Raises ConfigError for columns
-    that do not exist, DuplicateKeyError, TooManyRejectsError, and PlanError for a source without
-    rows or one that returns other rows each time.
+    that do not exist and for results that cannot be published, DuplicateKeyError,
+    TooManyRejectsError, and PlanError for a source without rows or one that returns other rows
+    each time.
     """
     committed = read_manifest(run.storage)
     if committed is not None:
+        check_sink(spark, run, committed.columns, is_committed=True)
         return committed
     config = run.config
     source = df if df is not None else read_source(spark, config.source)
@@ -83,10 +86,11 @@ def prepare(
     check_types(source.schema, columns.needed, template)
     is_cheap = df is None and is_indexed(spark, config.source)
     needed = source.select(*map(column_of, columns.needed))
+    kept = ddl_of(source.select(*map(column_of, columns.kept)).schema)
+    check_sink(spark, run, kept)
     with observed_tasks(spark, "prepare", observe), _read_once(needed, source, is_cheap) as rows:
         summaries = _Repartitioning(run, columns, rows).write_buckets()
-    kept = source.select(*map(column_of, columns.kept)).schema
-    return commit_manifest(run.storage, _manifest(run, ddl_of(kept), summaries))
+    return commit_manifest(run.storage, _manifest(run, kept, summaries))
 
 
 @contextmanager
