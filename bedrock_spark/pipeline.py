@@ -249,13 +249,13 @@ class Pipeline:
         """
         from bedrock_spark.spark.publish import publish
 
-        self._unpublished = self._reason_to_wait(reconciled)
+        self._unpublished = self._reason_to_wait(spark, reconciled)
         if self._unpublished is not None:
             return None
         with self._timed("publish"):
             return publish(spark, self.run, self.manifest(), self.clock)
 
-    def _reason_to_wait(self, reconciled: list[ReconciledShard]) -> str | None:
+    def _reason_to_wait(self, spark: SparkSession, reconciled: list[ReconciledShard]) -> str | None:
         """Return why the results are not final, if the config wants only final ones published."""
         config = self.run.config
         has_place = (config.results.path or config.results.table) is not None
@@ -264,7 +264,8 @@ class Pipeline:
         unsettled = count_unsettled(self.run, self.manifest())
         if unsettled:
             return f"{unsettled:,} shards have active batch jobs or wait for one"
-        if self._fallback is not None and self._fallback.gave_up:
+        has_ended = self._fallback is not None and self._fallback.gave_up
+        if has_ended or self._is_appended(spark):
             return None
         least = config.shards.min_records
         if config.results.parse and any(s.invalid_unanswered >= least for s in reconciled):

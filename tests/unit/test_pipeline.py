@@ -211,16 +211,19 @@ def test_after_rows_were_appended_nothing_is_asked(
         tmp_path / "run", fallback={"model_id": PROVISIONED},
         results={"mode": mode, "path": place, "format": "delta"},
     )  # fmt: skip
-    commit_manifest(pipeline.run.storage, manifest_of(50))
+    commit_manifest(pipeline.run.storage, manifest_of(5))
     if noted is not None:
         Publications(pipeline.run.storage).note(place, Publication(noted, WRITING, "abc"))
     opened: list[bool] = []
 
     def open_fallback(*_: Any) -> Any:
         opened.append(True)
-        return nullcontext(SimpleNamespace(may_go_on=lambda _: False))
+        return nullcontext(SimpleNamespace(may_go_on=lambda _: False, gave_up=False))
 
     monkeypatch.setattr(pipeline_module, "open_fallback", open_fallback)
     shards = [ReconciledShard(unit="shard-0", unanswered=3)]
     assert pipeline.fall_back(SPARK, shards) == shards
     assert opened == [True] * is_asked
+    # An append that a process began is finished by the next one, though rows are unanswered.
+    monkeypatch.setattr(publishing, "publish", lambda *_: place)
+    assert pipeline.publish(SPARK, shards) == (None if is_asked else place)
