@@ -134,7 +134,7 @@ def exists(spark: SparkSession, config: ResultsConfig) -> bool:
     """Tell whether the table exists, or the path has files."""
     if config.table is not None:
         return spark.catalog.tableExists(config.table)
-    return config.path is not None and count_files(spark, config.path) > 0
+    return config.path is not None and count_files(spark, config.path, most=1) > 0
 
 
 def mark(spark: SparkSession, run: Run) -> bool:

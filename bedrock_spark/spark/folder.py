@@ -35,13 +35,13 @@ class Folder:
         """Tell whether there is a file or folder."""
         return bool(self._system.exists(self._path))
 
-    def count_files(self) -> int:
-        """Return how many files are in it, at most MOST. The package's own ones do not count."""
+    def count_files(self, most: int = MOST) -> int:
+        """Return how many files are in it, at most `most`. The package's own ones do not count."""
         if not self.exists():
             return 0
         root = str(self._system.makeQualified(self._path).toString())
         files, count = self._system.listFiles(self._path, True), 0
-        while count < MOST and files.hasNext():
+        while count < most and files.hasNext():
             name = str(files.next().getPath().toString()).removeprefix(root).strip("/")
             count += not _is_own(name)
         return count
@@ -88,20 +88,20 @@ def open_folder(spark: SparkSession, uri: str) -> Folder | None:
     return Folder(spark, uri) if classic_context(spark) is not None else None
 
 
-def count_files(spark: SparkSession, uri: str) -> int:
-    """Return how many files are in a folder, at most MOST; 0 if there is none.
+def count_files(spark: SparkSession, uri: str, most: int = MOST) -> int:
+    """Return how many files are in a folder, at most `most`; 0 if there is none.
 
     Over Spark Connect a Spark action runs, and files that Spark's readers ignore do not count.
     """
     folder = open_folder(spark, uri)
-    return folder.count_files() if folder is not None else count_readable(spark, uri)
+    return folder.count_files(most) if folder is not None else count_readable(spark, uri, most)
 
 
-def count_readable(spark: SparkSession, uri: str) -> int:
+def count_readable(spark: SparkSession, uri: str, most: int = MOST) -> int:
     """Count the files of a folder by Spark's reader, which lists them and reads none of them."""
     reader = spark.read.format("binaryFile").option("recursiveFileLookup", "true")
     try:
-        return reader.load(uri).select("path").limit(MOST).count()
+        return reader.load(uri).select("path").limit(most).count()
     except AnalysisException as exc:
         if "PATH_NOT_FOUND" in str(exc):
             return 0

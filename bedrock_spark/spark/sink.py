@@ -34,6 +34,8 @@ from bedrock_spark.spark.result_schema import result_columns_of
 _FLAT = ("csv", "text")
 # Formats that keep a log of their own in the folder: a table inside another would confuse them.
 _LAKE = ("delta", "iceberg", "hudi")
+# Formats whose files say which types their columns have.
+_TYPED = ("parquet", "orc", "avro", *_LAKE)
 # Formats of files whose reader takes a schema.
 _FILES = ("parquet", "orc", "json", "avro")
 _NESTED = (T.ArrayType, T.MapType, T.StructType)
@@ -55,9 +57,9 @@ def check_sink(spark: SparkSession, run: Run, kept: str, *, is_committed: bool =
     _refuse_nested(config, empty.schema)
     with config_errors(f"{named_results(config)}, results.format = {config.format!r}"):
         is_there = exists(spark, config)
-        if is_there and config.mode != OVERWRITE:
+        if is_there and config.mode != OVERWRITE and _has_types(config):
             _refuse_misfits(config, empty.schema, _existing_columns(spark, config))
-        elif config.table is not None:
+        if config.table is not None and not (is_there and config.mode != OVERWRITE):
             _try_table(spark, config, empty)
         if config.path is not None:
             _try_path(spark, config, empty, is_there=is_there)
@@ -109,6 +111,11 @@ def _try_path(
             folder.delete()
         if not existed:
             destination.delete_if_empty()
+
+
+def _has_types(config: ResultsConfig) -> bool:
+    """Tell whether what is there has types: those of JSON files are only guessed from values."""
+    return config.table is not None or config.format.lower() in _TYPED
 
 
 def _existing_columns(spark: SparkSession, config: ResultsConfig) -> T.StructType:

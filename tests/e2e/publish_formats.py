@@ -25,17 +25,21 @@ from tests.spark_sessions import make_config
 ROWS = 20
 
 
-def make_run(spark: SparkSession, folder: Path, first: int = 0) -> tuple[Run, RunManifest]:
+def make_run(
+    spark: SparkSession, folder: Path, first: int = 0, **results: Any
+) -> tuple[Run, RunManifest]:
     """Return a run without answers over rows with two key columns; the last row is rejected.
 
     first: the id of the first row
+    results: settings that add or remove result columns
     """
     df = spark.range(first, first + ROWS).select(
         "id",
         F.expr("id % 2").alias("half"),
         F.expr(f"IF(id = {first + ROWS - 1}, NULL, concat('x', id))").alias("body"),
     )
-    config = make_config(str(folder), source={"key": ["id", "half"], "columns": ["id", "half"]})
+    source = {"key": ["id", "half"], "columns": ["id", "half"]}
+    config = make_config(str(folder), source=source, results=results)
     run = open_run(config, SystemClock())
     manifest = prepare(spark, run, df)
     collect(spark, run, manifest, {})
@@ -79,8 +83,8 @@ def check_overwrite(
     The other one has a column more. What others wrote is refused, also by the trial.
     """
     for i, first in enumerate((0, 0, 5)):
-        made = make_run(spark, folder / f"run{i}", first)
         parse = {"parse": "label string"} if i == 2 else {}
+        made = make_run(spark, folder / f"run{i}", first, **parse)
         for _ in range(2):
             publish_run(spark, made, **place, **parse)
         assert sorted(r["id"] for r in read()) == list(range(first, first + ROWS))

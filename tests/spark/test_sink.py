@@ -159,6 +159,20 @@ def test_a_table_that_rows_do_not_fit_is_refused_in_prepare(
         prepare(spark, run, rows(spark))
 
 
+@pytest.mark.parametrize("format_", ["parquet", "json"])
+def test_a_second_run_is_appended_to_the_files_of_the_first(
+    spark: SparkSession, tmp_path: Path, format_: str
+) -> None:
+    """The types of JSON files are guesses, so they are not compared."""
+    place = str(tmp_path / "published")
+    for name in ("one", "two"):
+        run = opened(tmp_path / name, path=place, format=format_, mode="append")
+        manifest = prepare(spark, run, rows(spark))
+        collect(spark, run, manifest, {})
+        publish(spark, run, manifest, SystemClock())
+    assert spark.read.format(format_).load(place).count() == 24
+
+
 RESULTS = "id int, at date, tags array<float>, s struct<a:int>"
 
 
