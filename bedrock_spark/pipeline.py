@@ -38,6 +38,7 @@ from bedrock_spark.fanout import (
     batch_shards,
     check_reachable,
     check_targets,
+    count_unsettled,
     leased_controller,
     raise_refusal,
     requeue_invalid,
@@ -52,6 +53,7 @@ from bedrock_spark.report import (
     check_complete,
     fallback_finding,
     purchase_findings,
+    unpublished_finding,
     write_report,
 )
 from bedrock_spark.run_folder import layout
@@ -82,6 +84,7 @@ class Pipeline:
     seconds: dict[str, float] = field(default_factory=dict)
     _fallback: Fallback | None = None
     _is_linted: bool = False
+    _unpublished: str | None = None
 
     @classmethod
     def open(
@@ -250,9 +253,11 @@ class Pipeline:
         """Ask the fallback model for the unanswered records and collect again, in rounds.
 
         Ends when no record is left, or when the rounds, the budget or the time are used up. Returns
-        the last reconciliation of every shard.
+        the last reconciliation of every shard. If the rows were appended to the place of the
+        results, nothing is asked: more answers could not be appended again.
         """
-        if self.run.config.fallback is None or not unanswered_rows(reconciled):
+        has_work = self.run.config.fallback is not None and unanswered_rows(reconciled)
+        if not has_work or self._is_appended(spark):
             delete_leftover_throughput(self.run, self.clock)
             return reconciled
         with open_fallback(self.run, self.manifest(), self.clock, self.observe) as fallback:
@@ -266,6 +271,11 @@ class Pipeline:
                 reconciled = self.collect(spark)
         return reconciled
 
+    def _is_appended(self, spark: SparkSession) -> bool:
+        from bedrock_spark.spark.publish import is_appended
+
+        return self.run.config.results.mode == "append" and is_appended(spark, self.run)
+
     def _refuse_out_of_money(self) -> None:
         """Raise BudgetError if the budget left records unanswered."""
         if self._fallback is not None and self._fallback.out_of_money:
@@ -277,22 +287,38 @@ class Pipeline:
 
         return results(spark, self.run, self.manifest())
 
-    def publish(
-        self, spark: SparkSession, reconciled: list[ReconciledShard] | None = None
-    ) -> str | None:
+    def publish(self, spark: SparkSession, reconciled: list[ReconciledShard]) -> str | None:
         """Write the results to the config's path or table; return it, or None if there is neither.
 
-        In mode append, rows are appended once: if `reconciled` says that the fallback may still
-        answer rows, nothing is appended, and None is returned.
+        In the modes append and merge, nothing is written while batch jobs are active or a stage may
+        still answer rows of `reconciled`. Then None is returned, and the report says why.
         """
         from bedrock_spark.spark.publish import publish
 
-        config = self.run.config
-        waits_for_fallback = config.results.mode == "append" and config.fallback is not None
-        if waits_for_fallback and any(shard.unanswered for shard in reconciled or ()):
+        self._unpublished = self._reason_to_wait(spark, reconciled)
+        if self._unpublished is not None:
             return None
         with self._timed("publish"):
-            return publish(spark, self.run, self.manifest())
+            return publish(spark, self.run, self.manifest(), self.clock)
+
+    def _reason_to_wait(self, spark: SparkSession, reconciled: list[ReconciledShard]) -> str | None:
+        """Return why the results are not final, if the config wants only final ones published."""
+        config = self.run.config
+        has_place = (config.results.path or config.results.table) is not None
+        if config.results.mode == "overwrite" or not has_place:
+            return None
+        unsettled = count_unsettled(self.run, self.manifest())
+        if unsettled:
+            return f"{unsettled:,} shards have active batch jobs or wait for one"
+        has_ended = self._fallback is not None and self._fallback.gave_up
+        if has_ended or self._is_appended(spark):
+            return None
+        least = config.shards.min_records
+        if config.results.parse and any(s.invalid_unanswered >= least for s in reconciled):
+            return "answers that do not fit results.parse will be asked again by batch jobs"
+        if config.fallback is not None and unanswered_rows(reconciled):
+            return f"the fallback may still answer {unanswered_rows(reconciled):,} rows"
+        return None
 
     def report(self, reconciled: list[ReconciledShard], published: str | None = None) -> Report:
         """Write report.json and return it."""
@@ -312,6 +338,9 @@ class Pipeline:
         findings = [*report.findings, *ledger.all_findings(), *purchase_findings(purchases)]
         if self._fallback is not None and self._fallback.reason is not None:
             findings.append(fallback_finding(self._fallback.reason, report.unanswered))
+        if self._unpublished is not None:
+            mode = self.run.config.results.mode
+            findings.append(unpublished_finding(f"results.mode: {mode}: {self._unpublished}"))
         report = replace(report, findings=findings)
         write_report(self.run, report)
         return report
@@ -339,7 +368,8 @@ class Pipeline:
         same command with a higher budget continues the run.
         """
         out_of_money = self._fallback is not None and self._fallback.out_of_money
-        report = self.report(reconciled, None if out_of_money else self.publish(spark))
+        published = None if out_of_money else self.publish(spark, reconciled)
+        report = self.report(reconciled, published)
         self._refuse_out_of_money()
         return report
 

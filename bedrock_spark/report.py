@@ -215,6 +215,11 @@ def fallback_finding(reason: str, rows: int) -> dict[str, Any]:
     return {"kind": "fallback_ended", "shard_id": "", "detail": reason, "count": rows}
 
 
+def unpublished_finding(reason: str) -> dict[str, Any]:
+    """Return the finding that says why the results were not published yet."""
+    return {"kind": "not_published", "shard_id": "", "detail": reason, "count": 1}
+
+
 def _canary(tries: Sequence[Canary]) -> dict[str, int] | None:
     """Return the records of the last try by outcome, and the tokens of all tries."""
     if not tries:

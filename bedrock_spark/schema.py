@@ -7,6 +7,7 @@ only types that JSON has a form of. It refuses others, such as decimals, by name
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bedrock_spark.errors import ConfigError
@@ -62,14 +63,23 @@ def quote_name(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
+def first_repeated(names: Iterable[str]) -> str | None:
+    """Return the first name that is equal to one before it, but for case; None if all differ."""
+    seen: set[str] = set()
+    for name in names:
+        if name.lower() in seen:
+            return name
+        seen.add(name.lower())
+    return None
+
+
 def parse_ddl(text: str) -> tuple[Field, ...]:
     """Return the columns. Raises ConfigError that names the part that cannot be parsed."""
     parser = _Parser(_tokens(text))
     fields = parser.fields(end="")
-    names = [field.name.lower() for field in fields]
-    twice = next((n for n in names if names.count(n) > 1), None)
+    twice = first_repeated(field.name for field in fields)
     if twice is not None:
-        raise ConfigError(f"names the column {twice} twice")
+        raise ConfigError(f"names the column {twice.lower()} twice")
     return fields
 
 
@@ -163,3 +173,22 @@ RESULT_FIELDS: tuple[Field, ...] = parse_ddl(
     "served_by string, attempt int, job_arn string"
 )
 RESULT_COLUMNS: tuple[str, ...] = tuple(field.name for field in RESULT_FIELDS)
+
+# The columns that rejected rows have in the run folder, in addition to the kept ones.
+REJECT_COLUMN, REJECT_REASON = "reject_column", "reject_reason"
+# How the names of all columns begin that prepare adds to the rows while it works on them.
+INTERNAL_PREFIX = "_bs_"
+_RESERVED = frozenset({*RESULT_COLUMNS, REJECT_COLUMN, REJECT_REASON})
+
+
+def is_reserved(name: str) -> bool:
+    """Tell whether a stage has a column of this name, so that no other column may have it.
+
+    Case does not matter, as for Spark.
+    """
+    return name.lower() in _RESERVED or is_internal(name)
+
+
+def is_internal(name: str) -> bool:
+    """Tell whether a column has a name that only prepare's own columns may have."""
+    return name.lower().startswith(INTERNAL_PREFIX)

@@ -18,6 +18,7 @@ from bedrock_spark.config.canary import CanaryConfig
 from bedrock_spark.config.events import EventsConfig
 from bedrock_spark.config.fallback import FallbackConfig
 from bedrock_spark.config.model import ModelConfig
+from bedrock_spark.config.overlaps import overlaps
 from bedrock_spark.config.prices import PricesConfig
 from bedrock_spark.config.request import RequestConfig
 from bedrock_spark.config.results import ResultsConfig
@@ -93,6 +94,13 @@ class Config(Section):
     def _merge_has_key(self) -> Config:
         if self.results.mode == "merge" and not self.source.key:
             raise ValueError("results.mode: merge needs source.key: rows are merged by it")
+        return self
+
+    @model_validator(mode="after")
+    def _places_are_apart(self) -> Config:
+        problems = overlaps(self.run_uri, self.source, self.results, self.targets)
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
     def fixed_part(self) -> dict[str, Any]:

@@ -8,18 +8,20 @@ from pydantic import AfterValidator, Field
 
 from bedrock_spark.config.base import Section
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.schema import RESULT_COLUMNS, parse_ddl
+from bedrock_spark.schema import is_reserved, parse_ddl
 
 
 def check_columns(text: str) -> str:
-    """Return the DDL. Raises ValueError if it cannot be parsed or uses a result column's name."""
+    """Return the DDL. Raises ValueError if it cannot be parsed or uses a reserved name."""
     try:
         names = [field.name for field in parse_ddl(text)]
     except ConfigError as exc:
         raise ValueError(str(exc)) from exc
-    clashes = [name for name in names if name.lower() in RESULT_COLUMNS]
+    clashes = [name for name in names if is_reserved(name)]
     if clashes:
-        raise ValueError(f"has the column {clashes[0]}, which every result has; rename it")
+        raise ValueError(
+            f"has the column {clashes[0]}, a name that the package's own columns have; rename it"
+        )
     return text
 
 

@@ -20,6 +20,7 @@ class ResultsConfig(Section):
     path: str | None = None
     table: str | None = None
     mode: Literal["overwrite", "append", "merge"] = "overwrite"
+    replace: bool = False
     model_output: Literal["keep", "drop"] = "keep"
     parse: ParseConfig | None = None
 
@@ -32,6 +33,8 @@ class ResultsConfig(Section):
     def _one_place(self) -> ResultsConfig:
         if self.path is not None and self.table is not None:
             raise ValueError("names path and table: keep one")
+        if self.table is not None and "/" in self.table:
+            raise ValueError(f"names the path {self.table} as a table: use results.path")
         if self.mode == "merge" and self.format.lower() not in _MERGING:
             raise ValueError(
                 f"mode merge needs a format that can ({' or '.join(_MERGING)}), not {self.format}"

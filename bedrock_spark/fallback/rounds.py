@@ -68,6 +68,7 @@ class Fallback:
     jobs: every batch job of the run by name, all of them settled
     reason: why no more records are asked although some are unanswered; None while more may be
     out_of_money: whether the budget is the reason
+    gave_up: whether the rounds or the time are the reason: then the run is over
     rounds: how many rounds were asked; throttled: how many calls met a 429
     has_changed: whether the last round left out records whose shard must be collected again
     renewal: of the run's lease, without which nothing is asked; None if the caller has no lease
@@ -81,6 +82,7 @@ class Fallback:
     observe: Observer = ignore_progress
     reason: str | None = None
     out_of_money: bool = False
+    gave_up: bool = False
     rounds: int = 0
     throttled: int = 0
     has_changed: bool = False
@@ -160,6 +162,7 @@ class Fallback:
         retries = parse.retries if parse and any(s.invalid_unanswered for s in reconciled) else 0
         if self.rounds >= config.rounds + retries:
             self.reason = f"fallback.rounds: {config.rounds} are used up"
+            self.gave_up = True
         return self.reason is None
 
     def _ready_model(self) -> str:
@@ -220,6 +223,7 @@ class Fallback:
         until = begun_at + hours * 3600.0
         if self.clock.now() >= until:
             self.reason = f"batch.deadline_hours: {hours:g} are over"
+            self.gave_up = True
         return until
 
 

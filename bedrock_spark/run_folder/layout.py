@@ -21,7 +21,8 @@
     <run uri>/deadletters/shard-00042-00.parquet        the rows of that shard without an answer
     <run uri>/reconciliation/shard-00042-00.json        how that shard's rows ended, counted
     <run uri>/reconciliation.parquet                    the same as a table, and every job
-    <run uri>/published.json                            where the results were appended
+    <run uri>/publisher.json                            the process that publishes the results
+    <run uri>/published.json                            where the results were published
     <run uri>/report.json                               the run in numbers
 
 A shard's number has two parts: the bucket of record ids it was cut from, and the cut. So a task
@@ -37,6 +38,7 @@ REPORT_FILE = "report.json"
 RECONCILIATION_FILE = "reconciliation.parquet"
 PUBLISHED_FILE = "published.json"
 LEASE_FILE = "lease.json"
+PUBLISHER_FILE = "publisher.json"
 OUTPUT_MANIFEST_FILE = "manifest.json.out"
 CONFIGS = "config"
 SHARDS, ROWS, REJECTS, LEDGER = "shards", "rows", "rejects", "ledger"

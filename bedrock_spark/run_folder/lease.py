@@ -34,6 +34,9 @@ RENEW_SECONDS = LEASE_SECONDS / 3
 # While a block runs that pays for calls, the lease is renewed more often, to notice its loss soon.
 HEARTBEAT_SECONDS = 10.0
 CONTROL, STOP = "controlled", "being stopped"
+# The lease of the process that publishes. It is an object of its own: to publish a large table
+# takes hours, in which the batch jobs must go on.
+PUBLISH = "being published"
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Lease:
         self._storage = storage
         self._clock = clock
         self._purpose = purpose
+        self._key = layout.PUBLISHER_FILE if purpose == PUBLISH else layout.LEASE_FILE
         self.took_over = False
         self._held: Holder | None = None
         self._version = ""
@@ -93,7 +97,7 @@ class Lease:
 
     def _try_to_acquire(self) -> bool:
         now = self._clock.now()
-        found = self._storage.read_version(layout.LEASE_FILE)
+        found = self._storage.read_version(self._key)
         holder = _parse(found[0]) if found is not None else None
         self.took_over = holder is not None and not holder.is_over(now)
         if holder is not None and self.took_over and not self._goes_before(holder):
@@ -157,18 +161,18 @@ class Lease:
     def _write(self, holder: Holder, version: str | None) -> None:
         data = json.dumps(asdict(holder)).encode()
         try:
-            self._version = self._storage.replace(layout.LEASE_FILE, data, version)
+            self._version = self._storage.replace(self._key, data, version)
         except ObjectChangedError as exc:
             own = self._own_version(holder)
             if own is None:
                 self._held = None
-                raise self._held_by(read_holder(self._storage)) from exc
-            self._version = self._storage.replace(layout.LEASE_FILE, data, own)
+                raise self._held_by(read_holder(self._storage, self._key)) from exc
+            self._version = self._storage.replace(self._key, data, own)
         self._held = holder
 
     def _own_version(self, holder: Holder) -> str | None:
         """Return the version of a write of this holder whose reply was lost, or None."""
-        found = self._storage.read_version(layout.LEASE_FILE)
+        found = self._storage.read_version(self._key)
         written = _parse(found[0]) if found is not None else None
         if found is None or written is None or written.holder_id != holder.holder_id:
             return None
@@ -204,9 +208,9 @@ def renewed(
                 lease.abandon()
 
 
-def read_holder(storage: Storage) -> Holder | None:
-    """Return the last holder of the lease, or None."""
-    data = storage.read_if_present(layout.LEASE_FILE)
+def read_holder(storage: Storage, key: str = layout.LEASE_FILE) -> Holder | None:
+    """Return the last holder of the lease in an object of the run folder, or None."""
+    data = storage.read_if_present(key)
     return None if data is None else _parse(data)
 
 

@@ -1,10 +1,11 @@
 """Publish the results to a path or table: overwrite it, append to it, or merge into it by key.
 
-Overwriting and merging are idempotent. Appending is not, so the run folder notes every append: an
-intent before it (write-ahead), and its completion after it. If a process dies between the two, the
-rows may be there or not. The next publish then appends again: Delta Lake skips a transaction that
-it has (https://docs.delta.io/kernel/rust/writing/idempotent_writes); in other formats the rows may
-be there twice. docs/results.md says so too.
+One process publishes at a time: it has a lease. Overwriting and merging are idempotent. Appending
+is not, so the run folder notes every publication: an intent before it (write-ahead), and its
+completion after it. If a process dies between the two, appended rows may be there or not. The next
+publish then appends again: Delta Lake skips a transaction that it has
+(https://docs.delta.io/kernel/rust/writing/idempotent_writes); in other formats the rows may be
+there twice. docs/results.md says so too.
 """
 
 from __future__ import annotations
@@ -13,44 +14,84 @@ import hashlib
 import json
 from typing import Any
 
-from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 
+from bedrock_spark.clock import Clock
 from bedrock_spark.config import ResultsConfig
 from bedrock_spark.errors import RunFolderError
-from bedrock_spark.outputs.reconcile import REJECTED
+from bedrock_spark.outputs.reconcile import INVALID, OK, REJECTED
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.lease import PUBLISH, Lease, renewed
 from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.published import DONE, WRITING, Publication, Publications
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.schema import quote_name
+from bedrock_spark.spark.destination import (
+    OVERWRITE,
+    exists,
+    mark,
+    place_name,
+    refuse_foreign,
+    refuse_overlaps,
+)
 from bedrock_spark.spark.results import results
 from bedrock_spark.storage import Storage
 
 _DELTA = "delta"
-_WRITING, _DONE = "writing", "done"
 # Delta Lake commits a transaction version of an application once. The application is the run. Its
 # rows are appended once, so the version never changes.
 _TRANSACTION_VERSION = 1
+# For MERGE: whether the row `s` has no less of an answer than the row `t` that it would replace.
+_HAS_NO_LESS = (
+    f"(s.outcome = '{OK}' OR coalesce(t.outcome, '') NOT IN ('{OK}', '{INVALID}') "
+    f"OR s.outcome = '{INVALID}' AND t.outcome = '{INVALID}')"
+)
 
 
-def publish(spark: SparkSession, run: Run, manifest: RunManifest) -> str | None:
+def publish(spark: SparkSession, run: Run, manifest: RunManifest, clock: Clock) -> str | None:
     """Write the results to the config's path or table; return it, or None if there is neither.
 
-    Runs a Spark action. Raises RunFolderError if rows of this run were appended there before and
-    the results have changed since.
+    Runs a Spark action. Raises RunHeldError if another process publishes this run, ConfigError if
+    it would overwrite what this package did not write, and RunFolderError if rows of this run were
+    appended there before and the results have changed since.
     """
     config = run.config.results
-    destination = config.path or config.table
-    if destination is None:
+    destination, place = config.path or config.table, place_name(spark, config)
+    if destination is None or place is None:
         return None
-    df = results(spark, run, manifest)
-    if config.mode == "append":
-        _append(df, run, destination)
-    elif config.mode == "merge":
-        _merge(spark, df, run, destination)
-    else:
-        _write(df, config, "overwrite")
+    with renewed(Lease(run.storage, clock, PUBLISH)):
+        refuse_overlaps(spark, run.config)
+        refuse_foreign(spark, run)
+        notes = Publications(run.storage)
+        df, fingerprint = results(spark, run, manifest), _fingerprint(run.storage)
+        last = notes.at(place)
+        if config.mode == "append" and _is_appended(run, destination, last, fingerprint):
+            return destination
+        notes.note(place, Publication(config.mode, WRITING, fingerprint))
+        is_marked = _write_as_configured(spark, df, run, destination)
+        notes.note(place, Publication(config.mode, DONE, fingerprint, is_marked))
     return destination
+
+
+def is_appended(spark: SparkSession, run: Run) -> bool:
+    """Tell whether the rows of the run were appended, or may have been, where the config says."""
+    place = place_name(spark, run.config.results)
+    note = Publications(run.storage).at(place) if place is not None else None
+    return note is not None and note.mode == "append"
+
+
+def _write_as_configured(spark: SparkSession, df: DataFrame, run: Run, destination: str) -> bool:
+    """Write the results; tell whether the place was marked as written by this package."""
+    config = run.config.results
+    if config.mode == "append":
+        transaction = {"txnAppId": run.run_id, "txnVersion": _TRANSACTION_VERSION}
+        _write(df, config, "append", **(transaction if _is_delta(config) else {}))
+        return False
+    if config.mode == "merge":
+        _merge(spark, df, run, destination)
+        return False
+    _write(df, config, OVERWRITE, **({"overwriteSchema": "true"} if _is_delta(config) else {}))
+    return mark(spark, run)
 
 
 def _write(df: DataFrame, config: ResultsConfig, mode: str, **options: Any) -> None:
@@ -61,26 +102,17 @@ def _write(df: DataFrame, config: ResultsConfig, mode: str, **options: Any) -> N
         writer.saveAsTable(config.table)
 
 
-def _append(df: DataFrame, run: Run, destination: str) -> None:
-    """Append a run's rows, unless they were appended there before."""
-    config = run.config.results
-    published = _read_published(run.storage)
-    fingerprint = _fingerprint(run.storage)
-    last = published.get(destination)
-    if last is not None and last["fingerprint"] != fingerprint:
-        raise RunFolderError(_append_refusal(run, destination, last["state"]))
-    if last is not None and last["state"] == _DONE:
-        return
-    transaction = {"txnAppId": run.run_id, "txnVersion": _TRANSACTION_VERSION}
-    _note(run.storage, published, destination, fingerprint, _WRITING)
-    _write(df, config, "append", **(transaction if _is_delta(config) else {}))
-    _note(run.storage, published, destination, fingerprint, _DONE)
+def _is_appended(run: Run, destination: str, last: Publication | None, fingerprint: str) -> bool:
+    """Tell whether the rows are there. Raises RunFolderError if other rows of the run may be."""
+    if last is not None and last.fingerprint != fingerprint:
+        raise RunFolderError(_append_refusal(run, destination, last.state))
+    return last is not None and last.state == DONE
 
 
 def _append_refusal(run: Run, destination: str, state: str) -> str:
-    were_appended = "were appended" if state == _DONE else "may have been appended"
+    were_written = "were written" if state == DONE else "may have been written"
     return (
-        f"{run.storage.uri}: rows of this run {were_appended} to {destination}, and the results "
+        f"{run.storage.uri}: rows of this run {were_written} to {destination}, and the results "
         "have changed since. To append them again would duplicate rows: delete the run's rows "
         f"there and {layout.PUBLISHED_FILE} in the run folder, or use results.mode: merge"
     )
@@ -93,7 +125,7 @@ def _merge(spark: SparkSession, df: DataFrame, run: Run, destination: str) -> No
     """
     config = run.config.results
     answered = df.where(f"outcome <> '{REJECTED}'")
-    if not _exists(spark, config):
+    if not exists(spark, config):
         _write(answered, config, "errorifexists")
         return
     target = f"delta.{quote_name(destination)}" if config.path is not None else destination
@@ -106,44 +138,20 @@ def _merge(spark: SparkSession, df: DataFrame, run: Run, destination: str) -> No
 
 
 def merge_statement(target: str, view: str, key: tuple[str, ...]) -> str:
-    """Return the MERGE statement, in the SQL of Delta Lake and Iceberg. Null keys are equal."""
+    """Return the MERGE statement, in the SQL of Delta Lake and Iceberg. Null keys are equal.
+
+    A row is never replaced by one that has less of an answer: an answer that fits counts more than
+    one that does not, and that one more than an error or no answer at all.
+    """
     is_same_key = " AND ".join(f"t.{quote_name(name)} <=> s.{quote_name(name)}" for name in key)
     return (
         f"MERGE INTO {target} AS t USING {view} AS s ON {is_same_key} "
-        "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+        f"WHEN MATCHED AND {_HAS_NO_LESS} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
     )
-
-
-def _exists(spark: SparkSession, config: ResultsConfig) -> bool:
-    if config.table is not None:
-        return spark.catalog.tableExists(config.table)
-    try:
-        return bool(spark.read.format(config.format).load(config.path).columns)
-    except AnalysisException:
-        # If it exists but cannot be read, the write in mode `errorifexists` fails without a change.
-        return False
 
 
 def _is_delta(config: ResultsConfig) -> bool:
     return config.format.lower() == _DELTA
-
-
-def _read_published(storage: Storage) -> dict[str, dict[str, str]]:
-    """Return the fingerprint and the state of every append, by destination."""
-    data = storage.read_if_present(layout.PUBLISHED_FILE)
-    published: dict[str, dict[str, str]] = json.loads(data) if data is not None else {}
-    return published
-
-
-def _note(
-    storage: Storage,
-    published: dict[str, dict[str, str]],
-    destination: str,
-    fingerprint: str,
-    state: str,
-) -> None:
-    published[destination] = {"fingerprint": fingerprint, "state": state}
-    storage.write(layout.PUBLISHED_FILE, json.dumps(published, indent=1).encode())
 
 
 def _fingerprint(storage: Storage) -> str:

@@ -1,4 +1,4 @@
-"""Publish results to Delta Lake and Iceberg tables, by merge and by append."""
+"""Publish results to Delta Lake and Iceberg tables, in every mode."""
 
 from __future__ import annotations
 
@@ -7,32 +7,39 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 from bedrock_spark.clock import SystemClock
+from bedrock_spark.errors import ConfigError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.spark.collect.stage import collect
 from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.spark.publish import publish
+from bedrock_spark.spark.sink import check_sink
 from tests.spark_sessions import make_config
 
 ROWS = 20
 
 
-def make_run(spark: SparkSession, folder: Path, first: int = 0) -> tuple[Run, RunManifest]:
+def make_run(
+    spark: SparkSession, folder: Path, first: int = 0, **results: Any
+) -> tuple[Run, RunManifest]:
     """Return a run without answers over rows with two key columns; the last row is rejected.
 
     first: the id of the first row
+    results: settings that add or remove result columns
     """
     df = spark.range(first, first + ROWS).select(
         "id",
         F.expr("id % 2").alias("half"),
         F.expr(f"IF(id = {first + ROWS - 1}, NULL, concat('x', id))").alias("body"),
     )
-    config = make_config(str(folder), source={"key": ["id", "half"], "columns": ["id", "half"]})
+    source = {"key": ["id", "half"], "columns": ["id", "half"]}
+    config = make_config(str(folder), source=source, results=results)
     run = open_run(config, SystemClock())
     manifest = prepare(spark, run, df)
     collect(spark, run, manifest, {})
@@ -40,23 +47,54 @@ def make_run(spark: SparkSession, folder: Path, first: int = 0) -> tuple[Run, Ru
 
 
 def publish_run(spark: SparkSession, made: tuple[Run, RunManifest], **results: Any) -> None:
-    """Publish a run with these `results` settings."""
+    """Publish a run with these `results` settings, after the place was tried as in prepare."""
     run, manifest = made
     source = run.config.source.model_dump()
     config = make_config(run.config.run_uri, source=source, results=results)
-    publish(spark, replace(run, config=config), manifest)
+    check_sink(spark, replace(run, config=config), manifest.columns)
+    publish(spark, replace(run, config=config), manifest, SystemClock())
 
 
 def check_merge(spark: SparkSession, read: Callable[[], Any], folder: Path, **place: Any) -> None:
-    """Merge the same run twice, then a run with half of its rows: the table has each key once."""
+    """Merge the same run twice, then a run with half of its rows: the table has each key once.
+
+    Its rows are all `missing`: they replace no row that has an answer.
+    """
+    target = place.get("table", f"delta.`{place.get('path')}`")
     first = make_run(spark, folder / "first")
     for _ in range(2):
         publish_run(spark, first, mode="merge", **place)
         assert sorted(r["id"] for r in read()) == list(range(ROWS - 1))
+    answered = ROWS // 2 + 1
+    spark.sql(f"UPDATE {target} SET outcome = 'ok', text = 'an answer' WHERE id = {answered}")
     second = make_run(spark, folder / "second", ROWS // 2)
     publish_run(spark, second, mode="merge", **place)
     ids = sorted(r["id"] for r in read())
     assert ids == list(range(ROWS + ROWS // 2 - 1)), ids
+    texts = {r["id"]: r["text"] for r in read() if r["outcome"] == "ok"}
+    assert texts == {answered: "an answer"}
+
+
+def check_overwrite(
+    spark: SparkSession, read: Callable[[], Any], folder: Path, **place: Any
+) -> None:
+    """Overwrite by the same run and by another one, which knows the first one by its mark.
+
+    The other one has a column more. What others wrote is refused, also by the trial.
+    """
+    for i, first in enumerate((0, 0, 5)):
+        parse = {"parse": "label string"} if i == 2 else {}
+        made = make_run(spark, folder / f"run{i}", first, **parse)
+        for _ in range(2):
+            publish_run(spark, made, **place, **parse)
+        assert sorted(r["id"] for r in read()) == list(range(first, first + ROWS))
+    assert "label" in read()[0]
+
+
+def check_foreign(spark: SparkSession, made: tuple[Run, RunManifest], **place: Any) -> None:
+    """What others wrote is not overwritten."""
+    with pytest.raises(ConfigError, match="did not write"):
+        publish_run(spark, made, mode="overwrite", **place)
 
 
 def delta(spark: SparkSession, folder: Path) -> None:
@@ -72,6 +110,10 @@ def delta(spark: SparkSession, folder: Path) -> None:
         publish_run(spark, made, mode="append", **place)
         rows = spark.read.format("delta").load(path).collect()
         assert sorted(r["id"] for r in rows) == list(range(ROWS)), (state, len(rows))
+    check_foreign(spark, make_run(spark, folder / "other"), **place)
+    written = str(folder / "overwritten")
+    load_written = lambda: spark.read.format("delta").load(written).collect()  # noqa: E731
+    check_overwrite(spark, load_written, folder / "over", format="delta", path=written)
     load = lambda: spark.read.format("delta").load(merged).collect()  # noqa: E731
     check_merge(spark, load, folder / "merge", format="delta", path=merged)
 
@@ -85,6 +127,13 @@ def iceberg(spark: SparkSession, folder: Path) -> None:
     for _ in range(2):
         publish_run(spark, made, mode="append", format="iceberg", table="lake.support.appended")
         assert spark.table("lake.support.appended").count() == ROWS
+    place = {"format": "iceberg", "table": "lake.support.appended"}
+    check_foreign(spark, make_run(spark, folder / "other"), **place)
+    place["table"] = "lake.support.overwritten"
+    read = lambda: spark.table("lake.support.overwritten").collect()  # noqa: E731
+    check_overwrite(spark, read, folder / "over", **place)
+    tables = {row["tableName"] for row in spark.sql("SHOW TABLES IN lake.support").collect()}
+    assert not [name for name in tables if "_bedrock_spark_" in name], tables
 
 
 PUBLISHERS: dict[str, Callable[[SparkSession, Path], None]] = {

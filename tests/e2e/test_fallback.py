@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,6 +70,34 @@ def test_after_the_last_round_unanswered_rows_are_dead_letters(
     local.set_faults({})
     assert open_pipeline(local).run_all(spark).outcomes["ok"] == 20
     assert pipeline.run.storage.list("deadletters/") == []
+
+
+def test_a_run_is_appended_when_the_fallback_has_ended(
+    spark: SparkSession, bedrock: Start, tmp_path: Path
+) -> None:
+    """Not by collect while it may still answer; then once, and nothing is asked after that."""
+    local = bedrock({"operations": {"InvokeModel": {"error_rate": 1}}})
+    settings = {
+        "fallback": {"attempts": 1, "rounds": 1},
+        "results": {"mode": "append", "path": str(tmp_path / "published")},
+    }
+    pipeline = open_pipeline(local, **settings)
+    pipeline.prepare(spark, rows_of(spark, 20))
+    reconciled = pipeline.collect(spark)
+    report = pipeline.report(reconciled, pipeline.publish(spark, reconciled))
+    assert [f["kind"] for f in report.findings] == ["not_published"]
+    assert not (tmp_path / "published").exists()
+    local_calls = []
+    for _ in range(2):
+        report = open_pipeline(local, **settings).run_all(spark)
+        assert report.published == str(tmp_path / "published")
+        rows = spark.read.parquet(str(tmp_path / "published")).collect()
+        assert sorted((row["id"], row["outcome"]) for row in rows) == [
+            (i, "error") for i in range(20)
+        ]
+        local_calls.append(local.requests()["InvokeModel"])
+        local.set_faults({})
+    assert local_calls == [20, 20]
 
 
 def read_dead_letters(pipeline: Pipeline) -> list[dict[str, Any]]:

@@ -5,21 +5,28 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import yaml
+from pyspark.sql import SparkSession
 
 from bedrock_spark import pipeline as pipeline_module
 from bedrock_spark.config.load import as_config
 from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.errors import BedrockSparkError, ConfigError, PlanError, RunFolderError
-from bedrock_spark.fallback.rounds import refuse_too_small
+from bedrock_spark.fallback.rounds import Fallback, refuse_too_small
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
+from bedrock_spark.run_folder.published import WRITING, Publication, Publications
+from bedrock_spark.run_folder.run import begin_run
+from bedrock_spark.spark import publish as publishing
 from tests.unit.fakes import CLAUDE, PROVISIONED, FakeClock, config_values, make_config
+
+SPARK: SparkSession = None  # type: ignore[assignment]
 
 
 def open_pipeline(folder: Path, **sections: Any) -> Pipeline:
@@ -30,6 +37,13 @@ def manifest_of(*records: int) -> RunManifest:
     """Return a run manifest with one shard for each number of records."""
     shards = tuple(Shard(f"shard-{i}", n, n, str(i)) for i, n in enumerate(records))
     return RunManifest("r", sum(records), "a INT", shards, ())
+
+
+def prepare_by_hand(pipeline: Pipeline, *records: int) -> None:
+    """Begin the run and commit a manifest of shards with these numbers of records."""
+    pipeline.run = begin_run(pipeline.run)
+    manifest = replace(manifest_of(*records), run_id=pipeline.run.run_id)
+    commit_manifest(pipeline.run.storage, manifest)
 
 
 def test_a_config_is_a_path_a_dict_or_a_config(tmp_path: Path) -> None:
@@ -104,7 +118,7 @@ def test_the_budget_of_jobs_knows_what_the_fallback_used(
         budget={"max_cost_usd": 5},
     )
     storage, opened = pipeline.run.storage, list[Any]()
-    commit_manifest(storage, manifest_of(50, 60))
+    prepare_by_hand(pipeline, 50, 60)
     monkeypatch.setattr(pipeline, "jobs", lambda: {"a": None})
     monkeypatch.setattr(
         pipeline_module,
@@ -169,3 +183,95 @@ def test_small_shards_without_a_fallback_are_refused_after_prepare(
         assert "in a new run_uri" in str(e.value)  # this folder refuses another shards.min_records
     else:
         refuse_too_small(run, manifest_of(*records))
+
+
+PARSE = {"columns": "label string", "retries": 1}
+
+
+@pytest.mark.parametrize(
+    ("mode", "unsettled", "unanswered", "invalid", "fallback", "gave_up", "reason"),
+    [
+        ("append", 0, 0, 0, True, False, None),
+        ("append", 0, 3, 0, False, False, None),
+        ("append", 0, 3, 0, True, True, None),
+        ("append", 0, 3, 0, True, False, "the fallback may still answer 3 rows"),
+        ("append", 1, 0, 0, False, False, "1 shards have active batch jobs or wait for one"),
+        ("append", 1, 3, 0, True, True, "1 shards have active batch jobs or wait for one"),
+        ("append", 0, 10, 10, False, False, "will be asked again by batch jobs"),
+        ("append", 0, 9, 9, False, False, None),
+        ("append", 0, 10, 10, True, True, None),
+        ("merge", 1, 0, 0, False, False, "1 shards have active batch jobs or wait for one"),
+        ("merge", 0, 3, 0, True, False, "the fallback may still answer 3 rows"),
+        ("merge", 0, 3, 0, True, True, None),
+        ("overwrite", 1, 3, 0, True, False, None),
+    ],
+)
+def test_only_final_results_are_appended_or_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, unsettled: int, unanswered: int,
+    invalid: int, fallback: bool, gave_up: bool, reason: str | None,
+) -> None:  # fmt: skip
+    """No job is active, and nothing is left to ask. Else the report says what is awaited."""
+    place = {"format": "delta", "path": str(tmp_path / "published")}
+    sections = {"fallback": {"model_id": PROVISIONED}} if fallback else {}
+    pipeline = open_pipeline(
+        tmp_path / "run", results={"mode": mode, "parse": PARSE, **place}, **sections
+    )
+    prepare_by_hand(pipeline, 50)
+    pipeline._fallback = cast("Fallback", SimpleNamespace(gave_up=gave_up, reason=None))
+    published: list[str] = []
+    monkeypatch.setattr(pipeline_module, "count_unsettled", lambda *_: unsettled)
+    monkeypatch.setattr(publishing, "publish", lambda *_: published.append(mode) or "there")
+    shards = [
+        ReconciledShard(unit="shard-0", rows=50, unanswered=unanswered, invalid_unanswered=invalid)
+    ]
+    assert pipeline.publish(SPARK, shards) == (None if reason else "there")
+    assert published == ([] if reason else [mode])
+    findings = [
+        f["detail"] for f in pipeline.report(shards).findings if f["kind"] == "not_published"
+    ]
+    assert len(findings) == (1 if reason else 0)
+    assert all(str(reason) in detail for detail in findings)
+
+
+def test_without_a_place_there_is_nothing_to_wait_for(tmp_path: Path) -> None:
+    """The report of a run that is not published anywhere has no finding about it."""
+    pipeline = open_pipeline(tmp_path, results={"mode": "append"})
+    prepare_by_hand(pipeline, 50)
+    assert pipeline.publish(SPARK, []) is None
+    assert pipeline.report([ReconciledShard(unit="shard-0")]).findings[0]["kind"] != "not_published"
+
+
+@pytest.mark.parametrize(
+    ("mode", "noted", "is_asked"),
+    [
+        ("append", None, True),
+        ("append", "append", False),
+        ("append", "overwrite", True),
+        ("merge", "append", True),
+    ],
+)
+def test_after_rows_were_appended_nothing_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, noted: str | None, is_asked: bool
+) -> None:
+    """Their answers would be paid for and could not be appended again."""
+    place = str(tmp_path / "published")
+    pipeline = open_pipeline(
+        tmp_path / "run", fallback={"model_id": PROVISIONED},
+        results={"mode": mode, "path": place, "format": "delta"},
+    )  # fmt: skip
+    prepare_by_hand(pipeline, 5)
+    if noted is not None:
+        Publications(pipeline.run.storage).note(place, Publication(noted, WRITING, "abc"))
+    opened: list[bool] = []
+
+    def open_fallback(*_: Any) -> Any:
+        opened.append(True)
+        return nullcontext(SimpleNamespace(may_go_on=lambda _: False, gave_up=False))
+
+    monkeypatch.setattr(pipeline_module, "open_fallback", open_fallback)
+    shards = [ReconciledShard(unit="shard-0", unanswered=3)]
+    assert pipeline.fall_back(SPARK, shards) == shards
+    assert opened == [True] * is_asked
+    # An append that a process began is finished by the next one, though rows are unanswered.
+    monkeypatch.setattr(publishing, "publish", lambda *_: place)
+    assert pipeline.publish(SPARK, shards) == (None if is_asked else place)

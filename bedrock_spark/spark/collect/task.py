@@ -44,6 +44,7 @@ from bedrock_spark.outputs.shard_outputs import (
 )
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.schema import REJECT_COLUMN, REJECT_REASON
 from bedrock_spark.spark.collect.dead_letters import DeadLetters
 from bedrock_spark.spark.collect.result_rows import ResultRows, rejected_columns
 from bedrock_spark.spark.parquet import write_results
@@ -55,7 +56,7 @@ from bedrock_spark.storage import Storage, StoredObject
 _FORMAT = 7
 # Rows per Arrow batch while result columns are built.
 _PIECE_ROWS = 2_000
-_REJECT_COLUMNS = ("reject_column", "reject_reason")
+_REJECT_COLUMNS = (REJECT_COLUMN, REJECT_REASON)
 
 
 @dataclass(frozen=True)

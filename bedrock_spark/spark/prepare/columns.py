@@ -6,7 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - its usual name
 from pyspark.sql import types as T  # noqa: N812
 
-from bedrock_spark.schema import quote_name
+from bedrock_spark.schema import INTERNAL_PREFIX, quote_name
 
 _NESTED = (T.ArrayType, T.MapType, T.StructType)
 
@@ -61,8 +61,8 @@ def _as_text(df: DataFrame, name: str) -> Column:
 
 
 # The 64-bit hash that becomes the record id, and the text that distinguishes rows of one hash.
-HASH, KEY = "_bs_hash", "_bs_key"
+HASH, KEY = f"{INTERNAL_PREFIX}hash", f"{INTERNAL_PREFIX}key"
 # The tie-breaker for rows with one key, and the row's key if an earlier row has it too.
-TIE, REPEATED = "_bs_tie", "_bs_repeated"
+TIE, REPEATED = f"{INTERNAL_PREFIX}tie", f"{INTERNAL_PREFIX}repeated"
 # The index of the row's bucket.
-BUCKET = "_bs_bucket"
+BUCKET = f"{INTERNAL_PREFIX}bucket"

@@ -16,14 +16,15 @@ import pyarrow as pa
 
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import Shard
+from bedrock_spark.schema import REJECT_COLUMN, REJECT_REASON
 from bedrock_spark.spark.parquet import ParquetFile
 from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, offsets_of
 from bedrock_spark.storage import Storage
 from bedrock_spark.templates.body_template import RowRejected
 
 REJECT_FIELDS = (
-    pa.field("reject_column", pa.string()),
-    pa.field("reject_reason", pa.string()),
+    pa.field(REJECT_COLUMN, pa.string()),
+    pa.field(REJECT_REASON, pa.string()),
 )
 
 

@@ -17,7 +17,7 @@ from bedrock_spark.config import SourceConfig
 from bedrock_spark.config.secrets import FromEnvironment, resolve_options, without_secrets
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.request_body import check_columns
-from bedrock_spark.schema import RESULT_COLUMNS
+from bedrock_spark.schema import first_repeated, is_internal, is_reserved
 from bedrock_spark.templates.body_template import BodyTemplate
 
 
@@ -38,23 +38,23 @@ class SourceColumns:
 def read_source(spark: SparkSession, source: SourceConfig) -> DataFrame:
     """Return the source as a DataFrame; no Spark action runs. Raises ConfigError."""
     if source.sql is not None:
-        with _config_errors("source.sql"):
+        with config_errors("source.sql"):
             return spark.sql(source.sql)
     if source.table is not None:
-        with _config_errors(f"source.table = {source.table!r}"):
+        with config_errors(f"source.table = {source.table!r}"):
             return spark.table(source.table)
     # Some formats, such as jdbc, have no path: their options name the table.
     if source.format is not None and (source.path is not None or source.options):
         options = resolve_options(source.options, os.environ)
         named = {"source.path": source.path, "source.format": source.format}
         place = ", ".join(f"{key} = {value!r}" for key, value in named.items() if value is not None)
-        with _config_errors(place, source):
+        with config_errors(place, source):
             return spark.read.format(source.format).options(**options).load(source.path)
     raise ConfigError("source: names no path, table or sql, and no DataFrame was handed in")
 
 
 @contextmanager
-def _config_errors(key: str, source: SourceConfig | None = None) -> Iterator[None]:
+def config_errors(key: str, source: SourceConfig | None = None) -> Iterator[None]:
     """Turn Spark's errors into a ConfigError: the config's key, and the error's first line.
 
     source: its secrets are shown neither in the message nor in the chain of errors
@@ -100,20 +100,17 @@ def choose_columns(df: DataFrame, source: SourceConfig, template: BodyTemplate) 
     """Check every column the config names against the source. Raises ConfigError."""
     names = df.columns
     # Spark ignores the case of column names, unless the session has spark.sql.caseSensitive.
-    lower_names = [name.lower() for name in names]
-    ambiguous = sorted({name for name in names if lower_names.count(name.lower()) > 1})
-    if ambiguous:
-        raise ConfigError(f"source: has more than one column {ambiguous[0]}; rename or select")
+    repeated = first_repeated(names)
+    if repeated is not None:
+        raise ConfigError(
+            f"source: has more than one column {repeated}, if case is ignored; rename one, or "
+            "select others, in source.sql"
+        )
     check_columns(source.key, names, "source.key")
     check_columns(source.columns or (), names, "source.columns")
     check_columns(template.columns, names, "request")
     kept = tuple(dict.fromkeys((*source.key, *(source.columns or names))))
-    reserved = [name for name in kept if name in RESULT_COLUMNS]
-    if reserved:
-        raise ConfigError(
-            f"source: its column {reserved[0]} has the name of a result column; rename it, or list "
-            "the columns to keep, without it, in source.columns"
-        )
+    _refuse_reserved(kept, template.columns)
     columns = SourceColumns(source.key, kept, template.columns)
     unusable = [name for name in columns.needed if "." in name or "`" in name]
     if unusable:
@@ -124,6 +121,22 @@ def choose_columns(df: DataFrame, source: SourceConfig, template: BodyTemplate) 
         )
     _check_key_types(df, source.key)
     return columns
+
+
+def _refuse_reserved(kept: Iterable[str], rendered: Iterable[str]) -> None:
+    """Raise ConfigError for names that the package's own columns have, in whatever case."""
+    for name in kept:
+        if is_reserved(name):
+            raise ConfigError(
+                f"source: its column {name} has a name that the package's own columns have; rename "
+                "it in source.sql, or list the columns to keep, without it, in source.columns"
+            )
+    for name in rendered:
+        if is_internal(name):
+            raise ConfigError(
+                f"request: the column {name} has a name that the package's own columns have; "
+                "rename it in source.sql"
+            )
 
 
 def _check_key_types(df: DataFrame, key: tuple[str, ...]) -> None:

@@ -49,6 +49,7 @@ from bedrock_spark.spark.prepare.source import (
 )
 from bedrock_spark.spark.prepare.task import PrepareTask, bounds_of
 from bedrock_spark.spark.result_schema import refuse_clashes
+from bedrock_spark.spark.sink import check_sink
 from bedrock_spark.spark.tasks import observed_tasks
 from bedrock_spark.storage import Storage
 
@@ -70,11 +71,13 @@ def prepare(
     df: is read in place of the config's source
 
     Runs a few Spark actions, one of which reads the whole source. Raises ConfigError for columns
-    that do not exist, DuplicateKeyError, TooManyRejectsError, and PlanError for a source without
-    rows or one that returns other rows each time.
+    that do not exist and for results that cannot be published, DuplicateKeyError,
+    TooManyRejectsError, and PlanError for a source without rows or one that returns other rows
+    each time.
     """
     committed = read_manifest(run.storage)
     if committed is not None:
+        check_sink(spark, run, committed.columns, is_committed=True)
         return committed
     config = run.config
     source = df if df is not None else read_source(spark, config.source)
@@ -84,14 +87,15 @@ def prepare(
     check_types(source.schema, columns.needed, template)
     is_cheap = df is None and is_indexed(spark, config.source)
     needed = source.select(*map(column_of, columns.needed))
+    kept = ddl_of(source.select(*map(column_of, columns.kept)).schema)
+    check_sink(spark, run, kept)
     with observed_tasks(spark, "prepare", observe), _read_once(needed, source, is_cheap) as rows:
         repartitioning = _Repartitioning(run, columns, rows)
         size = repartitioning.estimate_size()
         run = begin_run(run)
         summaries = repartitioning.write_buckets(size)
-    kept = source.select(*map(column_of, columns.kept)).schema
     check_not_replaced(run)
-    manifest = commit_manifest(run.storage, _manifest(run, ddl_of(kept), summaries))
+    manifest = commit_manifest(run.storage, _manifest(run, kept, summaries))
     check_not_replaced(run)  # another process may have begun it again at the same time
     return manifest
 

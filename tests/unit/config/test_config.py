@@ -65,6 +65,7 @@ def test_keys_that_are_not_set_have_these_defaults() -> None:
         "path": None,
         "table": None,
         "mode": "overwrite",
+        "replace": False,
         "model_output": "keep",
         "parse": None,
     }

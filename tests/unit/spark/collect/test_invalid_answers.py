@@ -139,8 +139,10 @@ def test_parse_may_be_a_string_of_columns() -> None:
 @pytest.mark.parametrize(
     ("parse", "message"),
     [
-        ("text string", "has the column text, which every result has"),
-        ("Record_ID string", "has the column Record_ID, which every result has"),
+        ("text string", "has the column text, a name that the package's own columns have"),
+        ("Record_ID string", "has the column Record_ID, a name"),
+        ("Reject_Reason string", "has the column Reject_Reason, a name"),
+        ("_BS_x int", "has the column _BS_x, a name"),
         ("a decimal(3,1)", "has the type decimal, which answers cannot be read as"),
         ({"columns": "a int", "retries": 11}, "retries"),
         ({"retries": 1}, "results.parse.columns: is required"),

@@ -1,0 +1,116 @@
+"""Which places of a config may not overlap: the source, the run folder, the results, the targets.
+
+Publishing deletes what is in its place, and every stage writes below the folder that it is given.
+So if the results are published into the source, the source is gone; if they are published into the
+run folder, all that was paid for is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bedrock_spark.config.places import TABLE, Place, Relation, place_of, place_of_path
+from bedrock_spark.config.results import ResultsConfig
+from bedrock_spark.config.source import SourceConfig
+from bedrock_spark.config.targets import TargetConfig
+
+
+@dataclass(frozen=True)
+class NamedPlace:
+    """A place, and the key and the value by which the config names it."""
+
+    key: str
+    value: str
+    place: Place
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.value!r}"
+
+    @property
+    def is_table(self) -> bool:
+        """Tell whether it is a table of a catalog."""
+        return self.place.scheme == TABLE
+
+
+def overlaps(
+    run_uri: str, source: SourceConfig, results: ResultsConfig, targets: Sequence[TargetConfig]
+) -> list[str]:
+    """Return a message for every two places of a config that must be apart and are not."""
+    folders = named_folders(run_uri, targets)
+    read, written = named_source(source), named_results(results)
+    return [
+        *_overlaps_of_results(written, [read, *folders]),
+        *_overlaps_of_source(read, folders),
+        *_overlaps_of_folders(folders),
+    ]
+
+
+def named_folders(run_uri: str, targets: Sequence[TargetConfig]) -> list[NamedPlace]:
+    """Return the folders that the run writes to: the run folder, then those of targets."""
+    folders = [
+        NamedPlace(f"targets[{i}].uri", target.uri, place_of_path(target.uri))
+        for i, target in enumerate(targets)
+        if target.uri is not None
+    ]
+    return [NamedPlace("run_uri", run_uri, place_of_path(run_uri)), *folders]
+
+
+def named_source(source: SourceConfig) -> NamedPlace | None:
+    """Return the place that the source names. A query names none."""
+    place = place_of(source.path, source.table, is_pattern=True)
+    if place is None:
+        return None
+    key = "source.path" if source.path is not None else "source.table"
+    return NamedPlace(key, source.path or source.table or "", place)
+
+
+def named_results(results: ResultsConfig) -> NamedPlace | None:
+    """Return the place where the results are published, or None if there is none."""
+    place = place_of(results.path, results.table)
+    if place is None:
+        return None
+    key = "results.path" if results.path is not None else "results.table"
+    return NamedPlace(key, results.path or results.table or "", place)
+
+
+def overlap_of_results(written: NamedPlace, other: NamedPlace) -> str | None:
+    """Return a message if the place of the results is not apart from another place."""
+    relation = written.place.relation(other.place)
+    if relation is Relation.APART:
+        return None
+    return (
+        f"{written} {relation.value} {other}: publishing there would replace or mix up what is "
+        "there; name a place for the results that is neither inside the other one nor around it"
+    )
+
+
+def _overlaps_of_results(
+    written: NamedPlace | None, others: Sequence[NamedPlace | None]
+) -> Iterator[str]:
+    for other in others:
+        message = overlap_of_results(written, other) if written and other else None
+        if message is not None:
+            yield message
+
+
+def _overlaps_of_source(read: NamedPlace | None, folders: Sequence[NamedPlace]) -> Iterator[str]:
+    """A source may be inside a folder; but a folder inside a source would be read as rows."""
+    for folder in folders:
+        relation = read.place.relation(folder.place) if read else Relation.APART
+        if relation in (Relation.EQUAL, Relation.ABOVE):
+            yield (
+                f"{read} {relation.value} {folder}: what the run writes would be read as rows; "
+                "use another folder"
+            )
+
+
+def _overlaps_of_folders(folders: Sequence[NamedPlace]) -> Iterator[str]:
+    """Two targets may share one folder: each run has a folder of its own in it."""
+    for i, first in enumerate(folders):
+        for second in folders[i + 1 :]:
+            relation = first.place.relation(second.place)
+            may_be_equal = first.key != "run_uri"
+            if relation is Relation.APART or (may_be_equal and relation is Relation.EQUAL):
+                continue
+            yield (f"{first} {relation.value} {second}: use folders that are not inside each other")

@@ -1,0 +1,27 @@
+"""What the batch jobs have left to do, by the ledger alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bedrock_spark.fanout import count_unsettled
+from tests.unit.fake_run import FakeRun
+
+
+def test_shards_are_unsettled_until_they_need_no_more_jobs(tmp_path: Path) -> None:
+    """Before the first job, while jobs are active, and while a second attempt is due."""
+    run = FakeRun(tmp_path, [20, 20, 5], slots=1)  # the last is too small for a batch job
+    for shard in range(2):
+        run.put_shard(shard)
+    looks = [count_unsettled(run.run, run.manifest)]
+    run.advance()
+    looks.append(count_unsettled(run.run, run.manifest))
+    for status in ("Completed", "Expired", "Completed"):
+        run.service.move_all(status, total=20, processed=20, succeeded=20)
+        run.advance()
+        run.controller.flush()
+        looks.append(count_unsettled(run.run, run.manifest))
+    assert looks == [2, 2, 1, 1, 0]
+    calls = len(run.service.calls)
+    count_unsettled(run.run, run.manifest)
+    assert len(run.service.calls) == calls
