@@ -82,7 +82,14 @@ class Fallback:
         if not most:
             return 0
         asked = ask_unanswered(
-            spark, self.run, counts, self._ready_model(), most, until, self.observe
+            spark,
+            self.run,
+            self.manifest.prepare_id,
+            counts,
+            self._ready_model(),
+            most,
+            until,
+            self.observe,
         )
         self.rounds += 1
         self.throttled += asked.throttled

@@ -42,7 +42,7 @@ def attempt_input(storage: Storage, shard: Shard, attempt: int) -> AttemptInput:
         for o in storage.list(layout.outputs_prefix(shard.shard_id))
         if o.size and o.key.endswith(".jsonl.out")
     ]
-    whole = AttemptInput(layout.shard_key(shard.shard_id), shard.records, shard.sha256)
+    whole = AttemptInput(shard.key, shard.records, shard.sha256)
     if not outputs:
         return whole
     with tempfile.TemporaryDirectory(prefix="remainder-") as folder:
@@ -65,7 +65,7 @@ def chosen_input(
     chosen_ids = set(record_ids)
     with tempfile.TemporaryDirectory(prefix="remainder-") as folder:
         source, target = Path(folder, "shard"), Path(folder, "chosen")
-        storage.download(layout.shard_key(shard.shard_id), source)
+        storage.download(shard.key, source)
         key = layout.remainder_key(shard.shard_id, attempt)
         chosen = _write_lines(source, target, key, lambda record_id: record_id in chosen_ids)
         storage.upload(target, key)

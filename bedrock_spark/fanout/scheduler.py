@@ -94,7 +94,7 @@ class Scheduler:
         for job in self.tracker.announced_jobs():
             target = target_of(self.targets, job)
             if free[target.name] > 0:
-                yield plan_of(job), target
+                yield plan_of(job, self.tracker.shards[job.shard_id]), target
         while any(n > 0 for n in free.values()):
             shard_id = self.tracker.pop_waiting()
             if shard_id is None:

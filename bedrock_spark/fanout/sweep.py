@@ -31,6 +31,7 @@ from bedrock_spark.run_folder.ledger.events import (
     seen,
     submitting,
 )
+from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import copy_below
 
@@ -120,7 +121,7 @@ class Sweep:
             job = self._adopt(seen_job, target)
             if job is None:
                 return
-            adoption = list(_adoption(job, now))
+            adoption = list(_adoption(job, self.tracker.shards[job.shard_id], now))
         self.watermarks[target.region].observe(seen_job)
         if job.is_settled and not seen_job.is_settled:
             return
@@ -185,7 +186,7 @@ class Sweep:
         )
 
 
-def _adoption(job: Job, now: float) -> Iterator[Event]:
-    yield submitting(plan_of(job), now)
+def _adoption(job: Job, shard: Shard, now: float) -> Iterator[Event]:
+    yield submitting(plan_of(job, shard), now)
     detail = f"{job.job_name} was not in the ledger; it was taken into it"
     yield Finding("ledger_disagrees", job.shard_id, detail, now)

@@ -18,7 +18,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.spark.fallback.answer_files import FLUSH_RECORDS
 from bedrock_spark.storage import LocalStorage
 
-from .killed_fallback import CONCURRENCY, SHARD
+from .killed_fallback import CONCURRENCY, PREPARE_ID, SHARD
 
 RECORDS = 400
 ROOT = Path(__file__).parents[2]
@@ -53,7 +53,7 @@ def test_a_killed_task_pays_again_for_few_answers(
         "messages": [{"role": "user", "content": "hello"}],
     }
     lines = [json.dumps({"recordId": i, "modelInput": body}) + "\n" for i in ids]
-    storage.write(layout.shard_key(SHARD), "".join(lines).encode())
+    storage.write(layout.shard_key(SHARD, PREPARE_ID), "".join(lines).encode())
     reconciled = ReconciledShard(unit=SHARD, unanswered_ids=tuple(ids))
     storage.write(layout.reconciliation_key(SHARD), reconciled.to_json())
 

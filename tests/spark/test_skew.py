@@ -46,7 +46,7 @@ def test_bounds_hold_for_rows_of_very_different_sizes(
     for shard in manifest.shards:
         assert SHARDS["min_records"] <= shard.records <= SHARDS["max_records"]
         assert shard.bytes <= SHARDS["max_bytes"]
-        file = tmp_path / "shards" / f"{shard.shard_id}.jsonl"
+        file = tmp_path / shard.key
         assert file.stat().st_size == shard.bytes
     lengths = [len(prompt_of(r)) - len("Classify: ") for r, _ in records(tmp_path, manifest)]
     assert sorted(lengths) == sorted(row["length"] for row in texts.select("length").collect())

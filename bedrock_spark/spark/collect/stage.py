@@ -45,7 +45,7 @@ def collect(
         own = sorted(by_shard.get(shard.shard_id, ()), key=lambda j: j.attempt)
         works.append(ShardWork(shard.shard_id, None, tuple(own)))
     columns = result_columns_of(run.config.results)
-    task = CollectTask(run.storage, family_of(run.config.model).name, columns)
+    task = CollectTask(run.storage, family_of(run.config.model).name, columns, manifest.prepare_id)
     with observed_tasks(spark, "collect", observe):
         reconciled = run_per_unit(spark, works, task, ReconciledShard)
     units = sorted(reconciled, key=lambda shard: shard.unit)

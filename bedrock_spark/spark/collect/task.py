@@ -67,11 +67,15 @@ class ShardWork:
 
 @dataclass(frozen=True)
 class CollectTask:
-    """Collects one shard; Spark sends it to the executors."""
+    """Collects one shard; Spark sends it to the executors.
+
+    prepare_id: names the folders of rows and rejects
+    """
 
     storage: Storage
     family: str
     columns: ResultColumns
+    prepare_id: str
 
     def __call__(self, work: ShardWork) -> ReconciledShard:
         """Collect one unit, or return its last reconciliation if nothing changed since."""
@@ -101,7 +105,9 @@ class CollectTask:
 
     def _collect_rejects(self, work: ShardWork) -> ReconciledShard:
         assert work.bucket is not None
-        rows = pq.read_table(io.BytesIO(self.storage.read(layout.rejects_key(work.bucket))))
+        rows = pq.read_table(
+            io.BytesIO(self.storage.read(layout.rejects_key(work.bucket, self.prepare_id)))
+        )
         columns, reasons = (rows[name].to_pylist() for name in _REJECT_COLUMNS)
         messages = [f"{column}: {reason}" for column, reason in zip(columns, reasons, strict=True)]
         kept = rows.drop_columns(list(_REJECT_COLUMNS))
@@ -114,7 +120,9 @@ class CollectTask:
     def _collect_shard(
         self, work: ShardWork, inputs: list[StoredObject], last: ReconciledShard | None
     ) -> ReconciledShard:
-        rows = pq.read_table(io.BytesIO(self.storage.read(layout.rows_key(work.unit))))
+        rows = pq.read_table(
+            io.BytesIO(self.storage.read(layout.rows_key(work.unit, self.prepare_id)))
+        )
         ids: list[str] = rows["record_id"].to_pylist()
         read = family_by_name(self.family).read
         judge = _judge(self.columns, read)

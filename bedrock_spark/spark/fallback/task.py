@@ -46,6 +46,7 @@ class FallbackTask:
     """Asks some unanswered records; Spark sends it to the executors.
 
     max_answer_tokens: the request's limit of tokens per answer, or None
+    prepare_id: names the folder of the shards
     round_id, tasks: the id of this round, and how many tasks it has
     until: no call starts after this time, in seconds since the epoch; None for no limit
     """
@@ -56,6 +57,7 @@ class FallbackTask:
     model_id: str
     family: str
     max_answer_tokens: int | None
+    prepare_id: str
     round_id: str
     tasks: int = 1
     until: float | None = None
@@ -101,7 +103,9 @@ class FallbackTask:
             to_ask = set(own) - _answered_since(self.storage, part.shard_id, collected)
             if not to_ask:
                 continue
-            for record in read_shard(self.storage.read(layout.shard_key(part.shard_id))):
+            for record in read_shard(
+                self.storage.read(layout.shard_key(part.shard_id, self.prepare_id))
+            ):
                 if record.recordId in to_ask:
                     yield part.shard_id, record
 

@@ -55,12 +55,16 @@ def bounds_of(config: Config) -> Bounds:
 
 @dataclass(frozen=True)
 class PrepareTask:
-    """The work on one bucket; sent to executors, so it holds only what can be pickled."""
+    """The work on one bucket; sent to executors, so it holds only what can be pickled.
+
+    prepare_id: names the folders to write into
+    """
 
     config: Config
     columns: SourceColumns
     storage: Storage
     buckets: int
+    prepare_id: str
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Write a bucket's shards and rejects; yield one row with the bucket's summary as JSON."""
@@ -113,7 +117,9 @@ class _Bucket:
         kept = pa.schema([first.schema.field(name) for name in task.columns.kept])
         self._schema = pa.schema([pa.field(_RECORD_ID, pa.string()), *kept])
         unique = {_RECORD_ID, *task.columns.key}
-        self._files = BucketFiles(task.storage, folder, self._number, self._schema, unique)
+        self._files = BucketFiles(
+            task.storage, folder, task.prepare_id, self._number, self._schema, unique
+        )
         self._rejects = RejectsFile(folder / "rejects.parquet", kept)
         self._last_id: str | None = None
         self._rows = self._squares = self._duplicates = 0
@@ -150,7 +156,8 @@ class _Bucket:
         for piece in self._cutter.finish():
             self._write(piece)
         self._files.finish()
-        self._rejects.publish(self._task.storage, layout.rejects_key(self._number))
+        rejects_key = layout.rejects_key(self._number, self._task.prepare_id)
+        self._rejects.publish(self._task.storage, rejects_key)
         return {
             "bucket": self._number,
             "rows": self._rows,

@@ -14,7 +14,6 @@ from bedrock_spark.config import Config
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.fanout import Controller
 from bedrock_spark.fanout.targets import check_targets, targets_of
-from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import output_prefix
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.run import Run
@@ -92,7 +91,7 @@ def test_inputs_are_copied_before_the_job_and_outputs_before_it_is_settled(
     fake = two([50] * 4)
     fake.advance()
     job = next(j for j in fake.controller.tracker.jobs.values() if j.target)
-    key = layout.shard_key(job.shard_id)
+    key = fake.controller.tracker.shards[job.shard_id].key
     assert fake.west.read(key) == fake.run.storage.read(key)
     prefix = output_prefix(job.shard_id, job.attempt, job.token)
     for name in ("abc/x.jsonl.out", "abc/manifest.json.out"):

@@ -107,8 +107,10 @@ def prepared(folder: Path, buckets: int, ids: list[str]) -> tuple[CountedStorage
         line = json.dumps({"recordId": record_id, "modelInput": body}, separators=(",", ":"))
         lines[shard_id] = lines.get(shard_id, b"") + f"{line}\n".encode()
     for shard_id, data in lines.items():
-        storage.write(layout.shard_key(shard_id), data)
-    shards = tuple(Shard(s, d.count(b"\n"), len(d), "0" * 64) for s, d in sorted(lines.items()))
+        storage.write(layout.shard_key(shard_id, "p"), data)
+    shards = tuple(
+        Shard(s, d.count(b"\n"), len(d), "0" * 64, 0, "p") for s, d in sorted(lines.items())
+    )
     return storage, RunManifest("r", len(ids), "a INT", shards, ())
 
 
