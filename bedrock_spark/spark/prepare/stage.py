@@ -149,7 +149,8 @@ class _Repartitioning:
     def write_buckets(self) -> Summaries:
         """Write the shards and rejects of every bucket; return the buckets' summaries."""
         template = body_template(self.run.config)
-        size = estimate_size(self.rows, with_object_sizes(template, self.rows, self.run.aws))
+        template = with_object_sizes(template, self.rows, self.run.aws)
+        size = estimate_size(self.rows, template, self.columns.kept)
         if size.records == 0:
             raise PlanError("source: has no rows, so there is nothing to ask")
         buckets = plan_buckets(size, bounds_of(self.run.config))
@@ -180,6 +181,8 @@ def _size_of(summaries: Summaries) -> SourceSize:
         records=sum(s["records"] for s in shards),
         line_bytes=sum(s["bytes"] for s in shards),
         squares=sum(bucket["squares"] for bucket in summaries),
+        row_bytes=sum(bucket["row_bytes"] for bucket in summaries),
+        row_squares=sum(bucket["row_squares"] for bucket in summaries),
     )
 
 
