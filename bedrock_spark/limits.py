@@ -21,6 +21,9 @@ MAX_RECORDS_PER_JOB = 50_000
 # its answers are joined back, and a failed job loses less.
 MAX_SHARD_BYTES = 200 * MB
 MAX_INPUT_FILE_BYTES = 1 * GB
+# No limit of AWS: collect reads all kept columns of a shard at once. The kept columns are often the
+# prompt and little else, so this is more than twice MAX_SHARD_BYTES.
+MAX_SHARD_ROW_BYTES = 512 * MB
 
 # InvokeModel body: botocore service model of bedrock-runtime, InvokeModelRequest.body max.
 MAX_BODY_BYTES = 25_000_000

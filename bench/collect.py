@@ -64,7 +64,7 @@ def with_duckdb(made: CollectFolder, target: Path) -> None:
             (o.error->'$.errorCode')::INT AS error_code,
             o.error->>'$.errorMessage' AS error_message, 'batch' AS served_by, 1 AS attempt,
             parse_dirname(o.filename) AS job_arn
-          FROM read_parquet('{made.folder}/rows/*.parquet') r
+          FROM read_parquet('{made.folder}/rows/*/*.parquet') r
           LEFT JOIN read_json('{made.folder}/output/*/*/*/*.jsonl.out',
             format = 'newline_delimited', filename = true, maximum_object_size = 67108864,
             columns = {{recordId: 'VARCHAR', modelOutput: 'JSON', error: 'JSON'}}) o

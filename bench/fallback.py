@@ -39,6 +39,7 @@ from bedrock_spark.outputs.reconciled_shard import (
     read_reconciled,
 )
 from bedrock_spark.outputs.shard_outputs import outputs_digest
+from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.spark.fallback.answer_files import AnswerFiles
 from bedrock_spark.spark.fallback.stage import ask_unanswered
@@ -46,6 +47,7 @@ from bedrock_spark.storage import LocalStorage
 
 MODEL = "anthropic.claude-3-haiku-20240307-v1:0"
 SHARDS = 4
+PREPARE_ID = "0a1b2c3d4e5f"
 PER_MINUTE = 60_000
 UTILISATION_GOAL, THROTTLED_GOAL, OVERHEAD_GOAL = 0.95, 0.01, 1.5
 PROMPT = (
@@ -85,7 +87,7 @@ def unanswered_folder(folder: Path, endpoint: str, records: int, limit: int | No
     for n in range(SHARDS):
         ids = [f"{i:011d}" for i in range(n, records, SHARDS)]
         lines = [b'{"recordId":"%b","modelInput":%b}\n' % (i.encode(), body(int(i))) for i in ids]
-        run.storage.write(f"shards/{shard_of(n)}.jsonl", b"".join(lines))
+        run.storage.write(layout.shard_key(shard_of(n), PREPARE_ID), b"".join(lines))
         reconciled = ReconciledShard(
             unit=shard_of(n),
             unanswered_ids=tuple(ids),
@@ -129,7 +131,7 @@ def measure_utilisation(minutes: float, tasks: int, folder: Path, *, is_limit_kn
         counts = {shard_of(n): len(range(n, records, SHARDS)) for n in range(SHARDS)}
         digests = {s: read_reconciled(run.storage, s).unanswered_digest for s in counts}
         began = time.monotonic()
-        asked = ask_unanswered(spark, run, counts, arn, digests=digests)
+        asked = ask_unanswered(spark, run, PREPARE_ID, counts, arn, digests=digests)
         seconds = time.monotonic() - began
         totals = local.usage()["totals"]
     assert asked.records == records

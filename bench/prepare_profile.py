@@ -90,7 +90,7 @@ def profile_task(spark: SparkSession, config: Config) -> tuple[pstats.Stats, int
     buckets = 12
     by_bucket = repartition_by_hash(with_ids(source, columns, config), buckets)
     batches = [b for b in _batches(by_bucket) if b.column("_bs_bucket")[0].as_py() == 0]
-    task = PrepareTask(config, columns, open_run(config, SystemClock()).storage, buckets)
+    task = PrepareTask(config, columns, open_run(config, SystemClock()).storage, buckets, "profile")
     list(task(iter(batches)))  # warm-up
     profile = cProfile.Profile()
     profile.runcall(lambda: list(task(iter(batches))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,27 @@ import pytest
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812
 
-from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.spark.prepare import stage as preparing
 
 Record = dict[str, Any]
+
+
+def rows_file(folder: Path, shard: Shard) -> Path:
+    """Return the file of the rows behind a shard."""
+    return folder / layout.rows_key(shard.shard_id, shard.prepare_id)
+
+
+def rejects_file(folder: Path, manifest: RunManifest, bucket: int) -> Path:
+    """Return the file of a bucket's rejected rows."""
+    return folder / layout.rejects_key(bucket, manifest.prepare_id)
+
+
+def contents_of(manifest: RunManifest) -> RunManifest:
+    """Return the manifest without ids that are random: what the source alone decides."""
+    shards = tuple(replace(shard, prepare_id="") for shard in manifest.shards)
+    return replace(manifest, run_id="", prepare_id="", shards=shards)
 
 
 def narrow_hashes(monkeypatch: pytest.MonkeyPatch, hashes: int) -> None:
@@ -33,11 +51,11 @@ def records(folder: Path, manifest: RunManifest) -> list[tuple[Record, Record]]:
     """Return every record of a run, shard by shard, each with the row at the same position."""
     pairs: list[tuple[Record, Record]] = []
     for shard in manifest.shards:
-        data = (folder / "shards" / f"{shard.shard_id}.jsonl").read_bytes()
+        data = (folder / shard.key).read_bytes()
         assert hashlib.sha256(data).hexdigest() == shard.sha256
         assert data.endswith(b"\n")
         lines = [json.loads(line) for line in data[:-1].split(b"\n")]
-        rows = in_utc(pq.read_table(folder / "rows" / f"{shard.shard_id}.parquet")).to_pylist()
+        rows = in_utc(pq.read_table(rows_file(folder, shard))).to_pylist()
         assert len(lines) == len(rows) == shard.records
         pairs += zip(lines, rows, strict=True)
     return pairs
@@ -66,10 +84,18 @@ def rows_by_prompt(folder: Path, manifest: RunManifest) -> dict[str, Record]:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Return the sha256 of every shard, rows file and rejects file, by its path."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+    """Return the sha256 of every shard, rows file and rejects file, by folder and name.
+
+    The id of the prepare that wrote the file is left out. Raises if several prepares left files.
+    """
+    files = [
+        path
         for subfolder in ("shards", "rows", "rejects")
-        for path in sorted((folder / subfolder).rglob("*"))
+        for path in sorted((folder / subfolder).glob("*/*"))
         if not path.name.startswith(".writing-")
+    ]
+    assert len({path.parent.name for path in files}) == 1
+    return {
+        f"{path.parent.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
     }

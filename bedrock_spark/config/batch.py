@@ -15,6 +15,7 @@ class ShardsConfig(Section):
 
     max_records: int = Field(default=limits.MAX_RECORDS_PER_JOB, ge=1)
     max_bytes: Bytes = limits.MAX_SHARD_BYTES
+    max_row_bytes: Bytes = limits.MAX_SHARD_ROW_BYTES
     min_records: int = Field(default=limits.MIN_RECORDS_PER_JOB, ge=1)
 
     @model_validator(mode="after")

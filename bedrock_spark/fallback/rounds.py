@@ -131,7 +131,8 @@ class Fallback:
         self.spark_jobs.spark = spark
         digests = {s.unit: s.unanswered_digest for s in current}
         asked = ask_unanswered(
-            *(spark, self.run, counts, model_id, most, min(ends, default=None), self.observe),
+            *(spark, self.run, self.manifest.prepare_id, counts, model_id, most),
+            *(min(ends, default=None), self.observe),
             digests=digests,
             group=self.spark_jobs.group,
         )

@@ -9,7 +9,6 @@ from bedrock_spark.fanout.remainder import attempt_input
 from bedrock_spark.fanout.targets import Target
 from bedrock_spark.outputs.claims import UnfoundAnswers
 from bedrock_spark.run_folder.job_plan import JobPlan, output_prefix, plan_job
-from bedrock_spark.run_folder.layout import shard_key
 from bedrock_spark.run_folder.ledger import ExtraAttempt, Job
 from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.run_folder.run import Run
@@ -49,7 +48,7 @@ def next_attempt(
         return "every record is answered"
     if remainder.records < run.config.shards.min_records:
         return "too few records are left"
-    if remainder.key == shard_key(shard.shard_id):
+    if remainder.key == shard.key:
         return _plan(run, shard, target, attempt, remainder.sha256)
     return _plan(run, shard, target, attempt, remainder.sha256, remainder.key, remainder.records)
 
@@ -78,6 +77,7 @@ def _plan(
         sha256,
         target.model_id,
         attempt,
+        prepare_id=shard.prepare_id,
         input_key=input_key,
         records=records,
         target=target.name,
@@ -92,7 +92,7 @@ def announced_job(plan: JobPlan, now: float) -> Job:
         plan.attempt,
         plan.job_name,
         plan.token,
-        input_key=None if plan.input_key == shard_key(plan.shard_id) else plan.input_key,
+        input_key=plan.part_key,
         records=plan.records,
         target=plan.target,
         place=plan.place,
@@ -100,14 +100,14 @@ def announced_job(plan: JobPlan, now: float) -> Job:
     )
 
 
-def plan_of(job: Job) -> JobPlan:
-    """Return the plan of an announced job. It is the inverse of `announced`."""
+def plan_of(job: Job, shard: Shard) -> JobPlan:
+    """Return the plan of an announced job of this shard: the inverse of `announced_job`."""
     return JobPlan(
         shard_id=job.shard_id,
         attempt=job.attempt,
         job_name=job.job_name,
         token=job.token,
-        input_key=job.input_key or shard_key(job.shard_id),
+        input_key=job.input_key or shard.key,
         output_prefix=output_prefix(job.shard_id, job.attempt, job.token),
         records=job.records,
         target=job.target,

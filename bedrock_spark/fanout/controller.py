@@ -198,6 +198,10 @@ class Controller:
         """Return a shard that batch jobs take, or None if it is none."""
         return self.tracker.shards.get(shard_id)
 
+    def waiting_shards(self) -> list[Shard]:
+        """Return the shards that wait for a job."""
+        return [self.tracker.shards[shard_id] for shard_id in self.tracker.waiting_shards()]
+
     def last_job(self, shard_id: str) -> Job | None:
         """Return the newest job of a shard that needs no more jobs; None if it may get one."""
         return self.tracker.latest(shard_id) if self.tracker.is_done(shard_id) else None

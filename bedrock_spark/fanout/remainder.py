@@ -60,7 +60,7 @@ def attempt_input(
     """
     listed = [o.key for o in storage.list(layout.outputs_prefix(shard.shard_id)) if o.size]
     keys = [key for key in listed if key.endswith(".jsonl.out")]
-    whole = AttemptInput(layout.shard_key(shard.shard_id), shard.records, shard.sha256)
+    whole = AttemptInput(shard.key, shard.records, shard.sha256)
     with scratch_folder("remainder") as folder:
         source, target = Path(folder, "shard"), Path(folder, "remainder")
         if keys:
@@ -89,7 +89,7 @@ def chosen_input(
     chosen_ids = set(record_ids)
     with scratch_folder("remainder") as folder:
         source, target = Path(folder, "shard"), Path(folder, "chosen")
-        storage.download(layout.shard_key(shard.shard_id), source)
+        storage.download(shard.key, source)
         key = layout.remainder_key(shard.shard_id, attempt)
         chosen = _write_lines(source, target, key, lambda record_id: record_id in chosen_ids)
         storage.upload(target, key)

@@ -131,7 +131,7 @@ class Scheduler:
         for job in self.tracker.announced_jobs():
             target = target_of((*self.targets, *self.former), job)
             if free[target.name] > 0:
-                yield plan_of(job), target
+                yield plan_of(job, self.tracker.shards[job.shard_id]), target
         while any(free[target.name] > 0 for target in self.targets):
             shard_id = self.tracker.pop_waiting()
             if shard_id is None:

@@ -36,6 +36,7 @@ from bedrock_spark.run_folder.ledger.events import (
     seen,
     submitting,
 )
+from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import copy_below
 
@@ -135,7 +136,7 @@ class Sweep:
             job = self._adopt(seen_job, lister)
             if job is None:
                 return
-            adoption = list(_adoption(job, now))
+            adoption = list(_adoption(job, self.tracker.shards[job.shard_id], now))
         target = target_of(self.targets, job)
         if job.seen is not None and job.seen.job_arn != seen_job.job_arn:
             self._observe_duplicate(job, seen_job, lister.region, now)
@@ -240,7 +241,7 @@ class Sweep:
         return next(candidates, lister)
 
 
-def _adoption(job: Job, now: float) -> Iterator[Event]:
-    yield submitting(plan_of(job), now)
+def _adoption(job: Job, shard: Shard, now: float) -> Iterator[Event]:
+    yield submitting(plan_of(job, shard), now)
     detail = f"{job.job_name} was not in the ledger; it was taken into it"
     yield Finding("ledger_disagrees", job.shard_id, detail, now)

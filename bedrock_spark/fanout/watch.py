@@ -21,6 +21,7 @@ from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.lease import CONTROL, RENEW_SECONDS, Lease
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.prepared_files import check_shard_files
 from bedrock_spark.run_folder.run import Run
 
 log = logging.getLogger(__name__)
@@ -84,12 +85,14 @@ def leased_controller(
 ) -> Iterator[Controller]:
     """Acquire the run's lease and open its controller.
 
-    Raises RunHeldError if another process has the lease.
+    Raises RunHeldError if another process has the lease, and RunFolderError if the file of a shard
+    that waits for a job is not as prepare wrote it.
     """
     check_reachable(run)
     with Lease(run.storage, clock, purpose) as lease:
         controller = open_controller(run, manifest, clock, lease, policy)
         if purpose == CONTROL:
+            check_shard_files(run.storage, manifest.prepare_id, controller.waiting_shards())
             ask_service_quotas(controller)
         try:
             yield controller

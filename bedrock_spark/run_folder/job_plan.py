@@ -57,6 +57,11 @@ class JobPlan:
     target: str = ""
     place: Place | None = None
 
+    @property
+    def part_key(self) -> str | None:
+        """Return the object that the job reads if it is not the whole shard, else None."""
+        return None if self.records is None else self.input_key
+
 
 def plan_job(
     run_id: str,
@@ -65,6 +70,7 @@ def plan_job(
     model_id: str,
     attempt: int,
     *,
+    prepare_id: str = "",
     input_key: str | None = None,
     records: int | None = None,
     target: str = "",
@@ -75,6 +81,7 @@ def plan_job(
     These are run_id, shard_id, sha256, model_id and attempt.
 
     sha256: of the bytes that the job reads
+    prepare_id: of the prepare that wrote the shard
     input_key: the object that the job reads, if it is not the shard itself
     """
     identity = "\n".join((run_id, sha256, model_id, str(attempt)))
@@ -84,7 +91,7 @@ def plan_job(
         attempt=attempt,
         job_name=_job_name(run_id, shard_id, attempt, token),
         token=token,
-        input_key=input_key or layout.shard_key(shard_id),
+        input_key=input_key or layout.shard_key(shard_id, prepare_id),
         output_prefix=output_prefix(shard_id, attempt, token),
         records=records,
         target=target,

@@ -2,9 +2,9 @@
 
     <run uri>/run.json                                  the config that the run was begun with
     <run uri>/config/0001.json                          what a later process changed in it
-    <run uri>/shards/shard-00042-00.jsonl               what Bedrock reads
-    <run uri>/rows/shard-00042-00.parquet               the source rows behind it
-    <run uri>/rejects/bucket-00042.parquet              rows that could not become records
+    <run uri>/shards/<prepare id>/shard-00042-00.jsonl  what Bedrock reads
+    <run uri>/rows/<prepare id>/shard-00042-00.parquet  the source rows behind it
+    <run uri>/rejects/<prepare id>/bucket-00042.parquet rows that could not become records
     <run uri>/manifest.json                             the run manifest; it commits prepare
     <run uri>/canary.json                               the results of the canary, try by try
     <run uri>/ledger/000000017.jsonl                    events: submitted, seen, ended
@@ -27,9 +27,14 @@
 
 A shard's number has two parts: the bucket of record ids it was cut from, and the cut. So a task
 can name its shards without knowing how many shards other tasks make.
+
+Each prepare writes below folders of its own, which are named by its prepare id. The run manifest
+names the one that was committed. So a prepare cannot touch what another one has committed.
 """
 
 from __future__ import annotations
+
+import secrets
 
 RUN_FILE = "run.json"
 MANIFEST_FILE = "manifest.json"
@@ -45,6 +50,16 @@ SHARDS, ROWS, REJECTS, LEDGER = "shards", "rows", "rejects", "ledger"
 SNAPSHOTS, REMAINDERS = "snapshots", "remainders"
 TASKS, CLAIMS, DEADLETTERS, PROVISIONED = "tasks", "claims", "deadletters", "provisioned"
 OUTPUT, FALLBACK, RESULTS, RECONCILIATION = "output", "fallback", "results", "reconciliation"
+
+
+def new_prepare_id() -> str:
+    """Return a random name for the folders of one prepare: 12 hexadecimal digits."""
+    return secrets.token_hex(6)
+
+
+def prepared_prefixes(prepare_id: str) -> tuple[str, ...]:
+    """Return the folders that one prepare writes into."""
+    return tuple(f"{folder}/{prepare_id}/" for folder in (SHARDS, ROWS, REJECTS))
 
 
 def shard_id(bucket: int, cut: int) -> str:
@@ -68,19 +83,24 @@ def config_key(number: int) -> str:
     return f"{CONFIGS}/{number:04d}.json"
 
 
-def shard_key(shard: str) -> str:
+def shards_prefix(prepare_id: str) -> str:
+    """Return the folder of the shards that one prepare wrote."""
+    return f"{SHARDS}/{prepare_id}/"
+
+
+def shard_key(shard: str, prepare_id: str) -> str:
     """Return the JSONL object of a shard, which Bedrock reads."""
-    return f"{SHARDS}/{shard}.jsonl"
+    return f"{shards_prefix(prepare_id)}{shard}.jsonl"
 
 
-def rows_key(shard: str) -> str:
+def rows_key(shard: str, prepare_id: str) -> str:
     """Return the Parquet of the source rows behind a shard."""
-    return f"{ROWS}/{shard}.parquet"
+    return f"{ROWS}/{prepare_id}/{shard}.parquet"
 
 
-def rejects_key(bucket: int) -> str:
+def rejects_key(bucket: int, prepare_id: str) -> str:
     """Return the Parquet of a bucket's rejected rows."""
-    return f"{REJECTS}/bucket-{bucket:05d}.parquet"
+    return f"{REJECTS}/{prepare_id}/bucket-{bucket:05d}.parquet"
 
 
 def ledger_key(sequence: int) -> str:

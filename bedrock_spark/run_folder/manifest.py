@@ -20,6 +20,7 @@ class Shard:
 
     records, bytes: how many it has; sha256: of the bytes, in hexadecimal
     sharing: the number of rows without a record of their own: they share one with an equal body
+    prepare_id: of the prepare that wrote it; the manifest has it once, for all shards
     """
 
     shard_id: str
@@ -27,11 +28,17 @@ class Shard:
     bytes: int
     sha256: str
     sharing: int = 0
+    prepare_id: str = ""
 
     @property
     def rows(self) -> int:
         """Return the number of rows behind the records."""
         return self.records + self.sharing
+
+    @property
+    def key(self) -> str:
+        """Return the object that holds its lines."""
+        return layout.shard_key(self.shard_id, self.prepare_id)
 
 
 @dataclass(frozen=True)
@@ -53,6 +60,7 @@ class RunManifest:
 
     rows: the number of rows in the source
     columns: Spark DDL of the source columns that are kept for the results
+    prepare_id: names the folders of the shards, of their rows and of the rejects
     """
 
     run_id: str
@@ -60,6 +68,7 @@ class RunManifest:
     columns: str
     shards: tuple[Shard, ...]
     rejects: tuple[RejectedRows, ...]
+    prepare_id: str = ""
 
     @property
     def records(self) -> int:
@@ -91,12 +100,19 @@ def commit_manifest(storage: Storage, manifest: RunManifest) -> RunManifest:
 
     It is another one if another process committed first.
     """
-    data = json.dumps({"format": FORMAT, **asdict(manifest)}, indent=1, ensure_ascii=False).encode()
     try:
-        storage.create(layout.MANIFEST_FILE, data)
+        storage.create(layout.MANIFEST_FILE, manifest_json(manifest))
     except AlreadyExistsError:
         return _parse(storage.read(layout.MANIFEST_FILE), storage)
     return manifest
+
+
+def manifest_json(manifest: RunManifest) -> bytes:
+    """Return the run manifest as it is written."""
+    values = {"format": FORMAT, **asdict(manifest)}
+    for shard in values["shards"]:
+        del shard["prepare_id"]
+    return json.dumps(values, indent=1, ensure_ascii=False).encode()
 
 
 def require_manifest(storage: Storage) -> RunManifest:
@@ -113,12 +129,14 @@ def _parse(data: bytes, storage: Storage) -> RunManifest:
         values: dict[str, Any] = json.loads(data)
         if values["format"] != FORMAT:
             raise RunFolderError(f"{uri}: has format {values['format']}, not {FORMAT}")
+        prepare_id: str = values["prepare_id"]
         return RunManifest(
             run_id=values["run_id"],
             rows=values["rows"],
             columns=values["columns"],
-            shards=tuple(Shard(**s) for s in values["shards"]),
+            shards=tuple(Shard(**s, prepare_id=prepare_id) for s in values["shards"]),
             rejects=tuple(RejectedRows(**r) for r in values["rejects"]),
+            prepare_id=prepare_id,
         )
     except (ValueError, KeyError, TypeError) as exc:
         raise RunFolderError(f"{uri}: is not a run manifest; the folder is damaged") from exc

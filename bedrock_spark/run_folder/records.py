@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from bedrock_spark.errors import RunFolderError
-from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.shards.buckets import bucket_of, bucket_of_shard, is_record_id
 from bedrock_spark.shards.lines import ShardLine, read_shard
@@ -35,15 +34,14 @@ def first_records(storage: Storage, shards: Sequence[Shard], count: int) -> list
 
 def _head(storage: Storage, shard: Shard, count: int) -> list[ShardLine]:
     """Return the first `count` records of a shard, or all if it has fewer."""
-    key = layout.shard_key(shard.shard_id)
     for size in _HEADS:
-        data = storage.read_head(key, size)
+        data = storage.read_head(shard.key, size)
         if len(data) < size:
             return list(islice(read_shard(data), count))
         whole_lines = data[: data.rfind(b"\n") + 1]
         if whole_lines.count(b"\n") >= count:
             return list(islice(read_shard(whole_lines), count))
-    return list(islice(read_shard(storage.read(key)), count))
+    return list(islice(read_shard(storage.read(shard.key)), count))
 
 
 def find_record(storage: Storage, manifest: RunManifest, record_id: str) -> ShardLine:
@@ -54,7 +52,7 @@ def find_record(storage: Storage, manifest: RunManifest, record_id: str) -> Shar
     if not is_record_id(record_id):
         raise RunFolderError(f"{record_id!r}: is not a record id, which is 11 of 0-9, A-Z, a-z")
     for shard in _shards_of(manifest, record_id):
-        line = _line_of(storage.read(layout.shard_key(shard.shard_id)), record_id)
+        line = _line_of(storage.read(shard.key), record_id)
         if line is not None:
             return next(read_shard(line))
     raise RunFolderError(f"{storage.uri}: has no record {record_id}; its row may be rejected")

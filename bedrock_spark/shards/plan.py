@@ -14,6 +14,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from bedrock_spark.limits import MAX_SHARD_ROW_BYTES
+
 # A bucket has about this many shards at most: one task cuts them all, one after the other.
 _MAX_CUTS = 10
 # More buckets than this are planned only for huge runs: a shuffle moves one block per map task and
@@ -40,23 +42,26 @@ _DEFAULT_UNEVENNESS = 2
 
 @dataclass(frozen=True)
 class SourceSize:
-    """The size of a source: its records, the bytes of their JSON lines, the sum of their squares.
+    """The size of a source: its records, the bytes of their JSON lines and of their rows in memory.
 
-    squares: the sum over all lines of bytes squared; 0 if it was not measured
+    squares, row_squares: the sum over all lines, or rows, of bytes squared; 0 if not measured
     """
 
     records: int
     line_bytes: int
     squares: int = 0
+    row_bytes: int = 0
+    row_squares: int = 0
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The bounds of a shard: at most records and bytes, at least records."""
+    """The bounds of a shard: at most records and bytes, at least records; at most bytes of rows."""
 
     max_records: int
     max_bytes: int
     min_records: int
+    max_row_bytes: int = MAX_SHARD_ROW_BYTES
 
 
 def plan_buckets(size: SourceSize, bounds: Bounds) -> int:
@@ -67,10 +72,18 @@ def plan_buckets(size: SourceSize, bounds: Bounds) -> int:
     Among the candidates whose expected number of shards is within the tolerance, it is the one with
     the fewest shards to a bucket, then with the fewest shards, then with the most buckets.
     """
-    if size.records <= bounds.max_records and size.line_bytes <= bounds.max_bytes:
+    if (
+        size.records <= bounds.max_records
+        and size.line_bytes <= bounds.max_bytes
+        and size.row_bytes <= bounds.max_row_bytes
+    ):
         return 1
     load = _Load.of(size)
-    full_shards = max(load.records / bounds.max_records, load.line_bytes / bounds.max_bytes)
+    full_shards = max(
+        load.records / bounds.max_records,
+        load.records * load.lines.mean / bounds.max_bytes,
+        load.records * load.rows.mean / load.max_row_bytes(bounds),
+    )
     lowest = math.ceil(full_shards / _MAX_CUTS)
     highest = min(
         math.ceil(full_shards * _MOST_EMPTY) + 1,
@@ -91,29 +104,54 @@ def plan_buckets(size: SourceSize, bounds: Bounds) -> int:
 
 
 @dataclass(frozen=True)
-class _Load:
-    """The records to spread over buckets.
+class _Sizes:
+    """The sizes of lines, or of rows.
 
-    mean: the mean bytes of a line, E[L]; mean_square: the mean of their squares, E[L^2]
+    mean: the mean bytes of one, E[L]; mean_square: the mean of their squares, E[L^2]
     """
 
-    records: int
     mean: float
     mean_square: float
 
     @classmethod
-    def of(cls, size: SourceSize) -> _Load:
-        if not size.records:
-            return cls(0, 0.0, 0.0)
-        mean = _round_up_to_power(size.line_bytes / size.records, _LINE_STEP)
-        squares = size.squares or _DEFAULT_UNEVENNESS * size.records * mean**2
+    def of(cls, records: int, total: int, squares: int) -> _Sizes:
+        if not records:
+            return cls(0.0, 0.0)
+        mean = _round_up_to_power(total / records, _LINE_STEP)
+        squared = squares or _DEFAULT_UNEVENNESS * records * mean**2
         # E[L^2] / E[L]^2: 1 if all lines are equal.
-        unevenness = squares * size.records / max(1, size.line_bytes) ** 2
-        return cls(size.records, mean, _round_up_to_power(unevenness, _UNEVENNESS_STEP) * mean**2)
+        unevenness = squared * records / max(1, total) ** 2
+        return cls(mean, _round_up_to_power(unevenness, _UNEVENNESS_STEP) * mean**2)
 
-    @property
-    def line_bytes(self) -> float:
-        return self.records * self.mean
+    def cuts(self, records: float, limit: float) -> tuple[float, float]:
+        """Return how many shards a bucket of `records` records fills: mean, standard deviation.
+
+        limit: the most bytes of a shard
+        """
+        # The line that does not fit leaves the rest of its shard unused. A byte limit meets long
+        # lines more often than short ones, so the rest is E[L^2] / (2 E[L]) bytes on average: the
+        # residual time of renewal theory (https://en.wikipedia.org/wiki/Residual_time).
+        unused = self.mean_square / self.mean / 2 if self.mean else 0.0
+        usable = max(limit - unused, limit / 2)
+        return records * self.mean / usable, math.sqrt(records * self.mean_square) / usable
+
+
+@dataclass(frozen=True)
+class _Load:
+    """The records to spread over buckets, and the sizes of their lines and of their rows."""
+
+    records: int
+    lines: _Sizes
+    rows: _Sizes
+
+    @classmethod
+    def of(cls, size: SourceSize) -> _Load:
+        lines = _Sizes.of(size.records, size.line_bytes, size.squares)
+        return cls(size.records, lines, _Sizes.of(size.records, size.row_bytes, size.row_squares))
+
+    def max_row_bytes(self, bounds: Bounds) -> float:
+        """Return the bound of a shard's rows: a shard is not cut below `min_records` for it."""
+        return max(bounds.max_row_bytes, bounds.min_records * self.rows.mean)
 
     def cuts(self, buckets: int, bounds: Bounds) -> float:
         """Return the expected number of shards that a bucket is cut into.
@@ -125,13 +163,9 @@ class _Load:
         """
         mean = self.records / buckets
         by_records = mean / bounds.max_records, math.sqrt(mean) / bounds.max_records
-        # The line that does not fit leaves the rest of its shard unused. A byte limit meets long
-        # lines more often than short ones, so the rest is E[L^2] / (2 E[L]) bytes on average: the
-        # residual time of renewal theory (https://en.wikipedia.org/wiki/Residual_time).
-        unused = self.mean_square / self.mean / 2 if self.mean else 0.0
-        usable = max(bounds.max_bytes - unused, bounds.max_bytes / 2)
-        by_bytes = mean * self.mean / usable, math.sqrt(mean * self.mean_square) / usable
-        shards, deviation = max(by_records, by_bytes)
+        by_bytes = self.lines.cuts(mean, bounds.max_bytes)
+        by_rows = self.rows.cuts(mean, self.max_row_bytes(bounds))
+        shards, deviation = max(by_records, by_bytes, by_rows)
         # One bucket gets all records: nothing varies.
         return _mean_of_ceiling(shards, deviation if buckets > 1 else 0.0)
 

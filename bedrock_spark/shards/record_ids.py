@@ -8,8 +8,8 @@
 
 Hash collisions are resolved by salting. 62^11 is 2.8 times 2^64, so every hash has an id and the
 numbers from 2^64 up are free. If two rows have the same hash, the second gets a free number
-(`salted_id`). Nothing here depends on partitioning, order, cores, the Spark version, or columns
-that are not keys.
+(`salted_id`), the third the next one. Nothing here depends on partitioning, order, cores, the Spark
+version, or columns that are not keys.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 LENGTH = 11
 SEED = 42
 _HASH_COUNT = 1 << 64
-_FREE_IDS = 62**LENGTH - _HASH_COUNT
 # Two digits of base 62 at a time need half as many divisions.
 _PAIR_COUNT = 62**2
 _PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
@@ -65,16 +64,23 @@ def record_id(values: Sequence[str | None]) -> str:
     return encode(key_hash(joined_key(values)))
 
 
-def salted_id(text: str, salt: int, bucket: int, buckets: int) -> str:
+def first_salt(row_hash: int, buckets: int) -> int:
+    """Return the salt from which the rows with this hash count up.
+
+    row_hash: a 64-bit hash in two's complement
+    It grows with the hash, as the rows of a bucket do, and the salts of two hashes are far apart.
+    """
+    return (row_hash + _HASH_COUNT // 2) // buckets
+
+
+def salted_id(salt: int, bucket: int, buckets: int) -> str:
     """Return an id outside the range of plain ids, for a row whose plain id is in use.
 
-    With h = XXH64(text, seed 42 + salt) mod (62^11 - 2^64 - buckets), the number is
+    Its number is 2^64 + salt * buckets + bucket. It is congruent to the bucket modulo `buckets`
+    (counted from 2^64), so salted ids of two buckets are never equal: ids that are unique in each
+    bucket's task are unique in the run.
 
-        2^64 + h - h mod buckets + bucket
-
-    It is congruent to the bucket modulo `buckets` (counted from 2^64), so salted ids of two buckets
-    are never equal: ids that are unique in each bucket's task are unique in the run.
+    Salts begin below 2^64 / buckets (`first_salt`), and the ids end at 62^11. So a bucket has room
+    for more than 10^19 / buckets salts behind the last one, more than rows can be.
     """
-    # Without the last `buckets` numbers, adding the bucket cannot go beyond 62^11.
-    offset = int(xxhash.xxh64_intdigest(text.encode(), seed=SEED + salt)) % (_FREE_IDS - buckets)
-    return encode(_HASH_COUNT + offset - offset % buckets + bucket)
+    return encode(_HASH_COUNT + salt * buckets + bucket)

@@ -12,12 +12,14 @@ import pyarrow.parquet as pq
 
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.clock import SystemClock
+from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
 from bedrock_spark.run_folder.run import Run, begin_run, open_run
 from common.prepared import PROMPT, bench_config
 
 SHARD_ROWS = 40_000
+PREPARE_ID = "0a1b2c3d4e5f"
 # With answers of this length an output line has about 1.8 kB: 600,000 lines are 1.1 GB.
 _ANSWER_WORDS = 60
 _ARN = "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/"
@@ -38,7 +40,7 @@ class CollectFolder:
         starts = range(0, rows, SHARD_ROWS)
         shards = [self._write(n, tickets.slice(s, SHARD_ROWS)) for n, s in enumerate(starts)]
         columns = _COLUMNS.partition(", ")[2]
-        manifest = RunManifest(self.run.run_id, rows, columns, tuple(shards), ())
+        manifest = RunManifest(self.run.run_id, rows, columns, tuple(shards), (), PREPARE_ID)
         self.manifest = commit_manifest(self.run.storage, manifest)
 
     def forget(self) -> None:
@@ -61,11 +63,11 @@ class CollectFolder:
         seen = SeenJob(_ARN + output.name, shard, "t", "Completed", succeeded=len(ids), failed=0)
         self.jobs[shard] = Job(shard, 1, shard, "t", seen)
         self.line_bytes += len(data)
-        return Shard(shard, len(ids), len(data), "0" * 64)
+        return Shard(shard, len(ids), len(data), "0" * 64, prepare_id=PREPARE_ID)
 
     def _write_rows(self, shard: str, tickets: pa.Table, ids: list[str]) -> None:
-        path = self.folder / "rows" / f"{shard}.parquet"
-        path.parent.mkdir(exist_ok=True)
+        path = self.folder / layout.rows_key(shard, PREPARE_ID)
+        path.parent.mkdir(parents=True, exist_ok=True)
         rows = tickets.select(["ticket_id", "subject"]).add_column(0, "record_id", pa.array(ids))
         pq.write_table(rows, path, compression="zstd")
 

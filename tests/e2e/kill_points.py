@@ -22,7 +22,7 @@ from bedrock_spark.config import Config, parse_config
 from bedrock_spark.fanout import leased_controller, stop_run, watch
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease import STOP
-from bedrock_spark.run_folder.manifest import RunManifest, Shard, read_manifest
+from bedrock_spark.run_folder.manifest import RunManifest, Shard, manifest_json, read_manifest
 from bedrock_spark.run_folder.run import Run, begin_run
 from bedrock_spark.storage import S3Storage
 from tests.forked_emulator import BUCKET
@@ -31,6 +31,7 @@ ENDPOINT = "KILL_POINTS_ENDPOINT"
 ROLE = "arn:aws:iam::123456789012:role/BedrockBatchInference"
 CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 RECORDS = (24, 12)
+PREPARE_ID = "0a1b2c3d4e5f"
 # Longer than any job takes: after a sleep, every job that was submitted before it has settled.
 STEP_SECONDS = 7200.0
 
@@ -90,7 +91,6 @@ def write_run(run: Run, sizes: tuple[int, ...] = RECORDS) -> RunManifest:
     sizes: the number of records of each shard
     """
     import hashlib
-    from dataclasses import asdict
 
     shards = []
     for i, records in enumerate(sizes):
@@ -98,12 +98,12 @@ def write_run(run: Run, sizes: tuple[int, ...] = RECORDS) -> RunManifest:
         lines = "".join(json.dumps({"recordId": r, "modelInput": body_of(r)}) + "\n" for r in ids)
         data = lines.encode()
         shard_id = layout.shard_id(i, 0)
-        run.storage.write(layout.shard_key(shard_id), data)
-        shards.append(Shard(shard_id, records, len(data), hashlib.sha256(data).hexdigest()))
-    manifest = RunManifest(run.run_id, sum(sizes), "a INT", tuple(shards), ())
+        digest = hashlib.sha256(data).hexdigest()
+        shards.append(Shard(shard_id, records, len(data), digest, prepare_id=PREPARE_ID))
+        run.storage.write(shards[-1].key, data)
+    manifest = RunManifest(run.run_id, sum(sizes), "a INT", tuple(shards), (), PREPARE_ID)
     begin_run(run)
-    values = {"format": 1, **asdict(manifest)}
-    run.storage.write(layout.MANIFEST_FILE, json.dumps(values).encode())
+    run.storage.write(layout.MANIFEST_FILE, manifest_json(manifest))
     return manifest
 
 

@@ -16,7 +16,7 @@ from bedrock_spark.spark.fallback.task import FallbackTask
 from bedrock_spark.storage import LocalStorage
 from tests.spark_sessions import CLAUDE
 
-SHARD = "shard-00000-00"
+SHARD, PREPARE_ID = "shard-00000-00", "0a1b2c3d4e5f"
 CONCURRENCY = 16
 ROUND = "round"
 
@@ -30,6 +30,7 @@ def main(folder: str, endpoint: str, records: str, digest: str) -> None:
         CLAUDE,
         "anthropic",
         40,
+        PREPARE_ID,
         ROUND,
     )
     part = Part(SHARD, 0, int(records), digest)

@@ -21,7 +21,7 @@ from bedrock_spark.spark.fallback.answer_files import FLUSH_RECORDS
 from bedrock_spark.storage import LocalStorage
 
 from .kill_points import body_of
-from .killed_fallback import CONCURRENCY, ROUND, SHARD
+from .killed_fallback import CONCURRENCY, PREPARE_ID, ROUND, SHARD
 
 RECORDS = 400
 IDS = [f"{n:011d}" for n in range(RECORDS)]
@@ -48,7 +48,7 @@ def write_run(folder: Path) -> LocalStorage:
     """Write a collected shard of 400 unanswered records, and open a round of the fallback."""
     storage = LocalStorage(str(folder))
     lines = [json.dumps({"recordId": i, "modelInput": body_of(i)}) + "\n" for i in IDS]
-    storage.write(layout.shard_key(SHARD), "".join(lines).encode())
+    storage.write(layout.shard_key(SHARD, PREPARE_ID), "".join(lines).encode())
     reconciled = ReconciledShard(
         unit=SHARD,
         unanswered_ids=tuple(IDS),

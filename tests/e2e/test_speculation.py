@@ -125,9 +125,7 @@ def check(watched: Watched) -> None:
     final = {o.key: hashlib.sha256(watched.read(o.key)).hexdigest() for o in watched.list("")}
     assert watched.seen == set(final.items())
     shards = {shard[0]: shard[3] for shard in expected_shards()}
-    assert {k: v for k, v in final.items() if k.startswith("shards/")} == {
-        f"shards/{name}.jsonl": digest for name, digest in shards.items()
-    }
+    assert {Path(k).stem: v for k, v in final.items() if k.startswith("shards/")} == shards
     assert len(final) == 2 * len(shards) + len([k for k in final if k.startswith("rejects/")])
 
 

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from bedrock_spark.cli import main
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.config import parse_config
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.manifest import RunManifest, Shard, manifest_json
 from bedrock_spark.run_folder.run import begin_run, open_run
 from bedrock_spark.shards.buckets import bucket_of
 from bedrock_spark.shards.record_ids import record_id
@@ -99,12 +98,11 @@ def prepare(kit: Kit, **model: Any) -> str:
     shards = []
     for shard_id, records in sorted(lines.items()):
         text = "".join(json.dumps(r, separators=(",", ":")) + "\n" for r in records)
-        run.storage.write(layout.shard_key(shard_id), text.encode())
+        run.storage.write(layout.shard_key(shard_id, "p"), text.encode())
         digest = hashlib.sha256(text.encode()).hexdigest()
-        shards.append(Shard(shard_id, len(records), len(text), digest))
-    manifest = RunManifest(run.run_id, 20, "a INT", tuple(shards), ())
-    values = {"format": 1, **asdict(manifest)}
-    run.storage.write(layout.MANIFEST_FILE, json.dumps(values).encode())
+        shards.append(Shard(shard_id, len(records), len(text), digest, 0, "p"))
+    manifest = RunManifest(run.run_id, 20, "a INT", tuple(shards), (), "p")
+    run.storage.write(layout.MANIFEST_FILE, manifest_json(manifest))
     return run.config.run_uri
 
 

@@ -43,7 +43,9 @@ class DiesOnFirstTry(LocalStorage):
         cut = key.removesuffix(".jsonl")[-2:]
         is_chosen = key.endswith(".jsonl") and cut in ("02", "03")
         if is_chosen and context is not None and context.attemptNumber() == 0:
-            self.write(f"shards/.writing-{cut}", path.read_bytes()[: path.stat().st_size // 2])
+            self.write(
+                f"{Path(key).parent}/.writing-{cut}", path.read_bytes()[: path.stat().st_size // 2]
+            )
             self.write(f"died/{Path(key).stem}", b"")
             if context.partitionId() % 2:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -60,10 +62,12 @@ class KillsTheDriver(LocalStorage):
 
     def upload(self, path: Path, key: str) -> None:
         """Upload a file; or write half of it, and kill all processes."""
-        written = {o.key for o in self.list("shards/")}
-        final = {f"shards/{shard[0]}.jsonl" for shard in expected_shards()}
+        written = {Path(o.key).name for o in self.list("shards/")}
+        final = {f"{shard[0]}.jsonl" for shard in expected_shards()}
         if len(written & final) >= KILLED_AFTER_SHARDS:
-            self.write("shards/.writing-half", path.read_bytes()[: path.stat().st_size // 2])
+            self.write(
+                f"{Path(key).parent}/.writing-half", path.read_bytes()[: path.stat().st_size // 2]
+            )
             for pid in self.pids:
                 os.kill(pid, signal.SIGKILL)
             # A machine that dies takes all workers with it. They have a process group of their own.

@@ -52,7 +52,7 @@ class Output:
         self.jobs: Jobs = {}
 
     def ids(self, shard: Shard) -> list[str]:
-        lines = (self.folder / "shards" / f"{shard.shard_id}.jsonl").read_bytes().split(b"\n")
+        lines = (self.folder / shard.key).read_bytes().split(b"\n")
         return [json.loads(line)["recordId"] for line in lines if line]
 
     def settle(

@@ -21,11 +21,12 @@ from bedrock_spark.errors import (
     PlanError,
     RunFolderError,
 )
-from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.manifest import RunManifest, Shard, read_manifest
 from bedrock_spark.run_folder.run import Run, begin_run, open_run
 from bedrock_spark.shards import record_ids
 from bedrock_spark.spark.prepare.stage import prepare
-from tests.prepared import narrow_hashes
+from tests.prepared import contents_of, narrow_hashes, rejects_file, rows_file
 from tests.spark_sessions import make_config
 
 
@@ -49,8 +50,8 @@ def prepared(
     return run, prepare(spark, run, df)
 
 
-def lines_of(folder: Path, shard_id: str) -> list[dict[str, Any]]:
-    data = (folder / "shards" / f"{shard_id}.jsonl").read_bytes()
+def lines_of(folder: Path, shard: Shard) -> list[dict[str, Any]]:
+    data = (folder / shard.key).read_bytes()
     assert data.endswith(b"\n")
     return [json.loads(line) for line in data[:-1].split(b"\n")]
 
@@ -62,14 +63,12 @@ def test_every_row_is_a_record_or_a_reject(spark: SparkSession, tmp_path: Path) 
     in_shards = [
         row["id"]
         for s in manifest.shards
-        for row in pq.read_table(tmp_path / "rows" / f"{s.shard_id}.parquet").to_pylist()
+        for row in pq.read_table(rows_file(tmp_path, s)).to_pylist()
     ]
     rejects = [
         row
         for r in manifest.rejects
-        for row in pq.read_table(
-            tmp_path / "rejects" / f"bucket-{r.bucket:05d}.parquet"
-        ).to_pylist()
+        for row in pq.read_table(rejects_file(tmp_path, manifest, r.bucket)).to_pylist()
     ]
     assert sorted(in_shards + [r["id"] for r in rejects]) == list(range(2000))
     assert len(rejects) == manifest.rejected == 40
@@ -83,7 +82,7 @@ def test_shards_keep_their_bounds(spark: SparkSession, tmp_path: Path) -> None:
     _, manifest = prepared(spark, tmp_path, tickets(spark, 2000), shards=shards)
     assert len(manifest.shards) > 10
     for shard in manifest.shards:
-        data = (tmp_path / "shards" / f"{shard.shard_id}.jsonl").read_bytes()
+        data = (tmp_path / shard.key).read_bytes()
         assert len(data) == shard.bytes <= 20_000
         assert 10 <= shard.records == data.count(b"\n") <= 100
         assert hashlib.sha256(data).hexdigest() == shard.sha256
@@ -94,8 +93,8 @@ def test_lines_and_rows_have_the_same_order(spark: SparkSession, tmp_path: Path)
     """The n-th line of a shard asks about the n-th row of its rows file; ids can be recomputed."""
     _, manifest = prepared(spark, tmp_path, tickets(spark, 300))
     for shard in manifest.shards:
-        rows = pq.read_table(tmp_path / "rows" / f"{shard.shard_id}.parquet").to_pylist()
-        for row, line in zip(rows, lines_of(tmp_path, shard.shard_id), strict=True):
+        rows = pq.read_table(rows_file(tmp_path, shard)).to_pylist()
+        for row, line in zip(rows, lines_of(tmp_path, shard), strict=True):
             assert line["recordId"] == row["record_id"] == record_ids.record_id([str(row["id"])])
             question = line["modelInput"]["messages"][0]["content"][0]["text"]
             assert question == f"Classify: {row['body']}"
@@ -111,7 +110,7 @@ def test_ids_do_not_depend_on_other_columns(spark: SparkSession, tmp_path: Path)
 
 
 def ids_of(folder: Path, manifest: RunManifest) -> set[str]:
-    return {line["recordId"] for s in manifest.shards for line in lines_of(folder, s.shard_id)}
+    return {line["recordId"] for s in manifest.shards for line in lines_of(folder, s)}
 
 
 @pytest.mark.versions
@@ -138,7 +137,7 @@ def test_equal_rows_without_a_key_are_records_of_their_own(
     _, manifest = prepared(spark, tmp_path / "a", thrice, source={"key": []})
     again = prepared(spark, tmp_path / "b", thrice.repartition(5), source={"key": []})[1]
     assert manifest.records == len(ids_of(tmp_path / "a", manifest)) == thrice.count()
-    assert manifest.shards == again.shards
+    assert contents_of(manifest) == contents_of(again)
 
 
 def test_two_keys_with_one_hash_get_two_ids(
@@ -150,7 +149,7 @@ def test_two_keys_with_one_hash_get_two_ids(
     first = prepared(spark, tmp_path / "a", df)[1]
     second = prepared(spark, tmp_path / "b", df.repartition(5))[1]
     assert first.records == len(ids_of(tmp_path / "a", first)) == df.count()
-    assert first.shards == second.shards
+    assert contents_of(first) == contents_of(second)
 
 
 def test_an_empty_source_is_an_error(spark: SparkSession, tmp_path: Path) -> None:
@@ -179,11 +178,15 @@ def test_a_committed_manifest_is_only_read(spark: SparkSession, tmp_path: Path) 
 
 
 def test_files_of_a_dead_prepare_are_replaced(spark: SparkSession, tmp_path: Path) -> None:
-    """Files of a prepare that never committed do not change the next one."""
-    stray = tmp_path / "shards" / "shard-00000-00.jsonl"
-    stray.parent.mkdir()
-    stray.write_bytes(b"half a line")
+    """Files of a prepare that never committed do not change the next one, which deletes them."""
+    dead = layout.new_prepare_id()
+    keys = [*(f(layout.shard_id(0, 0), dead) for f in (layout.shard_key, layout.rows_key))]
+    strays = [tmp_path / key for key in (*keys, layout.rejects_key(0, dead))]
+    for stray in strays:
+        stray.parent.mkdir(parents=True)
+        stray.write_bytes(b"half a line")
     _, manifest = prepared(spark, tmp_path, tickets(spark, 50))
+    assert not any(stray.exists() for stray in strays)
     assert manifest.records == len(ids_of(tmp_path, manifest)) == 49
 
 
@@ -195,9 +198,7 @@ def test_a_record_too_large_is_rejected(spark: SparkSession, tmp_path: Path) -> 
     shards = {"max_bytes": 4000, "min_records": 1}
     _, manifest = prepared(spark, tmp_path, df, shards=shards)
     assert manifest.rejected == 1
-    reject = pq.read_table(
-        tmp_path / "rejects" / f"bucket-{manifest.rejects[0].bucket:05d}.parquet"
-    )
+    reject = pq.read_table(rejects_file(tmp_path, manifest, manifest.rejects[0].bucket))
     assert "shards.max_bytes is 4000" in reject["reject_reason"][0].as_py()
 
 
@@ -261,7 +262,7 @@ def test_columns_keep_their_types(spark: SparkSession, tmp_path: Path) -> None:
     config["model"] |= {"id": "nobody.knows-v1", "family": "raw"}
     run = open_run(Config.model_validate(config), SystemClock())
     manifest = prepare(spark, run, df)
-    line = lines_of(tmp_path, manifest.shards[0].shard_id)[0]
+    line = lines_of(tmp_path, manifest.shards[0])[0]
     assert line["modelInput"] == {
         "flag": True,
         "name": "Ada",

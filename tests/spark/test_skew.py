@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - its usual name
@@ -11,7 +12,8 @@ from pyspark.sql import functions as F  # noqa: N812 - its usual name
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.run_folder.run import open_run
 from bedrock_spark.spark.prepare.stage import prepare
-from tests.prepared import prompt_of, records
+from bedrock_spark.spark.row_bytes import row_bytes
+from tests.prepared import prompt_of, records, rows_file
 from tests.spark_sessions import make_config
 
 ROWS = 3_000
@@ -46,7 +48,7 @@ def test_bounds_hold_for_rows_of_very_different_sizes(
     for shard in manifest.shards:
         assert SHARDS["min_records"] <= shard.records <= SHARDS["max_records"]
         assert shard.bytes <= SHARDS["max_bytes"]
-        file = tmp_path / "shards" / f"{shard.shard_id}.jsonl"
+        file = tmp_path / shard.key
         assert file.stat().st_size == shard.bytes
     lengths = [len(prompt_of(r)) - len("Classify: ") for r, _ in records(tmp_path, manifest)]
     assert sorted(lengths) == sorted(row["length"] for row in texts.select("length").collect())
@@ -54,3 +56,23 @@ def test_bounds_hold_for_rows_of_very_different_sizes(
     # Rows are repartitioned by hash, so no shard has only long rows.
     averages = [s.bytes / s.records for s in manifest.shards]
     assert max(averages) < 3 * min(averages)
+
+
+def test_large_kept_columns_become_several_shards(spark: SparkSession, tmp_path: Path) -> None:
+    """Short prompts beside long texts: no task of collect has to hold all of these at once.
+
+    A column that is not kept does not count.
+    """
+    df = spark.range(2_000).selectExpr(
+        "id", "concat('ticket ', id) AS body", "repeat(uuid(), 30) AS beside"
+    )
+    shards = {"max_records": 5_000, "min_records": 10, "max_row_bytes": 200_000}
+    config = make_config(str(tmp_path / "all"), shards=shards)
+    manifest = prepare(spark, open_run(config, SystemClock()), df)
+    assert 12 <= len(manifest.shards) <= 24
+    for shard in manifest.shards:
+        rows = pq.read_table(rows_file(tmp_path / "all", shard)).combine_chunks()
+        assert int(row_bytes(rows.to_batches()[0]).sum()) <= 200_000
+    source = {"key": ["id"], "columns": ["body"]}
+    config = make_config(str(tmp_path / "some"), shards=shards, source=source)
+    assert len(prepare(spark, open_run(config, SystemClock()), df).shards) == 1

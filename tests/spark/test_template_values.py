@@ -37,7 +37,7 @@ def rendered(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> b
     }
     config = config_of(str(folder), body)
     prepare(spark, open_run(config, SystemClock()), spark.sql(f"select 1 as id, {columns}"))
-    (shard,) = (folder / "shards").iterdir()
+    (shard,) = (folder / "shards").glob("*/*")
     return shard.read_bytes()
 
 

@@ -18,7 +18,7 @@ from bedrock_spark.spark.collect.task import CollectTask, ShardWork
 from bedrock_spark.spark.result_schema import result_columns_of
 from bedrock_spark.storage import LocalStorage
 
-SHARD = "shard-00001-00"
+SHARD, PREPARE_ID = "shard-00001-00", "0a1b2c3d4e5f"
 # The output folder of the shard's first job, and the file of its output lines.
 JOB_FOLDER = f"output/{SHARD}/a1-abc/job1"
 LINES_KEY = f"{JOB_FOLDER}/{SHARD}.jsonl.out"
@@ -51,10 +51,10 @@ def collect_shard(
     storage = LocalStorage(folder)
     rows = io.BytesIO()
     pq.write_table(pa.table({"record_id": list(ids), "n": list(range(len(ids)))}), rows)
-    storage.write(layout.rows_key(SHARD), rows.getvalue())
+    storage.write(layout.rows_key(SHARD, PREPARE_ID), rows.getvalue())
     for key, data in files.items():
         storage.write(key, data)
-    task = CollectTask(storage, family, result_columns_of(ResultsConfig(**results)))
+    task = CollectTask(storage, family, result_columns_of(ResultsConfig(**results)), PREPARE_ID)
     reconciled = task(ShardWork(SHARD, None, tuple(jobs)))
     table = pq.read_table(io.BytesIO(storage.read(layout.results_key(SHARD))))
     return reconciled, table.to_pylist()

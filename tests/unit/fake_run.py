@@ -10,7 +10,6 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.fanout import Controller, StepResult, SubmitPolicy, jobs_by_status
 from bedrock_spark.fanout.scheduler import AllowAll
 from bedrock_spark.fanout.targets import home_target
-from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import JobPlan, plan_job
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
@@ -19,6 +18,7 @@ from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import CLAUDE, FakeBatchJobs, FakeClock, make_config
 
 RUN_ID = "run-abcdefgh"
+PREPARE_ID = "0a1b2c3d4e5f"
 
 
 class FakeRun:
@@ -33,8 +33,11 @@ class FakeRun:
         self.service = FakeBatchJobs(slots=batch.pop("slots", 1000))
         config = make_config(batch=batch)
         self.run = Run(RUN_ID, config, LocalStorage(str(folder)), AwsSettings("us-east-1"))
-        shards = [Shard(f"shard-{i:05d}-00", n, n, f"{i:064d}") for i, n in enumerate(records)]
-        self.manifest = RunManifest(RUN_ID, sum(records), "a INT", tuple(shards), ())
+        shards = [
+            Shard(f"shard-{i:05d}-00", n, n, f"{i:064d}", prepare_id=PREPARE_ID)
+            for i, n in enumerate(records)
+        ]
+        self.manifest = RunManifest(RUN_ID, sum(records), "a INT", tuple(shards), (), PREPARE_ID)
         self.clock = FakeClock()
         self.controller = self.open_controller()
 
@@ -64,7 +67,7 @@ class FakeRun:
     def plan(self, shard: int = 0, attempt: int = 1) -> JobPlan:
         """Return the plan of an attempt that reads the whole shard with this index."""
         of = self.manifest.shards[shard]
-        return plan_job(RUN_ID, of.shard_id, of.sha256, CLAUDE, attempt)
+        return plan_job(RUN_ID, of.shard_id, of.sha256, CLAUDE, attempt, prepare_id=of.prepare_id)
 
     def job_name(self, shard: int = 0, attempt: int = 1) -> str:
         """Return the job name of such an attempt."""
@@ -74,7 +77,7 @@ class FakeRun:
         """Write the records of a shard: R0, R1, …"""
         of = self.manifest.shards[shard]
         lines = (f'{{"recordId":"R{i}","modelInput":{{}}}}\n' for i in range(of.records))
-        self.run.storage.write(layout.shard_key(of.shard_id), "".join(lines).encode())
+        self.run.storage.write(of.key, "".join(lines).encode())
 
     def put_answers(
         self, shard: int = 0, attempt: int = 1, answered: Iterable[int] = (), data: bytes = b""

@@ -75,7 +75,7 @@ def begin_run(folder: Path, records: tuple[int, ...] = (3, 3, 3), **canary: Any)
     """
     run = open_run(make_config(str(folder), canary=canary), FakeClock())
     for shard in shards_of(records):
-        run.storage.write(layout.shard_key(shard.shard_id), shard_bytes(shard))
+        run.storage.write(shard.key, shard_bytes(shard))
     return run
 
 
@@ -122,7 +122,7 @@ def test_only_the_beginning_of_a_shard_is_read(
     """In steps of growing size, until enough records are complete."""
     run = begin_run(tmp_path)
     shard = Shard("shard-09", 20, 0, "x")
-    run.storage.write(layout.shard_key(shard.shard_id), shard_bytes(shard, "x" * size))
+    run.storage.write(shard.key, shard_bytes(shard, "x" * size))
     sizes: list[int] = []
     original = LocalStorage.read_head
 
@@ -150,7 +150,7 @@ def test_line_bytes_is_the_size_of_the_line_in_the_shard(tmp_path: Path) -> None
     shard = Shard("shard-00", 1, 0, "x")
     data = b'{"recordId":"shard-00-0","modelInput":{"a":"\xc3\xa9"}}\n'
     run = begin_run(tmp_path)
-    run.storage.write(layout.shard_key(shard.shard_id), data)
+    run.storage.write(shard.key, data)
     (record,) = first_records(run.storage, [shard], 1)
     assert record.line_bytes == len(data)
     assert record.body == b'{"a":"\xc3\xa9"}'

@@ -17,7 +17,6 @@ from typing import Any, TypeAlias
 import msgspec
 
 from bedrock_spark.aws.batch_jobs import SeenJob
-from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import JobPlan
 
 _KIND = "event"
@@ -197,14 +196,13 @@ class ExtraAttempt(msgspec.Struct, frozen=True):
 
 def submitting(plan: JobPlan, now: float) -> Submitting:
     """Return the intent to create the job of a plan."""
-    is_whole_shard = plan.input_key == layout.shard_key(plan.shard_id)
     return Submitting(
         plan.shard_id,
         plan.attempt,
         plan.job_name,
         plan.token,
         now,
-        input=None if is_whole_shard else plan.input_key,
+        input=plan.part_key,
         records=plan.records,
         target=plan.target,
         region=plan.place.region if plan.place else None,

@@ -52,6 +52,11 @@ class ResultRows:
         """
         return _columns(self._names, [self._row(record_id) for record_id in ids])
 
+    def answer_bytes(self, ids: Sequence[str]) -> list[int]:
+        """Return the bytes of the answer that each row gets, 0 without an answer."""
+        outcomes = map(self._outcomes.get, ids)
+        return [len(o.record.output or b"") if o is not None else 0 for o in outcomes]
+
     def count_tokens(self, superseded: Iterable[bytes], served_by: str) -> Counter[str]:
         """Return what all answers from `served_by` used: `input`, `output`, `images`, `uncounted`.
 

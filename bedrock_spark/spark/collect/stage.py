@@ -47,7 +47,8 @@ def collect(
     columns = result_columns_of(run.config.results)
     fallback = run.config.fallback
     ask_unfound = fallback is not None and fallback.ask_unfound
-    task = CollectTask(run.storage, family_of(run.config.model).name, columns, ask_unfound)
+    family = family_of(run.config.model).name
+    task = CollectTask(run.storage, family, columns, manifest.prepare_id, ask_unfound)
     with observed_tasks(spark, "collect", observe):
         reconciled = run_per_unit(spark, works, task, ReconciledShard)
     units = sorted(reconciled, key=lambda shard: shard.unit)

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -46,16 +48,20 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.schema import REJECT_COLUMN, REJECT_REASON
 from bedrock_spark.spark.collect.dead_letters import DeadLetters
+from bedrock_spark.spark.collect.pieces import pieces_of
 from bedrock_spark.spark.collect.result_rows import ResultRows, rejected_columns
 from bedrock_spark.spark.parquet import write_results
 from bedrock_spark.spark.result_schema import ResultColumns
+from bedrock_spark.spark.row_bytes import row_bytes
 from bedrock_spark.storage import Storage, StoredObject
 
 # The version of the format of results and reconciliations. If it changes, the fingerprint of every
 # shard changes, and the shard is collected again.
-_FORMAT = 7
-# Rows per Arrow batch while result columns are built.
-_PIECE_ROWS = 2_000
+_FORMAT = 8
+# The most rows per Arrow batch while result columns are built, and the most bytes of their source
+# rows and answers. A few columns repeat parts of an answer, so no column has many times as many.
+_PIECE_ROWS, _PIECE_BYTES = 2_000, 64_000_000
+_NO_BYTES = np.zeros(0, np.int64)
 _REJECT_COLUMNS = (REJECT_COLUMN, REJECT_REASON)
 
 
@@ -72,12 +78,14 @@ class ShardWork:
 class CollectTask:
     """Collects one shard; Spark sends it to the executors.
 
+    prepare_id: names the folders of rows and rejects
     ask_unfound: see `ShardReconciliation`
     """
 
     storage: Storage
     family: str
     columns: ResultColumns
+    prepare_id: str
     ask_unfound: bool = False
 
     def __call__(self, work: ShardWork) -> ReconciledShard:
@@ -124,12 +132,16 @@ class CollectTask:
 
     def _collect_rejects(self, work: ShardWork) -> ReconciledShard:
         assert work.bucket is not None
-        rows = pq.read_table(io.BytesIO(self.storage.read(layout.rejects_key(work.bucket))))
+        rows = pq.read_table(
+            io.BytesIO(self.storage.read(layout.rejects_key(work.bucket, self.prepare_id)))
+        )
         columns, reasons = (rows[name].to_pylist() for name in _REJECT_COLUMNS)
         messages = [f"{column}: {reason}" for column, reason in zip(columns, reasons, strict=True)]
         kept = rows.drop_columns(list(_REJECT_COLUMNS))
         schema, batches = self._rows(
-            kept, lambda start, stop: rejected_columns(messages[start:stop])
+            kept,
+            np.zeros(len(rows), np.int64),
+            lambda start, stop: rejected_columns(messages[start:stop]),
         )
         write_results(self.storage, layout.results_key(work.unit), schema, batches)
         return ReconciledShard(unit=work.unit, rows=len(rows), outcomes={REJECTED: len(rows)})
@@ -137,7 +149,9 @@ class CollectTask:
     def _collect_shard(
         self, work: ShardWork, inputs: list[StoredObject], last: ReconciledShard | None
     ) -> ReconciledShard:
-        rows = pq.read_table(io.BytesIO(self.storage.read(layout.rows_key(work.unit))))
+        rows = pq.read_table(
+            io.BytesIO(self.storage.read(layout.rows_key(work.unit, self.prepare_id)))
+        )
         ids: list[str] = rows["record_id"].to_pylist()
         read = family_by_name(self.family).read
         judge = _judge(self.columns, read)
@@ -150,7 +164,11 @@ class CollectTask:
         results = ResultRows(reconciliation, read, images, parsed)
         kept = rows.drop_columns(["record_id"])
         dead = DeadLetters(parsed)
-        schema, batches = self._rows(kept, lambda start, stop: results.columns(ids[start:stop]))
+        schema, batches = self._rows(
+            kept,
+            np.array(results.answer_bytes(ids), np.int64),
+            lambda start, stop: results.columns(ids[start:stop]),
+        )
         write_results(self.storage, layout.results_key(work.unit), schema, dead.copy_from(batches))
         may_exist = last is None or last.dead_letters != 0
         dead_letters = dead.write(self.storage, work.unit, may_exist=may_exist)
@@ -169,10 +187,14 @@ class CollectTask:
         )
 
     def _rows(
-        self, rows: pa.Table, columns: Callable[[int, int], Mapping[str, Sequence[Any]]]
+        self,
+        rows: pa.Table,
+        answer_bytes: npt.NDArray[np.int64],
+        columns: Callable[[int, int], Mapping[str, Sequence[Any]]],
     ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-        """Return the schema of the results, and their rows in batches of `_PIECE_ROWS`.
+        """Return the schema of the results, and their rows in batches of bounded size.
 
+        answer_bytes: the bytes of the answer of each row
         columns: returns the result columns of the rows `[start, stop)` by name; a result column
         that it leaves out is null
         """
@@ -181,9 +203,12 @@ class CollectTask:
         combined = rows.combine_chunks()
 
         def batches() -> Iterator[pa.RecordBatch]:
-            for start in range(0, len(combined), _PIECE_ROWS):
-                piece = combined.slice(start, _PIECE_ROWS)
-                values = columns(start, start + len(piece))
+            sizes = answer_bytes.copy()
+            if rows.num_columns:
+                sizes += np.concatenate([_NO_BYTES, *map(row_bytes, combined.to_batches())])
+            for start, stop in pieces_of(sizes, _PIECE_ROWS, _PIECE_BYTES):
+                piece = combined.slice(start, stop - start)
+                values = columns(start, stop)
                 arrays = [
                     pa.array(values[name], kind) if name in values else pa.nulls(len(piece), kind)
                     for name, kind in results

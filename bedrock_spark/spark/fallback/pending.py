@@ -23,10 +23,12 @@ from bedrock_spark.storage import Storage, StoredObject
 class PendingRecords:
     """The records of some parts that nobody has asked yet.
 
+    prepare_id: names the folder of the shards
     changed: how many records were left out because their shard must be collected again
     """
 
     storage: Storage
+    prepare_id: str
     parts: Sequence[Part]
     changed: int = 0
 
@@ -45,7 +47,8 @@ class PendingRecords:
             own -= _settled_since(self.storage, inputs, set(reconciled.fallback_files))
             if not own:
                 continue
-            for record in read_shard(self.storage.read(layout.shard_key(part.shard_id))):
+            key = layout.shard_key(part.shard_id, self.prepare_id)
+            for record in read_shard(self.storage.read(key)):
                 if record.recordId in own:
                     yield part.shard_id, record
 

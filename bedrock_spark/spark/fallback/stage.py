@@ -49,6 +49,7 @@ class Round:
 def ask_unanswered(
     spark: SparkSession,
     run: Run,
+    prepare_id: str,
     counts: Mapping[str, int],
     model_id: str,
     most: int | None = None,
@@ -59,6 +60,7 @@ def ask_unanswered(
 ) -> Round:
     """Ask unanswered records of collected shards, once each. Runs one Spark action.
 
+    prepare_id: names the folder of the shards
     counts: the number of unanswered records, by shard
     most: the number of records in total, if not all may be asked
     until: no call starts after this time, in seconds since the epoch; None for no limit
@@ -79,6 +81,7 @@ def ask_unanswered(
         model_id,
         family_of(run.config.model).name,
         max_answer_tokens(run.config.request),
+        prepare_id,
         round_id,
         len(groups),
         until,

@@ -56,6 +56,7 @@ class FallbackTask:
     """Asks some unanswered records; Spark sends it to the executors.
 
     max_answer_tokens: the request's limit of tokens per answer, or None
+    prepare_id: names the folder of the shards
     round_id, tasks: the id of this round, and how many tasks it has
     until: no call starts after this time, in seconds since the epoch; None for no limit
     claim_seconds: how long a claim lasts if it is not renewed
@@ -67,6 +68,7 @@ class FallbackTask:
     model_id: str
     family: str
     max_answer_tokens: int | None
+    prepare_id: str
     round_id: str
     tasks: int = 1
     until: float | None = None
@@ -114,7 +116,7 @@ class FallbackTask:
         answers = AnswerFiles(self.storage, clock)
         caller = self._caller(limiter, clock)
         asker = _Asker(caller, answers, config.concurrency, self.until, renewal.check)
-        pending = PendingRecords(self.storage, parts)
+        pending = PendingRecords(self.storage, self.prepare_id, parts)
         refusal = None
         registry = TaskRegistry(self.storage, self.round_id, clock)
         with share_limit(limiter, registry, clock, self.tasks):

@@ -1,20 +1,23 @@
 """Assign a record id to every row of a bucket, in the order in which the bucket is sorted.
 
-The bucket is sorted by hash and then by key, so rows with equal hashes follow each other. If two
-keys have the same hash, the id of the second is salted (see record_ids.py). The caller chooses what
-a row gets that repeats a key (OnRepeat).
+The bucket is sorted by hash and then by key, so rows with equal hashes follow each other, and so do
+rows with equal keys. If two keys have the same hash, the id of the second is salted (see
+record_ids.py). The caller chooses what a row gets that repeats a key (OnRepeat).
+
+Salts only count up in a bucket, so no id is given twice, and the last salt is all that must be
+remembered: a hundred million rows with one body need no more memory than two.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from bedrock_spark.shards.record_ids import ALPHABET, LENGTH, encode, salted_id
+from bedrock_spark.shards.record_ids import ALPHABET, LENGTH, encode, first_salt, salted_id
 from bedrock_spark.spark.prepare.arrow_columns import column_values
 
 _CODES = np.frombuffer(ALPHABET.encode(), np.uint8)
@@ -43,20 +46,19 @@ class OnRepeat(Enum):
 
 @dataclass
 class Identifier:
-    """Assigns ids batch by batch. Between two batches it keeps the rows of the last hash.
+    """Assigns ids batch by batch. Between two batches it keeps the last row, and no other.
 
-    _hash, _ids: the last hash, and the ids of the keys that have it
-    _extra_ids: how many rows with that hash repeat a key, or have none, and got an id of their own
-    _salted: all salted ids of the bucket
+    _hash, _key, _id: of the last row
+    _salt: the last salt of the bucket
     """
 
     bucket: int
     buckets: int
     on_repeat: OnRepeat
     _hash: int | None = None
-    _ids: dict[str | None, str] = field(default_factory=dict)
-    _extra_ids: int = 0
-    _salted: set[str] = field(default_factory=set)
+    _key: str | None = None
+    _id: str = ""
+    _salt: int = -1
 
     def identify(self, hashes: pa.Array, keys: pa.Array) -> tuple[pa.Array, list[int]]:
         """Return a record id for each row, and the rows whose id an earlier row has."""
@@ -64,36 +66,25 @@ class Identifier:
         if len(row_hashes) and row_hashes[0] != self._hash and np.diff(row_hashes).all():
             # Nearly always all hashes differ: then only the last one must be remembered.
             ids = _id_column(encode_many(row_hashes))
-            self._start_hash(int(row_hashes[-1]), column_values(keys[-1:])[0], ids[-1].as_py())
+            self._remember(int(row_hashes[-1]), column_values(keys[-1:])[0], ids[-1].as_py())
             return ids, []
         repeats: list[int] = []
         rows = enumerate(zip(row_hashes.tolist(), column_values(keys), strict=True))
         row_ids = [self._id_of(row_hash, key, row, repeats) for row, (row_hash, key) in rows]
         return pa.array(row_ids, pa.string()), repeats
 
-    def _start_hash(self, row_hash: int, key: str | None, record_id: str) -> str:
-        self._hash, self._extra_ids, self._ids = row_hash, 0, {key: record_id}
-        return record_id
-
     def _id_of(self, row_hash: int, key: str | None, row: int, repeats: list[int]) -> str:
         if row_hash != self._hash:
-            return self._start_hash(row_hash, key, encode(row_hash))
-        if key is not None and key not in self._ids:
-            self._ids[key] = self._unused_salted_id(key)
-            return self._ids[key]
-        if key is not None and self.on_repeat is OnRepeat.SAME:
+            return self._remember(row_hash, key, encode(row_hash))
+        if key is not None and key == self._key and self.on_repeat is OnRepeat.SAME:
             repeats.append(row)
-            return self._ids[key]
-        self._extra_ids += 1
-        return self._unused_salted_id(f"{row_hash}#{self._extra_ids}")
+            return self._id
+        self._salt = max(self._salt + 1, first_salt(row_hash, self.buckets))
+        return self._remember(row_hash, key, salted_id(self._salt, self.bucket, self.buckets))
 
-    def _unused_salted_id(self, text: str) -> str:
-        """Return the id of the first salt, from 1 up, that no row of the bucket has yet."""
-        salt = 1
-        while (candidate := salted_id(text, salt, self.bucket, self.buckets)) in self._salted:
-            salt += 1
-        self._salted.add(candidate)
-        return candidate
+    def _remember(self, row_hash: int, key: str | None, record_id: str) -> str:
+        self._hash, self._key, self._id = row_hash, key, record_id
+        return record_id
 
 
 def _id_column(ids: bytes) -> pa.Array:

@@ -64,9 +64,15 @@ class ShardFiles:
     """
 
     def __init__(
-        self, folder: Path, shard_id: str, schema: pa.Schema, unique: Collection[str]
+        self,
+        folder: Path,
+        prepare_id: str,
+        shard_id: str,
+        schema: pa.Schema,
+        unique: Collection[str],
     ) -> None:
         self.shard_id = shard_id
+        self._prepare_id = prepare_id
         self._lines_path = folder / f"{shard_id}.jsonl"
         self._lines = self._lines_path.open("wb")
         self._rows = ParquetFile(folder / f"{shard_id}.parquet", schema, unique)
@@ -89,13 +95,13 @@ class ShardFiles:
         """Upload both files under their final names, and delete the local ones."""
         self._lines.close()
         self._rows.close()
-        storage.upload(self._rows.path, layout.rows_key(self.shard_id))
-        storage.upload(self._lines_path, layout.shard_key(self.shard_id))
+        storage.upload(self._rows.path, layout.rows_key(self.shard_id, self._prepare_id))
+        storage.upload(self._lines_path, layout.shard_key(self.shard_id, self._prepare_id))
         self._rows.path.unlink()
         self._lines_path.unlink()
         digest = self._sha256.hexdigest()
         sharing = self._rows.rows - self._records
-        return Shard(self.shard_id, self._records, self._bytes, digest, sharing)
+        return Shard(self.shard_id, self._records, self._bytes, digest, sharing, self._prepare_id)
 
 
 class BucketFiles:
@@ -105,6 +111,7 @@ class BucketFiles:
         self,
         storage: Storage,
         folder: Path,
+        prepare_id: str,
         bucket: int,
         schema: pa.Schema,
         unique: Collection[str],
@@ -112,6 +119,7 @@ class BucketFiles:
         self.shards: list[Shard] = []
         self._storage = storage
         self._folder = folder
+        self._prepare_id = prepare_id
         self._bucket = bucket
         self._schema = schema
         self._unique = unique
@@ -124,7 +132,9 @@ class BucketFiles:
             self._publish()
             self._open_cut = cut
             shard_id = layout.shard_id(self._bucket, cut)
-            self._open_shard = ShardFiles(self._folder, shard_id, self._schema, self._unique)
+            self._open_shard = ShardFiles(
+                self._folder, self._prepare_id, shard_id, self._schema, self._unique
+            )
         self._open_shard.write(lines, rows)
 
     def finish(self) -> None:

@@ -20,6 +20,7 @@ from bedrock_spark.shards.lines import FRAME_BYTES
 from bedrock_spark.shards.plan import SourceSize
 from bedrock_spark.spark.prepare.columns import column_of
 from bedrock_spark.spark.prepare.prefetch import THREADS
+from bedrock_spark.spark.row_bytes import OFFSET_BYTES
 from bedrock_spark.templates.body_template import BodyTemplate
 from bedrock_spark.templates.json_values import Unrenderable
 
@@ -32,6 +33,8 @@ _WRAPPING = len('{"v":}')
 _QUOTES = len('""')
 # The bytes of the JSON of a null.
 _NULL_BYTES = len("null")
+# The bytes in memory of a record id, and of a number, a date or the like.
+_ID_BYTES, _FIXED_BYTES = record_ids.LENGTH + OFFSET_BYTES, 8
 # Sample sizes: raw lengths of 20,000 rows, JSON lengths of the first 2,000 rows of each partition.
 _SAMPLE_ROWS, _JSON_ROWS = 20_000, 2_000
 # The objects (images, documents) of the first 100 rows are measured.
@@ -41,34 +44,56 @@ _SAMPLE_OBJECT_ROWS = 100
 _ROW_BITS = 33
 
 
-def estimate_size(df: DataFrame, template: BodyTemplate) -> SourceSize:
+def estimate_size(df: DataFrame, template: BodyTemplate, kept: Sequence[str]) -> SourceSize:
     """Count the rows and estimate their lines from the first few. Runs up to two Spark actions.
 
+    kept: the columns that are kept for the results: their bytes in memory are estimated, too
     A line is estimated as fixed bytes + raw length * r, where r is the JSON length over the raw
     length of the rows for which both are known.
     """
-    sample = _lengths(df, template.columns).take(_SAMPLE_ROWS)
+    sample = _lengths(df, template.columns, kept).take(_SAMPLE_ROWS)
     rows = df.count() if len(sample) == _SAMPLE_ROWS else len(sample)
-    measured = [(raw, as_json) for raw, as_json in sample if as_json is not None]
+    measured = [(raw, as_json) for raw, as_json, _ in sample if as_json is not None]
+    row_bytes = [_ID_BYTES + of_row for _, _, of_row in sample if of_row is not None]
     json_ratio = sum(j for _, j in measured) / max(1, sum(r for r, _ in measured))
     fixed_bytes = template.static_bytes + _LINE_OVERHEAD
-    lines = [fixed_bytes + round(raw * json_ratio) for raw, _ in sample]
+    lines = [fixed_bytes + round(raw * json_ratio) for raw, _, _ in sample]
     return SourceSize(
         records=rows,
         line_bytes=sum(lines) * rows // max(1, len(lines)),
         squares=sum(line * line for line in lines) * rows // max(1, len(lines)),
+        row_bytes=sum(row_bytes) * rows // max(1, len(row_bytes)),
+        row_squares=sum(size * size for size in row_bytes) * rows // max(1, len(row_bytes)),
     )
 
 
-def _lengths(df: DataFrame, names: Sequence[str]) -> DataFrame:
-    """Return each row's bytes in these columns: raw, and as JSON for the first rows, else null.
+def _lengths(df: DataFrame, names: Sequence[str], kept: Sequence[str]) -> DataFrame:
+    """Return each row's bytes in the columns `names`, raw and as JSON; and in `kept`, in memory.
 
-    JSON is expensive to make, and makes all texts of one table longer by nearly the same factor.
+    The last two are null for all but the first rows: JSON is expensive to make, and makes all texts
+    of one table longer by nearly the same factor.
     """
     row = F.monotonically_increasing_id().bitwiseAND(F.lit((1 << _ROW_BITS) - 1))
     raw = _sum(_raw_length(df, name) for name in names)
     as_json = _sum(_json_length(df, name) for name in names)
-    return df.select(raw, F.when(row < _JSON_ROWS, as_json))
+    in_memory = _sum(_memory_length(df, name) for name in kept)
+    is_first = row < _JSON_ROWS
+    return df.select(raw, F.when(is_first, as_json), F.when(is_first, in_memory))
+
+
+def _memory_length(df: DataFrame, name: str) -> Column:
+    """Return about as many bytes as row_bytes.py counts for a value.
+
+    The bytes of a nested value are those of its text.
+    """
+    column, kind = column_of(name), df.schema[name].dataType
+    if isinstance(kind, (T.ArrayType, T.MapType, T.StructType)):
+        length = F.octet_length(column.cast("string"))
+    elif isinstance(kind, (T.StringType, T.BinaryType)):
+        length = F.octet_length(column)
+    else:
+        return F.lit(_FIXED_BYTES).cast("bigint")
+    return (F.coalesce(length, F.lit(0)) + OFFSET_BYTES).cast("bigint")
 
 
 def _sum(lengths: Iterable[Column]) -> Column:

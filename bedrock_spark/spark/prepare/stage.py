@@ -6,7 +6,11 @@ from an estimate of the size, and the exact size is counted while the buckets ar
 exact size leads to another number of buckets, they are written again with that number. So the
 shards depend on the rows alone, never on how the source is stored or how good the estimate was.
 
-The run manifest commits prepare. Until it is written, running prepare again writes the same files.
+The run manifest commits prepare. Until it is written, running prepare again writes the same shards.
+Each call writes below folders of its own, and the manifest, which is created only if it is absent,
+names them. So two prepares at once do not touch each other's files: the first to commit wins, and
+the other one deletes what it wrote itself.
+
 The run is begun before the first file is written: a config or a source that is refused at once
 leaves no run folder behind.
 """
@@ -14,6 +18,7 @@ leaves no run folder behind.
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +28,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_spark.config import Config
-from bedrock_spark.errors import DuplicateKeyError, PlanError, TooManyRejectsError
+from bedrock_spark.errors import DuplicateKeyError, PlanError, StorageError, TooManyRejectsError
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder import layout
@@ -34,6 +39,7 @@ from bedrock_spark.run_folder.manifest import (
     commit_manifest,
     read_manifest,
 )
+from bedrock_spark.run_folder.prepared_files import delete_prepared, delete_unnamed
 from bedrock_spark.run_folder.run import Run, begin_run, check_not_replaced
 from bedrock_spark.shards.plan import SourceSize, plan_buckets
 from bedrock_spark.spark.prepare.columns import column_of, ddl_of
@@ -52,6 +58,8 @@ from bedrock_spark.spark.result_schema import refuse_clashes
 from bedrock_spark.spark.sink import check_sink
 from bedrock_spark.spark.tasks import observed_tasks
 from bedrock_spark.storage import Storage
+
+log = logging.getLogger(__name__)
 
 _SUMMARY = "summary string"
 # Buckets are written once by the estimate and, if need be, once by the exact size. A third time is
@@ -73,7 +81,7 @@ def prepare(
     Runs a few Spark actions, one of which reads the whole source. Raises ConfigError for columns
     that do not exist and for results that cannot be published, DuplicateKeyError,
     TooManyRejectsError, and PlanError for a source without rows or one that returns other rows
-    each time.
+    each time. Then its shards are deleted, its rejects kept.
     """
     committed = read_manifest(run.storage)
     if committed is not None:
@@ -89,15 +97,45 @@ def prepare(
     needed = source.select(*map(column_of, columns.needed))
     kept = ddl_of(source.select(*map(column_of, columns.kept)).schema)
     check_sink(spark, run, kept)
-    with observed_tasks(spark, "prepare", observe), _read_once(needed, source, is_cheap) as rows:
-        repartitioning = _Repartitioning(run, columns, rows)
+    prepare_id = layout.new_prepare_id()
+    with (
+        _deleted_on_error(run.storage, prepare_id),
+        observed_tasks(spark, "prepare", observe),
+        _read_once(needed, source, is_cheap) as rows,
+    ):
+        repartitioning = _Repartitioning(run, columns, rows, prepare_id)
         size = repartitioning.estimate_size()
         run = begin_run(run)
         summaries = repartitioning.write_buckets(size)
-    check_not_replaced(run)
-    manifest = commit_manifest(run.storage, _manifest(run, kept, summaries))
+        manifest = _manifest(run, kept, summaries, prepare_id)
+        check_not_replaced(run)
+    committed = _commit(run.storage, manifest)
     check_not_replaced(run)  # another process may have begun it again at the same time
-    return manifest
+    return committed
+
+
+def _commit(storage: Storage, manifest: RunManifest) -> RunManifest:
+    """Commit a manifest and delete the files that are not needed; return the committed manifest."""
+    committed = commit_manifest(storage, manifest)
+    if committed.prepare_id == manifest.prepare_id:
+        delete_unnamed(storage, committed)
+    else:
+        log.info("%s: another prepare has committed; its shards are used", storage.uri)
+        delete_prepared(storage, manifest.prepare_id)
+    return committed
+
+
+@contextmanager
+def _deleted_on_error(storage: Storage, prepare_id: str) -> Iterator[None]:
+    """If the block fails, delete its shards and rows: no manifest will name them."""
+    try:
+        yield
+    except Exception:
+        try:
+            delete_prepared(storage, prepare_id, but_rejects=True)
+        except StorageError as exc:
+            log.warning("deleting the shards of a prepare that failed: %s", exc)
+        raise
 
 
 @contextmanager
@@ -118,11 +156,13 @@ class _Repartitioning:
     run: Run
     columns: SourceColumns
     rows: DataFrame
+    prepare_id: str
 
     def estimate_size(self) -> SourceSize:
         """Estimate the size of all records. Raises PlanError if there is none."""
         template = body_template(self.run.config)
-        size = estimate_size(self.rows, with_object_sizes(template, self.rows, self.run.aws))
+        template = with_object_sizes(template, self.rows, self.run.aws)
+        size = estimate_size(self.rows, template, self.columns.kept)
         if size.records == 0:
             raise PlanError("source: has no rows, so there is nothing to ask")
         return size
@@ -133,10 +173,9 @@ class _Repartitioning:
         for _ in range(_MAX_ROUNDS):
             summaries = self._write_round(buckets)
             _refuse_duplicates(self.run.config, summaries)
-            _refuse_rejects(self.run.config, summaries)
+            _refuse_rejects(self.run.config, summaries, self.prepare_id)
             exact_buckets = plan_buckets(_size_of(summaries), bounds_of(self.run.config))
             if exact_buckets == buckets:
-                _delete_leftovers(self.run.storage, summaries)
                 return summaries
             buckets = exact_buckets
         raise PlanError(
@@ -146,22 +185,10 @@ class _Repartitioning:
 
     def _write_round(self, buckets: int) -> Summaries:
         config = self.run.config
-        task = PrepareTask(config, self.columns, self.run.storage, buckets)
+        task = PrepareTask(config, self.columns, self.run.storage, buckets, self.prepare_id)
         by_bucket = repartition_by_hash(with_ids(self.rows, self.columns, config), buckets)
         summaries = [json.loads(r[0]) for r in by_bucket.mapInArrow(task, _SUMMARY).collect()]
         return sorted(summaries, key=lambda bucket: int(bucket["bucket"]))
-
-
-def _delete_leftovers(storage: Storage, summaries: Summaries) -> None:
-    """Delete the files of earlier rounds and of a prepare that died: no manifest will name them."""
-    shards = [s["shard_id"] for bucket in summaries for s in bucket["shards"]]
-    named = {layout.rejects_key(b["bucket"]) for b in summaries if b["rejected"]}
-    named |= {key(shard) for shard in shards for key in (layout.shard_key, layout.rows_key)}
-    folders = (layout.SHARDS, layout.ROWS, layout.REJECTS)
-    written = [o.key for folder in folders for o in storage.list(f"{folder}/")]
-    leftovers = [key for key in written if key not in named]
-    if leftovers:
-        storage.delete(leftovers)
 
 
 def _size_of(summaries: Summaries) -> SourceSize:
@@ -170,13 +197,16 @@ def _size_of(summaries: Summaries) -> SourceSize:
         records=sum(s["records"] for s in shards),
         line_bytes=sum(s["bytes"] for s in shards),
         squares=sum(bucket["squares"] for bucket in summaries),
+        row_bytes=sum(bucket["row_bytes"] for bucket in summaries),
+        row_squares=sum(bucket["row_squares"] for bucket in summaries),
     )
 
 
-def _manifest(run: Run, ddl: str, summaries: Summaries) -> RunManifest:
+def _manifest(run: Run, ddl: str, summaries: Summaries, prepare_id: str) -> RunManifest:
     shards = tuple(Shard(**s) for bucket in summaries for s in bucket["shards"])
     rejects = tuple(RejectedRows(b["bucket"], b["rejected"]) for b in summaries if b["rejected"])
-    manifest = RunManifest(run.run_id, sum(b["rows"] for b in summaries), ddl, shards, rejects)
+    rows = sum(b["rows"] for b in summaries)
+    manifest = RunManifest(run.run_id, rows, ddl, shards, rejects, prepare_id)
     if manifest.records + manifest.sharing + manifest.rejected != manifest.rows:
         raise PlanError(
             f"{manifest.rows} rows became {manifest.records} records, which {manifest.sharing} "
@@ -198,7 +228,7 @@ def _refuse_duplicates(config: Config, summaries: Summaries) -> None:
     )
 
 
-def _refuse_rejects(config: Config, summaries: Summaries) -> None:
+def _refuse_rejects(config: Config, summaries: Summaries, prepare_id: str) -> None:
     limit = config.source.max_rejects
     rows = sum(bucket["rows"] for bucket in summaries)
     rejected = sum(bucket["rejected"] for bucket in summaries)
@@ -210,5 +240,6 @@ def _refuse_rejects(config: Config, summaries: Summaries) -> None:
     common = "; ".join(f"{reason}: {n} rows" for reason, n in reasons.most_common(_SHOWN_REASONS))
     raise TooManyRejectsError(
         f"source.max_rejects: {rejected} of {rows} rows cannot become records, more than {limit} "
-        f"allowed. {common}. The rejects/ folder has them all; nothing was submitted"
+        f"allowed. {common}. The folder {layout.REJECTS}/{prepare_id}/ has them all; "
+        "nothing was submitted"
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -30,6 +31,7 @@ from bedrock_spark.spark.prepare.prefetch import Prefetch
 from bedrock_spark.spark.prepare.render import LINES, render_lines
 from bedrock_spark.spark.prepare.shard_files import BucketFiles, RejectsFile
 from bedrock_spark.spark.prepare.source import SourceColumns
+from bedrock_spark.spark.row_bytes import row_bytes
 from bedrock_spark.storage import Storage, scratch_folder
 from bedrock_spark.templates.body_template import RowRejected
 
@@ -47,20 +49,31 @@ def _slices(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield batch.slice(start, rows)
 
 
+def _sum_of_squares(sizes: npt.NDArray[np.int64]) -> int:
+    """Return the exact sum. If it does not fit into 64 bits, Python's integers add it up."""
+    if int(sizes.sum()) < 1 << 31:
+        return int(np.dot(sizes, sizes))
+    return sum(size * size for size in sizes.tolist())
+
+
 def bounds_of(config: Config) -> Bounds:
     """Return the bounds of a shard that the config sets."""
     shards = config.shards
-    return Bounds(shards.max_records, shards.max_bytes, shards.min_records)
+    return Bounds(shards.max_records, shards.max_bytes, shards.min_records, shards.max_row_bytes)
 
 
 @dataclass(frozen=True)
 class PrepareTask:
-    """The work on one bucket; sent to executors, so it holds only what can be pickled."""
+    """The work on one bucket; sent to executors, so it holds only what can be pickled.
+
+    prepare_id: names the folders to write into
+    """
 
     config: Config
     columns: SourceColumns
     storage: Storage
     buckets: int
+    prepare_id: str
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Write a bucket's shards and rejects; yield one row with the bucket's summary as JSON."""
@@ -112,10 +125,13 @@ class _Bucket:
         kept = pa.schema([first.schema.field(name) for name in task.columns.kept])
         self._schema = pa.schema([pa.field(_RECORD_ID, pa.string()), *kept])
         unique = {_RECORD_ID, *task.columns.key}
-        self._files = BucketFiles(task.storage, folder, self._number, self._schema, unique)
+        self._files = BucketFiles(
+            task.storage, folder, task.prepare_id, self._number, self._schema, unique
+        )
         self._rejects = RejectsFile(folder / "rejects.parquet", kept)
         self._last_id: str | None = None
         self._rows = self._squares = self._duplicates = 0
+        self._row_bytes = self._row_squares = 0
         self._reasons: Counter[str] = Counter()
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -144,11 +160,13 @@ class _Bucket:
         reasons: rejected rows by reason, the most frequent ones
         duplicates: rows that repeat a key, if that is an error
         squares: the sum over all lines of bytes squared
+        row_bytes, row_squares: the bytes of the kept rows in memory, and the sum of their squares
         """
         for piece in self._cutter.finish():
             self._write(piece)
         self._files.finish()
-        self._rejects.publish(self._task.storage, layout.rejects_key(self._number))
+        rejects_key = layout.rejects_key(self._number, self._task.prepare_id)
+        self._rejects.publish(self._task.storage, rejects_key)
         return {
             "bucket": self._number,
             "rows": self._rows,
@@ -156,6 +174,8 @@ class _Bucket:
             "reasons": dict(self._reasons),
             "duplicates": self._duplicates,
             "squares": self._squares,
+            "row_bytes": self._row_bytes,
+            "row_squares": self._row_squares,
             "shards": [asdict(s) for s in self._files.shards],
         }
 
@@ -221,7 +241,10 @@ class _Bucket:
         sizes = np.diff(offsets_of(lines))
         self._squares += int(np.dot(sizes, sizes))
         rows = pa.RecordBatch.from_arrays([ids, *kept], schema=self._schema)
-        for piece in self._cutter.add(_Chunk(lines, rows), sizes):
+        row_sizes = row_bytes(rows)
+        self._row_bytes += int(row_sizes.sum())
+        self._row_squares += _sum_of_squares(row_sizes)
+        for piece in self._cutter.add(_Chunk(lines, rows), sizes, row_sizes):
             self._write(piece)
 
     def _write(self, piece: Piece[_Chunk]) -> None:

@@ -45,6 +45,7 @@ def test_keys_that_are_not_set_have_these_defaults() -> None:
     assert config.shards.model_dump() == {
         "max_records": 50_000,
         "max_bytes": 200_000_000,
+        "max_row_bytes": 512_000_000,
         "min_records": 100,
     }
     assert config.batch.model_dump(exclude={"role_arn"}) == {

@@ -47,6 +47,7 @@ class FakeRounds:
         self,
         spark: Any,
         run: Any,
+        prepare_id: str,
         counts: Mapping[str, int],
         model_id: str,
         most: int | None,

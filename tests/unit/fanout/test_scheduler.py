@@ -32,7 +32,7 @@ from tests.unit.fakes import CLAUDE, ROLE, FakeBatchJobs, make_config
 
 NOW = 1_800_000_000.0
 RECORDS = 50
-SHARDS = [Shard(f"shard-{i:05d}-00", RECORDS, 5_000, f"{i:064d}") for i in range(6)]
+SHARDS = [Shard(f"shard-{i:05d}-00", RECORDS, 5_000, f"{i:064d}", 0, "p") for i in range(6)]
 # An attempt as (shard index, attempt number, name of the target).
 Attempt = tuple[int, int, str]
 
@@ -62,7 +62,7 @@ def job_of(shard: int, status: str | None, attempt: int = 1, target: str = "", *
 
 def plan_of_attempt(shard: int, attempt: int = 1, target: str = "") -> JobPlan:
     of = SHARDS[shard]
-    return plan_job(RUN_ID, of.shard_id, of.sha256, CLAUDE, attempt, target=target)
+    return plan_job(RUN_ID, of.shard_id, of.sha256, CLAUDE, attempt, prepare_id="p", target=target)
 
 
 def scheduler_of(
@@ -244,7 +244,7 @@ def put_output(storage: LocalStorage, shard: int, answered: int) -> None:
     shard_id = SHARDS[shard].shard_id
     ids = [f"R{i}" for i in range(RECORDS)]
     records = "".join(json.dumps({"recordId": i, "modelInput": {}}) + "\n" for i in ids)
-    storage.write(layout.shard_key(shard_id), records.encode())
+    storage.write(SHARDS[shard].key, records.encode())
     answers = "".join(json.dumps({"recordId": i, "modelOutput": {}}) + "\n" for i in ids[:answered])
     prefix = plan_of_attempt(shard).output_prefix
     storage.write(f"{prefix}abc/{shard_id}.jsonl.out", answers.encode())

@@ -92,7 +92,7 @@ def test_inputs_are_copied_before_the_job_and_outputs_before_it_is_settled(
     fake = two([50] * 4)
     fake.advance()
     job = next(j for j in fake.controller.tracker.jobs.values() if j.target)
-    key = layout.shard_key(job.shard_id)
+    key = fake.controller.tracker.shards[job.shard_id].key
     assert fake.west.read(key) == fake.run.storage.read(key)
     prefix = output_prefix(job.shard_id, job.attempt, job.token)
     for name in ("abc/x.jsonl.out", "abc/manifest.json.out"):

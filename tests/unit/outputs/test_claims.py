@@ -20,7 +20,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.spark.collect.task import CollectTask, ShardWork
 from bedrock_spark.spark.result_schema import result_columns_of
 from bedrock_spark.storage import LocalStorage
-from tests.unit.collect_shard import (
+from tests.unit.collect_shard import PREPARE_ID, (
     JOB_FOLDER,
     LINES_KEY,
     SHARD,
@@ -120,7 +120,7 @@ def test_unfound_records_are_asked_if_the_user_says_so(tmp_path: Path) -> None:
     storage = LocalStorage(str(tmp_path))
     from bedrock_spark.config import ResultsConfig
 
-    task = CollectTask(storage, "anthropic", result_columns_of(ResultsConfig()), ask_unfound=True)
+    task = CollectTask(storage, "anthropic", result_columns_of(ResultsConfig()), PREPARE_ID, True)
     job = completed_job(1, JOB_FOLDER, succeeded=20)
     reconciled = task(ShardWork(SHARD, None, (job,)))
     assert (reconciled.unanswered, reconciled.unfound, reconciled.outcomes["unfound"]) == (

@@ -17,9 +17,9 @@ SHARD = layout.shard_id(42, 3)
     ("key", "path"),
     [
         (layout.config_key(1), "config/0001.json"),
-        (layout.shard_key(SHARD), "shards/shard-00042-03.jsonl"),
-        (layout.rows_key(SHARD), "rows/shard-00042-03.parquet"),
-        (layout.rejects_key(7), "rejects/bucket-00007.parquet"),
+        (layout.shard_key(SHARD, "0a1b2c3d4e5f"), "shards/0a1b2c3d4e5f/shard-00042-03.jsonl"),
+        (layout.rows_key(SHARD, "0a1b2c3d4e5f"), "rows/0a1b2c3d4e5f/shard-00042-03.parquet"),
+        (layout.rejects_key(7, "0a1b2c3d4e5f"), "rejects/0a1b2c3d4e5f/bucket-00007.parquet"),
         (layout.ledger_key(17), "ledger/000000017.jsonl"),
         (layout.outputs_prefix(SHARD), "output/shard-00042-03/"),
         (layout.attempt_prefix(SHARD, 2, "0a1b2c3d"), "output/shard-00042-03/a2-0a1b2c3d/"),
@@ -46,6 +46,17 @@ def test_the_output_of_an_attempt_is_below_the_prefix_of_its_shard() -> None:
     prefix = layout.outputs_prefix(layout.shard_id(4, 1))
     assert layout.attempt_prefix(layout.shard_id(4, 1), 1, "d").startswith(prefix)
     assert not layout.attempt_prefix(layout.shard_id(4, 11), 1, "d").startswith(prefix)
+
+
+def test_every_file_of_a_prepare_is_in_one_of_its_folders() -> None:
+    """Whoever deletes these folders deletes all that one prepare wrote, and nothing else."""
+    own, other = layout.new_prepare_id(), layout.new_prepare_id()
+    assert own != other
+    assert re.fullmatch("[0-9a-f]{12}", own)
+    keys = (layout.shard_key(SHARD, own), layout.rows_key(SHARD, own), layout.rejects_key(7, own))
+    for key in keys:
+        assert key.startswith(layout.prepared_prefixes(own))
+        assert not key.startswith(layout.prepared_prefixes(other))
 
 
 def test_ledger_keys_sort_by_number() -> None:

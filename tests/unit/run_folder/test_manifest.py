@@ -23,8 +23,12 @@ MANIFEST = RunManifest(
     run_id="tickets-abcdefgh",
     rows=1_203,
     columns="ticket_id STRING, `größe` INT",
-    shards=(Shard("shard-00000-00", 1_000, 5_000, "a" * 64), Shard("shard-00001-00", 200, 9, "b")),
+    shards=(
+        Shard("shard-00000-00", 1_000, 5_000, "a" * 64, prepare_id="p1"),
+        Shard("shard-00001-00", 200, 9, "b", prepare_id="p1"),
+    ),
     rejects=(RejectedRows(0, 1), RejectedRows(1, 2)),
+    prepare_id="p1",
 )
 
 
@@ -62,6 +66,7 @@ GOOD = {
     "columns": "a INT",
     "shards": [{"shard_id": "s", "records": 1, "bytes": 1, "sha256": "x"}],
     "rejects": [],
+    "prepare_id": "p",
 }
 
 
@@ -96,4 +101,4 @@ def test_the_documented_format_is_read(tmp_path: Path) -> None:
     storage = LocalStorage(str(tmp_path))
     storage.write(layout.MANIFEST_FILE, json.dumps(GOOD).encode())
     manifest = read_manifest(storage)
-    assert manifest == RunManifest("r", 1, "a INT", (Shard("s", 1, 1, "x"),), ())
+    assert manifest == RunManifest("r", 1, "a INT", (Shard("s", 1, 1, "x", 0, "p"),), (), "p")

@@ -58,13 +58,11 @@ def test_records_are_in_the_bucket_of_their_shard(record_id: str, shard_id: str)
     assert bucket_of(record_id, buckets) == bucket
 
 
-@given(st.text(max_size=20), st.integers(1, 9), st.integers(1, 5000), st.data())
-def test_a_salted_id_has_the_bucket_that_it_is_made_for(
-    text: str, salt: int, buckets: int, data: Any
-) -> None:
+@given(st.integers(0, 10**13), st.integers(1, 5000), st.data())
+def test_a_salted_id_has_the_bucket_that_it_is_made_for(salt: int, buckets: int, data: Any) -> None:
     """The id is congruent to the bucket that it was salted for."""
     bucket = data.draw(st.integers(0, buckets - 1))
-    assert bucket_of(record_ids.salted_id(text, salt, bucket, buckets), buckets) == bucket
+    assert bucket_of(record_ids.salted_id(salt, bucket, buckets), buckets) == bucket
 
 
 @given(st.integers(1, 5000), st.data(), st.integers(0, 99))
@@ -107,8 +105,10 @@ def prepared(folder: Path, buckets: int, ids: list[str]) -> tuple[CountedStorage
         line = json.dumps({"recordId": record_id, "modelInput": body}, separators=(",", ":"))
         lines[shard_id] = lines.get(shard_id, b"") + f"{line}\n".encode()
     for shard_id, data in lines.items():
-        storage.write(layout.shard_key(shard_id), data)
-    shards = tuple(Shard(s, d.count(b"\n"), len(d), "0" * 64) for s, d in sorted(lines.items()))
+        storage.write(layout.shard_key(shard_id, "p"), data)
+    shards = tuple(
+        Shard(s, d.count(b"\n"), len(d), "0" * 64, 0, "p") for s, d in sorted(lines.items())
+    )
     return storage, RunManifest("r", len(ids), "a INT", shards, ())
 
 

@@ -22,7 +22,14 @@ from bedrock_spark.spark.fallback import task as task_module
 from bedrock_spark.spark.fallback.parts import Part, name_of, split_into_parts
 from bedrock_spark.spark.fallback.task import FallbackTask, TaskResult
 from bedrock_spark.storage import LocalStorage
-from tests.unit.collect_shard import JOB_FOLDER, LINES_KEY, SHARD, collect_shard, completed_job
+from tests.unit.collect_shard import (
+    JOB_FOLDER,
+    LINES_KEY,
+    PREPARE_ID,
+    SHARD,
+    collect_shard,
+    completed_job,
+)
 from tests.unit.fakes import FakeClock
 
 IDS = [f"{n:011d}" for n in range(90)]
@@ -61,7 +68,7 @@ class Folder:
         self.path = str(path)
         self.storage = LocalStorage(self.path)
         lines = (json.dumps({"recordId": i, "modelInput": {"n": i}}) + "\n" for i in IDS)
-        self.storage.write(layout.shard_key(SHARD), "".join(lines).encode())
+        self.storage.write(layout.shard_key(SHARD, PREPARE_ID), "".join(lines).encode())
 
     def collect(self, files: dict[str, bytes] | None = None, **counts: int) -> int:
         """Collect the shard as it is now; return the number of unanswered records."""
@@ -99,7 +106,8 @@ def new_task(
     def new_task(round_id: str = ROUND) -> FallbackTask:
         config = FallbackConfig(model_id="m", concurrency=4)
         return FallbackTask(
-            *(folder.storage, AwsSettings("us-east-1"), config, "m", "raw", 40, round_id),
+            *(folder.storage, AwsSettings("us-east-1"), config, "m", "raw", 40),
+            *(PREPARE_ID, round_id),
             clock=clock,
             monotonic=clock.now,
         )

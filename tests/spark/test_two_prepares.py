@@ -1,0 +1,157 @@
+"""Two prepares of one run at once: the first to commit wins, and no file of its is touched."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from bedrock_spark.clock import SystemClock
+from bedrock_spark.errors import DuplicateKeyError
+from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
+from bedrock_spark.run_folder.run import Run, open_run
+from bedrock_spark.spark.prepare import stage
+from bedrock_spark.spark.prepare.stage import prepare
+from bedrock_spark.storage import LocalStorage
+from tests.prepared import rejects_file, rows_file
+from tests.spark_sessions import make_config
+
+SHARDS = {"max_records": 20, "max_bytes": 100_000, "min_records": 5}
+
+
+def rows(spark: SparkSession, count: int, text: str) -> DataFrame:
+    """Return rows of which each tenth has no text, so that both prepares have rejects, too."""
+    return spark.range(count).selectExpr(
+        "id", f"CASE WHEN id % 10 != 3 THEN concat('{text} ', id) END AS body"
+    )
+
+
+def open_run_in(folder: Path) -> Run:
+    return open_run(make_config(str(folder), shards=SHARDS), SystemClock())
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    """Return the sha256 of every file that prepare wrote, by path."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for subfolder in ("shards", "rows", "rejects")
+        for path in (folder / subfolder).rglob("*")
+        if path.is_file()
+    }
+
+
+def check_is_whole(folder: Path, manifest: RunManifest) -> None:
+    """Check that the folder has exactly the files that the manifest names, byte for byte."""
+    files = files_of(folder)
+    assert {shard.key: shard.sha256 for shard in manifest.shards}.items() <= files.items()
+    named = {folder / shard.key for shard in manifest.shards}
+    named |= {rows_file(folder, shard) for shard in manifest.shards}
+    named |= {rejects_file(folder, manifest, r.bucket) for r in manifest.rejects}
+    assert {folder / path for path in files} == named
+
+
+def begin_before(
+    monkeypatch: pytest.MonkeyPatch, name: str, other: Callable[[], RunManifest]
+) -> list[RunManifest]:
+    """Let another prepare run, from beginning to end, right before this one calls `name`."""
+    original = getattr(stage, name)
+    others: list[RunManifest] = []
+
+    def after_the_other(*arguments: object) -> object:
+        monkeypatch.setattr(stage, name, original)
+        others.append(other())
+        return original(*arguments)
+
+    monkeypatch.setattr(stage, name, after_the_other)
+    return others
+
+
+# The second source has fewer rows, as many rows with other texts, more rows.
+SECOND = [(40, "late"), (120, "late"), (400, "late")]
+
+
+@pytest.mark.parametrize(("count", "text"), SECOND)
+@pytest.mark.parametrize("moment", ["estimate_size", "commit_manifest"])
+def test_a_slower_prepare_never_touches_what_is_committed(
+    spark: SparkSession,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    count: int,
+    text: str,
+) -> None:
+    """It began first, before its first write or up to its commit; the other one commits meanwhile.
+
+    It returns the other's manifest, and leaves no file of its own.
+    """
+    run = open_run_in(tmp_path)
+    committed: dict[str, str] = {}
+
+    def faster() -> RunManifest:
+        manifest = prepare(spark, run, rows(spark, 120, "early"))
+        committed.update({k: v for k, v in files_of(tmp_path).items() if manifest.prepare_id in k})
+        return manifest
+
+    others = begin_before(monkeypatch, moment, faster)
+    returned = prepare(spark, run, rows(spark, count, text))
+    assert [returned] == others == [read_manifest(run.storage)]
+    assert files_of(tmp_path) == committed
+    check_is_whole(tmp_path, returned)
+
+
+@pytest.mark.parametrize(("count", "text"), SECOND)
+def test_the_winner_deletes_a_slower_one_that_still_writes(
+    spark: SparkSession, tmp_path: Path, count: int, text: str
+) -> None:
+    """The slower one began first. The faster one begins and commits after some of its uploads.
+
+    The slower one goes on in its own folder, finds the manifest, and deletes what it wrote.
+    """
+    run = open_run_in(tmp_path)
+    slow = replace(run, storage=LetsTheOtherWin(run.config.run_uri))
+    returned = prepare(spark, slow, rows(spark, count, text))
+    assert (tmp_path / "lost").exists()
+    assert returned == read_manifest(run.storage)
+    assert returned.rows == 1
+    check_is_whole(tmp_path, returned)
+
+
+class LetsTheOtherWin(LocalStorage):
+    """Commits another prepare, of one row, in the middle of this one: at its first upload."""
+
+    def upload(self, path: Path, key: str) -> None:
+        """Upload; the first caller lets the other prepare begin, commit and clean up before."""
+        own = LocalStorage(self.uri)
+        if own.read_if_present("lost") is None:
+            own.write("lost", b"")
+            commit_another(own)
+        super().upload(path, key)
+
+
+def commit_another(storage: LocalStorage) -> None:
+    """Write and commit a prepare of one row; it also deletes what it finds of others."""
+    from bedrock_spark.run_folder.manifest import Shard
+
+    line = b'{"recordId":"2GrFnRZSDSH","modelInput":{}}\n'
+    digest = hashlib.sha256(line).hexdigest()
+    shard = Shard("shard-00000-00", 1, len(line), digest, prepare_id="feedfeedfeed")
+    storage.write(shard.key, line)
+    storage.write(f"rows/{shard.prepare_id}/{shard.shard_id}.parquet", b"one row")
+    manifest = RunManifest("r", 1, "`id` bigint", (shard,), (), shard.prepare_id)
+    stage._commit(storage, manifest)
+
+
+def test_a_prepare_that_fails_leaves_its_rejects_only(spark: SparkSession, tmp_path: Path) -> None:
+    """Repeated keys stop it; nothing is committed, and the shards are deleted at once."""
+    run = open_run_in(tmp_path)
+    twice = rows(spark, 60, "x").union(rows(spark, 60, "x"))
+    with pytest.raises(DuplicateKeyError):
+        prepare(spark, run, twice)
+    assert read_manifest(run.storage) is None
+    assert {path.split("/")[0] for path in files_of(tmp_path)} <= {"rejects"}
+    manifest = prepare(spark, run, rows(spark, 60, "x"))
+    check_is_whole(tmp_path, manifest)

@@ -1,0 +1,95 @@
+"""The files of prepare: what no manifest names is deleted, what one names is checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bedrock_spark.errors import RunFolderError
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.manifest import RejectedRows, RunManifest, Shard
+from bedrock_spark.run_folder.prepared_files import (
+    check_shard_files,
+    delete_prepared,
+    delete_unnamed,
+)
+from bedrock_spark.storage import LocalStorage
+from bedrock_spark.storage.base import StoredObject
+
+OWN, OTHER = "0a1b2c3d4e5f", "ffffffffffff"
+SHARDS = tuple(Shard(layout.shard_id(n, 0), 5, 100 + n, "x", prepare_id=OWN) for n in range(3))
+MANIFEST = RunManifest("r", 16, "a INT", SHARDS, (RejectedRows(1, 1),), OWN)
+
+
+class Counted(LocalStorage):
+    """Counts the listings."""
+
+    listings = 0
+
+    def list(self, prefix: str) -> list[StoredObject]:
+        """List, and count."""
+        self.listings += 1
+        return super().list(prefix)
+
+
+def write_prepared(storage: LocalStorage, prepare_id: str) -> set[str]:
+    """Write the files of a prepare of three shards with some rejects; return their keys."""
+    keys = {layout.rejects_key(1, prepare_id)}
+    for shard in SHARDS:
+        keys |= {key(shard.shard_id, prepare_id) for key in (layout.shard_key, layout.rows_key)}
+        storage.write(layout.shard_key(shard.shard_id, prepare_id), b"x" * shard.bytes)
+        storage.write(layout.rows_key(shard.shard_id, prepare_id), b"rows")
+    storage.write(layout.rejects_key(1, prepare_id), b"rejects")
+    return keys
+
+
+def keys_of(storage: LocalStorage) -> set[str]:
+    return {stored.key for stored in storage.list("")}
+
+
+def test_only_what_the_committed_manifest_names_is_left(tmp_path: Path) -> None:
+    """Files of other prepares, and of the own prepare's other rounds, are deleted."""
+    storage = LocalStorage(str(tmp_path))
+    named = write_prepared(storage, OWN)
+    write_prepared(storage, OTHER)
+    for key in (layout.shard_key, layout.rows_key):
+        storage.write(key(layout.shard_id(77, 0), OWN), b"of an earlier round")
+    storage.write(layout.rejects_key(77, OWN), b"of an earlier round")
+    storage.write(layout.RUN_FILE, b"{}")
+    delete_unnamed(storage, MANIFEST)
+    assert keys_of(storage) == {*named, layout.RUN_FILE}
+
+
+@pytest.mark.parametrize("but_rejects", [False, True])
+def test_a_prepare_deletes_its_own_folders_only(tmp_path: Path, but_rejects: bool) -> None:
+    """One that lost deletes all that it wrote; one that failed keeps its rejects, to be read."""
+    storage = LocalStorage(str(tmp_path))
+    kept = write_prepared(storage, OWN)
+    write_prepared(storage, OTHER)
+    delete_prepared(storage, OTHER, but_rejects=but_rejects)
+    rejects = {layout.rejects_key(1, OTHER)} if but_rejects else set()
+    assert keys_of(storage) == kept | rejects
+
+
+def test_shards_as_prepare_wrote_them_pass_with_one_listing(tmp_path: Path) -> None:
+    """A listing has a thousand objects a call; there is no call per shard."""
+    storage = Counted(str(tmp_path))
+    write_prepared(storage, OWN)
+    check_shard_files(storage, OWN, SHARDS)
+    assert storage.listings == 1
+    check_shard_files(storage, OWN, ())
+    assert storage.listings == 1
+
+
+def test_a_shard_that_is_missing_or_has_another_size_is_refused(tmp_path: Path) -> None:
+    """The error names it, and what is wrong with it. A shard that is not asked for may be gone."""
+    storage = LocalStorage(str(tmp_path))
+    write_prepared(storage, OWN)
+    storage.write(SHARDS[0].key, b"cut short")
+    storage.delete([SHARDS[2].key])
+    with pytest.raises(RunFolderError, match="2 of 3 shards are not as prepare wrote") as caught:
+        check_shard_files(storage, OWN, SHARDS)
+    assert f"{SHARDS[0].key} (has 9 bytes, not 100)" in str(caught.value)
+    assert f"{SHARDS[2].key} (is missing)" in str(caught.value)
+    check_shard_files(storage, OWN, SHARDS[1:2])
