@@ -20,9 +20,10 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.spark.collect.task import CollectTask, ShardWork
 from bedrock_spark.spark.result_schema import result_columns_of
 from bedrock_spark.storage import LocalStorage
-from tests.unit.collect_shard import PREPARE_ID, (
+from tests.unit.collect_shard import (
     JOB_FOLDER,
     LINES_KEY,
+    PREPARE_ID,
     SHARD,
     collect_shard,
     completed_job,
