@@ -114,7 +114,7 @@ class Lease:
         try:
             version = found[1] if found is not None else None
             self._version = self._storage.replace(
-                layout.LEASE_FILE, json.dumps(asdict(new)).encode(), version
+                self._key, json.dumps(asdict(new)).encode(), version
             )
         except ObjectChangedError:
             return False
@@ -138,7 +138,7 @@ class Lease:
     def renew(self) -> None:
         """Renew the lease. Raises RunHeldError if it was taken over."""
         if self._held is None:
-            raise self._held_by(read_holder(self._storage))
+            raise self._held_by(read_holder(self._storage, self._key))
         held = asdict(self._held) | {"until": self._clock.now() + LEASE_SECONDS}
         self._write(Holder(**held), self._version)
 

@@ -16,8 +16,8 @@ def test_shards_are_unsettled_until_they_need_no_more_jobs(tmp_path: Path) -> No
     looks = [count_unsettled(run.run, run.manifest)]
     run.advance()
     looks.append(count_unsettled(run.run, run.manifest))
-    for status in ("Completed", "Expired", "Completed"):
-        run.service.move_all(status, total=20, processed=20, succeeded=20)
+    for status, answers in (("Completed", 20), ("Expired", 0), ("Completed", 20)):
+        run.service.move_all(status, total=20, processed=answers, succeeded=answers)
         run.advance()
         run.controller.flush()
         looks.append(count_unsettled(run.run, run.manifest))
