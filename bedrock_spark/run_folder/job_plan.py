@@ -70,7 +70,7 @@ def plan_job(
     model_id: str,
     attempt: int,
     *,
-    prepare_id: str = "",
+    prepare_id: str,
     input_key: str | None = None,
     records: int | None = None,
     target: str = "",

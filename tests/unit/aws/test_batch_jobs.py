@@ -44,6 +44,7 @@ def plan(**changed: Any) -> JobPlan:
         "sha256": "f" * 64,
         "model_id": CLAUDE,
         "attempt": 1,
+        "prepare_id": "0a1b2c3d4e5f",
     }
     return plan_job(**{**values, **changed})  # type: ignore[arg-type]
 
@@ -86,7 +87,7 @@ def test_a_plan_follows_from_its_arguments_alone() -> None:
         attempt=1,
         job_name="tickets-abcdefgh-shard-00042-00-a1-eb43f621",
         token=plan().token,
-        input_key="shards/shard-00042-00.jsonl",
+        input_key="shards/0a1b2c3d4e5f/shard-00042-00.jsonl",
         output_prefix="output/shard-00042-00/a1-eb43f621/",
     )
     assert plan().token.startswith("eb43f621")
@@ -116,7 +117,9 @@ def test_names_tokens_and_places_fit_the_services_patterns(
 ) -> None:
     """For any run folder, any shard, any model and every attempt that a config allows."""
     shard = shard_id(bucket, cut)
-    made = plan_job(new_run_id(folder), shard, "0" * 64, model_id, attempt)
+    made = plan_job(
+        new_run_id(folder), shard, "0" * 64, model_id, attempt, prepare_id="0a1b2c3d4e5f"
+    )
     assert JOB_NAME.fullmatch(made.job_name)
     assert len(made.job_name) <= JOB_NAME_MAX
     assert CLIENT_REQUEST_TOKEN.fullmatch(made.token)

@@ -74,7 +74,7 @@ def a_job(
 
 
 def allows(budget: Budget, shard: int, records: int = 10) -> str | None:
-    plan = plan_job("run-abcdefgh", f"shard-{shard:05d}-00", "x", CLAUDE, 1)
+    plan = plan_job("run-abcdefgh", f"shard-{shard:05d}-00", "x", CLAUDE, 1, prepare_id="p")
     return budget.allows(plan, records, budget.jobs)
 
 

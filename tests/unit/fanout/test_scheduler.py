@@ -153,7 +153,9 @@ def test_an_announced_attempt_is_submitted_as_it_was_announced(tmp_path: Path) -
     """Its name, token, input and output place are those in the ledger."""
     of = SHARDS[1]
     key = layout.remainder_key(of.shard_id, 2)
-    plan = plan_job(RUN_ID, of.shard_id, "f" * 64, CLAUDE, 2, input_key=key, records=20)
+    plan = plan_job(
+        RUN_ID, of.shard_id, "f" * 64, CLAUDE, 2, prepare_id="p", input_key=key, records=20
+    )
     scheduler, _ = scheduler_of(tmp_path, {"": 1}, job_of(1, "Expired"), announced_job(plan, NOW))
     assert scheduler.choose(NOW, refusals=0).plans == [plan]
 
@@ -168,7 +170,11 @@ def test_an_extra_attempt_reads_its_own_input(tmp_path: Path) -> None:
     (plan,) = scheduler.choose(NOW, refusals=0).plans
     place = Place("us-east-1", CLAUDE)
     assert plan == plan_job(
-        RUN_ID, shard_id, "e" * 64, CLAUDE, 2, input_key=extra.input_key, records=12, place=place
+        *(RUN_ID, shard_id, "e" * 64, CLAUDE, 2),
+        prepare_id="p",
+        input_key=extra.input_key,
+        records=12,
+        place=place,
     )
 
 

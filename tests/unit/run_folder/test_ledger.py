@@ -45,8 +45,8 @@ from bedrock_spark.storage import LocalStorage, S3Storage
 from bedrock_spark.storage.base import StoredObject
 from tests.unit.fakes import CLAUDE, CannedHttp
 
-PLAN = plan_job("run-abcdefgh", "shard-00000-00", "f" * 64, CLAUDE, 1)
-OTHER = plan_job("run-abcdefgh", "shard-00001-00", "e" * 64, CLAUDE, 1)
+PLAN = plan_job("run-abcdefgh", "shard-00000-00", "f" * 64, CLAUDE, 1, prepare_id="p")
+OTHER = plan_job("run-abcdefgh", "shard-00001-00", "e" * 64, CLAUDE, 1, prepare_id="p")
 ARN = "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/abcdefghijkl"
 
 
@@ -107,6 +107,7 @@ def append_raw(folder: Path, *events: dict[str, Any]) -> None:
 
 PLACED = plan_job(
     *("run-abcdefgh", "shard-00002-00", "d" * 64, CLAUDE, 2),
+    prepare_id="p",
     target="us-west-2/x",
     place=Place("us-west-2", CLAUDE, "s3://bucket/west/run-abcdefgh"),
 )

@@ -410,7 +410,7 @@ URIS = st.one_of(
 def test_names_made_of_a_run_id_are_valid(uri: str) -> None:
     """Job names and S3 paths have patterns and lengths; a folder may have any name."""
     run_id = new_run_id(uri)
-    plan = plan_job(run_id, layout.shard_id(99_999, 99), "0" * 64, CLAUDE, 10)
+    plan = plan_job(run_id, layout.shard_id(99_999, 99), "0" * 64, CLAUDE, 10, prepare_id="p")
     assert JOB_NAME.fullmatch(plan.job_name)
     assert len(plan.job_name) <= JOB_NAME_MAX
     assert S3_URI.fullmatch(f"s3://bucket/{run_id}/x")
