@@ -12,6 +12,7 @@
     ├── RunFolderError         the run folder belongs to something else, or is damaged
     │   ├── RunHeldError       another process controls the run
     │   └── RunStoppedError    nothing more is submitted until the run is resumed
+    ├── JobsWithoutAnswersError the batch jobs answer no record: the run is held
     ├── JobError               a call about a batch job failed
     │   ├── JobRejectedError       the service refused it and would refuse it again
     │   ├── JobThrottledError      too many calls: back off and repeat the same call
@@ -122,6 +123,10 @@ class RunHeldError(RunFolderError):
 
 class RunStoppedError(RunFolderError):
     """The run was stopped: nothing more is submitted until somebody runs it again."""
+
+
+class JobsWithoutAnswersError(BedrockSparkError):
+    """The batch jobs answer no record: nothing more is submitted until somebody runs it again."""
 
 
 class JobError(BedrockSparkError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bedrock_spark.fanout.remainder import attempt_input
 from bedrock_spark.fanout.targets import Target
 from bedrock_spark.run_folder.job_plan import JobPlan, output_prefix, plan_job
@@ -16,14 +18,18 @@ def first_attempt(run: Run, shard: Shard, target: Target) -> JobPlan:
     return _plan(run, shard, target, 1, shard.sha256)
 
 
-def next_attempt(run: Run, shard: Shard, target: Target, latest: Job) -> JobPlan | str:
+def next_attempt(
+    run: Run, shard: Shard, target: Target, latest: Job, excused: Sequence[Job] = ()
+) -> JobPlan | str:
     """Return the plan of the job after `latest`, or the reason why the shard needs no more jobs.
 
+    excused: jobs whose errors are not final, because the user has removed the cause
     The plan covers the records that have no final answer yet. If these are not all records of the
     shard, their input is written into the run folder first.
     """
     attempt = latest.attempt + 1
-    remainder = attempt_input(run.storage, shard, attempt)
+    not_final = [output_prefix(job.shard_id, job.attempt, job.token) for job in excused]
+    remainder = attempt_input(run.storage, shard, attempt, not_final)
     if not remainder.records:
         return "every record is answered"
     if remainder.records < run.config.shards.min_records:

@@ -25,6 +25,7 @@ from bedrock_spark.errors import (
 )
 from bedrock_spark.fanout.account_jobs import OtherJobs
 from bedrock_spark.fanout.attempts import announced_job
+from bedrock_spark.fanout.breaker import is_tripped, reason_of
 from bedrock_spark.fanout.deadline import Deadline, deadline_of
 from bedrock_spark.fanout.failure_causes import CHECK
 from bedrock_spark.fanout.poll_interval import ExpectedEnd, next_poll_seconds
@@ -35,9 +36,18 @@ from bedrock_spark.fanout.sweep import Sweep
 from bedrock_spark.fanout.targets import Target, target_of
 from bedrock_spark.fanout.tracker import DEADLINE, ShardTracker
 from bedrock_spark.run_folder.lease import Lease
-from bedrock_spark.run_folder.ledger import ExtraAttempt, Hold, Job, Ledger
+from bedrock_spark.run_folder.ledger import (
+    BREAKER,
+    REFUSED,
+    ExtraAttempt,
+    Hold,
+    Job,
+    Ledger,
+    Streak,
+)
 from bedrock_spark.run_folder.ledger.events import (
     Event,
+    Excused,
     Finished,
     Held,
     Late,
@@ -77,6 +87,8 @@ class Controller:
     _submitter: Submitter = field(init=False)
     _scheduler: Scheduler = field(init=False)
     _other_jobs: OtherJobs = field(init=False)
+    _streak: Streak = field(init=False)
+    _unanswered: list[str] = field(default_factory=list)
     _choice: Choice = field(default_factory=Choice)
     _pending: list[Event] = field(default_factory=list)
     _refusals_noted: int = 0
@@ -92,6 +104,8 @@ class Controller:
         )
         self._submitter = Submitter(self.run, self.clock, self._sweep, self._renew_lease)
         self._other_jobs = OtherJobs(self.run.run_id, self.targets, state.swept_at)
+        self._streak = state.streak.copy()
+        self._sweep.on_settled = self._note_outcome
         self._scheduler = Scheduler(
             self.run, self.targets, self.tracker, self._other_jobs, self.policy
         )
@@ -116,7 +130,9 @@ class Controller:
         except (JobThrottledError, JobStateUnknownError) as exc:
             self._submitter.note_trouble(exc)
             return self.result()
-        news = [*self._refusals(now), *self._give_up(now)]
+        news = self._refusals(now)
+        news += self._break(now, is_held=bool(news))
+        news += self._give_up(now)
         is_held = self.hold is not None or any(isinstance(event, Held) for event in news)
         if is_held or self.rejection is not None:
             self._choice = Choice()
@@ -157,6 +173,7 @@ class Controller:
         """Let a run that was stopped, or whose jobs were refused, submit again."""
         if self.hold is not None:
             self._renew_lease()
+            self._streak = Streak()
             self.note([Resumed(self.clock.now())])
             self.tracker.unblock()
 
@@ -244,7 +261,38 @@ class Controller:
         """Hold the run if a job failed for a reason that every job would meet."""
         if self.tracker.refusal is None or self.hold is not None:
             return []
-        return [Held("refused", f"{self.tracker.refusal}. {CHECK}", now)]
+        return [Held(REFUSED, f"{self.tracker.refusal}. {CHECK}", now)]
+
+    def _note_outcome(self, job: Job) -> None:
+        self._streak.note(job.job_name, has_answers=job.has_answers)
+        if job.has_answers is False:
+            self._unanswered.append(job.job_name)
+
+    def _break(self, now: float, *, is_held: bool) -> list[Event]:
+        """Hold the run if its jobs answer nothing.
+
+        is_held: whether this step holds the run because the service refused a job
+        While it is held, every further job that answers nothing is excused, too: the cause is most
+        likely the same, and its shard is tried again after a resume.
+        """
+        unanswered, self._unanswered = self._unanswered, []
+        if self.hold is not None:
+            if self.hold.kind not in (BREAKER, REFUSED):
+                return []
+            is_held = True
+        if not is_held and not is_tripped(self._streak, self.tracker):
+            return []
+        news: list[Event] = []
+        if not is_held:
+            jobs = [self.tracker.jobs[name] for name in self._streak.job_names]
+            reason = reason_of(jobs, self.run.config, self.run.storage)
+            log.warning("%s: %s", self.run.run_id, reason)
+            news.append(Held(BREAKER, reason, now))
+        for name in dict.fromkeys([*self._streak.job_names, *unanswered]):
+            if not self.tracker.jobs[name].is_excused:
+                self.tracker.excuse(name)
+                news.append(Excused(name, now))
+        return news
 
     def _give_up(self, now: float) -> list[Event]:
         """Leave to the fallback what batch jobs will not answer before the deadline."""

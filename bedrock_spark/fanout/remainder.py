@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +31,12 @@ class AttemptInput:
     sha256: str
 
 
-def attempt_input(storage: Storage, shard: Shard, attempt: int) -> AttemptInput:
+def attempt_input(
+    storage: Storage, shard: Shard, attempt: int, not_final: Sequence[str] = ()
+) -> AttemptInput:
     """Return the input of a shard's next attempt.
 
+    not_final: output folders in which no error is final
     It is the shard itself if no record is settled. Otherwise the remainder is written into the run
     folder; if no record is left, nothing is written.
     """
@@ -46,7 +49,7 @@ def attempt_input(storage: Storage, shard: Shard, attempt: int) -> AttemptInput:
     if not outputs:
         return whole
     with tempfile.TemporaryDirectory(prefix="remainder-") as folder:
-        settled = _settled_ids(storage, outputs, Path(folder, "output"))
+        settled = _settled_ids(storage, outputs, Path(folder, "output"), tuple(not_final))
         if not settled:
             return whole
         source, target = Path(folder, "shard"), Path(folder, "remainder")
@@ -72,20 +75,25 @@ def chosen_input(
     return chosen
 
 
-def _settled_ids(storage: Storage, keys: list[str], path: Path) -> set[str]:
+def _settled_ids(
+    storage: Storage, keys: list[str], path: Path, not_final: tuple[str, ...]
+) -> set[str]:
     """Return the ids of the records that the outputs answer, or refuse for good."""
     settled = set()
     for key in keys:
         storage.download(key, path)
+        is_final = not key.startswith(not_final)
         for line in _lines(path):
             for record in read_lines(line):
-                if isinstance(record, OutputRecord) and not _may_be_answered(record):
+                if isinstance(record, OutputRecord) and not _may_be_answered(
+                    record, is_final=is_final
+                ):
                     settled.add(record.record_id)
     return settled
 
 
-def _may_be_answered(record: OutputRecord) -> bool:
-    return record.error is not None and record.error.is_retryable
+def _may_be_answered(record: OutputRecord, *, is_final: bool) -> bool:
+    return record.error is not None and (record.error.is_retryable or not is_final)
 
 
 def _write_lines(

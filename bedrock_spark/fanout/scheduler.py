@@ -115,4 +115,5 @@ class Scheduler:
         extra = self.tracker.extra_attempt(shard.shard_id)
         if extra is not None:
             return extra_attempt(self.run, shard, target, extra)
-        return next_attempt(self.run, shard, target, latest)
+        excused = self.tracker.excused_jobs(shard.shard_id)
+        return next_attempt(self.run, shard, target, latest, excused)

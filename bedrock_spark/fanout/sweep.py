@@ -8,9 +8,10 @@ that a settled job runs again, because a listing may be stale.
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from bedrock_spark.aws.batch_jobs import SeenJob
@@ -41,12 +42,17 @@ _NAME = re.compile(r"-(?P<shard>[a-z]+-[0-9-]+)-a(?P<attempt>\d+)-(?P<digest>[0-
 _DURATIONS = 50
 
 
+def _ignore(_: Job) -> None:
+    """Ignore that a job has settled."""
+
+
 @dataclass
 class Sweep:
     """The listing of a run's jobs, Region by Region.
 
     reads_only: list the jobs, and copy no outputs to the run folder
     news: what changed and is not in the ledger yet; a listing that fails leaves it here
+    on_settled: is called with every job that settles, in the order in which they do
     """
 
     run: Run
@@ -56,6 +62,7 @@ class Sweep:
     throughput: Throughput = field(default_factory=Throughput)
     watermarks: dict[str, Watermarks] = field(default_factory=dict)
     news: list[Event] = field(default_factory=list)
+    on_settled: Callable[[Job], None] = _ignore
     _durations: deque[float] = field(default_factory=lambda: deque(maxlen=_DURATIONS))
     _foreign_jobs: set[str] = field(default_factory=set)
 
@@ -100,7 +107,8 @@ class Sweep:
         for target in one_per_region(self.targets):
             watermarks = self.watermarks[target.region]
             listed = set()
-            for job in target.jobs.list(self.run.run_id, watermarks.low()):
+            jobs = target.jobs.list(self.run.run_id, watermarks.low())
+            for job in sorted(jobs, key=_settled_at):
                 if job.job_name.startswith(f"{self.run.run_id}-"):
                     listed.add(job.job_name)
                     self.observe(job, target, now)
@@ -130,8 +138,13 @@ class Sweep:
         changes = list(self._changes(job, seen_job, target, now))
         counted = (e.tokens for e in changes if isinstance(e, Seen) and e.tokens is not None)
         tokens = next(counted, job.tokens)
-        self.tracker.update(replace(job, seen=seen_job, tokens=tokens))
+        self._replace(job, replace(job, seen=seen_job, tokens=tokens))
         self.news += [*adoption, *changes]
+
+    def _replace(self, before: Job, job: Job) -> None:
+        self.tracker.update(job)
+        if job.is_settled and not before.is_settled:
+            self.on_settled(job)
 
     def _changes(self, job: Job, seen_job: SeenJob, target: Target, now: float) -> Iterator[Event]:
         before = job.seen
@@ -183,6 +196,11 @@ class Sweep:
         return Job(
             name["shard"], int(name["attempt"]), seen_job.job_name, token, target=target.name
         )
+
+
+def _settled_at(job: SeenJob) -> float:
+    """Return a key to sort jobs by when they settled; the others, and unknown times, are last."""
+    return job.ended_at if job.is_settled and job.ended_at is not None else math.inf
 
 
 def _adoption(job: Job, now: float) -> Iterator[Event]:

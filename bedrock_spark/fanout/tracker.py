@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 from collections import Counter, deque
 from collections.abc import Iterable
+from dataclasses import replace
 
 from bedrock_spark.fanout.failure_causes import Cause, cause_of, is_complete
 from bedrock_spark.run_folder.ledger import ExtraAttempt, Job, LedgerState
@@ -39,6 +40,7 @@ class ShardTracker:
         self.shards = {s.shard_id: s for s in shards}
         self.records = sum(s.records for s in self.shards.values())
         self.processed = 0
+        self._records_done = 0
         self.jobs: dict[str, Job] = {}
         self.open: dict[str, Job] = {}
         self.active: Counter[str] = Counter()
@@ -46,12 +48,16 @@ class ShardTracker:
         self._finished = dict(state.finished)
         self._extra_attempts = dict(state.extra_attempts)
         self._latest: dict[str, Job] = {}
-        # Jobs that use up no attempt: the user stopped them, or the service refused them.
+        # Jobs that use up no attempt: the user stopped them, the service refused them, or they
+        # were excused.
         self._free_attempts: Counter[str] = Counter()
         self._states = dict.fromkeys(self.shards, ShardState.WAITING)
         self._counts = Counter({ShardState.WAITING: len(self.shards)})
         self._queue = deque(self.shards)
         self._refusals: dict[str, str] = {}
+        self._excused: dict[str, dict[str, Job]] = {}
+        # Whether the shards of excused jobs wait for a person, and not for a job.
+        self._is_held = state.hold is not None
         for job in sorted(state.jobs.values(), key=lambda j: j.attempt):
             self.update(job)
         self._queue = deque(s for s in self.shards if self._states[s] is ShardState.WAITING)
@@ -70,6 +76,15 @@ class ShardTracker:
     def refusal(self) -> str | None:
         """Return the message of a job that failed for a reason that every job would meet."""
         return next(iter(self._refusals.values()), None)
+
+    @property
+    def records_left(self) -> int:
+        """Return the records of the shards that are not done."""
+        return self.records - self._records_done
+
+    def open_shards(self) -> list[str]:
+        """Return the shards that are not done."""
+        return [s for s, state in self._states.items() if state is not ShardState.DONE]
 
     def done_shards(self) -> list[str]:
         """Return the shards that need no more jobs."""
@@ -101,6 +116,10 @@ class ShardTracker:
         """Return the newest job of a shard."""
         return self._latest.get(shard_id)
 
+    def excused_jobs(self, shard_id: str) -> list[Job]:
+        """Return the jobs of a shard that use up no attempt because the run was held."""
+        return list(self._excused.get(shard_id, {}).values())
+
     def update(self, job: Job) -> None:
         """Replace what is known of a job."""
         before = self.jobs.get(job.job_name)
@@ -111,6 +130,8 @@ class ShardTracker:
             self.open.pop(job.job_name, None)
         else:
             self.open[job.job_name] = job
+        if job.is_excused:
+            self._excused.setdefault(job.shard_id, {})[job.job_name] = job
         if job.shard_id not in self.shards:
             return
         latest = self._latest.get(job.shard_id)
@@ -124,7 +145,7 @@ class ShardTracker:
         self.processed += by * (job.seen.processed or 0)
         if not job.is_settled:
             self.active[job.target] += by
-        elif job.stopping == USER or _is_refused(job):
+        elif job.stopping == USER or job.is_excused or _is_refused(job):
             self._free_attempts[job.shard_id] += by
 
     def finish(self, shard_id: str, why: str) -> None:
@@ -140,10 +161,17 @@ class ShardTracker:
         self._update_state(shard_id)
 
     def unblock(self) -> None:
-        """Let shards whose jobs were refused wait for a job again: the user removed the cause."""
-        for shard_id in list(self._refusals):
-            del self._refusals[shard_id]
-            self._move(shard_id, ShardState.WAITING)
+        """Let blocked shards wait for a job again: the user removed the cause."""
+        self._is_held = False
+        self._refusals.clear()
+        for shard_id, state in self._states.items():
+            if state is ShardState.BLOCKED:
+                self._move(shard_id, ShardState.WAITING)
+
+    def excuse(self, job_name: str) -> None:
+        """Block a shard until the run is resumed: its job answered nothing, and is no attempt."""
+        self._is_held = True
+        self.update(replace(self.jobs[job_name], is_excused=True))
 
     def pop_waiting(self) -> str | None:
         """Remove the next waiting shard from the queue and return it; None if there is none."""
@@ -165,6 +193,9 @@ class ShardTracker:
         if before is state:
             return
         self._states[shard_id] = state
+        if ShardState.DONE in (before, state):
+            by = 1 if state is ShardState.DONE else -1
+            self._records_done += by * self.shards[shard_id].records
         self._counts[before] -= 1
         self._counts[state] += 1
         if state is ShardState.WAITING:
@@ -183,6 +214,8 @@ class ShardTracker:
         job = self._latest[shard_id]
         if job.seen is None or not job.is_settled:
             return ShardState.OPEN
+        if job.is_excused:
+            return ShardState.BLOCKED if self._is_held else ShardState.WAITING
         if is_complete(job.seen) or job.stopping == DEADLINE:
             return ShardState.DONE
         cause = cause_of(job.seen)

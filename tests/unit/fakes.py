@@ -183,9 +183,11 @@ class FakeBatchJobs:
                 self.move(name, "Stopping")
 
     def move(self, name: str, status: str, **counts: Any) -> None:
-        """Change the status of a job, and its counts."""
+        """Change the status of a job, and its counts. A completed job has answers."""
         from dataclasses import replace
 
+        if status == "Completed":
+            counts.setdefault("succeeded", counts.get("processed", 1))
         self.jobs[name] = replace(self.jobs[name], status=status, **counts)
 
     def move_all(self, status: str, **counts: Any) -> None:

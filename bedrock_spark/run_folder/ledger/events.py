@@ -98,8 +98,18 @@ class Finished(Event, frozen=True, tag="finished"):
     at: float
 
 
+class Excused(Event, frozen=True, tag="excused"):
+    """A job without an answer uses up no attempt: its shard gets another job after a resume."""
+
+    job_name: str
+    at: float
+
+
 class Held(Event, frozen=True, tag="held"):
-    """Nothing more is submitted until the run is resumed. The kind is `stopped` or `refused`."""
+    """Nothing more is submitted until the run is resumed.
+
+    The kind is `stopped`, `refused`, `breaker` or `no_slots`.
+    """
 
     kind: str
     reason: str
@@ -155,6 +165,7 @@ AnyEvent = (
     | Stopping
     | Again
     | Finished
+    | Excused
     | Held
     | Resumed
     | Swept

@@ -20,6 +20,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger.events import ExtraAttempt, RawEvent
 from bedrock_spark.run_folder.ledger.objects import DamagedObjectError, decode, encode
 from bedrock_spark.run_folder.ledger.state import Hold, Job, LedgerState
+from bedrock_spark.run_folder.ledger.streak import Streak
 from bedrock_spark.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ def _as_events(state: LedgerState) -> Iterator[RawEvent]:
         "finished": state.finished,
         "again": {shard_id: msgspec.to_builtins(extra) for shard_id, extra in extra_attempts},
         "hold": asdict(state.hold) if state.hold else None,
+        "streak": asdict(state.streak),
         "floors": state.floors,
         "slots": state.slots,
         "swept_at": state.swept_at,
@@ -80,11 +82,13 @@ def _state(events: list[RawEvent]) -> LedgerState | None:
     if not events or events[0].get("format") != _FORMAT:
         return None
     head = dict(events[0])
-    hold = head.pop("hold")
+    hold, streak = head.pop("hold"), Streak(**head.pop("streak", {}))
     for name in ("event", "format"):
         head.pop(name)
     extra = {shard_id: ExtraAttempt(**values) for shard_id, values in head.pop("again", {}).items()}
-    state = LedgerState(**head, extra_attempts=extra, hold=Hold(**hold) if hold else None)
+    state = LedgerState(
+        **head, extra_attempts=extra, hold=Hold(**hold) if hold else None, streak=streak
+    )
     for event in events[1:]:
         job = _job(dict(event))
         state.jobs[job.job_name] = job

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bedrock_spark.aws.batch_jobs import SeenJob
+from bedrock_spark.aws.batch_jobs import EXPIRED, FAILED, STOPPED, SeenJob
 from bedrock_spark.run_folder.ledger.events import (
     Again,
     Event,
+    Excused,
     ExtraAttempt,
     Finding,
     Finished,
@@ -30,6 +31,10 @@ from bedrock_spark.run_folder.ledger.events import (
     Swept,
     read_event,
 )
+from bedrock_spark.run_folder.ledger.streak import Streak
+
+# The kinds of a hold.
+STOPPED_BY_USER, REFUSED, BREAKER, NO_SLOTS = "stopped", "refused", "breaker", "no_slots"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ class Job:
     stopping: why the run asked the service to stop it (`user` or `deadline`), or None
     announced_at: when the intent to create it was written
     tokens: the input and output tokens of its output manifest
+    is_excused: it answered nothing while the breaker held the run, and uses up no attempt
     """
 
     shard_id: str
@@ -55,16 +61,38 @@ class Job:
     stopping: str | None = field(default=None)
     announced_at: float | None = field(default=None, compare=False)
     tokens: tuple[int, int] | None = field(default=None, compare=False)
+    is_excused: bool = False
 
     @property
     def is_settled(self) -> bool:
         """Tell whether the batch job is over."""
         return self.seen is not None and self.seen.is_settled
 
+    @property
+    def has_answers(self) -> bool | None:
+        """Tell whether a settled job answered a record; None if it says nothing about other jobs.
+
+        That is so if it never began because the account was busy, if a person or the deadline
+        stopped it, and if it came to its end and neither the service nor a manifest counts answers.
+        """
+        if self.seen is None or not self.is_settled:
+            return None
+        if self.seen.succeeded:
+            return True
+        if self.seen.status in (STOPPED, EXPIRED) or self.stopping is not None:
+            return None
+        if self.seen.succeeded is None and self.seen.status != FAILED:
+            return True if any(self.tokens or ()) else None
+        return False
+
 
 @dataclass(frozen=True)
 class Hold:
-    """Why nothing more is submitted: `stopped` by the user, or `refused` by the service."""
+    """Why nothing more is submitted until the run is resumed.
+
+    The kind is `stopped` by the user, `refused` by the service, `breaker` (the jobs answer nothing)
+    or `no_slots` (the account allows no job).
+    """
 
     kind: str
     reason: str
@@ -76,6 +104,7 @@ class LedgerState:
 
     finished: shards that need no more jobs, and why
     extra_attempts: by shard, the newest extra attempt that a finished shard was given
+    streak: the last jobs that answered nothing
     floors, slots, swept_at: see the event `Swept`; late: see the event `Late`
     newer: how often each unknown kind or member of an event occurred; a newer version wrote them
     """
@@ -84,6 +113,7 @@ class LedgerState:
     finished: dict[str, str] = field(default_factory=dict)
     extra_attempts: dict[str, ExtraAttempt] = field(default_factory=dict)
     hold: Hold | None = None
+    streak: Streak = field(default_factory=Streak)
     floors: dict[str, float | None] = field(default_factory=dict)
     slots: dict[str, dict[str, Any]] = field(default_factory=dict)
     swept_at: float | None = None
@@ -151,7 +181,14 @@ def _seen(state: LedgerState, event: Seen) -> None:
         *(event.times or ()),
     )
     tokens = event.tokens if event.tokens is not None else job.tokens
-    state.jobs[job.job_name] = replace(job, seen=seen, tokens=tokens)
+    _replace_job(state, replace(job, seen=seen, tokens=tokens))
+
+
+def _replace_job(state: LedgerState, job: Job) -> None:
+    before = state.jobs[job.job_name]
+    state.jobs[job.job_name] = job
+    if job.is_settled and not before.is_settled:
+        state.streak.note(job.job_name, has_answers=job.has_answers)
 
 
 def _stopping(state: LedgerState, event: Stopping) -> None:
@@ -172,12 +209,19 @@ def _again(state: LedgerState, event: Again) -> None:
     )
 
 
+def _excused(state: LedgerState, event: Excused) -> None:
+    job = state.jobs.get(event.job_name)
+    if job is not None:
+        state.jobs[job.job_name] = replace(job, is_excused=True)
+
+
 def _held(state: LedgerState, event: Held) -> None:
     state.hold = Hold(event.kind, event.reason)
 
 
 def _resumed(state: LedgerState, event: Resumed) -> None:
     state.hold = None
+    state.streak = Streak()
 
 
 def _swept(state: LedgerState, event: Swept) -> None:
@@ -211,6 +255,7 @@ _APPLY: dict[type[Event], Callable[[LedgerState, Any], None]] = {
     Stopping: _stopping,
     Again: _again,
     Finished: _finished,
+    Excused: _excused,
     Held: _held,
     Resumed: _resumed,
     Swept: _swept,

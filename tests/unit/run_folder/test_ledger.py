@@ -21,6 +21,7 @@ from bedrock_spark.run_folder.job_plan import plan_job
 from bedrock_spark.run_folder.ledger import Job, Ledger, snapshots
 from bedrock_spark.run_folder.ledger.events import (
     AnyEvent,
+    Excused,
     ExtraAttempt,
     Finding,
     Finished,
@@ -119,6 +120,7 @@ def test_every_kind_of_event_is_read_as_it_was_written() -> None:
         Stopping("j", "user", 4.0),
         again("shard-1", extra, 5.0),
         Finished("shard-1", "why", 6.0),
+        Excused(PLAN.job_name, 6.5),
         Held("stopped", "why", 7.0),
         Resumed(8.0),
         Swept({"": None}, {"": {"most": 1}}, None),
