@@ -29,6 +29,7 @@
     │   │   └── NotStreamedError       the model may answer it without a stream
     │   └── InvokeRefusedError     the model will answer no record: access, model id, quota of zero
     ├── AnswerCutOffError      a streamed answer broke off: only a part of it was received
+    ├── FallbackShareError     batch jobs left more to the fallback than it may be asked for
     ├── ProvisionedModelError  the provisioned throughput cannot serve
     ├── UnreadableOutputError  answers that were paid for cannot be read
     └── UnaccountedRowsError   rows went in and not all came out: the run's proof failed
@@ -254,6 +255,10 @@ class AnswerCutOffError(BedrockSparkError):
         super().__init__(message)
         self.error_code = error_code
         self.error_type = error_type
+
+
+class FallbackShareError(BedrockSparkError):
+    """Batch jobs left more records unanswered than fallback.max_share; none of them was asked."""
 
 
 class ProvisionedModelError(BedrockSparkError):

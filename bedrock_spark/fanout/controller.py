@@ -61,6 +61,9 @@ from bedrock_spark.run_folder.ledger.events import (
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.run import Run
 
+# Why a shard is finished that the breaker held back.
+TO_FALLBACK = "the user left it to the fallback"
+
 log = logging.getLogger(__name__)
 
 
@@ -184,6 +187,15 @@ class Controller:
         self.note([again(shard_id, extra, now) for shard_id, extra in extra_attempts.items()])
         for shard_id, extra in extra_attempts.items():
             self.tracker.reopen(shard_id, extra)
+
+    def leave_to_fallback(self) -> None:
+        """Let every shard that waits need no more jobs: the fallback answers its records."""
+        self._renew_lease()
+        now = self.clock.now()
+        shards = self.tracker.open_shards()
+        self.note([Finished(shard_id, TO_FALLBACK, now) for shard_id in shards])
+        for shard_id in shards:
+            self.tracker.finish(shard_id, TO_FALLBACK)
 
     @property
     def jobs(self) -> Mapping[str, Job]:

@@ -60,6 +60,8 @@ class ShardTracker:
         self._is_held = state.hold is not None
         for job in sorted(state.jobs.values(), key=lambda j: j.attempt):
             self.update(job)
+        for shard_id in self._finished.keys() & self.shards.keys():
+            self._update_state(shard_id)  # it may have no job
         self._queue = deque(s for s in self.shards if self._states[s] is ShardState.WAITING)
 
     @property

@@ -90,6 +90,9 @@ def test_waiting_shards_are_left_to_the_fallback_in_time(
             break
     assert fake.controller.result().is_done
     assert fake.create_calls() == [fake.job_name(0)]
+    fake.restart()
+    assert fake.advance().is_done  # also those that never had a job
+    assert fake.create_calls() == [fake.job_name(0)]
 
 
 def test_the_deadline_works_with_one_process_per_step(timed: Callable[..., TimedRun]) -> None:
