@@ -17,6 +17,7 @@
     │   ├── JobRejectedError       the service refused it and would refuse it again
     │   ├── JobThrottledError      too many calls: back off and repeat the same call
     │   ├── NoFreeSlotError        the account has its maximum of active jobs: wait for one to end
+    │   ├── NoSlotAtAllError       the account allows no active job: no wait would help
     │   ├── JobNameInUseError      a job of this name exists: most likely our own
     │   └── JobStateUnknownError   no reply: the call may or may not have had its effect
     ├── BudgetError            the run would cost more than its budget
@@ -167,6 +168,10 @@ class JobThrottledError(JobError):
 
 class NoFreeSlotError(JobError):
     """The account has its maximum of active jobs."""
+
+
+class NoSlotAtAllError(JobError):
+    """The account allows no active job of the model, at none of the run's targets."""
 
 
 class JobNameInUseError(JobError):

@@ -38,6 +38,7 @@ from bedrock_spark.fanout.tracker import DEADLINE, ShardTracker
 from bedrock_spark.run_folder.lease import Lease
 from bedrock_spark.run_folder.ledger import (
     BREAKER,
+    NO_SLOTS,
     REFUSED,
     ExtraAttempt,
     Hold,
@@ -55,12 +56,17 @@ from bedrock_spark.run_folder.ledger.events import (
     Stopping,
     Submitted,
     Swept,
+    Withdrawn,
     again,
     submitting,
 )
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.run import Run
 
+QUOTA = (
+    "The account's quota of active batch jobs for the model in this Region is most likely 0, as in "
+    "new accounts: ask for more in Service Quotas, then run submit or run again"
+)
 # Why a shard is finished that the breaker held back.
 TO_FALLBACK = "the user left it to the fallback"
 
@@ -135,6 +141,8 @@ class Controller:
             return self.result()
         news = self._refusals(now)
         news += self._break(now, is_held=bool(news))
+        news += self._no_slots(now, is_held=bool(news))
+        news += self._withdraw(now)
         news += self._give_up(now)
         is_held = self.hold is not None or any(isinstance(event, Held) for event in news)
         if is_held or self.rejection is not None:
@@ -177,6 +185,8 @@ class Controller:
         if self.hold is not None:
             self._renew_lease()
             self._streak = Streak()
+            for target in self.targets:
+                target.slots.end_backoff()
             self.note([Resumed(self.clock.now())])
             self.tracker.unblock()
 
@@ -305,6 +315,32 @@ class Controller:
                 self.tracker.excuse(name)
                 news.append(Excused(name, now))
         return news
+
+    def _no_slots(self, now: float, *, is_held: bool) -> list[Event]:
+        """Hold the run if no target allows a job, although no job is active."""
+        is_waiting = self.tracker.waiting or self.tracker.open
+        if is_held or self.hold is not None or not is_waiting or any(self.tracker.active.values()):
+            return []
+        if not all(target.slots.is_closed for target in self.targets):
+            return []
+        messages = dict.fromkeys(str(target.slots.refusal) for target in self.targets)
+        reason = f"no batch job is active, and none is allowed: {'; '.join(messages)}. {QUOTA}"
+        log.warning("%s: %s", self.run.run_id, reason)
+        return [Held(NO_SLOTS, reason, now)]
+
+    def _withdraw(self, now: float) -> list[Event]:
+        """Take the jobs of a target that allows none back, if another target works.
+
+        None of them exists: the service would have known its request token, and not refused it.
+        """
+        closed = {target.name for target in self.targets if target.slots.is_closed}
+        if not closed or len(closed) == len(self.targets):
+            return []
+        jobs = [job for job in self.tracker.announced_jobs() if job.target in closed]
+        for job in jobs:
+            self._sweep.watermarks_of(job).untrack(job.job_name)
+            self.tracker.withdraw(job.job_name)
+        return [Withdrawn(job.job_name, now) for job in jobs]
 
     def _give_up(self, now: float) -> list[Event]:
         """Leave to the fallback what batch jobs will not answer before the deadline."""

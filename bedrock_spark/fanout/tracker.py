@@ -141,6 +141,16 @@ class ShardTracker:
             self._latest[job.shard_id] = job
             self._update_state(job.shard_id)
 
+    def withdraw(self, job_name: str) -> None:
+        """Forget an announced job that was not created: its shard waits for another one."""
+        job = self.jobs.pop(job_name)
+        self.open.pop(job_name, None)
+        others = [other for other in self.jobs.values() if other.shard_id == job.shard_id]
+        self._latest.pop(job.shard_id, None)
+        if others:
+            self._latest[job.shard_id] = max(others, key=lambda other: other.attempt)
+        self._update_state(job.shard_id)
+
     def _count(self, job: Job | None, by: int) -> None:
         if job is None or job.seen is None:
             return
@@ -213,7 +223,9 @@ class ShardTracker:
             return ShardState.DONE
         if self.extra_attempt(shard_id) is not None:
             return ShardState.WAITING
-        job = self._latest[shard_id]
+        job = self._latest.get(shard_id)
+        if job is None:
+            return ShardState.WAITING
         if job.seen is None or not job.is_settled:
             return ShardState.OPEN
         if job.is_excused:

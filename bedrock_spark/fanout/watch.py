@@ -17,6 +17,7 @@ from bedrock_spark.errors import (
     ConfigError,
     JobRejectedError,
     JobsWithoutAnswersError,
+    NoSlotAtAllError,
     RunStoppedError,
 )
 from bedrock_spark.fanout.controller import Controller
@@ -26,7 +27,7 @@ from bedrock_spark.fanout.step_result import StepResult, progress_of
 from bedrock_spark.fanout.targets import targets_of
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.lease import CONTROL, RENEW_SECONDS, Lease
-from bedrock_spark.run_folder.ledger import BREAKER, REFUSED, STOPPED_BY_USER, Ledger
+from bedrock_spark.run_folder.ledger import BREAKER, NO_SLOTS, REFUSED, STOPPED_BY_USER, Ledger
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
 
@@ -42,6 +43,7 @@ _HOLD_ERRORS: dict[str, type[BedrockSparkError]] = {
     STOPPED_BY_USER: RunStoppedError,
     REFUSED: JobRejectedError,
     BREAKER: JobsWithoutAnswersError,
+    NO_SLOTS: NoSlotAtAllError,
 }
 
 # Waits for some seconds; returns True if an event ended the wait early.
@@ -137,8 +139,8 @@ def watch(
 
     If nothing more may be submitted, the running jobs are watched until they end. Raises
     JobRejectedError if the service refused a job, RunStoppedError if the run was stopped meanwhile,
-    JobsWithoutAnswersError if the jobs answer no record; a policy's reason is in the result that is
-    returned.
+    JobsWithoutAnswersError if the jobs answer no record, NoSlotAtAllError if the account allows no
+    job; a policy's reason is in the result that is returned.
     """
     wait = wait or waiter_of(controller)
     while True:

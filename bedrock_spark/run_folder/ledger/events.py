@@ -53,6 +53,13 @@ class Submitted(Event, frozen=True, tag="submitted"):
     at: float
 
 
+class Withdrawn(Event, frozen=True, tag="withdrawn"):
+    """An announced job is not created: its target allows none, and another target does."""
+
+    job_name: str
+    at: float
+
+
 class Seen(Event, frozen=True, tag="seen"):
     """What a listing shows of a job.
 
@@ -161,6 +168,7 @@ class Finding(Event, frozen=True, tag="finding"):
 AnyEvent = (
     Submitting
     | Submitted
+    | Withdrawn
     | Seen
     | Stopping
     | Again

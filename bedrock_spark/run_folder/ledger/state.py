@@ -29,6 +29,7 @@ from bedrock_spark.run_folder.ledger.events import (
     Submitted,
     Submitting,
     Swept,
+    Withdrawn,
     read_event,
 )
 from bedrock_spark.run_folder.ledger.streak import Streak
@@ -167,6 +168,12 @@ def _submitted(state: LedgerState, event: Submitted) -> None:
         state.jobs[job.job_name] = replace(job, seen=seen)
 
 
+def _withdrawn(state: LedgerState, event: Withdrawn) -> None:
+    job = state.jobs.get(event.job_name)
+    if job is not None and job.seen is None:
+        del state.jobs[event.job_name]
+
+
 def _seen(state: LedgerState, event: Seen) -> None:
     job = state.jobs.get(event.job_name)
     if job is None:
@@ -251,6 +258,7 @@ def _add_finding(state: LedgerState, kind: str, shard_id: str, detail: str) -> N
 _APPLY: dict[type[Event], Callable[[LedgerState, Any], None]] = {
     Submitting: _submitting,
     Submitted: _submitted,
+    Withdrawn: _withdrawn,
     Seen: _seen,
     Stopping: _stopping,
     Again: _again,

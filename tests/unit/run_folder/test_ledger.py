@@ -32,6 +32,7 @@ from bedrock_spark.run_folder.ledger.events import (
     Stopping,
     Submitted,
     Swept,
+    Withdrawn,
     again,
     as_json,
     read_event,
@@ -127,6 +128,8 @@ def test_every_kind_of_event_is_read_as_it_was_written() -> None:
         Late(None, 9.0),
         SetAside(7, "torn", 10.0),
         Finding("kind", "shard-1", "detail", 11.0),
+        submitting(OTHER, 12.0),
+        Withdrawn(OTHER.job_name, 13.0),
     ]
     assert {type(event) for event in events} == set(AnyEvent.__args__)
     for event in events:
