@@ -1,4 +1,4 @@
-"""Bedrock's batch jobs: create, list and stop them. What to do with a job is decided elsewhere."""
+"""The calls about batch jobs: create, list, describe, stop. Others decide what to do with a job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bedrock_spark.aws.errors import job_errors
 from bedrock_spark.aws.protocols import BedrockClient, Reply
 from bedrock_spark.aws.retry import retry_reading, retry_throttled
 from bedrock_spark.clock import Clock
-from bedrock_spark.errors import JobStateUnknownError
+from bedrock_spark.errors import JobRejectedError, JobStateUnknownError
 
 COMPLETED, PARTIALLY_COMPLETED = "Completed", "PartiallyCompleted"
 FAILED, STOPPED, EXPIRED = "Failed", "Stopped", "Expired"
@@ -47,6 +47,14 @@ class SeenJob:
     def is_settled(self) -> bool:
         """Tell whether the job is over. An unknown status counts as active."""
         return self.status in SETTLED
+
+
+@dataclass(frozen=True)
+class FoundJob:
+    """A batch job as GetModelInvocationJob shows it, and the URI below which it writes."""
+
+    seen: SeenJob
+    output_uri: str | None
 
 
 class BatchJobs:
@@ -96,6 +104,27 @@ class BatchJobs:
             if token is None:
                 return
             request = {**request, "nextToken": token}
+
+    def get(self, job_arn: str) -> FoundJob | None:
+        """Return the job with this ARN, or None if the service does not know it."""
+
+        def call() -> Reply | None:
+            try:
+                with job_errors(f"describing {job_arn}", advise=False, job_arn=job_arn):
+                    reply = self._client.get_model_invocation_job(jobIdentifier=job_arn)
+                if "jobArn" not in reply:  # from a proxy and not from the service
+                    raise JobStateUnknownError(f"describing {job_arn}: no ARN", job_arn=job_arn)
+                return reply
+            except JobRejectedError as exc:
+                if exc.error_type == "ResourceNotFoundException":
+                    return None
+                raise
+
+        reply = retry_reading(self._clock)(call)
+        if reply is None:
+            return None
+        output = reply.get("outputDataConfig", {}).get("s3OutputDataConfig", {})
+        return FoundJob(_seen_job({"jobName": "", **reply}), output.get("s3Uri"))
 
     def active(self) -> tuple[SeenJob, ...]:
         """Return every active job of the account, not only the run's: one listing per status."""

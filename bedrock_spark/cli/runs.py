@@ -42,7 +42,7 @@ def status(run_uri: str, region: str | None, endpoint_url: str | None, as_json: 
     def work(display: Display) -> None:
         clock = SystemClock()
         run, manifest = prepared_run(run_uri, region, endpoint_url)
-        current = status_of(open_controller(run, manifest, clock), clock)
+        current = status_of(open_controller(run, manifest, clock, reads_only=True), clock)
         if as_json:
             click.echo(json.dumps(current.as_json(), ensure_ascii=False))
             return

@@ -13,9 +13,10 @@ token.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from bedrock_spark.aws.batch_jobs import BatchJobs
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import (
     JobError,
@@ -33,7 +34,7 @@ from bedrock_spark.fanout.scheduler import AllowAll, Choice, Scheduler, SubmitPo
 from bedrock_spark.fanout.step_result import StepResult, batch_shards
 from bedrock_spark.fanout.submit import Submitter
 from bedrock_spark.fanout.sweep import Sweep
-from bedrock_spark.fanout.targets import Target, target_of
+from bedrock_spark.fanout.targets import Target
 from bedrock_spark.fanout.tracker import DEADLINE, ShardTracker
 from bedrock_spark.run_folder.lease import Lease
 from bedrock_spark.run_folder.ledger import (
@@ -80,6 +81,8 @@ class Controller:
     lease: renewed in every step if given; without it the caller excludes other controllers
     policy: is asked before every submit
     reads_only: list the jobs, and neither copy outputs nor write to the ledger
+    calls_in: returns the batch job calls of a Region that is that of no target; without it, a job
+        there is asked for at its target
     """
 
     run: Run
@@ -91,6 +94,7 @@ class Controller:
     policy: SubmitPolicy = field(default_factory=AllowAll)
     deadline: Deadline | None = None
     reads_only: bool = False
+    calls_in: Callable[[str], BatchJobs] | None = None
     tracker: ShardTracker = field(init=False)
     _sweep: Sweep = field(init=False)
     _submitter: Submitter = field(init=False)
@@ -109,7 +113,12 @@ class Controller:
         if state.hold is None:
             self.tracker.unblock()  # somebody resumed the run since its jobs were refused
         self._sweep = Sweep.resume(
-            self.run, self.targets, self.tracker, state, reads_only=self.reads_only
+            self.run,
+            self.targets,
+            self.tracker,
+            state,
+            reads_only=self.reads_only,
+            calls_in=self.calls_in,
         )
         self._submitter = Submitter(self.run, self.clock, self._sweep, self._renew_lease)
         self._other_jobs = OtherJobs(self.run.run_id, self.targets, state.swept_at)
@@ -175,7 +184,7 @@ class Controller:
             assert job.seen is not None
             self.tracker.update(replace(job, stopping=job.stopping or why))
             try:
-                target_of(self.targets, job).jobs.stop(job.seen.job_arn)
+                self._sweep.calls_of(job).stop(job.seen.job_arn)
             except JobError as exc:
                 # Most likely it has ended. The next sweep shows that; if not, it is asked again.
                 log.info("%s %s: %s", self.run.run_id, job.job_name, exc)
@@ -222,8 +231,15 @@ class Controller:
 
     @property
     def rejection(self) -> JobRejectedError | None:
-        """Return the service's rejection of a job, which every further job would meet, or None."""
-        return self._submitter.rejection
+        """Return the service's rejection of a call, which further calls would meet, or None."""
+        if self._submitter.rejection is not None:
+            return self._submitter.rejection
+        return next(iter(self._sweep.unreachable.values()), None)
+
+    @property
+    def unreachable(self) -> int:
+        """Return how many active jobs no listing shows and the caller may not ask for."""
+        return len(self._sweep.unreachable)
 
     @property
     def hold(self) -> Hold | None:

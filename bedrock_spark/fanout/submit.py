@@ -101,9 +101,11 @@ class Submitter:
             self._find_by_name(job, target)
             return
         tracker = self.sweep.tracker
-        tracker.update(replace(job, seen=SeenJob(arn, plan.job_name, plan.token, "Submitted")))
+        now = self.clock.now()
+        seen_job = SeenJob(arn, plan.job_name, plan.token, "Submitted")
+        tracker.update(replace(job, seen=seen_job, known_at=now))
         target.slots.note_created(tracker.active[target.name])
-        self.news.append(Submitted(plan.job_name, arn, self.clock.now()))
+        self.news.append(Submitted(plan.job_name, arn, now))
         log.info("%s %s: submitted as %s", self.run.run_id, plan.job_name, arn)
 
     def _note_refusal(self, target: Target, error: NoFreeSlotError) -> None:
@@ -127,3 +129,5 @@ class Submitter:
         for seen_job in target.jobs.list(job.job_name):
             if seen_job.job_name == job.job_name:
                 self.sweep.observe(seen_job, target, self.clock.now())
+                return
+        self.sweep.note_hidden(job, self.clock.now())

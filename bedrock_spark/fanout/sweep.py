@@ -14,26 +14,39 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from bedrock_spark.aws.batch_jobs import SeenJob
+from bedrock_spark.aws.batch_jobs import BatchJobs, SeenJob
+from bedrock_spark.errors import JobRejectedError
 from bedrock_spark.fanout.attempts import plan_of
-from bedrock_spark.fanout.targets import Target, one_per_region, target_of
+from bedrock_spark.fanout.targets import (
+    Target,
+    configured_target,
+    one_per_region,
+    target_of,
+)
 from bedrock_spark.fanout.throughput import Throughput
 from bedrock_spark.fanout.tracker import ShardTracker
+from bedrock_spark.fanout.unlisted_jobs import (
+    UnlistedJobs,
+    count_answers,
+    is_elsewhere,
+    region_of,
+)
 from bedrock_spark.fanout.watermarks import Watermarks
 from bedrock_spark.outputs.lines import read_output_manifest
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import output_prefix
-from bedrock_spark.run_folder.ledger import Job, LedgerState
+from bedrock_spark.run_folder.ledger import Job, LedgerState, lost_job
 from bedrock_spark.run_folder.ledger.events import (
     Event,
     Finding,
+    Lost,
     Seen,
     Submitted,
     seen,
     submitting,
 )
 from bedrock_spark.run_folder.run import Run
-from bedrock_spark.storage import copy_below
+from bedrock_spark.storage import Storage, copy_below, open_storage
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +66,8 @@ class Sweep:
     reads_only: list the jobs, and copy no outputs to the run folder
     news: what changed and is not in the ledger yet; a listing that fails leaves it here
     on_settled: is called with every job that settles, in the order in which they do
+    calls_in: returns the batch job calls of a Region that is that of no target
+    unreachable: jobs that no listing shows and that the caller may not ask for, by name
     """
 
     run: Run
@@ -63,8 +78,14 @@ class Sweep:
     watermarks: dict[str, Watermarks] = field(default_factory=dict)
     news: list[Event] = field(default_factory=list)
     on_settled: Callable[[Job], None] = _ignore
+    calls_in: Callable[[str], BatchJobs] | None = None
+    unreachable: dict[str, JobRejectedError] = field(default_factory=dict)
+    _unlisted: UnlistedJobs = field(init=False)
     _durations: deque[float] = field(default_factory=lambda: deque(maxlen=_DURATIONS))
     _foreign_jobs: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._unlisted = UnlistedJobs(self.run.config.batch.timeout_hours * 3600.0)
 
     @classmethod
     def resume(
@@ -75,15 +96,18 @@ class Sweep:
         state: LedgerState,
         *,
         reads_only: bool = False,
+        calls_in: Callable[[str], BatchJobs] | None = None,
     ) -> Sweep:
         """Return the sweep of a run as its ledger leaves it."""
-        sweep = cls(run, targets, tracker, reads_only)
+        sweep = cls(run, targets, tracker, reads_only, calls_in=calls_in)
         for region in {t.region for t in targets}:
             sweep.watermarks[region] = Watermarks(state.floors.get(region))
         for job in tracker.jobs.values():
             if job.seen is not None and job.is_settled:
                 sweep._note_duration(job.seen)
         for job in tracker.open.values():
+            if job.seen is not None and is_elsewhere(targets, job):
+                continue  # no listing will show it
             submitted_at = job.seen.submitted_at if job.seen is not None else None
             sweep.watermarks_of(job).track(job.job_name, submitted_at)
         return sweep
@@ -104,6 +128,7 @@ class Sweep:
     def look(self, now: float) -> None:
         """List the run's jobs in every Region, and add what changed to the news."""
         self.throughput.begin_sweep(now)
+        all_listed: set[str] = set()
         for target in one_per_region(self.targets):
             watermarks = self.watermarks[target.region]
             listed = set()
@@ -114,14 +139,83 @@ class Sweep:
                     self.observe(job, target, now)
             for name in watermarks.end_sweep(listed):
                 log.warning("%s %s: no listing has shown this job", self.run.run_id, name)
+            all_listed |= listed
+        if not self.reads_only:
+            self._ask_for_unlisted(all_listed, now)
+
+    def calls_of(self, job: Job) -> BatchJobs:
+        """Return the batch job calls of the Region that a job runs in."""
+        region = region_of(job)
+        for target in self.targets:
+            if target.region == region:
+                return target.jobs
+        if region is not None and self.calls_in is not None and is_elsewhere(self.targets, job):
+            return self.calls_in(region)
+        return target_of(self.targets, job).jobs
+
+    def note_hidden(self, job: Job, now: float) -> None:
+        """Note that the name of an announced job is in use, and that no listing shows that job."""
+        log.warning("%s %s: its name is in use, no listing shows it", self.run.run_id, job.job_name)
+        if self._unlisted.is_overdue(job, now):
+            self._lose(job, now)
+
+    def _ask_for_unlisted(self, listed: set[str], now: float) -> None:
+        """Ask for jobs by their ARNs if no listing will show them, or should have long ago."""
+        for job in self.tracker.running_jobs():
+            if job.job_name in listed:
+                self.unreachable.pop(job.job_name, None)
+            elif self._unlisted.is_due(job, now, is_elsewhere=is_elsewhere(self.targets, job)):
+                self._ask_for(job, now)
+
+    def _ask_for(self, job: Job, now: float) -> None:
+        assert job.seen is not None
+        is_overdue = self._unlisted.is_overdue(job, now)
+        try:
+            found = self.calls_of(job).get(job.seen.job_arn)
+        except JobRejectedError as exc:
+            log.warning("%s %s: no listing shows it: %s", self.run.run_id, job.job_name, exc)
+            if is_overdue:
+                self.unreachable[job.job_name] = exc
+            return
+        self.unreachable.pop(job.job_name, None)
+        if found is not None:
+            seen_job = replace(found.seen, job_name=job.job_name)
+            self.observe(seen_job, target_of(self.targets, job), now, found.output_uri)
+        elif is_overdue:
+            self._lose(job, now)
+        else:
+            arn = job.seen.job_arn
+            log.warning("%s %s: the service does not find %s", self.run.run_id, job.job_name, arn)
+
+    def _lose(self, job: Job, now: float) -> None:
+        """Settle a job that cannot be found as failed; what its output answers is kept."""
+        prefix = output_prefix(job.shard_id, job.attempt, job.token)
+        own = configured_target(self.targets, job)
+        if own is not None and own.folder is not None:
+            copy_below(own.folder, self.run.storage, prefix)
+        answers = count_answers(self.run.storage, prefix)
+        message = (
+            "no listing shows the job, and GetModelInvocationJob does not find it after its "
+            f"timeout; it counts as failed. Its output in the run folder has {answers} answers"
+        )
+        lost = Lost(job.job_name, job.seen.job_arn if job.seen else "", message, answers, now)
+        log.warning("%s %s: %s", self.run.run_id, job.job_name, message)
+        self.watermarks_of(job).untrack(job.job_name)
+        self._replace(job, replace(job, seen=lost_job(lost, job.token)))
+        self.news.append(lost)
 
     def drain_news(self) -> list[Event]:
         """Return the news for the ledger, and forget it."""
         news, self.news = self.news, []
         return news
 
-    def observe(self, seen_job: SeenJob, target: Target, now: float) -> None:
-        """Note one job as a listing shows it, and add what changed to the news."""
+    def observe(
+        self, seen_job: SeenJob, target: Target, now: float, output_uri: str | None = None
+    ) -> None:
+        """Note one job as the service shows it, and add what changed to the news.
+
+        output_uri: where it writes its output, if the service says so
+        """
         job = self.tracker.jobs.get(seen_job.job_name)
         adoption: list[Event] = []
         if job is None:
@@ -129,16 +223,18 @@ class Sweep:
             if job is None:
                 return
             adoption = list(_adoption(job, now))
-        self.watermarks[target.region].observe(seen_job)
+        if not is_elsewhere(self.targets, job):
+            self.watermarks[target.region].observe(seen_job)
         if job.is_settled and not seen_job.is_settled:
             return
         self.throughput.observe(seen_job, now)
         if job.seen == seen_job:
             return
-        changes = list(self._changes(job, seen_job, target, now))
+        changes = list(self._changes(job, seen_job, output_uri, now))
         counted = (e.tokens for e in changes if isinstance(e, Seen) and e.tokens is not None)
         tokens = next(counted, job.tokens)
-        self._replace(job, replace(job, seen=seen_job, tokens=tokens))
+        known_at = job.known_at if job.known_at is not None else now
+        self._replace(job, replace(job, seen=seen_job, tokens=tokens, known_at=known_at))
         self.news += [*adoption, *changes]
 
     def _replace(self, before: Job, job: Job) -> None:
@@ -146,7 +242,9 @@ class Sweep:
         if job.is_settled and not before.is_settled:
             self.on_settled(job)
 
-    def _changes(self, job: Job, seen_job: SeenJob, target: Target, now: float) -> Iterator[Event]:
+    def _changes(
+        self, job: Job, seen_job: SeenJob, output_uri: str | None, now: float
+    ) -> Iterator[Event]:
         before = job.seen
         if before is not None and (job.is_settled or before.job_arn != seen_job.job_arn):
             detail = (
@@ -157,19 +255,38 @@ class Sweep:
         if before is None or before.status != seen_job.status:
             log.info("%s %s: %s", self.run.run_id, seen_job.job_name, seen_job.status)
         if seen_job.is_settled:
-            yield self._settle(job, seen_job, target, now)
+            yield self._settle(job, seen_job, output_uri, now)
         elif before is None or before.job_arn != seen_job.job_arn:
             yield Submitted(seen_job.job_name, seen_job.job_arn, now)
 
-    def _settle(self, job: Job, seen_job: SeenJob, target: Target, now: float) -> Event:
+    def _settle(self, job: Job, seen_job: SeenJob, output_uri: str | None, now: float) -> Event:
         """Copy a settled job's output to the run folder before the ledger says that it settled."""
         if self.reads_only:
             return seen(seen_job, now)
         prefix = output_prefix(job.shard_id, job.attempt, job.token)
-        if target.folder is not None:
-            copy_below(target.folder, self.run.storage, prefix)
+        folder = self._folder_of(replace(job, seen=seen_job), prefix, output_uri)
+        if folder is not None:
+            copy_below(folder, self.run.storage, prefix)
         self._note_duration(seen_job)
         return seen(seen_job, now, self._tokens(prefix, seen_job))
+
+    def _folder_of(self, job: Job, prefix: str, output_uri: str | None) -> Storage | None:
+        """Return the folder that a job writes below, or None if it is the run folder.
+
+        The service knows it if the job's target is no longer configured.
+        """
+        own = configured_target(self.targets, job)
+        if own is not None:
+            return own.folder
+        if output_uri is None and job.seen is not None:
+            found = self.calls_of(job).get(job.seen.job_arn)
+            output_uri = found.output_uri if found is not None else None
+        if output_uri is None:
+            return None
+        uri = output_uri.rstrip("/").removesuffix(prefix.rstrip("/")).rstrip("/")
+        if uri == self.run.storage.uri:
+            return None
+        return open_storage(uri, replace(self.run.aws, region=region_of(job)))
 
     def _note_duration(self, job: SeenJob) -> None:
         if job.submitted_at is not None and job.ended_at is not None:

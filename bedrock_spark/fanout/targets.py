@@ -35,9 +35,14 @@ class Target:
     folder: Storage | None = None
 
 
+def configured_target(targets: Sequence[Target], job: Job) -> Target | None:
+    """Return the target of a job, or None if it is no longer configured."""
+    return next((t for t in targets if t.name == job.target), None)
+
+
 def target_of(targets: Sequence[Target], job: Job) -> Target:
     """Return the target of a job; the first target if the job's own is no longer configured."""
-    return next((t for t in targets if t.name == job.target), targets[0])
+    return configured_target(targets, job) or targets[0]
 
 
 def one_per_region(targets: Sequence[Target]) -> Iterable[Target]:

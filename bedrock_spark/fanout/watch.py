@@ -74,6 +74,7 @@ def open_controller(
         lease,
         policy or AllowAll(),
         reads_only=reads_only,
+        calls_in=lambda region: BatchJobs(bedrock_client(replace(run.aws, region=region)), clock),
     )
 
 
@@ -146,7 +147,8 @@ def watch(
     while True:
         result = controller.advance()
         observe(progress_of(result))
-        if result.is_done or (result.reason is not None and result.active == 0):
+        is_over = result.active <= controller.unreachable
+        if result.is_done or (result.reason is not None and is_over):
             raise_refusal(controller, result)
             return result
         _wait_for_next_step(controller, wait)

@@ -10,6 +10,7 @@ from bedrock_spark.run_folder.ledger.state import (
     Hold,
     Job,
     LedgerState,
+    lost_job,
 )
 from bedrock_spark.run_folder.ledger.streak import Streak
 
@@ -25,4 +26,5 @@ __all__ = [
     "Ledger",
     "LedgerState",
     "Streak",
+    "lost_job",
 ]

@@ -78,6 +78,20 @@ class Seen(Event, frozen=True, tag="seen"):
     tokens: tuple[int, int] | None = None
 
 
+class Lost(Event, frozen=True, tag="lost"):
+    """No listing shows a job, and the service does not find its ARN: it counts as failed.
+
+    job_arn: empty if it was never known
+    answers: how many records its output answers
+    """
+
+    job_name: str
+    job_arn: str
+    message: str
+    answers: int
+    at: float
+
+
 class Stopping(Event, frozen=True, tag="stopping"):
     """A job is about to be stopped because of `user` or `deadline`: written before the call."""
 
@@ -170,6 +184,7 @@ AnyEvent = (
     | Submitted
     | Withdrawn
     | Seen
+    | Lost
     | Stopping
     | Again
     | Finished

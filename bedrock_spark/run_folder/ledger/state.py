@@ -21,6 +21,7 @@ from bedrock_spark.run_folder.ledger.events import (
     Finished,
     Held,
     Late,
+    Lost,
     RawEvent,
     Resumed,
     Seen,
@@ -48,6 +49,7 @@ class Job:
     stopping: why the run asked the service to stop it (`user` or `deadline`), or None
     announced_at: when the intent to create it was written
     tokens: the input and output tokens of its output manifest
+    known_at: when a controller learnt its ARN
     is_excused: it answered nothing while the breaker held the run, and uses up no attempt
     """
 
@@ -62,6 +64,7 @@ class Job:
     stopping: str | None = field(default=None)
     announced_at: float | None = field(default=None, compare=False)
     tokens: tuple[int, int] | None = field(default=None, compare=False)
+    known_at: float | None = field(default=None, compare=False)
     is_excused: bool = False
 
     @property
@@ -165,7 +168,7 @@ def _submitted(state: LedgerState, event: Submitted) -> None:
     job = state.jobs.get(event.job_name)
     if job is not None and job.seen is None:
         seen = SeenJob(event.job_arn, job.job_name, job.token, "Submitted")
-        state.jobs[job.job_name] = replace(job, seen=seen)
+        state.jobs[job.job_name] = replace(job, seen=seen, known_at=event.at)
 
 
 def _withdrawn(state: LedgerState, event: Withdrawn) -> None:
@@ -189,6 +192,21 @@ def _seen(state: LedgerState, event: Seen) -> None:
     )
     tokens = event.tokens if event.tokens is not None else job.tokens
     _replace_job(state, replace(job, seen=seen, tokens=tokens))
+
+
+def _lost(state: LedgerState, event: Lost) -> None:
+    job = state.jobs.get(event.job_name)
+    if job is not None:
+        _replace_job(state, replace(job, seen=lost_job(event, job.token)))
+        detail = f"{event.job_arn or event.job_name}: {event.message}"
+        _add_finding(state, "job_lost", job.shard_id, detail)
+
+
+def lost_job(event: Lost, token: str) -> SeenJob:
+    """Return a lost job as if the service had shown that it failed."""
+    return SeenJob(
+        event.job_arn, event.job_name, token, FAILED, event.message, succeeded=event.answers
+    )
 
 
 def _replace_job(state: LedgerState, job: Job) -> None:
@@ -260,6 +278,7 @@ _APPLY: dict[type[Event], Callable[[LedgerState, Any], None]] = {
     Submitted: _submitted,
     Withdrawn: _withdrawn,
     Seen: _seen,
+    Lost: _lost,
     Stopping: _stopping,
     Again: _again,
     Finished: _finished,

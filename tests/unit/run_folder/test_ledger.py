@@ -27,6 +27,7 @@ from bedrock_spark.run_folder.ledger.events import (
     Finished,
     Held,
     Late,
+    Lost,
     Resumed,
     SetAside,
     Stopping,
@@ -129,6 +130,7 @@ def test_every_kind_of_event_is_read_as_it_was_written() -> None:
         SetAside(7, "torn", 10.0),
         Finding("kind", "shard-1", "detail", 11.0),
         submitting(OTHER, 12.0),
+        Lost(PLAN.job_name, ARN, "no listing shows it", 3, 12.5),
         Withdrawn(OTHER.job_name, 13.0),
     ]
     assert {type(event) for event in events} == set(AnyEvent.__args__)
