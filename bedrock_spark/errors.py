@@ -18,6 +18,7 @@
     │   ├── JobThrottledError      too many calls: back off and repeat the same call
     │   ├── NoFreeSlotError        the account has its maximum of active jobs: wait for one to end
     │   ├── NoSlotAtAllError       the account allows no active job: no wait would help
+    │   ├── JobsNotStoppedError    jobs of a run that is being stopped run on, and bill
     │   ├── JobNameInUseError      a job of this name exists: most likely our own
     │   └── JobStateUnknownError   no reply: the call may or may not have had its effect
     ├── BudgetError            the run would cost more than its budget
@@ -172,6 +173,10 @@ class NoFreeSlotError(JobError):
 
 class NoSlotAtAllError(JobError):
     """The account allows no active job of the model, at none of the run's targets."""
+
+
+class JobsNotStoppedError(JobError):
+    """The service does not let the caller stop some jobs: they run on, and are billed."""
 
 
 class JobNameInUseError(JobError):

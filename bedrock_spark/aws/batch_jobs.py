@@ -114,11 +114,12 @@ class BatchJobs:
                     reply = self._client.get_model_invocation_job(jobIdentifier=job_arn)
                 if "jobArn" not in reply:  # from a proxy and not from the service
                     raise JobStateUnknownError(f"describing {job_arn}: no ARN", job_arn=job_arn)
-                return reply
             except JobRejectedError as exc:
                 if exc.error_type == "ResourceNotFoundException":
                     return None
                 raise
+            else:
+                return reply
 
         reply = retry_reading(self._clock)(call)
         if reply is None:

@@ -175,8 +175,12 @@ class Controller:
         """Write what the last step learnt and no ledger object holds yet."""
         self.note([], force=True)
 
-    def stop_jobs(self, jobs: Iterable[Job], why: str) -> None:
-        """Ask the service to stop jobs. They settle later, or have settled already."""
+    def stop_jobs(self, jobs: Iterable[Job], why: str) -> dict[str, JobError]:
+        """Ask the service to stop jobs. They settle later, or have settled already.
+
+        Returns the error for each job that the service did not agree to stop, by the job's name.
+        """
+        failed: dict[str, JobError] = {}
         running = [job for job in jobs if job.seen is not None and job.seen.status != "Stopping"]
         now = self.clock.now()
         self.note([Stopping(job.job_name, why, now) for job in running if job.stopping is None])
@@ -186,8 +190,11 @@ class Controller:
             try:
                 self._sweep.calls_of(job).stop(job.seen.job_arn)
             except JobError as exc:
-                # Most likely it has ended. The next sweep shows that; if not, it is asked again.
-                log.info("%s %s: %s", self.run.run_id, job.job_name, exc)
+                # It may have ended. The next sweep shows that; if not, it is asked again.
+                level = logging.WARNING if isinstance(exc, JobRejectedError) else logging.INFO
+                log.log(level, "%s %s: %s", self.run.run_id, job.job_name, exc)
+                failed[job.job_name] = exc
+        return failed
 
     def resume(self) -> None:
         """Let a run that was stopped, or whose jobs were refused, submit again."""
