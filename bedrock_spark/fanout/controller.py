@@ -152,7 +152,8 @@ class Controller:
         news += self._break(now, is_held=bool(news))
         news += self._no_slots(now, is_held=bool(news))
         news += self._withdraw(now)
-        news += self._give_up(now)
+        if not any(isinstance(event, Held) for event in news):
+            news += self._give_up(now)
         is_held = self.hold is not None or any(isinstance(event, Held) for event in news)
         if is_held or self.rejection is not None:
             self._choice = Choice()
@@ -331,7 +332,7 @@ class Controller:
         if not is_held:
             jobs = [self.tracker.jobs[name] for name in self._streak.job_names]
             reason = reason_of(jobs, self.run.config, self.run.storage)
-            log.warning("%s: %s", self.run.run_id, reason)
+            log.info("%s: %s", self.run.run_id, reason)
             news.append(Held(BREAKER, reason, now))
         for name in dict.fromkeys([*self._streak.job_names, *unanswered]):
             if not self.tracker.jobs[name].is_excused:
@@ -348,7 +349,7 @@ class Controller:
             return []
         messages = dict.fromkeys(str(target.slots.refusal) for target in self.targets)
         reason = f"no batch job is active, and none is allowed: {'; '.join(messages)}. {QUOTA}"
-        log.warning("%s: %s", self.run.run_id, reason)
+        log.info("%s: %s", self.run.run_id, reason)
         return [Held(NO_SLOTS, reason, now)]
 
     def _withdraw(self, now: float) -> list[Event]:

@@ -72,6 +72,8 @@ def drive(fake: FakeRun, fails: Callable[[int], bool], failure: str) -> StepResu
         pytest.param(50, lambda i: i % 2 == 0, False, 75, id="every other shard is bad"),
         pytest.param(50, lambda i: i >= 20, True, 25, id="all fail after 20 shards"),
         pytest.param(50, lambda i: i >= 46, False, 54, id="the last 4 of 50 fail"),
+        pytest.param(100, lambda i: i >= 94, False, 106, id="the last 6 of 100 fail"),
+        pytest.param(100, lambda i: i >= 85, True, 95, id="the last 15 of 100 fail"),
     ],
 )
 def test_jobs_that_answer_nothing_hold_the_run(

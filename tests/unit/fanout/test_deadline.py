@@ -125,6 +125,19 @@ def test_a_clock_that_jumps_for_one_step_stops_nothing(timed: Callable[..., Time
     assert stopped(fake) == set()
 
 
+def test_a_step_that_holds_the_run_leaves_nothing_to_the_fallback(
+    timed: Callable[..., TimedRun],
+) -> None:
+    """Even if it is also the step in which the deadline would: a person decides first."""
+    fake = timed([36_000] * 20, deadline_hours=20, max_active_jobs=5)
+    fake.advance()  # 720,000 records are too many for the fallback: the first verdict of two
+    assert fake.controller.deadline is not None
+    assert fake.controller.deadline.verdict is not None
+    fake.service.move_all("Failed")
+    assert fake.advance().settled == 0
+    assert fake.controller.hold is not None
+
+
 def test_without_a_deadline_nothing_is_stopped(timed: Callable[..., TimedRun]) -> None:
     """Even if a job is very slow."""
     fake = timed([36_000])
