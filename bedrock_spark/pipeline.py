@@ -132,7 +132,8 @@ class Pipeline:
         """Take one step of the fan-out: list the jobs once, submit new ones. Needs no Spark.
 
         Raises JobRejectedError if the service rejects a job. If no job is active, raises
-        RunStoppedError if the run was stopped, and BudgetError if its budget is spent.
+        RunStoppedError if the run was stopped, JobsWithoutAnswersError if its jobs answer no
+        record, NoSlotAtAllError if the account allows no job, BudgetError if its budget is spent.
         """
         manifest = self.manifest()
         with self._controller(manifest) as controller:
@@ -250,7 +251,8 @@ class Pipeline:
         """Ask the fallback model for the unanswered records and collect again, in rounds.
 
         Ends when no record is left, or when the rounds, the budget or the time are used up. Returns
-        the last reconciliation of every shard.
+        the last reconciliation of every shard. Raises FallbackShareError, before anything is asked,
+        if batch jobs left more records than `fallback.max_share`.
         """
         if self.run.config.fallback is None or not unanswered_rows(reconciled):
             delete_leftover_throughput(self.run, self.clock)

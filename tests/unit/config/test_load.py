@@ -87,7 +87,7 @@ def test_all_problems_are_reported_at_once() -> None:
         ("shards.max_record", "did you mean max_records? ", "max_records, max_bytes, min_records"),
         ("batch.role", "did you mean role_arn? ", "role_arn, region, max_active_jobs"),
         ("batch.vpc.subnets", "did you mean subnet_ids? ", "subnet_ids, security_group_ids"),
-        ("fallback.zzz", "", "model_id, create, requests_per_minute"),
+        ("fallback.zzz", "", "model_id, create, max_share"),
         ("request.promt", "did you mean prompt? ", "prompt, images, documents"),
     ],
 )
