@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bedrock_spark.aws.batch_jobs import BatchJobs
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.errors import JobNameInUseError, JobRejectedError
 from bedrock_spark.fanout import status_of, watch
+from bedrock_spark.fanout.targets import former_targets, target_of
 from bedrock_spark.fanout.unlisted_jobs import MARGIN_SECONDS, count_answers
 from bedrock_spark.run_folder.job_plan import output_prefix
 from bedrock_spark.run_folder.ledger import Ledger
@@ -261,3 +265,65 @@ def test_a_removed_target_whose_jobs_nobody_finds(tmp_path: Path) -> None:
     assert findings(fake) == ["job_lost"] * 2
     fake.service.move_all("Completed", processed=50)
     assert fake.advance().is_done
+
+
+def test_a_job_whose_intent_has_no_place_is_asked_for_in_the_region_of_its_arn(
+    tmp_path: Path,
+) -> None:
+    """Its target is gone. It is settled, and not asked for where it cannot be."""
+    fake = two_regions(tmp_path)
+    state = Ledger(fake.run.storage).load()
+    jobs = [replace(job, place=None) for job in state.jobs.values()]
+    config = make_config(targets=[{"model_id": CLAUDE, "max_active_jobs": 2}])
+    run = Run(fake.run.run_id, config, fake.run.storage, fake.run.aws)
+    home = fake.controller.targets[:1]
+    asked: list[str | None] = []
+
+    def jobs_in(aws: AwsSettings) -> BatchJobs:
+        asked.append(aws.region)
+        return fake.away  # type: ignore[return-value]
+
+    (former,) = former_targets(run, home, jobs, jobs_in)
+    assert asked == ["us-west-2"]
+    away = [job for job in jobs if job.target]
+    assert [target_of((*home, former), job) for job in away] == [former, former]
+    assert former.jobs.get(away[0].seen.job_arn if away[0].seen else "") is not None
+
+
+def test_a_second_job_of_the_name_is_not_the_job_that_no_listing_shows(
+    fake_run: Callable[..., FakeRun],
+) -> None:
+    """Listings show the other job. The job itself is asked for by its own ARN all the same."""
+    fake = hidden_run(fake_run([50], timeout_hours=24))
+    first = fake.service.jobs[fake.job_name(0)]
+    other = replace(first, job_arn=f"{first.job_arn[:-1]}9", status="Stopped")
+    fake.service.list = lambda *_, **__: [other]  # type: ignore[method-assign, assignment]
+    fake.service.move_all("Completed", processed=50)
+    pass_time(fake, TIMEOUT - HOUR)
+    assert gets(fake) == 0
+    pass_time(fake, 2 * HOUR)
+    assert fake.controller.result().is_done
+    assert gets(fake) == 1
+
+
+def test_a_job_that_is_lost_without_its_arn_claims_no_answers(
+    fake_run: Callable[..., FakeRun],
+) -> None:
+    """Nothing says which output is its own. What is found is kept, and the rest is asked again."""
+    fake = fake_run([50], timeout_hours=24, attempts=2)
+    fake.put_shard()
+    fake.put_answers(answered=range(20))
+
+    def refuse(request: dict[str, Any]) -> None:
+        if request["jobName"] == fake.job_name(0):
+            raise JobNameInUseError("currently in use")
+
+    fake.service.before_create = refuse
+    pass_time(fake, TIMEOUT + 2 * HOUR)
+    lost = Ledger(fake.run.storage).replay()[fake.job_name(0)]
+    assert lost.seen is not None
+    assert (lost.seen.succeeded, lost.has_answers) == (None, None)
+    assert findings(fake) == ["job_lost"]
+    request = fake.service.requests[-1]
+    key = request["inputDataConfig"]["s3InputDataConfig"]["s3Uri"].split("/run/")[-1]
+    assert len(fake.run.storage.read(key).splitlines()) == 30
