@@ -12,6 +12,9 @@
     ├── RunFolderError         the run folder belongs to something else, or is damaged
     │   ├── RunHeldError       another process controls the run
     │   └── RunStoppedError    nothing more is submitted until the run is resumed
+    ├── JobsWithoutAnswersError the batch jobs answer no record: the run is held
+    ├── NoSlotAtAllError       the account allows no active job: no wait would help
+    ├── JobsNotStoppedError    jobs of a run that is being stopped run on, and bill
     ├── JobError               a call about a batch job failed
     │   ├── JobRejectedError       the service refused it and would refuse it again
     │   ├── JobThrottledError      too many calls: back off and repeat the same call
@@ -28,6 +31,7 @@
     │   │   └── NotStreamedError       the model may answer it without a stream
     │   └── InvokeRefusedError     the model will answer no record: access, model id, quota of zero
     ├── AnswerCutOffError      a streamed answer broke off: only a part of it was received
+    ├── FallbackShareError     batch jobs left more to the fallback than it may be asked for
     ├── ProvisionedModelError  the provisioned throughput cannot serve
     └── UnaccountedRowsError   rows went in and not all came out: the run's proof failed
 
@@ -119,6 +123,18 @@ class RunHeldError(RunFolderError):
 
 class RunStoppedError(RunFolderError):
     """The run was stopped: nothing more is submitted until somebody runs it again."""
+
+
+class JobsWithoutAnswersError(BedrockSparkError):
+    """The batch jobs answer no record: nothing more is submitted until somebody runs it again."""
+
+
+class NoSlotAtAllError(BedrockSparkError):
+    """The account allows no active job of the model, at none of the run's targets."""
+
+
+class JobsNotStoppedError(BedrockSparkError):
+    """The service does not let the caller stop some jobs: they run on, and are billed."""
 
 
 class JobError(BedrockSparkError):
@@ -246,6 +262,10 @@ class AnswerCutOffError(BedrockSparkError):
         super().__init__(message)
         self.error_code = error_code
         self.error_type = error_type
+
+
+class FallbackShareError(BedrockSparkError):
+    """Batch jobs left more records unanswered than fallback.max_share; none of them was asked."""
 
 
 class ProvisionedModelError(BedrockSparkError):

@@ -135,7 +135,8 @@ class Pipeline:
         """Take one step of the fan-out: list the jobs once, submit new ones. Needs no Spark.
 
         Raises JobRejectedError if the service rejects a job. If no job is active, raises
-        RunStoppedError if the run was stopped, and BudgetError if its budget is spent.
+        RunStoppedError if the run was stopped, JobsWithoutAnswersError if its jobs answer no
+        record, NoSlotAtAllError if the account allows no job, BudgetError if its budget is spent.
         """
         manifest = self.manifest()
         with self._controller(manifest) as controller:
@@ -254,7 +255,9 @@ class Pipeline:
 
         Ends when no record is left, or when the rounds, the budget or the time are used up. Returns
         the last reconciliation of every shard. If the rows were appended to the place of the
-        results, nothing is asked: more answers could not be appended again.
+        results, nothing is asked: more answers could not be appended again. Raises
+        FallbackShareError, before anything is asked, if batch jobs left more records than
+        `fallback.max_share`.
         """
         has_work = self.run.config.fallback is not None and unanswered_rows(reconciled)
         if not has_work or self._is_appended(spark):

@@ -1,4 +1,4 @@
-"""Bedrock's batch jobs: create, list and stop them. What to do with a job is decided elsewhere."""
+"""The calls about batch jobs: create, list, describe, stop. Others decide what to do with a job."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bedrock_spark.aws.errors import job_errors
 from bedrock_spark.aws.protocols import BedrockClient, Reply
 from bedrock_spark.aws.retry import retry_reading, retry_throttled
 from bedrock_spark.clock import Clock
-from bedrock_spark.errors import JobStateUnknownError
+from bedrock_spark.errors import JobRejectedError, JobStateUnknownError
 
 COMPLETED, PARTIALLY_COMPLETED = "Completed", "PartiallyCompleted"
 FAILED, STOPPED, EXPIRED = "Failed", "Stopped", "Expired"
@@ -96,6 +96,25 @@ class BatchJobs:
             if token is None:
                 return
             request = {**request, "nextToken": token}
+
+    def get(self, job_arn: str) -> SeenJob | None:
+        """Return the job with this ARN, or None if the service does not know it."""
+
+        def call() -> Reply | None:
+            try:
+                with job_errors(f"describing {job_arn}", advise=False, job_arn=job_arn):
+                    reply = self._client.get_model_invocation_job(jobIdentifier=job_arn)
+                if "jobArn" not in reply:  # from a proxy and not from the service
+                    raise JobStateUnknownError(f"describing {job_arn}: no ARN", job_arn=job_arn)
+            except JobRejectedError as exc:
+                if exc.error_type == "ResourceNotFoundException":
+                    return None
+                raise
+            else:
+                return reply
+
+        reply = retry_reading(self._clock)(call)
+        return None if reply is None else _seen_job({"jobName": "", **reply})
 
     def active(self) -> tuple[SeenJob, ...]:
         """Return every active job of the account, not only the run's: one listing per status."""

@@ -43,6 +43,10 @@ class BedrockClient(Protocol):
         """Create a batch job."""
         ...
 
+    def get_model_invocation_job(self, *, jobIdentifier: str) -> Reply:
+        """Describe a batch job."""
+        ...
+
     def list_model_invocation_jobs(self, **request: Any) -> Reply:
         """Return one page of batch jobs."""
         ...

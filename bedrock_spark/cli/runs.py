@@ -12,7 +12,7 @@ import click
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.stages import DONE, FAILED, INTERRUPTED
 from bedrock_spark.clock import SystemClock
-from bedrock_spark.errors import BedrockSparkError, ConfigError
+from bedrock_spark.errors import BedrockSparkError, ConfigError, JobsNotStoppedError
 from bedrock_spark.fallback.rounds import delete_leftover_throughput
 from bedrock_spark.fanout import Status, leased_controller, open_controller, status_of, stop_run
 from bedrock_spark.run_folder.lease import STOP
@@ -60,22 +60,32 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None) -> None:
 
     def work(display: Display) -> None:
         run, manifest = prepared_run(run_uri, region, endpoint_url)
-        with leased_controller(run, manifest, SystemClock(), purpose=STOP) as controller:
-            result = stop_run(controller, display.observe)
-            folders = [target.folder for target in controller.targets]
+        try:
+            with leased_controller(run, manifest, SystemClock(), purpose=STOP) as controller:
+                result = stop_run(controller, display.observe)
+                folders = [target.folder for target in controller.targets]
+        except JobsNotStoppedError:
+            _delete_throughput(run, display)
+            raise
         display.finish()
         delete_leftovers([run.storage, *filter(None, folders)], SystemClock())
-        deletion = delete_leftover_throughput(run, SystemClock())
-        if deletion.deleted is not None:
-            display.say("the provisioned throughput that the run bought is deleted")
-        if deletion.warning is not None:
-            display.say(deletion.warning)
+        _delete_throughput(run, display)
         display.say(
             f"stopped; {result.settled:,} of {result.shards:,} shards are settled. All answers are "
             "kept: collect reads them, and run or submit continues the run"
         )
 
     _perform(work)
+
+
+def _delete_throughput(run: Run, display: Display) -> None:
+    """Delete what the run bought: it bills by the hour, also if jobs cannot be stopped."""
+    display.finish()
+    deletion = delete_leftover_throughput(run, SystemClock())
+    if deletion.deleted is not None:
+        display.say("the provisioned throughput that the run bought is deleted")
+    if deletion.warning is not None:
+        display.say(deletion.warning)
 
 
 def prepared_run(

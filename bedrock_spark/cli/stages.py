@@ -5,6 +5,7 @@
 | 0 | done, and every row is accounted for |
 | 1 | failed: the message says why, and the same command continues the run from there |
 | 2 | wrong use of the command: an unknown name, option or argument |
+| 3 | failed: the account allows no batch job; its quota for the model is most likely 0 |
 | 10 | more to do (advance only): call it again |
 | 130 | interrupted from the keyboard; the same command continues the run |
 """
@@ -19,13 +20,13 @@ from typing import TYPE_CHECKING
 
 from bedrock_spark.cli.display import Display
 from bedrock_spark.config import load_config
-from bedrock_spark.errors import BedrockSparkError
+from bedrock_spark.errors import BedrockSparkError, NoSlotAtAllError
 from bedrock_spark.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-DONE, FAILED, MORE_TO_DO, INTERRUPTED = 0, 1, 10, 130
+DONE, FAILED, NO_SLOTS, MORE_TO_DO, INTERRUPTED = 0, 1, 3, 10, 130
 
 
 def run(pipeline: Pipeline, display: Display) -> int:
@@ -118,7 +119,7 @@ def perform(
     except BedrockSparkError as exc:
         display.finish()
         display.show_error(str(exc))
-        return FAILED
+        return NO_SLOTS if isinstance(exc, NoSlotAtAllError) else FAILED
     except KeyboardInterrupt:
         display.finish()
         display.say(

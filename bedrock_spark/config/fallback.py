@@ -39,6 +39,7 @@ class FallbackConfig(Section):
 
     model_id: str = Field(min_length=1, max_length=2048)
     create: CreateConfig | None = None
+    max_share: float = Field(default=0.10, ge=0, le=1)
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)
     rounds: int = Field(default=3, ge=1, le=100)

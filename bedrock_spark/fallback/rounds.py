@@ -20,13 +20,14 @@ from bedrock_spark.clock import Clock
 from bedrock_spark.costs.budget import Budget, open_budget
 from bedrock_spark.errors import PlanError, RunFolderError
 from bedrock_spark.fallback.provisioning import Deletion, ProvisionedThroughput
-from bedrock_spark.fanout import batch_shards, open_controller
+from bedrock_spark.fallback.share import check_share
+from bedrock_spark.fanout import Controller, batch_shards, open_controller
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.outputs.shard_outputs import jobs_digest
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.heartbeat import Renewal
 from bedrock_spark.run_folder.lease import Lease, renewed
-from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.ledger import BREAKER, Job
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.purchases import open_purchase
 from bedrock_spark.run_folder.run import Run
@@ -101,7 +102,8 @@ class Fallback:
     def ask(self, spark: SparkSession, reconciled: Sequence[ReconciledShard]) -> int:
         """Ask the unanswered records of collected shards once; return how many were asked.
 
-        If money or time does not suffice for all of them, `reason` says so.
+        If money or time does not suffice for all of them, `reason` says so. Raises
+        FallbackShareError if batch jobs left more of them than the fallback may be asked for.
         """
         from bedrock_spark.spark.fallback.stage import ask_unanswered
 
@@ -115,6 +117,8 @@ class Fallback:
         if not counts:
             self._count_round(changed=True)
             return 0
+        if not self.rounds:
+            check_share(self.run, self.manifest, counts)
         until = self._until()
         if self.reason is not None or self._units_are_over(reconciled):
             return 0
@@ -234,8 +238,10 @@ def open_fallback(
 ) -> Iterator[Fallback]:
     """Open the fallback, for one process at a time; delete what it bought at the end.
 
-    Raises RunFolderError while a batch job may still answer, RunHeldError if another process has
-    the run's lease, or takes it over during the block: then Spark's jobs are cancelled at once.
+    If the breaker holds the run and the fallback may answer all records, the shards that wait need
+    no more jobs from now on. Raises RunFolderError while a batch job may still answer, RunHeldError
+    if another process has the run's lease, or takes it over during the block: then Spark's jobs are
+    cancelled at once.
     """
     spark_jobs = SparkJobs(f"bedrock-spark-fallback-{uuid.uuid4().hex[:12]}")
     with renewed(Lease(run.storage, clock), spark_jobs.cancel) as renewal:
@@ -262,18 +268,35 @@ def delete_leftover_throughput(run: Run, clock: Clock) -> Deletion:
 
 
 def _settled_jobs(run: Run, manifest: RunManifest, clock: Clock) -> Mapping[str, Job]:
-    """Return the batch jobs. Raises RunFolderError while one of them may still answer."""
+    """Return the batch jobs. The caller has the run's lease.
+
+    Raises RunFolderError while one of them may still answer.
+    """
     if not batch_shards(manifest, run.config):
         return {}
     controller = open_controller(run, manifest, clock)
+    if not controller.result().is_done and _may_take_everything(run, controller):
+        # The caller has the lease. What the ledger says of the jobs may be old.
+        controller.look()
+        if _may_take_everything(run, controller):
+            controller.leave_to_fallback()
+        controller.flush()
     result = controller.result()
     if not result.is_done:
+        held = f" The run is held: {controller.hold.reason}" if controller.hold else ""
         raise RunFolderError(
             f"{run.storage.uri}: {result.shards - result.settled} of {result.shards} shards "
             "still wait for their batch jobs; run submit first, or the fallback would pay for "
-            "what they answer"
+            f"what they answer.{held}"
         )
     return controller.jobs
+
+
+def _may_take_everything(run: Run, controller: Controller) -> bool:
+    """Tell whether the fallback may answer what the breaker holds back; no job may be active."""
+    is_held = controller.hold is not None and controller.hold.kind == BREAKER
+    is_allowed = run.config.fallback is not None and run.config.fallback.max_share >= 1
+    return is_held and is_allowed and not controller.tracker.open
 
 
 def unanswered_rows(reconciled: Sequence[ReconciledShard]) -> int:

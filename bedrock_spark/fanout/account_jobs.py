@@ -67,4 +67,5 @@ class OtherJobs:
         for target in self.targets:
             if target.region == lister.region:
                 others = models[base_model(target.model_id)]
-                target.slots.set_others(others, tracker.active[target.name])
+                strangers = models.total() - others
+                target.slots.set_others(others, tracker.active[target.name], strangers)

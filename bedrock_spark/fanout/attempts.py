@@ -38,7 +38,7 @@ def next_attempt(
     shard, their input is written into the run folder first. If answers are claimed and not found,
     there is no plan.
 
-    jobs: all jobs of the shard
+    jobs: all jobs of the shard; the errors of excused ones are not final
     """
     attempt = latest.attempt + 1
     remainder = attempt_input(run.storage, shard, attempt, jobs)

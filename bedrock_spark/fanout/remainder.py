@@ -20,6 +20,7 @@ from pathlib import Path
 from bedrock_spark.outputs.claims import Claim, FoundLines, UnfoundAnswers, unfound_answers
 from bedrock_spark.outputs.lines import OutputRecord, read_lines, read_output_manifest
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.job_plan import output_prefix
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.shards.lines import read_line
@@ -56,16 +57,17 @@ def attempt_input(
     It is the shard itself if no record is settled. Otherwise the remainder is written into the run
     folder; if no record is left, nothing is written.
 
-    jobs: all jobs of the shard
+    jobs: all jobs of the shard; the errors of excused ones are not final
     """
     listed = [o.key for o in storage.list(layout.outputs_prefix(shard.shard_id)) if o.size]
     keys = [key for key in listed if key.endswith(".jsonl.out")]
     whole = AttemptInput(shard.key, shard.records, shard.sha256)
+    not_final = tuple(output_prefix(j.shard_id, j.attempt, j.token) for j in jobs if j.is_excused)
     with scratch_folder("remainder") as folder:
         source, target = Path(folder, "shard"), Path(folder, "remainder")
         if keys:
             storage.download(whole.key, source)
-        outputs = _read_outputs(storage, keys, source, Path(folder, "output"))
+        outputs = _read_outputs(storage, keys, source, Path(folder, "output"), not_final)
         for key in listed:
             if key.endswith(f"/{layout.OUTPUT_MANIFEST_FILE}"):
                 _read_manifest(storage, key, outputs)
@@ -96,13 +98,19 @@ def chosen_input(
     return chosen
 
 
-def _read_outputs(storage: Storage, keys: list[str], shard: Path, path: Path) -> _Outputs:
-    """Read the lines of all outputs. Lines of other records than the shard's are not found."""
+def _read_outputs(
+    storage: Storage, keys: list[str], shard: Path, path: Path, not_final: tuple[str, ...]
+) -> _Outputs:
+    """Read the lines of all outputs. Lines of other records than the shard's are not found.
+
+    not_final: output folders in which no error is final
+    """
     outputs = _Outputs()
     own = {read_line(line).recordId for line in _lines(shard)} if keys else set()
     for key in keys:
         found = outputs.found.setdefault(_job_id(key), FoundLines())
         storage.download(key, path)
+        is_final = not key.startswith(not_final)
         for line in _lines(path):
             for record in read_lines(line):
                 found.lines += 1
@@ -111,7 +119,7 @@ def _read_outputs(storage: Storage, keys: list[str], shard: Path, path: Path) ->
                 elif record.record_id in own:
                     if record.error is None:
                         found.answered.add(record.record_id)
-                    if not _may_be_answered(record):
+                    if not _may_be_answered(record, is_final=is_final):
                         outputs.settled.add(record.record_id)
     return outputs
 
@@ -140,8 +148,8 @@ def _job_id(key: str) -> str:
     return key.split("/")[-2]
 
 
-def _may_be_answered(record: OutputRecord) -> bool:
-    return record.error is not None and record.error.is_retryable
+def _may_be_answered(record: OutputRecord, *, is_final: bool) -> bool:
+    return record.error is not None and (record.error.is_retryable or not is_final)
 
 
 def _write_lines(

@@ -181,7 +181,7 @@ class Scheduler:
 
     def _copy_again(self, job: Job) -> bool:
         """Copy what a target in another place wrote since its job settled; tell if there is one."""
-        folder = target_of(self.targets, job).folder
+        folder = target_of((*self.targets, *self.former), job).folder
         if folder is not None:
             prefix = output_prefix(job.shard_id, job.attempt, job.token)
             copy_below(folder, self.run.storage, prefix)

@@ -68,8 +68,8 @@ class Submitter:
                 continue
             try:
                 self._create(plan, job, target)
-            except NoFreeSlotError:
-                self._note_refusal(target)
+            except NoFreeSlotError as exc:
+                self._note_refusal(target, exc)
                 full.add(target.name)
             except (JobThrottledError, JobStateUnknownError) as exc:
                 # The job may exist or not. The next step looks for it before anything else.
@@ -101,16 +101,20 @@ class Submitter:
             self._find_by_name(job, target)
             return
         tracker = self.sweep.tracker
-        tracker.update(replace(job, seen=SeenJob(arn, plan.job_name, plan.token, "Submitted")))
+        now = self.clock.now()
+        seen_job = SeenJob(arn, plan.job_name, plan.token, "Submitted")
+        tracker.update(replace(job, seen=seen_job, known_at=now))
         target.slots.note_created(tracker.active[target.name])
-        self.news.append(Submitted(plan.job_name, arn, self.clock.now()))
+        self.news.append(Submitted(plan.job_name, arn, now))
         log.info("%s %s: submitted as %s", self.run.run_id, plan.job_name, arn)
 
-    def _note_refusal(self, target: Target) -> None:
+    def _note_refusal(self, target: Target, error: NoFreeSlotError) -> None:
         active = self.sweep.tracker.active[target.name]
-        target.slots.note_refused(active, self.clock.now())
+        target.slots.note_refused(active, self.clock.now(), str(error))
         self.refusals += 1
-        log.info("%s: no free slot; %d jobs are active", self.run.run_id, active)
+        # Without an active job it is not the ordinary wait for one to end.
+        level = logging.WARNING if target.slots.idle_refusals else logging.INFO
+        log.log(level, "%s: no slot; %d jobs are active: %s", self.run.run_id, active, error)
 
     def _request(self, plan: JobPlan, target: Target) -> dict[str, object]:
         """Return the request; if the target's jobs read elsewhere, copy the input there first."""
@@ -125,3 +129,5 @@ class Submitter:
         for seen_job in target.jobs.list(job.job_name):
             if seen_job.job_name == job.job_name:
                 self.sweep.observe(seen_job, target, self.clock.now())
+                return
+        self.sweep.note_hidden(job, self.clock.now())

@@ -11,26 +11,30 @@ the first one that was seen stays the job of its shard, the other one is noted a
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from bedrock_spark.aws.batch_jobs import SETTLED, SeenJob
+from bedrock_spark.errors import JobRejectedError
 from bedrock_spark.fanout.account_jobs import base_model
 from bedrock_spark.fanout.attempts import plan_of
 from bedrock_spark.fanout.targets import Target, one_per_region, target_of
 from bedrock_spark.fanout.throughput import Throughput
 from bedrock_spark.fanout.tracker import ShardTracker
+from bedrock_spark.fanout.unlisted_jobs import UnlistedJobs, count_answers
 from bedrock_spark.fanout.watermarks import Watermarks
 from bedrock_spark.outputs.lines import read_output_manifest
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import output_prefix
-from bedrock_spark.run_folder.ledger import Job, LedgerState
+from bedrock_spark.run_folder.ledger import Job, LedgerState, lost_job
 from bedrock_spark.run_folder.ledger.events import (
     Duplicate,
     Event,
     Finding,
+    Lost,
     Seen,
     Submitted,
     seen,
@@ -47,6 +51,10 @@ _NAME = re.compile(r"-(?P<shard>[a-z]+-[0-9-]+)-a(?P<attempt>\d+)-(?P<digest>[0-
 _DURATIONS = 50
 
 
+def _ignore(_: Job) -> None:
+    """Ignore that a job has settled."""
+
+
 @dataclass
 class Sweep:
     """The listing of a run's jobs, Region by Region.
@@ -55,6 +63,8 @@ class Sweep:
     reads_only: list the jobs, and copy no outputs to the run folder
     news: what changed and is not in the ledger yet; a listing that fails leaves it here
     duplicates: by ARN, the jobs that have the name of another job, as they were last seen
+    on_settled: is called with every job that settles, in the order in which they do
+    unreachable: jobs that no listing shows and that the caller may not ask for, by name
     """
 
     run: Run
@@ -65,8 +75,14 @@ class Sweep:
     watermarks: dict[str, Watermarks] = field(default_factory=dict)
     news: list[Event] = field(default_factory=list)
     duplicates: dict[str, Duplicate] = field(default_factory=dict)
+    on_settled: Callable[[Job], None] = _ignore
+    unreachable: dict[str, JobRejectedError] = field(default_factory=dict)
+    _unlisted: UnlistedJobs = field(init=False)
     _durations: deque[float] = field(default_factory=lambda: deque(maxlen=_DURATIONS))
     _foreign_jobs: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._unlisted = UnlistedJobs(self.run.config.batch.timeout_hours * 3600.0)
 
     @classmethod
     def resume(
@@ -111,17 +127,66 @@ class Sweep:
     def look(self, now: float) -> None:
         """List the run's jobs in every Region, and add what changed to the news."""
         self.throughput.begin_sweep(now)
+        all_listed: set[str] = set()
         for target in one_per_region(self.targets):
             watermarks = self.watermarks[target.region]
             listed = set()
             jobs = target.jobs.list(self.run.run_id, watermarks.low())
-            # The oldest first: if two have one name, it is the one to keep.
-            for job in sorted(jobs, key=lambda j: j.submitted_at or 0.0):
+            for job in _in_order(jobs):
                 if job.job_name.startswith(f"{self.run.run_id}-"):
                     listed |= {job.job_name, job.job_arn}
                     self.observe(job, target, now)
             for name in watermarks.end_sweep(listed):
                 log.warning("%s %s: no listing has shown this job", self.run.run_id, name)
+            all_listed |= listed
+        if not self.reads_only:
+            self._ask_for_unlisted(all_listed, now)
+
+    def note_hidden(self, job: Job, now: float) -> None:
+        """Note that the name of an announced job is in use, and that no listing shows that job."""
+        log.warning("%s %s: its name is in use, no listing shows it", self.run.run_id, job.job_name)
+        if self._unlisted.is_overdue(job, now):
+            self._lose(job, now)
+
+    def _ask_for_unlisted(self, listed: set[str], now: float) -> None:
+        """Ask for jobs by their ARNs if a listing should have shown them long ago."""
+        for job in self.tracker.running_jobs():
+            # By its ARN: another job may have its name.
+            if job.seen is not None and job.seen.job_arn in listed:
+                self.unreachable.pop(job.job_name, None)
+            elif self._unlisted.is_due(job, now):
+                self._ask_for(job, now)
+
+    def _ask_for(self, job: Job, now: float) -> None:
+        assert job.seen is not None
+        target = target_of(self.targets, job)
+        try:
+            found = target.jobs.get(job.seen.job_arn)
+        except JobRejectedError as exc:
+            log.warning("%s %s: no listing shows it: %s", self.run.run_id, job.job_name, exc)
+            self.unreachable[job.job_name] = exc
+            return
+        self.unreachable.pop(job.job_name, None)
+        if found is None:
+            self._lose(job, now)
+        else:
+            self.observe(replace(found, job_name=job.job_name), target, now)
+
+    def _lose(self, job: Job, now: float) -> None:
+        """Settle a job that cannot be found as failed; what its output answers is kept."""
+        prefix = output_prefix(job.shard_id, job.attempt, job.token)
+        self._copy_output(prefix, target_of(self.targets, job))
+        folder = f"{job.seen.job_id}/" if job.seen else ""
+        answers = count_answers(self.run.storage, prefix + folder)
+        message = (
+            "no listing shows the job, and GetModelInvocationJob does not find it after its "
+            f"timeout; it counts as failed. Its output in the run folder has {answers} answers"
+        )
+        lost = Lost(job.job_name, job.seen.job_arn if job.seen else "", message, answers, now)
+        log.warning("%s %s: %s", self.run.run_id, job.job_name, message)
+        self.watermarks_of(job).untrack(job.job_name)
+        self._replace(job, job.seen_as(lost_job(lost, job.token), now))
+        self.news.append(lost)
 
     def drain_news(self) -> list[Event]:
         """Return the news for the ledger, and forget it."""
@@ -138,7 +203,7 @@ class Sweep:
                 return
             adoption = list(_adoption(job, self.tracker.shards[job.shard_id], now))
         target = target_of(self.targets, job)
-        if job.seen is not None and job.seen.job_arn != seen_job.job_arn:
+        if job.seen is not None and job.seen.job_arn not in ("", seen_job.job_arn):
             self._observe_duplicate(job, seen_job, lister.region, now)
             return
         self.watermarks[lister.region].observe(seen_job)
@@ -150,8 +215,13 @@ class Sweep:
         changes = list(self._changes(job, seen_job, target, now))
         settled = next((e for e in changes if isinstance(e, Seen)), None)
         tokens, images = (settled.tokens, settled.images) if settled else (None, None)
-        self.tracker.update(job.seen_as(seen_job, now, tokens, images))
+        self._replace(job, job.seen_as(seen_job, now, tokens, images))
         self.news += [*adoption, *changes]
+
+    def _replace(self, before: Job, job: Job) -> None:
+        self.tracker.update(job)
+        if job.is_settled and not before.is_settled:
+            self.on_settled(job)
 
     def _observe_duplicate(self, job: Job, seen_job: SeenJob, region: str, now: float) -> None:
         """Note a second job of a name when it is found and when it ends; keep its answers."""
@@ -239,6 +309,20 @@ class Sweep:
             if target.region == lister.region and base_model(target.model_id) == model
         )
         return next(candidates, lister)
+
+
+def _in_order(jobs: Iterable[SeenJob]) -> list[SeenJob]:
+    """Sort jobs by when they settled; if two have one name, the oldest is first: it is kept."""
+    oldest_first = sorted(jobs, key=lambda job: job.submitted_at or 0.0)
+    kept: dict[str, SeenJob] = {}
+    for job in oldest_first:
+        kept.setdefault(job.job_name, job)
+    return sorted(oldest_first, key=lambda job: _settled_at(kept[job.job_name]))
+
+
+def _settled_at(job: SeenJob) -> float:
+    """Return a key to sort jobs by when they settled; the others, and unknown times, are last."""
+    return job.ended_at if job.is_settled and job.ended_at is not None else math.inf
 
 
 def _adoption(job: Job, shard: Shard, now: float) -> Iterator[Event]:

@@ -82,8 +82,9 @@ def former_targets(
     """Return a target for every place of these jobs that is none of `targets`."""
     former: list[Target] = []
     for job in jobs:
-        place = job.place
-        if place is None or any(target.has_made(job) for target in (*targets, *former)):
+        place = job.place or _place_by_arn(run, targets, job)
+        known = ((target.name, target.place) for target in (*targets, *former))
+        if place is None or (job.target, place) in known:
             continue
         aws = replace(run.aws, region=place.region or None)
         roles = (target.role_arn for target in targets if target.name == job.target)
@@ -100,6 +101,18 @@ def former_targets(
             )
         )
     return tuple(former)
+
+
+def _place_by_arn(run: Run, targets: Sequence[Target], job: Job) -> Place | None:
+    """Return where a job was made whose intent does not say it, and whose target is gone.
+
+    Its output is then looked for in the run folder only.
+    """
+    if job.seen is None or any(target.name == job.target for target in targets):
+        return None
+    region = job.seen.job_arn.split(":")[3]
+    model_id = job.target.partition("/")[2] or run.config.model.id
+    return place_of(region, model_id, None)
 
 
 def home_target(run: Run, jobs: BatchJobs) -> Target:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
+from dataclasses import replace
 
 from bedrock_spark.fanout.failure_causes import Cause, cause_of, is_complete
 from bedrock_spark.run_folder.ledger import ExtraAttempt, Job, LedgerState
@@ -43,6 +44,7 @@ class ShardTracker:
         self.shards = {s.shard_id: s for s in shards}
         self.records = sum(s.records for s in self.shards.values())
         self.processed = 0
+        self._records_done = 0
         self.jobs: dict[str, Job] = {}
         self.open: dict[str, Job] = {}
         self.active: Counter[str] = Counter()
@@ -51,7 +53,8 @@ class ShardTracker:
         self._extra_attempts = dict(state.extra_attempts)
         self._latest: dict[str, Job] = {}
         self._names: dict[str, list[str]] = {}
-        # Jobs that use up no attempt: the user stopped them, or the service refused them.
+        # Jobs that use up no attempt: the user stopped them, the service refused them, or they
+        # were excused.
         self._free_attempts: Counter[str] = Counter()
         self._states = dict.fromkeys(self.shards, ShardState.WAITING)
         self._counts = Counter({ShardState.WAITING: len(self.shards)})
@@ -59,8 +62,12 @@ class ShardTracker:
         self._queue = OrderedDict.fromkeys(self.shards)
         self._taken: dict[str, None] = {}
         self._refusals: dict[str, str] = {}
+        # Whether the shards of excused jobs wait for a person, and not for a job.
+        self._is_held = state.hold is not None
         for job in sorted(state.jobs.values(), key=lambda j: j.attempt):
             self.update(job)
+        for shard_id in self._finished.keys() & self.shards.keys():
+            self._update_state(shard_id)  # it may have no job
         self._queue = OrderedDict.fromkeys(
             s for s in self.shards if self._states[s] is ShardState.WAITING
         )
@@ -79,6 +86,15 @@ class ShardTracker:
     def refusal(self) -> str | None:
         """Return the message of a job that failed for a reason that every job would meet."""
         return next(iter(self._refusals.values()), None)
+
+    @property
+    def records_left(self) -> int:
+        """Return the records of the shards that are not done."""
+        return self.records - self._records_done
+
+    def open_shards(self) -> list[str]:
+        """Return the shards that are not done."""
+        return [s for s, state in self._states.items() if state is not ShardState.DONE]
 
     def done_shards(self) -> list[str]:
         """Return the shards that need no more jobs."""
@@ -133,13 +149,24 @@ class ShardTracker:
             self._latest[job.shard_id] = job
             self._update_state(job.shard_id)
 
+    def withdraw(self, job_name: str) -> None:
+        """Forget an announced job that was not created: its shard waits for another one."""
+        job = self.jobs.pop(job_name)
+        self.open.pop(job_name, None)
+        self._names[job.shard_id].remove(job_name)
+        others = self.jobs_of(job.shard_id)
+        self._latest.pop(job.shard_id, None)
+        if others:
+            self._latest[job.shard_id] = max(others, key=lambda other: other.attempt)
+        self._update_state(job.shard_id)
+
     def _count(self, job: Job | None, by: int) -> None:
         if job is None or job.seen is None:
             return
         self.processed += by * (job.seen.processed or 0)
         if not job.is_settled:
             self.active[job.target] += by
-        elif job.stopping == USER or _is_refused(job):
+        elif job.stopping == USER or job.is_excused or _is_refused(job):
             self._free_attempts[job.shard_id] += by
 
     def finish(self, shard_id: str, why: str) -> None:
@@ -155,10 +182,17 @@ class ShardTracker:
         self._update_state(shard_id)
 
     def unblock(self) -> None:
-        """Let shards whose jobs were refused wait for a job again: the user removed the cause."""
-        for shard_id in list(self._refusals):
-            del self._refusals[shard_id]
-            self._move(shard_id, ShardState.WAITING)
+        """Let blocked shards wait for a job again: the user removed the cause."""
+        self._is_held = False
+        self._refusals.clear()
+        for shard_id, state in self._states.items():
+            if state is ShardState.BLOCKED:
+                self._move(shard_id, ShardState.WAITING)
+
+    def excuse(self, job_name: str) -> None:
+        """Block a shard until the run is resumed: its job answered nothing, and is no attempt."""
+        self._is_held = True
+        self.update(replace(self.jobs[job_name], is_excused=True))
 
     def pop_waiting(self) -> str | None:
         """Take the next waiting shard and return it; None if there is none.
@@ -195,6 +229,9 @@ class ShardTracker:
         if before is state:
             return
         self._states[shard_id] = state
+        if ShardState.DONE in (before, state):
+            by = 1 if state is ShardState.DONE else -1
+            self._records_done += by * self.shards[shard_id].records
         self._counts[before] -= 1
         self._counts[state] += 1
         self._taken.pop(shard_id, None)
@@ -216,9 +253,13 @@ class ShardTracker:
             return ShardState.DONE
         if self.extra_attempt(shard_id) is not None:
             return ShardState.WAITING
-        job = self._latest[shard_id]
+        job = self._latest.get(shard_id)
+        if job is None:
+            return ShardState.WAITING
         if job.seen is None or not job.is_settled:
             return ShardState.OPEN
+        if job.is_excused:
+            return ShardState.BLOCKED if self._is_held else ShardState.WAITING
         if is_complete(job.seen) or job.stopping == DEADLINE:
             return ShardState.DONE
         cause = cause_of(job.seen)

@@ -11,7 +11,14 @@ from dataclasses import replace
 from bedrock_spark.aws.clients import queue_client, quotas_client
 from bedrock_spark.aws.service_quotas import read_job_quota
 from bedrock_spark.clock import Clock
-from bedrock_spark.errors import BedrockSparkError, ConfigError, JobRejectedError, RunStoppedError
+from bedrock_spark.errors import (
+    BedrockSparkError,
+    ConfigError,
+    JobRejectedError,
+    JobsWithoutAnswersError,
+    NoSlotAtAllError,
+    RunStoppedError,
+)
 from bedrock_spark.fanout.controller import Controller
 from bedrock_spark.fanout.event_queue import EventWaiter
 from bedrock_spark.fanout.scheduler import AllowAll, SubmitPolicy
@@ -19,7 +26,7 @@ from bedrock_spark.fanout.step_result import StepResult, progress_of
 from bedrock_spark.fanout.targets import jobs_by, targets_of
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.lease import CONTROL, RENEW_SECONDS, Lease
-from bedrock_spark.run_folder.ledger import Ledger
+from bedrock_spark.run_folder.ledger import BREAKER, NO_SLOTS, REFUSED, STOPPED_BY_USER, Ledger
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.prepared_files import check_shard_files
 from bedrock_spark.run_folder.run import Run
@@ -30,6 +37,14 @@ log = logging.getLogger(__name__)
 _JITTER = 0.2
 # Service Quotas is asked once a day.
 _QUOTA_SECONDS = 86_400.0
+
+# The error that a run ends with, by the kind of its hold.
+_HOLD_ERRORS: dict[str, type[BedrockSparkError]] = {
+    STOPPED_BY_USER: RunStoppedError,
+    REFUSED: JobRejectedError,
+    BREAKER: JobsWithoutAnswersError,
+    NO_SLOTS: NoSlotAtAllError,
+}
 
 # Waits for some seconds; returns True if an event ended the wait early.
 Waiter = Callable[[float], bool | None]
@@ -125,14 +140,16 @@ def watch(
     """Advance until every shard is settled, with a wait between steps.
 
     If nothing more may be submitted, the running jobs are watched until they end. Raises
-    JobRejectedError if the service refused a job, RunStoppedError if the run was stopped meanwhile;
-    a policy's reason is in the result that is returned.
+    JobRejectedError if the service refused a job, RunStoppedError if the run was stopped meanwhile,
+    JobsWithoutAnswersError if the jobs answer no record, NoSlotAtAllError if the account allows no
+    job; a policy's reason is in the result that is returned.
     """
     wait = wait or waiter_of(controller)
     while True:
         result = controller.advance()
         observe(progress_of(result))
-        if result.is_done or (result.reason is not None and result.active == 0):
+        is_over = result.active <= controller.unreachable
+        if result.is_done or (result.reason is not None and is_over):
             raise_refusal(controller, result)
             return result
         _wait_for_next_step(controller, wait)
@@ -154,7 +171,7 @@ def raise_refusal(controller: Controller, result: StepResult) -> None:
     if controller.rejection is not None:
         raise controller.rejection
     if controller.hold is not None:
-        kind = RunStoppedError if controller.hold.kind == "stopped" else JobRejectedError
+        kind = _HOLD_ERRORS.get(controller.hold.kind, JobRejectedError)
         raise kind(f"{controller.run.storage.uri}: {controller.hold.reason}")
 
 

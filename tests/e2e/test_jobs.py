@@ -28,7 +28,7 @@ model: {{id: anthropic.claude-3-haiku-20240307-v1:0}}
 request: {{prompt: "Classify: {{{{ body }}}}", max_tokens: 20}}
 shards: {{max_records: 40, min_records: 10}}
 batch: {{role_arn: {role}, region: us-east-1, poll_seconds: 0.1}}
-fallback: {{model_id: {fallback}}}
+fallback: {{model_id: {fallback}, max_share: 0.5}}
 results: {{path: {results}}}
 endpoint_url: {endpoint}
 """

@@ -80,13 +80,22 @@ class FakeRun:
         self.run.storage.write(of.key, "".join(lines).encode())
 
     def put_answers(
-        self, shard: int = 0, attempt: int = 1, answered: Iterable[int] = (), data: bytes = b""
+        self,
+        shard: int = 0,
+        attempt: int = 1,
+        answered: Iterable[int] = (),
+        data: bytes = b"",
+        job_id: str = "abc",
     ) -> None:
         """Write the output of an attempt's job: answers to these records, or `data`."""
         prefix = self.plan(shard, attempt).output_prefix
         lines = (f'{{"recordId":"R{i}","modelOutput":{{"a":1}}}}\n' for i in answered)
         data = data or "".join(lines).encode()
-        self.run.storage.write(f"{prefix}abc/{self.plan(shard).shard_id}.jsonl.out", data)
+        self.run.storage.write(f"{prefix}{job_id}/{self.plan(shard).shard_id}.jsonl.out", data)
+
+    def job_id(self, shard: int, attempt: int = 1) -> str:
+        """Return the id of a job that the service has; its output is in a folder of this name."""
+        return self.service.jobs[self.job_name(shard, attempt)].job_id
 
     def job_names(self) -> set[str]:
         """Return the names of all jobs that the service has."""

@@ -107,13 +107,22 @@ class FakeBatchJobs:
 
     slots: the most active jobs
     remembers_tokens: a second create with the same name and token returns the first one's ARN
+    region: of the jobs' ARNs
     hidden: names of jobs that no listing shows
+    forgotten: names of jobs that are not found by their ARN
+    get_error, stop_error: is raised by `get` and `stop`, if set
     before_create, after_create: called with each request, before and after the job exists; they may
         raise, as if the call failed or its reply was lost
     calls: every call, in order; looks: the number of calls of `active`
     """
 
-    def __init__(self, *, slots: int = 1000, remembers_tokens: bool = False) -> None:
+    def __init__(
+        self, *, slots: int = 1000, remembers_tokens: bool = False, region: str = "us-east-1"
+    ) -> None:
+        self.region = region
+        self.forgotten: set[str] = set()
+        self.get_error: Exception | None = None
+        self.stop_error: Exception | None = None
         self.remembers_tokens = remembers_tokens
         self.jobs: dict[str, SeenJob] = {}
         self.requests: list[dict[str, Any]] = []
@@ -139,7 +148,7 @@ class FakeBatchJobs:
             raise JobNameInUseError(f"{name}: currently in use")
         if sum(not job.is_settled for job in self.jobs.values()) >= self.slots:
             raise NoFreeSlotError("no free slot")
-        arn = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:model-invocation-job/{len(self.jobs):012d}"
+        arn = f"arn:aws:bedrock:{self.region}:{ACCOUNT}:model-invocation-job/{len(self.jobs):012d}"
         self.jobs[name] = SeenJob(
             arn,
             name,
@@ -176,16 +185,29 @@ class FakeBatchJobs:
             and status in (None, job.status)
         ]
 
+    def get(self, job_arn: str) -> SeenJob | None:
+        self.calls.append(f"get {job_arn}")
+        if self.get_error is not None:
+            raise self.get_error
+        for name, job in self.jobs.items():
+            if job.job_arn == job_arn and name not in self.forgotten:
+                return job
+        return None
+
     def stop(self, job_arn: str) -> None:
         self.calls.append(f"stop {job_arn}")
+        if self.stop_error is not None:
+            raise self.stop_error
         for name, job in self.jobs.items():
             if job.job_arn == job_arn and not job.is_settled:
                 self.move(name, "Stopping")
 
     def move(self, name: str, status: str, **counts: Any) -> None:
-        """Change the status of a job, and its counts."""
+        """Change the status of a job, and its counts. A completed job has answers."""
         from dataclasses import replace
 
+        if status == "Completed":
+            counts.setdefault("succeeded", counts.get("processed", 1))
         self.jobs[name] = replace(self.jobs[name], status=status, **counts)
 
     def move_all(self, status: str, **counts: Any) -> None:

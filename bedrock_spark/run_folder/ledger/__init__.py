@@ -2,6 +2,29 @@
 
 from bedrock_spark.run_folder.ledger.events import Event, ExtraAttempt
 from bedrock_spark.run_folder.ledger.ledger import Ledger
-from bedrock_spark.run_folder.ledger.state import Hold, Job, LedgerState
+from bedrock_spark.run_folder.ledger.state import (
+    BREAKER,
+    NO_SLOTS,
+    REFUSED,
+    STOPPED_BY_USER,
+    Hold,
+    Job,
+    LedgerState,
+    lost_job,
+)
+from bedrock_spark.run_folder.ledger.streak import Streak
 
-__all__ = ["Event", "ExtraAttempt", "Hold", "Job", "Ledger", "LedgerState"]
+__all__ = [
+    "BREAKER",
+    "NO_SLOTS",
+    "REFUSED",
+    "STOPPED_BY_USER",
+    "Event",
+    "ExtraAttempt",
+    "Hold",
+    "Job",
+    "Ledger",
+    "LedgerState",
+    "Streak",
+    "lost_job",
+]

@@ -56,6 +56,13 @@ class Submitted(Event, frozen=True, tag="submitted"):
     at: float
 
 
+class Withdrawn(Event, frozen=True, tag="withdrawn"):
+    """An announced job is not created: its target allows none, and another target does."""
+
+    job_name: str
+    at: float
+
+
 class Seen(Event, frozen=True, tag="seen"):
     """What a listing shows of a job.
 
@@ -88,6 +95,20 @@ class Duplicate(Event, frozen=True, tag="duplicate"):
     region: str = ""
 
 
+class Lost(Event, frozen=True, tag="lost"):
+    """No listing shows a job, and the service does not find its ARN: it counts as failed.
+
+    job_arn: empty if it was never known
+    answers: how many records its output answers
+    """
+
+    job_name: str
+    job_arn: str
+    message: str
+    answers: int
+    at: float
+
+
 class Stopping(Event, frozen=True, tag="stopping"):
     """A job is about to be stopped because of `user` or `deadline`: written before the call."""
 
@@ -115,8 +136,18 @@ class Finished(Event, frozen=True, tag="finished"):
     at: float
 
 
+class Excused(Event, frozen=True, tag="excused"):
+    """A job without an answer uses up no attempt: its shard gets another job after a resume."""
+
+    job_name: str
+    at: float
+
+
 class Held(Event, frozen=True, tag="held"):
-    """Nothing more is submitted until the run is resumed. The kind is `stopped` or `refused`."""
+    """Nothing more is submitted until the run is resumed.
+
+    The kind is `stopped`, `refused`, `breaker` or `no_slots`.
+    """
 
     kind: str
     reason: str
@@ -168,11 +199,14 @@ class Finding(Event, frozen=True, tag="finding"):
 AnyEvent = (
     Submitting
     | Submitted
+    | Withdrawn
     | Seen
     | Duplicate
+    | Lost
     | Stopping
     | Again
     | Finished
+    | Excused
     | Held
     | Resumed
     | Swept

@@ -22,6 +22,7 @@ from bedrock_spark.run_folder.job_plan import place_of
 from bedrock_spark.run_folder.ledger.events import Duplicate, ExtraAttempt, RawEvent, as_json
 from bedrock_spark.run_folder.ledger.objects import DamagedObjectError, decode, encode
 from bedrock_spark.run_folder.ledger.state import Hold, Job, LedgerState
+from bedrock_spark.run_folder.ledger.streak import Streak
 from bedrock_spark.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ def _as_events(state: LedgerState) -> Iterator[RawEvent]:
         "again": {shard_id: msgspec.to_builtins(extra) for shard_id, extra in extra_attempts},
         "duplicates": [as_json(duplicate) for duplicate in state.duplicates.values()],
         "hold": asdict(state.hold) if state.hold else None,
+        "streak": asdict(state.streak),
         "floors": state.floors,
         "slots": state.slots,
         "swept_at": state.swept_at,
@@ -84,7 +86,7 @@ def _state(events: list[RawEvent]) -> LedgerState | None:
     if not events or events[0].get("format") != _FORMAT:
         return None
     head = dict(events[0])
-    hold = head.pop("hold")
+    hold, streak = head.pop("hold"), Streak(**head.pop("streak", {}))
     for name in ("event", "format"):
         head.pop(name)
     duplicates = msgspec.convert(head.pop("duplicates", []), list[Duplicate])
@@ -94,6 +96,7 @@ def _state(events: list[RawEvent]) -> LedgerState | None:
         extra_attempts=extra,
         duplicates={duplicate.job_arn: duplicate for duplicate in duplicates},
         hold=Hold(**hold) if hold else None,
+        streak=streak,
     )
     for event in events[1:]:
         job = _job(dict(event))

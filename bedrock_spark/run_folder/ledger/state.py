@@ -11,17 +11,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bedrock_spark.aws.batch_jobs import SeenJob
+from bedrock_spark.aws.batch_jobs import EXPIRED, FAILED, STOPPED, SeenJob
 from bedrock_spark.run_folder.job_plan import Place, place_of
 from bedrock_spark.run_folder.ledger.events import (
     Again,
     Duplicate,
     Event,
+    Excused,
     ExtraAttempt,
     Finding,
     Finished,
     Held,
     Late,
+    Lost,
     RawEvent,
     Resumed,
     Seen,
@@ -30,8 +32,13 @@ from bedrock_spark.run_folder.ledger.events import (
     Submitted,
     Submitting,
     Swept,
+    Withdrawn,
     read_event,
 )
+from bedrock_spark.run_folder.ledger.streak import Streak
+
+# The kinds of a hold.
+STOPPED_BY_USER, REFUSED, BREAKER, NO_SLOTS = "stopped", "refused", "breaker", "no_slots"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,8 @@ class Job:
     tokens: the input and output tokens of its output manifest
     settled_at: when the run first saw that it is over
     images: the images that the manifest counts
+    known_at: when a controller learnt its ARN
+    is_excused: it answered nothing while the breaker held the run, and uses up no attempt
     """
 
     shard_id: str
@@ -61,8 +70,10 @@ class Job:
     stopping: str | None = field(default=None)
     announced_at: float | None = field(default=None, compare=False)
     tokens: tuple[int, int] | None = field(default=None, compare=False)
+    known_at: float | None = field(default=None, compare=False)
     settled_at: float | None = field(default=None, compare=False)
     images: int | None = field(default=None, compare=False)
+    is_excused: bool = False
 
     def seen_as(
         self,
@@ -71,12 +82,13 @@ class Job:
         tokens: tuple[int, int] | None = None,
         images: int | None = None,
     ) -> Job:
-        """Return the job as a listing showed it at a time; `tokens`, `images` if they are known."""
+        """Return the job as the service showed it at a time; `tokens`, `images` if it has them."""
         return replace(
             self,
             seen=seen,
             tokens=tokens if tokens is not None else self.tokens,
             images=images if images is not None else self.images,
+            known_at=self.known_at if self.known_at is not None else at,
             settled_at=at if seen.is_settled and not self.is_settled else self.settled_at,
         )
 
@@ -85,10 +97,32 @@ class Job:
         """Tell whether the batch job is over."""
         return self.seen is not None and self.seen.is_settled
 
+    @property
+    def has_answers(self) -> bool | None:
+        """Tell whether a settled job answered a record; None if it says nothing about other jobs.
+
+        That is so if it never began because the account was busy, if a person or the deadline
+        stopped it, if it came to its end and neither the service nor a manifest counts answers, and
+        if its ARN was never known.
+        """
+        if self.seen is None or not self.is_settled or not self.seen.job_arn:
+            return None
+        if self.seen.succeeded:
+            return True
+        if self.seen.status in (STOPPED, EXPIRED) or self.stopping is not None:
+            return None
+        if self.seen.succeeded is None and self.seen.status != FAILED:
+            return True if any(self.tokens or ()) else None
+        return False
+
 
 @dataclass(frozen=True)
 class Hold:
-    """Why nothing more is submitted: `stopped` by the user, or `refused` by the service."""
+    """Why nothing more is submitted until the run is resumed.
+
+    The kind is `stopped` by the user, `refused` by the service, `breaker` (the jobs answer nothing)
+    or `no_slots` (the account allows no job).
+    """
 
     kind: str
     reason: str
@@ -101,6 +135,7 @@ class LedgerState:
     finished: shards that need no more jobs, and why
     extra_attempts: by shard, the newest extra attempt that a finished shard was given
     duplicates: by ARN, the jobs that have the name of another job
+    streak: the last jobs that answered nothing
     floors, slots, swept_at: see the event `Swept`; late: see the event `Late`
     newer: how often each unknown kind or member of an event occurred; a newer version wrote them
     """
@@ -110,6 +145,7 @@ class LedgerState:
     extra_attempts: dict[str, ExtraAttempt] = field(default_factory=dict)
     duplicates: dict[str, Duplicate] = field(default_factory=dict)
     hold: Hold | None = None
+    streak: Streak = field(default_factory=Streak)
     floors: dict[str, float | None] = field(default_factory=dict)
     slots: dict[str, dict[str, Any]] = field(default_factory=dict)
     swept_at: float | None = None
@@ -167,7 +203,13 @@ def _submitted(state: LedgerState, event: Submitted) -> None:
     job = state.jobs.get(event.job_name)
     if job is not None and job.seen is None:
         seen = SeenJob(event.job_arn, job.job_name, job.token, "Submitted")
-        state.jobs[job.job_name] = replace(job, seen=seen)
+        state.jobs[job.job_name] = job.seen_as(seen, event.at)
+
+
+def _withdrawn(state: LedgerState, event: Withdrawn) -> None:
+    job = state.jobs.get(event.job_name)
+    if job is not None and job.seen is None:
+        del state.jobs[event.job_name]
 
 
 def _seen(state: LedgerState, event: Seen) -> None:
@@ -183,7 +225,7 @@ def _seen(state: LedgerState, event: Seen) -> None:
         *event.counts,
         *(event.times or ()),
     )
-    state.jobs[job.job_name] = job.seen_as(seen, event.at, event.tokens, event.images)
+    _replace_job(state, job.seen_as(seen, event.at, event.tokens, event.images))
 
 
 def _duplicate(state: LedgerState, event: Duplicate) -> None:
@@ -193,6 +235,28 @@ def _duplicate(state: LedgerState, event: Duplicate) -> None:
         detail = f"{event.job_arn} has the name of {known}, {event.job_name}; it is stopped"
         _add_finding(state, "duplicate_job", job.shard_id, detail)
     state.duplicates[event.job_arn] = event
+
+
+def _lost(state: LedgerState, event: Lost) -> None:
+    job = state.jobs.get(event.job_name)
+    if job is not None:
+        _replace_job(state, job.seen_as(lost_job(event, job.token), event.at))
+        detail = f"{event.job_arn or event.job_name}: {event.message}"
+        _add_finding(state, "job_lost", job.shard_id, detail)
+
+
+def lost_job(event: Lost, token: str) -> SeenJob:
+    """Return a lost job as if the service had shown that it failed."""
+    # Without an ARN nothing says which output is the job's: then it claims no answers.
+    succeeded = event.answers if event.job_arn else None
+    return SeenJob(event.job_arn, event.job_name, token, FAILED, event.message, succeeded=succeeded)
+
+
+def _replace_job(state: LedgerState, job: Job) -> None:
+    before = state.jobs[job.job_name]
+    state.jobs[job.job_name] = job
+    if job.is_settled and not before.is_settled:
+        state.streak.note(job.job_name, has_answers=job.has_answers)
 
 
 def _stopping(state: LedgerState, event: Stopping) -> None:
@@ -213,12 +277,19 @@ def _again(state: LedgerState, event: Again) -> None:
     )
 
 
+def _excused(state: LedgerState, event: Excused) -> None:
+    job = state.jobs.get(event.job_name)
+    if job is not None:
+        state.jobs[job.job_name] = replace(job, is_excused=True)
+
+
 def _held(state: LedgerState, event: Held) -> None:
     state.hold = Hold(event.kind, event.reason)
 
 
 def _resumed(state: LedgerState, event: Resumed) -> None:
     state.hold = None
+    state.streak = Streak()
 
 
 def _swept(state: LedgerState, event: Swept) -> None:
@@ -248,11 +319,14 @@ def _add_finding(state: LedgerState, kind: str, shard_id: str, detail: str) -> N
 _APPLY: dict[type[Event], Callable[[LedgerState, Any], None]] = {
     Submitting: _submitting,
     Submitted: _submitted,
+    Withdrawn: _withdrawn,
     Seen: _seen,
     Duplicate: _duplicate,
+    Lost: _lost,
     Stopping: _stopping,
     Again: _again,
     Finished: _finished,
+    Excused: _excused,
     Held: _held,
     Resumed: _resumed,
     Swept: _swept,

@@ -371,3 +371,28 @@ def test_errors_of_listing_and_stopping_name_the_run_or_the_job(
         BatchJobs(bedrock, clock).list("tickets-abcdefgh")
     with pytest.raises(JobRejectedError, match=f"stopping {ARN}: "):
         BatchJobs(bedrock, clock).stop(ARN)
+
+
+def test_a_job_is_found_by_its_arn(bedrock: Any, canned: Canned, clock: FakeClock) -> None:
+    """Only a 404 says that there is no such job."""
+    found = {
+        **summary("x", "Completed", successRecordCount=3),
+        "submitTime": "2026-11-01T00:00:00Z",
+    }
+    missing = aws_failure("ResourceNotFoundException", 404)
+    http = canned(bedrock, (200, found), (500, {}), (200, {}), missing)
+    jobs = BatchJobs(bedrock, clock)
+    job = jobs.get(ARN)
+    assert job is not None
+    assert (job.job_arn, job.job_name, job.succeeded) == (ARN, "x", 3)
+    assert jobs.get(ARN) is None
+    assert "model-invocation-job" in str(http.sent[0].url)
+
+
+def test_a_job_that_may_not_be_asked_for_is_no_missing_job(
+    bedrock: Any, canned: Canned, clock: FakeClock
+) -> None:
+    """A caller without the permission learns nothing about the job."""
+    canned(bedrock, aws_failure("AccessDeniedException", 403))
+    with pytest.raises(JobRejectedError, match="AccessDeniedException"):
+        BatchJobs(bedrock, clock).get(ARN)

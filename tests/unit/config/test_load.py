@@ -91,7 +91,7 @@ def test_all_problems_are_reported_at_once() -> None:
         ),
         ("batch.role", "did you mean role_arn? ", "role_arn, region, max_active_jobs"),
         ("batch.vpc.subnets", "did you mean subnet_ids? ", "subnet_ids, security_group_ids"),
-        ("fallback.zzz", "", "model_id, create, requests_per_minute"),
+        ("fallback.zzz", "", "model_id, create, max_share"),
         ("request.promt", "did you mean prompt? ", "prompt, images, documents"),
     ],
 )

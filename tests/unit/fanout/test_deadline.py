@@ -90,6 +90,9 @@ def test_waiting_shards_are_left_to_the_fallback_in_time(
             break
     assert fake.controller.result().is_done
     assert fake.create_calls() == [fake.job_name(0)]
+    fake.restart()
+    assert fake.advance().is_done  # also those that never had a job
+    assert fake.create_calls() == [fake.job_name(0)]
 
 
 def test_the_deadline_works_with_one_process_per_step(timed: Callable[..., TimedRun]) -> None:
@@ -120,6 +123,19 @@ def test_a_clock_that_jumps_for_one_step_stops_nothing(timed: Callable[..., Time
         fake.pass_time(1 / 12, speeds)
         fake.advance()
     assert stopped(fake) == set()
+
+
+def test_a_step_that_holds_the_run_leaves_nothing_to_the_fallback(
+    timed: Callable[..., TimedRun],
+) -> None:
+    """Even if it is also the step in which the deadline would: a person decides first."""
+    fake = timed([36_000] * 20, deadline_hours=20, max_active_jobs=5)
+    fake.advance()  # 720,000 records are too many for the fallback: the first verdict of two
+    assert fake.controller.deadline is not None
+    assert fake.controller.deadline.verdict is not None
+    fake.service.move_all("Failed")
+    assert fake.advance().settled == 0
+    assert fake.controller.hold is not None
 
 
 def test_without_a_deadline_nothing_is_stopped(timed: Callable[..., TimedRun]) -> None:

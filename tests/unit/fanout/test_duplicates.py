@@ -101,11 +101,16 @@ def test_the_job_that_was_known_first_stays_the_job_of_its_shard(duplicated: Fak
     assert findings(duplicated) == [f"{other} has the name of {known}, {name}; it is stopped"]
 
 
-def test_of_two_unknown_jobs_of_a_name_the_older_one_is_kept(duplicated: FakeRun) -> None:
+@pytest.mark.parametrize("ends", [False, True], ids=["both run", "the newer one ended first"])
+def test_of_two_unknown_jobs_of_a_name_the_older_one_is_kept(
+    duplicated: FakeRun, ends: bool
+) -> None:
     """The reply to the create call was lost, and so was the ledger's object."""
     service, name = service_of(duplicated), duplicated.job_name(0)
     known = service.jobs[name].job_arn
     service.duplicate(name)
+    if ends:
+        service.more = [replace(job, status="Failed", ended_at=1.0) for job in service.more]
     service.shuffle = lambda jobs: jobs[::-1]
     for stored in duplicated.run.storage.list(f"{layout.LEDGER}/"):
         duplicated.run.storage.delete([stored.key])

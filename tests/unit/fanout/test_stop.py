@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark.errors import RunFolderError, RunHeldError, RunStoppedError
+from bedrock_spark.errors import (
+    JobRejectedError,
+    JobsNotStoppedError,
+    JobStateUnknownError,
+    RunFolderError,
+    RunHeldError,
+    RunStoppedError,
+)
 from bedrock_spark.fanout import status_of, stop_run, watch
 from bedrock_spark.progress import Progress
 from bedrock_spark.run_folder import layout
@@ -132,6 +139,68 @@ def test_a_job_that_ended_meanwhile_is_no_error(fake_run: Callable[..., FakeRun]
 
     fake.service.stop = refuse  # type: ignore[method-assign]
     assert stop_run(fake.controller).is_done
+
+
+def test_jobs_that_may_not_be_stopped_end_the_wait(
+    fake_run: Callable[..., FakeRun], caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a few tries. The error lists the jobs that run on, and the progress has the message."""
+    fake = fake_run([50] * 3)
+    fake.advance()
+    fake.service.stop_error = JobRejectedError("AccessDeniedException: no")
+    fake.service.move(fake.job_name(2), "Stopping")
+    seen: list[str] = []
+
+    def observe(progress: Progress) -> None:
+        seen.append(progress.detail)
+        if len(seen) == 6:  # the others are waited for
+            settle_stopped(fake)(progress)
+
+    with pytest.raises(JobsNotStoppedError, match="2 jobs cannot be stopped") as caught:
+        stop_run(fake.controller, observe)
+    for shard in (0, 1):
+        assert fake.service.jobs[fake.job_name(shard)].job_arn in str(caught.value)
+    assert fake.service.jobs[fake.job_name(2)].job_arn not in str(caught.value)
+    assert "AccessDeniedException: no" in str(caught.value)
+    assert "2 jobs are not stopped yet: AccessDeniedException: no" in seen[1]
+    assert "AccessDeniedException: no" in caplog.text
+    assert len(seen) < 10
+    state = Ledger(fake.run.storage).load()
+    assert state.hold is not None
+    fake.service.stop_error = None
+    fake.restart()
+    assert stop_run(fake.controller, settle_stopped(fake)).active == 0
+
+
+def test_a_refusal_for_a_while_is_no_end(fake_run: Callable[..., FakeRun]) -> None:
+    """Two refusals, then the service agrees; and a job that has ended meanwhile is no refusal."""
+    fake = fake_run([50] * 2)
+    fake.advance()
+    fake.service.stop_error = JobRejectedError("AccessDeniedException: no")
+    steps = 0
+
+    def observe(progress: Progress) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 3:
+            fake.service.stop_error = None
+            fake.service.move(fake.job_name(0), "Completed", processed=50)
+        settle_stopped(fake)(progress)
+
+    assert stop_run(fake.controller, observe).settled == 1
+
+
+def test_a_service_that_never_answers_ends_the_wait_too(
+    fake_run: Callable[..., FakeRun],
+) -> None:
+    """Later than a refusal: the next call may arrive."""
+    fake = fake_run([50])
+    fake.advance()
+    fake.service.stop_error = JobStateUnknownError("no reply")
+    began = fake.clock.time
+    with pytest.raises(JobsNotStoppedError, match="no reply"):
+        stop_run(fake.controller)
+    assert 120 < fake.clock.time - began < 1_200
 
 
 def test_stopping_takes_over_the_lease_of_the_controller(fake_run: Callable[..., FakeRun]) -> None:

@@ -33,7 +33,7 @@ class TwoRegions(FakeRun):
 
     def __init__(self, folder: Path, records: list[int]) -> None:
         super().__init__(folder / "run", records)
-        self.away = FakeBatchJobs()
+        self.away = FakeBatchJobs(region="us-west-2")
         config = make_config(
             targets=[
                 {"model_id": CLAUDE, "max_active_jobs": 2},
@@ -62,7 +62,14 @@ class TwoRegions(FakeRun):
             return service
 
         targets = targets_of(self.run, jobs_in)
-        return Controller(self.run, self.manifest, self.clock, targets, Ledger(self.run.storage))
+        return Controller(
+            self.run,
+            self.manifest,
+            self.clock,
+            targets,
+            Ledger(self.run.storage),
+            jobs_in=jobs_in,
+        )
 
 
 @pytest.fixture

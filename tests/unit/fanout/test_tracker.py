@@ -30,7 +30,8 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("update"), JOBS),
     st.tuples(st.just("finish"), st.sampled_from(SHARDS)),
     st.tuples(st.just("reopen"), st.sampled_from(SHARDS)),
-    st.tuples(st.sampled_from(["pop", "push", "put back all"]), st.none()),
+    st.tuples(st.sampled_from(["pop", "push", "put back all", "unblock"]), st.none()),
+    st.tuples(st.sampled_from(["excuse", "withdraw"]), st.integers(0, 99)),
 )
 
 
@@ -41,6 +42,19 @@ def apply(tracker: ShardTracker, taken: list[str], operation: str, value: Any) -
         tracker.finish(value, "why")
     elif operation == "reopen" and tracker.is_done(value) and tracker.latest(value) is not None:
         tracker.reopen(value, ExtraAttempt(tracker.latest(value).attempt + 1, "in", 9, "f"))  # type: ignore[union-attr]
+    elif operation == "excuse" and tracker.jobs:
+        job = list(tracker.jobs.values())[value % len(tracker.jobs)]
+        if job.is_settled:
+            tracker.excuse(job.job_name)
+            forget(taken, job.shard_id)
+    elif operation == "withdraw" and tracker.announced_jobs():
+        announced = tracker.announced_jobs()
+        job = announced[value % len(announced)]
+        tracker.withdraw(job.job_name)
+        assert job not in tracker.jobs_of(job.shard_id)
+        forget(taken, job.shard_id)
+    elif operation == "unblock":
+        tracker.unblock()
     elif operation == "pop":
         popped = tracker.pop_waiting()
         if popped is not None:
@@ -50,6 +64,11 @@ def apply(tracker: ShardTracker, taken: list[str], operation: str, value: Any) -
         tracker.push_waiting(taken.pop())
     elif operation == "put back all":
         tracker.push_all_taken()
+
+
+def forget(taken: list[str], shard_id: str) -> None:
+    """Note that a shard may be in another state than taken now."""
+    taken[:] = [s for s in taken if s != shard_id]
 
 
 @given(st.lists(OPERATIONS, max_size=40))
