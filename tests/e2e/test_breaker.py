@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
 
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.errors import FallbackShareError, JobsWithoutAnswersError, RunFolderError
@@ -34,9 +35,13 @@ def test_jobs_that_answer_nothing_hold_the_run(
             )
         )
 
+    def rows_of(name: str, rows: int) -> DataFrame:
+        """Return rows that no other run has: the service counts equal bodies as one record."""
+        return tickets(spark, rows).withColumn("body", F.concat(F.lit(name), "body"))
+
     held = open_pipeline("held", 0.1)
     with pytest.raises(JobsWithoutAnswersError, match=r"2 x Completed with errors only: code 500"):
-        held.run_all(spark, tickets(spark, 200))
+        held.run_all(spark, rows_of("held", 200))
     assert local.requests()["CreateModelInvocationJob"] == 2
     with pytest.raises(RunFolderError, match="The run is held"):
         held.fall_back(spark, held.collect(spark))
@@ -49,10 +54,10 @@ def test_jobs_that_answer_nothing_hold_the_run(
     local.set_faults(FAILING)
     small = open_pipeline("small", 0.1, 200)
     with pytest.raises(FallbackShareError, match=r"60 of 60 records \(100\.0%\)"):
-        small.run_all(spark, tickets(spark, 60))
+        small.run_all(spark, rows_of("small", 60))
     whole = open_pipeline("whole", 1.0)
     with pytest.raises(JobsWithoutAnswersError):
-        whole.run_all(spark, tickets(spark, 200))
+        whole.run_all(spark, rows_of("whole", 200))
     assert "InvokeModel" not in local.requests()
     local.set_faults(PLAIN)
     for pipeline, rows in ((open_pipeline("small", 1.0, 200), 60), (whole, 200)):
@@ -62,4 +67,4 @@ def test_jobs_that_answer_nothing_hold_the_run(
     report = open_pipeline("whole", 1.0).run_all(spark)
     assert report.outcomes["ok"] == 200
     assert local.requests()["CreateModelInvocationJob"] == jobs
-    assert local.usage()["billed_again"] == {}
+    assert local.usage()["paid_again"]["records"] == 0
