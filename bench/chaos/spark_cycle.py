@@ -34,7 +34,7 @@ from tests.forked_emulator import ForkedBedrock
 STAGES = ("prepare", "collect", "fallback", "publish")
 # What dies: the driver's Python alone or with all its processes; a Python worker; an executor.
 VICTIMS = ("driver", "all", "worker", "executor")
-_LOCAL, _CLUSTER = "local[2,4]", "local-cluster[2,1,800]"
+_LOCAL, _CLUSTER = "local[2,4]", "local-cluster[2,1,600]"
 _TIMEOUT_SECONDS = 400.0
 _LOOK_SECONDS = 0.02
 _MOST_COMMANDS = 4
@@ -219,8 +219,8 @@ def _environment(folder: Path, master: str) -> dict[str, str]:
         "SPARK_LOCAL_DIRS": str(temporary),
         # The JVM lives for seconds: its second compiler would cost more time than it saves.
         "SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-        "PYSPARK_SUBMIT_ARGS": f"--master {master} --conf spark.sql.shuffle.partitions=2 "
-        "pyspark-shell",
+        "PYSPARK_SUBMIT_ARGS": f"--master {master} --conf spark.executor.memory=500m "
+        "--conf spark.sql.shuffle.partitions=2 pyspark-shell",
     }
 
 
