@@ -159,8 +159,13 @@ class _Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Expr(self, node: ast.Expr) -> None:
-        if isinstance(node.value, ast.Call) and not self._text(node.value).startswith("log."):
+        """Remove a call. Docstrings and logs stay as they are."""
+        value = node.value
+        if isinstance(value, ast.Call):
+            if self._text(value).startswith("log."):
+                return
             self._add(node, "pass")
+        if not isinstance(value, ast.Constant):
             self.generic_visit(node)
 
     def visit_Raise(self, node: ast.Raise) -> None:
@@ -177,6 +182,11 @@ class _Finder(ast.NodeVisitor):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         self.visit(node.args)
+        for statement in node.body:
+            self.visit(statement)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        """Leave decorators and options such as `frozen=True` as they are."""
         for statement in node.body:
             self.visit(statement)
 

@@ -252,3 +252,4 @@ def test_a_finding_can_be_written_as_json() -> None:
         "detail": "d",
         "count": 2,
     }
+    assert Finding("k", SHARD, "d").count == 1, "of one thing, unless it says otherwise"
