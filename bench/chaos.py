@@ -77,7 +77,7 @@ def tell(story: Story, seed: int) -> None:
     state = "broken" if story.faults else "ok"
     sys.stderr.write(f"run {story.plan.number}: {story.kills} kills, {state}\n")
     if story.faults:
-        sys.stderr.write(f"  seed {seed}, run {story.plan.number}:\n")
+        sys.stderr.write(f"  repeat it with --seed {seed} --run {story.plan.number}\n")
         for step in story.steps:
             sys.stderr.write(f"    {step}\n")
         for fault in story.faults:

@@ -16,13 +16,22 @@ from bedrock_spark.run_folder.run import Run
 from bench.chaos.evidence import gather, read_results
 from bench.chaos.judge import NO_END, Fault, judge
 from bench.chaos.plan import Dice, RunPlan
-from bench.chaos.process import FLUSH_RECORDS, Command, Nursery
+from bench.chaos.process import FLUSH_RECORDS, SPEED, Command, Nursery
 from bench.chaos.source import CONCURRENCY, ROWS, begin_prepared, config_of
 from bench.chaos.stand_in import TASKS_AT_ONCE
 from tests.forked_emulator import BedrockServer, ForkedBedrock
 
-# Emulated seconds per real second: a job of this table takes a third of a second.
-SPEED = 2000.0
+# The clocks of the service and of the processes run equally fast. So that a run takes seconds, what
+# lasts minutes at the service lasts seconds: a job takes 20, a third of a real one.
+TIMINGS = {
+    "submitted": 2.0,
+    "validating": 4.0,
+    "scheduled": 2.0,
+    "in_progress": 10.0,
+    "in_progress_per_record": 0.05,
+    "stopping": 1.0,
+    "provisioning": 20.0,
+}
 BUCKET = "chaos"
 KEYS = tuple(f"row-{n:04d}" for n in range(ROWS))
 QUIET = {"quotas": {"min_records": 10}}
@@ -107,12 +116,12 @@ class _Cycle:
         self._log = self._folder / "log"
         self._source = workshop.source
         self._local: LocalBedrock = ForkedBedrock(
-            workshop.server, speed=SPEED, seed=plan.seed % 2**31, faults=QUIET
+            workshop.server, speed=SPEED, seed=plan.seed, faults=QUIET, timings=TIMINGS
         )
-        self._nursery = Nursery(time.time(), self._folder)
 
     def __enter__(self) -> _Cycle:
         self._local.start()
+        self._nursery = Nursery(_origin(self._local.now()), self._folder)
         self._local.client("s3").create_bucket(Bucket=BUCKET)
         values = config_of(
             f"s3://{BUCKET}/run-{self._plan.number}",
@@ -154,7 +163,7 @@ class _Cycle:
             self.story.faults.append(Fault(NO_END, text))
         self._local.set_faults(QUIET)
         self._local.advance_clock(_DAY)
-        if not self.story.faults and self._run_once() != 0:
+        if not self.story.faults and self._run_once(_DAY) != 0:
             self.story.faults.append(Fault(NO_END, f"done, then not done: {self._last_line()}"))
 
     def judge(self, expected: Mapping[str, str | None]) -> None:
@@ -169,9 +178,9 @@ class _Cycle:
         )
         self.story.faults += judge(evidence)
 
-    def _run_once(self) -> int | None:
+    def _run_once(self, later: float = 0.0) -> int | None:
         command = self._dice.command(("run", "{config}"), self._places)
-        return self._perform((command,))[0]
+        return self._perform((replace(command, offset=command.offset + later),))[0]
 
     def _perform(self, commands: tuple[Command, ...]) -> list[int | None]:
         """Run commands at the same time; note the kills, and what a kill may cost."""
@@ -212,6 +221,11 @@ class _Cycle:
     def _last_line(self) -> str:
         lines = self._log.read_text(errors="replace").strip().splitlines()
         return lines[-1] if lines else "nothing was logged"
+
+
+def _origin(now: float) -> float:
+    """Return the real time at which a clock was right that is fast and shows `now` at present."""
+    return (time.time() * SPEED - now) / (SPEED - 1)
 
 
 def as_json(story: Story) -> dict[str, Any]:

@@ -113,7 +113,7 @@ class Dice:
         return {
             "operations": {"*": calls, **{f"s3:{method}": objects for method in methods}},
             "quotas": {"active_jobs": chance.choice([1, 2, 4, 20]), "min_records": 10},
-            "list_lag_seconds": chance.choice([0, 0, 200, 900]),
+            "list_lag_seconds": chance.choice([0, 0, 5, 20]),
             "records": [
                 {"share": 0.06, "code": 500},
                 {"share": 0.04, "code": 429},
@@ -137,7 +137,7 @@ class Dice:
             {"output": {"no_manifest": True}},
         ]
         if self._has("late_outputs"):
-            rules.append({"output": {"late_seconds": 600}})
+            rules.append({"output": {"late_seconds": 40}})
         if self._has("lost_outputs"):
             rules += [{"output": {"missing_lines": 0.1}}, {"output": {"no_output": True}}]
         chance.shuffle(rules)

@@ -24,7 +24,7 @@ from bedrock_emulator import LocalBedrock
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.config import parse_config
 from bedrock_spark.run_folder.run import open_run
-from bench.chaos.cycle import BUCKET, KEYS, QUIET, SPEED, Story, Workshop
+from bench.chaos.cycle import BUCKET, KEYS, QUIET, Story, Workshop
 from bench.chaos.evidence import gather, rows_of
 from bench.chaos.judge import NO_END, Fault, ResultRow, judge
 from bench.chaos.plan import Dice
@@ -36,6 +36,8 @@ STAGES = ("prepare", "collect", "fallback", "publish")
 VICTIMS = ("driver", "all", "worker", "executor")
 _LOCAL, _CLUSTER = "local[2,4]", "local-cluster[2,1,600]"
 _TIMEOUT_SECONDS = 400.0
+# Emulated seconds per real second: a job of this table takes a third of a second.
+_SPEED = 2000.0
 _LOOK_SECONDS = 0.02
 _MOST_COMMANDS = 4
 _DAY = 86_400.0
@@ -75,7 +77,7 @@ def run_in_spark(
     plan = dice.run()
     folder = workshop.folder / f"spark-{number:04d}"
     folder.mkdir()
-    local = ForkedBedrock(workshop.server, speed=SPEED, seed=plan.seed, faults=QUIET)
+    local = ForkedBedrock(workshop.server, speed=_SPEED, seed=plan.seed, faults=QUIET)
     with local:
         local.client("s3").create_bucket(Bucket=BUCKET)
         run = _SparkRun(local, workshop, folder, _CLUSTER if victim == "executor" else _LOCAL)

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_spark.outputs.lines import BadLine, OutputManifest, OutputRecord, RecordError
+from bedrock_spark.outputs.parse import Parsed
 from bedrock_spark.outputs.reconcile import (
     BATCH,
     ERROR,
     FALLBACK,
+    INVALID,
     MISSING,
     OK,
     Finding,
@@ -232,6 +234,36 @@ def test_counts_that_differ_are_findings(
     assert {f.kind for f in reconciliation.findings} <= {"count_mismatch"}
     assert len(details) == len(expected)
     assert all(text in detail for text, detail in zip(expected, details, strict=True))
+
+
+def _fits(output: bytes) -> Parsed:
+    return Parsed(None, "it does not") if output == b"bad" else Parsed((1,))
+
+
+@pytest.mark.parametrize(
+    ("files", "ended", "unanswered"),
+    [
+        ([[ok("a")]], OK, False),
+        ([[ok("a", b"bad")]], INVALID, True),
+        ([[ok("a", b"bad")], [ok("a")]], OK, False),
+        ([[ok("a")], [ok("a", b"bad")]], OK, False),
+        ([[failed("a")], [ok("a", b"bad")]], INVALID, True),
+        ([[ok("a", b"bad")], [failed("a")]], INVALID, True),
+        ([[ok("a", b"bad")], [ok("a", b"bad")]], INVALID, False),
+        ([[failed("a", RETRYABLE)]], ERROR, True),
+    ],
+)
+def test_an_answer_that_does_not_fit_is_invalid(
+    files: list[list[Line]], ended: str, unanswered: bool
+) -> None:
+    """Ok goes before invalid, invalid before error; it is asked again as often as allowed, once."""
+    reconciliation = ShardReconciliation(SHARD, {"a": 3}, _fits, retries=1)
+    for attempt, lines in enumerate(files, 1):
+        reconciliation.add(batch(attempt), lines)
+    assert {k: n for k, n in reconciliation.counts().items() if n} == {ended: 3}
+    assert reconciliation.unanswered() == (["a"] if unanswered else [])
+    is_invalid = ended == INVALID and unanswered
+    assert reconciliation.invalid_among(reconciliation.unanswered()) == ["a"] * is_invalid
 
 
 def test_the_lines_of_a_file_are_counted_by_kind() -> None:
