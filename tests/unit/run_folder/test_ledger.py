@@ -137,6 +137,18 @@ def test_every_kind_of_event_is_read_as_it_was_written() -> None:
             assert state != before
 
 
+def test_of_a_finish_and_an_extra_attempt_the_later_counts(tmp_path: Path) -> None:
+    """A shard that was finished for good gets no job any more, by any later controller either."""
+    extra = ExtraAttempt(2, "in", 3, "f" * 64)
+    ledger = Ledger(LocalStorage(str(tmp_path)))
+    ledger.append([Finished("s", "expired", 1.0), again("s", extra, 2.0)])
+    state = Ledger(LocalStorage(str(tmp_path))).load()
+    assert (state.finished, state.extra_attempts) == ({}, {"s": extra})
+    ledger.append([Finished("s", "deadline", 3.0)])
+    state = Ledger(LocalStorage(str(tmp_path))).load()
+    assert (state.finished, state.extra_attempts) == ({"s": "deadline"}, {})
+
+
 def test_events_of_a_newer_version_are_ignored_and_reported(tmp_path: Path) -> None:
     """An older version can still read the run."""
     newer = {**as_json(submitting(PLAN, 1.0)), "new": 1}

@@ -194,6 +194,9 @@ def test_the_number_of_buckets_is_within_reason(size: SourceSize, bounds: Bounds
 
 
 @given(SIZES, BOUNDS)
+@example(SourceSize(1000, 10**6), Bounds(1000, 10**6, 1))
+@example(SourceSize(10, 10**6), Bounds(1000, 10**6, 1))
+@example(SourceSize(1000, 10), Bounds(1000, 10**6, 1))
 def test_one_shard_is_one_bucket(size: SourceSize, bounds: Bounds) -> None:
     """A source that fits into one shard is not split."""
     if size.records <= bounds.max_records and size.line_bytes <= bounds.max_bytes:
