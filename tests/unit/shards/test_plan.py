@@ -235,6 +235,26 @@ def test_examples(records: int, line: int, buckets: int) -> None:
     assert plan_buckets(size, Bounds(50_000, 200_000_000, 100)) == buckets
 
 
+def test_a_plan_for_few_shards_has_full_ones() -> None:
+    """Six shards of at most 1,000 hold 5,999 records only if two buckets have three each.
+
+    What one bucket would be cut into is certain: it has all records.
+    """
+    assert plan_buckets(SourceSize(5_999, 5_999), Bounds(1_000, 10**6, 100)) == 2
+
+
+def test_the_measured_unevenness_of_lines_counts() -> None:
+    """The longer the longest lines, the more shards to a bucket. Unmeasured, they are uneven."""
+    records, line = 100_000, 10_000
+
+    def plan(unevenness: int) -> int:
+        size = SourceSize(records, records * line, unevenness * records * line**2)
+        return plan_buckets(size, Bounds(50_000, 10**7, 10))
+
+    assert plan(1) > plan(2) > plan(10) > plan(30)
+    assert plan(1) > plan(0) > plan(30)
+
+
 @pytest.mark.parametrize(
     "bounds", [Bounds(50_000, 200_000_000, 100), Bounds(1, 1_000, 1), Bounds(100, 10**9, 100)]
 )

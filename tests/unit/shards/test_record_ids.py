@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bedrock_spark.shards.record_ids import (
     ALPHABET,
     LENGTH,
+    body_hash,
     encode,
     joined_key,
     key_hash,
@@ -214,3 +215,9 @@ def test_another_salt_gives_another_id(text: str, bucket_and_count: tuple[int, i
     """If a salted id is in use too, the next salt must lead to another one."""
     ids = {salted(text, salt, *bucket_and_count) for salt in range(1, 6)}
     assert len(ids) == 5
+
+
+@given(st.binary(max_size=80))
+def test_the_hash_of_a_body_is_the_jvms_signed_number(body: bytes) -> None:
+    """Spark compares it with its own xxhash64, which is a signed 64-bit number."""
+    assert body_hash(body) == int.from_bytes(xxh64(body, 42).to_bytes(8, "big"), "big", signed=True)
