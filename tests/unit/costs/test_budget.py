@@ -215,6 +215,11 @@ def test_the_canary_measures_the_expected_tokens(tmp_path: Path) -> None:
     assert budget.canary == canary_tokens([a_try(2, 30), a_try(5, 100)]) == Tokens(130, 130)
     assert budget.expected.tokens(1000, 10) == Tokens(200, 200)
     assert budget.limit == 5
+    used = {"job-0": a_job(0, "Completed", tokens=7)}
+    resumed = open_budget(run, shards_of(10).values(), used, Tokens(3, 4))
+    assert resumed is not None
+    assert (resumed.jobs, resumed.fallback) == (used, Tokens(3, 4))
+    assert (budget.jobs, budget.fallback) == ({}, Tokens())
     assert open_budget(replace(run, config=make_config(str(tmp_path))), ()) is None
 
 
