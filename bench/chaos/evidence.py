@@ -17,7 +17,9 @@ from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage, Storage
 from bench.chaos.judge import Evidence, ResultRow
 
-_RESULTS, _TASKS, _LEDGER = "results/", "tasks/", "ledger/"
+_RESULTS, _LEDGER = "results/", "ledger/"
+# Folders of objects that no finished run needs.
+_TEMPORARY = ("tasks/", "claims/")
 _PURCHASE = "provisioned.json"
 _SETTLED = {"Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"}
 
@@ -75,7 +77,7 @@ def _is_lost_reply(name: str) -> bool:
 
 
 def _temporary_objects(storage: Storage, local: LocalBedrock) -> list[str]:
-    left = [stored.key for stored in storage.list(_TASKS)]
+    left = [stored.key for folder in _TEMPORARY for stored in storage.list(folder)]
     if storage.read_if_present(_PURCHASE) is not None:
         left.append(_PURCHASE)
     s3 = local.client("s3")

@@ -43,7 +43,8 @@ _MOST_COMMANDS = 4
 _DAY = 86_400.0
 # Answers that a task may have in memory, and its calls in flight (docs/fallback.md).
 _UNWRITTEN = 2 * (100 + CONCURRENCY)
-_OWN_TEMPORARY = "bedrock-spark-"
+# Spark leaves files of its own when it is killed. These are in the names of this package's.
+_OWN_TEMPORARY = ("bedrock-spark-", "results-")
 _PREPARE = """
 import sys
 from pathlib import Path
@@ -147,7 +148,7 @@ class _SparkRun:
         leftovers = [
             path.name
             for path in (self._folder / "tmp").rglob("*")
-            if path.name.startswith(_OWN_TEMPORARY)
+            if any(part in path.name for part in _OWN_TEMPORARY)
         ]
         evidence = gather(
             run, self._local, KEYS, expected, story.unwritten, leftovers, results=results
