@@ -130,6 +130,7 @@ class _SparkRun:
 
     def finish(self, story: Story) -> None:
         """Carry the run on until it is done; then once more, after late outputs have come."""
+        self._environment = _environment(self._folder, _LOCAL)
         for _ in range(_MOST_COMMANDS):
             if self._run(story) == 0:
                 break
