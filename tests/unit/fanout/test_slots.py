@@ -106,6 +106,24 @@ def test_a_job_above_the_learnt_cap_raises_it() -> None:
     assert slots.cap == 16
 
 
+def test_steps_without_an_offer_double_with_refusals_in_a_row() -> None:
+    """One refusal costs no step, the second one, the third three, the fourth seven."""
+    slots = Slots(20)
+    for refusals in range(1, 5):
+        slots.note_refused(10, 0.0)
+        offers = [slots.offer(5, 1.0) for _ in range(2 ** (refusals - 1))]
+        assert offers == [0] * (len(offers) - 1) + [5]
+
+
+def test_jobs_of_others_raise_the_cap_only_right_after_a_refusal() -> None:
+    """Once a job was created, the service has shown that it counted them already."""
+    slots = Slots(40)
+    slots.note_refused(20, 0.0)
+    slots.note_created(20)
+    slots.set_others(5, active=20)
+    assert slots.cap == 20
+
+
 def test_jobs_of_other_runs_use_slots() -> None:
     """They count against the same quota of the account."""
     slots = Slots(20)

@@ -180,6 +180,17 @@ def test_a_second_answer_from_another_file_was_paid_twice() -> None:
     ]
 
 
+def test_answers_of_the_fallback_that_do_not_count_are_kept_for_their_tokens() -> None:
+    """They were paid for: an answer that came second, or one that did not fit. Not those of jobs."""
+    second = reconcile("a", (fallback("p1"), [ok("a", b"1")]), (fallback("p2"), [ok("a", b"2")]))
+    assert second.superseded == [b"2"]
+    assert reconcile("a", (batch(1), [ok("a")]), (batch(2), [ok("a")])).superseded == []
+    replaced = ShardReconciliation(SHARD, {"a": 1}, _fits, retries=1)
+    replaced.add(fallback("p1"), [ok("a", b"bad")])
+    replaced.add(fallback("p2"), [ok("a", b"good")])
+    assert replaced.superseded == [b"bad"]
+
+
 def test_an_error_after_an_answer_is_no_finding() -> None:
     """Nothing was paid for the error."""
     reconciliation = reconcile("a", (batch(1), [ok("a")]), (batch(2), [failed("a")]))
