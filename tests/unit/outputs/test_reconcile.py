@@ -181,7 +181,7 @@ def test_a_second_answer_from_another_file_was_paid_twice() -> None:
 
 
 def test_answers_of_the_fallback_that_do_not_count_are_kept_for_their_tokens() -> None:
-    """They were paid for: an answer that came second, or one that did not fit. Not those of jobs."""
+    """A second answer, or one that did not fit: both were paid for. Those of jobs are not kept."""
     second = reconcile("a", (fallback("p1"), [ok("a", b"1")]), (fallback("p2"), [ok("a", b"2")]))
     assert second.superseded == [b"2"]
     assert reconcile("a", (batch(1), [ok("a")]), (batch(2), [ok("a")])).superseded == []

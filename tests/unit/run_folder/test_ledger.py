@@ -303,6 +303,18 @@ def test_objects_before_a_snapshot_are_not_read(
     assert [p.name for p in (tmp_path / layout.SNAPSHOTS).iterdir()] == ["000000002.jsonl"]
 
 
+def test_the_newest_snapshot_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a long run would read most of its ledger again in every process."""
+    monkeypatch.setattr(snapshots, "EVERY", 2)
+    ledger = Ledger(LocalStorage(str(tmp_path)))
+    for i in range(5):
+        ledger.append([seen(a_job("InProgress", processed=i), float(i)), submitting(PLAN, 0.0)])
+    number, state = snapshots.read_newest_snapshot(LocalStorage(str(tmp_path)), 5)
+    assert (number, list(state.jobs)) == (4, [PLAN.job_name])
+    assert snapshots.read_newest_snapshot(LocalStorage(str(tmp_path)), 3)[0] == 2
+    assert snapshots.read_newest_snapshot(LocalStorage(str(tmp_path)), 1)[0] == 0
+
+
 @given(st.binary(max_size=60), st.integers(0, 10_000))
 def test_every_changed_byte_is_detected(tmp_path_factory: Any, noise: bytes, at: int) -> None:
     """If the change begins before the checksum line, which may differ in white space."""
