@@ -85,6 +85,19 @@ def tell(story: Story, seed: int) -> None:
     sys.stderr.flush()
 
 
+def _services(temporary: Path) -> BedrockServer:
+    """Start the fork server of the local Bedrocks, whose temporary files are in a folder."""
+    temporary.mkdir()
+    before = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(temporary)
+    try:
+        return BedrockServer()
+    finally:
+        del os.environ["TMPDIR"]
+        if before is not None:
+            os.environ["TMPDIR"] = before
+
+
 def main() -> int:
     options = arguments()
     if options.reuse is not None:
@@ -92,9 +105,7 @@ def main() -> int:
     use_local_credentials()
     os.chdir(ROOT)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    os.environ["TMPDIR"] = tempfile.tempdir = str(folder / "services")
-    (folder / "services").mkdir()
-    server = BedrockServer()
+    server = _services(folder / "services")
     began, told = time.monotonic(), []
     try:
         with ForkedBedrock(server, faults=None) as first:
