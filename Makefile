@@ -12,7 +12,7 @@ project := '.[spark,emulator,bench,dev]'
 # More arguments for pytest, e.g. make test PYTEST_ARGS='-k ledger -x'
 PYTEST_ARGS ?=
 
-.PHONY: help install install-spark35 demo test test-long test-spark35 test-clients lint format types bench dist ci clean distclean
+.PHONY: help install install-spark35 demo test test-long test-spark35 test-clients lint format types bench chaos mutants dist ci clean distclean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -54,10 +54,22 @@ types: install ## Check the types
 
 bench: install ## Run the benchmarks
 	@for file in bench/*.py; do \
-		[ -e "$$file" ] || { echo "There are no benchmarks in bench/."; break; }; \
+		case $$file in bench/chaos.py|bench/mutants.py) continue ;; esac; \
 		echo "== $$file"; \
 		scripts/with-spark.sh $(venv) python "$$file" || exit 1; \
 	done
+
+# Random kills of runs, e.g. make chaos SEED=7 KILLS=300 SPARK_KILLS=40
+SEED ?= 1
+KILLS ?= 20
+SPARK_KILLS ?= 1
+
+chaos: install ## Kill runs at random moments, and check that nothing is lost or paid for twice
+	@scripts/with-spark.sh $(venv) python bench/chaos.py \
+		--seed $(SEED) --kills $(KILLS) --spark-kills $(SPARK_KILLS) $(CHAOS_ARGS)
+
+mutants: install ## Change single things in the modules that guard money, and see which tests notice
+	@$(venv)/bin/python bench/mutants.py $(MUTANTS_ARGS)
 
 dist: install ## Build the sdist and the wheel into dist/
 	@$(venv)/bin/python -m pip install --quiet --disable-pip-version-check build

@@ -102,7 +102,10 @@ class RecordErrors(_ScriptModel):
 
 
 class OutputFaults(_ScriptModel):
-    """Defects of a job's output files. The records were processed and are billed."""
+    """Defects of a job's output files. The records were processed and are billed.
+
+    `late_seconds` are the emulated seconds after the job's last status until its output is there.
+    """
 
     missing_lines: Share = Field(default=0.0, ge=0, le=1)
     duplicated_lines: Share = Field(default=0.0, ge=0, le=1)
@@ -112,6 +115,7 @@ class OutputFaults(_ScriptModel):
     no_output: bool = False
     errors_in_model_output: bool = False
     unordered: bool = True
+    late_seconds: float = Field(default=0.0, ge=0)
 
 
 Ending = Literal["Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"]

@@ -106,13 +106,21 @@ def _fork(port: int, faults: dict[str, Any] | None, **settings: Any) -> tuple[in
         return child, pipe.read()
 
 
-def _serve(writer: int, faults: dict[str, Any] | None, **settings: Any) -> None:
-    """Serve a Bedrock in this process; write its address to the pipe `writer` first."""
+def _serve(
+    writer: int,
+    faults: dict[str, Any] | None,
+    timings: dict[str, float] | None = None,
+    **settings: Any,
+) -> None:
+    """Serve a Bedrock in this process; write its address to the pipe `writer` first.
+
+    timings: those of the settings, if they are not the usual ones
+    """
     from bedrock_emulator.faults import read_faults
     from bedrock_emulator.http.server import Emulator
-    from bedrock_emulator.settings import Settings
+    from bedrock_emulator.settings import Settings, Timings
 
-    emulator = Emulator(Settings(**settings), read_faults(faults))
+    emulator = Emulator(Settings(timings=Timings(**timings or {}), **settings), read_faults(faults))
     with os.fdopen(writer, "w") as pipe:
         pipe.write(emulator.endpoint_url)
     emulator.serve()

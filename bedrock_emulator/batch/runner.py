@@ -204,9 +204,16 @@ class JobRunner:
             self._write_and_settle(job, at, job.to_process, "Stopped")
 
     def _write_and_settle(self, job: Job, at: float, processed: int, status: str) -> None:
-        """When the job's task is done, write the first `processed` records, then settle."""
+        """When the job's task is done, write the first `processed` records, then settle.
+
+        If the output is late, settle first.
+        """
+        late_seconds = JobFaults.model_validate(job.rule).output.late_seconds
 
         def write(current: Job, when: float) -> None:
+            if late_seconds:
+                self._settle_before_output(current, when, processed, status, late_seconds)
+                return
             written = self._work.write(current, processed)
             self._after(current, written, when, self._settle, written, status)
 
@@ -221,6 +228,20 @@ class JobRunner:
             counts = written.result()
             self._world.jobs.move(job.job_id, _RUNNING, status, at, counts=counts, message=message)
         self._work.forget(job.job_id)
+
+    def _settle_before_output(
+        self, job: Job, at: float, processed: int, status: str, late_seconds: float
+    ) -> None:
+        """Settle now, and write the output `late_seconds` later."""
+        counts = self._work.counts(job, processed)
+        message = JobFaults.model_validate(job.rule).message or ""
+        self._world.jobs.move(job.job_id, _RUNNING, status, at, counts=counts, message=message)
+
+        def write(current: Job, when: float) -> None:
+            written = self._work.write(current, processed)
+            self._after(current, written, when, lambda *_: self._work.forget(job.job_id))
+
+        self._at(job, at + late_seconds, write)
 
     def _expire(self, job: Job, at: float) -> None:
         message = "The job expired because it did not begin before its timeout."

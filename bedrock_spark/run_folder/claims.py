@@ -153,7 +153,8 @@ def open_round(
     """Revoke the claims of other rounds, and let the tasks of this one claim their work.
 
     Call it with the run's lease held. Waits `seconds` seconds if an attempt of another round may be
-    at work: after that it has stopped. One that did not notice cannot renew its claim.
+    at work: after that it has stopped. One that did not notice cannot renew its claim. Then deletes
+    what the tasks of killed rounds left.
     """
     others = [o.key for o in storage.list(f"{layout.CLAIMS}/")]
     storage.delete([key for key in others if not layout.is_claim(key)])
@@ -162,6 +163,7 @@ def open_round(
     if any(at_work):
         clock.sleep(seconds)
     storage.delete(claims)
+    storage.delete([o.key for o in storage.list(f"{layout.TASKS}/")])
     storage.write(layout.round_key(round_id), b"{}")
 
 

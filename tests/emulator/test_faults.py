@@ -319,6 +319,26 @@ def test_output_files_can_be_broken_or_missing(kit: Kit) -> None:
     assert lines["bad"]["modelOutput"]["errorCode"] == 400
 
 
+def test_output_can_come_after_the_last_status(kit: Kit) -> None:
+    """A job is Completed with its counts, and only later its manifest and all its lines are there.
+
+    Until then its folder holds what was there half-way, and nothing is billed.
+    """
+    late = {"output": {"late_seconds": 3600}}
+    kit.local.set_faults({"quotas": _SMALL, "jobs": [late]})
+    arn = kit.submit(20)
+    kit.until(arn, lambda status: status == "Completed")
+    job = kit.job(arn)
+    assert job["successRecordCount"] == job["totalRecordCount"] == 20
+    assert "manifest.json.out" not in kit.keys(arn)
+    assert len(kit.lines(arn)) < 20
+    assert arn not in kit.local.usage()["records"]
+
+    kit.local.advance_clock(3600)
+    assert len(kit.lines(arn)) == kit.manifest(arn)["successRecordCount"] == 20
+    assert len(kit.local.usage()["records"][arn]) == 20
+
+
 def test_access_can_be_denied(kit: Kit) -> None:
     """A script can deny roles, buckets, and batch inference of a model in the Region."""
     access = {

@@ -12,8 +12,10 @@ from tenacity import Retrying
 from bedrock_spark import errors
 from bedrock_spark.aws.retry import (
     CONTROL_ATTEMPTS,
+    FETCH_ATTEMPTS,
     NOT_READY_SECONDS,
     THROTTLED_SECONDS,
+    retry_fetch,
     retry_invoke,
     retry_reading,
     retry_throttled,
@@ -30,6 +32,7 @@ from bedrock_spark.errors import (
     JobThrottledError,
     ModelNotReadyError,
     NoFreeSlotError,
+    StorageUnavailableError,
 )
 from tests.unit.fakes import FakeClock
 
@@ -37,11 +40,13 @@ POLICIES: dict[str, Callable[[FakeClock], Retrying]] = {
     "throttled": retry_throttled,
     "reading": retry_reading,
     "invoke": lambda clock: retry_invoke(clock, 5),
+    "fetch": retry_fetch,
 }
 RETRIED = {
     "throttled": {JobThrottledError},
     "reading": {JobThrottledError, JobStateUnknownError},
     "invoke": {InvokeRetryableError, InvokeThrottledError, ModelNotReadyError},
+    "fetch": {StorageUnavailableError},
 }
 KINDS = [
     JobThrottledError,
@@ -55,6 +60,7 @@ KINDS = [
     InvokeRecordError,
     InvokeRefusedError,
     errors.StorageError,
+    StorageUnavailableError,
     ValueError,
     KeyboardInterrupt,
 ]
@@ -94,6 +100,7 @@ def test_only_the_errors_of_a_policy_are_retried(
     [
         (retry_throttled, JobThrottledError("x"), CONTROL_ATTEMPTS),
         (retry_reading, JobStateUnknownError("x"), CONTROL_ATTEMPTS),
+        (retry_fetch, StorageUnavailableError("x"), FETCH_ATTEMPTS),
         (lambda clock: retry_invoke(clock, 3), InvokeRetryableError("x"), 3),
         (lambda clock: retry_invoke(clock, 1), InvokeRetryableError("x"), 1),
     ],
@@ -137,20 +144,28 @@ def test_no_error_is_retried_after_the_deadline(error: BedrockSparkError, clock:
     assert call.calls == 1
 
 
-@pytest.mark.parametrize(("policy", "first"), [("throttled", 1.0), ("invoke", 0.5)])
-def test_waits_are_full_jitter(policy: str, first: float) -> None:
-    """Uniform between zero and a bound that doubles, up to 30 s: else callers retry in step."""
+@pytest.mark.parametrize(
+    ("retry", "error", "first", "cap"),
+    [
+        (retry_throttled, JobThrottledError("x"), 1.0, 30.0),
+        (lambda clock: retry_invoke(clock, 8), InvokeRetryableError("x"), 0.5, 30.0),
+        (retry_fetch, StorageUnavailableError("x"), 0.2, 20.0),
+    ],
+    ids=["throttled", "invoke", "fetch"],
+)
+def test_waits_are_full_jitter(
+    retry: Callable[[FakeClock], Retrying], error: BedrockSparkError, first: float, cap: float
+) -> None:
+    """Uniform between zero and a bound that doubles, up to a cap: else callers retry in step."""
     rounds: list[list[float]] = []
     for seed in range(300):
         random.seed(seed)
         clock = FakeClock()
-        error = {"throttled": JobThrottledError, "invoke": InvokeRetryableError}[policy]("x")
-        retrying = retry_throttled(clock) if policy == "throttled" else retry_invoke(clock, 8)
         with pytest.raises(type(error)):
-            retrying(Failing(error))
+            retry(clock)(Failing(error))
         rounds.append(clock.waits)
     for i, waits in enumerate(zip(*rounds, strict=True)):
-        bound = min(30.0, first * 2**i)
+        bound = min(cap, first * 2**i)
         assert all(0 <= w <= bound for w in waits)
         assert max(waits) > 0.9 * bound
         assert min(waits) < 0.1 * bound

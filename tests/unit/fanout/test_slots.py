@@ -84,6 +84,46 @@ def test_one_probe_at_a_time() -> None:
     assert slots.cap == 21
 
 
+def test_a_target_without_a_job_is_probed_after_ten_minutes() -> None:
+    """Otherwise a quota that was 0 for a time would stop the run for ever."""
+    slots = Slots(20)
+    for now in (0.0, 1.0):
+        slots.note_refused(0, now)
+    assert [slots.offer(0, 600.0) for _ in range(5)] == [0] * 5
+    assert slots.offer(0, 601.0) == 1
+    assert slots.offer(1, 601.0) == 0, "a job is active"
+
+
+def test_a_job_above_the_learnt_cap_raises_it() -> None:
+    """The cap counts the jobs of other runs too: they use the same quota."""
+    slots = Slots(40)
+    slots.set_others(5, active=10)
+    slots.note_refused(10, 0.0)
+    assert slots.cap == 15
+    slots.note_created(10)
+    assert slots.cap == 15
+    slots.note_created(11)
+    assert slots.cap == 16
+
+
+def test_steps_without_an_offer_double_with_refusals_in_a_row() -> None:
+    """One refusal costs no step, the second one, the third three, the fourth seven."""
+    slots = Slots(20)
+    for refusals in range(1, 5):
+        slots.note_refused(10, 0.0)
+        offers = [slots.offer(5, 1.0) for _ in range(2 ** (refusals - 1))]
+        assert offers == [0] * (len(offers) - 1) + [5]
+
+
+def test_jobs_of_others_raise_the_cap_only_right_after_a_refusal() -> None:
+    """Once a job was created, the service has shown that it counted them already."""
+    slots = Slots(40)
+    slots.note_refused(20, 0.0)
+    slots.note_created(20)
+    slots.set_others(5, active=20)
+    assert slots.cap == 20
+
+
 def test_jobs_of_other_runs_use_slots() -> None:
     """They count against the same quota of the account."""
     slots = Slots(20)

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_spark.outputs.lines import BadLine, OutputManifest, OutputRecord, RecordError
+from bedrock_spark.outputs.parse import Parsed
 from bedrock_spark.outputs.reconcile import (
     BATCH,
     ERROR,
     FALLBACK,
+    INVALID,
     MISSING,
     OK,
     Finding,
@@ -178,6 +180,17 @@ def test_a_second_answer_from_another_file_was_paid_twice() -> None:
     ]
 
 
+def test_answers_of_the_fallback_that_do_not_count_are_kept_for_their_tokens() -> None:
+    """A second answer, or one that did not fit: both were paid for. Those of jobs are not kept."""
+    second = reconcile("a", (fallback("p1"), [ok("a", b"1")]), (fallback("p2"), [ok("a", b"2")]))
+    assert second.superseded == [b"2"]
+    assert reconcile("a", (batch(1), [ok("a")]), (batch(2), [ok("a")])).superseded == []
+    replaced = ShardReconciliation(SHARD, {"a": 1}, _fits, retries=1)
+    replaced.add(fallback("p1"), [ok("a", b"bad")])
+    replaced.add(fallback("p2"), [ok("a", b"good")])
+    assert replaced.superseded == [b"bad"]
+
+
 def test_an_error_after_an_answer_is_no_finding() -> None:
     """Nothing was paid for the error."""
     reconciliation = reconcile("a", (batch(1), [ok("a")]), (batch(2), [failed("a")]))
@@ -234,6 +247,36 @@ def test_counts_that_differ_are_findings(
     assert all(text in detail for text, detail in zip(expected, details, strict=True))
 
 
+def _fits(output: bytes) -> Parsed:
+    return Parsed(None, "it does not") if output == b"bad" else Parsed((1,))
+
+
+@pytest.mark.parametrize(
+    ("files", "ended", "unanswered"),
+    [
+        ([[ok("a")]], OK, False),
+        ([[ok("a", b"bad")]], INVALID, True),
+        ([[ok("a", b"bad")], [ok("a")]], OK, False),
+        ([[ok("a")], [ok("a", b"bad")]], OK, False),
+        ([[failed("a")], [ok("a", b"bad")]], INVALID, True),
+        ([[ok("a", b"bad")], [failed("a")]], INVALID, True),
+        ([[ok("a", b"bad")], [ok("a", b"bad")]], INVALID, False),
+        ([[failed("a", RETRYABLE)]], ERROR, True),
+    ],
+)
+def test_an_answer_that_does_not_fit_is_invalid(
+    files: list[list[Line]], ended: str, unanswered: bool
+) -> None:
+    """Ok goes before invalid, invalid before error; it is asked again as often as allowed, once."""
+    reconciliation = ShardReconciliation(SHARD, {"a": 3}, _fits, retries=1)
+    for attempt, lines in enumerate(files, 1):
+        reconciliation.add(batch(attempt), lines)
+    assert {k: n for k, n in reconciliation.counts().items() if n} == {ended: 3}
+    assert reconciliation.unanswered() == (["a"] if unanswered else [])
+    is_invalid = ended == INVALID and unanswered
+    assert reconciliation.invalid_among(reconciliation.unanswered()) == ["a"] * is_invalid
+
+
 def test_the_lines_of_a_file_are_counted_by_kind() -> None:
     """Foreign and repeated lines count too, because the job counts them as well."""
     reconciliation = ShardReconciliation(SHARD, dict.fromkeys("ab", 1))
@@ -252,3 +295,4 @@ def test_a_finding_can_be_written_as_json() -> None:
         "detail": "d",
         "count": 2,
     }
+    assert Finding("k", SHARD, "d").count == 1, "of one thing, unless it says otherwise"

@@ -92,6 +92,19 @@ def test_a_zombie_holder_is_replaced_at_once(storage: LocalStorage, clock: FakeC
     process.join()
 
 
+def test_where_machines_cannot_be_told_apart_no_holder_counts_as_dead(
+    storage: LocalStorage, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its PID may be one of another machine. So only the time ends its lease."""
+    monkeypatch.setattr("bedrock_spark.run_folder.lease.this_place", lambda: "")
+    Lease(storage, clock).acquire()
+    move_to_other_machine(storage, place="", pid=2**22 + 1)
+    with pytest.raises(RunHeldError):
+        Lease(storage, clock).acquire()
+    clock.time += LEASE_SECONDS
+    Lease(storage, clock).acquire()
+
+
 def test_a_holder_that_lost_its_lease_stops(storage: LocalStorage, clock: FakeClock) -> None:
     """A controller that slept until its lease expired learns this at its next renewal."""
     first, second = Lease(storage, clock), Lease(storage, clock)

@@ -169,6 +169,18 @@ def test_every_kind_of_event_is_read_as_it_was_written() -> None:
             assert state != before
 
 
+def test_of_a_finish_and_an_extra_attempt_the_later_counts(tmp_path: Path) -> None:
+    """A shard that was finished for good gets no job any more, by any later controller either."""
+    extra = ExtraAttempt(2, "in", 3, "f" * 64)
+    ledger = Ledger(LocalStorage(str(tmp_path)))
+    ledger.append([Finished("s", "expired", 1.0), again("s", extra, 2.0)])
+    state = Ledger(LocalStorage(str(tmp_path))).load()
+    assert (state.finished, state.extra_attempts) == ({}, {"s": extra})
+    ledger.append([Finished("s", "deadline", 3.0)])
+    state = Ledger(LocalStorage(str(tmp_path))).load()
+    assert (state.finished, state.extra_attempts) == ({"s": "deadline"}, {})
+
+
 def test_events_of_a_newer_version_are_ignored_and_reported(tmp_path: Path) -> None:
     """An older version can still read the run."""
     newer = {**as_json(submitting(PLAN, 1.0)), "new": 1}
@@ -373,6 +385,16 @@ def test_files_that_are_no_ledger_objects_are_ignored(
         (tmp_path / folder / ".DS_Store").write_bytes(b"x")
         (tmp_path / folder / "notes.txt").write_bytes(b"x")
     assert Ledger(LocalStorage(str(tmp_path))).load() == state
+
+
+def test_the_newest_snapshot_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a long run would read most of its ledger again in every process."""
+    monkeypatch.setattr(snapshots, "EVERY", 2)
+    ledger = Ledger(LocalStorage(str(tmp_path)))
+    for i in range(5):
+        ledger.append([seen(a_job("InProgress", processed=i), float(i)), submitting(PLAN, 0.0)])
+    number, state = snapshots.read_newest_snapshot(LocalStorage(str(tmp_path)))
+    assert (number, list(state.jobs)) == (4, [PLAN.job_name])
 
 
 @given(st.binary(max_size=60), st.integers(0, 10_000))

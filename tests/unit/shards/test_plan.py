@@ -194,6 +194,9 @@ def test_the_number_of_buckets_is_within_reason(size: SourceSize, bounds: Bounds
 
 
 @given(SIZES, BOUNDS)
+@example(SourceSize(1000, 10**6), Bounds(1000, 10**6, 1))
+@example(SourceSize(10, 10**6), Bounds(1000, 10**6, 1))
+@example(SourceSize(1000, 10), Bounds(1000, 10**6, 1))
 def test_one_shard_is_one_bucket(size: SourceSize, bounds: Bounds) -> None:
     """A source that fits into one shard is not split."""
     if size.records <= bounds.max_records and size.line_bytes <= bounds.max_bytes:
@@ -230,6 +233,26 @@ def test_examples(records: int, line: int, buckets: int) -> None:
     """No record, one, exactly one shard, one record more, and eight full shards."""
     size = SourceSize(records, records * line)
     assert plan_buckets(size, Bounds(50_000, 200_000_000, 100)) == buckets
+
+
+def test_a_plan_for_few_shards_has_full_ones() -> None:
+    """Six shards of at most 1,000 hold 5,999 records only if two buckets have three each.
+
+    What one bucket would be cut into is certain: it has all records.
+    """
+    assert plan_buckets(SourceSize(5_999, 5_999), Bounds(1_000, 10**6, 100)) == 2
+
+
+def test_the_measured_unevenness_of_lines_counts() -> None:
+    """The longer the longest lines, the more shards to a bucket. Unmeasured, they are uneven."""
+    records, line = 100_000, 10_000
+
+    def plan(unevenness: int) -> int:
+        size = SourceSize(records, records * line, unevenness * records * line**2)
+        return plan_buckets(size, Bounds(50_000, 10**7, 10))
+
+    assert plan(1) > plan(2) > plan(10) > plan(30)
+    assert plan(1) > plan(0) > plan(30)
 
 
 @pytest.mark.parametrize(

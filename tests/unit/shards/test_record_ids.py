@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bedrock_spark.shards.record_ids import (
     ALPHABET,
     LENGTH,
+    body_hash,
     encode,
     first_salt,
     joined_key,
@@ -227,3 +228,9 @@ def test_salts_grow_with_the_hash(a: int, b: int, bucket_and_count: tuple[int, i
     """A bucket is sorted by hash, so counting up from the last salt rarely changes a salt."""
     low, high = sorted((a, b))
     assert first_salt(low, bucket_and_count[1]) <= first_salt(high, bucket_and_count[1])
+
+
+@given(st.binary(max_size=80))
+def test_the_hash_of_a_body_is_the_jvms_signed_number(body: bytes) -> None:
+    """Spark compares it with its own xxhash64, which is a signed 64-bit number."""
+    assert body_hash(body) == int.from_bytes(xxh64(body, 42).to_bytes(8, "big"), "big", signed=True)
