@@ -64,7 +64,10 @@ class Output:
         **manifest: int,
     ) -> Path:
         """Write the lines and the manifest of a finished job; return the path of the lines."""
-        plan = plan_job(self.run.run_id, shard.shard_id, shard.sha256, CLAUDE, attempt)
+        plan = plan_job(
+            *(self.run.run_id, shard.shard_id, shard.sha256, CLAUDE, attempt),
+            prepare_id=shard.prepare_id,
+        )
         job_id = f"job{attempt:09d}"
         arn = f"arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/{job_id}"
         seen = SeenJob(arn, plan.job_name, plan.token, status)

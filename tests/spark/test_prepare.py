@@ -121,7 +121,7 @@ def test_repeated_keys_are_found(spark: SparkSession, tmp_path: Path) -> None:
     with pytest.raises(DuplicateKeyError, match="10 rows repeat a key") as caught:
         prepare(spark, run, df)
     assert caught.value.rows == 10
-    rejects = spark.read.parquet(str(tmp_path / "rejects"))
+    rejects = spark.read.parquet(str(tmp_path / "rejects" / "*"))
     repeats = rejects.where("reject_reason = 'repeats the key of another row'")
     assert {(r.id, r.reject_column) for r in repeats.collect()} == {(i, "id") for i in range(10)}
     assert read_manifest(run.storage) is None
