@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from botocore.exceptions import ClientError
-
 from bedrock_spark.aws.clients import AwsSettings, sts_client
-from bedrock_spark.aws.errors import AWS_FAILURES
+from bedrock_spark.aws.errors import AWS_FAILURES, error_code
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +20,7 @@ def account_id(aws: AwsSettings) -> str | None:
     try:
         account = sts_client(aws).get_caller_identity().get("Account")
     except (*AWS_FAILURES, KeyError) as exc:  # botocore's KeyError: XML of something else than STS
-        code = exc.response["Error"]["Code"] if isinstance(exc, ClientError) else type(exc).__name__
+        code = error_code(exc)
         log.warning("STS does not tell the account: %s; it is not checked", code)
         return None
     return str(account) if account else None

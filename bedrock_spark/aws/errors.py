@@ -205,6 +205,16 @@ def _by_status(status: int, throttled: Any, unknown: Any, refused: Any) -> Any:
     return unknown if status >= 500 or status == 0 else refused
 
 
+def error_code(exc: BaseException) -> str:
+    """Return AWS's code of an error; "" if a reply has none, or the class for any other error.
+
+    A reply of a proxy or of an overloaded service may hold no error that botocore can read.
+    """
+    if isinstance(exc, ClientError):
+        return str(exc.response.get("Error", {}).get("Code", ""))
+    return type(exc).__name__
+
+
 def _code_message_status(exc: ClientError) -> tuple[str, str, int]:
     error = exc.response.get("Error", {})
     status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

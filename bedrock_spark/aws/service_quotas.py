@@ -10,9 +10,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 
-from botocore.exceptions import ClientError
-
-from bedrock_spark.aws.errors import AWS_FAILURES
+from bedrock_spark.aws.errors import AWS_FAILURES, error_code
 from bedrock_spark.aws.protocols import QuotasClient
 
 log = logging.getLogger(__name__)
@@ -44,7 +42,7 @@ def read_job_quota(client: QuotasClient, model_id: str) -> int | None:
     try:
         quotas = list(_quotas(client))
     except AWS_FAILURES as exc:
-        code = exc.response["Error"]["Code"] if isinstance(exc, ClientError) else type(exc).__name__
+        code = error_code(exc)
         level = logging.INFO if code in _EXPECTED_CODES else logging.WARNING
         log.log(level, "Service Quotas does not tell the number of batch jobs: %s", code)
         return None

@@ -20,6 +20,7 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bedrock_spark.aws.clients import AwsSettings, s3_client
+from bedrock_spark.aws.errors import error_code
 from bedrock_spark.aws.protocols import S3Client
 from bedrock_spark.aws.retry import retry_conflict
 from bedrock_spark.aws.s3_uri import join_uri, parse_s3_uri
@@ -75,7 +76,7 @@ class S3Storage:
                 reply = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
                 data: bytes = reply["Body"].read()
             except ClientError as exc:
-                if exc.response["Error"]["Code"] in _ABSENT:
+                if error_code(exc) in _ABSENT:
                     return None
                 raise
             return data
@@ -88,7 +89,7 @@ class S3Storage:
                     Bucket=self._bucket, Key=self._prefix + key, Range=f"bytes=0-{max_bytes - 1}"
                 )
             except ClientError as exc:
-                if exc.response["Error"]["Code"] in _EMPTY:
+                if error_code(exc) in _EMPTY:
                     return b""  # an empty object satisfies no range request
                 raise
             data: bytes = reply["Body"].read()
@@ -111,7 +112,7 @@ class S3Storage:
                 reply = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
                 return reply["Body"].read(), str(reply["ETag"])
             except ClientError as exc:
-                if exc.response["Error"]["Code"] in _ABSENT:
+                if error_code(exc) in _ABSENT:
                     return None
                 raise
 
@@ -131,7 +132,7 @@ class S3Storage:
                 put_once = retry_conflict(self._clock)
                 return put_once(self._put_marked, key, data, mark, condition)
             except ClientError as exc:
-                if exc.response["Error"]["Code"] not in _REFUSED:
+                if error_code(exc) not in _REFUSED:
                     raise
                 return self._own_put(key, mark)
 
@@ -145,7 +146,7 @@ class S3Storage:
                 **condition,
             )
         except ClientError as exc:
-            code = exc.response["Error"]["Code"]
+            code = error_code(exc)
             if code in _UNDECIDED:
                 raise StorageUnavailableError(
                     f"{join_uri(self.uri, key)}: was not written, because other writes of it ran "
@@ -164,7 +165,7 @@ class S3Storage:
         try:
             reply = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
         except ClientError as exc:
-            if exc.response["Error"]["Code"] in _ABSENT:
+            if error_code(exc) in _ABSENT:
                 return None
             raise
         is_own = reply.get("Metadata", {}).get(_MARK) == mark
@@ -232,7 +233,7 @@ class S3Storage:
         try:
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload_id)
         except ClientError as exc:
-            if exc.response["Error"]["Code"] not in _ABSENT | {"NoSuchUpload"}:
+            if error_code(exc) not in _ABSENT | {"NoSuchUpload"}:
                 raise
 
     @contextmanager

@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.config.fallback import FallbackConfig
-from bedrock_spark.run_folder.run import Run, open_run
+from bedrock_spark.run_folder.run import Run, begin_run, open_run
 
 CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 ROLE = "arn:aws:iam::123456789012:role/BedrockBatchInference"
@@ -72,7 +72,7 @@ def prepare_template(spark: SparkSession, folder: Path, source: Path) -> None:
 
 def begin_prepared(template: Path, config: Config) -> Run:
     """Begin a run, and give it the shards and the manifest of the template."""
-    run = open_run(config, SystemClock())
+    run = begin_run(open_run(config, SystemClock()))
     old = json.loads((template / "run.json").read_text())
     renamed = {old["config"]["run_uri"]: config.run_uri, old["run_id"]: run.run_id}
     paths = sorted(path for path in template.rglob("*") if path.is_file())

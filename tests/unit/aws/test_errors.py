@@ -15,6 +15,7 @@ from bedrock_spark.aws.errors import (
     AWS_FAILURES,
     INVOKE_ERRORS,
     JOB_ERRORS,
+    error_code,
     invoke_error,
     job_error,
 )
@@ -341,3 +342,17 @@ def test_some_code_maps_to_every_job_and_invoke_error() -> None:
     mapped = {*JOB_ERRORS.values(), *INVOKE_ERRORS.values()}
     for base in (errors.JobError, errors.InvokeError):
         assert set(base.__subclasses__()) <= mapped
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject"), "NoSuchKey"),
+        (ClientError({"Error": {}}, "GetObject"), ""),
+        (ClientError({"ResponseMetadata": {"HTTPStatusCode": 503}}, "GetCallerIdentity"), ""),  # type: ignore[typeddict-item]
+        (KeyError("Error"), "KeyError"),
+    ],
+)
+def test_an_error_without_a_code_has_an_empty_one(error: Exception, code: str) -> None:
+    """A reply of a proxy, or of an overloaded service, may hold nothing that botocore reads."""
+    assert error_code(error) == code
