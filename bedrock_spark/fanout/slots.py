@@ -20,7 +20,7 @@ _IDLE_SECONDS = 600.0
 # The longest backoff after refusals in a row, in steps; it doubles from one refusal to the next. It
 # also ends after the time that its steps take at most: a process of one step does not count them.
 _LONGEST_BACKOFF_STEPS, _STEP_SECONDS = 32, 300.0
-# Refusals in a row while no job of anybody is active: after so many, waiting ends. With the backoff
+# Waiting ends after this number of refusals in a row while no job is active. With the backoff
 # above they take half an hour or more, and the jobs of others are counted again meanwhile.
 IDLE_REFUSALS = 5
 

@@ -33,7 +33,7 @@ def told(account: str) -> bytes:
         ([(403, b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>")], None),
         ([(404, b"not found")], None),
         ([(200, b"<html>")], None),
-        ([(503, b"{}")] * 3, None),
+        ([(503, b"{}")], None),
         ([NO_REPLY] * 3, None),
     ],
 )
