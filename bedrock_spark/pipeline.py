@@ -123,8 +123,8 @@ class Pipeline:
         from bedrock_spark.spark.prepare.stage import prepare
 
         self._lint()
-        delete_leftovers([self.run.storage], self.clock)
         check_targets(self.run.config)
+        delete_leftovers([self.run.storage], self.clock)
         with self._timed("prepare"):
             manifest = prepare(spark, self.run, df, self.observe)
         self.run = begin_run(self.run)  # another process may have been first
