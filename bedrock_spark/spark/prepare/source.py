@@ -17,7 +17,7 @@ from bedrock_spark.config import SourceConfig
 from bedrock_spark.config.secrets import FromEnvironment, resolve_options, without_secrets
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.request_body import check_columns
-from bedrock_spark.schema import first_repeated, is_internal, is_reserved
+from bedrock_spark.schema import first_repeated, is_internal, is_reserved, is_usable
 from bedrock_spark.templates.body_template import BodyTemplate
 
 
@@ -96,6 +96,22 @@ def kept_on_disk(df: DataFrame) -> Iterator[DataFrame]:
         df.unpersist()
 
 
+def renamed(df: DataFrame, source: SourceConfig) -> DataFrame:
+    """Return the source with the names of `source.rename`. Raises ConfigError."""
+    if not source.rename:
+        return df
+    names = df.columns
+    check_columns(tuple(source.rename), names, "source.rename")
+    several = next((name for name in source.rename if names.count(name) > 1), None)
+    if several is not None:
+        raise ConfigError(
+            f"source.rename: the source has more than one column {several}; select one in "
+            "source.sql"
+        )
+    # By position, so that any name can be replaced: also one with a dot, or in another case.
+    return df.toDF(*(source.rename.get(name, name) for name in names))
+
+
 def choose_columns(df: DataFrame, source: SourceConfig, template: BodyTemplate) -> SourceColumns:
     """Check every column the config names against the source. Raises ConfigError."""
     names = df.columns
@@ -103,8 +119,8 @@ def choose_columns(df: DataFrame, source: SourceConfig, template: BodyTemplate) 
     repeated = first_repeated(names)
     if repeated is not None:
         raise ConfigError(
-            f"source: has more than one column {repeated}, if case is ignored; rename one, or "
-            "select others, in source.sql"
+            f"source: has more than one column {repeated}, if case is ignored; rename one by "
+            "source.rename, or select others in source.sql"
         )
     check_columns(source.key, names, "source.key")
     check_columns(source.columns or (), names, "source.columns")
@@ -112,12 +128,12 @@ def choose_columns(df: DataFrame, source: SourceConfig, template: BodyTemplate) 
     kept = tuple(dict.fromkeys((*source.key, *(source.columns or names))))
     _refuse_reserved(kept, template.columns)
     columns = SourceColumns(source.key, kept, template.columns)
-    unusable = [name for name in columns.needed if "." in name or "`" in name]
-    if unusable:
+    unusable = next((name for name in columns.needed if not is_usable(name)), None)
+    if unusable is not None:
         raise ConfigError(
-            f"source: its column {unusable[0]} has a dot or a backtick in its name, which Spark "
-            "cannot hand to Python; rename it, or list the columns to keep, without it, in "
-            "source.columns"
+            f"source: its column {unusable!r} has a name that Spark cannot hand to Python (it has "
+            f"a dot or a backtick, is * or is empty); rename it by source.rename: {{{unusable!r}: "
+            "…}, or list the columns to keep, without it, in source.columns"
         )
     _check_key_types(df, source.key)
     return columns
@@ -129,13 +145,13 @@ def _refuse_reserved(kept: Iterable[str], rendered: Iterable[str]) -> None:
         if is_reserved(name):
             raise ConfigError(
                 f"source: its column {name} has a name that the package's own columns have; rename "
-                "it in source.sql, or list the columns to keep, without it, in source.columns"
+                "it by source.rename, or list the columns to keep, without it, in source.columns"
             )
     for name in rendered:
         if is_internal(name):
             raise ConfigError(
                 f"request: the column {name} has a name that the package's own columns have; "
-                "rename it in source.sql"
+                "rename it by source.rename"
             )
 
 

@@ -52,6 +52,7 @@ from bedrock_spark.spark.prepare.source import (
     is_indexed,
     kept_on_disk,
     read_source,
+    renamed,
 )
 from bedrock_spark.spark.prepare.task import PrepareTask, bounds_of
 from bedrock_spark.spark.result_schema import refuse_clashes
@@ -90,12 +91,13 @@ def prepare(
     config = run.config
     source = df if df is not None else read_source(spark, config.source)
     template = body_template(config)
-    columns = choose_columns(source, config.source, template)
+    table = renamed(source, config.source)
+    columns = choose_columns(table, config.source, template)
     refuse_clashes(columns.kept, config.results)
-    check_types(source.schema, columns.needed, template)
+    check_types(table.schema, columns.needed, template)
     is_cheap = df is None and is_indexed(spark, config.source)
-    needed = source.select(*map(column_of, columns.needed))
-    kept = ddl_of(source.select(*map(column_of, columns.kept)).schema)
+    needed = table.select(*map(column_of, columns.needed))
+    kept = ddl_of(table.select(*map(column_of, columns.kept)).schema)
     check_sink(spark, run, kept)
     prepare_id = layout.new_prepare_id()
     with (

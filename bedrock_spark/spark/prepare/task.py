@@ -21,6 +21,7 @@ from bedrock_spark.config import Config
 from bedrock_spark.errors import PlanError
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.run_folder import layout
+from bedrock_spark.schema import ROW_RECORD_ID
 from bedrock_spark.shards.cutter import Cutter, Piece
 from bedrock_spark.shards.plan import Bounds
 from bedrock_spark.spark.prepare.arrow_columns import offsets_of
@@ -38,7 +39,6 @@ from bedrock_spark.templates.body_template import RowRejected
 # Batches are rendered in slices of about 1 MB, which stay in the processor's cache. Whole batches
 # take a quarter longer (docs/performance.md).
 _SLICE_BYTES = 1_000_000
-_RECORD_ID = "record_id"
 _MAX_REASONS = 10
 _REPEATS = "repeats the key of another row"
 
@@ -123,8 +123,8 @@ class _Bucket:
         self._ids = Identifier(self._index, task.buckets, on_repeat)
         self._cutter: Cutter[_Chunk] = Cutter(bounds_of(task.config))
         kept = pa.schema([first.schema.field(name) for name in task.columns.kept])
-        self._schema = pa.schema([pa.field(_RECORD_ID, pa.string()), *kept])
-        unique = {_RECORD_ID, *task.columns.key}
+        self._schema = pa.schema([pa.field(ROW_RECORD_ID, pa.string()), *kept])
+        unique = {ROW_RECORD_ID, *task.columns.key}
         self._files = BucketFiles(
             task.storage, folder, task.prepare_id, self._number, self._schema, unique
         )
