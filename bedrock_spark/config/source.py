@@ -30,7 +30,7 @@ class SourceConfig(Section):
     columns: Columns | None = None
     rename: dict[str, str] = Field(default={})
     on_duplicate_key: Literal["error", "first"] = "error"
-    max_rejects: Annotated[int | float | None, BeforeValidator(parse_share_or_count)] = None
+    max_rejects: Annotated[int | float | None, BeforeValidator(parse_share_or_count)] = 0.05
 
     @field_validator("options")
     @classmethod

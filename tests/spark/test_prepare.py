@@ -226,7 +226,7 @@ def test_a_source_column_may_not_have_the_name_of_a_result_column(
 ) -> None:
     """A kept column `outcome` is refused; without it in source.columns, prepare works."""
     df = tickets(spark, 10).withColumn("outcome", F.lit("won"))
-    with pytest.raises(ConfigError, match="name that the package's own columns have"):
+    with pytest.raises(ConfigError, match="outcome has the name of a result column"):
         prepared(spark, tmp_path / "a", df)
     _, manifest = prepared(
         spark, tmp_path / "b", df, source={"key": ["id"], "columns": ["priority"]}

@@ -50,7 +50,7 @@ def collect(
     family = family_of(run.config.model).name
     task = CollectTask(run.storage, family, columns, manifest.prepare_id, ask_unfound)
     with observed_tasks(spark, "collect", observe):
-        reconciled = run_per_unit(spark, works, task, ReconciledShard)
+        reconciled = run_per_unit(spark, works, task, ReconciledShard, "collect")
     units = sorted(reconciled, key=lambda shard: shard.unit)
     write_reconciliation(run.storage, units, jobs)
     return units

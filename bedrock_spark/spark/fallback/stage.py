@@ -89,7 +89,7 @@ def ask_unanswered(
     open_round(run.storage, round_id, SystemClock())
     try:
         with observed_tasks(spark, "fallback", observe, group):
-            done = run_per_unit(spark, groups, task, TaskResult)
+            done = run_per_unit(spark, groups, task, TaskResult, "fallback")
     finally:
         _delete_tasks(run.storage, round_id)
     _close(run.storage, round_id)
