@@ -91,11 +91,14 @@ def _schema_of_hint(name: str, hint: str) -> Schema:
         inner = bracketed[1] if bracketed else (array[1] if array else "")
         item = _schema_of_hint(_singular(name), inner.strip().rstrip(">s")) if inner else None
         return {"type": "array", "items": item or {"type": "string"}}
+    choices = _choices(text)
+    if choices is not None:
+        return choices
     if _DATE_TIME.search(bare):
         return {"type": "string", "format": "date-time"}
     if _DATE.search(bare):
         return {"type": "string", "format": "date"}
-    return _choices(text) or _number_in(bare) or _type_named(name, bare)
+    return _number_in(bare) or _type_named(name, bare)
 
 
 def schema_of_hint(name: str, hint: str) -> Schema:
@@ -137,10 +140,14 @@ def _choices(text: str) -> Schema | None:
     if all(re.fullmatch(_NUMBER, value) for value in values):
         numbers = [float(value) if "." in value else int(value) for value in values]
         return {"enum": numbers}
-    for pattern, schema in _TYPES:
-        if pattern.fullmatch(values[0]):
-            return dict(schema)
+    types = [_type_of(value) for value in values]
+    if None not in types:  # `string or number`
+        return types[0]
     return {"type": "string", "enum": list(values)}
+
+
+def _type_of(text: str) -> Schema | None:
+    return next((dict(schema) for pattern, schema in _TYPES if pattern.fullmatch(text)), None)
 
 
 def _number_in(text: str) -> Schema | None:

@@ -14,9 +14,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 _MAX_CHARACTERS = 2_000
+_LEAST_SPACES = 3
 _STEM = 4  # letters
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _SENTENCE = re.compile(r".+?(?:[.!?](?=\s|$)|\n|$)", re.DOTALL)
+_LINE_BREAK_IN_SENTENCE = re.compile(r"(?<=[\w,;)`'\"])[ \t]*\n[ \t]*(?=[a-zß-ÿ(])")
 _NAME = re.compile(r"\b[A-ZÄÖÜ][\w'’-]+(?:[ \t]+(?:of|de|van|von)?[ \t]?[A-ZÄÖÜ][\w'’-]+)*")
 _PATTERNS = {
     "email": re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]*\w"),
@@ -43,7 +45,8 @@ dienstag mittwoch donnerstag freitag samstag sonntag i
 _AMOUNT = re.compile(r"(?<![\w.-])\d+(?:[.,]\d+)?(?![\w-])")
 _STOPWORDS = frozenset(_STOPWORD_TEXT.split())
 _NO_NAMES = _STOPWORDS | frozenset(_CALENDAR.split())
-_REST_TEXT = "neutral ham other others none misc unknown sonstige sonstiges andere"
+# The label for what fits no other one; `neutral` and `ham` are, too, if the others have cues.
+_OTHER_TEXT = "other others misc unknown sonstige sonstiges andere autre"
 _YES_NO_TEXT = "yes no ja nein true false oui non"
 # Words that speak for a label, by its first letters, so that "Billing" and "billed" are one.
 _CUES = {
@@ -68,9 +71,16 @@ _CUES = {
     "high": "urgent immediately asap emergency critical down outage",
     "spor": "game team match season player coach goal",
     "poli": "government election president minister senate vote",
+    "numb": "number integer float numeric digits decimal sum mean square logarithm",
+    "file": "file files directory path filename",
+    "netw": "socket address host port server http url internet",
+    "time": "time seconds clock date datetime delay",
+    "text": "string strings character characters text line regular",
+    "erro": "error exception raised fails failure",
     "busi": "company market shares profit sales stock",
 }
-_REST = frozenset(_REST_TEXT.split())
+_OTHER = frozenset(_OTHER_TEXT.split())
+_REST = _OTHER | {"neutral", "ham", "none"}
 _YES_NO = frozenset(_YES_NO_TEXT.split())
 # Labels that a text may hold without being about them.
 _SAYS_NOTHING = _STOPWORDS | _REST | _YES_NO
@@ -98,7 +108,8 @@ class Material:
     @functools.cached_property
     def sentences(self) -> list[str]:
         """Sentences without line breaks; at least one, if there is any text."""
-        parts = [" ".join(part.split()) for part in _SENTENCE.findall(self.text)]
+        text = _LINE_BREAK_IN_SENTENCE.sub(" ", self.text)
+        parts = [" ".join(part.split()) for part in _SENTENCE.findall(text)]
         return [part for part in parts if any(letter.isalnum() for letter in part)]
 
     @functools.cached_property
@@ -135,8 +146,10 @@ class Material:
         return found[0] if found else None
 
     def clause(self, most: int = 24) -> str:
-        """Return the first sentence, cut to `most` words; "" if there is no text."""
-        return cut_words(self.sentences[0], most) if self.sentences else ""
+        """Return the first sentence of more than three words, cut to `most`; "" if no text."""
+        sentences = self.sentences
+        longer = (text for text in sentences if text.count(" ") >= _LEAST_SPACES)
+        return cut_words(next(longer, sentences[0]), most) if sentences else ""
 
     def choose(self, options: Sequence[object], about: Sequence[str] = ()) -> int | None:
         """Return the index of the option whose words the text shares most; None if unclear.
@@ -158,7 +171,8 @@ class Material:
             winners = [index for index, score in enumerate(scores) if score == best]
             return winners[0] if len(winners) == 1 else None
         rest = [i for i, option in enumerate(options) if str(option).lower() in _REST]
-        return rest[0] if is_known and len(rest) == 1 else None
+        is_rest = is_known or (len(rest) == 1 and str(options[rest[0]]).lower() in _OTHER)
+        return rest[0] if is_rest and len(rest) == 1 else None
 
     def agrees(self, question: str) -> bool:
         """Tell whether the text has cues for something that a question names: a complaint, spam."""
