@@ -4,9 +4,11 @@
 
 Mutation testing (https://en.wikipedia.org/wiki/Mutation_testing). A mutant swaps a comparison or an
 `and`, negates a condition, shifts a number, or removes a call or a `raise`. Each one is tested in a
-copy of the repository, in a process that was forked after the slow imports. Prints the mutants that
-all tests of the module let pass, with file and line: each needs a test, or a reason why it behaves
-as the original does.
+copy of the repository, in a process that was forked after the slow imports. A first run without a
+change notes which tests call which functions of the module (`bench/test_order.py`): a mutant in a
+function gets only those, first the ones that noticed other mutants of it, then the quick ones.
+Prints the mutants that all tests of the module let pass, with file and line: each needs a test, or
+a reason why it behaves as the original does.
 """
 
 from __future__ import annotations
@@ -26,6 +28,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from bench.test_order import CallRecorder, FailureRecorder, TestOrder  # noqa: E402
+
 PACKAGE = "bedrock_spark"
 # The modules, below the package, and the tests of each, below tests/unit.
 MODULES: dict[str, tuple[str, ...]] = {
@@ -42,6 +48,15 @@ MODULES: dict[str, tuple[str, ...]] = {
     "fanout/scheduler.py": ("fanout/test_scheduler.py", "fanout/test_targets.py"),
     "fanout/tracker.py": ("fanout",),
     "fanout/slots.py": ("fanout/test_slots.py", "fanout/test_scheduler.py"),
+    "fanout/breaker.py": ("fanout/test_breaker.py",),
+    "fanout/unlisted_jobs.py": ("fanout/test_unlisted_jobs.py", "fanout/test_late_output.py"),
+    "fanout/remainder.py": ("fanout/test_remainder.py", "fanout/test_late_output.py"),
+    "run_folder/claims.py": ("run_folder/test_claims.py",),
+    "run_folder/purchases.py": ("fallback/test_provisioning.py",),
+    "fallback/share.py": ("fallback/test_share.py",),
+    "outputs/claims.py": ("outputs/test_claims.py",),
+    "config/overlaps.py": ("config/test_overlaps.py",),
+    "config/places.py": ("config/test_places.py", "config/test_overlaps.py"),
 }
 _PRELOADED = (
     "boto3", "botocore.session", "hypothesis", "moto", "msgspec", "numpy", "pyarrow.parquet",
@@ -219,23 +234,33 @@ class Testers:
 
     def __init__(self, folder: Path, jobs: int) -> None:
         self._free = [folder / str(n) for n in range(jobs)]
-        self._busy: dict[int, tuple[Mutant | None, Path, float]] = {}
+        self._busy: dict[int, tuple[Mutant, Path, float]] = {}
+        self._orders: dict[str, TestOrder] = {}
         for copy in self._free:
             copy.mkdir()
             copy_repository(copy)
 
-    def start(self, module: str, mutant: Mutant | None) -> None:
-        """Test a mutant of a module, or the module as it is."""
-        copy = self._free.pop()
-        path, original = copy / PACKAGE / module, (ROOT / PACKAGE / module).read_bytes()
-        path.write_bytes(mutant.applied(original) if mutant else original)
-        tests = [f"tests/unit/{name}" for name in MODULES[module]]
-        child = os.fork()
-        if child == 0:
-            _test(copy, tests)
+    def learn(self, module: str) -> None:
+        """Run the tests of a module as it is, and note which of them call which functions."""
+        copy = self._free[0]
+        recorder = CallRecorder(copy / PACKAGE / module, copy / "calls.json")
+        child = _fork(copy, module, recorder)
+        if os.waitpid(child, 0)[1] != 0:
+            raise SystemExit(f"{module}: its tests fail as it is")
+        source = (ROOT / PACKAGE / module).read_bytes()
+        self._orders[module] = TestOrder.read(source, copy / "calls.json")
+
+    def start(self, mutant: Mutant) -> None:
+        """Begin to test a mutant of a module that was learnt."""
+        copy, module = self._free.pop(), mutant.module
+        (copy / PACKAGE / module).write_bytes(
+            mutant.applied((ROOT / PACKAGE / module).read_bytes())
+        )
+        tests = self._orders[module].tests_of(mutant.line)
+        child = _fork(copy, module, FailureRecorder(tests, copy / "failed"))
         self._busy[child] = mutant, copy, time.monotonic()
 
-    def ended(self) -> tuple[Mutant | None, bool]:
+    def ended(self) -> tuple[Mutant, bool]:
         """Wait for one mutant; return it, and whether a test failed. A hang is a failure, too."""
         while True:
             for child, (mutant, copy, began) in self._busy.items():
@@ -247,8 +272,8 @@ class Testers:
                 if done or is_late:
                     del self._busy[child]
                     self._free.append(copy)
-                    if mutant is not None:
-                        shutil.copy(ROOT / PACKAGE / mutant.module, copy / PACKAGE / mutant.module)
+                    shutil.copy(ROOT / PACKAGE / mutant.module, copy / PACKAGE / mutant.module)
+                    self._orders[mutant.module].note(mutant.line, copy / "failed")
                     return mutant, is_late or status != 0
             time.sleep(0.02)
 
@@ -263,7 +288,15 @@ class Testers:
         return not self._busy
 
 
-def _test(copy: Path, tests: list[str]) -> None:
+def _fork(copy: Path, module: str, plugin: object) -> int:
+    """Run the tests of a module in a copy, in a new process. Return its id."""
+    child = os.fork()
+    if child == 0:
+        _test(copy, [f"tests/unit/{name}" for name in MODULES[module]], plugin)
+    return child
+
+
+def _test(copy: Path, tests: list[str], plugin: object) -> None:
     """Run tests in this process, which ends with their exit code."""
     import pytest
 
@@ -272,26 +305,24 @@ def _test(copy: Path, tests: list[str]) -> None:
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     os.dup2(silent, 2)
+    options = ["-x", "-q", "-p", "no:cacheprovider", "--tb=no"]
     try:
-        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
+        code = int(pytest.main([*options, *tests], plugins=[plugin]))
     except BaseException:  # noqa: BLE001
         code = 1
-    os._exit(code)
+    # No tests: none calls the function.
+    os._exit(0 if code == pytest.ExitCode.NO_TESTS_COLLECTED else code)
 
 
 def test_all(mutants: list[Mutant], testers: Testers) -> Iterator[tuple[Mutant, bool]]:
     """Test each module as it is, then its mutants; yield them with whether a test noticed."""
     for module in dict.fromkeys(mutant.module for mutant in mutants):
-        testers.start(module, None)
-        if testers.ended()[1]:
-            raise SystemExit(f"{module}: its tests fail as it is")
+        testers.learn(module)
     waiting = list(mutants)
     while waiting or not testers.are_done:
         while waiting and not testers.is_full:
-            testers.start(waiting[0].module, waiting.pop(0))
-        mutant, is_noticed = testers.ended()
-        assert mutant is not None
-        yield mutant, is_noticed
+            testers.start(waiting.pop(0))
+        yield testers.ended()
 
 
 def main() -> int:
