@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import field_validator, model_validator
 
-from bedrock_spark.config.base import Section
+from bedrock_spark.config.base import Section, ShareOrCount
 from bedrock_spark.config.parse import ParseConfig
 from bedrock_spark.schema import is_internal
 
@@ -25,6 +25,7 @@ class ResultsConfig(Section):
     mode: Literal["overwrite", "append", "merge"] = "overwrite"
     replace: bool = False
     prefix: str = ""
+    max_errors: ShareOrCount = 0.05
     model_output: Literal["keep", "drop"] = "keep"
     parse: ParseConfig | None = None
 
