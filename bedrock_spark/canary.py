@@ -20,6 +20,7 @@ from bedrock_spark.aws.clients import runtime_client
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import CanaryConfig
 from bedrock_spark.errors import (
+    CanaryAccessError,
     CanaryError,
     InvokeError,
     InvokeRecordError,
@@ -74,17 +75,18 @@ def ask_canary(
     model_id = config.model_id or run.config.model.id
     caller = _caller(run, model_id, clock)
     records = first_records(run.storage, shards, config.records)
+    observe(Progress("canary", 0, len(records), "sent to the model", waits_for="the model"))
     with ThreadPoolExecutor(_CONCURRENCY) as pool:
         try:
             replies = list(pool.map(lambda record: _ask(caller, record), records))
         except InvokeRefusedError as exc:
-            raise CanaryError(
+            raise CanaryAccessError(
                 f"canary: {model_id} cannot be called on demand: {exc} Check the id, its Region, "
                 f"and bedrock:InvokeModel on it. {_advice()}"
             ) from None
     canary = _add_up(model_id, clock.now(), replies)
     add_try(run.storage, canary)
-    observe(Progress("canary", canary.answered, canary.asked, "answered"))
+    observe(Progress("canary", canary.asked, canary.asked, f"{canary.answered:,} answered"))
     if _is_refused(canary, config):
         raise _refusal(canary, config)
     return canary
