@@ -64,5 +64,5 @@ def shortfall(counts: RowCounts, config: Config) -> str | None:
 
 
 def _above(count: int, rows: int, what: str, key: str, limit: float) -> str:
-    allowed = f"{limit:.4g}" if isinstance(limit, float) else f"{limit:,} rows"
+    allowed = f"{limit * 100:g}%" if isinstance(limit, float) else f"{limit:,} rows"
     return f"{count:,} of {rows:,} rows ({count / rows:.1%}) {what}, more than {key} ({allowed})"
