@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.interrupts import describe_interrupt, exit_code_of, terminable
 from bedrock_spark.config import load_config
 from bedrock_spark.errors import BedrockSparkError, ExitCode
 from bedrock_spark.pipeline import Pipeline
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def run(pipeline: Pipeline, display: Display) -> int:
     """Run every stage that is not done yet."""
-    spark = _spark_session()
+    spark = _spark_session(pipeline, display)
     report = pipeline.run_all(spark)
     display.finish()
     display.show_report(report)
@@ -31,7 +32,7 @@ def run(pipeline: Pipeline, display: Display) -> int:
 
 def prepare(pipeline: Pipeline, display: Display) -> int:
     """Cut the source table into shards."""
-    manifest = pipeline.prepare(_spark_session())
+    manifest = pipeline.prepare(_spark_session(pipeline, display))
     display.finish()
     display.say(
         f"{manifest.rows:,} rows: {manifest.records:,} records in {len(manifest.shards):,} shards, "
@@ -64,7 +65,7 @@ def advance(pipeline: Pipeline, display: Display) -> int:
 
 def collect(pipeline: Pipeline, display: Display) -> int:
     """Join the answers to the rows, and write the results and the report."""
-    spark = _spark_session()
+    spark = _spark_session(pipeline, display)
     reconciled = pipeline.collect(spark)
     report = pipeline.report(reconciled, pipeline.publish(spark, reconciled))
     display.finish()
@@ -74,7 +75,7 @@ def collect(pipeline: Pipeline, display: Display) -> int:
 
 def fallback(pipeline: Pipeline, display: Display) -> int:
     """Ask the unanswered records online, collect again, and write the results and the report."""
-    spark = _spark_session()
+    spark = _spark_session(pipeline, display)
     reconciled = pipeline.fall_back(spark, pipeline.collect(spark))
     report = pipeline.finish(spark, reconciled)
     display.finish()
@@ -82,11 +83,18 @@ def fallback(pipeline: Pipeline, display: Display) -> int:
     return ExitCode.DONE if report.is_complete else ExitCode.FAILED
 
 
-def _spark_session() -> SparkSession:
+def _spark_session(pipeline: Pipeline, display: Display) -> SparkSession:
     """Import Spark only for the stages that run on it: the others work without it."""
     from bedrock_spark.spark.session import spark_session
 
-    return spark_session()
+    return spark_session(pipeline.run.config, display.say)
+
+
+def _end_spark() -> None:
+    """End Spark's Java process, if a stage started one."""
+    session = sys.modules.get("bedrock_spark.spark.session")
+    if session is not None:
+        session.end_session()
 
 
 Stage = Callable[[Pipeline, Display], int]
@@ -103,23 +111,22 @@ def perform(
     if verbose:
         logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
         logging.getLogger("bedrock_spark").setLevel(logging.INFO)
-    config = None
-    try:
-        config = load_config(config_path, overrides)
-        return stage(Pipeline.open(config, observe=display.observe), display)
-    except BedrockSparkError as exc:
-        display.finish()
-        display.show_error(str(exc))
-        return exc.exit_code
-    except KeyboardInterrupt:
-        display.finish()
-        display.say(
-            "interrupted; the batch jobs keep running, and the same command continues the run. To "
-            f"stop the jobs: bedrock-spark stop {config.run_uri}"
-            if config is not None
-            else "interrupted"
-        )
-        return ExitCode.INTERRUPTED
+    pipeline = None
+    with terminable():
+        try:
+            config = load_config(config_path, overrides)
+            pipeline = Pipeline.open(config, observe=display.observe)
+            return stage(pipeline, display)
+        except BedrockSparkError as exc:
+            display.finish()
+            display.show_error(str(exc))
+            return exc.exit_code
+        except KeyboardInterrupt as exc:
+            display.finish()
+            display.say(describe_interrupt(pipeline.run if pipeline is not None else None))
+            return exit_code_of(exc)
+        finally:
+            _end_spark()
 
 
 def perform_from_arguments(stage: Stage, description: str | None) -> int:

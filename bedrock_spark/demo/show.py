@@ -55,6 +55,10 @@ def show_demo(folder: str, screen: Screen) -> int:
         screen.finish()
         screen.show_error(str(exc))
         return exc.exit_code
+    except KeyboardInterrupt:
+        screen.finish()
+        screen.say("interrupted; the jobs of the demo end with its local Bedrock")
+        return ExitCode.INTERRUPTED
 
 
 def _demo(home: Path, screen: Screen) -> int:
@@ -65,9 +69,9 @@ def _demo(home: Path, screen: Screen) -> int:
         screen.say(f"bedrock   {local.endpoint_url}, local, {_SPEED:.0f} times as fast")
         os.environ.update(local.environment())
         config = _config(home, local)
-        from bedrock_spark.spark.session import spark_session
+        from bedrock_spark.spark.session import end_session, spark_session
 
-        spark = spark_session()
+        spark = spark_session(config, screen.say)
         try:
             pipeline = Pipeline.open(config, observe=screen.observe)
             report = pipeline.run_all(spark)
@@ -75,7 +79,7 @@ def _demo(home: Path, screen: Screen) -> int:
             examples = _examples(pipeline.results(spark))
             (home / "report.json").write_bytes(pipeline.run.storage.read("report.json"))
         finally:
-            spark.stop()
+            end_session()
     _show(screen, report, examples, home)
     return ExitCode.DONE if report.is_complete else ExitCode.FAILED
 
