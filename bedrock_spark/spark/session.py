@@ -81,6 +81,7 @@ def _start(builder: Any, config: Config | None, say: Callable[[str], None]) -> S
 
     is_quiet = not log.isEnabledFor(logging.INFO)
     logging.getLogger().addFilter(_is_news)
+    logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
     # Workers of a local run must use this interpreter. By default Spark starts the system's one.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     folder = tempfile.TemporaryDirectory(prefix="bedrock-spark-")
@@ -110,7 +111,7 @@ def _start(builder: Any, config: Config | None, say: Callable[[str], None]) -> S
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Tell whether to log this. If a call is interrupted, py4j logs the stack, and raises too."""
+    """Tell whether to log this. Interrupted in a call, py4j logs the stack, and raises too."""
     return not str(record.msg).startswith("KeyboardInterrupt while sending command")
 
 
