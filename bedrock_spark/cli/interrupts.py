@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -29,20 +29,29 @@ def exit_code_of(interrupt: KeyboardInterrupt) -> ExitCode:
 
 
 @contextmanager
-def terminable() -> Iterator[None]:
-    """Raise Terminated within the block if SIGTERM arrives. Signals reach the main thread only."""
+def interruptible(at_once: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Raise KeyboardInterrupt within the block if SIGINT or SIGTERM arrives.
+
+    at_once: is called first, in the signal handler
+    Signals reach the main thread only, so in another thread nothing is changed.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _raise_terminated)
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        at_once()
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        numbers.append(signal.SIGINT)
+    before = {number: signal.signal(number, leave) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _raise_terminated(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def describe_interrupt(run: Run | None) -> str:

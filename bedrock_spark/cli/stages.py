@@ -12,13 +12,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from bedrock_spark.cli.display import Display
-from bedrock_spark.cli.interrupts import describe_interrupt, exit_code_of, terminable
+from bedrock_spark.cli.interrupts import describe_interrupt, exit_code_of, interruptible
 from bedrock_spark.config import load_config
 from bedrock_spark.errors import BedrockSparkError, ExitCode
 from bedrock_spark.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+# Imported only by the stages that run on Spark: the others work without it.
+_SESSION = "bedrock_spark.spark.session"
 
 
 def run(pipeline: Pipeline, display: Display) -> int:
@@ -92,9 +96,13 @@ def _spark_session(pipeline: Pipeline, display: Display) -> SparkSession:
 
 def _end_spark() -> None:
     """End Spark's Java process, if a stage started one."""
-    session = sys.modules.get("bedrock_spark.spark.session")
-    if session is not None:
-        session.end_session()
+    if _SESSION in sys.modules:
+        sys.modules[_SESSION].end_session()
+
+
+def _mute_spark() -> None:
+    if _SESSION in sys.modules:
+        sys.modules[_SESSION].mute_session()
 
 
 Stage = Callable[[Pipeline, Display], int]
@@ -112,7 +120,7 @@ def perform(
         logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
         logging.getLogger("bedrock_spark").setLevel(logging.INFO)
     pipeline = None
-    with terminable():
+    with interruptible(at_once=_mute_spark):
         try:
             config = load_config(config_path, overrides)
             pipeline = Pipeline.open(config, observe=display.observe)

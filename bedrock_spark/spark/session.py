@@ -64,6 +64,12 @@ def spark_session(
     return session
 
 
+def mute_session() -> None:
+    """Show nothing more of what Java prints: it logs each job that an interrupt ends."""
+    for java in _java:
+        java.mute()
+
+
 def end_session() -> None:
     """End the Java process of a session that `spark_session` started, if it did."""
     while _java:
@@ -105,7 +111,8 @@ def _start(builder: Any, config: Config | None, say: Callable[[str], None]) -> S
     with _handler_kept(signal.SIGINT):
         session: SparkSession = builder.getOrCreate()
     # It prints a stack trace when Java closes its connection first.
-    session.sparkContext._accumulatorServer.handle_error = lambda *_: None
+    accumulators: Any = session.sparkContext._accumulatorServer
+    accumulators.handle_error = lambda *_: None
     java.show_output()
     return session
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from bedrock_spark.cli.interrupts import (
-    Terminated,
     describe_interrupt,
     exit_code_of,
-    terminable,
+    interruptible,
 )
 from bedrock_spark.errors import StorageUnavailableError
 from bedrock_spark.run_folder.ledger import Ledger
@@ -57,16 +56,28 @@ def test_a_ledger_that_cannot_be_read(
     assert "jobs that were submitted keep running" in describe_interrupt(fake_run.run)
 
 
-def test_sigterm_takes_the_way_of_ctrl_c() -> None:
-    """It is a KeyboardInterrupt with an exit code of its own; afterwards its handler is back."""
-    before = signal.getsignal(signal.SIGTERM)
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_raise_the_same(number: signal.Signals, code: int) -> None:
+    """Both are a KeyboardInterrupt, each with its exit code; afterwards the handler is back."""
+    before, called = signal.getsignal(number), []
 
     def work() -> None:
-        with terminable():
-            signal.raise_signal(signal.SIGTERM)
+        with interruptible(at_once=lambda: called.append(number)):
+            signal.raise_signal(number)
 
     with pytest.raises(KeyboardInterrupt) as raised:
         work()
-    assert isinstance(raised.value, Terminated)
-    assert (exit_code_of(raised.value), exit_code_of(KeyboardInterrupt())) == (143, 130)
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert exit_code_of(raised.value) == code
+    assert called == [number]
+    assert signal.getsignal(number) is before
+
+
+def test_an_ignored_ctrl_c_stays_ignored() -> None:
+    """A shell starts jobs in the background so: the terminal's Ctrl-C is not meant for them."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interruptible():
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -78,13 +78,17 @@ class JavaProcess:
         if self._output is not None:
             self._output.pass_on()
 
+    def mute(self) -> None:
+        """Show nothing more of what Java prints. Needs no lock: a signal handler may call it."""
+        if self._output is not None and self._has_started:
+            self._output.mute()
+
     def end(self) -> None:
         """End Java and Spark's Python workers. If none was started, or it is over, do nothing."""
         process, self._process = self._process, None
         if process is None:
             return
-        if self._output is not None and self._has_started:
-            self._output.mute()
+        self.mute()
         try:
             if process.stdin is not None:
                 with suppress(OSError):
