@@ -33,7 +33,7 @@ class Command:
     errors: list[str] = field(default_factory=list)
 
     def has_printed(self, text: str) -> bool:
-        return any(text in line for line in list(self.lines))
+        return any(text in line for line in [*self.lines, *self.errors])
 
     def descendants(self) -> dict[int, str]:
         """Return the command line of every process that the command has started, by its id."""
@@ -77,7 +77,7 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 
 
 def interrupt(command: Command, moment: Callable[[], bool], number: int = signal.SIGINT) -> str:
-    """Send a signal at a moment; return the last line of output.
+    """Send a signal at a moment; return the last line of stderr.
 
     Asserts that the command ends as interrupted, prints no stack, and leaves no process behind.
     """
@@ -89,8 +89,8 @@ def interrupt(command: Command, moment: Callable[[], bool], number: int = signal
     text = "".join([*command.lines, *command.errors])
     assert "Traceback" not in text, text
     assert "\tat " not in text, text
-    assert command.lines[-1].startswith("interrupted; "), text
-    return command.lines[-1]
+    assert command.errors[-1].startswith("interrupted; "), text
+    return command.errors[-1]
 
 
 def write_config(folder: Path, rows: int, **sections: object) -> Path:

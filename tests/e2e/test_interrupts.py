@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -32,6 +33,12 @@ def runs(command: Command, program: str) -> bool:
     return any(words.split()[0].endswith(program) for words in command.descendants().values())
 
 
+def jobs_of(local: LocalBedrock) -> list[dict[str, Any]]:
+    listed = local.client("bedrock").list_model_invocation_jobs()
+    jobs: list[dict[str, Any]] = listed["invocationJobSummaries"]
+    return jobs
+
+
 @pytest.mark.parametrize("program", ["bash", "java"])
 def test_while_java_starts(bedrock: Start, tmp_path: Path, program: str) -> None:
     """PySpark alone leaves Java behind: it cannot report its port, and waits for ever."""
@@ -50,11 +57,10 @@ def test_before_and_while_jobs_run(bedrock: Start, tmp_path: Path) -> None:
     said = interrupt(command, lambda: command.has_printed("prepare "), signal.SIGTERM)
     assert "no batch job was submitted yet" in said
     command = start(config, local)
-    said = interrupt(command, lambda: command.has_printed("batch     0/1"))
+    said = interrupt(command, lambda: bool(jobs_of(local)))
     assert "1 batch job keeps running" in said
     assert f"bedrock-spark stop {SECTIONS['run_uri']}" in said
-    jobs = local.client("bedrock").list_model_invocation_jobs()["invocationJobSummaries"]
-    assert len(jobs) == 1
+    assert len(jobs_of(local)) == 1
 
 
 @pytest.mark.long
@@ -73,5 +79,4 @@ def test_after_the_jobs(bedrock: Start, tmp_path: Path) -> None:
     command = start(config, local)
     assert command.process.wait(SECONDS) == 0, command.errors
     assert pq.read_table(tmp_path / "answers")["outcome"].to_pylist() == ["ok"] * ROWS
-    jobs = local.client("bedrock").list_model_invocation_jobs()["invocationJobSummaries"]
-    assert len(jobs) == 1
+    assert len(jobs_of(local)) == 1
