@@ -149,7 +149,7 @@ def _report_rows(report: Report) -> list[tuple[str, str]]:
         ("seconds", seconds),
         ("run folder", report.run_uri),
     ]
-    if "invalid" in outcomes:
+    if outcomes.get("invalid"):
         rows.insert(4, ("invalid answers", f"{outcomes['invalid']:,}"))
     if report.unfound:
         rows.insert(6, ("answers not found", f"{report.unfound:,}"))

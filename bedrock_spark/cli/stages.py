@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from bedrock_spark.cli.display import Display
 from bedrock_spark.config import load_config
 from bedrock_spark.errors import BedrockSparkError, ExitCode
 from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.report import Report
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -62,24 +64,28 @@ def advance(pipeline: Pipeline, display: Display) -> int:
     return ExitCode.DONE if result.is_done else ExitCode.MORE_TO_DO
 
 
-def collect(pipeline: Pipeline, display: Display) -> int:
+def collect(pipeline: Pipeline, display: Display, partial: bool | str = False) -> int:
     """Join the answers to the rows, and write the results and the report."""
     spark = _spark_session()
-    reconciled = pipeline.collect(spark)
-    report = pipeline.report(reconciled, pipeline.publish(spark, reconciled))
-    display.finish()
-    display.show_report(report)
-    return ExitCode.DONE if report.is_complete else ExitCode.FAILED
+    report = pipeline.finish(spark, pipeline.collect(spark), partial)
+    return _show(report, display, partial)
 
 
-def fallback(pipeline: Pipeline, display: Display) -> int:
+def fallback(pipeline: Pipeline, display: Display, partial: bool | str = False) -> int:
     """Ask the unanswered records online, collect again, and write the results and the report."""
     spark = _spark_session()
     reconciled = pipeline.fall_back(spark, pipeline.collect(spark))
-    report = pipeline.finish(spark, reconciled)
+    report = pipeline.finish(spark, reconciled, partial)
+    return _show(report, display, partial)
+
+
+def _show(report: Report, display: Display, partial: bool | str) -> int:
+    """Print the report; more is to do if results were to be published and are not final."""
     display.finish()
     display.show_report(report)
-    return ExitCode.DONE if report.is_complete else ExitCode.FAILED
+    if not report.is_complete:
+        return ExitCode.FAILED
+    return ExitCode.DONE if partial or report.state == "done" else ExitCode.MORE_TO_DO
 
 
 def _spark_session() -> SparkSession:
@@ -106,7 +112,11 @@ def perform(
     config = None
     try:
         config = load_config(config_path, overrides)
-        return stage(Pipeline.open(config, observe=display.observe), display)
+        pipeline = Pipeline.open(config, observe=display.observe)
+        pipeline.command_config = shlex.join(
+            [config_path, *(word for override in overrides for word in ("--set", override))]
+        )
+        return stage(pipeline, display)
     except BedrockSparkError as exc:
         display.finish()
         display.show_error(str(exc))

@@ -26,6 +26,7 @@ from bedrock_spark._version import __version__
 from bedrock_spark.families import Answer, family_by_name
 from bedrock_spark.families.base import read_answer
 from bedrock_spark.outputs.parse import AnswerParser
+from bedrock_spark.outputs.reasons import ReasonCounts
 from bedrock_spark.outputs.reconcile import (
     BATCH,
     EXAMPLES,
@@ -57,7 +58,7 @@ from bedrock_spark.storage import Storage, StoredObject
 
 # The version of the format of results and reconciliations. If it changes, the fingerprint of every
 # shard changes, and the shard is collected again.
-_FORMAT = 8
+_FORMAT = 9
 # The most rows per Arrow batch while result columns are built, and the most bytes of their source
 # rows and answers. A few columns repeat parts of an answer, so no column has many times as many.
 _PIECE_ROWS, _PIECE_BYTES = 2_000, 64_000_000
@@ -144,7 +145,12 @@ class CollectTask:
             lambda start, stop: rejected_columns(messages[start:stop]),
         )
         write_results(self.storage, layout.results_key(work.unit), schema, batches)
-        return ReconciledShard(unit=work.unit, rows=len(rows), outcomes={REJECTED: len(rows)})
+        counts = ReasonCounts()
+        for message in messages:
+            counts.add(REJECTED, None, message)
+        return _with_reasons(
+            ReconciledShard(unit=work.unit, rows=len(rows), outcomes={REJECTED: len(rows)}), counts
+        )
 
     def _collect_shard(
         self, work: ShardWork, inputs: list[StoredObject], last: ReconciledShard | None
@@ -179,7 +185,7 @@ class CollectTask:
         reconciliation.finish()
         answers = [o.key for o in inputs if o.key.startswith(layout.FALLBACK)]
         return msgspec.structs.replace(
-            _reconciled(reconciliation, outputs, results),
+            _with_reasons(_reconciled(reconciliation, outputs, results), results.reasons),
             fallback_files=tuple(answers),
             dead_letters=dead_letters,
             outputs=outputs_digest(inputs),
@@ -255,6 +261,13 @@ def _reconciled(
         unanswered_ids=tuple(unanswered),
         unanswered_digest=digest_of_ids(unanswered),
         findings=tuple(reconciliation.findings),
+    )
+
+
+def _with_reasons(shard: ReconciledShard, counts: ReasonCounts) -> ReconciledShard:
+    reasons, others = counts.most_common()
+    return msgspec.structs.replace(
+        shard, reasons=tuple(reasons), other_reasons=others, stop_reasons=dict(counts.stops)
     )
 
 
