@@ -10,6 +10,7 @@ does not need it.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -19,10 +20,11 @@ from bedrock_spark.aws.clients import bedrock_client
 from bedrock_spark.aws.provisioned import check_provisioned, is_provisioned
 from bedrock_spark.canary import ask_canary, is_canary_due
 from bedrock_spark.clock import Clock, SystemClock
+from bedrock_spark.config import Config
 from bedrock_spark.config.load import AnyConfig, as_config
 from bedrock_spark.costs.budget import open_budget
 from bedrock_spark.costs.used import check_prices
-from bedrock_spark.errors import BudgetError, RunFolderError
+from bedrock_spark.errors import BudgetError, RowsWarning, RunFolderError
 from bedrock_spark.fallback.rounds import (
     Fallback,
     delete_leftover_throughput,
@@ -47,6 +49,7 @@ from bedrock_spark.outputs.reconciled_shard import (
     read_all_reconciled,
     unanswered_rows,
 )
+from bedrock_spark.outputs.row_limits import RowCounts, shortfall
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.publication import has_place, why_not_final
 from bedrock_spark.report import Ending, Report, Reporter, check_complete
@@ -58,6 +61,7 @@ from bedrock_spark.run_folder.ledger import Job, Ledger
 from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
 from bedrock_spark.run_folder.run import Run, begin_run, open_run, record_config
+from bedrock_spark.screen import automatic_screen
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -228,7 +232,8 @@ class Pipeline:
         """
         while (seconds := self._seconds_to_await(reconciled)) > 0:
             unfound = sum(shard.unfound for shard in reconciled)
-            self.observe(Progress("collect", 0, None, f"waits for {unfound:,} answers"))
+            waits_for = f"{unfound:,} answers that batch jobs claim and have not written yet"
+            self.observe(Progress("output", 0, None, f"waits for {waits_for}", waits_for=waits_for))
             self.clock.sleep(min(_LOOK_SECONDS, seconds))
             reconciled = self.collect(spark)
         return reconciled
@@ -264,7 +269,7 @@ class Pipeline:
         Ends when no record is left, or when the rounds, the budget or the time are used up. Returns
         the last reconciliation of every shard. If the rows were appended to the place of the
         results, nothing is asked: more answers could not be appended again. Raises
-        FallbackShareError, before anything is asked, if batch jobs left more records than
+        FallbackShareError, before a round asks anything, if batch jobs left more records than
         `fallback.max_share`.
         """
         has_work = self.run.config.fallback is not None and unanswered_rows(reconciled)
@@ -417,11 +422,23 @@ class Pipeline:
         return self._reporter.command(lambda: self.run, reports_success=reports_success)
 
 
+def shortfall_of(report: Report, config: Config, *, is_final: bool = True) -> str | None:
+    """Return what is wrong with the rows of a run, and where they are; None if enough are answered.
+
+    is_final: whether no later stage asks the rows that are still unanswered
+    """
+    counts = RowCounts(report.rows, report.outcomes, report.unanswered, is_final)
+    problem = shortfall(counts, config)
+    if problem is not None and report.published is not None:
+        problem += f". The results are published all the same: {report.published}"
+    return problem
+
+
 def run(
     spark: SparkSession,
     df: DataFrame | None,
     config: AnyConfig,
-    observe: Observer = ignore_progress,
+    observe: Observer | bool | None = None,
 ) -> DataFrame:
     """Ask the model one question per row of `df`, or of the config's source if `df` is None.
 
@@ -429,7 +446,17 @@ def run(
     other result columns. Runs every stage that is not done yet, and waits for the batch jobs,
     usually for hours. Raises a BedrockSparkError. Then every answer that was paid for is kept, and
     the same call continues the run from there.
+
+    observe: is called with the progress. True shows it, False does not; None shows it in a notebook
+        and if stderr is a terminal
+    Warns (RowsWarning) if more rows were rejected or failed than the limits of the config allow.
     """
-    pipeline = Pipeline.open(config, observe=observe)
-    pipeline.run_all(spark, df)
+    wanted = False if callable(observe) else observe
+    with automatic_screen(wanted) as screen:
+        observer = observe if callable(observe) else screen or ignore_progress
+        pipeline = Pipeline.open(config, observe=observer)
+        report = pipeline.run_all(spark, df)
+    problem = shortfall_of(report, pipeline.run.config)
+    if problem is not None:
+        warnings.warn(problem, RowsWarning, stacklevel=2)
     return pipeline.results(spark)

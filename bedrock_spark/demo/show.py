@@ -39,9 +39,11 @@ class Screen(Protocol):
 
     def say(self, text: str) -> None: ...
 
-    def show_error(self, text: str) -> None: ...
+    def fail(self, exc: BedrockSparkError) -> int: ...
 
     def show_report(self, report: Report) -> None: ...
+
+    def close_report(self, report: Report) -> None: ...
 
 
 def show_demo(folder: str, screen: Screen) -> int:
@@ -52,9 +54,7 @@ def show_demo(folder: str, screen: Screen) -> int:
     try:
         return _demo(home, screen)
     except BedrockSparkError as exc:
-        screen.finish()
-        screen.show_error(str(exc))
-        return exc.exit_code
+        return screen.fail(exc)
 
 
 def _demo(home: Path, screen: Screen) -> int:
@@ -124,5 +124,5 @@ def _show(screen: Screen, report: Report, examples: list[Row], home: Path) -> No
             answer = answer[: _ANSWER_WIDTH - 1] + "…"
         screen.say(f"{row['qualified_name']} ({row['served_by']}): {answer}")
     screen.say("")
-    screen.say(f"results   {home / 'results'} (Parquet)")
     screen.say(f"report    {home / 'report.json'}")
+    screen.close_report(report)
