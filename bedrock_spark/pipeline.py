@@ -92,11 +92,15 @@ class Pipeline:
 
     @classmethod
     def open(
-        cls, config: AnyConfig, clock: Clock | None = None, observe: Observer = ignore_progress
+        cls,
+        config: AnyConfig,
+        clock: Clock | None = None,
+        observe: Observer = ignore_progress,
+        command_config: str = "CONFIG",
     ) -> Pipeline:
         """Open the run at the config's `run_uri`. Writes nothing: prepare begins a new run."""
         clock = clock or SystemClock()
-        return cls(open_run(as_config(config), clock), clock, observe)
+        return cls(open_run(as_config(config), clock), clock, observe, command_config)
 
     def check(self) -> None:
         """Check the config before money is spent. Raises a BedrockSparkError.

@@ -132,10 +132,8 @@ def perform(
     config = None
     try:
         config = load_config(config_path, overrides)
-        pipeline = Pipeline.open(config, observe=display.observe)
-        pipeline.command_config = shlex.join(
-            [config_path, *(word for override in overrides for word in ("--set", override))]
-        )
+        words = [config_path, *(word for override in overrides for word in ("--set", override))]
+        pipeline = Pipeline.open(config, observe=display.observe, command_config=shlex.join(words))
         return stage(pipeline, display)
     except BedrockSparkError as exc:
         return display.fail(exc)
