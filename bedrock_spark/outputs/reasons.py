@@ -9,16 +9,12 @@ pattern that is among the most frequent of each shard, and too low by at most th
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 # How many patterns a shard keeps and a report shows, and how many a sum over shards holds.
 MOST_REASONS, _MOST_HELD = 10, 2_000
-# How many different stop reasons are counted by name. Models have fewer than ten.
-_MOST_STOPS = 20
-NO_STOP_REASON, OTHER_STOPS = "none", "other"
 _LONGEST, _LONGEST_READ = 240, 1_000
 
 # The parts of a message that differ from record to record, the longest kinds first.
@@ -62,12 +58,11 @@ def pattern_of(message: str) -> str:
 
 @dataclass
 class ReasonCounts:
-    """Counts rows by reason, and answers by stop reason.
+    """Counts rows by reason.
 
     others: rows whose reason is not among those that are held
     """
 
-    stops: Counter[str] = field(default_factory=Counter)
     others: int = 0
     _reasons: dict[tuple[str, int | None, str], Reason] = field(default_factory=dict)
 
@@ -77,17 +72,11 @@ class ReasonCounts:
         """Count one row."""
         self._add(Reason(outcome, code, pattern_of(message or ""), 1, example))
 
-    def add_stop(self, stop_reason: str | None) -> None:
-        """Count the stop reason of one row's answer."""
-        self._add_stop(stop_reason or NO_STOP_REASON, 1)
-
-    def merge(self, reasons: Iterable[Reason], others: int, stops: Mapping[str, int]) -> None:
+    def merge(self, reasons: Iterable[Reason], others: int) -> None:
         """Add the counts of a shard."""
         for reason in reasons:
             self._add(reason)
         self.others += others
-        for name, count in stops.items():
-            self._add_stop(name, count)
 
     def _add(self, reason: Reason) -> None:
         key = (reason.outcome, reason.code, reason.message)
@@ -100,11 +89,6 @@ class ReasonCounts:
             kept, others = _most(self._reasons.values(), _MOST_HELD)
             self._reasons = {(r.outcome, r.code, r.message): r for r in kept}
             self.others += others
-
-    def _add_stop(self, name: str, count: int) -> None:
-        # A stop reason is the model's own text; a field that holds anything else is not a name.
-        is_held = name in self.stops or len(self.stops) < _MOST_STOPS
-        self.stops[name if is_held and len(name) <= _LONGEST else OTHER_STOPS] += count
 
     def most_common(self, most: int = MOST_REASONS) -> tuple[list[Reason], int]:
         """Return the most frequent reasons, and how many rows have another one."""

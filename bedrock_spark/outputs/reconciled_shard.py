@@ -38,6 +38,7 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     """The reconciliation of one shard, or of one bucket of rejected rows (the `unit`).
 
     rows: of the source; outcomes: rows by outcome; served_by: answered rows by batch and fallback
+    stop_reasons: rows with an answer, by its stop reason
     tokens: of the answers in the results; manifest_tokens: tokens and images by output manifests
     fallback_tokens: of all answers of the fallback, including superseded ones; with `images`, and
         the number of `uncounted` answers that tell neither, if there are any
@@ -47,7 +48,6 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
         unfound_records: their records. Both are 0 with `fallback.ask_unfound`
     invalid_unanswered: those of the records whose answer does not fit `results.parse`
     reasons: the commonest reasons of rows that are not ok; other_reasons: rows with any other
-    stop_reasons: rows with an answer by the reason why the model stopped
     invalid_ids, unanswered_ids: the records; only in the run folder, not in `without_ids`
     fallback_files: the files of fallback answers that were read; only in the run folder, too
     dead_letters: how many rows are in the dead letter file; None if that is not known
@@ -60,6 +60,7 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 0
     outcomes: dict[str, int] = {}
     served_by: dict[str, int] = {}
+    stop_reasons: dict[str, int] = {}
     tokens: dict[str, int] = {}
     manifest_tokens: dict[str, int] = {}
     fallback_tokens: dict[str, int] = {}
@@ -74,7 +75,6 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     unanswered_ids: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
     other_reasons: int = 0
-    stop_reasons: dict[str, int] = {}
     findings: tuple[Finding, ...] = ()
     fallback_files: tuple[str, ...] = ()
     dead_letters: int | None = None

@@ -13,8 +13,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bedrock_spark.outputs.outcomes import MISSING, REJECTED
 from bedrock_spark.outputs.reasons import Reason, ReasonCounts
-from bedrock_spark.outputs.reconcile import BATCH, FALLBACK, MISSING, REJECTED
+from bedrock_spark.outputs.reconcile import BATCH, FALLBACK
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.report.findings import OF_THE_MOMENT, shard_findings, shard_mismatches
 from bedrock_spark.report.values import OUTCOMES, VERSION, WAITING, all_outcomes
@@ -53,7 +54,7 @@ def totals_of(
     outcomes, waiting = _sum(unit.outcomes for unit in units), 0
     reasons = ReasonCounts()
     for unit in units:
-        reasons.merge(unit.reasons, unit.other_reasons, unit.stop_reasons)
+        reasons.merge(unit.reasons, unit.other_reasons)
         if unit.unit in unsettled:
             waiting += unit.outcomes.get(MISSING, 0)
     outcomes[MISSING] -= waiting
@@ -66,7 +67,7 @@ def totals_of(
         unfound=sum(unit.unfound for unit in units),
         reasons=common,
         other_reasons=others,
-        stop_reasons=dict(reasons.stops.most_common()),
+        stop_reasons=dict(_sum(unit.stop_reasons for unit in units).most_common()),
         tokens=_NO_TOKENS | _sum(unit.tokens for unit in units),
         fallback_tokens=_NO_TOKENS | _sum(unit.fallback_tokens for unit in units),
         manifest_totals=_NO_TOKENS | {"images": 0} | _sum(unit.manifest_tokens for unit in units),

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
 from bedrock_spark.outputs.reasons import Reason
-from bedrock_spark.outputs.reconcile import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
 
 # The version of the format. It changes if a key changes its meaning or is removed.
 VERSION = 1

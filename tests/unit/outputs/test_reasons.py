@@ -66,7 +66,7 @@ def test_every_row_is_counted_once(shards: list[list[tuple[str, int | None, str]
         assert sum(r.count for r in common) + others == len(rows)
         exact = Counter((o, c, pattern_of(m)) for o, c, m in rows)
         assert all(exact[r.outcome, r.code, r.message] == r.count for r in common)
-        total.merge(common, others, {})
+        total.merge(common, others)
     common, others = total.most_common()
     assert sum(r.count for r in common) + others == sum(map(len, shards))
     assert [r.count for r in common] == sorted((r.count for r in common), reverse=True)
@@ -80,18 +80,8 @@ def test_a_sum_holds_a_bounded_number_of_reasons() -> None:
     for a in letters:
         for b in letters:
             for c in letters[:12]:
-                total.merge([frequent, Reason("error", 400, f"x{a}{b}{c}", 1)], 0, {})
+                total.merge([frequent, Reason("error", 400, f"x{a}{b}{c}", 1)], 0)
     common, others = total.most_common(1)
     assert common == [Reason("error", 400, "frequent", 5 * 4_800, "r1")]
     assert others == 4_800
     assert len(total._reasons) <= 4_001
-
-
-def test_stop_reasons_are_counted_by_name() -> None:
-    """An answer without one counts, too; a field with many or long texts is no name."""
-    counts = ReasonCounts()
-    for name in ("end_turn", "end_turn", None, "x" * 1_000, *map(str, range(30))):
-        counts.add_stop(name)
-    assert (counts.stops["end_turn"], counts.stops["none"]) == (2, 1)
-    assert counts.stops.total() == 34
-    assert len(counts.stops) <= 21
