@@ -347,7 +347,9 @@ class Pipeline:
                 return None
             wait = self._why_not_final(reconciled, is_appended=self._is_appended(spark))
             if has_place(self.run) and wait is None:
-                self._reporter.published = publish(spark, self.run, self.manifest(), self.clock)
+                self._reporter.published = publish(
+                    spark, self.run, self.manifest(), self.clock, self.observe
+                )
         return self._reporter.published
 
     def _why_not_final(
