@@ -38,7 +38,13 @@ MODULES: dict[str, tuple[str, ...]] = {
     "run_folder/ledger/state.py": ("run_folder/test_ledger.py", "fanout"),
     "run_folder/ledger/snapshots.py": ("run_folder/test_ledger.py",),
     "run_folder/ledger/objects.py": ("run_folder/test_ledger.py",),
-    "fanout/scheduler.py": ("fanout/test_scheduler.py", "fanout/test_targets.py"),
+    "fanout/scheduler.py": (
+        "fanout/test_scheduler.py",
+        "fanout/test_targets.py",
+        "fanout/test_late_output.py",
+        "fanout/test_lost_calls.py",
+        "fanout/test_killed.py",
+    ),
     "fanout/tracker.py": ("fanout",),
     "fanout/slots.py": (
         "fanout/test_slots.py",
