@@ -37,7 +37,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "run_folder/ledger/ledger.py": ("run_folder/test_ledger.py",),
     "run_folder/ledger/state.py": ("run_folder/test_ledger.py", "fanout"),
     "run_folder/ledger/snapshots.py": ("run_folder/test_ledger.py",),
-    "run_folder/ledger/objects.py": ("run_folder/test_ledger.py",),
+    "run_folder/ledger/objects.py": ("run_folder/test_ledger_objects.py",),
     "fanout/scheduler.py": (
         "fanout/test_scheduler.py",
         "fanout/test_targets.py",
