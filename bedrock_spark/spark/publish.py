@@ -19,7 +19,7 @@ from pyspark.sql import DataFrame, SparkSession
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import ResultsConfig
 from bedrock_spark.errors import RunFolderError
-from bedrock_spark.outputs.reconcile import INVALID, OK, REJECTED
+from bedrock_spark.outputs.outcomes import INVALID, OK, REJECTED
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease import PUBLISH, Lease, renewed
 from bedrock_spark.run_folder.manifest import RunManifest
