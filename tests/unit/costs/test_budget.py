@@ -317,13 +317,19 @@ def test_stopped_jobs_without_a_manifest_do_not_make_room_for_others() -> None:
     assert "$90.00 are spent and $10.00 expected" in str(allows(budget, 11))
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["InProgress", "Stopped"]))))
-def test_the_tally_is_that_of_the_jobs_as_they_are_now(changes: list[tuple[int, str]]) -> None:
+STATUSES = st.sampled_from(["InProgress", "Stopped", "Completed"])
+USED = st.none() | st.integers(1, 5_000)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), STATUSES, USED)))
+def test_the_tally_is_that_of_the_jobs_as_they_are_now(
+    changes: list[tuple[int, str, int | None]],
+) -> None:
     """It is updated by what changed, and gives the same answer as a new budget."""
     jobs: dict[str, Job] = {}
     budget = budget_of(10_000, shards_of(1, 2, 3, 4, 5))
-    for number, (shard, status) in enumerate(changes):
-        jobs[f"job-{shard}"] = a_job(shard, status, processed=number % 11)
+    for number, (shard, status, tokens) in enumerate(changes):
+        jobs[f"job-{shard}"] = a_job(shard, status, tokens, processed=number % 11)
         new = budget_of(10_000, shards_of(1, 2, 3, 4, 5))
         assert budget._tally(jobs, "job-0") == new._tally(jobs, "job-0")
 
