@@ -250,6 +250,7 @@ def test_a_lost_reply_to_a_renewal_is_no_takeover(tmp_path: Path, clock: FakeClo
     with Lease(storage, clock) as lease:
         for _ in range(2):
             storage.lost = 1
+            clock.time += 10.0  # else the bytes would be the same
             with pytest.raises(StorageError):
                 lease.renew()
             clock.time += 100.0
@@ -260,6 +261,7 @@ def test_a_lost_reply_to_a_renewal_is_no_takeover(tmp_path: Path, clock: FakeClo
         with pytest.raises(RunHeldError):
             Lease(storage, clock).acquire()
         storage.lost = 1
+        clock.time += 10.0
         with pytest.raises(StorageError):
             lease.renew()
     Lease(storage, clock).acquire()
@@ -292,14 +294,20 @@ def test_a_lease_is_not_renewed_before_a_third_of_it_has_passed(
     """Each renewal is a request to S3."""
     lease = Lease(storage, clock)
     lease.acquire()
-    written = storage.read(layout.LEASE_FILE)
+    writes, real = [], storage.replace
+
+    def replace(key: str, data: bytes, version: str | None) -> str:
+        writes.append(clock.time)
+        return real(key, data, version)
+
+    storage.replace = replace  # type: ignore[method-assign]
     for passed in (0.0, 1.0, RENEW_SECONDS - 2):
         clock.time += passed
         lease.renew_if_due()
-    assert storage.read(layout.LEASE_FILE) == written
+    assert writes == []
     clock.time += 1.0
     lease.renew_if_due()
-    assert storage.read(layout.LEASE_FILE) != written
+    assert writes == [clock.time]
 
 
 def test_a_released_lease_names_its_last_holder(storage: LocalStorage, clock: FakeClock) -> None:
