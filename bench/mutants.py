@@ -31,7 +31,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "shards/record_ids.py": ("shards/test_record_ids.py",),
     "shards/plan.py": ("shards/test_plan.py", "shards/test_fill.py"),
     "aws/retry.py": ("aws/test_retry.py",),
-    "outputs/reconcile.py": ("outputs/test_reconcile.py",),
+    "outputs/reconcile.py": ("outputs/test_reconcile.py", "outputs/test_claims.py"),
     "costs/budget.py": ("costs/test_budget.py",),
     "run_folder/lease.py": ("run_folder/test_lease.py",),
     "run_folder/ledger/ledger.py": ("run_folder/test_ledger.py",),

@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,7 @@ from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.output import Output
 from bedrock_spark.errors import BudgetError, ConfigError, ExitCode
 from bedrock_spark.progress import Progress
+from bedrock_spark.storage import LocalStorage
 from tests.unit.cli.test_closing_table import report_of
 from tests.unit.fakes import make_config
 from tests.unit.test_errors import TREE
@@ -35,9 +37,10 @@ def logging_as_before() -> Iterator[None]:
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Return a function that runs `bedrock-spark run x.yaml` with this stage in its place."""
-    pipeline = SimpleNamespace(run=SimpleNamespace(config=make_config()))
+    storage = LocalStorage(str(tmp_path))
+    pipeline = SimpleNamespace(run=SimpleNamespace(config=make_config(), storage=storage))
     monkeypatch.setattr(stages, "load_config", lambda *_: make_config())
     monkeypatch.setattr(stages.Pipeline, "open", lambda *_, **__: pipeline)
 
