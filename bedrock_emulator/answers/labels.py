@@ -81,7 +81,7 @@ def find_labels(text: str) -> Labels | None:
 
 
 def _has(text: str, words: tuple[str, ...]) -> bool:
-    return any(word in text for word in words)
+    return any(map(text.__contains__, words))
 
 
 def _announced(text: str) -> Labels | None:
