@@ -42,6 +42,7 @@ january february march april may june july august september october november dec
 wednesday thursday friday saturday sunday januar februar märz mai juni juli oktober dezember montag
 dienstag mittwoch donnerstag freitag samstag sonntag i
 """
+_CODE = re.compile(r"(?<![\w.])[\w-]*\d[\w-]*(?![\w.]*\d)")
 _AMOUNT = re.compile(r"(?<![\w.-])\d+(?:[.,]\d+)?(?![\w-])")
 _STOPWORDS = frozenset(_STOPWORD_TEXT.split())
 _NO_NAMES = _STOPWORDS | frozenset(_CALENDAR.split())
@@ -143,6 +144,11 @@ class Material:
         """Return the first email, uri, date or phone number of the text, or None."""
         found = _PATTERNS[kind].search(self.text)
         return found[0] if found else None
+
+    def code(self) -> str | None:
+        """Return the first word with a digit, such as `INV-2210`; one with a letter if there is."""
+        codes = sorted(_CODE.findall(self.text), key=str.isdigit)
+        return codes[0] if codes else None
 
     def clause(self, most: int = 24) -> str:
         """Return the first sentence of more than three words, cut to `most`; "" if no text."""
