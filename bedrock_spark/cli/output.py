@@ -10,6 +10,10 @@ from typing import Any
 
 import click
 
+_VERBOSE = "%(asctime)s %(levelname)s %(name)s %(message)s"
+# As the lines of progress: the time comes first.
+_FORMAT, _TIME = "%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"
+
 
 @dataclass(frozen=True)
 class Output:
@@ -26,14 +30,12 @@ class Output:
 
     def begin_logging(self) -> None:
         """Log to stderr what the options ask for: nothing but errors, warnings, or all."""
-        logger = logging.getLogger("bedrock_spark")
         if self.is_verbose:
-            logging.basicConfig(
-                format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
-            )
-            logger.setLevel(logging.INFO)
-        elif self.is_quiet:
-            logger.setLevel(logging.ERROR)
+            logging.basicConfig(format=_VERBOSE, stream=sys.stderr)
+        else:
+            logging.basicConfig(format=_FORMAT, datefmt=_TIME, stream=sys.stderr)
+        level = logging.INFO if self.is_verbose else logging.WARNING
+        logging.getLogger("bedrock_spark").setLevel(logging.ERROR if self.is_quiet else level)
 
 
 def with_output_options(

@@ -95,7 +95,7 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None, output: Out
             _clean_up(run, folders, display)
             display.show_json({**asdict(before), "stopped": False})
             display.close(
-                f"there is nothing to stop: all {before.shards:,} shards are done, and no process "
+                "there is nothing to stop: no batch job is active or waits, and no process "
                 "controls the run. Nothing was changed"
             )
             return ExitCode.DONE

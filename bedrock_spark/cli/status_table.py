@@ -26,7 +26,8 @@ def status_table(status: Status) -> list[tuple[str, str]]:
     if status.outcomes is not None:
         counts = (f"{count:,} {name}" for name, count in status.outcomes.items() if count)
         rows.append(("rows", ", ".join(counts) or "none"))
-        rows.append(("unanswered", f"{status.unanswered:,} of them may still get an answer"))
+        if status.unanswered:
+            rows.append(("unanswered", f"{status.unanswered:,} of them may still get an answer"))
     if status.shards:
         rows += _batch(status)
     return rows + [("finding", f"{f['kind']}: {f['detail']}") for f in status.findings]

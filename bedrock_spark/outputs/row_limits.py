@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bedrock_spark.config import Config
 from bedrock_spark.config.base import is_above
-from bedrock_spark.outputs.reconcile import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
+from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
 
 # The outcomes of a row that was asked, or was to be asked, and has no answer.
 FAILED_OUTCOMES = (ERROR, INVALID, MISSING, UNFOUND)
@@ -64,5 +64,5 @@ def shortfall(counts: RowCounts, config: Config) -> str | None:
 
 
 def _above(count: int, rows: int, what: str, key: str, limit: float) -> str:
-    allowed = f"{limit:.4g}" if isinstance(limit, float) else f"{limit:,} rows"
+    allowed = f"{limit * 100:g}%" if isinstance(limit, float) else f"{limit:,} rows"
     return f"{count:,} of {rows:,} rows ({count / rows:.1%}) {what}, more than {key} ({allowed})"

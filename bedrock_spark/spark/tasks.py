@@ -109,6 +109,7 @@ class TaskProgress:
     refresh: Callable[[], None] = lambda: None
     _finished: int = 0
     _earlier: int = 0
+    _done: int = 0
 
     def expect(self, records: int) -> None:
         """Set the number of records. They are read by the tasks that begin from now on."""
@@ -127,9 +128,11 @@ class TaskProgress:
         if self.records is None:
             self.observe(self._at(0, detail))
             return
-        own = tasks - self._earlier
-        done = self.records * max(0, finished - self._earlier) // own if own > 0 else 0
-        self.observe(self._at(done, detail))
+        # If all tasks that Spark tells of have finished, the next ones are about to begin.
+        if finished < tasks:
+            own = tasks - self._earlier
+            self._done = self.records * max(0, finished - self._earlier) // own if own > 0 else 0
+        self.observe(self._at(self._done, detail))
 
     def end(self) -> None:
         """Report that all is done."""

@@ -77,7 +77,7 @@ def test_a_run_is_shown_stopped_and_resumed(local: LocalBedrock) -> None:
     assert local.usage()["paid_again"]["records"] == 0
     before = sorted(o.version for o in pipeline.run.storage.list(""))
     nothing = call("stop", URI)
-    assert "there is nothing to stop: all 3 shards are done" in nothing.stdout
+    assert "there is nothing to stop: no batch job is active" in nothing.stdout
     assert json.loads(call("stop", URI, "--json").stdout)["stopped"] is False
     assert sorted(o.version for o in pipeline.run.storage.list("")) == before
     assert "batch jobs over" in call("status", URI).stdout

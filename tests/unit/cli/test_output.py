@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -91,7 +92,7 @@ def test_too_many_errors_end_with_code_7(call: Callable[..., Any], options: list
     """The last line says so, and --json has the report and the error."""
     done = call(ending_with({"ok": 80, "error": 20}, published="s3://lake/x"), *options)
     assert done.exit_code == ExitCode.ROWS
-    message = "20 of 100 rows (20.0%) have no answer, more than results.max_errors (0.05)"
+    message = "20 of 100 rows (20.0%) have no answer, more than results.max_errors (5%)"
     assert message in done.stderr.splitlines()[-1]
     assert "published all the same: s3://lake/x" in done.stderr.splitlines()[-1]
     if "--json" in options:
@@ -186,3 +187,22 @@ def test_every_stage_has_a_note_and_an_example() -> None:
     """A new stage needs both."""
     names = [n for n, f in inspect.getmembers(stages, inspect.isfunction) if n in STAGE_NAMES]
     assert sorted(commands._STAGES) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("options", "output"),
+    [
+        ([], Output()),
+        (["--json", "--quiet"], Output(as_json=True, is_quiet=True)),
+        (["--verbose"], Output(is_verbose=True)),
+    ],
+)
+def test_spark_submit_takes_the_same_options(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], output: Output
+) -> None:
+    """The programs in jobs/ print what the commands print."""
+    seen: list[Any] = []
+    monkeypatch.setattr(stages, "perform", lambda *args: seen.append(args) or 7)
+    monkeypatch.setattr(sys, "argv", ["run.py", "--config", "c.yaml", "--set", "a=1", *options])
+    assert stages.perform_from_arguments(stages.run, "Run.") == 7
+    assert seen == [(stages.run, "c.yaml", ["a=1"], output)]

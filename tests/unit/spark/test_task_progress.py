@@ -19,6 +19,7 @@ def test_tasks_are_counted_until_the_number_of_records_is_known() -> None:
     tasks.expect(1_000)
     tasks.note(2, 6)
     tasks.note(3, 6)
+    tasks.note(6, 6)
     tasks.end()
     assert [(p.done, p.total, p.unit) for p in seen] == [
         (0, None, "records"),
@@ -26,6 +27,7 @@ def test_tasks_are_counted_until_the_number_of_records_is_known() -> None:
         (0, None, "records"),
         (0, 1_000, "records"),
         (0, 1_000, "records"),
+        (250, 1_000, "records"),
         (250, 1_000, "records"),
         (1_000, 1_000, "records"),
     ]
