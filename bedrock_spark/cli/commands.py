@@ -1,9 +1,10 @@
-"""The commands of `bedrock-spark`."""
+"""The commands of `bedrock-spark`, in the order of a run."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -12,22 +13,70 @@ from bedrock_spark._version import __version__
 from bedrock_spark.cli import runs, stages
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.invoke.command import invoke
+from bedrock_spark.cli.output import Output, with_output_options
+
+# The order in which --help lists the commands: as a run needs them. Others follow.
+ORDER = (
+    *("demo", "check", "invoke"),
+    *("run", "prepare", "submit", "advance", "collect", "fallback"),
+    *("status", "stop"),
+    "emulator",
+)
+_CONFIG = (
+    "CONFIG is the YAML file of the run, such as tickets.yaml: docs/config.md lists its keys. Run "
+    "the command again to continue a run: it does what is left."
+)
+# For each stage: when to use it, and an example.
+_STAGES: dict[str, tuple[str, str]] = {
+    "run": ("All stages below, one after the other.", "run tickets.yaml"),
+    "prepare": ("It needs Spark. Nothing is submitted.", "prepare tickets.yaml"),
+    "submit": ("It needs no Spark.", "submit tickets.yaml --quiet"),
+    "advance": (
+        "It needs no Spark. For a scheduler that calls it every few minutes until it exits with 0; "
+        "10 means that there is more to do.",
+        "advance tickets.yaml --json",
+    ),
+    "collect": ("It needs Spark.", "collect tickets.yaml"),
+    "fallback": ("It needs Spark.", "fallback tickets.yaml --set fallback.max_share=0.2"),
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _InOrder(click.Group):
+    """A group that lists its commands in the order of a run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        place = {name: i for i, name in enumerate(ORDER)}
+        return sorted(self.commands, key=lambda name: (place.get(name, len(ORDER)), name))
+
+
+@click.group(
+    cls=_InOrder,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Progress and errors go to stderr, results to stdout. Exit codes: "
+    "docs/troubleshooting.md.",
+)
 @click.version_option(__version__)
 def main() -> None:
     """Ask an Amazon Bedrock model one question per row, by batch inference, on Spark."""
 
 
-def _stage_command(stage: stages.Stage) -> None:
-    """Add a command that runs one stage of the run that a config describes.
+def _stage_command(stage: stages.Stage) -> click.Command:
+    """Return a command that runs one stage of the run that a config describes.
 
-    Its name is the name of the function; its help is the first line of the docstring.
+    Its name is the name of the function; its help begins with the first line of the docstring.
+    Options of its own are passed to the stage.
     """
+    name = stage.__name__
     summary = (stage.__doc__ or "").split("\n", 1)[0]
+    note, example = _STAGES[name]
 
-    @main.command(name=stage.__name__, help=summary, short_help=summary)
+    @main.command(
+        name=name,
+        help=f"{summary} {note}\n\n{_CONFIG}",
+        short_help=summary,
+        epilog=f"Example: bedrock-spark {example}",
+    )
+    @with_output_options()
     @click.argument("config", type=click.Path())
     @click.option(
         "--set",
@@ -36,9 +85,23 @@ def _stage_command(stage: stages.Stage) -> None:
         metavar="KEY=VALUE",
         help="Override one value of the config, for example shards.max_records=500.",
     )
-    @click.option("--verbose", "-v", is_flag=True, help="Log every change of state.")
-    def command(config: str, overrides: tuple[str, ...], verbose: bool) -> None:
-        sys.exit(stages.perform(stage, config, overrides, verbose))
+    def command(config: str, overrides: tuple[str, ...], output: Output, **own: Any) -> None:
+        sys.exit(stages.perform(partial(stage, **own), config, overrides, output))
+
+    return command
+
+
+def _partial_option(command: click.Command) -> None:
+    """Let a command publish results that are not final."""
+    click.option(
+        "--partial",
+        is_flag=False,
+        flag_value="",
+        metavar="[PATH]",
+        callback=lambda _context, _option, value: True if value == "" else value or False,
+        help="Publish what there is, final or not, to PATH or to partial/ in the run folder. Put "
+        "it after CONFIG. The place of the results is left alone.",
+    )(command)
 
 
 for _stage in (
@@ -46,16 +109,17 @@ for _stage in (
     stages.prepare,
     stages.submit,
     stages.advance,
-    stages.collect,
-    stages.fallback,
 ):
     _stage_command(_stage)
+for _stage in (stages.collect, stages.fallback):
+    _partial_option(_stage_command(_stage))
 main.add_command(runs.status)
 main.add_command(runs.stop)
 main.add_command(invoke)
 
 
-@main.command()
+@main.command(epilog="Example: bedrock-spark demo --folder /tmp/demo")
+@with_output_options(as_json=False)
 @click.option(
     "--folder",
     type=click.Path(file_okay=False),
@@ -63,11 +127,12 @@ main.add_command(invoke)
     show_default=True,
     help="The folder for the corpus, the results and the report.",
 )
-def demo(folder: str) -> None:
+def demo(folder: str, output: Output) -> None:
     """Run the whole pipeline on real text against a local Bedrock. Needs no AWS account."""
     from bedrock_spark.demo.show import show_demo
 
-    sys.exit(show_demo(folder, Display()))
+    output.begin_logging()
+    sys.exit(show_demo(folder, Display(output)))
 
 
 def _add_emulator(add: Callable[[Any], None]) -> None:

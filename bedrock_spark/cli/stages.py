@@ -1,52 +1,61 @@
-"""One function per stage, for the command line and for spark-submit. Each returns an exit code.
+"""One function per stage, for the command line and for spark-submit.
 
-| code | meaning |
-| --- | --- |
-| 0 | done, and every row is accounted for |
-| 1 | failed: the message says why, and the same command continues the run from there |
-| 2 | wrong use of the command: an unknown name, option or argument |
-| 3 | failed: the account allows no batch job; its quota for the model is most likely 0 |
-| 10 | more to do (advance only): call it again |
-| 130 | interrupted from the keyboard; the same command continues the run |
+Each returns an exit code: docs/troubleshooting.md has the table.
 """
 
 from __future__ import annotations
 
 import argparse
-import logging
+import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.interrupts import describe_interrupt, exit_code_of, interruptible
+from bedrock_spark.cli.output import Output
 from bedrock_spark.config import load_config
-from bedrock_spark.errors import BedrockSparkError, NoSlotAtAllError
-from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.errors import BedrockSparkError, ExitCode
+from bedrock_spark.pipeline import Pipeline, shortfall_of
+from bedrock_spark.report import Report, check_complete
+from bedrock_spark.report.values import DONE
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-DONE, FAILED, NO_SLOTS, MORE_TO_DO, INTERRUPTED = 0, 1, 3, 10, 130
+
+# Imported only by the stages that run on Spark: the others work without it.
+_SESSION = "bedrock_spark.spark.session"
 
 
 def run(pipeline: Pipeline, display: Display) -> int:
     """Run every stage that is not done yet."""
-    spark = _spark_session()
-    report = pipeline.run_all(spark)
-    display.finish()
-    display.show_report(report)
-    return DONE
+    spark = _spark_session(pipeline, display)
+    return _end(pipeline, display, pipeline.run_all(spark))
 
 
 def prepare(pipeline: Pipeline, display: Display) -> int:
     """Cut the source table into shards."""
-    manifest = pipeline.prepare(_spark_session())
+    manifest = pipeline.prepare(_spark_session(pipeline, display))
     display.finish()
-    display.say(
+    values = {
+        "run_id": manifest.run_id,
+        "run_uri": pipeline.run.storage.uri,
+        "rows": manifest.rows,
+        "records": manifest.records,
+        "rejected": manifest.rejected,
+        "shards": len(manifest.shards),
+    }
+    if manifest.rows and manifest.rejected == manifest.rows:
+        message = f"all {manifest.rows:,} rows were rejected; collect shows why"
+        return display.fail_with(ExitCode.ROWS, message, values)
+    display.show_json(values)
+    display.close(
         f"{manifest.rows:,} rows: {manifest.records:,} records in {len(manifest.shards):,} shards, "
         f"{manifest.rejected:,} rejected"
     )
-    return DONE
+    return ExitCode.DONE
 
 
 def submit(pipeline: Pipeline, display: Display) -> int:
@@ -54,81 +63,104 @@ def submit(pipeline: Pipeline, display: Display) -> int:
     result = pipeline.watch()
     display.finish()
     if result is None:
-        display.say("no shard is large enough for a batch job; the fallback asks their records")
+        display.show_json({"shards": 0, "settled": 0})
+        display.close("no shard is large enough for a batch job; the fallback asks their records")
     else:
-        display.say(f"{result.settled:,} of {result.shards:,} shards are settled")
-    return DONE
+        display.show_json(asdict(result))
+        display.close(f"{result.settled:,} of {result.shards:,} shards are done")
+    return ExitCode.DONE
 
 
 def advance(pipeline: Pipeline, display: Display) -> int:
     """Check the batch jobs once and submit new ones; exit 10 if more is to do. Needs no Spark."""
     result = pipeline.advance()
     display.finish()
-    display.say(
-        f"{result.settled:,} of {result.shards:,} shards are settled, {result.active:,} jobs "
-        f"are active, {result.waiting:,} shards are waiting"
+    display.show_json(asdict(result))
+    display.close(
+        f"{result.settled:,} of {result.shards:,} shards are done, {result.active:,} jobs are "
+        f"active, {result.waiting:,} shards are waiting"
     )
-    return DONE if result.is_done else MORE_TO_DO
+    return ExitCode.DONE if result.is_done else ExitCode.MORE_TO_DO
 
 
-def collect(pipeline: Pipeline, display: Display) -> int:
+def collect(pipeline: Pipeline, display: Display, partial: bool | str = False) -> int:
     """Join the answers to the rows, and write the results and the report."""
-    spark = _spark_session()
-    reconciled = pipeline.collect(spark)
-    report = pipeline.report(reconciled, pipeline.publish(spark, reconciled))
-    display.finish()
-    display.show_report(report)
-    return DONE if report.is_complete else FAILED
+    spark = _spark_session(pipeline, display)
+    report = pipeline.finish(spark, pipeline.collect(spark), partial)
+    return _end(pipeline, display, report, partial)
 
 
-def fallback(pipeline: Pipeline, display: Display) -> int:
+def fallback(pipeline: Pipeline, display: Display, partial: bool | str = False) -> int:
     """Ask the unanswered records online, collect again, and write the results and the report."""
-    spark = _spark_session()
+    spark = _spark_session(pipeline, display)
     reconciled = pipeline.fall_back(spark, pipeline.collect(spark))
-    report = pipeline.finish(spark, reconciled)
+    report = pipeline.finish(spark, reconciled, partial)
+    return _end(pipeline, display, report, partial)
+
+
+def _end(pipeline: Pipeline, display: Display, report: Report, partial: bool | str = False) -> int:
+    """Show the numbers of a run and how it ended; return the exit code.
+
+    partial: whether results that are not final were asked for
+    """
     display.finish()
     display.show_report(report)
-    return DONE if report.is_complete else FAILED
+    check_complete(report)
+    is_done = report.state == DONE
+    problem = shortfall_of(report, pipeline.run.config) if is_done else None
+    if problem is not None:
+        return display.fail_with(ExitCode.ROWS, problem, report.as_json())
+    display.show_json(report.as_json())
+    display.close_report(report)
+    return ExitCode.DONE if is_done or partial else ExitCode.MORE_TO_DO
 
 
-def _spark_session() -> SparkSession:
+def _spark_session(pipeline: Pipeline, display: Display) -> SparkSession:
     """Import Spark only for the stages that run on it: the others work without it."""
     from bedrock_spark.spark.session import spark_session
 
-    return spark_session()
+    return spark_session(pipeline.run.config, display.note)
+
+
+def _end_spark() -> None:
+    """End Spark's Java process, if a stage started one."""
+    if _SESSION in sys.modules:
+        sys.modules[_SESSION].end_session()
+
+
+def _mute_spark() -> None:
+    if _SESSION in sys.modules:
+        sys.modules[_SESSION].mute_session()
 
 
 Stage = Callable[[Pipeline, Display], int]
 
 
 def perform(
-    stage: Stage, config_path: str, overrides: Sequence[str] = (), verbose: bool = False
+    stage: Stage, config_path: str, overrides: Sequence[str] = (), output: Output | None = None
 ) -> int:
     """Load the config, open the run, run the stage, and return the exit code.
 
     A BedrockSparkError is printed as a message without a traceback.
     """
-    display = Display()
-    if verbose:
-        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        logging.getLogger("bedrock_spark").setLevel(logging.INFO)
-    config = None
-    try:
-        config = load_config(config_path, overrides)
-        return stage(Pipeline.open(config, observe=display.observe), display)
-    except BedrockSparkError as exc:
-        display.finish()
-        display.show_error(str(exc))
-        return NO_SLOTS if isinstance(exc, NoSlotAtAllError) else FAILED
-    except KeyboardInterrupt:
-        display.finish()
-        display.say(
-            "interrupted; the batch jobs keep running, and the same command continues the run. To "
-            f"stop the jobs: bedrock-spark stop {config.run_uri}"
-            if config is not None
-            else "interrupted"
-        )
-        return INTERRUPTED
+    display = Display(output)
+    display.output.begin_logging()
+    pipeline = None
+    with interruptible(at_once=_mute_spark):
+        try:
+            config = load_config(config_path, overrides)
+            words = [config_path, *(w for override in overrides for w in ("--set", override))]
+            pipeline = Pipeline.open(
+                config, observe=display.observe, command_config=shlex.join(words)
+            )
+            return stage(pipeline, display)
+        except BedrockSparkError as exc:
+            return display.fail(exc)
+        except KeyboardInterrupt as exc:
+            run = pipeline.run if pipeline is not None else None
+            return display.end_interrupted(exit_code_of(exc), describe_interrupt(run))
+        finally:
+            _end_spark()
 
 
 def perform_from_arguments(stage: Stage, description: str | None) -> int:
@@ -143,6 +175,10 @@ def perform_from_arguments(stage: Stage, description: str | None) -> int:
         metavar="KEY=VALUE",
         help="override one value of the config, for example shards.max_records=500",
     )
-    parser.add_argument("--verbose", action="store_true", help="log every change of state")
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    how_much = parser.add_mutually_exclusive_group()
+    how_much.add_argument("--quiet", action="store_true", help="only errors and the closing line")
+    how_much.add_argument("--verbose", action="store_true", help="log every change of state")
     arguments = parser.parse_args(sys.argv[1:])
-    return perform(stage, arguments.config, arguments.overrides, arguments.verbose)
+    output = Output(arguments.json, arguments.quiet, arguments.verbose)
+    return perform(stage, arguments.config, arguments.overrides, output)

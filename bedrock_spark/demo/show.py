@@ -15,7 +15,7 @@ from bedrock_emulator import LocalBedrock
 from bedrock_spark.aws.s3_uri import parse_s3_uri
 from bedrock_spark.config import Config, load_config
 from bedrock_spark.demo.corpus import write_corpus
-from bedrock_spark.errors import BedrockSparkError
+from bedrock_spark.errors import BedrockSparkError, ExitCode
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.progress import Progress
 from bedrock_spark.report import Report
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 # Emulated seconds per second: a batch job of 12 minutes takes one or two seconds.
 _SPEED = 500.0
-_EXAMPLES = 3
-_ANSWER_WIDTH = 160
+# Names whose answers are shown, because everybody knows them.
+_SHOWN = ("math.sqrt", "os.listdir", "socket.create_connection", "textwrap.dedent")
+_SUMMARY_WIDTH = 58
 
 
 class Screen(Protocol):
@@ -39,9 +40,11 @@ class Screen(Protocol):
 
     def say(self, text: str) -> None: ...
 
-    def show_error(self, text: str) -> None: ...
+    def fail(self, exc: BedrockSparkError) -> int: ...
 
     def show_report(self, report: Report) -> None: ...
+
+    def close_report(self, report: Report) -> None: ...
 
 
 def show_demo(folder: str, screen: Screen) -> int:
@@ -52,9 +55,11 @@ def show_demo(folder: str, screen: Screen) -> int:
     try:
         return _demo(home, screen)
     except BedrockSparkError as exc:
+        return screen.fail(exc)
+    except KeyboardInterrupt:
         screen.finish()
-        screen.show_error(str(exc))
-        return 1
+        screen.say("interrupted; the jobs of the demo end with its local Bedrock")
+        return ExitCode.INTERRUPTED
 
 
 def _demo(home: Path, screen: Screen) -> int:
@@ -65,9 +70,9 @@ def _demo(home: Path, screen: Screen) -> int:
         screen.say(f"bedrock   {local.endpoint_url}, local, {_SPEED:.0f} times as fast")
         os.environ.update(local.environment())
         config = _config(home, local)
-        from bedrock_spark.spark.session import spark_session
+        from bedrock_spark.spark.session import end_session, spark_session
 
-        spark = spark_session()
+        spark = spark_session(config, screen.say)
         try:
             pipeline = Pipeline.open(config, observe=screen.observe)
             report = pipeline.run_all(spark)
@@ -75,9 +80,9 @@ def _demo(home: Path, screen: Screen) -> int:
             examples = _examples(pipeline.results(spark))
             (home / "report.json").write_bytes(pipeline.run.storage.read("report.json"))
         finally:
-            spark.stop()
+            end_session()
     _show(screen, report, examples, home)
-    return 0 if report.is_complete else 1
+    return ExitCode.DONE if report.is_complete else ExitCode.FAILED
 
 
 def _conf(name: str) -> Path:
@@ -105,24 +110,39 @@ def _config(home: Path, local: LocalBedrock) -> Config:
 
 
 def _examples(results: DataFrame) -> list[Row]:
-    """Return a few answered rows with the shortest names, which are the best known ones."""
+    """Return a few answered rows: their names, and the columns that were read from the answers."""
+    names = ", ".join(f"'{name}'" for name in _SHOWN)
     return (
-        results.where("outcome = 'ok' AND kind = 'function'")
-        .selectExpr("length(qualified_name) AS length", "qualified_name", "served_by", "text")
-        .orderBy("length", "qualified_name")
-        .limit(_EXAMPLES)
+        results.where(f"outcome = 'ok' AND qualified_name IN ({names})")
+        .select("qualified_name", "topic", "difficulty", "summary")
+        .orderBy("qualified_name")
         .collect()
     )
+
+
+def _table(rows: list[tuple[str, str, int, str]]) -> list[str]:
+    """Return the lines of a table of rows: name, topic, difficulty, summary."""
+    lines = [("name", "topic", "difficulty", "summary")]
+    lines += [(name, topic, str(n), _shortened(summary)) for name, topic, n, summary in rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(3)]
+    widths.append(0)
+    padded = ([cell.ljust(w) for cell, w in zip(line, widths, strict=True)] for line in lines)
+    return ["  ".join(cells) for cells in padded]
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _SUMMARY_WIDTH else f"{text[: _SUMMARY_WIDTH - 1]}…"
 
 
 def _show(screen: Screen, report: Report, examples: list[Row], home: Path) -> None:
     screen.show_report(report)
     screen.say("")
-    for row in examples:
-        answer = " ".join((row["text"] or "").split())
-        if len(answer) > _ANSWER_WIDTH:
-            answer = answer[: _ANSWER_WIDTH - 1] + "…"
-        screen.say(f"{row['qualified_name']} ({row['served_by']}): {answer}")
+    screen.say("Each answer is JSON, which was read as typed columns (results.parse). The local")
+    screen.say("Bedrock makes answers up from the words of the row; on AWS, a model writes them:")
     screen.say("")
-    screen.say(f"results   {home / 'results'} (Parquet)")
+    for line in _table([tuple(row) for row in examples]):
+        screen.say(line)
+    screen.say("")
     screen.say(f"report    {home / 'report.json'}")
+    screen.close_report(report)

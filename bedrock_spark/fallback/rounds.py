@@ -20,9 +20,9 @@ from bedrock_spark.clock import Clock
 from bedrock_spark.costs.budget import Budget, open_budget
 from bedrock_spark.errors import PlanError, RunFolderError
 from bedrock_spark.fallback.provisioning import Deletion, ProvisionedThroughput
-from bedrock_spark.fallback.share import check_share
+from bedrock_spark.fallback.share import HandedOver
 from bedrock_spark.fanout import Controller, batch_shards, open_controller
-from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard, unanswered_rows
 from bedrock_spark.outputs.shard_outputs import jobs_digest
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.heartbeat import Renewal
@@ -90,6 +90,7 @@ class Fallback:
     renewal: Renewal | None = None
     spark_jobs: SparkJobs = field(default_factory=SparkJobs)
     _changed_rounds: int = 0
+    _handed_over: HandedOver = field(default_factory=HandedOver)
     _model_id: str | None = None
     _throughput: ProvisionedThroughput = field(init=False)
 
@@ -117,8 +118,7 @@ class Fallback:
         if not counts:
             self._count_round(changed=True)
             return 0
-        if not self.rounds:
-            check_share(self.run, self.manifest, counts)
+        self._handed_over.check(self.run, self.manifest, counts)
         until = self._until()
         if self.reason is not None or self._units_are_over(reconciled):
             return 0
@@ -297,11 +297,6 @@ def _may_take_everything(run: Run, controller: Controller) -> bool:
     is_held = controller.hold is not None and controller.hold.kind == BREAKER
     is_allowed = run.config.fallback is not None and run.config.fallback.max_share >= 1
     return is_held and is_allowed and not controller.tracker.open
-
-
-def unanswered_rows(reconciled: Sequence[ReconciledShard]) -> int:
-    """Return how many rows have no answer and may still get one."""
-    return sum(shard.unanswered for shard in reconciled)
 
 
 def refuse_too_small(run: Run, manifest: RunManifest) -> None:

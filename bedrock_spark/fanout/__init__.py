@@ -3,11 +3,11 @@
 from bedrock_spark.fanout.controller import Controller
 from bedrock_spark.fanout.retry_invalid import requeue_invalid
 from bedrock_spark.fanout.scheduler import SubmitPolicy
-from bedrock_spark.fanout.status import Status, status_of
+from bedrock_spark.fanout.status import Status, status_of, status_unprepared
 from bedrock_spark.fanout.step_result import StepResult, batch_shards, jobs_by_status, progress_of
 from bedrock_spark.fanout.stop import stop_run
 from bedrock_spark.fanout.targets import check_targets
-from bedrock_spark.fanout.unsettled import count_unsettled
+from bedrock_spark.fanout.unsettled import count_unsettled, unsettled_shards
 from bedrock_spark.fanout.watch import (
     check_reachable,
     leased_controller,
@@ -32,6 +32,8 @@ __all__ = [
     "raise_refusal",
     "requeue_invalid",
     "status_of",
+    "status_unprepared",
     "stop_run",
+    "unsettled_shards",
     "watch",
 ]

@@ -75,7 +75,7 @@ def test_the_region_and_the_account_are_those_of_the_folder(
     with pytest.raises(RunFolderError, match=r"in the Region us-east-1, and batch\.region is eu-w"):
         Pipeline.open(config({"region": "eu-west-1"}))
     refused = call("stop", URI, "--region", "eu-west-1")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 3
     assert "is a run in the Region us-east-1" in refused.stderr
     assert active_jobs(local, "us-east-1") == 3
     assert call("stop", URI).exit_code == 0
@@ -96,7 +96,7 @@ def test_credentials_of_another_account_are_refused(
     try:
         for command in ("status", "stop"):
             done = call(command, URI)
-            assert done.exit_code == 1
+            assert done.exit_code == 3
             assert f"holds a run of the AWS account {ACCOUNT_ID}" in done.stderr
         with pytest.raises(RunFolderError, match=f"the account {OTHER_ACCOUNT}, which cannot see"):
             Pipeline.open(config({}))
@@ -108,7 +108,7 @@ def test_credentials_of_another_account_are_refused(
 def test_status_and_stop_use_the_newest_config(local: LocalBedrock) -> None:
     """Its prices and slots, and its targets: the run was begun without them."""
     begin({})
-    assert json.loads(call("status", URI, "--json").output)["cost_usd"] is None
+    assert json.loads(call("status", URI, "--json").stdout)["cost_usd"] is None
     local.client("s3", region_name="us-west-2").create_bucket(
         Bucket="west", CreateBucketConfiguration={"LocationConstraint": "us-west-2"}
     )
@@ -119,7 +119,7 @@ def test_status_and_stop_use_the_newest_config(local: LocalBedrock) -> None:
     newer = config({"max_active_jobs": 2}, prices=PRICES, targets=targets)
     assert Pipeline.open(newer).advance().active == 3
     assert active_jobs(local, "us-west-2") == 1
-    shown = json.loads(call("status", URI, "--json").output)
+    shown = json.loads(call("status", URI, "--json").stdout)
     assert (shown["cost_usd"], shown["slots"], shown["active"]) == (0, 4, 3)
     assert call("stop", URI).exit_code == 0
     assert [active_jobs(local, region) for region in ("us-east-1", "us-west-2")] == [0, 0]

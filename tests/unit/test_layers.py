@@ -17,7 +17,7 @@ PACKAGE = Path(bedrock_spark.__file__).parent
 # the package. It may import itself and parts of earlier layers, but no other part of its own layer.
 ORDER: list[set[str]] = [
     {"_version", "errors", "limits", "clock", "progress"},  # values
-    {"schema"},  # columns in Spark DDL, and the result columns
+    {"schema", "screen"},  # columns in Spark DDL; progress on the screen
     {"templates", "shards"},  # from a row to a body; record ids, buckets, cuts
     {"config"},
     {"families"},  # request bodies and answers per model family
@@ -28,16 +28,22 @@ ORDER: list[set[str]] = [
     {"invoke"},
     {"fanout"},
     {"spark"},
-    {"canary", "report", "fallback"},
+    {"canary", "publication", "report", "fallback"},
     {"pipeline"},
     {"demo"},
     {"cli", "__init__"},
 ]
 # Parts and files that need neither Spark nor AWS, so that their tests need neither.
-PURE = {*ORDER[0], "schema", "templates", "shards", "config", "families"}
+PURE = {*ORDER[0], "schema", "screen", "templates", "shards", "config", "families"}
 PURE_FILES = {
     "outputs/claims.py",
+    "outputs/columns.py",
+    "outputs/json_values.py",
+    "outputs/judge.py",
+    "outputs/reasoning_tags.py",
+    "outputs/shape.py",
     "outputs/lines.py",
+    "outputs/outcomes.py",
     "outputs/parse.py",
     "outputs/reconcile.py",
     "costs/tokens.py",

@@ -13,7 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -23,17 +23,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bedrock_spark._version import __version__
-from bedrock_spark.families import Answer, family_by_name
-from bedrock_spark.families.base import read_answer
-from bedrock_spark.outputs.parse import AnswerParser
-from bedrock_spark.outputs.reconcile import (
-    BATCH,
-    EXAMPLES,
-    FALLBACK,
-    REJECTED,
-    Judge,
-    ShardReconciliation,
-)
+from bedrock_spark.families import family_by_name
+from bedrock_spark.outputs.judge import Judge
+from bedrock_spark.outputs.outcomes import REJECTED
+from bedrock_spark.outputs.reasons import ReasonCounts
+from bedrock_spark.outputs.reconcile import BATCH, EXAMPLES, FALLBACK, ShardReconciliation
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, digest_of_ids
 from bedrock_spark.outputs.shard_outputs import (
     JobOutput,
@@ -45,9 +39,11 @@ from bedrock_spark.outputs.shard_outputs import (
     shard_inputs,
 )
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.job_plan import Place
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.schema import REJECT_COLUMN, REJECT_REASON
 from bedrock_spark.spark.collect.dead_letters import DeadLetters
+from bedrock_spark.spark.collect.late_output import copy_late_output, lacks_answers
 from bedrock_spark.spark.collect.pieces import pieces_of
 from bedrock_spark.spark.collect.result_rows import ResultRows, rejected_columns
 from bedrock_spark.spark.parquet import write_results
@@ -57,7 +53,7 @@ from bedrock_spark.storage import Storage, StoredObject
 
 # The version of the format of results and reconciliations. If it changes, the fingerprint of every
 # shard changes, and the shard is collected again.
-_FORMAT = 8
+_FORMAT = 10
 # The most rows per Arrow batch while result columns are built, and the most bytes of their source
 # rows and answers. A few columns repeat parts of an answer, so no column has many times as many.
 _PIECE_ROWS, _PIECE_BYTES = 2_000, 64_000_000
@@ -80,6 +76,7 @@ class CollectTask:
 
     prepare_id: names the folders of rows and rejects
     ask_unfound: see `ShardReconciliation`
+    folders: where jobs wrote, by place, if that is not the run folder
     """
 
     storage: Storage
@@ -87,12 +84,20 @@ class CollectTask:
     columns: ResultColumns
     prepare_id: str
     ask_unfound: bool = False
+    folders: Mapping[Place, Storage] = field(default_factory=dict)
 
     def __call__(self, work: ShardWork) -> ReconciledShard:
         """Collect one unit, or return its last reconciliation if nothing changed since.
 
-        A unit whose results or dead letters were deleted is collected again.
+        A unit whose results or dead letters were deleted is collected again. If jobs claim answers
+        that were not found, output that came late is copied to the run folder and read.
         """
+        reconciled = self._collect(work)
+        if lacks_answers(reconciled) and copy_late_output(self.storage, self.folders, work.jobs):
+            reconciled = self._collect(work)
+        return reconciled
+
+    def _collect(self, work: ShardWork) -> ReconciledShard:
         inputs = self._inputs(work)
         fingerprint = self._fingerprint(inputs, work)
         last = self._last_reconciliation(work.unit)
@@ -144,7 +149,12 @@ class CollectTask:
             lambda start, stop: rejected_columns(messages[start:stop]),
         )
         write_results(self.storage, layout.results_key(work.unit), schema, batches)
-        return ReconciledShard(unit=work.unit, rows=len(rows), outcomes={REJECTED: len(rows)})
+        counts = ReasonCounts()
+        for message in messages:
+            counts.add(REJECTED, None, message)
+        return _with_reasons(
+            ReconciledShard(unit=work.unit, rows=len(rows), outcomes={REJECTED: len(rows)}), counts
+        )
 
     def _collect_shard(
         self, work: ShardWork, inputs: list[StoredObject], last: ReconciledShard | None
@@ -153,15 +163,15 @@ class CollectTask:
             io.BytesIO(self.storage.read(layout.rows_key(work.unit, self.prepare_id)))
         )
         ids: list[str] = rows["record_id"].to_pylist()
-        read = family_by_name(self.family).read
-        judge = _judge(self.columns, read)
+        family = family_by_name(self.family)
+        judge = Judge(family, self.columns.parsed)
         reconciliation = ShardReconciliation(
             work.unit, Counter(ids), judge, self.columns.retries, self.ask_unfound
         )
         outputs = read_outputs(self.storage, inputs, work.jobs, reconciliation)
         images = images_of(self.storage, outputs, reconciliation)
         parsed = [field.name for field in self.columns.parsed]
-        results = ResultRows(reconciliation, read, images, parsed)
+        results = ResultRows(reconciliation, family, images, parsed)
         kept = rows.drop_columns(["record_id"])
         dead = DeadLetters(parsed)
         schema, batches = self._rows(
@@ -179,7 +189,7 @@ class CollectTask:
         reconciliation.finish()
         answers = [o.key for o in inputs if o.key.startswith(layout.FALLBACK)]
         return msgspec.structs.replace(
-            _reconciled(reconciliation, outputs, results),
+            _with_reasons(_reconciled(reconciliation, outputs, results), results.reasons),
             fallback_files=tuple(answers),
             dead_letters=dead_letters,
             outputs=outputs_digest(inputs),
@@ -219,13 +229,6 @@ class CollectTask:
         return schema, batches()
 
 
-def _judge(columns: ResultColumns, read: Callable[[Any], Answer]) -> Judge | None:
-    if not columns.parsed:
-        return None
-    parser = AnswerParser(columns.parsed)
-    return lambda output: parser.parse(read_answer(output, read))
-
-
 def _reconciled(
     reconciliation: ShardReconciliation, outputs: list[JobOutput], results: ResultRows
 ) -> ReconciledShard:
@@ -241,6 +244,7 @@ def _reconciled(
         rows=sum(rows_of.values()),
         outcomes=reconciliation.counts(),
         served_by=reconciliation.served_by(),
+        stop_reasons=reconciliation.stop_reasons(),
         tokens=tokens,
         manifest_tokens=manifest_totals(outputs),
         fallback_tokens=dict(results.count_tokens(reconciliation.superseded, FALLBACK)),
@@ -256,6 +260,11 @@ def _reconciled(
         unanswered_digest=digest_of_ids(unanswered),
         findings=tuple(reconciliation.findings),
     )
+
+
+def _with_reasons(shard: ReconciledShard, counts: ReasonCounts) -> ReconciledShard:
+    reasons, others = counts.most_common()
+    return msgspec.structs.replace(shard, reasons=tuple(reasons), other_reasons=others)
 
 
 @contextmanager
