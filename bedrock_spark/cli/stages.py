@@ -18,8 +18,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from bedrock_spark.check import check_config
 from bedrock_spark.cli.display import Display
-from bedrock_spark.config import load_config
 from bedrock_spark.errors import BedrockSparkError, NoSlotAtAllError
 from bedrock_spark.pipeline import Pipeline
 
@@ -114,7 +114,7 @@ def perform(
         logging.getLogger("bedrock_spark").setLevel(logging.INFO)
     config = None
     try:
-        config = load_config(config_path, overrides)
+        config = check_config(config_path, overrides)
         return stage(Pipeline.open(config, observe=display.observe), display)
     except BedrockSparkError as exc:
         display.finish()

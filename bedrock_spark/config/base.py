@@ -6,7 +6,7 @@ import datetime as dt
 import math
 import re
 from types import NoneType
-from typing import Annotated
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import (
     BaseModel,
@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from bedrock_spark import limits
@@ -79,6 +80,11 @@ def check_run_uri(value: str) -> str:
         raise ValueError("must be an s3:// URI or a local folder")
     if len(value) > _RUN_URI_MAX:
         raise ValueError(f"is longer than {_RUN_URI_MAX} characters")
+    if "${" in value or "{{" in value:
+        raise ValueError(
+            "has a variable in it, and a config replaces none: write the value, or pass it as "
+            "--set KEY=VALUE"
+        )
     if value.startswith("s3://") and not limits.S3_URI.fullmatch(value + "/shards"):
         raise ValueError(
             "is not a URI that Bedrock accepts: a bucket, then only letters, digits and -!_*'(). "
@@ -118,7 +124,13 @@ Columns = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
 
 
 class Section(BaseModel):
-    """A frozen model. An unknown key is an error: a misspelt limit must not be ignored."""
+    """A frozen model. An unknown key is an error: a misspelt limit must not be ignored.
+
+    shorthand: the key that is meant if the section is one value, such as `model: ID`; "" if there
+        must be keys
+    """
+
+    shorthand: ClassVar[str] = ""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -128,5 +140,20 @@ class Section(BaseModel):
         # In Python, True is the number 1, so `max_active_jobs: yes` would mean one job.
         field = cls.model_fields[info.field_name] if info.field_name else None
         if isinstance(value, bool) and (field is None or field.annotation is not bool):
+            if field is not None and str in (field.annotation, *get_args(field.annotation)):
+                raise ValueError("must be text; put it in quotes (yes, no, on and off, too)")
             raise ValueError("must not be true or false")
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_out(cls, value: Any) -> Any:
+        return expanded(value, cls)
+
+
+def expanded(value: Any, section: type[Section]) -> Any:
+    """Return the keys that one value stands for in a section; any other value unchanged."""
+    is_value = isinstance(value, (str, int, float, list)) and not isinstance(value, bool)
+    if is_value and section.shorthand:
+        return {section.shorthand: value}
+    return value

@@ -28,7 +28,7 @@ ORDER: list[set[str]] = [
     {"invoke"},
     {"fanout"},
     {"spark"},
-    {"canary", "report", "fallback"},
+    {"canary", "check", "report", "fallback"},
     {"pipeline"},
     {"demo"},
     {"cli", "__init__"},
