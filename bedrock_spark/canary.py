@@ -21,7 +21,13 @@ import msgspec
 from bedrock_spark.aws.clients import runtime_client
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import CanaryConfig
-from bedrock_spark.errors import CanaryError, InvokeError, InvokeRefusedError, InvokeRetryableError
+from bedrock_spark.errors import (
+    CanaryAccessError,
+    CanaryError,
+    InvokeError,
+    InvokeRefusedError,
+    InvokeRetryableError,
+)
 from bedrock_spark.families import Answer, family_of
 from bedrock_spark.invoke.caller import ModelCaller
 from bedrock_spark.invoke.rate_limit import RateLimiter
@@ -71,7 +77,7 @@ def ask_canary(
         try:
             replies = list(pool.map(lambda record: _ask(caller, record), records))
         except InvokeRefusedError as exc:
-            raise CanaryError(
+            raise CanaryAccessError(
                 f"canary: {model_id} cannot be called on demand: {exc} Check the id, its Region, "
                 f"and bedrock:InvokeModel on it. {_advice()}"
             ) from None

@@ -8,8 +8,10 @@
     ├── StorageError           an object could not be read or written
     │   ├── AlreadyExistsError a create-only-if-absent lost the race
     │   ├── ObjectChangedError a replace-only-this-version lost the race
-    │   └── StorageUnavailableError throttled or without a reply: the same call may succeed later
+    │   ├── StorageUnavailableError throttled or without a reply: the same call may succeed later
+    │   └── StorageAccessError no credentials, or they do not allow the call
     ├── RunFolderError         the run folder belongs to something else, or is damaged
+    │   ├── OtherRunError      the folder's run has another config, Region or account
     │   ├── RunHeldError       another process controls the run
     │   └── RunStoppedError    nothing more is submitted until the run is resumed
     ├── JobsWithoutAnswersError the batch jobs answer no record: the run is held
@@ -23,6 +25,7 @@
     │   └── JobStateUnknownError   no reply: the call may or may not have had its effect
     ├── BudgetError            the run would cost more than its budget
     ├── CanaryError            the model refuses the records; no batch job was submitted
+    │   └── CanaryAccessError  the canary may not call the model at all
     ├── InvokeError            one InvokeModel or Converse call failed
     │   ├── InvokeRetryableError   the same call may succeed later
     │   │   ├── InvokeThrottledError   too many calls or tokens at the moment
@@ -33,14 +36,37 @@
     ├── AnswerCutOffError      a streamed answer broke off: only a part of it was received
     ├── FallbackShareError     batch jobs left more to the fallback than it may be asked for
     ├── ProvisionedModelError  the provisioned throughput cannot serve
+    ├── PublishError           the results could not be written; every answer is in the run folder
     └── UnaccountedRowsError   rows went in and not all came out: the run's proof failed
 
 A message says what failed, for which object, and what to do. Ids are attributes. No message ever
 holds a row's value, a prompt, an answer or a credential. Every error survives pickling, because
-executors send errors to the driver.
+executors send errors to the driver. Every class says with which code a command exits that it ends.
 """
 
 from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """The exit codes of every command, by kind. They are stable: a scheduler may rely on them."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    CONFIG = 3
+    ACCESS = 4
+    BUDGET = 5
+    CANARY = 6
+    ROWS = 7
+    HELD = 8
+    PUBLISH = 9
+    MORE_TO_DO = 10
+    BUSY = 11
+    INTERRUPTED = 130
+    TERMINATED = 143
 
 
 class BedrockSparkError(Exception):
@@ -62,6 +88,8 @@ class BedrockSparkError(Exception):
     attributes.
     """
 
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+
     def __init__(self, message: str) -> None:
         super().__init__(message)
 
@@ -69,9 +97,13 @@ class BedrockSparkError(Exception):
 class ConfigError(BedrockSparkError):
     """The config, or the source it names, cannot be used."""
 
+    exit_code = ExitCode.CONFIG
+
 
 class PlanError(BedrockSparkError):
     """The rows cannot become shards."""
+
+    exit_code = ExitCode.CONFIG
 
 
 class DuplicateKeyError(PlanError):
@@ -79,6 +111,8 @@ class DuplicateKeyError(PlanError):
 
     rows: the number of rows that repeat the key of another row
     """
+
+    exit_code = ExitCode.CONFIG
 
     def __init__(self, message: str, *, rows: int | None = None) -> None:
         super().__init__(message)
@@ -88,6 +122,8 @@ class DuplicateKeyError(PlanError):
 class TooManyRejectsError(PlanError):
     """More rows than the config allows cannot become records."""
 
+    exit_code = ExitCode.ROWS
+
 
 class StorageError(BedrockSparkError):
     """An object could not be read or written.
@@ -95,6 +131,8 @@ class StorageError(BedrockSparkError):
     key: the key of the object, or the path of the local file; None if the error is about no single
         object
     """
+
+    exit_code = ExitCode.FAILED
 
     def __init__(self, message: str, *, key: str | None = None) -> None:
         super().__init__(message)
@@ -104,37 +142,67 @@ class StorageError(BedrockSparkError):
 class AlreadyExistsError(StorageError):
     """The object exists already, and the write was create-only."""
 
+    exit_code = ExitCode.FAILED
+
 
 class ObjectChangedError(StorageError):
     """The object is not the version that the write was meant to replace."""
+
+    exit_code = ExitCode.FAILED
 
 
 class StorageUnavailableError(StorageError):
     """S3 throttles, fails or does not answer: the same call may succeed later."""
 
+    exit_code = ExitCode.FAILED
+
+
+class StorageAccessError(StorageError):
+    """There are no credentials, or they do not allow the call."""
+
+    exit_code = ExitCode.ACCESS
+
 
 class RunFolderError(BedrockSparkError):
     """The run folder belongs to another config, or is damaged."""
+
+    exit_code = ExitCode.FAILED
+
+
+class OtherRunError(RunFolderError):
+    """The run folder holds a run of another config, Region or account."""
+
+    exit_code = ExitCode.CONFIG
 
 
 class RunHeldError(RunFolderError):
     """Another process controls the run, and only one may."""
 
+    exit_code = ExitCode.BUSY
+
 
 class RunStoppedError(RunFolderError):
     """The run was stopped: nothing more is submitted until somebody runs it again."""
+
+    exit_code = ExitCode.HELD
 
 
 class JobsWithoutAnswersError(BedrockSparkError):
     """The batch jobs answer no record: nothing more is submitted until somebody runs it again."""
 
+    exit_code = ExitCode.HELD
+
 
 class NoSlotAtAllError(BedrockSparkError):
     """The account allows no active job of the model, at none of the run's targets."""
 
+    exit_code = ExitCode.HELD
+
 
 class JobsNotStoppedError(BedrockSparkError):
     """The service does not let the caller stop some jobs: they run on, and are billed."""
+
+    exit_code = ExitCode.FAILED
 
 
 class JobError(BedrockSparkError):
@@ -145,6 +213,8 @@ class JobError(BedrockSparkError):
     error_type: the service's code, such as ThrottlingException; None without a reply
     retry_after: the seconds that the service asks the caller to wait, if it does
     """
+
+    exit_code = ExitCode.FAILED
 
     def __init__(
         self,
@@ -167,25 +237,37 @@ class JobError(BedrockSparkError):
 class JobRejectedError(JobError):
     """The service refused the job and would refuse it again."""
 
+    exit_code = ExitCode.ACCESS
+
 
 class JobThrottledError(JobError):
     """The service asks for fewer calls: back off and repeat."""
+
+    exit_code = ExitCode.FAILED
 
 
 class NoFreeSlotError(JobError):
     """The account has its maximum of active jobs."""
 
+    exit_code = ExitCode.FAILED
+
 
 class JobNameInUseError(JobError):
     """A job of this name exists already."""
+
+    exit_code = ExitCode.FAILED
 
 
 class JobStateUnknownError(JobError):
     """No reply came: the call may or may not have had its effect."""
 
+    exit_code = ExitCode.FAILED
+
 
 class BudgetError(BedrockSparkError):
     """The run would cost more than budget.max_cost_usd; what was paid for is kept."""
+
+    exit_code = ExitCode.BUDGET
 
 
 class CanaryError(BedrockSparkError):
@@ -195,12 +277,20 @@ class CanaryError(BedrockSparkError):
         None if the model refused every call
     """
 
+    exit_code = ExitCode.CANARY
+
     def __init__(
         self, message: str, *, asked: int | None = None, refused: int | None = None
     ) -> None:
         super().__init__(message)
         self.asked = asked
         self.refused = refused
+
+
+class CanaryAccessError(CanaryError):
+    """The caller may not call the model of the canary at all."""
+
+    exit_code = ExitCode.ACCESS
 
 
 class InvokeError(BedrockSparkError):
@@ -211,6 +301,8 @@ class InvokeError(BedrockSparkError):
     error_type: the service's code, such as ThrottlingException, or the name of the botocore error
     retry_after: the seconds that the service asks the caller to wait, if it does
     """
+
+    exit_code = ExitCode.FAILED
 
     def __init__(
         self,
@@ -229,25 +321,37 @@ class InvokeError(BedrockSparkError):
 class InvokeRetryableError(InvokeError):
     """The same call may succeed later."""
 
+    exit_code = ExitCode.FAILED
+
 
 class InvokeThrottledError(InvokeRetryableError):
     """There were too many calls or tokens at the moment; the service did not carry out this one."""
+
+    exit_code = ExitCode.FAILED
 
 
 class ModelNotReadyError(InvokeRetryableError):
     """The model cannot answer yet, but will."""
 
+    exit_code = ExitCode.FAILED
+
 
 class InvokeRecordError(InvokeError):
     """The service will never answer this record."""
+
+    exit_code = ExitCode.FAILED
 
 
 class NotStreamedError(InvokeRecordError):
     """The model does not stream its answer to this record; without a stream it may answer."""
 
+    exit_code = ExitCode.FAILED
+
 
 class InvokeRefusedError(InvokeError):
     """The service would refuse every record: access, model id."""
+
+    exit_code = ExitCode.ACCESS
 
 
 class AnswerCutOffError(BedrockSparkError):
@@ -255,6 +359,8 @@ class AnswerCutOffError(BedrockSparkError):
 
     error_code, error_type: those of the InvokeError that ended the stream
     """
+
+    exit_code = ExitCode.FAILED
 
     def __init__(
         self, message: str, *, error_code: int | None = None, error_type: str | None = None
@@ -267,10 +373,22 @@ class AnswerCutOffError(BedrockSparkError):
 class FallbackShareError(BedrockSparkError):
     """Batch jobs left more records unanswered than fallback.max_share; none of them was asked."""
 
+    exit_code = ExitCode.HELD
+
 
 class ProvisionedModelError(BedrockSparkError):
     """The provisioned throughput cannot serve requests."""
 
+    exit_code = ExitCode.FAILED
+
+
+class PublishError(BedrockSparkError):
+    """The results could not be written to their place. Every answer is kept in the run folder."""
+
+    exit_code = ExitCode.PUBLISH
+
 
 class UnaccountedRowsError(BedrockSparkError):
     """The rows that came out are not the rows that went in."""
+
+    exit_code = ExitCode.FAILED

@@ -14,9 +14,15 @@ from typing import Any, TypeAlias
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    CredentialRetrievalError,
     HTTPClientError,
     IncompleteReadError,
+    NoCredentialsError,
     ParamValidationError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError
@@ -107,6 +113,52 @@ _CHECK = {
     "and may read and write the run folder.",
     "ResourceNotFoundException": "Check model.id and batch.region.",
 }
+
+
+# The codes of replies that refuse the caller and not the call: Amazon S3 API reference, "Error
+# responses", and "Common errors" of the other services. A reply without a body has its status.
+_ACCESS_CODES = frozenset(
+    {
+        "401",
+        "403",
+        "AccessDenied",
+        "AccessDeniedException",
+        "AccountProblem",
+        "AllAccessDisabled",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidToken",
+        "NotSignedUp",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_NO_CREDENTIALS = (
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+_CHECK_CREDENTIALS = (
+    "Check the credentials of this process: the AWS_* variables, the profile (AWS_PROFILE, aws sso "
+    "login), or the role of the machine"
+)
+_CHECK_RIGHTS = "Check that the credentials of this process are valid and allow the call"
+
+
+def access_advice(exc: BaseException) -> str | None:
+    """Return what to check if an error of boto3 refuses the caller; None for any other error."""
+    if isinstance(exc, _NO_CREDENTIALS):
+        return _CHECK_CREDENTIALS
+    # boto3's transfers raise an error of their own while they handle the reply.
+    for error in (exc, exc.__cause__, exc.__context__):
+        if isinstance(error, ClientError) and error_code(error) in _ACCESS_CODES:
+            return _CHECK_RIGHTS
+    return None
 
 
 @contextmanager

@@ -10,9 +10,8 @@ from typing import Any
 import click
 
 from bedrock_spark.cli.display import Display
-from bedrock_spark.cli.stages import DONE, FAILED, INTERRUPTED
 from bedrock_spark.clock import SystemClock
-from bedrock_spark.errors import BedrockSparkError, ConfigError, JobsNotStoppedError
+from bedrock_spark.errors import BedrockSparkError, ConfigError, ExitCode, JobsNotStoppedError
 from bedrock_spark.fallback.rounds import delete_leftover_throughput
 from bedrock_spark.fanout import Status, leased_controller, open_controller, status_of, stop_run
 from bedrock_spark.run_folder.lease import STOP
@@ -108,11 +107,11 @@ def _perform(work: Callable[[Display], None]) -> None:
     except BedrockSparkError as exc:
         display.finish()
         display.show_error(str(exc))
-        sys.exit(FAILED)
+        sys.exit(exc.exit_code)
     except KeyboardInterrupt:
         display.finish()
-        sys.exit(INTERRUPTED)
-    sys.exit(DONE)
+        sys.exit(ExitCode.INTERRUPTED)
+    sys.exit(ExitCode.DONE)
 
 
 def _rows(status: Status) -> list[tuple[str, str]]:

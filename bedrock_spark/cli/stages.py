@@ -1,13 +1,6 @@
-"""One function per stage, for the command line and for spark-submit. Each returns an exit code.
+"""One function per stage, for the command line and for spark-submit.
 
-| code | meaning |
-| --- | --- |
-| 0 | done, and every row is accounted for |
-| 1 | failed: the message says why, and the same command continues the run from there |
-| 2 | wrong use of the command: an unknown name, option or argument |
-| 3 | failed: the account allows no batch job; its quota for the model is most likely 0 |
-| 10 | more to do (advance only): call it again |
-| 130 | interrupted from the keyboard; the same command continues the run |
+Each returns an exit code: docs/troubleshooting.md has the table.
 """
 
 from __future__ import annotations
@@ -20,13 +13,11 @@ from typing import TYPE_CHECKING
 
 from bedrock_spark.check import check_config
 from bedrock_spark.cli.display import Display
-from bedrock_spark.errors import BedrockSparkError, NoSlotAtAllError
+from bedrock_spark.errors import BedrockSparkError, ExitCode
 from bedrock_spark.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-DONE, FAILED, NO_SLOTS, MORE_TO_DO, INTERRUPTED = 0, 1, 3, 10, 130
 
 
 def run(pipeline: Pipeline, display: Display) -> int:
@@ -35,7 +26,7 @@ def run(pipeline: Pipeline, display: Display) -> int:
     report = pipeline.run_all(spark)
     display.finish()
     display.show_report(report)
-    return DONE
+    return ExitCode.DONE
 
 
 def prepare(pipeline: Pipeline, display: Display) -> int:
@@ -46,7 +37,7 @@ def prepare(pipeline: Pipeline, display: Display) -> int:
         f"{manifest.rows:,} rows: {manifest.records:,} records in {len(manifest.shards):,} shards, "
         f"{manifest.rejected:,} rejected"
     )
-    return DONE
+    return ExitCode.DONE
 
 
 def submit(pipeline: Pipeline, display: Display) -> int:
@@ -57,7 +48,7 @@ def submit(pipeline: Pipeline, display: Display) -> int:
         display.say("no shard is large enough for a batch job; the fallback asks their records")
     else:
         display.say(f"{result.settled:,} of {result.shards:,} shards are settled")
-    return DONE
+    return ExitCode.DONE
 
 
 def advance(pipeline: Pipeline, display: Display) -> int:
@@ -68,7 +59,7 @@ def advance(pipeline: Pipeline, display: Display) -> int:
         f"{result.settled:,} of {result.shards:,} shards are settled, {result.active:,} jobs "
         f"are active, {result.waiting:,} shards are waiting"
     )
-    return DONE if result.is_done else MORE_TO_DO
+    return ExitCode.DONE if result.is_done else ExitCode.MORE_TO_DO
 
 
 def collect(pipeline: Pipeline, display: Display) -> int:
@@ -78,7 +69,7 @@ def collect(pipeline: Pipeline, display: Display) -> int:
     report = pipeline.report(reconciled, pipeline.publish(spark, reconciled))
     display.finish()
     display.show_report(report)
-    return DONE if report.is_complete else FAILED
+    return ExitCode.DONE if report.is_complete else ExitCode.FAILED
 
 
 def fallback(pipeline: Pipeline, display: Display) -> int:
@@ -88,7 +79,7 @@ def fallback(pipeline: Pipeline, display: Display) -> int:
     report = pipeline.finish(spark, reconciled)
     display.finish()
     display.show_report(report)
-    return DONE if report.is_complete else FAILED
+    return ExitCode.DONE if report.is_complete else ExitCode.FAILED
 
 
 def _spark_session() -> SparkSession:
@@ -119,7 +110,7 @@ def perform(
     except BedrockSparkError as exc:
         display.finish()
         display.show_error(str(exc))
-        return NO_SLOTS if isinstance(exc, NoSlotAtAllError) else FAILED
+        return exc.exit_code
     except KeyboardInterrupt:
         display.finish()
         display.say(
@@ -128,7 +119,7 @@ def perform(
             if config is not None
             else "interrupted"
         )
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
 
 
 def perform_from_arguments(stage: Stage, description: str | None) -> int:

@@ -15,7 +15,7 @@ from bedrock_spark.errors import ConfigError
 # The keys from the root of a config to a value. An element of a list has its index.
 KeyPath = tuple[str | int, ...]
 
-_KEY = re.compile(r"[a-z_]\w*(?:\.[\w-]+|\[\d+\])*(?=[ :])")
+_KEY = re.compile(r"[a-z_]\w*(?:\.[\w-]+|\[\d+\])*(?=[ :,])")
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 

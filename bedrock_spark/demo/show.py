@@ -15,7 +15,7 @@ from bedrock_emulator import LocalBedrock
 from bedrock_spark.aws.s3_uri import parse_s3_uri
 from bedrock_spark.config import Config, load_config
 from bedrock_spark.demo.corpus import write_corpus
-from bedrock_spark.errors import BedrockSparkError
+from bedrock_spark.errors import BedrockSparkError, ExitCode
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.progress import Progress
 from bedrock_spark.report import Report
@@ -54,7 +54,7 @@ def show_demo(folder: str, screen: Screen) -> int:
     except BedrockSparkError as exc:
         screen.finish()
         screen.show_error(str(exc))
-        return 1
+        return exc.exit_code
 
 
 def _demo(home: Path, screen: Screen) -> int:
@@ -77,7 +77,7 @@ def _demo(home: Path, screen: Screen) -> int:
         finally:
             spark.stop()
     _show(screen, report, examples, home)
-    return 0 if report.is_complete else 1
+    return ExitCode.DONE if report.is_complete else ExitCode.FAILED
 
 
 def _conf(name: str) -> Path:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bedrock_spark.config import Config, fixed_part
-from bedrock_spark.errors import RunFolderError
+from bedrock_spark.errors import OtherRunError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage
 
@@ -62,9 +62,9 @@ def has_moved(description: Mapping[str, Any], config: Config) -> bool:
     return bool(description["config"].get("run_uri") != config.run_uri)
 
 
-def refuse(storage: Storage, why: str) -> RunFolderError:
+def refuse(storage: Storage, why: str) -> OtherRunError:
     """Return the error that refuses to carry a run on."""
-    return RunFolderError(f"{storage.uri}: {why}")
+    return OtherRunError(f"{storage.uri}: {why}")
 
 
 def _changed_keys(recorded: Mapping[str, Any], config: Config) -> list[str]:

@@ -20,7 +20,7 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bedrock_spark.aws.clients import AwsSettings, s3_client
-from bedrock_spark.aws.errors import error_code
+from bedrock_spark.aws.errors import access_advice, error_code
 from bedrock_spark.aws.protocols import S3Client
 from bedrock_spark.aws.retry import retry_conflict
 from bedrock_spark.aws.s3_uri import join_uri, parse_s3_uri
@@ -28,6 +28,7 @@ from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.errors import (
     AlreadyExistsError,
     ObjectChangedError,
+    StorageAccessError,
     StorageError,
     StorageUnavailableError,
 )
@@ -241,5 +242,7 @@ class S3Storage:
         try:
             yield
         except (ClientError, BotoCoreError, Boto3Error, OSError) as exc:
-            where = join_uri(self.uri, key)
+            where, advice = join_uri(self.uri, key), access_advice(exc)
+            if advice is not None:
+                raise StorageAccessError(f"{where}: {exc}. {advice}", key=key) from exc
             raise StorageError(f"{where}: {exc}", key=key) from exc

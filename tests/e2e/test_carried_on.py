@@ -75,7 +75,7 @@ def test_the_region_and_the_account_are_those_of_the_folder(
     with pytest.raises(RunFolderError, match=r"in the Region us-east-1, and batch\.region is eu-w"):
         Pipeline.open(config({"region": "eu-west-1"}))
     refused = call("stop", URI, "--region", "eu-west-1")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 3
     assert "is a run in the Region us-east-1" in refused.stderr
     assert active_jobs(local, "us-east-1") == 3
     assert call("stop", URI).exit_code == 0
@@ -96,7 +96,7 @@ def test_credentials_of_another_account_are_refused(
     try:
         for command in ("status", "stop"):
             done = call(command, URI)
-            assert done.exit_code == 1
+            assert done.exit_code == 3
             assert f"holds a run of the AWS account {ACCOUNT_ID}" in done.stderr
         with pytest.raises(RunFolderError, match=f"the account {OTHER_ACCOUNT}, which cannot see"):
             Pipeline.open(config({}))

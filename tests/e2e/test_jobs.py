@@ -69,10 +69,10 @@ def start(local: LocalBedrock, *command: str | Path) -> subprocess.CompletedProc
 
 
 def test_a_wrong_config_value_is_a_message(config: tuple[Path, LocalBedrock]) -> None:
-    """The message names the key, the value and what is allowed. No traceback; exit code 1."""
+    """The message names the key, the value and what is allowed. No traceback; exit code 3."""
     path, local = config
     done = start(local, BIN / "bedrock-spark", "run", path, "--set", "batch.timeout_hours=1000")
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert "batch.timeout_hours = 1000: must be less than or equal to 168" in done.stderr
     assert "Traceback" not in done.stderr
 

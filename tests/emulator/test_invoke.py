@@ -213,7 +213,7 @@ def test_a_record_of_a_run_is_sent_unchanged(local: Kit) -> None:
     assert call("--run", uri, "--key", key, "--model", arn).stdout == result.stdout
     assert local.local.usage()["invocations"][arn]["calls"] == 1
     assert call("--run", uri).stderr.startswith("record ")
-    other = call("--run", uri, "--model", "amazon.nova-lite-v1:0", code=1)
+    other = call("--run", uri, "--model", "amazon.nova-lite-v1:0", code=3)
     assert "is of the family nova; the records of this run are anthropic bodies" in other.stderr
 
 
@@ -227,16 +227,18 @@ def test_a_record_of_a_converse_run_is_sent_by_converse(local: Kit) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "message", "code"),
     [
-        (["--key", "T-99"], "has no record"),
-        (["--record", "T-1"], "is not a record id"),
-        (["--key", "T-1", "--key", "x"], "give one for each of ticket_id"),
+        (["--key", "T-99"], "has no record", 1),
+        (["--record", "T-1"], "is not a record id", 1),
+        (["--key", "T-1", "--key", "x"], "give one for each of ticket_id", 3),
     ],
 )
-def test_a_missing_record_is_reported(local: Kit, options: list[str], message: str) -> None:
-    """With exit code 1 and without a traceback."""
-    assert message in call("--run", prepare(local), *options, code=1).stderr
+def test_a_missing_record_is_reported(
+    local: Kit, options: list[str], message: str, code: int
+) -> None:
+    """Without a traceback."""
+    assert message in call("--run", prepare(local), *options, code=code).stderr
     assert "holds no run" in call("--run", f"s3://{local.bucket}/no", code=1).stderr
 
 
@@ -253,7 +255,7 @@ def test_a_row_is_sent_as_the_config_says(local: Kit, tmp_path: Path) -> None:
         ('{"body": null}', "--row: body: is null"),
         ("[1]", "--row: must be a JSON object"),
     ):
-        assert message in call("--config", str(path), "--row", row, code=1).stderr
+        assert message in call("--config", str(path), "--row", row, code=3).stderr
 
 
 @pytest.mark.parametrize(
@@ -320,9 +322,9 @@ def test_a_broken_stream_is_reported_as_cut_off(
 
 def test_a_refusal_says_what_to_check(local: Kit) -> None:
     """The message has the model, the service's words, and what to check."""
-    result = call("--model", "nobody.model-v1:0", "--family", "anthropic", "Hello", code=1)
+    result = call("--model", "nobody.model-v1:0", "--family", "anthropic", "Hello", code=4)
     assert "nobody.model-v1:0: The provided model identifier is invalid. Check" in result.stderr
-    unknown = call("--model", "nobody.model-v1:0", "Hello", code=1)
+    unknown = call("--model", "nobody.model-v1:0", "Hello", code=3)
     assert "name it with --family, or use --converse" in unknown.stderr
 
 

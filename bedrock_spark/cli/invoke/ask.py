@@ -11,11 +11,11 @@ from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.invoke.options import AskOptions
 from bedrock_spark.cli.invoke.printer import AnswerPrinter
 from bedrock_spark.cli.invoke.question import Question, question_of
-from bedrock_spark.cli.stages import DONE, FAILED, INTERRUPTED
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.errors import (
     AnswerCutOffError,
     BedrockSparkError,
+    ExitCode,
     InvokeError,
     InvokeRefusedError,
     NotStreamedError,
@@ -59,12 +59,12 @@ def ask(options: AskOptions, as_json: bool, shows_reasoning: bool) -> int:
         if printer is not None:
             printer.end_line()
         Display().show_error(_message(exc, question))
-        return FAILED
+        return exc.exit_code
     except KeyboardInterrupt:
         if printer is not None:
             printer.end_line()
-        return INTERRUPTED
-    return DONE
+        return ExitCode.INTERRUPTED
+    return ExitCode.DONE
 
 
 def _answer(question: Question, printer: AnswerPrinter, clock: Clock, as_json: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from bedrock_spark.cli.invoke.options import DEFAULT_MAX_TOKENS, AskOptions, check_options
-from bedrock_spark.cli.stages import INTERRUPTED
+from bedrock_spark.errors import ExitCode
 from bedrock_spark.families import FAMILIES
 
 
@@ -73,7 +73,7 @@ def _prompt(argument: str) -> str:
             text = sys.stdin.buffer.read().decode().rstrip("\r\n")
         text.encode()
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(ExitCode.INTERRUPTED)
     except UnicodeError:
         raise click.UsageError("the prompt is not UTF-8") from None
     if not text.strip():

@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from bedrock_spark.aws.s3_uri import join_uri
-from bedrock_spark.errors import AlreadyExistsError, RunFolderError
+from bedrock_spark.errors import AlreadyExistsError, RunFolderError, RunHeldError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import snapshots
 from bedrock_spark.run_folder.ledger.events import Event, RawEvent, SetAside, as_json
@@ -147,7 +147,7 @@ class Ledger:
     def append(self, events: Iterable[Event], now: float = 0.0) -> None:
         """Write events as one object.
 
-        Raises RunFolderError if another process appended since this one read the ledger.
+        Raises RunHeldError if another process appended since this one read the ledger.
         """
         listed = list(events)
         if not listed:
@@ -168,7 +168,7 @@ class Ledger:
         try:
             self._storage.create(key, data)
         except AlreadyExistsError as exc:
-            raise RunFolderError(
+            raise RunHeldError(
                 f"{self._storage.uri}: another process controls this run; wait until it ends, or "
                 "stop it and run this again"
             ) from exc

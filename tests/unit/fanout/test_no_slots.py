@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bedrock_spark.cli import stages
-from bedrock_spark.errors import NoFreeSlotError, NoSlotAtAllError
+from bedrock_spark.errors import ExitCode, NoFreeSlotError, NoSlotAtAllError
 from bedrock_spark.fanout import watch
 from bedrock_spark.fanout.slots import IDLE_REFUSALS
 from bedrock_spark.run_folder.ledger import Ledger
@@ -129,12 +129,12 @@ def test_a_target_that_works_keeps_the_run_going(tmp_path: Path) -> None:
 def test_the_exit_code_is_its_own(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A scheduler can tell it from other failures."""
+    """A scheduler can tell that the run is held."""
 
     def stage(*_: object) -> int:
         raise NoSlotAtAllError(MESSAGE)
 
     monkeypatch.setattr(stages, "load_config", lambda *_: None)
     monkeypatch.setattr(stages.Pipeline, "open", lambda *_, **__: None)
-    assert stages.perform(stage, "x.yaml") == 3
+    assert stages.perform(stage, "x.yaml") == ExitCode.HELD
     assert MESSAGE in capsys.readouterr().err
