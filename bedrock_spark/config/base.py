@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from decimal import Decimal
 from types import NoneType
 from typing import Annotated, Any, ClassVar, get_args
 
@@ -128,9 +129,11 @@ class Section(BaseModel):
 
     shorthand: the key that is meant if the section is one value, such as `model: ID`; "" if there
         must be keys
+    may_be_list: whether this value may be a list
     """
 
     shorthand: ClassVar[str] = ""
+    may_be_list: ClassVar[bool] = False
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -153,7 +156,7 @@ class Section(BaseModel):
 
 def expanded(value: Any, section: type[Section]) -> Any:
     """Return the keys that one value stands for in a section; any other value unchanged."""
-    is_value = isinstance(value, (str, int, float, list)) and not isinstance(value, bool)
-    if is_value and section.shorthand:
+    kinds = (str, int, float, Decimal, *((list, tuple) if section.may_be_list else ()))
+    if section.shorthand and isinstance(value, kinds) and not isinstance(value, bool):
         return {section.shorthand: value}
     return value

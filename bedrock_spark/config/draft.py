@@ -99,7 +99,8 @@ def _unchecked(field: FieldInfo, value: Any) -> Any:
         return field.get_default()
     if not isinstance(kind, type) or not issubclass(kind, Section):
         return None
-    known = {k: v for k, v in value.items() if k in kind.model_fields} if value else {}
+    items = value.items() if isinstance(value, dict) else ()
+    known = {k: v for k, v in items if k in kind.model_fields}
     return kind.model_construct(**known)
 
 

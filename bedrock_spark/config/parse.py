@@ -39,6 +39,7 @@ class ParseConfig(Section):
     """The columns that answers are parsed into, and the retries of answers that do not fit."""
 
     shorthand = "columns"
+    may_be_list = True
 
     columns: Annotated[str, BeforeValidator(columns_as_ddl), AfterValidator(check_columns)]
     retries: int = Field(default=0, ge=0, le=10)

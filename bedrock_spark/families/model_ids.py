@@ -146,7 +146,8 @@ def nearest_model_id(bare_id: str) -> str | None:
 
 def _nearest(text: str) -> str | None:
     # A name without a provider, as in Anthropic's own API, is a part of the id.
-    inside = [known for known in MODEL_IDS if "." not in text and f".{text}" in known]
+    is_name = "." not in text and len(text) > _LONG_WORD
+    inside = [known for known in MODEL_IDS if is_name and f".{text}" in known]
     close = inside or difflib.get_close_matches(text, MODEL_IDS, n=1, cutoff=0.75)
     return close[0] if close else None
 

@@ -78,9 +78,8 @@ def test_a_config_that_is_refused_leaves_no_folder(
     """So the corrected config can begin the run at the same URI."""
     spark: Any = None
     for stage in ("prepare", "run_all"):
-        pipeline = open_pipeline(tmp_path / "run", **sections)
         with pytest.raises(BedrockSparkError, match=message if stage == "prepare" else "."):
-            getattr(pipeline, stage)(spark)
+            getattr(open_pipeline(tmp_path / "run", **sections), stage)(spark)
     assert not (tmp_path / "run").exists()
 
 
@@ -109,7 +108,7 @@ def test_the_budget_of_jobs_knows_what_the_fallback_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that goes on after its fallback must not spend the money a second time."""
-    prices = {"batch": {"input": 1, "output": 0}, "fallback": {"input": 1, "output": 0}}
+    prices = {"batch": {"input": 0.1, "output": 0}, "fallback": {"input": 0.1, "output": 0}}
     pipeline = open_pipeline(
         tmp_path,
         canary={"records": 0},

@@ -208,7 +208,7 @@ def test_role_arns_of_every_partition_are_accepted(role: str) -> None:
     [
         ({"path": "s3://x", "format": "csv", "table": "t"}, "names path and table: keep one"),
         ({"table": "t", "sql": "select 1"}, "names table and sql: keep one"),
-        ({"path": "s3://x"}, "has a path but no format"),
+        ({"path": "s3://x"}, "has a path whose end tells no format"),
     ],
 )
 def test_the_source_is_one_place(source: dict[str, str], reason: str) -> None:
