@@ -143,7 +143,10 @@ class Section(BaseModel):
         # In Python, True is the number 1, so `max_active_jobs: yes` would mean one job.
         field = cls.model_fields[info.field_name] if info.field_name else None
         if isinstance(value, bool) and (field is None or field.annotation is not bool):
-            if field is not None and str in (field.annotation, *get_args(field.annotation)):
+            kinds = () if field is None else (field.annotation, *get_args(field.annotation))
+            if any(isinstance(kind, type) and issubclass(kind, Section) for kind in kinds):
+                return value
+            if str in kinds:
                 raise ValueError("must be text; put it in quotes (yes, no, on and off, too)")
             raise ValueError("must not be true or false")
         return value

@@ -6,6 +6,7 @@ others that hold a credential.
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 import types
 from collections.abc import Callable, Mapping
@@ -154,7 +155,9 @@ def _shown(path: KeyPath, value: Any) -> str:
         return ""
     if value is None or isinstance(value, (dict, list, tuple, BaseModel)):
         return ""
-    text = repr(value)
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    if isinstance(value, dt.date):
+        text = value.isoformat()
     if holds_secret(text):
         return ""
     return f" = {text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + '…'}"

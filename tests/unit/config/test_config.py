@@ -94,7 +94,7 @@ def test_a_setting_without_a_right_default_is_required(section: str) -> None:
         ("batch.attempts", 0, "batch.attempts = 0", "greater than or equal to 1"),
         ("batch.attempts", 11, "batch.attempts = 11", "less than or equal to 10"),
         ("batch.poll_seconds", 0, "batch.poll_seconds = 0", "greater than 0"),
-        ("batch.max_active_jobs", True, "batch.max_active_jobs = True", "not be true or false"),
+        ("batch.max_active_jobs", True, "batch.max_active_jobs = true", "not be true or false"),
         ("batch.tags", {"team": 7}, "batch.tags.team = 7", "must be text; put it in quotes"),
         ("batch.tags", {str(i): "" for i in range(201)}, "batch.tags", "at most 200 elements"),
         ("model.id", "", "model.id = ''", "must not be empty"),
