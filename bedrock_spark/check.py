@@ -14,6 +14,7 @@ from bedrock_spark.config import Config
 from bedrock_spark.config.draft import Draft
 from bedrock_spark.config.formats import format_faults
 from bedrock_spark.config.load import AnyConfig, read_config
+from bedrock_spark.config.misfits import misfits
 from bedrock_spark.config.price_units import price_faults
 from bedrock_spark.config.problems import Problem, problem_of
 from bedrock_spark.costs.used import check_prices
@@ -106,7 +107,8 @@ def _price_faults(config: Config) -> list[Problem]:
 
 
 def _missing_prices(config: Config) -> list[Problem]:
-    if _hides(config):
+    """Return a price that only the family asks for. The config has told of the others."""
+    if _hides(config) or any(text.startswith("budget.") for text in misfits(config)):
         return []
     try:
         check_prices(config)
@@ -120,5 +122,5 @@ _CHECKS: tuple[tuple[Callable[[Config], list[Problem]], tuple[str, ...]], ...] =
     (_region_faults, ("batch", "targets")),
     (_format_faults, ("source", "results")),
     (_price_faults, ("prices",)),
-    (_missing_prices, ("model", "prices", "budget", "fallback")),
+    (_missing_prices, ("run_uri", "model", "prices", "budget", "fallback", "source", "results")),
 )

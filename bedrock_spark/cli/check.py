@@ -41,7 +41,9 @@ def check(config: str, overrides: tuple[str, ...]) -> None:
     for name, value in meaning(checked):
         display.say(f"{name:11} {value}")
     display.say(f"checked     {_CHECKED}")
-    display.say("not checked whether source, bucket, role and model exist: run does, before it pays")
+    display.say(
+        "not checked whether source, bucket, role and model exist: run does, before it pays"
+    )
     sys.exit(ExitCode.DONE)
 
 
@@ -109,5 +111,6 @@ def _budget(config: Config) -> str:
     prices = config.prices.batch
     if prices is None:
         return f"{limit}; without prices, the cost is not shown" if dollars is None else limit
-    per_million = f"${prices.input * 1000:,.4g} in, ${prices.output * 1000:,.4g} out"
+    amounts = (float(price * 1000) for price in (prices.input, prices.output))
+    per_million = "${:,g} in, ${:,g} out".format(*amounts)
     return f"{limit}; batch prices per million tokens: {per_million}"

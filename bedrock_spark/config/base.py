@@ -154,7 +154,8 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _written_out(cls, value: Any) -> Any:
-        return expanded(value, cls)
+        # All keys of a section may be commented out.
+        return {} if value is None else expanded(value, cls)
 
 
 def expanded(value: Any, section: type[Section]) -> Any:

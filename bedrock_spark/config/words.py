@@ -143,8 +143,6 @@ def _shape(path: KeyPath, section: type[Section], value: Any) -> str:
     """Say how to write a section that is given as something else."""
     name = path[-1] if path and isinstance(path[-1], str) else ""
     keys = list(section.model_fields)
-    if value is None:
-        return f"has no keys; write some below it, or leave it out. Allowed: {', '.join(keys)}"
     form = f"{{{keys[0]}: …}}"
     form = f"{name}: {form}" if name else form
     return f"must be keys with values, such as {form}. Allowed: {', '.join(keys)}"

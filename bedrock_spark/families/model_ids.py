@@ -115,7 +115,7 @@ MODEL_IDS: tuple[str, ...] = (
 )
 _KNOWN = frozenset(MODEL_IDS)
 _PROVIDERS = frozenset(model_id.split(".")[0] for model_id in MODEL_IDS)
-_SHORTEST_WORD, _LONG_WORD = 4, 8
+_SHORTEST_WORD, _LONG_WORD = 3, 8
 
 
 def meant_model_id(bare_id: str) -> str | None:
@@ -168,7 +168,9 @@ def _words(ids: object) -> set[str]:
 
 def _is_nearly(word: str, words: set[str]) -> bool:
     most = 2 if len(word) >= _LONG_WORD else 1
-    return any(abs(len(word) - len(w)) <= most and distance(word, w) <= most for w in words)
+    # Short words, such as pro and oss, are near to too many others.
+    near = (w for w in words if len(w) > _SHORTEST_WORD and abs(len(word) - len(w)) <= most)
+    return any(distance(word, w) <= most for w in near)
 
 
 def distance(one: str, other: str) -> int:

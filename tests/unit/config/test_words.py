@@ -87,7 +87,7 @@ def test_a_wrong_value_of_any_key_is_told_in_the_users_words(key: str) -> None:
     [
         ("shards", 5, "shards = 5: must be keys with values, such as shards: {max_records: …}."),
         ("batch", ["a"], "batch: must be keys with values, such as batch: {role_arn: …}. Allowed:"),
-        ("batch", None, "batch: has no keys; write some below it, or leave it out. Allowed: role_"),
+        ("batch", None, "batch.role_arn: is required and has no default; for example role_arn: a"),
         ("model", True, "model = true: must be keys with values, such as model: {id: …}."),
         ("request.dedupe", "sure", "request.dedupe: must be true or false"),
         ("budget.max_cost_usd", "$5", "must be a number of dollars, such as 5 or 0.25, without a"),
@@ -128,6 +128,7 @@ def test_a_message_says_what_to_write(key: str, value: Any, line: str) -> None:
         ({"source": {"key": "id"}}, {"source": {"key": ["id"]}}),
         ({"request": "Classify: {{ a }}"}, {"request": {"prompt": "Classify: {{ a }}"}}),
         ({"fallback": CLAUDE}, {"fallback": {"model_id": CLAUDE}}),
+        ({"results": None, "budget": None}, {}),
         ({"budget": 5}, {"budget": {"max_cost_usd": 5}, "prices": {}}),
         ({"results": "s3://lake/out"}, {"results": {"path": "s3://lake/out"}}),
         ({"results": {"parse": "a int"}}, {"results": {"parse": {"columns": "a int"}}}),

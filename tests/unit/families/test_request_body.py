@@ -40,7 +40,9 @@ def test_a_body_of_the_user_is_not_changed() -> None:
 def test_a_request_without_a_placeholder_is_refused(request_: dict[str, Any]) -> None:
     """Every row would send and pay for the same request."""
     (option, *_) = request_
-    with pytest.raises(ConfigError, match=rf"^request\.{option}: has no {{{{ column }}}} placehold"):
+    with pytest.raises(
+        ConfigError, match=rf"^request\.{option}: has no {{{{ column }}}} placehold"
+    ):
         template_of(request_)
 
 
