@@ -258,7 +258,7 @@ class Pipeline:
         Ends when no record is left, or when the rounds, the budget or the time are used up. Returns
         the last reconciliation of every shard. If the rows were appended to the place of the
         results, nothing is asked: more answers could not be appended again. Raises
-        FallbackShareError, before anything is asked, if batch jobs left more records than
+        FallbackShareError, before a round asks anything, if batch jobs left more records than
         `fallback.max_share`.
         """
         has_work = self.run.config.fallback is not None and unanswered_rows(reconciled)

@@ -4,29 +4,28 @@
 
 Mutation testing (https://en.wikipedia.org/wiki/Mutation_testing). A mutant swaps a comparison or an
 `and`, negates a condition, shifts a number, or removes a call or a `raise`. Each one is tested in a
-copy of the repository, in a process that was forked after the slow imports. Prints the mutants that
-all tests of the module let pass, with file and line: each needs a test, or a reason why it behaves
-as the original does.
+copy of the repository. A first run without a change notes which tests call which functions of the
+module: a mutant in a function gets only those, first the ones that noticed other mutants of it,
+then the quick ones (`mutation/order.py`). Most are tested in a fork of a session that has collected
+the tests already (`mutation/session.py`). Prints the mutants that all tests of the module let pass,
+with file and line: each needs a test, or a reason why it behaves as the original does.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import importlib
-import os
 import random
-import shutil
-import signal
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGE = "bedrock_spark"
+sys.path.insert(0, str(ROOT))
+
+from bench.mutation.find import Mutant, find_mutants  # noqa: E402
+from bench.mutation.testers import PACKAGE, copy_repository, survivors_of  # noqa: E402
+
 # The modules, below the package, and the tests of each, below tests/unit.
 MODULES: dict[str, tuple[str, ...]] = {
     "shards/record_ids.py": ("shards/test_record_ids.py",),
@@ -41,257 +40,40 @@ MODULES: dict[str, tuple[str, ...]] = {
     "run_folder/ledger/objects.py": ("run_folder/test_ledger.py",),
     "fanout/scheduler.py": ("fanout/test_scheduler.py", "fanout/test_targets.py"),
     "fanout/tracker.py": ("fanout",),
-    "fanout/slots.py": ("fanout/test_slots.py", "fanout/test_scheduler.py"),
+    "fanout/slots.py": (
+        "fanout/test_slots.py",
+        "fanout/test_scheduler.py",
+        "fanout/test_no_slots.py",
+    ),
+    "fanout/breaker.py": ("fanout/test_breaker_reason.py", "fanout/test_breaker.py"),
+    "fanout/unlisted_jobs.py": ("fanout/test_unlisted_jobs.py", "fanout/test_late_output.py"),
+    "fanout/remainder.py": ("fanout/test_remainder.py", "fanout/test_late_output.py"),
+    "run_folder/claims.py": ("run_folder/test_claims.py",),
+    "run_folder/purchases.py": ("run_folder/test_purchases.py", "fallback/test_provisioning.py"),
+    "fallback/share.py": ("fallback/test_share.py",),
+    "outputs/claims.py": ("outputs/test_claims.py",),
+    "config/overlaps.py": ("config/test_overlaps.py",),
+    "config/places.py": ("config/test_places.py", "config/test_overlaps.py"),
 }
 _PRELOADED = (
     "boto3", "botocore.session", "hypothesis", "moto", "msgspec", "numpy", "pyarrow.parquet",
     "pydantic", "pyspark.sql", "pytest", "tenacity", "xxhash", "yaml",
 )  # fmt: skip
-_COPIED = ("bedrock_spark", "bedrock_emulator", "tests", "bench", "docs", "conf", "pyproject.toml")
-_TIMEOUT_SECONDS = 180.0
-_COMPARISONS: dict[type[ast.cmpop], tuple[str, ...]] = {
-    ast.Lt: ("<=", ">="), ast.LtE: ("<", ">"), ast.Gt: (">=", "<="), ast.GtE: (">", "<"),
-    ast.Eq: ("!=",), ast.NotEq: ("==",), ast.In: ("not in",), ast.NotIn: ("in",),
-    ast.Is: ("is not",), ast.IsNot: ("is",),
-}  # fmt: skip
-_SIGNS: dict[type[ast.operator], str] = {
-    ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*", ast.FloorDiv: "*",
-}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """One change: the module, its place in the source, and the new text."""
-
-    module: str
-    line: int
-    start: int
-    end: int
-    text: str
-
-    def applied(self, source: bytes) -> bytes:
-        """Return the source with the change."""
-        return source[: self.start] + self.text.encode() + source[self.end :]
-
-    def shown(self, source: bytes) -> str:
-        """Return the changed line, joined if the change spans several."""
-        changed = self.applied(source)
-        begin = changed.rfind(b"\n", 0, self.start) + 1
-        end = changed.find(b"\n", self.start + len(self.text.encode()))
-        return " ".join(changed[begin:end].decode().split())
+def _chosen(modules: list[str], sample: int, seed: int) -> dict[str, list[Mutant]]:
+    """Return the mutants of a sample, by module; all of them if `sample` is 0."""
+    mutants = [m for name in modules for m in find_mutants(name, _source(name))]
+    if sample and sample < len(mutants):
+        mutants = random.Random(seed).sample(mutants, sample)
+    by_module: dict[str, list[Mutant]] = {name: [] for name in modules}
+    for mutant in sorted(mutants, key=lambda mutant: mutant.line):
+        by_module[mutant.module].append(mutant)
+    return {name: chosen for name, chosen in by_module.items() if chosen}
 
 
-class _Finder(ast.NodeVisitor):
-    """Finds the mutants of one module."""
-
-    def __init__(self, module: str, source: bytes) -> None:
-        self._module = module
-        self._source = source
-        self._starts = [0]
-        for line in source.splitlines(keepends=True):
-            self._starts.append(self._starts[-1] + len(line))
-        self.mutants: list[Mutant] = []
-
-    def _place(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
-        assert node.end_lineno is not None
-        assert node.end_col_offset is not None
-        start = self._starts[node.lineno - 1] + node.col_offset
-        return start, self._starts[node.end_lineno - 1] + node.end_col_offset
-
-    def _text(self, node: ast.expr) -> str:
-        start, end = self._place(node)
-        return self._source[start:end].decode()
-
-    def _add(self, node: ast.expr | ast.stmt, text: str) -> None:
-        self.mutants.append(Mutant(self._module, node.lineno, *self._place(node), text))
-
-    def _between(self, left: ast.expr, right: ast.expr, text: str) -> None:
-        """Replace the operator between two operands, which parentheses may surround."""
-        start, end = self._place(left)[1], self._place(right)[0]
-        found = self._source[start:end].decode()
-        before = found[: len(found) - len(found.lstrip(") \n"))]
-        after = found[len(found.rstrip("( \n")) :]
-        self.mutants.append(Mutant(self._module, left.lineno, start, end, before + text + after))
-
-    def visit_Compare(self, node: ast.Compare) -> None:
-        operands = [node.left, *node.comparators]
-        for left, operator, right in zip(operands, node.ops, operands[1:], strict=False):
-            for text in _COMPARISONS[type(operator)]:
-                self._between(left, right, text)
-        self.generic_visit(node)
-
-    def visit_BoolOp(self, node: ast.BoolOp) -> None:
-        text = "or" if isinstance(node.op, ast.And) else "and"
-        for left, right in zip(node.values, node.values[1:], strict=False):
-            self._between(left, right, text)
-        self.generic_visit(node)
-
-    def visit_BinOp(self, node: ast.BinOp) -> None:
-        text = _SIGNS.get(type(node.op))
-        if text is not None and not isinstance(node.left, ast.JoinedStr | ast.List | ast.Tuple):
-            self._between(node.left, node.right, text)
-        self.generic_visit(node)
-
-    def visit_Constant(self, node: ast.Constant) -> None:
-        if isinstance(node.value, bool):
-            self._add(node, str(not node.value))
-        elif isinstance(node.value, int | float):
-            self._add(node, f"({node.value!r} + 1)")
-            if node.value > 0:
-                self._add(node, f"({node.value!r} - 1)")
-
-    def visit_If(self, node: ast.If) -> None:
-        self._negate(node.test)
-        self.generic_visit(node)
-
-    def visit_IfExp(self, node: ast.IfExp) -> None:
-        self._negate(node.test)
-        self.generic_visit(node)
-
-    def visit_While(self, node: ast.While) -> None:
-        if not isinstance(node.test, ast.Constant):
-            self._negate(node.test)
-        self.generic_visit(node)
-
-    def visit_comprehension(self, node: ast.comprehension) -> None:
-        for test in node.ifs:
-            self._negate(test)
-        self.generic_visit(node)
-
-    def visit_Expr(self, node: ast.Expr) -> None:
-        """Remove a call. Docstrings and logs stay as they are."""
-        value = node.value
-        if isinstance(value, ast.Call):
-            if self._text(value).startswith("log."):
-                return
-            self._add(node, "pass")
-        if not isinstance(value, ast.Constant):
-            self.generic_visit(node)
-
-    def visit_Raise(self, node: ast.Raise) -> None:
-        self._add(node, "pass")
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
-        if node.value is not None:
-            self.visit(node.value)
-
-    def visit_arguments(self, node: ast.arguments) -> None:
-        for default in (*node.defaults, *node.kw_defaults):
-            if default is not None:
-                self.visit(default)
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
-        self.visit(node.args)
-        for statement in node.body:
-            self.visit(statement)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> None:
-        """Leave decorators and options such as `frozen=True` as they are."""
-        for statement in node.body:
-            self.visit(statement)
-
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> None:
-        """Leave messages as they are."""
-
-    def _negate(self, test: ast.expr) -> None:
-        self._add(test, f"(not ({self._text(test)}))")
-
-
-def find_mutants(module: str, source: bytes) -> list[Mutant]:
-    """Return every mutant of a module."""
-    finder = _Finder(module, source)
-    finder.visit(ast.parse(source))
-    return finder.mutants
-
-
-def copy_repository(folder: Path) -> None:
-    """Copy what the tests need, without compiled files: those could be of another mutant."""
-    for name in _COPIED:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder / name)
-
-
-class Testers:
-    """Tests mutants, some at the same time, each in its own copy of the repository."""
-
-    def __init__(self, folder: Path, jobs: int) -> None:
-        self._free = [folder / str(n) for n in range(jobs)]
-        self._busy: dict[int, tuple[Mutant | None, Path, float]] = {}
-        for copy in self._free:
-            copy.mkdir()
-            copy_repository(copy)
-
-    def start(self, module: str, mutant: Mutant | None) -> None:
-        """Test a mutant of a module, or the module as it is."""
-        copy = self._free.pop()
-        path, original = copy / PACKAGE / module, (ROOT / PACKAGE / module).read_bytes()
-        path.write_bytes(mutant.applied(original) if mutant else original)
-        tests = [f"tests/unit/{name}" for name in MODULES[module]]
-        child = os.fork()
-        if child == 0:
-            _test(copy, tests)
-        self._busy[child] = mutant, copy, time.monotonic()
-
-    def ended(self) -> tuple[Mutant | None, bool]:
-        """Wait for one mutant; return it, and whether a test failed. A hang is a failure, too."""
-        while True:
-            for child, (mutant, copy, began) in self._busy.items():
-                done, status = os.waitpid(child, os.WNOHANG)
-                is_late = not done and time.monotonic() - began > _TIMEOUT_SECONDS
-                if is_late:
-                    os.kill(child, signal.SIGKILL)
-                    os.waitpid(child, 0)
-                if done or is_late:
-                    del self._busy[child]
-                    self._free.append(copy)
-                    if mutant is not None:
-                        shutil.copy(ROOT / PACKAGE / mutant.module, copy / PACKAGE / mutant.module)
-                    return mutant, is_late or status != 0
-            time.sleep(0.02)
-
-    @property
-    def is_full(self) -> bool:
-        """Tell whether a mutant must end before the next can begin."""
-        return not self._free
-
-    @property
-    def are_done(self) -> bool:
-        """Tell whether no mutant is being tested."""
-        return not self._busy
-
-
-def _test(copy: Path, tests: list[str]) -> None:
-    """Run tests in this process, which ends with their exit code."""
-    import pytest
-
-    os.chdir(copy)
-    sys.path.insert(0, str(copy))
-    silent = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silent, 1)
-    os.dup2(silent, 2)
-    try:
-        code = int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *tests]))
-    except BaseException:  # noqa: BLE001
-        code = 1
-    os._exit(code)
-
-
-def test_all(mutants: list[Mutant], testers: Testers) -> Iterator[tuple[Mutant, bool]]:
-    """Test each module as it is, then its mutants; yield them with whether a test noticed."""
-    for module in dict.fromkeys(mutant.module for mutant in mutants):
-        testers.start(module, None)
-        if testers.ended()[1]:
-            raise SystemExit(f"{module}: its tests fail as it is")
-    waiting = list(mutants)
-    while waiting or not testers.are_done:
-        while waiting and not testers.is_full:
-            testers.start(waiting[0].module, waiting.pop(0))
-        mutant, is_noticed = testers.ended()
-        assert mutant is not None
-        yield mutant, is_noticed
+def _source(module: str) -> bytes:
+    return (ROOT / PACKAGE / module).read_bytes()
 
 
 def main() -> int:
@@ -301,26 +83,23 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=60, help="how many mutants; 0 for all")
     parser.add_argument("--seed", type=int, default=1, help="seed of the sample")
     parser.add_argument("--module", action="append", choices=sorted(MODULES), help="only this one")
-    parser.add_argument("--jobs", type=int, default=2, help="how many at the same time")
     options = parser.parse_args()
-    sources = {m: (ROOT / PACKAGE / m).read_bytes() for m in options.module or MODULES}
-    mutants = [mutant for m, source in sources.items() for mutant in find_mutants(m, source)]
-    if options.sample and options.sample < len(mutants):
-        mutants = random.Random(options.seed).sample(mutants, options.sample)
-    mutants.sort(key=lambda mutant: (mutant.module, mutant.line))
-    sys.dont_write_bytecode = True
+    mutants = _chosen(options.module or list(MODULES), options.sample, options.seed)
     for name in _PRELOADED:
         importlib.import_module(name)
     survivors = 0
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        for mutant, is_noticed in test_all(mutants, Testers(Path(folder), options.jobs)):
-            if not is_noticed:
+        copy = Path(folder, "copy")
+        copy.mkdir()
+        copy_repository(copy)
+        for module, chosen in mutants.items():
+            for mutant in survivors_of(module, chosen, MODULES[module], copy):
                 survivors += 1
-                shown = mutant.shown(sources[mutant.module])
-                sys.stdout.write(f"{PACKAGE}/{mutant.module}:{mutant.line}: {shown}\n")
+                shown = mutant.shown(_source(module))
+                sys.stdout.write(f"{PACKAGE}/{module}:{mutant.line}: {shown}\n")
                 sys.stdout.flush()
-    sys.stdout.write(f"{len(mutants)} mutants, {len(mutants) - survivors} killed, ")
-    sys.stdout.write(f"{survivors} survived\n")
+    tested = sum(map(len, mutants.values()))
+    sys.stdout.write(f"{tested} mutants, {tested - survivors} killed, {survivors} survived\n")
     return 1 if survivors else 0
 
 

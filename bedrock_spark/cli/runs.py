@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -18,6 +18,7 @@ from bedrock_spark.run_folder.lease import STOP
 from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
 from bedrock_spark.run_folder.run import Run, find_run
+from bedrock_spark.storage import Storage
 
 
 def _with_run_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -59,16 +60,15 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None) -> None:
 
     def work(display: Display) -> None:
         run, manifest = prepared_run(run_uri, region, endpoint_url)
+        folders = [run.storage]
         try:
             with leased_controller(run, manifest, SystemClock(), purpose=STOP) as controller:
+                folders += [target.folder for target in controller.targets if target.folder]
                 result = stop_run(controller, display.observe)
-                folders = [target.folder for target in controller.targets]
         except JobsNotStoppedError:
-            _delete_throughput(run, display)
+            _clean_up(run, folders, display)
             raise
-        display.finish()
-        delete_leftovers([run.storage, *filter(None, folders)], SystemClock())
-        _delete_throughput(run, display)
+        _clean_up(run, folders, display)
         display.say(
             f"stopped; {result.settled:,} of {result.shards:,} shards are settled. All answers are "
             "kept: collect reads them, and run or submit continues the run"
@@ -77,9 +77,13 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None) -> None:
     _perform(work)
 
 
-def _delete_throughput(run: Run, display: Display) -> None:
-    """Delete what the run bought: it bills by the hour, also if jobs cannot be stopped."""
+def _clean_up(run: Run, folders: Sequence[Storage], display: Display) -> None:
+    """Delete what costs money for nothing, also if jobs cannot be stopped.
+
+    What the run bought bills by the hour; what killed processes left in the folders is stored.
+    """
     display.finish()
+    delete_leftovers(folders, SystemClock())
     deletion = delete_leftover_throughput(run, SystemClock())
     if deletion.deleted is not None:
         display.say("the provisioned throughput that the run bought is deleted")

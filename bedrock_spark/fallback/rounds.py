@@ -20,7 +20,7 @@ from bedrock_spark.clock import Clock
 from bedrock_spark.costs.budget import Budget, open_budget
 from bedrock_spark.errors import PlanError, RunFolderError
 from bedrock_spark.fallback.provisioning import Deletion, ProvisionedThroughput
-from bedrock_spark.fallback.share import check_share
+from bedrock_spark.fallback.share import HandedOver
 from bedrock_spark.fanout import Controller, batch_shards, open_controller
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.outputs.shard_outputs import jobs_digest
@@ -90,6 +90,7 @@ class Fallback:
     renewal: Renewal | None = None
     spark_jobs: SparkJobs = field(default_factory=SparkJobs)
     _changed_rounds: int = 0
+    _handed_over: HandedOver = field(default_factory=HandedOver)
     _model_id: str | None = None
     _throughput: ProvisionedThroughput = field(init=False)
 
@@ -117,8 +118,7 @@ class Fallback:
         if not counts:
             self._count_round(changed=True)
             return 0
-        if not self.rounds:
-            check_share(self.run, self.manifest, counts)
+        self._handed_over.check(self.run, self.manifest, counts)
         until = self._until()
         if self.reason is not None or self._units_are_over(reconciled):
             return 0

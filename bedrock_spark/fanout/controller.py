@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from bedrock_spark.aws.batch_jobs import SETTLED, BatchJobs
+from bedrock_spark.aws.batch_jobs import BatchJobs
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import (
@@ -27,30 +27,26 @@ from bedrock_spark.errors import (
 )
 from bedrock_spark.fanout.account_jobs import OtherJobs
 from bedrock_spark.fanout.attempts import announced_job
-from bedrock_spark.fanout.breaker import is_tripped, reason_of
 from bedrock_spark.fanout.deadline import Deadline, deadline_of
-from bedrock_spark.fanout.failure_causes import CHECK
+from bedrock_spark.fanout.holds import Holds
 from bedrock_spark.fanout.poll_interval import ExpectedEnd, next_poll_seconds
 from bedrock_spark.fanout.scheduler import AllowAll, Choice, Scheduler, SubmitPolicy
 from bedrock_spark.fanout.step_result import StepResult, batch_shards
+from bedrock_spark.fanout.stop_calls import ask_to_stop, stop_duplicates
 from bedrock_spark.fanout.submit import Submitter
 from bedrock_spark.fanout.sweep import Sweep
 from bedrock_spark.fanout.targets import Target, former_targets, jobs_by, target_of
 from bedrock_spark.fanout.tracker import DEADLINE, ShardTracker
+from bedrock_spark.fanout.withdraw import withdraw
 from bedrock_spark.run_folder.lease import Lease
 from bedrock_spark.run_folder.ledger import (
-    BREAKER,
-    NO_SLOTS,
-    REFUSED,
     ExtraAttempt,
     Hold,
     Job,
     Ledger,
-    Streak,
 )
 from bedrock_spark.run_folder.ledger.events import (
     Event,
-    Excused,
     Finished,
     Held,
     Late,
@@ -59,17 +55,12 @@ from bedrock_spark.run_folder.ledger.events import (
     Submitted,
     Submitting,
     Swept,
-    Withdrawn,
     again,
     submitting,
 )
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.run import Run
 
-QUOTA = (
-    "The account's quota of active batch jobs for the model in this Region is most likely 0, as in "
-    "new accounts: ask for more in Service Quotas, then run submit or run again"
-)
 # Why a shard is finished that the breaker held back.
 TO_FALLBACK = "the user left it to the fallback"
 
@@ -102,8 +93,7 @@ class Controller:
     _submitter: Submitter = field(init=False)
     _scheduler: Scheduler = field(init=False)
     _other_jobs: OtherJobs = field(init=False)
-    _streak: Streak = field(init=False)
-    _unanswered: list[str] = field(default_factory=list)
+    _holds: Holds = field(init=False)
     _choice: Choice = field(default_factory=Choice)
     _pending: list[Event] = field(default_factory=list)
     _refusals_noted: int = 0
@@ -122,8 +112,8 @@ class Controller:
         )
         self._submitter = Submitter(self.run, self.clock, self._sweep, self._renew_lease)
         self._other_jobs = OtherJobs(self.run.run_id, self.targets, state.swept_at)
-        self._streak = state.streak.copy()
-        self._sweep.on_settled = self._note_outcome
+        self._holds = Holds(self.run, self.tracker, self.targets, state.streak.copy())
+        self._sweep.on_settled = self._holds.note_outcome
         self._scheduler = Scheduler(
             self.run, self.targets, self.tracker, self._other_jobs, self.policy, former
         )
@@ -148,11 +138,9 @@ class Controller:
         except (JobThrottledError, JobStateUnknownError) as exc:
             self._submitter.note_trouble(exc)
             return self.result()
-        self._stop_duplicates()
-        news = self._refusals(now)
-        news += self._break(now, is_held=bool(news))
-        news += self._no_slots(now, is_held=bool(news))
-        news += self._withdraw(now)
+        stop_duplicates(self._sweep, self._all_targets, self.run.run_id)
+        news = self._holds.look(self.hold, now)
+        news += withdraw(self.tracker, self._sweep, self.targets, self._all_targets, now)
         if not any(isinstance(event, Held) for event in news):
             news += self._give_up(now)
         is_held = self.hold is not None or any(isinstance(event, Held) for event in news)
@@ -190,35 +178,16 @@ class Controller:
             assert job.seen is not None
             self.tracker.update(replace(job, stopping=job.stopping or why))
             target = target_of(self._all_targets, job)
-            error = self._ask_to_stop(target, job.seen.job_arn, job.job_name)
+            error = ask_to_stop(target, job.seen.job_arn, job.job_name, self.run.run_id)
             if error is not None:
                 failed[job.job_name] = error
         return failed
-
-    def _stop_duplicates(self) -> None:
-        """Ask the service to stop every second job of a name: it would be paid for twice."""
-        in_region = {target.region: target for target in self._all_targets}
-        for arn, duplicate in self._sweep.duplicates.items():
-            is_active = duplicate.status not in SETTLED and duplicate.status != "Stopping"
-            if is_active and duplicate.region in in_region:
-                self._ask_to_stop(in_region[duplicate.region], arn, duplicate.job_name)
-
-    def _ask_to_stop(self, target: Target, job_arn: str, job_name: str) -> JobError | None:
-        """Ask the service to stop a job; return its error if it does not agree."""
-        try:
-            target.jobs.stop(job_arn)
-        except JobError as exc:
-            # It may have ended. The next sweep shows that; if not, it is asked again.
-            level = logging.WARNING if isinstance(exc, JobRejectedError) else logging.INFO
-            log.log(level, "%s %s: %s", self.run.run_id, job_name, exc)
-            return exc
-        return None
 
     def resume(self) -> None:
         """Let a run that was stopped, or whose jobs were refused, submit again."""
         if self.hold is not None:
             self._renew_lease()
-            self._streak = Streak()
+            self._holds.end_streak()
             for target in self._all_targets:
                 target.slots.end_backoff()
             self.note([Resumed(self.clock.now())])
@@ -329,69 +298,6 @@ class Controller:
     def _renew_lease(self) -> None:
         if self.lease is not None:
             self.lease.renew_if_due()
-
-    def _refusals(self, now: float) -> list[Event]:
-        """Hold the run if a job failed for a reason that every job would meet."""
-        if self.tracker.refusal is None or self.hold is not None:
-            return []
-        return [Held(REFUSED, f"{self.tracker.refusal}. {CHECK}", now)]
-
-    def _note_outcome(self, job: Job) -> None:
-        self._streak.note(job.job_name, has_answers=job.has_answers)
-        if job.has_answers is False:
-            self._unanswered.append(job.job_name)
-
-    def _break(self, now: float, *, is_held: bool) -> list[Event]:
-        """Hold the run if its jobs answer nothing.
-
-        is_held: whether this step holds the run because the service refused a job
-        While it is held, every further job that answers nothing is excused, too: the cause is most
-        likely the same, and its shard is tried again after a resume.
-        """
-        unanswered, self._unanswered = self._unanswered, []
-        if self.hold is not None:
-            if self.hold.kind not in (BREAKER, REFUSED):
-                return []
-            is_held = True
-        if not is_held and not is_tripped(self._streak, self.tracker):
-            return []
-        news: list[Event] = []
-        if not is_held:
-            jobs = [self.tracker.jobs[name] for name in self._streak.job_names]
-            reason = reason_of(jobs, self.run.config, self.run.storage)
-            log.info("%s: %s", self.run.run_id, reason)
-            news.append(Held(BREAKER, reason, now))
-        for name in dict.fromkeys([*self._streak.job_names, *unanswered]):
-            if not self.tracker.jobs[name].is_excused:
-                self.tracker.excuse(name)
-                news.append(Excused(name, now))
-        return news
-
-    def _no_slots(self, now: float, *, is_held: bool) -> list[Event]:
-        """Hold the run if no target allows a job, although no job is active."""
-        is_waiting = self.tracker.waiting or self.tracker.open
-        if is_held or self.hold is not None or not is_waiting or any(self.tracker.active.values()):
-            return []
-        if not all(target.slots.is_closed for target in self.targets):
-            return []
-        messages = dict.fromkeys(str(target.slots.refusal) for target in self.targets)
-        reason = f"no batch job is active, and none is allowed: {'; '.join(messages)}. {QUOTA}"
-        log.info("%s: %s", self.run.run_id, reason)
-        return [Held(NO_SLOTS, reason, now)]
-
-    def _withdraw(self, now: float) -> list[Event]:
-        """Take the jobs of a target that allows none back, if another target works.
-
-        None of them exists: the service would have known its request token, and not refused it.
-        """
-        if all(target.slots.is_closed for target in self.targets):
-            return []
-        announced = self.tracker.announced_jobs()
-        jobs = [j for j in announced if target_of(self._all_targets, j).slots.is_closed]
-        for job in jobs:
-            self._sweep.watermarks_of(job).untrack(job.job_name)
-            self.tracker.withdraw(job.job_name)
-        return [Withdrawn(job.job_name, now) for job in jobs]
 
     def _give_up(self, now: float) -> list[Event]:
         """Leave to the fallback what batch jobs will not answer before the deadline."""

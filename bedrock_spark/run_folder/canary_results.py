@@ -1,17 +1,19 @@
 """The results of the canary in the run folder: every try. The last one decides.
 
-A try is written when its calls are over. If the process dies before that, the canary is sent again.
-If two processes send it at once, the try of one may be lost. Either costs a few records.
+A try is written when its calls are over. If the process dies before that, the canary is sent again,
+which costs a few records. If two processes send it at once, both tries are kept: what they cost is
+known.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from bedrock_spark.aws.s3_uri import join_uri
-from bedrock_spark.errors import RunFolderError
+from bedrock_spark.errors import ObjectChangedError, RunFolderError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage
 
@@ -71,8 +73,31 @@ def read_tries(storage: Storage) -> tuple[Canary, ...]:
     Raises RunFolderError if the file is damaged, or of another format.
     """
     data = storage.read_if_present(layout.CANARY_FILE)
-    if data is None:
-        return ()
+    return () if data is None else _parse_all(storage, data)
+
+
+def add_try(storage: Storage, canary: Canary) -> None:
+    """Append a try, after those that other processes add meanwhile.
+
+    Raises RunFolderError if the file is damaged, or of another format.
+    """
+    while True:
+        found = storage.read_version(layout.CANARY_FILE)
+        data, version = found or (None, None)
+        tries = () if data is None else _parse_all(storage, data)
+        try:
+            storage.replace(layout.CANARY_FILE, _encoded((*tries, canary)), version)
+        except ObjectChangedError:
+            continue
+        return
+
+
+def _encoded(tries: Iterable[Canary]) -> bytes:
+    content = {"format": FORMAT, "tries": [asdict(each) for each in tries]}
+    return json.dumps(content, indent=1, ensure_ascii=False).encode()
+
+
+def _parse_all(storage: Storage, data: bytes) -> tuple[Canary, ...]:
     try:
         content = json.loads(data)
         if content["format"] != FORMAT:
@@ -82,13 +107,6 @@ def read_tries(storage: Storage) -> tuple[Canary, ...]:
         raise RunFolderError(
             f"{_uri(storage)}: is not a file of canary results; delete it to send the canary again"
         ) from exc
-
-
-def add_try(storage: Storage, canary: Canary) -> None:
-    """Append a try. This is a read and a write: it is not atomic."""
-    tries = [asdict(each) for each in (*read_tries(storage), canary)]
-    data = json.dumps({"format": FORMAT, "tries": tries}, indent=1, ensure_ascii=False)
-    storage.write(layout.CANARY_FILE, data.encode())
 
 
 def _parse(values: dict[str, Any]) -> Canary:

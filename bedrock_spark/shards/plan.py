@@ -64,6 +64,15 @@ class Bounds:
     max_row_bytes: int = MAX_SHARD_ROW_BYTES
 
 
+def max_shared_bytes(bounds: Bounds) -> int:
+    """Return the most bytes that the rows of one record may have, if they are more than one.
+
+    So `min_records` records and their rows, which no bound of rows cuts, have about
+    `max_row_bytes`.
+    """
+    return bounds.max_row_bytes // bounds.min_records
+
+
 def plan_buckets(size: SourceSize, bounds: Bounds) -> int:
     """Return the number of buckets that makes few shards, with few to a bucket.
 

@@ -18,9 +18,13 @@ def copy_object(source: Storage, target: Storage, key: str) -> None:
         target.upload(path, key)
 
 
-def copy_below(source: Storage, target: Storage, prefix: str) -> None:
-    """Copy every object below a prefix, unless the target has it in the same size. Idempotent."""
+def copy_below(source: Storage, target: Storage, prefix: str) -> int:
+    """Copy every object below a prefix, unless the target has it in the same size. Idempotent.
+
+    Returns how many were copied.
+    """
     copied_sizes = {o.key: o.size for o in target.list(prefix)}
-    for source_object in source.list(prefix):
-        if copied_sizes.get(source_object.key) != source_object.size:
-            copy_object(source, target, source_object.key)
+    missing = [o.key for o in source.list(prefix) if copied_sizes.get(o.key) != o.size]
+    for key in missing:
+        copy_object(source, target, key)
+    return len(missing)

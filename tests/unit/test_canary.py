@@ -18,7 +18,7 @@ from bedrock_spark.errors import CanaryError, RunFolderError
 from bedrock_spark.progress import Progress
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder import records as records_module
-from bedrock_spark.run_folder.canary_results import CanaryFailure, read_tries
+from bedrock_spark.run_folder.canary_results import Canary, CanaryFailure, add_try, read_tries
 from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.run_folder.records import first_records
 from bedrock_spark.run_folder.run import Run, open_run
@@ -27,6 +27,7 @@ from tests.unit.fakes import CLAUDE, CannedHttp, FakeClock, Reply, aws_failure, 
 
 REFUSED = ("ValidationException", 400)
 QUESTION = "what of "
+TRY = Canary("m", 1.8e9, 5, 5, 0, 500, 30, 7)
 THROTTLED = aws_failure("ThrottlingException", 429, "slower")
 
 
@@ -320,6 +321,34 @@ def test_a_failed_canary_is_asked_again_and_every_try_is_kept(
     ask_canary(failed, shards_of((5,)), clock)
     assert [(t.answered, t.output_tokens) for t in read_tries(failed.storage)] == [(3, 21), (5, 35)]
     assert not is_canary_due(failed)
+
+
+@pytest.mark.parametrize("tries_before", [0, 1])
+def test_tries_of_processes_at_once_are_all_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tries_before: int
+) -> None:
+    """Each was paid for. Two others write between the read and the write of the first one."""
+    storage = begin_run(tmp_path).storage
+    tries = [replace(TRY, asked_at=float(n)) for n in range(4)]
+    for each in tries[:tries_before]:
+        add_try(storage, each)
+    own, *others = tries[tries_before : tries_before + 3]
+    waiting, real = list(others), storage.read_version
+
+    def read_version(key: str) -> tuple[bytes, str] | None:
+        found = real(key)
+        if waiting:
+            other = waiting.pop()
+            add_try(storage, other)
+        return found
+
+    monkeypatch.setattr(storage, "read_version", read_version)
+    add_try(storage, own)
+    kept = read_tries(storage)
+    assert len(kept) == tries_before + 3
+    assert {t.asked_at for t in kept} == {t.asked_at for t in tries[: tries_before + 3]}
+    assert kept[:tries_before] == tuple(tries[:tries_before])
+    assert kept[-1] == own
 
 
 def test_a_failed_canary_passes_if_the_config_allows_more(failed: Run, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
+from bedrock_spark.spark.collect.late_output import folders_of
 from bedrock_spark.spark.collect.reconciliation_table import write_reconciliation
 from bedrock_spark.spark.collect.task import CollectTask, ShardWork
 from bedrock_spark.spark.result_schema import refuse_clashes, result_columns_of
@@ -48,7 +49,8 @@ def collect(
     fallback = run.config.fallback
     ask_unfound = fallback is not None and fallback.ask_unfound
     family = family_of(run.config.model).name
-    task = CollectTask(run.storage, family, columns, manifest.prepare_id, ask_unfound)
+    folders = folders_of(run, jobs.values())
+    task = CollectTask(run.storage, family, columns, manifest.prepare_id, ask_unfound, folders)
     with observed_tasks(spark, "collect", observe):
         reconciled = run_per_unit(spark, works, task, ReconciledShard)
     units = sorted(reconciled, key=lambda shard: shard.unit)

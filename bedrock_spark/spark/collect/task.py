@@ -13,7 +13,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -45,9 +45,11 @@ from bedrock_spark.outputs.shard_outputs import (
     shard_inputs,
 )
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.job_plan import Place
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.schema import REJECT_COLUMN, REJECT_REASON
 from bedrock_spark.spark.collect.dead_letters import DeadLetters
+from bedrock_spark.spark.collect.late_output import copy_late_output, lacks_answers
 from bedrock_spark.spark.collect.pieces import pieces_of
 from bedrock_spark.spark.collect.result_rows import ResultRows, rejected_columns
 from bedrock_spark.spark.parquet import write_results
@@ -80,6 +82,7 @@ class CollectTask:
 
     prepare_id: names the folders of rows and rejects
     ask_unfound: see `ShardReconciliation`
+    folders: where jobs wrote, by place, if that is not the run folder
     """
 
     storage: Storage
@@ -87,12 +90,20 @@ class CollectTask:
     columns: ResultColumns
     prepare_id: str
     ask_unfound: bool = False
+    folders: Mapping[Place, Storage] = field(default_factory=dict)
 
     def __call__(self, work: ShardWork) -> ReconciledShard:
         """Collect one unit, or return its last reconciliation if nothing changed since.
 
-        A unit whose results or dead letters were deleted is collected again.
+        A unit whose results or dead letters were deleted is collected again. If jobs claim answers
+        that were not found, output that came late is copied to the run folder and read.
         """
+        reconciled = self._collect(work)
+        if lacks_answers(reconciled) and copy_late_output(self.storage, self.folders, work.jobs):
+            reconciled = self._collect(work)
+        return reconciled
+
+    def _collect(self, work: ShardWork) -> ReconciledShard:
         inputs = self._inputs(work)
         fingerprint = self._fingerprint(inputs, work)
         last = self._last_reconciliation(work.unit)

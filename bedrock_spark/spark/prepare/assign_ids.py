@@ -4,6 +4,9 @@ The bucket is sorted by hash and then by key, so rows with equal hashes follow e
 rows with equal keys. If two keys have the same hash, the id of the second is salted (see
 record_ids.py). The caller chooses what a row gets that repeats a key (OnRepeat).
 
+Rows that share a record go into one shard, and collect reads the rows of a shard at once. So the
+rows of one record have a bound: the row that would exceed it begins another record of the same key.
+
 Salts only count up in a bucket, so no id is given twice, and the last salt is all that must be
 remembered: a hundred million rows with one body need no more memory than two.
 """
@@ -19,6 +22,7 @@ import pyarrow as pa
 
 from bedrock_spark.shards.record_ids import ALPHABET, LENGTH, encode, first_salt, salted_id
 from bedrock_spark.spark.prepare.arrow_columns import column_values
+from bedrock_spark.spark.row_bytes import Sizes
 
 _CODES = np.frombuffer(ALPHABET.encode(), np.uint8)
 
@@ -36,7 +40,8 @@ def encode_many(hashes: npt.NDArray[np.int64]) -> bytes:
 class OnRepeat(Enum):
     """The id of a row whose key an earlier row has.
 
-    SAME: the id of the earlier row; the caller decides what that means
+    SAME: the id of the earlier row, within the bound of a record's rows; the caller decides what
+        that means
     OWN: an id of its own; without a key, two rows with the same body are two records
     """
 
@@ -48,42 +53,59 @@ class OnRepeat(Enum):
 class Identifier:
     """Assigns ids batch by batch. Between two batches it keeps the last row, and no other.
 
+    max_bytes: the most bytes that the rows of one id may have, if they are more than one; None for
+        any number
     _hash, _key, _id: of the last row
+    _bytes: of the rows that have the last row's id
     _salt: the last salt of the bucket
     """
 
     bucket: int
     buckets: int
     on_repeat: OnRepeat
+    max_bytes: int | None = None
     _hash: int | None = None
     _key: str | None = None
     _id: str = ""
+    _bytes: int = 0
     _salt: int = -1
 
-    def identify(self, hashes: pa.Array, keys: pa.Array) -> tuple[pa.Array, list[int]]:
-        """Return a record id for each row, and the rows whose id an earlier row has."""
+    def identify(
+        self, hashes: pa.Array, keys: pa.Array, row_sizes: Sizes | None = None
+    ) -> tuple[pa.Array, list[int]]:
+        """Return a record id for each row, and the rows whose id an earlier row has.
+
+        row_sizes: the bytes of each row; 0 if they are not given
+        """
         row_hashes = hashes.to_numpy()
+        sizes = np.zeros(len(row_hashes), np.int64) if row_sizes is None else row_sizes
         if len(row_hashes) and row_hashes[0] != self._hash and np.diff(row_hashes).all():
             # Nearly always all hashes differ: then only the last one must be remembered.
             ids = _id_column(encode_many(row_hashes))
-            self._remember(int(row_hashes[-1]), column_values(keys[-1:])[0], ids[-1].as_py())
+            last_key, last_id = column_values(keys[-1:])[0], ids[-1].as_py()
+            self._remember(int(row_hashes[-1]), last_key, int(sizes[-1]), last_id)
             return ids, []
         repeats: list[int] = []
-        rows = enumerate(zip(row_hashes.tolist(), column_values(keys), strict=True))
-        row_ids = [self._id_of(row_hash, key, row, repeats) for row, (row_hash, key) in rows]
+        rows = zip(row_hashes.tolist(), column_values(keys), sizes.tolist(), strict=True)
+        row_ids = [self._id_of(*values, row, repeats) for row, values in enumerate(rows)]
         return pa.array(row_ids, pa.string()), repeats
 
-    def _id_of(self, row_hash: int, key: str | None, row: int, repeats: list[int]) -> str:
+    def _id_of(
+        self, row_hash: int, key: str | None, size: int, row: int, repeats: list[int]
+    ) -> str:
         if row_hash != self._hash:
-            return self._remember(row_hash, key, encode(row_hash))
-        if key is not None and key == self._key and self.on_repeat is OnRepeat.SAME:
+            return self._remember(row_hash, key, size, encode(row_hash))
+        is_repeat = key is not None and key == self._key and self.on_repeat is OnRepeat.SAME
+        if is_repeat and (self.max_bytes is None or self._bytes + size <= self.max_bytes):
             repeats.append(row)
+            self._bytes += size
             return self._id
         self._salt = max(self._salt + 1, first_salt(row_hash, self.buckets))
-        return self._remember(row_hash, key, salted_id(self._salt, self.bucket, self.buckets))
+        own_id = salted_id(self._salt, self.bucket, self.buckets)
+        return self._remember(row_hash, key, size, own_id)
 
-    def _remember(self, row_hash: int, key: str | None, record_id: str) -> str:
-        self._hash, self._key, self._id = row_hash, key, record_id
+    def _remember(self, row_hash: int, key: str | None, size: int, record_id: str) -> str:
+        self._hash, self._key, self._bytes, self._id = row_hash, key, size, record_id
         return record_id
 
 

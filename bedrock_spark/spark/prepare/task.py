@@ -22,7 +22,8 @@ from bedrock_spark.errors import PlanError
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.run_folder import layout
 from bedrock_spark.shards.cutter import Cutter, Piece
-from bedrock_spark.shards.plan import Bounds
+from bedrock_spark.shards.plan import Bounds, max_shared_bytes
+from bedrock_spark.shards.record_ids import LENGTH
 from bedrock_spark.spark.prepare.arrow_columns import offsets_of
 from bedrock_spark.spark.prepare.assign_ids import Identifier, OnRepeat
 from bedrock_spark.spark.prepare.columns import BUCKET, HASH, KEY, REPEATED
@@ -31,7 +32,7 @@ from bedrock_spark.spark.prepare.prefetch import Prefetch
 from bedrock_spark.spark.prepare.render import LINES, render_lines
 from bedrock_spark.spark.prepare.shard_files import BucketFiles, RejectsFile
 from bedrock_spark.spark.prepare.source import SourceColumns
-from bedrock_spark.spark.row_bytes import row_bytes
+from bedrock_spark.spark.row_bytes import OFFSET_BYTES, Sizes, row_bytes
 from bedrock_spark.storage import Storage, scratch_folder
 from bedrock_spark.templates.body_template import RowRejected
 
@@ -39,6 +40,7 @@ from bedrock_spark.templates.body_template import RowRejected
 # take a quarter longer (docs/performance.md).
 _SLICE_BYTES = 1_000_000
 _RECORD_ID = "record_id"
+_ID_BYTES = LENGTH + OFFSET_BYTES
 _MAX_REASONS = 10
 _REPEATS = "repeats the key of another row"
 
@@ -120,7 +122,9 @@ class _Bucket:
         self._template = body_template(task.config, objects.fetch)
         is_keyed = bool(task.columns.key) or task.config.request.dedupe
         on_repeat = OnRepeat.SAME if is_keyed else OnRepeat.OWN
-        self._ids = Identifier(self._index, task.buckets, on_repeat)
+        is_shared = task.config.request.dedupe
+        most = max_shared_bytes(bounds_of(task.config)) if is_shared else None
+        self._ids = Identifier(self._index, task.buckets, on_repeat, most)
         self._cutter: Cutter[_Chunk] = Cutter(bounds_of(task.config))
         kept = pa.schema([first.schema.field(name) for name in task.columns.kept])
         self._schema = pa.schema([pa.field(_RECORD_ID, pa.string()), *kept])
@@ -144,7 +148,8 @@ class _Bucket:
         self._check_bucket(batch)
         self._rows += batch.num_rows
         batch = self._without_repeated_keys(batch)
-        ids, repeats = self._ids.identify(batch.column(HASH), batch.column(KEY))
+        sizes = self._shared_sizes(batch) if self._task.config.request.dedupe else None
+        ids, repeats = self._ids.identify(batch.column(HASH), batch.column(KEY), sizes)
         max_bytes = self._task.config.shards.max_bytes
         lines, rejected = render_lines(ids, batch, self._template, max_bytes)
         if self._task.config.request.dedupe:
@@ -201,6 +206,9 @@ class _Bucket:
             self._duplicates += len(repeats)
         for row in repeats:
             rejected[row] = RowRejected(", ".join(self._task.columns.key), _REPEATS)
+
+    def _shared_sizes(self, batch: pa.RecordBatch) -> Sizes:
+        return row_bytes(batch.select(list(self._task.columns.kept))) + _ID_BYTES
 
     def _share_records(
         self, ids: pa.Array, repeats: list[int], lines: pa.Array, rejected: dict[int, RowRejected]

@@ -6,7 +6,9 @@ import ast
 
 import pytest
 
-from bench.mutants import MODULES, PACKAGE, ROOT, find_mutants
+from bench.mutants import MODULES
+from bench.mutation.find import find_mutants
+from bench.mutation.testers import PACKAGE, ROOT
 
 
 def mutants_of(source: str) -> set[str]:

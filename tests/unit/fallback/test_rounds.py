@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 from pyspark.sql import SparkSession
 
-from bedrock_spark.errors import RunHeldError
+from bedrock_spark.errors import FallbackShareError, RunHeldError
 from bedrock_spark.fallback import rounds as rounds_module
 from bedrock_spark.fallback.provisioning import Deletion
 from bedrock_spark.fallback.rounds import Fallback, delete_leftover_throughput, open_fallback
@@ -222,6 +222,23 @@ def test_shards_whose_jobs_have_changed_are_collected_first(
     assert fallback.has_changed
     assert fallback.ask(SPARK, [current]) == 3
     assert (fallback.has_changed, fallback.rounds) == (False, 1)
+
+
+def test_shards_that_were_collected_again_count_for_the_share_of_the_run(
+    new_fallback: NewFallback, rounds: FakeRounds
+) -> None:
+    """The first round asks 5 %; the shards that it left out must not add more than is allowed."""
+    fallback = new_fallback()
+    big = tuple(Shard(f"s{i}", 50, 50 * 400, str(i)) for i in (0, 1))
+    fallback.manifest = RunManifest("r", 100, "a INT", big, ())
+    first, second = reconciled(5, 40)
+    changed = structs.replace(second, jobs_known="jobs of before")
+    assert fallback.ask(SPARK, [first, changed]) == 5
+    assert fallback.ask(SPARK, [first]) == 5
+    assert fallback.rounds == 1
+    with pytest.raises(FallbackShareError, match="45 of 100 records"):
+        fallback.ask(SPARK, [first, second])
+    assert [r["counts"] for r in rounds.asked] == [{"s0": 5}] * 2
 
 
 def test_shards_that_change_for_ever_end_the_fallback(

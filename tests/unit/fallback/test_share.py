@@ -12,15 +12,19 @@ import pytest
 from bedrock_spark.errors import ConfigError, FallbackShareError, RunFolderError
 from bedrock_spark.fallback import rounds as rounds_module
 from bedrock_spark.fallback.rounds import _settled_jobs
-from bedrock_spark.fallback.share import check_share
+from bedrock_spark.fallback.share import HandedOver
 from bedrock_spark.fanout import Controller
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.run import Run, open_run
 from tests.unit.fake_run import FakeRun
 from tests.unit.fakes import FakeClock, make_config
 
-# Two shards that a batch job takes and one below `shards.min_records`, which is 10.
-SHARDS = (Shard("big-0", 100, 40_000, "0"), Shard("big-1", 100, 40_000, "1"))
+# Three shards that a batch job takes and one below `shards.min_records`, which is 10.
+SHARDS = (
+    Shard("big-0", 100, 40_000, "0"),
+    Shard("big-1", 90, 36_000, "1"),
+    Shard("least", 10, 4_000, "3"),
+)
 SMALL = Shard("small", 8, 3_200, "2")
 MANIFEST = RunManifest("r", 208, "a INT", (*SHARDS, SMALL), ())
 
@@ -37,9 +41,10 @@ def run_of(folder: Path, max_share: float | None = None, **sections: Any) -> Run
         (None, {"big-0": 21}, True),
         (None, {"big-0": 10, "big-1": 11}, True),
         (None, {"big-0": 20, "small": 8}, False),
+        (None, {"big-0": 20, "least": 1}, True),
         (None, {"small": 8}, False),
-        (None, {"big-0": 100, "big-1": 100, "small": 8}, True),
-        (1.0, {"big-0": 100, "big-1": 100, "small": 8}, False),
+        (None, {"big-0": 100, "big-1": 90, "least": 10, "small": 8}, True),
+        (1.0, {"big-0": 100, "big-1": 90, "least": 10, "small": 8}, False),
         (0.5, {"big-0": 100, "big-1": 4}, False),
         (0.5, {"big-0": 100, "big-1": 5}, True),
         (0.0, {"small": 8}, False),
@@ -52,37 +57,85 @@ def test_more_than_the_share_is_refused(
     """10 % of the run's records by default. Shards too small for a batch job do not count."""
     run = run_of(tmp_path, max_share)
     if not is_refused:
-        check_share(run, MANIFEST, counts)
+        HandedOver().check(run, MANIFEST, counts)
         return
     with pytest.raises(FallbackShareError):
-        check_share(run, MANIFEST, counts)
+        HandedOver().check(run, MANIFEST, counts)
 
 
 def test_the_error_says_how_many_what_they_cost_and_how_to_allow_it(tmp_path: Path) -> None:
     """Without prices it says that the cost is not known. The share it names is enough."""
     counts = {"big-0": 40, "big-1": 10, "small": 8}
     with pytest.raises(FallbackShareError) as caught:
-        check_share(run_of(tmp_path / "a"), MANIFEST, counts)
+        HandedOver().check(run_of(tmp_path / "a"), MANIFEST, counts)
     message = str(caught.value)
     assert "50 of 208 records (24.0%)" in message
     assert "the cost is" not in message
     assert "not known, because prices.fallback is not set" in message
+    assert ". Nothing was asked. " in message
     assert "--set fallback.max_share=0.25" in message
-    check_share(run_of(tmp_path / "b", 0.25), MANIFEST, counts)
+    HandedOver().check(run_of(tmp_path / "b", 0.25), MANIFEST, counts)
     assert str(pickle.loads(pickle.dumps(caught.value))) == message
     prices = {"batch": {"input": 1, "output": 1}, "fallback": {"input": 1, "output": 1}}
     with pytest.raises(FallbackShareError, match=r"would cost about \$7\.00"):
         # 50 records of 400 bytes, 4 bytes a token, and answers of 40 tokens: 5,000 + 2,000
-        check_share(run_of(tmp_path / "c", prices=prices), MANIFEST, counts)
+        HandedOver().check(run_of(tmp_path / "c", prices=prices), MANIFEST, counts)
+
+
+def test_the_share_that_the_error_names_is_the_least_percentage_that_allows_it(
+    tmp_path: Path,
+) -> None:
+    """Not more: nobody is led to allow what they were not asked for."""
+    run = run_of(tmp_path)
+    for left in range(21, 201):
+        counts = {"big-0": min(100, left), "big-1": max(0, left - 100)}
+        with pytest.raises(FallbackShareError) as caught:
+            HandedOver().check(run, MANIFEST, counts)
+        needed = float(str(caught.value).partition("--set fallback.max_share=")[2].split(")")[0])
+        assert left / 208 <= needed < left / 208 + 0.01
+
+
+Counts = dict[str, int]
+
+
+@pytest.mark.parametrize(
+    ("rounds", "refused"),
+    [
+        # The limit is 20.8 records. The same records again, or fewer of them, are no new ones.
+        ([{"big-0": 20}, {"big-0": 20}, {"big-0": 15}], None),
+        # A shard was left out of the first round, because it had to be collected again.
+        ([{"big-0": 15}, {"big-0": 5, "big-1": 5}], None),
+        ([{"big-0": 15}, {"big-0": 5, "big-1": 6}], 1),
+        ([{"big-0": 15}, {"big-1": 6}], 1),
+        ([{"big-0": 10}, {"big-0": 1, "big-1": 5}, {"least": 6}], 2),
+        # More records of a shard than before: they were found to be unanswered since then.
+        ([{"big-0": 15}, {"big-0": 20}, {"big-0": 21}], 2),
+        ([{"big-0": 20}, {"small": 8}, {"small": 8, "big-0": 20}], None),
+        ([{"small": 8}, {"big-0": 21}], 1),
+    ],
+)
+def test_later_rounds_are_checked_with_what_earlier_ones_asked(
+    tmp_path: Path, rounds: list[Counts], refused: int | None
+) -> None:
+    """Each record counts once; so a round is never refused for what an earlier one may ask."""
+    run, handed_over = run_of(tmp_path), HandedOver()
+    for number, counts in enumerate(rounds):
+        if number != refused:
+            handed_over.check(run, MANIFEST, counts)
+            continue
+        with pytest.raises(FallbackShareError, match=r"21 of 208 .* Nothing more was asked\."):
+            handed_over.check(run, MANIFEST, counts)
 
 
 def test_the_exempt_records_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A run below `shards.min_records` says that its records do not count."""
-    with caplog.at_level(logging.WARNING):
-        check_share(run_of(tmp_path), MANIFEST, {"small": 8})
+    run, handed_over = run_of(tmp_path), HandedOver()
+    for _ in range(2):
+        handed_over.check(run, MANIFEST, {"small": 8, "big-0": 3})
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "8 unanswered records are in shards below shards.min_records (10)" in caplog.text
     caplog.clear()
-    check_share(run_of(tmp_path), MANIFEST, {"big-0": 3})
+    HandedOver().check(run, MANIFEST, {"big-0": 3})
     assert caplog.text == ""
 
 

@@ -109,6 +109,33 @@ def test_a_shard_that_fails_again_and_again_holds_nothing(
     assert drive(fake, lambda i: i == 0, failure).is_done
 
 
+@pytest.mark.parametrize(
+    ("shards", "failing", "is_held"),
+    [
+        # The first two hold the run; after an answer it takes five in a row.
+        (50, range(1), False),
+        (50, range(2), True),
+        (50, range(1, 5), False),
+        (50, range(1, 6), True),
+        (50, range(20, 24), False),
+        (50, range(20, 25), True),
+        (2, range(2), False),
+        (3, range(2), True),
+        # The run is not held if a tenth of it is left, with the shards that failed.
+        (100, range(89, 94), True),
+        (100, range(90, 95), False),
+    ],
+)
+def test_the_edges_of_the_breaker(
+    fake_run: Callable[..., FakeRun], shards: int, failing: range, is_held: bool
+) -> None:
+    """One job at a time, so that the shards are tried one after the other."""
+    fake = fake_run([RECORDS] * shards, max_active_jobs=1)
+    result = drive(fake, failing.__contains__, "bad input")
+    assert (result.reason is not None) is is_held
+    assert len(fake.job_names()) == (failing.stop if is_held else shards)
+
+
 def test_jobs_count_in_the_order_in_which_they_ended(fake_run: Callable[..., FakeRun]) -> None:
     """One listing shows several of them. The first that ended had answers, so the run is proven."""
     fake = fake_run([RECORDS] * 9, max_active_jobs=3)

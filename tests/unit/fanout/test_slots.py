@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -84,6 +85,57 @@ def test_one_probe_at_a_time() -> None:
     assert slots.cap == 21
 
 
+@pytest.mark.parametrize(("probes", "creates"), [(1, 0), (2, 10), (3, 100), (4, 150), (5, 150)])
+def test_a_probe_waits_for_more_creates_after_each_refusal(probes: int, creates: int) -> None:
+    """The n-th probe in a row above a learnt cap; then it is due at every step."""
+    slots = Slots(40)
+    for _ in range(probes):
+        slots.note_refused(20, 0.0)
+    slots.refused = 0  # the backoff of the refusals is over
+    for _ in range(creates):
+        assert slots.offer(20, 1.0) == 0
+        slots.note_created(20)
+    assert [slots.offer(20, 1.0) for _ in range(3)] == [1, 1, 1]
+    assert slots.offer(21, 1.0) == 0, "one above the cap is active"
+    assert slots.offer(22, 1.0) == 0
+
+
+def test_a_raised_cap_begins_its_probes_again() -> None:
+    """The first probe above it is due at once, also after one more refusal."""
+    slots = Slots(40)
+    for _ in range(3):
+        slots.note_refused(20, 0.0)
+    slots.note_created(21)
+    assert slots.cap == 21
+    slots.note_refused(21, 0.0)
+    assert slots.offer(21, 0.0) == 1
+
+
+def test_a_cap_that_reaches_the_configured_number_is_forgotten() -> None:
+    """So a number that Service Quotas raises later is used."""
+    slots = Slots(20)
+    slots.note_refused(18, 0.0)
+    slots.note_created(19)
+    assert (slots.cap, slots.learnt) == (19, 19)
+    slots.note_created(20)
+    slots.most = 50
+    assert slots.cap == 50
+
+
+@pytest.mark.parametrize(("refusals", "steps"), [(2, 2), (3, 4), (5, 16), (6, 32), (7, 32)])
+def test_a_backoff_ends_after_its_steps_or_their_time(refusals: int, steps: int) -> None:
+    """A process of one step, such as `advance` from cron, cannot count steps: time ends it."""
+    for now in (1.0, 300.0 * steps - 1):
+        slots = Slots(20)
+        for _ in range(refusals):
+            slots.note_refused(10, 0.0)
+        assert [slots.offer(5, now) for _ in range(steps)] == [0] * (steps - 1) + [5]
+    slots = Slots(20)
+    for _ in range(refusals):
+        slots.note_refused(10, 0.0)
+    assert slots.offer(5, 300.0 * steps) == 5
+
+
 def test_a_target_without_a_job_is_probed_after_ten_minutes() -> None:
     """Otherwise a quota that was 0 for a time would stop the run for ever."""
     slots = Slots(20)
@@ -143,6 +195,74 @@ def test_jobs_of_other_runs_raise_the_cap_learnt_from_a_refusal() -> None:
     assert slots.cap == 20
     slots.set_others(0, active=15)
     assert slots.offer(15, 1.0) == 5
+
+
+def test_jobs_of_others_that_came_before_the_refusal_raise_the_cap() -> None:
+    """They are counted now and then: 3 were known, 5 are listed, so 2 more were active then."""
+    slots = Slots(40)
+    slots.set_others(3, active=10)
+    slots.note_refused(10, 0.0)
+    slots.set_others(5, active=10)
+    assert slots.cap == 15
+    slots.set_others(4, active=10)
+    assert slots.cap == 15, "a job of others has ended since"
+    slots = Slots(40)
+    slots.set_others(3, active=10)
+    slots.note_refused(10, 0.0)
+    slots.set_others(5, active=9)
+    assert slots.cap == 13, "a job has ended since, so another may have begun since"
+
+
+IDLE = ("nothing", 0, 0, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("what", "active", "others", "strangers", "is_closed"),
+    [
+        IDLE,
+        ("a job of the run", 1, 0, 0, False),
+        ("a job of others", 0, 1, 0, False),
+        ("a job of another model", 0, 0, 1, False),
+    ],
+)
+def test_a_target_is_closed_after_five_refusals_while_nothing_is_active(
+    what: str, active: int, others: int, strangers: int, is_closed: bool
+) -> None:
+    """Not one of others either: they may use the whole quota."""
+    slots = Slots(20)
+    for _ in range(4):
+        slots.note_refused(0, 0.0, "no")
+    assert not slots.is_closed
+    assert slots.refusal == "no"
+    slots.set_others(others, active, strangers)
+    slots.note_refused(active, 0.0, "none")
+    assert slots.is_closed is is_closed
+    assert slots.refusal == ("none" if is_closed else None)
+    for _ in range(5):
+        slots.note_refused(active, 0.0, "none")
+    assert slots.is_closed is is_closed
+    slots.set_others(0, 0)
+    if not is_closed:
+        for _ in range(4):
+            slots.note_refused(0, 0.0, "none")
+        assert not slots.is_closed
+        slots.note_refused(0, 0.0, "none")
+        assert slots.is_closed
+
+
+@pytest.mark.parametrize("end", [lambda slots: slots.note_created(1), Slots.end_backoff])
+def test_a_closed_target_is_opened_by_a_job_or_by_the_user(end: Callable[[Slots], None]) -> None:
+    """It then takes five refusals again, and the first job is tried at once."""
+    slots = Slots(20)
+    for _ in range(5):
+        slots.note_refused(0, 0.0, "no")
+    end(slots)
+    assert (slots.is_closed, slots.refusal) == (False, None)
+    assert slots.offer(0, 0.0) == 1
+    for n in range(5):
+        assert slots.is_closed is (n == 5)
+        slots.note_refused(0, 0.0, "no")
+    assert slots.is_closed
 
 
 def test_a_new_process_restores_the_learnt_cap() -> None:

@@ -52,6 +52,41 @@ def collect(folder: Path, files: dict[str, bytes], **counts: int) -> ReconciledS
 
 
 @pytest.mark.parametrize(
+    ("claims", "lines", "unreadable", "answered", "expected"),
+    [
+        ([], 0, 0, 0, None),
+        ([(None, None)], 9, 5, 3, None),
+        ([(None, None)], 9, 6, 3, 9),
+        ([], 9, 6, 3, 9),
+        ([], 6, 6, 0, 6),
+        # The lines that cannot be read are accounted for: they are errors, or answers.
+        ([(3, 6)], 9, 6, 3, None),
+        ([(3, 5)], 9, 6, 3, 9),
+        ([(8, None)], 9, 6, 3, 9),
+        ([(9, None)], 9, 6, 3, 9),
+        ([(None, 9)], 9, 6, 3, None),
+        ([(None, 8)], 9, 6, 3, 9),
+        # The highest claim counts, of the job and of its manifest.
+        ([(4, 0), (3, 0)], 3, 0, 3, 4),
+        ([(3, 0), (4, 0)], 3, 0, 3, 4),
+        ([(3, 9), (3, 0)], 3, 0, 3, None),
+        ([(20, 0)], 30, 6, 3, 20),
+    ],
+)
+def test_claimed_answers_are_compared_with_those_that_were_found(
+    claims: list[Any], lines: int, unreadable: int, answered: int, expected: int | None
+) -> None:
+    """A count that is not known is no count; six unreadable lines without one are answers."""
+    found = FoundLines(lines=lines, unreadable=unreadable)
+    found.answered.update(IDS[:answered])
+    unfound = unfound_answers("job", claims, found)
+    assert (unfound.claimed if unfound else None) == expected
+    if unfound is not None:
+        assert unfound.found == answered
+        assert unfound.count == unfound.claimed - answered
+
+
+@pytest.mark.parametrize(
     ("files", "counts", "unfound", "unanswered"),
     [
         ({}, {"succeeded": 20}, IDS, []),

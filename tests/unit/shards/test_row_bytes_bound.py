@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bedrock_spark.limits import MAX_SHARD_ROW_BYTES
 from bedrock_spark.shards.cutter import Cutter
-from bedrock_spark.shards.plan import Bounds, SourceSize, plan_buckets
+from bedrock_spark.shards.plan import Bounds, SourceSize, max_shared_bytes, plan_buckets
 
 # An entry: the bytes of its line, 0 if it shares the record before it, and those of its row.
 Entry = tuple[int, int]
@@ -81,6 +81,44 @@ def test_the_size_of_batches_does_not_matter(
 ) -> None:
     """Job tokens are made from the bytes of shards, and Spark's settings must not change them."""
     assert cut(bounds, entries, width) == cut(bounds, entries)
+
+
+@st.composite
+def grouped(draw: st.DrawFn) -> tuple[Bounds, list[list[Entry]]]:
+    """Bounds, and the entries of each record: its own, and the rows that share it."""
+    bounds = draw(BOUNDS)
+    most = max_shared_bytes(bounds)
+    groups: list[list[Entry]] = []
+    for line, row, *sharing in draw(st.lists(st.lists(st.integers(1, 50), min_size=2))):
+        groups.append([(line, row)])
+        for other in sharing:
+            if row_bytes_of(groups[-1]) + other > most:
+                groups.append([(line, other)])
+            else:
+                groups[-1].append((0, other))
+    return bounds, groups
+
+
+@given(grouped(), st.integers(1, 64))
+def test_rows_that_share_a_record_are_in_the_bound(
+    case: tuple[Bounds, list[list[Entry]]], width: int
+) -> None:
+    """Up to the rows of one record. A small shard has no more than its records may have."""
+    bounds, groups = case
+    largest = max((row_bytes_of(group) for group in groups), default=0)
+    for shard in cut(bounds, [entry for group in groups for entry in group], width):
+        small = records_in(shard) < 2 * bounds.min_records
+        assert row_bytes_of(shard) <= bounds.max_row_bytes + largest or small
+        assert row_bytes_of(shard) <= max(
+            bounds.max_row_bytes + largest, 2 * bounds.min_records * largest
+        )
+
+
+def test_records_that_may_not_be_cut_have_about_the_bound_of_rows() -> None:
+    """A million rows of one body become records of 5 MB, of which a job takes 100 at least."""
+    bounds = Bounds(50_000, 200_000_000, 100)
+    assert max_shared_bytes(bounds) == 5_120_000
+    assert bounds.min_records * max_shared_bytes(bounds) == bounds.max_row_bytes
 
 
 @given(RECORDS, st.integers(1, 20), st.integers(0, 60))

@@ -77,6 +77,37 @@ def test_rows_with_one_key_share_an_id(rows: list[Row], width: int) -> None:
     assert all(by_key[row] == record_id for row, record_id in zip(sorted(keyed), ids, strict=True))
 
 
+SIZED = st.lists(st.tuples(HASHES, st.sampled_from("ab"), st.integers(0, 9)), max_size=60)
+
+
+@given(SIZED, st.integers(1, 60), st.integers(0, 30))
+def test_the_rows_that_share_an_id_have_a_bound(
+    rows: list[tuple[int, str, int]], width: int, most: int
+) -> None:
+    """The row that would exceed it has the next id of its key, in any batches."""
+    rows.sort(key=lambda row: row[:2])
+    identifier = Identifier(BUCKET, BUCKETS, OnRepeat.SAME, most)
+    ids: list[str] = []
+    shared: list[int] = []
+    for start in range(0, len(rows), width):
+        batch = rows[start : start + width]
+        hashes = pa.array([row_hash for row_hash, _, _ in batch], pa.int64())
+        keys = pa.array([key for _, key, _ in batch], pa.string())
+        made, repeated = identifier.identify(hashes, keys, np.array([s for *_, s in batch]))
+        ids += made.to_pylist()
+        shared += [start + row for row in repeated]
+    expected: list[list[int]] = []  # next-fit, key by key
+    for row, (row_hash, key, size) in enumerate(rows):
+        is_repeat = row > 0 and rows[row - 1][:2] == (row_hash, key)
+        if is_repeat and sum(rows[r][2] for r in expected[-1]) + size <= most:
+            expected[-1].append(row)
+        else:
+            expected.append([row])
+    assert [len({ids[row] for row in group}) for group in expected] == [1] * len(expected)
+    assert len(set(ids)) == len(expected)
+    assert shared == [row for group in expected for row in group[1:]]
+
+
 @pytest.mark.parametrize("on_repeat", OnRepeat)
 def test_rows_of_different_hashes_have_the_ids_of_their_hashes(on_repeat: OnRepeat) -> None:
     """A source without repeats has no salted id."""

@@ -1,0 +1,1 @@
+"""Mutation testing: what `bench/mutants.py` is made of."""
