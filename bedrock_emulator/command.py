@@ -9,13 +9,19 @@ import resource
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
+import yaml
 from pydantic import ValidationError
 
+from bedrock_emulator.answers.script import Answers, read_answers
 from bedrock_emulator.faults import Faults, read_faults
 from bedrock_emulator.settings import DEFAULT_REGION, Settings
+
+Script = TypeVar("Script")
 
 _MAX_OPEN_FILES = 8192
 READY = "bedrock emulator ready at "
@@ -33,6 +39,8 @@ READY = "bedrock emulator ready at "
 )
 @click.option("--faults", type=click.Path(exists=True, dir_okay=False, path_type=Path),
               help="Fault script, YAML or JSON.")  # fmt: skip
+@click.option("--answers", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Answer script, YAML or JSON: your own answers for some requests.")  # fmt: skip
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path),
               help="Folder for state that survives a restart.")  # fmt: skip
 @click.option("--seed", default=7, show_default=True, help="Seed of all random choices.")
@@ -52,6 +60,7 @@ def emulator(
     port: int,
     speed: float,
     faults: Path | None,
+    answers: Path | None,
     data: Path | None,
     seed: int,
     region: str,
@@ -85,22 +94,27 @@ def emulator(
         s3_endpoint=s3_endpoint,
         event_queue=event_queue,
     )
-    _serve(settings, _read_script(faults), exit_with_parent)
+    _serve(
+        settings,
+        _read("--faults", read_faults, faults),
+        _read("--answers", read_answers, answers),
+        exit_with_parent,
+    )
 
 
-def _read_script(path: Path | None) -> Faults:
+def _read(option: str, read: Callable[[Path | None], Script], path: Path | None) -> Script:
     try:
-        return read_faults(path)
-    except ValidationError as exc:
-        raise click.BadParameter(f"{path}: {exc}", param_hint="--faults") from exc
+        return read(path)
+    except (ValidationError, yaml.YAMLError) as exc:
+        raise click.BadParameter(f"{path}: {exc}", param_hint=option) from exc
 
 
-def _serve(settings: Settings, faults: Faults, exit_with_parent: bool) -> None:
+def _serve(settings: Settings, faults: Faults, answers: Answers, exit_with_parent: bool) -> None:
     # The import of moto takes half a second, so it is done only to serve.
     from bedrock_emulator.http.server import Emulator
 
     _allow_open_files()
-    server = Emulator(settings, faults)
+    server = Emulator(settings, faults, answers)
 
     def stop(*_: object) -> None:
         # `close` waits for the serving loop, which runs in this thread: call it from another one.

@@ -98,7 +98,12 @@ class RecordErrors(_ScriptModel):
     def is_retryable(self) -> bool:
         if self.retryable is not None:
             return self.retryable
-        return self.code in (408, 424, 429) or self.code >= 500
+        return is_retryable(self.code)
+
+
+def is_retryable(code: int) -> bool:
+    """Return whether a record with this error code may succeed in another job."""
+    return code in (408, 424, 429) or code >= 500
 
 
 class OutputFaults(_ScriptModel):

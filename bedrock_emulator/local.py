@@ -158,6 +158,15 @@ class LocalBedrock:
         """Replace the fault script."""
         self._call("PUT", "faults", faults)
 
+    def set_answers(self, *rules: dict[str, Any]) -> None:
+        """Replace the answer script; without rules, by none."""
+        self._call("PUT", "answers", {"answers": list(rules)})
+
+    def answers(self) -> list[dict[str, Any]]:
+        """Return the rules of the answer script, each with `used`: how often it has answered."""
+        rules: list[dict[str, Any]] = self._call("GET", "answers")["answers"]
+        return rules
+
     def advance_clock(self, seconds: float) -> None:
         """Advance the emulated time and wait until all work due by then is done.
 

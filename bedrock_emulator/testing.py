@@ -44,10 +44,12 @@ def local_bedrock(
     """Yield the session's emulator, with the environment variables of AWS pointing to it.
 
     So SDK clients that the test creates without an endpoint use it too. After the test, the fault
-    script of `local_bedrock_options` is set again (an empty script if that is a file).
+    script of `local_bedrock_options` is set again (an empty script if that is a file), and the
+    answer script is emptied.
     """
     for name, value in local_bedrock_process.environment().items():
         monkeypatch.setenv(name, value)
     yield local_bedrock_process
     faults = local_bedrock_options.get("faults")
     local_bedrock_process.set_faults(faults if isinstance(faults, dict) else {})
+    local_bedrock_process.set_answers()

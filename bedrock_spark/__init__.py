@@ -14,7 +14,7 @@ answers = pipeline.results(spark)
 
 from bedrock_spark._version import __version__
 from bedrock_spark.config import Config, load_config, parse_config
-from bedrock_spark.errors import BedrockSparkError
+from bedrock_spark.errors import BedrockSparkError, RowsWarning
 from bedrock_spark.pipeline import Pipeline, run
 from bedrock_spark.progress import Progress
 from bedrock_spark.report import Report
@@ -25,6 +25,7 @@ __all__ = [
     "Pipeline",
     "Progress",
     "Report",
+    "RowsWarning",
     "__version__",
     "load_config",
     "parse_config",

@@ -73,6 +73,7 @@ def ask_canary(
     model_id = config.model_id or run.config.model.id
     caller = _caller(run, model_id, clock)
     records = first_records(run.storage, shards, config.records)
+    observe(Progress("canary", 0, len(records), "sent to the model", waits_for="the model"))
     with ThreadPoolExecutor(_CONCURRENCY) as pool:
         try:
             replies = list(pool.map(lambda record: _ask(caller, record), records))
@@ -83,7 +84,7 @@ def ask_canary(
             ) from None
     canary = _add_up(model_id, clock.now(), replies)
     add_try(run.storage, canary)
-    observe(Progress("canary", canary.answered, canary.asked, "answered"))
+    observe(Progress("canary", canary.asked, canary.asked, f"{canary.answered:,} answered"))
     if _is_refused(canary, config):
         raise _refusal(canary, config)
     return canary

@@ -94,6 +94,10 @@ class BedrockSparkError(Exception):
         super().__init__(message)
 
 
+class RowsWarning(UserWarning):
+    """More rows of a finished run were rejected, or have no answer, than the config allows."""
+
+
 class ConfigError(BedrockSparkError):
     """The config, or the source it names, cannot be used."""
 

@@ -11,6 +11,7 @@ does not need it.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -21,10 +22,11 @@ from bedrock_spark.aws.provisioned import check_provisioned, is_provisioned
 from bedrock_spark.canary import ask_canary, is_canary_due
 from bedrock_spark.check import check_config
 from bedrock_spark.clock import Clock, SystemClock
+from bedrock_spark.config import Config
 from bedrock_spark.config.load import AnyConfig
 from bedrock_spark.costs.budget import open_budget
 from bedrock_spark.costs.used import check_prices
-from bedrock_spark.errors import BudgetError, RunFolderError
+from bedrock_spark.errors import BudgetError, RowsWarning, RunFolderError
 from bedrock_spark.fallback.rounds import (
     Fallback,
     delete_leftover_throughput,
@@ -46,6 +48,7 @@ from bedrock_spark.fanout import (
 from bedrock_spark.fanout import watch as watch_jobs
 from bedrock_spark.fanout.scheduler import OUTPUT_SECONDS
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_all_reconciled
+from bedrock_spark.outputs.row_limits import RowCounts, shortfall
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.report import (
     Report,
@@ -63,6 +66,7 @@ from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
 from bedrock_spark.run_folder.purchases import read_purchases, unit_hours
 from bedrock_spark.run_folder.run import Run, begin_run, open_run, record_config
+from bedrock_spark.screen import automatic_screen
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -222,7 +226,8 @@ class Pipeline:
         """
         while (seconds := self._seconds_to_await(reconciled)) > 0:
             unfound = sum(shard.unfound for shard in reconciled)
-            self.observe(Progress("collect", 0, None, f"waits for {unfound:,} answers"))
+            waits_for = f"{unfound:,} answers that batch jobs claim and have not written yet"
+            self.observe(Progress("output", 0, None, f"waits for {waits_for}", waits_for=waits_for))
             self.clock.sleep(min(_LOOK_SECONDS, seconds))
             reconciled = self.collect(spark)
         return reconciled
@@ -404,11 +409,23 @@ class Pipeline:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + passed
 
 
+def shortfall_of(report: Report, config: Config, *, is_final: bool = True) -> str | None:
+    """Return what is wrong with the rows of a run, and where they are; None if enough are answered.
+
+    is_final: whether no later stage asks the rows that are still unanswered
+    """
+    counts = RowCounts(report.rows, report.outcomes, report.unanswered, is_final)
+    problem = shortfall(counts, config)
+    if problem is not None and report.published is not None:
+        problem += f". The results are published all the same: {report.published}"
+    return problem
+
+
 def run(
     spark: SparkSession,
     df: DataFrame | None,
     config: AnyConfig,
-    observe: Observer = ignore_progress,
+    observe: Observer | bool | None = None,
 ) -> DataFrame:
     """Ask the model one question per row of `df`, or of the config's source if `df` is None.
 
@@ -416,7 +433,17 @@ def run(
     other result columns. Runs every stage that is not done yet, and waits for the batch jobs,
     usually for hours. Raises a BedrockSparkError. Then every answer that was paid for is kept, and
     the same call continues the run from there.
+
+    observe: is called with the progress. True shows it, False does not; None shows it in a notebook
+        and if stderr is a terminal
+    Warns (RowsWarning) if more rows were rejected or failed than the limits of the config allow.
     """
-    pipeline = Pipeline.open(config, observe=observe)
-    pipeline.run_all(spark, df)
+    wanted = False if callable(observe) else observe
+    with automatic_screen(wanted) as screen:
+        observer = observe if callable(observe) else screen or ignore_progress
+        pipeline = Pipeline.open(config, observe=observer)
+        report = pipeline.run_all(spark, df)
+    problem = shortfall_of(report, pipeline.run.config)
+    if problem is not None:
+        warnings.warn(problem, RowsWarning, stacklevel=2)
     return pipeline.results(spark)

@@ -1,19 +1,39 @@
-"""The progress of a stage: a value that is passed to an observer."""
+"""The progress of a stage: a value that is passed to an observer, and the pace of such values."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+# The rate is measured over this time: long enough for batch jobs, which are looked at every few
+# minutes, and short enough to notice that a stage has become slower.
+WINDOW_SECONDS = 900.0
+# Values in the window are kept at least this far apart, so that a fast observer fills no memory.
+_SPACING_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a stage is. `total` is None as long as it is unknown."""
+    """How far a stage is.
+
+    stage: prepare, canary, batch, collect, fallback, publish or stop
+    done, total: counted in `unit`; total is None as long as it is unknown
+    detail: what else is known, such as the number of active jobs
+    waits_for: what the stage waits for, such as "the batch jobs"; "" if that is not known
+    """
 
     stage: str
     done: int
     total: int | None
     detail: str = ""
+    unit: str = "records"
+    waits_for: str = ""
+
+    @property
+    def is_done(self) -> bool:
+        """Tell whether the stage has done all that it has to do."""
+        return self.total is not None and self.done >= self.total
 
 
 Observer = Callable[[Progress], None]
@@ -21,3 +41,47 @@ Observer = Callable[[Progress], None]
 
 def ignore_progress(progress: Progress) -> None:
     """Ignore the progress."""
+
+
+@dataclass
+class Pace:
+    """The rate of a stage over a sliding window, and the time that is left at this rate.
+
+    changed_at: when the count changed for the last time, in seconds since the epoch
+    """
+
+    changed_at: float = 0.0
+    _window: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def add(self, done: int, now: float) -> None:
+        """Note a count. A count that is lower than the last one begins again."""
+        window = self._window
+        if not window or done < window[-1][1]:
+            window.clear()
+            window.append((now, done))
+            self.changed_at = now
+            return
+        if done != window[-1][1]:
+            self.changed_at = now
+        # The newest value replaces the one before it if that is too close to its predecessor.
+        if len(window) > 1 and window[-1][0] - window[-2][0] < _SPACING_SECONDS:
+            window.pop()
+        window.append((now, done))
+        # The first value may be older than the window, if no other is: a poll can take longer.
+        while len(window) > 2 and window[1][0] <= now - WINDOW_SECONDS:
+            window.popleft()
+
+    @property
+    def per_second(self) -> float | None:
+        """Return the rate; None as long as the count has not risen."""
+        if len(self._window) < 2:
+            return None
+        (begun, first), (now, last) = self._window[0], self._window[-1]
+        return (last - first) / (now - begun) if last > first and now > begun else None
+
+    def seconds_left(self, total: int | None) -> float | None:
+        """Return the time until `total` at this rate; None if there is no rate or no total."""
+        rate = self.per_second
+        if rate is None or total is None:
+            return None
+        return max(0, total - self._window[-1][1]) / rate

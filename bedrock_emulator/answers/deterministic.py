@@ -1,74 +1,84 @@
-"""Answers without a model: the same request always gets the same plausible text.
+"""Answers without a model: the same request always gets the same answer, of the form it asks for.
 
-The text is drawn from a hash of the request. It repeats words of the request, so that a reader can
-see which answer belongs to which row.
+JSON that fits the schema or the shape that the request has, one of its labels, a number of its
+scale, or else sentences. They are built from the words of the request, so that a reader can see
+which answer belongs to which row. What the words do not decide is drawn from a hash of the request.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 
 from bedrock_emulator.answers.embedding import embed_words
+from bedrock_emulator.answers.filling import Filling
+from bedrock_emulator.answers.material import Material
 from bedrock_emulator.answers.prompt import Completion, Prompt, Tool, ToolCall
 from bedrock_emulator.answers.schema import fit_schema
+from bedrock_emulator.answers.sentences import compose
 from bedrock_emulator.answers.tokens import count_tokens, first_tokens
+from bedrock_emulator.answers.wish import Wish, read_wish
 
-_TEXT = """
-the a this that it in fact one most often case part whole use main point reader text value given
-first next last short clear plain here there and but so when then while also still shows gives
-takes means keeps makes sets says names holds finds returns calls counts
-"""
-_WORDS = tuple(_TEXT.split())
-_OPENINGS = ("In short,", "Yes:", "As asked,", "Briefly,", "To answer:", "It seems that")
-_WORD = re.compile(r"\w{4,}")
-_ECHO_CHARACTERS = 2_000  # at the end of the request: only these are searched for words to repeat
+_YES = ("yes", "ja", "true", "oui")
 
 
 class DeterministicBackend:
-    """Implements `Backend` by hashing the request."""
+    """Implements `Backend` by reading what the request asks for."""
 
     def complete(self, model_id: str, prompt: Prompt) -> Completion:
         key = hashlib.blake2b(
             f"{model_id}\x1f{prompt.text}".encode("utf-8", "surrogatepass"), digest_size=16
         ).digest()
         input_tokens = count_tokens(prompt.text)
+        wish = read_wish(prompt)
         tool = _tool_to_call(prompt)
         if tool is not None:
-            return _call(tool, key, input_tokens)
-        if prompt.schema is not None:
-            text = json.dumps(fit_schema(prompt.schema, key), ensure_ascii=False)
-        else:
-            text = _compose(prompt, key)
-        return _cut(text, prompt, input_tokens)
+            return _call(tool, key, wish, input_tokens)
+        text = _continue(_text(wish, key), prompt)
+        return cut(text, prompt, input_tokens)
 
     def embed(self, model_id: str, text: str, dimensions: int) -> list[float]:
         return embed_words(model_id, text, dimensions)
 
 
-def _compose(prompt: Prompt, key: bytes) -> str:
-    word_count = 12 + key[0] % 48
-    # The first byte draws the opening, each of the others one word.
-    stream = hashlib.shake_128(key).digest(word_count + 1)
-    question = prompt.turns[-1].text if prompt.turns else ""
-    # In most templates a prompt starts with the instruction and ends with the row.
-    echoes = list(dict.fromkeys(_WORD.findall(question[-_ECHO_CHARACTERS:])))[-8:]
-    words = [_OPENINGS[stream[0] % len(_OPENINGS)]]
-    sentence_words = 0
-    for number in stream[1:]:
-        sentence_words += 1
-        if echoes and number % 5 == 0:
-            words.append(echoes[number % len(echoes)])
-        else:
-            words.append(_WORDS[number % len(_WORDS)])
-        if sentence_words > 6 and number % 7 == 0:
-            words[-1] += "."
-            sentence_words = 0
-    return " ".join(words).rstrip(".") + "."
+def _text(wish: Wish, key: bytes) -> str:
+    if wish.schema is not None:
+        value = fit_schema(wish.schema, key, _filling(wish))
+        return json.dumps(value, ensure_ascii=False)
+    if wish.labels:
+        return wish.labels[_label(wish, key)]
+    if wish.rating is not None:
+        members = {"type": "object", "properties": {"rating": wish.rating}}
+        return str(fit_schema(members, key, _filling(wish))["rating"])
+    return compose(wish, key)
 
 
-def _cut(text: str, prompt: Prompt, input_tokens: int) -> Completion:
+def _filling(wish: Wish) -> Filling:
+    return Filling(wish.row, wish.question)
+
+
+def _label(wish: Wish, key: bytes) -> int:
+    """Return the index of a label: the one that the row speaks for, else a drawn one."""
+    material = Material(wish.row or wish.question)
+    if wish.labels[0].lower() in _YES and material.agrees(f"{wish.system} {wish.question}"):
+        return 0
+    chosen = material.choose(wish.labels, wish.about)
+    return _draw(key, len(wish.labels)) if chosen is None else chosen
+
+
+def _draw(key: bytes, options: int) -> int:
+    return int.from_bytes(key[:8], "big") % options
+
+
+def _continue(text: str, prompt: Prompt) -> str:
+    """Return a text without the beginning that the request has put into the model's mouth."""
+    if not prompt.turns or prompt.turns[-1].role != "assistant":
+        return text
+    return text.removeprefix(prompt.turns[-1].text.strip())
+
+
+def cut(text: str, prompt: Prompt, input_tokens: int) -> Completion:
+    """Return a text as a completion: up to the first stop sequence or the limit of tokens."""
     for sequence in prompt.stop_sequences:
         position = text.find(sequence) if sequence else -1
         if position >= 0:
@@ -100,8 +110,8 @@ def _tool_to_call(prompt: Prompt) -> Tool | None:
     return prompt.tools[count_tokens(prompt.text) % len(prompt.tools)]
 
 
-def _call(tool: Tool, key: bytes, input_tokens: int) -> Completion:
-    value = fit_schema(tool.schema, key)
+def _call(tool: Tool, key: bytes, wish: Wish, input_tokens: int) -> Completion:
+    value = fit_schema(tool.schema, key, _filling(wish))
     arguments = value if isinstance(value, dict) else {"value": value}
     call = ToolCall(f"tooluse_{key.hex()[:22]}", tool.name, arguments)
     output_tokens = count_tokens(json.dumps(arguments)) + count_tokens(tool.name)

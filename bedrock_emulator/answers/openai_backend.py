@@ -96,6 +96,8 @@ class OpenAIBackend:
         if prompt.schema is not None:
             schema = {"name": "answer", "schema": prompt.schema}
             request["response_format"] = {"type": "json_schema", "json_schema": schema}
+        elif prompt.wants_json:
+            request["response_format"] = {"type": "json_object"}
         return {name: value for name, value in request.items() if value is not None}
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,11 @@ class Tool:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A request for text. `tool_choice` is `auto`, `any`, `none` or the name of a tool."""
+    """A request for text. `tool_choice` is `auto`, `any`, `none` or the name of a tool.
+
+    schema: what the answer must fit, if the request has a JSON schema
+    wants_json: whether the request asks for a JSON object, of whatever members
+    """
 
     turns: tuple[Turn, ...]
     system: str = ""
@@ -39,6 +43,7 @@ class Prompt:
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
     schema: dict[str, Any] | None = None
+    wants_json: bool = False
 
     @property
     def text(self) -> str:

@@ -1,11 +1,14 @@
-"""Generate a value that fits a JSON schema, so that a tool call has valid input."""
+"""Generate a value that fits a JSON schema: an answer in JSON, or the input of a tool call."""
 
 from __future__ import annotations
 
 import hashlib
 import math
+import re
 from typing import Any
 
+from bedrock_emulator.answers.filling import Filling
+from bedrock_emulator.answers.hints import schema_of_name
 from bedrock_emulator.answers.prompt import PromptError
 
 _FORMATS = {
@@ -24,8 +27,8 @@ _MAX_DEPTH = 12
 _MAX_VALUES = 10_000
 
 
-def fit_schema(schema: dict[str, Any], key: bytes) -> Any:
-    """Return a value for `schema`, chosen by `key`.
+def fit_schema(schema: dict[str, Any], key: bytes, filling: Filling | None = None) -> Any:
+    """Return a value for `schema`: from `filling` if that has one that fits, else chosen by `key`.
 
     Supported are type, enum, const, properties, required, items, prefixItems, bounds of numbers,
     strings and arrays, multipleOf, format, local $ref, allOf, anyOf and oneOf. No text is generated
@@ -33,7 +36,7 @@ def fit_schema(schema: dict[str, Any], key: bytes) -> Any:
     invalid schema (for example a `properties` that is a number) or for more than 10,000 values.
     """
     try:
-        return _Fitter(schema, key).fit(schema, "$", 0)
+        return _Fitter(schema, key, filling or Filling("")).fit(schema, "$", 0)
     except (
         TypeError,
         ValueError,
@@ -46,9 +49,10 @@ def fit_schema(schema: dict[str, Any], key: bytes) -> Any:
 
 
 class _Fitter:
-    def __init__(self, root: dict[str, Any], key: bytes) -> None:
+    def __init__(self, root: dict[str, Any], key: bytes, filling: Filling) -> None:
         self._root = root
         self._key = key
+        self._filling = filling
         self._values = 0
 
     def fit(self, schema: Any, path: str, depth: int) -> Any:
@@ -59,7 +63,7 @@ class _Fitter:
         if "const" in schema:
             return schema["const"]
         if schema.get("enum"):
-            return schema["enum"][self._pick(path, len(schema["enum"]))]
+            return self._choice(schema["enum"], path)
         if "pattern" in schema and (schema.get("examples") or "default" in schema):
             return (schema.get("examples") or [schema["default"]])[0]
         kind = self._kind(schema, path)
@@ -70,7 +74,9 @@ class _Fitter:
         if kind in ("integer", "number"):
             return self._number(schema, path, whole=kind == "integer")
         if kind == "boolean":
-            return bool(self._pick(path, 2))
+            # Options are the name itself and "no": a text about its words makes it true.
+            fits = self._filling.choice([_name(path)]) is not None
+            return fits or bool(self._pick(path, 2))
         return None if kind == "null" else self._string(schema, path)
 
     def _count(self, values: int) -> None:
@@ -129,40 +135,63 @@ class _Fitter:
     def _array(self, schema: dict[str, Any], path: str, depth: int) -> list[Any]:
         prefix = schema.get("prefixItems", [])
         shortest = max(int(schema.get("minItems", 0)), len(prefix))
-        longest = int(schema.get("maxItems", max(shortest, 2)))
+        longest = int(schema.get("maxItems", max(shortest, 3)))
         self._count(shortest)
+        item = schema.get("items", {"type": "string"})
         size = shortest if depth >= _MAX_DEPTH // 2 else min(max(shortest, 1), longest)
-        items = [*prefix, *[schema.get("items", {"type": "string"})] * (size - len(prefix))]
+        if size == 1 and isinstance(item, dict) and item.get("type") in ("string", "object"):
+            size = 1 if "enum" in item else min(longest, self._filling.size(_name(path)))
+        items = [*prefix, *[item] * (size - len(prefix))]
         return [self.fit(item, f"{path}[{i}]", depth + 1) for i, item in enumerate(items)]
+
+    def _choice(self, options: list[Any], path: str) -> Any:
+        fitting = self._filling.choice(options)
+        return options[self._pick(path, len(options)) if fitting is None else fitting]
 
     def _number(self, schema: dict[str, Any], path: str, *, whole: bool) -> int | float:
         """Return a multiple of `multipleOf` within the bounds, or the lower bound if there is none.
 
         A missing minimum is 0, or 100 steps below the maximum if that is lower. A missing maximum
-        is 100 steps above the minimum.
+        is 100 steps above the minimum. Without `multipleOf`, a number has two decimals.
         """
-        step = schema.get("multipleOf", 1 if whole else 0.5)
+        step = schema.get("multipleOf")
         low, high = schema.get("minimum"), schema.get("maximum")
+        least = step or (1 if whole else 0.01)
         if "exclusiveMinimum" in schema:
-            low = schema["exclusiveMinimum"] + (step if whole else step / 1024)
+            low = schema["exclusiveMinimum"] + (least if whole else least / 1024)
         if "exclusiveMaximum" in schema:
-            high = schema["exclusiveMaximum"] - (step if whole else step / 1024)
+            high = schema["exclusiveMaximum"] - (least if whole else least / 1024)
+        if low is None and high is None and step is None:
+            named = schema_of_name(_name(path))
+            low, high = named.get("minimum"), named.get("maximum")
         if low is None:
-            low = 0 if high is None else min(0, high - 100 * step)
+            low = 0 if high is None else min(0, high - 100 * least)
         if high is None:
-            high = low + 100 * step
-        first, last = math.ceil(low / step), math.floor(high / step)
+            high = low + 100 * least
+        if step is None:
+            given = self._filling.number(_name(path), low, high)
+            if given is not None and (not whole or float(given).is_integer()):
+                return int(given) if whole else float(given)
+        first, last = math.ceil(low / least), math.floor(high / least)
         if last < first:
             return low if not whole else math.ceil(low)
-        value = (first + self._pick(path, last - first + 1)) * step
-        return int(value) if whole else float(value)
+        value = (first + self._pick(path, last - first + 1)) * least
+        if whole:
+            return int(value)
+        return min(max(round(value, 2), low), high) if step is None else float(value)
 
     def _string(self, schema: dict[str, Any], path: str) -> str:
-        example = _FORMATS.get(str(schema.get("format")))
-        if example:
-            return example
-        name = path.rsplit(".", 1)[-1].strip("$[]0123456789") or "text"
-        text = f"{name} {self._pick(path, 1000)}"
+        form = str(schema.get("format"))
+        if form in _FORMATS:
+            found = {"date": self._filling.date, "email": self._filling.email,
+                     "uri": self._filling.uri}.get(form, lambda: None)()  # fmt: skip
+            return found or _FORMATS[form]
+        name, place = _name(path), re.findall(r"\[(\d+)\]", path)
+        if path.endswith("]"):
+            text = self._filling.item(name, int(place[-1]))
+        else:
+            text = self._filling.string(name, int(place[-1]) if place else None)
+        text = text or f"{name} {self._pick(path, 1000)}"
         shortest = int(schema.get("minLength", 0))
         self._count(shortest // 100)  # a hundred characters count as one value
         text = text.ljust(shortest, "x")
@@ -172,6 +201,11 @@ class _Fitter:
         """Draw a number from 0 to `options` - 1 for a path in the value, by a keyed hash."""
         digest = hashlib.blake2b(path.encode(), key=self._key, digest_size=8).digest()
         return int.from_bytes(digest, "big") % options
+
+
+def _name(path: str) -> str:
+    """Return the name of the member at a path: `tags` for `$.tags[0]`."""
+    return path.rsplit(".", 1)[-1].strip("$[]0123456789") or "text"
 
 
 def _merge(base: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:

@@ -102,7 +102,7 @@ class JobWork:
         record_work = RecordWork(
             job_name=job.name,
             family=ref.family,
-            context=Context(ref.base_model_id, self._world.backend),
+            context=Context(ref.base_model_id, self._world.backend, self._world.answers),
             is_converse=job.is_converse,
             rules=_record_rules(self._world.faults.current, rule, self._world.faults.seed),
             errors_in_model_output=rule.output.errors_in_model_output,

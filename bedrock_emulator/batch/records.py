@@ -15,7 +15,7 @@ from bedrock_emulator.errors import ServiceError
 from bedrock_emulator.families import converse
 from bedrock_emulator.families.batch_rules import RecordRefusedError, check_batch_record
 from bedrock_emulator.families.family import Answer, BodyError, Context, Family, read_body
-from bedrock_emulator.faults import RecordErrors
+from bedrock_emulator.faults import RecordErrors, is_retryable
 from bedrock_emulator.state.draws import body_digest, draw, draw_record_id
 from bedrock_emulator.state.paid_answers import request_digest
 from bedrock_emulator.wire.serialization import dump
@@ -118,9 +118,9 @@ class RecordWork:
         except (BodyError, PromptError) as exc:
             return self._failed(record_id, body, 400, exc.message, False)
         except ServiceError as exc:
-            # The backend could not answer: a retryable error of this record.
+            # The backend could not answer, or the answer script has an error.
             code = error_statuses().get(exc.code, 500)
-            return self._failed(record_id, body, code, exc.message, True)
+            return self._failed(record_id, body, code, exc.message, is_retryable(code))
         line = dump({"modelInput": body, "modelOutput": answer.body, "recordId": record_id})
         paid = request_digest(body, self.is_converse)
         return RecordResult(record_id, True, line, paid, answer.input_tokens, answer.output_tokens)
@@ -132,12 +132,12 @@ class RecordWork:
             check_batch_record(model_id, body, is_converse=True)
             if not self.family.has_converse:
                 raise BodyError("This model does not support the Converse type.")
-            response = converse.answer(body, self.context)
+            response = converse.answer(body, self.context.for_body(body, waits=False))
             output = converse.as_batch_output(response.body)
             return Answer(output, response.input_tokens, response.output_tokens)
         checked = read_body(self.family, body)
         check_batch_record(model_id, body, is_converse=False)
-        return self.family.answer(checked, self.context)
+        return self.family.answer(checked, self.context.for_body(body, waits=False))
 
     def _failed(
         self, record_id: str, body: Any, code: int, message: str, retryable: bool

@@ -116,6 +116,7 @@ def prompt_of(body: ChatBody) -> Prompt:
         tools=tuple(_tool(spec.function) for spec in body.tools or ()),
         tool_choice=_choice(body.tool_choice),
         schema=_schema(body.response_format),
+        wants_json=body.response_format is not None and body.response_format.type != "text",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -60,12 +60,20 @@ class CommandBody(Body):
     logit_bias: dict[str, float] | None = None
 
 
+class ResponseFormat(OpenBody):
+    """The format of Command R's answer. `schema` is a member of `json_object`, and optional."""
+
+    type: Literal["text", "json_object"]
+    schema_: dict[str, Any] | None = Field(default=None, alias="schema")
+
+
 class CommandRBody(OpenBody):
     """The request body of Cohere Command R. Other members are accepted unchecked."""
 
     message: str = Field(min_length=1)
     chat_history: list[dict[str, Any]] | None = None
     preamble: str | None = None
+    response_format: ResponseFormat | None = None
     max_tokens: int = Field(default=512, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=1)
     p: float | None = Field(default=None, ge=0, le=1)
@@ -166,6 +174,7 @@ def _prompt(body: Any) -> Prompt:
         Turn(str(turn.get("role", "user")).lower(), str(turn.get("message", "")))
         for turn in values.get("chat_history") or ()
     ]
+    output = getattr(body, "response_format", None)
     return Prompt(
         turns=(*history, Turn("user", question)),
         system=values.get("preamble") or "",
@@ -173,6 +182,8 @@ def _prompt(body: Any) -> Prompt:
         stop_sequences=tuple(stop),
         temperature=values.get("temperature"),
         top_p=values.get("top_p") or values.get("topP") or values.get("p"),
+        schema=output.schema_ if output else None,
+        wants_json=bool(output and output.type == "json_object"),
     )
 
 

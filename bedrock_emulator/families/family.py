@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bedrock_emulator.answers.prompt import Backend, Prompt
+from bedrock_emulator.answers.script import AnswerScript
 
 
 class Body(BaseModel):
@@ -35,10 +36,23 @@ class Answer:
 
 @dataclass(frozen=True)
 class Context:
-    """The model that a request names, and the backend that answers it."""
+    """The model that a request names, and the backend that answers it.
+
+    script: answers that come before the backend's, if there are any
+    """
 
     model_id: str
     backend: Backend
+    script: AnswerScript | None = None
+
+    def for_body(self, body: Any, *, waits: bool) -> Context:
+        """Return the context of one request, which the answer script may answer.
+
+        waits: whether the script's delays apply
+        """
+        if self.script is None:
+            return self
+        return Context(self.model_id, self.script.backend(self.backend, body, waits=waits))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""The emulator's control endpoints, under /_emulator: usage, faults, clock, requests, health."""
+"""The emulator's control endpoints, under /_emulator: usage, faults, answers, clock,
+requests, health."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bedrock_emulator.answers.script import Answers
 from bedrock_emulator.faults import Faults
 from bedrock_emulator.state.world import EmulatorState
 from bedrock_emulator.wire.request_parsing import HttpRequest
@@ -29,6 +31,8 @@ class Admin:
             ("GET", "requests"): lambda _: world.usage.requests(),
             ("GET", "faults"): lambda _: world.faults.current.model_dump(mode="json"),
             ("PUT", "faults"): self._set_faults,
+            ("GET", "answers"): lambda _: world.answers.report(),
+            ("PUT", "answers"): self._set_answers,
             ("GET", "clock"): lambda _: self._clock(),
             ("POST", "clock/advance"): self._advance,
         }
@@ -48,6 +52,10 @@ class Admin:
         faults = Faults.model_validate_json(body or b"{}")
         self._world.faults.replace(faults)
         return faults.model_dump(mode="json")
+
+    def _set_answers(self, body: bytes) -> Any:
+        self._world.answers.replace(Answers.model_validate_json(body or b"{}"))
+        return self._world.answers.report()
 
     def _clock(self) -> Any:
         clock = self._world.clock

@@ -21,6 +21,9 @@ from bedrock_emulator.wire.service_model import Match
 
 log = logging.getLogger(__name__)
 
+# Tells clients that the clock runs fast, so that they need not wait as long as with AWS.
+SPEED_HEADER = "x-bedrock-emulator-speed"
+
 Operation = Callable[[dict[str, Any], str], dict[str, Any]]
 
 
@@ -34,6 +37,8 @@ class Operations:
     def __init__(self, world: EmulatorState, operations: dict[str, Operation]) -> None:
         self._world = world
         self._operations = operations
+        speed = world.clock.speed
+        self._speed_header = [(SPEED_HEADER, f"{speed:g}")] if speed > 1 else []
 
     def reply(self, match: Match, request: HttpRequest, region: str) -> HttpReply:
         """Return the reply to a request; raises DroppedConnectionError if it must get none."""
@@ -48,6 +53,7 @@ class Operations:
             self._drop_reply(faults, result)
             reply = reply_to(match.route.operation, result)
             reply.headers.append(("x-amzn-RequestId", request_id))
+            reply.headers.extend(self._speed_header)
         except ServiceError as exc:
             self._world.usage.count_error(name, exc.code)
             return error_reply(exc, request_id)

@@ -12,6 +12,7 @@ import werkzeug.serving
 from bedrock_emulator.answers.deterministic import DeterministicBackend
 from bedrock_emulator.answers.openai_backend import OpenAIBackend
 from bedrock_emulator.answers.prompt import Backend
+from bedrock_emulator.answers.script import Answers, AnswerScript
 from bedrock_emulator.batch.api import BatchApi
 from bedrock_emulator.batch.event_queue import EventQueue
 from bedrock_emulator.batch.processing import JobWork
@@ -44,7 +45,7 @@ log = logging.getLogger(__name__)
 class Emulator:
     """A local Bedrock and S3. `serve` blocks; `close` ends it from another thread."""
 
-    def __init__(self, settings: Settings, faults: Faults) -> None:
+    def __init__(self, settings: Settings, faults: Faults, answers: Answers | None = None) -> None:
         self.settings = settings
         store = Store(settings.data)
         clock = _clock(settings, store)
@@ -59,6 +60,7 @@ class Emulator:
             usage=Usage(store),
             objects=_objects(settings),
             backend=_backend(settings),
+            answers=AnswerScript(answers or Answers(), settings.seed),
         )
         self._tags = TagRegistry(store)
         self._work = JobWork(self.world)

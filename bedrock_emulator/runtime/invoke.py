@@ -87,7 +87,10 @@ class RuntimeApi:
         reserved_tokens = count_tokens(prompt.text) + prompt.max_tokens if prompt else 0
         digest = request_digest(body, is_converse=False)
         response = self._answer(
-            target, body, reserved_tokens, lambda: target.family.answer(checked, target.context)
+            target,
+            body,
+            reserved_tokens,
+            lambda: target.family.answer(checked, target.context.for_body(body, waits=True)),
         )
         return response, self._bill(operation, target, digest, response)
 
@@ -121,7 +124,10 @@ class RuntimeApi:
         reserved_tokens = count_tokens(prompt.text) + prompt.max_tokens
         digest = request_digest(body, is_converse=True)
         response = self._answer(
-            target, body, reserved_tokens, lambda: converse.answer(body, target.context)
+            target,
+            body,
+            reserved_tokens,
+            lambda: converse.answer(body, target.context.for_body(body, waits=True)),
         )
         return response, self._bill(operation, target, digest, response)
 
@@ -133,7 +139,7 @@ class RuntimeApi:
             item = self._provisioned.find_ready(model_id)
             model_id = item.model_arn
         ref = self._world.profiles.resolve(model_id, region)
-        context = Context(ref.base_model_id, self._world.backend)
+        context = Context(ref.base_model_id, self._world.backend, self._world.answers)
         return Target(ref.family, context, item, billed_as)
 
     def _answer(self, target: Target, body: Any, reserved_tokens: int, answer: Any) -> Answer:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedrock_emulator.answers.prompt import Backend
+from bedrock_emulator.answers.script import AnswerScript
 from bedrock_emulator.faults import Faults, Quotas
 from bedrock_emulator.s3.objects import ObjectStore
 from bedrock_emulator.settings import Settings
@@ -79,3 +80,4 @@ class EmulatorState:
     usage: Usage
     objects: ObjectStore
     backend: Backend
+    answers: AnswerScript

@@ -19,6 +19,9 @@ ACTIVE = frozenset({"Submitted", "Validating", "Scheduled", "InProgress", "Stopp
 SETTLED = frozenset({COMPLETED, PARTIALLY_COMPLETED, FAILED, STOPPED, EXPIRED})
 # The largest maxResults of ListModelInvocationJobs, from botocore's service model of bedrock.
 _PAGE_SIZE = 1000
+# A header of the local Bedrock (docs/emulator.md), in lower case, as botocore gives it.
+_SPEED_HEADER = "x-bedrock-emulator-speed"
+_MAX_SPEED = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,16 @@ class SeenJob:
 
 
 class BatchJobs:
-    """The batch job calls of one account and Region."""
+    """The batch job calls of one account and Region.
+
+    speed: how many times as fast as the real time the service's clock runs, by its last listing. It
+        is 1, except for a local Bedrock, whose replies have a header that AWS's do not have
+    """
 
     def __init__(self, client: BedrockClient, clock: Clock) -> None:
         self._client = client
         self._clock = clock
+        self.speed = 1.0
 
     def create(self, request: dict[str, Any]) -> str:
         """Create a job and return its ARN. Raises the JobError that says what the caller may do."""
@@ -91,6 +99,7 @@ class BatchJobs:
     def _pages(self, request: dict[str, Any]) -> Iterator[SeenJob]:
         while True:
             page = self._page(request)
+            self.speed = _speed_of(page)
             yield from (_seen_job(summary) for summary in page.get("invocationJobSummaries", ()))
             token = page.get("nextToken")
             if token is None:
@@ -153,6 +162,15 @@ def _seen_job(summary: dict[str, Any]) -> SeenJob:
         ended_at=_seconds(summary.get("endTime")),
         model_arn=summary.get("modelId"),
     )
+
+
+def _speed_of(reply: Reply) -> float:
+    headers = reply.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    try:
+        speed = float(headers.get(_SPEED_HEADER, 1))
+    except ValueError:
+        return 1.0
+    return speed if 1 < speed < _MAX_SPEED else 1.0
 
 
 def _seconds(value: dt.datetime | None) -> float | None:

@@ -44,7 +44,12 @@ def read_job_quota(client: QuotasClient, model_id: str) -> int | None:
     except AWS_FAILURES as exc:
         code = error_code(exc)
         level = logging.INFO if code in _EXPECTED_CODES else logging.WARNING
-        log.log(level, "Service Quotas does not tell the number of batch jobs: %s", code)
+        log.log(
+            level,
+            "Service Quotas did not answer (error %s): the number of batch jobs that may be active "
+            "is learnt from refusals",
+            code,
+        )
         return None
     slots = slots_among(quotas, model_id)
     if slots is None:

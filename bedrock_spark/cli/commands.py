@@ -1,4 +1,4 @@
-"""The commands of `bedrock-spark`."""
+"""The commands of `bedrock-spark`, in the order of a run."""
 
 from __future__ import annotations
 
@@ -13,9 +13,48 @@ from bedrock_spark.cli import runs, stages
 from bedrock_spark.cli.check import check
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.invoke.command import invoke
+from bedrock_spark.cli.output import Output, with_output_options
+
+# The order in which --help lists the commands: as a run needs them. Others follow.
+ORDER = (
+    *("demo", "check", "invoke"),
+    *("run", "prepare", "submit", "advance", "collect", "fallback"),
+    *("status", "stop"),
+    "emulator",
+)
+_CONFIG = (
+    "CONFIG is the YAML file of the run, such as tickets.yaml: docs/config.md lists its keys. Run "
+    "the command again to continue a run: it does what is left."
+)
+# For each stage: when to use it, and an example.
+_STAGES: dict[str, tuple[str, str]] = {
+    "run": ("All stages below, one after the other.", "run tickets.yaml"),
+    "prepare": ("It needs Spark. Nothing is submitted.", "prepare tickets.yaml"),
+    "submit": ("It needs no Spark.", "submit tickets.yaml --quiet"),
+    "advance": (
+        "It needs no Spark. For a scheduler that calls it every few minutes until it exits with 0; "
+        "10 means that there is more to do.",
+        "advance tickets.yaml --json",
+    ),
+    "collect": ("It needs Spark.", "collect tickets.yaml"),
+    "fallback": ("It needs Spark.", "fallback tickets.yaml --set fallback.max_share=0.2"),
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _InOrder(click.Group):
+    """A group that lists its commands in the order of a run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        place = {name: i for i, name in enumerate(ORDER)}
+        return sorted(self.commands, key=lambda name: (place.get(name, len(ORDER)), name))
+
+
+@click.group(
+    cls=_InOrder,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Progress and errors go to stderr, results to stdout. Exit codes: "
+    "docs/troubleshooting.md.",
+)
 @click.version_option(__version__)
 def main() -> None:
     """Ask an Amazon Bedrock model one question per row, by batch inference, on Spark."""
@@ -24,11 +63,19 @@ def main() -> None:
 def _stage_command(stage: stages.Stage) -> None:
     """Add a command that runs one stage of the run that a config describes.
 
-    Its name is the name of the function; its help is the first line of the docstring.
+    Its name is the name of the function; its help begins with the first line of the docstring.
     """
+    name = stage.__name__
     summary = (stage.__doc__ or "").split("\n", 1)[0]
+    note, example = _STAGES[name]
 
-    @main.command(name=stage.__name__, help=summary, short_help=summary)
+    @main.command(
+        name=name,
+        help=f"{summary} {note}\n\n{_CONFIG}",
+        short_help=summary,
+        epilog=f"Example: bedrock-spark {example}",
+    )
+    @with_output_options()
     @click.argument("config", type=click.Path())
     @click.option(
         "--set",
@@ -37,9 +84,8 @@ def _stage_command(stage: stages.Stage) -> None:
         metavar="KEY=VALUE",
         help="Override one value of the config, for example shards.max_records=500.",
     )
-    @click.option("--verbose", "-v", is_flag=True, help="Log every change of state.")
-    def command(config: str, overrides: tuple[str, ...], verbose: bool) -> None:
-        sys.exit(stages.perform(stage, config, overrides, verbose))
+    def command(config: str, overrides: tuple[str, ...], output: Output) -> None:
+        sys.exit(stages.perform(stage, config, overrides, output))
 
 
 for _stage in (
@@ -57,7 +103,8 @@ main.add_command(invoke)
 main.add_command(check)
 
 
-@main.command()
+@main.command(epilog="Example: bedrock-spark demo --folder /tmp/demo")
+@with_output_options(as_json=False)
 @click.option(
     "--folder",
     type=click.Path(file_okay=False),
@@ -65,11 +112,12 @@ main.add_command(check)
     show_default=True,
     help="The folder for the corpus, the results and the report.",
 )
-def demo(folder: str) -> None:
+def demo(folder: str, output: Output) -> None:
     """Run the whole pipeline on real text against a local Bedrock. Needs no AWS account."""
     from bedrock_spark.demo.show import show_demo
 
-    sys.exit(show_demo(folder, Display()))
+    output.begin_logging()
+    sys.exit(show_demo(folder, Display(output)))
 
 
 def _add_emulator(add: Callable[[Any], None]) -> None:

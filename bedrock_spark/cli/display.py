@@ -1,162 +1,120 @@
-"""The output of a command: one line per stage while it runs, then the numbers of the report.
+"""The output of a command: progress and errors on stderr, results on stdout.
 
-On a terminal the line is a progress bar. In a log it is printed again if it has changed, at most
-every two seconds; the last line of a stage is always printed.
+With --json, stdout has one JSON object and nothing else. With --quiet, there are only errors and
+the closing line.
 """
 
 from __future__ import annotations
 
-import time
-from decimal import Decimal
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
 
+import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from bedrock_spark.costs.tokens import dollars
-from bedrock_spark.progress import Progress as StageProgress
+from bedrock_spark.cli.closing_table import closing_line, closing_table
+from bedrock_spark.cli.output import Output
+from bedrock_spark.errors import BedrockSparkError, ExitCode
+from bedrock_spark.progress import Progress
 from bedrock_spark.report import Report
-
-_LOG_SECONDS = 2.0
-_FINDINGS_SHOWN = 10
+from bedrock_spark.screen import ProgressScreen
 
 
 class Display:
-    """The console of one command."""
+    """The screen of one command.
 
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
-        self._bars: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
-        self._stage: str | None = None
-        self._printed_at = 0.0
-        self._last: StageProgress | None = None
+    screen: shows the progress; by default on stderr
+    """
 
-    def observe(self, progress: StageProgress) -> None:
+    def __init__(self, output: Output | None = None, screen: ProgressScreen | None = None) -> None:
+        self.output = output or Output()
+        self._screen = screen or ProgressScreen()
+
+    def observe(self, progress: Progress) -> None:
         """Show the progress of a stage."""
-        if self.console.is_terminal:
-            self._show_bar(progress)
-        else:
-            self._print_line(progress)
-        self._stage, self._last = progress.stage, progress
+        if not self.output.is_quiet:
+            self._screen.observe(progress)
 
-    def _show_bar(self, progress: StageProgress) -> None:
-        if self._bars is None:
-            self._bars = Progress(
-                SpinnerColumn(),
-                TextColumn("{task.description:9}"),
-                BarColumn(bar_width=24),
-                TextColumn("{task.fields[count]}"),
-                TimeElapsedColumn(),
-                console=self.console,
-            )
-            self._bars.start()
-        if progress.stage != self._stage:
-            self._end_bar(self._stage)
-            self._tasks[progress.stage] = self._bars.add_task(progress.stage, total=None, count="")
-        task = self._tasks[progress.stage]
-        self._bars.update(
-            task, completed=progress.done, total=progress.total, count=_count(progress)
-        )
-
-    def _end_bar(self, stage: str | None) -> None:
-        if self._bars is not None and stage is not None:
-            task = self._tasks[stage]
-            total = self._bars.tasks[task].total or 1
-            self._bars.update(task, completed=total, total=total)
-            self._bars.stop_task(task)
-
-    def _print_line(self, progress: StageProgress) -> None:
-        now = time.monotonic()
-        is_new = progress.stage != self._stage
-        is_last = progress.total is not None and progress.done == progress.total
-        is_due = now - self._printed_at >= _LOG_SECONDS
-        has_news = progress.total is not None and progress != self._last
-        if has_news and (is_new or is_last or is_due):
-            self.console.print(f"{progress.stage:9} {_count(progress)}".rstrip(), soft_wrap=True)
-            self._printed_at = now
+    def note(self, text: str) -> None:
+        """Print what a person should know meanwhile, to stderr."""
+        if not self.output.is_quiet:
+            self._screen.say(text)
 
     def finish(self) -> None:
-        """Stop the progress bars; later output is printed below them."""
-        if self._bars is not None:
-            self._end_bar(self._stage)
-            self._bars.stop()
-            self._bars = None
+        """End the progress; later output is printed below it."""
+        self._screen.finish()
 
     def say(self, text: str) -> None:
-        """Print a line."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        """Print a line of the result to stdout."""
+        if not self.output.is_quiet and not self.output.as_json:
+            _print(text)
+
+    def close(self, text: str) -> None:
+        """Print the closing line."""
+        if not self.output.as_json:
+            _print(text)
+        elif not self.output.is_quiet:
+            _print(text, to_stderr=True)
+
+    def show_table(self, rows: list[tuple[str, str]]) -> None:
+        """Print names and values, one pair a line."""
+        width = max((len(name) for name, _ in rows), default=0)
+        for name, value in rows:
+            self.say(f"{name:{width}}  {value}".rstrip())
+
+    def show_report(self, report: Report) -> None:
+        """Print the closing table of a run."""
+        self.say("")
+        self.show_table(closing_table(report))
+
+    def close_report(self, report: Report) -> None:
+        """Print the closing line of a run that went well."""
+        self.close(closing_line(report))
+
+    def show_json(self, values: Mapping[str, Any]) -> None:
+        """Print the one JSON object, if it is asked for."""
+        if self.output.as_json:
+            click.echo(json.dumps(values, ensure_ascii=False))
+
+    def fail(self, exc: BedrockSparkError) -> int:
+        """Show an error; return its exit code."""
+        return self.fail_with(exc.exit_code, str(exc))
+
+    def fail_with(
+        self, code: ExitCode, message: str, values: Mapping[str, Any] | None = None
+    ) -> int:
+        """Show why a command does not exit with 0; return the exit code.
+
+        values: what the JSON object has besides the error
+        """
+        self.finish()
+        self.show_error(message)
+        self.show_json({**(values or {}), "error": error_json(code, message)})
+        return code
+
+    def fail_quietly(self, code: ExitCode, message: str) -> int:
+        """Return the exit code of a command that a person ended; only --json says why."""
+        self.show_json({"error": error_json(code, message)})
+        return code
+
+    def show_warning(self, text: str) -> None:
+        """Print to stderr what a person must know although nothing failed, also with --quiet."""
+        _print(f"warning: {text}", to_stderr=True, style="yellow")
 
     def show_error(self, text: str) -> None:
         """Print an error to stderr."""
-        Console(stderr=True, highlight=False).print(
-            f"error: {text}", style="red", markup=False, soft_wrap=True
-        )
-
-    def show_report(self, report: Report) -> None:
-        """Print the numbers of a run and its first findings."""
-        self.say("")
-        for name, value in _report_rows(report):
-            self.say(f"{name:17} {value}")
-        for finding in report.findings[:_FINDINGS_SHOWN]:
-            self.say(f"{'finding':17} {finding['kind']} {finding['shard_id']}: {finding['detail']}")
-        if len(report.findings) > _FINDINGS_SHOWN:
-            more = len(report.findings) - _FINDINGS_SHOWN
-            self.say(f"{'':17} and {more:,} more in report.json")
+        _print(f"error: {text}", to_stderr=True, style="red")
 
 
-def _count(progress: StageProgress) -> str:
-    if progress.total is None:
-        return progress.detail
-    if not progress.detail:
-        return "done" if progress.done == progress.total else ""
-    return f"{progress.done:,}/{progress.total:,} {progress.detail}".rstrip()
+def error_json(code: ExitCode, message: str) -> dict[str, Any]:
+    """Return a failure as --json prints it. The kind is the name of the exit code."""
+    return {"kind": code.name.lower(), "message": message, "exit_code": int(code)}
 
 
-def _canary_row(canary: dict[str, int] | None) -> list[tuple[str, str]]:
-    if canary is None:
-        return []
-    return [("canary", f"{canary['answered']:,} of {canary['asked']:,} answered")]
-
-
-def _cost_row(cost: dict[str, float] | None) -> list[tuple[str, str]]:
-    if cost is None:
-        return []
-    parts = ", ".join(f"{_dollars(cost[name])} {name}" for name in cost if name != "total")
-    return [("cost", f"{_dollars(cost['total'])}: {parts}")]
-
-
-def _dollars(amount: float) -> str:
-    return dollars(Decimal(str(amount)))
-
-
-def _report_rows(report: Report) -> list[tuple[str, str]]:
-    outcomes = report.outcomes
-    seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in report.seconds.items())
-    jobs = ", ".join(f"{count} {status}" for status, count in report.jobs.items()) or "none"
-    rows = [
-        ("run", report.run_id),
-        ("rows in", f"{report.rows:,}"),
-        ("ok by batch", f"{report.served_by['batch']:,}"),
-        ("ok by fallback", f"{report.served_by['fallback']:,}"),
-        ("permanent errors", f"{report.permanent_errors:,}"),
-        ("still unanswered", f"{report.unanswered:,}"),
-        ("rejected", f"{outcomes['rejected']:,}"),
-        ("shards", f"{report.shards:,}"),
-        *_canary_row(report.canary),
-        ("jobs", jobs),
-        ("tokens", f"{report.tokens['input']:,} in, {report.tokens['output']:,} out"),
-        *_cost_row(report.cost),
-        ("seconds", seconds),
-        ("run folder", report.run_uri),
-    ]
-    if "invalid" in outcomes:
-        rows.insert(4, ("invalid answers", f"{outcomes['invalid']:,}"))
-    if report.unfound:
-        rows.insert(6, ("answers not found", f"{report.unfound:,}"))
-    if report.sharing:
-        share = report.sharing / (report.records + report.sharing)
-        saved = f"{report.sharing:,} rows ({share:.0%}) share the answer of another row"
-        rows.insert(2, ("saved by dedupe", saved))
-    if report.published is not None:
-        rows.append(("results", report.published))
-    return rows
+def _print(text: str, *, to_stderr: bool = False, style: str | None = None) -> None:
+    # A console per line: it looks up sys.stdout or sys.stderr, which notebooks and tests replace.
+    stream = sys.stderr if to_stderr else sys.stdout
+    console = Console(file=stream, highlight=False)
+    console.print(text, markup=False, soft_wrap=True, style=style)

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import click
 
 from bedrock_spark.cli.display import Display
-from bedrock_spark.clock import SystemClock
+from bedrock_spark.cli.output import Output, with_output_options
+from bedrock_spark.cli.status_table import status_table
+from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.errors import BedrockSparkError, ConfigError, ExitCode, JobsNotStoppedError
 from bedrock_spark.fallback.rounds import delete_leftover_throughput
-from bedrock_spark.fanout import Status, leased_controller, open_controller, status_of, stop_run
-from bedrock_spark.run_folder.lease import STOP
+from bedrock_spark.fanout import (
+    StepResult,
+    leased_controller,
+    open_controller,
+    status_of,
+    status_unprepared,
+    stop_run,
+)
+from bedrock_spark.run_folder.lease import STOP, read_holder
 from bedrock_spark.run_folder.leftovers import delete_leftovers
-from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
+from bedrock_spark.run_folder.manifest import RunManifest, read_manifest, require_manifest
 from bedrock_spark.run_folder.run import Run, find_run
 from bedrock_spark.storage import Storage
+
+_RUN_URI = "RUN_URI is the run_uri of the config, such as s3://my-bucket/runs/tickets."
 
 
 def _with_run_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,47 +45,87 @@ def _with_run_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.command()
-@_with_run_arguments
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def status(run_uri: str, region: str | None, endpoint_url: str | None, as_json: bool) -> None:
-    """Show the status of a run. Reads its folder and a listing of its jobs; writes nothing."""
+@click.command(
+    epilog="Example: bedrock-spark status s3://my-bucket/runs/tickets",
+    help=f"""Show the stage of a run, its jobs, and what blocks it.
 
-    def work(display: Display) -> None:
+    {_RUN_URI} Any machine may ask. It reads the run folder and a listing of the jobs, and writes
+    nothing.""",
+)
+@with_output_options()
+@_with_run_arguments
+def status(run_uri: str, region: str | None, endpoint_url: str | None, output: Output) -> None:
+    """Show the status of a run."""
+
+    def work(display: Display) -> int:
         clock = SystemClock()
-        run, manifest = prepared_run(run_uri, region, endpoint_url)
-        current = status_of(open_controller(run, manifest, clock, reads_only=True), clock)
-        if as_json:
-            click.echo(json.dumps(current.as_json(), ensure_ascii=False))
-            return
-        for name, value in _rows(current):
-            display.say(f"{name:17} {value}")
+        run = _found(run_uri, region, endpoint_url)
+        manifest = read_manifest(run.storage)
+        if manifest is None:
+            current = status_unprepared(run, clock)
+        else:
+            current = status_of(open_controller(run, manifest, clock, reads_only=True), clock)
+        rows = status_table(current)
+        display.show_table(rows[1:])
+        display.show_json(current.as_json())
+        display.close("{}: {}".format(*rows[0]))
+        return ExitCode.DONE
 
-    _perform(work)
+    sys.exit(_perform(work, output))
 
 
-@click.command()
+@click.command(
+    epilog="Example: bedrock-spark stop s3://my-bucket/runs/tickets",
+    help=f"""Stop every active job of a run. Its answers are kept.
+
+    {_RUN_URI} The commands run and submit continue the run. Provisioned throughput that the run
+    bought is deleted. If all jobs are over, stop says so and changes nothing.""",
+)
+@with_output_options()
 @_with_run_arguments
-def stop(run_uri: str, region: str | None, endpoint_url: str | None) -> None:
-    """Stop every active job of a run. Its answers are kept; run or submit continues it."""
+def stop(run_uri: str, region: str | None, endpoint_url: str | None, output: Output) -> None:
+    """Stop every active job of a run."""
 
-    def work(display: Display) -> None:
+    def work(display: Display) -> int:
         run, manifest = prepared_run(run_uri, region, endpoint_url)
+        clock = SystemClock()
         folders = [run.storage]
+        before = _over(run, manifest, clock)
+        if before is not None:
+            _clean_up(run, folders, display)
+            display.show_json({**asdict(before), "stopped": False})
+            display.close(
+                "there is nothing to stop: no batch job is active or waits, and no process "
+                "controls the run. Nothing was changed"
+            )
+            return ExitCode.DONE
         try:
-            with leased_controller(run, manifest, SystemClock(), purpose=STOP) as controller:
+            with leased_controller(run, manifest, clock, purpose=STOP) as controller:
                 folders += [target.folder for target in controller.targets if target.folder]
                 result = stop_run(controller, display.observe)
         except JobsNotStoppedError:
             _clean_up(run, folders, display)
             raise
         _clean_up(run, folders, display)
-        display.say(
-            f"stopped; {result.settled:,} of {result.shards:,} shards are settled. All answers are "
+        display.show_json({**asdict(result), "stopped": True})
+        display.close(
+            f"stopped; {result.settled:,} of {result.shards:,} shards are done. All answers are "
             "kept: collect reads them, and run or submit continues the run"
         )
+        return ExitCode.DONE
 
-    _perform(work)
+    sys.exit(_perform(work, output))
+
+
+def _over(run: Run, manifest: RunManifest, clock: Clock) -> StepResult | None:
+    """Return how the batch jobs ended, if all are over and no process is at work; else None."""
+    holder = read_holder(run.storage)
+    if holder is not None and not holder.is_over(clock.now()):
+        return None  # such as the fallback, which has to be stopped
+    controller = open_controller(run, manifest, clock, reads_only=True)
+    controller.look()
+    result = controller.result()
+    return result if result.is_done and not result.active else None
 
 
 def _clean_up(run: Run, folders: Sequence[Storage], display: Display) -> None:
@@ -86,9 +137,9 @@ def _clean_up(run: Run, folders: Sequence[Storage], display: Display) -> None:
     delete_leftovers(folders, SystemClock())
     deletion = delete_leftover_throughput(run, SystemClock())
     if deletion.deleted is not None:
-        display.say("the provisioned throughput that the run bought is deleted")
+        display.note("the provisioned throughput that the run bought is deleted")
     if deletion.warning is not None:
-        display.say(deletion.warning)
+        display.show_warning(deletion.warning)
 
 
 def prepared_run(
@@ -98,52 +149,23 @@ def prepared_run(
 
     Raises RunFolderError if it is not prepared, and ConfigError if it is in another Region.
     """
-    run = find_run(run_uri, region, endpoint_url)
-    if region not in (None, run.aws.region):
-        raise ConfigError(f"--region {region}: {run_uri} is a run in the Region {run.aws.region}")
+    run = _found(run_uri, region, endpoint_url)
     return run, require_manifest(run.storage)
 
 
-def _perform(work: Callable[[Display], None]) -> None:
-    display = Display()
+def _found(run_uri: str, region: str | None, endpoint_url: str | None) -> Run:
+    run = find_run(run_uri, region, endpoint_url)
+    if region not in (None, run.aws.region):
+        raise ConfigError(f"--region {region}: {run_uri} is a run in the Region {run.aws.region}")
+    return run
+
+
+def _perform(work: Callable[[Display], int], output: Output) -> int:
+    display = Display(output)
+    output.begin_logging()
     try:
-        work(display)
+        return work(display)
     except BedrockSparkError as exc:
-        display.finish()
-        display.show_error(str(exc))
-        sys.exit(exc.exit_code)
+        return display.fail(exc)
     except KeyboardInterrupt:
-        display.finish()
-        sys.exit(ExitCode.INTERRUPTED)
-    sys.exit(ExitCode.DONE)
-
-
-def _rows(status: Status) -> list[tuple[str, str]]:
-    jobs = ", ".join(f"{count} {name}" for name, count in status.jobs.items()) or "none"
-    done = f"{status.processed / status.records:.1%}" if status.records else "all"
-    rate = f"{status.records_per_second:,.1f} a second" if status.records_per_second else "unknown"
-    rows = [
-        ("run", status.run_id),
-        ("shards", f"{status.settled:,} of {status.shards:,} settled, {status.waiting:,} waiting"),
-        ("jobs", jobs),
-        ("slots", f"{status.slots_used:,} used of {status.slots:,}"),
-        ("records", f"{status.processed:,} of {status.records:,} processed ({done})"),
-        ("rate", rate),
-        ("time left", _time_left(status.eta_seconds)),
-        ("unanswered so far", f"{status.unanswered:,}"),
-        ("tokens", f"{status.tokens['input']:,} in, {status.tokens['output']:,} out"),
-        ("controller", status.controller or "none: no process controls the run now"),
-    ]
-    if status.cost_usd is not None:
-        rows.insert(-1, ("cost", f"${status.cost_usd:,.2f} for batch jobs so far"))
-    if status.held is not None:
-        rows.append(("on hold", status.held))
-    rows += [("finding", f"{f['kind']}: {f['detail']}") for f in status.findings]
-    return rows
-
-
-def _time_left(seconds: float | None) -> str:
-    if seconds is None:
-        return "unknown"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min at this rate"
+        return display.fail_with(ExitCode.INTERRUPTED, "interrupted")

@@ -6,15 +6,17 @@ Each returns an exit code: docs/troubleshooting.md has the table.
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from bedrock_spark.check import check_config
 from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.output import Output
 from bedrock_spark.errors import BedrockSparkError, ExitCode
-from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.pipeline import Pipeline, shortfall_of
+from bedrock_spark.report import Report, check_complete
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -23,17 +25,26 @@ if TYPE_CHECKING:
 def run(pipeline: Pipeline, display: Display) -> int:
     """Run every stage that is not done yet."""
     spark = _spark_session()
-    report = pipeline.run_all(spark)
-    display.finish()
-    display.show_report(report)
-    return ExitCode.DONE
+    return _end(pipeline, display, pipeline.run_all(spark))
 
 
 def prepare(pipeline: Pipeline, display: Display) -> int:
     """Cut the source table into shards."""
     manifest = pipeline.prepare(_spark_session())
     display.finish()
-    display.say(
+    values = {
+        "run_id": manifest.run_id,
+        "run_uri": pipeline.run.storage.uri,
+        "rows": manifest.rows,
+        "records": manifest.records,
+        "rejected": manifest.rejected,
+        "shards": len(manifest.shards),
+    }
+    if manifest.rows and manifest.rejected == manifest.rows:
+        message = f"all {manifest.rows:,} rows were rejected; collect shows why"
+        return display.fail_with(ExitCode.ROWS, message, values)
+    display.show_json(values)
+    display.close(
         f"{manifest.rows:,} rows: {manifest.records:,} records in {len(manifest.shards):,} shards, "
         f"{manifest.rejected:,} rejected"
     )
@@ -45,9 +56,11 @@ def submit(pipeline: Pipeline, display: Display) -> int:
     result = pipeline.watch()
     display.finish()
     if result is None:
-        display.say("no shard is large enough for a batch job; the fallback asks their records")
+        display.show_json({"shards": 0, "settled": 0})
+        display.close("no shard is large enough for a batch job; the fallback asks their records")
     else:
-        display.say(f"{result.settled:,} of {result.shards:,} shards are settled")
+        display.show_json(asdict(result))
+        display.close(f"{result.settled:,} of {result.shards:,} shards are done")
     return ExitCode.DONE
 
 
@@ -55,9 +68,10 @@ def advance(pipeline: Pipeline, display: Display) -> int:
     """Check the batch jobs once and submit new ones; exit 10 if more is to do. Needs no Spark."""
     result = pipeline.advance()
     display.finish()
-    display.say(
-        f"{result.settled:,} of {result.shards:,} shards are settled, {result.active:,} jobs "
-        f"are active, {result.waiting:,} shards are waiting"
+    display.show_json(asdict(result))
+    display.close(
+        f"{result.settled:,} of {result.shards:,} shards are done, {result.active:,} jobs are "
+        f"active, {result.waiting:,} shards are waiting"
     )
     return ExitCode.DONE if result.is_done else ExitCode.MORE_TO_DO
 
@@ -67,19 +81,30 @@ def collect(pipeline: Pipeline, display: Display) -> int:
     spark = _spark_session()
     reconciled = pipeline.collect(spark)
     report = pipeline.report(reconciled, pipeline.publish(spark, reconciled))
-    display.finish()
-    display.show_report(report)
-    return ExitCode.DONE if report.is_complete else ExitCode.FAILED
+    return _end(pipeline, display, report, is_final=pipeline.run.config.fallback is None)
 
 
 def fallback(pipeline: Pipeline, display: Display) -> int:
     """Ask the unanswered records online, collect again, and write the results and the report."""
     spark = _spark_session()
     reconciled = pipeline.fall_back(spark, pipeline.collect(spark))
-    report = pipeline.finish(spark, reconciled)
+    return _end(pipeline, display, pipeline.finish(spark, reconciled))
+
+
+def _end(pipeline: Pipeline, display: Display, report: Report, is_final: bool = True) -> int:
+    """Show the numbers of a run and how it ended; return the exit code.
+
+    is_final: whether no later stage asks the rows that are still unanswered
+    """
     display.finish()
     display.show_report(report)
-    return ExitCode.DONE if report.is_complete else ExitCode.FAILED
+    check_complete(report)
+    problem = shortfall_of(report, pipeline.run.config, is_final=is_final)
+    if problem is not None:
+        return display.fail_with(ExitCode.ROWS, problem, report.as_json())
+    display.show_json(report.as_json())
+    display.close_report(report)
+    return ExitCode.DONE
 
 
 def _spark_session() -> SparkSession:
@@ -93,33 +118,28 @@ Stage = Callable[[Pipeline, Display], int]
 
 
 def perform(
-    stage: Stage, config_path: str, overrides: Sequence[str] = (), verbose: bool = False
+    stage: Stage, config_path: str, overrides: Sequence[str] = (), output: Output | None = None
 ) -> int:
     """Load the config, open the run, run the stage, and return the exit code.
 
     A BedrockSparkError is printed as a message without a traceback.
     """
-    display = Display()
-    if verbose:
-        logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        logging.getLogger("bedrock_spark").setLevel(logging.INFO)
+    display = Display(output)
+    display.output.begin_logging()
     config = None
     try:
         config = check_config(config_path, overrides)
         return stage(Pipeline.open(config, observe=display.observe), display)
     except BedrockSparkError as exc:
-        display.finish()
-        display.show_error(str(exc))
-        return exc.exit_code
+        return display.fail(exc)
     except KeyboardInterrupt:
-        display.finish()
-        display.say(
+        return display.fail_with(
+            ExitCode.INTERRUPTED,
             "interrupted; the batch jobs keep running, and the same command continues the run. To "
             f"stop the jobs: bedrock-spark stop {config.run_uri}"
             if config is not None
-            else "interrupted"
+            else "interrupted",
         )
-        return ExitCode.INTERRUPTED
 
 
 def perform_from_arguments(stage: Stage, description: str | None) -> int:
@@ -134,6 +154,10 @@ def perform_from_arguments(stage: Stage, description: str | None) -> int:
         metavar="KEY=VALUE",
         help="override one value of the config, for example shards.max_records=500",
     )
-    parser.add_argument("--verbose", action="store_true", help="log every change of state")
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    how_much = parser.add_mutually_exclusive_group()
+    how_much.add_argument("--quiet", action="store_true", help="only errors and the closing line")
+    how_much.add_argument("--verbose", action="store_true", help="log every change of state")
     arguments = parser.parse_args(sys.argv[1:])
-    return perform(stage, arguments.config, arguments.overrides, arguments.verbose)
+    output = Output(arguments.json, arguments.quiet, arguments.verbose)
+    return perform(stage, arguments.config, arguments.overrides, output)

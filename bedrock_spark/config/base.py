@@ -10,6 +10,7 @@ from types import NoneType
 from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -120,6 +121,21 @@ def parse_share_or_count(value: object) -> object:
     return value
 
 
+def check_share_or_count(value: float) -> float:
+    """Refuse a limit that is neither a number of rows nor a share from 0 to 1."""
+    if value < 0 or (isinstance(value, float) and value > 1):
+        raise ValueError("must be a number of rows, or a share from 0 to 1 such as 0.05 or 5%")
+    return value
+
+
+def is_above(count: int, limit: float, rows: int) -> bool:
+    """Tell whether `count` of `rows` rows is more than a limit, a share or a number, allows."""
+    return count > (limit * rows if isinstance(limit, float) else limit)
+
+
+ShareOrCount = Annotated[
+    int | float, BeforeValidator(parse_share_or_count), AfterValidator(check_share_or_count)
+]
 Bytes = Annotated[int, BeforeValidator(parse_size), Field(ge=1)]
 Columns = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
 

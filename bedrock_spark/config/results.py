@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from bedrock_spark.config.base import Section
+from bedrock_spark.config.base import Section, ShareOrCount
 from bedrock_spark.config.parse import ParseConfig
 
 # Formats whose Spark extension supports MERGE INTO.
@@ -23,6 +23,7 @@ class ResultsConfig(Section):
     table: str | None = None
     mode: Literal["overwrite", "append", "merge"] = "overwrite"
     replace: bool = False
+    max_errors: ShareOrCount = 0.05
     model_output: Literal["keep", "drop"] = "keep"
     parse: ParseConfig | None = None
 

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 # Emulated seconds per second: a batch job of 12 minutes takes one or two seconds.
 _SPEED = 500.0
-_EXAMPLES = 3
-_ANSWER_WIDTH = 160
+# Names whose answers are shown, because everybody knows them.
+_SHOWN = ("math.sqrt", "os.listdir", "socket.create_connection", "textwrap.dedent")
+_SUMMARY_WIDTH = 58
 
 
 class Screen(Protocol):
@@ -39,9 +40,11 @@ class Screen(Protocol):
 
     def say(self, text: str) -> None: ...
 
-    def show_error(self, text: str) -> None: ...
+    def fail(self, exc: BedrockSparkError) -> int: ...
 
     def show_report(self, report: Report) -> None: ...
+
+    def close_report(self, report: Report) -> None: ...
 
 
 def show_demo(folder: str, screen: Screen) -> int:
@@ -52,9 +55,7 @@ def show_demo(folder: str, screen: Screen) -> int:
     try:
         return _demo(home, screen)
     except BedrockSparkError as exc:
-        screen.finish()
-        screen.show_error(str(exc))
-        return exc.exit_code
+        return screen.fail(exc)
 
 
 def _demo(home: Path, screen: Screen) -> int:
@@ -105,24 +106,39 @@ def _config(home: Path, local: LocalBedrock) -> Config:
 
 
 def _examples(results: DataFrame) -> list[Row]:
-    """Return a few answered rows with the shortest names, which are the best known ones."""
+    """Return a few answered rows: their names, and the columns that were read from the answers."""
+    names = ", ".join(f"'{name}'" for name in _SHOWN)
     return (
-        results.where("outcome = 'ok' AND kind = 'function'")
-        .selectExpr("length(qualified_name) AS length", "qualified_name", "served_by", "text")
-        .orderBy("length", "qualified_name")
-        .limit(_EXAMPLES)
+        results.where(f"outcome = 'ok' AND qualified_name IN ({names})")
+        .select("qualified_name", "topic", "difficulty", "summary")
+        .orderBy("qualified_name")
         .collect()
     )
+
+
+def _table(rows: list[tuple[str, str, int, str]]) -> list[str]:
+    """Return the lines of a table of rows: name, topic, difficulty, summary."""
+    lines = [("name", "topic", "difficulty", "summary")]
+    lines += [(name, topic, str(n), _shortened(summary)) for name, topic, n, summary in rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(3)]
+    widths.append(0)
+    padded = ([cell.ljust(w) for cell, w in zip(line, widths, strict=True)] for line in lines)
+    return ["  ".join(cells) for cells in padded]
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _SUMMARY_WIDTH else f"{text[: _SUMMARY_WIDTH - 1]}…"
 
 
 def _show(screen: Screen, report: Report, examples: list[Row], home: Path) -> None:
     screen.show_report(report)
     screen.say("")
-    for row in examples:
-        answer = " ".join((row["text"] or "").split())
-        if len(answer) > _ANSWER_WIDTH:
-            answer = answer[: _ANSWER_WIDTH - 1] + "…"
-        screen.say(f"{row['qualified_name']} ({row['served_by']}): {answer}")
+    screen.say("Each answer is JSON, which was read as typed columns (results.parse). The local")
+    screen.say("Bedrock makes answers up from the words of the row; on AWS, a model writes them:")
     screen.say("")
-    screen.say(f"results   {home / 'results'} (Parquet)")
+    for line in _table([tuple(row) for row in examples]):
+        screen.say(line)
+    screen.say("")
     screen.say(f"report    {home / 'report.json'}")
+    screen.close_report(report)

@@ -3,7 +3,7 @@
 from bedrock_spark.fanout.controller import Controller
 from bedrock_spark.fanout.retry_invalid import requeue_invalid
 from bedrock_spark.fanout.scheduler import SubmitPolicy
-from bedrock_spark.fanout.status import Status, status_of
+from bedrock_spark.fanout.status import Status, status_of, status_unprepared
 from bedrock_spark.fanout.step_result import StepResult, batch_shards, jobs_by_status, progress_of
 from bedrock_spark.fanout.stop import stop_run
 from bedrock_spark.fanout.targets import check_targets
@@ -32,6 +32,7 @@ __all__ = [
     "raise_refusal",
     "requeue_invalid",
     "status_of",
+    "status_unprepared",
     "stop_run",
     "watch",
 ]

@@ -29,7 +29,7 @@ from bedrock_spark.fanout.account_jobs import OtherJobs
 from bedrock_spark.fanout.attempts import announced_job
 from bedrock_spark.fanout.deadline import Deadline, deadline_of
 from bedrock_spark.fanout.holds import Holds
-from bedrock_spark.fanout.poll_interval import ExpectedEnd, next_poll_seconds
+from bedrock_spark.fanout.poll_interval import ExpectedEnd, next_poll_seconds, on_fast_clock
 from bedrock_spark.fanout.scheduler import AllowAll, Choice, Scheduler, SubmitPolicy
 from bedrock_spark.fanout.step_result import StepResult, batch_shards
 from bedrock_spark.fanout.stop_calls import ask_to_stop, stop_duplicates
@@ -271,7 +271,9 @@ class Controller:
             if job.seen is not None
         ]
         typical_seconds = self._sweep.typical_seconds
-        return next_poll_seconds(self.clock.now(), ends, typical_seconds, self._submitter.trouble)
+        trouble = self._submitter.trouble
+        seconds = next_poll_seconds(self.clock.now(), ends, typical_seconds, trouble)
+        return on_fast_clock(seconds, max(target.jobs.speed for target in self.targets))
 
     def note(self, news: list[Event], *, force: bool = False) -> None:
         """Write one ledger object if there is news that could not be found out again.

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 MIN_SECONDS, MAX_SECONDS = 10.0, 300.0
+# The shortest interval if the service's clock runs fast.
+_LEAST_SECONDS = 0.2
 # The longest interval before the first job has ended and shown how long jobs take.
 _FIRST_SECONDS = 60.0
 # The share of a job's time for which its slot may idle.
@@ -54,6 +56,11 @@ def next_poll_seconds(
     # Jitter only delays: a poll before a job's end would be wasted.
     wait += random.uniform(0.0, _JITTER) * min(wait, idle)
     return min(max(wait, MIN_SECONDS), longest * random.uniform(1 - _JITTER, 1.0))
+
+
+def on_fast_clock(seconds: float, speed: float) -> float:
+    """Return an interval, shortened if the service's clock runs `speed` times as fast as ours."""
+    return max(seconds / speed, min(seconds, _LEAST_SECONDS))
 
 
 def _wait(now: float, end: ExpectedEnd, idle: float, longest: float) -> float:

@@ -9,12 +9,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bedrock_spark.clock import Clock
+from bedrock_spark.costs.budget import open_budget
 from bedrock_spark.costs.used import batch_used, estimate_by, expected_of
+from bedrock_spark.errors import BudgetError, ConfigError
 from bedrock_spark.fanout.controller import Controller
-from bedrock_spark.fanout.step_result import jobs_by_status
+from bedrock_spark.fanout.run_stage import PREPARING, is_finished, read_ended, stage_of
+from bedrock_spark.fanout.step_result import batch_shards, jobs_by_status
 from bedrock_spark.fanout.tracker import ShardTracker
 from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.lease import read_holder
+from bedrock_spark.run_folder.ledger import REFUSED
+from bedrock_spark.run_folder.run import Run
 
 # The rate is measured over the jobs of the last day: it says how fast the run is now.
 _RATE_SECONDS = 86_400.0
@@ -24,17 +29,27 @@ _RATE_SECONDS = 86_400.0
 class Status:
     """A run in numbers, while it goes on.
 
+    stage: the last stage that has left something; is_finished: whether nothing is left to do
+    published: the places that have the results
+    blocked: what keeps the run from going on, None if nothing does: `by`, which is stopped,
+        refused, breaker, no_slots or budget, and the `reason`
+    outcomes: rows by outcome, None before the rows are collected
     jobs: batch jobs by status
     records, processed: of the shards that batch jobs take
-    unanswered: records of done shards without an answer; the fallback will be asked for them
+    unanswered: once the rows are collected, those that may still get an answer; before, the
+        records of done shards without an answer, whose errors are not known yet
     tokens: input and output of batch jobs, as far as there are output manifests
     cost_usd: the cost of these tokens by the prices in the run's config; None without prices
-    held: why nothing is submitted, or None
     controller: the process that controls or stops the run; None if there is none
     """
 
     run_id: str
     run_uri: str
+    stage: str
+    is_finished: bool
+    published: tuple[str, ...]
+    blocked: dict[str, str] | None
+    outcomes: dict[str, int] | None
     shards: int
     settled: int
     active: int
@@ -49,7 +64,6 @@ class Status:
     unanswered: int
     tokens: dict[str, int]
     cost_usd: float | None
-    held: str | None
     controller: str | None
     findings: list[dict[str, Any]]
 
@@ -70,10 +84,18 @@ def status_of(controller: Controller, clock: Clock) -> Status:
     estimate = estimate_by(expected, tracker.shards.values())
     tokens, prices = batch_used(tracker.jobs.values(), estimate), run.config.prices
     has_price = prices.batch is not None or prices.image is not None
-    holder = read_holder(controller.run.storage)
+    ended = read_ended(run.storage)
+    stage = stage_of(
+        ended, is_prepared=True, has_jobs=bool(tracker.jobs), is_batch_over=result.is_done
+    )
     return Status(
-        run_id=controller.run.run_id,
-        run_uri=controller.run.storage.uri,
+        run_id=run.run_id,
+        run_uri=run.storage.uri,
+        stage=stage,
+        is_finished=is_finished(ended, run.config, is_batch_over=result.is_done),
+        published=ended.places,
+        blocked=_blocked(controller, now),
+        outcomes=ended.outcomes,
         shards=result.shards,
         settled=result.settled,
         active=result.active,
@@ -85,13 +107,70 @@ def status_of(controller: Controller, clock: Clock) -> Status:
         eta_seconds=left / rate if rate and not result.is_done else None,
         slots_used=result.active + sum(t.slots.others for t in controller.targets),
         slots=sum(t.slots.cap for t in controller.targets),
-        unanswered=_unanswered(tracker),
+        unanswered=_unanswered(tracker) if ended.unanswered is None else ended.unanswered,
         tokens={"input": tokens.input, "output": tokens.output},
         cost_usd=float(tokens.cost(prices.batch, prices.image)) if has_price else None,
-        held=result.reason,
-        controller=str(holder) if holder is not None and not holder.is_over(now) else None,
+        controller=_holder(run, now),
         findings=controller.ledger.state.all_findings(),
     )
+
+
+def status_unprepared(run: Run, clock: Clock) -> Status:
+    """Return the status of a run that has no manifest yet."""
+    return Status(
+        run_id=run.run_id,
+        run_uri=run.storage.uri,
+        stage=PREPARING,
+        is_finished=False,
+        published=(),
+        blocked=None,
+        outcomes=None,
+        shards=0,
+        settled=0,
+        active=0,
+        waiting=0,
+        jobs={},
+        records=0,
+        processed=0,
+        records_per_second=None,
+        eta_seconds=None,
+        slots_used=0,
+        slots=0,
+        unanswered=0,
+        tokens={"input": 0, "output": 0},
+        cost_usd=None,
+        controller=_holder(run, clock.now()),
+        findings=[],
+    )
+
+
+def _holder(run: Run, now: float) -> str | None:
+    holder = read_holder(run.storage)
+    return str(holder) if holder is not None and not holder.is_over(now) else None
+
+
+def _blocked(controller: Controller, now: float) -> dict[str, str] | None:
+    """Return what keeps the run from submitting the jobs that it needs, and why."""
+    result = controller.result()
+    if result.is_done:
+        return None
+    if controller.hold is not None:
+        return {"by": controller.hold.kind, "reason": controller.hold.reason}
+    if controller.rejection is not None:
+        return {"by": REFUSED, "reason": str(controller.rejection)}
+    if controller.tracker.jobs:
+        return None
+    run, manifest = controller.run, controller.manifest
+    try:
+        budget = open_budget(run, manifest, batch_shards(manifest, run.config), now)
+        # Before the canary nothing is known of the costs but the config's limits.
+        if budget is not None and read_tries(run.storage):
+            budget.check_estimate(manifest)
+    except BudgetError as exc:
+        return {"by": "budget", "reason": str(exc)}
+    except ConfigError:  # a price is missing: the next command says so
+        return None
+    return None
 
 
 def _rate(tracker: ShardTracker, now: float) -> float | None:

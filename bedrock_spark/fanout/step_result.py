@@ -35,15 +35,17 @@ class StepResult:
         return self.settled == self.shards
 
 
-def progress_of(result: StepResult) -> Progress:
-    """Return a step's result as progress."""
+def progress_of(result: StepResult, stage: str = "batch") -> Progress:
+    """Return a step's result as progress, counted in records."""
+    done = result.records if result.is_done else min(result.processed, result.records)
     detail = (
-        f"shards settled, {result.active} active, {result.waiting} waiting, "
-        f"{result.processed:,} of {result.records:,} records processed"
+        f"{result.settled:,} of {result.shards:,} shards done, {result.active:,} jobs active, "
+        f"{result.waiting:,} shards waiting"
     )
     if result.reason is not None:
         detail += f"; nothing more is submitted: {result.reason}"
-    return Progress("batch", result.settled, result.shards, detail)
+    waits_for = "the batch jobs" if result.active else "a free job slot"
+    return Progress(stage, done, result.records, detail, waits_for=waits_for)
 
 
 def batch_shards(manifest: RunManifest, config: Config) -> list[Shard]:

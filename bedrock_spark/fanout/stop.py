@@ -10,13 +10,13 @@ on and are billed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from bedrock_spark.errors import JobError, JobRejectedError, JobsNotStoppedError
 from bedrock_spark.fanout.controller import Controller
-from bedrock_spark.fanout.step_result import StepResult, progress_of
+from bedrock_spark.fanout.step_result import StepResult
 from bedrock_spark.fanout.tracker import USER
-from bedrock_spark.progress import Observer, ignore_progress
+from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.run_folder.lease import RENEW_SECONDS
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.ledger.events import Held
@@ -48,7 +48,7 @@ def stop_run(controller: Controller, observe: Observer = ignore_progress) -> Ste
     refusals = _Refusals()
     while True:
         result = controller.advance()
-        observe(replace(progress_of(result), detail=_detail(result, refusals)))
+        observe(_progress(result, refusals))
         running = controller.tracker.running_jobs()
         refusals.note(running, controller.stop_jobs(running, USER))
         if controller.clock.now() >= until:
@@ -91,10 +91,11 @@ class _Refusals:
         return self.tries.get(job_name, 0) >= (_REFUSED_TRIES if is_refused else _TRIES)
 
 
-def _detail(result: StepResult, refusals: _Refusals) -> str:
-    """Return what stopping waits for, in words; the service's message if it refuses."""
-    detail = progress_of(result).detail
-    if not refusals.errors:
-        return detail
-    message = next(iter(refusals.errors.values()))
-    return f"{detail}; {len(refusals.errors)} jobs are not stopped yet: {message}"
+def _progress(result: StepResult, refusals: _Refusals) -> Progress:
+    """Return what stopping waits for, in words; with the service's message if it refuses."""
+    detail = f"{result.active:,} jobs are active"
+    if refusals.errors:
+        message = next(iter(refusals.errors.values()))
+        detail += f"; {len(refusals.errors)} are not stopped yet: {message}"
+    waits_for = "the jobs to stop" if result.active else "a job that no listing shows yet"
+    return Progress("stop", 0, None, detail, waits_for=waits_for)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import StorageError
@@ -30,19 +31,25 @@ TASKS_PER_LOOK_SECOND = 10
 LOOKS_UNTIL_GONE = 4
 # During its first looks a task counts on all tasks of the round: some may not have begun yet.
 LOOKS_AT_BEGINNING = 5
+# Seconds between two counts of the records that the tasks have asked.
+COUNT_SECONDS = 5.0
 
 
 class TaskRegistry:
     """One task's view of the tasks that are at work in a round of the fallback.
 
+    asked: returns how many records this task has asked; a heartbeat tells the driver
     looks: the number of looks so far
     """
 
-    def __init__(self, storage: Storage, round_id: str, clock: Clock) -> None:
+    def __init__(
+        self, storage: Storage, round_id: str, clock: Clock, asked: Callable[[], int] = lambda: 0
+    ) -> None:
         self._storage = storage
         self._prefix = layout.tasks_prefix(round_id)
         self._key = f"{self._prefix}{uuid.uuid4().hex}"
         self._clock = clock
+        self._asked = asked
         self.looks = 0
         self._tasks = 1
         # Per key: its version, and since when this task has seen that version.
@@ -51,7 +58,7 @@ class TaskRegistry:
     def look(self) -> int:
         """Send a heartbeat; return the number of tasks at work, this one included."""
         self.looks += 1
-        self._storage.write(self._key, str(self.looks).encode())
+        self._storage.write(self._key, f"{self.looks} {self._asked()}".encode())
         now = self._clock.now()
         before, self._seen = self._seen, {}
         for listed in self._storage.list(self._prefix):
@@ -73,6 +80,32 @@ class TaskRegistry:
     def pause(self) -> float:
         """Return the seconds between two looks."""
         return max(LOOK_SECONDS, self._tasks / TASKS_PER_LOOK_SECOND)
+
+
+@dataclass
+class AskedRecords:
+    """Counts the records that the tasks of a round have asked, by their heartbeats.
+
+    A task that has ended has no heartbeat any more: its last count stands.
+    """
+
+    storage: Storage
+    round_id: str
+    _by_task: dict[str, int] = field(default_factory=dict)
+
+    def count(self) -> int:
+        """Return the number of records so far. Reads one small object per task at work."""
+        for listed in self.storage.list(layout.tasks_prefix(self.round_id)):
+            data = self.storage.read_if_present(listed.key) or b""
+            _, _, asked = data.partition(b" ")
+            if asked.isdigit():
+                self._by_task[listed.key] = int(asked)
+        return sum(self._by_task.values())
+
+    @property
+    def pause(self) -> float:
+        """Return the seconds between two counts: the more tasks, the rarer."""
+        return max(COUNT_SECONDS, len(self._by_task) / TASKS_PER_LOOK_SECOND)
 
 
 @contextmanager

@@ -45,6 +45,10 @@ class Publications:
         """Return the last note about a place."""
         return self._by_place.get(place)
 
+    def places(self) -> tuple[str, ...]:
+        """Return the places that have all results."""
+        return tuple(p for p, note in self._by_place.items() if note.state == DONE)
+
     def note(self, place: str, publication: Publication) -> None:
         """Write a note. Raises RunHeldError if another process has written one meanwhile."""
         by_place = self._by_place | {place: publication}

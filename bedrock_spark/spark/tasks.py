@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -53,33 +54,93 @@ def run_per_unit(
 
 @contextmanager
 def observed_tasks(
-    spark: SparkSession, stage: str, observe: Observer, group: str | None = None
-) -> Iterator[None]:
+    spark: SparkSession,
+    stage: str,
+    observe: Observer,
+    group: str | None = None,
+    records: int | None = None,
+    unit: str = "records",
+) -> Iterator[TaskProgress]:
     """Report the progress of the tasks of all Spark actions that this thread runs in the block.
 
-    Spark Connect cannot report tasks: then only the start of the stage is reported.
+    Spark Connect cannot report tasks: then only start and end of the stage are reported.
 
     group: the name by which `cancel_jobs` can end these actions
+    records: of all tasks, counted in `unit`; None if the number is not known yet
     """
-    observe(Progress(stage, 0, None))
+    tasks = TaskProgress(stage, observe, unit, records)
+    tasks.begin()
     context = classic_context(spark)
     if context is None:
         with _tagged(spark, group):
-            yield
+            yield tasks
+        tasks.end()
         return
     if group is None and observe is ignore_progress:
-        yield
+        yield tasks
         return
     group = group or f"bedrock-spark-{stage}-{uuid.uuid4().hex[:8]}"
     context.setJobGroup(group, f"bedrock_spark {stage}", interruptOnCancel=True)
-    report = partial(_report, context.statusTracker(), group, stage, observe)
+    report = partial(_report, context.statusTracker(), group, tasks)
+    tasks.refresh = report
     try:
         with run_periodically(f"watching the tasks of {stage}", report, lambda: _POLL_SECONDS):
-            yield
-            observe(Progress(stage, 1, 1))
+            yield tasks
+        tasks.end()
     finally:
         context.setLocalProperty("spark.jobGroup.id", None)
         context.setLocalProperty("spark.job.description", None)
+
+
+@dataclass
+class TaskProgress:
+    """The progress of Spark tasks, in records.
+
+    refresh: calls `note` with the tasks as they are now
+
+    Spark tells which tasks have finished, not how many records they have read: records count as
+    done in proportion to the finished tasks. As long as their number is unknown, tasks are counted.
+    """
+
+    stage: str
+    observe: Observer
+    unit: str = "records"
+    records: int | None = None
+    refresh: Callable[[], None] = lambda: None
+    _finished: int = 0
+    _earlier: int = 0
+    _done: int = 0
+
+    def expect(self, records: int) -> None:
+        """Set the number of records. They are read by the tasks that begin from now on."""
+        self.refresh()
+        self.records, self._earlier = records, self._finished
+        self.begin()
+
+    def begin(self) -> None:
+        """Report that the stage has begun."""
+        self.observe(self._at(0, ""))
+
+    def note(self, finished: int, tasks: int) -> None:
+        """Report how many of the tasks have finished."""
+        self._finished = finished
+        detail = f"{finished:,} of {tasks:,} tasks of Spark"
+        if self.records is None:
+            self.observe(self._at(0, detail))
+            return
+        # If all tasks that Spark tells of have finished, the next ones are about to begin.
+        if finished < tasks:
+            own = tasks - self._earlier
+            self._done = self.records * max(0, finished - self._earlier) // own if own > 0 else 0
+        self.observe(self._at(self._done, detail))
+
+    def end(self) -> None:
+        """Report that all is done."""
+        total = self.records or 0
+        self.observe(Progress(self.stage, total, total, unit=self.unit))
+
+    def _at(self, done: int, detail: str) -> Progress:
+        return Progress(self.stage, done, self.records, detail, self.unit, waits_for="Spark")
 
 
 def cancel_jobs(spark: SparkSession, group: str) -> None:
@@ -115,7 +176,7 @@ def classic_context(spark: SparkSession) -> Any:
         return None
 
 
-def _report(tracker: Any, group: str, stage: str, observe: Observer) -> None:
+def _report(tracker: Any, group: str, tasks: TaskProgress) -> None:
     """Report the finished tasks of all Spark jobs of a job group.
 
     Spark forgets old jobs and stages: their infos are None.
@@ -124,5 +185,4 @@ def _report(tracker: Any, group: str, stage: str, observe: Observer) -> None:
     infos = [tracker.getStageInfo(s) for job in jobs if job for s in job.stageIds]
     stages = [info for info in infos if info is not None]
     if stages:
-        finished = sum(s.numCompletedTasks for s in stages)
-        observe(Progress(stage, finished, sum(s.numTasks for s in stages), "tasks"))
+        tasks.note(sum(s.numCompletedTasks for s in stages), sum(s.numTasks for s in stages))

@@ -49,21 +49,25 @@ def test_a_run_is_shown_stopped_and_resumed(local: LocalBedrock) -> None:
     write_run(pipeline.run, (12, 12, 12))
     assert pipeline.advance().active == 2
 
-    shown = json.loads(call("status", URI, "--json", "--endpoint-url", local.endpoint_url).output)
+    shown = json.loads(call("status", URI, "--json", "--endpoint-url", local.endpoint_url).stdout)
     assert (shown["shards"], shown["active"], shown["waiting"]) == (3, 2, 1)
     assert (shown["slots_used"], shown["slots"], shown["records"]) == (2, 2, 36)
     assert shown["cost_usd"] == 0
+    assert (shown["stage"], shown["is_finished"], shown["blocked"]) == ("batch", False, None)
 
     stopped = call("stop", URI)
     assert stopped.exit_code == 0
-    assert "0 of 3 shards are settled" in stopped.output
+    assert "0 of 3 shards are done" in stopped.stdout
     jobs = local.client("bedrock").list_model_invocation_jobs()["invocationJobSummaries"]
     assert [job["status"] for job in jobs] == ["Stopped", "Stopped"]
     with pytest.raises(RunStoppedError, match="run or submit goes on"):
         Pipeline.open(config()).advance()
-    output = call("status", URI).output
+    output = call("status", URI).stdout
     assert "2 Stopped" in output
     assert "it was stopped by the user" in output
+    assert output.splitlines()[-1] == "stage: batch, blocked by stopped"
+    assert json.loads(call("status", URI, "--json").stdout)["blocked"]["by"] == "stopped"
+    assert call("status", URI, "--quiet").output == "stage: batch, blocked by stopped\n"
 
     local.set_faults({"quotas": {"min_records": 10}})
     result = Pipeline.open(config()).watch()
@@ -71,6 +75,12 @@ def test_a_run_is_shown_stopped_and_resumed(local: LocalBedrock) -> None:
     assert result.is_done
     assert local.usage()["totals"]["records_billed"] == 36
     assert local.usage()["paid_again"]["records"] == 0
+    before = sorted(o.version for o in pipeline.run.storage.list(""))
+    nothing = call("stop", URI)
+    assert "there is nothing to stop: no batch job is active" in nothing.stdout
+    assert json.loads(call("stop", URI, "--json").stdout)["stopped"] is False
+    assert sorted(o.version for o in pipeline.run.storage.list("")) == before
+    assert "batch jobs over" in call("status", URI).stdout
 
 
 def test_a_uri_without_a_run_is_an_error(local: LocalBedrock) -> None:
@@ -80,3 +90,7 @@ def test_a_uri_without_a_run_is_an_error(local: LocalBedrock) -> None:
         done = call(command, uri, "--endpoint-url", local.endpoint_url)
         assert done.exit_code == 1
         assert "holds no run" in done.stderr
+        done = call(command, uri, "--endpoint-url", local.endpoint_url, "--json")
+        error = json.loads(done.stdout)["error"]
+        assert (error["kind"], error["exit_code"]) == ("failed", 1)
+        assert "holds no run" in error["message"]

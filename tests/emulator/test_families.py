@@ -12,6 +12,7 @@ import pytest
 
 from bedrock_emulator.answers.deterministic import DeterministicBackend
 from bedrock_emulator.answers.tokens import count_tokens
+from bedrock_emulator.families import converse
 from bedrock_emulator.families.family import BodyError, Context, read_body
 from bedrock_emulator.families.registry import FAMILIES, family_of
 from bedrock_emulator.models.catalog import Catalog
@@ -299,3 +300,60 @@ def test_every_family_has_a_model_in_the_catalog() -> None:
     embeddings = Catalog().list({"byOutputModality": "EMBEDDING"}, "us-east-1")["modelSummaries"]
     assert all("embed" in model["modelId"] for model in embeddings)
     assert len(embeddings) >= 4
+
+
+_SHAPED = 'Answer with JSON: {"label": "bug|wish", "score": 0 to 1}. The export crashes.'
+_SCHEMA = {
+    "type": "object",
+    "properties": {"label": {"enum": ["bug", "wish"]}, "score": {"type": "number", "maximum": 1}},
+}
+
+
+def _text_at(response: Any, path: list[str | int]) -> str:
+    text: str = _at(response.body, path)
+    return text.rsplit("</reasoning>", 1)[-1]  # gpt-oss begins with its reasoning
+
+
+@pytest.mark.parametrize(("model_id", "body", "path", "_bad"), TEXT_CASES)
+def test_every_family_answers_a_shape_in_the_prompt_with_json(
+    model_id: str, body: dict[str, Any], path: list[str | int], _bad: dict[str, Any]
+) -> None:
+    """Whatever the member is called that holds the prompt."""
+    asked = json.loads(json.dumps(body).replace(json.dumps(TEXT)[1:-1], json.dumps(_SHAPED)[1:-1]))
+    value = json.loads(_text_at(_answer(model_id, asked), path))
+    assert list(value) == ["label", "score"]
+    assert value["label"] == "bug"
+    assert 0 <= value["score"] <= 1
+
+
+_WITH_SCHEMA: list[tuple[str, dict[str, Any]]] = [
+    ("anthropic.claude-3-haiku-20240307-v1:0",
+     {"output_config": {"format": {"type": "json_schema", "schema": _SCHEMA}}}),
+    ("openai.gpt-oss-20b-1:0",
+     {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": _SCHEMA}}}),
+    ("qwen.qwen3-32b-v1:0",
+     {"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": _SCHEMA}}}),
+    ("cohere.command-r-v1:0", {"response_format": {"type": "json_object", "schema": _SCHEMA}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("model_id", "output"), _WITH_SCHEMA)
+def test_a_schema_in_the_request_shapes_the_answer(model_id: str, output: dict[str, Any]) -> None:
+    """In each place where a family has one, also if the prompt shows another shape."""
+    _, body, path, _ = next(case for case in TEXT_CASES if case[0] == model_id)
+    value = json.loads(_text_at(_answer(model_id, {**body, **output}), path))
+    assert list(value) == ["label", "score"]
+    assert value["score"] <= 1
+
+
+def test_converse_answers_a_schema_with_json() -> None:
+    """Its schema is a JSON text."""
+    schema = {"jsonSchema": {"name": "a", "schema": json.dumps(_SCHEMA)}}
+    body = {
+        "messages": [{"role": "user", "content": [{"text": "The export crashes."}]}],
+        "outputConfig": {"textFormat": {"type": "json_schema", "structure": schema}},
+    }
+    context = Context("amazon.nova-lite-v1:0", DeterministicBackend())
+    response = converse.answer(body, context)
+    value = json.loads(response.body["output"]["message"]["content"][0]["text"])
+    assert value["label"] == "bug"

@@ -133,9 +133,9 @@ def test_converse_is_the_same_for_every_model(local: Kit) -> None:
 
 def test_options_of_a_prompt_are_in_the_body(local: Kit) -> None:
     """A prompt from stdin keeps its braces and loses its last newline."""
-    options = ("--max-tokens", "9", "--temperature", "0.2", "--system", "Be brief")
+    options = ("--max-tokens", "3", "--temperature", "0.2", "--system", "Be brief")
     body = {
-        **ask([{"type": "text", "text": "{{ not }} a\ntemplate é"}], max_tokens=9),
+        **ask([{"type": "text", "text": "{{ not }} a\ntemplate é"}], max_tokens=3),
         "temperature": 0.2,
         "system": "Be brief",
     }

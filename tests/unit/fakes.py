@@ -113,6 +113,7 @@ class FakeBatchJobs:
     get_error, stop_error: is raised by `get` and `stop`, if set
     before_create, after_create: called with each request, before and after the job exists; they may
         raise, as if the call failed or its reply was lost
+    speed: how many times as fast as the real time the clock of the service runs
     calls: every call, in order; looks: the number of calls of `active`
     """
 
@@ -127,6 +128,7 @@ class FakeBatchJobs:
         self.jobs: dict[str, SeenJob] = {}
         self.requests: list[dict[str, Any]] = []
         self.slots = slots
+        self.speed = 1.0
         self.hidden: set[str] = set()
         self.before_create: Callable[[dict[str, Any]], None] = lambda request: None
         self.after_create: Callable[[dict[str, Any]], None] = lambda request: None

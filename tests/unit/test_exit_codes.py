@@ -14,19 +14,20 @@ from tests.unit.test_errors import TREE
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 
 
-def documented() -> dict[int, set[str]]:
-    """Return the errors of each code in the table of docs/troubleshooting.md."""
+def documented() -> dict[tuple[int, str], set[str]]:
+    """Return the errors of each code and kind in the table of docs/troubleshooting.md."""
     section = PAGE.read_text(encoding="utf-8").split("## Exit codes", 1)[1]
-    rows = re.findall(r"^\| (\d+) \|.*\|([^|]*)\|$", section, re.MULTILINE)
-    assert len(rows) == len({code for code, _ in rows}), "a code is documented twice"
-    return {int(code): set(re.findall(r"`(\w+)`", names)) for code, names in rows}
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|.*\|([^|]*)\|$", section, re.MULTILINE)
+    assert len(rows) == len({code for code, _, _ in rows}), "a code is documented twice"
+    return {(int(code), kind): set(re.findall(r"`(\w+)`", names)) for code, kind, names in rows}
 
 
 def test_the_documented_codes_are_those_of_the_code() -> None:
     """The table has each code, and the errors that end with it. No error is left out."""
-    in_code: dict[int, set[str]] = {int(code): set() for code in ExitCode}
+    in_code: dict[tuple[int, str], set[str]]
+    in_code = {(int(code), code.name.lower()): set() for code in ExitCode}
     for kind in TREE:
-        in_code[kind.exit_code].add(kind.__name__)
+        in_code[int(kind.exit_code), kind.exit_code.name.lower()].add(kind.__name__)
     assert documented() == in_code
 
 

@@ -17,7 +17,7 @@ PACKAGE = Path(bedrock_spark.__file__).parent
 # the package. It may import itself and parts of earlier layers, but no other part of its own layer.
 ORDER: list[set[str]] = [
     {"_version", "errors", "limits", "clock", "progress"},  # values
-    {"schema"},  # columns in Spark DDL, and the result columns
+    {"schema", "screen"},  # columns in Spark DDL; progress on the screen
     {"templates", "shards"},  # from a row to a body; record ids, buckets, cuts
     {"config"},
     {"families"},  # request bodies and answers per model family
@@ -34,7 +34,7 @@ ORDER: list[set[str]] = [
     {"cli", "__init__"},
 ]
 # Parts and files that need neither Spark nor AWS, so that their tests need neither.
-PURE = {*ORDER[0], "schema", "templates", "shards", "config", "families"}
+PURE = {*ORDER[0], "schema", "screen", "templates", "shards", "config", "families"}
 PURE_FILES = {
     "outputs/claims.py",
     "outputs/lines.py",

@@ -17,6 +17,7 @@ def test_these_are_the_public_names() -> None:
         "Pipeline",
         "Progress",
         "Report",
+        "RowsWarning",
         "__version__",
         "load_config",
         "parse_config",

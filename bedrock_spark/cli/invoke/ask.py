@@ -11,6 +11,7 @@ from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.invoke.options import AskOptions
 from bedrock_spark.cli.invoke.printer import AnswerPrinter
 from bedrock_spark.cli.invoke.question import Question, question_of
+from bedrock_spark.cli.output import Output
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.errors import (
     AnswerCutOffError,
@@ -42,28 +43,30 @@ class _AnnouncingClock(SystemClock):
         super().sleep(seconds)
 
 
-def ask(options: AskOptions, as_json: bool, shows_reasoning: bool) -> int:
+def ask(options: AskOptions, output: Output, shows_reasoning: bool) -> int:
     """Ask the question, print the answer, and return the exit code.
 
     An error of this package is printed as a message without a traceback.
     """
-    clock = _AnnouncingClock()
+    clock = SystemClock() if output.is_quiet else _AnnouncingClock()
+    display = Display(output)
     question: Question | None = None
     printer: AnswerPrinter | None = None
     try:
         question = question_of(options, clock)
         printer = AnswerPrinter(question, clock, shows_reasoning)
-        _answer(question, printer, clock, as_json)
-        printer.summarize()
+        _answer(question, printer, clock, output.as_json)
+        printer.end_line()
+        if not output.is_quiet:
+            printer.summarize()
     except BedrockSparkError as exc:
         if printer is not None:
             printer.end_line()
-        Display().show_error(_message(exc, question))
-        return exc.exit_code
+        return display.fail_with(exc.exit_code, _message(exc, question))
     except KeyboardInterrupt:
         if printer is not None:
             printer.end_line()
-        return ExitCode.INTERRUPTED
+        return display.fail_quietly(ExitCode.INTERRUPTED, "interrupted")
     return ExitCode.DONE
 
 

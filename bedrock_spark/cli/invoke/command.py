@@ -9,11 +9,16 @@ from typing import Any
 import click
 
 from bedrock_spark.cli.invoke.options import DEFAULT_MAX_TOKENS, AskOptions, check_options
+from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.errors import ExitCode
 from bedrock_spark.families import FAMILIES
 
 
-@click.command()
+@click.command(
+    epilog="Examples: bedrock-spark invoke --model amazon.nova-lite-v1:0 'Hello'; bedrock-spark "
+    'invoke --config tickets.yaml --row \'{"body": "My printer is on fire"}\''
+)
+@with_output_options(json_help="Print the whole answer as the model sent it.")
 @click.argument("prompt", required=False)
 @click.option("--model", metavar="ID", help="A model id, inference profile, or ARN of any kind.")
 @click.option("--system", metavar="TEXT", help="The system prompt.")
@@ -36,9 +41,6 @@ from bedrock_spark.families import FAMILIES
 @click.option("--config", type=click.Path(), help="Send the request of this config for …")
 @click.option("--row", metavar="JSON", help="… this row: a JSON object of its columns.")
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print the whole answer as the model sent it."
-)
-@click.option(
     "--reasoning/--no-reasoning",
     "shows_reasoning",
     default=None,
@@ -48,11 +50,11 @@ from bedrock_spark.families import FAMILIES
     "--region", help="The Region, instead of that of the ARN, the run or the environment."
 )
 @click.option("--endpoint-url", help="Another endpoint than AWS's.")
-def invoke(as_json: bool, shows_reasoning: bool | None, **arguments: Any) -> None:
-    """Ask a model one question and print the answer as it arrives. PROMPT may be - for stdin.
+def invoke(output: Output, shows_reasoning: bool | None, **arguments: Any) -> None:
+    """Ask a model one question and print the answer as it arrives.
 
-    Without --run or --config it sends PROMPT to --model. The answer is on stdout; its tokens and
-    seconds are on stderr.
+    PROMPT is the question; - reads it from stdin. Without --run or --config it is sent to --model.
+    The answer is on stdout; its tokens and seconds are on stderr.
     """
     from bedrock_spark.cli.invoke.ask import ask
 
@@ -61,8 +63,9 @@ def invoke(as_json: bool, shows_reasoning: bool | None, **arguments: Any) -> Non
     if options.prompt is not None:
         options = replace(options, prompt=_prompt(options.prompt))
     if shows_reasoning is None:
-        shows_reasoning = sys.stderr.isatty()
-    sys.exit(ask(options, as_json, shows_reasoning))
+        shows_reasoning = sys.stderr.isatty() and not output.is_quiet
+    output.begin_logging()
+    sys.exit(ask(options, output, shows_reasoning))
 
 
 def _prompt(argument: str) -> str:

@@ -51,7 +51,7 @@ def collect(
     family = family_of(run.config.model).name
     folders = folders_of(run, jobs.values())
     task = CollectTask(run.storage, family, columns, manifest.prepare_id, ask_unfound, folders)
-    with observed_tasks(spark, "collect", observe):
+    with observed_tasks(spark, "collect", observe, records=manifest.rows, unit="rows"):
         reconciled = run_per_unit(spark, works, task, ReconciledShard)
     units = sorted(reconciled, key=lambda shard: shard.unit)
     write_reconciliation(run.storage, units, jobs)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
@@ -19,9 +20,11 @@ from bedrock_spark.clock import SystemClock
 from bedrock_spark.costs.tokens import max_answer_tokens
 from bedrock_spark.errors import InvokeRefusedError, StorageError
 from bedrock_spark.families import family_of
-from bedrock_spark.progress import Observer, ignore_progress
+from bedrock_spark.invoke.shared_limit import AskedRecords
+from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.claims import close_round, open_round
+from bedrock_spark.run_folder.heartbeat import run_periodically
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.spark.fallback.parts import split_into_parts
 from bedrock_spark.spark.fallback.task import FallbackTask, TaskResult
@@ -88,7 +91,11 @@ def ask_unanswered(
     )
     open_round(run.storage, round_id, SystemClock())
     try:
-        with observed_tasks(spark, "fallback", observe, group):
+        total = min(sum(counts.values()), most) if most is not None else sum(counts.values())
+        with (
+            _observed_asking(run.storage, round_id, total, observe),
+            observed_tasks(spark, "fallback", ignore_progress, group),
+        ):
             done = run_per_unit(spark, groups, task, TaskResult)
     finally:
         _delete_tasks(run.storage, round_id)
@@ -104,6 +111,27 @@ def ask_unanswered(
         sum(r.throttled for r in done),
         sum(r.changed for r in done),
     )
+
+
+@contextmanager
+def _observed_asking(
+    storage: Storage, round_id: str, total: int, observe: Observer
+) -> Iterator[None]:
+    """Report every few seconds how many records the tasks of a round have asked."""
+    asked = AskedRecords(storage, round_id)
+
+    def report(done: int) -> None:
+        observe(Progress("fallback", min(done, total), total, waits_for="answers of the model"))
+
+    report(0)
+    if observe is ignore_progress:
+        yield
+        return
+    with run_periodically(
+        "counting the records of the fallback", lambda: report(asked.count()), lambda: asked.pause
+    ):
+        yield
+    report(total)
 
 
 def _close(storage: Storage, round_id: str) -> None:

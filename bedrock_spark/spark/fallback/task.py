@@ -118,7 +118,7 @@ class FallbackTask:
         asker = _Asker(caller, answers, config.concurrency, self.until, renewal.check)
         pending = PendingRecords(self.storage, self.prepare_id, parts)
         refusal = None
-        registry = TaskRegistry(self.storage, self.round_id, clock)
+        registry = TaskRegistry(self.storage, self.round_id, clock, lambda: asker.asked)
         with share_limit(limiter, registry, clock, self.tasks):
             try:
                 asker.ask_all(pending)

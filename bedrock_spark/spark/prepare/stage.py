@@ -100,11 +100,12 @@ def prepare(
     prepare_id = layout.new_prepare_id()
     with (
         _deleted_on_error(run.storage, prepare_id),
-        observed_tasks(spark, "prepare", observe),
+        observed_tasks(spark, "prepare", observe) as tasks,
         _read_once(needed, source, is_cheap) as rows,
     ):
         repartitioning = _Repartitioning(run, columns, rows, prepare_id)
         size = repartitioning.estimate_size()
+        tasks.expect(size.records)
         run = begin_run(run)
         summaries = repartitioning.write_buckets(size)
         manifest = _manifest(run, kept, summaries, prepare_id)

@@ -290,6 +290,27 @@ def test_a_list_without_jobs_is_empty(bedrock: Any, stubbed: Stubber, clock: Fak
     assert BatchJobs(bedrock, clock).list("x") == []
 
 
+@pytest.mark.parametrize(
+    ("headers", "speed"),
+    [
+        ({}, 1.0),
+        ({"X-Bedrock-Emulator-Speed": "500"}, 500.0),
+        ({"x-bedrock-emulator-speed": "0.5"}, 1.0),
+        ({"x-bedrock-emulator-speed": "fast"}, 1.0),
+        ({"x-bedrock-emulator-speed": "nan"}, 1.0),
+        ({"x-bedrock-emulator-speed": "inf"}, 1.0),
+    ],
+)
+def test_only_a_local_bedrock_has_a_fast_clock(
+    bedrock: Any, clock: FakeClock, canned: Canned, headers: dict[str, str], speed: float
+) -> None:
+    """It says so in a header of its own, which no reply of AWS has."""
+    canned(bedrock, (200, {"invocationJobSummaries": []}, headers))
+    jobs = BatchJobs(bedrock, clock)
+    assert jobs.list("x") == []
+    assert jobs.speed == speed
+
+
 def test_a_job_is_stopped_by_its_arn(bedrock: Any, stubbed: Stubber, clock: FakeClock) -> None:
     """The ARN is the identifier."""
     stubbed.add_response("stop_model_invocation_job", {}, {"jobIdentifier": ARN})

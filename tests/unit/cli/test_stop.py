@@ -53,6 +53,7 @@ def test_stop_deletes_what_killed_processes_left(
         return controller.result()
 
     monkeypatch.setattr(runs, "prepared_run", lambda *_: (fake.run, fake.manifest))
+    monkeypatch.setattr(runs, "_over", lambda *_: None)
     monkeypatch.setattr(runs, "leased_controller", leased)
     monkeypatch.setattr(runs, "stop_run", stop_run)
     monkeypatch.setattr(runs, "SystemClock", lambda: FakeClock(now - 1.5 * DAY))

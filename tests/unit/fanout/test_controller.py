@@ -118,7 +118,7 @@ def test_watch_waits_between_steps_and_reports_progress(
             fake.service.move_all("Completed")
 
     assert watch(fake.controller, observe).is_done
-    assert reports == ["0/2", "0/2", "0/2", "2/2"]
+    assert reports == ["0/100", "0/100", "0/100", "100/100"]
     assert len(fake.clock.waits) == 3
     assert all(80 <= w <= 120 for w in fake.clock.waits)
 
@@ -126,9 +126,13 @@ def test_watch_waits_between_steps_and_reports_progress(
 def test_progress_in_words() -> None:
     """As the progress line on the screen shows it."""
     progress = progress_of(StepResult(5, 2, 2, 1, 250_000, 123_456))
-    assert (progress.stage, progress.done, progress.total) == ("batch", 2, 5)
-    detail = "shards settled, 2 active, 1 waiting, 123,456 of 250,000 records processed"
-    assert progress.detail == detail
+    assert (progress.stage, progress.done, progress.total) == ("batch", 123_456, 250_000)
+    assert progress.detail == "2 of 5 shards done, 2 jobs active, 1 shards waiting"
+    assert progress.waits_for == "the batch jobs"
+    held = progress_of(StepResult(5, 2, 0, 3, 250_000, 123_456, "it was stopped"))
+    assert held.detail.endswith("; nothing more is submitted: it was stopped")
+    # Jobs may leave records out: when all shards are done, so are the records.
+    assert progress_of(StepResult(5, 5, 0, 0, 250_000, 249_990)).is_done
 
 
 def test_batch_jobs_need_a_run_folder_in_s3(fake_run: Callable[..., FakeRun]) -> None:

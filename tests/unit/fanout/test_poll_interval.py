@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 
@@ -12,9 +13,12 @@ from bedrock_spark.fanout.poll_interval import (
     MIN_SECONDS,
     ExpectedEnd,
     next_poll_seconds,
+    on_fast_clock,
 )
 from bedrock_spark.fanout.throughput import Throughput
+from bedrock_spark.fanout.watch import poll_seconds
 from bedrock_spark.fanout.watermarks import Watermarks
+from tests.unit.fake_run import FakeRun
 
 NOW = 1_800_000_000.0
 TWO_HOURS = 7200.0
@@ -62,6 +66,26 @@ def test_the_interval_stays_within_its_bounds(typical: float | None) -> None:
     assert min(intervals) >= MIN_SECONDS
     assert max(intervals) <= MAX_SECONDS
     assert len(intervals) > 100
+
+
+@pytest.mark.parametrize(
+    ("speed", "least", "most"),
+    [(1.0, 100, 160), (10.0, 10, 16), (500.0, 0.2, 0.32), (1e6, 0.2, 0.2)],
+)
+def test_a_fast_clock_shortens_the_wait(speed: float, least: float, most: float) -> None:
+    """By its speed, but not to nothing."""
+    assert least <= on_fast_clock(random.uniform(100, 160), speed) <= most
+
+
+def test_the_controller_waits_by_the_clock_of_the_service(
+    fake_run: Callable[..., FakeRun],
+) -> None:
+    """`batch.poll_seconds` counts as it stands."""
+    for configured, least, most in ((None, 0.2, 0.6), (60, 48, 72)):
+        fake = fake_run([50], poll_seconds=configured)
+        fake.service.speed = 100.0
+        fake.advance()
+        assert least <= poll_seconds(fake.controller) <= most
 
 
 def test_until_the_first_job_has_ended_there_is_a_poll_every_minute() -> None:

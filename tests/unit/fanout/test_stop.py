@@ -162,7 +162,7 @@ def test_jobs_that_may_not_be_stopped_end_the_wait(
         assert fake.service.jobs[fake.job_name(shard)].job_arn in str(caught.value)
     assert fake.service.jobs[fake.job_name(2)].job_arn not in str(caught.value)
     assert "AccessDeniedException: no" in str(caught.value)
-    assert "2 jobs are not stopped yet: AccessDeniedException: no" in seen[1]
+    assert "2 are not stopped yet: AccessDeniedException: no" in seen[1]
     assert "AccessDeniedException: no" in caplog.text
     assert len(seen) < 10
     state = Ledger(fake.run.storage).load()
@@ -247,7 +247,7 @@ def test_the_status_is_read_from_the_run_folder_and_one_listing(
     assert status.eta_seconds == pytest.approx(260 / 0.14, rel=0.1)
     assert (status.slots_used, status.slots) == (3, 3)
     assert status.tokens == {"input": 1000, "output": 50}
-    assert (status.held, status.controller) == (None, None)
+    assert (status.blocked, status.controller) == (None, None)
     assert json.loads(json.dumps(status.as_json()))["run_id"] == fake.run.run_id
 
 

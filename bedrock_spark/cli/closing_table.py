@@ -1,0 +1,110 @@
+"""The closing table of a run, and its closing line.
+
+The lines from `rows in` on add up to it: each row of the source is in exactly one of them.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from bedrock_spark.costs.tokens import dollars
+from bedrock_spark.outputs.reconcile import (
+    BATCH,
+    ERROR,
+    FALLBACK,
+    INVALID,
+    MISSING,
+    OK,
+    REJECTED,
+    UNFOUND,
+)
+from bedrock_spark.report import Report
+
+# How many reasons and findings the screen shows; report.json has more.
+_REASONS_SHOWN = _FINDINGS_SHOWN = 10
+# The outcomes that have a line, and its words; those of ALWAYS also if no row has them.
+OUTCOME_LINES = {
+    ERROR: "errors",
+    INVALID: "invalid answers",
+    MISSING: "without an answer",
+    UNFOUND: "answers not found",
+    REJECTED: "rejected",
+}
+_ALWAYS = (ERROR, REJECTED)
+
+
+def row_lines(report: Report) -> list[tuple[str, int]]:
+    """Return the lines that add up to the rows of the source, each with its number of rows."""
+    outcomes, served_by = report.outcomes, report.served_by
+    lines = [
+        ("ok by batch", served_by.get(BATCH, 0)),
+        ("ok by fallback", served_by.get(FALLBACK, 0)),
+        # Outcomes and sides are counted apart: what is ok by neither would be lost without a line.
+        ("ok by others", outcomes.get(OK, 0) - sum(served_by.values())),
+    ]
+    known = {OK, *OUTCOME_LINES}
+    for outcome in (*OUTCOME_LINES, *sorted(set(outcomes) - known)):
+        lines.append((OUTCOME_LINES.get(outcome, outcome), outcomes.get(outcome, 0)))
+    left = report.rows - sum(outcomes.values())
+    lines.append(("not asked yet" if left >= 0 else "too many", left))
+    always = {"ok by batch", "ok by fallback", *(OUTCOME_LINES[name] for name in _ALWAYS)}
+    return [(name, rows) for name, rows in lines if rows or name in always]
+
+
+def closing_table(report: Report) -> list[tuple[str, str]]:
+    """Return the numbers of a run as names and values: the rows, the reasons, then the rest."""
+    jobs = ", ".join(f"{count:,} {status}" for status, count in report.jobs.items()) or "none"
+    seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in report.seconds.items())
+    rows = [("run", report.run_id), ("rows in", f"{report.rows:,}")]
+    rows += [(f"  {name}", f"{count:,}") for name, count in row_lines(report)]
+    if report.unanswered:
+        rows.append(("unanswered", f"{report.unanswered:,} of these may still get an answer"))
+    if report.sharing:
+        share = report.sharing / (report.records + report.sharing)
+        saved = f"{report.sharing:,} rows ({share:.0%}) share the answer of another row"
+        rows.append(("saved by dedupe", saved))
+    if report.canary is not None:
+        canary = report.canary
+        rows.append(("canary", f"{canary['answered']:,} of {canary['asked']:,} answered"))
+    rows += [
+        ("shards", f"{report.shards:,}"),
+        ("jobs", jobs),
+        ("tokens", f"{report.tokens['input']:,} in, {report.tokens['output']:,} out"),
+        *_cost_row(report.cost),
+        ("seconds", seconds),
+        ("run folder", report.run_uri),
+    ]
+    if report.published is not None:
+        rows.append(("results", report.published))
+    return rows + _finding_rows(report)
+
+
+def closing_line(report: Report) -> str:
+    """Return the sentence with which a run ends that went well."""
+    ok = report.outcomes.get(OK, 0)
+    answered = f"{ok:,} of {report.rows:,} rows" if ok != report.rows else f"all {ok:,} rows"
+    place = f"the results are in {report.published}" if report.published else "nothing is published"
+    return f"done: {answered} answered; {place}"
+
+
+def _cost_row(cost: dict[str, float] | None) -> list[tuple[str, str]]:
+    if cost is None:
+        return []
+    parts = ", ".join(f"{_dollars(cost[name])} {name}" for name in cost if name != "total")
+    return [("cost", f"{_dollars(cost['total'])}: {parts}")]
+
+
+def _dollars(amount: float) -> str:
+    return dollars(Decimal(str(amount)))
+
+
+def _finding_rows(report: Report) -> list[tuple[str, str]]:
+    shown = report.findings[:_FINDINGS_SHOWN]
+    rows = [("finding", _finding(f["kind"], f["shard_id"], f["detail"])) for f in shown]
+    if len(report.findings) > len(shown):
+        rows.append(("", f"and {len(report.findings) - len(shown):,} more in report.json"))
+    return rows
+
+
+def _finding(kind: str, shard_id: str, detail: str) -> str:
+    return f"{kind} {shard_id}: {detail}" if shard_id else f"{kind}: {detail}"

@@ -1,0 +1,63 @@
+"""The status of a run as a table."""
+
+from __future__ import annotations
+
+from bedrock_spark.fanout import Status
+from bedrock_spark.screen import rate_text, time_left
+
+# What blocks a run, by the kind of the hold in its ledger, in words.
+_BLOCKED_BY = {
+    "stopped": "stopped",
+    "refused": "AWS refuses its jobs",
+    "breaker": "its jobs answer nothing",
+    "no_slots": "the account allows no batch job",
+    "budget": "its budget",
+}
+
+
+def status_table(status: Status) -> list[tuple[str, str]]:
+    """Return names and values; the first is the stage, and what blocks the run."""
+    rows = [("stage", _stage(status)), ("run", status.run_id)]
+    rows.append(("controller", status.controller or "none: no process controls the run now"))
+    if status.blocked is not None:
+        rows.append(("blocked by", _BLOCKED_BY.get(status.blocked["by"], status.blocked["by"])))
+        rows.append(("because", status.blocked["reason"]))
+    rows += [("published", place) for place in status.published]
+    if status.outcomes is not None:
+        counts = (f"{count:,} {name}" for name, count in status.outcomes.items() if count)
+        rows.append(("rows", ", ".join(counts) or "none"))
+        if status.unanswered:
+            rows.append(("unanswered", f"{status.unanswered:,} of them may still get an answer"))
+    if status.shards:
+        rows += _batch(status)
+    return rows + [("finding", f"{f['kind']}: {f['detail']}") for f in status.findings]
+
+
+def _batch(status: Status) -> list[tuple[str, str]]:
+    jobs = ", ".join(f"{count:,} {name}" for name, count in status.jobs.items()) or "none"
+    done = f"{status.processed / status.records:.1%}" if status.records else "all"
+    rows = [
+        ("shards", f"{status.settled:,} of {status.shards:,} done, {status.waiting:,} waiting"),
+        ("jobs", jobs),
+        ("slots", f"{status.slots_used:,} used of {status.slots:,}"),
+        ("records", f"{status.processed:,} of {status.records:,} processed ({done})"),
+    ]
+    if status.records_per_second:
+        rows.append(("rate", rate_text(status.records_per_second)))
+    if status.eta_seconds is not None:
+        rows.append(("time left", f"{time_left(status.eta_seconds)} at this rate"))
+    if status.outcomes is None and status.unanswered:
+        of = "records of shards that are done; collect says how many are final errors"
+        rows.append(("no answer", f"{status.unanswered:,} {of}"))
+    rows.append(("tokens", f"{status.tokens['input']:,} in, {status.tokens['output']:,} out"))
+    if status.cost_usd is not None:
+        rows.append(("cost", f"${status.cost_usd:,.2f} for batch jobs so far"))
+    return rows
+
+
+def _stage(status: Status) -> str:
+    if status.is_finished:
+        return f"{status.stage}, finished"
+    if status.blocked is not None:
+        return f"{status.stage}, blocked by {_BLOCKED_BY.get(status.blocked['by'], 'a hold')}"
+    return status.stage if status.controller else f"{status.stage}, not finished, nobody drives it"

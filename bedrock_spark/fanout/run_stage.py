@@ -1,0 +1,89 @@
+"""Which stage a run is in: read from the objects with which its stages commit.
+
+Nothing here grows with the run: a few objects are read, none of them of a single shard.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from bedrock_spark.config import Config
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.published import Publications
+from bedrock_spark.storage import Storage
+
+PREPARING, PREPARED, BATCH, BATCH_OVER = "preparing", "prepared", "batch", "batch jobs over"
+COLLECTED, FALLING_BACK, PUBLISHED = "collected", "fallback", "published"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What the stages after the batch jobs have left in the run folder.
+
+    is_collected: whether the answers of all shards were joined to their rows
+    asks_fallback: whether a round of the fallback runs, or was killed
+    places: where the results are published
+    report: the content of report.json, None if there is none
+    """
+
+    is_collected: bool = False
+    asks_fallback: bool = False
+    places: tuple[str, ...] = ()
+    report: dict[str, Any] | None = None
+
+    @property
+    def outcomes(self) -> dict[str, int] | None:
+        """Return the rows by outcome, as the report has them; None without report."""
+        return self.report.get("outcomes") or None if self.report is not None else None
+
+    @property
+    def unanswered(self) -> int | None:
+        """Return the rows that may still get an answer, as the report has them."""
+        if self.report is None or self.outcomes is None:
+            return None
+        return int(self.report.get("unanswered", 0))
+
+
+def read_ended(storage: Storage) -> Ended:
+    """Read what the stages after the batch jobs have left."""
+    data = storage.read_if_present(layout.REPORT_FILE)
+    return Ended(
+        is_collected=bool(storage.list(layout.RECONCILIATION_FILE)),
+        asks_fallback=bool(storage.list(f"{layout.TASKS}/")),
+        places=Publications(storage).places(),
+        report=_parse(data) if data is not None else None,
+    )
+
+
+def stage_of(ended: Ended, *, is_prepared: bool, has_jobs: bool, is_batch_over: bool) -> str:
+    """Return the stage of a run: the last one that has left something."""
+    if not is_prepared:
+        return PREPARING
+    if ended.places and is_batch_over:
+        return PUBLISHED
+    if ended.asks_fallback:
+        return FALLING_BACK
+    if ended.is_collected and is_batch_over:
+        return COLLECTED
+    if is_batch_over:
+        return BATCH_OVER
+    return BATCH if has_jobs else PREPARED
+
+
+def is_finished(ended: Ended, config: Config, *, is_batch_over: bool) -> bool:
+    """Tell whether the same command would find nothing to do."""
+    has_place = (config.results.path or config.results.table) is not None
+    if not is_batch_over or (has_place and not ended.places):
+        return False
+    return ended.is_collected and not (config.fallback is not None and ended.unanswered)
+
+
+def _parse(data: bytes) -> dict[str, Any] | None:
+    """Return the report, or None if it cannot be read: the status does not depend on it."""
+    try:
+        report = json.loads(data)
+    except ValueError:
+        return None
+    return report if isinstance(report, dict) else None

@@ -1,0 +1,146 @@
+"""The progress of a command or of a call in Python, on the screen that it has.
+
+A terminal gets bars, a notebook and a log get lines. Importing this module does not import rich:
+only a terminal needs it.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol, TextIO
+
+from bedrock_spark.progress import Observer, Progress
+from bedrock_spark.screen.lines import ProgressLines
+
+# How often silence is looked for.
+_TICK_SECONDS = 5.0
+
+# Calls a function every few seconds in the background; returns what ends that.
+Ticker = Callable[[Callable[[], None]], Callable[[], None]]
+
+
+class _View(Protocol):
+    def observe(self, progress: Progress, now: float) -> None: ...
+
+    def tick(self, now: float) -> None: ...
+
+    def say(self, text: str, now: float) -> None: ...
+
+    def finish(self, now: float) -> None: ...
+
+
+def tick_in_background(tick: Callable[[], None]) -> Callable[[], None]:
+    """Call `tick` every few seconds from a background thread."""
+    done = threading.Event()
+
+    def loop() -> None:
+        while not done.wait(_TICK_SECONDS):
+            tick()
+
+    threading.Thread(target=loop, name="progress", daemon=True).start()
+    return done.set
+
+
+class ProgressScreen:
+    """Shows progress on a stream; `observe` is the observer. Any thread may call it.
+
+    bars: draw bars; None for bars on a terminal and lines elsewhere
+    """
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        bars: bool | None = None,
+        now: Callable[[], float] = time.time,
+        ticker: Ticker = tick_in_background,
+    ) -> None:
+        self._stream = stream
+        self._bars = bars
+        self._now = now
+        self._ticker = ticker
+        self._lock = threading.Lock()
+        self._view: _View | None = None
+        self._end_ticks: Callable[[], None] | None = None
+
+    def observe(self, progress: Progress) -> None:
+        """Show the progress of a stage."""
+        with self._lock:
+            self._opened().observe(progress, self._now())
+            if self._end_ticks is None:
+                self._end_ticks = self._ticker(self._tick)
+
+    def say(self, text: str) -> None:
+        """Show a line that is about no stage."""
+        with self._lock:
+            self._opened().say(text, self._now())
+
+    def finish(self) -> None:
+        """Show the last progress, and end. Another `observe` begins again."""
+        with self._lock:
+            if self._end_ticks is not None:
+                self._end_ticks()
+                self._end_ticks = None
+            if self._view is not None:
+                self._view.finish(self._now())
+
+    def _tick(self) -> None:
+        with self._lock:
+            # A tick may come late, when the screen has just been finished.
+            if self._view is not None and self._end_ticks is not None:
+                self._view.tick(self._now())
+
+    def _opened(self) -> _View:
+        if self._view is None:
+            stream = self._stream or sys.stderr
+            wants_bars = stream.isatty() if self._bars is None else self._bars
+            self._view = _bars(stream) if wants_bars else ProgressLines(_writer(self._stream))
+        return self._view
+
+
+def _bars(stream: TextIO) -> _View:
+    from rich.console import Console
+
+    from bedrock_spark.screen.bars import ProgressBars
+
+    return ProgressBars(Console(file=stream, highlight=False))
+
+
+def _writer(stream: TextIO | None) -> Callable[[str], None]:
+    def write(line: str) -> None:
+        # sys.stderr is looked up each time: notebooks and tests replace it.
+        print(line, file=stream or sys.stderr, flush=True)
+
+    return write
+
+
+@contextmanager
+def automatic_screen(wanted: bool | None = None) -> Iterator[Observer | None]:
+    """Yield the observer that a call in Python has if it names none; None if nothing is shown.
+
+    wanted: whether to show progress; None for: in a notebook, and if stderr is a terminal
+    """
+    in_notebook = is_notebook()
+    if wanted is False or (wanted is None and not in_notebook and not _is_terminal(sys.stderr)):
+        yield None
+        return
+    # A notebook shows stderr as if something had failed.
+    screen = ProgressScreen(sys.stdout, bars=False) if in_notebook else ProgressScreen()
+    try:
+        yield screen.observe
+    finally:
+        screen.finish()
+
+
+def is_notebook() -> bool:
+    """Tell whether the code runs in a notebook: its IPython shell has a kernel."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and getattr(shell, "kernel", None) is not None
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()

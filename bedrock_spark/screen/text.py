@@ -1,0 +1,47 @@
+"""Progress in words: how much is done, how fast, how much time is left."""
+
+from __future__ import annotations
+
+from bedrock_spark.progress import Pace, Progress
+
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+
+
+def counted(progress: Progress) -> str:
+    """Return how much is done, such as `1,200/60,000 records (2%)`; "" if nothing is counted."""
+    if progress.total is None:
+        return f"{progress.done:,} {progress.unit}" if progress.done else ""
+    if not progress.total:
+        return "done"
+    count = f"{progress.done:,}/{progress.total:,} {progress.unit}".rstrip()
+    # Rounded down: 100% means that all is done.
+    return f"{count} ({progress.done * 100 // progress.total}%)"
+
+
+def paced(progress: Progress, pace: Pace) -> str:
+    """Return rate and time left, such as `35/s, 28 min left`; "" if there is no rate."""
+    rate, left = pace.per_second, pace.seconds_left(progress.total)
+    if rate is None or progress.is_done:
+        return ""
+    return rate_text(rate) + (f", {time_left(left)} left" if left is not None else "")
+
+
+def rate_text(per_second: float) -> str:
+    """Return a rate with a unit in which it is at least one, if there is such a unit."""
+    for seconds, unit in ((1, "s"), (_MINUTE, "min")):
+        if per_second * seconds >= 1:
+            return f"{per_second * seconds:,.0f}/{unit}"
+    return f"{per_second * _HOUR:,.1f}/h"
+
+
+def time_left(seconds: float) -> str:
+    """Return a duration in the two units that matter, such as `2 h 5 min`."""
+    if seconds < _MINUTE:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / _MINUTE)
+    if minutes < 60:
+        return f"{minutes} min"
+    if seconds < _DAY:
+        return f"{minutes // 60} h {minutes % 60} min"
+    hours = round(seconds / _HOUR)
+    return f"{hours // 24} d {hours % 24} h"

@@ -1,0 +1,89 @@
+"""The closing table: its lines add up to the rows of the source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedrock_spark.cli.closing_table import closing_line, closing_table, row_lines
+from bedrock_spark.report import Report
+
+ROWS = st.integers(0, 10**10)
+
+
+def report_of(rows: int, outcomes: dict[str, int], by_fallback: int = 0, **more: Any) -> Report:
+    values: dict[str, Any] = {
+        "run_id": "run-abcdefgh",
+        "run_uri": "s3://bucket/runs/one",
+        "rows": rows,
+        "records": rows,
+        "sharing": 0,
+        "outcomes": outcomes,
+        "served_by": {"batch": outcomes.get("ok", 0) - by_fallback, "fallback": by_fallback},
+        "unanswered": 0,
+        "shards": 1,
+        "jobs": {},
+        "attempts": 1,
+        "tokens": {"input": 1, "output": 1},
+        "seconds": {},
+        "findings": [],
+    }
+    return Report(**{**values, **more})
+
+
+OUTCOMES = st.dictionaries(
+    st.sampled_from(
+        ["ok", "error", "missing", "invalid", "unfound", "rejected", "an outcome of tomorrow"]
+    ),
+    ROWS,
+)
+
+
+@given(OUTCOMES, ROWS, st.data())
+def test_the_lines_add_up_to_the_rows_of_the_source(
+    outcomes: dict[str, int], not_asked: int, data: st.DataObject
+) -> None:
+    """Whatever the outcomes are, and however many rows no stage has reached."""
+    by_fallback = data.draw(st.integers(0, outcomes.get("ok", 0)))
+    rows = sum(outcomes.values()) + not_asked
+    report = report_of(rows, outcomes, by_fallback, unanswered=min(rows, 17))
+    assert sum(count for _, count in row_lines(report)) == rows
+    names = [name for name, _ in row_lines(report)]
+    assert len(set(names)) == len(names)
+    table = closing_table(report)
+    shown = [int(v.replace(",", "")) for name, v in table if name.startswith("  ")]
+    assert sum(shown) == rows
+    assert dict(table)["rows in"] == f"{rows:,}"
+
+
+@given(OUTCOMES, ROWS, st.integers(0, 10**6))
+def test_also_if_the_counts_contradict_each_other(
+    outcomes: dict[str, int], rows: int, served: int
+) -> None:
+    """Rows too many, or more served rows than ok ones: the difference has a line."""
+    report = report_of(rows, outcomes, served_by={"batch": served, "fallback": 3})
+    assert sum(count for _, count in row_lines(report)) == rows
+
+
+def test_a_newcomer_can_read_it() -> None:
+    """800 rows, of which 67 answers are invalid and 3 may still be answered."""
+    outcomes = {"ok": 729, "error": 4, "missing": 0, "invalid": 67, "rejected": 0}
+    report = report_of(800, outcomes, 20, unanswered=3, published="s3://lake/answers")
+    assert row_lines(report) == [
+        ("ok by batch", 709),
+        ("ok by fallback", 20),
+        ("errors", 4),
+        ("invalid answers", 67),
+        ("rejected", 0),
+    ]
+    assert ("unanswered", "3 of these may still get an answer") in closing_table(report)
+    assert closing_line(report) == (
+        "done: 729 of 800 rows answered; the results are in s3://lake/answers"
+    )
+
+
+def test_rows_that_no_stage_has_reached_have_a_line() -> None:
+    """As in the report of a run that the canary ended."""
+    assert row_lines(report_of(10, {}))[-1] == ("not asked yet", 10)

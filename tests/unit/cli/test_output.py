@@ -1,0 +1,208 @@
+"""What the commands print and where: results on stdout, all else on stderr, JSON, silence."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from bedrock_spark import errors
+from bedrock_spark.cli import commands, main, stages
+from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.output import Output
+from bedrock_spark.errors import BudgetError, ConfigError, ExitCode
+from bedrock_spark.progress import Progress
+from tests.unit.cli.test_closing_table import report_of
+from tests.unit.fakes import make_config
+from tests.unit.test_errors import TREE
+
+STAGE_NAMES = ("run", "prepare", "submit", "advance", "collect", "fallback")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    logger = logging.getLogger("bedrock_spark")
+    level = logger.level
+    yield
+    logger.setLevel(level)
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Return a function that runs `bedrock-spark run x.yaml` with this stage in its place."""
+    pipeline = SimpleNamespace(run=SimpleNamespace(config=make_config()))
+    monkeypatch.setattr(stages, "load_config", lambda *_: make_config())
+    monkeypatch.setattr(stages.Pipeline, "open", lambda *_, **__: pipeline)
+
+    def run(stage: stages.Stage, *options: str) -> Any:
+        perform = stages.perform
+        monkeypatch.setattr(stages, "perform", lambda _, *args: perform(stage, *args))
+        result = CliRunner().invoke(main, ["run", "x.yaml", *options])
+        monkeypatch.setattr(stages, "perform", perform)
+        return result
+
+    return run
+
+
+def ending_with(outcomes: dict[str, int], **more: Any) -> stages.Stage:
+    """Return a stage that shows progress and ends with a report of these rows."""
+
+    def stage(pipeline: Any, display: Display) -> int:
+        display.observe(Progress("batch", 1, 2))
+        report = report_of(sum(outcomes.values()), outcomes, **more)
+        return stages._end(pipeline, display, report)
+
+    return stage
+
+
+def failing_with(error: BaseException) -> stages.Stage:
+    def stage(*_: object) -> int:
+        raise error
+
+    return stage
+
+
+def test_results_are_on_stdout_and_progress_on_stderr(call: Callable[..., Any]) -> None:
+    """The last line of stdout says how it ended."""
+    done = call(ending_with({"ok": 10}))
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[-1] == "done: all 10 rows answered; nothing is published"
+    assert "rows in" in done.stdout
+    assert "1/2 records" not in done.stdout
+    assert "1/2 records" in done.stderr
+
+
+def test_json_is_all_that_is_on_stdout(call: Callable[..., Any]) -> None:
+    """One object, the report; everything else is on stderr."""
+    done = call(ending_with({"ok": 10}), "--json")
+    assert json.loads(done.stdout)["outcomes"] == {"ok": 10}
+    assert "error" not in json.loads(done.stdout)
+    assert "done: all 10 rows answered" in done.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--quiet"], ["--json"], ["--json", "--quiet"]])
+def test_too_many_errors_end_with_code_7(call: Callable[..., Any], options: list[str]) -> None:
+    """The last line says so, and --json has the report and the error."""
+    done = call(ending_with({"ok": 80, "error": 20}, published="s3://lake/x"), *options)
+    assert done.exit_code == ExitCode.ROWS
+    message = "20 of 100 rows (20.0%) have no answer, more than results.max_errors (5%)"
+    assert message in done.stderr.splitlines()[-1]
+    assert "published all the same: s3://lake/x" in done.stderr.splitlines()[-1]
+    if "--json" in options:
+        values = json.loads(done.stdout)
+        assert values["rows"] == 100
+        assert (values["error"]["kind"], values["error"]["exit_code"]) == ("rows", 7)
+
+
+@pytest.mark.parametrize("outcome", ["rejected", "error", "missing"])
+def test_a_run_that_yields_nothing_fails(call: Callable[..., Any], outcome: str) -> None:
+    """Every row rejected, or every record refused, is no success."""
+    assert call(ending_with({outcome: 50})).exit_code == ExitCode.ROWS
+
+
+def test_quiet_leaves_errors_and_the_closing_line(call: Callable[..., Any]) -> None:
+    """For cron, which mails whatever is printed."""
+    done = call(ending_with({"ok": 10}), "--quiet")
+    assert done.output == "done: all 10 rows answered; nothing is published\n"
+    failed = call(failing_with(ConfigError("x: is wrong")), "--quiet")
+    assert (failed.stdout, failed.stderr) == ("", "error: x: is wrong\n")
+
+
+@pytest.mark.parametrize("kind", TREE)
+def test_each_error_ends_a_command_with_its_code(
+    call: Callable[..., Any], kind: type[errors.BedrockSparkError]
+) -> None:
+    """One line on stderr and, with --json, one object on stdout."""
+    done = call(failing_with(kind("it went wrong")), "--json")
+    assert done.exit_code == kind.exit_code
+    assert done.stderr == "error: it went wrong\n"
+    name = ExitCode(kind.exit_code).name.lower()
+    error = {"kind": name, "message": "it went wrong", "exit_code": int(kind.exit_code)}
+    assert json.loads(done.stdout) == {"error": error}
+
+
+def test_an_interrupt_is_told_by_json_too(call: Callable[..., Any]) -> None:
+    """With the code that shells expect."""
+    done = call(failing_with(KeyboardInterrupt()), "--json")
+    assert done.exit_code == 130
+    assert json.loads(done.stdout)["error"]["kind"] == "interrupted"
+
+
+@pytest.mark.parametrize("name", [*STAGE_NAMES, "status", "stop", "invoke"])
+def test_every_command_has_the_options_of_output(name: str) -> None:
+    """And says what its argument is, with an example."""
+    shown = CliRunner().invoke(main, [name, "--help"]).output
+    for option in ("--json", "--quiet", "--verbose"):
+        assert option in shown
+    assert "Example" in shown
+    assert f"bedrock-spark {name} " in " ".join(shown.split())
+    argument = {"status": "RUN_URI", "stop": "RUN_URI", "invoke": "PROMPT"}.get(name, "CONFIG")
+    assert f"{argument} is the" in shown
+
+
+def test_commands_are_listed_in_the_order_of_a_run() -> None:
+    """Not by the alphabet; and no command is unknown to the order."""
+    listed = main.list_commands(None)  # type: ignore[arg-type]
+    assert set(listed) <= set(commands.ORDER)
+    assert listed == [name for name in commands.ORDER if name in listed]
+    assert [name for name in listed if name in STAGE_NAMES] == list(STAGE_NAMES)
+
+
+def test_quiet_and_verbose_contradict_each_other() -> None:
+    """Which is wrong use of the command."""
+    done = CliRunner().invoke(main, ["run", "x.yaml", "--quiet", "--verbose"])
+    assert done.exit_code == ExitCode.USAGE
+
+
+def test_verbose_logs_and_quiet_does_not(caplog: pytest.LogCaptureFixture) -> None:
+    """Warnings are shown by default."""
+    logger = logging.getLogger("bedrock_spark")
+    Output(is_quiet=True).begin_logging()
+    assert not logger.isEnabledFor(logging.WARNING)
+    Output(is_verbose=True).begin_logging()
+    assert logger.isEnabledFor(logging.INFO)
+
+
+def test_an_error_while_progress_is_shown_comes_last(call: Callable[..., Any]) -> None:
+    """So that the last line of a log is the reason."""
+
+    def stage(pipeline: Any, display: Display) -> int:
+        display.observe(Progress("batch", 1, 2))
+        display.observe(Progress("batch", 2, 3))
+        raise BudgetError("too dear")
+
+    lines = call(stage).stderr.splitlines()
+    assert lines[-1] == "error: too dear"
+    assert "2/3 records" in lines[-2]
+
+
+def test_every_stage_has_a_note_and_an_example() -> None:
+    """A new stage needs both."""
+    names = [n for n, f in inspect.getmembers(stages, inspect.isfunction) if n in STAGE_NAMES]
+    assert sorted(commands._STAGES) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("options", "output"),
+    [
+        ([], Output()),
+        (["--json", "--quiet"], Output(as_json=True, is_quiet=True)),
+        (["--verbose"], Output(is_verbose=True)),
+    ],
+)
+def test_spark_submit_takes_the_same_options(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], output: Output
+) -> None:
+    """The programs in jobs/ print what the commands print."""
+    seen: list[Any] = []
+    monkeypatch.setattr(stages, "perform", lambda *args: seen.append(args) or 7)
+    monkeypatch.setattr(sys, "argv", ["run.py", "--config", "c.yaml", "--set", "a=1", *options])
+    assert stages.perform_from_arguments(stages.run, "Run.") == 7
+    assert seen == [(stages.run, "c.yaml", ["a=1"], output)]

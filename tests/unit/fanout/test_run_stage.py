@@ -1,0 +1,117 @@
+"""The stage of a run, and what blocks it: the same in `status` as in the report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bedrock_spark.fanout import Status, status_of, status_unprepared
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.canary_results import Canary, add_try
+from bedrock_spark.run_folder.ledger.events import Held
+from bedrock_spark.run_folder.published import DONE, WRITING, Publication, Publications
+from tests.unit.fake_run import FakeRun
+from tests.unit.fakes import make_config
+
+
+def status(fake: FakeRun) -> Status:
+    return status_of(fake.open_controller(reads_only=True), fake.clock)
+
+
+def write_report(fake: FakeRun, **values: Any) -> None:
+    fake.run.storage.write(layout.REPORT_FILE, json.dumps(values).encode())
+
+
+def test_a_run_passes_its_stages_in_order(fake_run: Callable[..., FakeRun]) -> None:
+    """Each is told by what the stage has left in the run folder."""
+    fake = fake_run([50, 50])
+    fake.run = replace(fake.run, config=make_config(results={"path": "s3://lake/answers"}))
+    storage = fake.run.storage
+    assert status_unprepared(fake.run, fake.clock).stage == "preparing"
+    seen = [status(fake)]
+    fake.advance()
+    seen.append(status(fake))
+    fake.service.move_all("Completed", processed=50)
+    fake.advance()
+    seen.append(status(fake))
+    storage.write(layout.RECONCILIATION_FILE, b"")
+    seen.append(status(fake))
+    storage.write(f"{layout.tasks_prefix('round')}task", b"1 20")
+    seen.append(status(fake))
+    storage.delete([f"{layout.tasks_prefix('round')}task"])
+    notes = Publications(storage)
+    notes.note("s3://lake/answers", Publication("overwrite", WRITING, "x"))
+    seen.append(status(fake))
+    notes.note("s3://lake/answers", Publication("overwrite", DONE, "x"))
+    seen.append(status(fake))
+    assert [each.stage for each in seen] == [
+        "prepared",
+        "batch",
+        "batch jobs over",
+        "collected",
+        "fallback",
+        "collected",
+        "published",
+    ]
+    assert [each.is_finished for each in seen] == [False] * 6 + [True]
+    assert seen[-1].published == ("s3://lake/answers",)
+    assert seen[-1].blocked is None
+
+
+def test_the_numbers_are_those_of_the_report(fake_run: Callable[..., FakeRun]) -> None:
+    """Permanent errors are no unanswered records: before the report that is not known."""
+    fake = fake_run([100])
+    fake.advance()
+    fake.service.move_all("Completed", total=100, processed=100, succeeded=83, failed=17)
+    fake.advance()
+    assert (status(fake).unanswered, status(fake).outcomes) == (17, None)
+    outcomes = {"ok": 83, "error": 14, "missing": 3}
+    write_report(fake, outcomes=outcomes, unanswered=3)
+    assert (status(fake).unanswered, status(fake).outcomes) == (3, outcomes)
+    fake.run.storage.write(layout.REPORT_FILE, b"damaged")
+    assert status(fake).unanswered == 17
+
+
+def test_a_run_with_unanswered_rows_and_a_fallback_is_not_finished(
+    fake_run: Callable[..., FakeRun],
+) -> None:
+    """The same command would ask them."""
+    fake = fake_run([100])
+    fake.advance()
+    fake.service.move_all("Completed", processed=100)
+    fake.advance()
+    fake.run.storage.write(layout.RECONCILIATION_FILE, b"")
+    write_report(fake, outcomes={"ok": 97, "missing": 3}, unanswered=3)
+    assert status(fake).is_finished
+    with_fallback = make_config(fallback={"model_id": "amazon.nova-lite-v1:0"})
+    fake.run = replace(fake.run, config=with_fallback)
+    assert not status(fake).is_finished
+
+
+@pytest.mark.parametrize("kind", ["stopped", "refused", "breaker", "no_slots"])
+def test_a_hold_blocks_a_run(fake_run: Callable[..., FakeRun], kind: str) -> None:
+    """With its kind and its reason; a run that is over is not blocked by it."""
+    fake = fake_run([50])
+    fake.controller.note([Held(kind, "because", fake.clock.now())])
+    assert status(fake).blocked == {"by": kind, "reason": "because"}
+
+
+def test_a_budget_that_is_too_low_blocks_a_run(fake_run: Callable[..., FakeRun]) -> None:
+    """As soon as the canary has shown what a record costs."""
+    fake = fake_run([50, 50])
+    fake.run = replace(
+        fake.run,
+        config=make_config(
+            budget={"max_cost_usd": 0.01}, prices={"batch": {"input": 1, "output": 1}}
+        ),
+    )
+    assert status(fake).blocked is None
+    add_try(fake.run.storage, Canary("m", 0.0, 5, 5, 0, 500, 100, 100, ()))
+    blocked = status(fake).blocked
+    assert blocked is not None
+    assert blocked["by"] == "budget"
+    assert "will cost about" in blocked["reason"]

@@ -1,0 +1,101 @@
+"""Whether enough rows of a run have an answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from bedrock_spark.config import ResultsConfig
+from bedrock_spark.outputs.row_limits import RowCounts, shortfall
+from tests.unit.fakes import make_config
+
+OUTCOMES = ("ok", "error", "invalid", "missing", "unfound", "rejected")
+
+
+def config(max_errors: Any = 0.05, fallback: bool = False, max_rejects: Any = None) -> Any:
+    return make_config(
+        source={"key": ["id"], "max_rejects": max_rejects},
+        results={"max_errors": max_errors},
+        fallback={"model_id": "anthropic.claude-3-haiku-20240307-v1:0"} if fallback else None,
+    )
+
+
+def counts(unanswered: int = 0, is_final: bool = True, **outcomes: int) -> RowCounts:
+    return RowCounts(sum(outcomes.values()), outcomes, unanswered, is_final)
+
+
+@pytest.mark.parametrize("outcome", ["error", "invalid", "missing", "unfound"])
+@pytest.mark.parametrize(
+    ("failed", "limit", "is_short"),
+    [
+        (5, 0.05, False),
+        (6, 0.05, True),
+        (6, 6, False),
+        (7, 6, True),
+        (1, 0, True),
+        (99, 1.0, False),
+    ],
+)
+def test_more_rows_without_an_answer_than_the_limit(
+    outcome: str, failed: int, limit: float, is_short: bool
+) -> None:
+    """As a share or as a number of rows, whatever the reason."""
+    rows = counts(ok=100 - failed, **{outcome: failed})
+    message = shortfall(rows, config(limit))
+    assert (message is not None) == is_short
+    if message is not None:
+        assert f"{failed} of 100 rows" in message
+        assert "results.max_errors" in message
+
+
+@pytest.mark.parametrize("outcome", ["error", "invalid", "missing", "unfound", "rejected"])
+def test_a_run_that_yields_nothing_is_never_good(outcome: str) -> None:
+    """However high the limits are."""
+    loose = config(1.0, max_rejects=1.0)
+    assert shortfall(counts(**{outcome: 50}), loose) is not None
+    assert shortfall(counts(ok=1, **{outcome: 50}), loose) is None
+
+
+def test_rejected_rows_have_a_limit_of_their_own() -> None:
+    """They are no errors."""
+    rows = counts(ok=50, rejected=50)
+    assert shortfall(rows, config(0.0)) is None
+    assert "source.max_rejects" in str(shortfall(rows, config(max_rejects=0.1)))
+
+
+def test_rows_that_the_fallback_may_still_answer() -> None:
+    """After the fallback none may be left; before it they are no errors yet."""
+    rows = counts(unanswered=3, ok=97, missing=3)
+    assert "3 of 100 rows are still unanswered" in str(shortfall(rows, config(fallback=True)))
+    assert shortfall(rows, config()) is None  # nothing would ask them
+    before = counts(unanswered=40, is_final=False, ok=55, missing=40, error=5)
+    assert shortfall(before, config(fallback=True)) is None
+    assert shortfall(counts(unanswered=100, is_final=False, missing=100), config()) is None
+
+
+@given(st.dictionaries(st.sampled_from(OUTCOMES), st.integers(0, 10**9)), st.floats(0, 1))
+def test_a_higher_limit_never_makes_a_run_worse(outcomes: dict[str, int], limit: float) -> None:
+    """And a run without failures passes each limit."""
+    rows = counts(**outcomes)
+    if shortfall(rows, config(limit)) is None:
+        assert shortfall(rows, config(1.0)) is None
+    if not any(count for name, count in outcomes.items() if name != "ok"):
+        assert shortfall(rows, config(limit)) is None
+
+
+@pytest.mark.parametrize(("value", "limit"), [("5%", 0.05), (0.1, 0.1), (100, 100), ("1%", 0.01)])
+def test_a_limit_is_a_share_or_a_number_of_rows(value: Any, limit: float) -> None:
+    """Written as in `source.max_rejects`."""
+    parsed = ResultsConfig(max_errors=value).max_errors
+    assert (parsed, type(parsed)) == (limit, type(limit))
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, "x%", -0.1])
+def test_other_limits_are_refused(value: Any) -> None:
+    """A share above 1 is a misunderstanding."""
+    with pytest.raises(ValidationError, match="a share"):
+        ResultsConfig(max_errors=value)

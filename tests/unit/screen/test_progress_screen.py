@@ -1,0 +1,101 @@
+"""Where progress is shown: bars on a terminal, lines elsewhere, nothing in a plain script."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+
+from bedrock_spark.progress import Progress
+from bedrock_spark.screen import ProgressScreen, automatic_screen
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class FakeTicker:
+    """Keeps the function that would be called every few seconds."""
+
+    def __init__(self) -> None:
+        self.tick: Callable[[], None] | None = None
+        self.ended = 0
+
+    def __call__(self, tick: Callable[[], None]) -> Callable[[], None]:
+        self.tick = tick
+        return self.end
+
+    def end(self) -> None:
+        self.ended += 1
+
+
+def test_silence_is_broken_from_the_background() -> None:
+    """A stage that only waits calls no observer."""
+    stream, ticker, now = io.StringIO(), FakeTicker(), [0.0]
+    screen = ProgressScreen(stream, now=lambda: now[0], ticker=ticker)
+    screen.observe(Progress("batch", 0, 10, waits_for="the batch jobs"))
+    assert ticker.tick is not None
+    now[0] = 61.0
+    ticker.tick()
+    assert "waits for the batch jobs" in stream.getvalue().splitlines()[-1]
+    screen.finish()
+    assert ticker.ended == 1
+    lines = stream.getvalue()
+    ticker.tick()  # one that was under way
+    assert stream.getvalue() == lines
+
+
+def test_a_terminal_gets_bars_with_records_rate_and_time_left() -> None:
+    """One bar a stage."""
+    now = [0.0]
+    stream = Terminal()
+    screen = ProgressScreen(stream, now=lambda: now[0], ticker=FakeTicker())
+    screen.observe(Progress("batch", 0, 1_000, "1 jobs active"))
+    now[0] = 10.0
+    screen.observe(Progress("batch", 100, 1_000, "1 jobs active"))
+    screen.say("a note")
+    screen.finish()
+    shown = stream.getvalue()
+    assert "100/1,000 records (10%), 10/s, 2 min left" in shown
+    assert "a note" in shown
+
+
+class NotebookShell:
+    kernel = object()
+
+
+@pytest.mark.parametrize(
+    ("shell", "is_terminal", "wanted", "shown_on"),
+    [
+        (None, False, None, None),
+        (None, False, True, "stderr"),
+        (None, True, None, "stderr"),
+        (None, True, False, None),
+        (NotebookShell(), False, None, "stdout"),
+        (NotebookShell(), False, False, None),
+        (SimpleNamespace(), False, None, None),  # IPython on a pipe: it has no kernel
+    ],
+)
+def test_python_shows_progress_where_a_person_looks(
+    monkeypatch: pytest.MonkeyPatch,
+    shell: object,
+    is_terminal: bool,
+    wanted: bool | None,
+    shown_on: str | None,
+) -> None:
+    """In notebooks and on terminals; in a plain script only if it is asked for."""
+    module = SimpleNamespace(get_ipython=lambda: shell)
+    monkeypatch.setitem(sys.modules, "IPython", module)
+    out, err = io.StringIO(), Terminal() if is_terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    with automatic_screen(wanted) as observe:
+        assert (observe is not None) == (shown_on is not None)
+        if observe is not None:
+            observe(Progress("collect", 5, 5))
+    assert bool(out.getvalue()) == (shown_on == "stdout")
+    assert bool(err.getvalue()) == (shown_on == "stderr")
