@@ -16,8 +16,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import msgspec
-
 from bedrock_spark.aws.clients import runtime_client
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import CanaryConfig
@@ -25,13 +23,17 @@ from bedrock_spark.errors import (
     CanaryAccessError,
     CanaryError,
     InvokeError,
+    InvokeRecordError,
     InvokeRefusedError,
     InvokeRetryableError,
 )
 from bedrock_spark.families import Answer, family_of
+from bedrock_spark.families.base import read_answer
 from bedrock_spark.invoke.caller import ModelCaller
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.invoke.redact import redact
+from bedrock_spark.outputs.judge import EMPTY, Judge
+from bedrock_spark.outputs.lines import RecordError
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.run_folder.canary_results import Canary, CanaryFailure, add_try, read_tries
 from bedrock_spark.run_folder.manifest import Shard
@@ -119,12 +121,24 @@ class _Reply:
 
 def _ask(caller: ModelCaller, record: ShardLine) -> _Reply:
     try:
-        output = msgspec.json.decode(caller.ask(record.body))
+        output = caller.ask(record.body)
     except InvokeRefusedError:
         raise
     except InvokeError as exc:
         return _Reply(record, error=exc)
-    return _Reply(record, caller.family.read(output) if isinstance(output, dict) else Answer())
+    judged = Judge(caller.family)(output)
+    if judged.error is not None and judged.finding != EMPTY:
+        return _Reply(record, error=_as_invoke_error(judged.error))
+    return _Reply(record, read_answer(output, caller.family))
+
+
+def _as_invoke_error(error: RecordError) -> InvokeError:
+    """Return the error of a reply that is no answer: another error, or of a shape that is unknown.
+
+    A batch job would get such replies, too.
+    """
+    kind = InvokeRetryableError if error.is_retryable else InvokeRecordError
+    return kind(error.message or "", error_code=error.code, error_type="NoAnswer")
 
 
 def _add_up(model_id: str, now: float, replies: list[_Reply]) -> Canary:

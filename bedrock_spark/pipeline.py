@@ -309,7 +309,7 @@ class Pipeline:
         if self._unpublished is not None:
             return None
         with self._timed("publish"):
-            return publish(spark, self.run, self.manifest(), self.clock)
+            return publish(spark, self.run, self.manifest(), self.clock, self.observe)
 
     def _reason_to_wait(self, spark: SparkSession, reconciled: list[ReconciledShard]) -> str | None:
         """Return why the results are not final, if the config wants only final ones published."""

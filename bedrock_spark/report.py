@@ -19,16 +19,8 @@ from bedrock_spark.costs.used import (
 )
 from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.fanout import jobs_by_status
-from bedrock_spark.outputs.reconcile import (
-    BATCH,
-    ERROR,
-    FALLBACK,
-    INVALID,
-    MISSING,
-    OK,
-    REJECTED,
-    UNFOUND,
-)
+from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
+from bedrock_spark.outputs.reconcile import BATCH, FALLBACK
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.canary_results import Canary
@@ -48,6 +40,7 @@ class Report:
     rows: of the source; records: made of them
     sharing: rows that share the record of another row, because their bodies are equal
     outcomes: rows by outcome; served_by: ok rows by the side that answered, batch or fallback
+    stop_reasons: rows with an answer, by the word that the model gives
     unanswered: rows without an answer that may still get one if the fallback asks again
     unfound: rows that are not asked again because a job claims answers that were not found
     jobs: batch jobs by status; attempts: the number of batch jobs
@@ -76,6 +69,7 @@ class Report:
     seconds: dict[str, float]
     findings: list[dict[str, Any]]
     unfound: int = 0
+    stop_reasons: dict[str, int] = field(default_factory=dict)
     published: str | None = None
     canary: dict[str, int] | None = None
     cost: dict[str, float] | None = None
@@ -111,6 +105,7 @@ class Report:
             "rows_sharing_a_record": self.sharing,
             "outcomes": self.outcomes,
             "served_by": self.served_by,
+            "stop_reasons": self.stop_reasons,
             "unanswered": self.unanswered,
             "unfound": self.unfound,
             "shards": self.shards,
@@ -155,6 +150,7 @@ def build_report(
         sharing=manifest.sharing,
         outcomes=_sum((unit.outcomes for unit in units), _with_unfound(kinds, units)),
         served_by=_sum((unit.served_by for unit in units), (BATCH, FALLBACK)),
+        stop_reasons=_stop_reasons(units),
         unanswered=sum(unit.unanswered for unit in units),
         unfound=sum(unit.unfound for unit in units),
         shards=len(manifest.shards),
@@ -264,6 +260,14 @@ def _sum(counts: Iterable[Mapping[str, int]], names: tuple[str, ...]) -> dict[st
     for count in counts:
         total.update(count)
     return {name: total[name] for name in names}
+
+
+def _stop_reasons(units: Iterable[ReconciledShard]) -> dict[str, int]:
+    """Add up the rows by stop reason, the most frequent first."""
+    total: Counter[str] = Counter()
+    for unit in units:
+        total.update(unit.stop_reasons)
+    return dict(total.most_common())
 
 
 def _with_unfound(kinds: tuple[str, ...], units: Iterable[ReconciledShard]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import click
 from bedrock_spark.aws.model_family import hides_family
 from bedrock_spark.check import check_config
 from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.config import Config
 from bedrock_spark.errors import BedrockSparkError, ConfigError, ExitCode
 from bedrock_spark.families import family_of
@@ -18,9 +19,11 @@ _CHECKED = (
     "keys, values, templates, options of the model's family, names of model, Region and formats, "
     "columns of the answers, prices, places"
 )
+_NOT_CHECKED = "whether source, bucket, role and model exist: run does, before it pays"
 
 
-@click.command()
+@click.command(epilog="Example: bedrock-spark check tickets.yaml")
+@with_output_options()
 @click.argument("config", type=click.Path())
 @click.option(
     "--set",
@@ -29,21 +32,17 @@ _CHECKED = (
     metavar="KEY=VALUE",
     help="Override one value of the config, for example shards.max_records=500.",
 )
-def check(config: str, overrides: tuple[str, ...]) -> None:
+def check(config: str, overrides: tuple[str, ...], output: Output) -> None:
     """Show every problem of a config at once. Needs no network and no Spark, and costs nothing."""
-    display = Display()
+    display = Display(output)
     try:
         checked = check_config(config, overrides)
     except BedrockSparkError as exc:
-        display.show_error(str(exc))
-        sys.exit(exc.exit_code)
-    display.say(f"{config}: no problem found")
-    for name, value in meaning(checked):
-        display.say(f"{name:11} {value}")
-    display.say(f"checked     {_CHECKED}")
-    display.say(
-        "not checked whether source, bucket, role and model exist: run does, before it pays"
-    )
+        sys.exit(display.fail(exc))
+    rows = meaning(checked)
+    display.show_table([*rows, ("checked", _CHECKED), ("not checked", _NOT_CHECKED)])
+    display.close(f"{config}: no problem found")
+    display.show_json({"config": config, "meaning": dict(rows)})
     sys.exit(ExitCode.DONE)
 
 

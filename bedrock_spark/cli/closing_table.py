@@ -8,16 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from bedrock_spark.costs.tokens import dollars
-from bedrock_spark.outputs.reconcile import (
-    BATCH,
-    ERROR,
-    FALLBACK,
-    INVALID,
-    MISSING,
-    OK,
-    REJECTED,
-    UNFOUND,
-)
+from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
+from bedrock_spark.outputs.reconcile import BATCH, FALLBACK
 from bedrock_spark.report import Report
 
 # How many reasons and findings the screen shows; report.json has more.

@@ -13,6 +13,7 @@ from typing import Any
 
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.families.base import Answer, Family, Json, prompt_of, refuse, text_at, texts_at
+from bedrock_spark.families.endings import endings_by_word
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
@@ -28,4 +29,12 @@ def read(output: Json) -> Answer:
 
 PATTERN = re.compile(r"amazon\.(titan-image-generator|nova-canvas)-.*")
 
-FAMILY = Family("amazon_images", PATTERN, build, read, answers_images=True)
+FAMILY = Family(
+    "amazon_images",
+    PATTERN,
+    build,
+    read,
+    answers_images=True,
+    # Not confirmed: the sentence. AWS's pages say that images are blocked by content filters.
+    endings=endings_by_word(refused_sentence=r".{0,200}\b(blocked|content filters?)\b"),
+)

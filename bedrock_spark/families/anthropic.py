@@ -31,6 +31,7 @@ from bedrock_spark.families.base import (
     text_at,
     without_none,
 )
+from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
 from bedrock_spark.templates.json_values import NOT_UTF8, Unrenderable
 from bedrock_spark.templates.media import IMAGES, TEXTS, Media
@@ -124,4 +125,19 @@ MEDIA = MediaRules(
     max_image_bytes=5 * 1024 * 1024 * 3 // 4,
 )
 
-FAMILY = Family("anthropic", PATTERN, build, read, takes_media=True, read_chunk=read_chunk)
+# Claude docs, "Handling stop reasons".
+ENDINGS = endings_by_word(
+    finished=("end_turn", "stop_sequence"),
+    truncated=("max_tokens", "model_context_window_exceeded", "pause_turn"),
+    tool_use=("tool_use",),
+)
+
+FAMILY = Family(
+    "anthropic",
+    PATTERN,
+    build,
+    read,
+    takes_media=True,
+    read_chunk=read_chunk,
+    endings=ENDINGS,
+)

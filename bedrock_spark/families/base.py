@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.errors import ConfigError
+from bedrock_spark.families.endings import Ending, Endings
 
 Json = Mapping[str, Any]
 
@@ -21,6 +22,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
     tool_input: the input of the first tool call, as JSON text
     images: base64 texts, unchanged
+    has_other_vectors: whether there are embeddings of other number types, which are no column
     """
 
     text: str | None = None
@@ -31,6 +33,15 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     reasoning: str | None = None
     tool_input: str | None = None
     images: tuple[str, ...] = ()
+    has_other_vectors: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether nothing that can be asked for is there: reasoning alone is no answer."""
+        if self.text and not self.text.isspace():
+            return False
+        parts = self.embedding, self.images, self.has_other_vectors, self.tool_input is not None
+        return not any(parts)
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,8 @@ class Family:
         counts as totals so far; None if the family does not stream
     tag: the tag around the reasoning in the text of those chunks; None if there is no tag
     answers_images: whether answers are images, which are paid for by the piece
+    endings: what the stop reasons of its models mean
+    reads_answers: whether `read` looks for anything; if not, every answer is as good as another
     """
 
     name: str
@@ -67,6 +80,12 @@ class Family:
     read_chunk: Callable[[Json], Answer] | None = None
     tag: ReasoningTag | None = None
     answers_images: bool = False
+    endings: Endings = field(default_factory=Endings)
+    reads_answers: bool = True
+
+    def ending_of(self, answer: Answer) -> Ending:
+        """Return how an answer ended."""
+        return self.endings.of(answer.stop_reason)
 
     def build(self, request: RequestConfig) -> dict[str, Any]:
         """Return the body template of a request. Raises ConfigError for an unsupported option."""
@@ -79,13 +98,36 @@ NO_ANSWER = Answer()
 _decode = msgspec.json.Decoder().decode
 
 
-def read_answer(output: bytes, read: Callable[[Any], Answer]) -> Answer:
-    """Read an answer. JSON that cannot be decoded (a number is too large, say) has no parts."""
+# InvokeModel adds this member to the answer of every model if the call has a guardrail. Source:
+# Amazon Bedrock user guide, "Use guardrails with the InvokeModel operation".
+_GUARDRAIL_ACTION = "amazon-bedrock-guardrailAction"
+_INTERVENED = "INTERVENED"
+
+
+def decode_output(output: bytes) -> Any:
+    """Decode a modelOutput. Return None if that fails, because a number is too large, say."""
     try:
-        decoded = _decode(output)
+        return _decode(output)
     except (msgspec.MsgspecError, RecursionError):
+        return None
+
+
+def read_decoded(decoded: Any, family: Family) -> Answer:
+    """Read a decoded answer. Anything but an object has no parts. Raises nothing."""
+    if not isinstance(decoded, dict):
         return NO_ANSWER
-    return read(decoded) if isinstance(decoded, dict) else NO_ANSWER
+    try:
+        answer = family.read(decoded)
+    except RecursionError:
+        return NO_ANSWER
+    if decoded.get(_GUARDRAIL_ACTION) == _INTERVENED:
+        return msgspec.structs.replace(answer, stop_reason="guardrail_intervened")
+    return answer
+
+
+def read_answer(output: bytes, family: Family) -> Answer:
+    """Read an answer. JSON that cannot be decoded has no parts. Raises nothing."""
+    return read_decoded(decode_output(output), family)
 
 
 def prompt_of(request: RequestConfig) -> str:

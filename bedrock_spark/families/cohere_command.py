@@ -30,6 +30,7 @@ from bedrock_spark.families.base import (
     text_at,
     without_none,
 )
+from bedrock_spark.families.endings import endings_by_word
 
 
 def build_command(request: RequestConfig) -> dict[str, Any]:
@@ -85,12 +86,21 @@ def read_command_chunk(chunk: Json) -> Answer:
     )
 
 
+# Cohere's API reference, "Chat" and "Generate".
+_ENDINGS = endings_by_word(
+    finished=("COMPLETE", "STOP_SEQUENCE"),
+    truncated=("MAX_TOKENS", "ERROR_LIMIT"),
+    refused=("ERROR_TOXIC",),
+    tool_use=("TOOL_CALL",),
+)
+
 COMMAND = Family(
     "cohere_command",
     re.compile(r"cohere\.command-(light-)?text-.*"),
     build_command,
     read_command,
     read_chunk=read_command_chunk,
+    endings=_ENDINGS,
 )
 COMMAND_R = Family(
     "cohere_command_r",
@@ -98,4 +108,5 @@ COMMAND_R = Family(
     build_command_r,
     read_command_r,
     read_chunk=read_command_r,
+    endings=_ENDINGS,
 )

@@ -14,7 +14,7 @@ import re
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
-from bedrock_spark.families.base import Answer, Family, Json, prompt_of, refuse, vector_at
+from bedrock_spark.families.base import Answer, Family, Json, at, prompt_of, refuse, vector_at
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
@@ -26,7 +26,11 @@ def build(request: RequestConfig) -> dict[str, Any]:
 def read(output: Json) -> Answer:
     """Read an embedding: `embeddings` is a list, or an object whose `float` is the list."""
     vector = vector_at(output, "embeddings", 0) or vector_at(output, "embeddings", "float", 0)
-    return Answer(embedding=vector)
+    if vector is not None:
+        return Answer(embedding=vector)
+    others = at(output, "embeddings")
+    has_others = isinstance(others, dict) and any(vector_at(v, 0) for v in others.values())
+    return Answer(has_other_vectors=has_others)
 
 
 FAMILY = Family("cohere_embed", re.compile(r"cohere\.embed-.*"), build, read)

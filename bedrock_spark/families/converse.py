@@ -29,6 +29,7 @@ from bedrock_spark.families.base import (
     text_at,
     without_none,
 )
+from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
 from bedrock_spark.templates.media import DOCUMENTS, IMAGES, Media
 
@@ -62,13 +63,25 @@ def read(output: Json) -> Answer:
     """Read a Converse answer, of a batch job or the live API. Nova's own answer is the same."""
     content = at(output, "output", "message", "content")
     return Answer(
-        text=joined_text(content),
+        text=_text(content),
         reasoning=joined_text(content, "reasoningContent", "reasoningText", "text"),
         tool_input=json_text(first_at(content, "toolUse", "input")),
         stop_reason=text_at(output, "stopReason"),
         input_tokens=count_at(output, "usage", "inputTokens"),
         output_tokens=count_at(output, "usage", "outputTokens"),
     )
+
+
+def _text(content: Any) -> str | None:
+    """Join the texts of the blocks in their order: plain text, and text that has citations."""
+    blocks = content if isinstance(content, list) else ()
+    if not any(at(block, "citationsContent") for block in blocks):
+        return joined_text(content)
+    texts = (
+        text_at(block, "text") or joined_text(at(block, "citationsContent", "content"))
+        for block in blocks
+    )
+    return "".join(text for text in texts if text is not None)
 
 
 def read_chunk(event: Json) -> Answer:
@@ -108,4 +121,21 @@ MEDIA = MediaRules(
     may_be_larger=("pdf", "docx"),
 )
 
-FAMILY = Family("converse", None, build, read, takes_media=True, read_chunk=read_chunk)
+# The service model's StopReason. Not listed, because nothing follows from them:
+# malformed_model_output and malformed_tool_use.
+ENDINGS = endings_by_word(
+    finished=("end_turn", "stop_sequence"),
+    truncated=("max_tokens", "model_context_window_exceeded"),
+    refused=("guardrail_intervened", "content_filtered"),
+    tool_use=("tool_use",),
+)
+
+FAMILY = Family(
+    "converse",
+    None,
+    build,
+    read,
+    takes_media=True,
+    read_chunk=read_chunk,
+    endings=ENDINGS,
+)

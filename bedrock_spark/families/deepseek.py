@@ -8,7 +8,8 @@ prompt.
 
 V3.1 and V3.2 take a chat, according to a public report of a batch job (V3.2) and to langchain-aws;
 the guide shows only R1's body. Where V3 puts its reasoning is not confirmed: a <think> before the
-text and reasoning_content are both read.
+text and reasoning_content are both read. V3.1's template ends with <think>, so the opening tag may
+be missing. A stream has no way to know that in time.
 
 Not confirmed: a chunk of R1's stream is read like R1's answer, and a chunk of V3's like that of a
 chat.
@@ -84,7 +85,7 @@ def read_r1_chunk(chunk: Json) -> Answer:
 
 def read_v3(output: Json) -> Answer:
     """Read a chat answer. Reasoning inside <think> is moved out of the text."""
-    return chat.read(output, tag="think")
+    return chat.read(output, tag="think", is_open=True)
 
 
 R1 = Family(
@@ -94,6 +95,7 @@ R1 = Family(
     read_r1,
     read_chunk=read_r1_chunk,
     tag=ReasoningTag("think", is_open=True),
+    endings=chat.ENDINGS,
 )
 V3 = Family(
     "deepseek_v3",
@@ -102,4 +104,5 @@ V3 = Family(
     read_v3,
     read_chunk=chat.read_chunk,
     tag=ReasoningTag("think"),
+    endings=chat.ENDINGS,
 )

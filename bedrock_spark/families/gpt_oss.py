@@ -34,4 +34,5 @@ FAMILY = Family(
     read,
     read_chunk=chat.read_chunk,
     tag=ReasoningTag("reasoning"),
+    endings=chat.ENDINGS,
 )

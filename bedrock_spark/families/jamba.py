@@ -12,5 +12,10 @@ from bedrock_spark.families import openai_chat as chat
 from bedrock_spark.families.base import Family
 
 FAMILY = Family(
-    "jamba", re.compile(r"ai21\.jamba-.*"), chat.build, chat.read, read_chunk=chat.read_chunk
+    "jamba",
+    re.compile(r"ai21\.jamba-.*"),
+    chat.build,
+    chat.read,
+    read_chunk=chat.read_chunk,
+    endings=chat.ENDINGS,
 )

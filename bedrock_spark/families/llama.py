@@ -28,6 +28,7 @@ from bedrock_spark.families.base import (
     text_at,
     without_none,
 )
+from bedrock_spark.families.endings import endings_by_word
 
 BEGIN = "<|begin_of_text|>"
 
@@ -76,5 +77,21 @@ def read(output: Json) -> Answer:
 _LLAMA3 = Template("llama3", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
 _LLAMA4 = Template("llama4", "<|header_start|>", "<|header_end|>", "<|eot|>")
 
-LLAMA3 = Family("llama3", re.compile(r"meta\.llama3-.*"), _LLAMA3.build, read, read_chunk=read)
-LLAMA4 = Family("llama4", re.compile(r"meta\.llama4-.*"), _LLAMA4.build, read, read_chunk=read)
+_ENDINGS = endings_by_word(finished=("stop",), truncated=("length",))
+
+LLAMA3 = Family(
+    "llama3",
+    re.compile(r"meta\.llama3-.*"),
+    _LLAMA3.build,
+    read,
+    read_chunk=read,
+    endings=_ENDINGS,
+)
+LLAMA4 = Family(
+    "llama4",
+    re.compile(r"meta\.llama4-.*"),
+    _LLAMA4.build,
+    read,
+    read_chunk=read,
+    endings=_ENDINGS,
+)

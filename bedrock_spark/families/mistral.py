@@ -74,6 +74,7 @@ INSTRUCT = Family(
     build_instruct,
     read_instruct,
     read_chunk=read_instruct,
+    endings=chat.ENDINGS,
 )
 CHAT = Family(
     "mistral_chat",
@@ -81,4 +82,5 @@ CHAT = Family(
     build_chat,
     chat.read,
     read_chunk=chat.read_chunk,
+    endings=chat.ENDINGS,
 )

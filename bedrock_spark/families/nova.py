@@ -35,5 +35,11 @@ def build(request: RequestConfig) -> dict[str, Any]:
 
 
 FAMILY = Family(
-    "nova", PATTERN, build, converse.read, takes_media=True, read_chunk=converse.read_chunk
+    "nova",
+    PATTERN,
+    build,
+    converse.read,
+    takes_media=True,
+    read_chunk=converse.read_chunk,
+    endings=converse.ENDINGS,
 )

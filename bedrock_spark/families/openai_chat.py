@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.families.base import (
     Answer,
@@ -21,6 +23,7 @@ from bedrock_spark.families.base import (
     text_at,
     without_none,
 )
+from bedrock_spark.families.endings import endings_by_word
 
 
 def build(request: RequestConfig, limit: str = "max_tokens") -> dict[str, Any]:
@@ -38,10 +41,21 @@ def build(request: RequestConfig, limit: str = "max_tokens") -> dict[str, Any]:
     )
 
 
-def read(output: Json, tag: str | None = None) -> Answer:
-    """Read the first choice. `tag` is the tag around reasoning at the start of the text, if any.
+# OpenAI's API reference, "The chat completion object"; model_length: Mistral's API reference.
+ENDINGS = endings_by_word(
+    finished=("stop",),
+    truncated=("length", "model_length"),
+    refused=("content_filter",),
+    tool_use=("tool_calls", "function_call"),
+)
 
-    `content` may be null: reasoning used up the tokens, or the answer is a tool call.
+
+def read(output: Json, tag: str | None = None, *, is_open: bool = False) -> Answer:
+    """Read the first choice.
+
+    tag, is_open: the tag around reasoning at the start of the text, if any: `split_reasoning`
+
+    `content` may be null: reasoning used up the tokens, or the answer is a tool call or a refusal.
     """
     choice = at(output, "choices", 0)
     message = at(choice, "message")
@@ -49,12 +63,14 @@ def read(output: Json, tag: str | None = None) -> Answer:
     text = content if isinstance(content, str) else joined_text(content)
     reasoning = text_at(message, "reasoning_content") or text_at(message, "reasoning")
     if tag is not None and reasoning is None:
-        text, reasoning = split_reasoning(text, tag)
+        text, reasoning = split_reasoning(text, tag, is_open=is_open)
+    refusal = text_at(message, "refusal") or None
+    stop_reason = text_at(choice, "finish_reason") or text_at(choice, "stop_reason")
     return Answer(
-        text=text,
+        text=text if text is not None else refusal,
         reasoning=reasoning,
         tool_input=json_text(first_at(at(message, "tool_calls"), "function", "arguments")),
-        stop_reason=text_at(choice, "finish_reason") or text_at(choice, "stop_reason"),
+        stop_reason=stop_reason if refusal is None else "refusal",
         input_tokens=count_at(output, "usage", "prompt_tokens"),
         output_tokens=count_at(output, "usage", "completion_tokens"),
     )
@@ -78,6 +94,14 @@ def read_chunk(chunk: Json) -> Answer:
     )
 
 
+def _is_json(text: str) -> bool:
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+        return False
+    return True
+
+
 def split_reasoning(
     text: str | None, tag: str, *, is_open: bool = False
 ) -> tuple[str | None, str | None]:
@@ -87,14 +111,16 @@ def split_reasoning(
         closing tag
 
     Reasoning that was cut off has an opening tag and no closing tag: then the text is None. A tag
-    later in the text is part of the text.
+    later in the text is part of the text. So is a closing tag in a text that is JSON as a whole.
     """
     if text is None:
         return None, None
     before, closing, after = text.partition(f"</{tag}>")
     before = before.strip()
     opening = f"<{tag}>"
-    is_reasoning = before.startswith(opening) or (is_open and closing and opening not in before)
+    is_reasoning = before.startswith(opening) or (
+        is_open and closing and opening not in before and not _is_json(text)
+    )
     if not is_reasoning:
         return text, None
     reasoning = before.removeprefix(opening).strip()

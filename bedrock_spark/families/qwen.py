@@ -4,7 +4,8 @@ Body and answer: a chat completion, according to public code that calls these mo
 InvokeModel (jparkerweb/bedrock-wrapper, langchain-aws). The model cards of the Amazon Bedrock user
 guide say that InvokeModel is supported, but do not show the body. Reasoning: Qwen's own models put
 it inside <think>, or into reasoning_content if the server separates it. Which of the two Bedrock
-does is not confirmed, so both are read, in a stream too.
+does is not confirmed, so both are read, in a stream too. The opening <think> may be missing: then
+it is at the end of the prompt, in the model's template. A stream has no way to know that in time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from bedrock_spark.families.base import Answer, Family, Json, ReasoningTag
 
 def read(output: Json) -> Answer:
     """Read a chat answer. Reasoning inside <think> is moved out of the text."""
-    return chat.read(output, tag="think")
+    return chat.read(output, tag="think", is_open=True)
 
 
 FAMILY = Family(
@@ -27,4 +28,5 @@ FAMILY = Family(
     read,
     read_chunk=chat.read_chunk,
     tag=ReasoningTag("think"),
+    endings=chat.ENDINGS,
 )

@@ -23,6 +23,7 @@ from bedrock_spark.families.base import (
     text_at,
     texts_at,
 )
+from bedrock_spark.families.endings import endings_by_word
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
@@ -59,5 +60,20 @@ _MODELS = r"stability\.(sd3-(?!.*inpaint)|stable-image-(core|ultra)-).*"
 
 _XL = re.compile(r"stability\.stable-diffusion-xl.*")
 
-FAMILY = Family("stability", re.compile(_MODELS), build, read, answers_images=True)
-XL = Family("stability_xl", _XL, build_xl, read_xl, answers_images=True)
+FAMILY = Family(
+    "stability",
+    re.compile(_MODELS),
+    build,
+    read,
+    answers_images=True,
+    # "Filter reason: prompt", "output image" or "input image"; "Inference error" is none.
+    endings=endings_by_word(refused_sentence="filter reason"),
+)
+XL = Family(
+    "stability_xl",
+    _XL,
+    build_xl,
+    read_xl,
+    answers_images=True,
+    endings=endings_by_word(finished=("SUCCESS",), refused=("CONTENT_FILTERED",)),
+)

@@ -10,7 +10,16 @@ import re
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
-from bedrock_spark.families.base import Answer, Family, Json, count_at, prompt_of, refuse, vector_at
+from bedrock_spark.families.base import (
+    Answer,
+    Family,
+    Json,
+    at,
+    count_at,
+    prompt_of,
+    refuse,
+    vector_at,
+)
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
@@ -22,7 +31,13 @@ def build(request: RequestConfig) -> dict[str, Any]:
 def read(output: Json) -> Answer:
     """Read an embedding: `embedding`, else the `float` one of v2's `embeddingsByType`."""
     vector = vector_at(output, "embedding") or vector_at(output, "embeddingsByType", "float")
-    return Answer(embedding=vector, input_tokens=count_at(output, "inputTextTokenCount"))
+    others = at(output, "embeddingsByType") if vector is None else None
+    has_others = isinstance(others, dict) and any(vector_at(v) for v in others.values())
+    return Answer(
+        embedding=vector,
+        input_tokens=count_at(output, "inputTextTokenCount"),
+        has_other_vectors=has_others,
+    )
 
 
 FAMILY = Family("titan_embeddings", re.compile(r"amazon\.titan-embed-(g1-)?text-.*"), build, read)

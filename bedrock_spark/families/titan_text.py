@@ -21,6 +21,7 @@ from bedrock_spark.families.base import (
     text_at,
     without_none,
 )
+from bedrock_spark.families.endings import endings_by_word
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
@@ -66,4 +67,9 @@ FAMILY = Family(
     build,
     read,
     read_chunk=read_chunk,
+    endings=endings_by_word(
+        finished=("FINISH", "FINISHED", "STOP_CRITERIA_MET"),
+        truncated=("LENGTH",),
+        refused=("CONTENT_FILTERED",),
+    ),
 )

@@ -205,6 +205,44 @@ def _error_inside(output: bytes) -> RecordError | None:
     return _error(value) if is_error and "errorMessage" in value else None
 
 
+# The types of error of Anthropic's and OpenAI's APIs, and their status codes. Sources: Claude docs,
+# "Errors"; OpenAI's API reference, "Error codes".
+_CODES_BY_TYPE = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "server_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+# The members that an error of AWS has beside its message.
+_WITH_MESSAGE = frozenset({"message", "Message", "__type", "code", "requestId"})
+
+
+def error_in_place_of_answer(output: Any) -> RecordError | None:
+    """Return the error that a decoded modelOutput is, or None if it is none that is known.
+
+    Known are the errors of Anthropic's and OpenAI's APIs, `{"error": {"type": …, "message": …}}`,
+    and those of AWS, `{"message": …}`. A kind of error without a known code may pass.
+    """
+    if not isinstance(output, dict):
+        return None
+    error = output.get("error")
+    if isinstance(error, dict) and isinstance(error.get("message"), str):
+        name = error.get("type")
+        code = _CODES_BY_TYPE.get(name) if isinstance(name, str) else None
+        return RecordError(code if code is not None else _code(error.get("code")), error["message"])
+    message = output.get("message", output.get("Message"))
+    if not isinstance(message, str) or not _WITH_MESSAGE.issuperset(output):
+        return None
+    kind = output.get("__type", output.get("code"))
+    return RecordError(_code(kind.rpartition("#")[2] if isinstance(kind, str) else kind), message)
+
+
 def _code(value: Any) -> int | None:
     """Return an error's code, or None if it is unknown or too large for the results' column."""
     if isinstance(value, str):

@@ -1,10 +1,11 @@
 """Reconcile the records of a shard with all output lines that came back for it.
 
 Every record is exactly one of ok, error, missing or unfound. If answers are read as columns, an
-answer that does not fit them is invalid. Ok takes precedence over invalid, invalid over error. Of
-several successes the first counts, and a later answer is a finding; of several errors, or several
-invalid answers, the last counts. Nothing here raises an error: everything that does not fit is a
-finding in the report.
+answer that does not fit them is invalid. An answer in which nothing is found that was asked for is
+an error (judge.py). Ok takes precedence over invalid, invalid over error, and an error that has an
+answer over one that has none. Of several successes the first counts, and a later answer is a
+finding; of several errors, or several invalid answers, the last counts. Nothing here raises an
+error: everything that does not fit is a finding in the report.
 
 A record may be asked again only if nothing says that it was answered. The counts of a job may claim
 more answers than were found, and do not say which records they belong to. So each record without a
@@ -15,23 +16,24 @@ at all.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import msgspec
 
 from bedrock_spark.outputs.claims import Claim, FoundLines, UnfoundAnswers, unfound_answers
-from bedrock_spark.outputs.lines import BadLine, OutputManifest, OutputRecord
+from bedrock_spark.outputs.judge import EMPTY, UNREADABLE, Judge, Judgement
+from bedrock_spark.outputs.lines import BadLine, OutputManifest, OutputRecord, RecordError
+from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, UNFOUND
 from bedrock_spark.outputs.parse import Parsed
 
 BATCH, FALLBACK = "batch", "fallback"
-OK, ERROR, MISSING, REJECTED = "ok", "error", "missing", "rejected"
-INVALID, UNFOUND = "invalid", "unfound"
 BAD = "bad"
 EXAMPLES = 5
-
-Judge = Callable[[bytes], Parsed]
+# Which line of a record counts: the first that is ok, else the last of the highest rank. A line
+# without an answer ranks lowest: an answer, also one that cannot be read, was paid for.
+_RANKS = {OK: 3, INVALID: 2, ERROR: 1}
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,35 @@ class Finding:
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """The line that counts for one record. `ended` is ok, invalid or error."""
+    """The line that counts for one record. `judgement` is None if it has no answer to judge."""
 
     record: OutputRecord
     origin: Origin
-    ended: str
-    parsed: Parsed | None = None
+    judgement: Judgement | None = None
+
+    @property
+    def ended(self) -> str:
+        """Return ok, invalid or error."""
+        if self.record.error is not None:
+            return ERROR
+        return OK if self.judgement is None else self.judgement.ended
+
+    @property
+    def error(self) -> RecordError | None:
+        """Return why the record has no answer: by its line, or by what is in place of an answer."""
+        if self.record.error is not None:
+            return self.record.error
+        return None if self.judgement is None else self.judgement.error
+
+    @property
+    def parsed(self) -> Parsed | None:
+        """Return the answer's columns, or why they do not fit; None without `results.parse`."""
+        return None if self.judgement is None else self.judgement.parsed
+
+    @property
+    def rank(self) -> int:
+        """Return how much the line counts against other lines of the record."""
+        return 0 if self.record.error is not None else _RANKS[self.ended]
 
     @property
     def is_ok(self) -> bool:
@@ -77,9 +102,10 @@ class ShardReconciliation:
     """Gathers the output lines of one shard, and says how each record ended.
 
     expected: every record, and the number of rows that share it; outcomes are counted in rows
-    judge: reads an answer as columns; None if any answer is ok
+    judge: tells whether an answer is what was asked for; None if any answer is
     retries: how often a record whose answer does not fit may be asked again
     ask_unfound: whether records that may have been answered are asked again, too
+    with_files: the records of which a job wrote images as files, each with its output folder
     superseded: answers of the fallback that do not count, though their tokens were paid for
     unfound_answers: the answers that are claimed and were not found, by job
     """
@@ -89,6 +115,7 @@ class ShardReconciliation:
     judge: Judge | None = None
     retries: int = 0
     ask_unfound: bool = False
+    with_files: Container[tuple[str, str]] = ()
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     lines: Counter[str] = field(default_factory=Counter)
@@ -143,11 +170,14 @@ class ShardReconciliation:
                     f"{line.record_id} in {current.origin.source} and {origin.source}"
                 )
             return
-        parsed = self.judge(line.output) if self.judge and line.output is not None else None
-        outcome = Outcome(line, origin, _ended(line, parsed), parsed)
+        judgement = None
+        if self.judge is not None and line.output is not None:
+            has_files = (_folder_of(origin.source), line.record_id) in self.with_files
+            judgement = self.judge(line.output, has_files=has_files)
+        outcome = Outcome(line, origin, judgement)
         if outcome.ended == INVALID:
             self._invalid[line.record_id] += 1
-        if current is None or not (current.ended == INVALID and outcome.ended == ERROR):
+        if current is None or outcome.rank >= current.rank:
             if current is not None:
                 self._supersede(current.record, current.origin)
             self.outcomes[line.record_id] = outcome
@@ -201,6 +231,7 @@ class ShardReconciliation:
             self.add_finding(
                 "paid_twice", "; ".join(self._paid_twice[:EXAMPLES]), len(self._paid_twice)
             )
+        self._note_answers()
         for kind, counted in (("foreign_record", self._foreign), ("repeated", self._repeated)):
             for source, count in sorted(counted.items()):
                 self.add_finding(kind, f"{source}: {count} lines", count)
@@ -208,14 +239,45 @@ class ShardReconciliation:
             for unfound in self.unfound_answers:
                 self.add_finding(UNFOUND, str(unfound), unfound.count)
 
+    def _note_answers(self) -> None:
+        """Note the answers in which nothing is found, by shape, and those with several objects."""
+        shapes: dict[str, Counter[str]] = {UNREADABLE: Counter(), EMPTY: Counter()}
+        several = 0
+        for outcome in self.outcomes.values():
+            judgement = outcome.judgement
+            if judgement is None:
+                continue
+            if judgement.finding is not None:
+                shapes[judgement.finding][judgement.shape] += 1
+            if judgement.parsed is not None and judgement.parsed.others:
+                several += 1
+        for kind, counts in shapes.items():
+            if counts:
+                named = "; ".join(f"{n} x {shape}" for shape, n in counts.most_common(EXAMPLES))
+                more = f"; {len(counts) - EXAMPLES} other shapes" if len(counts) > EXAMPLES else ""
+                self.add_finding(kind, f"answers of these shapes: {named}{more}", counts.total())
+        if several:
+            self.add_finding(
+                "several_fit", f"in {several} answers, the last object counts", several
+            )
+
+    def stop_reasons(self) -> dict[str, int]:
+        """Return the number of rows by the stop reason of their answer."""
+        counts: Counter[str] = Counter()
+        for record_id, outcome in self.outcomes.items():
+            word = outcome.judgement.stop_reason if outcome.judgement is not None else None
+            if word is not None:
+                counts[word] += self.expected[record_id]
+        return dict(counts)
+
     def counts(self) -> dict[str, int]:
         """Return the number of rows by outcome. Every row is counted exactly once.
 
-        The outcomes are ok, error and missing, invalid if there is a judge, and unfound if there
+        The outcomes are ok, error and missing, invalid if answers are parsed, and unfound if there
         are such rows.
         """
         counts = {OK: 0, ERROR: 0, MISSING: 0}
-        if self.judge is not None:
+        if self.judge is not None and self.judge.parses:
             counts[INVALID] = 0
         for record_id, rows in self.expected.items():
             ended = self.ended(record_id)
@@ -261,9 +323,12 @@ class ShardReconciliation:
 
     def _may_be_answered(self, record_id: str) -> bool:
         outcome = self.outcomes.get(record_id)
-        if outcome is not None and outcome.ended == INVALID:
-            return self._invalid[record_id] <= self.retries
-        return outcome is None or bool(outcome.record.error and outcome.record.error.is_retryable)
+        if outcome is None:
+            return True
+        if outcome.ended == INVALID:
+            is_refused = outcome.judgement is not None and outcome.judgement.is_refused
+            return not is_refused and self._invalid[record_id] <= self.retries
+        return outcome.error is not None and outcome.error.is_retryable
 
     def add_finding(self, kind: str, detail: str, count: int = 1) -> None:
         """Add a finding."""
@@ -272,12 +337,6 @@ class ShardReconciliation:
 
 def _folder_of(source: str) -> str:
     return source.rpartition("/")[0]
-
-
-def _ended(line: OutputRecord, parsed: Parsed | None) -> str:
-    if line.error is not None:
-        return ERROR
-    return INVALID if parsed is not None and parsed.reason is not None else OK
 
 
 def _claims(manifest: OutputManifest | None) -> dict[str, int | None]:

@@ -37,6 +37,7 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     """The reconciliation of one shard, or of one bucket of rejected rows (the `unit`).
 
     rows: of the source; outcomes: rows by outcome; served_by: answered rows by batch and fallback
+    stop_reasons: rows with an answer, by its stop reason
     tokens: of the answers in the results; manifest_tokens: tokens and images by output manifests
     fallback_tokens: of all answers of the fallback, including superseded ones; with `images`, and
         the number of `uncounted` answers that tell neither, if there are any
@@ -57,6 +58,7 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 0
     outcomes: dict[str, int] = {}
     served_by: dict[str, int] = {}
+    stop_reasons: dict[str, int] = {}
     tokens: dict[str, int] = {}
     manifest_tokens: dict[str, int] = {}
     fallback_tokens: dict[str, int] = {}

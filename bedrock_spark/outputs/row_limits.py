@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bedrock_spark.config import Config
 from bedrock_spark.config.base import is_above
-from bedrock_spark.outputs.reconcile import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
+from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
 
 # The outcomes of a row that was asked, or was to be asked, and has no answer.
 FAILED_OUTCOMES = (ERROR, INVALID, MISSING, UNFOUND)

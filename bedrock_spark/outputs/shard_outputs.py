@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 
 from bedrock_spark.outputs.images import AnswerImages, by_record, is_image
 from bedrock_spark.outputs.lines import OutputManifest, read_lines, read_output_manifest
+from bedrock_spark.outputs.outcomes import ERROR, OK
 from bedrock_spark.outputs.reconcile import (
     BAD,
     BATCH,
-    ERROR,
     EXAMPLES,
     FALLBACK,
-    OK,
     Origin,
     ShardReconciliation,
 )
@@ -106,6 +105,8 @@ def read_outputs(
     """
     outputs = _outputs_of(jobs)
     keys = [item.key for item in inputs]
+    images = [key for key in keys if key.startswith(layout.OUTPUT) and is_image(key)]
+    reconciliation.with_files, _ = by_record(images, reconciliation.expected)
     for key in sorted(keys, key=lambda key: (key.startswith(layout.FALLBACK), key)):
         if not key.endswith((_LINES, _MANIFEST)):
             if key.startswith(layout.OUTPUT) and is_image(key):

@@ -37,7 +37,13 @@ ORDER: list[set[str]] = [
 PURE = {*ORDER[0], "schema", "screen", "templates", "shards", "config", "families"}
 PURE_FILES = {
     "outputs/claims.py",
+    "outputs/columns.py",
+    "outputs/json_values.py",
+    "outputs/judge.py",
+    "outputs/reasoning_tags.py",
+    "outputs/shape.py",
     "outputs/lines.py",
+    "outputs/outcomes.py",
     "outputs/parse.py",
     "outputs/reconcile.py",
     "costs/tokens.py",

@@ -87,7 +87,7 @@ class AnswerPrinter:
         click.echo(click.style("; ".join(facts), dim=True), err=True)
 
     def _read(self, output: bytes) -> Answer:
-        return read_answer(output, self._question.family.read)
+        return read_answer(output, self._question.family)
 
     def _remember(self, piece: Answer) -> None:
         self._stop_reason = piece.stop_reason or self._stop_reason

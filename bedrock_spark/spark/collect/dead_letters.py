@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bedrock_spark.outputs.reconcile import OK
+from bedrock_spark.outputs.outcomes import OK
 from bedrock_spark.run_folder import layout
 from bedrock_spark.schema import RESULT_COLUMNS
 from bedrock_spark.spark.parquet import write_results

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from bedrock_spark.errors import StorageError
-from bedrock_spark.outputs.reconcile import UNFOUND
+from bedrock_spark.outputs.outcomes import UNFOUND
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.run_folder.job_plan import Place, output_prefix
 from bedrock_spark.run_folder.ledger import Job

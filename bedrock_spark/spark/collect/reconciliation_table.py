@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bedrock_spark.outputs.reconcile import BAD, ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
+from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
+from bedrock_spark.outputs.reconcile import BAD
 from bedrock_spark.outputs.reconciled_shard import CollectedJob, ReconciledShard
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from bedrock_spark.families.base import Answer, read_answer
+from bedrock_spark.families.base import Answer, Family, read_answer
 from bedrock_spark.outputs.images import AnswerImages
-from bedrock_spark.outputs.reconcile import REJECTED, Outcome, ShardReconciliation
+from bedrock_spark.outputs.outcomes import REJECTED
+from bedrock_spark.outputs.reconcile import Outcome, ShardReconciliation
 from bedrock_spark.schema import RESULT_COLUMNS
 
 _BIGINT_END = 2**63
@@ -23,7 +24,7 @@ Row = tuple[Any, ...]
 class ResultRows:
     """Builds the result rows of a shard.
 
-    read: reads a family's output as an answer
+    family: reads the answers
     parsed: the names of the columns of `results.parse`
     tokens: of the answers in the results so far, by `served_by` and "input" or "output"; also
         "images", and "uncounted" answers that tell neither
@@ -32,14 +33,14 @@ class ResultRows:
     def __init__(
         self,
         reconciliation: ShardReconciliation,
-        read: Callable[[Any], Answer],
+        family: Family,
         images: AnswerImages,
         parsed: Sequence[str] = (),
     ) -> None:
         self.tokens: Counter[tuple[str, str]] = Counter()
         self._outcomes = reconciliation.outcomes
         self._ended = reconciliation.ended
-        self._read = read
+        self._family = family
         self._images = images
         self._names = (*RESULT_COLUMNS, *parsed)
         self._nulls = (None,) * len(parsed)
@@ -65,7 +66,7 @@ class ResultRows:
         """
         total = Counter({name: self.tokens[served_by, name] for name in _USED})
         for output in superseded:
-            total.update(_used(read_answer(output, self._read)))
+            total.update(_used(read_answer(output, self._family)))
         return Counter({name: n for name, n in total.items() if n or name in ("input", "output")})
 
     def _row(self, record_id: str) -> Row:
@@ -90,7 +91,10 @@ class ResultRows:
 
     def _answered_row(self, record_id: str, outcome: Outcome) -> Row:
         output, origin = outcome.record.output or b"{}", outcome.origin
-        answer, parsed = read_answer(output, self._read), outcome.parsed
+        answer, parsed, error = read_answer(output, self._family), outcome.parsed, outcome.error
+        code, message = None, parsed.reason if parsed is not None else None
+        if error is not None:
+            code, message = error.code, error.message
         counts = _bigint(answer.input_tokens), _bigint(answer.output_tokens)
         for name, count in _used(answer).items():
             self.tokens[origin.served_by, name] += count
@@ -105,8 +109,8 @@ class ResultRows:
             answer.stop_reason,
             *counts,
             output,
-            None,
-            parsed.reason if parsed else None,
+            code,
+            message,
             origin.served_by,
             origin.attempt,
             origin.job_arn,

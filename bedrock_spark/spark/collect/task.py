@@ -23,17 +23,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bedrock_spark._version import __version__
-from bedrock_spark.families import Answer, family_by_name
-from bedrock_spark.families.base import read_answer
-from bedrock_spark.outputs.parse import AnswerParser
-from bedrock_spark.outputs.reconcile import (
-    BATCH,
-    EXAMPLES,
-    FALLBACK,
-    REJECTED,
-    Judge,
-    ShardReconciliation,
-)
+from bedrock_spark.families import family_by_name
+from bedrock_spark.outputs.judge import Judge
+from bedrock_spark.outputs.outcomes import REJECTED
+from bedrock_spark.outputs.reconcile import BATCH, EXAMPLES, FALLBACK, ShardReconciliation
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, digest_of_ids
 from bedrock_spark.outputs.shard_outputs import (
     JobOutput,
@@ -59,7 +52,7 @@ from bedrock_spark.storage import Storage, StoredObject
 
 # The version of the format of results and reconciliations. If it changes, the fingerprint of every
 # shard changes, and the shard is collected again.
-_FORMAT = 8
+_FORMAT = 9
 # The most rows per Arrow batch while result columns are built, and the most bytes of their source
 # rows and answers. A few columns repeat parts of an answer, so no column has many times as many.
 _PIECE_ROWS, _PIECE_BYTES = 2_000, 64_000_000
@@ -164,15 +157,15 @@ class CollectTask:
             io.BytesIO(self.storage.read(layout.rows_key(work.unit, self.prepare_id)))
         )
         ids: list[str] = rows["record_id"].to_pylist()
-        read = family_by_name(self.family).read
-        judge = _judge(self.columns, read)
+        family = family_by_name(self.family)
+        judge = Judge(family, self.columns.parsed)
         reconciliation = ShardReconciliation(
             work.unit, Counter(ids), judge, self.columns.retries, self.ask_unfound
         )
         outputs = read_outputs(self.storage, inputs, work.jobs, reconciliation)
         images = images_of(self.storage, outputs, reconciliation)
         parsed = [field.name for field in self.columns.parsed]
-        results = ResultRows(reconciliation, read, images, parsed)
+        results = ResultRows(reconciliation, family, images, parsed)
         kept = rows.drop_columns(["record_id"])
         dead = DeadLetters(parsed)
         schema, batches = self._rows(
@@ -230,13 +223,6 @@ class CollectTask:
         return schema, batches()
 
 
-def _judge(columns: ResultColumns, read: Callable[[Any], Answer]) -> Judge | None:
-    if not columns.parsed:
-        return None
-    parser = AnswerParser(columns.parsed)
-    return lambda output: parser.parse(read_answer(output, read))
-
-
 def _reconciled(
     reconciliation: ShardReconciliation, outputs: list[JobOutput], results: ResultRows
 ) -> ReconciledShard:
@@ -252,6 +238,7 @@ def _reconciled(
         rows=sum(rows_of.values()),
         outcomes=reconciliation.counts(),
         served_by=reconciliation.served_by(),
+        stop_reasons=reconciliation.stop_reasons(),
         tokens=tokens,
         manifest_tokens=manifest_totals(outputs),
         fallback_tokens=dict(results.count_tokens(reconciliation.superseded, FALLBACK)),

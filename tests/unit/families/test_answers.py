@@ -62,7 +62,7 @@ ANSWERS: list[tuple[str, dict[str, Any], Answer]] = [
         },
         Answer(embedding=(0.5,), input_tokens=3),
     ),
-    ("titan_embeddings", {"embeddingsByType": {"binary": [1]}}, Answer()),
+    ("titan_embeddings", {"embeddingsByType": {"binary": [1]}}, Answer(has_other_vectors=True)),
     ("amazon_images", {"images": ["aa", "bb"], "error": None}, Answer(images=("aa", "bb"))),
     ("amazon_images", {"images": None, "error": "withheld"}, Answer(stop_reason="withheld")),
     (
@@ -81,7 +81,7 @@ ANSWERS: list[tuple[str, dict[str, Any], Answer]] = [
         {"embeddings": {"int8": [[1, 2]], "float": [[0.5]]}},
         Answer(embedding=(0.5,)),
     ),
-    ("cohere_embed", {"embeddings": {"int8": [[1, 2]]}}, Answer()),
+    ("cohere_embed", {"embeddings": {"int8": [[1, 2]]}}, Answer(has_other_vectors=True)),
     (
         "llama3",
         {
@@ -119,6 +119,40 @@ ANSWERS: list[tuple[str, dict[str, Any], Answer]] = [
         Answer(text="<think>no</think>", stop_reason="stop", **TOKENS),
     ),
     ("gpt_oss", chat(None, "length"), Answer(stop_reason="length", **TOKENS)),
+    (
+        "gpt_oss",
+        chat(None, refusal="No."),
+        Answer(text="No.", stop_reason="refusal", **TOKENS),
+    ),
+    (
+        "converse",
+        converse(
+            {"text": "a "},
+            {"text": None, "citationsContent": {"content": [{"text": "b"}], "citations": [{}]}},
+            {"text": " c"},
+        ),
+        Answer(text="a b c", stop_reason="end_turn", **TOKENS),
+    ),
+    (
+        "nova",
+        converse({"citationsContent": {"content": [{"text": "b"}, {"text": "c"}]}}),
+        Answer(text="bc", stop_reason="end_turn", **TOKENS),
+    ),
+    (
+        "qwen",
+        chat("hm\n</think>\n\na"),
+        Answer(text="a", reasoning="hm", stop_reason="stop", **TOKENS),
+    ),
+    (
+        "deepseek_v3",
+        chat("hm</think>a"),
+        Answer(text="a", reasoning="hm", stop_reason="stop", **TOKENS),
+    ),
+    (
+        "qwen",
+        chat('{"label": "the tag </think> ends it"}'),
+        Answer(text='{"label": "the tag </think> ends it"}', stop_reason="stop", **TOKENS),
+    ),
     (
         "gpt_oss",
         chat("<reasoning>hm</reasoning>\n\na"),

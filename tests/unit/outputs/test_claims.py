@@ -35,7 +35,7 @@ MANIFEST_KEY = f"{JOB_FOLDER}/manifest.json.out"
 
 def lines_of(ids: list[str], code: int | None = None) -> bytes:
     """Return answers to these records, or errors with this code."""
-    rest: dict[str, Any] = {"modelOutput": {"a": 1}}
+    rest: dict[str, Any] = {"modelOutput": {"content": [{"text": "a"}]}}
     if code is not None:
         rest = {"error": {"errorCode": code, "errorMessage": "no"}}
     return b"".join(json.dumps({"recordId": i, **rest}).encode() + b"\n" for i in ids)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from bedrock_spark.schema import parse_ddl
 
 TICKET = "label string NOT NULL, score double, tags array<string>"
 GOOD = '{"label": "bug", "score": 0.5, "tags": ["a"], "more": 1}'
+BROKEN = "the answer's JSON is cut off, broken or nested too deeply"
 READ = ("bug", 0.5, ["a"])
 
 
@@ -42,10 +44,27 @@ def read_value(kind: str, value: Any) -> Any:
         f"With {{braces}} and [brackets]: {GOOD}",
         f"```python\nprint(1)\n```\n```json\n{GOOD}\n```",
         f"<json>{GOOD}</json>",
+        f"[{GOOD}]",
+        f"Here: [{GOOD}]",
+        f"```json\n[{GOOD}]\n```",
+        f'{{"answer": {GOOD}}}',
+        f'{{"answer": [{{"is": {GOOD}}}]}} is it',
+        f"{{{GOOD}}}",
+        f"[see {GOOD}]",
+        f'The note spells out {{"oops}} somewhere.\n{GOOD}',
+        f'The note spells out {{"a": 1, "oops}} somewhere.\n{GOOD}',
+        f'You sent {{"ticket": 7}}. {GOOD}',
+        f'Ticket {{"ticket": {{"id": 7}}}} is answered by: {GOOD} Regards {{"x',
+        f'```json\n{{"ticket": 7}}\n```\nAnd so\n{GOOD}',
+        f'Candidates: [{{"name": "a"}}, {{"name": "b"}}]\n{GOOD}',
+        f"He said [1, 2 and {GOOD}",
+        f'"{GOOD}',
+        '{"label": "bug", "score": "0.5", "tags": ["a",],}',
+        'It is {"label": "bug", "score": 5e-1, "tags": [\n"a"\n]\n, }',
     ],
 )
 def test_the_json_object_of_an_answer_is_found(text: str) -> None:
-    """It may be the whole text, in a fenced block, or have words around it."""
+    """It may be the whole text, in a fenced block, in another value, or have words around it."""
     assert parse_answer(TICKET, text) == Parsed(READ)
 
 
@@ -62,16 +81,18 @@ def test_a_tool_call_is_tried_before_the_text() -> None:
         (None, "the answer has no text"),
         (" \n", "the answer has no text"),
         ("SECRET", "the answer holds no JSON object"),
-        ("null", "the answer's JSON has none of the columns"),
-        (f"[{GOOD}]", "the answer's JSON has none of the columns"),
-        ('"SECRET"', "the answer's JSON has none of the columns"),
+        ("null", "the answer holds no JSON object"),
+        ("[[1], {}]", "the answer's JSON has none of the columns"),
+        (f"<think>{GOOD}</think>", "the answer's JSON is inside its reasoning"),
+        ('{"label": 7, "old": {"label": "x"}}', "label: is a number, not a string (string)"),
+        ('"SECRET"', "the answer holds no JSON object"),
         ("{}", "the answer's JSON has none of the columns"),
         ('{"SECRET": 1}', "the answer's JSON has none of the columns"),
-        (GOOD[:-3], "the answer's JSON object is cut off or broken"),
-        ('{"SECRET": {"label": "x"}', "the answer's JSON object is cut off or broken"),
-        ('{"label": NaN}', "the answer's JSON object is cut off or broken"),
-        ('{"label": ' + 100_000 * "[", "the answer's JSON is nested too deeply"),
-        ('{"label": ' + "9" * 9_000 + "}", "the answer's JSON object is cut off or broken"),
+        (GOOD[:-3], BROKEN),
+        ('{"SECRET": {"label": "x"}', BROKEN),
+        ('{"label": NaN}', "label: is a number, not a string (string)"),
+        ('{"label": ' + 100_000 * "[", BROKEN),
+        ('{"label": ' + "9" * 9_000 + "}", BROKEN),
         ('{"label": null, "score": 1}', "label: is null"),
         ('{"score": 1}', "label: is missing"),
         ('{"label": 7}', "label: is a number, not a string (string)"),
@@ -96,7 +117,17 @@ def test_a_reason_shows_nothing_of_the_answer(text: str | None, reason: str) -> 
         ("int", 3.0, 3),
         ("int", 3.5, "v: is a number, not a whole number (int)"),
         ("int", True, "v: is a boolean, not a whole number (int)"),
-        ("int", "3", "v: is a string, not a whole number (int)"),
+        ("int", "3", 3),
+        ("bigint", " -30 ", -30),
+        ("int", "3.5", "v: is a number, not a whole number (int)"),
+        ("int", "03", "v: is a string, not a whole number (int)"),
+        ("int", "three", "v: is a string, not a whole number (int)"),
+        ("int", "9" * 500, "v: is a string, not a whole number (int)"),
+        ("double", "1e-3", 0.001),
+        ("double", "1,000", "v: is a string, not a number (double)"),
+        ("double", "1e999", "v: is a number too large for double"),
+        ("int", float("nan"), "v: is a number, not a whole number (int)"),
+        ("double", float("inf"), "v: is a number too large for double"),
         ("int", 2**31, "v: is a number too large for int"),
         ("tinyint", -128, -128),
         ("smallint", 40_000, "v: is a number too large for smallint"),
@@ -141,6 +172,19 @@ def test_values_are_read_by_type(kind: str, value: Any, expected: Any) -> None:
     value_or_reason = read_value(kind, value)
     assert value_or_reason == expected
     assert type(value_or_reason) is type(expected)
+
+
+def test_nan_is_a_number_of_a_floating_point_column() -> None:
+    """Spark's columns hold it, and models write it."""
+    for kind in ("float", "double"):
+        assert math.isnan(read_value(kind, float("nan")))
+
+
+def test_raw_line_breaks_inside_strings_are_read() -> None:
+    """JSON forbids them, models write them. The text is kept as it is."""
+    for around in ("{}", "Here: {} ."):
+        text = around.replace("{}", '{"label": "one\n\ttwo"}')
+        assert parse_answer("label string", text) == Parsed(("one\n\ttwo",))
 
 
 def test_half_a_character_in_an_answer_is_replaced() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 
@@ -9,19 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bedrock_spark.families import family_by_name
+from bedrock_spark.outputs.judge import Judge
 from bedrock_spark.outputs.lines import BadLine, OutputManifest, OutputRecord, RecordError
-from bedrock_spark.outputs.parse import Parsed
-from bedrock_spark.outputs.reconcile import (
-    BATCH,
-    ERROR,
-    FALLBACK,
-    INVALID,
-    MISSING,
-    OK,
-    Finding,
-    Origin,
-    ShardReconciliation,
-)
+from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK
+from bedrock_spark.outputs.reconcile import BATCH, FALLBACK, Finding, Origin, ShardReconciliation
+from bedrock_spark.schema import parse_ddl
 
 Line = OutputRecord | BadLine
 SHARD = "shard-00001-00"
@@ -185,10 +179,10 @@ def test_answers_of_the_fallback_that_do_not_count_are_kept_for_their_tokens() -
     second = reconcile("a", (fallback("p1"), [ok("a", b"1")]), (fallback("p2"), [ok("a", b"2")]))
     assert second.superseded == [b"2"]
     assert reconcile("a", (batch(1), [ok("a")]), (batch(2), [ok("a")])).superseded == []
-    replaced = ShardReconciliation(SHARD, {"a": 1}, _fits, retries=1)
-    replaced.add(fallback("p1"), [ok("a", b"bad")])
-    replaced.add(fallback("p2"), [ok("a", b"good")])
-    assert replaced.superseded == [b"bad"]
+    replaced = ShardReconciliation(SHARD, {"a": 1}, JUDGE, retries=1)
+    replaced.add(fallback("p1"), [ok("a", BAD)])
+    replaced.add(fallback("p2"), [ok("a", GOOD)])
+    assert replaced.superseded == [BAD]
 
 
 def test_an_error_after_an_answer_is_no_finding() -> None:
@@ -247,34 +241,72 @@ def test_counts_that_differ_are_findings(
     assert all(text in detail for text, detail in zip(expected, details, strict=True))
 
 
-def _fits(output: bytes) -> Parsed:
-    return Parsed(None, "it does not") if output == b"bad" else Parsed((1,))
+def claude(text: str, stop_reason: str = "end_turn") -> bytes:
+    """Return an answer of Claude; with the text "" it has no content."""
+    content = [{"type": "text", "text": text}] if text else []
+    return json.dumps({"content": content, "stop_reason": stop_reason}).encode()
+
+
+JUDGE = Judge(family_by_name("anthropic"), parse_ddl("label string NOT NULL"))
+GOOD, BAD = claude('{"label": "x"}'), claude("no JSON")
+REFUSED, UNREADABLE = claude("", "refusal"), b'{"choices": []}'
+OVERLOADED = b'{"type": "error", "error": {"type": "overloaded_error", "message": "m"}}'
 
 
 @pytest.mark.parametrize(
     ("files", "ended", "unanswered"),
     [
-        ([[ok("a")]], OK, False),
-        ([[ok("a", b"bad")]], INVALID, True),
-        ([[ok("a", b"bad")], [ok("a")]], OK, False),
-        ([[ok("a")], [ok("a", b"bad")]], OK, False),
-        ([[failed("a")], [ok("a", b"bad")]], INVALID, True),
-        ([[ok("a", b"bad")], [failed("a")]], INVALID, True),
-        ([[ok("a", b"bad")], [ok("a", b"bad")]], INVALID, False),
+        ([[ok("a", GOOD)]], OK, False),
+        ([[ok("a", BAD)]], INVALID, True),
+        ([[ok("a", BAD)], [ok("a", GOOD)]], OK, False),
+        ([[ok("a", GOOD)], [ok("a", BAD)]], OK, False),
+        ([[failed("a")], [ok("a", BAD)]], INVALID, True),
+        ([[ok("a", BAD)], [failed("a")]], INVALID, True),
+        ([[ok("a", BAD)], [ok("a", BAD)]], INVALID, False),
         ([[failed("a", RETRYABLE)]], ERROR, True),
+        ([[ok("a", claude("", "max_tokens"))]], INVALID, True),
+        ([[ok("a", REFUSED)]], INVALID, False),
+        ([[ok("a", claude("I will not.", "refusal"))]], INVALID, False),
+        ([[ok("a", BAD)], [ok("a", REFUSED)]], INVALID, False),
+        ([[ok("a", UNREADABLE)]], ERROR, False),
+        ([[ok("a", UNREADABLE)], [failed("a", RETRYABLE)]], ERROR, False),
+        ([[failed("a", RETRYABLE)], [ok("a", UNREADABLE)]], ERROR, False),
+        ([[ok("a", UNREADABLE)], [ok("a", GOOD)]], OK, False),
+        ([[ok("a", BAD)], [ok("a", UNREADABLE)]], INVALID, True),
+        ([[ok("a", OVERLOADED)]], ERROR, True),
     ],
 )
-def test_an_answer_that_does_not_fit_is_invalid(
+def test_what_is_asked_again_depends_on_the_answer(
     files: list[list[Line]], ended: str, unanswered: bool
 ) -> None:
-    """Ok goes before invalid, invalid before error; it is asked again as often as allowed, once."""
-    reconciliation = ShardReconciliation(SHARD, {"a": 3}, _fits, retries=1)
+    """Ok goes before invalid, invalid before error. Invalid answers are asked again once here.
+
+    Refused and unreadable ones are final. An answer outranks a line without one.
+    """
+    reconciliation = ShardReconciliation(SHARD, {"a": 3}, JUDGE, retries=1)
     for attempt, lines in enumerate(files, 1):
         reconciliation.add(batch(attempt), lines)
     assert {k: n for k, n in reconciliation.counts().items() if n} == {ended: 3}
     assert reconciliation.unanswered() == (["a"] if unanswered else [])
     is_invalid = ended == INVALID and unanswered
     assert reconciliation.invalid_among(reconciliation.unanswered()) == ["a"] * is_invalid
+
+
+def test_answers_without_an_answer_are_findings_with_their_shape() -> None:
+    """One finding per shard and kind, which shows no value; and the rows by stop reason."""
+    several = claude('[{"label": "SECRET"}, {"label": "x"}]')
+    answers = [GOOD, BAD, REFUSED, UNREADABLE, UNREADABLE, b'"SECRET"', several, OVERLOADED]
+    ids = "abcdefgh"
+    reconciliation = ShardReconciliation(SHARD, dict.fromkeys(ids, 2), JUDGE)
+    reconciliation.add(batch(), [ok(i, answer) for i, answer in zip(ids, answers, strict=True)])
+    reconciliation.finish()
+    found = {f.kind: (f.count, f.detail) for f in reconciliation.findings}
+    assert found == {
+        "unreadable": (3, 'answers of these shapes: 2 x {"choices": []}; 1 x string'),
+        "empty": (1, 'answers of these shapes: 1 x {"content": [], "stop_reason": string}'),
+        "several_fit": (1, "in 1 answers, the last object counts"),
+    }
+    assert reconciliation.stop_reasons() == {"end_turn": 6, "refusal": 2}
 
 
 def test_the_lines_of_a_file_are_counted_by_kind() -> None:

@@ -37,6 +37,7 @@ MEMBERS: dict[str, st.SearchStrategy[object]] = {
     "rows": NUMBERS,
     "outcomes": COUNTS,
     "served_by": COUNTS,
+    "stop_reasons": COUNTS,
     "tokens": COUNTS,
     "manifest_tokens": COUNTS,
     "fallback_tokens": COUNTS,

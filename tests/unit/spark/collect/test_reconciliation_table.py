@@ -24,7 +24,10 @@ REJECTS = ReconciledShard(unit="rejects-00000", rows=3, outcomes={"rejected": 3}
 
 def reconciliation_rows(folder: Path) -> list[dict[str, Any]]:
     """Collect a shard with two jobs; return the rows of reconciliation.parquet."""
-    usage = {"usage": {"input_tokens": 4, "output_tokens": 1}}
+    usage = {
+        "content": [{"text": "a"}],
+        "usage": {"input_tokens": 4, "output_tokens": 1},
+    }
     answers = [json.dumps({"recordId": i, "modelOutput": usage}).encode() for i in "aab"]
     files = {
         LINES_KEY: b"\n".join([*answers, b"torn"]),

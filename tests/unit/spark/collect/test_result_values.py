@@ -71,7 +71,7 @@ def test_images_become_files(tmp_path: Path) -> None:
         assert rows[1]["images"] is None
         assert rows[2]["images"] == [f"{folder}/c-0.gif"]
         assert [Path(uri).read_bytes() for uri in rows[0]["images"]] == [PNG, JPEG]
-        assert reconciled.findings == ()
+        assert [(f.kind, f.count) for f in reconciled.findings] == [("unreadable", 1)]
 
 
 def test_images_beside_the_lines_become_files(tmp_path: Path) -> None:
