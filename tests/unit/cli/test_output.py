@@ -40,6 +40,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     pipeline = SimpleNamespace(run=SimpleNamespace(config=make_config()))
     monkeypatch.setattr(stages, "check_config", lambda *_: make_config())
     monkeypatch.setattr(stages.Pipeline, "open", lambda *_, **__: pipeline)
+    monkeypatch.setattr(stages, "describe_interrupt", lambda _: "interrupted")
 
     def run(stage: stages.Stage, *options: str) -> Any:
         perform = stages.perform
