@@ -199,8 +199,3 @@ def _set(values: dict[str, Any], key: str, value: Any) -> str | None:
         values = below
     values[last] = value
     return None
-
-
-def as_config(config: AnyConfig) -> Config:
-    """Return a Config from a Config, from plain values, or from a YAML file."""
-    return read_config(config).checked()

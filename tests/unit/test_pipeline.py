@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from bedrock_spark import pipeline as pipeline_module
 from bedrock_spark import publication
-from bedrock_spark.config.load import as_config
+from bedrock_spark.check import check_config
 from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.errors import BedrockSparkError, ConfigError, PlanError, RunFolderError
 from bedrock_spark.fallback.rounds import Fallback, refuse_too_small
@@ -53,7 +53,7 @@ def test_a_config_is_a_path_a_dict_or_a_config(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(config_values()))
     expected = make_config()
     for config in (path, str(path), config_values(), expected):
-        assert as_config(config) == expected
+        assert check_config(config) == expected
 
 
 def test_a_manifest_of_another_run_is_refused(tmp_path: Path) -> None:
