@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 
 from bedrock_spark.config.base import Section, ShareOrCount
 from bedrock_spark.config.parse import ParseConfig
@@ -16,6 +16,8 @@ _MERGING = ("delta", "iceberg")
 class ResultsConfig(Section):
     """Where the results are published. The run folder holds them in any case."""
 
+    shorthand = "path"
+
     format: str = "parquet"
     path: str | None = None
     table: str | None = None
@@ -24,11 +26,6 @@ class ResultsConfig(Section):
     max_errors: ShareOrCount = 0.05
     model_output: Literal["keep", "drop"] = "keep"
     parse: ParseConfig | None = None
-
-    @field_validator("parse", mode="before")
-    @classmethod
-    def _columns_as_text(cls, value: object) -> object:
-        return {"columns": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _one_place(self) -> ResultsConfig:
