@@ -52,7 +52,10 @@ def shortfall(counts: RowCounts, config: Config) -> str | None:
         return f"all {rows:,} rows were rejected, and nothing was asked"
     if counts.is_final and not ok:
         return f"none of {rows:,} rows has an answer"
-    limit = config.source.max_rejects
+    # Prepare does not count the rows that on_duplicate_key: first leaves out, and stops if too many
+    # others are rejected. Here they are all rejects.
+    leaves_out = config.source.on_duplicate_key == "first"
+    limit = None if leaves_out else config.source.max_rejects
     if limit is not None and is_above(rejected, limit, rows):
         return _above(rejected, rows, "were rejected", "source.max_rejects", limit)
     limit = config.results.max_errors
