@@ -116,6 +116,17 @@ def s3_client(aws: AwsSettings) -> S3Client:
     return client
 
 
+def s3_endpoint(aws: AwsSettings) -> str | None:
+    """Return the endpoint of S3, or None for AWS's own. The environment and profiles count."""
+    if aws.endpoint_url is not None:
+        return aws.endpoint_url
+    session = boto3.session.Session(region_name=aws.region or os.environ.get("AWS_REGION"))
+    own = BotoConfig(ignore_configured_endpoint_urls=True)
+    with _creation_lock:
+        endpoints = [session.client("s3", config=c).meta.endpoint_url for c in (None, own)]
+    return str(endpoints[0]) if endpoints[0] != endpoints[1] else None
+
+
 def object_client(aws: AwsSettings, connections: int) -> S3Client:
     """Return the S3 client for objects that rows name.
 

@@ -94,6 +94,13 @@ class Display:
         self.show_json({**(values or {}), "error": error_json(code, message)})
         return code
 
+    def end_interrupted(self, code: ExitCode, message: str) -> int:
+        """Show what a person who interrupted the command has to know; return its exit code."""
+        self.finish()
+        _print(message, to_stderr=True)
+        self.show_json({"error": error_json(code, message)})
+        return code
+
     def fail_quietly(self, code: ExitCode, message: str) -> int:
         """Return the exit code of a command that a person ended; only --json says why."""
         self.show_json({"error": error_json(code, message)})

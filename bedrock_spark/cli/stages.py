@@ -6,31 +6,38 @@ Each returns an exit code: docs/troubleshooting.md has the table.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.interrupts import describe_interrupt, exit_code_of, interruptible
 from bedrock_spark.cli.output import Output
 from bedrock_spark.config import load_config
 from bedrock_spark.errors import BedrockSparkError, ExitCode
 from bedrock_spark.pipeline import Pipeline, shortfall_of
 from bedrock_spark.report import Report, check_complete
+from bedrock_spark.report.values import DONE
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
+# Imported only by the stages that run on Spark: the others work without it.
+_SESSION = "bedrock_spark.spark.session"
+
+
 def run(pipeline: Pipeline, display: Display) -> int:
     """Run every stage that is not done yet."""
-    spark = _spark_session()
+    spark = _spark_session(pipeline, display)
     return _end(pipeline, display, pipeline.run_all(spark))
 
 
 def prepare(pipeline: Pipeline, display: Display) -> int:
     """Cut the source table into shards."""
-    manifest = pipeline.prepare(_spark_session())
+    manifest = pipeline.prepare(_spark_session(pipeline, display))
     display.finish()
     values = {
         "run_id": manifest.run_id,
@@ -76,42 +83,54 @@ def advance(pipeline: Pipeline, display: Display) -> int:
     return ExitCode.DONE if result.is_done else ExitCode.MORE_TO_DO
 
 
-def collect(pipeline: Pipeline, display: Display) -> int:
+def collect(pipeline: Pipeline, display: Display, partial: bool | str = False) -> int:
     """Join the answers to the rows, and write the results and the report."""
-    spark = _spark_session()
-    reconciled = pipeline.collect(spark)
-    report = pipeline.report(reconciled, pipeline.publish(spark, reconciled))
-    return _end(pipeline, display, report, is_final=pipeline.run.config.fallback is None)
+    spark = _spark_session(pipeline, display)
+    report = pipeline.finish(spark, pipeline.collect(spark), partial)
+    return _end(pipeline, display, report, partial)
 
 
-def fallback(pipeline: Pipeline, display: Display) -> int:
+def fallback(pipeline: Pipeline, display: Display, partial: bool | str = False) -> int:
     """Ask the unanswered records online, collect again, and write the results and the report."""
-    spark = _spark_session()
+    spark = _spark_session(pipeline, display)
     reconciled = pipeline.fall_back(spark, pipeline.collect(spark))
-    return _end(pipeline, display, pipeline.finish(spark, reconciled))
+    report = pipeline.finish(spark, reconciled, partial)
+    return _end(pipeline, display, report, partial)
 
 
-def _end(pipeline: Pipeline, display: Display, report: Report, is_final: bool = True) -> int:
+def _end(pipeline: Pipeline, display: Display, report: Report, partial: bool | str = False) -> int:
     """Show the numbers of a run and how it ended; return the exit code.
 
-    is_final: whether no later stage asks the rows that are still unanswered
+    partial: whether results that are not final were asked for
     """
     display.finish()
     display.show_report(report)
     check_complete(report)
-    problem = shortfall_of(report, pipeline.run.config, is_final=is_final)
+    is_done = report.state == DONE
+    problem = shortfall_of(report, pipeline.run.config) if is_done else None
     if problem is not None:
         return display.fail_with(ExitCode.ROWS, problem, report.as_json())
     display.show_json(report.as_json())
     display.close_report(report)
-    return ExitCode.DONE
+    return ExitCode.DONE if is_done or partial else ExitCode.MORE_TO_DO
 
 
-def _spark_session() -> SparkSession:
+def _spark_session(pipeline: Pipeline, display: Display) -> SparkSession:
     """Import Spark only for the stages that run on it: the others work without it."""
     from bedrock_spark.spark.session import spark_session
 
-    return spark_session()
+    return spark_session(pipeline.run.config, display.note)
+
+
+def _end_spark() -> None:
+    """End Spark's Java process, if a stage started one."""
+    if _SESSION in sys.modules:
+        sys.modules[_SESSION].end_session()
+
+
+def _mute_spark() -> None:
+    if _SESSION in sys.modules:
+        sys.modules[_SESSION].mute_session()
 
 
 Stage = Callable[[Pipeline, Display], int]
@@ -126,20 +145,22 @@ def perform(
     """
     display = Display(output)
     display.output.begin_logging()
-    config = None
-    try:
-        config = load_config(config_path, overrides)
-        return stage(Pipeline.open(config, observe=display.observe), display)
-    except BedrockSparkError as exc:
-        return display.fail(exc)
-    except KeyboardInterrupt:
-        return display.fail_with(
-            ExitCode.INTERRUPTED,
-            "interrupted; the batch jobs keep running, and the same command continues the run. To "
-            f"stop the jobs: bedrock-spark stop {config.run_uri}"
-            if config is not None
-            else "interrupted",
-        )
+    pipeline = None
+    with interruptible(at_once=_mute_spark):
+        try:
+            config = load_config(config_path, overrides)
+            words = [config_path, *(w for override in overrides for w in ("--set", override))]
+            pipeline = Pipeline.open(
+                config, observe=display.observe, command_config=shlex.join(words)
+            )
+            return stage(pipeline, display)
+        except BedrockSparkError as exc:
+            return display.fail(exc)
+        except KeyboardInterrupt as exc:
+            run = pipeline.run if pipeline is not None else None
+            return display.end_interrupted(exit_code_of(exc), describe_interrupt(run))
+        finally:
+            _end_spark()
 
 
 def perform_from_arguments(stage: Stage, description: str | None) -> int:

@@ -56,6 +56,10 @@ def show_demo(folder: str, screen: Screen) -> int:
         return _demo(home, screen)
     except BedrockSparkError as exc:
         return screen.fail(exc)
+    except KeyboardInterrupt:
+        screen.finish()
+        screen.say("interrupted; the jobs of the demo end with its local Bedrock")
+        return ExitCode.INTERRUPTED
 
 
 def _demo(home: Path, screen: Screen) -> int:
@@ -66,9 +70,9 @@ def _demo(home: Path, screen: Screen) -> int:
         screen.say(f"bedrock   {local.endpoint_url}, local, {_SPEED:.0f} times as fast")
         os.environ.update(local.environment())
         config = _config(home, local)
-        from bedrock_spark.spark.session import spark_session
+        from bedrock_spark.spark.session import end_session, spark_session
 
-        spark = spark_session()
+        spark = spark_session(config, screen.say)
         try:
             pipeline = Pipeline.open(config, observe=screen.observe)
             report = pipeline.run_all(spark)
@@ -76,7 +80,7 @@ def _demo(home: Path, screen: Screen) -> int:
             examples = _examples(pipeline.results(spark))
             (home / "report.json").write_bytes(pipeline.run.storage.read("report.json"))
         finally:
-            spark.stop()
+            end_session()
     _show(screen, report, examples, home)
     return ExitCode.DONE if report.is_complete else ExitCode.FAILED
 

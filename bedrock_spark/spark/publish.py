@@ -20,6 +20,7 @@ from bedrock_spark.clock import Clock
 from bedrock_spark.config import ResultsConfig
 from bedrock_spark.errors import RunFolderError
 from bedrock_spark.outputs.outcomes import INVALID, OK, REJECTED
+from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease import PUBLISH, Lease, renewed
 from bedrock_spark.run_folder.manifest import RunManifest
@@ -35,6 +36,7 @@ from bedrock_spark.spark.destination import (
     refuse_overlaps,
 )
 from bedrock_spark.spark.results import results
+from bedrock_spark.spark.tasks import observed_tasks
 from bedrock_spark.storage import Storage
 
 _DELTA = "delta"
@@ -48,7 +50,13 @@ _HAS_NO_LESS = (
 )
 
 
-def publish(spark: SparkSession, run: Run, manifest: RunManifest, clock: Clock) -> str | None:
+def publish(
+    spark: SparkSession,
+    run: Run,
+    manifest: RunManifest,
+    clock: Clock,
+    observe: Observer = ignore_progress,
+) -> str | None:
     """Write the results to the config's path or table; return it, or None if there is neither.
 
     Runs a Spark action. Raises RunHeldError if another process publishes this run, ConfigError if
@@ -68,7 +76,8 @@ def publish(spark: SparkSession, run: Run, manifest: RunManifest, clock: Clock) 
         if config.mode == "append" and _is_appended(run, destination, last, fingerprint):
             return destination
         notes.note(place, Publication(config.mode, WRITING, fingerprint))
-        is_marked = _write_as_configured(spark, df, run, destination)
+        with observed_tasks(spark, "publish", observe, records=manifest.rows, unit="rows"):
+            is_marked = _write_as_configured(spark, df, run, destination)
         notes.note(place, Publication(config.mode, DONE, fingerprint, is_marked))
     return destination
 

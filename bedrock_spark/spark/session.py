@@ -1,25 +1,52 @@
-"""The Spark session of the command line: the one of spark-submit, if it is used, or a local one."""
+"""The Spark session of the command line: the one of spark-submit, or one of its own.
+
+A session of its own gets what the config needs and this Spark has not: the connectors for S3, Delta
+Lake and Iceberg. To a session of somebody else, and to one on a cluster, nothing is added: a config
+runs there unchanged, with what is installed there.
+"""
 
 from __future__ import annotations
 
+import atexit
+import logging
 import os
+import signal
 import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from bedrock_spark.config import Config
 from bedrock_spark.errors import ConfigError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from bedrock_spark.spark.local.java_process import JavaProcess
+
+log = logging.getLogger(__name__)
 
 _LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
+_UNRESOLVED = ("unresolved dependency", "download failed")
+# The session that this module started, if any.
+_java: list[JavaProcess] = []
 
 
-def spark_session() -> SparkSession:
-    """Return the session. Raises ConfigError if Spark or Java is missing."""
+def spark_session(
+    config: Config | None = None, say: Callable[[str], None] = lambda _: None
+) -> SparkSession:
+    """Return the session of this process, or start one.
+
+    config: what the session is for; it decides which connectors are added
+    say: is called with lines about what takes time
+    Raises ConfigError if Spark or Java is missing, or a connector cannot be had.
+    """
     try:
-        from pyspark.errors import PySparkRuntimeError
+        from pyspark import SparkContext
         from pyspark.sql import SparkSession
     except ImportError as exc:
         raise ConfigError(
@@ -27,21 +54,118 @@ def spark_session() -> SparkSession:
             "the spark-submit of a cluster"
         ) from exc
     builder = SparkSession.builder.appName("bedrock-spark")
-    if _is_submitted():
+    is_there = SparkContext._gateway is not None
+    if _is_submitted() or is_there or "SPARK_REMOTE" in os.environ:
         return builder.getOrCreate()
+    started = time.monotonic()
+    say("spark     starting")
+    session = _start(builder, config, say)
+    say(f"spark     {session.version}, ready in {time.monotonic() - started:.1f} s")
+    return session
+
+
+def mute_session() -> None:
+    """Show nothing more of what Java prints: it logs each job that an interrupt ends."""
+    for java in _java:
+        java.mute()
+
+
+def end_session() -> None:
+    """End the Java process of a session that `spark_session` started, if it did."""
+    while _java:
+        _java.pop().end()
+
+
+atexit.register(end_session)
+
+
+def _start(builder: Any, config: Config | None, say: Callable[[str], None]) -> SparkSession:
+    from pyspark.find_spark_home import _find_spark_home
+
+    from bedrock_spark.spark.local.java_process import JavaNotStartedError, JavaProcess
+    from bedrock_spark.spark.local.plan import plan_session
+
+    is_quiet = not log.isEnabledFor(logging.INFO)
+    logging.getLogger().addFilter(_is_news)
+    logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
     # Workers of a local run must use this interpreter. By default Spark starts the system's one.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    builder = (
-        builder.config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.driver.extraJavaOptions", f"-Dlog4j2.configurationFile=file:{_LOG_CONFIG}")
+    folder = tempfile.TemporaryDirectory(prefix="bedrock-spark-")
+    atexit.register(folder.cleanup)
+    plan = plan_session(
+        config,
+        os.environ,
+        spark_home=Path(_find_spark_home()),
+        folder=Path(folder.name),
+        java_options=(f"-Dlog4j2.configurationFile={_LOG_CONFIG.as_uri()}",) if is_quiet else (),
     )
+    for line in plan.fetches:
+        say(f"spark     {line}")
+    java = JavaProcess()
+    _java.append(java)
     try:
-        return builder.getOrCreate()
-    except PySparkRuntimeError as exc:
-        raise ConfigError(
-            "Spark could not start its Java process: install Java 17 or newer and set JAVA_HOME"
-        ) from exc
+        with _environment(plan.environment):
+            java.start(plan.settings, is_quiet=is_quiet)
+    except JavaNotStartedError as exc:
+        raise _not_started(exc.lines) from exc
+    with _handler_kept(signal.SIGINT):
+        session: SparkSession = builder.getOrCreate()
+    # It prints a stack trace when Java closes its connection first.
+    accumulators: Any = session.sparkContext._accumulatorServer
+    accumulators.handle_error = lambda *_: None
+    java.show_output()
+    return session
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Tell whether to log this. Interrupted in a call, py4j logs the stack, and raises too."""
+    return not str(record.msg).startswith("KeyboardInterrupt while sending command")
+
+
+def _not_started(lines: list[str]) -> ConfigError:
+    """Return the error for a Java process that ended. `lines` is what it printed."""
+    missing = [line.strip(": \t") for line in lines if any(u in line for u in _UNRESOLVED)]
+    if missing:
+        return ConfigError(
+            f"Spark could not fetch its packages: {'; '.join(missing[:3])}. They come from Maven "
+            "Central: fetch them once where there is a network, or name a mirror in "
+            "spark.jars.ivySettings"
+        )
+    said = next((line for line in lines if "Exception" in line or "rror" in line), None)
+    return ConfigError(
+        "Spark could not start its Java process: install Java 17 or newer and set JAVA_HOME"
+        + (f". It says: {said.strip()}" if said is not None else "")
+    )
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for the processes that start within the block."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _handler_kept(number: signal.Signals) -> Iterator[None]:
+    """Keep the handler of a signal, which a new SparkContext replaces.
+
+    Its own one calls Java from within the handler. We end Java anyway.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(number)
+    try:
+        yield
+    finally:
+        if is_main and before is not None:
+            signal.signal(number, before)
 
 
 def _is_submitted() -> bool:

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.cli import main
-from tests.e2e.conftest import BUCKET, provision
+from tests.e2e.conftest import BUCKET
 from tests.modules import ROOT, run_script
 from tests.spark_sessions import ROLE
 
@@ -43,7 +43,7 @@ def example_folder(
     values["run_uri"] = f"s3://{BUCKET}/runs/readme"
     values["source"]["path"] = str(tmp_path / "tickets")
     values["results"]["path"] = str(tmp_path / "classified")
-    values["fallback"]["model_id"] = provision(local)
+    values["fallback"] = {"model_id": values["model"]["id"]}
     values["batch"] |= {"role_arn": ROLE, "poll_seconds": 0.1}
     values["endpoint_url"] = local.endpoint_url
     (tmp_path / "tickets.yaml").write_text(yaml.safe_dump(values))
@@ -70,6 +70,8 @@ def test_command_lines(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """Every command with tickets.yaml works unchanged, and together they are one run.
+
+    A fallback is added, as the page says, because a model that fails some records is more telling.
 
     All but the last run in this process, to share its Spark session.
     """

@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import ConfigError, RunFolderError, RunHeldError
+from bedrock_spark.progress import Progress
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.spark import destination
@@ -233,3 +234,13 @@ def test_a_machine_that_dies_while_it_appends_leaves_the_state_writing(
     assert [entry["state"] for entry in entries.values()] == ["writing"]
     for _ in range(2):
         assert published(spark, prepared, tmp_path / "published", mode="append") == [*range(30)]
+
+
+def test_the_progress_counts_rows(spark: SparkSession, prepared: Prepared, tmp_path: Path) -> None:
+    """To write a large table takes long: it must not look like a hang."""
+    run, manifest = prepared
+    config = make_config(run.config.run_uri, results={"path": str(tmp_path / "published")})
+    seen: list[Progress] = []
+    publish(spark, replace(run, config=config), manifest, SystemClock(), seen.append)
+    assert {(p.stage, p.unit) for p in seen} == {("publish", "rows")}
+    assert (seen[0].done, seen[-1].done, seen[-1].total) == (0, 30, 30)
