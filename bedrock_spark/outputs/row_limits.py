@@ -75,7 +75,10 @@ def shortfall(counts: RowCounts, config: Config) -> Shortfall | None:
         return Shortfall(f"all {rows:,} rows were rejected, and nothing was asked", (REJECTED,))
     if not ok:
         return Shortfall(f"none of {rows:,} rows has an answer", (*FAILED_OUTCOMES, REJECTED))
-    limit = config.source.max_rejects
+    # Prepare does not count the rows that on_duplicate_key: first leaves out, and stops if too many
+    # others are rejected. Here they are all rejects.
+    leaves_out = config.source.on_duplicate_key == "first"
+    limit = None if leaves_out else config.source.max_rejects
     if limit is not None and is_above(rejected, limit, rows):
         text = _above(rejected, rows, "were rejected", "source.max_rejects", limit)
         return Shortfall(text, (REJECTED,))
