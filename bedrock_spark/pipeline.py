@@ -430,16 +430,18 @@ class Pipeline:
         return self._reporter.command(lambda: self.run, reports_success=reports_success)
 
 
-def shortfall_of(report: Report, config: Config, *, is_final: bool = True) -> str | None:
-    """Return what is wrong with the rows of a run, and where they are; None if enough are answered.
+def shortfall_of(report: Report, config: Config) -> str | None:
+    """Return what is wrong with the rows of a run that is over, with the commonest reasons.
 
-    is_final: whether no later stage asks the rows that are still unanswered
+    None if enough rows are answered.
     """
-    counts = RowCounts(report.rows, report.outcomes, report.unanswered, is_final)
-    problem = shortfall(counts, config)
-    if problem is not None and report.published is not None:
-        problem += f". The results are published all the same: {report.published}"
-    return problem
+    problem = shortfall(RowCounts(report.rows, report.outcomes, report.unanswered), config)
+    if problem is None:
+        return None
+    text = problem.with_reasons(report.reasons)
+    if report.published is not None:
+        text += f". The results are published all the same: {report.published}"
+    return text
 
 
 def run(

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from bedrock_spark.config.base import Section
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.schema import is_reserved, parse_ddl
+from bedrock_spark.schema import is_reserved, is_result, parse_ddl
 
 _NAME_ONLY = re.compile(r"\s*(?:\w+|`(?:[^`]|``)+`)\s*")
 
@@ -27,7 +27,7 @@ def check_columns(text: str) -> str:
         names = [field.name for field in parse_ddl(text)]
     except ConfigError as exc:
         raise ValueError(str(exc)) from exc
-    clashes = [name for name in names if is_reserved(name)]
+    clashes = [name for name in names if is_result(name) or is_reserved(name)]
     if clashes:
         raise ValueError(
             f"has the column {clashes[0]}, a name that the package's own columns have; rename it"

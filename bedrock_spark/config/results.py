@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from bedrock_spark.config.base import Section, ShareOrCount
 from bedrock_spark.config.parse import ParseConfig
+from bedrock_spark.schema import is_internal
 
 # Formats whose Spark extension supports MERGE INTO.
 _MERGING = ("delta", "iceberg")
+_PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class ResultsConfig(Section):
@@ -23,9 +26,19 @@ class ResultsConfig(Section):
     table: str | None = None
     mode: Literal["overwrite", "append", "merge"] = "overwrite"
     replace: bool = False
+    prefix: str = ""
     max_errors: ShareOrCount = 0.05
     model_output: Literal["keep", "drop"] = "keep"
     parse: ParseConfig | None = None
+
+    @field_validator("prefix")
+    @classmethod
+    def _begins_a_name(cls, value: str) -> str:
+        if value and not _PREFIX.fullmatch(value):
+            raise ValueError("must be letters, digits and underscores, such as llm_")
+        if is_internal(value):
+            raise ValueError("begins names of the package's own columns; use another prefix")
+        return value
 
     @model_validator(mode="after")
     def _one_place(self) -> ResultsConfig:

@@ -14,6 +14,7 @@ from bedrock_spark.config.secrets import (
     option_value,
     refuse_secrets,
 )
+from bedrock_spark.schema import first_repeated, is_usable
 
 OptionValue = Annotated[str | FromEnvironment, BeforeValidator(option_value)]
 
@@ -30,8 +31,9 @@ class SourceConfig(Section):
     sql: str | None = None
     key: Columns = ()
     columns: Columns | None = None
+    rename: dict[str, str] = Field(default={})
     on_duplicate_key: Literal["error", "first"] = "error"
-    max_rejects: Annotated[int | float | None, BeforeValidator(parse_share_or_count)] = None
+    max_rejects: Annotated[int | float | None, BeforeValidator(parse_share_or_count)] = 0.05
 
     @field_validator("options")
     @classmethod
@@ -44,6 +46,19 @@ class SourceConfig(Section):
     def _path_has_no_secret(cls, value: str | None) -> str | None:
         if value is not None and holds_secret(value):
             raise ValueError("holds a credential: set it in Spark's own config, and leave it out")
+        return value
+
+    @field_validator("rename")
+    @classmethod
+    def _new_names_are_usable(cls, value: dict[str, str]) -> dict[str, str]:
+        unusable = next((new for new in value.values() if not is_usable(new)), None)
+        if unusable is not None:
+            raise ValueError(
+                f"has the new name {unusable!r}: it must be a name without dots and backticks"
+            )
+        twice = first_repeated(value.values())
+        if twice is not None:
+            raise ValueError(f"gives two columns the name {twice}, if case is ignored")
         return value
 
     @field_validator("max_rejects")

@@ -67,6 +67,7 @@ def test_keys_that_are_not_set_have_these_defaults() -> None:
         "table": None,
         "mode": "overwrite",
         "replace": False,
+        "prefix": "",
         "max_errors": 0.05,
         "model_output": "keep",
         "parse": None,
