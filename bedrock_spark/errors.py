@@ -38,6 +38,7 @@
     │   └── InvokeRefusedError     the model will answer no record: access, model id, quota of zero
     ├── AnswerCutOffError      a streamed answer broke off: only a part of it was received
     ├── FallbackShareError     batch jobs left more to the fallback than it may be asked for
+    ├── FallbackRefusedError   its model refused many records alike, and answered none
     ├── ProvisionedModelError  the provisioned throughput cannot serve
     ├── PublishError           the results could not be written; every answer is in the run folder
     └── UnaccountedRowsError   rows went in and not all came out: the run's proof failed
@@ -397,6 +398,12 @@ class AnswerCutOffError(BedrockSparkError):
 
 class FallbackShareError(BedrockSparkError):
     """Batch jobs left more records unanswered than fallback.max_share; none of them was asked."""
+
+    exit_code = ExitCode.HELD
+
+
+class FallbackRefusedError(BedrockSparkError):
+    """The model of the fallback refused many records alike and answered none."""
 
     exit_code = ExitCode.HELD
 

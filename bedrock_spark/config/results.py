@@ -19,6 +19,8 @@ _PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 class ResultsConfig(Section):
     """Where the results are published. The run folder holds them in any case."""
 
+    shorthand = "path"
+
     format: str = "parquet"
     path: str | None = None
     table: str | None = None
@@ -28,11 +30,6 @@ class ResultsConfig(Section):
     max_errors: ShareOrCount = 0.05
     model_output: Literal["keep", "drop"] = "keep"
     parse: ParseConfig | None = None
-
-    @field_validator("parse", mode="before")
-    @classmethod
-    def _columns_as_text(cls, value: object) -> object:
-        return {"columns": value} if isinstance(value, str) else value
 
     @field_validator("prefix")
     @classmethod

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from bedrock_spark.config.base import Columns, Section, parse_share_or_count
+from bedrock_spark.config.base import Columns, Section, expanded, parse_share_or_count
+from bedrock_spark.config.formats import format_of_path
 from bedrock_spark.config.secrets import (
     FromEnvironment,
     holds_secret,
@@ -20,6 +21,8 @@ OptionValue = Annotated[str | FromEnvironment, BeforeValidator(option_value)]
 
 class SourceConfig(Section):
     """Where the rows come from: one of path, table, sql, or a DataFrame passed to the pipeline."""
+
+    shorthand = "path"
 
     format: str | None = None
     path: str | None = None
@@ -72,6 +75,22 @@ class SourceConfig(Section):
             raise ValueError(f"names {' and '.join(named)}: keep one of path, table, sql")
         if self.path is not None and self.format is None:
             raise ValueError(
-                "has a path but no format: set format to parquet, json, csv, orc, text, …"
+                "has a path whose end tells no format: write source: {format: parquet, path: …}, "
+                "with one of parquet, json, csv, orc, text, …"
             )
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _format_of_path(cls, value: Any) -> Any:
+        value = expanded(value, cls)
+        if not isinstance(value, dict) or value.get("format") is not None:
+            return value
+        path = value.get("path")
+        told = format_of_path(path) if isinstance(path, str) else None
+        if told is None:
+            return value
+        options = value.get("options")
+        if told == "csv" and isinstance(options or {}, dict):
+            value = {**value, "options": {"header": True, **(options or {})}}
+        return {**value, "format": told}

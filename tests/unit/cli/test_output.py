@@ -39,7 +39,7 @@ def logging_as_before() -> Iterator[None]:
 def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Return a function that runs `bedrock-spark run x.yaml` with this stage in its place."""
     pipeline = SimpleNamespace(run=SimpleNamespace(config=make_config()))
-    monkeypatch.setattr(stages, "load_config", lambda *_: make_config())
+    monkeypatch.setattr(stages, "check_config", lambda *_: make_config())
     monkeypatch.setattr(stages.Pipeline, "open", lambda *_, **__: pipeline)
     monkeypatch.setattr(stages, "describe_interrupt", lambda _: "interrupted")
 
