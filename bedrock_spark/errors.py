@@ -2,9 +2,12 @@
 
     BedrockSparkError
     ├── ConfigError            the config, or the source it names, cannot be used; nothing was spent
+    │   └── SourceError        Spark cannot read the source: a file, a value, a query
     ├── PlanError              the rows cannot become shards; nothing was spent
     │   ├── DuplicateKeyError  two or more rows have the same key
     │   └── TooManyRejectsError more rows than allowed cannot become records
+    │       └── NullKeyError   most of them have no key
+    ├── SparkFailedError       a stage failed in Spark: memory, disk, an unknown reason
     ├── StorageError           an object could not be read or written
     │   ├── AlreadyExistsError a create-only-if-absent lost the race
     │   ├── ObjectChangedError a replace-only-this-version lost the race
@@ -105,6 +108,18 @@ class ConfigError(BedrockSparkError):
     exit_code = ExitCode.CONFIG
 
 
+class SourceError(ConfigError):
+    """Spark cannot read the source."""
+
+    exit_code = ExitCode.CONFIG
+
+
+class SparkFailedError(BedrockSparkError):
+    """A stage failed in Spark, and no error of this package is the reason. Its cause has it all."""
+
+    exit_code = ExitCode.FAILED
+
+
 class PlanError(BedrockSparkError):
     """The rows cannot become shards."""
 
@@ -126,6 +141,12 @@ class DuplicateKeyError(PlanError):
 
 class TooManyRejectsError(PlanError):
     """More rows than the config allows cannot become records."""
+
+    exit_code = ExitCode.ROWS
+
+
+class NullKeyError(TooManyRejectsError):
+    """More rows than the config allows cannot become records, and most of them have no key."""
 
     exit_code = ExitCode.ROWS
 

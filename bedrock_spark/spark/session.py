@@ -118,8 +118,8 @@ def _start(builder: Any, config: Config | None, say: Callable[[str], None]) -> S
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Tell whether to log this. Interrupted in a call, py4j logs the stack, and raises too."""
-    return not str(record.msg).startswith("KeyboardInterrupt while sending command")
+    """Tell whether to log this. If a call fails, py4j logs the stack, and raises an error too."""
+    return not str(record.msg).endswith("while sending command.")
 
 
 def _not_started(lines: list[str]) -> ConfigError:

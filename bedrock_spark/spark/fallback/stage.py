@@ -89,7 +89,7 @@ def ask_unanswered(
             _observed_asking(run.storage, round_id, total, observe),
             observed_tasks(spark, "fallback", ignore_progress, group),
         ):
-            done = run_per_unit(spark, groups, task, TaskResult)
+            done = run_per_unit(spark, groups, task, TaskResult, "fallback")
     finally:
         _delete_tasks(run.storage, round_id)
     _close(run.storage, round_id)
