@@ -10,11 +10,10 @@ does not need it.
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bedrock_spark.aws.clients import bedrock_client
@@ -31,7 +30,6 @@ from bedrock_spark.fallback.rounds import (
     delete_leftover_throughput,
     open_fallback,
     refuse_too_small,
-    unanswered_rows,
 )
 from bedrock_spark.families.lint import check_lint
 from bedrock_spark.fanout import (
@@ -40,31 +38,28 @@ from bedrock_spark.fanout import (
     batch_shards,
     check_reachable,
     check_targets,
-    count_unsettled,
     leased_controller,
     raise_refusal,
     requeue_invalid,
 )
 from bedrock_spark.fanout import watch as watch_jobs
 from bedrock_spark.fanout.scheduler import OUTPUT_SECONDS
-from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_all_reconciled
+from bedrock_spark.outputs.reconciled_shard import (
+    ReconciledShard,
+    read_all_reconciled,
+    unanswered_rows,
+)
 from bedrock_spark.outputs.row_limits import RowCounts, shortfall
 from bedrock_spark.progress import Observer, Progress, ignore_progress
-from bedrock_spark.report import (
-    Report,
-    build_report,
-    check_complete,
-    fallback_finding,
-    purchase_findings,
-    unpublished_finding,
-    write_report,
-)
+from bedrock_spark.publication import has_place, why_not_final
+from bedrock_spark.report import Ending, Report, Reporter, check_complete
+from bedrock_spark.report.findings import NOT_PUBLISHED, fallback_finding, unpublished_finding
+from bedrock_spark.report.values import DONE, UNFINISHED
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.canary_results import read_tries
+from bedrock_spark.run_folder.fallback_end import note_fallback_ended
 from bedrock_spark.run_folder.ledger import Job, Ledger
 from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
-from bedrock_spark.run_folder.purchases import read_purchases, unit_hours
 from bedrock_spark.run_folder.run import Run, begin_run, open_run, record_config
 from bedrock_spark.screen import automatic_screen
 
@@ -79,24 +74,33 @@ _LOOK_SECONDS = 60.0
 class Pipeline:
     """One open run. Its stages can be called one by one, in order, and each as often as you like.
 
-    seconds: the time that each stage took so far, by stage
+    If a stage fails or is interrupted, report.json says so, as soon as the run is begun.
+
+    command_config: the config as it is named on the command line, for messages
     """
 
     run: Run
     clock: Clock = field(default_factory=SystemClock)
     observe: Observer = ignore_progress
-    seconds: dict[str, float] = field(default_factory=dict)
+    command_config: str = "CONFIG"
     _fallback: Fallback | None = None
     _is_linted: bool = False
-    _unpublished: str | None = None
+    _reporter: Reporter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._reporter = Reporter(self.clock)
 
     @classmethod
     def open(
-        cls, config: AnyConfig, clock: Clock | None = None, observe: Observer = ignore_progress
+        cls,
+        config: AnyConfig,
+        clock: Clock | None = None,
+        observe: Observer = ignore_progress,
+        command_config: str = "CONFIG",
     ) -> Pipeline:
         """Open the run at the config's `run_uri`. Writes nothing: prepare begins a new run."""
         clock = clock or SystemClock()
-        return cls(open_run(as_config(config), clock), clock, observe)
+        return cls(open_run(as_config(config), clock), clock, observe, command_config)
 
     def check(self) -> None:
         """Check the config before money is spent. Raises a BedrockSparkError.
@@ -104,6 +108,7 @@ class Pipeline:
         The request must follow the model's rules, the run folder must be in S3, the targets must
         fit together, and a provisioned fallback model must exist and be of the model's family.
         """
+        self._reporter.stage = "check"
         self._lint()
         check_reachable(self.run)
         check_targets(self.run.config)
@@ -126,13 +131,13 @@ class Pipeline:
         """
         from bedrock_spark.spark.prepare.stage import prepare
 
-        self._lint()
-        check_targets(self.run.config)
-        delete_leftovers([self.run.storage], self.clock)
-        with self._timed("prepare"):
+        with self._command(reports_success=True), self._reporter.timed("prepare"):
+            self._lint()
+            check_targets(self.run.config)
+            delete_leftovers([self.run.storage], self.clock)
             manifest = prepare(spark, self.run, df, self.observe)
-        self.run = begin_run(self.run)  # another process may have been first
-        refuse_too_small(self.run, manifest)
+            self.run = begin_run(self.run)  # another process may have been first
+            refuse_too_small(self.run, manifest)
         return manifest
 
     def advance(self) -> StepResult:
@@ -142,8 +147,10 @@ class Pipeline:
         RunStoppedError if the run was stopped, JobsWithoutAnswersError if its jobs answer no
         record, NoSlotAtAllError if the account allows no job, BudgetError if its budget is spent.
         """
-        manifest = self.manifest()
-        with self._controller(manifest) as controller:
+        with (
+            self._command(reports_success=True),
+            self._controller(self.manifest()) as controller,
+        ):
             result = controller.advance()
             if controller.rejection is not None or not result.active:
                 raise_refusal(controller, result)
@@ -156,15 +163,16 @@ class Pipeline:
         A shard gets one extra job if collect found enough answers in it that do not fit
         `results.parse`. Returns None if every shard is too small for a batch job.
         """
-        manifest = self.manifest()
-        if not batch_shards(manifest, self.run.config):
-            return None
-        self.check()
-        with self._controller(manifest) as controller:
-            controller.resume()
-            requeue_invalid(controller)
-            result = watch_jobs(controller, self.observe)
-        self._refuse_spent(result)
+        with self._command(reports_success=True):
+            manifest = self.manifest()
+            if not batch_shards(manifest, self.run.config):
+                return None
+            self.check()
+            with self._controller(manifest) as controller:
+                controller.resume()
+                requeue_invalid(controller)
+                result = watch_jobs(controller, self.observe)
+            self._refuse_spent(result)
         return result
 
     @contextmanager
@@ -174,21 +182,23 @@ class Pipeline:
         Before the first job of a run, raises BudgetError if the estimated cost of the whole run is
         above the budget.
         """
+        self._reporter.stage = "batch"
         check_prices(self.run.config)
         shards = batch_shards(manifest, self.run.config)
         is_due = bool(shards) and is_canary_due(self.run)
         limit = self.run.config.budget.max_cost_usd
         is_begun = bool(self.jobs()) if is_due or limit is not None else True
         if is_due and not is_begun:
-            with self._timed("canary"):
+            with self._reporter.timed("canary"):
                 ask_canary(self.run, shards, self.clock, self.observe)
+        self._reporter.stage = "batch"
         budget = open_budget(
             self.run, manifest, shards, self.clock.now(), fallback=self._fallback_counts()
         )
         if budget is not None and not is_begun:
             budget.check_estimate(manifest)
         with (
-            self._timed("batch"),
+            self._reporter.timed("batch"),
             leased_controller(self.run, manifest, self.clock, budget) as controller,
         ):
             record_config(self.run, self.clock.now())
@@ -212,8 +222,10 @@ class Pipeline:
         """
         from bedrock_spark.spark.collect.stage import collect
 
-        with self._timed("collect"):
-            return collect(spark, self.run, self.manifest(), self.jobs(), self.observe)
+        with self._command(), self._reporter.timed("collect"):
+            reconciled = collect(spark, self.run, self.manifest(), self.jobs(), self.observe)
+        self._reporter.units = reconciled
+        return reconciled
 
     def _await_output(
         self, spark: SparkSession, reconciled: list[ReconciledShard]
@@ -268,16 +280,26 @@ class Pipeline:
         if not has_work or self._is_appended(spark):
             delete_leftover_throughput(self.run, self.clock)
             return reconciled
-        with open_fallback(self.run, self.manifest(), self.clock, self.observe) as fallback:
-            self._fallback = fallback
-            record_config(self.run, self.clock.now())
-            while fallback.may_go_on(reconciled):
-                with self._timed("fallback"):
-                    asked = fallback.ask(spark, reconciled)
-                if not asked and not fallback.has_changed:
-                    break
-                reconciled = self.collect(spark)
+        with self._command():
+            self._reporter.stage = "fallback"
+            with open_fallback(self.run, self.manifest(), self.clock, self.observe) as fallback:
+                self._fallback = fallback
+                record_config(self.run, self.clock.now())
+                while fallback.may_go_on(reconciled):
+                    with self._reporter.timed("fallback"):
+                        asked = fallback.ask(spark, reconciled)
+                    if not asked and not fallback.has_changed:
+                        break
+                    reconciled = self.collect(spark)
+                self._note_end_of(fallback, unanswered_rows(reconciled))
         return reconciled
+
+    def _note_end_of(self, fallback: Fallback, unanswered: int) -> None:
+        """Note why the fallback asks no more, for the report and for later processes."""
+        if fallback.reason is not None:
+            self._reporter.note(fallback_finding(fallback.reason, unanswered))
+        if fallback.gave_up:
+            note_fallback_ended(self.run.storage, str(fallback.reason), self.clock.now())
 
     def _is_appended(self, spark: SparkSession) -> bool:
         from bedrock_spark.spark.publish import is_appended
@@ -295,63 +317,62 @@ class Pipeline:
 
         return results(spark, self.run, self.manifest())
 
-    def publish(self, spark: SparkSession, reconciled: list[ReconciledShard]) -> str | None:
+    def publish(
+        self, spark: SparkSession, reconciled: list[ReconciledShard], partial: bool | str = False
+    ) -> str | None:
         """Write the results to the config's path or table; return it, or None if there is neither.
 
-        In the modes append and merge, nothing is written while batch jobs are active or a stage may
-        still answer rows of `reconciled`. Then None is returned, and the report says why.
+        Nothing is written while batch jobs are active or a stage may still answer rows of
+        `reconciled`. Then None is returned, and the report says why. Raises PublishError if the
+        results cannot be written.
+
+        partial: publish what there is elsewhere, whether it is final or not: True for the folder
+            `partial` of the run folder, or a path. Then None is returned, and the report says where
         """
+        from bedrock_spark.spark.partial import publish_partial
         from bedrock_spark.spark.publish import publish
+        from bedrock_spark.spark.publish_errors import publish_errors
 
-        self._unpublished = self._reason_to_wait(spark, reconciled)
-        if self._unpublished is not None:
-            return None
-        with self._timed("publish"):
-            return publish(spark, self.run, self.manifest(), self.clock, self.observe)
+        self._reporter.published = None
+        with (
+            self._command(),
+            self._reporter.timed("publish"),
+            publish_errors(self.run, self.command_config),
+        ):
+            if partial:
+                path = partial if isinstance(partial, str) else None
+                self._reporter.partial = publish_partial(
+                    spark, self.run, self.manifest(), self.clock, path
+                )
+                return None
+            wait = self._why_not_final(reconciled, is_appended=self._is_appended(spark))
+            if has_place(self.run) and wait is None:
+                self._reporter.published = publish(
+                    spark, self.run, self.manifest(), self.clock, self.observe
+                )
+        return self._reporter.published
 
-    def _reason_to_wait(self, spark: SparkSession, reconciled: list[ReconciledShard]) -> str | None:
-        """Return why the results are not final, if the config wants only final ones published."""
-        config = self.run.config
-        has_place = (config.results.path or config.results.table) is not None
-        if config.results.mode == "overwrite" or not has_place:
-            return None
-        unsettled = count_unsettled(self.run, self.manifest())
-        if unsettled:
-            return f"{unsettled:,} shards have active batch jobs or wait for one"
+    def _why_not_final(
+        self, reconciled: list[ReconciledShard], *, is_appended: bool = False
+    ) -> str | None:
         has_ended = self._fallback is not None and self._fallback.gave_up
-        if has_ended or self._is_appended(spark):
-            return None
-        least = config.shards.min_records
-        if config.results.parse and any(s.invalid_unanswered >= least for s in reconciled):
-            return "answers that do not fit results.parse will be asked again by batch jobs"
-        if config.fallback is not None and unanswered_rows(reconciled):
-            return f"the fallback may still answer {unanswered_rows(reconciled):,} rows"
-        return None
+        is_over = has_ended or is_appended
+        return why_not_final(self.run, self.manifest(), reconciled, is_over=is_over)
 
     def report(self, reconciled: list[ReconciledShard], published: str | None = None) -> Report:
-        """Write report.json and return it."""
-        manifest = self.manifest()
-        ledger = Ledger(self.run.storage).load()
-        purchases = read_purchases(self.run.storage)
-        report = build_report(
-            self.run,
-            manifest,
-            ledger.jobs,
-            reconciled,
-            self.seconds,
-            published,
-            read_tries(self.run.storage),
-            unit_hours(purchases, self.clock.now()),
-        )
-        findings = [*report.findings, *ledger.all_findings(), *purchase_findings(purchases)]
-        if self._fallback is not None and self._fallback.reason is not None:
-            findings.append(fallback_finding(self._fallback.reason, report.unanswered))
-        if self._unpublished is not None:
-            mode = self.run.config.results.mode
-            findings.append(unpublished_finding(f"results.mode: {mode}: {self._unpublished}"))
-        report = replace(report, findings=findings)
-        write_report(self.run, report)
-        return report
+        """Write report.json and return it.
+
+        published: the place where the results were published, if this process did not
+        """
+        reporter = self._reporter
+        reporter.units, reporter.published = reconciled, published or reporter.published
+        wait = None if reporter.published else self._why_not_final(reconciled)
+        is_done = wait is None and (reporter.published or not has_place(self.run))
+        reporter.forget(NOT_PUBLISHED)
+        if not is_done and has_place(self.run):
+            reporter.note(unpublished_finding(wait or "the results are final; run collect"))
+        stage = reporter.stage if not is_done else "report"
+        return reporter.write(self.run, Ending(DONE if is_done else UNFINISHED, stage))
 
     def run_all(self, spark: SparkSession, df: DataFrame | None = None) -> Report:
         """Run all stages that are not done yet, and return the report.
@@ -359,26 +380,32 @@ class Pipeline:
         Raises UnaccountedRowsError if the counts of rows do not add up, BudgetError if the budget
         left records unanswered, or another BedrockSparkError of a stage.
         """
-        self.check()
-        self.prepare(spark, df)
-        self.watch()
-        reconciled = self._await_output(spark, self.collect(spark))
-        reconciled = self._repeat_by_batch(spark, reconciled)
-        reconciled = self.fall_back(spark, reconciled)
-        report = self.finish(spark, reconciled)
-        check_complete(report)
+        with self._command():
+            self.check()
+            self.prepare(spark, df)
+            self.watch()
+            reconciled = self._await_output(spark, self.collect(spark))
+            reconciled = self._repeat_by_batch(spark, reconciled)
+            reconciled = self.fall_back(spark, reconciled)
+            report = self.finish(spark, reconciled)
+            check_complete(report)
         return report
 
-    def finish(self, spark: SparkSession, reconciled: list[ReconciledShard]) -> Report:
+    def finish(
+        self, spark: SparkSession, reconciled: list[ReconciledShard], partial: bool | str = False
+    ) -> Report:
         """Publish the results, write the report and return it.
 
+        partial: see `publish`
         Raises BudgetError if the budget left records unanswered. Then nothing is published yet: the
         same command with a higher budget continues the run.
         """
-        out_of_money = self._fallback is not None and self._fallback.out_of_money
-        published = None if out_of_money else self.publish(spark, reconciled)
-        report = self.report(reconciled, published)
-        self._refuse_out_of_money()
+        with self._command():
+            out_of_money = self._fallback is not None and self._fallback.out_of_money
+            if partial or not out_of_money:
+                self.publish(spark, reconciled, partial)
+            report = self.report(reconciled)
+            self._refuse_out_of_money()
         return report
 
     def manifest(self) -> RunManifest:
@@ -396,15 +423,9 @@ class Pipeline:
         """Return every batch job of the run in the ledger, by name."""
         return Ledger(self.run.storage).replay()
 
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        """Add the time that the block takes to the seconds of the stage."""
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            passed = time.monotonic() - started
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + passed
+    def _command(self, *, reports_success: bool = False) -> AbstractContextManager[None]:
+        """Report how the block ends: with an error always, else if `reports_success`."""
+        return self._reporter.command(lambda: self.run, reports_success=reports_success)
 
 
 def shortfall_of(report: Report, config: Config, *, is_final: bool = True) -> str | None:

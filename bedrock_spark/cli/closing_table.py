@@ -11,6 +11,8 @@ from bedrock_spark.costs.tokens import dollars
 from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
 from bedrock_spark.outputs.reconcile import BATCH, FALLBACK
 from bedrock_spark.report import Report
+from bedrock_spark.report.findings import NOT_PUBLISHED
+from bedrock_spark.report.values import DONE, WAITING
 
 # How many reasons and findings the screen shows; report.json has more.
 _REASONS_SHOWN = _FINDINGS_SHOWN = 10
@@ -21,6 +23,7 @@ OUTCOME_LINES = {
     MISSING: "without an answer",
     UNFOUND: "answers not found",
     REJECTED: "rejected",
+    WAITING: "waiting for a job",
 }
 _ALWAYS = (ERROR, REJECTED)
 
@@ -68,11 +71,18 @@ def closing_table(report: Report) -> list[tuple[str, str]]:
     ]
     if report.published is not None:
         rows.append(("results", report.published))
+    if report.partial is not None:
+        rows.append(("partial results", report.partial))
     return rows + _finding_rows(report)
 
 
 def closing_line(report: Report) -> str:
-    """Return the sentence with which a run ends that went well."""
+    """Return the sentence with which a command ends that went well."""
+    if report.partial is not None:
+        return f"the results so far are in {report.partial}; the finished ones were not touched"
+    if report.state != DONE:
+        waits = (f["detail"] for f in report.findings if f["kind"] == NOT_PUBLISHED)
+        return f"more to do: {next(waits, 'rows are still to be answered')}; nothing is published"
     ok = report.outcomes.get(OK, 0)
     answered = f"{ok:,} of {report.rows:,} rows" if ok != report.rows else f"all {ok:,} rows"
     place = f"the results are in {report.published}" if report.published else "nothing is published"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -59,10 +60,11 @@ def main() -> None:
     """Ask an Amazon Bedrock model one question per row, by batch inference, on Spark."""
 
 
-def _stage_command(stage: stages.Stage) -> None:
-    """Add a command that runs one stage of the run that a config describes.
+def _stage_command(stage: stages.Stage) -> click.Command:
+    """Return a command that runs one stage of the run that a config describes.
 
     Its name is the name of the function; its help begins with the first line of the docstring.
+    Options of its own are passed to the stage.
     """
     name = stage.__name__
     summary = (stage.__doc__ or "").split("\n", 1)[0]
@@ -83,8 +85,23 @@ def _stage_command(stage: stages.Stage) -> None:
         metavar="KEY=VALUE",
         help="Override one value of the config, for example shards.max_records=500.",
     )
-    def command(config: str, overrides: tuple[str, ...], output: Output) -> None:
-        sys.exit(stages.perform(stage, config, overrides, output))
+    def command(config: str, overrides: tuple[str, ...], output: Output, **own: Any) -> None:
+        sys.exit(stages.perform(partial(stage, **own), config, overrides, output))
+
+    return command
+
+
+def _partial_option(command: click.Command) -> None:
+    """Let a command publish results that are not final."""
+    click.option(
+        "--partial",
+        is_flag=False,
+        flag_value="",
+        metavar="[PATH]",
+        callback=lambda _context, _option, value: True if value == "" else value or False,
+        help="Publish what there is, final or not, to PATH or to partial/ in the run folder. Put "
+        "it after CONFIG. The place of the results is left alone.",
+    )(command)
 
 
 for _stage in (
@@ -92,10 +109,10 @@ for _stage in (
     stages.prepare,
     stages.submit,
     stages.advance,
-    stages.collect,
-    stages.fallback,
 ):
     _stage_command(_stage)
+for _stage in (stages.collect, stages.fallback):
+    _partial_option(_stage_command(_stage))
 main.add_command(runs.status)
 main.add_command(runs.stop)
 main.add_command(invoke)

@@ -6,6 +6,7 @@ Each returns an exit code: docs/troubleshooting.md has the table.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -18,6 +19,7 @@ from bedrock_spark.config import load_config
 from bedrock_spark.errors import BedrockSparkError, ExitCode
 from bedrock_spark.pipeline import Pipeline, shortfall_of
 from bedrock_spark.report import Report, check_complete
+from bedrock_spark.report.values import DONE
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -81,35 +83,36 @@ def advance(pipeline: Pipeline, display: Display) -> int:
     return ExitCode.DONE if result.is_done else ExitCode.MORE_TO_DO
 
 
-def collect(pipeline: Pipeline, display: Display) -> int:
+def collect(pipeline: Pipeline, display: Display, partial: bool | str = False) -> int:
     """Join the answers to the rows, and write the results and the report."""
     spark = _spark_session(pipeline, display)
-    reconciled = pipeline.collect(spark)
-    report = pipeline.report(reconciled, pipeline.publish(spark, reconciled))
-    return _end(pipeline, display, report, is_final=pipeline.run.config.fallback is None)
+    report = pipeline.finish(spark, pipeline.collect(spark), partial)
+    return _end(pipeline, display, report, partial)
 
 
-def fallback(pipeline: Pipeline, display: Display) -> int:
+def fallback(pipeline: Pipeline, display: Display, partial: bool | str = False) -> int:
     """Ask the unanswered records online, collect again, and write the results and the report."""
     spark = _spark_session(pipeline, display)
     reconciled = pipeline.fall_back(spark, pipeline.collect(spark))
-    return _end(pipeline, display, pipeline.finish(spark, reconciled))
+    report = pipeline.finish(spark, reconciled, partial)
+    return _end(pipeline, display, report, partial)
 
 
-def _end(pipeline: Pipeline, display: Display, report: Report, is_final: bool = True) -> int:
+def _end(pipeline: Pipeline, display: Display, report: Report, partial: bool | str = False) -> int:
     """Show the numbers of a run and how it ended; return the exit code.
 
-    is_final: whether no later stage asks the rows that are still unanswered
+    partial: whether results that are not final were asked for
     """
     display.finish()
     display.show_report(report)
     check_complete(report)
-    problem = shortfall_of(report, pipeline.run.config, is_final=is_final)
+    is_done = report.state == DONE
+    problem = shortfall_of(report, pipeline.run.config) if is_done else None
     if problem is not None:
         return display.fail_with(ExitCode.ROWS, problem, report.as_json())
     display.show_json(report.as_json())
     display.close_report(report)
-    return ExitCode.DONE
+    return ExitCode.DONE if is_done or partial else ExitCode.MORE_TO_DO
 
 
 def _spark_session(pipeline: Pipeline, display: Display) -> SparkSession:
@@ -146,7 +149,10 @@ def perform(
     with interruptible(at_once=_mute_spark):
         try:
             config = load_config(config_path, overrides)
-            pipeline = Pipeline.open(config, observe=display.observe)
+            words = [config_path, *(w for override in overrides for w in ("--set", override))]
+            pipeline = Pipeline.open(
+                config, observe=display.observe, command_config=shlex.join(words)
+            )
             return stage(pipeline, display)
         except BedrockSparkError as exc:
             return display.fail(exc)

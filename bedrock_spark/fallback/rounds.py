@@ -22,7 +22,7 @@ from bedrock_spark.errors import PlanError, RunFolderError
 from bedrock_spark.fallback.provisioning import Deletion, ProvisionedThroughput
 from bedrock_spark.fallback.share import HandedOver
 from bedrock_spark.fanout import Controller, batch_shards, open_controller
-from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard, unanswered_rows
 from bedrock_spark.outputs.shard_outputs import jobs_digest
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.heartbeat import Renewal
@@ -297,11 +297,6 @@ def _may_take_everything(run: Run, controller: Controller) -> bool:
     is_held = controller.hold is not None and controller.hold.kind == BREAKER
     is_allowed = run.config.fallback is not None and run.config.fallback.max_share >= 1
     return is_held and is_allowed and not controller.tracker.open
-
-
-def unanswered_rows(reconciled: Sequence[ReconciledShard]) -> int:
-    """Return how many rows have no answer and may still get one."""
-    return sum(shard.unanswered for shard in reconciled)
 
 
 def refuse_too_small(run: Run, manifest: RunManifest) -> None:

@@ -7,7 +7,7 @@ from bedrock_spark.fanout.status import Status, status_of, status_unprepared
 from bedrock_spark.fanout.step_result import StepResult, batch_shards, jobs_by_status, progress_of
 from bedrock_spark.fanout.stop import stop_run
 from bedrock_spark.fanout.targets import check_targets
-from bedrock_spark.fanout.unsettled import count_unsettled
+from bedrock_spark.fanout.unsettled import count_unsettled, unsettled_shards
 from bedrock_spark.fanout.watch import (
     check_reachable,
     leased_controller,
@@ -34,5 +34,6 @@ __all__ = [
     "status_of",
     "status_unprepared",
     "stop_run",
+    "unsettled_shards",
     "watch",
 ]

@@ -6,10 +6,11 @@ One JSON object per shard in the run folder, and one per bucket of rejected rows
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.outputs.reconcile import Finding
 from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage
@@ -46,6 +47,7 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     unfound: rows that are not asked again because a job claims answers that were not found;
         unfound_records: their records. Both are 0 with `fallback.ask_unfound`
     invalid_unanswered: those of the records whose answer does not fit `results.parse`
+    reasons: the commonest reasons of rows that are not ok; other_reasons: rows with any other
     invalid_ids, unanswered_ids: the records; only in the run folder, not in `without_ids`
     fallback_files: the files of fallback answers that were read; only in the run folder, too
     dead_letters: how many rows are in the dead letter file; None if that is not known
@@ -71,6 +73,8 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     invalid_unanswered: int = 0
     invalid_ids: tuple[str, ...] = ()
     unanswered_ids: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    other_reasons: int = 0
     findings: tuple[Finding, ...] = ()
     fallback_files: tuple[str, ...] = ()
     dead_letters: int | None = None
@@ -96,6 +100,11 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
 def digest_of_ids(record_ids: Iterable[str]) -> str:
     """Return a digest of record ids in their order."""
     return hashlib.sha256("\n".join(record_ids).encode()).hexdigest()[:_DIGEST_LENGTH]
+
+
+def unanswered_rows(reconciled: Sequence[ReconciledShard]) -> int:
+    """Return how many rows have no answer and may still get one."""
+    return sum(shard.unanswered for shard in reconciled)
 
 
 def read_reconciled(storage: Storage, unit: str) -> ReconciledShard:

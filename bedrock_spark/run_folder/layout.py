@@ -19,8 +19,10 @@
     <run uri>/results/shard-00042-00.parquet            one result row per source row
     <run uri>/results/images/shard-00042-00/<record_id>-0.png   the images of answers
     <run uri>/deadletters/shard-00042-00.parquet        the rows of that shard without an answer
+    <run uri>/partial/shard-00042-00.parquet            results that were not final, as asked for
     <run uri>/reconciliation/shard-00042-00.json        how that shard's rows ended, counted
     <run uri>/reconciliation.parquet                    the same as a table, and every job
+    <run uri>/fallback-end.json                         that the fallback gave up, and why
     <run uri>/publisher.json                            the process that publishes the results
     <run uri>/published.json                            where the results were published
     <run uri>/report.json                               the run in numbers
@@ -41,6 +43,7 @@ MANIFEST_FILE = "manifest.json"
 CANARY_FILE = "canary.json"
 REPORT_FILE = "report.json"
 RECONCILIATION_FILE = "reconciliation.parquet"
+FALLBACK_END_FILE = "fallback-end.json"
 PUBLISHED_FILE = "published.json"
 LEASE_FILE = "lease.json"
 PUBLISHER_FILE = "publisher.json"
@@ -49,6 +52,7 @@ CONFIGS = "config"
 SHARDS, ROWS, REJECTS, LEDGER = "shards", "rows", "rejects", "ledger"
 SNAPSHOTS, REMAINDERS = "snapshots", "remainders"
 TASKS, CLAIMS, DEADLETTERS, PROVISIONED = "tasks", "claims", "deadletters", "provisioned"
+PARTIAL = "partial"
 OUTPUT, FALLBACK, RESULTS, RECONCILIATION = "output", "fallback", "results", "reconciliation"
 
 
@@ -187,6 +191,11 @@ def deadletters_key(shard: str) -> str:
 def results_key(unit: str) -> str:
     """Return the Parquet of the results of a unit: a shard, or a bucket's rejected rows."""
     return f"{RESULTS}/{unit}.parquet"
+
+
+def partial_key(unit: str) -> str:
+    """Return the Parquet of the results of a unit, as they were when somebody asked for them."""
+    return f"{PARTIAL}/{unit}.parquet"
 
 
 def image_key(shard: str, record_id: str, number: int, extension: str) -> str:

@@ -150,6 +150,18 @@ def begin_run(run: Run) -> Run:
     return run
 
 
+def as_begun(run: Run) -> Run | None:
+    """Return the run as `run.json` has it, without beginning it; None if it has no such run."""
+    if run.is_begun:
+        return run
+    data = run.storage.read_if_present(layout.RUN_FILE)
+    if data is None:
+        return None
+    description = _parse(data, run.storage)
+    is_other = difference(description, run.config, run.aws.region, run.account) is not None
+    return None if is_other else _begun(run, description)
+
+
 def check_not_replaced(run: Run) -> None:
     """Raise RunFolderError if another process has begun the run again with another config."""
     data = run.storage.read_if_present(layout.RUN_FILE)

@@ -55,15 +55,15 @@ def refuse_overlaps(spark: SparkSession, config: Config) -> None:
         return
     source = named_source(config.source)
     others = [*([source] if source else []), *named_folders(config.run_uri, config.targets)]
-    for mine in _places_of(spark, written):
+    for mine in places_of(spark, written):
         for other in others:
-            for theirs in _places_of(spark, other):
+            for theirs in places_of(spark, other):
                 message = overlap_of_results(mine, theirs)
                 if message is not None:
                     raise ConfigError(message)
 
 
-def _places_of(spark: SparkSession, named: NamedPlace) -> Iterator[NamedPlace]:
+def places_of(spark: SparkSession, named: NamedPlace) -> Iterator[NamedPlace]:
     """Yield a place; for a table also the folder that it is in, if the catalog tells it."""
     yield _in_session(spark, named)
     if not named.is_table:

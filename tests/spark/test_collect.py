@@ -16,7 +16,8 @@ from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.outputs.reconciled_shard import read_reconciled
-from bedrock_spark.report import build_report, check_complete
+from bedrock_spark.report import build_report, check_complete, totals_of
+from bedrock_spark.report.values import all_outcomes
 from bedrock_spark.run_folder.job_plan import plan_job
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
@@ -101,7 +102,8 @@ def collected(
     spark: SparkSession, run: Run, manifest: RunManifest, jobs: Jobs
 ) -> tuple[Any, dict[int, dict[str, Any]]]:
     """Return the report, and the result rows by source id."""
-    report = build_report(run, manifest, jobs, collect(spark, run, manifest, jobs), {})
+    totals = totals_of(manifest, collect(spark, run, manifest, jobs))
+    report = build_report(run, manifest, jobs, totals, {})
     check_complete(report)
     rows = [row.asDict() for row in results(spark, run, manifest).collect()]
     return report, {row["id"]: row for row in rows}
@@ -116,7 +118,7 @@ def test_answers_find_their_rows(
     for shard in manifest.shards:
         output.settle(shard, {i: answer(f"about {i} \u2028\x85") for i in output.ids(shard)})
     report, rows = collected(spark, run, manifest, output.jobs)
-    assert report.outcomes == {"ok": 119, "error": 0, "missing": 0, "rejected": 1}
+    assert report.outcomes == all_outcomes({"ok": 119, "rejected": 1})
     assert report.served_by == {"batch": 119, "fallback": 0}
     assert report.tokens == {"input": 7 * 119, "output": 3 * 119}
     assert report.findings == []
@@ -247,9 +249,8 @@ def test_answers_become_typed_columns(spark: SparkSession, tmp_path: Path) -> No
         output.settle(shard, {**lines, output.ids(shard)[0]: answer('{"at_most": 1}')})
     report, rows = collected(spark, run, manifest, output.jobs)
     invalid = len(manifest.shards)
-    assert report.outcomes == {
-        "ok": 29 - invalid, "error": 0, "missing": 0, "invalid": invalid, "rejected": 1,
-    }  # fmt: skip
+    expected_rows = {"ok": 29 - invalid, "invalid": invalid, "rejected": 1}
+    assert report.outcomes == all_outcomes(expected_rows)
     df = results(spark, run, manifest)
     assert "model_output" not in df.columns
     expected = "label = 'bug' AND at_most = 3.0 AND n['a'] = 1 AND unix_seconds(seen) = 1795343400"

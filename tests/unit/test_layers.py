@@ -28,7 +28,7 @@ ORDER: list[set[str]] = [
     {"invoke"},
     {"fanout"},
     {"spark"},
-    {"canary", "report", "fallback"},
+    {"canary", "publication", "report", "fallback"},
     {"pipeline"},
     {"demo"},
     {"cli", "__init__"},

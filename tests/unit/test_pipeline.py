@@ -13,6 +13,7 @@ import yaml
 from pyspark.sql import SparkSession
 
 from bedrock_spark import pipeline as pipeline_module
+from bedrock_spark import publication
 from bedrock_spark.config.load import as_config
 from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.errors import BedrockSparkError, ConfigError, PlanError, RunFolderError
@@ -195,18 +196,22 @@ PARSE = {"columns": "label string", "retries": 1}
         ("append", 0, 3, 0, False, False, None),
         ("append", 0, 3, 0, True, True, None),
         ("append", 0, 3, 0, True, False, "the fallback may still answer 3 rows"),
-        ("append", 1, 0, 0, False, False, "1 shards have active batch jobs or wait for one"),
-        ("append", 1, 3, 0, True, True, "1 shards have active batch jobs or wait for one"),
+        ("append", 1, 0, 0, False, False, "1 shard has an active batch job or waits for one"),
+        ("append", 2, 3, 0, True, True, "2 shards have active batch jobs or wait for one"),
         ("append", 0, 10, 10, False, False, "will be asked again by batch jobs"),
         ("append", 0, 9, 9, False, False, None),
         ("append", 0, 10, 10, True, True, None),
-        ("merge", 1, 0, 0, False, False, "1 shards have active batch jobs or wait for one"),
+        ("merge", 1, 0, 0, False, False, "1 shard has an active batch job or waits for one"),
         ("merge", 0, 3, 0, True, False, "the fallback may still answer 3 rows"),
         ("merge", 0, 3, 0, True, True, None),
-        ("overwrite", 1, 3, 0, True, False, None),
+        ("overwrite", 1, 0, 0, False, False, "1 shard has an active batch job or waits for one"),
+        ("overwrite", 1, 3, 0, True, True, "1 shard has an active batch job or waits for one"),
+        ("overwrite", 0, 1, 0, True, False, "the fallback may still answer 1 row"),
+        ("overwrite", 0, 3, 0, False, False, None),
+        ("overwrite", 0, 3, 0, True, True, None),
     ],
 )
-def test_only_final_results_are_appended_or_merged(
+def test_only_final_results_are_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, unsettled: int, unanswered: int,
     invalid: int, fallback: bool, gave_up: bool, reason: str | None,
 ) -> None:  # fmt: skip
@@ -219,7 +224,7 @@ def test_only_final_results_are_appended_or_merged(
     prepare_by_hand(pipeline, 50)
     pipeline._fallback = cast("Fallback", SimpleNamespace(gave_up=gave_up, reason=None))
     published: list[str] = []
-    monkeypatch.setattr(pipeline_module, "count_unsettled", lambda *_: unsettled)
+    monkeypatch.setattr(publication, "count_unsettled", lambda *_: unsettled)
     monkeypatch.setattr(publishing, "publish", lambda *_: published.append(mode) or "there")
     shards = [
         ReconciledShard(unit="shard-0", rows=50, unanswered=unanswered, invalid_unanswered=invalid)
@@ -266,7 +271,7 @@ def test_after_rows_were_appended_nothing_is_asked(
 
     def open_fallback(*_: Any) -> Any:
         opened.append(True)
-        return nullcontext(SimpleNamespace(may_go_on=lambda _: False, gave_up=False))
+        return nullcontext(SimpleNamespace(may_go_on=lambda _: False, gave_up=False, reason=None))
 
     monkeypatch.setattr(pipeline_module, "open_fallback", open_fallback)
     shards = [ReconciledShard(unit="shard-0", unanswered=3)]

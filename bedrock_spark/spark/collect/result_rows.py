@@ -8,7 +8,8 @@ from typing import Any
 
 from bedrock_spark.families.base import Answer, Family, read_answer
 from bedrock_spark.outputs.images import AnswerImages
-from bedrock_spark.outputs.outcomes import REJECTED
+from bedrock_spark.outputs.outcomes import ERROR, INVALID, REJECTED
+from bedrock_spark.outputs.reasons import ReasonCounts
 from bedrock_spark.outputs.reconcile import Outcome, ShardReconciliation
 from bedrock_spark.schema import RESULT_COLUMNS
 
@@ -17,6 +18,7 @@ _USED = ("input", "output", "images", "uncounted")
 
 # Nulls for the columns of an answer, which are those between outcome and error_code.
 _NO_ANSWER = (None,) * (RESULT_COLUMNS.index("error_code") - 2)
+_OUTCOME, _CODE, _MESSAGE = map(RESULT_COLUMNS.index, ("outcome", "error_code", "error_message"))
 
 Row = tuple[Any, ...]
 
@@ -28,6 +30,7 @@ class ResultRows:
     parsed: the names of the columns of `results.parse`
     tokens: of the answers in the results so far, by `served_by` and "input" or "output"; also
         "images", and "uncounted" answers that tell neither
+    reasons: why the rows so far have no answer
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class ResultRows:
         parsed: Sequence[str] = (),
     ) -> None:
         self.tokens: Counter[tuple[str, str]] = Counter()
+        self.reasons = ReasonCounts()
         self._outcomes = reconciliation.outcomes
         self._ended = reconciliation.ended
         self._family = family
@@ -51,7 +55,15 @@ class ResultRows:
 
         ids: the record id of each row; rows that share a record are adjacent
         """
-        return _columns(self._names, [self._row(record_id) for record_id in ids])
+        rows = [self._row(record_id) for record_id in ids]
+        for row in rows:
+            self._count(row)
+        return _columns(self._names, rows)
+
+    def _count(self, row: Row) -> None:
+        """Count why a row has no answer."""
+        if row[_OUTCOME] in (ERROR, INVALID):
+            self.reasons.add(row[_OUTCOME], row[_CODE], row[_MESSAGE], row[0])
 
     def answer_bytes(self, ids: Sequence[str]) -> list[int]:
         """Return the bytes of the answer that each row gets, 0 without an answer."""

@@ -26,6 +26,7 @@ from bedrock_spark._version import __version__
 from bedrock_spark.families import family_by_name
 from bedrock_spark.outputs.judge import Judge
 from bedrock_spark.outputs.outcomes import REJECTED
+from bedrock_spark.outputs.reasons import ReasonCounts
 from bedrock_spark.outputs.reconcile import BATCH, EXAMPLES, FALLBACK, ShardReconciliation
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, digest_of_ids
 from bedrock_spark.outputs.shard_outputs import (
@@ -52,7 +53,7 @@ from bedrock_spark.storage import Storage, StoredObject
 
 # The version of the format of results and reconciliations. If it changes, the fingerprint of every
 # shard changes, and the shard is collected again.
-_FORMAT = 9
+_FORMAT = 10
 # The most rows per Arrow batch while result columns are built, and the most bytes of their source
 # rows and answers. A few columns repeat parts of an answer, so no column has many times as many.
 _PIECE_ROWS, _PIECE_BYTES = 2_000, 64_000_000
@@ -148,7 +149,12 @@ class CollectTask:
             lambda start, stop: rejected_columns(messages[start:stop]),
         )
         write_results(self.storage, layout.results_key(work.unit), schema, batches)
-        return ReconciledShard(unit=work.unit, rows=len(rows), outcomes={REJECTED: len(rows)})
+        counts = ReasonCounts()
+        for message in messages:
+            counts.add(REJECTED, None, message)
+        return _with_reasons(
+            ReconciledShard(unit=work.unit, rows=len(rows), outcomes={REJECTED: len(rows)}), counts
+        )
 
     def _collect_shard(
         self, work: ShardWork, inputs: list[StoredObject], last: ReconciledShard | None
@@ -183,7 +189,7 @@ class CollectTask:
         reconciliation.finish()
         answers = [o.key for o in inputs if o.key.startswith(layout.FALLBACK)]
         return msgspec.structs.replace(
-            _reconciled(reconciliation, outputs, results),
+            _with_reasons(_reconciled(reconciliation, outputs, results), results.reasons),
             fallback_files=tuple(answers),
             dead_letters=dead_letters,
             outputs=outputs_digest(inputs),
@@ -254,6 +260,11 @@ def _reconciled(
         unanswered_digest=digest_of_ids(unanswered),
         findings=tuple(reconciliation.findings),
     )
+
+
+def _with_reasons(shard: ReconciledShard, counts: ReasonCounts) -> ReconciledShard:
+    reasons, others = counts.most_common()
+    return msgspec.structs.replace(shard, reasons=tuple(reasons), other_reasons=others)
 
 
 @contextmanager

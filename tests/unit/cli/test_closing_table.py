@@ -29,6 +29,7 @@ def report_of(rows: int, outcomes: dict[str, int], by_fallback: int = 0, **more:
         "tokens": {"input": 1, "output": 1},
         "seconds": {},
         "findings": [],
+        "state": "done",
     }
     return Report(**{**values, **more})
 

@@ -19,6 +19,7 @@ from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.output import Output
 from bedrock_spark.errors import BudgetError, ConfigError, ExitCode
 from bedrock_spark.progress import Progress
+from bedrock_spark.report.findings import unpublished_finding
 from tests.unit.cli.test_closing_table import report_of
 from tests.unit.fakes import make_config
 from tests.unit.test_errors import TREE
@@ -40,6 +41,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     pipeline = SimpleNamespace(run=SimpleNamespace(config=make_config()))
     monkeypatch.setattr(stages, "load_config", lambda *_: make_config())
     monkeypatch.setattr(stages.Pipeline, "open", lambda *_, **__: pipeline)
+    monkeypatch.setattr(stages, "describe_interrupt", lambda _: "interrupted")
 
     def run(stage: stages.Stage, *options: str) -> Any:
         perform = stages.perform
@@ -83,8 +85,31 @@ def test_json_is_all_that_is_on_stdout(call: Callable[..., Any]) -> None:
     """One object, the report; everything else is on stderr."""
     done = call(ending_with({"ok": 10}), "--json")
     assert json.loads(done.stdout)["outcomes"] == {"ok": 10}
-    assert "error" not in json.loads(done.stdout)
+    assert json.loads(done.stdout)["error"] is None
     assert "done: all 10 rows answered" in done.stderr
+
+
+def test_a_run_that_is_not_finished_ends_with_code_10(call: Callable[..., Any]) -> None:
+    """The last line says what is awaited. It is no error, and 20 % of errors may still be less."""
+    finding = unpublished_finding("3 shards have active batch jobs")
+    more = {"state": "unfinished", "findings": [finding]}
+    done = call(ending_with({"ok": 80, "error": 20}, **more), "--quiet")
+    assert done.exit_code == ExitCode.MORE_TO_DO
+    assert done.output == ("more to do: 3 shards have active batch jobs; nothing is published\n")
+
+
+def test_partial_results_that_were_asked_for_are_no_failure(call: Callable[..., Any]) -> None:
+    """The last line says where they are."""
+    report = report_of(10, {"waiting": 10}, state="unfinished", partial="/run/partial/")
+
+    def stage(pipeline: Any, display: Display) -> int:
+        return stages._end(pipeline, display, report, partial=True)
+
+    done = call(stage)
+    assert done.exit_code == 0
+    last = done.stdout.splitlines()[-1]
+    assert last == "the results so far are in /run/partial/; the finished ones were not touched"
+    assert "  waiting for a job  10" in done.stdout.splitlines()
 
 
 @pytest.mark.parametrize("options", [[], ["--quiet"], ["--json"], ["--json", "--quiet"]])

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.outputs.reconcile import Finding
 from bedrock_spark.outputs.reconciled_shard import CollectedJob, ReconciledShard
 
@@ -32,12 +33,19 @@ JOBS = st.builds(
     images=st.none() | NUMBERS,
 )
 FINDINGS = st.builds(Finding, kind=TEXTS, shard_id=TEXTS, detail=TEXTS, count=NUMBERS)
+REASONS = st.builds(
+    Reason,
+    outcome=TEXTS,
+    code=st.none() | NUMBERS,
+    message=TEXTS,
+    count=NUMBERS,
+    example=st.none() | TEXTS,
+)
 MEMBERS: dict[str, st.SearchStrategy[object]] = {
     "unit": TEXTS,
     "rows": NUMBERS,
     "outcomes": COUNTS,
     "served_by": COUNTS,
-    "stop_reasons": COUNTS,
     "tokens": COUNTS,
     "manifest_tokens": COUNTS,
     "fallback_tokens": COUNTS,
@@ -50,6 +58,9 @@ MEMBERS: dict[str, st.SearchStrategy[object]] = {
     "invalid_unanswered": NUMBERS,
     "invalid_ids": tuples(TEXTS),
     "unanswered_ids": tuples(TEXTS),
+    "reasons": tuples(REASONS),
+    "other_reasons": NUMBERS,
+    "stop_reasons": COUNTS,
     "findings": tuples(FINDINGS),
     "fallback_files": tuples(TEXTS),
     "dead_letters": st.none() | NUMBERS,

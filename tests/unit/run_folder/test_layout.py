@@ -83,6 +83,7 @@ def test_the_docstring_draws_every_folder() -> None:
         layout.TASKS,
         layout.CLAIMS,
         layout.DEADLETTERS,
+        layout.PARTIAL,
         layout.PROVISIONED,
     }
 

@@ -54,7 +54,10 @@ class Shard:
 
     def write(self, storage: LocalStorage, answered: Iterable[str]) -> None:
         prefix = output_prefix(SHARD, 1, "token")
-        lines = (f'{{"recordId":"{i}","modelOutput":{{"content":[]}}}}\n' for i in answered)
+        lines = (
+            f'{{"recordId":"{i}","modelOutput":{{"content":[{{"text":"yes"}}]}}}}\n'
+            for i in answered
+        )
         storage.write(f"{prefix}job1/{SHARD}.jsonl.out", "".join(lines).encode())
 
     def collect(self, *, ask_unfound: bool = False) -> ReconciledShard:

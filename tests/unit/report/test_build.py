@@ -21,9 +21,10 @@ from bedrock_spark.report import (
     Report,
     build_report,
     check_complete,
-    purchase_findings,
+    totals_of,
     write_report,
 )
+from bedrock_spark.report.findings import purchase_findings
 from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RejectedRows, RunManifest, Shard
@@ -76,7 +77,8 @@ def build(tmp_path: Path) -> Callable[..., Report]:
         storage = LocalStorage(str(tmp_path))
         run = Run("run-abcdefgh", make_config(prices=prices or {}), storage, AwsSettings())
         seconds = {"prepare": 1.23456}
-        report = build_report(run, manifest, jobs or {}, units, seconds, None, tries, unit_hours)
+        totals = totals_of(manifest, units)
+        report = build_report(run, manifest, jobs or {}, totals, seconds, None, tries, unit_hours)
         write_report(run, report)
         return report
 
@@ -92,7 +94,8 @@ def job_of(shard: str, status: str | None, message: str | None = None) -> Job:
 def test_counts_are_sums_over_the_shards(build: Callable[..., Report]) -> None:
     """Rows by outcome, answered rows by batch and fallback, and tokens."""
     report = build()
-    assert report.outcomes == {"ok": 240, "error": 6, "missing": 4, "rejected": 3}
+    counted = {"ok": 240, "error": 6, "missing": 4, "rejected": 3}
+    assert report.outcomes == {"invalid": 0, "unfound": 0, "waiting": 0, **counted}
     assert report.served_by == {"batch": 230, "fallback": 10}
     assert report.tokens == {"input": 3_000, "output": 300}
     assert report.manifest_totals == {"input": 3_100, "output": 320, "images": 4}

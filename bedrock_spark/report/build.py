@@ -1,0 +1,155 @@
+"""Build the report of a run, write it, and prove that every row is accounted for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bedrock_spark.config import Config
+from bedrock_spark.costs.tokens import spent
+from bedrock_spark.costs.used import (
+    batch_used,
+    canary_used,
+    estimate_by,
+    expected_of,
+    fallback_used,
+)
+from bedrock_spark.errors import UnaccountedRowsError
+from bedrock_spark.fanout import jobs_by_status
+from bedrock_spark.report.findings import failed_jobs
+from bedrock_spark.report.totals import Totals
+from bedrock_spark.report.values import Ending, Report
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.canary_results import Canary
+from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.run import Run
+
+_UNITS_NAMED = 3
+
+
+def build_report(
+    run: Run,
+    manifest: RunManifest | None,
+    jobs: Mapping[str, Job],
+    totals: Totals,
+    seconds: Mapping[str, float],
+    ending: Ending | None = None,
+    tries: Sequence[Canary] = (),
+    unit_hours: int = 0,
+) -> Report:
+    """Return the report of a run.
+
+    manifest: None if prepare is not committed
+    jobs: every batch job of the run by name
+    totals: what collect found
+    seconds: the duration of each stage
+    tries: all tries of the canary, oldest first
+    unit_hours: model units x hours that the fallback bought
+    """
+    ending, config = ending or Ending(), run.config
+    fallback = config.fallback
+    return Report(
+        run_id=run.run_id,
+        run_uri=run.storage.uri,
+        rows=manifest.rows if manifest else 0,
+        records=manifest.records if manifest else 0,
+        sharing=manifest.sharing if manifest else 0,
+        outcomes=totals.outcomes,
+        served_by=totals.served_by,
+        unanswered=totals.unanswered,
+        unfound=totals.unfound,
+        reasons=totals.reasons,
+        other_reasons=totals.other_reasons,
+        stop_reasons=totals.stop_reasons,
+        shards=len(manifest.shards) if manifest else 0,
+        jobs=jobs_by_status(jobs),
+        attempts=len(jobs),
+        tokens=totals.tokens,
+        fallback_tokens=totals.fallback_tokens,
+        manifest_totals=totals.manifest_totals,
+        seconds=dict(seconds),
+        findings=_unique([*totals.findings, *failed_jobs(jobs)]),
+        canary=_canary(tries),
+        cost=_cost(config, manifest, jobs, totals, tries, unit_hours) if manifest else None,
+        state=ending.state,
+        stage=ending.stage,
+        error=ending.error,
+        started_at=run.begun_at,
+        ended_at=ending.at,
+        model_id=config.model.id,
+        fallback_model_id=fallback.model_id if fallback is not None else None,
+        region=run.aws.region,
+    )
+
+
+def write_report(run: Run, report: Report) -> None:
+    """Write report.json into the run folder."""
+    data = json.dumps(report.as_json(), indent=2, ensure_ascii=False).encode() + b"\n"
+    run.storage.write(layout.REPORT_FILE, data)
+
+
+def check_complete(report: Report) -> None:
+    """Raise UnaccountedRowsError if the rows of a unit are not those of the run manifest.
+
+    A unit is a shard, or the rejected rows of a bucket. The message names the first units.
+    """
+    if report.is_complete:
+        return
+    rows = sum(report.outcomes.values())
+    units = report.unaccounted_units
+    counted = {name: count for name, count in report.outcomes.items() if count}
+    named = "".join(f"; {u['shard_id']}: {u['detail']}" for u in units[:_UNITS_NAMED])
+    more = len(units) - _UNITS_NAMED
+    raise UnaccountedRowsError(
+        f"{report.run_uri}: {report.rows} rows went in and {rows} came out ({counted})"
+        f"{named}{f'; and {more} more units' if more > 0 else ''}; see the findings in report.json"
+    )
+
+
+def _unique(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out a finding that was carried over and is found again."""
+    seen: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for finding in findings:
+        seen.setdefault(tuple(finding.values()), finding)
+    return list(seen.values())
+
+
+def _canary(tries: Sequence[Canary]) -> dict[str, int] | None:
+    """Return the records of the last try by outcome, and the tokens of all tries."""
+    if not tries:
+        return None
+    return {
+        "asked": tries[-1].asked,
+        "answered": tries[-1].answered,
+        "refused": tries[-1].refused,
+        "input_tokens": sum(each.input_tokens for each in tries),
+        "output_tokens": sum(each.output_tokens for each in tries),
+    }
+
+
+def _cost(
+    config: Config,
+    manifest: RunManifest,
+    jobs: Mapping[str, Job],
+    totals: Totals,
+    tries: Sequence[Canary],
+    unit_hours: int,
+) -> dict[str, float] | None:
+    """Return the dollars for batch, fallback, canary and model units, and in total, if any.
+
+    They are rounded to hundredths of a cent. A part without a price is left out.
+    """
+    expected = expected_of(config, tries)
+    costs = spent(
+        config.prices,
+        batch_used(jobs.values(), estimate_by(expected, manifest.shards)),
+        fallback_used([totals.fallback_tokens], expected, manifest),
+        canary_used(tries, expected),
+        unit_hours,
+    )
+    priced = {name: part for name, part in costs.parts().items() if part is not None}
+    if not priced:
+        return None
+    return {name: round(float(part), 4) for name, part in {**priced, "total": costs.total}.items()}

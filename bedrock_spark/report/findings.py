@@ -1,0 +1,102 @@
+"""The findings of a report: everything that does not fit, each as a kind, shard, detail, count."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.report.values import UNACCOUNTED
+from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.purchases import PurchaseNote
+
+NOT_PUBLISHED, FALLBACK_ENDED, ON_HOLD = "not_published", "fallback_ended", "held"
+MAY_BILL = "model_units_may_bill"
+# What holds only when the report is written: the next report does not carry it over.
+OF_THE_MOMENT = (NOT_PUBLISHED, FALLBACK_ENDED, ON_HOLD, MAY_BILL, UNACCOUNTED)
+
+
+def purchase_findings(purchases: Iterable[PurchaseNote]) -> list[dict[str, Any]]:
+    """Return a finding for each purchase of model units that may bill."""
+    return [
+        _finding(
+            MAY_BILL,
+            f"{note.model_units} model units named {note.name} are not known to be "
+            "deleted; run bedrock-spark stop, which looks for them and deletes them",
+            count=note.model_units,
+        )
+        for note in purchases
+        if note.may_bill
+    ]
+
+
+def fallback_finding(reason: str, rows: int) -> dict[str, Any]:
+    """Return the finding that says why `rows` rows were left unanswered."""
+    return _finding(FALLBACK_ENDED, reason, count=rows)
+
+
+def unpublished_finding(reason: str) -> dict[str, Any]:
+    """Return the finding that says why the results were not published yet."""
+    return _finding(NOT_PUBLISHED, reason)
+
+
+def held_finding(reason: str) -> dict[str, Any]:
+    """Return the finding that says why nothing more is submitted until a person acts."""
+    return _finding(ON_HOLD, reason)
+
+
+def shard_findings(units: Iterable[ReconciledShard]) -> list[dict[str, Any]]:
+    """Return what collect found in every shard."""
+    return [finding.as_json() for unit in units for finding in unit.findings]
+
+
+def shard_mismatches(manifest: RunManifest, units: list[ReconciledShard]) -> list[dict[str, Any]]:
+    """Compare every unit with the run manifest: its rows, and that it is there exactly once."""
+    expected = {s.shard_id: s.rows for s in manifest.shards}
+    expected |= {r.unit: r.rows for r in manifest.rejects}
+    times = Counter(unit.unit for unit in units)
+    actual: Counter[str] = Counter()
+    for unit in units:
+        actual[unit.unit] += sum(unit.outcomes.values())
+    return [
+        _finding(UNACCOUNTED, detail, name, count)
+        for name in sorted(expected.keys() | actual.keys())
+        for detail, count in _mismatch(expected.get(name), actual[name], times[name])
+    ]
+
+
+def _mismatch(expected: int | None, actual: int, times: int) -> list[tuple[str, int]]:
+    """Return what is wrong with a unit and by how many rows, or nothing.
+
+    expected: its rows in the run manifest, None if it is not there; actual: in the results
+    times: how often it was reconciled
+    """
+    if expected is None:
+        return [(f"is not in the run manifest, the results have {actual} rows of it", actual)]
+    if not times:
+        return [(f"the run manifest has {expected} rows, the results lack them all", expected)]
+    if times > 1:
+        return [(f"was reconciled {times} times", abs(expected - actual))]
+    if expected != actual:
+        detail = f"the run manifest has {expected} rows, the results have {actual}"
+        return [(detail, abs(expected - actual))]
+    return []
+
+
+def failed_jobs(jobs: Mapping[str, Job]) -> list[dict[str, Any]]:
+    """Return a finding for each settled job that did not complete, with the service's message."""
+    return [
+        _finding(
+            f"job_{job.seen.status.lower()}",
+            f"{job.seen.job_arn}: {job.seen.message or 'no message'}",
+            job.shard_id,
+        )
+        for job in jobs.values()
+        if job.seen is not None and job.is_settled and job.seen.status != "Completed"
+    ]
+
+
+def _finding(kind: str, detail: str, shard_id: str = "", count: int = 1) -> dict[str, Any]:
+    return {"kind": kind, "shard_id": shard_id, "detail": detail, "count": count}

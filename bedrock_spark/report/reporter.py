@@ -1,0 +1,106 @@
+"""Write report.json when a command ends, however it ends: done, failed or interrupted.
+
+A report that cannot be written never hides the error that ended the command.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bedrock_spark.clock import Clock
+from bedrock_spark.errors import RunHeldError
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.report.build import write_report
+from bedrock_spark.report.gather import ending_of, gather_report
+from bedrock_spark.report.values import Ending, Report
+from bedrock_spark.run_folder.manifest import read_manifest
+from bedrock_spark.run_folder.run import Run, as_begun
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Reporter:
+    """What a report needs to know of the process that writes it.
+
+    stage: the one that runs, or ran last; seconds: the time that each stage took so far
+    units: every reconciliation, as soon as this process has collected
+    published, partial: where this process published the results
+    """
+
+    clock: Clock
+    stage: str = "check"
+    seconds: dict[str, float] = field(default_factory=dict)
+    units: Sequence[ReconciledShard] | None = None
+    published: str | None = None
+    partial: str | None = None
+    _notes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _depth: int = 0
+    _is_written: bool = False
+
+    def note(self, finding: dict[str, Any]) -> None:
+        """Add a finding to every report from now on. It replaces an earlier one of its kind."""
+        self._notes[finding["kind"]] = finding
+
+    def forget(self, kind: str) -> None:
+        """Leave out a finding that was noted."""
+        self._notes.pop(kind, None)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time that the block takes to the seconds of the stage."""
+        self.stage = stage
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            passed = time.monotonic() - started
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + passed
+
+    @contextmanager
+    def command(self, run: Callable[[], Run], *, reports_success: bool = False) -> Iterator[None]:
+        """Write a report if the block ends with an error. Blocks inside it write none.
+
+        run: returns the run as it is when the block ends
+        reports_success: whether one is written in any case, unless the block wrote one
+        """
+        self._depth += 1
+        if self._depth == 1:
+            self._is_written = False
+        try:
+            yield
+        except BaseException as exc:
+            # A process that is refused does not overwrite the report of the one that works.
+            if self._depth == 1 and not isinstance(exc, RunHeldError):
+                self._try_to_write(run(), ending_of(exc, self.stage))
+            raise
+        else:
+            if self._depth == 1 and reports_success and not self._is_written:
+                self._try_to_write(run(), Ending(stage=self.stage))
+        finally:
+            self._depth -= 1
+
+    def write(self, run: Run, ending: Ending) -> Report:
+        """Write report.json, and return the report."""
+        manifest = read_manifest(run.storage)
+        now = self.clock.now()
+        report = gather_report(run, manifest, self.units, self.seconds, ending, now)
+        if self.units is not None:
+            report = replace(report, published=self.published, partial=self.partial)
+        report = replace(report, findings=[*report.findings, *self._notes.values()])
+        write_report(run, report)
+        self._is_written = True
+        return report
+
+    def _try_to_write(self, run: Run, ending: Ending) -> None:
+        try:
+            begun = as_begun(run)
+            if begun is not None:
+                self.write(begun, ending)
+        except Exception as exc:  # noqa: BLE001 - the report is never more important than the run
+            log.warning("%s: report.json could not be written: %s", run.storage.uri, exc)

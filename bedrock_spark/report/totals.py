@@ -1,0 +1,126 @@
+"""What collect found, added up over all units; or as the last report has it.
+
+A command that does not collect, or fails before it does, has no reconciliations at hand. To read
+them is a call for each shard. The last report has their sums, because every collect is followed by
+one, so they are carried over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bedrock_spark.outputs.outcomes import MISSING, REJECTED
+from bedrock_spark.outputs.reasons import Reason, ReasonCounts
+from bedrock_spark.outputs.reconcile import BATCH, FALLBACK
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.report.findings import OF_THE_MOMENT, shard_findings, shard_mismatches
+from bedrock_spark.report.values import OUTCOMES, VERSION, WAITING, all_outcomes
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.storage import Storage
+
+_NO_SERVED, _NO_TOKENS = {BATCH: 0, FALLBACK: 0}, {"input": 0, "output": 0}
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over all units. The names are those of `Report`."""
+
+    outcomes: dict[str, int] = field(default_factory=dict)
+    served_by: dict[str, int] = field(default_factory=lambda: dict(_NO_SERVED))
+    unanswered: int = 0
+    unfound: int = 0
+    reasons: list[Reason] = field(default_factory=list)
+    other_reasons: int = 0
+    stop_reasons: dict[str, int] = field(default_factory=dict)
+    tokens: dict[str, int] = field(default_factory=lambda: dict(_NO_TOKENS))
+    fallback_tokens: dict[str, int] = field(default_factory=lambda: dict(_NO_TOKENS))
+    manifest_totals: dict[str, int] = field(default_factory=lambda: {**_NO_TOKENS, "images": 0})
+    findings: list[dict[str, Any]] = field(default_factory=list)
+
+
+def totals_of(
+    manifest: RunManifest, units: Iterable[ReconciledShard], unsettled: Collection[str] = ()
+) -> Totals:
+    """Add up the reconciliations of all units.
+
+    unsettled: shards that have an active batch job or need one; what is missing of them waits
+    """
+    units = list(units)
+    outcomes, waiting = _sum(unit.outcomes for unit in units), 0
+    reasons = ReasonCounts()
+    for unit in units:
+        reasons.merge(unit.reasons, unit.other_reasons)
+        if unit.unit in unsettled:
+            waiting += unit.outcomes.get(MISSING, 0)
+    outcomes[MISSING] -= waiting
+    outcomes[WAITING] = waiting
+    common, others = reasons.most_common()
+    return Totals(
+        outcomes=all_outcomes(outcomes),
+        served_by=_NO_SERVED | _sum(unit.served_by for unit in units),
+        unanswered=sum(unit.unanswered for unit in units) - waiting,
+        unfound=sum(unit.unfound for unit in units),
+        reasons=common,
+        other_reasons=others,
+        stop_reasons=dict(_sum(unit.stop_reasons for unit in units).most_common()),
+        tokens=_NO_TOKENS | _sum(unit.tokens for unit in units),
+        fallback_tokens=_NO_TOKENS | _sum(unit.fallback_tokens for unit in units),
+        manifest_totals=_NO_TOKENS | {"images": 0} | _sum(unit.manifest_tokens for unit in units),
+        findings=[*shard_mismatches(manifest, units), *shard_findings(units)],
+    )
+
+
+def last_totals(storage: Storage, manifest: RunManifest | None) -> Totals:
+    """Return the sums of the last report; if there is none, all rows wait or are rejected.
+
+    manifest: None if prepare is not committed: then no row is known
+    """
+    if manifest is None:
+        return Totals(all_outcomes({}))
+    last = read_report(storage)
+    if last is not None and last.get("run_id") == manifest.run_id and last.get("rows"):
+        try:
+            return _carried(last)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            pass  # a damaged report: nothing depends on it
+    rejected = manifest.rejected
+    return Totals(all_outcomes({REJECTED: rejected, WAITING: manifest.rows - rejected}))
+
+
+def read_report(storage: Storage) -> dict[str, Any] | None:
+    """Return report.json, or None if there is none of this version."""
+    data = storage.read_if_present(layout.REPORT_FILE)
+    try:
+        values = json.loads(data) if data is not None else None
+    except ValueError:
+        return None
+    is_known = isinstance(values, dict) and values.get("version") == VERSION
+    return values if is_known else None
+
+
+def _carried(last: Mapping[str, Any]) -> Totals:
+    return Totals(
+        outcomes={name: int(last["outcomes"][name]) for name in OUTCOMES},
+        served_by=dict(last["served_by"]),
+        unanswered=int(last["unanswered"]),
+        unfound=int(last["unfound"]),
+        reasons=[Reason(**reason) for reason in last["reasons"]],
+        other_reasons=int(last["other_reasons"]),
+        stop_reasons=dict(last["stop_reasons"]),
+        tokens=dict(last["tokens"]),
+        fallback_tokens=dict(last["fallback_tokens"]),
+        manifest_totals=dict(last["manifest_totals"]),
+        findings=[f for f in last["findings"] if f["kind"] not in OF_THE_MOMENT],
+    )
+
+
+def _sum(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return total

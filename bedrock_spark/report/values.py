@@ -1,0 +1,180 @@
+"""The report of a run as a value, and as report.json holds it. docs/report.md has the format."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
+from bedrock_spark.outputs.reasons import Reason
+
+# The version of the format. It changes if a key changes its meaning or is removed.
+VERSION = 1
+# A row without an outcome: its shard waits for a batch job or has one, or was never collected.
+WAITING = "waiting"
+OUTCOMES = (OK, ERROR, INVALID, MISSING, UNFOUND, REJECTED, WAITING)
+UNACCOUNTED = "unaccounted_rows"
+
+# How a command left the run.
+DONE, UNFINISHED, HELD, FAILED, INTERRUPTED = (
+    *("done", "unfinished", "held", "failed", "interrupted"),
+)
+STATES = (DONE, UNFINISHED, HELD, FAILED, INTERRUPTED)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The error that ended a command: the name of its class, and its message, if that is ours.
+
+    The message of any other error may hold values of rows, so it is left out.
+    """
+
+    kind: str
+    message: str | None
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a command ended.
+
+    state: one of STATES; stage: the stage that it ended in; at: seconds since the epoch
+    """
+
+    state: str = UNFINISHED
+    stage: str = "report"
+    error: Failure | None = None
+    at: float | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A run in numbers.
+
+    state, stage, error: how the last command ended
+    started_at: when the run was begun; ended_at: when this was written; seconds since the epoch
+    rows: of the source; records: made of them
+    sharing: rows that share the record of another row, because their bodies are equal
+    outcomes: rows by outcome, every one of OUTCOMES
+    served_by: ok rows by the side that answered, batch or fallback
+    unanswered: rows without an answer that may still get one if the fallback asks again
+    unfound: rows that are not asked again because a job claims answers that were not found
+    reasons: the commonest reasons of errors, invalid answers and rejected rows
+    other_reasons: rows with any other reason
+    stop_reasons: rows with an answer by the reason why the model stopped
+    jobs: batch jobs by status; attempts: the number of batch jobs
+    tokens: input and output tokens of the answers in the results
+    fallback_tokens: what all answers of the fallback used, including superseded ones
+    seconds: the duration of each stage
+    findings: everything that does not fit
+    published: the place where the results were published; None if nowhere
+    partial: the place where results that are not final were published; None if nowhere
+    cost: dollars by the prices of the config; None without prices
+    manifest_totals: tokens and images by the output manifests of all jobs
+    canary: records by outcome in the last try of the canary, and the tokens of all tries; None
+        without canary
+    """
+
+    run_id: str
+    run_uri: str
+    rows: int
+    records: int
+    sharing: int
+    outcomes: dict[str, int]
+    served_by: dict[str, int]
+    unanswered: int
+    shards: int
+    jobs: dict[str, int]
+    attempts: int
+    tokens: dict[str, int]
+    seconds: dict[str, float]
+    findings: list[dict[str, Any]]
+    unfound: int = 0
+    published: str | None = None
+    partial: str | None = None
+    canary: dict[str, int] | None = None
+    cost: dict[str, float] | None = None
+    manifest_totals: dict[str, int] = field(default_factory=dict)
+    fallback_tokens: dict[str, int] = field(default_factory=dict)
+    reasons: list[Reason] = field(default_factory=list)
+    other_reasons: int = 0
+    stop_reasons: dict[str, int] = field(default_factory=dict)
+    state: str = UNFINISHED
+    stage: str = "report"
+    error: Failure | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    model_id: str = ""
+    fallback_model_id: str | None = None
+    region: str | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether every unit has the rows of the run manifest, and no other unit exists.
+
+        A sum over all units would not do: a row too many in one shard hides a lost row of another.
+        """
+        return self.rows == sum(self.outcomes.values()) and not self.unaccounted_units
+
+    @property
+    def unaccounted_units(self) -> list[dict[str, Any]]:
+        """Return the findings of the units whose rows are not those of the run manifest."""
+        return [finding for finding in self.findings if finding["kind"] == UNACCOUNTED]
+
+    @property
+    def permanent_errors(self) -> int:
+        """Return the number of rows that were asked and will never have an answer."""
+        kinds = (ERROR, MISSING, UNFOUND, INVALID)
+        not_ok = sum(self.outcomes.get(kind, 0) for kind in kinds)
+        return not_ok - self.unanswered - self.unfound
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as report.json holds it."""
+        return {
+            "version": VERSION,
+            "run_id": self.run_id,
+            "run_uri": self.run_uri,
+            "state": self.state,
+            "stage": self.stage,
+            "error": None if self.error is None else asdict(self.error),
+            "started_at": _iso(self.started_at),
+            "ended_at": _iso(self.ended_at),
+            "model_id": self.model_id,
+            "fallback_model_id": self.fallback_model_id,
+            "region": self.region,
+            "rows": self.rows,
+            "records": self.records,
+            "rows_sharing_a_record": self.sharing,
+            "outcomes": self.outcomes,
+            "served_by": self.served_by,
+            "unanswered": self.unanswered,
+            "unfound": self.unfound,
+            "reasons": [asdict(reason) for reason in self.reasons],
+            "other_reasons": self.other_reasons,
+            "stop_reasons": self.stop_reasons,
+            "shards": self.shards,
+            "canary": self.canary,
+            "jobs": self.jobs,
+            "attempts": self.attempts,
+            "tokens": self.tokens,
+            "fallback_tokens": self.fallback_tokens,
+            "manifest_totals": self.manifest_totals,
+            "cost": self.cost,
+            "seconds": {k: round(v, 2) for k, v in self.seconds.items()},
+            "published": self.published,
+            "partial": self.partial,
+            "findings": self.findings,
+        }
+
+
+def all_outcomes(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return the number of rows by every outcome, in the order of OUTCOMES."""
+    return {outcome: counts.get(outcome, 0) for outcome in OUTCOMES}
+
+
+def _iso(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
