@@ -30,6 +30,7 @@ _INSTRUCTS = re.compile(
     r"json|which|what|who|how|is\b|are\b|does\b|"
     r"the (?:answer|output|labels|categories|options|possible|"
     r"allowed|following)|(?:possible|allowed|valid) |categories|options\b|topics|intents|"
+    r"based on|given the|using the|according to|"
     r"klassifizier|kategori|antworte|ordne|wähle|entscheide|bewerte|extrahiere|fasse|übersetze|"
     r"mögliche|welche|ist\b|classe|réponds|choisis|"
     # These do if the sentence is about the form of the answer.

@@ -119,14 +119,16 @@ def _is_own(spark: SparkSession, run: Run) -> bool:
     # A place that was marked and has no mark now was replaced by somebody else.
     if is_noted and note is not None and (note.state == WRITING or not note.is_marked):
         return True
-    return _has_mark(spark, run.config.results)
+    config = run.config.results
+    return has_mark(spark, config.path or config.table or "", is_table=config.table is not None)
 
 
-def _has_mark(spark: SparkSession, config: ResultsConfig) -> bool:
-    if config.table is not None:
-        rows = spark.sql(f"SHOW TBLPROPERTIES {config.table}").collect()
+def has_mark(spark: SparkSession, place: str, *, is_table: bool) -> bool:
+    """Tell whether a path or a table has the mark of this package."""
+    if is_table:
+        rows = spark.sql(f"SHOW TBLPROPERTIES {place}").collect()
         return any(row[0] == MARK_PROPERTY for row in rows)
-    folder = open_folder(spark, config.path or "")
+    folder = open_folder(spark, place)
     return folder is not None and folder.has(MARK_FILE)
 
 
@@ -137,16 +139,13 @@ def exists(spark: SparkSession, config: ResultsConfig) -> bool:
     return config.path is not None and count_files(spark, config.path, most=1) > 0
 
 
-def mark(spark: SparkSession, run: Run) -> bool:
-    """Mark the place as written by this package; tell whether it could be marked."""
-    config = run.config.results
+def mark(spark: SparkSession, run: Run, place: str) -> bool:
+    """Mark a path or a table as written by this package; tell whether it could be marked."""
     try:
-        if config.table is not None:
-            spark.sql(
-                f"ALTER TABLE {config.table} SET TBLPROPERTIES ('{MARK_PROPERTY}'='{run.run_id}')"
-            )
+        if run.config.results.table is not None:
+            spark.sql(f"ALTER TABLE {place} SET TBLPROPERTIES ('{MARK_PROPERTY}'='{run.run_id}')")
             return True
-        folder = open_folder(spark, config.path or "")
+        folder = open_folder(spark, place)
         if folder is None:
             return False
         with config_errors("results.path"):

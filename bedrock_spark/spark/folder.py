@@ -7,6 +7,8 @@ JVM to ask: then only Spark's reader can look, and nothing can be marked or dele
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from pyspark.errors import AnalysisException
@@ -28,23 +30,67 @@ class Folder:
         context = classic_context(spark)
         self._jvm: Any = context._jvm
         self._path: Any = self._jvm.org.apache.hadoop.fs.Path(uri)
-        configuration = spark._jsparkSession.sessionState().newHadoopConf()
-        self._system: Any = self._path.getFileSystem(configuration)
+        self._gateway: Any = context._gateway
+        self._configuration: Any = spark._jsparkSession.sessionState().newHadoopConf()
+        self._system: Any = self._path.getFileSystem(self._configuration)
 
     def exists(self) -> bool:
         """Tell whether there is a file or folder."""
         return bool(self._system.exists(self._path))
 
+    @property
+    def scheme(self) -> str:
+        """Return the scheme of its file system, such as `file` or `s3a`."""
+        return str(self._qualified().toUri().getScheme())
+
+    @property
+    def local_path(self) -> str:
+        """Return its path without a scheme."""
+        return str(self._qualified().toUri().getPath())
+
+    @property
+    def base_name(self) -> str:
+        """Return the last part of its path; empty for the root of a file system."""
+        return str(self._qualified().getName())
+
+    def make(self) -> bool:
+        """Make the folder; tell whether it is there."""
+        return bool(self._system.mkdirs(self._path))
+
+    def rename(self, to: str) -> None:
+        """Rename it. Py4JError is raised if there is something of the new name."""
+        target = self._jvm.org.apache.hadoop.fs.Path(to)
+        context = self._jvm.org.apache.hadoop.fs.FileContext.getFileContext(
+            self._qualified().toUri(), self._configuration
+        )
+        # A rename by the file system itself would move it into a folder of that name.
+        kind = getattr(self._jvm.org.apache.hadoop.fs, "Options$Rename")
+        none = self._gateway.new_array(kind, 0)
+        context.rename(self._qualified(), self._system.makeQualified(target), none)
+
+    def files(self) -> Iterator[str]:
+        """Yield the URI of every file in it, but for the package's own ones."""
+        if not self.exists():
+            return
+        root = str(self._qualified().toString())
+        files = self._system.listFiles(self._path, True)
+        while files.hasNext():
+            uri = str(files.next().getPath().toString())
+            if not _is_own(uri.removeprefix(root).strip("/")):
+                yield uri
+
+    def delete_file(self, uri: str) -> None:
+        """Delete one file."""
+        self._system.delete(self._jvm.org.apache.hadoop.fs.Path(uri), False)
+
+    def _qualified(self) -> Any:
+        return self._system.makeQualified(self._path)
+
     def count_files(self, most: int = MOST) -> int:
         """Return how many files are in it, at most `most`. The package's own ones do not count."""
         if not self.exists():
             return 0
-        root = str(self._system.makeQualified(self._path).toString())
-        files, count = self._system.listFiles(self._path, True), 0
-        while count < most and files.hasNext():
-            name = str(files.next().getPath().toString()).removeprefix(root).strip("/")
-            count += not _is_own(name)
-        return count
+        return sum(1 for _ in islice(self.files(), most))
 
     def has(self, name: str) -> bool:
         """Tell whether there is a file of this name directly in it."""
@@ -60,14 +106,15 @@ class Folder:
 
     def beside(self, name: str) -> str:
         """Return the URI of a place with this name beside it, or inside it if nothing is above."""
-        path = self._system.makeQualified(self._path)
+        path = self._qualified()
         above = path.getParent() or path
         return str(self._jvm.org.apache.hadoop.fs.Path(above, name).toString())
 
-    def delete_if_empty(self) -> None:
-        """Delete it unless something is in it."""
+    def delete_if_empty(self) -> bool:
+        """Delete it unless something is in it; tell whether it was deleted."""
         if self.exists() and not len(self._system.listStatus(self._path)):
-            self._system.delete(self._path, False)
+            return bool(self._system.delete(self._path, False))
+        return False
 
     def delete(self) -> None:
         """Delete it with all that is in it. If it does not exist, this is no error."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -35,6 +36,7 @@ from bedrock_spark.spark.destination import (
     refuse_foreign,
     refuse_overlaps,
 )
+from bedrock_spark.spark.replace import replace, restore
 from bedrock_spark.spark.results import results
 from bedrock_spark.spark.tasks import observed_tasks
 from bedrock_spark.storage import Storage
@@ -43,11 +45,6 @@ _DELTA = "delta"
 # Delta Lake commits a transaction version of an application once. The application is the run. Its
 # rows are appended once, so the version never changes.
 _TRANSACTION_VERSION = 1
-# For MERGE: whether the row `s` has no less of an answer than the row `t` that it would replace.
-_HAS_NO_LESS = (
-    f"(s.outcome = '{OK}' OR coalesce(t.outcome, '') NOT IN ('{OK}', '{INVALID}') "
-    f"OR s.outcome = '{INVALID}' AND t.outcome = '{INVALID}')"
-)
 
 
 def publish(
@@ -69,6 +66,8 @@ def publish(
         return None
     with renewed(Lease(run.storage, clock, PUBLISH)):
         refuse_overlaps(spark, run.config)
+        if config.mode == OVERWRITE:
+            restore(spark, config)
         refuse_foreign(spark, run)
         notes = Publications(run.storage)
         df, fingerprint = results(spark, run, manifest), _fingerprint(run.storage)
@@ -77,7 +76,7 @@ def publish(
             return destination
         notes.note(place, Publication(config.mode, WRITING, fingerprint))
         with observed_tasks(spark, "publish", observe, records=manifest.rows, unit="rows"):
-            is_marked = _write_as_configured(spark, df, run, destination)
+            is_marked = _write_as_configured(spark, df, run, destination, manifest.rows)
         notes.note(place, Publication(config.mode, DONE, fingerprint, is_marked))
     return destination
 
@@ -89,26 +88,38 @@ def is_appended(spark: SparkSession, run: Run) -> bool:
     return note is not None and note.mode == "append"
 
 
-def _write_as_configured(spark: SparkSession, df: DataFrame, run: Run, destination: str) -> bool:
-    """Write the results; tell whether the place was marked as written by this package."""
+def _write_as_configured(
+    spark: SparkSession, df: DataFrame, run: Run, destination: str, rows: int
+) -> bool:
+    """Write the results; tell whether the place was marked as written by this package.
+
+    rows: of the results
+    """
     config = run.config.results
     if config.mode == "append":
-        transaction = {"txnAppId": run.run_id, "txnVersion": _TRANSACTION_VERSION}
+        transaction: dict[str, Any] = {"txnAppId": run.run_id, "txnVersion": _TRANSACTION_VERSION}
         _write(df, config, "append", **(transaction if _is_delta(config) else {}))
         return False
     if config.mode == "merge":
         _merge(spark, df, run, destination)
         return False
-    _write(df, config, OVERWRITE, **({"overwriteSchema": "true"} if _is_delta(config) else {}))
-    return mark(spark, run)
+    options: dict[str, Any] = {"overwriteSchema": "true"} if _is_delta(config) else {}
+
+    def write(place: str, mode: str) -> None:
+        _write(df, config, mode, place, **options)
+
+    return replace(spark, config, write, rows, run.run_id, partial(mark, spark, run))
 
 
-def _write(df: DataFrame, config: ResultsConfig, mode: str, **options: Any) -> None:
+def _write(
+    df: DataFrame, config: ResultsConfig, mode: str, place: str | None = None, **options: Any
+) -> None:
+    """Write the results to the place of the config, or to another one of its kind."""
     writer = df.write.format(config.format).mode(mode).options(**options)
     if config.path is not None:
-        writer.save(config.path)
+        writer.save(place or config.path)
     elif config.table is not None:
-        writer.saveAsTable(config.table)
+        writer.saveAsTable(place or config.table)
 
 
 def _is_appended(run: Run, destination: str, last: Publication | None, fingerprint: str) -> bool:
@@ -133,7 +144,8 @@ def _merge(spark: SparkSession, df: DataFrame, run: Run, destination: str) -> No
     Rejected rows are left out: several of them may have the same key.
     """
     config = run.config.results
-    answered = df.where(f"outcome <> '{REJECTED}'")
+    outcome = f"{config.prefix}outcome"
+    answered = df.where(f"{outcome} <> '{REJECTED}'")
     if not exists(spark, config):
         _write(answered, config, "errorifexists")
         return
@@ -141,21 +153,28 @@ def _merge(spark: SparkSession, df: DataFrame, run: Run, destination: str) -> No
     view = "bedrock_spark_" + hashlib.sha256(run.run_id.encode()).hexdigest()[:16]
     answered.createOrReplaceTempView(view)
     try:
-        spark.sql(merge_statement(target, view, run.config.source.key))
+        spark.sql(merge_statement(target, view, run.config.source.key, outcome))
     finally:
         spark.catalog.dropTempView(view)
 
 
-def merge_statement(target: str, view: str, key: tuple[str, ...]) -> str:
+def merge_statement(target: str, view: str, key: tuple[str, ...], outcome: str = "outcome") -> str:
     """Return the MERGE statement, in the SQL of Delta Lake and Iceberg. Null keys are equal.
+
+    outcome: the name of the outcome's column
 
     A row is never replaced by one that has less of an answer: an answer that fits counts more than
     one that does not, and that one more than an error or no answer at all.
     """
+    old, new = f"coalesce(t.{outcome}, '')", f"s.{outcome}"
+    has_no_less = (
+        f"({new} = '{OK}' OR {old} NOT IN ('{OK}', '{INVALID}') "
+        f"OR {new} = '{INVALID}' AND {old} = '{INVALID}')"
+    )
     is_same_key = " AND ".join(f"t.{quote_name(name)} <=> s.{quote_name(name)}" for name in key)
     return (
         f"MERGE INTO {target} AS t USING {view} AS s ON {is_same_key} "
-        f"WHEN MATCHED AND {_HAS_NO_LESS} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+        f"WHEN MATCHED AND {has_no_less} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
     )
 
 

@@ -95,7 +95,9 @@ def test_lines_and_rows_have_the_same_order(spark: SparkSession, tmp_path: Path)
     for shard in manifest.shards:
         rows = pq.read_table(rows_file(tmp_path, shard)).to_pylist()
         for row, line in zip(rows, lines_of(tmp_path, shard), strict=True):
-            assert line["recordId"] == row["record_id"] == record_ids.record_id([str(row["id"])])
+            assert (
+                line["recordId"] == row["_bs_record_id"] == record_ids.record_id([str(row["id"])])
+            )
             question = line["modelInput"]["messages"][0]["content"][0]["text"]
             assert question == f"Classify: {row['body']}"
 
@@ -224,7 +226,7 @@ def test_a_source_column_may_not_have_the_name_of_a_result_column(
 ) -> None:
     """A kept column `outcome` is refused; without it in source.columns, prepare works."""
     df = tickets(spark, 10).withColumn("outcome", F.lit("won"))
-    with pytest.raises(ConfigError, match="name that the package's own columns have"):
+    with pytest.raises(ConfigError, match="outcome has the name of a result column"):
         prepared(spark, tmp_path / "a", df)
     _, manifest = prepared(
         spark, tmp_path / "b", df, source={"key": ["id"], "columns": ["priority"]}

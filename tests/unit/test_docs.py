@@ -50,7 +50,7 @@ def test_every_key_is_documented_with_its_default(key: str, default: Any) -> Non
     assert row is not None, f"{key} is not in docs/config.md"
     if default is PydanticUndefined:
         assert row[1] == "required"
-    elif default not in (None, (), {}):
+    elif default not in (None, (), {}, ""):
         assert row[1] == f"`{default}`"
 
 
