@@ -156,7 +156,7 @@ def _parse(data: bytes, storage: Storage) -> RunManifest:
             shards=tuple(Shard(**s, prepare_id=prepare_id) for s in values["shards"]),
             rejects=tuple(RejectedRows(**r) for r in values["rejects"]),
             prepare_id=prepare_id,
-            source=_state(values["source"]),
+            source=_state(values.get("source")),
         )
     except (ValueError, KeyError, TypeError) as exc:
         raise RunFolderError(f"{uri}: is not a run manifest; the folder is damaged") from exc
