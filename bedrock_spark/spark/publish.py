@@ -102,7 +102,7 @@ def _write_as_configured(
     """
     config = run.config.results
     if config.mode == "append":
-        transaction = {"txnAppId": run.run_id, "txnVersion": _TRANSACTION_VERSION}
+        transaction: dict[str, Any] = {"txnAppId": run.run_id, "txnVersion": _TRANSACTION_VERSION}
         _write(df, config, "append", **(transaction if _is_delta(config) else {}))
         return False
     if config.mode == "merge":
