@@ -2,9 +2,12 @@
 
     BedrockSparkError
     ├── ConfigError            the config, or the source it names, cannot be used; nothing was spent
+    │   └── SourceError        Spark cannot read the source: a file, a value, a query
     ├── PlanError              the rows cannot become shards; nothing was spent
     │   ├── DuplicateKeyError  two or more rows have the same key
     │   └── TooManyRejectsError more rows than allowed cannot become records
+    │       └── NullKeyError   most of them have no key
+    ├── SparkFailedError       a stage failed in Spark: memory, disk, an unknown reason
     ├── StorageError           an object could not be read or written
     │   ├── AlreadyExistsError a create-only-if-absent lost the race
     │   ├── ObjectChangedError a replace-only-this-version lost the race
@@ -35,6 +38,7 @@
     │   └── InvokeRefusedError     the model will answer no record: access, model id, quota of zero
     ├── AnswerCutOffError      a streamed answer broke off: only a part of it was received
     ├── FallbackShareError     batch jobs left more to the fallback than it may be asked for
+    ├── FallbackRefusedError   its model refused many records alike, and answered none
     ├── ProvisionedModelError  the provisioned throughput cannot serve
     ├── PublishError           the results could not be written; every answer is in the run folder
     └── UnaccountedRowsError   rows went in and not all came out: the run's proof failed
@@ -104,6 +108,18 @@ class ConfigError(BedrockSparkError):
     exit_code = ExitCode.CONFIG
 
 
+class SourceError(ConfigError):
+    """Spark cannot read the source."""
+
+    exit_code = ExitCode.CONFIG
+
+
+class SparkFailedError(BedrockSparkError):
+    """A stage failed in Spark, and no error of this package is the reason. Its cause has it all."""
+
+    exit_code = ExitCode.FAILED
+
+
 class PlanError(BedrockSparkError):
     """The rows cannot become shards."""
 
@@ -125,6 +141,12 @@ class DuplicateKeyError(PlanError):
 
 class TooManyRejectsError(PlanError):
     """More rows than the config allows cannot become records."""
+
+    exit_code = ExitCode.ROWS
+
+
+class NullKeyError(TooManyRejectsError):
+    """More rows than the config allows cannot become records, and most of them have no key."""
 
     exit_code = ExitCode.ROWS
 
@@ -376,6 +398,12 @@ class AnswerCutOffError(BedrockSparkError):
 
 class FallbackShareError(BedrockSparkError):
     """Batch jobs left more records unanswered than fallback.max_share; none of them was asked."""
+
+    exit_code = ExitCode.HELD
+
+
+class FallbackRefusedError(BedrockSparkError):
+    """The model of the fallback refused many records alike and answered none."""
 
     exit_code = ExitCode.HELD
 

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 from bedrock_spark.aws.clients import bedrock_client
 from bedrock_spark.aws.provisioned import check_provisioned, is_provisioned
 from bedrock_spark.canary import ask_canary, is_canary_due
+from bedrock_spark.check import check_config
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import Config
-from bedrock_spark.config.load import AnyConfig, as_config
+from bedrock_spark.config.load import AnyConfig
 from bedrock_spark.costs.budget import open_budget
 from bedrock_spark.costs.used import check_prices
 from bedrock_spark.errors import BudgetError, RowsWarning, RunFolderError
@@ -31,7 +32,6 @@ from bedrock_spark.fallback.rounds import (
     open_fallback,
     refuse_too_small,
 )
-from bedrock_spark.families.lint import check_lint
 from bedrock_spark.fanout import (
     Controller,
     StepResult,
@@ -98,9 +98,12 @@ class Pipeline:
         observe: Observer = ignore_progress,
         command_config: str = "CONFIG",
     ) -> Pipeline:
-        """Open the run at the config's `run_uri`. Writes nothing: prepare begins a new run."""
+        """Check the config and open the run at its `run_uri`. Writes nothing: prepare begins it.
+
+        Raises ConfigError that names every problem of the config.
+        """
         clock = clock or SystemClock()
-        return cls(open_run(as_config(config), clock), clock, observe, command_config)
+        return cls(open_run(check_config(config), clock), clock, observe, command_config)
 
     def check(self) -> None:
         """Check the config before money is spent. Raises a BedrockSparkError.
@@ -118,10 +121,9 @@ class Pipeline:
             check_provisioned(client, fallback.model_id, self.run.config.model, self.clock)
 
     def _lint(self) -> None:
-        """Check request and prices against the model's rules. Once is enough: nothing changes."""
+        """Check the config, in which the service may have named the model's family. Once."""
         if not self._is_linted:
-            check_lint(self.run.config)
-            check_prices(self.run.config)
+            check_config(self.run.config)
             self._is_linted = True
 
     def prepare(self, spark: SparkSession, df: DataFrame | None = None) -> RunManifest:
@@ -428,16 +430,18 @@ class Pipeline:
         return self._reporter.command(lambda: self.run, reports_success=reports_success)
 
 
-def shortfall_of(report: Report, config: Config, *, is_final: bool = True) -> str | None:
-    """Return what is wrong with the rows of a run, and where they are; None if enough are answered.
+def shortfall_of(report: Report, config: Config) -> str | None:
+    """Return what is wrong with the rows of a run that is over, with the commonest reasons.
 
-    is_final: whether no later stage asks the rows that are still unanswered
+    None if enough rows are answered.
     """
-    counts = RowCounts(report.rows, report.outcomes, report.unanswered, is_final)
-    problem = shortfall(counts, config)
-    if problem is not None and report.published is not None:
-        problem += f". The results are published all the same: {report.published}"
-    return problem
+    problem = shortfall(RowCounts(report.rows, report.outcomes, report.unanswered), config)
+    if problem is None:
+        return None
+    text = problem.with_reasons(report.reasons)
+    if report.published is not None:
+        text += f". The results are published all the same: {report.published}"
+    return text
 
 
 def run(

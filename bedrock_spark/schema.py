@@ -63,6 +63,14 @@ def quote_name(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
+def is_usable(name: str) -> bool:
+    """Tell whether Spark can hand a column of this name to Python.
+
+    It reads a dot as a field, a backtick as a quote, and * as all columns.
+    """
+    return name not in ("", "*") and "." not in name and "`" not in name
+
+
 def first_repeated(names: Iterable[str]) -> str | None:
     """Return the first name that is equal to one before it, but for case; None if all differ."""
     seen: set[str] = set()
@@ -178,15 +186,22 @@ RESULT_COLUMNS: tuple[str, ...] = tuple(field.name for field in RESULT_FIELDS)
 REJECT_COLUMN, REJECT_REASON = "reject_column", "reject_reason"
 # How the names of all columns begin that prepare adds to the rows while it works on them.
 INTERNAL_PREFIX = "_bs_"
-_RESERVED = frozenset({*RESULT_COLUMNS, REJECT_COLUMN, REJECT_REASON})
+# The first column of a rows file. Its name is internal: the source may have a column `record_id`.
+ROW_RECORD_ID = f"{INTERNAL_PREFIX}record_id"
+_REJECTS = frozenset({REJECT_COLUMN, REJECT_REASON})
+
+
+def is_result(name: str) -> bool:
+    """Tell whether every result has a column of this name, before `results.prefix` is added.
+
+    Case does not matter, as for Spark. The same is true of all functions here.
+    """
+    return name.lower() in RESULT_COLUMNS
 
 
 def is_reserved(name: str) -> bool:
-    """Tell whether a stage has a column of this name, so that no other column may have it.
-
-    Case does not matter, as for Spark.
-    """
-    return name.lower() in _RESERVED or is_internal(name)
+    """Tell whether a column has a name that only columns of rejects and of prepare may have."""
+    return name.lower() in _REJECTS or is_internal(name)
 
 
 def is_internal(name: str) -> bool:

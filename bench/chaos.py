@@ -20,7 +20,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from bench.chaos.cycle import Story, Workshop, as_json
 from bench.chaos.judge import LOST, PAID_TWICE
 from bench.chaos.plan import KINDS
 from bench.chaos.preload import ENDPOINT
-from bench.chaos.spark_cycle import prepare_in_spark, run_in_spark
+from bench.chaos.spark_cycle import SPARK_NUMBERS, prepare_in_spark, run_in_spark
 from bench.common.local_bedrock import use_local_credentials
 from tests.forked_emulator import BedrockServer, ForkedBedrock
 
@@ -44,7 +44,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="seed of all random choices")
     parser.add_argument("--kills", type=int, default=20, help="kills without Spark")
     parser.add_argument("--spark-kills", type=int, default=0, help="kills of Spark processes")
-    parser.add_argument("--run", type=int, help="repeat only the run with this number")
+    parser.add_argument("--run", type=int, help="repeat only this run without Spark")
+    parser.add_argument("--spark-run", type=int, help="repeat only this run with Spark")
     parser.add_argument("--keep", action="store_true", help="keep the folder with all logs")
     parser.add_argument("--reuse", type=Path, help="take the prepared shards of this kept folder")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at a broken run")
@@ -62,22 +63,39 @@ def stories(workshop: Workshop, options: argparse.Namespace) -> Iterator[Story]:
     """Run until there were enough kills; yield the story of each run."""
     expected = workshop.undisturbed()
     kills = 0
-    for number in count(1) if options.run is None else [options.run]:
-        if kills >= options.kills:
+    for number in _numbers(options):
+        if options.run is None and kills >= options.kills:
             break
         story = workshop.run(options.seed, number, expected, options.kills - kills)
         kills += story.kills
         yield story
-    for number in range(1, options.spark_kills + 1):
+    for number in _spark_numbers(options):
         yield run_in_spark(workshop, options.seed, number, expected)
+
+
+def _numbers(options: argparse.Namespace) -> Iterable[int]:
+    """Return the numbers of the runs without Spark, one after another until there are enough."""
+    if options.spark_run is not None:
+        return ()
+    return count(1) if options.run is None else (options.run,)
+
+
+def _spark_numbers(options: argparse.Namespace) -> Iterable[int]:
+    """Return the numbers of the runs with Spark."""
+    if options.spark_run is not None:
+        return (options.spark_run,)
+    return range(1, options.spark_kills + 1) if options.run is None else ()
 
 
 def tell(story: Story, seed: int) -> None:
     """Say on standard error how a run ended."""
     state = "broken" if story.faults else "ok"
-    sys.stderr.write(f"run {story.plan.number}: {story.kills} kills, {state}\n")
+    number = story.plan.number
+    is_spark = number > SPARK_NUMBERS
+    name = f"spark-run {number - SPARK_NUMBERS}" if is_spark else f"run {number}"
+    sys.stderr.write(f"{name}: {story.kills} kills, {state}\n")
     if story.faults:
-        sys.stderr.write(f"  repeat it with --seed {seed} --run {story.plan.number}\n")
+        sys.stderr.write(f"  repeat it with --seed {seed} --{name}\n")
         for step in story.steps:
             sys.stderr.write(f"    {step}\n")
         for fault in story.faults:

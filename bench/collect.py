@@ -52,7 +52,7 @@ def with_duckdb(made: CollectFolder, target: Path) -> None:
     connection.execute("SET threads = 2")
     connection.execute(f"""
         COPY (
-          SELECT r.ticket_id, r.subject, r.record_id,
+          SELECT r.ticket_id, r.subject, r._bs_record_id AS record_id,
             CASE WHEN o.error IS NOT NULL THEN 'error' WHEN o.modelOutput IS NOT NULL THEN 'ok'
               ELSE 'missing' END AS outcome,
             o.modelOutput->>'$.content[0].text' AS text,
@@ -68,7 +68,7 @@ def with_duckdb(made: CollectFolder, target: Path) -> None:
           LEFT JOIN read_json('{made.folder}/output/*/*/*/*.jsonl.out',
             format = 'newline_delimited', filename = true, maximum_object_size = 67108864,
             columns = {{recordId: 'VARCHAR', modelOutput: 'JSON', error: 'JSON'}}) o
-          ON o.recordId = r.record_id)
+          ON o.recordId = r._bs_record_id)
         TO '{target}' (FORMAT parquet, COMPRESSION zstd, PER_THREAD_OUTPUT true)""")
     rows = connection.execute(
         f"SELECT count(*) FROM read_parquet('{target}/*.parquet') WHERE outcome = 'ok'"
@@ -94,7 +94,7 @@ def with_plain_spark(spark: SparkSession, made: CollectFolder, target: Path) -> 
         F.get_json_object("error", "$.errorCode").cast("int").alias("error_code"),
         F.get_json_object("error", "$.errorMessage").alias("error_message"),
     )
-    rows = spark.read.parquet(f"{made.folder}/rows")
+    rows = spark.read.parquet(f"{made.folder}/rows").withColumnRenamed("_bs_record_id", "record_id")
     joined = rows.join(answers, on="record_id", how="left")
     joined.write.mode("overwrite").option("compression", "zstd").parquet(str(target))
 

@@ -16,6 +16,7 @@ from pyspark.sql import functions as F  # noqa: N812
 
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.schema import ROW_RECORD_ID
 from bedrock_spark.spark.prepare import stage as preparing
 
 Record = dict[str, Any]
@@ -78,7 +79,7 @@ def rows_by_prompt(folder: Path, manifest: RunManifest) -> dict[str, Record]:
     """Return the row of every question, by its text. Questions must differ, and ids must match."""
     rows: dict[str, Record] = {}
     for record, row in records(folder, manifest):
-        assert record["recordId"] == row.pop("record_id")
+        assert record["recordId"] == row.pop(ROW_RECORD_ID)
         assert rows.setdefault(prompt_of(record), row) is row, f"asked twice: {prompt_of(record)}"
     return rows
 

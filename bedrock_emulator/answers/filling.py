@@ -14,7 +14,7 @@ _RATINGS = re.compile(r".*(?:rating|stars|bewertung|sterne)", re.IGNORECASE)
 _TITLES = re.compile(r".*(?:title|subject|headline|titel|betreff|überschrift|titre)", re.IGNORECASE)
 _NAMES = re.compile(
     r"(?:.*_)?(?:name|person|people|customer|author|who|company|organi[sz]ation|entitie|city|country|place|"
-    r"location|product|brand|kunde|firma|stadt|ort|land|nom|ville)s?",
+    r"location|product|brand|vendor|supplier|seller|buyer|sender|kunde|firma|stadt|ort|land|nom|ville)s?",
     re.IGNORECASE,
 )
 _WORDS = re.compile(
@@ -28,6 +28,9 @@ _REASONS = re.compile(
 _MOODS = re.compile(r".*(?:sentiment|mood|tone|stimmung)", re.IGNORECASE)
 _SENTENCES = re.compile(
     r".*(?:points|facts|sentences|steps|reasons|actions|findings|claims|summary|punkte|sätze)", re.I
+)
+_CODES = re.compile(
+    r".*(?:number|code|reference|sku|nummer)|(?:.*_)?(?:id|no|nr|ref)", re.IGNORECASE
 )
 _MENTIONS = re.compile(r"text|value|word|phrase|mention|span|entity|wert", re.IGNORECASE)
 _PLACES_IN_TEXT = {
@@ -73,6 +76,8 @@ class Filling:
             return cut_words(material.clause(), 6).rstrip(".,;:…")
         if _REASONS.fullmatch(name):
             return f'It says: "{material.clause(16)}"'
+        if _CODES.fullmatch(name):
+            return material.code()
         if index is not None and _MENTIONS.fullmatch(name):
             mentions = material.names or material.keywords
             return mentions[index % len(mentions)]

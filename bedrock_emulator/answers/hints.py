@@ -61,7 +61,7 @@ _NAMES: tuple[tuple[re.Pattern[str], Schema], ...] = tuple(
         (r".*year|jahr", {"type": "integer", "minimum": 1990, "maximum": 2030}),
         (r"(?:.*_)?(?:count|quantity|qty|age|menge|alter|anzahl)|(?:num|number|n)_.*",
          {"type": "integer", "minimum": 0, "maximum": 100}),
-        (r".*(?:amount|price|total|cost|betrag|preis|summe)",
+        (r".*(?:amount|price|total|cost|betrag|preis|summe)(?:_\w{1,8})?",
          {"type": "number", "minimum": 0, "maximum": 1000}),
         (r".*_at|.*(?:timestamp|datetime)", {"type": "string", "format": "date-time"}),
         (r"(?:.*_)?(?:date|when|datum|day)", {"type": "string", "format": "date"}),

@@ -29,6 +29,12 @@ _ITEM = re.compile(
     r"\s*(?:and |und |et |the |,\s*)*[\"'`“]?([A-Za-zÀ-ÿ_][\w-]{0,40})[\"'`”]?"
     r"\s*(?:\(([^()\n]*)\)|:[ \t]*([^,;.\n]*))?"
 )
+# The first key of a list that no word announces: `name (string), age (integer)`.
+_TYPED = re.compile(
+    r"[\"'`]?[A-Za-z_]\w{0,40}[\"'`]?\s*\((?:string|str|text|int|integer|number|float|bool|boolean|array|"
+    r"list|date)\b",
+    re.IGNORECASE,
+)
 _JOINT = re.compile(r"\s*(?:,\s*(?:and\b|und\b|et\b)?|;|\band\b|\bund\b|\bet\b|&)\s*")
 _MAX_KEYS = 50
 
@@ -58,6 +64,11 @@ def find_keys(text: str) -> KeyList | None:
                 keys, end = read
                 is_list = _ARRAY.search(text, 0, lead.start())
                 return KeyList(_object(keys, in_array=bool(is_list)), (asked.start(), end))
+    typed = _TYPED.search(text)
+    read = _inline(text, typed.start()) if typed else None
+    if read is not None:
+        start, end = min(asked.start(), read[1]), max(asked.end(), read[1])
+        return KeyList(_object(read[0], in_array=False), (start, end))
     if _ARRAY.search(text):
         return KeyList({"type": "array", "items": {"type": "string"}}, asked.span())
     return None

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -31,11 +32,15 @@ _OR_LIST = re.compile(
     rf"(?:{_WORD}[ \t]*,[ \t]*){{0,12}}{_WORD},?[ \t]+{_OR}[ \t]+(?:an? |eine? )?{_WORD}",
     re.IGNORECASE,
 )
+_ANSWER_WITH = re.compile(
+    r"\b(?:answer|reply|respond|output|return|say|only|with|word|antworte|mit|nur|réponds)\W+$",
+    re.I,
+)
 _GROUP = re.compile(r"[(\[]([^()\[\]\n]{3,120})[)\]]")
 _ASKS = re.compile(
     r"\b(?:answer|reply|respon[ds]\w*|return|output|say|choose|decide|determine|classif\w*|label|"
-    r"categor\w*|sentiment|only|is|are|antworte\w*|gib|nur|ordne|stufe|bewerte|klassifizier\w*|ist|sind|entscheide|stimmung|kategor\w*|"
-    r"réponds|répondez)\b",
+    r"categor\w*|sentiment|only|is|are|antworte\w*|gib|nur|ordne|stufe|bewerte|klassifizier\w*|"
+    r"ist|sind|entscheide|stimmung|kategor\w*|réponds|répondez)\b",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.?!:](?:\s|$)|\n|;(?= )")
@@ -81,7 +86,7 @@ def find_labels(text: str) -> Labels | None:
 
 
 def _has(text: str, words: tuple[str, ...]) -> bool:
-    return any(word in text for word in words)
+    return any(map(text.__contains__, words))
 
 
 def _announced(text: str) -> Labels | None:
@@ -125,8 +130,9 @@ def _after(lead_pattern: re.Pattern[str], text: str) -> Labels | None:
 
 def _asked(text: str) -> Labels | None:
     """Return the labels of `Answer yes or no`, or of `sentiment (positive, negative)`."""
-    for pattern in (_OR_LIST, _GROUP):
-        for found in pattern.finditer(text):
+    lists = sorted(_OR_LIST.finditer(text), key=lambda found: not _follows_answer(text, found))
+    for pattern, matches in ((_OR_LIST, lists), (_GROUP, _GROUP.finditer(text))):
+        for found in matches:
             start = max(
                 (m.end() for m in _LINE_OR_SENTENCE.finditer(text, 0, found.start())), default=0
             )
@@ -134,6 +140,11 @@ def _asked(text: str) -> Labels | None:
             if names and _ASKS.search(text, start, found.start()) and all(map(_is_short, names)):
                 return Labels(names, found.span())
     return None
+
+
+def _follows_answer(text: str, found: re.Match[str]) -> bool:
+    """Tell whether a list is what the text says to answer with, and no part of its question."""
+    return _ANSWER_WITH.search(text[max(0, found.start() - 30) : found.start()]) is not None
 
 
 def _is_short(name: str) -> bool:
@@ -145,6 +156,7 @@ def _end_of_sentence(text: str, start: int) -> int:
     return end.start() if end else len(text)
 
 
+@functools.lru_cache(maxsize=1024)
 def split_labels(text: str) -> tuple[str, ...]:
     """Return the labels of a list such as `a, b or "c d"`, () if it is no list of labels."""
     if len(text) > 40 * _MAX_LABELS:

@@ -42,6 +42,7 @@ january february march april may june july august september october november dec
 wednesday thursday friday saturday sunday januar februar märz mai juni juli oktober dezember montag
 dienstag mittwoch donnerstag freitag samstag sonntag i
 """
+_CODE = re.compile(r"(?<![\w.])[\w-]*\d[\w-]*(?![\w.]*\d)")
 _AMOUNT = re.compile(r"(?<![\w.-])\d+(?:[.,]\d+)?(?![\w-])")
 _STOPWORDS = frozenset(_STOPWORD_TEXT.split())
 _NO_NAMES = _STOPWORDS | frozenset(_CALENDAR.split())
@@ -97,13 +98,12 @@ class Material:
         return _WORD.findall(self.text)
 
     @functools.cached_property
-    def counts(self) -> Counter[str]:
-        """How often each word occurs, in lower case, in the order of the text."""
-        return Counter(map(str.lower, self.words))
+    def lower_words(self) -> frozenset[str]:
+        return frozenset(_WORD.findall(self.text.lower()))
 
     @functools.cached_property
     def stems(self) -> frozenset[str]:
-        return frozenset([word[:_STEM] for word in self.counts])
+        return frozenset([word[:_STEM] for word in self.lower_words])
 
     @functools.cached_property
     def sentences(self) -> list[str]:
@@ -117,7 +117,7 @@ class Material:
         """Words that stand out: first those that are repeated, then the long ones."""
         counts = {
             word: count
-            for word, count in self.counts.items()
+            for word, count in Counter(map(str.lower, self.words)).items()
             if len(word) > 3 and word not in _STOPWORDS
         }
         ranked = sorted(counts, key=lambda word: (-counts[word], -len(word)))
@@ -145,6 +145,11 @@ class Material:
         found = _PATTERNS[kind].search(self.text)
         return found[0] if found else None
 
+    def code(self) -> str | None:
+        """Return the first word with a digit, such as `INV-2210`; one with a letter if there is."""
+        codes = sorted(_CODE.findall(self.text), key=str.isdigit)
+        return codes[0] if codes else None
+
     def clause(self, most: int = 24) -> str:
         """Return the first sentence of more than three words, cut to `most`; "" if no text."""
         sentences = self.sentences
@@ -159,13 +164,11 @@ class Material:
         scores = []
         is_known = False
         for index, option in enumerate(options):
-            name = str(option)
-            own = {stem(word) for word in _WORD.findall(name) if word.lower() not in _SAYS_NOTHING}
-            described = {stem(w) for w in _WORD.findall(about[index])} if about else set()
-            stems = [stem(word) for word in _WORD.findall(name)]
-            cues = sum(self._cues(label) for label in stems)
-            is_known |= any(label in _CUES for label in stems)
-            scores.append(3 * len(own & self.stems) + cues + len(described & self.stems))
+            own, cues, has_cues = _read_option(str(option))
+            described = _stems_of(about[index]) if about else frozenset()
+            is_known |= has_cues
+            shared = 3 * len(own & self.stems) + len(described & self.stems)
+            scores.append(shared + len(cues & self.lower_words))
         best = max(scores, default=0)
         if best > 0:
             winners = [index for index, score in enumerate(scores) if score == best]
@@ -179,8 +182,7 @@ class Material:
         return any(self._cues(stem(word)) for word in _WORD.findall(question))
 
     def _cues(self, label: str) -> int:
-        cues = _cue_words(label)
-        return sum(self.counts[word] for word in cues) if cues else 0
+        return len(_cue_words(label) & self.lower_words)
 
     def _begins_sentence(self, position: int) -> bool:
         before = self.text[:position].rstrip()
@@ -190,6 +192,20 @@ class Material:
 @functools.cache
 def _cue_words(label: str) -> frozenset[str]:
     return frozenset(_CUES.get(label[:_STEM], _CUES.get(label, "")).split())
+
+
+@functools.lru_cache(maxsize=4096)
+def _read_option(option: str) -> tuple[frozenset[str], frozenset[str], bool]:
+    """Return the stems of an option's words, words that speak for it, and whether it has any."""
+    words = _WORD.findall(option)
+    own = frozenset(stem(word) for word in words if word.lower() not in _SAYS_NOTHING)
+    cues = frozenset().union(*(_cue_words(stem(word)) for word in words))
+    return own, cues, bool(cues)
+
+
+@functools.lru_cache(maxsize=4096)
+def _stems_of(text: str) -> frozenset[str]:
+    return frozenset(stem(word) for word in _WORD.findall(text))
 
 
 def stem(word: str) -> str:

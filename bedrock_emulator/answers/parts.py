@@ -30,6 +30,7 @@ _INSTRUCTS = re.compile(
     r"json|which|what|who|how|is\b|are\b|does\b|"
     r"the (?:answer|output|labels|categories|options|possible|"
     r"allowed|following)|(?:possible|allowed|valid) |categories|options\b|topics|intents|"
+    r"based on|given the|using the|according to|"
     r"klassifizier|kategori|antworte|ordne|wähle|entscheide|bewerte|extrahiere|fasse|übersetze|"
     r"mögliche|welche|ist\b|classe|réponds|choisis|"
     # These do if the sentence is about the form of the answer.
@@ -131,7 +132,7 @@ def _start_after(text: str, end: int) -> int | None:
 
 def _has_words(text: str) -> bool:
     """Tell whether a text is more than the heading of the answer, such as `Answer:`."""
-    text = _without_ending(text).strip(" \n`\"'}])")
+    text = _without_ending(text)
     return any(letter.isalnum() for letter in text)
 
 

@@ -167,7 +167,7 @@ class _Fitter:
         if low is None:
             low = 0 if high is None else min(0, high - 100 * least)
         if high is None:
-            high = low + 100 * least
+            high = low + 100 * (1 if step is None else least)
         if step is None:
             given = self._filling.number(_name(path), low, high)
             if given is not None and (not whole or float(given).is_integer()):

@@ -17,10 +17,12 @@ _YES_NO = re.compile(
     r"hat|haben|kann|wird|soll)\b[^.\n]{3,200}\?",
     re.IGNORECASE,
 )
+_CAPITALISED = re.compile(r"(?<=[\w,] )([A-ZÄÖÜ][\w'’-]+(?:[ ][A-ZÄÖÜ\d][\w'’-]*)*)")
+_ASKS_ABOUT = re.compile(r"\b(?:who|what|where|when|why|how|about|explain|describe)\b", re.I)
 _SUBJECT = (
     re.compile(r"[\"“„«`']([^\"“”„«»`'\n]{2,60})[\"”“»`']"),
     re.compile(r"\b([A-Za-z_][\w]*(?:\.[A-Za-z_]\w*)+)(?:\(\))?"),
-    re.compile(r"(?<=[\w,] )([A-ZÄÖÜ][\w'’-]+(?:[ ][A-ZÄÖÜ\d][\w'’-]*)*)"),
+    _CAPITALISED,
     re.compile(
         r"\b(?:what|who|where) (?:is|are|was) (?:an? |the )?([\w -]{3,40}?)\s*(?:\?|for\b|$)", re.I
     ),
@@ -54,7 +56,7 @@ def _translated(question: str, row: str) -> str:
 def _subject(question: str) -> str | None:
     for pattern in _SUBJECT:
         found = pattern.search(question)
-        if found:
+        if found and (pattern is not _CAPITALISED or _ASKS_ABOUT.search(question)):
             return found[1]
     return None
 

@@ -242,6 +242,10 @@ def _schema_of_number(name: str, number: str) -> Schema:
     """Return the schema of a member from an example of its value."""
     value = float(number)
     named = schema_of_name(name)
+    if value == 0:  # no example of a value, only of its type
+        whole = "." not in number
+        number_named = named if named["type"] in ("integer", "number") else {"maximum": 100}
+        return {"minimum": 0, **number_named, "type": "integer" if whole else "number"}
     if "." not in number:
         if named["type"] == "integer" and named["minimum"] <= value <= named["maximum"]:
             return named

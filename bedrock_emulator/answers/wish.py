@@ -24,9 +24,10 @@ from bedrock_emulator.answers.shapes import Shape, find_shape
 _MOST_READ = 6_000  # characters at the head of a text; as many at its end count as the row
 _RATING = re.compile(
     r"\b(?:rate|rating|score|grade|scale|number|stars?|bewerte|note|zahl|noter?)\b[^\n!?]{0,80}?"
-    r"(?<!\d)\d+\s*(?:to|-|–|bis|and|und|à)\s*\d+",
+    r"(?<!\d)\d+\s*(?:\([^()\n]*\)\s*)?(?:to|-|–|bis|and|und|à)\s*\d+",
     re.IGNORECASE,
 )
+_ASIDE = re.compile(r"\([^()\n]*\)")
 _LABEL_KEY = re.compile(
     r".*(?:label|class|category|sentiment|intent|topic|type|tag|categories|kategorie|klasse|thema)s?",
     re.IGNORECASE,
@@ -120,7 +121,7 @@ def _form(text: str, wants_json: bool = False) -> _Form:
     is_json = wants_json or asks_for_json(text) is not None
     if "{" in text or "[" in text:
         shape = find_shape(text)
-        if shape is not None and (is_json or "json" in text.lower() or _is_announced(text, shape)):
+        if shape is not None and (is_json or _is_announced(text, shape)):
             schema, spans = shape.schema, list(shape.spans)
     if schema is None and is_json:
         keys = find_keys(text)
@@ -132,7 +133,7 @@ def _form(text: str, wants_json: bool = False) -> _Form:
     rating = None
     if schema is None and labels is None:
         found = _RATING.search(text) if any(map(str.isdigit, text)) else None
-        rating = schema_of_hint("rating", found[0]) if found else None
+        rating = schema_of_hint("rating", _ASIDE.sub("", found[0])) if found else None
         if found and rating and rating["type"] in ("integer", "number"):
             spans.append(found.span())
         else:
@@ -141,9 +142,15 @@ def _form(text: str, wants_json: bool = False) -> _Form:
 
 
 def _is_announced(text: str, shape: Shape) -> bool:
-    """Tell whether a shape shows the answer, though nobody says JSON: it may be a row's code."""
+    """Tell whether a shape shows the answer, though nothing asks for JSON: it may be a row's code.
+
+    A list of texts is none then: labels are written like that.
+    """
+    if shape.schema.get("items") == {"type": "string"}:
+        return False
     paragraph = text.rfind("\n\n", 0, shape.spans[0][0]) + 1
-    return shape.shows_answer and (paragraph == 0 or bool(_ANSWER_LIKE.match(text[paragraph:])))
+    is_instruction = paragraph == 0 or _ANSWER_LIKE.match(text[paragraph:]) is not None
+    return "json" in text.lower() or (shape.shows_answer and is_instruction)
 
 
 def _form_of_examples(text: str, form: _Form) -> _Form:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from bedrock_spark.costs.tokens import dollars
 from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
 from bedrock_spark.outputs.reconcile import BATCH, FALLBACK
+from bedrock_spark.outputs.row_limits import reason_text
 from bedrock_spark.report import Report
 from bedrock_spark.report.findings import NOT_PUBLISHED
 from bedrock_spark.report.values import DONE, WAITING
@@ -52,6 +53,7 @@ def closing_table(report: Report) -> list[tuple[str, str]]:
     seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in report.seconds.items())
     rows = [("run", report.run_id), ("rows in", f"{report.rows:,}")]
     rows += [(f"  {name}", f"{count:,}") for name, count in row_lines(report)]
+    rows += _reason_rows(report)
     if report.unanswered:
         rows.append(("unanswered", f"{report.unanswered:,} of these may still get an answer"))
     if report.sharing:
@@ -98,6 +100,13 @@ def _cost_row(cost: dict[str, float] | None) -> list[tuple[str, str]]:
 
 def _dollars(amount: float) -> str:
     return dollars(Decimal(str(amount)))
+
+
+def _reason_rows(report: Report) -> list[tuple[str, str]]:
+    """Return the commonest reasons why rows have no answer, each with its number of rows."""
+    rows = [("reason", f"{r.count:,} x {reason_text(r)}") for r in report.reasons[:_REASONS_SHOWN]]
+    others = report.other_reasons + sum(r.count for r in report.reasons[_REASONS_SHOWN:])
+    return [*rows, ("", f"{others:,} x another reason")] if others else rows
 
 
 def _finding_rows(report: Report) -> list[tuple[str, str]]:

@@ -11,6 +11,7 @@ import click
 
 from bedrock_spark._version import __version__
 from bedrock_spark.cli import runs, stages
+from bedrock_spark.cli.check import check
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.invoke.command import invoke
 from bedrock_spark.cli.output import Output, with_output_options
@@ -116,6 +117,7 @@ for _stage in (stages.collect, stages.fallback):
 main.add_command(runs.status)
 main.add_command(runs.stop)
 main.add_command(invoke)
+main.add_command(check)
 
 
 @main.command(epilog="Example: bedrock-spark demo --folder /tmp/demo")
@@ -144,7 +146,7 @@ def _add_emulator(add: Callable[[Any], None]) -> None:
         @click.command(name="emulator")
         def missing() -> None:
             """Serve a local Bedrock and S3 (not installed)."""
-            raise click.ClickException('install it with: pip install "bedrock-spark[emulator]"')
+            raise click.ClickException('install it, in the clone: pip install ".[emulator]"')
 
         add(missing)
         return

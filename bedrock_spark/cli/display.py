@@ -7,6 +7,7 @@ the closing line.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -20,6 +21,8 @@ from bedrock_spark.errors import BedrockSparkError, ExitCode
 from bedrock_spark.progress import Progress
 from bedrock_spark.report import Report
 from bedrock_spark.screen import ProgressScreen
+
+log = logging.getLogger(__name__)
 
 
 class Display:
@@ -79,7 +82,9 @@ class Display:
             click.echo(json.dumps(values, ensure_ascii=False))
 
     def fail(self, exc: BedrockSparkError) -> int:
-        """Show an error; return its exit code."""
+        """Show an error; return its exit code. With --verbose, its causes have their stacks."""
+        if self.output.is_verbose:
+            log.info("%s", type(exc).__name__, exc_info=exc)
         return self.fail_with(exc.exit_code, str(exc))
 
     def fail_with(

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from bedrock_spark.check import check_config
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.interrupts import describe_interrupt, exit_code_of, interruptible
 from bedrock_spark.cli.output import Output
-from bedrock_spark.config import load_config
 from bedrock_spark.errors import BedrockSparkError, ExitCode
 from bedrock_spark.pipeline import Pipeline, shortfall_of
 from bedrock_spark.report import Report, check_complete
@@ -148,7 +148,7 @@ def perform(
     pipeline = None
     with interruptible(at_once=_mute_spark):
         try:
-            config = load_config(config_path, overrides)
+            config = check_config(config_path, overrides)
             words = [config_path, *(w for override in overrides for w in ("--set", override))]
             pipeline = Pipeline.open(
                 config, observe=display.observe, command_config=shlex.join(words)

@@ -22,6 +22,9 @@ def status_table(status: Status) -> list[tuple[str, str]]:
     if status.blocked is not None:
         rows.append(("blocked by", _BLOCKED_BY.get(status.blocked["by"], status.blocked["by"])))
         rows.append(("because", status.blocked["reason"]))
+    if status.last_error is not None and not status.is_finished and not status.controller:
+        error = status.last_error
+        rows.append(("last error", f"{error.get('kind')}: {error.get('message') or 'no message'}"))
     rows += [("published", place) for place in status.published]
     if status.outcomes is not None:
         counts = (f"{count:,} {name}" for name, count in status.outcomes.items() if count)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from decimal import Decimal
 from types import NoneType
-from typing import Annotated
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +17,7 @@ from pydantic import (
     Field,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from bedrock_spark import limits
@@ -80,6 +82,11 @@ def check_run_uri(value: str) -> str:
         raise ValueError("must be an s3:// URI or a local folder")
     if len(value) > _RUN_URI_MAX:
         raise ValueError(f"is longer than {_RUN_URI_MAX} characters")
+    if "${" in value or "{{" in value:
+        raise ValueError(
+            "has a variable in it, and a config replaces none: write the value, or pass it as "
+            "--set KEY=VALUE"
+        )
     if value.startswith("s3://") and not limits.S3_URI.fullmatch(value + "/shards"):
         raise ValueError(
             "is not a URI that Bedrock accepts: a bucket, then only letters, digits and -!_*'(). "
@@ -134,7 +141,15 @@ Columns = Annotated[tuple[str, ...], BeforeValidator(one_or_many)]
 
 
 class Section(BaseModel):
-    """A frozen model. An unknown key is an error: a misspelt limit must not be ignored."""
+    """A frozen model. An unknown key is an error: a misspelt limit must not be ignored.
+
+    shorthand: the key that is meant if the section is one value, such as `model: ID`; "" if there
+        must be keys
+    may_be_list: whether this value may be a list
+    """
+
+    shorthand: ClassVar[str] = ""
+    may_be_list: ClassVar[bool] = False
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -144,5 +159,24 @@ class Section(BaseModel):
         # In Python, True is the number 1, so `max_active_jobs: yes` would mean one job.
         field = cls.model_fields[info.field_name] if info.field_name else None
         if isinstance(value, bool) and (field is None or field.annotation is not bool):
+            kinds = () if field is None else (field.annotation, *get_args(field.annotation))
+            if any(isinstance(kind, type) and issubclass(kind, Section) for kind in kinds):
+                return value
+            if str in kinds:
+                raise ValueError("must be text; put it in quotes (yes, no, on and off, too)")
             raise ValueError("must not be true or false")
         return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_out(cls, value: Any) -> Any:
+        # All keys of a section may be commented out.
+        return {} if value is None else expanded(value, cls)
+
+
+def expanded(value: Any, section: type[Section]) -> Any:
+    """Return the keys that one value stands for in a section; any other value unchanged."""
+    kinds = (str, int, float, Decimal, *((list, tuple) if section.may_be_list else ()))
+    if section.shorthand and isinstance(value, kinds) and not isinstance(value, bool):
+        return {section.shorthand: value}
+    return value

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, model_validator
+from pydantic import AfterValidator, PrivateAttr, model_validator
 
 from bedrock_spark.config.base import Section, check_run_uri
 from bedrock_spark.config.batch import BatchConfig, ShardsConfig
@@ -17,9 +17,10 @@ from bedrock_spark.config.budget import BudgetConfig
 from bedrock_spark.config.canary import CanaryConfig
 from bedrock_spark.config.events import EventsConfig
 from bedrock_spark.config.fallback import FallbackConfig
+from bedrock_spark.config.misfits import misfits
 from bedrock_spark.config.model import ModelConfig
-from bedrock_spark.config.overlaps import overlaps
 from bedrock_spark.config.prices import PricesConfig
+from bedrock_spark.config.problems import Origin, Problems
 from bedrock_spark.config.request import RequestConfig
 from bedrock_spark.config.results import ResultsConfig
 from bedrock_spark.config.source import SourceConfig
@@ -62,47 +63,25 @@ class Config(Section):
     results: ResultsConfig = ResultsConfig()
     endpoint_url: str | None = None
 
-    @model_validator(mode="after")
-    def _budget_has_prices(self) -> Config:
-        """Check that everything that can be asked has a price. For images, families tell more."""
-        prices = self.prices
-        if self.budget.max_cost_usd is None:
-            return self
-        per_tokens = "{input: …, output: …}, in dollars per 1,000 tokens"
-        if prices.batch is None and prices.image is None:
-            raise ValueError(
-                f"budget.max_cost_usd needs prices.batch: {per_tokens}; for a model that answers "
-                "with images, prices.image"
-            )
-        if self.fallback is None:
-            return self
-        if self.fallback.create is not None and prices.model_unit_hour is None:
-            raise ValueError(
-                "budget.max_cost_usd needs prices.model_unit_hour, in dollars per model unit and "
-                "hour, because fallback.create buys model units"
-            )
-        is_free = self.fallback.create is not None or prices.image is not None
-        if prices.fallback is None and not is_free:
-            raise ValueError(
-                f"budget.max_cost_usd needs prices.fallback: {per_tokens}; without it, the "
-                "fallback could spend any amount. For provisioned throughput that you pay for by "
-                "the hour anyway, set both to 0"
-            )
-        return self
+    _origin: Origin = PrivateAttr(default=Origin())
 
     @model_validator(mode="after")
-    def _merge_has_key(self) -> Config:
-        if self.results.mode == "merge" and not self.source.key:
-            raise ValueError("results.mode: merge needs source.key: rows are merged by it")
-        return self
-
-    @model_validator(mode="after")
-    def _places_are_apart(self) -> Config:
-        problems = overlaps(self.run_uri, self.source, self.results, self.targets)
+    def _sections_fit(self) -> Config:
+        problems = misfits(self)
         if problems:
-            raise ValueError("; ".join(problems))
+            raise Problems(problems)
         return self
 
     def fixed_part(self) -> dict[str, Any]:
         """Return the part that shapes the records. It must not change once a run folder exists."""
         return fixed_part(self.model_dump(mode="json"))
+
+    @property
+    def origin(self) -> Origin:
+        """Return where the config comes from, for the places in messages."""
+        return self._origin
+
+    def from_origin(self, origin: Origin) -> Config:
+        """Return this config, with the place that it comes from."""
+        self._origin = origin
+        return self

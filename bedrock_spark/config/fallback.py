@@ -37,6 +37,8 @@ class GuardrailConfig(Section):
 class FallbackConfig(Section):
     """The model that answers unanswered records, and the limits on its calls."""
 
+    shorthand = "model_id"
+
     model_id: str = Field(min_length=1, max_length=2048)
     create: CreateConfig | None = None
     max_share: float = Field(default=0.10, ge=0, le=1)

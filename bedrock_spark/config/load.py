@@ -1,46 +1,72 @@
 """Read a config and report all its problems at once, in the words of the config.
 
-A message names the file, the key, the value and what is allowed. Values under `request` are never
-shown: they are prompts. Nor are those under `source.options`, and others that hold a credential.
+A message names the file, the line, the key and what is allowed.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
+from bedrock_spark.config.base import Section, expanded
 from bedrock_spark.config.config import Config
-from bedrock_spark.config.secrets import holds_secret
+from bedrock_spark.config.document import Document, read_document
+from bedrock_spark.config.draft import Draft, draft_of
+from bedrock_spark.config.misfits import misfits
+from bedrock_spark.config.problems import Origin, Problem, key_of, path_of
+from bedrock_spark.config.words import problems_in_words, section_at
 from bedrock_spark.errors import ConfigError
 
-_LONGEST_VALUE = 60
+AnyConfig = Config | Mapping[str, Any] | str | Path
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A config that was read, or what is usable of it.
+
+    config: None if there are problems
+    draft: None if the text could not be read
+    """
+
+    origin: Origin
+    problems: list[Problem]
+    draft: Draft | None = None
+    config: Config | None = None
+
+    def checked(self) -> Config:
+        """Return the config. Raises ConfigError that names every problem."""
+        if self.config is None or self.problems:
+            raise self.origin.error(self.problems) from None
+        return self.config
+
+
+def read_config(config: AnyConfig, overrides: Iterable[str] = (), name: str = "config") -> Reading:
+    """Read a config with all its problems: a YAML or JSON file, plain values, or a Config.
+
+    overrides: `key=value`, applied in order
+    name: the source of plain values, for messages
+    Raises ConfigError if there is no text to read.
+    """
+    if isinstance(config, Config):
+        return Reading(config.origin, [], Draft(config), config)
+    if isinstance(config, Mapping):
+        return _read(dict(config), Document(dict(config)), Origin(name), overrides)
+    file = Path(config)
+    document = read_document(_text_of(file))
+    origin = Origin(str(file), document.lines, is_file=True)
+    return _read(document.value, document, origin, overrides)
 
 
 def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
     """Read a YAML file, apply `key=value` overrides and validate the result.
 
-    Raises ConfigError that names every problem.
+    Raises ConfigError that names every problem of its keys and values. `check_config` finds more.
     """
-    file = Path(path)
-    try:
-        text = file.read_text(encoding="utf-8")
-    except OSError as exc:
-        raise ConfigError(f"{file}: cannot be read: {exc.strerror or exc}") from exc
-    except UnicodeDecodeError as exc:
-        raise ConfigError(f"{file}: is not UTF-8 (byte {exc.start})") from exc
-    try:
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as exc:
-        raise ConfigError(f"{file}: is not YAML: {_yaml_place(exc)}") from exc
-    if not isinstance(values, dict):
-        raise ConfigError(f"{file}: must be a mapping of keys to values")
-    return parse_config(with_overrides(values, overrides), name=str(file))
+    return read_config(Path(path), overrides).checked()
 
 
 def parse_config(values: Mapping[str, Any], name: str = "config") -> Config:
@@ -48,27 +74,7 @@ def parse_config(values: Mapping[str, Any], name: str = "config") -> Config:
 
     Raises ConfigError that names every problem.
     """
-    try:
-        return Config.model_validate(_join_surrogates(dict(values), name))
-    except ValidationError as exc:
-        problems = [_describe(error) for error in exc.errors(include_url=False)]
-        lines = "\n".join(f"  {problem}" for problem in problems)
-        # `from None`: pydantic's own text shows the values, and a value may be a prompt.
-        raise ConfigError(f"{name}: {_count(len(problems))}\n{lines}") from None
-
-
-def _join_surrogates(value: Any, where: str) -> Any:
-    """Join the surrogate pairs that PyYAML leaves from JSON escapes such as "\\ud83d\\ude00"."""
-    if isinstance(value, str) and not value.isascii():
-        try:
-            return value.encode("utf-16", "surrogatepass").decode("utf-16")
-        except UnicodeDecodeError:
-            raise ConfigError(f"{where}: holds half a character (a lone surrogate)") from None
-    if isinstance(value, dict):
-        return {k: _join_surrogates(item, f"{where}: {k}") for k, item in value.items()}
-    if isinstance(value, list):
-        return [_join_surrogates(item, where) for item in value]
-    return value
+    return read_config(values, name=name).checked()
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
@@ -76,101 +82,120 @@ def with_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[
 
     Raises ConfigError for an override that is not valid.
     """
-    result = _copy(values)
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"--set {key}: must be key=value, such as shards.max_records=500")
-        _set(result, key.strip(), _override_value(key, text))
+    result, problems, _ = _overridden(values, overrides)
+    if problems:
+        raise ConfigError("\n".join(problem.text for problem in problems))
     return result
 
 
-def _override_value(key: str, text: str) -> Any:
+def _text_of(file: Path) -> str:
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as exc:
-        raise ConfigError(f"--set {key}: the value is not YAML: {_yaml_place(exc)}") from exc
+        return file.read_text(encoding="utf-8")
+    except OSError as exc:
+        raise ConfigError(f"{file}: cannot be read: {exc.strerror or exc}") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(
+            f"{file}: is not UTF-8 (byte {exc.start}); save it in this encoding"
+        ) from exc
+
+
+def _read(value: Any, document: Document, origin: Origin, overrides: Iterable[str]) -> Reading:
+    problems = list(document.problems)
+    if not isinstance(value, dict):
+        if not problems:
+            problems.append(Problem(_not_keys(value)))
+        return Reading(origin, problems)
+    values, more, overridden = _overridden(value, overrides)
+    values, halves = _with_surrogates_joined(values)
+    problems += more
+    problems += (Problem(f"{key}: holds half a character (a lone surrogate)") for key in halves)
+    origin = replace(origin, overrides=overridden)
+    try:
+        config = Config.model_validate(values).from_origin(origin)
+    except ValidationError as exc:
+        # The text of pydantic shows values, and a value may be a prompt. So it is not shown.
+        found = problems_in_words(exc.errors(include_url=False), Config)
+        draft = draft_of(values)
+        texts = {problem.text for problem in found}
+        found += (Problem(t) for t in misfits(draft.config, draft.broken) if t not in texts)
+        return Reading(origin, problems + found, draft)
+    return Reading(origin, problems, Draft(config), config)
+
+
+def _not_keys(value: Any) -> str:
+    keys = "run_uri, source, model, request and batch"
+    if value is None:
+        return f"is empty: a config has the keys {keys}, such as `run_uri: s3://my-bucket/runs/one`"
+    noun = "a list" if isinstance(value, list) else "one value"
+    return (
+        f"is {noun}, and a config is keys with values ({keys}, …): write `run_uri: …`, not "
+        "`- run_uri: …`"
+    )
+
+
+def _with_surrogates_joined(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Join the surrogate pairs that PyYAML leaves from JSON escapes such as "\\ud83d\\ude00".
+
+    Returns the values, and the keys of those that hold half a pair.
+    """
+    halves: list[str] = []
+
+    def joined(value: Any, path: tuple[str | int, ...]) -> Any:
+        if isinstance(value, str) and not value.isascii():
+            try:
+                return value.encode("utf-16", "surrogatepass").decode("utf-16")
+            except UnicodeDecodeError:
+                halves.append(key_of(path))
+                return ""
+        if isinstance(value, dict):
+            return {key: joined(item, (*path, key)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [joined(item, (*path, i)) for i, item in enumerate(value)]
+        return value
+
+    return joined(values, ()), halves
+
+
+def _overridden(
+    values: Mapping[str, Any], overrides: Iterable[str]
+) -> tuple[dict[str, Any], list[Problem], frozenset[tuple[str | int, ...]]]:
+    """Return the values with the overrides, the problems of these, and the keys that they set."""
+    result, problems, paths = _copy(values), [], set()
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            text = f"--set {key}: must be key=value, such as shards.max_records=500"
+            problems.append(Problem(text))
+            continue
+        document = read_document(text)
+        # In a shell, the quotes of a placeholder are easily lost.
+        faults = [] if document.is_only_unquoted else document.problems[:1]
+        fault = faults[0].text if faults else _set(result, key, document.value)
+        if fault is not None:
+            problems.append(Problem(f"--set {key}: {'the value ' * bool(faults)}{fault}"))
+        else:
+            paths.add(path_of(key))
+    return result, problems, frozenset(paths)
 
 
 def _copy(values: Mapping[str, Any]) -> dict[str, Any]:
     return {k: _copy(v) if isinstance(v, Mapping) else v for k, v in values.items()}
 
 
-def _set(values: dict[str, Any], key: str, value: Any) -> None:
+def _set(values: dict[str, Any], key: str, value: Any) -> str | None:
+    """Set a value in nested dicts. Return what is wrong if a key has no keys below it."""
     *parents, last = key.split(".")
-    for parent in parents:
-        section = values.setdefault(parent, {})
-        if section is None:
-            section = values[parent] = {}
-        if not isinstance(section, dict):
-            raise ConfigError(f"--set {key}: {parent} is a single value and has no keys below it")
-        values = section
+    section: type[Section] | None = Config
+    for i, parent in enumerate(parents):
+        section = section_at(Config, tuple(parents[: i + 1])) if section else None
+        below = values.setdefault(parent, {})
+        if below is None:
+            below = values[parent] = {}
+        if section is not None and not isinstance(below, dict):
+            below = values[parent] = expanded(below, section)
+        if not isinstance(below, dict):
+            return f"{parent} is a single value and has no keys below it"
+        values = below
     values[last] = value
-
-
-def _yaml_place(exc: yaml.YAMLError | ValueError) -> str:
-    if isinstance(exc, ValueError):
-        return "a value looks like a date or a number but is not valid; put it in quotes"
-    mark = getattr(exc, "problem_mark", None)
-    problem = getattr(exc, "problem", None) or "cannot be parsed"
-    return f"{problem} (line {mark.line + 1}, column {mark.column + 1})" if mark else problem
-
-
-def _count(problems: int) -> str:
-    return "1 problem" if problems == 1 else f"{problems} problems"
-
-
-def _describe(error: ErrorDetails) -> str:
-    location = [str(part) for part in error["loc"]]
-    key = ".".join(location) or "the config"
-    kind = error["type"]
-    if kind == "missing":
-        return f"{key}: is required and has no default"
-    if kind == "extra_forbidden":
-        return f"{key}: unknown key; {_nearest(location)}"
-    return f"{key}{_shown(location, error['input'])}: {_message(error)}"
-
-
-def _message(error: ErrorDetails) -> str:
-    message = error["msg"].removeprefix("Value error, ")
-    return message.replace("Input should be", "must be")
-
-
-def _shown(location: list[str], value: Any) -> str:
-    if "request" in location[:1] or location[:2] == ["source", "options"]:
-        return ""
-    if isinstance(value, (dict, list, BaseModel)):
-        return ""
-    text = repr(value)
-    if holds_secret(text):
-        return ""
-    return f" = {text if len(text) <= _LONGEST_VALUE else text[:_LONGEST_VALUE] + '…'}"
-
-
-def _nearest(location: list[str]) -> str:
-    allowed = _keys_at(location[:-1])
-    close = difflib.get_close_matches(location[-1], allowed, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"{hint}allowed here: {', '.join(allowed)}"
-
-
-def _keys_at(location: list[str]) -> list[str]:
-    """Return the keys that a section of the config has."""
-    model: Any = Config
-    for key in location:
-        annotation = model.model_fields[key].annotation
-        options = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(o for o in options if isinstance(o, type) and issubclass(o, BaseModel))
-    return list(model.model_fields)
-
-
-AnyConfig = Config | Mapping[str, Any] | str | Path
-
-
-def as_config(config: AnyConfig) -> Config:
-    """Return a Config from a Config, from plain values, or from a YAML file."""
-    if isinstance(config, Config):
-        return config
-    if isinstance(config, Mapping):
-        return parse_config(config)
-    return load_config(config)
+    return None

@@ -12,6 +12,8 @@ from bedrock_spark.config.base import Section
 class ModelConfig(Section):
     """The model of the batch jobs, and the wire format of its records."""
 
+    shorthand = "id"
+
     id: str = Field(min_length=1, max_length=2048)
     invocation: Literal["invoke_model", "converse"] = "invoke_model"
     family: str | None = None

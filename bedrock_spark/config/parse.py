@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from bedrock_spark.config.base import Section
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.schema import is_reserved, parse_ddl
+from bedrock_spark.schema import is_reserved, is_result, parse_ddl
+
+_NAME_ONLY = re.compile(r"\s*(?:\w+|`(?:[^`]|``)+`)\s*")
+
+
+def columns_as_ddl(value: object) -> object:
+    """Return a list of columns as DDL. A column without a type is a string."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        return value
+    return ", ".join(f"{item} string" if _NAME_ONLY.fullmatch(item) else item for item in value)
 
 
 def check_columns(text: str) -> str:
@@ -17,7 +27,7 @@ def check_columns(text: str) -> str:
         names = [field.name for field in parse_ddl(text)]
     except ConfigError as exc:
         raise ValueError(str(exc)) from exc
-    clashes = [name for name in names if is_reserved(name)]
+    clashes = [name for name in names if is_result(name) or is_reserved(name)]
     if clashes:
         raise ValueError(
             f"has the column {clashes[0]}, a name that the package's own columns have; rename it"
@@ -28,5 +38,8 @@ def check_columns(text: str) -> str:
 class ParseConfig(Section):
     """The columns that answers are parsed into, and the retries of answers that do not fit."""
 
-    columns: Annotated[str, AfterValidator(check_columns)]
+    shorthand = "columns"
+    may_be_list = True
+
+    columns: Annotated[str, BeforeValidator(columns_as_ddl), AfterValidator(check_columns)]
     retries: int = Field(default=0, ge=0, le=10)

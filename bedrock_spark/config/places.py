@@ -130,7 +130,7 @@ def place_of_table(name: str, catalog: str = CATALOG, database: str = DATABASE) 
 def names_of_table(name: str) -> list[str]:
     """Return the parts of a table's name, without backticks."""
     return [
-        quoted.replace("``", "`") if quoted or not plain else plain.strip()
+        quoted.replace("``", "`") if quoted else plain.strip()
         for quoted, plain in _NAME.findall(name)
     ]
 

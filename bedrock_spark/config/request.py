@@ -12,6 +12,8 @@ from bedrock_spark.config.base import Columns, Section, check_json, one_or_many
 class RequestConfig(Section):
     """The request of a row: a prompt, a whole body as a template, or a column with the body."""
 
+    shorthand = "prompt"
+
     prompt: str | None = None
     images: Columns = ()
     documents: Columns = ()

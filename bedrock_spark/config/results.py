@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import field_validator, model_validator
 
 from bedrock_spark.config.base import Section, ShareOrCount
 from bedrock_spark.config.parse import ParseConfig
+from bedrock_spark.schema import is_internal
 
 # Formats whose Spark extension supports MERGE INTO.
 _MERGING = ("delta", "iceberg")
+_PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class ResultsConfig(Section):
     """Where the results are published. The run folder holds them in any case."""
+
+    shorthand = "path"
 
     format: str = "parquet"
     path: str | None = None
     table: str | None = None
     mode: Literal["overwrite", "append", "merge"] = "overwrite"
     replace: bool = False
+    prefix: str = ""
     max_errors: ShareOrCount = 0.05
     model_output: Literal["keep", "drop"] = "keep"
     parse: ParseConfig | None = None
 
-    @field_validator("parse", mode="before")
+    @field_validator("prefix")
     @classmethod
-    def _columns_as_text(cls, value: object) -> object:
-        return {"columns": value} if isinstance(value, str) else value
+    def _begins_a_name(cls, value: str) -> str:
+        if value and not _PREFIX.fullmatch(value):
+            raise ValueError("must be letters, digits and underscores, such as llm_")
+        if is_internal(value):
+            raise ValueError("begins names of the package's own columns; use another prefix")
+        return value
 
     @model_validator(mode="after")
     def _one_place(self) -> ResultsConfig:

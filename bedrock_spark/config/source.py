@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from bedrock_spark.config.base import Columns, Section, parse_share_or_count
+from bedrock_spark.config.base import Columns, Section, expanded, parse_share_or_count
+from bedrock_spark.config.formats import format_of_path
 from bedrock_spark.config.secrets import (
     FromEnvironment,
     holds_secret,
     option_value,
     refuse_secrets,
 )
+from bedrock_spark.schema import first_repeated, is_usable
 
 OptionValue = Annotated[str | FromEnvironment, BeforeValidator(option_value)]
 
 
 class SourceConfig(Section):
     """Where the rows come from: one of path, table, sql, or a DataFrame passed to the pipeline."""
+
+    shorthand = "path"
 
     format: str | None = None
     path: str | None = None
@@ -27,8 +31,9 @@ class SourceConfig(Section):
     sql: str | None = None
     key: Columns = ()
     columns: Columns | None = None
+    rename: dict[str, str] = Field(default={})
     on_duplicate_key: Literal["error", "first"] = "error"
-    max_rejects: Annotated[int | float | None, BeforeValidator(parse_share_or_count)] = None
+    max_rejects: Annotated[int | float | None, BeforeValidator(parse_share_or_count)] = 0.05
 
     @field_validator("options")
     @classmethod
@@ -41,6 +46,19 @@ class SourceConfig(Section):
     def _path_has_no_secret(cls, value: str | None) -> str | None:
         if value is not None and holds_secret(value):
             raise ValueError("holds a credential: set it in Spark's own config, and leave it out")
+        return value
+
+    @field_validator("rename")
+    @classmethod
+    def _new_names_are_usable(cls, value: dict[str, str]) -> dict[str, str]:
+        unusable = next((new for new in value.values() if not is_usable(new)), None)
+        if unusable is not None:
+            raise ValueError(
+                f"has the new name {unusable!r}: it must be a name without dots and backticks"
+            )
+        twice = first_repeated(value.values())
+        if twice is not None:
+            raise ValueError(f"gives two columns the name {twice}, if case is ignored")
         return value
 
     @field_validator("max_rejects")
@@ -57,6 +75,22 @@ class SourceConfig(Section):
             raise ValueError(f"names {' and '.join(named)}: keep one of path, table, sql")
         if self.path is not None and self.format is None:
             raise ValueError(
-                "has a path but no format: set format to parquet, json, csv, orc, text, …"
+                "has a path whose end tells no format: write source: {format: parquet, path: …}, "
+                "with one of parquet, json, csv, orc, text, …"
             )
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _format_of_path(cls, value: Any) -> Any:
+        value = expanded(value, cls)
+        if not isinstance(value, dict) or value.get("format") is not None:
+            return value
+        path = value.get("path")
+        told = format_of_path(path) if isinstance(path, str) else None
+        if told is None:
+            return value
+        options = value.get("options")
+        if told == "csv" and isinstance(options or {}, dict):
+            value = {**value, "options": {"header": True, **(options or {})}}
+        return {**value, "format": told}

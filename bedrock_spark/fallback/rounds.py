@@ -35,6 +35,8 @@ from bedrock_spark.run_folder.run import Run
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from bedrock_spark.spark.fallback.round_result import Round
+
 log = logging.getLogger(__name__)
 
 # How often in a row shards may have changed since they were collected, before the fallback ends.
@@ -71,7 +73,8 @@ class Fallback:
     out_of_money: whether the budget is the reason
     gave_up: whether the rounds or the time are the reason: then the run is over
     rounds: how many rounds were asked; throttled: how many calls met a 429
-    has_changed: whether the last round left out records whose shard must be collected again
+    has_changed: whether the last round left records that must be collected or asked once more
+    has_answered: whether the model has answered any record, so that it refuses single records only
     renewal: of the run's lease, without which nothing is asked; None if the caller has no lease
     spark_jobs: the actions of the round that runs
     """
@@ -87,6 +90,7 @@ class Fallback:
     rounds: int = 0
     throttled: int = 0
     has_changed: bool = False
+    has_answered: bool = False
     renewal: Renewal | None = None
     spark_jobs: SparkJobs = field(default_factory=SparkJobs)
     _changed_rounds: int = 0
@@ -104,7 +108,8 @@ class Fallback:
         """Ask the unanswered records of collected shards once; return how many were asked.
 
         If money or time does not suffice for all of them, `reason` says so. Raises
-        FallbackShareError if batch jobs left more of them than the fallback may be asked for.
+        FallbackShareError if batch jobs left more of them than the fallback may be asked for, and
+        FallbackRefusedError if the model refuses many of them alike and answers none.
         """
         from bedrock_spark.spark.fallback.stage import ask_unanswered
 
@@ -139,10 +144,28 @@ class Fallback:
             *(min(ends, default=None), self.observe),
             digests=digests,
             group=self.spark_jobs.group,
+            has_answered=self.has_answered,
         )
-        self._count_round(changed=asked.changed > 0 or len(current) < len(unanswered))
-        self.throttled += asked.throttled
+        self._note(asked, has_changed=asked.changed > 0 or len(current) < len(unanswered))
         return asked.records
+
+    def _note(self, asked: Round, *, has_changed: bool) -> None:
+        """Note the result of a round.
+
+        Tasks without any answer cannot know whether a refusal is about the record. If other tasks
+        had answers, one more round settles it, which is not counted. If no task had any, and every
+        record was refused, the fallback ends.
+        """
+        self.has_answered = self.has_answered or asked.answered > 0
+        is_unsettled = self.has_answered and (asked.refused > 0 or asked.is_stopped)
+        self._count_round(changed=has_changed or is_unsettled)
+        self.throttled += asked.throttled
+        if not self.has_answered and asked.records and asked.refused == asked.records:
+            self.gave_up = True
+            self.reason = (
+                f"the model refused all {asked.records:,} records that it was asked: "
+                f'"{asked.message}". It may be about the account: the same command asks them again'
+            )
 
     def _without_changed(self, shards: Sequence[ReconciledShard]) -> list[ReconciledShard]:
         """Return the shards whose jobs are as they were when the shard was collected."""

@@ -142,8 +142,11 @@ def refuse(request: RequestConfig, family: str, *options: str) -> None:
     set_options = [o for o in options if getattr(request, o) not in (None, ())]
     if set_options:
         raise ConfigError(
-            f"request.{set_options[0]}: models of the family {family} do not take it; "
-            "leave it out, or write the whole body as request.body"
+            "\n".join(
+                f"request.{option}: models of the family {family} do not take it; "
+                "leave it out, or write the whole body as request.body"
+                for option in set_options
+            )
         )
 
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bedrock_spark.config import Config
-from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import anthropic, bare_model_id, family_of, nova
 from bedrock_spark.families.media_blocks import MediaBlocks
+from bedrock_spark.families.option_places import options_by_place
 
 # The most output tokens that a request may ask for. Nova Micro, Llama 4: a public report on some 70
 # batch jobs. Claude 3 Haiku: continuedev/continue #4225. R1: Amazon Bedrock user guide, "DeepSeek
@@ -64,12 +64,16 @@ class LintFinding:
 
 @dataclass(frozen=True)
 class _Body:
-    """A body template, before it is compiled."""
+    """A body template, before it is compiled.
+
+    options: the user's key for each key path of a body that a family has built
+    """
 
     root: str
     body: Mapping[str, Any]
     model_id: str
     family: str
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_converse(self) -> bool:
@@ -77,6 +81,10 @@ class _Body:
 
     def path(self, *keys: str) -> str:
         return ".".join((self.root, *keys))
+
+    def named(self, places: list[str]) -> list[str]:
+        """Return key paths that the user's config has."""
+        return list(dict.fromkeys(self.options.get(place, place) for place in places))
 
 
 # A rule returns the key paths of a fault and its message, or None.
@@ -96,22 +104,11 @@ def lint(config: Config) -> list[LintFinding]:
     for name, rule in _RULES.items():
         fault = rule(body)
         if fault is not None:
-            places, message = fault
+            places, message = body.named(fault[0]), fault[1]
             more = f" and {len(places) - _SHOWN_PLACES} more" * (len(places) > _SHOWN_PLACES)
             where = ", ".join(places[:_SHOWN_PLACES]) + more
             findings.append(LintFinding(name, where, message))
     return findings
-
-
-def check_lint(config: Config) -> None:
-    """Raise ConfigError with all findings of lint(), unless batch.lint is `ignore`."""
-    findings = lint(config) if config.batch.lint == "refuse" else []
-    if findings:
-        lines = "\n".join(f"  {finding}" for finding in findings)
-        raise ConfigError(
-            f"model {config.model.id} would refuse every record, and report it only after the job "
-            f"has run:\n{lines}\n  If this is no longer true, set batch.lint: ignore"
-        )
 
 
 def _body_of(config: Config) -> _Body | None:
@@ -122,7 +119,8 @@ def _body_of(config: Config) -> _Body | None:
     model_id = bare_model_id(config.model.id)
     if request.body is not None:
         return _Body("request.body", request.body, model_id, family.name)
-    return _Body("request", family.build(request), model_id, family.name)
+    options = options_by_place(family, request)
+    return _Body("request", family.build(request), model_id, family.name, options)
 
 
 def _model_id_inside(body: _Body) -> _Fault:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bedrock_spark.config import Config
+from bedrock_spark.config import Config, RequestConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import family_of
 from bedrock_spark.families.media_blocks import without_limits
@@ -18,6 +18,7 @@ from bedrock_spark.templates.body_template import (
     compile_template,
     rejection_reason,
 )
+from bedrock_spark.templates.explain import column_placeholder
 from bedrock_spark.templates.json_values import as_json
 from bedrock_spark.templates.media import Fetch, fetches_nothing
 
@@ -34,15 +35,30 @@ def body_template(config: Config, fetch: Fetch = fetches_nothing) -> BodyTemplat
     if request.body is not None:
         template = compile_template(request.body, fetch=fetch)
     else:
+        _compile_options(request)
         body = family.build(request)
         if config.batch.lint == "ignore":
             body = without_limits(body)
         template = compile_template(body, where="request", fetch=fetch)
     if not template.columns:
-        raise ConfigError(
-            "request: has no {{ column }} placeholder; every row would send the same request"
-        )
+        raise ConfigError(f"{_asked_by(request)}: {NO_PLACEHOLDER}")
     return template
+
+
+NO_PLACEHOLDER = (
+    "has no {{ column }} placeholder; every row would send the same request. For example "
+    '"Classify: {{ body }}", with the name of a column'
+)
+
+
+def _asked_by(request: RequestConfig) -> str:
+    return "request.body" if request.body is not None else "request.prompt"
+
+
+def _compile_options(request: RequestConfig) -> None:
+    """Raise ConfigError under the user's key, which the body of a family does not have."""
+    for option in ("prompt", "system"):
+        compile_template(getattr(request, option), where=f"request.{option}")
 
 
 def check_columns(names: Sequence[str], present: Sequence[str], where: str) -> None:
@@ -54,6 +70,9 @@ def check_columns(names: Sequence[str], present: Sequence[str], where: str) -> N
         if name not in present:
             close = difflib.get_close_matches(name, present, n=3, cutoff=0.5)
             hint = f"did you mean {' or '.join(close)}? " if close else ""
+            odd = next((c for c in close if not c.isidentifier()), None)
+            if odd is not None and where == "request":
+                hint += f"(The column {odd} is written {column_placeholder(odd)}.) "
             raise ConfigError(
                 f"{where}: the source has no column {name}; {hint}it has {', '.join(present)}"
             )

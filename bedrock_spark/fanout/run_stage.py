@@ -15,6 +15,8 @@ from bedrock_spark.run_folder.published import Publications
 from bedrock_spark.storage import Storage
 
 PREPARING, PREPARED, BATCH, BATCH_OVER = "preparing", "prepared", "batch", "batch jobs over"
+# The report's word for rows without an outcome.
+_WAITING = "waiting"
 COLLECTED, FALLING_BACK, PUBLISHED = "collected", "fallback", "published"
 
 
@@ -35,8 +37,18 @@ class Ended:
 
     @property
     def outcomes(self) -> dict[str, int] | None:
-        """Return the rows by outcome, as the report has them; None without report."""
-        return self.report.get("outcomes") or None if self.report is not None else None
+        """Return the rows by outcome, as the report has them; None before rows have one."""
+        outcomes = self.report.get("outcomes") if self.report is not None else None
+        if not isinstance(outcomes, dict):
+            return None
+        has_any = any(count for name, count in outcomes.items() if name != _WAITING)
+        return outcomes if has_any else None
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """Return the error that ended the last command, as the report has it; None without one."""
+        error = self.report.get("error") if self.report is not None else None
+        return error if isinstance(error, dict) else None
 
     @property
     def unanswered(self) -> int | None:

@@ -34,6 +34,7 @@ class Status:
     blocked: what keeps the run from going on, None if nothing does: `by`, which is stopped,
         refused, breaker, no_slots or budget, and the `reason`
     outcomes: rows by outcome, None before the rows are collected
+    last_error: the `kind` and `message` of the error that ended the last command, None if none did
     jobs: batch jobs by status
     records, processed: of the shards that batch jobs take
     unanswered: once the rows are collected, those that may still get an answer; before, the
@@ -50,6 +51,7 @@ class Status:
     published: tuple[str, ...]
     blocked: dict[str, str] | None
     outcomes: dict[str, int] | None
+    last_error: dict[str, Any] | None
     shards: int
     settled: int
     active: int
@@ -96,6 +98,7 @@ def status_of(controller: Controller, clock: Clock) -> Status:
         published=ended.places,
         blocked=_blocked(controller, now),
         outcomes=ended.outcomes,
+        last_error=ended.error,
         shards=result.shards,
         settled=result.settled,
         active=result.active,
@@ -125,6 +128,7 @@ def status_unprepared(run: Run, clock: Clock) -> Status:
         published=(),
         blocked=None,
         outcomes=None,
+        last_error=read_ended(run.storage).error,
         shards=0,
         settled=0,
         active=0,

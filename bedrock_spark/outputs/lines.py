@@ -24,20 +24,31 @@ def answer_line(record_id: str, body: bytes, output: bytes) -> bytes:
     return _line(record_id, body, b'"modelOutput":' + output)
 
 
-def error_line(record_id: str, body: bytes, exc: InvokeError) -> bytes:
-    """Return the line of a record whose call ended with an error."""
+def error_line(
+    record_id: str, body: bytes, exc: InvokeError, *, may_be_the_accounts: bool = False
+) -> bytes:
+    """Return the line of a record whose call ended with an error.
+
+    may_be_the_accounts: whether the error may be about the account or the options of the call.
+        Then the record may be asked again, whatever the code says
+    """
     error = {
         "errorCode": exc.error_code or 500,
         "errorMessage": str(exc),
         "expired": False,
         "retryable": isinstance(exc, InvokeRetryableError),
     }
+    if may_be_the_accounts:
+        error[_MAY_BE_THE_ACCOUNTS] = True
     return _line(record_id, body, b'"error":' + json.dumps(error, ensure_ascii=False).encode())
 
 
 def _line(record_id: str, body: bytes, rest: bytes) -> bytes:
     return b'{"recordId":"%b","modelInput":%b,%b}\n' % (record_id.encode(), body, rest)
 
+
+# A member that only lines of the fallback have.
+_MAY_BE_THE_ACCOUNTS = "mayBeTheAccounts"
 
 _BOM = b"\xef\xbb\xbf"
 _RETRYABLE_CODES = frozenset({408, 424, 429, 500, 502, 503, 504, 529})
@@ -65,20 +76,23 @@ class RecordError:
     """Why a record was not answered.
 
     retryable, expired: flags of the service; `retryable` is None if the line does not have it
+    may_be_the_accounts: whether it may be about the account or the options of the call, and not
+        about this record
     """
 
     code: int | None
     message: str | None
     retryable: bool | None = None
     expired: bool = False
+    may_be_the_accounts: bool = False
 
     @property
     def is_retryable(self) -> bool:
         """Tell whether a retry may help: by `expired`, else the code, else `retryable`.
 
-        If none of them decides, a retry may help.
+        If none of them decides, a retry may help. So it may after a refusal of the account.
         """
-        if self.expired:
+        if self.expired or self.may_be_the_accounts:
             return True
         if self.code in _PERMANENT_CODES:
             return False
@@ -192,6 +206,7 @@ def _error(value: dict[str, Any] | str | bool | None) -> RecordError | None:
         message=message if isinstance(message, str) else None,
         retryable=retryable if isinstance(retryable, bool) else None,
         expired=value.get("expired") is True,
+        may_be_the_accounts=value.get(_MAY_BE_THE_ACCOUNTS) is True,
     )
 
 

@@ -7,40 +7,63 @@ answered is published.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bedrock_spark.config import Config
 from bedrock_spark.config.base import is_above
 from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
+from bedrock_spark.outputs.reasons import Reason
 
 # The outcomes of a row that was asked, or was to be asked, and has no answer.
 FAILED_OUTCOMES = (ERROR, INVALID, MISSING, UNFOUND)
+# How many reasons a sentence has; the closing table and report.json have more.
+_REASONS = 3
 
 
 @dataclass(frozen=True)
 class RowCounts:
-    """The rows of a run.
+    """The rows of a run that is over.
 
     outcomes: rows by outcome
-    unanswered: rows without an answer that may still get one
-    is_final: whether no later stage will ask them
+    unanswered: rows without an answer that the fallback could still answer
     """
 
     rows: int
     outcomes: Mapping[str, int]
     unanswered: int = 0
-    is_final: bool = True
 
     @property
     def failed(self) -> int:
-        """Return the rows without an answer, without rejected rows and those still to be asked."""
-        failed = sum(self.outcomes.get(outcome, 0) for outcome in FAILED_OUTCOMES)
-        return failed if self.is_final else failed - self.unanswered
+        """Return the rows that were to be asked and have no answer."""
+        return sum(self.outcomes.get(outcome, 0) for outcome in FAILED_OUTCOMES)
 
 
-def shortfall(counts: RowCounts, config: Config) -> str | None:
-    """Return what is wrong with the rows of a run, without a reason; None if enough are answered.
+@dataclass(frozen=True)
+class Shortfall:
+    """What is wrong with the rows of a run, in words, and the outcomes that it is about."""
+
+    text: str
+    outcomes: tuple[str, ...] = FAILED_OUTCOMES
+
+    def with_reasons(self, reasons: Sequence[Reason]) -> str:
+        """Return the text with the commonest of the reasons that belong to it."""
+        own = [reason for reason in reasons if reason.outcome in self.outcomes][:_REASONS]
+        if not own:
+            return self.text
+        listed = "; ".join(f"{reason.count:,} x {reason_text(reason)}" for reason in own)
+        return f"{self.text}. The commonest reasons: {listed}"
+
+
+def reason_text(reason: Reason) -> str:
+    """Return a reason in words, with the record id of one of its rows."""
+    code = f" {reason.code}" if reason.code is not None else ""
+    example = f" (such as record {reason.example})" if reason.example else ""
+    return f"{reason.outcome}{code}: {reason.message or 'without a message'}{example}"
+
+
+def shortfall(counts: RowCounts, config: Config) -> Shortfall | None:
+    """Return what is wrong with the rows of a run; None if enough are answered.
 
     If the config has a fallback, no row may be left that it could answer.
     """
@@ -49,17 +72,22 @@ def shortfall(counts: RowCounts, config: Config) -> str | None:
     if not rows:
         return None
     if rejected == rows:
-        return f"all {rows:,} rows were rejected, and nothing was asked"
-    if counts.is_final and not ok:
-        return f"none of {rows:,} rows has an answer"
-    limit = config.source.max_rejects
+        return Shortfall(f"all {rows:,} rows were rejected, and nothing was asked", (REJECTED,))
+    if not ok:
+        return Shortfall(f"none of {rows:,} rows has an answer", (*FAILED_OUTCOMES, REJECTED))
+    # Prepare does not count the rows that on_duplicate_key: first leaves out, and stops if too many
+    # others are rejected. Here they are all rejects.
+    leaves_out = config.source.on_duplicate_key == "first"
+    limit = None if leaves_out else config.source.max_rejects
     if limit is not None and is_above(rejected, limit, rows):
-        return _above(rejected, rows, "were rejected", "source.max_rejects", limit)
+        text = _above(rejected, rows, "were rejected", "source.max_rejects", limit)
+        return Shortfall(text, (REJECTED,))
     limit = config.results.max_errors
     if is_above(failed, limit, rows):
-        return _above(failed, rows, "have no answer", "results.max_errors", limit)
-    if counts.is_final and counts.unanswered and config.fallback is not None:
-        return f"{counts.unanswered:,} of {rows:,} rows are still unanswered after the fallback"
+        return Shortfall(_above(failed, rows, "have no answer", "results.max_errors", limit))
+    if counts.unanswered and config.fallback is not None:
+        left = f"{counts.unanswered:,} of {rows:,} rows are still unanswered after the fallback"
+        return Shortfall(left)
     return None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from bedrock_spark.config import Config, fixed_part
 from bedrock_spark.errors import OtherRunError
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.changes import changed_keys, described
 from bedrock_spark.storage import Storage
 
 
@@ -28,11 +29,12 @@ def difference(
     description: the content of `run.json`
     region, account: None if unknown; then they are not compared
     """
-    changed = _changed_keys(description["config"], config)
-    if changed:
+    changes = changed_keys(fixed_part(description["config"]), config.fixed_part())
+    if changes:
+        how = "; ".join(described(key, old, new) for key, (old, new) in changes.items())
         return (
-            f"holds a run with another {', '.join(changed)}. Its records were made with the old "
-            "config and cannot be finished with this one: use a new run_uri"
+            f"holds a run with another {', '.join(changes)}. {how}. Its records were made with the "
+            "old config and cannot be finished with this one: use a new run_uri"
         )
     return other_place(description, region, account)
 
@@ -65,19 +67,3 @@ def has_moved(description: Mapping[str, Any], config: Config) -> bool:
 def refuse(storage: Storage, why: str) -> OtherRunError:
     """Return the error that refuses to carry a run on."""
     return OtherRunError(f"{storage.uri}: {why}")
-
-
-def _changed_keys(recorded: Mapping[str, Any], config: Config) -> list[str]:
-    recorded, now = fixed_part(recorded), config.fixed_part()
-    return [
-        f"{section}.{key}" if isinstance(now[section], dict) else section
-        for section in now
-        for key in _differing_keys(recorded.get(section), now[section])
-    ]
-
-
-def _differing_keys(recorded: Any, now: Any) -> list[str]:
-    """Return the keys in which two sections differ; for values that are not sections, [""]."""
-    if isinstance(recorded, dict) and isinstance(now, dict):
-        return sorted(k for k in recorded.keys() | now.keys() if recorded.get(k) != now.get(k))
-    return [] if recorded == now else [""]

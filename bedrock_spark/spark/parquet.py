@@ -17,7 +17,7 @@ _GROUP_ROWS = 20_000
 # A row group of results is written earlier if its rows reach this size in memory.
 _GROUP_BYTES = 32_000_000
 # Result columns whose values are seldom equal: a dictionary would be built and thrown away.
-_UNIQUE_RESULTS = frozenset({"record_id", "text", "reasoning", "tool_input", "model_output"})
+_UNIQUE_RESULTS = ("record_id", "text", "reasoning", "tool_input", "model_output")
 
 
 class ParquetFile:
@@ -66,12 +66,20 @@ class ParquetFile:
 
 
 def write_results(
-    storage: Storage, key: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+    storage: Storage,
+    key: str,
+    schema: pa.Schema,
+    batches: Iterable[pa.RecordBatch],
+    prefix: str = "",
 ) -> None:
-    """Put a file of result rows into the run folder, whole."""
+    """Put a file of result rows into the run folder, whole.
+
+    prefix: what the names of its result columns begin with
+    """
+    unique = {f"{prefix}{name}" for name in _UNIQUE_RESULTS}
     with scratch_folder("results") as folder:
         path = folder / key.rsplit("/", 1)[-1]
-        with closing(ParquetFile(path, schema, _UNIQUE_RESULTS, _GROUP_BYTES)) as file:
+        with closing(ParquetFile(path, schema, unique, _GROUP_BYTES)) as file:
             for batch in batches:
                 file.write(batch)
         storage.upload(path, key)

@@ -88,5 +88,5 @@ class _CopyTask:
 
 
 def _copy(spark: SparkSession, storage: Storage, units: Sequence[str]) -> str:
-    run_per_unit(spark, units, _CopyTask(storage), _Copied)
+    run_per_unit(spark, units, _CopyTask(storage), _Copied, "publish")
     return join_uri(storage.uri, layout.PARTIAL)

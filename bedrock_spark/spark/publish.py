@@ -45,11 +45,6 @@ _DELTA = "delta"
 # Delta Lake commits a transaction version of an application once. The application is the run. Its
 # rows are appended once, so the version never changes.
 _TRANSACTION_VERSION = 1
-# For MERGE: whether the row `s` has no less of an answer than the row `t` that it would replace.
-_HAS_NO_LESS = (
-    f"(s.outcome = '{OK}' OR coalesce(t.outcome, '') NOT IN ('{OK}', '{INVALID}') "
-    f"OR s.outcome = '{INVALID}' AND t.outcome = '{INVALID}')"
-)
 
 
 def publish(
@@ -149,7 +144,8 @@ def _merge(spark: SparkSession, df: DataFrame, run: Run, destination: str) -> No
     Rejected rows are left out: several of them may have the same key.
     """
     config = run.config.results
-    answered = df.where(f"outcome <> '{REJECTED}'")
+    outcome = f"{config.prefix}outcome"
+    answered = df.where(f"{outcome} <> '{REJECTED}'")
     if not exists(spark, config):
         _write(answered, config, "errorifexists")
         return
@@ -157,21 +153,28 @@ def _merge(spark: SparkSession, df: DataFrame, run: Run, destination: str) -> No
     view = "bedrock_spark_" + hashlib.sha256(run.run_id.encode()).hexdigest()[:16]
     answered.createOrReplaceTempView(view)
     try:
-        spark.sql(merge_statement(target, view, run.config.source.key))
+        spark.sql(merge_statement(target, view, run.config.source.key, outcome))
     finally:
         spark.catalog.dropTempView(view)
 
 
-def merge_statement(target: str, view: str, key: tuple[str, ...]) -> str:
+def merge_statement(target: str, view: str, key: tuple[str, ...], outcome: str = "outcome") -> str:
     """Return the MERGE statement, in the SQL of Delta Lake and Iceberg. Null keys are equal.
+
+    outcome: the name of the outcome's column
 
     A row is never replaced by one that has less of an answer: an answer that fits counts more than
     one that does not, and that one more than an error or no answer at all.
     """
+    old, new = f"coalesce(t.{outcome}, '')", f"s.{outcome}"
+    has_no_less = (
+        f"({new} = '{OK}' OR {old} NOT IN ('{OK}', '{INVALID}') "
+        f"OR {new} = '{INVALID}' AND {old} = '{INVALID}')"
+    )
     is_same_key = " AND ".join(f"t.{quote_name(name)} <=> s.{quote_name(name)}" for name in key)
     return (
         f"MERGE INTO {target} AS t USING {view} AS s ON {is_same_key} "
-        f"WHEN MATCHED AND {_HAS_NO_LESS} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+        f"WHEN MATCHED AND {has_no_less} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
     )
 
 

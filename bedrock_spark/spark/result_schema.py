@@ -13,6 +13,7 @@ from bedrock_spark.schema import (
     ARRAY,
     MAP,
     MODEL_OUTPUT,
+    RESULT_COLUMNS,
     RESULT_FIELDS,
     STRUCT,
     Field,
@@ -39,24 +40,27 @@ _ARROW_TYPES: dict[str, pa.DataType] = {
 class ResultColumns:
     """The result columns.
 
-    fields: all of them in order: those that every result has, then `parsed`
+    fields: all of them in order: those that every result has, then `parsed`; without the prefix
     parsed: the columns of `results.parse`, into which the JSON of an answer is read
     retries: how often a record may be asked again if its answer does not fit `parsed`
+    prefix: what the name of every column begins with in the results
     """
 
     fields: tuple[Field, ...]
     parsed: tuple[Field, ...] = ()
     retries: int = 0
+    prefix: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the names of the columns."""
-        return tuple(field.name for field in self.fields)
+        """Return the names of the columns in the results."""
+        return tuple(self.prefix + field.name for field in self.fields)
 
     @property
     def ddl(self) -> str:
         """Return the columns as Spark DDL."""
-        return ", ".join(f"{quote_name(field.name)} {field.kind.ddl}" for field in self.fields)
+        pairs = zip(self.names, self.fields, strict=True)
+        return ", ".join(f"{quote_name(name)} {field.kind.ddl}" for name, field in pairs)
 
     @property
     def fingerprint(self) -> str:
@@ -64,8 +68,9 @@ class ResultColumns:
         return f"{self.ddl}; {self.parsed!r}; {self.retries}"
 
     def arrow(self) -> list[tuple[str, pa.DataType]]:
-        """Return the names and Arrow types of the columns."""
-        return [(field.name, arrow_of(field.kind)) for field in self.fields]
+        """Return the names in the results and the Arrow types of the columns."""
+        kinds = (arrow_of(field.kind) for field in self.fields)
+        return list(zip(self.names, kinds, strict=True))
 
 
 def result_columns_of(config: ResultsConfig) -> ResultColumns:
@@ -74,20 +79,24 @@ def result_columns_of(config: ResultsConfig) -> ResultColumns:
     fields = tuple(f for f in RESULT_FIELDS if not (drops and f.name == MODEL_OUTPUT))
     parsed = parse_ddl(config.parse.columns) if config.parse else ()
     retries = config.parse.retries if config.parse else 0
-    return ResultColumns(fields + parsed, parsed, retries)
+    return ResultColumns(fields + parsed, parsed, retries, config.prefix)
 
 
 def refuse_clashes(kept: Iterable[str], config: ResultsConfig) -> None:
-    """Raise ConfigError if `results.parse` has a column that is kept from the source.
+    """Raise ConfigError if a result column has the name of a column kept from the source.
 
     kept: the names of the kept source columns; case does not matter
     """
-    kept_names = {name.lower() for name in kept}
-    for field in result_columns_of(config).parsed:
-        if field.name.lower() in kept_names:
+    results = {name.lower() for name in result_columns_of(config).names}
+    # The column is reserved also while results.model_output is `drop`: that setting may change.
+    results |= {f"{config.prefix}{name}".lower() for name in RESULT_COLUMNS}
+    for name in kept:
+        if name.lower() in results:
+            other = "another results.prefix" if config.prefix else "results.prefix: llm_"
             raise ConfigError(
-                f"results.parse: has the column {field.name}, which is kept from the source; "
-                "rename it, or leave the source's column out of source.columns"
+                f"source: its column {name} has the name of a result column. {other} renames all "
+                f"result columns; source.rename: {{{name}: …}} renames this one; source.columns "
+                "lists the columns to keep"
             )
 
 

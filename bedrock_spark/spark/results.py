@@ -55,7 +55,7 @@ class _ReadTask:
         names = tuple(file.schema_arrow.names)
         if (
             names[-len(self.results) :] != self.results
-            or "record_id" in names[: -len(self.results)]
+            or self.results[0] in names[: -len(self.results)]
         ):
             raise RunFolderError(
                 f"{self.storage.uri}/{key}: its result columns are not those of the config's "

@@ -50,7 +50,7 @@ def spark_session(
         from pyspark.sql import SparkSession
     except ImportError as exc:
         raise ConfigError(
-            'Spark is not installed here: pip install "bedrock-spark[spark]", or run this with '
+            'Spark is not installed here: pip install "pyspark>=3.5,<5", or run this with '
             "the spark-submit of a cluster"
         ) from exc
     builder = SparkSession.builder.appName("bedrock-spark")
@@ -118,8 +118,8 @@ def _start(builder: Any, config: Config | None, say: Callable[[str], None]) -> S
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Tell whether to log this. Interrupted in a call, py4j logs the stack, and raises too."""
-    return not str(record.msg).startswith("KeyboardInterrupt while sending command")
+    """Tell whether to log this. If a call fails, py4j logs the stack, and raises an error too."""
+    return not str(record.msg).endswith("while sending command.")
 
 
 def _not_started(lines: list[str]) -> ConfigError:

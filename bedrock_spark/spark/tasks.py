@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.run_folder.heartbeat import run_periodically
+from bedrock_spark.spark.errors import stage_errors
 
 # How often the progress of tasks is read.
 _POLL_SECONDS = 0.25
@@ -33,9 +34,13 @@ def run_per_unit(
     units: Sequence[Unit],
     work: Callable[[Unit], Result],
     result_type: type[Result],
+    stage: str,
 ) -> list[Result]:
     """Return `work(unit)` for every unit, in no particular order. Runs one Spark action.
 
+    An error of this package that ends a task is raised here. Raises SparkFailedError for any other.
+
+    stage: for messages
     result_type: a msgspec struct, so that a result can be sent as JSON
     """
     if not units:
@@ -48,7 +53,8 @@ def run_per_unit(
                 yield pa.RecordBatch.from_pydict({"result": [result]})
 
     count = len(units)
-    rows = spark.range(0, count, 1, count).mapInArrow(task, "result string").collect()
+    with stage_errors(stage):
+        rows = spark.range(0, count, 1, count).mapInArrow(task, "result string").collect()
     return [msgspec.json.decode(row[0], type=result_type) for row in rows]
 
 

@@ -12,7 +12,7 @@ the reason; the caller turns it into a rejected row.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
@@ -22,10 +22,17 @@ import jinja2.nodes
 import msgspec
 
 from bedrock_spark.errors import BedrockSparkError, ConfigError
+from bedrock_spark.templates.explain import explained
 from bedrock_spark.templates.expressions import MEDIA_FILTERS, NotThereError, environment
 from bedrock_spark.templates.json_values import NOT_UTF8, Unreadable, Unrenderable, as_json, as_text
 from bedrock_spark.templates.media import Fetch, fetches_nothing, uris_in
-from bedrock_spark.templates.placeholders import Placeholder, Row, RowRejected, placeholder_of
+from bedrock_spark.templates.placeholders import (
+    Placeholder,
+    Row,
+    RowRejected,
+    name_row_columns,
+    placeholder_of,
+)
 
 __all__ = [
     "BodyTemplate",
@@ -195,17 +202,22 @@ def _spliced(splice: Splice, fetch: Fetch) -> Render:
 def _compile_string(text: str, where: str, out: _Compiled) -> None:
     try:
         tree = out.env.parse(text)
-        names = jinja2.meta.find_undeclared_variables(tree)
-        pieces = _simple_pieces(tree)
-        template = out.env.from_string(text) if pieces is None else None
+        named = name_row_columns(tree)
+        variables = jinja2.meta.find_undeclared_variables(tree)
+        pieces = _simple_pieces(tree, named)
+        template = out.env.from_string(tree) if pieces is None else None
     except jinja2.TemplateError as exc:
-        raise ConfigError(f"{where}: is not a valid template: {exc.message}") from None
+        raise ConfigError(f"{where}: {explained(exc, text)}") from None
+    names = {named.get(variable, variable) for variable in variables}
     out.columns += sorted(names)
     out.media += (
-        placeholder for placeholder in _media_placeholders(tree) if placeholder.column in names
+        placeholder
+        for placeholder in _media_placeholders(tree, named)
+        if placeholder.column in names
     )
     if template is not None:
-        out.parts += [b'"', _jinja_text(template, names, _literals(tree)), b'"']
+        jinja = _jinja_text(template, names, _literals(tree), named)
+        out.parts += [b'"', jinja, b'"']
     elif pieces is not None and len(pieces) == 1 and not isinstance(pieces[0], str):
         out.parts.append(_TypedPart(pieces[0]))
     else:
@@ -226,15 +238,23 @@ def _literals(tree: jinja2.nodes.Template) -> set[Any]:
     return literals
 
 
-def _media_placeholders(tree: jinja2.nodes.Template) -> Iterator[Placeholder]:
+def _media_placeholders(
+    tree: jinja2.nodes.Template, named: Mapping[str, str]
+) -> Iterator[Placeholder]:
     for node in tree.find_all(jinja2.nodes.Filter):
         if node.name in MEDIA_FILTERS and node.node:
             placeholder = placeholder_of(node.node)
             if placeholder is not None:
-                yield placeholder
+                yield _with_column(placeholder, named)
 
 
-def _simple_pieces(tree: jinja2.nodes.Template) -> Sequence[str | Placeholder] | None:
+def _with_column(placeholder: Placeholder, named: Mapping[str, str]) -> Placeholder:
+    return replace(placeholder, column=named.get(placeholder.column, placeholder.column))
+
+
+def _simple_pieces(
+    tree: jinja2.nodes.Template, named: Mapping[str, str]
+) -> Sequence[str | Placeholder] | None:
     """Return literal texts and simple placeholders, or None if only Jinja can render the tree."""
     pieces: list[str | Placeholder] = []
     for output in tree.body:
@@ -247,7 +267,7 @@ def _simple_pieces(tree: jinja2.nodes.Template) -> Sequence[str | Placeholder] |
             placeholder = placeholder_of(node)
             if placeholder is None:
                 return None
-            pieces.append(placeholder)
+            pieces.append(_with_column(placeholder, named))
     return pieces
 
 
@@ -293,12 +313,15 @@ def rejection_reason(exc: Exception) -> str:
     return f"cannot be rendered ({type(exc).__name__})"
 
 
-def _jinja_text(template: jinja2.Template, names: set[str], literals: set[Any]) -> Render:
+def _jinja_text(
+    template: jinja2.Template, names: set[str], literals: set[Any], named: Mapping[str, str]
+) -> Render:
     label = ", ".join(sorted(names))
 
     def render(row: Row) -> bytes:
         try:
-            return _escaped(template.render(row))
+            more = {variable: row[column] for variable, column in named.items()}
+            return _escaped(template.render(row, **more))
         except NotThereError as exc:
             raise RowRejected(label, _missing_reason(exc.name, literals)) from None
         except BedrockSparkError:

@@ -98,3 +98,33 @@ def _step(node: jinja2.nodes.Getattr | jinja2.nodes.Getitem) -> str | int | None
         return node.attr
     key = node.arg.value if isinstance(node.arg, jinja2.nodes.Const) else None
     return key if type(key) in (str, int) else None
+
+
+def name_row_columns(tree: jinja2.nodes.Template) -> dict[str, str]:
+    """Replace each `row["any name"]` in a template by a variable; return the variables' columns.
+
+    So a column may have a name that no variable can have. `row` is the row only with a text in
+    brackets, and only if the template itself sets no variable of this name.
+    """
+    nodes = list(tree.find_all(jinja2.nodes.Name))
+    if any(node.name == "row" and node.ctx != "load" for node in nodes):
+        return {}
+    variables: dict[str, str] = {}
+
+    def replaced(node: jinja2.nodes.Node) -> jinja2.nodes.Node:
+        if isinstance(node, jinja2.nodes.Getitem) and isinstance(node.arg, jinja2.nodes.Const):
+            base, column = node.node, node.arg.value
+            is_row = isinstance(base, jinja2.nodes.Name) and base.name == "row"
+            if is_row and isinstance(column, str):
+                variable = variables.setdefault(column, f"_bs_column_{len(variables)}")
+                return jinja2.nodes.Name(variable, "load", lineno=node.lineno)
+        for name, value in node.iter_fields():
+            if isinstance(value, jinja2.nodes.Node):
+                setattr(node, name, replaced(value))
+            elif isinstance(value, list):
+                members = (replaced(v) if isinstance(v, jinja2.nodes.Node) else v for v in value)
+                value[:] = list(members)
+        return node
+
+    replaced(tree)
+    return {variable: column for column, variable in variables.items()}

@@ -31,6 +31,8 @@ from bench.chaos.plan import Dice
 from bench.chaos.source import CONCURRENCY, config_of, write_source
 from tests.forked_emulator import ForkedBedrock
 
+# Runs with Spark are numbered from here, far from those without.
+SPARK_NUMBERS = 1_000_000
 STAGES = ("prepare", "collect", "fallback", "publish")
 # What dies: the driver's Python alone or with all its processes; a Python worker; an executor.
 VICTIMS = ("driver", "all", "worker", "executor")
@@ -43,6 +45,7 @@ _MOST_COMMANDS = 4
 _DAY = 86_400.0
 # Answers that a task may have in memory, and its calls in flight (docs/fallback.md).
 _UNWRITTEN = 2 * (100 + CONCURRENCY)
+_LOST_OUTPUT = {"late_seconds", "missing_lines", "no_output"}
 # Spark leaves files of its own when it is killed. These are in the names of this package's.
 _OWN_TEMPORARY = ("bedrock-spark-", "results-")
 _PREPARE = """
@@ -71,8 +74,7 @@ def run_in_spark(
     workshop: Workshop, seed: int, number: int, expected: dict[str, str | None]
 ) -> Story:
     """Run the whole pipeline, kill one of its processes, carry it on and judge it."""
-    # Runs with Spark have numbers of their own, far from those without.
-    dice = Dice(seed, 1_000_000 + number, workshop.without)
+    dice = Dice(seed, SPARK_NUMBERS + number, workshop.without)
     chance = random.Random(f"{seed}/spark/{number}")
     stage, victim = STAGES[(number - 1) % len(STAGES)], chance.choice(VICTIMS)
     plan = dice.run()
@@ -208,7 +210,9 @@ def _milder(faults: dict[str, Any]) -> dict[str, Any]:
     objects = {"throttle_rate": 0.01, "drop_after_rate": 0.01}
     methods = ("GET", "PUT", "DELETE")
     operations = {"*": calls, **{f"s3:{method}": objects for method in methods}}
-    return {**faults, "operations": operations, "list_lag_seconds": 0}
+    # Output that is claimed and not found is waited for a quarter of an hour.
+    jobs = [rule for rule in faults["jobs"] if not _LOST_OUTPUT & rule.get("output", {}).keys()]
+    return {**faults, "operations": operations, "jobs": jobs, "list_lag_seconds": 0}
 
 
 def _environment(folder: Path, master: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
 from bedrock_spark.run_folder.run import Run, begin_run, open_run
+from bedrock_spark.schema import ROW_RECORD_ID
 from common.prepared import PROMPT, bench_config
 
 SHARD_ROWS = 40_000
@@ -68,7 +69,7 @@ class CollectFolder:
     def _write_rows(self, shard: str, tickets: pa.Table, ids: list[str]) -> None:
         path = self.folder / layout.rows_key(shard, PREPARE_ID)
         path.parent.mkdir(parents=True, exist_ok=True)
-        rows = tickets.select(["ticket_id", "subject"]).add_column(0, "record_id", pa.array(ids))
+        rows = tickets.select(["ticket_id", "subject"]).add_column(0, ROW_RECORD_ID, pa.array(ids))
         pq.write_table(rows, path, compression="zstd")
 
 

@@ -17,6 +17,8 @@ from bench.mutation.session import MutantSession, limit_processor_time, wait_for
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "bedrock_spark"
+# The most processor time that it takes to import and collect tests.
+_IMPORT_SECONDS = 10.0
 _COPIED = ("bedrock_spark", "bedrock_emulator", "tests", "bench", "docs", "conf", "pyproject.toml")
 
 
@@ -86,7 +88,7 @@ def _is_noticed(
     tests = order.tests_of(mutant.line)
     if not tests:
         return False
-    seconds = sum(note[1] for note in order.notes)
+    seconds = _IMPORT_SECONDS + sum(note[1] for note in order.notes)
 
     def test() -> bool:
         limit_processor_time(seconds)

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from bedrock_emulator import LocalBedrock
 
 from .kit import Kit
+
+# As in tests/unit: no test may fail because the machine is slow.
+settings.register_profile(
+    "emulator", max_examples=80, deadline=None, derandomize=True, database=None
+)
+settings.load_profile("emulator")
 
 
 @pytest.fixture(scope="session")

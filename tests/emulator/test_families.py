@@ -357,3 +357,37 @@ def test_converse_answers_a_schema_with_json() -> None:
     response = converse.answer(body, context)
     value = json.loads(response.body["output"]["message"]["content"][0]["text"])
     assert value["label"] == "bug"
+
+
+_IMAGE_URL = [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]
+_SYSTEM = {"role": "system", "content": "Be brief"}
+_NOVA_SYSTEM = {"role": "system", "content": [{"text": "Be brief"}]}
+
+
+@pytest.mark.parametrize(
+    ("model_id", "body", "place"),
+    [
+        ("anthropic.claude-3-haiku-20240307-v1:0",
+         {**_CLAUDE, "messages": [{"role": "user", "content": _IMAGE_URL}]}, "messages.0.content"),
+        ("anthropic.claude-3-haiku-20240307-v1:0",
+         {**_CLAUDE, "messages": [_SYSTEM, *MESSAGES]}, "messages.0.role"),
+        ("anthropic.claude-3-haiku-20240307-v1:0", {**_CLAUDE, "temperature": 1.5}, "temperature"),
+        ("amazon.nova-lite-v1:0",
+         {"messages": [{"role": "user", "content": _IMAGE_URL}]}, "messages.0.content.0"),
+        ("amazon.nova-lite-v1:0", {"messages": [_NOVA_SYSTEM]}, "messages.0.role"),
+        ("amazon.titan-embed-text-v2:0", {"inputText": ["a", "b"]}, "inputText"),
+        ("amazon.titan-text-express-v1",
+         {"inputText": TEXT, "textGenerationConfig": {"temperature": 2}},
+         "textGenerationConfig.temperature"),
+        ("meta.llama3-8b-instruct-v1:0", {"prompt": TEXT, "temperature": -1}, "temperature"),
+    ],
+)  # fmt: skip
+def test_what_is_written_for_another_api_is_refused(
+    model_id: str, body: dict[str, Any], place: str
+) -> None:
+    """OpenAI's image parts, a system role, a list of texts, a temperature of another range."""
+    family = family_of(model_id)
+    assert family is not None
+    with pytest.raises(BodyError) as error:
+        read_body(family, body)
+    assert error.value.message.startswith(place)

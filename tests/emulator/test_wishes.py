@@ -115,6 +115,20 @@ JSON_PROMPTS = {
         "customer struct<name: string, email: string> NOT NULL, items array<struct<sku: string, "
         "qty: int, price: double>> NOT NULL, total double NOT NULL, date date NOT NULL",
     ),
+    "an empty invoice in a fence": (
+        "",
+        'Extract the invoice data. Use this format:\n```json\n{\n  "invoice_number": "string",\n'
+        '  "vendor": "string",\n  "total": 0.0,\n  "paid": false,\n  "lines": [\n    '
+        '{"description": "string", "quantity": 0}\n  ]\n}\n```\n'
+        "Invoice:\nACME Corp, Invoice INV-2210, 2 widgets at 9.50 EUR, total 19.00 EUR",
+        "invoice_number string NOT NULL, vendor string NOT NULL, total double NOT NULL, "
+        "paid boolean NOT NULL, lines array<struct<description: string, quantity: int>> NOT NULL",
+    ),
+    "keys with their types": (
+        "",
+        "Extract: name (string), age (integer), city (string). Output JSON.\n\nBob is 42.",
+        "name string NOT NULL, age int NOT NULL, city string NOT NULL",
+    ),
     "the template of Llama": (
         "",
         "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nReturn {city: string, "
@@ -146,6 +160,9 @@ def test_the_values_make_sense_for_the_row() -> None:
     assert values("nested JSON without quotes")["amounts"] == {"total": 48, "currency": "USD"}
     assert values("keys as bullets")["category"] == "network"
     assert values("TypeScript with comments")["label"] == "bug"
+    invoice = values("an empty invoice in a fence")
+    assert (invoice["invoice_number"], invoice["vendor"]) == ("INV-2210", "ACME Corp")
+    assert values("keys with their types")["age"] == 42
     german = values("German")
     assert (german["kategorie"], german["stimmung"]) == ("Versand", "negativ")
     assert values("examples") == {"sentiment": "negative", "product": "blender"}
@@ -191,6 +208,23 @@ LABEL_PROMPTS = {
         "Is the following email a complaint? Answer yes or no.\n\nI am very disappointed.",
         "yes",
     ),
+    "the row before the question": (
+        "",
+        "Review: The battery died after two days. Terrible.\n\nBased on the review above, what is "
+        "the sentiment? Answer with exactly one word: positive, negative or neutral.",
+        "negative",
+    ),
+    "a numbered list": (
+        "You route tickets. Choose exactly one queue:\n1. Billing\n2. Technical Support\n3. Sales\n"
+        "Reply with the queue name only.",
+        "I was charged twice on my card",
+        "Billing",
+    ),
+    "a JSON array": (
+        'Labels: ["card_arrival", "lost_card", "exchange_rate"]. Respond with one label.',
+        "Where is my new card? It has not arrived.",
+        "card_arrival",
+    ),
     "one of, without a colon": ("", "Choose one of spam, ham or other: win a prize now", "spam"),
     "German": (
         "",
@@ -213,12 +247,20 @@ def test_labels_of_examples_are_the_labels() -> None:
     assert answer(text) in ("pos", "neg")
 
 
+def test_a_question_with_an_or_is_not_the_list_to_answer_with() -> None:
+    """The list after "Reply with" is."""
+    asked = 'Which answer is better, A or B? Reply with "A" or "B".\n\nA: Paris\nB: London'
+    assert answer(asked) in ("A", "B")
+
+
 def test_a_rating_is_a_number_of_its_scale() -> None:
     """And nothing else, for any row."""
     question = "Rate the quality of this answer on a scale from 1 to 5. Reply with the number only."
     ratings = {answer(f"{question}\n\nAnswer: {word}") for word in "abcdefghijklmnopqrstuvwxyz"}
     assert ratings <= {"1", "2", "3", "4", "5"}
     assert len(ratings) > 2
+    scale = "Rate the sentiment from 1 (very negative) to 5 (very positive). Only the number."
+    assert answer(f"<review>Great value, works fine</review>\n\n{scale}") == "5"
 
 
 @pytest.mark.parametrize(

@@ -257,5 +257,5 @@ def test_answers_become_typed_columns(spark: SparkSession, tmp_path: Path) -> No
     assert df.where(expected).count() == 29 - invalid
     assert rows[5]["label"] is None
     clashing = make_config(str(tmp_path), results={"parse": "body string"})
-    with pytest.raises(ConfigError, match="has the column body, which is kept from the source"):
+    with pytest.raises(ConfigError, match="column body has the name of a result column"):
         collect(spark, replace(run, config=clashing), manifest, output.jobs)

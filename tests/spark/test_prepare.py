@@ -95,7 +95,9 @@ def test_lines_and_rows_have_the_same_order(spark: SparkSession, tmp_path: Path)
     for shard in manifest.shards:
         rows = pq.read_table(rows_file(tmp_path, shard)).to_pylist()
         for row, line in zip(rows, lines_of(tmp_path, shard), strict=True):
-            assert line["recordId"] == row["record_id"] == record_ids.record_id([str(row["id"])])
+            assert (
+                line["recordId"] == row["_bs_record_id"] == record_ids.record_id([str(row["id"])])
+            )
             question = line["modelInput"]["messages"][0]["content"][0]["text"]
             assert question == f"Classify: {row['body']}"
 
@@ -224,7 +226,7 @@ def test_a_source_column_may_not_have_the_name_of_a_result_column(
 ) -> None:
     """A kept column `outcome` is refused; without it in source.columns, prepare works."""
     df = tickets(spark, 10).withColumn("outcome", F.lit("won"))
-    with pytest.raises(ConfigError, match="name that the package's own columns have"):
+    with pytest.raises(ConfigError, match="outcome has the name of a result column"):
         prepared(spark, tmp_path / "a", df)
     _, manifest = prepared(
         spark, tmp_path / "b", df, source={"key": ["id"], "columns": ["priority"]}
@@ -321,3 +323,18 @@ def test_a_run_that_was_begun_again_meanwhile_is_not_committed(
     with pytest.raises(RunFolderError, match="begun this run again with another config"):
         prepare(spark, first, df)
     assert read_manifest(first.storage) is None
+
+
+def test_a_prepare_that_fails_in_spark_leaves_the_folder_to_a_corrected_config(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """The rows are read in tasks, so the run was begun: a folder is claimed by its manifest only."""
+    df = tickets(spark, 60)
+    broken = df.withColumn("body", F.expr("if(id = 57, raise_error('no'), body)"))
+    with pytest.raises(Exception, match="no"):
+        prepared(spark, tmp_path, broken)
+    request = {"prompt": "Another {{ body }}", "max_tokens": 40}
+    run, manifest = prepared(spark, tmp_path, df, request=request)
+    assert manifest.run_id == run.run_id
+    assert manifest.rows == 60
+    assert run.config.request.prompt == "Another {{ body }}"

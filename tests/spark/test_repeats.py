@@ -90,7 +90,7 @@ def test_rows_with_the_same_body_share_one_record(spark: SparkSession, tmp_path:
     rows = rows_of(tmp_path / "a", manifest)
     assert sorted(r["number"] for r in rows) == list(range(2000))
     for row in rows:
-        shard, body = lines[row["record_id"]]
+        shard, body = lines[row["_bs_record_id"]]
         assert shard == row["shard"]
         assert json.dumps(f"Classify: {row['body']}") in body
     assert contents_of(manifest) == contents_of(again)
@@ -155,7 +155,7 @@ def test_bodies_of_one_hash_do_not_share_a_record(
     lines = lines_of(tmp_path, manifest)
     assert (len(lines), manifest.sharing) == (40, 560)
     for row in rows_of(tmp_path, manifest):
-        assert json.dumps(f"Classify: {row['body']}") in lines[row["record_id"]][1]
+        assert json.dumps(f"Classify: {row['body']}") in lines[row["_bs_record_id"]][1]
 
 
 @pytest.mark.parametrize("limit", [9, 0.05, "5%", 0])

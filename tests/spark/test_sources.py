@@ -153,7 +153,7 @@ def test_rows_are_kept_with_the_configured_columns(
     source = {"format": "parquet", "path": str(lake / "tickets"), "columns": ["opened"]}
     run = open_run(ticket_config(str(tmp_path), source), SystemClock())
     rows = [row for _, row in records(tmp_path, prepare(spark, run))]
-    assert {tuple(row) for row in rows} == {("record_id", "ticket_id", "opened")}
+    assert {tuple(row) for row in rows} == {("_bs_record_id", "ticket_id", "opened")}
     opened = {t["ticket_id"]: t["opened"] for t in TICKETS}
     assert {row["ticket_id"]: row["opened"] for row in rows} == opened
 

@@ -14,6 +14,7 @@ from bedrock_spark.config import ResultsConfig
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.schema import ROW_RECORD_ID
 from bedrock_spark.spark.collect.task import CollectTask, ShardWork
 from bedrock_spark.spark.result_schema import result_columns_of
 from bedrock_spark.storage import LocalStorage
@@ -50,7 +51,7 @@ def collect_shard(
     """
     storage = LocalStorage(folder)
     rows = io.BytesIO()
-    pq.write_table(pa.table({"record_id": list(ids), "n": list(range(len(ids)))}), rows)
+    pq.write_table(pa.table({ROW_RECORD_ID: list(ids), "n": list(range(len(ids)))}), rows)
     storage.write(layout.rows_key(SHARD, PREPARE_ID), rows.getvalue())
     for key, data in files.items():
         storage.write(key, data)

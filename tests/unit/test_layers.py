@@ -28,7 +28,7 @@ ORDER: list[set[str]] = [
     {"invoke"},
     {"fanout"},
     {"spark"},
-    {"canary", "publication", "report", "fallback"},
+    {"canary", "check", "publication", "report", "fallback"},
     {"pipeline"},
     {"demo"},
     {"cli", "__init__"},

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from bedrock_spark import pipeline as pipeline_module
 from bedrock_spark import publication
-from bedrock_spark.config.load import as_config
+from bedrock_spark.check import check_config
 from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.errors import (
     BedrockSparkError,
@@ -62,7 +62,7 @@ def test_a_config_is_a_path_a_dict_or_a_config(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(config_values()))
     expected = make_config()
     for config in (path, str(path), config_values(), expected):
-        assert as_config(config) == expected
+        assert check_config(config) == expected
 
 
 def test_a_manifest_of_another_run_is_refused(tmp_path: Path) -> None:
@@ -88,9 +88,8 @@ def test_a_config_that_is_refused_leaves_no_folder(
     """So the corrected config can begin the run at the same URI."""
     spark: Any = None
     for stage in ("prepare", "run_all"):
-        pipeline = open_pipeline(tmp_path / "run", **sections)
         with pytest.raises(BedrockSparkError, match=message if stage == "prepare" else "."):
-            getattr(pipeline, stage)(spark)
+            getattr(open_pipeline(tmp_path / "run", **sections), stage)(spark)
     assert not (tmp_path / "run").exists()
 
 
@@ -119,7 +118,7 @@ def test_the_budget_of_jobs_knows_what_the_fallback_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that goes on after its fallback must not spend the money a second time."""
-    prices = {"batch": {"input": 1, "output": 0}, "fallback": {"input": 1, "output": 0}}
+    prices = {"batch": {"input": 0.1, "output": 0}, "fallback": {"input": 0.1, "output": 0}}
     pipeline = open_pipeline(
         tmp_path,
         canary={"records": 0},

@@ -15,10 +15,11 @@ import msgspec
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.aws.model_family import hides_family, served_family
+from bedrock_spark.check import check_config
 from bedrock_spark.cli.invoke.options import DEFAULT_MAX_TOKENS, AskOptions
 from bedrock_spark.cli.runs import prepared_run
 from bedrock_spark.clock import Clock
-from bedrock_spark.config import ModelConfig, RequestConfig, load_config
+from bedrock_spark.config import ModelConfig, RequestConfig
 from bedrock_spark.errors import ConfigError, RunFolderError
 from bedrock_spark.families import Family, family_by_name, family_of
 from bedrock_spark.families.request_body import body_template, check_columns
@@ -125,7 +126,7 @@ def _check_same_family(model_id: str, model: ModelConfig, aws: AwsSettings, cloc
 
 
 def _of_row(options: AskOptions, config_path: str, clock: Clock) -> Question:
-    config = load_config(config_path)
+    config = check_config(config_path)
     aws = _aws_settings(options, AwsSettings(config.batch.region, config.endpoint_url))
     if hides_family(config.model):
         family = served_family(aws, config.model.id, clock).name

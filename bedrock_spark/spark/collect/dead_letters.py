@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from bedrock_spark.outputs.outcomes import OK
 from bedrock_spark.run_folder import layout
-from bedrock_spark.schema import RESULT_COLUMNS
 from bedrock_spark.spark.parquet import write_results
+from bedrock_spark.spark.result_schema import ResultColumns
 from bedrock_spark.storage import Storage
 
 # The result columns that dead letters have: the outcome, and nothing of an answer.
@@ -27,17 +27,19 @@ _OUTCOME_COLUMNS = (
 class DeadLetters:
     """Copies the rows that are not ok while the results of a shard are written.
 
-    parsed: the names of the columns of `results.parse`, which are left out
+    columns: the result columns; those of an answer are left out
     """
 
-    def __init__(self, parsed: Iterable[str]) -> None:
-        self._left_out = {*RESULT_COLUMNS, *parsed} - set(_OUTCOME_COLUMNS)
+    def __init__(self, columns: ResultColumns) -> None:
+        self._prefix = columns.prefix
+        kept = {f"{columns.prefix}{name}" for name in _OUTCOME_COLUMNS}
+        self._left_out = set(columns.names) - kept
         self._held: list[pa.RecordBatch] = []
 
     def copy_from(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield the batches of results unchanged, and hold a copy of the rows that are not ok."""
         for batch in batches:
-            is_dead = pc.not_equal(batch["outcome"], OK)
+            is_dead = pc.not_equal(batch[f"{self._prefix}outcome"], OK)
             if is_dead.true_count:
                 columns = batch.select(self._names(batch.schema))
                 self._held.append(columns.filter(is_dead))
@@ -50,7 +52,7 @@ class DeadLetters:
         """
         key = layout.deadletters_key(shard_id)
         if self._held:
-            write_results(storage, key, self._held[0].schema, self._held)
+            write_results(storage, key, self._held[0].schema, self._held, self._prefix)
         elif may_exist:
             storage.delete([key])
         return sum(batch.num_rows for batch in self._held)

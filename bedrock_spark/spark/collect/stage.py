@@ -52,7 +52,7 @@ def collect(
     folders = folders_of(run, jobs.values())
     task = CollectTask(run.storage, family, columns, manifest.prepare_id, ask_unfound, folders)
     with observed_tasks(spark, "collect", observe, records=manifest.rows, unit="rows"):
-        reconciled = run_per_unit(spark, works, task, ReconciledShard)
+        reconciled = run_per_unit(spark, works, task, ReconciledShard, "collect")
     units = sorted(reconciled, key=lambda shard: shard.unit)
     write_reconciliation(run.storage, units, jobs)
     return units

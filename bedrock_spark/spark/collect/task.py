@@ -41,7 +41,7 @@ from bedrock_spark.outputs.shard_outputs import (
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import Place
 from bedrock_spark.run_folder.ledger import Job
-from bedrock_spark.schema import REJECT_COLUMN, REJECT_REASON
+from bedrock_spark.schema import REJECT_COLUMN, REJECT_REASON, ROW_RECORD_ID
 from bedrock_spark.spark.collect.dead_letters import DeadLetters
 from bedrock_spark.spark.collect.late_output import copy_late_output, lacks_answers
 from bedrock_spark.spark.collect.pieces import pieces_of
@@ -148,7 +148,8 @@ class CollectTask:
             np.zeros(len(rows), np.int64),
             lambda start, stop: rejected_columns(messages[start:stop]),
         )
-        write_results(self.storage, layout.results_key(work.unit), schema, batches)
+        key, prefix = layout.results_key(work.unit), self.columns.prefix
+        write_results(self.storage, key, schema, batches, prefix)
         counts = ReasonCounts()
         for message in messages:
             counts.add(REJECTED, None, message)
@@ -162,7 +163,7 @@ class CollectTask:
         rows = pq.read_table(
             io.BytesIO(self.storage.read(layout.rows_key(work.unit, self.prepare_id)))
         )
-        ids: list[str] = rows["record_id"].to_pylist()
+        ids: list[str] = rows[ROW_RECORD_ID].to_pylist()
         family = family_by_name(self.family)
         judge = Judge(family, self.columns.parsed)
         reconciliation = ShardReconciliation(
@@ -172,14 +173,15 @@ class CollectTask:
         images = images_of(self.storage, outputs, reconciliation)
         parsed = [field.name for field in self.columns.parsed]
         results = ResultRows(reconciliation, family, images, parsed)
-        kept = rows.drop_columns(["record_id"])
-        dead = DeadLetters(parsed)
+        kept = rows.drop_columns([ROW_RECORD_ID])
+        dead = DeadLetters(self.columns)
         schema, batches = self._rows(
             kept,
             np.array(results.answer_bytes(ids), np.int64),
             lambda start, stop: results.columns(ids[start:stop]),
         )
-        write_results(self.storage, layout.results_key(work.unit), schema, dead.copy_from(batches))
+        key, prefix = layout.results_key(work.unit), self.columns.prefix
+        write_results(self.storage, key, schema, dead.copy_from(batches), prefix)
         may_exist = last is None or last.dead_letters != 0
         dead_letters = dead.write(self.storage, work.unit, may_exist=may_exist)
         if images.bad:
@@ -205,11 +207,13 @@ class CollectTask:
         """Return the schema of the results, and their rows in batches of bounded size.
 
         answer_bytes: the bytes of the answer of each row
-        columns: returns the result columns of the rows `[start, stop)` by name; a result column
-        that it leaves out is null
+        columns: returns the result columns of the rows `[start, stop)` by name, without the prefix;
+        a result column that it leaves out is null
         """
         results = self.columns.arrow()
         schema = pa.schema([*rows.schema, *results])
+        pairs = zip(self.columns.fields, results, strict=True)
+        kinds = [(field.name, kind) for field, (_, kind) in pairs]
         combined = rows.combine_chunks()
 
         def batches() -> Iterator[pa.RecordBatch]:
@@ -221,7 +225,7 @@ class CollectTask:
                 values = columns(start, stop)
                 arrays = [
                     pa.array(values[name], kind) if name in values else pa.nulls(len(piece), kind)
-                    for name, kind in results
+                    for name, kind in kinds
                 ]
                 kept = [column.combine_chunks() for column in piece.columns]
                 yield pa.RecordBatch.from_arrays([*kept, *arrays], schema=schema)

@@ -12,7 +12,6 @@ import logging
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from pyspark.sql import SparkSession
 
@@ -27,6 +26,7 @@ from bedrock_spark.run_folder.claims import close_round, open_round
 from bedrock_spark.run_folder.heartbeat import run_periodically
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.spark.fallback.parts import split_into_parts
+from bedrock_spark.spark.fallback.round_result import Round, add_up, check_refusals
 from bedrock_spark.spark.fallback.task import FallbackTask, TaskResult
 from bedrock_spark.spark.tasks import classic_context, observed_tasks, run_per_unit
 from bedrock_spark.storage import Storage
@@ -35,18 +35,6 @@ log = logging.getLogger(__name__)
 
 # Over Spark Connect the number of cores is unknown.
 _DEFAULT_TASKS = 8
-
-
-@dataclass(frozen=True)
-class Round:
-    """The result of one round: records that were asked, and calls that met a 429.
-
-    changed: records that were not asked because their shard must be collected again
-    """
-
-    records: int = 0
-    throttled: int = 0
-    changed: int = 0
 
 
 def ask_unanswered(
@@ -60,6 +48,8 @@ def ask_unanswered(
     observe: Observer = ignore_progress,
     digests: Mapping[str, str] | None = None,
     group: str | None = None,
+    *,
+    has_answered: bool = False,
 ) -> Round:
     """Ask unanswered records of collected shards, once each. Runs one Spark action.
 
@@ -69,8 +59,10 @@ def ask_unanswered(
     until: no call starts after this time, in seconds since the epoch; None for no limit
     digests: of the lists of unanswered records, by shard
     group: the name by which `cancel_jobs` can end the action
+    has_answered: whether the model has answered a record in an earlier round
     Answers and errors of single records are in the run folder: collect again to see them. Raises
-    InvokeRefusedError if the model would answer no record.
+    InvokeRefusedError if the model would answer no record, and FallbackRefusedError if it refused
+    many of them alike and answered none.
     """
     config = run.config.fallback
     groups = split_into_parts(counts, _parallelism(spark), most, digests)
@@ -88,6 +80,7 @@ def ask_unanswered(
         round_id,
         len(groups),
         until,
+        has_answered,
     )
     open_round(run.storage, round_id, SystemClock())
     try:
@@ -96,7 +89,7 @@ def ask_unanswered(
             _observed_asking(run.storage, round_id, total, observe),
             observed_tasks(spark, "fallback", ignore_progress, group),
         ):
-            done = run_per_unit(spark, groups, task, TaskResult)
+            done = run_per_unit(spark, groups, task, TaskResult, "fallback")
     finally:
         _delete_tasks(run.storage, round_id)
     _close(run.storage, round_id)
@@ -106,11 +99,10 @@ def ask_unanswered(
             f"fallback.model_id {config.model_id}: {refusals[0]} "
             "Check the id, its Region, and bedrock:InvokeModel on it"
         )
-    return Round(
-        sum(r.asked for r in done),
-        sum(r.throttled for r in done),
-        sum(r.changed for r in done),
-    )
+    asked = add_up(done)
+    if not has_answered:
+        check_refusals(asked, config.model_id, run.storage.uri)
+    return asked
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from bedrock_spark.errors import InvokeError, InvokeRefusedError
 from bedrock_spark.families import family_by_name
 from bedrock_spark.invoke.caller import ModelCaller, invoke_options
 from bedrock_spark.invoke.rate_limit import RateLimiter
+from bedrock_spark.invoke.refusals import Refusal, Refusals, is_refusal
 from bedrock_spark.invoke.shared_limit import TaskRegistry, share_limit
 from bedrock_spark.outputs.lines import answer_line, error_line
 from bedrock_spark.run_folder.claims import CLAIM_SECONDS, TaskClaim
@@ -43,12 +44,20 @@ class TaskResult(msgspec.Struct, frozen=True):
     asked: how many records it asked; throttled: how many calls met a 429
     refusal: the error because of which the model would answer no record, or None
     changed: how many records it did not ask because their shard must be collected again
+    answered: how many records the model answered
+    refused: if it answered none, how many records it refused, by what their errors have in common;
+        messages: one message for each of these
+    is_stopped: whether the task asked no more records because too many were refused alike
     """
 
     asked: int
     throttled: int
     refusal: str | None = None
     changed: int = 0
+    answered: int = 0
+    refused: dict[str, int] = {}
+    messages: dict[str, str] = {}
+    is_stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class FallbackTask:
     prepare_id: names the folder of the shards
     round_id, tasks: the id of this round, and how many tasks it has
     until: no call starts after this time, in seconds since the epoch; None for no limit
+    has_answered: whether the model has answered a record in an earlier round
     claim_seconds: how long a claim lasts if it is not renewed
     """
 
@@ -72,6 +82,7 @@ class FallbackTask:
     round_id: str
     tasks: int = 1
     until: float | None = None
+    has_answered: bool = False
     claim_seconds: float = CLAIM_SECONDS
     clock: Clock = field(default_factory=SystemClock)
     monotonic: Callable[[], float] = time.monotonic
@@ -115,7 +126,8 @@ class FallbackTask:
         limiter = RateLimiter(clock, config.requests_per_minute, config.tokens_per_minute)
         answers = AnswerFiles(self.storage, clock)
         caller = self._caller(limiter, clock)
-        asker = _Asker(caller, answers, config.concurrency, self.until, renewal.check)
+        refusals = Refusals(self.has_answered)
+        asker = _Asker(caller, answers, config.concurrency, self.until, renewal.check, refusals)
         pending = PendingRecords(self.storage, self.prepare_id, parts)
         refusal = None
         registry = TaskRegistry(self.storage, self.round_id, clock, lambda: asker.asked)
@@ -125,8 +137,19 @@ class FallbackTask:
             except InvokeRefusedError as exc:
                 refusal = str(exc)
             finally:
+                asker.keep(refusals.take_rest(), may_be_the_accounts=True)
                 answers.flush()
-        return TaskResult(asker.asked, limiter.throttled_calls, refusal, pending.changed)
+        alike = {} if refusals.has_answered else dict(refusals.alike)
+        return TaskResult(
+            asker.asked,
+            limiter.throttled_calls,
+            refusal,
+            pending.changed,
+            refusals.answered,
+            alike,
+            refusals.messages if alike else {},
+            refusals.is_hopeless,
+        )
 
     def _caller(self, limiter: RateLimiter, clock: Clock) -> ModelCaller:
         config = self.config
@@ -148,6 +171,7 @@ class _Asker:
     """Makes up to `concurrency` calls at a time; only the bodies of these calls are in memory.
 
     check: raises an error if no further call may be made
+    refusals: tells refusals of the account from those of records
     """
 
     caller: ModelCaller
@@ -155,10 +179,14 @@ class _Asker:
     concurrency: int
     until: float | None
     check: Callable[[], None]
+    refusals: Refusals
     asked: int = 0
 
     def ask_all(self, records: Iterable[tuple[str, ShardLine]]) -> None:
-        """Ask each record once. Raises InvokeRefusedError if the model would answer no record."""
+        """Ask each record once; stop if many are refused alike and none is answered.
+
+        Raises InvokeRefusedError if the model would answer no record.
+        """
         running: set[Future[None]] = set()
         with ThreadPoolExecutor(self.concurrency) as pool:
             try:
@@ -166,6 +194,8 @@ class _Asker:
                     running = self._wait(running, fewer_than=self.concurrency)
                     self.check()
                     if self.until is not None and self.caller.clock.now() >= self.until:
+                        break
+                    if self.refusals.is_hopeless:
                         break
                     running.add(pool.submit(self._ask_one, shard_id, record))
                     self.asked += 1
@@ -190,5 +220,17 @@ class _Asker:
         except InvokeRefusedError:
             raise
         except InvokeError as exc:
+            if is_refusal(exc) and not self.refusals.note(Refusal(shard_id, record, exc)):
+                self.keep(self.refusals.take_surplus(), may_be_the_accounts=True)
+                return
             line = error_line(record.recordId, body, exc)
+        else:
+            self.keep(self.refusals.note_answer(), may_be_the_accounts=False)
         self.answers.add(shard_id, line)
+
+    def keep(self, refusals: Iterable[Refusal], *, may_be_the_accounts: bool) -> None:
+        """Keep the errors of refusals that were held."""
+        for each in refusals:
+            record_id, body = each.record.recordId, each.record.body
+            line = error_line(record_id, body, each.error, may_be_the_accounts=may_be_the_accounts)
+            self.answers.add(each.shard_id, line)

@@ -28,7 +28,13 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_spark.config import Config
-from bedrock_spark.errors import DuplicateKeyError, PlanError, StorageError, TooManyRejectsError
+from bedrock_spark.errors import (
+    DuplicateKeyError,
+    NullKeyError,
+    PlanError,
+    StorageError,
+    TooManyRejectsError,
+)
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder import layout
@@ -43,15 +49,19 @@ from bedrock_spark.run_folder.prepared_files import delete_prepared, delete_unna
 from bedrock_spark.run_folder.run import Run, begin_run, check_not_replaced
 from bedrock_spark.shards.plan import SourceSize, plan_buckets
 from bedrock_spark.spark.prepare.columns import column_of, ddl_of
+from bedrock_spark.spark.prepare.damage import NO_KEY, NOT_PARSED
 from bedrock_spark.spark.prepare.shuffle import repartition_by_hash, with_ids
 from bedrock_spark.spark.prepare.size_estimate import estimate_size, with_object_sizes
 from bedrock_spark.spark.prepare.source import (
     SourceColumns,
     check_types,
     choose_columns,
+    hint_for_corrupt,
     is_indexed,
     kept_on_disk,
     read_source,
+    reading,
+    renamed,
 )
 from bedrock_spark.spark.prepare.task import PrepareTask, bounds_of
 from bedrock_spark.spark.result_schema import refuse_clashes
@@ -79,23 +89,29 @@ def prepare(
     df: is read in place of the config's source
 
     Runs a few Spark actions, one of which reads the whole source. Raises ConfigError for columns
-    that do not exist and for results that cannot be published, DuplicateKeyError,
-    TooManyRejectsError, and PlanError for a source without rows or one that returns other rows
-    each time. Then its shards are deleted, its rejects kept.
+    that do not exist and for results that cannot be published, SourceError if Spark cannot read
+    the source, DuplicateKeyError, TooManyRejectsError, and PlanError for a source without rows or
+    one that returns other rows each time. Then its shards are deleted, its rejects kept.
     """
     committed = read_manifest(run.storage)
     if committed is not None:
         check_sink(spark, run, committed.columns, is_committed=True)
         return committed
+    with reading(run.config.source, df):
+        return _prepare(spark, run, df, observe)
+
+
+def _prepare(spark: SparkSession, run: Run, df: DataFrame | None, observe: Observer) -> RunManifest:
     config = run.config
     source = df if df is not None else read_source(spark, config.source)
     template = body_template(config)
-    columns = choose_columns(source, config.source, template)
+    table = renamed(source, config.source)
+    columns = choose_columns(table, config.source, template, is_handed_in=df is not None)
     refuse_clashes(columns.kept, config.results)
-    check_types(source.schema, columns.needed, template)
+    check_types(table.schema, columns.needed, template)
     is_cheap = df is None and is_indexed(spark, config.source)
-    needed = source.select(*map(column_of, columns.needed))
-    kept = ddl_of(source.select(*map(column_of, columns.kept)).schema)
+    needed = table.select(*map(column_of, columns.needed))
+    kept = ddl_of(table.select(*map(column_of, columns.kept)).schema)
     check_sink(spark, run, kept)
     prepare_id = layout.new_prepare_id()
     with (
@@ -230,17 +246,26 @@ def _refuse_duplicates(config: Config, summaries: Summaries) -> None:
 
 
 def _refuse_rejects(config: Config, summaries: Summaries, prepare_id: str) -> None:
+    """Raise TooManyRejectsError if more rows are rejected than the config allows.
+
+    Repeated keys are not counted: prepare goes on only if the config says to leave them out.
+    """
     limit = config.source.max_rejects
     rows = sum(bucket["rows"] for bucket in summaries)
-    rejected = sum(bucket["rejected"] for bucket in summaries)
+    rejected = sum(bucket["rejected"] - bucket["repeated"] for bucket in summaries)
     if limit is None or rejected <= (limit * rows if isinstance(limit, float) else limit):
         return
     reasons: Counter[str] = Counter()
     for bucket in summaries:
         reasons.update(bucket["reasons"])
-    common = "; ".join(f"{reason}: {n} rows" for reason, n in reasons.most_common(_SHOWN_REASONS))
-    raise TooManyRejectsError(
-        f"source.max_rejects: {rejected} of {rows} rows cannot become records, more than {limit} "
-        f"allowed. {common}. The folder {layout.REJECTS}/{prepare_id}/ has them all; "
-        "nothing was submitted"
+    common = reasons.most_common(_SHOWN_REASONS)
+    shown = "; ".join(f"{reason}: {n:,} rows" for reason, n in common)
+    allowed = f"{limit * 100:g} %" if isinstance(limit, float) else f"{limit:,}"
+    hint = hint_for_corrupt(config.source) if any(NOT_PARSED in r for r in reasons) else ""
+    kind = NullKeyError if common[0][0].endswith(NO_KEY) else TooManyRejectsError
+    raise kind(
+        f"source.max_rejects: {rejected:,} of {rows:,} rows cannot become records, and at most "
+        f"{allowed} may. {shown}. {hint}{'. ' if hint else ''}The folder "
+        f"{layout.REJECTS}/{prepare_id}/ has them all; nothing was submitted. Correct them, or "
+        f"allow them by source.max_rejects: {rejected}"
     )

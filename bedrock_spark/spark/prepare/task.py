@@ -21,12 +21,14 @@ from bedrock_spark.config import Config
 from bedrock_spark.errors import PlanError
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.run_folder import layout
+from bedrock_spark.schema import ROW_RECORD_ID
 from bedrock_spark.shards.cutter import Cutter, Piece
 from bedrock_spark.shards.plan import Bounds, max_shared_bytes
 from bedrock_spark.shards.record_ids import LENGTH
 from bedrock_spark.spark.prepare.arrow_columns import offsets_of
 from bedrock_spark.spark.prepare.assign_ids import Identifier, OnRepeat
 from bedrock_spark.spark.prepare.columns import BUCKET, HASH, KEY, REPEATED
+from bedrock_spark.spark.prepare.damage import damaged_rows
 from bedrock_spark.spark.prepare.media_batches import open_objects, with_media
 from bedrock_spark.spark.prepare.prefetch import Prefetch
 from bedrock_spark.spark.prepare.render import LINES, render_lines
@@ -39,7 +41,6 @@ from bedrock_spark.templates.body_template import RowRejected
 # Batches are rendered in slices of about 1 MB, which stay in the processor's cache. Whole batches
 # take a quarter longer (docs/performance.md).
 _SLICE_BYTES = 1_000_000
-_RECORD_ID = "record_id"
 _ID_BYTES = LENGTH + OFFSET_BYTES
 _MAX_REASONS = 10
 _REPEATS = "repeats the key of another row"
@@ -127,14 +128,14 @@ class _Bucket:
         self._ids = Identifier(self._index, task.buckets, on_repeat, most)
         self._cutter: Cutter[_Chunk] = Cutter(bounds_of(task.config))
         kept = pa.schema([first.schema.field(name) for name in task.columns.kept])
-        self._schema = pa.schema([pa.field(_RECORD_ID, pa.string()), *kept])
-        unique = {_RECORD_ID, *task.columns.key}
+        self._schema = pa.schema([pa.field(ROW_RECORD_ID, pa.string()), *kept])
+        unique = {ROW_RECORD_ID, *task.columns.key}
         self._files = BucketFiles(
             task.storage, folder, task.prepare_id, self._number, self._schema, unique
         )
         self._rejects = RejectsFile(folder / "rejects.parquet", kept)
         self._last_id: str | None = None
-        self._rows = self._squares = self._duplicates = 0
+        self._rows = self._squares = self._duplicates = self._repeated = 0
         self._row_bytes = self._row_squares = 0
         self._reasons: Counter[str] = Counter()
 
@@ -147,7 +148,7 @@ class _Bucket:
     def _add_slice(self, batch: pa.RecordBatch) -> None:
         self._check_bucket(batch)
         self._rows += batch.num_rows
-        batch = self._without_repeated_keys(batch)
+        batch = self._without_repeated_keys(self._without_damaged(batch))
         sizes = self._shared_sizes(batch) if self._task.config.request.dedupe else None
         ids, repeats = self._ids.identify(batch.column(HASH), batch.column(KEY), sizes)
         max_bytes = self._task.config.shards.max_bytes
@@ -161,7 +162,8 @@ class _Bucket:
     def finish(self) -> dict[str, Any]:
         """Write the pieces that were held back; return the bucket's summary.
 
-        rows: all rows of the bucket, rejected: those without a record
+        rows: all rows of the bucket, rejected: those without a record, repeated: those of them that
+            repeat a key
         reasons: rejected rows by reason, the most frequent ones
         duplicates: rows that repeat a key, if that is an error
         squares: the sum over all lines of bytes squared
@@ -176,6 +178,7 @@ class _Bucket:
             "bucket": self._number,
             "rows": self._rows,
             "rejected": self._rejects.rows,
+            "repeated": self._repeated,
             "reasons": dict(self._reasons),
             "duplicates": self._duplicates,
             "squares": self._squares,
@@ -183,6 +186,16 @@ class _Bucket:
             "row_squares": self._row_squares,
             "shards": [asdict(s) for s in self._files.shards],
         }
+
+    def _without_damaged(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Reject the rows that are damaged, and return the others."""
+        rejected = damaged_rows(batch, self._task.columns)
+        if not rejected:
+            return batch
+        self._reject(batch, rejected)
+        others = np.ones(batch.num_rows, np.bool_)
+        others[list(rejected)] = False
+        return batch.filter(pa.array(others))
 
     def _without_repeated_keys(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Remove the rows whose repeated key was noted before the shuffle, and refuse them."""
@@ -204,6 +217,7 @@ class _Bucket:
         """
         if self._task.config.source.on_duplicate_key == "error":
             self._duplicates += len(repeats)
+        self._repeated += len(repeats)
         for row in repeats:
             rejected[row] = RowRejected(", ".join(self._task.columns.key), _REPEATS)
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_spark.cli.closing_table import closing_line, closing_table, row_lines
+from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.report import Report
 
 ROWS = st.integers(0, 10**10)
@@ -83,6 +84,16 @@ def test_a_newcomer_can_read_it() -> None:
     assert closing_line(report) == (
         "done: 729 of 800 rows answered; the results are in s3://lake/answers"
     )
+
+
+def test_the_reasons_follow_the_rows() -> None:
+    """With their number, and a record to look at."""
+    reasons = [Reason("error", 400, f"kind {i}", 20 - i, "3kF9aBcDeFg") for i in range(12)]
+    table = closing_table(report_of(800, {"ok": 1}, reasons=reasons, other_reasons=5))
+    shown = [value for name, value in table if name == "reason"]
+    assert shown[0] == "20 x error 400: kind 0 (such as record 3kF9aBcDeFg)"
+    assert len(shown) == 10
+    assert ("", "24 x another reason") in table
 
 
 def test_rows_that_no_stage_has_reached_have_a_line() -> None:

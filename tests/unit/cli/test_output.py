@@ -17,7 +17,7 @@ from bedrock_spark import errors
 from bedrock_spark.cli import commands, main, stages
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.output import Output
-from bedrock_spark.errors import BudgetError, ConfigError, ExitCode
+from bedrock_spark.errors import BudgetError, ConfigError, ExitCode, SourceError
 from bedrock_spark.progress import Progress
 from bedrock_spark.report.findings import unpublished_finding
 from tests.unit.cli.test_closing_table import report_of
@@ -39,7 +39,7 @@ def logging_as_before() -> Iterator[None]:
 def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Return a function that runs `bedrock-spark run x.yaml` with this stage in its place."""
     pipeline = SimpleNamespace(run=SimpleNamespace(config=make_config()))
-    monkeypatch.setattr(stages, "load_config", lambda *_: make_config())
+    monkeypatch.setattr(stages, "check_config", lambda *_: make_config())
     monkeypatch.setattr(stages.Pipeline, "open", lambda *_, **__: pipeline)
     monkeypatch.setattr(stages, "describe_interrupt", lambda _: "interrupted")
 
@@ -212,6 +212,19 @@ def test_every_stage_has_a_note_and_an_example() -> None:
     """A new stage needs both."""
     names = [n for n, f in inspect.getmembers(stages, inspect.isfunction) if n in STAGE_NAMES]
     assert sorted(commands._STAGES) == sorted(names)
+
+
+@pytest.mark.parametrize("is_verbose", [False, True])
+def test_the_stack_of_an_error_is_shown_on_demand(
+    is_verbose: bool, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line says what failed; with --verbose the log has the causes, too."""
+    caplog.set_level(logging.INFO, "bedrock_spark")
+    error = SourceError("source.sql: a value cannot be cast")
+    error.__cause__ = ValueError("what Spark says")
+    assert Display(Output(is_verbose=is_verbose)).fail(error) == ExitCode.CONFIG
+    assert capsys.readouterr().err == "error: source.sql: a value cannot be cast\n"
+    assert ("what Spark says" in caplog.text) is is_verbose
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,7 @@ def test_keys_that_are_not_set_have_these_defaults() -> None:
         "table": None,
         "mode": "overwrite",
         "replace": False,
+        "prefix": "",
         "max_errors": 0.05,
         "model_output": "keep",
         "parse": None,
@@ -84,8 +85,8 @@ def test_a_setting_without_a_right_default_is_required(section: str) -> None:
     ("path", "value", "start", "allowed"),
     [
         ("shards.max_records", 0, "shards.max_records = 0", "greater than or equal to 1"),
-        ("shards.max_records", "many", "shards.max_records = 'many'", "valid integer"),
-        ("shards.max_records", 2.5, "shards.max_records = 2.5", "valid integer"),
+        ("shards.max_records", "many", "shards.max_records = 'many'", "must be a whole number"),
+        ("shards.max_records", 2.5, "shards.max_records = 2.5", "whole number"),
         ("shards.max_bytes", "200 lots", "shards.max_bytes = '200 lots'", "a size such as 200MB"),
         ("shards.max_bytes", "0.1B", "shards.max_bytes = '0.1B'", "greater than or equal to 1"),
         ("shards.max_bytes", -1, "shards.max_bytes = -1", "greater than or equal to 1"),
@@ -95,15 +96,15 @@ def test_a_setting_without_a_right_default_is_required(section: str) -> None:
         ("batch.attempts", 0, "batch.attempts = 0", "greater than or equal to 1"),
         ("batch.attempts", 11, "batch.attempts = 11", "less than or equal to 10"),
         ("batch.poll_seconds", 0, "batch.poll_seconds = 0", "greater than 0"),
-        ("batch.max_active_jobs", True, "batch.max_active_jobs = True", "not be true or false"),
-        ("batch.tags", {"team": 7}, "batch.tags.team = 7", "valid string"),
-        ("batch.tags", {str(i): "" for i in range(201)}, "batch.tags", "at most 200 items"),
-        ("model.id", "", "model.id = ''", "at least 1 character"),
+        ("batch.max_active_jobs", True, "batch.max_active_jobs = true", "not be true or false"),
+        ("batch.tags", {"team": 7}, "batch.tags.team = 7", "must be text; put it in quotes"),
+        ("batch.tags", {str(i): "" for i in range(201)}, "batch.tags", "at most 200 elements"),
+        ("model.id", "", "model.id = ''", "must not be empty"),
         ("model.invocation", "batch", "model.invocation = 'batch'", "'invoke_model' or 'converse'"),
-        ("source.columns", 5, "source.columns = 5", "valid tuple"),
-        ("endpoint_url", 5, "endpoint_url = 5", "valid string"),
-        ("results.format", None, "results.format = None", "valid string"),
-        ("shards", "big", "shards = 'big'", "valid dictionary"),
+        ("source.columns", 5, "source.columns = 5", "must be a list, such as [a, b]"),
+        ("endpoint_url", 5, "endpoint_url = 5", "must be text"),
+        ("results.format", None, "results.format", "has no value; write one"),
+        ("shards", "big", "shards = 'big'", "must be keys with values, such as shards: {max_rec"),
     ],
 )
 def test_a_bad_value_is_named_with_its_key_and_what_is_allowed(
@@ -209,7 +210,7 @@ def test_role_arns_of_every_partition_are_accepted(role: str) -> None:
     [
         ({"path": "s3://x", "format": "csv", "table": "t"}, "names path and table: keep one"),
         ({"table": "t", "sql": "select 1"}, "names table and sql: keep one"),
-        ({"path": "s3://x"}, "has a path but no format"),
+        ({"path": "s3://x"}, "has a path whose end tells no format"),
     ],
 )
 def test_the_source_is_one_place(source: dict[str, str], reason: str) -> None:
@@ -264,7 +265,7 @@ def test_a_vpc_needs_subnets_and_security_groups() -> None:
     assert "batch.vpc.subnet_ids" in refusal("batch", "vpc", value={**ok, "subnet_ids": []})
     many = [f"sg-{i}" for i in range(6)]
     line = refusal("batch", "vpc", value={**ok, "security_group_ids": many})
-    assert "at most 5 items" in line
+    assert "at most 5 elements" in line
 
 
 def test_a_budget_needs_prices() -> None:

@@ -40,24 +40,33 @@ def test_a_file_becomes_a_config(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- a\n- b\n", "must be a mapping of keys to values"),
-        ("", "must be a mapping of keys to values"),
-        ("a: [1\n", "is not YAML: expected ',' or ']'"),
-        ("a: b: c\n", "is not YAML: mapping values are not allowed here (line 1, column 5)"),
-        ("a: \x00\n", "is not YAML: cannot be parsed"),
-        ("a: !!python/object:os.system x\n", "is not YAML: could not determine a constructor"),
-        ("a: 2026-02-30\n", "is not YAML: a value looks like a date"),
-        (b"a: caf\xe9\n", "is not UTF-8 (byte 6)"),
+        ("- a\n- b\n", ": is a list, and a config is keys with values"),
+        ("", ": is empty: a config has the keys run_uri, "),
+        ("# only a remark\n", ": is empty: "),
+        ("tickets", ": is one value, and a config is keys with values"),
+        ("a: [1\n", ":2: is not YAML: expected ',' or ']', but got '<stream end>'; is the [ of l"),
+        ("a: b: c\n", ":1: is not YAML: mapping values are not allowed here; if the value"),
+        ("a: b\nc: \x00\n", ":2: is not YAML: holds the character U+0000; remove it"),
+        ("a: !!python/object:os.system x\n", ":1: a: has the tag tag:yaml.org,2002:python/obj"),
+        ("a: 1\nb: 2026-02-30\n", ":2: b: looks like a date or a number, but is not valid"),
+        ("a: 1\n---\nb: 2\n", ":2: is not YAML: but found another document"),
     ],
 )
 def test_a_file_that_is_not_a_config_is_named_with_its_fault(
-    tmp_path: Path, text: str | bytes, message: str
+    tmp_path: Path, text: str, message: str
 ) -> None:
-    """The message names the file and the place in it."""
+    """The message names the file and the line."""
     path = written(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
         load_config(path)
-    assert str(caught.value).startswith(f"{path}: {message}")
+    assert f"{path}{message}" in str(caught.value)
+
+
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    """A guess would change texts."""
+    path = written(tmp_path, b"a: caf\xe9\n")
+    with pytest.raises(ConfigError, match=rf"^{path}: is not UTF-8 \(byte 6\)"):
+        load_config(path)
 
 
 @pytest.mark.parametrize("name", ["nowhere.yaml", "."])
@@ -111,7 +120,7 @@ def test_an_unknown_key_is_an_error_with_the_nearest_name(
     [
         config_values(request={"prompt": 5, "system": [SECRET]}),
         config_values(request={"prompt": SECRET, "max_tokens": SECRET, "top_p": SECRET}),
-        config_values(request=SECRET),
+        config_values(request=SECRET, source={"path": "x"}),
         config_values(request=[SECRET]),
         config_values(request={"body": SECRET}),
         config_values(request={"body": {"x": [SECRET, b"x"]}}),
@@ -183,7 +192,7 @@ def test_overrides_are_applied_in_order_and_do_not_change_the_input() -> None:
         ("shards.max_records", "--set shards.max_records: must be key=value"),
         ("=5", "--set : must be key=value"),
         ("a=[1", "--set a: the value is not YAML: "),
-        ("a=2026-13-01", "--set a: the value is not YAML: a value looks like a date"),
+        ("a=2026-13-01", "--set a: the value looks like a date"),
         ("run_uri.x=1", "--set run_uri.x: run_uri is a single value and has no keys below it"),
         ("source.key.x=1", "--set source.key.x: key is a single value"),
     ],
@@ -207,5 +216,5 @@ def test_half_a_character_is_refused_with_its_key() -> None:
     """It has no UTF-8 form, so it cannot be sent. The text is not shown."""
     with pytest.raises(ConfigError) as caught:
         parse_config(config_values(request={"prompt": f"{SECRET} \ud83d"}), name="c.yaml")
-    message = "c.yaml: request: prompt: holds half a character (a lone surrogate)"
+    message = "c.yaml: 1 problem\n  request.prompt: holds half a character (a lone surrogate)"
     assert str(caught.value) == message

@@ -145,6 +145,17 @@ REFUSED: list[tuple[str, str, str, dict[str, Any]]] = [
 ]
 
 
+def make_values(sections: dict[str, Any]) -> dict[str, str]:
+    """Return the value of each key of a config that names a place."""
+    values = {"run_uri": RUN}
+    for section in ("source", "results"):
+        for key, value in sections.get(section, {}).items():
+            values[f"{section}.{key}"] = value
+    for i, target in enumerate(sections.get("targets", ())):
+        values[f"targets[{i}].uri"] = target["uri"]
+    return values
+
+
 @pytest.mark.parametrize(("first", "relation", "second", "sections"), REFUSED)
 def test_places_that_overlap_are_refused(
     first: str, relation: str, second: str, sections: dict[str, Any]
@@ -153,8 +164,8 @@ def test_places_that_overlap_are_refused(
     with pytest.raises(ConfigError) as refused:
         make_config(RUN, **sections)
     message = str(refused.value)
-    assert f"{first} = '" in message
-    assert f"' {relation} {second} = '" in message
+    values = make_values(sections)
+    assert f"{first} = {values[first]!r} {relation} {second} = {values[second]!r}: " in message
     assert "name a place" in message or "use " in message
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.config.places import Place, Relation, place_of_path, place_of_table
+from bedrock_spark.config.places import Place, Relation, place_of, place_of_path, place_of_table
 
 EQUAL, ABOVE, BELOW, APART = Relation.EQUAL, Relation.ABOVE, Relation.BELOW, Relation.APART
 REVERSED = {EQUAL: EQUAL, ABOVE: BELOW, BELOW: ABOVE, APART: APART}
@@ -65,6 +65,8 @@ TABLES = [
     ("lake.db.t", "lake.db.t.snapshots", ABOVE),
     ("lake.db.t.tag_nightly", "lake.db.t", BELOW),
     ("`a``b`", "default.`A``B`", EQUAL),
+    ("`a*`", "ab", APART),
+    ("db.`a?`", "db.ab", APART),
 ]
 
 
@@ -109,6 +111,19 @@ def test_a_pattern_relates_to_all_that_it_may_match(
     source, place = place_of_path(pattern, is_pattern=True), place_of_path(path)
     assert source.relation(place) is relation
     assert place.relation(source) is REVERSED[relation]
+
+
+def test_a_path_is_a_pattern_only_if_it_is_asked_for() -> None:
+    """The results are written to a folder of that very name."""
+    place = place_of_path("s3://b/x")
+    for path, table in (("s3://b/*", None), (None, "delta.`s3://b/*`")):
+        named = place_of(path, table)
+        assert named is not None
+        assert named.relation(place) is APART
+    source = place_of("s3://b/*", None, is_pattern=True)
+    assert source is not None
+    assert source.relation(place) is EQUAL
+    assert place_of(None, None) is None
 
 
 NAMES = st.sampled_from(["a", "b", "c*", "d[1]", "ä"])

@@ -136,6 +136,34 @@ def test_completed_jobs_correct_the_expected_cost_of_others() -> None:
     assert allows(budget_of(19, shards, partial, a_job(1)), 2) is not None
 
 
+def test_the_correction_is_that_of_all_completed_jobs() -> None:
+    """Two jobs of $10 used $4 and $8, so a third one is expected to cost $6."""
+    jobs = a_job(0, "Completed", 4_000), a_job(1, "Completed", 8_000)
+    assert allows(budget_of(18, shards_of(10, 10, 10), *jobs), 2) is None
+    assert allows(budget_of(17, shards_of(10, 10, 10), *jobs), 2) is not None
+
+
+def test_a_job_that_is_requested_again_counts_once() -> None:
+    """It was announced, and nobody knows whether the service has it."""
+    shards = shards_of(10, 10)
+    plan = plan_job("run-abcdefgh", "shard-00000-00", "x", CLAUDE, 1, prepare_id="p")
+    announced = Job("shard-00000-00", 1, plan.job_name, plan.token)
+    assert allows(budget_of(10, shards, announced), 0) is None
+    assert allows(budget_of(9, shards, announced), 0) is not None
+    assert allows(budget_of(19, shards, announced), 1) is not None
+
+
+def test_a_job_that_is_refused_after_all_leaves_room_for_others() -> None:
+    """It was allowed, and not submitted; meanwhile another job used more than expected."""
+    budget = budget_of(25, shards_of(10, 10, 5), a_job(0))
+    assert allows(budget, 1) is None
+    budget.jobs = {"job-0": a_job(0, "PartiallyCompleted", 20_000)}
+    assert "$20.00 are spent and $0.00 expected" in str(allows(budget, 1)).replace(
+        "$0.0000", "$0.00"
+    )
+    assert allows(budget, 2) is None
+
+
 def test_a_part_of_a_shard_costs_its_share() -> None:
     """A second attempt asks fewer records."""
     budget = budget_of(5, shards_of(10))
@@ -199,6 +227,24 @@ def test_the_fallback_asks_only_what_the_budget_can_pay(limit: int, asked: int) 
     free = TokenPrices(input=Decimal(0), output=Decimal(0))
     budget.prices = PricesConfig(batch=PRICES.batch, fallback=free)
     assert budget.affordable_fallback(manifest_of(shards), 20) == 20
+
+
+@pytest.mark.parametrize(("limit", "asked"), [(40, 0), (50, 1), (59, 1), (60, 2), (99, 2)])
+def test_the_first_hour_of_units_is_kept_for_them(limit: int, asked: int) -> None:
+    """$40 for an hour of two units; the rest pays records at $10 each."""
+    prices = PricesConfig(batch=PRICES.batch, fallback=PRICES.batch, model_unit_hour=Decimal(20))
+    budget = budget_of(limit, shards_of(), model_units=2)
+    budget.prices = prices
+    whole = manifest_of({"small": Shard("small", 2, 20, "x")})
+    assert budget.affordable_fallback(whole, 2) == asked
+
+
+def test_the_fallback_of_a_run_of_few_records_has_a_cost() -> None:
+    """One record costs what it costs, and a run of no records nothing."""
+    one = manifest_of({"small": Shard("small", 1, 10, "x")})
+    assert budget_of(20, {}).affordable_fallback(one, 1) == 1
+    assert budget_of(19, {}).affordable_fallback(one, 1) == 0
+    assert budget_of(19, {}).affordable_fallback(manifest_of({}), 0) == 0
 
 
 def test_what_the_fallback_used_is_added_up() -> None:
@@ -271,13 +317,19 @@ def test_stopped_jobs_without_a_manifest_do_not_make_room_for_others() -> None:
     assert "$90.00 are spent and $10.00 expected" in str(allows(budget, 11))
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["InProgress", "Stopped"]))))
-def test_the_tally_is_that_of_the_jobs_as_they_are_now(changes: list[tuple[int, str]]) -> None:
+STATUSES = st.sampled_from(["InProgress", "Stopped", "Completed"])
+USED = st.none() | st.integers(1, 5_000)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), STATUSES, USED)))
+def test_the_tally_is_that_of_the_jobs_as_they_are_now(
+    changes: list[tuple[int, str, int | None]],
+) -> None:
     """It is updated by what changed, and gives the same answer as a new budget."""
     jobs: dict[str, Job] = {}
     budget = budget_of(10_000, shards_of(1, 2, 3, 4, 5))
-    for number, (shard, status) in enumerate(changes):
-        jobs[f"job-{shard}"] = a_job(shard, status, processed=number % 11)
+    for number, (shard, status, tokens) in enumerate(changes):
+        jobs[f"job-{shard}"] = a_job(shard, status, tokens, processed=number % 11)
         new = budget_of(10_000, shards_of(1, 2, 3, 4, 5))
         assert budget._tally(jobs, "job-0") == new._tally(jobs, "job-0")
 
@@ -313,6 +365,9 @@ def test_without_model_units_there_is_no_bound_by_the_hour() -> None:
     """Nor without a price for them: it may be 0."""
     assert budget_of(9, shards_of(10)).units_until() is None
     assert budget_of(9, shards_of(10), model_units=2).units_until() is None
+    without_units = budget_of(9, shards_of(10))
+    without_units.prices = UNITS
+    assert without_units.units_until() is None
 
 
 def test_images_cost_by_the_piece() -> None:

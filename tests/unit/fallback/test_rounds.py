@@ -22,7 +22,7 @@ from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.purchases import PurchaseNote, note_intent
 from bedrock_spark.run_folder.run import open_run
 from bedrock_spark.spark.fallback import stage as spark_fallback
-from bedrock_spark.spark.fallback.stage import Round
+from bedrock_spark.spark.fallback.round_result import Round
 from tests.unit.fakes import FakeClock, make_config
 
 # Two shards of 5 records, too small for batch jobs; a record costs a cent.
@@ -37,11 +37,15 @@ class FakeRounds:
     """Replaces the round on Spark, and records its arguments.
 
     changed: for each round, the number of records that must be collected again
+    results: of the next rounds, instead of that
+    has_answered: the argument of this name, of each round
     """
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
         self.changed = [0] * 20
+        self.results: list[Round] = []
+        self.has_answered: list[bool] = []
 
     def __call__(
         self,
@@ -56,6 +60,9 @@ class FakeRounds:
         **more: Any,
     ) -> Round:
         self.asked.append({"counts": counts, "model_id": model_id, "most": most, "until": until})
+        self.has_answered.append(more["has_answered"])
+        if self.results:
+            return self.results.pop(0)
         return Round(min(sum(counts.values()), most or 0), throttled=2, changed=self.changed.pop(0))
 
 
@@ -295,3 +302,50 @@ def test_a_run_that_bought_nothing_deletes_nothing(
     run = new_fallback().run
     assert run.storage.list(f"{layout.PROVISIONED}/") == []
     assert delete_leftover_throughput(run, clock) == Deletion()
+
+
+def test_a_round_of_a_few_refusals_ends_the_fallback(
+    new_fallback: NewFallback, rounds: FakeRounds
+) -> None:
+    """They may be bad records or an account that is not in order: the next command asks again."""
+    fallback = new_fallback(fallback={"rounds": 5})
+    rounds.results = [Round(3, refused=3, alike=3, message="Operation not allowed")]
+    shards = reconciled(3)
+    assert fallback.may_go_on(shards)
+    fallback.ask(SPARK, shards)
+    assert not fallback.may_go_on(shards)
+    assert (fallback.gave_up, len(rounds.asked)) == (True, 1)
+    assert fallback.reason is not None
+    assert 'refused all 3 records that it was asked: "Operation not allowed"' in fallback.reason
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        Round(3, answered=2, refused=1, alike=1, message="m"),
+        Round(3, answered=1, refused=2, alike=2, message="m", is_stopped=True),
+    ],
+)
+def test_refusals_beside_answers_are_settled_by_one_more_round(
+    new_fallback: NewFallback, rounds: FakeRounds, first: Round
+) -> None:
+    """Which is not counted: the first task to refuse could not know of the other's answers."""
+    fallback = new_fallback(fallback={"rounds": 1})
+    rounds.results = [first, Round(1)]
+    shards = reconciled(1)
+    while fallback.may_go_on(shards):
+        fallback.ask(SPARK, shards)
+    assert rounds.has_answered == [False, True]
+    assert fallback.rounds == 1
+
+
+def test_refusals_beside_passing_errors_do_not_end_the_fallback(
+    new_fallback: NewFallback, rounds: FakeRounds
+) -> None:
+    """Only if every record was refused is it known that the next round would be the same."""
+    fallback = new_fallback(fallback={"rounds": 2})
+    rounds.results = [Round(3, refused=2, alike=2, message="m"), Round(3, answered=3)]
+    shards = reconciled(3)
+    while fallback.may_go_on(shards):
+        fallback.ask(SPARK, shards)
+    assert len(rounds.asked) == 2

@@ -39,7 +39,10 @@ def test_a_body_of_the_user_is_not_changed() -> None:
 )
 def test_a_request_without_a_placeholder_is_refused(request_: dict[str, Any]) -> None:
     """Every row would send and pay for the same request."""
-    with pytest.raises(ConfigError, match=r"^request: has no {{ column }} placeholder"):
+    (option, *_) = request_
+    with pytest.raises(
+        ConfigError, match=rf"^request\.{option}: has no {{{{ column }}}} placehold"
+    ):
         template_of(request_)
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
-from bedrock_spark.errors import JobStateUnknownError, JobThrottledError
+from bedrock_spark.errors import JobStateUnknownError, JobThrottledError, StorageError
 from bedrock_spark.fanout import jobs_by_status
-from bedrock_spark.run_folder.ledger import Ledger
+from bedrock_spark.fanout.scheduler import AllowAll
+from bedrock_spark.run_folder.job_plan import JobPlan
+from bedrock_spark.run_folder.ledger import Job, Ledger
 from tests.unit.fake_run import RUN_ID, FakeRun
 
 
@@ -130,3 +132,26 @@ def test_a_job_that_is_found_settled_is_noted_as_settled(fake_run: Callable[...,
     assert fake.statuses() == {"Completed": 1}
     fake.restart()
     assert fake.statuses() == {"Completed": 1}
+
+
+def test_a_shard_of_a_step_that_ended_in_an_error_is_chosen_again(
+    fake_run: Callable[..., FakeRun],
+) -> None:
+    """By the same process: the shard was taken from the queue, and its job was not announced."""
+
+    class Failing(AllowAll):
+        fails = True
+
+        def allows(self, plan: JobPlan, records: int, jobs: Mapping[str, Job]) -> str | None:
+            if self.fails:
+                raise StorageError("no prices")
+            return None
+
+    fake, policy = fake_run([50] * 3), Failing()
+    fake.restart(policy)
+    for _ in range(2):
+        with pytest.raises(StorageError):
+            fake.advance()
+    assert fake.create_calls() == []
+    policy.fails = False
+    assert fake.advance().active == 3

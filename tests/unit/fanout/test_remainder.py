@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 
 import pytest
 
+from bedrock_spark.aws.batch_jobs import SeenJob
+from bedrock_spark.fanout.remainder import AttemptInput, attempt_input, chosen_input
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.ledger import Job
 from tests.unit.fake_run import FakeRun
 
 
@@ -76,3 +80,69 @@ def test_without_answers_the_whole_shard_is_asked_again(fake_run: Callable[..., 
     fake.service.move_all("Failed", processed=0)
     assert not fake.advance().is_done
     assert fake.job_names() == {fake.job_name(0, 1), fake.job_name(0, 2)}
+
+
+def test_the_digest_of_an_input_is_that_of_its_bytes(fake_run: Callable[..., FakeRun]) -> None:
+    """The names and tokens of jobs are made of it: other records must be another job."""
+    fake = fake_run([50])
+    fake.put_shard()
+    (shard,) = fake.manifest.shards
+    storage = fake.run.storage
+    digests = set()
+    for answered in (20, 30):
+        fake.put_answers(answered=range(answered))
+        for made in (
+            attempt_input(storage, shard, 2),
+            chosen_input(storage, shard, 3, {f"R{i}" for i in range(answered)}),
+        ):
+            assert isinstance(made, AttemptInput)
+            data = storage.read(made.key)
+            assert made.sha256 == hashlib.sha256(data).hexdigest()
+            assert made.records == len(data.splitlines())
+            digests.add(made.sha256)
+    assert len(digests) == 4
+
+
+@pytest.mark.parametrize("status", ["InProgress", "Failed"])
+def test_a_job_that_still_runs_claims_nothing_yet(
+    fake_run: Callable[..., FakeRun], status: str
+) -> None:
+    """Its output follows when it ends; a job that has ended claims what it counts."""
+    fake = fake_run([50])
+    fake.put_shard()
+    (shard,) = fake.manifest.shards
+    seen = SeenJob("arn/one", "n", "t", status, succeeded=30)
+    made = attempt_input(fake.run.storage, shard, 2, [Job(shard.shard_id, 1, "n", "t", seen)])
+    assert isinstance(made, AttemptInput) is (status == "InProgress")
+
+
+@pytest.mark.parametrize(
+    ("unreadable", "counts", "is_asked"),
+    [
+        (5, {}, True),
+        (6, {}, False),
+        (6, {"succeeded": 20, "failed": 6}, True),
+        (6, {"succeeded": 20, "failed": 5}, False),
+        (5, {"succeeded": 20, "failed": 0}, True),
+        (5, {"succeeded": 21, "failed": 0}, False),
+        (40, {"succeeded": 20, "failed": 40}, True),
+    ],
+)
+def test_lines_that_cannot_be_read_may_be_answers(
+    fake_run: Callable[..., FakeRun], unreadable: int, counts: dict[str, int], is_asked: bool
+) -> None:
+    """More than five that no count accounts for: nothing is asked again, because it may be paid."""
+    fake = fake_run([50], attempts=2)
+    fake.put_shard()
+    fake.advance()
+    answers = "".join(f'{{"recordId":"R{i}","modelOutput":{{}}}}\n' for i in range(20))
+    data = answers.encode() + b"{torn\n" * unreadable
+    fake.put_answers(data=data, job_id=fake.job_id(0))
+    fake.service.move_all("Failed", **counts)
+    assert fake.advance().active == is_asked
+    assert len(fake.create_calls()) == 1 + is_asked
+    if is_asked:
+        asked = fake.run.storage.read(layout.remainder_key(fake.plan().shard_id, 2))
+        assert [json.loads(line)["recordId"] for line in asked.splitlines()] == [
+            f"R{i}" for i in range(20, 50)
+        ]

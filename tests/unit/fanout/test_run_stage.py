@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from bedrock_spark.cli.status_table import status_table
 from bedrock_spark.fanout import Status, status_of, status_unprepared
+from bedrock_spark.report.values import WAITING
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.canary_results import Canary, add_try
 from bedrock_spark.run_folder.ledger.events import Held
@@ -72,6 +74,8 @@ def test_the_numbers_are_those_of_the_report(fake_run: Callable[..., FakeRun]) -
     outcomes = {"ok": 83, "error": 14, "missing": 3}
     write_report(fake, outcomes=outcomes, unanswered=3)
     assert (status(fake).unanswered, status(fake).outcomes) == (3, outcomes)
+    write_report(fake, outcomes={"ok": 0, WAITING: 100}, unanswered=0)
+    assert (status(fake).unanswered, status(fake).outcomes) == (17, None)
     fake.run.storage.write(layout.REPORT_FILE, b"damaged")
     assert status(fake).unanswered == 17
 
@@ -115,3 +119,14 @@ def test_a_budget_that_is_too_low_blocks_a_run(fake_run: Callable[..., FakeRun])
     assert blocked is not None
     assert blocked["by"] == "budget"
     assert "will cost about" in blocked["reason"]
+
+
+def test_the_error_of_the_last_command_is_told(fake_run: Callable[..., FakeRun]) -> None:
+    """Such as the canary's: nothing else in the run folder says so."""
+    fake = fake_run([50])
+    assert status(fake).last_error is None
+    error = {"kind": "CanaryError", "message": "canary: 5 of 5 records were refused"}
+    write_report(fake, outcomes={}, unanswered=0, state="failed", error=error)
+    assert status(fake).last_error == error
+    assert status_unprepared(fake.run, fake.clock).last_error == error
+    assert ("last error", f"CanaryError: {error['message']}") in status_table(status(fake))

@@ -223,6 +223,7 @@ IDLE = ("nothing", 0, 0, 0, True)
         ("a job of the run", 1, 0, 0, False),
         ("a job of others", 0, 1, 0, False),
         ("a job of another model", 0, 0, 1, False),
+        ("a job of the run and one of another model", 1, 0, 1, False),
     ],
 )
 def test_a_target_is_closed_after_five_refusals_while_nothing_is_active(
@@ -248,6 +249,30 @@ def test_a_target_is_closed_after_five_refusals_while_nothing_is_active(
         assert not slots.is_closed
         slots.note_refused(0, 0.0, "none")
         assert slots.is_closed
+
+
+@pytest.mark.parametrize(("others", "strangers"), [(1, 0), (0, 1), (1, 1)])
+def test_jobs_of_others_begin_the_count_of_refusals_again(others: int, strangers: int) -> None:
+    """Also those that have ended by the next refusal: they may have used the quota until then."""
+    slots = Slots(20)
+    for _ in range(4):
+        slots.note_refused(0, 0.0, "no")
+    slots.set_others(others, 0, strangers)
+    assert slots.refusal is None
+    slots.set_others(0, 0)
+    slots.note_refused(0, 0.0, "no")
+    assert not slots.is_closed
+
+
+def test_the_user_ends_a_backoff_as_if_there_had_been_no_refusal() -> None:
+    """One more refusal costs no step, and the first probe after it is due at once."""
+    slots = Slots(20)
+    for _ in range(4):
+        slots.note_refused(10, 0.0)
+    slots.end_backoff()
+    assert slots.offer(10, 0.0) == 1
+    slots.note_refused(10, 0.0)
+    assert slots.offer(10, 0.0) == 1
 
 
 @pytest.mark.parametrize("end", [lambda slots: slots.note_created(1), Slots.end_backoff])

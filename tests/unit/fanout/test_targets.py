@@ -124,6 +124,28 @@ def test_inputs_are_copied_before_the_job_and_outputs_before_it_is_settled(
     assert len(fake.run.storage.list(prefix)) == 2
 
 
+@pytest.mark.parametrize("comes_after", [60, 600])
+def test_late_output_in_the_folder_of_a_target_is_copied_before_the_next_attempt(
+    two: Callable[[list[int]], TwoRegions], comes_after: float
+) -> None:
+    """The job was stopped with 30 answers. Only the other 20 records are asked again."""
+    fake = two([50] * 4)
+    fake.advance()
+    job = next(j for j in fake.controller.tracker.jobs.values() if j.target)
+    fake.away.move(job.job_name, "Stopped", processed=30, succeeded=30)
+    fake.advance()
+    fake.clock.time += comes_after
+    assert fake.advance().waiting == 1
+    job_id = fake.away.jobs[job.job_name].job_id
+    prefix = output_prefix(job.shard_id, job.attempt, job.token)
+    lines = (f'{{"recordId":"R{i}","modelOutput":{{}}}}\n' for i in range(30))
+    fake.west.write(f"{prefix}{job_id}/x.jsonl.out", "".join(lines).encode())
+    fake.clock.time += 60
+    assert fake.advance().active == 4
+    rest = fake.run.storage.read(layout.remainder_key(job.shard_id, 2))
+    assert len(rest.splitlines()) == 20
+
+
 def test_a_full_target_does_not_keep_shards_from_the_other(
     two: Callable[[list[int]], TwoRegions],
 ) -> None:

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark.aws.batch_jobs import BatchJobs
+from bedrock_spark.aws.batch_jobs import BatchJobs, SeenJob
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.errors import JobNameInUseError, JobRejectedError
 from bedrock_spark.fanout import status_of, watch
 from bedrock_spark.fanout.targets import former_targets, target_of
-from bedrock_spark.fanout.unlisted_jobs import MARGIN_SECONDS, count_answers
+from bedrock_spark.fanout.unlisted_jobs import MARGIN_SECONDS, UnlistedJobs, count_answers
 from bedrock_spark.run_folder.job_plan import output_prefix
-from bedrock_spark.run_folder.ledger import Ledger
+from bedrock_spark.run_folder.ledger import Job, Ledger
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fake_run import FakeRun
@@ -69,6 +69,43 @@ def test_an_unlisted_job_is_asked_for_after_its_timeout(
     assert fake.controller.result().is_done
     assert gets(fake) == 1
     assert findings(fake) == []
+
+
+def test_a_job_is_asked_for_once_in_ten_minutes() -> None:
+    """After its timeout and an hour. A clock that was set back does not delay the next question."""
+    unlisted, known_at = UnlistedJobs(24 * HOUR), 1_800_000_000.0
+    job = Job("s", 1, "n", "t", SeenJob("arn", "n", "t", "InProgress"), known_at=known_at)
+    assert not unlisted.is_due(job, known_at + 25 * HOUR)
+    begin = known_at + 25 * HOUR + 1
+    asked = [seconds for seconds in range(0, 1801, 60) if unlisted.is_due(job, begin + seconds)]
+    assert asked == [0, 600, 1200, 1800]
+    assert not unlisted.is_due(job, begin + 1800), "in the same second"
+    assert unlisted.is_due(job, begin + 600)
+
+
+def test_a_job_without_a_known_time_is_timed_from_the_first_look() -> None:
+    """Its ledger is of a process that did not note when the ARN became known."""
+    unlisted, job = UnlistedJobs(24 * HOUR), Job("s", 1, "n", "t")
+    assert not unlisted.is_overdue(job, 1000.0)
+    assert not unlisted.is_overdue(job, 1000.0 + 25 * HOUR)
+    assert unlisted.is_overdue(job, 1001.0 + 25 * HOUR)
+
+
+def test_answers_are_counted_once_and_only_in_output_files(tmp_path: Path) -> None:
+    """Errors, lines that cannot be read and other files are no answers."""
+    answers = [json.dumps({"recordId": f"R{i}", "modelOutput": {}}) for i in range(3)]
+    error = json.dumps({"recordId": "R7", "error": {"errorCode": 500, "errorMessage": "x"}})
+    storage = LocalStorage(str(tmp_path))
+    for name, lines in {
+        "job/a.jsonl.out": [answers[0], error, "{torn", answers[1]],
+        "job/b.jsonl.out": [answers[1], answers[2]],
+        "job/empty.jsonl.out": [],
+        "job/a.json": [json.dumps({"recordId": "R9", "modelOutput": {}})],
+    }.items():
+        storage.write(f"output/{name}", "\n".join(lines).encode())
+    assert count_answers(storage, "output/") == 3
+    assert count_answers(storage, "output/job/b") == 2
+    assert count_answers(storage, "other/") == 0
 
 
 def test_a_job_that_a_listing_shows_is_not_asked_for(fake_run: Callable[..., FakeRun]) -> None:

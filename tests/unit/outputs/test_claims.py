@@ -303,3 +303,28 @@ def test_an_answer_of_the_fallback_meets_no_claim_of_a_job() -> None:
     reconciliation.add(origin, read_lines(lines_of(IDS[:5])))
     reconciliation.compare("job job1", reconciliation.lines - reconciliation.lines, None, {"ok": 5})
     assert len(reconciliation.unfound()) == 15
+
+
+@pytest.mark.parametrize("by_fallback", [0, 1, 2])
+def test_the_finding_is_gone_once_nothing_is_left_to_ask(tmp_path: Path, by_fallback: int) -> None:
+    """The claims do not matter any more if every record has an answer, such as by the fallback."""
+    files = {
+        LINES_KEY: lines_of(IDS[:18]),
+        f"fallback/{SHARD}/a.jsonl.out": lines_of(IDS[18 : 18 + by_fallback]),
+    }
+    reconciled = collect(tmp_path, files, succeeded=20)
+    found = [f.detail for f in reconciled.findings if f.kind == "unfound"]
+    assert len(found) == (by_fallback < 2)
+    assert reconciled.unfound == 2 - by_fallback
+
+
+def test_the_finding_names_the_job_by_its_arn_if_that_is_known(tmp_path: Path) -> None:
+    """Else by the folder of its output."""
+    job = completed_job(1, JOB_FOLDER, succeeded=20)
+    assert job.seen is not None
+    for name, jobs in ((job.seen.job_arn, [job]), (JOB_FOLDER, [])):
+        folder = tmp_path / str(len(jobs))
+        collect_shard(str(folder), IDS, {MANIFEST_KEY: manifest_of(20)}, jobs)
+        reconciled = read_reconciled(LocalStorage(str(folder)), SHARD)
+        (finding,) = (f for f in reconciled.findings if f.kind == "unfound")
+        assert finding.detail == f"{name}: 20 answers are claimed, 0 were found"

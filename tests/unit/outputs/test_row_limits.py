@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from bedrock_spark.config import ResultsConfig
+from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.outputs.row_limits import RowCounts, shortfall
 from tests.unit.fakes import make_config
 
@@ -24,8 +25,8 @@ def config(max_errors: Any = 0.05, fallback: bool = False, max_rejects: Any = No
     )
 
 
-def counts(unanswered: int = 0, is_final: bool = True, **outcomes: int) -> RowCounts:
-    return RowCounts(sum(outcomes.values()), outcomes, unanswered, is_final)
+def counts(unanswered: int = 0, **outcomes: int) -> RowCounts:
+    return RowCounts(sum(outcomes.values()), outcomes, unanswered)
 
 
 @pytest.mark.parametrize("outcome", ["error", "invalid", "missing", "unfound"])
@@ -48,8 +49,8 @@ def test_more_rows_without_an_answer_than_the_limit(
     message = shortfall(rows, config(limit))
     assert (message is not None) == is_short
     if message is not None:
-        assert f"{failed} of 100 rows" in message
-        assert "results.max_errors" in message
+        assert f"{failed} of 100 rows" in message.text
+        assert "results.max_errors" in message.text
 
 
 @pytest.mark.parametrize("outcome", ["error", "invalid", "missing", "unfound", "rejected"])
@@ -65,16 +66,16 @@ def test_rejected_rows_have_a_limit_of_their_own() -> None:
     rows = counts(ok=50, rejected=50)
     assert shortfall(rows, config(0.0)) is None
     assert "source.max_rejects" in str(shortfall(rows, config(max_rejects=0.1)))
+    source = config(max_rejects=0.1).source.model_copy(update={"on_duplicate_key": "first"})
+    leaves_out = config().model_copy(update={"source": source})
+    assert shortfall(rows, leaves_out) is None  # they may be rows that the config leaves out
 
 
 def test_rows_that_the_fallback_may_still_answer() -> None:
-    """After the fallback none may be left; before it they are no errors yet."""
+    """After the fallback none may be left."""
     rows = counts(unanswered=3, ok=97, missing=3)
     assert "3 of 100 rows are still unanswered" in str(shortfall(rows, config(fallback=True)))
     assert shortfall(rows, config()) is None  # nothing would ask them
-    before = counts(unanswered=40, is_final=False, ok=55, missing=40, error=5)
-    assert shortfall(before, config(fallback=True)) is None
-    assert shortfall(counts(unanswered=100, is_final=False, missing=100), config()) is None
 
 
 @given(st.dictionaries(st.sampled_from(OUTCOMES), st.integers(0, 10**9)), st.floats(0, 1))
@@ -85,6 +86,26 @@ def test_a_higher_limit_never_makes_a_run_worse(outcomes: dict[str, int], limit:
         assert shortfall(rows, config(1.0)) is None
     if not any(count for name, count in outcomes.items() if name != "ok"):
         assert shortfall(rows, config(limit)) is None
+
+
+def test_the_commonest_reasons_are_told_if_they_belong_to_it() -> None:
+    """Not those of rejected rows, if errors are too many; each with a record to look at."""
+    reasons = [
+        Reason("rejected", None, "body is null", 900),
+        Reason("error", 400, "the text is too long", 30, "3kF9aBcDeFg"),
+        *(Reason("invalid", None, f"lacks the column {i}", 9 - i) for i in range(5)),
+    ]
+    few = shortfall(counts(ok=50, error=50), config())
+    assert few is not None
+    assert few.with_reasons(reasons) == (
+        "50 of 100 rows (50.0%) have no answer, more than results.max_errors (5%). The commonest "
+        "reasons: 30 x error 400: the text is too long (such as record 3kF9aBcDeFg); "
+        "9 x invalid: lacks the column 0; 8 x invalid: lacks the column 1"
+    )
+    none = shortfall(counts(rejected=900), config())
+    assert none is not None
+    assert none.with_reasons(reasons).endswith("900 x rejected: body is null")
+    assert none.with_reasons(()) == none.text
 
 
 @pytest.mark.parametrize(("value", "limit"), [("5%", 0.05), (0.1, 0.1), (100, 100), ("1%", 0.01)])

@@ -13,6 +13,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.claims import (
     CLAIM_SECONDS,
     LOOK_SECONDS,
+    RENEW_SECONDS,
     TaskClaim,
     close_round,
     open_round,
@@ -81,7 +82,8 @@ def test_a_claim_that_is_not_renewed_is_taken_over(
     first.acquire()
     began = ticking.now()
     assert second.acquire() is None
-    assert CLAIM_SECONDS <= ticking.now() - began <= CLAIM_SECONDS + LOOK_SECONDS
+    assert ticking.now() - began == CLAIM_SECONDS
+    assert set(ticking.waits) == {LOOK_SECONDS}
     for use in (first.renew, lambda: first.finish("result")):
         with pytest.raises(RunHeldError, match="another attempt"):
             use()
@@ -137,6 +139,45 @@ def test_an_attempt_of_a_round_that_is_over_never_works(
         first.renew()
 
 
+@pytest.mark.parametrize("is_holder_dead", [False, True])
+def test_a_revoked_claim_is_never_taken_over(
+    storage: LocalStorage,
+    ticking: TickingClock,
+    monkeypatch: pytest.MonkeyPatch,
+    is_holder_dead: bool,
+) -> None:
+    """Also if a new round begins between the two reads of an attempt of the old one."""
+    claim(storage, ticking).acquire()
+    real = storage.read_if_present
+
+    def read_and_end_the_round(key: str) -> bytes | None:
+        data = real(key)
+        if key == layout.round_key(ROUND):
+            claims_module._revoke(storage, layout.claim_key(ROUND, "task"))
+            monkeypatch.setattr(claims_module, "is_dead", lambda *_: is_holder_dead)
+        return data
+
+    monkeypatch.setattr(storage, "read_if_present", read_and_end_the_round)
+    with pytest.raises(RunHeldError, match="is over"):
+        claim(storage, ticking).acquire()
+    assert ticking.waits == []
+
+
+def test_a_claim_outlasts_three_renewals_that_fail() -> None:
+    """A short trouble with S3 costs no records."""
+    assert RENEW_SECONDS * 4 <= CLAIM_SECONDS
+    assert LOOK_SECONDS < RENEW_SECONDS
+
+
+def test_a_short_claim_is_looked_at_often_enough(
+    storage: LocalStorage, ticking: TickingClock
+) -> None:
+    """Four times while it lasts."""
+    for _ in range(2):
+        TaskClaim(storage, ROUND, "task", ticking, seconds=8.0, monotonic=ticking.now).acquire()
+    assert ticking.waits == [2.0] * 4
+
+
 def test_a_new_round_waits_until_attempts_of_the_old_one_have_stopped(
     storage: LocalStorage, ticking: TickingClock
 ) -> None:
@@ -162,6 +203,45 @@ def test_a_round_that_ended_well_leaves_nothing_to_wait_for(
     assert ticking.waits == []
     close_round(storage, "2c3d")
     assert storage.list(f"{layout.CLAIMS}/") == []
+
+
+def test_a_new_round_deletes_what_tasks_of_killed_ones_left(
+    storage: LocalStorage, ticking: TickingClock
+) -> None:
+    """Heartbeats would take a share of the rate limit, and done claims would be listed for ever."""
+    storage.write(f"{layout.TASKS}/{ROUND}/task", b"beat")
+    claim(storage, ticking).acquire()
+    open_round(storage, "2c3d", ticking)
+    assert storage.list(f"{layout.TASKS}/") == []
+    assert [o.key for o in storage.list(f"{layout.CLAIMS}/")] == [layout.round_key("2c3d")]
+
+
+def test_a_round_is_over_before_its_claims_are_deleted(
+    storage: LocalStorage, ticking: TickingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a late attempt would find no claim in a round that is open, and ask everything again."""
+    first = claim(storage, ticking)
+    first.acquire()
+    first.finish("result")
+    real, key = storage.delete, layout.claim_key(ROUND, "task")
+
+    def delete(keys: list[str]) -> None:
+        assert key not in keys or storage.read_if_present(layout.round_key(ROUND)) is None
+        real(keys)
+
+    monkeypatch.setattr(storage, "delete", delete)
+    close_round(storage, ROUND)
+    assert storage.list(f"{layout.CLAIMS}/") == []
+
+
+def test_a_claim_that_is_deleted_meanwhile_is_not_waited_for(
+    storage: LocalStorage, ticking: TickingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the listing and the read, another process closed its round."""
+    claim(storage, ticking).acquire()
+    monkeypatch.setattr(storage, "read_version", lambda key: None)
+    open_round(storage, "2c3d", ticking)
+    assert ticking.waits == []
 
 
 def test_a_lost_reply_to_a_write_is_no_takeover(

@@ -6,14 +6,25 @@ import json
 import multiprocessing
 import os
 import platform
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bedrock_spark.errors import RunHeldError
+from bedrock_spark.errors import RunHeldError, StorageError
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.lease import LEASE_SECONDS, RENEW_SECONDS, STOP, Lease, read_holder
+from bedrock_spark.run_folder import lease as lease_module
+from bedrock_spark.run_folder.lease import (
+    LEASE_SECONDS,
+    RENEW_SECONDS,
+    STOP,
+    Lease,
+    is_dead,
+    read_holder,
+    this_place,
+)
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import FakeClock
 
@@ -218,3 +229,123 @@ def test_a_damaged_lease_blocks_nobody(
     """It does not name a holder."""
     storage.write(layout.LEASE_FILE, damage)
     Lease(storage, clock).acquire()
+
+
+class LosingReplies(LocalStorage):
+    """A storage whose next `lost` writes are done, but their replies are lost."""
+
+    lost = 0
+
+    def replace(self, key: str, data: bytes, version: str | None) -> str:
+        new = super().replace(key, data, version)
+        if self.lost:
+            self.lost -= 1
+            raise StorageError("no reply")
+        return new
+
+
+def test_a_lost_reply_to_a_renewal_is_no_takeover(tmp_path: Path, clock: FakeClock) -> None:
+    """The object has changed, but by this process: it carries on, and others are still refused."""
+    storage = LosingReplies(str(tmp_path))
+    with Lease(storage, clock) as lease:
+        for _ in range(2):
+            storage.lost = 1
+            clock.time += 10.0  # else the bytes would be the same
+            with pytest.raises(StorageError):
+                lease.renew()
+            clock.time += 100.0
+            lease.renew()
+            holder = read_holder(storage)
+            assert holder is not None
+            assert holder.until == clock.time + LEASE_SECONDS
+        with pytest.raises(RunHeldError):
+            Lease(storage, clock).acquire()
+        storage.lost = 1
+        clock.time += 10.0
+        with pytest.raises(StorageError):
+            lease.renew()
+    Lease(storage, clock).acquire()
+
+
+@pytest.mark.parametrize("what", ["deleted", "damaged", "taken"])
+def test_a_lease_that_is_no_longer_there_is_lost(
+    storage: LocalStorage, clock: FakeClock, what: str
+) -> None:
+    """It is not written again: another process may be at work."""
+    lease = Lease(storage, clock)
+    lease.acquire()
+    if what == "deleted":
+        storage.delete([layout.LEASE_FILE])
+    elif what == "damaged":
+        storage.write(layout.LEASE_FILE, b"{")
+    else:
+        move_to_other_machine(storage, holder_id="other")
+    before = storage.read_if_present(layout.LEASE_FILE)
+    for _ in range(2):
+        with pytest.raises(RunHeldError):
+            lease.renew()
+    lease.release()
+    assert storage.read_if_present(layout.LEASE_FILE) == before
+
+
+def test_a_lease_is_not_renewed_before_a_third_of_it_has_passed(
+    storage: LocalStorage, clock: FakeClock
+) -> None:
+    """Each renewal is a request to S3."""
+    lease = Lease(storage, clock)
+    lease.acquire()
+    writes, real = [], storage.replace
+
+    def replace(key: str, data: bytes, version: str | None) -> str:
+        writes.append(clock.time)
+        return real(key, data, version)
+
+    storage.replace = replace  # type: ignore[method-assign]
+    for passed in (0.0, 1.0, RENEW_SECONDS - 2):
+        clock.time += passed
+        lease.renew_if_due()
+    assert writes == []
+    clock.time += 1.0
+    lease.renew_if_due()
+    assert writes == [clock.time]
+
+
+def test_a_released_lease_names_its_last_holder(storage: LocalStorage, clock: FakeClock) -> None:
+    """With 0 as its end: it is free whatever any clock says."""
+    with Lease(storage, clock):
+        pass
+    holder = read_holder(storage)
+    assert holder is not None
+    assert (holder.pid, holder.until) == (os.getpid(), 0.0)
+
+
+def test_a_process_is_looked_up_without_a_signal() -> None:
+    """It is alive, then a zombie, then gone."""
+    with subprocess.Popen(
+        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as child:
+        assert not is_dead(this_place(), child.pid)
+        assert not is_dead("another machine", child.pid)
+        assert child.stdin is not None
+        child.stdin.write(b"\n")
+        child.stdin.close()
+        assert child.wait() == 0
+    assert is_dead(this_place(), child.pid) is (this_place() != "")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_gone"), [(PermissionError, False), (ProcessLookupError, True), (None, False)]
+)
+def test_a_process_that_may_be_alive_counts_as_alive(
+    monkeypatch: pytest.MonkeyPatch, error: type[OSError] | None, is_gone: bool
+) -> None:
+    """One of another user may not be signalled, and /proc may be hidden."""
+
+    def kill(pid: int, number: int) -> None:
+        assert number == 0
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(lease_module, "this_place", lambda: "here")
+    monkeypatch.setattr(os, "kill", kill)
+    assert is_dead("here", 2**22 + 1) is is_gone

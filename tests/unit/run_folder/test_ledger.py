@@ -42,7 +42,7 @@ from bedrock_spark.run_folder.ledger.events import (
     seen,
     submitting,
 )
-from bedrock_spark.run_folder.ledger.objects import encode
+from bedrock_spark.run_folder.ledger.objects import decode, encode
 from bedrock_spark.run_folder.ledger.state import LedgerState
 from bedrock_spark.storage import LocalStorage, S3Storage
 from bedrock_spark.storage.base import StoredObject
@@ -395,6 +395,20 @@ def test_the_newest_snapshot_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ledger.append([seen(a_job("InProgress", processed=i), float(i)), submitting(PLAN, 0.0)])
     number, state = snapshots.read_newest_snapshot(LocalStorage(str(tmp_path)))
     assert (number, list(state.jobs)) == (4, [PLAN.job_name])
+
+
+def test_a_snapshot_of_another_format_is_not_read(tmp_path: Path) -> None:
+    """Its values may mean something else. The ledger has everything that it has."""
+    storage = LocalStorage(str(tmp_path))
+    state = LedgerState()
+    state.apply(submitting(PLAN, 0.0))
+    snapshots.write_snapshot(storage, 500, state)
+    number, read = snapshots.read_newest_snapshot(storage)
+    assert (number, list(read.jobs)) == (500, [PLAN.job_name])
+    events = decode(storage.read(layout.snapshot_key(500)))
+    events[0]["format"] = "another"
+    storage.write(layout.snapshot_key(500), encode(events))
+    assert snapshots.read_newest_snapshot(storage) == (0, LedgerState())
 
 
 @given(st.binary(max_size=60), st.integers(0, 10_000))

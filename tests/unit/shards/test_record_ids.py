@@ -234,3 +234,23 @@ def test_salts_grow_with_the_hash(a: int, b: int, bucket_and_count: tuple[int, i
 def test_the_hash_of_a_body_is_the_jvms_signed_number(body: bytes) -> None:
     """Spark compares it with its own xxhash64, which is a signed 64-bit number."""
     assert body_hash(body) == int.from_bytes(xxh64(body, 42).to_bytes(8, "big"), "big", signed=True)
+
+
+@given(st.integers(-(1 << 63), (1 << 63) - 1), st.integers(1, 100_000))
+def test_salts_begin_below_the_number_of_hashes_by_buckets(row_hash: int, buckets: int) -> None:
+    """So a bucket has room for more than 10^19 / buckets salts behind the last one."""
+    assert first_salt(-(1 << 63), buckets) == 0
+    assert 0 <= first_salt(row_hash, buckets) <= (1 << 64) // buckets
+    last = first_salt((1 << 63) - 1, buckets)
+    assert (62**LENGTH - (1 << 64)) // buckets - last > 10**19 // buckets
+
+
+@pytest.mark.parametrize("unsigned", [0, 1, (1 << 63) - 1, 1 << 63, (1 << 63) + 1, (1 << 64) - 1])
+def test_the_hash_of_a_body_is_in_twos_complement(
+    unsigned: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the JVM has it, at the edges of its range too: Spark's column is a signed number."""
+    monkeypatch.setattr(xxhash, "xxh64_intdigest", lambda *_, **__: unsigned)
+    signed = int.from_bytes(unsigned.to_bytes(8, "big"), "big", signed=True)
+    assert body_hash(b"x") == signed
+    assert encode(signed) == encode(unsigned)

@@ -42,7 +42,7 @@ def test_the_merge_compares_all_key_columns() -> None:
     assert merge_statement("delta.`p`", "v", ("a", "b `c`")) == (
         "MERGE INTO delta.`p` AS t USING v AS s ON t.`a` <=> s.`a` AND t.`b ``c``` <=> s.`b ``c``` "
         "WHEN MATCHED AND (s.outcome = 'ok' OR coalesce(t.outcome, '') NOT IN ('ok', 'invalid') "
-        "OR s.outcome = 'invalid' AND t.outcome = 'invalid') THEN UPDATE SET * "
+        "OR s.outcome = 'invalid' AND coalesce(t.outcome, '') = 'invalid') THEN UPDATE SET * "
         "WHEN NOT MATCHED THEN INSERT *"
     )
 

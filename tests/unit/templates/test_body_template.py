@@ -278,7 +278,7 @@ def test_the_columns_of_a_template_are_found(body: Any, columns: tuple[str, ...]
 @pytest.mark.parametrize(
     ("template", "fault"),
     [
-        ("{{ x", "unexpected end of template"),
+        ("{{ x", "a {{ or {% is not closed"),
         ("{{ my column }}", "expected token 'end of print statement', got 'column'"),
         ("{{ x | no_such_filter }}", "No filter named 'no_such_filter'"),
         ("{% if x %}", "Unexpected end of template"),

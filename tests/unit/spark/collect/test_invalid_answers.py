@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from bedrock_spark.config import ResultsConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_reconciled
+from bedrock_spark.run_folder import layout
 from bedrock_spark.spark.result_schema import refuse_clashes
 from bedrock_spark.storage import LocalStorage
 from tests.unit.collect_shard import LINES_KEY, SHARD, collect_shard
@@ -154,9 +156,43 @@ def test_the_config_refuses_bad_columns(parse: Any, message: str) -> None:
         make_config(results={"parse": parse})
 
 
-def test_a_column_that_the_source_has_is_refused() -> None:
+CLASHES = {
+    "": ("label", "Label", "text", "TEXT", "model_output"),
+    "llm_": ("llm_label", "LLM_Text", "llm_model_output"),
+}
+
+
+@pytest.mark.parametrize("prefix", CLASHES)
+def test_a_result_column_that_the_source_has_is_refused(prefix: str) -> None:
     """Names are compared in lower case, because Spark's column names ignore case."""
-    config = ResultsConfig.model_validate({"parse": "label string"})
-    refuse_clashes(["id", "body"], config)
-    with pytest.raises(ConfigError, match="has the column label, which is kept from the source"):
-        refuse_clashes(["id", "Label"], config)
+    values = {"parse": "label string", "prefix": prefix, "model_output": "drop"}
+    config = ResultsConfig.model_validate(values)
+    free = [name for p, names in CLASHES.items() if p != prefix for name in names]
+    refuse_clashes(["id", "body", *free], config)
+    for name in CLASHES[prefix]:
+        with pytest.raises(ConfigError, match=rf"column {name} has the name of .*results.prefix"):
+            refuse_clashes(["id", name], config)
+
+
+@pytest.mark.parametrize("prefix", ["1x_", "a b", "a.", "`", "é_", "_bs_", "_BS_x", "-"])
+def test_the_config_refuses_a_prefix_that_sql_must_quote(prefix: str) -> None:
+    """Or one that would make names of the package's own columns."""
+    with pytest.raises(ConfigError, match=r"results\.prefix"):
+        make_config(results={"prefix": prefix})
+
+
+def test_a_prefix_renames_every_result_column(tmp_path: Path) -> None:
+    """Those of results.parse too, in results and dead letters. A kept column may have their names.
+
+    The members of the answer's JSON keep their names.
+    """
+    lines = answer_line("a", '{"label": "x"}') + answer_line("b", "no label")
+    files, parse = {LINES_KEY: lines}, {"columns": "label string NOT NULL"}
+    _, rows = collect_shard(str(tmp_path / "p"), "ab", files, parse=parse, prefix="m_")
+    _, plain = collect_shard(str(tmp_path / "q"), "ab", files, parse=parse)
+    assert rows == [{k if k == "n" else f"m_{k}": v for k, v in row.items()} for row in plain]
+    assert [(row["m_outcome"], row["m_label"]) for row in rows] == [("ok", "x"), ("invalid", None)]
+    paths = [tmp_path / p / layout.deadletters_key(SHARD) for p in "pq"]
+    letters = [pq.read_table(path).to_pylist() for path in paths]
+    assert [{k.removeprefix("m_"): v for k, v in row.items()} for row in letters[0]] == letters[1]
+    assert [row["m_outcome"] for row in letters[0]] == ["invalid"]

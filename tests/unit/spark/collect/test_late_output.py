@@ -22,6 +22,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import Place, output_prefix
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.run import Run
+from bedrock_spark.schema import ROW_RECORD_ID
 from bedrock_spark.spark.collect.late_output import folders_of
 from bedrock_spark.spark.collect.task import CollectTask, ShardWork
 from bedrock_spark.spark.result_schema import result_columns_of
@@ -48,7 +49,7 @@ class Shard:
         seen = SeenJob(arn, "n1", "token", status, succeeded=3, failed=0)
         self.job = Job(SHARD, 1, "n1", "token", seen, place=place)
         rows = io.BytesIO()
-        pq.write_table(pa.table({"record_id": list(IDS)}), rows)
+        pq.write_table(pa.table({ROW_RECORD_ID: list(IDS)}), rows)
         self.storage.write(layout.rows_key(SHARD, PREPARE_ID), rows.getvalue())
         self.write(self.storage, found)
 

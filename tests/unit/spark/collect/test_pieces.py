@@ -40,7 +40,9 @@ def test_pieces_are_cut_by_the_bytes_of_answers(
     batches: list[pa.RecordBatch] = []
     write_results = collecting.write_results
 
-    def watched(storage: Any, key: str, schema: pa.Schema, rows: Iterable[pa.RecordBatch]) -> None:
+    def watched(
+        storage: Any, key: str, schema: pa.Schema, rows: Iterable[pa.RecordBatch], _: str
+    ) -> None:
         def note() -> Iterator[pa.RecordBatch]:
             for batch in rows:
                 batches.append(batch)

@@ -87,6 +87,7 @@ def test_lines_have_the_format_of_bedrock() -> None:
         error_line("b", b"{}", InvokeThrottledError("slow é", error_code=429)),
         error_line("c", b"{}", InvokeRecordError("bad", error_code=400)),
         error_line("d", b"{}", InvokeThrottledError("no code")),
+        error_line("e", b"{}", InvokeRecordError("all", error_code=400), may_be_the_accounts=True),
     ]
     assert json.loads(lines[0]) == {
         "recordId": "a",
@@ -95,4 +96,7 @@ def test_lines_have_the_format_of_bedrock() -> None:
     }
     records = [line for line in read_lines(b"".join(lines)) if isinstance(line, OutputRecord)]
     errors = [(r.record_id, r.error and (r.error.code, r.error.is_retryable)) for r in records]
-    assert errors == [("a", None), ("b", (429, True)), ("c", (400, False)), ("d", (500, True))]
+    assert errors == [
+        *(("a", None), ("b", (429, True)), ("c", (400, False)), ("d", (500, True))),
+        ("e", (400, True)),
+    ]

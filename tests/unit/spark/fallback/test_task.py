@@ -15,6 +15,7 @@ import pytest
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import FallbackConfig
 from bedrock_spark.errors import InvokeRecordError, InvokeRetryableError, RunHeldError
+from bedrock_spark.invoke.refusals import ALIKE
 from bedrock_spark.outputs.reconciled_shard import digest_of_ids
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.claims import TaskClaim, open_round
@@ -305,6 +306,54 @@ def test_errors_of_records_are_results(
     (parts,) = folder.parts()
     assert new_task()(parts).asked == 90
     assert folder.collect() == 3
+
+
+def refuse_all(record_id: str) -> None:
+    raise InvokeRecordError("Operation not allowed", error_code=400, error_type="V")
+
+
+def test_a_refusal_of_the_account_makes_no_record_final(
+    folder: Folder, new_task: NewTask, caller: FakeCaller
+) -> None:
+    """The task stops after a few calls. Once the account is in order, all records are asked."""
+    caller.before = refuse_all
+    (parts,) = folder.parts()
+    result = new_task()(parts)
+    assert ALIKE <= result.asked <= ALIKE + 4
+    assert (result.answered, result.is_stopped) == (0, True)
+    assert result.refused == {"400 V: operation not allowed": result.asked}
+    assert set(result.messages.values()) == {"Operation not allowed"}
+    assert folder.collect() == len(IDS)
+    caller.before = lambda record_id: None
+    open_round(folder.storage, "next", FakeClock())
+    (parts,) = folder.parts()
+    assert new_task("next")(parts).answered == len(IDS)
+    assert folder.collect() == 0
+
+
+@pytest.mark.parametrize("answered", [0, 1, 89])
+def test_a_refusal_is_final_if_the_model_answers_other_records(
+    folder: Folder, new_task: NewTask, caller: FakeCaller, answered: int
+) -> None:
+    """In the same task, before or after it; or in an earlier round, as the task is told."""
+
+    def refuse(record_id: str) -> None:
+        if record_id in IDS[:5]:
+            refuse_all(record_id)
+        if int(record_id) >= 5 + answered:
+            raise InvokeRetryableError("later", error_code=500)
+
+    caller.before = refuse
+    (parts,) = folder.parts()
+    result = new_task()(parts)
+    later = max(0, len(IDS) - 5 - answered)
+    assert result.refused == ({} if answered else {"400 V: operation not allowed": 5})
+    assert folder.collect() == later + (0 if answered else 5)
+    open_round(folder.storage, "next", FakeClock())
+    if not answered:
+        (parts,) = folder.parts()
+        assert replace(new_task("next"), has_answered=True)(parts).refused == {}
+        assert folder.collect() == later
 
 
 def parts_by_name() -> Iterator[tuple[str, tuple[Part, ...]]]:

@@ -10,14 +10,20 @@ from pyspark.sql import types as T  # noqa: N812
 
 from bedrock_spark.config import SourceConfig
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.schema import RESULT_COLUMNS, first_repeated, is_internal, is_reserved
+from bedrock_spark.schema import (
+    RESULT_COLUMNS,
+    ROW_RECORD_ID,
+    first_repeated,
+    is_internal,
+    is_reserved,
+)
 from bedrock_spark.spark.prepare.columns import BUCKET, HASH, KEY, REPEATED, TIE
 from bedrock_spark.spark.prepare.shard_files import REJECT_FIELDS
 from bedrock_spark.spark.prepare.source import SourceColumns, choose_columns
 from bedrock_spark.templates.body_template import BodyTemplate
 
 INTERNAL = (HASH, KEY, TIE, REPEATED, BUCKET)
-OWN = (*RESULT_COLUMNS, *(field.name for field in REJECT_FIELDS), *INTERNAL)
+OWN = (*(field.name for field in REJECT_FIELDS), ROW_RECORD_ID, *INTERNAL)
 REFUSED = "has a name that the package's own columns have"
 
 
@@ -40,7 +46,7 @@ def test_a_kept_column_with_a_reserved_name_is_refused(name: str) -> None:
     assert not is_reserved(f"my_{name}")
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", [*OWN, *RESULT_COLUMNS])
 def test_a_rendered_column_may_have_the_name_of_a_result_column(name: str) -> None:
     """It is in the request only. But columns that prepare adds to the rows would replace it."""
     if not is_internal(name):

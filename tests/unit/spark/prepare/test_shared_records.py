@@ -71,7 +71,7 @@ def test_the_rows_of_a_shard_are_bounded_if_they_share_records(
         rows = pq.read_table(tmp_path / layout.rows_key(shard["shard_id"], PREPARE_ID))
         seen += rows["number"].to_pylist()
         for row in rows.to_pylist():
-            text = asked[row["record_id"]]["messages"][0]["content"][0]["text"]
+            text = asked[row["_bs_record_id"]]["messages"][0]["content"][0]["text"]
             assert text == row["body"]
         size = int(row_bytes(rows.combine_chunks().to_batches()[0]).sum())
         assert size <= 1.25 * max_row_bytes or len(asked) < 8

@@ -1,0 +1,126 @@
+"""Check a config as far as that needs no network, no Spark and no money: every problem at once.
+
+Every command and `Pipeline.open` begin with this check. What only the service or the data can tell
+is checked later, but before money is spent: see docs/config.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from bedrock_spark.aws.model_family import hides_family
+from bedrock_spark.aws.regions import region_fault
+from bedrock_spark.config import Config
+from bedrock_spark.config.draft import Draft
+from bedrock_spark.config.formats import format_faults
+from bedrock_spark.config.load import AnyConfig, read_config
+from bedrock_spark.config.misfits import misfits
+from bedrock_spark.config.price_units import price_faults
+from bedrock_spark.config.problems import Problem, problem_of
+from bedrock_spark.costs.used import check_prices
+from bedrock_spark.errors import ConfigError
+from bedrock_spark.families import bare_model_id, family_of
+from bedrock_spark.families.check_request import request_faults, template_faults
+from bedrock_spark.families.model_ids import meant_model_id, nearest_model_id
+
+
+def check_config(config: AnyConfig, overrides: Iterable[str] = ()) -> Config:
+    """Return a config in which no problem was found. Raises ConfigError that names every problem.
+
+    config: a Config, plain values, or a YAML or JSON file
+    overrides: `key=value`, applied in order
+    """
+    reading = read_config(config, overrides)
+    problems = list(reading.problems)
+    if reading.draft is not None:
+        problems += problems_of(reading.draft)
+    if reading.config is None or problems:
+        raise reading.origin.error(problems)
+    return reading.config
+
+
+def problems_of(draft: Draft) -> list[Problem]:
+    """Return the problems of a config that its keys and values alone do not show."""
+    templates = template_faults(draft.config.request)
+    problems = list(templates)
+    for check, needed in _CHECKS:
+        if draft.has(*needed):
+            problems += check(draft.config)
+    if draft.has("request", "model") and not _hides(draft.config):
+        problems += request_faults(draft.config, has_templates=not templates)
+    return problems
+
+
+def _hides(config: Config) -> bool:
+    """Tell whether the family is not known yet, or the model's id is already reported."""
+    return hides_family(config.model) or any(_model_id_faults(config))
+
+
+def _model_id_faults(config: Config) -> list[Problem]:
+    """Return misspelt model ids. If the config names the family, it knows better."""
+    if config.model.family is not None:
+        return []
+    ids = [("model.id", config.model.id)]
+    if config.canary.model_id is not None:
+        ids.append(("canary.model_id", config.canary.model_id))
+    if config.fallback is not None:
+        ids.append(("fallback.model_id", config.fallback.model_id))
+    ids += [(f"targets[{i}].model_id", target.model_id) for i, target in enumerate(config.targets)]
+    return [problem for key, model_id in ids for problem in _model_id_fault(key, model_id, config)]
+
+
+def _model_id_fault(key: str, model_id: str, config: Config) -> list[Problem]:
+    bare = bare_model_id(model_id)
+    meant = meant_model_id(bare)
+    if meant is None and key == "model.id" and not hides_family(config.model):
+        try:
+            family_of(config.model)
+        except ConfigError:
+            meant = nearest_model_id(bare)
+    if meant is None:
+        return []
+    return [
+        Problem(
+            f"{key} = {model_id!r}: is no known model id; did you mean "
+            f"{model_id.replace(bare, meant)}? If it is a new model, set model.family"
+        )
+    ]
+
+
+def _region_faults(config: Config) -> list[Problem]:
+    regions = [("batch.region", config.batch.region)]
+    regions += [(f"targets[{i}].region", target.region) for i, target in enumerate(config.targets)]
+    faults = ((k, name, region_fault(name)) for k, name in regions if name is not None)
+    return [Problem(f"{key} = {name!r}: {fault}") for key, name, fault in faults if fault]
+
+
+def _format_faults(config: Config) -> list[Problem]:
+    is_published = (config.results.path or config.results.table) is not None
+    formats = config.source.format, config.results.format
+    return [Problem(text) for text in format_faults(*formats, is_published=is_published)]
+
+
+def _price_faults(config: Config) -> list[Problem]:
+    if config.batch.lint == "ignore":
+        return []
+    return [Problem(text) for text in price_faults(config.prices)]
+
+
+def _missing_prices(config: Config) -> list[Problem]:
+    """Return a price that only the family asks for. The config has told of the others."""
+    if _hides(config) or any(text.startswith("budget.") for text in misfits(config)):
+        return []
+    try:
+        check_prices(config)
+    except ConfigError as exc:
+        return problem_of(exc)
+    return []
+
+
+_CHECKS: tuple[tuple[Callable[[Config], list[Problem]], tuple[str, ...]], ...] = (
+    (_model_id_faults, ("model", "canary", "fallback", "targets")),
+    (_region_faults, ("batch", "targets")),
+    (_format_faults, ("source", "results")),
+    (_price_faults, ("prices",)),
+    (_missing_prices, ("run_uri", "model", "prices", "budget", "fallback", "source", "results")),
+)

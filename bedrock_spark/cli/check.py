@@ -1,0 +1,115 @@
+"""`bedrock-spark check`: every problem of a config at once, or what the config means."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from bedrock_spark.aws.model_family import hides_family
+from bedrock_spark.check import check_config
+from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.output import Output, with_output_options
+from bedrock_spark.config import Config
+from bedrock_spark.errors import BedrockSparkError, ConfigError, ExitCode
+from bedrock_spark.families import family_of
+from bedrock_spark.families.request_body import body_template
+
+_CHECKED = (
+    "keys, values, templates, options of the model's family, names of model, Region and formats, "
+    "columns of the answers, prices, places"
+)
+_NOT_CHECKED = "whether source, bucket, role and model exist: run does, before it pays"
+
+
+@click.command(epilog="Example: bedrock-spark check tickets.yaml")
+@with_output_options()
+@click.argument("config", type=click.Path())
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override one value of the config, for example shards.max_records=500.",
+)
+def check(config: str, overrides: tuple[str, ...], output: Output) -> None:
+    """Show every problem of a config at once. Needs no network and no Spark, and costs nothing."""
+    display = Display(output)
+    try:
+        checked = check_config(config, overrides)
+    except BedrockSparkError as exc:
+        sys.exit(display.fail(exc))
+    rows = meaning(checked)
+    display.show_table([*rows, ("checked", _CHECKED), ("not checked", _NOT_CHECKED)])
+    display.close(f"{config}: no problem found")
+    display.show_json({"config": config, "meaning": dict(rows)})
+    sys.exit(ExitCode.DONE)
+
+
+def meaning(config: Config) -> list[tuple[str, str]]:
+    """Return what a config means, in a few lines of a name and a text each."""
+    return [
+        ("model", _model(config)),
+        ("source", _source(config)),
+        ("run folder", config.run_uri),
+        ("results", _results(config)),
+        ("unanswered", _unanswered(config)),
+        ("budget", _budget(config)),
+    ]
+
+
+def _model(config: Config) -> str:
+    region = config.batch.region or "the Region of the environment"
+    if hides_family(config.model):
+        return f"{config.model.id}, whose family the service is asked for; jobs in {region}"
+    family = family_of(config.model).name
+    places = [f"{t.model_id} in {t.region or region}" for t in config.targets]
+    jobs = f"jobs of {'; '.join(places)}" if places else f"jobs in {region}"
+    return f"{config.model.id} (family {family}), {jobs}"
+
+
+def _source(config: Config) -> str:
+    source = config.source
+    named = source.path or source.table or ("a query" if source.sql is not None else None)
+    place = " ".join(filter(None, [source.format, named])) or "a DataFrame that is handed over"
+    key = f"key {', '.join(source.key)}" if source.key else "no key"
+    return f"{place}; {key}; the request reads {_columns(config)}"
+
+
+def _columns(config: Config) -> str:
+    try:
+        return ", ".join(body_template(config).columns)
+    except ConfigError:  # the family is not known yet
+        return "columns that the model's family decides"
+
+
+def _results(config: Config) -> str:
+    results = config.results
+    place = results.path or results.table
+    columns = f"; answers become {results.parse.columns}" if results.parse else ""
+    if place is None:
+        return f"in the run folder only{columns}"
+    return f"{results.format} {place}, {results.mode}{columns}"
+
+
+def _unanswered(config: Config) -> str:
+    fallback = config.fallback
+    if fallback is None:
+        return "rows that batch jobs do not answer stay so: there is no fallback"
+    bought = (
+        f", on {fallback.create.model_units} model units that are bought for it"
+        if fallback.create is not None
+        else ""
+    )
+    return f"{fallback.model_id} is asked what batch jobs leave{bought}"
+
+
+def _budget(config: Config) -> str:
+    dollars = config.budget.max_cost_usd
+    limit = "no limit" if dollars is None else f"at most ${dollars:,}"
+    prices = config.prices.batch
+    if prices is None:
+        return f"{limit}; without prices, the cost is not shown" if dollars is None else limit
+    amounts = (float(price * 1000) for price in (prices.input, prices.output))
+    per_million = "${:,g} in, ${:,g} out".format(*amounts)
+    return f"{limit}; batch prices per million tokens: {per_million}"

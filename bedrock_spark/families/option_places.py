@@ -1,0 +1,52 @@
+"""Which option of the config each value of a family's body comes from.
+
+A family calls `request.max_tokens` `inferenceConfig.maxTokens`, or `max_gen_len`. A message about
+the body must name the key that the user's config has. So the body is built again with another value
+of one option: what differs comes from this option.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bedrock_spark.config import RequestConfig
+from bedrock_spark.errors import ConfigError
+from bedrock_spark.families.base import Family
+
+_TEXTS, _NUMBERS = ("system", "prompt"), ("max_tokens", "temperature", "top_p")
+
+
+def options_by_place(family: Family, request: RequestConfig) -> dict[str, str]:
+    """Return the config's key for each key path of the body that a family builds.
+
+    {"request.inferenceConfig.maxTokens": "request.max_tokens"}; an option that is not set has none
+    """
+    body = dict(_leaves(family.build(request), "request"))
+    places: dict[str, str] = {}
+    for option in (*_NUMBERS, *_TEXTS, "stop"):
+        value = getattr(request, option)
+        if value is None or value == ():
+            continue
+        other: Any = (
+            value + 1 if option in _NUMBERS else ("_",) if option == "stop" else value + "_"
+        )
+        try:
+            changed = family.build(request.model_copy(update={option: other}))
+        except ConfigError:
+            continue
+        for place, leaf in _leaves(changed, "request"):
+            if place not in body or body[place] != leaf:
+                places[place] = f"request.{option}"
+    return places
+
+
+def _leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(item, f"{place}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            yield from _leaves(item, f"{place}[{i}]")
+    else:
+        yield place, value

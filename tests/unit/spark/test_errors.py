@@ -1,0 +1,240 @@
+"""What Spark reports, in one line: recorded chains of errors of Spark 3.5 and 4."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from py4j.protocol import Py4JError, Py4JNetworkError
+from pyspark.errors import AnalysisException, PySparkException
+
+from bedrock_spark.errors import (
+    BedrockSparkError,
+    SourceError,
+    SparkFailedError,
+    StorageUnavailableError,
+)
+from bedrock_spark.spark.errors import explain, own_error, source_errors, stage_errors
+
+SECRET = "S3CRET"
+ABORTED = (
+    "Job aborted due to stage failure: Task 0 in stage 1.0 failed 1 times, most recent failure: "
+    "Lost task 0.0 in stage 1.0 (TID 6) (localhost executor driver): "
+)
+READING = (
+    "[FAILED_READ_FILE.NO_HINT] Encountered error while reading file file:///x/a.csv.  SQLSTATE: K"
+)
+MALFORMED = (
+    f"[MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION] Malformed records are detected in record "
+    f"parsing: [2,{SECRET}].\nParse Mode: FAILFAST."
+)
+OWN = """
+  An exception was thrown from the Python worker. Please see the stack trace below.
+Traceback (most recent call last):
+  File "/x/task.py", line 3, in read
+    raise StorageUnavailableError("s3://b/k: SlowDown")
+bedrock_spark.errors.StorageUnavailableError: s3://b/k: SlowDown
+
+\tat org.apache.spark.api.python.BasePythonRunner$ReaderIterator
+"""
+# The classes and messages of a chain, outermost first, and what is said of it.
+CHAINS: dict[str, tuple[list[tuple[str, str]], str, bool]] = {
+    "malformed, 4": (
+        [("SparkException", READING), ("SparkException", MALFORMED)],
+        "the file /x/a.csv has a malformed record, and mode: FAILFAST stops at the first one",
+        True,
+    ),
+    "malformed, 3.5": (
+        [("SparkException", ABORTED + MALFORMED), ("SparkException", MALFORMED)],
+        "a file has a malformed record",
+        True,
+    ),
+    "malformed while inferring, 3.5": (
+        [("SparkException", "Malformed records are detected in schema inference. Parse Mode: …")],
+        "a file has a malformed record",
+        True,
+    ),
+    "types apart, 4": (
+        [
+            (
+                "SparkException",
+                "[FAILED_READ_FILE.PARQUET_COLUMN_DATA_TYPE_MISMATCH] Encountered error while "
+                "reading file file:///x/b.parquet. Data type mismatches when reading Parquet "
+                "column [body]. Expected Spark type string, actual Parquet type INT64. SQLSTATE: K",
+            )
+        ],
+        "the column body of the file /x/b.parquet is INT64, and other files have string",
+        True,
+    ),
+    "types apart, 3.5": (
+        [
+            (
+                "SparkException",
+                "Parquet column cannot be converted in file s3a://b/b.parquet. Column: [body], "
+                "Expected: string, Found: INT64.",
+            )
+        ],
+        "the column body of the file s3a://b/b.parquet is INT64, and other files have string",
+        True,
+    ),
+    "schemas apart": (
+        [
+            ("SparkException", '[CANNOT_MERGE_SCHEMAS] Failed merging schemas:\n"STRUCT<…>"'),
+            ("SparkException", 'Failed to merge incompatible data types "BIGINT" and "STRING".'),
+        ],
+        "do not fit together: a column is BIGINT in one and STRING in another",
+        True,
+    ),
+    "cast": (
+        [
+            (
+                "NumberFormatException",
+                f"[CAST_INVALID_INPUT] The value '{SECRET}' of the type \"STRING\" cannot be cast "
+                'to "INT" because it is malformed.\n== SQL (line 1, position 8) ==\nselect …',
+            )
+        ],
+        "a value of the type STRING cannot be cast to INT at line 1, position 8 of the query",
+        True,
+    ),
+    "vanished, 4": (
+        [
+            (
+                "SparkException",
+                "[FAILED_READ_FILE.FILE_NOT_EXIST] Encountered error while reading file "
+                "file:///x/b.parquet. File does not exist.",
+            )
+        ],
+        "the file /x/b.parquet is not there any more",
+        True,
+    ),
+    "vanished, 3.5": (
+        [("org.apache.spark.SparkFileNotFoundException", "File file:/x/b does not exist\nIt is")],
+        "the file /x/b is not there any more",
+        True,
+    ),
+    "no Parquet, 3.5": (
+        [("java.lang.RuntimeException", "file:/x/b.parquet is not a Parquet file. Expected …")],
+        "the file /x/b.parquet is of another format, or its end is missing",
+        True,
+    ),
+    "no columns": (
+        [("AnalysisException", "[UNABLE_TO_INFER_SCHEMA] Unable to infer schema for Parquet.")],
+        "there is no file of this format, or no file at all",
+        True,
+    ),
+    "broken gzip": (
+        [("SparkException", READING), ("java.io.IOException", "not a gzip file\n\tat x")],
+        "the file /x/a.csv cannot be read: IOException: not a gzip file",
+        True,
+    ),
+    "access": (
+        [("java.nio.file.AccessDeniedException", "s3a://b/k: getFileStatus: 403")],
+        "AccessDeniedException: s3a://b/k: getFileStatus: 403",
+        True,
+    ),
+    "unknown, with a code": (
+        [("SparkRuntimeException", f"[USER_RAISED_EXCEPTION] {SECRET} SQLSTATE: P0001")],
+        "Spark failed with USER_RAISED_EXCEPTION",
+        True,
+    ),
+    "unknown": (
+        [("java.lang.RuntimeException", SECRET)],
+        "Spark failed with RuntimeException",
+        False,
+    ),
+    "a Python function": (
+        [("org.apache.spark.api.python.PythonException", f"Traceback\n  x\nValueError: {SECRET}")],
+        "a Python function failed with ValueError; the cause of this error",
+        False,
+    ),
+    "memory": (
+        [("SparkException", ABORTED), ("java.lang.OutOfMemoryError", "Java heap space")],
+        "Spark lost a process, most likely because it needed more memory",
+        False,
+    ),
+    "disk": (
+        [("java.io.IOException", "No space left on device")],
+        "a disk of Spark is full",
+        False,
+    ),
+}
+
+
+class JavaError:
+    """Stands in for an exception of the JVM."""
+
+    def __init__(self, chain: list[tuple[str, str]]) -> None:
+        self._kind, self._message = chain[0]
+        self._cause = JavaError(chain[1:]) if chain[1:] else None
+
+    def getClass(self) -> JavaError:  # noqa: N802 - Java's name
+        return self
+
+    def getName(self) -> str:  # noqa: N802
+        return self._kind
+
+    def getMessage(self) -> str:  # noqa: N802
+        return self._message
+
+    def getCause(self) -> JavaError | None:  # noqa: N802
+        return self._cause
+
+
+def failed(chain: list[tuple[str, str]]) -> Py4JError:
+    error = Py4JError("An error occurred while calling o1.collect.")
+    error.java_exception = JavaError(chain)
+    return error
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_failure_is_one_line_without_a_row_s_value(name: str) -> None:
+    """It names the file and the reason, and whether the source is at fault."""
+    chain, said, of_source = CHAINS[name]
+    failure = explain(failed(chain))
+    assert said in failure.text
+    assert failure.of_source is of_source
+    assert SECRET not in failure.text
+    assert "\n" not in failure.text
+    expected: Any = SourceError if of_source else SparkFailedError
+    with pytest.raises(expected, match=r"^source\.sql: ") as caught, source_errors("source.sql"):
+        raise failed(chain)
+    assert isinstance(caught.value.__cause__, Py4JError)
+
+
+def test_an_error_before_reading_keeps_spark_s_own_words() -> None:
+    """They are about the query or the options, and no row was read."""
+    text = "[UNRESOLVED_COLUMN] A column `x` cannot be resolved. SQLSTATE: 42703; line 1\n'Project"
+    assert explain(AnalysisException(text)).text == (
+        "[UNRESOLVED_COLUMN] A column `x` cannot be resolved line 1"
+    )
+
+
+@pytest.mark.parametrize(
+    "exc", [failed([("SparkException", ABORTED), ("PythonException", OWN)]), PySparkException(OWN)]
+)
+def test_an_error_of_the_package_that_ended_a_task_is_raised_again(exc: Exception) -> None:
+    """With its class: a caller can tell a throttled S3 from a wrong config."""
+    own = own_error(exc)
+    assert type(own) is StorageUnavailableError
+    assert str(own) == "s3://b/k: SlowDown"
+    for block in (stage_errors("collect"), source_errors("source.sql")):
+        with pytest.raises(StorageUnavailableError) as caught, block:
+            raise exc
+        assert caught.value.__cause__ is exc
+
+
+def test_secrets_are_hidden_in_message_and_cause() -> None:
+    """Spark quotes options, such as a URL."""
+    with (
+        pytest.raises(BedrockSparkError) as caught,
+        source_errors("source", lambda t: t.replace(SECRET, "…"), is_secret=True),
+    ):
+        raise AnalysisException(f"[BAD] {SECRET}")
+    assert str(caught.value) == "source: [BAD] …"
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_a_dead_java_process_is_no_fault_of_the_source() -> None:
+    """The connection to it is lost."""
+    assert "Java process has ended" in explain(Py4JNetworkError("Answer is empty")).text
