@@ -328,7 +328,7 @@ def test_a_run_that_was_begun_again_meanwhile_is_not_committed(
 def test_a_prepare_that_fails_in_spark_leaves_the_folder_to_a_corrected_config(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    """The rows are read in tasks, so the run was begun: a folder is claimed by its manifest only."""
+    """The rows are read in tasks, so the run was begun: only its manifest claims a folder."""
     df = tickets(spark, 60)
     broken = df.withColumn("body", F.expr("if(id = 57, raise_error('no'), body)"))
     with pytest.raises(Exception, match="no"):
