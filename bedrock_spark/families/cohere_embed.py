@@ -2,10 +2,10 @@
 
 Body: Amazon Bedrock user guide, "Cohere Embed models" (v3) and "Cohere Embed v4". `input_type` is
 required. The guide says to embed the texts of a corpus as search_document, and the rows of a table
-are a corpus. Search queries, other purposes, images, number types and vector lengths need
-request.body. Answer: `embeddings` is a list in public code (langchain4j). Not confirmed: that it is
-an object with one list per number type if the request names types, and perhaps always for v4. So
-both are read. The answer has no token counts.
+are a corpus. `output_dimension` exists in v4 only: the linter refuses it for v3. Images and number
+types need request.body. Answer: `embeddings` is a list in public code (langchain4j). Not confirmed:
+that it is an object with one list per number type if the request names types, and perhaps always
+for v4. So both are read. The answer has no token counts.
 """
 
 from __future__ import annotations
@@ -14,13 +14,28 @@ import re
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
-from bedrock_spark.families.base import Answer, Family, Json, at, prompt_of, refuse, vector_at
+from bedrock_spark.families.base import (
+    Answer,
+    Family,
+    Json,
+    at,
+    prompt_of,
+    refuse,
+    vector_at,
+    without_none,
+)
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
     """Build an embedding body. The prompt is the text to embed."""
     refuse(request, "cohere_embed", "system", "max_tokens", "temperature", "top_p", "stop")
-    return {"texts": [prompt_of(request)], "input_type": "search_document"}
+    return without_none(
+        {
+            "texts": [prompt_of(request)],
+            "input_type": request.input_type or "search_document",
+            "output_dimension": request.dimensions,
+        }
+    )
 
 
 def read(output: Json) -> Answer:
@@ -33,4 +48,10 @@ def read(output: Json) -> Answer:
     return Answer(has_other_vectors=has_others)
 
 
-FAMILY = Family("cohere_embed", re.compile(r"cohere\.embed-.*"), build, read)
+FAMILY = Family(
+    "cohere_embed",
+    re.compile(r"cohere\.embed-.*"),
+    build,
+    read,
+    extras=("dimensions", "input_type"),
+)

@@ -1,7 +1,7 @@
 """Amazon Titan Text Embeddings, v1 and v2.
 
-Body and answer: Amazon Bedrock user guide, "Amazon Titan Embeddings Text". `dimensions` and
-`normalize` exist in v2 only; to set them, write request.body.
+Body and answer: Amazon Bedrock user guide, "Amazon Titan Embeddings Text". `dimensions` exists in
+v2 only: the linter refuses it for v1. So does `normalize`, which needs request.body.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from bedrock_spark.families.base import (
     prompt_of,
     refuse,
     vector_at,
+    without_none,
 )
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
     """Build an embedding body. The prompt is the text to embed."""
     refuse(request, "titan_embeddings", "system", "max_tokens", "temperature", "top_p", "stop")
-    return {"inputText": prompt_of(request)}
+    return without_none({"inputText": prompt_of(request), "dimensions": request.dimensions})
 
 
 def read(output: Json) -> Answer:
@@ -40,4 +41,10 @@ def read(output: Json) -> Answer:
     )
 
 
-FAMILY = Family("titan_embeddings", re.compile(r"amazon\.titan-embed-(g1-)?text-.*"), build, read)
+FAMILY = Family(
+    "titan_embeddings",
+    re.compile(r"amazon\.titan-embed-(g1-)?text-.*"),
+    build,
+    read,
+    extras=("dimensions",),
+)
