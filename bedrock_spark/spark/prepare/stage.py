@@ -48,13 +48,13 @@ from bedrock_spark.run_folder.manifest import (
 from bedrock_spark.run_folder.prepared_files import delete_prepared, delete_unnamed
 from bedrock_spark.run_folder.run import Run, begin_run, check_not_replaced
 from bedrock_spark.shards.plan import SourceSize, plan_buckets
+from bedrock_spark.spark.prepare.column_types import check_types
 from bedrock_spark.spark.prepare.columns import column_of, ddl_of
 from bedrock_spark.spark.prepare.damage import NO_KEY, NOT_PARSED
 from bedrock_spark.spark.prepare.shuffle import repartition_by_hash, with_ids
 from bedrock_spark.spark.prepare.size_estimate import estimate_size, with_object_sizes
 from bedrock_spark.spark.prepare.source import (
     SourceColumns,
-    check_types,
     choose_columns,
     hint_for_corrupt,
     is_indexed,
