@@ -3,7 +3,8 @@
 Body: Amazon Nova user guide, "Request and response structure for image generation"; Titan takes the
 same body, by the example "Invoke Amazon Titan Image" in the Amazon Bedrock user guide. `images` in
 the answer: AWS's examples for both models (awsdocs/aws-doc-sdk-examples). Not confirmed: `error` in
-the answer. Size, quality, the number of images and all other tasks need request.body.
+the answer. Size, quality, the number of images and all other tasks need request.body. The limits of
+the prompt: the first of these pages (Canvas), and "Amazon Titan Image Generator G1 models".
 """
 
 from __future__ import annotations
@@ -12,7 +13,16 @@ import re
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
-from bedrock_spark.families.base import Answer, Family, Json, prompt_of, refuse, text_at, texts_at
+from bedrock_spark.families.base import (
+    Answer,
+    Family,
+    Json,
+    ModelLimits,
+    prompt_of,
+    refuse,
+    text_at,
+    texts_at,
+)
 from bedrock_spark.families.endings import endings_by_word
 
 
@@ -35,6 +45,10 @@ FAMILY = Family(
     build,
     read,
     answers_images=True,
+    limits=(
+        ModelLimits(re.compile(r"amazon\.titan-image-generator-.*"), max_characters=512),
+        ModelLimits(re.compile(r"amazon\.nova-canvas-.*"), max_characters=1_024),
+    ),
     # Not confirmed: the sentence. AWS's pages say that images are blocked by content filters.
     endings=endings_by_word(refused_sentence=r".{0,200}\b(blocked|content filters?)\b"),
 )

@@ -101,6 +101,7 @@ COMMAND = Family(
     read_command,
     read_chunk=read_command_chunk,
     endings=_ENDINGS,
+    max_temperature=5,
 )
 COMMAND_R = Family(
     "cohere_command_r",

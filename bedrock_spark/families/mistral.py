@@ -75,6 +75,7 @@ INSTRUCT = Family(
     read_instruct,
     read_chunk=read_instruct,
     endings=chat.ENDINGS,
+    max_temperature=1,
 )
 CHAT = Family(
     "mistral_chat",

@@ -1,7 +1,8 @@
 """Amazon Titan Text Embeddings, v1 and v2.
 
 Body and answer: Amazon Bedrock user guide, "Amazon Titan Embeddings Text". `dimensions` and
-`normalize` exist in v2 only; to set them, write request.body.
+`normalize` exist in v2 only; to set them, write request.body. 50,000 characters, and a text that is
+not empty: the same page; its other limit, 8,192 tokens, cannot be counted here.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from bedrock_spark.families.base import (
     Answer,
     Family,
     Json,
+    ModelLimits,
     at,
     count_at,
     prompt_of,
@@ -40,4 +42,10 @@ def read(output: Json) -> Answer:
     )
 
 
-FAMILY = Family("titan_embeddings", re.compile(r"amazon\.titan-embed-(g1-)?text-.*"), build, read)
+FAMILY = Family(
+    "titan_embeddings",
+    re.compile(r"amazon\.titan-embed-(g1-)?text-.*"),
+    build,
+    read,
+    limits=(ModelLimits(re.compile(".*"), max_characters=50_000),),
+)
