@@ -33,7 +33,9 @@ def prepared(spark: SparkSession, folder: Path, *, wrong: int, **sections: Any) 
         F.when(is_wrong, F.lit(1.5)).otherwise(F.lit(0.5)).alias("heat"),
         F.when(is_wrong, F.lit("system")).otherwise(F.lit("user")).alias("role"),
     )
-    config = make_config(str(folder), request={"prompt": None, "body": BODY}, **sections)
+    config = make_config(
+        str(folder), request={"prompt": None, "max_tokens": None, "body": BODY}, **sections
+    )
     return prepare(spark, open_run(config, SystemClock()), rows)
 
 
