@@ -10,6 +10,7 @@ does not need it.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -53,7 +54,12 @@ from bedrock_spark.outputs.row_limits import RowCounts, shortfall
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.publication import has_place, why_not_final
 from bedrock_spark.report import Ending, Report, Reporter, check_complete
-from bedrock_spark.report.findings import NOT_PUBLISHED, fallback_finding, unpublished_finding
+from bedrock_spark.report.findings import (
+    NOT_PUBLISHED,
+    changed_source_finding,
+    fallback_finding,
+    unpublished_finding,
+)
 from bedrock_spark.report.values import DONE, UNFINISHED
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.fallback_end import note_fallback_ended
@@ -65,6 +71,8 @@ from bedrock_spark.screen import automatic_screen
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
+
+log = logging.getLogger(__name__)
 
 # How often late output is looked for.
 _LOOK_SECONDS = 60.0
@@ -85,6 +93,7 @@ class Pipeline:
     command_config: str = "CONFIG"
     _fallback: Fallback | None = None
     _is_linted: bool = False
+    _is_compared: bool = False
     _reporter: Reporter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -139,8 +148,24 @@ class Pipeline:
             delete_leftovers([self.run.storage], self.clock)
             manifest = prepare(spark, self.run, df, self.observe)
             self.run = begin_run(self.run)  # another process may have been first
+            self._note_change(spark, manifest, df)
             refuse_too_small(self.run, manifest)
         return manifest
+
+    def _note_change(
+        self, spark: SparkSession, manifest: RunManifest, df: DataFrame | None = None
+    ) -> None:
+        """Warn, once, if the source has changed since it was prepared. No row is read."""
+        from bedrock_spark.spark.source_state import change_of, state_of
+
+        if self._is_compared or manifest.source is None:
+            return
+        self._is_compared = True
+        change = change_of(manifest.source, state_of(spark, self.run.config.source, df))
+        if change is not None:
+            finding = changed_source_finding(change)
+            log.warning("%s: %s", self.run.storage.uri, finding["detail"])
+            self._reporter.note(finding)
 
     def advance(self) -> StepResult:
         """Take one step of the fan-out: list the jobs once, submit new ones. Needs no Spark.
@@ -225,7 +250,9 @@ class Pipeline:
         from bedrock_spark.spark.collect.stage import collect
 
         with self._command(), self._reporter.timed("collect"):
-            reconciled = collect(spark, self.run, self.manifest(), self.jobs(), self.observe)
+            manifest = self.manifest()
+            self._note_change(spark, manifest)
+            reconciled = collect(spark, self.run, manifest, self.jobs(), self.observe)
         self._reporter.units = reconciled
         return reconciled
 

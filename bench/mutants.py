@@ -29,7 +29,11 @@ from bench.mutation.testers import PACKAGE, copy_repository, survivors_of  # noq
 # The modules, below the package, and the tests of each, below tests/unit.
 MODULES: dict[str, tuple[str, ...]] = {
     "shards/record_ids.py": ("shards/test_record_ids.py",),
-    "shards/plan.py": ("shards/test_plan.py", "shards/test_fill.py"),
+    "shards/plan.py": (
+        "shards/test_plan.py",
+        "shards/test_fill.py",
+        "shards/test_row_bytes_bound.py",
+    ),
     "aws/retry.py": ("aws/test_retry.py",),
     "outputs/reconcile.py": ("outputs/test_reconcile.py", "outputs/test_claims.py"),
     "costs/budget.py": ("costs/test_budget.py",),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -155,6 +156,7 @@ def _end_of_sentence(text: str, start: int) -> int:
     return end.start() if end else len(text)
 
 
+@functools.lru_cache(maxsize=1024)
 def split_labels(text: str) -> tuple[str, ...]:
     """Return the labels of a list such as `a, b or "c d"`, () if it is no list of labels."""
     if len(text) > 40 * _MAX_LABELS:

@@ -132,7 +132,7 @@ def _start_after(text: str, end: int) -> int | None:
 
 def _has_words(text: str) -> bool:
     """Tell whether a text is more than the heading of the answer, such as `Answer:`."""
-    text = _without_ending(text).strip(" \n`\"'}])")
+    text = _without_ending(text)
     return any(letter.isalnum() for letter in text)
 
 

@@ -146,7 +146,7 @@ def _add_emulator(add: Callable[[Any], None]) -> None:
         @click.command(name="emulator")
         def missing() -> None:
             """Serve a local Bedrock and S3 (not installed)."""
-            raise click.ClickException('install it with: pip install "bedrock-spark[emulator]"')
+            raise click.ClickException('install it, in the clone: pip install ".[emulator]"')
 
         add(missing)
         return

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from bedrock_spark.config.base import Columns, Section, check_json, one_or_many
+
+# Options that only some families take. A family lists those that it takes.
+EXTRA_OPTIONS = (
+    *("top_k", "seed", "dimensions", "input_type"),
+    *("width", "height", "aspect_ratio", "negative_prompt"),
+)
 
 
 class RequestConfig(Section):
@@ -22,6 +28,16 @@ class RequestConfig(Section):
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)
     stop: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = ()
+    top_k: int | None = Field(default=None, ge=0)
+    seed: int | None = Field(default=None, ge=0)
+    dimensions: int | None = Field(default=None, ge=1)
+    input_type: (
+        Literal["search_document", "search_query", "classification", "clustering"] | None
+    ) = None
+    width: int | None = Field(default=None, ge=1)
+    height: int | None = Field(default=None, ge=1)
+    aspect_ratio: str | None = None
+    negative_prompt: str | None = None
     body: dict[str, Any] | None = None
     body_column: str | None = None
     dedupe: bool = False
@@ -38,7 +54,7 @@ class RequestConfig(Section):
         if len(kinds) != 1:
             present = " and ".join(kinds) if kinds else "none of them"
             raise ValueError(f"needs exactly one of prompt, body, body_column; it has {present}")
-        options = ("system", "max_tokens", "temperature", "top_p")
+        options = ("system", "max_tokens", "temperature", "top_p", *EXTRA_OPTIONS)
         several = ("images", "documents", "stop")
         stray = [n for n in options if getattr(self, n) is not None]
         stray += [n for n in several if getattr(self, n)]

@@ -3,8 +3,8 @@
 Body: Amazon Nova user guide, "Request and response structure for image generation"; Titan takes the
 same body, by the example "Invoke Amazon Titan Image" in the Amazon Bedrock user guide. `images` in
 the answer: AWS's examples for both models (awsdocs/aws-doc-sdk-examples). Not confirmed: `error` in
-the answer. Size, quality, the number of images and all other tasks need request.body. The limits of
-the prompt: the first of these pages (Canvas), and "Amazon Titan Image Generator G1 models".
+the answer. Quality, the number of images and all other tasks need request.body. The limits of the
+prompt: the first of these pages (Canvas), and "Amazon Titan Image Generator G1 models".
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from bedrock_spark.families.base import (
     refuse,
     text_at,
     texts_at,
+    without_none,
 )
 from bedrock_spark.families.endings import endings_by_word
 
@@ -29,7 +30,15 @@ from bedrock_spark.families.endings import endings_by_word
 def build(request: RequestConfig) -> dict[str, Any]:
     """Build a body that asks for an image of what the prompt describes."""
     refuse(request, "amazon_images", "system", "max_tokens", "temperature", "top_p", "stop")
-    return {"taskType": "TEXT_IMAGE", "textToImageParams": {"text": prompt_of(request)}}
+    size = {"width": request.width, "height": request.height, "seed": request.seed}
+    text = {"text": prompt_of(request), "negativeText": request.negative_prompt}
+    return without_none(
+        {
+            "taskType": "TEXT_IMAGE",
+            "textToImageParams": without_none(text),
+            "imageGenerationConfig": without_none(size),
+        }
+    )
 
 
 def read(output: Json) -> Answer:
@@ -44,6 +53,7 @@ FAMILY = Family(
     PATTERN,
     build,
     read,
+    extras=("seed", "width", "height", "negative_prompt"),
     answers_images=True,
     limits=(
         ModelLimits(re.compile(r"amazon\.titan-image-generator-.*"), max_characters=512),

@@ -56,6 +56,7 @@ def build(request: RequestConfig) -> dict[str, Any]:
             "messages": [{"role": "user", "content": content}],
             "temperature": request.temperature,
             "top_p": request.top_p,
+            "top_k": request.top_k,
             "stop_sequences": list(request.stop),
         }
     )
@@ -138,6 +139,7 @@ FAMILY = Family(
     build,
     read,
     takes_media=True,
+    extras=("top_k",),
     read_chunk=read_chunk,
     endings=ENDINGS,
     max_temperature=1,

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from bedrock_spark.config import RequestConfig
+from bedrock_spark.config.request import EXTRA_OPTIONS
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.endings import Ending, Endings
 
@@ -81,6 +82,7 @@ class Family:
     builder: makes a body template from the request options, whose strings may hold placeholders
     read: makes an Answer from a decoded modelOutput; any member may be absent or null
     takes_media: whether the builder supports images and documents
+    extras: those of EXTRA_OPTIONS that the builder supports
     read_chunk: makes an Answer from a decoded chunk of a stream: the text that it adds, and token
         counts as totals so far; None if the family does not stream
     tag: the tag around the reasoning in the text of those chunks; None if there is no tag
@@ -97,6 +99,7 @@ class Family:
     builder: Callable[[RequestConfig], dict[str, Any]]
     read: Callable[[Json], Answer]
     takes_media: bool = False
+    extras: tuple[str, ...] = ()
     read_chunk: Callable[[Json], Answer] | None = None
     tag: ReasoningTag | None = None
     answers_images: bool = False
@@ -118,6 +121,7 @@ class Family:
         """Return the body template of a request. Raises ConfigError for an unsupported option."""
         if not self.takes_media:
             refuse(request, self.name, "images", "documents")
+        refuse(request, self.name, *(name for name in EXTRA_OPTIONS if name not in self.extras))
         return self.builder(request)
 
 

@@ -51,6 +51,8 @@ def _options(request: RequestConfig) -> dict[str, Any]:
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "p": request.top_p,
+            "k": request.top_k,
+            "seed": request.seed,
             "stop_sequences": list(request.stop),
         }
     )
@@ -99,6 +101,7 @@ COMMAND = Family(
     re.compile(r"cohere\.command-(light-)?text-.*"),
     build_command,
     read_command,
+    extras=("top_k",),
     read_chunk=read_command_chunk,
     endings=_ENDINGS,
     max_temperature=5,
@@ -108,6 +111,7 @@ COMMAND_R = Family(
     re.compile(r"cohere\.command-r-.*"),
     build_command_r,
     read_command_r,
+    extras=("top_k", "seed"),
     read_chunk=read_command_r,
     endings=_ENDINGS,
 )

@@ -2,10 +2,10 @@
 
 Body: Amazon Bedrock user guide, "Cohere Embed models" (v3) and "Cohere Embed v4". `input_type` is
 required. The guide says to embed the texts of a corpus as search_document, and the rows of a table
-are a corpus. Search queries, other purposes, images, number types and vector lengths need
-request.body. Answer: `embeddings` is a list in public code (langchain4j). Not confirmed: that it is
-an object with one list per number type if the request names types, and perhaps always for v4. So
-both are read. The answer has no token counts.
+are a corpus. `output_dimension` exists in v4 only: the linter refuses it for v3. Images and number
+types need request.body. Answer: `embeddings` is a list in public code (langchain4j). Not confirmed:
+that it is an object with one list per number type if the request names types, and perhaps always
+for v4. So both are read. The answer has no token counts.
 
 2,048 characters for v3: the page of v3, and errors of the service (langgenius/dify #3942), which
 `truncate` does not prevent. No page has such a limit for v4. The page of v3 allows empty texts, and
@@ -27,13 +27,20 @@ from bedrock_spark.families.base import (
     prompt_of,
     refuse,
     vector_at,
+    without_none,
 )
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
     """Build an embedding body. The prompt is the text to embed."""
     refuse(request, "cohere_embed", "system", "max_tokens", "temperature", "top_p", "stop")
-    return {"texts": [prompt_of(request)], "input_type": "search_document"}
+    return without_none(
+        {
+            "texts": [prompt_of(request)],
+            "input_type": request.input_type or "search_document",
+            "output_dimension": request.dimensions,
+        }
+    )
 
 
 def read(output: Json) -> Answer:
@@ -54,4 +61,5 @@ FAMILY = Family(
     limits=(
         ModelLimits(re.compile(r"cohere\.embed-(english|multilingual)-v3.*"), max_characters=2_048),
     ),
+    extras=("dimensions", "input_type"),
 )

@@ -25,6 +25,15 @@ CEILINGS: tuple[tuple[re.Pattern[str], int], ...] = (
     (re.compile(r"anthropic\.claude-3-haiku-.*"), 4_096),
     (re.compile(r"deepseek\.r1-.*"), 32_768),
 )
+# The key of the length of vectors, and the lengths that a model can make. Bedrock user guide,
+# "Amazon Titan Text Embeddings", "Amazon Titan Multimodal Embeddings G1", "Cohere Embed v4".
+SIZES: tuple[tuple[re.Pattern[str], str, tuple[int, ...]], ...] = (
+    (re.compile(r"amazon\.titan-embed-text-v2.*"), "dimensions", (256, 512, 1024)),
+    (re.compile(r"amazon\.titan-embed-(g1-text-|text-v1).*"), "dimensions", ()),
+    (re.compile(r"amazon\.titan-embed-image-.*"), "outputEmbeddingLength", (256, 384, 1024)),
+    (re.compile(r"cohere\.embed-v4.*"), "output_dimension", (256, 512, 1024, 1536)),
+    (re.compile(r"cohere\.embed-(english|multilingual)-.*"), "output_dimension", ()),
+)
 # Models that refuse temperature together with top_p. Sonnet 4.5 and Haiku 4.5: Amazon Bedrock user
 # guide, "Anthropic Claude Messages API: Request and Response". Opus 4.1: open-webui/pipelines #546.
 # Opus 4.5, Sonnet 4.6: aws-samples/bedrock-access-gateway #238. Opus 4.6 is assumed to be like 4.5.
@@ -154,6 +163,19 @@ def _documents_of_nova(body: Body) -> Fault:
     return places, "Nova takes documents through Converse only; use invocation: converse"
 
 
+def _dimensions(body: Body) -> Fault:
+    for models, key, sizes in SIZES:
+        if not models.fullmatch(body.model_id):
+            continue
+        found = [(place, v) for place, k, v in members(body.body, body.root) if k == key]
+        wrong = [place for place, v in found if type(v) is int and v not in sizes]
+        if wrong and not sizes:
+            return wrong, "the vectors of this model have one length only; remove it"
+        if wrong:
+            return wrong, f"this model's vectors have {', '.join(map(str, sizes))} numbers"
+    return None
+
+
 def _temperature(body: Body) -> Fault:
     most, (place, options) = body.family.max_temperature, _options(body)
     if most is None or not _is_outside(options.get("temperature"), most):
@@ -213,6 +235,7 @@ RULES: dict[str, Rule] = {
     "stream": _streaming,
     "text-only": _text_only,
     "documents": _documents_of_nova,
+    "dimensions": _dimensions,
     "temperature": _temperature,
     "roles": _roles,
     "image-url": _image_urls,

@@ -47,6 +47,7 @@ def build_instruct(request: RequestConfig) -> dict[str, Any]:
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
             "top_p": request.top_p,
+            "top_k": request.top_k,
             "stop": list(request.stop),
         }
     )
@@ -73,6 +74,7 @@ INSTRUCT = Family(
     re.compile(rf"mistral\.{_INSTRUCT}-.*"),
     build_instruct,
     read_instruct,
+    extras=("top_k",),
     read_chunk=read_instruct,
     endings=chat.ENDINGS,
     max_temperature=1,

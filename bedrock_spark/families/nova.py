@@ -31,8 +31,11 @@ MEDIA = dataclasses.replace(converse.MEDIA, max_images=None, max_image_bytes=Non
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
-    """Build the body, which is the same as Converse's."""
-    return converse.build_with(request, MEDIA)
+    """Build the body: Converse's, and `topK`, which Converse has no place for."""
+    body = converse.build_with(request, MEDIA)
+    if request.top_k is not None:
+        body["inferenceConfig"] = {**body.get("inferenceConfig", {}), "topK": request.top_k}
+    return body
 
 
 FAMILY = Family(
@@ -41,6 +44,7 @@ FAMILY = Family(
     build,
     converse.read,
     takes_media=True,
+    extras=("top_k",),
     read_chunk=converse.read_chunk,
     endings=converse.ENDINGS,
     limits=(ModelLimits(re.compile(r"amazon\.nova-2-.*"), max_images=5),),

@@ -14,7 +14,11 @@ from bedrock_spark.config import RequestConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.base import Family
 
-_TEXTS, _NUMBERS = ("system", "prompt"), ("max_tokens", "temperature", "top_p")
+_TEXTS = ("system", "prompt", "input_type", "aspect_ratio", "negative_prompt")
+_NUMBERS = (
+    *("max_tokens", "temperature", "top_p", "top_k", "seed"),
+    *("dimensions", "width", "height"),
+)
 
 
 def options_by_place(family: Family, request: RequestConfig) -> dict[str, str]:

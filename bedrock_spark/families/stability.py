@@ -3,7 +3,7 @@
 Body and answer: Amazon Bedrock user guide, "Stability.ai Stable Diffusion 3.5 Large", "Stable Image
 Core" and "Stable Image Ultra request and response". For XL: public code (alexhddev/Bedrock_course);
 its finishReason is not confirmed. The page of Stable Image Core also mentions text_prompts, but its
-own example has `prompt`, as here. Everything but the prompt needs request.body. Services that
+own example has `prompt`, as here. Options that are not listed here need request.body. Services that
 change an image (inpaint, upscale, …) are not supported. 10,000 characters: these three pages.
 """
 
@@ -23,6 +23,7 @@ from bedrock_spark.families.base import (
     refuse,
     text_at,
     texts_at,
+    without_none,
 )
 from bedrock_spark.families.endings import endings_by_word
 
@@ -30,7 +31,14 @@ from bedrock_spark.families.endings import endings_by_word
 def build(request: RequestConfig) -> dict[str, Any]:
     """Build a body that asks for an image of what the prompt describes."""
     refuse(request, "stability", "system", "max_tokens", "temperature", "top_p", "stop")
-    return {"prompt": prompt_of(request)}
+    return without_none(
+        {
+            "prompt": prompt_of(request),
+            "negative_prompt": request.negative_prompt,
+            "aspect_ratio": request.aspect_ratio,
+            "seed": request.seed,
+        }
+    )
 
 
 def read(output: Json) -> Answer:
@@ -43,7 +51,8 @@ def read(output: Json) -> Answer:
 def build_xl(request: RequestConfig) -> dict[str, Any]:
     """Build a body of Stable Diffusion XL."""
     refuse(request, "stability_xl", "system", "max_tokens", "temperature", "top_p", "stop")
-    return {"text_prompts": [{"text": prompt_of(request)}]}
+    size = {"width": request.width, "height": request.height, "seed": request.seed}
+    return {"text_prompts": [{"text": prompt_of(request)}], **without_none(size)}
 
 
 def read_xl(output: Json) -> Answer:
@@ -66,6 +75,7 @@ FAMILY = Family(
     re.compile(_MODELS),
     build,
     read,
+    extras=("seed", "aspect_ratio", "negative_prompt"),
     answers_images=True,
     limits=(ModelLimits(re.compile(".*"), max_characters=10_000),),
     # "Filter reason: prompt", "output image" or "input image"; "Inference error" is none.
@@ -76,6 +86,7 @@ XL = Family(
     _XL,
     build_xl,
     read_xl,
+    extras=("seed", "width", "height"),
     answers_images=True,
     endings=endings_by_word(finished=("SUCCESS",), refused=("CONTENT_FILTERED",)),
 )

@@ -1,8 +1,9 @@
 """Amazon Titan Text Embeddings, v1 and v2.
 
-Body and answer: Amazon Bedrock user guide, "Amazon Titan Embeddings Text". `dimensions` and
-`normalize` exist in v2 only; to set them, write request.body. 50,000 characters, and a text that is
-not empty: the same page; its other limit, 8,192 tokens, cannot be counted here.
+Body and answer: Amazon Bedrock user guide, "Amazon Titan Embeddings Text". `dimensions` exists in
+v2 only: the linter refuses it for v1. So does `normalize`, which needs request.body. 50,000
+characters, and a text that is not empty: the same page; its other limit, 8,192 tokens, cannot be
+counted here.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from bedrock_spark.families.base import (
     prompt_of,
     refuse,
     vector_at,
+    without_none,
 )
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
     """Build an embedding body. The prompt is the text to embed."""
     refuse(request, "titan_embeddings", "system", "max_tokens", "temperature", "top_p", "stop")
-    return {"inputText": prompt_of(request)}
+    return without_none({"inputText": prompt_of(request), "dimensions": request.dimensions})
 
 
 def read(output: Json) -> Answer:
@@ -48,4 +50,5 @@ FAMILY = Family(
     build,
     read,
     limits=(ModelLimits(re.compile(".*"), max_characters=50_000),),
+    extras=("dimensions",),
 )

@@ -1,7 +1,7 @@
 """Amazon Titan Multimodal Embeddings G1: the embedding of a text.
 
 Body and answer: Amazon Bedrock user guide, "Amazon Titan Multimodal Embeddings G1". To embed an
-image, or to set the length of the vector (embeddingConfig), write request.body.
+image, write request.body.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from bedrock_spark.families.base import (
     refuse,
     text_at,
     vector_at,
+    without_none,
 )
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
     """Build an embedding body. The prompt is the text to embed."""
     refuse(request, "titan_multimodal", "system", "max_tokens", "temperature", "top_p", "stop")
-    return {"inputText": prompt_of(request)}
+    size = without_none({"outputEmbeddingLength": request.dimensions})
+    return without_none({"inputText": prompt_of(request), "embeddingConfig": size})
 
 
 def read(output: Json) -> Answer:
@@ -37,4 +39,10 @@ def read(output: Json) -> Answer:
     )
 
 
-FAMILY = Family("titan_multimodal", re.compile(r"amazon\.titan-embed-image-.*"), build, read)
+FAMILY = Family(
+    "titan_multimodal",
+    re.compile(r"amazon\.titan-embed-image-.*"),
+    build,
+    read,
+    extras=("dimensions",),
+)

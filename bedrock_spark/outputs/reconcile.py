@@ -89,7 +89,11 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     @property
     def rank(self) -> int:
         """Return how much the line counts against other lines of the record."""
-        return 0 if self.record.error is not None else _RANKS[self.ended]
+        if self.record.error is None:
+            return _RANKS[self.ended]
+        # An error that may be the account's is settled by any other line, also by one whose file
+        # was named by a clock that is behind.
+        return -1 if self.record.error.may_be_the_accounts else 0
 
     @property
     def is_ok(self) -> bool:

@@ -13,9 +13,12 @@ from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.purchases import PurchaseNote
 
 NOT_PUBLISHED, FALLBACK_ENDED, ON_HOLD = "not_published", "fallback_ended", "held"
-MAY_BILL = "model_units_may_bill"
+MAY_BILL, SOURCE_CHANGED = "model_units_may_bill", "source_changed"
 # What holds only when the report is written: the next report does not carry it over.
-OF_THE_MOMENT = (NOT_PUBLISHED, FALLBACK_ENDED, ON_HOLD, MAY_BILL, UNACCOUNTED)
+OF_THE_MOMENT = (
+    *(NOT_PUBLISHED, FALLBACK_ENDED, ON_HOLD, MAY_BILL, UNACCOUNTED),
+    SOURCE_CHANGED,
+)
 
 
 def purchase_findings(purchases: Iterable[PurchaseNote]) -> list[dict[str, Any]]:
@@ -40,6 +43,15 @@ def fallback_finding(reason: str, rows: int) -> dict[str, Any]:
 def unpublished_finding(reason: str) -> dict[str, Any]:
     """Return the finding that says why the results were not published yet."""
     return _finding(NOT_PUBLISHED, reason)
+
+
+def changed_source_finding(change: str) -> dict[str, Any]:
+    """Return the finding that the source is not the one that prepare has read."""
+    return _finding(
+        SOURCE_CHANGED,
+        f"the source has changed since prepare ({change}). The run has the rows as they were; to "
+        "ask the others, use a new run_uri",
+    )
 
 
 def held_finding(reason: str) -> dict[str, Any]:

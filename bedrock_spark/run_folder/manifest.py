@@ -55,12 +55,30 @@ class RejectedRows:
 
 
 @dataclass(frozen=True)
+class SourceState:
+    """What was known of the source when prepare read it, to notice that it has changed.
+
+    digest: of the path, size and modification time of every file, and of all versions
+    files, bytes: how many there are in total
+    versions: of tables that have one
+    is_handed_in: the source was a DataFrame of the caller
+    """
+
+    digest: str
+    files: int = 0
+    bytes: int = 0
+    versions: tuple[str, ...] = ()
+    is_handed_in: bool = False
+
+
+@dataclass(frozen=True)
 class RunManifest:
     """The result of prepare.
 
     rows: the number of rows in the source
     columns: Spark DDL of the source columns that are kept for the results
     prepare_id: names the folders of the shards, of their rows and of the rejects
+    source: the state of the source; None if it was not known
     """
 
     run_id: str
@@ -69,6 +87,7 @@ class RunManifest:
     shards: tuple[Shard, ...]
     rejects: tuple[RejectedRows, ...]
     prepare_id: str = ""
+    source: SourceState | None = None
 
     @property
     def records(self) -> int:
@@ -137,6 +156,11 @@ def _parse(data: bytes, storage: Storage) -> RunManifest:
             shards=tuple(Shard(**s, prepare_id=prepare_id) for s in values["shards"]),
             rejects=tuple(RejectedRows(**r) for r in values["rejects"]),
             prepare_id=prepare_id,
+            source=_state(values.get("source")),
         )
     except (ValueError, KeyError, TypeError) as exc:
         raise RunFolderError(f"{uri}: is not a run manifest; the folder is damaged") from exc
+
+
+def _state(values: dict[str, Any] | None) -> SourceState | None:
+    return SourceState(**{**values, "versions": tuple(values["versions"])}) if values else None

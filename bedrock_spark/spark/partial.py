@@ -89,4 +89,4 @@ class _CopyTask:
 
 def _copy(spark: SparkSession, storage: Storage, units: Sequence[str]) -> str:
     run_per_unit(spark, units, _CopyTask(storage), _Copied, "publish")
-    return join_uri(storage.uri, f"{layout.PARTIAL}/")
+    return join_uri(storage.uri, layout.PARTIAL)

@@ -16,8 +16,10 @@ next process that publishes to the place.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
+import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
@@ -171,7 +173,8 @@ def _swap_of(spark: SparkSession, config: ResultsConfig, run_id: str) -> _Swap |
     if config.format.lower() not in _FILES:
         return None
     if config.table is not None:
-        return _TableSwap(spark, config.table) if _is_in_session(spark, config.table) else None
+        is_here = _is_in_session(spark, config.table)
+        return _TableSwap(spark, config.table, run_id) if is_here else None
     folder = open_folder(spark, config.path or "")
     return _FolderSwap(spark, folder, config, run_id) if folder is not None else None
 
@@ -194,7 +197,7 @@ class _FolderSwap:
         self, spark: SparkSession, folder: Folder, config: ResultsConfig, run_id: str
     ) -> None:
         self.name = config.path or ""
-        self.new = folder.beside(f"{OWN_PREFIX}_new_{folder.base_name}_{run_id}")
+        self.new = folder.beside(f"{OWN_PREFIX}_new_{folder.base_name}_{_digest(run_id)}")
         self.old = folder.beside(f"{OWN_PREFIX}_old_{folder.base_name}")
         self._spark, self._folder = spark, folder
         self._format = config.format.lower()
@@ -234,13 +237,18 @@ class _FolderSwap:
 
 
 class _TableSwap:
-    """A table whose data are files."""
+    """A table whose data are files.
 
-    def __init__(self, spark: SparkSession, table: str) -> None:
+    The name of the new one is random: a task that still runs when its write has failed may leave
+    files in its folder, and Spark makes no table in a folder with files.
+    """
+
+    def __init__(self, spark: SparkSession, table: str, run_id: str) -> None:
         *prefix, name = names_of_table(table)
-        self._spark = spark
+        self._spark, self._database = spark, ".".join(map(quote_name, prefix))
+        self._new_name = f"{name}_bedrock_spark_new_{_digest(run_id)}_"
         self.name = _table(prefix, name)
-        self.new = _table(prefix, f"{name}_bedrock_spark_new")
+        self.new = _table(prefix, f"{self._new_name}{secrets.token_hex(4)}")
         self.old = _table(prefix, f"{name}_bedrock_spark_old")
 
     def exists(self, name: str) -> bool:
@@ -254,9 +262,24 @@ class _TableSwap:
 
     def delete(self, name: str) -> None:
         self._spark.sql(f"DROP TABLE IF EXISTS {name}")
+        if name == self.new:
+            for left in self._left_new():
+                self._spark.sql(f"DROP TABLE IF EXISTS {left}")
+
+    def _left_new(self) -> list[str]:
+        """Return the new tables that killed processes of the same run have left."""
+        where = f" IN {self._database}" if self._database else ""
+        pattern = self._new_name.replace("'", "\\'")
+        rows = self._spark.sql(f"SHOW TABLES{where} LIKE '{pattern}*'").collect()
+        prefix = f"{self._database}." if self._database else ""
+        return [prefix + quote_name(row["tableName"]) for row in rows]
 
     def count(self, name: str) -> int | None:
         return self._spark.table(name).count()
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def _table(prefix: list[str], name: str) -> str:

@@ -50,7 +50,7 @@ def spark_session(
         from pyspark.sql import SparkSession
     except ImportError as exc:
         raise ConfigError(
-            'Spark is not installed here: pip install "bedrock-spark[spark]", or run this with '
+            'Spark is not installed here: pip install "pyspark>=3.5,<5", or run this with '
             "the spark-submit of a cluster"
         ) from exc
     builder = SparkSession.builder.appName("bedrock-spark")

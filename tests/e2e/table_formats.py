@@ -70,4 +70,7 @@ def check(spark: SparkSession, example: Example, lake: Path) -> None:
     has_fixed_version = example.heading == "Hive" or "ersion" in example.text.lower()
     expected = {asked(t): t for t in (TICKETS if has_fixed_version else [*TICKETS, LATER])}
     assert manifest.rows == manifest.records == len(expected)
+    # A change is noticed by the version. Hive's tables have none, but files.
+    assert manifest.source is not None
+    assert len(manifest.source.versions) == (0 if example.heading == "Hive" else 1)
     assert rows_by_prompt(folder, manifest) == expected

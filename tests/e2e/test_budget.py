@@ -39,22 +39,22 @@ def test_a_run_stops_at_its_budget_and_continues_with_a_higher_one(
         return Pipeline.open(make_config(uri, endpoint_url=local.endpoint_url, **sections))
 
     rows = spark.range(100).select("id", F.concat(F.lit("ticket number "), "id").alias("body"))
-    open_pipeline(1.5).prepare(spark, rows)
+    open_pipeline(0.9).prepare(spark, rows)
     with pytest.raises(BudgetError, match="measured on the 5 records of the canary"):
-        open_pipeline(1.5).watch()
+        open_pipeline(0.9).watch()
     assert "CreateModelInvocationJob" not in local.requests()
     open_pipeline(99).advance()
     with pytest.raises(BudgetError, match="To go on, raise it and run the same command"):
-        open_pipeline(1.5).run_all(spark)
+        open_pipeline(0.9).run_all(spark)
     created = local.requests()["CreateModelInvocationJob"]
-    assert 1 <= created < len(open_pipeline(1.5).manifest().shards)
+    assert 1 <= created < len(open_pipeline(0.9).manifest().shards)
     open_pipeline(99).watch()
     invocations = local.requests()["InvokeModel"]
     usage = local.usage()["totals"]
     batch = usage["batch_input_tokens"] + usage["batch_output_tokens"]
     canary = usage["invocation_input_tokens"] + usage["invocation_output_tokens"]
     with pytest.raises(BudgetError, match="the fallback would cost about"):
-        open_pipeline((batch + 2 * canary) / 1000 + 0.3).run_all(spark)
+        open_pipeline((batch + 2 * canary) / 1000 + 0.12).run_all(spark)
     # The fallback asked only as many of the 20 records as the budget had money for.
     assert invocations < local.requests()["InvokeModel"] < invocations + 20
     report = open_pipeline(99).run_all(spark)

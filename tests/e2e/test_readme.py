@@ -84,7 +84,10 @@ def test_command_lines(
         for line in block.strip().split("\n")
         if "tickets.yaml" in line and " invoke " not in line
     ]
-    whole, stages = commands[:2], commands[2:]
+    check, *whole = commands[:3]
+    stages = commands[3:]
+    assert check == ["bedrock-spark", "check", "tickets.yaml"]
+    assert call(check) == 0
     assert [c[:2] for c in whole] == [["bedrock-spark", "run"], ["spark-submit", "jobs/run.py"]]
     prepare, advance, collect, fallback = stages
     assert call(prepare) == 0

@@ -323,3 +323,18 @@ def test_a_run_that_was_begun_again_meanwhile_is_not_committed(
     with pytest.raises(RunFolderError, match="begun this run again with another config"):
         prepare(spark, first, df)
     assert read_manifest(first.storage) is None
+
+
+def test_a_prepare_that_fails_in_spark_leaves_the_folder_to_a_corrected_config(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """The rows are read in tasks, so the run was begun. But only its manifest claims a folder."""
+    df = tickets(spark, 60)
+    broken = df.withColumn("body", F.expr("if(id = 57, raise_error('no'), body)"))
+    with pytest.raises(BedrockSparkError, match="the DataFrame: Spark failed"):
+        prepared(spark, tmp_path, broken)
+    request = {"prompt": "Another {{ body }}", "max_tokens": 40}
+    run, manifest = prepared(spark, tmp_path, df, request=request)
+    assert manifest.run_id == run.run_id
+    assert manifest.rows == 60
+    assert run.config.request.prompt == "Another {{ body }}"

@@ -84,11 +84,13 @@ def place(
     if request.param == "table":
         name = f"replaced_{secrets.token_hex(4)}"
         yield Place(spark, ResultsConfig(table=name))
-        for suffix in ("", "_bedrock_spark_new", "_bedrock_spark_old"):
-            spark.sql(f"DROP TABLE IF EXISTS {name}{suffix}")
+        for table in spark.catalog.listTables():
+            if table.name.startswith(name):
+                spark.sql(f"DROP TABLE {table.name}")
         return
     if request.param == "files":
         monkeypatch.setattr(replacing._FolderSwap, "can_rename", lambda _: False)
+        monkeypatch.setattr(replacing, "_DELETIONS_AT_ONCE", 1)  # so that each can be looked at
     yield Place(spark, ResultsConfig(path=str(tmp_path / "lake" / "out")))
 
 
@@ -114,7 +116,7 @@ def test_a_write_that_fails_in_the_middle_leaves_the_old_results(place: Place) -
     """As on a full disk. The same command replaces them once there is room."""
 
     def fail(where: str, mode: str) -> None:
-        write = place.spark.range(0, 4, 1, 4).selectExpr(
+        write = place.spark.range(0, 4, 1, 1).selectExpr(
             "id", "if(id = 3, raise_error('No space left on device'), 'new') AS what"
         )
         writer = write.write.format("parquet").mode(mode)

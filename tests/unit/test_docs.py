@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,17 @@ def test_the_demo_config_is_valid() -> None:
     """conf/demo.yaml is an accepted config."""
     values = yaml.safe_load((ROOT / "conf" / "demo.yaml").read_text())
     assert parse_config(values).shards.max_records == 500
+
+
+def test_the_cost_in_the_readme_is_right() -> None:
+    """The example has the demo's prices, and its sums add up."""
+    values = yaml.safe_load((ROOT / "conf" / "demo.yaml").read_text())["prices"]["batch"]
+    prices = {name: Decimal(str(price)) for name, price in values.items()}
+    row = next(line for line in README.splitlines() if line.startswith("| What does it cost?"))
+    assert f"${prices['input']:f} per 1,000 tokens in, ${prices['output']:f} out" in row
+    parts = [prices["input"] * 100 * 1_000, prices["output"] * 50 * 1_000]
+    assert "a million rows with 100 tokens in and 50 out" in row
+    assert f"${parts[0]:.2f} + ${parts[1]:.2f} = ${sum(parts):.2f}" in row
 
 
 def test_the_test_vectors_of_record_ids_are_right() -> None:

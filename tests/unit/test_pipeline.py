@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,15 @@ from bedrock_spark import pipeline as pipeline_module
 from bedrock_spark import publication
 from bedrock_spark.check import check_config
 from bedrock_spark.costs.tokens import Tokens
-from bedrock_spark.errors import BedrockSparkError, ConfigError, PlanError, RunFolderError
+from bedrock_spark.errors import (
+    BedrockSparkError,
+    BudgetError,
+    CanaryError,
+    ConfigError,
+    JobRejectedError,
+    PlanError,
+    RunFolderError,
+)
 from bedrock_spark.fallback.rounds import Fallback, refuse_too_small
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.pipeline import Pipeline
@@ -279,3 +288,48 @@ def test_after_rows_were_appended_nothing_is_asked(
     # An append that a process began is finished by the next one, though rows are unanswered.
     monkeypatch.setattr(publishing, "publish", lambda *_: place)
     assert pipeline.publish(SPARK, shards) == (None if is_asked else place)
+
+
+@pytest.mark.parametrize(
+    ("stage", "broken", "error", "records"),
+    [
+        ("canary", "ask_canary", CanaryError("the model refuses"), 5),
+        ("batch", "open_budget", BudgetError("too dear"), 5),
+        ("batch", "leased_controller", JobRejectedError("no such role"), 0),
+        ("batch", "leased_controller", KeyboardInterrupt(), 0),
+    ],
+)
+def test_a_stage_that_fails_is_in_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, broken: str,
+    error: BaseException, records: int,
+) -> None:  # fmt: skip
+    """With the rows that wait. The error is raised all the same."""
+    pipeline = open_pipeline(tmp_path, canary={"records": records})
+    prepare_by_hand(pipeline, 50, 60)
+    monkeypatch.setattr(pipeline_module, "ask_canary", lambda *_: None)
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(pipeline_module, broken, fail)
+    with pytest.raises(type(error)):
+        pipeline.advance()
+    report = json.loads(pipeline.run.storage.read("report.json"))
+    assert (report["stage"], report["error"]["kind"]) == (stage, type(error).__name__)
+    assert report["state"] == ("failed" if isinstance(error, Exception) else "interrupted")
+    assert report["outcomes"]["waiting"] == report["rows"] == 110
+
+
+def test_a_fallback_that_gave_up_has_had_its_chance_for_every_process(tmp_path: Path) -> None:
+    """So collect may publish what run could not, and asks nothing for it."""
+    settings = {"fallback": {"model_id": PROVISIONED}, "results": {"path": str(tmp_path / "out")}}
+    shards = [ReconciledShard(unit="shard-0", rows=5, outcomes={"missing": 5}, unanswered=5)]
+    pipeline = open_pipeline(tmp_path / "run", **settings)
+    prepare_by_hand(pipeline, 5)
+    assert pipeline.report(shards).state == "unfinished"
+    ended = SimpleNamespace(gave_up=True, reason="fallback.rounds: 2 are used up")
+    pipeline._note_end_of(cast("Fallback", ended), 5)
+    later = open_pipeline(tmp_path / "run", **settings)
+    assert later._why_not_final(shards) is None
+    (finding,) = pipeline.report(shards).findings[:1]
+    assert finding["kind"] == "fallback_ended"

@@ -22,7 +22,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
@@ -67,6 +67,7 @@ from bedrock_spark.spark.prepare.source import (
 from bedrock_spark.spark.prepare.task import PrepareTask, bounds_of
 from bedrock_spark.spark.result_schema import refuse_clashes
 from bedrock_spark.spark.sink import check_sink
+from bedrock_spark.spark.source_state import state_of
 from bedrock_spark.spark.tasks import observed_tasks
 from bedrock_spark.storage import Storage
 
@@ -104,6 +105,8 @@ def prepare(
 
 def _prepare(spark: SparkSession, run: Run, df: DataFrame | None, observe: Observer) -> RunManifest:
     config = run.config
+    # Before the first row is read: what changes from now on is noticed later.
+    state = state_of(spark, config.source, df)
     source = df if df is not None else read_source(spark, config.source)
     template = body_template(config)
     table = renamed(source, config.source)
@@ -126,7 +129,7 @@ def _prepare(spark: SparkSession, run: Run, df: DataFrame | None, observe: Obser
         tasks.expect(size.records)
         run = begin_run(run)
         summaries = repartitioning.write_buckets(size)
-        manifest = _manifest(run, kept, summaries, prepare_id)
+        manifest = replace(_manifest(run, kept, summaries, prepare_id), source=state)
         check_not_replaced(run)
     committed = _commit(run.storage, manifest)
     check_not_replaced(run)  # another process may have begun it again at the same time

@@ -25,6 +25,14 @@ OPTIONS: dict[str, Any] = {
     "temperature": 0,
     "top_p": 1,
     "stop": "END",
+    "top_k": 9,
+    "seed": 4,
+    "dimensions": 256,
+    "input_type": "search_query",
+    "width": 512,
+    "height": 512,
+    "aspect_ratio": "1:1",
+    "negative_prompt": "N",
 }
 
 

@@ -98,6 +98,58 @@ def test_an_option_that_is_not_set_is_not_sent(family: str, body: dict[str, Any]
     assert build(family, prompt="Q") == body
 
 
+EXTRAS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("anthropic", {"max_tokens": 5, "top_k": 9}, {"top_k": 9}),
+    ("nova", {"top_k": 9}, {"inferenceConfig": {"topK": 9}}),
+    ("nova", {"top_k": 0, "max_tokens": 5}, {"inferenceConfig": {"maxTokens": 5, "topK": 0}}),
+    ("cohere_command", {"top_k": 9}, {"k": 9}),
+    ("cohere_command_r", {"top_k": 9, "seed": 0}, {"k": 9, "seed": 0}),
+    ("mistral_instruct", {"top_k": 9}, {"top_k": 9}),
+    ("titan_embeddings", {"dimensions": 256}, {"dimensions": 256}),
+    ("titan_multimodal", {"dimensions": 384}, {"embeddingConfig": {"outputEmbeddingLength": 384}}),
+    (
+        "cohere_embed",
+        {"dimensions": 512, "input_type": "search_query"},
+        {"output_dimension": 512, "input_type": "search_query"},
+    ),
+    (
+        "amazon_images",
+        {"width": 512, "height": 256, "seed": 4, "negative_prompt": "{{ b }}"},
+        {
+            "imageGenerationConfig": {"width": 512, "height": 256, "seed": 4},
+            "textToImageParams": {"text": "Q {{ a }}", "negativeText": "{{ b }}"},
+        },
+    ),
+    (
+        "stability",
+        {"aspect_ratio": "16:9", "seed": 4, "negative_prompt": "N"},
+        {"aspect_ratio": "16:9", "seed": 4, "negative_prompt": "N"},
+    ),
+    (
+        "stability_xl",
+        {"width": 512, "height": 256, "seed": 4},
+        {"width": 512, "height": 256, "seed": 4},
+    ),
+]
+
+
+@pytest.mark.parametrize(("family", "options", "members"), EXTRAS)
+def test_the_options_of_a_family_have_the_names_of_its_models(
+    family: str, options: dict[str, Any], members: dict[str, Any]
+) -> None:
+    """They become members of the body, and the body has nothing else that it had not before."""
+    required = {"max_tokens": 5} if family == "anthropic" else {}
+    plain = build(family, prompt="Q {{ a }}", **required)
+    assert build(family, prompt="Q {{ a }}", **options) == {**plain, **members}
+
+
+def test_every_family_with_options_of_its_own_is_tested() -> None:
+    """Each option that a family lists is in the table above."""
+    listed = {(f.name, option) for f in FAMILIES for option in f.extras}
+    tested = {(name, o) for name, options, _ in EXTRAS for o in options if o != "max_tokens"}
+    assert tested == listed
+
+
 def test_an_empty_system_prompt_is_sent() -> None:
     """The user set it. Only an absent option is left out."""
     assert build("anthropic", prompt="Q", max_tokens=1, system="")["system"] == ""

@@ -138,6 +138,33 @@ FAULTS: list[tuple[str, Config, str, str]] = [
         "is more than the 8,192 tokens",
     ),
     (
+        "dimensions",
+        make_config(
+            request={"prompt": "{{ a }}", "dimensions": 300},
+            model={"id": "amazon.titan-embed-text-v2:0"},
+        ),
+        "request.dimensions",
+        "this model's vectors have 256, 512, 1024 numbers",
+    ),
+    (
+        "dimensions",
+        make_config(
+            request={"prompt": "{{ a }}", "dimensions": 256},
+            model={"id": "amazon.titan-embed-g1-text-02"},
+        ),
+        "request.dimensions",
+        "the vectors of this model have one length only; remove it",
+    ),
+    (
+        "dimensions",
+        config_of(
+            {"texts": ["{{ a }}"], "input_type": "clustering", "output_dimension": 256},
+            "us.cohere.embed-multilingual-v3",
+        ),
+        "request.body.output_dimension",
+        "the vectors of this model have one length only",
+    ),
+    (
         "thinking",
         converse_of({**CONVERSE, "additionalModelRequestFields": {"thinking": {}}}),
         "request.body.additionalModelRequestFields.thinking",

@@ -20,6 +20,7 @@ from bedrock_spark.schema import parse_ddl
 Line = OutputRecord | BadLine
 SHARD = "shard-00001-00"
 RETRYABLE, PERMANENT = RecordError(500, "x"), RecordError(400, "x")
+MAYBE = RecordError(400, "x", may_be_the_accounts=True)
 
 
 def ok(record_id: str, answer: bytes = b"{}") -> OutputRecord:
@@ -274,6 +275,10 @@ OVERLOADED = b'{"type": "error", "error": {"type": "overloaded_error", "message"
         ([[ok("a", UNREADABLE)], [ok("a", GOOD)]], OK, False),
         ([[ok("a", BAD)], [ok("a", UNREADABLE)]], INVALID, True),
         ([[ok("a", OVERLOADED)]], ERROR, True),
+        ([[failed("a", MAYBE)]], ERROR, True),
+        ([[failed("a", MAYBE)], [failed("a")]], ERROR, False),
+        ([[failed("a")], [failed("a", MAYBE)]], ERROR, False),
+        ([[failed("a", MAYBE)], [ok("a", GOOD)]], OK, False),
     ],
 )
 def test_what_is_asked_again_depends_on_the_answer(

@@ -14,6 +14,7 @@ from bedrock_spark.run_folder.manifest import (
     RejectedRows,
     RunManifest,
     Shard,
+    SourceState,
     commit_manifest,
     read_manifest,
 )
@@ -29,6 +30,7 @@ MANIFEST = RunManifest(
     ),
     rejects=(RejectedRows(0, 1), RejectedRows(1, 2)),
     prepare_id="p1",
+    source=SourceState("c" * 64, files=3, bytes=99, versions=("7",)),
 )
 
 
@@ -48,7 +50,7 @@ def test_the_first_commit_is_kept(tmp_path: Path) -> None:
     """A second prepare gets it even if its own shards differ: the first shards are in use."""
     storage = LocalStorage(str(tmp_path))
     commit_manifest(storage, MANIFEST)
-    assert commit_manifest(storage, replace(MANIFEST, shards=(), rows=0)) == MANIFEST
+    assert commit_manifest(storage, replace(MANIFEST, source=None, shards=(), rows=0)) == MANIFEST
     assert read_manifest(storage) == MANIFEST
 
 
