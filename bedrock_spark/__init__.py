@@ -15,9 +15,10 @@ answers = pipeline.results(spark)
 from bedrock_spark._version import __version__
 from bedrock_spark.config import Config, load_config, parse_config
 from bedrock_spark.errors import BedrockSparkError, RowsWarning
-from bedrock_spark.pipeline import Pipeline, run
+from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.progress import Progress
 from bedrock_spark.report import Report
+from bedrock_spark.whole_run import run
 
 __all__ = [
     "BedrockSparkError",

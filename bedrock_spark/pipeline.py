@@ -11,22 +11,16 @@ does not need it.
 from __future__ import annotations
 
 import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bedrock_spark.aws.clients import bedrock_client
 from bedrock_spark.aws.provisioned import check_provisioned, is_provisioned
-from bedrock_spark.canary import ask_canary, is_canary_due
 from bedrock_spark.check import check_config
 from bedrock_spark.clock import Clock, SystemClock
-from bedrock_spark.config import Config
 from bedrock_spark.config.load import AnyConfig
-from bedrock_spark.costs.budget import open_budget
-from bedrock_spark.costs.used import check_prices
-from bedrock_spark.errors import BudgetError, RowsWarning, RunFolderError
+from bedrock_spark.errors import BudgetError, RunFolderError
 from bedrock_spark.fallback.rounds import (
     Fallback,
     delete_leftover_throughput,
@@ -39,35 +33,28 @@ from bedrock_spark.fanout import (
     batch_shards,
     check_reachable,
     check_targets,
-    leased_controller,
     raise_refusal,
     requeue_invalid,
 )
 from bedrock_spark.fanout import watch as watch_jobs
-from bedrock_spark.fanout.scheduler import OUTPUT_SECONDS
+from bedrock_spark.fanout.late_output import seconds_to_await
 from bedrock_spark.outputs.reconciled_shard import (
     ReconciledShard,
-    read_all_reconciled,
     unanswered_rows,
 )
-from bedrock_spark.outputs.row_limits import RowCounts, shortfall
 from bedrock_spark.progress import Observer, Progress, ignore_progress
-from bedrock_spark.publication import has_place, why_not_final
-from bedrock_spark.report import Ending, Report, Reporter, check_complete
+from bedrock_spark.publication import Publication, has_place, why_not_final, write_final_report
+from bedrock_spark.report import Report, Reporter, check_complete
 from bedrock_spark.report.findings import (
-    NOT_PUBLISHED,
     changed_source_finding,
     fallback_finding,
-    unpublished_finding,
 )
-from bedrock_spark.report.values import DONE, UNFINISHED
-from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.fallback_end import note_fallback_ended
 from bedrock_spark.run_folder.ledger import Job, Ledger
 from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
 from bedrock_spark.run_folder.run import Run, begin_run, open_run, record_config
-from bedrock_spark.screen import automatic_screen
+from bedrock_spark.submission import open_submission, refuse_spent
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -176,12 +163,12 @@ class Pipeline:
         """
         with (
             self._command(reports_success=True),
-            self._controller(self.manifest()) as controller,
+            self._submission() as controller,
         ):
             result = controller.advance()
             if controller.rejection is not None or not result.active:
                 raise_refusal(controller, result)
-                self._refuse_spent(result)
+                refuse_spent(self.run, result)
             return result
 
     def watch(self) -> StepResult | None:
@@ -191,56 +178,18 @@ class Pipeline:
         `results.parse`. Returns None if every shard is too small for a batch job.
         """
         with self._command(reports_success=True):
-            manifest = self.manifest()
-            if not batch_shards(manifest, self.run.config):
+            if not batch_shards(self.manifest(), self.run.config):
                 return None
             self.check()
-            with self._controller(manifest) as controller:
+            with self._submission() as controller:
                 controller.resume()
                 requeue_invalid(controller)
                 result = watch_jobs(controller, self.observe)
-            self._refuse_spent(result)
+            refuse_spent(self.run, result)
         return result
 
-    @contextmanager
-    def _controller(self, manifest: RunManifest) -> Iterator[Controller]:
-        """Open the leased controller with the budget as its policy, after the canary has passed.
-
-        Before the first job of a run, raises BudgetError if the estimated cost of the whole run is
-        above the budget.
-        """
-        self._reporter.stage = "batch"
-        check_prices(self.run.config)
-        shards = batch_shards(manifest, self.run.config)
-        is_due = bool(shards) and is_canary_due(self.run)
-        limit = self.run.config.budget.max_cost_usd
-        is_begun = bool(self.jobs()) if is_due or limit is not None else True
-        if is_due and not is_begun:
-            with self._reporter.timed("canary"):
-                ask_canary(self.run, shards, self.clock, self.observe)
-        self._reporter.stage = "batch"
-        budget = open_budget(
-            self.run, manifest, shards, self.clock.now(), fallback=self._fallback_counts()
-        )
-        if budget is not None and not is_begun:
-            budget.check_estimate(manifest)
-        with (
-            self._reporter.timed("batch"),
-            leased_controller(self.run, manifest, self.clock, budget) as controller,
-        ):
-            record_config(self.run, self.clock.now())
-            yield controller
-
-    def _fallback_counts(self) -> Iterator[dict[str, int]]:
-        """Yield what the fallback has used by shard, as far as it has answered anything."""
-        storage = self.run.storage
-        if storage.list(f"{layout.FALLBACK}/"):
-            yield from (shard.fallback_tokens for shard in read_all_reconciled(storage))
-
-    def _refuse_spent(self, result: StepResult) -> None:
-        """Raise BudgetError if the budget allows no more jobs."""
-        if not result.is_done and result.reason is not None:
-            raise BudgetError(f"{self.run.storage.uri}: {result.reason}")
+    def _submission(self) -> AbstractContextManager[Controller]:
+        return open_submission(self.run, self.manifest(), self.clock, self.observe, self._reporter)
 
     def collect(self, spark: SparkSession) -> list[ReconciledShard]:
         """Join the answers to the rows; return the reconciliation of every shard.
@@ -259,10 +208,7 @@ class Pipeline:
     def _await_output(
         self, spark: SparkSession, reconciled: list[ReconciledShard]
     ) -> list[ReconciledShard]:
-        """Collect again while answers are claimed that were not found, and may still come.
-
-        Output may follow the status of a job. It is waited for `OUTPUT_SECONDS`, no longer.
-        """
+        """Collect again while answers are claimed that were not found, and may still come."""
         while (seconds := self._seconds_to_await(reconciled)) > 0:
             unfound = sum(shard.unfound for shard in reconciled)
             waits_for = f"{unfound:,} answers that batch jobs claim and have not written yet"
@@ -272,12 +218,9 @@ class Pipeline:
         return reconciled
 
     def _seconds_to_await(self, reconciled: list[ReconciledShard]) -> float:
-        units = {shard.unit for shard in reconciled if shard.unfound}
-        if not units:
+        if not any(shard.unfound for shard in reconciled):
             return 0.0
-        settled = (j.settled_at for j in self.jobs().values() if j.shard_id in units)
-        until = max((at + OUTPUT_SECONDS for at in settled if at is not None), default=0.0)
-        return until - self.clock.now()
+        return seconds_to_await(self.jobs().values(), reconciled, self.clock.now())
 
     def _repeat_by_batch(
         self, spark: SparkSession, reconciled: list[ReconciledShard]
@@ -358,28 +301,22 @@ class Pipeline:
         partial: publish what there is elsewhere, whether it is final or not: True for the folder
             `partial` of the run folder, or a path. Then None is returned, and the report says where
         """
-        from bedrock_spark.spark.partial import publish_partial
-        from bedrock_spark.spark.publish import publish
-        from bedrock_spark.spark.publish_errors import publish_errors
-
-        self._reporter.published = None
-        with (
-            self._command(),
-            self._reporter.timed("publish"),
-            publish_errors(self.run, self.command_config),
-        ):
+        with self._command():
+            reporter = self._reporter
+            reporter.published = None
+            publication = Publication(
+                self.run, self.manifest(), self.clock, self.observe, self.command_config
+            )
             if partial:
-                path = partial if isinstance(partial, str) else None
-                self._reporter.partial = publish_partial(
-                    spark, self.run, self.manifest(), self.clock, path
-                )
+                with reporter.timed("publish"):
+                    reporter.partial = publication.publish_partial(spark, partial)
                 return None
-            wait = self._why_not_final(reconciled, is_appended=self._is_appended(spark))
-            if has_place(self.run) and wait is None:
-                self._reporter.published = publish(
-                    spark, self.run, self.manifest(), self.clock, self.observe
-                )
-        return self._reporter.published
+            if not has_place(self.run):
+                return None
+            if self._why_not_final(reconciled, is_appended=self._is_appended(spark)) is None:
+                with reporter.timed("publish"):
+                    reporter.published = publication.publish(spark)
+            return reporter.published
 
     def _why_not_final(
         self, reconciled: list[ReconciledShard], *, is_appended: bool = False
@@ -396,12 +333,7 @@ class Pipeline:
         reporter = self._reporter
         reporter.units, reporter.published = reconciled, published or reporter.published
         wait = None if reporter.published else self._why_not_final(reconciled)
-        is_done = wait is None and (reporter.published or not has_place(self.run))
-        reporter.forget(NOT_PUBLISHED)
-        if not is_done and has_place(self.run):
-            reporter.note(unpublished_finding(wait or "the results are final; run collect"))
-        stage = reporter.stage if not is_done else "report"
-        return reporter.write(self.run, Ending(DONE if is_done else UNFINISHED, stage))
+        return write_final_report(self.run, reporter, wait)
 
     def run_all(self, spark: SparkSession, df: DataFrame | None = None) -> Report:
         """Run all stages that are not done yet, and return the report.
@@ -455,45 +387,3 @@ class Pipeline:
     def _command(self, *, reports_success: bool = False) -> AbstractContextManager[None]:
         """Report how the block ends: with an error always, else if `reports_success`."""
         return self._reporter.command(lambda: self.run, reports_success=reports_success)
-
-
-def shortfall_of(report: Report, config: Config) -> str | None:
-    """Return what is wrong with the rows of a run that is over, with the commonest reasons.
-
-    None if enough rows are answered.
-    """
-    problem = shortfall(RowCounts(report.rows, report.outcomes, report.unanswered), config)
-    if problem is None:
-        return None
-    text = problem.with_reasons(report.reasons)
-    if report.published is not None:
-        text += f". The results are published all the same: {report.published}"
-    return text
-
-
-def run(
-    spark: SparkSession,
-    df: DataFrame | None,
-    config: AnyConfig,
-    observe: Observer | bool | None = None,
-) -> DataFrame:
-    """Ask the model one question per row of `df`, or of the config's source if `df` is None.
-
-    Returns one row per source row: the kept source columns, then record_id, outcome, text and the
-    other result columns. Runs every stage that is not done yet, and waits for the batch jobs,
-    usually for hours. Raises a BedrockSparkError. Then every answer that was paid for is kept, and
-    the same call continues the run from there.
-
-    observe: is called with the progress. True shows it, False does not; None shows it in a notebook
-        and if stderr is a terminal
-    Warns (RowsWarning) if more rows were rejected or failed than the limits of the config allow.
-    """
-    wanted = False if callable(observe) else observe
-    with automatic_screen(wanted) as screen:
-        observer = observe if callable(observe) else screen or ignore_progress
-        pipeline = Pipeline.open(config, observe=observer)
-        report = pipeline.run_all(spark, df)
-    problem = shortfall_of(report, pipeline.run.config)
-    if problem is not None:
-        warnings.warn(problem, RowsWarning, stacklevel=2)
-    return pipeline.results(spark)

@@ -1,4 +1,4 @@
-"""Decide whether the results are final. Only final results replace what was published before.
+"""Publish the results if they are final. Only final ones replace what was published before.
 
 They are final if no shard has a batch job or waits for one, and no stage may still answer a row.
 """
@@ -6,12 +6,22 @@ They are final if no shard has a batch job or waits for one, and no stage may st
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from bedrock_spark.clock import Clock
 from bedrock_spark.fanout import count_unsettled
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, unanswered_rows
+from bedrock_spark.progress import Observer
+from bedrock_spark.report import Ending, Report, Reporter
+from bedrock_spark.report.findings import NOT_PUBLISHED, unpublished_finding
+from bedrock_spark.report.values import DONE, UNFINISHED
 from bedrock_spark.run_folder.fallback_end import has_fallback_ended, may_fallback_answer
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 def has_place(run: Run) -> bool:
@@ -49,3 +59,47 @@ def why_not_final(
         rows = "1 row" if unanswered == 1 else f"{unanswered:,} rows"
         return f"the fallback may still answer {rows}: fallback or run asks it"
     return None
+
+
+@dataclass(frozen=True)
+class Publication:
+    """How the results of a run are published. What goes wrong is a PublishError.
+
+    command_config: the config as it is named on the command line, for messages
+    """
+
+    run: Run
+    manifest: RunManifest
+    clock: Clock
+    observe: Observer
+    command_config: str
+
+    def publish(self, spark: SparkSession) -> str | None:
+        """Write the results to the place of the config; return it."""
+        from bedrock_spark.spark.publish import publish
+        from bedrock_spark.spark.publish_errors import publish_errors
+
+        with publish_errors(self.run, self.command_config):
+            return publish(spark, self.run, self.manifest, self.clock, self.observe)
+
+    def publish_partial(self, spark: SparkSession, partial: bool | str) -> str:
+        """Write what there is to a path, or into the run folder; return where."""
+        from bedrock_spark.spark.partial import publish_partial
+        from bedrock_spark.spark.publish_errors import publish_errors
+
+        path = partial if isinstance(partial, str) else None
+        with publish_errors(self.run, self.command_config):
+            return publish_partial(spark, self.run, self.manifest, self.clock, path)
+
+
+def write_final_report(run: Run, reporter: Reporter, wait: str | None) -> Report:
+    """Write the report of a run that was collected, and return it.
+
+    wait: what the results still wait for, or None if they are final
+    """
+    is_done = wait is None and (reporter.published is not None or not has_place(run))
+    reporter.forget(NOT_PUBLISHED)
+    if not is_done and has_place(run):
+        reporter.note(unpublished_finding(wait or "the results are final; run collect"))
+    stage = "report" if is_done else reporter.stage
+    return reporter.write(run, Ending(DONE if is_done else UNFINISHED, stage))

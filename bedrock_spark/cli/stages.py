@@ -17,8 +17,9 @@ from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.interrupts import describe_interrupt, exit_code_of, interruptible
 from bedrock_spark.cli.output import Output
 from bedrock_spark.errors import BedrockSparkError, ExitCode
-from bedrock_spark.pipeline import Pipeline, shortfall_of
+from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.report import Report, check_complete
+from bedrock_spark.report.shortfall import shortfall_of
 from bedrock_spark.report.values import DONE
 
 if TYPE_CHECKING:

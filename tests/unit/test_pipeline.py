@@ -14,7 +14,7 @@ import yaml
 from pyspark.sql import SparkSession
 
 from bedrock_spark import pipeline as pipeline_module
-from bedrock_spark import publication
+from bedrock_spark import publication, submission
 from bedrock_spark.check import check_config
 from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.errors import (
@@ -30,6 +30,7 @@ from bedrock_spark.fallback.rounds import Fallback, refuse_too_small
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
 from bedrock_spark.run_folder.published import WRITING, Publication, Publications
 from bedrock_spark.run_folder.run import begin_run
@@ -128,9 +129,9 @@ def test_the_budget_of_jobs_knows_what_the_fallback_used(
     )
     storage, opened = pipeline.run.storage, list[Any]()
     prepare_by_hand(pipeline, 50, 60)
-    monkeypatch.setattr(pipeline, "jobs", lambda: {"a": None})
+    monkeypatch.setattr(Ledger, "replay", lambda _: {"a": None})
     monkeypatch.setattr(
-        pipeline_module,
+        submission,
         "leased_controller",
         lambda *arguments: opened.append(arguments[-1]) or nullcontext(),
     )
@@ -138,7 +139,7 @@ def test_the_budget_of_jobs_knows_what_the_fallback_used(
         storage.write(layout.fallback_key(unit, "1"), b"")
         shard = ReconciledShard(unit=unit, fallback_tokens={"input": 700, "output": 9})
         storage.write(layout.reconciliation_key(unit), shard.to_json())
-    with pipeline._controller(pipeline.manifest()):
+    with pipeline._submission():
         assert opened[0].fallback() == Tokens(1400, 18)
 
 
@@ -158,12 +159,13 @@ def test_when_the_canary_is_asked(
     """Before the first batch job of a run, if it has any. Not if a job was submitted already."""
     pipeline = open_pipeline(tmp_path, canary=canary)
     asked: list[int] = []
+    prepare_by_hand(pipeline, *records)
     monkeypatch.setattr(
-        pipeline_module, "ask_canary", lambda _run, shards, *_: asked.append(len(shards))
+        submission, "ask_canary", lambda _run, shards, *_: asked.append(len(shards))
     )
-    monkeypatch.setattr(pipeline, "jobs", lambda: jobs)
-    monkeypatch.setattr(pipeline_module, "leased_controller", lambda *_: nullcontext())
-    with pipeline._controller(manifest_of(*records)):
+    monkeypatch.setattr(Ledger, "replay", lambda _: jobs)
+    monkeypatch.setattr(submission, "leased_controller", lambda *_: nullcontext())
+    with pipeline._submission():
         pass
     assert asked == [2] * is_asked
 
@@ -306,12 +308,12 @@ def test_a_stage_that_fails_is_in_the_report(
     """With the rows that wait. The error is raised all the same."""
     pipeline = open_pipeline(tmp_path, canary={"records": records})
     prepare_by_hand(pipeline, 50, 60)
-    monkeypatch.setattr(pipeline_module, "ask_canary", lambda *_: None)
+    monkeypatch.setattr(submission, "ask_canary", lambda *_: None)
 
     def fail(*_: Any, **__: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(pipeline_module, broken, fail)
+    monkeypatch.setattr(submission, broken, fail)
     with pytest.raises(type(error)):
         pipeline.advance()
     report = json.loads(pipeline.run.storage.read("report.json"))
