@@ -155,6 +155,13 @@ _KNOWN = (
         lambda _, file, __: f"{file} is of another format, or its end is missing",
     ),
     _known(
+        r"CANNOT_PARSE_DATATYPE",
+        lambda *_: (
+            "it has a column of a type that PySpark cannot read, such as an interval of "
+            "months and days or TIMESTAMP(9): cast the column, or select others, in source.sql"
+        ),
+    ),
+    _known(
         r"UNABLE_TO_INFER_SCHEMA|Unable to infer schema",
         lambda *_: "there is no file of this format, or no file at all, so there are no columns",
     ),

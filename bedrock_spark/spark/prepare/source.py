@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -243,30 +243,65 @@ def _check_key_types(df: DataFrame, key: tuple[str, ...]) -> None:
             raise ConfigError(f"source.key: {name} is a {kind.typeName()}; name single values")
 
 
-# Types that cannot be passed to Python, and types that have no JSON form. By name, because older
-# versions of Spark lack some of them.
-_UNREADABLE = ("YearMonthIntervalType", "CalendarIntervalType")
-_WITHOUT_JSON_FORM = (*_UNREADABLE, "VariantType")
+# The types that reach Python and come back. By name, because older versions of Spark lack some, and
+# newer ones have more, of which nothing is known.
+_SINGLE = frozenset(
+    (
+        *("StringType", "CharType", "VarcharType", "BinaryType", "BooleanType"),
+        *("ByteType", "ShortType", "IntegerType", "LongType"),
+        *("FloatType", "DoubleType", "DecimalType"),
+        *("DateType", "TimestampType", "TimestampNTZType", "TimeType", "DayTimeIntervalType"),
+        "VariantType",
+    )
+)
+# These have no JSON form, so no template can hold them.
+_WITHOUT_JSON_FORM = frozenset(("VariantType",))
 
 
 def check_types(schema: T.StructType, needed: Iterable[str], template: BodyTemplate) -> None:
-    """Raise ConfigError for columns whose type Python cannot read, or a body cannot hold.
+    """Raise ConfigError for columns whose type cannot be handed to Python and back.
 
     needed: all columns that prepare reads
     """
     for name in needed:
-        is_rendered = name in template.columns
-        refused = _WITHOUT_JSON_FORM if is_rendered else _UNREADABLE
-        type_name = _find_type(schema[name].dataType, refused)
-        if type_name:
-            key = "request" if is_rendered else "source.columns"
-            raise ConfigError(
-                f"{key}: {name} holds the type {type_name}, which cannot be read; cast it to a "
-                "string, or turn it into one by to_json"
-            )
+        kind = schema[name].dataType
+        # A column of nothing but nulls is read. Inside an array or a map it is not.
+        known = _SINGLE - _WITHOUT_JSON_FORM if name in template.columns else _SINGLE
+        refused = None if isinstance(kind, T.NullType) else _refused_type(kind, known)
+        if refused is not None:
+            key = "request" if name in template.columns else "source.columns"
+            raise ConfigError(f"{key}: {name} holds the type {refused}; {_remedy(refused, kind)}")
     for placeholder in template.media:
         if not placeholder.path:
             _check_media(placeholder.column, schema[placeholder.column].dataType)
+
+
+def _remedy(refused: str, kind: T.DataType) -> str:
+    if isinstance(kind, T.UserDefinedType):
+        return (
+            f"it is a type of {kind.module()}, which cannot be kept. Turn it into an array or a "
+            "struct (for vectors: pyspark.ml.functions.vector_to_array), or leave it out of "
+            "source.columns"
+        )
+    if refused == "struct<>":
+        return "a struct without fields cannot be kept; leave it out of source.columns"
+    return (
+        "which cannot be read; cast it to a string, turn it into one by to_json, or leave it out "
+        "of source.columns"
+    )
+
+
+def _refused_type(kind: T.DataType, known: Collection[str]) -> str | None:
+    """Return the first type in `kind` that is not known, as Spark writes it; None if all are."""
+    if isinstance(kind, T.ArrayType):
+        parts = [kind.elementType]
+    elif isinstance(kind, T.MapType):
+        parts = [kind.keyType, kind.valueType]
+    elif isinstance(kind, T.StructType) and kind.fields:
+        parts = [field.dataType for field in kind.fields]
+    else:
+        return None if type(kind).__name__ in known else kind.simpleString()
+    return next((refused for part in parts if (refused := _refused_type(part, known))), None)
 
 
 def _check_media(name: str, kind: T.DataType) -> None:
@@ -276,16 +311,3 @@ def _check_media(name: str, kind: T.DataType) -> None:
             f"request: {name} is a {kind.simpleString()}; images and documents are bytes, s3:// "
             "URIs, or an array of either"
         )
-
-
-def _find_type(kind: T.DataType, names: tuple[str, ...]) -> str | None:
-    """Return the first type in `kind` whose class has one of these names, as Spark writes it."""
-    if type(kind).__name__ in names:
-        return kind.simpleString()
-    if isinstance(kind, T.ArrayType):
-        children = [kind.elementType]
-    elif isinstance(kind, T.MapType):
-        children = [kind.keyType, kind.valueType]
-    else:
-        children = [f.dataType for f in kind.fields] if isinstance(kind, T.StructType) else []
-    return next((name for name in (_find_type(c, names) for c in children) if name), None)

@@ -30,6 +30,7 @@ from bedrock_spark.spark.prepare.assign_ids import Identifier, OnRepeat
 from bedrock_spark.spark.prepare.columns import BUCKET, HASH, KEY, REPEATED
 from bedrock_spark.spark.prepare.damage import damaged_rows
 from bedrock_spark.spark.prepare.media_batches import open_objects, with_media
+from bedrock_spark.spark.prepare.nullable import with_nullable_fields
 from bedrock_spark.spark.prepare.prefetch import Prefetch
 from bedrock_spark.spark.prepare.render import LINES, render_lines
 from bedrock_spark.spark.prepare.shard_files import BucketFiles, RejectsFile
@@ -127,7 +128,7 @@ class _Bucket:
         most = max_shared_bytes(bounds_of(task.config)) if is_shared else None
         self._ids = Identifier(self._index, task.buckets, on_repeat, most)
         self._cutter: Cutter[_Chunk] = Cutter(bounds_of(task.config))
-        kept = pa.schema([first.schema.field(name) for name in task.columns.kept])
+        kept = with_nullable_fields(first.slice(0, 0).select(list(task.columns.kept))).schema
         self._schema = pa.schema([pa.field(ROW_RECORD_ID, pa.string()), *kept])
         unique = {ROW_RECORD_ID, *task.columns.key}
         self._files = BucketFiles(
@@ -240,7 +241,7 @@ class _Bucket:
 
     def _reject(self, batch: pa.RecordBatch, rejected: dict[int, RowRejected]) -> pa.RecordBatch:
         """Write the rejected rows to the rejects file; return the kept columns of all rows."""
-        kept = batch.select(list(self._task.columns.kept))
+        kept = with_nullable_fields(batch.select(list(self._task.columns.kept)))
         if rejected:
             rows = sorted(rejected)
             reasons = [rejected[row] for row in rows]

@@ -117,6 +117,11 @@ CHAINS: dict[str, tuple[list[tuple[str, str]], str, bool]] = {
         "the file /x/b.parquet is of another format, or its end is missing",
         True,
     ),
+    "a type of the JVM only": (
+        [("ParseException", "[CANNOT_PARSE_DATATYPE] Unable to parse datatype. ")],
+        "it has a column of a type that PySpark cannot read, such as",
+        True,
+    ),
     "no columns": (
         [("AnalysisException", "[UNABLE_TO_INFER_SCHEMA] Unable to infer schema for Parquet.")],
         "there is no file of this format, or no file at all",

@@ -1,0 +1,39 @@
+"""Let every field of a column be null.
+
+In Spark, the fields of a struct may be NOT NULL although the struct itself may be null. Arrow then
+has nulls in a field that is declared to have none, and refuses to write them to Parquet.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+
+def nullable_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type, with every field, element and value inside it declared to be nullable."""
+    types = pa.types
+    if types.is_struct(kind):
+        return pa.struct([_nullable(field) for field in kind])
+    if types.is_map(kind):
+        return pa.map_(nullable_type(kind.key_type), _nullable(kind.item_field), kind.keys_sorted)
+    if types.is_list(kind):
+        return pa.list_(_nullable(kind.value_field))
+    if types.is_large_list(kind):
+        return pa.large_list(_nullable(kind.value_field))
+    return kind
+
+
+def with_nullable_fields(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch whose columns may hold nulls at every depth. Plain columns are not copied."""
+    schema = pa.schema([_nullable(field) for field in batch.schema])
+    if schema == batch.schema:
+        return batch
+    columns = [
+        column if column.type == field.type else column.cast(field.type)
+        for column, field in zip(batch.columns, schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _nullable(field: pa.Field) -> pa.Field:
+    return field.with_type(nullable_type(field.type)).with_nullable(True)
