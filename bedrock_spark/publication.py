@@ -16,7 +16,7 @@ from bedrock_spark.progress import Observer
 from bedrock_spark.report import Ending, Report, Reporter
 from bedrock_spark.report.findings import NOT_PUBLISHED, unpublished_finding
 from bedrock_spark.report.values import DONE, UNFINISHED
-from bedrock_spark.run_folder.fallback_end import has_fallback_ended
+from bedrock_spark.run_folder.fallback_end import has_fallback_ended, may_fallback_answer
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
 
@@ -45,7 +45,8 @@ def why_not_final(
         )
         return f"{shards} for one: submit or run goes on with them"
     unanswered = unanswered_rows(reconciled)
-    if not unanswered or is_over or has_fallback_ended(run.storage):
+    has_ended = is_over or has_fallback_ended(run.storage)
+    if not unanswered or has_ended:
         return None
     config = run.config
     least = config.shards.min_records
@@ -54,7 +55,7 @@ def why_not_final(
             "answers that do not fit results.parse will be asked again by batch jobs: submit or "
             "run goes on with them"
         )
-    if config.fallback is not None:
+    if may_fallback_answer(config, unanswered, has_ended=has_ended):
         rows = "1 row" if unanswered == 1 else f"{unanswered:,} rows"
         return f"the fallback may still answer {rows}: fallback or run asks it"
     return None

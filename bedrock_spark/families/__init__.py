@@ -10,6 +10,7 @@ from bedrock_spark.families.registry import (
     bare_model_id,
     family_by_name,
     family_of,
+    limits_of,
     without_geography,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "bare_model_id",
     "family_by_name",
     "family_of",
+    "limits_of",
     "without_geography",
 ]

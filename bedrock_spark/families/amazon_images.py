@@ -3,8 +3,8 @@
 Body: Amazon Nova user guide, "Request and response structure for image generation"; Titan takes the
 same body, by the example "Invoke Amazon Titan Image" in the Amazon Bedrock user guide. `images` in
 the answer: AWS's examples for both models (awsdocs/aws-doc-sdk-examples). Not confirmed: `error` in
-the answer. Quality, the number of images and all
-other tasks need request.body.
+the answer. Quality, the number of images and all other tasks need request.body. The limits of the
+prompt: the first of these pages (Canvas), and "Amazon Titan Image Generator G1 models".
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from bedrock_spark.families.base import (
     Answer,
     Family,
     Json,
+    ModelLimits,
     prompt_of,
     refuse,
     text_at,
@@ -54,6 +55,10 @@ FAMILY = Family(
     read,
     extras=("seed", "width", "height", "negative_prompt"),
     answers_images=True,
+    limits=(
+        ModelLimits(re.compile(r"amazon\.titan-image-generator-.*"), max_characters=512),
+        ModelLimits(re.compile(r"amazon\.nova-canvas-.*"), max_characters=1_024),
+    ),
     # Not confirmed: the sentence. AWS's pages say that images are blocked by content filters.
     endings=endings_by_word(refused_sentence=r".{0,200}\b(blocked|content filters?)\b"),
 )

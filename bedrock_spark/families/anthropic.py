@@ -142,4 +142,6 @@ FAMILY = Family(
     extras=("top_k",),
     read_chunk=read_chunk,
     endings=ENDINGS,
+    max_temperature=1,
+    roles=("user", "assistant"),
 )

@@ -58,6 +58,23 @@ class ReasoningTag:
 
 
 @dataclass(frozen=True)
+class ModelLimits:
+    """What some models of a family take of one row; None if no limit is known.
+
+    models: matches the bare ids of the models
+    max_characters: the most characters (Unicode code points) of one text
+    max_images: the most images, if the family's own limit is not the model's
+    """
+
+    models: re.Pattern[str]
+    max_characters: int | None = None
+    max_images: int | None = None
+
+
+NO_LIMITS = ModelLimits(re.compile(""))
+
+
+@dataclass(frozen=True)
 class Family:
     """One model family: it builds requests and reads answers.
 
@@ -72,6 +89,9 @@ class Family:
     answers_images: whether answers are images, which are paid for by the piece
     endings: what the stop reasons of its models mean
     reads_answers: whether `read` looks for anything; if not, every answer is as good as another
+    limits: what its models take of one row; the first that matches counts
+    max_temperature: the highest `temperature`; None if none is known
+    roles: the roles of its messages; None if they are not known
     """
 
     name: str
@@ -85,6 +105,13 @@ class Family:
     answers_images: bool = False
     endings: Endings = field(default_factory=Endings)
     reads_answers: bool = True
+    limits: tuple[ModelLimits, ...] = ()
+    max_temperature: float | None = None
+    roles: tuple[str, ...] | None = None
+
+    def limits_of(self, bare_model_id: str) -> ModelLimits:
+        """Return what a model takes of one row."""
+        return next((x for x in self.limits if x.models.fullmatch(bare_model_id)), NO_LIMITS)
 
     def ending_of(self, answer: Answer) -> Ending:
         """Return how an answer ended."""

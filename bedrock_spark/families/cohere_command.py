@@ -104,6 +104,7 @@ COMMAND = Family(
     extras=("top_k",),
     read_chunk=read_command_chunk,
     endings=_ENDINGS,
+    max_temperature=5,
 )
 COMMAND_R = Family(
     "cohere_command_r",

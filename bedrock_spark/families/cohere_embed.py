@@ -6,6 +6,10 @@ are a corpus. `output_dimension` exists in v4 only: the linter refuses it for v3
 types need request.body. Answer: `embeddings` is a list in public code (langchain4j). Not confirmed:
 that it is an object with one list per number type if the request names types, and perhaps always
 for v4. So both are read. The answer has no token counts.
+
+2,048 characters for v3: the page of v3, and errors of the service (langgenius/dify #3942), which
+`truncate` does not prevent. No page has such a limit for v4. The page of v3 allows empty texts, and
+an empty text gets a vector (run-llama/llama_index #22382); prepare rejects them nevertheless.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from bedrock_spark.families.base import (
     Answer,
     Family,
     Json,
+    ModelLimits,
     at,
     prompt_of,
     refuse,
@@ -53,5 +58,8 @@ FAMILY = Family(
     re.compile(r"cohere\.embed-.*"),
     build,
     read,
+    limits=(
+        ModelLimits(re.compile(r"cohere\.embed-(english|multilingual)-v3.*"), max_characters=2_048),
+    ),
     extras=("dimensions", "input_type"),
 )

@@ -138,4 +138,6 @@ FAMILY = Family(
     takes_media=True,
     read_chunk=read_chunk,
     endings=ENDINGS,
+    max_temperature=1,
+    roles=("user", "assistant"),
 )

@@ -95,6 +95,7 @@ R1 = Family(
     read_r1,
     read_chunk=read_r1_chunk,
     tag=ReasoningTag("think", is_open=True),
+    max_temperature=1,
     endings=chat.ENDINGS,
 )
 V3 = Family(

@@ -18,4 +18,5 @@ FAMILY = Family(
     chat.read,
     read_chunk=chat.read_chunk,
     endings=chat.ENDINGS,
+    max_temperature=2,
 )

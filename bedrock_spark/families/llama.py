@@ -86,6 +86,7 @@ LLAMA3 = Family(
     read,
     read_chunk=read,
     endings=_ENDINGS,
+    max_temperature=1,
 )
 LLAMA4 = Family(
     "llama4",
@@ -94,4 +95,5 @@ LLAMA4 = Family(
     read,
     read_chunk=read,
     endings=_ENDINGS,
+    max_temperature=1,
 )

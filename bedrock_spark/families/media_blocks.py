@@ -107,11 +107,22 @@ class MediaBlocks:
 
 def without_limits(body: Any) -> Any:
     """Return a body template whose media blocks have no limits."""
+    return _with_rules(body, MediaRules.without_limits)
+
+
+def with_most_images(body: Any, max_images: int | None) -> Any:
+    """Return a body template whose rows hold at most `max_images` images; None changes nothing."""
+    if max_images is None:
+        return body
+    return _with_rules(body, lambda rules: dataclasses.replace(rules, max_images=max_images))
+
+
+def _with_rules(body: Any, change: Callable[[MediaRules], MediaRules]) -> Any:
     if isinstance(body, MediaBlocks):
-        return dataclasses.replace(body, rules=body.rules.without_limits())
+        return dataclasses.replace(body, rules=change(body.rules))
     if isinstance(body, Mapping):
-        return {key: without_limits(value) for key, value in body.items()}
-    return [without_limits(item) for item in body] if isinstance(body, list) else body
+        return {key: _with_rules(value, change) for key, value in body.items()}
+    return [_with_rules(item, change) for item in body] if isinstance(body, list) else body
 
 
 def _check_format(media: Media, formats: tuple[str, ...], noun: str) -> None:

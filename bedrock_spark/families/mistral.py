@@ -77,6 +77,7 @@ INSTRUCT = Family(
     extras=("top_k",),
     read_chunk=read_instruct,
     endings=chat.ENDINGS,
+    max_temperature=1,
 )
 CHAT = Family(
     "mistral_chat",

@@ -10,8 +10,9 @@ embeddings.
 
 Image blocks: the same two guides, with base64 in place of Converse's bytes; Micro takes none. Only
 the Converse API takes documents, says "Multimodal support for Amazon Nova", so the linter refuses
-them here. 5 documents of 4.5 MB each, except PDF and DOCX: "Document understanding". No page limits
-images, except by the size of the request.
+them here. 5 documents of 4.5 MB each, except PDF and DOCX: "Document understanding". For Nova 2, 5
+images inside the request: Nova 2 user guide, "Multimodal understanding". No page limits those of
+the older models, except by the size of the request.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.families import converse
-from bedrock_spark.families.base import Family
+from bedrock_spark.families.base import Family, ModelLimits
 
 PATTERN = re.compile(r"amazon\.nova-(2-)?(micro|lite|pro|premier)-.*")
 TEXT_ONLY = re.compile(r"amazon\.nova-micro-.*")
@@ -46,4 +47,7 @@ FAMILY = Family(
     extras=("top_k",),
     read_chunk=converse.read_chunk,
     endings=converse.ENDINGS,
+    limits=(ModelLimits(re.compile(r"amazon\.nova-2-.*"), max_images=5),),
+    max_temperature=1,
+    roles=("user", "assistant"),
 )

@@ -25,7 +25,7 @@ from bedrock_spark.families import (
     titan_multimodal,
     titan_text,
 )
-from bedrock_spark.families.base import Family
+from bedrock_spark.families.base import Family, ModelLimits
 
 FAMILIES: tuple[Family, ...] = (
     anthropic.FAMILY,
@@ -105,3 +105,12 @@ def family_of(model: ModelConfig) -> Family:
         f"model.id = {model.id!r}: its family cannot be told from the id. Set model.family to one "
         f"of {names}, or use invocation: converse"
     )
+
+
+def limits_of(model: ModelConfig) -> ModelLimits:
+    """Return what a model takes of one row, through Converse too. Raises ConfigError."""
+    family, bare = family_of(model), bare_model_id(model.id)
+    if family is converse.FAMILY:
+        matching = (f for f in FAMILIES if f.pattern is not None and f.pattern.fullmatch(bare))
+        family = next(matching, family)
+    return family.limits_of(bare)

@@ -9,8 +9,10 @@ import msgspec
 
 from bedrock_spark.config import Config, RequestConfig
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.families import family_of
-from bedrock_spark.families.media_blocks import without_limits
+from bedrock_spark.families import family_of, limits_of
+from bedrock_spark.families.base import NO_LIMITS, ModelLimits, prompt_of
+from bedrock_spark.families.media_blocks import with_most_images, without_limits
+from bedrock_spark.families.text_places import texts
 from bedrock_spark.templates.body_template import (
     BodyTemplate,
     Row,
@@ -21,6 +23,7 @@ from bedrock_spark.templates.body_template import (
 from bedrock_spark.templates.explain import column_placeholder
 from bedrock_spark.templates.json_values import as_json
 from bedrock_spark.templates.media import Fetch, fetches_nothing
+from bedrock_spark.templates.text_check import text_fault
 
 
 def body_template(config: Config, fetch: Fetch = fetches_nothing) -> BodyTemplate:
@@ -30,16 +33,33 @@ def body_template(config: Config, fetch: Fetch = fetches_nothing) -> BodyTemplat
     """
     request = config.request
     family = family_of(config.model)
+    is_checked = config.batch.lint == "refuse" and family.reads_answers
+    limits = limits_of(config.model) if is_checked else NO_LIMITS
     if request.body_column is not None:
-        return _body_in_column(request.body_column)
+        return _body_in_column(request.body_column, limits if is_checked else None)
     if request.body is not None:
-        template = compile_template(request.body, fetch=fetch)
+        checked = [text for _, text in texts(request.body, "")] if is_checked else []
+        template = compile_template(
+            request.body, fetch=fetch, checked=checked, max_characters=limits.max_characters
+        )
     else:
         _compile_options(request)
         body = family.build(request)
+        checked = []
+        if is_checked:
+            body = with_most_images(body, limits.max_images)
+            # The prompt itself, too: some families put it into the model's template, and a model
+            # that gets nothing but its template has no question.
+            checked = [*(text for _, text in texts(body, "")), prompt_of(request)]
         if config.batch.lint == "ignore":
             body = without_limits(body)
-        template = compile_template(body, where="request", fetch=fetch)
+        template = compile_template(
+            body,
+            where="request",
+            fetch=fetch,
+            checked=checked,
+            max_characters=limits.max_characters,
+        )
     if not template.columns:
         raise ConfigError(f"{_asked_by(request)}: {NO_PLACEHOLDER}")
     return template
@@ -78,11 +98,29 @@ def check_columns(names: Sequence[str], present: Sequence[str], where: str) -> N
             )
 
 
-def _body_in_column(column: str) -> BodyTemplate:
+def _body_in_column(column: str, limits: ModelLimits | None) -> BodyTemplate:
+    """Return the template of a body that a column holds.
+
+    limits: what the model takes of its texts; None to check no text
+    """
+
     def render(row: Row) -> bytes:
-        return _json_object(row[column], column)
+        body = _json_object(row[column], column)
+        fault = _fault_of(body, limits) if limits is not None else None
+        if fault is not None:
+            raise RowRejected(column, fault)
+        return body
 
     return BodyTemplate(columns=(column,), static_bytes=0, parts=(render,))
+
+
+def _fault_of(body: bytes, limits: ModelLimits) -> str | None:
+    try:
+        decoded = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return None  # a number that Python cannot hold, say
+    faults = (text_fault(text, limits.max_characters) for _, text in texts(decoded, ""))
+    return next(filter(None, faults), None)
 
 
 def _json_object(value: object, column: str) -> bytes:

@@ -4,7 +4,7 @@ Body and answer: Amazon Bedrock user guide, "Stability.ai Stable Diffusion 3.5 L
 Core" and "Stable Image Ultra request and response". For XL: public code (alexhddev/Bedrock_course);
 its finishReason is not confirmed. The page of Stable Image Core also mentions text_prompts, but its
 own example has `prompt`, as here. Options that are not listed here need request.body. Services that
-change an image (inpaint, upscale, …) are not supported.
+change an image (inpaint, upscale, …) are not supported. 10,000 characters: these three pages.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from bedrock_spark.families.base import (
     Answer,
     Family,
     Json,
+    ModelLimits,
     at,
     prompt_of,
     refuse,
@@ -76,6 +77,7 @@ FAMILY = Family(
     read,
     extras=("seed", "aspect_ratio", "negative_prompt"),
     answers_images=True,
+    limits=(ModelLimits(re.compile(".*"), max_characters=10_000),),
     # "Filter reason: prompt", "output image" or "input image"; "Inference error" is none.
     endings=endings_by_word(refused_sentence="filter reason"),
 )

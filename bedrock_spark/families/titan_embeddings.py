@@ -1,7 +1,9 @@
 """Amazon Titan Text Embeddings, v1 and v2.
 
 Body and answer: Amazon Bedrock user guide, "Amazon Titan Embeddings Text". `dimensions` exists in
-v2 only: the linter refuses it for v1. So does `normalize`, which needs request.body.
+v2 only: the linter refuses it for v1. So does `normalize`, which needs request.body. 50,000
+characters, and a text that is not empty: the same page; its other limit, 8,192 tokens, cannot be
+counted here.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from bedrock_spark.families.base import (
     Answer,
     Family,
     Json,
+    ModelLimits,
     at,
     count_at,
     prompt_of,
@@ -46,5 +49,6 @@ FAMILY = Family(
     re.compile(r"amazon\.titan-embed-(g1-)?text-.*"),
     build,
     read,
+    limits=(ModelLimits(re.compile(".*"), max_characters=50_000),),
     extras=("dimensions",),
 )

@@ -67,6 +67,7 @@ FAMILY = Family(
     build,
     read,
     read_chunk=read_chunk,
+    max_temperature=1,
     endings=endings_by_word(
         finished=("FINISH", "FINISHED", "STOP_CRITERIA_MET"),
         truncated=("LENGTH",),

@@ -11,6 +11,7 @@ from typing import Any
 
 from bedrock_spark.config import Config
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.fallback_end import has_fallback_ended, may_fallback_answer
 from bedrock_spark.run_folder.published import Publications
 from bedrock_spark.storage import Storage
 
@@ -26,12 +27,14 @@ class Ended:
 
     is_collected: whether the answers of all shards were joined to their rows
     asks_fallback: whether a round of the fallback runs, or was killed
+    has_fallback_ended: whether it gave up
     places: where the results are published
     report: the content of report.json, None if there is none
     """
 
     is_collected: bool = False
     asks_fallback: bool = False
+    has_fallback_ended: bool = False
     places: tuple[str, ...] = ()
     report: dict[str, Any] | None = None
 
@@ -64,6 +67,7 @@ def read_ended(storage: Storage) -> Ended:
     return Ended(
         is_collected=bool(storage.list(layout.RECONCILIATION_FILE)),
         asks_fallback=bool(storage.list(f"{layout.TASKS}/")),
+        has_fallback_ended=has_fallback_ended(storage),
         places=Publications(storage).places(),
         report=_parse(data) if data is not None else None,
     )
@@ -89,7 +93,9 @@ def is_finished(ended: Ended, config: Config, *, is_batch_over: bool) -> bool:
     has_place = (config.results.path or config.results.table) is not None
     if not is_batch_over or (has_place and not ended.places):
         return False
-    return ended.is_collected and not (config.fallback is not None and ended.unanswered)
+    has_ended = ended.has_fallback_ended
+    waits = may_fallback_answer(config, ended.unanswered or 0, has_ended=has_ended)
+    return ended.is_collected and not waits
 
 
 def _parse(data: bytes) -> dict[str, Any] | None:

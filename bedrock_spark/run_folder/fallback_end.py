@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+from bedrock_spark.config import Config
 from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage
 
@@ -21,3 +22,11 @@ def note_fallback_ended(storage: Storage, reason: str, now: float) -> None:
 def has_fallback_ended(storage: Storage) -> bool:
     """Tell whether the fallback of any process gave up."""
     return storage.read_if_present(layout.FALLBACK_END_FILE) is not None
+
+
+def may_fallback_answer(config: Config, unanswered: int, *, has_ended: bool) -> bool:
+    """Tell whether the fallback may still answer rows: then no results are final, no run is over.
+
+    unanswered: the rows that may still get an answer; has_ended: whether the fallback gave up
+    """
+    return config.fallback is not None and unanswered > 0 and not has_ended

@@ -12,16 +12,16 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bedrock_spark.config import Config
 from bedrock_spark.errors import ConfigError
+from bedrock_spark.storage import scratch_folder
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -90,13 +90,14 @@ def _start(builder: Any, config: Config | None, say: Callable[[str], None]) -> S
     logging.getLogger("py4j").setLevel(logging.CRITICAL + 1)
     # Workers of a local run must use this interpreter. By default Spark starts the system's one.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    folder = tempfile.TemporaryDirectory(prefix="bedrock-spark-")
-    atexit.register(folder.cleanup)
+    files = ExitStack()
+    folder = files.enter_context(scratch_folder("session"))
+    atexit.register(files.close)
     plan = plan_session(
         config,
         os.environ,
         spark_home=Path(_find_spark_home()),
-        folder=Path(folder.name),
+        folder=folder,
         java_options=(f"-Dlog4j2.configurationFile={_LOG_CONFIG.as_uri()}",) if is_quiet else (),
     )
     for line in plan.fetches:

@@ -33,6 +33,7 @@ from bedrock_spark.templates.placeholders import (
     name_row_columns,
     placeholder_of,
 )
+from bedrock_spark.templates.text_check import TextCheck
 
 __all__ = [
     "BodyTemplate",
@@ -73,12 +74,14 @@ class BodyTemplate:
     static_bytes: the size of its literal parts
     parts: literal JSON, and functions that render a placeholder
     media: the placeholders of images and documents, as far as the template shows them
+    checks: the texts that the model takes only with some words in them, or up to a length
     """
 
     columns: tuple[str, ...]
     static_bytes: int
     parts: tuple[bytes | Render, ...]
     media: tuple[Placeholder, ...] = ()
+    checks: tuple[TextCheck, ...] = ()
 
     def render(self, row: Row) -> bytes:
         """Return the body of a row as compact JSON. Raises RowRejected."""
@@ -86,6 +89,8 @@ class BodyTemplate:
             value = row.get(name)
             if type(value) is Unreadable:
                 raise RowRejected(name, value.reason)
+        for check in self.checks:
+            check(row)
         return b"".join(p if isinstance(p, bytes) else p(row) for p in self.parts)
 
     @cached_property
@@ -139,15 +144,22 @@ class _Compiled:
     parts: list[bytes | Render] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
     media: list[Placeholder] = field(default_factory=list)
+    rendered: dict[str, Render] = field(default_factory=dict)
 
 
 def compile_template(
-    body: Any, where: str = "request.body", fetch: Fetch = fetches_nothing
+    body: Any,
+    where: str = "request.body",
+    fetch: Fetch = fetches_nothing,
+    checked: Sequence[str] = (),
+    max_characters: int | None = None,
 ) -> BodyTemplate:
     """Compile a JSON value. Raises ConfigError if a placeholder is not valid.
 
     where: the key path of the value, for messages
     fetch: returns the bytes of an S3 object that a row names as an image or a document
+    checked: templates of the texts that must not become blank
+    max_characters: the most characters that one of them may become; None for any number
     """
     out = _Compiled(_ENV if fetch is fetches_nothing else environment(fetch), fetch)
     _compile_value(body, where, out)
@@ -157,7 +169,43 @@ def compile_template(
         static_bytes=sum(len(p) for p in merged if isinstance(p, bytes)),
         parts=tuple(merged),
         media=tuple(dict.fromkeys(out.media)),
+        checks=tuple(_checks(checked, max_characters, out)),
     )
+
+
+def _checks(checked: Iterable[str], most: int | None, out: _Compiled) -> Iterator[TextCheck]:
+    """Yield the check of each text that rows can make blank or too long."""
+    for text in dict.fromkeys(checked):
+        tree = out.env.parse(text)
+        named = name_row_columns(tree)
+        names = {named.get(v, v) for v in jinja2.meta.find_undeclared_variables(tree)}
+        data = tree.find_all(jinja2.nodes.TemplateData)
+        literals = [node.data for node in data if not node.data.isspace()]
+        pieces = _simple_pieces(tree, named)
+        # The literal texts of an expression may be those of a branch that a row does not take.
+        may_be_blank = pieces is None or not literals
+        if not names or (most is None and not may_be_blank):
+            continue
+        if pieces is None:
+            # The rendering is shared with the body, unless a family wraps the text in others.
+            jinja = out.rendered.get(text) or _jinja_text(
+                out.env.from_string(tree), names, _literals(tree), named
+            )
+            yield TextCheck(", ".join(sorted(names)), (jinja,), None, 0, may_be_blank, most)
+            continue
+        placeholders = [piece for piece in pieces if isinstance(piece, Placeholder)]
+        yield TextCheck(
+            label=", ".join(dict.fromkeys(p.name() for p in placeholders)),
+            parts=tuple(_escaped(p) if isinstance(p, str) else _TextPart(p) for p in pieces),
+            columns=(
+                None
+                if any(p.path for p in placeholders)
+                else tuple(placeholder.column for placeholder in placeholders)
+            ),
+            literal_characters=sum(len(p) for p in pieces if isinstance(p, str)),
+            may_be_blank=may_be_blank,
+            max_characters=most,
+        )
 
 
 def _compile_value(value: Any, where: str, out: _Compiled) -> None:
@@ -217,6 +265,7 @@ def _compile_string(text: str, where: str, out: _Compiled) -> None:
     )
     if template is not None:
         jinja = _jinja_text(template, names, _literals(tree), named)
+        out.rendered[text] = jinja
         out.parts += [b'"', jinja, b'"']
     elif pieces is not None and len(pieces) == 1 and not isinstance(pieces[0], str):
         out.parts.append(_TypedPart(pieces[0]))
@@ -317,8 +366,14 @@ def _jinja_text(
     template: jinja2.Template, names: set[str], literals: set[Any], named: Mapping[str, str]
 ) -> Render:
     label = ", ".join(sorted(names))
+    last: list[tuple[Row, bytes]] = []  # the check of a text and the body need the same rendering
 
     def render(row: Row) -> bytes:
+        if not last or last[0][0] is not row:
+            last[:] = [(row, rendered(row))]
+        return last[0][1]
+
+    def rendered(row: Row) -> bytes:
         try:
             more = {variable: row[column] for variable, column in named.items()}
             return _escaped(template.render(row, **more))

@@ -103,7 +103,7 @@ def _use_stand_in(spark: StandIn) -> None:
     from bedrock_spark.spark import session
     from bedrock_spark.spark.fallback import answer_files
 
-    session.spark_session = lambda: spark  # type: ignore[assignment, return-value]
+    session.spark_session = lambda *_: spark  # type: ignore[assignment, return-value]
     answer_files.FLUSH_RECORDS = FLUSH_RECORDS  # type: ignore[misc]
 
 

@@ -56,6 +56,7 @@ def config_of(run_uri: str, source: Path, **sections: Any) -> dict[str, Any]:
         "batch": {"role_arn": ROLE, "region": "us-east-1", "attempts": 3, "poll_seconds": 2},
         "canary": {"records": 0},
         "fallback": fallback,
+        "results": {"max_errors": 1.0},
     }
     for name, section in sections.items():
         is_section = isinstance(section, dict)

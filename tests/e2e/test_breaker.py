@@ -40,12 +40,15 @@ def test_jobs_that_answer_nothing_hold_the_run(
         return tickets(spark, rows).withColumn("body", F.concat(F.lit(name), "body"))
 
     held = open_pipeline("held", 0.1)
-    with pytest.raises(JobsWithoutAnswersError, match=r"2 x Completed with errors only: code 500"):
+    with pytest.raises(JobsWithoutAnswersError, match=r"[23] x Completed with errors only: code 5"):
         held.run_all(spark, rows_of("held", 200))
-    assert local.requests()["CreateModelInvocationJob"] == 2
+    # Both slots are taken. A third job is created if one job ends a step before the other one.
+    created = local.requests()["CreateModelInvocationJob"]
+    assert created in (2, 3)
     with pytest.raises(RunFolderError, match="The run is held"):
         held.fall_back(spark, held.collect(spark))
     assert "InvokeModel" not in local.requests()
+    assert local.requests()["CreateModelInvocationJob"] == created
 
     local.set_faults(PLAIN)
     report = open_pipeline("held", 0.1).run_all(spark)

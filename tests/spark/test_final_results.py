@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from bedrock_spark import publication
+from bedrock_spark.config import ResultsConfig
 from bedrock_spark.errors import PublishError
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.report import Report, gather
@@ -135,8 +137,12 @@ def test_a_failed_publishing_is_one_line(
     (tmp_path / "theirs" / "a").write_text("theirs")
     prepare(spark, open_prepared())
     places = {key: value.format(folder=tmp_path) for key, value in results.items()}
+    pipeline = open_prepared()
+    # Some of these are refused before anything is paid for, if nothing hides them until later.
+    config = pipeline.run.config.model_copy(update={"results": ResultsConfig(**places)})
+    pipeline.run = replace(pipeline.run, config=config)
     with pytest.raises(PublishError, match=cause) as caught:
-        finish(spark, open_prepared(results=places))
+        finish(spark, pipeline)
     message = str(caught.value)
     assert "\n" not in message
     assert message.startswith("results.")

@@ -134,6 +134,15 @@ def test_only_some_parts_import_spark_boto3_or_the_emulator(file: str, path: Pat
     assert part in USE_EMULATOR or "bedrock_emulator" not in packages
 
 
+# A scratch folder of a killed process is deleted by the next one; another temporary file stays.
+MAKES_TEMPORARY_FILES = "storage/scratch.py"
+
+
+@pytest.mark.parametrize(("file", "path"), FILES, ids=[file for file, _ in FILES])
+def test_only_scratch_folders_are_temporary(file: str, path: Path) -> None:
+    assert file == MAKES_TEMPORARY_FILES or "tempfile" not in packages_imported_by(path)
+
+
 PURE_CASES = [(f, p) for f, p in FILES if part_of(f) in PURE or f in PURE_FILES]
 
 

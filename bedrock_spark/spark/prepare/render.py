@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import reduce
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,7 @@ from bedrock_spark.shards import record_ids
 from bedrock_spark.shards.lines import END, HEAD, MIDDLE
 from bedrock_spark.spark.prepare.arrow_columns import column_values, escaped, is_utf8
 from bedrock_spark.templates.body_template import BodyTemplate, Hole, RowRejected
+from bedrock_spark.templates.text_check import TextCheck
 
 _BODY_START = len(HEAD) + record_ids.LENGTH + len(MIDDLE)
 # For lines that are rendered only for their bodies.
@@ -40,7 +42,11 @@ def render_lines(
         return pa.array(row_lines, LINES), rejected
     # Rows with a null may be rejected or have a default, long lines may be too long: row by row.
     longest = min(max_bytes, limits.MAX_BODY_BYTES)
-    is_doubtful = pc.fill_null(pc.greater(pc.binary_length(lines), longest), True)
+    sizes = pc.binary_length(lines)
+    is_doubtful = pc.fill_null(pc.greater(sizes, longest), True)
+    for check in template.checks:
+        for is_refused in _refused_texts(batch, check, pc.max(sizes).as_py() or 0):
+            is_doubtful = pc.or_(is_doubtful, is_refused)
     rows = np.flatnonzero(is_doubtful.to_numpy(zero_copy_only=False)).tolist()
     if not rows:
         return lines, {}
@@ -73,12 +79,35 @@ def _render_columns(
     return pc.binary_join_element_wise(*scalars, separator)
 
 
+def _refused_texts(batch: pa.RecordBatch, check: TextCheck, longest: int) -> Iterator[pa.Array]:
+    """Yield which rows make a text that is too long or blank: rendered one by one, each says why.
+
+    longest: the bytes of the longest line; no text of a line has more characters
+    """
+    columns = [batch.column(name) for name in check.columns or ()]
+    texts = [column for column in columns if _is_text(column)]
+    most = check.max_characters
+    if most is not None and longest > most:
+        lengths = [pc.utf8_length(c if _is_text(c) else c.cast(pa.string())) for c in columns]
+        characters = reduce(pc.add, (pc.cast(n, pa.int64()) for n in lengths))
+        characters = pc.add(characters, check.literal_characters)
+        yield pc.fill_null(pc.greater(characters, most), True)
+    if check.may_be_blank and len(texts) == len(columns):
+        # utf8_is_space looks no further than the first character that is none.
+        blank = (pc.or_(pc.utf8_is_space(c), pc.equal(pc.binary_length(c), 0)) for c in texts)
+        yield pc.fill_null(reduce(pc.and_, blank), True)
+
+
+def _is_text(column: pa.Array) -> bool:
+    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
+
+
 def _value_fragments(column: pa.Array, hole: Hole) -> list[bytes | pa.Array] | None:
     """Return the JSON of a column's values; None if Arrow cannot write it as templates do."""
     kind = column.type
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         return [column.cast(pa.string()).cast(LINES)]
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)) or not is_utf8(column):
+    if not _is_text(column) or not is_utf8(column):
         return None
     texts = escaped(column).cast(LINES)
     return [texts] if hole.in_text else [b'"', texts, b'"']

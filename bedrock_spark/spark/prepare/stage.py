@@ -51,6 +51,7 @@ from bedrock_spark.shards.plan import SourceSize, plan_buckets
 from bedrock_spark.spark.prepare.column_types import check_types
 from bedrock_spark.spark.prepare.columns import column_of, ddl_of
 from bedrock_spark.spark.prepare.damage import NO_KEY, NOT_PARSED
+from bedrock_spark.spark.prepare.sample_lint import refuse_sample
 from bedrock_spark.spark.prepare.shuffle import repartition_by_hash, with_ids
 from bedrock_spark.spark.prepare.size_estimate import estimate_size, with_object_sizes
 from bedrock_spark.spark.prepare.source import (
@@ -124,6 +125,7 @@ def _prepare(spark: SparkSession, run: Run, df: DataFrame | None, observe: Obser
     ):
         repartitioning = _Repartitioning(run, columns, rows, prepare_id)
         size = repartitioning.estimate_size()
+        refuse_sample(rows, template.columns, config)
         tasks.expect(size.records)
         run = begin_run(run)
         summaries = repartitioning.write_buckets(size)

@@ -10,13 +10,13 @@ import pytest
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import FAMILIES, Family, anthropic, converse, nova
-from bedrock_spark.families.lint import CEILINGS, RULES
+from bedrock_spark.families.lint_rules import CEILINGS, RULES
 from bedrock_spark.limits import MAX_BODY_BYTES
 from bedrock_spark.spark.prepare.prefetch import THREADS
 from tests.docs import ROOT
 
 DOC = (ROOT / "docs" / "families.md").read_text(encoding="utf-8")
-BODIES, MEDIA, SOURCES, REFUSED = DOC.split("\n## ")
+BODIES, MEDIA, TEXTS, SOURCES, REFUSED = DOC.split("\n## ")
 OPTIONS: dict[str, Any] = {
     "images": "photo",
     "documents": "contract",
@@ -92,5 +92,17 @@ def test_formats_and_limits_of_images_and_documents_are_those_of_the_code() -> N
 def test_the_rules_of_the_linter_are_listed() -> None:
     """In the order of the code, and the ceilings with their numbers."""
     rows = rows_of(REFUSED)
-    assert tuple(rows) == RULES
+    assert tuple(rows) == tuple(RULES)
     assert all(f"{most:,}" in rows["max-tokens"][0] for _, most in CEILINGS)
+
+
+def test_the_limits_of_texts_are_listed() -> None:
+    """Each number, and no other; and the images of the models that have a limit of their own."""
+    limits = [limit for family in FAMILIES for limit in family.limits]
+    shown = set(re.findall(r"^\| `.*` \| ([\d,]+) \|", TEXTS, re.MULTILINE)) | set(
+        re.findall(r"^\| `stability.*? \| ([\d,]+) \|", TEXTS, re.MULTILINE)
+    )
+    assert shown == {f"{x.max_characters:,}" for x in limits if x.max_characters is not None}
+    for limit in limits:
+        if limit.max_images is not None:
+            assert f"at most {limit.max_images} images of a row" in MEDIA

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from bedrock_spark.config import Config
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import anthropic
 from bedrock_spark.families.check_request import request_faults
-from bedrock_spark.families.lint import RULES, lint
+from bedrock_spark.families.lint import RenderedLint, lint
+from bedrock_spark.families.lint_rules import RULES
+from bedrock_spark.families.request_body import body_template
 from tests.unit.fakes import CLAUDE, make_config
 
 HAIKU_45 = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
@@ -42,6 +45,8 @@ def config_with(media: dict[str, Any], model: str, **more: Any) -> Config:
 def with_block(block: dict[str, Any]) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": [block, {"text": "{{ a }}"}]}]}
 
+
+IMAGE_URL = {"type": "image_url", "image_url": {"url": "{{ b }}"}}
 
 # Rule, config, key paths, start of the message.
 FAULTS: list[tuple[str, Config, str, str]] = [
@@ -190,6 +195,71 @@ FAULTS: list[tuple[str, Config, str, str]] = [
         "request.body.messages[0].content[0].document",
         "Nova takes documents through Converse only",
     ),
+    (
+        "temperature",
+        config_of({**GOOD, "temperature": 1.1}),
+        "request.body.temperature",
+        "must be a number from 0 to 1",
+    ),
+    (
+        "temperature",
+        make_config(
+            request={"prompt": "{{ a }}", "temperature": 1.5}, model={"id": "amazon.nova-pro-v1:0"}
+        ),
+        "request.temperature",
+        "must be a number from 0 to 1",
+    ),
+    (
+        "temperature",
+        make_config(
+            request={"prompt": "{{ a }}", "temperature": 1.5},
+            model={"id": "amazon.titan-text-express-v1"},
+        ),
+        "request.temperature",
+        "must be a number from 0 to 1",
+    ),
+    (
+        "temperature",
+        converse_of({**CONVERSE, "inferenceConfig": {"temperature": "0.5"}}),
+        "request.body.inferenceConfig.temperature",
+        "must be a number from 0 to 1",
+    ),
+    (
+        "roles",
+        config_of({**GOOD, "messages": [{"role": "system", "content": "{{ a }}"}]}),
+        "request.body.messages[0].role",
+        "must be user or assistant",
+    ),
+    (
+        "roles",
+        converse_of({"messages": [*CONVERSE["messages"], {"role": "tool", "content": []}]}),
+        "request.body.messages[1].role",
+        "must be user or assistant",
+    ),
+    (
+        "image-url",
+        config_of(body_with([IMAGE_URL, {"type": "text", "text": "{{ a }}"}])),
+        "request.body.messages[0].content[0].image_url",
+        "is a part of another API",
+    ),
+    (
+        "image-url",
+        config_of(with_block(IMAGE_URL), "amazon.nova-lite-v1:0"),
+        "request.body.messages[0].content[0].image_url",
+        "is a part of another API",
+    ),
+    (
+        "text-type",
+        config_of({"inputText": ["{{ a }}"]}, "amazon.titan-embed-text-v2:0"),
+        "request.body.inputText",
+        "must be a text",
+    ),
+    (
+        "text-type",
+        config_of({"inputText": 7, "n": "{{ a }}"}, "amazon.titan-text-express-v1"),
+        "request.body.inputText",
+        "must be a text",
+    ),
 ]
 
 
@@ -236,6 +306,13 @@ def test_every_rule_is_tested() -> None:
             model={"id": "x", "family": "raw"},
         ),
         converse_of({**CONVERSE, "toolConfig": {}}),
+        config_of({**GOOD, "temperature": "{{ t }}"}),
+        config_of({**GOOD, "temperature": 1}),
+        config_of({**GOOD, "messages": [{"role": "{{ role }}", "content": "{{ a }}"}]}),
+        config_of({"messages": [{"role": "system", "content": "{{ a }}"}]}, "qwen.qwen3-32b-v1:0"),
+        config_of({**body_with([IMAGE_URL])}, "mistral.pixtral-large-2502-v1:0"),
+        config_of({"message": "{{ a }}", "temperature": 4}, "cohere.command-text-v14"),
+        converse_of(with_block({"guardContent": {"text": {"text": "{{ a }}"}}})),
         make_config(request={"body_column": "body"}, model={"id": HAIKU_45}),
         config_with({"images": "photo", "documents": "paper"}, HAIKU_45),
         config_with({"images": "photo"}, "amazon.nova-lite-v1:0"),
@@ -289,3 +366,58 @@ def test_a_body_that_cannot_be_built_is_an_error() -> None:
     """The error is the same as without the linter."""
     with pytest.raises(ConfigError, match=r"^request\.max_tokens"):
         lint(make_config(request={"prompt": "{{ a }}"}))
+
+
+def found_in(config: Config, rendered: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(finding.rule, finding.where) for finding in RenderedLint(config)(rendered)]
+
+
+@pytest.mark.parametrize(
+    ("template", "row", "rule", "where"),
+    [
+        ({**GOOD, "temperature": "{{ x }}"}, 1.5, "temperature", "temperature"),
+        ({**GOOD, "temperature": "{{ x }}"}, "0.5", "temperature", "temperature"),
+        ({**GOOD, "temperature": "{{ x }}"}, [1], "temperature", "temperature"),
+        (
+            {**GOOD, "messages": [{"role": "{{ x }}", "content": "hi"}]},
+            "system",
+            "roles",
+            "messages[0].role",
+        ),
+        (body_with("{{ x }}"), [IMAGE_URL], "image-url", "messages[0].content[0].image_url"),
+        (
+            body_with([{"type": "text", "text": "{{ x }}"}]),
+            5,
+            "text-type",
+            "messages[0].content[0].text",
+        ),
+        ({**GOOD, "max_tokens": "{{ x }}"}, 4_097, "max-tokens", "max_tokens"),
+    ],
+)
+def test_what_a_column_makes_is_found_in_the_rendered_body(
+    template: dict[str, Any], row: Any, rule: str, where: str
+) -> None:
+    """The template has no fault; the body of a row has."""
+    config = config_of(template, "anthropic.claude-3-haiku-20240307-v1:0")
+    assert lint(config) == []
+    rendered = json.loads(body_template(config).render({"x": row, "a": "b", "b": "c"}))
+    assert found_in(config, rendered) == [(rule, f"request.body.{where}")]
+
+
+def test_options_of_the_config_are_named_in_a_rendered_body() -> None:
+    """Not the key that the model has for them."""
+    config = make_config(
+        request={"prompt": "{{ a }}", "max_tokens": 10_001}, model={"id": "amazon.nova-micro-v1:0"}
+    )
+    rendered = json.loads(body_template(config).render({"a": "b"}))
+    assert found_in(config, rendered) == [("max-tokens", "request.max_tokens")]
+
+
+def test_keys_that_a_row_brings_are_not_shown() -> None:
+    """They are data. The last key is the rule's own."""
+    config = make_config(request={"body_column": "body"}, model={"id": CLAUDE})
+    body = {**GOOD, "my secret.": {"cache_control": {}}, "temperature": 7}
+    assert found_in(config, body) == [
+        ("caching", "request.body_column.cache_control"),
+        ("temperature", "request.body_column.temperature"),
+    ]

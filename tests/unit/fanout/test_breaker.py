@@ -99,6 +99,23 @@ def test_jobs_that_answer_nothing_hold_the_run(
         assert result.waiting == shards - answered
 
 
+def test_no_job_is_created_in_the_step_that_holds_the_run_or_later(
+    fake_run: Callable[..., FakeRun],
+) -> None:
+    """One failed job proves nothing, so the slot that it frees is used: that job comes before."""
+    fake = fake_run([RECORDS] * 10, max_active_jobs=2, attempts=1)
+    fake.advance()
+    first = sorted(fake.job_names())[0]
+    fake.service.move(first, *FAILURES["no text"][:1], ended_at=fake.service.time)
+    assert fake.advance().reason is None
+    assert len(fake.job_names()) == 3
+    for _ in range(3):
+        settle(fake, lambda _: True, "no text")
+        assert "answered no record" in str(fake.advance().reason)
+        assert len(fake.job_names()) == 3
+        fake.restart()
+
+
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("slots", [1, 5, 50])
 def test_a_shard_that_fails_again_and_again_holds_nothing(

@@ -11,13 +11,16 @@ import pytest
 
 from bedrock_spark.cli.status_table import status_table
 from bedrock_spark.fanout import Status, status_of, status_unprepared
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.publication import why_not_final
 from bedrock_spark.report.values import WAITING
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.canary_results import Canary, add_try
+from bedrock_spark.run_folder.fallback_end import note_fallback_ended
 from bedrock_spark.run_folder.ledger.events import Held
 from bedrock_spark.run_folder.published import DONE, WRITING, Publication, Publications
 from tests.unit.fake_run import FakeRun
-from tests.unit.fakes import make_config
+from tests.unit.fakes import CLAUDE, make_config
 
 
 def status(fake: FakeRun) -> Status:
@@ -62,6 +65,25 @@ def test_a_run_passes_its_stages_in_order(fake_run: Callable[..., FakeRun]) -> N
     assert [each.is_finished for each in seen] == [False] * 6 + [True]
     assert seen[-1].published == ("s3://lake/answers",)
     assert seen[-1].blocked is None
+
+
+@pytest.mark.parametrize("has_ended", [False, True])
+def test_a_run_is_over_when_its_results_are_final(
+    fake_run: Callable[..., FakeRun], has_ended: bool
+) -> None:
+    """Rows that the fallback gave up keep neither the status nor the results waiting."""
+    fake = fake_run([50])
+    fake.run = replace(fake.run, config=make_config(fallback={"model_id": CLAUDE}))
+    fake.advance()
+    fake.service.move_all("Completed", processed=50)
+    fake.advance()
+    fake.run.storage.write(layout.RECONCILIATION_FILE, b"")
+    write_report(fake, outcomes={"ok": 49, "missing": 1}, unanswered=1)
+    if has_ended:
+        note_fallback_ended(fake.run.storage, "rounds", fake.clock.now())
+    reconciled = [ReconciledShard(unit="shard-0", rows=50, unanswered=1)]
+    wait = why_not_final(fake.run, fake.manifest, reconciled, is_over=False)
+    assert (wait is None) == status(fake).is_finished == has_ended
 
 
 def test_the_numbers_are_those_of_the_report(fake_run: Callable[..., FakeRun]) -> None:

@@ -70,6 +70,16 @@ def test_both_ways_give_the_same_lines_and_rejections(
         assert line is None or msgspec.json.decode(line)["recordId"].isdigit()
 
 
+@given(ROWS, st.integers(0, 12))
+def test_both_ways_refuse_the_same_texts(rows: list[dict[str, Any]], start: int) -> None:
+    """Texts that are blank or too long, also together with what is around them."""
+    batch = batch_of(rows).slice(min(start, len(rows)))
+    checked = ["{{ text }}", " {{ text }}\n{{ text }}", "{{ number }} {{ text }}", "no {{ text }}"]
+    template = compile_template({"a": checked}, checked=checked, max_characters=12)
+    assert template.holes is not None
+    assert rendered(batch, template) == row_by_row(pytest.MonkeyPatch(), batch, template)
+
+
 def test_columns_with_large_offsets_give_the_same_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spark passes columns with 64-bit offsets if its configuration says so."""
     rows = batch_of([{"text": 'a"b', "name": "é\n", "number": 1, "flag": True}] * 3)

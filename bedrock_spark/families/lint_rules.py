@@ -1,0 +1,278 @@
+"""The rules of the linter: each is a fact that a user met on AWS or that an AWS page states.
+
+A rule looks at one body, a template or one that was rendered from a row. If no rule is known for a
+model, nothing is found. A placeholder may become any value, so it is no fault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bedrock_spark.families import anthropic, nova
+from bedrock_spark.families.base import Family
+from bedrock_spark.families.media_blocks import MediaBlocks
+from bedrock_spark.families.text_places import TEXT_KEYS, TOOL_KEYS, members, messages, texts
+
+# The most output tokens that a request may ask for. Nova Micro, Llama 4: a public report on some 70
+# batch jobs. Claude 3 Haiku: continuedev/continue #4225. R1: Amazon Bedrock user guide, "DeepSeek
+# models".
+CEILINGS: tuple[tuple[re.Pattern[str], int], ...] = (
+    (re.compile(r"amazon\.nova-micro-.*"), 10_000),
+    (re.compile(r"meta\.llama4-.*"), 8_192),
+    (re.compile(r"anthropic\.claude-3-haiku-.*"), 4_096),
+    (re.compile(r"deepseek\.r1-.*"), 32_768),
+)
+# The key of the length of vectors, and the lengths that a model can make. Bedrock user guide,
+# "Amazon Titan Text Embeddings", "Amazon Titan Multimodal Embeddings G1", "Cohere Embed v4".
+SIZES: tuple[tuple[re.Pattern[str], str, tuple[int, ...]], ...] = (
+    (re.compile(r"amazon\.titan-embed-text-v2.*"), "dimensions", (256, 512, 1024)),
+    (re.compile(r"amazon\.titan-embed-(g1-text-|text-v1).*"), "dimensions", ()),
+    (re.compile(r"amazon\.titan-embed-image-.*"), "outputEmbeddingLength", (256, 384, 1024)),
+    (re.compile(r"cohere\.embed-v4.*"), "output_dimension", (256, 512, 1024, 1536)),
+    (re.compile(r"cohere\.embed-(english|multilingual)-.*"), "output_dimension", ()),
+)
+# Models that refuse temperature together with top_p. Sonnet 4.5 and Haiku 4.5: Amazon Bedrock user
+# guide, "Anthropic Claude Messages API: Request and Response". Opus 4.1: open-webui/pipelines #546.
+# Opus 4.5, Sonnet 4.6: aws-samples/bedrock-access-gateway #238. Opus 4.6 is assumed to be like 4.5.
+ONE_SAMPLER = re.compile(r"anthropic\.claude-(opus-4-[156]|sonnet-4-[56]|haiku-4-5)(-.*)?")
+# Models that refuse each of them. Opus 4.7 and 4.8 on Bedrock: NousResearch/hermes-agent #36151,
+# aws-samples/bedrock-chat #1102. Sonnet 5 and later: Mintplex-Labs/anything-llm #5947,
+# agnt5dev/sdk-core 0.3.7.
+NO_SAMPLER = re.compile(r"anthropic\.claude-(opus-4-[78]|(opus|sonnet|haiku|fable)-[5-9])(-.*)?")
+
+_TOKEN_KEYS = ("max_tokens", "max_completion_tokens", "max_gen_len", "maxTokens", "max_new_tokens")
+_PLACEHOLDER = re.compile(r"\{[{%]")
+
+
+@dataclass(frozen=True)
+class Body:
+    """A body template before it is compiled, or a body that was rendered from a row.
+
+    root: the key path of the body in the config
+    """
+
+    root: str
+    body: Mapping[str, Any]
+    model_id: str
+    family: Family
+
+    @property
+    def is_converse(self) -> bool:
+        return self.family.name == "converse"
+
+    def path(self, *keys: str) -> str:
+        return ".".join((self.root, *keys))
+
+
+# A rule returns the key paths of a fault and its message, or None.
+Fault = tuple[list[str], str] | None
+Rule = Callable[[Body], Fault]
+
+
+def _model_id_inside(body: Body) -> Fault:
+    if "modelId" not in body.body:
+        return None
+    return [body.path("modelId")], "the model is set by the job, not by a record; remove it"
+
+
+def _tools_with_converse(body: Body) -> Fault:
+    # A later version of the batch inference page, and users' reports, say 400 for such records.
+    if not body.is_converse or not body.body.get("toolConfig"):
+        return None
+    return [body.path("toolConfig")], (
+        "batch inference refuses tools in records of the Converse type; use invocation: "
+        "invoke_model with the model's own body"
+    )
+
+
+def _anthropic_version(body: Body) -> Fault:
+    version = body.body.get("anthropic_version")
+    is_claude = anthropic.PATTERN.fullmatch(body.model_id) and not body.is_converse
+    if not (is_claude or body.family is anthropic.FAMILY):
+        return None
+    if version == anthropic.VERSION or _is_open(version):
+        return None
+    fault = "is missing" if version is None else "is not the version that Bedrock takes"
+    return [body.path("anthropic_version")], f"{fault}; set it to {anthropic.VERSION}"
+
+
+def _samplers(body: Body) -> Fault:
+    place, options = _options(body)
+    samplers = [k for k in ("temperature", "top_p", "topP") if options.get(k) is not None]
+    places = [f"{place}.{key}" for key in samplers]
+    if samplers and NO_SAMPLER.fullmatch(body.model_id):
+        return places, "this model takes neither temperature nor top_p; leave them out"
+    if len(samplers) > 1 and ONE_SAMPLER.fullmatch(body.model_id):
+        return places, "this model takes one of temperature and top_p, not both; leave one out"
+    return None
+
+
+def _caching(body: Body) -> Fault:
+    keys = ("cachePoint", "cache_control")
+    places = [place for place, key, _ in members(body.body, body.root) if key in keys]
+    if not places:
+        return None
+    return places, "batch inference refuses prompt caching (403 for the record); remove it"
+
+
+def _empty_text(body: Body) -> Fault:
+    places = [place for place, text in texts(body.body, body.root) if not text.strip()]
+    return (places, "is empty text, which models refuse; write some text") if places else None
+
+
+def _ceiling(body: Body) -> Fault:
+    ceiling = next((n for models, n in CEILINGS if models.fullmatch(body.model_id)), None)
+    if ceiling is None:
+        return None
+    place, options = _options(body)
+    above = [f"{place}.{key}" for key in _TOKEN_KEYS if _is_above(options.get(key), ceiling)]
+    return (above, f"is more than the {ceiling:,} tokens this model can write") if above else None
+
+
+def _thinking_with_converse(body: Body) -> Fault:
+    extra = body.body.get("additionalModelRequestFields")
+    if not body.is_converse or not isinstance(extra, Mapping) or "thinking" not in extra:
+        return None
+    return [body.path("additionalModelRequestFields", "thinking")], (
+        "batch inference refuses it in records of the Converse type; use invocation: invoke_model "
+        "with the model's own body"
+    )
+
+
+def _streaming(body: Body) -> Fault:
+    if body.body.get("stream") is not True:
+        return None
+    return [body.path("stream")], "a batch job does not stream; remove it"
+
+
+def _text_only(body: Body) -> Fault:
+    places = _media_places(body, "image") + _media_places(body, "document")
+    if not places or not nova.TEXT_ONLY.fullmatch(body.model_id):
+        return None
+    return places, "this model takes text only; use one that takes images and documents"
+
+
+def _documents_of_nova(body: Body) -> Fault:
+    places = _media_places(body, "document")
+    is_nova = body.family is nova.FAMILY and not nova.TEXT_ONLY.fullmatch(body.model_id)
+    if not places or not is_nova:
+        return None
+    return places, "Nova takes documents through Converse only; use invocation: converse"
+
+
+def _dimensions(body: Body) -> Fault:
+    for models, key, sizes in SIZES:
+        if not models.fullmatch(body.model_id):
+            continue
+        found = [(place, v) for place, k, v in members(body.body, body.root) if k == key]
+        wrong = [place for place, v in found if type(v) is int and v not in sizes]
+        if wrong and not sizes:
+            return wrong, "the vectors of this model have one length only; remove it"
+        if wrong:
+            return wrong, f"this model's vectors have {', '.join(map(str, sizes))} numbers"
+    return None
+
+
+def _temperature(body: Body) -> Fault:
+    most, (place, options) = body.family.max_temperature, _options(body)
+    if most is None or not _is_outside(options.get("temperature"), most):
+        return None
+    return [f"{place}.temperature"], f"must be a number from 0 to {most:g} for this model"
+
+
+def _roles(body: Body) -> Fault:
+    known = body.family.roles
+    if known is None:
+        return None
+    places = [
+        body.path(f"messages[{i}]", "role")
+        for i, message in enumerate(messages(body.body))
+        if "role" in message and not _is_open(message["role"]) and message["role"] not in known
+    ]
+    if not places:
+        return None
+    return places, f"must be {' or '.join(known)}; a system prompt goes into system"
+
+
+def _image_urls(body: Body) -> Fault:
+    if body.family.roles is None:  # other families may take them
+        return None
+    found = members(body.body.get("messages"), body.path("messages"), TOOL_KEYS)
+    places = [place for place, key, _ in found if key == "image_url"]
+    if not places:
+        return None
+    return places, (
+        "is a part of another API, which this model refuses; name the images in request.images, or "
+        "write the part as the model's own API has it"
+    )
+
+
+def _text_type(body: Body) -> Fault:
+    # The text of guarded content in Converse is an object.
+    found = members(body.body, body.root, (*TOOL_KEYS, "guardContent"))
+    places = [
+        place
+        for place, key, value in found
+        if key in TEXT_KEYS and isinstance(value, (list, tuple, Mapping, int, float))
+    ]
+    if not places or not body.family.reads_answers:
+        return None
+    return places, "must be a text; write one record for each text"
+
+
+RULES: dict[str, Rule] = {
+    "model-id": _model_id_inside,
+    "tools": _tools_with_converse,
+    "anthropic-version": _anthropic_version,
+    "samplers": _samplers,
+    "caching": _caching,
+    "empty-text": _empty_text,
+    "max-tokens": _ceiling,
+    "thinking": _thinking_with_converse,
+    "stream": _streaming,
+    "text-only": _text_only,
+    "documents": _documents_of_nova,
+    "dimensions": _dimensions,
+    "temperature": _temperature,
+    "roles": _roles,
+    "image-url": _image_urls,
+    "text-type": _text_type,
+}
+
+
+def _options(body: Body) -> tuple[str, Mapping[str, Any]]:
+    """Return the key path and the members of the model's options: a section, or the whole body."""
+    for name in ("inferenceConfig", "textGenerationConfig"):
+        section = body.body.get(name)
+        if isinstance(section, Mapping):
+            return body.path(name), section
+    return body.root, body.body
+
+
+def _media_places(body: Body, kind: str) -> list[str]:
+    """Return the key paths of `image` or `document` blocks, in the form of Nova and Converse."""
+    found = members(body.body.get("messages"), body.path("messages"), TOOL_KEYS)
+    places = [p for p, key, value in found if key == kind and isinstance(value, Mapping)]
+    for _, _, value in members(body.body, body.root):
+        blocks = [b for b in value if isinstance(b, MediaBlocks)] if type(value) is list else ()
+        places += [body.path(f"{kind}s") for b in blocks if getattr(b, f"{kind}s")]
+    return places
+
+
+def _is_open(value: Any) -> bool:
+    """Tell whether a value of a template depends on the row."""
+    return isinstance(value, str) and _PLACEHOLDER.search(value) is not None
+
+
+def _is_outside(value: Any, most: float) -> bool:
+    if value is None or _is_open(value):
+        return False
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return not (is_number and 0 <= value <= most)
+
+
+def _is_above(value: Any, ceiling: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > ceiling
