@@ -18,6 +18,7 @@ from tests.spark_sessions import CLAUDE, make_config
 FAILING = {**PLAIN, "records": [{"share": 1.0, "code": 500}]}
 
 
+@pytest.mark.long
 def test_jobs_that_answer_nothing_hold_the_run(
     spark: SparkSession, bedrock: Callable[..., LocalBedrock]
 ) -> None:

@@ -85,6 +85,7 @@ def test_entry_points_are_thin() -> None:
         assert len(path.read_text().splitlines()) <= 60
 
 
+@pytest.mark.long
 @pytest.mark.versions
 @pytest.mark.usefixtures("spark")
 def test_entry_points_share_one_run(

@@ -60,6 +60,7 @@ def write_run(folder: Path) -> LocalStorage:
     return storage
 
 
+@pytest.mark.long
 def test_a_killed_task_pays_again_for_few_answers(
     tmp_path: Path, bedrock: Callable[..., LocalBedrock]
 ) -> None:
@@ -97,6 +98,7 @@ def answers(storage: LocalStorage) -> Counter[str]:
     )
 
 
+@pytest.mark.long
 def test_two_attempts_at_once_call_the_model_once_per_record(
     tmp_path: Path, bedrock: Callable[..., LocalBedrock]
 ) -> None:

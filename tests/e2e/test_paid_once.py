@@ -124,6 +124,7 @@ def stop(local: LocalBedrock) -> None:
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.long
 def test_stop_ends_a_fallback(
     spark: SparkSession, bedrock: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
