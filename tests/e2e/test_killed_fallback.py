@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.outputs.lines import OutputRecord, read_lines
