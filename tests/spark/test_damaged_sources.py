@@ -148,7 +148,10 @@ def test_lines_that_are_no_json_are_rejected(spark: SparkSession, tmp_path: Path
     source = {"format": "json", "path": str(path), "columns": ["id"]}
     manifest = prepared(spark, tmp_path, **source)
     assert (manifest.rows, manifest.records, manifest.rejected) == (42, 40, 2)
-    reject = ("_corrupt_record", "holds a record that Spark could not parse")
+    reject = (
+        "_corrupt_record",
+        "holds a record that Spark could not parse: its other columns are null",
+    )
     assert rejects(tmp_path, manifest) == [reject] * 2
 
 

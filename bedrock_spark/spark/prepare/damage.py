@@ -21,7 +21,7 @@ from bedrock_spark.templates.body_template import RowRejected
 
 NO_KEY = "is null, so the row has no key"
 KEY_NOT_UTF8 = "is not UTF-8, so it cannot be a key"
-NOT_PARSED = "holds a record that Spark could not parse"
+NOT_PARSED = "holds a record that Spark could not parse: its other columns are null"
 NOT_DECODED = (
     "has U+FFFD in place of bytes that are not UTF-8; set source.options.encoding, such as "
     "ISO-8859-1, or UTF-8 if the file itself has this character"
