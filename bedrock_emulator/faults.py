@@ -7,21 +7,17 @@ seed cause the same failures again.
 from __future__ import annotations
 
 import fnmatch
-import json
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
+
+from bedrock_emulator.scripts import ScriptModel, read_script
 
 Share = float
 
 
-class _ScriptModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Latency(_ScriptModel):
+class Latency(ScriptModel):
     """Real milliseconds before a reply: about log-normal, with this median, at most `max_ms`.
 
     `sigma` is the standard deviation of the delay's natural logarithm.
@@ -32,7 +28,7 @@ class Latency(_ScriptModel):
     max_ms: float = Field(default=10_000.0, ge=0)
 
 
-class OperationFaults(_ScriptModel):
+class OperationFaults(ScriptModel):
     """Failures of calls: of one operation, of all others (`*`), or of S3 (`s3:GET`, `s3:PUT`).
 
     `..._rate` is a share of the calls, from 0 to 1. `..._first` is a number of calls, counted from
@@ -54,7 +50,7 @@ class OperationFaults(_ScriptModel):
     latency: Latency = Latency()
 
 
-class Quotas(_ScriptModel):
+class Quotas(ScriptModel):
     """Limits that AWS sets per account, model and Region. Service Quotas shows the real ones.
 
     `active_jobs` is the maximum number of jobs of one model in one Region that are not settled.
@@ -67,7 +63,7 @@ class Quotas(_ScriptModel):
     max_job_bytes: int = Field(default=5 * 1024**3, ge=1)
 
 
-class QuotaChange(_ScriptModel):
+class QuotaChange(ScriptModel):
     """New values of some quotas, from `after_seconds` emulated seconds after the script was set."""
 
     after_seconds: float = Field(ge=0)
@@ -78,7 +74,7 @@ class QuotaChange(_ScriptModel):
     max_job_bytes: int | None = Field(default=None, ge=1)
 
 
-class RecordErrors(_ScriptModel):
+class RecordErrors(ScriptModel):
     """An error for a share of the records of batch jobs, or of those in `record_ids` only.
 
     `jobs` is a pattern of job names. A retryable error is drawn per record and job: a retry in
@@ -106,7 +102,7 @@ def is_retryable(code: int) -> bool:
     return code in (408, 424, 429) or code >= 500
 
 
-class OutputFaults(_ScriptModel):
+class OutputFaults(ScriptModel):
     """Defects of a job's output files. The records were processed and are billed.
 
     `late_seconds` are the emulated seconds after the job's last status until its output is there.
@@ -126,7 +122,7 @@ class OutputFaults(_ScriptModel):
 Ending = Literal["Completed", "PartiallyCompleted", "Failed", "Stopped", "Expired"]
 
 
-class JobFaults(_ScriptModel):
+class JobFaults(ScriptModel):
     """A rule that makes jobs fail. The first rule that applies to a new job is used.
 
     It applies to jobs whose name matches the pattern `name` and whose creation number, from 1, is
@@ -153,7 +149,7 @@ class JobFaults(_ScriptModel):
         return fnmatch.fnmatchcase(job_name, self.name) and (not self.nth or number in self.nth)
 
 
-class ProvisionedFaults(_ScriptModel):
+class ProvisionedFaults(ScriptModel):
     """Failures and size of provisioned throughput.
 
     Creation fails if the name matches the pattern `fail`. `tokens_per_minute_per_unit` replaces
@@ -165,7 +161,7 @@ class ProvisionedFaults(_ScriptModel):
     tokens_per_minute_per_unit: int | None = Field(default=None, ge=1)
 
 
-class Thinking(_ScriptModel):
+class Thinking(ScriptModel):
     """Real seconds that a model takes for an answer, uniform between the two values.
 
     The answer's tokens are reserved during that time if the throughput is provisioned.
@@ -181,7 +177,7 @@ class Thinking(_ScriptModel):
         return self
 
 
-class AccessFaults(_ScriptModel):
+class AccessFaults(ScriptModel):
     """Patterns of role ARNs that Bedrock may not assume, of buckets that it cannot reach, and of
     model ids that have no batch inference in this Region."""
 
@@ -190,7 +186,7 @@ class AccessFaults(_ScriptModel):
     models_without_batch: tuple[str, ...] = ()
 
 
-class Faults(_ScriptModel):
+class Faults(ScriptModel):
     """The whole script. An empty one causes no failures."""
 
     seed: int | None = None
@@ -218,13 +214,5 @@ class Faults(_ScriptModel):
 
 
 def read_faults(source: dict[str, Any] | Path | str | None) -> Faults:
-    """Read a script from a dict, or from a YAML or JSON file. None gives an empty script.
-
-    Raises pydantic's ValidationError, which names every mistake.
-    """
-    if source is None:
-        return Faults()
-    if isinstance(source, dict):
-        # Via JSON, so that a dict means exactly the same here as in a file or a request.
-        return Faults.model_validate_json(json.dumps(source))
-    return Faults.model_validate(yaml.safe_load(Path(source).read_text("utf-8")) or {})
+    """Read a fault script, as `read_script` does."""
+    return read_script(Faults, source)

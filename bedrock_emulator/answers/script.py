@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from bedrock_emulator.answers.deterministic import cut
 from bedrock_emulator.answers.prompt import Backend, Completion, Prompt, ToolCall
 from bedrock_emulator.answers.tokens import count_tokens
 from bedrock_emulator.errors import ServiceError
+from bedrock_emulator.scripts import ScriptModel, read_script
 from bedrock_emulator.state.draws import draw
 from bedrock_emulator.state.paid_answers import request_digest
 
@@ -30,18 +30,14 @@ _STEP = re.compile(r"[^.\[\]]+")
 _ABSENT = object()
 
 
-class _ScriptModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ScriptedTool(_ScriptModel):
+class ScriptedTool(ScriptModel):
     """A tool call."""
 
     name: str
     input: dict[str, Any] = Field(default_factory=dict)
 
 
-class ScriptedError(_ScriptModel):
+class ScriptedError(ScriptModel):
     """An error of the runtime; in a batch job, an error of the record with the same status."""
 
     code: str
@@ -57,7 +53,7 @@ class ScriptedError(_ScriptModel):
         return code
 
 
-class AnswerRule(_ScriptModel):
+class AnswerRule(ScriptModel):
     """What a request must have, and how it is answered then. A rule without conditions matches all.
 
     model: a pattern of model ids
@@ -113,22 +109,15 @@ class AnswerRule(_ScriptModel):
         )
 
 
-class Answers(_ScriptModel):
+class Answers(ScriptModel):
     """The whole script. An empty one answers nothing."""
 
     answers: tuple[AnswerRule, ...] = ()
 
 
 def read_answers(source: dict[str, Any] | Path | str | None) -> Answers:
-    """Read a script from a dict, or from a YAML or JSON file. None gives an empty script.
-
-    Raises pydantic's ValidationError, which names every mistake.
-    """
-    if source is None:
-        return Answers()
-    if isinstance(source, dict):
-        return Answers.model_validate_json(json.dumps(source))
-    return Answers.model_validate(yaml.safe_load(Path(source).read_text("utf-8")) or {})
+    """Read an answer script, as `read_script` does."""
+    return read_script(Answers, source)
 
 
 class AnswerScript:
