@@ -18,13 +18,14 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bedrock_spark.outputs.json_values import NUMBER
 from bedrock_spark.schema import ARRAY, MAP, STRUCT, Field, Kind
 
 # The largest finite numbers of IEEE 754's 32-bit and 64-bit formats.
 _LARGEST_FLOATS = {"float": 3.4028235e38, "double": sys.float_info.max}
 # An n-bit integer is at least -2^(n-1) and less than 2^(n-1).
 _INTEGERS = {"tinyint": 2**7, "smallint": 2**15, "int": 2**31, "bigint": 2**63}
-_NUMBER = re.compile(r"\s*(-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?)\s*")
+_NUMBER = re.compile(rf"\s*({NUMBER})\s*")
 # Longer numbers do not fit any column, and Python refuses to convert some of them.
 _LONGEST_NUMBER = 400
 

@@ -29,9 +29,9 @@ _BRACKET = re.compile(r"[{\[]")
 _WHITE_SPACE = " \t\n\r"
 _SPACE = r"[ \t\n\r]*+"
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-_NUMBER = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?"
+NUMBER = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?"
 _TOKEN = re.compile(
-    rf"{_SPACE}(?:([{{}}\[\]:,])|({_STRING})|(?:{_NUMBER}|true|false|null|NaN|-?Infinity))",
+    rf"{_SPACE}(?:([{{}}\[\]:,])|({_STRING})|(?:{NUMBER}|true|false|null|NaN|-?Infinity))",
     re.DOTALL,
 )
 # Where a token fails: the end of the text, or a string that has none.

@@ -90,7 +90,7 @@ class RecordError:
     def is_retryable(self) -> bool:
         """Tell whether a retry may help: by `expired`, else the code, else `retryable`.
 
-        If none of them decides, a retry may help. So it may after a refusal of the account.
+        If none of them decides, a retry may help; so it does if the error may be the account's.
         """
         if self.expired or self.may_be_the_accounts:
             return True

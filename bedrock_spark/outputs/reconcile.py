@@ -185,6 +185,8 @@ class ShardReconciliation:
             if current is not None:
                 self._supersede(current.record, current.origin)
             self.outcomes[line.record_id] = outcome
+        else:
+            self._supersede(line, origin)
 
     def _supersede(self, line: OutputRecord, origin: Origin) -> None:
         if origin.served_by == FALLBACK and line.output is not None:

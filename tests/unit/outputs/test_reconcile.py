@@ -184,6 +184,11 @@ def test_answers_of_the_fallback_that_do_not_count_are_kept_for_their_tokens() -
     replaced.add(fallback("p1"), [ok("a", BAD)])
     replaced.add(fallback("p2"), [ok("a", GOOD)])
     assert replaced.superseded == [BAD]
+    worse = ShardReconciliation(SHARD, {"a": 1}, JUDGE, retries=1)
+    worse.add(fallback("p1"), [ok("a", BAD)])
+    worse.add(fallback("p2"), [ok("a", UNREADABLE)])
+    assert worse.outcomes["a"].record.output == BAD
+    assert worse.superseded == [UNREADABLE]
 
 
 def test_an_error_after_an_answer_is_no_finding() -> None:
