@@ -13,7 +13,8 @@ from bedrock_spark.outputs.reconcile import BATCH, FALLBACK
 from bedrock_spark.outputs.row_limits import reason_text
 from bedrock_spark.report import Report
 from bedrock_spark.report.findings import NOT_PUBLISHED
-from bedrock_spark.report.values import DONE, WAITING
+from bedrock_spark.report.values import DONE
+from bedrock_spark.run_folder.report_file import WAITING
 
 # How many reasons and findings the screen shows; report.json has more.
 _REASONS_SHOWN = _FINDINGS_SHOWN = 10

@@ -5,7 +5,6 @@ Nothing here grows with the run: a few objects are read, none of them of a singl
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +12,10 @@ from bedrock_spark.config import Config
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.fallback_end import has_fallback_ended, may_fallback_answer
 from bedrock_spark.run_folder.published import Publications
-from bedrock_spark.storage import Storage
+from bedrock_spark.run_folder.report_file import WAITING, read_report
+from bedrock_spark.run_folder.run import Run
 
 PREPARING, PREPARED, BATCH, BATCH_OVER = "preparing", "prepared", "batch", "batch jobs over"
-# The report's word for rows without an outcome.
-_WAITING = "waiting"
 COLLECTED, FALLING_BACK, PUBLISHED = "collected", "fallback", "published"
 
 
@@ -44,7 +42,7 @@ class Ended:
         outcomes = self.report.get("outcomes") if self.report is not None else None
         if not isinstance(outcomes, dict):
             return None
-        has_any = any(count for name, count in outcomes.items() if name != _WAITING)
+        has_any = any(count for name, count in outcomes.items() if name != WAITING)
         return outcomes if has_any else None
 
     @property
@@ -61,15 +59,15 @@ class Ended:
         return int(self.report.get("unanswered", 0))
 
 
-def read_ended(storage: Storage) -> Ended:
+def read_ended(run: Run) -> Ended:
     """Read what the stages after the batch jobs have left."""
-    data = storage.read_if_present(layout.REPORT_FILE)
+    storage = run.storage
     return Ended(
         is_collected=bool(storage.list(layout.RECONCILIATION_FILE)),
         asks_fallback=bool(storage.list(f"{layout.TASKS}/")),
         has_fallback_ended=has_fallback_ended(storage),
         places=Publications(storage).places(),
-        report=_parse(data) if data is not None else None,
+        report=read_report(storage, run.run_id),
     )
 
 
@@ -90,18 +88,8 @@ def stage_of(ended: Ended, *, is_prepared: bool, has_jobs: bool, is_batch_over: 
 
 def is_finished(ended: Ended, config: Config, *, is_batch_over: bool) -> bool:
     """Tell whether the same command would find nothing to do."""
-    has_place = (config.results.path or config.results.table) is not None
-    if not is_batch_over or (has_place and not ended.places):
+    if not is_batch_over or (config.results.place is not None and not ended.places):
         return False
     has_ended = ended.has_fallback_ended
     waits = may_fallback_answer(config, ended.unanswered or 0, has_ended=has_ended)
     return ended.is_collected and not waits
-
-
-def _parse(data: bytes) -> dict[str, Any] | None:
-    """Return the report, or None if it cannot be read: the status does not depend on it."""
-    try:
-        report = json.loads(data)
-    except ValueError:
-        return None
-    return report if isinstance(report, dict) else None

@@ -32,7 +32,7 @@ class Status:
     stage: the last stage that has left something; is_finished: whether nothing is left to do
     published: the places that have the results
     blocked: what keeps the run from going on, None if nothing does: `by`, which is stopped,
-        refused, breaker, no_slots or budget, and the `reason`
+        refused, breaker, no_slots or, before the first job, budget, and the `reason`
     outcomes: rows by outcome, None before the rows are collected
     last_error: the `kind` and `message` of the error that ended the last command, None if none did
     jobs: batch jobs by status
@@ -86,7 +86,7 @@ def status_of(controller: Controller, clock: Clock) -> Status:
     estimate = estimate_by(expected, tracker.shards.values())
     tokens, prices = batch_used(tracker.jobs.values(), estimate), run.config.prices
     has_price = prices.batch is not None or prices.image is not None
-    ended = read_ended(run.storage)
+    ended = read_ended(run)
     stage = stage_of(
         ended, is_prepared=True, has_jobs=bool(tracker.jobs), is_batch_over=result.is_done
     )
@@ -128,7 +128,7 @@ def status_unprepared(run: Run, clock: Clock) -> Status:
         published=(),
         blocked=None,
         outcomes=None,
-        last_error=read_ended(run.storage).error,
+        last_error=read_ended(run).error,
         shards=0,
         settled=0,
         active=0,

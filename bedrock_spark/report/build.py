@@ -70,7 +70,9 @@ def build_report(
         fallback_tokens=totals.fallback_tokens,
         manifest_totals=totals.manifest_totals,
         seconds=dict(seconds),
-        findings=_unique([*totals.findings, *failed_jobs(jobs)]),
+        findings=[*totals.findings, *failed_jobs(jobs)],
+        published=totals.published,
+        partial=totals.partial,
         canary=_canary(tries),
         cost=_cost(config, manifest, jobs, totals, tries, unit_hours) if manifest else None,
         state=ending.state,
@@ -108,7 +110,7 @@ def check_complete(report: Report) -> None:
     )
 
 
-def _unique(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def unique(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Leave out a finding that was carried over and is found again."""
     seen: dict[tuple[Any, ...], dict[str, Any]] = {}
     for finding in findings:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from bedrock_spark.errors import BedrockSparkError
 from bedrock_spark.fanout import unsettled_shards
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
-from bedrock_spark.report.build import build_report
+from bedrock_spark.report.build import build_report, unique
 from bedrock_spark.report.findings import held_finding, purchase_findings
-from bedrock_spark.report.totals import last_totals, read_report, totals_of
+from bedrock_spark.report.totals import last_totals, totals_of
 from bedrock_spark.report.values import (
     FAILED,
     HELD,
@@ -59,8 +58,7 @@ def gather_report(
     )
     held = [held_finding(state.hold.reason)] if is_held and state.hold is not None else []
     findings = [*report.findings, *state.all_findings(), *purchase_findings(purchases), *held]
-    report = replace(report, findings=findings)
-    return _with_last_places(run, report) if units is None else report
+    return replace(report, findings=unique(findings))
 
 
 def ending_of(exc: BaseException, stage: str) -> Ending:
@@ -69,10 +67,3 @@ def ending_of(exc: BaseException, stage: str) -> Ending:
     # Only our own messages are known to hold no value of a row.
     message = str(exc) if isinstance(exc, BedrockSparkError) else None
     return Ending(state, stage, Failure(type(exc).__name__, message))
-
-
-def _with_last_places(run: Run, report: Report) -> Report:
-    last: Mapping[str, Any] = read_report(run.storage) or {}
-    if last.get("run_id") != run.run_id:
-        return report
-    return replace(report, published=last.get("published"), partial=last.get("partial"))

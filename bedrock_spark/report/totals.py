@@ -7,7 +7,6 @@ one, so they are carried over.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,9 +17,9 @@ from bedrock_spark.outputs.reasons import Reason, ReasonCounts
 from bedrock_spark.outputs.reconcile import BATCH, FALLBACK
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.report.findings import OF_THE_MOMENT, shard_findings, shard_mismatches
-from bedrock_spark.report.values import OUTCOMES, VERSION, WAITING, all_outcomes
-from bedrock_spark.run_folder import layout
+from bedrock_spark.report.values import OUTCOMES, all_outcomes
 from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.run_folder.report_file import WAITING, read_report
 from bedrock_spark.storage import Storage
 
 _NO_SERVED, _NO_TOKENS = {BATCH: 0, FALLBACK: 0}, {"input": 0, "output": 0}
@@ -41,6 +40,8 @@ class Totals:
     fallback_tokens: dict[str, int] = field(default_factory=lambda: dict(_NO_TOKENS))
     manifest_totals: dict[str, int] = field(default_factory=lambda: {**_NO_TOKENS, "images": 0})
     findings: list[dict[str, Any]] = field(default_factory=list)
+    published: str | None = None
+    partial: str | None = None
 
 
 def totals_of(
@@ -82,25 +83,14 @@ def last_totals(storage: Storage, manifest: RunManifest | None) -> Totals:
     """
     if manifest is None:
         return Totals(all_outcomes({}))
-    last = read_report(storage)
-    if last is not None and last.get("run_id") == manifest.run_id and last.get("rows"):
+    last = read_report(storage, manifest.run_id)
+    if last is not None and last.get("rows"):
         try:
             return _carried(last)
         except (KeyError, TypeError, AttributeError, ValueError):
             pass  # a damaged report: nothing depends on it
     rejected = manifest.rejected
     return Totals(all_outcomes({REJECTED: rejected, WAITING: manifest.rows - rejected}))
-
-
-def read_report(storage: Storage) -> dict[str, Any] | None:
-    """Return report.json, or None if there is none of this version."""
-    data = storage.read_if_present(layout.REPORT_FILE)
-    try:
-        values = json.loads(data) if data is not None else None
-    except ValueError:
-        return None
-    is_known = isinstance(values, dict) and values.get("version") == VERSION
-    return values if is_known else None
 
 
 def _carried(last: Mapping[str, Any]) -> Totals:
@@ -116,6 +106,8 @@ def _carried(last: Mapping[str, Any]) -> Totals:
         fallback_tokens=dict(last["fallback_tokens"]),
         manifest_totals=dict(last["manifest_totals"]),
         findings=[f for f in last["findings"] if f["kind"] not in OF_THE_MOMENT],
+        published=last.get("published"),
+        partial=last.get("partial"),
     )
 
 

@@ -9,11 +9,8 @@ from typing import Any
 
 from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
 from bedrock_spark.outputs.reasons import Reason
+from bedrock_spark.run_folder.report_file import VERSION, WAITING
 
-# The version of the format. It changes if a key changes its meaning or is removed.
-VERSION = 1
-# A row without an outcome: its shard waits for a batch job or has one, or was never collected.
-WAITING = "waiting"
 OUTCOMES = (OK, ERROR, INVALID, MISSING, UNFOUND, REJECTED, WAITING)
 UNACCOUNTED = "unaccounted_rows"
 

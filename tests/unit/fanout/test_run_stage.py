@@ -13,12 +13,12 @@ from bedrock_spark.cli.status_table import status_table
 from bedrock_spark.fanout import Status, status_of, status_unprepared
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.publication import why_not_final
-from bedrock_spark.report.values import WAITING
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.canary_results import Canary, add_try
 from bedrock_spark.run_folder.fallback_end import note_fallback_ended
 from bedrock_spark.run_folder.ledger.events import Held
 from bedrock_spark.run_folder.published import DONE, WRITING, Publication, Publications
+from bedrock_spark.run_folder.report_file import VERSION, WAITING
 from tests.unit.fake_run import FakeRun
 from tests.unit.fakes import CLAUDE, make_config
 
@@ -27,7 +27,8 @@ def status(fake: FakeRun) -> Status:
     return status_of(fake.open_controller(reads_only=True), fake.clock)
 
 
-def write_report(fake: FakeRun, **values: Any) -> None:
+def write_report(fake: FakeRun, run_id: str | None = None, **values: Any) -> None:
+    values = {"version": VERSION, "run_id": run_id or fake.run.run_id, **values}
     fake.run.storage.write(layout.REPORT_FILE, json.dumps(values).encode())
 
 
@@ -100,6 +101,8 @@ def test_the_numbers_are_those_of_the_report(fake_run: Callable[..., FakeRun]) -
     assert (status(fake).unanswered, status(fake).outcomes) == (17, None)
     fake.run.storage.write(layout.REPORT_FILE, b"damaged")
     assert status(fake).unanswered == 17
+    write_report(fake, run_id="another", outcomes=outcomes, unanswered=3)
+    assert (status(fake).unanswered, status(fake).outcomes) == (17, None)
 
 
 def test_a_run_with_unanswered_rows_and_a_fallback_is_not_finished(
