@@ -14,7 +14,7 @@ from bedrock_spark.config import Config
 from bedrock_spark.config.draft import Draft
 from bedrock_spark.config.formats import format_faults
 from bedrock_spark.config.load import AnyConfig, read_config
-from bedrock_spark.config.misfits import misfits
+from bedrock_spark.config.misfits import missing_prices
 from bedrock_spark.config.price_units import price_faults
 from bedrock_spark.config.problems import Problem, problem_of
 from bedrock_spark.costs.used import check_prices
@@ -31,12 +31,9 @@ def check_config(config: AnyConfig, overrides: Iterable[str] = ()) -> Config:
     overrides: `key=value`, applied in order
     """
     reading = read_config(config, overrides)
-    problems = list(reading.problems)
     if reading.draft is not None:
-        problems += problems_of(reading.draft)
-    if reading.config is None or problems:
-        raise reading.origin.error(problems)
-    return reading.config
+        reading.problems.extend(problems_of(reading.draft))
+    return reading.checked()
 
 
 def problems_of(draft: Draft) -> list[Problem]:
@@ -53,13 +50,11 @@ def problems_of(draft: Draft) -> list[Problem]:
 
 def _hides(config: Config) -> bool:
     """Tell whether the family is not known yet, or the model's id is already reported."""
-    return hides_family(config.model) or any(_model_id_faults(config))
+    return hides_family(config.model) or bool(_model_id_fault("model.id", config.model.id, config))
 
 
 def _model_id_faults(config: Config) -> list[Problem]:
-    """Return misspelt model ids. If the config names the family, it knows better."""
-    if config.model.family is not None:
-        return []
+    """Return misspelt model ids."""
     ids = [("model.id", config.model.id)]
     if config.canary.model_id is not None:
         ids.append(("canary.model_id", config.canary.model_id))
@@ -70,6 +65,9 @@ def _model_id_faults(config: Config) -> list[Problem]:
 
 
 def _model_id_fault(key: str, model_id: str, config: Config) -> list[Problem]:
+    """Return what is wrong with a model id. If the config names the family, it knows better."""
+    if config.model.family is not None:
+        return []
     bare = bare_model_id(model_id)
     meant = meant_model_id(bare)
     if meant is None and key == "model.id" and not hides_family(config.model):
@@ -95,7 +93,7 @@ def _region_faults(config: Config) -> list[Problem]:
 
 
 def _format_faults(config: Config) -> list[Problem]:
-    is_published = (config.results.path or config.results.table) is not None
+    is_published = config.results.place is not None
     formats = config.source.format, config.results.format
     return [Problem(text) for text in format_faults(*formats, is_published=is_published)]
 
@@ -108,7 +106,7 @@ def _price_faults(config: Config) -> list[Problem]:
 
 def _missing_prices(config: Config) -> list[Problem]:
     """Return a price that only the family asks for. The config has told of the others."""
-    if _hides(config) or any(text.startswith("budget.") for text in misfits(config)):
+    if _hides(config) or any(missing_prices(config)):
         return []
     try:
         check_prices(config)

@@ -43,7 +43,7 @@ from bedrock_spark.outputs.reconciled_shard import (
     unanswered_rows,
 )
 from bedrock_spark.progress import Observer, Progress, ignore_progress
-from bedrock_spark.publication import Publication, has_place, why_not_final, write_final_report
+from bedrock_spark.publication import Publication, why_not_final, write_final_report
 from bedrock_spark.report import Report, Reporter, check_complete
 from bedrock_spark.report.findings import (
     changed_source_finding,
@@ -249,10 +249,10 @@ class Pipeline:
         `fallback.max_share`.
         """
         has_work = self.run.config.fallback is not None and unanswered_rows(reconciled)
-        if not has_work or self._is_appended(spark):
-            delete_leftover_throughput(self.run, self.clock)
-            return reconciled
         with self._command():
+            if not has_work or self._is_appended(spark):
+                delete_leftover_throughput(self.run, self.clock)
+                return reconciled
             self._reporter.stage = "fallback"
             with open_fallback(self.run, self.manifest(), self.clock, self.observe) as fallback:
                 self._fallback = fallback
@@ -310,8 +310,9 @@ class Pipeline:
             if partial:
                 with reporter.timed("publish"):
                     reporter.partial = publication.publish_partial(spark, partial)
+                    reporter.published = publication.published_at(spark)
                 return None
-            if not has_place(self.run):
+            if self.run.config.results.place is None:
                 return None
             if self._why_not_final(reconciled, is_appended=self._is_appended(spark)) is None:
                 with reporter.timed("publish"):

@@ -16,17 +16,12 @@ from bedrock_spark.progress import Observer
 from bedrock_spark.report import Ending, Report, Reporter
 from bedrock_spark.report.findings import NOT_PUBLISHED, unpublished_finding
 from bedrock_spark.report.values import DONE, UNFINISHED
-from bedrock_spark.run_folder.fallback_end import has_fallback_ended, may_fallback_answer
+from bedrock_spark.run_folder.fallback_end import has_fallback_ended
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-
-def has_place(run: Run) -> bool:
-    """Tell whether the config says where to publish the results."""
-    return (run.config.results.path or run.config.results.table) is not None
 
 
 def why_not_final(
@@ -45,8 +40,7 @@ def why_not_final(
         )
         return f"{shards} for one: submit or run goes on with them"
     unanswered = unanswered_rows(reconciled)
-    has_ended = is_over or has_fallback_ended(run.storage)
-    if not unanswered or has_ended:
+    if not unanswered or is_over or has_fallback_ended(run.storage):
         return None
     config = run.config
     least = config.shards.min_records
@@ -55,7 +49,7 @@ def why_not_final(
             "answers that do not fit results.parse will be asked again by batch jobs: submit or "
             "run goes on with them"
         )
-    if may_fallback_answer(config, unanswered, has_ended=has_ended):
+    if config.fallback is not None:
         rows = "1 row" if unanswered == 1 else f"{unanswered:,} rows"
         return f"the fallback may still answer {rows}: fallback or run asks it"
     return None
@@ -82,6 +76,12 @@ class Publication:
         with publish_errors(self.run, self.command_config):
             return publish(spark, self.run, self.manifest, self.clock, self.observe)
 
+    def published_at(self, spark: SparkSession) -> str | None:
+        """Return the place of the results if it has them as they are now, in their final state."""
+        from bedrock_spark.spark.publish import published_at
+
+        return published_at(spark, self.run)
+
     def publish_partial(self, spark: SparkSession, partial: bool | str) -> str:
         """Write what there is to a path, or into the run folder; return where."""
         from bedrock_spark.spark.partial import publish_partial
@@ -89,7 +89,9 @@ class Publication:
 
         path = partial if isinstance(partial, str) else None
         with publish_errors(self.run, self.command_config):
-            return publish_partial(spark, self.run, self.manifest, self.clock, path)
+            return publish_partial(
+                *(spark, self.run, self.manifest, self.clock, self.observe, path)
+            )
 
 
 def write_final_report(run: Run, reporter: Reporter, wait: str | None) -> Report:
@@ -97,9 +99,10 @@ def write_final_report(run: Run, reporter: Reporter, wait: str | None) -> Report
 
     wait: what the results still wait for, or None if they are final
     """
-    is_done = wait is None and (reporter.published is not None or not has_place(run))
+    has_place = run.config.results.place is not None
+    is_done = wait is None and (reporter.published is not None or not has_place)
     reporter.forget(NOT_PUBLISHED)
-    if not is_done and has_place(run):
+    if not is_done and has_place:
         reporter.note(unpublished_finding(wait or "the results are final; run collect"))
     stage = "report" if is_done else reporter.stage
     return reporter.write(run, Ending(DONE if is_done else UNFINISHED, stage))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from types import NoneType
 from typing import Annotated, Any, ClassVar, get_args
@@ -123,7 +124,7 @@ def parse_share_or_count(value: object) -> object:
 
 def check_share_or_count(value: float) -> float:
     """Refuse a limit that is neither a number of rows nor a share from 0 to 1."""
-    if value < 0 or (isinstance(value, float) and value > 1):
+    if value < 0 or (isinstance(value, float) and not value <= 1):
         raise ValueError("must be a number of rows, or a share from 0 to 1 such as 0.05 or 5%")
     return value
 
@@ -180,3 +181,8 @@ def expanded(value: Any, section: type[Section]) -> Any:
     if section.shorthand and isinstance(value, kinds) and not isinstance(value, bool):
         return {section.shorthand: value}
     return value
+
+
+def copied(value: Any) -> Any:
+    """Return plain values in which no mapping is shared; lists are."""
+    return {k: copied(v) for k, v in value.items()} if isinstance(value, Mapping) else value

@@ -13,6 +13,8 @@ READABLE = (
 WRITABLE = tuple(name for name in READABLE if name not in ("binaryFile", "image"))
 # They hold single values only, and every result has columns with arrays.
 FLAT = ("csv", "text")
+# Tables that keep a log of their own in their folder: a table inside another would confuse them.
+LAKE = ("delta", "iceberg", "hudi")
 _BY_SUFFIX = {
     **{f".{name}": name for name in ("parquet", "orc", "json", "csv", "avro", "xml")},
     ".jsonl": "json",

@@ -71,7 +71,7 @@ def named_results(results: ResultsConfig) -> NamedPlace | None:
     if place is None:
         return None
     key = "results.path" if results.path is not None else "results.table"
-    return NamedPlace(key, results.path or results.table or "", place)
+    return NamedPlace(key, results.place or "", place)
 
 
 def overlap_of_results(written: NamedPlace, other: NamedPlace) -> str | None:

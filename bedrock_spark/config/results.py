@@ -40,6 +40,11 @@ class ResultsConfig(Section):
             raise ValueError("begins names of the package's own columns; use another prefix")
         return value
 
+    @property
+    def place(self) -> str | None:
+        """Return the path or the table; None if the results stay in the run folder."""
+        return self.path or self.table
+
     @model_validator(mode="after")
     def _one_place(self) -> ResultsConfig:
         if self.path is not None and self.table is not None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from bedrock_spark.config.base import Columns, Section, expanded, parse_share_or_count
+from bedrock_spark.config.base import Columns, Section, ShareOrCount, expanded
 from bedrock_spark.config.formats import format_of_path
 from bedrock_spark.config.secrets import (
     FromEnvironment,
@@ -33,7 +33,7 @@ class SourceConfig(Section):
     columns: Columns | None = None
     rename: dict[str, str] = Field(default={})
     on_duplicate_key: Literal["error", "first"] = "error"
-    max_rejects: Annotated[int | float | None, BeforeValidator(parse_share_or_count)] = 0.05
+    max_rejects: ShareOrCount | None = 0.05
 
     @field_validator("options")
     @classmethod
@@ -59,13 +59,6 @@ class SourceConfig(Section):
         twice = first_repeated(value.values())
         if twice is not None:
             raise ValueError(f"gives two columns the name {twice}, if case is ignored")
-        return value
-
-    @field_validator("max_rejects")
-    @classmethod
-    def _is_share_or_count(cls, value: float | None) -> float | None:
-        if value is not None and (value < 0 or (isinstance(value, float) and not 0 <= value <= 1)):
-            raise ValueError("must be a number of rows, or a share from 0 to 1 such as 0.05 or 5%")
         return value
 
     @model_validator(mode="after")

@@ -90,6 +90,11 @@ class RunManifest:
     source: SourceState | None = None
 
     @property
+    def units(self) -> tuple[str, ...]:
+        """Return the name of every unit: the shards, then the buckets with rejected rows."""
+        return (*(s.shard_id for s in self.shards), *(r.unit for r in self.rejects))
+
+    @property
     def records(self) -> int:
         """Return the number of records."""
         return sum(s.records for s in self.shards)

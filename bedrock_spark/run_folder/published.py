@@ -24,12 +24,14 @@ class Publication:
     mode: of `results.mode`; state: WRITING or DONE
     fingerprint: of the results
     is_marked: whether the place itself says that this package wrote it
+    is_partial: whether the results were published before they were final
     """
 
     mode: str
     state: str
     fingerprint: str
     is_marked: bool = False
+    is_partial: bool = False
 
 
 class Publications:
@@ -46,8 +48,12 @@ class Publications:
         return self._by_place.get(place)
 
     def places(self) -> tuple[str, ...]:
-        """Return the places that have all results."""
-        return tuple(p for p, note in self._by_place.items() if note.state == DONE)
+        """Return the places that have all results, in their final state."""
+        return tuple(
+            place
+            for place, note in self._by_place.items()
+            if note.state == DONE and not note.is_partial
+        )
 
     def note(self, place: str, publication: Publication) -> None:
         """Write a note. Raises RunHeldError if another process has written one meanwhile."""

@@ -13,7 +13,6 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from bedrock_spark._version import __version__
@@ -29,8 +28,8 @@ from bedrock_spark.config.places import place_of_path, place_of_table
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.run_folder.published import WRITING, Publications
 from bedrock_spark.run_folder.run import Run
+from bedrock_spark.spark.errors import SPARK_ERRORS, config_errors, explain
 from bedrock_spark.spark.folder import MOST, OWN_PREFIX, count_files, open_folder
-from bedrock_spark.spark.prepare.source import config_errors
 
 log = logging.getLogger(__name__)
 
@@ -115,12 +114,12 @@ def _found(spark: SparkSession, config: ResultsConfig) -> str | None:
 
 def _is_own(spark: SparkSession, run: Run) -> bool:
     note = Publications(run.storage).at(place_name(spark, run.config.results) or "")
-    is_noted = note is not None and note.mode == OVERWRITE
     # A place that was marked and has no mark now was replaced by somebody else.
-    if is_noted and note is not None and (note.state == WRITING or not note.is_marked):
+    has_no_mark_to_lose = note is not None and (note.state == WRITING or not note.is_marked)
+    if note is not None and note.mode == OVERWRITE and has_no_mark_to_lose:
         return True
     config = run.config.results
-    return has_mark(spark, config.path or config.table or "", is_table=config.table is not None)
+    return has_mark(spark, config.place or "", is_table=config.table is not None)
 
 
 def has_mark(spark: SparkSession, place: str, *, is_table: bool) -> bool:
@@ -148,11 +147,11 @@ def mark(spark: SparkSession, run: Run, place: str) -> bool:
         folder = open_folder(spark, place)
         if folder is None:
             return False
-        with config_errors("results.path"):
-            folder.write(MARK_FILE, _mark_of(run))
-    except (PySparkException, ConfigError) as exc:
+        folder.write(MARK_FILE, _mark_of(run))
+    except SPARK_ERRORS as exc:
         # The results are there. The run folder notes that they are, which serves this run.
-        log.warning("run %s: its published results could not be marked: %s", run.run_id, exc)
+        why = explain(exc).text
+        log.warning("run %s: its published results could not be marked: %s", run.run_id, why)
         return False
     return True
 

@@ -18,16 +18,17 @@ from py4j.protocol import Py4JError, Py4JNetworkError
 from pyspark.errors import PySparkException
 
 from bedrock_spark import errors
-from bedrock_spark.errors import BedrockSparkError, SourceError, SparkFailedError
+from bedrock_spark.errors import BedrockSparkError, ConfigError, SourceError, SparkFailedError
 
 # What PySpark raises: errors that it knows, and any other exception of the JVM.
 SPARK_ERRORS = (PySparkException, Py4JError)
 
 _MOST_CAUSES = 20
 _WRAPPERS = ("Job aborted due to stage failure", "Exception thrown in awaitResult")
-# Java classes whose messages name files, hosts, classes and permissions, and no row's value.
+# Java classes whose messages name files, hosts, classes and permissions, and no row's value. A
+# BatchUpdateException quotes the INSERT with its values.
 _SAFE = re.compile(
-    r"java\.(io|net|nio|sql)\.|java\.lang\.(ClassNotFound|NoClassDef|NoSuchMethod|Incompatible)|"
+    r"java\.(io|net|nio|sql)\.(?!BatchUpdate)|java\.lang\.(ClassNotFound|NoClassDef|NoSuchMethod|Incompatible)|"
     r"org\.apache\.hadoop\.|software\.amazon\.|com\.amazon|org\.postgresql\.|.*SQLException$"
 )
 # Python classes of errors in a query or an option: nothing was read, so no value can be shown.
@@ -199,6 +200,15 @@ def source_errors(
             raise own from cause
         kind = SourceError if failure.of_source else SparkFailedError
         raise kind(hide(f"{place}: {failure.text}")) from cause
+
+
+@contextmanager
+def config_errors(key: str) -> Iterator[None]:
+    """Turn Spark's errors into a ConfigError: the config's key, and why Spark failed."""
+    try:
+        yield
+    except SPARK_ERRORS as exc:
+        raise ConfigError(f"{key}: {explain(exc).text}") from exc
 
 
 def own_error(exc: BaseException) -> BedrockSparkError | None:

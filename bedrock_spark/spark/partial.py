@@ -18,12 +18,13 @@ from bedrock_spark.config import ResultsConfig
 from bedrock_spark.config.overlaps import NamedPlace, named_results
 from bedrock_spark.config.places import Relation, place_of_path
 from bedrock_spark.errors import ConfigError
+from bedrock_spark.progress import Observer
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.spark.destination import places_of
 from bedrock_spark.spark.publish import publish
-from bedrock_spark.spark.tasks import run_per_unit
+from bedrock_spark.spark.tasks import observed_tasks, run_per_unit
 from bedrock_spark.storage import Storage
 
 # Formats that are written to a path. Those of tables need a catalog.
@@ -31,7 +32,12 @@ _PATH_FORMATS = ("parquet", "orc", "json", "avro", "delta", "csv", "text")
 
 
 def publish_partial(
-    spark: SparkSession, run: Run, manifest: RunManifest, clock: Clock, path: str | None
+    spark: SparkSession,
+    run: Run,
+    manifest: RunManifest,
+    clock: Clock,
+    observe: Observer,
+    path: str | None,
 ) -> str:
     """Write the results as they are to a path, or into the run folder; return where.
 
@@ -40,7 +46,8 @@ def publish_partial(
     the source or the run folder, or holds what this package did not write.
     """
     if path is None:
-        return _copy(spark, run.storage, [*_units(manifest)])
+        with observed_tasks(spark, "publish", observe, records=manifest.rows, unit="rows"):
+            return _copy(spark, run.storage, manifest.units)
     _refuse_final_place(spark, run, path)
     final = run.config.results
     kind = final.format if final.format.lower() in _PATH_FORMATS else "parquet"
@@ -52,7 +59,7 @@ def publish_partial(
         "replace": False,
     }
     config = run.config.model_copy(update={"results": ResultsConfig.model_validate(values)})
-    publish(spark, replace(run, config=config), manifest, clock)
+    publish(spark, replace(run, config=config), manifest, clock, observe, is_partial=True)
     return path
 
 
@@ -66,10 +73,6 @@ def _refuse_final_place(spark: SparkSession, run: Run, path: str) -> None:
                 f"{partial} {relation.value} {theirs}: results that are not final would replace "
                 "finished ones; name another path, or none for a folder inside the run folder"
             )
-
-
-def _units(manifest: RunManifest) -> list[str]:
-    return [s.shard_id for s in manifest.shards] + [r.unit for r in manifest.rejects]
 
 
 class _Copied(msgspec.Struct):

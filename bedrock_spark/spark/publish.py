@@ -10,6 +10,7 @@ there twice. docs/results.md says so too.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from functools import partial
@@ -53,15 +54,19 @@ def publish(
     manifest: RunManifest,
     clock: Clock,
     observe: Observer = ignore_progress,
+    *,
+    is_partial: bool = False,
 ) -> str | None:
     """Write the results to the config's path or table; return it, or None if there is neither.
+
+    is_partial: whether they are not final; then they count nowhere as the results of the run
 
     Runs a Spark action. Raises RunHeldError if another process publishes this run, ConfigError if
     it would overwrite what this package did not write, and RunFolderError if rows of this run were
     appended there before and the results have changed since.
     """
     config = run.config.results
-    destination, place = config.path or config.table, place_name(spark, config)
+    destination, place = config.place, place_name(spark, config)
     if destination is None or place is None:
         return None
     with renewed(Lease(run.storage, clock, PUBLISH)):
@@ -72,13 +77,23 @@ def publish(
         notes = Publications(run.storage)
         df, fingerprint = results(spark, run, manifest), _fingerprint(run.storage)
         last = notes.at(place)
-        if config.mode == "append" and _is_appended(run, destination, last, fingerprint):
+        if config.mode == "append" and _needs_no_append(run, destination, last, fingerprint):
             return destination
-        notes.note(place, Publication(config.mode, WRITING, fingerprint))
+        note = Publication(config.mode, WRITING, fingerprint, is_partial=is_partial)
+        notes.note(place, note)
         with observed_tasks(spark, "publish", observe, records=manifest.rows, unit="rows"):
             is_marked = _write_as_configured(spark, df, run, destination, manifest.rows)
-        notes.note(place, Publication(config.mode, DONE, fingerprint, is_marked))
+        notes.note(place, dataclasses.replace(note, state=DONE, is_marked=is_marked))
     return destination
+
+
+def published_at(spark: SparkSession, run: Run) -> str | None:
+    """Return the place of the results if it has them as they are now, in their final state."""
+    place = place_name(spark, run.config.results)
+    note = Publications(run.storage).at(place) if place is not None else None
+    if note is None or note.state != DONE or note.fingerprint != _fingerprint(run.storage):
+        return None
+    return run.config.results.place
 
 
 def is_appended(spark: SparkSession, run: Run) -> bool:
@@ -122,7 +137,9 @@ def _write(
         writer.saveAsTable(place or config.table)
 
 
-def _is_appended(run: Run, destination: str, last: Publication | None, fingerprint: str) -> bool:
+def _needs_no_append(
+    run: Run, destination: str, last: Publication | None, fingerprint: str
+) -> bool:
     """Tell whether the rows are there. Raises RunFolderError if other rows of the run may be."""
     if last is not None and last.fingerprint != fingerprint:
         raise RunFolderError(_append_refusal(run, destination, last.state))

@@ -93,7 +93,7 @@ def replace(
     Raises PublishError if the rows that were written are not as many; then the old results stay.
     """
     swap = _swap_of(spark, config, run_id)
-    place = config.path or config.table or ""
+    place = config.place or ""
     if swap is None:
         write(place, "overwrite")
         return mark(place)

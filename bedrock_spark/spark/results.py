@@ -30,9 +30,9 @@ def results(spark: SparkSession, run: Run, manifest: RunManifest) -> DataFrame:
     Lazy: no Spark action runs. There is one partition per shard, and one per bucket of rejected
     rows. Raises RunFolderError, in the tasks, if a file was collected with other result columns.
     """
-    units = [s.shard_id for s in manifest.shards] + [r.unit for r in manifest.rejects]
+    units = manifest.units
     columns = result_columns_of(run.config.results)
-    task = _ReadTask(run.storage, tuple(units), columns.names)
+    task = _ReadTask(run.storage, units, columns.names)
     schema = f"{manifest.columns}, {columns.ddl}"
     return spark.range(0, len(units), 1, len(units)).mapInArrow(task, schema)
 

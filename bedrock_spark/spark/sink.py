@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import types as T  # noqa: N812 - its usual name
 
 from bedrock_spark.config import ResultsConfig
+from bedrock_spark.config.formats import LAKE
 from bedrock_spark.config.overlaps import named_results
 from bedrock_spark.config.places import names_of_table
 from bedrock_spark.errors import ConfigError
@@ -26,16 +27,14 @@ from bedrock_spark.spark.destination import (
     refuse_foreign,
     refuse_overlaps,
 )
+from bedrock_spark.spark.errors import config_errors
 from bedrock_spark.spark.folder import OWN_PREFIX, open_folder
-from bedrock_spark.spark.prepare.source import config_errors
 from bedrock_spark.spark.result_schema import result_columns_of
 
 # Formats of text without types: they hold only single values.
 _FLAT = ("csv", "text")
-# Formats that keep a log of their own in the folder: a table inside another would confuse them.
-_LAKE = ("delta", "iceberg", "hudi")
 # Formats whose files say which types their columns have.
-_TYPED = ("parquet", "orc", "avro", *_LAKE)
+_TYPED = ("parquet", "orc", "avro", *LAKE)
 # Formats of files whose reader takes a schema.
 _FILES = ("parquet", "orc", "json", "avro")
 _NESTED = (T.ArrayType, T.MapType, T.StructType)
@@ -95,7 +94,7 @@ def _try_path(
     destination = open_folder(spark, path)
     if destination is None:
         return
-    is_lake = config.format.lower() in _LAKE
+    is_lake = config.format.lower() in LAKE
     if is_lake and is_there and config.mode != OVERWRITE:
         return  # its columns were compared
     name = f"{OWN_PREFIX}_{secrets.token_hex(4)}"
@@ -142,7 +141,7 @@ def misfits(config: ResultsConfig, results: T.StructType, there: T.StructType) -
     """
     mine = {f.name.lower(): f for f in results.fields}
     theirs = {f.name.lower(): f for f in there.fields}
-    is_lake, is_delta = config.format.lower() in _LAKE, config.format.lower() == "delta"
+    is_lake, is_delta = config.format.lower() in LAKE, config.format.lower() == "delta"
     is_table = config.table is not None or is_lake
     absent = [f.name for n, f in mine.items() if is_table and n not in theirs]
     needs_all = is_table and not (is_delta and config.mode == "append")

@@ -24,12 +24,11 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_spark.config import SourceConfig
+from bedrock_spark.config.formats import LAKE
 from bedrock_spark.config.secrets import resolve_options
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.run_folder.manifest import SourceState
 
-# Formats that know their version. A schema of ours would not fit them.
-_VERSIONED = ("delta", "iceberg", "hudi")
 # A query over files of text infers their columns, for which Spark reads them all.
 _INFERRING = re.compile(r"\b(json|csv|xml|text)\s*\.\s*`", re.IGNORECASE)
 # With columns of its own, a reader infers none.
@@ -104,7 +103,8 @@ def _unread(spark: SparkSession, source: SourceConfig) -> DataFrame | None:
         return None
     options = resolve_options(source.options, os.environ)
     reader = spark.read.format(source.format).options(**options)
-    if source.format.lower() not in _VERSIONED:
+    # A format that knows its version needs no schema, and ours would not fit it.
+    if source.format.lower() not in LAKE:
         reader = reader.schema(_ANY_COLUMNS)
     return reader.load(source.path)
 

@@ -217,9 +217,9 @@ class CollectTask:
         combined = rows.combine_chunks()
 
         def batches() -> Iterator[pa.RecordBatch]:
-            sizes = answer_bytes.copy()
+            sizes = answer_bytes
             if rows.num_columns:
-                sizes += np.concatenate([_NO_BYTES, *map(row_bytes, combined.to_batches())])
+                sizes = sizes + np.concatenate([_NO_BYTES, *map(row_bytes, combined.to_batches())])
             for start, stop in pieces_of(sizes, _PIECE_ROWS, _PIECE_BYTES):
                 piece = combined.slice(start, stop - start)
                 values = columns(start, stop)

@@ -84,7 +84,7 @@ def ask_unanswered(
     )
     open_round(run.storage, round_id, SystemClock())
     try:
-        total = min(sum(counts.values()), most) if most is not None else sum(counts.values())
+        total = sum(part.records for parts in groups for part in parts)
         with (
             _observed_asking(run.storage, round_id, total, observe),
             observed_tasks(spark, "fallback", ignore_progress, group),

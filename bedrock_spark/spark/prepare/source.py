@@ -16,7 +16,7 @@ from bedrock_spark.config.secrets import FromEnvironment, resolve_options, witho
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.request_body import check_columns
 from bedrock_spark.schema import first_repeated, is_internal, is_reserved, is_usable
-from bedrock_spark.spark.errors import SPARK_ERRORS, explain, source_errors
+from bedrock_spark.spark.errors import source_errors
 from bedrock_spark.templates.body_template import BodyTemplate
 
 
@@ -54,15 +54,6 @@ def read_source(spark: SparkSession, source: SourceConfig) -> DataFrame:
         with reading(source):
             return spark.read.format(source.format).options(**options).load(source.path)
     raise ConfigError("source: names no path, table or sql, and no DataFrame was handed in")
-
-
-@contextmanager
-def config_errors(key: str) -> Iterator[None]:
-    """Turn Spark's errors into a ConfigError: the config's key, and why Spark failed."""
-    try:
-        yield
-    except SPARK_ERRORS as exc:
-        raise ConfigError(f"{key}: {explain(exc).text}") from exc
 
 
 @contextmanager

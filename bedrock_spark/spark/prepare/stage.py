@@ -28,6 +28,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_spark.config import Config
+from bedrock_spark.config.base import is_above
 from bedrock_spark.errors import (
     DuplicateKeyError,
     NullKeyError,
@@ -258,7 +259,7 @@ def _refuse_rejects(config: Config, summaries: Summaries, prepare_id: str) -> No
     limit = config.source.max_rejects
     rows = sum(bucket["rows"] for bucket in summaries)
     rejected = sum(bucket["rejected"] - bucket["repeated"] for bucket in summaries)
-    if limit is None or rejected <= (limit * rows if isinstance(limit, float) else limit):
+    if limit is None or not is_above(rejected, limit, rows):
         return
     reasons: Counter[str] = Counter()
     for bucket in summaries:

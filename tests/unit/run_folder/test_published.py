@@ -33,6 +33,15 @@ def test_notes_are_kept_by_place(storage: LocalStorage) -> None:
     assert again.at("/ä") == Publication("overwrite", WRITING, "abc")
 
 
+def test_places_have_the_finished_results(storage: LocalStorage) -> None:
+    """Not those that were published before they were final, nor half of them."""
+    notes = Publications(storage)
+    notes.note("/final", Publication("overwrite", DONE, "abc"))
+    notes.note("/partial", Publication("overwrite", DONE, "abc", is_partial=True))
+    notes.note("/begun", Publication("overwrite", WRITING, "abc"))
+    assert Publications(storage).places() == ("/final",)
+
+
 @pytest.mark.parametrize("is_first", [True, False])
 def test_of_two_publishers_that_read_the_same_notes_one_is_refused(
     storage: LocalStorage, is_first: bool
