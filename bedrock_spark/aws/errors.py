@@ -135,7 +135,7 @@ _ACCESS_CODES = frozenset(
         "UnrecognizedClientException",
     }
 )
-_NO_CREDENTIALS = (
+NO_CREDENTIALS = (
     CredentialRetrievalError,
     NoCredentialsError,
     PartialCredentialsError,
@@ -152,7 +152,7 @@ _CHECK_RIGHTS = "Check that the credentials of this process are valid and allow 
 
 def access_advice(exc: BaseException) -> str | None:
     """Return what to check if an error of boto3 refuses the caller; None for any other error."""
-    if isinstance(exc, _NO_CREDENTIALS):
+    if isinstance(exc, NO_CREDENTIALS):
         return _CHECK_CREDENTIALS
     # boto3's transfers raise an error of their own while they handle the reply.
     for error in (exc, exc.__cause__, exc.__context__):

@@ -26,7 +26,7 @@ def region_names() -> tuple[str, ...]:
 
 def region_fault(name: str) -> str | None:
     """Return why a text is no Region's name; None if it is one, or may be one soon."""
-    if name in region_names() or _NAME.fullmatch(name):
+    if _NAME.fullmatch(name) or name in region_names():
         return None
     close = difflib.get_close_matches(name.strip().lower().replace("_", "-"), region_names(), n=2)
     hint = f"did you mean {' or '.join(close)}?" if close else "a Region is named like us-east-1"

@@ -14,15 +14,12 @@ from typing import Any
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    CredentialRetrievalError,
-    NoCredentialsError,
     ParamValidationError,
-    PartialCredentialsError,
 )
 
 from bedrock_spark import limits
 from bedrock_spark.aws.clients import AwsSettings, object_client
-from bedrock_spark.aws.errors import NO_REPLY
+from bedrock_spark.aws.errors import NO_CREDENTIALS, NO_REPLY
 from bedrock_spark.aws.protocols import S3Client
 from bedrock_spark.aws.retry import retry_fetch
 from bedrock_spark.aws.s3_uri import S3Location, parse_s3_uri
@@ -46,7 +43,6 @@ _REASONS = {
 }
 _FAILED = "an S3 object that a row names could not be fetched"
 _THROTTLED = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException"}
-_ABOUT_CREDENTIALS = (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)
 
 
 @dataclass(frozen=True)
@@ -107,7 +103,7 @@ def _with_our_errors(call: Callable[[S3Location], Any], location: S3Location) ->
         raise Unrenderable("is not the s3:// URI of an object") from None
     except NO_REPLY as exc:
         raise StorageUnavailableError(f"{_FAILED}: {type(exc).__name__}") from None
-    except _ABOUT_CREDENTIALS as exc:
+    except NO_CREDENTIALS as exc:
         raise StorageError(f"{_FAILED}: {exc}") from exc
     except BotoCoreError as exc:
         # Other messages may quote the URI.

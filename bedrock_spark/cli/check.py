@@ -8,6 +8,7 @@ import click
 
 from bedrock_spark.aws.model_family import hides_family
 from bedrock_spark.check import check_config
+from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.config import Config
@@ -24,17 +25,11 @@ _NOT_CHECKED = "whether source, bucket, role and model exist: run does, before i
 
 @click.command(epilog="Example: bedrock-spark check tickets.yaml")
 @with_output_options()
-@click.argument("config", type=click.Path())
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override one value of the config, for example shards.max_records=500.",
-)
+@with_config
 def check(config: str, overrides: tuple[str, ...], output: Output) -> None:
     """Show every problem of a config at once. Needs no network and no Spark, and costs nothing."""
     display = Display(output)
+    output.begin_logging()
     try:
         checked = check_config(config, overrides)
     except BedrockSparkError as exc:
@@ -85,7 +80,7 @@ def _columns(config: Config) -> str:
 
 def _results(config: Config) -> str:
     results = config.results
-    place = results.path or results.table
+    place = results.place
     columns = f"; answers become {results.parse.columns}" if results.parse else ""
     if place is None:
         return f"in the run folder only{columns}"

@@ -12,6 +12,7 @@ import click
 from bedrock_spark._version import __version__
 from bedrock_spark.cli import runs, stages
 from bedrock_spark.cli.check import check
+from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.invoke.command import invoke
 from bedrock_spark.cli.output import Output, with_output_options
@@ -78,14 +79,7 @@ def _stage_command(stage: stages.Stage) -> click.Command:
         epilog=f"Example: bedrock-spark {example}",
     )
     @with_output_options()
-    @click.argument("config", type=click.Path())
-    @click.option(
-        "--set",
-        "overrides",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="Override one value of the config, for example shards.max_records=500.",
-    )
+    @with_config
     def command(config: str, overrides: tuple[str, ...], output: Output, **own: Any) -> None:
         sys.exit(stages.perform(partial(stage, **own), config, overrides, output))
 

@@ -128,5 +128,5 @@ def error_json(code: ExitCode, message: str) -> dict[str, Any]:
 def _print(text: str, *, to_stderr: bool = False, style: str | None = None) -> None:
     # A console per line: it looks up sys.stdout or sys.stderr, which notebooks and tests replace.
     stream = sys.stderr if to_stderr else sys.stdout
-    console = Console(file=stream, highlight=False)
+    console = Console(file=stream, highlight=False, emoji=False)
     console.print(text, markup=False, soft_wrap=True, style=style)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.interrupts import exit_code_of, interruptible
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.status_table import status_table
 from bedrock_spark.clock import Clock, SystemClock
@@ -163,9 +164,10 @@ def _found(run_uri: str, region: str | None, endpoint_url: str | None) -> Run:
 def _perform(work: Callable[[Display], int], output: Output) -> int:
     display = Display(output)
     output.begin_logging()
-    try:
-        return work(display)
-    except BedrockSparkError as exc:
-        return display.fail(exc)
-    except KeyboardInterrupt:
-        return display.fail_with(ExitCode.INTERRUPTED, "interrupted")
+    with interruptible():
+        try:
+            return work(display)
+        except BedrockSparkError as exc:
+            return display.fail(exc)
+        except KeyboardInterrupt as exc:
+            return display.fail_with(exit_code_of(exc), "interrupted")

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from bedrock_spark.check import check_config
+from bedrock_spark.cli.config_argument import SET_HELP, SET_METAVAR
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.interrupts import describe_interrupt, exit_code_of, interruptible
 from bedrock_spark.cli.output import Output
@@ -173,8 +174,8 @@ def perform_from_arguments(stage: Stage, description: str | None) -> int:
         dest="overrides",
         action="append",
         default=[],
-        metavar="KEY=VALUE",
-        help="override one value of the config, for example shards.max_records=500",
+        metavar=SET_METAVAR,
+        help=SET_HELP,
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     how_much = parser.add_mutually_exclusive_group()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from bedrock_spark.fanout import Status
+from bedrock_spark.run_folder.ledger import BREAKER, NO_SLOTS, REFUSED, STOPPED_BY_USER
 from bedrock_spark.screen import rate_text, time_left
 
 # What blocks a run, by the kind of the hold in its ledger, in words.
 _BLOCKED_BY = {
-    "stopped": "stopped",
-    "refused": "AWS refuses its jobs",
-    "breaker": "its jobs answer nothing",
-    "no_slots": "the account allows no batch job",
+    STOPPED_BY_USER: "stopped",
+    REFUSED: "AWS refuses its jobs",
+    BREAKER: "its jobs answer nothing",
+    NO_SLOTS: "the account allows no batch job",
     "budget": "its budget",
 }
 

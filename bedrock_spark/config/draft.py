@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from bedrock_spark.config.base import Section
+from bedrock_spark.config.base import Section, copied
 from bedrock_spark.config.config import Config
 from bedrock_spark.config.words import nearest_key
 
@@ -62,7 +62,7 @@ def _usable(field: FieldInfo, value: Any) -> Any:
     kind = field.annotation
     if isinstance(kind, type) and issubclass(kind, Section):
         value = _with_keys_corrected(value, kind)
-    value = _copied(value)
+    value = copied(value)
     for _ in range(_MOST_CORRECTIONS):
         try:
             return adapter.validate_python(value)
@@ -95,17 +95,13 @@ def _removed(parent: Any, step: int | str) -> bool:
 
 def _unchecked(field: FieldInfo, value: Any) -> Any:
     kind = field.annotation
+    if not isinstance(kind, type) or not issubclass(kind, Section):
+        return None if field.is_required() else field.get_default()
     if not field.is_required() and not isinstance(value, dict):
         return field.get_default()
-    if not isinstance(kind, type) or not issubclass(kind, Section):
-        return None
     items = value.items() if isinstance(value, dict) else ()
     known = {k: v for k, v in items if k in kind.model_fields}
     return kind.model_construct(**known)
-
-
-def _copied(value: Any) -> Any:
-    return {k: _copied(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def _with_keys_corrected(values: Any, section: type[Section]) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bedrock_spark.config.base import Section, expanded
+from bedrock_spark.config.base import Section, copied, expanded
 from bedrock_spark.config.config import Config
 from bedrock_spark.config.document import Document, read_document
 from bedrock_spark.config.draft import Draft, draft_of
@@ -160,7 +160,7 @@ def _overridden(
     values: Mapping[str, Any], overrides: Iterable[str]
 ) -> tuple[dict[str, Any], list[Problem], frozenset[tuple[str | int, ...]]]:
     """Return the values with the overrides, the problems of these, and the keys that they set."""
-    result, problems, paths = _copy(values), [], set()
+    result, problems, paths = copied(values), [], set()
     for override in overrides:
         key, equals, text = override.partition("=")
         key = key.strip()
@@ -177,10 +177,6 @@ def _overridden(
         else:
             paths.add(path_of(key))
     return result, problems, frozenset(paths)
-
-
-def _copy(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: _copy(v) if isinstance(v, Mapping) else v for k, v in values.items()}
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> str | None:

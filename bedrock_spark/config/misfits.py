@@ -25,7 +25,7 @@ def misfits(config: Config, broken: frozenset[str] = frozenset()) -> list[str]:
     return texts
 
 
-def _missing_prices(config: Config) -> Iterator[str]:
+def missing_prices(config: Config) -> Iterator[str]:
     """Everything that can be asked needs a price. For images, families tell more."""
     prices, fallback = config.prices, config.fallback
     if config.budget.max_cost_usd is None:
@@ -61,7 +61,7 @@ def _overlaps(config: Config) -> Iterator[str]:
 
 
 _RULES: tuple[tuple[Callable[[Config], Iterator[str]], tuple[str, ...]], ...] = (
-    (_missing_prices, ("budget", "prices", "fallback")),
+    (missing_prices, ("budget", "prices", "fallback")),
     (_merge_without_key, ("results", "source")),
     (_overlaps, ("run_uri", "source", "results", "targets")),
 )

@@ -71,7 +71,8 @@ class Fallback:
     jobs: every batch job of the run by name, all of them settled
     reason: why no more records are asked although some are unanswered; None while more may be
     out_of_money: whether the budget is the reason
-    gave_up: whether the rounds or the time are the reason: then the run is over
+    gave_up: whether the rounds, the time or a refusal of all records is the reason: then the run is
+        over
     rounds: how many rounds were asked; throttled: how many calls met a 429
     has_changed: whether the last round left records that must be collected or asked once more
     has_answered: whether the model has answered any record, so that it refuses single records only

@@ -5,7 +5,7 @@ Each problem has the key of the user's config. Nothing is read but the config.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from bedrock_spark.config import Config, RequestConfig
@@ -13,6 +13,7 @@ from bedrock_spark.config.problems import Problem, problem_of
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.base import Family
 from bedrock_spark.families.lint import lint
+from bedrock_spark.families.option_places import leaves
 from bedrock_spark.families.registry import family_of
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.templates.explain import template_problems
@@ -25,7 +26,7 @@ def template_faults(request: RequestConfig) -> list[Problem]:
     texts = [
         (f"request.{option}", getattr(request, option, None)) for option in ("prompt", "system")
     ]
-    texts += _texts(getattr(request, "body", None), "request.body")
+    texts += leaves(getattr(request, "body", None), "request.body")
     return [
         Problem(f"{key}: {fault}")
         for key, text in texts
@@ -96,11 +97,3 @@ def _corrections(request: RequestConfig, problems: list[Problem]) -> Iterator[tu
             yield option, 1
         else:
             yield option, field.get_default()
-
-
-def _texts(value: Any, place: str) -> list[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        return [pair for key, v in value.items() for pair in _texts(v, f"{place}.{key}")]
-    if isinstance(value, (list, tuple)):
-        return [pair for i, v in enumerate(value) for pair in _texts(v, f"{place}[{i}]")]
-    return [(place, value)]

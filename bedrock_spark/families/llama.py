@@ -79,21 +79,17 @@ _LLAMA4 = Template("llama4", "<|header_start|>", "<|header_end|>", "<|eot|>")
 
 _ENDINGS = endings_by_word(finished=("stop",), truncated=("length",))
 
-LLAMA3 = Family(
-    "llama3",
-    re.compile(r"meta\.llama3-.*"),
-    _LLAMA3.build,
-    read,
-    read_chunk=read,
-    endings=_ENDINGS,
-    max_temperature=1,
-)
-LLAMA4 = Family(
-    "llama4",
-    re.compile(r"meta\.llama4-.*"),
-    _LLAMA4.build,
-    read,
-    read_chunk=read,
-    endings=_ENDINGS,
-    max_temperature=1,
-)
+
+def _family(template: Template) -> Family:
+    return Family(
+        template.family,
+        re.compile(rf"meta\.{template.family}-.*"),
+        template.build,
+        read,
+        read_chunk=read,
+        endings=_ENDINGS,
+        max_temperature=1,
+    )
+
+
+LLAMA3, LLAMA4 = _family(_LLAMA3), _family(_LLAMA4)

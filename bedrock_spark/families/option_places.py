@@ -26,7 +26,7 @@ def options_by_place(family: Family, request: RequestConfig) -> dict[str, str]:
 
     {"request.inferenceConfig.maxTokens": "request.max_tokens"}; an option that is not set has none
     """
-    body = dict(_leaves(family.build(request), "request"))
+    body = dict(leaves(family.build(request), "request"))
     places: dict[str, str] = {}
     for option in (*_NUMBERS, *_TEXTS, "stop"):
         value = getattr(request, option)
@@ -39,18 +39,19 @@ def options_by_place(family: Family, request: RequestConfig) -> dict[str, str]:
             changed = family.build(request.model_copy(update={option: other}))
         except ConfigError:
             continue
-        for place, leaf in _leaves(changed, "request"):
+        for place, leaf in leaves(changed, "request"):
             if place not in body or body[place] != leaf:
                 places[place] = f"request.{option}"
     return places
 
 
-def _leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:
+def leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Yield every value of a body that is no object and no array, with its key path."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _leaves(item, f"{place}.{key}")
+            yield from leaves(item, f"{place}.{key}")
     elif isinstance(value, (list, tuple)):
         for i, item in enumerate(value):
-            yield from _leaves(item, f"{place}[{i}]")
+            yield from leaves(item, f"{place}[{i}]")
     else:
         yield place, value

@@ -20,7 +20,7 @@ from bedrock_spark.invoke.redact import redact
 from bedrock_spark.outputs.lines import RecordError
 from bedrock_spark.shards.lines import ShardLine
 
-# So many refusals that are alike, without any answer, are not taken for faults of the records.
+# If this many refusals are alike and no record is answered, the records are not at fault.
 ALIKE = 20
 # The most refusals that are held, with their bodies. More can only be held if they are not alike.
 MOST_HELD = 2 * ALIKE

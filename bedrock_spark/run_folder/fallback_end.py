@@ -1,7 +1,8 @@
 """Whether the fallback has had its chance: an object in the run folder, once it gave up.
 
-It gives up if its rounds or its time are used up. Then the rows that are left stay unanswered, and
-the results are as final as they will be, for every later process, too.
+It gives up if its rounds or its time are used up, or if the model refused every record. Then the
+rows that are left stay unanswered, and the results are as final as they will be, for every later
+process, too.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def _bars(stream: TextIO) -> _View:
 
     from bedrock_spark.screen.bars import ProgressBars
 
-    return ProgressBars(Console(file=stream, highlight=False))
+    return ProgressBars(Console(file=stream, highlight=False, emoji=False))
 
 
 def _writer(stream: TextIO | None) -> Callable[[str], None]:

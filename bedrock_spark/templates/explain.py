@@ -22,9 +22,7 @@ _WORDS = {"and", "or", "not", "in", "is", "if", "else"}
 
 
 def column_placeholder(name: str) -> str:
-    """Return the placeholder of a column: `{{ body }}` or `{{ row["Major Genre"] }}`."""
-    if name.isidentifier() and name not in ("true", "false", "none", "True", "False", "None"):
-        return f"{{{{ {name} }}}}"
+    """Return the placeholder that serves a column of any name: `{{ row["Major Genre"] }}`."""
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
     return f'{{{{ row["{escaped}"] }}}}'
 
@@ -37,7 +35,9 @@ def explained(exc: jinja2.TemplateError, text: str) -> str:
     line = getattr(exc, "lineno", None)
     if line is not None and "\n" in text.rstrip("\n"):
         message += f" (line {line} of the text)"
-    return message + (_odd_name(text, line) or _nearest(exc.message or ""))
+    unknown = re.match(r"No (filter|test) named '(.*?)'", exc.message or "")
+    hint = _nearest(unknown[1], unknown[2]) if unknown is not None else ""
+    return message + (_odd_name(text, line) or hint)
 
 
 def template_problems(text: str) -> list[str]:
@@ -57,18 +57,12 @@ def template_problems(text: str) -> list[str]:
     return []
 
 
-def subtractions(text: str) -> list[str]:
-    """Return the expressions like `body-text`: a difference to the language, a column to people."""
-    return re.findall(r"\{\{-?\s*([A-Za-z_]\w*(?:-[A-Za-z_]\w*)+)\s*(?:\||-?\}\})", text)
-
-
 def _unknown_names(tree: jinja2.nodes.Template) -> Iterator[str]:
     for node in tree.find_all((jinja2.nodes.Filter, jinja2.nodes.Test)):
         is_filter = isinstance(node, jinja2.nodes.Filter)
         kind, name = "filter" if is_filter else "test", str(node.name)
         if name not in (_ENV.filters if is_filter else _ENV.tests):
-            message = f"No {kind} named {name!r}."
-            yield f"is not a valid template: {message}{_nearest(message)}"
+            yield f"is not a valid template: No {kind} named {name!r}.{_nearest(kind, name)}"
 
 
 def _calls(tree: jinja2.nodes.Template, text: str) -> Iterator[str]:
@@ -83,14 +77,11 @@ def _calls(tree: jinja2.nodes.Template, text: str) -> Iterator[str]:
             yield f"calls {name}, but there are no functions, only filters{hint}"
 
 
-def _nearest(message: str) -> str:
-    """Return a hint with the filter or test that is most like the unknown one of a message."""
-    match = re.match(r"No (filter|test) named '(.*?)'", message)
-    if match is None:
-        return ""
-    known = list(_ENV.filters if match[1] == "filter" else _ENV.tests)
+def _nearest(kind: str, name: str) -> str:
+    """Return a hint with the known filter or test (the kind) that is most like an unknown one."""
+    known = list(_ENV.filters if kind == "filter" else _ENV.tests)
     usual = {"uppercase": "upper", "lowercase": "lower", "len": "length", "json": "tojson"}
-    name = match[2].lower()
+    name = name.lower()
     close = [usual[name]] if name in usual else difflib.get_close_matches(name, known, n=1)
     return f" Did you mean {close[0]}?" if close else ""
 

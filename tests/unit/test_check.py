@@ -187,6 +187,24 @@ def test_a_problem_of_an_override_names_it(tmp_path: Path) -> None:
             ["fallback.model_id = 'us.amazon.nova-lit-v1:0': is no known model id; did you mean"],
         ),
         (
+            {
+                "fallback": "us.amazon.nova-lit-v1:0",
+                "request": {"prompt": "{{ a }}", "max_tokens": 5, "width": 9},
+            },
+            [
+                "fallback.model_id = 'us.amazon.nova-lit-v1:0': is no known model id; did you mean",
+                "request.width: models of the family anthropic do not take it",
+            ],
+        ),
+        ({"targets": {"model_id": CLAUDE}}, ["targets: must be a list"]),
+        (
+            {"results": {"max_errors": float("nan")}, "source": {"max_rejects": float("nan")}},
+            [
+                "results.max_errors = nan: must be a number of rows, or a share from 0 to 1",
+                "source.max_rejects = nan: must be a number of rows, or a share from 0 to 1",
+            ],
+        ),
+        (
             {"budget": 5, "prices": {"image": 1}},
             ["budget.max_cost_usd needs prices.batch"],
         ),

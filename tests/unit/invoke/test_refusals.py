@@ -62,7 +62,7 @@ def test_many_alike_without_an_answer_are_hopeless() -> None:
 
 
 def test_refusals_that_are_not_alike_are_not_hopeless_and_not_kept_in_memory() -> None:
-    """At most so many bodies are held, and at most so many messages are kept."""
+    """The number of held bodies and the number of kept messages have limits."""
     words = [a + b for a in "abcdefghij" for b in "abcdefghij"]
     refusals = Refusals()
     surplus = []

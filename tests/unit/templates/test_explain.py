@@ -61,6 +61,11 @@ def test_a_column_of_any_name_has_a_placeholder(name: str, in_expression: bool) 
     assert json.loads(template.render({name: "Tea"})) == ("is TEA" if in_expression else "is Tea")
 
 
+@pytest.mark.parametrize("name", ["not", "in", "is", "if", "else", "and", "or", "true", "None"])
+def test_a_column_may_have_the_name_of_a_word_of_the_language(name: str) -> None:
+    assert compile_template(f"is {column_placeholder(name)}").columns == (name,)
+
+
 def test_a_column_in_brackets_may_be_mixed_with_others() -> None:
     """In loops, with fields and defaults, and twice."""
     template = compile_template(
