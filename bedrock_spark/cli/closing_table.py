@@ -8,8 +8,17 @@ from __future__ import annotations
 from decimal import Decimal
 
 from bedrock_spark.costs.tokens import dollars
-from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
-from bedrock_spark.outputs.reconcile import BATCH, FALLBACK
+from bedrock_spark.outputs.outcomes import (
+    ERROR,
+    INVALID,
+    MISSING,
+    OK,
+    REFUSED,
+    REJECTED,
+    TRUNCATED,
+    UNFOUND,
+)
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK
 from bedrock_spark.outputs.row_limits import reason_text
 from bedrock_spark.report import Report
 from bedrock_spark.report.findings import NOT_PUBLISHED
@@ -22,6 +31,8 @@ _REASONS_SHOWN = _FINDINGS_SHOWN = 10
 OUTCOME_LINES = {
     ERROR: "errors",
     INVALID: "invalid answers",
+    TRUNCATED: "truncated answers",
+    REFUSED: "refusals",
     MISSING: "without an answer",
     UNFOUND: "answers not found",
     REJECTED: "rejected",
@@ -63,7 +74,11 @@ def closing_table(report: Report) -> list[tuple[str, str]]:
         rows.append(("saved by dedupe", saved))
     if report.canary is not None:
         canary = report.canary
-        rows.append(("canary", f"{canary['answered']:,} of {canary['asked']:,} answered"))
+        text = f"{canary['answered']:,} of {canary['asked']:,} answered"
+        for name in ("truncated", "declined"):
+            if canary.get(name):
+                text += f", {canary[name]:,} {name}"
+        rows.append(("canary", text))
     rows += [
         ("shards", f"{report.shards:,}"),
         ("jobs", jobs),

@@ -35,15 +35,16 @@ class TokenEstimate:
     def __post_init__(self) -> None:
         self._output = float(self.max_answer_tokens or 0)
 
-    def of(self, body: bytes) -> tuple[int, int]:
+    def of(self, body: bytes, limit: int | None = None) -> tuple[int, int]:
         """Return the tokens that a call is expected to use, and the most that it may use.
 
+        limit: the most tokens of this answer, if it is not `max_answer_tokens`
         Both are input and output together. The second is an estimate, too, but a high one.
         """
         with self._lock:
             input_tokens = len(body) * self._input_per_byte
             expected = input_tokens + self._output
-            most = input_tokens * _SPARE + (self.max_answer_tokens or self._output)
+            most = input_tokens * _SPARE + (limit or self.max_answer_tokens or self._output)
         return math.ceil(expected), math.ceil(max(expected, most))
 
     def learn(self, body: bytes, input_tokens: int, output_tokens: int) -> None:

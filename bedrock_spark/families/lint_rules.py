@@ -13,18 +13,10 @@ from typing import Any
 
 from bedrock_spark.families import anthropic, nova
 from bedrock_spark.families.base import Family
+from bedrock_spark.families.ceilings import KEYS, SECTIONS, known_limit
 from bedrock_spark.families.media_blocks import MediaBlocks
 from bedrock_spark.families.text_places import TEXT_KEYS, TOOL_KEYS, members, messages, texts
 
-# The most output tokens that a request may ask for. Nova Micro, Llama 4: a public report on some 70
-# batch jobs. Claude 3 Haiku: continuedev/continue #4225. R1: Amazon Bedrock user guide, "DeepSeek
-# models".
-CEILINGS: tuple[tuple[re.Pattern[str], int], ...] = (
-    (re.compile(r"amazon\.nova-micro-.*"), 10_000),
-    (re.compile(r"meta\.llama4-.*"), 8_192),
-    (re.compile(r"anthropic\.claude-3-haiku-.*"), 4_096),
-    (re.compile(r"deepseek\.r1-.*"), 32_768),
-)
 # The key of the length of vectors, and the lengths that a model can make. Bedrock user guide,
 # "Amazon Titan Text Embeddings", "Amazon Titan Multimodal Embeddings G1", "Cohere Embed v4".
 SIZES: tuple[tuple[re.Pattern[str], str, tuple[int, ...]], ...] = (
@@ -43,7 +35,6 @@ ONE_SAMPLER = re.compile(r"anthropic\.claude-(opus-4-[156]|sonnet-4-[56]|haiku-4
 # agnt5dev/sdk-core 0.3.7.
 NO_SAMPLER = re.compile(r"anthropic\.claude-(opus-4-[78]|(opus|sonnet|haiku|fable)-[5-9])(-.*)?")
 
-_TOKEN_KEYS = ("max_tokens", "max_completion_tokens", "max_gen_len", "maxTokens", "max_new_tokens")
 _PLACEHOLDER = re.compile(r"\{[{%]")
 
 
@@ -124,11 +115,11 @@ def _empty_text(body: Body) -> Fault:
 
 
 def _ceiling(body: Body) -> Fault:
-    ceiling = next((n for models, n in CEILINGS if models.fullmatch(body.model_id)), None)
+    ceiling = known_limit(body.model_id)
     if ceiling is None:
         return None
     place, options = _options(body)
-    above = [f"{place}.{key}" for key in _TOKEN_KEYS if _is_above(options.get(key), ceiling)]
+    above = [f"{place}.{key}" for key in KEYS if _is_above(options.get(key), ceiling)]
     return (above, f"is more than the {ceiling:,} tokens this model can write") if above else None
 
 
@@ -245,7 +236,7 @@ RULES: dict[str, Rule] = {
 
 def _options(body: Body) -> tuple[str, Mapping[str, Any]]:
     """Return the key path and the members of the model's options: a section, or the whole body."""
-    for name in ("inferenceConfig", "textGenerationConfig"):
+    for name in SECTIONS:
         section = body.body.get(name)
         if isinstance(section, Mapping):
             return body.path(name), section

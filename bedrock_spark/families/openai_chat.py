@@ -44,7 +44,8 @@ def build(request: RequestConfig, limit: str = "max_tokens") -> dict[str, Any]:
 # OpenAI's API reference, "The chat completion object"; model_length: Mistral's API reference.
 ENDINGS = endings_by_word(
     finished=("stop",),
-    truncated=("length", "model_length"),
+    truncated=("length",),
+    no_room=("model_length",),
     refused=("content_filter",),
     tool_use=("tool_calls", "function_call"),
 )
