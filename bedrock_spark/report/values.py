@@ -70,6 +70,7 @@ class Report:
     partial: the place where results that are not final were published; None if nowhere
     cost: dollars by the prices of the config; None without prices
     manifest_totals: tokens and images by the output manifests of all jobs
+    models: what the service said of the run's models: status and life cycle
     canary: records by outcome in the last try of the canary, and the tokens of all tries; None
         without canary
     """
@@ -106,6 +107,7 @@ class Report:
     model_id: str = ""
     fallback_model_id: str | None = None
     region: str | None = None
+    models: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def is_complete(self) -> bool:
@@ -141,6 +143,7 @@ class Report:
             "model_id": self.model_id,
             "fallback_model_id": self.fallback_model_id,
             "region": self.region,
+            "models": self.models,
             "rows": self.rows,
             "records": self.records,
             "rows_sharing_a_record": self.sharing,
