@@ -1,6 +1,6 @@
 """The cost of tokens, images and model units, and an estimate of what records need.
 
-Prices are those of the config; nothing looks them up. Sums are exact decimals. They are rounded
+Sums are exact decimals. They are rounded
 only when they are shown.
 """
 
@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from bedrock_spark.config import PricesConfig, RequestConfig, TokenPrices
+from bedrock_spark.config import RequestConfig, TokenPrices
+from bedrock_spark.prices import RunPrices
 
 # Prices are in dollars per 1,000 tokens.
 PRICED_TOKENS = 1_000
 # A rule of thumb for the bytes of a shard, including the JSON around the text: English text has
 # about four bytes per token, text in many other languages three.
 BYTES_PER_TOKEN = 4.0
-# A call on demand costs twice as much as in a batch job: https://aws.amazon.com/bedrock/pricing/
-ON_DEMAND_FACTOR = 2
 # The names that image models give to the number of images of one answer.
 _IMAGE_COUNTS = frozenset({"numberOfImages", "samples"})
 # The names that model families give to the limit of an answer's tokens in their bodies.
@@ -93,23 +92,19 @@ class Spent:
 
 
 def spent(
-    prices: PricesConfig, batch: Tokens, fallback: Tokens, canary: Tokens, unit_hours: int = 0
+    prices: RunPrices, batch: Tokens, fallback: Tokens, canary: Tokens, unit_hours: int = 0
 ) -> Spent:
-    """Return the cost of batch jobs, fallback and canary, and of model units x hours.
-
-    The canary makes single calls: its tokens cost twice the price of batch.
-    """
+    """Return the cost of batch jobs, fallback and canary, and of model units x hours."""
     per_image, per_hour = prices.image, prices.model_unit_hour
 
     def cost(tokens: Tokens, token_prices: TokenPrices | None) -> Decimal | None:
         has_price = token_prices is not None or per_image is not None
         return tokens.cost(token_prices, per_image) if has_price else None
 
-    on_demand = Tokens(canary.input * ON_DEMAND_FACTOR, canary.output * ON_DEMAND_FACTOR)
     return Spent(
         batch=cost(batch, prices.batch),
         fallback=cost(fallback, prices.fallback),
-        canary=cost(replace(on_demand, images=canary.images), prices.batch),
+        canary=cost(canary, prices.of_canary),
         model_units=unit_hours * per_hour if per_hour is not None else None,
     )
 
