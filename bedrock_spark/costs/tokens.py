@@ -1,7 +1,6 @@
 """The cost of tokens, images and model units, and an estimate of what records need.
 
-Sums are exact decimals. They are rounded
-only when they are shown.
+Sums are exact decimals. They are rounded only when they are shown.
 """
 
 from __future__ import annotations
@@ -33,32 +32,43 @@ _LIMITS = frozenset(
 
 @dataclass(frozen=True)
 class Tokens:
-    """Numbers of input tokens, output tokens and images of answers."""
+    """Numbers of input tokens, output tokens and images of answers.
+
+    cache_read, cache_write: the input tokens that a prompt cache gave or took; a part of `input`
+    Reasoning tokens are a part of `output`, and cost the same: docs/results.md, "Tokens".
+    """
 
     input: int = 0
     output: int = 0
     images: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
 
     def __add__(self, other: Tokens) -> Tokens:
-        """Return the sum, of input, of output and of images."""
-        return Tokens(
-            self.input + other.input, self.output + other.output, self.images + other.images
-        )
+        """Return the sum of each number."""
+        return Tokens(*(a + b for a, b in zip(self._numbers, other._numbers, strict=True)))
 
     def __sub__(self, other: Tokens) -> Tokens:
-        """Return the difference, of input, of output and of images."""
-        return Tokens(
-            self.input - other.input, self.output - other.output, self.images - other.images
-        )
+        """Return the difference of each number."""
+        return Tokens(*(a - b for a, b in zip(self._numbers, other._numbers, strict=True)))
+
+    @property
+    def _numbers(self) -> tuple[int, ...]:
+        return self.input, self.output, self.images, self.cache_read, self.cache_write
 
     def cost(self, prices: TokenPrices | None, per_image: Decimal | None = None) -> Decimal:
         """Return the cost in dollars: tokens x price per 1,000 / 1,000, and images x price.
 
-        What has no price costs nothing.
+        What has no price costs nothing. Tokens of a cache without a price cost as other input.
         """
         cost = self.images * (per_image or Decimal())
         if prices is not None:
-            cost += (self.input * prices.input + self.output * prices.output) / PRICED_TOKENS
+            tokens = self.input * prices.input + self.output * prices.output
+            if prices.cache_read is not None:
+                tokens += self.cache_read * (prices.cache_read - prices.input)
+            if prices.cache_write is not None:
+                tokens += self.cache_write * (prices.cache_write - prices.input)
+            cost += tokens / PRICED_TOKENS
         return cost
 
 

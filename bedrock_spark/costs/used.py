@@ -8,6 +8,7 @@ counts with what a record is expected to use.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import TypeAlias
 
 from bedrock_spark.aws.batch_jobs import COMPLETED, PARTIALLY_COMPLETED
@@ -31,6 +32,10 @@ from bedrock_spark.run_folder.manifest import RunManifest, Shard
 
 # Estimates what a number of records of a shard use; None is all of its records.
 Estimate: TypeAlias = Callable[[str, int | None], Tokens]
+
+
+# The counts of `fallback_tokens` that cost something. Reasoning is a part of the output.
+_COUNTED = tuple(field.name for field in fields(Tokens))
 
 
 def check_prices(config: Config, prices: RunPrices) -> None:
@@ -147,11 +152,9 @@ def fallback_used(
 
     counts: `fallback_tokens` of every collected shard
     """
-    inputs = outputs = images = uncounted = 0
+    used, uncounted = Tokens(), 0
     for count in counts:
-        inputs += count.get("input", 0)
-        outputs += count.get("output", 0)
-        images += count.get("images", 0)
+        used += Tokens(**{name: count[name] for name in _COUNTED if name in count})
         uncounted += count.get("uncounted", 0)
     line_bytes = sum(s.bytes for s in manifest.shards) / max(1, manifest.records) * uncounted
-    return Tokens(inputs, outputs, images) + expected.tokens(line_bytes, uncounted)
+    return used + expected.tokens(line_bytes, uncounted)

@@ -21,8 +21,7 @@ ORDER: list[set[str]] = [
     {"templates", "shards"},  # from a row to a body; record ids, buckets, cuts
     {"config"},
     {"families"},  # request bodies and answers per model family
-    {"prices"},  # list prices, and the prices that a run counts with
-    {"aws"},  # one file per AWS call
+    {"aws", "prices"},  # one file per AWS call; list prices, and those that a run counts with
     {"storage"},
     {"run_folder"},  # the state of a run, on storage
     {"outputs", "costs"},
