@@ -170,7 +170,22 @@ def test_a_problem_of_an_override_names_it(tmp_path: Path) -> None:
             },
             ["request.system: is empty text"],
         ),
-        ({"model": {"id": "acme.gpt-1"}}, ["model.id = 'acme.gpt-1': its family cannot be told"]),
+        ({"model": {"id": "acme"}}, ["model.id = 'acme': its family cannot be told"]),
+        (
+            {"model": {"id": "acme.gpt-1", "invocation": "invoke_model"}},
+            ["model.id = 'acme.gpt-1': its family cannot be told"],
+        ),
+        (
+            {"model": "stability.stable-image-inpaint-v1:0", "budget": 5, "prices": {"image": 1}},
+            [
+                "model.id = 'stability.stable-image-inpaint-v1:0': makes or changes images, and no "
+                "family builds its requests. Write the whole request as request.body",
+            ],
+        ),
+        (
+            {"model": "acme.gpt-1", "request": {"prompt": "{{ a }}", "top_k": 5}},
+            ["request.top_k: models of the family converse do not take it"],
+        ),
         (
             {"model": {"id": CLAUDE, "family": "claude"}},
             ["model.family = 'claude': must be one of"],
