@@ -362,6 +362,22 @@ def test_check_says_what_a_config_means(tmp_path: Path) -> None:
     assert "no limit" in result.stdout
 
 
+def test_check_says_that_records_go_through_converse_and_why(tmp_path: Path) -> None:
+    """Nobody wrote it into the config."""
+    for changes, why in (
+        (["model=us.xai.grok-4.7"], "no family is known for us.xai.grok-4.7"),
+        (
+            ["model=mistral.pixtral-large-2502-v1:0", "request.images=photo"],
+            "mistral.pixtral-large-2502-v1:0 takes images only in Converse requests",
+        ),
+    ):
+        options = [word for change in changes for word in ("--set", change)]
+        result = CliRunner().invoke(
+            commands.main, ["check", str(written(tmp_path, GOOD)), *options]
+        )
+        assert f"(family converse, because {why}), jobs in us-east-1" in result.stdout
+
+
 def test_check_imports_no_spark_and_opens_no_connection(tmp_path: Path) -> None:
     """In a new interpreter, in which no socket can be made and PySpark cannot be imported."""
     program = (
