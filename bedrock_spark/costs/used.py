@@ -53,7 +53,7 @@ def missing_prices(config: Config, prices: RunPrices) -> Iterator[str]:
     if config.budget.max_cost_usd is None:
         return
     fallback, hidden = config.fallback, hides_family(config.model)
-    family = None if hidden else family_of(config.model)
+    family = None if hidden else family_of(config)
     has_images = prices.image is not None if family is None else family.answers_images
     is_bought = fallback is not None and fallback.create is not None
     why = {each.key: f": {each.fact}" for each in prices.unknown}
