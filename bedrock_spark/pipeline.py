@@ -27,6 +27,7 @@ from bedrock_spark.fallback.rounds import (
     open_fallback,
     refuse_too_small,
 )
+from bedrock_spark.families import converse_reason
 from bedrock_spark.fanout import (
     Controller,
     StepResult,
@@ -38,6 +39,13 @@ from bedrock_spark.fanout import (
 )
 from bedrock_spark.fanout import watch as watch_jobs
 from bedrock_spark.fanout.late_output import seconds_to_await
+from bedrock_spark.model_check import (
+    UsedModel,
+    ask_models,
+    faults_of,
+    notices_of,
+    refuse_unusable,
+)
 from bedrock_spark.outputs.ask_again import ask_again_of
 from bedrock_spark.outputs.reconciled_shard import (
     ReconciledShard,
@@ -62,6 +70,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_CONVERSE_NOTICE = (
+    "model.id: %s, so the records are Converse requests; model.family chooses another body"
+)
 # How often late output is looked for.
 _LOOK_SECONDS = 60.0
 
@@ -82,6 +93,7 @@ class Pipeline:
     _fallback: Fallback | None = None
     _is_linted: bool = False
     _is_compared: bool = False
+    _models: tuple[UsedModel, ...] | None = None
     _reporter: Reporter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,18 +112,24 @@ class Pipeline:
         Raises ConfigError that names every problem of the config.
         """
         clock = clock or SystemClock()
-        return cls(open_run(check_config(config), clock), clock, observe, command_config)
+        checked = check_config(config)
+        why = converse_reason(checked)
+        if why is not None:
+            log.warning(_CONVERSE_NOTICE, why)
+        return cls(open_run(checked, clock), clock, observe, command_config)
 
     def check(self) -> None:
         """Check the config before money is spent. Raises a BedrockSparkError.
 
         The request must follow the model's rules, the run folder must be in S3, the targets must
-        fit together, and a provisioned fallback model must exist and be of the model's family.
+        fit together, no model may have ended, the account may use them all, and a provisioned
+        fallback model must exist and be of the model's family.
         """
         self._reporter.stage = "check"
         self._lint()
         check_reachable(self.run)
         check_targets(self.run.config)
+        self._check_models()
         fallback = self.run.config.fallback
         if fallback is not None and is_provisioned(fallback.model_id):
             client = bedrock_client(self.run.aws)
@@ -123,6 +141,24 @@ class Pipeline:
             check_config(self.run.config)
             self._is_linted = True
 
+    def _check_models(self) -> None:
+        """Refuse models that cannot be used, unless the run has jobs, whose answers are paid for.
+
+        Jobs that are created later are refused by the service itself.
+        """
+        faults = faults_of(self._used_models(), self.clock.now())
+        if faults and not self.jobs():
+            refuse_unusable(faults, self.run.config)
+
+    def _used_models(self) -> tuple[UsedModel, ...]:
+        """Return what the service says of the run's models; say once which of them end soon."""
+        if self._models is None:
+            self._models = ask_models(self.run)
+            self._reporter.models = [model.as_json() for model in self._models]
+            for notice in notices_of(self._models, self.clock.now()):
+                log.warning("%s", notice)
+        return self._models
+
     def prepare(self, spark: SparkSession, df: DataFrame | None = None) -> RunManifest:
         """Cut `df`, or the config's source if `df` is None, into shards; return the manifest.
 
@@ -133,6 +169,7 @@ class Pipeline:
         with self._command(reports_success=True), self._reporter.timed("prepare"):
             self._lint()
             check_targets(self.run.config)
+            self._check_models()
             delete_leftovers([self.run.storage], self.clock)
             manifest = prepare(spark, self.run, df, self.observe)
             self.run = begin_run(self.run)  # another process may have been first
@@ -162,15 +199,14 @@ class Pipeline:
         RunStoppedError if the run was stopped, JobsWithoutAnswersError if its jobs answer no
         record, NoSlotAtAllError if the account allows no job, BudgetError if its budget is spent.
         """
-        with (
-            self._command(reports_success=True),
-            self._submission() as controller,
-        ):
-            result = controller.advance()
-            if controller.rejection is not None or not result.active:
-                raise_refusal(controller, result)
-                refuse_spent(self.run, result)
-            return result
+        with self._command(reports_success=True):
+            self._check_models()
+            with self._submission() as controller:
+                result = controller.advance()
+                if controller.rejection is not None or not result.active:
+                    raise_refusal(controller, result)
+                    refuse_spent(self.run, result)
+                return result
 
     def watch(self) -> StepResult | None:
         """Submit and watch batch jobs until every shard is settled. Needs no Spark.
@@ -256,6 +292,8 @@ class Pipeline:
                 delete_leftover_throughput(self.run, self.clock)
                 return reconciled
             self._reporter.stage = "fallback"
+            faults = faults_of(self._used_models(), self.clock.now(), "fallback.")
+            refuse_unusable(faults, self.run.config)
             with open_fallback(self.run, self.manifest(), self.clock, self.observe) as fallback:
                 self._fallback = fallback
                 record_config(self.run, self.clock.now())

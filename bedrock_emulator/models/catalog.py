@@ -1,4 +1,4 @@
-"""ListFoundationModels and GetFoundationModel for the models that are served.
+"""ListFoundationModels, GetFoundationModel and its availability, for the models that are served.
 
 The list is a selection, with ids as AWS publishes them. The emulator serves any id of a known
 family, so a newer model works, too, though it is not listed.
@@ -11,6 +11,8 @@ from typing import Any
 
 from bedrock_emulator.errors import not_found
 from bedrock_emulator.families.registry import family_of
+from bedrock_emulator.models.usable import availability_of, lifecycle_of
+from bedrock_emulator.state.world import EmulatorState
 
 _PROVIDERS = {
     "ai21": "AI21 Labs",
@@ -18,11 +20,19 @@ _PROVIDERS = {
     "anthropic": "Anthropic",
     "cohere": "Cohere",
     "deepseek": "DeepSeek",
+    "google": "Google",
     "meta": "Meta",
+    "minimax": "MiniMax",
     "mistral": "Mistral AI",
+    "moonshot": "Moonshot AI",
+    "moonshotai": "Moonshot AI",
+    "nvidia": "NVIDIA",
     "openai": "OpenAI",
     "qwen": "Qwen",
     "stability": "Stability AI",
+    "writer": "Writer",
+    "xai": "xAI",
+    "zai": "Z.AI",
 }
 _MODELS = {
     "ai21.j2-mid-v1": "Jurassic-2 Mid",
@@ -49,32 +59,54 @@ _MODELS = {
     "deepseek.v3-v1:0": "DeepSeek-V3.1",
     "meta.llama3-1-70b-instruct-v1:0": "Llama 3.1 70B",
     "meta.llama3-8b-instruct-v1:0": "Llama 3 8B",
+    "google.gemma-3-27b-it": "Gemma 3 27B",
+    "minimax.minimax-m2.5": "MiniMax M2.5",
     "mistral.mistral-7b-instruct-v0:2": "Mistral 7B",
     "mistral.mistral-large-2407-v1:0": "Mistral Large 2407",
+    "moonshotai.kimi-k3": "Kimi K3",
+    "nvidia.nemotron-super-3-120b": "Nemotron 3 Super",
     "openai.gpt-oss-120b-1:0": "gpt-oss-120b",
     "openai.gpt-oss-20b-1:0": "gpt-oss-20b",
     "qwen.qwen3-32b-v1:0": "Qwen3 32B",
     "stability.sd3-5-large-v1:0": "SD 3.5 Large",
     "stability.stable-diffusion-xl-v1": "SDXL 1.0",
+    "writer.palmyra-x5-v1:0": "Palmyra X5",
+    "xai.grok-4.7": "Grok 4.7",
+    "zai.glm-5": "GLM 5",
 }
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """The two operations on foundation models."""
+    """The three operations on foundation models."""
+
+    world: EmulatorState
 
     def list(self, params: dict[str, Any], region: str) -> dict[str, Any]:
         """Return the listed models that pass the filters."""
-        details = (_details(model_id, region) for model_id in listed_model_ids())
+        details = (self._details(model_id, region) for model_id in listed_model_ids())
         return {"modelSummaries": [d for d in details if d and _matches(d, params)]}
 
     def get(self, params: dict[str, Any], region: str) -> dict[str, Any]:
         """Describe a model, listed or not. Raise ResourceNotFoundException if none is served."""
         model_id = params["modelIdentifier"].rsplit("/", 1)[-1]
-        details = _details(model_id, region)
+        details = self._details(model_id, region)
         if details is None:
             raise not_found(f"The model {model_id} could not be found.")
         return {"modelDetails": details}
+
+    def availability(self, params: dict[str, Any], region: str) -> dict[str, Any]:
+        """Say whether the account may use a model. Raise ResourceNotFoundException as `get`."""
+        model_id = params["modelId"]
+        if family_of(model_id) is None:
+            raise not_found(f"The model {model_id} could not be found.")
+        return availability_of(self.world, model_id)
+
+    def _details(self, model_id: str, region: str) -> dict[str, Any] | None:
+        details = _details(model_id, region)
+        if details is None:
+            return None
+        return {**details, "modelLifecycle": lifecycle_of(self.world, model_id)}
 
 
 def listed_model_ids() -> list[str]:
@@ -98,7 +130,6 @@ def _details(model_id: str, region: str) -> dict[str, Any] | None:
         "responseStreamingSupported": family.stream is not None,
         "customizationsSupported": [],
         "inferenceTypesSupported": ["ON_DEMAND", "PROVISIONED"],
-        "modelLifecycle": {"status": "ACTIVE"},
     }
 
 

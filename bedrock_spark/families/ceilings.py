@@ -9,9 +9,10 @@ from typing import Any
 
 from bedrock_spark.config import Config
 from bedrock_spark.errors import ConfigError
+from bedrock_spark.families.bare_ids import bare_model_id
 from bedrock_spark.families.base import Family
 from bedrock_spark.families.option_places import options_by_place
-from bedrock_spark.families.registry import bare_model_id, family_of
+from bedrock_spark.families.registry import family_of
 
 # The names that model families give to the limit, and the members that hold it in some bodies.
 KEYS = (
@@ -71,7 +72,7 @@ def ceiling_of(config: Config) -> Ceiling | None:
     if request.max_tokens is None:
         return None
     try:
-        path = _place_of_option(family_of(config.model), config)
+        path = _place_of_option(family_of(config), config)
     except ConfigError:
         return None
     return None if path is None else Ceiling(path, request.max_tokens)

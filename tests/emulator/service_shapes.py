@@ -11,8 +11,9 @@ from typing import Any
 
 from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
 
+from tests.models import CLAUDE as CLAUDE
+
 ACCOUNT = "123456789012"
-CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 
 REMOVED = object()  # as a mutation's value: remove the member
 
@@ -40,6 +41,7 @@ EXAMPLES = {
     "InferenceProfileDescription": "Team A",
     "InferenceProfileModelSourceArn": f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}",
     "GetFoundationModelIdentifier": CLAUDE,
+    "BedrockModelId": CLAUDE,
     "InvokeModelIdentifier": CLAUDE,
     "ConversationalModelId": CLAUDE,
     "S3Uri": "s3://bucket/key.jsonl",

@@ -25,7 +25,7 @@ def config(
         request={"prompt": "{{ x }}", "max_tokens": 9, **request},
         source={"key": ["id"], "max_rejects": max_rejects},
         results={"max_errors": max_errors},
-        fallback={"model_id": "anthropic.claude-3-haiku-20240307-v1:0"} if fallback else None,
+        fallback={"model_id": "anthropic.claude-haiku-4-5-20251001-v1:0"} if fallback else None,
     )
 
 
