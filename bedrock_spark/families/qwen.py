@@ -29,4 +29,6 @@ FAMILY = Family(
     read_chunk=chat.read_chunk,
     tag=ReasoningTag("think"),
     endings=chat.ENDINGS,
+    put_tools=chat.put_tools,
+    ways=chat.WAYS,
 )
