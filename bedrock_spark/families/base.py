@@ -25,6 +25,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
     tool_input: the input of the first tool call, as JSON text
     images: base64 texts, unchanged
+    input_tokens: all of the request; cache_read_tokens and cache_write_tokens are a part of them
+    output_tokens: all of the answer; reasoning_tokens are a part of them (usage.py)
     has_other_vectors: whether there are embeddings of other number types, which are no column
     """
 
@@ -37,6 +39,9 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     tool_input: str | None = None
     images: tuple[str, ...] = ()
     has_other_vectors: bool = False
+    reasoning_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
     @property
     def is_empty(self) -> bool:

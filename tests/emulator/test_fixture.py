@@ -14,13 +14,16 @@ import pytest
 def test_a_day_passes_in_a_moment(local_bedrock):
     boto3.client("s3").create_bucket(Bucket="mine")
     boto3.client("s3").put_object(
-        Bucket="mine", Key="in.jsonl", Body=b'{"recordId": "a", "modelInput": {"inputText": "hi"}}'
+        Bucket="mine",
+        Key="in.jsonl",
+        Body=b'{"recordId": "a", "modelInput": {"messages": [{"role": "user",'
+        b' "content": [{"text": "hi"}]}]}}',
     )
     bedrock = boto3.client("bedrock")
     arn = bedrock.create_model_invocation_job(
         jobName="mine",
         roleArn="arn:aws:iam::123456789012:role/any",
-        modelId="amazon.titan-text-express-v1",
+        modelId="amazon.nova-lite-v1:0",
         inputDataConfig={"s3InputDataConfig": {"s3Uri": "s3://mine/in.jsonl"}},
         outputDataConfig={"s3OutputDataConfig": {"s3Uri": "s3://mine/out/"}},
     )["jobArn"]

@@ -75,10 +75,13 @@ def test_a_manifest_of_another_run_is_refused(tmp_path: Path) -> None:
             stage()
 
 
+TOO_MUCH = {"prompt": "{{ body }}", "max_tokens": 10**9}
+
+
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"request": {"prompt": "{{ body }}", "max_tokens": 10**9}}, "max_tokens"),
+        ({"model": {"id": "amazon.nova-micro-v1:0"}, "request": TOO_MUCH}, "max_tokens"),
         ({"targets": [{"model_id": "amazon.nova-pro-v1:0"}]}, "of the family nova"),
         ({"targets": [{"model_id": CLAUDE, "region": "eu-west-1"}]}, "uri: is needed"),
     ],

@@ -280,7 +280,8 @@ def test_reading_never_fails(family: str, output: dict[str, Any]) -> None:
         assert text is None or isinstance(text, str)
     assert all(isinstance(image, str) for image in answer.images)
     assert all(type(v) in (int, float) for v in answer.embedding or ())
-    for count in (answer.input_tokens, answer.output_tokens):
+    for name in ("input", "output", "reasoning", "cache_read", "cache_write"):
+        count = getattr(answer, f"{name}_tokens")
         assert count is None or (isinstance(count, int) and not isinstance(count, bool))
 
 
