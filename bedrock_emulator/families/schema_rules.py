@@ -25,8 +25,8 @@ _BOUNDS = {
     "integer": ("maximum", "minimum", "exclusiveMaximum", "exclusiveMinimum", "multipleOf"),
     "number": ("maximum", "minimum", "exclusiveMaximum", "exclusiveMinimum", "multipleOf"),
     "string": ("maxLength", "minLength"),
-    "array": ("maxItems",),
 }
+_CLAUDE_BOUNDS = {**_BOUNDS, "array": ("maxItems",)}
 _NESTED = ("properties", "$defs", "definitions", "patternProperties")
 _LISTS = ("anyOf", "allOf", "oneOf", "prefixItems")
 _MOST_UNIONS, _MOST_OPTIONAL = 16, 24
@@ -116,8 +116,9 @@ def _check(place: str, schema: Any, *, is_claude: bool) -> None:
 
 def _check_part(place: str, part: dict[str, Any], *, is_claude: bool) -> None:
     kinds = part.get("type")
+    bounds = _CLAUDE_BOUNDS if is_claude else _BOUNDS
     for kind in kinds if isinstance(kinds, list) else [kinds]:
-        refused = [name for name in _BOUNDS.get(str(kind), ()) if name in part]
+        refused = [name for name in bounds.get(str(kind), ()) if name in part]
         if refused:
             noun, verb = ("properties", "are") if len(refused) > 1 else ("property", "is")
             names = ", ".join(refused) if len(refused) > 1 else f"'{refused[0]}'"
