@@ -7,15 +7,16 @@ import sys
 import click
 
 from bedrock_spark.aws.model_family import hides_family
-from bedrock_spark.check import check_config
+from bedrock_spark.check import check_config, list_prices
 from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.config import Config
 from bedrock_spark.errors import BedrockSparkError, ConfigError, ExitCode
-from bedrock_spark.families import family_of
+from bedrock_spark.families import converse_reason, family_of
 from bedrock_spark.families.asked_shape import asked_shape
 from bedrock_spark.families.request_body import body_template
+from bedrock_spark.prices import price_row
 
 _CHECKED = (
     "keys, values, templates, options of the model's family, names of model, Region and formats, "
@@ -52,6 +53,7 @@ def meaning(config: Config) -> list[tuple[str, str]]:
         ("results", _results(config)),
         ("unanswered", _unanswered(config)),
         ("budget", _budget(config)),
+        price_row(list_prices(config)),
     ]
 
 
@@ -59,7 +61,8 @@ def _model(config: Config) -> str:
     region = config.batch.region or "the Region of the environment"
     if hides_family(config.model):
         return f"{config.model.id}, whose family the service is asked for; jobs in {region}"
-    family = family_of(config.model).name
+    family, why = family_of(config).name, converse_reason(config)
+    family += f", because {why}" if why is not None else ""
     places = [f"{t.model_id} in {t.region or region}" for t in config.targets]
     jobs = f"jobs of {'; '.join(places)}" if places else f"jobs in {region}"
     return f"{config.model.id} (family {family}), {jobs}"
@@ -111,10 +114,4 @@ def _unanswered(config: Config) -> str:
 
 def _budget(config: Config) -> str:
     dollars = config.budget.max_cost_usd
-    limit = "no limit" if dollars is None else f"at most ${dollars:,}"
-    prices = config.prices.batch
-    if prices is None:
-        return f"{limit}; without prices, the cost is not shown" if dollars is None else limit
-    amounts = (float(price * 1000) for price in (prices.input, prices.output))
-    per_million = "${:,g} in, ${:,g} out".format(*amounts)
-    return f"{limit}; batch prices per million tokens: {per_million}"
+    return "no limit" if dollars is None else f"at most ${dollars:,}"

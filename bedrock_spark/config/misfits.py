@@ -11,8 +11,6 @@ from bedrock_spark.config.overlaps import overlaps
 if TYPE_CHECKING:
     from bedrock_spark.config.config import Config
 
-_PER_TOKENS = "{input: …, output: …}, in dollars per 1,000 tokens"
-
 
 def misfits(config: Config, broken: frozenset[str] = frozenset()) -> list[str]:
     """Return what does not fit. Each text begins with the key that it is about.
@@ -24,32 +22,6 @@ def misfits(config: Config, broken: frozenset[str] = frozenset()) -> list[str]:
         if broken.isdisjoint(needed):
             texts += find(config)
     return texts
-
-
-def missing_prices(config: Config) -> Iterator[str]:
-    """Everything that can be asked needs a price. For images, families tell more."""
-    prices, fallback = config.prices, config.fallback
-    if config.budget.max_cost_usd is None:
-        return
-    if prices.batch is None and prices.image is None:
-        yield (
-            f"budget.max_cost_usd needs prices.batch: {_PER_TOKENS}; for a model that answers "
-            "with images, prices.image"
-        )
-    if fallback is None:
-        return
-    if fallback.create is not None and prices.model_unit_hour is None:
-        yield (
-            "budget.max_cost_usd needs prices.model_unit_hour, in dollars per model unit and "
-            "hour, because fallback.create buys model units"
-        )
-    is_free = fallback.create is not None or prices.image is not None
-    if prices.fallback is None and not is_free:
-        yield (
-            f"budget.max_cost_usd needs prices.fallback: {_PER_TOKENS}; without it, the "
-            "fallback could spend any amount. For provisioned throughput that you pay for by "
-            "the hour anyway, set both to 0"
-        )
 
 
 def _merge_without_key(config: Config) -> Iterator[str]:
@@ -67,7 +39,6 @@ def _overlaps(config: Config) -> Iterator[str]:
 
 
 _RULES: tuple[tuple[Callable[[Config], Iterator[str]], tuple[str, ...]], ...] = (
-    (missing_prices, ("budget", "prices", "fallback")),
     (_merge_without_key, ("results", "source")),
     (_schema_of_no_columns, ("request", "results")),
     (_overlaps, ("run_uri", "source", "results", "targets")),

@@ -57,7 +57,7 @@ def build_body(config: Config) -> dict[str, Any]:
 
     Raises ConfigError for an option that the model does not take.
     """
-    return asked_shape(config).put(family_of(config.model).build(config.request))
+    return asked_shape(config).put(family_of(config).build(config.request))
 
 
 def asked_shape(config: Config) -> AskedShape:
@@ -65,7 +65,7 @@ def asked_shape(config: Config) -> AskedShape:
     schema = _schema_of(config)
     if schema is None:
         return AskedShape()
-    request, family = config.request, family_of(config.model)
+    request, family = config.request, family_of(config)
     if request.schema == NONE:
         return AskedShape(schema, None, "request.schema is none")
     if request.prompt is None:

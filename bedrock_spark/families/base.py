@@ -96,6 +96,7 @@ class Family:
     answers_images: whether answers are images, which are paid for by the piece
     endings: what the stop reasons of its models mean
     reads_answers: whether `read` looks for anything; if not, every answer is as good as another
+    converse_images: matches the bare ids of those models that take images, but only in Converse
     limits: what its models take of one row; the first that matches counts
     max_temperature: the highest `temperature`; None if none is known
     roles: the roles of its messages; None if they are not known
@@ -114,6 +115,7 @@ class Family:
     answers_images: bool = False
     endings: Endings = field(default_factory=Endings)
     reads_answers: bool = True
+    converse_images: re.Pattern[str] | None = None
     limits: tuple[ModelLimits, ...] = ()
     max_temperature: float | None = None
     roles: tuple[str, ...] | None = None

@@ -50,7 +50,7 @@ def lint(config: Config) -> list[LintFinding]:
         return []
     if request.body is not None:
         return list(_findings(_body(config, "request.body", request.body), {}))
-    family = family_of(config.model)
+    family = family_of(config)
     options = options_by_place(family, request)
     return list(_findings(_body(config, "request", build_body(config)), options))
 
@@ -68,7 +68,7 @@ class RenderedLint:
         elif request.body is not None:
             self._root, template = "request.body", request.body
         else:
-            family = family_of(config.model)
+            family = family_of(config)
             self._root, template = "request", build_body(config)
             self._options = options_by_place(family, request)
         self._keys = frozenset(_keys(template))
@@ -80,7 +80,7 @@ class RenderedLint:
 
 
 def _body(config: Config, root: str, body: Mapping[str, Any]) -> Body:
-    return Body(root, body, bare_model_id(config.model.id), family_of(config.model))
+    return Body(root, body, bare_model_id(config.model.id), family_of(config))
 
 
 def _findings(

@@ -29,6 +29,7 @@ FAMILY = Family(
     read_chunk=chat.read_chunk,
     tag=ReasoningTag("think"),
     endings=chat.ENDINGS,
+    converse_images=re.compile(r".*-vl-.*"),
     put_tools=chat.put_tools,
     ways=chat.WAYS,
 )

@@ -11,7 +11,8 @@ Region and account are found out once, when the run is begun. All later processe
 whatever their environment says.
 
 If neither the model id nor the config shows the model's family, the service is asked for it when
-the run is begun, and `run.json` keeps the reply.
+the run is begun, and `run.json` keeps the reply. It also keeps that the records go through Converse
+because no family is known.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import re
 import secrets
 import string
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import metadata
 from typing import Any
 
@@ -33,9 +35,12 @@ from bedrock_spark.aws.s3_uri import join_uri
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.errors import ConfigError, ObjectChangedError, RunFolderError
+from bedrock_spark.families import converse_reason
+from bedrock_spark.prices import RunPrices, prices_of_run
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.config_versions import newest_config
 from bedrock_spark.run_folder.config_versions import record_config as write_version
+from bedrock_spark.run_folder.prices import record_prices, recorded_prices
 from bedrock_spark.run_folder.same_run import (
     difference,
     has_moved,
@@ -48,6 +53,7 @@ from bedrock_spark.storage import Storage, open_storage
 FORMAT = 1
 _SLUG_LENGTH = 20
 _RANDOM_LENGTH = 8
+_CONVERSE = "converse"
 _LIBRARIES = ("boto3", "botocore", "pyarrow", "pyspark")
 
 
@@ -70,6 +76,14 @@ class Run:
     begun_at: float | None = None
     account: str | None = None
     is_begun: bool = True
+
+    @cached_property
+    def prices(self) -> RunPrices:
+        """Return the prices that the run counts with. Reads `prices.json` once.
+
+        Raises RunFolderError if that is damaged.
+        """
+        return prices_of_run(self.config, recorded_prices(self.storage))
 
 
 def open_run(config: Config, clock: Clock) -> Run:
@@ -124,6 +138,8 @@ def find_run(run_uri: str, region: str | None = None, endpoint_url: str | None =
 def begin_run(run: Run) -> Run:
     """Write `run.json` if that is not done, and return the run as it is begun.
 
+    The list prices that it counts with are written after that.
+
     Another process may have begun it meanwhile; then the run has its id. Raises RunFolderError if
     that process had another config, and has committed prepare.
     """
@@ -133,7 +149,8 @@ def begin_run(run: Run) -> Run:
             description = _parse(found[0], run.storage)
             why_not = difference(description, run.config, run.aws.region, run.account)
             if why_not is None:
-                return _begun(run, description)
+                run = _begun(run, description)
+                break
             if is_fixed(run.storage):
                 raise refuse(run.storage, why_not)
         try:
@@ -147,6 +164,7 @@ def begin_run(run: Run) -> Run:
             run.storage.replace(layout.RUN_FILE, found[0], version)
             continue
         run = replace(run, is_begun=True)
+    record_prices(run.storage, run.prices.models)
     return run
 
 
@@ -180,6 +198,7 @@ def record_config(run: Run, now: float) -> None:
     if data is not None:
         begun_with = _parse(data, run.storage)["config"]
         write_version(run.storage, begun_with, run.config, now)
+    record_prices(run.storage, run.prices.models)
 
 
 def _new_run(config: Config, clock: Clock) -> Run:
@@ -246,17 +265,24 @@ def _describe(run: Run) -> bytes:
 
 
 def _with_family_asked(config: Config, aws: AwsSettings, clock: Clock) -> Config:
-    if not hides_family(config.model):
-        return config
-    return _with_family(config, ask_family(bedrock_client(aws), config.model, clock))
+    """Add the family that the service names, or `converse` to a model of no known family.
+
+    A later version may know the family of this model. The run has Converse records, and keeps them.
+    """
+    if hides_family(config.model):
+        return _with_family(config, ask_family(bedrock_client(aws), config.model, clock))
+    return _with_family(config, _CONVERSE) if converse_reason(config) is not None else config
 
 
 def _with_family_recorded(config: Config, recorded: dict[str, Any]) -> Config:
     """Add the family from `run.json` to a config that does not show one."""
     model = recorded.get("model")
-    if not hides_family(config.model) or not isinstance(model, dict):
+    if not isinstance(model, dict):
         return config
-    return _with_family(config, model.get("family"))
+    is_open = config.model.family is None and config.model.invocation is None
+    was_open = is_open and model.get("family") == _CONVERSE
+    is_hidden = hides_family(config.model)
+    return _with_family(config, model.get("family")) if is_hidden or was_open else config
 
 
 def _with_family(config: Config, family: str | None) -> Config:

@@ -65,7 +65,7 @@ def test_an_answer_has_the_shape_that_was_asked_for(runtime: Any, model: Any) ->
     asked = asked_shape(config)
     assert asked.way is not None
     output = ask(runtime, model, build_body(config))
-    family = family_of(config.model)
+    family = family_of(config)
     judged = Judge(family, (), SCHEMA)(output)
     assert (judged.ended, judged.parsed and judged.parsed.reason) == ("ok", None)
     answer = family.read(json.loads(output))
@@ -79,7 +79,7 @@ def test_a_tool_that_must_be_called_is_called(runtime: Any, model: str) -> None:
     tools = TOOLS[:1]
     config = config_of(model, request={"tools": tools, "tool_choice": "open", "max_tokens": 400})
     output = ask(runtime, model, build_body(config))
-    family = family_of(config.model)
+    family = family_of(config)
     assert Judge(family, (), SCHEMA)(output).ended == "ok"
     assert family.read(json.loads(output)).tool_input is not None
 
@@ -107,7 +107,7 @@ def test_a_tool_that_is_not_strict_takes_what_a_grammar_does_not(runtime: Any) -
     config = config_of(NOVA, BOUNDED)
     assert lint(config) == []
     output = ask(runtime, NOVA, build_body(config))
-    assert Judge(family_of(config.model), (), BOUNDED)(output).ended == "ok"
+    assert Judge(family_of(config), (), BOUNDED)(output).ended == "ok"
     strict = {"name": "t", "input_schema": BOUNDED, "strict": True}
     config = config_of(HAIKU, request={"tools": [strict]})
     assert [finding.rule for finding in lint(config)] == ["schema"]
@@ -118,7 +118,7 @@ def test_a_tool_that_is_not_strict_takes_what_a_grammar_does_not(runtime: Any) -
 @pytest.mark.parametrize("model", [CLAUDE_4, converse(CLAUDE_4), converse(NOVA)], ids=str)
 def test_a_model_without_output_formats_refuses_them(runtime: Any, model: Any) -> None:
     """Claude before 4.5 and Nova; the config asks them in another way, or not at all."""
-    put = next(way.put for way in family_of(config_of(model).model).ways)
+    put = next(way.put for way in family_of(config_of(model)).ways)
     body = put(build_body(config_of(model)), SCHEMA)
     with pytest.raises(botocore.exceptions.ClientError, match=r"not permitted|doesn't support"):
         ask(runtime, model, body)

@@ -225,6 +225,14 @@ def test_an_option_that_is_not_configured_is_not_sent() -> None:
     assert "s3EncryptionKeyId" not in request["outputDataConfig"]["s3OutputDataConfig"]
 
 
+def test_records_that_go_through_converse_say_so_in_their_job() -> None:
+    """The type of a job follows from the family, as its records do."""
+    for model in ({"id": "us.xai.grok-4.7"}, {"id": CLAUDE, "family": "converse"}):
+        config = make_config(model=model, request={"prompt": "{{ a }}"})
+        request = create_request(config, config.run_uri, plan())
+        assert request["modelInvocationType"] == "Converse"
+
+
 @pytest.fixture
 def stubbed(bedrock: Any) -> Iterator[Stubber]:
     with Stubber(bedrock) as stubber:
