@@ -14,9 +14,10 @@ from typing import Any
 from bedrock_spark.config import Config
 from bedrock_spark.config.answer_schema import NONE
 from bedrock_spark.errors import ConfigError
+from bedrock_spark.families.bare_ids import bare_model_id
 from bedrock_spark.families.base import Family
 from bedrock_spark.families.column_schema import schema_of_columns
-from bedrock_spark.families.registry import FAMILIES, bare_model_id, family_of
+from bedrock_spark.families.registry import FAMILIES, family_of
 from bedrock_spark.families.schema_lint import body_faults
 from bedrock_spark.families.ways import Way
 from bedrock_spark.schema import parse_ddl
