@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -49,7 +50,8 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
     error: why it is no answer, if it ended with an error
     reason: why it is truncated or refused
     is_final: whether it would end in the same way if the record was asked again
-    parsed: its columns, or why they do not fit; None without `results.parse`, and if it was refused
+    parsed: its columns, or why they do not fit; None if it was refused, and without
+        `results.parse` and `request.schema`
     finding: unreadable or empty, if nothing that was asked for is found; None otherwise
     shape: its keys and types, for the finding
     """
@@ -68,12 +70,18 @@ class Judge:
     """Judges the answers of one family.
 
     columns: those of `results.parse`; none if answers are not parsed
+    schema: the JSON Schema of `request.schema`, which answers must fit; None if there is none
     """
 
-    def __init__(self, family: Family, columns: tuple[Field, ...] = ()) -> None:
-        self.parses = bool(columns)
+    def __init__(
+        self,
+        family: Family,
+        columns: tuple[Field, ...] = (),
+        schema: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.parses = bool(columns) or schema is not None
         self._family = family
-        self._parser = AnswerParser(columns) if columns else None
+        self._parser = AnswerParser(columns, schema) if self.parses else None
         # Most answers of a shard have the same judgement: one object serves them all.
         self._common: dict[tuple[str | None, Ending], Judgement] = {}
 

@@ -78,6 +78,7 @@ class CollectTask:
     prepare_id: names the folders of rows and rejects
     ask_unfound, again: see `ShardReconciliation`
     folders: where jobs wrote, by place, if that is not the run folder
+    schema: the JSON Schema that answers must fit
     """
 
     storage: Storage
@@ -87,6 +88,7 @@ class CollectTask:
     ask_unfound: bool = False
     again: AskAgain = NEVER
     folders: Mapping[Place, Storage] = field(default_factory=dict)
+    schema: Mapping[str, Any] | None = None
 
     def __call__(self, work: ShardWork) -> ReconciledShard:
         """Collect one unit, or return its last reconciliation if nothing changed since.
@@ -170,7 +172,7 @@ class CollectTask:
         )
         ids: list[str] = rows[ROW_RECORD_ID].to_pylist()
         family = family_by_name(self.family)
-        judge = Judge(family, self.columns.parsed)
+        judge = Judge(family, self.columns.parsed, self.schema)
         reconciliation = ShardReconciliation(
             work.unit, Counter(ids), judge, self.again, self.ask_unfound
         )
