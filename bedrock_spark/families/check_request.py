@@ -14,6 +14,7 @@ from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.asked_shape import asked_shape
 from bedrock_spark.families.base import Family
 from bedrock_spark.families.ceilings import KEYS, ceiling_of, model_limit
+from bedrock_spark.families.endings import Ending
 from bedrock_spark.families.lint import lint
 from bedrock_spark.families.option_places import leaves
 from bedrock_spark.families.registry import family_of
@@ -77,8 +78,10 @@ def _ceiling_faults(family: Family, config: Config) -> list[Problem]:
     ceiling, known = ceiling_of(config), model_limit(config)
     if not family.reads_answers:
         fault = f"the family {family.name} does not read whether an answer was cut off"
+    elif Ending.TRUNCATED not in family.endings.words.values():
+        fault = f"models of the family {family.name} cut off no answers"
     elif ceiling is None:
-        fault = f"{_why_no_ceiling(family, request)}. Or use keep or error"
+        fault = f"{_why_no_ceiling(request)}. Or use keep or error"
     elif most <= ceiling.tokens:
         return [
             Problem(
@@ -94,14 +97,12 @@ def _ceiling_faults(family: Family, config: Config) -> list[Problem]:
     return [Problem(f"request.on_truncated: retry raises the limit of tokens, but {fault}")]
 
 
-def _why_no_ceiling(family: Family, request: RequestConfig) -> str:
+def _why_no_ceiling(request: RequestConfig) -> str:
     """Return why the limit of the requests is not known, and what to do."""
     if request.body_column is not None:
         return "bodies in request.body_column may each have another one; write request.body"
     if request.body is not None:
         return f"request.body must have it as one number, under one of {', '.join(KEYS)}"
-    if request.max_tokens is not None:
-        return f"models of the family {family.name} do not take one"
     return "the request has none; set request.max_tokens"
 
 

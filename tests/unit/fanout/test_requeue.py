@@ -1,7 +1,8 @@
-"""Records whose answers do not fit `results.parse` are asked again by batch, once per answer."""
+"""Records with an answer that is not ok are asked again by batch, once per answer."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -86,6 +87,32 @@ def test_invalid_records_get_an_extra_attempt(parsing: ParsingRun) -> None:
     assert ids_in(parsing, layout.remainder_key(parsing.shard_id, 2)) == INVALID
     assert second["jobName"] != first["jobName"]
     assert parsing.controller.tracker.jobs[second["jobName"]].records == len(INVALID)
+
+
+CUT = {"on_truncated": "retry", "max_tokens_ceiling": 300}
+
+
+def test_records_that_were_cut_off_get_their_own_limits(tmp_path: Path) -> None:
+    """Nothing else in their bodies changes; the ledger has the digest of these bytes."""
+    fake = ParsingRun(tmp_path)
+    request = {"prompt": "{{ body }}", "max_tokens": 100, **CUT}
+    fake.run = replace(fake.run, config=make_config(request=request))
+    fake.restart()
+    shard = fake.manifest.shards[0]
+    bodies = {f"R{i}": {"max_tokens": 100, "messages": [i], "a": 1.50} for i in range(40)}
+    lines = [json.dumps({"recordId": i, "modelInput": body}) for i, body in bodies.items()]
+    fake.run.storage.write(shard.key, "\n".join(lines).encode())
+    again = [f"R{i}" for i in range(20)]
+    limits = {record_id: 200 if n % 2 else 300 for n, record_id in enumerate(again[:15])}
+    fake.collect(again, limits=limits)
+    assert requeue_answered(fake.controller) == 1
+    data = fake.run.storage.read(layout.remainder_key(shard.shard_id, 2))
+    asked = {line["recordId"]: line["modelInput"] for line in map(json.loads, data.splitlines())}
+    assert list(asked) == again
+    assert asked == {i: {**bodies[i], "max_tokens": limits.get(i, 100)} for i in again}
+    extra = fake.controller.tracker.extra_attempt(shard.shard_id)
+    assert extra is not None
+    assert (extra.records, extra.sha256) == (20, hashlib.sha256(data).hexdigest())
 
 
 def test_requeued_records_are_not_requeued_before_they_are_collected(parsing: ParsingRun) -> None:
