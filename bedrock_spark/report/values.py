@@ -72,6 +72,7 @@ class Report:
     cost: dollars by the run's prices; None without prices
     prices: the prices, where they come from, and what is not known
     manifest_totals: tokens and images by the output manifests of all jobs
+    models: what the service said of the run's models: status and life cycle
     canary: records by outcome in the last try of the canary, and the tokens of all tries; None
         without canary
     """
@@ -109,6 +110,7 @@ class Report:
     model_id: str = ""
     fallback_model_id: str | None = None
     region: str | None = None
+    models: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def is_complete(self) -> bool:
@@ -144,6 +146,7 @@ class Report:
             "model_id": self.model_id,
             "fallback_model_id": self.fallback_model_id,
             "region": self.region,
+            "models": self.models,
             "rows": self.rows,
             "records": self.records,
             "rows_sharing_a_record": self.sharing,

@@ -28,7 +28,7 @@ ORDER: list[set[str]] = [
     {"invoke"},
     {"fanout"},
     {"spark"},
-    {"canary", "check", "report", "fallback"},
+    {"canary", "check", "model_check", "report", "fallback"},
     {"publication", "submission"},
     {"pipeline"},
     {"demo", "whole_run"},
