@@ -18,6 +18,7 @@ from bedrock_emulator.models.usable import check_usable
 from bedrock_emulator.runtime.token_quota import TokenQuota, burnt_tokens
 from bedrock_emulator.state.draws import body_digest, draw
 from bedrock_emulator.state.paid_answers import request_digest
+from bedrock_emulator.state.token_windows import Reservation
 from bedrock_emulator.state.world import EmulatorState
 from bedrock_emulator.wire.request_parsing import load_json
 from bedrock_emulator.wire.serialization import dump
@@ -154,6 +155,7 @@ class RuntimeApi:
         if fault is not None:
             code = _ERRORS_BY_CODE.get(fault.code, "InternalServerException")
             raise ServiceError(code, fault.message or "The model cannot process this request.")
+        reservation: Reservation | None
         if target.provisioned is not None:
             reservation = self._provisioned.reserve(target.provisioned, reserved_tokens)
         else:
