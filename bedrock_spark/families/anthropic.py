@@ -5,6 +5,9 @@ recorded line of a batch job's output has the same shape. Thinking and tool_use 
 guide, "Extended thinking" and "Tool use"; no recorded line has such blocks. Chunks of a stream:
 Claude docs, "Streaming messages".
 
+`output_config.format`: Amazon Bedrock user guide, "Get validated JSON results from models"; ways.py
+says for which models. Other models get a tool that they must call ("Tool use").
+
 Image blocks: the first of these pages; Bedrock takes base64 only (Claude docs, "Vision"). Document
 blocks: Claude docs, "PDF support", says that Bedrock's InvokeModel takes them. Amazon Bedrock user
 guide, "API restrictions", says that it takes no documents. So they are not confirmed. Formats and
@@ -15,9 +18,11 @@ the limit of 600 images: "Vision". 5 MB per image, counted in base64: an error m
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
+from bedrock_spark.config.tools import ANY, AUTO, ToolConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.base import (
     Answer,
@@ -33,6 +38,7 @@ from bedrock_spark.families.base import (
 from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
 from bedrock_spark.families.usage import claude_usage
+from bedrock_spark.families.ways import CLAUDE, CLAUDE_5, Way, forced_tool
 from bedrock_spark.templates.json_values import NOT_UTF8, Unrenderable
 from bedrock_spark.templates.media import IMAGES, TEXTS, Media
 
@@ -60,6 +66,31 @@ def build(request: RequestConfig) -> dict[str, Any]:
             "stop_sequences": list(request.stop),
         }
     )
+
+
+def put_schema(body: Json, schema: Json) -> dict[str, Any]:
+    """Return a body that asks for an answer of a shape."""
+    config = body.get("output_config")
+    others = config if isinstance(config, Mapping) else {}
+    form = {"type": "json_schema", "schema": dict(schema)}
+    return {**body, "output_config": {**others, "format": form}}
+
+
+def put_tools(body: Json, tools: Sequence[ToolConfig], choice: str) -> dict[str, Any]:
+    """Return a body with tools."""
+    specs = [
+        without_none(
+            {
+                "name": tool.name,
+                "description": tool.description,
+                "input_schema": dict(tool.input_schema),
+                "strict": tool.strict or None,
+            }
+        )
+        for tool in tools
+    ]
+    chosen = {"type": choice} if choice in (AUTO, ANY) else {"type": "tool", "name": choice}
+    return {**body, "tools": specs, "tool_choice": chosen}
 
 
 def read(output: Json) -> Answer:
@@ -140,4 +171,10 @@ FAMILY = Family(
     endings=ENDINGS,
     max_temperature=1,
     roles=("user", "assistant"),
+    put_tools=put_tools,
+    ways=(
+        Way("output_config.format", CLAUDE, put_schema, by_default=True),
+        Way("output_config.format", CLAUDE_5, put_schema),
+        forced_tool(put_tools),
+    ),
 )

@@ -16,6 +16,7 @@ from typing import Any
 
 from bedrock_spark.config import Config
 from bedrock_spark.families import bare_model_id, family_of
+from bedrock_spark.families.asked_shape import build_body
 from bedrock_spark.families.lint_rules import RULES, Body
 from bedrock_spark.families.option_places import options_by_place
 
@@ -51,7 +52,7 @@ def lint(config: Config) -> list[LintFinding]:
         return list(_findings(_body(config, "request.body", request.body), {}))
     family = family_of(config)
     options = options_by_place(family, request)
-    return list(_findings(_body(config, "request", family.build(request)), options))
+    return list(_findings(_body(config, "request", build_body(config)), options))
 
 
 class RenderedLint:
@@ -68,7 +69,7 @@ class RenderedLint:
             self._root, template = "request.body", request.body
         else:
             family = family_of(config)
-            self._root, template = "request", family.build(request)
+            self._root, template = "request", build_body(config)
             self._options = options_by_place(family, request)
         self._keys = frozenset(_keys(template))
 

@@ -8,6 +8,9 @@ answer are not confirmed. Chunks of a stream: the example in the Amazon Nova use
 Converse's events. Not in this family: Canvas (images), Reel, Sonic, and Nova's multimodal
 embeddings.
 
+An answer of a shape is the input of a tool that must be called: Amazon Nova user guide, "Generating
+structured output with Nova" and "Choosing a tool"; Nova 2 user guide, "Tool calling systems".
+
 Image blocks: the same two guides, with base64 in place of Converse's bytes; Micro takes none. Only
 the Converse API takes documents, says "Multimodal support for Amazon Nova", so the linter refuses
 them here. 5 documents of 4.5 MB each, except PDF and DOCX: "Document understanding". For Nova 2, 5
@@ -24,6 +27,7 @@ from typing import Any
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.families import converse
 from bedrock_spark.families.base import Family, ModelLimits
+from bedrock_spark.families.ways import forced_tool
 
 PATTERN = re.compile(r"amazon\.nova-(2-)?(micro|lite|pro|premier)-.*")
 TEXT_ONLY = re.compile(r"amazon\.nova-micro-.*")
@@ -50,4 +54,6 @@ FAMILY = Family(
     limits=(ModelLimits(re.compile(r"amazon\.nova-2-.*"), max_images=5),),
     max_temperature=1,
     roles=("user", "assistant"),
+    put_tools=converse.put_tools,
+    ways=(forced_tool(converse.put_tools),),
 )
