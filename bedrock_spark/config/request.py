@@ -7,11 +7,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from bedrock_spark.config.base import Columns, Section, check_json, one_or_many
+from bedrock_spark.config.thinking import ThinkingConfig
 
 # Options that only some families take. A family lists those that it takes.
 EXTRA_OPTIONS = (
     *("top_k", "seed", "dimensions", "input_type"),
     *("width", "height", "aspect_ratio", "negative_prompt"),
+    "thinking",
 )
 
 
@@ -38,6 +40,7 @@ class RequestConfig(Section):
     height: int | None = Field(default=None, ge=1)
     aspect_ratio: str | None = None
     negative_prompt: str | None = None
+    thinking: ThinkingConfig | None = None
     body: dict[str, Any] | None = None
     body_column: str | None = None
     dedupe: bool = False
