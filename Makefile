@@ -12,7 +12,7 @@ project := '.[spark,emulator,bench,dev]'
 # More arguments for pytest, e.g. make test PYTEST_ARGS='-k ledger -x'
 PYTEST_ARGS ?=
 
-.PHONY: help install install-spark35 demo test test-long test-spark35 test-clients models lint format types bench chaos mutants dist ci clean distclean
+.PHONY: help install install-spark35 demo test test-long test-spark35 test-clients models prices lint format types bench chaos mutants dist ci clean distclean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,9 @@ format: install ## Format the code and fix what ruff can fix
 
 types: install ## Check the types
 	@$(venv)/bin/python -m mypy
+
+prices: install ## Renew the list prices of bedrock_spark/prices/bedrock.json from the newest litellm
+	@$(venv)/bin/python scripts/prices.py
 
 bench: install ## Run the benchmarks
 	@for file in bench/*.py; do \

@@ -186,6 +186,24 @@ class AccessFaults(ScriptModel):
     models_without_batch: tuple[str, ...] = ()
 
 
+class ModelFaults(ScriptModel):
+    """The life cycle of models, and what the account lacks to use them.
+
+    The days are counted from the time when the script was set, and may be below 0. From
+    `legacy_in_days` on, a model is LEGACY; from `ends_in_days` on, it answers nothing. `refusal` is
+    a refusal of every call: see `models/usable.py`.
+    """
+
+    legacy_in_days: float | None = None
+    extended_access_in_days: float | None = None
+    ends_in_days: float | None = None
+    agreement: Literal["AVAILABLE", "PENDING", "NOT_AVAILABLE", "ERROR"] = "AVAILABLE"
+    authorization: Literal["AUTHORIZED", "NOT_AUTHORIZED"] = "AUTHORIZED"
+    entitlement: Literal["AVAILABLE", "NOT_AVAILABLE"] = "AVAILABLE"
+    region: Literal["AVAILABLE", "NOT_AVAILABLE"] = "AVAILABLE"
+    refusal: Literal["on_demand", "legacy", "support_case", "no_batch", "no_access"] | None = None
+
+
 class Faults(ScriptModel):
     """The whole script. An empty one causes no failures."""
 
@@ -199,10 +217,16 @@ class Faults(ScriptModel):
     provisioned: ProvisionedFaults = ProvisionedFaults()
     thinking: Thinking = Thinking()
     access: AccessFaults = AccessFaults()
+    models: dict[str, ModelFaults] = Field(default_factory=dict)
 
     def operation(self, name: str) -> OperationFaults | None:
         """Return the faults of an operation: its own, or else those of `*`, or else None."""
         return self.operations.get(name) or self.operations.get("*")
+
+    def model(self, model_id: str) -> ModelFaults:
+        """Return what the script says of a foundation model: the first pattern that fits."""
+        fits = (rule for name, rule in self.models.items() if fnmatch.fnmatchcase(model_id, name))
+        return next(fits, ModelFaults())
 
     def quotas_at(self, seconds: float) -> Quotas:
         """Return the quotas in force `seconds` emulated seconds after the script was set."""

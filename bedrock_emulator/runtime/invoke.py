@@ -14,6 +14,7 @@ from bedrock_emulator.families import converse
 from bedrock_emulator.families.batch_rules import check_model_limits
 from bedrock_emulator.families.family import Answer, BodyError, Context, Family, read_body
 from bedrock_emulator.models.provisioned import Provisioned, ProvisionedApi
+from bedrock_emulator.models.usable import check_usable
 from bedrock_emulator.state.draws import body_digest, draw
 from bedrock_emulator.state.paid_answers import request_digest
 from bedrock_emulator.state.world import EmulatorState
@@ -139,6 +140,8 @@ class RuntimeApi:
             item = self._provisioned.find_ready(model_id)
             model_id = item.model_arn
         ref = self._world.profiles.resolve(model_id, region)
+        if item is None:
+            check_usable(self._world, model_id, ref.base_model_id)
         context = Context(ref.base_model_id, self._world.backend, self._world.answers)
         return Target(ref.family, context, item, billed_as)
 

@@ -8,6 +8,8 @@ Claude docs, "Streaming messages".
 `request.thinking`: see claude_models.py. Before 4.6 there is no effort, so it becomes a budget;
 Opus 4.5 would take one, but only with a beta header. Budget and answer share `max_tokens`. Claude
 4.7 and later return the text of their thinking only if `display` asks for it: it is not asked for.
+`output_config.format`: Amazon Bedrock user guide, "Get validated JSON results from models"; ways.py
+says for which models. Other models get a tool that they must call ("Tool use").
 
 Image blocks: the first of these pages; Bedrock takes base64 only (Claude docs, "Vision"). Document
 blocks: Claude docs, "PDF support", says that Bedrock's InvokeModel takes them. Amazon Bedrock user
@@ -19,10 +21,12 @@ the limit of 600 images: "Vision". 5 MB per image, counted in base64: an error m
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.config.thinking import ThinkingConfig
+from bedrock_spark.config.tools import ANY, AUTO, ToolConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.base import (
     Answer,
@@ -40,6 +44,7 @@ from bedrock_spark.families.claude_models import ClaudeModel, claude_model
 from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
 from bedrock_spark.families.usage import claude_usage
+from bedrock_spark.families.ways import CLAUDE, CLAUDE_5, Way, forced_tool
 from bedrock_spark.templates.json_values import NOT_UTF8, Unrenderable
 from bedrock_spark.templates.media import IMAGES, TEXTS, Media
 
@@ -109,6 +114,31 @@ def _check_thinking(model: ClaudeModel, thinking: ThinkingConfig) -> None:
 
 def _think_for(body: dict[str, Any], tokens: int) -> dict[str, Any]:
     return {**body, "thinking": {"type": "enabled", "budget_tokens": tokens}}
+
+
+def put_schema(body: Json, schema: Json) -> dict[str, Any]:
+    """Return a body that asks for an answer of a shape."""
+    config = body.get("output_config")
+    others = config if isinstance(config, Mapping) else {}
+    form = {"type": "json_schema", "schema": dict(schema)}
+    return {**body, "output_config": {**others, "format": form}}
+
+
+def put_tools(body: Json, tools: Sequence[ToolConfig], choice: str) -> dict[str, Any]:
+    """Return a body with tools."""
+    specs = [
+        without_none(
+            {
+                "name": tool.name,
+                "description": tool.description,
+                "input_schema": dict(tool.input_schema),
+                "strict": tool.strict or None,
+            }
+        )
+        for tool in tools
+    ]
+    chosen = {"type": choice} if choice in (AUTO, ANY) else {"type": "tool", "name": choice}
+    return {**body, "tools": specs, "tool_choice": chosen}
 
 
 def read(output: Json) -> Answer:
@@ -190,4 +220,10 @@ FAMILY = Family(
     endings=ENDINGS,
     max_temperature=1,
     roles=("user", "assistant"),
+    put_tools=put_tools,
+    ways=(
+        Way("output_config.format", CLAUDE, put_schema, by_default=True),
+        Way("output_config.format", CLAUDE_5, put_schema),
+        forced_tool(put_tools),
+    ),
 )

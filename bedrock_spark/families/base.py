@@ -13,8 +13,10 @@ import msgspec
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.config.request import EXTRA_OPTIONS
 from bedrock_spark.config.thinking import ThinkingConfig
+from bedrock_spark.config.tools import AUTO
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.endings import Ending, Endings
+from bedrock_spark.families.ways import PutTools, Way
 
 Json = Mapping[str, Any]
 # Puts `request.thinking` into a body, for a model of this bare id. Raises ConfigError if the model
@@ -103,6 +105,8 @@ class Family:
     limits: what its models take of one row; the first that matches counts
     max_temperature: the highest `temperature`; None if none is known
     roles: the roles of its messages; None if they are not known
+    put_tools: puts tools into a body; None if its models take none
+    ways: how its models are asked for an answer of a shape; the first that matches counts
     """
 
     name: str
@@ -121,6 +125,12 @@ class Family:
     limits: tuple[ModelLimits, ...] = ()
     max_temperature: float | None = None
     roles: tuple[str, ...] | None = None
+    put_tools: PutTools | None = None
+    ways: tuple[Way, ...] = ()
+
+    def way_of(self, bare_model_id: str) -> Way | None:
+        """Return how a model is asked for an answer of a shape; None if it cannot be."""
+        return next((way for way in self.ways if way.models.fullmatch(bare_model_id)), None)
 
     def limits_of(self, bare_model_id: str) -> ModelLimits:
         """Return what a model takes of one row."""
@@ -139,10 +149,14 @@ class Family:
             refuse(request, self.name, "images", "documents")
         taken = (*self.extras, *(("thinking",) if self.think is not None else ()))
         refuse(request, self.name, *(name for name in EXTRA_OPTIONS if name not in taken))
+        if self.put_tools is None:
+            refuse(request, self.name, "tools")
         body = self.builder(request)
-        if self.think is None or request.thinking is None:
+        if self.think is not None and request.thinking is not None:
+            body = self.think(body, request.thinking, bare_model_id)
+        if self.put_tools is None or not request.tools:
             return body
-        return self.think(body, request.thinking, bare_model_id)
+        return self.put_tools(body, request.tools, request.tool_choice or AUTO)
 
 
 NO_ANSWER = Answer()

@@ -11,6 +11,7 @@ from typing import Any
 from bedrock_spark.config import Config, RequestConfig
 from bedrock_spark.config.problems import Problem, problem_of
 from bedrock_spark.errors import ConfigError
+from bedrock_spark.families.asked_shape import asked_shape
 from bedrock_spark.families.bare_ids import bare_model_id
 from bedrock_spark.families.base import Family
 from bedrock_spark.families.lint import lint
@@ -47,6 +48,11 @@ def request_faults(config: Config, *, has_templates: bool) -> list[Problem]:
         return problem_of(exc)
     request, model_id = config.request, bare_model_id(config.model.id)
     refused = [] if request.prompt is None else _refused_options(family, request, model_id)
+    if not refused:
+        try:
+            asked_shape(config)
+        except ConfigError as exc:
+            refused = problem_of(exc)
     problems = list(refused)
     if not refused and config.batch.lint == "refuse":
         problems += (

@@ -4,6 +4,8 @@ Shapes: botocore's service model of bedrock-runtime (ConverseRequest, ConverseRe
 record of type Converse is the request without its modelId; its bytes are base64, as always in the
 rest-json protocol. Chunks of a stream: ConverseStreamOutput in the same model.
 
+`textFormat` and tools: the same model; ways.py says for which models.
+
 Images and documents: the same service model (ImageBlock, DocumentBlock). 20 images of 3.75 MB, 5
 documents of 4.5 MB: Amazon Bedrock API reference, "Message". Larger PDF and DOCX for Claude 4 and
 Nova: Amazon Bedrock user guide, "API restrictions". That page also says that Bedrock does not limit
@@ -16,11 +18,14 @@ refuse it in calls of the canary and the fallback. That batch inference takes it
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.config.thinking import ThinkingConfig
+from bedrock_spark.config.tools import ANY, AUTO, ToolConfig
 from bedrock_spark.families.base import (
     Answer,
     Family,
@@ -37,6 +42,7 @@ from bedrock_spark.families.base import (
 from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
 from bedrock_spark.families.usage import converse_usage
+from bedrock_spark.families.ways import ANSWER, CLAUDE, CLAUDE_5, OPEN_WEIGHT, Way
 from bedrock_spark.templates.media import DOCUMENTS, IMAGES, Media
 
 # Models whose own body has a place for thinking.
@@ -82,6 +88,36 @@ def think(body: dict[str, Any], thinking: ThinkingConfig, model_id: str) -> dict
 def build(request: RequestConfig) -> dict[str, Any]:
     """Build a Converse request."""
     return build_with(request, MEDIA)
+
+
+def put_schema(body: Json, schema: Json) -> dict[str, Any]:
+    """Return a request for an answer of a shape. This API takes a schema as text."""
+    config = body.get("outputConfig")
+    others = config if isinstance(config, Mapping) else {}
+    text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+    form = {
+        "type": "json_schema",
+        "structure": {"jsonSchema": {"schema": text, "name": ANSWER}},
+    }
+    return {**body, "outputConfig": {**others, "textFormat": form}}
+
+
+def put_tools(body: Json, tools: Sequence[ToolConfig], choice: str) -> dict[str, Any]:
+    """Return a request with tools. Nova's own body has them in the same form."""
+    specs = [
+        without_none(
+            {
+                "name": tool.name,
+                "description": tool.description,
+                "inputSchema": {"json": dict(tool.input_schema)},
+                "strict": tool.strict or None,
+            }
+        )
+        for tool in tools
+    ]
+    chosen: dict[str, Any] = {choice: {}} if choice in (AUTO, ANY) else {"tool": {"name": choice}}
+    config = {"tools": [{"toolSpec": spec} for spec in specs], "toolChoice": chosen}
+    return {**body, "toolConfig": config}
 
 
 def read(output: Json) -> Answer:
@@ -153,6 +189,16 @@ ENDINGS = endings_by_word(
     tool_use=("tool_use",),
 )
 
+# Models that have no structured outputs: the table of litellm (1.110), and langchain4j #4552 for
+# Nova and Cohere. A tool would do for some of them, but batch inference takes no tools through
+# Converse. A model of no known provider may have them.
+_WITHOUT = (
+    r"(amazon|cohere|meta|ai21|writer|twelvelabs|stability)\..*|anthropic\..*|deepseek\.r1.*"
+    r"|mistral\.(mistral-7b|mixtral-|mistral-small-24|mistral-large-24|pixtral-).*|arn:.*"
+)
+_MAY_HAVE = re.compile(rf"{CLAUDE_5.pattern}|(?!{_WITHOUT}).*")
+_TEXT_FORMAT = "outputConfig.textFormat"
+
 FAMILY = Family(
     "converse",
     None,
@@ -164,4 +210,10 @@ FAMILY = Family(
     endings=ENDINGS,
     max_temperature=1,
     roles=("user", "assistant"),
+    put_tools=put_tools,
+    ways=(
+        Way(_TEXT_FORMAT, CLAUDE, put_schema, by_default=True),
+        Way(_TEXT_FORMAT, OPEN_WEIGHT, put_schema, by_default=True),
+        Way(_TEXT_FORMAT, _MAY_HAVE, put_schema),
+    ),
 )

@@ -115,4 +115,6 @@ V3 = Family(
     read_chunk=chat.read_chunk,
     tag=ReasoningTag("think"),
     endings=chat.ENDINGS,
+    put_tools=chat.put_tools,
+    ways=chat.WAYS,
 )

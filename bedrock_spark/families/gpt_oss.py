@@ -45,4 +45,6 @@ FAMILY = Family(
     read_chunk=chat.read_chunk,
     tag=ReasoningTag("reasoning"),
     endings=chat.ENDINGS,
+    put_tools=chat.put_tools,
+    ways=chat.WAYS,
 )

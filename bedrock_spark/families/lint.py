@@ -16,6 +16,7 @@ from typing import Any
 
 from bedrock_spark.config import Config
 from bedrock_spark.families import bare_model_id, family_of
+from bedrock_spark.families.asked_shape import build_body
 from bedrock_spark.families.lint_body import Body
 from bedrock_spark.families.lint_rules import RULES
 from bedrock_spark.families.option_places import options_by_place
@@ -50,9 +51,8 @@ def lint(config: Config) -> list[LintFinding]:
         return []
     if request.body is not None:
         return list(_findings(_body(config, "request.body", request.body), {}))
-    family, model_id = family_of(config), bare_model_id(config.model.id)
-    options = options_by_place(family, request, model_id)
-    return list(_findings(_body(config, "request", family.build(request, model_id)), options))
+    options = options_by_place(family_of(config), request, bare_model_id(config.model.id))
+    return list(_findings(_body(config, "request", build_body(config)), options))
 
 
 class RenderedLint:
@@ -69,7 +69,7 @@ class RenderedLint:
             self._root, template = "request.body", request.body
         else:
             family, model_id = family_of(config), bare_model_id(config.model.id)
-            self._root, template = "request", family.build(request, model_id)
+            self._root, template = "request", build_body(config)
             self._options = options_by_place(family, request, model_id)
         self._keys = frozenset(_keys(template))
 

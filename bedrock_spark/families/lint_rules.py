@@ -10,11 +10,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bedrock_spark.families import anthropic, nova
+from bedrock_spark.families import anthropic, nova, ways
 from bedrock_spark.families.claude_models import claude_model
 from bedrock_spark.families.lint_body import Body, Fault, Rule, is_open, options_of
-from bedrock_spark.families.lint_thinking import THINKING_RULES
+from bedrock_spark.families.lint_thinking import THINKING_RULES, asks_to_think
 from bedrock_spark.families.media_blocks import MediaBlocks
+from bedrock_spark.families.schema_lint import body_faults
 from bedrock_spark.families.text_places import TEXT_KEYS, TOOL_KEYS, members, messages, texts
 
 # The most output tokens that a request may ask for. Nova Micro, Llama 4: a public report on some 70
@@ -35,6 +36,8 @@ SIZES: tuple[tuple[re.Pattern[str], str, tuple[int, ...]], ...] = (
     (re.compile(r"cohere\.embed-v4.*"), "output_dimension", (256, 512, 1024, 1536)),
     (re.compile(r"cohere\.embed-(english|multilingual)-.*"), "output_dimension", ()),
 )
+_TAKES_FORMAT = re.compile(f"{ways.CLAUDE.pattern}|{ways.CLAUDE_5.pattern}")
+
 _TOKEN_KEYS = ("max_tokens", "max_completion_tokens", "max_gen_len", "maxTokens", "max_new_tokens")
 
 
@@ -83,7 +86,9 @@ def _samplers(body: Body) -> Fault:
 
 def _caching(body: Body) -> Fault:
     keys = ("cachePoint", "cache_control")
-    places = [place for place, key, _ in members(body.body, body.root) if key in keys]
+    # The members of a schema may have any name.
+    found = members(body.body, body.root, ("properties",))
+    places = [place for place, key, _ in found if key in keys]
     if not places:
         return None
     return places, "batch inference refuses prompt caching (403 for the record); remove it"
@@ -184,6 +189,40 @@ def _text_type(body: Body) -> Fault:
     return places, "must be a text; write one record for each text"
 
 
+def _schema(body: Body) -> Fault:
+    config = body.body.get("output_config")
+    has_format = isinstance(config, Mapping) and "format" in config
+    is_claude = body.model_id.startswith("anthropic.") and not body.is_converse
+    if has_format and is_claude and not _TAKES_FORMAT.fullmatch(body.model_id):
+        return [body.path("output_config", "format")], (
+            "this model takes none; write the schema as request.schema, which becomes a tool"
+        )
+    # A body that was built from options has the root `request`.
+    faults = body_faults(body.body, body.model_id, is_built=body.root == "request")
+    if not faults:
+        return None
+    message = faults[0].message
+    return [body.path(fault.place) for fault in faults if fault.message == message], message
+
+
+def _forced_tool(body: Body) -> Fault:
+    # Reported for Claude 4 to 4.6 on Bedrock: pydantic/pydantic-ai #3092, vercel/ai #17729. Models
+    # that always think take no forced tool at all (supports_forced_tool_use in litellm's table).
+    choice, model = body.body.get("tool_choice"), claude_model(body.model_id)
+    if not isinstance(choice, Mapping) or choice.get("type") not in ("any", "tool"):
+        return None
+    if model is not None and model.always_thinks:
+        return [body.path("tool_choice")], (
+            "this model always thinks, so no tool may be forced; let the model choose the tool"
+        )
+    if not asks_to_think(body):
+        return None
+    return [body.path("tool_choice"), body.path("thinking")], (
+        "thinking may not be enabled if a tool must be called; leave thinking out, or let the "
+        "model choose the tool"
+    )
+
+
 RULES: dict[str, Rule] = {
     "model-id": _model_id_inside,
     "tools": _tools_with_converse,
@@ -201,6 +240,8 @@ RULES: dict[str, Rule] = {
     "roles": _roles,
     "image-url": _image_urls,
     "text-type": _text_type,
+    "schema": _schema,
+    "forced-tool": _forced_tool,
 }
 
 

@@ -66,7 +66,7 @@ def _samplers(body: Body) -> Fault:
     model, (place, options) = claude_model(body.model_id), options_of(body)
     if model is not None:
         # Newer models refuse samplers, whether they think or not: another rule says so.
-        if model.refuses_samplers or not _thinks(body):
+        if model.refuses_samplers or not asks_to_think(body):
             return None
         keys = [key for key in ("temperature", "top_p", "top_k") if _bends(key, options)]
         message = (
@@ -87,7 +87,7 @@ def _prefill(body: Body) -> Fault:
     if not said or said[-1].get("role") != "assistant":
         return None
     model = claude_model(body.model_id)
-    if not _thinks(body) and (model is None or not model.refuses_prefill):
+    if not asks_to_think(body) and (model is None or not model.refuses_prefill):
         return None
     return [body.path(f"messages[{len(said) - 1}]", "role")], (
         "this model refuses to go on with a text of the assistant; end with a message of the user"
@@ -109,7 +109,7 @@ def _thinking(body: Body) -> tuple[str, Mapping[str, Any]]:
     return body.path("thinking"), value if isinstance(value, Mapping) else {}
 
 
-def _thinks(body: Body) -> bool:
+def asks_to_think(body: Body) -> bool:
     """Tell whether a body asks Claude or Nova to think."""
     _, thinking = _thinking(body)
     reasoning = options_of(body)[1].get("reasoningConfig")

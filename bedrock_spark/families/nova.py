@@ -11,6 +11,9 @@ of Nova 2 above; "Core inference" calls it a member of the body. Reasoning is re
 has it; "Reasoning capabilities" shows it as `[REDACTED]`, and its exact members in an InvokeModel
 answer are not confirmed.
 
+An answer of a shape is the input of a tool that must be called: Amazon Nova user guide, "Generating
+structured output with Nova" and "Choosing a tool"; Nova 2 user guide, "Tool calling systems".
+
 Image blocks: the same two guides, with base64 in place of Converse's bytes; Micro takes none. Only
 the Converse API takes documents, says "Multimodal support for Amazon Nova", so the linter refuses
 them here. 5 documents of 4.5 MB each, except PDF and DOCX: "Document understanding". For Nova 2, 5
@@ -28,6 +31,7 @@ from bedrock_spark.config import RequestConfig
 from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.families import converse
 from bedrock_spark.families.base import Family, ModelLimits, refuse_thinking
+from bedrock_spark.families.ways import forced_tool
 
 PATTERN = re.compile(r"amazon\.nova-(2-)?(micro|lite|pro|premier|omni)-.*")
 THINKS = re.compile(r"amazon\.nova-2-.*")
@@ -69,4 +73,6 @@ FAMILY = Family(
     limits=(ModelLimits(re.compile(r"amazon\.nova-2-.*"), max_images=5),),
     max_temperature=1,
     roles=("user", "assistant"),
+    put_tools=converse.put_tools,
+    ways=(forced_tool(converse.put_tools),),
 )

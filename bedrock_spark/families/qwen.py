@@ -47,4 +47,6 @@ FAMILY = Family(
     tag=ReasoningTag("think"),
     endings=chat.ENDINGS,
     converse_images=re.compile(r".*-vl-.*"),
+    put_tools=chat.put_tools,
+    ways=chat.WAYS,
 )

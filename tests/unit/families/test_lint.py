@@ -52,6 +52,7 @@ def with_thinking(**thinking: Any) -> dict[str, Any]:
 
 TURNS = [*GOOD["messages"], {"role": "assistant", "content": "{"}]
 PREFILLED = {**GOOD, "messages": TURNS}
+FORCED = {"tools": [{"name": "f", "input_schema": {}}], "tool_choice": {"type": "any"}}
 HIGH = {"type": "enabled", "maxReasoningEffort": "high"}
 IMAGE_URL = {"type": "image_url", "image_url": {"url": "{{ b }}"}}
 
@@ -162,6 +163,12 @@ FAULTS: list[tuple[str, Config, str, str]] = [
         ),
         "request.body.inferenceConfig.topP",
         "cannot be used with high effort",
+    ),
+    (
+        "forced-tool",
+        config_of({**GOOD, **FORCED}, "anthropic.claude-sonnet-5-5"),
+        "request.body.tool_choice",
+        "this model always thinks",
     ),
     (
         "prefill",
@@ -372,8 +379,8 @@ def test_a_fault_is_found_by_its_rule(rule: str, config: Config, where: str, mes
 
 
 def test_every_rule_is_tested() -> None:
-    """The table above has a row for each."""
-    assert {rule for rule, _, _, _ in FAULTS} == set(RULES)
+    """The table above has a row for each; test_schema_rules.py tests the rule of schemas."""
+    assert {rule for rule, _, _, _ in FAULTS} == set(RULES) - {"schema"}
 
 
 @pytest.mark.parametrize(
@@ -417,6 +424,7 @@ def test_every_rule_is_tested() -> None:
         converse_of(with_block({"guardContent": {"text": {"text": "{{ a }}"}}})),
         make_config(request={"body_column": "body"}, model={"id": HAIKU_45}),
         config_of(PREFILLED, HAIKU_45),
+        config_of({**GOOD, **FORCED}, "anthropic.claude-haiku-5-5"),
         config_of(with_thinking(type="{{ kind }}", budget_tokens=2_000), HAIKU_45),
         config_of(
             {**with_thinking(type="adaptive"), "temperature": 1}, "anthropic.claude-opus-4-6-v1"
