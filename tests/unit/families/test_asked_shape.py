@@ -104,7 +104,7 @@ def test_each_model_is_asked_in_its_own_way(model: Any, way: str | None, by_defa
 
 def rest_of(config: Config) -> dict[str, Any]:
     """Return the body without what a body without a schema has."""
-    plain = family_of(config).build(config.request)
+    plain = family_of(config).build(config.request, bare_model_id(config.model.id))
     return {key: value for key, value in build_body(config).items() if key not in plain}
 
 
@@ -259,7 +259,9 @@ def test_what_is_not_asked_for_by_default_is_left_out_with_a_line(
     asked = asked_shape(config)
     assert asked.way is None
     assert reason in asked.line
-    assert build_body(config) == family_of(config).build(config.request)
+    assert build_body(config) == family_of(config).build(
+        config.request, bare_model_id(config.model.id)
+    )
     check_config(config)
 
 
