@@ -91,7 +91,7 @@ def _in_body(body: Mapping[str, Any]) -> Ceiling | None:
 
 
 def _place_of_option(family: Family, config: Config) -> tuple[str, ...] | None:
-    places = options_by_place(family, config.request)
+    places = options_by_place(family, config.request, bare_model_id(config.model.id))
     place = next((p for p, option in places.items() if option == "request.max_tokens"), None)
     return None if place is None else tuple(place.split(".")[1:])
 

@@ -57,7 +57,7 @@ def test_the_limit_of_each_family_is_found_and_can_be_set(family: str) -> None:
         return
     config = config_of(family, prompt="{{ body }}", max_tokens=100)
     assert ceiling_of(config) == Ceiling(PLACES[family], 100)
-    body = family_by_name(family).build(config.request)
+    body = family_by_name(family).build(config.request, "some.model-v1:0")
     raised = json.loads(with_limit(json.dumps(body).encode(), PLACES[family], 250))
     assert at(raised, PLACES[family]) == 250
     assert json.loads(with_limit(json.dumps(raised).encode(), PLACES[family], 100)) == body
