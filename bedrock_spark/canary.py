@@ -31,7 +31,7 @@ from bedrock_spark.errors import (
 )
 from bedrock_spark.families import Answer, family_of
 from bedrock_spark.families.base import read_answer
-from bedrock_spark.invoke.caller import ModelCaller
+from bedrock_spark.invoke.caller import InvokeOptions, ModelCaller, call_metadata
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.invoke.redact import redact
 from bedrock_spark.outputs.judge import EMPTY, Judge
@@ -110,6 +110,7 @@ def _caller(run: Run, model_id: str, clock: Clock) -> ModelCaller:
         limiter=RateLimiter(clock, None, None, learns=False),
         clock=clock,
         attempts=_ATTEMPTS,
+        options=InvokeOptions(metadata=call_metadata(run.run_id, "canary")),
         until=clock.now() + _RETRY_SECONDS,
     )
 

@@ -78,6 +78,7 @@ def ask_unanswered(
         model_id,
         family_of(run.config).name,
         max_answer_tokens(run.config.request),
+        run.run_id,
         prepare_id,
         round_id,
         len(groups),
