@@ -54,6 +54,7 @@ class Quotas(ScriptModel):
     """Limits that AWS sets per account, model and Region. Service Quotas shows the real ones.
 
     `active_jobs` is the maximum number of jobs of one model in one Region that are not settled.
+    `tokens_per_minute` is the quota of calls on demand, of one model or profile; None for no limit.
     """
 
     active_jobs: int = Field(default=20, ge=0)
@@ -61,6 +62,7 @@ class Quotas(ScriptModel):
     max_records: int = Field(default=50_000, ge=1)
     max_file_bytes: int = Field(default=1024**3, ge=1)
     max_job_bytes: int = Field(default=5 * 1024**3, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
 
 
 class QuotaChange(ScriptModel):
@@ -72,6 +74,7 @@ class QuotaChange(ScriptModel):
     max_records: int | None = Field(default=None, ge=1)
     max_file_bytes: int | None = Field(default=None, ge=1)
     max_job_bytes: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
 
 
 class RecordErrors(ScriptModel):

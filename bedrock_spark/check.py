@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from bedrock_spark.aws.model_family import hides_family
 from bedrock_spark.aws.regions import region_fault
-from bedrock_spark.config import Config
+from bedrock_spark.config import Config, ResultsConfig
 from bedrock_spark.config.draft import Draft
 from bedrock_spark.config.formats import format_faults
 from bedrock_spark.config.load import AnyConfig, read_config
@@ -51,8 +51,14 @@ def problems_of(draft: Draft) -> list[Problem]:
         if draft.has(*needed):
             problems += check(draft.config)
     if draft.has("request", "model") and not _hides(draft.config):
-        problems += request_faults(draft.config, has_templates=not templates)
+        problems += request_faults(_readable(draft), has_templates=not templates)
     return problems
+
+
+def _readable(draft: Draft) -> Config:
+    """Return the config without the sections that cannot be used, and only add to the request."""
+    empty = {"results": ResultsConfig(), "targets": (), "fallback": None}
+    return draft.config.model_copy(update={k: v for k, v in empty.items() if not draft.has(k)})
 
 
 def _hides(config: Config) -> bool:

@@ -14,6 +14,7 @@ from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.config import Config
 from bedrock_spark.errors import BedrockSparkError, ConfigError, ExitCode
 from bedrock_spark.families import converse_reason, family_of
+from bedrock_spark.families.asked_shape import asked_shape
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.prices import price_row
 
@@ -48,6 +49,7 @@ def meaning(config: Config) -> list[tuple[str, str]]:
         ("model", _model(config)),
         ("source", _source(config)),
         ("run folder", config.run_uri),
+        *_shape(config),
         ("results", _results(config)),
         ("unanswered", _unanswered(config)),
         ("budget", _budget(config)),
@@ -79,6 +81,14 @@ def _columns(config: Config) -> str:
         return ", ".join(body_template(config).columns)
     except ConfigError:  # the family is not known yet
         return "columns that the model's family decides"
+
+
+def _shape(config: Config) -> list[tuple[str, str]]:
+    try:
+        line = asked_shape(config).line
+    except ConfigError:  # the family is not known yet
+        return []
+    return [("answers", line)] if line else []
 
 
 def _results(config: Config) -> str:

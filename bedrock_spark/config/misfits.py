@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from bedrock_spark.config.answer_schema import COLUMNS
 from bedrock_spark.config.overlaps import overlaps
 
 if TYPE_CHECKING:
@@ -28,11 +29,17 @@ def _merge_without_key(config: Config) -> Iterator[str]:
         yield "results.mode: merge needs source.key: rows are merged by it"
 
 
+def _schema_of_no_columns(config: Config) -> Iterator[str]:
+    if config.request.schema == COLUMNS and config.results.parse is None:
+        yield "request.schema: columns needs results.parse.columns, of which the schema is made"
+
+
 def _overlaps(config: Config) -> Iterator[str]:
     yield from overlaps(config.run_uri, config.source, config.results, config.targets)
 
 
 _RULES: tuple[tuple[Callable[[Config], Iterator[str]], tuple[str, ...]], ...] = (
     (_merge_without_key, ("results", "source")),
+    (_schema_of_no_columns, ("request", "results")),
     (_overlaps, ("run_uri", "source", "results", "targets")),
 )

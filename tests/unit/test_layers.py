@@ -47,6 +47,7 @@ PURE_FILES = {
     "outputs/outcomes.py",
     "outputs/parse.py",
     "outputs/reconcile.py",
+    "costs/burndown.py",
     "costs/tokens.py",
     "costs/token_estimate.py",
 }
