@@ -66,7 +66,7 @@ class FallbackTask:
     """Asks some unanswered records; Spark sends it to the executors.
 
     max_answer_tokens: the request's limit of tokens per answer, or None
-    prepare_id: names the folder of the shards
+    run_id: of the run, for invocation logs; prepare_id: names the folder of the shards
     round_id, tasks: the id of this round, and how many tasks it has
     until: no call starts after this time, in seconds since the epoch; None for no limit
     has_answered: whether the model has answered a record in an earlier round
@@ -79,6 +79,7 @@ class FallbackTask:
     model_id: str
     family: str
     max_answer_tokens: int | None
+    run_id: str
     prepare_id: str
     round_id: str
     tasks: int = 1
@@ -161,7 +162,7 @@ class FallbackTask:
             limiter=limiter,
             clock=clock,
             attempts=config.attempts,
-            options=invoke_options(config),
+            options=invoke_options(config, self.run_id),
             estimate=TokenEstimate(self.max_answer_tokens, output_rate(self.model_id, self.family)),
             until=self.until,
         )
