@@ -134,6 +134,16 @@ IMAGE_CASES: list[tuple[str, dict[str, Any], list[str | int]]] = [
 ]
 
 
+_TEXT_PART = {"type": "text", "text": TEXT}
+_IMAGE_PART = {"type": "image_url", "image_url": "data:image/png;base64,aGVsbG8="}
+NOVA_EMBED = "amazon.nova-2-multimodal-embeddings-v1:0"
+
+
+def _nova_body(**params: Any) -> dict[str, Any]:
+    given = {"embeddingPurpose": "GENERIC_INDEX", **params}
+    return {"taskType": "SINGLE_EMBEDDING", "singleEmbeddingParams": given}
+
+
 def _answer(model_id: str, body: dict[str, Any]) -> Any:
     family = family_of(model_id)
     assert family is not None
@@ -238,6 +248,16 @@ def test_images_are_small_valid_pngs(
             {"texts": [TEXT, "b"], "input_type": "search_document"},
             [1024, 1024],
         ),
+        (
+            "cohere.embed-v4:0",
+            {"texts": [TEXT], "input_type": "clustering", "output_dimension": 256},
+            [256],
+        ),
+        (
+            "cohere.embed-v4:0",
+            {"inputs": [{"content": [_TEXT_PART, _IMAGE_PART]}], "input_type": "search_query"},
+            [1536],
+        ),
     ],
 )
 def test_embeddings_have_their_length(
@@ -247,6 +267,59 @@ def test_embeddings_have_their_length(
     response = _answer(model_id, body).body
     vectors = [response["embedding"]] if "embedding" in response else response["embeddings"]
     assert [len(vector) for vector in vectors] == lengths
+
+
+def test_nova_embeds_one_text_or_one_image() -> None:
+    """Each in its kind, and with the length that is asked for."""
+    for kind, given in (
+        ("TEXT", {"text": {"truncationMode": "NONE", "value": TEXT}}),
+        ("IMAGE", {"image": {"format": "png", "source": {"bytes": "aGVsbG8="}}}),
+    ):
+        (found,) = _answer(NOVA_EMBED, _nova_body(embeddingDimension=384, **given)).body[
+            "embeddings"
+        ]
+        assert (found["embeddingType"], len(found["embedding"])) == (kind, 384)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "body"),
+    [
+        (
+            "cohere.embed-english-v3",
+            {"texts": ["a"], "input_type": "clustering", "output_dimension": 256},
+        ),
+        (
+            "cohere.embed-v4:0",
+            {"texts": ["a"], "input_type": "clustering", "output_dimension": 300},
+        ),
+        ("cohere.embed-v4:0", {"inputs": [{"content": ["a"]}], "input_type": "clustering"}),
+        (
+            "cohere.embed-v4:0",
+            {"texts": ["a"], "inputs": [{"content": [_TEXT_PART]}], "input_type": "clustering"},
+        ),
+        (
+            "cohere.embed-v4:0",
+            {
+                "inputs": [{"content": [{"type": "image_url", "image_url": {"url": "https://x"}}]}],
+                "input_type": "clustering",
+            },
+        ),
+        (NOVA_EMBED, _nova_body()),
+        (
+            NOVA_EMBED,
+            _nova_body(embeddingDimension=512, text={"truncationMode": "END", "value": "a"}),
+        ),
+        (NOVA_EMBED, _nova_body(text={"value": "a"})),
+    ],
+)
+def test_what_an_embedding_model_does_not_know_is_refused(
+    model_id: str, body: dict[str, Any]
+) -> None:
+    """Lengths, two inputs at once, parts of another API, a missing member."""
+    family = family_of(model_id)
+    assert family is not None
+    with pytest.raises(BodyError):
+        read_body(family, body)
 
 
 def test_titan_v2_returns_the_requested_types() -> None:
