@@ -41,6 +41,7 @@ from bedrock_spark.errors import (
     ModelNotReadyError,
     NoFreeSlotError,
     NotStreamedError,
+    ServiceTierError,
 )
 
 # The errors of a boto3 call: an error reply, no reply, and a reply that the service did not write.
@@ -94,6 +95,14 @@ _MODEL_REFUSED = re.compile(
     r"|invocation of (model id )?\S+ with on-demand throughput"
     r"|this action doesn.t support the model that you provided"
     r"|(access denied\. )?this model is marked by provider as legacy",
+    re.IGNORECASE,
+)
+
+# ValidationExceptions that refuse the service tier: texts as users report them
+# (NousResearch/hermes-agent#34476, envoyproxy/ai-gateway#1749). The service did not answer the call.
+_TIER_REFUSED = re.compile(
+    r"(the )?(provided |requested )?service.?tier[\w ]{0,20} (is |are )?(not supported|unsupported|invalid)"
+    r"|unsupported service.?tier|reservation not found",
     re.IGNORECASE,
 )
 
@@ -232,6 +241,8 @@ def invoke_error(exc: AwsFailure) -> InvokeError:
         kind = InvokeRefusedError
     if kind is InvokeRecordError and _NOT_STREAMED.match(message):
         kind = NotStreamedError
+    if kind is InvokeRecordError and _TIER_REFUSED.match(message):
+        kind = ServiceTierError
     if kind is None:
         # Expired or wrong credentials have other codes, with status 401 or 403.
         refused = InvokeRefusedError if status in (401, 403) else InvokeRecordError
