@@ -98,11 +98,14 @@ _MODEL_REFUSED = re.compile(
     re.IGNORECASE,
 )
 
-# ValidationExceptions that refuse the service tier: texts as users report them
-# (NousResearch/hermes-agent#34476, envoyproxy/ai-gateway#1749). The service did not answer the call.
+# ValidationExceptions that refuse the service tier, as users report them (envoyproxy/ai-gateway
+# #1749, NousResearch/hermes-agent#34476, and "The provided service tier is not supported for this
+# model" in public fixes). The service has not carried out the call.
 _TIER_REFUSED = re.compile(
-    r"(the )?(provided |requested )?service.?tier[\w ]{0,20} (is |are )?(not supported|unsupported|invalid)"
-    r"|unsupported service.?tier|reservation not found",
+    r"((the )?(provided|requested) )?service.?tier (provided )?is "
+    r"(not supported|unsupported|invalid)"
+    r"|unsupported service.?tier"
+    r"|reservation not found",
     re.IGNORECASE,
 )
 

@@ -17,9 +17,9 @@ from bedrock_spark.config import FallbackConfig
 from bedrock_spark.costs.token_estimate import TokenEstimate
 from bedrock_spark.errors import InvokeRecordError, InvokeThrottledError
 from bedrock_spark.families import Family
-from bedrock_spark.invoke.flex_tier import FLEX, FlexTier, FlexWait
+from bedrock_spark.invoke.flex_tier import FlexTier, FlexWait
 from bedrock_spark.invoke.rate_limit import RateLimiter
-from bedrock_spark.outputs.lines import replace_half_characters
+from bedrock_spark.outputs.lines import FLEX_TIER, replace_half_characters
 
 _JSON = "application/json"
 
@@ -109,7 +109,7 @@ class ModelCaller:
         expected, most = self.estimate.of(body)
         reservation = self.limiter.acquire(expected, most)
         flex = self.flex if self.flex is not None and self.flex.takes(wait) else None
-        options = self.options if flex is None else replace(self.options, service_tier=FLEX)
+        options = self.options if flex is None else replace(self.options, service_tier=FLEX_TIER)
         try:
             answered = self._call(body, options)
         except AWS_FAILURES as exc:

@@ -22,8 +22,6 @@ from dataclasses import dataclass, field
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import InvokeError, InvokeThrottledError, ServiceTierError
 
-FLEX = "flex"
-
 # One record: how often it may meet a busy tier, and how long it may wait for it in all.
 BUSY_CALLS, WAIT_SECONDS = 3, 120.0
 # All records: how many refusals in a row pause the tier, and for how long. After a pause, two
