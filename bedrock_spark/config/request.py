@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from bedrock_spark.config.answer_schema import COLUMNS, NONE, check_schema
 from bedrock_spark.config.base import Columns, Section, check_json, one_or_many
+from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.config.tools import ANY, AUTO, ToolConfig
 
 # pydantic warns of a field with the name of a method that it keeps for its first version.
@@ -18,6 +19,7 @@ warnings.filterwarnings("ignore", 'Field name "schema" in "RequestConfig"', User
 EXTRA_OPTIONS = (
     *("top_k", "seed", "dimensions", "input_type"),
     *("width", "height", "aspect_ratio", "negative_prompt"),
+    "thinking",
 )
 
 SCHEMA_WORDS = (COLUMNS, NONE)
@@ -46,6 +48,7 @@ class RequestConfig(Section):
     height: int | None = Field(default=None, ge=1)
     aspect_ratio: str | None = None
     negative_prompt: str | None = None
+    thinking: ThinkingConfig | None = None
     schema: Any = None
     tools: tuple[ToolConfig, ...] = ()
     tool_choice: str | None = None

@@ -5,6 +5,9 @@ recorded line of a batch job's output has the same shape. Thinking and tool_use 
 guide, "Extended thinking" and "Tool use"; no recorded line has such blocks. Chunks of a stream:
 Claude docs, "Streaming messages".
 
+`request.thinking`: see claude_models.py. Before 4.6 there is no effort, so it becomes a budget;
+Opus 4.5 would take one, but only with a beta header. Budget and answer share `max_tokens`. Claude
+4.7 and later return the text of their thinking only if `display` asks for it: it is not asked for.
 `output_config.format`: Amazon Bedrock user guide, "Get validated JSON results from models"; ways.py
 says for which models. Other models get a tool that they must call ("Tool use").
 
@@ -22,6 +25,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
+from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.config.tools import ANY, AUTO, ToolConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.base import (
@@ -32,9 +36,11 @@ from bedrock_spark.families.base import (
     joined_text,
     json_text,
     prompt_of,
+    refuse_thinking,
     text_at,
     without_none,
 )
+from bedrock_spark.families.claude_models import ClaudeModel, claude_model
 from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
 from bedrock_spark.families.usage import claude_usage
@@ -66,6 +72,48 @@ def build(request: RequestConfig) -> dict[str, Any]:
             "stop_sequences": list(request.stop),
         }
     )
+
+
+# The budgets of models that take no effort.
+BUDGETS = {"low": 1_024, "medium": 4_096, "high": 16_384}
+
+
+_DISABLED = {"thinking": {"type": "disabled"}}
+
+
+def think(body: dict[str, Any], thinking: ThinkingConfig, model_id: str) -> dict[str, Any]:
+    """Put thinking into a body, in the way of the model's version.
+
+    If the id does not show the version, as that of an application inference profile, what is asked
+    is sent in the newest form that there is for it. Raises ConfigError if the model does not take
+    it.
+    """
+    model = claude_model(model_id)
+    if model is not None:
+        _check_thinking(model, thinking)
+    if thinking.effort == "off":
+        return {**body, **_DISABLED} if model is None or model.thinks_unasked else body
+    if thinking.budget_tokens is not None:
+        return _think_for(body, thinking.budget_tokens)
+    if model is not None and not model.takes_effort:
+        return _think_for(body, BUDGETS[str(thinking.effort)])
+    output = {**body.get("output_config", {}), "effort": thinking.effort}
+    return {**body, "thinking": {"type": "adaptive"}, "output_config": output}
+
+
+def _check_thinking(model: ClaudeModel, thinking: ThinkingConfig) -> None:
+    if not model.thinks:
+        raise refuse_thinking("this model does not think; leave it out")
+    if thinking.effort == "off" and model.always_thinks:
+        raise refuse_thinking("this model always thinks; leave it out, or write low")
+    if thinking.budget_tokens is not None and not model.takes_budget:
+        raise refuse_thinking(
+            "this model takes no budget_tokens; write an effort: low, medium or high"
+        )
+
+
+def _think_for(body: dict[str, Any], tokens: int) -> dict[str, Any]:
+    return {**body, "thinking": {"type": "enabled", "budget_tokens": tokens}}
 
 
 def put_schema(body: Json, schema: Json) -> dict[str, Any]:
@@ -167,6 +215,7 @@ FAMILY = Family(
     read,
     takes_media=True,
     extras=("top_k",),
+    think=think,
     read_chunk=read_chunk,
     endings=ENDINGS,
     max_temperature=1,

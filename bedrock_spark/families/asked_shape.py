@@ -58,7 +58,8 @@ def build_body(config: Config) -> dict[str, Any]:
 
     Raises ConfigError for an option that the model does not take.
     """
-    return asked_shape(config).put(family_of(config).build(config.request))
+    body = family_of(config).build(config.request, bare_model_id(config.model.id))
+    return asked_shape(config).put(body)
 
 
 def asked_shape(config: Config) -> AskedShape:

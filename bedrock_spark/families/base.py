@@ -12,12 +12,16 @@ import msgspec
 
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.config.request import EXTRA_OPTIONS
+from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.config.tools import AUTO
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.endings import Ending, Endings
 from bedrock_spark.families.ways import PutTools, Way
 
 Json = Mapping[str, Any]
+# Puts `request.thinking` into a body, for a model of this bare id. Raises ConfigError if the model
+# does not take it.
+Think = Callable[[dict[str, Any], ThinkingConfig, str], dict[str, Any]]
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -89,7 +93,8 @@ class Family:
     builder: makes a body template from the request options, whose strings may hold placeholders
     read: makes an Answer from a decoded modelOutput; any member may be absent or null
     takes_media: whether the builder supports images and documents
-    extras: those of EXTRA_OPTIONS that the builder supports
+    extras: those of EXTRA_OPTIONS that the builder supports, but for `thinking`
+    think: supports `thinking`; None if no model of the family does
     read_chunk: makes an Answer from a decoded chunk of a stream: the text that it adds, and token
         counts as totals so far; None if the family does not stream
     tag: the tag around the reasoning in the text of those chunks; None if there is no tag
@@ -110,6 +115,7 @@ class Family:
     read: Callable[[Json], Answer]
     takes_media: bool = False
     extras: tuple[str, ...] = ()
+    think: Think | None = None
     read_chunk: Callable[[Json], Answer] | None = None
     tag: ReasoningTag | None = None
     answers_images: bool = False
@@ -134,14 +140,20 @@ class Family:
         """Return how an answer ended."""
         return self.endings.of(answer.stop_reason)
 
-    def build(self, request: RequestConfig) -> dict[str, Any]:
-        """Return the body template of a request. Raises ConfigError for an unsupported option."""
+    def build(self, request: RequestConfig, bare_model_id: str) -> dict[str, Any]:
+        """Return the body template of a request to a model.
+
+        Raises ConfigError for an option that the family or this model does not take.
+        """
         if not self.takes_media:
             refuse(request, self.name, "images", "documents")
-        refuse(request, self.name, *(name for name in EXTRA_OPTIONS if name not in self.extras))
+        taken = (*self.extras, *(("thinking",) if self.think is not None else ()))
+        refuse(request, self.name, *(name for name in EXTRA_OPTIONS if name not in taken))
         if self.put_tools is None:
             refuse(request, self.name, "tools")
         body = self.builder(request)
+        if self.think is not None and request.thinking is not None:
+            body = self.think(body, request.thinking, bare_model_id)
         if self.put_tools is None or not request.tools:
             return body
         return self.put_tools(body, request.tools, request.tool_choice or AUTO)
@@ -201,6 +213,11 @@ def refuse(request: RequestConfig, family: str, *options: str) -> None:
                 for option in set_options
             )
         )
+
+
+def refuse_thinking(why: str) -> ConfigError:
+    """Return the error for a value of `request.thinking` that a model does not take."""
+    return ConfigError(f"request.thinking: {why}")
 
 
 def refuse_tokens(request: RequestConfig, family: str, *tokens: str) -> None:

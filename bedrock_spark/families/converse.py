@@ -11,6 +11,9 @@ documents of 4.5 MB: Amazon Bedrock API reference, "Message". Larger PDF and DOC
 Nova: Amazon Bedrock user guide, "API restrictions". That page also says that Bedrock does not limit
 images, so the limits of the reference may be too strict. Characters allowed in a document's name:
 "DocumentBlock". Not checked here: 8000 pixels.
+
+Thinking: `outputConfig.effort`, in the service model of botocore 1.44.8; older versions of boto3
+refuse it in calls of the canary and the fallback. That batch inference takes it is not confirmed.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
+from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.config.tools import ANY, AUTO, ToolConfig
 from bedrock_spark.families.base import (
     Answer,
@@ -31,6 +35,7 @@ from bedrock_spark.families.base import (
     joined_text,
     json_text,
     prompt_of,
+    refuse_thinking,
     text_at,
     without_none,
 )
@@ -39,6 +44,9 @@ from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
 from bedrock_spark.families.usage import converse_usage
 from bedrock_spark.families.ways import ANSWER, CLAUDE, CLAUDE_5, OPEN_WEIGHT, Way
 from bedrock_spark.templates.media import DOCUMENTS, IMAGES, Media
+
+# Models whose own body has a place for thinking.
+_OWN_THINKING = re.compile(r"anthropic\.|amazon\.nova-2-|openai\.gpt-oss-|qwen\.|deepseek\.")
 
 
 def build_with(request: RequestConfig, media: MediaRules) -> dict[str, Any]:
@@ -59,6 +67,22 @@ def build_with(request: RequestConfig, media: MediaRules) -> dict[str, Any]:
             "inferenceConfig": inference,
         }
     )
+
+
+def think(body: dict[str, Any], thinking: ThinkingConfig, model_id: str) -> dict[str, Any]:
+    """Put an effort into a request. Raises ConfigError for anything else.
+
+    For some models, Converse would need members of additionalModelRequestFields, which batch
+    inference refuses.
+    """
+    if _OWN_THINKING.match(model_id):
+        raise refuse_thinking(
+            "batch inference refuses it in Converse requests to this model; leave out "
+            "invocation: converse, and family: converse"
+        )
+    if thinking.effort == "off" or thinking.budget_tokens is not None:
+        raise refuse_thinking("Converse takes an effort only; write low, medium or high")
+    return {**body, "outputConfig": {**body.get("outputConfig", {}), "effort": thinking.effort}}
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
@@ -181,6 +205,7 @@ FAMILY = Family(
     build,
     read,
     takes_media=True,
+    think=think,
     read_chunk=read_chunk,
     endings=ENDINGS,
     max_temperature=1,

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from bedrock_spark.config import RequestConfig
+from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.config.tools import ANY, AUTO, ToolConfig
 from bedrock_spark.families.base import (
     Answer,
@@ -21,6 +22,7 @@ from bedrock_spark.families.base import (
     joined_text,
     json_text,
     prompt_of,
+    refuse_thinking,
     text_at,
     without_none,
 )
@@ -42,6 +44,15 @@ def build(request: RequestConfig, limit: str = "max_tokens") -> dict[str, Any]:
             "stop": list(request.stop),
         }
     )
+
+
+def think_by_effort(body: dict[str, Any], thinking: ThinkingConfig, key: str) -> dict[str, Any]:
+    """Put an effort into a chat. Raises ConfigError for a budget. `off` changes nothing."""
+    if thinking.budget_tokens is not None:
+        raise refuse_thinking(
+            "this model takes no budget_tokens; write an effort: low, medium or high"
+        )
+    return body if thinking.effort == "off" else {**body, key: thinking.effort}
 
 
 def put_schema(body: Json, schema: Json) -> dict[str, Any]:

@@ -64,6 +64,12 @@ WAYS: list[tuple[Any, str | None, bool]] = [
     ("anthropic.claude-opus-4-6-v1", "output_config.format", True),
     ("anthropic.claude-sonnet-5", "output_config.format", False),
     ("us.anthropic.claude-fable-5-1", "output_config.format", False),
+    ("anthropic.claude-newword-6", "output_config.format", False),
+    ("anthropic.claude-opus-5-20270101-v1:0", "output_config.format", False),
+    ("anthropic.claude-opus-4-8", FORCED_TOOL, False),
+    ("anthropic.claude-sonnet-4-20250514-v1:0", FORCED_TOOL, False),
+    ("anthropic.claude-3-5-sonnet-20241022-v2:0", FORCED_TOOL, False),
+    ("anthropic.claude-instant-v1", FORCED_TOOL, False),
     ("us.anthropic.claude-opus-4-7", FORCED_TOOL, False),
     ("anthropic.claude-opus-4-1-20250805-v1:0", FORCED_TOOL, False),
     (NOVA, FORCED_TOOL, False),
@@ -104,7 +110,7 @@ def test_each_model_is_asked_in_its_own_way(model: Any, way: str | None, by_defa
 
 def rest_of(config: Config) -> dict[str, Any]:
     """Return the body without what a body without a schema has."""
-    plain = family_of(config).build(config.request)
+    plain = family_of(config).build(config.request, bare_model_id(config.model.id))
     return {key: value for key, value in build_body(config).items() if key not in plain}
 
 
@@ -259,7 +265,9 @@ def test_what_is_not_asked_for_by_default_is_left_out_with_a_line(
     asked = asked_shape(config)
     assert asked.way is None
     assert reason in asked.line
-    assert build_body(config) == family_of(config).build(config.request)
+    assert build_body(config) == family_of(config).build(
+        config.request, bare_model_id(config.model.id)
+    )
     check_config(config)
 
 

@@ -219,4 +219,4 @@ def test_claude_cannot_think_if_a_tool_must_be_called(kind: str) -> None:
         "tool_choice": {"type": "any"},
     }
     found = [f.rule for f in lint(make_config(model={"id": HAIKU}, request={"body": body}))]
-    assert found == (["forced-tool"] if kind != "disabled" else [])
+    assert ("forced-tool" in found) == (kind != "disabled")
