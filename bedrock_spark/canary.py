@@ -16,7 +16,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from bedrock_spark.aws.clients import runtime_client
+from bedrock_spark.aws.clients import model_client, runtime_client
+from bedrock_spark.aws.model_refusals import model_refusal
+from bedrock_spark.aws.profiles import refusal_advice
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import CanaryConfig
 from bedrock_spark.errors import (
@@ -29,7 +31,7 @@ from bedrock_spark.errors import (
 )
 from bedrock_spark.families import Answer, family_of
 from bedrock_spark.families.base import read_answer
-from bedrock_spark.invoke.caller import ModelCaller
+from bedrock_spark.invoke.caller import InvokeOptions, ModelCaller, call_metadata
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.invoke.redact import redact
 from bedrock_spark.outputs.judge import EMPTY, Judge
@@ -80,16 +82,23 @@ def ask_canary(
         try:
             replies = list(pool.map(lambda record: _ask(caller, record), records))
         except InvokeRefusedError as exc:
-            raise CanaryAccessError(
-                f"canary: {model_id} cannot be called on demand: {exc} Check the id, its Region, "
-                f"and bedrock:InvokeModel on it. {_advice()}"
-            ) from None
+            raise _no_access(run, model_id, str(exc)) from None
     canary = _add_up(model_id, clock.now(), replies)
     add_try(run.storage, canary)
     observe(Progress("canary", canary.asked, canary.asked, f"{canary.answered:,} answered"))
     if _is_refused(canary, config):
         raise _refusal(canary, config)
     return canary
+
+
+def _no_access(run: Run, model_id: str, message: str) -> CanaryAccessError:
+    advice = refusal_advice(message, model_client(run.aws), model_id)
+    if advice is None:
+        advice = "Check the id, its Region, and bedrock:InvokeModel on it."
+    refusal = model_refusal(message)
+    if refusal is None or not refusal.is_for_good:
+        advice = f"{advice} {_advice()}"
+    return CanaryAccessError(f"canary: {model_id} cannot be called on demand: {message} {advice}")
 
 
 def _caller(run: Run, model_id: str, clock: Clock) -> ModelCaller:
@@ -101,6 +110,7 @@ def _caller(run: Run, model_id: str, clock: Clock) -> ModelCaller:
         limiter=RateLimiter(clock, None, None, learns=False),
         clock=clock,
         attempts=_ATTEMPTS,
+        options=InvokeOptions(metadata=call_metadata(run.run_id, "canary")),
         until=clock.now() + _RETRY_SECONDS,
     )
 

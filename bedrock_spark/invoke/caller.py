@@ -29,12 +29,14 @@ class InvokeOptions:
     """Options of a call beside its body. An option that is None is not sent.
 
     guardrail: identifier and version
+    metadata: names and values that invocation logs keep with the call
     """
 
     content_type: str = _JSON
     service_tier: str | None = None
     guardrail: tuple[str, str] | None = None
     performance: str | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
 
     def of_invoke_model(self) -> dict[str, Any]:
         """Return the options as parameters of InvokeModel."""
@@ -46,6 +48,8 @@ class InvokeOptions:
             "guardrailIdentifier": name,
             "guardrailVersion": version,
             "performanceConfigLatency": self.performance,
+            # A JSON object: Amazon Bedrock user guide, "Per-request metadata tagging".
+            "requestMetadata": json.dumps(dict(self.metadata)) if self.metadata else None,
         }
         return {k: v for k, v in parameters.items() if v is not None}
 
@@ -60,6 +64,8 @@ class InvokeOptions:
             parameters["guardrailConfig"] = guardrail
         if self.performance is not None:
             parameters["performanceConfig"] = {"latency": self.performance}
+        if self.metadata:
+            parameters["requestMetadata"] = dict(self.metadata)
         return parameters
 
 
@@ -133,9 +139,10 @@ class ModelCaller:
         return self._invoke(body, options)
 
     def _invoke(self, body: bytes, options: InvokeOptions) -> Answered:
-        reply = self.client.invoke_model(
-            modelId=self.model_id, body=body, **options.of_invoke_model()
-        )
+        parameters = options.of_invoke_model()
+        if "requestMetadata" in parameters and not _takes_metadata(self.client):
+            del parameters["requestMetadata"]
+        reply = self.client.invoke_model(modelId=self.model_id, body=body, **parameters)
         try:
             output: bytes = msgspec.json.format(
                 replace_half_characters(reply["body"].read()), indent=-1
@@ -179,6 +186,12 @@ class ModelCaller:
         return self.estimate.used(*counted, answer.cache_read_tokens or 0)
 
 
+def _takes_metadata(client: RuntimeClient) -> bool:
+    """Tell whether this botocore knows the metadata of InvokeModel; older ones refuse it."""
+    model = client.meta.service_model.operation_model("InvokeModel")
+    return "requestMetadata" in model.input_shape.members
+
+
 def _with_bytes(value: Any, shape: Any) -> Any:
     """Decode base64 text to bytes if the service model says bytes: boto3 encodes them itself.
 
@@ -200,12 +213,24 @@ def _with_bytes(value: Any, shape: Any) -> Any:
     return value
 
 
-def invoke_options(config: FallbackConfig) -> InvokeOptions:
-    """Return the options in the config of the fallback. With the tier `auto`, none is sent."""
+def call_metadata(run_id: str, stage: str) -> tuple[tuple[str, str], ...]:
+    """Return the metadata of a run's calls, by which invocation logs tell runs apart.
+
+    Both values have only characters that Converse takes: botocore's service model, RequestMetadata.
+    """
+    return ("bedrock-spark-run", run_id), ("bedrock-spark-stage", stage)
+
+
+def invoke_options(config: FallbackConfig, run_id: str) -> InvokeOptions:
+    """Return the options in the config of the fallback, for the calls of a run.
+
+    With the tier `auto`, none is sent.
+    """
     guardrail = config.guardrail
     return InvokeOptions(
         content_type=config.content_type,
         service_tier=None if config.service_tier == "auto" else config.service_tier,
         guardrail=(guardrail.id, guardrail.version) if guardrail else None,
         performance=config.performance,
+        metadata=call_metadata(run_id, "fallback"),
     )

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
+from bedrock_spark.aws import profiles
 from bedrock_spark.aws.clients import runtime_client
 from bedrock_spark.canary import ask_canary, is_canary_due
 from bedrock_spark.errors import CanaryError, RunFolderError
@@ -279,9 +280,10 @@ def test_a_canary_without_any_reply_does_not_pass(
 )
 def test_a_model_that_accepts_no_single_calls_is_an_error(
     tmp_path: Path, model: Callable[..., Model], clock: FakeClock, code: str, status: int,
-    reason: str,
+    reason: str, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """The message names the two config keys that help, and no try is written."""
+    monkeypatch.setattr(profiles, "profiles_of", lambda *_: [f"us.{CLAUDE}", f"global.{CLAUDE}"])
     run = begin_run(tmp_path, (5,))
     model(run, lambda _: aws_failure(code, status, reason))
     with pytest.raises(CanaryError) as caught:
@@ -290,7 +292,20 @@ def test_a_model_that_accepts_no_single_calls_is_an_error(
     assert f"{CLAUDE} cannot be called on demand: {reason}" in message
     assert "set canary.model_id to" in message
     assert "canary.records: 0" in message
+    assert (f"This Region has us.{CLAUDE}, global.{CLAUDE}." in message) == ("on-demand" in reason)
     assert read_tries(run.storage) == ()
+
+
+def test_a_model_that_has_ended_is_not_asked_in_another_way(
+    tmp_path: Path, model: Callable[..., Model], clock: FakeClock
+) -> None:
+    """Batch jobs cannot use it either, so the canary is not to be switched off."""
+    run = begin_run(tmp_path, (5,))
+    reason = "This model version has reached the end of its life. See the docs."
+    model(run, lambda _: aws_failure("ResourceNotFoundException", 404, reason))
+    with pytest.raises(CanaryError, match="take another one") as caught:
+        ask_canary(run, shards_of((5,)), clock)
+    assert "canary.records" not in str(caught.value)
 
 
 def test_the_canary_may_ask_another_model(

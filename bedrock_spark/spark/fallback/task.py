@@ -20,7 +20,7 @@ from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import FallbackConfig
 from bedrock_spark.costs.burndown import output_rate
 from bedrock_spark.costs.token_estimate import TokenEstimate
-from bedrock_spark.errors import InvokeError, InvokeRefusedError, ServiceTierError
+from bedrock_spark.errors import InvokeError, InvokeRefusedError
 from bedrock_spark.families import family_by_name
 from bedrock_spark.invoke.caller import ModelCaller, invoke_options
 from bedrock_spark.invoke.flex_tier import FlexTier
@@ -69,7 +69,7 @@ class FallbackTask:
     """Asks some unanswered records; Spark sends it to the executors.
 
     max_answer_tokens: the request's limit of tokens per answer, or None
-    prepare_id: names the folder of the shards
+    run_id: of the run, for invocation logs; prepare_id: names the folder of the shards
     round_id, tasks: the id of this round, and how many tasks it has
     until: no call starts after this time, in seconds since the epoch; None for no limit
     has_answered: whether the model has answered a record in an earlier round
@@ -83,6 +83,7 @@ class FallbackTask:
     model_id: str
     family: str
     max_answer_tokens: int | None
+    run_id: str
     prepare_id: str
     round_id: str
     tasks: int = 1
@@ -143,8 +144,6 @@ class FallbackTask:
                 asker.ask_all(pending)
             except InvokeRefusedError as exc:
                 refusal = str(exc)
-                if isinstance(exc, ServiceTierError):
-                    refusal += ". Set fallback.service_tier to auto or default."
             finally:
                 asker.keep(refusals.take_rest(), may_be_the_accounts=True)
                 answers.flush()
@@ -170,7 +169,7 @@ class FallbackTask:
             limiter=limiter,
             clock=clock,
             attempts=config.attempts,
-            options=invoke_options(config),
+            options=invoke_options(config, self.run_id),
             estimate=TokenEstimate(self.max_answer_tokens, output_rate(self.model_id, self.family)),
             until=self.until,
             flex=flex,

@@ -108,7 +108,7 @@ def new_task(
         config = FallbackConfig(model_id="m", concurrency=4)
         return FallbackTask(
             *(folder.storage, AwsSettings("us-east-1"), config, "m", "raw", 40),
-            *(PREPARE_ID, round_id),
+            *("run-1", PREPARE_ID, round_id),
             clock=clock,
             monotonic=clock.now,
         )
