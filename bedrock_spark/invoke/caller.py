@@ -98,21 +98,22 @@ class ModelCaller:
     until: float | None = None
     flex: FlexTier | None = None
 
-    def ask(self, body: bytes) -> bytes:
+    def ask(self, body: bytes, limit: int | None = None) -> bytes:
         """Return the model's answer to a body, as compact JSON; see `answer`."""
-        return self.answer(body).output
+        return self.answer(body, limit).output
 
-    def answer(self, body: bytes) -> Answered:
+    def answer(self, body: bytes, limit: int | None = None) -> Answered:
         """Return the model's answer to a body, and its tier.
 
+        limit: the most tokens of the answer, if it is not the one of all other bodies
         Raises InvokeRetryableError if the attempts are used up, InvokeRecordError if the model does
         not accept this body, and InvokeRefusedError if it would accept no body.
         """
-        wait = FlexWait(self.clock.now())
-        return retry_invoke(self.clock, self.attempts, self.until)(self._ask_once, body, wait)
+        wait, retry = FlexWait(self.clock.now()), retry_invoke
+        return retry(self.clock, self.attempts, self.until)(self._ask_once, body, limit, wait)
 
-    def _ask_once(self, body: bytes, wait: FlexWait) -> Answered:
-        expected, most = self.estimate.of(body)
+    def _ask_once(self, body: bytes, limit: int | None, wait: FlexWait) -> Answered:
+        expected, most = self.estimate.of(body, limit)
         reservation = self.limiter.acquire(expected, most)
         flex = self.flex if self.flex is not None and self.flex.takes(wait) else None
         options = self.options if flex is None else replace(self.options, service_tier=FLEX_TIER)
@@ -123,7 +124,7 @@ class ModelCaller:
             if flex is not None and flex.is_refused_by(error):
                 # The service did not carry the call out: the same attempt goes on at the default.
                 self.limiter.settle(reservation, 0)
-                return self._ask_once(body, wait)
+                return self._ask_once(body, limit, wait)
             if isinstance(error, InvokeThrottledError):
                 self.limiter.throttled(reservation)
             # `from None`: the text of the cause may quote the body.
