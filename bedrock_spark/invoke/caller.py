@@ -87,16 +87,17 @@ class ModelCaller:
     estimate: TokenEstimate = field(default_factory=TokenEstimate)
     until: float | None = None
 
-    def ask(self, body: bytes) -> bytes:
+    def ask(self, body: bytes, limit: int | None = None) -> bytes:
         """Return the model's answer to a body, as compact JSON.
 
+        limit: the most tokens of the answer, if it is not the one of all other bodies
         Raises InvokeRetryableError if the attempts are used up, InvokeRecordError if the model does
         not accept this body, and InvokeRefusedError if it would accept no body.
         """
-        return retry_invoke(self.clock, self.attempts, self.until)(self._ask_once, body)
+        return retry_invoke(self.clock, self.attempts, self.until)(self._ask_once, body, limit)
 
-    def _ask_once(self, body: bytes) -> bytes:
-        expected, most = self.estimate.of(body)
+    def _ask_once(self, body: bytes, limit: int | None) -> bytes:
+        expected, most = self.estimate.of(body, limit)
         reservation = self.limiter.acquire(expected, most)
         try:
             output = self._converse(body) if self.family.name == "converse" else self._invoke(body)

@@ -13,6 +13,7 @@ import yaml
 from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_emulator import LocalBedrock
+from bedrock_spark.errors import CanaryError
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.report.values import all_outcomes
 from tests.docs import ROOT
@@ -79,6 +80,25 @@ def test_nested_columns_are_asked_for_and_read(
         assert row["items"]
         assert all(type(item["article"]) is str for item in row["items"])
         assert type(row["deliver"]["by"]) is date
+
+
+def test_a_schema_that_the_service_refuses_costs_nothing(
+    spark: SparkSession, bedrock: Callable[..., LocalBedrock]
+) -> None:
+    """With the linter off, as if it did not know the rule: the canary's calls are refused."""
+    local = bedrock(QUOTAS)
+    schema = {"type": "object", "properties": {"stars": {"type": "integer", "maximum": 5}}}
+    pipeline = pipeline_of(
+        local,
+        "refused",
+        {"id": CLAUDE},
+        request={"schema": {**schema, "additionalProperties": False}},
+        batch={"lint": "ignore"},
+        canary={"records": 2},
+    )
+    with pytest.raises(CanaryError, match="property 'maximum' is not supported"):
+        pipeline.run_all(spark, mails(spark))
+    assert local.usage()["jobs"] == []
 
 
 def test_answers_that_do_not_fit_a_json_schema_are_invalid(

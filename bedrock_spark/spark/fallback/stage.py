@@ -22,6 +22,7 @@ from bedrock_spark.costs.tokens import max_answer_tokens
 from bedrock_spark.errors import InvokeRefusedError, StorageError
 from bedrock_spark.families import family_of
 from bedrock_spark.invoke.shared_limit import AskedRecords
+from bedrock_spark.outputs.ask_again import ask_again_of
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.claims import close_round, open_round
@@ -71,6 +72,7 @@ def ask_unanswered(
     if config is None or not groups:
         return Round()
     round_id = uuid.uuid4().hex[:12]
+    again = ask_again_of(run.config)
     task = FallbackTask(
         run.storage,
         run.aws,
@@ -84,6 +86,7 @@ def ask_unanswered(
         len(groups),
         until,
         has_answered,
+        again.ceiling.path if again.ceiling is not None else (),
     )
     open_round(run.storage, round_id, SystemClock())
     try:

@@ -118,7 +118,7 @@ def test_too_many_errors_end_with_code_7(call: Callable[..., Any], options: list
     """The last line says so, and --json has the report and the error."""
     done = call(ending_with({"ok": 80, "error": 20}, published="s3://lake/x"), *options)
     assert done.exit_code == ExitCode.ROWS
-    message = "20 of 100 rows (20.0%) have no answer, more than results.max_errors (5%)"
+    message = "20 of 100 rows (20.0%) are not ok, more than results.max_errors (5%)"
     assert message in done.stderr.splitlines()[-1]
     assert "published all the same: s3://lake/x" in done.stderr.splitlines()[-1]
     if "--json" in options:

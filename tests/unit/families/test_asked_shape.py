@@ -194,7 +194,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"model": converse(NOVA), "schema": "columns", "columns": COLUMNS},
-        "model.invocation: invoke_model asks for it in the model's own way",
+        "leave out model.invocation to ask in the model's own way",
     ),
     (
         {"model": HAIKU, "schema": SCHEMA, "targets": [{"model_id": "anthropic.claude-opus-4-7"}]},

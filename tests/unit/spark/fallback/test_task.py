@@ -49,7 +49,7 @@ class FakeCaller:
         self.before: Callable[[str], None] = lambda record_id: None
         self._lock = threading.Lock()
 
-    def ask(self, body: bytes) -> bytes:
+    def ask(self, body: bytes, limit: int | None = None) -> bytes:
         record_id = json.loads(body)["n"]
         with self._lock:
             self.calls[record_id] += 1
