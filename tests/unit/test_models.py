@@ -26,7 +26,7 @@ def test_no_id_for_users_had_ended_when_the_list_was_made() -> None:
 
 
 def test_a_test_that_needs_some_model_takes_one_of_today() -> None:
-    """Ended models stand only in tables about their own rules, never as a module's MODEL or CLAUDE."""
+    """Ended models stand in tables about their own rules, never as a module's MODEL or CLAUDE."""
     ended = {m for m, end in ENDS.items() if end is not None and end <= LOOKED_UP}
     constant = re.compile(r'^[A-Z]+ = "([^"]+)"', re.MULTILINE)
     for path in [*(ROOT / "tests").rglob("*.py"), *(ROOT / "bench").rglob("*.py")]:
