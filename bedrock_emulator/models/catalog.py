@@ -77,6 +77,11 @@ class Catalog:
         return {"modelDetails": details}
 
 
+def listed_models() -> dict[str, str]:
+    """Return the names of the listed models by their ids."""
+    return dict(_MODELS)
+
+
 def listed_model_ids() -> list[str]:
     """Return the ids of the listed models, sorted."""
     return sorted(_MODELS)
