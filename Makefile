@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 parallel = -n $(WORKERS) --dist loadfile
 
-.PHONY: help install install-spark35 demo test test-long test-spark35 test-clients lint format types bench chaos mutants dist ci clean distclean
+.PHONY: help install install-spark35 demo test test-long test-spark35 test-clients models lint format types bench chaos mutants dist ci clean distclean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,10 @@ test-spark35: install-spark35 ## Run the tests that depend on the version of Spa
 
 test-clients: install ## Run the emulator's examples with the AWS CLI and Airflow (installs both)
 	@BEDROCK_SPARK_CLIENTS=1 scripts/with-spark.sh $(venv) pytest tests/emulator/test_real_clients.py $(PYTEST_ARGS)
+
+# The ids and the days on which they end are in tests/models.py.
+models: install ## List the model ids in this repository that end soon (DAYS=90)
+	@$(venv)/bin/python scripts/models.py $(DAYS)
 
 lint: install ## Check style and format
 	@$(venv)/bin/python -m ruff check .

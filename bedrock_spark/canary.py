@@ -97,7 +97,7 @@ def _caller(run: Run, model_id: str, clock: Clock) -> ModelCaller:
     return ModelCaller(
         client=client,
         model_id=model_id,
-        family=family_of(run.config.model),
+        family=family_of(run.config),
         limiter=RateLimiter(clock, None, None, learns=False),
         clock=clock,
         attempts=_ATTEMPTS,

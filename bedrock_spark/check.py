@@ -19,9 +19,10 @@ from bedrock_spark.config.price_units import price_faults
 from bedrock_spark.config.problems import Problem, problem_of
 from bedrock_spark.costs.used import check_prices
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.families import bare_model_id, family_of
+from bedrock_spark.families import bare_model_id, family_of_model
 from bedrock_spark.families.check_request import request_faults, template_faults
 from bedrock_spark.families.model_ids import meant_model_id, nearest_model_id
+from bedrock_spark.families.no_chat import what_else
 
 
 def check_config(config: AnyConfig, overrides: Iterable[str] = ()) -> Config:
@@ -72,9 +73,10 @@ def _model_id_fault(key: str, model_id: str, config: Config) -> list[Problem]:
     meant = meant_model_id(bare)
     if meant is None and key == "model.id" and not hides_family(config.model):
         try:
-            family_of(config.model)
+            family_of_model(config.model)
         except ConfigError:
-            meant = nearest_model_id(bare)
+            # A model that makes images, say, is no misspelt chat model.
+            meant = nearest_model_id(bare) if what_else(bare) is None else None
     if meant is None:
         return []
     return [

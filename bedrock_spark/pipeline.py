@@ -27,6 +27,7 @@ from bedrock_spark.fallback.rounds import (
     open_fallback,
     refuse_too_small,
 )
+from bedrock_spark.families import converse_reason
 from bedrock_spark.fanout import (
     Controller,
     StepResult,
@@ -61,6 +62,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_CONVERSE_NOTICE = (
+    "model.id: %s, so the records are Converse requests; model.family chooses another body"
+)
 # How often late output is looked for.
 _LOOK_SECONDS = 60.0
 
@@ -99,7 +103,11 @@ class Pipeline:
         Raises ConfigError that names every problem of the config.
         """
         clock = clock or SystemClock()
-        return cls(open_run(check_config(config), clock), clock, observe, command_config)
+        checked = check_config(config)
+        why = converse_reason(checked)
+        if why is not None:
+            log.warning(_CONVERSE_NOTICE, why)
+        return cls(open_run(checked, clock), clock, observe, command_config)
 
     def check(self) -> None:
         """Check the config before money is spent. Raises a BedrockSparkError.

@@ -177,7 +177,8 @@ MODEL_OUTPUT = "model_output"
 RESULT_FIELDS: tuple[Field, ...] = parse_ddl(
     "record_id string, outcome string, text string, reasoning string, tool_input string, "
     "embedding array<float>, images array<string>, stop_reason string, input_tokens bigint, "
-    f"output_tokens bigint, {MODEL_OUTPUT} string, error_code int, error_message string, "
+    "output_tokens bigint, reasoning_tokens bigint, cache_read_tokens bigint, "
+    f"cache_write_tokens bigint, {MODEL_OUTPUT} string, error_code int, error_message string, "
     "served_by string, attempt int, job_arn string"
 )
 RESULT_COLUMNS: tuple[str, ...] = tuple(field.name for field in RESULT_FIELDS)

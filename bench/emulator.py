@@ -20,8 +20,9 @@ from urllib.parse import urlsplit
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bedrock_emulator import LocalBedrock
+from tests.models import CLAUDE
 
-MODEL = "anthropic.claude-3-haiku-20240307-v1:0"
+MODEL = CLAUDE
 REQUESTS = 2_000
 CLIENTS = 8
 RECORDS = 100_000

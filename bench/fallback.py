@@ -44,8 +44,9 @@ from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.spark.fallback.answer_files import AnswerFiles
 from bedrock_spark.spark.fallback.stage import ask_unanswered
 from bedrock_spark.storage import LocalStorage
+from tests.models import CLAUDE
 
-MODEL = "anthropic.claude-3-haiku-20240307-v1:0"
+MODEL = CLAUDE
 SHARDS = 4
 PREPARE_ID = "0a1b2c3d4e5f"
 PER_MINUTE = 60_000

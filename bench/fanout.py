@@ -41,6 +41,7 @@ from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
 from bench.common.figures import report
+from tests.models import CLAUDE
 
 SHARDS, SLOTS, CONFIGURED_SLOTS = 20_000, 20, 40
 RECORDS = 1_000
@@ -49,7 +50,7 @@ FAILING = 0.01
 # The time that a job is Submitted, Validating and Scheduled, before it answers records.
 BEFORE_SECONDS = 300.0
 RUN_ID = "bench-abcdefgh"
-MODEL = "anthropic.claude-3-haiku-20240307-v1:0"
+MODEL = CLAUDE
 ROLE = "arn:aws:iam::123456789012:role/BedrockBatchInference"
 
 

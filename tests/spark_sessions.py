@@ -7,9 +7,9 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from bedrock_spark.config import Config, parse_config
+from tests.models import CLAUDE as CLAUDE
 
 ROLE = "arn:aws:iam::123456789012:role/BedrockBatchInference"
-CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 
 
 def shared_session() -> SparkSession:

@@ -1,5 +1,5 @@
-"""Families that speak OpenAI's chat format on Bedrock: gpt-oss, Qwen, DeepSeek V3, Mistral Large
-and AI21 Jamba."""
+"""Families that speak OpenAI's chat format on Bedrock: gpt-oss, Qwen, DeepSeek V3, Mistral Large,
+AI21 Jamba, and the chat models of newer providers."""
 
 from __future__ import annotations
 
@@ -243,3 +243,7 @@ QWEN = _family("qwen", r"qwen\..+")
 DEEPSEEK_V3 = _family("deepseek-v3", r"deepseek\.v3.*")
 MISTRAL_CHAT = _family("mistral-chat", r"mistral\..+")
 JAMBA = _family("jamba", r"ai21\.jamba.+")
+# Chat models whose own format no page shows: users call them in this one, or through Converse.
+OTHER_CHAT = _family(
+    "other-chat", r"(google|minimax|moonshot|moonshotai|nvidia|openai|writer|xai|zai)\..+"
+)

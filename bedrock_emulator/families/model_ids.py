@@ -10,9 +10,10 @@ from bedrock_emulator.families.family import Family
 from bedrock_emulator.families.registry import family_of
 from bedrock_emulator.settings import ACCOUNT_ID
 
-# Geographies of cross-Region inference profiles.
-_GEOGRAPHIES = r"(us|us-gov|eu|apac|jp|au|ca|sa|me|global)"
-_PROFILE = re.compile(rf"{_GEOGRAPHIES}\.([a-z0-9-]+\..+)")
+# A cross-Region inference profile: a geography, a provider and a model. AWS adds geographies, so
+# any word that the service model allows there is one. The model begins with a letter: in
+# zai.glm-4.7, the digit after the second dot belongs to a version.
+_PROFILE = re.compile(r"([a-z][a-z-]{1,7})\.([a-z0-9-]+\.[a-z].*)")
 _ARN = re.compile(r"arn:aws[^:]*:bedrock:[a-z0-9-]*:[0-9]*:([a-z-]+)/(.+)")
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import functools
 
 from bedrock_emulator.families.anthropic import ANTHROPIC
-from bedrock_emulator.families.chat import DEEPSEEK_V3, GPT_OSS, JAMBA, MISTRAL_CHAT, QWEN
+from bedrock_emulator.families.chat import (
+    DEEPSEEK_V3,
+    GPT_OSS,
+    JAMBA,
+    MISTRAL_CHAT,
+    OTHER_CHAT,
+    QWEN,
+)
 from bedrock_emulator.families.completions import (
     COMMAND,
     COMMAND_R,
@@ -21,7 +28,7 @@ from bedrock_emulator.families.nova import NOVA
 from bedrock_emulator.families.titan import TITAN_EMBED_V1, TITAN_EMBED_V2, TITAN_TEXT
 
 #: The first family whose pattern fits serves a model. MISTRAL stands before MISTRAL_CHAT, whose
-#: pattern fits every Mistral model.
+#: pattern fits every Mistral model, and GPT_OSS before OTHER_CHAT, which fits every OpenAI model.
 FAMILIES: tuple[Family, ...] = (
     ANTHROPIC,
     NOVA,
@@ -39,6 +46,7 @@ FAMILIES: tuple[Family, ...] = (
     JURASSIC,
     JAMBA,
     GPT_OSS,
+    OTHER_CHAT,
     QWEN,
     DEEPSEEK_R1,
     DEEPSEEK_V3,

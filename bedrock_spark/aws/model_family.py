@@ -18,7 +18,7 @@ from bedrock_spark.aws.retry import retry_reading
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import ModelConfig
 from bedrock_spark.errors import ConfigError, JobError, ProvisionedModelError
-from bedrock_spark.families import FAMILIES, Family, bare_model_id, family_by_name, family_of
+from bedrock_spark.families import FAMILIES, Family, bare_model_id, family_by_name, family_of_model
 
 _HIDING_ARN = re.compile(
     r"arn:aws(-[^:]+)?:bedrock:[a-z0-9-]*:\d*:(application-inference-profile|custom-model)/.+"
@@ -49,7 +49,7 @@ def ask_family(client: BedrockClient, model: ModelConfig, clock: Clock) -> str:
         named = _BASE_IN_ARN.fullmatch(base)
         base = named[1] if named else _ask_base(client, base, model.id, clock)
     try:
-        return family_of(ModelConfig(id=bare_model_id(base))).name
+        return family_of_model(ModelConfig(id=bare_model_id(base))).name
     except ConfigError:
         raise ConfigError(
             f"model.id = {model.id!r}: is based on {base}, whose family is not known. {_advice()}"
@@ -116,7 +116,7 @@ def served_family(aws: AwsSettings, model_id: str, clock: Clock) -> Family:
     if hides_family(model):
         return family_by_name(ask_family(bedrock_client(aws), model, clock))
     try:
-        return family_of(model)
+        return family_of_model(model)
     except ConfigError:  # its message is about a config, and there may be none
         of_base = f" of {base}" if is_provisioned else ""
         raise ConfigError(f"{model_id}: the family{of_base} is not known") from None

@@ -10,7 +10,7 @@ from bedrock_spark.aws.retry import retry_reading
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import ModelConfig
 from bedrock_spark.errors import ConfigError, JobError, ProvisionedModelError
-from bedrock_spark.families import bare_model_id, family_of
+from bedrock_spark.families import bare_model_id, family_of_model
 from bedrock_spark.limits import PROVISIONED_MODEL_ARN
 
 WAIT_SECONDS = 1800.0
@@ -61,9 +61,9 @@ def _check_family(base_arn: str, model_id: str, model: ModelConfig) -> None:
     if model.invocation == "converse" or model.family is not None:
         return
     base = bare_model_id(base_arn)
-    own_family = family_of(model).name
+    own_family = family_of_model(model).name
     try:
-        base_family = family_of(ModelConfig(id=base)).name
+        base_family = family_of_model(ModelConfig(id=base)).name
     except ConfigError:  # its message would blame model.id, which is not at fault here
         base_family = "unknown"
     if base_family != own_family:

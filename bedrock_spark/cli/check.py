@@ -13,7 +13,7 @@ from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.config import Config
 from bedrock_spark.errors import BedrockSparkError, ConfigError, ExitCode
-from bedrock_spark.families import family_of
+from bedrock_spark.families import converse_reason, family_of
 from bedrock_spark.families.request_body import body_template
 
 _CHECKED = (
@@ -57,7 +57,8 @@ def _model(config: Config) -> str:
     region = config.batch.region or "the Region of the environment"
     if hides_family(config.model):
         return f"{config.model.id}, whose family the service is asked for; jobs in {region}"
-    family = family_of(config.model).name
+    family, why = family_of(config).name, converse_reason(config)
+    family += f", because {why}" if why is not None else ""
     places = [f"{t.model_id} in {t.region or region}" for t in config.targets]
     jobs = f"jobs of {'; '.join(places)}" if places else f"jobs in {region}"
     return f"{config.model.id} (family {family}), {jobs}"

@@ -10,12 +10,15 @@ from bedrock_spark.config.base import Section
 
 
 class ModelConfig(Section):
-    """The model of the batch jobs, and the wire format of its records."""
+    """The model of the batch jobs, and the wire format of its records.
+
+    invocation: None if the family decides it
+    """
 
     shorthand = "id"
 
     id: str = Field(min_length=1, max_length=2048)
-    invocation: Literal["invoke_model", "converse"] = "invoke_model"
+    invocation: Literal["invoke_model", "converse"] | None = None
     family: str | None = None
 
     @field_validator("id")

@@ -22,8 +22,8 @@ from bedrock_spark.config.secrets import holds_secret
 _LONGEST_VALUE = 60
 _EXAMPLES = {
     "run_uri": "run_uri: s3://my-bucket/runs/tickets",
-    "model": "model: anthropic.claude-3-haiku-20240307-v1:0",
-    "model.id": "id: anthropic.claude-3-haiku-20240307-v1:0",
+    "model": "model: amazon.nova-lite-v1:0",
+    "model.id": "id: amazon.nova-lite-v1:0",
     "request": 'request: {prompt: "Classify: {{ column }}", max_tokens: 20}',
     "batch": "batch: {role_arn: arn:aws:iam::123456789012:role/BedrockBatch}",
     "batch.role_arn": "role_arn: arn:aws:iam::123456789012:role/BedrockBatch",

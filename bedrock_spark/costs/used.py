@@ -37,7 +37,7 @@ def check_prices(config: Config) -> None:
     """
     if config.budget.max_cost_usd is None:
         return
-    family, prices, fallback = family_of(config.model), config.prices, config.fallback
+    family, prices, fallback = family_of(config), config.prices, config.fallback
     answers, per_tokens = f"{family.name} models answer with", "{input: …, output: …}"
     if family.answers_images:
         missing = "prices.image, in dollars per image" if prices.image is None else None

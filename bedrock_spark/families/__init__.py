@@ -3,15 +3,16 @@
 A new family is one small file, one line in registry.py and its rows in docs/families.md.
 """
 
+from bedrock_spark.families.bare_ids import GEOGRAPHIES, bare_model_id, without_geography
 from bedrock_spark.families.base import Answer, Family
 from bedrock_spark.families.registry import (
     FAMILIES,
-    GEOGRAPHIES,
-    bare_model_id,
+    converse_reason,
     family_by_name,
     family_of,
+    family_of_model,
+    invocation_of,
     limits_of,
-    without_geography,
 )
 
 __all__ = [
@@ -20,8 +21,11 @@ __all__ = [
     "Answer",
     "Family",
     "bare_model_id",
+    "converse_reason",
     "family_by_name",
     "family_of",
+    "family_of_model",
+    "invocation_of",
     "limits_of",
     "without_geography",
 ]

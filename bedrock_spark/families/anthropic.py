@@ -24,7 +24,6 @@ from bedrock_spark.families.base import (
     Family,
     Json,
     at,
-    count_at,
     joined_text,
     json_text,
     prompt_of,
@@ -33,6 +32,7 @@ from bedrock_spark.families.base import (
 )
 from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
+from bedrock_spark.families.usage import claude_usage
 from bedrock_spark.templates.json_values import NOT_UTF8, Unrenderable
 from bedrock_spark.templates.media import IMAGES, TEXTS, Media
 
@@ -72,25 +72,21 @@ def read(output: Json) -> Answer:
         reasoning=joined_text(content, "thinking"),
         tool_input=json_text(next(calls, None)),
         stop_reason=text_at(output, "stop_reason"),
-        input_tokens=count_at(output, "usage", "input_tokens"),
-        output_tokens=count_at(output, "usage", "output_tokens"),
+        **claude_usage(at(output, "usage")),
     )
 
 
 def read_chunk(chunk: Json) -> Answer:
     """Read an event of a Messages stream."""
     delta = at(chunk, "delta")
-    # message_start holds the count inside `message`, message_delta may repeat it outside.
-    start_tokens = count_at(chunk, "message", "usage", "input_tokens")
+    # message_start holds the counts inside `message`, message_delta may repeat them outside.
+    usage = at(chunk, "message", "usage")
     return Answer(
         text=text_at(delta, "text"),
         reasoning=text_at(delta, "thinking"),
         tool_input=text_at(delta, "partial_json"),
         stop_reason=text_at(delta, "stop_reason"),
-        input_tokens=(
-            start_tokens if start_tokens is not None else count_at(chunk, "usage", "input_tokens")
-        ),
-        output_tokens=count_at(chunk, "usage", "output_tokens"),
+        **claude_usage(usage if usage is not None else at(chunk, "usage")),
     )
 
 

@@ -23,6 +23,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
     tool_input: the input of the first tool call, as JSON text
     images: base64 texts, unchanged
+    input_tokens: all of the request; cache_read_tokens and cache_write_tokens are a part of them
+    output_tokens: all of the answer; reasoning_tokens are a part of them (usage.py)
     has_other_vectors: whether there are embeddings of other number types, which are no column
     """
 
@@ -35,6 +37,9 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     tool_input: str | None = None
     images: tuple[str, ...] = ()
     has_other_vectors: bool = False
+    reasoning_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -89,6 +94,7 @@ class Family:
     answers_images: whether answers are images, which are paid for by the piece
     endings: what the stop reasons of its models mean
     reads_answers: whether `read` looks for anything; if not, every answer is as good as another
+    converse_images: matches the bare ids of those models that take images, but only in Converse
     limits: what its models take of one row; the first that matches counts
     max_temperature: the highest `temperature`; None if none is known
     roles: the roles of its messages; None if they are not known
@@ -105,6 +111,7 @@ class Family:
     answers_images: bool = False
     endings: Endings = field(default_factory=Endings)
     reads_answers: bool = True
+    converse_images: re.Pattern[str] | None = None
     limits: tuple[ModelLimits, ...] = ()
     max_temperature: float | None = None
     roles: tuple[str, ...] | None = None

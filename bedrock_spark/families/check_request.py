@@ -41,7 +41,7 @@ def request_faults(config: Config, *, has_templates: bool) -> list[Problem]:
     has_templates: whether the templates of the request have no fault
     """
     try:
-        family = family_of(config.model)
+        family = family_of(config)
     except ConfigError as exc:
         return problem_of(exc)
     refused = [] if config.request.prompt is None else _refused_options(family, config.request)

@@ -21,7 +21,6 @@ from bedrock_spark.families.base import (
     Family,
     Json,
     at,
-    count_at,
     first_at,
     joined_text,
     json_text,
@@ -31,6 +30,7 @@ from bedrock_spark.families.base import (
 )
 from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
+from bedrock_spark.families.usage import converse_usage
 from bedrock_spark.templates.media import DOCUMENTS, IMAGES, Media
 
 
@@ -67,8 +67,7 @@ def read(output: Json) -> Answer:
         reasoning=joined_text(content, "reasoningContent", "reasoningText", "text"),
         tool_input=json_text(first_at(content, "toolUse", "input")),
         stop_reason=text_at(output, "stopReason"),
-        input_tokens=count_at(output, "usage", "inputTokens"),
-        output_tokens=count_at(output, "usage", "outputTokens"),
+        **converse_usage(at(output, "usage")),
     )
 
 
@@ -92,8 +91,7 @@ def read_chunk(event: Json) -> Answer:
         reasoning=text_at(delta, "reasoningContent", "text"),
         tool_input=text_at(delta, "toolUse", "input"),
         stop_reason=text_at(event, "messageStop", "stopReason"),
-        input_tokens=count_at(event, "metadata", "usage", "inputTokens"),
-        output_tokens=count_at(event, "metadata", "usage", "outputTokens"),
+        **converse_usage(at(event, "metadata", "usage")),
     )
 
 

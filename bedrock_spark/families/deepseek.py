@@ -30,7 +30,6 @@ from bedrock_spark.families.base import (
     Json,
     ReasoningTag,
     at,
-    count_at,
     joined_text,
     prompt_of,
     refuse,
@@ -38,6 +37,7 @@ from bedrock_spark.families.base import (
     text_at,
     without_none,
 )
+from bedrock_spark.families.usage import openai_usage
 
 # Special characters: the bars are U+FF5C, not |, and the low lines are U+2581, not _.
 _BEGIN = "<\uff5cbegin\u2581of\u2581sentence\uff5c>"
@@ -68,8 +68,7 @@ def read_r1(output: Json) -> Answer:
         text=text,
         reasoning=reasoning,
         stop_reason=text_at(output, "choices", 0, "stop_reason"),
-        input_tokens=count_at(output, "usage", "prompt_tokens"),
-        output_tokens=count_at(output, "usage", "completion_tokens"),
+        **openai_usage(at(output, "usage")),
     )
 
 
@@ -78,8 +77,7 @@ def read_r1_chunk(chunk: Json) -> Answer:
     return Answer(
         text=joined_text(at(chunk, "choices")),
         stop_reason=text_at(chunk, "choices", 0, "stop_reason"),
-        input_tokens=count_at(chunk, "usage", "prompt_tokens"),
-        output_tokens=count_at(chunk, "usage", "completion_tokens"),
+        **openai_usage(at(chunk, "usage")),
     )
 
 

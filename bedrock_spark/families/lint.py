@@ -49,7 +49,7 @@ def lint(config: Config) -> list[LintFinding]:
         return []
     if request.body is not None:
         return list(_findings(_body(config, "request.body", request.body), {}))
-    family = family_of(config.model)
+    family = family_of(config)
     options = options_by_place(family, request)
     return list(_findings(_body(config, "request", family.build(request)), options))
 
@@ -67,7 +67,7 @@ class RenderedLint:
         elif request.body is not None:
             self._root, template = "request.body", request.body
         else:
-            family = family_of(config.model)
+            family = family_of(config)
             self._root, template = "request", family.build(request)
             self._options = options_by_place(family, request)
         self._keys = frozenset(_keys(template))
@@ -79,7 +79,7 @@ class RenderedLint:
 
 
 def _body(config: Config, root: str, body: Mapping[str, Any]) -> Body:
-    return Body(root, body, bare_model_id(config.model.id), family_of(config.model))
+    return Body(root, body, bare_model_id(config.model.id), family_of(config))
 
 
 def _findings(

@@ -89,6 +89,7 @@ def _family(template: Template) -> Family:
         read_chunk=read,
         endings=_ENDINGS,
         max_temperature=1,
+        converse_images=re.compile(r"meta\.llama(3-2-(11|90)b|4)-.*"),
     )
 
 

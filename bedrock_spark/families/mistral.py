@@ -86,4 +86,7 @@ CHAT = Family(
     chat.read,
     read_chunk=chat.read_chunk,
     endings=chat.ENDINGS,
+    converse_images=re.compile(
+        r"mistral\.(pixtral|ministral-3|mistral-large-3|magistral-small-2509).*"
+    ),
 )

@@ -1,8 +1,9 @@
 """Model ids as AWS publishes them, to notice a misspelt one.
 
-A selection from the Amazon Bedrock user guide, "Supported foundation models in Amazon Bedrock". An
-id that is not listed is no fault: models come every month. But an id with a word that is nearly one
-of the provider's words, or that is only a part of a known id, is most likely a mistake.
+A selection from the Amazon Bedrock user guide, "Supported foundation models in Amazon Bedrock", and
+from the price table in the PyPI package litellm 1.110.2. An id that is not listed is no fault:
+models come every month. But an id with a word that is nearly one of the provider's words, or that
+is only a part of a known id, is most likely a mistake.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ MODEL_IDS: tuple[str, ...] = (
     "amazon.titan-image-generator-v1",
     "amazon.titan-image-generator-v1:0",
     "amazon.titan-image-generator-v2:0",
+    "amazon.nova-2-pro-preview-20251202-v1:0",
     "anthropic.claude-instant-v1",
     "anthropic.claude-v2",
     "anthropic.claude-v2:1",
@@ -61,6 +63,15 @@ MODEL_IDS: tuple[str, ...] = (
     "anthropic.claude-opus-4-7",
     "anthropic.claude-opus-4-8",
     "anthropic.claude-sonnet-5",
+    "anthropic.claude-fable-5",
+    "anthropic.claude-fable-5-1",
+    "anthropic.claude-haiku-5-5",
+    "anthropic.claude-mythos-5",
+    "anthropic.claude-mythos-5-1",
+    "anthropic.claude-mythos-preview",
+    "anthropic.claude-opus-5",
+    "anthropic.claude-opus-5-5",
+    "anthropic.claude-sonnet-5-5",
     "cohere.command-text-v14",
     "cohere.command-light-text-v14",
     "cohere.command-r-v1:0",
@@ -73,6 +84,12 @@ MODEL_IDS: tuple[str, ...] = (
     "deepseek.r1-v1:0",
     "deepseek.v3-v1:0",
     "deepseek.v3.2",
+    "google.gemma-3-12b-it",
+    "google.gemma-3-27b-it",
+    "google.gemma-3-4b-it",
+    "google.gemma-4-26b-a4b",
+    "google.gemma-4-31b",
+    "google.gemma-4-e2b",
     "meta.llama3-8b-instruct-v1:0",
     "meta.llama3-70b-instruct-v1:0",
     "meta.llama3-1-8b-instruct-v1:0",
@@ -85,6 +102,9 @@ MODEL_IDS: tuple[str, ...] = (
     "meta.llama3-3-70b-instruct-v1:0",
     "meta.llama4-scout-17b-instruct-v1:0",
     "meta.llama4-maverick-17b-instruct-v1:0",
+    "minimax.minimax-m2",
+    "minimax.minimax-m2.1",
+    "minimax.minimax-m2.5",
     "mistral.mistral-7b-instruct-v0:2",
     "mistral.mixtral-8x7b-instruct-v0:1",
     "mistral.mistral-small-2402-v1:0",
@@ -96,14 +116,39 @@ MODEL_IDS: tuple[str, ...] = (
     "mistral.ministral-3-3b-instruct",
     "mistral.ministral-3-8b-instruct",
     "mistral.ministral-3-14b-instruct",
+    "mistral.devstral-2-123b",
+    "mistral.voxtral-mini-3b-2507",
+    "mistral.voxtral-small-24b-2507",
+    "moonshot.kimi-k2-thinking",
+    "moonshotai.kimi-k2-thinking",
+    "moonshotai.kimi-k2.5",
+    "moonshotai.kimi-k3",
+    "moonshotai.kimi-k3.1",
+    "nvidia.nemotron-nano-12b-v2",
+    "nvidia.nemotron-nano-3-30b",
+    "nvidia.nemotron-nano-9b-v2",
+    "nvidia.nemotron-super-3-120b",
     "openai.gpt-oss-20b-1:0",
     "openai.gpt-oss-120b-1:0",
+    "openai.gpt-5.4",
+    "openai.gpt-5.5",
+    "openai.gpt-5.6-luna",
+    "openai.gpt-5.6-sol",
+    "openai.gpt-5.6-terra",
+    "openai.gpt-6-astra",
+    "openai.gpt-6-luna",
+    "openai.gpt-6-sol",
+    "openai.gpt-6.1-sol",
+    "openai.gpt-6.1-terra",
+    "openai.gpt-oss-safeguard-120b",
+    "openai.gpt-oss-safeguard-20b",
     "qwen.qwen3-32b-v1:0",
     "qwen.qwen3-235b-a22b-2507-v1:0",
     "qwen.qwen3-coder-30b-a3b-v1:0",
     "qwen.qwen3-coder-480b-a35b-v1:0",
     "qwen.qwen3-next-80b-a3b",
     "qwen.qwen3-vl-235b-a22b",
+    "qwen.qwen3-coder-next",
     "stability.sd3-large-v1:0",
     "stability.sd3-5-large-v1:0",
     "stability.stable-image-core-v1:0",
@@ -112,10 +157,26 @@ MODEL_IDS: tuple[str, ...] = (
     "stability.stable-image-ultra-v1:1",
     "stability.stable-diffusion-xl-v1",
     "stability.stable-diffusion-xl-v1:0",
+    "twelvelabs.marengo-embed-2-7-v1:0",
+    "twelvelabs.marengo-embed-3-0-v1:0",
+    "twelvelabs.pegasus-1-2-v1:0",
+    "twelvelabs.pegasus-1-5-v1:0",
+    "writer.palmyra-vision-7b",
+    "writer.palmyra-x4-v1:0",
+    "writer.palmyra-x5-v1:0",
+    "xai.grok-4.3",
+    "xai.grok-4.6",
+    "xai.grok-4.7",
+    "zai.glm-4.7",
+    "zai.glm-4.7-flash",
+    "zai.glm-5",
+    "zai.glm-5.3",
 )
 _KNOWN = frozenset(MODEL_IDS)
-_PROVIDERS = frozenset(model_id.split(".")[0] for model_id in MODEL_IDS)
+PROVIDERS = frozenset(model_id.split(".")[0] for model_id in MODEL_IDS)
 _SHORTEST_WORD, _LONG_WORD = 3, 8
+# -v1, -v1:0, -1:0, :0. Not -1 alone: claude-opus-5 is a model, and claude-opus-5-1 another.
+_VERSION = re.compile(r"(-v\d+|-\d+(?=:)|:\d+)(:\d+)*$")
 
 
 def meant_model_id(bare_id: str) -> str | None:
@@ -129,7 +190,7 @@ def meant_model_id(bare_id: str) -> str | None:
     if lowered in _KNOWN:
         return lowered
     provider, dot, rest = lowered.partition(".")
-    if not dot or provider not in _PROVIDERS:
+    if not dot or provider not in PROVIDERS:
         return _nearest(lowered)
     begun = [known for known in MODEL_IDS if _is_begun(lowered, known)]
     if begun:
@@ -154,7 +215,7 @@ def _nearest(text: str) -> str | None:
 
 def _is_begun(text: str, known: str) -> bool:
     """Tell whether an id is a known one without its version: `amazon.nova-lite`."""
-    return known.startswith(text) and re.match(r"[-:]v?\d+(:\d+)*$", known[len(text) :]) is not None
+    return known.startswith(text) and _VERSION.match(known[len(text) :]) is not None
 
 
 def _words(ids: object) -> set[str]:

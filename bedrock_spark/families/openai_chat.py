@@ -15,7 +15,6 @@ from bedrock_spark.families.base import (
     Answer,
     Json,
     at,
-    count_at,
     first_at,
     joined_text,
     json_text,
@@ -24,6 +23,7 @@ from bedrock_spark.families.base import (
     without_none,
 )
 from bedrock_spark.families.endings import endings_by_word
+from bedrock_spark.families.usage import openai_usage
 
 
 def build(request: RequestConfig, limit: str = "max_tokens") -> dict[str, Any]:
@@ -71,8 +71,7 @@ def read(output: Json, tag: str | None = None, *, is_open: bool = False) -> Answ
         reasoning=reasoning,
         tool_input=json_text(first_at(at(message, "tool_calls"), "function", "arguments")),
         stop_reason=stop_reason if refusal is None else "refusal",
-        input_tokens=count_at(output, "usage", "prompt_tokens"),
-        output_tokens=count_at(output, "usage", "completion_tokens"),
+        **openai_usage(at(output, "usage")),
     )
 
 
@@ -89,8 +88,7 @@ def read_chunk(chunk: Json) -> Answer:
         reasoning=text_at(delta, "reasoning_content") or text_at(delta, "reasoning"),
         tool_input=joined_text(at(delta, "tool_calls"), "function", "arguments"),
         stop_reason=text_at(choice, "finish_reason") or text_at(choice, "stop_reason"),
-        input_tokens=count_at(chunk, "usage", "prompt_tokens"),
-        output_tokens=count_at(chunk, "usage", "completion_tokens"),
+        **openai_usage(at(chunk, "usage")),
     )
 
 

@@ -29,4 +29,5 @@ FAMILY = Family(
     read_chunk=chat.read_chunk,
     tag=ReasoningTag("think"),
     endings=chat.ENDINGS,
+    converse_images=re.compile(r".*-vl-.*"),
 )

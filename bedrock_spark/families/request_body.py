@@ -32,9 +32,9 @@ def body_template(config: Config, fetch: Fetch = fetches_nothing) -> BodyTemplat
     fetch: returns the bytes of an S3 object that a row names as an image or a document
     """
     request = config.request
-    family = family_of(config.model)
+    family = family_of(config)
     is_checked = config.batch.lint == "refuse" and family.reads_answers
-    limits = limits_of(config.model) if is_checked else NO_LIMITS
+    limits = limits_of(config) if is_checked else NO_LIMITS
     if request.body_column is not None:
         return _body_in_column(request.body_column, limits if is_checked else None)
     if request.body is not None:

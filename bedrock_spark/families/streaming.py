@@ -11,10 +11,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from bedrock_spark.families.base import Answer, Family, Json, ReasoningTag, at, count_at
-
-# Bedrock adds its own token counts to the last chunk, in the same form for all models.
-_METRICS = "amazon-bedrock-invocationMetrics"
+from bedrock_spark.families.base import Answer, Family, Json, ReasoningTag
+from bedrock_spark.families.usage import metrics_of
 
 
 def read_chunks(family: Family, chunks: Iterable[Json]) -> Iterator[Answer]:
@@ -25,16 +23,8 @@ def read_chunks(family: Family, chunks: Iterable[Json]) -> Iterator[Answer]:
     read = family.read_chunk
     if read is None:
         raise ValueError(f"models of the family {family.name} do not stream")
-    parts = (part for chunk in chunks for part in (read(chunk), _metrics(chunk)))
+    parts = (part for chunk in chunks for part in (read(chunk), metrics_of(chunk)))
     yield from _separate_reasoning(parts, family.tag) if family.tag is not None else parts
-
-
-def _metrics(chunk: Json) -> Answer:
-    metrics = at(chunk, _METRICS)
-    return Answer(
-        input_tokens=count_at(metrics, "inputTokenCount"),
-        output_tokens=count_at(metrics, "outputTokenCount"),
-    )
 
 
 def _separate_reasoning(parts: Iterable[Answer], tag: ReasoningTag) -> Iterator[Answer]:

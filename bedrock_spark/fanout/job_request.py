@@ -9,6 +9,7 @@ from typing import Any
 
 from bedrock_spark.aws.s3_uri import join_uri
 from bedrock_spark.config import Config
+from bedrock_spark.families import invocation_of
 from bedrock_spark.run_folder.job_plan import JobPlan
 
 _INVOCATION_TYPES = {"invoke_model": "InvokeModel", "converse": "Converse"}
@@ -35,7 +36,7 @@ def create_request(
         "clientRequestToken": plan.token,
         "roleArn": role_arn or batch.role_arn,
         "modelId": model_id or config.model.id,
-        "modelInvocationType": _INVOCATION_TYPES[config.model.invocation],
+        "modelInvocationType": _INVOCATION_TYPES[invocation_of(config)],
         "inputDataConfig": {
             "s3InputDataConfig": {
                 "s3InputFormat": "JSONL",

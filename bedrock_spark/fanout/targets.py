@@ -178,9 +178,10 @@ def check_targets(config: Config) -> None:
 
 def _other_families(config: Config) -> Iterable[str]:
     """A record has one body: a model of another family would refuse every one."""
-    expected = family_of(config.model).name
+    expected = family_of(config).name
     for i, target in enumerate(config.targets):
-        family = family_of(config.model.model_copy(update={"id": target.model_id})).name
+        model = config.model.model_copy(update={"id": target.model_id})
+        family = family_of(config.model_copy(update={"model": model})).name
         if family != expected:
             yield (
                 f"targets[{i}].model_id = {target.model_id!r}: is of the family {family}, model.id "

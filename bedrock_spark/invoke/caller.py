@@ -145,7 +145,9 @@ class ModelCaller:
             return expected
         counted = answer.input_tokens or 0, answer.output_tokens or 0
         self.estimate.learn(body, *counted)
-        return sum(counted)
+        # What is read from a cache does not count against the quota: Amazon Bedrock user guide,
+        # "Prompt caching".
+        return max(0, sum(counted) - (answer.cache_read_tokens or 0))
 
 
 def _with_bytes(value: Any, shape: Any) -> Any:

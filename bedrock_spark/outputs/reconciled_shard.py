@@ -39,9 +39,11 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
 
     rows: of the source; outcomes: rows by outcome; served_by: answered rows by batch and fallback
     stop_reasons: rows with an answer, by its stop reason
-    tokens: of the answers in the results; manifest_tokens: tokens and images by output manifests
-    fallback_tokens: of all answers of the fallback, including superseded ones; with `images`, and
-        the number of `uncounted` answers that tell neither, if there are any
+    tokens: of the answers in the results: `input` and `output`; if there are any, `cache_read` and
+        `cache_write`, which are a part of the input, and `reasoning`, a part of the output
+    manifest_tokens: tokens and images by output manifests
+    fallback_tokens: the same of all answers of the fallback, including superseded ones; with
+        `images`, and the number of `uncounted` answers that tell neither, if there are any
     jobs: the output of every batch job; lines: output lines by kind, of all files
     unanswered: rows without an answer that may still get one; unanswered_records: their records
     unfound: rows that are not asked again because a job claims answers that were not found;

@@ -61,7 +61,8 @@ class Report:
     other_reasons: rows with any other reason
     stop_reasons: rows with an answer by the reason why the model stopped
     jobs: batch jobs by status; attempts: the number of batch jobs
-    tokens: input and output tokens of the answers in the results
+    tokens: of the answers in the results: `input` and `output`; if there are any, `cache_read` and
+        `cache_write`, a part of the input, and `reasoning`, a part of the output
     fallback_tokens: what all answers of the fallback used, including superseded ones
     seconds: the duration of each stage
     findings: everything that does not fit

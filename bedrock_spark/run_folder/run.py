@@ -11,7 +11,8 @@ Region and account are found out once, when the run is begun. All later processe
 whatever their environment says.
 
 If neither the model id nor the config shows the model's family, the service is asked for it when
-the run is begun, and `run.json` keeps the reply.
+the run is begun, and `run.json` keeps the reply. It also keeps that the records go through Converse
+because no family is known.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from bedrock_spark.aws.s3_uri import join_uri
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.errors import ConfigError, ObjectChangedError, RunFolderError
+from bedrock_spark.families import converse_reason
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.config_versions import newest_config
 from bedrock_spark.run_folder.config_versions import record_config as write_version
@@ -48,6 +50,7 @@ from bedrock_spark.storage import Storage, open_storage
 FORMAT = 1
 _SLUG_LENGTH = 20
 _RANDOM_LENGTH = 8
+_CONVERSE = "converse"
 _LIBRARIES = ("boto3", "botocore", "pyarrow", "pyspark")
 
 
@@ -246,17 +249,24 @@ def _describe(run: Run) -> bytes:
 
 
 def _with_family_asked(config: Config, aws: AwsSettings, clock: Clock) -> Config:
-    if not hides_family(config.model):
-        return config
-    return _with_family(config, ask_family(bedrock_client(aws), config.model, clock))
+    """Add the family that the service names, or `converse` to a model of no known family.
+
+    A later version may know the family of this model. The run has Converse records, and keeps them.
+    """
+    if hides_family(config.model):
+        return _with_family(config, ask_family(bedrock_client(aws), config.model, clock))
+    return _with_family(config, _CONVERSE) if converse_reason(config) is not None else config
 
 
 def _with_family_recorded(config: Config, recorded: dict[str, Any]) -> Config:
     """Add the family from `run.json` to a config that does not show one."""
     model = recorded.get("model")
-    if not hides_family(config.model) or not isinstance(model, dict):
+    if not isinstance(model, dict):
         return config
-    return _with_family(config, model.get("family"))
+    is_open = config.model.family is None and config.model.invocation is None
+    was_open = is_open and model.get("family") == _CONVERSE
+    is_hidden = hides_family(config.model)
+    return _with_family(config, model.get("family")) if is_hidden or was_open else config
 
 
 def _with_family(config: Config, family: str | None) -> Config:

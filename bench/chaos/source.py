@@ -17,8 +17,8 @@ from bedrock_spark.clock import SystemClock
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.config.fallback import FallbackConfig
 from bedrock_spark.run_folder.run import Run, begin_run, open_run
+from tests.models import CLAUDE as CLAUDE
 
-CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 ROLE = "arn:aws:iam::123456789012:role/BedrockBatchInference"
 ROWS, REJECTED = 150, 2
 MIN_RECORDS, MAX_RECORDS = 10, 40

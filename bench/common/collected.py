@@ -86,7 +86,7 @@ def _line(record_id: str, body: str) -> bytes:
             "id": f"msg_bdrk_{record_id}",
             "type": "message",
             "role": "assistant",
-            "model": "claude-3-haiku-20240307",
+            "model": "claude-haiku-4-5-20251001",
             "content": [{"type": "text", "text": answer}],
             "stop_reason": "end_turn",
             "stop_sequence": None,

@@ -14,6 +14,7 @@ from bedrock_spark.config import Config, parse_config
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import open_run
 from bedrock_spark.spark.prepare.stage import prepare
+from tests.models import CLAUDE
 
 PROMPT = "Classify this ticket as bug, question or wish. Answer with one word.\n\n"
 MAX_RECORDS, MAX_BYTES = 50_000, 200_000_000
@@ -30,7 +31,7 @@ def bench_config(corpus: Path, folder: Path) -> Config:
                 "key": ["ticket_id"],
                 "columns": ["ticket_id", "subject"],
             },
-            "model": {"id": "anthropic.claude-3-haiku-20240307-v1:0"},
+            "model": {"id": CLAUDE},
             "request": {"prompt": PROMPT + "{{ body }}", "max_tokens": 64},
             "shards": {"max_records": MAX_RECORDS, "max_bytes": MAX_BYTES},
             "batch": {"role_arn": "arn:aws:iam::123456789012:role/bench"},

@@ -26,10 +26,10 @@ from bedrock_spark.run_folder.manifest import RunManifest, Shard, manifest_json,
 from bedrock_spark.run_folder.run import Run, begin_run
 from bedrock_spark.storage import S3Storage
 from tests.forked_emulator import BUCKET
+from tests.models import CLAUDE as CLAUDE
 
 ENDPOINT = "KILL_POINTS_ENDPOINT"
 ROLE = "arn:aws:iam::123456789012:role/BedrockBatchInference"
-CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 RECORDS = (24, 12)
 PREPARE_ID = "0a1b2c3d4e5f"
 # Longer than any job takes: after a sleep, every job that was submitted before it has settled.

@@ -18,12 +18,12 @@ from bedrock_spark.errors import RunFolderError
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.run_folder import layout
 from tests.e2e.kill_points import BUCKET, config_of, write_run
+from tests.models import SONNET
 
 NAME = "runs/carried-on"
 URI = f"s3://{BUCKET}/{NAME}"
 SLOW = {"quotas": {"min_records": 10}, "jobs": [{"share": 1.0, "slowdown": 10_000}]}
 PRICES = {"batch": {"input": 0.1, "output": 0.5}}
-SONNET = "anthropic.claude-3-5-sonnet-20240620-v1:0"
 OTHER_ACCOUNT = "999999999999"
 
 

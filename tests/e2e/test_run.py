@@ -182,7 +182,7 @@ def test_an_unusable_fallback_model_is_an_error_before_any_cost(
     """A provisioned model that does not exist, or has another family, stops the run at once."""
     local = bedrock(PLAIN)
     gone = "arn:aws:bedrock:us-east-1:123456789012:provisioned-model/abcdefghijkl"
-    for model_id in (gone, provision(local, "amazon.titan-text-express-v1")):
+    for model_id in (gone, provision(local, "openai.gpt-oss-20b-1:0")):
         config = make_config(URI, endpoint_url=local.endpoint_url, fallback={"model_id": model_id})
         with pytest.raises(ProvisionedModelError, match=r"fallback\.model_id"):
             bedrock_spark.run(spark, tickets(spark, 60), config)

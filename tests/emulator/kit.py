@@ -13,8 +13,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from bedrock_emulator import LocalBedrock
+from tests.models import CLAUDE as CLAUDE
 
-CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 ROLE = "arn:aws:iam::123456789012:role/batch"
 _NUMBERS = itertools.count(1)
 # boto3 clients by endpoint: to create one takes longer than most tests.

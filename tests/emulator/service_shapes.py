@@ -11,8 +11,9 @@ from typing import Any
 
 from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
 
+from tests.models import CLAUDE as CLAUDE
+
 ACCOUNT = "123456789012"
-CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 
 REMOVED = object()  # as a mutation's value: remove the member
 

@@ -49,7 +49,7 @@ _BODIES: list[tuple[str, dict[str, Any], bool]] = [
     ("amazon.titan-embed-image-v1", {"inputText": TEXT}, False),
     ("cohere.embed-english-v3", {"texts": [TEXT], "input_type": "clustering"}, False),
     (
-        "anthropic.claude-3-haiku-20240307-v1:0",
+        "anthropic.claude-haiku-4-5-20251001-v1:0",
         {"messages": [{"role": "user", "content": [{"text": TEXT}]}]},
         True,
     ),

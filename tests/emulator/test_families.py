@@ -93,6 +93,12 @@ TEXT_CASES: list[tuple[str, dict[str, Any], list[str | int], dict[str, Any]]] = 
         {"messages": MESSAGES, "max_gen_len": 3},
     ),
     (
+        "xai.grok-4.7",
+        {"messages": MESSAGES, "max_tokens": 30},
+        ["choices", 0, "message", "content"],
+        {"prompt": TEXT},
+    ),
+    (
         "qwen.qwen3-32b-v1:0",
         {"messages": MESSAGES, "max_tokens": 30},
         ["choices", 0, "message", "content"],

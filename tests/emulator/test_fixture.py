@@ -13,7 +13,7 @@ import pytest
 JOB = {
     "jobName": "mine",
     "roleArn": "arn:aws:iam::123456789012:role/any",
-    "modelId": "amazon.titan-text-express-v1",
+    "modelId": "amazon.nova-lite-v1:0",
     "inputDataConfig": {"s3InputDataConfig": {"s3Uri": "s3://mine/in.jsonl"}},
     "outputDataConfig": {"s3OutputDataConfig": {"s3Uri": "s3://mine/out/"}},
 }
@@ -24,7 +24,10 @@ def test_a_day_passes_in_a_moment(bedrock_run, repeated):
     assert boto3.client("s3").list_buckets()["Buckets"] == []
     boto3.client("s3").create_bucket(Bucket="mine")
     boto3.client("s3").put_object(
-        Bucket="mine", Key="in.jsonl", Body=b'{"recordId": "a", "modelInput": {"inputText": "hi"}}'
+        Bucket="mine",
+        Key="in.jsonl",
+        Body=b'{"recordId": "a", "modelInput": {"messages": [{"role": "user",'
+        b' "content": [{"text": "hi"}]}]}}',
     )
     bedrock = boto3.client("bedrock")
     assert bedrock_run.calls() == []

@@ -324,8 +324,10 @@ def test_a_refusal_says_what_to_check(local: Kit) -> None:
     """The message has the model, the service's words, and what to check."""
     result = call("--model", "nobody.model-v1:0", "--family", "anthropic", "Hello", code=4)
     assert "nobody.model-v1:0: The provided model identifier is invalid. Check" in result.stderr
-    unknown = call("--model", "nobody.model-v1:0", "Hello", code=3)
-    assert "name it with --family, or use --converse" in unknown.stderr
+    unknown = call("--model", "nobody.model-v1:0", "Hello", code=4)
+    assert "nobody.model-v1:0: The provided model identifier is invalid. Check" in unknown.stderr
+    no_chat = call("--model", "amazon.nova-reel-v1:0", "Hello", code=3)
+    assert "name it with --family, or use --converse" in no_chat.stderr
 
 
 def test_control_c_ends_it_quietly(local: Kit) -> None:

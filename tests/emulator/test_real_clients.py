@@ -27,7 +27,13 @@ large = pytest.mark.skipif(
     reason="installs a large client: set BEDROCK_SPARK_CLIENTS=1 to run it",
 )
 RECORDS = "".join(
-    json.dumps({"recordId": f"R{n}", "modelInput": {"inputText": f"Question {n}"}}) + "\n"
+    json.dumps(
+        {
+            "recordId": f"R{n}",
+            "modelInput": {"messages": [{"role": "user", "content": [{"text": f"Question {n}"}]}]},
+        }
+    )
+    + "\n"
     for n in range(100)
 )
 

@@ -169,12 +169,12 @@ def test_a_stream_can_break_in_the_middle(kit: Kit) -> None:
 
 
 def test_model_limits_hold(kit: Kit) -> None:
-    """Haiku 4.5 accepts temperature or top_p, not both; Nova Micro has a token limit."""
+    """Claude 4.5 accepts temperature or top_p, not both; Nova Micro has a token limit."""
     both = ask("x", temperature=0.5, top_p=0.5)
-    haiku = "anthropic.claude-haiku-4-5-20251001-v1:0"
-    refusal = _refusal(kit.runtime.invoke_model, modelId=haiku, body=json.dumps(both))
+    refusal = _refusal(kit.runtime.invoke_model, modelId=CLAUDE, body=json.dumps(both))
     assert "cannot both be specified" in refusal
-    kit.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(both))
+    older = "anthropic.claude-3-7-sonnet-20250219-v1:0"
+    kit.runtime.invoke_model(modelId=older, body=json.dumps(both))
     refusal = _refusal(
         kit.runtime.converse,
         modelId="amazon.nova-micro-v1:0",

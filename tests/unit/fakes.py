@@ -13,10 +13,10 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.config import Config, parse_config
+from tests.models import CLAUDE as CLAUDE
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/BedrockBatchInference"
-CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 PROVISIONED = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:provisioned-model/abcdefghijkl"
 DATA = Path(__file__).parents[1] / "data"
 

@@ -170,7 +170,22 @@ def test_a_problem_of_an_override_names_it(tmp_path: Path) -> None:
             },
             ["request.system: is empty text"],
         ),
-        ({"model": {"id": "acme.gpt-1"}}, ["model.id = 'acme.gpt-1': its family cannot be told"]),
+        ({"model": {"id": "acme"}}, ["model.id = 'acme': its family cannot be told"]),
+        (
+            {"model": {"id": "acme.gpt-1", "invocation": "invoke_model"}},
+            ["model.id = 'acme.gpt-1': its family cannot be told"],
+        ),
+        (
+            {"model": "stability.stable-image-inpaint-v1:0", "budget": 5, "prices": {"image": 1}},
+            [
+                "model.id = 'stability.stable-image-inpaint-v1:0': makes or changes images, and no "
+                "family builds its requests. Write the whole request as request.body",
+            ],
+        ),
+        (
+            {"model": "acme.gpt-1", "request": {"prompt": "{{ a }}", "top_k": 5}},
+            ["request.top_k: models of the family converse do not take it"],
+        ),
         (
             {"model": {"id": CLAUDE, "family": "claude"}},
             ["model.family = 'claude': must be one of"],
@@ -345,6 +360,22 @@ def test_check_says_what_a_config_means(tmp_path: Path) -> None:
     assert "there is no fallback" in result.stdout
     assert "in the run folder only" in result.stdout
     assert "no limit" in result.stdout
+
+
+def test_check_says_that_records_go_through_converse_and_why(tmp_path: Path) -> None:
+    """Nobody wrote it into the config."""
+    for changes, why in (
+        (["model=us.xai.grok-4.7"], "no family is known for us.xai.grok-4.7"),
+        (
+            ["model=mistral.pixtral-large-2502-v1:0", "request.images=photo"],
+            "mistral.pixtral-large-2502-v1:0 takes images only in Converse requests",
+        ),
+    ):
+        options = [word for change in changes for word in ("--set", change)]
+        result = CliRunner().invoke(
+            commands.main, ["check", str(written(tmp_path, GOOD)), *options]
+        )
+        assert f"(family converse, because {why}), jobs in us-east-1" in result.stdout
 
 
 def test_check_imports_no_spark_and_opens_no_connection(tmp_path: Path) -> None:

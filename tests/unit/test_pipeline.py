@@ -57,6 +57,23 @@ def prepare_by_hand(pipeline: Pipeline, *records: int) -> None:
     commit_manifest(pipeline.run.storage, manifest)
 
 
+def test_a_run_says_once_that_its_records_go_through_converse(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run that is carried on says it again: another person may watch."""
+    grok = {"model": {"id": "us.xai.grok-4.7"}, "request": {"prompt": "{{ a }}"}}
+    for _ in range(2):
+        caplog.clear()
+        pipeline = open_pipeline(tmp_path, **grok)
+        pipeline._lint()
+        begin_run(pipeline.run)
+        said = [r.getMessage() for r in caplog.records if "Converse" in r.getMessage()]
+        assert said == [
+            "model.id: no family is known for us.xai.grok-4.7, so the records are Converse "
+            "requests; model.family chooses another body"
+        ]
+
+
 def test_a_config_is_a_path_a_dict_or_a_config(tmp_path: Path) -> None:
     """All three give the same config."""
     path = tmp_path / "c.yaml"
@@ -75,10 +92,13 @@ def test_a_manifest_of_another_run_is_refused(tmp_path: Path) -> None:
             stage()
 
 
+TOO_MUCH = {"prompt": "{{ body }}", "max_tokens": 10**9}
+
+
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"request": {"prompt": "{{ body }}", "max_tokens": 10**9}}, "max_tokens"),
+        ({"model": {"id": "amazon.nova-micro-v1:0"}, "request": TOO_MUCH}, "max_tokens"),
         ({"targets": [{"model_id": "amazon.nova-pro-v1:0"}]}, "of the family nova"),
         ({"targets": [{"model_id": CLAUDE, "region": "eu-west-1"}]}, "uri: is needed"),
     ],

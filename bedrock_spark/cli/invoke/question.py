@@ -21,7 +21,7 @@ from bedrock_spark.cli.runs import prepared_run
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import ModelConfig, RequestConfig
 from bedrock_spark.errors import ConfigError, RunFolderError
-from bedrock_spark.families import Family, family_by_name, family_of
+from bedrock_spark.families import Family, family_by_name, family_of, family_of_model
 from bedrock_spark.families.request_body import body_template, check_columns
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.records import find_record, first_records
@@ -82,11 +82,11 @@ def _of_record(options: AskOptions, run_uri: str, clock: Clock) -> Question:
     run, manifest = prepared_run(run_uri, endpoint_url=options.endpoint_url)
     record = _record(options, run, manifest)
     aws = _aws_settings(options, run.aws)
-    model = run.config.model
+    config = run.config
     if options.model is not None:
-        _check_same_family(options.model, model, aws, clock)
-    model_id = options.model or model.id
-    return Question(model_id, family_of(model), record.body, aws, record.recordId)
+        _check_same_family(options.model, config.model, aws, clock)
+    model_id = options.model or config.model.id
+    return Question(model_id, family_of(config), record.body, aws, record.recordId)
 
 
 def _record(options: AskOptions, run: Run, manifest: RunManifest) -> ShardLine:
@@ -113,7 +113,7 @@ def _check_same_family(model_id: str, model: ModelConfig, aws: AwsSettings, cloc
     """Check that `model_id` takes bodies that were built for `model`, if its family is known."""
     if model.invocation == "converse" or model.family is not None:
         return
-    body_family = family_of(model)
+    body_family = family_of_model(model)
     try:
         family = served_family(aws, model_id, clock)
     except ConfigError:  # an imported model, for example: trust the user
@@ -141,7 +141,7 @@ def _of_row(options: AskOptions, config_path: str, clock: Clock) -> Question:
         body = template.render(row)
     except RowRejected as exc:
         raise ConfigError(f"--row: {exc}") from None
-    return Question(options.model or config.model.id, family_of(config.model), body, aws)
+    return Question(options.model or config.model.id, family_of(config), body, aws)
 
 
 def _row(text: str) -> dict[str, Any]:

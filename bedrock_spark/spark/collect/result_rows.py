@@ -10,11 +10,15 @@ from bedrock_spark.families.base import Answer, Family, read_answer
 from bedrock_spark.outputs.images import AnswerImages
 from bedrock_spark.outputs.outcomes import ERROR, INVALID, REJECTED
 from bedrock_spark.outputs.reasons import ReasonCounts
-from bedrock_spark.outputs.reconcile import Outcome, ShardReconciliation
+from bedrock_spark.outputs.reconcile import BATCH, FALLBACK, Outcome, ShardReconciliation
 from bedrock_spark.schema import RESULT_COLUMNS
 
 _BIGINT_END = 2**63
-_USED = ("input", "output", "images", "uncounted")
+# The tokens of an answer by the names in reports, in the order of `_counts`. The first two are
+# totals, the others a part of them.
+TOKENS = ("input", "output", "reasoning", "cache_read", "cache_write")
+_USED = (*TOKENS, "images", "uncounted")
+_ALWAYS = TOKENS[:2]
 
 # Nulls for the columns of an answer, which are those between outcome and error_code.
 _NO_ANSWER = (None,) * (RESULT_COLUMNS.index("error_code") - 2)
@@ -28,8 +32,8 @@ class ResultRows:
 
     family: reads the answers
     parsed: the names of the columns of `results.parse`
-    tokens: of the answers in the results so far, by `served_by` and "input" or "output"; also
-        "images", and "uncounted" answers that tell neither
+    used: what the answers in the results so far used, by `served_by` and kind: one of TOKENS,
+        "images", or "uncounted" answers that tell neither tokens nor images
     reasons: why the rows so far have no answer
     """
 
@@ -40,7 +44,7 @@ class ResultRows:
         images: AnswerImages,
         parsed: Sequence[str] = (),
     ) -> None:
-        self.tokens: Counter[tuple[str, str]] = Counter()
+        self.used: dict[str, Counter[str]] = {BATCH: Counter(), FALLBACK: Counter()}
         self.reasons = ReasonCounts()
         self._outcomes = reconciliation.outcomes
         self._ended = reconciliation.ended
@@ -70,16 +74,21 @@ class ResultRows:
         outcomes = map(self._outcomes.get, ids)
         return [len(o.record.output or b"") if o is not None else 0 for o in outcomes]
 
-    def count_tokens(self, superseded: Iterable[bytes], served_by: str) -> Counter[str]:
-        """Return what all answers from `served_by` used: `input`, `output`, `images`, `uncounted`.
+    def tokens(self) -> dict[str, int]:
+        """Return the tokens of the answers in the results by kind; those of the cache if any."""
+        total = self.used[BATCH] + self.used[FALLBACK]
+        return {name: total[name] for name in TOKENS if total[name] or name in _ALWAYS}
+
+    def fallback_used(self, superseded: Iterable[bytes]) -> dict[str, int]:
+        """Return what all answers of the fallback used, by kind; input and output also if 0.
 
         superseded: its answers that were paid for and are not in the results
-        `uncounted` is the number of answers that tell neither tokens nor images.
         """
-        total = Counter({name: self.tokens[served_by, name] for name in _USED})
+        total = Counter(self.used[FALLBACK])
         for output in superseded:
-            total.update(_used(read_answer(output, self._family)))
-        return Counter({name: n for name, n in total.items() if n or name in ("input", "output")})
+            answer = read_answer(output, self._family)
+            _add_used(total, answer, _counts(answer))
+        return {name: total[name] for name in _USED if total[name] or name in _ALWAYS}
 
     def _row(self, record_id: str) -> Row:
         if self._last is not None and self._last[0] == record_id:
@@ -107,9 +116,8 @@ class ResultRows:
         code, message = None, parsed.reason if parsed is not None else None
         if error is not None:
             code, message = error.code, error.message
-        counts = _bigint(answer.input_tokens), _bigint(answer.output_tokens)
-        for name, count in _used(answer).items():
-            self.tokens[origin.served_by, name] += count
+        counts = _counts(answer)
+        _add_used(self.used[origin.served_by], answer, counts)
         return (
             record_id,
             outcome.ended,
@@ -130,16 +138,25 @@ class ResultRows:
         )
 
 
-def _used(answer: Answer) -> dict[str, int]:
-    """Return what an answer used: tokens, images, or itself as one that tells neither."""
-    counts = _bigint(answer.input_tokens), _bigint(answer.output_tokens)
-    is_counted = any(counts) or answer.images
-    return {
-        "input": counts[0] or 0,
-        "output": counts[1] or 0,
-        "images": len(answer.images),
-        "uncounted": 0 if is_counted else 1,
-    }
+def _counts(answer: Answer) -> tuple[int | None, ...]:
+    """Return the token counts of an answer, in the order of TOKENS."""
+    return (
+        _bigint(answer.input_tokens),
+        _bigint(answer.output_tokens),
+        _bigint(answer.reasoning_tokens),
+        _bigint(answer.cache_read_tokens),
+        _bigint(answer.cache_write_tokens),
+    )
+
+
+def _add_used(used: Counter[str], answer: Answer, counts: Sequence[int | None]) -> None:
+    """Add what an answer used: tokens, images, or itself as one that tells neither."""
+    for name, count in zip(TOKENS, counts, strict=True):
+        if count:
+            used[name] += count
+    used["images"] += len(answer.images)
+    if not (counts[0] or counts[1] or answer.images):
+        used["uncounted"] += 1
 
 
 def _bigint(value: int | None) -> int | None:

@@ -48,7 +48,7 @@ def collect(
     columns = result_columns_of(run.config.results)
     fallback = run.config.fallback
     ask_unfound = fallback is not None and fallback.ask_unfound
-    family = family_of(run.config.model).name
+    family = family_of(run.config).name
     folders = folders_of(run, jobs.values())
     task = CollectTask(run.storage, family, columns, manifest.prepare_id, ask_unfound, folders)
     with observed_tasks(spark, "collect", observe, records=manifest.rows, unit="rows"):

@@ -27,7 +27,7 @@ from bedrock_spark.families import family_by_name
 from bedrock_spark.outputs.judge import Judge
 from bedrock_spark.outputs.outcomes import REJECTED
 from bedrock_spark.outputs.reasons import ReasonCounts
-from bedrock_spark.outputs.reconcile import BATCH, EXAMPLES, FALLBACK, ShardReconciliation
+from bedrock_spark.outputs.reconcile import EXAMPLES, ShardReconciliation
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, digest_of_ids
 from bedrock_spark.outputs.shard_outputs import (
     JobOutput,
@@ -53,7 +53,7 @@ from bedrock_spark.storage import Storage, StoredObject
 
 # The version of the format of results and reconciliations. If it changes, the fingerprint of every
 # shard changes, and the shard is collected again.
-_FORMAT = 10
+_FORMAT = 11
 # The most rows per Arrow batch while result columns are built, and the most bytes of their source
 # rows and answers. A few columns repeat parts of an answer, so no column has many times as many.
 _PIECE_ROWS, _PIECE_BYTES = 2_000, 64_000_000
@@ -239,19 +239,15 @@ def _reconciled(
     rows_of, unanswered = reconciliation.expected, reconciliation.unanswered()
     unfound = reconciliation.unfound()
     invalid = reconciliation.invalid_among(unanswered)
-    tokens = {
-        name: results.tokens[BATCH, name] + results.tokens[FALLBACK, name]
-        for name in ("input", "output")
-    }
     return ReconciledShard(
         unit=reconciliation.shard_id,
         rows=sum(rows_of.values()),
         outcomes=reconciliation.counts(),
         served_by=reconciliation.served_by(),
         stop_reasons=reconciliation.stop_reasons(),
-        tokens=tokens,
+        tokens=results.tokens(),
         manifest_tokens=manifest_totals(outputs),
-        fallback_tokens=dict(results.count_tokens(reconciliation.superseded, FALLBACK)),
+        fallback_tokens=results.fallback_used(reconciliation.superseded),
         jobs=tuple(output.collected() for output in outputs),
         lines=dict(reconciliation.lines),
         unanswered=sum(rows_of[record_id] for record_id in unanswered),

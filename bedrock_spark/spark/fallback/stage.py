@@ -74,7 +74,7 @@ def ask_unanswered(
         run.aws,
         config,
         model_id,
-        family_of(run.config.model).name,
+        family_of(run.config).name,
         max_answer_tokens(run.config.request),
         prepare_id,
         round_id,

@@ -85,12 +85,12 @@ def test_a_plan_follows_from_its_arguments_alone() -> None:
     assert plan() == JobPlan(
         shard_id="shard-00042-00",
         attempt=1,
-        job_name="tickets-abcdefgh-shard-00042-00-a1-eb43f621",
+        job_name="tickets-abcdefgh-shard-00042-00-a1-d0ae0748",
         token=plan().token,
         input_key="shards/0a1b2c3d4e5f/shard-00042-00.jsonl",
-        output_prefix="output/shard-00042-00/a1-eb43f621/",
+        output_prefix="output/shard-00042-00/a1-d0ae0748/",
     )
-    assert plan().token.startswith("eb43f621")
+    assert plan().token.startswith("d0ae0748")
 
 
 @pytest.mark.parametrize(
@@ -223,6 +223,14 @@ def test_an_option_that_is_not_configured_is_not_sent() -> None:
     assert not {"tags", "vpcConfig"} & request.keys()
     assert request["modelInvocationType"] == "InvokeModel"
     assert "s3EncryptionKeyId" not in request["outputDataConfig"]["s3OutputDataConfig"]
+
+
+def test_records_that_go_through_converse_say_so_in_their_job() -> None:
+    """The type of a job follows from the family, as its records do."""
+    for model in ({"id": "us.xai.grok-4.7"}, {"id": CLAUDE, "family": "converse"}):
+        config = make_config(model=model, request={"prompt": "{{ a }}"})
+        request = create_request(config, config.run_uri, plan())
+        assert request["modelInvocationType"] == "Converse"
 
 
 @pytest.fixture

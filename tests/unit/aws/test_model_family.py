@@ -140,8 +140,8 @@ def test_a_failed_connection_is_retried_and_then_reported(
         (IMPORTED, custom_of(None), "GetCustomModel names no base model"),
         (
             PROFILE,
-            profile_of(foundation("new.model-v1:0")),
-            "is based on .*new.model-v1:0, whose family",
+            profile_of(foundation("amazon.nova-reel-v1:0")),
+            "is based on .*amazon.nova-reel-v1:0, whose family",
         ),
     ],
 )

@@ -95,7 +95,11 @@ def test_a_failed_throughput_is_an_error_with_its_reason(
 
 @pytest.mark.parametrize(
     ("base", "family"),
-    [("amazon.titan-text-express-v1", "titan_text"), ("meta.llama2-13b-chat-v1", "unknown")],
+    [
+        ("amazon.titan-text-express-v1", "titan_text"),
+        ("meta.llama2-13b-chat-v1", "converse"),
+        ("amazon.nova-reel-v1:0", "unknown"),
+    ],
 )
 def test_a_model_of_another_family_is_refused(
     bedrock: Any, canned: Canned, clock: FakeClock, base: str, family: str

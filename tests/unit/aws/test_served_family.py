@@ -84,8 +84,8 @@ def test_a_throughput_that_does_not_serve_is_an_error(
 
 def test_an_unknown_family_is_an_error(bedrock: Any, canned: Canned, clock: FakeClock) -> None:
     """It names the model behind the ARN."""
-    with pytest.raises(ConfigError, match=r"^new\.model-v1:0: the family is not known$"):
-        served_family(AWS, "new.model-v1:0", clock)
-    canned(bedrock, throughput("new.model-v1:0"))
-    with pytest.raises(ConfigError, match=r"the family of .*/new\.model-v1:0 is not known$"):
+    with pytest.raises(ConfigError, match=r"^amazon\.nova-reel-v1:0: the family is not known$"):
+        served_family(AWS, "amazon.nova-reel-v1:0", clock)
+    canned(bedrock, throughput("amazon.nova-reel-v1:0"))
+    with pytest.raises(ConfigError, match=r"the family of .*/amazon\.nova-reel-v1:0 is not known$"):
         served_family(AWS, PROVISIONED, clock)

@@ -15,8 +15,8 @@ from tests.unit.fakes import CLAUDE, CannedHttp
 
 JOBS = "Sum of in-progress and submitted batch inference jobs using a base model for "
 QUOTAS = [
-    ("On-demand InvokeModel requests per minute for Claude 3 Haiku", 1000.0),
-    (JOBS + "Claude 3 Haiku", 20.0),
+    ("On-demand InvokeModel requests per minute for Claude Haiku 4.5", 1000.0),
+    (JOBS + "Claude Haiku 4.5", 20.0),
     (JOBS + "Claude 3.5 Sonnet", 21.0),
     (JOBS + "Claude 3.5 Sonnet v2", 22.0),
     (JOBS + "Claude 3 Sonnet", 23.0),

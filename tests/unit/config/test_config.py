@@ -41,7 +41,7 @@ def refusal(*path: str, value: Any) -> str:
 def test_keys_that_are_not_set_have_these_defaults() -> None:
     """The defaults that docs/config.md lists."""
     config = parse_config(MINIMAL)
-    assert config.model.invocation == "invoke_model"
+    assert config.model.invocation is None
     assert config.shards.model_dump() == {
         "max_records": 50_000,
         "max_bytes": 200_000_000,

@@ -14,8 +14,16 @@ from hypothesis import strategies as st
 
 from bedrock_spark.config import ModelConfig, RequestConfig
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.families import FAMILIES, Answer, bare_model_id, family_by_name, family_of
-from tests.unit.fakes import ACCOUNT, CLAUDE, DATA
+from bedrock_spark.families import (
+    FAMILIES,
+    Answer,
+    bare_model_id,
+    family_by_name,
+    family_of,
+    family_of_model,
+    invocation_of,
+)
+from tests.unit.fakes import ACCOUNT, CLAUDE, DATA, make_config
 
 FULL = {
     "prompt": "Q {{ a }}",
@@ -280,7 +288,8 @@ def test_reading_never_fails(family: str, output: dict[str, Any]) -> None:
         assert text is None or isinstance(text, str)
     assert all(isinstance(image, str) for image in answer.images)
     assert all(type(v) in (int, float) for v in answer.embedding or ())
-    for count in (answer.input_tokens, answer.output_tokens):
+    for name in ("input", "output", "reasoning", "cache_read", "cache_write"):
+        count = getattr(answer, f"{name}_tokens")
         assert count is None or (isinstance(count, int) and not isinstance(count, bool))
 
 
@@ -299,7 +308,7 @@ APPLICATION = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profil
         (f"arn:aws-cn:bedrock:cn-north-1::foundation-model/{CLAUDE}", CLAUDE),
         (FOUNDATION + "anthropic.claude-v2:1:18k", "anthropic.claude-v2:1:18k"),
         (APPLICATION, APPLICATION),
-        ("bogus.anthropic.claude-v2", "bogus.anthropic.claude-v2"),
+        ("unknown-place.anthropic.claude-v2", "unknown-place.anthropic.claude-v2"),
         ("us.nodots", "us.nodots"),
     ],
 )
@@ -325,30 +334,66 @@ def test_a_bare_id_has_no_arn_and_no_geography(model_id: str, bare: str) -> None
 )
 def test_an_id_decides_the_family(model_id: str, family: str) -> None:
     """With and without ARN and geography."""
-    assert family_of(ModelConfig(id=model_id)).name == family
+    assert family_of_model(ModelConfig(id=model_id)).name == family
 
 
-@pytest.mark.parametrize(
-    "model_id", [APPLICATION, "meta.llama2-13b-chat-v1", "amazon.nova-reel-v1:0", "x"]
-)
+@pytest.mark.parametrize("model_id", [APPLICATION, FOUNDATION + "nodots", "Acme.Model", "x"])
 def test_an_id_without_a_known_family_needs_model_family(model_id: str) -> None:
-    """The message lists the names of the families. Each of them is accepted."""
+    """What is no model id. The message lists the families, and each of them is accepted."""
     with pytest.raises(ConfigError) as caught:
-        family_of(ModelConfig(id=model_id))
+        family_of_model(ModelConfig(id=model_id))
     assert model_id in str(caught.value)
     assert all(f.name in str(caught.value) for f in FAMILIES)
     for family in FAMILIES:
-        assert family_of(ModelConfig(id=model_id, family=family.name)) is family
+        assert family_of_model(ModelConfig(id=model_id, family=family.name)) is family
 
 
 def test_with_converse_every_model_has_the_family_converse() -> None:
     """Another family name is a contradiction, and refused."""
-    assert family_of(ModelConfig(id="meta.llama", invocation="converse")).name == "converse"
+    assert family_of_model(ModelConfig(id="meta.llama", invocation="converse")).name == "converse"
     with pytest.raises(ConfigError, match="with invocation converse, leave it out"):
-        family_of(ModelConfig(id="meta.llama", invocation="converse", family="anthropic"))
+        family_of_model(ModelConfig(id="meta.llama", invocation="converse", family="anthropic"))
+
+
+def test_a_config_may_insist_on_the_models_own_body() -> None:
+    """Then an id needs a known family, and the family converse is a contradiction."""
+    with pytest.raises(ConfigError, match="its family cannot be told from the id"):
+        family_of_model(ModelConfig(id="xai.grok-4.7", invocation="invoke_model"))
+    with pytest.raises(ConfigError, match="leave invocation out"):
+        family_of_model(ModelConfig(id=CLAUDE, invocation="invoke_model", family="converse"))
+    chosen = ModelConfig(id="xai.grok-4.7", invocation="invoke_model", family="gpt_oss")
+    assert family_of_model(chosen).name == "gpt_oss"
+
+
+@pytest.mark.parametrize(
+    ("model", "images", "family"),
+    [
+        ({"id": "us.qwen.qwen3-vl-235b-a22b"}, True, "converse"),
+        ({"id": "qwen.qwen3-vl-235b-a22b"}, False, "qwen"),
+        ({"id": "qwen.qwen3-32b-v1:0"}, True, "qwen"),
+        ({"id": "qwen.qwen3-vl-235b-a22b", "family": "qwen"}, True, "qwen"),
+        ({"id": "qwen.qwen3-vl-235b-a22b", "invocation": "invoke_model"}, True, "qwen"),
+        ({"id": "eu.mistral.pixtral-large-2502-v1:0"}, True, "converse"),
+        ({"id": "mistral.ministral-3-8b-instruct"}, True, "converse"),
+        ({"id": "mistral.mistral-large-2407-v1:0"}, True, "mistral_chat"),
+        ({"id": "meta.llama4-scout-17b-instruct-v1:0"}, True, "converse"),
+        ({"id": "meta.llama3-2-90b-instruct-v1:0"}, True, "converse"),
+        ({"id": "meta.llama3-3-70b-instruct-v1:0"}, True, "llama3"),
+        ({"id": "writer.palmyra-vision-7b"}, True, "converse"),
+        ({"id": CLAUDE}, True, "anthropic"),
+    ],
+)
+def test_images_decide_how_a_vision_model_is_asked(
+    model: dict[str, str], images: bool, family: str
+) -> None:
+    """Through Converse, if its own body takes none. A config that says how it goes is obeyed."""
+    request = {"prompt": "{{ a }}", "max_tokens": 9, **({"images": "photo"} if images else {})}
+    config = make_config(model=model, request=request)
+    assert family_of(config).name == family
+    assert invocation_of(config) == ("converse" if family == "converse" else "invoke_model")
 
 
 def test_an_unknown_family_name_is_refused() -> None:
     """The message lists the names of the families."""
     with pytest.raises(ConfigError, match=r"model.family = 'antropic': must be one of anthropic, "):
-        family_of(ModelConfig(id=CLAUDE, family="antropic"))
+        family_of_model(ModelConfig(id=CLAUDE, family="antropic"))

@@ -10,7 +10,7 @@ from bedrock_spark.families import (
     FAMILIES,
     GEOGRAPHIES,
     bare_model_id,
-    family_of,
+    family_of_model,
     without_geography,
 )
 from tests.unit.fakes import ACCOUNT
@@ -136,7 +136,7 @@ def test_an_id_belongs_to_one_family(model_id: str, family: str) -> None:
 def test_every_form_of_an_id_has_the_same_family(form: str) -> None:
     """The bare id, an inference profile of any geography, an ARN."""
     for model_id, family in PAIRS:
-        assert family_of(ModelConfig(id=form.format(model_id))).name == family
+        assert family_of_model(ModelConfig(id=form.format(model_id))).name == family
 
 
 def test_the_geographies_are_these() -> None:
@@ -154,19 +154,32 @@ def test_a_geography_is_removed_from_an_id(geography: str, model_id: str) -> Non
     assert without_geography(arn) == arn
 
 
+@pytest.mark.parametrize("geography", ["mx", "latam", "eu-west", "regional"])
+@pytest.mark.parametrize("model_id", ["anthropic.claude-v2:1", "zai.glm-5.3", "acme.chat-1"])
+def test_a_geography_that_is_new_is_removed_too(geography: str, model_id: str) -> None:
+    """Any word that the service model allows there."""
+    assert bare_model_id(f"{geography}.{model_id}") == model_id
+
+
 @pytest.mark.parametrize(
     "model_id",
     [
         "us.nodots",
         "eu.",
-        "xx.anthropic.claude-v2:1",
+        "unknown-place.anthropic.claude-v2:1",
+        "x.anthropic.claude-v2:1",
+        "amazon.nova.lite-v1:0",
+        "zai.glm-4.7",
+        "deepseek.v3.2",
+        "openai.gpt-6.1-sol",
+        "minimax.minimax-m2.1",
         "US.anthropic.claude-v2:1",
         "meta.llama3-8b-instruct-v1:0",
         "a.us.anthropic.claude-v2:1",
     ],
 )
 def test_an_id_without_a_geography_is_not_changed(model_id: str) -> None:
-    """A geography comes first, is in the list, and is followed by a provider and a model."""
+    """A geography comes first, has 2 to 8 letters, and a provider and a model follow."""
     assert without_geography(model_id) == bare_model_id(model_id) == model_id
 
 
@@ -176,22 +189,37 @@ def test_only_one_geography_is_removed() -> None:
 
 
 @pytest.mark.parametrize(
-    "model_id",
+    ("model_id", "does"),
     [
-        "amazon.nova-reel-v1:0",
-        "amazon.nova-sonic-v1:0",
-        "amazon.nova-2-sonic-v1:0",
-        "amazon.nova-2-multimodal-embeddings-v1:0",
-        "amazon.rerank-v1:0",
-        "cohere.rerank-v3-5:0",
-        "meta.llama2-70b-chat-v1",
-        "stability.stable-image-inpaint-v1:0",
-        "stability.stable-creative-upscale-v1:0",
-        "moonshot.kimi-k2-thinking",
-        "google.gemma-3-27b-it",
+        ("amazon.nova-reel-v1:0", "makes videos"),
+        ("luma.ray-v2:0", "makes videos"),
+        ("amazon.nova-sonic-v1:0", "is for speech"),
+        ("us.amazon.rerank-v1:0", "ranks texts"),
+        ("cohere.rerank-v3-5:0", "ranks texts"),
+        ("acme.embedding-large-v1:0", "makes embeddings"),
+        ("stability.stable-image-inpaint-v1:0", "makes or changes images"),
+        ("stability.stable-creative-upscale-v1:0", "makes or changes images"),
+        ("twelvelabs.pegasus-1-2-v1:0", "answers questions about videos"),
+        ("twelvelabs.marengo-embed-3-0-v1:0", "embeds videos"),
     ],
 )
-def test_a_model_with_another_body_has_no_family(model_id: str) -> None:
-    """Video, speech, ranking, image editing, and models whose body was not looked up."""
-    with pytest.raises(ConfigError, match="its family cannot be told from the id"):
-        family_of(ModelConfig(id=model_id))
+def test_what_is_no_chat_model_is_not_taken_for_one(model_id: str, does: str) -> None:
+    """Video, speech, ranking, image editing: the message says what the model does."""
+    with pytest.raises(ConfigError, match=rf"'{model_id}': {does}"):
+        family_of_model(ModelConfig(id=model_id))
+
+
+@pytest.mark.parametrize(
+    "model_id",
+    [
+        "meta.llama2-70b-chat-v1",
+        "moonshot.kimi-k2-thinking",
+        "google.gemma-3-27b-it",
+        "writer.palmyra-vision-7b",
+        "acme.imagine-1",
+        "arn:aws:bedrock:us-east-1::foundation-model/xai.grok-4.7",
+    ],
+)
+def test_a_chat_model_of_no_known_family_goes_through_converse(model_id: str) -> None:
+    """Models come every month, and all chat models take Converse."""
+    assert family_of_model(ModelConfig(id=model_id)).name == "converse"

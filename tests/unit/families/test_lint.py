@@ -280,7 +280,9 @@ def test_every_rule_is_tested() -> None:
     "config",
     [
         make_config(),
-        config_of({**GOOD, "temperature": 0, "top_p": 0.5}),
+        config_of(
+            {**GOOD, "temperature": 0, "top_p": 0.5}, "anthropic.claude-3-haiku-20240307-v1:0"
+        ),
         config_of({**GOOD, "temperature": 0}, HAIKU_45),
         config_of({**GOOD, "top_p": 0.5}, "anthropic.claude-sonnet-4-6"),
         config_of(

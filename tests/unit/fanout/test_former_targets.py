@@ -17,10 +17,10 @@ from bedrock_spark.run_folder.job_plan import output_prefix
 from bedrock_spark.run_folder.ledger import Job, Ledger
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import open_storage
+from tests.models import SONNET
 from tests.unit.fake_run import RUN_ID, FakeRun
 from tests.unit.fakes import CLAUDE, ROLE, FakeBatchJobs, make_config
 
-SONNET = "anthropic.claude-3-5-sonnet-20240620-v1:0"
 REGIONS = ("us-east-1", "us-west-2", "eu-west-1")
 
 

@@ -307,7 +307,10 @@ def test_a_new_process_restores_the_learnt_cap() -> None:
     [
         ("amazon.nova-pro-v1:0", "amazon.nova-pro-v1:0"),
         ("us.amazon.nova-pro-v1:0", "amazon.nova-pro-v1:0"),
-        ("us-gov.anthropic.claude-3-haiku-20240307-v1:0", "anthropic.claude-3-haiku-20240307-v1:0"),
+        (
+            "us-gov.anthropic.claude-haiku-4-5-20251001-v1:0",
+            "anthropic.claude-haiku-4-5-20251001-v1:0",
+        ),
         (
             "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-pro-v1:0",
             "amazon.nova-pro-v1:0",

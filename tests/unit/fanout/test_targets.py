@@ -19,10 +19,9 @@ from bedrock_spark.run_folder.job_plan import output_prefix
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
+from tests.models import SONNET
 from tests.unit.fake_run import RUN_ID, FakeRun
 from tests.unit.fakes import CLAUDE, ROLE, FakeBatchJobs, make_config
-
-SONNET = "anthropic.claude-3-5-sonnet-20241022-v2:0"
 
 
 class TwoRegions(FakeRun):

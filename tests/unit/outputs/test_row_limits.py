@@ -21,7 +21,7 @@ def config(max_errors: Any = 0.05, fallback: bool = False, max_rejects: Any = No
     return make_config(
         source={"key": ["id"], "max_rejects": max_rejects},
         results={"max_errors": max_errors},
-        fallback={"model_id": "anthropic.claude-3-haiku-20240307-v1:0"} if fallback else None,
+        fallback={"model_id": "anthropic.claude-haiku-4-5-20251001-v1:0"} if fallback else None,
     )
 
 

@@ -353,7 +353,7 @@ def test_the_family_of_an_opaque_id_is_asked_once_and_recorded(
     first = open_in(tmp_path, model={"id": OPAQUE})
     assert first.config.model.family == "nova"
     recorded = json.loads((tmp_path / layout.RUN_FILE).read_bytes())["config"]["model"]
-    assert recorded == {"id": OPAQUE, "invocation": "invoke_model", "family": "nova"}
+    assert recorded == {"id": OPAQUE, "invocation": None, "family": "nova"}
     assert open_in(tmp_path, model={"id": OPAQUE}).config == first.config
     assert open_in(tmp_path, model={"id": OPAQUE, "family": "nova"}).config == first.config
     assert asked == [OPAQUE]
@@ -383,6 +383,27 @@ def test_a_configured_family_is_not_asked_for(tmp_path: Path, asked: list[str]) 
     first = open_in(tmp_path, model={"id": OPAQUE, "family": "anthropic"})
     assert open_in(tmp_path, model={"id": OPAQUE}).config == first.config
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("model", "request_"),
+    [
+        ("acme.chat-1", {"prompt": "{{ a }}"}),
+        ("qwen.qwen3-vl-235b-a22b", {"prompt": "{{ a }}", "images": "photo"}),
+    ],
+)
+def test_a_run_keeps_that_its_records_go_through_converse(
+    tmp_path: Path, model: str, request_: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later version may know a family for the model: the records of this run stay Converse's."""
+    sections: dict[str, Any] = {"model": {"id": model}, "request": request_}
+    first = open_in(tmp_path, **sections)
+    assert first.config.model.family == "converse"
+    monkeypatch.setattr(run_folder, "converse_reason", lambda _: None)
+    assert open_in(tmp_path, **sections).config == first.config
+    commit(first)
+    with pytest.raises(RunFolderError, match=r"holds a run with another model\.family"):
+        open_in(tmp_path, model={"id": model, "family": "gpt_oss"}, request=request_)
 
 
 def test_if_the_family_is_unknown_nothing_is_written(

@@ -18,6 +18,7 @@ from tests.unit.collect_shard import JOB_FOLDER, LINES_KEY, SHARD, collect_shard
 PNG = base64.b64decode(draw_png("seed", 2, 2))
 JPEG, GIF = b"\xff\xd8\xff\xe0" + 16 * b"\0", b"GIF89a" + 16 * b"\0"
 WEBP = b"RIFF\x10\0\0\0WEBPVP8 " + 16 * b"\0"
+_PARTS = ("reasoning", "cache_read", "cache_write")
 
 
 def lines(**outputs: Any) -> bytes:
@@ -129,3 +130,38 @@ def test_the_raw_answer_can_be_left_out(tmp_path: Path) -> None:
     _, (dropped,) = collect_shard(str(tmp_path), "a", files, model_output="drop")
     assert kept.keys() - dropped.keys() == {"model_output"}
     assert dropped["text"] == "x"
+
+
+def test_tokens_of_reasoning_and_cache_are_columns_and_sums(tmp_path: Path) -> None:
+    """The sums are the columns', and those of the fallback count superseded answers, too."""
+    cached = {
+        "input_tokens": 1,
+        "output_tokens": 9,
+        "cache_read_input_tokens": 10,
+        "cache_creation_input_tokens": 2,
+        "output_tokens_details": {"thinking_tokens": 5},
+    }
+    answer = {"content": [{"type": "text", "text": "x"}]}
+    plain, full = {**answer, "usage": {"input_tokens": 4}}, {**answer, "usage": cached}
+    files = {
+        LINES_KEY: lines(a=full, b=plain),
+        f"fallback/{SHARD}/1.jsonl.out": lines(a=full, c=full),
+    }
+    reconciled, rows = collect_shard(str(tmp_path), "abc", files)
+    columns = [f"{name}_tokens" for name in ("input", "output", *_PARTS)]
+    assert [[row[name] for name in columns] for row in rows] == [
+        [13, 9, 5, 10, 2],
+        [4, None, None, None, None],
+        [13, 9, 5, 10, 2],
+    ]
+    parts = {"reasoning": 10, "cache_read": 20, "cache_write": 4}
+    assert reconciled.tokens == {"input": 30, "output": 18, **parts}
+    assert reconciled.fallback_tokens == {"input": 26, "output": 18, **parts}
+
+
+def test_a_run_without_reasoning_and_cache_has_no_sums_of_them(tmp_path: Path) -> None:
+    """Only input and output are always there."""
+    answer = {"content": [{"type": "text", "text": "x"}], "usage": {"input_tokens": 4}}
+    reconciled, _ = collect_shard(str(tmp_path), "a", {LINES_KEY: lines(a=answer)})
+    assert reconciled.tokens == {"input": 4, "output": 0}
+    assert reconciled.fallback_tokens == {"input": 0, "output": 0}
