@@ -21,7 +21,9 @@ from contextlib import contextmanager
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
+from hypercorn.events import Closed, Event, Updated
 
+from bedrock_emulator.http.goaway import let_streams_end
 from bedrock_emulator.http.wsgi import WsgiApp, WsgiInThreads
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,21 @@ _BACKLOG = 1024
 _IDLE_SECONDS = 120
 _GRACE_SECONDS = 3.0
 _MAX_HEADERS = 256 * 1024
+
+
+class _Connection(TCPServer):
+    """A connection, which ends when its client closes it.
+
+    hypercorn's own waits then until the connection has been idle for long enough.
+    """
+
+    async def _read_data(self) -> None:
+        await super()._read_data()
+        await self.idle_task.stop()
+
+    async def protocol_send(self, event: Event) -> None:
+        is_over = isinstance(event, Updated) and event.idle and self.reader.at_eof()
+        await super().protocol_send(Closed() if is_over else event)
 
 
 class _Connections:
@@ -106,6 +123,7 @@ class Listener:
 
     async def _serve(self, threads: ThreadPoolExecutor) -> None:
         context = WorkerContext(None)
+        let_streams_end()
         app = WsgiInThreads(self._app, threads, self._connections)
         config = _config()
         loop = asyncio.get_running_loop()
@@ -119,7 +137,7 @@ class Listener:
             self._tasks.add(task)
             try:
                 with self._connections.opened(address[:2], writer):
-                    await TCPServer(app, loop, config, context, {}, reader, writer)
+                    await _Connection(app, loop, config, context, {}, reader, writer)
             finally:
                 self._tasks.discard(task)
 

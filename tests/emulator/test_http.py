@@ -85,6 +85,18 @@ class Http2:
             assert data, "the server has closed the connection"
             self._events = self._h2.receive_data(data)
 
+    def say_goaway(self) -> None:
+        """Say that no more streams will be opened."""
+        # The library would take the connection for closed. 8 bytes: last stream 0, no error.
+        self._socket.sendall(b"\x00\x00\x08\x07\x00\x00\x00\x00\x00" + bytes(8))
+
+    def is_closed_by_server(self) -> bool:
+        """End the client's side of the connection; tell whether the server ends its own."""
+        self._socket.shutdown(socket.SHUT_WR)
+        while data := self._socket.recv(65536):
+            assert data
+        return True
+
     def send(self, *request: Any, **headers: str) -> tuple[int, bytes]:
         stream = self.begin(*request, **headers)
         return self.replies(stream)[stream]
@@ -112,6 +124,30 @@ def test_http2_with_prior_knowledge(kit: Kit, http2: Http2) -> None:
     assert replies[stream][1].count(b":event-type") > 5
     assert http2.send("GET", f"/{kit.bucket}/large", b"", S3) == (200, large)
     assert kit.s3.head_object(Bucket=kit.bucket, Key="large")["ContentLength"] == len(large)
+
+
+def test_streams_end_after_goaway(http2: Http2) -> None:
+    """JavaScript's SDK says so at the beginning of every event stream."""
+    body = json.dumps(ask("hello")).encode()
+    path = f"/model/{CLAUDE.replace(':', '%3A')}/invoke-with-response-stream"
+    whole = http2.send("POST", path, body, AUTHORIZATION)
+    stream = http2.begin("POST", path, body, AUTHORIZATION)
+    http2.say_goaway()
+    status, streamed = http2.replies(stream)[stream]
+    assert (status, len(streamed)) == (whole[0], len(whole[1]))
+    assert http2.is_closed_by_server()
+
+
+def test_a_connection_ends_when_its_client_closes_it(kit: Kit) -> None:
+    """It does not wait until it has been idle for long: connections would pile up."""
+    parts = urlsplit(kit.local.endpoint_url)
+    with socket.create_connection((str(parts.hostname), parts.port or 80), 60) as connection:
+        connection.sendall(b"GET /_emulator/health HTTP/1.1\r\nHost: local\r\n\r\n")
+        received = b""
+        while b'"ok"' not in received:
+            received += connection.recv(65536)
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(65536) == b""
 
 
 def test_http2_refuses_an_object_of_unknown_length(kit: Kit, http2: Http2) -> None:
