@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 parallel = -n $(WORKERS) --dist loadfile
 
-.PHONY: help install install-spark35 demo test test-long test-spark35 test-clients models lint format types bench chaos mutants dist ci clean distclean
+.PHONY: help install install-spark35 demo test test-long test-spark35 test-clients models prices lint format types bench chaos mutants dist ci clean distclean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,9 @@ format: install ## Format the code and fix what ruff can fix
 
 types: install ## Check the types
 	@$(venv)/bin/python -m mypy
+
+prices: install ## Renew the list prices of bedrock_spark/prices/bedrock.json from the newest litellm
+	@$(venv)/bin/python scripts/prices.py
 
 bench: install ## Run the benchmarks
 	@for file in bench/*.py; do \

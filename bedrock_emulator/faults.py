@@ -54,6 +54,7 @@ class Quotas(ScriptModel):
     """Limits that AWS sets per account, model and Region. Service Quotas shows the real ones.
 
     `active_jobs` is the maximum number of jobs of one model in one Region that are not settled.
+    `tokens_per_minute` is the quota of calls on demand, of one model or profile; None for no limit.
     """
 
     active_jobs: int = Field(default=20, ge=0)
@@ -61,6 +62,7 @@ class Quotas(ScriptModel):
     max_records: int = Field(default=50_000, ge=1)
     max_file_bytes: int = Field(default=1024**3, ge=1)
     max_job_bytes: int = Field(default=5 * 1024**3, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
 
 
 class QuotaChange(ScriptModel):
@@ -72,6 +74,7 @@ class QuotaChange(ScriptModel):
     max_records: int | None = Field(default=None, ge=1)
     max_file_bytes: int | None = Field(default=None, ge=1)
     max_job_bytes: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
 
 
 class RecordErrors(ScriptModel):
@@ -200,6 +203,24 @@ class Behaviour(ScriptModel):
     null_members: bool = True
 
 
+class ModelFaults(ScriptModel):
+    """The life cycle of models, and what the account lacks to use them.
+
+    The days are counted from the time when the script was set, and may be below 0. From
+    `legacy_in_days` on, a model is LEGACY; from `ends_in_days` on, it answers nothing. `refusal` is
+    a refusal of every call: see `models/usable.py`.
+    """
+
+    legacy_in_days: float | None = None
+    extended_access_in_days: float | None = None
+    ends_in_days: float | None = None
+    agreement: Literal["AVAILABLE", "PENDING", "NOT_AVAILABLE", "ERROR"] = "AVAILABLE"
+    authorization: Literal["AUTHORIZED", "NOT_AUTHORIZED"] = "AUTHORIZED"
+    entitlement: Literal["AVAILABLE", "NOT_AVAILABLE"] = "AVAILABLE"
+    region: Literal["AVAILABLE", "NOT_AVAILABLE"] = "AVAILABLE"
+    refusal: Literal["on_demand", "legacy", "support_case", "no_batch", "no_access"] | None = None
+
+
 class Faults(ScriptModel):
     """The whole script. An empty one causes no failures."""
 
@@ -214,10 +235,16 @@ class Faults(ScriptModel):
     thinking: Thinking = Thinking()
     access: AccessFaults = AccessFaults()
     behaviour: Behaviour = Behaviour()
+    models: dict[str, ModelFaults] = Field(default_factory=dict)
 
     def operation(self, name: str) -> OperationFaults | None:
         """Return the faults of an operation: its own, or else those of `*`, or else None."""
         return self.operations.get(name) or self.operations.get("*")
+
+    def model(self, model_id: str) -> ModelFaults:
+        """Return what the script says of a foundation model: the first pattern that fits."""
+        fits = (rule for name, rule in self.models.items() if fnmatch.fnmatchcase(model_id, name))
+        return next(fits, ModelFaults())
 
     def quotas_at(self, seconds: float) -> Quotas:
         """Return the quotas in force `seconds` emulated seconds after the script was set."""

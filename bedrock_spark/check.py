@@ -10,19 +10,19 @@ from collections.abc import Callable, Iterable
 
 from bedrock_spark.aws.model_family import hides_family
 from bedrock_spark.aws.regions import region_fault
-from bedrock_spark.config import Config
+from bedrock_spark.config import Config, ResultsConfig
 from bedrock_spark.config.draft import Draft
 from bedrock_spark.config.formats import format_faults
 from bedrock_spark.config.load import AnyConfig, read_config
-from bedrock_spark.config.misfits import missing_prices
 from bedrock_spark.config.price_units import price_faults
-from bedrock_spark.config.problems import Problem, problem_of
-from bedrock_spark.costs.used import check_prices
+from bedrock_spark.config.problems import Problem
+from bedrock_spark.costs.used import missing_prices
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import bare_model_id, family_of_model
 from bedrock_spark.families.check_request import request_faults, template_faults
 from bedrock_spark.families.model_ids import meant_model_id, nearest_model_id
 from bedrock_spark.families.no_chat import what_else
+from bedrock_spark.prices import RunPrices, find_prices, price_table, prices_of_run
 
 
 def check_config(config: AnyConfig, overrides: Iterable[str] = ()) -> Config:
@@ -37,6 +37,12 @@ def check_config(config: AnyConfig, overrides: Iterable[str] = ()) -> Config:
     return reading.checked()
 
 
+def list_prices(config: Config) -> RunPrices:
+    """Return the prices that a new run of this config would count with."""
+    table = price_table()
+    return prices_of_run(config, lambda model_id, region: find_prices(model_id, region, table))
+
+
 def problems_of(draft: Draft) -> list[Problem]:
     """Return the problems of a config that its keys and values alone do not show."""
     templates = template_faults(draft.config.request)
@@ -45,8 +51,14 @@ def problems_of(draft: Draft) -> list[Problem]:
         if draft.has(*needed):
             problems += check(draft.config)
     if draft.has("request", "model") and not _hides(draft.config):
-        problems += request_faults(draft.config, has_templates=not templates)
+        problems += request_faults(_readable(draft), has_templates=not templates)
     return problems
+
+
+def _readable(draft: Draft) -> Config:
+    """Return the config without the sections that cannot be used, and only add to the request."""
+    empty = {"results": ResultsConfig(), "targets": (), "fallback": None}
+    return draft.config.model_copy(update={k: v for k, v in empty.items() if not draft.has(k)})
 
 
 def _hides(config: Config) -> bool:
@@ -107,14 +119,13 @@ def _price_faults(config: Config) -> list[Problem]:
 
 
 def _missing_prices(config: Config) -> list[Problem]:
-    """Return a price that only the family asks for. The config has told of the others."""
-    if _hides(config) or any(missing_prices(config)):
+    """Return the prices that a budget needs and nobody knows. A misspelt model has none."""
+    if _model_id_fault("model.id", config.model.id, config):
         return []
     try:
-        check_prices(config)
-    except ConfigError as exc:
-        return problem_of(exc)
-    return []
+        return [Problem(text) for text in missing_prices(config, list_prices(config))]
+    except ConfigError:  # the model has no family, and another check says so
+        return []
 
 
 _CHECKS: tuple[tuple[Callable[[Config], list[Problem]], tuple[str, ...]], ...] = (

@@ -27,6 +27,7 @@
     │   ├── JobNameInUseError      a job of this name exists: most likely our own
     │   └── JobStateUnknownError   no reply: the call may or may not have had its effect
     ├── BudgetError            the run would cost more than its budget
+    ├── ModelUnavailableError  a model has ended, or the account may not use it; nothing was spent
     ├── CanaryError            the model refuses the records; no batch job was submitted
     │   └── CanaryAccessError  the canary may not call the model at all
     ├── InvokeError            one InvokeModel or Converse call failed
@@ -294,6 +295,12 @@ class BudgetError(BedrockSparkError):
     """The run would cost more than budget.max_cost_usd; what was paid for is kept."""
 
     exit_code = ExitCode.BUDGET
+
+
+class ModelUnavailableError(BedrockSparkError):
+    """A model of the config has ended, or the account may not use it; nothing was spent."""
+
+    exit_code = ExitCode.ACCESS
 
 
 class CanaryError(BedrockSparkError):

@@ -39,6 +39,13 @@ from bedrock_spark.fanout import (
 )
 from bedrock_spark.fanout import watch as watch_jobs
 from bedrock_spark.fanout.late_output import seconds_to_await
+from bedrock_spark.model_check import (
+    UsedModel,
+    ask_models,
+    faults_of,
+    notices_of,
+    refuse_unusable,
+)
 from bedrock_spark.outputs.reconciled_shard import (
     ReconciledShard,
     unanswered_rows,
@@ -85,6 +92,7 @@ class Pipeline:
     _fallback: Fallback | None = None
     _is_linted: bool = False
     _is_compared: bool = False
+    _models: tuple[UsedModel, ...] | None = None
     _reporter: Reporter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,12 +121,14 @@ class Pipeline:
         """Check the config before money is spent. Raises a BedrockSparkError.
 
         The request must follow the model's rules, the run folder must be in S3, the targets must
-        fit together, and a provisioned fallback model must exist and be of the model's family.
+        fit together, no model may have ended, the account may use them all, and a provisioned
+        fallback model must exist and be of the model's family.
         """
         self._reporter.stage = "check"
         self._lint()
         check_reachable(self.run)
         check_targets(self.run.config)
+        self._check_models()
         fallback = self.run.config.fallback
         if fallback is not None and is_provisioned(fallback.model_id):
             client = bedrock_client(self.run.aws)
@@ -130,6 +140,24 @@ class Pipeline:
             check_config(self.run.config)
             self._is_linted = True
 
+    def _check_models(self) -> None:
+        """Refuse models that cannot be used, unless the run has jobs, whose answers are paid for.
+
+        Jobs that are created later are refused by the service itself.
+        """
+        faults = faults_of(self._used_models(), self.clock.now())
+        if faults and not self.jobs():
+            refuse_unusable(faults, self.run.config)
+
+    def _used_models(self) -> tuple[UsedModel, ...]:
+        """Return what the service says of the run's models; say once which of them end soon."""
+        if self._models is None:
+            self._models = ask_models(self.run)
+            self._reporter.models = [model.as_json() for model in self._models]
+            for notice in notices_of(self._models, self.clock.now()):
+                log.warning("%s", notice)
+        return self._models
+
     def prepare(self, spark: SparkSession, df: DataFrame | None = None) -> RunManifest:
         """Cut `df`, or the config's source if `df` is None, into shards; return the manifest.
 
@@ -140,6 +168,7 @@ class Pipeline:
         with self._command(reports_success=True), self._reporter.timed("prepare"):
             self._lint()
             check_targets(self.run.config)
+            self._check_models()
             delete_leftovers([self.run.storage], self.clock)
             manifest = prepare(spark, self.run, df, self.observe)
             self.run = begin_run(self.run)  # another process may have been first
@@ -169,15 +198,14 @@ class Pipeline:
         RunStoppedError if the run was stopped, JobsWithoutAnswersError if its jobs answer no
         record, NoSlotAtAllError if the account allows no job, BudgetError if its budget is spent.
         """
-        with (
-            self._command(reports_success=True),
-            self._submission() as controller,
-        ):
-            result = controller.advance()
-            if controller.rejection is not None or not result.active:
-                raise_refusal(controller, result)
-                refuse_spent(self.run, result)
-            return result
+        with self._command(reports_success=True):
+            self._check_models()
+            with self._submission() as controller:
+                result = controller.advance()
+                if controller.rejection is not None or not result.active:
+                    raise_refusal(controller, result)
+                    refuse_spent(self.run, result)
+                return result
 
     def watch(self) -> StepResult | None:
         """Submit and watch batch jobs until every shard is settled. Needs no Spark.
@@ -262,6 +290,8 @@ class Pipeline:
                 delete_leftover_throughput(self.run, self.clock)
                 return reconciled
             self._reporter.stage = "fallback"
+            faults = faults_of(self._used_models(), self.clock.now(), "fallback.")
+            refuse_unusable(faults, self.run.config)
             with open_fallback(self.run, self.manifest(), self.clock, self.observe) as fallback:
                 self._fallback = fallback
                 record_config(self.run, self.clock.now())

@@ -1,4 +1,4 @@
-"""Parse columns in Spark DDL without Spark: `label string, score double NOT NULL`.
+"""Parse columns in Spark DDL without Spark: `label string, score double NOT NULL COMMENT '0 to 1'`.
 
 A recursive descent parser (https://en.wikipedia.org/wiki/Recursive_descent_parser). It supports
 only types that JSON has a form of. It refuses others, such as decimals, by name.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bedrock_spark.errors import ConfigError
 
@@ -22,7 +22,11 @@ _SIMPLE = {
     "long": "bigint",
     "real": "float",
 }
-_TOKEN = re.compile(r"\s*(?:`((?:[^`]|``)+)`|([^\W]+)|([<>,:()]))")
+_TOKEN = re.compile(
+    r"\s*(?:`((?:[^`]|``)+)`|([^\W]+)|([<>,:()])|('(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.)*\"))",
+    re.DOTALL,
+)
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,15 @@ class Kind:
 
 @dataclass(frozen=True)
 class Field:
-    """A column, or a field of a struct."""
+    """A column, or a field of a struct.
+
+    comment: describes it to the model; it changes nothing of how answers are read
+    """
 
     name: str
     kind: Kind
     required: bool = False
+    comment: str = field(default="", compare=False, repr=False)
 
 
 def quote_name(name: str) -> str:
@@ -94,7 +102,8 @@ def parse_ddl(text: str) -> tuple[Field, ...]:
 @dataclass(frozen=True)
 class _Token:
     text: str
-    is_name: bool
+    is_name: bool = False
+    is_text: bool = False
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -106,11 +115,19 @@ def _tokens(text: str) -> list[_Token]:
             raise ConfigError(
                 f"cannot be read at {text[start : start + 20]!r}; see docs/results.md"
             )
-        quoted_name, word, symbol = match.groups()
+        quoted_name, word, symbol, literal = match.groups()
         name = quoted_name.replace("``", "`") if quoted_name else word
-        tokens.append(_Token(name or symbol, symbol is None))
+        if literal is not None:
+            tokens.append(_Token(_unquoted(literal), is_text=True))
+        else:
+            tokens.append(_Token(name or symbol, is_name=symbol is None))
         start = match.end()
     return tokens
+
+
+def _unquoted(literal: str) -> str:
+    text = literal[1:-1].replace("''", "'") if literal[0] == "'" else literal[1:-1]
+    return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), text, flags=re.DOTALL)
 
 
 class _Parser:
@@ -132,7 +149,8 @@ class _Parser:
         required = self._accept("not")
         if required:
             self._expect("null")
-        return Field(name, kind, required)
+        comment = self._text() if self._accept("comment") else ""
+        return Field(name, kind, required, comment)
 
     def _kind(self) -> Kind:
         name = self._name("a type").lower()
@@ -158,8 +176,13 @@ class _Parser:
             raise ConfigError(f"lacks {noun}{self._place()}")
         return self._rest.pop().text
 
+    def _text(self) -> str:
+        if not self._rest or not self._rest[-1].is_text:
+            raise ConfigError(f"lacks a text in quotes after COMMENT{self._place()}")
+        return self._rest.pop().text
+
     def _accept(self, text: str) -> bool:
-        if self._rest and self._rest[-1].text.lower() == text:
+        if self._rest and not self._rest[-1].is_text and self._rest[-1].text.lower() == text:
             self._rest.pop()
             return True
         return False

@@ -34,7 +34,7 @@ def open_submission(
     above the budget.
     """
     reporter.stage = "batch"
-    check_prices(run.config)
+    check_prices(run.config, run.prices)
     shards = batch_shards(manifest, run.config)
     is_due = bool(shards) and is_canary_due(run)
     limit = run.config.budget.max_cost_usd

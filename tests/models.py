@@ -88,6 +88,7 @@ ENDS: dict[str, date | None] = {
     "twelvelabs.pegasus-1-2-v1:0": date(2027, 3, 22),
     "writer.palmyra-x4-v1:0": date(2027, 3, 9),
     "writer.palmyra-x5-v1:0": date(2027, 3, 21),
+    "xai.grok-4.7": None,
 }
 
 # What a reader of the docs may copy, and the code of the demo and the benchmarks.

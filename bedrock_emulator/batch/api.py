@@ -9,6 +9,7 @@ from typing import Any
 from bedrock_emulator.batch.runner import JobRunner
 from bedrock_emulator.errors import ServiceError, conflict, invalid, not_found
 from bedrock_emulator.families.model_ids import ModelRef
+from bedrock_emulator.models.usable import check_usable
 from bedrock_emulator.s3.objects import ObjectError, split_uri
 from bedrock_emulator.settings import ACCOUNT_ID
 from bedrock_emulator.state.clock import as_datetime
@@ -92,6 +93,7 @@ class BatchApi:
     def _admit(self, request: dict[str, Any], region: str) -> Job:
         """Check a request against access, names and quotas; return its new job."""
         ref = self._world.profiles.resolve(request["modelId"], region)
+        check_usable(self._world, request["modelId"], ref.base_model_id, is_batch=True)
         self._check_access(request, ref, region)
         jobs = [job for job in self._world.jobs.all() if job.region == region]
         is_for_ever = self._world.faults.current.behaviour.used_name == "refuse"

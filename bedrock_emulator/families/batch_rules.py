@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from bedrock_emulator.families.family import BodyError
+from bedrock_emulator.families.schema_rules import check_schemas
 
 # The most output tokens that a request may ask for (reported for Llama 4 and Nova Micro).
 _OUTPUT_TOKEN_LIMITS = (
@@ -46,6 +47,7 @@ def check_model_limits(model_id: str, body: dict[str, Any], *, is_converse: bool
     config = (body.get("inferenceConfig") or {}) if is_converse else body
     _check_samplers(model_id, config)
     _check_output_tokens(model_id, body, config)
+    check_schemas(model_id, body, is_converse=is_converse)
 
 
 def _check_samplers(model_id: str, config: dict[str, Any]) -> None:

@@ -95,7 +95,8 @@ class ChatBody(Body):
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     tools: list[ToolSpec] | None = None
-    tool_choice: Literal["auto", "none", "required"] | ToolChoice | None = None
+    # Mistral's word for `required` is `any`.
+    tool_choice: Literal["auto", "none", "required", "any"] | ToolChoice | None = None
     response_format: ResponseFormat | None = None
     reasoning_effort: Literal["low", "medium", "high"] | None = None
     stop_sequences: list[str] | None = None

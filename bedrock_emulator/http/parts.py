@@ -114,7 +114,7 @@ class Parts:
         runtime = RuntimeApi(self.world, provisioned)
         streams = StreamApi(self.world, runtime)
         profiles = ProfileApi(self.world, tags)
-        catalog = Catalog()
+        catalog = Catalog(self.world)
         tags.register(lambda arn: any(job.arn == arn for job in self.world.jobs.all()))
         tags.register(provisioned.exists)
         tags.register(profiles.exists)
@@ -133,6 +133,7 @@ class Parts:
             "ListTagsForResource": tags.list,
             "ListFoundationModels": catalog.list,
             "GetFoundationModel": catalog.get,
+            "GetFoundationModelAvailability": catalog.availability,
             "CreateInferenceProfile": profiles.create,
             "GetInferenceProfile": profiles.get,
             "ListInferenceProfiles": profiles.list,

@@ -1,4 +1,4 @@
-"""ListFoundationModels and GetFoundationModel for the models that are served.
+"""ListFoundationModels, GetFoundationModel and its availability, for the models that are served.
 
 The list is a selection, with ids as AWS publishes them. The emulator serves any id of a known
 family, so a newer model works, too, though it is not listed.
@@ -11,6 +11,8 @@ from typing import Any
 
 from bedrock_emulator.errors import not_found
 from bedrock_emulator.families.registry import family_of
+from bedrock_emulator.models.usable import availability_of, lifecycle_of
+from bedrock_emulator.state.world import EmulatorState
 
 _PROVIDERS = {
     "ai21": "AI21 Labs",
@@ -76,20 +78,35 @@ _MODELS = {
 
 @dataclass(frozen=True)
 class Catalog:
-    """The two operations on foundation models."""
+    """The three operations on foundation models."""
+
+    world: EmulatorState
 
     def list(self, params: dict[str, Any], region: str) -> dict[str, Any]:
         """Return the listed models that pass the filters."""
-        details = (_details(model_id, region) for model_id in listed_model_ids())
+        details = (self._details(model_id, region) for model_id in listed_model_ids())
         return {"modelSummaries": [d for d in details if d and _matches(d, params)]}
 
     def get(self, params: dict[str, Any], region: str) -> dict[str, Any]:
         """Describe a model, listed or not. Raise ResourceNotFoundException if none is served."""
         model_id = params["modelIdentifier"].rsplit("/", 1)[-1]
-        details = _details(model_id, region)
+        details = self._details(model_id, region)
         if details is None:
             raise not_found(f"The model {model_id} could not be found.")
         return {"modelDetails": details}
+
+    def availability(self, params: dict[str, Any], region: str) -> dict[str, Any]:
+        """Say whether the account may use a model. Raise ResourceNotFoundException as `get`."""
+        model_id = params["modelId"]
+        if family_of(model_id) is None:
+            raise not_found(f"The model {model_id} could not be found.")
+        return availability_of(self.world, model_id)
+
+    def _details(self, model_id: str, region: str) -> dict[str, Any] | None:
+        details = _details(model_id, region)
+        if details is None:
+            return None
+        return {**details, "modelLifecycle": lifecycle_of(self.world, model_id)}
 
 
 def listed_models() -> dict[str, str]:
@@ -118,7 +135,6 @@ def _details(model_id: str, region: str) -> dict[str, Any] | None:
         "responseStreamingSupported": family.stream is not None,
         "customizationsSupported": [],
         "inferenceTypesSupported": ["ON_DEMAND", "PROVISIONED"],
-        "modelLifecycle": {"status": "ACTIVE"},
     }
 
 

@@ -1,14 +1,12 @@
 """Provisioned throughput: its operations, its life cycle and its limit of tokens per minute.
 
-The limit is a sliding window log (https://en.wikipedia.org/wiki/Rate_limiting): the tokens of all
-requests of the last 60 emulated seconds are summed up.
+The tokens of all requests of the last 60 emulated seconds are summed up: `state/token_windows.py`.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import threading
-from collections import deque
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -17,12 +15,12 @@ from bedrock_emulator.settings import ACCOUNT_ID
 from bedrock_emulator.state.clock import as_datetime
 from bedrock_emulator.state.draws import draw_id
 from bedrock_emulator.state.tags import TagRegistry, check_tag_count, tag_map
+from bedrock_emulator.state.token_windows import Reservation, TokenWindows
 from bedrock_emulator.state.world import EmulatorState
 from bedrock_emulator.wire.paging import page
 
 _COMMITMENT_DAYS = {"OneMonth": 30, "SixMonths": 180}
 _DAY_SECONDS = 86_400.0
-_WINDOW_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -50,14 +48,6 @@ class Provisioned:
         return f"arn:aws:bedrock:{self.region}:{ACCOUNT_ID}:provisioned-model/{self.model_key}"
 
 
-@dataclass
-class Reservation:
-    """The tokens of one request in the window: reserved at its start, the used ones at its end."""
-
-    at: float
-    tokens: int
-
-
 class ProvisionedApi:
     """The five operations on provisioned throughput, and what the runtime needs from it."""
 
@@ -66,7 +56,7 @@ class ProvisionedApi:
         self._tags = tags
         self._lock = threading.RLock()
         self._all = {key: Provisioned(**body) for key, body in world.store.documents("provisioned")}
-        self._windows: dict[str, deque[Reservation]] = {}
+        self._windows = TokenWindows(world.clock)
         self._last_number = max((item.number for item in self._all.values()), default=0)
 
     def resume(self) -> None:
@@ -148,7 +138,7 @@ class ProvisionedApi:
             if item.status in ("Creating", "Updating"):
                 raise conflict(f"The provisioned model is {item.status} and cannot be deleted.")
             del self._all[item.model_key]
-            self._windows.pop(item.model_key, None)
+            self._windows.drop(item.model_key)
             self._world.store.delete("provisioned", item.model_key)
         self._tags.drop(item.arn)
         return {}
@@ -179,23 +169,11 @@ class ProvisionedApi:
         returned reservation to the used number at its end. A request larger than the whole limit
         passes if the window is empty.
         """
-        now = self._world.clock.now()
         per_unit = (
             self._world.faults.current.provisioned.tokens_per_minute_per_unit
             or self._world.settings.tokens_per_minute_per_unit
         )
-        with self._lock:
-            window = self._windows.setdefault(item.model_key, deque())
-            while window and window[0].at <= now - _WINDOW_SECONDS:
-                window.popleft()
-            used = sum(reservation.tokens for reservation in window)
-            if used and used + tokens > per_unit * item.units:
-                raise ServiceError(
-                    "ThrottlingException", "Too many tokens, please wait before trying again."
-                )
-            reservation = Reservation(now, tokens)
-            window.append(reservation)
-            return reservation
+        return self._windows.reserve(item.model_key, tokens, per_unit * item.units)
 
     # --- internals ------------------------------------------------------------------------------
 

@@ -14,8 +14,11 @@ from bedrock_emulator.families import converse
 from bedrock_emulator.families.batch_rules import check_model_limits
 from bedrock_emulator.families.family import Answer, BodyError, Context, Family, read_body
 from bedrock_emulator.models.provisioned import Provisioned, ProvisionedApi
+from bedrock_emulator.models.usable import check_usable
+from bedrock_emulator.runtime.token_quota import TokenQuota, burnt_tokens
 from bedrock_emulator.state.draws import body_digest, draw
 from bedrock_emulator.state.paid_answers import request_digest
+from bedrock_emulator.state.token_windows import Reservation
 from bedrock_emulator.state.world import EmulatorState
 from bedrock_emulator.wire.request_parsing import load_json
 from bedrock_emulator.wire.serialization import dump
@@ -46,6 +49,7 @@ class Target:
     context: Context
     provisioned: Provisioned | None
     billed_as: str
+    region: str
 
 
 class RuntimeApi:
@@ -54,6 +58,7 @@ class RuntimeApi:
     def __init__(self, world: EmulatorState, provisioned: ProvisionedApi) -> None:
         self._world = world
         self._provisioned = provisioned
+        self._quota = TokenQuota(world)
 
     def invoke(self, params: dict[str, Any], region: str) -> dict[str, Any]:
         """Answer InvokeModel, with the token counts in headers."""
@@ -139,8 +144,10 @@ class RuntimeApi:
             item = self._provisioned.find_ready(model_id)
             model_id = item.model_arn
         ref = self._world.profiles.resolve(model_id, region)
+        if item is None:
+            check_usable(self._world, model_id, ref.base_model_id)
         context = Context(ref.base_model_id, self._world.backend, self._world.answers)
-        return Target(ref.family, context, item, billed_as)
+        return Target(ref.family, context, item, billed_as, region)
 
     def _answer(self, target: Target, body: Any, reserved_tokens: int, answer: Any) -> Answer:
         rules = RecordRules(self._world.faults.current.records, self._world.faults.seed)
@@ -148,16 +155,22 @@ class RuntimeApi:
         if fault is not None:
             code = _ERRORS_BY_CODE.get(fault.code, "InternalServerException")
             raise ServiceError(code, fault.message or "The model cannot process this request.")
-        reservation = None
+        reservation: Reservation | None
         if target.provisioned is not None:
             reservation = self._provisioned.reserve(target.provisioned, reserved_tokens)
+        else:
+            reservation = self._quota.reserve(target.billed_as, target.region, reserved_tokens)
         self._wait_for_thinking(body)
         try:
             response: Answer = answer()
         except PromptError as exc:
             raise invalid(exc.message) from exc
+        used = response.input_tokens, response.output_tokens
         if reservation is not None:
-            reservation.tokens = response.input_tokens + response.output_tokens
+            is_bought = target.provisioned is not None
+            reservation.tokens = (
+                sum(used) if is_bought else burnt_tokens(target.context.model_id, *used)
+            )
         return response
 
     def _bill(self, operation: str, target: Target, digest: bytes, response: Answer) -> int:

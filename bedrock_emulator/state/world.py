@@ -36,6 +36,11 @@ class FaultScript:
         return self._faults
 
     @property
+    def since(self) -> float:
+        """When the script was set, in emulated seconds since the epoch."""
+        return self._since
+
+    @property
     def seed(self) -> int:
         return self._faults.seed if self._faults.seed is not None else self._seed
 

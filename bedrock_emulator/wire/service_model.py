@@ -32,6 +32,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "ListTagsForResource",
         "ListFoundationModels",
         "GetFoundationModel",
+        "GetFoundationModelAvailability",
         "CreateInferenceProfile",
         "GetInferenceProfile",
         "ListInferenceProfiles",

@@ -142,6 +142,12 @@ def bedrock_client(aws: AwsSettings) -> BedrockClient:
     return client
 
 
+def model_client(aws: AwsSettings) -> BedrockClient:
+    """Return the client that asks about models and profiles. A run can do without the answers."""
+    client: BedrockClient = _client("bedrock", aws, _QUICK)
+    return client
+
+
 def quotas_client(aws: AwsSettings) -> QuotasClient:
     """Return the Service Quotas client. It tries a call twice: a run can do without the answer."""
     client: QuotasClient = _client("service-quotas", aws, _TWICE)

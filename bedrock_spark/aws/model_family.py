@@ -30,6 +30,12 @@ _BASE_IN_ARN = re.compile(r".*:custom-model/([^/]+\.[^/]+)/[^/]+")
 _MAX_GENERATIONS = 5
 
 
+def base_in_arn(arn: str) -> str | None:
+    """Return the base model that the ARN of a custom model names; None for an imported one."""
+    named = _BASE_IN_ARN.fullmatch(arn)
+    return named[1] if named else None
+
+
 def hides_family(model: ModelConfig) -> bool:
     """Tell whether neither a model's id nor the config shows its family."""
     is_open = model.invocation == "converse" or model.family is not None
@@ -46,8 +52,7 @@ def ask_family(client: BedrockClient, model: ModelConfig, clock: Clock) -> str:
     for _ in range(_MAX_GENERATIONS):
         if _HIDING_ARN.fullmatch(base) is None:
             break
-        named = _BASE_IN_ARN.fullmatch(base)
-        base = named[1] if named else _ask_base(client, base, model.id, clock)
+        base = base_in_arn(base) or _ask_base(client, base, model.id, clock)
     try:
         return family_of_model(ModelConfig(id=bare_model_id(base))).name
     except ConfigError:

@@ -59,6 +59,14 @@ class BedrockClient(Protocol):
         """Describe an inference profile."""
         ...
 
+    def get_foundation_model(self, *, modelIdentifier: str) -> Reply:
+        """Describe a foundation model."""
+        ...
+
+    def get_foundation_model_availability(self, *, modelId: str) -> Reply:
+        """Say whether the account may use a foundation model."""
+        ...
+
     def get_custom_model(self, *, modelIdentifier: str) -> Reply:
         """Describe a custom model."""
         ...

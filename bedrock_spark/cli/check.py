@@ -7,14 +7,16 @@ import sys
 import click
 
 from bedrock_spark.aws.model_family import hides_family
-from bedrock_spark.check import check_config
+from bedrock_spark.check import check_config, list_prices
 from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.config import Config
 from bedrock_spark.errors import BedrockSparkError, ConfigError, ExitCode
 from bedrock_spark.families import converse_reason, family_of
+from bedrock_spark.families.asked_shape import asked_shape
 from bedrock_spark.families.request_body import body_template
+from bedrock_spark.prices import price_row
 
 _CHECKED = (
     "keys, values, templates, options of the model's family, names of model, Region and formats, "
@@ -47,9 +49,11 @@ def meaning(config: Config) -> list[tuple[str, str]]:
         ("model", _model(config)),
         ("source", _source(config)),
         ("run folder", config.run_uri),
+        *_shape(config),
         ("results", _results(config)),
         ("unanswered", _unanswered(config)),
         ("budget", _budget(config)),
+        price_row(list_prices(config)),
     ]
 
 
@@ -79,6 +83,14 @@ def _columns(config: Config) -> str:
         return "columns that the model's family decides"
 
 
+def _shape(config: Config) -> list[tuple[str, str]]:
+    try:
+        line = asked_shape(config).line
+    except ConfigError:  # the family is not known yet
+        return []
+    return [("answers", line)] if line else []
+
+
 def _results(config: Config) -> str:
     results = config.results
     place = results.place
@@ -102,10 +114,4 @@ def _unanswered(config: Config) -> str:
 
 def _budget(config: Config) -> str:
     dollars = config.budget.max_cost_usd
-    limit = "no limit" if dollars is None else f"at most ${dollars:,}"
-    prices = config.prices.batch
-    if prices is None:
-        return f"{limit}; without prices, the cost is not shown" if dollars is None else limit
-    amounts = (float(price * 1000) for price in (prices.input, prices.output))
-    per_million = "${:,g} in, ${:,g} out".format(*amounts)
-    return f"{limit}; batch prices per million tokens: {per_million}"
+    return "no limit" if dollars is None else f"at most ${dollars:,}"

@@ -8,9 +8,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 from bedrock_spark.costs.tokens import dollars
+from bedrock_spark.model_check import ends_soon
 from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
 from bedrock_spark.outputs.reconcile import BATCH, FALLBACK
 from bedrock_spark.outputs.row_limits import reason_text
+from bedrock_spark.prices import price_row
 from bedrock_spark.report import Report
 from bedrock_spark.report.findings import NOT_PUBLISHED
 from bedrock_spark.report.values import DONE
@@ -69,9 +71,12 @@ def closing_table(report: Report) -> list[tuple[str, str]]:
         ("jobs", jobs),
         ("tokens", f"{report.tokens['input']:,} in, {report.tokens['output']:,} out"),
         *_cost_row(report.cost),
+        price_row(report.prices),
         ("seconds", seconds),
         ("run folder", report.run_uri),
     ]
+    soon = (ends_soon(model, report.ended_at or 0.0) for model in report.models)
+    rows += [("model ends", text) for text in dict.fromkeys(filter(None, soon))]
     if report.published is not None:
         rows.append(("results", report.published))
     if report.partial is not None:

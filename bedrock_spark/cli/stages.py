@@ -18,6 +18,7 @@ from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.interrupts import describe_interrupt, exit_code_of, interruptible
 from bedrock_spark.cli.output import Output
 from bedrock_spark.errors import BedrockSparkError, ExitCode
+from bedrock_spark.families.asked_shape import asked_shape
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.report import Report, check_complete
 from bedrock_spark.report.shortfall import shortfall_of
@@ -33,12 +34,14 @@ _SESSION = "bedrock_spark.spark.session"
 
 def run(pipeline: Pipeline, display: Display) -> int:
     """Run every stage that is not done yet."""
+    _note_shape(pipeline, display)
     spark = _spark_session(pipeline, display)
     return _end(pipeline, display, pipeline.run_all(spark))
 
 
 def prepare(pipeline: Pipeline, display: Display) -> int:
     """Cut the source table into shards."""
+    _note_shape(pipeline, display)
     manifest = pipeline.prepare(_spark_session(pipeline, display))
     display.finish()
     values = {
@@ -58,6 +61,13 @@ def prepare(pipeline: Pipeline, display: Display) -> int:
         f"{manifest.rejected:,} rejected"
     )
     return ExitCode.DONE
+
+
+def _note_shape(pipeline: Pipeline, display: Display) -> None:
+    """Say whether the model is asked for the shape of answers that the config describes."""
+    line = asked_shape(pipeline.run.config).line
+    if line:
+        display.note(line)
 
 
 def submit(pipeline: Pipeline, display: Display) -> int:

@@ -56,6 +56,8 @@ def _batch(status: Status) -> list[tuple[str, str]]:
     rows.append(("tokens", f"{status.tokens['input']:,} in, {status.tokens['output']:,} out"))
     if status.cost_usd is not None:
         rows.append(("cost", f"${status.cost_usd:,.2f} for batch jobs so far"))
+    known, unknown = status.prices["from"], status.prices["unknown"]
+    rows.append(("prices", "; ".join([*known, *(f"not known: {text}" for text in unknown)])))
     return rows
 
 

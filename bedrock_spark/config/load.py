@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bedrock_spark.config.answer_schema import with_schema_file
 from bedrock_spark.config.base import Section, copied, expanded
 from bedrock_spark.config.config import Config
 from bedrock_spark.config.document import Document, read_document
@@ -107,7 +108,10 @@ def _read(value: Any, document: Document, origin: Origin, overrides: Iterable[st
         return Reading(origin, problems)
     values, more, overridden = _overridden(value, overrides)
     values, halves = _with_surrogates_joined(values)
+    folder = Path(origin.name).parent if origin.is_file else Path()
+    values, fault = with_schema_file(values, folder)
     problems += more
+    problems += [Problem(f"request.schema: {fault}")] if fault is not None else []
     problems += (Problem(f"{key}: holds half a character (a lone surrogate)") for key in halves)
     origin = replace(origin, overrides=overridden)
     try:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from bedrock_spark.config.answer_schema import COLUMNS
 from bedrock_spark.config.overlaps import overlaps
 
 if TYPE_CHECKING:
     from bedrock_spark.config.config import Config
-
-_PER_TOKENS = "{input: …, output: …}, in dollars per 1,000 tokens"
 
 
 def misfits(config: Config, broken: frozenset[str] = frozenset()) -> list[str]:
@@ -25,35 +24,14 @@ def misfits(config: Config, broken: frozenset[str] = frozenset()) -> list[str]:
     return texts
 
 
-def missing_prices(config: Config) -> Iterator[str]:
-    """Everything that can be asked needs a price. For images, families tell more."""
-    prices, fallback = config.prices, config.fallback
-    if config.budget.max_cost_usd is None:
-        return
-    if prices.batch is None and prices.image is None:
-        yield (
-            f"budget.max_cost_usd needs prices.batch: {_PER_TOKENS}; for a model that answers "
-            "with images, prices.image"
-        )
-    if fallback is None:
-        return
-    if fallback.create is not None and prices.model_unit_hour is None:
-        yield (
-            "budget.max_cost_usd needs prices.model_unit_hour, in dollars per model unit and "
-            "hour, because fallback.create buys model units"
-        )
-    is_free = fallback.create is not None or prices.image is not None
-    if prices.fallback is None and not is_free:
-        yield (
-            f"budget.max_cost_usd needs prices.fallback: {_PER_TOKENS}; without it, the "
-            "fallback could spend any amount. For provisioned throughput that you pay for by "
-            "the hour anyway, set both to 0"
-        )
-
-
 def _merge_without_key(config: Config) -> Iterator[str]:
     if config.results.mode == "merge" and not config.source.key:
         yield "results.mode: merge needs source.key: rows are merged by it"
+
+
+def _schema_of_no_columns(config: Config) -> Iterator[str]:
+    if config.request.schema == COLUMNS and config.results.parse is None:
+        yield "request.schema: columns needs results.parse.columns, of which the schema is made"
 
 
 def _overlaps(config: Config) -> Iterator[str]:
@@ -61,7 +39,7 @@ def _overlaps(config: Config) -> Iterator[str]:
 
 
 _RULES: tuple[tuple[Callable[[Config], Iterator[str]], tuple[str, ...]], ...] = (
-    (missing_prices, ("budget", "prices", "fallback")),
     (_merge_without_key, ("results", "source")),
+    (_schema_of_no_columns, ("request", "results")),
     (_overlaps, ("run_uri", "source", "results", "targets")),
 )

@@ -11,14 +11,19 @@ from bedrock_spark.config.base import Section
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.schema import is_reserved, is_result, parse_ddl
 
-_NAME_ONLY = re.compile(r"\s*(?:\w+|`(?:[^`]|``)+`)\s*")
+_NAME_ONLY = re.compile(
+    r"\s*(\w+|`(?:[^`]|``)+`)(\s+COMMENT\s+(?:'.*'|\".*\"))?\s*", re.IGNORECASE | re.DOTALL
+)
 
 
 def columns_as_ddl(value: object) -> object:
     """Return a list of columns as DDL. A column without a type is a string."""
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         return value
-    return ", ".join(f"{item} string" if _NAME_ONLY.fullmatch(item) else item for item in value)
+    return ", ".join(
+        _NAME_ONLY.sub(r"\1 string\2", item) if _NAME_ONLY.fullmatch(item) else item
+        for item in value
+    )
 
 
 def check_columns(text: str) -> str:

@@ -14,7 +14,11 @@ _MOST_INPUT, _MOST_OUTPUT = Decimal("0.1"), Decimal("0.5")
 def price_faults(prices: PricesConfig) -> list[str]:
     """Return the token prices that no model on Bedrock has."""
     faults = []
-    for use, pair in (("batch", prices.batch), ("fallback", prices.fallback)):
+    for use, pair in (
+        ("batch", prices.batch),
+        ("fallback", prices.fallback),
+        ("flex", prices.flex),
+    ):
         if pair is None:
             continue
         for name, price, most in (

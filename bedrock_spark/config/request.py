@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from bedrock_spark.config.answer_schema import COLUMNS, NONE, check_schema
 from bedrock_spark.config.base import Columns, Section, check_json, one_or_many
+from bedrock_spark.config.thinking import ThinkingConfig
+from bedrock_spark.config.tools import ANY, AUTO, ToolConfig
+
+# pydantic warns of a field with the name of a method that it keeps for its first version.
+warnings.filterwarnings("ignore", 'Field name "schema" in "RequestConfig"', UserWarning)
 
 # Options that only some families take. A family lists those that it takes.
 EXTRA_OPTIONS = (
     *("top_k", "seed", "dimensions", "input_type"),
     *("width", "height", "aspect_ratio", "negative_prompt"),
+    "thinking",
 )
+
+SCHEMA_WORDS = (COLUMNS, NONE)
 
 
 class RequestConfig(Section):
@@ -38,9 +48,18 @@ class RequestConfig(Section):
     height: int | None = Field(default=None, ge=1)
     aspect_ratio: str | None = None
     negative_prompt: str | None = None
+    thinking: ThinkingConfig | None = None
+    schema: Any = None
+    tools: tuple[ToolConfig, ...] = ()
+    tool_choice: str | None = None
     body: dict[str, Any] | None = None
     body_column: str | None = None
     dedupe: bool = False
+
+    @property
+    def answer_schema(self) -> dict[str, Any] | None:
+        """Return the JSON Schema that every answer must fit; None if only columns say it."""
+        return self.schema if isinstance(self.schema, dict) else None
 
     @field_validator("body")
     @classmethod
@@ -48,16 +67,40 @@ class RequestConfig(Section):
         check_json(value, "")
         return value
 
+    @field_validator("schema")
+    @classmethod
+    def _is_a_schema(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            check_schema(value)
+        elif value is not None and value not in SCHEMA_WORDS:
+            raise ValueError(f"must be a JSON Schema, {' or '.join(SCHEMA_WORDS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _tools_fit(self) -> RequestConfig:
+        names = [tool.name for tool in self.tools]
+        if len(set(names)) < len(names):
+            raise ValueError("tools: two have the same name; rename one")
+        choice = self.tool_choice
+        if choice is not None and not names:
+            raise ValueError("tool_choice goes with tools")
+        if choice is not None and choice not in (AUTO, ANY, *names):
+            raise ValueError(
+                f"tool_choice: is no tool; it must be one of {', '.join((AUTO, ANY, *names))}"
+            )
+        return self
+
     @model_validator(mode="after")
     def _is_one_kind(self) -> RequestConfig:
         kinds = [n for n in ("prompt", "body", "body_column") if getattr(self, n) is not None]
         if len(kinds) != 1:
             present = " and ".join(kinds) if kinds else "none of them"
             raise ValueError(f"needs exactly one of prompt, body, body_column; it has {present}")
-        options = ("system", "max_tokens", "temperature", "top_p", *EXTRA_OPTIONS)
-        several = ("images", "documents", "stop")
+        options = ("system", "max_tokens", "temperature", "top_p", "tool_choice", *EXTRA_OPTIONS)
+        several = ("images", "documents", "stop", "tools")
         stray = [n for n in options if getattr(self, n) is not None]
         stray += [n for n in several if getattr(self, n)]
+        stray += ["schema"] if self.schema == COLUMNS else []
         if stray and self.prompt is None:
             raise ValueError(
                 f"{', '.join(stray)} go with prompt; with {kinds[0]}, write them into the body"

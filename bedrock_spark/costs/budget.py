@@ -16,7 +16,7 @@ from decimal import Decimal
 from functools import cache
 
 from bedrock_spark.aws.batch_jobs import COMPLETED
-from bedrock_spark.config import PricesConfig, TokenPrices
+from bedrock_spark.config import TokenPrices
 from bedrock_spark.costs.tokens import Expected, Tokens, dollars, spent, total
 from bedrock_spark.costs.used import (
     batch_used,
@@ -29,6 +29,7 @@ from bedrock_spark.costs.used import (
     job_used,
 )
 from bedrock_spark.errors import BudgetError
+from bedrock_spark.prices import RunPrices
 from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.job_plan import JobPlan
 from bedrock_spark.run_folder.ledger import Job
@@ -86,7 +87,7 @@ class Budget:
     """
 
     limit: Decimal
-    prices: PricesConfig
+    prices: RunPrices
     expected: Expected
     shards: Mapping[str, Shard]
     canary: Tokens
@@ -274,13 +275,13 @@ def open_budget(
     config = run.config
     if config.budget.max_cost_usd is None:
         return None
-    check_prices(config)
+    check_prices(config, run.prices)
     tries = read_tries(run.storage)
-    expected = expected_of(config, tries)
+    expected = expected_of(config, run.prices, tries)
     create = config.fallback.create if config.fallback is not None else None
     return Budget(
         limit=config.budget.max_cost_usd,
-        prices=config.prices,
+        prices=run.prices,
         expected=expected,
         shards={shard.shard_id: shard for shard in shards},
         canary=canary_used(tries, expected),

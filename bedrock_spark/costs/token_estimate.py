@@ -24,9 +24,11 @@ class TokenEstimate:
     """Learns from answers. Safe to use from many threads.
 
     max_answer_tokens: the most tokens that an answer may have; None if the request sets no limit
+    output_rate: how many tokens of the quota an output token takes: see `burndown.py`
     """
 
     max_answer_tokens: int | None = None
+    output_rate: int = 1
     _input_per_byte: float = 1 / BYTES_PER_TOKEN
     _output: float = field(init=False)
     _calls: int = 0
@@ -36,15 +38,24 @@ class TokenEstimate:
         self._output = float(self.max_answer_tokens or 0)
 
     def of(self, body: bytes) -> tuple[int, int]:
-        """Return the tokens that a call is expected to use, and the most that it may use.
+        """Return the quota tokens that a call is expected to use, and those that it reserves.
 
-        Both are input and output together. The second is an estimate, too, but a high one.
+        Both are input and output together. The service reserves the longest answer as it is, and
+        counts a real one `output_rate` times. The second number is an estimate, too, but a high
+        one, and never less than the first.
         """
         with self._lock:
             input_tokens = len(body) * self._input_per_byte
-            expected = input_tokens + self._output
+            expected = input_tokens + self._output * self.output_rate
             most = input_tokens * _SPARE + (self.max_answer_tokens or self._output)
         return math.ceil(expected), math.ceil(max(expected, most))
+
+    def used(self, input_tokens: int, output_tokens: int, cache_read: int = 0) -> int:
+        """Return the quota tokens that an answered call has used.
+
+        cache_read: the part of the input that was read from a cache, which does not count
+        """
+        return max(0, input_tokens - cache_read) + output_tokens * self.output_rate
 
     def learn(self, body: bytes, input_tokens: int, output_tokens: int) -> None:
         """Update the means with the tokens that a call used."""

@@ -1,26 +1,24 @@
 """The cost of tokens, images and model units, and an estimate of what records need.
 
-Prices are those of the config; nothing looks them up. Sums are exact decimals. They are rounded
-only when they are shown.
+Sums are exact decimals. They are rounded only when they are shown.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from bedrock_spark.config import PricesConfig, RequestConfig, TokenPrices
+from bedrock_spark.config import RequestConfig, TokenPrices
+from bedrock_spark.prices import RunPrices
 
 # Prices are in dollars per 1,000 tokens.
 PRICED_TOKENS = 1_000
 # A rule of thumb for the bytes of a shard, including the JSON around the text: English text has
 # about four bytes per token, text in many other languages three.
 BYTES_PER_TOKEN = 4.0
-# A call on demand costs twice as much as in a batch job: https://aws.amazon.com/bedrock/pricing/
-ON_DEMAND_FACTOR = 2
 # The names that image models give to the number of images of one answer.
 _IMAGE_COUNTS = frozenset({"numberOfImages", "samples"})
 # The names that model families give to the limit of an answer's tokens in their bodies.
@@ -34,32 +32,43 @@ _LIMITS = frozenset(
 
 @dataclass(frozen=True)
 class Tokens:
-    """Numbers of input tokens, output tokens and images of answers."""
+    """Numbers of input tokens, output tokens and images of answers.
+
+    cache_read, cache_write: the input tokens that a prompt cache gave or took; a part of `input`
+    Reasoning tokens are a part of `output`, and cost the same: docs/results.md, "Tokens".
+    """
 
     input: int = 0
     output: int = 0
     images: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
 
     def __add__(self, other: Tokens) -> Tokens:
-        """Return the sum, of input, of output and of images."""
-        return Tokens(
-            self.input + other.input, self.output + other.output, self.images + other.images
-        )
+        """Return the sum of each number."""
+        return Tokens(*(a + b for a, b in zip(self._numbers, other._numbers, strict=True)))
 
     def __sub__(self, other: Tokens) -> Tokens:
-        """Return the difference, of input, of output and of images."""
-        return Tokens(
-            self.input - other.input, self.output - other.output, self.images - other.images
-        )
+        """Return the difference of each number."""
+        return Tokens(*(a - b for a, b in zip(self._numbers, other._numbers, strict=True)))
+
+    @property
+    def _numbers(self) -> tuple[int, ...]:
+        return self.input, self.output, self.images, self.cache_read, self.cache_write
 
     def cost(self, prices: TokenPrices | None, per_image: Decimal | None = None) -> Decimal:
         """Return the cost in dollars: tokens x price per 1,000 / 1,000, and images x price.
 
-        What has no price costs nothing.
+        What has no price costs nothing. Tokens of a cache without a price cost as other input.
         """
         cost = self.images * (per_image or Decimal())
         if prices is not None:
-            cost += (self.input * prices.input + self.output * prices.output) / PRICED_TOKENS
+            tokens = self.input * prices.input + self.output * prices.output
+            if prices.cache_read is not None:
+                tokens += self.cache_read * (prices.cache_read - prices.input)
+            if prices.cache_write is not None:
+                tokens += self.cache_write * (prices.cache_write - prices.input)
+            cost += tokens / PRICED_TOKENS
         return cost
 
 
@@ -93,23 +102,19 @@ class Spent:
 
 
 def spent(
-    prices: PricesConfig, batch: Tokens, fallback: Tokens, canary: Tokens, unit_hours: int = 0
+    prices: RunPrices, batch: Tokens, fallback: Tokens, canary: Tokens, unit_hours: int = 0
 ) -> Spent:
-    """Return the cost of batch jobs, fallback and canary, and of model units x hours.
-
-    The canary makes single calls: its tokens cost twice the price of batch.
-    """
+    """Return the cost of batch jobs, fallback and canary, and of model units x hours."""
     per_image, per_hour = prices.image, prices.model_unit_hour
 
     def cost(tokens: Tokens, token_prices: TokenPrices | None) -> Decimal | None:
         has_price = token_prices is not None or per_image is not None
         return tokens.cost(token_prices, per_image) if has_price else None
 
-    on_demand = Tokens(canary.input * ON_DEMAND_FACTOR, canary.output * ON_DEMAND_FACTOR)
     return Spent(
         batch=cost(batch, prices.batch),
         fallback=cost(fallback, prices.fallback),
-        canary=cost(replace(on_demand, images=canary.images), prices.batch),
+        canary=cost(canary, prices.of_canary),
         model_units=unit_hours * per_hour if per_hour is not None else None,
     )
 

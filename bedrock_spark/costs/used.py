@@ -7,10 +7,12 @@ counts with what a record is expected to use.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import TypeAlias
 
 from bedrock_spark.aws.batch_jobs import COMPLETED, PARTIALLY_COMPLETED
+from bedrock_spark.aws.model_family import hides_family
 from bedrock_spark.config import Config
 from bedrock_spark.costs.tokens import (
     Expected,
@@ -22,6 +24,8 @@ from bedrock_spark.costs.tokens import (
 )
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import family_of
+from bedrock_spark.prices import RunPrices
+from bedrock_spark.prices.run_prices import PER_TOKENS
 from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
@@ -30,31 +34,55 @@ from bedrock_spark.run_folder.manifest import RunManifest, Shard
 Estimate: TypeAlias = Callable[[str, int | None], Tokens]
 
 
-def check_prices(config: Config) -> None:
-    """Raise ConfigError if a budget is set, and the model's answers have no price.
+# The counts of `fallback_tokens` that cost something. Reasoning is a part of the output.
+_COUNTED = tuple(field.name for field in fields(Tokens))
 
-    The config checks the other prices itself. Only the model's family tells if answers are images.
+
+def check_prices(config: Config, prices: RunPrices) -> None:
+    """Raise ConfigError if a budget is set, and something that can be asked has no price.
+
+    It has a line for each missing price.
     """
+    missing = list(missing_prices(config, prices))
+    if missing:
+        raise ConfigError("\n".join(missing))
+
+
+def missing_prices(config: Config, prices: RunPrices) -> Iterator[str]:
+    """Yield what a budget needs and is not known. Each text begins with the key of the budget."""
     if config.budget.max_cost_usd is None:
         return
-    family, prices, fallback = family_of(config), config.prices, config.fallback
-    answers, per_tokens = f"{family.name} models answer with", "{input: …, output: …}"
-    if family.answers_images:
-        missing = "prices.image, in dollars per image" if prices.image is None else None
-        answers += " images"
-    else:
-        is_unpaid = fallback is not None and fallback.create is None and prices.fallback is None
-        key = "batch" if prices.batch is None else "fallback" if is_unpaid else None
-        missing = key and f"prices.{key}: {per_tokens}, in dollars per 1,000 tokens"
-        answers += " text"
-    if missing:
-        raise ConfigError(f"budget.max_cost_usd needs {missing}, because {answers}")
+    fallback, hidden = config.fallback, hides_family(config.model)
+    family = None if hidden else family_of(config)
+    has_images = prices.image is not None if family is None else family.answers_images
+    is_bought = fallback is not None and fallback.create is not None
+    why = {each.key: f": {each.fact}" for each in prices.unknown}
+    if family is not None and family.answers_images:
+        if prices.image is None:
+            yield (
+                "budget.max_cost_usd needs prices.image, in dollars per image, because "
+                f"{family.name} models answer with images"
+            )
+    elif prices.batch is None and not has_images:
+        images = "; for a model that answers with images, prices.image" if family is None else ""
+        yield f"budget.max_cost_usd needs prices.batch: {PER_TOKENS}{images}{why.get('batch', '')}"
+    if is_bought and prices.model_unit_hour is None:
+        yield (
+            "budget.max_cost_usd needs prices.model_unit_hour, in dollars per model unit and "
+            "hour, because fallback.create buys model units"
+        )
+    if fallback is not None and not is_bought and prices.fallback is None and not has_images:
+        yield (
+            f"budget.max_cost_usd needs prices.fallback: {PER_TOKENS}; without it, the "
+            "fallback could spend any amount. For provisioned throughput that you pay for by "
+            f"the hour anyway, set both to 0{why.get('fallback', '')}"
+        )
 
 
-def expected_of(config: Config, tries: Sequence[Canary]) -> Expected:
+def expected_of(config: Config, prices: RunPrices, tries: Sequence[Canary]) -> Expected:
     """Return what a record is expected to use, measured by the last try of the canary."""
     last = tries[-1] if tries else None
-    images = images_per_answer(config.request) if config.prices.image is not None else 0
+    images = images_per_answer(config.request) if prices.image is not None else 0
     if last is None or not last.answered:
         return expect(config.request, None, images)
     tokens = Tokens(last.input_tokens, last.output_tokens)
@@ -124,11 +152,9 @@ def fallback_used(
 
     counts: `fallback_tokens` of every collected shard
     """
-    inputs = outputs = images = uncounted = 0
+    used, uncounted = Tokens(), 0
     for count in counts:
-        inputs += count.get("input", 0)
-        outputs += count.get("output", 0)
-        images += count.get("images", 0)
+        used += Tokens(**{name: count[name] for name in _COUNTED if name in count})
         uncounted += count.get("uncounted", 0)
     line_bytes = sum(s.bytes for s in manifest.shards) / max(1, manifest.records) * uncounted
-    return Tokens(inputs, outputs, images) + expected.tokens(line_bytes, uncounted)
+    return used + expected.tokens(line_bytes, uncounted)

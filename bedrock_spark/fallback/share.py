@@ -81,13 +81,13 @@ def _message(run: Run, manifest: RunManifest, left: Mapping[str, int], asked: st
 
 def _cost(run: Run, manifest: RunManifest, left: Mapping[str, int]) -> str:
     """Return what asking these records would cost, in words."""
-    prices = run.config.prices.fallback
+    prices = run.prices.fallback
     if prices is None:
-        return "What that would cost is not known, because prices.fallback is not set"
+        return "What that would cost is not known: set prices.fallback"
     line_bytes = sum(
         s.bytes * left[s.shard_id] / s.records for s in manifest.shards if s.shard_id in left
     )
-    expected = expected_of(run.config, read_tries(run.storage))
+    expected = expected_of(run.config, run.prices, read_tries(run.storage))
     tokens = expected.tokens(line_bytes, sum(left.values()))
-    cost = tokens.cost(prices, run.config.prices.image)
+    cost = tokens.cost(prices, run.prices.image)
     return f"To ask them would cost about {dollars(cost)} ({expected.how})"

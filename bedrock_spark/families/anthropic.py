@@ -5,6 +5,12 @@ recorded line of a batch job's output has the same shape. Thinking and tool_use 
 guide, "Extended thinking" and "Tool use"; no recorded line has such blocks. Chunks of a stream:
 Claude docs, "Streaming messages".
 
+`request.thinking`: see claude_models.py. Before 4.6 there is no effort, so it becomes a budget;
+Opus 4.5 would take one, but only with a beta header. Budget and answer share `max_tokens`. Claude
+4.7 and later return the text of their thinking only if `display` asks for it: it is not asked for.
+`output_config.format`: Amazon Bedrock user guide, "Get validated JSON results from models"; ways.py
+says for which models. Other models get a tool that they must call ("Tool use").
+
 Image blocks: the first of these pages; Bedrock takes base64 only (Claude docs, "Vision"). Document
 blocks: Claude docs, "PDF support", says that Bedrock's InvokeModel takes them. Amazon Bedrock user
 guide, "API restrictions", says that it takes no documents. So they are not confirmed. Formats and
@@ -15,9 +21,12 @@ the limit of 600 images: "Vision". 5 MB per image, counted in base64: an error m
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
+from bedrock_spark.config.thinking import ThinkingConfig
+from bedrock_spark.config.tools import ANY, AUTO, ToolConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.base import (
     Answer,
@@ -27,12 +36,15 @@ from bedrock_spark.families.base import (
     joined_text,
     json_text,
     prompt_of,
+    refuse_thinking,
     text_at,
     without_none,
 )
+from bedrock_spark.families.claude_models import ClaudeModel, claude_model
 from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
 from bedrock_spark.families.usage import claude_usage
+from bedrock_spark.families.ways import CLAUDE, CLAUDE_5, Way, forced_tool
 from bedrock_spark.templates.json_values import NOT_UTF8, Unrenderable
 from bedrock_spark.templates.media import IMAGES, TEXTS, Media
 
@@ -60,6 +72,73 @@ def build(request: RequestConfig) -> dict[str, Any]:
             "stop_sequences": list(request.stop),
         }
     )
+
+
+# The budgets of models that take no effort.
+BUDGETS = {"low": 1_024, "medium": 4_096, "high": 16_384}
+
+
+_DISABLED = {"thinking": {"type": "disabled"}}
+
+
+def think(body: dict[str, Any], thinking: ThinkingConfig, model_id: str) -> dict[str, Any]:
+    """Put thinking into a body, in the way of the model's version.
+
+    If the id does not show the version, as that of an application inference profile, what is asked
+    is sent in the newest form that there is for it. Raises ConfigError if the model does not take
+    it.
+    """
+    model = claude_model(model_id)
+    if model is not None:
+        _check_thinking(model, thinking)
+    if thinking.effort == "off":
+        return {**body, **_DISABLED} if model is None or model.thinks_unasked else body
+    if thinking.budget_tokens is not None:
+        return _think_for(body, thinking.budget_tokens)
+    if model is not None and not model.takes_effort:
+        return _think_for(body, BUDGETS[str(thinking.effort)])
+    output = {**body.get("output_config", {}), "effort": thinking.effort}
+    return {**body, "thinking": {"type": "adaptive"}, "output_config": output}
+
+
+def _check_thinking(model: ClaudeModel, thinking: ThinkingConfig) -> None:
+    if not model.thinks:
+        raise refuse_thinking("this model does not think; leave it out")
+    if thinking.effort == "off" and model.always_thinks:
+        raise refuse_thinking("this model always thinks; leave it out, or write low")
+    if thinking.budget_tokens is not None and not model.takes_budget:
+        raise refuse_thinking(
+            "this model takes no budget_tokens; write an effort: low, medium or high"
+        )
+
+
+def _think_for(body: dict[str, Any], tokens: int) -> dict[str, Any]:
+    return {**body, "thinking": {"type": "enabled", "budget_tokens": tokens}}
+
+
+def put_schema(body: Json, schema: Json) -> dict[str, Any]:
+    """Return a body that asks for an answer of a shape."""
+    config = body.get("output_config")
+    others = config if isinstance(config, Mapping) else {}
+    form = {"type": "json_schema", "schema": dict(schema)}
+    return {**body, "output_config": {**others, "format": form}}
+
+
+def put_tools(body: Json, tools: Sequence[ToolConfig], choice: str) -> dict[str, Any]:
+    """Return a body with tools."""
+    specs = [
+        without_none(
+            {
+                "name": tool.name,
+                "description": tool.description,
+                "input_schema": dict(tool.input_schema),
+                "strict": tool.strict or None,
+            }
+        )
+        for tool in tools
+    ]
+    chosen = {"type": choice} if choice in (AUTO, ANY) else {"type": "tool", "name": choice}
+    return {**body, "tools": specs, "tool_choice": chosen}
 
 
 def read(output: Json) -> Answer:
@@ -136,8 +215,15 @@ FAMILY = Family(
     read,
     takes_media=True,
     extras=("top_k",),
+    think=think,
     read_chunk=read_chunk,
     endings=ENDINGS,
     max_temperature=1,
     roles=("user", "assistant"),
+    put_tools=put_tools,
+    ways=(
+        Way("output_config.format", CLAUDE, put_schema, by_default=True),
+        Way("output_config.format", CLAUDE_5, put_schema),
+        forced_tool(put_tools),
+    ),
 )

@@ -12,10 +12,16 @@ import msgspec
 
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.config.request import EXTRA_OPTIONS
+from bedrock_spark.config.thinking import ThinkingConfig
+from bedrock_spark.config.tools import AUTO
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.endings import Ending, Endings
+from bedrock_spark.families.ways import PutTools, Way
 
 Json = Mapping[str, Any]
+# Puts `request.thinking` into a body, for a model of this bare id. Raises ConfigError if the model
+# does not take it.
+Think = Callable[[dict[str, Any], ThinkingConfig, str], dict[str, Any]]
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -87,7 +93,8 @@ class Family:
     builder: makes a body template from the request options, whose strings may hold placeholders
     read: makes an Answer from a decoded modelOutput; any member may be absent or null
     takes_media: whether the builder supports images and documents
-    extras: those of EXTRA_OPTIONS that the builder supports
+    extras: those of EXTRA_OPTIONS that the builder supports, but for `thinking`
+    think: supports `thinking`; None if no model of the family does
     read_chunk: makes an Answer from a decoded chunk of a stream: the text that it adds, and token
         counts as totals so far; None if the family does not stream
     tag: the tag around the reasoning in the text of those chunks; None if there is no tag
@@ -98,6 +105,8 @@ class Family:
     limits: what its models take of one row; the first that matches counts
     max_temperature: the highest `temperature`; None if none is known
     roles: the roles of its messages; None if they are not known
+    put_tools: puts tools into a body; None if its models take none
+    ways: how its models are asked for an answer of a shape; the first that matches counts
     """
 
     name: str
@@ -106,6 +115,7 @@ class Family:
     read: Callable[[Json], Answer]
     takes_media: bool = False
     extras: tuple[str, ...] = ()
+    think: Think | None = None
     read_chunk: Callable[[Json], Answer] | None = None
     tag: ReasoningTag | None = None
     answers_images: bool = False
@@ -115,6 +125,12 @@ class Family:
     limits: tuple[ModelLimits, ...] = ()
     max_temperature: float | None = None
     roles: tuple[str, ...] | None = None
+    put_tools: PutTools | None = None
+    ways: tuple[Way, ...] = ()
+
+    def way_of(self, bare_model_id: str) -> Way | None:
+        """Return how a model is asked for an answer of a shape; None if it cannot be."""
+        return next((way for way in self.ways if way.models.fullmatch(bare_model_id)), None)
 
     def limits_of(self, bare_model_id: str) -> ModelLimits:
         """Return what a model takes of one row."""
@@ -124,12 +140,23 @@ class Family:
         """Return how an answer ended."""
         return self.endings.of(answer.stop_reason)
 
-    def build(self, request: RequestConfig) -> dict[str, Any]:
-        """Return the body template of a request. Raises ConfigError for an unsupported option."""
+    def build(self, request: RequestConfig, bare_model_id: str) -> dict[str, Any]:
+        """Return the body template of a request to a model.
+
+        Raises ConfigError for an option that the family or this model does not take.
+        """
         if not self.takes_media:
             refuse(request, self.name, "images", "documents")
-        refuse(request, self.name, *(name for name in EXTRA_OPTIONS if name not in self.extras))
-        return self.builder(request)
+        taken = (*self.extras, *(("thinking",) if self.think is not None else ()))
+        refuse(request, self.name, *(name for name in EXTRA_OPTIONS if name not in taken))
+        if self.put_tools is None:
+            refuse(request, self.name, "tools")
+        body = self.builder(request)
+        if self.think is not None and request.thinking is not None:
+            body = self.think(body, request.thinking, bare_model_id)
+        if self.put_tools is None or not request.tools:
+            return body
+        return self.put_tools(body, request.tools, request.tool_choice or AUTO)
 
 
 NO_ANSWER = Answer()
@@ -186,6 +213,11 @@ def refuse(request: RequestConfig, family: str, *options: str) -> None:
                 for option in set_options
             )
         )
+
+
+def refuse_thinking(why: str) -> ConfigError:
+    """Return the error for a value of `request.thinking` that a model does not take."""
+    return ConfigError(f"request.thinking: {why}")
 
 
 def refuse_tokens(request: RequestConfig, family: str, *tokens: str) -> None:

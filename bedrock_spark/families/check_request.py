@@ -11,6 +11,8 @@ from typing import Any
 from bedrock_spark.config import Config, RequestConfig
 from bedrock_spark.config.problems import Problem, problem_of
 from bedrock_spark.errors import ConfigError
+from bedrock_spark.families.asked_shape import asked_shape
+from bedrock_spark.families.bare_ids import bare_model_id
 from bedrock_spark.families.base import Family
 from bedrock_spark.families.lint import lint
 from bedrock_spark.families.option_places import leaves
@@ -44,7 +46,13 @@ def request_faults(config: Config, *, has_templates: bool) -> list[Problem]:
         family = family_of(config)
     except ConfigError as exc:
         return problem_of(exc)
-    refused = [] if config.request.prompt is None else _refused_options(family, config.request)
+    request, model_id = config.request, bare_model_id(config.model.id)
+    refused = [] if request.prompt is None else _refused_options(family, request, model_id)
+    if not refused:
+        try:
+            asked_shape(config)
+        except ConfigError as exc:
+            refused = problem_of(exc)
     problems = list(refused)
     if not refused and config.batch.lint == "refuse":
         problems += (
@@ -62,7 +70,7 @@ def request_faults(config: Config, *, has_templates: bool) -> list[Problem]:
     return problems
 
 
-def _refused_options(family: Family, request: RequestConfig) -> list[Problem]:
+def _refused_options(family: Family, request: RequestConfig, model_id: str) -> list[Problem]:
     """Return all options that a family refuses, or misses.
 
     A family stops at the first. So each option that it names is corrected, and it is asked again.
@@ -70,7 +78,7 @@ def _refused_options(family: Family, request: RequestConfig) -> list[Problem]:
     problems: list[Problem] = []
     for _ in range(_MOST_TRIES):
         try:
-            family.build(request)
+            family.build(request, model_id)
         except ConfigError as exc:
             found = problem_of(exc)
         else:

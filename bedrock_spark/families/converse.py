@@ -4,18 +4,28 @@ Shapes: botocore's service model of bedrock-runtime (ConverseRequest, ConverseRe
 record of type Converse is the request without its modelId; its bytes are base64, as always in the
 rest-json protocol. Chunks of a stream: ConverseStreamOutput in the same model.
 
+`textFormat` and tools: the same model; ways.py says for which models.
+
 Images and documents: the same service model (ImageBlock, DocumentBlock). 20 images of 3.75 MB, 5
 documents of 4.5 MB: Amazon Bedrock API reference, "Message". Larger PDF and DOCX for Claude 4 and
 Nova: Amazon Bedrock user guide, "API restrictions". That page also says that Bedrock does not limit
 images, so the limits of the reference may be too strict. Characters allowed in a document's name:
 "DocumentBlock". Not checked here: 8000 pixels.
+
+Thinking: `outputConfig.effort`, in the service model of botocore 1.44.8; older versions of boto3
+refuse it in calls of the canary and the fallback. That batch inference takes it is not confirmed.
 """
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
+from bedrock_spark.config.thinking import ThinkingConfig
+from bedrock_spark.config.tools import ANY, AUTO, ToolConfig
 from bedrock_spark.families.base import (
     Answer,
     Family,
@@ -25,13 +35,18 @@ from bedrock_spark.families.base import (
     joined_text,
     json_text,
     prompt_of,
+    refuse_thinking,
     text_at,
     without_none,
 )
 from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
 from bedrock_spark.families.usage import converse_usage
+from bedrock_spark.families.ways import ANSWER, CLAUDE, CLAUDE_5, OPEN_WEIGHT, Way
 from bedrock_spark.templates.media import DOCUMENTS, IMAGES, Media
+
+# Models whose own body has a place for thinking.
+_OWN_THINKING = re.compile(r"anthropic\.|amazon\.nova-2-|openai\.gpt-oss-|qwen\.|deepseek\.")
 
 
 def build_with(request: RequestConfig, media: MediaRules) -> dict[str, Any]:
@@ -54,9 +69,55 @@ def build_with(request: RequestConfig, media: MediaRules) -> dict[str, Any]:
     )
 
 
+def think(body: dict[str, Any], thinking: ThinkingConfig, model_id: str) -> dict[str, Any]:
+    """Put an effort into a request. Raises ConfigError for anything else.
+
+    For some models, Converse would need members of additionalModelRequestFields, which batch
+    inference refuses.
+    """
+    if _OWN_THINKING.match(model_id):
+        raise refuse_thinking(
+            "batch inference refuses it in Converse requests to this model; leave out "
+            "invocation: converse, and family: converse"
+        )
+    if thinking.effort == "off" or thinking.budget_tokens is not None:
+        raise refuse_thinking("Converse takes an effort only; write low, medium or high")
+    return {**body, "outputConfig": {**body.get("outputConfig", {}), "effort": thinking.effort}}
+
+
 def build(request: RequestConfig) -> dict[str, Any]:
     """Build a Converse request."""
     return build_with(request, MEDIA)
+
+
+def put_schema(body: Json, schema: Json) -> dict[str, Any]:
+    """Return a request for an answer of a shape. This API takes a schema as text."""
+    config = body.get("outputConfig")
+    others = config if isinstance(config, Mapping) else {}
+    text = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
+    form = {
+        "type": "json_schema",
+        "structure": {"jsonSchema": {"schema": text, "name": ANSWER}},
+    }
+    return {**body, "outputConfig": {**others, "textFormat": form}}
+
+
+def put_tools(body: Json, tools: Sequence[ToolConfig], choice: str) -> dict[str, Any]:
+    """Return a request with tools. Nova's own body has them in the same form."""
+    specs = [
+        without_none(
+            {
+                "name": tool.name,
+                "description": tool.description,
+                "inputSchema": {"json": dict(tool.input_schema)},
+                "strict": tool.strict or None,
+            }
+        )
+        for tool in tools
+    ]
+    chosen: dict[str, Any] = {choice: {}} if choice in (AUTO, ANY) else {"tool": {"name": choice}}
+    config = {"tools": [{"toolSpec": spec} for spec in specs], "toolChoice": chosen}
+    return {**body, "toolConfig": config}
 
 
 def read(output: Json) -> Answer:
@@ -128,14 +189,31 @@ ENDINGS = endings_by_word(
     tool_use=("tool_use",),
 )
 
+# Models that have no structured outputs: the table of litellm (1.110), and langchain4j #4552 for
+# Nova and Cohere. A tool would do for some of them, but batch inference takes no tools through
+# Converse. A model of no known provider may have them.
+_WITHOUT = (
+    r"(amazon|cohere|meta|ai21|writer|twelvelabs|stability)\..*|anthropic\..*|deepseek\.r1.*"
+    r"|mistral\.(mistral-7b|mixtral-|mistral-small-24|mistral-large-24|pixtral-).*|arn:.*"
+)
+_MAY_HAVE = re.compile(rf"{CLAUDE_5.pattern}|(?!{_WITHOUT}).*")
+_TEXT_FORMAT = "outputConfig.textFormat"
+
 FAMILY = Family(
     "converse",
     None,
     build,
     read,
     takes_media=True,
+    think=think,
     read_chunk=read_chunk,
     endings=ENDINGS,
     max_temperature=1,
     roles=("user", "assistant"),
+    put_tools=put_tools,
+    ways=(
+        Way(_TEXT_FORMAT, CLAUDE, put_schema, by_default=True),
+        Way(_TEXT_FORMAT, OPEN_WEIGHT, put_schema, by_default=True),
+        Way(_TEXT_FORMAT, _MAY_HAVE, put_schema),
+    ),
 )

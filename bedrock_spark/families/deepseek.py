@@ -11,6 +11,10 @@ the guide shows only R1's body. Where V3 puts its reasoning is not confirmed: a 
 text and reasoning_content are both read. V3.1's template ends with <think>, so the opening tag may
 be missing. A stream has no way to know that in time.
 
+Thinking: R1 always thinks. V3 takes `reasoning_effort` through Converse, according to public code
+(litellm 1.110.2), and so perhaps in its own body: that is not confirmed, nor that it does not think
+without it.
+
 Not confirmed: a chunk of R1's stream is read like R1's answer, and a chunk of V3's like that of a
 chat.
 
@@ -23,6 +27,7 @@ import re
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
+from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.families import openai_chat as chat
 from bedrock_spark.families.base import (
     Answer,
@@ -81,6 +86,11 @@ def read_r1_chunk(chunk: Json) -> Answer:
     )
 
 
+def think_v3(body: dict[str, Any], thinking: ThinkingConfig, model_id: str) -> dict[str, Any]:
+    """Put an effort into a chat. Raises ConfigError for a budget."""
+    return chat.think_by_effort(body, thinking, "reasoning_effort")
+
+
 def read_v3(output: Json) -> Answer:
     """Read a chat answer. Reasoning inside <think> is moved out of the text."""
     return chat.read(output, tag="think", is_open=True)
@@ -101,7 +111,10 @@ V3 = Family(
     re.compile(r"deepseek\.v3.*"),
     chat.build,
     read_v3,
+    think=think_v3,
     read_chunk=chat.read_chunk,
     tag=ReasoningTag("think"),
     endings=chat.ENDINGS,
+    put_tools=chat.put_tools,
+    ways=chat.WAYS,
 )

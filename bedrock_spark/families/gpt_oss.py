@@ -1,6 +1,7 @@
 """OpenAI gpt-oss.
 
 Body: Amazon Bedrock user guide, "OpenAI models": a chat completion, with max_completion_tokens.
+`reasoning_effort`: the same guide; it cannot be turned off.
 Answer: InvokeModel puts the reasoning, inside <reasoning>, before the text (promptfoo #9587, which
 quotes the guide). `content` is null if the tokens are used up before the text begins (a public
 report on batch jobs, and litellm's documentation). In a stream, every chunk of reasoning has its
@@ -13,13 +14,21 @@ import re
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
+from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.families import openai_chat as chat
-from bedrock_spark.families.base import Answer, Family, Json, ReasoningTag
+from bedrock_spark.families.base import Answer, Family, Json, ReasoningTag, refuse_thinking
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
     """Build a chat body."""
     return chat.build(request, limit="max_completion_tokens")
+
+
+def think(body: dict[str, Any], thinking: ThinkingConfig, model_id: str) -> dict[str, Any]:
+    """Put an effort into a chat. Raises ConfigError for anything else: it always thinks."""
+    if thinking.effort == "off":
+        raise refuse_thinking("this model always thinks; leave it out, or write low")
+    return chat.think_by_effort(body, thinking, "reasoning_effort")
 
 
 def read(output: Json) -> Answer:
@@ -32,7 +41,10 @@ FAMILY = Family(
     re.compile(r"openai\.gpt-oss-.*"),
     build,
     read,
+    think=think,
     read_chunk=chat.read_chunk,
     tag=ReasoningTag("reasoning"),
     endings=chat.ENDINGS,
+    put_tools=chat.put_tools,
+    ways=chat.WAYS,
 )

@@ -16,7 +16,9 @@ from typing import Any
 
 from bedrock_spark.config import Config
 from bedrock_spark.families import bare_model_id, family_of
-from bedrock_spark.families.lint_rules import RULES, Body
+from bedrock_spark.families.asked_shape import build_body
+from bedrock_spark.families.lint_body import Body
+from bedrock_spark.families.lint_rules import RULES
 from bedrock_spark.families.option_places import options_by_place
 
 _SHOWN_PLACES = 3
@@ -49,9 +51,8 @@ def lint(config: Config) -> list[LintFinding]:
         return []
     if request.body is not None:
         return list(_findings(_body(config, "request.body", request.body), {}))
-    family = family_of(config)
-    options = options_by_place(family, request)
-    return list(_findings(_body(config, "request", family.build(request)), options))
+    options = options_by_place(family_of(config), request, bare_model_id(config.model.id))
+    return list(_findings(_body(config, "request", build_body(config)), options))
 
 
 class RenderedLint:
@@ -67,9 +68,9 @@ class RenderedLint:
         elif request.body is not None:
             self._root, template = "request.body", request.body
         else:
-            family = family_of(config)
-            self._root, template = "request", family.build(request)
-            self._options = options_by_place(family, request)
+            family, model_id = family_of(config), bare_model_id(config.model.id)
+            self._root, template = "request", build_body(config)
+            self._options = options_by_place(family, request, model_id)
         self._keys = frozenset(_keys(template))
 
     def __call__(self, body: Mapping[str, Any]) -> list[LintFinding]:

@@ -7,13 +7,15 @@ model, nothing is found. A placeholder may become any value, so it is no fault.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-from bedrock_spark.families import anthropic, nova
-from bedrock_spark.families.base import Family
+from bedrock_spark.families import anthropic, nova, ways
+from bedrock_spark.families.claude_models import claude_model
+from bedrock_spark.families.lint_body import Body, Fault, Rule, is_open, options_of
+from bedrock_spark.families.lint_thinking import THINKING_RULES, asks_to_think
 from bedrock_spark.families.media_blocks import MediaBlocks
+from bedrock_spark.families.schema_lint import body_faults
 from bedrock_spark.families.text_places import TEXT_KEYS, TOOL_KEYS, members, messages, texts
 
 # The most output tokens that a request may ask for. Nova Micro, Llama 4: a public report on some 70
@@ -34,42 +36,9 @@ SIZES: tuple[tuple[re.Pattern[str], str, tuple[int, ...]], ...] = (
     (re.compile(r"cohere\.embed-v4.*"), "output_dimension", (256, 512, 1024, 1536)),
     (re.compile(r"cohere\.embed-(english|multilingual)-.*"), "output_dimension", ()),
 )
-# Models that refuse temperature together with top_p. Sonnet 4.5 and Haiku 4.5: Amazon Bedrock user
-# guide, "Anthropic Claude Messages API: Request and Response". Opus 4.1: open-webui/pipelines #546.
-# Opus 4.5, Sonnet 4.6: aws-samples/bedrock-access-gateway #238. Opus 4.6 is assumed to be like 4.5.
-ONE_SAMPLER = re.compile(r"anthropic\.claude-(opus-4-[156]|sonnet-4-[56]|haiku-4-5)(-.*)?")
-# Models that refuse each of them. Opus 4.7 and 4.8 on Bedrock: NousResearch/hermes-agent #36151,
-# aws-samples/bedrock-chat #1102. Sonnet 5 and later: Mintplex-Labs/anything-llm #5947,
-# agnt5dev/sdk-core 0.3.7.
-NO_SAMPLER = re.compile(r"anthropic\.claude-(opus-4-[78]|(opus|sonnet|haiku|fable)-[5-9])(-.*)?")
+_TAKES_FORMAT = re.compile(f"{ways.CLAUDE.pattern}|{ways.CLAUDE_5.pattern}")
 
 _TOKEN_KEYS = ("max_tokens", "max_completion_tokens", "max_gen_len", "maxTokens", "max_new_tokens")
-_PLACEHOLDER = re.compile(r"\{[{%]")
-
-
-@dataclass(frozen=True)
-class Body:
-    """A body template before it is compiled, or a body that was rendered from a row.
-
-    root: the key path of the body in the config
-    """
-
-    root: str
-    body: Mapping[str, Any]
-    model_id: str
-    family: Family
-
-    @property
-    def is_converse(self) -> bool:
-        return self.family.name == "converse"
-
-    def path(self, *keys: str) -> str:
-        return ".".join((self.root, *keys))
-
-
-# A rule returns the key paths of a fault and its message, or None.
-Fault = tuple[list[str], str] | None
-Rule = Callable[[Body], Fault]
 
 
 def _model_id_inside(body: Body) -> Fault:
@@ -93,26 +62,33 @@ def _anthropic_version(body: Body) -> Fault:
     is_claude = anthropic.PATTERN.fullmatch(body.model_id) and not body.is_converse
     if not (is_claude or body.family is anthropic.FAMILY):
         return None
-    if version == anthropic.VERSION or _is_open(version):
+    if version == anthropic.VERSION or is_open(version):
         return None
     fault = "is missing" if version is None else "is not the version that Bedrock takes"
     return [body.path("anthropic_version")], f"{fault}; set it to {anthropic.VERSION}"
 
 
 def _samplers(body: Body) -> Fault:
-    place, options = _options(body)
+    model = claude_model(body.model_id)
+    if model is None:
+        return None
+    place, options = options_of(body)
     samplers = [k for k in ("temperature", "top_p", "topP") if options.get(k) is not None]
+    if model.refuses_samplers:
+        samplers += [k for k in ("top_k", "topK") if options.get(k) is not None]
     places = [f"{place}.{key}" for key in samplers]
-    if samplers and NO_SAMPLER.fullmatch(body.model_id):
-        return places, "this model takes neither temperature nor top_p; leave them out"
-    if len(samplers) > 1 and ONE_SAMPLER.fullmatch(body.model_id):
+    if samplers and model.refuses_samplers:
+        return places, "this model takes none of temperature, top_p and top_k; leave them out"
+    if len(samplers) > 1 and model.takes_one_sampler:
         return places, "this model takes one of temperature and top_p, not both; leave one out"
     return None
 
 
 def _caching(body: Body) -> Fault:
     keys = ("cachePoint", "cache_control")
-    places = [place for place, key, _ in members(body.body, body.root) if key in keys]
+    # The members of a schema may have any name.
+    found = members(body.body, body.root, ("properties",))
+    places = [place for place, key, _ in found if key in keys]
     if not places:
         return None
     return places, "batch inference refuses prompt caching (403 for the record); remove it"
@@ -127,19 +103,9 @@ def _ceiling(body: Body) -> Fault:
     ceiling = next((n for models, n in CEILINGS if models.fullmatch(body.model_id)), None)
     if ceiling is None:
         return None
-    place, options = _options(body)
+    place, options = options_of(body)
     above = [f"{place}.{key}" for key in _TOKEN_KEYS if _is_above(options.get(key), ceiling)]
     return (above, f"is more than the {ceiling:,} tokens this model can write") if above else None
-
-
-def _thinking_with_converse(body: Body) -> Fault:
-    extra = body.body.get("additionalModelRequestFields")
-    if not body.is_converse or not isinstance(extra, Mapping) or "thinking" not in extra:
-        return None
-    return [body.path("additionalModelRequestFields", "thinking")], (
-        "batch inference refuses it in records of the Converse type; use invocation: invoke_model "
-        "with the model's own body"
-    )
 
 
 def _streaming(body: Body) -> Fault:
@@ -177,7 +143,7 @@ def _dimensions(body: Body) -> Fault:
 
 
 def _temperature(body: Body) -> Fault:
-    most, (place, options) = body.family.max_temperature, _options(body)
+    most, (place, options) = body.family.max_temperature, options_of(body)
     if most is None or not _is_outside(options.get("temperature"), most):
         return None
     return [f"{place}.temperature"], f"must be a number from 0 to {most:g} for this model"
@@ -190,7 +156,7 @@ def _roles(body: Body) -> Fault:
     places = [
         body.path(f"messages[{i}]", "role")
         for i, message in enumerate(messages(body.body))
-        if "role" in message and not _is_open(message["role"]) and message["role"] not in known
+        if "role" in message and not is_open(message["role"]) and message["role"] not in known
     ]
     if not places:
         return None
@@ -223,6 +189,40 @@ def _text_type(body: Body) -> Fault:
     return places, "must be a text; write one record for each text"
 
 
+def _schema(body: Body) -> Fault:
+    config = body.body.get("output_config")
+    has_format = isinstance(config, Mapping) and "format" in config
+    is_claude = body.model_id.startswith("anthropic.") and not body.is_converse
+    if has_format and is_claude and not _TAKES_FORMAT.fullmatch(body.model_id):
+        return [body.path("output_config", "format")], (
+            "this model takes none; write the schema as request.schema, which becomes a tool"
+        )
+    # A body that was built from options has the root `request`.
+    faults = body_faults(body.body, body.model_id, is_built=body.root == "request")
+    if not faults:
+        return None
+    message = faults[0].message
+    return [body.path(fault.place) for fault in faults if fault.message == message], message
+
+
+def _forced_tool(body: Body) -> Fault:
+    # Reported for Claude 4 to 4.6 on Bedrock: pydantic/pydantic-ai #3092, vercel/ai #17729. Models
+    # that always think take no forced tool at all (supports_forced_tool_use in litellm's table).
+    choice, model = body.body.get("tool_choice"), claude_model(body.model_id)
+    if not isinstance(choice, Mapping) or choice.get("type") not in ("any", "tool"):
+        return None
+    if model is not None and model.always_thinks:
+        return [body.path("tool_choice")], (
+            "this model always thinks, so no tool may be forced; let the model choose the tool"
+        )
+    if not asks_to_think(body):
+        return None
+    return [body.path("tool_choice"), body.path("thinking")], (
+        "thinking may not be enabled if a tool must be called; leave thinking out, or let the "
+        "model choose the tool"
+    )
+
+
 RULES: dict[str, Rule] = {
     "model-id": _model_id_inside,
     "tools": _tools_with_converse,
@@ -231,7 +231,7 @@ RULES: dict[str, Rule] = {
     "caching": _caching,
     "empty-text": _empty_text,
     "max-tokens": _ceiling,
-    "thinking": _thinking_with_converse,
+    **THINKING_RULES,
     "stream": _streaming,
     "text-only": _text_only,
     "documents": _documents_of_nova,
@@ -240,16 +240,9 @@ RULES: dict[str, Rule] = {
     "roles": _roles,
     "image-url": _image_urls,
     "text-type": _text_type,
+    "schema": _schema,
+    "forced-tool": _forced_tool,
 }
-
-
-def _options(body: Body) -> tuple[str, Mapping[str, Any]]:
-    """Return the key path and the members of the model's options: a section, or the whole body."""
-    for name in ("inferenceConfig", "textGenerationConfig"):
-        section = body.body.get(name)
-        if isinstance(section, Mapping):
-            return body.path(name), section
-    return body.root, body.body
 
 
 def _media_places(body: Body, kind: str) -> list[str]:
@@ -262,13 +255,8 @@ def _media_places(body: Body, kind: str) -> list[str]:
     return places
 
 
-def _is_open(value: Any) -> bool:
-    """Tell whether a value of a template depends on the row."""
-    return isinstance(value, str) and _PLACEHOLDER.search(value) is not None
-
-
 def _is_outside(value: Any, most: float) -> bool:
-    if value is None or _is_open(value):
+    if value is None or is_open(value):
         return False
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return not (is_number and 0 <= value <= most)

@@ -19,9 +19,12 @@ The values of a row go into the template unchanged: see llama.py.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
+from bedrock_spark.config.tools import ANY, AUTO, ToolConfig
+from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import openai_chat as chat
 from bedrock_spark.families.base import (
     Answer,
@@ -35,6 +38,7 @@ from bedrock_spark.families.base import (
     text_at,
     without_none,
 )
+from bedrock_spark.families.ways import forced_tool
 
 
 def build_instruct(request: RequestConfig) -> dict[str, Any]:
@@ -67,6 +71,23 @@ def build_chat(request: RequestConfig) -> dict[str, Any]:
     return chat.build(request)
 
 
+def put_tools(body: Json, tools: Sequence[ToolConfig], choice: str) -> dict[str, Any]:
+    """Return a body with tools. A single tool is chosen by `any`: the API takes no name.
+
+    Raises ConfigError for the name of one of several tools.
+    """
+    if choice != AUTO and choice != ANY and len(tools) > 1:
+        raise ConfigError(
+            f"request.tool_choice: models of the family mistral_chat take {AUTO} or {ANY}, not the "
+            "name of a tool; leave the other tools out"
+        )
+    return {**chat.put_tools(body, tools, choice), "tool_choice": AUTO if choice == AUTO else ANY}
+
+
+# The models of 24.07 and 25.02 have no structured outputs, but tools (the same pages).
+_WITHOUT_FORMAT = re.compile(r"mistral\.(mistral-large-2407|pixtral-large)-.*")
+_WAYS = (forced_tool(put_tools, _WITHOUT_FORMAT), *chat.WAYS)
+
 _INSTRUCT = r"(mistral-7b-instruct|mixtral-8x7b-instruct|mistral-large-2402|mistral-small-2402)"
 
 INSTRUCT = Family(
@@ -89,4 +110,6 @@ CHAT = Family(
     converse_images=re.compile(
         r"mistral\.(pixtral|ministral-3|mistral-large-3|magistral-small-2509).*"
     ),
+    put_tools=put_tools,
+    ways=_WAYS,
 )

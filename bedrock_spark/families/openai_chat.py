@@ -6,11 +6,14 @@ to in "OpenAI models". Each provider's differences are in its own file.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from bedrock_spark.config import RequestConfig
+from bedrock_spark.config.thinking import ThinkingConfig
+from bedrock_spark.config.tools import ANY, AUTO, ToolConfig
 from bedrock_spark.families.base import (
     Answer,
     Json,
@@ -19,11 +22,13 @@ from bedrock_spark.families.base import (
     joined_text,
     json_text,
     prompt_of,
+    refuse_thinking,
     text_at,
     without_none,
 )
 from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.usage import openai_usage
+from bedrock_spark.families.ways import ANSWER, ANY_MODEL, OPEN_WEIGHT, Way
 
 
 def build(request: RequestConfig, limit: str = "max_tokens") -> dict[str, Any]:
@@ -39,6 +44,50 @@ def build(request: RequestConfig, limit: str = "max_tokens") -> dict[str, Any]:
             "stop": list(request.stop),
         }
     )
+
+
+def think_by_effort(body: dict[str, Any], thinking: ThinkingConfig, key: str) -> dict[str, Any]:
+    """Put an effort into a chat. Raises ConfigError for a budget. `off` changes nothing."""
+    if thinking.budget_tokens is not None:
+        raise refuse_thinking(
+            "this model takes no budget_tokens; write an effort: low, medium or high"
+        )
+    return body if thinking.effort == "off" else {**body, key: thinking.effort}
+
+
+def put_schema(body: Json, schema: Json) -> dict[str, Any]:
+    """Return a body that asks for an answer of a shape.
+
+    The form of the Amazon Bedrock user guide, "Get validated JSON results from models"
+    (InvokeModel, open-weight models).
+    """
+    form = {"type": "json_schema", "json_schema": {"name": ANSWER, "schema": dict(schema)}}
+    return {**body, "response_format": form}
+
+
+WAYS = (
+    Way("response_format", OPEN_WEIGHT, put_schema, by_default=True),
+    Way("response_format", ANY_MODEL, put_schema),
+)
+
+
+def put_tools(body: Json, tools: Sequence[ToolConfig], choice: str) -> dict[str, Any]:
+    """Return a body with tools."""
+    specs = [
+        without_none(
+            {
+                "name": tool.name,
+                "description": tool.description,
+                "parameters": dict(tool.input_schema),
+                "strict": tool.strict or None,
+            }
+        )
+        for tool in tools
+    ]
+    named = {"type": "function", "function": {"name": choice}}
+    chosen = {AUTO: AUTO, ANY: "required"}.get(choice, named)
+    functions = [{"type": "function", "function": spec} for spec in specs]
+    return {**body, "tools": functions, "tool_choice": chosen}
 
 
 # OpenAI's API reference, "The chat completion object"; model_length: Mistral's API reference.

@@ -2,7 +2,7 @@
 
 A family calls `request.max_tokens` `inferenceConfig.maxTokens`, or `max_gen_len`. A message about
 the body must name the key that the user's config has. So the body is built again with another value
-of one option: what differs comes from this option.
+of one option, or without it: what differs comes from this option.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from bedrock_spark.config import RequestConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.base import Family
 
+_NOTHING = object()
 _TEXTS = ("system", "prompt", "input_type", "aspect_ratio", "negative_prompt")
 _NUMBERS = (
     *("max_tokens", "temperature", "top_p", "top_k", "seed"),
@@ -21,28 +22,37 @@ _NUMBERS = (
 )
 
 
-def options_by_place(family: Family, request: RequestConfig) -> dict[str, str]:
+def options_by_place(family: Family, request: RequestConfig, model_id: str) -> dict[str, str]:
     """Return the config's key for each key path of the body that a family builds.
 
     {"request.inferenceConfig.maxTokens": "request.max_tokens"}; an option that is not set has none
+
+    model_id: without ARN and geography
     """
-    body = dict(leaves(family.build(request), "request"))
+    body = dict(leaves(family.build(request, model_id), "request"))
     places: dict[str, str] = {}
-    for option in (*_NUMBERS, *_TEXTS, "stop"):
+    for option in (*_NUMBERS, *_TEXTS, "stop", "thinking"):
         value = getattr(request, option)
         if value is None or value == ():
             continue
-        other: Any = (
-            value + 1 if option in _NUMBERS else ("_",) if option == "stop" else value + "_"
-        )
+        other = _other_value(option, value)
         try:
-            changed = family.build(request.model_copy(update={option: other}))
+            changed = family.build(request.model_copy(update={option: other}), model_id)
         except ConfigError:
             continue
-        for place, leaf in leaves(changed, "request"):
-            if place not in body or body[place] != leaf:
+        now = dict(leaves(changed, "request"))
+        for place in body.keys() | now.keys():
+            if body.get(place, _NOTHING) != now.get(place, _NOTHING):
                 places[place] = f"request.{option}"
     return places
+
+
+def _other_value(option: str, value: Any) -> Any:
+    if option == "stop":
+        return ("_",)
+    if option == "thinking":
+        return None
+    return value + 1 if option in _NUMBERS else value + "_"
 
 
 def leaves(value: Any, place: str) -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,7 @@ import msgspec
 from bedrock_spark.config import Config, RequestConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import family_of, limits_of
+from bedrock_spark.families.asked_shape import build_body
 from bedrock_spark.families.base import NO_LIMITS, ModelLimits, prompt_of
 from bedrock_spark.families.media_blocks import with_most_images, without_limits
 from bedrock_spark.families.text_places import texts
@@ -44,7 +45,7 @@ def body_template(config: Config, fetch: Fetch = fetches_nothing) -> BodyTemplat
         )
     else:
         _compile_options(request)
-        body = family.build(request)
+        body = build_body(config)
         checked = []
         if is_checked:
             body = with_most_images(body, limits.max_images)

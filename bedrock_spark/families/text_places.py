@@ -1,6 +1,7 @@
 """Where the texts are that a model reads, in a request body of any family.
 
-Inputs and outputs of tools may use the same keys for other things, so they are left out.
+Inputs and outputs of tools, and schemas, may use the same keys for other things, so they are left
+out.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 TEXT_KEYS = ("text", "prompt", "inputText", "message")
-TOOL_KEYS = ("tools", "toolConfig", "input", "json", "parameters")
+TOOL_KEYS = (
+    *("tools", "toolConfig", "input", "json", "parameters"),
+    *("output_config", "output_format", "outputConfig", "response_format"),
+)
 
 
 def members(value: Any, place: str, skip: tuple[str, ...] = ()) -> Iterator[tuple[str, str, Any]]:

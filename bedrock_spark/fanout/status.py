@@ -16,6 +16,7 @@ from bedrock_spark.fanout.controller import Controller
 from bedrock_spark.fanout.run_stage import PREPARING, is_finished, read_ended, stage_of
 from bedrock_spark.fanout.step_result import batch_shards, jobs_by_status
 from bedrock_spark.fanout.tracker import ShardTracker
+from bedrock_spark.prices import prices_as_json
 from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.lease import read_holder
 from bedrock_spark.run_folder.ledger import REFUSED
@@ -40,7 +41,8 @@ class Status:
     unanswered: once the rows are collected, those that may still get an answer; before, the
         records of done shards without an answer, whose errors are not known yet
     tokens: input and output of batch jobs, as far as there are output manifests
-    cost_usd: the cost of these tokens by the prices in the run's config; None without prices
+    cost_usd: the cost of these tokens by the run's prices; None without prices
+    prices: the prices, their origin and what is not known, as in report.json
     controller: the process that controls or stops the run; None if there is none
     """
 
@@ -66,6 +68,7 @@ class Status:
     unanswered: int
     tokens: dict[str, int]
     cost_usd: float | None
+    prices: dict[str, Any]
     controller: str | None
     findings: list[dict[str, Any]]
 
@@ -82,9 +85,9 @@ def status_of(controller: Controller, clock: Clock) -> Status:
     rate = _rate(tracker, now)
     left = max(0, result.records - result.processed)
     run = controller.run
-    expected = expected_of(run.config, read_tries(run.storage))
+    expected = expected_of(run.config, run.prices, read_tries(run.storage))
     estimate = estimate_by(expected, tracker.shards.values())
-    tokens, prices = batch_used(tracker.jobs.values(), estimate), run.config.prices
+    tokens, prices = batch_used(tracker.jobs.values(), estimate), run.prices
     has_price = prices.batch is not None or prices.image is not None
     ended = read_ended(run)
     stage = stage_of(
@@ -113,6 +116,7 @@ def status_of(controller: Controller, clock: Clock) -> Status:
         unanswered=_unanswered(tracker) if ended.unanswered is None else ended.unanswered,
         tokens={"input": tokens.input, "output": tokens.output},
         cost_usd=float(tokens.cost(prices.batch, prices.image)) if has_price else None,
+        prices=prices_as_json(prices),
         controller=_holder(run, now),
         findings=controller.ledger.state.all_findings(),
     )
@@ -143,6 +147,7 @@ def status_unprepared(run: Run, clock: Clock) -> Status:
         unanswered=0,
         tokens={"input": 0, "output": 0},
         cost_usd=None,
+        prices=prices_as_json(run.prices),
         controller=_holder(run, clock.now()),
         findings=[],
     )

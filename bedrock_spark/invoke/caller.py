@@ -133,7 +133,7 @@ class ModelCaller:
         return {**request, **self.options.of_converse(), "modelId": self.model_id}
 
     def _used(self, body: bytes, output: bytes, expected: int) -> int:
-        """Return the tokens that a call used, and add them to the estimate for later calls.
+        """Return the quota tokens that a call used, and add its counts to the estimate.
 
         If the answer does not say, these are the `expected` tokens.
         """
@@ -145,9 +145,7 @@ class ModelCaller:
             return expected
         counted = answer.input_tokens or 0, answer.output_tokens or 0
         self.estimate.learn(body, *counted)
-        # What is read from a cache does not count against the quota: Amazon Bedrock user guide,
-        # "Prompt caching".
-        return max(0, sum(counted) - (answer.cache_read_tokens or 0))
+        return self.estimate.used(*counted, answer.cache_read_tokens or 0)
 
 
 def _with_bytes(value: Any, shape: Any) -> Any:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -44,7 +45,7 @@ class Judgement(msgspec.Struct, frozen=True, gc=False):
     stop_reason: the word to count it by; None if the answer has none
     is_refused: whether the model, a filter or a guardrail declined: asking again would not help
     error: why it is no answer, if it ended with an error
-    parsed: its columns, or why they do not fit; None without `results.parse`
+    parsed: its columns, or why they do not fit; None without `results.parse` and `request.schema`
     finding: unreadable or empty, if nothing that was asked for is found; None otherwise
     shape: its keys and types, for the finding
     """
@@ -62,12 +63,18 @@ class Judge:
     """Judges the answers of one family.
 
     columns: those of `results.parse`; none if answers are not parsed
+    schema: the JSON Schema of `request.schema`, which answers must fit; None if there is none
     """
 
-    def __init__(self, family: Family, columns: tuple[Field, ...] = ()) -> None:
-        self.parses = bool(columns)
+    def __init__(
+        self,
+        family: Family,
+        columns: tuple[Field, ...] = (),
+        schema: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.parses = bool(columns) or schema is not None
         self._family = family
-        self._parser = AnswerParser(columns) if columns else None
+        self._parser = AnswerParser(columns, schema) if self.parses else None
         # Most answers of a shard have the same judgement: one object serves them all.
         self._whole: dict[tuple[str | None, bool], Judgement] = {}
 

@@ -1,5 +1,8 @@
 """Find the JSON of an answer that fits the columns of `results.parse`, or say why none does.
 
+With `request.schema` an answer must fit the schema, too; without columns, its members are the names
+that rule 2 looks for.
+
 One rule for every answer:
 
 1. The input of the first tool call is looked at first, and then the text. A text that is JSON as a
@@ -27,6 +30,7 @@ from bedrock_spark.outputs.columns import Misfit, reader_of
 from bedrock_spark.outputs.json_values import NOT_JSON, decode, find_values
 from bedrock_spark.outputs.lines import replace_half_characters
 from bedrock_spark.outputs.reasoning_tags import reasoning_spans
+from bedrock_spark.outputs.schema_check import SchemaCheck
 from bedrock_spark.schema import Field
 
 _NO_TEXT = "the answer has no text"
@@ -49,10 +53,17 @@ class Parsed:
 
 
 class AnswerParser:
-    """Reads answers as columns."""
+    """Reads answers as columns.
 
-    def __init__(self, fields: tuple[Field, ...]) -> None:
-        self._names = frozenset(field.name for field in fields)
+    fields: the columns; () to check the schema only
+    schema: what answers must fit; None if only the columns say it
+    """
+
+    def __init__(self, fields: tuple[Field, ...], schema: Mapping[str, Any] | None = None) -> None:
+        """Build the readers. Raises ValueError if the schema is not valid."""
+        self._check = SchemaCheck(schema) if schema is not None else None
+        names = frozenset(field.name for field in fields)
+        self._names = names if self._check is None else names or self._check.names
         self._read = reader_of(fields)
 
     def parse(self, answer: Answer) -> Parsed:
@@ -82,6 +93,8 @@ class AnswerParser:
         fits = 0
         for candidate in _candidates(values, self._names):
             try:
+                if self._check is not None:
+                    self._check(candidate)
                 last = tuple(self._read(candidate).values())
                 fits += 1
             except Misfit as exc:

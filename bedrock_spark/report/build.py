@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bedrock_spark.config import Config
 from bedrock_spark.costs.tokens import spent
 from bedrock_spark.costs.used import (
     batch_used,
@@ -74,7 +73,8 @@ def build_report(
         published=totals.published,
         partial=totals.partial,
         canary=_canary(tries),
-        cost=_cost(config, manifest, jobs, totals, tries, unit_hours) if manifest else None,
+        cost=_cost(run, manifest, jobs, totals, tries, unit_hours) if manifest else None,
+        prices=run.prices,
         state=ending.state,
         stage=ending.stage,
         error=ending.error,
@@ -132,7 +132,7 @@ def _canary(tries: Sequence[Canary]) -> dict[str, int] | None:
 
 
 def _cost(
-    config: Config,
+    run: Run,
     manifest: RunManifest,
     jobs: Mapping[str, Job],
     totals: Totals,
@@ -143,9 +143,9 @@ def _cost(
 
     They are rounded to hundredths of a cent. A part without a price is left out.
     """
-    expected = expected_of(config, tries)
+    expected = expected_of(run.config, run.prices, tries)
     costs = spent(
-        config.prices,
+        run.prices,
         batch_used(jobs.values(), estimate_by(expected, manifest.shards)),
         fallback_used([totals.fallback_tokens], expected, manifest),
         canary_used(tries, expected),

@@ -19,6 +19,7 @@ from bedrock_spark.report.build import write_report
 from bedrock_spark.report.gather import ending_of, gather_report
 from bedrock_spark.report.values import Ending, Report
 from bedrock_spark.run_folder.manifest import read_manifest
+from bedrock_spark.run_folder.report_file import read_report
 from bedrock_spark.run_folder.run import Run, as_begun
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class Reporter:
     stage: the one that runs, or ran last; seconds: the time that each stage took so far
     units: every reconciliation, as soon as this process has collected
     published, partial: where this process published the results
+    models: what the service says of the run's models; None if this process did not ask
     """
 
     clock: Clock
@@ -39,6 +41,7 @@ class Reporter:
     units: Sequence[ReconciledShard] | None = None
     published: str | None = None
     partial: str | None = None
+    models: list[dict[str, Any]] | None = None
     _notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     _depth: int = 0
     _is_written: bool = False
@@ -90,6 +93,11 @@ class Reporter:
         manifest = read_manifest(run.storage)
         now = self.clock.now()
         report = gather_report(run, manifest, self.units, self.seconds, ending, now)
+        models = self.models
+        if models is None:
+            last = read_report(run.storage, run.run_id) or {}
+            models = last.get("models", [])
+        report = replace(report, models=models)
         if self.units is not None:
             report = replace(report, published=self.published, partial=self.partial)
         report = replace(report, findings=[*report.findings, *self._notes.values()])

@@ -9,6 +9,7 @@ from typing import Any
 
 from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
 from bedrock_spark.outputs.reasons import Reason
+from bedrock_spark.prices import RunPrices, prices_as_json
 from bedrock_spark.run_folder.report_file import VERSION, WAITING
 
 OUTCOMES = (OK, ERROR, INVALID, MISSING, UNFOUND, REJECTED, WAITING)
@@ -68,8 +69,10 @@ class Report:
     findings: everything that does not fit
     published: the place where the results were published; None if nowhere
     partial: the place where results that are not final were published; None if nowhere
-    cost: dollars by the prices of the config; None without prices
+    cost: dollars by the run's prices; None without prices
+    prices: the prices, where they come from, and what is not known
     manifest_totals: tokens and images by the output manifests of all jobs
+    models: what the service said of the run's models: status and life cycle
     canary: records by outcome in the last try of the canary, and the tokens of all tries; None
         without canary
     """
@@ -93,6 +96,7 @@ class Report:
     partial: str | None = None
     canary: dict[str, int] | None = None
     cost: dict[str, float] | None = None
+    prices: RunPrices = field(default_factory=RunPrices)
     manifest_totals: dict[str, int] = field(default_factory=dict)
     fallback_tokens: dict[str, int] = field(default_factory=dict)
     reasons: list[Reason] = field(default_factory=list)
@@ -106,6 +110,7 @@ class Report:
     model_id: str = ""
     fallback_model_id: str | None = None
     region: str | None = None
+    models: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def is_complete(self) -> bool:
@@ -141,6 +146,7 @@ class Report:
             "model_id": self.model_id,
             "fallback_model_id": self.fallback_model_id,
             "region": self.region,
+            "models": self.models,
             "rows": self.rows,
             "records": self.records,
             "rows_sharing_a_record": self.sharing,
@@ -159,6 +165,7 @@ class Report:
             "fallback_tokens": self.fallback_tokens,
             "manifest_totals": self.manifest_totals,
             "cost": self.cost,
+            "prices": prices_as_json(self.prices),
             "seconds": {k: round(v, 2) for k, v in self.seconds.items()},
             "published": self.published,
             "partial": self.partial,

@@ -7,6 +7,7 @@
     <run uri>/rejects/<prepare id>/bucket-00042.parquet rows that could not become records
     <run uri>/manifest.json                             the run manifest; it commits prepare
     <run uri>/canary.json                               the results of the canary, try by try
+    <run uri>/prices.json                               the list prices that the run counts with
     <run uri>/ledger/000000017.jsonl                    events: submitted, seen, ended
     <run uri>/snapshots/000000500.jsonl                 the ledger's state after that object
     <run uri>/lease.json                                the process that controls the run
@@ -41,6 +42,7 @@ import secrets
 RUN_FILE = "run.json"
 MANIFEST_FILE = "manifest.json"
 CANARY_FILE = "canary.json"
+PRICES_FILE = "prices.json"
 REPORT_FILE = "report.json"
 RECONCILIATION_FILE = "reconciliation.parquet"
 FALLBACK_END_FILE = "fallback-end.json"

@@ -23,6 +23,7 @@ import re
 import secrets
 import string
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import metadata
 from typing import Any
 
@@ -35,9 +36,11 @@ from bedrock_spark.clock import Clock
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.errors import ConfigError, ObjectChangedError, RunFolderError
 from bedrock_spark.families import converse_reason
+from bedrock_spark.prices import RunPrices, prices_of_run
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.config_versions import newest_config
 from bedrock_spark.run_folder.config_versions import record_config as write_version
+from bedrock_spark.run_folder.prices import record_prices, recorded_prices
 from bedrock_spark.run_folder.same_run import (
     difference,
     has_moved,
@@ -73,6 +76,14 @@ class Run:
     begun_at: float | None = None
     account: str | None = None
     is_begun: bool = True
+
+    @cached_property
+    def prices(self) -> RunPrices:
+        """Return the prices that the run counts with. Reads `prices.json` once.
+
+        Raises RunFolderError if that is damaged.
+        """
+        return prices_of_run(self.config, recorded_prices(self.storage))
 
 
 def open_run(config: Config, clock: Clock) -> Run:
@@ -127,6 +138,8 @@ def find_run(run_uri: str, region: str | None = None, endpoint_url: str | None =
 def begin_run(run: Run) -> Run:
     """Write `run.json` if that is not done, and return the run as it is begun.
 
+    The list prices that it counts with are written after that.
+
     Another process may have begun it meanwhile; then the run has its id. Raises RunFolderError if
     that process had another config, and has committed prepare.
     """
@@ -136,7 +149,8 @@ def begin_run(run: Run) -> Run:
             description = _parse(found[0], run.storage)
             why_not = difference(description, run.config, run.aws.region, run.account)
             if why_not is None:
-                return _begun(run, description)
+                run = _begun(run, description)
+                break
             if is_fixed(run.storage):
                 raise refuse(run.storage, why_not)
         try:
@@ -150,6 +164,7 @@ def begin_run(run: Run) -> Run:
             run.storage.replace(layout.RUN_FILE, found[0], version)
             continue
         run = replace(run, is_begun=True)
+    record_prices(run.storage, run.prices.models)
     return run
 
 
@@ -183,6 +198,7 @@ def record_config(run: Run, now: float) -> None:
     if data is not None:
         begun_with = _parse(data, run.storage)["config"]
         write_version(run.storage, begun_with, run.config, now)
+    record_prices(run.storage, run.prices.models)
 
 
 def _new_run(config: Config, clock: Clock) -> Run:

@@ -41,9 +41,9 @@ def config(batch: dict[str, Any], **sections: Any) -> Config:
     return config_of(NAME, options, canary={"records": 0}, **sections)
 
 
-def begin(batch: dict[str, Any]) -> Pipeline:
+def begin(batch: dict[str, Any], **sections: Any) -> Pipeline:
     """Begin a run of three shards, and submit two of them."""
-    pipeline = Pipeline.open(config(batch))
+    pipeline = Pipeline.open(config(batch, **sections))
     write_run(pipeline.run, (12, 12, 12))
     assert pipeline.advance().active == 2
     return pipeline
@@ -107,7 +107,7 @@ def test_credentials_of_another_account_are_refused(
 
 def test_status_and_stop_use_the_newest_config(local: LocalBedrock) -> None:
     """Its prices and slots, and its targets: the run was begun without them."""
-    begin({})
+    begin({}, prices={"source": "none"})
     assert json.loads(call("status", URI, "--json").stdout)["cost_usd"] is None
     local.client("s3", region_name="us-west-2").create_bucket(
         Bucket="west", CreateBucketConfiguration={"LocationConstraint": "us-west-2"}

@@ -14,7 +14,7 @@ import pytest
 
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.config import RequestConfig
-from bedrock_spark.families import FAMILIES, Answer, family_by_name
+from bedrock_spark.families import FAMILIES, Answer, bare_model_id, family_by_name
 
 QUESTION = "Which words of this question come back in the answer?"
 CHAT = {"system": "Be brief.", "max_tokens": 300, "temperature": 0.5, "top_p": 0.9, "stop": ["ZZ"]}
@@ -68,7 +68,7 @@ def invoke(runtime: Any, model: str, body: dict[str, Any]) -> dict[str, Any]:
 def ask(runtime: Any, family: str, model: str, **options: Any) -> Answer:
     """Ask the question with the family's request body; return the answer as the family reads it."""
     builder = family_by_name(family)
-    body = builder.build(RequestConfig(prompt=QUESTION, **options))
+    body = builder.build(RequestConfig(prompt=QUESTION, **options), bare_model_id(model))
     return builder.read(invoke(runtime, model, body))
 
 
@@ -107,7 +107,7 @@ def test_an_image_is_asked_for_and_read(runtime: Any, family: str, model: str) -
 def test_converse_is_asked_for_and_read(runtime: Any) -> None:
     """One request format serves all chat models."""
     family = family_by_name("converse")
-    body = family.build(RequestConfig(prompt=QUESTION, **CHAT))
+    body = family.build(RequestConfig(prompt=QUESTION, **CHAT), "")
     reply = runtime.converse(modelId="us.amazon.nova-lite-v1:0", **body)
     answer = family.read({k: v for k, v in reply.items() if k != "ResponseMetadata"})
     assert answer.text is not None

@@ -41,6 +41,7 @@ EXAMPLES = {
     "InferenceProfileDescription": "Team A",
     "InferenceProfileModelSourceArn": f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}",
     "GetFoundationModelIdentifier": CLAUDE,
+    "BedrockModelId": CLAUDE,
     "InvokeModelIdentifier": CLAUDE,
     "ConversationalModelId": CLAUDE,
     "S3Uri": "s3://bucket/key.jsonl",

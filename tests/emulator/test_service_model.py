@@ -167,6 +167,8 @@ def _outputs(local: LocalBedrock) -> Iterator[tuple[str, str, dict[str, Any]]]:
         "GetFoundationModel",
         bedrock.get_foundation_model(modelIdentifier=CLAUDE),
     )
+    availability = bedrock.get_foundation_model_availability(modelId=CLAUDE)
+    yield "bedrock", "GetFoundationModelAvailability", availability
     source = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{CLAUDE}"
     created = bedrock.create_inference_profile(
         inferenceProfileName="Team A", description="A", modelSource={"copyFrom": source}

@@ -220,12 +220,13 @@ def test_a_problem_of_an_override_names_it(tmp_path: Path) -> None:
             ],
         ),
         (
-            {"budget": 5, "prices": {"image": 1}},
+            {"budget": 5, "prices": {"source": "none", "image": 1}},
             ["budget.max_cost_usd needs prices.batch"],
         ),
         (
             {
                 "budget": 5,
+                "prices": "none",
                 "results": {"mode": "merge", "format": "delta", "table": "t"},
                 "source": {},
             },
@@ -342,7 +343,8 @@ def test_check_says_what_a_config_means(tmp_path: Path) -> None:
         "s3://my-bucket/runs/tickets",
         "parquet s3://lake/labels, overwrite; answers become label string, score double",
         "amazon.nova-lite-v1:0 is asked what batch jobs leave",
-        "at most $5; batch prices per million tokens: $0.03 in, $0.12 out",
+        "at most $5",
+        "batch $0.03 in, $0.12 out; fallback $0 in, $0 out per million tokens; the config's own",
     ):
         assert text in result.stdout
     assert "Classify" not in result.stdout

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from bedrock_spark.check import check_config, list_prices
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.run_folder import layout
 from bedrock_spark.shards import record_ids
@@ -84,9 +84,10 @@ def test_the_demo_config_is_valid() -> None:
 
 
 def test_the_cost_in_the_readme_is_right() -> None:
-    """The example has the demo's prices, and its sums add up."""
-    values = yaml.safe_load((ROOT / "conf" / "demo.yaml").read_text())["prices"]["batch"]
-    prices = {name: Decimal(str(price)) for name, price in values.items()}
+    """The example has the list prices of the demo's model, and its sums add up."""
+    batch = list_prices(check_config(ROOT / "conf" / "demo.yaml")).batch
+    assert batch is not None
+    prices = {"input": batch.input, "output": batch.output}
     row = next(line for line in README.splitlines() if line.startswith("| What does it cost?"))
     assert f"${prices['input']:f} per 1,000 tokens in, ${prices['output']:f} out" in row
     parts = [prices["input"] * 100 * 1_000, prices["output"] * 50 * 1_000]

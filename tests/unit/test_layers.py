@@ -21,21 +21,21 @@ ORDER: list[set[str]] = [
     {"templates", "shards"},  # from a row to a body; record ids, buckets, cuts
     {"config"},
     {"families"},  # request bodies and answers per model family
-    {"aws"},  # one file per AWS call
+    {"aws", "prices"},  # one file per AWS call; list prices, and those that a run counts with
     {"storage"},
     {"run_folder"},  # the state of a run, on storage
     {"outputs", "costs"},
     {"invoke"},
     {"fanout"},
     {"spark"},
-    {"canary", "check", "report", "fallback"},
+    {"canary", "check", "model_check", "report", "fallback"},
     {"publication", "submission"},
     {"pipeline"},
     {"demo", "whole_run"},
     {"cli", "__init__"},
 ]
 # Parts and files that need neither Spark nor AWS, so that their tests need neither.
-PURE = {*ORDER[0], "schema", "screen", "templates", "shards", "config", "families"}
+PURE = {*ORDER[0], "schema", "screen", "templates", "shards", "config", "families", "prices"}
 PURE_FILES = {
     "outputs/claims.py",
     "outputs/columns.py",
@@ -47,6 +47,7 @@ PURE_FILES = {
     "outputs/outcomes.py",
     "outputs/parse.py",
     "outputs/reconcile.py",
+    "costs/burndown.py",
     "costs/tokens.py",
     "costs/token_estimate.py",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.schema import parse_ddl, quote_name
+from bedrock_spark.schema import Field, parse_ddl, quote_name
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,43 @@ def test_a_part_that_cannot_be_parsed_is_named(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as raised:
         parse_ddl(text)
     assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("text", "comments"),
+    [
+        ("a string COMMENT 'b, c'", ["b, c"]),
+        ('a string NOT NULL comment "it\'s", b int', ["it's", ""]),
+        ("a string COMMENT 'it''s', comment int COMMENT 'x\\'y\\nz'", ["it's", "x'y\nz"]),
+        ("a array<struct<b: int COMMENT 'inner'>> COMMENT 'outer'", ["outer"]),
+    ],
+)
+def test_a_column_may_have_a_comment(text: str, comments: list[str]) -> None:
+    """It describes the column, and changes nothing else of it: columns are equal without it."""
+    fields = parse_ddl(text)
+    assert [field.comment for field in fields] == comments
+    assert fields == tuple(Field(f.name, f.kind, f.required) for f in fields)
+    assert "COMMENT" not in repr(fields)
+
+
+def test_a_field_of_a_struct_may_have_a_comment() -> None:
+    """Behind its type, as Spark has it."""
+    (field,) = parse_ddl("a array<struct<b: int COMMENT 'inner', c: date>> COMMENT 'outer'")
+    assert field.kind.item is not None
+    assert [inner.comment for inner in field.kind.item.fields] == ["inner", ""]
+    assert field.kind.ddl == "array<struct<`b`:int,`c`:date>>"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a string COMMENT", "lacks a text in quotes after COMMENT at its end"),
+        ("a string COMMENT b", "lacks a text in quotes after COMMENT before 'b'"),
+        ("a 'b'", "lacks a type before 'b'"),
+        ("a string COMMENT 'b", "cannot be read at"),
+    ],
+)
+def test_a_comment_that_is_no_text_is_refused(text: str, message: str) -> None:
+    """The message names the place."""
+    with pytest.raises(ConfigError, match=message):
+        parse_ddl(text)

@@ -21,7 +21,13 @@ from bedrock_spark.cli.runs import prepared_run
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import ModelConfig, RequestConfig
 from bedrock_spark.errors import ConfigError, RunFolderError
-from bedrock_spark.families import Family, family_by_name, family_of, family_of_model
+from bedrock_spark.families import (
+    Family,
+    bare_model_id,
+    family_by_name,
+    family_of,
+    family_of_model,
+)
 from bedrock_spark.families.request_body import body_template, check_columns
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.records import find_record, first_records
@@ -64,7 +70,8 @@ def _of_prompt(options: AskOptions, clock: Clock) -> Question:
         max_tokens=options.max_tokens or (DEFAULT_MAX_TOKENS if is_text else None),
         temperature=options.temperature,
     )
-    return Question(options.model, family, msgspec.json.encode(family.build(request)), aws)
+    body = family.build(request, bare_model_id(options.model))
+    return Question(options.model, family, msgspec.json.encode(body), aws)
 
 
 def _family_for_prompt(

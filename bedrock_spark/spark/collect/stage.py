@@ -50,7 +50,10 @@ def collect(
     ask_unfound = fallback is not None and fallback.ask_unfound
     family = family_of(run.config).name
     folders = folders_of(run, jobs.values())
-    task = CollectTask(run.storage, family, columns, manifest.prepare_id, ask_unfound, folders)
+    schema = run.config.request.answer_schema
+    task = CollectTask(
+        run.storage, family, columns, manifest.prepare_id, ask_unfound, folders, schema
+    )
     with observed_tasks(spark, "collect", observe, records=manifest.rows, unit="rows"):
         reconciled = run_per_unit(spark, works, task, ReconciledShard, "collect")
     units = sorted(reconciled, key=lambda shard: shard.unit)

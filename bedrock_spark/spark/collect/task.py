@@ -77,6 +77,7 @@ class CollectTask:
     prepare_id: names the folders of rows and rejects
     ask_unfound: see `ShardReconciliation`
     folders: where jobs wrote, by place, if that is not the run folder
+    schema: the JSON Schema that answers must fit
     """
 
     storage: Storage
@@ -85,6 +86,7 @@ class CollectTask:
     prepare_id: str
     ask_unfound: bool = False
     folders: Mapping[Place, Storage] = field(default_factory=dict)
+    schema: Mapping[str, Any] | None = None
 
     def __call__(self, work: ShardWork) -> ReconciledShard:
         """Collect one unit, or return its last reconciliation if nothing changed since.
@@ -165,7 +167,7 @@ class CollectTask:
         )
         ids: list[str] = rows[ROW_RECORD_ID].to_pylist()
         family = family_by_name(self.family)
-        judge = Judge(family, self.columns.parsed)
+        judge = Judge(family, self.columns.parsed, self.schema)
         reconciliation = ShardReconciliation(
             work.unit, Counter(ids), judge, self.columns.retries, self.ask_unfound
         )

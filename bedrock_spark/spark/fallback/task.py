@@ -18,6 +18,7 @@ import msgspec
 from bedrock_spark.aws.clients import AwsSettings, runtime_client
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import FallbackConfig
+from bedrock_spark.costs.burndown import output_rate
 from bedrock_spark.costs.token_estimate import TokenEstimate
 from bedrock_spark.errors import InvokeError, InvokeRefusedError
 from bedrock_spark.families import family_by_name
@@ -161,7 +162,7 @@ class FallbackTask:
             clock=clock,
             attempts=config.attempts,
             options=invoke_options(config),
-            estimate=TokenEstimate(self.max_answer_tokens),
+            estimate=TokenEstimate(self.max_answer_tokens, output_rate(self.model_id, self.family)),
             until=self.until,
         )
 

@@ -36,6 +36,7 @@ from bedrock_spark.errors import (
     StorageError,
     TooManyRejectsError,
 )
+from bedrock_spark.families.asked_shape import asked_shape
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder import layout
@@ -110,6 +111,9 @@ def _prepare(spark: SparkSession, run: Run, df: DataFrame | None, observe: Obser
     state = state_of(spark, config.source, df)
     source = df if df is not None else read_source(spark, config.source)
     template = body_template(config)
+    line = asked_shape(config).line
+    if line:
+        log.info("%s: %s", run.storage.uri, line)
     table = renamed(source, config.source)
     columns = choose_columns(table, config.source, template, is_handed_in=df is not None)
     refuse_clashes(columns.kept, config.results)

@@ -268,40 +268,6 @@ def test_a_vpc_needs_subnets_and_security_groups() -> None:
     assert "at most 5 elements" in line
 
 
-def test_a_budget_needs_prices() -> None:
-    """Without prices, no cost can be computed."""
-    with pytest.raises(ConfigError, match=r"budget\.max_cost_usd needs prices\.batch: \{input"):
-        make_config(budget={"max_cost_usd": 5})
-
-
-CREATED = {"model_id": CLAUDE, "create": {"model_units": 2, "confirm": True}}
-
-
-@pytest.mark.parametrize(
-    ("prices", "fallback", "missing"),
-    [
-        ({}, {"model_id": CLAUDE}, r"prices\.fallback: \{input"),
-        ({}, {"model_id": PROVISIONED}, r"prices\.fallback: .* set both to 0"),
-        ({"fallback": {"input": 0, "output": 0}}, {"model_id": PROVISIONED}, None),
-        ({}, CREATED, r"prices\.model_unit_hour, in dollars per model unit and hour"),
-        ({"fallback": {"input": 1, "output": 1}}, CREATED, r"prices\.model_unit_hour"),
-        ({"model_unit_hour": 21.18}, CREATED, None),
-        ({"model_unit_hour": 21.18}, {"model_id": CLAUDE}, r"prices\.fallback: \{input"),
-    ],
-)
-def test_a_budget_needs_a_price_for_everything_that_can_be_asked(
-    prices: dict[str, Any], fallback: dict[str, Any], missing: str | None
-) -> None:
-    """What has no price could cost any amount. Without a budget no price is needed."""
-    priced = {"batch": {"input": 1, "output": 1}, **prices}
-    make_config(prices=priced, fallback=fallback)
-    if missing is None:
-        make_config(prices=priced, fallback=fallback, budget={"max_cost_usd": 5})
-    else:
-        with pytest.raises(ConfigError, match=rf"budget\.max_cost_usd needs {missing}"):
-            make_config(prices=priced, fallback=fallback, budget={"max_cost_usd": 5})
-
-
 def test_prices_are_exact_through_run_json() -> None:
     """A price is exactly the decimal number in the config."""
     prices = {"batch": {"input": 0.000125, "output": "0.1"}}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.config import PricesConfig, RequestConfig, TokenPrices
+from bedrock_spark.config import RequestConfig, TokenPrices
 from bedrock_spark.costs.tokens import (
     Expected,
     Sample,
@@ -21,9 +21,10 @@ from bedrock_spark.costs.tokens import (
     spent,
     total,
 )
+from bedrock_spark.prices import RunPrices
 
 HAIKU = TokenPrices(input=Decimal("0.000125"), output=Decimal("0.000625"))
-BOTH = PricesConfig(batch=HAIKU, fallback=TokenPrices(input=Decimal(1), output=Decimal(2)))
+BOTH = RunPrices(batch=HAIKU, fallback=TokenPrices(input=Decimal(1), output=Decimal(2)))
 COUNTS = st.integers(0, 10**15)
 
 
@@ -54,7 +55,7 @@ def test_costs_are_split_into_parts() -> None:
         "model_units": None,
     }
     assert costs.total == Decimal("3.003")
-    prices = PricesConfig(image=Decimal("0.5"), model_unit_hour=Decimal(7))
+    prices = RunPrices(image=Decimal("0.5"), model_unit_hour=Decimal(7))
     with_images = spent(prices, Tokens(9, images=2), Tokens(images=4), Tokens(images=6), 3)
     assert [*with_images.parts().values()] == [1, 2, 3, 21]
     assert with_images.total == 27
@@ -78,9 +79,9 @@ def test_images_per_answer(body: dict[str, Any] | None, images: int) -> None:
 
 def test_tokens_without_a_price_cost_nothing() -> None:
     """For example a fallback on provisioned throughput, which is paid by the hour."""
-    costs = spent(PricesConfig(batch=HAIKU), Tokens(8000), Tokens(9, 9), Tokens())
+    costs = spent(RunPrices(batch=HAIKU), Tokens(8000), Tokens(9, 9), Tokens())
     assert (costs.fallback, costs.total) == (None, Decimal("0.001"))
-    assert spent(PricesConfig(), Tokens(1), Tokens(1), Tokens(1)).total == 0
+    assert spent(RunPrices(), Tokens(1), Tokens(1), Tokens(1)).total == 0
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_the_error_says_how_many_what_they_cost_and_how_to_allow_it(tmp_path: Pa
     message = str(caught.value)
     assert "50 of 208 records (24.0%)" in message
     assert "the cost is" not in message
-    assert "not known, because prices.fallback is not set" in message
+    assert "not known: set prices.fallback" in message
     assert ". Nothing was asked. " in message
     assert "--set fallback.max_share=0.25" in message
     HandedOver().check(run_of(tmp_path / "b", 0.25), MANIFEST, counts)

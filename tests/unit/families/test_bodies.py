@@ -129,7 +129,7 @@ BODIES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 
 
 def build(family: str, **request: Any) -> dict[str, Any]:
-    return family_by_name(family).build(RequestConfig(**{"prompt": "Q {{ a }}", **request}))
+    return family_by_name(family).build(RequestConfig(**{"prompt": "Q {{ a }}", **request}), "")
 
 
 def filled(value: Any, row: dict[str, str]) -> Any:

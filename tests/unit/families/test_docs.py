@@ -16,7 +16,7 @@ from bedrock_spark.spark.prepare.prefetch import THREADS
 from tests.docs import ROOT
 
 DOC = (ROOT / "docs" / "families.md").read_text(encoding="utf-8")
-BODIES, MEDIA, TEXTS, SOURCES, REFUSED = DOC.split("\n## ")
+BODIES, THINKING, MEDIA, TEXTS, SOURCES, REFUSED = DOC.split("\n## ")
 OPTIONS: dict[str, Any] = {
     "images": "photo",
     "documents": "contract",
@@ -33,6 +33,13 @@ OPTIONS: dict[str, Any] = {
     "height": 512,
     "aspect_ratio": "1:1",
     "negative_prompt": "N",
+    "thinking": "low",
+}
+# A model of each family that thinks.
+THINKERS = {
+    "anthropic": "anthropic.claude-sonnet-4-6",
+    "nova": "amazon.nova-2-lite-v1:0",
+    "qwen": "qwen.qwen3-32b-v1:0",
 }
 
 
@@ -46,7 +53,7 @@ def rows_of(text: str) -> dict[str, list[str]]:
 
 def takes(family: Family, **options: Any) -> bool:
     try:
-        family.build(RequestConfig(prompt="{{ a }}", **options))
+        family.build(RequestConfig(prompt="{{ a }}", **options), THINKERS.get(family.name, ""))
     except ConfigError:
         return False
     return True

@@ -35,7 +35,7 @@ FULL = {
 
 
 def build(family: str, **request: Any) -> dict[str, Any]:
-    return family_by_name(family).build(RequestConfig(**request))
+    return family_by_name(family).build(RequestConfig(**request), "")
 
 
 def lines_of(name: str) -> Iterator[dict[str, Any]]:

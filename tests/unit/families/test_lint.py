@@ -46,6 +46,14 @@ def with_block(block: dict[str, Any]) -> dict[str, Any]:
     return {"messages": [{"role": "user", "content": [block, {"text": "{{ a }}"}]}]}
 
 
+def with_thinking(**thinking: Any) -> dict[str, Any]:
+    return {**GOOD, "max_tokens": 8_000, "thinking": thinking}
+
+
+TURNS = [*GOOD["messages"], {"role": "assistant", "content": "{"}]
+PREFILLED = {**GOOD, "messages": TURNS}
+FORCED = {"tools": [{"name": "f", "input_schema": {}}], "tool_choice": {"type": "any"}}
+HIGH = {"type": "enabled", "maxReasoningEffort": "high"}
 IMAGE_URL = {"type": "image_url", "image_url": {"url": "{{ b }}"}}
 
 # Rule, config, key paths, start of the message.
@@ -89,7 +97,106 @@ FAULTS: list[tuple[str, Config, str, str]] = [
         "samplers",
         config_of({**GOOD, "temperature": 1}, "global.anthropic.claude-opus-4-8"),
         "request.body.temperature",
-        "this model takes neither",
+        "this model takes none of",
+    ),
+    (
+        "samplers",
+        config_of({**GOOD, "top_k": 5}, "us.anthropic.claude-mythos-5-1"),
+        "request.body.top_k",
+        "this model takes none of",
+    ),
+    (
+        "samplers",
+        config_of({**GOOD, "top_p": 1}, "anthropic.claude-mythos-preview"),
+        "request.body.top_p",
+        "this model takes none of",
+    ),
+    (
+        "thinking-kind",
+        config_of(with_thinking(type="enabled", budget_tokens=2_000), "anthropic.claude-opus-4-7"),
+        "request.body.thinking.type",
+        "this model takes no budget",
+    ),
+    (
+        "thinking-kind",
+        config_of(with_thinking(type="adaptive"), HAIKU_45),
+        "request.body.thinking.type",
+        "this model takes a budget only",
+    ),
+    (
+        "thinking-kind",
+        config_of(with_thinking(type="disabled"), "anthropic.claude-fable-5"),
+        "request.body.thinking.type",
+        "this model refuses it",
+    ),
+    (
+        "thinking-kind",
+        config_of(with_thinking(type="enabled", budget_tokens=2_000), "anthropic.claude-v2:1"),
+        "request.body.thinking",
+        "this model does not think",
+    ),
+    (
+        "thinking-budget",
+        config_of(with_thinking(type="enabled", budget_tokens=500), HAIKU_45),
+        "request.body.thinking.budget_tokens",
+        "is less than 1,024",
+    ),
+    (
+        "thinking-budget",
+        config_of(with_thinking(type="enabled", budget_tokens=9_000), HAIKU_45),
+        "request.body.thinking.budget_tokens, request.body.max_tokens",
+        "thinking may take 9,000 tokens",
+    ),
+    (
+        "thinking-samplers",
+        config_of(
+            {**with_thinking(type="enabled", budget_tokens=2_000), "temperature": 0}, HAIKU_45
+        ),
+        "request.body.temperature",
+        "cannot be used while the model thinks",
+    ),
+    (
+        "thinking-samplers",
+        config_of(
+            {**CONVERSE, "inferenceConfig": {"reasoningConfig": HIGH, "topP": 1}},
+            "us.amazon.nova-2-lite-v1:0",
+        ),
+        "request.body.inferenceConfig.topP",
+        "cannot be used with high effort",
+    ),
+    (
+        "forced-tool",
+        config_of({**GOOD, **FORCED}, "anthropic.claude-sonnet-5-5"),
+        "request.body.tool_choice",
+        "this model always thinks",
+    ),
+    (
+        "prefill",
+        config_of(PREFILLED, "anthropic.claude-sonnet-4-6"),
+        "request.body.messages[1].role",
+        "this model refuses to go on",
+    ),
+    (
+        "prefill",
+        converse_of(
+            {
+                "messages": [
+                    *CONVERSE["messages"],
+                    {"role": "assistant", "content": [{"text": "{"}]},
+                ]
+            },
+            "us.anthropic.claude-saga-6",
+        ),
+        "request.body.messages[1].role",
+        "this model refuses to go on",
+    ),
+    (
+        "prefill",
+        config_of(
+            {**with_thinking(type="enabled", budget_tokens=2_000), "messages": TURNS}, HAIKU_45
+        ),
+        "request.body.messages[1].role",
+        "this model refuses to go on",
     ),
     (
         "caching",
@@ -272,8 +379,8 @@ def test_a_fault_is_found_by_its_rule(rule: str, config: Config, where: str, mes
 
 
 def test_every_rule_is_tested() -> None:
-    """The table above has a row for each."""
-    assert {rule for rule, _, _, _ in FAULTS} == set(RULES)
+    """The table above has a row for each; test_schema_rules.py tests the rule of schemas."""
+    assert {rule for rule, _, _, _ in FAULTS} == set(RULES) - {"schema"}
 
 
 @pytest.mark.parametrize(
@@ -316,6 +423,13 @@ def test_every_rule_is_tested() -> None:
         config_of({"message": "{{ a }}", "temperature": 4}, "cohere.command-text-v14"),
         converse_of(with_block({"guardContent": {"text": {"text": "{{ a }}"}}})),
         make_config(request={"body_column": "body"}, model={"id": HAIKU_45}),
+        config_of(PREFILLED, HAIKU_45),
+        config_of({**GOOD, **FORCED}, "anthropic.claude-haiku-5-5"),
+        config_of(with_thinking(type="{{ kind }}", budget_tokens=2_000), HAIKU_45),
+        config_of(
+            {**with_thinking(type="adaptive"), "temperature": 1}, "anthropic.claude-opus-4-6-v1"
+        ),
+        config_of(with_thinking(type="disabled"), "anthropic.claude-sonnet-5"),
         config_with({"images": "photo", "documents": "paper"}, HAIKU_45),
         config_with({"images": "photo"}, "amazon.nova-lite-v1:0"),
         config_with({"documents": "paper"}, "amazon.nova-lite-v1:0", invocation="converse"),

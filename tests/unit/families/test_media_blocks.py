@@ -191,7 +191,7 @@ def test_other_families_refuse_images_and_documents(family: str, option: str) ->
     """They are not dropped silently. The message says what to do instead."""
     request = make_config(request={"prompt": "{{ a }}", option: "photo"}).request
     with pytest.raises(ConfigError, match=rf"^request\.{option}: .* {family} do not take it; .*"):
-        family_by_name(family).build(request)
+        family_by_name(family).build(request, "")
 
 
 @pytest.mark.parametrize("way", [{"body": {"a": "{{ b }}"}}, {"body_column": "b"}])

@@ -75,7 +75,12 @@ def build(tmp_path: Path) -> Callable[..., Report]:
         unit_hours: int = 0,
     ) -> Report:
         storage = LocalStorage(str(tmp_path))
-        run = Run("run-abcdefgh", make_config(prices=prices or {}), storage, AwsSettings())
+        run = Run(
+            "run-abcdefgh",
+            make_config(prices={"source": "none"} | (prices or {})),
+            storage,
+            AwsSettings(),
+        )
         seconds = {"prepare": 1.23456}
         totals = totals_of(manifest, units)
         report = build_report(run, manifest, jobs or {}, totals, seconds, None, tries, unit_hours)

@@ -1,0 +1,206 @@
+"""The prices that a run counts with: the user's own, and for what is missing the list prices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeAlias
+
+from bedrock_spark.config import Config, PricesConfig, TokenPrices
+from bedrock_spark.limits import PROVISIONED_MODEL_ARN
+from bedrock_spark.prices.lookup import ModelPrices
+
+# Returns the list prices of a model in a Region.
+Find: TypeAlias = Callable[[str, str | None], ModelPrices]
+
+# The user's price list names batch prices only, and a call on demand costs twice as much:
+# "50% lower price when compared to on-demand" (https://aws.amazon.com/bedrock/pricing/).
+ON_DEMAND_FACTOR = 2
+# Paid by a commitment, not by tokens: https://aws.amazon.com/bedrock/service-tiers/
+_RESERVED = "reserved"
+PER_TOKENS = "{input: …, output: …}, in dollars per 1,000 tokens"
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A price that nobody knows. key: its name in the config; fact: what is not known, in words."""
+
+    key: str
+    fact: str
+
+    def __str__(self) -> str:
+        """Return the fact, and the config that would say the price."""
+        return f"{self.fact}; to say it, set prices.{self.key}: {PER_TOKENS}"
+
+
+@dataclass(frozen=True)
+class RunPrices:
+    """Dollars per 1,000 tokens, per image, and per model unit and hour. None: not known.
+
+    batch: if there are several targets, the dearest price of them
+    fallback: of calls at the tier that the config names, or at the default one; flex: of calls that
+        the flex tier answers
+    canary: of the canary's single calls
+    has_flex: whether the price table has a flex price of the fallback's model
+    own: the names of the prices that are the config's own
+    models: the list prices that these come from, each model once
+    unknown: what is not known, and what to type to say it; notes: what is not counted
+    """
+
+    batch: TokenPrices | None = None
+    fallback: TokenPrices | None = None
+    flex: TokenPrices | None = None
+    canary: TokenPrices | None = None
+    image: Decimal | None = None
+    model_unit_hour: Decimal | None = None
+    has_flex: bool = False
+    own: frozenset[str] = frozenset()
+    models: tuple[ModelPrices, ...] = ()
+    unknown: tuple[Unknown, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def uses_list(self) -> bool:
+        """Tell whether one of the prices is a list price."""
+        names = ("batch", "fallback", "flex", "canary", "image")
+        return any(getattr(self, name) is not None for name in names if name not in self.own)
+
+    @property
+    def origins(self) -> list[str]:
+        """Return where the list prices come from, each source once."""
+        return list(dict.fromkeys(each.origin for each in self.models if each.is_known))
+
+    @property
+    def of_canary(self) -> TokenPrices | None:
+        """Return the price of the canary's calls: that of batch jobs, twice, if it has no other."""
+        return self.canary if self.canary is not None else _on_demand(self.batch)
+
+
+def prices_of_run(config: Config, find: Find) -> RunPrices:
+    """Return the prices of a run.
+
+    find: returns the list prices of a model in a Region; not called if `prices.source` is none
+    """
+    own = config.prices
+    is_auto = own.source == "auto"
+    batch = [find(*place) for place in batch_models(config)] if is_auto else []
+    on_demand = [find(*place) for place in fallback_models(config)] if is_auto else []
+    canaries = [find(*place) for place in canary_models(config)] if is_auto else []
+    listed = _dearest_tier(on_demand, tier_of(config))
+    has_flex = _dearest_tier(on_demand, "flex") is not None
+    images = [each.image for each in (*batch, *on_demand, *canaries)]
+    known = [image for image in images if image is not None]
+    return RunPrices(
+        batch=own.batch or _dearest_tier(batch, "batch"),
+        fallback=own.fallback or listed,
+        # Whoever names a price of the fallback may pay less than the list price for flex, too.
+        flex=own.flex or (own.fallback or _dearest_tier(on_demand, "flex")),
+        canary=_on_demand(own.batch) or _dearest_tier(canaries, "standard"),
+        image=own.image if own.image is not None else max(known, default=None),
+        model_unit_hour=own.model_unit_hour,
+        has_flex=has_flex,
+        own=_own(own),
+        models=tuple({(m.model_id, m.region): m for m in (*batch, *on_demand, *canaries)}.values()),
+        unknown=tuple(_unknown(config, batch, on_demand)),
+        notes=tuple(_notes((*batch, *on_demand))),
+    )
+
+
+def tier_of(config: Config) -> str:
+    """Return the tier of the fallback's calls, as the price table names it.
+
+    With `auto` it is the dearer one, which a call may always end at.
+    """
+    tier = config.fallback.service_tier if config.fallback is not None else None
+    return "standard" if tier in (None, "auto", "default") else tier
+
+
+def batch_models(config: Config) -> list[tuple[str, str | None]]:
+    """Return model id and Region of every target of batch jobs."""
+    region = config.batch.region
+    targets = [(target.model_id, target.region or region) for target in config.targets]
+    return targets or [(config.model.id, region)]
+
+
+def fallback_models(config: Config) -> list[tuple[str, str | None]]:
+    """Return model id and Region of the fallback if it is paid by tokens, in a list of its own."""
+    fallback = config.fallback
+    is_by_hour = fallback is None or fallback.create is not None
+    if fallback is None or is_by_hour or fallback.service_tier == _RESERVED:
+        return []
+    is_provisioned = PROVISIONED_MODEL_ARN.fullmatch(fallback.model_id) is not None
+    return [] if is_provisioned else [(fallback.model_id, config.batch.region)]
+
+
+def canary_models(config: Config) -> list[tuple[str, str | None]]:
+    """Return model id and Region of the canary, in a list of its own."""
+    return [(config.canary.model_id or config.model.id, config.batch.region)]
+
+
+def _own(own: PricesConfig) -> frozenset[str]:
+    """Return the names of the prices that follow from those of the config."""
+    named = {
+        name for name in ("batch", "fallback", "flex", "image") if getattr(own, name) is not None
+    }
+    named |= {"canary"} if "batch" in named else set()
+    named |= {"flex"} if "fallback" in named else set()
+    return frozenset(named | ({"model_unit_hour"} if own.model_unit_hour is not None else set()))
+
+
+def _unknown(
+    config: Config, batch: list[ModelPrices], on_demand: list[ModelPrices]
+) -> Iterator[Unknown]:
+    """Yield what is not known of each model, and the config that would say it."""
+    own = config.prices
+    if own.batch is None and own.image is None:
+        for each in batch:
+            if "batch" not in each.tiers and each.image is None:
+                yield Unknown(
+                    "batch",
+                    f"the batch price of {each.model_id} is not in {each.source}"
+                    f"{_known_on_demand(each)}",
+                )
+    if own.fallback is None and own.image is None:
+        for each in on_demand:
+            if tier_of(config) not in each.tiers and each.image is None:
+                yield Unknown(
+                    "fallback",
+                    f"the {tier_of(config)} price of {each.model_id} is not in {each.source}",
+                )
+
+
+def _notes(models: Iterable[ModelPrices]) -> Iterator[str]:
+    longs = {each.model_id: each.long_input for each in models if each.long_input}
+    for model_id, tokens in longs.items():
+        yield f"calls of {model_id} with more than {tokens:,} input tokens cost more than counted"
+
+
+def _known_on_demand(prices: ModelPrices) -> str:
+    standard = prices.tiers.get("standard")
+    if standard is None:
+        return ""
+    return f" (on demand, it is {plain(standard.input)} in, {plain(standard.output)} out per 1,000)"
+
+
+def plain(number: Decimal) -> str:
+    """Return a price without an exponent or zeros at its end."""
+    return format(number.normalize(), "f")
+
+
+def _on_demand(batch: TokenPrices | None) -> TokenPrices | None:
+    if batch is None:
+        return None
+    twice = {k: v * ON_DEMAND_FACTOR for k, v in batch.model_dump(exclude_none=True).items()}
+    return TokenPrices(**twice)
+
+
+def _dearest_tier(models: Iterable[ModelPrices], tier: str) -> TokenPrices | None:
+    """Return the highest prices of a tier, None if one of the models has no such price."""
+    found = [each.tiers.get(tier) for each in models]
+    known = [each for each in found if each is not None]
+    if not known or len(known) < len(found):
+        return None
+    kinds = {k for each in known for k, v in each.model_dump(exclude_none=True).items()}
+    highest = {k: max(v for e in known if (v := getattr(e, k)) is not None) for k in kinds}
+    return TokenPrices(**highest)

@@ -1,0 +1,67 @@
+"""The prices of a run in words for people, and as report.json holds them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from bedrock_spark.config import TokenPrices
+from bedrock_spark.prices.run_prices import RunPrices, plain
+
+_THOUSANDS = 1_000
+NONE = "none: the cost is not shown"
+
+
+def price_row(prices: RunPrices) -> tuple[str, str]:
+    """Return the row of a table that has the prices, their origin, and what is not known."""
+    texts = [*_amounts(prices), *origins(prices)]
+    if texts:
+        texts += prices.notes
+    return "prices", "; ".join([*texts, *(f"not known: {text}" for text in prices.unknown)]) or NONE
+
+
+def origins(prices: RunPrices) -> list[str]:
+    """Return where the prices come from, each source once: the config, and the table's parts."""
+    texts = [f"list prices: {origin}" for origin in prices.origins if prices.uses_list]
+    return [*texts, *(["the config's own"] if prices.own else [])]
+
+
+def prices_as_json(prices: RunPrices) -> dict[str, Any]:
+    """Return prices as text, which holds them exactly; what is not known is null."""
+    parts = {"batch": prices.batch, "fallback": prices.fallback, "flex": prices.flex}
+    tokens = {
+        name: None if part is None else part.model_dump(mode="json", exclude_none=True)
+        for name, part in {**parts, "canary": prices.of_canary}.items()
+    }
+    single = {"image": prices.image, "model_unit_hour": prices.model_unit_hour}
+    return {
+        "unit": "dollars per 1,000 tokens, image, or model unit and hour",
+        **tokens,
+        **{name: None if price is None else plain(price) for name, price in single.items()},
+        "from": origins(prices),
+        "unknown": [str(text) for text in prices.unknown],
+        "notes": list(prices.notes),
+    }
+
+
+def per_million(prices: TokenPrices) -> str:
+    """Return `$0.03 in, $0.12 out`: dollars per million tokens."""
+    return f"{_dollars(prices.input)} in, {_dollars(prices.output)} out"
+
+
+def _dollars(per_thousand: Decimal) -> str:
+    return f"${plain(per_thousand * _THOUSANDS)}"
+
+
+def _amounts(prices: RunPrices) -> list[str]:
+    named = {"batch": prices.batch, "fallback": prices.fallback}
+    if prices.has_flex:
+        named["flex"] = prices.flex
+    amounts = [f"{name} {per_million(part)}" for name, part in named.items() if part is not None]
+    if amounts:
+        amounts[-1] += " per million tokens"
+    if prices.image is not None:
+        amounts.append(f"${plain(prices.image)} an image")
+    if prices.model_unit_hour is not None:
+        amounts.append(f"${plain(prices.model_unit_hour)} a model unit and hour")
+    return amounts
