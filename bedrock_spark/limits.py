@@ -37,6 +37,8 @@ S3_URI = re.compile(
     r"s3://[a-z0-9][-.a-z0-9]{1,61}[a-z0-9]"
     r"(?:/[-!_*'().a-z0-9A-Z]+(?:/[-!_*'().a-z0-9A-Z]+)*)?/?"
 )
+# The id of an account, as s3BucketOwner has it: botocore, AccountId.
+ACCOUNT_ID = re.compile(r"[0-9]{12}")
 ROLE_ARN = re.compile(r"arn:aws(-[^:]+)?:iam::([0-9]{12})?:role/.+")
 TIMEOUT_HOURS_MIN = 24
 TIMEOUT_HOURS_MAX = 168

@@ -35,7 +35,7 @@ from bedrock_spark.fanout import (
     check_reachable,
     check_targets,
     raise_refusal,
-    requeue_invalid,
+    requeue_answered,
 )
 from bedrock_spark.fanout import watch as watch_jobs
 from bedrock_spark.fanout.late_output import seconds_to_await
@@ -46,6 +46,7 @@ from bedrock_spark.model_check import (
     notices_of,
     refuse_unusable,
 )
+from bedrock_spark.outputs.ask_again import ask_again_of
 from bedrock_spark.outputs.reconciled_shard import (
     ReconciledShard,
     unanswered_rows,
@@ -210,8 +211,8 @@ class Pipeline:
     def watch(self) -> StepResult | None:
         """Submit and watch batch jobs until every shard is settled. Needs no Spark.
 
-        A shard gets one extra job if collect found enough answers in it that do not fit
-        `results.parse`. Returns None if every shard is too small for a batch job.
+        A shard gets one extra job if collect found enough records in it that are asked again though
+        they have an answer. Returns None if every shard is too small for a batch job.
         """
         with self._command(reports_success=True):
             if not batch_shards(self.manifest(), self.run.config):
@@ -219,7 +220,7 @@ class Pipeline:
             self.check()
             with self._submission() as controller:
                 controller.resume()
-                requeue_invalid(controller)
+                requeue_answered(controller)
                 result = watch_jobs(controller, self.observe)
             refuse_spent(self.run, result)
         return result
@@ -261,14 +262,15 @@ class Pipeline:
     def _repeat_by_batch(
         self, spark: SparkSession, reconciled: list[ReconciledShard]
     ) -> list[ReconciledShard]:
-        """Repeat by batch: ask again the records whose answers do not fit `results.parse`.
+        """Repeat by batch: ask records again whose answers are not ok, if the config says so.
 
-        Ends when no shard has enough such records for a job, or `results.parse.retries` are used.
+        Ends when no shard has enough such records for a job, or every record was asked as often as
+        ask_again.py allows.
         """
         config = self.run.config
-        for _ in range(config.results.parse.retries if config.results.parse else 0):
-            invalid = (shard.invalid_unanswered for shard in reconciled)
-            if max(invalid, default=0) < config.shards.min_records or self.watch() is None:
+        for _ in range(ask_again_of(config).total):
+            again = (shard.again_records for shard in reconciled)
+            if max(again, default=0) < config.shards.min_records or self.watch() is None:
                 break
             reconciled = self.collect(spark)
         return reconciled

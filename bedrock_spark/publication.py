@@ -44,10 +44,10 @@ def why_not_final(
         return None
     config = run.config
     least = config.shards.min_records
-    if config.results.parse and any(s.invalid_unanswered >= least for s in reconciled):
+    if any(s.again_records >= least for s in reconciled):
         return (
-            "answers that do not fit results.parse will be asked again by batch jobs: submit or "
-            "run goes on with them"
+            "records whose answers are not ok will be asked again by batch jobs: submit or run "
+            "goes on with them"
         )
     if config.fallback is not None:
         rows = "1 row" if unanswered == 1 else f"{unanswered:,} rows"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 #: Why a completion ended. Each family has its own names for these.
-Stop = Literal["end", "length", "sequence", "tool"]
+Stop = Literal["end", "length", "sequence", "tool", "refusal"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,10 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Completion:
-    """The answer to a prompt."""
+    """The answer to a prompt.
+
+    reasoning: what the model thought before the text; reasoning_tokens: a part of output_tokens
+    """
 
     text: str
     input_tokens: int
@@ -70,6 +73,8 @@ class Completion:
     stop: Stop = "end"
     stop_sequence: str | None = None
     tool_calls: tuple[ToolCall, ...] = field(default=())
+    reasoning: str = ""
+    reasoning_tokens: int = 0
 
 
 class PromptError(Exception):

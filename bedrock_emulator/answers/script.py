@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ from bedrock_emulator.state.paid_answers import request_digest
 
 _STEP = re.compile(r"[^.\[\]]+")
 _ABSENT = object()
+_REFUSAL = "I cannot help with that."
+_WORDS_SHOWN = 20
 
 
 class ScriptedTool(ScriptModel):
@@ -63,6 +65,8 @@ class AnswerRule(ScriptModel):
     share: the share of matching requests that the rule is for, drawn by their bodies
     times: how often the rule answers one body
     text: the answer; what is no text is written as JSON
+    thinks: tokens of reasoning before the answer, which count against its limit of tokens
+    refuses: whether the model declines, with the text if there is one
     delay_seconds: real seconds before the answer of a call; batch jobs do not wait
     """
 
@@ -73,6 +77,8 @@ class AnswerRule(ScriptModel):
     times: PositiveInt | None = None
     text: Any = None
     tool: ScriptedTool | None = None
+    thinks: int = Field(default=0, ge=0, le=1_000_000)
+    refuses: bool = False
     error: ScriptedError | None = None
     delay_seconds: float = Field(default=0.0, ge=0, le=600)
 
@@ -88,8 +94,15 @@ class AnswerRule(ScriptModel):
     @model_validator(mode="after")
     def _answers_once(self) -> AnswerRule:
         answers = [n for n in ("text", "tool", "error") if getattr(self, n) is not None]
-        if len(answers) > 1 or not (answers or self.delay_seconds):
-            raise ValueError("give one of text, tool and error, or delay_seconds alone")
+        others = self.delay_seconds or self.thinks or self.refuses
+        if len(answers) > 1 or not (answers or others):
+            raise ValueError(
+                "give one of text, tool and error, or thinks, refuses or delay_seconds alone"
+            )
+        if self.error is not None and (self.thinks or self.refuses):
+            raise ValueError("an error neither thinks nor refuses")
+        if self.tool is not None and self.refuses:
+            raise ValueError("a refusal calls no tool")
         for value in self.body.values():
             if isinstance(value, str):
                 self._is_a_pattern(value)
@@ -98,7 +111,7 @@ class AnswerRule(ScriptModel):
     @property
     def needs_prompt(self) -> bool:
         """Whether the rule gives an answer that an embedding cannot be."""
-        return self.text is not None or self.tool is not None
+        return any((self.text is not None, self.tool, self.thinks, self.refuses))
 
     def fits(self, model_id: str, text: str, body: Any) -> bool:
         """Return whether a request meets the conditions, but for `share` and `times`."""
@@ -181,15 +194,31 @@ class _Scripted:
         self._delay_or_fail(rule)
         if rule is None or not rule.needs_prompt:
             return self.behind.complete(model_id, prompt)
+        if not rule.thinks:
+            return self._answer(rule, model_id, prompt)
+        thought = min(rule.thinks, prompt.max_tokens)
+        thinking: dict[str, Any] = {"reasoning": _thoughts(thought), "reasoning_tokens": thought}
+        if thought == prompt.max_tokens:
+            return Completion("", count_tokens(prompt.text), thought, "length", **thinking)
+        rest = replace(prompt, max_tokens=prompt.max_tokens - thought)
+        completion = self._answer(rule, model_id, rest)
+        output_tokens = completion.output_tokens + thought
+        return replace(completion, output_tokens=output_tokens, **thinking)
+
+    def _answer(self, rule: AnswerRule, model_id: str, prompt: Prompt) -> Completion:
+        """Return what a rule answers after the reasoning."""
         input_tokens = count_tokens(prompt.text)
+        if rule.refuses:
+            text = _as_text(rule.text) if rule.text is not None else _REFUSAL
+            return Completion(text, input_tokens, count_tokens(text), "refusal")
+        if rule.text is None and rule.tool is None:
+            return self.behind.complete(model_id, prompt)
         if rule.tool is not None:
             digest = request_digest(self.body, is_converse=True).hex()
             call = ToolCall(f"tooluse_{digest[:22]}", rule.tool.name, rule.tool.input)
             output_tokens = count_tokens(json.dumps(call.input)) + count_tokens(call.name)
             return Completion("", input_tokens, output_tokens, "tool", None, (call,))
-        is_text = isinstance(rule.text, str)
-        text = rule.text if is_text else json.dumps(rule.text, ensure_ascii=False)
-        return cut(text, prompt, input_tokens)
+        return cut(_as_text(rule.text), prompt, input_tokens)
 
     def embed(self, model_id: str, text: str, dimensions: int) -> list[float]:
         self._delay_or_fail(self.script.rule_for(model_id, text, self.body, is_prompt=False))
@@ -202,6 +231,15 @@ class _Scripted:
             time.sleep(rule.delay_seconds)
         if rule.error is not None:
             raise ServiceError(rule.error.code, rule.error.message)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _thoughts(tokens: int) -> str:
+    """Return reasoning of a few words; a model shows a summary of it."""
+    return " ".join(["hm"] * min(tokens, _WORDS_SHOWN))
 
 
 def _has(body: Any, path: str, expected: Any) -> bool:

@@ -21,6 +21,7 @@ _STOP_REASONS: dict[Stop, str] = {
     "length": "max_tokens",
     "sequence": "stop_sequence",
     "tool": "tool_use",
+    "refusal": "refusal",
 }
 
 
@@ -133,7 +134,9 @@ def answer(body: MessagesBody, context: Context) -> Answer:
     """Answer a request in the response format of the Messages API."""
     completion = context.backend.complete(context.model_id, prompt_of(body))
     content: list[dict[str, Any]] = []
-    if completion.text or not completion.tool_calls:
+    if completion.reasoning:
+        content.append({"type": "thinking", "thinking": completion.reasoning, "signature": "c2ln"})
+    if completion.text or not (completion.tool_calls or completion.reasoning):
         content.append({"type": "text", "text": completion.text})
     content += [
         {"type": "tool_use", "id": call.call_id, "name": call.name, "input": call.input}
@@ -148,14 +151,22 @@ def answer(body: MessagesBody, context: Context) -> Answer:
             "content": content,
             "stop_reason": _STOP_REASONS[completion.stop],
             "stop_sequence": completion.stop_sequence,
-            "usage": {
-                "input_tokens": completion.input_tokens,
-                "output_tokens": completion.output_tokens,
-            },
+            "usage": _usage(completion),
         },
         completion.input_tokens,
         completion.output_tokens,
     )
+
+
+def _usage(completion: Completion) -> dict[str, Any]:
+    """Return the token counts. Those of thinking are a part of the output."""
+    usage: dict[str, Any] = {
+        "input_tokens": completion.input_tokens,
+        "output_tokens": completion.output_tokens,
+    }
+    if completion.reasoning_tokens:
+        usage["output_tokens_details"] = {"thinking_tokens": completion.reasoning_tokens}
+    return usage
 
 
 def _message_id(model_id: str, completion: Completion) -> str:
@@ -187,6 +198,11 @@ def _stream_block(index: int, block: dict[str, Any]) -> Iterator[dict[str, Any]]
     if block["type"] == "text":
         start: dict[str, Any] = {"type": "text", "text": ""}
         deltas = [{"type": "text_delta", "text": piece} for piece in split_text(block["text"])]
+    elif block["type"] == "thinking":
+        start = {"type": "thinking", "thinking": ""}
+        pieces = split_text(block["thinking"])
+        deltas = [{"type": "thinking_delta", "thinking": piece} for piece in pieces]
+        deltas.append({"type": "signature_delta", "signature": block["signature"]})
     else:
         start = {**block, "input": {}}
         text = json.dumps(block["input"], ensure_ascii=False)

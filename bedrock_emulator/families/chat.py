@@ -22,6 +22,7 @@ _FINISH_REASONS: dict[Stop, str] = {
     "length": "length",
     "sequence": "stop",
     "tool": "tool_calls",
+    "refusal": "content_filter",
 }
 _DEFAULT_MAX_TOKENS = 512
 _OPENING, _CLOSING = "<reasoning>", "</reasoning>"
@@ -157,11 +158,16 @@ def answer_with_reasoning(body: ChatBody, context: Context) -> Answer:
     text_prompt = replace(prompt, max_tokens=max(1, prompt.max_tokens - reasoning_tokens))
     completion = context.backend.complete(context.model_id, text_prompt)
     billed = replace(completion, output_tokens=completion.output_tokens + reasoning_tokens)
-    return _chat_answer(billed, context, _REASONING + completion.text)
+    if completion.reasoning and not completion.text:
+        return _chat_answer(replace(billed, reasoning=""), context, None)
+    return _chat_answer(replace(billed, reasoning=""), context, _REASONING + completion.text)
 
 
 def _chat_answer(completion: Completion, context: Context, content: str | None) -> Answer:
     message: dict[str, Any] = {"role": "assistant", "content": content}
+    if completion.reasoning:
+        message["content"] = content or None
+        message["reasoning_content"] = completion.reasoning
     if completion.tool_calls:
         message["content"] = completion.text or None
         message["tool_calls"] = [
@@ -173,6 +179,14 @@ def _chat_answer(completion: Completion, context: Context, content: str | None) 
             for call in completion.tool_calls
         ]
     text = f"{context.model_id}\x1f{completion!r}".encode("utf-8", "surrogatepass")
+    usage: dict[str, Any] = {
+        "prompt_tokens": completion.input_tokens,
+        "completion_tokens": completion.output_tokens,
+        "total_tokens": completion.input_tokens + completion.output_tokens,
+    }
+    if completion.reasoning_tokens:
+        details = {"reasoning_tokens": completion.reasoning_tokens}
+        usage["completion_tokens_details"] = details
     body = {
         "id": f"chatcmpl-{hashlib.blake2b(text, digest_size=12).hexdigest()}",
         "object": "chat.completion",
@@ -181,11 +195,7 @@ def _chat_answer(completion: Completion, context: Context, content: str | None) 
         "choices": [
             {"index": 0, "message": message, "finish_reason": _FINISH_REASONS[completion.stop]}
         ],
-        "usage": {
-            "prompt_tokens": completion.input_tokens,
-            "completion_tokens": completion.output_tokens,
-            "total_tokens": completion.input_tokens + completion.output_tokens,
-        },
+        "usage": usage,
     }
     return Answer(body, completion.input_tokens, completion.output_tokens)
 
@@ -201,6 +211,8 @@ def stream(response: Answer) -> Iterator[dict[str, Any]]:
         "model": body["model"],
     }
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
+    reasoning = choice["message"].get("reasoning_content", "")
+    deltas += [{"reasoning_content": piece} for piece in split_text(reasoning)]
     deltas += [{"content": piece} for piece in _content_pieces(choice["message"]["content"] or "")]
     if "tool_calls" in choice["message"]:
         calls = choice["message"]["tool_calls"]

@@ -128,6 +128,7 @@ _COHERE_REASONS: dict[Stop, str] = {
     "length": "MAX_TOKENS",
     "sequence": "COMPLETE",
     "tool": "COMPLETE",
+    "refusal": "ERROR_TOXIC",
 }
 
 

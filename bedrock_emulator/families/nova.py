@@ -17,6 +17,7 @@ STOP_REASONS: dict[Stop, str] = {
     "length": "max_tokens",
     "sequence": "stop_sequence",
     "tool": "tool_use",
+    "refusal": "content_filtered",
 }
 
 
@@ -165,9 +166,11 @@ def _schema_of(value: Any) -> dict[str, Any]:
 
 
 def content_of(completion: Completion) -> list[dict[str, Any]]:
-    """Return the content blocks of a completion: its text, if any, and its tool calls."""
+    """Return the content blocks of a completion: its reasoning, text and tool calls, if any."""
     content: list[dict[str, Any]] = []
-    if completion.text or not completion.tool_calls:
+    if completion.reasoning:
+        content.append({"reasoningContent": {"reasoningText": {"text": completion.reasoning}}})
+    if completion.text or not (completion.tool_calls or completion.reasoning):
         content.append({"text": completion.text})
     content += [
         {"toolUse": {"toolUseId": call.call_id, "name": call.name, "input": call.input}}
@@ -203,11 +206,20 @@ def stream(response: Answer) -> Iterator[dict[str, Any]]:
     """Split a response into the events of Nova's stream."""
     yield {"messageStart": {"role": "assistant"}}
     for index, block in enumerate(response.body["output"]["message"]["content"]):
-        for piece in split_text(block.get("text", "")):
-            yield {"contentBlockDelta": {"delta": {"text": piece}, "contentBlockIndex": index}}
+        for delta in text_deltas(block):
+            yield {"contentBlockDelta": {"delta": delta, "contentBlockIndex": index}}
         yield {"contentBlockStop": {"contentBlockIndex": index}}
     yield {"messageStop": {"stopReason": response.body["stopReason"]}}
     yield {"metadata": {"usage": response.body["usage"], "metrics": {}}}
+
+
+def text_deltas(block: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the deltas of a block of text or of reasoning; none for any other block."""
+    reasoning = block.get("reasoningContent")
+    if reasoning is not None:
+        pieces = split_text(reasoning["reasoningText"]["text"])
+        return [{"reasoningContent": {"text": piece}} for piece in pieces]
+    return [{"text": piece} for piece in split_text(block.get("text", ""))]
 
 
 NOVA = Family(

@@ -131,6 +131,9 @@ def _check_part(place: str, part: dict[str, Any], *, is_claude: bool) -> None:
         if kind == "object" and more is not False and (is_claude or more is not None):
             must = "'additionalProperties' must be explicitly set to false"
             raise BodyError(f"{place}: For 'object' type, {must}")
+    values = part.get("enum")
+    if isinstance(values, list) and any(isinstance(value, (dict, list)) for value in values):
+        raise BodyError(f"{place}: 'enum' supports strings, numbers, booleans and nulls only")
     reference = part.get("$ref")
     if isinstance(reference, str) and not reference.startswith("#"):
         raise BodyError(f"{place}: External $ref references are not supported")

@@ -18,6 +18,7 @@ _REASON: dict[Stop, str] = {
     "length": "LENGTH",
     "sequence": "STOP_CRITERIA_MET",
     "tool": "FINISH",
+    "refusal": "CONTENT_FILTERED",
 }
 
 

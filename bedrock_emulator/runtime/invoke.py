@@ -15,6 +15,7 @@ from bedrock_emulator.families.batch_rules import check_model_limits
 from bedrock_emulator.families.family import Answer, BodyError, Context, Family, read_body
 from bedrock_emulator.models.provisioned import Provisioned, ProvisionedApi
 from bedrock_emulator.models.usable import check_usable
+from bedrock_emulator.runtime.metadata import check_metadata
 from bedrock_emulator.runtime.token_quota import TokenQuota, burnt_tokens
 from bedrock_emulator.state.draws import body_digest, draw
 from bedrock_emulator.state.paid_answers import request_digest
@@ -82,6 +83,7 @@ class RuntimeApi:
         Raise ValidationException if the model is not served or refuses the body.
         """
         target = self.find_target(params["modelId"], region)
+        check_metadata(params.get("requestMetadata"))
         body = load_json(params.get("body") or b"")
         try:
             checked = read_body(target.family, body)

@@ -11,6 +11,7 @@ from botocore.model import StructureShape
 from bedrock_emulator.errors import ServiceError, invalid
 from bedrock_emulator.families.anthropic import split_text
 from bedrock_emulator.families.family import Answer
+from bedrock_emulator.families.nova import text_deltas
 from bedrock_emulator.runtime.invoke import PAID_ANSWER, RuntimeApi
 from bedrock_emulator.state.draws import draw
 from bedrock_emulator.state.world import EmulatorState
@@ -123,7 +124,7 @@ def _conversation(response: Answer) -> Iterator[tuple[str, dict[str, Any]]]:
             text = json.dumps(tool["input"], ensure_ascii=False)
             deltas = [{"toolUse": {"input": piece}} for piece in split_text(text)]
         else:
-            deltas = [{"text": piece} for piece in split_text(block["text"])]
+            deltas = text_deltas(block)
         for delta in deltas:
             yield "contentBlockDelta", {"delta": delta, "contentBlockIndex": index}
         yield "contentBlockStop", {"contentBlockIndex": index}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bedrock_spark.aws.errors import job_errors
+from bedrock_spark.aws.profiles import refusal_advice
 from bedrock_spark.aws.protocols import BedrockClient, Reply
 from bedrock_spark.aws.retry import retry_reading, retry_throttled
 from bedrock_spark.clock import Clock
@@ -69,7 +70,12 @@ class BatchJobs:
 
         def call() -> str:
             name = request["jobName"]
-            with job_errors(f"creating batch job {name}", job_name=name):
+
+            def advice_on(message: str) -> str | None:
+                return refusal_advice(message, self._client, str(request["modelId"]))
+
+            action = f"creating batch job {name}"
+            with job_errors(action, job_name=name, advice_on=advice_on):
                 reply = self._client.create_model_invocation_job(**request)
             if "jobArn" not in reply:  # status 200, but from a proxy and not from the service
                 raise JobStateUnknownError(f"creating batch job {name}: no ARN", job_name=name)

@@ -7,7 +7,7 @@ models and fails if one of their codes is not mapped here on purpose.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -27,6 +27,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError
 
+from bedrock_spark.aws.model_refusals import model_refusal
 from bedrock_spark.errors import (
     InvokeError,
     InvokeRecordError,
@@ -84,17 +85,6 @@ INVOKE_ERRORS: dict[str, type[InvokeError]] = {
 # AWS reports a job name that is in use in two ways; the texts are those seen in public code.
 _NAME_IN_USE = re.compile(
     r"(the|a) [\w :/.-]{0,200}?(currently in use|already in use|name already exists)", re.IGNORECASE
-)
-
-# ValidationExceptions that are about the model id and not about the record: texts as users report
-# them (github.com/terricain/aioboto3/issues/352, aws-samples/amazon-bedrock-workshop/issues/315,
-# mlcommons/modelbench/issues/1654). Read as a record's error, they would be final for every record.
-_MODEL_REFUSED = re.compile(
-    r"the provided model identifier is invalid"
-    r"|invocation of (model id )?\S+ with on-demand throughput"
-    r"|this action doesn.t support the model that you provided"
-    r"|(access denied\. )?this model is marked by provider as legacy",
-    re.IGNORECASE,
 )
 
 # ValidationExceptions that refuse the stream and not the record, as users report them
@@ -163,13 +153,20 @@ def access_advice(exc: BaseException) -> str | None:
 
 @contextmanager
 def job_errors(
-    action: str, *, advise: bool = True, job_name: str | None = None, job_arn: str | None = None
+    action: str,
+    *,
+    advise: bool = True,
+    job_name: str | None = None,
+    job_arn: str | None = None,
+    advice_on: Callable[[str], str | None] | None = None,
 ) -> Iterator[None]:
     """Turn the errors that a control-plane call raises into ours; see `job_error`."""
     try:
         yield
     except AWS_FAILURES as exc:
-        raise job_error(exc, action, advise=advise, job_name=job_name, job_arn=job_arn) from exc
+        raise job_error(
+            exc, action, advise=advise, job_name=job_name, job_arn=job_arn, advice_on=advice_on
+        ) from exc
 
 
 def job_error(
@@ -179,12 +176,14 @@ def job_error(
     advise: bool = True,
     job_name: str | None = None,
     job_arn: str | None = None,
+    advice_on: Callable[[str], str | None] | None = None,
 ) -> JobError:
     """Return our error for a failed control-plane call.
 
     action: what the call was meant to do, such as "creating batch job x": the message begins so
     advise: add what to check in the config; only right for calls about batch jobs
     job_name, job_arn: attributes of the error
+    advice_on: returns what to do about a message of the service, or None if it does not know
     """
     if not isinstance(exc, ClientError):
         return _job_error_without_reply(exc, action, job_name, job_arn)
@@ -194,8 +193,10 @@ def job_error(
         kind = JobNameInUseError
     if kind is None:
         kind = _by_status(status, JobThrottledError, JobStateUnknownError, JobRejectedError)
-    has_advice = advise and kind is JobRejectedError and code in _CHECK
-    advice = f" {_CHECK[code]}" if has_advice else ""
+    advice = ""
+    if advise and kind is JobRejectedError:
+        text = (advice_on or _refusal_advice)(message) or _CHECK.get(code)
+        advice = f" {text}" if text is not None else ""
     return kind(
         f"{action}: {code}: {message}{advice}",
         job_name=job_name,
@@ -204,6 +205,11 @@ def job_error(
         error_type=code,
         retry_after=_retry_after(exc),
     )
+
+
+def _refusal_advice(message: str) -> str | None:
+    refusal = model_refusal(message)
+    return None if refusal is None else refusal.advice
 
 
 def _job_error_without_reply(
@@ -228,7 +234,8 @@ def invoke_error(exc: AwsFailure) -> InvokeError:
         return _invoke_error_without_reply(exc)
     code, message, status = _code_message_status(exc)
     kind = INVOKE_ERRORS.get(code)
-    if kind is InvokeRecordError and _MODEL_REFUSED.match(message):
+    # Many of these are ValidationExceptions: as a record's error they would be final for all.
+    if kind is InvokeRecordError and model_refusal(message) is not None:
         kind = InvokeRefusedError
     if kind is InvokeRecordError and _NOT_STREAMED.match(message):
         kind = NotStreamedError

@@ -9,8 +9,17 @@ from decimal import Decimal
 
 from bedrock_spark.costs.tokens import dollars
 from bedrock_spark.model_check import ends_soon
-from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
-from bedrock_spark.outputs.reconcile import BATCH, FALLBACK
+from bedrock_spark.outputs.outcomes import (
+    ERROR,
+    INVALID,
+    MISSING,
+    OK,
+    REFUSED,
+    REJECTED,
+    TRUNCATED,
+    UNFOUND,
+)
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK
 from bedrock_spark.outputs.row_limits import reason_text
 from bedrock_spark.prices import price_row
 from bedrock_spark.report import Report
@@ -24,6 +33,8 @@ _REASONS_SHOWN = _FINDINGS_SHOWN = 10
 OUTCOME_LINES = {
     ERROR: "errors",
     INVALID: "invalid answers",
+    TRUNCATED: "truncated answers",
+    REFUSED: "refusals",
     MISSING: "without an answer",
     UNFOUND: "answers not found",
     REJECTED: "rejected",
@@ -65,7 +76,11 @@ def closing_table(report: Report) -> list[tuple[str, str]]:
         rows.append(("saved by dedupe", saved))
     if report.canary is not None:
         canary = report.canary
-        rows.append(("canary", f"{canary['answered']:,} of {canary['asked']:,} answered"))
+        text = f"{canary['answered']:,} of {canary['asked']:,} answered"
+        for name in ("truncated", "declined"):
+            if canary.get(name):
+                text += f", {canary[name]:,} {name}"
+        rows.append(("canary", text))
     rows += [
         ("shards", f"{report.shards:,}"),
         ("jobs", jobs),

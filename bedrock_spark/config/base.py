@@ -67,6 +67,13 @@ def check_role_arn(value: str) -> str:
     return value
 
 
+def check_account(value: str) -> str:
+    """Return the id of an AWS account. Raises ValueError for any other text."""
+    if not limits.ACCOUNT_ID.fullmatch(value):
+        raise ValueError("must be the id of an AWS account: 12 digits, in quotes")
+    return value
+
+
 def check_run_uri(value: str) -> str:
     """Return an s3:// URI or a local folder in one form: no s3a://, no slash at the end.
 

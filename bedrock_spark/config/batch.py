@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from bedrock_spark import limits
-from bedrock_spark.config.base import Bytes, Columns, Section, check_role_arn
+from bedrock_spark.config.base import Bytes, Columns, Section, check_account, check_role_arn
 
 
 class ShardsConfig(Section):
@@ -46,5 +46,6 @@ class BatchConfig(Section):
     deadline_hours: float | None = Field(default=None, gt=0, le=8760)
     tags: dict[str, str] = Field(default={}, max_length=limits.TAGS_MAX)
     kms_key_id: str | None = None
+    bucket_owner: Annotated[str, AfterValidator(check_account)] | None = None
     vpc: VpcConfig | None = None
     lint: Literal["refuse", "ignore"] = "refuse"

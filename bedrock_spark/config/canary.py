@@ -12,4 +12,5 @@ class CanaryConfig(Section):
 
     records: int = Field(default=5, ge=0, le=100)
     max_error_share: float = Field(default=0.2, ge=0, lt=1)
+    max_truncated_share: float = Field(default=0.2, ge=0, le=1)
     model_id: str | None = Field(default=None, min_length=1, max_length=2048)

@@ -27,16 +27,21 @@ from bedrock_spark.config.source import SourceConfig
 from bedrock_spark.config.targets import TargetConfig
 
 _FIXED = ("run_uri", "source", "model", "request", "shards")
-# Tolerances: they decide whether prepare commits, not what it commits, so they may change.
-_TOLERANCES = ("on_duplicate_key", "max_rejects")
+# Keys of fixed sections that may change all the same: they decide whether prepare commits, and what
+# becomes of answers, but not what prepare commits.
+_FREE = {
+    "source": ("on_duplicate_key", "max_rejects"),
+    "request": ("on_truncated", "max_tokens_ceiling", "on_refused"),
+}
 
 
 def fixed_part(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part that shapes the records, from a config as plain values."""
     fixed = {name: values[name] for name in _FIXED if name in values}
-    source = fixed.get("source")
-    if isinstance(source, Mapping):
-        fixed["source"] = {k: v for k, v in source.items() if k not in _TOLERANCES}
+    for name, free in _FREE.items():
+        section = fixed.get(name)
+        if isinstance(section, Mapping):
+            fixed[name] = {k: v for k, v in section.items() if k not in free}
     return fixed
 
 

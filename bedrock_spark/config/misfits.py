@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bedrock_spark.config.answer_schema import COLUMNS
 from bedrock_spark.config.overlaps import overlaps
+from bedrock_spark.schema import parse_ddl
 
 if TYPE_CHECKING:
     from bedrock_spark.config.config import Config
@@ -34,6 +35,19 @@ def _schema_of_no_columns(config: Config) -> Iterator[str]:
         yield "request.schema: columns needs results.parse.columns, of which the schema is made"
 
 
+def _columns_without_schema(config: Config) -> Iterator[str]:
+    """Both are asked of an answer: a column that the schema does not have could never be filled."""
+    schema, parse = config.request.answer_schema, config.results.parse
+    if schema is None or parse is None:
+        return
+    missing = [f.name for f in parse_ddl(parse.columns) if f.name not in schema["properties"]]
+    if missing:
+        yield (
+            f"results.parse.columns: request.schema has no property {missing[0]}; add it there, or "
+            "leave the column out"
+        )
+
+
 def _overlaps(config: Config) -> Iterator[str]:
     yield from overlaps(config.run_uri, config.source, config.results, config.targets)
 
@@ -41,5 +55,6 @@ def _overlaps(config: Config) -> Iterator[str]:
 _RULES: tuple[tuple[Callable[[Config], Iterator[str]], tuple[str, ...]], ...] = (
     (_merge_without_key, ("results", "source")),
     (_schema_of_no_columns, ("request", "results")),
+    (_columns_without_schema, ("request", "results")),
     (_overlaps, ("run_uri", "source", "results", "targets")),
 )

@@ -55,6 +55,9 @@ class RequestConfig(Section):
     body: dict[str, Any] | None = None
     body_column: str | None = None
     dedupe: bool = False
+    on_truncated: Literal["error", "keep", "retry"] = "error"
+    max_tokens_ceiling: int | None = Field(default=None, ge=1)
+    on_refused: Literal["error", "keep", "retry"] = "error"
 
     @property
     def answer_schema(self) -> dict[str, Any] | None:
@@ -88,6 +91,17 @@ class RequestConfig(Section):
             raise ValueError(
                 f"tool_choice: is no tool; it must be one of {', '.join((AUTO, ANY, *names))}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _retry_has_a_ceiling(self) -> RequestConfig:
+        if self.on_truncated == "retry" and self.max_tokens_ceiling is None:
+            raise ValueError(
+                "on_truncated: retry needs max_tokens_ceiling, the most tokens that an answer may "
+                "be given"
+            )
+        if self.on_truncated != "retry" and self.max_tokens_ceiling is not None:
+            raise ValueError("max_tokens_ceiling goes with on_truncated: retry")
         return self
 
     @model_validator(mode="after")

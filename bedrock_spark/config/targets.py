@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from bedrock_spark.config.base import Section, check_role_arn, check_run_uri
+from bedrock_spark.config.base import Section, check_account, check_role_arn, check_run_uri
 
 
 class TargetConfig(Section):
@@ -17,3 +17,4 @@ class TargetConfig(Section):
     role_arn: Annotated[str, AfterValidator(check_role_arn)] | None = None
     max_active_jobs: int | None = Field(default=None, ge=1)
     uri: Annotated[str, AfterValidator(check_run_uri)] | None = None
+    bucket_owner: Annotated[str, AfterValidator(check_account)] | None = None

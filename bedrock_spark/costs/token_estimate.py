@@ -37,9 +37,10 @@ class TokenEstimate:
     def __post_init__(self) -> None:
         self._output = float(self.max_answer_tokens or 0)
 
-    def of(self, body: bytes) -> tuple[int, int]:
+    def of(self, body: bytes, limit: int | None = None) -> tuple[int, int]:
         """Return the quota tokens that a call is expected to use, and those that it reserves.
 
+        limit: the most tokens of this answer, if it is not `max_answer_tokens`
         Both are input and output together. The service reserves the longest answer as it is, and
         counts a real one `output_rate` times. The second number is an estimate, too, but a high
         one, and never less than the first.
@@ -47,7 +48,7 @@ class TokenEstimate:
         with self._lock:
             input_tokens = len(body) * self._input_per_byte
             expected = input_tokens + self._output * self.output_rate
-            most = input_tokens * _SPARE + (self.max_answer_tokens or self._output)
+            most = input_tokens * _SPARE + (limit or self.max_answer_tokens or self._output)
         return math.ceil(expected), math.ceil(max(expected, most))
 
     def used(self, input_tokens: int, output_tokens: int, cache_read: int = 0) -> int:

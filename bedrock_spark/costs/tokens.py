@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from bedrock_spark.config import RequestConfig, TokenPrices
+from bedrock_spark.families.ceilings import KEYS
 from bedrock_spark.prices import RunPrices
 
 # Prices are in dollars per 1,000 tokens.
@@ -21,13 +22,7 @@ PRICED_TOKENS = 1_000
 BYTES_PER_TOKEN = 4.0
 # The names that image models give to the number of images of one answer.
 _IMAGE_COUNTS = frozenset({"numberOfImages", "samples"})
-# The names that model families give to the limit of an answer's tokens in their bodies.
-_LIMITS = frozenset(
-    {
-        *("max_tokens", "max_completion_tokens", "max_gen_len", "max_new_tokens"),
-        *("maxTokens", "maxTokenCount", "max_tokens_to_sample"),
-    }
-)
+_LIMITS = frozenset(KEYS)
 
 
 @dataclass(frozen=True)

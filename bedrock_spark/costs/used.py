@@ -140,9 +140,12 @@ def canary_used(tries: Iterable[Canary], expected: Expected) -> Tokens:
 
 def _try_used(one: Canary, expected: Expected) -> Tokens:
     estimated = expected.tokens(one.line_bytes, one.answered)
-    if not one.input_tokens and not one.output_tokens:
+    if one.input_tokens or one.output_tokens:
+        answers = Tokens(one.input_tokens, one.output_tokens, estimated.images)
+        return answers + Tokens(*one.probe_tokens)
+    if not one.probes or not one.answered:
         return estimated
-    return Tokens(one.input_tokens, one.output_tokens, estimated.images)
+    return estimated + expected.tokens(one.line_bytes / one.answered * one.probes, one.probes)
 
 
 def fallback_used(

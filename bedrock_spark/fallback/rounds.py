@@ -22,6 +22,7 @@ from bedrock_spark.errors import PlanError, RunFolderError
 from bedrock_spark.fallback.provisioning import Deletion, ProvisionedThroughput
 from bedrock_spark.fallback.share import HandedOver
 from bedrock_spark.fanout import Controller, batch_shards, open_controller
+from bedrock_spark.outputs.ask_again import ask_again_of
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, unanswered_rows
 from bedrock_spark.outputs.shard_outputs import jobs_digest
 from bedrock_spark.progress import Observer, ignore_progress
@@ -185,11 +186,12 @@ class Fallback:
 
     def may_go_on(self, reconciled: Sequence[ReconciledShard]) -> bool:
         """Tell whether one more round is useful and allowed. If it is not allowed, note why."""
-        config, parse = self.run.config.fallback, self.run.config.results.parse
+        config = self.run.config.fallback
         if config is None or self.reason is not None or not unanswered_rows(reconciled):
             return False
-        retries = parse.retries if parse and any(s.invalid_unanswered for s in reconciled) else 0
-        if self.rounds >= config.rounds + retries:
+        is_again = any(shard.again_records for shard in reconciled)
+        again = ask_again_of(self.run.config).total if is_again else 0
+        if self.rounds >= config.rounds + again:
             self.reason = f"fallback.rounds: {config.rounds} are used up"
             self.gave_up = True
         return self.reason is None

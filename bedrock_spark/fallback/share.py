@@ -71,7 +71,7 @@ def _message(run: Run, manifest: RunManifest, left: Mapping[str, int], asked: st
     needed = math.ceil(share * 100) / 100
     return (
         f"{run.storage.uri}: {records:,} of {manifest.records:,} records ({share:.1%}) have no "
-        f"answer from batch jobs, and fallback.max_share allows the fallback "
+        f"ok answer from batch jobs, and fallback.max_share allows the fallback "
         f"{config.max_share:.1%} of them. {asked}. {_cost(run, manifest, left)}. bedrock-spark "
         "status and reconciliation/ in the run folder show why batch jobs left them. To have the "
         f"fallback answer them, set fallback.max_share to {needed:g} or more (--set "

@@ -204,7 +204,8 @@ MEDIA = MediaRules(
 # Claude docs, "Handling stop reasons".
 ENDINGS = endings_by_word(
     finished=("end_turn", "stop_sequence"),
-    truncated=("max_tokens", "model_context_window_exceeded", "pause_turn"),
+    truncated=("max_tokens",),
+    no_room=("model_context_window_exceeded", "pause_turn"),
     tool_use=("tool_use",),
 )
 

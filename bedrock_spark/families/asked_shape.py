@@ -120,10 +120,9 @@ def _without_way(
     bare = bare_model_id(config.model.id)
     own = next((f for f in FAMILIES if f.pattern and f.pattern.fullmatch(bare)), family)
     if own is not family and own.way_of(bare) is not None:
-        reason = (
-            f"{config.model.id} takes no schema through Converse, and batch inference takes no "
-            "tools there; model.invocation: invoke_model asks for it in the model's own way"
-        )
+        reason = f"{config.model.id} takes no schema through Converse, and batch inference no tools"
+        if config.model.invocation == "converse":
+            reason += "; leave out model.invocation to ask in the model's own way"
         return _refused(reason) if is_wanted else AskedShape(schema, None, reason)
     reason = f"{config.model.id} takes none; describe the answer in the prompt"
     return AskedShape(schema, None, reason)

@@ -14,6 +14,8 @@ from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.asked_shape import asked_shape
 from bedrock_spark.families.bare_ids import bare_model_id
 from bedrock_spark.families.base import Family
+from bedrock_spark.families.ceilings import KEYS, ceiling_of, model_limit
+from bedrock_spark.families.endings import Ending
 from bedrock_spark.families.lint import lint
 from bedrock_spark.families.option_places import leaves
 from bedrock_spark.families.registry import family_of
@@ -53,7 +55,7 @@ def request_faults(config: Config, *, has_templates: bool) -> list[Problem]:
             asked_shape(config)
         except ConfigError as exc:
             refused = problem_of(exc)
-    problems = list(refused)
+    problems = [*refused, *([] if refused else _ceiling_faults(family, config))]
     if not refused and config.batch.lint == "refuse":
         problems += (
             Problem(
@@ -68,6 +70,42 @@ def request_faults(config: Config, *, has_templates: bool) -> list[Problem]:
         except ConfigError as exc:
             problems += problem_of(exc)
     return problems
+
+
+def _ceiling_faults(family: Family, config: Config) -> list[Problem]:
+    """Return why answers that are cut off cannot be asked again with a higher limit."""
+    request, most = config.request, config.request.max_tokens_ceiling
+    if request.on_truncated != "retry" or most is None:
+        return []
+    ceiling, known = ceiling_of(config), model_limit(config)
+    if not family.reads_answers:
+        fault = f"the family {family.name} does not read whether an answer was cut off"
+    elif Ending.TRUNCATED not in family.endings.words.values():
+        fault = f"models of the family {family.name} cut off no answers"
+    elif ceiling is None:
+        fault = f"{_why_no_ceiling(request)}. Or use keep or error"
+    elif most <= ceiling.tokens:
+        return [
+            Problem(
+                f"request.max_tokens_ceiling: {most:,} is not above the limit of the first try, "
+                f"{ceiling.tokens:,} ({'.'.join(ceiling.path)} of the body)"
+            )
+        ]
+    elif known is not None and most > known and config.batch.lint == "refuse":
+        text = f"is more than the {known:,} tokens this model can write"
+        return [Problem(f"request.max_tokens_ceiling: {most:,} {text}")]
+    else:
+        return []
+    return [Problem(f"request.on_truncated: retry raises the limit of tokens, but {fault}")]
+
+
+def _why_no_ceiling(request: RequestConfig) -> str:
+    """Return why the limit of the requests is not known, and what to do."""
+    if request.body_column is not None:
+        return "bodies in request.body_column may each have another one; write request.body"
+    if request.body is not None:
+        return f"request.body must have it as one number, under one of {', '.join(KEYS)}"
+    return "the request has none; set request.max_tokens"
 
 
 def _refused_options(family: Family, request: RequestConfig, model_id: str) -> list[Problem]:

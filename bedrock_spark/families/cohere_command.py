@@ -91,7 +91,8 @@ def read_command_chunk(chunk: Json) -> Answer:
 # Cohere's API reference, "Chat" and "Generate".
 _ENDINGS = endings_by_word(
     finished=("COMPLETE", "STOP_SEQUENCE"),
-    truncated=("MAX_TOKENS", "ERROR_LIMIT"),
+    truncated=("MAX_TOKENS",),
+    no_room=("ERROR_LIMIT",),
     refused=("ERROR_TOXIC",),
     tool_use=("TOOL_CALL",),
 )

@@ -184,7 +184,8 @@ MEDIA = MediaRules(
 # malformed_model_output and malformed_tool_use.
 ENDINGS = endings_by_word(
     finished=("end_turn", "stop_sequence"),
-    truncated=("max_tokens", "model_context_window_exceeded"),
+    truncated=("max_tokens",),
+    no_room=("model_context_window_exceeded",),
     refused=("guardrail_intervened", "content_filtered"),
     tool_use=("tool_use",),
 )

@@ -15,12 +15,14 @@ from dataclasses import dataclass, field
 class Ending(enum.Enum):
     """How an answer ended.
 
-    TRUNCATED: a limit of tokens cut it off
+    TRUNCATED: the limit of tokens that the request has cut it off
+    NO_ROOM: the model's own limit cut it off, or it paused: a higher limit would not help
     REFUSED: the model, a filter or a guardrail declined; the same request would be declined again
     """
 
     FINISHED = "finished"
     TRUNCATED = "truncated"
+    NO_ROOM = "no_room"
     REFUSED = "refused"
     TOOL_USE = "tool_use"
     OTHER = "other"
@@ -59,6 +61,7 @@ def endings_by_word(
     *,
     finished: Iterable[str] = (),
     truncated: Iterable[str] = (),
+    no_room: Iterable[str] = (),
     refused: Iterable[str] = (),
     tool_use: Iterable[str] = (),
     refused_sentence: str | None = None,
@@ -68,6 +71,7 @@ def endings_by_word(
         **dict.fromkeys(REFUSED_ANYWHERE, Ending.REFUSED),
         **dict.fromkeys((word.lower() for word in finished), Ending.FINISHED),
         **dict.fromkeys((word.lower() for word in truncated), Ending.TRUNCATED),
+        **dict.fromkeys((word.lower() for word in no_room), Ending.NO_ROOM),
         **dict.fromkeys((word.lower() for word in refused), Ending.REFUSED),
         **dict.fromkeys((word.lower() for word in tool_use), Ending.TOOL_USE),
     }

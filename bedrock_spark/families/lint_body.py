@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedrock_spark.families.base import Family
+from bedrock_spark.families.ceilings import SECTIONS
 
 _PLACEHOLDER = re.compile(r"\{[{%]")
 
@@ -39,7 +40,7 @@ Rule = Callable[[Body], Fault]
 
 def options_of(body: Body) -> tuple[str, Mapping[str, Any]]:
     """Return the key path and the members of the model's options: a section, or the whole body."""
-    for name in ("inferenceConfig", "textGenerationConfig"):
+    for name in SECTIONS:
         section = body.body.get(name)
         if isinstance(section, Mapping):
             return body.path(name), section

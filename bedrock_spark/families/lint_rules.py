@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bedrock_spark.families import anthropic, nova, ways
+from bedrock_spark.families.ceilings import KEYS, known_limit
 from bedrock_spark.families.claude_models import claude_model
 from bedrock_spark.families.lint_body import Body, Fault, Rule, is_open, options_of
 from bedrock_spark.families.lint_thinking import THINKING_RULES, asks_to_think
@@ -18,15 +19,6 @@ from bedrock_spark.families.media_blocks import MediaBlocks
 from bedrock_spark.families.schema_lint import body_faults
 from bedrock_spark.families.text_places import TEXT_KEYS, TOOL_KEYS, members, messages, texts
 
-# The most output tokens that a request may ask for. Nova Micro, Llama 4: a public report on some 70
-# batch jobs. Claude 3 Haiku: continuedev/continue #4225. R1: Amazon Bedrock user guide, "DeepSeek
-# models".
-CEILINGS: tuple[tuple[re.Pattern[str], int], ...] = (
-    (re.compile(r"amazon\.nova-micro-.*"), 10_000),
-    (re.compile(r"meta\.llama4-.*"), 8_192),
-    (re.compile(r"anthropic\.claude-3-haiku-.*"), 4_096),
-    (re.compile(r"deepseek\.r1-.*"), 32_768),
-)
 # The key of the length of vectors, and the lengths that a model can make. Bedrock user guide,
 # "Amazon Titan Text Embeddings", "Amazon Titan Multimodal Embeddings G1", "Cohere Embed v4".
 SIZES: tuple[tuple[re.Pattern[str], str, tuple[int, ...]], ...] = (
@@ -37,8 +29,6 @@ SIZES: tuple[tuple[re.Pattern[str], str, tuple[int, ...]], ...] = (
     (re.compile(r"cohere\.embed-(english|multilingual)-.*"), "output_dimension", ()),
 )
 _TAKES_FORMAT = re.compile(f"{ways.CLAUDE.pattern}|{ways.CLAUDE_5.pattern}")
-
-_TOKEN_KEYS = ("max_tokens", "max_completion_tokens", "max_gen_len", "maxTokens", "max_new_tokens")
 
 
 def _model_id_inside(body: Body) -> Fault:
@@ -100,11 +90,11 @@ def _empty_text(body: Body) -> Fault:
 
 
 def _ceiling(body: Body) -> Fault:
-    ceiling = next((n for models, n in CEILINGS if models.fullmatch(body.model_id)), None)
+    ceiling = known_limit(body.model_id)
     if ceiling is None:
         return None
     place, options = options_of(body)
-    above = [f"{place}.{key}" for key in _TOKEN_KEYS if _is_above(options.get(key), ceiling)]
+    above = [f"{place}.{key}" for key in KEYS if _is_above(options.get(key), ceiling)]
     return (above, f"is more than the {ceiling:,} tokens this model can write") if above else None
 
 

@@ -93,7 +93,8 @@ def put_tools(body: Json, tools: Sequence[ToolConfig], choice: str) -> dict[str,
 # OpenAI's API reference, "The chat completion object"; model_length: Mistral's API reference.
 ENDINGS = endings_by_word(
     finished=("stop",),
-    truncated=("length", "model_length"),
+    truncated=("length",),
+    no_room=("model_length",),
     refused=("content_filter",),
     tool_use=("tool_calls", "function_call"),
 )

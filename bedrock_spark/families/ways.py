@@ -22,7 +22,10 @@ CLAUDE = re.compile(r"anthropic\.claude-((haiku|sonnet|opus)-4-5|(sonnet|opus)-4
 # Opus 4.7 refuses it: "output_config.format: Extra inputs are not permitted" (vercel/ai #15352);
 # litellm says the same of 4.8. They differ about Claude 5 and later: vercel/ai (5.0.131) uses it,
 # litellm (1.110) does not. So nothing is sent to these models unless somebody asks for it.
-CLAUDE_5 = re.compile(r"anthropic\.claude-((haiku|sonnet|opus)-([5-9]|\d\d)|fable|mythos)(-.*)?")
+CLAUDE_5 = re.compile(
+    r"anthropic\.claude-((haiku|sonnet|opus)-([5-9]|\d\d)"
+    r"|(?!haiku|sonnet|opus|instant|v\d|\d)[a-z]+)(-.*)?"
+)
 # Open-weight models with structured outputs: the page names no model; langchain-aws #883 and
 # litellm (1.110) do. They do not name gpt-oss, Magistral, Devstral and the older models of Mistral.
 OPEN_WEIGHT = re.compile(

@@ -1,7 +1,7 @@
 """The fan-out: submit a run's shards as batch jobs, watch the jobs, and retry failed ones."""
 
 from bedrock_spark.fanout.controller import Controller
-from bedrock_spark.fanout.retry_invalid import requeue_invalid
+from bedrock_spark.fanout.requeue import requeue_answered
 from bedrock_spark.fanout.scheduler import SubmitPolicy
 from bedrock_spark.fanout.status import Status, status_of, status_unprepared
 from bedrock_spark.fanout.step_result import StepResult, batch_shards, jobs_by_status, progress_of
@@ -30,7 +30,7 @@ __all__ = [
     "open_controller",
     "progress_of",
     "raise_refusal",
-    "requeue_invalid",
+    "requeue_answered",
     "status_of",
     "status_unprepared",
     "stop_run",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 
 from bedrock_spark.aws.batch_jobs import COMPLETED, FAILED, PARTIALLY_COMPLETED, SeenJob
+from bedrock_spark.aws.model_refusals import refusal_in
 
 # https://docs.aws.amazon.com/bedrock/latest/userguide/batch-inference-permissions.html and messages
 # of failed jobs in public issues: a role, a bucket policy or a key. Every job would meet the same.
@@ -36,7 +37,7 @@ _BAD_INPUT = (
     "malformed",
 )
 
-CHECK = (
+_CHECK = (
     "Check that batch.role_arn trusts bedrock.amazonaws.com, may read and write the run folder and "
     "invoke the model, and that the bucket is in the job's Region; then run submit again"
 )
@@ -55,6 +56,12 @@ class Cause(enum.Enum):
     TEMPORARY = "temporary"
 
 
+def advice_on(message: str) -> str:
+    """Return what to do about the message of a failed job that holds the run."""
+    refusal = refusal_in(message)
+    return _CHECK if refusal is None else f"{refusal.advice} Then run submit again"
+
+
 def is_complete(job: SeenJob) -> bool:
     """Tell whether the service processed a job to its end, even if some or all records failed."""
     return job.status in (COMPLETED, PARTIALLY_COMPLETED)
@@ -67,6 +74,6 @@ def cause_of(job: SeenJob) -> Cause:
     message = (job.message or "").lower()
     if any(text in message for text in _BAD_INPUT):
         return Cause.BAD_INPUT
-    if any(text in message for text in _REFUSED):
+    if any(text in message for text in _REFUSED) or refusal_in(message) is not None:
         return Cause.REFUSED
     return Cause.TEMPORARY

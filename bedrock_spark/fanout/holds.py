@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bedrock_spark.fanout.breaker import is_tripped, reason_of
-from bedrock_spark.fanout.failure_causes import CHECK
+from bedrock_spark.fanout.failure_causes import advice_on
 from bedrock_spark.fanout.targets import Target
 from bedrock_spark.fanout.tracker import ShardTracker
 from bedrock_spark.run_folder.ledger import BREAKER, NO_SLOTS, REFUSED, Hold, Job, Streak
@@ -62,7 +62,8 @@ class Holds:
         """Hold the run if a job failed for a reason that every job would meet."""
         if self.tracker.refusal is None or hold is not None:
             return []
-        return [Held(REFUSED, f"{self.tracker.refusal}. {CHECK}", now)]
+        refusal = self.tracker.refusal
+        return [Held(REFUSED, f"{refusal.rstrip('.')}. {advice_on(refusal)}", now)]
 
     def _break(self, hold: Hold | None, now: float, *, is_held: bool) -> list[Event]:
         """Hold the run if its jobs answer nothing.

@@ -21,14 +21,17 @@ def create_request(
     plan: JobPlan,
     model_id: str | None = None,
     role_arn: str | None = None,
+    bucket_owner: str | None = None,
 ) -> dict[str, Any]:
     """Return the arguments of CreateModelInvocationJob for one attempt.
 
     run_uri: the URI of the run folder; the job reads and writes below it
     model_id, role_arn: those of the target, if it has its own; None for those of the config
+    bucket_owner: the account of the bucket, if it is not that of the caller
     """
     batch = config.batch
-    output: dict[str, Any] = {"s3Uri": join_uri(run_uri, plan.output_prefix)}
+    owner = {} if bucket_owner is None else {"s3BucketOwner": bucket_owner}
+    output: dict[str, Any] = {"s3Uri": join_uri(run_uri, plan.output_prefix), **owner}
     if batch.kms_key_id is not None:
         output["s3EncryptionKeyId"] = batch.kms_key_id
     request: dict[str, Any] = {
@@ -41,6 +44,7 @@ def create_request(
             "s3InputDataConfig": {
                 "s3InputFormat": "JSONL",
                 "s3Uri": join_uri(run_uri, plan.input_key),
+                **owner,
             }
         },
         "outputDataConfig": {"s3OutputDataConfig": output},

@@ -13,7 +13,7 @@ Files are read line by line; only record ids are held in memory.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import output_prefix
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import Shard
-from bedrock_spark.shards.lines import read_line
+from bedrock_spark.shards.lines import ShardLine, read_line
 from bedrock_spark.storage import Storage, scratch_folder
 
 
@@ -78,24 +78,42 @@ def attempt_input(
         if not settled:
             return whole
         key = layout.remainder_key(shard.shard_id, attempt)
-        remainder = _write_lines(source, target, key, lambda record_id: record_id not in settled)
+        remainder = _write_lines(
+            source, target, key, lambda line: line if line.recordId not in settled else None
+        )
         if remainder.records:
             storage.upload(target, key)
     return remainder
 
 
 def chosen_input(
-    storage: Storage, shard: Shard, attempt: int, record_ids: Iterable[str]
+    storage: Storage,
+    shard: Shard,
+    attempt: int,
+    record_ids: Iterable[str],
+    path: Sequence[str] = (),
+    limits: Mapping[str, int] | None = None,
 ) -> AttemptInput:
-    """Write the input of an attempt that asks only these records of a shard; return it."""
-    chosen_ids = set(record_ids)
+    """Write the input of an attempt that asks only these records of a shard; return it.
+
+    path: the keys that lead to the limit of tokens in a body
+    limits: by record id, the limit that the body gets in place of its own
+    """
+    chosen_ids, limits = set(record_ids), limits or {}
+
+    def chosen(line: ShardLine) -> ShardLine | None:
+        if line.recordId not in chosen_ids:
+            return None
+        limit = limits.get(line.recordId)
+        return line if limit is None else line.with_limit(path, limit)
+
     with scratch_folder("remainder") as folder:
         source, target = Path(folder, "shard"), Path(folder, "chosen")
         storage.download(shard.key, source)
         key = layout.remainder_key(shard.shard_id, attempt)
-        chosen = _write_lines(source, target, key, lambda record_id: record_id in chosen_ids)
+        written = _write_lines(source, target, key, chosen)
         storage.upload(target, key)
-    return chosen
+    return written
 
 
 def _read_outputs(
@@ -153,16 +171,23 @@ def _may_be_answered(record: OutputRecord, *, is_final: bool) -> bool:
 
 
 def _write_lines(
-    source: Path, target: Path, key: str, is_included: Callable[[str], bool]
+    source: Path, target: Path, key: str, select: Callable[[ShardLine], ShardLine | None]
 ) -> AttemptInput:
-    """Copy the lines whose record id `is_included` accepts; return them as the input at `key`."""
+    """Write the lines that `select` returns for those of a shard; return the input at `key`.
+
+    select: returns None to leave a line out
+    """
     digest, records = hashlib.sha256(), 0
     with target.open("wb") as sink:
         for line in _lines(source):
-            if is_included(read_line(line).recordId):
-                sink.write(line)
-                digest.update(line)
-                records += 1
+            read = read_line(line)
+            selected = select(read)
+            if selected is None:
+                continue
+            written = line if selected is read else selected.as_line()
+            sink.write(written)
+            digest.update(written)
+            records += 1
     return AttemptInput(key, records, digest.hexdigest())
 
 

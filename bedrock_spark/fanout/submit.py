@@ -122,7 +122,9 @@ class Submitter:
         if target.folder is not None:
             uri = target.folder.uri
             copy_object(self.run.storage, target.folder, plan.input_key)
-        return create_request(self.run.config, uri, plan, target.model_id, target.role_arn)
+        return create_request(
+            self.run.config, uri, plan, target.model_id, target.role_arn, target.bucket_owner
+        )
 
     def _find_by_name(self, job: Job, target: Target) -> None:
         """Find the job that has this name: an earlier call created it, and its reply was lost."""

@@ -30,6 +30,7 @@ class Target:
     region: the targets of a Region share one listing
     has_configured_slots: whether the config says how many slots there are
     folder: where its jobs read and write, if that is not the run folder
+    bucket_owner: the account of the bucket where they do, if it is not the caller's
     """
 
     name: str
@@ -40,6 +41,7 @@ class Target:
     slots: Slots
     has_configured_slots: bool = True
     folder: Storage | None = None
+    bucket_owner: str | None = None
 
     @property
     def place(self) -> Place:
@@ -122,7 +124,8 @@ def home_target(run: Run, jobs: BatchJobs) -> Target:
     slots = Slots(configured or DEFAULT_SLOTS)
     region = config.batch.region or ""
     model_id, role_arn = config.model.id, config.batch.role_arn
-    return Target("", model_id, role_arn, region, jobs, slots, configured is not None)
+    has_slots, owner = configured is not None, config.batch.bucket_owner
+    return Target("", model_id, role_arn, region, jobs, slots, has_slots, bucket_owner=owner)
 
 
 def targets_of(run: Run, jobs_in: Callable[[AwsSettings], BatchJobs]) -> tuple[Target, ...]:
@@ -159,6 +162,7 @@ def _target(run: Run, target: TargetConfig, calls: dict[str, BatchJobs]) -> Targ
         slots=Slots(configured or DEFAULT_SLOTS),
         has_configured_slots=configured is not None,
         folder=folder,
+        bucket_owner=batch.bucket_owner if folder is None else target.bucket_owner,
     )
 
 

@@ -28,12 +28,14 @@ class InvokeOptions:
     """Options of a call beside its body. An option that is None is not sent.
 
     guardrail: identifier and version
+    metadata: names and values that invocation logs keep with the call
     """
 
     content_type: str = _JSON
     service_tier: str | None = None
     guardrail: tuple[str, str] | None = None
     performance: str | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
 
     def of_invoke_model(self) -> dict[str, Any]:
         """Return the options as parameters of InvokeModel."""
@@ -45,6 +47,8 @@ class InvokeOptions:
             "guardrailIdentifier": name,
             "guardrailVersion": version,
             "performanceConfigLatency": self.performance,
+            # A JSON object: Amazon Bedrock user guide, "Per-request metadata tagging".
+            "requestMetadata": json.dumps(dict(self.metadata)) if self.metadata else None,
         }
         return {k: v for k, v in parameters.items() if v is not None}
 
@@ -59,6 +63,8 @@ class InvokeOptions:
             parameters["guardrailConfig"] = guardrail
         if self.performance is not None:
             parameters["performanceConfig"] = {"latency": self.performance}
+        if self.metadata:
+            parameters["requestMetadata"] = dict(self.metadata)
         return parameters
 
 
@@ -81,16 +87,17 @@ class ModelCaller:
     estimate: TokenEstimate = field(default_factory=TokenEstimate)
     until: float | None = None
 
-    def ask(self, body: bytes) -> bytes:
+    def ask(self, body: bytes, limit: int | None = None) -> bytes:
         """Return the model's answer to a body, as compact JSON.
 
+        limit: the most tokens of the answer, if it is not the one of all other bodies
         Raises InvokeRetryableError if the attempts are used up, InvokeRecordError if the model does
         not accept this body, and InvokeRefusedError if it would accept no body.
         """
-        return retry_invoke(self.clock, self.attempts, self.until)(self._ask_once, body)
+        return retry_invoke(self.clock, self.attempts, self.until)(self._ask_once, body, limit)
 
-    def _ask_once(self, body: bytes) -> bytes:
-        expected, most = self.estimate.of(body)
+    def _ask_once(self, body: bytes, limit: int | None) -> bytes:
+        expected, most = self.estimate.of(body, limit)
         reservation = self.limiter.acquire(expected, most)
         try:
             output = self._converse(body) if self.family.name == "converse" else self._invoke(body)
@@ -104,9 +111,10 @@ class ModelCaller:
         return output
 
     def _invoke(self, body: bytes) -> bytes:
-        reply = self.client.invoke_model(
-            modelId=self.model_id, body=body, **self.options.of_invoke_model()
-        )
+        options = self.options.of_invoke_model()
+        if "requestMetadata" in options and not _takes_metadata(self.client):
+            del options["requestMetadata"]
+        reply = self.client.invoke_model(modelId=self.model_id, body=body, **options)
         try:
             output: bytes = msgspec.json.format(
                 replace_half_characters(reply["body"].read()), indent=-1
@@ -148,6 +156,12 @@ class ModelCaller:
         return self.estimate.used(*counted, answer.cache_read_tokens or 0)
 
 
+def _takes_metadata(client: RuntimeClient) -> bool:
+    """Tell whether this botocore knows the metadata of InvokeModel; older ones refuse it."""
+    model = client.meta.service_model.operation_model("InvokeModel")
+    return "requestMetadata" in model.input_shape.members
+
+
 def _with_bytes(value: Any, shape: Any) -> Any:
     """Decode base64 text to bytes if the service model says bytes: boto3 encodes them itself.
 
@@ -169,12 +183,21 @@ def _with_bytes(value: Any, shape: Any) -> Any:
     return value
 
 
-def invoke_options(config: FallbackConfig) -> InvokeOptions:
-    """Return the options in the config of the fallback."""
+def call_metadata(run_id: str, stage: str) -> tuple[tuple[str, str], ...]:
+    """Return the metadata of a run's calls, by which invocation logs tell runs apart.
+
+    Both values have only characters that Converse takes: botocore's service model, RequestMetadata.
+    """
+    return ("bedrock-spark-run", run_id), ("bedrock-spark-stage", stage)
+
+
+def invoke_options(config: FallbackConfig, run_id: str) -> InvokeOptions:
+    """Return the options in the config of the fallback, for the calls of a run."""
     guardrail = config.guardrail
     return InvokeOptions(
         content_type=config.content_type,
         service_tier=config.service_tier,
         guardrail=(guardrail.id, guardrail.version) if guardrail else None,
         performance=config.performance,
+        metadata=call_metadata(run_id, "fallback"),
     )

@@ -3,9 +3,10 @@
 An absent or null member becomes null; if its column is NOT NULL, the value does not fit. Members
 without a column are ignored. Types are those of JSON, with what models write in addition: 3 and 3.0
 fit int, float and double alike; a string that is a number in JSON's form fits a column of numbers;
-NaN fits float and double. Nothing else is converted. A date is a string like 2026-11-22. A
-timestamp is a string in ISO 8601; without an offset it is in UTC. A reason names columns and types.
-It never contains text of the answer.
+NaN fits float and double; "true" and "false" fit boolean; a string that is JSON as a whole fits an
+array, a map or a struct if it holds one. Nothing else is converted. A date is a string like
+2026-11-22. A timestamp is a string in ISO 8601; without an offset it is in UTC. A reason names
+columns and types. It never contains text of the answer.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bedrock_spark.outputs.json_values import NUMBER
+from bedrock_spark.outputs.json_values import NUMBER, decode
+from bedrock_spark.outputs.lines import whole_characters
 from bedrock_spark.schema import ARRAY, MAP, STRUCT, Field, Kind
 
 # The largest finite numbers of IEEE 754's 32-bit and 64-bit formats.
 _LARGEST_FLOATS = {"float": 3.4028235e38, "double": sys.float_info.max}
 # An n-bit integer is at least -2^(n-1) and less than 2^(n-1).
 _INTEGERS = {"tinyint": 2**7, "smallint": 2**15, "int": 2**31, "bigint": 2**63}
+_BOOLEANS = {"true": True, "false": False}
 _NUMBER = re.compile(rf"\s*({NUMBER})\s*")
 # Longer numbers do not fit any column, and Python refuses to convert some of them.
 _LONGEST_NUMBER = 400
@@ -71,7 +74,7 @@ def _read_at(name: str, read: Read, value: Any) -> Any:
 def _reader(kind: Kind) -> Read:
     if kind.name == STRUCT:
         members = _members(kind.fields)
-        return lambda value: members(_checked(value, dict, kind))
+        return lambda value: members(_opened(value, dict, kind))
     if kind.name in (ARRAY, MAP):
         assert kind.item is not None
         item = _reader(kind.item)
@@ -80,7 +83,7 @@ def _reader(kind: Kind) -> Read:
         return _integer(_INTEGERS[kind.name], kind)
     simple: dict[str, Read] = {
         "string": lambda value: _checked(value, str, kind),
-        "boolean": lambda value: _checked(value, bool, kind),
+        "boolean": lambda value: _checked(_boolean(value), bool, kind),
         "float": lambda value: _float(value, kind),
         "double": lambda value: _float(value, kind),
         "date": lambda value: _date(_checked(value, str, kind)),
@@ -91,7 +94,7 @@ def _reader(kind: Kind) -> Read:
 
 def _array(item: Read, kind: Kind) -> Read:
     def read(value: Any) -> Any:
-        items = enumerate(_checked(value, list, kind))
+        items = enumerate(_opened(value, list, kind))
         return [None if v is None else _read_at(f"[{i}]", item, v) for i, v in items]
 
     return read
@@ -100,7 +103,7 @@ def _array(item: Read, kind: Kind) -> Read:
 def _map(item: Read, kind: Kind) -> Read:
     def read(value: Any) -> Any:
         # A key is text of the answer, so a reason must not contain it.
-        items = _checked(value, dict, kind).items()
+        items = _opened(value, dict, kind).items()
         return [(k, None if v is None else _read_at("[…]", item, v)) for k, v in items]
 
     return read
@@ -117,6 +120,19 @@ def _integer(end: int, kind: Kind) -> Read:
         return number
 
     return read
+
+
+def _opened(value: Any, expected: type, kind: Kind) -> Any:
+    """Return an array or an object, also if it is written as a string inside the JSON."""
+    if type(value) is str:
+        inner = decode(whole_characters(value))
+        value = inner if type(inner) is expected else value
+    return _checked(value, expected, kind)
+
+
+def _boolean(value: Any) -> Any:
+    """Return the boolean that a string is. Return any other value unchanged."""
+    return _BOOLEANS.get(value.strip().lower(), value) if type(value) is str else value
 
 
 def _number(value: Any) -> Any:

@@ -1,16 +1,19 @@
 """Judge an answer: what its family reads from it, and whether that is what was asked for.
 
-| the answer | outcome | asked again |
-| --- | --- | --- |
-| has text, tool input, a vector or images | `ok`; `invalid` if it does not fit | see below |
-| has the family's shape and is empty | `error`; with `results.parse` `invalid` | see below |
-| is a known form of error | `error` | if the code of the error says so |
-| has another shape | `error` | no: it was paid for |
+The first line that is true of an answer decides:
 
-An invalid answer is asked again as often as `results.parse.retries` says, but never if it was
-refused. No other answer is asked again.
+| the answer | outcome |
+| --- | --- |
+| is a known form of error | `error` |
+| has another shape than its family's | `error` |
+| has no image, and a stop reason by which the model, a filter or a guardrail declined | `refused` |
+| has a stop reason that says that it was cut off | `truncated` |
+| has the family's shape, and nothing that can be asked for | `truncated` |
+| does not fit `results.parse` | `invalid` |
+| any other | `ok` |
 
-Refused: the stop reason says that the model, a filter or a guardrail declined.
+A stop reason goes before the columns: of an object that fits, nobody knows whether a better one
+would have followed. ask_again.py says which answers are asked again.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ import msgspec
 from bedrock_spark.families.base import Answer, Family, decode_output, read_decoded
 from bedrock_spark.families.endings import Ending
 from bedrock_spark.outputs.lines import RecordError, error_in_place_of_answer
-from bedrock_spark.outputs.outcomes import ERROR, INVALID, OK
+from bedrock_spark.outputs.outcomes import ERROR, INVALID, OK, REFUSED, TRUNCATED
 from bedrock_spark.outputs.parse import AnswerParser, Parsed
 from bedrock_spark.outputs.shape import shape_of
 from bedrock_spark.schema import Field
@@ -35,25 +38,29 @@ UNREADABLE, EMPTY = "unreadable", "empty"
 # A stop reason is a word of the model's maker. Some models give a sentence in its place, which may
 # hold anything: it is counted under this name.
 OTHER_STOP_REASON = "other"
+_CUT = (Ending.TRUNCATED, Ending.NO_ROOM)
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 
 
 class Judgement(msgspec.Struct, frozen=True, gc=False):
     """What an answer is.
 
-    ended: ok, invalid or error
+    ended: ok, invalid, truncated, refused or error
     stop_reason: the word to count it by; None if the answer has none
-    is_refused: whether the model, a filter or a guardrail declined: asking again would not help
     error: why it is no answer, if it ended with an error
-    parsed: its columns, or why they do not fit; None without `results.parse` and `request.schema`
+    reason: why it is truncated or refused
+    is_final: whether it would end in the same way if the record was asked again
+    parsed: its columns, or why they do not fit; None if it was refused, and without
+        `results.parse` and `request.schema`
     finding: unreadable or empty, if nothing that was asked for is found; None otherwise
     shape: its keys and types, for the finding
     """
 
     ended: str
     stop_reason: str | None = None
-    is_refused: bool = False
     error: RecordError | None = None
+    reason: str | None = None
+    is_final: bool = False
     parsed: Parsed | None = None
     finding: str | None = None
     shape: str = ""
@@ -76,7 +83,7 @@ class Judge:
         self._family = family
         self._parser = AnswerParser(columns, schema) if self.parses else None
         # Most answers of a shard have the same judgement: one object serves them all.
-        self._whole: dict[tuple[str | None, bool], Judgement] = {}
+        self._common: dict[tuple[str | None, Ending], Judgement] = {}
 
     def __call__(self, output: bytes, *, has_files: bool = False) -> Judgement:
         """Judge a modelOutput. Raises nothing.
@@ -86,22 +93,38 @@ class Judge:
         decoded = decode_output(output)
         answer = read_decoded(decoded, self._family)
         word = _word(answer.stop_reason)
-        is_refused = self._family.ending_of(answer) is Ending.REFUSED
+        ending = self._family.ending_of(answer)
+        if ending is Ending.REFUSED and (answer.images or has_files):
+            # Some images were withheld, and others were not.
+            ending = Ending.OTHER
         is_empty = answer.is_empty and self._family.reads_answers and not has_files
-        if is_empty and not _has_shape_of_family(answer):
-            return self._unreadable(decoded, answer)
-        finding, shape = (EMPTY, shape_of(decoded)) if is_empty else (None, "")
-        if self._parser is not None:
-            parsed = self._parser.parse(answer)
-            ended = OK if parsed.reason is None else INVALID
-            return Judgement(ended, word, is_refused, None, parsed, finding, shape)
         if is_empty:
-            error = RecordError(None, _emptiness(answer, word), retryable=False)
-            return Judgement(ERROR, word, is_refused, error, None, finding, shape)
-        whole = self._whole.get((word, is_refused))
-        if whole is None:
-            whole = self._whole[word, is_refused] = Judgement(OK, word, is_refused)
-        return whole
+            if not _has_shape_of_family(answer):
+                return self._unreadable(decoded, answer)
+            if ending is not Ending.REFUSED:
+                return self._empty(decoded, answer, word, ending)
+        if self._parser is not None and ending is not Ending.REFUSED:
+            return self._parsed(self._parser.parse(answer), word, ending)
+        common = self._common.get((word, ending))
+        if common is None:
+            common = self._common[word, ending] = _by_ending(word, ending)
+        return common
+
+    def _parsed(self, parsed: Parsed, word: str | None, ending: Ending) -> Judgement:
+        """Judge an answer by its columns; it keeps those that fit, also if it was cut off."""
+        if ending in _CUT:
+            return msgspec.structs.replace(_by_ending(word, ending), parsed=parsed)
+        return Judgement(OK if parsed.reason is None else INVALID, word, parsed=parsed)
+
+    def _empty(self, decoded: Any, answer: Answer, word: str | None, ending: Ending) -> Judgement:
+        return Judgement(
+            TRUNCATED,
+            word,
+            reason=_emptiness(answer, word),
+            is_final=ending is Ending.NO_ROOM,
+            finding=EMPTY,
+            shape=shape_of(decoded),
+        )
 
     def _unreadable(self, decoded: Any, answer: Answer) -> Judgement:
         is_paid = answer.input_tokens is not None or answer.output_tokens is not None
@@ -123,6 +146,16 @@ def _has_shape_of_family(answer: Answer) -> bool:
 def _emptiness(answer: Answer, word: str | None) -> str:
     what = "reasoning, but no text" if answer.reasoning else "no text, tool input, vector or image"
     return f"empty: the answer has {what}{f'; stop reason {word}' if word else ''}"
+
+
+def _by_ending(word: str | None, ending: Ending) -> Judgement:
+    """Return the judgement of an answer that has something in it and is not parsed."""
+    if ending is Ending.REFUSED:
+        return Judgement(REFUSED, word, reason=f"refused: stop reason {word}")
+    if ending in _CUT:
+        is_final = ending is Ending.NO_ROOM
+        return Judgement(TRUNCATED, word, reason=f"cut off: stop reason {word}", is_final=is_final)
+    return Judgement(OK, word)
 
 
 def _word(stop_reason: str | None) -> str | None:

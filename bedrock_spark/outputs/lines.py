@@ -172,6 +172,11 @@ _ESCAPE = re.compile(
 )
 
 
+def whole_characters(text: str) -> str:
+    """Replace lone surrogate escapes: a column holds UTF-8, which cannot encode them."""
+    return replace_half_characters(text.encode()).decode() if "\\u" in text else text
+
+
 def replace_half_characters(data: bytes) -> bytes:
     """Replace each half of a character in JSON text by the replacement character, U+FFFD.
 

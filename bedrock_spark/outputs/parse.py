@@ -28,7 +28,7 @@ from typing import Any
 from bedrock_spark.families.base import Answer
 from bedrock_spark.outputs.columns import Misfit, reader_of
 from bedrock_spark.outputs.json_values import NOT_JSON, decode, find_values
-from bedrock_spark.outputs.lines import replace_half_characters
+from bedrock_spark.outputs.lines import whole_characters
 from bedrock_spark.outputs.reasoning_tags import reasoning_spans
 from bedrock_spark.outputs.schema_check import SchemaCheck
 from bedrock_spark.schema import Field
@@ -71,13 +71,13 @@ class AnswerParser:
         reason = None
         if answer.tool_input is not None:
             # If it does not fit, its reason counts, unless the text has an object with a column.
-            called = self._last_fit([decode(_whole_characters(answer.tool_input))])
+            called = self._last_fit([decode(whole_characters(answer.tool_input))])
             if called.values is not None:
                 return called
             reason = called.reason or "the tool call has none of the columns"
         if answer.text is None or not answer.text or answer.text.isspace():
             return Parsed(None, reason or _NO_TEXT)
-        values, default = _values_in(_whole_characters(answer.text))
+        values, default = _values_in(whole_characters(answer.text))
         written = self._last_fit(values)
         if written.values is not None or written.reason is not None:
             return written
@@ -136,8 +136,3 @@ def _values_in(text: str) -> tuple[list[Any], str]:
     if found.values:
         return values, _IN_REASONING
     return values, _BROKEN if found.is_broken else _NO_JSON
-
-
-def _whole_characters(text: str) -> str:
-    """Replace lone surrogate escapes: a column holds UTF-8, which cannot encode them."""
-    return replace_half_characters(text.encode()).decode() if "\\u" in text else text

@@ -1,4 +1,4 @@
-"""Why rows have no answer: the commonest reasons of errors, invalid answers and rejected rows.
+"""Why rows are not ok: the commonest reasons of errors, rejected rows and answers that are not ok.
 
 Reasons are counted by their pattern: a message with its ids, numbers and quoted values replaced, so
 that equal causes are equal and no value of a row stands in a report. A shard keeps the most
@@ -36,7 +36,8 @@ _SHOWN = {"quoted": "'…'", "json": "[…]", "uri": "…", "id": "…", "number
 class Reason:
     """Why rows ended as they did.
 
-    outcome: error, invalid or rejected; code: of the error, None if there is none
+    outcome: error, invalid, truncated, refused or rejected
+    code: of the error, None if there is none
     message: the pattern of the message, without any value
     count: the number of rows; example: the record id of one, None for rejected rows
     """

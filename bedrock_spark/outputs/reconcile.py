@@ -1,13 +1,14 @@
 """Reconcile the records of a shard with all output lines that came back for it.
 
-Every record is exactly one of ok, error, missing or unfound. If answers are read as columns, an
-answer that does not fit them is invalid. An answer in which nothing is found that was asked for is
-an error (judge.py). Ok takes precedence over invalid, invalid over error, and an error that has an
-answer over one that has none. Of several successes the first counts, and a later answer is a
-finding; of several errors, or several invalid answers, the last counts. Nothing here raises an
+Every record is exactly one of ok, invalid, truncated, refused, error, missing or unfound; judge.py
+says what an answer is. If a record has several lines, one of them counts, in this order: ok,
+invalid, truncated, refused, an error that has an answer, an error that has none. Of several that
+are ok the first counts, and a later answer is a finding; of several that were cut off, one that has
+something in it and then the longest; of several of any other kind, the last. Nothing here raises an
 error: everything that does not fit is a finding in the report.
 
-A record may be asked again only if nothing says that it was answered. The counts of a job may claim
+A record without an answer may be asked again only if nothing says that it was answered; one with an
+answer that is not ok, if ask_again.py allows it. The counts of a job may claim
 more answers than were found, and do not say which records they belong to. So each record without a
 line of that job may be one of them: it is not asked again. Its outcome is unfound if it has no line
 at all.
@@ -20,30 +21,15 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import msgspec
-
+from bedrock_spark.outputs.ask_again import NEVER, AskAgain, Tries
 from bedrock_spark.outputs.claims import Claim, FoundLines, UnfoundAnswers, unfound_answers
-from bedrock_spark.outputs.judge import EMPTY, UNREADABLE, Judge, Judgement
-from bedrock_spark.outputs.lines import BadLine, OutputManifest, OutputRecord, RecordError
+from bedrock_spark.outputs.judge import EMPTY, UNREADABLE, Judge
+from bedrock_spark.outputs.lines import BadLine, OutputManifest, OutputRecord
 from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, UNFOUND
-from bedrock_spark.outputs.parse import Parsed
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Origin, Outcome
 
-BATCH, FALLBACK = "batch", "fallback"
 BAD = "bad"
 EXAMPLES = 5
-# Which line of a record counts: the first that is ok, else the last of the highest rank. A line
-# without an answer ranks lowest: an answer, also one that cannot be read, was paid for.
-_RANKS = {OK: 3, INVALID: 2, ERROR: 1}
-
-
-@dataclass(frozen=True)
-class Origin:
-    """The job, or the object of the fallback, that a line comes from."""
-
-    served_by: str
-    attempt: int | None = None
-    job_arn: str | None = None
-    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,54 +46,13 @@ class Finding:
         return asdict(self)
 
 
-class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """The line that counts for one record. `judgement` is None if it has no answer to judge."""
-
-    record: OutputRecord
-    origin: Origin
-    judgement: Judgement | None = None
-
-    @property
-    def ended(self) -> str:
-        """Return ok, invalid or error."""
-        if self.record.error is not None:
-            return ERROR
-        return OK if self.judgement is None else self.judgement.ended
-
-    @property
-    def error(self) -> RecordError | None:
-        """Return why the record has no answer: by its line, or by what is in place of an answer."""
-        if self.record.error is not None:
-            return self.record.error
-        return None if self.judgement is None else self.judgement.error
-
-    @property
-    def parsed(self) -> Parsed | None:
-        """Return the answer's columns, or why they do not fit; None without `results.parse`."""
-        return None if self.judgement is None else self.judgement.parsed
-
-    @property
-    def rank(self) -> int:
-        """Return how much the line counts against other lines of the record."""
-        if self.record.error is None:
-            return _RANKS[self.ended]
-        # An error that may be the account's is settled by any other line, also by one whose file
-        # was named by a clock that is behind.
-        return -1 if self.record.error.may_be_the_accounts else 0
-
-    @property
-    def is_ok(self) -> bool:
-        """Tell whether the record was answered, with an answer that fits."""
-        return self.ended == OK
-
-
 @dataclass
 class ShardReconciliation:
     """Gathers the output lines of one shard, and says how each record ended.
 
     expected: every record, and the number of rows that share it; outcomes are counted in rows
     judge: tells whether an answer is what was asked for; None if any answer is
-    retries: how often a record whose answer does not fit may be asked again
+    again: how often a record with an answer that is not ok may be asked again
     ask_unfound: whether records that may have been answered are asked again, too
     with_files: the records of which a job wrote images as files, each with its output folder
     superseded: answers of the fallback that do not count, though their tokens were paid for
@@ -117,7 +62,7 @@ class ShardReconciliation:
     shard_id: str
     expected: Mapping[str, int]
     judge: Judge | None = None
-    retries: int = 0
+    again: AskAgain = NEVER
     ask_unfound: bool = False
     with_files: Container[tuple[str, str]] = ()
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -129,7 +74,10 @@ class ShardReconciliation:
     _paid_twice: list[str] = field(default_factory=list)
     _foreign: Counter[str] = field(default_factory=Counter)
     _repeated: Counter[str] = field(default_factory=Counter)
-    _invalid: Counter[str] = field(default_factory=Counter)
+    _tries: Tries = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._tries = Tries(self.again)
 
     def add(self, origin: Origin, lines: Iterable[OutputRecord | BadLine]) -> Counter[str]:
         """Add the lines of one output file; return the number of lines by kind."""
@@ -179,14 +127,21 @@ class ShardReconciliation:
             has_files = (_folder_of(origin.source), line.record_id) in self.with_files
             judgement = self.judge(line.output, has_files=has_files)
         outcome = Outcome(line, origin, judgement)
-        if outcome.ended == INVALID:
-            self._invalid[line.record_id] += 1
+        if outcome.ended != OK:
+            self._note_try(line.record_id, outcome)
         if current is None or outcome.rank >= current.rank:
             if current is not None:
                 self._supersede(current.record, current.origin)
             self.outcomes[line.record_id] = outcome
         else:
             self._supersede(line, origin)
+
+    def _note_try(self, record_id: str, outcome: Outcome) -> None:
+        error, judgement = outcome.error, outcome.judgement
+        if error is None and judgement is not None:
+            self._tries.note_answer(record_id, outcome.ended, is_final=judgement.is_final)
+        elif error is not None and not error.is_retryable:
+            self._tries.note_error(record_id)
 
     def _supersede(self, line: OutputRecord, origin: Origin) -> None:
         if origin.served_by == FALLBACK and line.output is not None:
@@ -279,7 +234,7 @@ class ShardReconciliation:
     def counts(self) -> dict[str, int]:
         """Return the number of rows by outcome. Every row is counted exactly once.
 
-        The outcomes are ok, error and missing, invalid if answers are parsed, and unfound if there
+        The outcomes are ok, error and missing, invalid if answers are parsed, and others if there
         are such rows.
         """
         counts = {OK: 0, ERROR: 0, MISSING: 0}
@@ -322,19 +277,22 @@ class ShardReconciliation:
     def _is_claimed(self, record_id: str) -> bool:
         return any(record_id not in unfound.ids for unfound in self.unfound_answers)
 
-    def invalid_among(self, record_ids: Iterable[str]) -> list[str]:
-        """Return those of `record_ids` whose answer does not fit."""
+    def answered_among(self, record_ids: Iterable[str]) -> list[str]:
+        """Return those of `record_ids` that have an answer already, which is not ok."""
         outcomes = ((i, self.outcomes.get(i)) for i in record_ids)
-        return [i for i, outcome in outcomes if outcome is not None and outcome.ended == INVALID]
+        return [i for i, outcome in outcomes if outcome is not None and outcome.error is None]
+
+    def limits(self, record_ids: Iterable[str]) -> dict[str, int]:
+        """Return the limit of tokens of the next try, for records that do not keep their own."""
+        return self._tries.limits(record_ids)
 
     def _may_be_answered(self, record_id: str) -> bool:
         outcome = self.outcomes.get(record_id)
         if outcome is None:
             return True
-        if outcome.ended == INVALID:
-            is_refused = outcome.judgement is not None and outcome.judgement.is_refused
-            return not is_refused and self._invalid[record_id] <= self.retries
-        return outcome.error is not None and outcome.error.is_retryable
+        if outcome.error is not None:
+            return outcome.error.is_retryable
+        return not outcome.is_ok and self._tries.allow(record_id)
 
     def add_finding(self, kind: str, detail: str, count: int = 1) -> None:
         """Add a finding."""

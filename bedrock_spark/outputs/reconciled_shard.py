@@ -48,9 +48,11 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     unanswered: rows without an answer that may still get one; unanswered_records: their records
     unfound: rows that are not asked again because a job claims answers that were not found;
         unfound_records: their records. Both are 0 with `fallback.ask_unfound`
-    invalid_unanswered: those of the records whose answer does not fit `results.parse`
+    again_records: those of the records that have an answer already, and are asked again
     reasons: the commonest reasons of rows that are not ok; other_reasons: rows with any other
-    invalid_ids, unanswered_ids: the records; only in the run folder, not in `without_ids`
+    again_ids, unanswered_ids: the records; only in the run folder, not in `without_ids`
+    limits: by record id, the limit of tokens of its next answer, if it is not that of the record's
+        own body; only in the run folder, too
     fallback_files: the files of fallback answers that were read; only in the run folder, too
     dead_letters: how many rows are in the dead letter file; None if that is not known
     outputs, jobs_known: digests of the batch output and of the jobs that this was made of
@@ -72,9 +74,10 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     unanswered_records: int = 0
     unfound: int = 0
     unfound_records: int = 0
-    invalid_unanswered: int = 0
-    invalid_ids: tuple[str, ...] = ()
+    again_records: int = 0
+    again_ids: tuple[str, ...] = ()
     unanswered_ids: tuple[str, ...] = ()
+    limits: dict[str, int] = {}
     reasons: tuple[Reason, ...] = ()
     other_reasons: int = 0
     findings: tuple[Finding, ...] = ()
@@ -96,7 +99,9 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
 
     def without_ids(self) -> ReconciledShard:
         """Return what the controller needs: lists of records and files stay in the run folder."""
-        return msgspec.structs.replace(self, invalid_ids=(), unanswered_ids=(), fallback_files=())
+        return msgspec.structs.replace(
+            self, again_ids=(), unanswered_ids=(), limits={}, fallback_files=()
+        )
 
 
 def digest_of_ids(record_ids: Iterable[str]) -> str:

@@ -7,16 +7,14 @@ answered is published.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bedrock_spark.config import Config
 from bedrock_spark.config.base import is_above
-from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
+from bedrock_spark.outputs.outcomes import NOT_OK, OK, REFUSED, REJECTED, TRUNCATED
 from bedrock_spark.outputs.reasons import Reason
 
-# The outcomes of a row that was asked, or was to be asked, and has no answer.
-FAILED_OUTCOMES = (ERROR, INVALID, MISSING, UNFOUND)
 # How many reasons a sentence has; the closing table and report.json have more.
 _REASONS = 3
 
@@ -26,17 +24,16 @@ class RowCounts:
     """The rows of a run that is over.
 
     outcomes: rows by outcome
-    unanswered: rows without an answer that the fallback could still answer
+    unanswered: rows that the fallback could still answer
     """
 
     rows: int
     outcomes: Mapping[str, int]
     unanswered: int = 0
 
-    @property
-    def failed(self) -> int:
-        """Return the rows that were to be asked and have no answer."""
-        return sum(self.outcomes.get(outcome, 0) for outcome in FAILED_OUTCOMES)
+    def of(self, outcomes: Iterable[str]) -> int:
+        """Return the rows with one of these outcomes."""
+        return sum(self.outcomes.get(outcome, 0) for outcome in outcomes)
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class Shortfall:
     """What is wrong with the rows of a run, in words, and the outcomes that it is about."""
 
     text: str
-    outcomes: tuple[str, ...] = FAILED_OUTCOMES
+    outcomes: tuple[str, ...] = NOT_OK
 
     def with_reasons(self, reasons: Sequence[Reason]) -> str:
         """Return the text with the commonest of the reasons that belong to it."""
@@ -63,18 +60,20 @@ def reason_text(reason: Reason) -> str:
 
 
 def shortfall(counts: RowCounts, config: Config) -> Shortfall | None:
-    """Return what is wrong with the rows of a run; None if enough are answered.
+    """Return what is wrong with the rows of a run; None if enough are ok.
 
-    If the config has a fallback, no row may be left that it could answer.
+    Rows that are truncated or refused do not count as wrong if the config keeps them. If the config
+    has a fallback, no row may be left that it could answer.
     """
-    rows, ok = counts.rows, counts.outcomes.get(OK, 0)
-    rejected, failed = counts.outcomes.get(REJECTED, 0), counts.failed
+    rows, rejected = counts.rows, counts.of([REJECTED])
+    kept = _kept(config)
+    failed = tuple(outcome for outcome in NOT_OK if outcome not in kept)
     if not rows:
         return None
     if rejected == rows:
         return Shortfall(f"all {rows:,} rows were rejected, and nothing was asked", (REJECTED,))
-    if not ok:
-        return Shortfall(f"none of {rows:,} rows has an answer", (*FAILED_OUTCOMES, REJECTED))
+    if not counts.of([OK, *kept]):
+        return Shortfall(f"none of {rows:,} rows is ok", (*failed, REJECTED))
     # Prepare does not count the rows that on_duplicate_key: first leaves out, and stops if too many
     # others are rejected. Here they are all rejects.
     leaves_out = config.source.on_duplicate_key == "first"
@@ -83,12 +82,19 @@ def shortfall(counts: RowCounts, config: Config) -> Shortfall | None:
         text = _above(rejected, rows, "were rejected", "source.max_rejects", limit)
         return Shortfall(text, (REJECTED,))
     limit = config.results.max_errors
-    if is_above(failed, limit, rows):
-        return Shortfall(_above(failed, rows, "have no answer", "results.max_errors", limit))
+    if is_above(counts.of(failed), limit, rows):
+        text = _above(counts.of(failed), rows, "are not ok", "results.max_errors", limit)
+        return Shortfall(text, failed)
     if counts.unanswered and config.fallback is not None:
         left = f"{counts.unanswered:,} of {rows:,} rows are still unanswered after the fallback"
         return Shortfall(left)
     return None
+
+
+def _kept(config: Config) -> tuple[str, ...]:
+    """Return the outcomes that the user wants to have as they are, although they are not ok."""
+    choices = {TRUNCATED: config.request.on_truncated, REFUSED: config.request.on_refused}
+    return tuple(outcome for outcome, choice in choices.items() if choice == "keep")
 
 
 def _above(count: int, rows: int, what: str, key: str, limit: float) -> str:

@@ -15,15 +15,9 @@ from dataclasses import dataclass, field
 from bedrock_spark.outputs.images import AnswerImages, by_record, is_image
 from bedrock_spark.outputs.lines import OutputManifest, read_lines, read_output_manifest
 from bedrock_spark.outputs.outcomes import ERROR, OK
-from bedrock_spark.outputs.reconcile import (
-    BAD,
-    BATCH,
-    EXAMPLES,
-    FALLBACK,
-    Origin,
-    ShardReconciliation,
-)
+from bedrock_spark.outputs.reconcile import BAD, EXAMPLES, ShardReconciliation
 from bedrock_spark.outputs.reconciled_shard import CollectedJob
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Origin
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.storage import Storage, StoredObject

@@ -126,8 +126,10 @@ def _canary(tries: Sequence[Canary]) -> dict[str, int] | None:
         "asked": tries[-1].asked,
         "answered": tries[-1].answered,
         "refused": tries[-1].refused,
-        "input_tokens": sum(each.input_tokens for each in tries),
-        "output_tokens": sum(each.output_tokens for each in tries),
+        "truncated": tries[-1].truncated,
+        "declined": tries[-1].declined,
+        "input_tokens": sum(each.input_tokens + each.probe_tokens[0] for each in tries),
+        "output_tokens": sum(each.output_tokens + each.probe_tokens[1] for each in tries),
     }
 
 

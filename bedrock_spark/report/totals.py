@@ -14,8 +14,8 @@ from typing import Any
 
 from bedrock_spark.outputs.outcomes import MISSING, REJECTED
 from bedrock_spark.outputs.reasons import Reason, ReasonCounts
-from bedrock_spark.outputs.reconcile import BATCH, FALLBACK
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK
 from bedrock_spark.report.findings import OF_THE_MOMENT, shard_findings, shard_mismatches
 from bedrock_spark.report.values import OUTCOMES, all_outcomes
 from bedrock_spark.run_folder.manifest import RunManifest

@@ -7,12 +7,22 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
+from bedrock_spark.outputs.outcomes import (
+    ERROR,
+    INVALID,
+    MISSING,
+    NOT_OK,
+    OK,
+    REFUSED,
+    REJECTED,
+    TRUNCATED,
+    UNFOUND,
+)
 from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.prices import RunPrices, prices_as_json
 from bedrock_spark.run_folder.report_file import VERSION, WAITING
 
-OUTCOMES = (OK, ERROR, INVALID, MISSING, UNFOUND, REJECTED, WAITING)
+OUTCOMES = (OK, ERROR, INVALID, TRUNCATED, REFUSED, MISSING, UNFOUND, REJECTED, WAITING)
 UNACCOUNTED = "unaccounted_rows"
 
 # How a command left the run.
@@ -56,9 +66,9 @@ class Report:
     sharing: rows that share the record of another row, because their bodies are equal
     outcomes: rows by outcome, every one of OUTCOMES
     served_by: ok rows by the side that answered, batch or fallback
-    unanswered: rows without an answer that may still get one if the fallback asks again
+    unanswered: rows without an answer, or with one that is not ok, that the fallback may ask again
     unfound: rows that are not asked again because a job claims answers that were not found
-    reasons: the commonest reasons of errors, invalid answers and rejected rows
+    reasons: the commonest reasons of rejected rows, errors, and answers that are not ok
     other_reasons: rows with any other reason
     stop_reasons: rows with an answer by the reason why the model stopped
     jobs: batch jobs by status; attempts: the number of batch jobs
@@ -127,9 +137,8 @@ class Report:
 
     @property
     def permanent_errors(self) -> int:
-        """Return the number of rows that were asked and will never have an answer."""
-        kinds = (ERROR, MISSING, UNFOUND, INVALID)
-        not_ok = sum(self.outcomes.get(kind, 0) for kind in kinds)
+        """Return the number of rows that were asked and will never be ok."""
+        not_ok = sum(self.outcomes.get(kind, 0) for kind in NOT_OK)
         return not_ok - self.unanswered - self.unfound
 
     def as_json(self) -> dict[str, Any]:

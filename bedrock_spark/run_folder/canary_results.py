@@ -48,6 +48,9 @@ class Canary:
     line_bytes: the bytes of the answered records' lines in their shards
     input_tokens, output_tokens: of the answers; 0 if the model does not count them
     failures: the most frequent first
+    truncated, declined: answers that were cut off or are empty; answers that are refusals
+    enough_tokens: the limit with which the answers that were cut off were whole; None if not known
+    probes: how many answers were asked for to find that out; probe_tokens: their input and output
     """
 
     model_id: str
@@ -59,12 +62,22 @@ class Canary:
     input_tokens: int
     output_tokens: int
     failures: tuple[CanaryFailure, ...] = ()
+    truncated: int = 0
+    declined: int = 0
+    enough_tokens: int | None = None
+    probes: int = 0
+    probe_tokens: tuple[int, int] = (0, 0)
 
     @property
     def error_share(self) -> float | None:
         """Return the refused share of the records that got a reply; None if none got one."""
         replies = self.answered + self.refused
         return self.refused / replies if replies else None
+
+    @property
+    def truncated_share(self) -> float:
+        """Return the share of the answers that were cut off or are empty."""
+        return self.truncated / self.answered if self.answered else 0.0
 
 
 def read_tries(storage: Storage) -> tuple[Canary, ...]:
@@ -114,7 +127,13 @@ def _parse(values: dict[str, Any]) -> Canary:
         CanaryFailure(**{**failure, "record_ids": tuple(failure["record_ids"])})
         for failure in values["failures"]
     )
-    return Canary(**{**values, "failures": tuple(failures)})
+    return Canary(
+        **{
+            **values,
+            "failures": tuple(failures),
+            "probe_tokens": tuple(values.get("probe_tokens", (0, 0))),
+        }
+    )
 
 
 def _uri(storage: Storage) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -26,6 +26,27 @@ class ShardLine(msgspec.Struct):
     def line_bytes(self) -> int:
         """Return the bytes of the record's line in its shard, the line break included."""
         return FRAME_BYTES + len(self.recordId) + len(self.body)
+
+    def as_line(self) -> bytes:
+        """Return the line, with its line break."""
+        return b"".join((HEAD, self.recordId.encode(), MIDDLE, self.body, END))
+
+    def with_limit(self, path: Sequence[str], tokens: int) -> ShardLine:
+        """Return the same record with another limit of tokens; see `with_limit`."""
+        return ShardLine(self.recordId, msgspec.Raw(with_limit(self.body, path, tokens)))
+
+
+def with_limit(body: bytes, path: Sequence[str], tokens: int) -> bytes:
+    """Return a body whose limit of tokens is another one; every other value keeps its bytes.
+
+    path: the keys that lead to the limit
+    Raises KeyError or msgspec.MsgspecError if the body has no limit there.
+    """
+    members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    first, *rest = path
+    value = bytes(members[first])
+    inner = with_limit(value, rest, tokens) if rest else b"%d" % tokens
+    return msgspec.json.encode({**members, first: msgspec.Raw(inner)})
 
 
 _DECODER = msgspec.json.Decoder(ShardLine)

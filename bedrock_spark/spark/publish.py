@@ -21,7 +21,7 @@ from pyspark.sql import DataFrame, SparkSession
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import ResultsConfig
 from bedrock_spark.errors import RunFolderError
-from bedrock_spark.outputs.outcomes import INVALID, OK, REJECTED
+from bedrock_spark.outputs.outcomes import BEST_FIRST, REJECTED
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease import PUBLISH, Lease, renewed
@@ -180,14 +180,12 @@ def merge_statement(target: str, view: str, key: tuple[str, ...], outcome: str =
 
     outcome: the name of the outcome's column
 
-    A row is never replaced by one that has less of an answer: an answer that fits counts more than
-    one that does not, and that one more than an error or no answer at all.
+    A row is never replaced by one that has less of an answer: the answers count in the order of
+    BEST_FIRST, and each of them more than an error or no answer at all.
     """
-    old, new = f"coalesce(t.{outcome}, '')", f"s.{outcome}"
-    has_no_less = (
-        f"({new} = '{OK}' OR {old} NOT IN ('{OK}', '{INVALID}') "
-        f"OR {new} = '{INVALID}' AND {old} = '{INVALID}')"
-    )
+    rank = " ".join(f"WHEN '{name}' THEN {i}" for i, name in enumerate(BEST_FIRST))
+    old, new = (f"CASE {side}.{outcome} {rank} ELSE {len(BEST_FIRST)} END" for side in "ts")
+    has_no_less = f"{new} <= {old}"
     is_same_key = " AND ".join(f"t.{quote_name(name)} <=> s.{quote_name(name)}" for name in key)
     return (
         f"MERGE INTO {target} AS t USING {view} AS s ON {is_same_key} "

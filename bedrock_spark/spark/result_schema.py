@@ -42,13 +42,11 @@ class ResultColumns:
 
     fields: all of them in order: those that every result has, then `parsed`; without the prefix
     parsed: the columns of `results.parse`, into which the JSON of an answer is read
-    retries: how often a record may be asked again if its answer does not fit `parsed`
     prefix: what the name of every column begins with in the results
     """
 
     fields: tuple[Field, ...]
     parsed: tuple[Field, ...] = ()
-    retries: int = 0
     prefix: str = ""
 
     @property
@@ -65,7 +63,7 @@ class ResultColumns:
     @property
     def fingerprint(self) -> str:
         """Return a text that changes if these columns would change the content of results."""
-        return f"{self.ddl}; {self.parsed!r}; {self.retries}"
+        return f"{self.ddl}; {self.parsed!r}"
 
     def arrow(self) -> list[tuple[str, pa.DataType]]:
         """Return the names in the results and the Arrow types of the columns."""
@@ -78,8 +76,7 @@ def result_columns_of(config: ResultsConfig) -> ResultColumns:
     drops = config.model_output == "drop"
     fields = tuple(f for f in RESULT_FIELDS if not (drops and f.name == MODEL_OUTPUT))
     parsed = parse_ddl(config.parse.columns) if config.parse else ()
-    retries = config.parse.retries if config.parse else 0
-    return ResultColumns(fields + parsed, parsed, retries, config.prefix)
+    return ResultColumns(fields + parsed, parsed, config.prefix)
 
 
 def refuse_clashes(kept: Iterable[str], config: ResultsConfig) -> None:

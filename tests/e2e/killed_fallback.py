@@ -30,6 +30,7 @@ def main(folder: str, endpoint: str, records: str, digest: str) -> None:
         CLAUDE,
         "anthropic",
         40,
+        "run-1",
         PREPARE_ID,
         ROUND,
     )

@@ -182,3 +182,17 @@ def test_model_limits_hold(kit: Kit) -> None:
         inferenceConfig={"maxTokens": 10_001},
     )
     assert "model limit of 10000" in refusal
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    ["no json", "[1]", "{}", '{"a": 1}', '{"": "x"}', '{"a": "{"}', '{"a": "' + "x" * 257 + '"}'],
+)
+def test_metadata_that_is_no_object_of_short_texts_is_refused(kit: Kit, metadata: str) -> None:
+    """In the header of InvokeModel as in the body of Converse."""
+    body = json.dumps(ask("x"))
+    call = {"modelId": CLAUDE, "body": body}
+    refusal = _refusal(kit.runtime.invoke_model, **call, requestMetadata=metadata)
+    assert "metadata" in refusal
+    good = json.dumps({"bedrock-spark-run": "tickets-1", "stage": ""})
+    assert kit.runtime.invoke_model(**call, requestMetadata=good)["body"].read()

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.config import ResultsConfig
+from bedrock_spark.outputs.ask_again import NEVER, AskAgain
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
@@ -42,10 +43,12 @@ def collect_shard(
     files: Mapping[str, bytes],
     jobs: Sequence[Job] = (),
     family: str = "anthropic",
+    again: AskAgain = NEVER,
     **results: Any,
 ) -> tuple[ReconciledShard, list[dict[str, Any]]]:
     """Write the shard's rows and `files` into the run folder, then collect the shard.
 
+    again: which answers are asked again; by default, as `results.parse` says
     ids: the record id of each row; files: contents by key; results: the config section `results`
     Returns the reconciliation and the result rows. Column `n` is the position of a row, from 0.
     """
@@ -55,7 +58,10 @@ def collect_shard(
     storage.write(layout.rows_key(SHARD, PREPARE_ID), rows.getvalue())
     for key, data in files.items():
         storage.write(key, data)
-    task = CollectTask(storage, family, result_columns_of(ResultsConfig(**results)), PREPARE_ID)
+    config = ResultsConfig(**results)
+    if again is NEVER and config.parse is not None:
+        again = AskAgain(invalid=config.parse.retries)
+    task = CollectTask(storage, family, result_columns_of(config), PREPARE_ID, again=again)
     reconciled = task(ShardWork(SHARD, None, tuple(jobs)))
     table = pq.read_table(io.BytesIO(storage.read(layout.results_key(SHARD))))
     return reconciled, table.to_pylist()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
+from bedrock_spark.aws import profiles
 from bedrock_spark.aws.clients import runtime_client
 from bedrock_spark.canary import ask_canary, is_canary_due
 from bedrock_spark.errors import CanaryError, RunFolderError
@@ -59,14 +60,20 @@ def model() -> Iterator[Callable[..., Model]]:
     """Return a function that makes the run's model reply by a rule, until the test ends."""
     opened: list[Model] = []
 
-    def reply_by(run: Run, rule: Callable[[str], Reply]) -> Model:
+    def reply_by(run: Run, rule: Callable[[str], Any], kind: type[Model] = Model) -> Model:
         client = runtime_client(run.aws, 300, 5)
-        opened.append(Model(client, rule))
+        opened.append(kind(client, rule))
         return opened[-1]
 
     yield reply_by
     for opened_model in opened:
         opened_model.close()
+
+
+def cut_off(text: str = "half an") -> Reply:
+    """Return an answer that the limit of tokens cut off."""
+    status, body = answer(text)
+    return status, {**body, "stop_reason": "max_tokens"}
 
 
 def begin_run(folder: Path, records: tuple[int, ...] = (3, 3, 3), **canary: Any) -> Run:
@@ -279,9 +286,10 @@ def test_a_canary_without_any_reply_does_not_pass(
 )
 def test_a_model_that_accepts_no_single_calls_is_an_error(
     tmp_path: Path, model: Callable[..., Model], clock: FakeClock, code: str, status: int,
-    reason: str,
+    reason: str, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """The message names the two config keys that help, and no try is written."""
+    monkeypatch.setattr(profiles, "profiles_of", lambda *_: [f"us.{CLAUDE}", f"global.{CLAUDE}"])
     run = begin_run(tmp_path, (5,))
     model(run, lambda _: aws_failure(code, status, reason))
     with pytest.raises(CanaryError) as caught:
@@ -290,7 +298,20 @@ def test_a_model_that_accepts_no_single_calls_is_an_error(
     assert f"{CLAUDE} cannot be called on demand: {reason}" in message
     assert "set canary.model_id to" in message
     assert "canary.records: 0" in message
+    assert (f"This Region has us.{CLAUDE}, global.{CLAUDE}." in message) == ("on-demand" in reason)
     assert read_tries(run.storage) == ()
+
+
+def test_a_model_that_has_ended_is_not_asked_in_another_way(
+    tmp_path: Path, model: Callable[..., Model], clock: FakeClock
+) -> None:
+    """Batch jobs cannot use it either, so the canary is not to be switched off."""
+    run = begin_run(tmp_path, (5,))
+    reason = "This model version has reached the end of its life. See the docs."
+    model(run, lambda _: aws_failure("ResourceNotFoundException", 404, reason))
+    with pytest.raises(CanaryError, match="take another one") as caught:
+        ask_canary(run, shards_of((5,)), clock)
+    assert "canary.records" not in str(caught.value)
 
 
 def test_the_canary_may_ask_another_model(
@@ -375,3 +396,139 @@ def test_a_damaged_canary_file_is_an_error(tmp_path: Path, data: bytes, message:
     run.storage.write(layout.CANARY_FILE, data)
     with pytest.raises(RunFolderError, match=rf"canary\.json: {message}"):
         is_canary_due(run)
+
+
+class LimitedModel(Model):
+    """A model whose answers need some tokens: fewer cut them off."""
+
+    def __init__(self, client: Any, needs: Callable[[str], int | None]) -> None:
+        super().__init__(client, lambda _: answer())
+        self.needs = needs
+        self.limits: list[int] = []
+
+    def _answer(self, request: AWSPreparedRequest, **more: Any) -> AWSResponse:
+        limit = json.loads(bytes(request.body))["max_tokens"]
+
+        def reply(record_id: str) -> Reply:
+            self.limits.append(limit)
+            needed = self.needs(record_id)
+            if needed is None:
+                return aws_failure("ValidationException", 400, "no")
+            return answer() if limit >= needed else cut_off()
+
+        self._reply = reply
+        return super()._answer(request, **more)
+
+
+def begin_limited_run(folder: Path, request: dict[str, Any], **canary: Any) -> Run:
+    """Begin a run of five records whose bodies have a limit of 10 tokens."""
+    request = {"prompt": "{{ body }}", "max_tokens": 10, **request}
+    run = open_run(make_config(str(folder), canary=canary, request=request), FakeClock())
+    body = {"max_tokens": 10, "messages": [{"role": "user", "content": ""}]}
+    lines = []
+    for n in range(5):
+        body = {**body, "messages": [{"role": "user", "content": f"{QUESTION}{n}"}]}
+        lines.append(json.dumps({"recordId": str(n), "modelInput": body}).encode() + b"\n")
+    run.storage.write(shards_of((5,))[0].key, b"".join(lines))
+    return run
+
+
+def test_too_many_cut_answers_stop_the_run_and_a_limit_is_named(
+    tmp_path: Path, model: Callable[..., Any], clock: FakeClock
+) -> None:
+    """Only the records that were cut off are asked again, until each of them is whole."""
+    run = begin_limited_run(tmp_path, {})
+    llm = model(run, lambda i: 35 if i in "34" else 1, LimitedModel)
+    with pytest.raises(CanaryError) as caught:
+        ask_canary(run, shards_of((5,)), clock)
+    assert str(caught.value) == (
+        f"canary: 2 of 5 answers of {CLAUDE} were cut off or are empty, and no batch job was "
+        "submitted. request.max_tokens is 10; with 40 they were whole. Begin a new run with a new "
+        "run_uri and request.max_tokens: 40. To have such answers all the same, set "
+        "request.on_truncated: keep, or raise canary.max_truncated_share (it is 0.2)"
+    )
+    assert sorted(llm.limits) == [10] * 5 + [20] * 2 + [40] * 2
+    (canary,) = read_tries(run.storage)
+    assert (canary.truncated, canary.enough_tokens, canary.probes) == (2, 40, 4)
+    assert canary.probe_tokens == (4 * 30, 4 * 7)
+    assert (canary.input_tokens, canary.output_tokens) == (150, 35), "the sample for estimates"
+    assert is_canary_due(run), "the next command sends it again"
+
+
+@pytest.mark.parametrize(
+    ("request_", "canary", "passes"),
+    [
+        ({}, {}, False),
+        ({"on_truncated": "keep"}, {}, True),
+        ({"on_truncated": "retry", "max_tokens_ceiling": 20}, {}, False),
+        ({}, {"max_truncated_share": 0.4}, True),
+        ({}, {"max_truncated_share": 0.39}, False),
+        ({}, {"records": 2}, True),
+    ],
+)
+def test_what_the_canary_allows(
+    tmp_path: Path,
+    model: Callable[..., Any],
+    clock: FakeClock,
+    request_: dict[str, Any],
+    canary: dict[str, Any],
+    passes: bool,
+) -> None:
+    """The share is the config's, and a user who keeps cut answers is not stopped."""
+    run = begin_limited_run(tmp_path, request_, **canary)
+    llm = model(run, lambda i: 35 if i in "34" else 1, LimitedModel)
+    if passes:
+        result = ask_canary(run, shards_of((5,)), clock)
+        assert (result.probes, is_canary_due(run)) == (0, False)
+        return
+    with pytest.raises(CanaryError, match="were cut off or are empty"):
+        ask_canary(run, shards_of((5,)), clock)
+    assert max(llm.limits) == (20 if request_ else 40)
+
+
+def test_a_try_is_judged_by_the_config_of_now(tmp_path: Path) -> None:
+    """A user who wants cut answers after all goes on with the same run."""
+    cut = replace(TRY, truncated=5)
+    run = begin_limited_run(tmp_path, {})
+    add_try(run.storage, cut)
+    assert is_canary_due(run)
+    keeps = make_config(
+        str(tmp_path), request={"prompt": "{{ body }}", "max_tokens": 10, "on_truncated": "keep"}
+    )
+    assert not is_canary_due(replace(run, config=keeps))
+
+
+@pytest.mark.parametrize(
+    ("needed", "advice"),
+    [
+        (999, "with 80 some were cut off, too. Ask for shorter answers or less reasoning"),
+        (None, "request.max_tokens is 10. Raise it, and begin a new run"),
+    ],
+)
+def test_a_limit_that_is_not_found_is_not_named(
+    tmp_path: Path, model: Callable[..., Any], clock: FakeClock, needed: int | None, advice: str
+) -> None:
+    """All tries were cut off, or the model does not accept a higher limit."""
+    run = begin_limited_run(tmp_path, {})
+    llm = model(run, lambda i: 999, LimitedModel)
+
+    def needs(record_id: str) -> int | None:
+        return needed if len(llm.limits) > 5 else 999
+
+    llm.needs = needs
+    with pytest.raises(CanaryError) as caught:
+        ask_canary(run, shards_of((5,)), clock)
+    assert advice in str(caught.value)
+    (canary,) = read_tries(run.storage)
+    assert canary.enough_tokens is None
+
+
+def test_refusals_are_counted(
+    tmp_path: Path, model: Callable[..., Model], clock: FakeClock
+) -> None:
+    """They stop no run: the batch job's answers would not differ by the limit."""
+    run = begin_run(tmp_path)
+    status, body = answer("I will not.")
+    model(run, lambda _: (status, {**body, "stop_reason": "refusal"}))
+    canary = ask_canary(run, shards_of((3, 3, 3)), clock)
+    assert (canary.answered, canary.declined, canary.truncated) == (5, 5, 0)

@@ -20,11 +20,13 @@ def create_job() -> Any:
 def test_patterns_equal_those_of_the_service_model(create_job: Any) -> None:
     """If AWS changes a pattern, this test fails."""
     uri = create_job["inputDataConfig"].members["s3InputDataConfig"].members["s3Uri"]
+    owner = create_job["inputDataConfig"].members["s3InputDataConfig"].members["s3BucketOwner"]
     for ours, shape in (
         (limits.JOB_NAME, create_job["jobName"]),
         (limits.CLIENT_REQUEST_TOKEN, create_job["clientRequestToken"]),
         (limits.S3_URI, uri),
         (limits.ROLE_ARN, create_job["roleArn"]),
+        (limits.ACCOUNT_ID, owner),
     ):
         theirs = shape.metadata["pattern"]
         assert re.sub(r"\\([+\-.])", r"\1", ours.pattern) == re.sub(r"\\([+\-.])", r"\1", theirs)

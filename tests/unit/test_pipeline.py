@@ -257,7 +257,7 @@ def test_only_final_results_are_published(
     monkeypatch.setattr(publication, "count_unsettled", lambda *_: unsettled)
     monkeypatch.setattr(publishing, "publish", lambda *_: published.append(mode) or "there")
     shards = [
-        ReconciledShard(unit="shard-0", rows=50, unanswered=unanswered, invalid_unanswered=invalid)
+        ReconciledShard(unit="shard-0", rows=50, unanswered=unanswered, again_records=invalid)
     ]
     assert pipeline.publish(SPARK, shards) == (None if reason else "there")
     assert published == ([] if reason else [mode])

@@ -73,9 +73,9 @@ def test_an_observer_wins(call: Callable[..., Any], monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     ("outcomes", "message"),
     [
-        ({"ok": 90, "error": 10}, "10 of 100 rows .* have no answer, more than results.max_errors"),
+        ({"ok": 90, "error": 10}, "10 of 100 rows .* are not ok, more than results.max_errors"),
         ({"rejected": 100}, "all 100 rows were rejected"),
-        ({"error": 60, "missing": 40}, "none of 100 rows has an answer"),
+        ({"error": 60, "missing": 40}, "none of 100 rows is ok"),
     ],
 )
 def test_rows_above_the_limits_are_a_warning(

@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import click
 
-from bedrock_spark.aws.clients import runtime_client
+from bedrock_spark.aws.clients import model_client, runtime_client
+from bedrock_spark.aws.profiles import refusal_advice
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.invoke.options import AskOptions
 from bedrock_spark.cli.invoke.printer import AnswerPrinter
@@ -102,8 +103,10 @@ def _message(exc: BedrockSparkError, question: Question | None) -> str:
         return message
     advice = ""
     if isinstance(exc, InvokeRefusedError):
-        advice = (
-            " Check the id, its Region, and bedrock:InvokeModelWithResponseStream on it "
+        client = model_client(question.aws)
+        advice = refusal_advice(str(exc), client, question.model_id) or (
+            "Check the id, its Region, and bedrock:InvokeModelWithResponseStream on it "
             "(with --json: bedrock:InvokeModel)"
         )
+        advice = f" {advice}"
     return f"{question.model_id}: {message}{advice}"

@@ -14,7 +14,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REJECTED, UNFOUND
+from bedrock_spark.outputs.outcomes import (
+    ERROR,
+    INVALID,
+    MISSING,
+    OK,
+    REFUSED,
+    REJECTED,
+    TRUNCATED,
+    UNFOUND,
+)
 from bedrock_spark.outputs.reconcile import BAD
 from bedrock_spark.outputs.reconciled_shard import CollectedJob, ReconciledShard
 from bedrock_spark.run_folder import layout
@@ -23,7 +32,7 @@ from bedrock_spark.storage import Storage
 
 SHARD, REJECTS, JOB = "shard", "rejects", "job"
 _TEXT = ("kind", "unit", "job_name", "job_arn", "status")
-_OUTCOMES = (OK, ERROR, MISSING, UNFOUND, INVALID, REJECTED)
+_OUTCOMES = (OK, ERROR, MISSING, UNFOUND, INVALID, TRUNCATED, REFUSED, REJECTED)
 _NUMBERS = (
     *("attempt", "rows", *_OUTCOMES, "unanswered", "findings"),
     *("lines_ok", "lines_error", "lines_bad", "job_ok", "job_error"),

@@ -8,9 +8,10 @@ from typing import Any
 
 from bedrock_spark.families.base import Answer, Family, read_answer
 from bedrock_spark.outputs.images import AnswerImages
-from bedrock_spark.outputs.outcomes import ERROR, INVALID, REJECTED
+from bedrock_spark.outputs.outcomes import ERROR, INVALID, REFUSED, REJECTED, TRUNCATED
 from bedrock_spark.outputs.reasons import ReasonCounts
-from bedrock_spark.outputs.reconcile import BATCH, FALLBACK, Outcome, ShardReconciliation
+from bedrock_spark.outputs.reconcile import ShardReconciliation
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Outcome
 from bedrock_spark.schema import RESULT_COLUMNS
 
 _BIGINT_END = 2**63
@@ -23,6 +24,7 @@ _ALWAYS = TOKENS[:2]
 # Nulls for the columns of an answer, which are those between outcome and error_code.
 _NO_ANSWER = (None,) * (RESULT_COLUMNS.index("error_code") - 2)
 _OUTCOME, _CODE, _MESSAGE = map(RESULT_COLUMNS.index, ("outcome", "error_code", "error_message"))
+_WITH_REASON = frozenset({ERROR, INVALID, TRUNCATED, REFUSED})
 
 Row = tuple[Any, ...]
 
@@ -66,7 +68,7 @@ class ResultRows:
 
     def _count(self, row: Row) -> None:
         """Count why a row has no answer."""
-        if row[_OUTCOME] in (ERROR, INVALID):
+        if row[_OUTCOME] in _WITH_REASON:
             self.reasons.add(row[_OUTCOME], row[_CODE], row[_MESSAGE], row[0])
 
     def answer_bytes(self, ids: Sequence[str]) -> list[int]:
@@ -113,7 +115,7 @@ class ResultRows:
     def _answered_row(self, record_id: str, outcome: Outcome) -> Row:
         output, origin = outcome.record.output or b"{}", outcome.origin
         answer, parsed, error = read_answer(output, self._family), outcome.parsed, outcome.error
-        code, message = None, parsed.reason if parsed is not None else None
+        code, message = None, outcome.reason
         if error is not None:
             code, message = error.code, error.message
         counts = _counts(answer)

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from bedrock_spark._version import __version__
 from bedrock_spark.families import family_by_name
+from bedrock_spark.outputs.ask_again import NEVER, AskAgain
 from bedrock_spark.outputs.judge import Judge
 from bedrock_spark.outputs.outcomes import REJECTED
 from bedrock_spark.outputs.reasons import ReasonCounts
@@ -53,7 +54,7 @@ from bedrock_spark.storage import Storage, StoredObject
 
 # The version of the format of results and reconciliations. If it changes, the fingerprint of every
 # shard changes, and the shard is collected again.
-_FORMAT = 11
+_FORMAT = 12
 # The most rows per Arrow batch while result columns are built, and the most bytes of their source
 # rows and answers. A few columns repeat parts of an answer, so no column has many times as many.
 _PIECE_ROWS, _PIECE_BYTES = 2_000, 64_000_000
@@ -75,7 +76,7 @@ class CollectTask:
     """Collects one shard; Spark sends it to the executors.
 
     prepare_id: names the folders of rows and rejects
-    ask_unfound: see `ShardReconciliation`
+    ask_unfound, again: see `ShardReconciliation`
     folders: where jobs wrote, by place, if that is not the run folder
     schema: the JSON Schema that answers must fit
     """
@@ -85,6 +86,7 @@ class CollectTask:
     columns: ResultColumns
     prepare_id: str
     ask_unfound: bool = False
+    again: AskAgain = NEVER
     folders: Mapping[Place, Storage] = field(default_factory=dict)
     schema: Mapping[str, Any] | None = None
 
@@ -130,7 +132,10 @@ class CollectTask:
     def _fingerprint(self, inputs: list[StoredObject], work: ShardWork) -> str:
         """Return a digest of everything that the results of a shard depend on."""
         versions = [(o.key, o.size, o.version) for o in inputs]
-        settings = [self.family, self.columns.fingerprint, self.ask_unfound, __version__, _FORMAT]
+        settings = [
+            *(self.family, self.columns.fingerprint, self.ask_unfound, repr(self.again)),
+            *(__version__, _FORMAT),
+        ]
         parts = [versions, jobs_digest(work.jobs), settings]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -169,7 +174,7 @@ class CollectTask:
         family = family_by_name(self.family)
         judge = Judge(family, self.columns.parsed, self.schema)
         reconciliation = ShardReconciliation(
-            work.unit, Counter(ids), judge, self.columns.retries, self.ask_unfound
+            work.unit, Counter(ids), judge, self.again, self.ask_unfound
         )
         outputs = read_outputs(self.storage, inputs, work.jobs, reconciliation)
         images = images_of(self.storage, outputs, reconciliation)
@@ -240,7 +245,7 @@ def _reconciled(
 ) -> ReconciledShard:
     rows_of, unanswered = reconciliation.expected, reconciliation.unanswered()
     unfound = reconciliation.unfound()
-    invalid = reconciliation.invalid_among(unanswered)
+    again = reconciliation.answered_among(unanswered)
     return ReconciledShard(
         unit=reconciliation.shard_id,
         rows=sum(rows_of.values()),
@@ -256,8 +261,9 @@ def _reconciled(
         unanswered_records=len(unanswered),
         unfound=sum(rows_of[record_id] for record_id in unfound),
         unfound_records=len(unfound),
-        invalid_unanswered=len(invalid),
-        invalid_ids=tuple(invalid),
+        again_records=len(again),
+        again_ids=tuple(again),
+        limits=reconciliation.limits(unanswered),
         unanswered_ids=tuple(unanswered),
         unanswered_digest=digest_of_ids(unanswered),
         findings=tuple(reconciliation.findings),

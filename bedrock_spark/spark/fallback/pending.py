@@ -24,16 +24,20 @@ class PendingRecords:
     """The records of some parts that nobody has asked yet.
 
     prepare_id: names the folder of the shards
+    path: the keys that lead to the limit of tokens in a body; () if no limit is ever changed
     changed: how many records were left out because their shard must be collected again
     """
 
     storage: Storage
     prepare_id: str
     parts: Sequence[Part]
+    path: Sequence[str] = ()
     changed: int = 0
 
-    def __iter__(self) -> Iterator[tuple[str, ShardLine]]:
-        """Yield them, each with its shard. Answers are looked up when a part begins.
+    def __iter__(self) -> Iterator[tuple[str, ShardLine, int | None]]:
+        """Yield them, each with its shard, and with its limit of tokens if that was raised.
+
+        Answers are looked up when a part begins.
 
         That is late enough: nobody else asks these records while this task has its claim.
         """
@@ -48,9 +52,12 @@ class PendingRecords:
             if not own:
                 continue
             key = layout.shard_key(part.shard_id, self.prepare_id)
+            limits = reconciled.limits if self.path else {}
             for record in read_shard(self.storage.read(key)):
                 if record.recordId in own:
-                    yield part.shard_id, record
+                    limit = limits.get(record.recordId)
+                    asked = record if limit is None else record.with_limit(self.path, limit)
+                    yield part.shard_id, asked, limit
 
 
 def _is_current(reconciled: ReconciledShard, inputs: Sequence[StoredObject]) -> bool:

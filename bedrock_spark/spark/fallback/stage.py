@@ -15,11 +15,14 @@ from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
+from bedrock_spark.aws.clients import model_client
+from bedrock_spark.aws.profiles import refusal_advice
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.costs.tokens import max_answer_tokens
 from bedrock_spark.errors import InvokeRefusedError, StorageError
 from bedrock_spark.families import family_of
 from bedrock_spark.invoke.shared_limit import AskedRecords
+from bedrock_spark.outputs.ask_again import ask_again_of
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.claims import close_round, open_round
@@ -69,6 +72,7 @@ def ask_unanswered(
     if config is None or not groups:
         return Round()
     round_id = uuid.uuid4().hex[:12]
+    again = ask_again_of(run.config)
     task = FallbackTask(
         run.storage,
         run.aws,
@@ -76,11 +80,13 @@ def ask_unanswered(
         model_id,
         family_of(run.config).name,
         max_answer_tokens(run.config.request),
+        run.run_id,
         prepare_id,
         round_id,
         len(groups),
         until,
         has_answered,
+        again.ceiling.path if again.ceiling is not None else (),
     )
     open_round(run.storage, round_id, SystemClock())
     try:
@@ -95,10 +101,9 @@ def ask_unanswered(
     _close(run.storage, round_id)
     refusals = [result.refusal for result in done if result.refusal]
     if refusals:
-        raise InvokeRefusedError(
-            f"fallback.model_id {config.model_id}: {refusals[0]} "
-            "Check the id, its Region, and bedrock:InvokeModel on it"
-        )
+        advice = refusal_advice(refusals[0], model_client(run.aws), model_id)
+        advice = advice or "Check the id, its Region, and bedrock:InvokeModel on it"
+        raise InvokeRefusedError(f"fallback.model_id {config.model_id}: {refusals[0]} {advice}")
     asked = add_up(done)
     if not has_answered:
         check_refusals(asked, config.model_id, run.storage.uri)

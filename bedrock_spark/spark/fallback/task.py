@@ -66,10 +66,11 @@ class FallbackTask:
     """Asks some unanswered records; Spark sends it to the executors.
 
     max_answer_tokens: the request's limit of tokens per answer, or None
-    prepare_id: names the folder of the shards
+    run_id: of the run, for invocation logs; prepare_id: names the folder of the shards
     round_id, tasks: the id of this round, and how many tasks it has
     until: no call starts after this time, in seconds since the epoch; None for no limit
     has_answered: whether the model has answered a record in an earlier round
+    limit_path: the keys that lead to the limit of tokens in a body; () if it is never changed
     claim_seconds: how long a claim lasts if it is not renewed
     """
 
@@ -79,11 +80,13 @@ class FallbackTask:
     model_id: str
     family: str
     max_answer_tokens: int | None
+    run_id: str
     prepare_id: str
     round_id: str
     tasks: int = 1
     until: float | None = None
     has_answered: bool = False
+    limit_path: tuple[str, ...] = ()
     claim_seconds: float = CLAIM_SECONDS
     clock: Clock = field(default_factory=SystemClock)
     monotonic: Callable[[], float] = time.monotonic
@@ -129,7 +132,7 @@ class FallbackTask:
         caller = self._caller(limiter, clock)
         refusals = Refusals(self.has_answered)
         asker = _Asker(caller, answers, config.concurrency, self.until, renewal.check, refusals)
-        pending = PendingRecords(self.storage, self.prepare_id, parts)
+        pending = PendingRecords(self.storage, self.prepare_id, parts, self.limit_path)
         refusal = None
         registry = TaskRegistry(self.storage, self.round_id, clock, lambda: asker.asked)
         with share_limit(limiter, registry, clock, self.tasks):
@@ -161,7 +164,7 @@ class FallbackTask:
             limiter=limiter,
             clock=clock,
             attempts=config.attempts,
-            options=invoke_options(config),
+            options=invoke_options(config, self.run_id),
             estimate=TokenEstimate(self.max_answer_tokens, output_rate(self.model_id, self.family)),
             until=self.until,
         )
@@ -183,22 +186,23 @@ class _Asker:
     refusals: Refusals
     asked: int = 0
 
-    def ask_all(self, records: Iterable[tuple[str, ShardLine]]) -> None:
+    def ask_all(self, records: Iterable[tuple[str, ShardLine, int | None]]) -> None:
         """Ask each record once; stop if many are refused alike and none is answered.
 
+        records: with their shards, and their limits of tokens if those were raised
         Raises InvokeRefusedError if the model would answer no record.
         """
         running: set[Future[None]] = set()
         with ThreadPoolExecutor(self.concurrency) as pool:
             try:
-                for shard_id, record in records:
+                for shard_id, record, limit in records:
                     running = self._wait(running, fewer_than=self.concurrency)
                     self.check()
                     if self.until is not None and self.caller.clock.now() >= self.until:
                         break
                     if self.refusals.is_hopeless:
                         break
-                    running.add(pool.submit(self._ask_one, shard_id, record))
+                    running.add(pool.submit(self._ask_one, shard_id, record, limit))
                     self.asked += 1
                 self._wait(running, fewer_than=1)
             except BaseException:
@@ -213,11 +217,11 @@ class _Asker:
             self.answers.flush_if_due()
         return running
 
-    def _ask_one(self, shard_id: str, record: ShardLine) -> None:
+    def _ask_one(self, shard_id: str, record: ShardLine, limit: int | None) -> None:
         """Ask one record, and keep its answer or error. Only InvokeRefusedError is raised."""
         body = record.body
         try:
-            line = answer_line(record.recordId, body, self.caller.ask(body))
+            line = answer_line(record.recordId, body, self.caller.ask(body, limit))
         except InvokeRefusedError:
             raise
         except InvokeError as exc:

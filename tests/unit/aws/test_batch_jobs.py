@@ -164,7 +164,7 @@ CONFIGS: list[dict[str, Any]] = [
 def test_the_service_accepts_every_request(sections: dict[str, Any], uri: str) -> None:
     """Types, required members, patterns and maxima, by botocore's service model."""
     config = make_config(uri, **sections)
-    request = create_request(config, config.run_uri, plan())
+    request = create_request(config, config.run_uri, plan(), bucket_owner="111122223333")
     assert list(faults(request, CREATE)) == []
 
 
@@ -192,7 +192,8 @@ def test_a_request_has_every_option_of_the_config() -> None:
     """The whole request, with every option set, and with the tags in a fixed order."""
     config = make_config(**CONFIGS[3], model={"invocation": "converse"})
     made = plan()
-    assert create_request(config, config.run_uri, made) == {
+    owner = "111122223333"
+    assert create_request(config, config.run_uri, made, bucket_owner=owner) == {
         "jobName": made.job_name,
         "clientRequestToken": made.token,
         "roleArn": ROLE,
@@ -202,12 +203,14 @@ def test_a_request_has_every_option_of_the_config() -> None:
             "s3InputDataConfig": {
                 "s3InputFormat": "JSONL",
                 "s3Uri": f"s3://bucket/runs/one/{made.input_key}",
+                "s3BucketOwner": owner,
             }
         },
         "outputDataConfig": {
             "s3OutputDataConfig": {
                 "s3Uri": f"s3://bucket/runs/one/{made.output_prefix}",
                 "s3EncryptionKeyId": "alias/batch",
+                "s3BucketOwner": owner,
             }
         },
         "timeoutDurationInHours": 168,
@@ -222,7 +225,9 @@ def test_an_option_that_is_not_configured_is_not_sent() -> None:
     request = create_request(config, config.run_uri, plan())
     assert not {"tags", "vpcConfig"} & request.keys()
     assert request["modelInvocationType"] == "InvokeModel"
-    assert "s3EncryptionKeyId" not in request["outputDataConfig"]["s3OutputDataConfig"]
+    output = request["outputDataConfig"]["s3OutputDataConfig"]
+    assert not {"s3EncryptionKeyId", "s3BucketOwner"} & output.keys()
+    assert "s3BucketOwner" not in request["inputDataConfig"]["s3InputDataConfig"]
 
 
 def test_records_that_go_through_converse_say_so_in_their_job() -> None:

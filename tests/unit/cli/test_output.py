@@ -20,6 +20,7 @@ from bedrock_spark.cli.output import Output
 from bedrock_spark.errors import BudgetError, ConfigError, ExitCode, SourceError
 from bedrock_spark.progress import Progress
 from bedrock_spark.report.findings import unpublished_finding
+from tests.models import CLAUDE, NOVA
 from tests.unit.cli.test_closing_table import report_of
 from tests.unit.fakes import make_config
 from tests.unit.test_errors import TREE
@@ -117,7 +118,7 @@ def test_too_many_errors_end_with_code_7(call: Callable[..., Any], options: list
     """The last line says so, and --json has the report and the error."""
     done = call(ending_with({"ok": 80, "error": 20}, published="s3://lake/x"), *options)
     assert done.exit_code == ExitCode.ROWS
-    message = "20 of 100 rows (20.0%) have no answer, more than results.max_errors (5%)"
+    message = "20 of 100 rows (20.0%) are not ok, more than results.max_errors (5%)"
     assert message in done.stderr.splitlines()[-1]
     assert "published all the same: s3://lake/x" in done.stderr.splitlines()[-1]
     if "--json" in options:
@@ -244,3 +245,30 @@ def test_spark_submit_takes_the_same_options(
     monkeypatch.setattr(sys, "argv", ["run.py", "--config", "c.yaml", "--set", "a=1", *options])
     assert stages.perform_from_arguments(stages.run, "Run.") == 7
     assert seen == [(stages.run, "c.yaml", ["a=1"], output)]
+
+
+@pytest.mark.parametrize("stage", [stages.run, stages.prepare])
+def test_a_line_says_whether_the_model_is_asked_for_the_shape(
+    stage: stages.Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before Spark starts. Without any shape in the config, there is no line."""
+
+    def no_spark(*_: Any) -> None:
+        raise SourceError("no Spark")
+
+    monkeypatch.setattr(stages, "_spark_session", no_spark)
+    lines = {}
+    for model, parse in ((CLAUDE, "label string"), (NOVA, "label string"), (NOVA, None)):
+        config = make_config(model={"id": model}, results={"parse": parse} if parse else {})
+        pipeline: Any = SimpleNamespace(run=SimpleNamespace(config=config), prepare=None)
+        with pytest.raises(SourceError, match="no Spark"):
+            stage(pipeline, Display(Output()))
+        lines[model, parse] = capsys.readouterr().err[len("10:30:00 ") :]
+    assert lines == {
+        (CLAUDE, "label string"): "the model is asked for label by output_config.format\n",
+        (NOVA, "label string"): (
+            "the model is not asked for label by a schema: set request.schema: columns to ask by a "
+            "forced tool; then the answer is in tool_input\n"
+        ),
+        (NOVA, None): "",
+    }

@@ -106,6 +106,17 @@ def test_tools_and_columns_that_do_not_fit_are_refused(
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(("columns", "missing"), [("a date", None), ("a date, b int", "b")])
+def test_every_column_is_a_property_of_the_schema(columns: str, missing: str | None) -> None:
+    """Or it could never be filled."""
+    values = {**values_of(SCHEMA), "results": {"parse": columns}}
+    if missing is None:
+        assert parse_config(values).results.parse is not None
+        return
+    with pytest.raises(ConfigError, match=f"request.schema has no property {missing}; add it"):
+        parse_config(values)
+
+
 @pytest.mark.parametrize("option", [{"tools": [{"name": "t", "input_schema": SCHEMA}]}, None])
 def test_what_is_put_into_a_body_does_not_go_with_an_own_body(option: Any) -> None:
     """Tools, and the schema of columns. A JSON Schema does: answers are checked against it."""

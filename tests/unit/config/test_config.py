@@ -57,6 +57,7 @@ def test_keys_that_are_not_set_have_these_defaults() -> None:
         "deadline_hours": None,
         "tags": {},
         "kms_key_id": None,
+        "bucket_owner": None,
         "vpc": None,
         "lint": "refuse",
     }

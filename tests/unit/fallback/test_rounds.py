@@ -120,7 +120,7 @@ def test_rounds_are_counted(
     """While there are invalid answers, `retries` rounds are added to `fallback.rounds`."""
     parse = {"parse": {"columns": "a int", "retries": retries}}
     fallback = new_fallback(fallback={"rounds": 2}, results=parse)
-    shards = reconciled(5, invalid_unanswered=invalid)
+    shards = reconciled(5, again_records=invalid)
     while fallback.may_go_on(shards):
         fallback.ask(SPARK, shards)
     assert len(rounds.asked) == rounds_asked

@@ -64,6 +64,12 @@ WAYS: list[tuple[Any, str | None, bool]] = [
     ("anthropic.claude-opus-4-6-v1", "output_config.format", True),
     ("anthropic.claude-sonnet-5", "output_config.format", False),
     ("us.anthropic.claude-fable-5-1", "output_config.format", False),
+    ("anthropic.claude-newword-6", "output_config.format", False),
+    ("anthropic.claude-opus-5-20270101-v1:0", "output_config.format", False),
+    ("anthropic.claude-opus-4-8", FORCED_TOOL, False),
+    ("anthropic.claude-sonnet-4-20250514-v1:0", FORCED_TOOL, False),
+    ("anthropic.claude-3-5-sonnet-20241022-v2:0", FORCED_TOOL, False),
+    ("anthropic.claude-instant-v1", FORCED_TOOL, False),
     ("us.anthropic.claude-opus-4-7", FORCED_TOOL, False),
     ("anthropic.claude-opus-4-1-20250805-v1:0", FORCED_TOOL, False),
     (NOVA, FORCED_TOOL, False),
@@ -188,7 +194,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"model": converse(NOVA), "schema": "columns", "columns": COLUMNS},
-        "model.invocation: invoke_model asks for it in the model's own way",
+        "leave out model.invocation to ask in the model's own way",
     ),
     (
         {"model": HAIKU, "schema": SCHEMA, "targets": [{"model_id": "anthropic.claude-opus-4-7"}]},

@@ -10,7 +10,8 @@ import pytest
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import FAMILIES, Family, anthropic, converse, nova
-from bedrock_spark.families.lint_rules import CEILINGS, RULES
+from bedrock_spark.families.ceilings import KNOWN_LIMITS
+from bedrock_spark.families.lint_rules import RULES
 from bedrock_spark.limits import MAX_BODY_BYTES
 from bedrock_spark.spark.prepare.prefetch import THREADS
 from tests.docs import ROOT
@@ -100,7 +101,7 @@ def test_the_rules_of_the_linter_are_listed() -> None:
     """In the order of the code, and the ceilings with their numbers."""
     rows = rows_of(REFUSED)
     assert tuple(rows) == tuple(RULES)
-    assert all(f"{most:,}" in rows["max-tokens"][0] for _, most in CEILINGS)
+    assert all(f"{most:,}" in rows["max-tokens"][0] for _, most in KNOWN_LIMITS)
 
 
 def test_the_limits_of_texts_are_listed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -212,3 +213,35 @@ def test_a_target_that_is_configured_twice_is_refused() -> None:
     config: Config = make_config(targets=[{"model_id": SONNET}] * 2)
     with pytest.raises(ConfigError, match=r"targets\[1\]: is the same model and Region"):
         check_targets(config)
+
+
+def test_a_bucket_of_another_account_is_named_in_its_jobs(tmp_path: Path) -> None:
+    """The run folder's by `batch.bucket_owner`, that of a target with a folder by its own key."""
+    config = make_config(
+        batch={"bucket_owner": "111122223333"},
+        targets=[
+            {"model_id": CLAUDE},
+            {
+                "model_id": SONNET,
+                "region": "us-west-2",
+                "uri": str(tmp_path / "west"),
+                "bucket_owner": "444455556666",
+            },
+            {"model_id": CLAUDE, "region": "eu-west-1", "uri": str(tmp_path / "eu")},
+        ],
+    )
+    storage = LocalStorage(str(tmp_path / "run"))
+    run = Run(RUN_ID, config, storage, AwsSettings("us-east-1"))
+    service: Any = FakeBatchJobs()
+    owners = [target.bucket_owner for target in targets_of(run, lambda _: service)]
+    assert owners == ["111122223333", "444455556666", None]
+    run = replace(run, config=config.model_copy(update={"targets": ()}))
+    (home,) = targets_of(run, lambda _: service)
+    assert home.bucket_owner == "111122223333"
+
+
+@pytest.mark.parametrize("owner", ["12345", "1234567890123", "abcdefghijkl", 123456789012])
+def test_a_bucket_owner_is_an_account(owner: object) -> None:
+    """12 digits, as text: a number would lose its leading zeros."""
+    with pytest.raises(ConfigError, match=r"batch\.bucket_owner"):
+        make_config(batch={"bucket_owner": owner})

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import threading
 import traceback
 from collections.abc import Callable
 from typing import Any
 
+import botocore.session
 import pytest
 from botocore.exceptions import IncompleteReadError, ReadTimeoutError
 
@@ -20,8 +22,10 @@ from bedrock_spark.errors import (
     InvokeThrottledError,
 )
 from bedrock_spark.families import family_by_name
-from bedrock_spark.invoke.caller import ModelCaller
+from bedrock_spark.invoke import caller as caller_module
+from bedrock_spark.invoke.caller import InvokeOptions, ModelCaller, call_metadata
 from bedrock_spark.invoke.rate_limit import RateLimiter, Reservation
+from bedrock_spark.run_folder.run import new_run_id
 from tests.unit.fakes import CLAUDE, PROVISIONED, CannedHttp, FakeClock, aws_failure
 
 Canned = Callable[..., CannedHttp]
@@ -262,3 +266,31 @@ def test_a_caller_is_shared_by_threads(runtime: Any, canned: Canned, clock: Fake
     for thread in threads:
         thread.join()
     assert sorted(numbers) == list(range(40))
+
+
+def test_a_call_names_its_run_and_stage(
+    runtime: Any, canned: Canned, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a header as JSON, in the body of Converse, and not with a botocore that has no member."""
+    pairs = {"bedrock-spark-run": "tickets-abcdefgh", "bedrock-spark-stage": "canary"}
+    options = InvokeOptions(metadata=call_metadata("tickets-abcdefgh", "canary"))
+    http = canned(runtime, (200, ANSWER), (200, CONVERSE_ANSWER), (200, ANSWER))
+    caller(runtime, clock, options=options).ask(BODY)
+    caller(runtime, clock, "converse", options=options).ask(CONVERSE_BODY)
+    monkeypatch.setattr(caller_module, "_takes_metadata", lambda _: False)
+    caller(runtime, clock, options=options).ask(BODY)
+    header = "X-Amzn-Bedrock-Request-Metadata"
+    assert json.loads(http.sent[0].headers[header]) == pairs
+    assert json.loads(http.sent[1].body)["requestMetadata"] == pairs
+    assert header not in http.sent[2].headers
+
+
+def test_the_metadata_fits_what_converse_takes() -> None:
+    """Any run id and stage, by botocore's service model."""
+    model = botocore.session.get_session().get_service_model("bedrock-runtime")
+    shape = model.operation_model("Converse").input_shape.members["requestMetadata"]
+    pairs = call_metadata(new_run_id("s3://bucket/Ünï code/" + "x" * 90), "fallback")
+    assert len(pairs) <= shape.metadata["max"]
+    for name, value in pairs:
+        for text, part in ((name, shape.key), (value, shape.value)):
+            assert re.fullmatch(part.metadata["pattern"], text)

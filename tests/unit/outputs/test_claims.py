@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from bedrock_spark.outputs.claims import FEW_UNREADABLE, FoundLines, unfound_answers
 from bedrock_spark.outputs.lines import read_lines
-from bedrock_spark.outputs.reconcile import BATCH, FALLBACK, Origin, ShardReconciliation
+from bedrock_spark.outputs.reconcile import ShardReconciliation
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_reconciled
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Origin
 from bedrock_spark.outputs.shard_outputs import read_outputs, shard_inputs
 from bedrock_spark.run_folder import layout
 from bedrock_spark.spark.collect.task import CollectTask, ShardWork

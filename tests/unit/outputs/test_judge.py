@@ -15,7 +15,7 @@ from bedrock_spark.families.base import read_answer
 from bedrock_spark.families.endings import REFUSED_ANYWHERE, Ending
 from bedrock_spark.outputs.judge import Judge, Judgement
 from bedrock_spark.outputs.lines import RecordError
-from bedrock_spark.outputs.outcomes import ERROR, INVALID, OK
+from bedrock_spark.outputs.outcomes import ERROR, INVALID, OK, REFUSED, TRUNCATED
 from bedrock_spark.outputs.shape import shape_of
 from bedrock_spark.schema import parse_ddl
 
@@ -82,22 +82,86 @@ def test_every_family_is_in_a_table() -> None:
 
 @pytest.mark.parametrize("family", ANSWERS)
 @pytest.mark.parametrize("word", REFUSED_ANYWHERE)
-def test_a_refusal_is_final_in_every_family(family: str, word: str) -> None:
-    """It is not ok if it does not fit; and it is counted by its stop reason."""
-    for text in (TEXT, ""):
+def test_a_refusal_is_an_outcome_of_its_own_in_every_family(family: str, word: str) -> None:
+    """Whether it has a text or none, and whether that fits or not; it is counted by its word."""
+    for text in (TEXT, "", '{"label": "x"}'):
         for reason in (word, word.upper()):
-            judged = judge(family, ANSWERS[family](text, reason), "label string")
-            assert (judged.ended, judged.is_refused) == (INVALID, True)
-            assert judged.stop_reason == reason
-    assert judge(family, ANSWERS[family]("", word)).ended == ERROR
+            for columns in (None, "label string"):
+                judged = judge(family, ANSWERS[family](text, reason), columns)
+                assert (judged.ended, judged.stop_reason) == (REFUSED, reason)
+                assert judged.reason == f"refused: stop reason {reason}"
+                assert (judged.error, judged.parsed, judged.finding) == (None, None, None)
+
+
+FITS, FITS_NOT = '{"label": "x"}', "x"
+
+
+@pytest.mark.parametrize(
+    ("ending", "text", "columns", "ended", "is_final"),
+    [
+        (Ending.TRUNCATED, FITS, None, TRUNCATED, False),
+        (Ending.TRUNCATED, FITS, "label string", TRUNCATED, False),
+        (Ending.TRUNCATED, FITS_NOT, "label string", TRUNCATED, False),
+        (Ending.TRUNCATED, "", None, TRUNCATED, False),
+        (Ending.TRUNCATED, " ", "label string", TRUNCATED, False),
+        (Ending.NO_ROOM, FITS, None, TRUNCATED, True),
+        (Ending.NO_ROOM, FITS, "label string", TRUNCATED, True),
+        (Ending.NO_ROOM, "", None, TRUNCATED, True),
+        (Ending.REFUSED, FITS, None, REFUSED, False),
+        (Ending.REFUSED, FITS, "label string", REFUSED, False),
+        (Ending.REFUSED, "", None, REFUSED, False),
+        (Ending.FINISHED, FITS_NOT, None, OK, False),
+        (Ending.FINISHED, FITS, "label string", OK, False),
+        (Ending.FINISHED, FITS_NOT, "label string", INVALID, False),
+        (Ending.FINISHED, "", None, TRUNCATED, False),
+        (Ending.FINISHED, "", "label string", TRUNCATED, False),
+        (Ending.TOOL_USE, FITS, "label string", OK, False),
+        (Ending.OTHER, FITS, None, OK, False),
+        (Ending.OTHER, "", None, TRUNCATED, False),
+    ],
+)
+@pytest.mark.parametrize("family", ANSWERS)
+def test_the_ending_goes_before_the_columns(
+    family: str, ending: Ending, text: str, columns: str | None, ended: str, is_final: bool
+) -> None:
+    """In every family, with each of its own words for that ending."""
+    words = [w for w, each in family_by_name(family).endings.words.items() if each is ending]
+    for word in words or ["another_word"] * (ending is Ending.OTHER):
+        judged = judge(family, ANSWERS[family](text, word), columns)
+        assert (judged.ended, judged.is_final) == (ended, is_final)
+        assert (judged.reason is None) is (ended in (OK, INVALID))
+        is_empty = not text.strip()
+        assert judged.finding == ("empty" if is_empty and ended == TRUNCATED else None)
+        if columns and ended == TRUNCATED and text == FITS:
+            assert judged.parsed is not None
+            assert judged.parsed.values == ("x",)
+
+
+@pytest.mark.parametrize("family", ANSWERS)
+def test_every_family_of_texts_says_when_an_answer_was_cut_off(family: str) -> None:
+    """Otherwise a cut answer would pass for a whole one."""
+    assert Ending.TRUNCATED in family_by_name(family).endings.words.values()
+
+
+def test_some_images_that_were_withheld_leave_the_others() -> None:
+    """The record has images, so it is ok; without any, it is refused."""
+    reason = "Some images were blocked by our content filters."
+    judged = judge("amazon_images", {"images": ["aa"], "error": reason})
+    assert (judged.ended, judged.stop_reason) == (OK, "other")
+    assert judge("amazon_images", {"images": [], "error": reason}).ended == REFUSED
+    beside = Judge(family_by_name("amazon_images"))(
+        json.dumps({"error": reason}).encode(), has_files=True
+    )
+    assert beside.ended == OK
 
 
 WORDS = [
-    *(("anthropic", word, Ending.TRUNCATED) for word in ("max_tokens", "pause_turn")),
+    ("anthropic", "max_tokens", Ending.TRUNCATED),
+    ("anthropic", "pause_turn", Ending.NO_ROOM),
     *(("anthropic", word, Ending.FINISHED) for word in ("end_turn", "stop_sequence")),
-    ("anthropic", "model_context_window_exceeded", Ending.TRUNCATED),
+    ("anthropic", "model_context_window_exceeded", Ending.NO_ROOM),
     ("anthropic", "tool_use", Ending.TOOL_USE),
-    ("converse", "model_context_window_exceeded", Ending.TRUNCATED),
+    ("converse", "model_context_window_exceeded", Ending.NO_ROOM),
     ("converse", "malformed_model_output", Ending.OTHER),
     ("nova", "max_tokens", Ending.TRUNCATED),
     ("titan_text", "FINISH", Ending.FINISHED),
@@ -109,7 +173,7 @@ WORDS = [
     *((family, "stop", Ending.FINISHED) for family in ("llama3", "llama4", "mistral_instruct")),
     *((family, "length", Ending.TRUNCATED) for family in ("llama3", "deepseek_r1", "gpt_oss")),
     *((family, "content_filter", Ending.REFUSED) for family in ("qwen", "jamba", "deepseek_v3")),
-    ("mistral_chat", "model_length", Ending.TRUNCATED),
+    ("mistral_chat", "model_length", Ending.NO_ROOM),
     ("mistral_chat", "tool_calls", Ending.TOOL_USE),
     ("stability", "Filter reason: prompt", Ending.REFUSED),
     ("stability", "Inference error", Ending.OTHER),
@@ -132,9 +196,9 @@ def test_each_family_has_its_own_words(family: str, word: str, ending: Ending) -
 def test_a_guardrail_before_any_model_is_a_refusal() -> None:
     """InvokeModel says so beside the model's own stop reason."""
     output = {**ANSWERS["llama3"](TEXT, "stop"), "amazon-bedrock-guardrailAction": "INTERVENED"}
-    assert judge("llama3", output, "label string").is_refused
+    assert judge("llama3", output, "label string").ended == REFUSED
     output["amazon-bedrock-guardrailAction"] = "NONE"
-    assert not judge("llama3", output, "label string").is_refused
+    assert judge("llama3", output, "label string").ended == INVALID
 
 
 JSON = st.recursive(
@@ -167,7 +231,7 @@ def test_what_a_family_does_not_read_is_never_ok(family: str, output: Any) -> No
     answer = read_answer(json.dumps(output).encode(), family_by_name(family))
     for columns in (None, "label string"):
         judged = judge(family, output, columns)
-        assert judged.ended == OK or judged.error is not None or judged.parsed is not None
+        assert judged.ended == OK or judged.error or judged.parsed or judged.reason
         if judged.ended == OK:
             parts = answer.text, answer.tool_input, answer.embedding, answer.images
             assert any(parts) or answer.has_other_vectors
@@ -219,11 +283,8 @@ def test_an_answer_with_nothing_but_reasoning_is_empty() -> None:
     """It was cut off while the model was thinking: nothing that was asked for is there."""
     output = {"content": [{"type": "thinking", "thinking": SECRET}], "stop_reason": "max_tokens"}
     judged = judge("anthropic", output)
-    assert (judged.ended, judged.finding) == (ERROR, "empty")
-    assert judged.error is not None
-    assert judged.error.message == (
-        "empty: the answer has reasoning, but no text; stop reason max_tokens"
-    )
+    assert (judged.ended, judged.finding) == (TRUNCATED, "empty")
+    assert judged.reason == "empty: the answer has reasoning, but no text; stop reason max_tokens"
 
 
 def test_image_files_beside_the_lines_are_an_answer() -> None:

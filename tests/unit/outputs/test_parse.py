@@ -213,3 +213,41 @@ def test_every_answer_has_values_or_a_reason(value: Any, before: str, after: str
         assert isinstance(label, str)
         assert score is None or type(score) is float
         assert tags is None or all(t is None or isinstance(t, str) for t in tags)
+
+
+# What models write, the columns, and the values or the reason.
+WRITTEN: list[tuple[str, str, Any]] = [
+    ('```json\n{"a": 1}\n```', "a int", (1,)),
+    ('Sure! Here it is:\n{"a": 1}\nAnything else?', "a int", (1,)),
+    ('{"a": 1}\n{"a": 2}', "a int", (2,)),
+    ('{"a": 1}\n{"a": "x"}', "a int", (1,)),
+    ('[{"a": 1}, {"a": 2}]', "a int", (2,)),
+    ('{"result": {"a": 1}}', "a int", (1,)),
+    ('{"a": "3", "b": "0.5", "c": " 4 "}', "a int, b double, c bigint", (3, 0.5, 4)),
+    ('{"a": "1,000"}', "a int", "a: is a string, not a whole number (int)"),
+    ('{"a": 3.5}', "a int", "a: is a number, not a whole number (int)"),
+    ('{"a": Infinity}', "a double", "a: is a number too large for double"),
+    ('{"a": "Infinity"}', "a double", "a: is a string, not a number (double)"),
+    ('{"a": "true", "b": "FALSE", "c": true}', "a boolean, b boolean, c boolean", (True, False, 1)),
+    ('{"a": "yes"}', "a boolean", "a: is a string, not a boolean (boolean)"),
+    ('{"a": 1}', "a boolean", "a: is a number, not a boolean (boolean)"),
+    ('{"a": "[1, 2]"}', "a array<int>", ([1, 2],)),
+    ('{"a": "{\\"b\\": [\\"3\\"]}"}', "a struct<b: array<int>>", ({"b": [3]},)),
+    ('{"a": "{\\"b\\": 1}"}', "a map<string, int>", ([("b", 1)],)),
+    ('{"a": "[\\"\\\\ud800\\"]"}', "a array<string>", (["\ufffd"],)),
+    ('{"a": "[1, 2"}', "a array<int>", "a: is a string, not an array (array)"),
+    ('{"a": "{}"}', "a array<int>", "a: is a string, not an array (array)"),
+    ('{"a": {"b": [{"c": 1}, {"c": "x"}]}}', "a struct<b: array<struct<c: int>>>",
+     "a.b[1].c: is a string, not a whole number (int)"),
+    ('{"a": {}}', "a struct<b: int NOT NULL>", "a.b: is missing"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "columns", "expected"), WRITTEN)
+def test_what_models_really_write_is_read(text: str, columns: str, expected: Any) -> None:
+    """In the text, and as the input of a tool. What does not fit names its place and the reason."""
+    parser = AnswerParser(parse_ddl(columns))
+    is_whole = text.startswith(("{", "[")) and "\n" not in text
+    for answer in [Answer(text=text), *[Answer(text="", tool_input=text)] * is_whole]:
+        parsed = parser.parse(answer)
+        assert (parsed.values if parsed.values is not None else parsed.reason) == expected

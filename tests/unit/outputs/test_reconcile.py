@@ -11,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bedrock_spark.families import family_by_name
+from bedrock_spark.families.ceilings import Ceiling
+from bedrock_spark.outputs.ask_again import AskAgain
 from bedrock_spark.outputs.judge import Judge
 from bedrock_spark.outputs.lines import BadLine, OutputManifest, OutputRecord, RecordError
-from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK
-from bedrock_spark.outputs.reconcile import BATCH, FALLBACK, Finding, Origin, ShardReconciliation
+from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REFUSED, TRUNCATED
+from bedrock_spark.outputs.reconcile import Finding, ShardReconciliation
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Origin
 from bedrock_spark.schema import parse_ddl
 
 Line = OutputRecord | BadLine
@@ -180,11 +183,11 @@ def test_answers_of_the_fallback_that_do_not_count_are_kept_for_their_tokens() -
     second = reconcile("a", (fallback("p1"), [ok("a", b"1")]), (fallback("p2"), [ok("a", b"2")]))
     assert second.superseded == [b"2"]
     assert reconcile("a", (batch(1), [ok("a")]), (batch(2), [ok("a")])).superseded == []
-    replaced = ShardReconciliation(SHARD, {"a": 1}, JUDGE, retries=1)
+    replaced = ShardReconciliation(SHARD, {"a": 1}, JUDGE, ONCE)
     replaced.add(fallback("p1"), [ok("a", BAD)])
     replaced.add(fallback("p2"), [ok("a", GOOD)])
     assert replaced.superseded == [BAD]
-    worse = ShardReconciliation(SHARD, {"a": 1}, JUDGE, retries=1)
+    worse = ShardReconciliation(SHARD, {"a": 1}, JUDGE, ONCE)
     worse.add(fallback("p1"), [ok("a", BAD)])
     worse.add(fallback("p2"), [ok("a", UNREADABLE)])
     assert worse.outcomes["a"].record.output == BAD
@@ -255,7 +258,11 @@ def claude(text: str, stop_reason: str = "end_turn") -> bytes:
 
 JUDGE = Judge(family_by_name("anthropic"), parse_ddl("label string NOT NULL"))
 GOOD, BAD = claude('{"label": "x"}'), claude("no JSON")
-REFUSED, UNREADABLE = claude("", "refusal"), b'{"choices": []}'
+DECLINED, UNREADABLE = claude("", "refusal"), b'{"choices": []}'
+CUT, LONGER = claude("a", "max_tokens"), claude("a b", "max_tokens")
+EMPTY, NO_ROOM = claude("", "max_tokens"), claude("a", "model_context_window_exceeded")
+# Every kind of answer that is not ok is asked again once.
+ONCE = AskAgain(invalid=1, refused=1, ceiling=Ceiling(("max_tokens",), 10), most=20)
 OVERLOADED = b'{"type": "error", "error": {"type": "overloaded_error", "message": "m"}}'
 
 
@@ -267,18 +274,33 @@ OVERLOADED = b'{"type": "error", "error": {"type": "overloaded_error", "message"
         ([[ok("a", BAD)], [ok("a", GOOD)]], OK, False),
         ([[ok("a", GOOD)], [ok("a", BAD)]], OK, False),
         ([[failed("a")], [ok("a", BAD)]], INVALID, True),
-        ([[ok("a", BAD)], [failed("a")]], INVALID, True),
+        ([[ok("a", BAD)], [failed("a")]], INVALID, False),
+        ([[ok("a", BAD)], [failed("a", RETRYABLE)]], INVALID, True),
         ([[ok("a", BAD)], [ok("a", BAD)]], INVALID, False),
         ([[failed("a", RETRYABLE)]], ERROR, True),
-        ([[ok("a", claude("", "max_tokens"))]], INVALID, True),
-        ([[ok("a", REFUSED)]], INVALID, False),
-        ([[ok("a", claude("I will not.", "refusal"))]], INVALID, False),
-        ([[ok("a", BAD)], [ok("a", REFUSED)]], INVALID, False),
+        ([[ok("a", CUT)]], TRUNCATED, True),
+        ([[ok("a", EMPTY)]], TRUNCATED, True),
+        ([[ok("a", CUT)], [ok("a", CUT)]], TRUNCATED, False),
+        ([[ok("a", NO_ROOM)]], TRUNCATED, False),
+        ([[ok("a", CUT)], [ok("a", NO_ROOM)]], TRUNCATED, False),
+        ([[ok("a", CUT)], [failed("a")]], TRUNCATED, False),
+        ([[ok("a", CUT)], [failed("a", RETRYABLE)]], TRUNCATED, True),
+        ([[failed("a")], [ok("a", CUT)]], TRUNCATED, True),
+        ([[ok("a", CUT)], [ok("a", GOOD)]], OK, False),
+        ([[ok("a", GOOD)], [ok("a", CUT)]], OK, False),
+        ([[ok("a", CUT)], [ok("a", BAD)]], INVALID, True),
+        ([[ok("a", CUT)], [ok("a", BAD)], [ok("a", CUT)]], INVALID, False),
+        ([[ok("a", CUT)], [ok("a", DECLINED)]], TRUNCATED, True),
+        ([[ok("a", DECLINED)]], REFUSED, True),
+        ([[ok("a", claude("I will not.", "refusal"))]], REFUSED, True),
+        ([[ok("a", DECLINED)], [ok("a", DECLINED)]], REFUSED, False),
+        ([[ok("a", DECLINED)], [ok("a", UNREADABLE)]], REFUSED, False),
+        ([[ok("a", BAD)], [ok("a", DECLINED)]], INVALID, True),
         ([[ok("a", UNREADABLE)]], ERROR, False),
         ([[ok("a", UNREADABLE)], [failed("a", RETRYABLE)]], ERROR, False),
         ([[failed("a", RETRYABLE)], [ok("a", UNREADABLE)]], ERROR, False),
         ([[ok("a", UNREADABLE)], [ok("a", GOOD)]], OK, False),
-        ([[ok("a", BAD)], [ok("a", UNREADABLE)]], INVALID, True),
+        ([[ok("a", BAD)], [ok("a", UNREADABLE)]], INVALID, False),
         ([[ok("a", OVERLOADED)]], ERROR, True),
         ([[failed("a", MAYBE)]], ERROR, True),
         ([[failed("a", MAYBE)], [failed("a")]], ERROR, False),
@@ -289,23 +311,64 @@ OVERLOADED = b'{"type": "error", "error": {"type": "overloaded_error", "message"
 def test_what_is_asked_again_depends_on_the_answer(
     files: list[list[Line]], ended: str, unanswered: bool
 ) -> None:
-    """Ok goes before invalid, invalid before error. Invalid answers are asked again once here.
+    """The better answer counts, and each kind that is not ok is asked again once here.
 
-    Refused and unreadable ones are final. An answer outranks a line without one.
+    What would not help is final: an unreadable answer, an error that stays, no room for more.
     """
-    reconciliation = ShardReconciliation(SHARD, {"a": 3}, JUDGE, retries=1)
+    reconciliation = ShardReconciliation(SHARD, {"a": 3}, JUDGE, ONCE)
     for attempt, lines in enumerate(files, 1):
         reconciliation.add(batch(attempt), lines)
     assert {k: n for k, n in reconciliation.counts().items() if n} == {ended: 3}
     assert reconciliation.unanswered() == (["a"] if unanswered else [])
-    is_invalid = ended == INVALID and unanswered
-    assert reconciliation.invalid_among(reconciliation.unanswered()) == ["a"] * is_invalid
+    has_answer = ended != ERROR and unanswered
+    assert reconciliation.answered_among(reconciliation.unanswered()) == ["a"] * has_answer
+
+
+KINDS = {OK: GOOD, INVALID: BAD, TRUNCATED: CUT, REFUSED: DECLINED}
+
+
+@given(st.lists(st.sampled_from([*KINDS.values(), LONGER, EMPTY, NO_ROOM, None]), min_size=1))
+def test_the_best_answer_counts_in_any_order(answers: list[bytes | None]) -> None:
+    """Of those that were cut off, the longest; an empty one last. None is a line with an error."""
+    reconciliation = ShardReconciliation(SHARD, {"a": 1}, JUDGE)
+    for attempt, answer in enumerate(answers, 1):
+        line = failed("a") if answer is None else ok("a", answer)
+        reconciliation.add(batch(attempt), [line])
+    (outcome,) = reconciliation.outcomes.values()
+    best = (GOOD, BAD, NO_ROOM, LONGER, CUT, EMPTY, DECLINED)
+    expected = next((answer for answer in best if answer in answers), None)
+    assert outcome.record.output == expected
+
+
+@given(
+    st.lists(st.sampled_from([BAD, CUT, EMPTY, DECLINED, NO_ROOM, None]), min_size=1, max_size=9),
+    st.integers(0, 2),
+    st.integers(0, 1),
+    st.integers(10, 90),
+)
+def test_no_record_is_asked_more_often_than_the_rules_say(
+    answers: list[bytes | None], invalid: int, refused: int, most: int
+) -> None:
+    """Each answer allows at most one more try: in all, one and the number of the rules."""
+    rules = AskAgain(invalid, refused, Ceiling(("max_tokens",), 10), most)
+    reconciliation = ShardReconciliation(SHARD, {"a": 1}, JUDGE, rules)
+    paid, limits = 0, [10]
+    for attempt, answer in enumerate(answers, 1):
+        if not reconciliation.unanswered():
+            break
+        limits.append(reconciliation.limits(["a"]).get("a", 10))
+        line = failed("a", RETRYABLE) if answer is None else ok("a", answer)
+        reconciliation.add(batch(attempt), [line])
+        paid += answer is not None
+    assert paid <= 1 + rules.total
+    assert limits == sorted(limits)
+    assert max(limits) <= max(10, most)
 
 
 def test_answers_without_an_answer_are_findings_with_their_shape() -> None:
     """One finding per shard and kind, which shows no value; and the rows by stop reason."""
     several = claude('[{"label": "SECRET"}, {"label": "x"}]')
-    answers = [GOOD, BAD, REFUSED, UNREADABLE, UNREADABLE, b'"SECRET"', several, OVERLOADED]
+    answers = [GOOD, BAD, EMPTY, UNREADABLE, UNREADABLE, b'"SECRET"', several, OVERLOADED]
     ids = "abcdefgh"
     reconciliation = ShardReconciliation(SHARD, dict.fromkeys(ids, 2), JUDGE)
     reconciliation.add(batch(), [ok(i, answer) for i, answer in zip(ids, answers, strict=True)])
@@ -316,7 +379,7 @@ def test_answers_without_an_answer_are_findings_with_their_shape() -> None:
         "empty": (1, 'answers of these shapes: 1 x {"content": [], "stop_reason": string}'),
         "several_fit": (1, "in 1 answers, the last object counts"),
     }
-    assert reconciliation.stop_reasons() == {"end_turn": 6, "refusal": 2}
+    assert reconciliation.stop_reasons() == {"end_turn": 6, "max_tokens": 2}
 
 
 def test_the_lines_of_a_file_are_counted_by_kind() -> None:

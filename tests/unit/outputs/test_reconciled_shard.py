@@ -16,7 +16,7 @@ TEXTS = st.text(max_size=8)
 # msgspec decodes whole numbers of 64 bits; Python's have no limit.
 NUMBERS = st.integers(-(2**63), 2**63 - 1)
 COUNTS = st.dictionaries(TEXTS, NUMBERS, max_size=3)
-ID_LISTS = ("invalid_ids", "unanswered_ids", "fallback_files")
+ID_LISTS = ("again_ids", "unanswered_ids", "fallback_files")
 
 
 def tuples(values: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, ...]]:
@@ -55,8 +55,9 @@ MEMBERS: dict[str, st.SearchStrategy[object]] = {
     "unanswered_records": NUMBERS,
     "unfound": NUMBERS,
     "unfound_records": NUMBERS,
-    "invalid_unanswered": NUMBERS,
-    "invalid_ids": tuples(TEXTS),
+    "again_records": NUMBERS,
+    "again_ids": tuples(TEXTS),
+    "limits": COUNTS,
     "unanswered_ids": tuples(TEXTS),
     "reasons": tuples(REASONS),
     "other_reasons": NUMBERS,
@@ -106,8 +107,10 @@ def test_json_of_another_format_raises_a_decode_error(data: bytes) -> None:
 
 
 @given(SHARDS)
-def test_without_ids_drops_only_three_lists(shard: ReconciledShard) -> None:
-    """They are the ids of invalid and unanswered records, and the files of the fallback."""
+def test_without_ids_drops_what_grows_with_the_records(shard: ReconciledShard) -> None:
+    """The ids of unanswered records, the limits of some of them, the files of the fallback."""
     before, after = structs.asdict(shard), structs.asdict(shard.without_ids())
     assert {name: after.pop(name) for name in ID_LISTS} == dict.fromkeys(ID_LISTS, ())
-    assert after == {name: value for name, value in before.items() if name not in ID_LISTS}
+    assert after.pop("limits") == {}
+    dropped = (*ID_LISTS, "limits")
+    assert after == {name: value for name, value in before.items() if name not in dropped}

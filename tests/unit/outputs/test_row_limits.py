@@ -14,11 +14,15 @@ from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.outputs.row_limits import RowCounts, shortfall
 from tests.unit.fakes import make_config
 
-OUTCOMES = ("ok", "error", "invalid", "missing", "unfound", "rejected")
+NOT_OK = ("error", "invalid", "truncated", "refused", "missing", "unfound")
+OUTCOMES = ("ok", *NOT_OK, "rejected")
 
 
-def config(max_errors: Any = 0.05, fallback: bool = False, max_rejects: Any = None) -> Any:
+def config(
+    max_errors: Any = 0.05, fallback: bool = False, max_rejects: Any = None, **request: str
+) -> Any:
     return make_config(
+        request={"prompt": "{{ x }}", "max_tokens": 9, **request},
         source={"key": ["id"], "max_rejects": max_rejects},
         results={"max_errors": max_errors},
         fallback={"model_id": "anthropic.claude-haiku-4-5-20251001-v1:0"} if fallback else None,
@@ -29,7 +33,7 @@ def counts(unanswered: int = 0, **outcomes: int) -> RowCounts:
     return RowCounts(sum(outcomes.values()), outcomes, unanswered)
 
 
-@pytest.mark.parametrize("outcome", ["error", "invalid", "missing", "unfound"])
+@pytest.mark.parametrize("outcome", NOT_OK)
 @pytest.mark.parametrize(
     ("failed", "limit", "is_short"),
     [
@@ -53,7 +57,7 @@ def test_more_rows_without_an_answer_than_the_limit(
         assert "results.max_errors" in message.text
 
 
-@pytest.mark.parametrize("outcome", ["error", "invalid", "missing", "unfound", "rejected"])
+@pytest.mark.parametrize("outcome", [*NOT_OK, "rejected"])
 def test_a_run_that_yields_nothing_is_never_good(outcome: str) -> None:
     """However high the limits are."""
     loose = config(1.0, max_rejects=1.0)
@@ -78,6 +82,22 @@ def test_rows_that_the_fallback_may_still_answer() -> None:
     assert shortfall(rows, config()) is None  # nothing would ask them
 
 
+@pytest.mark.parametrize("outcome", ["truncated", "refused"])
+def test_answers_that_the_user_keeps_are_not_wrong(outcome: str) -> None:
+    """They are not ok all the same: the other one, and an error, still count."""
+    keeps = config(0, **{f"on_{outcome}": "keep"})
+    for choice in ("error", "keep"):
+        other = config(0, **{f"on_{outcome}": choice})
+        assert (shortfall(counts(ok=1, **{outcome: 1}), other) is None) is (choice == "keep")
+    assert shortfall(counts(**{outcome: 50}), keeps) is None
+    others = {"truncated", "refused", "error"} - {outcome}
+    for other_outcome in others:
+        problem = shortfall(counts(ok=1, **{outcome: 1, other_outcome: 1}), keeps)
+        assert problem is not None
+        assert "1 of 3 rows" in problem.text
+        assert outcome not in problem.outcomes
+
+
 @given(st.dictionaries(st.sampled_from(OUTCOMES), st.integers(0, 10**9)), st.floats(0, 1))
 def test_a_higher_limit_never_makes_a_run_worse(outcomes: dict[str, int], limit: float) -> None:
     """And a run without failures passes each limit."""
@@ -98,7 +118,7 @@ def test_the_commonest_reasons_are_told_if_they_belong_to_it() -> None:
     few = shortfall(counts(ok=50, error=50), config())
     assert few is not None
     assert few.with_reasons(reasons) == (
-        "50 of 100 rows (50.0%) have no answer, more than results.max_errors (5%). The commonest "
+        "50 of 100 rows (50.0%) are not ok, more than results.max_errors (5%). The commonest "
         "reasons: 30 x error 400: the text is too long (such as record 3kF9aBcDeFg); "
         "9 x invalid: lacks the column 0; 8 x invalid: lacks the column 1"
     )

@@ -131,4 +131,4 @@ def test_the_judge_says_invalid_without_columns_too(value: Any, ended: str) -> N
     call = [{"type": "tool_use", "name": "answer", "input": value}]
     assert judge(json.dumps({**output, "content": call}).encode()).ended == ended
     empty = judge(json.dumps({**output, "content": []}).encode())
-    assert (empty.ended, empty.finding) == ("invalid", "empty")
+    assert (empty.ended, empty.finding) == ("truncated", "empty")

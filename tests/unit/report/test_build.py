@@ -100,7 +100,14 @@ def test_counts_are_sums_over_the_shards(build: Callable[..., Report]) -> None:
     """Rows by outcome, answered rows by batch and fallback, and tokens."""
     report = build()
     counted = {"ok": 240, "error": 6, "missing": 4, "rejected": 3}
-    assert report.outcomes == {"invalid": 0, "unfound": 0, "waiting": 0, **counted}
+    assert report.outcomes == {
+        "invalid": 0,
+        "truncated": 0,
+        "refused": 0,
+        "unfound": 0,
+        "waiting": 0,
+        **counted,
+    }
     assert report.served_by == {"batch": 230, "fallback": 10}
     assert report.tokens == {"input": 3_000, "output": 300}
     assert report.manifest_totals == {"input": 3_100, "output": 320, "images": 4}
@@ -119,17 +126,20 @@ def test_the_canary_has_its_last_outcomes_and_the_tokens_of_all_tries(
     build: Callable[..., Report], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The command shows it in one line; without a canary there is no such line."""
-    report = build(tries=(canary_try(answered=2, refused=3), canary_try(answered=4)))
+    last = replace(canary_try(answered=4, truncated=2, declined=1), probe_tokens=(7, 8))
+    report = build(tries=(canary_try(answered=2, refused=3), last))
     assert report.canary == {
         "asked": 5,
         "answered": 4,
         "refused": 0,
-        "input_tokens": 100,
-        "output_tokens": 20,
+        "truncated": 2,
+        "declined": 1,
+        "input_tokens": 107,
+        "output_tokens": 28,
     }
     Display().show_report(replace(report, findings=[]))
     assert "\ncanary " in (shown := capsys.readouterr().out)
-    assert " 4 of 5 answered\n" in shown
+    assert " 4 of 5 answered, 2 truncated, 1 declined\n" in shown
     assert build().canary is None
     Display().show_report(replace(build(), findings=[]))
     assert "\ncanary " not in capsys.readouterr().out

@@ -37,25 +37,32 @@ def test_merging_needs_a_key() -> None:
         make_config(results=results, source={"key": []})
 
 
+def case(side: str) -> str:
+    whens = "WHEN 'ok' THEN 0 WHEN 'invalid' THEN 1 WHEN 'truncated' THEN 2 WHEN 'refused' THEN 3"
+    return f"CASE {side}.outcome {whens} ELSE 4 END"
+
+
 def test_the_merge_compares_all_key_columns() -> None:
     """Column names are quoted, and two nulls are equal."""
     assert merge_statement("delta.`p`", "v", ("a", "b `c`")) == (
         "MERGE INTO delta.`p` AS t USING v AS s ON t.`a` <=> s.`a` AND t.`b ``c``` <=> s.`b ``c``` "
-        "WHEN MATCHED AND (s.outcome = 'ok' OR coalesce(t.outcome, '') NOT IN ('ok', 'invalid') "
-        "OR s.outcome = 'invalid' AND coalesce(t.outcome, '') = 'invalid') THEN UPDATE SET * "
+        f"WHEN MATCHED AND {case('s')} <= {case('t')} THEN UPDATE SET * "
         "WHEN NOT MATCHED THEN INSERT *"
     )
 
 
 # Outcomes with an answer come first; an outcome that nobody has heard of is no answer.
-RANKS = {"ok": 2, "invalid": 1, "error": 0, "missing": 0, "unfound": 0, "other": 0}
+ANSWERED = {"ok": 4, "invalid": 3, "truncated": 2, "refused": 1}
+RANKS = {**ANSWERED, **dict.fromkeys(("error", "missing", "unfound", "other"), 0)}
 
 
 @pytest.mark.parametrize("old", [*RANKS, None])
 @pytest.mark.parametrize("new", RANKS)
 def test_a_merge_never_replaces_an_answer_by_less(new: str, old: str | None) -> None:
     """The condition of the statement, evaluated by another SQL engine for every pair."""
-    condition = merge_statement("x", "v", ("id",)).split("WHEN MATCHED AND ")[1].split(" THEN ")[0]
+    condition = (
+        merge_statement("x", "v", ("id",)).split("WHEN MATCHED AND ")[1].split(" THEN UPDATE")[0]
+    )
     query = f"SELECT {condition} FROM (SELECT ? AS outcome) s, (SELECT ? AS outcome) t"
     (is_replaced,) = sqlite3.connect(":memory:").execute(query, (new, old)).fetchone()
     assert bool(is_replaced) is (RANKS[new] >= (RANKS[old] if old else 0))

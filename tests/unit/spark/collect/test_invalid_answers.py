@@ -73,7 +73,7 @@ def test_a_record_with_invalid_answers_is_asked_again_up_to_retries_times(
     }
     reconciled, rows, unanswered = collected(tmp_path, files, retries, "ab")
     assert "".join(unanswered) == expected
-    assert reconciled.invalid_unanswered == len(expected)
+    assert reconciled.again_records == len(expected)
     assert reconciled.outcomes["invalid"] == 2
     assert rows["b"]["served_by"] == "fallback"
     assert reconciled.fallback_tokens == {"input": 0, "output": 2}

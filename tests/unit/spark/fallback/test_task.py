@@ -49,7 +49,7 @@ class FakeCaller:
         self.before: Callable[[str], None] = lambda record_id: None
         self._lock = threading.Lock()
 
-    def ask(self, body: bytes) -> bytes:
+    def ask(self, body: bytes, limit: int | None = None) -> bytes:
         record_id = json.loads(body)["n"]
         with self._lock:
             self.calls[record_id] += 1
@@ -108,7 +108,7 @@ def new_task(
         config = FallbackConfig(model_id="m", concurrency=4)
         return FallbackTask(
             *(folder.storage, AwsSettings("us-east-1"), config, "m", "raw", 40),
-            *(PREPARE_ID, round_id),
+            *("run-1", PREPARE_ID, round_id),
             clock=clock,
             monotonic=clock.now,
         )

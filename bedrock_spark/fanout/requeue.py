@@ -1,35 +1,39 @@
-"""Ask records again by batch if their answers do not fit `results.parse` and a shard has enough.
+"""Ask records with an answer again by batch, if their shard has enough of them for a job.
 
-The reconciliation that collect wrote names the records. It is used only if it was made of the jobs
-and outputs that are there now; else records that have an answer by now would be paid for again.
+The reconciliation that collect wrote names the records, and the limit of tokens that each of them
+gets. It is used only if it was made of the jobs and outputs that are there now; else records whose
+answer is ok by now would be paid for again.
 """
 
 from __future__ import annotations
 
 from bedrock_spark.fanout.controller import Controller
 from bedrock_spark.fanout.remainder import chosen_input
+from bedrock_spark.outputs.ask_again import ask_again_of
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_all_reconciled
 from bedrock_spark.outputs.shard_outputs import jobs_digest, outputs_digest, shard_inputs
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import ExtraAttempt
 
 
-def requeue_invalid(controller: Controller) -> int:
+def requeue_answered(controller: Controller) -> int:
     """Give shards with enough such records an extra attempt; return how many shards these are."""
     run, storage = controller.run, controller.run.storage
-    parse = run.config.results.parse
-    if parse is None or not parse.retries:
+    again = ask_again_of(run.config)
+    if not again.total:
         return 0
+    path = again.ceiling.path if again.ceiling is not None else ()
     extra_attempts: dict[str, ExtraAttempt] = {}
     for reconciled in read_all_reconciled(storage):
-        record_ids = reconciled.invalid_ids
+        record_ids = reconciled.again_ids
         shard = controller.shard(reconciled.unit)
         if shard is None or len(record_ids) < run.config.shards.min_records:
             continue
         last = controller.last_job(shard.shard_id)
         if last is None or not _is_up_to_date(controller, reconciled):
             continue
-        made = chosen_input(storage, shard, last.attempt + 1, record_ids)
+        limits = reconciled.limits if path else {}
+        made = chosen_input(storage, shard, last.attempt + 1, record_ids, path, limits)
         extra_attempts[shard.shard_id] = ExtraAttempt(
             last.attempt + 1, made.key, made.records, made.sha256
         )

@@ -4,6 +4,9 @@ A batch job does not check bodies before it runs. If the model refuses the bodie
 record fails, and that shows only at the end of a job, after hours. The canary sends bodies of the
 run, byte for byte as they are in the shards, for a few cents.
 
+If too many answers are cut off or empty, the records of these are sent again with a higher limit of
+tokens, to find one that would do: limits.py.
+
 The answers are not kept: the batch job asks these records again. canary.json keeps the tokens and
 the errors of every try. A canary that passed is not sent again. It proves nothing about the records
 that it did not send.
@@ -14,9 +17,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from bedrock_spark.aws.clients import runtime_client
+from bedrock_spark.aws.clients import model_client, runtime_client
+from bedrock_spark.aws.model_refusals import model_refusal
+from bedrock_spark.aws.profiles import refusal_advice
+from bedrock_spark.canary.limits import Probe, find_limit, is_too_short, too_short_message
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import CanaryConfig
 from bedrock_spark.errors import (
@@ -29,11 +35,12 @@ from bedrock_spark.errors import (
 )
 from bedrock_spark.families import Answer, family_of
 from bedrock_spark.families.base import read_answer
-from bedrock_spark.invoke.caller import ModelCaller
+from bedrock_spark.invoke.caller import InvokeOptions, ModelCaller, call_metadata
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.invoke.redact import redact
-from bedrock_spark.outputs.judge import EMPTY, Judge
+from bedrock_spark.outputs.judge import Judge, Judgement
 from bedrock_spark.outputs.lines import RecordError
+from bedrock_spark.outputs.outcomes import REFUSED, TRUNCATED
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.run_folder.canary_results import Canary, CanaryFailure, add_try, read_tries
 from bedrock_spark.run_folder.manifest import Shard
@@ -56,11 +63,12 @@ def is_canary_due(run: Run) -> bool:
 
     The last try is judged by the config as it is now. With `canary.records: 0` none is needed.
     """
-    config = run.config.canary
-    if not config.records:
+    if not run.config.canary.records:
         return False
     tries = read_tries(run.storage)
-    return not tries or _is_refused(tries[-1], config)
+    if not tries:
+        return True
+    return _is_refused(tries[-1], run.config.canary) or is_too_short(tries[-1], run.config)
 
 
 def ask_canary(
@@ -68,8 +76,9 @@ def ask_canary(
 ) -> Canary:
     """Send `canary.records` records to the model, and append the try to the run's canary file.
 
-    Raises CanaryError if the model refuses a larger share than `canary.max_error_share`, gives no
-    reply, or would refuse every record. In the last case no try is written.
+    Raises CanaryError if the model refuses a larger share than `canary.max_error_share`, cuts off a
+    larger share of its answers than `canary.max_truncated_share`, gives no reply, or would refuse
+    every record. In the last case no try is written.
     """
     config = run.config.canary
     model_id = config.model_id or run.config.model.id
@@ -80,16 +89,36 @@ def ask_canary(
         try:
             replies = list(pool.map(lambda record: _ask(caller, record), records))
         except InvokeRefusedError as exc:
-            raise CanaryAccessError(
-                f"canary: {model_id} cannot be called on demand: {exc} Check the id, its Region, "
-                f"and bedrock:InvokeModel on it. {_advice()}"
-            ) from None
+            raise _no_access(run, model_id, str(exc)) from None
     canary = _add_up(model_id, clock.now(), replies)
+    is_refused = _is_refused(canary, config)
+    if not is_refused and is_too_short(canary, run.config):
+        cut = [r.record for r in replies if r.is_cut]
+        found = find_limit(run.config, cut, lambda body: _ask_again(caller, body))
+        canary = replace(
+            canary,
+            enough_tokens=found.enough_tokens,
+            probes=found.probes,
+            probe_tokens=found.tokens,
+        )
     add_try(run.storage, canary)
     observe(Progress("canary", canary.asked, canary.asked, f"{canary.answered:,} answered"))
-    if _is_refused(canary, config):
+    if is_refused:
         raise _refusal(canary, config)
+    if is_too_short(canary, run.config):
+        counts = {"asked": canary.asked, "refused": canary.refused}
+        raise CanaryError(too_short_message(canary, run.config), **counts)
     return canary
+
+
+def _no_access(run: Run, model_id: str, message: str) -> CanaryAccessError:
+    advice = refusal_advice(message, model_client(run.aws), model_id)
+    if advice is None:
+        advice = "Check the id, its Region, and bedrock:InvokeModel on it."
+    refusal = model_refusal(message)
+    if refusal is None or not refusal.is_for_good:
+        advice = f"{advice} {_advice()}"
+    return CanaryAccessError(f"canary: {model_id} cannot be called on demand: {message} {advice}")
 
 
 def _caller(run: Run, model_id: str, clock: Clock) -> ModelCaller:
@@ -101,6 +130,7 @@ def _caller(run: Run, model_id: str, clock: Clock) -> ModelCaller:
         limiter=RateLimiter(clock, None, None, learns=False),
         clock=clock,
         attempts=_ATTEMPTS,
+        options=InvokeOptions(metadata=call_metadata(run.run_id, "canary")),
         until=clock.now() + _RETRY_SECONDS,
     )
 
@@ -112,6 +142,18 @@ class _Reply:
     record: ShardLine
     answer: Answer | None = None
     error: InvokeError | None = None
+    judgement: Judgement | None = None
+
+    @property
+    def ended(self) -> str | None:
+        """Return the outcome of the answer; None if there is none."""
+        return None if self.judgement is None else self.judgement.ended
+
+    @property
+    def is_cut(self) -> bool:
+        """Tell whether a higher limit of tokens may help."""
+        judgement = self.judgement
+        return judgement is not None and judgement.ended == TRUNCATED and not judgement.is_final
 
     @property
     def is_refused(self) -> bool:
@@ -127,9 +169,20 @@ def _ask(caller: ModelCaller, record: ShardLine) -> _Reply:
     except InvokeError as exc:
         return _Reply(record, error=exc)
     judged = Judge(caller.family)(output)
-    if judged.error is not None and judged.finding != EMPTY:
+    if judged.error is not None:
         return _Reply(record, error=_as_invoke_error(judged.error))
-    return _Reply(record, read_answer(output, caller.family))
+    return _Reply(record, read_answer(output, caller.family), judgement=judged)
+
+
+def _ask_again(caller: ModelCaller, body: bytes) -> Probe | None:
+    """Ask a record with another body; return None if the model does not answer."""
+    try:
+        output = caller.ask(body)
+    except InvokeError:
+        return None
+    answer = read_answer(output, caller.family)
+    is_cut = Judge(caller.family)(output).ended == TRUNCATED
+    return Probe(is_cut, (answer.input_tokens or 0, answer.output_tokens or 0))
 
 
 def _as_invoke_error(error: RecordError) -> InvokeError:
@@ -154,6 +207,8 @@ def _add_up(model_id: str, now: float, replies: list[_Reply]) -> Canary:
         input_tokens=sum(a.input_tokens or 0 for a in answers),
         output_tokens=sum(a.output_tokens or 0 for a in answers),
         failures=_grouped([r for r in replies if r.error is not None]),
+        truncated=sum(r.ended == TRUNCATED for r in replies),
+        declined=sum(r.ended == REFUSED for r in replies),
     )
 
 

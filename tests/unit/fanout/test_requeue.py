@@ -1,7 +1,8 @@
-"""Records whose answers do not fit `results.parse` are asked again by batch, once per answer."""
+"""Records with an answer that is not ok are asked again by batch, once per answer."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark.fanout import requeue_invalid
+from bedrock_spark.fanout import requeue_answered
 from bedrock_spark.fanout.tracker import DEADLINE
 from bedrock_spark.outputs.reconciled_shard import CollectedJob, ReconciledShard
 from bedrock_spark.outputs.shard_outputs import jobs_digest, outputs_digest, shard_inputs
@@ -54,7 +55,7 @@ class ParsingRun(FakeRun):
         shard_jobs = self.controller.tracker.jobs_of(self.shard_id)
         members = {
             "unit": self.shard_id,
-            "invalid_ids": tuple(invalid),
+            "again_ids": tuple(invalid),
             "jobs": jobs,
             "outputs": outputs_digest(shard_inputs(self.run.storage, self.shard_id)),
             "jobs_known": jobs_digest(shard_jobs),
@@ -77,7 +78,7 @@ def ids_in(fake: FakeRun, key: str) -> list[str]:
 def test_invalid_records_get_an_extra_attempt(parsing: ParsingRun) -> None:
     """Attempt 2 reads only these records; then the shard is done again."""
     parsing.collect()
-    assert requeue_invalid(parsing.controller) == 1
+    assert requeue_answered(parsing.controller) == 1
     assert not parsing.controller.result().is_done
     parsing.complete()
     first, second = parsing.service.requests
@@ -88,16 +89,42 @@ def test_invalid_records_get_an_extra_attempt(parsing: ParsingRun) -> None:
     assert parsing.controller.tracker.jobs[second["jobName"]].records == len(INVALID)
 
 
+CUT = {"on_truncated": "retry", "max_tokens_ceiling": 300}
+
+
+def test_records_that_were_cut_off_get_their_own_limits(tmp_path: Path) -> None:
+    """Nothing else in their bodies changes; the ledger has the digest of these bytes."""
+    fake = ParsingRun(tmp_path)
+    request = {"prompt": "{{ body }}", "max_tokens": 100, **CUT}
+    fake.run = replace(fake.run, config=make_config(request=request))
+    fake.restart()
+    shard = fake.manifest.shards[0]
+    bodies = {f"R{i}": {"max_tokens": 100, "messages": [i], "a": 1.50} for i in range(40)}
+    lines = [json.dumps({"recordId": i, "modelInput": body}) for i, body in bodies.items()]
+    fake.run.storage.write(shard.key, "\n".join(lines).encode())
+    again = [f"R{i}" for i in range(20)]
+    limits = {record_id: 200 if n % 2 else 300 for n, record_id in enumerate(again[:15])}
+    fake.collect(again, limits=limits)
+    assert requeue_answered(fake.controller) == 1
+    data = fake.run.storage.read(layout.remainder_key(shard.shard_id, 2))
+    asked = {line["recordId"]: line["modelInput"] for line in map(json.loads, data.splitlines())}
+    assert list(asked) == again
+    assert asked == {i: {**bodies[i], "max_tokens": limits.get(i, 100)} for i in again}
+    extra = fake.controller.tracker.extra_attempt(shard.shard_id)
+    assert extra is not None
+    assert (extra.records, extra.sha256) == (20, hashlib.sha256(data).hexdigest())
+
+
 def test_requeued_records_are_not_requeued_before_they_are_collected(parsing: ParsingRun) -> None:
     """The reconciliation does not cover the second job: its answers may fit."""
     parsing.collect()
-    requeue_invalid(parsing.controller)
-    assert requeue_invalid(parsing.controller) == 0
+    requeue_answered(parsing.controller)
+    assert requeue_answered(parsing.controller) == 0
     parsing.complete()
     parsing.restart()
-    assert requeue_invalid(parsing.controller) == 0
+    assert requeue_answered(parsing.controller) == 0
     parsing.collect(INVALID[:15])
-    assert requeue_invalid(parsing.controller) == 1
+    assert requeue_answered(parsing.controller) == 1
 
 
 @pytest.mark.parametrize(
@@ -127,14 +154,14 @@ def test_records_that_are_not_requeued(
     """Too few for a job, a reconciliation that is not up to date, no retries, or no shard."""
     fake = ParsingRun(tmp_path, **results)
     fake.collect(invalid, **more)
-    assert requeue_invalid(fake.controller) == 0
+    assert requeue_answered(fake.controller) == 0
     assert fake.controller.result().is_done
 
 
 def test_another_machine_submits_the_extra_attempt(parsing: ParsingRun) -> None:
     """It is in the ledger, and in a snapshot of the ledger; the job has the same name."""
     parsing.collect()
-    requeue_invalid(parsing.controller)
+    requeue_answered(parsing.controller)
     storage = parsing.run.storage
     ledger = Ledger(storage)
     state = ledger.load()
@@ -153,7 +180,7 @@ def test_another_machine_submits_the_extra_attempt(parsing: ParsingRun) -> None:
 def test_the_deadline_cancels_the_extra_attempt(parsing: ParsingRun) -> None:
     """The shard is finished for good."""
     parsing.collect()
-    requeue_invalid(parsing.controller)
+    requeue_answered(parsing.controller)
     parsing.controller.tracker.finish(parsing.shard_id, DEADLINE)
     assert parsing.controller.result().is_done
 
@@ -165,7 +192,7 @@ def test_an_expired_extra_attempt_is_not_repeated(parsing: ParsingRun) -> None:
     """
     parsing.put_answers(answered=range(40))
     parsing.collect()
-    requeue_invalid(parsing.controller)
+    requeue_answered(parsing.controller)
     parsing.advance()
     parsing.service.move_all("Expired")
     parsing.advance()

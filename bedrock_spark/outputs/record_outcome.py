@@ -1,0 +1,79 @@
+"""The output line that counts for a record: where it is from, and how much it counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from bedrock_spark.outputs.judge import Judgement
+from bedrock_spark.outputs.lines import OutputRecord, RecordError
+from bedrock_spark.outputs.outcomes import BEST_FIRST, ERROR, OK, TRUNCATED
+from bedrock_spark.outputs.parse import Parsed
+
+BATCH, FALLBACK = "batch", "fallback"
+# Which line of a record counts: the first that is ok, else the last of the highest rank. A line
+# without an answer ranks lowest: an answer, also one that cannot be read, was paid for.
+_RANKS = {ERROR: 1, **{ended: rank for rank, ended in enumerate(reversed(BEST_FIRST), start=2)}}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The job, or the object of the fallback, that a line comes from."""
+
+    served_by: str
+    attempt: int | None = None
+    job_arn: str | None = None
+    source: str = ""
+
+
+class Outcome(msgspec.Struct, frozen=True, gc=False):
+    """The line that counts for one record. `judgement` is None if it has no answer to judge."""
+
+    record: OutputRecord
+    origin: Origin
+    judgement: Judgement | None = None
+
+    @property
+    def ended(self) -> str:
+        """Return ok, invalid, truncated, refused or error."""
+        if self.record.error is not None:
+            return ERROR
+        return OK if self.judgement is None else self.judgement.ended
+
+    @property
+    def error(self) -> RecordError | None:
+        """Return why the record has no answer: by its line, or by what is in place of an answer."""
+        if self.record.error is not None:
+            return self.record.error
+        return None if self.judgement is None else self.judgement.error
+
+    @property
+    def parsed(self) -> Parsed | None:
+        """Return the answer's columns, or why they do not fit; None without `results.parse`."""
+        return None if self.judgement is None else self.judgement.parsed
+
+    @property
+    def reason(self) -> str | None:
+        """Return why an answer is not ok, unless it is an error."""
+        if self.judgement is None:
+            return None
+        parsed = self.judgement.parsed
+        return self.judgement.reason or (parsed.reason if parsed is not None else None)
+
+    @property
+    def rank(self) -> tuple[int, bool, int]:
+        """Return how much the line counts against other lines of the record."""
+        if self.record.error is not None:
+            # An error that may be the account's is settled by any other line, also by one whose
+            # file was named by a clock that is behind.
+            return -1 if self.record.error.may_be_the_accounts else 0, False, 0
+        judgement, ended = self.judgement, self.ended
+        if ended != TRUNCATED or judgement is None:
+            return _RANKS[ended], False, 0
+        return _RANKS[ended], judgement.finding is None, len(self.record.output or b"")
+
+    @property
+    def is_ok(self) -> bool:
+        """Tell whether the record was answered, with an answer that fits."""
+        return self.ended == OK

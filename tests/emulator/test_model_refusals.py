@@ -1,0 +1,119 @@
+"""The refusals of models that the local Bedrock makes, and what the package says about each."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from bedrock_spark.aws.batch_jobs import BatchJobs
+from bedrock_spark.aws.errors import invoke_error
+from bedrock_spark.aws.model_refusals import model_refusal
+from bedrock_spark.aws.profiles import profiles_of, refusal_advice
+from bedrock_spark.clock import SystemClock
+from bedrock_spark.errors import InvokeRefusedError, JobRejectedError
+
+from .kit import CLAUDE, Kit, ask
+
+# What the fault script says of the model; the refusal that the package knows; whether single calls
+# meet it, too.
+CASES: list[tuple[dict[str, Any], str, bool]] = [
+    ({"refusal": "on_demand"}, "profile_needed", True),
+    ({"refusal": "legacy"}, "legacy", True),
+    ({"refusal": "no_access"}, "no_access", True),
+    ({"agreement": "NOT_AVAILABLE"}, "no_access", True),
+    ({"authorization": "NOT_AUTHORIZED"}, "no_access", True),
+    ({"entitlement": "NOT_AVAILABLE"}, "no_access", True),
+    ({"region": "NOT_AVAILABLE"}, "unknown_id", True),
+    ({"ends_in_days": -1}, "ended", True),
+    ({"refusal": "support_case"}, "support_case", False),
+    ({"refusal": "no_batch"}, "no_batch", False),
+]
+CALLS = [(rule, name) for rule, name, is_for_calls in CASES if is_for_calls]
+
+
+def _set(kit: Kit, rule: dict[str, Any]) -> None:
+    kit.local.set_faults({"quotas": {"min_records": 1}, "models": {CLAUDE: rule}})
+
+
+@pytest.mark.parametrize(("rule", "name"), [(rule, name) for rule, name, _ in CASES])
+def test_a_refused_job_says_what_to_do(kit: Kit, rule: dict[str, Any], name: str) -> None:
+    """Whatever its code is, it is no reason to try the next job."""
+    _set(kit, rule)
+    jobs = BatchJobs(kit.bedrock, SystemClock())
+    with pytest.raises(JobRejectedError) as error:
+        jobs.create(kit.request(kit.put("in/refused.jsonl", [{"recordId": "a" * 11}])))
+    cause = error.value.__cause__
+    assert isinstance(cause, ClientError)
+    message = cause.response["Error"]["Message"]
+    refusal = model_refusal(message)
+    assert refusal is not None
+    assert refusal.name == name
+    assert f"{message} {refusal.advice}" in str(error.value)
+    has_profiles = "This Region has us.anthropic" in str(error.value)
+    assert has_profiles == (name == "profile_needed")
+
+
+@pytest.mark.parametrize(("rule", "name"), CALLS)
+def test_a_refused_call_is_about_the_model(kit: Kit, rule: dict[str, Any], name: str) -> None:
+    """By InvokeModel and by Converse: never a record's own error, which would be final."""
+    _set(kit, rule)
+    turns = [{"role": "user", "content": [{"text": "x"}]}]
+    for call in (
+        lambda: kit.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(ask("x"))),
+        lambda: kit.runtime.converse(modelId=CLAUDE, messages=turns),
+    ):
+        with pytest.raises(ClientError) as error:
+            call()
+        ours = invoke_error(error.value)
+        assert type(ours) is InvokeRefusedError
+        refusal = model_refusal(str(ours))
+        assert refusal is not None
+        assert refusal.name == name
+
+
+def test_single_calls_go_on_if_only_batch_is_refused(kit: Kit) -> None:
+    """As in new accounts, and for models without batch inference."""
+    for refusal in ("support_case", "no_batch"):
+        _set(kit, {"refusal": refusal})
+        assert kit.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(ask("x")))["body"].read()
+
+
+def test_a_profile_is_served_where_the_plain_id_is_not(kit: Kit) -> None:
+    """The advice names the profiles of the Region, and they work."""
+    _set(kit, {"refusal": "on_demand"})
+    (profile,) = profiles_of(kit.bedrock, CLAUDE)
+    assert profile == f"us.{CLAUDE}"
+    assert kit.runtime.invoke_model(modelId=profile, body=json.dumps(ask("x")))["body"].read()
+    assert kit.submit(1, modelId=profile)
+
+
+def test_without_the_right_to_list_profiles_the_advice_says_how(kit: Kit) -> None:
+    """No error hides the refusal."""
+    denied = {"error_rate": 1.0, "error": "AccessDeniedException"}
+    kit.local.set_faults({"operations": {"ListInferenceProfiles": denied}})
+    message = "Invocation of model ID x with on-demand throughput isn\u2019t supported."
+    advice = refusal_advice(message, kit.bedrock, CLAUDE)
+    assert advice is not None
+    assert advice.endswith("aws bedrock list-inference-profiles shows them.")
+    assert refusal_advice("Too long", kit.bedrock, CLAUDE) is None
+
+
+def test_the_local_bedrock_tells_the_life_of_a_model(kit: Kit) -> None:
+    """By default a model is ACTIVE without an end, and the account may use it."""
+    kit.local.set_faults({})
+    life = kit.bedrock.get_foundation_model(modelIdentifier=CLAUDE)["modelDetails"]
+    assert life["modelLifecycle"] == {"status": "ACTIVE"}
+    free = kit.bedrock.get_foundation_model_availability(modelId=CLAUDE)
+    assert (free["agreementAvailability"], free["regionAvailability"]) == (
+        {"status": "AVAILABLE"},
+        "AVAILABLE",
+    )
+    _set(kit, {"legacy_in_days": -2, "ends_in_days": 10, "entitlement": "NOT_AVAILABLE"})
+    life = kit.bedrock.get_foundation_model(modelIdentifier=CLAUDE)["modelDetails"]
+    days = life["modelLifecycle"]["endOfLifeTime"] - life["modelLifecycle"]["legacyTime"]
+    assert (life["modelLifecycle"]["status"], days.days) == ("LEGACY", 12)
+    free = kit.bedrock.get_foundation_model_availability(modelId=CLAUDE)
+    assert free["entitlementAvailability"] == "NOT_AVAILABLE"
