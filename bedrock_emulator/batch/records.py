@@ -136,7 +136,7 @@ class RecordWork:
     def _answer(self, body: Any) -> Answer:
         model_id = self.context.model_id
         if self.is_converse:
-            converse.check_body(body)
+            converse.check_body(body, model_id)
             check_batch_record(model_id, body, is_converse=True)
             if not self.family.has_converse:
                 raise BodyError("This model does not support the Converse type.")
