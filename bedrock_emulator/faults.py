@@ -180,6 +180,22 @@ class Thinking(ScriptModel):
         return self
 
 
+class FlexFaults(ScriptModel):
+    """The flex tier of InvokeModel and Converse: which models lack it, and how busy it is.
+
+    `unsupported` are patterns of the ids of foundation models. `throttle_first` and
+    `unavailable_first` are numbers of calls at the tier, counted from the first one; the rates are
+    shares of them. `seconds` are real seconds that an answer takes longer.
+    """
+
+    unsupported: tuple[str, ...] = ()
+    throttle_first: int = Field(default=0, ge=0)
+    throttle_rate: Share = Field(default=0.0, ge=0, le=1)
+    unavailable_first: int = Field(default=0, ge=0)
+    unavailable_rate: Share = Field(default=0.0, ge=0, le=1)
+    seconds: float = Field(default=0.0, ge=0)
+
+
 class AccessFaults(ScriptModel):
     """Patterns of role ARNs that Bedrock may not assume, of buckets that it cannot reach, and of
     model ids that have no batch inference in this Region."""
@@ -233,6 +249,7 @@ class Faults(ScriptModel):
     jobs: tuple[JobFaults, ...] = ()
     provisioned: ProvisionedFaults = ProvisionedFaults()
     thinking: Thinking = Thinking()
+    flex: FlexFaults = FlexFaults()
     access: AccessFaults = AccessFaults()
     behaviour: Behaviour = Behaviour()
     models: dict[str, ModelFaults] = Field(default_factory=dict)

@@ -37,6 +37,7 @@
     │   ├── InvokeRecordError      the model will never answer this record
     │   │   └── NotStreamedError       the model may answer it without a stream
     │   └── InvokeRefusedError     the model will answer no record: access, model id, quota of zero
+    │       └── ServiceTierError       it does not offer the service tier of the call
     ├── AnswerCutOffError      a streamed answer broke off: only a part of it was received
     ├── FallbackShareError     batch jobs left more to the fallback than it may be asked for
     ├── FallbackRefusedError   its model refused many records alike, and answered none
@@ -383,6 +384,12 @@ class NotStreamedError(InvokeRecordError):
 
 class InvokeRefusedError(InvokeError):
     """The service would refuse every record: access, model id."""
+
+    exit_code = ExitCode.ACCESS
+
+
+class ServiceTierError(InvokeRefusedError):
+    """The model does not offer the service tier of the call: set fallback.service_tier: default."""
 
     exit_code = ExitCode.ACCESS
 

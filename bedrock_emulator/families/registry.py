@@ -21,7 +21,12 @@ from bedrock_emulator.families.completions import (
     LLAMA,
     MISTRAL,
 )
-from bedrock_emulator.families.embeddings import COHERE_EMBED, TITAN_MULTIMODAL
+from bedrock_emulator.families.embeddings import (
+    COHERE_EMBED,
+    COHERE_EMBED_V4,
+    NOVA_EMBED,
+    TITAN_MULTIMODAL,
+)
 from bedrock_emulator.families.family import Family
 from bedrock_emulator.families.images import SDXL, STABLE, TASK_IMAGES
 from bedrock_emulator.families.nova import NOVA
@@ -38,6 +43,8 @@ FAMILIES: tuple[Family, ...] = (
     TITAN_MULTIMODAL,
     TASK_IMAGES,
     COHERE_EMBED,
+    COHERE_EMBED_V4,
+    NOVA_EMBED,
     COMMAND_R,
     COMMAND,
     LLAMA,

@@ -37,6 +37,8 @@ _PROVIDERS = {
 _MODELS = {
     "ai21.j2-mid-v1": "Jurassic-2 Mid",
     "ai21.jamba-1-5-mini-v1:0": "Jamba 1.5 Mini",
+    "amazon.nova-2-lite-v1:0": "Nova 2 Lite",
+    "amazon.nova-2-multimodal-embeddings-v1:0": "Nova 2 Embeddings",
     "amazon.nova-canvas-v1:0": "Nova Canvas",
     "amazon.nova-lite-v1:0": "Nova Lite",
     "amazon.nova-micro-v1:0": "Nova Micro",
@@ -55,6 +57,7 @@ _MODELS = {
     "cohere.command-text-v14": "Command",
     "cohere.embed-english-v3": "Embed English",
     "cohere.embed-multilingual-v3": "Embed Multilingual",
+    "cohere.embed-v4:0": "Embed v4",
     "deepseek.r1-v1:0": "DeepSeek-R1",
     "deepseek.v3-v1:0": "DeepSeek-V3.1",
     "meta.llama3-1-70b-instruct-v1:0": "Llama 3.1 70B",

@@ -17,6 +17,7 @@ from bedrock_emulator.families.family import Answer, BodyError, Context, Family,
 from bedrock_emulator.models.provisioned import Provisioned, ProvisionedApi
 from bedrock_emulator.models.usable import check_usable
 from bedrock_emulator.runtime.metadata import check_metadata
+from bedrock_emulator.runtime.tiers import FLEX, Tiers
 from bedrock_emulator.runtime.token_quota import TokenQuota, burnt_tokens
 from bedrock_emulator.state.draws import body_digest, draw
 from bedrock_emulator.state.paid_answers import request_digest
@@ -61,6 +62,7 @@ class RuntimeApi:
         self._world = world
         self._provisioned = provisioned
         self._quota = TokenQuota(world)
+        self._tiers = Tiers(world)
 
     def invoke(self, params: dict[str, Any], region: str) -> dict[str, Any]:
         """Answer InvokeModel, with the token counts in headers."""
@@ -94,20 +96,23 @@ class RuntimeApi:
         prompt = target.family.prompt(checked) if target.family.prompt else None
         reserved_tokens = count_tokens(prompt.text) + prompt.max_tokens if prompt else 0
         digest = request_digest(body, is_converse=False)
+        tier = self._tiers.enter(params, target.context.model_id)
         response = self._answer(
             target,
             body,
             reserved_tokens,
             lambda: target.family.answer(checked, target.context.for_body(body, waits=True)),
         )
-        return response, self._bill(operation, target, digest, response)
+        return response, self._bill(operation, target, digest, response, tier)
 
     def converse(self, params: dict[str, Any], region: str) -> dict[str, Any]:
         """Answer Converse, with the token counts in headers."""
         response, number = self.answer_conversation(params, region, "Converse")
         latency = response.body["metrics"]["latencyMs"]
         headers = token_headers(response, latency)
-        return {**response.body, "@headers": headers, PAID_ANSWER: number}
+        tier = params.get("serviceTier")
+        echo = {} if tier is None else {"serviceTier": tier}
+        return {**response.body, **echo, "@headers": headers, PAID_ANSWER: number}
 
     def answer_conversation(
         self, params: dict[str, Any], region: str, operation: str
@@ -131,13 +136,14 @@ class RuntimeApi:
             raise invalid(exc.message) from exc
         reserved_tokens = count_tokens(prompt.text) + prompt.max_tokens
         digest = request_digest(body, is_converse=True)
+        tier = self._tiers.enter(params, target.context.model_id)
         response = self._answer(
             target,
             body,
             reserved_tokens,
             lambda: converse.answer(body, target.context.for_body(body, waits=True)),
         )
-        return response, self._bill(operation, target, digest, response)
+        return response, self._bill(operation, target, digest, response, tier)
 
     def find_target(self, model_id: str, region: str) -> Target:
         """Return the model that a request names; provisioned throughput must be ready."""
@@ -176,9 +182,12 @@ class RuntimeApi:
             )
         return response
 
-    def _bill(self, operation: str, target: Target, digest: bytes, response: Answer) -> int:
+    def _bill(
+        self, operation: str, target: Target, digest: bytes, response: Answer, tier: str | None
+    ) -> int:
+        used = response.input_tokens, response.output_tokens
         return self._world.usage.bill_call(
-            operation, target.billed_as, digest, response.input_tokens, response.output_tokens
+            operation, target.billed_as, digest, *used, is_flex=tier == FLEX
         )
 
     def _wait_for_thinking(self, body: Any) -> None:

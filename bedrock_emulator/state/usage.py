@@ -28,15 +28,27 @@ class JobBill:
 
 @dataclass(frozen=True)
 class Tokens:
-    """Calls and tokens of one model through the runtime operations."""
+    """Calls and tokens of one model through the runtime operations.
+
+    flex_...: the part of them at the flex tier, which has a price of its own
+    """
 
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    flex_calls: int = 0
+    flex_input_tokens: int = 0
+    flex_output_tokens: int = 0
 
-    def plus(self, input_tokens: int, output_tokens: int) -> Tokens:
+    def plus(self, input_tokens: int, output_tokens: int, *, is_flex: bool) -> Tokens:
+        flex = (1, input_tokens, output_tokens) if is_flex else (0, 0, 0)
         return Tokens(
-            self.calls + 1, self.input_tokens + input_tokens, self.output_tokens + output_tokens
+            self.calls + 1,
+            self.input_tokens + input_tokens,
+            self.output_tokens + output_tokens,
+            self.flex_calls + flex[0],
+            self.flex_input_tokens + flex[1],
+            self.flex_output_tokens + flex[2],
         )
 
 
@@ -58,14 +70,22 @@ class Usage:
         self._answers.add_job(bill.job_arn, asdict(bill), answers)
 
     def bill_call(
-        self, operation: str, model_id: str, digest: bytes, input_tokens: int, output_tokens: int
+        self,
+        operation: str,
+        model_id: str,
+        digest: bytes,
+        input_tokens: int,
+        output_tokens: int,
+        *,
+        is_flex: bool = False,
     ) -> int:
         """Save the answer to a call, and return its number.
 
         digest: of the request's body
         """
         with self._lock:
-            total = self._invocations.get(model_id, Tokens()).plus(input_tokens, output_tokens)
+            before = self._invocations.get(model_id, Tokens())
+            total = before.plus(input_tokens, output_tokens, is_flex=is_flex)
             self._invocations[model_id] = total
             # Still under the lock: else an older total could be the last one that is written.
             self._store.put("invocations", model_id, asdict(total))

@@ -27,7 +27,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError
 
-from bedrock_spark.aws.model_refusals import model_refusal
+from bedrock_spark.aws.model_refusals import NO_TIER, model_refusal
 from bedrock_spark.errors import (
     InvokeError,
     InvokeRecordError,
@@ -42,6 +42,7 @@ from bedrock_spark.errors import (
     ModelNotReadyError,
     NoFreeSlotError,
     NotStreamedError,
+    ServiceTierError,
 )
 
 # The errors of a boto3 call: an error reply, no reply, and a reply that the service did not write.
@@ -235,8 +236,9 @@ def invoke_error(exc: AwsFailure) -> InvokeError:
     code, message, status = _code_message_status(exc)
     kind = INVOKE_ERRORS.get(code)
     # Many of these are ValidationExceptions: as a record's error they would be final for all.
-    if kind is InvokeRecordError and model_refusal(message) is not None:
-        kind = InvokeRefusedError
+    refusal = model_refusal(message) if kind is InvokeRecordError else None
+    if refusal is not None:
+        kind = ServiceTierError if refusal.name == NO_TIER else InvokeRefusedError
     if kind is InvokeRecordError and _NOT_STREAMED.match(message):
         kind = NotStreamedError
     if kind is None:

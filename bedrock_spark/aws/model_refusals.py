@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+NO_TIER = "no_tier"
 _LIFECYCLE_PAGE = "https://docs.aws.amazon.com/bedrock/latest/userguide/model-lifecycle.html"
 
 
@@ -84,6 +85,15 @@ MODEL_REFUSALS: tuple[ModelRefusal, ...] = (
         "no_converse",
         _text(r"this action doesn.t support the model that you provided"),
         "Set model.invocation to invoke_model, or take another model.",
+    ),
+    ModelRefusal(  # github.com/NousResearch/hermes-agent/pull/34476
+        NO_TIER,
+        _text(
+            r"((the )?(provided|requested) )?service.?tier (provided )?is "
+            r"(not supported|unsupported|invalid)"
+            r"|unsupported service.?tier|reservation not found"
+        ),
+        "Set fallback.service_tier to auto or default.",
     ),
 )
 

@@ -50,7 +50,7 @@ class FallbackConfig(Section):
     read_timeout_seconds: int = Field(default=300, ge=1, le=3600)
     ask_unfound: bool = False
     content_type: str = Field(default="application/json", min_length=1, max_length=100)
-    service_tier: Literal["priority", "default", "flex", "reserved"] | None = None
+    service_tier: Literal["auto", "priority", "default", "flex", "reserved"] = "auto"
     guardrail: GuardrailConfig | None = None
     performance: Literal["standard", "optimized"] | None = None
 

@@ -17,12 +17,16 @@ warnings.filterwarnings("ignore", 'Field name "schema" in "RequestConfig"', User
 
 # Options that only some families take. A family lists those that it takes.
 EXTRA_OPTIONS = (
-    *("top_k", "seed", "dimensions", "input_type"),
+    *("top_k", "seed", "dimensions", "input_type", "embedding_types"),
     *("width", "height", "aspect_ratio", "negative_prompt"),
     "thinking",
 )
 
 SCHEMA_WORDS = (COLUMNS, NONE)
+
+EmbeddingTypes = Annotated[
+    tuple[Literal["float", "int8", "uint8", "binary", "ubinary"], ...], BeforeValidator(one_or_many)
+]
 
 
 class RequestConfig(Section):
@@ -44,6 +48,7 @@ class RequestConfig(Section):
     input_type: (
         Literal["search_document", "search_query", "classification", "clustering"] | None
     ) = None
+    embedding_types: EmbeddingTypes | None = None
     width: int | None = Field(default=None, ge=1)
     height: int | None = Field(default=None, ge=1)
     aspect_ratio: str | None = None

@@ -26,6 +26,7 @@ from bedrock_spark.costs.used import (
     estimate_by,
     expected_of,
     fallback_used,
+    flex_used,
     job_used,
 )
 from bedrock_spark.errors import BudgetError
@@ -79,8 +80,9 @@ class Budget:
 
     limit: dollars that the run may cost
     shards: the shards that batch jobs take, by id
-    canary: tokens that it used; fallback: returns those of the fallback. They are in one object
-        per shard, so they are read only when a cost is computed
+    canary: tokens that it used; fallback: returns those of the fallback, and flex the part of them
+        that the flex tier answered. They are in one object per shard, so they are read only when a
+        cost is computed
     jobs: every job of the run by name, when the budget was opened
     purchases: the model units that were bought, or may have been; model_units: how many the
         fallback will buy, None if none; now: the time when the budget was opened
@@ -93,6 +95,7 @@ class Budget:
     canary: Tokens
     jobs: Mapping[str, Job] = field(default_factory=dict)
     fallback: Callable[[], Tokens] = Tokens
+    flex: Callable[[], Tokens] = Tokens
     purchases: tuple[PurchaseNote, ...] = ()
     model_units: int | None = None
     now: float = 0.0
@@ -209,7 +212,8 @@ class Budget:
 
     def _spent(self, batch: Tokens) -> Decimal:
         hours = unit_hours(self.purchases, self.now)
-        return spent(self.prices, batch, self.fallback(), self.canary, hours).total
+        used = batch, self.fallback(), self.canary
+        return spent(self.prices, *used, hours, self.flex()).total
 
     def _tally(self, jobs: Mapping[str, Job], but: str) -> _Tally:
         """Add up the tokens of all jobs; the job named `but` does not count as active."""
@@ -279,6 +283,7 @@ def open_budget(
     tries = read_tries(run.storage)
     expected = expected_of(config, run.prices, tries)
     create = config.fallback.create if config.fallback is not None else None
+    counts = cache(lambda: tuple(fallback))
     return Budget(
         limit=config.budget.max_cost_usd,
         prices=run.prices,
@@ -286,7 +291,8 @@ def open_budget(
         shards={shard.shard_id: shard for shard in shards},
         canary=canary_used(tries, expected),
         jobs=jobs or {},
-        fallback=cache(lambda: fallback_used(fallback, expected, manifest)),
+        fallback=cache(lambda: fallback_used(counts(), expected, manifest)),
+        flex=cache(lambda: flex_used(counts())),
         purchases=read_purchases(run.storage),
         model_units=create.model_units if create is not None else None,
         now=now,

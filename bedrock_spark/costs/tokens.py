@@ -97,9 +97,17 @@ class Spent:
 
 
 def spent(
-    prices: RunPrices, batch: Tokens, fallback: Tokens, canary: Tokens, unit_hours: int = 0
+    prices: RunPrices,
+    batch: Tokens,
+    fallback: Tokens,
+    canary: Tokens,
+    unit_hours: int = 0,
+    flex: Tokens | None = None,
 ) -> Spent:
-    """Return the cost of batch jobs, fallback and canary, and of model units x hours."""
+    """Return the cost of batch jobs, fallback and canary, and of model units x hours.
+
+    fallback: at all tiers; flex: the part of it that the flex tier answered
+    """
     per_image, per_hour = prices.image, prices.model_unit_hour
 
     def cost(tokens: Tokens, token_prices: TokenPrices | None) -> Decimal | None:
@@ -108,10 +116,17 @@ def spent(
 
     return Spent(
         batch=cost(batch, prices.batch),
-        fallback=cost(fallback, prices.fallback),
+        fallback=_fallback_cost(cost(fallback, prices.fallback), prices, flex or Tokens()),
         canary=cost(canary, prices.of_canary),
         model_units=unit_hours * per_hour if per_hour is not None else None,
     )
+
+
+def _fallback_cost(whole: Decimal | None, prices: RunPrices, flex: Tokens) -> Decimal | None:
+    """Return the cost of the fallback, of which `whole` takes all for calls of its own tier."""
+    if whole is None or prices.fallback is None or prices.flex is None:
+        return whole
+    return whole - flex.cost(prices.fallback) + flex.cost(prices.flex)
 
 
 def dollars(amount: Decimal) -> str:

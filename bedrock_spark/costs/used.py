@@ -151,7 +151,7 @@ def _try_used(one: Canary, expected: Expected) -> Tokens:
 def fallback_used(
     counts: Iterable[Mapping[str, int]], expected: Expected, manifest: RunManifest
 ) -> Tokens:
-    """Return what the fallback used.
+    """Return what the fallback used, at all tiers.
 
     counts: `fallback_tokens` of every collected shard
     """
@@ -161,3 +161,14 @@ def fallback_used(
         uncounted += count.get("uncounted", 0)
     line_bytes = sum(s.bytes for s in manifest.shards) / max(1, manifest.records) * uncounted
     return used + expected.tokens(line_bytes, uncounted)
+
+
+def flex_used(counts: Iterable[Mapping[str, int]]) -> Tokens:
+    """Return the part of what the fallback used that the flex tier answered; without images.
+
+    counts: `fallback_tokens` of every collected shard
+    """
+    names = [(name, f"flex_{name}") for name in _COUNTED]
+    return total(
+        Tokens(**{name: count[flex] for name, flex in names if flex in count}) for count in counts
+    )

@@ -77,6 +77,7 @@ class Fallback:
     rounds: how many rounds were asked; throttled: how many calls met a 429
     has_changed: whether the last round left records that must be collected or asked once more
     has_answered: whether the model has answered any record, so that it refuses single records only
+    has_no_flex: whether the service has said that the model has no flex tier
     renewal: of the run's lease, without which nothing is asked; None if the caller has no lease
     spark_jobs: the actions of the round that runs
     """
@@ -93,6 +94,7 @@ class Fallback:
     throttled: int = 0
     has_changed: bool = False
     has_answered: bool = False
+    has_no_flex: bool = False
     renewal: Renewal | None = None
     spark_jobs: SparkJobs = field(default_factory=SparkJobs)
     _changed_rounds: int = 0
@@ -147,6 +149,7 @@ class Fallback:
             digests=digests,
             group=self.spark_jobs.group,
             has_answered=self.has_answered,
+            uses_flex=self.run.prices.has_flex and not self.has_no_flex,
         )
         self._note(asked, has_changed=asked.changed > 0 or len(current) < len(unanswered))
         return asked.records
@@ -159,6 +162,13 @@ class Fallback:
         record was refused, the fallback ends.
         """
         self.has_answered = self.has_answered or asked.answered > 0
+        if asked.no_flex is not None and not self.has_no_flex:
+            self.has_no_flex = True
+            log.warning(
+                '%s: the service refuses the flex tier: "%s". The fallback uses the default tier',
+                self.run.run_id,
+                asked.no_flex,
+            )
         is_unsettled = self.has_answered and (asked.refused > 0 or asked.is_stopped)
         self._count_round(changed=has_changed or is_unsettled)
         self.throttled += asked.throttled

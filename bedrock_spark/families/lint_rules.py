@@ -20,15 +20,19 @@ from bedrock_spark.families.schema_lint import body_faults
 from bedrock_spark.families.text_places import TEXT_KEYS, TOOL_KEYS, members, messages, texts
 
 # The key of the length of vectors, and the lengths that a model can make. Bedrock user guide,
-# "Amazon Titan Text Embeddings", "Amazon Titan Multimodal Embeddings G1", "Cohere Embed v4".
+# "Amazon Titan Text Embeddings", "Amazon Titan Multimodal Embeddings G1", "Cohere Embed v4"; Amazon
+# Nova user guide, "Complete embeddings request and response schema".
 SIZES: tuple[tuple[re.Pattern[str], str, tuple[int, ...]], ...] = (
     (re.compile(r"amazon\.titan-embed-text-v2.*"), "dimensions", (256, 512, 1024)),
     (re.compile(r"amazon\.titan-embed-(g1-text-|text-v1).*"), "dimensions", ()),
     (re.compile(r"amazon\.titan-embed-image-.*"), "outputEmbeddingLength", (256, 384, 1024)),
+    (re.compile(r"amazon\.nova-.*embeddings.*"), "embeddingDimension", (256, 384, 1024, 3072)),
     (re.compile(r"cohere\.embed-v4.*"), "output_dimension", (256, 512, 1024, 1536)),
     (re.compile(r"cohere\.embed-(english|multilingual)-.*"), "output_dimension", ()),
 )
 _TAKES_FORMAT = re.compile(f"{ways.CLAUDE.pattern}|{ways.CLAUDE_5.pattern}")
+
+_COHERE_V3 = re.compile(r"cohere\.embed-(english|multilingual)-v3.*")
 
 
 def _model_id_inside(body: Body) -> Fault:
@@ -106,6 +110,8 @@ def _streaming(body: Body) -> Fault:
 
 def _text_only(body: Body) -> Fault:
     places = _media_places(body, "image") + _media_places(body, "document")
+    if places and _COHERE_V3.fullmatch(body.model_id):
+        return places, "this model takes no text with images; use cohere.embed-v4:0"
     if not places or not nova.TEXT_ONLY.fullmatch(body.model_id):
         return None
     return places, "this model takes text only; use one that takes images and documents"
@@ -167,8 +173,9 @@ def _image_urls(body: Body) -> Fault:
 
 
 def _text_type(body: Body) -> Fault:
-    # The text of guarded content in Converse is an object.
-    found = members(body.body, body.root, (*TOOL_KEYS, "guardContent"))
+    # The text of guarded content in Converse is an object, and that of Nova's embeddings, too.
+    skipped = (*TOOL_KEYS, "guardContent", "singleEmbeddingParams")
+    found = members(body.body, body.root, skipped)
     places = [
         place
         for place, key, value in found

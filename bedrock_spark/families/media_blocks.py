@@ -20,21 +20,25 @@ from bedrock_spark.templates.media import Fetch, Media, read_all_media
 from bedrock_spark.templates.placeholders import Row, RowRejected
 
 
+def _no_document(_: Media, __: int) -> Json:
+    raise Unrenderable("holds a document, which the model does not take")
+
+
 @dataclass(frozen=True)
 class MediaRules:
     """The images and documents that a family takes, and the shape of their blocks.
 
     image: makes the block of an image; its bytes become base64
     document: makes the block of a document from the document and its number, from 1, in the message
-    images, documents: the accepted formats
+    images, documents: the accepted formats; () if none is taken
     max_…: limits from an AWS page or from the service itself; None if none is known
     may_be_larger: document formats that max_document_bytes does not apply to
     """
 
     image: Callable[[Media], Json]
-    document: Callable[[Media, int], Json]
     images: tuple[str, ...]
-    documents: tuple[str, ...]
+    document: Callable[[Media, int], Json] = _no_document
+    documents: tuple[str, ...] = ()
     max_images: int | None = None
     max_image_bytes: int | None = None
     max_documents: int | None = None

@@ -31,7 +31,7 @@ def options_by_place(family: Family, request: RequestConfig, model_id: str) -> d
     """
     body = dict(leaves(family.build(request, model_id), "request"))
     places: dict[str, str] = {}
-    for option in (*_NUMBERS, *_TEXTS, "stop", "thinking"):
+    for option in (*_NUMBERS, *_TEXTS, "stop", "thinking", "embedding_types"):
         value = getattr(request, option)
         if value is None or value == ():
             continue
@@ -50,7 +50,7 @@ def options_by_place(family: Family, request: RequestConfig, model_id: str) -> d
 def _other_value(option: str, value: Any) -> Any:
     if option == "stop":
         return ("_",)
-    if option == "thinking":
+    if option in ("thinking", "embedding_types"):
         return None
     return value + 1 if option in _NUMBERS else value + "_"
 

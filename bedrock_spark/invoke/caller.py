@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,8 +17,9 @@ from bedrock_spark.config import FallbackConfig
 from bedrock_spark.costs.token_estimate import TokenEstimate
 from bedrock_spark.errors import InvokeRecordError, InvokeThrottledError
 from bedrock_spark.families import Family
+from bedrock_spark.invoke.flex_tier import FlexTier, FlexWait
 from bedrock_spark.invoke.rate_limit import RateLimiter
-from bedrock_spark.outputs.lines import replace_half_characters
+from bedrock_spark.outputs.lines import FLEX_TIER, replace_half_characters
 
 _JSON = "application/json"
 
@@ -68,6 +69,13 @@ class InvokeOptions:
         return parameters
 
 
+class Answered(NamedTuple):
+    """An answer as compact JSON, and the service tier that gave it, if the reply says so."""
+
+    output: bytes
+    tier: str | None
+
+
 @dataclass(frozen=True)
 class ModelCaller:
     """Calls to one model. Safe to use from many threads.
@@ -75,6 +83,8 @@ class ModelCaller:
     attempts: calls per record; those that were throttled, or met a model that is not ready, do not
         count
     until: no call is repeated after this time, in seconds since the epoch
+    flex: sends calls to the flex tier while that serves them in time; None: all calls have the tier
+        of the options
     """
 
     client: RuntimeClient
@@ -86,35 +96,54 @@ class ModelCaller:
     options: InvokeOptions = field(default_factory=InvokeOptions)
     estimate: TokenEstimate = field(default_factory=TokenEstimate)
     until: float | None = None
+    flex: FlexTier | None = None
 
     def ask(self, body: bytes, limit: int | None = None) -> bytes:
-        """Return the model's answer to a body, as compact JSON.
+        """Return the model's answer to a body, as compact JSON; see `answer`."""
+        return self.answer(body, limit).output
+
+    def answer(self, body: bytes, limit: int | None = None) -> Answered:
+        """Return the model's answer to a body, and its tier.
 
         limit: the most tokens of the answer, if it is not the one of all other bodies
         Raises InvokeRetryableError if the attempts are used up, InvokeRecordError if the model does
         not accept this body, and InvokeRefusedError if it would accept no body.
         """
-        return retry_invoke(self.clock, self.attempts, self.until)(self._ask_once, body, limit)
+        wait, retry = FlexWait(self.clock.now()), retry_invoke
+        return retry(self.clock, self.attempts, self.until)(self._ask_once, body, limit, wait)
 
-    def _ask_once(self, body: bytes, limit: int | None) -> bytes:
+    def _ask_once(self, body: bytes, limit: int | None, wait: FlexWait) -> Answered:
         expected, most = self.estimate.of(body, limit)
         reservation = self.limiter.acquire(expected, most)
+        flex = self.flex if self.flex is not None and self.flex.takes(wait) else None
+        options = self.options if flex is None else replace(self.options, service_tier=FLEX_TIER)
         try:
-            output = self._converse(body) if self.family.name == "converse" else self._invoke(body)
+            answered = self._call(body, options)
         except AWS_FAILURES as exc:
             error = invoke_error(exc)
+            if flex is not None and flex.is_refused_by(error):
+                # The service did not carry the call out: the same attempt goes on at the default.
+                self.limiter.settle(reservation, 0)
+                return self._ask_once(body, limit, wait)
             if isinstance(error, InvokeThrottledError):
                 self.limiter.throttled(reservation)
             # `from None`: the text of the cause may quote the body.
-            raise error from None
-        self.limiter.settle(reservation, self._used(body, output, expected))
-        return output
+            raise (error if flex is None else flex.noted(error, wait)) from None
+        if flex is not None:
+            flex.note_answer()
+        self.limiter.settle(reservation, self._used(body, answered.output, expected))
+        return answered
 
-    def _invoke(self, body: bytes) -> bytes:
-        options = self.options.of_invoke_model()
-        if "requestMetadata" in options and not _takes_metadata(self.client):
-            del options["requestMetadata"]
-        reply = self.client.invoke_model(modelId=self.model_id, body=body, **options)
+    def _call(self, body: bytes, options: InvokeOptions) -> Answered:
+        if self.family.name == "converse":
+            return self._converse(body, options)
+        return self._invoke(body, options)
+
+    def _invoke(self, body: bytes, options: InvokeOptions) -> Answered:
+        parameters = options.of_invoke_model()
+        if "requestMetadata" in parameters and not _takes_metadata(self.client):
+            del parameters["requestMetadata"]
+        reply = self.client.invoke_model(modelId=self.model_id, body=body, **parameters)
         try:
             output: bytes = msgspec.json.format(
                 replace_half_characters(reply["body"].read()), indent=-1
@@ -124,21 +153,23 @@ class ModelCaller:
             raise InvokeRecordError(
                 "the model's answer is not JSON", error_code=424, error_type="NotJson"
             ) from None
-        return output
+        return Answered(output, reply.get("serviceTier"))
 
-    def _converse(self, body: bytes) -> bytes:
-        reply = self.client.converse(**self.conversation(body))
+    def _converse(self, body: bytes, options: InvokeOptions) -> Answered:
+        reply = self.client.converse(**self.conversation(body, options))
         answer = {k: v for k, v in reply.items() if k != "ResponseMetadata"}
+        tier = (reply.get("serviceTier") or {}).get("type")
         try:
-            return msgspec.json.encode(answer)
+            return Answered(msgspec.json.encode(answer), tier)
         except UnicodeEncodeError:  # half a surrogate pair: the model stopped within a character
-            return replace_half_characters(json.dumps(answer, default=msgspec.to_builtins).encode())
+            text = json.dumps(answer, default=msgspec.to_builtins).encode()
+            return Answered(replace_half_characters(text), tier)
 
-    def conversation(self, body: bytes) -> dict[str, Any]:
+    def conversation(self, body: bytes, options: InvokeOptions | None = None) -> dict[str, Any]:
         """Return the arguments of a Converse or ConverseStream call for a body."""
         shape = self.client.meta.service_model.operation_model("Converse").input_shape
         request = _with_bytes(msgspec.json.decode(body), shape)
-        return {**request, **self.options.of_converse(), "modelId": self.model_id}
+        return {**request, **(options or self.options).of_converse(), "modelId": self.model_id}
 
     def _used(self, body: bytes, output: bytes, expected: int) -> int:
         """Return the quota tokens that a call used, and add its counts to the estimate.
@@ -192,11 +223,14 @@ def call_metadata(run_id: str, stage: str) -> tuple[tuple[str, str], ...]:
 
 
 def invoke_options(config: FallbackConfig, run_id: str) -> InvokeOptions:
-    """Return the options in the config of the fallback, for the calls of a run."""
+    """Return the options in the config of the fallback, for the calls of a run.
+
+    With the tier `auto`, none is sent.
+    """
     guardrail = config.guardrail
     return InvokeOptions(
         content_type=config.content_type,
-        service_tier=config.service_tier,
+        service_tier=None if config.service_tier == "auto" else config.service_tier,
         guardrail=(guardrail.id, guardrail.version) if guardrail else None,
         performance=config.performance,
         metadata=call_metadata(run_id, "fallback"),

@@ -18,10 +18,17 @@ import msgspec
 
 from bedrock_spark.errors import InvokeError, InvokeRetryableError
 
+# The service tier whose price is not that of the config's other calls.
+FLEX_TIER = "flex"
 
-def answer_line(record_id: str, body: bytes, output: bytes) -> bytes:
-    """Return the line of an answered record."""
-    return _line(record_id, body, b'"modelOutput":' + output)
+
+def answer_line(record_id: str, body: bytes, output: bytes, tier: str | None = None) -> bytes:
+    """Return the line of an answered record.
+
+    tier: the service tier that answered; it is written down if it is flex
+    """
+    flex = b',"serviceTier":"flex"' if tier == FLEX_TIER else b""
+    return _line(record_id, body, b'"modelOutput":' + output + flex)
 
 
 def error_line(
@@ -47,7 +54,7 @@ def _line(record_id: str, body: bytes, rest: bytes) -> bytes:
     return b'{"recordId":"%b","modelInput":%b,%b}\n' % (record_id.encode(), body, rest)
 
 
-# A member that only lines of the fallback have.
+# A member that only lines of the fallback have; so is serviceTier.
 _MAY_BE_THE_ACCOUNTS = "mayBeTheAccounts"
 
 _BOM = b"\xef\xbb\xbf"
@@ -103,11 +110,15 @@ class RecordError:
 
 # There is one per line, and a Struct is made several times as fast as a frozen dataclass.
 class OutputRecord(msgspec.Struct, frozen=True, gc=False):
-    """One line: a record's answer (its JSON, byte for byte as in the line), or its error."""
+    """One line: a record's answer (its JSON, byte for byte as in the line), or its error.
+
+    is_flex: whether the fallback's flex tier has answered
+    """
 
     record_id: str
     output: bytes | None
     error: RecordError | None
+    is_flex: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +138,7 @@ class _Line(msgspec.Struct):
     # Raw takes any JSON value, but only if it is not part of a union type.
     modelOutput: msgspec.Raw = msgspec.Raw()  # noqa: N815
     error: dict[str, Any] | str | bool | None = None
+    serviceTier: Any = None  # noqa: N815
 
 
 _DECODER = msgspec.json.Decoder(_Line)
@@ -162,7 +174,8 @@ def _record(line: bytes, number: int, offset: int) -> OutputRecord | BadLine:
         error = RecordError(None, "the line has neither modelOutput nor error")
     if error is None and output is not None and b'"errorCode"' in output:
         error = _error_inside(output)
-    return OutputRecord(str(decoded.recordId), None if error else output, error)
+    is_flex = decoded.serviceTier == FLEX_TIER
+    return OutputRecord(str(decoded.recordId), None if error else output, error, is_flex)
 
 
 # An escape: a pair of surrogates, a lone surrogate (group 1), or any other escape.

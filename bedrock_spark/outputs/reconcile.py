@@ -68,7 +68,7 @@ class ShardReconciliation:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     lines: Counter[str] = field(default_factory=Counter)
-    superseded: list[bytes] = field(default_factory=list)
+    superseded: list[OutputRecord] = field(default_factory=list)
     unfound_answers: list[UnfoundAnswers] = field(default_factory=list)
     _found: dict[str, FoundLines] = field(default_factory=dict)
     _paid_twice: list[str] = field(default_factory=list)
@@ -145,7 +145,7 @@ class ShardReconciliation:
 
     def _supersede(self, line: OutputRecord, origin: Origin) -> None:
         if origin.served_by == FALLBACK and line.output is not None:
-            self.superseded.append(line.output)
+            self.superseded.append(line)
 
     def compare(
         self,

@@ -43,7 +43,8 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
         `cache_write`, which are a part of the input, and `reasoning`, a part of the output
     manifest_tokens: tokens and images by output manifests
     fallback_tokens: the same of all answers of the fallback, including superseded ones; with
-        `images`, and the number of `uncounted` answers that tell neither, if there are any
+        `images`, and the number of `uncounted` answers that tell neither, if there are any. The
+        part that the flex tier answered is there once more, as `flex_input` and so on
     jobs: the output of every batch job; lines: output lines by kind, of all files
     unanswered: rows without an answer that may still get one; unanswered_records: their records
     unfound: rows that are not asked again because a job claims answers that were not found;

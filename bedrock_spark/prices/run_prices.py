@@ -42,7 +42,7 @@ class RunPrices:
     fallback: of calls at the tier that the config names, or at the default one; flex: of calls that
         the flex tier answers
     canary: of the canary's single calls
-    has_flex: whether the price table has a flex price of the fallback's model
+    has_flex: whether the fallback may use the flex tier, and the price table has its price
     own: the names of the prices that are the config's own
     models: the list prices that these come from, each model once
     unknown: what is not known, and what to type to say it; notes: what is not counted
@@ -88,7 +88,7 @@ def prices_of_run(config: Config, find: Find) -> RunPrices:
     on_demand = [find(*place) for place in fallback_models(config)] if is_auto else []
     canaries = [find(*place) for place in canary_models(config)] if is_auto else []
     listed = _dearest_tier(on_demand, tier_of(config))
-    has_flex = _dearest_tier(on_demand, "flex") is not None
+    has_flex = may_use_flex(config) and _dearest_tier(on_demand, "flex") is not None
     images = [each.image for each in (*batch, *on_demand, *canaries)]
     known = [image for image in images if image is not None]
     return RunPrices(
@@ -113,7 +113,18 @@ def tier_of(config: Config) -> str:
     With `auto` it is the dearer one, which a call may always end at.
     """
     tier = config.fallback.service_tier if config.fallback is not None else None
-    return "standard" if tier in (None, "auto", "default") else tier
+    return tier if tier not in (None, "auto", "default") else "standard"
+
+
+def may_use_flex(config: Config) -> bool:
+    """Tell whether the config leaves the tier of the fallback's calls to the prices.
+
+    Whoever asks for an optimized latency does not want to wait.
+    """
+    fallback = config.fallback
+    if fallback is None or fallback.service_tier != "auto":
+        return False
+    return fallback.performance != "optimized"
 
 
 def batch_models(config: Config) -> list[tuple[str, str | None]]:

@@ -13,6 +13,7 @@ from bedrock_spark.costs.used import (
     estimate_by,
     expected_of,
     fallback_used,
+    flex_used,
 )
 from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.fanout import jobs_by_status
@@ -152,6 +153,7 @@ def _cost(
         fallback_used([totals.fallback_tokens], expected, manifest),
         canary_used(tries, expected),
         unit_hours,
+        flex_used([totals.fallback_tokens]),
     )
     priced = {name: part for name, part in costs.parts().items() if part is not None}
     if not priced:

@@ -14,7 +14,7 @@ from bedrock_emulator import LocalBedrock
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import BudgetError, ProvisionedModelError, RunHeldError
 from bedrock_spark.pipeline import Pipeline
-from bedrock_spark.report.values import all_outcomes
+from bedrock_spark.report.values import Report, all_outcomes
 from bedrock_spark.run_folder.lease import Lease
 from tests.e2e.conftest import BUCKET, provision
 from tests.spark_sessions import CLAUDE, make_config
@@ -223,3 +223,56 @@ def test_throughput_that_fails_is_deleted(spark: SparkSession, bedrock: Start) -
     with pytest.raises(ProvisionedModelError, match="could not be created"):
         open_pipeline(local, fallback=CREATE).run_all(spark, rows_of(spark, 5))
     assert provisioned(local) == []
+
+
+GPT = "openai.gpt-oss-120b-1:0"
+# Per 1,000 tokens: at the default tier a dollar, at flex half of it.
+FLEX_PRICES = {
+    "batch": {"input": 1, "output": 1},
+    "fallback": {"input": 1, "output": 1},
+    "flex": {"input": 0.5, "output": 0.5},
+}
+
+
+def ask_gpt(spark: SparkSession, local: LocalBedrock, rows: int, **sections: Any) -> Report:
+    fallback = {"model_id": GPT, **sections.pop("fallback", {})}
+    settings = {"model": {"id": GPT}, "prices": FLEX_PRICES, "batch": {"lint": "ignore"}}
+    pipeline = open_pipeline(local, fallback=fallback, **settings, **sections)
+    return pipeline.run_all(spark, rows_of(spark, rows))
+
+
+@pytest.mark.parametrize(
+    ("faults", "flex_calls"),
+    [
+        ({}, (30, 30)),
+        ({"unsupported": ["openai.*"]}, (0, 0)),
+        ({"unavailable_first": 4, "throttle_first": 2}, (20, 30)),
+        ({"unavailable_rate": 0.9}, (1, 25)),
+    ],
+)
+def test_flex_answers_what_it_can_and_the_default_tier_the_rest(
+    spark: SparkSession, bedrock: Start, faults: dict[str, Any], flex_calls: tuple[int, int]
+) -> None:
+    """Every row is answered and paid for once, each at the price of the tier that answered it."""
+    local = bedrock({"flex": faults})
+    report = ask_gpt(spark, local, 30, fallback={"attempts": 1, "rounds": 1})
+    assert report.outcomes["ok"] == report.served_by["fallback"] == 30
+    usage = local.usage()
+    bill = usage["invocations"][GPT]
+    least, most = flex_calls
+    assert least <= bill["flex_calls"] <= most
+    assert bill["calls"] == 30
+    assert usage["paid_again"]["answers"] == 0
+    flex = bill["flex_input_tokens"] + bill["flex_output_tokens"]
+    every = bill["input_tokens"] + bill["output_tokens"]
+    assert report.cost is not None
+    assert report.cost["fallback"] == pytest.approx((every - flex / 2) / 1000, abs=1e-4)
+    counted = report.fallback_tokens
+    assert counted.get("flex_input", 0) + counted.get("flex_output", 0) == flex
+
+
+def test_without_a_flex_price_no_tier_is_sent(spark: SparkSession, bedrock: Start) -> None:
+    """Claude has none, and a config may say default."""
+    local = bedrock({"flex": {"unsupported": ["*"]}})
+    assert ask_gpt(spark, local, 5, fallback={"service_tier": "default"}).outcomes["ok"] == 5
+    assert local.requests()["InvokeModel"] == 5

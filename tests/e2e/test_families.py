@@ -41,6 +41,8 @@ EMBEDDINGS = [
     ("titan_embeddings", "amazon.titan-embed-text-v2:0", 1024),
     ("titan_multimodal", "amazon.titan-embed-image-v1", 1024),
     ("cohere_embed", "cohere.embed-english-v3", 1024),
+    ("cohere_embed", "us.cohere.embed-v4:0", 1536),
+    ("nova_embeddings", "amazon.nova-2-multimodal-embeddings-v1:0", 3072),
 ]
 IMAGES = [
     ("amazon_images", "amazon.titan-image-generator-v2:0"),
@@ -93,7 +95,7 @@ def test_a_vector_is_asked_for_and_read(runtime: Any, family: str, model: str, l
     answer = ask(runtime, family, model)
     assert answer.embedding is not None
     assert len(answer.embedding) == length
-    assert (answer.input_tokens is None) == (family == "cohere_embed")
+    assert (answer.input_tokens is None) == (family in ("cohere_embed", "nova_embeddings"))
     assert (answer.text, answer.images) == (None, ())
 
 

@@ -15,7 +15,7 @@ from bedrock_emulator.answers.tokens import count_tokens
 from bedrock_emulator.families import converse
 from bedrock_emulator.families.family import BodyError, Context, read_body
 from bedrock_emulator.families.registry import FAMILIES, family_of
-from bedrock_emulator.models.catalog import Catalog
+from bedrock_emulator.models.catalog import listed_model_ids
 
 TEXT = "Which words of this question come back in the answer?"
 MESSAGES = [{"role": "user", "content": TEXT}]
@@ -134,6 +134,16 @@ IMAGE_CASES: list[tuple[str, dict[str, Any], list[str | int]]] = [
 ]
 
 
+_TEXT_PART = {"type": "text", "text": TEXT}
+_IMAGE_PART = {"type": "image_url", "image_url": "data:image/png;base64,aGVsbG8="}
+NOVA_EMBED = "amazon.nova-2-multimodal-embeddings-v1:0"
+
+
+def _nova_body(**params: Any) -> dict[str, Any]:
+    given = {"embeddingPurpose": "GENERIC_INDEX", **params}
+    return {"taskType": "SINGLE_EMBEDDING", "singleEmbeddingParams": given}
+
+
 def _answer(model_id: str, body: dict[str, Any]) -> Any:
     family = family_of(model_id)
     assert family is not None
@@ -238,6 +248,16 @@ def test_images_are_small_valid_pngs(
             {"texts": [TEXT, "b"], "input_type": "search_document"},
             [1024, 1024],
         ),
+        (
+            "cohere.embed-v4:0",
+            {"texts": [TEXT], "input_type": "clustering", "output_dimension": 256},
+            [256],
+        ),
+        (
+            "cohere.embed-v4:0",
+            {"inputs": [{"content": [_TEXT_PART, _IMAGE_PART]}], "input_type": "search_query"},
+            [1536],
+        ),
     ],
 )
 def test_embeddings_have_their_length(
@@ -247,6 +267,58 @@ def test_embeddings_have_their_length(
     response = _answer(model_id, body).body
     vectors = [response["embedding"]] if "embedding" in response else response["embeddings"]
     assert [len(vector) for vector in vectors] == lengths
+
+
+def test_nova_embeds_one_text_or_one_image() -> None:
+    """Each in its kind, and with the length that is asked for."""
+    for kind, given in (
+        ("TEXT", {"text": {"truncationMode": "NONE", "value": TEXT}}),
+        ("IMAGE", {"image": {"format": "png", "source": {"bytes": "aGVsbG8="}}}),
+    ):
+        body = _nova_body(embeddingDimension=384, **given)
+        (found,) = _answer(NOVA_EMBED, body).body["embeddings"]
+        assert (found["embeddingType"], len(found["embedding"])) == (kind, 384)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "body"),
+    [
+        (
+            "cohere.embed-english-v3",
+            {"texts": ["a"], "input_type": "clustering", "output_dimension": 256},
+        ),
+        (
+            "cohere.embed-v4:0",
+            {"texts": ["a"], "input_type": "clustering", "output_dimension": 300},
+        ),
+        ("cohere.embed-v4:0", {"inputs": [{"content": ["a"]}], "input_type": "clustering"}),
+        (
+            "cohere.embed-v4:0",
+            {"texts": ["a"], "inputs": [{"content": [_TEXT_PART]}], "input_type": "clustering"},
+        ),
+        (
+            "cohere.embed-v4:0",
+            {
+                "inputs": [{"content": [{"type": "image_url", "image_url": {"url": "https://x"}}]}],
+                "input_type": "clustering",
+            },
+        ),
+        (NOVA_EMBED, _nova_body()),
+        (
+            NOVA_EMBED,
+            _nova_body(embeddingDimension=512, text={"truncationMode": "END", "value": "a"}),
+        ),
+        (NOVA_EMBED, _nova_body(text={"value": "a"})),
+    ],
+)
+def test_what_an_embedding_model_does_not_know_is_refused(
+    model_id: str, body: dict[str, Any]
+) -> None:
+    """Lengths, two inputs at once, parts of another API, a missing member."""
+    family = family_of(model_id)
+    assert family is not None
+    with pytest.raises(BodyError):
+        read_body(family, body)
 
 
 def test_titan_v2_returns_the_requested_types() -> None:
@@ -301,11 +373,15 @@ def test_answers_echo_the_question() -> None:
 
 def test_every_family_has_a_model_in_the_catalog() -> None:
     """Every family has a listed model, and every listed model has a family."""
-    listed = [model["modelId"] for model in Catalog().list({}, "us-east-1")["modelSummaries"]]
-    assert {family_of(model_id) for model_id in listed} == set(FAMILIES)
-    embeddings = Catalog().list({"byOutputModality": "EMBEDDING"}, "us-east-1")["modelSummaries"]
-    assert all("embed" in model["modelId"] for model in embeddings)
-    assert len(embeddings) >= 4
+    families = {model_id: family_of(model_id) for model_id in listed_model_ids()}
+    assert set(families.values()) == set(FAMILIES)
+    embeddings = [
+        model_id
+        for model_id, family in families.items()
+        if family is not None and family.output_modalities == ("EMBEDDING",)
+    ]
+    assert all("embed" in model_id for model_id in embeddings)
+    assert len(embeddings) >= 7
 
 
 _SHAPED = 'Answer with JSON: {"label": "bug|wish", "score": 0 to 1}. The export crashes.'

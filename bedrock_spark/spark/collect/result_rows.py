@@ -8,6 +8,7 @@ from typing import Any
 
 from bedrock_spark.families.base import Answer, Family, read_answer
 from bedrock_spark.outputs.images import AnswerImages
+from bedrock_spark.outputs.lines import OutputRecord
 from bedrock_spark.outputs.outcomes import ERROR, INVALID, REFUSED, REJECTED, TRUNCATED
 from bedrock_spark.outputs.reasons import ReasonCounts
 from bedrock_spark.outputs.reconcile import ShardReconciliation
@@ -20,6 +21,8 @@ _BIGINT_END = 2**63
 TOKENS = ("input", "output", "reasoning", "cache_read", "cache_write")
 _USED = (*TOKENS, "images", "uncounted")
 _ALWAYS = TOKENS[:2]
+# What has another price if the flex tier has answered.
+_FLEX_PRICED = ("input", "output", "cache_read", "cache_write")
 
 # Nulls for the columns of an answer, which are those between outcome and error_code.
 _NO_ANSWER = (None,) * (RESULT_COLUMNS.index("error_code") - 2)
@@ -36,6 +39,7 @@ class ResultRows:
     parsed: the names of the columns of `results.parse`
     used: what the answers in the results so far used, by `served_by` and kind: one of TOKENS,
         "images", or "uncounted" answers that tell neither tokens nor images
+    flex: the part of it that the fallback's flex tier answered
     reasons: why the rows so far have no answer
     """
 
@@ -47,6 +51,7 @@ class ResultRows:
         parsed: Sequence[str] = (),
     ) -> None:
         self.used: dict[str, Counter[str]] = {BATCH: Counter(), FALLBACK: Counter()}
+        self.flex: Counter[str] = Counter()
         self.reasons = ReasonCounts()
         self._outcomes = reconciliation.outcomes
         self._ended = reconciliation.ended
@@ -81,16 +86,20 @@ class ResultRows:
         total = self.used[BATCH] + self.used[FALLBACK]
         return {name: total[name] for name in TOKENS if total[name] or name in _ALWAYS}
 
-    def fallback_used(self, superseded: Iterable[bytes]) -> dict[str, int]:
+    def fallback_used(self, superseded: Iterable[OutputRecord]) -> dict[str, int]:
         """Return what all answers of the fallback used, by kind; input and output also if 0.
 
         superseded: its answers that were paid for and are not in the results
+        The part that the flex tier answered is counted by `flex_` and the kind, too.
         """
-        total = Counter(self.used[FALLBACK])
-        for output in superseded:
-            answer = read_answer(output, self._family)
+        total, flex = Counter(self.used[FALLBACK]), Counter(self.flex)
+        for record in superseded:
+            answer = read_answer(record.output or b"{}", self._family)
             _add_used(total, answer, _counts(answer))
-        return {name: total[name] for name in _USED if total[name] or name in _ALWAYS}
+            if record.is_flex:
+                _add_used(flex, answer, _counts(answer))
+        used = {name: total[name] for name in _USED if total[name] or name in _ALWAYS}
+        return used | {f"flex_{name}": flex[name] for name in _FLEX_PRICED if flex[name]}
 
     def _row(self, record_id: str) -> Row:
         if self._last is not None and self._last[0] == record_id:
@@ -120,6 +129,8 @@ class ResultRows:
             code, message = error.code, error.message
         counts = _counts(answer)
         _add_used(self.used[origin.served_by], answer, counts)
+        if outcome.record.is_flex:
+            _add_used(self.flex, answer, counts)
         return (
             record_id,
             outcome.ended,

@@ -20,6 +20,7 @@ class Round:
     refused: records that it refused in tasks without any answer; they may be asked again
     alike: how many of these have the most frequent error; message: that error
     is_stopped: whether a task asked no more records because many were refused alike
+    no_flex: what the service says of a model without the flex tier, None if it did not say so
     """
 
     records: int = 0
@@ -30,6 +31,7 @@ class Round:
     alike: int = 0
     message: str = ""
     is_stopped: bool = False
+    no_flex: str | None = None
 
 
 def add_up(done: Sequence[TaskResult]) -> Round:
@@ -49,6 +51,7 @@ def add_up(done: Sequence[TaskResult]) -> Round:
         alike=alike,
         message=messages.get(pattern, ""),
         is_stopped=any(r.is_stopped for r in done),
+        no_flex=next((r.no_flex for r in done if r.no_flex is not None), None),
     )
 
 

@@ -53,6 +53,7 @@ def ask_unanswered(
     group: str | None = None,
     *,
     has_answered: bool = False,
+    uses_flex: bool = False,
 ) -> Round:
     """Ask unanswered records of collected shards, once each. Runs one Spark action.
 
@@ -63,6 +64,7 @@ def ask_unanswered(
     digests: of the lists of unanswered records, by shard
     group: the name by which `cancel_jobs` can end the action
     has_answered: whether the model has answered a record in an earlier round
+    uses_flex: whether calls go to the flex tier while it serves in time
     Answers and errors of single records are in the run folder: collect again to see them. Raises
     InvokeRefusedError if the model would answer no record, and FallbackRefusedError if it refused
     many of them alike and answered none.
@@ -86,6 +88,7 @@ def ask_unanswered(
         len(groups),
         until,
         has_answered,
+        uses_flex,
         again.ceiling.path if again.ceiling is not None else (),
     )
     open_round(run.storage, round_id, SystemClock())

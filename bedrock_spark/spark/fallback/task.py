@@ -23,6 +23,7 @@ from bedrock_spark.costs.token_estimate import TokenEstimate
 from bedrock_spark.errors import InvokeError, InvokeRefusedError
 from bedrock_spark.families import family_by_name
 from bedrock_spark.invoke.caller import ModelCaller, invoke_options
+from bedrock_spark.invoke.flex_tier import FlexTier
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.invoke.refusals import Refusal, Refusals, is_refusal
 from bedrock_spark.invoke.shared_limit import TaskRegistry, share_limit
@@ -49,6 +50,7 @@ class TaskResult(msgspec.Struct, frozen=True):
     refused: if it answered none, how many records it refused, by what their errors have in common;
         messages: one message for each of these
     is_stopped: whether the task asked no more records because too many were refused alike
+    no_flex: what the service says of a model without the flex tier, None if it did not say so
     """
 
     asked: int
@@ -59,6 +61,7 @@ class TaskResult(msgspec.Struct, frozen=True):
     refused: dict[str, int] = {}
     messages: dict[str, str] = {}
     is_stopped: bool = False
+    no_flex: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class FallbackTask:
     round_id, tasks: the id of this round, and how many tasks it has
     until: no call starts after this time, in seconds since the epoch; None for no limit
     has_answered: whether the model has answered a record in an earlier round
+    uses_flex: whether calls go to the flex tier while it serves in time
     limit_path: the keys that lead to the limit of tokens in a body; () if it is never changed
     claim_seconds: how long a claim lasts if it is not renewed
     """
@@ -86,6 +90,7 @@ class FallbackTask:
     tasks: int = 1
     until: float | None = None
     has_answered: bool = False
+    uses_flex: bool = False
     limit_path: tuple[str, ...] = ()
     claim_seconds: float = CLAIM_SECONDS
     clock: Clock = field(default_factory=SystemClock)
@@ -129,7 +134,8 @@ class FallbackTask:
         config = self.config
         limiter = RateLimiter(clock, config.requests_per_minute, config.tokens_per_minute)
         answers = AnswerFiles(self.storage, clock)
-        caller = self._caller(limiter, clock)
+        flex = FlexTier(clock, self.until) if self.uses_flex else None
+        caller = self._caller(limiter, clock, flex)
         refusals = Refusals(self.has_answered)
         asker = _Asker(caller, answers, config.concurrency, self.until, renewal.check, refusals)
         pending = PendingRecords(self.storage, self.prepare_id, parts, self.limit_path)
@@ -153,9 +159,10 @@ class FallbackTask:
             alike,
             refusals.messages if alike else {},
             refusals.is_hopeless,
+            flex.refusal if flex is not None else None,
         )
 
-    def _caller(self, limiter: RateLimiter, clock: Clock) -> ModelCaller:
+    def _caller(self, limiter: RateLimiter, clock: Clock, flex: FlexTier | None) -> ModelCaller:
         config = self.config
         return ModelCaller(
             client=runtime_client(self.aws, config.read_timeout_seconds, config.concurrency),
@@ -167,6 +174,7 @@ class FallbackTask:
             options=invoke_options(config, self.run_id),
             estimate=TokenEstimate(self.max_answer_tokens, output_rate(self.model_id, self.family)),
             until=self.until,
+            flex=flex,
         )
 
 
@@ -221,7 +229,8 @@ class _Asker:
         """Ask one record, and keep its answer or error. Only InvokeRefusedError is raised."""
         body = record.body
         try:
-            line = answer_line(record.recordId, body, self.caller.ask(body, limit))
+            output, tier = self.caller.answer(body, limit)
+            line = answer_line(record.recordId, body, output, tier)
         except InvokeRefusedError:
             raise
         except InvokeError as exc:

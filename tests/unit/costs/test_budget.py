@@ -18,7 +18,7 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import TokenPrices
 from bedrock_spark.costs.budget import Budget, open_budget
 from bedrock_spark.costs.tokens import Expected, Tokens
-from bedrock_spark.costs.used import canary_used, expected_of, fallback_used
+from bedrock_spark.costs.used import canary_used, expected_of, fallback_used, flex_used
 from bedrock_spark.errors import BudgetError, ConfigError
 from bedrock_spark.fanout import watch
 from bedrock_spark.prices import RunPrices
@@ -258,6 +258,13 @@ def test_what_the_fallback_used_is_added_up() -> None:
     assert fallback_used(counts, EXPECTED, manifest) == Tokens(4, 4, 2)
     more = fallback_used([*counts, {"uncounted": 5}], EXPECTED, manifest)
     assert more == Tokens(4 + 5 * 2 * 1000, 4, 2)
+
+
+def test_the_part_of_the_flex_tier_is_added_up() -> None:
+    """Answers that tell no tokens are not in it: they cost as at the dearer tier."""
+    counts = [{"input": 9, "flex_input": 3, "flex_output": 4}, {"uncounted": 2}, {"flex_input": 1}]
+    assert flex_used(counts) == Tokens(4, 4)
+    assert flex_used([{"flex_cache_read": 5, "cache_read": 7}]) == Tokens(cache_read=5)
 
 
 def a_try(answered: int, tokens: int) -> Canary:

@@ -77,6 +77,30 @@ def test_images_per_answer(body: dict[str, Any] | None, images: int) -> None:
     assert images_per_answer(asked) == images
 
 
+def test_what_the_flex_tier_answered_has_its_own_price() -> None:
+    """It is a part of what the fallback used. Without a flex price it costs as the rest."""
+    flex = TokenPrices(input=Decimal("0.5"), output=Decimal(1))
+    used = Tokens(), Tokens(1000, 1000), Tokens()
+    priced = RunPrices(fallback=BOTH.fallback, flex=flex)
+    assert spent(priced, *used, 0, Tokens(400, 500)).fallback == 3 - Decimal("0.2") - Decimal("0.5")
+    assert spent(BOTH, *used, 0, Tokens(400, 500)).fallback == 3
+    assert spent(RunPrices(flex=flex), *used, 0, Tokens(400)).fallback is None
+
+
+def test_tokens_of_a_cache_have_their_own_price() -> None:
+    """They are a part of the input. Without such a price they cost as other input."""
+    prices = TokenPrices(
+        input=Decimal(1), output=Decimal(2), cache_read=Decimal("0.1"), cache_write=Decimal("1.25")
+    )
+    tokens = Tokens(1000, 100, cache_read=600, cache_write=200)
+    assert tokens.cost(prices) == Decimal("0.2") + Decimal("0.06") + Decimal("0.25") + Decimal(
+        "0.2"
+    )
+    plain = TokenPrices(input=Decimal(1), output=Decimal(2))
+    assert tokens.cost(plain) == Decimal("1.2")
+    assert tokens + tokens - tokens == tokens
+
+
 def test_tokens_without_a_price_cost_nothing() -> None:
     """For example a fallback on provisioned throughput, which is paid by the hour."""
     costs = spent(RunPrices(batch=HAIKU), Tokens(8000), Tokens(9, 9), Tokens())

@@ -23,7 +23,7 @@ from bedrock_spark.run_folder.purchases import PurchaseNote, note_intent
 from bedrock_spark.run_folder.run import open_run
 from bedrock_spark.spark.fallback import stage as spark_fallback
 from bedrock_spark.spark.fallback.round_result import Round
-from tests.unit.fakes import FakeClock, make_config
+from tests.unit.fakes import CLAUDE, PROVISIONED, FakeClock, make_config
 
 # Two shards of 5 records, too small for batch jobs; a record costs a cent.
 MANIFEST = RunManifest(
@@ -38,7 +38,7 @@ class FakeRounds:
 
     changed: for each round, the number of records that must be collected again
     results: of the next rounds, instead of that
-    has_answered: the argument of this name, of each round
+    has_answered, uses_flex: the arguments of these names, of each round
     """
 
     def __init__(self) -> None:
@@ -46,6 +46,7 @@ class FakeRounds:
         self.changed = [0] * 20
         self.results: list[Round] = []
         self.has_answered: list[bool] = []
+        self.uses_flex: list[bool] = []
 
     def __call__(
         self,
@@ -61,6 +62,7 @@ class FakeRounds:
     ) -> Round:
         self.asked.append({"counts": counts, "model_id": model_id, "most": most, "until": until})
         self.has_answered.append(more["has_answered"])
+        self.uses_flex.append(more["uses_flex"])
         if self.results:
             return self.results.pop(0)
         return Round(min(sum(counts.values()), most or 0), throttled=2, changed=self.changed.pop(0))
@@ -349,3 +351,42 @@ def test_refusals_beside_passing_errors_do_not_end_the_fallback(
     while fallback.may_go_on(shards):
         fallback.ask(SPARK, shards)
     assert len(rounds.asked) == 2
+
+
+GPT = "openai.gpt-oss-120b-1:0"  # has a flex price in the table
+
+
+@pytest.mark.parametrize(
+    ("sections", "uses_flex"),
+    [
+        ({"fallback": {"model_id": GPT}}, True),
+        ({"fallback": {"model_id": GPT, "service_tier": "default"}}, False),
+        ({"fallback": {"model_id": GPT, "performance": "optimized"}}, False),
+        ({"fallback": {"model_id": GPT}, "prices": "none"}, False),
+        ({"fallback": {"model_id": CLAUDE}}, False),
+        ({"fallback": {"model_id": PROVISIONED}}, False),
+    ],
+)
+def test_flex_is_used_if_the_price_table_has_it(
+    new_fallback: NewFallback, rounds: FakeRounds, sections: dict[str, Any], uses_flex: bool
+) -> None:
+    """And the config does not name another tier, and the model is paid by tokens."""
+    fallback = new_fallback(**sections)
+    fallback._model_id = sections["fallback"]["model_id"]
+    fallback.ask(SPARK, reconciled(3))
+    assert rounds.uses_flex == [uses_flex]
+
+
+def test_a_refusal_of_the_flex_tier_is_noted_once(
+    new_fallback: NewFallback, rounds: FakeRounds, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Later rounds of the run do not ask for it again."""
+    fallback = new_fallback(fallback={"model_id": GPT})
+    rounds.results = [Round(3, answered=1, no_flex="is not supported")] * 2
+    for _ in range(3):
+        fallback.ask(SPARK, reconciled(3))
+    assert rounds.uses_flex == [True, False, False]
+    assert [r.getMessage() for r in caplog.records if "flex" in r.getMessage()] == [
+        f'{fallback.run.run_id}: the service refuses the flex tier: "is not supported". The '
+        "fallback uses the default tier"
+    ]

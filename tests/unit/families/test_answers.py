@@ -75,6 +75,12 @@ ANSWERS: list[tuple[str, dict[str, Any], Answer]] = [
         {"text": "", "finish_reason": "COMPLETE", "tool_calls": [{"parameters": {"a": 1}}]},
         Answer(text="", tool_input='{"a":1}', stop_reason="COMPLETE"),
     ),
+    (
+        "nova_embeddings",
+        {"embeddings": [{"embeddingType": "TEXT", "embedding": [0.5, -1]}]},
+        Answer(embedding=(0.5, -1.0)),
+    ),
+    ("nova_embeddings", {"embeddings": []}, Answer()),
     ("cohere_embed", {"embeddings": [[0.5, -1.0]]}, Answer(embedding=(0.5, -1.0))),
     (
         "cohere_embed",

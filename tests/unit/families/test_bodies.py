@@ -38,6 +38,18 @@ BODIES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     ("titan_multimodal", {}, {"inputText": "Q {{ a }}"}),
     (
+        "nova_embeddings",
+        {},
+        {
+            "taskType": "SINGLE_EMBEDDING",
+            "singleEmbeddingParams": {
+                "embeddingPurpose": "GENERIC_INDEX",
+                "embeddingDimension": 3072,
+                "text": {"truncationMode": "NONE", "value": "Q {{ a }}"},
+            },
+        },
+    ),
+    (
         "amazon_images",
         {},
         {"taskType": "TEXT_IMAGE", "textToImageParams": {"text": "Q {{ a }}"}},

@@ -9,7 +9,7 @@ import pytest
 
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.families import FAMILIES, Family, anthropic, converse, nova
+from bedrock_spark.families import FAMILIES, Family, anthropic, cohere_embed, converse, nova
 from bedrock_spark.families.ceilings import KNOWN_LIMITS
 from bedrock_spark.families.lint_rules import RULES
 from bedrock_spark.limits import MAX_BODY_BYTES
@@ -30,6 +30,7 @@ OPTIONS: dict[str, Any] = {
     "seed": 4,
     "dimensions": 256,
     "input_type": "search_query",
+    "embedding_types": ["float", "int8"],
     "width": 512,
     "height": 512,
     "aspect_ratio": "1:1",
@@ -80,7 +81,12 @@ def test_the_listed_options_of_a_family_are_the_accepted_ones(family: Family) ->
 
 def test_formats_and_limits_of_images_and_documents_are_those_of_the_code() -> None:
     """For every family that takes media: its formats, its limits, the body size, the threads."""
-    rules = {"anthropic": anthropic.MEDIA, "nova": nova.MEDIA, "converse": converse.MEDIA}
+    rules = {
+        "anthropic": anthropic.MEDIA,
+        "nova": nova.MEDIA,
+        "cohere_embed": cohere_embed.MEDIA,
+        "converse": converse.MEDIA,
+    }
     assert set(rules) == {f.name for f in FAMILIES if f.takes_media}
     formats, limits = MEDIA.split("| family | images of a row |")
     assert rows_of(formats) == {

@@ -117,8 +117,31 @@ EXTRAS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("titan_multimodal", {"dimensions": 384}, {"embeddingConfig": {"outputEmbeddingLength": 384}}),
     (
         "cohere_embed",
-        {"dimensions": 512, "input_type": "search_query"},
-        {"output_dimension": 512, "input_type": "search_query"},
+        {"dimensions": 512, "input_type": "search_query", "embedding_types": ["float", "int8"]},
+        {
+            "output_dimension": 512,
+            "input_type": "search_query",
+            "embedding_types": ["float", "int8"],
+        },
+    ),
+    *(
+        (
+            "nova_embeddings",
+            {"dimensions": 384, "input_type": input_type},
+            {
+                "singleEmbeddingParams": {
+                    "embeddingPurpose": purpose,
+                    "embeddingDimension": 384,
+                    "text": {"truncationMode": "NONE", "value": "Q {{ a }}"},
+                }
+            },
+        )
+        for input_type, purpose in (
+            ("search_document", "GENERIC_INDEX"),
+            ("search_query", "GENERIC_RETRIEVAL"),
+            ("classification", "CLASSIFICATION"),
+            ("clustering", "CLUSTERING"),
+        )
     ),
     (
         "amazon_images",

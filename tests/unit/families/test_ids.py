@@ -48,6 +48,7 @@ IDS: dict[str, tuple[str, ...]] = {
         "amazon.titan-embed-text-v2:0",
     ),
     "titan_multimodal": ("amazon.titan-embed-image-v1", "amazon.titan-embed-image-v1:0"),
+    "nova_embeddings": ("amazon.nova-2-multimodal-embeddings-v1:0",),
     "amazon_images": (
         "amazon.titan-image-generator-v1",
         "amazon.titan-image-generator-v2:0",

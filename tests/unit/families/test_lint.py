@@ -356,6 +356,20 @@ FAULTS: list[tuple[str, Config, str, str]] = [
         "is a part of another API",
     ),
     (
+        "text-only",
+        config_with({"images": "photo", "max_tokens": None}, "cohere.embed-english-v3"),
+        "request.images",
+        "this model takes no text with images; use cohere.embed-v4:0",
+    ),
+    (
+        "dimensions",
+        config_with(
+            {"dimensions": 512, "max_tokens": None}, "amazon.nova-2-multimodal-embeddings-v1:0"
+        ),
+        "request.dimensions",
+        "this model's vectors have 256, 384, 1024, 3072 numbers",
+    ),
+    (
         "text-type",
         config_of({"inputText": ["{{ a }}"]}, "amazon.titan-embed-text-v2:0"),
         "request.body.inputText",
@@ -432,6 +446,7 @@ def test_every_rule_is_tested() -> None:
         config_of(with_thinking(type="disabled"), "anthropic.claude-sonnet-5"),
         config_with({"images": "photo", "documents": "paper"}, HAIKU_45),
         config_with({"images": "photo"}, "amazon.nova-lite-v1:0"),
+        config_with({"images": "photo", "max_tokens": None}, "us.cohere.embed-v4:0"),
         config_with({"documents": "paper"}, "amazon.nova-lite-v1:0", invocation="converse"),
     ],
 )

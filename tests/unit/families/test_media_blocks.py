@@ -91,6 +91,22 @@ def test_an_empty_array_makes_no_block_and_a_null_rejects_the_row(family: str) -
     assert rejection(template, photos=[PNG, None]) == "photos: holds a null"
 
 
+def test_cohere_embeds_a_text_with_the_images_of_its_row() -> None:
+    """As mixed content of data URIs. Without a column of images, the text stands alone."""
+    model = {"id": "cohere.embed-v4:0"}
+    request = {"prompt": "A page: {{ x }}", "dimensions": 256, "images": ["pages"]}
+    template = body_template(make_config(request=request, model=model))
+    body = json.loads(template.render({"x": "y", "pages": [PNG, JPEG]}))
+    *images, text = body.pop("inputs")[0]["content"]
+    assert text == {"type": "text", "text": "A page: y"}
+    assert body == {"input_type": "search_document", "output_dimension": 256}
+    for part, (data, name) in zip(images, ((PNG, "png"), (JPEG, "jpeg")), strict=True):
+        encoded = base64.b64encode(data).decode()
+        assert part == {"type": "image_url", "image_url": f"data:image/{name};base64,{encoded}"}
+    with pytest.raises(ConfigError, match=r"request\.documents: models of the family cohere_embed"):
+        body_template(make_config(request={**request, "documents": "d"}, model=model))
+
+
 def test_a_text_file_is_sent_to_claude_as_text() -> None:
     """Every text format, without a byte order mark. Other bytes than UTF-8 reject the row."""
     template = template_of("anthropic", lambda uri: b"\xef\xbb\xbf# N\xc3\xa4me", documents="d")

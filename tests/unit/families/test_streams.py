@@ -206,7 +206,13 @@ def test_only_families_of_text_stream() -> None:
     """Vectors and images are not streamed, and the chunks of `raw` are unknown."""
     without_stream = {f.name for f in FAMILIES if f.read_chunk is None}
     assert without_stream == {
-        *("titan_embeddings", "titan_multimodal", "amazon_images", "cohere_embed"),
+        *(
+            "titan_embeddings",
+            "titan_multimodal",
+            "nova_embeddings",
+            "amazon_images",
+            "cohere_embed",
+        ),
         *("stability", "stability_xl", "raw"),
     }
     tested = {name for name, _, _ in STREAMS} | {"llama4"}

@@ -18,6 +18,7 @@ MESSAGES = {
     "no_access": "You don't have access to the model with the specified model ID.",
     "unknown_id": "The provided model identifier is invalid.",
     "no_converse": "This action doesn't support the model that you provided.",
+    "no_tier": "The provided service tier is not supported for this model",
 }
 
 

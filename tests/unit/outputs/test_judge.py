@@ -63,6 +63,7 @@ ANSWERS: dict[str, Callable[[str, str], Any]] = {
 OTHERS: dict[str, Any] = {
     "titan_embeddings": {"embedding": [0.5], "inputTextTokenCount": 3},
     "titan_multimodal": {"embedding": [0.5], "message": None},
+    "nova_embeddings": {"embeddings": [{"embedding": [0.5], "embeddingType": "TEXT"}]},
     "cohere_embed": {"embeddings": [[0.5]]},
     "amazon_images": {"images": ["aa"], "error": None},
     "stability": {"images": ["aa"], "finish_reasons": [None]},

@@ -15,6 +15,7 @@ from bedrock_spark.outputs.lines import (
     OutputManifest,
     OutputRecord,
     RecordError,
+    answer_line,
     read_lines,
     read_output_manifest,
     replace_half_characters,
@@ -369,3 +370,13 @@ def test_a_job_without_output_writes_23_bytes() -> None:
     data = b'{"totalRecordCount":0}\n'
     assert len(data) == 23
     assert read_output_manifest(data) == OutputManifest(total=0)
+
+
+@pytest.mark.parametrize(("tier", "is_flex"), [("flex", True), ("default", False), (None, False)])
+def test_a_line_says_if_the_flex_tier_has_answered(tier: str | None, is_flex: bool) -> None:
+    """Other tiers have the price of the config. Lines of jobs have no tier."""
+    line = answer_line("a", b'{"x":1}', b'{"t":1}', tier)
+    assert read_record(line) == OutputRecord("a", b'{"t":1}', None, is_flex)
+    assert (b"serviceTier" in line) is is_flex
+    odd = b'{"recordId":"a","modelOutput":{"t":1},"serviceTier":{"type":"flex"}}'
+    assert read_record(odd) == OutputRecord("a", b'{"t":1}', None, False)

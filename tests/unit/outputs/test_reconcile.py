@@ -181,17 +181,17 @@ def test_a_second_answer_from_another_file_was_paid_twice() -> None:
 def test_answers_of_the_fallback_that_do_not_count_are_kept_for_their_tokens() -> None:
     """A second answer, or one that did not fit: both were paid for. Those of jobs are not kept."""
     second = reconcile("a", (fallback("p1"), [ok("a", b"1")]), (fallback("p2"), [ok("a", b"2")]))
-    assert second.superseded == [b"2"]
+    assert [each.output for each in second.superseded] == [b"2"]
     assert reconcile("a", (batch(1), [ok("a")]), (batch(2), [ok("a")])).superseded == []
     replaced = ShardReconciliation(SHARD, {"a": 1}, JUDGE, ONCE)
     replaced.add(fallback("p1"), [ok("a", BAD)])
     replaced.add(fallback("p2"), [ok("a", GOOD)])
-    assert replaced.superseded == [BAD]
+    assert [each.output for each in replaced.superseded] == [BAD]
     worse = ShardReconciliation(SHARD, {"a": 1}, JUDGE, ONCE)
     worse.add(fallback("p1"), [ok("a", BAD)])
     worse.add(fallback("p2"), [ok("a", UNREADABLE)])
     assert worse.outcomes["a"].record.output == BAD
-    assert worse.superseded == [UNREADABLE]
+    assert [each.output for each in worse.superseded] == [UNREADABLE]
 
 
 def test_an_error_after_an_answer_is_no_finding() -> None:

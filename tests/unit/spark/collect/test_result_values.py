@@ -13,6 +13,7 @@ import pytest
 
 from bedrock_emulator.answers.png import draw_png
 from bedrock_spark.outputs.images import by_record, format_of
+from bedrock_spark.outputs.lines import answer_line
 from tests.unit.collect_shard import JOB_FOLDER, LINES_KEY, SHARD, collect_shard
 
 PNG = base64.b64decode(draw_png("seed", 2, 2))
@@ -157,6 +158,28 @@ def test_tokens_of_reasoning_and_cache_are_columns_and_sums(tmp_path: Path) -> N
     parts = {"reasoning": 10, "cache_read": 20, "cache_write": 4}
     assert reconciled.tokens == {"input": 30, "output": 18, **parts}
     assert reconciled.fallback_tokens == {"input": 26, "output": 18, **parts}
+
+
+def test_tokens_of_the_flex_tier_are_counted_apart(tmp_path: Path) -> None:
+    """They are a part of the fallback's, those of superseded answers too: they cost less."""
+    usage = {"input_tokens": 100, "output_tokens": 20, "cache_read_input_tokens": 7}
+    output = {"content": [{"type": "text", "text": "x"}], "usage": usage}
+    answer = json.dumps(output).encode()
+    flex = answer_line("a", b"{}", answer, "flex")
+    files = {
+        f"fallback/{SHARD}/1.jsonl.out": flex + answer_line("b", b"{}", answer, "default"),
+        f"fallback/{SHARD}/2.jsonl.out": flex + answer_line("c", b"{}", answer),
+    }
+    reconciled, rows = collect_shard(str(tmp_path), "abc", files)
+    assert [row["outcome"] for row in rows] == ["ok"] * 3
+    assert reconciled.fallback_tokens == {
+        "input": 4 * 107,
+        "output": 80,
+        "cache_read": 28,
+        "flex_input": 2 * 107,
+        "flex_output": 40,
+        "flex_cache_read": 14,
+    }
 
 
 def test_a_run_without_reasoning_and_cache_has_no_sums_of_them(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ MODELS: dict[str, tuple[str, int | None]] = {
     "titan_text": ("amazon.titan-text-express-v1", None),
     "titan_embeddings": ("amazon.titan-embed-text-v2:0", 50_000),
     "titan_multimodal": ("amazon.titan-embed-image-v1", None),
+    "nova_embeddings": ("amazon.nova-2-multimodal-embeddings-v1:0", None),
     "amazon_images": ("amazon.nova-canvas-v1:0", 1_024),
     "cohere_command": ("cohere.command-text-v14", None),
     "cohere_command_r": ("cohere.command-r-v1:0", None),

@@ -1,0 +1,102 @@
+"""Use the flex tier as long as it serves in time.
+
+Flex costs about half of the default tier and is best effort: a call may take longer, or be refused
+at busy times (https://aws.amazon.com/bedrock/service-tiers/). A call moves on to the default tier
+only after an error that is repeated anyway, so that no answer is paid for twice because of the
+tiers.
+
+- One record: after 3 refusals at busy times, after a reply that did not come, or 2 minutes after
+  its first call, its further calls are at the default tier.
+- All records of a task: after 8 refusals in a row, without an answer in between, flex is left
+  alone for 5 minutes, in the manner of a circuit breaker
+  (https://en.wikipedia.org/wiki/Circuit_breaker_design_pattern). Half an hour before the deadline,
+  it is not used any more.
+- A model without flex says so in its first reply. Then flex is over.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from bedrock_spark.clock import Clock
+from bedrock_spark.errors import InvokeError, InvokeThrottledError, ServiceTierError
+
+# One record: how often it may meet a busy tier, and how long it may wait for it in all.
+BUSY_CALLS, WAIT_SECONDS = 3, 120.0
+# All records: how many refusals in a row pause the tier, and for how long. After a pause, two
+# refusals are enough for the next one.
+BUSY_IN_A_ROW, PAUSE_SECONDS, _AFTER_PAUSE = 8, 300.0, 2
+DEADLINE_SECONDS = 1_800.0
+_UNAVAILABLE = "ServiceUnavailableException"
+
+
+@dataclass
+class FlexWait:
+    """How long one record has tried the tier. begun_at: when it was asked first."""
+
+    begun_at: float
+    busy: int = 0
+    is_over: bool = False
+
+
+@dataclass
+class FlexTier:
+    """Decides for each call whether it goes to the flex tier. Safe to use from many threads.
+
+    until: no call starts after this time, in seconds since the epoch; None for no limit
+    refusal: what the service says of a model without flex; None while it has not said so
+    """
+
+    clock: Clock
+    until: float | None = None
+    refusal: str | None = None
+    _busy_in_a_row: int = 0
+    _paused_until: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def takes(self, wait: FlexWait) -> bool:
+        """Tell whether the next call for a record goes to the flex tier."""
+        now = self.clock.now()
+        is_late = self.until is not None and now > self.until - DEADLINE_SECONDS
+        has_waited = wait.is_over or wait.busy >= BUSY_CALLS or now > wait.begun_at + WAIT_SECONDS
+        with self._lock:
+            is_open = self.refusal is None and now >= self._paused_until
+        return is_open and not is_late and not has_waited
+
+    def is_refused_by(self, error: InvokeError) -> bool:
+        """Tell whether an error says that the model has no flex tier; note it then."""
+        if not isinstance(error, ServiceTierError):
+            return False
+        with self._lock:
+            self.refusal = str(error)
+        return True
+
+    def noted(self, error: InvokeError, wait: FlexWait) -> InvokeError:
+        """Note the error of a call at the flex tier, and return the error that it counts as.
+
+        A tier that is unavailable is one that is busy: such a call uses up no attempt.
+        """
+        is_unavailable = error.error_type == _UNAVAILABLE
+        if not is_unavailable and not isinstance(error, InvokeThrottledError):
+            wait.is_over = True
+            return error
+        wait.busy += 1
+        with self._lock:
+            self._busy_in_a_row += 1
+            if self._busy_in_a_row >= BUSY_IN_A_ROW:
+                self._paused_until = self.clock.now() + PAUSE_SECONDS
+                self._busy_in_a_row = BUSY_IN_A_ROW - _AFTER_PAUSE
+        if not is_unavailable:
+            return error
+        return InvokeThrottledError(
+            str(error),
+            error_code=error.error_code,
+            error_type=error.error_type,
+            retry_after=error.retry_after,
+        )
+
+    def note_answer(self) -> None:
+        """Note that the tier has answered a call."""
+        with self._lock:
+            self._busy_in_a_row = 0
