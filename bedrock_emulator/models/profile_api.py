@@ -69,10 +69,17 @@ class ProfileApi:
         return {"inferenceProfileSummaries": [_describe(p) for p in listed], "nextToken": token}
 
     def delete(self, params: dict[str, Any], region: str) -> dict[str, Any]:
-        """Delete an application's profile. Raise ValidationException for a system-defined one."""
+        """Delete an application's profile.
+
+        Raise ValidationException for a system-defined one, and ConflictException while a batch job
+        uses it.
+        """
         profile = self._find(params["inferenceProfileIdentifier"], region)
         if profile.request is None:
             raise invalid("A system-defined inference profile cannot be deleted.")
+        jobs = self._world.jobs.all()
+        if any(not job.is_settled and job.model_arn == profile.arn for job in jobs):
+            raise conflict("The inference profile is used by a model invocation job.")
         self._book.remove(profile)
         self._tags.drop(profile.arn)
         return {}

@@ -69,8 +69,10 @@ def test_it_answers_as_its_model_does(kit: Kit) -> None:
     assert kit.runtime.converse(modelId=arn, messages=turns)["stopReason"] == "end_turn"
     assert kit.local.usage()["invocations"][arn]["calls"] == 2
     job = kit.submit([record(n) for n in range(3)], modelId=arn)
-    kit.bedrock.delete_inference_profile(inferenceProfileIdentifier=arn)
+    delete = kit.bedrock.delete_inference_profile
+    assert refusal(delete, inferenceProfileIdentifier=arn) == "ConflictException"
     assert kit.settle(job)["status"] == "Completed"
+    delete(inferenceProfileIdentifier=arn)
     assert all(line["modelOutput"]["type"] == "message" for line in kit.lines(job))
     assert kit.job(job)["modelId"] == arn
 
