@@ -40,7 +40,8 @@ class ProfileApi:
     def create(self, params: dict[str, Any], region: str) -> dict[str, Any]:
         """Create an application's profile, or return the one created with the same token.
 
-        Raise ConflictException if the token was used with other parameters.
+        Raise ConflictException if the token was used with other parameters and the fault script
+        refuses that.
         """
         request = {name: value for name, value in params.items() if name != "tags"}
         tags = tag_map(params.get("tags", []))
@@ -103,7 +104,8 @@ class ProfileApi:
         for profile in self._book.all():
             used = (profile.request or {}).get("clientRequestToken")
             if token is not None and used == token and profile.region == region:
-                if profile.request != request:
+                refuses = self._world.faults.current.behaviour.used_token == "refuse"
+                if profile.request != request and refuses:
                     raise conflict("The clientRequestToken was used with other parameters.")
                 return profile
         return None

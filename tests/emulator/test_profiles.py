@@ -101,11 +101,13 @@ def test_missing_profiles_are_refused(kit: Kit) -> None:
 
 
 def test_a_token_creates_one_profile(kit: Kit) -> None:
-    """The same request returns the same profile; another one is a conflict."""
+    """Any request with the token returns this profile, unless the script refuses another one."""
     arn = _create(kit.bedrock, "Team D", clientRequestToken="token-d")
     assert _create(kit.bedrock, "Team D", clientRequestToken="token-d") == arn
     create = kit.bedrock.create_inference_profile
     other = {"inferenceProfileName": "Team E", "clientRequestToken": "token-d"}
+    assert create(modelSource={"copyFrom": MODEL}, **other)["inferenceProfileArn"] == arn
+    kit.local.set_faults({"behaviour": {"used_token": "refuse"}})
     assert refusal(create, modelSource={"copyFrom": MODEL}, **other) == "ConflictException"
 
 
