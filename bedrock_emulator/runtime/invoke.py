@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,6 +88,14 @@ def _question_of_body(target: Target, raw: bytes) -> _Question:
         request_digest(body, is_converse=False),
         lambda context: family.answer(checked, context),
     )
+
+
+def _blob(text: str | None) -> bytes:
+    """Return a blob inside JSON, where it is base64."""
+    try:
+        return base64.b64decode(text or "", validate=True)
+    except ValueError as exc:
+        raise invalid("The body must be base64.") from exc
 
 
 def _question_of_conversation(target: Target, body: dict[str, Any]) -> _Question:
@@ -185,7 +194,7 @@ class RuntimeApi:
         target = self.find_target(params["modelId"], region)
         request = params["input"]
         if request.get("invokeModel") is not None:
-            question = _question_of_body(target, request["invokeModel"].get("body") or b"")
+            question = _question_of_body(target, _blob(request["invokeModel"].get("body")))
         else:
             question = _question_of_conversation(target, request["converse"])
         if question.prompt is None:
