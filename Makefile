@@ -11,6 +11,9 @@ project := '.[spark,emulator,bench,dev]'
 
 # More arguments for pytest, e.g. make test PYTEST_ARGS='-k ledger -x'
 PYTEST_ARGS ?=
+# Processes that run tests at the same time, each with its own Spark; 0 runs them in one process.
+WORKERS ?= 2
+parallel = -n $(WORKERS) --dist loadfile
 
 .PHONY: help install install-spark35 demo test test-long test-spark35 test-clients models prices lint format types bench chaos mutants dist ci clean distclean
 
@@ -29,7 +32,7 @@ demo: install ## Run the whole pipeline over a real corpus, against a local Bedr
 	@scripts/with-spark.sh $(venv) bedrock-spark demo
 
 test: install ## Run all tests but the long ones
-	@scripts/with-spark.sh $(venv) pytest -m 'not long' $(PYTEST_ARGS)
+	@scripts/with-spark.sh $(venv) pytest $(parallel) -m 'not long' $(PYTEST_ARGS)
 
 test-long: install ## Run the long tests: killed controllers, Delta and Iceberg, other Spark sessions
 	@scripts/with-spark.sh $(venv) pytest -m long $(PYTEST_ARGS)

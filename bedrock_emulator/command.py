@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import os
 import resource
+import shlex
 import signal
 import sys
 import threading
@@ -53,6 +54,8 @@ READY = "bedrock emulator ready at "
 @click.option("--backend-model", help="Model name to send to that server; default: Bedrock's id.")
 @click.option("--s3-endpoint", help="Use the S3 at this URL instead of serving one.")
 @click.option("--event-queue", help="SQS queue, created here, that receives job state changes.")
+@click.option("--tls", type=click.Path(dir_okay=False, path_type=Path),
+              help="Serve HTTPS; write the new, self-signed certificate to this file.")  # fmt: skip
 @click.option("--verbose", is_flag=True, help="Log every change of a job's status.")
 @click.option("--exit-with-parent", is_flag=True, hidden=True)
 def emulator(
@@ -69,6 +72,7 @@ def emulator(
     backend_model: str | None,
     s3_endpoint: str | None,
     event_queue: str | None,
+    tls: Path | None,
     verbose: bool,
     exit_with_parent: bool,
 ) -> None:
@@ -93,6 +97,7 @@ def emulator(
         backend_model=backend_model,
         s3_endpoint=s3_endpoint,
         event_queue=event_queue,
+        tls=tls,
     )
     _serve(
         settings,
@@ -128,6 +133,8 @@ def _serve(settings: Settings, faults: Faults, answers: Answers, exit_with_paren
         click.echo(f"listening on {settings.host}: no credential is checked", err=True)
     click.echo(f"{READY}{server.endpoint_url}")
     click.echo(f"export AWS_ENDPOINT_URL={server.endpoint_url}")
+    if settings.tls is not None:
+        click.echo(f"export AWS_CA_BUNDLE={shlex.quote(str(settings.tls.absolute()))}")
     sys.stdout.flush()
     server.serve()
     server.close()

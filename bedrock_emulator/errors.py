@@ -1,4 +1,4 @@
-"""The one exception that becomes an error reply of the service."""
+"""The exception that becomes an error reply of the service, and the one that gets no reply."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ class ServiceError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
+
+
+class DroppedConnectionError(Exception):
+    """The connection of this request must be closed, and gets no reply."""
 
 
 def invalid(message: str) -> ServiceError:

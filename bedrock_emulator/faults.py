@@ -205,6 +205,20 @@ class AccessFaults(ScriptModel):
     models_without_batch: tuple[str, ...] = ()
 
 
+class Behaviour(ScriptModel):
+    """What AWS does where its documentation and users' reports differ, or say nothing.
+
+    used_token: a request whose clientRequestToken was used for another request: it is ignored and
+        the first job's ARN comes back, as the service model says, or it is refused
+    used_name: a job name is refused for ever, or only while its job is active
+    null_members: whether Converse lines of batch jobs hold the unused members as null
+    """
+
+    used_token: Literal["ignore", "refuse"] = "ignore"
+    used_name: Literal["refuse", "refuse_while_active"] = "refuse"
+    null_members: bool = True
+
+
 class ModelFaults(ScriptModel):
     """The life cycle of models, and what the account lacks to use them.
 
@@ -237,6 +251,7 @@ class Faults(ScriptModel):
     thinking: Thinking = Thinking()
     flex: FlexFaults = FlexFaults()
     access: AccessFaults = AccessFaults()
+    behaviour: Behaviour = Behaviour()
     models: dict[str, ModelFaults] = Field(default_factory=dict)
 
     def operation(self, name: str) -> OperationFaults | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,8 @@ class LocalBedrock:
 
     It is a separate process, because the emulator needs the CPU while jobs run. It ends by itself
     when this process dies, because that closes its standard input. `faults` is a fault script: a
-    dict, or the path of a file. `options` are further options of `bedrock-spark emulator`.
+    dict, or the path of a file. `options` are further options of `bedrock-spark emulator`. With
+    `tls` it serves HTTPS.
     """
 
     def __init__(
@@ -35,12 +37,14 @@ class LocalBedrock:
         data: Path | str | None = None,
         port: int = 0,
         *options: str,
+        tls: bool = False,
     ) -> None:
         self._faults = faults
         self._options = ["--port", str(port), "--speed", str(speed), "--seed", str(seed)]
         if data is not None:
             self._options += ["--data", str(data)]
         self._options += options
+        self._tls = tls
         self._process: subprocess.Popen[str] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._log: IO[str] | None = None
@@ -65,6 +69,13 @@ class LocalBedrock:
         """The process id of the emulator, None if it is not running."""
         return None if self._process is None else self._process.pid
 
+    @property
+    def certificate(self) -> Path | None:
+        """The file with the certificate that clients must trust; None without TLS."""
+        if not self._tls or self._folder is None:
+            return None
+        return Path(self._folder.name) / "certificate.pem"
+
     def start(self) -> None:
         """Start the process and wait until it answers.
 
@@ -80,6 +91,7 @@ class LocalBedrock:
                 "--exit-with-parent",
                 *self._options,
                 *self._fault_options(Path(self._folder.name)),
+                *(["--tls", str(self.certificate)] if self._tls else []),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -115,7 +127,9 @@ class LocalBedrock:
 
     def environment(self) -> dict[str, str]:
         """Return the environment variables that point AWS SDKs and the AWS CLI to this emulator."""
+        trusted = {} if self.certificate is None else {"AWS_CA_BUNDLE": str(self.certificate)}
         return {
+            **trusted,
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
@@ -131,6 +145,8 @@ class LocalBedrock:
         """Return a boto3 client for this emulator, without touching the environment."""
         import boto3
 
+        if self.certificate is not None:
+            options.setdefault("verify", str(self.certificate))
         return boto3.client(
             service,
             endpoint_url=self.endpoint_url,
@@ -153,6 +169,18 @@ class LocalBedrock:
         """Return the number of error replies by operation and code."""
         counts: dict[str, int] = self._call("GET", "requests")["errors"]
         return counts
+
+    def calls(self, operation: str | None = None) -> list[dict[str, Any]]:
+        """Return the newest calls of Bedrock's operations, or of one, the oldest first.
+
+        Each has `operation`, `parameters`, `body`, `error`, `region`, `time` and `number`.
+        """
+        calls: list[dict[str, Any]] = self._call("GET", "calls")["calls"]
+        return [c for c in calls if operation in (None, c["operation"])]
+
+    def reset(self) -> None:
+        """Forget jobs, models, bills, calls and buckets; set the scripts of the start again."""
+        self._call("POST", "reset")
 
     def set_faults(self, faults: dict[str, Any]) -> None:
         """Replace the fault script."""
@@ -206,7 +234,11 @@ class LocalBedrock:
         url = f"{self.endpoint_url}/_emulator/{path}"
         request = urllib.request.Request(url, data=data, method=method)
         # Ignore proxies of the environment: the emulator runs on this machine.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+        if self.certificate is not None:
+            context = ssl.create_default_context(cafile=str(self.certificate))
+            handlers.append(urllib.request.HTTPSHandler(context=context))
+        opener = urllib.request.build_opener(*handlers)
         try:
             with opener.open(request, timeout=600) as reply:
                 answer: dict[str, Any] = json.loads(reply.read())

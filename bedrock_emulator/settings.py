@@ -34,7 +34,8 @@ class Timings:
 class Settings:
     """Address, clock speed, seed, storage, answer backend and limits of one emulator.
 
-    `max_control_body` and `max_s3_body` are in bytes.
+    `max_control_body` and `max_s3_body` are in bytes. `tls` is the file for the certificate, None
+    for HTTP.
     """
 
     host: str = "127.0.0.1"
@@ -48,6 +49,7 @@ class Settings:
     backend_model: str | None = None
     s3_endpoint: str | None = None
     event_queue: str | None = None
+    tls: Path | None = None
     timings: Timings = field(default_factory=Timings)
     max_control_body: int = 1_000_000
     max_s3_body: int = 512 * 1024 * 1024

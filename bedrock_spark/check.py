@@ -106,6 +106,23 @@ def _region_faults(config: Config) -> list[Problem]:
     return [Problem(f"{key} = {name!r}: {fault}") for key, name, fault in faults if fault]
 
 
+def _cost_profile_faults(config: Config) -> list[Problem]:
+    """Return models that no inference profile can be made of: botocore, modelSource.copyFrom."""
+    if not config.batch.cost_profile:
+        return []
+    ids = [("model.id", config.model.id)] if not config.targets else []
+    ids += [(f"targets[{i}].model_id", target.model_id) for i, target in enumerate(config.targets)]
+    kinds = ":foundation-model/", ":inference-profile/"
+    return [
+        Problem(
+            f"batch.cost_profile: {key} = {model_id!r}: a profile is made of a foundation model or "
+            "of a system-defined profile only; leave batch.cost_profile out"
+        )
+        for key, model_id in ids
+        if model_id.startswith("arn:") and not any(kind in model_id for kind in kinds)
+    ]
+
+
 def _format_faults(config: Config) -> list[Problem]:
     is_published = config.results.place is not None
     formats = config.source.format, config.results.format
@@ -131,6 +148,7 @@ def _missing_prices(config: Config) -> list[Problem]:
 _CHECKS: tuple[tuple[Callable[[Config], list[Problem]], tuple[str, ...]], ...] = (
     (_model_id_faults, ("model", "canary", "fallback", "targets")),
     (_region_faults, ("batch", "targets")),
+    (_cost_profile_faults, ("batch", "model", "targets")),
     (_format_faults, ("source", "results")),
     (_price_faults, ("prices",)),
     (_missing_prices, ("run_uri", "model", "prices", "budget", "fallback", "source", "results")),

@@ -38,6 +38,7 @@ from bedrock_spark.fanout import (
     requeue_answered,
 )
 from bedrock_spark.fanout import watch as watch_jobs
+from bedrock_spark.fanout.cost_profiles import delete_cost_profiles
 from bedrock_spark.fanout.late_output import seconds_to_await
 from bedrock_spark.model_check import (
     UsedModel,
@@ -58,6 +59,7 @@ from bedrock_spark.report.findings import (
     changed_source_finding,
     fallback_finding,
 )
+from bedrock_spark.report.values import DONE
 from bedrock_spark.run_folder.fallback_end import note_fallback_ended
 from bedrock_spark.run_folder.ledger import Job, Ledger
 from bedrock_spark.run_folder.leftovers import delete_leftovers
@@ -407,6 +409,8 @@ class Pipeline:
             if partial or not out_of_money:
                 self.publish(spark, reconciled, partial)
             report = self.report(reconciled)
+            if report.state == DONE:
+                delete_cost_profiles(self.run, self.clock)
             self._refuse_out_of_money()
         return report
 

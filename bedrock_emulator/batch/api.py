@@ -31,11 +31,12 @@ class BatchApi:
         self._tags = tags
 
     def create(self, params: dict[str, Any], region: str) -> dict[str, Any]:
-        """Create a job, or return the one that was created with the same token and parameters.
+        """Create a job, or return the one that was created with the same token.
 
-        Raise ConflictException if the token was used with other parameters or the name was used,
-        ServiceQuotaExceededException if too many jobs of the model are active, and
-        ValidationException or AccessDeniedException if the model, role or a bucket cannot be used.
+        Raise ConflictException if the name was used, or the token with other parameters and the
+        fault script refuses that, ServiceQuotaExceededException if too many jobs of the model are
+        active, and ValidationException or AccessDeniedException if the model, role or a bucket
+        cannot be used.
         """
         request = {name: value for name, value in params.items() if name != "tags"}
         tags = tag_map(params.get("tags", []))
@@ -83,7 +84,8 @@ class BatchApi:
             return None
         for job in self._world.jobs.all():
             if job.token == token and job.region == region:
-                if job.request != request:
+                refuses = self._world.faults.current.behaviour.used_token == "refuse"
+                if job.request != request and refuses:
                     raise conflict("The clientRequestToken was used before with other parameters.")
                 return job
         return None
@@ -94,7 +96,9 @@ class BatchApi:
         check_usable(self._world, request["modelId"], ref.base_model_id, is_batch=True)
         self._check_access(request, ref, region)
         jobs = [job for job in self._world.jobs.all() if job.region == region]
-        if any(job.name == request["jobName"] for job in jobs):
+        is_for_ever = self._world.faults.current.behaviour.used_name == "refuse"
+        used = (job for job in jobs if is_for_ever or not job.is_settled)
+        if any(job.name == request["jobName"] for job in used):
             raise conflict("The provided job name is currently in use.")
         active = sum(not job.is_settled and job.base_model_id == ref.base_model_id for job in jobs)
         quota = self._world.faults.quotas.active_jobs
@@ -111,12 +115,13 @@ class BatchApi:
         seed = self._world.faults.seed
         number = len(self._world.jobs.all()) + 1
         name = request["jobName"]
+        earlier = sum(job.name == name and job.region == region for job in self._world.jobs.all())
         rule = self._world.faults.rule_for_job(
             name, number, lambda index: draw(seed, "job", index, name)
         )
         hours = request.get("timeoutDurationInHours", _DEFAULT_TIMEOUT_HOURS)
         job = Job(
-            job_id=draw_id(seed, "job-id", region, name),
+            job_id=draw_id(seed, "job-id", region, name, *([earlier] if earlier else [])),
             region=region,
             number=number,
             model_arn=ref.arn,

@@ -1,7 +1,9 @@
-"""Put job state changes into an SQS queue of this emulator, as EventBridge would deliver them.
+"""Send job state changes as EventBridge does: to the targets of its rules, and to an SQS queue.
 
 An event has the shape that the user guide describes, with `creationTime` in words. EventBridge
 delivers such events on a best-effort basis: take an event as a hint, and read the job's status.
+
+moto keeps the rules that clients put, and delivers to SQS queues, log groups and other buses.
 """
 
 from __future__ import annotations
@@ -29,6 +31,25 @@ class EventQueue:
         if self._name not in backend.queues:
             backend.create_queue(self._name)
         backend.send_message(self._name, json.dumps(state_change(job)))
+
+
+def send_to_rules(job: Job) -> None:
+    """Send the event for a job's new status to the rules of the default bus in its Region."""
+    import moto.events.models
+
+    event = state_change(job)
+    backend: Any = moto.events.models.events_backends[ACCOUNT_ID][job.region]
+    backend.put_events(
+        [
+            {
+                "Source": event["source"],
+                "DetailType": event["detail-type"],
+                "Resources": event["resources"],
+                "Detail": json.dumps(event["detail"]),
+                "Time": job.modified_time,
+            }
+        ]
+    )
 
 
 def state_change(job: Job) -> dict[str, Any]:

@@ -7,7 +7,8 @@ count.
 from __future__ import annotations
 
 import logging
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from bedrock_emulator.batch.input import JobInputError, check_input, find_input_files, raw_records
@@ -23,6 +24,8 @@ from bedrock_emulator.state.usage import JobBill
 from bedrock_emulator.state.world import EmulatorState
 
 log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,20 @@ class JobWork:
             return None
         return processing.spool.counts(job.records, min(processed, processing.spool.done))
 
+    def wait(self, records: dict[str, int], timeout: float) -> bool:
+        """Wait until this many records of each job are processed. Return False after `timeout`.
+
+        Jobs whose work has not begun or has failed are not waited for.
+        """
+        until = time.monotonic() + timeout
+        for job_id, count in records.items():
+            processing = self._processing.get(job_id)
+            while processing is not None and processing.spool.done < count:
+                if processing.task.done() or time.monotonic() > until:
+                    break
+                wait([processing.task], _LOOK_SECONDS)
+        return time.monotonic() <= until
+
     def write_empty_manifest(self, job: Job) -> None:
         """Write the manifest of a job that processed no records."""
         try:
@@ -106,6 +123,7 @@ class JobWork:
             is_converse=job.is_converse,
             rules=_record_rules(self._world.faults.current, rule, self._world.faults.seed),
             errors_in_model_output=rule.output.errors_in_model_output,
+            null_members=self._world.faults.current.behaviour.null_members,
         )
         number = 0
         for file_index, file in enumerate(find_input_files(self._world.objects, job.input_uri)):

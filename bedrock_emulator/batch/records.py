@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ from bedrock_emulator.state.draws import body_digest, draw, draw_record_id
 from bedrock_emulator.state.paid_answers import request_digest
 from bedrock_emulator.wire.serialization import dump
 from bedrock_emulator.wire.service_model import error_statuses
+
+log = logging.getLogger(__name__)
 
 _MESSAGES = {
     400: "The model returned the following errors: the request body is not valid for this model.",
@@ -88,23 +91,28 @@ class RecordWork:
     is_converse: bool
     rules: RecordRules
     errors_in_model_output: bool = False
+    null_members: bool = True
 
     def process(self, raw: bytes, number: int) -> RecordResult:
         """Return the output line of an input line. `number` is its position in the job, from 0."""
+        record_id = draw_record_id(self.rules.seed, self.job_name, number)
         try:
-            return self._process(raw, number)
+            record = json.loads(raw)
+            own_id = record.get("recordId")
+            if isinstance(own_id, str) and own_id:
+                record_id = own_id
+            return self._process(record_id, record.get("modelInput"))
         except RecursionError:
             # The line could be parsed, but is nested too deep for a later step.
-            record_id = draw_record_id(self.rules.seed, self.job_name, number)
             message = "Malformed input request: the body is nested too deep"
             return self._failed(record_id, None, 400, message, False)
+        except Exception:
+            # A defect of the emulator is the error of this record, not of the job.
+            log.exception("job %s: record %d failed", self.job_name, number)
+            message = "The emulator failed; its log has the traceback."
+            return self._failed(record_id, None, 500, message, True)
 
-    def _process(self, raw: bytes, number: int) -> RecordResult:
-        record = json.loads(raw)
-        record_id = record.get("recordId")
-        if not isinstance(record_id, str) or not record_id:
-            record_id = draw_record_id(self.rules.seed, self.job_name, number)
-        body = record.get("modelInput")
+    def _process(self, record_id: str, body: Any) -> RecordResult:
         # Only the rules need the digest: they draw from it.
         digest = body_digest(body) if self.rules.rules else ""
         fault = self.rules.in_job(self.job_name, record_id, digest)
@@ -128,12 +136,14 @@ class RecordWork:
     def _answer(self, body: Any) -> Answer:
         model_id = self.context.model_id
         if self.is_converse:
-            converse.check_body(body)
+            converse.check_body(body, model_id)
             check_batch_record(model_id, body, is_converse=True)
             if not self.family.has_converse:
                 raise BodyError("This model does not support the Converse type.")
             response = converse.answer(body, self.context.for_body(body, waits=False))
-            output = converse.as_batch_output(response.body)
+            output = response.body
+            if self.null_members:
+                output = converse.as_batch_output(output)
             return Answer(output, response.input_tokens, response.output_tokens)
         checked = read_body(self.family, body)
         check_batch_record(model_id, body, is_converse=False)

@@ -10,6 +10,7 @@ https://en.wikipedia.org/wiki/Discrete-event_simulation
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -20,8 +21,11 @@ from bedrock_emulator.faults import JobFaults
 from bedrock_emulator.state.jobs import Counts, Job
 from bedrock_emulator.state.world import EmulatorState
 
+log = logging.getLogger(__name__)
+
 _WAITING = frozenset({"Submitted", "Validating", "Scheduled"})
 _RUNNING = frozenset({"InProgress", "Stopping"})
+_UNSETTLED = _WAITING | _RUNNING
 
 
 class JobRunner:
@@ -84,10 +88,24 @@ class JobRunner:
 
     def progress(self, job: Job) -> Counts:
         """Return the counts of a job; those of a running job grow with the emulated time."""
-        if job.status != "InProgress":
+        if job.status == "InProgress":
+            done = self._records_done(job, self._world.clock.now())
+        elif job.status == "Stopping":
+            done = job.to_process or 0
+        else:
             return job.counts
-        done = self._records_done(job, self._world.clock.now())
         return self._work.counts(job, done) or job.counts
+
+    def catch_up(self, timeout: float) -> bool:
+        """Wait until every running job has the counts that it has at this emulated time.
+
+        So they do not depend on how fast this machine is. Return False after `timeout` seconds.
+        """
+        now = self._world.clock.now()
+        running = [job for job in self._world.jobs.all() if job.status == "InProgress"]
+        return self._work.wait(
+            {job.job_id: self._records_done(job, now) for job in running}, timeout
+        )
 
     # --- one method per change of status ---------------------------------------------------------
 
@@ -262,8 +280,15 @@ class JobRunner:
 
         def act(at: float) -> None:
             current = self._world.jobs.get(job_id)
-            if current is not None:
+            if current is None:
+                return
+            try:
                 action(current, at)
+            except Exception as exc:
+                # A defect of the emulator fails this job, and no other.
+                log.exception("job %s failed", job_id)
+                message = f"The job failed because of an internal error: {type(exc).__name__}"
+                self._world.jobs.move(job_id, _UNSETTLED, "Failed", at, message=message)
 
         self._world.timeline.schedule(due, job_id, act)
 

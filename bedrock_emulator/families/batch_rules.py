@@ -42,7 +42,7 @@ def check_batch_record(model_id: str, body: dict[str, Any], *, is_converse: bool
 
 def check_model_limits(model_id: str, body: dict[str, Any], *, is_converse: bool) -> None:
     """Raise BodyError if this model refuses a parameter, in batch jobs and in runtime calls."""
-    config = (body.get("inferenceConfig") or {}) if is_converse else body
+    config = _section(body, "inferenceConfig") if is_converse else body
     check_claude(model_id, body, config, _thinking(body, is_converse=is_converse))
     _check_nova(model_id, body)
     _check_output_tokens(model_id, body, config)
@@ -67,12 +67,20 @@ def _check_nova(model_id: str, body: dict[str, Any]) -> None:
 
 
 def _check_output_tokens(model_id: str, body: dict[str, Any], config: dict[str, Any]) -> None:
-    nested = body.get("inferenceConfig") or {}
+    nested = _section(body, "inferenceConfig")
     names = ("maxTokens", "max_tokens", "max_new_tokens", "max_gen_len")
     requested = [source[name] for source in (config, nested) for name in names if source.get(name)]
     for models, limit in _OUTPUT_TOKEN_LIMITS:
-        if models.fullmatch(model_id) and any(tokens > limit for tokens in requested):
+        if models.fullmatch(model_id) and any(
+            isinstance(tokens, int | float) and tokens > limit for tokens in requested
+        ):
             raise BodyError(f"The maximum tokens you requested exceeds the model limit of {limit}.")
+
+
+def _section(body: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return an object inside a body; {} if there is none, or it is no object."""
+    value = body.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _has_key(value: Any, key: str) -> bool:

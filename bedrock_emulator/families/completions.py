@@ -167,7 +167,9 @@ def _r1(completion: Completion) -> dict[str, Any]:
 
 def _prompt(body: Any) -> Prompt:
     """Convert any of the request bodies above to a prompt."""
-    values = body.model_dump()
+    dumped = body.model_dump()
+    # Without what an open body has in addition: that may be anything.
+    values = {name: dumped[name] for name in type(body).model_fields}
     limit = values.get("max_gen_len") or values.get("max_tokens") or values.get("maxTokens") or 1
     stop = values.get("stop") or values.get("stop_sequences") or values.get("stopSequences") or ()
     question = values.get("prompt") or values.get("message") or ""

@@ -12,6 +12,7 @@ from typing import Any
 
 from bedrock_emulator.answers.prompt import Prompt
 from bedrock_emulator.answers.thinking import tokens_of_budget, tokens_of_effort
+from bedrock_emulator.families.conversation import check_conversation
 from bedrock_emulator.families.family import Answer, BodyError, Context
 from bedrock_emulator.families.nova import STOP_REASONS, content_of, tools_of, turn_of, usage_of
 from bedrock_emulator.wire.service_model import service_model
@@ -25,8 +26,11 @@ _CONTENT = (
 _DEFAULT_MAX_TOKENS = 512
 
 
-def check_body(body: Any) -> None:
-    """Raise BodyError unless a batch record's modelInput is a Converse request without modelId."""
+def check_body(body: Any, model_id: str) -> None:
+    """Raise BodyError unless a batch record's modelInput is a Converse request without modelId.
+
+    model_id: the model of the job
+    """
     if not isinstance(body, dict):
         raise BodyError("Malformed input request: the body must be a JSON object")
     shape = service_model("bedrock-runtime").shape_for("ConverseRequest")
@@ -35,27 +39,7 @@ def check_body(body: Any) -> None:
     problems = list(violations({**body, "modelId": "m"}, shape, "", closed=True))
     if problems:
         raise BodyError(f"Malformed input request: {'; '.join(problems[:3])}")
-    check_conversation(body)
-
-
-def check_conversation(body: dict[str, Any]) -> None:
-    """Raise BodyError if a conversation breaks a rule that the service model cannot express.
-
-    There must be a message, the first one must be the user's, and none may be empty.
-    """
-    messages = body.get("messages") or []
-    if not messages:
-        raise BodyError("The messages field must not be empty: a conversation needs a turn.")
-    if messages[0].get("role") != "user":
-        raise BodyError(
-            "A conversation must start with a user message. "
-            "Try again with a conversation that starts with a user message."
-        )
-    for index, message in enumerate(messages):
-        if not message.get("content"):
-            raise BodyError(
-                f"The content field in the Message object at messages.{index} is empty."
-            )
+    check_conversation(body, model_id)
 
 
 def prompt_of(body: dict[str, Any]) -> Prompt:

@@ -1,5 +1,4 @@
-"""The emulator's control endpoints, under /_emulator: usage, faults, answers, clock,
-requests, health."""
+"""The emulator's control endpoints, under /_emulator: what was called, scripts, clock, reset."""
 
 from __future__ import annotations
 
@@ -23,11 +22,21 @@ _SETTLE_SECONDS = 300.0  # real time: how long an advance waits for the work tha
 class Admin:
     """Answers requests to `/_emulator/…`."""
 
-    def __init__(self, world: EmulatorState) -> None:
+    def __init__(
+        self, world: EmulatorState, catch_up: Callable[[float], bool], reset: Callable[[], None]
+    ) -> None:
+        """Answer for one emulator.
+
+        catch_up: waits some seconds at most for the counts of running jobs; reset: forgets all
+        """
         self._world = world
+        self._catch_up = catch_up
+        self._reset = reset
         self._routes: dict[tuple[str, str], Callable[[bytes], Any]] = {
             ("GET", "health"): lambda _: {"status": "ok"},
             ("GET", "usage"): lambda _: world.usage.report(),
+            ("GET", "calls"): lambda _: world.calls.report(),
+            ("POST", "reset"): self._forget,
             ("GET", "requests"): lambda _: world.usage.requests(),
             ("GET", "faults"): lambda _: world.faults.current.model_dump(mode="json"),
             ("PUT", "faults"): self._set_faults,
@@ -48,6 +57,10 @@ class Admin:
         except (ValueError, TypeError, ValidationError) as exc:
             return _json(400, {"message": str(exc)})
 
+    def _forget(self, _body: bytes) -> Any:
+        self._reset()
+        return {"status": "ok"}
+
     def _set_faults(self, body: bytes) -> Any:
         faults = Faults.model_validate_json(body or b"{}")
         self._world.faults.replace(faults)
@@ -67,6 +80,7 @@ class Admin:
         if not isinstance(seconds, int | float) or not 0 <= seconds <= _MAX_ADVANCE_SECONDS:
             raise TypeError('the body must be {"seconds": <emulated seconds>}, from 0 to ten years')
         settled = self._world.timeline.advance(float(seconds), _SETTLE_SECONDS)
+        settled = settled and self._catch_up(_SETTLE_SECONDS)
         return {**self._clock(), "settled": settled}
 
 

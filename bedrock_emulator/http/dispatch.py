@@ -7,9 +7,9 @@ A bucket named `model` stays reachable, because S3 requests are signed for S3.
 
 from __future__ import annotations
 
+import io
 import logging
 import re
-import socket
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -19,7 +19,9 @@ from urllib.parse import parse_qs
 
 from bedrock_emulator.errors import ServiceError, invalid
 from bedrock_emulator.http import admin
-from bedrock_emulator.http.operations import CallFaults, DroppedConnectionError, Operations
+from bedrock_emulator.http.operations import CallFaults, Operations
+from bedrock_emulator.http.wsgi import WsgiApp
+from bedrock_emulator.models import service_quotas
 from bedrock_emulator.s3.bucket_mirror import BucketMirror
 from bedrock_emulator.state.world import EmulatorState
 from bedrock_emulator.wire import service_model
@@ -28,12 +30,10 @@ from bedrock_emulator.wire.serialization import HttpReply, error_reply
 
 log = logging.getLogger(__name__)
 
-WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 # The credential scope of an AWS signature: access key / date / region / service / aws4_request.
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-signing-elements.html
 _SCOPE = re.compile(r"Credential=[^/,\s]+/\d{8}/([a-z0-9-]+)/([a-z0-9-]+)/aws4_request")
 _MAX_INVOKE_BODY = 25_000_000  # the service model's maximum for a body
-_DRAIN_CHUNK = 1_000_000
 
 
 class Dispatcher:
@@ -52,6 +52,7 @@ class Dispatcher:
         self._control = control
         self._moto = moto
         self._mirror = mirror
+        self._quotas = service_quotas.ServiceQuotas(world)
         self._get_slots = threading.BoundedSemaphore(2)
 
     def __call__(
@@ -59,8 +60,6 @@ class Dispatcher:
     ) -> Iterable[bytes]:
         try:
             return self._route(environ, start_response)
-        except DroppedConnectionError:
-            return _drop(environ)
         except ServiceError as exc:
             return _send(error_reply(exc, "-"), start_response)
 
@@ -75,10 +74,18 @@ class Dispatcher:
             return _send(reply, start_response)
         region, service = signed_for(environ)
         match = service_model.match(environ["REQUEST_METHOD"], path)
+        target = environ.get("HTTP_X_AMZ_TARGET", "")
+        if target.startswith(service_quotas.TARGET):
+            body = self._read(environ, path, self._world.settings.max_control_body).body
+            own = self._quotas.reply(target, body, region or self._world.settings.region)
+            if own is not None:
+                return _send(own, start_response)
+            environ["wsgi.input"] = io.BytesIO(body)
         if service not in (None, "bedrock") or (service is None and match is None):
             return self._to_moto(environ, start_response, service or "s3")
-        if match is None:
-            return _send(_unknown(environ["REQUEST_METHOD"], path), start_response)
+        if match is None or not match.route.is_served:
+            name = f"{environ['REQUEST_METHOD']} {path}" if match is None else match.route.name
+            return _send(_unknown(name), start_response)
         limit = self._world.settings.max_control_body
         if match.route.name in service_model.OPERATIONS["bedrock-runtime"]:
             # A Converse body carries images in base64, which adds a third to their size.
@@ -92,48 +99,57 @@ class Dispatcher:
     ) -> Iterable[bytes]:
         faults = CallFaults(self._world, f"{service}:{environ['REQUEST_METHOD']}")
         if service == "s3" and self._world.settings.s3_endpoint:
-            _drain(environ)
             text = "This emulator was started with --s3-endpoint: send S3 requests to that URL."
             return _send(
                 HttpReply(501, [("Content-Type", "text/plain")], text.encode()), start_response
             )
         length = content_length(environ)
-        if length is None and environ.get("wsgi.input_terminated"):
-            # A chunked body has no length that could be checked. S3 itself requires one, too.
+        if length is None and _is_streamed(environ):
+            # S3 requires the length of an object, too.
             message = "You must provide the Content-Length HTTP header."
             return _send(_xml_error(411, "MissingContentLength", message), start_response)
         if (length or 0) > self._world.settings.max_s3_body:
-            _drain(environ)
             return _send(
                 _xml_error(400, "EntityTooLarge", "The object is too large."), start_response
             )
         try:
             faults.before()
         except ServiceError as exc:
-            _drain(environ)
             is_throttled = exc.code == "ThrottlingException"
             status, code = (503, "SlowDown") if is_throttled else (500, "InternalError")
             return _send(_xml_error(status, code, exc.message), start_response)
         # Read before the call, because moto's application changes `environ`.
-        method, path = environ["REQUEST_METHOD"], str(environ["PATH_INFO"])
+        method, host = environ["REQUEST_METHOD"], str(environ.get("HTTP_HOST", ""))
+        path, query = _text(environ["PATH_INFO"]), str(environ["QUERY_STRING"])
         # For each requested range moto reads the whole object, and SDKs request ten ranges at
         # once. At most two GETs run at a time: ten are not faster, but need much more memory.
         with self._get_slots if method == "GET" else nullcontext():
-            chunks = self._moto(environ, start_response)
+            chunks = self._answer_of_moto(environ, start_response, service)
         if self._mirror is not None and service == "s3":
-            self._mirror.after(method, path)
+            self._mirror.after(method, host, path, query)
         faults.after()
         return chunks
 
+    def _answer_of_moto(
+        self, environ: dict[str, Any], start_response: Callable[..., Any], service: str
+    ) -> Iterable[bytes]:
+        """Return moto's answer; an error of AWS if moto does not have the operation, or fails."""
+        try:
+            return self._moto(environ, start_response)
+        except NotImplementedError:
+            message = f"The emulator does not have this operation of {service}."
+            if service != "s3":
+                unknown = ServiceError("UnknownOperationException", message)
+                return _send(error_reply(unknown, "-"), start_response)
+            return _send(_xml_error(501, "NotImplemented", message), start_response)
+        except Exception:
+            log.exception("a request to %s failed", service)
+            message = "The emulator failed; its log has the traceback."
+            return _send(_xml_error(500, "InternalError", message), start_response)
+
     def _read(self, environ: dict[str, Any], path: str, limit: int) -> HttpRequest:
         stream = environ["wsgi.input"]
-        length = content_length(environ)
-        if length is None:
-            # Without a length, only a chunked body has something to read.
-            chunked = environ.get("wsgi.input_terminated")
-            body = stream.read(limit + 1) if chunked else b""
-        else:
-            body = stream.read(min(length, limit + 1))
+        body = stream.read(limit + 1)
         if len(body) > limit:
             raise invalid(f"The request body is longer than the maximum of {limit} bytes.")
         headers = {
@@ -151,17 +167,38 @@ class Dispatcher:
 
 
 def content_length(environ: dict[str, Any]) -> int | None:
-    """Return the Content-Length of a request, None if there is none or it is not a number."""
-    text = str(environ.get("CONTENT_LENGTH") or "")
-    return int(text) if text.isascii() and text.isdigit() else None
+    """Return the length of a request's body in bytes, None if the request does not tell it.
+
+    A body in signed chunks has another header for the length of what is inside the chunks:
+    https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
+    """
+    names = ("CONTENT_LENGTH", "HTTP_X_AMZ_DECODED_CONTENT_LENGTH")
+    texts = (str(environ.get(name) or "") for name in names)
+    return next((int(text) for text in texts if text.isascii() and text.isdigit()), None)
+
+
+def _text(value: str) -> str:
+    """Return text of a WSGI environment, which has bytes as Latin-1 (PEP 3333)."""
+    return value.encode("latin-1").decode("utf-8", "replace")
+
+
+def _is_streamed(environ: dict[str, Any]) -> bool:
+    """Tell whether a request without a length may have a body: in chunks, or by HTTP/2."""
+    if environ["SERVER_PROTOCOL"] == "HTTP/2":
+        return bool(environ["REQUEST_METHOD"] == "PUT")
+    return "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
 
 
 def signed_for(environ: dict[str, Any]) -> tuple[str | None, str | None]:
     """Return the Region and the service that a request is signed for, (None, None) if unsigned.
 
+    An API key names no Region.
     The signature is in the Authorization header or, in a presigned URL, in the query.
     """
-    scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+    authorization = environ.get("HTTP_AUTHORIZATION", "")
+    if authorization.startswith("Bearer "):  # an API key, which only Bedrock has
+        return None, "bedrock"
+    scope = _SCOPE.search(authorization)
     if scope is None:
         query = parse_qs(environ.get("QUERY_STRING", ""))
         credential = query.get("X-Amz-Credential", [""])[0]
@@ -169,8 +206,8 @@ def signed_for(environ: dict[str, Any]) -> tuple[str | None, str | None]:
     return (scope.group(1), scope.group(2)) if scope else (None, None)
 
 
-def _unknown(method: str, path: str) -> HttpReply:
-    message = f"The emulator does not have the operation {method} {path.split('/')[1]}."
+def _unknown(name: str) -> HttpReply:
+    message = f"The emulator does not have the operation {name}."
     return error_reply(ServiceError("UnknownOperationException", message), "-")
 
 
@@ -187,21 +224,3 @@ def _send(reply: HttpReply, start_response: Callable[..., Any]) -> Iterable[byte
         return [reply.body]
     start_response(f"{reply.status} {phrase}", reply.headers)
     return reply.body
-
-
-def _drain(environ: dict[str, Any]) -> None:
-    """Read a body that is not used, so that a client that is still sending it gets the reply."""
-    left = content_length(environ) or 0
-    while left > 0:
-        chunk = environ["wsgi.input"].read(min(left, _DRAIN_CHUNK))
-        if not chunk:
-            return
-        left -= len(chunk)
-
-
-def _drop(environ: dict[str, Any]) -> Iterable[bytes]:
-    """Close the connection without a reply."""
-    connection = environ.get("werkzeug.socket")
-    if connection is not None:
-        connection.shutdown(socket.SHUT_RDWR)
-    raise ConnectionAbortedError("dropped by the fault script")

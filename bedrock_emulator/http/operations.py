@@ -9,9 +9,10 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from bedrock_emulator.errors import ServiceError
+from bedrock_emulator.errors import DroppedConnectionError, ServiceError
 from bedrock_emulator.faults import Latency
 from bedrock_emulator.runtime.invoke import PAID_ANSWER
+from bedrock_emulator.state.calls import Call
 from bedrock_emulator.state.draws import draw
 from bedrock_emulator.state.world import EmulatorState
 from bedrock_emulator.wire import validation
@@ -25,10 +26,6 @@ log = logging.getLogger(__name__)
 SPEED_HEADER = "x-bedrock-emulator-speed"
 
 Operation = Callable[[dict[str, Any], str], dict[str, Any]]
-
-
-class DroppedConnectionError(Exception):
-    """The fault script drops the connection of this call: it gets no reply."""
 
 
 class Operations:
@@ -45,6 +42,9 @@ class Operations:
         name = match.route.name
         request_id = str(uuid.uuid4())
         faults = CallFaults(self._world, name)
+        now, path = self._world.clock.now(), match.uri_params
+        call = Call(now, name, region, path, request.query, request.body)
+        self._world.calls.add(call)
         try:
             faults.before()
             params = parse(match.route.operation, match.uri_params, request)
@@ -55,17 +55,21 @@ class Operations:
             reply.headers.append(("x-amzn-RequestId", request_id))
             reply.headers.extend(self._speed_header)
         except ServiceError as exc:
-            self._world.usage.count_error(name, exc.code)
+            self._count_error(call, exc.code)
             return error_reply(exc, request_id)
         except DroppedConnectionError:
-            self._world.usage.count_error(name, "dropped connection")
+            self._count_error(call, "dropped connection")
             raise
         except Exception:
             log.exception("%s failed", name)
-            self._world.usage.count_error(name, "InternalServerException")
+            self._count_error(call, "InternalServerException")
             message = "The emulator failed; its log has the traceback."
             return error_reply(ServiceError("InternalServerException", message), request_id)
         return reply
+
+    def _count_error(self, call: Call, code: str) -> None:
+        call.error = code
+        self._world.usage.count_error(call.operation, code)
 
     def _drop_reply(self, faults: CallFaults, result: dict[str, Any]) -> None:
         """Drop the connection if the script says so; the answer in the reply is lost then."""

@@ -112,6 +112,11 @@ class Catalog:
         return {**details, "modelLifecycle": lifecycle_of(self.world, model_id)}
 
 
+def listed_models() -> dict[str, str]:
+    """Return the names of the listed models by their ids."""
+    return dict(_MODELS)
+
+
 def listed_model_ids() -> list[str]:
     """Return the ids of the listed models, sorted."""
     return sorted(_MODELS)

@@ -40,7 +40,8 @@ class ProfileApi:
     def create(self, params: dict[str, Any], region: str) -> dict[str, Any]:
         """Create an application's profile, or return the one created with the same token.
 
-        Raise ConflictException if the token was used with other parameters.
+        Raise ConflictException if the token was used with other parameters and the fault script
+        refuses that.
         """
         request = {name: value for name, value in params.items() if name != "tags"}
         tags = tag_map(params.get("tags", []))
@@ -68,10 +69,17 @@ class ProfileApi:
         return {"inferenceProfileSummaries": [_describe(p) for p in listed], "nextToken": token}
 
     def delete(self, params: dict[str, Any], region: str) -> dict[str, Any]:
-        """Delete an application's profile. Raise ValidationException for a system-defined one."""
+        """Delete an application's profile.
+
+        Raise ValidationException for a system-defined one, and ConflictException while a batch job
+        uses it.
+        """
         profile = self._find(params["inferenceProfileIdentifier"], region)
         if profile.request is None:
             raise invalid("A system-defined inference profile cannot be deleted.")
+        jobs = self._world.jobs.all()
+        if any(not job.is_settled and job.model_arn == profile.arn for job in jobs):
+            raise conflict("The inference profile is used by a model invocation job.")
         self._book.remove(profile)
         self._tags.drop(profile.arn)
         return {}
@@ -96,7 +104,8 @@ class ProfileApi:
         for profile in self._book.all():
             used = (profile.request or {}).get("clientRequestToken")
             if token is not None and used == token and profile.region == region:
-                if profile.request != request:
+                refuses = self._world.faults.current.behaviour.used_token == "refuse"
+                if profile.request != request and refuses:
                     raise conflict("The clientRequestToken was used with other parameters.")
                 return profile
         return None

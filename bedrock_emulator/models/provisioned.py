@@ -70,8 +70,9 @@ class ProvisionedApi:
     def create(self, params: dict[str, Any], region: str) -> dict[str, Any]:
         """Buy units, or return the provisioned throughput created with the same token.
 
-        Raise ValidationException if the token was used with other parameters or the name is in
-        use, ServiceQuotaExceededException if the Region has too few units left.
+        Raise ValidationException if the name is in use, or the token was used with other parameters
+        and the fault script refuses that, ServiceQuotaExceededException if the Region has too few
+        units left.
         """
         request = {name: value for name, value in params.items() if name != "tags"}
         tags = tag_map(params.get("tags", []))
@@ -193,7 +194,8 @@ class ProvisionedApi:
         token = request.get("clientRequestToken")
         for item in self._all.values():
             if token is not None and item.token == token and item.region == region:
-                if item.request != request:
+                refuses = self._world.faults.current.behaviour.used_token == "refuse"
+                if item.request != request and refuses:
                     # CreateProvisionedModelThroughput has no ConflictException in the model.
                     raise invalid("The clientRequestToken was used with other parameters.")
                 return item

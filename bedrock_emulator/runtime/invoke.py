@@ -12,6 +12,7 @@ from bedrock_emulator.batch.records import RecordRules
 from bedrock_emulator.errors import ServiceError, invalid
 from bedrock_emulator.families import converse
 from bedrock_emulator.families.batch_rules import check_model_limits
+from bedrock_emulator.families.conversation import check_conversation
 from bedrock_emulator.families.family import Answer, BodyError, Context, Family, read_body
 from bedrock_emulator.models.provisioned import Provisioned, ProvisionedApi
 from bedrock_emulator.models.usable import check_usable
@@ -125,7 +126,7 @@ class RuntimeApi:
             raise invalid("This action doesn't support the model that you provided.")
         body = {name: value for name, value in params.items() if name != "modelId"}
         try:
-            converse.check_conversation(body)
+            check_conversation(body, target.context.model_id)
             check_model_limits(target.context.model_id, body, is_converse=True)
         except BodyError as exc:
             raise invalid(exc.message) from exc

@@ -1,9 +1,10 @@
 """Copies moto's buckets to a folder, so that with `--data` they survive a restart.
 
-After each S3 request that may have changed a bucket, the whole bucket is compared with its folder:
-objects that are new or have another ETag are written, and objects that are gone are removed. The
-folder has each bucket with its Region, and the newest version of each object with its metadata. It
-has no policies, no older versions and no unfinished uploads.
+After each S3 request that may have changed something, the object that it named is compared with the
+folder, or the whole bucket if it may have changed others: objects that are new or have another ETag
+are written, and objects that are gone are removed. The folder has each bucket with its Region, and
+the newest version of each object with its metadata. It has no policies, no older versions and no
+unfinished uploads.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import shutil
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from bedrock_emulator.s3.moto_memory import FileValue, spool_large_values
@@ -20,6 +22,8 @@ from bedrock_emulator.settings import ACCOUNT_ID
 
 _CHUNK = 1024 * 1024
 _CHANGING = frozenset({"PUT", "POST", "DELETE"})
+# Parameters of a request for an object that concern this object only.
+_PLAIN = frozenset({"x-id", "versionId"})
 
 
 class BucketMirror:
@@ -50,13 +54,20 @@ class BucketMirror:
                 key.set_metadata(meta["metadata"], replace=False)
                 etags[meta["key"]] = key.etag
 
-    def after(self, method: str, path: str) -> None:
-        """Update the folder after a request for `path`: a bucket, or an object in a bucket."""
-        if method in _CHANGING:
-            self.sync(path.lstrip("/").split("/", 1)[0])
+    def after(self, method: str, host: str, path: str, query: str) -> None:
+        """Update the folder after a request.
 
-    def sync(self, bucket: str) -> None:
-        """Update the folder of one bucket."""
+        host: may begin with the bucket, which `path` begins with otherwise
+        path: decoded; query: as it was sent
+        """
+        if method not in _CHANGING or "partNumber=" in query:  # a part changes no object
+            return
+        bucket, _, key = _split(host, path)
+        names = {each.split("=", 1)[0] for each in query.split("&") if each}
+        self.sync(bucket, key if method != "POST" and names <= _PLAIN else "")
+
+    def sync(self, bucket: str, key: str = "") -> None:
+        """Update one object of a bucket in the folder, or all of them without a key."""
         with self._lock:
             moto_bucket = self._backend.buckets.get(bucket)
             home = self._folder / bucket
@@ -70,22 +81,18 @@ class BucketMirror:
                 home.mkdir(exist_ok=True)
                 _write(home / "bucket.json", {"region": moto_bucket.region_name})
                 etags = self._etags[bucket] = {}
-            self._sync_keys(moto_bucket, home, etags)
+            for name in [key] if key else {*moto_bucket.keys, *etags}:
+                self._sync_key(moto_bucket, home, etags, name)
 
-    def _sync_keys(self, bucket: Any, home: Path, etags: dict[str, str]) -> None:
-        present = set()
-        for name in list(bucket.keys):
-            key = bucket.keys.get(name)
-            if not hasattr(key, "contentsize"):
-                continue  # a delete marker
-            present.add(name)
-            if etags.get(name) != key.etag:
-                self._write_key(home, name, key)
-                etags[name] = key.etag
-        for name in etags.keys() - present:
-            for suffix in (".meta", ".data"):
-                _file(home, name, suffix).unlink(missing_ok=True)
-            del etags[name]
+    def _sync_key(self, bucket: Any, home: Path, etags: dict[str, str], name: str) -> None:
+        key = bucket.keys.get(name)
+        if not hasattr(key, "contentsize"):  # there is none, or a delete marker
+            if etags.pop(name, None) is not None:
+                for suffix in (".meta", ".data"):
+                    _file(home, name, suffix).unlink(missing_ok=True)
+        elif etags.get(name) != key.etag:
+            self._write_key(home, name, key)
+            etags[name] = key.etag
 
     def _write_key(self, home: Path, name: str, key: Any) -> None:
         path = _file(home, name, ".data")
@@ -98,6 +105,18 @@ class BucketMirror:
         # The metadata last: `restore` ignores an object without it.
         meta = {"key": name, "etag": key.etag, "metadata": dict(key.metadata)}
         _write(_file(home, name, ".meta"), meta)
+
+
+def _split(host: str, path: str) -> tuple[str, str, str]:
+    """Return bucket, slash and key of a request, as moto finds them."""
+    from moto.s3.responses import S3Response
+    from moto.s3.utils import bucket_name_from_url
+
+    url = f"http://{host}{path}"
+    request = SimpleNamespace(headers={"host": host}, url=url)
+    if S3Response.subdomain_based_buckets(request):
+        return bucket_name_from_url(url) or "", "/", path.removeprefix("/")
+    return path.removeprefix("/").partition("/")
 
 
 def _file(home: Path, name: str, suffix: str) -> Path:

@@ -73,7 +73,10 @@ class PaidAnswers:
 
     def add_job(self, job_arn: str, bill: dict[str, Any], answers: Iterable[BatchAnswer]) -> None:
         """Save a job's bill and all of its records. A job that is billed again replaces both."""
-        rows = ((a.digest, BATCH, job_arn, a.record_id, a.is_paid, a.is_delivered) for a in answers)
+        rows = (
+            (a.digest, BATCH, job_arn, _stored(a.record_id), a.is_paid, a.is_delivered)
+            for a in answers
+        )
         self._store.replace_job(job_arn, bill, rows)
 
     def add_call(self, operation: str, digest: bytes) -> int:
@@ -92,7 +95,7 @@ class PaidAnswers:
             "GROUP BY job_arn, record_id",
             BATCH,
         ):
-            counts.setdefault(job_arn, {})[record_id] = count
+            counts.setdefault(job_arn, {})[_loaded(record_id)] = count
         return counts
 
     def undelivered(self) -> dict[str, list[str]]:
@@ -102,7 +105,7 @@ class PaidAnswers:
             "SELECT job_arn, record_id FROM answers WHERE path = ? AND paid AND NOT delivered",
             BATCH,
         ):
-            record_ids.setdefault(job_arn, []).append(record_id)
+            record_ids.setdefault(job_arn, []).append(_loaded(record_id))
         return record_ids
 
     def paid_again(self) -> dict[str, Any]:
@@ -117,7 +120,7 @@ class PaidAnswers:
             by_path.update(payment.path for payment in payments)
             if len(examples) < _EXAMPLES:
                 record_ids = (p.record_id for p in payments if p.record_id)
-                examples.append(next(record_ids, digest.hex()[:12]))
+                examples.append(next(map(_loaded, record_ids), digest.hex()[:12]))
         return {
             "records": records,
             "answers": answers,
@@ -142,11 +145,20 @@ class PaidAnswers:
 
 @dataclass(frozen=True)
 class _Payment:
-    """One answer that was paid for. The record id is "" for a call."""
+    """One answer that was paid for. The record id is as it is stored, "" for a call."""
 
     path: str
-    record_id: str
+    record_id: bytes | str
     is_delivered: int
+
+
+def _stored(record_id: str) -> bytes:
+    """Return a record id as bytes: text with half a surrogate pair cannot be stored."""
+    return record_id.encode("utf-8", "surrogatepass")
+
+
+def _loaded(record_id: bytes | str) -> str:
+    return record_id if isinstance(record_id, str) else record_id.decode("utf-8", "surrogatepass")
 
 
 def _repeats_of_lost(allowed: int, payments: list[_Payment]) -> int:

@@ -11,6 +11,7 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,17 @@ class Store:
         if self._temporary:
             self._temporary.cleanup()
 
+    def clear(self) -> None:
+        """Delete everything."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM documents")
+            db.execute("DELETE FROM answers")
+
     def put(self, kind: str, key: str, body: dict[str, Any]) -> None:
         """Write one document; it replaces the document with that kind and key."""
         with self._lock:
             self._db.execute(
-                "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (kind, key, json.dumps(body))
+                "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (kind, key, _json(body))
             )
 
     def delete(self, kind: str, key: str) -> None:
@@ -75,18 +82,12 @@ class Store:
 
         They replace earlier ones, so a job that is processed again after a restart is billed once.
         """
-        with self._lock:
-            self._db.execute("BEGIN")
-            known = ("bill", job_arn)
-            if self._db.execute(
-                "SELECT 1 FROM documents WHERE kind = ? AND id = ?", known
-            ).fetchone():
-                self._db.execute("DELETE FROM answers WHERE job_arn = ?", (job_arn,))
-            self._db.executemany("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)", answers)
-            self._db.execute(
-                "INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (*known, json.dumps(bill))
-            )
-            self._db.execute("COMMIT")
+        known = ("bill", job_arn)
+        with self._transaction() as db:
+            if db.execute("SELECT 1 FROM documents WHERE kind = ? AND id = ?", known).fetchone():
+                db.execute("DELETE FROM answers WHERE job_arn = ?", (job_arn,))
+            db.executemany("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?)", answers)
+            db.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?)", (*known, _json(bill)))
 
     def add_answer(self, row: tuple[Any, ...]) -> int:
         """Write the row of one answer, and return its number."""
@@ -99,7 +100,24 @@ class Store:
         with self._lock:
             self._db.execute("UPDATE answers SET delivered = 0 WHERE rowid = ?", (number,))
 
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Make the statements of the block one change: all of them, or none if the block raises."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
     def select(self, query: str, *args: object) -> list[tuple[Any, ...]]:
         """Return the rows of an SQL query."""
         with self._lock:
             return self._db.execute(query, args).fetchall()
+
+
+def _json(body: dict[str, Any]) -> str:
+    """Return JSON in ASCII: SQLite refuses text with half a surrogate pair."""
+    return json.dumps(body)

@@ -11,6 +11,7 @@ from bedrock_emulator.answers.script import AnswerScript
 from bedrock_emulator.faults import Faults, Quotas
 from bedrock_emulator.s3.objects import ObjectStore
 from bedrock_emulator.settings import Settings
+from bedrock_emulator.state.calls import Calls
 from bedrock_emulator.state.clock import Clock
 from bedrock_emulator.state.jobs import JobRegistry
 from bedrock_emulator.state.profiles import ProfileRegistry
@@ -83,6 +84,7 @@ class EmulatorState:
     jobs: JobRegistry
     profiles: ProfileRegistry
     usage: Usage
+    calls: Calls
     objects: ObjectStore
     backend: Backend
     answers: AnswerScript

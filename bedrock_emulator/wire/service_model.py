@@ -50,12 +50,16 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Route:
-    """An operation, its HTTP method and the pattern of its path."""
+    """An operation, its HTTP method and the pattern of its path.
+
+    is_served: whether the emulator has the operation; of the others it knows the name only
+    """
 
     name: str
     method: str
     path: re.Pattern[str]
     operation: OperationModel
+    is_served: bool
 
 
 @dataclass(frozen=True)
@@ -76,19 +80,21 @@ def service_model(service: str) -> ServiceModel:
 
 @functools.cache
 def routes() -> tuple[Route, ...]:
-    """Return the routes of all operations in `OPERATIONS`."""
-    return tuple(
-        _route(service_model(service).operation_model(name))
-        for service, names in OPERATIONS.items()
-        for name in names
-    )
+    """Return the routes of all operations: first those that are served."""
+    found = [
+        _route(service_model(service).operation_model(name), is_served=name in served)
+        for service, served in OPERATIONS.items()
+        for name in service_model(service).operation_names
+    ]
+    return tuple(sorted(found, key=lambda route: not route.is_served))
 
 
-def _route(operation: OperationModel) -> Route:
-    template: str = operation.http["requestUri"]
+def _route(operation: OperationModel, *, is_served: bool) -> Route:
+    template: str = operation.http["requestUri"].split("?", 1)[0]
     # Clients encode an ARN in a path (%3A, %2F), so a parameter never contains a raw slash.
     path = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(template))
-    return Route(operation.name, operation.http["method"], re.compile(path), operation)
+    method = operation.http["method"]
+    return Route(operation.name, method, re.compile(path), operation, is_served)
 
 
 def match(method: str, raw_path: str) -> Match | None:

@@ -67,6 +67,14 @@ class BedrockClient(Protocol):
         """Say whether the account may use a foundation model."""
         ...
 
+    def create_inference_profile(self, **request: Any) -> Reply:
+        """Create an application inference profile."""
+        ...
+
+    def delete_inference_profile(self, *, inferenceProfileIdentifier: str) -> Reply:
+        """Delete an application inference profile."""
+        ...
+
     def get_custom_model(self, *, modelIdentifier: str) -> Reply:
         """Describe a custom model."""
         ...

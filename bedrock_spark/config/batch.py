@@ -47,5 +47,6 @@ class BatchConfig(Section):
     tags: dict[str, str] = Field(default={}, max_length=limits.TAGS_MAX)
     kms_key_id: str | None = None
     bucket_owner: Annotated[str, AfterValidator(check_account)] | None = None
+    cost_profile: bool = False
     vpc: VpcConfig | None = None
     lint: Literal["refuse", "ignore"] = "refuse"

@@ -198,8 +198,10 @@ def _schema(body: Body) -> Fault:
     faults = body_faults(body.body, body.model_id, is_built=body.root == "request")
     if not faults:
         return None
-    message = faults[0].message
-    return [body.path(fault.place) for fault in faults if fault.message == message], message
+    first = faults[0].message
+    others = [f"{fault.place} {fault.message}" for fault in faults if fault.message != first]
+    message = "; also: ".join([first, *others])
+    return [body.path(fault.place) for fault in faults if fault.message == first], message
 
 
 def _forced_tool(body: Body) -> Fault:

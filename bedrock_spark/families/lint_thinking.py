@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bedrock_spark.families.base import at
 from bedrock_spark.families.claude_models import claude_model
 from bedrock_spark.families.lint_body import Body, Fault, Rule, is_open, options_of
 from bedrock_spark.families.text_places import messages
@@ -87,7 +88,10 @@ def _prefill(body: Body) -> Fault:
     if not said or said[-1].get("role") != "assistant":
         return None
     model = claude_model(body.model_id)
-    if not asks_to_think(body) and (model is None or not model.refuses_prefill):
+    # Claude docs, "Structured outputs": incompatible with a prefilled answer.
+    has_format = at(body.body, "output_config", "format") is not None
+    refuses = model is not None and (model.refuses_prefill or has_format)
+    if not asks_to_think(body) and not refuses:
         return None
     return [body.path(f"messages[{len(said) - 1}]", "role")], (
         "this model refuses to go on with a text of the assistant; end with a message of the user"

@@ -27,6 +27,7 @@ from bedrock_spark.errors import (
 )
 from bedrock_spark.fanout.account_jobs import OtherJobs
 from bedrock_spark.fanout.attempts import announced_job
+from bedrock_spark.fanout.cost_profiles import CostProfiles
 from bedrock_spark.fanout.deadline import Deadline, deadline_of
 from bedrock_spark.fanout.holds import Holds
 from bedrock_spark.fanout.poll_interval import ExpectedEnd, next_poll_seconds, on_fast_clock
@@ -110,7 +111,11 @@ class Controller:
         self._sweep = Sweep.resume(
             self.run, self._all_targets, self.tracker, state, reads_only=self.reads_only
         )
-        self._submitter = Submitter(self.run, self.clock, self._sweep, self._renew_lease)
+        has_profiles = self.run.config.batch.cost_profile
+        profiles = CostProfiles(self.run, self.clock) if has_profiles else None
+        self._submitter = Submitter(
+            self.run, self.clock, self._sweep, self._renew_lease, profiles=profiles
+        )
         self._other_jobs = OtherJobs(self.run.run_id, self.targets, state.swept_at)
         self._holds = Holds(self.run, self.tracker, self.targets, state.streak.copy())
         self._sweep.on_settled = self._holds.note_outcome

@@ -20,6 +20,7 @@ from bedrock_spark.errors import (
     JobThrottledError,
     NoFreeSlotError,
 )
+from bedrock_spark.fanout.cost_profiles import CostProfiles
 from bedrock_spark.fanout.job_request import create_request
 from bedrock_spark.fanout.sweep import Sweep
 from bedrock_spark.fanout.targets import Target, target_of
@@ -42,6 +43,7 @@ class Submitter:
     rejection: the service's rejection of a job, which every further job would meet
     trouble: steps in a row that ended early because the service throttled or did not answer
     refusals: how often there was no free slot
+    profiles: the inference profiles of the jobs; None if they name the models themselves
     news: the ARNs that were received, for the next step to write
     """
 
@@ -52,6 +54,7 @@ class Submitter:
     rejection: JobRejectedError | None = None
     trouble: int = 0
     refusals: int = 0
+    profiles: CostProfiles | None = None
     news: list[Event] = field(default_factory=list)
 
     def submit(self, plans: list[JobPlan]) -> None:
@@ -89,10 +92,11 @@ class Submitter:
 
     def _create(self, plan: JobPlan, job: Job, target: Target) -> None:
         watermarks = self.sweep.watermarks_of(job)
+        request = self._request(plan, target)
         may_exist = watermarks.is_tracked(plan.job_name)
         watermarks.track(plan.job_name)
         try:
-            arn = target.jobs.create(self._request(plan, target))
+            arn = target.jobs.create(request)
         except (NoFreeSlotError, JobRejectedError):
             if not may_exist:
                 watermarks.untrack(plan.job_name)
@@ -122,8 +126,9 @@ class Submitter:
         if target.folder is not None:
             uri = target.folder.uri
             copy_object(self.run.storage, target.folder, plan.input_key)
+        model_id = target.model_id if self.profiles is None else self.profiles.arn_for(target)
         return create_request(
-            self.run.config, uri, plan, target.model_id, target.role_arn, target.bucket_owner
+            self.run.config, uri, plan, model_id, target.role_arn, target.bucket_owner
         )
 
     def _find_by_name(self, job: Job, target: Target) -> None:

@@ -17,6 +17,7 @@
     <run uri>/tasks/<round>/<task>                      the tasks of the fallback that are running
     <run uri>/claims/<round>/<task>.json                which attempt of such a task works
     <run uri>/provisioned/0001-*.json                   the throughput bought for the fallback
+    <run uri>/cost-profiles/<place>-0001.json           an inference profile of the run's jobs
     <run uri>/results/shard-00042-00.parquet            one result row per source row
     <run uri>/results/images/shard-00042-00/<record_id>-0.png   the images of answers
     <run uri>/deadletters/shard-00042-00.parquet        the rows of that shard without an answer
@@ -54,7 +55,7 @@ CONFIGS = "config"
 SHARDS, ROWS, REJECTS, LEDGER = "shards", "rows", "rejects", "ledger"
 SNAPSHOTS, REMAINDERS = "snapshots", "remainders"
 TASKS, CLAIMS, DEADLETTERS, PROVISIONED = "tasks", "claims", "deadletters", "provisioned"
-PARTIAL = "partial"
+PARTIAL, COST_PROFILES = "partial", "cost-profiles"
 OUTPUT, FALLBACK, RESULTS, RECONCILIATION = "output", "fallback", "results", "reconciliation"
 
 
@@ -132,6 +133,11 @@ def remainder_key(shard: str, attempt: int) -> str:
 def purchase_key(number: int, fact: str) -> str:
     """Return the note of one fact about a purchase of provisioned throughput."""
     return f"{PROVISIONED}/{number:04d}-{fact}.json"
+
+
+def cost_profile_key(place: str, number: int) -> str:
+    """Return the note of an inference profile that was made for jobs at a place."""
+    return f"{COST_PROFILES}/{place}-{number:04d}.json"
 
 
 def outputs_prefix(shard: str) -> str:

@@ -120,6 +120,11 @@ class Dice:
                 {"share": 0.01, "code": 400},
             ],
             "jobs": self._job_faults(),
+            "behaviour": {
+                "used_token": chance.choice(["ignore", "refuse"]),
+                "used_name": chance.choice(["refuse", "refuse_while_active"]),
+                "null_members": chance.choice([True, False]),
+            },
         }
 
     def _job_faults(self) -> list[dict[str, Any]]:

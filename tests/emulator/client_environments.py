@@ -1,38 +1,73 @@
-"""Virtual environments with real clients, created when a test first needs them.
+"""Real clients of other languages and packages, installed when a test first needs them.
 
-    python tests/emulator/client_environments.py [awscli] [airflow]
-
-They are folders `.venv-client-<name>` in the repository's root (200 MB and 400 MB). Later runs use
-them again.
+They are folders `.venv-client-<name>` in the repository's root (200, 400, 30 and 20 MB). Later runs
+use them again.
 """
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
-import sys
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
-REQUIREMENTS = {
+_PYTHON = {
     "awscli": ["awscli>=1.42"],
     "airflow": ["apache-airflow>=3.0", "apache-airflow-providers-amazon>=9.6"],
 }
+_NPM = ("client-bedrock", "client-bedrock-runtime", "client-s3")
 
 
 def environment(name: str) -> Path:
-    """Return the `bin` folder of a client's environment; create the environment if needed."""
-    home = _ROOT / f".venv-client-{name}"
-    complete = home / "complete"
-    binaries = home / "bin"
-    if not complete.exists():
+    """Return the `bin` folder of a Python client's environment; create it if needed."""
+
+    def install(home: Path) -> None:
         venv.create(home, with_pip=True, clear=True)
-        install = [str(binaries / "python"), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*install, *REQUIREMENTS[name]], check=True)
-        complete.touch()
-    return binaries
+        pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+        subprocess.run([*pip, *_PYTHON[name]], check=True)
+
+    return _installed(name, install) / "bin"
 
 
-if __name__ == "__main__":
-    for client in sys.argv[1:] or list(REQUIREMENTS):
-        sys.stdout.write(f"{environment(client)}\n")
+def javascript() -> Path:
+    """Return a folder from which Node finds AWS's SDK; install the SDK if needed."""
+
+    def install(home: Path) -> None:
+        (home / "package.json").write_text('{"type": "module", "private": true}')
+        packages = [f"@aws-sdk/{name}" for name in _NPM]
+        subprocess.run(["npm", "install", "--silent", "--no-fund", *packages], cwd=home, check=True)
+
+    return _installed("javascript", install)
+
+
+def go(program: str) -> Path:
+    """Return a Go program, built with AWS's SDK."""
+
+    def install(home: Path) -> None:
+        (home / "main.go").write_text(program)
+        for command in (["mod", "init", "example"], ["mod", "tidy"], ["build", "-o", "example"]):
+            subprocess.run(["go", *command], cwd=home, check=True, env=_go_environment())
+
+    home = _installed("go", install)
+    if (home / "main.go").read_text() != program:
+        (home / "main.go").write_text(program)
+        build = ["go", "build", "-o", "example"]
+        subprocess.run(build, cwd=home, check=True, env=_go_environment())
+    return home / "example"
+
+
+def _go_environment() -> dict[str, str]:
+    return {**os.environ, "GOWORK": "off", "CGO_ENABLED": "0"}
+
+
+def _installed(name: str, install: Callable[[Path], None]) -> Path:
+    home = _ROOT / f".venv-client-{name}"
+    if not (home / "complete").exists():
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir()
+        install(home)
+        (home / "complete").touch()
+    return home

@@ -15,7 +15,7 @@ from bedrock_emulator.answers.prompt import PromptError
 from bedrock_emulator.answers.schema import fit_schema
 from bedrock_emulator.batch.records import RecordRules, RecordWork
 from bedrock_emulator.families.family import Context
-from bedrock_emulator.families.registry import family_of
+from bedrock_emulator.families.registry import FAMILIES, family_of
 
 from .test_families import IMAGE_CASES, MESSAGES, TEXT, TEXT_CASES
 
@@ -56,12 +56,17 @@ _BODIES: list[tuple[str, dict[str, Any], bool]] = [
 ]
 
 
+_EVERY_MEMBER = sorted({name for f in FAMILIES for name in f.body.model_fields})
+
+
 def _members(model_id: str, is_converse: bool) -> list[str]:
     family = family_of(model_id)
     assert family is not None
     if is_converse:
-        return ["messages", "system", "toolConfig", "inferenceConfig", "outputConfig"]
-    return list(family.body.model_fields)
+        return [*(f"{name}Config" for name in ("inference", "output", "tool", "guardrail")),
+                "messages", "system", "additionalModelRequestFields"]  # fmt: skip
+    # The members of other families, too: a body may be open, or checked by a rule for all families.
+    return [*family.body.model_fields, *_EVERY_MEMBER]
 
 
 def _process(model_id: str, body: Any, is_converse: bool) -> dict[str, Any]:
@@ -87,16 +92,39 @@ def test_any_member_may_hold_anything(
         )
     )
     line = _process(model_id, {**body, **changes}, is_converse)
+    _check(line)
+
+
+def _check(line: dict[str, Any]) -> None:
+    """An answer, or an error of the caller: never one of the emulator."""
     assert ("error" in line) != ("modelOutput" in line)
+    assert line["recordId"] == "a"
     if "error" in line:
-        assert line["error"]["errorCode"] in (400, 403)
+        assert line["error"]["errorCode"] in (400, 403), line["error"]
 
 
-@given(_JSON)
+@given(_JSON | st.dictionaries(st.sampled_from(_EVERY_MEMBER), _JSON, max_size=6))
 def test_any_body_at_all(value: Any) -> None:
     """A body that is not an object gets an output line, too."""
     for model_id, _, is_converse in _BODIES:
-        assert _process(model_id, value, is_converse)["recordId"] == "a"
+        _check(_process(model_id, value, is_converse))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prompt": {"a": 1}},
+        {"stopSequences": [1]},
+        {"inferenceConfig": "["},
+        {"inferenceConfig": {"maxTokens": "many"}},
+        {"max_new_tokens": "many", "max_gen_len": [1]},
+    ],
+)
+@pytest.mark.parametrize("model_id", ["cohere.command-r-v1:0", "amazon.nova-micro-v1:0"])
+def test_members_of_other_families(model_id: str, changes: dict[str, Any]) -> None:
+    """Command R ignores what it does not know; Nova Micro has a limit of tokens."""
+    bodies = {model: body for model, body, _ in _BODIES}
+    _check(_process(model_id, {**bodies.get(model_id, {"message": TEXT}), **changes}, False))
 
 
 TOOL_SHAPES = [

@@ -10,15 +10,19 @@ from botocore.exceptions import ClientError
 
 from .kit import Kit, record, refusal
 
+MIN = {"quotas": {"min_records": 1}}
+
 
 def test_a_token_makes_creation_idempotent(kit: Kit) -> None:
-    """The same request returns the same job, even after its end; another one is a conflict."""
+    """The same request returns the same job, even after its end; another one is ignored."""
     request = kit.request(kit.put("t.jsonl", [record(1)]), clientRequestToken="token-a")
     first = kit.bedrock.create_model_invocation_job(**request)["jobArn"]
     assert kit.bedrock.create_model_invocation_job(**request)["jobArn"] == first
     kit.settle(first)
     assert kit.bedrock.create_model_invocation_job(**request)["jobArn"] == first
     other = {**request, "timeoutDurationInHours": 48}
+    assert kit.bedrock.create_model_invocation_job(**other)["jobArn"] == first
+    kit.local.set_faults({"behaviour": {"used_token": "refuse"}, **MIN})
     assert refusal(kit.bedrock.create_model_invocation_job, **other) == "ConflictException"
     jobs = kit.bedrock.list_model_invocation_jobs(nameContains=request["jobName"])
     assert len(jobs["invocationJobSummaries"]) == 1
@@ -29,6 +33,16 @@ def test_a_job_name_is_used_once(kit: Kit) -> None:
     request = kit.request(kit.put("n.jsonl", [record(1)]))
     kit.bedrock.create_model_invocation_job(**request)
     assert refusal(kit.bedrock.create_model_invocation_job, **request) == "ConflictException"
+
+
+def test_a_script_frees_the_names_of_settled_jobs(kit: Kit) -> None:
+    """Then the new job has an id of its own."""
+    kit.local.set_faults({"behaviour": {"used_name": "refuse_while_active"}, **MIN})
+    request = kit.request(kit.put("n.jsonl", [record(1)]))
+    first = kit.bedrock.create_model_invocation_job(**request)["jobArn"]
+    assert refusal(kit.bedrock.create_model_invocation_job, **request) == "ConflictException"
+    kit.settle(first)
+    assert kit.bedrock.create_model_invocation_job(**request)["jobArn"] != first
 
 
 def test_the_quota_of_active_jobs_is_per_model_and_frees_up(kit: Kit) -> None:

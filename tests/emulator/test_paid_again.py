@@ -32,8 +32,9 @@ PATHS = ("batch", "InvokeModel", "InvokeModelWithResponseStream", "Converse", "C
 
 @pytest.fixture
 def fresh(kit: Kit) -> Kit:
-    """Return a kit of an emulator that other tests use, too, without faults."""
+    """Return a kit of an emulator without faults, in which the jobs of other tests have ended."""
     kit.local.set_faults(QUOTAS)
+    kit.local.advance_clock(30 * 86_400)
     return kit
 
 

@@ -8,14 +8,17 @@ import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
 
 from bedrock_emulator import LocalBedrock
 
-from .kit import CLAUDE, Kit, record
+from .kit import CLAUDE, Kit, ask, record
+from .raw_http import AUTHORIZATION, RawClient
 
+S3 = AUTHORIZATION.replace("/bedrock/", "/s3/")
 _SMALL = {"quotas": {"min_records": 1}}
 
 
@@ -159,3 +162,69 @@ def test_a_killed_emulator_resumes_its_jobs(tmp_path: Path) -> None:
         assert kit.settle(arn)["status"] == "Completed"
         assert len(kit.lines(arn)) == 5
         assert restarted.usage()["totals"]["records_billed"] == 5
+
+
+def test_rules_of_eventbridge_fire_into_a_queue(kit: Kit) -> None:
+    """A rule that a client puts gets the changes that its pattern asks for, with emulated times."""
+    sqs, events = kit.local.client("sqs"), kit.local.client("events")
+    queue = sqs.create_queue(QueueName="completed")["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    kit.local.advance_clock(7 * 86_400)
+    pattern = {"source": ["aws.bedrock"], "detail": {"status": ["Completed"]}}
+    events.put_rule(Name="completed", EventPattern=json.dumps(pattern))
+    target = {"Id": "queue", "Arn": attributes["Attributes"]["QueueArn"]}
+    events.put_targets(Rule="completed", Targets=[target])
+    arn = kit.submit(3)
+    job = kit.settle(arn)
+    messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]
+    received = [json.loads(message["Body"]) for message in messages]
+    # Jobs of other tests may have ended as well.
+    (event,) = [e for e in received if e["detail"]["batchJobArn"] == arn]
+    assert event["detail-type"] == "Batch Inference Job State Change"
+    assert {e["detail"]["status"] for e in received} == {"Completed"}
+    assert event["time"] == job["endTime"].strftime("%Y-%m-%dT%H:%M:%SZ")
+    events.remove_targets(Rule="completed", Ids=["queue"])
+
+
+def test_buckets_that_the_host_names_survive_a_restart(tmp_path: Path) -> None:
+    """As clients of Go, JavaScript and Java name them; so do objects of other requests."""
+    with LocalBedrock(speed=0, data=tmp_path) as local:
+        port = urlsplit(local.endpoint_url).port
+        raw = RawClient(local.endpoint_url)
+        host = {"Host": f"mine.s3.localhost:{port}"}
+        raw.send("PUT", "/", b"", host, authorization=S3)
+        for key in ("/one", "/two/three", "/gone"):
+            raw.send("PUT", f"{key}?x-id=PutObject", b"x", host, authorization=S3)
+        raw.send("DELETE", "/gone", b"", host, authorization=S3)
+        s3 = local.client("s3")
+        s3.copy_object(Bucket="mine", Key="copy", CopySource="mine/one")
+        upload = s3.create_multipart_upload(Bucket="mine", Key="parts")["UploadId"]
+        part = {"Bucket": "mine", "Key": "parts", "UploadId": upload}
+        tag = s3.upload_part(**part, PartNumber=1, Body=b"part")["ETag"]
+        parts = {"Parts": [{"ETag": tag, "PartNumber": 1}]}
+        s3.complete_multipart_upload(**part, MultipartUpload=parts)
+        s3.put_object(Bucket="mine", Key="many", Body=b"x")
+        s3.delete_objects(Bucket="mine", Delete={"Objects": [{"Key": "many"}]})
+    with LocalBedrock(speed=0, data=tmp_path) as local:
+        listed = local.client("s3").list_objects_v2(Bucket="mine")["Contents"]
+        assert [item["Key"] for item in listed] == ["copy", "one", "parts", "two/three"]
+        local.reset()
+        assert local.client("s3").list_buckets()["Buckets"] == []
+    with LocalBedrock(speed=0, data=tmp_path) as local:
+        assert local.client("s3").list_buckets()["Buckets"] == []
+
+
+def test_an_id_that_cannot_be_stored_harms_no_other_job(tmp_path: Path) -> None:
+    """Half a surrogate pair, as cut text leaves it: the record is answered, billed and kept."""
+    odd = {"recordId": "half \ud83d", "modelInput": ask("\ud83d too")}
+    with LocalBedrock(_SMALL, speed=0, data=tmp_path) as local:
+        kit = Kit.open(local)
+        first = kit.submit([odd, record(1)])
+        assert kit.settle(first)["successRecordCount"] == 2
+        second = kit.submit(3)
+        assert kit.settle(second)["status"] == "Completed"
+        usage = local.usage()
+        assert usage["records"][first] == {"half \ud83d": 1, "REC00000001": 1}
+    with LocalBedrock(_SMALL, speed=0, data=tmp_path) as local:
+        assert local.usage() == usage
+        assert local.client("bedrock").list_model_invocation_jobs()["invocationJobSummaries"]

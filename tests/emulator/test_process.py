@@ -25,7 +25,7 @@ from bedrock_emulator.command import emulator
 from bedrock_emulator.wire.service_model import routes
 
 from .kit import CLAUDE, Kit, ask
-from .raw_http import RawClient
+from .raw_http import AUTHORIZATION, RawClient
 
 S3_AUTHORIZATION = (
     "AWS4-HMAC-SHA256 Credential=local/20240501/us-east-1/s3/aws4_request, "
@@ -68,7 +68,36 @@ def test_unsupported_operations_are_refused_by_name(kit: Kit) -> None:
     with pytest.raises(ClientError) as error:
         kit.bedrock.list_guardrails()
     assert error.value.response["Error"]["Code"] == "UnknownOperationException"
-    assert "guardrails" in error.value.response["Error"]["Message"]
+    assert "ListGuardrails" in error.value.response["Error"]["Message"]
+    assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
+@pytest.mark.parametrize("authorization", [None, "Bearer some-api-key", AUTHORIZATION])
+@pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("GET", "/guardrails", "ListGuardrails"),
+        ("POST", f"/model/{CLAUDE}/async-invoke-of-nobody", None),
+        ("POST", "/projects", "CreateProject"),
+    ],
+)
+def test_other_operations_are_refused_however_they_are_signed(
+    kit: Kit, authorization: str | None, method: str, path: str, name: str | None
+) -> None:
+    """An operation that botocore knows is named. An unsigned, unknown path belongs to S3."""
+    raw = RawClient(kit.local.endpoint_url)
+    reply = raw.send(method, path, b"{}", authorization=authorization)
+    if name is None and authorization is None:
+        assert (reply.status, b"<Code>InternalError</Code>" in reply.body) == (500, True)
+        return
+    assert (reply.status, reply.error) == (501, "UnknownOperationException")
+    assert (name or path) in reply.json()["message"]
+
+
+def test_operations_that_moto_does_not_have_are_refused(kit: Kit) -> None:
+    """SDKs do not repeat them."""
+    with pytest.raises(ClientError) as error:
+        kit.local.client("service-quotas").list_requested_service_quota_change_history()
     assert error.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
 
 

@@ -69,8 +69,10 @@ def test_it_answers_as_its_model_does(kit: Kit) -> None:
     assert kit.runtime.converse(modelId=arn, messages=turns)["stopReason"] == "end_turn"
     assert kit.local.usage()["invocations"][arn]["calls"] == 2
     job = kit.submit([record(n) for n in range(3)], modelId=arn)
-    kit.bedrock.delete_inference_profile(inferenceProfileIdentifier=arn)
+    delete = kit.bedrock.delete_inference_profile
+    assert refusal(delete, inferenceProfileIdentifier=arn) == "ConflictException"
     assert kit.settle(job)["status"] == "Completed"
+    delete(inferenceProfileIdentifier=arn)
     assert all(line["modelOutput"]["type"] == "message" for line in kit.lines(job))
     assert kit.job(job)["modelId"] == arn
 
@@ -99,11 +101,13 @@ def test_missing_profiles_are_refused(kit: Kit) -> None:
 
 
 def test_a_token_creates_one_profile(kit: Kit) -> None:
-    """The same request returns the same profile; another one is a conflict."""
+    """Any request with the token returns this profile, unless the script refuses another one."""
     arn = _create(kit.bedrock, "Team D", clientRequestToken="token-d")
     assert _create(kit.bedrock, "Team D", clientRequestToken="token-d") == arn
     create = kit.bedrock.create_inference_profile
     other = {"inferenceProfileName": "Team E", "clientRequestToken": "token-d"}
+    assert create(modelSource={"copyFrom": MODEL}, **other)["inferenceProfileArn"] == arn
+    kit.local.set_faults({"behaviour": {"used_token": "refuse"}})
     assert refusal(create, modelSource={"copyFrom": MODEL}, **other) == "ConflictException"
 
 

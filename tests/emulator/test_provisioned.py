@@ -90,13 +90,15 @@ def test_deletion(kit: Kit) -> None:
 
 
 def test_names_and_tokens(kit: Kit) -> None:
-    """A name is used once. A token returns the same item and refuses other parameters."""
+    """A name is used once. A token returns the same item, or refuses other parameters."""
     arn = _buy(kit, kit.bucket, clientRequestToken="t1")
     assert _buy(kit, kit.bucket, clientRequestToken="t1") == arn
     create = kit.bedrock.create_provisioned_model_throughput
     same = {"modelUnits": 1, "provisionedModelName": kit.bucket, "modelId": CLAUDE}
     assert refusal(create, **same, clientRequestToken="t2") == "ValidationException"
     other = {**same, "modelUnits": 2, "clientRequestToken": "t1"}
+    assert create(**other)["provisionedModelArn"] == arn
+    kit.local.set_faults({"behaviour": {"used_token": "refuse"}})
     assert refusal(create, **other) == "ValidationException"
     too_many = {**same, "provisionedModelName": "much", "modelUnits": 101}
     assert refusal(create, **too_many) == "ServiceQuotaExceededException"

@@ -1,6 +1,6 @@
 """Runs the examples of docs/emulator.md with their real clients.
 
-The test with boto3 always runs. The AWS CLI and Airflow are large, so their tests run only if
+The test with boto3 always runs. The others are large, so their tests run only if
 BEDROCK_SPARK_CLIENTS is set, each in its own environment (see `client_environments`).
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ import yaml
 from bedrock_emulator import LocalBedrock
 from bedrock_emulator.faults import Faults, read_faults
 
-from .client_environments import environment
+from .client_environments import environment, go, javascript
 from .doc_examples import example
 
 large = pytest.mark.skipif(
@@ -98,3 +99,28 @@ def test_the_airflow_example(tmp_path: Path, local: LocalBedrock) -> None:
     assert done == "True"
     job = local.client("bedrock").get_model_invocation_job(jobIdentifier=arn)
     assert (job["status"], job["successRecordCount"]) == ("Completed", 100)
+
+
+@large
+@pytest.mark.skipif(shutil.which("npm") is None, reason="Node and npm are not installed")
+def test_the_javascript_example(local: LocalBedrock) -> None:
+    """With the SDK's defaults: HTTP/2 for the runtime, a streamed object, a stream of events."""
+    home = javascript()
+    (home / "example.mjs").write_text(example("javascript"))
+    (home / "records.jsonl").write_text(RECORDS)
+    run = _run(["node", "example.mjs"], home, local)
+    assert run.stdout.splitlines() == [
+        "end_turn",
+        'This is a made-up answer of the local Bedrock. You asked: "Hello"',
+        "Completed 100",
+    ]
+
+
+@large
+@pytest.mark.skipif(shutil.which("go") is None, reason="Go is not installed")
+def test_the_go_example(tmp_path: Path, local: LocalBedrock) -> None:
+    """With the SDK's defaults."""
+    program = go(example("go"))
+    (tmp_path / "records.jsonl").write_text(RECORDS)
+    run = _run([str(program)], tmp_path, local)
+    assert run.stdout.splitlines() == ["end_turn", "Completed 100"]

@@ -19,7 +19,7 @@ from bedrock_spark.cli import commands
 from bedrock_spark.config import parse_config
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.pipeline import Pipeline
-from tests.unit.fakes import CLAUDE, ROLE, config_values
+from tests.unit.fakes import ACCOUNT, CLAUDE, ROLE, config_values
 
 EMBED = "amazon.titan-embed-text-v2:0"
 HAIKU_45 = "anthropic.claude-haiku-4-5-20251001-v1:0"
@@ -410,3 +410,24 @@ def test_the_example_of_the_docs_shows_the_real_output(
     result = CliRunner().invoke(commands.main, ["check", "tickets.yaml"])
     assert result.stderr == example[2]
     assert result.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("model", "has_fault"),
+    [
+        (CLAUDE, False),
+        (f"us.{CLAUDE}", False),
+        (f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}", False),
+        (f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.{CLAUDE}", False),
+        (f"arn:aws:bedrock:us-east-1:{ACCOUNT}:custom-model/{CLAUDE}/abcdefghijkl", True),
+        (f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/a1b2c3", True),
+    ],
+)
+def test_a_cost_profile_is_made_of_some_models_only(model: str, has_fault: bool) -> None:
+    """The service copies foundation models and system-defined profiles."""
+    values = config_values(model={"id": model, "family": "anthropic"}, batch={"cost_profile": True})
+    if not has_fault:
+        assert check_config(values).batch.cost_profile
+        return
+    with pytest.raises(ConfigError, match=r"batch\.cost_profile: model\.id = "):
+        check_config(values)

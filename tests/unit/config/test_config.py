@@ -58,6 +58,7 @@ def test_keys_that_are_not_set_have_these_defaults() -> None:
         "tags": {},
         "kms_key_id": None,
         "bucket_owner": None,
+        "cost_profile": False,
         "vpc": None,
         "lint": "refuse",
     }

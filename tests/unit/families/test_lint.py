@@ -199,6 +199,12 @@ FAULTS: list[tuple[str, Config, str, str]] = [
         "this model refuses to go on",
     ),
     (
+        "prefill",
+        config_of({**PREFILLED, "output_config": {"format": {"type": "json_schema"}}}, HAIKU_45),
+        "request.body.messages[1].role",
+        "this model refuses to go on",
+    ),
+    (
         "caching",
         config_of({**body_with([{"type": "text", "text": "a", "cache_control": {"type": "e"}}])}),
         "request.body.messages[0].content[0].cache_control",

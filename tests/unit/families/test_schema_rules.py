@@ -197,6 +197,18 @@ def test_the_linter_names_the_key_of_the_config(
     assert places in findings[0]
 
 
+def test_all_faults_of_a_schema_are_named_at_once() -> None:
+    """Equal ones by their places, the others behind them."""
+    member = {"type": "number", "minimum": 0}
+    schema = {**CLOSED, "properties": {"a": member, "b": member, "c": {"$ref": "#"}}}
+    request = {"prompt": "{{ a }}", "max_tokens": 9, "schema": schema}
+    (finding,) = lint(make_config(model={"id": HAIKU}, request=request))
+    assert str(finding).startswith(
+        "request.schema.properties.a.minimum, request.schema.properties.b.minimum: is not supported"
+    )
+    assert "; also: schema.properties.c.$ref contains itself" in str(finding)
+
+
 def test_a_tool_that_is_not_strict_takes_every_schema() -> None:
     """No grammar is made of it."""
     request = {

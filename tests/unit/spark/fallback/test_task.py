@@ -15,6 +15,7 @@ import pytest
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import FallbackConfig
 from bedrock_spark.errors import InvokeRecordError, InvokeRetryableError, RunHeldError
+from bedrock_spark.invoke.caller import Answered
 from bedrock_spark.invoke.refusals import ALIKE
 from bedrock_spark.outputs.reconciled_shard import digest_of_ids
 from bedrock_spark.run_folder import layout
@@ -49,12 +50,12 @@ class FakeCaller:
         self.before: Callable[[str], None] = lambda record_id: None
         self._lock = threading.Lock()
 
-    def ask(self, body: bytes, limit: int | None = None) -> bytes:
+    def answer(self, body: bytes, limit: int | None = None) -> Answered:
         record_id = json.loads(body)["n"]
         with self._lock:
             self.calls[record_id] += 1
         self.before(record_id)
-        return b'{"a":1}'
+        return Answered(b'{"a":1}', None)
 
 
 @pytest.fixture
