@@ -21,6 +21,8 @@ from bedrock_spark.families import (
     family_by_name,
     family_of_model,
 )
+from bedrock_spark.outputs.judge import Judge
+from bedrock_spark.outputs.outcomes import OK, REFUSED, TRUNCATED
 
 QUESTION = "Which words of this question come back in the answer?"
 CHAT = {"system": "Be brief.", "max_tokens": 300, "temperature": 0.5, "top_p": 0.9, "stop": ["ZZ"]}
@@ -71,10 +73,16 @@ ENDS = {"end_turn", "FINISH", "COMPLETE", "stop", "tool_calls", "tool_use", "max
 
 
 @pytest.fixture(scope="module")
-def runtime() -> Iterator[Any]:
-    """Return a client of one local Bedrock for the whole module."""
+def local() -> Iterator[LocalBedrock]:
+    """Return one local Bedrock for the whole module."""
     with LocalBedrock(speed=0) as local:
-        yield local.client("bedrock-runtime")
+        yield local
+
+
+@pytest.fixture(scope="module")
+def runtime(local: LocalBedrock) -> Any:
+    """Return a client of it."""
+    return local.client("bedrock-runtime")
 
 
 def invoke(runtime: Any, model: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -211,6 +219,45 @@ def test_null_content_of_gpt_oss_is_read(runtime: Any) -> None:
     """If max_tokens is too low there is no text, and the stop reason says why."""
     answer = ask(runtime, "gpt_oss", "openai.gpt-oss-20b-1:0", max_tokens=2)
     assert (answer.text, answer.stop_reason) == (None, "length")
+
+
+# Their answers have no word for a refusal.
+NO_REFUSAL = ("llama3", "llama4", "mistral_instruct", "deepseek_r1")
+LONG = " ".join(["word"] * 300)
+
+
+@pytest.mark.parametrize(("family", "model"), [(row[0], row[1]) for row in TEXT])
+@pytest.mark.parametrize(
+    ("rule", "max_tokens", "ended", "finding"),
+    [
+        ({"text": LONG}, 100, TRUNCATED, None),
+        ({"text": LONG}, 400, OK, None),
+        ({"thinks": 150, "text": "Done."}, 100, TRUNCATED, "empty"),
+        ({"thinks": 150, "text": "Done."}, 400, OK, None),
+        ({"refuses": True}, 100, REFUSED, None),
+    ],
+)
+def test_each_ending_has_its_outcome(
+    local: LocalBedrock,
+    runtime: Any,
+    family: str,
+    model: str,
+    rule: dict[str, Any],
+    max_tokens: int,
+    ended: str,
+    finding: str | None,
+) -> None:
+    """In the words of each family; and a higher limit makes a cut answer whole."""
+    local.set_answers(rule)
+    try:
+        builder = family_by_name(family)
+        request = RequestConfig(prompt=QUESTION, max_tokens=max_tokens)
+        answer = invoke(runtime, model, builder.build(request, bare_model_id(model)))
+    finally:
+        local.set_answers()
+    judged = Judge(builder)(json.dumps(answer).encode())
+    expected = OK if ended == REFUSED and family in NO_REFUSAL else ended
+    assert (judged.ended, judged.finding) == (expected, finding)
 
 
 def test_every_family_is_asked() -> None:
