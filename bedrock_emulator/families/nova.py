@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bedrock_emulator.answers.prompt import Completion, Prompt, PromptError, Stop, Tool, Turn
+from bedrock_emulator.answers.thinking import tokens_of_effort
 from bedrock_emulator.families.anthropic import split_text
 from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody, text_of
 
@@ -41,6 +43,13 @@ class Message(Body):
     content: list[Block] = Field(min_length=1)
 
 
+class ReasoningConfig(Body):
+    """Whether Nova 2 thinks before it answers, and how much."""
+
+    type: Literal["enabled", "disabled"]
+    maxReasoningEffort: Literal["low", "medium", "high"] | None = None  # noqa: N815
+
+
 class InferenceConfig(Body):
     """Sampling and limits. Amazon's own examples use both spellings, such as `topP` and `top_p`."""
 
@@ -52,6 +61,15 @@ class InferenceConfig(Body):
     topK: int | None = Field(default=None, ge=0)  # noqa: N815
     top_k: int | None = Field(default=None, ge=0)
     stopSequences: list[str] | None = None  # noqa: N815
+    reasoningConfig: ReasoningConfig | None = None  # noqa: N815
+
+    @model_validator(mode="after")
+    def _high_effort_stands_alone(self) -> InferenceConfig:
+        effort = self.reasoningConfig.maxReasoningEffort if self.reasoningConfig else None
+        others = (self.temperature, self.topP, self.top_p, self.maxTokens, self.max_new_tokens)
+        if effort == "high" and any(value is not None for value in others):
+            raise ValueError("temperature, topP and maxTokens cannot be used with high effort")
+        return self
 
 
 class System(OpenBody):
@@ -132,7 +150,15 @@ def prompt_of(body: NovaBody) -> Prompt:
         top_p=config.topP or config.top_p,
         tools=tools,
         tool_choice=choice,
+        thinking=reasoning_tokens(config.reasoningConfig),
     )
+
+
+def reasoning_tokens(config: ReasoningConfig | None) -> int:
+    """Return the tokens of thinking that a `reasoningConfig` asks for."""
+    if config is None or config.type == "disabled":
+        return 0
+    return tokens_of_effort(config.maxReasoningEffort)
 
 
 def turn_of(role: str, content: list[dict[str, Any]]) -> Turn:
@@ -192,6 +218,8 @@ def usage_of(completion: Completion) -> dict[str, int]:
 def answer(body: NovaBody, context: Context) -> Answer:
     """Answer a request in Nova's response format."""
     completion = context.backend.complete(context.model_id, prompt_of(body))
+    if completion.reasoning:
+        completion = replace(completion, reasoning=_REDACTED)
     return Answer(
         {
             "output": {"message": {"content": content_of(completion), "role": "assistant"}},
@@ -237,6 +265,9 @@ def _text_deltas(block: dict[str, Any]) -> list[dict[str, Any]]:
         return [{"reasoningContent": {"text": piece}} for piece in pieces]
     return [{"text": piece} for piece in split_text(block.get("text", ""))]
 
+
+# Nova 2 does not show what it thinks.
+_REDACTED = "[REDACTED]"
 
 NOVA = Family(
     name="nova",
