@@ -13,8 +13,14 @@ from typing import Any
 import pytest
 
 from bedrock_emulator import LocalBedrock
-from bedrock_spark.config import RequestConfig
-from bedrock_spark.families import FAMILIES, Answer, bare_model_id, family_by_name
+from bedrock_spark.config import ModelConfig, RequestConfig
+from bedrock_spark.families import (
+    FAMILIES,
+    Answer,
+    bare_model_id,
+    family_by_name,
+    family_of_model,
+)
 from bedrock_spark.outputs.judge import Judge
 from bedrock_spark.outputs.outcomes import OK, REFUSED, TRUNCATED
 
@@ -45,6 +51,16 @@ EMBEDDINGS = [
     ("cohere_embed", "cohere.embed-english-v3", 1024),
     ("cohere_embed", "us.cohere.embed-v4:0", 1536),
     ("nova_embeddings", "amazon.nova-2-multimodal-embeddings-v1:0", 3072),
+]
+# Model, what is asked for, whether the answer shows the thinking.
+THINKING: list[tuple[str, Any, bool]] = [
+    ("anthropic.claude-haiku-4-5-20251001-v1:0", {"budget_tokens": 2_000}, True),
+    ("anthropic.claude-haiku-4-5-20251001-v1:0", "low", True),
+    ("anthropic.claude-sonnet-4-6", "medium", True),
+    ("us.anthropic.claude-opus-4-8", "low", False),
+    ("us.amazon.nova-2-lite-v1:0", "low", True),
+    ("qwen.qwen3-32b-v1:0", "high", True),
+    ("deepseek.v3.2", "low", True),
 ]
 IMAGES = [
     ("amazon_images", "amazon.titan-image-generator-v2:0"),
@@ -97,6 +113,22 @@ def test_text_is_asked_for_and_read(
     assert (answer.reasoning is not None) == (family == "gpt_oss")
 
 
+@pytest.mark.parametrize(("model", "thinking", "is_shown"), THINKING)
+def test_thinking_is_asked_for_and_read(
+    runtime: Any, model: str, thinking: Any, is_shown: bool
+) -> None:
+    """The local Bedrock takes the body of every way to ask, and answers with more tokens."""
+    plain, thought = (
+        ask(runtime, family_of_model(ModelConfig(id=model)).name, model, **options)
+        for options in ({"max_tokens": 3_000}, {"max_tokens": 3_000, "thinking": thinking})
+    )
+    assert thought.text == plain.text
+    assert plain.output_tokens is not None
+    assert thought.output_tokens is not None
+    assert thought.output_tokens > plain.output_tokens
+    assert bool(thought.reasoning) == is_shown
+
+
 @pytest.mark.parametrize(("family", "model", "length"), EMBEDDINGS)
 def test_a_vector_is_asked_for_and_read(runtime: Any, family: str, model: str, length: int) -> None:
     """It has the default length of the model."""
@@ -112,6 +144,18 @@ def test_an_image_is_asked_for_and_read(runtime: Any, family: str, model: str) -
     """It is the base64 text of a PNG."""
     (image,) = ask(runtime, family, model).images
     assert base64.b64decode(image, validate=True).startswith(b"\x89PNG")
+
+
+def test_a_model_of_no_known_family_is_asked_through_converse_and_thinks(runtime: Any) -> None:
+    """As a run would ask it, with the effort in its own place."""
+    model = ModelConfig(id="us.xai.grok-4.7")
+    family = family_of_model(model)
+    request = RequestConfig(prompt=QUESTION, max_tokens=300, thinking={"effort": "low"})
+    reply = runtime.converse(modelId=model.id, **family.build(request, bare_model_id(model.id)))
+    answer = family.read({k: v for k, v in reply.items() if k != "ResponseMetadata"})
+    assert (family.name, answer.stop_reason) == ("converse", "end_turn")
+    assert answer.text is not None
+    assert answer.reasoning is not None
 
 
 def test_converse_is_asked_for_and_read(runtime: Any) -> None:
