@@ -16,6 +16,7 @@ from bedrock_emulator.answers.material import Material
 from bedrock_emulator.answers.prompt import Completion, Prompt, Tool, ToolCall
 from bedrock_emulator.answers.schema import fit_schema
 from bedrock_emulator.answers.sentences import compose
+from bedrock_emulator.answers.thinking import think_first
 from bedrock_emulator.answers.tokens import count_tokens, first_tokens
 from bedrock_emulator.answers.wish import Wish, read_wish
 
@@ -26,6 +27,8 @@ class DeterministicBackend:
     """Implements `Backend` by reading what the request asks for."""
 
     def complete(self, model_id: str, prompt: Prompt) -> Completion:
+        if prompt.thinking:
+            return think_first(prompt.thinking, prompt, lambda rest: self.complete(model_id, rest))
         key = hashlib.blake2b(
             f"{model_id}\x1f{prompt.text}".encode("utf-8", "surrogatepass"), digest_size=16
         ).digest()

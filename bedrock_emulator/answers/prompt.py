@@ -32,6 +32,7 @@ class Prompt:
 
     schema: what the answer must fit, if the request has a JSON schema
     wants_json: whether the request asks for a JSON object, of whatever members
+    thinking: the tokens of thinking that the request asks for; 0 for none
     """
 
     turns: tuple[Turn, ...]
@@ -44,6 +45,7 @@ class Prompt:
     tool_choice: str = "auto"
     schema: dict[str, Any] | None = None
     wants_json: bool = False
+    thinking: int = 0
 
     @property
     def text(self) -> str:

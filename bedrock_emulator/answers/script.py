@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from bedrock_emulator.answers.deterministic import cut
 from bedrock_emulator.answers.prompt import Backend, Completion, Prompt, ToolCall
+from bedrock_emulator.answers.thinking import think_first
 from bedrock_emulator.answers.tokens import count_tokens
 from bedrock_emulator.errors import ServiceError
 from bedrock_emulator.scripts import ScriptModel, read_script
@@ -29,7 +30,6 @@ from bedrock_emulator.state.paid_answers import request_digest
 _STEP = re.compile(r"[^.\[\]]+")
 _ABSENT = object()
 _REFUSAL = "I cannot help with that."
-_WORDS_SHOWN = 20
 
 
 class ScriptedTool(ScriptModel):
@@ -196,14 +196,7 @@ class _Scripted:
             return self.behind.complete(model_id, prompt)
         if not rule.thinks:
             return self._answer(rule, model_id, prompt)
-        thought = min(rule.thinks, prompt.max_tokens)
-        thinking: dict[str, Any] = {"reasoning": _thoughts(thought), "reasoning_tokens": thought}
-        if thought == prompt.max_tokens:
-            return Completion("", count_tokens(prompt.text), thought, "length", **thinking)
-        rest = replace(prompt, max_tokens=prompt.max_tokens - thought)
-        completion = self._answer(rule, model_id, rest)
-        output_tokens = completion.output_tokens + thought
-        return replace(completion, output_tokens=output_tokens, **thinking)
+        return think_first(rule.thinks, prompt, lambda rest: self._answer(rule, model_id, rest))
 
     def _answer(self, rule: AnswerRule, model_id: str, prompt: Prompt) -> Completion:
         """Return what a rule answers after the reasoning."""
@@ -235,11 +228,6 @@ class _Scripted:
 
 def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _thoughts(tokens: int) -> str:
-    """Return reasoning of a few words; a model shows a summary of it."""
-    return " ".join(["hm"] * min(tokens, _WORDS_SHOWN))
 
 
 def _has(body: Any, path: str, expected: Any) -> bool:

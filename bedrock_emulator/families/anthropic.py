@@ -11,11 +11,14 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from bedrock_emulator.answers.prompt import Completion, Prompt, Stop, Tool, Turn
+from bedrock_emulator.answers.thinking import tokens_of_budget, tokens_of_effort
+from bedrock_emulator.families.claude_rules import hides_thinking
 from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody, text_of
 
+_VERSION = "bedrock-2023-05-31"
 _STOP_REASONS: dict[Stop, str] = {
     "end": "end_turn",
     "length": "max_tokens",
@@ -65,9 +68,30 @@ class OutputFormat(OpenBody):
 
 
 class OutputConfig(OpenBody):
-    """The member that holds the output format in newer versions of the API."""
+    """The member that holds the output format in newer versions of the API, and the effort."""
 
     format: OutputFormat | None = None
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
+
+
+class Thinking(Body):
+    """Whether the model thinks before it answers, and how many tokens that may take."""
+
+    type: Literal["enabled", "disabled", "adaptive"]
+    budget_tokens: int | None = Field(default=None, ge=1024)
+    display: Literal["summarized", "omitted"] | None = None
+
+    @model_validator(mode="after")
+    def _has_a_budget(self) -> Thinking:
+        if (self.type == "enabled") != (self.budget_tokens is not None):
+            raise ValueError("budget_tokens goes with the type enabled, and only with it")
+        return self
+
+
+def _check_version(value: str) -> str:
+    if value != _VERSION and not re.fullmatch(r"20\d\d-\d\d-\d\d", value):
+        raise ValueError(f"Input should be '{_VERSION}'")
+    return value
 
 
 class MessagesBody(Body):
@@ -76,7 +100,8 @@ class MessagesBody(Body):
     https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html
     """
 
-    anthropic_version: Literal["bedrock-2023-05-31"]
+    # The newest SDKs of Anthropic send the date of their API in place of Bedrock's own version.
+    anthropic_version: Annotated[str, AfterValidator(_check_version)]
     max_tokens: int = Field(ge=1)
     messages: list[Message] = Field(min_length=1)
     anthropic_beta: list[str] | None = None
@@ -87,7 +112,7 @@ class MessagesBody(Body):
     stop_sequences: list[str] | None = Field(default=None, max_length=8191)
     tools: list[ToolSpec] | None = None
     tool_choice: ToolChoice | None = None
-    thinking: dict[str, Any] | None = None
+    thinking: Thinking | None = None
     metadata: dict[str, Any] | None = None
     output_config: OutputConfig | None = None
     output_format: OutputFormat | None = None
@@ -97,6 +122,9 @@ class MessagesBody(Body):
     def _starts_with_user(self) -> MessagesBody:
         if self.messages[0].role != "user":
             raise ValueError('first message must use the "user" role')
+        budget = self.thinking.budget_tokens if self.thinking else None
+        if budget is not None and budget >= self.max_tokens:
+            raise ValueError("`max_tokens` must be greater than `thinking.budget_tokens`")
         return self
 
 
@@ -115,7 +143,17 @@ def prompt_of(body: MessagesBody) -> Prompt:
         tools=tuple(Tool(t.name, t.input_schema, t.description) for t in body.tools or ()),
         tool_choice="auto" if choice is None else choice.name or choice.type,
         schema=output_format.schema_ if output_format else None,
+        thinking=_thinking_tokens(body),
     )
+
+
+def _thinking_tokens(body: MessagesBody) -> int:
+    kind = body.thinking.type if body.thinking else "disabled"
+    if kind == "disabled":
+        return 0
+    if body.thinking and body.thinking.budget_tokens is not None:
+        return tokens_of_budget(body.thinking.budget_tokens)
+    return tokens_of_effort(body.output_config.effort if body.output_config else None)
 
 
 def _plain(content: str | list[Part] | None) -> str:
@@ -135,7 +173,8 @@ def answer(body: MessagesBody, context: Context) -> Answer:
     completion = context.backend.complete(context.model_id, prompt_of(body))
     content: list[dict[str, Any]] = []
     if completion.reasoning:
-        content.append({"type": "thinking", "thinking": completion.reasoning, "signature": "c2ln"})
+        thought = "" if hides_thinking(context.model_id) else completion.reasoning
+        content.append({"type": "thinking", "thinking": thought, "signature": "c2ln"})
     if completion.text or not (completion.tool_calls or completion.reasoning):
         content.append({"type": "text", "text": completion.text})
     content += [

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from bedrock_emulator.families.claude_rules import check_claude
 from bedrock_emulator.families.family import BodyError
 from bedrock_emulator.families.schema_rules import check_schemas
 
@@ -16,9 +17,6 @@ _OUTPUT_TOKEN_LIMITS = (
     (re.compile(r"meta\.llama4.+"), 8_192),
     (re.compile(r"amazon\.nova-micro.+"), 10_000),
 )
-# Claude Opus 4.1, Sonnet 4.5, Haiku 4.5 and later accept `temperature` or `top_p`, but not both,
-# in batch jobs and in runtime calls.
-_ONE_SAMPLER = re.compile(r"anthropic\.claude-(opus-4-[1-9]|sonnet-4-[5-9]|haiku-4-[5-9])(-.*)?")
 
 
 class RecordRefusedError(Exception):
@@ -45,18 +43,26 @@ def check_batch_record(model_id: str, body: dict[str, Any], *, is_converse: bool
 def check_model_limits(model_id: str, body: dict[str, Any], *, is_converse: bool) -> None:
     """Raise BodyError if this model refuses a parameter, in batch jobs and in runtime calls."""
     config = _section(body, "inferenceConfig") if is_converse else body
-    _check_samplers(model_id, config)
+    check_claude(model_id, body, config, _thinking(body, is_converse=is_converse))
+    _check_nova(model_id, body)
     _check_output_tokens(model_id, body, config)
     check_schemas(model_id, body, is_converse=is_converse)
 
 
-def _check_samplers(model_id: str, config: dict[str, Any]) -> None:
-    top_p = config.get("top_p", config.get("topP"))
-    has_both = config.get("temperature") is not None and top_p is not None
-    if has_both and _ONE_SAMPLER.fullmatch(model_id):
+def _thinking(body: dict[str, Any], *, is_converse: bool) -> dict[str, Any]:
+    holder = (body.get("additionalModelRequestFields") if is_converse else body) or {}
+    thinking = holder.get("thinking") if isinstance(holder, dict) else None
+    return thinking if isinstance(thinking, dict) else {}
+
+
+def _check_nova(model_id: str, body: dict[str, Any]) -> None:
+    """Only Nova 2 thinks."""
+    config = body.get("inferenceConfig")
+    asks = isinstance(config, dict) and config.get("reasoningConfig") is not None
+    if asks and model_id.startswith("amazon.nova-") and not model_id.startswith("amazon.nova-2-"):
         raise BodyError(
-            "`temperature` and `top_p` cannot both be specified for this model. "
-            "Please use only one."
+            "Malformed input request: #/inferenceConfig: extraneous key [reasoningConfig] is not "
+            "permitted"
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bedrock_emulator.answers.prompt import Completion, Prompt, Stop, Tool, Turn
+from bedrock_emulator.answers.thinking import tokens_of_effort
 from bedrock_emulator.answers.tokens import count_tokens
 from bedrock_emulator.families.anthropic import split_text
 from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody, text_of
@@ -102,6 +103,21 @@ class ChatBody(Body):
     reasoning_effort: Literal["low", "medium", "high"] | None = None
     stop_sequences: list[str] | None = None
 
+    @property
+    def effort(self) -> str | None:
+        """Return how much the model is asked to think."""
+        return self.reasoning_effort
+
+
+class QwenBody(ChatBody):
+    """The members of Qwen, which has another name for the effort of thinking."""
+
+    reasoning_config: Literal["low", "medium", "high"] | None = None
+
+    @property
+    def effort(self) -> str | None:
+        return self.reasoning_config or self.reasoning_effort
+
 
 def prompt_of(body: ChatBody) -> Prompt:
     """Convert a request body to a prompt."""
@@ -119,6 +135,7 @@ def prompt_of(body: ChatBody) -> Prompt:
         tool_choice=_choice(body.tool_choice),
         schema=_schema(body.response_format),
         wants_json=body.response_format is not None and body.response_format.type != "text",
+        thinking=tokens_of_effort(body.effort) if body.effort else 0,
     )
 
 
@@ -155,7 +172,8 @@ def answer_with_reasoning(body: ChatBody, context: Context) -> Answer:
         input_tokens = count_tokens(prompt.text)
         empty = Completion("", input_tokens, prompt.max_tokens, "length")
         return _chat_answer(empty, context, None)
-    text_prompt = replace(prompt, max_tokens=max(1, prompt.max_tokens - reasoning_tokens))
+    left = max(1, prompt.max_tokens - reasoning_tokens)
+    text_prompt = replace(prompt, max_tokens=left, thinking=0)
     completion = context.backend.complete(context.model_id, text_prompt)
     billed = replace(completion, output_tokens=completion.output_tokens + reasoning_tokens)
     if completion.reasoning and not completion.text:
@@ -231,11 +249,11 @@ def _content_pieces(content: str) -> list[str]:
     return [*(f"{_OPENING}{piece}{_CLOSING}" for piece in split_text(reasoning)), *split_text(text)]
 
 
-def _family(name: str, models: str) -> Family:
+def _family(name: str, models: str, body: type[ChatBody] = ChatBody) -> Family:
     return Family(
         name=name,
         models=re.compile(models),
-        body=ChatBody,
+        body=body,
         answer=answer,
         prompt=prompt_of,
         stream=stream,
@@ -252,7 +270,7 @@ GPT_OSS = Family(
     stream=stream,
     has_converse=True,
 )
-QWEN = _family("qwen", r"qwen\..+")
+QWEN = _family("qwen", r"qwen\..+", QwenBody)
 DEEPSEEK_V3 = _family("deepseek-v3", r"deepseek\.v3.*")
 MISTRAL_CHAT = _family("mistral-chat", r"mistral\..+")
 JAMBA = _family("jamba", r"ai21\.jamba.+")

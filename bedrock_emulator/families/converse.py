@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 from bedrock_emulator.answers.prompt import Prompt
+from bedrock_emulator.answers.thinking import tokens_of_budget, tokens_of_effort
 from bedrock_emulator.families.conversation import check_conversation
 from bedrock_emulator.families.family import Answer, BodyError, Context
 from bedrock_emulator.families.nova import STOP_REASONS, content_of, tools_of, turn_of, usage_of
@@ -55,7 +56,20 @@ def prompt_of(body: dict[str, Any]) -> Prompt:
         tools=tools,
         tool_choice=choice,
         schema=_schema(body),
+        thinking=_thinking_tokens(body),
     )
+
+
+def _thinking_tokens(body: dict[str, Any]) -> int:
+    """Return the tokens of thinking that a request asks for, in the way of any model."""
+    extra = body.get("additionalModelRequestFields")
+    extra = extra if isinstance(extra, dict) else {}
+    thinking, effort = extra.get("thinking"), (body.get("outputConfig") or {}).get("effort")
+    budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+    if isinstance(budget, int):
+        return tokens_of_budget(budget)
+    effort = effort or extra.get("reasoning_effort") or extra.get("reasoning_config")
+    return tokens_of_effort(effort) if isinstance(effort, str) else 0
 
 
 def _present(content: list[dict[str, Any]]) -> list[dict[str, Any]]:

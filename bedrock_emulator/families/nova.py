@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bedrock_emulator.answers.prompt import Completion, Prompt, PromptError, Stop, Tool, Turn
+from bedrock_emulator.answers.thinking import tokens_of_effort
 from bedrock_emulator.families.anthropic import split_text
 from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody, text_of
 
@@ -40,6 +43,13 @@ class Message(Body):
     content: list[Block] = Field(min_length=1)
 
 
+class ReasoningConfig(Body):
+    """Whether Nova 2 thinks before it answers, and how much."""
+
+    type: Literal["enabled", "disabled"]
+    maxReasoningEffort: Literal["low", "medium", "high"] | None = None  # noqa: N815
+
+
 class InferenceConfig(Body):
     """Sampling and limits. Amazon's own examples use both spellings, such as `topP` and `top_p`."""
 
@@ -51,6 +61,15 @@ class InferenceConfig(Body):
     topK: int | None = Field(default=None, ge=0)  # noqa: N815
     top_k: int | None = Field(default=None, ge=0)
     stopSequences: list[str] | None = None  # noqa: N815
+    reasoningConfig: ReasoningConfig | None = None  # noqa: N815
+
+    @model_validator(mode="after")
+    def _high_effort_stands_alone(self) -> InferenceConfig:
+        effort = self.reasoningConfig.maxReasoningEffort if self.reasoningConfig else None
+        others = (self.temperature, self.topP, self.top_p, self.maxTokens, self.max_new_tokens)
+        if effort == "high" and any(value is not None for value in others):
+            raise ValueError("temperature, topP and maxTokens cannot be used with high effort")
+        return self
 
 
 class System(OpenBody):
@@ -131,7 +150,15 @@ def prompt_of(body: NovaBody) -> Prompt:
         top_p=config.topP or config.top_p,
         tools=tools,
         tool_choice=choice,
+        thinking=reasoning_tokens(config.reasoningConfig),
     )
+
+
+def reasoning_tokens(config: ReasoningConfig | None) -> int:
+    """Return the tokens of thinking that a `reasoningConfig` asks for."""
+    if config is None or config.type == "disabled":
+        return 0
+    return tokens_of_effort(config.maxReasoningEffort)
 
 
 def turn_of(role: str, content: list[dict[str, Any]]) -> Turn:
@@ -191,6 +218,8 @@ def usage_of(completion: Completion) -> dict[str, int]:
 def answer(body: NovaBody, context: Context) -> Answer:
     """Answer a request in Nova's response format."""
     completion = context.backend.complete(context.model_id, prompt_of(body))
+    if completion.reasoning:
+        completion = replace(completion, reasoning=_REDACTED)
     return Answer(
         {
             "output": {"message": {"content": content_of(completion), "role": "assistant"}},
@@ -203,17 +232,32 @@ def answer(body: NovaBody, context: Context) -> Answer:
 
 
 def stream(response: Answer) -> Iterator[dict[str, Any]]:
-    """Split a response into the events of Nova's stream."""
-    yield {"messageStart": {"role": "assistant"}}
-    for index, block in enumerate(response.body["output"]["message"]["content"]):
-        for delta in text_deltas(block):
-            yield {"contentBlockDelta": {"delta": delta, "contentBlockIndex": index}}
-        yield {"contentBlockStop": {"contentBlockIndex": index}}
-    yield {"messageStop": {"stopReason": response.body["stopReason"]}}
-    yield {"metadata": {"usage": response.body["usage"], "metrics": {}}}
+    """Split a response into the events of Nova's stream, which are those of ConverseStream."""
+    yield from ({name: value} for name, value in events_of(response))
 
 
-def text_deltas(block: dict[str, Any]) -> list[dict[str, Any]]:
+def events_of(response: Answer) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the name and the value of each event of a streamed response."""
+    body = response.body
+    yield "messageStart", {"role": "assistant"}
+    for index, block in enumerate(body["output"]["message"]["content"]):
+        deltas: list[dict[str, Any]]
+        tool = block.get("toolUse")
+        if tool is not None:
+            start = {"toolUse": {"toolUseId": tool["toolUseId"], "name": tool["name"]}}
+            yield "contentBlockStart", {"start": start, "contentBlockIndex": index}
+            text = json.dumps(tool["input"], ensure_ascii=False)
+            deltas = [{"toolUse": {"input": piece}} for piece in split_text(text)]
+        else:
+            deltas = _text_deltas(block)
+        for delta in deltas:
+            yield "contentBlockDelta", {"delta": delta, "contentBlockIndex": index}
+        yield "contentBlockStop", {"contentBlockIndex": index}
+    yield "messageStop", {"stopReason": body["stopReason"]}
+    yield "metadata", {"usage": body["usage"], "metrics": body.get("metrics", {})}
+
+
+def _text_deltas(block: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the deltas of a block of text or of reasoning; none for any other block."""
     reasoning = block.get("reasoningContent")
     if reasoning is not None:
@@ -221,6 +265,9 @@ def text_deltas(block: dict[str, Any]) -> list[dict[str, Any]]:
         return [{"reasoningContent": {"text": piece}} for piece in pieces]
     return [{"text": piece} for piece in split_text(block.get("text", ""))]
 
+
+# Nova 2 does not show what it thinks.
+_REDACTED = "[REDACTED]"
 
 NOVA = Family(
     name="nova",

@@ -102,7 +102,7 @@ def ask_canary(
             probe_tokens=found.tokens,
         )
     add_try(run.storage, canary)
-    observe(Progress("canary", canary.asked, canary.asked, f"{canary.answered:,} answered"))
+    observe(Progress("canary", canary.asked, canary.asked, _counted(canary)))
     if is_refused:
         raise _refusal(canary, config)
     if is_too_short(canary, run.config):
@@ -211,6 +211,12 @@ def _add_up(model_id: str, now: float, replies: list[_Reply]) -> Canary:
         truncated=sum(r.ended == TRUNCATED for r in replies),
         declined=sum(r.ended == REFUSED for r in replies),
     )
+
+
+def _counted(canary: Canary) -> str:
+    counts = {"truncated": canary.truncated, "declined": canary.declined}
+    others = (f", {count:,} {name}" for name, count in counts.items() if count)
+    return f"{canary.answered:,} answered{''.join(others)}"
 
 
 def _grouped(failed: list[_Reply]) -> tuple[CanaryFailure, ...]:

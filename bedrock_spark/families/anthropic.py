@@ -148,7 +148,7 @@ def read(output: Json) -> Answer:
     calls = (at(b, "input") for b in blocks if at(b, "type") == "tool_use")
     return Answer(
         text=joined_text(content),
-        reasoning=joined_text(content, "thinking"),
+        reasoning=joined_text(content, "thinking") or None,
         tool_input=json_text(next(calls, None)),
         stop_reason=text_at(output, "stop_reason"),
         **claude_usage(at(output, "usage")),

@@ -33,13 +33,23 @@ class Usage(TypedDict, total=False):
     cache_write_tokens: int | None
 
 
+# These functions run for every answer, and most answers have none but the first two counts: the
+# others are looked for only in a `usage` that has more members.
+_PLAIN = 2
+
+
 def claude_usage(usage: Any) -> Usage:
     """Read the `usage` of Claude's Messages."""
-    read = count_at(usage, "cache_read_input_tokens")
-    written = count_at(usage, "cache_creation_input_tokens")
+    if not isinstance(usage, dict):
+        return {}
+    given, output = _count(usage, "input_tokens"), _count(usage, "output_tokens")
+    if len(usage) <= _PLAIN:
+        return {"input_tokens": given, "output_tokens": output}
+    read = _count(usage, "cache_read_input_tokens")
+    written = _count(usage, "cache_creation_input_tokens")
     return {
-        "input_tokens": _with_cache(count_at(usage, "input_tokens"), read, written),
-        "output_tokens": count_at(usage, "output_tokens"),
+        "input_tokens": _with_cache(given, read, written),
+        "output_tokens": output,
         "reasoning_tokens": count_at(usage, "output_tokens_details", "thinking_tokens"),
         "cache_read_tokens": read,
         "cache_write_tokens": written,
@@ -48,16 +58,18 @@ def claude_usage(usage: Any) -> Usage:
 
 def converse_usage(usage: Any) -> Usage:
     """Read the `usage` of Converse, or of Nova's own answer."""
+    if not isinstance(usage, dict):
+        return {}
+    given, output = _count(usage, "inputTokens"), _count(usage, "outputTokens")
     read = _first_count(usage, "cacheReadInputTokens", "cacheReadInputTokenCount")
     written = _first_count(usage, "cacheWriteInputTokens", "cacheWriteInputTokenCount")
-    given, output = count_at(usage, "inputTokens"), count_at(usage, "outputTokens")
-    includes_cache = (
-        bool(read or written)
-        and given is not None
-        and count_at(usage, "totalTokens") == given + (output or 0)
-    )
+    if not (read or written) or given is None:
+        total = given
+    else:
+        includes_cache = _count(usage, "totalTokens") == given + (output or 0)
+        total = given if includes_cache else _with_cache(given, read, written)
     return {
-        "input_tokens": given if includes_cache else _with_cache(given, read, written),
+        "input_tokens": total,
         "output_tokens": output,
         "cache_read_tokens": read,
         "cache_write_tokens": written,
@@ -66,12 +78,19 @@ def converse_usage(usage: Any) -> Usage:
 
 def openai_usage(usage: Any) -> Usage:
     """Read the `usage` of OpenAI's chat completion."""
-    return {
-        "input_tokens": count_at(usage, "prompt_tokens"),
-        "output_tokens": count_at(usage, "completion_tokens"),
-        "reasoning_tokens": count_at(usage, "completion_tokens_details", "reasoning_tokens"),
-        "cache_read_tokens": count_at(usage, "prompt_tokens_details", "cached_tokens"),
+    if not isinstance(usage, dict):
+        return {}
+    counts: Usage = {
+        "input_tokens": _count(usage, "prompt_tokens"),
+        "output_tokens": _count(usage, "completion_tokens"),
     }
+    details = usage.get("completion_tokens_details")
+    if details is not None:
+        counts["reasoning_tokens"] = count_at(details, "reasoning_tokens")
+    details = usage.get("prompt_tokens_details")
+    if details is not None:
+        counts["cache_read_tokens"] = count_at(details, "cached_tokens")
+    return counts
 
 
 # Bedrock adds its own token counts to the last chunk of a stream, in one form for all models.
@@ -100,6 +119,11 @@ def _with_cache(given: int | None, read: int | None, written: int | None) -> int
     return given if given is None else given + (read or 0) + (written or 0)
 
 
-def _first_count(usage: Any, *names: str) -> int | None:
-    counts = (count_at(usage, name) for name in names)
-    return next((count for count in counts if count is not None), None)
+def _count(usage: dict[str, Any], name: str) -> int | None:
+    count = usage.get(name)
+    return count if type(count) is int else None
+
+
+def _first_count(usage: dict[str, Any], first: str, second: str) -> int | None:
+    count = _count(usage, first)
+    return _count(usage, second) if count is None else count

@@ -13,8 +13,16 @@ from typing import Any
 import pytest
 
 from bedrock_emulator import LocalBedrock
-from bedrock_spark.config import RequestConfig
-from bedrock_spark.families import FAMILIES, Answer, bare_model_id, family_by_name
+from bedrock_spark.config import ModelConfig, RequestConfig
+from bedrock_spark.families import (
+    FAMILIES,
+    Answer,
+    bare_model_id,
+    family_by_name,
+    family_of_model,
+)
+from bedrock_spark.outputs.judge import Judge
+from bedrock_spark.outputs.outcomes import OK, REFUSED, TRUNCATED
 
 QUESTION = "Which words of this question come back in the answer?"
 CHAT = {"system": "Be brief.", "max_tokens": 300, "temperature": 0.5, "top_p": 0.9, "stop": ["ZZ"]}
@@ -44,6 +52,16 @@ EMBEDDINGS = [
     ("cohere_embed", "us.cohere.embed-v4:0", 1536),
     ("nova_embeddings", "amazon.nova-2-multimodal-embeddings-v1:0", 3072),
 ]
+# Model, what is asked for, whether the answer shows the thinking.
+THINKING: list[tuple[str, Any, bool]] = [
+    ("anthropic.claude-haiku-4-5-20251001-v1:0", {"budget_tokens": 2_000}, True),
+    ("anthropic.claude-haiku-4-5-20251001-v1:0", "low", True),
+    ("anthropic.claude-sonnet-4-6", "medium", True),
+    ("us.anthropic.claude-opus-4-8", "low", False),
+    ("us.amazon.nova-2-lite-v1:0", "low", True),
+    ("qwen.qwen3-32b-v1:0", "high", True),
+    ("deepseek.v3.2", "low", True),
+]
 IMAGES = [
     ("amazon_images", "amazon.titan-image-generator-v2:0"),
     ("amazon_images", "amazon.nova-canvas-v1:0"),
@@ -55,10 +73,16 @@ ENDS = {"end_turn", "FINISH", "COMPLETE", "stop", "tool_calls", "tool_use", "max
 
 
 @pytest.fixture(scope="module")
-def runtime() -> Iterator[Any]:
-    """Return a client of one local Bedrock for the whole module."""
+def local() -> Iterator[LocalBedrock]:
+    """Return one local Bedrock for the whole module."""
     with LocalBedrock(speed=0) as local:
-        yield local.client("bedrock-runtime")
+        yield local
+
+
+@pytest.fixture(scope="module")
+def runtime(local: LocalBedrock) -> Any:
+    """Return a client of it."""
+    return local.client("bedrock-runtime")
 
 
 def invoke(runtime: Any, model: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -89,6 +113,22 @@ def test_text_is_asked_for_and_read(
     assert (answer.reasoning is not None) == (family == "gpt_oss")
 
 
+@pytest.mark.parametrize(("model", "thinking", "is_shown"), THINKING)
+def test_thinking_is_asked_for_and_read(
+    runtime: Any, model: str, thinking: Any, is_shown: bool
+) -> None:
+    """The local Bedrock takes the body of every way to ask, and answers with more tokens."""
+    plain, thought = (
+        ask(runtime, family_of_model(ModelConfig(id=model)).name, model, **options)
+        for options in ({"max_tokens": 3_000}, {"max_tokens": 3_000, "thinking": thinking})
+    )
+    assert thought.text == plain.text
+    assert plain.output_tokens is not None
+    assert thought.output_tokens is not None
+    assert thought.output_tokens > plain.output_tokens
+    assert bool(thought.reasoning) == is_shown
+
+
 @pytest.mark.parametrize(("family", "model", "length"), EMBEDDINGS)
 def test_a_vector_is_asked_for_and_read(runtime: Any, family: str, model: str, length: int) -> None:
     """It has the default length of the model."""
@@ -104,6 +144,18 @@ def test_an_image_is_asked_for_and_read(runtime: Any, family: str, model: str) -
     """It is the base64 text of a PNG."""
     (image,) = ask(runtime, family, model).images
     assert base64.b64decode(image, validate=True).startswith(b"\x89PNG")
+
+
+def test_a_model_of_no_known_family_is_asked_through_converse_and_thinks(runtime: Any) -> None:
+    """As a run would ask it, with the effort in its own place."""
+    model = ModelConfig(id="us.xai.grok-4.7")
+    family = family_of_model(model)
+    request = RequestConfig(prompt=QUESTION, max_tokens=300, thinking={"effort": "low"})
+    reply = runtime.converse(modelId=model.id, **family.build(request, bare_model_id(model.id)))
+    answer = family.read({k: v for k, v in reply.items() if k != "ResponseMetadata"})
+    assert (family.name, answer.stop_reason) == ("converse", "end_turn")
+    assert answer.text is not None
+    assert answer.reasoning is not None
 
 
 def test_converse_is_asked_for_and_read(runtime: Any) -> None:
@@ -167,6 +219,45 @@ def test_null_content_of_gpt_oss_is_read(runtime: Any) -> None:
     """If max_tokens is too low there is no text, and the stop reason says why."""
     answer = ask(runtime, "gpt_oss", "openai.gpt-oss-20b-1:0", max_tokens=2)
     assert (answer.text, answer.stop_reason) == (None, "length")
+
+
+# Their answers have no word for a refusal.
+NO_REFUSAL = ("llama3", "llama4", "mistral_instruct", "deepseek_r1")
+LONG = " ".join(["word"] * 300)
+
+
+@pytest.mark.parametrize(("family", "model"), [(row[0], row[1]) for row in TEXT])
+@pytest.mark.parametrize(
+    ("rule", "max_tokens", "ended", "finding"),
+    [
+        ({"text": LONG}, 100, TRUNCATED, None),
+        ({"text": LONG}, 400, OK, None),
+        ({"thinks": 150, "text": "Done."}, 100, TRUNCATED, "empty"),
+        ({"thinks": 150, "text": "Done."}, 400, OK, None),
+        ({"refuses": True}, 100, REFUSED, None),
+    ],
+)
+def test_each_ending_has_its_outcome(
+    local: LocalBedrock,
+    runtime: Any,
+    family: str,
+    model: str,
+    rule: dict[str, Any],
+    max_tokens: int,
+    ended: str,
+    finding: str | None,
+) -> None:
+    """In the words of each family; and a higher limit makes a cut answer whole."""
+    local.set_answers(rule)
+    try:
+        builder = family_by_name(family)
+        request = RequestConfig(prompt=QUESTION, max_tokens=max_tokens)
+        answer = invoke(runtime, model, builder.build(request, bare_model_id(model)))
+    finally:
+        local.set_answers()
+    judged = Judge(builder)(json.dumps(answer).encode())
+    expected = OK if ended == REFUSED and family in NO_REFUSAL else ended
+    assert (judged.ended, judged.finding) == (expected, finding)
 
 
 def test_every_family_is_asked() -> None:

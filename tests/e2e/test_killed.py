@@ -16,8 +16,9 @@ from bedrock_spark.config import Config
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.report.values import all_outcomes
 from tests.e2e.conftest import BUCKET, provision
+from tests.e2e.test_whole_answers import KINDS, PAID, RETRY, RULES, questions
 from tests.modules import run_module
-from tests.spark_sessions import make_config
+from tests.spark_sessions import CLAUDE, make_config
 
 pytestmark = pytest.mark.long
 
@@ -73,3 +74,41 @@ def test_killed_after_every_stage_and_around_every_call(
     shards = {job["input_uri"] for job in usage["jobs"]}
     assert len(shards) == report.shards
     assert json.dumps(report.as_json())
+
+
+def test_killed_while_answers_are_asked_again(
+    spark: SparkSession, bedrock: Callable[..., LocalBedrock], tmp_path: Path
+) -> None:
+    """How often a record was asked, and with which limit, follows from the run folder.
+
+    So each answer is paid for exactly as often as without a kill, by batch and by the fallback.
+    """
+    source = tmp_path / "questions"
+    questions(spark).write.parquet(str(source))
+    local = bedrock({"quotas": {"min_records": 10}})
+    local.set_answers(*RULES)
+    config = make_config(
+        f"s3://{BUCKET}/runs/killed-again",
+        endpoint_url=local.endpoint_url,
+        source={"format": "parquet", "path": str(source)},
+        request={"prompt": "{{ body }}", "max_tokens": 20, **RETRY},
+        # The first round of 50 records is a batch job; 30 are too few for the second.
+        shards={"max_records": 60, "min_records": 40},
+        fallback={"model_id": CLAUDE, "rounds": 1},
+        results={"max_errors": 1.0},
+    )
+    for point in (
+        *("after:prepare", "after:watch", "after:collect"),
+        # Now the records whose answers are not ok get a job of their own.
+        *("append:before:1", "create:after:1", "after:watch", "after:fallback"),
+    ):
+        kill_at(point, config, tmp_path)
+
+    report = Pipeline.open(config).run_all(spark)
+
+    assert report.outcomes == all_outcomes({"ok": 40, "truncated": 10, "refused": 10})
+    assert (report.attempts, report.unanswered) == (2, 0)
+    totals = local.usage()["totals"]
+    assert totals["records_billed"] == 60 + 50
+    assert totals["invocations"] == 30
+    assert sum(KINDS[kind] * times for kind, times in PAID.items()) == 60 + 50 + 30

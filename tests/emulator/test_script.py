@@ -160,6 +160,50 @@ def test_a_delay_holds_for_calls_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    ("limit", "text", "tokens", "thought", "stop"),
+    [
+        (5, "", 5, 5, "length"),
+        (10, "", 10, 10, "length"),
+        (12, "a b", 12, 10, "length"),
+        (13, "a b c", 13, 10, "end"),
+        (99, "a b c", 13, 10, "end"),
+    ],
+)
+def test_reasoning_comes_first_and_counts_against_the_limit(
+    limit: int, text: str, tokens: int, thought: int, stop: str
+) -> None:
+    """With fewer tokens than it needs, nothing else comes."""
+    backend = script({"thinks": 10, "text": "a b c"}).backend(
+        DeterministicBackend(), {}, waits=False
+    )
+    said = backend.complete("m", Prompt((Turn("user", "x"),), max_tokens=limit))
+    assert (said.text, said.output_tokens, said.reasoning_tokens) == (text, tokens, thought)
+    assert (said.stop, bool(said.reasoning)) == (stop, True)
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"), [({}, "I cannot help with that."), ({"text": "No"}, "No")]
+)
+def test_a_refusal_has_a_text(rule: dict[str, Any], text: str) -> None:
+    """Its own, or one for all."""
+    backend = script({"refuses": True, **rule}).backend(DeterministicBackend(), {}, waits=False)
+    said = backend.complete("m", Prompt((Turn("user", "x"),)))
+    assert (said.text, said.stop) == (text, "refusal")
+
+
+@pytest.mark.parametrize("model", [CLAUDE, "amazon.nova-lite-v1:0", "qwen.qwen3-32b-v1:0"])
+def test_reasoning_is_streamed(scripted: Kit, model: str) -> None:
+    """By ConverseStream, before the text."""
+    scripted.local.set_answers({"thinks": 3, "text": "Done."})
+    messages = [{"role": "user", "content": [{"text": "Why?"}]}]
+    stream = scripted.runtime.converse_stream(modelId=model, messages=messages)["stream"]
+    deltas = [e["contentBlockDelta"]["delta"] for e in stream if "contentBlockDelta" in e]
+    kinds = [next(iter(delta)) for delta in deltas]
+    assert kinds == sorted(kinds, key=["reasoningContent", "text"].index)
+    assert set(kinds) == {"reasoningContent", "text"}
+
+
+@pytest.mark.parametrize(
     "rule",
     [
         {},
@@ -169,6 +213,10 @@ def test_a_delay_holds_for_calls_only(monkeypatch: pytest.MonkeyPatch) -> None:
         {"text": "a", "mach": "b"},
         {"error": {"code": "NoSuchException"}},
         {"text": "a", "times": 0},
+        {"thinks": -1, "text": "a"},
+        {"error": {"code": "ThrottlingException"}, "refuses": True},
+        {"error": {"code": "ThrottlingException"}, "thinks": 5},
+        {"tool": {"name": "t"}, "refuses": True},
     ],
 )
 def test_mistakes_in_a_script_are_refused(rule: dict[str, Any]) -> None:

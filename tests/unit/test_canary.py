@@ -530,5 +530,7 @@ def test_refusals_are_counted(
     run = begin_run(tmp_path)
     status, body = answer("I will not.")
     model(run, lambda _: (status, {**body, "stop_reason": "refusal"}))
-    canary = ask_canary(run, shards_of((3, 3, 3)), clock)
+    seen: list[Progress] = []
+    canary = ask_canary(run, shards_of((3, 3, 3)), clock, seen.append)
     assert (canary.answered, canary.declined, canary.truncated) == (5, 5, 0)
+    assert seen[-1].detail == "5 answered, 5 declined"
