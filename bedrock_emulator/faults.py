@@ -7,10 +7,11 @@ seed cause the same failures again.
 from __future__ import annotations
 
 import fnmatch
+import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from bedrock_emulator.scripts import ScriptModel, read_script
 
@@ -237,6 +238,26 @@ class ModelFaults(ScriptModel):
     refusal: Literal["on_demand", "legacy", "support_case", "no_batch", "no_access"] | None = None
 
 
+class GuardrailScript(ScriptModel):
+    """A guardrail of the account: its versions, the texts that it blocks, and what it says then.
+
+    blocks: a regular expression, searched in the last message and in the answer
+    """
+
+    versions: tuple[str, ...] = ("DRAFT", "1")
+    blocks: str
+    message: str = "Sorry, the model cannot answer this question."
+
+    @field_validator("blocks")
+    @classmethod
+    def _is_expression(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as exc:
+            raise ValueError(f"is no regular expression: {exc}") from exc
+        return value
+
+
 class Faults(ScriptModel):
     """The whole script. An empty one causes no failures."""
 
@@ -252,6 +273,7 @@ class Faults(ScriptModel):
     flex: FlexFaults = FlexFaults()
     access: AccessFaults = AccessFaults()
     behaviour: Behaviour = Behaviour()
+    guardrails: dict[str, GuardrailScript] = Field(default_factory=dict)
     models: dict[str, ModelFaults] = Field(default_factory=dict)
 
     def operation(self, name: str) -> OperationFaults | None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from bedrock_spark.canary import ask_canary, is_canary_due
 from bedrock_spark.clock import Clock
-from bedrock_spark.costs.budget import open_budget
+from bedrock_spark.costs.budget import log_estimate, open_budget
 from bedrock_spark.costs.used import check_prices
 from bedrock_spark.errors import BudgetError
 from bedrock_spark.fanout import Controller, StepResult, batch_shards, leased_controller
@@ -44,8 +44,11 @@ def open_submission(
             ask_canary(run, shards, clock, observe)
     reporter.stage = "batch"
     budget = open_budget(run, manifest, shards, clock.now(), fallback=_fallback_counts(run.storage))
-    if budget is not None and not is_begun:
-        budget.check_estimate(manifest)
+    if not is_begun:
+        if budget is not None:
+            budget.check_estimate(manifest)
+        else:
+            log_estimate(run, manifest, shards, clock.now())
     with reporter.timed("batch"), leased_controller(run, manifest, clock, budget) as controller:
         record_config(run, clock.now())
         yield controller

@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from bedrock_emulator.answers.prompt import Completion, Prompt, Stop, Tool, Turn
 from bedrock_emulator.answers.thinking import tokens_of_budget, tokens_of_effort
 from bedrock_emulator.families.claude_rules import hides_thinking
 from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody, text_of
 
+_VERSION = "bedrock-2023-05-31"
 _STOP_REASONS: dict[Stop, str] = {
     "end": "end_turn",
     "length": "max_tokens",
@@ -87,13 +88,20 @@ class Thinking(Body):
         return self
 
 
+def _check_version(value: str) -> str:
+    if value != _VERSION and not re.fullmatch(r"20\d\d-\d\d-\d\d", value):
+        raise ValueError(f"Input should be '{_VERSION}'")
+    return value
+
+
 class MessagesBody(Body):
     """The request body.
 
     https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html
     """
 
-    anthropic_version: Literal["bedrock-2023-05-31"]
+    # The newest SDKs of Anthropic send the date of their API in place of Bedrock's own version.
+    anthropic_version: Annotated[str, AfterValidator(_check_version)]
     max_tokens: int = Field(ge=1)
     messages: list[Message] = Field(min_length=1)
     anthropic_beta: list[str] | None = None

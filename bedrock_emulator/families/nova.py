@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -231,17 +232,32 @@ def answer(body: NovaBody, context: Context) -> Answer:
 
 
 def stream(response: Answer) -> Iterator[dict[str, Any]]:
-    """Split a response into the events of Nova's stream."""
-    yield {"messageStart": {"role": "assistant"}}
-    for index, block in enumerate(response.body["output"]["message"]["content"]):
-        for delta in text_deltas(block):
-            yield {"contentBlockDelta": {"delta": delta, "contentBlockIndex": index}}
-        yield {"contentBlockStop": {"contentBlockIndex": index}}
-    yield {"messageStop": {"stopReason": response.body["stopReason"]}}
-    yield {"metadata": {"usage": response.body["usage"], "metrics": {}}}
+    """Split a response into the events of Nova's stream, which are those of ConverseStream."""
+    yield from ({name: value} for name, value in events_of(response))
 
 
-def text_deltas(block: dict[str, Any]) -> list[dict[str, Any]]:
+def events_of(response: Answer) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the name and the value of each event of a streamed response."""
+    body = response.body
+    yield "messageStart", {"role": "assistant"}
+    for index, block in enumerate(body["output"]["message"]["content"]):
+        deltas: list[dict[str, Any]]
+        tool = block.get("toolUse")
+        if tool is not None:
+            start = {"toolUse": {"toolUseId": tool["toolUseId"], "name": tool["name"]}}
+            yield "contentBlockStart", {"start": start, "contentBlockIndex": index}
+            text = json.dumps(tool["input"], ensure_ascii=False)
+            deltas = [{"toolUse": {"input": piece}} for piece in split_text(text)]
+        else:
+            deltas = _text_deltas(block)
+        for delta in deltas:
+            yield "contentBlockDelta", {"delta": delta, "contentBlockIndex": index}
+        yield "contentBlockStop", {"contentBlockIndex": index}
+    yield "messageStop", {"stopReason": body["stopReason"]}
+    yield "metadata", {"usage": body["usage"], "metrics": body.get("metrics", {})}
+
+
+def _text_deltas(block: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the deltas of a block of text or of reasoning; none for any other block."""
     reasoning = block.get("reasoningContent")
     if reasoning is not None:

@@ -23,6 +23,7 @@ from bedrock_emulator.models.catalog import Catalog
 from bedrock_emulator.models.custom_models import get_custom_model
 from bedrock_emulator.models.profile_api import ProfileApi
 from bedrock_emulator.models.provisioned import ProvisionedApi
+from bedrock_emulator.runtime.guardrails import Guardrails
 from bedrock_emulator.runtime.invoke import RuntimeApi
 from bedrock_emulator.runtime.streams import StreamApi
 from bedrock_emulator.s3.bucket_mirror import BucketMirror
@@ -111,7 +112,8 @@ class Parts:
     def _operations(self) -> dict[str, Operation]:
         jobs = BatchApi(self.world, self._runner, self._tags)
         provisioned, tags = self._provisioned, self._tags
-        runtime = RuntimeApi(self.world, provisioned)
+        guardrails = Guardrails(self.world)
+        runtime = RuntimeApi(self.world, provisioned, guardrails)
         streams = StreamApi(self.world, runtime)
         profiles = ProfileApi(self.world, tags)
         catalog = Catalog(self.world)
@@ -139,6 +141,8 @@ class Parts:
             "ListInferenceProfiles": profiles.list,
             "DeleteInferenceProfile": profiles.delete,
             "GetCustomModel": get_custom_model,
+            "ApplyGuardrail": guardrails.apply,
+            "CountTokens": runtime.count_tokens,
             "InvokeModel": runtime.invoke,
             "Converse": runtime.converse,
             "InvokeModelWithResponseStream": streams.invoke,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from bedrock_emulator.answers.prompt import PromptError
+from bedrock_emulator.answers.prompt import Prompt, PromptError
 from bedrock_emulator.answers.tokens import count_tokens
 from bedrock_emulator.batch.records import RecordRules
 from bedrock_emulator.errors import ServiceError, invalid
@@ -16,6 +18,7 @@ from bedrock_emulator.families.conversation import check_conversation
 from bedrock_emulator.families.family import Answer, BodyError, Context, Family, read_body
 from bedrock_emulator.models.provisioned import Provisioned, ProvisionedApi
 from bedrock_emulator.models.usable import check_usable
+from bedrock_emulator.runtime.guardrails import Guard, Guardrails
 from bedrock_emulator.runtime.metadata import check_metadata
 from bedrock_emulator.runtime.tiers import FLEX, Tiers
 from bedrock_emulator.runtime.token_quota import TokenQuota, burnt_tokens
@@ -55,14 +58,76 @@ class Target:
     region: str
 
 
+@dataclass(frozen=True)
+class _Question:
+    """A request that the model accepts.
+
+    prompt: None for embeddings and images; digest: of the body, for the bill
+    """
+
+    target: Target
+    body: Any
+    prompt: Prompt | None
+    digest: bytes
+    answer: Callable[[Context], Answer]
+
+
+def _question_of_body(target: Target, raw: bytes) -> _Question:
+    """Read the body of InvokeModel. Raise ValidationException if the model refuses it."""
+    body = load_json(raw)
+    family = target.family
+    try:
+        checked = read_body(family, body)
+        check_model_limits(target.context.model_id, body, is_converse=False)
+    except BodyError as exc:
+        raise invalid(exc.message) from exc
+    return _Question(
+        target,
+        body,
+        family.prompt(checked) if family.prompt else None,
+        request_digest(body, is_converse=False),
+        lambda context: family.answer(checked, context),
+    )
+
+
+def _blob(text: str | None) -> bytes:
+    """Return a blob inside JSON, where it is base64."""
+    try:
+        return base64.b64decode(text or "", validate=True)
+    except ValueError as exc:
+        raise invalid("The body must be base64.") from exc
+
+
+def _question_of_conversation(target: Target, body: dict[str, Any]) -> _Question:
+    """Read a Converse request. Raise ValidationException if the model refuses it."""
+    if not target.family.has_converse:
+        raise invalid("This action doesn't support the model that you provided.")
+    try:
+        check_conversation(body, target.context.model_id)
+        check_model_limits(target.context.model_id, body, is_converse=True)
+        prompt = converse.prompt_of(body)
+    except (BodyError, PromptError) as exc:
+        raise invalid(exc.message) from exc
+    return _Question(
+        target,
+        body,
+        prompt,
+        request_digest(body, is_converse=True),
+        lambda context: converse.answer(body, context),
+    )
+
+
 class RuntimeApi:
     """The operations without streaming. `streams` splits their answers into events."""
 
-    def __init__(self, world: EmulatorState, provisioned: ProvisionedApi) -> None:
+    def __init__(
+        self, world: EmulatorState, provisioned: ProvisionedApi, guardrails: Guardrails
+    ) -> None:
         self._world = world
         self._provisioned = provisioned
         self._quota = TokenQuota(world)
         self._tiers = Tiers(world)
+        self._guardrails = guardrails
 
     def invoke(self, params: dict[str, Any], region: str) -> dict[str, Any]:
         """Answer InvokeModel, with the token counts in headers."""
@@ -85,33 +150,22 @@ class RuntimeApi:
 
         Raise ValidationException if the model is not served or refuses the body.
         """
-        target = self.find_target(params["modelId"], region)
         check_metadata(params.get("requestMetadata"))
-        body = load_json(params.get("body") or b"")
-        try:
-            checked = read_body(target.family, body)
-            check_model_limits(target.context.model_id, body, is_converse=False)
-        except BodyError as exc:
-            raise invalid(exc.message) from exc
-        prompt = target.family.prompt(checked) if target.family.prompt else None
-        reserved_tokens = count_tokens(prompt.text) + prompt.max_tokens if prompt else 0
-        digest = request_digest(body, is_converse=False)
-        tier = self._tiers.enter(params, target.context.model_id)
-        response = self._answer(
-            target,
-            body,
-            reserved_tokens,
-            lambda: target.family.answer(checked, target.context.for_body(body, waits=True)),
+        target = self.find_target(params["modelId"], region)
+        question = _question_of_body(target, params.get("body") or b"")
+        guard = self._guardrails.find(
+            params.get("guardrailIdentifier"), params.get("guardrailVersion")
         )
-        return response, self._bill(operation, target, digest, response, tier)
+        response, number = self._ask(question, guard, params, operation)
+        return (response if guard is None else guard.mark_body(response)), number
 
     def converse(self, params: dict[str, Any], region: str) -> dict[str, Any]:
         """Answer Converse, with the token counts in headers."""
         response, number = self.answer_conversation(params, region, "Converse")
         latency = response.body["metrics"]["latencyMs"]
         headers = token_headers(response, latency)
-        tier = params.get("serviceTier")
-        echo = {} if tier is None else {"serviceTier": tier}
+        names = ("serviceTier", "performanceConfig")
+        echo = {name: params[name] for name in names if params.get(name) is not None}
         return {**response.body, **echo, "@headers": headers, PAID_ANSWER: number}
 
     def answer_conversation(
@@ -122,28 +176,45 @@ class RuntimeApi:
         Raise ValidationException if the model is not served, has no Converse or refuses the body.
         """
         target = self.find_target(params["modelId"], region)
-        if not target.family.has_converse:
-            raise invalid("This action doesn't support the model that you provided.")
-        body = {name: value for name, value in params.items() if name != "modelId"}
-        try:
-            check_conversation(body, target.context.model_id)
-            check_model_limits(target.context.model_id, body, is_converse=True)
-        except BodyError as exc:
-            raise invalid(exc.message) from exc
-        try:
-            prompt = converse.prompt_of(body)
-        except PromptError as exc:
-            raise invalid(exc.message) from exc
-        reserved_tokens = count_tokens(prompt.text) + prompt.max_tokens
-        digest = request_digest(body, is_converse=True)
+        question = _question_of_conversation(
+            target, {name: value for name, value in params.items() if name != "modelId"}
+        )
+        config = params.get("guardrailConfig") or {}
+        guard = self._guardrails.find(
+            config.get("guardrailIdentifier"), config.get("guardrailVersion")
+        )
+        response, number = self._ask(question, guard, params, operation)
+        return (response if guard is None else guard.mark_conversation(response)), number
+
+    def count_tokens(self, params: dict[str, Any], region: str) -> dict[str, Any]:
+        """Answer CountTokens with the input tokens that the same request would be billed for.
+
+        Raise ValidationException if the model is not served, refuses the request or embeds texts.
+        """
+        target = self.find_target(params["modelId"], region)
+        request = params["input"]
+        if request.get("invokeModel") is not None:
+            question = _question_of_body(target, _blob(request["invokeModel"].get("body")))
+        else:
+            question = _question_of_conversation(target, request["converse"])
+        if question.prompt is None:
+            raise invalid("The provided model doesn't support counting tokens.")
+        return {"inputTokens": count_tokens(question.prompt.text)}
+
+    def _ask(
+        self, question: _Question, guard: Guard | None, params: dict[str, Any], operation: str
+    ) -> tuple[Answer, int]:
+        """Return the answer, and its number in the bill."""
+        target, prompt = question.target, question.prompt
+        context = target.context.for_body(question.body, waits=True)
+        if guard is not None:
+            context = guard.context(context)
+        reserved_tokens = count_tokens(prompt.text) + prompt.max_tokens if prompt else 0
         tier = self._tiers.enter(params, target.context.model_id)
         response = self._answer(
-            target,
-            body,
-            reserved_tokens,
-            lambda: converse.answer(body, target.context.for_body(body, waits=True)),
+            target, question.body, reserved_tokens, lambda: question.answer(context)
         )
-        return response, self._bill(operation, target, digest, response, tier)
+        return response, self._bill(operation, target, question.digest, response, tier)
 
     def find_target(self, model_id: str, region: str) -> Target:
         """Return the model that a request names; provisioned throughput must be ready."""

@@ -8,10 +8,9 @@ from typing import Any
 
 from botocore.model import StructureShape
 
-from bedrock_emulator.errors import ServiceError, invalid
-from bedrock_emulator.families.anthropic import split_text
+from bedrock_emulator.errors import DroppedConnectionError, ServiceError, invalid
 from bedrock_emulator.families.family import Answer
-from bedrock_emulator.families.nova import text_deltas
+from bedrock_emulator.families.nova import events_of
 from bedrock_emulator.runtime.invoke import PAID_ANSWER, RuntimeApi
 from bedrock_emulator.state.draws import draw
 from bedrock_emulator.state.world import EmulatorState
@@ -53,7 +52,7 @@ class StreamApi:
         """Answer ConverseStream."""
         response, number = self._runtime.answer_conversation(params, region, "ConverseStream")
         shape = _stream_shape("ConverseStream")
-        events = [encode_event(shape, name, value) for name, value in _conversation(response)]
+        events = [encode_event(shape, name, value) for name, value in events_of(response)]
         return {
             "stream": self._with_faults("ConverseStream", response, number, events),
             "@headers": _HEADERS,
@@ -78,7 +77,7 @@ class StreamApi:
         elif script and draw(seed, "stream-drop", operation, body) < script.stream_drop_rate:
             self._world.usage.mark_lost(number)
             yield from half
-            raise ConnectionAbortedError("dropped by the fault script")
+            raise DroppedConnectionError
         else:
             yield from events
 
@@ -106,27 +105,3 @@ def _with_metrics(chunks: list[dict[str, Any]], response: Answer) -> list[dict[s
         "firstByteLatency": 1,
     }
     return [*chunks[:-1], {**chunks[-1], "amazon-bedrock-invocationMetrics": metrics}]
-
-
-def _conversation(response: Answer) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the name and the value of each event of a ConverseStream."""
-    body = response.body
-    yield "messageStart", {"role": "assistant"}
-    for index, block in enumerate(body["output"]["message"]["content"]):
-        deltas: list[dict[str, Any]]
-        tool = block.get("toolUse")
-        if tool is not None:
-            tool_start = {"toolUseId": tool["toolUseId"], "name": tool["name"]}
-            yield (
-                "contentBlockStart",
-                {"start": {"toolUse": tool_start}, "contentBlockIndex": index},
-            )
-            text = json.dumps(tool["input"], ensure_ascii=False)
-            deltas = [{"toolUse": {"input": piece}} for piece in split_text(text)]
-        else:
-            deltas = text_deltas(block)
-        for delta in deltas:
-            yield "contentBlockDelta", {"delta": delta, "contentBlockIndex": index}
-        yield "contentBlockStop", {"contentBlockIndex": index}
-    yield "messageStop", {"stopReason": body["stopReason"]}
-    yield "metadata", {"usage": body["usage"], "metrics": body["metrics"]}

@@ -40,6 +40,8 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
         "GetCustomModel",
     ),
     "bedrock-runtime": (
+        "ApplyGuardrail",
+        "CountTokens",
         "InvokeModel",
         "InvokeModelWithResponseStream",
         "Converse",

@@ -276,21 +276,45 @@ def open_budget(
     fallback: `fallback_tokens` of every collected shard
     Raises ConfigError if something that can be asked has no price.
     """
-    config = run.config
-    if config.budget.max_cost_usd is None:
+    limit = run.config.budget.max_cost_usd
+    if limit is None:
         return None
-    check_prices(config, run.prices)
+    check_prices(run.config, run.prices)
+    return _budget(run, manifest, shards, now, limit, jobs or {}, fallback)
+
+
+def log_estimate(
+    run: Run, manifest: RunManifest, shards: Iterable[Shard], now: float
+) -> Decimal | None:
+    """Log and return the expected cost of a run without a limit; None without its prices."""
+    prices = run.prices
+    if prices.batch is None and prices.image is None:
+        return None
+    budget = _budget(run, manifest, shards, now, Decimal("Infinity"), {}, ())
+    return budget.check_estimate(manifest)
+
+
+def _budget(
+    run: Run,
+    manifest: RunManifest,
+    shards: Iterable[Shard],
+    now: float,
+    limit: Decimal,
+    jobs: Mapping[str, Job],
+    fallback: Iterable[Mapping[str, int]],
+) -> Budget:
+    config = run.config
     tries = read_tries(run.storage)
     expected = expected_of(config, run.prices, tries)
     create = config.fallback.create if config.fallback is not None else None
     counts = cache(lambda: tuple(fallback))
     return Budget(
-        limit=config.budget.max_cost_usd,
+        limit=limit,
         prices=run.prices,
         expected=expected,
         shards={shard.shard_id: shard for shard in shards},
         canary=canary_used(tries, expected),
-        jobs=jobs or {},
+        jobs=jobs,
         fallback=cache(lambda: fallback_used(counts(), expected, manifest)),
         flex=cache(lambda: flex_used(counts())),
         purchases=read_purchases(run.storage),

@@ -56,10 +56,9 @@ class ModelPrices(BaseModel):
         return bool(self.tiers) or self.image is not None
 
     @property
-    def origin(self) -> str:
-        """Return where the prices come from: source, date and place."""
-        date = f" of {self.date}" if self.date else ""
-        return f"{self.source}{date}{f', {self.place}' if self.place else ''}"
+    def dated_source(self) -> str:
+        """Return the table that the prices come from, and its date: `litellm 1.2 of 2026-11-26`."""
+        return f"{self.source} of {self.date}" if self.date else self.source
 
 
 def find_prices(model_id: str, region: str | None, table: PriceTable) -> ModelPrices:

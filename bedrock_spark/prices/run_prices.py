@@ -68,8 +68,13 @@ class RunPrices:
 
     @property
     def origins(self) -> list[str]:
-        """Return where the list prices come from, each source once."""
-        return list(dict.fromkeys(each.origin for each in self.models if each.is_known))
+        """Return where the list prices come from: each source once, with its places."""
+        places: dict[str, list[str]] = {}
+        for each in self.models:
+            if each.is_known:
+                known = places.setdefault(each.dated_source, [])
+                known += [each.place] if each.place and each.place not in known else []
+        return [", ".join([source, *known]) for source, known in places.items()]
 
     @property
     def of_canary(self) -> TokenPrices | None:

@@ -172,7 +172,7 @@ def test_only_the_holder_of_the_lease_asks(spark: SparkSession, bedrock: Start) 
 
 def test_options_are_sent_with_every_call(spark: SparkSession, bedrock: Start) -> None:
     """InvokeModel has them as headers. The local Bedrock checks these by the service model."""
-    local = bedrock()
+    local = bedrock({"guardrails": {"gr1234567890": {"blocks": "no such text"}}})
     options = {
         "service_tier": "flex",
         "performance": "optimized",
@@ -181,6 +181,8 @@ def test_options_are_sent_with_every_call(spark: SparkSession, bedrock: Start) -
     }
     report = open_pipeline(local, fallback=options).run_all(spark, rows_of(spark, 5))
     assert report.outcomes["ok"] == 5
+    calls = local.calls("InvokeModel")
+    assert [call["error"] for call in calls] == [None] * 5
 
 
 CREATE = {"create": {"model_units": 2, "confirm": True}}

@@ -159,6 +159,16 @@ def _outputs(local: LocalBedrock) -> Iterator[tuple[str, str, dict[str, Any]]]:
     answer = runtime.invoke_model(modelId=key, body=json.dumps(body))
     yield "bedrock-runtime", "InvokeModel", {**answer, "body": answer["body"].read()}
     yield "bedrock-runtime", "Converse", runtime.converse(modelId=key, messages=turns)
+    counted = runtime.count_tokens(modelId=CLAUDE, input={"converse": {"messages": turns}})
+    yield "bedrock-runtime", "CountTokens", counted
+    local.set_faults({"quotas": {"min_records": 1}, "guardrails": {"gr1": {"blocks": "x"}}})
+    applied = runtime.apply_guardrail(
+        guardrailIdentifier="gr1",
+        guardrailVersion="1",
+        source="INPUT",
+        content=[{"text": {"text": "x"}}],
+    )
+    yield "bedrock-runtime", "ApplyGuardrail", applied
     deleted = bedrock.delete_provisioned_model_throughput(provisionedModelId=key)
     yield "bedrock", "DeleteProvisionedModelThroughput", deleted
     yield "bedrock", "ListFoundationModels", bedrock.list_foundation_models()

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from bedrock_spark.aws.batch_jobs import SETTLED, SeenJob
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import TokenPrices
-from bedrock_spark.costs.budget import Budget, open_budget
+from bedrock_spark.costs.budget import Budget, log_estimate, open_budget
 from bedrock_spark.costs.tokens import Expected, Tokens
 from bedrock_spark.costs.used import canary_used, expected_of, fallback_used, flex_used
 from bedrock_spark.errors import BudgetError, ConfigError
@@ -30,6 +30,7 @@ from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.purchases import PurchaseNote
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
+from tests.models import NOVA
 from tests.unit.fake_run import FakeRun
 from tests.unit.fakes import CLAUDE, make_config
 
@@ -430,6 +431,21 @@ def test_a_budget_needs_the_price_of_what_the_model_answers_with(
     else:
         with pytest.raises(ConfigError, match=missing):
             open_budget(run, manifest, manifest.shards, 0.0)
+
+
+def test_a_run_without_a_limit_has_an_estimate_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If its prices are known: the table knows those of most models."""
+    manifest = manifest_of(shards_of(4_000_000))
+    config = make_config(str(tmp_path), model={"id": NOVA}, request={"prompt": "{{ body }}"})
+    run = Run("run-abcdefgh", config, LocalStorage(str(tmp_path)), AwsSettings())
+    with caplog.at_level("INFO", logger="bedrock_spark"):
+        # A million input tokens
+        assert log_estimate(run, manifest, manifest.shards, 0.0) == Decimal("0.03")
+    assert "the run will cost about $0.0300 (4 bytes a token, answers not counted)" in caplog.text
+    unknown = replace(run, config=make_config(str(tmp_path), prices="none"))
+    assert log_estimate(unknown, manifest, manifest.shards, 0.0) is None
 
 
 @pytest.fixture

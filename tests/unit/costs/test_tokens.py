@@ -128,6 +128,7 @@ def test_dollars_are_formatted_for_people(amount: str, shown: str) -> None:
     ("options", "expected"),
     [
         ({"max_tokens": 40}, 40),
+        ({"max_tokens": 9_000, "thinking": {"budget_tokens": 4_000}}, 9_000),
         ({}, None),
         ({"prompt": None, "body": {"max_tokens": 9, "messages": [{"max_tokens": "x"}]}}, 9),
         ({"prompt": None, "body": {"inferenceConfig": {"maxTokens": 7}}}, 7),

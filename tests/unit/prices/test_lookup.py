@@ -81,13 +81,12 @@ def test_a_tier_that_is_not_in_the_row_is_unknown() -> None:
     assert (image.image, image.tiers, image.is_known) == (Decimal("0.06"), {}, True)
 
 
-def test_the_origin_names_source_date_and_place() -> None:
-    """An installed litellm has no date."""
-    assert find_prices("a.one-v1:0", "eu-west-1", TABLE).origin == (
-        "litellm 1.2.3 of 2026-11-26, eu-west-1"
-    )
+def test_the_source_has_its_date() -> None:
+    """An installed litellm has none: its version says how old it is."""
+    found = find_prices("a.one-v1:0", "eu-west-1", TABLE)
+    assert found.dated_source == "litellm 1.2.3 of 2026-11-26"
     undated = PriceTable("litellm 9.9", None, ROWS)
-    assert find_prices("us.a.two-v1", None, undated).origin == "litellm 9.9, us"
+    assert find_prices("us.a.two-v1", None, undated).dated_source == "litellm 9.9"
 
 
 @given(

@@ -116,6 +116,19 @@ def test_the_dearest_target_counts() -> None:
     assert prices_for(targets=one_unknown).batch is None
 
 
+def test_a_source_is_named_once_with_all_its_places() -> None:
+    """The fallback may have another Region's row."""
+    rows = {**ROWS, "eu-west-1/a.flex": ROWS["a.flex"]}
+    table = PriceTable("litellm 1.2.3", "2026-11-26", rows)
+    config = make_config(
+        model={"id": "a.batch", "family": "raw"},
+        batch={"region": "eu-west-1"},
+        fallback={"model_id": "a.flex"},
+    )
+    prices = prices_of_run(config, lambda *place: find_prices(*place, table))
+    assert prices.origins == ["litellm 1.2.3 of 2026-11-26, us-east-1, eu-west-1"]
+
+
 def test_what_is_not_known_says_so_with_the_line_to_type() -> None:
     """The price on demand is named, and not halved."""
     prices = prices_for("a.online", fallback={"model_id": "nobody.knows"})

@@ -1,0 +1,137 @@
+"""Calls of newer SDKs: CountTokens, guardrails, what a reply echoes, streams with tool calls."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from .kit import CLAUDE, Kit, ask, refusal
+
+NOVA = "amazon.nova-lite-v1:0"
+TEXT = "How many tokens has this question?"
+TALK = {"messages": [{"role": "user", "content": [{"text": TEXT}]}]}
+MISTRAL = "mistral.mistral-large-2407-v1:0"
+WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
+
+def test_counted_tokens_are_those_that_are_billed(kit: Kit) -> None:
+    """In the body of InvokeModel, and in a conversation."""
+    body = json.dumps(ask(TEXT)).encode()
+    count = kit.runtime.count_tokens
+    counted = count(modelId=CLAUDE, input={"invokeModel": {"body": body}})["inputTokens"]
+    answer = json.loads(kit.runtime.invoke_model(modelId=CLAUDE, body=body)["body"].read())
+    assert counted == answer["usage"]["input_tokens"] > 3
+    counted = count(modelId=NOVA, input={"converse": TALK})["inputTokens"]
+    assert counted == kit.runtime.converse(modelId=NOVA, **TALK)["usage"]["inputTokens"]
+
+
+def test_tokens_of_what_the_model_refuses_are_not_counted(kit: Kit) -> None:
+    """A bad body, a model of vectors, and an unknown model."""
+    for model, body in (
+        (CLAUDE, {"max_tokens": 1}),
+        ("amazon.titan-embed-text-v2:0", {"inputText": "hi"}),
+        ("nobody.model", {}),
+    ):
+        request = {"invokeModel": {"body": json.dumps(body)}}
+        assert refusal(kit.runtime.count_tokens, modelId=model, input=request) == (
+            "ValidationException"
+        )
+
+
+GUARDRAILS = {"guardrails": {"gr1": {"blocks": "(?i)secret", "message": "Not that."}}}
+
+
+def test_a_guardrail_blocks_prompts_and_answers(kit: Kit) -> None:
+    """By InvokeModel, Converse and its stream; ApplyGuardrail says what it would do."""
+    kit.local.set_faults(GUARDRAILS)
+    kit.local.set_answers({"match": "tell", "text": "A secret answer."})
+    for text, is_blocked in (("hello", False), ("the SECRET", True), ("tell me", True)):
+        action = "INTERVENED" if is_blocked else "NONE"
+        reply = kit.runtime.invoke_model(
+            modelId=CLAUDE,
+            body=json.dumps(ask(text)),
+            guardrailIdentifier="gr1",
+            guardrailVersion="1",
+        )
+        body = json.loads(reply["body"].read())
+        assert body["amazon-bedrock-guardrailAction"] == action
+        assert (body["content"][0]["text"] == "Not that.") == is_blocked
+        talk: dict[str, Any] = {
+            "modelId": NOVA,
+            "messages": [{"role": "user", "content": [{"text": text}]}],
+            "guardrailConfig": {"guardrailIdentifier": "gr1", "guardrailVersion": "DRAFT"},
+        }
+        answer = kit.runtime.converse(**talk)
+        assert (answer["stopReason"] == "guardrail_intervened") == is_blocked
+        events = list(kit.runtime.converse_stream(**talk)["stream"])
+        reasons = [e["messageStop"]["stopReason"] for e in events if "messageStop" in e]
+        assert reasons == [answer["stopReason"]]
+    apply = {"guardrailIdentifier": "gr1", "guardrailVersion": "1", "source": "INPUT"}
+    for text, action in (("a secret", "GUARDRAIL_INTERVENED"), ("hello", "NONE")):
+        applied = kit.runtime.apply_guardrail(**apply, content=[{"text": {"text": text}}])
+        assert applied["action"] == action
+        assert [o["text"] for o in applied["outputs"]] == ["Not that."] * (action != "NONE")
+    kit.local.set_answers()
+
+
+def test_a_guardrail_that_does_not_exist_is_refused(kit: Kit) -> None:
+    """An unknown id, and an unknown version."""
+    kit.local.set_faults(GUARDRAILS)
+    for identifier, version in (("gr2", "1"), ("gr1", "7")):
+        config = {"guardrailIdentifier": identifier, "guardrailVersion": version}
+        with pytest.raises(ClientError, match="does not exist"):
+            kit.runtime.converse(modelId=NOVA, guardrailConfig=config, **TALK)
+        with pytest.raises(ClientError, match="does not exist"):
+            kit.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(ask("hi")), **config)
+        with pytest.raises(ClientError, match="does not exist"):
+            kit.runtime.apply_guardrail(
+                **config, source="OUTPUT", content=[{"text": {"text": "x"}}]
+            )
+
+
+def test_converse_echoes_how_it_was_served(kit: Kit) -> None:
+    """The tier and the latency that the call asked for."""
+    served = {"serviceTier": {"type": "priority"}, "performanceConfig": {"latency": "optimized"}}
+    reply = kit.runtime.converse(modelId=NOVA, **TALK, **served)
+    assert {name: reply[name] for name in served} == served
+
+
+@pytest.mark.parametrize("version", ["bedrock-2023-05-31", "2026-10-21"])
+def test_versions_of_anthropics_sdks(kit: Kit, version: str) -> None:
+    """The newest ones send a date. Anything else is refused."""
+    body = {**ask("hi"), "anthropic_version": version}
+    reply = kit.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(body))
+    assert json.loads(reply["body"].read())["role"] == "assistant"
+    wrong = json.dumps({**body, "anthropic_version": "2"})
+    assert refusal(kit.runtime.invoke_model, modelId=CLAUDE, body=wrong) == "ValidationException"
+
+
+def test_the_stream_of_nova_carries_tool_calls(kit: Kit) -> None:
+    """Its events are those of ConverseStream."""
+    spec = {"name": "get_weather", "inputSchema": {"json": WEATHER}}
+    body = {
+        "messages": [{"role": "user", "content": [{"text": "The weather in Rome?"}]}],
+        "toolConfig": {"tools": [{"toolSpec": spec}], "toolChoice": {"any": {}}},
+    }
+    reply = kit.runtime.invoke_model_with_response_stream(modelId=NOVA, body=json.dumps(body))
+    events = [json.loads(event["chunk"]["bytes"]) for event in reply["body"]]
+    starts = [e["contentBlockStart"]["start"] for e in events if "contentBlockStart" in e]
+    assert [start["toolUse"]["name"] for start in starts] == ["get_weather"]
+    pieces = [e["contentBlockDelta"]["delta"] for e in events if "contentBlockDelta" in e]
+    assert set(json.loads("".join(p["toolUse"]["input"] for p in pieces))) == {"city"}
+
+
+def test_mistral_must_call_any_tool(kit: Kit) -> None:
+    """`any`, as Mistral's own API and AWS's page have it."""
+    function = {"name": "get_weather", "description": "", "parameters": WEATHER}
+    body = {
+        "messages": [{"role": "user", "content": "The weather in Rome?"}],
+        "tools": [{"type": "function", "function": function}],
+        "tool_choice": "any",
+    }
+    reply = kit.runtime.invoke_model(modelId=MISTRAL, body=json.dumps(body))
+    (choice,) = json.loads(reply["body"].read())["choices"]
+    assert choice["message"]["tool_calls"][0]["function"]["name"] == "get_weather"
