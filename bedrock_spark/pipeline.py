@@ -143,6 +143,14 @@ class Pipeline:
             check_config(self.run.config)
             self._is_linted = True
 
+    def check_models(self) -> None:
+        """Raise ModelUnavailableError if a model cannot be used and no job was created yet.
+
+        Every stage that may pay does this by itself. It needs no Spark.
+        """
+        with self._command():
+            self._check_models()
+
     def _check_models(self) -> None:
         """Refuse models that cannot be used, unless the run has jobs, whose answers are paid for.
 

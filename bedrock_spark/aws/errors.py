@@ -27,7 +27,7 @@ from botocore.exceptions import (
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.parsers import ResponseParserError
 
-from bedrock_spark.aws.model_refusals import NO_TIER, model_refusal
+from bedrock_spark.aws.model_refusals import NO_TIER, model_refusal, with_advice
 from bedrock_spark.errors import (
     InvokeError,
     InvokeRecordError,
@@ -194,12 +194,12 @@ def job_error(
         kind = JobNameInUseError
     if kind is None:
         kind = _by_status(status, JobThrottledError, JobStateUnknownError, JobRejectedError)
-    advice = ""
     if advise and kind is JobRejectedError:
         text = (advice_on or _refusal_advice)(message) or _CHECK.get(code)
-        advice = f" {text}" if text is not None else ""
+        if text is not None:
+            message = with_advice(message, text)
     return kind(
-        f"{action}: {code}: {message}{advice}",
+        f"{action}: {code}: {message}",
         job_name=job_name,
         job_arn=job_arn,
         error_code=status,

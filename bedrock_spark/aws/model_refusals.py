@@ -60,8 +60,8 @@ MODEL_REFUSALS: tuple[ModelRefusal, ...] = (
         "support_case",
         _text(r"your account is not authorized to perform this action"),
         "AWS has not enabled this for the account, as in many new accounts, and no policy changes "
-        "that: open a support case under Account and billing. Single calls may work meanwhile: see "
-        "fallback in the docs.",
+        "that: open a support case under Account and billing. Single calls may work meanwhile: the "
+        "fallback asks shards below shards.min_records.",
     ),
     ModelRefusal(  # docs.aws.amazon.com/bedrock/latest/userguide/batch-inference-supported.html
         "no_batch",
@@ -84,7 +84,7 @@ MODEL_REFUSALS: tuple[ModelRefusal, ...] = (
     ModelRefusal(  # github.com/aws-samples/amazon-bedrock-workshop/issues/315
         "no_converse",
         _text(r"this action doesn.t support the model that you provided"),
-        "Set model.invocation to invoke_model, or take another model.",
+        "The model has no Converse: set model.invocation to invoke_model, or take another one.",
     ),
     ModelRefusal(  # github.com/NousResearch/hermes-agent/pull/34476
         NO_TIER,
@@ -106,3 +106,8 @@ def model_refusal(message: str) -> ModelRefusal | None:
 def refusal_in(message: str) -> ModelRefusal | None:
     """Return the refusal that the message of a failed job has anywhere. It quotes no row."""
     return next((kind for kind in MODEL_REFUSALS if kind.text.search(message)), None)
+
+
+def with_advice(message: str, advice: str) -> str:
+    """Return the service's message and what to do about it, as sentences."""
+    return f"{message.rstrip().rstrip('.')}. {advice}"

@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from bedrock_spark.aws.clients import model_client, runtime_client
-from bedrock_spark.aws.model_refusals import model_refusal
+from bedrock_spark.aws.model_refusals import model_refusal, with_advice
 from bedrock_spark.aws.profiles import refusal_advice
 from bedrock_spark.canary.limits import Probe, find_limit, is_too_short, too_short_message
 from bedrock_spark.clock import Clock
@@ -118,7 +118,8 @@ def _no_access(run: Run, model_id: str, message: str) -> CanaryAccessError:
     refusal = model_refusal(message)
     if refusal is None or not refusal.is_for_good:
         advice = f"{advice} {_advice()}"
-    return CanaryAccessError(f"canary: {model_id} cannot be called on demand: {message} {advice}")
+    told = with_advice(message, advice)
+    return CanaryAccessError(f"canary: {model_id} cannot be called on demand: {told}")
 
 
 def _caller(run: Run, model_id: str, clock: Clock) -> ModelCaller:

@@ -35,6 +35,7 @@ _SESSION = "bedrock_spark.spark.session"
 def run(pipeline: Pipeline, display: Display) -> int:
     """Run every stage that is not done yet."""
     _note_shape(pipeline, display)
+    pipeline.check_models()  # before Spark starts, which takes much longer
     spark = _spark_session(pipeline, display)
     return _end(pipeline, display, pipeline.run_all(spark))
 
@@ -42,6 +43,7 @@ def run(pipeline: Pipeline, display: Display) -> int:
 def prepare(pipeline: Pipeline, display: Display) -> int:
     """Cut the source table into shards."""
     _note_shape(pipeline, display)
+    pipeline.check_models()
     manifest = pipeline.prepare(_spark_session(pipeline, display))
     display.finish()
     values = {

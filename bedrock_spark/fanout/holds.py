@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from bedrock_spark.aws.model_refusals import with_advice
 from bedrock_spark.fanout.breaker import is_tripped, reason_of
 from bedrock_spark.fanout.failure_causes import advice_on
 from bedrock_spark.fanout.targets import Target
@@ -63,7 +64,7 @@ class Holds:
         if self.tracker.refusal is None or hold is not None:
             return []
         refusal = self.tracker.refusal
-        return [Held(REFUSED, f"{refusal.rstrip('.')}. {advice_on(refusal)}", now)]
+        return [Held(REFUSED, with_advice(refusal, advice_on(refusal)), now)]
 
     def _break(self, hold: Hold | None, now: float, *, is_held: bool) -> list[Event]:
         """Hold the run if its jobs answer nothing.

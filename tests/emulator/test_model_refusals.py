@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from bedrock_spark.aws.batch_jobs import BatchJobs
 from bedrock_spark.aws.errors import invoke_error
-from bedrock_spark.aws.model_refusals import model_refusal
+from bedrock_spark.aws.model_refusals import model_refusal, with_advice
 from bedrock_spark.aws.profiles import profiles_of, refusal_advice
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import InvokeRefusedError, JobRejectedError
@@ -51,7 +51,7 @@ def test_a_refused_job_says_what_to_do(kit: Kit, rule: dict[str, Any], name: str
     refusal = model_refusal(message)
     assert refusal is not None
     assert refusal.name == name
-    assert f"{message} {refusal.advice}" in str(error.value)
+    assert with_advice(message, refusal.advice) in str(error.value)
     has_profiles = "This Region has us.anthropic" in str(error.value)
     assert has_profiles == (name == "profile_needed")
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 import click
 
 from bedrock_spark.aws.clients import model_client, runtime_client
+from bedrock_spark.aws.model_refusals import with_advice
 from bedrock_spark.aws.profiles import refusal_advice
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.invoke.options import AskOptions
@@ -101,12 +102,11 @@ def _message(exc: BedrockSparkError, question: Question | None) -> str:
     message = redact(str(exc), question.body)
     if isinstance(exc, AnswerCutOffError):
         return message
-    advice = ""
     if isinstance(exc, InvokeRefusedError):
         client = model_client(question.aws)
         advice = refusal_advice(str(exc), client, question.model_id) or (
             "Check the id, its Region, and bedrock:InvokeModelWithResponseStream on it "
             "(with --json: bedrock:InvokeModel)"
         )
-        advice = f" {advice}"
-    return f"{question.model_id}: {message}{advice}"
+        message = with_advice(message, advice)
+    return f"{question.model_id}: {message}"

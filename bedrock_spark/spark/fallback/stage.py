@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pyspark.sql import SparkSession
 
 from bedrock_spark.aws.clients import model_client
+from bedrock_spark.aws.model_refusals import with_advice
 from bedrock_spark.aws.profiles import refusal_advice
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.costs.tokens import max_answer_tokens
@@ -106,7 +107,8 @@ def ask_unanswered(
     if refusals:
         advice = refusal_advice(refusals[0], model_client(run.aws), model_id)
         advice = advice or "Check the id, its Region, and bedrock:InvokeModel on it"
-        raise InvokeRefusedError(f"fallback.model_id {config.model_id}: {refusals[0]} {advice}")
+        told = with_advice(refusals[0], advice)
+        raise InvokeRefusedError(f"fallback.model_id {config.model_id}: {told}")
     asked = add_up(done)
     if not has_answered:
         check_refusals(asked, config.model_id, run.storage.uri)

@@ -288,7 +288,7 @@ def test_a_body_that_boto3_itself_refuses_is_a_records_error_without_the_body() 
 def test_a_rejection_says_what_failed_why_and_what_to_check(code: str, advice: str) -> None:
     """The call, the service's own words, and the config keys to check."""
     error = job_error(failure(code, 400, "the reason"), "creating batch job x", job_name="x")
-    assert str(error).startswith(f"creating batch job x: {code}: the reason ")
+    assert str(error).startswith(f"creating batch job x: {code}: the reason. ")
     assert advice in str(error)
     assert vars(error) == {
         "error_type": code,

@@ -260,7 +260,9 @@ def test_a_line_says_whether_the_model_is_asked_for_the_shape(
     lines = {}
     for model, parse in ((CLAUDE, "label string"), (NOVA, "label string"), (NOVA, None)):
         config = make_config(model={"id": model}, results={"parse": parse} if parse else {})
-        pipeline: Any = SimpleNamespace(run=SimpleNamespace(config=config), prepare=None)
+        pipeline: Any = SimpleNamespace(
+            run=SimpleNamespace(config=config), prepare=None, check_models=lambda: None
+        )
         with pytest.raises(SourceError, match="no Spark"):
             stage(pipeline, Display(Output()))
         lines[model, parse] = capsys.readouterr().err[len("10:30:00 ") :]
