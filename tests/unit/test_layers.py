@@ -39,6 +39,7 @@ ORDER: list[set[str]] = [
 # Parts and files that need neither Spark nor AWS, so that their tests need neither.
 PURE = {*ORDER[0], "schema", "screen", "templates", "shards", "config", "families", "prices"}
 PURE_FILES = {
+    "outputs/ask_again.py",
     "outputs/claims.py",
     "outputs/columns.py",
     "outputs/json_values.py",
@@ -49,6 +50,7 @@ PURE_FILES = {
     "outputs/outcomes.py",
     "outputs/parse.py",
     "outputs/reconcile.py",
+    "outputs/record_outcome.py",
     "costs/burndown.py",
     "costs/tokens.py",
     "costs/token_estimate.py",
