@@ -67,12 +67,12 @@ class Job:
     records: int | None = None
     target: str = ""
     place: Place | None = None
-    stopping: str | None = field(default=None)
-    announced_at: float | None = field(default=None, compare=False)
-    tokens: tuple[int, int] | None = field(default=None, compare=False)
-    known_at: float | None = field(default=None, compare=False)
-    settled_at: float | None = field(default=None, compare=False)
-    images: int | None = field(default=None, compare=False)
+    stopping: str | None = None
+    announced_at: float | None = None
+    tokens: tuple[int, int] | None = None
+    known_at: float | None = None
+    settled_at: float | None = None
+    images: int | None = None
     is_excused: bool = False
 
     def seen_as(

@@ -64,7 +64,7 @@ def replay(folder: Path) -> dict[str, Job]:
 def test_events_are_replayed_in_order(tmp_path: Path) -> None:
     """Announced, submitted, seen twice: the last event counts, on another machine too."""
     ledger = Ledger(LocalStorage(str(tmp_path)))
-    announced = Job(PLAN.shard_id, 1, PLAN.job_name, PLAN.token)
+    announced = Job(PLAN.shard_id, 1, PLAN.job_name, PLAN.token, announced_at=1.0)
     ledger.append([submitting(PLAN, 1.0), submitting(OTHER, 1.0)])
     assert replay(tmp_path)[PLAN.job_name] == announced
     assert not announced.is_settled
