@@ -34,7 +34,7 @@ MODULES: dict[str, tuple[str, ...]] = {
         "shards/test_fill.py",
         "shards/test_row_bytes_bound.py",
     ),
-    "aws/retry.py": ("aws/test_retry.py",),
+    "aws/retry.py": ("aws/test_retry.py", "storage/test_conditional_writes.py"),
     "outputs/reconcile.py": ("outputs/test_reconcile.py", "outputs/test_claims.py"),
     "costs/budget.py": ("costs/test_budget.py",),
     "run_folder/lease.py": ("run_folder/test_lease.py",),

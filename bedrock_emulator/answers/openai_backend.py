@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from bedrock_emulator.answers.openai_messages import messages_of
 from bedrock_emulator.answers.prompt import Completion, Prompt, Stop, ToolCall
 from bedrock_emulator.answers.tokens import count_tokens
 from bedrock_emulator.errors import ServiceError
@@ -41,6 +42,7 @@ class OpenAIBackend:
             message = choice["message"]
             calls = tuple(_tool_call(call) for call in message.get("tool_calls") or ())
             text = message.get("content") or ""
+            reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
         except (KeyError, IndexError, TypeError, ValueError) as exc:
             raise _model_error("sent an answer without a message") from exc
         usage = answer.get("usage") or {}
@@ -51,6 +53,8 @@ class OpenAIBackend:
             output_tokens=int(usage.get("completion_tokens") or count_tokens(text)),
             stop="tool" if calls else stop,
             tool_calls=calls,
+            reasoning=str(reasoning),
+            reasoning_tokens=_reasoning_tokens(usage, str(reasoning)),
         )
 
     def embed(self, model_id: str, text: str, dimensions: int) -> list[float]:
@@ -66,12 +70,7 @@ class OpenAIBackend:
 
     def _request(self, model_id: str, prompt: Prompt) -> dict[str, Any]:
         system = [{"role": "system", "content": prompt.system}] if prompt.system else []
-        # OpenAI's format needs a call id for a tool's result. A prompt has none, so the result is
-        # sent as a user's turn.
-        turns = [
-            {"role": "user" if turn.role == "tool" else turn.role, "content": turn.text}
-            for turn in prompt.turns
-        ]
+        turns = [message for turn in prompt.turns for message in messages_of(turn)]
         request: dict[str, Any] = {
             "model": self._model or model_id,
             "messages": [*system, *turns],
@@ -121,6 +120,12 @@ class OpenAIBackend:
         if not isinstance(answer, dict):
             raise _model_error("sent something other than a JSON object")
         return answer
+
+
+def _reasoning_tokens(usage: dict[str, Any], reasoning: str) -> int:
+    details = usage.get("completion_tokens_details")
+    counted = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    return counted if isinstance(counted, int) else count_tokens(reasoning)
 
 
 def _choice(prompt: Prompt) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -9,12 +10,45 @@ from typing import Any, Literal, Protocol
 Stop = Literal["end", "length", "sequence", "tool", "refusal"]
 
 
+#: What a part of a message is.
+Kind = Literal["text", "image", "document", "call", "result", "reasoning", "other"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a message.
+
+    text: of a text, a document of text, a result or reasoning
+    data, media_type: of an image or of another document
+    name: of the tool that is called; of a part that is `other`, its kind
+    call_id: of a call, and of its result; input: of a call
+    """
+
+    kind: Kind
+    text: str = ""
+    data: bytes = b""
+    media_type: str = ""
+    name: str = ""
+    call_id: str = ""
+    input: Any = None
+
+    @property
+    def shown(self) -> str:
+        """Return the text that stands for the part."""
+        if self.kind == "call":
+            return f"{self.name} {json.dumps(self.input, ensure_ascii=False, default=str)}"
+        if self.text or self.kind in ("text", "result", "reasoning"):
+            return self.text
+        return f"[{self.name or self.kind}]"
+
+
 @dataclass(frozen=True)
 class Turn:
-    """One message: its role and its text. Other content is described in brackets."""
+    """One message: its role, its text, and its parts if they are known."""
 
     role: str
     text: str
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from pydantic import AfterValidator, Field, model_validator
 from bedrock_emulator.answers.prompt import Completion, Prompt, Stop, Tool, Turn
 from bedrock_emulator.answers.thinking import tokens_of_budget, tokens_of_effort
 from bedrock_emulator.families.claude_rules import hides_thinking
-from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody, text_of
+from bedrock_emulator.families.content import text_of, turn_of
+from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody
 
 _VERSION = "bedrock-2023-05-31"
 _STOP_REASONS: dict[Stop, str] = {
@@ -163,9 +164,9 @@ def _plain(content: str | list[Part] | None) -> str:
 
 
 def _turn(message: Message) -> Turn:
-    parts = message.content if isinstance(message.content, list) else []
-    role = "tool" if any(part.type == "tool_result" for part in parts) else message.role
-    return Turn(role, _plain(message.content))
+    if isinstance(message.content, str):
+        return turn_of(message.role, message.content)
+    return turn_of(message.role, [part.model_dump(exclude_none=True) for part in message.content])
 
 
 def answer(body: MessagesBody, context: Context) -> Answer:

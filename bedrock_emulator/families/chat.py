@@ -12,11 +12,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bedrock_emulator.answers.prompt import Completion, Prompt, Stop, Tool, Turn
+from bedrock_emulator.answers.prompt import Completion, Prompt, Stop, Tool
 from bedrock_emulator.answers.thinking import tokens_of_effort
 from bedrock_emulator.answers.tokens import count_tokens
 from bedrock_emulator.families.anthropic import split_text
-from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody, text_of
+from bedrock_emulator.families.content import text_of, turn_of
+from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody
 
 _FINISH_REASONS: dict[Stop, str] = {
     "end": "stop",
@@ -35,6 +36,8 @@ class Message(OpenBody):
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[dict[str, Any]] | None = None
+    tool_calls: Any = None
+    tool_call_id: Any = None
 
 
 class Function(OpenBody):
@@ -125,7 +128,7 @@ def prompt_of(body: ChatBody) -> Prompt:
     system = [text_of(m.content) for m in body.messages if m.role in ("system", "developer")]
     turns = [m for m in body.messages if m.role in ("user", "assistant", "tool")]
     return Prompt(
-        turns=tuple(Turn(m.role, text_of(m.content)) for m in turns),
+        turns=tuple(turn_of(m.role, m.content, m.tool_calls, m.tool_call_id) for m in turns),
         system="\n".join(system),
         max_tokens=body.max_completion_tokens or body.max_tokens or _DEFAULT_MAX_TOKENS,
         stop_sequences=tuple(stop),

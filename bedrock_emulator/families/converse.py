@@ -12,9 +12,10 @@ from typing import Any
 
 from bedrock_emulator.answers.prompt import Prompt
 from bedrock_emulator.answers.thinking import tokens_of_budget, tokens_of_effort
+from bedrock_emulator.families.content import turn_of
 from bedrock_emulator.families.conversation import check_conversation
 from bedrock_emulator.families.family import Answer, BodyError, Context
-from bedrock_emulator.families.nova import STOP_REASONS, content_of, tools_of, turn_of, usage_of
+from bedrock_emulator.families.nova import STOP_REASONS, content_of, tools_of, usage_of
 from bedrock_emulator.wire.service_model import service_model
 from bedrock_emulator.wire.validation import violations
 

@@ -104,18 +104,3 @@ def describe_problems(error: ValidationError) -> str:
         f"{'.'.join(str(name) for name in problem['loc'])}: {problem['msg']}"
         for problem in problems[:3]
     )
-
-
-def text_of(content: Any) -> str:
-    """Return the text of a message's content. Parts that are not text become `[type]`."""
-    if isinstance(content, str):
-        return content
-    texts = []
-    for part in content or []:
-        if isinstance(part, str):
-            texts.append(part)
-        elif isinstance(part, dict):
-            text = part.get("text")
-            kind = part.get("type") or next(iter(part), "part")
-            texts.append(text if isinstance(text, str) else f"[{kind}]")
-    return "\n".join(texts)

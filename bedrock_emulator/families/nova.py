@@ -10,10 +10,11 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from bedrock_emulator.answers.prompt import Completion, Prompt, PromptError, Stop, Tool, Turn
+from bedrock_emulator.answers.prompt import Completion, Prompt, PromptError, Stop, Tool
 from bedrock_emulator.answers.thinking import tokens_of_effort
 from bedrock_emulator.families.anthropic import split_text
-from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody, text_of
+from bedrock_emulator.families.content import turn_of
+from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody
 
 STOP_REASONS: dict[Stop, str] = {
     "end": "end_turn",
@@ -159,12 +160,6 @@ def reasoning_tokens(config: ReasoningConfig | None) -> int:
     if config is None or config.type == "disabled":
         return 0
     return tokens_of_effort(config.maxReasoningEffort)
-
-
-def turn_of(role: str, content: list[dict[str, Any]]) -> Turn:
-    """Return the turn of some content blocks. Its role is `tool` if one is a tool's result."""
-    is_result = any("toolResult" in block for block in content)
-    return Turn("tool" if is_result else role, text_of(content))
 
 
 def tools_of(config: dict[str, Any] | None) -> tuple[tuple[Tool, ...], str]:

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ def spark_session(
             'Spark is not installed here: pip install "pyspark>=3.5,<5", or run this with '
             "the spark-submit of a cluster"
         ) from exc
+    _check_packages()
     builder = SparkSession.builder.appName("bedrock-spark")
     is_there = SparkContext._gateway is not None
     if _is_submitted() or is_there or "SPARK_REMOTE" in os.environ:
@@ -62,6 +64,16 @@ def spark_session(
     session = _start(builder, config, say)
     say(f"spark     {session.version}, ready in {time.monotonic() - started:.1f} s")
     return session
+
+
+def _check_packages() -> None:
+    """Raise ConfigError if what Spark needs for Python's functions is not installed here."""
+    missing = [name for name in ("pandas", "pyarrow") if find_spec(name) is None]
+    if missing:
+        raise ConfigError(
+            f"{' and '.join(missing)} is not installed here, and Spark needs it: "
+            'pip install "bedrock-spark[cluster]", on the machines of the cluster, too'
+        )
 
 
 def mute_session() -> None:

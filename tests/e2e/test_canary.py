@@ -44,6 +44,8 @@ def test_the_canary_asks_a_few_records_once(
             "asked": 5,
             "answered": 5,
             "refused": 0,
+            "truncated": 0,
+            "declined": 0,
             "input_tokens": usage["totals"]["invocation_input_tokens"],
             "output_tokens": usage["totals"]["invocation_output_tokens"],
         }
@@ -95,3 +97,21 @@ def test_a_run_without_batch_jobs_has_no_canary(spark: SparkSession, bedrock: St
     report = Pipeline.open(config).run_all(spark, tickets(spark, 5))
     assert (report.canary, report.served_by["fallback"]) == (None, 5)
     assert local.usage()["totals"]["invocations"] == 5
+
+
+def test_a_limit_that_is_too_low_costs_no_batch_job(spark: SparkSession, bedrock: Start) -> None:
+    """The error names one that would do; a new run with it passes."""
+    local = bedrock(PLAIN)
+    local.set_answers({"thinks": 30, "text": "Done."})
+    sections: dict[str, Any] = {"endpoint_url": local.endpoint_url, "canary": DEFAULT}
+    low = make_config(URI, request={"prompt": "{{ body }}", "max_tokens": 10}, **sections)
+    pipeline = Pipeline.open(low)
+    pipeline.prepare(spark, tickets(spark, 20))
+    with pytest.raises(CanaryError, match="with 40 they were whole") as caught:
+        pipeline.watch()
+    assert "5 of 5 answers" in str(caught.value)
+    assert "CreateModelInvocationJob" not in local.requests()
+    assert local.usage()["totals"]["invocations"] == 5 * 3, "with 10, 20 and 40 tokens"
+    enough = make_config(f"{URI}2", request={"prompt": "{{ body }}", "max_tokens": 40}, **sections)
+    report = Pipeline.open(enough).run_all(spark, tickets(spark, 20))
+    assert report.outcomes["ok"] == 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Iterator
@@ -23,12 +24,15 @@ class Stub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.received: list[tuple[str, dict[str, Any]]] = []
         self.status = 200
+        self.reasoning = ""
 
     def answer(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         self.received.append((path, body))
         if path.endswith("/embeddings"):
             return {"data": [{"embedding": [3.0, 4.0]}]}
         message: dict[str, Any] = {"role": "assistant", "content": "From the stub."}
+        if self.reasoning:
+            message["reasoning_content"] = self.reasoning
         reason = "length" if body["max_tokens"] == 1 else "stop"
         if "tools" in body:
             call = {"name": body["tools"][0]["function"]["name"], "arguments": '{"city": "Rome"}'}
@@ -74,7 +78,7 @@ def emulator(server: Stub) -> Iterator[Kit]:
 @pytest.fixture(autouse=True)
 def reset(server: Stub) -> None:
     server.received.clear()
-    server.status = 200
+    server.status, server.reasoning = 200, ""
 
 
 def test_a_request_is_forwarded_and_answered(emulator: Kit, server: Stub) -> None:
@@ -149,3 +153,147 @@ def test_server_failures_become_model_errors(
     assert emulator.settle(arn)["errorRecordCount"] == 1
     (line,) = emulator.lines(arn)
     assert line["error"]["retryable"] is True
+
+
+PIXEL = b"\x89PNG\r\n\x1a\n" + bytes(8)
+PNG = base64.b64encode(PIXEL).decode()
+WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}}
+# One conversation in three APIs: a question with a picture and a file, a call, and its result.
+CONVERSATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "Converse": (
+        "amazon.nova-lite-v1:0",
+        {
+            "messages": [
+                {"role": "user", "content": [
+                    {"text": "Where is this?"},
+                    {"image": {"format": "png", "source": {"bytes": PIXEL}}},
+                    {"document": {"format": "txt", "name": "a", "source": {"bytes": b"A hint."}}},
+                ]},
+                {"role": "assistant", "content": [
+                    {"reasoningContent": {"reasoningText": {"text": "Let me look."}}},
+                    {"text": "I look it up."},
+                    {"toolUse": {"toolUseId": "t1", "name": "look_up", "input": {"city": "Rome"}}},
+                ]},
+                {"role": "user", "content": [
+                    {"toolResult": {"toolUseId": "t1", "content": [{"json": {"found": True}}]}},
+                    {"text": "And now?"},
+                ]},
+            ],
+            "toolConfig": {"tools": [
+                {"toolSpec": {"name": "look_up", "inputSchema": {"json": WEATHER}}}
+            ]},
+        },
+    ),
+    "Messages": (
+        CLAUDE,
+        {
+            **ask(""),
+            "messages": [
+                {"role": "user", "content": [
+                    {"type": "text", "text": "Where is this?"},
+                    {"type": "image",
+                     "source": {"type": "base64", "media_type": "image/png", "data": PNG}},
+                    {"type": "document",
+                     "source": {"type": "text", "media_type": "text/plain", "data": "A hint."}},
+                ]},
+                {"role": "assistant", "content": [
+                    {"type": "thinking", "thinking": "Let me look.", "signature": "x"},
+                    {"type": "text", "text": "I look it up."},
+                    {"type": "tool_use", "id": "t1", "name": "look_up", "input": {"city": "Rome"}},
+                ]},
+                {"role": "user", "content": [
+                    {"type": "tool_result", "tool_use_id": "t1", "content": '{"found": true}'},
+                    {"type": "text", "text": "And now?"},
+                ]},
+            ],
+            "tools": [{"name": "look_up", "input_schema": WEATHER}],
+        },
+    ),
+    "chat": (
+        "qwen.qwen3-32b-v1:0",
+        {
+            "messages": [
+                {"role": "user", "content": [
+                    {"type": "text", "text": "Where is this?"},
+                    {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
+                    {"type": "text", "text": "A hint."},
+                ]},
+                {"role": "assistant", "content": "I look it up.", "tool_calls": [
+                    {"id": "t1", "type": "function",
+                     "function": {"name": "look_up", "arguments": '{"city": "Rome"}'}}
+                ]},
+                {"role": "tool", "tool_call_id": "t1", "content": '{"found": true}'},
+                {"role": "user", "content": "And now?"},
+            ],
+            "tools": [{"type": "function",
+                       "function": {"name": "look_up", "parameters": WEATHER}}],
+        },
+    ),
+}  # fmt: skip
+
+
+def send(kit: Kit, name: str) -> dict[str, Any]:
+    """Send a conversation by its API; return the answer."""
+    model_id, body = CONVERSATIONS[name]
+    if name == "Converse":
+        answer: dict[str, Any] = kit.runtime.converse(modelId=model_id, **body)
+        return answer
+    reply = kit.runtime.invoke_model(modelId=model_id, body=json.dumps(body))
+    value: dict[str, Any] = json.loads(reply["body"].read())
+    return value
+
+
+@pytest.mark.parametrize("name", CONVERSATIONS)
+def test_a_conversation_passes_through_whole(emulator: Kit, server: Stub, name: str) -> None:
+    """Pictures, files, calls and results reach the server in its own form, from every API."""
+    send(emulator, name)
+    ((_, sent),) = server.received
+    question, call, result, last = sent["messages"]
+    assert question["role"] == "user"
+    assert question["content"] == [
+        {"type": "text", "text": "Where is this?"},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}"}},
+        {"type": "text", "text": "A hint."},
+    ]
+    assert (call["role"], call["content"]) == ("assistant", "I look it up.")
+    assert call.get("reasoning_content") == (None if name == "chat" else "Let me look.")
+    function = {"name": "look_up", "arguments": '{"city": "Rome"}'}
+    assert call["tool_calls"] == [{"id": "t1", "type": "function", "function": function}]
+    assert result == {"role": "tool", "tool_call_id": "t1", "content": '{"found": true}'}
+    assert last == {"role": "user", "content": "And now?"}
+
+
+def test_the_reasoning_of_the_server_comes_back(emulator: Kit, server: Stub) -> None:
+    """As a block of its own, and as tokens."""
+    server.reasoning = "It asks where this is."
+    talk = [{"role": "user", "content": [{"text": "Where?"}]}]
+    answer = emulator.runtime.converse(modelId="amazon.nova-lite-v1:0", messages=talk)
+    thought, text = answer["output"]["message"]["content"]
+    assert thought["reasoningContent"]["reasoningText"]["text"] == server.reasoning
+    assert text == {"text": "From the stub."}
+
+
+@pytest.mark.parametrize("name", CONVERSATIONS)
+def test_made_up_answers_look_at_results(kit: Kit, name: str) -> None:
+    """What a tool returned counts as input, and another result gets another answer."""
+
+    def answer(result: str) -> tuple[int, Any]:
+        _, body = CONVERSATIONS[name]
+        changed = json.dumps(body, default=lambda data: {"@": base64.b64encode(data).decode()})
+        changed = changed.replace('"found": true', f'"found": "{result}"')
+        changed = changed.replace('\\"found\\": true', f'\\"found\\": \\"{result}\\"')
+        text = json.loads(
+            changed, object_hook=lambda d: base64.b64decode(d["@"]) if "@" in d else d
+        )
+        model_id = CONVERSATIONS[name][0]
+        if name == "Converse":
+            reply = kit.runtime.converse(modelId=model_id, **text)
+            return reply["usage"]["inputTokens"], reply["output"]["message"]["content"]
+        raw = kit.runtime.invoke_model(modelId=model_id, body=json.dumps(text))["body"].read()
+        value = json.loads(raw)
+        usage = value["usage"]
+        return usage.get("input_tokens") or usage["prompt_tokens"], value
+
+    short, long = answer("no"), answer("a basilica and many other things in the old town")
+    assert long[0] > short[0] + 5
+    assert long[1] != short[1]

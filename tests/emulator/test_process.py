@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -277,3 +278,20 @@ def test_importing_it_does_not_import_moto() -> None:
     code = "import sys, bedrock_emulator; print('moto' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "False"
+
+
+def test_the_containerfile_copies_and_starts_what_there_is() -> None:
+    """Its sources exist, hold what the build needs, and its command has valid options."""
+    root = Path(__file__).parents[2]
+    lines = (root / "bedrock_emulator" / "Containerfile").read_text("utf-8").splitlines()
+    copied = [name for line in lines if line.startswith("COPY ") for name in line.split()[1:-1]]
+    assert all((root / name).exists() for name in copied)
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+    build = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {*build["packages"], *build["force-include"], "pyproject.toml", "README.md", "LICENSE"}
+    assert needed == set(copied)
+    (entry,) = [line for line in lines if line.startswith("ENTRYPOINT ")]
+    program, command, *options = json.loads(entry.removeprefix("ENTRYPOINT "))
+    assert (program, command) == ("bedrock-spark", "emulator")
+    context = emulator.make_context("emulator", [*options, "--speed", "1000"])
+    assert (context.params["host"], str(context.params["data"])) == ("0.0.0.0", "/data")

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import bedrock_spark
+from bedrock_spark.errors import ConfigError
+from bedrock_spark.spark import session
 
 PACKAGE = Path(bedrock_spark.__file__).parent
 # The layers, from values, which import nothing, to the command line. A part is a file or folder of
@@ -37,6 +39,7 @@ ORDER: list[set[str]] = [
 # Parts and files that need neither Spark nor AWS, so that their tests need neither.
 PURE = {*ORDER[0], "schema", "screen", "templates", "shards", "config", "families", "prices"}
 PURE_FILES = {
+    "outputs/ask_again.py",
     "outputs/claims.py",
     "outputs/columns.py",
     "outputs/json_values.py",
@@ -47,6 +50,7 @@ PURE_FILES = {
     "outputs/outcomes.py",
     "outputs/parse.py",
     "outputs/reconcile.py",
+    "outputs/record_outcome.py",
     "costs/burndown.py",
     "costs/tokens.py",
     "costs/token_estimate.py",
@@ -184,3 +188,33 @@ print([name for name in heavy if name in sys.modules])
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
     )
     assert (result.stderr, result.stdout.strip()) == ("", "[]")
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "bedrock_emulator.http.server",
+        "bedrock_emulator.testing",
+        "bedrock_spark.cli.commands",
+        "bedrock_spark.fanout",
+        "bedrock_spark.invoke.caller",
+        "bedrock_spark.submission",
+    ],
+)
+def test_what_needs_no_spark_runs_without_its_packages(module: str) -> None:
+    """So the local Bedrock, and machines that only submit and watch jobs, need not install them."""
+    program = f"""
+import sys
+for name in ("pyspark", "pyarrow", "pandas", "numpy"):
+    sys.modules[name] = None
+import {module}
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_missing_packages_of_spark_are_named_with_the_extra(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session, "find_spec", lambda name: None if name == "pandas" else name)
+    with pytest.raises(ConfigError, match=r"^pandas is not installed.*bedrock-spark\[cluster\]"):
+        session.spark_session()

@@ -11,6 +11,7 @@ def test_before_the_first_answer_there_is_a_rule_of_thumb() -> None:
     """Four bytes a token, plus the longest answer. The most has 1/16 more input tokens."""
     assert TokenEstimate(50).of(BODY) == (150, 157)
     assert TokenEstimate().of(BODY) == (100, 107)
+    assert TokenEstimate(50).of(BODY, 200) == (150, 307), "an answer with a limit of its own"
 
 
 def test_answers_correct_the_estimate() -> None:

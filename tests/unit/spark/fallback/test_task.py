@@ -15,8 +15,10 @@ import pytest
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import FallbackConfig
 from bedrock_spark.errors import InvokeRecordError, InvokeRetryableError, RunHeldError
+from bedrock_spark.families.ceilings import Ceiling
 from bedrock_spark.invoke.caller import Answered
 from bedrock_spark.invoke.refusals import ALIKE
+from bedrock_spark.outputs.ask_again import AskAgain
 from bedrock_spark.outputs.reconciled_shard import digest_of_ids
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.claims import TaskClaim, open_round
@@ -369,3 +371,35 @@ def test_tasks_of_other_records_have_other_names() -> None:
     """A claim is the claim on these records and no others."""
     names = list(parts_by_name())
     assert len({name for name, _ in names}) == len({parts for _, parts in names}) == len(names)
+
+
+def test_records_that_were_cut_off_are_asked_with_their_own_limit(
+    folder: Folder, new_task: NewTask, caller: FakeCaller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call knows the limit, and nothing else in the body changes."""
+    bodies = {i: {"n": i, "max_tokens": 10, "x": [1.50]} for i in IDS}
+    lines = (json.dumps({"recordId": i, "modelInput": body}) for i, body in bodies.items())
+    folder.storage.write(layout.shard_key(SHARD, PREPARE_ID), "\n".join(lines).encode())
+    cut = {"content": [{"type": "text", "text": "a"}], "stop_reason": "max_tokens"}
+    once, twice = IDS[:3], IDS[3:5]
+    again = AskAgain(ceiling=Ceiling(("max_tokens",), 10), most=30)
+    for name, ids in (("1", [*once, *twice]), ("2", twice)):
+        folder.answer(name, ids, f'"modelOutput":{json.dumps(cut)}')
+    reconciled, _ = collect_shard(folder.path, IDS, {}, again=again)
+    assert reconciled.again_records == len([*once, *twice])
+    asked: dict[str, tuple[Any, int | None]] = {}
+    answer = caller.answer
+
+    def note(body: bytes, limit: int | None = None) -> Answered:
+        decoded = json.loads(body)
+        asked[decoded["n"]] = decoded, limit
+        return answer(body, limit)
+
+    monkeypatch.setattr(caller, "answer", note)
+    part = Part(SHARD, 0, reconciled.unanswered_records, reconciled.unanswered_digest)
+    replace(new_task(), limit_path=("max_tokens",))([part])
+    limits = {**dict.fromkeys(IDS, None), **dict.fromkeys(once, 20), **dict.fromkeys(twice, 30)}
+    assert asked.keys() == bodies.keys()
+    for record_id, (body, limit) in asked.items():
+        assert limit == limits[record_id]
+        assert body == {**bodies[record_id], "max_tokens": limit or 10}
