@@ -39,6 +39,10 @@ S3_URI = re.compile(
 )
 # The id of an account, as s3BucketOwner has it: botocore, AccountId.
 ACCOUNT_ID = re.compile(r"[0-9]{12}")
+# The id of a model, if it is no ARN: one of the forms of `modelId`.
+MODEL_ID = re.compile(
+    r"[a-z0-9-]{1,63}[.]{1}[a-z0-9-]{1,63}([.]?[a-z0-9-]{1,63})([:][a-z0-9-]{1,63}){0,2}"
+)
 ROLE_ARN = re.compile(r"arn:aws(-[^:]+)?:iam::([0-9]{12})?:role/.+")
 TIMEOUT_HOURS_MIN = 24
 TIMEOUT_HOURS_MAX = 168

@@ -152,19 +152,23 @@ class Budget:
         log.info("%s: %s", manifest.run_id, about)
         return cost
 
-    def affordable_fallback(self, manifest: RunManifest, records: int) -> int:
-        """Return how many of `records` records the rest of the budget can pay the fallback for."""
-        cost = self._fallback_cost(manifest, records)
+    def affordable_fallback(self, manifest: RunManifest, records: int, longer: int = 0) -> int:
+        """Return how many of `records` records the rest of the budget can pay the fallback for.
+
+        longer: the output tokens that some of them may use because their limits were raised
+        """
+        cost = self._fallback_cost(manifest, records, longer)
         if not cost:
             return records
         left = max(Decimal(), self.limit - self.spent() - self._first_hour())
         return min(records, int(left * records / cost))
 
-    def fallback_refusal(self, manifest: RunManifest, records: int) -> str:
+    def fallback_refusal(self, manifest: RunManifest, records: int, longer: int = 0) -> str:
         """Return why `records` records are not asked, and what to do."""
+        cost = self._fallback_cost(manifest, records, longer)
         return (
             f"of budget.max_cost_usd {dollars(self.limit)}, {dollars(self.spent())} are spent; the "
-            f"fallback would cost about {dollars(self._fallback_cost(manifest, records))} for "
+            f"fallback would cost about {dollars(cost)} for "
             f"{records:,} more records. To go on, raise it and run the same command; to do "
             "without, collect"
         )
@@ -203,9 +207,10 @@ class Budget:
         hours = unit_hours(purchases, self.now)
         return hours * (self.prices.model_unit_hour or Decimal())
 
-    def _fallback_cost(self, manifest: RunManifest, records: int) -> Decimal:
+    def _fallback_cost(self, manifest: RunManifest, records: int, longer: int = 0) -> Decimal:
         whole = self._cost_of(manifest.shards, self.prices.fallback)
-        return whole * records / max(1, manifest.records)
+        mean = whole * records / max(1, manifest.records)
+        return mean + Tokens(output=longer).cost(self.prices.fallback)
 
     def _batch_cost(self, tokens: Tokens) -> Decimal:
         return tokens.cost(self.prices.batch, self.prices.image)

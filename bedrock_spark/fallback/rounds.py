@@ -245,9 +245,11 @@ class Fallback:
         budget = self._budget(reconciled)
         if budget is None:
             return records
-        affordable = budget.affordable_fallback(self.manifest, records)
+        longer = sum(shard.raised_tokens for shard in reconciled)
+        affordable = budget.affordable_fallback(self.manifest, records, longer)
         if affordable < records:
-            self.reason = budget.fallback_refusal(self.manifest, records - affordable)
+            left = records - affordable
+            self.reason = budget.fallback_refusal(self.manifest, left, longer * left // records)
             self.out_of_money = True
         return affordable
 

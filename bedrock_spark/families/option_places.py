@@ -15,7 +15,9 @@ from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.base import Family
 
 _NOTHING = object()
-_TEXTS = ("system", "prompt", "input_type", "aspect_ratio", "negative_prompt")
+_TEXTS = ("system", "prompt", "aspect_ratio", "negative_prompt")
+# Options of certain words only: compared with a request without them.
+_WORDS = ("thinking", "input_type", "embedding_types")
 _NUMBERS = (
     *("max_tokens", "temperature", "top_p", "top_k", "seed"),
     *("dimensions", "width", "height"),
@@ -31,7 +33,7 @@ def options_by_place(family: Family, request: RequestConfig, model_id: str) -> d
     """
     body = dict(leaves(family.build(request, model_id), "request"))
     places: dict[str, str] = {}
-    for option in (*_NUMBERS, *_TEXTS, "stop", "thinking", "embedding_types"):
+    for option in (*_NUMBERS, *_TEXTS, "stop", *_WORDS):
         value = getattr(request, option)
         if value is None or value == ():
             continue
@@ -50,7 +52,7 @@ def options_by_place(family: Family, request: RequestConfig, model_id: str) -> d
 def _other_value(option: str, value: Any) -> Any:
     if option == "stop":
         return ("_",)
-    if option in ("thinking", "embedding_types"):
+    if option in _WORDS:
         return None
     return value + 1 if option in _NUMBERS else value + "_"
 

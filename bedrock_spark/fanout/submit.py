@@ -20,6 +20,7 @@ from bedrock_spark.errors import (
     JobThrottledError,
     NoFreeSlotError,
 )
+from bedrock_spark.fanout.batch_model_id import batch_model_id
 from bedrock_spark.fanout.cost_profiles import CostProfiles
 from bedrock_spark.fanout.job_request import create_request
 from bedrock_spark.fanout.sweep import Sweep
@@ -127,6 +128,7 @@ class Submitter:
             uri = target.folder.uri
             copy_object(self.run.storage, target.folder, plan.input_key)
         model_id = target.model_id if self.profiles is None else self.profiles.arn_for(target)
+        model_id = batch_model_id(model_id, target.region, target.role_arn)
         return create_request(
             self.run.config, uri, plan, model_id, target.role_arn, target.bucket_owner
         )

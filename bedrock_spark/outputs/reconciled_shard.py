@@ -54,6 +54,7 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     again_ids, unanswered_ids: the records; only in the run folder, not in `without_ids`
     limits: by record id, the limit of tokens of its next answer, if it is not that of the record's
         own body; only in the run folder, too
+    raised_tokens: the sum of these limits
     fallback_files: the files of fallback answers that were read; only in the run folder, too
     dead_letters: how many rows are in the dead letter file; None if that is not known
     outputs, jobs_known: digests of the batch output and of the jobs that this was made of
@@ -79,6 +80,7 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     again_ids: tuple[str, ...] = ()
     unanswered_ids: tuple[str, ...] = ()
     limits: dict[str, int] = {}
+    raised_tokens: int = 0
     reasons: tuple[Reason, ...] = ()
     other_reasons: int = 0
     findings: tuple[Finding, ...] = ()

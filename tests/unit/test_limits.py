@@ -30,6 +30,7 @@ def test_patterns_equal_those_of_the_service_model(create_job: Any) -> None:
     ):
         theirs = shape.metadata["pattern"]
         assert re.sub(r"\\([+\-.])", r"\1", ours.pattern) == re.sub(r"\\([+\-.])", r"\1", theirs)
+    assert f"({limits.MODEL_ID.pattern})" in create_job["modelId"].metadata["pattern"]
     assert uri.metadata["max"] == limits.S3_URI_MAX
     assert create_job["jobName"].metadata["max"] == limits.JOB_NAME_MAX
 

@@ -246,6 +246,7 @@ def _reconciled(
     rows_of, unanswered = reconciliation.expected, reconciliation.unanswered()
     unfound = reconciliation.unfound()
     again = reconciliation.answered_among(unanswered)
+    limits = reconciliation.limits(unanswered)
     return ReconciledShard(
         unit=reconciliation.shard_id,
         rows=sum(rows_of.values()),
@@ -263,7 +264,8 @@ def _reconciled(
         unfound_records=len(unfound),
         again_records=len(again),
         again_ids=tuple(again),
-        limits=reconciliation.limits(unanswered),
+        limits=limits,
+        raised_tokens=sum(limits.values()),
         unanswered_ids=tuple(unanswered),
         unanswered_digest=digest_of_ids(unanswered),
         findings=tuple(reconciliation.findings),

@@ -231,6 +231,22 @@ def test_the_fallback_asks_only_what_the_budget_can_pay(limit: int, asked: int) 
     assert budget.affordable_fallback(manifest_of(shards), 20) == 20
 
 
+def test_raised_limits_count_as_if_they_were_used_up() -> None:
+    """Output that costs as much as the records themselves leaves money for half of them."""
+    shards = shards_of(10, 10)
+    budget = budget_of(20, shards, a_job(0, "Completed", 10_000))
+    one_dollar = TokenPrices(input=Decimal(1), output=Decimal(1))
+    budget.prices = RunPrices(batch=PRICES.batch, fallback=one_dollar)
+    whole = manifest_of(shards)
+    mean = budget._fallback_cost(whole, 4)
+    longer = int(mean * 1_000)
+    assert budget._fallback_cost(whole, 4, longer) == 2 * mean
+    budget.limit = budget.spent() + mean
+    assert budget.affordable_fallback(whole, 4) == 4
+    assert budget.affordable_fallback(whole, 4, longer) == 2
+    assert f"about ${2 * mean:.2f} for 4 more" in budget.fallback_refusal(whole, 4, longer)
+
+
 @pytest.mark.parametrize(("limit", "asked"), [(40, 0), (50, 1), (59, 1), (60, 2), (99, 2)])
 def test_the_first_hour_of_units_is_kept_for_them(limit: int, asked: int) -> None:
     """$40 for an hour of two units; the rest pays records at $10 each."""

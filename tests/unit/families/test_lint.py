@@ -370,7 +370,8 @@ FAULTS: list[tuple[str, Config, str, str]] = [
     (
         "dimensions",
         config_with(
-            {"dimensions": 512, "max_tokens": None}, "amazon.nova-2-multimodal-embeddings-v1:0"
+            {"dimensions": 512, "max_tokens": None, "input_type": "clustering"},
+            "amazon.nova-2-multimodal-embeddings-v1:0",
         ),
         "request.dimensions",
         "this model's vectors have 256, 384, 1024, 3072 numbers",

@@ -58,6 +58,7 @@ MEMBERS: dict[str, st.SearchStrategy[object]] = {
     "again_records": NUMBERS,
     "again_ids": tuples(TEXTS),
     "limits": COUNTS,
+    "raised_tokens": NUMBERS,
     "unanswered_ids": tuples(TEXTS),
     "reasons": tuples(REASONS),
     "other_reasons": NUMBERS,

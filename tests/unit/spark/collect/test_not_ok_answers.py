@@ -89,6 +89,7 @@ def test_the_run_folder_holds_what_is_asked_again_and_how(tmp_path: Path) -> Non
     reconciled, _ = collect_shard(str(tmp_path), "abcdef", files, again=AGAIN)
     assert (reconciled.unanswered_records, reconciled.again_records) == (3, 2)
     assert reconciled.limits == {}, "the controller does not need it"
+    assert reconciled.raised_tokens == 200 + 400
     stored = read_reconciled(LocalStorage(str(tmp_path)), SHARD)
     assert stored.unanswered_ids == ("a", "b", "e")
     assert stored.again_ids == ("a", "b")
