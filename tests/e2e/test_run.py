@@ -150,7 +150,8 @@ def test_an_application_inference_profile(spark: SparkSession, bedrock: Start) -
     }
     assert {r["served_by"] for r in rows} == {"batch", "fallback"}
     assert Pipeline.open(config).run.config.model.family == "anthropic"
-    assert local.requests()["GetInferenceProfile"] == 1
+    # Once for the family, and once for the life of the model behind it.
+    assert local.requests()["GetInferenceProfile"] == 2
 
 
 def test_a_run_below_the_minimum_goes_to_the_fallback(spark: SparkSession, bedrock: Start) -> None:
