@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from bedrock_emulator import LocalBedrock
 
@@ -54,6 +55,36 @@ def test_an_application_creates_one_of_a_model_or_of_a_profile(
     assert len(profile["models"]) == regions
     assert all(model["modelArn"].endswith(f"/{CLAUDE}") for model in profile["models"])
     assert _get(kit, profile["inferenceProfileId"])["inferenceProfileArn"] == arn
+
+
+@pytest.mark.parametrize(
+    ("model_id", "region", "is_served"),
+    [
+        (f"us.{CLAUDE}", "us-west-2", True),
+        (f"us.{CLAUDE}", "eu-west-1", False),
+        (f"us.{CLAUDE}", "us-gov-west-1", False),
+        (f"us-gov.{CLAUDE}", "us-gov-west-1", True),
+        (f"eu.{CLAUDE}", "us-east-1", False),
+        (f"eu.{CLAUDE}", "eu-central-1", True),
+        (f"jp.{CLAUDE}", "ap-northeast-1", True),
+        (f"jp.{CLAUDE}", "ap-southeast-2", False),
+        (f"global.{CLAUDE}", "sa-east-1", True),
+        (f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}", "us-east-1", True),
+        (f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}", "eu-west-1", False),
+        (US, "us-west-2", False),
+    ],
+)
+def test_a_model_is_called_where_it_is(
+    kit: Kit, model_id: str, region: str, is_served: bool
+) -> None:
+    """A profile in the Regions of its geography, an ARN in its own Region."""
+    runtime = kit.local.client("bedrock-runtime", region_name=region)
+    talk = [{"role": "user", "content": [{"text": "hi"}]}]
+    if is_served:
+        assert runtime.converse(modelId=model_id, messages=talk)["stopReason"] == "end_turn"
+    else:
+        with pytest.raises(ClientError, match="The provided model identifier is invalid"):
+            runtime.converse(modelId=model_id, messages=talk)
 
 
 def test_it_answers_as_its_model_does(kit: Kit) -> None:

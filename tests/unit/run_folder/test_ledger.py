@@ -71,11 +71,14 @@ def test_events_are_replayed_in_order(tmp_path: Path) -> None:
     ledger.append([Submitted(PLAN.job_name, ARN, 2.0)])
     assert replay(tmp_path)[PLAN.job_name].seen == a_job("Submitted")
     ledger.append([seen(a_job("InProgress", total=5, processed=1), 3.0)])
+    assert replay(tmp_path)[PLAN.job_name].settled_at is None
     done = a_job(
         "PartiallyCompleted", message="“später”\n", total=5, processed=4, succeeded=3, failed=1
     )
     ledger.append([seen(done, 4.0)])
+    ledger.append([seen(done, 5.0)])
     jobs = replay(tmp_path)
+    assert (jobs[PLAN.job_name].known_at, jobs[PLAN.job_name].settled_at) == (2.0, 4.0)
     assert jobs[PLAN.job_name].seen == done
     assert jobs[PLAN.job_name].is_settled
     assert jobs[OTHER.job_name].seen is None
