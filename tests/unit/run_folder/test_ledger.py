@@ -457,3 +457,31 @@ def test_every_object_is_lines_of_json_and_a_checksum(tmp_path: Path) -> None:
         "at": 1.5,
     }
     assert json.loads(end).keys() == {"event", "events", "sha256", "writer"}
+
+
+@pytest.mark.parametrize(
+    ("seen_job", "more", "expected"),
+    [
+        (None, {}, None),
+        (a_job("InProgress", succeeded=5), {}, None),
+        (SeenJob("", PLAN.job_name, PLAN.token, "Failed", succeeded=5), {}, None),
+        (a_job("Completed", succeeded=5), {}, True),
+        (a_job("Stopped", succeeded=5), {}, True),
+        (a_job("Completed", succeeded=0), {}, False),
+        (a_job("Failed", succeeded=0), {}, False),
+        (a_job("Failed"), {}, False),
+        (a_job("Failed"), {"stopping": "user"}, None),
+        (a_job("Stopped", succeeded=0), {}, None),
+        (a_job("Expired"), {}, None),
+        # Neither the service nor a manifest counts answers.
+        (a_job("Completed"), {}, None),
+        (a_job("Completed"), {"tokens": (0, 0)}, None),
+        (a_job("Completed"), {"tokens": (7, 0)}, True),
+    ],
+)
+def test_what_a_job_says_about_answers(
+    seen_job: SeenJob | None, more: dict[str, Any], expected: bool | None
+) -> None:
+    """The breaker counts jobs that answered nothing; other jobs say nothing about the next one."""
+    job = Job(PLAN.shard_id, 1, PLAN.job_name, PLAN.token, seen_job, **more)
+    assert job.has_answers is expected
