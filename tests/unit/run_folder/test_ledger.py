@@ -485,3 +485,26 @@ def test_what_a_job_says_about_answers(
     """The breaker counts jobs that answered nothing; other jobs say nothing about the next one."""
     job = Job(PLAN.shard_id, 1, PLAN.job_name, PLAN.token, seen_job, **more)
     assert job.has_answers is expected
+
+
+@pytest.mark.parametrize(
+    ("region", "model", "has_place"),
+    [("us-east-1", "m", True), ("us-east-1", None, False), (None, "m", False), (None, None, False)],
+)
+def test_an_intent_has_a_place_only_with_region_and_model(
+    region: str | None, model: str | None, has_place: bool
+) -> None:
+    state = LedgerState()
+    state.apply(Submitting(PLAN.shard_id, 1, "job", "token", 1.0, region=region, model=model))
+    assert (state.jobs["job"].place is not None) == has_place
+
+
+def test_only_an_intent_that_the_service_has_not_shown_is_withdrawn() -> None:
+    """A job that exists may answer, so the run must not forget it. An unknown name is ignored."""
+    state = LedgerState()
+    state.apply(submitting(PLAN, 1.0))
+    state.apply(submitting(OTHER, 1.0))
+    state.apply(Submitted(PLAN.job_name, ARN, 2.0))
+    for name in (PLAN.job_name, OTHER.job_name, "unknown"):
+        state.apply(Withdrawn(name, 3.0))
+    assert list(state.jobs) == [PLAN.job_name]
