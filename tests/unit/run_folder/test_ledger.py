@@ -34,6 +34,7 @@ from bedrock_spark.run_folder.ledger.events import (
     SetAside,
     Stopping,
     Submitted,
+    Submitting,
     Swept,
     Withdrawn,
     again,
