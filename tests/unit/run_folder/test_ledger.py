@@ -509,3 +509,23 @@ def test_only_an_intent_that_the_service_has_not_shown_is_withdrawn() -> None:
     for name in (PLAN.job_name, OTHER.job_name, "unknown"):
         state.apply(Withdrawn(name, 3.0))
     assert list(state.jobs) == [PLAN.job_name]
+
+
+def test_a_job_without_answers_counts_once_in_the_streak() -> None:
+    """However often the service shows it."""
+    state = LedgerState()
+    state.apply(submitting(PLAN, 1.0))
+    for at in (2.0, 3.0):
+        state.apply(seen(a_job("Failed", succeeded=0), at))
+    assert state.streak.job_names == [PLAN.job_name]
+
+
+def test_all_jobs_are_listed_after_an_object_was_set_aside() -> None:
+    """It may have announced jobs that are older than the low watermark. It is one finding."""
+    state = LedgerState()
+    state.apply(Swept({"us-east-1": 5.0}, {}, 6.0))
+    assert state.floors == {"us-east-1": 5.0}
+    state.apply(SetAside(3, "it is empty", 7.0))
+    assert state.floors == {}
+    (finding,) = state.all_findings()
+    assert (finding["kind"], finding["count"]) == ("ledger_object_set_aside", 1)
