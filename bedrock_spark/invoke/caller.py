@@ -121,7 +121,7 @@ class ModelCaller:
             answered = self._call(body, options)
         except AWS_FAILURES as exc:
             error = invoke_error(exc)
-            if flex is not None and flex.is_refused_by(error):
+            if flex is not None and flex.is_refused_by(error, wait):
                 # The service did not carry the call out: the same attempt goes on at the default.
                 self.limiter.settle(reservation, 0)
                 return self._ask_once(body, limit, wait)
@@ -131,6 +131,8 @@ class ModelCaller:
             raise (error if flex is None else flex.noted(error, wait)) from None
         if flex is not None:
             flex.note_answer()
+        elif self.flex is not None:
+            self.flex.note_default_answer(wait)
         self.limiter.settle(reservation, self._used(body, answered.output, expected))
         return answered
 

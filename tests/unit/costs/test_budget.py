@@ -24,7 +24,7 @@ from bedrock_spark.fanout import watch
 from bedrock_spark.prices import RunPrices
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.canary_results import Canary, add_try
-from bedrock_spark.run_folder.job_plan import plan_job
+from bedrock_spark.run_folder.job_plan import JobPlan, plan_job
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.purchases import PurchaseNote
@@ -245,6 +245,28 @@ def test_raised_limits_count_as_if_they_were_used_up() -> None:
     assert budget.affordable_fallback(whole, 4) == 4
     assert budget.affordable_fallback(whole, 4, longer) == 2
     assert f"about ${2 * mean:.2f} for 4 more" in budget.fallback_refusal(whole, 4, longer)
+
+
+def test_raised_limits_of_a_batch_job_count_as_if_they_were_used_up() -> None:
+    """Before the job, while it runs, and if nothing counts what it used."""
+    prices = TokenPrices(input=Decimal(1), output=Decimal(1))
+    plan = plan_job(
+        "run-abcdefgh", "shard-00000-00", "x", CLAUDE, 2, prepare_id="p", longer=7_000
+    )  # fmt: skip
+
+    def allowed(limit: int, *jobs: Job, of: JobPlan = plan) -> bool:
+        budget = budget_of(limit, shards_of(10, 10), *jobs)
+        budget.prices = RunPrices(batch=prices)
+        return budget.allows(of, 10, budget.jobs) is None
+
+    assert [allowed(16), allowed(17)] == [False, True]
+    plain = plan_job("run-abcdefgh", "shard-00001-00", "x", CLAUDE, 1, prepare_id="p")
+    for status in ("InProgress", "Completed"):
+        again = a_job(0, status, longer=7_000)
+        assert [allowed(n, again, of=plain) for n in (26, 27)] == [False, True]
+    # What such records use is no measure for the others.
+    counted = a_job(0, "Completed", 40_000, longer=7_000)
+    assert [allowed(n, counted, of=plain) for n in (49, 50)] == [False, True]
 
 
 @pytest.mark.parametrize(("limit", "asked"), [(40, 0), (50, 1), (59, 1), (60, 2), (99, 2)])

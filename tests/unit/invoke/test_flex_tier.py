@@ -8,7 +8,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from bedrock_spark.errors import InvokeRefusedError, InvokeRetryableError, ServiceTierError
+from bedrock_spark.errors import (
+    InvokeRecordError,
+    InvokeRefusedError,
+    InvokeRetryableError,
+    ServiceTierError,
+)
 from bedrock_spark.families import family_by_name
 from bedrock_spark.invoke.caller import Answered, InvokeOptions, ModelCaller
 from bedrock_spark.invoke.flex_tier import (
@@ -53,11 +58,12 @@ class FakeRuntime:
     def __init__(self, *flex: Any, forever: Any = None) -> None:
         self.script, self.forever = list(flex), forever
         self.tiers: list[str] = []
+        self.at_default: ClientError | None = None
 
     def invoke_model(self, **parameters: Any) -> dict[str, Any]:
         tier = parameters.get("serviceTier", "default")
         self.tiers.append(tier)
-        error = None
+        error = self.at_default
         if tier == "flex":
             error = self.script.pop(0) if self.script else self.forever
         if error is not None:
@@ -143,6 +149,39 @@ def test_a_model_without_flex_is_asked_for_it_once() -> None:
     assert client.tiers == ["flex", *["default"] * 5]
     assert flex.refusal == "The provided service tier is not supported for this model"
     assert asks.limiter.throttled_calls == 0
+
+
+DENIED = aws_failure("AccessDeniedException", "not authorized with an explicit deny", 403)
+UNKNOWN = aws_failure("ValidationException", "serviceTier flex: not enabled; prompt", 400)
+
+
+@pytest.mark.parametrize("refusal", [DENIED, UNKNOWN])
+def test_a_plain_run_does_without_a_tier_that_is_refused(refusal: ClientError) -> None:
+    """A policy may deny it, and the user has not asked for it. No word of a body is noted."""
+    clock, client = FakeClock(), FakeRuntime(forever=refusal)
+    flex = FlexTier(clock)
+    asks = caller_of(client, clock, flex, attempts=1)
+    for _ in range(3):
+        assert asks.answer(BODY).tier == "default"
+    assert client.tiers == ["flex", *["default"] * 3]
+    assert flex.refusal == refusal.response["Error"]["Code"]
+
+
+def test_a_record_that_both_tiers_refuse_ends_with_its_own_error() -> None:
+    """It says nothing about flex. After an answer of flex, a refusal is about the record."""
+    clock, client = FakeClock(), FakeRuntime(UNKNOWN, None, UNKNOWN)
+    flex = FlexTier(clock)
+    asks = caller_of(client, clock, flex)
+    answer, client.at_default = client.at_default, UNKNOWN
+    with pytest.raises(InvokeRecordError):
+        asks.answer(BODY)
+    client.at_default = answer
+    assert flex.refusal is None
+    assert asks.answer(BODY).tier == "flex"
+    with pytest.raises(InvokeRecordError):
+        asks.answer(BODY)
+    assert client.tiers == ["flex", "default", "flex", "flex"]
+    assert flex.refusal is None
 
 
 def test_many_busy_calls_in_a_row_pause_the_tier() -> None:
