@@ -57,8 +57,8 @@ def _batch(status: Status) -> list[tuple[str, str]]:
     if status.cost_usd is not None:
         rows.append(("cost", f"${status.cost_usd:,.2f} for batch jobs so far"))
     known, unknown = status.prices["from"], status.prices["unknown"]
-    rows.append(("prices", "; ".join([*known, *(f"not known: {text}" for text in unknown)])))
-    return rows
+    rows += [("prices", "; ".join(known))] if known else []
+    return rows + [("no price", text) for text in unknown]
 
 
 def _stage(status: Status) -> str:

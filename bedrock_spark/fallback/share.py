@@ -55,8 +55,8 @@ class HandedOver:
 
 def _log_exempt(run: Run, exempt: int) -> None:
     log.warning(
-        "%s: %d unanswered records are in shards below shards.min_records (%d), which only the "
-        "fallback can answer: they do not count for fallback.max_share",
+        "%s: %d unanswered records are in shards below shards.min_records (%d): only the fallback "
+        "answers them, whatever fallback.max_share is",
         run.run_id,
         exempt,
         run.config.shards.min_records,

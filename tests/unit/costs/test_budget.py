@@ -300,7 +300,7 @@ def test_what_the_fallback_used_is_added_up() -> None:
 
 
 def test_the_part_of_the_flex_tier_is_added_up() -> None:
-    """Answers that tell no tokens are not in it: they cost as at the dearer tier."""
+    """Answers without tokens are not in it: they cost as at the default tier."""
     counts = [{"input": 9, "flex_input": 3, "flex_output": 4}, {"uncounted": 2}, {"flex_input": 1}]
     assert flex_used(counts) == Tokens(4, 4)
     assert flex_used([{"flex_cache_read": 5, "cache_read": 7}]) == Tokens(cache_read=5)

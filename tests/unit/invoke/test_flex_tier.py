@@ -228,7 +228,7 @@ def test_a_tier_that_the_config_names_is_an_error_of_all_records(
     assert client.tiers == ["flex"]
 
 
-def test_a_reply_that_does_not_name_its_tier_counts_as_the_dearer_one() -> None:
+def test_a_reply_that_does_not_name_its_tier_counts_as_the_default_one() -> None:
     """What flex was asked for may be billed at the default."""
     clock, client = FakeClock(), FakeRuntime()
     invoke = client.invoke_model
