@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from bedrock_spark.errors import (
     InvokeRecordError,
     InvokeRefusedError,
     InvokeRetryableError,
+    InvokeThrottledError,
     ServiceTierError,
 )
 from bedrock_spark.families import family_by_name
@@ -149,6 +151,35 @@ def test_a_model_without_flex_is_asked_for_it_once() -> None:
     assert client.tiers == ["flex", *["default"] * 5]
     assert flex.refusal == "The provided service tier is not supported for this model"
     assert asks.limiter.throttled_calls == 0
+
+
+@pytest.mark.parametrize("busy", [THROTTLED, UNAVAILABLE])
+def test_a_busy_tier_does_not_slow_down_the_fallback(busy: ClientError) -> None:
+    """Every third call is refused. No limit is learnt from it, and no token stays reserved."""
+    clock = FakeClock()
+    client = FakeRuntime(*[busy, None, None] * 100)
+    limiter = RateLimiter(clock, None, None)
+    asks = replace(caller_of(client, clock, FlexTier(clock)), limiter=limiter)
+    answers = [asks.answer(BODY) for _ in range(200)]
+    assert {answer.tier for answer in answers} == {"flex"}
+    assert len(client.tiers) == 300
+    assert (limiter.throttled_calls, limiter.is_limited) == (0, False)
+    used = [entry.counted for entry in limiter._tokens._window]
+    assert set(used) <= {0, 3}
+
+
+def test_throttled_calls_at_the_default_tier_still_slow_it_down() -> None:
+    """If the quota is used up, both tiers are refused, and the default one says so."""
+    clock = FakeClock()
+    client = FakeRuntime(forever=THROTTLED)
+    flex = FlexTier(clock)
+    limiter = RateLimiter(clock, None, None)
+    asks = replace(caller_of(client, clock, flex), limiter=limiter)
+    client.at_default = THROTTLED
+    with pytest.raises(InvokeThrottledError):
+        asks.answer(BODY)
+    assert limiter.throttled_calls == client.tiers.count("default") > 0
+    assert client.tiers.count("flex") == BUSY_CALLS
 
 
 DENIED = aws_failure("AccessDeniedException", "not authorized with an explicit deny", 403)
