@@ -118,8 +118,8 @@ def _no_access(run: Run, model_id: str, message: str) -> CanaryAccessError:
     refusal = model_refusal(message)
     if refusal is None or not refusal.is_for_good:
         advice = f"{advice} {_advice()}"
-    told = with_advice(message, advice)
-    return CanaryAccessError(f"canary: {model_id} cannot be called on demand: {told}")
+    text = with_advice(message, advice)
+    return CanaryAccessError(f"canary: {model_id} cannot be called on demand: {text}")
 
 
 def _caller(run: Run, model_id: str, clock: Clock) -> ModelCaller:

@@ -15,7 +15,7 @@ from bedrock_spark.families.ceilings import ceiling_of, model_limit
 from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.shards.lines import ShardLine, with_limit
 
-# Without request.max_tokens_ceiling, the limit is doubled so often at most.
+# Without request.max_tokens_ceiling, the limit is doubled at most this number of times.
 _DOUBLINGS = 3
 
 

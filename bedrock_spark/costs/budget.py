@@ -197,7 +197,8 @@ class Budget:
         return (
             f"of budget.max_cost_usd {dollars(self.limit)}, {dollars(self.spent())} are spent, and "
             "the rest does not pay for one more hour of the fallback's model units. To go on, "
-            "raise it and run the same command; to do without, collect"
+            "raise it and run the same command. To end the run without the rest, run bedrock-spark "
+            "collect"
         )
 
     def _first_hour(self) -> Decimal:

@@ -75,7 +75,8 @@ def _message(run: Run, manifest: RunManifest, left: Mapping[str, int], asked: st
         f"{config.max_share:.1%} of them. {asked}. {_cost(run, manifest, left)}. bedrock-spark "
         "status and reconciliation/ in the run folder show why batch jobs left them. To have the "
         f"fallback answer them, set fallback.max_share to {needed:g} or more (--set "
-        f"fallback.max_share={needed:g}) and run the same command; to do without, collect"
+        f"fallback.max_share={needed:g}) and run the same command. To end the run without "
+        "them, run bedrock-spark collect"
     )
 
 

@@ -24,7 +24,7 @@ PER_TOKENS = "{input: …, output: …}, in dollars per 1,000 tokens"
 
 @dataclass(frozen=True)
 class Unknown:
-    """A price that nobody knows. key: its name in the config; fact: what is not known, in words."""
+    """A price that is not known. key: its name in the config; fact: what is not known, in words."""
 
     key: str
     fact: str
