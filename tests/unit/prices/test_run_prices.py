@@ -24,7 +24,7 @@ from bedrock_spark.prices import (
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder import prices as recorded
 from bedrock_spark.run_folder.prices import record_prices, recorded_prices
-from bedrock_spark.run_folder.run import Run
+from bedrock_spark.run_folder.run import Run, begin_run
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import PROVISIONED, make_config
 
@@ -221,6 +221,20 @@ def test_a_run_counts_with_the_prices_that_it_was_begun_with(
     both = json.loads(again.storage.read(layout.PRICES_FILE))["models"]
     assert both[:1] == json.loads(before)["models"]
     assert [each["model_id"] for each in both] == ["a.batch", "a.online"]
+
+
+def test_of_two_machines_that_begin_a_run_both_count_with_the_first_ones_prices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second looked the prices up, in another table, before the first wrote its own down."""
+    newer = {"batch": {"input": "7", "output": "7"}, "standard": {"input": "9", "output": "9"}}
+    use_table(monkeypatch, "new", a_batch=newer)
+    second = run_in(tmp_path)
+    assert pair(second.prices.batch) == ("7", "7")
+    use_table(monkeypatch, "old")
+    first = begin_run(run_in(tmp_path))
+    assert begin_run(second).prices == first.prices
+    assert pair(first.prices.batch) != ("7", "7")
 
 
 def test_an_unknown_price_is_not_written_down(
