@@ -207,11 +207,11 @@ class AccessFaults(ScriptModel):
 
 
 class Behaviour(ScriptModel):
-    """What AWS does where its documentation and users' reports differ, or say nothing.
+    """What AWS does if its documentation and users' reports differ, or say nothing.
 
     used_token: a request whose clientRequestToken was used for another request: it is ignored and
         the first job's ARN comes back, as the service model says, or it is refused
-    used_name: a job name is refused for ever, or only while its job is active
+    used_name: a used job name is always refused, or only while its job is active
     null_members: whether Converse lines of batch jobs hold the unused members as null
     """
 

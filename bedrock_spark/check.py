@@ -87,7 +87,7 @@ def _model_id_fault(key: str, model_id: str, config: Config) -> list[Problem]:
         try:
             family_of_model(config.model)
         except ConfigError:
-            # A model that makes images, say, is no misspelt chat model.
+            # A model of another kind, such as one that makes images, is no misspelt chat model.
             meant = nearest_model_id(bare) if what_else(bare) is None else None
     if meant is None:
         return []
@@ -136,7 +136,7 @@ def _price_faults(config: Config) -> list[Problem]:
 
 
 def _missing_prices(config: Config) -> list[Problem]:
-    """Return the prices that a budget needs and nobody knows. A misspelt model has none."""
+    """Return the prices that a budget needs and that are not known. A misspelt model has none."""
     if _model_id_fault("model.id", config.model.id, config):
         return []
     try:

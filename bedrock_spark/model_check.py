@@ -60,13 +60,12 @@ class UsedModel:
     def notice(self, now: float) -> str | None:
         """Return the line that says that the model ends soon, or is Legacy; None otherwise."""
         state = self.state
-        days = None if state.ends_at is None else (state.ends_at - now) / _DAY_SECONDS
-        is_near = days is not None and 0 < days <= NEAR_DAYS
+        is_near = state.ends_at is not None and 0 < state.ends_at - now <= NEAR_DAYS * _DAY_SECONDS
         if not is_near and state.status != LEGACY:
             return None
         parts = ["is marked Legacy"] if state.status == LEGACY else []
-        if state.ends_at is not None and days is not None:
-            parts.append(f"ends on {_date(state.ends_at)}, in {days:.0f} days")
+        if state.ends_at is not None:
+            parts.append(f"ends on {_date(state.ends_at)}, {_distance(_date(state.ends_at), now)}")
         if state.extended_access_at is not None:
             tense = "costs more since" if state.extended_access_at <= now else "may cost more from"
             parts.append(f"{tense} {_date(state.extended_access_at)} (extended access)")
@@ -114,7 +113,8 @@ def ask_models(run: Run) -> tuple[UsedModel, ...]:
 
 def faults_of(models: Iterable[UsedModel], now: float, keys: str = "") -> list[str]:
     """Return why models cannot be used; only of those whose key begins with `keys`."""
-    faults = (model.fault(now) for model in models if model.key.startswith(keys))
+    chosen = [model for model in models if model.key.startswith(keys)]
+    faults = (model.fault(now) for model in _each_once(chosen))
     return [fault for fault in faults if fault is not None]
 
 
@@ -132,7 +132,7 @@ def refuse_unusable(faults: list[str], config: Config) -> None:
 
 def notices_of(models: Iterable[UsedModel], now: float) -> list[str]:
     """Return a line for each model that ends soon or is Legacy."""
-    notices = (model.notice(now) for model in models)
+    notices = (model.notice(now) for model in _each_once(models))
     return [notice for notice in notices if notice is not None]
 
 
@@ -152,19 +152,50 @@ def _buys(config: Config) -> bool:
     return config.fallback is not None and config.fallback.create is not None
 
 
-def ends_soon(model: Mapping[str, Any], now: float) -> str | None:
-    """Return when a model ends, as the closing table shows it; None if that is not near.
+def _each_once(models: Iterable[UsedModel]) -> list[UsedModel]:
+    """Return each model once, with all keys that name it."""
+    merged: dict[tuple[str, str], UsedModel] = {}
+    for model in models:
+        place = model.model_id, model.state.region
+        known = merged.get(place)
+        if known is not None:
+            key, is_bought = f"{known.key} and {model.key}", known.is_bought or model.is_bought
+            model = replace(known, key=key, is_bought=is_bought)
+        merged[place] = model
+    return list(merged.values())
 
-    model: as report.json holds it
+
+def ends_soon(models: Iterable[Mapping[str, Any]], now: float) -> list[str]:
+    """Return when models end, each model once, as the closing table shows it.
+
+    models: as report.json holds them
     """
+    keys: dict[str, list[str]] = {}
+    for model in models:
+        text = _end_of(model, now)
+        if text is not None:
+            keys.setdefault(text, []).append(model["key"])
+    return [f"{text} ({' and '.join(named)})" for text, named in keys.items()]
+
+
+def _end_of(model: Mapping[str, Any], now: float) -> str | None:
+    """Return when a model ends; None if that is not near."""
     if model.get("ends_on") is None:
         return None
-    end = dt.date.fromisoformat(model["ends_on"])
-    days = (end - dt.datetime.fromtimestamp(now, dt.UTC).date()).days
-    if days > NEAR_DAYS:
+    if _days_until(model["ends_on"], now) > NEAR_DAYS:
         return None
-    when = f"in {days} days" if days >= 0 else f"{-days} days ago"
-    return f"{model['model_id']} on {end}, {when} ({model['key']})"
+    return f"{model['model_id']} on {model['ends_on']}, {_distance(model['ends_on'], now)}"
+
+
+def _days_until(date: str, now: float) -> int:
+    today = dt.datetime.fromtimestamp(now, dt.UTC).date()
+    return (dt.date.fromisoformat(date) - today).days
+
+
+def _distance(date: str, now: float) -> str:
+    days = _days_until(date, now)
+    number = f"{abs(days)} day{'s' * (abs(days) != 1)}"
+    return f"in {number}" if days >= 0 else f"{number} ago"
 
 
 def _date(seconds: float) -> str:

@@ -20,7 +20,7 @@ from bedrock_spark.aws.provisioned import check_provisioned, is_provisioned
 from bedrock_spark.check import check_config
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config.load import AnyConfig
-from bedrock_spark.errors import BudgetError, RunFolderError
+from bedrock_spark.errors import BudgetError, ModelUnavailableError, RunFolderError
 from bedrock_spark.fallback.rounds import (
     Fallback,
     delete_leftover_throughput,
@@ -60,10 +60,12 @@ from bedrock_spark.report.findings import (
     fallback_finding,
 )
 from bedrock_spark.report.values import DONE
+from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.fallback_end import note_fallback_ended
 from bedrock_spark.run_folder.ledger import Job, Ledger
 from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
+from bedrock_spark.run_folder.purchases import open_purchase
 from bedrock_spark.run_folder.run import Run, begin_run, open_run, record_config
 from bedrock_spark.submission import open_submission, refuse_spent
 
@@ -152,13 +154,20 @@ class Pipeline:
             self._check_models()
 
     def _check_models(self) -> None:
-        """Refuse models that cannot be used, unless the run has jobs, whose answers are paid for.
+        """Refuse models that cannot be used, unless the run has paid for something already.
 
-        Jobs that are created later are refused by the service itself.
+        Then its answers are collected, and bought units deleted. Calls and jobs that follow are
+        refused by the service itself.
         """
         faults = faults_of(self._used_models(), self.clock.now())
-        if faults and not self.jobs():
+        if faults and not self._has_paid():
             refuse_unusable(faults, self.run.config)
+
+    def _has_paid(self) -> bool:
+        """Tell whether there are jobs, answers of the fallback, or units that may bill."""
+        storage = self.run.storage
+        has_answers = bool(storage.list(f"{layout.FALLBACK}/"))
+        return bool(self.jobs()) or has_answers or open_purchase(storage) is not None
 
     def _used_models(self) -> tuple[UsedModel, ...]:
         """Return what the service says of the run's models; say once which of them end soon."""
@@ -302,8 +311,7 @@ class Pipeline:
                 delete_leftover_throughput(self.run, self.clock)
                 return reconciled
             self._reporter.stage = "fallback"
-            faults = faults_of(self._used_models(), self.clock.now(), "fallback.")
-            refuse_unusable(faults, self.run.config)
+            self._refuse_unusable_fallback()
             with open_fallback(self.run, self.manifest(), self.clock, self.observe) as fallback:
                 self._fallback = fallback
                 record_config(self.run, self.clock.now())
@@ -315,6 +323,18 @@ class Pipeline:
                     reconciled = self.collect(spark)
                 self._note_end_of(fallback, unanswered_rows(reconciled))
         return reconciled
+
+    def _refuse_unusable_fallback(self) -> None:
+        """Raise ModelUnavailableError if the fallback's model cannot be used.
+
+        Units of it that a dead process bought are deleted first: they bill by the hour.
+        """
+        faults = faults_of(self._used_models(), self.clock.now(), "fallback.")
+        try:
+            refuse_unusable(faults, self.run.config)
+        except ModelUnavailableError:
+            delete_leftover_throughput(self.run, self.clock)
+            raise
 
     def _note_end_of(self, fallback: Fallback, unanswered: int) -> None:
         """Note why the fallback asks no more, for the report and for later processes."""
@@ -374,7 +394,8 @@ class Pipeline:
     ) -> str | None:
         has_ended = self._fallback is not None and self._fallback.gave_up
         is_over = has_ended or is_appended
-        return why_not_final(self.run, self.manifest(), reconciled, is_over=is_over)
+        now = self.clock.now()
+        return why_not_final(self.run, self.manifest(), reconciled, now, is_over=is_over)
 
     def report(self, reconciled: list[ReconciledShard], published: str | None = None) -> Report:
         """Write report.json and return it.

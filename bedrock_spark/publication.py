@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bedrock_spark.clock import Clock
-from bedrock_spark.fanout import count_unsettled
+from bedrock_spark.fanout import count_unsettled, deadline
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, unanswered_rows
 from bedrock_spark.progress import Observer
 from bedrock_spark.report import Ending, Report, Reporter
@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 
 def why_not_final(
-    run: Run, manifest: RunManifest, reconciled: Sequence[ReconciledShard], *, is_over: bool
+    run: Run,
+    manifest: RunManifest,
+    reconciled: Sequence[ReconciledShard],
+    now: float,
+    *,
+    is_over: bool,
 ) -> str | None:
     """Return what the results still wait for, or None if they are final.
 
@@ -44,7 +49,8 @@ def why_not_final(
         return None
     config = run.config
     least = config.shards.min_records
-    if any(s.again_records >= least for s in reconciled):
+    has_time = not deadline.is_over(config, run.begun_at, now)
+    if has_time and any(s.again_records >= least for s in reconciled):
         return (
             "records whose answers are not ok will be asked again by batch jobs: submit or run "
             "goes on with them"

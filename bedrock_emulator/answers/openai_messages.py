@@ -1,6 +1,6 @@
 """A turn of a conversation as messages of OpenAI's chat completions.
 
-OpenAI's API reference, "Create chat completion": tool calls stand beside the content, each result
+OpenAI's API reference, "Create chat completion": tool calls are next to the content, each result
 of a tool is a message of its own, and images and files are data URIs.
 """
 

@@ -128,11 +128,11 @@ class _Reader:
     def _explained(self, name: str, schema: Schema, words: str) -> Schema:
         """Return the schema of a member whose line ends with a comment."""
         self.is_pattern = True
-        told = schema_of_hint(name, words)
-        if told.get("enum") or told["type"] in ("integer", "number", "boolean"):
+        hinted = schema_of_hint(name, words)
+        if hinted.get("enum") or hinted["type"] in ("integer", "number", "boolean"):
             if schema["type"] == "array":
-                return {**schema, "items": told}
-            return told if schema["type"] == "string" or "minimum" in told else schema
+                return {**schema, "items": hinted}
+            return hinted if schema["type"] == "string" or "minimum" in hinted else schema
         return schema
 
     def _array(self, name: str) -> Schema:
@@ -167,22 +167,22 @@ class _Reader:
         return schema_of_hint(name, words)
 
     def _string(self, name: str, words: str) -> Schema:
-        told = schema_of_hint(name, words)
-        if told["type"] != "string" or told.get("enum"):
+        hinted = schema_of_hint(name, words)
+        if hinted["type"] != "string" or hinted.get("enum"):
             # `"tags": "..."` is a string, because it has quotes.
             if not words.strip(".…_ "):
                 self.is_pattern = True
                 return {"type": "string"}
             is_value = re.fullmatch(r"[\w:.+-]+", words) and not choices_in(words)
             self.is_pattern |= not is_value or words.lower() in _TYPE_NAMES
-            return told
+            return hinted
         is_placeholder = not words.strip(".…_ ") or words[0] in "<[" or "…" in words
         self.is_pattern |= is_placeholder or "..." in words or words.lower() in _TYPE_NAMES
         self.is_pattern |= " " in words and words[:1].islower() and len(words.split()) < 12
         for labels in _LABEL_SETS:
             if LABEL_NAME.search(name) and words.lower() in labels:
                 return {"type": "string", "enum": _in_case_of(words, labels)}
-        return told
+        return hinted
 
     def _ends(self, sign: str) -> bool:
         self._skip_space()

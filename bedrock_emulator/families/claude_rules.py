@@ -24,7 +24,7 @@ _NO_BUDGET = (
 
 
 def version_of(model_id: str) -> tuple[int, int] | None:
-    """Return the version of a Claude model, (4, 7) say; None for any other model.
+    """Return the version of a Claude model, such as (4, 7); None for any other model.
 
     A model whose id has no version counts as new; the first ones count as version 2.
     """

@@ -1,9 +1,9 @@
 """What the service refuses of the JSON schemas in a request: those of answers and of strict tools.
 
 The rules: Amazon Bedrock user guide, "Get validated JSON results from models": a schema with an
-unsupported feature is a 400. Claude's messages are recorded in public issues. Not recorded, and
-made in their likeness: the messages of other models, and that of a model without this feature in
-Converse.
+unsupported feature is a 400. Claude's messages are recorded in public issues. The messages of
+other models, and that of a model without this feature in Converse, are not recorded: they are
+written in the same form.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from bedrock_emulator.families.family import BodyError
 
 _CLAUDE = re.compile(r"anthropic\..+")
-# Claude 3 to 4.1, and 4.7 and 4.8, know no output format: vercel/ai #15352 quotes the message.
+# Claude 3 to 4.1, and 4.7 and 4.8, have no output format: vercel/ai #15352 quotes the message.
 _CLAUDE_WITHOUT = re.compile(
     r"anthropic\.claude-(v\d|instant|[23]|(opus|sonnet)-4-(2025|1|[78])|(opus|sonnet)-4$).*"
 )

@@ -167,7 +167,7 @@ class Dispatcher:
 
 
 def content_length(environ: dict[str, Any]) -> int | None:
-    """Return the length of a request's body in bytes, None if the request does not tell it.
+    """Return the length of a request's body in bytes, None if the request does not say it.
 
     A body in signed chunks has another header for the length of what is inside the chunks:
     https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html

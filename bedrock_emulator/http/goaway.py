@@ -2,7 +2,7 @@
 
 A client says GOAWAY if it opens no more streams, and waits for the end of those that are open
 (RFC 9113, section 6.8). AWS's SDK for JavaScript does so in every event stream, as soon as the
-reply begins. The library h2 takes the connection for closed then, and refuses to send the rest.
+reply begins. The library h2 then treats the connection as closed, and refuses to send the rest.
 """
 
 from __future__ import annotations

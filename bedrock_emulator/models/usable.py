@@ -1,6 +1,6 @@
 """Whether a model may be used: its life cycle, what the account has, and the service's refusals.
 
-By default every model is ACTIVE and the account may use it, whatever the date is: tests must not
+By default every model is ACTIVE and the account may use it, on any date: tests must not
 depend on it. The fault script's `models` says otherwise. The refusals are in AWS's words, as users
 report them.
 """

@@ -143,19 +143,19 @@ def bedrock_client(aws: AwsSettings) -> BedrockClient:
 
 
 def model_client(aws: AwsSettings) -> BedrockClient:
-    """Return the client that asks about models and profiles. A run can do without the answers."""
+    """Return the client that asks about models and profiles. A run works without the answers."""
     client: BedrockClient = _client("bedrock", aws, _QUICK)
     return client
 
 
 def quotas_client(aws: AwsSettings) -> QuotasClient:
-    """Return the Service Quotas client. It tries a call twice: a run can do without the answer."""
+    """Return the Service Quotas client. It tries a call twice: a run works without the answer."""
     client: QuotasClient = _client("service-quotas", aws, _TWICE)
     return client
 
 
 def sts_client(aws: AwsSettings) -> StsClient:
-    """Return the STS client, which tells the account. A run can do without the answer."""
+    """Return the STS client, which names the account. A run works without the answer."""
     client: StsClient = _client("sts", aws, _QUICK)
     return client
 

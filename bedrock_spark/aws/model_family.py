@@ -70,12 +70,12 @@ def _ask_base(client: BedrockClient, arn: str, model_id: str, clock: Clock) -> s
         base = retry_reading(clock)(_with_our_errors(lambda: ask(client, arn), action))
     except JobError as exc:
         raise ConfigError(
-            f"model.id = {model_id!r}: its family cannot be told from the id, and {exc}. Allow "
+            f"model.id = {model_id!r}: the id does not show its family, and {exc}. Allow "
             f"bedrock:{action} on it, or avoid the call: {_advice()}"
         ) from exc
     if base is None:
         raise ConfigError(
-            f"model.id = {model_id!r}: its family cannot be told from the id, and {action} names "
+            f"model.id = {model_id!r}: the id does not show its family, and {action} names "
             f"no base model. {_advice()}"
         )
     return base

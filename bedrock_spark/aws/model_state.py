@@ -1,8 +1,8 @@
 """What the service says of a model: how long it is offered, and whether the account may use it.
 
-GetFoundationModel and GetFoundationModelAvailability tell it. A run can do without the answers: if
-the caller has no permission, or the service does not know the model, nothing is known of it, and
-the reason is a debug line. The times and states are those of botocore's service model (1.44.8).
+GetFoundationModel and GetFoundationModelAvailability answer. A run works without them: if the
+caller has no permission, or the service does not know the model, nothing is known of it, and the
+reason is a debug line. The times and states are those of botocore's service model (1.44.8).
 """
 
 from __future__ import annotations

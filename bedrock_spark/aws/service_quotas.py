@@ -1,6 +1,6 @@
 """Ask Service Quotas how many batch jobs of a model the account may have active at once.
 
-A run can do without the answer: the fan-out then learns the number from refusals. If the number
+A run works without the answer: the fan-out then learns the number from refusals. If the number
 cannot be read, the reason is logged once.
 """
 

@@ -5,7 +5,7 @@ record fails, and that shows only at the end of a job, after hours. The canary s
 run, byte for byte as they are in the shards, for a few cents.
 
 If too many answers are cut off or empty, the records of these are sent again with a higher limit of
-tokens, to find one that would do: limits.py.
+tokens, to find one that is enough: limits.py.
 
 The answers are not kept: the batch job asks these records again. canary.json keeps the tokens and
 the errors of every try. A canary that passed is not sent again. It proves nothing about the records
@@ -53,7 +53,7 @@ _CONCURRENCY = 5
 # No call is repeated after this time. A record that was throttled until then counts neither as
 # answered nor as refused.
 _RETRY_SECONDS = 180.0
-# Longer than an answer takes: a call that times out may be billed all the same.
+# Longer than an answer takes: a call that times out may be billed, too.
 _READ_TIMEOUT_SECONDS = 300
 _IDS_SHOWN = 5
 
@@ -118,8 +118,8 @@ def _no_access(run: Run, model_id: str, message: str) -> CanaryAccessError:
     refusal = model_refusal(message)
     if refusal is None or not refusal.is_for_good:
         advice = f"{advice} {_advice()}"
-    told = with_advice(message, advice)
-    return CanaryAccessError(f"canary: {model_id} cannot be called on demand: {told}")
+    text = with_advice(message, advice)
+    return CanaryAccessError(f"canary: {model_id} cannot be called on demand: {text}")
 
 
 def _caller(run: Run, model_id: str, clock: Clock) -> ModelCaller:

@@ -1,8 +1,8 @@
 """The limit of tokens that a run's answers need, if too many of the canary's were cut off.
 
-A ceiling that is too low cuts off the answers of a whole run, which are paid for all the same. So
-no job is submitted, and the records whose answers were cut off are asked a few times more, each
-time with twice the limit, until they are whole. The error has the limit that did.
+A ceiling that is too low cuts off the answers of a whole run, and cut answers cost as much as whole
+ones. So no job is submitted, and the records whose answers were cut off are asked a few times more,
+each time with twice the limit, until their answers are whole. The error names that limit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bedrock_spark.families.ceilings import ceiling_of, model_limit
 from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.shards.lines import ShardLine, with_limit
 
-# Without request.max_tokens_ceiling, the limit is doubled so often at most.
+# Without request.max_tokens_ceiling, the limit is doubled at most this number of times.
 _DOUBLINGS = 3
 
 
@@ -89,11 +89,11 @@ def highest_limit(config: Config) -> int | None:
 
 
 def too_short_message(canary: Canary, config: Config) -> str:
-    """Return why no job is submitted, which limit would do, and what else may be done."""
+    """Return why no job is submitted, which limit is enough, and what else a user may do."""
     return (
         f"canary: {canary.truncated} of {canary.answered} answers of {canary.model_id} were cut "
-        f"off or are empty, and no batch job was submitted. {_advice(canary, config)} To have such "
-        "answers all the same, set request.on_truncated: keep, or raise "
+        f"off or are empty, and no batch job was submitted. {_advice(canary, config)} To "
+        "accept such answers, set request.on_truncated: keep, or raise "
         f"canary.max_truncated_share (it is {config.canary.max_truncated_share:g})"
     )
 

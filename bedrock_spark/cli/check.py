@@ -16,7 +16,7 @@ from bedrock_spark.errors import BedrockSparkError, ConfigError, ExitCode
 from bedrock_spark.families import converse_reason, family_of
 from bedrock_spark.families.asked_shape import asked_shape
 from bedrock_spark.families.request_body import body_template
-from bedrock_spark.prices import price_row
+from bedrock_spark.prices import price_rows
 
 _CHECKED = (
     "keys, values, templates, options of the model's family, names of model, Region and formats, "
@@ -51,9 +51,10 @@ def meaning(config: Config) -> list[tuple[str, str]]:
         ("run folder", config.run_uri),
         *_shape(config),
         ("results", _results(config)),
+        *_parsed_columns(config),
         ("unanswered", _unanswered(config)),
         ("budget", _budget(config)),
-        price_row(list_prices(config)),
+        *price_rows(list_prices(config)),
     ]
 
 
@@ -94,10 +95,14 @@ def _shape(config: Config) -> list[tuple[str, str]]:
 def _results(config: Config) -> str:
     results = config.results
     place = results.place
-    columns = f"; answers become {results.parse.columns}" if results.parse else ""
     if place is None:
-        return f"in the run folder only{columns}"
-    return f"{results.format} {place}, {results.mode}{columns}"
+        return "in the run folder only"
+    return f"{results.format} {place}, {results.mode}"
+
+
+def _parsed_columns(config: Config) -> list[tuple[str, str]]:
+    parse = config.results.parse
+    return [("columns", f"of each answer: {parse.columns}")] if parse is not None else []
 
 
 def _unanswered(config: Config) -> str:

@@ -21,10 +21,11 @@ from bedrock_spark.outputs.outcomes import (
 )
 from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK
 from bedrock_spark.outputs.row_limits import reason_text
-from bedrock_spark.prices import price_row
+from bedrock_spark.prices import price_rows
 from bedrock_spark.report import Report
 from bedrock_spark.report.findings import NOT_PUBLISHED
 from bedrock_spark.report.values import DONE
+from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.report_file import WAITING
 
 # How many reasons and findings the screen shows; report.json has more.
@@ -85,13 +86,13 @@ def closing_table(report: Report) -> list[tuple[str, str]]:
         ("shards", f"{report.shards:,}"),
         ("jobs", jobs),
         ("tokens", f"{report.tokens['input']:,} in, {report.tokens['output']:,} out"),
-        *_cost_row(report.cost),
-        price_row(report.prices),
+        *_flex_row(report.fallback_tokens),
+        *_cost_row(report),
+        *price_rows(report.prices),
         ("seconds", seconds),
         ("run folder", report.run_uri),
     ]
-    soon = (ends_soon(model, report.ended_at or 0.0) for model in report.models)
-    rows += [("model ends", text) for text in dict.fromkeys(filter(None, soon))]
+    rows += [("model ends", text) for text in ends_soon(report.models, report.ended_at or 0.0)]
     if report.published is not None:
         rows.append(("results", report.published))
     if report.partial is not None:
@@ -108,15 +109,35 @@ def closing_line(report: Report) -> str:
         return f"more to do: {next(waits, 'rows are still to be answered')}; nothing is published"
     ok = report.outcomes.get(OK, 0)
     answered = f"{ok:,} of {report.rows:,} rows" if ok != report.rows else f"all {ok:,} rows"
-    place = f"the results are in {report.published}" if report.published else "nothing is published"
-    return f"done: {answered} answered; {place}"
+    place = report.published or f"{report.run_uri}/{layout.RESULTS}"
+    return f"done: {answered} answered; the results are in {place}"
 
 
-def _cost_row(cost: dict[str, float] | None) -> list[tuple[str, str]]:
+def _flex_row(tokens: dict[str, int]) -> list[tuple[str, str]]:
+    """Return how much of what the fallback used was served by the flex tier."""
+    if not tokens.get("flex_input") and not tokens.get("flex_output"):
+        return []
+    parts = (
+        f"{tokens.get(f'flex_{side}', 0):,} of {tokens.get(side, 0):,}"
+        for side in ("input", "output")
+    )
+    return [("flex tier", "{} in, {} out, of the fallback".format(*parts))]
+
+
+def _cost_row(report: Report) -> list[tuple[str, str]]:
+    """Return the cost and its parts; a part without a price is not in the sum, and named."""
+    cost = report.cost
     if cost is None:
         return []
-    parts = ", ".join(f"{_dollars(cost[name])} {name}" for name in cost if name != "total")
-    return [("cost", f"{_dollars(cost['total'])}: {parts}")]
+    parts = [
+        f"{_dollars(amount)} {name.replace('_', ' ')}"
+        for name, amount in cost.items()
+        if amount and name != "total"
+    ]
+    used = {BATCH: report.attempts, FALLBACK: sum(report.fallback_tokens.values())}
+    parts += [f"{name} not known" for name, number in used.items() if number and name not in cost]
+    whole = _dollars(cost["total"])
+    return [("cost", f"{whole}: {', '.join(parts)}" if parts else whole)]
 
 
 def _dollars(amount: float) -> str:

@@ -69,7 +69,7 @@ def _note_shape(pipeline: Pipeline, display: Display) -> None:
     """Say whether the model is asked for the shape of answers that the config describes."""
     line = asked_shape(pipeline.run.config).line
     if line:
-        display.note(line)
+        display.note(f"answers   {line}")
 
 
 def submit(pipeline: Pipeline, display: Display) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
+from bedrock_spark.costs.tokens import dollars
 from bedrock_spark.fanout import Status
 from bedrock_spark.run_folder.ledger import BREAKER, NO_SLOTS, REFUSED, STOPPED_BY_USER
 from bedrock_spark.screen import rate_text, time_left
@@ -55,10 +58,11 @@ def _batch(status: Status) -> list[tuple[str, str]]:
         rows.append(("no answer", f"{status.unanswered:,} {of}"))
     rows.append(("tokens", f"{status.tokens['input']:,} in, {status.tokens['output']:,} out"))
     if status.cost_usd is not None:
-        rows.append(("cost", f"${status.cost_usd:,.2f} for batch jobs so far"))
+        cost = dollars(Decimal(str(status.cost_usd)))
+        rows.append(("cost", f"{cost} for batch jobs so far"))
     known, unknown = status.prices["from"], status.prices["unknown"]
-    rows.append(("prices", "; ".join([*known, *(f"not known: {text}" for text in unknown)])))
-    return rows
+    rows += [("prices", "; ".join(known))] if known else []
+    return rows + [("no price", text) for text in unknown]
 
 
 def _stage(status: Status) -> str:

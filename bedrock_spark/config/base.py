@@ -97,8 +97,8 @@ def check_run_uri(value: str) -> str:
         )
     if value.startswith("s3://") and not limits.S3_URI.fullmatch(value + "/shards"):
         raise ValueError(
-            "is not a URI that Bedrock accepts: a bucket, then only letters, digits and -!_*'(). "
-            "between single slashes (no '=', '+', ':', '%', spaces or '//')"
+            "is not a URI that Bedrock accepts: a bucket of 3 to 63 characters, then only letters, "
+            "digits and -!_*'(). between single slashes (no '=', '+', ':', '%', spaces or '//')"
         )
     return value
 

@@ -27,8 +27,8 @@ from bedrock_spark.config.source import SourceConfig
 from bedrock_spark.config.targets import TargetConfig
 
 _FIXED = ("run_uri", "source", "model", "request", "shards")
-# Keys of fixed sections that may change all the same: they decide whether prepare commits, and what
-# becomes of answers, but not what prepare commits.
+# Keys of fixed sections that may still change: they decide whether prepare commits, and what
+# happens to answers, but not what prepare commits.
 _FREE = {
     "source": ("on_duplicate_key", "max_rejects"),
     "request": ("on_truncated", "max_tokens_ceiling", "on_refused"),

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from bedrock_spark.config.prices import PricesConfig
 
-# Dollars per 1,000 tokens. The dearest models on https://aws.amazon.com/bedrock/pricing/ cost less
+# Dollars per 1,000 tokens. The highest prices on https://aws.amazon.com/bedrock/pricing/ are less
 # than a fifth of it: Claude Opus, $15 and $75 per million tokens.
 _MOST_INPUT, _MOST_OUTPUT = Decimal("0.1"), Decimal("0.5")
 

@@ -80,10 +80,10 @@ class SourceConfig(Section):
         if not isinstance(value, dict) or value.get("format") is not None:
             return value
         path = value.get("path")
-        told = format_of_path(path) if isinstance(path, str) else None
-        if told is None:
+        known = format_of_path(path) if isinstance(path, str) else None
+        if known is None:
             return value
         options = value.get("options")
-        if told == "csv" and isinstance(options or {}, dict):
+        if known == "csv" and isinstance(options or {}, dict):
             value = {**value, "options": {"header": True, **(options or {})}}
-        return {**value, "format": told}
+        return {**value, "format": known}

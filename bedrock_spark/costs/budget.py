@@ -48,12 +48,13 @@ class _Tally:
     """The tokens of one job, or of all jobs.
 
     used: counted by output manifests, or estimated for processed records without a count
-    active: expected of active jobs
+    active: expected of active jobs; longer: what raised limits may add to that, at most
     completed, expected: counted of completed jobs, and expected of the same jobs
     """
 
     used: Tokens = field(default_factory=Tokens)
     active: Tokens = field(default_factory=Tokens)
+    longer: Tokens = field(default_factory=Tokens)
     completed: Tokens = field(default_factory=Tokens)
     expected: Tokens = field(default_factory=Tokens)
 
@@ -61,6 +62,7 @@ class _Tally:
         return _Tally(
             self.used + other.used,
             self.active + other.active,
+            self.longer + other.longer,
             self.completed + other.completed,
             self.expected + other.expected,
         )
@@ -69,6 +71,7 @@ class _Tally:
         return _Tally(
             self.used - other.used,
             self.active - other.active,
+            self.longer - other.longer,
             self.completed - other.completed,
             self.expected - other.expected,
         )
@@ -114,7 +117,8 @@ class Budget:
         tally = self._tally(jobs, plan.job_name)
         correction = self._correction(tally)
         cost = self._batch_cost(self._tokens_of(plan.shard_id, records)) * correction
-        active = self._batch_cost(tally.active) * correction
+        cost += self._batch_cost(Tokens(output=plan.longer))
+        active = self._batch_cost(tally.active) * correction + self._batch_cost(tally.longer)
         active += self._granted_to_others(jobs, plan.job_name)
         used = self._spent(tally.used)
         if used + active + cost > self.limit:
@@ -193,7 +197,8 @@ class Budget:
         return (
             f"of budget.max_cost_usd {dollars(self.limit)}, {dollars(self.spent())} are spent, and "
             "the rest does not pay for one more hour of the fallback's model units. To go on, "
-            "raise it and run the same command; to do without, collect"
+            "raise it and run the same command. To end the run without the rest, run bedrock-spark "
+            "collect"
         )
 
     def _first_hour(self) -> Decimal:
@@ -229,14 +234,18 @@ class Budget:
                 self._sum += own if known is None else own - known[1]
                 self._tallied[name] = job, own
         same = self._tallied.get(but)
-        return self._sum - _Tally(active=same[1].active) if same else self._sum
+        if same is None:
+            return self._sum
+        return self._sum - _Tally(active=same[1].active, longer=same[1].longer)
 
     def _tally_of(self, job: Job) -> _Tally:
         used, expected = job_used(job, self._tokens_of), self._tokens_of(job.shard_id, job.records)
         if not job.is_settled:
-            return _Tally(used, active=expected)
+            return _Tally(used, active=expected, longer=Tokens(output=job.longer))
         counted = counted_use(job)
-        if counted is None or counted == Tokens() or not _is_complete(job):
+        # Records with raised limits say nothing about the others.
+        is_measure = _is_complete(job) and not job.longer
+        if counted is None or counted == Tokens() or not is_measure:
             return _Tally(used)
         return _Tally(used, completed=counted, expected=expected)
 

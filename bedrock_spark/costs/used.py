@@ -117,7 +117,9 @@ def job_used(job: Job, estimate: Estimate) -> Tokens:
         is_finished = job.seen.status in (COMPLETED, PARTIALLY_COMPLETED)
         all_records = job.records if is_finished else 0
         processed = job.seen.processed
-        return estimate(job.shard_id, all_records if processed is None else processed)
+        records = all_records if processed is None else processed
+        longer = Tokens(output=job.longer if records != 0 else 0)
+        return estimate(job.shard_id, records) + longer
     if job.images is None and job.seen.succeeded:
         # Tokens were counted, and images were not, though each of them is paid for.
         return counted + Tokens(images=estimate(job.shard_id, job.seen.succeeded).images)

@@ -55,8 +55,8 @@ class HandedOver:
 
 def _log_exempt(run: Run, exempt: int) -> None:
     log.warning(
-        "%s: %d unanswered records are in shards below shards.min_records (%d), which only the "
-        "fallback can answer: they do not count for fallback.max_share",
+        "%s: %d unanswered records are in shards below shards.min_records (%d): only the fallback "
+        "answers them, whatever fallback.max_share is",
         run.run_id,
         exempt,
         run.config.shards.min_records,
@@ -75,7 +75,8 @@ def _message(run: Run, manifest: RunManifest, left: Mapping[str, int], asked: st
         f"{config.max_share:.1%} of them. {asked}. {_cost(run, manifest, left)}. bedrock-spark "
         "status and reconciliation/ in the run folder show why batch jobs left them. To have the "
         f"fallback answer them, set fallback.max_share to {needed:g} or more (--set "
-        f"fallback.max_share={needed:g}) and run the same command; to do without, collect"
+        f"fallback.max_share={needed:g}) and run the same command. To end the run without "
+        "them, run bedrock-spark collect"
     )
 
 

@@ -2,7 +2,7 @@
 
 `request.schema` asks for a shape; without it, the columns of `results.parse` do, if a source says
 that the model takes their schema and the answer stays a text. What is not asked of the model is
-checked all the same when its answers are read.
+also checked when its answers are read.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def asked_shape(config: Config) -> AskedShape:
     if way is None:
         return _without_way(config, family, schema, is_wanted=is_wanted)
     if way.is_tool and request.tools:
-        reason = "its tool would stand beside request.tools"
+        reason = "it needs a tool of its own, and request.tools has others"
         if is_wanted:
             return _refused(f"{config.model.id} is asked for it by a tool, and {reason}; keep one")
         return AskedShape(schema, None, reason)

@@ -1,4 +1,4 @@
-"""What the Claude models take, told from the word and the version in their id.
+"""What the Claude models take, by the word and the version in their id.
 
 So new models need no new rule: a newer version, or a word that is not known, takes what the newest
 known models take.
@@ -13,8 +13,9 @@ Prefill, a last message of the assistant, is refused by 4.6 and later: the same 
 (supports_assistant_prefill), and aws/agent-toolkit-for-aws, "model-migration".
 
 Thinking: Amazon Bedrock user guide, "Extended thinking" and "Adaptive thinking": a budget up to
-4.6, an effort from 4.6 on; 4.7 refuses to be told not to think, and does not think by itself. Who
-thinks by itself, and who cannot stop: the same table (thinking_on_by_default, thinking_always_on).
+4.6, an effort from 4.6 on. 4.7 refuses `thinking: disabled`, and does not think unless it is asked
+to. Which models think without being asked, and which always think: the same table
+(thinking_on_by_default, thinking_always_on).
 """
 
 from __future__ import annotations

@@ -191,7 +191,7 @@ ENDINGS = endings_by_word(
 )
 
 # Models that have no structured outputs: the table of litellm (1.110), and langchain4j #4552 for
-# Nova and Cohere. A tool would do for some of them, but batch inference takes no tools through
+# Nova and Cohere. Some of them could be asked by a tool, but batch inference takes no tools through
 # Converse. A model of no known provider may have them.
 _WITHOUT = (
     r"(amazon|cohere|meta|ai21|writer|twelvelabs|stability)\..*|anthropic\..*|deepseek\.r1.*"

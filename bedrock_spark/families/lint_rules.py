@@ -198,10 +198,12 @@ def _schema(body: Body) -> Fault:
     faults = body_faults(body.body, body.model_id, is_built=body.root == "request")
     if not faults:
         return None
-    first = faults[0].message
-    others = [f"{fault.place} {fault.message}" for fault in faults if fault.message != first]
-    message = "; also: ".join([first, *others])
-    return [body.path(fault.place) for fault in faults if fault.message == first], message
+    places: dict[str, list[str]] = {}
+    for fault in faults:
+        places.setdefault(fault.message, []).append(fault.place)
+    first, *others = places
+    also = [f"{', '.join(places[message])}: {message}" for message in others]
+    return [body.path(place) for place in places[first]], "; also: ".join([first, *also])
 
 
 def _forced_tool(body: Body) -> Fault:

@@ -91,7 +91,7 @@ def family_of_model(model: ModelConfig) -> Family:
         return family
     if not is_bare_model_id(bare) or model.invocation is not None:
         raise ConfigError(
-            f"model.id = {model.id!r}: its family cannot be told from the id. Set model.family to "
+            f"model.id = {model.id!r}: the id does not show its family. Set model.family to "
             f"one of {_names()}, or use invocation: converse"
         )
     other = what_else(bare)

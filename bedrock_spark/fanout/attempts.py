@@ -59,7 +59,8 @@ def _not_found(unfound: Sequence[UnfoundAnswers]) -> NotFound:
 
 def extra_attempt(run: Run, shard: Shard, target: Target, extra: ExtraAttempt) -> JobPlan:
     """Return the plan of an extra attempt, which asks some records of a finished shard again."""
-    return _plan(run, shard, target, extra.attempt, extra.sha256, extra.input_key, extra.records)
+    values = extra.attempt, extra.sha256, extra.input_key, extra.records, extra.longer
+    return _plan(run, shard, target, *values)
 
 
 def _plan(
@@ -70,6 +71,7 @@ def _plan(
     sha256: str,
     input_key: str | None = None,
     records: int | None = None,
+    longer: int = 0,
 ) -> JobPlan:
     return plan_job(
         run.run_id,
@@ -82,6 +84,7 @@ def _plan(
         records=records,
         target=target.name,
         place=target.place,
+        longer=longer,
     )
 
 
@@ -97,6 +100,7 @@ def announced_job(plan: JobPlan, now: float) -> Job:
         target=plan.target,
         place=plan.place,
         announced_at=now,
+        longer=plan.longer,
     )
 
 
@@ -112,4 +116,5 @@ def plan_of(job: Job, shard: Shard) -> JobPlan:
         records=job.records,
         target=job.target,
         place=job.place,
+        longer=job.longer,
     )

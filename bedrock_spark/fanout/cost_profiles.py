@@ -5,7 +5,9 @@ Explorer tells runs apart. A profile costs nothing. It is made once, before the 
 it: its name and the request's token follow from the run id. If a process dies before it has noted
 the profile, the next one finds it by its name.
 
-A profile is kept as long as the run may have jobs, and deleted when the run is done.
+A profile is kept as long as the run may have jobs, and deleted when the run is done. That is noted
+before and after the call. So a process that carries a run on, because its config has changed, names
+no profile that another one has deleted, or was about to when it died.
 """
 
 from __future__ import annotations
@@ -31,9 +33,11 @@ from bedrock_spark.run_folder.cost_profiles import (
     CostProfile,
     next_number,
     note_deleted,
+    note_deleting,
     note_profile,
     place_digest,
     profiles_in_use,
+    profiles_left,
 )
 from bedrock_spark.run_folder.run import Run
 
@@ -93,7 +97,8 @@ class CostProfiles:
 
 def delete_cost_profiles(run: Run, clock: Clock) -> None:
     """Delete the profiles of a run that is done. One that cannot be deleted is a warning."""
-    for profile in profiles_in_use(run.storage):
+    for profile in profiles_left(run.storage):
+        note_deleting(run.storage, profile)
         client = bedrock_client(replace(run.aws, region=profile.region or None))
         try:
             delete_profile(client, profile.arn, clock)

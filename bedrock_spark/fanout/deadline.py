@@ -68,6 +68,12 @@ def deadline_of(
     return Deadline(begun_at + hours * 3600.0 - margin, _per_second(config), verdict)
 
 
+def is_over(config: Config, begun_at: float | None, now: float) -> bool:
+    """Tell whether batch jobs have no time left."""
+    deadline = deadline_of(config, begun_at)
+    return deadline is not None and now >= deadline.at
+
+
 def _per_second(config: Config) -> float | None:
     if config.fallback is None:
         return None  # nothing answers the rest: jobs may run up to the margin

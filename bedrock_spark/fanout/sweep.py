@@ -4,7 +4,7 @@ The service is the source of truth. A job that the ledger does not know is adopt
 in another way than the ledger says is corrected; both are findings. Only one thing is not believed:
 that a settled job runs again, because a listing may be stale.
 
-Job names should be unique. If a second job of a name is listed, jobs are told apart by their ARNs:
+Job names should be unique. If a second job of a name is listed, their ARNs tell jobs apart:
 the first one that was seen stays the job of its shard, the other one is noted as a duplicate.
 """
 

@@ -121,16 +121,22 @@ class ModelCaller:
             answered = self._call(body, options)
         except AWS_FAILURES as exc:
             error = invoke_error(exc)
-            if flex is not None and flex.is_refused_by(error):
+            if flex is not None and flex.is_refused_by(error, wait):
                 # The service did not carry the call out: the same attempt goes on at the default.
-                self.limiter.settle(reservation, 0)
+                self.limiter.release(reservation)
                 return self._ask_once(body, limit, wait)
-            if isinstance(error, InvokeThrottledError):
-                self.limiter.throttled(reservation)
+            counted = error if flex is None else flex.noted(error, wait)
+            if isinstance(counted, InvokeThrottledError):
+                # A busy flex tier says nothing about the quota, and calls at the default tier must
+                # not slow down because of it. If the quota is the reason, those say so themselves.
+                note = self.limiter.throttled if flex is None else self.limiter.release
+                note(reservation)
             # `from None`: the text of the cause may quote the body.
-            raise (error if flex is None else flex.noted(error, wait)) from None
+            raise counted from None
         if flex is not None:
             flex.note_answer()
+        elif self.flex is not None:
+            self.flex.note_default_answer(wait)
         self.limiter.settle(reservation, self._used(body, answered.output, expected))
         return answered
 

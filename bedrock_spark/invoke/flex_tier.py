@@ -12,6 +12,9 @@ tiers.
   (https://en.wikipedia.org/wiki/Circuit_breaker_design_pattern). Half an hour before the deadline,
   it is not used any more.
 - A model without flex says so in its first reply. Then flex is over.
+- Any other refusal, while flex has not answered any call, may be about the tier, too: a policy may
+  deny it, and the service may word a refusal in a new way. A refused call costs nothing. So the
+  same call is made at the default tier; if that answers it, flex is over.
 """
 
 from __future__ import annotations
@@ -20,7 +23,13 @@ import threading
 from dataclasses import dataclass, field
 
 from bedrock_spark.clock import Clock
-from bedrock_spark.errors import InvokeError, InvokeThrottledError, ServiceTierError
+from bedrock_spark.errors import (
+    InvokeError,
+    InvokeRecordError,
+    InvokeRefusedError,
+    InvokeThrottledError,
+    ServiceTierError,
+)
 
 # One record: how often it may meet a busy tier, and how long it may wait for it in all.
 BUSY_CALLS, WAIT_SECONDS = 3, 120.0
@@ -33,11 +42,16 @@ _UNAVAILABLE = "ServiceUnavailableException"
 
 @dataclass
 class FlexWait:
-    """How long one record has tried the tier. begun_at: when it was asked first."""
+    """How long one record has tried the tier.
+
+    begun_at: when it was asked first
+    doubt: the code of a refusal that may be about the tier; None if there was none
+    """
 
     begun_at: float
     busy: int = 0
     is_over: bool = False
+    doubt: str | None = None
 
 
 @dataclass
@@ -51,6 +65,7 @@ class FlexTier:
     clock: Clock
     until: float | None = None
     refusal: str | None = None
+    _has_answered: bool = False
     _busy_in_a_row: int = 0
     _paused_until: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -64,12 +79,17 @@ class FlexTier:
             is_open = self.refusal is None and now >= self._paused_until
         return is_open and not is_late and not has_waited
 
-    def is_refused_by(self, error: InvokeError) -> bool:
-        """Tell whether an error says that the model has no flex tier; note it then."""
-        if not isinstance(error, ServiceTierError):
-            return False
+    def is_refused_by(self, error: InvokeError, wait: FlexWait) -> bool:
+        """Tell whether an error may say that the call has no flex tier; note it then."""
         with self._lock:
-            self.refusal = str(error)
+            if isinstance(error, ServiceTierError):
+                self.refusal = str(error)
+                return True
+            is_refusal = isinstance(error, (InvokeRecordError, InvokeRefusedError))
+            if not is_refusal or self._has_answered:
+                return False
+        # The message is not kept: that of a record's error may quote the body.
+        wait.is_over, wait.doubt = True, error.error_type or "a refusal without a code"
         return True
 
     def noted(self, error: InvokeError, wait: FlexWait) -> InvokeError:
@@ -99,4 +119,16 @@ class FlexTier:
     def note_answer(self) -> None:
         """Note that the tier has answered a call."""
         with self._lock:
+            self._has_answered = True
             self._busy_in_a_row = 0
+
+    def note_default_answer(self, wait: FlexWait) -> None:
+        """Note that the default tier has answered a call. If flex refused the same one, it is over.
+
+        Calls that flex answered meanwhile show that it serves others.
+        """
+        if wait.doubt is None:
+            return
+        with self._lock:
+            if self.refusal is None and not self._has_answered:
+                self.refusal = wait.doubt

@@ -258,6 +258,12 @@ class RateLimiter:
             self._answers += 1
             self._tokens.settle(reservation.tokens, used, self._share())
 
+    def release(self, reservation: Reservation) -> None:
+        """Count a call that was refused for a reason that says nothing about the limits."""
+        with self._lock:
+            self._time()
+            self._tokens.settle(reservation.tokens, 0, self._share())
+
     def throttled(self, reservation: Reservation) -> None:
         """Count a call that met a 429, and slow down if there are too many. It used no tokens.
 

@@ -107,10 +107,16 @@ def most_alike(patterns: Mapping[str, int]) -> tuple[str, int]:
     return max(alike, key=lambda each: each[1], default=("", 0))
 
 
-def is_refusal(error: InvokeError) -> bool:
-    """Tell whether an error is the service's refusal, which may be about more than one record."""
+def is_refusal(error: InvokeError, *, has_raised_limit: bool = False) -> bool:
+    """Tell whether an error is the service's refusal, which may be about more than one record.
+
+    has_raised_limit: whether the record has an answer that was cut off, and is asked with a higher
+        limit of tokens: a refusal that speaks of tokens is about that limit, and final
+    """
     is_final = not RecordError(error.error_code, None).is_retryable
-    return isinstance(error, InvokeRecordError) and is_final and error.error_type not in _LOCAL
+    if not isinstance(error, InvokeRecordError) or not is_final or error.error_type in _LOCAL:
+        return False
+    return not (has_raised_limit and "token" in str(error).lower())
 
 
 def pattern_of(error: InvokeError) -> str:

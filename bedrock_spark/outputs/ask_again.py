@@ -15,15 +15,18 @@ each answer that was cut off, whatever other answers it has.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from bedrock_spark._version import __version__
 from bedrock_spark.config import Config
 from bedrock_spark.families.ceilings import Ceiling, ceiling_of
 from bedrock_spark.outputs.outcomes import INVALID, REFUSED, TRUNCATED
 
 RETRY = "retry"
+_DIGEST_LENGTH = 32
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,16 @@ def ask_again_of(config: Config) -> AskAgain:
         ceiling=ceiling_of(config) if retries_cut else None,
         most=request.max_tokens_ceiling or 0,
     )
+
+
+def rules_digest(config: Config) -> str:
+    """Return a digest of all that decides whether an answer is asked again, and may change.
+
+    Records that were chosen by other rules, or by another version, must not be asked: they may be
+    ok now, or the user may want no other answer.
+    """
+    rules = __version__, ask_again_of(config), config.results.parse
+    return hashlib.sha256(repr(rules).encode()).hexdigest()[:_DIGEST_LENGTH]
 
 
 @dataclass

@@ -58,6 +58,7 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     fallback_files: the files of fallback answers that were read; only in the run folder, too
     dead_letters: how many rows are in the dead letter file; None if that is not known
     outputs, jobs_known: digests of the batch output and of the jobs that this was made of
+    rules: a digest of the rules that chose the records to ask again
     unanswered_digest: a digest of unanswered_ids
     fingerprint: a digest of everything that this depends on
     """
@@ -88,6 +89,7 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters: int | None = None
     outputs: str = ""
     jobs_known: str = ""
+    rules: str = ""
     unanswered_digest: str = ""
     fingerprint: str = ""
 

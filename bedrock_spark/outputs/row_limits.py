@@ -56,7 +56,10 @@ def reason_text(reason: Reason) -> str:
     """Return a reason in words, with the record id of one of its rows."""
     code = f" {reason.code}" if reason.code is not None else ""
     example = f" (such as record {reason.example})" if reason.example else ""
-    return f"{reason.outcome}{code}: {reason.message or 'without a message'}{example}"
+    message = reason.message or "without a message"
+    # The message of some outcomes begins with their name, as it is in the column error_message.
+    outcome = "" if message.startswith(f"{reason.outcome}: ") else f"{reason.outcome}{code}: "
+    return f"{outcome}{message}{example}"
 
 
 def shortfall(counts: RowCounts, config: Config) -> Shortfall | None:

@@ -101,7 +101,7 @@ def read_outputs(
     keys = [item.key for item in inputs]
     images = [key for key in keys if key.startswith(layout.OUTPUT) and is_image(key)]
     reconciliation.with_files, _ = by_record(images, reconciliation.expected)
-    for key in sorted(keys, key=lambda key: (key.startswith(layout.FALLBACK), key)):
+    for key in sorted(keys, key=_order):
         if not key.endswith((_LINES, _MANIFEST)):
             if key.startswith(layout.OUTPUT) and is_image(key):
                 _output_at(key, outputs).images.append(key)
@@ -123,6 +123,13 @@ def read_outputs(
         reconciliation.compare(output.folder, output.lines, output.manifest, counts, arn)
     reconciliation.compare_others()
     return in_order
+
+
+def _order(key: str) -> tuple[bool, int, str]:
+    """Return what to sort a key by: attempt 10 is after attempt 2, and the fallback after both."""
+    if key.startswith(layout.FALLBACK):
+        return True, 0, key
+    return False, attempt_of(key) or 0, key
 
 
 def manifest_totals(outputs: Iterable[JobOutput]) -> dict[str, int]:

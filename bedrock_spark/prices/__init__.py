@@ -7,14 +7,14 @@ unknown, and stays so until the user's own `prices` say it.
 from bedrock_spark.prices.lookup import ModelPrices, find_prices
 from bedrock_spark.prices.run_prices import RunPrices, prices_of_run
 from bedrock_spark.prices.table import PriceTable, price_table
-from bedrock_spark.prices.words import price_row, prices_as_json
+from bedrock_spark.prices.words import price_rows, prices_as_json
 
 __all__ = [
     "ModelPrices",
     "PriceTable",
     "RunPrices",
     "find_prices",
-    "price_row",
+    "price_rows",
     "price_table",
     "prices_as_json",
     "prices_of_run",

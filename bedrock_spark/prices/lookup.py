@@ -2,8 +2,8 @@
 
 The most exact row wins: the Region's own, then the id as it is, then the id without the end that
 names a context or a minor version. If there is none, but rows of the same model for other Regions
-or geographies, the dearest of each price counts: a price that is too low would let a budget be
-exceeded unnoticed.
+or geographies, the highest price of each kind counts: with a price that is too low, a run could
+exceed its budget unnoticed.
 """
 
 from __future__ import annotations
@@ -92,7 +92,14 @@ def _row(
         if key in rows and (geography or not is_gov):
             return rows[key], geography or _HOME_REGION
     same = [rows[key] for key in rows if _is_same(key, bare, is_gov=is_gov)]
-    return _dearest(same), f"the dearest of {len(same)} places" if same else None
+    return _highest(same), _highest_place(len(same))
+
+
+def _highest_place(rows: int) -> str | None:
+    """Return in words that the highest price of `rows` other rows counts; None without any."""
+    if not rows:
+        return None
+    return "another Region's price" if rows == 1 else f"the highest price of {rows} Regions"
 
 
 def _shorter(model_id: str) -> Iterator[str]:
@@ -109,20 +116,20 @@ def _is_same(key: str, bare: str, *, is_gov: bool) -> bool:
     return without_geography(name) == bare and is_govs == is_gov
 
 
-def _dearest(rows: list[Mapping[str, Any]]) -> dict[str, Any]:
+def _highest(rows: list[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the highest price of each kind. A tier that one of the rows lacks stays unknown."""
     if not rows:
         return {}
-    dearest: dict[str, Any] = {}
+    highest: dict[str, Any] = {}
     for tier in TIERS:
         prices = [row[tier] for row in rows if tier in row]
         if len(prices) == len(rows):
             kinds = {kind for each in prices for kind in each}
-            dearest[tier] = {k: max((p[k] for p in prices if k in p), key=Decimal) for k in kinds}
+            highest[tier] = {k: max((p[k] for p in prices if k in p), key=Decimal) for k in kinds}
     images = [row["image"] for row in rows if "image" in row]
     if images:
-        dearest["image"] = max(images, key=Decimal)
+        highest["image"] = max(images, key=Decimal)
     long_inputs = [row["long_input"] for row in rows if "long_input" in row]
     if long_inputs:
-        dearest["long_input"] = min(long_inputs)
-    return dearest
+        highest["long_input"] = min(long_inputs)
+    return highest

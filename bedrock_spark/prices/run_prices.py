@@ -24,28 +24,28 @@ PER_TOKENS = "{input: …, output: …}, in dollars per 1,000 tokens"
 
 @dataclass(frozen=True)
 class Unknown:
-    """A price that nobody knows. key: its name in the config; fact: what is not known, in words."""
+    """A price that is not known. key: its name in the config; fact: what is not known, in words."""
 
     key: str
     fact: str
 
     def __str__(self) -> str:
-        """Return the fact, and the config that would say the price."""
-        return f"{self.fact}; to say it, set prices.{self.key}: {PER_TOKENS}"
+        """Return the fact, and the key of the config for the price."""
+        return f"{self.fact}; set prices.{self.key}: {PER_TOKENS}"
 
 
 @dataclass(frozen=True)
 class RunPrices:
     """Dollars per 1,000 tokens, per image, and per model unit and hour. None: not known.
 
-    batch: if there are several targets, the dearest price of them
+    batch: if there are several targets, the highest price of them
     fallback: of calls at the tier that the config names, or at the default one; flex: of calls that
         the flex tier answers
     canary: of the canary's single calls
     has_flex: whether the fallback may use the flex tier, and the price table has its price
     own: the names of the prices that are the config's own
     models: the list prices that these come from, each model once
-    unknown: what is not known, and what to type to say it; notes: what is not counted
+    unknown: what is not known, and the key to set; notes: what is not counted
     """
 
     batch: TokenPrices | None = None
@@ -92,16 +92,16 @@ def prices_of_run(config: Config, find: Find) -> RunPrices:
     batch = [find(*place) for place in batch_models(config)] if is_auto else []
     on_demand = [find(*place) for place in fallback_models(config)] if is_auto else []
     canaries = [find(*place) for place in canary_models(config)] if is_auto else []
-    listed = _dearest_tier(on_demand, tier_of(config))
-    has_flex = may_use_flex(config) and _dearest_tier(on_demand, "flex") is not None
+    listed = _highest_tier(on_demand, tier_of(config))
+    has_flex = may_use_flex(config) and _highest_tier(on_demand, "flex") is not None
     images = [each.image for each in (*batch, *on_demand, *canaries)]
     known = [image for image in images if image is not None]
     return RunPrices(
-        batch=own.batch or _dearest_tier(batch, "batch"),
+        batch=own.batch or _highest_tier(batch, "batch"),
         fallback=own.fallback or listed,
-        # Whoever names a price of the fallback may pay less than the list price for flex, too.
-        flex=own.flex or (own.fallback or _dearest_tier(on_demand, "flex")),
-        canary=_on_demand(own.batch) or _dearest_tier(canaries, "standard"),
+        # A user with a price of their own for the fallback may have another one for flex, too.
+        flex=own.flex or (own.fallback or _highest_tier(on_demand, "flex")),
+        canary=_on_demand(own.batch) or _highest_tier(canaries, "standard"),
         image=own.image if own.image is not None else max(known, default=None),
         model_unit_hour=own.model_unit_hour,
         has_flex=has_flex,
@@ -115,7 +115,7 @@ def prices_of_run(config: Config, find: Find) -> RunPrices:
 def tier_of(config: Config) -> str:
     """Return the tier of the fallback's calls, as the price table names it.
 
-    With `auto` it is the dearer one, which a call may always end at.
+    With `auto` it is the default tier, which costs more: every call may end there.
     """
     tier = config.fallback.service_tier if config.fallback is not None else None
     return tier if tier not in (None, "auto", "default") else "standard"
@@ -124,7 +124,7 @@ def tier_of(config: Config) -> str:
 def may_use_flex(config: Config) -> bool:
     """Tell whether the config leaves the tier of the fallback's calls to the prices.
 
-    Whoever asks for an optimized latency does not want to wait.
+    Optimized latency and the flex tier contradict each other.
     """
     fallback = config.fallback
     if fallback is None or fallback.service_tier != "auto":
@@ -211,7 +211,7 @@ def _on_demand(batch: TokenPrices | None) -> TokenPrices | None:
     return TokenPrices(**twice)
 
 
-def _dearest_tier(models: Iterable[ModelPrices], tier: str) -> TokenPrices | None:
+def _highest_tier(models: Iterable[ModelPrices], tier: str) -> TokenPrices | None:
     """Return the highest prices of a tier, None if one of the models has no such price."""
     found = [each.tiers.get(tier) for each in models]
     known = [each for each in found if each is not None]

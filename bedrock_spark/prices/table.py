@@ -7,6 +7,7 @@ of prices is a readable diff. litellm is no dependency, and never imported: only
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +20,14 @@ from typing import Any
 
 from bedrock_spark.prices.litellm_table import FILE_NAME, rows_of
 
+log = logging.getLogger(__name__)
+
 TABLE_FILE = "bedrock.json"
 PACKAGE = "litellm"
+
+
+# The file belongs to another package, and a version of it that nobody has seen may be installed.
+_NOT_A_TABLE = (OSError, ValueError, TypeError, AttributeError, ArithmeticError)
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,12 @@ def _read_installed(version: str) -> PriceTable | None:
     files = [folder / FILE_NAME for folder in folders]
     for file in files:
         if file.is_file():
-            rows = read_litellm(file.read_text(encoding="utf-8"))
+            try:
+                rows = read_litellm(file.read_text(encoding="utf-8"))
+            except _NOT_A_TABLE as exc:
+                name = type(exc).__name__
+                log.warning("%s: cannot be read as prices (%s); the own table counts", file, name)
+                return None
             return PriceTable(f"{PACKAGE} {version}", None, rows)
     return None
 

@@ -6,18 +6,27 @@ from decimal import Decimal
 from typing import Any
 
 from bedrock_spark.config import TokenPrices
-from bedrock_spark.prices.run_prices import RunPrices, plain
+from bedrock_spark.prices.run_prices import PER_TOKENS, RunPrices, plain
 
 _THOUSANDS = 1_000
 NONE = "none: the cost is not shown"
 
 
-def price_row(prices: RunPrices) -> tuple[str, str]:
-    """Return the row of a table that has the prices, their origin, and what is not known."""
-    texts = [*_amounts(prices), *origins(prices)]
-    if texts:
-        texts += prices.notes
-    return "prices", "; ".join([*texts, *(f"not known: {text}" for text in prices.unknown)]) or NONE
+def price_rows(prices: RunPrices) -> list[tuple[str, str]]:
+    """Return the rows of a table that have the prices, their origin, and what is not known.
+
+    Each name is used once.
+    """
+    if not prices.unknown and not origins(prices):
+        return [("prices", NONE)]
+    keys = " and ".join(f"prices.{each.key}" for each in prices.unknown)
+    rows = {
+        "prices": "; ".join(_amounts(prices)),
+        "from": "; ".join([*origins(prices), *prices.notes]),
+        "no price": "; ".join(each.fact for each in prices.unknown),
+        "to set it": f"{keys}: {PER_TOKENS}" if keys else "",
+    }
+    return [(name, text) for name, text in rows.items() if text]
 
 
 def origins(prices: RunPrices) -> list[str]:
@@ -57,6 +66,8 @@ def _amounts(prices: RunPrices) -> list[str]:
     named = {"batch": prices.batch, "fallback": prices.fallback}
     if prices.has_flex:
         named["flex"] = prices.flex
+    if prices.batch is None:  # else the canary's price follows from that of batch, or is not news
+        named["canary"] = prices.canary
     amounts = [f"{name} {per_million(part)}" for name, part in named.items() if part is not None]
     if amounts:
         amounts[-1] += " per million tokens"

@@ -17,5 +17,5 @@ def shortfall_of(report: Report, config: Config) -> str | None:
         return None
     text = problem.with_reasons(report.reasons)
     if report.published is not None:
-        text += f". The results are published all the same: {report.published}"
+        text += f". The results were published: {report.published}"
     return text

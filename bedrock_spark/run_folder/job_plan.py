@@ -45,6 +45,7 @@ class JobPlan:
     records: the number of records in the input; None if the job reads the whole shard
     target: the name of the target that runs the job; "" for the home target
     place: where that is; None if the ledger does not say
+    longer: the output tokens that its records may use because their limits were raised
     """
 
     shard_id: str
@@ -56,6 +57,7 @@ class JobPlan:
     records: int | None = None
     target: str = ""
     place: Place | None = None
+    longer: int = 0
 
     @property
     def part_key(self) -> str | None:
@@ -75,6 +77,7 @@ def plan_job(
     records: int | None = None,
     target: str = "",
     place: Place | None = None,
+    longer: int = 0,
 ) -> JobPlan:
     """Return the plan of an attempt. Token, name and output folder depend on five arguments alone.
 
@@ -96,6 +99,7 @@ def plan_job(
         records=records,
         target=target,
         place=place,
+        longer=longer,
     )
 
 

@@ -165,7 +165,7 @@ def begin_run(run: Run) -> Run:
             continue
         run = replace(run, is_begun=True)
     record_prices(run.storage, run.prices.models)
-    return run
+    return replace(run)  # its prices are read again: another process may have written its own first
 
 
 def as_begun(run: Run) -> Run | None:

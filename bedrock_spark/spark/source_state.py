@@ -51,7 +51,7 @@ def state_of(
         for leaf in _leaves(plan):
             _look_at(spark, leaf, found)
     except (PySparkException, Py4JError, AttributeError, TypeError, ConfigError):
-        return None  # the state is only a help: what is wrong with a source is told elsewhere
+        return None  # the state is only a help: another step says what is wrong with a source
     return found.state(is_handed_in=df is not None)
 
 

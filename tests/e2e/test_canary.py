@@ -100,7 +100,7 @@ def test_a_run_without_batch_jobs_has_no_canary(spark: SparkSession, bedrock: St
 
 
 def test_a_limit_that_is_too_low_costs_no_batch_job(spark: SparkSession, bedrock: Start) -> None:
-    """The error names one that would do; a new run with it passes."""
+    """The error names a limit that is enough; a new run with it passes."""
     local = bedrock(PLAIN)
     local.set_answers({"thinks": 30, "text": "Done."})
     sections: dict[str, Any] = {"endpoint_url": local.endpoint_url, "canary": DEFAULT}

@@ -13,6 +13,7 @@ from bedrock_spark.aws.batch_jobs import BatchJobs
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import JobRejectedError
+from bedrock_spark.fanout import cost_profiles
 from bedrock_spark.fanout.cost_profiles import (
     TAG,
     CostProfiles,
@@ -111,6 +112,35 @@ def test_a_profile_is_deleted_only_when_its_jobs_are_settled(
     again = CostProfiles(run, CLOCK).arn_for(target(kit))
     assert again != arn
     assert [p["inferenceProfileArn"] for p in own_profiles(kit, run)] == [again]
+
+
+def test_no_job_names_a_profile_that_a_killed_process_deleted(
+    kit: Kit, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before or after the call, the run goes on with a new one; the old one is deleted."""
+    arn = CostProfiles(run, CLOCK).arn_for(target(kit))
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cost_profiles, "note_deleted", killed)
+        with pytest.raises(KeyboardInterrupt):
+            delete_cost_profiles(run, CLOCK)
+    second = CostProfiles(run, CLOCK).arn_for(target(kit))
+    assert second != arn
+    delete_cost_profiles(run, CLOCK)
+    second = CostProfiles(run, CLOCK).arn_for(target(kit))
+    with monkeypatch.context() as patched:
+        patched.setattr(cost_profiles, "delete_profile", killed)
+        with pytest.raises(KeyboardInterrupt):
+            delete_cost_profiles(run, CLOCK)
+    third = CostProfiles(run, CLOCK).arn_for(target(kit))
+    assert len({arn, second, third}) == 3
+    listed = {p["inferenceProfileArn"] for p in own_profiles(kit, run)}
+    assert listed == {second, third}
+    delete_cost_profiles(run, CLOCK)
+    assert own_profiles(kit, run) == []
 
 
 def test_a_profile_that_somebody_deleted_is_deleted(kit: Kit, run: Run) -> None:

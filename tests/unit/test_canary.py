@@ -444,7 +444,7 @@ def test_too_many_cut_answers_stop_the_run_and_a_limit_is_named(
     assert str(caught.value) == (
         f"canary: 2 of 5 answers of {CLAUDE} were cut off or are empty, and no batch job was "
         "submitted. request.max_tokens is 10; with 40 they were whole. Begin a new run with a new "
-        "run_uri and request.max_tokens: 40. To have such answers all the same, set "
+        "run_uri and request.max_tokens: 40. To accept such answers, set "
         "request.on_truncated: keep, or raise canary.max_truncated_share (it is 0.2)"
     )
     assert sorted(llm.limits) == [10] * 5 + [20] * 2 + [40] * 2

@@ -170,10 +170,10 @@ def test_a_problem_of_an_override_names_it(tmp_path: Path) -> None:
             },
             ["request.system: is empty text"],
         ),
-        ({"model": {"id": "acme"}}, ["model.id = 'acme': its family cannot be told"]),
+        ({"model": {"id": "acme"}}, ["model.id = 'acme': the id does not show its family"]),
         (
             {"model": {"id": "acme.gpt-1", "invocation": "invoke_model"}},
-            ["model.id = 'acme.gpt-1': its family cannot be told"],
+            ["model.id = 'acme.gpt-1': the id does not show its family"],
         ),
         (
             {"model": "stability.stable-image-inpaint-v1:0", "budget": 5, "prices": {"image": 1}},
@@ -341,10 +341,12 @@ def test_check_says_what_a_config_means(tmp_path: Path) -> None:
         "amazon.nova-lite-v1:0 (family nova), jobs in us-east-1",
         "csv s3://lake/tickets.csv; no key; the request reads Major Genre, body",
         "s3://my-bucket/runs/tickets",
-        "parquet s3://lake/labels, overwrite; answers become label string, score double",
+        "parquet s3://lake/labels, overwrite\n",
+        "of each answer: label string, score double\n",
         "amazon.nova-lite-v1:0 is asked what batch jobs leave",
         "at most $5",
-        "batch $0.03 in, $0.12 out; fallback $0 in, $0 out per million tokens; the config's own",
+        "batch $0.03 in, $0.12 out; fallback $0 in, $0 out per million tokens\n",
+        "from         the config's own\n",
     ):
         assert text in result.stdout
     assert "Classify" not in result.stdout

@@ -227,4 +227,19 @@ def test_an_imported_model_hides_its_foundation_model() -> None:
 )
 def test_the_closing_table_counts_the_days(ends_on: str | None, text: str | None) -> None:
     """From when the report was written."""
-    assert ends_soon({"key": "model.id", "model_id": NOVA, "ends_on": ends_on}, NOW) == text
+    model = {"key": "model.id", "model_id": NOVA, "ends_on": ends_on}
+    assert ends_soon([model], NOW) == ([text] if text else [])
+
+
+def test_a_model_that_several_keys_name_has_one_line() -> None:
+    """With all of the keys, as a warning, an error and a line of the closing table."""
+    soon = used(ends_at=NOW + DAY)
+    both = [soon, replace(soon, key="fallback.model_id")]
+    keys = "model.id and fallback.model_id"
+    assert notices_of(both, NOW) == [f"{keys} = '{NOVA}': ends on 2026-11-27, in 1 day"]
+    assert ends_soon([model.as_json() for model in both], NOW) == [
+        f"{NOVA} on 2026-11-27, in 1 day ({keys})"
+    ]
+    faults = faults_of([replace(model, state=used(ends_at=NOW).state) for model in both], NOW)
+    assert len(faults) == 1
+    assert faults[0].startswith(f"{keys} = '{NOVA}'")

@@ -15,6 +15,7 @@ from pyspark.sql import SparkSession
 
 from bedrock_spark import pipeline as pipeline_module
 from bedrock_spark import publication, submission
+from bedrock_spark.aws.model_state import ModelState
 from bedrock_spark.check import check_config
 from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.errors import (
@@ -23,10 +24,12 @@ from bedrock_spark.errors import (
     CanaryError,
     ConfigError,
     JobRejectedError,
+    ModelUnavailableError,
     PlanError,
     RunFolderError,
 )
 from bedrock_spark.fallback.rounds import Fallback, refuse_too_small
+from bedrock_spark.model_check import UsedModel
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.run_folder import layout
@@ -310,6 +313,50 @@ def test_after_rows_were_appended_nothing_is_asked(
     # An append that a process began is finished by the next one, though rows are unanswered.
     monkeypatch.setattr(publishing, "publish", lambda *_: place)
     assert pipeline.publish(SPARK, shards) == (None if is_asked else place)
+
+
+UNITS = {"name": "n", "token": "t", "model_id": "m", "model_units": 1, "bought_at": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("key", "content", "is_refused"),
+    [
+        (None, {}, True),
+        (layout.fallback_key("shard-0", "a"), {}, False),
+        (layout.purchase_key(1, "intent"), UNITS, False),
+    ],
+)
+def test_a_run_that_has_paid_goes_on_without_its_model(
+    tmp_path: Path, key: str | None, content: dict[str, Any], is_refused: bool
+) -> None:
+    """Also a run of the fallback alone: its answers are collected, and its units deleted."""
+    pipeline = open_pipeline(tmp_path / "run", fallback={"model_id": PROVISIONED})
+    prepare_by_hand(pipeline, 5)
+    pipeline._models = (UsedModel("model.id", "m", ModelState("m", "us-east-1", ends_at=1.0)),)
+    if key is not None:
+        pipeline.run.storage.write(key, json.dumps(content).encode())
+    if not is_refused:
+        pipeline.check_models()
+        return
+    with pytest.raises(ModelUnavailableError, match="has ended this model"):
+        pipeline.check_models()
+
+
+def test_units_of_a_dead_process_are_deleted_if_the_model_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They bill by the hour, and no later stage would delete them."""
+    pipeline = open_pipeline(tmp_path / "run", fallback={"model_id": PROVISIONED})
+    prepare_by_hand(pipeline, 5)
+    ended = UsedModel("fallback.model_id", "m", ModelState("m", "us-east-1", ends_at=1.0))
+    pipeline._models = (ended,)
+    deleted: list[object] = []
+    monkeypatch.setattr(
+        pipeline_module, "delete_leftover_throughput", lambda *args: deleted.append(args)
+    )
+    with pytest.raises(ModelUnavailableError, match="has ended this model"):
+        pipeline.fall_back(SPARK, [ReconciledShard(unit="shard-0", unanswered=3)])
+    assert deleted == [(pipeline.run, pipeline.clock)]
 
 
 @pytest.mark.parametrize(

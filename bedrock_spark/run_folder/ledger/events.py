@@ -32,6 +32,7 @@ class Submitting(Event, frozen=True, tag="submitting"):
     """A job is about to be created: the intent, written before the call (write-ahead).
 
     input, records, target: only if they are not those of the shard and of the home target
+    longer: the output tokens that its records may use because their limits were raised
     region, model, folder: where the job is made; the folder only if it is not the run folder
     """
 
@@ -46,6 +47,7 @@ class Submitting(Event, frozen=True, tag="submitting"):
     region: str | None = None
     model: str | None = None
     folder: str | None = None
+    longer: int = 0
 
 
 class Submitted(Event, frozen=True, tag="submitted"):
@@ -118,7 +120,7 @@ class Stopping(Event, frozen=True, tag="stopping"):
 
 
 class Again(Event, frozen=True, tag="again"):
-    """A finished shard gets one more job, for some of its records."""
+    """A finished shard gets one more job, for some of its records. longer: as for its job."""
 
     shard_id: str
     attempt: int
@@ -126,6 +128,7 @@ class Again(Event, frozen=True, tag="again"):
     records: int
     sha256: str
     at: float
+    longer: int = 0
 
 
 class Finished(Event, frozen=True, tag="finished"):
@@ -220,12 +223,16 @@ _KINDS: dict[str, type[Event]] = {
 
 
 class ExtraAttempt(msgspec.Struct, frozen=True):
-    """One more attempt at a finished shard: its number and its input."""
+    """One more attempt at a finished shard: its number and its input.
+
+    longer: the output tokens that its records may use because their limits were raised
+    """
 
     attempt: int
     input_key: str
     records: int
     sha256: str
+    longer: int = 0
 
 
 def submitting(plan: JobPlan, now: float) -> Submitting:
@@ -242,6 +249,7 @@ def submitting(plan: JobPlan, now: float) -> Submitting:
         region=plan.place.region if plan.place else None,
         model=plan.place.model_id if plan.place else None,
         folder=plan.place.folder if plan.place else None,
+        longer=plan.longer,
     )
 
 
@@ -267,7 +275,8 @@ def seen(
 
 def again(shard_id: str, extra: ExtraAttempt, now: float) -> Again:
     """Return the event by which a finished shard gets an extra attempt."""
-    return Again(shard_id, extra.attempt, extra.input_key, extra.records, extra.sha256, now)
+    values = extra.attempt, extra.input_key, extra.records, extra.sha256
+    return Again(shard_id, *values, now, extra.longer)
 
 
 def as_json(event: Event) -> dict[str, Any]:

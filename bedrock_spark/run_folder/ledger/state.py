@@ -55,6 +55,7 @@ class Job:
     settled_at: when the run first saw that it is over
     images: the images that the manifest counts
     known_at: when a controller learnt its ARN
+    longer: the output tokens that its records may use because their limits were raised
     is_excused: it answered nothing while the breaker held the run, and uses up no attempt
     """
 
@@ -74,6 +75,7 @@ class Job:
     settled_at: float | None = None
     images: int | None = None
     is_excused: bool = False
+    longer: int = 0
 
     def seen_as(
         self,
@@ -190,6 +192,7 @@ def _submitting(state: LedgerState, event: Submitting) -> None:
             target=event.target,
             place=_place(event),
             announced_at=event.at,
+            longer=event.longer,
         )
 
 
@@ -273,7 +276,7 @@ def _finished(state: LedgerState, event: Finished) -> None:
 def _again(state: LedgerState, event: Again) -> None:
     state.finished.pop(event.shard_id, None)
     state.extra_attempts[event.shard_id] = ExtraAttempt(
-        event.attempt, event.input, event.records, event.sha256
+        event.attempt, event.input, event.records, event.sha256, event.longer
     )
 
 

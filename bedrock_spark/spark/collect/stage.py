@@ -11,7 +11,7 @@ import re
 from pyspark.sql import SparkSession
 
 from bedrock_spark.families import family_of
-from bedrock_spark.outputs.ask_again import ask_again_of
+from bedrock_spark.outputs.ask_again import ask_again_of, rules_digest
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.ledger import Job
@@ -54,7 +54,7 @@ def collect(
     schema = run.config.request.answer_schema
     task = CollectTask(
         *(run.storage, family, columns, manifest.prepare_id, ask_unfound),
-        *(ask_again_of(run.config), folders, schema),
+        *(ask_again_of(run.config), folders, schema, rules_digest(run.config)),
     )
     with observed_tasks(spark, "collect", observe, records=manifest.rows, unit="rows"):
         reconciled = run_per_unit(spark, works, task, ReconciledShard, "collect")

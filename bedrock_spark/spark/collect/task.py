@@ -79,6 +79,7 @@ class CollectTask:
     ask_unfound, again: see `ShardReconciliation`
     folders: where jobs wrote, by place, if that is not the run folder
     schema: the JSON Schema that answers must fit
+    rules: see `rules_digest`
     """
 
     storage: Storage
@@ -89,6 +90,7 @@ class CollectTask:
     again: AskAgain = NEVER
     folders: Mapping[Place, Storage] = field(default_factory=dict)
     schema: Mapping[str, Any] | None = None
+    rules: str = ""
 
     def __call__(self, work: ShardWork) -> ReconciledShard:
         """Collect one unit, or return its last reconciliation if nothing changed since.
@@ -134,7 +136,7 @@ class CollectTask:
         versions = [(o.key, o.size, o.version) for o in inputs]
         settings = [
             *(self.family, self.columns.fingerprint, self.ask_unfound, repr(self.again)),
-            *(__version__, _FORMAT),
+            *(self.rules, __version__, _FORMAT),
         ]
         parts = [versions, jobs_digest(work.jobs), settings]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
@@ -203,6 +205,7 @@ class CollectTask:
             dead_letters=dead_letters,
             outputs=outputs_digest(inputs),
             jobs_known=jobs_digest(work.jobs),
+            rules=self.rules,
         )
 
     def _rows(

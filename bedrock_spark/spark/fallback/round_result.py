@@ -64,5 +64,5 @@ def check_refusals(asked: Round, model_id: str, run_uri: str) -> None:
         f'answered none: "{asked.message}". So this is taken for a refusal of the account or of an '
         "option of the call, and the records stay unanswered. Correct it (access to the model; "
         "fallback.model_id, guardrail, performance and service_tier), and run the same command. To "
-        "do without these answers, run bedrock-spark collect"
+        "end the run without these answers, run bedrock-spark collect"
     )

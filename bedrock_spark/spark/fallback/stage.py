@@ -107,8 +107,8 @@ def ask_unanswered(
     if refusals:
         advice = refusal_advice(refusals[0], model_client(run.aws), model_id)
         advice = advice or "Check the id, its Region, and bedrock:InvokeModel on it"
-        told = with_advice(refusals[0], advice)
-        raise InvokeRefusedError(f"fallback.model_id {config.model_id}: {told}")
+        text = with_advice(refusals[0], advice)
+        raise InvokeRefusedError(f"fallback.model_id {config.model_id}: {text}")
     asked = add_up(done)
     if not has_answered:
         check_refusals(asked, config.model_id, run.storage.uri)

@@ -234,7 +234,8 @@ class _Asker:
         except InvokeRefusedError:
             raise
         except InvokeError as exc:
-            if is_refusal(exc) and not self.refusals.note(Refusal(shard_id, record, exc)):
+            may_be_all = is_refusal(exc, has_raised_limit=limit is not None)
+            if may_be_all and not self.refusals.note(Refusal(shard_id, record, exc)):
                 self.keep(self.refusals.take_surplus(), may_be_the_accounts=True)
                 return
             line = error_line(record.recordId, body, exc)

@@ -43,7 +43,7 @@ def test_the_account_is_told_or_unknown(
     replies: list[Any],
     account: str | None,
 ) -> None:
-    """A run can do without the answer: no failure of the call is an error."""
+    """A run works without the answer: no failure of the call is an error."""
     monkeypatch.setattr("time.sleep", lambda _: None)
     canned(sts_client(AWS), *replies)
     assert account_id(AWS) == account

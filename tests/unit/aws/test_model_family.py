@@ -115,7 +115,7 @@ def test_a_refusal_says_what_to_allow_and_what_to_set(
     with pytest.raises(ConfigError) as caught:
         ask_family(bedrock, ModelConfig(id=model_id), clock)
     said = str(caught.value)
-    assert said.startswith(f"model.id = {model_id!r}: its family cannot be told from the id")
+    assert said.startswith(f"model.id = {model_id!r}: the id does not show its family")
     assert f"{action}: {code}: not yours. Allow bedrock:{action} on it" in said
     assert "set model.family to one of anthropic, nova, " in said
     assert "PassRole" not in said

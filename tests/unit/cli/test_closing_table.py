@@ -99,3 +99,27 @@ def test_the_reasons_follow_the_rows() -> None:
 def test_rows_that_no_stage_has_reached_have_a_line() -> None:
     """As in the report of a run that the canary ended."""
     assert row_lines(report_of(10, {}))[-1] == ("not asked yet", 10)
+
+
+def test_a_part_of_the_cost_without_a_price_is_named() -> None:
+    """The sum lacks it. Parts that cost nothing are left out."""
+    cost = {"total": 0.5, "canary": 0.5, "fallback": 0.0}
+    report = report_of(10, {"ok": 10}, cost=cost, fallback_tokens={"input": 3})
+    assert dict(closing_table(report))["cost"] == "$0.5000: $0.5000 canary, batch not known"
+    report = report_of(10, {"ok": 10}, cost={"total": 0.0, "batch": 0.0})
+    assert dict(closing_table(report))["cost"] == "$0.0000"
+
+
+def test_a_reason_has_its_outcome_once() -> None:
+    """Some messages begin with it, because the column error_message has no other place for it."""
+    reasons = [Reason("refused", None, "refused: stop reason refusal", 2, "R1")]
+    table = dict(closing_table(report_of(2, {"refused": 2}, reasons=reasons)))
+    assert table["reason"] == "2 x refused: stop reason refusal (such as record R1)"
+
+
+def test_what_the_flex_tier_served_has_a_line() -> None:
+    """As a part of what the fallback used. Without flex, there is no line."""
+    tokens = {"input": 900, "output": 80, "flex_input": 700, "flex_output": 60}
+    table = dict(closing_table(report_of(2, {"ok": 2}, by_fallback=2, fallback_tokens=tokens)))
+    assert table["flex tier"] == "700 of 900 in, 60 of 80 out, of the fallback"
+    assert "flex tier" not in dict(closing_table(report_of(2, {"ok": 2})))

@@ -76,7 +76,10 @@ def test_results_are_on_stdout_and_progress_on_stderr(call: Callable[..., Any]) 
     """The last line of stdout says how it ended."""
     done = call(ending_with({"ok": 10}))
     assert done.exit_code == 0
-    assert done.stdout.splitlines()[-1] == "done: all 10 rows answered; nothing is published"
+    assert (
+        done.stdout.splitlines()[-1]
+        == "done: all 10 rows answered; the results are in s3://bucket/runs/one/results"
+    )
     assert "rows in" in done.stdout
     assert "1/2 records" not in done.stdout
     assert "1/2 records" in done.stderr
@@ -120,7 +123,7 @@ def test_too_many_errors_end_with_code_7(call: Callable[..., Any], options: list
     assert done.exit_code == ExitCode.ROWS
     message = "20 of 100 rows (20.0%) are not ok, more than results.max_errors (5%)"
     assert message in done.stderr.splitlines()[-1]
-    assert "published all the same: s3://lake/x" in done.stderr.splitlines()[-1]
+    assert "The results were published: s3://lake/x" in done.stderr.splitlines()[-1]
     if "--json" in options:
         values = json.loads(done.stdout)
         assert values["rows"] == 100
@@ -136,7 +139,10 @@ def test_a_run_that_yields_nothing_fails(call: Callable[..., Any], outcome: str)
 def test_quiet_leaves_errors_and_the_closing_line(call: Callable[..., Any]) -> None:
     """For cron, which mails whatever is printed."""
     done = call(ending_with({"ok": 10}), "--quiet")
-    assert done.output == "done: all 10 rows answered; nothing is published\n"
+    assert (
+        done.output
+        == "done: all 10 rows answered; the results are in s3://bucket/runs/one/results\n"
+    )
     failed = call(failing_with(ConfigError("x: is wrong")), "--quiet")
     assert (failed.stdout, failed.stderr) == ("", "error: x: is wrong\n")
 
@@ -267,10 +273,13 @@ def test_a_line_says_whether_the_model_is_asked_for_the_shape(
             stage(pipeline, Display(Output()))
         lines[model, parse] = capsys.readouterr().err[len("10:30:00 ") :]
     assert lines == {
-        (CLAUDE, "label string"): "the model is asked for label by output_config.format\n",
+        (
+            CLAUDE,
+            "label string",
+        ): "answers   the model is asked for label by output_config.format\n",
         (NOVA, "label string"): (
-            "the model is not asked for label by a schema: set request.schema: columns to ask by a "
-            "forced tool; then the answer is in tool_input\n"
+            "answers   the model is not asked for label by a schema: set request.schema: columns "
+            "to ask by a forced tool; then the answer is in tool_input\n"
         ),
         (NOVA, None): "",
     }

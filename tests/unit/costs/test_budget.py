@@ -24,7 +24,7 @@ from bedrock_spark.fanout import watch
 from bedrock_spark.prices import RunPrices
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.canary_results import Canary, add_try
-from bedrock_spark.run_folder.job_plan import plan_job
+from bedrock_spark.run_folder.job_plan import JobPlan, plan_job
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.purchases import PurchaseNote
@@ -247,6 +247,28 @@ def test_raised_limits_count_as_if_they_were_used_up() -> None:
     assert f"about ${2 * mean:.2f} for 4 more" in budget.fallback_refusal(whole, 4, longer)
 
 
+def test_raised_limits_of_a_batch_job_count_as_if_they_were_used_up() -> None:
+    """Before the job, while it runs, and if nothing counts what it used."""
+    prices = TokenPrices(input=Decimal(1), output=Decimal(1))
+    plan = plan_job(
+        "run-abcdefgh", "shard-00000-00", "x", CLAUDE, 2, prepare_id="p", longer=7_000
+    )  # fmt: skip
+
+    def allowed(limit: int, *jobs: Job, of: JobPlan = plan) -> bool:
+        budget = budget_of(limit, shards_of(10, 10), *jobs)
+        budget.prices = RunPrices(batch=prices)
+        return budget.allows(of, 10, budget.jobs) is None
+
+    assert [allowed(16), allowed(17)] == [False, True]
+    plain = plan_job("run-abcdefgh", "shard-00001-00", "x", CLAUDE, 1, prepare_id="p")
+    for status in ("InProgress", "Completed"):
+        again = a_job(0, status, longer=7_000)
+        assert [allowed(n, again, of=plain) for n in (26, 27)] == [False, True]
+    # What such records use is no measure for the others.
+    counted = a_job(0, "Completed", 40_000, longer=7_000)
+    assert [allowed(n, counted, of=plain) for n in (49, 50)] == [False, True]
+
+
 @pytest.mark.parametrize(("limit", "asked"), [(40, 0), (50, 1), (59, 1), (60, 2), (99, 2)])
 def test_the_first_hour_of_units_is_kept_for_them(limit: int, asked: int) -> None:
     """$40 for an hour of two units; the rest pays records at $10 each."""
@@ -278,7 +300,7 @@ def test_what_the_fallback_used_is_added_up() -> None:
 
 
 def test_the_part_of_the_flex_tier_is_added_up() -> None:
-    """Answers that tell no tokens are not in it: they cost as at the dearer tier."""
+    """Answers without tokens are not in it: they cost as at the default tier."""
     counts = [{"input": 9, "flex_input": 3, "flex_output": 4}, {"uncounted": 2}, {"flex_input": 1}]
     assert flex_used(counts) == Tokens(4, 4)
     assert flex_used([{"flex_cache_read": 5, "cache_read": 7}]) == Tokens(cache_read=5)

@@ -202,7 +202,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"model": NOVA, "schema": SCHEMA, "request": {"tools": TOOLS[1:]}},
-        "its tool would stand beside request.tools; keep one",
+        "it needs a tool of its own, and request.tools has others; keep one",
     ),
     (
         {"model": "meta.llama3-3-70b-instruct-v1:0", "request": {"tools": TOOLS[1:]}},

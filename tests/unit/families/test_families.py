@@ -380,7 +380,7 @@ def test_with_converse_every_model_has_the_family_converse() -> None:
 
 def test_a_config_may_insist_on_the_models_own_body() -> None:
     """Then an id needs a known family, and the family converse is a contradiction."""
-    with pytest.raises(ConfigError, match="its family cannot be told from the id"):
+    with pytest.raises(ConfigError, match="the id does not show its family"):
         family_of_model(ModelConfig(id="xai.grok-4.7", invocation="invoke_model"))
     with pytest.raises(ConfigError, match="leave invocation out"):
         family_of_model(ModelConfig(id=CLAUDE, invocation="invoke_model", family="converse"))

@@ -107,5 +107,5 @@ def test_a_missing_column_is_named_with_similar_names() -> None:
 
 def test_an_unknown_family_is_refused_before_any_data_is_read() -> None:
     """Also if the user writes the body, because the family reads the answers."""
-    with pytest.raises(ConfigError, match=r"model.id = 'x': its family cannot be told"):
+    with pytest.raises(ConfigError, match=r"model.id = 'x': the id does not show its family"):
         template_of({"body": {"a": "{{ b }}"}}, model={"id": "x"})

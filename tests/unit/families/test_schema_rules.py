@@ -206,7 +206,7 @@ def test_all_faults_of_a_schema_are_named_at_once() -> None:
     assert str(finding).startswith(
         "request.schema.properties.a.minimum, request.schema.properties.b.minimum: is not supported"
     )
-    assert "; also: schema.properties.c.$ref contains itself" in str(finding)
+    assert "; also: schema.properties.c.$ref: contains itself" in str(finding)
 
 
 def test_a_tool_that_is_not_strict_takes_every_schema() -> None:

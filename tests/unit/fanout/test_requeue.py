@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 
 from bedrock_spark.fanout import requeue_answered
+from bedrock_spark.fanout.attempts import announced_job, plan_of
 from bedrock_spark.fanout.tracker import DEADLINE
+from bedrock_spark.outputs.ask_again import rules_digest
 from bedrock_spark.outputs.reconciled_shard import CollectedJob, ReconciledShard
 from bedrock_spark.outputs.shard_outputs import jobs_digest, outputs_digest, shard_inputs
+from bedrock_spark.publication import why_not_final
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.ledger.snapshots import read_newest_snapshot, write_snapshot
@@ -59,6 +62,7 @@ class ParsingRun(FakeRun):
             "jobs": jobs,
             "outputs": outputs_digest(shard_inputs(self.run.storage, self.shard_id)),
             "jobs_known": jobs_digest(shard_jobs),
+            "rules": rules_digest(self.run.config),
             **more,
         }
         reconciled = ReconciledShard(**members)
@@ -113,6 +117,39 @@ def test_records_that_were_cut_off_get_their_own_limits(tmp_path: Path) -> None:
     extra = fake.controller.tracker.extra_attempt(shard.shard_id)
     assert extra is not None
     assert (extra.records, extra.sha256) == (20, hashlib.sha256(data).hexdigest())
+    # The budget counts what the higher limits may cost, also in the process after a kill.
+    assert extra.longer == sum(limits.values())
+    fake.advance()
+    fake.restart()
+    (job,) = (j for j in fake.controller.jobs.values() if j.attempt == 2)
+    assert job.longer == extra.longer
+    plan = plan_of(job, shard)
+    assert announced_job(plan, 0.0).longer == plan.longer == extra.longer
+
+
+REQUEST = {"prompt": "{{ body }}", "max_tokens": 100, "on_refused": "retry"}
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        {"request": {**REQUEST, "on_truncated": "keep"}},
+        {"request": {**REQUEST, **CUT, "max_tokens_ceiling": 150}},
+        {"results": {"parse": {"columns": "other string", "retries": 1}}},
+    ],
+)
+def test_records_that_other_rules_chose_are_not_asked(tmp_path: Path, edited: Any) -> None:
+    """The config was edited since: collect says by the new one which records are asked."""
+    fake = ParsingRun(tmp_path)
+    values = {"request": {**REQUEST, **CUT}, "results": PARSE}
+    fake.run = replace(fake.run, config=make_config(**values))
+    fake.restart()
+    fake.collect()
+    fake.run = replace(fake.run, config=make_config(**{**values, **edited}))
+    fake.restart()
+    assert requeue_answered(fake.controller) == 0
+    fake.collect()
+    assert requeue_answered(fake.controller) == 1
 
 
 def test_requeued_records_are_not_requeued_before_they_are_collected(parsing: ParsingRun) -> None:
@@ -183,6 +220,23 @@ def test_the_deadline_cancels_the_extra_attempt(parsing: ParsingRun) -> None:
     requeue_answered(parsing.controller)
     parsing.controller.tracker.finish(parsing.shard_id, DEADLINE)
     assert parsing.controller.result().is_done
+
+
+def test_after_the_deadline_nothing_is_requeued_and_nothing_waits(tmp_path: Path) -> None:
+    """Not even without a fallback: the results are final as they are."""
+    fake = ParsingRun(tmp_path)
+    config = make_config(results=PARSE, batch={"deadline_hours": 10})
+    fake.run = replace(fake.run, config=config, begun_at=fake.clock.now())
+    fake.restart()
+    fake.collect()
+    shards = [ReconciledShard(unit=fake.shard_id, unanswered=20, again_records=20)]
+
+    def wait() -> str | None:
+        return why_not_final(fake.run, fake.manifest, shards, fake.clock.now(), is_over=False)
+
+    assert "will be asked again by batch jobs" in str(wait())
+    fake.clock.sleep(9.6 * 3600)
+    assert (requeue_answered(fake.controller), wait()) == (0, None)
 
 
 def test_an_expired_extra_attempt_is_not_repeated(parsing: ParsingRun) -> None:

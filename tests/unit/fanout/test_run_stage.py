@@ -83,7 +83,7 @@ def test_a_run_is_over_when_its_results_are_final(
     if has_ended:
         note_fallback_ended(fake.run.storage, "rounds", fake.clock.now())
     reconciled = [ReconciledShard(unit="shard-0", rows=50, unanswered=1)]
-    wait = why_not_final(fake.run, fake.manifest, reconciled, is_over=False)
+    wait = why_not_final(fake.run, fake.manifest, reconciled, fake.clock.now(), is_over=False)
     assert (wait is None) == status(fake).is_finished == has_ended
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from bedrock_spark.errors import InvokeRefusedError, InvokeRetryableError, ServiceTierError
+from bedrock_spark.errors import (
+    InvokeRecordError,
+    InvokeRefusedError,
+    InvokeRetryableError,
+    InvokeThrottledError,
+    ServiceTierError,
+)
 from bedrock_spark.families import family_by_name
 from bedrock_spark.invoke.caller import Answered, InvokeOptions, ModelCaller
 from bedrock_spark.invoke.flex_tier import (
@@ -53,11 +60,12 @@ class FakeRuntime:
     def __init__(self, *flex: Any, forever: Any = None) -> None:
         self.script, self.forever = list(flex), forever
         self.tiers: list[str] = []
+        self.at_default: ClientError | None = None
 
     def invoke_model(self, **parameters: Any) -> dict[str, Any]:
         tier = parameters.get("serviceTier", "default")
         self.tiers.append(tier)
-        error = None
+        error = self.at_default
         if tier == "flex":
             error = self.script.pop(0) if self.script else self.forever
         if error is not None:
@@ -145,6 +153,68 @@ def test_a_model_without_flex_is_asked_for_it_once() -> None:
     assert asks.limiter.throttled_calls == 0
 
 
+@pytest.mark.parametrize("busy", [THROTTLED, UNAVAILABLE])
+def test_a_busy_tier_does_not_slow_down_the_fallback(busy: ClientError) -> None:
+    """Every third call is refused. No limit is learnt from it, and no token stays reserved."""
+    clock = FakeClock()
+    client = FakeRuntime(*[busy, None, None] * 100)
+    limiter = RateLimiter(clock, None, None)
+    asks = replace(caller_of(client, clock, FlexTier(clock)), limiter=limiter)
+    answers = [asks.answer(BODY) for _ in range(200)]
+    assert {answer.tier for answer in answers} == {"flex"}
+    assert len(client.tiers) == 300
+    assert (limiter.throttled_calls, limiter.is_limited) == (0, False)
+    used = [entry.counted for entry in limiter._tokens._window]
+    assert set(used) <= {0, 3}
+
+
+def test_throttled_calls_at_the_default_tier_still_slow_it_down() -> None:
+    """If the quota is used up, both tiers are refused, and the default one says so."""
+    clock = FakeClock()
+    client = FakeRuntime(forever=THROTTLED)
+    flex = FlexTier(clock)
+    limiter = RateLimiter(clock, None, None)
+    asks = replace(caller_of(client, clock, flex), limiter=limiter)
+    client.at_default = THROTTLED
+    with pytest.raises(InvokeThrottledError):
+        asks.answer(BODY)
+    assert limiter.throttled_calls == client.tiers.count("default") > 0
+    assert client.tiers.count("flex") == BUSY_CALLS
+
+
+DENIED = aws_failure("AccessDeniedException", "not authorized with an explicit deny", 403)
+UNKNOWN = aws_failure("ValidationException", "serviceTier flex: not enabled; prompt", 400)
+
+
+@pytest.mark.parametrize("refusal", [DENIED, UNKNOWN])
+def test_a_plain_run_does_without_a_tier_that_is_refused(refusal: ClientError) -> None:
+    """A policy may deny it, and the user has not asked for it. No word of a body is noted."""
+    clock, client = FakeClock(), FakeRuntime(forever=refusal)
+    flex = FlexTier(clock)
+    asks = caller_of(client, clock, flex, attempts=1)
+    for _ in range(3):
+        assert asks.answer(BODY).tier == "default"
+    assert client.tiers == ["flex", *["default"] * 3]
+    assert flex.refusal == refusal.response["Error"]["Code"]
+
+
+def test_a_record_that_both_tiers_refuse_ends_with_its_own_error() -> None:
+    """It says nothing about flex. After an answer of flex, a refusal is about the record."""
+    clock, client = FakeClock(), FakeRuntime(UNKNOWN, None, UNKNOWN)
+    flex = FlexTier(clock)
+    asks = caller_of(client, clock, flex)
+    answer, client.at_default = client.at_default, UNKNOWN
+    with pytest.raises(InvokeRecordError):
+        asks.answer(BODY)
+    client.at_default = answer
+    assert flex.refusal is None
+    assert asks.answer(BODY).tier == "flex"
+    with pytest.raises(InvokeRecordError):
+        asks.answer(BODY)
+    assert client.tiers == ["flex", "default", "flex", "flex"]
+    assert flex.refusal is None
+
+
 def test_many_busy_calls_in_a_row_pause_the_tier() -> None:
     """Then no record waits for it, until five minutes are over; an answer ends the count."""
     clock, client = FakeClock(), FakeRuntime(forever=UNAVAILABLE)
@@ -189,7 +259,7 @@ def test_a_tier_that_the_config_names_is_an_error_of_all_records(
     assert client.tiers == ["flex"]
 
 
-def test_a_reply_that_does_not_name_its_tier_counts_as_the_dearer_one() -> None:
+def test_a_reply_that_does_not_name_its_tier_counts_as_the_default_one() -> None:
     """What flex was asked for may be billed at the default."""
     clock, client = FakeClock(), FakeRuntime()
     invoke = client.invoke_model

@@ -68,6 +68,7 @@ MEMBERS: dict[str, st.SearchStrategy[object]] = {
     "dead_letters": st.none() | NUMBERS,
     "outputs": TEXTS,
     "jobs_known": TEXTS,
+    "rules": TEXTS,
     "unanswered_digest": TEXTS,
     "fingerprint": TEXTS,
 }

@@ -129,3 +129,11 @@ def test_output_of_a_job_that_is_not_in_the_ledger_is_read(folder: Folder) -> No
     assert reconciliation.counts()["ok"] == 2
     assert sorted(str(job.attempt) for job in jobs) == ["3", "None"]
     assert reconciliation.outcomes["a"].origin.attempt == 3
+
+
+def test_attempts_are_read_in_the_order_of_their_numbers(folder: Folder) -> None:
+    """Of several answers that are ok the first counts: that of attempt 2, and not of 10."""
+    for attempt in (10, 2):
+        folder.lines(folder.job(attempt), {"a": OK_LINE})
+    reconciliation, _, _ = folder.read_outputs("a")
+    assert reconciliation.outcomes["a"].origin.attempt == 2

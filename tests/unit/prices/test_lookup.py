@@ -43,8 +43,8 @@ TABLE = PriceTable("litellm 1.2.3", "2026-11-26", ROWS)
         ("a.one-v1:0:300k", "eu-west-1", "1.3", "eu-west-1"),
         ("us.a.one-v1:0", "us-west-2", "1.1", "us"),
         ("a.one-v1:0", "us-gov-west-1", "1.9", "us-gov-west-1"),
-        ("a.one-v1:0", "us-gov-east-1", "1.9", "the dearest of 1 places"),
-        ("jp.a.one-v1:0", "ap-northeast-1", "1.3", "the dearest of 3 places"),
+        ("a.one-v1:0", "us-gov-east-1", "1.9", "another Region's price"),
+        ("jp.a.one-v1:0", "ap-northeast-1", "1.3", "the highest price of 3 Regions"),
         ("arn:aws:bedrock:eu-west-1::foundation-model/a.one-v1:0", "eu-west-1", "1.3", "eu-west-1"),
         (
             "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.a.one-v1:0",
@@ -52,7 +52,7 @@ TABLE = PriceTable("litellm 1.2.3", "2026-11-26", ROWS)
             "1.1",
             "us",
         ),
-        ("a.two-v1", "us-east-1", "3", "the dearest of 3 places"),
+        ("a.two-v1", "us-east-1", "3", "the highest price of 3 Regions"),
         ("a.two-v1", "us-gov-west-1", None, None),
         ("a.three", "us-east-1", None, None),
         ("arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/x", "x", None, None),
@@ -62,7 +62,7 @@ TABLE = PriceTable("litellm 1.2.3", "2026-11-26", ROWS)
 def test_the_most_exact_row_counts(
     model_id: str, region: str | None, standard: str | None, place: str | None
 ) -> None:
-    """The Region's row, then the id's, then the dearest of the model. GovCloud's stand apart."""
+    """The Region's row, the id's, or else the highest of the model; GovCloud has its own rows."""
     found = find_prices(model_id, region, TABLE)
     tier = found.tiers.get("standard")
     assert (tier and tier.input) == (standard and Decimal(standard))
@@ -74,9 +74,9 @@ def test_the_most_exact_row_counts(
 def test_a_tier_that_is_not_in_the_row_is_unknown() -> None:
     """It is not computed from another tier, nor taken from one of several rows that has it."""
     assert set(find_prices("us.a.one-v1:0", None, TABLE).tiers) == {"standard"}
-    dearest = find_prices("jp.a.two-v1", None, TABLE)
-    assert set(dearest.tiers) == {"standard"}
-    assert (dearest.tiers["standard"].input, dearest.tiers["standard"].output) == (3, 5)
+    highest = find_prices("jp.a.two-v1", None, TABLE)
+    assert set(highest.tiers) == {"standard"}
+    assert (highest.tiers["standard"].input, highest.tiers["standard"].output) == (3, 5)
     image = find_prices("a.image-v1:0", None, TABLE)
     assert (image.image, image.tiers, image.is_known) == (Decimal("0.06"), {}, True)
 

@@ -17,14 +17,14 @@ from bedrock_spark.prices import (
     PriceTable,
     RunPrices,
     find_prices,
-    price_row,
+    price_rows,
     prices_as_json,
     prices_of_run,
 )
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder import prices as recorded
 from bedrock_spark.run_folder.prices import record_prices, recorded_prices
-from bedrock_spark.run_folder.run import Run
+from bedrock_spark.run_folder.run import Run, begin_run
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import PROVISIONED, make_config
 
@@ -108,7 +108,7 @@ def test_the_fallback_has_the_price_of_its_tier(
     assert prices.unknown == ()
 
 
-def test_the_dearest_target_counts() -> None:
+def test_the_highest_price_of_the_targets_counts() -> None:
     """Which of them will take a shard is not known before."""
     both = [{"model_id": "a.batch"}, {"model_id": "b.batch", "region": "eu-west-1"}]
     assert pair(prices_for(targets=both).batch) == ("0.003", "0.002")
@@ -135,9 +135,8 @@ def test_what_is_not_known_says_so_with_the_line_to_type() -> None:
     assert prices.batch is None
     assert [str(each) for each in prices.unknown] == [
         "the batch price of a.online is not in litellm 1.2.3 (on demand, it is 0.01 in, 0.02 out "
-        "per 1,000); to say it, set prices.batch: {input: …, output: …}, in dollars per 1,000 "
-        "tokens",
-        "the standard price of nobody.knows is not in litellm 1.2.3; to say it, set "
+        "per 1,000); set prices.batch: {input: …, output: …}, in dollars per 1,000 tokens",
+        "the standard price of nobody.knows is not in litellm 1.2.3; set "
         "prices.fallback: {input: …, output: …}, in dollars per 1,000 tokens",
     ]
     assert prices.notes == (
@@ -147,21 +146,40 @@ def test_what_is_not_known_says_so_with_the_line_to_type() -> None:
     assert prices_for("a.image").image == Decimal("0.06")
 
 
-def test_the_row_of_a_table_has_prices_origin_and_what_is_not_known() -> None:
+def test_the_rows_of_a_table_have_prices_origin_and_what_is_not_known() -> None:
     """In dollars per million tokens, as price lists have them."""
-    name, text = price_row(prices_for(fallback={"model_id": "a.flex"}))
-    assert name == "prices"
-    assert text == (
-        "batch $1 in, $2 out; fallback $4 in, $8 out; flex $2 in, $4 out per million tokens; "
-        "list prices: litellm 1.2.3 of 2026-11-26, us-east-1"
-    )
+    assert price_rows(prices_for(fallback={"model_id": "a.flex"})) == [
+        (
+            "prices",
+            "batch $1 in, $2 out; fallback $4 in, $8 out; flex $2 in, $4 out per million tokens",
+        ),
+        ("from", "list prices: litellm 1.2.3 of 2026-11-26, us-east-1"),
+    ]
     own = prices_for(prices={"source": "none", "batch": OWN, "image": 1, "model_unit_hour": 21})
-    assert price_row(own)[1] == (
-        "batch $500 in, $600 out per million tokens; $1 an image; $21 a model unit and hour; "
-        "the config's own"
+    assert price_rows(own) == [
+        (
+            "prices",
+            "batch $500 in, $600 out per million tokens; $1 an image; $21 a model unit and hour",
+        ),
+        ("from", "the config's own"),
+    ]
+    assert price_rows(prices_for(prices={"source": "none"})) == [
+        ("prices", "none: the cost is not shown")
+    ]
+
+
+def test_what_is_not_known_has_rows_of_its_own() -> None:
+    """All of it in one row, with one row that says what to type. The canary's price is shown."""
+    rows = dict(price_rows(prices_for("a.online", fallback={"model_id": "nobody.knows"})))
+    assert rows["prices"] == "canary $10 in, $20 out per million tokens"
+    assert "calls of a.online with more than 100,000 input tokens" in rows["from"]
+    assert rows["no price"] == (
+        "the batch price of a.online is not in litellm 1.2.3 (on demand, it is 0.01 in, 0.02 out "
+        "per 1,000); the standard price of nobody.knows is not in litellm 1.2.3"
     )
-    assert "not known: the batch price" in price_row(prices_for("a.online"))[1]
-    assert price_row(prices_for(prices={"source": "none"}))[1] == "none: the cost is not shown"
+    assert rows["to set it"] == (
+        "prices.batch and prices.fallback: {input: …, output: …}, in dollars per 1,000 tokens"
+    )
 
 
 def test_json_has_exact_prices_and_null_for_what_is_not_known() -> None:
@@ -203,6 +221,20 @@ def test_a_run_counts_with_the_prices_that_it_was_begun_with(
     both = json.loads(again.storage.read(layout.PRICES_FILE))["models"]
     assert both[:1] == json.loads(before)["models"]
     assert [each["model_id"] for each in both] == ["a.batch", "a.online"]
+
+
+def test_of_two_machines_that_begin_a_run_both_count_with_the_first_ones_prices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second looked the prices up, in another table, before the first wrote its own down."""
+    newer = {"batch": {"input": "7", "output": "7"}, "standard": {"input": "9", "output": "9"}}
+    use_table(monkeypatch, "new", a_batch=newer)
+    second = run_in(tmp_path)
+    assert pair(second.prices.batch) == ("7", "7")
+    use_table(monkeypatch, "old")
+    first = begin_run(run_in(tmp_path))
+    assert begin_run(second).prices == first.prices
+    assert pair(first.prices.batch) != ("7", "7")
 
 
 def test_an_unknown_price_is_not_written_down(

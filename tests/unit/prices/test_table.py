@@ -105,6 +105,29 @@ def test_an_installed_litellm_is_read_if_it_is_newer(
         assert table == PriceTable(f"litellm {version}", None, read_litellm(LITELLM))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not JSON",
+        "[1]",
+        '{"a.b": 1}',
+        '{"a.b": {"litellm_provider": []}}',
+        '{"a.b": {"litellm_provider": "bedrock", "input_cost_per_token": "cheap"}}',
+        '{"a.b": {"litellm_provider": "bedrock", "input_cost_per_token": {}}}',
+    ],
+)
+def test_a_litellm_that_cannot_be_read_stops_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    """It is another package's file, in a version that nobody has seen: the own table counts."""
+    (tmp_path / tables.FILE_NAME).write_text(text, encoding="utf-8")
+    monkeypatch.setattr(metadata, "version", lambda name: "999.0")
+    spec = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(tables, "find_spec", lambda name: spec)
+    assert price_table().date is not None
+    assert "the own table counts" in caplog.text
+
+
 def test_a_litellm_without_the_file_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """A later version may have moved it."""
     monkeypatch.setattr(metadata, "version", lambda name: "999.0")

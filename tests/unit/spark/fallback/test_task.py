@@ -403,3 +403,30 @@ def test_records_that_were_cut_off_are_asked_with_their_own_limit(
     for record_id, (body, limit) in asked.items():
         assert limit == limits[record_id]
         assert body == {**bodies[record_id], "max_tokens": limit or 10}
+
+
+@pytest.mark.parametrize(
+    ("message", "unanswered"),
+    [("max_tokens: 20 > 10, which is the maximum", 0), ("Operation not allowed", len(IDS))],
+)
+def test_a_limit_that_the_model_refuses_is_final_for_its_records(
+    folder: Folder, new_task: NewTask, caller: FakeCaller, message: str, unanswered: int
+) -> None:
+    """Batch jobs have answered all others, so nothing else shows that the account is in order."""
+    lines = (json.dumps({"recordId": i, "modelInput": {"n": i, "max_tokens": 10}}) for i in IDS)
+    folder.storage.write(layout.shard_key(SHARD, PREPARE_ID), "\n".join(lines).encode())
+    cut = {"content": [{"type": "text", "text": "a"}], "stop_reason": "max_tokens"}
+    folder.answer("0", IDS, f'"modelOutput":{json.dumps(cut)}')
+    again = AskAgain(ceiling=Ceiling(("max_tokens",), 10), most=30)
+    reconciled, _ = collect_shard(folder.path, IDS, {}, again=again)
+
+    def refuse(record_id: str) -> None:
+        raise InvokeRecordError(message, error_code=400, error_type="V")
+
+    caller.before = refuse
+    part = Part(SHARD, 0, reconciled.unanswered_records, reconciled.unanswered_digest)
+    result = replace(new_task(), limit_path=("max_tokens",))([part])
+    assert (result.is_stopped, bool(result.refused)) == (bool(unanswered), bool(unanswered))
+    reconciled, rows = collect_shard(folder.path, IDS, {}, again=again)
+    assert reconciled.unanswered_records == unanswered
+    assert {row["outcome"] for row in rows} == {"truncated"}
