@@ -79,6 +79,9 @@ class Dispatcher:
             body = self._read(environ, path, self._world.settings.max_control_body).body
             own = self._quotas.reply(target, body, region or self._world.settings.region)
             if own is not None:
+                faults = CallFaults(self._world, target.removeprefix(service_quotas.TARGET))
+                faults.before()
+                faults.after()
                 return _send(own, start_response)
             environ["wsgi.input"] = io.BytesIO(body)
         if service not in (None, "bedrock") or (service is None and match is None):

@@ -111,7 +111,12 @@ class Dice:
         }
         methods = ("GET", "PUT", "HEAD", "POST", "DELETE")
         return {
-            "operations": {"*": calls, **{f"s3:{method}": objects for method in methods}},
+            "operations": {
+                "*": calls,
+                **{f"s3:{method}": objects for method in methods},
+                # Whoever may not read the quotas learns them from refusals.
+                "ListServiceQuotas": {"error_rate": chance.choice([0.0, 1.0])},
+            },
             "quotas": {"active_jobs": chance.choice([1, 2, 4, 20]), "min_records": 10},
             "list_lag_seconds": chance.choice([0, 0, 5, 20]),
             "records": [

@@ -34,6 +34,7 @@ TROUBLE = {
         "CreateModelInvocationJob": {"throttle_first": 1},
         "InvokeModel": {"throttle_first": 2},
         "ListModelInvocationJobs": {"throttle_first": 1},
+        "ListServiceQuotas": {"error_rate": 1.0},  # so the number of slots is learnt
     },
     "quotas": {"active_jobs": 3, "min_records": 10},
     "records": [{"share": 0.05, "code": 500}, {"share": 0.03, "code": 400, "message": "no"}],

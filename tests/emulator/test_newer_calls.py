@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from .kit import CLAUDE, Kit, ask, refusal
@@ -135,3 +136,20 @@ def test_mistral_must_call_any_tool(kit: Kit) -> None:
     reply = kit.runtime.invoke_model(modelId=MISTRAL, body=json.dumps(body))
     (choice,) = json.loads(reply["body"].read())["choices"]
     assert choice["message"]["tool_calls"][0]["function"]["name"] == "get_weather"
+
+
+def test_batch_quotas_are_those_of_the_script(kit: Kit) -> None:
+    """By Service Quotas, a list and one by one. The calls have faults like any other."""
+    kit.local.set_faults({"quotas": {"active_jobs": 7, "min_records": 3}})
+    quotas = kit.local.client("service-quotas", config=Config(retries={"total_max_attempts": 1}))
+    pages = quotas.get_paginator("list_service_quotas").paginate(ServiceCode="bedrock")
+    by_name = {quota["QuotaName"]: quota for page in pages for quota in page["Quotas"]}
+    jobs = next(q for name, q in by_name.items() if name.startswith("Sum of in-progress"))
+    fewest = next(q for name, q in by_name.items() if name.startswith("Minimum number"))
+    assert (jobs["Value"], fewest["Value"]) == (7.0, 3.0)
+    one = quotas.get_service_quota(ServiceCode="bedrock", QuotaCode=jobs["QuotaCode"])["Quota"]
+    assert one == jobs
+    unknown = {"ServiceCode": "bedrock", "QuotaCode": "L-0"}
+    assert refusal(quotas.get_service_quota, **unknown) == "NoSuchResourceException"
+    kit.local.set_faults({"operations": {"ListServiceQuotas": {"error_rate": 1.0}}})
+    assert refusal(quotas.list_service_quotas, ServiceCode="bedrock")
