@@ -69,22 +69,28 @@ def stories(workshop: Workshop, options: argparse.Namespace) -> Iterator[Story]:
         story = workshop.run(options.seed, number, expected, options.kills - kills)
         kills += story.kills
         yield story
+    kills = 0
     for number in _spark_numbers(options):
-        yield run_in_spark(workshop, options.seed, number, expected)
+        # A process may end before its kill is due.
+        if options.spark_run is None and kills >= options.spark_kills:
+            break
+        story = run_in_spark(workshop, options.seed, number, expected)
+        kills += story.kills
+        yield story
 
 
 def _numbers(options: argparse.Namespace) -> Iterable[int]:
-    """Return the numbers of the runs without Spark, one after another until there are enough."""
+    """Return the numbers of the runs without Spark: one, or as many as are asked for."""
     if options.spark_run is not None:
         return ()
     return count(1) if options.run is None else (options.run,)
 
 
 def _spark_numbers(options: argparse.Namespace) -> Iterable[int]:
-    """Return the numbers of the runs with Spark."""
+    """Return the numbers of the runs with Spark: one, or as many as are asked for."""
     if options.spark_run is not None:
         return (options.spark_run,)
-    return range(1, options.spark_kills + 1) if options.run is None else ()
+    return count(1) if options.run is None else ()
 
 
 def tell(story: Story, seed: int) -> None:
