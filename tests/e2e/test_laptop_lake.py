@@ -89,7 +89,7 @@ def test_s3_source_and_results(bedrock: Start, tmp_path: Path) -> None:
         tmp_path, local, "second",
         source={"format": "parquet", "path": f"s3://{BUCKET}/runs/first/deadletters/", "key": key,
                 "columns": key},
-        request={"prompt": "Classify {{ ticket_id }}", "max_tokens": 20},
+        request={"prompt": "Classify {{ ticket_id }}", "max_tokens": 100},
         fallback={"model_id": CLAUDE},
         results={"path": str(tmp_path / "again"), "max_errors": 1.0},
     )  # fmt: skip
@@ -106,6 +106,6 @@ def test_delta_tables_at_a_path_in_s3(bedrock: Start, tmp_path: Path) -> None:
     table = f"s3://{BUCKET}/lake/answers"
     run(tmp_path, local, "writes", results={"format": "delta", "path": table})
     source = {"format": "delta", "path": table, "key": ["ticket_id"], "columns": ["ticket_id"]}
-    request = {"prompt": "Shorten: {{ text }}", "max_tokens": 20}
+    request = {"prompt": "Shorten: {{ text }}", "max_tokens": 100}
     run(tmp_path, local, "reads", source=source, request=request)
     assert pq.read_table(tmp_path / "answers")["outcome"].to_pylist() == ["ok"] * ROWS
