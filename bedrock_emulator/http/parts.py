@@ -28,6 +28,7 @@ from bedrock_emulator.runtime.invoke import RuntimeApi
 from bedrock_emulator.runtime.streams import StreamApi
 from bedrock_emulator.s3.bucket_mirror import BucketMirror
 from bedrock_emulator.s3.moto_clock import use_clock
+from bedrock_emulator.s3.moto_instances import forget_instances
 from bedrock_emulator.s3.objects import MotoObjects, ObjectStore, S3Objects, split_uri
 from bedrock_emulator.settings import Settings
 from bedrock_emulator.state.calls import Calls
@@ -77,6 +78,7 @@ class Parts:
         self._runner = JobRunner(self.world, self._work)
         self._provisioned = ProvisionedApi(self.world, self._tags)
         use_clock(clock)
+        forget_instances()
         admin = Admin(self.world, self._runner.catch_up, reset)
         operations = Operations(self.world, self._operations())
         moto = moto_app.DomainDispatcherApplication(moto_app.create_backend_app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from bedrock_emulator import LocalBedrock
+from bedrock_emulator.s3.moto_instances import forget_instances
 
 from .kit import CLAUDE, Kit, ask, record
 from .raw_http import AUTHORIZATION, RawClient
@@ -228,3 +230,19 @@ def test_an_id_that_cannot_be_stored_harms_no_other_job(tmp_path: Path) -> None:
     with LocalBedrock(_SMALL, speed=0, data=tmp_path) as local:
         assert local.usage() == usage
         assert local.client("bedrock").list_model_invocation_jobs()["invocationJobSummaries"]
+
+
+def test_objects_that_were_replaced_are_forgotten() -> None:
+    """moto would keep each of them, for a dashboard that the emulator does not have."""
+    from moto.s3.models import FakeKey, s3_backends
+
+    forget_instances()
+    backend: Any = s3_backends["123456789012"]["aws"]
+    backend.create_bucket("forgotten", "us-east-1")
+    for number in range(50):
+        backend.put_object("forgotten", "key", str(number).encode())
+    gc.collect()
+    kept = [o for o in gc.get_objects() if isinstance(o, FakeKey) and o.bucket_name == "forgotten"]
+    assert len(kept) == 1
+    backend.delete_object("forgotten", "key")
+    backend.delete_bucket("forgotten")
