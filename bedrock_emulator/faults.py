@@ -7,13 +7,12 @@ seed cause the same failures again.
 from __future__ import annotations
 
 import fnmatch
-import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, PositiveInt, field_validator, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from bedrock_emulator.scripts import ScriptModel, read_script
+from bedrock_emulator.scripts import Expression, ScriptModel, read_script
 
 Share = float
 
@@ -219,6 +218,10 @@ class Behaviour(ScriptModel):
     used_name: Literal["refuse", "refuse_while_active"] = "refuse"
     null_members: bool = True
 
+    def refuses(self, earlier: dict[str, Any], request: dict[str, Any]) -> bool:
+        """Return whether a request is refused because its token was used for an earlier one."""
+        return self.used_token == "refuse" and earlier != request
+
 
 class ModelFaults(ScriptModel):
     """The life cycle of models, and what the account lacks to use them.
@@ -245,17 +248,8 @@ class GuardrailScript(ScriptModel):
     """
 
     versions: tuple[str, ...] = ("DRAFT", "1")
-    blocks: str
+    blocks: Expression
     message: str = "Sorry, the model cannot answer this question."
-
-    @field_validator("blocks")
-    @classmethod
-    def _is_expression(cls, value: str) -> str:
-        try:
-            re.compile(value)
-        except re.error as exc:
-            raise ValueError(f"is no regular expression: {exc}") from exc
-        return value
 
 
 class Faults(ScriptModel):

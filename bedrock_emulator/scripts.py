@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class ScriptModel(BaseModel):
@@ -16,6 +17,16 @@ class ScriptModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def check_expression(text: str) -> str:
+    """Return a text. Raise ValueError if it is no regular expression."""
+    try:
+        re.compile(text)
+    except re.error as exc:
+        raise ValueError(f"is no regular expression: {exc}") from exc
+    return text
+
+
+Expression: TypeAlias = Annotated[str, AfterValidator(check_expression)]
 Script = TypeVar("Script", bound=ScriptModel)
 
 

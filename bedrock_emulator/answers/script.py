@@ -23,7 +23,7 @@ from bedrock_emulator.answers.prompt import Backend, Completion, Prompt, ToolCal
 from bedrock_emulator.answers.thinking import think_first
 from bedrock_emulator.answers.tokens import count_tokens
 from bedrock_emulator.errors import ServiceError
-from bedrock_emulator.scripts import ScriptModel, read_script
+from bedrock_emulator.scripts import Expression, ScriptModel, check_expression, read_script
 from bedrock_emulator.state.draws import draw
 from bedrock_emulator.state.paid_answers import request_digest
 
@@ -71,7 +71,7 @@ class AnswerRule(ScriptModel):
     """
 
     model: str = "*"
-    match: str = ""
+    match: Expression = ""
     body: dict[str, Any] = Field(default_factory=dict)
     share: float = Field(default=1.0, ge=0, le=1)
     times: PositiveInt | None = None
@@ -81,15 +81,6 @@ class AnswerRule(ScriptModel):
     refuses: bool = False
     error: ScriptedError | None = None
     delay_seconds: float = Field(default=0.0, ge=0, le=600)
-
-    @field_validator("match")
-    @classmethod
-    def _is_a_pattern(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as exc:
-            raise ValueError(f"is no regular expression: {exc}") from exc
-        return pattern
 
     @model_validator(mode="after")
     def _answers_once(self) -> AnswerRule:
@@ -105,7 +96,7 @@ class AnswerRule(ScriptModel):
             raise ValueError("a refusal calls no tool")
         for value in self.body.values():
             if isinstance(value, str):
-                self._is_a_pattern(value)
+                check_expression(value)
         return self
 
     @property

@@ -84,8 +84,7 @@ class BatchApi:
             return None
         for job in self._world.jobs.all():
             if job.token == token and job.region == region:
-                refuses = self._world.faults.current.behaviour.used_token == "refuse"
-                if job.request != request and refuses:
+                if self._world.faults.current.behaviour.refuses(job.request, request):
                     raise conflict("The clientRequestToken was used before with other parameters.")
                 return job
         return None

@@ -195,8 +195,8 @@ def _is_streamed(environ: dict[str, Any]) -> bool:
 def signed_for(environ: dict[str, Any]) -> tuple[str | None, str | None]:
     """Return the Region and the service that a request is signed for, (None, None) if unsigned.
 
-    An API key names no Region.
-    The signature is in the Authorization header or, in a presigned URL, in the query.
+    The signature is in the Authorization header or, in a presigned URL, in the query. An API key
+    names no Region.
     """
     authorization = environ.get("HTTP_AUTHORIZATION", "")
     if authorization.startswith("Bearer "):  # an API key, which only Bedrock has

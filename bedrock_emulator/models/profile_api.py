@@ -104,8 +104,7 @@ class ProfileApi:
         for profile in self._book.all():
             used = (profile.request or {}).get("clientRequestToken")
             if token is not None and used == token and profile.region == region:
-                refuses = self._world.faults.current.behaviour.used_token == "refuse"
-                if profile.request != request and refuses:
+                if self._world.faults.current.behaviour.refuses(profile.request or {}, request):
                     raise conflict("The clientRequestToken was used with other parameters.")
                 return profile
         return None

@@ -194,8 +194,7 @@ class ProvisionedApi:
         token = request.get("clientRequestToken")
         for item in self._all.values():
             if token is not None and item.token == token and item.region == region:
-                refuses = self._world.faults.current.behaviour.used_token == "refuse"
-                if item.request != request and refuses:
+                if self._world.faults.current.behaviour.refuses(item.request, request):
                     # CreateProvisionedModelThroughput has no ConflictException in the model.
                     raise invalid("The clientRequestToken was used with other parameters.")
                 return item
