@@ -40,9 +40,14 @@ def without_geography(model_id: str) -> str:
     return _GEOGRAPHY.sub("", model_id, count=1)
 
 
+def without_arn(model_id: str) -> str:
+    """Return the id in an ARN, with its geography. An ARN without a model id stays unchanged."""
+    return _MODEL_ARN.sub("", model_id, count=1)
+
+
 def bare_model_id(model_id: str) -> str:
     """Return the model id without ARN and geography. An ARN without a model id stays unchanged."""
-    return without_geography(_MODEL_ARN.sub("", model_id, count=1))
+    return without_geography(without_arn(model_id))
 
 
 def is_bare_model_id(text: str) -> bool:

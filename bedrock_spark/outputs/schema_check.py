@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bedrock_spark.config.answer_schema import schema_validator
+from bedrock_spark.config.answer_schema import key_path, schema_validator
 from bedrock_spark.outputs.columns import Misfit
 
 _REASONS = {
@@ -60,11 +60,7 @@ class SchemaCheck:
         raise Misfit(f"{place}: {reason}" if place else reason)
 
     def _place(self, steps: list[str | int]) -> str:
-        shown = (
-            f"[{step}]" if isinstance(step, int) else f".{step if step in self._known else '…'}"
-            for step in steps
-        )
-        return "".join(shown).removeprefix(".")
+        return key_path([s if isinstance(s, int) or s in self._known else "…" for s in steps])
 
     def _reason(self, value: Any, error: Any) -> str:
         keyword = next((s for s in reversed(error.schema_path) if isinstance(s, str)), "")

@@ -8,22 +8,17 @@ exceed its budget unnoticed.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from bedrock_spark.config import TokenPrices
-from bedrock_spark.families import without_geography
+from bedrock_spark.families.bare_ids import without_arn, without_geography
 from bedrock_spark.prices.table import PriceTable
 
 TIERS = ("standard", "batch", "flex", "priority")
-# A foundation model or a system-defined inference profile: other ARNs do not hold a model id.
-_MODEL_ARN = re.compile(
-    r"^arn:aws[^:]*:bedrock:[^:]*:[^:]*:(?:foundation-model|inference-profile)/"
-)
 # Without a Region's own row, a plain id has the prices of the Region where most models begin.
 _HOME_REGION = "us-east-1"
 # GovCloud has prices of its own, a fifth higher. Those of other Regions say nothing about it.
@@ -66,8 +61,7 @@ def find_prices(model_id: str, region: str | None, table: PriceTable) -> ModelPr
 
     model_id: an id, with or without geography, or the ARN of a foundation model or a profile
     """
-    own = _MODEL_ARN.sub("", model_id, count=1)
-    row, place = _row(own, region, table.rows)
+    row, place = _row(without_arn(model_id), region, table.rows)
     return ModelPrices(
         model_id=model_id,
         region=region,
@@ -116,6 +110,12 @@ def _is_same(key: str, bare: str, *, is_gov: bool) -> bool:
     return without_geography(name) == bare and is_govs == is_gov
 
 
+def highest_of_each(prices: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the highest price of each kind, such as input, that one of the prices has."""
+    kinds = {kind for each in prices for kind in each}
+    return {k: max((p[k] for p in prices if k in p), key=Decimal) for k in kinds}
+
+
 def _highest(rows: list[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the highest price of each kind. A tier that one of the rows lacks stays unknown."""
     if not rows:
@@ -124,8 +124,7 @@ def _highest(rows: list[Mapping[str, Any]]) -> dict[str, Any]:
     for tier in TIERS:
         prices = [row[tier] for row in rows if tier in row]
         if len(prices) == len(rows):
-            kinds = {kind for each in prices for kind in each}
-            highest[tier] = {k: max((p[k] for p in prices if k in p), key=Decimal) for k in kinds}
+            highest[tier] = highest_of_each(prices)
     images = [row["image"] for row in rows if "image" in row]
     if images:
         highest["image"] = max(images, key=Decimal)

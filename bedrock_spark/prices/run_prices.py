@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from bedrock_spark.config import Config, PricesConfig, TokenPrices
 from bedrock_spark.limits import PROVISIONED_MODEL_ARN
-from bedrock_spark.prices.lookup import ModelPrices
+from bedrock_spark.prices.lookup import ModelPrices, highest_of_each
 
 # Returns the list prices of a model in a Region.
 Find: TypeAlias = Callable[[str, str | None], ModelPrices]
@@ -100,7 +100,7 @@ def prices_of_run(config: Config, find: Find) -> RunPrices:
         batch=own.batch or _highest_tier(batch, "batch"),
         fallback=own.fallback or listed,
         # A user with a price of their own for the fallback may have another one for flex, too.
-        flex=own.flex or (own.fallback or _highest_tier(on_demand, "flex")),
+        flex=own.flex or own.fallback or _highest_tier(on_demand, "flex"),
         canary=_on_demand(own.batch) or _highest_tier(canaries, "standard"),
         image=own.image if own.image is not None else max(known, default=None),
         model_unit_hour=own.model_unit_hour,
@@ -217,6 +217,4 @@ def _highest_tier(models: Iterable[ModelPrices], tier: str) -> TokenPrices | Non
     known = [each for each in found if each is not None]
     if not known or len(known) < len(found):
         return None
-    kinds = {k for each in known for k, v in each.model_dump(exclude_none=True).items()}
-    highest = {k: max(v for e in known if (v := getattr(e, k)) is not None) for k in kinds}
-    return TokenPrices(**highest)
+    return TokenPrices(**highest_of_each([each.model_dump(exclude_none=True) for each in known]))
