@@ -17,7 +17,7 @@ from bedrock_emulator.answers.prompt import Completion, Prompt, Tool, ToolCall
 from bedrock_emulator.answers.schema import fit_schema
 from bedrock_emulator.answers.sentences import compose
 from bedrock_emulator.answers.thinking import think_first
-from bedrock_emulator.answers.tokens import count_tokens, first_tokens
+from bedrock_emulator.answers.tokens import count_tokens, first_tokens, tokens_of_call
 from bedrock_emulator.answers.wish import Wish, read_wish
 
 _YES = ("yes", "ja", "true", "oui")
@@ -117,5 +117,5 @@ def _call(tool: Tool, key: bytes, wish: Wish, input_tokens: int) -> Completion:
     value = fit_schema(tool.schema, key, _filling(wish))
     arguments = value if isinstance(value, dict) else {"value": value}
     call = ToolCall(f"tooluse_{key.hex()[:22]}", tool.name, arguments)
-    output_tokens = count_tokens(json.dumps(arguments)) + count_tokens(tool.name)
+    output_tokens = tokens_of_call(tool.name, arguments)
     return Completion("", input_tokens, output_tokens, "tool", None, (call,))

@@ -40,15 +40,23 @@ def _content(parts: list[Part]) -> Any:
     """Return a text, or the list of parts if some are no text; None if there are none."""
     if not parts:
         return None
-    if not any(part.data for part in parts):
+    if not any(map(_has_data, parts)):
         return "\n".join(part.shown for part in parts)
     return [_content_part(part) for part in parts]
 
 
+def _has_data(part: Part) -> bool:
+    """Tell whether a part has data that a server can read."""
+    try:
+        return bool(base64.b64decode(part.data))
+    except ValueError:
+        return False
+
+
 def _content_part(part: Part) -> dict[str, Any]:
-    if not part.data:
+    if not _has_data(part):
         return {"type": "text", "text": part.shown}
-    uri = f"data:{part.media_type};base64,{base64.b64encode(part.data).decode()}"
+    uri = f"data:{part.media_type};base64,{part.data}"
     if part.kind == "image":
         return {"type": "image_url", "image_url": {"url": uri}}
     name = f"document.{part.media_type.rsplit('/', 1)[-1]}"

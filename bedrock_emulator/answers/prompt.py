@@ -19,14 +19,14 @@ class Part:
     """A part of a message.
 
     text: of a text, a document of text, a result or reasoning
-    data, media_type: of an image or of another document
+    data, media_type: of an image or of another document; the data is base64
     name: of the tool that is called; of a part that is `other`, its kind
     call_id: of a call, and of its result; input: of a call
     """
 
     kind: Kind
     text: str = ""
-    data: bytes = b""
+    data: str = ""
     media_type: str = ""
     name: str = ""
     call_id: str = ""

@@ -21,7 +21,7 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 from bedrock_emulator.answers.deterministic import cut
 from bedrock_emulator.answers.prompt import Backend, Completion, Prompt, ToolCall
 from bedrock_emulator.answers.thinking import think_first
-from bedrock_emulator.answers.tokens import count_tokens
+from bedrock_emulator.answers.tokens import count_tokens, tokens_of_call
 from bedrock_emulator.errors import ServiceError
 from bedrock_emulator.scripts import Expression, ScriptModel, check_expression, read_script
 from bedrock_emulator.state.draws import draw
@@ -200,7 +200,7 @@ class _Scripted:
         if rule.tool is not None:
             digest = request_digest(self.body, is_converse=True).hex()
             call = ToolCall(f"tooluse_{digest[:22]}", rule.tool.name, rule.tool.input)
-            output_tokens = count_tokens(json.dumps(call.input)) + count_tokens(call.name)
+            output_tokens = tokens_of_call(call.name, call.input)
             return Completion("", input_tokens, output_tokens, "tool", None, (call,))
         return cut(_as_text(rule.text), prompt, input_tokens)
 

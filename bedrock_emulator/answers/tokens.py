@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 # A token is at most six letters or digits, or one other sign. English text has about 4 characters
 # per token.
@@ -20,3 +22,8 @@ def first_tokens(text: str, limit: int) -> str:
         if number == limit:
             return text[: token.start()].rstrip()
     return text
+
+
+def tokens_of_call(name: str, arguments: Any) -> int:
+    """Return the output tokens of a tool call: those of its name and of its input as JSON."""
+    return count_tokens(json.dumps(arguments)) + count_tokens(name)

@@ -128,16 +128,19 @@ def _result(call_id: str, content: Any) -> Part:
 
 
 def _binary(kind: Any, data: Any, media_type: str) -> Part:
-    """Return an image or a document. `data` is bytes, or base64."""
-    raw = data if isinstance(data, bytes) else b""
-    if isinstance(data, str):
+    """Return an image or a document. `data` is base64, or bytes.
+
+    Images stay as they are: most of them are never looked at.
+    """
+    text = base64.b64encode(data).decode() if isinstance(data, bytes) else data
+    if not isinstance(text, str):
+        return Part(kind, media_type=media_type)
+    if kind == "document" and media_type.startswith("text/"):
         try:
-            raw = base64.b64decode(data)
+            return Part("document", text=base64.b64decode(text).decode("utf-8", "replace"))
         except ValueError:
             return Part("other", name=kind)
-    if kind == "document" and media_type.startswith("text/"):
-        return Part("document", text=raw.decode("utf-8", "replace"))
-    return Part(kind, data=raw, media_type=media_type)
+    return Part(kind, data=text, media_type=media_type)
 
 
 def _openai_calls(calls: Any) -> Iterator[Part]:
