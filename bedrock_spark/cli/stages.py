@@ -16,6 +16,7 @@ from bedrock_spark.check import check_config
 from bedrock_spark.cli.config_argument import SET_HELP, SET_METAVAR
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.interrupts import describe_interrupt, exit_code_of, interruptible
+from bedrock_spark.cli.lease_wait import LEASE_WAIT_HELP, LEASE_WAIT_METAVAR, seconds
 from bedrock_spark.cli.output import Output
 from bedrock_spark.errors import BedrockSparkError, ExitCode
 from bedrock_spark.families.asked_shape import asked_shape
@@ -23,6 +24,7 @@ from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.report import Report, check_complete
 from bedrock_spark.report.shortfall import shortfall_of
 from bedrock_spark.report.values import DONE
+from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -151,10 +153,15 @@ Stage = Callable[[Pipeline, Display], int]
 
 
 def perform(
-    stage: Stage, config_path: str, overrides: Sequence[str] = (), output: Output | None = None
+    stage: Stage,
+    config_path: str,
+    overrides: Sequence[str] = (),
+    output: Output | None = None,
+    lease_wait: float = DEFAULT_SECONDS,
 ) -> int:
     """Load the config, open the run, run the stage, and return the exit code.
 
+    lease_wait: see `Pipeline`
     A BedrockSparkError is printed as a message without a traceback.
     """
     display = Display(output)
@@ -165,7 +172,10 @@ def perform(
             config = check_config(config_path, overrides)
             words = [config_path, *(w for override in overrides for w in ("--set", override))]
             pipeline = Pipeline.open(
-                config, observe=display.observe, command_config=shlex.join(words)
+                config,
+                observe=display.observe,
+                command_config=shlex.join(words),
+                lease_wait=lease_wait,
             )
             return stage(pipeline, display)
         except BedrockSparkError as exc:
@@ -189,10 +199,19 @@ def perform_from_arguments(stage: Stage, description: str | None) -> int:
         metavar=SET_METAVAR,
         help=SET_HELP,
     )
+    parser.add_argument(
+        "--lease-wait",
+        type=seconds,
+        default=DEFAULT_SECONDS,
+        metavar=LEASE_WAIT_METAVAR,
+        help=LEASE_WAIT_HELP,
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     how_much = parser.add_mutually_exclusive_group()
     how_much.add_argument("--quiet", action="store_true", help="only errors and the closing line")
     how_much.add_argument("--verbose", action="store_true", help="log every change of state")
     arguments = parser.parse_args(sys.argv[1:])
     output = Output(arguments.json, arguments.quiet, arguments.verbose)
-    return perform(stage, arguments.config, arguments.overrides, output)
+    return perform(
+        stage, arguments.config, arguments.overrides, output, lease_wait=arguments.lease_wait
+    )
