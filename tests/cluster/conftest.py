@@ -11,8 +11,7 @@ import pytest
 from tests.cluster.environment import packed_environment
 from tests.cluster.standalone import StandaloneCluster
 
-
-_MEMORY = Path("/dev/shm")  # noqa: S108 - a file system, not a file
+_MEMORY = Path("/dev/shm")
 
 
 @pytest.fixture(scope="session")
