@@ -38,6 +38,7 @@ from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
 from bedrock_spark.run_folder.published import WRITING, Publication, Publications
 from bedrock_spark.run_folder.run import begin_run
+from bedrock_spark.spark import partial
 from bedrock_spark.spark import publish as publishing
 from tests.unit.fakes import CLAUDE, PROVISIONED, FakeClock, config_values, make_config
 
@@ -348,7 +349,8 @@ def test_every_stage_that_holds_a_lease_waits_for_it_but_a_single_step(
     monkeypatch.setattr(pipeline, "_refuse_unusable_fallback", lambda: None)
     monkeypatch.setattr(submission, "leased_controller", opened)
     monkeypatch.setattr(pipeline_module, "open_fallback", opened)
-    monkeypatch.setattr(publishing, "publish", opened)
+    for module in (publishing, partial):
+        monkeypatch.setattr(module, "publish", opened)
     monkeypatch.setattr(publication, "count_unsettled", lambda *_: 0)
     unanswered = [ReconciledShard(unit="shard-0", rows=50, unanswered=3)]
     answered = [ReconciledShard(unit="shard-0", rows=50)]
