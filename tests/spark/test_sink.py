@@ -233,7 +233,7 @@ def test_a_result_column_that_may_be_null_needs_a_column_that_takes_nulls(
         }
     )  # fmt: skip
     problems = misfits(config, schema_of(f"{name} string"), schema_of(f"{name} string NOT NULL"))
-    assert [f"{name.lower()} is NOT NULL there" in p for p in problems] == [True] * is_refused
+    assert [f"{name} is NOT NULL there" in p for p in problems] == [True] * is_refused
 
 
 @pytest.mark.parametrize(
