@@ -14,8 +14,8 @@ MEASURED = list(table_rows(PAGE, ("shard", "records", "bytes of a line", *STAGES
 # What bench/memory.py has as goals, with the sizes of the shard and of the answers in MB.
 BOUNDS = (
     ("450: ", lambda shard, answers: 450),
-    ("350 + 2.5 × (shard + answers): ", lambda shard, answers: 350 + 2.5 * (shard + answers)),
-    ("250 + 2 × shard: ", lambda shard, answers: 250 + 2 * shard),
+    ("350 + 2.5 times (shard + answers): ", lambda shard, answers: 350 + 2.5 * (shard + answers)),
+    ("250 + 2 times shard: ", lambda shard, answers: 250 + 2 * shard),
 )
 
 
@@ -48,6 +48,6 @@ def test_the_settings_for_four_cores_follow_from_the_rule() -> None:
 
 
 def test_the_default_shards_fit_the_rule() -> None:
-    """A worker gets 1 GB: the largest default shard with short answers, in the stage that needs most."""
+    """A worker gets 1 GB: enough for the largest default shard with short answers."""
     at_most = max(bound(200, 20) for _, bound in BOUNDS)
     assert at_most < 1_024
