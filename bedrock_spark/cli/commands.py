@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -15,15 +16,18 @@ from bedrock_spark.cli.check import check
 from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.environment import environment
+from bedrock_spark.cli.extras import how_to_install, missing_of
 from bedrock_spark.cli.invoke.command import invoke
 from bedrock_spark.cli.output import Output, with_output_options
+from bedrock_spark.errors import ExitCode
 
 # The order in which --help lists the commands: as a run needs them. Others follow.
 ORDER = (
     *("demo", "check", "invoke"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
     *("status", "stop"),
-    *("environment", "emulator"),
+    *("environment", "jobs-path"),
+    "emulator",
 )
 _CONFIG = (
     "CONFIG is the YAML file of the run, such as tickets.yaml: docs/config.md lists its keys. Run "
@@ -43,6 +47,9 @@ _STAGES: dict[str, tuple[str, str]] = {
     "fallback": ("It needs Spark.", "fallback tickets.yaml --set fallback.max_share=0.2"),
 }
 
+# The stages that have a program in bedrock_spark/jobs.
+_JOBS = ("run", "prepare", "submit", "collect", "fallback")
+
 
 class _InOrder(click.Group):
     """A group that lists its commands in the order of a run."""
@@ -50,6 +57,17 @@ class _InOrder(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         place = {name: i for i, name in enumerate(ORDER)}
         return sorted(self.commands, key=lambda name: (place.get(name, len(ORDER)), name))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. A missing module is a message that names the extra to install."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as exc:
+            advice = how_to_install(exc)
+            if advice is None:
+                raise
+            Display().show_error(advice)
+            sys.exit(ExitCode.CONFIG)
 
 
 @click.group(
@@ -127,22 +145,40 @@ main.add_command(environment)
 )
 def demo(folder: str, output: Output) -> None:
     """Run the whole pipeline on real text against a local Bedrock. Needs no AWS account."""
+    missing = missing_of("emulator", "spark", "cluster")
+    if missing is not None:
+        sys.exit(Display(output).fail_with(ExitCode.CONFIG, missing))
     from bedrock_spark.demo.show import show_demo
 
     output.begin_logging()
     sys.exit(show_demo(folder, Display(output)))
 
 
+@main.command(
+    name="jobs-path",
+    epilog='Example: spark-submit "$(bedrock-spark jobs-path)" --config tickets.yaml',
+)
+@click.argument("stage", type=click.Choice(tuple(_JOBS)), default="run")
+def jobs_path(stage: str) -> None:
+    """Print the path of the installed program of a stage, for spark-submit."""
+    path = Path(__file__).parents[1] / "jobs" / f"{stage}.py"
+    if not path.is_file():
+        raise click.ClickException(f"{path} is not a file: the package is in an archive")
+    click.echo(path)
+
+
 def _add_emulator(add: Callable[[Any], None]) -> None:
     """Add the command of the emulator, or one that says how to install it."""
     try:
         from bedrock_emulator.command import emulator
-    except ImportError:
+    except ModuleNotFoundError as exc:
+        absent = exc
 
-        @click.command(name="emulator")
-        def missing() -> None:
+        @click.command(name="emulator", context_settings={"ignore_unknown_options": True})
+        @click.argument("arguments", nargs=-1)
+        def missing(arguments: tuple[str, ...]) -> None:
             """Serve a local Bedrock and S3 (not installed)."""
-            raise click.ClickException('install it, in the clone: pip install ".[emulator]"')
+            raise absent
 
         add(missing)
         return

@@ -5,7 +5,6 @@ Each returns an exit code: docs/troubleshooting.md has the table.
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -13,9 +12,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from bedrock_spark.check import check_config
-from bedrock_spark.cli.config_argument import SET_HELP, SET_METAVAR
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.interrupts import describe_interrupt, exit_code_of, interruptible
+from bedrock_spark.cli.job_arguments import read_arguments
 from bedrock_spark.cli.output import Output
 from bedrock_spark.errors import BedrockSparkError, ExitCode
 from bedrock_spark.families.asked_shape import asked_shape
@@ -178,21 +177,10 @@ def perform(
 
 
 def perform_from_arguments(stage: Stage, description: str | None) -> int:
-    """Call `perform` with the arguments that spark-submit passes to the program."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--config", required=True, help="the YAML config of the run")
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar=SET_METAVAR,
-        help=SET_HELP,
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
-    how_much = parser.add_mutually_exclusive_group()
-    how_much.add_argument("--quiet", action="store_true", help="only errors and the closing line")
-    how_much.add_argument("--verbose", action="store_true", help="log every change of state")
-    arguments = parser.parse_args(sys.argv[1:])
-    output = Output(arguments.json, arguments.quiet, arguments.verbose)
-    return perform(stage, arguments.config, arguments.overrides, output)
+    """Call `perform` with the arguments that spark-submit or AWS Glue passes to the program."""
+    arguments = read_arguments(sys.argv[1:], description)
+    if arguments.ignored:
+        # On the standard error, as progress: the log of a job.
+        names = ", ".join(arguments.ignored)
+        Display(arguments.output).note(f"arguments of AWS Glue, which are not used: {names}")
+    return perform(stage, arguments.config, arguments.overrides, arguments.output)

@@ -250,7 +250,7 @@ def test_spark_submit_takes_the_same_options(
     monkeypatch.setattr(stages, "perform", lambda *args: seen.append(args) or 7)
     monkeypatch.setattr(sys, "argv", ["run.py", "--config", "c.yaml", "--set", "a=1", *options])
     assert stages.perform_from_arguments(stages.run, "Run.") == 7
-    assert seen == [(stages.run, "c.yaml", ["a=1"], output)]
+    assert seen == [(stages.run, "c.yaml", ("a=1",), output)]
 
 
 @pytest.mark.parametrize("stage", [stages.run, stages.prepare])
