@@ -26,6 +26,7 @@ from bedrock_spark.outputs.outcomes import BEST_FIRST, REJECTED
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease import PUBLISH, Lease, renewed
+from bedrock_spark.run_folder.lease_wait import NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.published import DONE, WRITING, Publication, Publications
 from bedrock_spark.run_folder.run import Run
@@ -58,10 +59,12 @@ def publish(
     observe: Observer = ignore_progress,
     *,
     is_partial: bool = False,
+    wait: LeaseWait = NO_WAIT,
 ) -> str | None:
     """Write the results to the config's path or table; return it, or None if there is neither.
 
     is_partial: whether they are not final; then they count nowhere as the results of the run
+    wait: for another process that publishes this run and may be dead
 
     Runs a Spark action. Raises RunHeldError if another process publishes this run, ConfigError if
     it would overwrite what this package did not write, and RunFolderError if rows of this run were
@@ -71,7 +74,7 @@ def publish(
     destination, place = config.place, place_name(spark, config)
     if destination is None or place is None:
         return None
-    with renewed(Lease(run.storage, clock, PUBLISH)):
+    with renewed(Lease(run.storage, clock, PUBLISH, wait)):
         refuse_overlaps(spark, run.config)
         if config.mode == OVERWRITE:
             restore(spark, config)
