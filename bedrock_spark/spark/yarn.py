@@ -40,7 +40,8 @@ def tell_yarn(message: str, exit_code: int) -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     try:
-        jvm: Any = (SparkContext._gateway or launch_gateway()).jvm
+        connect: Any = launch_gateway
+        jvm: Any = (SparkContext._gateway or connect()).jvm
         jvm.java.lang.System.err.println(f"error: {message}")
         if SparkContext._active_spark_context is not None:
             _finish(jvm, message, exit_code)
