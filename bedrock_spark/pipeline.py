@@ -214,6 +214,9 @@ class Pipeline:
     def advance(self) -> StepResult:
         """Take one step of the fan-out: list the jobs once, submit new ones. Needs no Spark.
 
+        When all shards are settled, those with enough records that collect found to be asked again
+        get one more job, as in `watch`: the next step submits it.
+
         Raises JobRejectedError if the service rejects a job. If no job is active, raises
         RunStoppedError if the run was stopped, JobsWithoutAnswersError if its jobs answer no
         record, NoSlotAtAllError if the account allows no job, BudgetError if its budget is spent.
@@ -222,6 +225,8 @@ class Pipeline:
             self._check_models()
             with self._submission() as controller:
                 result = controller.advance()
+                if result.is_done and requeue_answered(controller):
+                    return controller.result()
                 if controller.rejection is not None or not result.active:
                     raise_refusal(controller, result)
                     refuse_spent(self.run, result)

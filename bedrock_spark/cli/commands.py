@@ -13,6 +13,7 @@ from bedrock_spark._version import __version__
 from bedrock_spark.cli import runs, stages
 from bedrock_spark.cli.check import check
 from bedrock_spark.cli.config_argument import with_config
+from bedrock_spark.cli.deploy import deploy
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.invoke.command import invoke
 from bedrock_spark.cli.output import Output, with_output_options
@@ -22,7 +23,7 @@ ORDER = (
     *("demo", "check", "invoke"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
     *("status", "stop"),
-    "emulator",
+    *("deploy", "emulator"),
 )
 _CONFIG = (
     "CONFIG is the YAML file of the run, such as tickets.yaml: docs/config.md lists its keys. Run "
@@ -112,6 +113,7 @@ main.add_command(runs.status)
 main.add_command(runs.stop)
 main.add_command(invoke)
 main.add_command(check)
+main.add_command(deploy)
 
 
 @main.command(epilog="Example: bedrock-spark demo --folder /tmp/demo")

@@ -33,7 +33,7 @@ ORDER: list[set[str]] = [
     {"canary", "check", "model_check", "report", "fallback"},
     {"publication", "submission"},
     {"pipeline"},
-    {"demo", "whole_run"},
+    {"demo", "deploy", "lambda_handler", "whole_run"},
     {"cli", "__init__"},
 ]
 # Parts and files that need neither Spark nor AWS, so that their tests need neither.
