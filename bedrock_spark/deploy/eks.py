@@ -111,11 +111,10 @@ def _properties(context: Context) -> dict[str, str]:
 
 
 def _operator_properties(deployment: Deployment) -> dict[str, str]:
-    own = {k: v for k, v in EXECUTOR.items() if k == "spark.executor.memoryOverhead"}
     tables = table_properties(deployment.config, on_emr=False)
     # Spark of Apache has no file system for s3://, only that of hadoop-aws.
     files = {"spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem"}
-    return with_own(deployment, {**own, **files, **tables})
+    return with_own(deployment, {**EXECUTOR, **files, **tables})
 
 
 def _make(context: Context) -> Plan:

@@ -13,8 +13,8 @@ from bedrock_spark.deploy.deployment import COLLECT, PREPARE, RUN, Deployment
 from bedrock_spark.deploy.files import json_file
 from bedrock_spark.deploy.spark_properties import (
     ARCHIVE_FOLDER,
-    EXECUTOR,
     PYTHON,
+    SERVERLESS_EXECUTOR,
     as_arguments,
     table_properties,
     with_own,
@@ -94,7 +94,7 @@ def _properties(deployment: Deployment) -> dict[str, str]:
         f"{driver}.PYSPARK_DRIVER_PYTHON": PYTHON,
         f"{driver}.PYSPARK_PYTHON": PYTHON,
         f"{executors}.PYSPARK_PYTHON": PYTHON,
-        **EXECUTOR,
+        **SERVERLESS_EXECUTOR,
         **table_properties(deployment.config, on_emr=True),
     }
     return with_own(deployment, properties)

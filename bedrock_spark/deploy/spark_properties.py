@@ -11,12 +11,20 @@ from bedrock_spark.deploy.deployment import Deployment
 
 ARCHIVE_FOLDER = "environment"
 PYTHON = f"./{ARCHIVE_FOLDER}/bin/python"
-# For four tasks at a time: Python workers live in the overhead, not in the heap.
+# docs/memory.md: Python workers live in the overhead, not in the heap.
 EXECUTOR = {
     "spark.executor.cores": "4",
-    "spark.executor.memory": "6g",
-    "spark.executor.memoryOverhead": "6g",
-    "spark.driver.memory": "4g",
+    "spark.executor.memory": "4g",
+    "spark.executor.memoryOverhead": "4608m",
+    "spark.driver.memory": "2g",
+    "spark.driver.memoryOverhead": "1g",
+}
+# Workers of EMR Serverless have whole gigabytes.
+SERVERLESS_EXECUTOR = {
+    **EXECUTOR,
+    "spark.executor.memory": "5g",
+    "spark.executor.memoryOverhead": "5g",
+    "spark.driver.cores": "2",
 }
 _GLUE_CATALOG = (
     "com.amazonaws.glue.catalog.metastore.AWSGlueDataCatalogHiveClientFactory",

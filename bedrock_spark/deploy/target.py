@@ -10,6 +10,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import resources
 
 from bedrock_spark.deploy.deployment import COLLECT, PREPARE, RUN, SUBMIT, Deployment
 from bedrock_spark.deploy.files import DeployedFile, rendered_file
@@ -130,9 +131,14 @@ def common_files(
     built = [deployment.archive] * archive + [deployment.wheel] * wheel
     return [
         DeployedFile("config.yaml", deployment.config_text),
-        *(rendered_file(f"jobs/{s}.py", "job.py.j2", stage=s) for s in stages),
+        *(DeployedFile(f"jobs/{stage}.py", _program(stage)) for stage in stages),
         rendered_file("upload.sh", "upload.sh.j2", d=deployment, built=built, more=more),
     ]
+
+
+def _program(stage: str) -> str:
+    """Return the program of a stage, as spark-submit takes it."""
+    return (resources.files("bedrock_spark") / "jobs" / f"{stage}.py").read_text(encoding="utf-8")
 
 
 def stage_commands(context: Context, start: Callable[[str], str]) -> list[tuple[str, str]]:

@@ -136,4 +136,5 @@ def test_a_property_of_the_user_replaces_ours(target: str) -> None:
     changed = replace(context, deployment=replace(context.deployment, spark=own))
     texts = "\n".join(texts_of(BY_NAME[target].make(changed)).values())
     assert "31g" in texts
-    assert "spark.executor.memory=6g" not in texts
+    assert "spark.executor.memory=4g" not in texts
+    assert "spark.executor.memory=5g" not in texts
