@@ -129,10 +129,15 @@ def common_files(
     """
     stages = dict.fromkeys([*deployment.stages, *scripts])
     built = [deployment.archive] * archive + [deployment.wheel] * wheel
+    python, processor = deployment.python, deployment.architecture
+    how = {
+        deployment.archive: f"bedrock-spark environment --python {python} --arch {processor}",
+        deployment.wheel: "make dist",
+    }
     return [
         DeployedFile("config.yaml", deployment.config_text),
         *(DeployedFile(f"jobs/{stage}.py", _program(stage)) for stage in stages),
-        rendered_file("upload.sh", "upload.sh.j2", d=deployment, built=built, more=more),
+        rendered_file("upload.sh", "upload.sh.j2", d=deployment, built=built, how=how, more=more),
     ]
 
 
