@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 #: Why a completion ended. Each family has its own names for these.
 Stop = Literal["end", "length", "sequence", "tool", "refusal"]
@@ -113,6 +114,24 @@ class Completion:
     reasoning_tokens: int = 0
 
 
+@dataclass(frozen=True)
+class Piece:
+    """A piece of an answer that is being written.
+
+    text: of a call, a piece of its input as JSON
+    call_id, name: of the call that begins or goes on; a call begins with an empty text
+    """
+
+    kind: Literal["reasoning", "text", "call"]
+    text: str = ""
+    call_id: str = ""
+    name: str = ""
+
+
+#: The pieces of an answer in their order. The whole answer comes last.
+Pieces: TypeAlias = Iterator[Piece | Completion]
+
+
 class PromptError(Exception):
     """A request that no model can answer, for example a tool with an invalid schema: error 400."""
 
@@ -126,6 +145,9 @@ class Backend(Protocol):
 
     def complete(self, model_id: str, prompt: Prompt) -> Completion:
         """Answer a prompt."""
+
+    def stream(self, model_id: str, prompt: Prompt) -> Pieces:
+        """Answer a prompt piece by piece. Closing the iterator ends the work on the answer."""
 
     def embed(self, model_id: str, text: str, dimensions: int) -> list[float]:
         """Return a vector for a text, of length `dimensions` if the backend can choose it."""
