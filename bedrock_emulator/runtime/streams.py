@@ -6,6 +6,7 @@ What goes wrong before the first piece is an error of the call. Later, it is an 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -123,6 +124,7 @@ class _Answer:
         if prompt is None:
             raise invalid("The model is unsupported for streaming.")
         self.call = call
+        self.started = time.monotonic()
         self._runtime = runtime
         model_id = call.context.model_id
         try:
@@ -212,7 +214,9 @@ def _talk(answer: _Answer) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, value in events_of(answer.head, answer.pieces()):
         if name == "metadata":
             answer.close()
-        if name == "messageStop" and guard is not None and guard.has_intervened:
+            latency = int((time.monotonic() - answer.started) * 1000)
+            yield name, {**value, "metrics": {"latencyMs": latency}}
+        elif name == "messageStop" and guard is not None and guard.has_intervened:
             yield name, {**value, "stopReason": "guardrail_intervened"}
         else:
             yield name, value

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# The application's name in Spark, if the user gives none.
+_NAME = "bedrock-spark"
 _LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
 _UNRESOLVED = ("unresolved dependency", "download failed")
 # The session that this module started, if any.
@@ -51,13 +53,16 @@ def spark_session(
         from pyspark.sql import SparkSession
     except ImportError as exc:
         raise ConfigError(
-            'Spark is not installed here: pip install "pyspark>=3.5,<5", or run this with '
-            "the spark-submit of a cluster"
+            'Spark is not installed here: pip install "bedrock-spark[spark]", or run this with the '
+            'spark-submit of a cluster, which "$(bedrock-spark jobs-path)" is for'
         ) from exc
     _check_packages()
-    builder = SparkSession.builder.appName("bedrock-spark")
+    builder = SparkSession.builder
     is_there = SparkContext._gateway is not None
-    if _is_submitted() or is_there or "SPARK_REMOTE" in os.environ:
+    if is_there or (_is_submitted() and _has_name()):
+        return builder.getOrCreate()
+    builder = builder.appName(_NAME)
+    if _is_submitted() or "SPARK_REMOTE" in os.environ:
         return builder.getOrCreate()
     started = time.monotonic()
     say("spark     starting")
@@ -179,6 +184,18 @@ def _handler_kept(number: signal.Signals) -> Iterator[None]:
     finally:
         if is_main and before is not None:
             signal.signal(number, before)
+
+
+def _has_name() -> bool:
+    """Tell whether the user of spark-submit has named the application.
+
+    If not, it is named after the program.
+    """
+    from pyspark import SparkConf, SparkContext
+
+    SparkContext._ensure_initialized()  # else the configuration of spark-submit is not seen
+    name = SparkConf().get("spark.app.name")
+    return name is not None and name != Path(sys.argv[0]).name
 
 
 def _is_submitted() -> bool:

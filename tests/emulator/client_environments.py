@@ -1,7 +1,7 @@
 """Real clients of other languages and packages, installed when a test first needs them.
 
-They are folders `.venv-client-<name>` in the repository's root (200, 400, 30, 20, 40 MB). Later runs
-use them again.
+They are folders `.venv-client-<name>` in the repository's root (200, 400, 30, 20 and 40 MB). Later
+runs use them again.
 """
 
 from __future__ import annotations
