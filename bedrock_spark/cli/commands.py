@@ -15,6 +15,7 @@ from bedrock_spark.cli import runs, stages
 from bedrock_spark.cli.check import check
 from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.environment import environment
 from bedrock_spark.cli.extras import how_to_install, missing_of
 from bedrock_spark.cli.invoke.command import invoke
 from bedrock_spark.cli.lease_wait import add_lease_wait
@@ -26,8 +27,8 @@ ORDER = (
     *("demo", "check", "invoke"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
     *("status", "stop"),
+    *("environment", "jobs-path"),
     "emulator",
-    "jobs-path",
 )
 _CONFIG = (
     "CONFIG is the YAML file of the run, such as tickets.yaml: docs/config.md lists its keys. Run "
@@ -135,6 +136,7 @@ main.add_command(runs.status)
 main.add_command(runs.stop)
 main.add_command(invoke)
 main.add_command(check)
+main.add_command(environment)
 
 
 @main.command(epilog="Example: bedrock-spark demo --folder /tmp/demo")
