@@ -98,10 +98,25 @@ class ToolCall:
 
 
 @dataclass(frozen=True)
+class CacheTokens:
+    """Input tokens that were read from the prompt cache, and written to it for a time."""
+
+    read: int = 0
+    written_5m: int = 0
+    written_1h: int = 0
+
+    @property
+    def written(self) -> int:
+        """All tokens that were written."""
+        return self.written_5m + self.written_1h
+
+
+@dataclass(frozen=True)
 class Completion:
     """The answer to a prompt.
 
     reasoning: what the model thought before the text; reasoning_tokens: a part of output_tokens
+    cache: set if the request uses the prompt cache; input_tokens are without these tokens
     """
 
     text: str
@@ -112,6 +127,7 @@ class Completion:
     tool_calls: tuple[ToolCall, ...] = field(default=())
     reasoning: str = ""
     reasoning_tokens: int = 0
+    cache: CacheTokens | None = None
 
 
 @dataclass(frozen=True)

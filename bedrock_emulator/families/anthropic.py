@@ -214,6 +214,13 @@ def _usage(completion: Completion) -> dict[str, Any]:
     }
     if completion.reasoning_tokens:
         usage["output_tokens_details"] = {"thinking_tokens": completion.reasoning_tokens}
+    if completion.cache is not None:
+        usage["cache_read_input_tokens"] = completion.cache.read
+        usage["cache_creation_input_tokens"] = completion.cache.written
+        usage["cache_creation"] = {
+            "ephemeral_5m_input_tokens": completion.cache.written_5m,
+            "ephemeral_1h_input_tokens": completion.cache.written_1h,
+        }
     return usage
 
 

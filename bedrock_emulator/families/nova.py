@@ -208,11 +208,26 @@ def content_of(completion: Completion) -> list[dict[str, Any]]:
 
 
 def usage_of(completion: Completion) -> dict[str, int]:
-    """Return the token counts of a completion."""
+    """Return the token counts of a completion, as Converse names them."""
+    cache = completion.cache
+    of_cache = (
+        {}
+        if cache is None
+        else {"cacheReadInputTokens": cache.read, "cacheWriteInputTokens": cache.written}
+    )
     return {
         "inputTokens": completion.input_tokens,
         "outputTokens": completion.output_tokens,
-        "totalTokens": completion.input_tokens + completion.output_tokens,
+        "totalTokens": completion.input_tokens + completion.output_tokens + sum(of_cache.values()),
+        **of_cache,
+    }
+
+
+def _own_usage(usage: dict[str, int]) -> dict[str, int]:
+    """Return token counts as Nova's own answers name them: `cacheReadInputTokenCount`."""
+    return {
+        f"{name[:-1]}Count" if name.startswith("cache") else name: tokens
+        for name, tokens in usage.items()
     }
 
 
@@ -225,7 +240,7 @@ def answer(body: NovaBody, context: Context) -> Answer:
         {
             "output": {"message": {"content": content_of(completion), "role": "assistant"}},
             "stopReason": STOP_REASONS[completion.stop],
-            "usage": usage_of(completion),
+            "usage": _own_usage(usage_of(completion)),
         },
         completion.input_tokens,
         completion.output_tokens,
@@ -234,7 +249,11 @@ def answer(body: NovaBody, context: Context) -> Answer:
 
 def stream(head: Head, pieces: Pieces) -> Iterator[dict[str, Any]]:
     """Write an answer as the events of Nova's stream, which are those of ConverseStream."""
-    yield from ({name: value} for name, value in events_of(head, _without_reasoning(pieces)))
+    for name, value in events_of(head, _without_reasoning(pieces)):
+        if name == "metadata":
+            yield {name: {**value, "usage": _own_usage(value["usage"])}}
+        else:
+            yield {name: value}
 
 
 def _without_reasoning(pieces: Pieces) -> Pieces:

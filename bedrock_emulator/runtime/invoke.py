@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from bedrock_emulator.answers.prompt import PromptError
@@ -15,6 +15,7 @@ from bedrock_emulator.models.provisioned import ProvisionedApi
 from bedrock_emulator.models.usable import check_usable
 from bedrock_emulator.runtime.guardrails import Guard, Guardrails
 from bedrock_emulator.runtime.metadata import check_metadata
+from bedrock_emulator.runtime.prompt_cache import PromptCache
 from bedrock_emulator.runtime.questions import (
     Question,
     Target,
@@ -76,6 +77,7 @@ class RuntimeApi:
         self._provisioned = provisioned
         self._quota = TokenQuota(world)
         self._tiers = Tiers(world)
+        self._cache = PromptCache(world.clock)
         self._guardrails = guardrails
 
     def invoke(self, params: dict[str, Any], region: str) -> dict[str, Any]:
@@ -156,6 +158,10 @@ class RuntimeApi:
         """Let a request in, or raise the error that it gets; wait as long as the scripts say."""
         target, prompt = question.target, question.prompt
         context = target.context.for_body(question.body, waits=True)
+        model_id = target.context.model_id
+        if question.is_converse or model_id.startswith(("anthropic.", "amazon.nova-")):
+            cached = self._cache.backend(context.backend, target.region, model_id, question.body)
+            context = replace(context, backend=cached)
         if guard is not None:
             context = guard.context(context)
         reserved_tokens = count_tokens(prompt.text) + prompt.max_tokens if prompt else 0

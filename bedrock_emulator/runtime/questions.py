@@ -44,6 +44,7 @@ class Question:
     body: Any
     prompt: Prompt | None
     digest: bytes
+    is_converse: bool
     answer: Callable[[Context], Answer]
 
 
@@ -61,6 +62,7 @@ def question_of_body(target: Target, raw: bytes) -> Question:
         body,
         family.prompt(checked) if family.prompt else None,
         request_digest(body, is_converse=False),
+        False,
         lambda context: family.answer(checked, context),
     )
 
@@ -88,5 +90,6 @@ def question_of_conversation(target: Target, body: dict[str, Any]) -> Question:
         body,
         prompt,
         request_digest(body, is_converse=True),
+        True,
         lambda context: converse.answer(body, context),
     )

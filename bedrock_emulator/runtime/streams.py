@@ -205,6 +205,10 @@ def _chunks(answer: _Answer) -> Iterator[dict[str, Any]]:
         "invocationLatency": 1,
         "firstByteLatency": 1,
     }
+    cache = answer.whole.cache
+    if cache is not None:
+        metrics["cacheReadInputTokenCount"] = cache.read
+        metrics["cacheWriteInputTokenCount"] = cache.written
     yield {**ends[-1], "amazon-bedrock-invocationMetrics": metrics}
 
 
