@@ -11,7 +11,9 @@ does not need it.
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -473,6 +475,17 @@ class Pipeline:
         """Return every batch job of the run in the ledger, by name."""
         return Ledger(self.run.storage).replay()
 
-    def _command(self, *, reports_success: bool = False) -> AbstractContextManager[None]:
-        """Report how the block ends: with an error always, else if `reports_success`."""
-        return self._reporter.command(lambda: self.run, reports_success=reports_success)
+    @contextmanager
+    def _command(self, *, reports_success: bool = False) -> Iterator[None]:
+        """Report how the block ends: with an error always, else if `reports_success`.
+
+        An error of Spark becomes one of this package. Without PySpark there is none.
+        """
+        with self._reporter.command(lambda: self.run, reports_success=reports_success):
+            if "pyspark" not in sys.modules:
+                yield
+                return
+            from bedrock_spark.spark.errors import stage_errors
+
+            with stage_errors(lambda: self._reporter.stage):
+                yield
