@@ -221,6 +221,8 @@ class Pipeline:
     def advance(self) -> StepResult:
         """Take one step of the fan-out: list the jobs once, submit new ones. Needs no Spark.
 
+        When all shards are settled, those with enough records that collect found to be asked again
+        get one more job, as in `watch`: the next step submits it.
         It does not wait for the lease of another process: the next step comes anyway.
         Raises JobRejectedError if the service rejects a job. If no job is active, raises
         RunStoppedError if the run was stopped, JobsWithoutAnswersError if its jobs answer no
@@ -230,6 +232,8 @@ class Pipeline:
             self._check_models()
             with self._submission(NO_WAIT) as controller:
                 result = controller.advance()
+                if result.is_done and requeue_answered(controller):
+                    return controller.result()
                 if controller.rejection is not None or not result.active:
                     raise_refusal(controller, result)
                     refuse_spent(self.run, result)
