@@ -89,10 +89,14 @@ chaos: install ## Kill runs at random moments, and check that nothing is lost or
 mutants: install ## Change single things in the modules that guard money, and see which tests notice
 	@$(venv)/bin/python bench/mutants.py $(MUTANTS_ARGS)
 
-dist: install ## Build the sdist and the wheel into dist/
+# For another cluster: make dist FOR='--python 3.12 --arch aarch64'
+FOR ?= --python 3.11 --arch x86_64
+
+dist: install ## Build sdist, wheel, and the archive and the zip for a cluster into dist/
 	@$(venv)/bin/python -m pip install --quiet --disable-pip-version-check build
 	@rm -rf dist
 	@$(venv)/bin/python -m build
+	@$(venv)/bin/bedrock-spark environment $(FOR)
 
 ci: ## Run everything that must pass before a merge
 	@.ci/run

@@ -15,8 +15,10 @@ from bedrock_spark.cli import runs, stages
 from bedrock_spark.cli.check import check
 from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.environment import environment
 from bedrock_spark.cli.extras import how_to_install, missing_of
 from bedrock_spark.cli.invoke.command import invoke
+from bedrock_spark.cli.lease_wait import add_lease_wait
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.errors import ExitCode
 
@@ -25,8 +27,8 @@ ORDER = (
     *("demo", "check", "invoke"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
     *("status", "stop"),
+    *("environment", "jobs-path"),
     "emulator",
-    "jobs-path",
 )
 _CONFIG = (
     "CONFIG is the YAML file of the run, such as tickets.yaml: docs/config.md lists its keys. Run "
@@ -84,7 +86,7 @@ def _stage_command(stage: stages.Stage) -> click.Command:
     """Return a command that runs one stage of the run that a config describes.
 
     Its name is the name of the function; its help begins with the first line of the docstring.
-    Options of its own are passed to the stage.
+    Options of its own are passed to the stage, but for --lease-wait, which is about the run.
     """
     name = stage.__name__
     summary = (stage.__doc__ or "").split("\n", 1)[0]
@@ -98,8 +100,15 @@ def _stage_command(stage: stages.Stage) -> click.Command:
     )
     @with_output_options()
     @with_config
-    def command(config: str, overrides: tuple[str, ...], output: Output, **own: Any) -> None:
-        sys.exit(stages.perform(partial(stage, **own), config, overrides, output))
+    def command(
+        config: str,
+        overrides: tuple[str, ...],
+        output: Output,
+        lease_wait: float = 0.0,
+        **own: Any,
+    ) -> None:
+        work = partial(stage, **own)
+        sys.exit(stages.perform(work, config, overrides, output, lease_wait=lease_wait))
 
     return command
 
@@ -117,19 +126,17 @@ def _partial_option(command: click.Command) -> None:
     )(command)
 
 
-for _stage in (
-    stages.run,
-    stages.prepare,
-    stages.submit,
-    stages.advance,
-):
+for _stage in (stages.prepare, stages.advance):
     _stage_command(_stage)
+for _stage in (stages.run, stages.submit):
+    add_lease_wait(_stage_command(_stage))
 for _stage in (stages.collect, stages.fallback):
-    _partial_option(_stage_command(_stage))
+    _partial_option(add_lease_wait(_stage_command(_stage)))
 main.add_command(runs.status)
 main.add_command(runs.stop)
 main.add_command(invoke)
 main.add_command(check)
+main.add_command(environment)
 
 
 @main.command(epilog="Example: bedrock-spark demo --folder /tmp/demo")

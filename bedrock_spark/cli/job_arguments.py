@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bedrock_spark.cli.config_argument import SET_HELP, SET_METAVAR
+from bedrock_spark.cli.lease_wait import LEASE_WAIT_HELP, LEASE_WAIT_METAVAR, seconds
 from bedrock_spark.cli.output import Output
+from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS
 
-_OURS = ("--config", "--set", "--json", "--quiet", "--verbose")
+_OURS = ("--config", "--set", "--lease-wait", "--json", "--quiet", "--verbose")
 # https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html, and the
 # reserved names of awsglue.utils.getResolvedOptions. Ours are lower-case words without these
 # beginnings.
@@ -33,12 +35,14 @@ class JobArguments:
     """What a program was started with.
 
     ignored: the arguments of AWS Glue that were left out
+    lease_wait: in seconds
     """
 
     config: str
     overrides: tuple[str, ...]
     output: Output
     ignored: tuple[str, ...]
+    lease_wait: float
 
 
 def read_arguments(argv: Sequence[str], description: str | None) -> JobArguments:
@@ -60,6 +64,13 @@ def read_arguments(argv: Sequence[str], description: str | None) -> JobArguments
         metavar=SET_METAVAR,
         help=SET_HELP,
     )
+    parser.add_argument(
+        "--lease-wait",
+        type=seconds,
+        default=DEFAULT_SECONDS,
+        metavar=LEASE_WAIT_METAVAR,
+        help=LEASE_WAIT_HELP,
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     how_much = parser.add_mutually_exclusive_group()
     how_much.add_argument("--quiet", action="store_true", help="only errors and the closing line")
@@ -67,7 +78,9 @@ def read_arguments(argv: Sequence[str], description: str | None) -> JobArguments
     own, ignored = _without_glue(argv)
     arguments = parser.parse_args(own)
     output = Output(arguments.json, arguments.quiet, arguments.verbose)
-    return JobArguments(arguments.config, tuple(arguments.overrides), output, ignored)
+    return JobArguments(
+        *(arguments.config, tuple(arguments.overrides), output, ignored), arguments.lease_wait
+    )
 
 
 def _without_glue(argv: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:

@@ -22,6 +22,7 @@ from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.report import Report, check_complete
 from bedrock_spark.report.shortfall import shortfall_of
 from bedrock_spark.report.values import DONE
+from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -150,10 +151,15 @@ Stage = Callable[[Pipeline, Display], int]
 
 
 def perform(
-    stage: Stage, config_path: str, overrides: Sequence[str] = (), output: Output | None = None
+    stage: Stage,
+    config_path: str,
+    overrides: Sequence[str] = (),
+    output: Output | None = None,
+    lease_wait: float = DEFAULT_SECONDS,
 ) -> int:
     """Load the config, open the run, run the stage, and return the exit code.
 
+    lease_wait: see `Pipeline`
     A BedrockSparkError is printed as a message without a traceback.
     """
     display = Display(output)
@@ -164,7 +170,10 @@ def perform(
             config = check_config(config_path, overrides)
             words = [config_path, *(w for override in overrides for w in ("--set", override))]
             pipeline = Pipeline.open(
-                config, observe=display.observe, command_config=shlex.join(words)
+                config,
+                observe=display.observe,
+                command_config=shlex.join(words),
+                lease_wait=lease_wait,
             )
             return stage(pipeline, display)
         except BedrockSparkError as exc:
@@ -183,4 +192,7 @@ def perform_from_arguments(stage: Stage, description: str | None) -> int:
         # On the standard error, as progress: the log of a job.
         names = ", ".join(arguments.ignored)
         Display(arguments.output).note(f"arguments of AWS Glue, which are not used: {names}")
-    return perform(stage, arguments.config, arguments.overrides, arguments.output)
+    return perform(
+        *(stage, arguments.config, arguments.overrides, arguments.output),
+        lease_wait=arguments.lease_wait,
+    )

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 # The application's name in Spark, if the user gives none.
 _NAME = "bedrock-spark"
-_LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
+_LOG_CONFIG = "log4j2.properties"
 _UNRESOLVED = ("unresolved dependency", "download failed")
 # The session that this module started, if any.
 _java: list[JavaProcess] = []
@@ -110,12 +111,15 @@ def _start(builder: Any, config: Config | None, say: Callable[[str], None]) -> S
     files = ExitStack()
     folder = files.enter_context(scratch_folder("session"))
     atexit.register(files.close)
+    # Java reads a file, and this package may be in a zip.
+    log_config = folder / _LOG_CONFIG
+    log_config.write_bytes(resources.files(__package__).joinpath(_LOG_CONFIG).read_bytes())
     plan = plan_session(
         config,
         os.environ,
         spark_home=Path(_find_spark_home()),
         folder=folder,
-        java_options=(f"-Dlog4j2.configurationFile={_LOG_CONFIG.as_uri()}",) if is_quiet else (),
+        java_options=(f"-Dlog4j2.configurationFile={log_config.as_uri()}",) if is_quiet else (),
     )
     for line in plan.fetches:
         say(f"spark     {line}")

@@ -33,7 +33,7 @@ ORDER: list[set[str]] = [
     {"canary", "check", "model_check", "report", "fallback"},
     {"publication", "submission"},
     {"pipeline"},
-    {"demo", "whole_run"},
+    {"demo", "environment", "whole_run"},
     {"cli", "__init__"},
     {"jobs", "__main__"},  # programs of spark-submit; python -m
 ]
