@@ -59,7 +59,7 @@ def main(folder: str) -> None:
         prepare(spark, apart.run, rows)
     except BedrockSparkError as exc:
         seen["commit"] = [type(exc).__name__, str(exc)]
-    print(json.dumps(seen))
+    sys.stdout.write(f"{json.dumps(seen)}\n")
 
 
 if __name__ == "__main__":

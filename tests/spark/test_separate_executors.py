@@ -12,7 +12,7 @@ from tests.modules import run_module
 
 @pytest.mark.long
 def test_executors_prove_that_they_share_the_run_folder(tmp_path: Path) -> None:
-    """A shared folder is taken. Another one is refused by the probe, and again before the commit."""
+    """A shared folder is taken; another one is refused by the probe, and before the commit."""
     done = run_module("tests.spark.separate_executors", tmp_path, str(tmp_path))
     assert done.returncode == 0, done.stderr[-4000:]
     seen = json.loads(done.stdout.splitlines()[-1])
