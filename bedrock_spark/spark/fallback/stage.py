@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pyspark.sql import SparkSession
 
 from bedrock_spark.aws.clients import model_client
+from bedrock_spark.aws.errors import credentials_advice
 from bedrock_spark.aws.model_refusals import with_advice
 from bedrock_spark.aws.profiles import refusal_advice
 from bedrock_spark.clock import SystemClock
@@ -103,11 +104,12 @@ def ask_unanswered(
     finally:
         _delete_tasks(run.storage, round_id)
     _close(run.storage, round_id)
-    refusals = [result.refusal for result in done if result.refusal]
-    if refusals:
-        advice = refusal_advice(refusals[0], model_client(run.aws), model_id)
+    refused = next((result for result in done if result.refusal), None)
+    if refused is not None and refused.refusal:
+        advice = credentials_advice(refused.refusal_code)
+        advice = advice or refusal_advice(refused.refusal, model_client(run.aws), model_id)
         advice = advice or "Check the id, its Region, and bedrock:InvokeModel on it"
-        text = with_advice(refusals[0], advice)
+        text = with_advice(refused.refusal, advice)
         raise InvokeRefusedError(f"fallback.model_id {config.model_id}: {text}")
     asked = add_up(done)
     if not has_answered:
