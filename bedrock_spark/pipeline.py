@@ -103,6 +103,7 @@ class Pipeline:
     _fallback: Fallback | None = None
     _is_linted: bool = False
     _is_compared: bool = False
+    _is_shared: bool = False
     _models: tuple[UsedModel, ...] | None = None
     _reporter: Reporter = field(init=False)
 
@@ -196,12 +197,21 @@ class Pipeline:
             self._lint()
             check_targets(self.run.config)
             self._check_models()
+            self._check_shared(spark)
             delete_leftovers([self.run.storage], self.clock)
             manifest = prepare(spark, self.run, df, self.observe)
             self.run = begin_run(self.run)  # another process may have been first
             self._note_change(spark, manifest, df)
             refuse_too_small(self.run, manifest)
         return manifest
+
+    def _check_shared(self, spark: SparkSession) -> None:
+        """Raise an error, once, unless the driver and the executors share the run folder."""
+        from bedrock_spark.spark.probe import check_shared
+
+        if not self._is_shared:
+            check_shared(spark, self.run.storage)
+            self._is_shared = True
 
     def _note_change(
         self, spark: SparkSession, manifest: RunManifest, df: DataFrame | None = None
@@ -274,6 +284,7 @@ class Pipeline:
 
         with self._command(), self._reporter.timed("collect"):
             manifest = self.manifest()
+            self._check_shared(spark)
             self._note_change(spark, manifest)
             reconciled = collect(spark, self.run, manifest, self.jobs(), self.observe)
         self._reporter.units = reconciled

@@ -55,6 +55,23 @@ def asl_validator() -> Path:
     return _installed("asl", install) / "node_modules" / ".bin" / "asl-validator"
 
 
+def java(program: str) -> list[str]:
+    """Return the command of a Java program, compiled with AWS's SDK."""
+    home = _installed("java", lambda home: None)
+    pom = Path(__file__).with_name("java_client.xml").read_text()
+    compiled, sources = home / "compiled.txt", home / "src" / "main" / "java"
+    if not compiled.exists() or compiled.read_text() != pom + program:
+        sources.mkdir(parents=True, exist_ok=True)
+        (home / "pom.xml").write_text(pom)
+        (sources / "Example.java").write_text(program)
+        goals = ["compile", "dependency:build-classpath", "-Dmdep.outputFile=classpath.txt"]
+        repository = f"-Dmaven.repo.local={home / 'repository'}"
+        subprocess.run(["mvn", "-q", "-B", repository, *goals], cwd=home, check=True)
+        compiled.write_text(pom + program)
+    classpath = f"{home / 'target' / 'classes'}:{(home / 'classpath.txt').read_text().strip()}"
+    return ["java", "-cp", classpath, "Example"]
+
+
 def go(program: str) -> Path:
     """Return a Go program, built with AWS's SDK."""
 
