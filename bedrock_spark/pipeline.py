@@ -103,6 +103,7 @@ class Pipeline:
     _fallback: Fallback | None = None
     _is_linted: bool = False
     _is_compared: bool = False
+    _is_shared: bool = False
     _models: tuple[UsedModel, ...] | None = None
     _reporter: Reporter = field(init=False)
 
@@ -196,12 +197,21 @@ class Pipeline:
             self._lint()
             check_targets(self.run.config)
             self._check_models()
+            self._check_shared(spark)
             delete_leftovers([self.run.storage], self.clock)
             manifest = prepare(spark, self.run, df, self.observe)
             self.run = begin_run(self.run)  # another process may have been first
             self._note_change(spark, manifest, df)
             refuse_too_small(self.run, manifest)
         return manifest
+
+    def _check_shared(self, spark: SparkSession) -> None:
+        """Raise an error, once, unless the driver and the executors share the run folder."""
+        from bedrock_spark.spark.probe import check_shared
+
+        if not self._is_shared:
+            check_shared(spark, self.run.storage)
+            self._is_shared = True
 
     def _note_change(
         self, spark: SparkSession, manifest: RunManifest, df: DataFrame | None = None
@@ -221,6 +231,8 @@ class Pipeline:
     def advance(self) -> StepResult:
         """Take one step of the fan-out: list the jobs once, submit new ones. Needs no Spark.
 
+        When all shards are settled, those with enough records that collect found to be asked again
+        get one more job, as in `watch`: the next step submits it.
         It does not wait for the lease of another process: the next step comes anyway.
         Raises JobRejectedError if the service rejects a job. If no job is active, raises
         RunStoppedError if the run was stopped, JobsWithoutAnswersError if its jobs answer no
@@ -230,6 +242,8 @@ class Pipeline:
             self._check_models()
             with self._submission(NO_WAIT) as controller:
                 result = controller.advance()
+                if result.is_done and requeue_answered(controller):
+                    return controller.result()
                 if controller.rejection is not None or not result.active:
                     raise_refusal(controller, result)
                     refuse_spent(self.run, result)
@@ -270,6 +284,7 @@ class Pipeline:
 
         with self._command(), self._reporter.timed("collect"):
             manifest = self.manifest()
+            self._check_shared(spark)
             self._note_change(spark, manifest)
             reconciled = collect(spark, self.run, manifest, self.jobs(), self.observe)
         self._reporter.units = reconciled
