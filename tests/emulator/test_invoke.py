@@ -32,7 +32,7 @@ ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "invoke.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 TEXT_MODELS = [
-    f"us.{CLAUDE}",
+    CLAUDE,
     "amazon.nova-lite-v1:0",
     "amazon.titan-text-express-v1",
     "cohere.command-text-v14",

@@ -18,8 +18,8 @@ TEXT = "Which words of this question come back in the answer?"
 MESSAGES = [{"role": "user", "content": TEXT}]
 BLOCKS = [{"role": "user", "content": [{"text": TEXT}]}]
 ADAPTIVE = {"type": "adaptive"}
-OPUS = "anthropic.claude-opus-4-8"
-NOVA_2 = "amazon.nova-2-lite-v1:0"
+OPUS = "us.anthropic.claude-opus-4-8"
+NOVA_2 = "us.amazon.nova-2-lite-v1:0"
 
 
 def claude(**members: Any) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def test_what_a_model_refuses_fails_its_record(
     [
         (CLAUDE, claude(messages=PREFILL)),
         (CLAUDE, claude(**enabled(), temperature=1, top_p=None)),
-        ("anthropic.claude-sonnet-5", claude(thinking={"type": "disabled"})),
+        ("us.anthropic.claude-sonnet-5", claude(thinking={"type": "disabled"})),
         ("anthropic.claude-3-haiku-20240307-v1:0", claude(temperature=0, top_p=1, top_k=3)),
     ],
 )

@@ -29,7 +29,16 @@ from bedrock_spark.limits import CLIENT_REQUEST_TOKEN, JOB_NAME, JOB_NAME_MAX, S
 from bedrock_spark.run_folder.job_plan import JobPlan, plan_job
 from bedrock_spark.run_folder.layout import shard_id
 from bedrock_spark.run_folder.run import new_run_id
-from tests.unit.fakes import CLAUDE, ROLE, CannedHttp, FakeClock, aws_failure, make_config, summary
+from tests.unit.fakes import (
+    CLAUDE,
+    CLAUDE_MODEL,
+    ROLE,
+    CannedHttp,
+    FakeClock,
+    aws_failure,
+    make_config,
+    summary,
+)
 
 Canned = Callable[..., CannedHttp]
 ARN = "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/abcdefghijkl"
@@ -145,7 +154,7 @@ def test_a_jobs_id_is_the_last_part_of_its_arn() -> None:
 CONFIGS: list[dict[str, Any]] = [
     {},
     {"model": {"invocation": "converse"}},
-    {"model": {"id": "us." + CLAUDE}},
+    {"model": {"id": CLAUDE_MODEL}},
     {
         "batch": {
             "tags": {"team": "search", "a:b/c": "1 2"},
