@@ -15,10 +15,10 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 parallel = -n $(WORKERS) --dist loadfile
 
-.PHONY: help install install-spark35 demo test test-long test-spark35 test-clients models prices lint format types bench chaos mutants dist ci clean distclean
+.PHONY: help install install-spark35 demo test test-long test-spark35 test-cluster test-cluster-long test-clients models prices lint format types bench chaos mutants dist ci clean distclean
 
 help: ## List the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 
 install: ## Create .venv with the project and everything it needs
 	@scripts/venv.sh $(venv) -e $(project)
@@ -40,6 +40,14 @@ test-long: install ## Run the long tests: killed controllers, Delta and Iceberg,
 test-spark35: install-spark35 ## Run the tests that depend on the version of Spark with 3.5 (in .venv-spark35)
 	@SPARK_JAVA_NEWEST=21 scripts/with-spark.sh $(venv_spark35) pytest -m 'versions or jars' \
 		tests/spark tests/e2e $(PYTEST_ARGS)
+
+# Two hosts are two addresses of the loopback interface, which only Linux has.
+test-cluster: install ## Run the stages on a Spark cluster of several processes, and kill some
+	@scripts/with-spark.sh $(venv) pytest tests/cluster -m 'not long' $(PYTEST_ARGS)
+
+test-cluster-long: install install-spark35 ## Run all tests on clusters, with both versions of Spark
+	@scripts/with-spark.sh $(venv) pytest tests/cluster $(PYTEST_ARGS)
+	@SPARK_JAVA_NEWEST=21 scripts/with-spark.sh $(venv_spark35) pytest tests/cluster $(PYTEST_ARGS)
 
 test-clients: install ## Run the emulator's examples with the AWS CLI and Airflow (installs both)
 	@BEDROCK_SPARK_CLIENTS=1 scripts/with-spark.sh $(venv) pytest tests/emulator/test_real_clients.py $(PYTEST_ARGS)
@@ -81,10 +89,14 @@ chaos: install ## Kill runs at random moments, and check that nothing is lost or
 mutants: install ## Change single things in the modules that guard money, and see which tests notice
 	@$(venv)/bin/python bench/mutants.py $(MUTANTS_ARGS)
 
-dist: install ## Build the sdist and the wheel into dist/
+# For another cluster: make dist FOR='--python 3.12 --arch aarch64'
+FOR ?= --python 3.11 --arch x86_64
+
+dist: install ## Build sdist, wheel, and the archive and the zip for a cluster into dist/
 	@$(venv)/bin/python -m pip install --quiet --disable-pip-version-check build
 	@rm -rf dist
 	@$(venv)/bin/python -m build
+	@$(venv)/bin/bedrock-spark environment $(FOR)
 
 ci: ## Run everything that must pass before a merge
 	@.ci/run
@@ -94,5 +106,5 @@ clean: ## Remove the files that builds, tests and tools leave
 	@rm -rf spark-warehouse metastore_db derby.log .coverage
 	@find . -name '.venv*' -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
-distclean: clean ## Remove the virtual environments and the demo's run as well
-	@rm -rf $(venv) $(venv_spark35) .demo
+distclean: clean ## Remove the virtual environments, the demo's run and cluster tests' archives
+	@rm -rf $(venv) $(venv_spark35) .demo .cluster

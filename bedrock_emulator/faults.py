@@ -7,6 +7,7 @@ seed cause the same failures again.
 from __future__ import annotations
 
 import fnmatch
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,6 +49,35 @@ class OperationFaults(ScriptModel):
     stream_error: str = "ModelStreamErrorException"
     stream_drop_rate: Share = Field(default=0.0, ge=0, le=1)
     latency: Latency = Latency()
+
+
+class Hold(ScriptModel):
+    """Calls that wait, before anything is done, until a script without this rule is set.
+
+    operation: a pattern of names, as of the keys of `operations`
+    path: a regular expression, searched in the decoded path: `/bucket/key` for S3
+    body: one that is searched in the request's body; not for S3, whose bodies are not read
+    after: how many calls that fit go on first, counted since the script was set
+    """
+
+    operation: str
+    path: Expression = ""
+    body: Expression = ""
+    after: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> Hold:
+        if self.body and self.operation.startswith("s3:"):
+            raise ValueError("body is not searched in calls of S3: use path")
+        return self
+
+    def fits(self, operation: str, path: str, body: bytes) -> bool:
+        """Tell whether the rule is for this call."""
+        return (
+            fnmatch.fnmatchcase(operation, self.operation)
+            and re.search(self.path, path) is not None
+            and re.search(self.body, body.decode("utf-8", "replace")) is not None
+        )
 
 
 class Quotas(ScriptModel):
@@ -257,6 +287,7 @@ class Faults(ScriptModel):
 
     seed: int | None = None
     operations: dict[str, OperationFaults] = Field(default_factory=dict)
+    holds: tuple[Hold, ...] = ()
     quotas: Quotas = Quotas()
     quota_changes: tuple[QuotaChange, ...] = ()
     list_lag_seconds: float = Field(default=0.0, ge=0)

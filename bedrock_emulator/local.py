@@ -170,6 +170,11 @@ class LocalBedrock:
         counts: dict[str, int] = self._call("GET", "requests")["errors"]
         return counts
 
+    def held(self) -> dict[str, int]:
+        """Return how many calls the fault script's `holds` hold back now, by operation."""
+        counts: dict[str, int] = self._call("GET", "requests")["held"]
+        return counts
+
     def calls(self, operation: str | None = None) -> list[dict[str, Any]]:
         """Return the newest calls of Bedrock's operations, or of one, the oldest first.
 

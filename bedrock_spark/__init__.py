@@ -13,7 +13,8 @@ answers = pipeline.results(spark)
 """
 
 from bedrock_spark._version import __version__
-from bedrock_spark.config import Config, load_config, parse_config
+from bedrock_spark.config import Config, parse_config
+from bedrock_spark.config_file import load_config
 from bedrock_spark.errors import BedrockSparkError, RowsWarning
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.progress import Progress

@@ -43,6 +43,7 @@
     ├── FallbackRefusedError   its model refused many records alike, and answered none
     ├── ProvisionedModelError  the provisioned throughput cannot serve
     ├── PublishError           the results could not be written; every answer is in the run folder
+    ├── EnvironmentBuildError  the packages for a cluster cannot be put together
     └── UnaccountedRowsError   rows went in and not all came out: the run's proof failed
 
 A message says what failed, for which object, and what to do. Ids are attributes. No message ever
@@ -436,5 +437,11 @@ class PublishError(BedrockSparkError):
 
 class UnaccountedRowsError(BedrockSparkError):
     """The rows that came out are not the rows that went in."""
+
+    exit_code = ExitCode.FAILED
+
+
+class EnvironmentBuildError(BedrockSparkError):
+    """The archive of packages for a cluster cannot be built."""
 
     exit_code = ExitCode.FAILED

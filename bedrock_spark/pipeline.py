@@ -62,6 +62,7 @@ from bedrock_spark.report.findings import (
 from bedrock_spark.report.values import DONE
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.fallback_end import note_fallback_ended
+from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS, NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.ledger import Job, Ledger
 from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
@@ -88,12 +89,15 @@ class Pipeline:
     If a stage fails or is interrupted, report.json says so, as soon as the run is begun.
 
     command_config: the config as it is named on the command line, for messages
+    lease_wait: the most seconds to wait for the lease of another process that may be dead: a killed
+        process of another machine cannot release it
     """
 
     run: Run
     clock: Clock = field(default_factory=SystemClock)
     observe: Observer = ignore_progress
     command_config: str = "CONFIG"
+    lease_wait: float = DEFAULT_SECONDS
     _fallback: Fallback | None = None
     _is_linted: bool = False
     _is_compared: bool = False
@@ -110,6 +114,7 @@ class Pipeline:
         clock: Clock | None = None,
         observe: Observer = ignore_progress,
         command_config: str = "CONFIG",
+        lease_wait: float = DEFAULT_SECONDS,
     ) -> Pipeline:
         """Check the config and open the run at its `run_uri`. Writes nothing: prepare begins it.
 
@@ -120,7 +125,7 @@ class Pipeline:
         why = converse_reason(checked)
         if why is not None:
             log.warning(_CONVERSE_NOTICE, why)
-        return cls(open_run(checked, clock), clock, observe, command_config)
+        return cls(open_run(checked, clock), clock, observe, command_config, lease_wait)
 
     def check(self) -> None:
         """Check the config before money is spent. Raises a BedrockSparkError.
@@ -214,13 +219,14 @@ class Pipeline:
     def advance(self) -> StepResult:
         """Take one step of the fan-out: list the jobs once, submit new ones. Needs no Spark.
 
+        It does not wait for the lease of another process: the next step comes anyway.
         Raises JobRejectedError if the service rejects a job. If no job is active, raises
         RunStoppedError if the run was stopped, JobsWithoutAnswersError if its jobs answer no
         record, NoSlotAtAllError if the account allows no job, BudgetError if its budget is spent.
         """
         with self._command(reports_success=True):
             self._check_models()
-            with self._submission() as controller:
+            with self._submission(NO_WAIT) as controller:
                 result = controller.advance()
                 if controller.rejection is not None or not result.active:
                     raise_refusal(controller, result)
@@ -237,15 +243,21 @@ class Pipeline:
             if not batch_shards(self.manifest(), self.run.config):
                 return None
             self.check()
-            with self._submission() as controller:
+            with self._submission(self._wait) as controller:
                 controller.resume()
                 requeue_answered(controller)
                 result = watch_jobs(controller, self.observe)
             refuse_spent(self.run, result)
         return result
 
-    def _submission(self) -> AbstractContextManager[Controller]:
-        return open_submission(self.run, self.manifest(), self.clock, self.observe, self._reporter)
+    @property
+    def _wait(self) -> LeaseWait:
+        return LeaseWait(self.lease_wait, self.observe)
+
+    def _submission(self, wait: LeaseWait) -> AbstractContextManager[Controller]:
+        return open_submission(
+            self.run, self.manifest(), self.clock, self.observe, self._reporter, wait
+        )
 
     def collect(self, spark: SparkSession) -> list[ReconciledShard]:
         """Join the answers to the rows; return the reconciliation of every shard.
@@ -312,7 +324,9 @@ class Pipeline:
                 return reconciled
             self._reporter.stage = "fallback"
             self._refuse_unusable_fallback()
-            with open_fallback(self.run, self.manifest(), self.clock, self.observe) as fallback:
+            with open_fallback(
+                self.run, self.manifest(), self.clock, self.observe, self._wait
+            ) as fallback:
                 self._fallback = fallback
                 record_config(self.run, self.clock.now())
                 while fallback.may_go_on(reconciled):
@@ -375,7 +389,8 @@ class Pipeline:
             reporter = self._reporter
             reporter.published = None
             publication = Publication(
-                self.run, self.manifest(), self.clock, self.observe, self.command_config
+                *(self.run, self.manifest(), self.clock, self.observe, self.command_config),
+                wait=self._wait,
             )
             if partial:
                 with reporter.timed("publish"):

@@ -17,7 +17,7 @@ _SPACING_SECONDS = 1.0
 class Progress:
     """How far a stage is.
 
-    stage: prepare, canary, batch, collect, fallback, publish or stop
+    stage: prepare, canary, lease, batch, collect, fallback, publish or stop
     done, total: counted in `unit`; total is None as long as it is unknown
     detail: what else is known, such as the number of active jobs
     waits_for: what the stage waits for, such as "the batch jobs"; "" if that is not known

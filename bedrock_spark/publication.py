@@ -17,6 +17,7 @@ from bedrock_spark.report import Ending, Report, Reporter
 from bedrock_spark.report.findings import NOT_PUBLISHED, unpublished_finding
 from bedrock_spark.report.values import DONE, UNFINISHED
 from bedrock_spark.run_folder.fallback_end import has_fallback_ended
+from bedrock_spark.run_folder.lease_wait import NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
 
@@ -66,6 +67,7 @@ class Publication:
     """How the results of a run are published. What goes wrong is a PublishError.
 
     command_config: the config as it is named on the command line, for messages
+    wait: for another process that publishes this run and may be dead
     """
 
     run: Run
@@ -73,6 +75,7 @@ class Publication:
     clock: Clock
     observe: Observer
     command_config: str
+    wait: LeaseWait = NO_WAIT
 
     def publish(self, spark: SparkSession) -> str | None:
         """Write the results to the place of the config; return it."""
@@ -80,7 +83,7 @@ class Publication:
         from bedrock_spark.spark.publish_errors import publish_errors
 
         with publish_errors(self.run, self.command_config):
-            return publish(spark, self.run, self.manifest, self.clock, self.observe)
+            return publish(spark, self.run, self.manifest, self.clock, self.observe, wait=self.wait)
 
     def published_at(self, spark: SparkSession) -> str | None:
         """Return the place of the results if it has them as they are now, in their final state."""
@@ -96,7 +99,7 @@ class Publication:
         path = partial if isinstance(partial, str) else None
         with publish_errors(self.run, self.command_config):
             return publish_partial(
-                *(spark, self.run, self.manifest, self.clock, self.observe, path)
+                *(spark, self.run, self.manifest, self.clock, self.observe, path), wait=self.wait
             )
 
 

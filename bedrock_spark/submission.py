@@ -18,6 +18,7 @@ from bedrock_spark.outputs.reconciled_shard import read_all_reconciled
 from bedrock_spark.progress import Observer
 from bedrock_spark.report import Reporter
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.lease_wait import NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run, record_config
@@ -26,9 +27,16 @@ from bedrock_spark.storage import Storage
 
 @contextmanager
 def open_submission(
-    run: Run, manifest: RunManifest, clock: Clock, observe: Observer, reporter: Reporter
+    run: Run,
+    manifest: RunManifest,
+    clock: Clock,
+    observe: Observer,
+    reporter: Reporter,
+    wait: LeaseWait = NO_WAIT,
 ) -> Iterator[Controller]:
     """Open the leased controller with the budget as its policy, after the canary has passed.
+
+    wait: for another process that has the lease and may be dead
 
     Before the first job of a run, raises BudgetError if the estimated cost of the whole run is
     above the budget.
@@ -49,7 +57,10 @@ def open_submission(
             budget.check_estimate(manifest)
         else:
             log_estimate(run, manifest, shards, clock.now())
-    with reporter.timed("batch"), leased_controller(run, manifest, clock, budget) as controller:
+    with (
+        reporter.timed("batch"),
+        leased_controller(run, manifest, clock, budget, wait=wait) as controller,
+    ):
         record_config(run, clock.now())
         yield controller
 

@@ -3,9 +3,7 @@
 spark-submit jobs/prepare.py --config conf/tickets.yaml [--set KEY=VALUE ...]
 """
 
-import sys
-
-from bedrock_spark.cli import stages
+import runpy
 
 if __name__ == "__main__":
-    sys.exit(stages.perform_from_arguments(stages.prepare, __doc__))
+    runpy.run_module("bedrock_spark.jobs.prepare", run_name="__main__")

@@ -37,7 +37,9 @@ class Admin:
             ("GET", "usage"): lambda _: world.usage.report(),
             ("GET", "calls"): lambda _: world.calls.report(),
             ("POST", "reset"): self._forget,
-            ("GET", "requests"): lambda _: world.usage.requests(),
+            ("GET", "requests"): lambda _: (
+                world.usage.requests() | {"held": world.faults.holds.counts()}
+            ),
             ("GET", "faults"): lambda _: world.faults.current.model_dump(mode="json"),
             ("PUT", "faults"): self._set_faults,
             ("GET", "answers"): lambda _: world.answers.report(),

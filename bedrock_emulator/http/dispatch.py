@@ -100,7 +100,8 @@ class Dispatcher:
     def _to_moto(
         self, environ: dict[str, Any], start_response: Callable[..., Any], service: str
     ) -> Iterable[bytes]:
-        faults = CallFaults(self._world, f"{service}:{environ['REQUEST_METHOD']}")
+        operation = f"{service}:{environ['REQUEST_METHOD']}"
+        faults = CallFaults(self._world, operation, _text(environ["PATH_INFO"]))
         if service == "s3" and self._world.settings.s3_endpoint:
             text = "This emulator was started with --s3-endpoint: send S3 requests to that URL."
             return _send(

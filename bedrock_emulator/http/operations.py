@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 from bedrock_emulator.errors import DroppedConnectionError, ServiceError
 from bedrock_emulator.faults import Latency
@@ -41,7 +42,7 @@ class Operations:
         """Return the reply to a request; raises DroppedConnectionError if it must get none."""
         name = match.route.name
         request_id = str(uuid.uuid4())
-        faults = CallFaults(self._world, name)
+        faults = CallFaults(self._world, name, unquote(request.path), request.body)
         now, path = self._world.clock.now(), match.uri_params
         call = Call(now, name, region, path, request.query, request.body)
         self._world.calls.add(call)
@@ -84,7 +85,12 @@ class Operations:
 class CallFaults:
     """The scripted faults of one call. The constructor counts the call."""
 
-    def __init__(self, world: EmulatorState, operation: str) -> None:
+    def __init__(
+        self, world: EmulatorState, operation: str, path: str = "", body: bytes = b""
+    ) -> None:
+        """path: of the request, decoded; body: of the request, empty for S3"""
+        self._holds = world.faults.holds
+        self._path, self._body = path, body
         self._script = world.faults.current.operation(operation)
         self._seed = world.faults.seed
         self._operation = operation
@@ -92,6 +98,7 @@ class CallFaults:
 
     def before(self) -> None:
         """Before the operation: wait, drop the connection, throttle or fail the call."""
+        self._holds.wait(self._operation, self._path, self._body)
         script = self._script
         if script is None:
             return

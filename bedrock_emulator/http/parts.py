@@ -98,7 +98,11 @@ class Parts:
                 self._runner.resume(job)
 
     def close(self) -> None:
-        """Stop the timeline, and the work of jobs after the records that are being processed."""
+        """Stop the timeline, and the work of jobs after the records that are being processed.
+
+        Calls that the fault script holds go on.
+        """
+        self.world.faults.holds.replace(())
         self.world.timeline.close()
         self._work.close()
 

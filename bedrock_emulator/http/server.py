@@ -48,6 +48,7 @@ class Emulator:
         if self._closed.is_set():
             return
         self._closed.set()
+        self._parts.world.faults.holds.replace(())  # the server waits for calls in flight
         self._listener.close()
         with self._lock:
             self._parts.close()

@@ -13,6 +13,7 @@ from bedrock_emulator.s3.objects import ObjectStore
 from bedrock_emulator.settings import Settings
 from bedrock_emulator.state.calls import Calls
 from bedrock_emulator.state.clock import Clock
+from bedrock_emulator.state.holds import Holds
 from bedrock_emulator.state.jobs import JobRegistry
 from bedrock_emulator.state.profiles import ProfileRegistry
 from bedrock_emulator.state.store import Store
@@ -21,7 +22,10 @@ from bedrock_emulator.state.usage import Usage
 
 
 class FaultScript:
-    """The current fault script, and when it was set. It can be replaced at run time."""
+    """The current fault script, and when it was set. It can be replaced at run time.
+
+    holds: the calls that the script holds back
+    """
 
     def __init__(self, faults: Faults, clock: Clock, seed: int) -> None:
         self._clock = clock
@@ -30,6 +34,7 @@ class FaultScript:
         self._faults = faults
         self._since = clock.now()
         self._times_applied: dict[int, int] = {}
+        self.holds = Holds(faults.holds)
 
     @property
     def current(self) -> Faults:
@@ -53,6 +58,7 @@ class FaultScript:
             self._faults = faults
             self._since = self._clock.now()
             self._times_applied = {}
+            self.holds.replace(faults.holds)
 
     def rule_for_job(self, name: str, number: int, chance: Any) -> dict[str, Any]:
         """Return the first job rule that applies to this job, as JSON types, or {} if none does.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,14 +15,19 @@ from bedrock_spark.cli import runs, stages
 from bedrock_spark.cli.check import check
 from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.environment import environment
+from bedrock_spark.cli.extras import how_to_install, missing_of
 from bedrock_spark.cli.invoke.command import invoke
+from bedrock_spark.cli.lease_wait import add_lease_wait
 from bedrock_spark.cli.output import Output, with_output_options
+from bedrock_spark.errors import ExitCode
 
 # The order in which --help lists the commands: as a run needs them. Others follow.
 ORDER = (
     *("demo", "check", "invoke"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
     *("status", "stop"),
+    *("environment", "jobs-path"),
     "emulator",
 )
 _CONFIG = (
@@ -42,6 +48,9 @@ _STAGES: dict[str, tuple[str, str]] = {
     "fallback": ("It needs Spark.", "fallback tickets.yaml --set fallback.max_share=0.2"),
 }
 
+# The stages that have a program in bedrock_spark/jobs.
+_JOBS = ("run", "prepare", "submit", "collect", "fallback")
+
 
 class _InOrder(click.Group):
     """A group that lists its commands in the order of a run."""
@@ -49,6 +58,17 @@ class _InOrder(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         place = {name: i for i, name in enumerate(ORDER)}
         return sorted(self.commands, key=lambda name: (place.get(name, len(ORDER)), name))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. A missing module is a message that names the extra to install."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as exc:
+            advice = how_to_install(exc)
+            if advice is None:
+                raise
+            Display().show_error(advice)
+            sys.exit(ExitCode.CONFIG)
 
 
 @click.group(
@@ -66,7 +86,7 @@ def _stage_command(stage: stages.Stage) -> click.Command:
     """Return a command that runs one stage of the run that a config describes.
 
     Its name is the name of the function; its help begins with the first line of the docstring.
-    Options of its own are passed to the stage.
+    Options of its own are passed to the stage, but for --lease-wait, which is about the run.
     """
     name = stage.__name__
     summary = (stage.__doc__ or "").split("\n", 1)[0]
@@ -80,8 +100,15 @@ def _stage_command(stage: stages.Stage) -> click.Command:
     )
     @with_output_options()
     @with_config
-    def command(config: str, overrides: tuple[str, ...], output: Output, **own: Any) -> None:
-        sys.exit(stages.perform(partial(stage, **own), config, overrides, output))
+    def command(
+        config: str,
+        overrides: tuple[str, ...],
+        output: Output,
+        lease_wait: float = 0.0,
+        **own: Any,
+    ) -> None:
+        work = partial(stage, **own)
+        sys.exit(stages.perform(work, config, overrides, output, lease_wait=lease_wait))
 
     return command
 
@@ -99,19 +126,17 @@ def _partial_option(command: click.Command) -> None:
     )(command)
 
 
-for _stage in (
-    stages.run,
-    stages.prepare,
-    stages.submit,
-    stages.advance,
-):
+for _stage in (stages.prepare, stages.advance):
     _stage_command(_stage)
+for _stage in (stages.run, stages.submit):
+    add_lease_wait(_stage_command(_stage))
 for _stage in (stages.collect, stages.fallback):
-    _partial_option(_stage_command(_stage))
+    _partial_option(add_lease_wait(_stage_command(_stage)))
 main.add_command(runs.status)
 main.add_command(runs.stop)
 main.add_command(invoke)
 main.add_command(check)
+main.add_command(environment)
 
 
 @main.command(epilog="Example: bedrock-spark demo --folder /tmp/demo")
@@ -125,22 +150,40 @@ main.add_command(check)
 )
 def demo(folder: str, output: Output) -> None:
     """Run the whole pipeline on real text against a local Bedrock. Needs no AWS account."""
+    missing = missing_of("emulator", "spark", "cluster")
+    if missing is not None:
+        sys.exit(Display(output).fail_with(ExitCode.CONFIG, missing))
     from bedrock_spark.demo.show import show_demo
 
     output.begin_logging()
     sys.exit(show_demo(folder, Display(output)))
 
 
+@main.command(
+    name="jobs-path",
+    epilog='Example: spark-submit "$(bedrock-spark jobs-path)" --config tickets.yaml',
+)
+@click.argument("stage", type=click.Choice(tuple(_JOBS)), default="run")
+def jobs_path(stage: str) -> None:
+    """Print the path of the installed program of a stage, for spark-submit."""
+    path = Path(__file__).parents[1] / "jobs" / f"{stage}.py"
+    if not path.is_file():
+        raise click.ClickException(f"{path} is not a file: the package is in an archive")
+    click.echo(path)
+
+
 def _add_emulator(add: Callable[[Any], None]) -> None:
     """Add the command of the emulator, or one that says how to install it."""
     try:
         from bedrock_emulator.command import emulator
-    except ImportError:
+    except ModuleNotFoundError as exc:
+        absent = exc
 
-        @click.command(name="emulator")
-        def missing() -> None:
+        @click.command(name="emulator", context_settings={"ignore_unknown_options": True})
+        @click.argument("arguments", nargs=-1)
+        def missing(arguments: tuple[str, ...]) -> None:
             """Serve a local Bedrock and S3 (not installed)."""
-            raise click.ClickException('install it, in the clone: pip install ".[emulator]"')
+            raise absent
 
         add(missing)
         return

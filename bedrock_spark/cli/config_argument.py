@@ -8,7 +8,10 @@ from typing import Any
 import click
 
 SET_METAVAR = "KEY=VALUE"
-SET_HELP = "Override one value of the config, for example shards.max_records=500."
+SET_HELP = (
+    "Override one value of the config, for example shards.max_records=500. A JSON object of keys "
+    "and values overrides several."
+)
 
 
 def with_config(command: Callable[..., Any]) -> Callable[..., Any]:

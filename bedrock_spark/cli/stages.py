@@ -5,7 +5,6 @@ Each returns an exit code: docs/troubleshooting.md has the table.
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -13,9 +12,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from bedrock_spark.check import check_config
-from bedrock_spark.cli.config_argument import SET_HELP, SET_METAVAR
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.interrupts import describe_interrupt, exit_code_of, interruptible
+from bedrock_spark.cli.job_arguments import read_arguments
 from bedrock_spark.cli.output import Output
 from bedrock_spark.errors import BedrockSparkError, ExitCode
 from bedrock_spark.families.asked_shape import asked_shape
@@ -23,6 +22,7 @@ from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.report import Report, check_complete
 from bedrock_spark.report.shortfall import shortfall_of
 from bedrock_spark.report.values import DONE
+from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -151,10 +151,15 @@ Stage = Callable[[Pipeline, Display], int]
 
 
 def perform(
-    stage: Stage, config_path: str, overrides: Sequence[str] = (), output: Output | None = None
+    stage: Stage,
+    config_path: str,
+    overrides: Sequence[str] = (),
+    output: Output | None = None,
+    lease_wait: float = DEFAULT_SECONDS,
 ) -> int:
     """Load the config, open the run, run the stage, and return the exit code.
 
+    lease_wait: see `Pipeline`
     A BedrockSparkError is printed as a message without a traceback.
     """
     display = Display(output)
@@ -165,7 +170,10 @@ def perform(
             config = check_config(config_path, overrides)
             words = [config_path, *(w for override in overrides for w in ("--set", override))]
             pipeline = Pipeline.open(
-                config, observe=display.observe, command_config=shlex.join(words)
+                config,
+                observe=display.observe,
+                command_config=shlex.join(words),
+                lease_wait=lease_wait,
             )
             return stage(pipeline, display)
         except BedrockSparkError as exc:
@@ -178,21 +186,13 @@ def perform(
 
 
 def perform_from_arguments(stage: Stage, description: str | None) -> int:
-    """Call `perform` with the arguments that spark-submit passes to the program."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--config", required=True, help="the YAML config of the run")
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        action="append",
-        default=[],
-        metavar=SET_METAVAR,
-        help=SET_HELP,
+    """Call `perform` with the arguments that spark-submit or AWS Glue passes to the program."""
+    arguments = read_arguments(sys.argv[1:], description)
+    if arguments.ignored:
+        # On the standard error, as progress: the log of a job.
+        names = ", ".join(arguments.ignored)
+        Display(arguments.output).note(f"arguments of AWS Glue, which are not used: {names}")
+    return perform(
+        *(stage, arguments.config, arguments.overrides, arguments.output),
+        lease_wait=arguments.lease_wait,
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
-    how_much = parser.add_mutually_exclusive_group()
-    how_much.add_argument("--quiet", action="store_true", help="only errors and the closing line")
-    how_much.add_argument("--verbose", action="store_true", help="log every change of state")
-    arguments = parser.parse_args(sys.argv[1:])
-    output = Output(arguments.json, arguments.quiet, arguments.verbose)
-    return perform(stage, arguments.config, arguments.overrides, output)

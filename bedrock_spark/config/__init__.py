@@ -6,7 +6,7 @@ from bedrock_spark.config.canary import CanaryConfig
 from bedrock_spark.config.config import Config, changing_part, fixed_part
 from bedrock_spark.config.events import EventsConfig
 from bedrock_spark.config.fallback import CreateConfig, FallbackConfig, GuardrailConfig
-from bedrock_spark.config.load import load_config, parse_config, with_overrides
+from bedrock_spark.config.load import parse_config, with_overrides
 from bedrock_spark.config.model import ModelConfig
 from bedrock_spark.config.parse import ParseConfig
 from bedrock_spark.config.prices import PricesConfig, TokenPrices
@@ -36,7 +36,6 @@ __all__ = [
     "VpcConfig",
     "changing_part",
     "fixed_part",
-    "load_config",
     "parse_config",
     "with_overrides",
 ]

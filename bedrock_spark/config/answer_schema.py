@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jsonschema_rs
 
 from bedrock_spark.config.base import check_json
+from bedrock_spark.s3_spelling import as_s3
 
 # `request.schema` in one word.
 COLUMNS, NONE = "columns", "none"
@@ -97,10 +97,13 @@ def _texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
         yield place, value
 
 
-def with_schema_file(values: dict[str, Any], folder: Path) -> tuple[dict[str, Any], str | None]:
+def with_schema_file(
+    values: dict[str, Any], folder: str, read: Callable[[str], bytes]
+) -> tuple[dict[str, Any], str | None]:
     """Return the values of a config with the JSON Schema that `request.schema` names in its place.
 
-    folder: what a relative path starts from
+    folder: what a relative path starts from, without a slash at its end; "" for the working folder
+    read: returns the bytes of a file, or raises OSError
     Returns what is wrong with the file as the second value; then the key is left out.
     """
     request = values.get("request")
@@ -109,29 +112,31 @@ def with_schema_file(values: dict[str, Any], folder: Path) -> tuple[dict[str, An
         return values, None
     rest = {key: value for key, value in request.items() if key != "schema"}
     try:
-        return {**values, "request": {**rest, "schema": _read(name, folder)}}, None
+        return {**values, "request": {**rest, "schema": _read(name, folder, read)}}, None
     except ValueError as exc:
         return {**values, "request": rest}, str(exc)
 
 
-def _read(name: str, folder: Path) -> dict[str, Any]:
+def _read(name: str, folder: str, read: Callable[[str], bytes]) -> dict[str, Any]:
     if not name.endswith(".json"):
         raise ValueError(
             f"must be a JSON Schema, the path of a .json file, {COLUMNS} (the columns of "
             f"results.parse) or {NONE}"
         )
-    path = name.removeprefix("file://")
-    if _URI.match(path):
+    path = as_s3(name.removeprefix("file://"))
+    if _URI.match(path) and not path.startswith("s3://"):
         raise ValueError(
-            "is not a local file, and a config is read without network; copy the file, or write "
-            "the schema into the config"
+            "is neither a local file nor an object of S3; copy the file, or write the schema into "
+            "the config"
         )
+    is_relative = not path.startswith(("/", "s3://"))
+    path = f"{folder}/{path}" if folder and is_relative else path
     try:
-        value = json.loads((folder / path).read_text(encoding="utf-8"))
+        value = json.loads(read(path).decode())
     except OSError as exc:
-        raise ValueError(f"cannot be read: {folder / path}: {exc.strerror or exc}") from None
+        raise ValueError(f"cannot be read: {path}: {exc.strerror or exc}") from None
     except (ValueError, RecursionError):
-        raise ValueError(f"is not JSON in UTF-8: {folder / path}") from None
+        raise ValueError(f"is not JSON in UTF-8: {path}") from None
     if not isinstance(value, dict):
-        raise ValueError(f"is not a JSON object: {folder / path}")  # noqa: TRY004 - of the config
+        raise ValueError(f"is not a JSON object: {path}")  # noqa: TRY004 - of the config
     return value

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from bedrock_spark import limits
+from bedrock_spark.s3_spelling import as_s3
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|KiB|MiB|GiB)?", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -79,9 +80,7 @@ def check_run_uri(value: str) -> str:
 
     Raises ValueError for a URI that Bedrock does not accept.
     """
-    if value.startswith(("s3a://", "s3n://")):
-        value = "s3://" + value.split("://", 1)[1]
-    value = value.rstrip("/")
+    value = as_s3(value).rstrip("/")
     if value in ("", "s3:", "file:"):
         raise ValueError("must not be empty")
     # s3:/bucket and file:/folder have a scheme too: else they would become local folders.

@@ -5,7 +5,8 @@ A message names the file, the line, the key and what is allowed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,13 @@ from bedrock_spark.config.misfits import misfits
 from bedrock_spark.config.problems import Origin, Problem, key_of, path_of
 from bedrock_spark.config.words import problems_in_words, section_at
 from bedrock_spark.errors import ConfigError
+from bedrock_spark.s3_spelling import as_s3
 
 AnyConfig = Config | Mapping[str, Any] | str | Path
+# Returns the bytes of a file. Raises OSError.
+Read = Callable[[str], bytes]
+# What pathlib leaves of an S3 URI.
+_FLATTENED = re.compile(r"(s3[an]?):/(?!/)")
 
 
 @dataclass(frozen=True)
@@ -45,29 +51,34 @@ class Reading:
         return self.config
 
 
-def read_config(config: AnyConfig, overrides: Iterable[str] = (), name: str = "config") -> Reading:
+def read_local(name: str) -> bytes:
+    """Return the bytes of a local file. Raises OSError, also for an object of S3."""
+    if name.startswith("s3://"):
+        raise OSError("is in S3; load_config, check_config and Pipeline.open read that")
+    return Path(name).read_bytes()
+
+
+def read_config(
+    config: AnyConfig,
+    overrides: Iterable[str] = (),
+    name: str = "config",
+    read: Read = read_local,
+) -> Reading:
     """Read a config with all its problems: a YAML or JSON file, plain values, or a Config.
 
-    overrides: `key=value`, applied in order
+    overrides: `key=value`, or a JSON object of such keys and values, applied in order
     name: the source of plain values, for messages
+    read: reads the file, and the one of `request.schema`
     Raises ConfigError if there is no text to read.
     """
     if isinstance(config, Config):
         return Reading(config.origin, [], Draft(config), config)
     if isinstance(config, Mapping):
-        return _read(dict(config), Document(dict(config)), Origin(name), overrides)
-    file = Path(config)
-    document = read_document(_text_of(file))
-    origin = Origin(str(file), document.lines, is_file=True)
-    return _read(document.value, document, origin, overrides)
-
-
-def load_config(path: str | Path, overrides: Iterable[str] = ()) -> Config:
-    """Read a YAML file, apply `key=value` overrides and validate the result.
-
-    Raises ConfigError that names every problem of its keys and values. `check_config` finds more.
-    """
-    return read_config(Path(path), overrides).checked()
+        return _read(dict(config), Document(dict(config)), Origin(name), overrides, read)
+    file = as_s3(_FLATTENED.sub(r"\1://", str(config)))
+    document = read_document(_text_of(file, read))
+    origin = Origin(file, document.lines, is_file=True)
+    return _read(document.value, document, origin, overrides, read)
 
 
 def parse_config(values: Mapping[str, Any], name: str = "config") -> Config:
@@ -79,8 +90,9 @@ def parse_config(values: Mapping[str, Any], name: str = "config") -> Config:
 
 
 def with_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """Apply `a.b=value` overrides in order, each value read as YAML. The input is not changed.
+    """Apply overrides in order. The input is not changed.
 
+    overrides: `a.b=value`, the value read as YAML, or a JSON object of such keys and values
     Raises ConfigError for an override that is not valid.
     """
     result, problems, _ = _overridden(values, overrides)
@@ -89,9 +101,9 @@ def with_overrides(values: Mapping[str, Any], overrides: Iterable[str]) -> dict[
     return result
 
 
-def _text_of(file: Path) -> str:
+def _text_of(file: str, read: Read) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return read(file).decode()
     except OSError as exc:
         raise ConfigError(f"{file}: cannot be read: {exc.strerror or exc}") from exc
     except UnicodeDecodeError as exc:
@@ -100,7 +112,9 @@ def _text_of(file: Path) -> str:
         ) from exc
 
 
-def _read(value: Any, document: Document, origin: Origin, overrides: Iterable[str]) -> Reading:
+def _read(
+    value: Any, document: Document, origin: Origin, overrides: Iterable[str], read: Read
+) -> Reading:
     problems = list(document.problems)
     if not isinstance(value, dict):
         if not problems:
@@ -108,8 +122,8 @@ def _read(value: Any, document: Document, origin: Origin, overrides: Iterable[st
         return Reading(origin, problems)
     values, more, overridden = _overridden(value, overrides)
     values, halves = _with_surrogates_joined(values)
-    folder = Path(origin.name).parent if origin.is_file else Path()
-    values, fault = with_schema_file(values, folder)
+    folder = origin.name.rpartition("/")[0] if origin.is_file else ""
+    values, fault = with_schema_file(values, folder, read)
     problems += more
     problems += [Problem(f"request.schema: {fault}")] if fault is not None else []
     problems += (Problem(f"{key}: holds half a character (a lone surrogate)") for key in halves)
@@ -164,8 +178,12 @@ def _overridden(
     values: Mapping[str, Any], overrides: Iterable[str]
 ) -> tuple[dict[str, Any], list[Problem], frozenset[tuple[str | int, ...]]]:
     """Return the values with the overrides, the problems of these, and the keys that they set."""
-    result, problems, paths = copied(values), [], set()
+    result, problems = copied(values), []
+    paths: set[tuple[str | int, ...]] = set()
     for override in overrides:
+        if override.lstrip().startswith("{"):
+            problems += [Problem(text) for text in _set_all(result, override, paths)]
+            continue
         key, equals, text = override.partition("=")
         key = key.strip()
         if not equals or not key:
@@ -181,6 +199,24 @@ def _overridden(
         else:
             paths.add(path_of(key))
     return result, problems, frozenset(paths)
+
+
+def _set_all(values: dict[str, Any], text: str, paths: set[tuple[str | int, ...]]) -> list[str]:
+    """Set the values of a JSON object, and note their keys in `paths`; return what is wrong.
+
+    A map of arguments, such as that of AWS Glue, has every option once: so one holds all overrides.
+    """
+    document = read_document(text)
+    if document.problems or not isinstance(document.value, dict):
+        said = f": {document.problems[0].text}" if document.problems else ""
+        return [f"--set {{…}}: must be a JSON object of keys and values{said}"]
+    faults = []
+    for key, value in document.value.items():
+        fault = _set(values, key, value)
+        if fault is not None:
+            faults.append(f"--set {key}: {fault}")
+        paths.add(path_of(key))
+    return faults
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> str | None:

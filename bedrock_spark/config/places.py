@@ -13,9 +13,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-# https://hadoop.apache.org/docs/stable/hadoop-aws/tools/hadoop-aws/index.html: one store, three
-# generations of its client.
-_S3 = ("s3", "s3a", "s3n")
+from bedrock_spark.s3_spelling import SCHEMES
+
 _FILE, TABLE = "file", "table"
 # A path without a scheme is local for this package. Hadoop resolves it in its default file system,
 # which on a cluster may be another one, such as HDFS.
@@ -99,7 +98,7 @@ def place_of_path(path: str, *, is_pattern: bool = False) -> Place:
         scheme, root, rest = _PLAIN, "", path
     else:
         scheme, root, rest = match[1].lower(), match[2] or "", match[3]
-    if scheme in _S3:
+    if scheme in SCHEMES:
         scheme = "s3"
     if scheme == _FILE:
         # As storage reads it: what follows file:// is a path, which may be relative.

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.aws.s3_uri import parse_s3_uri
-from bedrock_spark.config import Config, load_config
+from bedrock_spark.config import Config
+from bedrock_spark.config_file import load_config
 from bedrock_spark.demo.corpus import write_corpus
 from bedrock_spark.errors import BedrockSparkError, ExitCode
 from bedrock_spark.pipeline import Pipeline

@@ -28,6 +28,7 @@ from bedrock_spark.outputs.shard_outputs import jobs_digest
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.heartbeat import Renewal
 from bedrock_spark.run_folder.lease import Lease, renewed
+from bedrock_spark.run_folder.lease_wait import NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.ledger import BREAKER, Job
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.purchases import open_purchase
@@ -272,9 +273,15 @@ class Fallback:
 
 @contextmanager
 def open_fallback(
-    run: Run, manifest: RunManifest, clock: Clock, observe: Observer = ignore_progress
+    run: Run,
+    manifest: RunManifest,
+    clock: Clock,
+    observe: Observer = ignore_progress,
+    wait: LeaseWait = NO_WAIT,
 ) -> Iterator[Fallback]:
     """Open the fallback, for one process at a time; delete what it bought at the end.
+
+    wait: for another process that has the run's lease and may be dead
 
     If the breaker holds the run and the fallback may answer all records, the shards that wait need
     no more jobs from now on. Raises RunFolderError while a batch job may still answer, RunHeldError
@@ -282,7 +289,7 @@ def open_fallback(
     cancelled at once.
     """
     spark_jobs = SparkJobs(f"bedrock-spark-fallback-{uuid.uuid4().hex[:12]}")
-    with renewed(Lease(run.storage, clock), spark_jobs.cancel) as renewal:
+    with renewed(Lease(run.storage, clock, wait=wait), spark_jobs.cancel) as renewal:
         # Only with the lease: before that, another process may submit jobs.
         jobs = _settled_jobs(run, manifest, clock)
         fallback = Fallback(

@@ -26,6 +26,7 @@ from bedrock_spark.fanout.step_result import StepResult, progress_of
 from bedrock_spark.fanout.targets import jobs_by, targets_of
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.lease import CONTROL, RENEW_SECONDS, Lease
+from bedrock_spark.run_folder.lease_wait import NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.ledger import BREAKER, NO_SLOTS, REFUSED, STOPPED_BY_USER, Ledger
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.prepared_files import check_shard_files
@@ -97,14 +98,16 @@ def leased_controller(
     clock: Clock,
     policy: SubmitPolicy | None = None,
     purpose: str = CONTROL,
+    wait: LeaseWait = NO_WAIT,
 ) -> Iterator[Controller]:
     """Acquire the run's lease and open its controller.
 
+    wait: for another process that has the lease and may be dead
     Raises RunHeldError if another process has the lease, and RunFolderError if the file of a shard
     that waits for a job is not as prepare wrote it.
     """
     check_reachable(run)
-    with Lease(run.storage, clock, purpose) as lease:
+    with Lease(run.storage, clock, purpose, wait) as lease:
         controller = open_controller(run, manifest, clock, lease, policy)
         if purpose == CONTROL:
             check_shard_files(run.storage, manifest.prepare_id, controller.waiting_shards())

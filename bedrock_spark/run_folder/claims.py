@@ -24,8 +24,9 @@ import msgspec
 
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import ObjectChangedError, RunHeldError
+from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.lease import is_dead, this_place
+from bedrock_spark.run_folder.processes import is_dead, start_of, this_place
 from bedrock_spark.storage import Storage
 
 # How long a claim lasts if it is not renewed, how often it is renewed, and how often another
@@ -40,7 +41,7 @@ _WORKING, _FREE, _DONE, _REVOKED = "working", "free", "done", "revoked"
 class _State(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a claim's object holds.
 
-    attempt: the id of the attempt that has the claim; place, pid: of its process
+    attempt: the id of the attempt that has the claim; place, pid, start: of its process
     beats: how often it was renewed, so that each renewal changes the object
     result: what the work came to, as JSON, once it is done
     """
@@ -51,10 +52,11 @@ class _State(msgspec.Struct, frozen=True, omit_defaults=True):
     pid: int = 0
     beats: int = 0
     result: str | None = None
+    start: int = 0
 
     @property
     def may_be_at_work(self) -> bool:
-        return self.state in (_WORKING, _REVOKED) and not is_dead(self.place, self.pid)
+        return self.state in (_WORKING, _REVOKED) and not is_dead(self.place, self.pid, self.start)
 
 
 class TaskClaim:
@@ -79,7 +81,8 @@ class TaskClaim:
         self._clock = clock
         self._seconds = seconds
         self._monotonic = monotonic
-        self._own = _State(_WORKING, secrets.token_hex(8), this_place(), os.getpid())
+        pid = os.getpid()
+        self._own = _State(_WORKING, secrets.token_hex(8), this_place(), pid, start=start_of(pid))
         self._version: str | None = None
 
     def acquire(self) -> str | None:
@@ -148,19 +151,28 @@ class TaskClaim:
 
 
 def open_round(
-    storage: Storage, round_id: str, clock: Clock, seconds: float = CLAIM_SECONDS
+    storage: Storage,
+    round_id: str,
+    clock: Clock,
+    seconds: float = CLAIM_SECONDS,
+    observe: Observer = ignore_progress,
 ) -> None:
     """Revoke the claims of other rounds, and let the tasks of this one claim their work.
 
     Call it with the run's lease held. Waits `seconds` seconds if an attempt of another round may be
-    at work: after that it has stopped. One that did not notice cannot renew its claim. Then deletes
-    what the tasks of killed rounds left.
+    at work, and tells `observe`: after that it has stopped. One that did not notice cannot renew
+    its claim. Then deletes what the tasks of killed rounds left.
     """
     others = [o.key for o in storage.list(f"{layout.CLAIMS}/")]
     storage.delete([key for key in others if not layout.is_claim(key)])
     claims = [key for key in others if layout.is_claim(key)]
     at_work = [_revoke(storage, key) for key in claims]
     if any(at_work):
+        detail = (
+            f"{sum(at_work):,} tasks of a process that was ended may be at work; they stop within "
+            f"{seconds:.0f} s"
+        )
+        observe(Progress("fallback", 0, None, detail, waits_for="them to stop"))
         clock.sleep(seconds)
     storage.delete(claims)
     storage.delete([o.key for o in storage.list(f"{layout.TASKS}/")])

@@ -2,7 +2,8 @@
 
 https://martinfowler.com/articles/patterns-of-distributed-systems/lease.html. The lease is one
 object in the run folder, written by conditional writes only. It expires unless its holder renews
-it, so a dead holder is replaced; if the dead holder was a process of this machine, at once.
+it, so a dead holder is replaced; if the dead holder was a process of this machine, at once. Another
+process may wait for that: `lease_wait.py`.
 
 The lease keeps controllers out of each other's way. That no batch job is paid for twice does not
 depend on it, nor on synchronized clocks: the ledger fences two controllers of one run, and both
@@ -21,16 +22,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import ObjectChangedError, RunHeldError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.heartbeat import Renewal, kept
+from bedrock_spark.run_folder.lease_wait import NO_WAIT, LeaseWait, Watch
+from bedrock_spark.run_folder.processes import is_alive, is_dead, start_of, this_place
 from bedrock_spark.storage import Storage
 
 LEASE_SECONDS = 360.0
-RENEW_SECONDS = LEASE_SECONDS / 3
+# A process that waits for the lease sees by a renewal that the holder is alive.
+RENEW_SECONDS = LEASE_SECONDS / 6
 # While a block runs that pays for calls, the lease is renewed more often, to notice its loss soon.
 HEARTBEAT_SECONDS = 10.0
 CONTROL, STOP = "controlled", "being stopped"
@@ -45,6 +48,7 @@ class Holder:
 
     place: identifies the machine's boot and PID namespace
     until: when the lease expires; 0 if it was released
+    start: when the process began, in clock ticks since boot; 0 if unknown
     """
 
     holder_id: str
@@ -54,10 +58,16 @@ class Holder:
     since: float
     until: float
     purpose: str = CONTROL
+    start: int = 0
 
     def is_over(self, now: float) -> bool:
         """Tell whether another process may take over: the lease expired, or its holder is dead."""
-        return now >= self.until or is_dead(self.place, self.pid)
+        return now >= self.until or is_dead(self.place, self.pid, self.start)
+
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether it is a process of this machine that is at work."""
+        return is_alive(self.place, self.pid, self.start)
 
     def __str__(self) -> str:
         when = f"since {_time(self.since)}, until {_time(self.until)}"
@@ -67,13 +77,21 @@ class Holder:
 class Lease:
     """This process's lease of a run. Use it as a context: acquired at its start, released after.
 
+    wait: how long to wait for a holder that may be dead
     took_over: whether another process held it and had not released it
     """
 
-    def __init__(self, storage: Storage, clock: Clock, purpose: str = CONTROL) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        clock: Clock,
+        purpose: str = CONTROL,
+        wait: LeaseWait = NO_WAIT,
+    ) -> None:
         self._storage = storage
         self._clock = clock
         self._purpose = purpose
+        self._wait = wait
         self._key = layout.PUBLISHER_FILE if purpose == PUBLISH else layout.LEASE_FILE
         self.took_over = False
         self._held: Holder | None = None
@@ -89,43 +107,51 @@ class Lease:
     def acquire(self) -> None:
         """Acquire the lease. Raises RunHeldError, which names the holder.
 
-        A process that stops the run takes the lease from the controller, which notices at its next
-        renewal.
+        Waits if the holder may be dead. A process that stops the run takes the lease from the
+        controller, which notices at its next renewal.
         """
-        while not self._try_to_acquire():
-            pass  # the lease was written meanwhile, most likely renewed: look at it again
+        watch = Watch(self._wait, self._clock, LEASE_SECONDS)
+        while True:
+            found = self._storage.read_version(self._key)
+            holder = _parse(found[0]) if found is not None else None
+            if holder is not None and self._is_in_the_way(holder) and not watch.has_expired(holder):
+                if not watch.may_wait(holder):
+                    raise self._held_by(holder, watch.why_not)
+                watch.wait(holder)
+            elif self._took(holder, found[1] if found is not None else None):
+                watch.end()
+                return
+            # Else the lease was written meanwhile, most likely renewed: look at it again.
 
-    def _try_to_acquire(self) -> bool:
+    def _is_in_the_way(self, holder: Holder) -> bool:
+        is_over = holder.is_over(self._clock.now())
+        return not is_over and not (self._purpose == STOP and holder.purpose == CONTROL)
+
+    def _took(self, holder: Holder | None, version: str | None) -> bool:
+        """Write the lease if it has this version; tell whether this process has it now."""
         now = self._clock.now()
-        found = self._storage.read_version(self._key)
-        holder = _parse(found[0]) if found is not None else None
-        self.took_over = holder is not None and not holder.is_over(now)
-        if holder is not None and self.took_over and not self._goes_before(holder):
-            raise self._held_by(holder)
+        pid = os.getpid()
         new = Holder(
             secrets.token_hex(8),
             platform.node(),
-            os.getpid(),
+            pid,
             this_place(),
             now,
             now + LEASE_SECONDS,
             self._purpose,
+            start_of(pid),
         )
         try:
-            version = found[1] if found is not None else None
-            self._version = self._storage.replace(
-                self._key, json.dumps(asdict(new)).encode(), version
-            )
+            data = json.dumps(asdict(new)).encode()
+            self._version = self._storage.replace(self._key, data, version)
         except ObjectChangedError:
             return False
+        self.took_over = holder is not None and not holder.is_over(now)
         self._held = new
         return True
 
-    def _goes_before(self, holder: Holder) -> bool:
-        return self._purpose == STOP and holder.purpose == CONTROL
-
     def renew_if_due(self) -> None:
-        """Renew the lease if a third of it has passed. Raises RunHeldError if it was taken over."""
+        """Renew the lease if it is due. Raises RunHeldError if it was taken over."""
         if self._held is None:
             self.acquire()
             return
@@ -178,10 +204,10 @@ class Lease:
             return None
         return found[1]
 
-    def _held_by(self, holder: Holder | None) -> RunHeldError:
+    def _held_by(self, holder: Holder | None, why: str = "") -> RunHeldError:
         return RunHeldError(
-            f"{self._storage.uri}: is {holder or 'controlled by another process'}; wait until it "
-            "ends, or end that process and run this again"
+            f"{self._storage.uri}: is {holder or 'controlled by another process'}{why}; wait until "
+            "it ends, or end that process and run this again"
         )
 
 
@@ -222,41 +248,6 @@ def _parse(data: bytes) -> Holder | None:
         return Holder(**{k: v for k, v in values.items() if k in names})
     except (ValueError, TypeError, AttributeError):
         return None
-
-
-def is_dead(place: str, pid: int) -> bool:
-    """Tell whether a process has ended for sure: only those of this machine can be looked up."""
-    return place == this_place() and not _is_alive(pid)
-
-
-def this_place() -> str:
-    """Identify this boot and PID namespace: a PID means something only there. "" if unknown."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return ""
-
-
-def _is_alive(pid: int) -> bool:
-    if not this_place():
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return not _is_zombie(pid)
-
-
-def _is_zombie(pid: int) -> bool:
-    """Tell whether a process has ended but was not reaped: in containers that may last."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return status.rpartition(")")[2].split()[:1] == ["Z"]
 
 
 def _time(seconds: float) -> str:

@@ -163,6 +163,28 @@ _KNOWN = (
         ),
     ),
     _known(
+        r"REQUIRES_SINGLE_PART_NAMESPACE\W.*?but got `?([^`.]+)`?\.",
+        lambda match, *_: (
+            f"the session has no catalog {match[1]}: set spark.sql.catalog.{match[1]}, or write "
+            "database.table"
+        ),
+    ),
+    _known(
+        r"SCHEMA_NOT_FOUND\W.*?schema (`[^ ]+`)|Database (\S+) not found"
+        r"|Namespace does not exist: (\S+)",
+        lambda match, *_: (
+            f"the database {match[1] or match[2] or match[3]} does not exist: CREATE DATABASE it "
+            "first, or name another"
+        ),
+    ),
+    _known(
+        r"Unsupported format in USING: (\w+)",
+        lambda match, *_: (
+            f"the catalog holds tables of Iceberg, none of {match[1]}: write format: iceberg, or "
+            "name a table of another catalog"
+        ),
+    ),
+    _known(
         r"UNABLE_TO_INFER_SCHEMA|Unable to infer schema",
         lambda *_: "there is no file of this format, or no file at all, so there are no columns",
     ),

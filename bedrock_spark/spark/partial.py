@@ -20,6 +20,7 @@ from bedrock_spark.config.places import Relation, place_of_path
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.progress import Observer
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.lease_wait import NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.spark.destination import places_of
@@ -38,10 +39,12 @@ def publish_partial(
     clock: Clock,
     observe: Observer,
     path: str | None,
+    wait: LeaseWait = NO_WAIT,
 ) -> str:
     """Write the results as they are to a path, or into the run folder; return where.
 
     path: None for the folder `partial` of the run folder, as Parquet, one file per unit
+    wait: for another process that publishes this run and may be dead
     Runs a Spark action. Raises ConfigError if the path is not apart from the place of the results,
     the source or the run folder, or holds what this package did not write.
     """
@@ -59,7 +62,9 @@ def publish_partial(
         "replace": False,
     }
     config = run.config.model_copy(update={"results": ResultsConfig.model_validate(values)})
-    publish(spark, replace(run, config=config), manifest, clock, observe, is_partial=True)
+    publish(
+        *(spark, replace(run, config=config), manifest, clock, observe), is_partial=True, wait=wait
+    )
     return path
 
 

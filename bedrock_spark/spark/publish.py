@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -25,6 +26,7 @@ from bedrock_spark.outputs.outcomes import BEST_FIRST, REJECTED
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease import PUBLISH, Lease, renewed
+from bedrock_spark.run_folder.lease_wait import NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.published import DONE, WRITING, Publication, Publications
 from bedrock_spark.run_folder.run import Run
@@ -37,6 +39,7 @@ from bedrock_spark.spark.destination import (
     refuse_foreign,
     refuse_overlaps,
 )
+from bedrock_spark.spark.existing_columns import existing_columns, fitted, has_types
 from bedrock_spark.spark.replace import replace, restore
 from bedrock_spark.spark.results import results
 from bedrock_spark.spark.tasks import observed_tasks
@@ -56,10 +59,12 @@ def publish(
     observe: Observer = ignore_progress,
     *,
     is_partial: bool = False,
+    wait: LeaseWait = NO_WAIT,
 ) -> str | None:
     """Write the results to the config's path or table; return it, or None if there is neither.
 
     is_partial: whether they are not final; then they count nowhere as the results of the run
+    wait: for another process that publishes this run and may be dead
 
     Runs a Spark action. Raises RunHeldError if another process publishes this run, ConfigError if
     it would overwrite what this package did not write, and RunFolderError if rows of this run were
@@ -69,7 +74,7 @@ def publish(
     destination, place = config.place, place_name(spark, config)
     if destination is None or place is None:
         return None
-    with renewed(Lease(run.storage, clock, PUBLISH)):
+    with renewed(Lease(run.storage, clock, PUBLISH, wait)):
         refuse_overlaps(spark, run.config)
         if config.mode == OVERWRITE:
             restore(spark, config)
@@ -113,6 +118,8 @@ def _write_as_configured(
     config = run.config.results
     if config.mode == "append":
         transaction: dict[str, Any] = {"txnAppId": run.run_id, "txnVersion": _TRANSACTION_VERSION}
+        if has_types(config) and exists(spark, config):
+            df = fitted(df, config, existing_columns(spark, config))
         _write(df, config, "append", **(transaction if _is_delta(config) else {}))
         return False
     if config.mode == "merge":
@@ -170,14 +177,23 @@ def _merge(spark: SparkSession, df: DataFrame, run: Run, destination: str) -> No
     view = "bedrock_spark_" + hashlib.sha256(run.run_id.encode()).hexdigest()[:16]
     answered.createOrReplaceTempView(view)
     try:
-        spark.sql(merge_statement(target, view, run.config.source.key, outcome))
+        key = run.config.source.key
+        spark.sql(merge_statement(target, view, key, answered.columns, outcome))
     finally:
         spark.catalog.dropTempView(view)
 
 
-def merge_statement(target: str, view: str, key: tuple[str, ...], outcome: str = "outcome") -> str:
+def merge_statement(
+    target: str,
+    view: str,
+    key: tuple[str, ...],
+    columns: Sequence[str],
+    outcome: str = "outcome",
+) -> str:
     """Return the MERGE statement, in the SQL of Delta Lake and Iceberg. Null keys are equal.
 
+    columns: all columns of the results. Other columns of the table keep their values, and are null
+        in new rows
     outcome: the name of the outcome's column
 
     A row is never replaced by one that has less of an answer: the answers count in the order of
@@ -187,9 +203,13 @@ def merge_statement(target: str, view: str, key: tuple[str, ...], outcome: str =
     old, new = (f"CASE {side}.{outcome} {rank} ELSE {len(BEST_FIRST)} END" for side in "ts")
     has_no_less = f"{new} <= {old}"
     is_same_key = " AND ".join(f"t.{quote_name(name)} <=> s.{quote_name(name)}" for name in key)
+    names = [quote_name(name) for name in columns]
     return (
         f"MERGE INTO {target} AS t USING {view} AS s ON {is_same_key} "
-        f"WHEN MATCHED AND {has_no_less} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
+        f"WHEN MATCHED AND {has_no_less} THEN UPDATE SET "
+        f"{', '.join(f't.{name} = s.{name}' for name in names)} "
+        f"WHEN NOT MATCHED THEN INSERT ({', '.join(names)}) "
+        f"VALUES ({', '.join(f's.{name}' for name in names)})"
     )
 
 

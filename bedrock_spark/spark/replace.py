@@ -42,6 +42,8 @@ _COUNTED = ("parquet", "orc")
 # Hadoop's file systems that rename a folder in one step.
 _RENAMING = ("file", "hdfs", "viewfs")
 _DELETIONS_AT_ONCE = 16
+# The name of the session's own catalog.
+SESSION_CATALOG = "spark_catalog"
 
 log = logging.getLogger(__name__)
 
@@ -173,17 +175,17 @@ def _swap_of(spark: SparkSession, config: ResultsConfig, run_id: str) -> _Swap |
     if config.format.lower() not in _FILES:
         return None
     if config.table is not None:
-        is_here = _is_in_session(spark, config.table)
+        is_here = is_in_session(spark, config.table)
         return _TableSwap(spark, config.table, run_id) if is_here else None
     folder = open_folder(spark, config.path or "")
     return _FolderSwap(spark, folder, config, run_id) if folder is not None else None
 
 
-def _is_in_session(spark: SparkSession, table: str) -> bool:
+def is_in_session(spark: SparkSession, table: str) -> bool:
     """Tell whether a table is in the session's own catalog: others replace tables in one commit."""
     names = names_of_table(table)
     catalog = names[0] if len(names) > 2 else spark.catalog.currentCatalog()
-    return catalog == "spark_catalog"
+    return catalog == SESSION_CATALOG
 
 
 class _FolderSwap:

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_LOG_CONFIG = Path(__file__).with_name("log4j2.properties")
+# The application's name in Spark, if the user gives none.
+_NAME = "bedrock-spark"
+_LOG_CONFIG = "log4j2.properties"
 _UNRESOLVED = ("unresolved dependency", "download failed")
 # The session that this module started, if any.
 _java: list[JavaProcess] = []
@@ -51,13 +54,16 @@ def spark_session(
         from pyspark.sql import SparkSession
     except ImportError as exc:
         raise ConfigError(
-            'Spark is not installed here: pip install "pyspark>=3.5,<5", or run this with '
-            "the spark-submit of a cluster"
+            'Spark is not installed here: pip install "bedrock-spark[spark]", or run this with the '
+            'spark-submit of a cluster, which "$(bedrock-spark jobs-path)" is for'
         ) from exc
     _check_packages()
-    builder = SparkSession.builder.appName("bedrock-spark")
+    builder = SparkSession.builder
     is_there = SparkContext._gateway is not None
-    if _is_submitted() or is_there or "SPARK_REMOTE" in os.environ:
+    if is_there or (_is_submitted() and _has_name()):
+        return builder.getOrCreate()
+    builder = builder.appName(_NAME)
+    if _is_submitted() or "SPARK_REMOTE" in os.environ:
         return builder.getOrCreate()
     started = time.monotonic()
     say("spark     starting")
@@ -105,12 +111,15 @@ def _start(builder: Any, config: Config | None, say: Callable[[str], None]) -> S
     files = ExitStack()
     folder = files.enter_context(scratch_folder("session"))
     atexit.register(files.close)
+    # Java reads a file, and this package may be in a zip.
+    log_config = folder / _LOG_CONFIG
+    log_config.write_bytes(resources.files(__package__).joinpath(_LOG_CONFIG).read_bytes())
     plan = plan_session(
         config,
         os.environ,
         spark_home=Path(_find_spark_home()),
         folder=folder,
-        java_options=(f"-Dlog4j2.configurationFile={_LOG_CONFIG.as_uri()}",) if is_quiet else (),
+        java_options=(f"-Dlog4j2.configurationFile={log_config.as_uri()}",) if is_quiet else (),
     )
     for line in plan.fetches:
         say(f"spark     {line}")
@@ -179,6 +188,18 @@ def _handler_kept(number: signal.Signals) -> Iterator[None]:
     finally:
         if is_main and before is not None:
             signal.signal(number, before)
+
+
+def _has_name() -> bool:
+    """Tell whether the user of spark-submit has named the application.
+
+    If not, it is named after the program.
+    """
+    from pyspark import SparkConf, SparkContext
+
+    SparkContext._ensure_initialized()  # else the configuration of spark-submit is not seen
+    name = SparkConf().get("spark.app.name")
+    return name is not None and name != Path(sys.argv[0]).name
 
 
 def _is_submitted() -> bool:

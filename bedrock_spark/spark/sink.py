@@ -27,16 +27,21 @@ from bedrock_spark.spark.destination import (
     refuse_foreign,
     refuse_overlaps,
 )
-from bedrock_spark.spark.errors import config_errors
+from bedrock_spark.spark.errors import SPARK_ERRORS, config_errors
+from bedrock_spark.spark.existing_columns import existing_columns, has_types, refuse_misfits
 from bedrock_spark.spark.folder import OWN_PREFIX, open_folder
+from bedrock_spark.spark.replace import SESSION_CATALOG, is_in_session
 from bedrock_spark.spark.result_schema import result_columns_of
 
 # Formats of text without types: they hold only single values.
 _FLAT = ("csv", "text")
-# Formats whose files say which types their columns have.
-_TYPED = ("parquet", "orc", "avro", *LAKE)
 # Formats of files whose reader takes a schema.
 _FILES = ("parquet", "orc", "json", "avro")
+_NO_ICEBERG = (
+    "{}: Spark's own catalog has no tables of Iceberg. Name a table of a catalog of Iceberg, such "
+    "as lake.support.answers, or set spark.sql.catalog.spark_catalog to "
+    "org.apache.iceberg.spark.SparkSessionCatalog"
+)
 _NESTED = (T.ArrayType, T.MapType, T.StructType)
 
 
@@ -56,8 +61,8 @@ def check_sink(spark: SparkSession, run: Run, kept: str, *, is_committed: bool =
     _refuse_nested(config, empty.schema)
     with config_errors(f"{named_results(config)}, results.format = {config.format!r}"):
         is_there = exists(spark, config)
-        if is_there and config.mode != OVERWRITE and _has_types(config):
-            _refuse_misfits(config, empty.schema, _existing_columns(spark, config))
+        if is_there and config.mode != OVERWRITE and has_types(config):
+            refuse_misfits(config, empty.schema, existing_columns(spark, config))
         if config.table is not None and not (is_there and config.mode != OVERWRITE):
             _try_table(spark, config, empty)
         if config.path is not None:
@@ -79,8 +84,19 @@ def _try_table(spark: SparkSession, config: ResultsConfig, empty: DataFrame) -> 
     trial = ".".join(map(quote_name, [*prefix, f"{name}_bedrock_spark_{secrets.token_hex(4)}"]))
     try:
         empty.write.format(config.format).saveAsTable(trial)
+    except SPARK_ERRORS as exc:
+        if _lacks_iceberg(spark, config):
+            raise ConfigError(_NO_ICEBERG.format(named_results(config))) from exc
+        raise
     finally:
         spark.sql(f"DROP TABLE IF EXISTS {trial}")
+
+
+def _lacks_iceberg(spark: SparkSession, config: ResultsConfig) -> bool:
+    """Tell whether a table of Iceberg is named in Spark's own catalog, which has none by itself."""
+    own = spark.conf.get(f"spark.sql.catalog.{SESSION_CATALOG}", "") or ""
+    is_iceberg = config.format.lower() == "iceberg"
+    return is_iceberg and is_in_session(spark, config.table or "") and "iceberg" not in own
 
 
 def _try_path(
@@ -110,76 +126,3 @@ def _try_path(
             folder.delete()
         if not existed:
             destination.delete_if_empty()
-
-
-def _has_types(config: ResultsConfig) -> bool:
-    """Tell whether what is there has types: those of JSON files are only guessed from values."""
-    return config.table is not None or config.format.lower() in _TYPED
-
-
-def _existing_columns(spark: SparkSession, config: ResultsConfig) -> T.StructType:
-    if config.table is not None:
-        return spark.table(config.table).schema
-    return spark.read.format(config.format).load(config.path).schema
-
-
-def _refuse_misfits(config: ResultsConfig, results: T.StructType, there: T.StructType) -> None:
-    problems = misfits(config, results, there)
-    if problems:
-        raise ConfigError(
-            f"{named_results(config)}: the results do not fit the columns there: "
-            f"{'; '.join(problems)}. Name another place, change the columns (source.columns, "
-            "source.sql, results.parse, results.model_output), or change the table"
-        )
-
-
-def misfits(config: ResultsConfig, results: T.StructType, there: T.StructType) -> list[str]:
-    """Return why the results cannot be added to what is there, column by column.
-
-    A folder of files takes any column; but one column cannot have two types. A table takes the
-    columns that it has. If rows are appended to Delta Lake, its other columns become null.
-    """
-    mine = {f.name.lower(): f for f in results.fields}
-    theirs = {f.name.lower(): f for f in there.fields}
-    is_lake, is_delta = config.format.lower() in LAKE, config.format.lower() == "delta"
-    is_table = config.table is not None or is_lake
-    absent = [f.name for n, f in mine.items() if is_table and n not in theirs]
-    needs_all = is_table and not (is_delta and config.mode == "append")
-    left_over = [f.name for n, f in theirs.items() if needs_all and n not in mine]
-    return [
-        *([f"there is no column {', '.join(absent)}"] if absent else []),
-        *([f"the results have no column {', '.join(left_over)}"] if left_over else []),
-        *(
-            f"{field.name} is {theirs[name].dataType.simpleString()} there and "
-            f"{field.dataType.simpleString()} in the results"
-            for name, field in mine.items()
-            if name in theirs and not _can_hold(theirs[name].dataType, field.dataType, is_table)
-        ),
-    ]
-
-
-_WIDER: tuple[tuple[type[T.DataType], ...], ...] = (
-    (T.ByteType, T.ShortType, T.IntegerType, T.LongType),
-    (T.FloatType, T.DoubleType),
-    (T.DateType, T.TimestampType),
-)
-
-
-def _can_hold(there: T.DataType, mine: T.DataType, widens: bool) -> bool:
-    """Tell whether a column can hold values of a type. A table widens them, a file does not."""
-    if isinstance(there, T.ArrayType) and isinstance(mine, T.ArrayType):
-        return _can_hold(there.elementType, mine.elementType, widens)
-    if isinstance(there, T.MapType) and isinstance(mine, T.MapType):
-        return _can_hold(there.keyType, mine.keyType, widens) and _can_hold(
-            there.valueType, mine.valueType, widens
-        )
-    if isinstance(there, T.StructType) and isinstance(mine, T.StructType):
-        pairs = {f.name: f.dataType for f in there.fields}
-        return pairs.keys() == {f.name for f in mine.fields} and all(
-            _can_hold(pairs[f.name], f.dataType, widens) for f in mine.fields
-        )
-    if there.simpleString() == mine.simpleString():
-        return True
-    return widens and any(
-        type(mine) in types and type(there) in types[types.index(type(mine)) :] for types in _WIDER
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.s3_spelling import as_s3
 from bedrock_spark.storage.base import Storage, StoredObject
 from bedrock_spark.storage.copy import copy_below, copy_object
 from bedrock_spark.storage.local import LocalStorage
@@ -23,6 +24,7 @@ __all__ = [
 
 def open_storage(uri: str, aws: AwsSettings) -> Storage:
     """Return the storage below a URI: S3 for `s3://`, else a local folder. Makes no call."""
+    uri = as_s3(uri)
     if uri.startswith("s3://"):
         return S3Storage(uri, aws)
     return LocalStorage(uri)

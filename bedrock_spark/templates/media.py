@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bedrock_spark.s3_spelling import same_s3
 from bedrock_spark.templates.json_values import Unrenderable
 
 # Returns the bytes of an object. Raises Unrenderable if the row is at fault: no such object, say.
@@ -96,14 +97,16 @@ def base64_of(media: Media) -> str:
 def uris_in(value: Any) -> list[str]:
     """Return the URIs that reading a value, or an array of them, would fetch."""
     values = value if isinstance(value, list) else (value,)
-    return [v for v in values if isinstance(v, str) and _is_object(v)]
+    uris = (same_s3(v) for v in values if isinstance(v, str))
+    return [uri for uri in uris if _is_object(uri)]
 
 
 def checked_uri(text: str) -> str:
-    """Return the text if it is the URI of an object. Raises Unrenderable."""
-    if not _is_object(text):
+    """Return the URI of an object as `s3://`. Raises Unrenderable for any other text."""
+    uri = same_s3(text)
+    if not _is_object(uri):
         raise Unrenderable("is not the s3:// URI of an object")
-    return text
+    return uri
 
 
 def _is_object(text: str) -> bool:

@@ -1,4 +1,7 @@
-"""Measure the peak memory of a Spark session's processes, by the kernel's own count (VmHWM)."""
+"""Measure the peak memory of a Spark session's processes, by the kernel's own counts.
+
+VmHWM is the largest resident set, VmPeak the largest address space.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _POLL_SECONDS = 0.2
-# VmHWM is in kB.
+# The counts are in kB.
 _MEGABYTE = 1024
 
 
@@ -17,6 +20,7 @@ class Peaks:
 
     def __init__(self) -> None:
         self._workers: dict[int, int] = {}
+        self._address_space = 0
         self._jvm = 0
 
     def measure(self) -> None:
@@ -31,6 +35,8 @@ class Peaks:
             if peak and _is_descendant(int(folder.name)):
                 if is_worker:
                     self._workers[int(folder.name)] = peak
+                    space = _peak_of(folder, "VmPeak")
+                    self._address_space = max(self._address_space, space)
                 else:
                     self._jvm = max(self._jvm, peak)
 
@@ -38,6 +44,11 @@ class Peaks:
     def worker_megabytes(self) -> float:
         """Return the peak of the largest Python worker."""
         return max(self._workers.values(), default=0) / _MEGABYTE
+
+    @property
+    def worker_address_megabytes(self) -> float:
+        """Return the largest address space of a Python worker, which ulimit -v would limit."""
+        return self._address_space / _MEGABYTE
 
     @property
     def jvm_megabytes(self) -> float:
@@ -69,9 +80,9 @@ def watched() -> Iterator[Peaks]:
         thread.join()
 
 
-def _peak_of(folder: Path) -> int:
+def _peak_of(folder: Path, count: str = "VmHWM") -> int:
     for line in (folder / "status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(f"{count}:"):
             return int(line.split()[1])
     return 0
 

@@ -18,10 +18,10 @@ from bedrock_spark.errors import ConfigError
 from bedrock_spark.run_folder.manifest import read_manifest
 from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.spark.collect.stage import collect
+from bedrock_spark.spark.existing_columns import fitted, misfits, refuse_misfits
 from bedrock_spark.spark.folder import count_files, count_readable
 from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.spark.publish import publish
-from bedrock_spark.spark.sink import misfits
 from tests.spark_sessions import make_config
 
 pytestmark = pytest.mark.versions
@@ -145,7 +145,6 @@ def test_a_table_is_tried_and_no_table_is_left(
     ("columns", "message"),
     [
         ("id bigint", "there is no column body, record_id, outcome"),
-        ("id bigint, more int", "the results have no column more"),
         ("id int", "id is int there and bigint in the results"),
     ],
 )
@@ -183,10 +182,16 @@ RESULTS = "id int, at date, tags array<float>, s struct<a:int>"
         ("ID bigint, At timestamp, tags array<double>, s struct<a:bigint>", {"table": "t"}, 0),
         ("id bigint, at date, tags array<float>, s struct<a:int>", {"path": "p"}, 1),
         ("id string, at string, tags array<string>, s struct<b:int>", {"table": "t"}, 4),
-        (f"{RESULTS}, x int, y int", {"table": "t"}, 1),
-        (f"{RESULTS}, x int", {"table": "t", "format": "delta"}, 0),
+        (f"{RESULTS}, x int, y int", {"table": "t"}, 0),
+        (f"{RESULTS}, x int NOT NULL, y int NOT NULL", {"table": "t"}, 1),
+        ("id int NOT NULL, at date, tags array<float>, s struct<a:int>", {"table": "t"}, 0),
+        (
+            "id bigint, at timestamp, tags array<float>, s struct<a:bigint>",
+            {"table": "t", "format": "delta"},
+            1,
+        ),
         (f"{RESULTS}, x int", {"path": "p"}, 0),
-        (f"{RESULTS}, x int", {"path": "p", "format": "delta", "mode": "merge"}, 1),
+        (f"{RESULTS}, x int", {"path": "p", "format": "delta", "mode": "merge"}, 0),
         ("id int", {"table": "t"}, 1),
         ("id int", {"path": "p"}, 0),
         ("id int", {"path": "p", "format": "delta"}, 1),
@@ -194,11 +199,76 @@ RESULTS = "id int, at date, tags array<float>, s struct<a:int>"
     ],
 )
 def test_columns_fit_by_name_and_type(there: str, config: dict[str, Any], problems: int) -> None:
-    """A table widens numbers, files do not."""
-    schemas = [T._parse_datatype_string(ddl) for ddl in (RESULTS, there)]
-    results, existing = (T.StructType(s.fields) for s in schemas if isinstance(s, T.StructType))
+    """A table widens numbers, files do not. A table may have more columns, if they may be null."""
     config = {"mode": "append", **config}
+    results, existing = schema_of(RESULTS), schema_of(there)
     assert len(misfits(ResultsConfig(**config), results, existing)) == problems
+
+
+def schema_of(ddl: str) -> T.StructType:
+    schema = T._parse_datatype_string(ddl)
+    assert isinstance(schema, T.StructType)
+    return schema
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "is_refused"),
+    [
+        ("llm_text", "append", True),
+        ("LLM_Label", "append", True),
+        ("llm_outcome", "append", False),
+        ("llm_record_id", "append", True),
+        ("llm_record_id", "merge", False),
+        ("text", "append", False),
+    ],
+)
+def test_a_result_column_that_may_be_null_needs_a_column_that_takes_nulls(
+    spark: SparkSession, name: str, mode: str, is_refused: bool
+) -> None:
+    """Else publishing would fail after everything is paid for. Source columns may hold no null."""
+    config = ResultsConfig.model_validate(
+        {
+            "table": "t", "format": "delta", "mode": mode, "prefix": "llm_",
+            "parse": "label string NOT NULL",
+        }
+    )  # fmt: skip
+    problems = misfits(config, schema_of(f"{name} string"), schema_of(f"{name} string NOT NULL"))
+    assert [f"{name} is NOT NULL there" in p for p in problems] == [True] * is_refused
+
+
+@pytest.mark.parametrize(
+    ("place", "table"),
+    [
+        ({"table": "lake.a.b", "format": "iceberg"}, "lake.a.b"),
+        ({"path": "s3://b/x", "format": "delta"}, "delta.`s3://b/x`"),
+    ],
+)
+def test_the_error_has_the_statement_that_adds_missing_columns(
+    spark: SparkSession, place: dict[str, str], table: str
+) -> None:
+    """Columns do not appear by themselves."""
+    config = ResultsConfig.model_validate({"mode": "merge", **place})
+    with pytest.raises(ConfigError) as error:
+        refuse_misfits(
+            config, schema_of("id int, label string, tags array<int>"), schema_of("ID int")
+        )
+    assert f"ALTER TABLE {table} ADD COLUMNS (`label` string, `tags` array<int>)" in str(
+        error.value
+    )
+
+
+@pytest.mark.parametrize(("format_", "others"), [("iceberg", ["note", "More"]), ("delta", [])])
+def test_rows_are_cast_to_the_types_that_are_there(
+    spark: SparkSession, format_: str, others: list[str]
+) -> None:
+    """Delta Lake adds the table's other columns itself."""
+    df = spark.createDataFrame([(1, {"b": 1}, "x")], "Id int, s struct<b int>, `te.xt` string")
+    config = ResultsConfig.model_validate({"mode": "append", "table": "t", "format": format_})
+    there = schema_of("id bigint, note string, `te.xt` string, s struct<b int>, More int")
+    row = fitted(df, config, there)
+    assert row.columns == ["Id", "s", "te.xt", *others]
+    assert row.schema["Id"].dataType == T.LongType()
+    assert row.collect()[0][:3] == (1, (1,), "x")
 
 
 @pytest.mark.parametrize("files", [0, 1, 3])

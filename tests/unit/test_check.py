@@ -309,7 +309,7 @@ def test_a_config_that_was_read_before_keeps_its_lines(tmp_path: Path) -> None:
     path = written(tmp_path, yaml.safe_dump(values))
     config = parse_config(values)
     assert problems(config)[0].startswith("batch.region")
-    from bedrock_spark.config import load_config
+    from bedrock_spark.config_file import load_config
 
     loaded = load_config(path)
     assert loaded == config

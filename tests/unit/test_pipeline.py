@@ -33,10 +33,12 @@ from bedrock_spark.model_check import UsedModel
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS, NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, commit_manifest
 from bedrock_spark.run_folder.published import WRITING, Publication, Publications
 from bedrock_spark.run_folder.run import begin_run
+from bedrock_spark.spark import partial
 from bedrock_spark.spark import publish as publishing
 from tests.unit.fakes import CLAUDE, PROVISIONED, FakeClock, config_values, make_config
 
@@ -156,13 +158,13 @@ def test_the_budget_of_jobs_knows_what_the_fallback_used(
     monkeypatch.setattr(
         submission,
         "leased_controller",
-        lambda *arguments: opened.append(arguments[-1]) or nullcontext(),
+        lambda *arguments, **_: opened.append(arguments[-1]) or nullcontext(),
     )
     for unit in ("shard-0", "shard-1"):
         storage.write(layout.fallback_key(unit, "1"), b"")
         shard = ReconciledShard(unit=unit, fallback_tokens={"input": 700, "output": 9})
         storage.write(layout.reconciliation_key(unit), shard.to_json())
-    with pipeline._submission():
+    with pipeline._submission(NO_WAIT):
         assert opened[0].fallback() == Tokens(1400, 18)
 
 
@@ -187,8 +189,8 @@ def test_when_the_canary_is_asked(
         submission, "ask_canary", lambda _run, shards, *_: asked.append(len(shards))
     )
     monkeypatch.setattr(Ledger, "replay", lambda _: jobs)
-    monkeypatch.setattr(submission, "leased_controller", lambda *_: nullcontext())
-    with pipeline._submission():
+    monkeypatch.setattr(submission, "leased_controller", lambda *_, **__: nullcontext())
+    with pipeline._submission(NO_WAIT):
         pass
     assert asked == [2] * is_asked
 
@@ -258,7 +260,7 @@ def test_only_final_results_are_published(
     pipeline._fallback = cast("Fallback", SimpleNamespace(gave_up=gave_up, reason=None))
     published: list[str] = []
     monkeypatch.setattr(publication, "count_unsettled", lambda *_: unsettled)
-    monkeypatch.setattr(publishing, "publish", lambda *_: published.append(mode) or "there")
+    monkeypatch.setattr(publishing, "publish", lambda *_, **__: published.append(mode) or "there")
     shards = [
         ReconciledShard(unit="shard-0", rows=50, unanswered=unanswered, again_records=invalid)
     ]
@@ -311,8 +313,59 @@ def test_after_rows_were_appended_nothing_is_asked(
     assert pipeline.fall_back(SPARK, shards) == shards
     assert opened == [True] * is_asked
     # An append that a process began is finished by the next one, though rows are unanswered.
-    monkeypatch.setattr(publishing, "publish", lambda *_: place)
+    monkeypatch.setattr(publishing, "publish", lambda *_, **__: place)
     assert pipeline.publish(SPARK, shards) == (None if is_asked else place)
+
+
+class _Opened(Exception):  # noqa: N818 - it ends a stage at the moment that is looked at
+    pass
+
+
+@pytest.mark.parametrize("seconds", [None, 7.0])
+def test_every_stage_that_holds_a_lease_waits_for_it_but_a_single_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float | None
+) -> None:
+    """A scheduler repeats the step anyway. The wait is shown as progress of the run."""
+    values = config_values(
+        str(tmp_path / "run"),
+        fallback={"model_id": "m"},
+        results={"path": str(tmp_path / "published"), "format": "delta"},
+    )
+    more = {} if seconds is None else {"lease_wait": seconds}
+    told: list[Any] = []
+    pipeline = Pipeline.open(values, FakeClock(), told.append, **more)
+    prepare_by_hand(pipeline, 50)
+    waits: list[LeaseWait] = []
+
+    def opened(*arguments: Any, **named: Any) -> Any:
+        values = [*arguments, *named.values()]
+        waits.extend(value for value in values if isinstance(value, LeaseWait))
+        raise _Opened
+
+    for name in ("check_reachable", "is_canary_due"):
+        for module in (pipeline_module, submission):
+            monkeypatch.setattr(module, name, lambda *_: False, raising=False)
+    monkeypatch.setattr(pipeline, "_check_models", lambda: None)
+    monkeypatch.setattr(pipeline, "_refuse_unusable_fallback", lambda: None)
+    monkeypatch.setattr(submission, "leased_controller", opened)
+    monkeypatch.setattr(pipeline_module, "open_fallback", opened)
+    for module in (publishing, partial):
+        monkeypatch.setattr(module, "publish", opened)
+    monkeypatch.setattr(publication, "count_unsettled", lambda *_: 0)
+    unanswered = [ReconciledShard(unit="shard-0", rows=50, unanswered=3)]
+    answered = [ReconciledShard(unit="shard-0", rows=50)]
+    for stage in (
+        pipeline.watch,
+        lambda: pipeline.fall_back(SPARK, unanswered),
+        lambda: pipeline.publish(SPARK, answered),
+        lambda: pipeline.publish(SPARK, answered, partial=str(tmp_path / "partial")),
+        pipeline.advance,
+    ):
+        with pytest.raises(_Opened):
+            stage()
+    expected = DEFAULT_SECONDS if seconds is None else seconds
+    assert [wait.seconds for wait in waits] == [expected] * 4 + [0.0]
+    assert all(wait.observe == pipeline.observe for wait in waits[:-1])
 
 
 UNITS = {"name": "n", "token": "t", "model_id": "m", "model_units": 1, "bought_at": 1.0}

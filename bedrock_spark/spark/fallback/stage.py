@@ -92,7 +92,7 @@ def ask_unanswered(
         uses_flex,
         again.ceiling.path if again.ceiling is not None else (),
     )
-    open_round(run.storage, round_id, SystemClock())
+    open_round(run.storage, round_id, SystemClock(), observe=observe)
     try:
         total = sum(part.records for parts in groups for part in parts)
         with (

@@ -5,6 +5,7 @@ https://hadoop.apache.org/docs/stable/hadoop-aws/tools/hadoop-aws/index.html
 
 from __future__ import annotations
 
+import inspect
 import os
 import shlex
 import sys
@@ -59,7 +60,10 @@ def boto3_credentials(hadoop: str, folder: Path) -> Credentials:
 
     folder: an existing folder that outlives the session
     """
-    words = [sys.executable, "-P", str(Path(credential_process.__file__).resolve())]
+    # A copy, because this package may be in a zip.
+    script = folder / "credential_process.py"
+    script.write_text(inspect.getsource(credential_process), encoding="utf-8")
+    words = [sys.executable, "-P", str(script)]
     profile, file = os.environ.get("AWS_PROFILE", "default"), folder / "aws-profile"
 
     file.write_text(f"[{profile}]\ncredential_process = {shlex.join(words)}\n")

@@ -46,7 +46,9 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
     def run(stage: stages.Stage, *options: str) -> Any:
         perform = stages.perform
-        monkeypatch.setattr(stages, "perform", lambda _, *args: perform(stage, *args))
+        monkeypatch.setattr(
+            stages, "perform", lambda _, *args, **more: perform(stage, *args, **more)
+        )
         result = CliRunner().invoke(main, ["run", "x.yaml", *options])
         monkeypatch.setattr(stages, "perform", perform)
         return result
@@ -247,10 +249,44 @@ def test_spark_submit_takes_the_same_options(
 ) -> None:
     """The programs in jobs/ print what the commands print."""
     seen: list[Any] = []
-    monkeypatch.setattr(stages, "perform", lambda *args: seen.append(args) or 7)
+    monkeypatch.setattr(stages, "perform", lambda *args, **more: seen.append((args, more)) or 7)
     monkeypatch.setattr(sys, "argv", ["run.py", "--config", "c.yaml", "--set", "a=1", *options])
     assert stages.perform_from_arguments(stages.run, "Run.") == 7
-    assert seen == [(stages.run, "c.yaml", ["a=1"], output)]
+    assert seen == [((stages.run, "c.yaml", ("a=1",), output), {"lease_wait": 420.0})]
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"), [([], 420.0), (["--lease-wait", "0"], 0.0), (["--lease-wait=90"], 90.0)]
+)
+@pytest.mark.parametrize("name", ["run", "submit", "collect", "fallback"])
+def test_commands_and_programs_wait_for_a_lease_alike(
+    monkeypatch: pytest.MonkeyPatch, name: str, options: list[str], seconds: float
+) -> None:
+    """By default longer than a lease lasts."""
+    seen: list[float] = []
+
+    def perform(*args: Any, lease_wait: float) -> int:
+        seen.append(lease_wait)
+        return 0
+
+    monkeypatch.setattr(stages, "perform", perform)
+    monkeypatch.setattr(sys, "argv", [name, "--config", "c.yaml", *options])
+    stages.perform_from_arguments(getattr(stages, name), None)
+    assert CliRunner().invoke(main, [name, "c.yaml", *options]).exit_code == 0
+    assert seen == [seconds, seconds]
+
+
+@pytest.mark.parametrize("text", ["-1", "inf", "nan", "soon"])
+def test_a_wait_for_a_lease_is_a_number_of_seconds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    """Else the command line is wrong."""
+    assert CliRunner().invoke(main, ["run", "c.yaml", f"--lease-wait={text}"]).exit_code == 2
+    monkeypatch.setattr(sys, "argv", ["run.py", "--config", "c.yaml", f"--lease-wait={text}"])
+    with pytest.raises(SystemExit) as ended:
+        stages.perform_from_arguments(stages.run, None)
+    assert ended.value.code == 2
+    assert "--lease-wait" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("stage", [stages.run, stages.prepare])

@@ -11,7 +11,8 @@ import yaml
 
 from bedrock_spark.config import Config
 from bedrock_spark.config.answer_schema import schema_validator
-from bedrock_spark.config.load import load_config, parse_config
+from bedrock_spark.config.load import parse_config
+from bedrock_spark.config_file import load_config
 from bedrock_spark.errors import ConfigError
 from tests.unit.fakes import config_values
 
@@ -42,7 +43,7 @@ FAULTS: list[tuple[Any, str]] = [
     ({"type": "object"}, "must describe an object"),
     ({"type": "object", "properties": {1: {}}}, "has a key that is not text at properties"),
     ("shape", "must be a JSON Schema, the path of a .json file, columns (the columns of"),
-    ("s3://bucket/shape.json", "is not a local file, and a config is read without network"),
+    ("https://a.example/shape.json", "is neither a local file nor an object of S3"),
     ("missing.json", "cannot be read: missing.json: No such file or directory"),
     (True, "must not be true or false"),
     (5, "must be a JSON Schema, columns or none"),

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from bedrock_spark.config import load_config, parse_config, with_overrides
+from bedrock_spark.config import parse_config, with_overrides
+from bedrock_spark.config_file import load_config
 from bedrock_spark.errors import ConfigError
 from tests.unit.fakes import config_values
 

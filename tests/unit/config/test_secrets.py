@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from bedrock_spark.config import Config, load_config, parse_config
+from bedrock_spark.config import Config, parse_config
 from bedrock_spark.config.secrets import FromEnvironment, resolve_options, without_secrets
+from bedrock_spark.config_file import load_config
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.run_folder.run import begin_run, find_run, open_run
 from tests.unit.fakes import FakeClock, config_values, make_config

@@ -6,7 +6,8 @@ import pytest
 
 from bedrock_emulator.answers.deterministic import DeterministicBackend
 from bedrock_emulator.answers.prompt import Prompt, Turn
-from bedrock_spark.config import Config, load_config
+from bedrock_spark.config import Config
+from bedrock_spark.config_file import load_config
 from bedrock_spark.demo import show
 from bedrock_spark.demo.corpus import build_corpus
 from bedrock_spark.families.base import Answer

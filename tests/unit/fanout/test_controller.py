@@ -109,7 +109,7 @@ def test_watch_waits_between_steps_and_reports_progress(
     fake_run: Callable[..., FakeRun],
 ) -> None:
     """It waits `poll_seconds` ± 20 % on the run's clock, and not after the last step."""
-    fake = fake_run([50, 50], poll_seconds=100)
+    fake = fake_run([50, 50], poll_seconds=50)
     reports: list[str] = []
 
     def observe(progress: Any) -> None:
@@ -120,7 +120,7 @@ def test_watch_waits_between_steps_and_reports_progress(
     assert watch(fake.controller, observe).is_done
     assert reports == ["0/100", "0/100", "0/100", "100/100"]
     assert len(fake.clock.waits) == 3
-    assert all(80 <= w <= 120 for w in fake.clock.waits)
+    assert all(40 <= w <= 60 for w in fake.clock.waits)
 
 
 def test_progress_in_words() -> None:

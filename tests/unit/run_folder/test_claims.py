@@ -98,7 +98,7 @@ def test_the_claim_of_a_dead_process_of_this_machine_is_taken_at_once(
 ) -> None:
     """Nobody waits for it."""
     claim(storage, ticking).acquire()
-    monkeypatch.setattr(claims_module, "is_dead", lambda place, pid: True)
+    monkeypatch.setattr(claims_module, "is_dead", lambda *_: True)
     assert claim(storage, ticking).acquire() is None
     open_round(storage, "2c3d", ticking)
     assert ticking.waits == []

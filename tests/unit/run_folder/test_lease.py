@@ -6,8 +6,6 @@ import json
 import multiprocessing
 import os
 import platform
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +13,12 @@ import pytest
 
 from bedrock_spark.errors import RunHeldError, StorageError
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder import lease as lease_module
 from bedrock_spark.run_folder.lease import (
     LEASE_SECONDS,
     RENEW_SECONDS,
     STOP,
     Lease,
-    is_dead,
     read_holder,
-    this_place,
 )
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import FakeClock
@@ -103,11 +98,22 @@ def test_a_zombie_holder_is_replaced_at_once(storage: LocalStorage, clock: FakeC
     process.join()
 
 
+def test_a_restarted_container_replaces_itself_at_once(
+    storage: LocalStorage, clock: FakeClock
+) -> None:
+    """It has the same PID as the killed process, and maybe the same namespace, but began later."""
+    Lease(storage, clock).acquire()
+    holder = json.loads(storage.read(layout.LEASE_FILE))
+    began_earlier = holder | {"start": holder["start"] - 1}
+    storage.write(layout.LEASE_FILE, json.dumps(began_earlier).encode())
+    Lease(storage, clock).acquire()
+
+
 def test_where_machines_cannot_be_told_apart_no_holder_counts_as_dead(
     storage: LocalStorage, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its PID may be one of another machine. So only the time ends its lease."""
-    monkeypatch.setattr("bedrock_spark.run_folder.lease.this_place", lambda: "")
+    monkeypatch.setattr("bedrock_spark.run_folder.processes.this_place", lambda: "")
     Lease(storage, clock).acquire()
     move_to_other_machine(storage, place="", pid=2**22 + 1)
     with pytest.raises(RunHeldError):
@@ -317,35 +323,3 @@ def test_a_released_lease_names_its_last_holder(storage: LocalStorage, clock: Fa
     holder = read_holder(storage)
     assert holder is not None
     assert (holder.pid, holder.until) == (os.getpid(), 0.0)
-
-
-def test_a_process_is_looked_up_without_a_signal() -> None:
-    """It is alive, then a zombie, then gone."""
-    with subprocess.Popen(
-        [sys.executable, "-c", "input()"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-    ) as child:
-        assert not is_dead(this_place(), child.pid)
-        assert not is_dead("another machine", child.pid)
-        assert child.stdin is not None
-        child.stdin.write(b"\n")
-        child.stdin.close()
-        assert child.wait() == 0
-    assert is_dead(this_place(), child.pid) is (this_place() != "")
-
-
-@pytest.mark.parametrize(
-    ("error", "is_gone"), [(PermissionError, False), (ProcessLookupError, True), (None, False)]
-)
-def test_a_process_that_may_be_alive_counts_as_alive(
-    monkeypatch: pytest.MonkeyPatch, error: type[OSError] | None, is_gone: bool
-) -> None:
-    """One of another user may not be signalled, and /proc may be hidden."""
-
-    def kill(pid: int, number: int) -> None:
-        assert number == 0
-        if error is not None:
-            raise error
-
-    monkeypatch.setattr(lease_module, "this_place", lambda: "here")
-    monkeypatch.setattr(os, "kill", kill)
-    assert is_dead("here", 2**22 + 1) is is_gone

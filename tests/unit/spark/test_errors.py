@@ -54,6 +54,35 @@ CHAINS: dict[str, tuple[list[tuple[str, str]], str, bool]] = {
         "a file has a malformed record",
         True,
     ),
+    "no catalog": (
+        [
+            (
+                "AnalysisException",
+                "[REQUIRES_SINGLE_PART_NAMESPACE] spark_catalog requires a single-part namespace, "
+                "but got `nocat`.`db`.",
+            )
+        ],
+        "the session has no catalog nocat: set spark.sql.catalog.nocat, or write database.table",
+        True,
+    ),
+    "no database": (
+        [("AnalysisException", "[SCHEMA_NOT_FOUND] The schema `nodb` cannot be found. Verify")],
+        "the database `nodb` does not exist: CREATE DATABASE it first",
+        True,
+    ),
+    "no database, Glue": (
+        [
+            ("x.NoSuchNamespaceException", "Namespace does not exist: nodb"),
+            ("x.EntityNotFoundException", "Database nodb not found. (Service: Glue, Status Code…"),
+        ],
+        "the database nodb does not exist",
+        True,
+    ),
+    "another catalog's format": (
+        [("java.lang.IllegalArgumentException", "Unsupported format in USING: delta")],
+        "the catalog holds tables of Iceberg, none of delta: write format: iceberg",
+        True,
+    ),
     "types apart, 4": (
         [
             (

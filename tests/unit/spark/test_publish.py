@@ -44,10 +44,13 @@ def case(side: str) -> str:
 
 def test_the_merge_compares_all_key_columns() -> None:
     """Column names are quoted, and two nulls are equal."""
-    assert merge_statement("delta.`p`", "v", ("a", "b `c`")) == (
+    columns = ["a", "b `c`", "text"]
+    assert merge_statement("delta.`p`", "v", ("a", "b `c`"), columns) == (
         "MERGE INTO delta.`p` AS t USING v AS s ON t.`a` <=> s.`a` AND t.`b ``c``` <=> s.`b ``c``` "
-        f"WHEN MATCHED AND {case('s')} <= {case('t')} THEN UPDATE SET * "
-        "WHEN NOT MATCHED THEN INSERT *"
+        f"WHEN MATCHED AND {case('s')} <= {case('t')} "
+        "THEN UPDATE SET t.`a` = s.`a`, t.`b ``c``` = s.`b ``c```, t.`text` = s.`text` "
+        "WHEN NOT MATCHED THEN INSERT (`a`, `b ``c```, `text`) "
+        "VALUES (s.`a`, s.`b ``c```, s.`text`)"
     )
 
 
@@ -61,7 +64,9 @@ RANKS = {**ANSWERED, **dict.fromkeys(("error", "missing", "unfound", "other"), 0
 def test_a_merge_never_replaces_an_answer_by_less(new: str, old: str | None) -> None:
     """The condition of the statement, evaluated by another SQL engine for every pair."""
     condition = (
-        merge_statement("x", "v", ("id",)).split("WHEN MATCHED AND ")[1].split(" THEN UPDATE")[0]
+        merge_statement("x", "v", ("id",), ["id"])
+        .split("WHEN MATCHED AND ")[1]
+        .split(" THEN UPDATE")[0]
     )
     query = f"SELECT {condition} FROM (SELECT ? AS outcome) s, (SELECT ? AS outcome) t"
     (is_replaced,) = sqlite3.connect(":memory:").execute(query, (new, old)).fetchone()

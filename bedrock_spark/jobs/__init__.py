@@ -1,0 +1,1 @@
+"""The programs of spark-submit, one a stage. jobs-path prints where they are installed."""

@@ -1,0 +1,11 @@
+"""Submit batch jobs and watch them until every shard is settled.
+
+spark-submit "$(bedrock-spark jobs-path submit)" --config tickets.yaml [--set KEY=VALUE ...]
+"""
+
+import sys
+
+from bedrock_spark.cli import stages
+
+if __name__ == "__main__":
+    sys.exit(stages.perform_from_arguments(stages.submit, __doc__))

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyspark
+import pytest
+
+from tests.cluster.environment import packed_environment
+from tests.cluster.standalone import StandaloneCluster
+
+_MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture(scope="session")
+def archive() -> Path:
+    """Return the packed environment of the executors."""
+    return packed_environment()
+
+
+@pytest.fixture(scope="session")
+def cluster_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a folder for the disks of a cluster: in memory if possible, for many small files."""
+    if not os.access(_MEMORY, os.W_OK):
+        yield tmp_path_factory.mktemp("cluster")
+        return
+    with tempfile.TemporaryDirectory(prefix="cluster-", dir=_MEMORY) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def cluster(cluster_folder: Path, archive: Path) -> Iterator[StandaloneCluster]:
+    """Return the cluster that all tests share."""
+    spark_home = Path(pyspark.__file__).parent
+    with StandaloneCluster(cluster_folder / "standalone", spark_home, archive) as cluster:
+        yield cluster

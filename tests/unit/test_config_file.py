@@ -1,0 +1,132 @@
+"""A config is read from a local file or from S3, with the JSON Schema that it names."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import yaml
+from moto import mock_aws
+
+import bedrock_spark
+from bedrock_spark import s3_spelling
+from bedrock_spark.aws import clients
+from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.check import check_config
+from bedrock_spark.errors import ConfigError
+from bedrock_spark.storage import open_storage
+from tests.unit.fakes import config_values
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"label": {"type": "string"}},
+    "required": ["label"],
+    "additionalProperties": False,
+}
+REQUEST = {"prompt": "{{ body }}", "max_tokens": 20}
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Any]:
+    """S3 in this process, with a config and its JSON Schema."""
+    clients._make_client.cache_clear()
+    with mock_aws():
+        client = boto3.client("s3", "us-east-1")
+        client.create_bucket(Bucket="conf")
+        values = config_values()
+        values["request"] = {
+            "prompt": "{{ body }}",
+            "max_tokens": 20,
+            "schema": "shapes/label.json",
+        }
+        client.put_object(Bucket="conf", Key="team/one.yaml", Body=yaml.safe_dump(values).encode())
+        client.put_object(
+            Bucket="conf", Key="team/shapes/label.json", Body=json.dumps(SCHEMA).encode()
+        )
+        client.put_object(Bucket="conf", Key="bad.yaml", Body=b"run_uri: s3://bucket/x\nmodle: y\n")
+        yield client
+    clients._make_client.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def nothing_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3_spelling, "_said", set())
+
+
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize(
+    "name",
+    ["s3://conf/team/one.yaml", "s3a://conf/team/one.yaml", Path("s3://conf/team/one.yaml")],
+)
+def test_a_config_in_s3_is_read_with_the_schema_beside_it(name: str | Path) -> None:
+    """In each spelling, also if pathlib has taken a slash away."""
+    config = bedrock_spark.load_config(name, ["shards.max_records=500"])
+    assert config.request.answer_schema == SCHEMA
+    assert config.shards.max_records == 500
+    assert check_config(str(name)) is not None
+
+
+@pytest.mark.usefixtures("s3")
+def test_problems_of_a_config_in_s3_have_their_place() -> None:
+    """The object and the line."""
+    with pytest.raises(ConfigError) as caught:
+        check_config("s3://conf/bad.yaml")
+    assert "s3://conf/bad.yaml:2: modle: unknown key; did you mean model?" in str(caught.value)
+
+
+@pytest.mark.usefixtures("s3")
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("s3://conf/none.yaml", "there is no such object"),
+        (
+            "s3://nobucket/one.yaml",
+            "An error occurred (NoSuchBucket) when calling the GetObject operation: The specified "
+            "bucket does not exist",
+        ),
+        ("/nowhere/one.yaml", "No such file or directory"),
+    ],
+)
+def test_a_config_that_cannot_be_read_says_why_once(name: str, reason: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_config(name)
+    assert str(caught.value) == f"{name}: cannot be read: {reason}"
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_schema_may_be_in_s3_if_the_config_is_a_local_file(tmp_path: Path) -> None:
+    path = tmp_path / "one.yaml"
+    values = config_values()
+    values["request"] = {
+        "prompt": "{{ body }}",
+        "max_tokens": 20,
+        "schema": "s3a://conf/team/shapes/label.json",
+    }
+    path.write_text(yaml.safe_dump(values))
+    assert check_config(path).request.answer_schema == SCHEMA
+
+
+@pytest.mark.parametrize("scheme", ["s3a", "s3n"])
+def test_other_spellings_of_s3_are_taken_as_s3_and_said_once(
+    scheme: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the config, in its targets, and where a run is named by its URI."""
+    uri = f"{scheme}://bucket/runs/one"
+    values = {**config_values(), "run_uri": uri}
+    with caplog.at_level(logging.WARNING, "bedrock_spark"):
+        assert check_config(values).run_uri == "s3://bucket/runs/one"
+        assert check_config(values).run_uri == "s3://bucket/runs/one"
+        assert open_storage(uri, AwsSettings("us-east-1")).uri == "s3://bucket/runs/one"
+    said = [record.getMessage() for record in caplog.records if uri in record.getMessage()]
+    assert said == [f"{uri} is taken as s3://bucket/runs/one: this package reads S3 without Hadoop"]
+
+
+@pytest.mark.parametrize("uri", ["s3://b/k", "/data/s3a://x", "hdfs://n/x", "s3b://b/k", ""])
+def test_other_uris_stay_as_they_are(uri: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert s3_spelling.as_s3(uri) == uri
+    assert not caplog.records
