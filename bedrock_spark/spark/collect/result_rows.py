@@ -70,7 +70,7 @@ class ResultRows:
         outcome = self._reconciliation.outcomes.get(record_id)
         if outcome is None:
             ended = self._reconciliation.ended(record_id)
-            row = (record_id, ended, *_NO_ANSWER, None, None, None, None, None, *self._nulls)
+            row: Row = (record_id, ended, *_NO_ANSWER, None, None, None, None, None, *self._nulls)
         elif outcome.record.error is not None:
             row = self._error_row(record_id, outcome)
         else:
@@ -140,9 +140,8 @@ def _counts(answer: Answer) -> tuple[int | None, ...]:
     """Return the token counts of an answer, in the order of TOKENS."""
     given, made = answer.input_tokens, answer.output_tokens
     rare = answer.reasoning_tokens, answer.cache_read_tokens, answer.cache_write_tokens
-    is_plain = rare == _NO_RARE and type(given) is int and type(made) is int
-    if is_plain and abs(given) < _BIGINT_END > abs(made):
-        return (given, made, *_NO_RARE)
+    if rare == _NO_RARE and given is not None and made is not None:
+        return (_bigint(given), _bigint(made), *_NO_RARE)
     return (
         _bigint(answer.input_tokens),
         _bigint(answer.output_tokens),

@@ -28,11 +28,12 @@ def test_pieces_are_cut_by_the_bytes_of_answers(
     write = ParquetFile.write
 
     def watched(file: ParquetFile, batch: pa.RecordBatch) -> None:
-        batches.append(batch)
+        if "model_output" in batch.schema.names:  # dead letters have no such column
+            batches.append(batch)
         write(file, batch)
 
     monkeypatch.setattr(ParquetFile, "write", watched)
-    monkeypatch.setattr(results_file, "PIECE_BYTES", 10_000)
+    monkeypatch.setattr(results_file, "PIECE_BYTES", 2_000)
     ids = [f"{n:011d}" for n in range(60)]
     outputs = {i: {"content": [{"type": "text", "text": i * (n % 200)}]} for n, i in enumerate(ids)}
     lines = [json.dumps({"recordId": i, "modelOutput": o}) for i, o in outputs.items()]
@@ -42,8 +43,8 @@ def test_pieces_are_cut_by_the_bytes_of_answers(
     assert [json.loads(row["model_output"]) for row in results] == [outputs[i] for i in rows]
     for batch in batches:
         answers = [len(text) for text in batch["model_output"].to_pylist()]
-        assert sum(answers[:-1]) < 10_000
-    assert len(batches) >= sharing * sum(len(str(o)) for o in outputs.values()) // 20_000 > 1
+        assert sum(answers[:-1]) < 2_000
+    assert len(batches) >= sharing * sum(len(str(o)) for o in outputs.values()) // 4_000 > 1
 
 
 @settings(max_examples=30)
