@@ -1,6 +1,6 @@
 """Real clients of other languages and packages, installed when a test first needs them.
 
-They are folders `.venv-client-<name>` in the repository's root (200, 400, 30 and 20 MB). Later runs
+They are folders `.venv-client-<name>` in the repository's root (20 to 400 MB each). Later runs
 use them again.
 """
 
@@ -17,6 +17,7 @@ _ROOT = Path(__file__).parents[2]
 _PYTHON = {
     "awscli": ["awscli>=1.42"],
     "airflow": ["apache-airflow>=3.0", "apache-airflow-providers-amazon>=9.6"],
+    "databricks": ["databricks-bundles>=0.260", "pyyaml>=6"],
 }
 _NPM = ("client-bedrock", "client-bedrock-runtime", "client-s3")
 
@@ -41,6 +42,34 @@ def javascript() -> Path:
         subprocess.run(["npm", "install", "--silent", "--no-fund", *packages], cwd=home, check=True)
 
     return _installed("javascript", install)
+
+
+def asl_validator() -> Path:
+    """Return the program that validates state machines; install it if needed. It runs on Node."""
+
+    def install(home: Path) -> None:
+        command = ["npm", "install", "--silent", "--no-fund", "asl-validator@4"]
+        (home / "package.json").write_text('{"private": true}')
+        subprocess.run(command, cwd=home, check=True)
+
+    return _installed("asl", install) / "node_modules" / ".bin" / "asl-validator"
+
+
+def java(program: str) -> list[str]:
+    """Return the command of a Java program, compiled with AWS's SDK."""
+    home = _installed("java", lambda home: None)
+    pom = Path(__file__).with_name("java_client.xml").read_text()
+    compiled, sources = home / "compiled.txt", home / "src" / "main" / "java"
+    if not compiled.exists() or compiled.read_text() != pom + program:
+        sources.mkdir(parents=True, exist_ok=True)
+        (home / "pom.xml").write_text(pom)
+        (sources / "Example.java").write_text(program)
+        goals = ["compile", "dependency:build-classpath", "-Dmdep.outputFile=classpath.txt"]
+        repository = f"-Dmaven.repo.local={home / 'repository'}"
+        subprocess.run(["mvn", "-q", "-B", repository, *goals], cwd=home, check=True)
+        compiled.write_text(pom + program)
+    classpath = f"{home / 'target' / 'classes'}:{(home / 'classpath.txt').read_text().strip()}"
+    return ["java", "-cp", classpath, "Example"]
 
 
 def go(program: str) -> Path:
