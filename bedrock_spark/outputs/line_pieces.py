@@ -9,7 +9,7 @@ from bedrock_spark.outputs.lines import BadLine, OutputRecord, read_lines
 from bedrock_spark.storage import Storage, StoredObject
 
 # The bytes of a piece, and of a file that is read whole, without a local copy.
-PIECE_BYTES = 8_000_000
+PIECE_BYTES = 2_000_000
 
 
 def read_pieces(
