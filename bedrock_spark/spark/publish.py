@@ -87,7 +87,8 @@ def publish(
             return destination
         note = Publication(config.mode, WRITING, fingerprint, is_partial=is_partial)
         notes.note(place, note)
-        with observed_tasks(spark, "publish", observe, records=manifest.rows, unit="rows"):
+        tasks = len(manifest.units)  # of the step that reads the results and writes them
+        with observed_tasks(spark, "publish", observe, None, manifest.rows, "rows", tasks):
             is_marked = _write_as_configured(spark, df, run, destination, manifest.rows, clock)
         notes.note(place, dataclasses.replace(note, state=DONE, is_marked=is_marked))
     return destination
