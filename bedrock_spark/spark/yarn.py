@@ -53,7 +53,9 @@ def tell_yarn(message: str, exit_code: int) -> None:
 def _finish(jvm: Any, message: str, exit_code: int) -> None:
     """Call Spark's own ApplicationMaster.finish, which has no public way from Python."""
     classes = jvm.java.lang.Class
-    field = classes.forName(_MASTER).getDeclaredField("master")
+    module = classes.forName(_MASTER)
+    # Scala's compiler chooses the whole name of the field. It is static, or one of the module.
+    field = next(f for f in module.getDeclaredFields() if f.getName().endswith("master"))
     field.setAccessible(True)
     failed = jvm.java.lang.Enum.valueOf(classes.forName(_STATUS), "FAILED")
-    field.get(None).finish(failed, exit_code, f"error: {message}")
+    field.get(module.getField("MODULE$").get(None)).finish(failed, exit_code, f"error: {message}")

@@ -21,7 +21,7 @@ from tests.unit.fakes import ROLE
 pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 MARKER = "XPROMPTX"
-ROWS = 400
+ROWS = 900
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def config(yarn: Yarn, local: LocalBedrock, name: str, **sections: Any) -> Path:
         "source": {"path": str(yarn.folder / "rows.parquet"), "key": ["id"]},
         "model": {"id": CLAUDE},
         "request": {"prompt": "{{ body }}", "max_tokens": 200},
-        "shards": {"max_records": 100, "min_records": 50},
+        "shards": {"max_records": 300, "min_records": 100},
         "batch": {"role_arn": ROLE, "region": "us-east-1", "poll_seconds": 0.5},
         "fallback": {"model_id": CLAUDE, "max_share": 1.0},
         "results": {"path": str(yarn.folder / f"{name}-answers"), "max_errors": 1.0},

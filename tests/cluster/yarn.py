@@ -162,7 +162,8 @@ class Yarn:
         archive: the environment of driver and executors; without it, the driver has this one, and
             the executors the system's Python without packages
         """
-        python = "./environment/bin/python" if archive is not None else sys.executable
+        python = "./environment/bin/python" if archive is not None else "/usr/bin/python3"
+        own = {"PYSPARK_DRIVER_PYTHON": sys.executable, "PYTHONPATH": str(ROOT)}
         values = {
             "spark.yarn.jars": f"local:{self.spark_home}/jars/*",
             "spark.yarn.stagingDir": (self.folder / "staging").as_uri(),
@@ -173,8 +174,8 @@ class Yarn:
             "spark.sql.shuffle.partitions": "2",
             "spark.ui.port": "0",
             "spark.yarn.appMasterEnv.PYSPARK_PYTHON": python,
-            "spark.executorEnv.PYSPARK_PYTHON": python if archive else "/usr/bin/python3",
-            **({} if archive else {"spark.yarn.appMasterEnv.PYTHONPATH": str(ROOT)}),
+            "spark.executorEnv.PYSPARK_PYTHON": python,
+            **({} if archive else {f"spark.yarn.appMasterEnv.{k}": v for k, v in own.items()}),
             **settings,
         }
         properties = self.folder / f"{name}.conf"

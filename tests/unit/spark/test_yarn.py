@@ -27,11 +27,15 @@ class Jvm:
         self.java = SimpleNamespace(lang=lang)
 
     def _class(self, name: str) -> Any:
-        field = SimpleNamespace(
+        module = SimpleNamespace(getName=lambda: "MODULE$", get=lambda _: "the module")
+        master = SimpleNamespace(
+            getName=lambda: "org$apache$spark$deploy$yarn$ApplicationMaster$$master",
             setAccessible=lambda flag: None,
-            get=lambda _: SimpleNamespace(finish=self._finish),
+            get=lambda of: SimpleNamespace(finish=self._finish) if of == "the module" else None,
         )
-        return SimpleNamespace(name=name, getDeclaredField=lambda _: field)
+        return SimpleNamespace(
+            name=name, getDeclaredFields=lambda: [module, master], getField=lambda _: module
+        )
 
     def _finish(self, status: str, code: int, message: str) -> None:
         self.finished.append((status.rpartition(".")[2], code, message))
