@@ -17,7 +17,6 @@ from bedrock_emulator.batch.records import RecordRules, RecordWork
 from bedrock_emulator.families.family import Context
 from bedrock_emulator.families.registry import FAMILIES, family_of
 
-from .kit import CLAUDE
 from .test_families import IMAGE_CASES, MESSAGES, TEXT, TEXT_CASES
 
 _WORDS = """
@@ -50,7 +49,7 @@ _BODIES: list[tuple[str, dict[str, Any], bool]] = [
     ("amazon.titan-embed-image-v1", {"inputText": TEXT}, False),
     ("cohere.embed-english-v3", {"texts": [TEXT], "input_type": "clustering"}, False),
     (
-        CLAUDE,
+        "anthropic.claude-haiku-4-5-20251001-v1:0",
         {"messages": [{"role": "user", "content": [{"text": TEXT}]}]},
         True,
     ),

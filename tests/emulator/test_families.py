@@ -105,7 +105,7 @@ TEXT_CASES: list[tuple[str, dict[str, Any], list[str | int], dict[str, Any]]] = 
         {"messages": [{"role": "nobody", "content": TEXT}]},
     ),
     (
-        "us.deepseek.r1-v1:0",
+        "deepseek.r1-v1:0",
         {"prompt": TEXT, "max_tokens": 30},
         ["choices", 0, "text"],
         {"messages": MESSAGES},

@@ -45,8 +45,9 @@ def test_a_refused_job_says_what_to_do(kit: Kit, rule: dict[str, Any], name: str
     """Whatever its code is, it is no reason to try the next job."""
     _set(kit, rule)
     jobs = BatchJobs(kit.bedrock, SystemClock())
+    uri = kit.put("in/refused.jsonl", [{"recordId": "a" * 11}])
     with pytest.raises(JobRejectedError) as error:
-        jobs.create(kit.request(kit.put("in/refused.jsonl", [{"recordId": "a" * 11}])))
+        jobs.create(kit.request(uri, modelId=CLAUDE_MODEL))
     cause = error.value.__cause__
     assert isinstance(cause, ClientError)
     message = cause.response["Error"]["Message"]

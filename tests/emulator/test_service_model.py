@@ -142,7 +142,7 @@ def _outputs(local: LocalBedrock) -> Iterator[tuple[str, str, dict[str, Any]]]:
     units = bedrock.create_provisioned_model_throughput(
         modelUnits=1,
         provisionedModelName="units",
-        modelId=CLAUDE,
+        modelId=CLAUDE_MODEL,
     )
     yield "bedrock", "CreateProvisionedModelThroughput", units
     key = units["provisionedModelArn"]
