@@ -94,12 +94,12 @@ def test_a_plan_follows_from_its_arguments_alone() -> None:
     assert plan() == JobPlan(
         shard_id="shard-00042-00",
         attempt=1,
-        job_name="tickets-abcdefgh-shard-00042-00-a1-d0ae0748",
+        job_name="tickets-abcdefgh-shard-00042-00-a1-2ae4a17a",
         token=plan().token,
         input_key="shards/0a1b2c3d4e5f/shard-00042-00.jsonl",
-        output_prefix="output/shard-00042-00/a1-d0ae0748/",
+        output_prefix="output/shard-00042-00/a1-2ae4a17a/",
     )
-    assert plan().token.startswith("d0ae0748")
+    assert plan().token.startswith("2ae4a17a")
 
 
 @pytest.mark.parametrize(
