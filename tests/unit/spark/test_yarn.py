@@ -12,7 +12,6 @@ from pyspark import SparkContext
 from bedrock_spark.spark import yarn
 from bedrock_spark.spark.yarn import tell_yarn
 
-
 _FIELD = "org$apache$spark$deploy$yarn$ApplicationMaster$$master"
 
 
