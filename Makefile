@@ -54,7 +54,7 @@ test-cluster-long: install install-spark35 ## Run all tests on clusters, with bo
 	@scripts/with-spark.sh $(venv) pytest tests/cluster $(PYTEST_ARGS)
 	@SPARK_JAVA_NEWEST=21 scripts/with-spark.sh $(venv_spark35) pytest tests/cluster $(PYTEST_ARGS)
 
-test-clients: install ## Run the emulator's examples with the AWS CLI and Airflow (installs both)
+test-clients: install ## Run the emulator's examples with the AWS CLI, Airflow and SDKs (installs them)
 	@BEDROCK_SPARK_CLIENTS=1 scripts/with-spark.sh $(venv) pytest tests/emulator/test_real_clients.py $(PYTEST_ARGS)
 
 # The ids and the days on which they end are in tests/models.py.

@@ -11,7 +11,9 @@ does not need it.
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -101,6 +103,7 @@ class Pipeline:
     _fallback: Fallback | None = None
     _is_linted: bool = False
     _is_compared: bool = False
+    _is_shared: bool = False
     _models: tuple[UsedModel, ...] | None = None
     _reporter: Reporter = field(init=False)
 
@@ -194,12 +197,21 @@ class Pipeline:
             self._lint()
             check_targets(self.run.config)
             self._check_models()
+            self._check_shared(spark)
             delete_leftovers([self.run.storage], self.clock)
             manifest = prepare(spark, self.run, df, self.observe)
             self.run = begin_run(self.run)  # another process may have been first
             self._note_change(spark, manifest, df)
             refuse_too_small(self.run, manifest)
         return manifest
+
+    def _check_shared(self, spark: SparkSession) -> None:
+        """Raise an error, once, unless the driver and the executors share the run folder."""
+        from bedrock_spark.spark.probe import check_shared
+
+        if not self._is_shared:
+            check_shared(spark, self.run.storage)
+            self._is_shared = True
 
     def _note_change(
         self, spark: SparkSession, manifest: RunManifest, df: DataFrame | None = None
@@ -219,6 +231,8 @@ class Pipeline:
     def advance(self) -> StepResult:
         """Take one step of the fan-out: list the jobs once, submit new ones. Needs no Spark.
 
+        When all shards are settled, those with enough records that collect found to be asked again
+        get one more job, as in `watch`: the next step submits it.
         It does not wait for the lease of another process: the next step comes anyway.
         Raises JobRejectedError if the service rejects a job. If no job is active, raises
         RunStoppedError if the run was stopped, JobsWithoutAnswersError if its jobs answer no
@@ -228,6 +242,8 @@ class Pipeline:
             self._check_models()
             with self._submission(NO_WAIT) as controller:
                 result = controller.advance()
+                if result.is_done and requeue_answered(controller):
+                    return controller.result()
                 if controller.rejection is not None or not result.active:
                     raise_refusal(controller, result)
                     refuse_spent(self.run, result)
@@ -268,6 +284,7 @@ class Pipeline:
 
         with self._command(), self._reporter.timed("collect"):
             manifest = self.manifest()
+            self._check_shared(spark)
             self._note_change(spark, manifest)
             reconciled = collect(spark, self.run, manifest, self.jobs(), self.observe)
         self._reporter.units = reconciled
@@ -473,6 +490,17 @@ class Pipeline:
         """Return every batch job of the run in the ledger, by name."""
         return Ledger(self.run.storage).replay()
 
-    def _command(self, *, reports_success: bool = False) -> AbstractContextManager[None]:
-        """Report how the block ends: with an error always, else if `reports_success`."""
-        return self._reporter.command(lambda: self.run, reports_success=reports_success)
+    @contextmanager
+    def _command(self, *, reports_success: bool = False) -> Iterator[None]:
+        """Report how the block ends: with an error always, else if `reports_success`.
+
+        An error of Spark becomes one of this package. Without PySpark there is none.
+        """
+        with self._reporter.command(lambda: self.run, reports_success=reports_success):
+            if "pyspark" not in sys.modules:
+                yield
+                return
+            from bedrock_spark.spark.errors import stage_errors
+
+            with stage_errors(lambda: self._reporter.stage):
+                yield

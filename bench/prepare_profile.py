@@ -24,6 +24,7 @@ from common.prepared import bench_config, prepare_corpus, seconds
 from common.spark_session import bench_session
 from pyspark.sql import DataFrame, SparkSession
 
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.config import Config
 from bedrock_spark.families.request_body import body_template
@@ -69,7 +70,7 @@ def steps(spark: SparkSession, config: Config, corpus: Path, home: Path) -> dict
     columns = choose_columns(source, config.source, template)
     size = estimate_size(source, template)
     buckets = plan_buckets(size, bounds_of(config))
-    hashed = with_ids(source, columns, config)
+    hashed = with_ids(source, columns, config, AwsSettings())
     work: dict[str, Callable[[], object]] = {
         "guess": lambda: estimate_size(source, template),
         "read": lambda: discard(source.select(*columns.needed)),
@@ -88,9 +89,12 @@ def profile_task(spark: SparkSession, config: Config) -> tuple[pstats.Stats, int
     source = read_source(spark, config.source)
     columns = choose_columns(source, config.source, body_template(config))
     buckets = 12
-    by_bucket = repartition_by_hash(with_ids(source, columns, config), buckets)
+    by_bucket = repartition_by_hash(with_ids(source, columns, config, AwsSettings()), buckets)
     batches = [b for b in _batches(by_bucket) if b.column("_bs_bucket")[0].as_py() == 0]
-    task = PrepareTask(config, columns, open_run(config, SystemClock()).storage, buckets, "profile")
+    task = PrepareTask(
+        *(config, columns, open_run(config, SystemClock()).storage, AwsSettings()),
+        *(buckets, "profile"),
+    )
     list(task(iter(batches)))  # warm-up
     profile = cProfile.Profile()
     profile.runcall(lambda: list(task(iter(batches))))

@@ -13,7 +13,8 @@ import json
 from bedrock_emulator.answers.embedding import embed_words
 from bedrock_emulator.answers.filling import Filling
 from bedrock_emulator.answers.material import Material
-from bedrock_emulator.answers.prompt import Completion, Prompt, Tool, ToolCall
+from bedrock_emulator.answers.pieces import pieces_of
+from bedrock_emulator.answers.prompt import Completion, Pieces, Prompt, Tool, ToolCall
 from bedrock_emulator.answers.schema import fit_schema
 from bedrock_emulator.answers.sentences import compose
 from bedrock_emulator.answers.thinking import think_first
@@ -39,6 +40,9 @@ class DeterministicBackend:
             return _call(tool, key, wish, input_tokens)
         text = _continue(_text(wish, key), prompt)
         return cut(text, prompt, input_tokens)
+
+    def stream(self, model_id: str, prompt: Prompt) -> Pieces:
+        return pieces_of(self.complete(model_id, prompt))
 
     def embed(self, model_id: str, text: str, dimensions: int) -> list[float]:
         return embed_words(model_id, text, dimensions)

@@ -4,58 +4,38 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import urllib.error
-import urllib.request
 from typing import Any
 
 from bedrock_emulator.answers.openai_messages import messages_of
-from bedrock_emulator.answers.prompt import Completion, Prompt, Stop, ToolCall
-from bedrock_emulator.answers.tokens import count_tokens
-from bedrock_emulator.errors import ServiceError
-
-_TIMEOUT_SECONDS = 300.0
-_STOP: dict[str, Stop] = {"stop": "end", "length": "length", "tool_calls": "tool"}
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Follow no redirect: content goes to the configured server only."""
-        return
+from bedrock_emulator.answers.openai_server import OpenAIServer, model_error
+from bedrock_emulator.answers.openai_stream import completion_of, read_stream
+from bedrock_emulator.answers.pieces import pieces_of
+from bedrock_emulator.answers.prompt import Completion, Pieces, Prompt, ToolCall
 
 
 class OpenAIBackend:
-    """Implements `Backend` over `POST <url>/chat/completions` and `/embeddings`.
-
-    `OPENAI_API_KEY` is sent if it is set. No proxy of the environment is used.
-    """
+    """Implements `Backend` over `POST <url>/chat/completions` and `/embeddings`."""
 
     def __init__(self, url: str, model: str | None = None) -> None:
-        self._url = url.rstrip("/")
+        self._server = OpenAIServer(url)
         self._model = model
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
 
     def complete(self, model_id: str, prompt: Prompt) -> Completion:
-        answer = self._post("chat/completions", self._request(model_id, prompt))
-        try:
-            choice = answer["choices"][0]
-            message = choice["message"]
-            calls = tuple(_tool_call(call) for call in message.get("tool_calls") or ())
-            text = message.get("content") or ""
-            reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
-        except (KeyError, IndexError, TypeError, ValueError) as exc:
-            raise _model_error("sent an answer without a message") from exc
-        usage = answer.get("usage") or {}
-        stop = _STOP.get(choice.get("finish_reason") or "stop", "end")
-        return Completion(
-            text=text,
-            input_tokens=int(usage.get("prompt_tokens") or count_tokens(prompt.text)),
-            output_tokens=int(usage.get("completion_tokens") or count_tokens(text)),
-            stop="tool" if calls else stop,
-            tool_calls=calls,
-            reasoning=str(reasoning),
-            reasoning_tokens=_reasoning_tokens(usage, str(reasoning)),
-        )
+        return _completion(self._post("chat/completions", self._request(model_id, prompt)), prompt)
+
+    def stream(self, model_id: str, prompt: Prompt) -> Pieces:
+        """Yield each piece when the server has sent it. A server that does not stream may answer.
+
+        Raise ServiceError if the server fails, at the beginning or later. Closing the iterator, or
+        the end of the client's connection, closes the request to the server.
+        """
+        options = {"stream": True, "stream_options": {"include_usage": True}}
+        request = {**self._request(model_id, prompt), **options}
+        with self._server.post("chat/completions", request) as reply:
+            if reply.is_event_stream:
+                yield from read_stream(reply.lines(), prompt)
+            else:
+                yield from pieces_of(_completion(reply.json(), prompt))
 
     def embed(self, model_id: str, text: str, dimensions: int) -> list[float]:
         """Return the server's vector, scaled to length 1. The server may ignore `dimensions`."""
@@ -64,7 +44,7 @@ class OpenAIBackend:
         try:
             vector = [float(value) for value in answer["data"][0]["embedding"]]
         except (KeyError, IndexError, TypeError, ValueError) as exc:
-            raise _model_error("sent an answer without an embedding") from exc
+            raise model_error("sent an answer without an embedding") from exc
         norm = math.sqrt(math.fsum(value * value for value in vector)) or 1.0
         return [value / norm for value in vector]
 
@@ -100,32 +80,21 @@ class OpenAIBackend:
         return {name: value for name, value in request.items() if value is not None}
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        headers = {"Content-Type": "application/json"}
-        if os.environ.get("OPENAI_API_KEY"):
-            headers["Authorization"] = f"Bearer {os.environ['OPENAI_API_KEY']}"
-        request = urllib.request.Request(
-            f"{self._url}/{path}", data=json.dumps(body).encode(), headers=headers, method="POST"
-        )
-        try:
-            with self._opener.open(request, timeout=_TIMEOUT_SECONDS) as reply:
-                answer = json.loads(reply.read())
-        except urllib.error.HTTPError as exc:
-            if exc.code == 429:
-                raise ServiceError(
-                    "ThrottlingException", "Too many requests, please wait before trying again."
-                ) from exc
-            raise _model_error(f"answered with status {exc.code}", exc.code) from exc
-        except (urllib.error.URLError, OSError, ValueError) as exc:
-            raise _model_error(f"could not be reached: {type(exc).__name__}") from exc
-        if not isinstance(answer, dict):
-            raise _model_error("sent something other than a JSON object")
-        return answer
+        with self._server.post(path, body) as reply:
+            return reply.json()
 
 
-def _reasoning_tokens(usage: dict[str, Any], reasoning: str) -> int:
-    details = usage.get("completion_tokens_details")
-    counted = details.get("reasoning_tokens") if isinstance(details, dict) else None
-    return counted if isinstance(counted, int) else count_tokens(reasoning)
+def _completion(answer: dict[str, Any], prompt: Prompt) -> Completion:
+    try:
+        choice = answer["choices"][0]
+        message = choice["message"]
+        calls = tuple(_tool_call(call) for call in message.get("tool_calls") or ())
+        text = message.get("content") or ""
+        reasoning = message.get("reasoning_content") or message.get("reasoning") or ""
+    except (KeyError, IndexError, TypeError, ValueError) as exc:
+        raise model_error("sent an answer without a message") from exc
+    reason, usage = choice.get("finish_reason"), answer.get("usage")
+    return completion_of(text, str(reasoning), calls, reason, usage, prompt)
 
 
 def _choice(prompt: Prompt) -> Any:
@@ -138,11 +107,3 @@ def _tool_call(call: dict[str, Any]) -> ToolCall:
     arguments = json.loads(call["function"].get("arguments") or "{}")
     value = arguments if isinstance(arguments, dict) else {"value": arguments}
     return ToolCall(str(call.get("id") or "tooluse_0"), call["function"]["name"], value)
-
-
-def _model_error(problem: str, status: int = 500) -> ServiceError:
-    return ServiceError(
-        "ModelErrorException",
-        f"The server behind --backend-url {problem}.",
-        {"originalStatusCode": status},
-    )

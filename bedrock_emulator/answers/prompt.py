@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 #: Why a completion ended. Each family has its own names for these.
 Stop = Literal["end", "length", "sequence", "tool", "refusal"]
@@ -97,10 +98,25 @@ class ToolCall:
 
 
 @dataclass(frozen=True)
+class CacheTokens:
+    """Input tokens that were read from the prompt cache, and written to it for a time."""
+
+    read: int = 0
+    written_5m: int = 0
+    written_1h: int = 0
+
+    @property
+    def written(self) -> int:
+        """All tokens that were written."""
+        return self.written_5m + self.written_1h
+
+
+@dataclass(frozen=True)
 class Completion:
     """The answer to a prompt.
 
     reasoning: what the model thought before the text; reasoning_tokens: a part of output_tokens
+    cache: set if the request uses the prompt cache; input_tokens are without these tokens
     """
 
     text: str
@@ -111,6 +127,25 @@ class Completion:
     tool_calls: tuple[ToolCall, ...] = field(default=())
     reasoning: str = ""
     reasoning_tokens: int = 0
+    cache: CacheTokens | None = None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of an answer that is being written.
+
+    text: of a call, a piece of its input as JSON
+    call_id, name: of the call that begins or goes on; a call begins with an empty text
+    """
+
+    kind: Literal["reasoning", "text", "call"]
+    text: str = ""
+    call_id: str = ""
+    name: str = ""
+
+
+#: The pieces of an answer in their order. The whole answer comes last.
+Pieces: TypeAlias = Iterator[Piece | Completion]
 
 
 class PromptError(Exception):
@@ -126,6 +161,9 @@ class Backend(Protocol):
 
     def complete(self, model_id: str, prompt: Prompt) -> Completion:
         """Answer a prompt."""
+
+    def stream(self, model_id: str, prompt: Prompt) -> Pieces:
+        """Answer a prompt piece by piece. Closing the iterator ends the work on the answer."""
 
     def embed(self, model_id: str, text: str, dimensions: int) -> list[float]:
         """Return a vector for a text, of length `dimensions` if the backend can choose it."""

@@ -19,7 +19,8 @@ from typing import Any
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from bedrock_emulator.answers.deterministic import cut
-from bedrock_emulator.answers.prompt import Backend, Completion, Prompt, ToolCall
+from bedrock_emulator.answers.pieces import pieces_of
+from bedrock_emulator.answers.prompt import Backend, Completion, Pieces, Prompt, ToolCall
 from bedrock_emulator.answers.thinking import think_first
 from bedrock_emulator.answers.tokens import count_tokens, tokens_of_call
 from bedrock_emulator.errors import ServiceError
@@ -181,10 +182,24 @@ class _Scripted:
     waits: bool
 
     def complete(self, model_id: str, prompt: Prompt) -> Completion:
+        rule = self._rule(model_id, prompt)
+        if rule is None:
+            return self.behind.complete(model_id, prompt)
+        return self._follow(rule, model_id, prompt)
+
+    def stream(self, model_id: str, prompt: Prompt) -> Pieces:
+        rule = self._rule(model_id, prompt)
+        if rule is None:
+            return self.behind.stream(model_id, prompt)
+        return pieces_of(self._follow(rule, model_id, prompt))
+
+    def _rule(self, model_id: str, prompt: Prompt) -> AnswerRule | None:
+        """Return the rule that answers, after its delay; None if the backend behind answers."""
         rule = self.script.rule_for(model_id, prompt.text.strip(), self.body, is_prompt=True)
         self._delay_or_fail(rule)
-        if rule is None or not rule.needs_prompt:
-            return self.behind.complete(model_id, prompt)
+        return rule if rule is not None and rule.needs_prompt else None
+
+    def _follow(self, rule: AnswerRule, model_id: str, prompt: Prompt) -> Completion:
         if not rule.thinks:
             return self._answer(rule, model_id, prompt)
         return think_first(rule.thinks, prompt, lambda rest: self._answer(rule, model_id, rest))

@@ -6,20 +6,28 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from bedrock_emulator.answers.prompt import Completion, Prompt, Stop, Tool, Turn
+from bedrock_emulator.answers.prompt import (
+    Completion,
+    Piece,
+    Pieces,
+    Prompt,
+    Stop,
+    Tool,
+    Turn,
+)
 from bedrock_emulator.answers.thinking import tokens_of_budget, tokens_of_effort
 from bedrock_emulator.families.claude_rules import hides_thinking
 from bedrock_emulator.families.content import text_of, turn_of
-from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody
+from bedrock_emulator.families.family import Answer, Body, Context, Family, Head, OpenBody
 
 _VERSION = "bedrock-2023-05-31"
+_SIGNATURE = "c2ln"
 _STOP_REASONS: dict[Stop, str] = {
     "end": "end_turn",
     "length": "max_tokens",
@@ -175,7 +183,7 @@ def answer(body: MessagesBody, context: Context) -> Answer:
     content: list[dict[str, Any]] = []
     if completion.reasoning:
         thought = "" if hides_thinking(context.model_id) else completion.reasoning
-        content.append({"type": "thinking", "thinking": thought, "signature": "c2ln"})
+        content.append({"type": "thinking", "thinking": thought, "signature": _SIGNATURE})
     if completion.text or not (completion.tool_calls or completion.reasoning):
         content.append({"type": "text", "text": completion.text})
     content += [
@@ -184,7 +192,7 @@ def answer(body: MessagesBody, context: Context) -> Answer:
     ]
     return Answer(
         {
-            "id": _message_id(context.model_id, completion),
+            "id": _message_id(context.model_id, repr(completion)),
             "type": "message",
             "role": "assistant",
             "model": _short_name(context.model_id),
@@ -206,11 +214,18 @@ def _usage(completion: Completion) -> dict[str, Any]:
     }
     if completion.reasoning_tokens:
         usage["output_tokens_details"] = {"thinking_tokens": completion.reasoning_tokens}
+    if completion.cache is not None:
+        usage["cache_read_input_tokens"] = completion.cache.read
+        usage["cache_creation_input_tokens"] = completion.cache.written
+        usage["cache_creation"] = {
+            "ephemeral_5m_input_tokens": completion.cache.written_5m,
+            "ephemeral_1h_input_tokens": completion.cache.written_1h,
+        }
     return usage
 
 
-def _message_id(model_id: str, completion: Completion) -> str:
-    text = f"{model_id}\x1f{completion!r}".encode("utf-8", "surrogatepass")
+def _message_id(model_id: str, identity: str) -> str:
+    text = f"{model_id}\x1f{identity}".encode("utf-8", "surrogatepass")
     return f"msg_bdrk_{hashlib.blake2b(text, digest_size=12).hexdigest()}"
 
 
@@ -218,44 +233,73 @@ def _short_name(model_id: str) -> str:
     return re.sub(r"-v\d+(:\d+)*$", "", model_id.rsplit("anthropic.", 1)[-1])
 
 
-def stream(response: Answer) -> Iterator[dict[str, Any]]:
-    """Split a response into the events of a Messages stream."""
-    body = response.body
-    usage = {**body["usage"], "output_tokens": 1}
-    start = {**body, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
-    yield {"type": "message_start", "message": start}
-    for index, block in enumerate(body["content"]):
-        yield from _stream_block(index, block)
-    yield {
-        "type": "message_delta",
-        "delta": {"stop_reason": body["stop_reason"], "stop_sequence": body["stop_sequence"]},
-        "usage": {"output_tokens": response.output_tokens},
+def stream(head: Head, pieces: Pieces) -> Iterator[dict[str, Any]]:
+    """Write an answer as the events of a Messages stream."""
+    usage = {**_usage(Completion("", head.input_tokens, 0)), "output_tokens": 1}
+    message: dict[str, Any] = {
+        "id": _message_id(head.model_id, head.identity),
+        "type": "message",
+        "role": "assistant",
+        "model": _short_name(head.model_id),
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": usage,
     }
+    yield {"type": "message_start", "message": message}
+    index, block = -1, ""  # the block that is open: its kind, and the id of a call
+    for piece in pieces:
+        if isinstance(piece, Completion):
+            if index < 0:
+                index = 0
+                yield _block_start(0, Piece("text"))
+            yield from _block_end(index, block)
+            yield {
+                "type": "message_delta",
+                "delta": {
+                    "stop_reason": _STOP_REASONS[piece.stop],
+                    "stop_sequence": piece.stop_sequence,
+                },
+                "usage": _usage(piece),
+            }
+            continue
+        if piece.kind + piece.call_id != block:
+            if index >= 0:
+                yield from _block_end(index, block)
+            index, block = index + 1, piece.kind + piece.call_id
+            yield _block_start(index, piece)
+        if piece.text and not (piece.kind == "reasoning" and hides_thinking(head.model_id)):
+            yield _delta(index, _delta_of(piece))
     yield {"type": "message_stop"}
 
 
-def _stream_block(index: int, block: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if block["type"] == "text":
-        start: dict[str, Any] = {"type": "text", "text": ""}
-        deltas = [{"type": "text_delta", "text": piece} for piece in split_text(block["text"])]
-    elif block["type"] == "thinking":
-        start = {"type": "thinking", "thinking": ""}
-        pieces = split_text(block["thinking"])
-        deltas = [{"type": "thinking_delta", "thinking": piece} for piece in pieces]
-        deltas.append({"type": "signature_delta", "signature": block["signature"]})
+def _block_start(index: int, piece: Piece) -> dict[str, Any]:
+    block: dict[str, Any]
+    if piece.kind == "call":
+        block = {"type": "tool_use", "id": piece.call_id, "name": piece.name, "input": {}}
+    elif piece.kind == "reasoning":
+        block = {"type": "thinking", "thinking": ""}
     else:
-        start = {**block, "input": {}}
-        text = json.dumps(block["input"], ensure_ascii=False)
-        deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in split_text(text)]
-    yield {"type": "content_block_start", "index": index, "content_block": start}
-    for delta in deltas:
-        yield {"type": "content_block_delta", "index": index, "delta": delta}
+        block = {"type": "text", "text": ""}
+    return {"type": "content_block_start", "index": index, "content_block": block}
+
+
+def _block_end(index: int, block: str) -> Iterator[dict[str, Any]]:
+    if block == "reasoning":
+        yield _delta(index, {"type": "signature_delta", "signature": _SIGNATURE})
     yield {"type": "content_block_stop", "index": index}
 
 
-def split_text(text: str) -> list[str]:
-    """Split a text after each run of spaces. The pieces joined are the text again."""
-    return re.findall(r"\S*\s+|\S+", text)
+def _delta(index: int, delta: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "content_block_delta", "index": index, "delta": delta}
+
+
+def _delta_of(piece: Piece) -> dict[str, Any]:
+    if piece.kind == "call":
+        return {"type": "input_json_delta", "partial_json": piece.text}
+    if piece.kind == "reasoning":
+        return {"type": "thinking_delta", "thinking": piece.text}
+    return {"type": "text_delta", "text": piece.text}
 
 
 ANTHROPIC = Family(

@@ -6,18 +6,26 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field
 
-from bedrock_emulator.answers.prompt import Completion, Prompt, Stop, Tool
+from bedrock_emulator.answers.pieces import last_of, split_text
+from bedrock_emulator.answers.prompt import (
+    Backend,
+    Completion,
+    Piece,
+    Pieces,
+    Prompt,
+    Stop,
+    Tool,
+)
 from bedrock_emulator.answers.thinking import tokens_of_effort
 from bedrock_emulator.answers.tokens import count_tokens
-from bedrock_emulator.families.anthropic import split_text
 from bedrock_emulator.families.content import text_of, turn_of
-from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody
+from bedrock_emulator.families.family import Answer, Body, Context, Family, Head, OpenBody
 
 _FINISH_REASONS: dict[Stop, str] = {
     "end": "stop",
@@ -28,7 +36,8 @@ _FINISH_REASONS: dict[Stop, str] = {
 }
 _DEFAULT_MAX_TOKENS = 512
 _OPENING, _CLOSING = "<reasoning>", "</reasoning>"
-_REASONING = f"{_OPENING}The question is clear, answer it.{_CLOSING}"
+_REASONING = "The question is clear, answer it."
+_CREATED = 1_700_000_000  # a fixed time: answers are the same every day
 
 
 class Message(OpenBody):
@@ -169,19 +178,44 @@ def answer_with_reasoning(body: ChatBody, context: Context) -> Answer:
 
     If the token limit leaves no room for text, the content is null. Real clients fail on that.
     """
-    prompt = prompt_of(body)
-    reasoning_tokens = count_tokens(_REASONING)
-    if prompt.max_tokens <= reasoning_tokens and not prompt.tools:
-        input_tokens = count_tokens(prompt.text)
-        empty = Completion("", input_tokens, prompt.max_tokens, "length")
-        return _chat_answer(empty, context, None)
-    left = max(1, prompt.max_tokens - reasoning_tokens)
-    text_prompt = replace(prompt, max_tokens=left, thinking=0)
-    completion = context.backend.complete(context.model_id, text_prompt)
-    billed = replace(completion, output_tokens=completion.output_tokens + reasoning_tokens)
-    if completion.reasoning and not completion.text:
-        return _chat_answer(replace(billed, reasoning=""), context, None)
-    return _chat_answer(replace(billed, reasoning=""), context, _REASONING + completion.text)
+    completion = _Reasoning(context.backend).complete(context.model_id, prompt_of(body))
+    tagged = f"{_OPENING}{completion.reasoning}{_CLOSING}" if completion.reasoning else ""
+    content = tagged + completion.text if completion.text or completion.tool_calls else None
+    return _chat_answer(replace(completion, reasoning=""), context, content)
+
+
+class _Reasoning:
+    """A backend that always reasons. What is said by a server's own reasoning stays as it is."""
+
+    def __init__(self, behind: Backend) -> None:
+        self._behind = behind
+
+    def complete(self, model_id: str, prompt: Prompt) -> Completion:
+        return last_of(self.stream(model_id, prompt))
+
+    def stream(self, model_id: str, prompt: Prompt) -> Pieces:
+        reasoning_tokens = count_tokens(_OPENING + _REASONING + _CLOSING)
+        if prompt.max_tokens <= reasoning_tokens and not prompt.tools:
+            input_tokens = count_tokens(prompt.text)
+            yield Completion("", input_tokens, prompt.max_tokens, "length")
+            return
+        left = max(1, prompt.max_tokens - reasoning_tokens)
+        pieces = self._behind.stream(model_id, replace(prompt, max_tokens=left, thinking=0))
+        has_own, is_first = False, True
+        for piece in pieces:
+            if is_first:
+                is_first = False
+                has_own = isinstance(piece, Piece) and piece.kind == "reasoning"
+                if not has_own:
+                    yield from (Piece("reasoning", text) for text in split_text(_REASONING))
+            if isinstance(piece, Completion) and not has_own:
+                tokens = piece.output_tokens + reasoning_tokens
+                yield replace(piece, output_tokens=tokens, reasoning=_REASONING)
+            else:
+                yield piece
+
+    def embed(self, model_id: str, text: str, dimensions: int) -> list[float]:
+        return self._behind.embed(model_id, text, dimensions)
 
 
 def _chat_answer(completion: Completion, context: Context, content: str | None) -> Answer:
@@ -199,7 +233,25 @@ def _chat_answer(completion: Completion, context: Context, content: str | None) 
             }
             for call in completion.tool_calls
         ]
-    text = f"{context.model_id}\x1f{completion!r}".encode("utf-8", "surrogatepass")
+    body = {
+        "id": _chat_id(context.model_id, repr(completion)),
+        "object": "chat.completion",
+        "created": _CREATED,
+        "model": context.model_id,
+        "choices": [
+            {"index": 0, "message": message, "finish_reason": _FINISH_REASONS[completion.stop]}
+        ],
+        "usage": _usage(completion),
+    }
+    return Answer(body, completion.input_tokens, completion.output_tokens)
+
+
+def _chat_id(model_id: str, identity: str) -> str:
+    text = f"{model_id}\x1f{identity}".encode("utf-8", "surrogatepass")
+    return f"chatcmpl-{hashlib.blake2b(text, digest_size=12).hexdigest()}"
+
+
+def _usage(completion: Completion) -> dict[str, Any]:
     usage: dict[str, Any] = {
         "prompt_tokens": completion.input_tokens,
         "completion_tokens": completion.output_tokens,
@@ -208,48 +260,48 @@ def _chat_answer(completion: Completion, context: Context, content: str | None) 
     if completion.reasoning_tokens:
         details = {"reasoning_tokens": completion.reasoning_tokens}
         usage["completion_tokens_details"] = details
-    body = {
-        "id": f"chatcmpl-{hashlib.blake2b(text, digest_size=12).hexdigest()}",
-        "object": "chat.completion",
-        "created": 1_700_000_000,  # a fixed time: answers are the same every day
-        "model": context.model_id,
-        "choices": [
-            {"index": 0, "message": message, "finish_reason": _FINISH_REASONS[completion.stop]}
-        ],
-        "usage": usage,
-    }
-    return Answer(body, completion.input_tokens, completion.output_tokens)
+    return usage
 
 
-def stream(response: Answer) -> Iterator[dict[str, Any]]:
-    """Split a response into the chunks of a chat completion stream."""
-    body = response.body
-    choice = body["choices"][0]
+def stream(head: Head, pieces: Pieces) -> Iterator[dict[str, Any]]:
+    """Write an answer as the chunks of a chat completion stream."""
+    yield from _chunks(head, pieces, lambda text: {"reasoning_content": text})
+
+
+def stream_with_reasoning(head: Head, pieces: Pieces) -> Iterator[dict[str, Any]]:
+    """Write an answer as gpt-oss does: each piece of reasoning has its own pair of tags."""
+    yield from _chunks(head, pieces, lambda text: {"content": f"{_OPENING}{text}{_CLOSING}"})
+
+
+def _chunks(
+    head: Head, pieces: Pieces, reasoning: Callable[[str], dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
     shared = {
-        "id": body["id"],
+        "id": _chat_id(head.model_id, head.identity),
         "object": "chat.completion.chunk",
-        "created": body["created"],
-        "model": body["model"],
+        "created": _CREATED,
+        "model": head.model_id,
     }
-    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
-    reasoning = choice["message"].get("reasoning_content", "")
-    deltas += [{"reasoning_content": piece} for piece in split_text(reasoning)]
-    deltas += [{"content": piece} for piece in _content_pieces(choice["message"]["content"] or "")]
-    if "tool_calls" in choice["message"]:
-        calls = choice["message"]["tool_calls"]
-        deltas.append({"tool_calls": [{"index": i, **call} for i, call in enumerate(calls)]})
-    for delta in deltas:
-        yield {**shared, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]}
-    last = {"index": 0, "delta": {}, "finish_reason": choice["finish_reason"]}
-    yield {**shared, "choices": [last], "usage": body["usage"]}
 
+    def chunk(delta: dict[str, Any], reason: str | None = None) -> dict[str, Any]:
+        return {**shared, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
 
-def _content_pieces(content: str) -> list[str]:
-    """Split a content into pieces. Each piece of reasoning is inside its own pair of tags."""
-    if not content.startswith(_OPENING):
-        return split_text(content)
-    reasoning, _, text = content.removeprefix(_OPENING).partition(_CLOSING)
-    return [*(f"{_OPENING}{piece}{_CLOSING}" for piece in split_text(reasoning)), *split_text(text)]
+    yield chunk({"role": "assistant", "content": ""})
+    calls: list[str] = []
+    for piece in pieces:
+        if isinstance(piece, Completion):
+            yield {**chunk({}, _FINISH_REASONS[piece.stop]), "usage": _usage(piece)}
+        elif piece.kind == "reasoning":
+            yield chunk(reasoning(piece.text))
+        elif piece.kind == "text":
+            yield chunk({"content": piece.text})
+        else:
+            call: dict[str, Any] = {"function": {"arguments": piece.text}}
+            if piece.call_id not in calls:
+                calls.append(piece.call_id)
+                function = {"name": piece.name, "arguments": piece.text}
+                call = {"id": piece.call_id, "type": "function", "function": function}
+            yield chunk({"tool_calls": [{"index": calls.index(piece.call_id), **call}]})
 
 
 def _family(name: str, models: str, body: type[ChatBody] = ChatBody) -> Family:
@@ -270,7 +322,8 @@ GPT_OSS = Family(
     body=ChatBody,
     answer=answer_with_reasoning,
     prompt=prompt_of,
-    stream=stream,
+    stream=stream_with_reasoning,
+    backend=_Reasoning,
     has_converse=True,
 )
 QWEN = _family("qwen", r"qwen\..+", QwenBody)

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from bedrock_emulator.answers.prompt import Completion, Prompt, Stop, Turn
-from bedrock_emulator.families.anthropic import split_text
-from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody
+from bedrock_emulator.answers.prompt import Completion, Piece, Pieces, Prompt, Stop, Turn
+from bedrock_emulator.families.family import Answer, Body, Context, Family, Head, OpenBody
 
 
 class LlamaBody(Body):
@@ -123,6 +123,7 @@ def _mistral(completion: Completion) -> dict[str, Any]:
     return {"outputs": [{"text": completion.text, "stop_reason": reason}]}
 
 
+_NOTHING = Completion("", 0, 0)
 _COHERE_REASONS: dict[Stop, str] = {
     "end": "COMPLETE",
     "length": "MAX_TOKENS",
@@ -190,54 +191,64 @@ def _prompt(body: Any) -> Prompt:
     )
 
 
-def _pieces(text: str) -> Iterator[tuple[str, bool]]:
-    """Yield `(piece, is_last)` for each piece of a text; one empty piece for an empty text."""
-    texts = split_text(text) or [""]
-    for index, piece in enumerate(texts):
-        yield piece, index == len(texts) - 1
-
-
-def _stream_llama(response: Answer) -> Iterator[dict[str, Any]]:
+def _stream_llama(head: Head, pieces: Pieces) -> Iterator[dict[str, Any]]:
     """Yield one event per piece of text. Only the first event counts the prompt's tokens."""
-    body = response.body
-    for count, (piece, is_last) in enumerate(_pieces(body["generation"]), 1):
-        total = body["generation_token_count"]
+    count, prompt_tokens = 0, head.input_tokens
+    for piece in pieces:
+        if isinstance(piece, Piece) and piece.kind != "text":
+            continue
+        is_last = isinstance(piece, Completion)
+        count += 1
         yield {
-            "generation": piece,
-            "prompt_token_count": body["prompt_token_count"] if count == 1 else None,
-            "generation_token_count": total if is_last else min(count, total),
-            "stop_reason": body["stop_reason"] if is_last else None,
+            "generation": "" if is_last else piece.text,
+            "prompt_token_count": prompt_tokens if count == 1 else None,
+            "generation_token_count": piece.output_tokens
+            if isinstance(piece, Completion)
+            else count,
+            "stop_reason": _llama(piece)["stop_reason"] if isinstance(piece, Completion) else None,
         }
 
 
-def _stream_choices(response: Answer) -> Iterator[dict[str, Any]]:
-    """Yield the only member of a response (`outputs` or `choices`) once per piece of text."""
-    ((name, (output,)),) = response.body.items()
-    for piece, is_last in _pieces(output["text"]):
-        yield {name: [{"text": piece, "stop_reason": output["stop_reason"] if is_last else None}]}
+def _stream_member(
+    shape: Callable[[Completion], dict[str, Any]],
+) -> Callable[[Head, Pieces], Iterator[dict[str, Any]]]:
+    """Return a stream of a response's only member (`outputs` or `choices`), a piece at a time."""
+
+    def stream(_head: Head, pieces: Pieces) -> Iterator[dict[str, Any]]:
+        for piece in pieces:
+            if isinstance(piece, Completion):
+                yield shape(replace(piece, text=""))
+            elif piece.kind == "text":
+                ((name, _),) = shape(_NOTHING).items()
+                yield {name: [{"text": piece.text, "stop_reason": None}]}
+
+    return stream
 
 
-def _stream_command(response: Answer) -> Iterator[dict[str, Any]]:
+def _stream_command(_head: Head, pieces: Pieces) -> Iterator[dict[str, Any]]:
     """Yield pieces of text, as the model sends them for a request with `stream`."""
-    generation = response.body["generations"][0]
-    for piece, _ in _pieces(generation["text"]):
-        yield {"index": 0, "text": piece, "is_finished": False}
-    yield {"index": 0, "is_finished": True, "finish_reason": generation["finish_reason"]}
+    for piece in pieces:
+        if isinstance(piece, Completion):
+            reason = _COHERE_REASONS[piece.stop]
+            yield {"index": 0, "is_finished": True, "finish_reason": reason}
+        elif piece.kind == "text":
+            yield {"index": 0, "text": piece.text, "is_finished": False}
 
 
-def _stream_command_r(response: Answer) -> Iterator[dict[str, Any]]:
+def _stream_command_r(_head: Head, pieces: Pieces) -> Iterator[dict[str, Any]]:
     """Yield the events of Cohere's chat stream."""
-    body = response.body
-    generation = {"generation_id": body["generation_id"]}
-    yield {"event_type": "stream-start", "is_finished": False, **generation}
-    for piece, _ in _pieces(body["text"]):
-        yield {"event_type": "text-generation", "is_finished": False, "text": piece}
-    yield {
-        "event_type": "stream-end",
-        "is_finished": True,
-        "finish_reason": body["finish_reason"],
-        "response": body,
-    }
+    yield {"event_type": "stream-start", "is_finished": False}
+    for piece in pieces:
+        if isinstance(piece, Completion):
+            body = _command_r(piece)
+            yield {
+                "event_type": "stream-end",
+                "is_finished": True,
+                "finish_reason": body["finish_reason"],
+                "response": body,
+            }
+        elif piece.kind == "text":
+            yield {"event_type": "text-generation", "is_finished": False, "text": piece.text}
 
 
 def _family(
@@ -245,7 +256,7 @@ def _family(
     models: str,
     body: type[BaseModel],
     shape: Callable[[Completion], dict[str, Any]],
-    stream: Callable[[Answer], Iterator[dict[str, Any]]] | None,
+    stream: Callable[[Head, Pieces], Iterator[dict[str, Any]]] | None,
 ) -> Family:
     def answer(checked: Any, context: Context) -> Answer:
         completion = context.backend.complete(context.model_id, _prompt(checked))
@@ -268,7 +279,7 @@ MISTRAL = _family(
     r"mistral\.(mistral-7b|mixtral|mistral-small|mistral-large-2402).+",
     MistralBody,
     _mistral,
-    _stream_choices,
+    _stream_member(_mistral),
 )
 COMMAND_R = _family(
     "command-r", r"cohere\.command-r.+", CommandRBody, _command_r, _stream_command_r
@@ -287,4 +298,4 @@ JURASSIC = _family(
     _jurassic,
     None,  # does not stream: https://github.com/langchain-ai/langchainjs/issues/2645
 )
-DEEPSEEK_R1 = _family("deepseek-r1", r"deepseek\.r1.*", R1Body, _r1, _stream_choices)
+DEEPSEEK_R1 = _family("deepseek-r1", r"deepseek\.r1.*", R1Body, _r1, _stream_member(_r1))

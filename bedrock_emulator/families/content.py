@@ -43,10 +43,15 @@ def text_of(content: Any) -> str:
 
 
 def parts_of(content: Any) -> list[Part]:
-    """Return the parts of a message's content: a text, or blocks."""
+    """Return the parts of a message's content: a text, or blocks. Marks for the cache are none."""
     if isinstance(content, str):
         return [Part("text", text=content)]
-    return [_part(block) for block in content] if isinstance(content, list) else []
+    blocks = content if isinstance(content, list) else []
+    return [_part(block) for block in blocks if not _is_cache_point(block)]
+
+
+def _is_cache_point(block: Any) -> bool:
+    return isinstance(block, Mapping) and block.get("cachePoint") is not None
 
 
 def _part(block: Any) -> Part:

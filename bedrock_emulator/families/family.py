@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bedrock_emulator.answers.prompt import Backend, Prompt
+from bedrock_emulator.answers.prompt import Backend, Pieces, Prompt
 from bedrock_emulator.answers.script import AnswerScript
 
 
@@ -32,6 +32,18 @@ class Answer:
     body: dict[str, Any]
     input_tokens: int
     output_tokens: int
+
+
+@dataclass(frozen=True)
+class Head:
+    """What is known of an answer when its stream begins.
+
+    identity: differs from request to request
+    """
+
+    model_id: str
+    identity: str
+    input_tokens: int
 
 
 @dataclass(frozen=True)
@@ -60,8 +72,9 @@ class Family:
     """One family.
 
     `models` matches the ids of its foundation models. `prompt` converts a request body to a prompt;
-    None for embeddings and images. `stream` splits a response into the events of a response
-    stream; None if the family does not stream.
+    None for embeddings and images. `stream` writes the pieces of an answer as the events of a
+    response stream, each as soon as its piece is there; None if the family does not stream.
+    `backend` is what stands before the backend that answers, for InvokeModel.
     """
 
     name: str
@@ -69,7 +82,8 @@ class Family:
     body: type[BaseModel]
     answer: Callable[[Any, Context], Answer]
     prompt: Callable[[Any], Prompt] | None = None
-    stream: Callable[[Answer], Iterator[dict[str, Any]]] | None = None
+    stream: Callable[[Head, Pieces], Iterator[dict[str, Any]]] | None = None
+    backend: Callable[[Backend], Backend] = lambda backend: backend
     input_modalities: tuple[str, ...] = ("TEXT",)
     output_modalities: tuple[str, ...] = ("TEXT",)
     has_converse: bool = False

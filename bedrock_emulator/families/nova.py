@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,11 +9,18 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from bedrock_emulator.answers.prompt import Completion, Prompt, PromptError, Stop, Tool
+from bedrock_emulator.answers.prompt import (
+    Completion,
+    Piece,
+    Pieces,
+    Prompt,
+    PromptError,
+    Stop,
+    Tool,
+)
 from bedrock_emulator.answers.thinking import tokens_of_effort
-from bedrock_emulator.families.anthropic import split_text
 from bedrock_emulator.families.content import turn_of
-from bedrock_emulator.families.family import Answer, Body, Context, Family, OpenBody
+from bedrock_emulator.families.family import Answer, Body, Context, Family, Head, OpenBody
 
 STOP_REASONS: dict[Stop, str] = {
     "end": "end_turn",
@@ -202,11 +208,26 @@ def content_of(completion: Completion) -> list[dict[str, Any]]:
 
 
 def usage_of(completion: Completion) -> dict[str, int]:
-    """Return the token counts of a completion."""
+    """Return the token counts of a completion, as Converse names them."""
+    cache = completion.cache
+    of_cache = (
+        {}
+        if cache is None
+        else {"cacheReadInputTokens": cache.read, "cacheWriteInputTokens": cache.written}
+    )
     return {
         "inputTokens": completion.input_tokens,
         "outputTokens": completion.output_tokens,
-        "totalTokens": completion.input_tokens + completion.output_tokens,
+        "totalTokens": completion.input_tokens + completion.output_tokens + sum(of_cache.values()),
+        **of_cache,
+    }
+
+
+def _own_usage(usage: dict[str, int]) -> dict[str, int]:
+    """Return token counts as Nova's own answers name them: `cacheReadInputTokenCount`."""
+    return {
+        f"{name[:-1]}Count" if name.startswith("cache") else name: tokens
+        for name, tokens in usage.items()
     }
 
 
@@ -219,46 +240,62 @@ def answer(body: NovaBody, context: Context) -> Answer:
         {
             "output": {"message": {"content": content_of(completion), "role": "assistant"}},
             "stopReason": STOP_REASONS[completion.stop],
-            "usage": usage_of(completion),
+            "usage": _own_usage(usage_of(completion)),
         },
         completion.input_tokens,
         completion.output_tokens,
     )
 
 
-def stream(response: Answer) -> Iterator[dict[str, Any]]:
-    """Split a response into the events of Nova's stream, which are those of ConverseStream."""
-    yield from ({name: value} for name, value in events_of(response))
-
-
-def events_of(response: Answer) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the name and the value of each event of a streamed response."""
-    body = response.body
-    yield "messageStart", {"role": "assistant"}
-    for index, block in enumerate(body["output"]["message"]["content"]):
-        deltas: list[dict[str, Any]]
-        tool = block.get("toolUse")
-        if tool is not None:
-            start = {"toolUse": {"toolUseId": tool["toolUseId"], "name": tool["name"]}}
-            yield "contentBlockStart", {"start": start, "contentBlockIndex": index}
-            text = json.dumps(tool["input"], ensure_ascii=False)
-            deltas = [{"toolUse": {"input": piece}} for piece in split_text(text)]
+def stream(head: Head, pieces: Pieces) -> Iterator[dict[str, Any]]:
+    """Write an answer as the events of Nova's stream, which are those of ConverseStream."""
+    for name, value in events_of(head, _without_reasoning(pieces)):
+        if name == "metadata":
+            yield {name: {**value, "usage": _own_usage(value["usage"])}}
         else:
-            deltas = _text_deltas(block)
-        for delta in deltas:
-            yield "contentBlockDelta", {"delta": delta, "contentBlockIndex": index}
-        yield "contentBlockStop", {"contentBlockIndex": index}
-    yield "messageStop", {"stopReason": body["stopReason"]}
-    yield "metadata", {"usage": body["usage"], "metrics": body.get("metrics", {})}
+            yield {name: value}
 
 
-def _text_deltas(block: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the deltas of a block of text or of reasoning; none for any other block."""
-    reasoning = block.get("reasoningContent")
-    if reasoning is not None:
-        pieces = split_text(reasoning["reasoningText"]["text"])
-        return [{"reasoningContent": {"text": piece}} for piece in pieces]
-    return [{"text": piece} for piece in split_text(block.get("text", ""))]
+def _without_reasoning(pieces: Pieces) -> Pieces:
+    """Yield the pieces of an answer, with a mark in the place of its reasoning."""
+    is_marked = False
+    for piece in pieces:
+        if isinstance(piece, Completion) or piece.kind != "reasoning":
+            yield piece
+        elif not is_marked:
+            is_marked = True
+            yield replace(piece, text=_REDACTED)
+
+
+def events_of(_head: Head, pieces: Pieces) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the name and the value of each event of a streamed answer."""
+    yield "messageStart", {"role": "assistant"}
+    index, block = -1, ""  # the block that is open: its kind, and the id of a call
+    for piece in pieces:
+        if isinstance(piece, Completion):
+            yield "contentBlockStop", {"contentBlockIndex": max(index, 0)}
+            yield "messageStop", {"stopReason": STOP_REASONS[piece.stop]}
+            yield "metadata", {"usage": usage_of(piece), "metrics": {}}
+            continue
+        if piece.kind + piece.call_id != block:
+            if index >= 0:
+                yield "contentBlockStop", {"contentBlockIndex": index}
+            index, block = index + 1, piece.kind + piece.call_id
+            if piece.kind == "call":
+                start = {"toolUse": {"toolUseId": piece.call_id, "name": piece.name}}
+                yield "contentBlockStart", {"start": start, "contentBlockIndex": index}
+        if piece.text:
+            yield "contentBlockDelta", {"delta": _delta(piece), "contentBlockIndex": index}
+
+
+def _delta(piece: Piece) -> dict[str, Any]:
+    if piece.kind == "call":
+        return {"toolUse": {"input": piece.text}}
+    return (
+        {"reasoningContent": {"text": piece.text}}
+        if piece.kind == "reasoning"
+        else {"text": piece.text}
+    )
 
 
 # Nova 2 does not show what it thinks.

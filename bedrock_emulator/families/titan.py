@@ -8,10 +8,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bedrock_emulator.answers.prompt import Prompt, Stop, Turn
+from bedrock_emulator.answers.prompt import Completion, Pieces, Prompt, Stop, Turn
 from bedrock_emulator.answers.tokens import count_tokens
-from bedrock_emulator.families.anthropic import split_text
-from bedrock_emulator.families.family import Answer, Body, Context, Family
+from bedrock_emulator.families.family import Answer, Body, Context, Family, Head
 
 _REASON: dict[Stop, str] = {
     "end": "FINISH",
@@ -68,19 +67,27 @@ def answer_text(body: TextBody, context: Context) -> Answer:
     )
 
 
-def stream_text(response: Answer) -> Iterator[dict[str, Any]]:
-    """Split a response into Titan's stream events. Only the last one has the reason and counts."""
-    result = response.body["results"][0]
-    texts = split_text(result["outputText"]) or [""]
-    for index, text in enumerate(texts):
-        is_last = index == len(texts) - 1
-        yield {
-            "outputText": text,
-            "index": index,
-            "totalOutputTextTokenCount": result["tokenCount"] if is_last else None,
-            "completionReason": result["completionReason"] if is_last else None,
-            "inputTextTokenCount": response.input_tokens if is_last else None,
-        }
+def stream_text(_head: Head, pieces: Pieces) -> Iterator[dict[str, Any]]:
+    """Write an answer as Titan's stream events. Only the last one has the reason and counts."""
+    index = 0
+    for piece in pieces:
+        if isinstance(piece, Completion):
+            yield {
+                "outputText": "",
+                "index": index,
+                "totalOutputTextTokenCount": piece.output_tokens,
+                "completionReason": _REASON[piece.stop],
+                "inputTextTokenCount": piece.input_tokens,
+            }
+        elif piece.kind == "text":
+            yield {
+                "outputText": piece.text,
+                "index": index,
+                "totalOutputTextTokenCount": None,
+                "completionReason": None,
+                "inputTextTokenCount": None,
+            }
+            index += 1
 
 
 class EmbeddingV1Body(Body):

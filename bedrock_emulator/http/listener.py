@@ -52,19 +52,47 @@ class _Connection(TCPServer):
         await super().protocol_send(Closed() if is_over else event)
 
 
+class _Reader(asyncio.StreamReader):
+    """What a client sends. `ended` is set when it has closed the connection.
+
+    hypercorn does not read while a request in HTTP/1.1 is answered, so it cannot tell.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self.ended = asyncio.Event()
+
+    def feed_eof(self) -> None:
+        super().feed_eof()
+        self.ended.set()
+
+    def set_exception(self, exc: Exception) -> None:
+        super().set_exception(exc)
+        self.ended.set()
+
+
 class _Connections:
     """The open connections, by the addresses of the clients."""
 
     def __init__(self) -> None:
         self._writers: dict[tuple[str, int], asyncio.StreamWriter] = {}
+        self._readers: dict[tuple[str, int], _Reader] = {}
 
     @contextmanager
-    def opened(self, address: tuple[str, int], writer: asyncio.StreamWriter) -> Iterator[None]:
+    def opened(
+        self, address: tuple[str, int], reader: _Reader, writer: asyncio.StreamWriter
+    ) -> Iterator[None]:
         self._writers[address] = writer
+        self._readers[address] = reader
         try:
             yield
         finally:
-            del self._writers[address]
+            del self._writers[address], self._readers[address]
+
+    async def gone(self, address: tuple[str, int]) -> None:
+        reader = self._readers.get(address)
+        if reader is not None:
+            await reader.ended.wait()
 
     def has(self, address: tuple[str, int]) -> bool:
         writer = self._writers.get(address)
@@ -128,7 +156,7 @@ class Listener:
         config = _config()
         loop = asyncio.get_running_loop()
 
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def answer(reader: _Reader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             address = writer.get_extra_info("peername")
             if task is None or address is None:  # the client has gone
@@ -136,13 +164,17 @@ class Listener:
                 return
             self._tasks.add(task)
             try:
-                with self._connections.opened(address[:2], writer):
+                with self._connections.opened(address[:2], reader, writer):
                     await _Connection(app, loop, config, context, {}, reader, writer)
             finally:
                 self._tasks.discard(task)
 
-        server = await asyncio.start_server(
-            answer, sock=self._socket, ssl=self._tls, backlog=_BACKLOG
+        def connection() -> asyncio.StreamReaderProtocol:
+            reader = _Reader(loop)
+            return asyncio.StreamReaderProtocol(reader, lambda _, w: answer(reader, w), loop)
+
+        server = await loop.create_server(
+            connection, sock=self._socket, ssl=self._tls, backlog=_BACKLOG
         )
         await asyncio.wrap_future(self._stop)
         server.close()

@@ -79,6 +79,9 @@ class Operations:
         except DroppedConnectionError:
             if PAID_ANSWER in result:
                 self._world.usage.mark_lost(result[PAID_ANSWER])
+            for value in result.values():
+                if hasattr(value, "close"):  # the events of a stream
+                    value.close()
             raise
 
 

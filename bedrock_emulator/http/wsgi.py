@@ -23,6 +23,7 @@ from moto.core.request import (
 )
 
 from bedrock_emulator.errors import DroppedConnectionError
+from bedrock_emulator.hangup import Hangup, current
 
 WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 # An event of ASGI: a dict with a type (https://asgi.readthedocs.io/en/latest/specs/www.html).
@@ -42,6 +43,9 @@ class Clients(Protocol):
 
     def drop(self, address: tuple[str, int]) -> None:
         """Close the connection of a client at once."""
+
+    async def gone(self, address: tuple[str, int]) -> None:
+        """Return when a client has closed its connection."""
 
 
 class WsgiInThreads:
@@ -70,8 +74,20 @@ class WsgiInThreads:
                 raise ConnectionResetError(_GONE)
             call_soon(send, message)
 
-        body, reply = _Body(receive, call_soon), _Reply(send_piece)
-        run = asyncio.get_running_loop().run_in_executor
+        loop = asyncio.get_running_loop()
+        body = _Body(receive, call_soon)
+        watching: list[asyncio.Task[None]] = []
+
+        def watch() -> None:
+            if not watching:
+                watching.append(loop.create_task(self._watch(client, receive, body, hangup)))
+
+        def watch_soon() -> None:
+            loop.call_soon_threadsafe(watch)
+
+        hangup = Hangup(watch_soon)
+        reply = _Reply(send_piece, hangup)
+        run = loop.run_in_executor
         try:
             environ = environment(scope, await body.open())
             rest = await run(self._threads, reply.run, self._app, environ)
@@ -81,8 +97,25 @@ class WsgiInThreads:
         except DroppedConnectionError:
             self._clients.drop(client)
             return
+        finally:
+            for task in watching:
+                task.cancel()
         for message in rest:
             await send(message)
+
+    async def _watch(
+        self, client: tuple[str, int], receive: Receive, body: _Body, hangup: Hangup
+    ) -> None:
+        """Wait until the client has closed its connection, or the request's stream in HTTP/2."""
+        waits = [asyncio.ensure_future(self._clients.gone(client))]
+        if body.has_ended:
+            waits.append(asyncio.ensure_future(_disconnected(receive)))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            hangup.happened()
+        finally:
+            for wait in waits:
+                wait.cancel()
 
 
 class _Reply:
@@ -92,8 +125,9 @@ class _Reply:
         ConnectionResetError if the client has gone
     """
 
-    def __init__(self, send: Callable[[Message], None]) -> None:
+    def __init__(self, send: Callable[[Message], None], hangup: Hangup) -> None:
         self._send = send
+        self._hangup = hangup
         self._start: dict[str, Any] = {}
 
     def run(self, app: WsgiApp, environ: dict[str, Any]) -> list[Message]:
@@ -101,6 +135,10 @@ class _Reply:
 
         Raises RuntimeError if the application ends without a reply.
         """
+        with current(self._hangup):
+            return self._run(app, environ)
+
+    def _run(self, app: WsgiApp, environ: dict[str, Any]) -> list[Message]:
         chunks = app(environ, self._begin)
         try:
             if self._is_short():
@@ -164,6 +202,11 @@ class _Body(io.RawIOBase):
         self._arrived = memoryview(begun)
         return io.BufferedReader(self, _AT_ONCE)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether all of the body has been received."""
+        return not self._more
+
     async def read_rest(self) -> None:
         """Read what the application has not read: a client may not read before it has sent all."""
         while self._more:
@@ -192,6 +235,11 @@ class _Body(io.RawIOBase):
         buffer[:count] = self._arrived[:count]
         self._arrived = self._arrived[count:]
         return count
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
 
 
 def environment(scope: Message, body: io.BufferedIOBase) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from bedrock_emulator.answers.prompt import Backend, Completion, Prompt
+from bedrock_emulator.answers.pieces import pieces_of
+from bedrock_emulator.answers.prompt import Backend, Completion, Pieces, Prompt
 from bedrock_emulator.errors import invalid
 from bedrock_emulator.families.family import Answer, Context
 from bedrock_emulator.faults import GuardrailScript
@@ -38,10 +39,9 @@ class Guard:
         self.has_intervened = self.has_intervened or is_blocked
         return is_blocked
 
-    def mark_body(self, response: Answer) -> Answer:
-        """Return the answer of InvokeModel, with what the guardrail did."""
-        action = "INTERVENED" if self.has_intervened else "NONE"
-        return replace(response, body={**response.body, _ACTION: action})
+    def mark_chunk(self, chunk: dict[str, Any]) -> dict[str, Any]:
+        """Return a body or a chunk of a stream, with what the guardrail did."""
+        return {**chunk, _ACTION: "INTERVENED" if self.has_intervened else "NONE"}
 
     def mark_conversation(self, response: Answer) -> Answer:
         """Return the answer of Converse, with the stop reason of an intervention."""
@@ -65,6 +65,10 @@ class _Guarded:
         if not self._guard.blocks(completion.text):
             return completion
         return replace(completion, text=script.message, tool_calls=(), reasoning="")
+
+    def stream(self, model_id: str, prompt: Prompt) -> Pieces:
+        """Yield the answer when it is there as a whole: what is blocked must not be seen."""
+        return pieces_of(self.complete(model_id, prompt))
 
     def embed(self, model_id: str, text: str, dimensions: int) -> list[float]:
         return self._backend.embed(model_id, text, dimensions)

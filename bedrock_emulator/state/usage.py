@@ -40,10 +40,10 @@ class Tokens:
     flex_input_tokens: int = 0
     flex_output_tokens: int = 0
 
-    def plus(self, input_tokens: int, output_tokens: int, *, is_flex: bool) -> Tokens:
-        flex = (1, input_tokens, output_tokens) if is_flex else (0, 0, 0)
+    def plus(self, calls: int, input_tokens: int, output_tokens: int, *, is_flex: bool) -> Tokens:
+        flex = (calls, input_tokens, output_tokens) if is_flex else (0, 0, 0)
         return Tokens(
-            self.calls + 1,
+            self.calls + calls,
             self.input_tokens + input_tokens,
             self.output_tokens + output_tokens,
             self.flex_calls + flex[0],
@@ -84,12 +84,24 @@ class Usage:
         digest: of the request's body
         """
         with self._lock:
-            before = self._invocations.get(model_id, Tokens())
-            total = before.plus(input_tokens, output_tokens, is_flex=is_flex)
-            self._invocations[model_id] = total
-            # Still under the lock: else an older total could be the last one that is written.
-            self._store.put("invocations", model_id, asdict(total))
+            self._add(model_id, 1, input_tokens, output_tokens, is_flex=is_flex)
             return self._answers.add_call(operation, digest)
+
+    def add_tokens(
+        self, model_id: str, input_tokens: int, output_tokens: int, *, is_flex: bool
+    ) -> None:
+        """Add the tokens of a call that was billed when its stream began."""
+        with self._lock:
+            self._add(model_id, 0, input_tokens, output_tokens, is_flex=is_flex)
+
+    def _add(
+        self, model_id: str, calls: int, input_tokens: int, output_tokens: int, *, is_flex: bool
+    ) -> None:
+        before = self._invocations.get(model_id, Tokens())
+        total = before.plus(calls, input_tokens, output_tokens, is_flex=is_flex)
+        self._invocations[model_id] = total
+        # Still under the lock: else an older total could be the last one that is written.
+        self._store.put("invocations", model_id, asdict(total))
 
     def mark_lost(self, number: int) -> None:
         """Note that a fault kept the answer with this number from the caller."""

@@ -16,8 +16,11 @@ from functools import lru_cache
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config as BotoConfig
+from botocore.configprovider import ConfiguredEndpointProvider
 from botocore.exceptions import BotoCoreError, NoRegionError
+from botocore.utils import ensure_boolean
 
 from bedrock_spark.aws.protocols import (
     BedrockClient,
@@ -38,10 +41,20 @@ class AwsSettings:
     """The Region and the endpoint of AWS.
 
     If a value is None, AWS_REGION and AWS_ENDPOINT_URL decide, or the AWS profile.
+
+    driver: what the process that made these settings found in its environment, if they were sent
+        to another process, as Spark sends them to executors. It counts there if the environment
+        says nothing
     """
 
     region: str | None = None
     endpoint_url: str | None = None
+    driver: DriverSettings | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle them with what this process's environment adds to them."""
+        region = self.region or region_here()
+        return AwsSettings, (region, self.endpoint_url, self.driver or driver_settings())
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,88 @@ class _Settings:
     connections: int = 10
     read_timeout_seconds: int = 60
     connect_timeout_seconds: int = 60
+
+
+# The services that executors call.
+_OF_EXECUTORS = ("s3", "bedrock-runtime")
+
+
+@dataclass(frozen=True)
+class DriverSettings:
+    """What a process found in its environment and its AWS profile. Never credentials.
+
+    profile: the name of the profile, None for the default one
+    endpoints: the services with an endpoint of their own, and that endpoint
+    """
+
+    profile: str | None = None
+    endpoints: tuple[tuple[str, str], ...] = ()
+
+
+def driver_settings() -> DriverSettings:
+    """Return what this process's environment and AWS profile say, for other processes."""
+    return _driver_settings(_environment_digest())
+
+
+@lru_cache(maxsize=8)
+def _driver_settings(environment: str) -> DriverSettings:
+    try:
+        session = botocore.session.Session()
+        found = ((service, _own_endpoint(session, service)) for service in _OF_EXECUTORS)
+        endpoints = tuple((service, url) for service, url in found if url is not None)
+        return DriverSettings(session.get_config_variable("profile"), endpoints)
+    except BotoCoreError:  # such as a profile that does not exist: the first call says so
+        return DriverSettings()
+
+
+def _own_endpoint(session: Any, service: str) -> str | None:
+    """Return the endpoint of a service that the environment or the profile names.
+
+    As botocore looks it up for a client.
+    https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+    """
+    ignores = session.get_config_variable("ignore_configured_endpoint_urls")
+    if ensure_boolean(ignores or False):
+        return None
+    provider = ConfiguredEndpointProvider(
+        full_config=session.full_config,
+        scoped_config=session.get_scoped_config(),
+        client_name=service,
+    )
+    url: str | None = provider.provide()
+    return url
+
+
+def _session(aws: AwsSettings) -> Any:
+    """Return botocore's session: of the driver's profile, if that exists and nothing else counts.
+
+    A machine with an instance profile has none of the driver's profiles, and goes on without.
+    """
+    session = botocore.session.Session()
+    profile = aws.driver.profile if aws.driver is not None else None
+    has_own = any(os.environ.get(name) for name in _CREDENTIAL_VARIABLES)
+    if profile is None or has_own or profile not in session.available_profiles:
+        return session
+    return botocore.session.Session(profile=profile)
+
+
+# Variables by which a machine chooses its credentials itself.
+_CREDENTIAL_VARIABLES = (
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+)
+
+
+def _endpoint(aws: AwsSettings, session: Any, service: str) -> str | None:
+    """Return the endpoint of a client; None if boto3 finds it, or there is none."""
+    if aws.endpoint_url is not None or aws.driver is None:
+        return aws.endpoint_url
+    own = _own_endpoint(session, service)
+    return None if own is not None else dict(aws.driver.endpoints).get(service)
 
 
 def _client(service: str, aws: AwsSettings, settings: _Settings) -> Any:
@@ -76,8 +171,10 @@ def _environment_digest() -> str:
 
 @lru_cache(maxsize=32)
 def _make_client(service: str, aws: AwsSettings, settings: _Settings, environment: str) -> Any:
+    core = _session(aws)
     # boto3 reads AWS_DEFAULT_REGION only; AWS_REGION is the one that clusters and other SDKs set.
-    session = boto3.session.Session(region_name=aws.region or os.environ.get("AWS_REGION"))
+    region = aws.region or os.environ.get("AWS_REGION")
+    session = boto3.session.Session(region_name=region, botocore_session=core)
     config = BotoConfig(
         retries={"mode": "standard", "total_max_attempts": settings.attempts},
         max_pool_connections=settings.connections,
@@ -85,7 +182,8 @@ def _make_client(service: str, aws: AwsSettings, settings: _Settings, environmen
         connect_timeout=settings.connect_timeout_seconds,
     )
     try:
-        return session.client(service, endpoint_url=aws.endpoint_url, config=config)
+        endpoint_url = _endpoint(aws, core, service)
+        return session.client(service, endpoint_url=endpoint_url, config=config)
     except NoRegionError as exc:
         raise ConfigError(
             "batch.region: is not set, and neither --region, AWS_REGION nor the AWS profile names "

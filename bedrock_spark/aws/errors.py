@@ -138,6 +138,24 @@ _CHECK_CREDENTIALS = (
     "Check the credentials of this process: the AWS_* variables, the profile (AWS_PROFILE, aws sso "
     "login), or the role of the machine"
 )
+_RENEW = (
+    "The credentials have expired: renew them (aws sso login, or a role, which renews them by "
+    "itself), then run the same command"
+)
+_EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+# They are about the credentials, whatever is called.
+_CREDENTIALS_CODES = frozenset(
+    {
+        "IncompleteSignatureException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "InvalidToken",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+        *(error.__name__ for error in NO_CREDENTIALS),
+    }
+)
 _CHECK_RIGHTS = "Check that the credentials of this process are valid and allow the call"
 
 
@@ -148,8 +166,18 @@ def access_advice(exc: BaseException) -> str | None:
     # boto3's transfers raise an error of their own while they handle the reply.
     for error in (exc, exc.__cause__, exc.__context__):
         if isinstance(error, ClientError) and error_code(error) in _ACCESS_CODES:
-            return _CHECK_RIGHTS
+            return credentials_advice(error_code(error)) or _CHECK_RIGHTS
     return None
+
+
+def credentials_advice(code: str | None) -> str | None:
+    """Return what to do about credentials that no call accepts; None for any other code.
+
+    code: the service's, or the class of an error of botocore
+    """
+    if code in _EXPIRED_CODES:
+        return _RENEW
+    return _CHECK_CREDENTIALS if code in _CREDENTIALS_CODES else None
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from bedrock_spark.aws.clients import model_client, runtime_client
+from bedrock_spark.aws.errors import credentials_advice
 from bedrock_spark.aws.model_refusals import model_refusal, with_advice
 from bedrock_spark.aws.profiles import refusal_advice
 from bedrock_spark.canary.limits import Probe, find_limit, is_too_short, too_short_message
@@ -89,7 +90,7 @@ def ask_canary(
         try:
             replies = list(pool.map(lambda record: _ask(caller, record), records))
         except InvokeRefusedError as exc:
-            raise _no_access(run, model_id, str(exc)) from None
+            raise _no_access(run, model_id, exc) from None
     canary = _add_up(model_id, clock.now(), replies)
     is_refused = _is_refused(canary, config)
     if not is_refused and is_too_short(canary, run.config):
@@ -111,8 +112,9 @@ def ask_canary(
     return canary
 
 
-def _no_access(run: Run, model_id: str, message: str) -> CanaryAccessError:
-    advice = refusal_advice(message, model_client(run.aws), model_id)
+def _no_access(run: Run, model_id: str, exc: InvokeRefusedError) -> CanaryAccessError:
+    message, advice = str(exc), credentials_advice(exc.error_type)
+    advice = advice or refusal_advice(message, model_client(run.aws), model_id)
     if advice is None:
         advice = "Check the id, its Region, and bedrock:InvokeModel on it."
     refusal = model_refusal(message)

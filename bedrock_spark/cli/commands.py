@@ -14,6 +14,7 @@ from bedrock_spark._version import __version__
 from bedrock_spark.cli import runs, stages
 from bedrock_spark.cli.check import check
 from bedrock_spark.cli.config_argument import with_config
+from bedrock_spark.cli.deploy import deploy
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.environment import environment
 from bedrock_spark.cli.extras import how_to_install, missing_of
@@ -27,7 +28,7 @@ ORDER = (
     *("demo", "check", "invoke"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
     *("status", "stop"),
-    *("environment", "jobs-path"),
+    *("environment", "deploy", "jobs-path"),
     "emulator",
 )
 _CONFIG = (
@@ -137,6 +138,7 @@ main.add_command(runs.stop)
 main.add_command(invoke)
 main.add_command(check)
 main.add_command(environment)
+main.add_command(deploy)
 
 
 @main.command(epilog="Example: bedrock-spark demo --folder /tmp/demo")

@@ -185,6 +185,16 @@ def perform(
             _end_spark()
 
 
+def run_program(stage: Stage, description: str | None) -> None:
+    """Run a stage as a program of spark-submit, and exit with its code if that is not 0.
+
+    AWS Glue and Databricks take any SystemExit for a failure, also one with the code 0.
+    """
+    code = perform_from_arguments(stage, description)
+    if code:
+        sys.exit(code)
+
+
 def perform_from_arguments(stage: Stage, description: str | None) -> int:
     """Call `perform` with the arguments that spark-submit or AWS Glue passes to the program."""
     arguments = read_arguments(sys.argv[1:], description)

@@ -3,9 +3,7 @@
 spark-submit "$(bedrock-spark jobs-path prepare)" --config tickets.yaml [--set KEY=VALUE ...]
 """
 
-import sys
-
 from bedrock_spark.cli import stages
 
 if __name__ == "__main__":
-    sys.exit(stages.perform_from_arguments(stages.prepare, __doc__))
+    stages.run_program(stages.prepare, __doc__)

@@ -18,6 +18,7 @@
     <run uri>/claims/<round>/<task>.json                which attempt of such a task works
     <run uri>/provisioned/0001-*.json                   the throughput bought for the fallback
     <run uri>/cost-profiles/<place>-0001.json           an inference profile of the run's jobs
+    <run uri>/probe/<probe>/<object>                    that driver and executors share the folder
     <run uri>/results/shard-00042-00.parquet            one result row per source row
     <run uri>/results/images/shard-00042-00/<record_id>-0.png   the images of answers
     <run uri>/deadletters/shard-00042-00.parquet        the rows of that shard without an answer
@@ -55,7 +56,7 @@ CONFIGS = "config"
 SHARDS, ROWS, REJECTS, LEDGER = "shards", "rows", "rejects", "ledger"
 SNAPSHOTS, REMAINDERS = "snapshots", "remainders"
 TASKS, CLAIMS, DEADLETTERS, PROVISIONED = "tasks", "claims", "deadletters", "provisioned"
-PARTIAL, COST_PROFILES = "partial", "cost-profiles"
+PARTIAL, COST_PROFILES, PROBE = "partial", "cost-profiles", "probe"
 OUTPUT, FALLBACK, RESULTS, RECONCILIATION = "output", "fallback", "results", "reconciliation"
 
 
@@ -100,9 +101,14 @@ def shard_key(shard: str, prepare_id: str) -> str:
     return f"{shards_prefix(prepare_id)}{shard}.jsonl"
 
 
+def rows_prefix(prepare_id: str) -> str:
+    """Return the folder of the rows behind the shards that one prepare wrote."""
+    return f"{ROWS}/{prepare_id}/"
+
+
 def rows_key(shard: str, prepare_id: str) -> str:
     """Return the Parquet of the source rows behind a shard."""
-    return f"{ROWS}/{prepare_id}/{shard}.parquet"
+    return f"{rows_prefix(prepare_id)}{shard}.parquet"
 
 
 def rejects_key(bucket: int, prepare_id: str) -> str:
@@ -189,6 +195,14 @@ def is_claim(key: str) -> bool:
 def claim_key(round_id: str, task: str) -> str:
     """Return the claim on the work of a task of the fallback."""
     return f"{claims_prefix(round_id)}{task}.json"
+
+
+def probe_key(probe_id: str, name: str) -> str:
+    """Return an object by which driver and executors prove that they share the run folder.
+
+    name: "" for the folder of a probe
+    """
+    return f"{PROBE}/{probe_id}/{name}"
 
 
 def deadletters_key(shard: str) -> str:

@@ -49,29 +49,52 @@ def delete_unnamed(storage: Storage, committed: RunManifest) -> None:
     _delete(storage, (key for key in written if key not in named))
 
 
+def check_written(storage: Storage, manifest: RunManifest) -> None:
+    """Raise RunFolderError unless a manifest that is about to be committed has all its files here.
+
+    The executors wrote them, and may have written elsewhere. It lists two folders and reads no
+    file.
+    """
+    wrong = _wrong_files(storage, manifest.prepare_id, manifest.shards)
+    rows = {o.key for o in storage.list(layout.rows_prefix(manifest.prepare_id))}
+    expected = [layout.rows_key(shard.shard_id, manifest.prepare_id) for shard in manifest.shards]
+    wrong += [f"{key} (is missing)" for key in expected if key not in rows]
+    if wrong:
+        raise RunFolderError(
+            f"{storage.uri}: {len(wrong)} of {2 * len(expected)} files that the executors wrote "
+            f"are not here as they wrote them: {', '.join(wrong[:_SHOWN])}. All machines must "
+            "share the run folder; use an s3:// run_uri. Nothing was committed or submitted"
+        )
+
+
 def check_shard_files(storage: Storage, prepare_id: str, shards: Iterable[Shard]) -> None:
     """Raise RunFolderError if the file of a shard is missing or has another size than prepare gave.
 
     It lists the folder once, so it costs one call per thousand shards. It does not read the files:
     a file with other bytes and the same size is not noticed.
     """
-    expected = {shard.key: shard.bytes for shard in shards}
-    if not expected:
-        return
-    found = {o.key: o.size for o in storage.list(layout.shards_prefix(prepare_id))}
-    wrong = sorted(key for key, size in expected.items() if found.get(key) != size)
+    expected = list(shards)
+    wrong = _wrong_files(storage, prepare_id, expected)
     if wrong:
-        shown = ", ".join(
-            f"{key} (is missing)"
-            if key not in found
-            else f"{key} (has {found[key]} bytes, not {expected[key]})"
-            for key in wrong[:_SHOWN]
-        )
         raise RunFolderError(
             f"{storage.uri}: {len(wrong)} of {len(expected)} shards are not as prepare wrote them: "
-            f"{shown}. Restore them, or begin a new run with another run_uri; "
+            f"{', '.join(wrong[:_SHOWN])}. Restore them, or begin a new run with another run_uri; "
             "nothing was submitted"
         )
+
+
+def _wrong_files(storage: Storage, prepare_id: str, shards: Iterable[Shard]) -> list[str]:
+    """Return the shards whose file is missing or has another size, each with what is wrong."""
+    expected = {shard.key: shard.bytes for shard in shards}
+    if not expected:
+        return []
+    found = {o.key: o.size for o in storage.list(layout.shards_prefix(prepare_id))}
+    return [
+        f"{key} (is missing)"
+        if key not in found
+        else f"{key} (has {found[key]} bytes, not {expected[key]})"
+        for key in sorted(key for key, size in expected.items() if found.get(key) != size)
+    ]
 
 
 def _delete(storage: Storage, keys: Iterable[str]) -> None:

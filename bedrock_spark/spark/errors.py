@@ -18,11 +18,21 @@ from py4j.protocol import Py4JError, Py4JNetworkError
 from pyspark.errors import PySparkException
 
 from bedrock_spark import errors
-from bedrock_spark.errors import BedrockSparkError, ConfigError, SourceError, SparkFailedError
+from bedrock_spark.errors import (
+    BedrockSparkError,
+    ConfigError,
+    InvokeRefusedError,
+    SourceError,
+    SparkFailedError,
+    StorageAccessError,
+)
+from bedrock_spark.spark.cluster_failures import CLUSTER_FAILURES
+from bedrock_spark.spark.source_failures import SOURCE_FAILURES
 
 # What PySpark raises: errors that it knows, and any other exception of the JVM.
 SPARK_ERRORS = (PySparkException, Py4JError)
 
+_KNOWN = (*CLUSTER_FAILURES, *SOURCE_FAILURES)
 _MOST_CAUSES = 20
 _WRAPPERS = ("Job aborted due to stage failure", "Exception thrown in awaitResult")
 # Java classes whose messages name files, hosts, classes and permissions, and no row's value. A
@@ -45,8 +55,16 @@ _FILE = re.compile(
 _OWN = re.compile(
     r"^bedrock_spark\.errors\.(\w+): (.*?)(?=\n\n|\n\s*at | SQLSTATE: |\Z)", re.M | re.S
 )
+# A task adds this line to its error: the unit, such as a shard, that it was at work on.
+_UNIT_NOTE = "bedrock_spark was at work on "
+_UNIT = re.compile(rf"^{_UNIT_NOTE}([^\n]+)$", re.M)
+# The host of the executor whose task failed last. In local mode it is the driver.
+_HOST = re.compile(r"Lost task \S+ in stage \S+ \(TID \d+\) \((\S+) executor (?!driver)\S+\)")
+_EXECUTOR_ACCESS = (
+    ". That was on an executor, which does not have the driver's AWS_* variables: give the "
+    "machines a role, or set spark.executorEnv.AWS_ACCESS_KEY_ID and the others"
+)
 _PYTHON_TYPE = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt))\b", re.M)
-_POSITION = re.compile(r"== SQL.*?\(line (\d+), position (\d+)\)")
 
 
 @dataclass(frozen=True)
@@ -74,133 +92,20 @@ class Failure:
     of_source: bool = True
 
 
-@dataclass(frozen=True)
-class _Known:
-    """A failure that has a sentence of its own.
-
-    pattern: is searched in all classes and messages of the chain
-    describe: makes the sentence of the match, the file (or "a file") and the whole text
-    """
-
-    pattern: re.Pattern[str]
-    describe: Callable[[re.Match[str], str, str], str]
-    of_source: bool = True
-
-
-def _known(
-    pattern: str, describe: Callable[[re.Match[str], str, str], str], *, of_source: bool = True
-) -> _Known:
-    return _Known(re.compile(pattern, re.S), describe, of_source)
-
-
-def _cast(match: re.Match[str], _: str, text: str) -> str:
-    at = _POSITION.search(text)
-    place = f" at line {at[1]}, position {at[2]} of the query" if at else ""
-    return (
-        f"a value of the type {match[1]} cannot be cast to {match[2]}{place}. Correct the value, "
-        "or use try_cast, which makes it null"
-    )
-
-
-def _types_apart(match: re.Match[str], file: str, _: str) -> str:
-    return (
-        f"the column {match[1]} of {file} is {match[3]}, and other files have {match[2]}: write "
-        "them with one type, or cast the column in source.sql"
-    )
-
-
-def _schemas_apart(_: re.Match[str], __: str, text: str) -> str:
-    types = re.search(r'incompatible data types "?(.+?)"? and "?([^"\n.]+)', text)
-    detail = f": a column is {types[1]} in one and {types[2]} in another" if types else ""
-    return f"the schemas of its files do not fit together{detail}"
-
-
-_KNOWN = (
-    _known(
-        r"No space left on device",
-        lambda *_: "a disk of Spark is full: free some space, or name another in spark.local.dir",
-        of_source=False,
-    ),
-    _known(
-        r"OutOfMemoryError|ExecutorLostFailure|exit code 137|killed by YARN",
-        lambda *_: (
-            "Spark lost a process, most likely because it needed more memory: raise "
-            "spark.executor.memory, spark.executor.memoryOverhead or spark.driver.memory, and run "
-            "the same command again"
-        ),
-        of_source=False,
-    ),
-    _known(
-        r"MALFORMED_RECORD_IN_PARSING|MALFORMED_CSV_RECORD|Malformed records are detected",
-        lambda _, file, __: (
-            f"{file} has a malformed record, and mode: FAILFAST stops at the first "
-            "one. Correct the file"
-        ),
-    ),
-    _known(
-        r"FILE_NOT_EXIST|FileNotFoundException",
-        lambda _, file, __: (
-            f"{file} is not there any more: it was deleted or replaced while Spark "
-            "read the source. Run the same command again"
-        ),
-    ),
-    _known(
-        r"(?:COLUMN_DATA_TYPE_MISMATCH|Parquet column cannot be converted).*?[Cc]olumn:? "
-        r"\[([^\]]*)\]\W+Expected(?: Spark type|:) (.+?), (?:actual Parquet type|Found:) (\w+)",
-        _types_apart,
-    ),
-    _known(r"CANNOT_MERGE_SCHEMAS|Failed merging schema", _schemas_apart),
-    _known(r'CAST_INVALID_INPUT.* of the type "([^"]*)" cannot be cast to "([^"]*)"', _cast),
-    _known(
-        r"CANNOT_READ_FILE_FOOTER|is not a Parquet file|footer is too large|Could not read footer",
-        lambda _, file, __: f"{file} is of another format, or its end is missing",
-    ),
-    _known(
-        r"CANNOT_PARSE_DATATYPE",
-        lambda *_: (
-            "it has a column of a type that PySpark cannot read, such as an interval of "
-            "months and days or TIMESTAMP(9): cast the column, or select others, in source.sql"
-        ),
-    ),
-    _known(
-        r"REQUIRES_SINGLE_PART_NAMESPACE\W.*?but got `?([^`.]+)`?\.",
-        lambda match, *_: (
-            f"the session has no catalog {match[1]}: set spark.sql.catalog.{match[1]}, or write "
-            "database.table"
-        ),
-    ),
-    _known(
-        r"SCHEMA_NOT_FOUND\W.*?schema (`[^ ]+`)|Database (\S+) not found"
-        r"|Namespace does not exist: (\S+)",
-        lambda match, *_: (
-            f"the database {match[1] or match[2] or match[3]} does not exist: CREATE DATABASE it "
-            "first, or name another"
-        ),
-    ),
-    _known(
-        r"Unsupported format in USING: (\w+)",
-        lambda match, *_: (
-            f"the catalog holds tables of Iceberg, none of {match[1]}: write format: iceberg, or "
-            "name a table of another catalog"
-        ),
-    ),
-    _known(
-        r"UNABLE_TO_INFER_SCHEMA|Unable to infer schema",
-        lambda *_: "there is no file of this format, or no file at all, so there are no columns",
-    ),
-)
-
-
 @contextmanager
-def stage_errors(stage: str) -> Iterator[None]:
-    """Turn Spark's errors in a stage into a SparkFailedError, or into the error of its task."""
+def stage_errors(stage: str | Callable[[], str]) -> Iterator[None]:
+    """Turn Spark's errors in a stage into a SparkFailedError, or into the error of its task.
+
+    stage: its name, or what returns the name when there is an error
+    """
     try:
         yield
     except SPARK_ERRORS as exc:
         own = own_error(exc)
         if own is not None:
             raise own from exc
-        raise SparkFailedError(f"{stage}: {explain(exc).text}") from exc
+        name = stage if isinstance(stage, str) else stage()
+        raise SparkFailedError(f"{name}{_at(exc)}: {explain(exc).text}") from exc
 
 
 @contextmanager
@@ -220,8 +125,9 @@ def source_errors(
         own, failure = own_error(exc), explain(exc)
         if own is not None:
             raise own from cause
-        kind = SourceError if failure.of_source else SparkFailedError
-        raise kind(hide(f"{place}: {failure.text}")) from cause
+        if failure.of_source:
+            raise SourceError(hide(f"{place}: {failure.text}")) from cause
+        raise SparkFailedError(hide(f"prepare{_at(exc)}: {failure.text}")) from cause
 
 
 @contextmanager
@@ -233,14 +139,44 @@ def config_errors(key: str) -> Iterator[None]:
         raise ConfigError(f"{key}: {explain(exc).text}") from exc
 
 
+@contextmanager
+def noted_unit(name: str) -> Iterator[None]:
+    """Add the unit that a task is at work on to its error, as the last line of its traceback."""
+    try:
+        yield
+    except Exception as exc:
+        exc.add_note(f"{_UNIT_NOTE}{name}")
+        raise
+
+
 def own_error(exc: BaseException) -> BedrockSparkError | None:
-    """Return the error of this package that ended a task, as a new one; None if there is none."""
+    """Return the error of this package that ended a task, as a new one; None if there is none.
+
+    Its message names the unit, such as a shard, that the task was at work on.
+    """
     for link in chain_of(exc):
         match = _OWN.search(link.message)
         kind = getattr(errors, match[1], None) if match else None
         if match and isinstance(kind, type) and issubclass(kind, BedrockSparkError):
-            return kind(match[2].strip())
+            said, unit = _UNIT.sub("", match[2]).strip(), _UNIT.search(match[2])
+            name = unit[1] if unit else ""
+            text = said if not name or name in said else f"{name}: {said}"
+            is_access = issubclass(kind, (StorageAccessError, InvokeRefusedError))
+            if is_access and _HOST.search(_whole_text(exc)):
+                text = f"{text.rstrip('.')}{_EXECUTOR_ACCESS}"
+            return kind(text)
     return None
+
+
+def _at(exc: BaseException) -> str:
+    """Return the unit and the host of the task that failed, such as `, shard-1, on 10.0.0.7`."""
+    text = _whole_text(exc)
+    unit, host = _UNIT.search(text), _HOST.search(text)
+    return (f", {unit[1]}" if unit else "") + (f", on {host[1]}" if host else "")
+
+
+def _whole_text(exc: BaseException) -> str:
+    return "\n".join(link.message for link in _all_links(exc))
 
 
 def explain(exc: BaseException) -> Failure:
@@ -258,13 +194,18 @@ def explain(exc: BaseException) -> Failure:
 
 
 def chain_of(exc: BaseException) -> list[Link]:
-    """Return an exception of Spark and its causes, the outermost first."""
+    """Return an exception of Spark and its causes, the outermost first, without mere wrappers."""
+    links = _all_links(exc)
+    inner = [link for link in links if not link.message.startswith(_WRAPPERS)]
+    return inner or links
+
+
+def _all_links(exc: BaseException) -> list[Link]:
     java = getattr(exc, "java_exception", None) or getattr(exc, "_origin", None)
     links = list(_java_chain(java)) if java is not None else []
     if not links:
         links = [Link(type(exc).__name__, str(exc))]
-    inner = [link for link in links if not link.message.startswith(_WRAPPERS)]
-    return inner or links
+    return links
 
 
 def _java_chain(java: Any) -> Iterator[Link]:

@@ -58,13 +58,16 @@ def spark_session(
             'spark-submit of a cluster, which "$(bedrock-spark jobs-path)" is for'
         ) from exc
     _check_packages()
+    from bedrock_spark.spark.errors import stage_errors
+
     builder = SparkSession.builder
     is_there = SparkContext._gateway is not None
     if is_there or (_is_submitted() and _has_name()):
         return builder.getOrCreate()
     builder = builder.appName(_NAME)
     if _is_submitted() or "SPARK_REMOTE" in os.environ:
-        return builder.getOrCreate()
+        with stage_errors("spark"):
+            return builder.getOrCreate()
     started = time.monotonic()
     say("spark     starting")
     session = _start(builder, config, say)

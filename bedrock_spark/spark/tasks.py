@@ -20,7 +20,7 @@ from pyspark.sql import SparkSession
 
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.run_folder.heartbeat import run_periodically
-from bedrock_spark.spark.errors import stage_errors
+from bedrock_spark.spark.errors import noted_unit, stage_errors
 
 # How often the progress of tasks is read.
 _POLL_SECONDS = 0.25
@@ -49,13 +49,23 @@ def run_per_unit(
     def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for index in batch.column(0).to_pylist():
-                result = msgspec.json.encode(work(units[index])).decode()
+                with noted_unit(_name_of(units[index])):
+                    result = msgspec.json.encode(work(units[index])).decode()
                 yield pa.RecordBatch.from_pydict({"result": [result]})
 
     count = len(units)
     with stage_errors(stage):
         rows = spark.range(0, count, 1, count).mapInArrow(task, "result string").collect()
     return [msgspec.json.decode(row[0], type=result_type) for row in rows]
+
+
+def _name_of(unit: object) -> str:
+    """Return the shards of a unit of work, for messages."""
+    if isinstance(unit, (tuple, list)):
+        names = sorted({_name_of(part) for part in unit})
+        more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+        return f"{names[0]}{more}" if names else ""
+    return str(getattr(unit, "unit", None) or getattr(unit, "shard_id", None) or unit)
 
 
 @contextmanager

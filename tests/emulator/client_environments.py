@@ -1,7 +1,7 @@
 """Real clients of other languages and packages, installed when a test first needs them.
 
-They are folders `.venv-client-<name>` in the repository's root (200, 400, 30 and 20 MB). Later runs
-use them again.
+They are folders `.venv-client-<name>` in the repository's root (200, 400, 30, 20 and 40 MB). Later
+runs use them again.
 """
 
 from __future__ import annotations
@@ -41,6 +41,23 @@ def javascript() -> Path:
         subprocess.run(["npm", "install", "--silent", "--no-fund", *packages], cwd=home, check=True)
 
     return _installed("javascript", install)
+
+
+def java(program: str) -> list[str]:
+    """Return the command of a Java program, compiled with AWS's SDK."""
+    home = _installed("java", lambda home: None)
+    pom = Path(__file__).with_name("java_client.xml").read_text()
+    compiled, sources = home / "compiled.txt", home / "src" / "main" / "java"
+    if not compiled.exists() or compiled.read_text() != pom + program:
+        sources.mkdir(parents=True, exist_ok=True)
+        (home / "pom.xml").write_text(pom)
+        (sources / "Example.java").write_text(program)
+        goals = ["compile", "dependency:build-classpath", "-Dmdep.outputFile=classpath.txt"]
+        repository = f"-Dmaven.repo.local={home / 'repository'}"
+        subprocess.run(["mvn", "-q", "-B", repository, *goals], cwd=home, check=True)
+        compiled.write_text(pom + program)
+    classpath = f"{home / 'target' / 'classes'}:{(home / 'classpath.txt').read_text().strip()}"
+    return ["java", "-cp", classpath, "Example"]
 
 
 def go(program: str) -> Path:

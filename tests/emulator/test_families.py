@@ -13,7 +13,7 @@ import pytest
 from bedrock_emulator.answers.deterministic import DeterministicBackend
 from bedrock_emulator.answers.tokens import count_tokens
 from bedrock_emulator.families import converse
-from bedrock_emulator.families.family import BodyError, Context, read_body
+from bedrock_emulator.families.family import BodyError, Context, Head, read_body
 from bedrock_emulator.families.registry import FAMILIES, family_of
 from bedrock_emulator.models.catalog import listed_model_ids
 
@@ -189,7 +189,10 @@ def test_streamed_text_is_the_text(
         assert family.stream is None
         return
     assert family.stream is not None
-    events = list(family.stream(response))
+    assert family.prompt is not None
+    prompt = family.prompt(read_body(family, body))
+    pieces = family.backend(DeterministicBackend()).stream(model_id, prompt)
+    events = list(family.stream(Head(model_id, "", response.input_tokens), pieces))
     assert len(events) > 2
     text = _at(response.body, path)
     if family.name == "anthropic":

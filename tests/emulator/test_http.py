@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import boto3
 import h2.config
 import h2.connection
+import h2.errors
 import h2.events
 import pytest
 
@@ -60,6 +61,20 @@ class Http2:
             self._h2.send_data(stream, piece, end_stream=not body)
         self._socket.sendall(self._h2.data_to_send())
         return stream
+
+    def until(self, stream: int, text: bytes) -> None:
+        """Read until a stream has sent a text."""
+        received = b""
+        while text not in received:
+            for event in self._h2.receive_data(self._socket.recv(65536)):
+                if isinstance(event, h2.events.DataReceived) and event.stream_id == stream:
+                    received += event.data
+            self._socket.sendall(self._h2.data_to_send())
+
+    def cancel(self, stream: int) -> None:
+        """End a stream, as a client does that reads no more of it."""
+        self._h2.reset_stream(stream, h2.errors.ErrorCodes.CANCEL)
+        self._socket.sendall(self._h2.data_to_send())
 
     def replies(self, *streams: int) -> dict[int, tuple[int, bytes]]:
         """Return status and body of these streams, when all have ended."""

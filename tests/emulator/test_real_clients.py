@@ -20,7 +20,7 @@ import yaml
 from bedrock_emulator import LocalBedrock
 from bedrock_emulator.faults import Faults, read_faults
 
-from .client_environments import environment, go, javascript
+from .client_environments import environment, go, java, javascript
 from .doc_examples import example
 
 large = pytest.mark.skipif(
@@ -124,3 +124,19 @@ def test_the_go_example(tmp_path: Path, local: LocalBedrock) -> None:
     (tmp_path / "records.jsonl").write_text(RECORDS)
     run = _run([str(program)], tmp_path, local)
     assert run.stdout.splitlines() == ["end_turn", "Completed 100"]
+
+
+@large
+@pytest.mark.skipif(shutil.which("mvn") is None, reason="Maven is not installed")
+def test_the_java_example(tmp_path: Path, local: LocalBedrock) -> None:
+    """Clients that wait, and asynchronous ones: a stream over HTTP/2, and an object."""
+    command = java(example("java"))
+    (tmp_path / "records.jsonl").write_text(RECORDS)
+    run = _run(command, tmp_path, local)
+    assert run.stdout.splitlines() == [
+        "end_turn",
+        'This is a made-up answer of the local Bedrock. You asked: "Hello"',
+        "Completed",
+    ]
+    body = local.client("s3").get_object(Bucket="java-bucket", Key="async")["Body"].read()
+    assert body == b"hello"

@@ -33,7 +33,7 @@ ORDER: list[set[str]] = [
     {"canary", "check", "model_check", "report", "fallback"},
     {"publication", "submission"},
     {"pipeline"},
-    {"demo", "environment", "whole_run"},
+    {"demo", "deploy", "environment", "lambda_handler", "whole_run"},
     {"cli", "__init__"},
     {"jobs", "__main__"},  # programs of spark-submit; python -m
 ]

@@ -1,5 +1,9 @@
 """Split the unanswered records among tasks, into equal loads and few parts.
 
+The number of tasks follows from the records and the limits, not from the cores that are alive: with
+dynamic allocation that are few after hours of waiting, and Spark asks for more if tasks wait. Over
+Spark Connect their number is unknown.
+
 A part is some places of a shard's list of unanswered records, and the digest of that list. Collect
 writes a new list if it runs meanwhile; then the digest is another, and the part is not asked.
 
@@ -15,7 +19,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bedrock_spark.config import FallbackConfig
+
 _NAME_LENGTH = 32
+# A task makes `fallback.concurrency` calls at a time. If each of these callers has fewer records,
+# or the task has, its start takes longer than its work: it waits until the other tasks have seen
+# it, and learns the limit of the model.
+_LEAST_PER_CALLER, _LEAST_PER_TASK = 8, 100
+# If a call takes six seconds, 40,000 calls a minute; the limit of the model is found by each task.
+_MOST_CALLERS = 4_096
+# Each look at the other tasks lists them all.
+_MOST_TASKS = 512
+# The fewest tokens that a call takes, as a rule.
+_TOKENS_PER_CALL = 100
 
 
 @dataclass(frozen=True)
@@ -34,6 +50,21 @@ class Part:
     def records(self) -> int:
         """Return the number of records."""
         return self.stop - self.start
+
+
+def number_of_tasks(records: int, config: FallbackConfig) -> int:
+    """Return how many tasks ask `records` records.
+
+    A limit of N calls a minute keeps at most N callers busy if a call takes up to a minute. More
+    tasks would only share it.
+    """
+    callers = [_MOST_CALLERS, records // _LEAST_PER_CALLER]
+    if config.requests_per_minute is not None:
+        callers.append(config.requests_per_minute)
+    if config.tokens_per_minute is not None:
+        callers.append(config.tokens_per_minute // _TOKENS_PER_CALL)
+    tasks = min(min(callers) // config.concurrency, records // _LEAST_PER_TASK, _MOST_TASKS)
+    return max(1, tasks)
 
 
 def split_into_parts(

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pyspark.sql import SparkSession
 
 from bedrock_spark.aws.clients import model_client
+from bedrock_spark.aws.errors import credentials_advice
 from bedrock_spark.aws.model_refusals import with_advice
 from bedrock_spark.aws.profiles import refusal_advice
 from bedrock_spark.clock import SystemClock
@@ -29,16 +30,13 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.claims import close_round, open_round
 from bedrock_spark.run_folder.heartbeat import run_periodically
 from bedrock_spark.run_folder.run import Run
-from bedrock_spark.spark.fallback.parts import split_into_parts
+from bedrock_spark.spark.fallback.parts import number_of_tasks, split_into_parts
 from bedrock_spark.spark.fallback.round_result import Round, add_up, check_refusals
 from bedrock_spark.spark.fallback.task import FallbackTask, TaskResult
-from bedrock_spark.spark.tasks import classic_context, observed_tasks, run_per_unit
+from bedrock_spark.spark.tasks import observed_tasks, run_per_unit
 from bedrock_spark.storage import Storage
 
 log = logging.getLogger(__name__)
-
-# Over Spark Connect the number of cores is unknown.
-_DEFAULT_TASKS = 8
 
 
 def ask_unanswered(
@@ -71,8 +69,11 @@ def ask_unanswered(
     many of them alike and answered none.
     """
     config = run.config.fallback
-    groups = split_into_parts(counts, _parallelism(spark), most, digests)
-    if config is None or not groups:
+    if config is None:
+        return Round()
+    records = sum(counts.values()) if most is None else min(most, sum(counts.values()))
+    groups = split_into_parts(counts, number_of_tasks(records, config), most, digests)
+    if not groups:
         return Round()
     round_id = uuid.uuid4().hex[:12]
     again = ask_again_of(run.config)
@@ -103,11 +104,12 @@ def ask_unanswered(
     finally:
         _delete_tasks(run.storage, round_id)
     _close(run.storage, round_id)
-    refusals = [result.refusal for result in done if result.refusal]
-    if refusals:
-        advice = refusal_advice(refusals[0], model_client(run.aws), model_id)
+    refused = next((result for result in done if result.refusal), None)
+    if refused is not None and refused.refusal:
+        advice = credentials_advice(refused.refusal_code)
+        advice = advice or refusal_advice(refused.refusal, model_client(run.aws), model_id)
         advice = advice or "Check the id, its Region, and bedrock:InvokeModel on it"
-        text = with_advice(refusals[0], advice)
+        text = with_advice(refused.refusal, advice)
         raise InvokeRefusedError(f"fallback.model_id {config.model_id}: {text}")
     asked = add_up(done)
     if not has_answered:
@@ -150,8 +152,3 @@ def _delete_tasks(storage: Storage, round_id: str) -> None:
         storage.delete([stored.key for stored in storage.list(layout.tasks_prefix(round_id))])
     except StorageError as exc:
         log.warning("deleting the objects of the fallback's tasks: %s", exc)
-
-
-def _parallelism(spark: SparkSession) -> int:
-    context = classic_context(spark)
-    return max(1, int(context.defaultParallelism)) if context is not None else _DEFAULT_TASKS

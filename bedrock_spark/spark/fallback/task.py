@@ -44,7 +44,8 @@ class TaskResult(msgspec.Struct, frozen=True):
     """The result of one task.
 
     asked: how many records it asked; throttled: how many calls met a 429
-    refusal: the error because of which the model would answer no record, or None
+    refusal: the error because of which the model would answer no record, or None; refusal_code: the
+        service's code of it
     changed: how many records it did not ask because their shard must be collected again
     answered: how many records the model answered
     refused: if it answered none, how many records it refused, by what their errors have in common;
@@ -62,6 +63,7 @@ class TaskResult(msgspec.Struct, frozen=True):
     messages: dict[str, str] = {}
     is_stopped: bool = False
     no_flex: str | None = None
+    refusal_code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -139,13 +141,13 @@ class FallbackTask:
         refusals = Refusals(self.has_answered)
         asker = _Asker(caller, answers, config.concurrency, self.until, renewal.check, refusals)
         pending = PendingRecords(self.storage, self.prepare_id, parts, self.limit_path)
-        refusal = None
+        refusal = refusal_code = None
         registry = TaskRegistry(self.storage, self.round_id, clock, lambda: asker.asked)
         with share_limit(limiter, registry, clock, self.tasks):
             try:
                 asker.ask_all(pending)
             except InvokeRefusedError as exc:
-                refusal = str(exc)
+                refusal, refusal_code = str(exc), exc.error_type
             finally:
                 asker.keep(refusals.take_rest(), may_be_the_accounts=True)
                 answers.flush()
@@ -160,6 +162,7 @@ class FallbackTask:
             refusals.messages if alike else {},
             refusals.is_hopeless,
             flex.refusal if flex is not None else None,
+            refusal_code,
         )
 
     def _caller(self, limiter: RateLimiter, clock: Clock, flex: FlexTier | None) -> ModelCaller:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.shards.record_ids import body_hash
@@ -33,11 +34,12 @@ class HashBodies:
     """
 
     config: Config
+    aws: AwsSettings
     is_keyed: bool
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield the batches with HASH, KEY and REPEATED replaced, their other columns unchanged."""
-        with open_objects(self.config) as objects:
+        with open_objects(self.aws) as objects:
             template = body_template(self.config, objects.fetch)
             slices = (s for batch in batches for s in with_media(batch, template, objects))
             yield from self._with_hashes(slices, template)

@@ -9,15 +9,13 @@ import pyarrow.compute as pc
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.aws.s3_objects import MAX_OBJECT_BYTES, ObjectReader
-from bedrock_spark.config import Config
 from bedrock_spark.spark.prepare.arrow_columns import column_values
 from bedrock_spark.spark.prepare.prefetch import THREADS, Prefetch
 from bedrock_spark.templates.body_template import BodyTemplate
 
 
-def open_objects(config: Config) -> Prefetch:
+def open_objects(aws: AwsSettings) -> Prefetch:
     """Return the prefetcher of the S3 objects that rows name. Nothing is fetched yet."""
-    aws = AwsSettings(config.batch.region, config.endpoint_url)
     return Prefetch(ObjectReader(aws, THREADS).read, MAX_OBJECT_BYTES)
 
 

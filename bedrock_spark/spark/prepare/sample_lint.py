@@ -15,6 +15,7 @@ import msgspec
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.lint import LintFinding, RenderedLint
@@ -36,6 +37,7 @@ class LintRows:
     """
 
     config: Config
+    aws: AwsSettings
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Read the first batch that has rows, and no other."""
@@ -49,7 +51,7 @@ class LintRows:
         faults: Counter[LintFinding] = Counter()
         bodies = 0
         lint = RenderedLint(self.config)
-        with open_objects(self.config) as objects:
+        with open_objects(self.aws) as objects:
             template = body_template(self.config, objects.fetch)
             for batch in with_media(rows, template, objects):
                 ids = pa.repeat(ANY_ID, batch.num_rows)
@@ -68,7 +70,9 @@ def _decoded(line: bytes) -> dict[str, object]:
         return {}
 
 
-def refuse_sample(rows: DataFrame, columns: tuple[str, ...], config: Config) -> None:
+def refuse_sample(
+    rows: DataFrame, columns: tuple[str, ...], config: Config, aws: AwsSettings
+) -> None:
     """Raise ConfigError if the model would refuse the bodies that the first rows become.
 
     columns: those that the template reads
@@ -77,7 +81,7 @@ def refuse_sample(rows: DataFrame, columns: tuple[str, ...], config: Config) -> 
     """
     if config.batch.lint == "ignore":
         return
-    sample = rows.select(*map(column_of, columns)).mapInArrow(LintRows(config), _SAMPLE)
+    sample = rows.select(*map(column_of, columns)).mapInArrow(LintRows(config, aws), _SAMPLE)
     for row in sample.take(1):
         bodies, found = json.loads(row[0])
         faults = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F  # noqa: N812 - its usual name
 
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
 from bedrock_spark.spark.prepare.body_hashes import HashBodies
 from bedrock_spark.spark.prepare.columns import (
@@ -24,7 +25,7 @@ from bedrock_spark.spark.prepare.columns import (
 from bedrock_spark.spark.prepare.source import SourceColumns
 
 
-def with_ids(df: DataFrame, columns: SourceColumns, config: Config) -> DataFrame:
+def with_ids(df: DataFrame, columns: SourceColumns, config: Config, aws: AwsSettings) -> DataFrame:
     """Select hash, key text and the source columns that prepare needs. No Spark action runs.
 
     KEY distinguishes rows with one hash: the key's text, or the SHA-256 of the body. TIE puts rows
@@ -48,7 +49,7 @@ def with_ids(df: DataFrame, columns: SourceColumns, config: Config) -> DataFrame
     if columns.key:
         # Equal keys can only be found within a partition: so first a shuffle by key.
         keyed = keyed.repartition(F.col(HASH)).sortWithinPartitions(*_sort_columns(keyed))
-    return keyed.mapInArrow(HashBodies(config, bool(columns.key)), keyed.schema)
+    return keyed.mapInArrow(HashBodies(config, aws, bool(columns.key)), keyed.schema)
 
 
 def repartition_by_hash(df: DataFrame, buckets: int) -> DataFrame:

@@ -47,7 +47,11 @@ from bedrock_spark.run_folder.manifest import (
     commit_manifest,
     read_manifest,
 )
-from bedrock_spark.run_folder.prepared_files import delete_prepared, delete_unnamed
+from bedrock_spark.run_folder.prepared_files import (
+    check_written,
+    delete_prepared,
+    delete_unnamed,
+)
 from bedrock_spark.run_folder.run import Run, begin_run, check_not_replaced
 from bedrock_spark.shards.plan import SourceSize, plan_buckets
 from bedrock_spark.spark.prepare.column_types import check_types
@@ -130,12 +134,13 @@ def _prepare(spark: SparkSession, run: Run, df: DataFrame | None, observe: Obser
     ):
         repartitioning = _Repartitioning(run, columns, rows, prepare_id)
         size = repartitioning.estimate_size()
-        refuse_sample(rows, template.columns, config)
+        refuse_sample(rows, template.columns, config, run.aws)
         tasks.expect(size.records)
         run = begin_run(run)
         summaries = repartitioning.write_buckets(size)
         manifest = replace(_manifest(run, kept, summaries, prepare_id), source=state)
         check_not_replaced(run)
+        check_written(run.storage, manifest)
     committed = _commit(run.storage, manifest)
     check_not_replaced(run)  # another process may have begun it again at the same time
     return committed
@@ -212,8 +217,9 @@ class _Repartitioning:
 
     def _write_round(self, buckets: int) -> Summaries:
         config = self.run.config
-        task = PrepareTask(config, self.columns, self.run.storage, buckets, self.prepare_id)
-        by_bucket = repartition_by_hash(with_ids(self.rows, self.columns, config), buckets)
+        storage, aws = self.run.storage, self.run.aws
+        task = PrepareTask(config, self.columns, storage, aws, buckets, self.prepare_id)
+        by_bucket = repartition_by_hash(with_ids(self.rows, self.columns, config, aws), buckets)
         summaries = [json.loads(r[0]) for r in by_bucket.mapInArrow(task, _SUMMARY).collect()]
         return sorted(summaries, key=lambda bucket: int(bucket["bucket"]))
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
 from bedrock_spark.errors import PlanError
 from bedrock_spark.families.request_body import body_template
@@ -76,6 +77,7 @@ class PrepareTask:
     config: Config
     columns: SourceColumns
     storage: Storage
+    aws: AwsSettings
     buckets: int
     prepare_id: str
 
@@ -89,7 +91,7 @@ class PrepareTask:
         first = next((b for b in batches if b.num_rows), None)
         if first is None:
             return None
-        with scratch_folder("prepare") as folder, open_objects(self.config) as objects:
+        with scratch_folder("prepare") as folder, open_objects(self.aws) as objects:
             bucket = _Bucket(self, folder, first, objects)
             bucket.add(first)
             del first

@@ -15,6 +15,7 @@ from bedrock_spark.aws.errors import (
     AWS_FAILURES,
     INVOKE_ERRORS,
     JOB_ERRORS,
+    credentials_advice,
     error_code,
     invoke_error,
     job_error,
@@ -356,3 +357,32 @@ def test_some_code_maps_to_every_job_and_invoke_error() -> None:
 def test_an_error_without_a_code_has_an_empty_one(error: Exception, code: str) -> None:
     """A reply of a proxy, or of an overloaded service, may hold nothing that botocore reads."""
     assert error_code(error) == code
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("ExpiredTokenException", "The credentials have expired: renew them"),
+        ("ExpiredToken", "The credentials have expired: renew them"),
+        ("UnrecognizedClientException", "Check the credentials of this process"),
+        ("NoCredentialsError", "Check the credentials of this process"),
+        ("AccessDeniedException", None),
+        ("ResourceNotFoundException", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_credentials_that_no_call_accepts_have_their_own_advice(
+    code: str | None, said: str | None
+) -> None:
+    """The model's id and the caller's rights are not the cause."""
+    advice = credentials_advice(code)
+    assert (advice or "").startswith(said or "")
+    assert (advice is None) is (said is None)
+
+
+def test_an_expired_token_refuses_every_record() -> None:
+    """And its code is kept, for the advice of the canary and the fallback."""
+    exc = invoke_error(failure("ExpiredTokenException", 403))
+    assert type(exc) is errors.InvokeRefusedError
+    assert exc.error_type == "ExpiredTokenException"

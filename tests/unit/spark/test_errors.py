@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import pytest
@@ -14,7 +15,13 @@ from bedrock_spark.errors import (
     SparkFailedError,
     StorageUnavailableError,
 )
-from bedrock_spark.spark.errors import explain, own_error, source_errors, stage_errors
+from bedrock_spark.spark.errors import (
+    explain,
+    noted_unit,
+    own_error,
+    source_errors,
+    stage_errors,
+)
 
 SECRET = "S3CRET"
 ABORTED = (
@@ -230,9 +237,149 @@ def test_a_failure_is_one_line_without_a_row_s_value(name: str) -> None:
     assert SECRET not in failure.text
     assert "\n" not in failure.text
     expected: Any = SourceError if of_source else SparkFailedError
-    with pytest.raises(expected, match=r"^source\.sql: ") as caught, source_errors("source.sql"):
+    where = r"^source\.sql: " if of_source else r"^prepare: "
+    with pytest.raises(expected, match=where) as caught, source_errors("source.sql"):
         raise failed(chain)
     assert isinstance(caught.value.__cause__, Py4JError)
+
+
+TRACEBACK = """Traceback (most recent call last):
+  File "/x/worker.py", line 1, in main
+    x = 1
+{error}
+bedrock_spark was at work on shard-00007-01
+"""
+LOST = (
+    "Job aborted due to stage failure: Task 0 in stage 1.0 failed 4 times, most recent failure: "
+    "Lost task 0.3 in stage 1.0 (TID 6) (10.0.0.7 executor 2): "
+)
+PYTHON = "org.apache.spark.api.python.PythonException"
+ON_EXECUTOR = "That was on an executor, which does not have the driver's AWS_* variables"
+SHIP = "Ship the environment: --archives environment.tar.gz#environment"
+MEMORY = "raise spark.executor.memory, spark.executor.memoryOverhead"
+# What an executor's task, or its JVM, said; and what a person is told.
+ON_CLUSTER: dict[str, tuple[str, str]] = {
+    "no package": (
+        "ModuleNotFoundError: No module named 'bedrock_spark'",
+        f"the Python of the executors has no module bedrock_spark. {SHIP}",
+    ),
+    "no module of a package": (
+        "pyspark.serializers.X: y\nModuleNotFoundError: No module named 'pyarrow.lib'",
+        f"the Python of the executors has no module pyarrow. {SHIP}",
+    ),
+    "no Python": (
+        'java.io.IOException: Cannot run program "./environment/bin/python": error=2, No such file',
+        f"the executors have no Python at ./environment/bin/python. {SHIP}",
+    ),
+    "no Python, Java 21": (
+        'java.io.IOException: Cannot run program "/opt/py": Exec failed, error: 2 (No such file or',
+        "the executors have no Python at /opt/py",
+    ),
+    "another Python, 4": (
+        "pyspark.errors.exceptions.base.PySparkRuntimeError: [PYTHON_VERSION_MISMATCH] Python in "
+        "worker has different version: 3.9 than that in driver: 3.11, PySpark cannot run",
+        "the executors have Python 3.9 and the driver has 3.11: both need the same minor version",
+    ),
+    "another Python, 3.5": (
+        "PySparkRuntimeError: [PYTHON_VERSION_MISMATCH] Python in worker has different version "
+        "(3, 10) than that in driver 3.11, PySpark cannot run",
+        "the executors have Python 3.10 and the driver has 3.11",
+    ),
+    "no credentials": (
+        "bedrock_spark.errors.StorageAccessError: s3://b/rows/shard-00007-01.parquet: Unable to "
+        "locate credentials. Check the credentials of this process",
+        ON_EXECUTOR,
+    ),
+    "expired token": (
+        "bedrock_spark.errors.StorageAccessError: s3://b/k: An error occurred (ExpiredToken). The "
+        "credentials have expired: renew them",
+        "shard-00007-01: s3://b/k: An error occurred (ExpiredToken). The credentials have expired",
+    ),
+    "no such bucket": (
+        "bedrock_spark.errors.StorageError: s3://b/k: (NoSuchBucket) The bucket does not exist",
+        "shard-00007-01: s3://b/k: (NoSuchBucket)",
+    ),
+    "refused connection": (
+        "bedrock_spark.errors.StorageUnavailableError: s3://b/k: Could not connect to the endpoint",
+        "shard-00007-01: s3://b/k: Could not connect to the endpoint",
+    ),
+    "the round is over": (
+        "bedrock_spark.errors.RunHeldError: s3://b: this round of the fallback is over",
+        "shard-00007-01: s3://b: this round of the fallback is over",
+    ),
+    "disk of a task": ("OSError: [Errno 28] No space left on device", "a disk of Spark is full"),
+    "memory of Python": ("MemoryError", MEMORY),
+    "killed worker": (
+        "org.apache.spark.SparkException: Python worker exited unexpectedly (crashed)",
+        MEMORY,
+    ),
+    "killed container": (
+        "ExecutorLostFailure (executor 2 exited caused by one of the running tasks) Reason: "
+        "Container from a bad node: container_1 on host: h. Exit status: 137. Diagnostics: [x]",
+        MEMORY,
+    ),
+    "results": (
+        "Total size of serialized results of 9 tasks (2 GiB) is bigger than "
+        "spark.driver.maxResultSize (1024.0 MiB)",
+        "raise spark.driver.maxResultSize",
+    ),
+    "task": (
+        "Serialized task 1:0 was 200 bytes, which exceeds max allowed: spark.rpc.message.maxSize",
+        "raise spark.rpc.message.maxSize",
+    ),
+    "no S3A": (
+        "java.lang.ClassNotFoundException: Class org.apache.hadoop.fs.s3a.S3AFileSystem not found",
+        "Spark has no file system for s3a:// here. Add --packages org.apache.hadoop:hadoop-aws:",
+    ),
+    "no s3": (
+        'org.apache.hadoop.fs.UnsupportedFileSystemException: No FileSystem for scheme "s3"',
+        "no file system for s3:// here. Write s3a:// for s3://, which only EMR knows. Add --pack",
+    ),
+    "no gs": ('UnsupportedFileSystemException: No FileSystem for scheme "gs"', "add the jars"),
+    "S3A without credentials": (
+        "org.apache.hadoop.fs.s3a.auth.NoAuthWithAWSException: No AWS Credentials provided",
+        "Spark has no credentials for S3. It does not use those of boto3",
+    ),
+    "S3A without bucket": (
+        "org.apache.hadoop.fs.s3a.UnknownStoreException: `s3a://b/': Bucket does not exist",
+        "the bucket does not exist",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("is_connect", [False, True])
+@pytest.mark.parametrize("name", ON_CLUSTER)
+def test_a_failure_of_an_executor_is_one_line_with_its_stage_and_shard(
+    name: str, *, is_connect: bool
+) -> None:
+    """And with what to do. Over Spark Connect there is no exception of the JVM, only its text."""
+    error, said = ON_CLUSTER[name]
+    text = LOST + TRACEBACK.format(error=error)
+    exc = PySparkException(text) if is_connect else failed([("SparkException", text)])
+    with pytest.raises(BedrockSparkError) as caught, stage_errors("collect"):
+        raise exc
+    message = str(caught.value)
+    assert said in message
+    assert "\n" not in message
+    assert "shard-00007-01" in message
+    if isinstance(caught.value, SparkFailedError):
+        assert message.startswith("collect, shard-00007-01, on 10.0.0.7: ")
+    assert caught.value.__cause__ is exc
+
+
+def test_a_task_without_credentials_in_local_mode_is_the_driver_s() -> None:
+    """There are no other machines, so nothing is said of them."""
+    error = "bedrock_spark.errors.StorageAccessError: s3://b/k: Unable to locate credentials"
+    text = ABORTED + TRACEBACK.format(error=error)
+    own = own_error(failed([("SparkException", text)]))
+    assert str(own) == "shard-00007-01: s3://b/k: Unable to locate credentials"
+
+
+def test_a_task_notes_its_unit_in_its_error() -> None:
+    """The last line of its traceback, which is all that Spark sends."""
+    with pytest.raises(ValueError, match="x") as caught, noted_unit("shard-1"):
+        raise ValueError("x")
+    assert traceback.format_exception(caught.value)[-1] == "bedrock_spark was at work on shard-1\n"
 
 
 def test_an_error_before_reading_keeps_spark_s_own_words() -> None:

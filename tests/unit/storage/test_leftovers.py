@@ -138,6 +138,7 @@ def test_prepare_deletes_leftovers_first(tmp_path: Path, monkeypatch: pytest.Mon
     def fail(*_: object) -> None:
         raise PlanError("no rows")
 
+    monkeypatch.setattr("bedrock_spark.spark.probe.is_local", lambda _: True)
     monkeypatch.setattr("bedrock_spark.spark.prepare.stage.prepare", fail)
     with pytest.raises(PlanError):
         pipeline.prepare(None)  # type: ignore[arg-type]

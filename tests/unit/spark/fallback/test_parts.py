@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.spark.fallback.parts import Part, split_into_parts
+from bedrock_spark.config import FallbackConfig
+from bedrock_spark.spark.fallback.parts import Part, number_of_tasks, split_into_parts
 
 COUNTS = st.dictionaries(
     st.integers(0, 30).map(lambda n: f"shard-{n:05d}-00"), st.integers(0, 500), max_size=20
@@ -51,3 +53,54 @@ def test_only_a_large_shard_is_split() -> None:
         (Part("a", 60, 90),),
         (Part("a", 90, 100), Part("b", 0, 10), Part("c", 0, 10)),
     ]
+
+
+@pytest.mark.parametrize(
+    ("records", "limits", "tasks"),
+    [
+        (1, {}, 1),
+        (255, {}, 1),
+        (1_232, {}, 4),
+        (10_000, {}, 39),
+        (1_000_000, {}, 128),
+        (10**9, {}, 128),
+        (1_000_000, {"requests_per_minute": 60}, 1),
+        (1_000_000, {"requests_per_minute": 1_000}, 31),
+        (1_000_000, {"requests_per_minute": 10_000}, 128),
+        (1_000_000, {"tokens_per_minute": 200_000}, 62),
+        (1_000_000, {"requests_per_minute": 500, "tokens_per_minute": 200_000}, 15),
+        (1_000_000, {"concurrency": 256}, 16),
+        (1_000_000, {"concurrency": 1}, 512),
+        (10_000, {"concurrency": 1}, 100),
+    ],
+)
+def test_the_number_of_tasks_follows_records_and_limits(
+    records: int, limits: dict[str, int], tasks: int
+) -> None:
+    """Not the cores that are alive when a round begins."""
+    assert number_of_tasks(records, FallbackConfig(model_id="m", **limits)) == tasks
+
+
+@given(
+    st.integers(0, 10**9),
+    st.none() | st.integers(1, 10**6),
+    st.none() | st.integers(1, 10**9),
+    st.integers(1, 256),
+)
+def test_no_task_has_a_handful_of_records_or_of_calls(
+    records: int, requests: int | None, tokens: int | None, concurrency: int
+) -> None:
+    """Unless there is one task; and more records or a higher limit never make fewer tasks."""
+    config = FallbackConfig(
+        model_id="m",
+        requests_per_minute=requests,
+        tokens_per_minute=tokens,
+        concurrency=concurrency,
+    )
+    tasks = number_of_tasks(records, config)
+    assert 1 <= tasks <= number_of_tasks(records + 1, config)
+    if tasks > 1:
+        assert records / tasks >= max(100, 8 * concurrency)
+        assert requests is None or tasks * concurrency <= requests
+    faster = config.model_copy(update={"requests_per_minute": None, "tokens_per_minute": None})
+    assert tasks <= number_of_tasks(records, faster)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
 from bedrock_spark.run_folder import layout
 from bedrock_spark.shards.record_ids import body_hash
@@ -59,7 +60,9 @@ def test_the_rows_of_a_shard_are_bounded_if_they_share_records(
     """Every row has a record with its body in its shard; a body is sent again once per bound."""
     storage = LocalStorage(str(tmp_path))
     columns = SourceColumns((), ("body", "number", "beside"), ("body",))
-    task = PrepareTask(config_of(tmp_path, max_row_bytes), columns, storage, 1, PREPARE_ID)
+    task = PrepareTask(
+        config_of(tmp_path, max_row_bytes), columns, storage, AwsSettings(), 1, PREPARE_ID
+    )
     batch = batch_of()
     (summary,) = task(batch.slice(start, width) for start in range(0, ROWS, width))
     shards = json.loads(summary.column("summary")[0].as_py())["shards"]
