@@ -54,8 +54,9 @@ test-cluster-long: install install-spark35 ## Run all tests on clusters, with bo
 	@scripts/with-spark.sh $(venv) pytest tests/cluster $(PYTEST_ARGS)
 	@SPARK_JAVA_NEWEST=21 scripts/with-spark.sh $(venv_spark35) pytest tests/cluster $(PYTEST_ARGS)
 
-test-clients: install ## Run the emulator's examples with the AWS CLI, Airflow and SDKs (installs them)
-	@BEDROCK_SPARK_CLIENTS=1 scripts/with-spark.sh $(venv) pytest tests/emulator/test_real_clients.py $(PYTEST_ARGS)
+test-clients: install ## Try real clients: the emulator's examples, and what deploy writes (installs them)
+	@BEDROCK_SPARK_CLIENTS=1 scripts/with-spark.sh $(venv) pytest tests/emulator/test_real_clients.py \
+		tests/e2e/test_deployed_clients.py $(PYTEST_ARGS)
 
 # The ids and the days on which they end are in tests/models.py.
 models: install ## List the model ids in this repository that end soon (DAYS=90)

@@ -497,7 +497,7 @@ class Pipeline:
         An error of Spark becomes one of this package. Without PySpark there is none.
         """
         with self._reporter.command(lambda: self.run, reports_success=reports_success):
-            if "pyspark" not in sys.modules:
+            if sys.modules.get("pyspark") is None:
                 yield
                 return
             from bedrock_spark.spark.errors import stage_errors

@@ -20,7 +20,7 @@ def run(
     spark: SparkSession,
     df: DataFrame | None,
     config: AnyConfig,
-    observe: Observer | bool | None = None,
+    observe: Observer | bool | None = True,
 ) -> DataFrame:
     """Ask the model one question per row of `df`, or of the config's source if `df` is None.
 
@@ -29,12 +29,11 @@ def run(
     usually for hours. Raises a BedrockSparkError. Then every answer that was paid for is kept, and
     the same call continues the run from there.
 
-    observe: is called with the progress. True shows it, False does not; None shows it in a notebook
-        and if stderr is a terminal
+    observe: is called with the progress. True shows it, in a notebook on stdout, else on stderr;
+        False or None shows nothing
     Warns (RowsWarning) if more rows were rejected or failed than the limits of the config allow.
     """
-    wanted = False if callable(observe) else observe
-    with automatic_screen(wanted) as screen:
+    with automatic_screen(observe is True) as screen:
         observer = observe if callable(observe) else screen or ignore_progress
         pipeline = Pipeline.open(config, observe=observer)
         report = pipeline.run_all(spark, df)

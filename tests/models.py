@@ -99,7 +99,7 @@ _FOR_USERS = (
 _FOR_TESTS = ("tests/**/*.py", "bedrock_emulator/models/*.py")
 # A provider, then a name with a digit in it. A pattern such as `amazon.titan-text-*` is no id.
 _ID = re.compile(
-    r"(?<![\w/-])(?:(?:us|us-gov|eu|apac|jp|au|ca|sa|me|af|in|global)\.)?"
+    r"(?<![\w./-])(?:(?:us|us-gov|eu|apac|jp|au|ca|sa|me|af|in|global)\.)?"
     r"((?:ai21|amazon|anthropic|cohere|deepseek|google|luma|meta|minimax|mistral|moonshot|"
     r"moonshotai|nvidia|openai|qwen|stability|twelvelabs|writer|xai|zai)"
     r"\.(?=[a-z0-9.:-]*\d)[a-z][a-z0-9]*(?:[.:-][a-z0-9]+)+)(?![\w*-])"

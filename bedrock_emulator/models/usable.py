@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from bedrock_emulator.errors import ServiceError, invalid, not_found
+from bedrock_emulator.models.profile_only import needs_profile
 from bedrock_emulator.state.clock import as_datetime
 from bedrock_emulator.state.world import EmulatorState
 
@@ -66,7 +67,9 @@ def check_usable(
     is_plain = "inference-profile/" not in named and base_model_id == named.rsplit("/", 1)[-1]
     if rule.region == "NOT_AVAILABLE" and is_plain:
         raise invalid("The provided model identifier is invalid.")
-    if rule.refusal == "on_demand" and is_plain:
+    refuses_bare = world.faults.current.behaviour.profile_only == "refuse" and not is_batch
+    is_bare = rule.refusal == "on_demand" or (refuses_bare and needs_profile(base_model_id))
+    if is_bare and is_plain:
         raise invalid(
             f"Invocation of model ID {named} with on-demand throughput isn\u2019t supported. Retry "
             "your request with the ID or ARN of an inference profile that contains this model."

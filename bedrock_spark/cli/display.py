@@ -29,11 +29,13 @@ class Display:
     """The screen of one command.
 
     screen: shows the progress; by default on stderr
+    failure: why the command does not exit with 0, once that is known
     """
 
     def __init__(self, output: Output | None = None, screen: ProgressScreen | None = None) -> None:
         self.output = output or Output()
         self._screen = screen or ProgressScreen()
+        self.failure: str | None = None
 
     def observe(self, progress: Progress) -> None:
         """Show the progress of a stage."""
@@ -95,6 +97,7 @@ class Display:
         values: what the JSON object has besides the error
         """
         self.finish()
+        self.failure = message
         self.show_error(message)
         self.show_json({**(values or {}), "error": error_json(code, message)})
         return code

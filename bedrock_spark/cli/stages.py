@@ -5,6 +5,7 @@ Each returns an exit code: docs/troubleshooting.md has the table.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -160,10 +161,22 @@ def perform(
     """Load the config, open the run, run the stage, and return the exit code.
 
     lease_wait: see `Pipeline`
-    A BedrockSparkError is printed as a message without a traceback.
+    A BedrockSparkError is printed as a message without a traceback. In YARN's cluster mode it is
+    told to YARN, too.
     """
     display = Display(output)
     display.output.begin_logging()
+    code = _perform(stage, config_path, overrides, display, lease_wait)
+    if display.failure is not None and "PYSPARK_GATEWAY_PORT" in os.environ:
+        from bedrock_spark.spark.yarn import tell_yarn
+
+        tell_yarn(display.failure, code)
+    return code
+
+
+def _perform(
+    stage: Stage, config_path: str, overrides: Sequence[str], display: Display, lease_wait: float
+) -> int:
     pipeline = None
     with interruptible(at_once=_mute_spark):
         try:

@@ -118,17 +118,13 @@ def _writer(stream: TextIO | None) -> Callable[[str], None]:
 
 
 @contextmanager
-def automatic_screen(wanted: bool | None = None) -> Iterator[Observer | None]:
-    """Yield the observer that a call in Python has if it names none; None if nothing is shown.
-
-    wanted: whether to show progress; None for: in a notebook, and if stderr is a terminal
-    """
-    in_notebook = is_notebook()
-    if wanted is False or (wanted is None and not in_notebook and not _is_terminal(sys.stderr)):
+def automatic_screen(is_wanted: bool) -> Iterator[Observer | None]:
+    """Yield an observer that shows the progress of a call in Python; None if it is not wanted."""
+    if not is_wanted:
         yield None
         return
     # A notebook shows stderr as if something had failed.
-    screen = ProgressScreen(sys.stdout, bars=False) if in_notebook else ProgressScreen()
+    screen = ProgressScreen(sys.stdout, bars=False) if is_notebook() else ProgressScreen()
     try:
         yield screen.observe
     finally:
@@ -140,7 +136,3 @@ def is_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell is not None and getattr(shell, "kernel", None) is not None
-
-
-def _is_terminal(stream: TextIO | None) -> bool:
-    return stream is not None and stream.isatty()

@@ -49,7 +49,8 @@ def publish_partial(
     the source or the run folder, or holds what this package did not write.
     """
     if path is None:
-        with observed_tasks(spark, "publish", observe, records=manifest.rows, unit="rows"):
+        tasks = len(manifest.units)
+        with observed_tasks(spark, "publish", observe, None, manifest.rows, "rows", tasks):
             return _copy(spark, run.storage, manifest.units)
     _refuse_final_place(spark, run, path)
     final = run.config.results

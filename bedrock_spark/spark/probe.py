@@ -31,8 +31,9 @@ from bedrock_spark.errors import (
     StorageAccessError,
     StorageError,
 )
+from bedrock_spark.progress import ignore_progress
 from bedrock_spark.run_folder import layout
-from bedrock_spark.spark.tasks import classic_context, run_per_unit
+from bedrock_spark.spark.tasks import classic_context, observed_tasks, run_per_unit
 from bedrock_spark.storage import LocalStorage, Storage
 
 log = logging.getLogger(__name__)
@@ -119,7 +120,8 @@ def _prove(spark: SparkSession, storage: Storage, task: _ProbeTask) -> None:
         executors = _executors(spark)
         tasks = executors or _TASKS_IF_UNKNOWN
         tasks = tasks if is_folder else min(tasks, _MOST_IN_S3)
-        probed = run_per_unit(spark, range(tasks), task, Probed, "probe")
+        with observed_tasks(spark, "probe", ignore_progress):
+            probed = run_per_unit(spark, range(tasks), task, Probed, "probe")
         _check(storage, task, probed)
         seen |= {(one.host, one.process) for one in probed}
         # Executors that have come meanwhile count, too.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
@@ -76,79 +76,116 @@ def observed_tasks(
     group: str | None = None,
     records: int | None = None,
     unit: str = "records",
+    tasks: int | None = None,
 ) -> Iterator[TaskProgress]:
-    """Report the progress of the tasks of all Spark actions that this thread runs in the block.
+    """Name all Spark actions that this thread runs in the block, and report their progress.
 
-    Spark Connect cannot report tasks: then only start and end of the stage are reported.
+    They have a job group and a description, over Spark Connect a tag. The thread's own group and
+    description count again after the block. Spark Connect cannot report tasks: then only start and
+    end of the stage are reported.
 
     group: the name by which `cancel_jobs` can end these actions
     records: of all tasks, counted in `unit`; None if the number is not known yet
+    tasks: of the step that reads these records; None for any step
     """
-    tasks = TaskProgress(stage, observe, unit, records)
-    tasks.begin()
+    progress = TaskProgress(stage, observe, unit, records, tasks)
+    progress.begin()
+    group = group or f"bedrock-spark-{stage}-{uuid.uuid4().hex[:8]}"
     context = classic_context(spark)
     if context is None:
         with _tagged(spark, group):
-            yield tasks
-        tasks.end()
+            yield progress
+        progress.end()
         return
-    if group is None and observe is ignore_progress:
-        yield tasks
-        return
-    group = group or f"bedrock-spark-{stage}-{uuid.uuid4().hex[:8]}"
-    context.setJobGroup(group, f"bedrock_spark {stage}", interruptOnCancel=True)
-    report = partial(_report, context.statusTracker(), group, tasks)
-    tasks.refresh = report
-    try:
+    with _grouped(context, group, f"bedrock_spark {stage}"):
+        if observe is ignore_progress:
+            yield progress
+            return
+        report = partial(_report, context.statusTracker(), group, progress)
+        progress.refresh = report
         with run_periodically(f"watching the tasks of {stage}", report, lambda: _POLL_SECONDS):
-            yield tasks
-        tasks.end()
+            yield progress
+        progress.end()
+
+
+@contextmanager
+def _grouped(context: Any, group: str, description: str) -> Iterator[None]:
+    """Put the jobs of this thread into a group; put back what the caller had."""
+    before = {name: context.getLocalProperty(name) for name in _GROUP_PROPERTIES}
+    context.setJobGroup(group, description, interruptOnCancel=True)
+    try:
+        yield
     finally:
-        context.setLocalProperty("spark.jobGroup.id", None)
-        context.setLocalProperty("spark.job.description", None)
+        for name, value in before.items():
+            context.setLocalProperty(name, value)
+
+
+# What setJobGroup sets (org.apache.spark.SparkContext).
+_GROUP_PROPERTIES = ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage of Spark that has begun: its id, its tasks, and how many of them have finished."""
+
+    id: int
+    finished: int
+    tasks: int
 
 
 @dataclass
 class TaskProgress:
     """The progress of Spark tasks, in records.
 
-    refresh: calls `note` with the tasks as they are now
+    tasks: of the step that reads the records; None for any step
+    shuffles: how many steps come before it
+    refresh: calls `note` with the steps as they are now
 
     Spark tells which tasks have finished, not how many records they have read: records count as
-    done in proportion to the finished tasks. As long as their number is unknown, tasks are counted.
+    done in proportion to the finished tasks of the step that reads them. So the count never falls,
+    and its total is fixed. The steps before it are told by the detail, one at a time.
     """
 
     stage: str
     observe: Observer
     unit: str = "records"
     records: int | None = None
+    tasks: int | None = None
+    shuffles: int = 0
     refresh: Callable[[], None] = lambda: None
-    _finished: int = 0
-    _earlier: int = 0
+    _seen: set[int] = field(default_factory=set)
+    _earlier: frozenset[int] = frozenset()
     _done: int = 0
 
-    def expect(self, records: int) -> None:
-        """Set the number of records. They are read by the tasks that begin from now on."""
+    def expect(self, records: int, tasks: int | None = None, shuffles: int = 0) -> None:
+        """Set the number of records. They are read by the steps that begin from now on."""
         self.refresh()
-        self.records, self._earlier = records, self._finished
+        self.records, self.tasks, self.shuffles = records, tasks, shuffles
+        self._earlier, self._done = frozenset(self._seen), 0
         self.begin()
 
     def begin(self) -> None:
         """Report that the stage has begun."""
         self.observe(self._at(0, ""))
 
-    def note(self, finished: int, tasks: int) -> None:
-        """Report how many of the tasks have finished."""
-        self._finished = finished
-        detail = f"{finished:,} of {tasks:,} tasks of Spark"
-        if self.records is None:
-            self.observe(self._at(0, detail))
+    def note(self, steps: Sequence[Step]) -> None:
+        """Report how far the newest step is. Spark forgets old ones."""
+        if not steps:
             return
-        # If all tasks that Spark tells of have finished, the next ones are about to begin.
-        if finished < tasks:
-            own = tasks - self._earlier
-            self._done = self.records * max(0, finished - self._earlier) // own if own > 0 else 0
+        newest = max(steps, key=lambda step: step.id)
+        self._seen.update(step.id for step in steps)
+        detail = (
+            f"{newest.finished:,} of {newest.tasks:,} tasks of Spark in step {len(self._seen):,}"
+        )
+        if self.records is not None and self._reads_records(newest):
+            done = self.records * newest.finished // newest.tasks
+            self._done = max(self._done, min(done, self.records))
         self.observe(self._at(self._done, detail))
+
+    def _reads_records(self, step: Step) -> bool:
+        since = len(self._seen - self._earlier)
+        is_own = step.id not in self._earlier and since > self.shuffles and step.tasks > 0
+        return is_own and self.tasks in (None, step.tasks)
 
     def end(self) -> None:
         """Report that all is done."""
@@ -172,11 +209,8 @@ def cancel_jobs(spark: SparkSession, group: str) -> None:
 
 
 @contextmanager
-def _tagged(spark: SparkSession, tag: str | None) -> Iterator[None]:
+def _tagged(spark: SparkSession, tag: str) -> Iterator[None]:
     """Tag the actions of the block over Spark Connect, which has no job groups."""
-    if tag is None:
-        yield
-        return
     spark.addTag(tag)
     try:
         yield
@@ -192,13 +226,18 @@ def classic_context(spark: SparkSession) -> Any:
         return None
 
 
-def _report(tracker: Any, group: str, tasks: TaskProgress) -> None:
-    """Report the finished tasks of all Spark jobs of a job group.
+def _report(tracker: Any, group: str, progress: TaskProgress) -> None:
+    """Report the steps of all Spark jobs of a job group that have begun.
 
-    Spark forgets old jobs and stages: their infos are None.
+    Spark forgets old jobs and stages: their infos are None. A stage whose result is there already
+    belongs to the job, too, and never begins.
     """
     jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
     infos = [tracker.getStageInfo(s) for job in jobs if job for s in job.stageIds]
-    stages = [info for info in infos if info is not None]
-    if stages:
-        tasks.note(sum(s.numCompletedTasks for s in stages), sum(s.numTasks for s in stages))
+    progress.note(
+        [
+            Step(info.stageId, info.numCompletedTasks, info.numTasks)
+            for info in infos
+            if info is not None and info.numCompletedTasks + info.numActiveTasks
+        ]
+    )

@@ -21,10 +21,11 @@ from tests.cluster.processes import Process, start
 from tests.modules import ROOT
 
 _UNSHARE = ("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--uts", "--kill-child")
-# Names the host, shows SPARK_HOME at another path if asked to, hides folders, starts the command.
+# Names the host, in /etc/hosts too; shows SPARK_HOME at another path, if asked to; hides folders;
+# starts the command.
 _SCRIPT = """
 set -e
-hostname "$1"; shift
+hostname "$1"; mount --bind "$2" /etc/hosts; shift 2
 if [ "$1" != - ]; then mkdir -p "$2"; mount --bind "$1" "$2"; fi; shift 2
 while [ "$1" != -- ]; do mount -t tmpfs none "$1"; shift; done; shift
 exec "$@"
@@ -87,8 +88,10 @@ class Host:
             hidden = [*self.hidden] if self.has_checkout else [*self.hidden, *_checkout()]
             bound = ["-", "-"] if self.has_checkout else [str(self.spark_home), str(self.home)]
             existing = [str(path) for path in hidden if path.exists()]
-            wrapped = [*unshare, "sh", "-c", _SCRIPT, "sh", self.name, *bound, *existing, "--",
-                       *command]  # fmt: skip
+            names = self.folder / "hosts"
+            names.write_text(f"127.0.0.1 localhost\n{self.address} {self.name}\n")
+            wrapped = [*unshare, "sh", "-c", _SCRIPT, "sh", self.name, str(names), *bound,
+                       *existing, "--", *command]  # fmt: skip
         return start(
             wrapped, self.environment() | dict(variables or {}), self._log(name), self.folder
         )
@@ -96,8 +99,9 @@ class Host:
     def environment(self) -> dict[str, str]:
         """Return the variables of each process of this host."""
         java = os.environ["JAVA_HOME"]
+        python = Path(getattr(sys, "_base_executable", sys.executable)).parent
         return {
-            "PATH": f"{java}/bin:/usr/local/bin:/usr/bin:/bin",
+            "PATH": f"{java}/bin:{python}:/usr/local/bin:/usr/bin:/bin",
             "JAVA_HOME": java,
             "HOME": str(self.folder),
             "TMPDIR": str(self.folder / "tmp"),

@@ -7,6 +7,7 @@ process itself chooses and prints.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -160,14 +161,7 @@ class StandaloneCluster:
         is_shipped: whether the environment comes by `--archives`; else the workers have it, which
             saves each executor the unpacking
         """
-        host = host or self.driver_host()
-        host.folder.mkdir(parents=True, exist_ok=True)
-        properties = host.folder / "spark.conf"
-        values = {**SETTINGS, **(settings or {})}
-        properties.write_text("".join(f"{name} {value}\n" for name, value in values.items()))
         words = [
-            *(f"{self.spark_home}/bin/spark-submit", "--master", self.url),
-            *("--properties-file", str(properties)),
             *(("--archives", f"{self.archive}#environment") if is_shipped else ()),
             *(str(script), *arguments),
         ]
@@ -176,9 +170,54 @@ class StandaloneCluster:
             "PYSPARK_DRIVER_PYTHON": sys.executable,
             "PYSPARK_PYTHON": f"{'.' if is_shipped else self.folder}/environment/bin/python",
         }
-        process = host.run("driver", words, own | dict(variables or {}))
+        host = host or self.driver_host()
+        return self._submit(host, words, settings or {}, own | dict(variables or {}))
+
+    def submit_class(
+        self, name: str, settings: Mapping[str, str], variables: Mapping[str, str], host: Host
+    ) -> Process:
+        """Start spark-submit with a class of Spark's own."""
+        return self._submit(host, ["--class", name, "spark-internal"], settings, variables)
+
+    def _submit(
+        self,
+        host: Host,
+        arguments: Sequence[str],
+        settings: Mapping[str, str],
+        variables: Mapping[str, str],
+    ) -> Process:
+        host.folder.mkdir(parents=True, exist_ok=True)
+        properties = host.folder / "spark.conf"
+        values = {**SETTINGS, **settings}
+        properties.write_text("".join(f"{name} {value}\n" for name, value in values.items()))
+        words = [
+            *(f"{self.spark_home}/bin/spark-submit", "--master", self.url),
+            *("--properties-file", str(properties), *arguments),
+        ]
+        process = host.run("driver", words, variables)
         self.drivers.append(process)
         return process
+
+    @property
+    def events(self) -> Path:
+        """The folder of the applications' event logs."""
+        folder = self.folder / "events"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def heal(self) -> None:
+        """Start workers that were killed; wait until no application runs, and delete its files.
+
+        Logs stay. An application that was killed is gone when the master has noticed it.
+        """
+        for worker in self.workers:
+            if worker.process is None or worker.process.is_over:
+                self.start_worker(worker)
+        self.wait_for_workers()
+        wait_until(lambda: not self.state()["activeapps"], "the end of all applications")
+        wait_until(lambda: not any(w.executors() for w in self.workers), "the end of executors")
+        for environment in self.folder.glob("worker-*/work/app-*/*/environment"):
+            shutil.rmtree(environment.resolve(), ignore_errors=True)
 
     def executor_logs(self) -> list[Path]:
         """Return the logs of all executors that there were."""

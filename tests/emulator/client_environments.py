@@ -1,7 +1,7 @@
 """Real clients of other languages and packages, installed when a test first needs them.
 
-They are folders `.venv-client-<name>` in the repository's root (200, 400, 30, 20 and 40 MB). Later
-runs use them again.
+They are folders `.venv-client-<name>` in the repository's root (20 to 400 MB each). Later runs
+use them again.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ _ROOT = Path(__file__).parents[2]
 _PYTHON = {
     "awscli": ["awscli>=1.42"],
     "airflow": ["apache-airflow>=3.0", "apache-airflow-providers-amazon>=9.6"],
+    "databricks": ["databricks-bundles>=0.260", "pyyaml>=6"],
 }
 _NPM = ("client-bedrock", "client-bedrock-runtime", "client-s3")
 
@@ -41,6 +42,17 @@ def javascript() -> Path:
         subprocess.run(["npm", "install", "--silent", "--no-fund", *packages], cwd=home, check=True)
 
     return _installed("javascript", install)
+
+
+def asl_validator() -> Path:
+    """Return the program that validates state machines; install it if needed. It runs on Node."""
+
+    def install(home: Path) -> None:
+        command = ["npm", "install", "--silent", "--no-fund", "asl-validator@4"]
+        (home / "package.json").write_text('{"private": true}')
+        subprocess.run(command, cwd=home, check=True)
+
+    return _installed("asl", install) / "node_modules" / ".bin" / "asl-validator"
 
 
 def java(program: str) -> list[str]:

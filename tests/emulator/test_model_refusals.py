@@ -117,3 +117,26 @@ def test_the_local_bedrock_tells_the_life_of_a_model(kit: Kit) -> None:
     assert (life["modelLifecycle"]["status"], days.days) == ("LEGACY", 12)
     free = kit.bedrock.get_foundation_model_availability(modelId=CLAUDE)
     assert free["entitlementAvailability"] == "NOT_AVAILABLE"
+
+
+def test_bare_ids_of_models_that_have_profiles_only(kit: Kit) -> None:
+    """Refused by single calls if the script says so, in AWS's words. Other models are served."""
+    talk: Any = {"messages": [{"role": "user", "content": [{"text": "x"}]}]}
+    bare = CLAUDE.split(".", 1)[1] if CLAUDE.count(".") > 1 else CLAUDE
+    kit.local.set_faults({"behaviour": {"profile_only": "refuse"}, "quotas": {"min_records": 1}})
+    for model in (bare, "anthropic.claude-sonnet-5", "amazon.nova-2-lite-v1:0", "deepseek.r1-v1:0"):
+        words = f"Invocation of model ID {model} with on-demand throughput isn.t supported. Retry"
+        with pytest.raises(ClientError, match=words):
+            kit.runtime.converse(modelId=model, **talk)
+        assert kit.runtime.converse(modelId=f"us.{model}", **talk)["stopReason"]
+    for model in (
+        "amazon.nova-lite-v1:0",
+        "meta.llama3-3-70b-instruct-v1:0",
+        "qwen.qwen3-32b-v1:0",
+    ):
+        assert kit.runtime.converse(modelId=model, **talk)["stopReason"]
+    with pytest.raises(ClientError, match="on-demand"):
+        kit.runtime.invoke_model(modelId=bare, body=json.dumps(ask("x")))
+    assert kit.submit(1, modelId=bare)
+    kit.local.set_faults({})
+    assert kit.runtime.converse(modelId=bare, **talk)["stopReason"]

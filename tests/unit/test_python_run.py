@@ -43,17 +43,25 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 GOOD = report_of(100, {"ok": 96, "error": 4})
 
 
-@pytest.mark.parametrize(("observe", "is_shown"), [(None, False), (True, True), (False, False)])
-def test_a_script_shows_progress_if_it_asks(
+@pytest.mark.parametrize(
+    ("options", "is_shown"),
+    [
+        ({}, True),
+        ({"observe": True}, True),
+        ({"observe": False}, False),
+        ({"observe": None}, False),
+    ],
+)
+def test_progress_is_shown_unless_it_is_silenced(
     call: Callable[..., Any],
     capsys: pytest.CaptureFixture[str],
-    observe: bool | None,
+    options: dict[str, Any],
     is_shown: bool,
 ) -> None:
-    """Without a terminal, nothing is printed unasked."""
+    """Also without a terminal: then as lines on stderr."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert call(GOOD, observe=observe) == "rows"
+        assert call(GOOD, **options) == "rows"
     out, err = capsys.readouterr()
     assert out == ""
     assert bool(err) == is_shown

@@ -56,7 +56,7 @@ def collect(
         *(run.storage, family, columns, manifest.prepare_id, ask_unfound),
         *(ask_again_of(run.config), folders, schema, rules_digest(run.config)),
     )
-    with observed_tasks(spark, "collect", observe, records=manifest.rows, unit="rows"):
+    with observed_tasks(spark, "collect", observe, None, manifest.rows, "rows", len(works)):
         reconciled = run_per_unit(spark, works, task, ReconciledShard, "collect")
     units = sorted(reconciled, key=lambda shard: shard.unit)
     write_reconciliation(run.storage, units, jobs)

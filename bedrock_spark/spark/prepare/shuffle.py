@@ -52,6 +52,11 @@ def with_ids(df: DataFrame, columns: SourceColumns, config: Config, aws: AwsSett
     return keyed.mapInArrow(HashBodies(config, aws, bool(columns.key)), keyed.schema)
 
 
+def shuffles_of(columns: SourceColumns, config: Config) -> int:
+    """Return how many shuffles `with_ids` and `repartition_by_hash` make."""
+    return 2 if config.request.dedupe and columns.key else 1
+
+
 def repartition_by_hash(df: DataFrame, buckets: int) -> DataFrame:
     """Repartition rows into `buckets` partitions by HASH, each sorted by hash, key and tie-breaker.
 

@@ -58,7 +58,7 @@ from bedrock_spark.spark.prepare.column_types import check_types
 from bedrock_spark.spark.prepare.columns import column_of, ddl_of
 from bedrock_spark.spark.prepare.damage import NO_KEY, NOT_PARSED
 from bedrock_spark.spark.prepare.sample_lint import refuse_sample
-from bedrock_spark.spark.prepare.shuffle import repartition_by_hash, with_ids
+from bedrock_spark.spark.prepare.shuffle import repartition_by_hash, shuffles_of, with_ids
 from bedrock_spark.spark.prepare.size_estimate import estimate_size, with_object_sizes
 from bedrock_spark.spark.prepare.source import (
     SourceColumns,
@@ -74,7 +74,7 @@ from bedrock_spark.spark.prepare.task import PrepareTask, bounds_of
 from bedrock_spark.spark.result_schema import refuse_clashes
 from bedrock_spark.spark.sink import check_sink
 from bedrock_spark.spark.source_state import state_of
-from bedrock_spark.spark.tasks import observed_tasks
+from bedrock_spark.spark.tasks import TaskProgress, observed_tasks
 from bedrock_spark.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -135,9 +135,8 @@ def _prepare(spark: SparkSession, run: Run, df: DataFrame | None, observe: Obser
         repartitioning = _Repartitioning(run, columns, rows, prepare_id)
         size = repartitioning.estimate_size()
         refuse_sample(rows, template.columns, config, run.aws)
-        tasks.expect(size.records)
         run = begin_run(run)
-        summaries = repartitioning.write_buckets(size)
+        summaries = repartitioning.write_buckets(size, tasks)
         manifest = replace(_manifest(run, kept, summaries, prepare_id), source=state)
         check_not_replaced(run)
         check_written(run.storage, manifest)
@@ -199,14 +198,18 @@ class _Repartitioning:
             raise PlanError("source: has no rows, so there is nothing to ask")
         return size
 
-    def write_buckets(self, size: SourceSize) -> Summaries:
+    def write_buckets(self, size: SourceSize, progress: TaskProgress) -> Summaries:
         """Write the shards and rejects of every bucket; return the buckets' summaries."""
         buckets = plan_buckets(size, bounds_of(self.run.config))
+        shuffles = shuffles_of(self.columns, self.run.config)
         for _ in range(_MAX_ROUNDS):
+            # A task for each bucket writes its records.
+            progress.expect(size.records, buckets, shuffles)
             summaries = self._write_round(buckets)
             _refuse_duplicates(self.run.config, summaries)
             _refuse_rejects(self.run.config, summaries, self.prepare_id)
-            exact_buckets = plan_buckets(_size_of(summaries), bounds_of(self.run.config))
+            size = _size_of(summaries)
+            exact_buckets = plan_buckets(size, bounds_of(self.run.config))
             if exact_buckets == buckets:
                 return summaries
             buckets = exact_buckets

@@ -1,4 +1,4 @@
-"""Where progress is shown: bars on a terminal, lines elsewhere, nothing in a plain script."""
+"""Where progress is shown: bars on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -71,23 +71,23 @@ class NotebookShell:
 @pytest.mark.parametrize(
     ("shell", "is_terminal", "wanted", "shown_on"),
     [
-        (None, False, None, None),
         (None, False, True, "stderr"),
-        (None, True, None, "stderr"),
+        (None, False, False, None),
+        (None, True, True, "stderr"),
         (None, True, False, None),
-        (NotebookShell(), False, None, "stdout"),
+        (NotebookShell(), False, True, "stdout"),
         (NotebookShell(), False, False, None),
-        (SimpleNamespace(), False, None, None),  # IPython on a pipe: it has no kernel
+        (SimpleNamespace(), False, True, "stderr"),  # IPython on a pipe: it has no kernel
     ],
 )
 def test_python_shows_progress_where_a_person_looks(
     monkeypatch: pytest.MonkeyPatch,
     shell: object,
     is_terminal: bool,
-    wanted: bool | None,
+    wanted: bool,
     shown_on: str | None,
 ) -> None:
-    """In notebooks and on terminals; in a plain script only if it is asked for."""
+    """A notebook shows stderr as if something had failed."""
     module = SimpleNamespace(get_ipython=lambda: shell)
     monkeypatch.setitem(sys.modules, "IPython", module)
     out, err = io.StringIO(), Terminal() if is_terminal else io.StringIO()

@@ -1,52 +1,138 @@
-"""The progress of Spark tasks, in records."""
+"""The progress of Spark tasks, in records; the names of Spark's jobs."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.progress import Progress
-from bedrock_spark.spark.tasks import TaskProgress
+from bedrock_spark.progress import Progress, ignore_progress
+from bedrock_spark.spark import tasks as module
+from bedrock_spark.spark.tasks import Step, TaskProgress, observed_tasks
+
+STEPS = st.lists(
+    st.integers(1, 10**5).flatmap(
+        lambda tasks: st.tuples(st.integers(0, 9), st.integers(0, tasks), st.just(tasks))
+    ),
+    max_size=3,
+).map(lambda steps: [Step(*step) for step in steps])
 
 
-def test_tasks_are_counted_until_the_number_of_records_is_known() -> None:
-    """Then records, in proportion to the tasks that begin from then on."""
+def test_steps_are_told_until_the_one_that_reads_the_records_begins() -> None:
+    """The step before the shuffle has as many tasks here: the number of steps tells them apart."""
     seen: list[Progress] = []
     tasks = TaskProgress("prepare", seen.append)
-    tasks.refresh = lambda: tasks.note(2, 2)
+    tasks.refresh = lambda: tasks.note([Step(0, 2, 2)])
     tasks.begin()
-    tasks.note(1, 2)
-    tasks.expect(1_000)
-    tasks.note(2, 6)
-    tasks.note(3, 6)
-    tasks.note(6, 6)
+    tasks.note([Step(0, 1, 2)])
+    tasks.expect(1_000, tasks=4, shuffles=1)
+    tasks.note([Step(0, 2, 2), Step(1, 4, 4)])
+    tasks.note([Step(1, 4, 4), Step(3, 1, 4)])
+    tasks.note([Step(3, 4, 4)])
     tasks.end()
-    assert [(p.done, p.total, p.unit) for p in seen] == [
-        (0, None, "records"),
-        (0, None, "records"),
-        (0, None, "records"),
-        (0, 1_000, "records"),
-        (0, 1_000, "records"),
-        (250, 1_000, "records"),
-        (250, 1_000, "records"),
-        (1_000, 1_000, "records"),
+    assert [(p.done, p.total, p.detail) for p in seen] == [
+        (0, None, ""),
+        (0, None, "1 of 2 tasks of Spark in step 1"),
+        (0, None, "2 of 2 tasks of Spark in step 1"),
+        (0, 1_000, ""),
+        (0, 1_000, "4 of 4 tasks of Spark in step 2"),
+        (250, 1_000, "1 of 4 tasks of Spark in step 3"),
+        (1_000, 1_000, "4 of 4 tasks of Spark in step 3"),
+        (1_000, 1_000, ""),
     ]
-    assert seen[1].detail == "1 of 2 tasks of Spark"
     assert seen[0].waits_for == "Spark"
 
 
-@given(st.integers(0, 10**10), st.lists(st.tuples(st.integers(0, 10**5), st.integers(0, 10**5))))
-def test_never_more_records_are_done_than_there_are(
-    records: int, notes: list[tuple[int, int]]
+@given(st.integers(0, 10**10), st.none() | st.integers(1, 9), st.lists(STEPS), st.lists(STEPS))
+def test_the_count_never_falls_and_its_total_is_fixed(
+    records: int, planned: int | None, before: list[list[Step]], notes: list[list[Step]]
 ) -> None:
-    """Also if Spark forgets old tasks, so that their number falls."""
+    """Whatever steps come, and also if Spark forgets old ones."""
     seen: list[Progress] = []
-    tasks = TaskProgress("collect", seen.append, "rows", records)
-    for finished, more in notes:
-        tasks.note(finished, finished + more)
-    tasks.expect(records)
-    for finished, more in notes:
-        tasks.note(finished, finished + more)
+    tasks = TaskProgress("collect", seen.append, "rows", records, planned)
+    for steps in before:
+        tasks.note(steps)
+    tasks.expect(records, planned)
+    begun = len(seen)
+    for steps in notes:
+        tasks.note(steps)
     tasks.end()
-    assert all(p.total is not None and 0 <= p.done <= p.total for p in seen)
-    assert (seen[-1].done, seen[-1].total) == (records, records)
+    assert all(p.total == records and 0 <= p.done <= records for p in seen)
+    for part in (seen[: begun - 1], seen[begun - 1 :]):
+        counts = [p.done for p in part]
+        assert counts == sorted(counts)
+    assert seen[-1].done == records
+
+
+class Context:
+    """As much of a SparkContext as names its jobs."""
+
+    def __init__(self, **properties: str) -> None:
+        self.properties: dict[str, str | None] = dict(properties)
+
+    def getLocalProperty(self, name: str) -> str | None:  # noqa: N802 - Spark's name
+        return self.properties.get(name)
+
+    def setLocalProperty(self, name: str, value: str | None) -> None:  # noqa: N802
+        self.properties[name] = value
+
+    def setJobGroup(  # noqa: N802
+        self,
+        group: str,
+        description: str,
+        interruptOnCancel: bool,  # noqa: N803
+    ) -> None:
+        self.properties["spark.jobGroup.id"] = group
+        self.properties["spark.job.description"] = description
+        self.properties["spark.job.interruptOnCancel"] = str(interruptOnCancel).lower()
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize(
+    "own",
+    [
+        {},
+        {
+            "spark.jobGroup.id": "notebook",
+            "spark.job.description": "cell 7",
+            "spark.job.interruptOnCancel": "false",
+        },
+    ],
+)
+def test_jobs_are_named_without_an_observer_and_the_caller_s_names_come_back(
+    monkeypatch: pytest.MonkeyPatch, own: dict[str, str], fails: bool
+) -> None:
+    """A notebook cancels its own cell by its group."""
+    context = Context(**own)
+    monkeypatch.setattr(module, "classic_context", lambda _: context)
+    spark: Any = None
+
+    def work() -> None:
+        with observed_tasks(spark, "publish", ignore_progress):
+            assert context.properties["spark.job.description"] == "bedrock_spark publish"
+            assert str(context.properties["spark.jobGroup.id"]).startswith("bedrock-spark-publish-")
+            if fails:
+                raise ValueError("a stage that fails")
+
+    if fails:
+        with pytest.raises(ValueError, match="a stage that fails"):
+            work()
+    else:
+        work()
+    assert {name: value for name, value in context.properties.items() if value} == own
+
+
+def test_actions_have_a_tag_over_spark_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no job groups. The tag is taken away again."""
+    tags: list[str] = []
+
+    class Session:
+        addTag, removeTag = tags.append, tags.remove  # noqa: N815 - Spark's names
+
+    monkeypatch.setattr(module, "classic_context", lambda _: None)
+    session: Any = Session
+    with observed_tasks(session, "collect", ignore_progress):
+        assert [tag.rsplit("-", 1)[0] for tag in tags] == ["bedrock-spark-collect"]
+    assert tags == []
