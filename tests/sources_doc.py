@@ -1,4 +1,4 @@
-"""The examples of docs/sources.md, for the tests that run them."""
+"""The examples of docs/sources.md and docs/lakehouse.md, for the tests that run them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-DOC = Path(__file__).parents[1] / "docs" / "sources.md"
+DOCS = Path(__file__).parents[1] / "docs"
+SOURCES, LAKEHOUSE = DOCS / "sources.md", DOCS / "lakehouse.md"
 _LAKE = "s3://lake"
 
 
@@ -26,12 +27,12 @@ class Example:
     def __str__(self) -> str:
         return f"{self.heading} {self.number}"
 
-    def config(self, lake: Path) -> dict[str, Any]:
+    def config(self, lake: Path | str) -> dict[str, Any]:
         """Return the config sections of a YAML example, with paths into the folder `lake`."""
         values: dict[str, Any] = yaml.safe_load(self.text.replace(_LAKE, str(lake)))
         return values
 
-    def settings(self, lake: Path) -> dict[str, str]:
+    def settings(self, lake: Path | str) -> dict[str, str]:
         """Return the Spark settings of a spark-submit command, `--packages` among them."""
         words = shlex.split(self.text.replace("\\\n", " ").replace(_LAKE, str(lake)))
         settings = dict(w.split("=", 1) for w in _values_of("--conf", words))
@@ -44,12 +45,12 @@ def _values_of(option: str, words: list[str]) -> list[str]:
     return [words[i + 1] for i, word in enumerate(words) if word == option]
 
 
-def examples(language: str) -> list[Example]:
-    """Return the examples in a language, numbered from 1 below each heading."""
+def examples(language: str, page: Path = SOURCES) -> list[Example]:
+    """Return the examples of a page in a language, numbered from 1 below each heading."""
     blocks: list[Example] = []
     heading = ""
     for match in re.finditer(
-        r"^#+ ([^\n]*)$|^```(\w+)\n(.*?)^```", DOC.read_text("utf-8"), re.M | re.S
+        r"^#+ ([^\n]*)$|^```(\w+)\n(.*?)^```", page.read_text("utf-8"), re.M | re.S
     ):
         heading = match[1] or heading
         if match[2] == language:
@@ -59,7 +60,7 @@ def examples(language: str) -> list[Example]:
 
 
 def packages_for(spark_version: str) -> set[str] | None:
-    """Return the packages that the page's table lists for a version of Spark, or None."""
+    """Return the packages that docs/lakehouse.md lists for a version of Spark, or None."""
     release = ".".join(spark_version.split(".")[:2])
-    row = re.search(rf"^\| {re.escape(release)} \|(.*)\|$", DOC.read_text("utf-8"), re.M)
+    row = re.search(rf"^\| {re.escape(release)} \|(.*)\|$", LAKEHOUSE.read_text("utf-8"), re.M)
     return None if row is None else set(re.findall(r"`([^`]+)`", row[1]))

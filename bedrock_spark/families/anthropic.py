@@ -43,6 +43,7 @@ from bedrock_spark.families.base import (
 from bedrock_spark.families.claude_models import ClaudeModel, claude_model
 from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
+from bedrock_spark.families.plain_answers import read_claude
 from bedrock_spark.families.usage import claude_usage
 from bedrock_spark.families.ways import CLAUDE, CLAUDE_5, Way, forced_tool
 from bedrock_spark.templates.json_values import NOT_UTF8, Unrenderable
@@ -214,6 +215,7 @@ FAMILY = Family(
     PATTERN,
     build,
     read,
+    read_plain=read_claude,
     takes_media=True,
     extras=("top_k",),
     think=think,

@@ -92,6 +92,8 @@ class Family:
     pattern: matches the bare model id; None if the family can only be chosen by its name
     builder: makes a body template from the request options, whose strings may hold placeholders
     read: makes an Answer from a decoded modelOutput; any member may be absent or null
+    read_plain: decodes and reads a modelOutput of the usual shape in one step, several times as
+        fast as `read`; None for any other shape. It returns what `read` would
     takes_media: whether the builder supports images and documents
     extras: those of EXTRA_OPTIONS that the builder supports, but for `thinking`
     think: supports `thinking`; None if no model of the family does
@@ -113,6 +115,7 @@ class Family:
     pattern: re.Pattern[str] | None
     builder: Callable[[RequestConfig], dict[str, Any]]
     read: Callable[[Json], Answer]
+    read_plain: Callable[[bytes], Answer | None] | None = None
     takes_media: bool = False
     extras: tuple[str, ...] = ()
     think: Think | None = None
@@ -165,7 +168,7 @@ _decode = msgspec.json.Decoder().decode
 
 # InvokeModel adds this member to the answer of every model if the call has a guardrail. Source:
 # Amazon Bedrock user guide, "Use guardrails with the InvokeModel operation".
-_GUARDRAIL_ACTION = "amazon-bedrock-guardrailAction"
+GUARDRAIL_ACTION = "amazon-bedrock-guardrailAction"
 _INTERVENED = "INTERVENED"
 
 
@@ -185,7 +188,7 @@ def read_decoded(decoded: Any, family: Family) -> Answer:
         answer = family.read(decoded)
     except RecursionError:
         return NO_ANSWER
-    if decoded.get(_GUARDRAIL_ACTION) == _INTERVENED:
+    if decoded.get(GUARDRAIL_ACTION) == _INTERVENED:
         return msgspec.structs.replace(answer, stop_reason="guardrail_intervened")
     return answer
 

@@ -41,6 +41,7 @@ from bedrock_spark.families.base import (
 )
 from bedrock_spark.families.endings import endings_by_word
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
+from bedrock_spark.families.plain_answers import read_converse
 from bedrock_spark.families.usage import converse_usage
 from bedrock_spark.families.ways import ANSWER, CLAUDE, CLAUDE_5, OPEN_WEIGHT, Way
 from bedrock_spark.templates.media import DOCUMENTS, IMAGES, Media
@@ -205,6 +206,7 @@ FAMILY = Family(
     None,
     build,
     read,
+    read_plain=read_converse,
     takes_media=True,
     think=think,
     read_chunk=read_chunk,

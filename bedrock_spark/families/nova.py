@@ -31,6 +31,7 @@ from bedrock_spark.config import RequestConfig
 from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.families import converse
 from bedrock_spark.families.base import Family, ModelLimits, refuse_thinking
+from bedrock_spark.families.plain_answers import read_converse
 from bedrock_spark.families.ways import forced_tool
 
 PATTERN = re.compile(r"amazon\.nova-(2-)?(micro|lite|pro|premier|omni)-.*")
@@ -65,6 +66,7 @@ FAMILY = Family(
     PATTERN,
     build,
     converse.read,
+    read_plain=read_converse,
     takes_media=True,
     extras=("top_k",),
     think=think,

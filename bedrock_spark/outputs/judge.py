@@ -38,6 +38,8 @@ UNREADABLE, EMPTY = "unreadable", "empty"
 # A stop reason is a word of the model's maker. Some models give a sentence in its place, which may
 # hold anything: it is counted under this name.
 OTHER_STOP_REASON = "other"
+# Stop reasons whose meaning is remembered. A model has a few; sentences are all different.
+_MOST_KNOWN = 100
 _CUT = (Ending.TRUNCATED, Ending.NO_ROOM)
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,39}")
 
@@ -84,16 +86,31 @@ class Judge:
         self._parser = AnswerParser(columns, schema) if self.parses else None
         # Most answers of a shard have the same judgement: one object serves them all.
         self._common: dict[tuple[str | None, Ending], Judgement] = {}
+        self._known: dict[str | None, tuple[str | None, Ending]] = {}
 
     def __call__(self, output: bytes, *, has_files: bool = False) -> Judgement:
         """Judge a modelOutput. Raises nothing.
 
         has_files: whether the job wrote images of this record as files
         """
+        return self.read(output, has_files=has_files)[1]
+
+    def read(self, output: bytes, *, has_files: bool = False) -> tuple[Answer, Judgement]:
+        """Read a modelOutput, and judge it. Raises nothing."""
+        plain = self._family.read_plain
+        answer = plain(output) if plain is not None else None
+        if answer is not None and not answer.is_empty:
+            return answer, self._judge(answer, None, has_files=has_files)
         decoded = decode_output(output)
         answer = read_decoded(decoded, self._family)
-        word = _word(answer.stop_reason)
-        ending = self._family.ending_of(answer)
+        return answer, self._judge(answer, decoded, has_files=has_files)
+
+    def _judge(self, answer: Answer, decoded: Any, *, has_files: bool) -> Judgement:
+        """Judge an answer.
+
+        decoded: what it was read from; any value if the answer is not empty
+        """
+        word, ending = self._word_and_ending(answer)
         if ending is Ending.REFUSED and (answer.images or has_files):
             # Some images were withheld, and others were not.
             ending = Ending.OTHER
@@ -109,6 +126,14 @@ class Judge:
         if common is None:
             common = self._common[word, ending] = _by_ending(word, ending)
         return common
+
+    def _word_and_ending(self, answer: Answer) -> tuple[str | None, Ending]:
+        found = self._known.get(answer.stop_reason)
+        if found is None:
+            found = _word(answer.stop_reason), self._family.ending_of(answer)
+            if len(self._known) < _MOST_KNOWN:
+                self._known[answer.stop_reason] = found
+        return found
 
     def _parsed(self, parsed: Parsed, word: str | None, ending: Ending) -> Judgement:
         """Judge an answer by its columns; it keeps those that fit, also if it was cut off."""

@@ -133,7 +133,12 @@ class BadLine:
     reason: str
 
 
-class _Line(msgspec.Struct):
+class _NoRecordIdError(Exception):
+    """A line has no record id."""
+
+
+# Made once per line and dropped at once: the garbage collector need not look at it.
+class _Line(msgspec.Struct, gc=False):
     recordId: str | int | None = None  # noqa: N815 - the wire's name
     # Raw takes any JSON value, but only if it is not part of a union type.
     modelOutput: msgspec.Raw = msgspec.Raw()  # noqa: N815
@@ -144,18 +149,43 @@ class _Line(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(_Line)
 
 
-def read_lines(data: bytes) -> Iterator[OutputRecord | BadLine]:
-    """Read an output file. Blank lines are skipped; the last line may lack its newline."""
-    offset = len(_BOM) if data.startswith(_BOM) else 0
-    number = 0
-    while offset < len(data):
-        end = data.find(b"\n", offset)
+def read_lines(
+    data: bytes, first_line: int = 1, first_byte: int = 0
+) -> Iterator[OutputRecord | BadLine]:
+    """Read an output file, or some whole lines of it. Blank lines are skipped.
+
+    first_line, first_byte: the number of the first line, and the byte of the file at which it
+        begins, for messages
+    The last line may lack its newline.
+    """
+    records = _records_of_plain_lines(data)
+    return iter(records) if records is not None else _one_by_one(data, first_line, first_byte)
+
+
+def _one_by_one(data: bytes, number: int, first_byte: int) -> Iterator[OutputRecord | BadLine]:
+    start = len(_BOM) if data.startswith(_BOM) and not first_byte else 0
+    while start < len(data):
+        end = data.find(b"\n", start)
         end = len(data) if end < 0 else end
-        line = data[offset:end]
-        number += 1
+        line = data[start:end]
         if line.strip():
-            yield _record(line, number, offset)
-        offset = end + 1
+            yield _record(line, number, first_byte + start)
+        number += 1
+        start = end + 1
+
+
+def _records_of_plain_lines(data: bytes) -> list[OutputRecord] | None:
+    """Decode all lines at once, which takes a third of the time; None if a line is odd.
+
+    Odd is a line that cannot be decoded or has no record id, and a file that has blank lines.
+    """
+    try:
+        lines = _DECODER.decode_lines(data)
+        if len(lines) != data.count(b"\n") + (not data.endswith(b"\n")):
+            return None
+        return [_as_record(line) for line in lines]
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, _NoRecordIdError):
+        return None
 
 
 def _record(line: bytes, number: int, offset: int) -> OutputRecord | BadLine:
@@ -165,9 +195,23 @@ def _record(line: bytes, number: int, offset: int) -> OutputRecord | BadLine:
         # A plain DecodeError: not JSON. A ValidationError: a member has another type. The name of
         # the error alone is shown: it holds nothing of the line.
         return BadLine(number, offset, f"cannot be decoded ({type(exc).__name__})")
+    try:
+        return _as_record(decoded)
+    except _NoRecordIdError as exc:
+        return BadLine(number, offset, str(exc))
+
+
+def _as_record(decoded: _Line) -> OutputRecord:
+    """Return the record of a decoded line.
+
+    Raises _NoRecordIdError, and UnicodeDecodeError if the output is not UTF-8: msgspec does not
+    decode a Raw value, so it has not checked that.
+    """
     if decoded.recordId is None:
-        return BadLine(number, offset, "has no recordId")
+        raise _NoRecordIdError("has no recordId")
     raw = bytes(decoded.modelOutput)
+    if not raw.isascii():
+        str(raw, "utf-8")
     output = raw if raw not in (b"", b"null") else None
     error = _error(decoded.error)
     if error is None and output is None:
@@ -203,8 +247,7 @@ def replace_half_characters(data: bytes) -> bytes:
 def _decoded(line: bytes) -> _Line:
     try:
         decoded = _DECODER.decode(line)
-        # msgspec does not decode a Raw value, so it has not checked its UTF-8 either.
-        str(decoded.modelOutput, "utf-8")
+        str(decoded.modelOutput, "utf-8")  # raises the error that _as_record would raise
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError):

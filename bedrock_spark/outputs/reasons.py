@@ -68,10 +68,15 @@ class ReasonCounts:
     _reasons: dict[tuple[str, int | None, str], Reason] = field(default_factory=dict)
 
     def add(
-        self, outcome: str, code: int | None, message: str | None, example: str | None = None
+        self,
+        outcome: str,
+        code: int | None,
+        message: str | None,
+        example: str | None = None,
+        rows: int = 1,
     ) -> None:
-        """Count one row."""
-        self._add(Reason(outcome, code, pattern_of(message or ""), 1, example))
+        """Count the rows of one record."""
+        self._add(Reason(outcome, code, pattern_of(message or ""), rows, example))
 
     def merge(self, reasons: Iterable[Reason], others: int) -> None:
         """Add the counts of a shard."""

@@ -17,16 +17,17 @@ at all.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bedrock_spark.outputs.ask_again import NEVER, AskAgain, Tries
 from bedrock_spark.outputs.claims import Claim, FoundLines, UnfoundAnswers, unfound_answers
-from bedrock_spark.outputs.judge import EMPTY, UNREADABLE, Judge
+from bedrock_spark.outputs.judge import EMPTY, UNREADABLE, Judge, Judgement
 from bedrock_spark.outputs.lines import BadLine, OutputManifest, OutputRecord
 from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, UNFOUND
-from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Origin, Outcome
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, OkAnswer, Origin, Outcome
+from bedrock_spark.outputs.spill import Spill
 
 BAD = "bad"
 EXAMPLES = 5
@@ -57,6 +58,12 @@ class ShardReconciliation:
     with_files: the records of which a job wrote images as files, each with its output folder
     superseded: answers of the fallback that do not count, though their tokens were paid for
     unfound_answers: the answers that are claimed and were not found, by job
+    outcomes: of the records that have a line and are not settled
+    settle: takes each answer that is ok, when its line is added. The record is settled then, and
+        its answer is not kept here: memory does not grow with the answers of a shard. If it is
+        None, no record is settled
+    settled: the origin of each answer that it has taken
+    spill: holds the answers that are not ok; None holds them in memory
     """
 
     shard_id: str
@@ -64,12 +71,17 @@ class ShardReconciliation:
     judge: Judge | None = None
     again: AskAgain = NEVER
     ask_unfound: bool = False
-    with_files: Container[tuple[str, str]] = ()
+    with_files: Collection[tuple[str, str]] = ()
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     lines: Counter[str] = field(default_factory=Counter)
     superseded: list[OutputRecord] = field(default_factory=list)
     unfound_answers: list[UnfoundAnswers] = field(default_factory=list)
+    settle: Callable[[OkAnswer], None] | None = None
+    spill: Spill | None = None
+    settled: dict[str, Origin] = field(default_factory=dict)
+    _settled_rows: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+    _several_fit: int = 0
     _found: dict[str, FoundLines] = field(default_factory=dict)
     _paid_twice: list[str] = field(default_factory=list)
     _foreign: Counter[str] = field(default_factory=Counter)
@@ -83,7 +95,10 @@ class ShardReconciliation:
         """Add the lines of one output file; return the number of lines by kind."""
         counts: Counter[str] = Counter()
         ids_in_file: set[str] = set()
-        found = self._found.setdefault(_folder_of(origin.source), FoundLines())
+        folder = _folder_of(origin.source)
+        found = self._found.setdefault(folder, FoundLines())
+        expected, answered = self.expected, found.answered
+        oks = 0
         for line in lines:
             if isinstance(line, BadLine):
                 counts[BAD] += 1
@@ -94,16 +109,22 @@ class ShardReconciliation:
                     f"{origin.source} line {line.line}, byte {line.offset}: {line.reason}",
                 )
                 continue
-            counts[ERROR if line.error else OK] += 1
-            if line.record_id not in self.expected:
+            record_id = line.record_id
+            if line.error is None:
+                oks += 1
+            else:
+                counts[ERROR] += 1
+            if record_id not in expected:
                 self._foreign[origin.source] += 1
                 continue
-            if line.record_id in ids_in_file:
+            if record_id in ids_in_file:
                 self._repeated[origin.source] += 1
-            ids_in_file.add(line.record_id)
+            ids_in_file.add(record_id)
             if line.error is None:
-                found.answered.add(line.record_id)
-            self._merge(line, origin)
+                answered.add(record_id)
+            self._merge(line, origin, folder)
+        if oks:
+            counts[OK] = oks
         if counts[BAD] > EXAMPLES:
             rest = counts[BAD] - EXAMPLES
             self.add_finding("bad_line", f"{origin.source}: {rest} more such lines", rest)
@@ -113,28 +134,52 @@ class ShardReconciliation:
         found.unreadable += counts[BAD]
         return counts
 
-    def _merge(self, line: OutputRecord, origin: Origin) -> None:
+    def _merge(self, line: OutputRecord, origin: Origin, folder: str) -> None:
         current = self.outcomes.get(line.record_id)
+        first_ok = self.settled.get(line.record_id)
         if current is not None and current.is_ok:
-            if line.error is None and current.origin.source != origin.source:
+            first_ok = current.origin
+        if first_ok is not None:
+            if line.error is None and first_ok.source != origin.source:
                 self._supersede(line, origin)
                 self._paid_twice.append(
-                    f"{line.record_id} in {current.origin.source} and {origin.source}"
+                    f"{line.record_id} in {first_ok.source} and {origin.source}"
                 )
             return
-        judgement = None
+        judgement = answer = None
         if self.judge is not None and line.output is not None:
-            has_files = (_folder_of(origin.source), line.record_id) in self.with_files
-            judgement = self.judge(line.output, has_files=has_files)
+            has_files = bool(self.with_files) and (folder, line.record_id) in self.with_files
+            answer, judgement = self.judge.read(line.output, has_files=has_files)
         outcome = Outcome(line, origin, judgement)
         if outcome.ended != OK:
             self._note_try(line.record_id, outcome)
+        elif self.settle is not None and answer is not None and judgement is not None:
+            self._supersede_outcome(current)
+            self._settle(OkAnswer(outcome, answer), judgement)
+            return
         if current is None or outcome.rank >= current.rank:
-            if current is not None:
-                self._supersede(current.record, current.origin)
-            self.outcomes[line.record_id] = outcome
+            self._supersede_outcome(current)
+            kept = outcome if self.spill is None else outcome.spilled_by(self.spill)
+            self.outcomes[line.record_id] = kept
         else:
             self._supersede(line, origin)
+
+    def _settle(self, answer: OkAnswer, judgement: Judgement) -> None:
+        assert self.settle is not None
+        self.settle(answer)
+        record_id, origin = answer.outcome.record.record_id, answer.outcome.origin
+        self.outcomes.pop(record_id, None)
+        self.settled[record_id] = origin
+        rows = self.expected[record_id]
+        self._settled_rows[origin.served_by, judgement.stop_reason] += rows
+        if judgement.parsed is not None and judgement.parsed.others:
+            self._several_fit += 1
+
+    def unsettled(self) -> list[str]:
+        """Return the records that are not settled."""
+        if not self.settled:
+            return list(self.expected)
+        return [record_id for record_id in self.expected if record_id not in self.settled]
 
     def _note_try(self, record_id: str, outcome: Outcome) -> None:
         error, judgement = outcome.error, outcome.judgement
@@ -142,6 +187,10 @@ class ShardReconciliation:
             self._tries.note_answer(record_id, outcome.ended, is_final=judgement.is_final)
         elif error is not None and not error.is_retryable:
             self._tries.note_error(record_id)
+
+    def _supersede_outcome(self, current: Outcome | None) -> None:
+        if current is not None and current.origin.served_by == FALLBACK:
+            self._supersede(current.line(self.spill), current.origin)
 
     def _supersede(self, line: OutputRecord, origin: Origin) -> None:
         if origin.served_by == FALLBACK and line.output is not None:
@@ -196,14 +245,14 @@ class ShardReconciliation:
         for kind, counted in (("foreign_record", self._foreign), ("repeated", self._repeated)):
             for source, count in sorted(counted.items()):
                 self.add_finding(kind, f"{source}: {count} lines", count)
-        if any(self._is_claimed(i) and self._may_be_answered(i) for i in self.expected):
+        if any(self._is_claimed(i) and self._may_be_answered(i) for i in self.unsettled()):
             for unfound in self.unfound_answers:
                 self.add_finding(UNFOUND, str(unfound), unfound.count)
 
     def _note_answers(self) -> None:
         """Note the answers in which nothing is found, by shape, and those with several objects."""
         shapes: dict[str, Counter[str]] = {UNREADABLE: Counter(), EMPTY: Counter()}
-        several = 0
+        several = self._several_fit
         for outcome in self.outcomes.values():
             judgement = outcome.judgement
             if judgement is None:
@@ -225,6 +274,9 @@ class ShardReconciliation:
     def stop_reasons(self) -> dict[str, int]:
         """Return the number of rows by the stop reason of their answer."""
         counts: Counter[str] = Counter()
+        for (_, stop_reason), rows in self._settled_rows.items():
+            if stop_reason is not None:
+                counts[stop_reason] += rows
         for record_id, outcome in self.outcomes.items():
             word = outcome.judgement.stop_reason if outcome.judgement is not None else None
             if word is not None:
@@ -237,16 +289,18 @@ class ShardReconciliation:
         The outcomes are ok, error and missing, invalid if answers are parsed, and others if there
         are such rows.
         """
-        counts = {OK: 0, ERROR: 0, MISSING: 0}
+        counts = {OK: self._settled_rows.total(), ERROR: 0, MISSING: 0}
         if self.judge is not None and self.judge.parses:
             counts[INVALID] = 0
-        for record_id, rows in self.expected.items():
+        for record_id in self.unsettled():
             ended = self.ended(record_id)
-            counts[ended] = counts.get(ended, 0) + rows
+            counts[ended] = counts.get(ended, 0) + self.expected[record_id]
         return counts
 
     def ended(self, record_id: str) -> str:
         """Return the outcome of a record."""
+        if record_id in self.settled:
+            return OK
         outcome = self.outcomes.get(record_id)
         if outcome is not None:
             return outcome.ended
@@ -255,6 +309,8 @@ class ShardReconciliation:
     def served_by(self) -> dict[str, int]:
         """Return the number of ok rows by the side that answered: batch or fallback."""
         answered: Counter[str] = Counter()
+        for (served_by, _), rows in self._settled_rows.items():
+            answered[served_by] += rows
         for record_id, outcome in self.outcomes.items():
             if outcome.is_ok:
                 answered[outcome.origin.served_by] += self.expected[record_id]
@@ -262,7 +318,7 @@ class ShardReconciliation:
 
     def unanswered(self) -> list[str]:
         """Return the sorted ids of the records without an answer that are to be asked again."""
-        unanswered = filter(self._may_be_answered, self.expected)
+        unanswered = filter(self._may_be_answered, self.unsettled())
         return sorted(i for i in unanswered if self.ask_unfound or not self._is_claimed(i))
 
     def unfound(self) -> list[str]:
@@ -272,7 +328,7 @@ class ShardReconciliation:
         """
         if self.ask_unfound:
             return []
-        return [i for i in self.expected if self._is_claimed(i) and self._may_be_answered(i)]
+        return [i for i in self.unsettled() if self._is_claimed(i) and self._may_be_answered(i)]
 
     def _is_claimed(self, record_id: str) -> bool:
         return any(record_id not in unfound.ids for unfound in self.unfound_answers)

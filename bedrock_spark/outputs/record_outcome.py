@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from bedrock_spark.families.base import Answer
 from bedrock_spark.outputs.judge import Judgement
 from bedrock_spark.outputs.lines import OutputRecord, RecordError
 from bedrock_spark.outputs.outcomes import BEST_FIRST, ERROR, OK, TRUNCATED
 from bedrock_spark.outputs.parse import Parsed
+from bedrock_spark.outputs.spill import Spill, Spilled
 
 BATCH, FALLBACK = "batch", "fallback"
 # Which line of a record counts: the first that is ok, else the last of the highest rank. A line
@@ -28,11 +30,15 @@ class Origin:
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """The line that counts for one record. `judgement` is None if it has no answer to judge."""
+    """The line that counts for one record. `judgement` is None if it has no answer to judge.
+
+    spilled: the place of the line's output in a file, if it is not in memory
+    """
 
     record: OutputRecord
     origin: Origin
     judgement: Judgement | None = None
+    spilled: Spilled | None = None
 
     @property
     def ended(self) -> str:
@@ -71,9 +77,37 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         judgement, ended = self.judgement, self.ended
         if ended != TRUNCATED or judgement is None:
             return _RANKS[ended], False, 0
-        return _RANKS[ended], judgement.finding is None, len(self.record.output or b"")
+        return _RANKS[ended], judgement.finding is None, self.size
+
+    @property
+    def size(self) -> int:
+        """Return the bytes of the line's output."""
+        return len(self.record.output or b"") if self.spilled is None else self.spilled.size
+
+    def spilled_by(self, spill: Spill) -> Outcome:
+        """Return the outcome with its output where there is room for it."""
+        if self.record.output is None:
+            return self
+        place = spill.put(self.record.output)
+        if place is None:
+            return self
+        line = msgspec.structs.replace(self.record, output=None)
+        return Outcome(line, self.origin, self.judgement, place)
+
+    def line(self, spill: Spill | None) -> OutputRecord:
+        """Return the line with its output."""
+        if self.spilled is None or spill is None:
+            return self.record
+        return msgspec.structs.replace(self.record, output=spill.get(self.spilled))
 
     @property
     def is_ok(self) -> bool:
         """Tell whether the record was answered, with an answer that fits."""
         return self.ended == OK
+
+
+class OkAnswer(msgspec.Struct, frozen=True, gc=False):
+    """The answer of a record that is ok, which no later line changes."""
+
+    outcome: Outcome
+    answer: Answer

@@ -11,9 +11,11 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bedrock_spark.outputs.images import AnswerImages, by_record, is_image
-from bedrock_spark.outputs.lines import OutputManifest, read_lines, read_output_manifest
+from bedrock_spark.outputs.line_pieces import read_pieces
+from bedrock_spark.outputs.lines import OutputManifest, read_output_manifest
 from bedrock_spark.outputs.outcomes import ERROR, OK
 from bedrock_spark.outputs.reconcile import BAD, EXAMPLES, ShardReconciliation
 from bedrock_spark.outputs.reconciled_shard import CollectedJob
@@ -32,14 +34,12 @@ class JobOutput:
     """The output of one batch job.
 
     job: None if the ledger knows no job of this id
-    images: the keys of the image files beside its lines
     """
 
     folder: str
     job: Job | None = None
     manifest: OutputManifest | None = None
     lines: Counter[str] = field(default_factory=Counter)
-    images: list[str] = field(default_factory=list)
 
     def collected(self) -> CollectedJob:
         """Return the part of the output that the shard's reconciliation keeps."""
@@ -91,29 +91,31 @@ def read_outputs(
     inputs: Iterable[StoredObject],
     jobs: Sequence[Job],
     reconciliation: ShardReconciliation,
+    scratch: Path,
 ) -> list[JobOutput]:
     """Read the lines of every file into the reconciliation, and compare counts.
 
-    Files are read from the oldest attempt to the newest, then those of the fallback.
+    Files are read from the oldest attempt to the newest, then those of the fallback, a piece at a
+    time: memory holds one piece.
+    scratch: a local folder for one file at a time
     Returns the output of every batch job, by job id.
     """
     outputs = _outputs_of(jobs)
-    keys = [item.key for item in inputs]
-    images = [key for key in keys if key.startswith(layout.OUTPUT) and is_image(key)]
-    reconciliation.with_files, _ = by_record(images, reconciliation.expected)
-    for key in sorted(keys, key=_order):
+    for item in sorted(inputs, key=lambda item: _order(item.key)):
+        key = item.key
+        is_fallback = key.startswith(layout.FALLBACK)
         if not key.endswith((_LINES, _MANIFEST)):
-            if key.startswith(layout.OUTPUT) and is_image(key):
-                _output_at(key, outputs).images.append(key)
+            if _is_image_of_job(key):
+                _output_at(key, outputs)
             continue
-        data = storage.read(key)
-        if key.startswith(layout.FALLBACK):
-            reconciliation.add(Origin(FALLBACK, source=key), read_lines(data))
+        if is_fallback:
+            reconciliation.add(Origin(FALLBACK, source=key), read_pieces(storage, item, scratch))
             continue
         output = _output_at(key, outputs)
         if key.endswith(_LINES):
-            output.lines += reconciliation.add(_origin(key, output.job), read_lines(data))
-        elif (manifest := read_output_manifest(data)) is not None:
+            lines = read_pieces(storage, item, scratch)
+            output.lines += reconciliation.add(_origin(key, output.job), lines)
+        elif (manifest := read_output_manifest(storage.read(key))) is not None:
             output.manifest = manifest
         else:
             reconciliation.add_finding("bad_manifest", f"{key}: is not a JSON object")
@@ -143,14 +145,22 @@ def manifest_totals(outputs: Iterable[JobOutput]) -> dict[str, int]:
 
 
 def images_of(
-    storage: Storage, outputs: Iterable[JobOutput], reconciliation: ShardReconciliation
+    storage: Storage, inputs: Iterable[StoredObject], reconciliation: ShardReconciliation
 ) -> AnswerImages:
-    """Return the images of a shard; files that belong to no record are a finding."""
-    keys = [key for output in outputs for key in output.images]
+    """Return the images of a shard, and tell the reconciliation which records have some.
+
+    Files that belong to no record are a finding.
+    """
+    keys = [item.key for item in inputs if _is_image_of_job(item.key)]
     files, foreign = by_record(keys, reconciliation.expected)
+    reconciliation.with_files = files
     if foreign:
         reconciliation.add_finding("foreign_file", "; ".join(foreign[:EXAMPLES]), len(foreign))
     return AnswerImages(storage, reconciliation.shard_id, files)
+
+
+def _is_image_of_job(key: str) -> bool:
+    return key.startswith(layout.OUTPUT) and is_image(key)
 
 
 def _outputs_of(jobs: Sequence[Job]) -> dict[str, JobOutput]:

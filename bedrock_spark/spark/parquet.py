@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
-from contextlib import closing
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -65,6 +65,17 @@ class ParquetFile:
         self._held, self._held_rows, self._held_bytes = [], 0, 0
 
 
+@contextmanager
+def results_file(folder: Path, schema: pa.Schema, prefix: str = "") -> Iterator[ParquetFile]:
+    """Open a local file for result rows, and close it at the end of the block.
+
+    prefix: what the names of its result columns begin with
+    """
+    unique = {f"{prefix}{name}" for name in _UNIQUE_RESULTS}
+    with closing(ParquetFile(folder / "results", schema, unique, _GROUP_BYTES)) as file:
+        yield file
+
+
 def write_results(
     storage: Storage,
     key: str,
@@ -76,10 +87,8 @@ def write_results(
 
     prefix: what the names of its result columns begin with
     """
-    unique = {f"{prefix}{name}" for name in _UNIQUE_RESULTS}
-    with scratch_folder("results") as folder:
-        path = folder / key.rsplit("/", 1)[-1]
-        with closing(ParquetFile(path, schema, unique, _GROUP_BYTES)) as file:
-            for batch in batches:
-                file.write(batch)
-        storage.upload(path, key)
+    with scratch_folder("results") as folder, results_file(folder, schema, prefix) as file:
+        for batch in batches:
+            file.write(batch)
+        file.close()
+        storage.upload(file.path, key)

@@ -31,6 +31,7 @@ from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.published import DONE, WRITING, Publication, Publications
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.schema import quote_name
+from bedrock_spark.spark.conflicts import repeat_on_conflict
 from bedrock_spark.spark.destination import (
     OVERWRITE,
     exists,
@@ -88,7 +89,7 @@ def publish(
         notes.note(place, note)
         tasks = len(manifest.units)  # of the step that reads the results and writes them
         with observed_tasks(spark, "publish", observe, None, manifest.rows, "rows", tasks):
-            is_marked = _write_as_configured(spark, df, run, destination, manifest.rows)
+            is_marked = _write_as_configured(spark, df, run, destination, manifest.rows, clock)
         notes.note(place, dataclasses.replace(note, state=DONE, is_marked=is_marked))
     return destination
 
@@ -110,7 +111,7 @@ def is_appended(spark: SparkSession, run: Run) -> bool:
 
 
 def _write_as_configured(
-    spark: SparkSession, df: DataFrame, run: Run, destination: str, rows: int
+    spark: SparkSession, df: DataFrame, run: Run, destination: str, rows: int, clock: Clock
 ) -> bool:
     """Write the results; tell whether the place was marked as written by this package.
 
@@ -124,7 +125,7 @@ def _write_as_configured(
         _write(df, config, "append", **(transaction if _is_delta(config) else {}))
         return False
     if config.mode == "merge":
-        _merge(spark, df, run, destination)
+        _merge(spark, df, run, destination, clock)
         return False
     options: dict[str, Any] = {"overwriteSchema": "true"} if _is_delta(config) else {}
 
@@ -163,10 +164,11 @@ def _append_refusal(run: Run, destination: str, state: str) -> str:
     )
 
 
-def _merge(spark: SparkSession, df: DataFrame, run: Run, destination: str) -> None:
+def _merge(spark: SparkSession, df: DataFrame, run: Run, destination: str, clock: Clock) -> None:
     """Update the rows whose key exists there, and insert the others.
 
-    Rejected rows are left out: several of them may have the same key.
+    Rejected rows are left out: several of them may have the same key. If another writer commits to
+    the table meanwhile, the merge is repeated: it is idempotent, and leaves nothing if it fails.
     """
     config = run.config.results
     outcome = f"{config.prefix}outcome"
@@ -179,7 +181,8 @@ def _merge(spark: SparkSession, df: DataFrame, run: Run, destination: str) -> No
     answered.createOrReplaceTempView(view)
     try:
         key = run.config.source.key
-        spark.sql(merge_statement(target, view, key, answered.columns, outcome))
+        statement = merge_statement(target, view, key, answered.columns, outcome)
+        repeat_on_conflict(lambda: spark.sql(statement), clock)
     finally:
         spark.catalog.dropTempView(view)
 

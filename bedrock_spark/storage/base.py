@@ -73,6 +73,13 @@ class Storage(Protocol):
         """Copy an object into a local file."""
         ...
 
+    def fetch(self, key: str, path: Path) -> Path:
+        """Return a local file with an object's bytes: its own file, or a copy at `path`.
+
+        The file must not be changed. Raises StorageError, also if the object does not exist.
+        """
+        ...
+
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects. An object that does not exist is no error."""
         ...

@@ -101,6 +101,13 @@ class LocalStorage:
         with _storage_errors(self._path(key)):
             shutil.copyfile(self._path(key), path)
 
+    def fetch(self, key: str, path: Path) -> Path:
+        """Return the object's own file."""
+        own = self._path(key)
+        with _storage_errors(own):
+            own.stat()
+        return own
+
     def delete(self, keys: Sequence[str]) -> None:
         """Unlink files."""
         for key in keys:

@@ -182,6 +182,11 @@ class S3Storage:
         with self._storage_errors(key):
             self._client.download_file(self._bucket, self._prefix + key, str(path))
 
+    def fetch(self, key: str, path: Path) -> Path:
+        """Return a local copy of an object."""
+        self.download(key, path)
+        return path
+
     def copy_from(self, source: S3Storage, key: str) -> None:
         """Copy an object from another URI in S3, as a multipart copy if it is large."""
         copied = {"Bucket": source._bucket, "Key": source._prefix + key}

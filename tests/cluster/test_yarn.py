@@ -50,6 +50,7 @@ def config(yarn: Yarn, local: LocalBedrock, name: str, **sections: Any) -> Path:
         "model": {"id": CLAUDE},
         "request": {"prompt": "{{ body }}", "max_tokens": 200},
         "shards": {"max_records": 300, "min_records": 100},
+        "canary": {"records": 0},  # it pays for its records by design
         "batch": {"role_arn": ROLE, "region": "us-east-1", "poll_seconds": 0.5},
         "fallback": {"model_id": CLAUDE, "max_share": 1.0},
         "results": {"path": str(yarn.folder / f"{name}-answers"), "max_errors": 1.0},

@@ -2,9 +2,10 @@
 
     python -m tests.e2e.lake_sessions HEADING...     in an empty folder, which will hold the lake
 
-All headings of docs/sources.md share one JVM, because packages can be added only when a JVM starts.
-Each heading has its own session, with the settings of the page. The file outcomes.json holds an
-error or null for each example, and for publishing under each heading.
+All headings of docs/lakehouse.md share one JVM, because packages can be added only when a JVM
+starts. Each heading has its own session, with the settings of the page. The file outcomes.json has
+an error or null for each example, and for publishing under each heading. The catalogs of Iceberg
+that are services keep their tables in the S3 of a local Bedrock; moto has the Glue catalog.
 """
 
 from __future__ import annotations
@@ -12,25 +13,40 @@ from __future__ import annotations
 import json
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyspark
+from moto.server import ThreadedMotoServer
 from pyspark.sql import SparkSession
 
+from bedrock_emulator import LocalBedrock
 from tests.e2e.publish_formats import PUBLISHERS
 from tests.e2e.table_formats import MAKERS, check
-from tests.sources_doc import examples, packages_for
+from tests.sources_doc import LAKEHOUSE, examples, packages_for
+
+# The headings whose warehouse is in S3. Iceberg itself reads and writes there, not Spark.
+IN_S3 = ("Glue catalog", "JDBC catalog")
+BUCKET = "lake"
 
 
-def session(heading: str, headings: list[str], lake: Path) -> SparkSession:
-    """Return a session with the page's settings for `heading` and the jars of all `headings`."""
-    by_heading = {e.heading: e.settings(lake) for e in examples("bash") if e.heading in headings}
-    needs_jars = any("spark.jars.packages" in settings for settings in by_heading.values())
-    packages = packages_for(pyspark.__version__) if needs_jars else None
+def session(
+    heading: str, headings: list[str], lake: Path, services: Mapping[str, str]
+) -> SparkSession:
+    """Return a session with the page's settings for `heading` and the jars of all `headings`.
+
+    services: Spark's settings of the services of this machine
+    """
+    by_heading = {
+        e.heading: e.settings(f"s3://{BUCKET}" if heading in IN_S3 else lake)
+        for e in examples("bash", LAKEHOUSE)
+        if e.heading in headings
+    }
     settings = {
         **by_heading[heading],
-        "spark.jars.packages": ",".join(sorted(packages or ())),
+        **(services if heading in IN_S3 else {}),
+        "spark.jars.packages": ",".join(packages(by_heading)),
         "spark.ui.enabled": "false",
         "spark.databricks.delta.snapshotPartitions": "2",  # the default, 50, is slow for a few rows
         "spark.sql.shuffle.partitions": "2",
@@ -41,6 +57,41 @@ def session(heading: str, headings: list[str], lake: Path) -> SparkSession:
         if value:
             builder = builder.config(name, value)
     return builder.getOrCreate()
+
+
+def packages(by_heading: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Return the packages of all headings; the table formats in those of this version of Spark."""
+    named = {
+        package
+        for settings in by_heading.values()
+        for package in settings.get("spark.jars.packages", "").split(",")
+        if package
+    }
+    formats = packages_for("3.5.0") or set()
+    more = (packages_for(pyspark.__version__) or set()) if named else set()
+    return sorted((named - formats) | more)
+
+
+@contextmanager
+def local_services(headings: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Start an S3 and a Glue, if a heading needs them; yield Spark's settings for both."""
+    if not any(heading in IN_S3 for heading in headings):
+        yield {}
+        return
+    glue = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    glue.start()
+    try:
+        with LocalBedrock() as local:
+            local.client("s3").create_bucket(Bucket=BUCKET)
+            host, port = glue.get_host_and_port()
+            yield {
+                "spark.sql.catalog.lake.s3.endpoint": local.endpoint_url,
+                "spark.sql.catalog.lake.s3.path-style-access": "true",
+                "spark.sql.catalog.lake.client.region": "us-east-1",
+                "spark.sql.catalog.lake.glue.endpoint": f"http://{host}:{port}",
+            }
+    finally:
+        glue.stop()
 
 
 def outcome(work: Callable[[], None]) -> str | None:
@@ -56,17 +107,28 @@ def main(headings: list[str]) -> None:
     folder = Path.cwd()
     lake = folder / "lake"
     outcomes: dict[str, str | None] = {}
+    with local_services(headings) as services:
+        use_all(headings, folder, lake, services, outcomes)
+    Path("outcomes.json").write_text(json.dumps(outcomes))
+
+
+def use_all(
+    headings: list[str],
+    folder: Path,
+    lake: Path,
+    services: Mapping[str, str],
+    outcomes: dict[str, str | None],
+) -> None:
     for heading in headings:
-        spark = session(heading, headings, lake)
+        spark = session(heading, headings, lake, services)
         make_error = outcome(lambda: MAKERS[heading](spark, lake))  # noqa: B023 - called at once
-        for example in (e for e in examples("yaml") if e.heading == heading):
+        for example in (e for e in examples("yaml", LAKEHOUSE) if e.heading == heading):
             error = make_error or outcome(lambda: check(spark, example, lake))  # noqa: B023
             outcomes[str(example)] = error
         if heading in PUBLISHERS:
             target = folder / "published" / heading.split()[0]
             outcomes[heading] = outcome(lambda: PUBLISHERS[heading](spark, target))  # noqa: B023
         spark.stop()
-    Path("outcomes.json").write_text(json.dumps(outcomes))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,23 @@ def check_merge(spark: SparkSession, read: Callable[[], Any], folder: Path, **pl
     assert texts == {answered: "an answer"}
 
 
+def check_merges_at_once(spark: SparkSession, folder: Path, **place: Any) -> None:
+    """Three runs merge into one table at the same time: the rows of all of them are there.
+
+    The table has a column more, which stays null.
+    """
+    target = place.get("table", f"delta.`{place.get('path')}`")
+    runs = [make_run(spark, folder / f"run{i}", i * ROWS) for i in range(4)]
+    publish_run(spark, runs[0], mode="merge", **place)
+    spark.sql(f"ALTER TABLE {target} ADD COLUMNS (reviewed boolean)")
+    with ThreadPoolExecutor(3) as pool:
+        for done in [pool.submit(publish_run, spark, r, mode="merge", **place) for r in runs[1:]]:
+            done.result()
+    rows = spark.sql(f"SELECT id, reviewed FROM {target}").collect()
+    assert sorted(r["id"] for r in rows) == [i for i in range(4 * ROWS) if (i + 1) % ROWS]
+    assert {r["reviewed"] for r in rows} == {None}
+
+
 def check_overwrite(
     spark: SparkSession, read: Callable[[], Any], folder: Path, **place: Any
 ) -> None:
@@ -116,6 +134,8 @@ def delta(spark: SparkSession, folder: Path) -> None:
     check_overwrite(spark, load_written, folder / "over", format="delta", path=written)
     load = lambda: spark.read.format("delta").load(merged).collect()  # noqa: E731
     check_merge(spark, load, folder / "merge", format="delta", path=merged)
+    shared = str(folder / "shared")
+    check_merges_at_once(spark, folder / "at-once", format="delta", path=shared)
 
 
 def iceberg(spark: SparkSession, folder: Path) -> None:
@@ -123,6 +143,8 @@ def iceberg(spark: SparkSession, folder: Path) -> None:
     place = {"format": "iceberg", "table": "lake.support.merged"}
     read = lambda: spark.table("lake.support.merged").collect()  # noqa: E731
     check_merge(spark, read, folder / "merge", **place)
+    shared = "lake.support.shared"
+    check_merges_at_once(spark, folder / "at-once", format="iceberg", table=shared)
     made = make_run(spark, folder / "run")
     for _ in range(2):
         publish_run(spark, made, mode="append", format="iceberg", table="lake.support.appended")
@@ -136,7 +158,22 @@ def iceberg(spark: SparkSession, folder: Path) -> None:
     assert not [name for name in tables if "_bedrock_spark_" in name], tables
 
 
+def another_catalog(spark: SparkSession, folder: Path) -> None:
+    """Merge twice, replace, and leave no table behind: what differs between catalogs of Iceberg."""
+    place = {"format": "iceberg", "table": "lake.support.merged"}
+    check_merge(spark, lambda: spark.table("lake.support.merged").collect(), folder, **place)
+    place["table"] = "lake.support.overwritten"
+    made = make_run(spark, folder / "run")
+    for _ in range(2):
+        publish_run(spark, made, **place)
+        assert spark.table("lake.support.overwritten").count() == ROWS
+    tables = {row["tableName"] for row in spark.sql("SHOW TABLES IN lake.support").collect()}
+    assert tables == {"tickets", "merged", "overwritten"}
+
+
 PUBLISHERS: dict[str, Callable[[SparkSession, Path], None]] = {
     "Delta Lake": delta,
     "Iceberg": iceberg,
+    "Glue catalog": another_catalog,
+    "JDBC catalog": another_catalog,
 }

@@ -1,4 +1,4 @@
-"""Make the tables for examples of docs/sources.md that need their own Spark session; run them."""
+"""Make the tables for examples of docs/lakehouse.md that need their own Spark session; run them."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ def make_delta(spark: SparkSession, lake: Path) -> None:
 
 def make_iceberg(spark: SparkSession, lake: Path) -> None:
     """Write the stray row, delete it by a delete file, tag the table, and add the later row."""
+    spark.sql("CREATE NAMESPACE IF NOT EXISTS lake.support")
     (
         frame(spark, [*TICKETS, STRAY])
         .writeTo("lake.support.tickets")
@@ -58,6 +59,8 @@ def frame(spark: SparkSession, tickets: list[Ticket]) -> DataFrame:
 MAKERS: dict[str, Callable[[SparkSession, Path], None]] = {
     "Delta Lake": make_delta,
     "Iceberg": make_iceberg,
+    "Glue catalog": make_iceberg,
+    "JDBC catalog": make_iceberg,
     "Hive": make_hive,
 }
 

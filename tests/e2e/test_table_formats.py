@@ -1,4 +1,6 @@
-"""Delta Lake, Iceberg and Hive tables: they need jars or a catalog, so another process runs them.
+"""Delta Lake, Iceberg in several catalogs, and Hive tables, in another process.
+
+They need jars, or a catalog.
 
 Spark itself fetches the jars from the repository of its configuration. If that fails, the tests are
 skipped; with BEDROCK_SPARK_REQUIRE_JARS=1 they fail.
@@ -16,12 +18,14 @@ import pytest
 from tests.e2e.publish_formats import PUBLISHERS
 from tests.e2e.table_formats import MAKERS
 from tests.modules import ROOT, run_module
-from tests.sources_doc import Example, examples, packages_for
+from tests.sources_doc import LAKEHOUSE, Example, examples, packages_for
 
 pytestmark = [pytest.mark.long, pytest.mark.jars]
 
-WITH_JARS = ("Delta Lake", "Iceberg")
-SUBJECTS = [e for e in examples("yaml") if e.heading in MAKERS]
+TESTED = ("Delta Lake", "Iceberg")
+CATALOGS = ("Glue catalog", "JDBC catalog")
+WITH_JARS = (*TESTED, *CATALOGS)
+SUBJECTS = [e for e in examples("yaml", LAKEHOUSE) if e.heading in MAKERS]
 # The messages of Spark's resolver if it could not get a package.
 UNRESOLVED = ("unresolved dependency", "download failed")
 
@@ -83,7 +87,7 @@ def test_the_commands_of_the_page_ask_for_the_packages_of_its_table() -> None:
     """The commands of the page have the packages of its table, which are the tested ones."""
     asked = {
         e.settings(ROOT).get("spark.jars.packages")
-        for e in examples("bash")
-        if e.heading in WITH_JARS
+        for e in examples("bash", LAKEHOUSE)
+        if e.heading in TESTED
     }
     assert asked == packages_for("3.5.0")

@@ -30,9 +30,8 @@ from tests.unit.fakes import make_config
 
 pytestmark = pytest.mark.versions
 
-# These need a session of their own: tests/e2e/test_table_formats.py.
-ELSEWHERE = {"Delta Lake", "Iceberg", "Hive"}
-EXAMPLES = [e for e in examples("yaml") if e.heading not in ELSEWHERE]
+# Those of docs/lakehouse.md need a session of their own: tests/e2e/test_table_formats.py.
+EXAMPLES = examples("yaml")
 TYPED = {"Parquet", "ORC", "Catalog table"}
 URGENT = [t for t in TICKETS if t["priority"] > 1]
 CUSTOMERS = ("Ada", "Bo", "Cy", "Di", "Ed")

@@ -64,4 +64,4 @@ def collect_shard(
     task = CollectTask(storage, family, result_columns_of(config), PREPARE_ID, again=again)
     reconciled = task(ShardWork(SHARD, None, tuple(jobs)))
     table = pq.read_table(io.BytesIO(storage.read(layout.results_key(SHARD))))
-    return reconciled, table.to_pylist()
+    return reconciled, sorted(table.to_pylist(), key=lambda row: row["n"])

@@ -6,8 +6,6 @@ run. The pattern: https://en.wikipedia.org/wiki/Dead_letter_queue
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -36,14 +34,12 @@ class DeadLetters:
         self._left_out = set(columns.names) - kept
         self._held: list[pa.RecordBatch] = []
 
-    def copy_from(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Yield the batches of results unchanged, and hold a copy of the rows that are not ok."""
-        for batch in batches:
-            is_dead = pc.not_equal(batch[f"{self._prefix}outcome"], OK)
-            if is_dead.true_count:
-                columns = batch.select(self._names(batch.schema))
-                self._held.append(columns.filter(is_dead))
-            yield batch
+    def copy_from(self, batch: pa.RecordBatch) -> None:
+        """Hold a copy of those rows of a batch of results that are not ok."""
+        is_dead = pc.not_equal(batch[f"{self._prefix}outcome"], OK)
+        if is_dead.true_count:
+            columns = batch.select(self._names(batch.schema))
+            self._held.append(columns.filter(is_dead))
 
     def write(self, storage: Storage, shard_id: str, *, may_exist: bool) -> int:
         """Write the held rows, and return their number. If there are none, there is no file.

@@ -1,4 +1,4 @@
-"""Build the result columns of one shard, in the order of its rows: the outcome of each record."""
+"""Build the result row of each record of a shard: its outcome, and what its answer holds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bedrock_spark.outputs.lines import OutputRecord
 from bedrock_spark.outputs.outcomes import ERROR, INVALID, REFUSED, REJECTED, TRUNCATED
 from bedrock_spark.outputs.reasons import ReasonCounts
 from bedrock_spark.outputs.reconcile import ShardReconciliation
-from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Outcome
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, OkAnswer, Outcome
 from bedrock_spark.schema import RESULT_COLUMNS
 
 _BIGINT_END = 2**63
@@ -21,6 +21,8 @@ _BIGINT_END = 2**63
 TOKENS = ("input", "output", "reasoning", "cache_read", "cache_write")
 _USED = (*TOKENS, "images", "uncounted")
 _ALWAYS = TOKENS[:2]
+# The counts after the first two, of an answer that has none of them.
+_NO_RARE = (None,) * (len(TOKENS) - 2)
 # What has another price if the flex tier has answered.
 _FLEX_PRICED = ("input", "output", "cache_read", "cache_write")
 
@@ -33,10 +35,10 @@ Row = tuple[Any, ...]
 
 
 class ResultRows:
-    """Builds the result rows of a shard.
+    """Builds the result row of each record of a shard.
 
     family: reads the answers
-    parsed: the names of the columns of `results.parse`
+    parsed: the number of columns of `results.parse`
     used: what the answers in the results so far used, by `served_by` and kind: one of TOKENS,
         "images", or "uncounted" answers that tell neither tokens nor images
     flex: the part of it that the fallback's flex tier answered
@@ -48,38 +50,36 @@ class ResultRows:
         reconciliation: ShardReconciliation,
         family: Family,
         images: AnswerImages,
-        parsed: Sequence[str] = (),
+        parsed: int = 0,
     ) -> None:
         self.used: dict[str, Counter[str]] = {BATCH: Counter(), FALLBACK: Counter()}
         self.flex: Counter[str] = Counter()
         self.reasons = ReasonCounts()
-        self._outcomes = reconciliation.outcomes
-        self._ended = reconciliation.ended
+        self._reconciliation = reconciliation
         self._family = family
         self._images = images
-        self._names = (*RESULT_COLUMNS, *parsed)
-        self._nulls = (None,) * len(parsed)
-        self._last: tuple[str, Row] | None = None
+        self._nulls = (None,) * parsed
 
-    def columns(self, ids: Sequence[str]) -> dict[str, Sequence[Any]]:
-        """Return the result columns of the next rows, by name.
+    def ok_row(self, settled: OkAnswer) -> Row:
+        """Return the row of a record that is ok."""
+        outcome = settled.outcome
+        return self._answered_row(outcome.record, outcome, settled.answer)
 
-        ids: the record id of each row; rows that share a record are adjacent
-        """
-        rows = [self._row(record_id) for record_id in ids]
-        for row in rows:
-            self._count(row)
-        return _columns(self._names, rows)
-
-    def _count(self, row: Row) -> None:
-        """Count why a row has no answer."""
+    def other_row(self, record_id: str) -> Row:
+        """Return the row of any other record, after the last line of the shard."""
+        outcome = self._reconciliation.outcomes.get(record_id)
+        if outcome is None:
+            ended = self._reconciliation.ended(record_id)
+            row: Row = (record_id, ended, *_NO_ANSWER, None, None, None, None, None, *self._nulls)
+        elif outcome.record.error is not None:
+            row = self._error_row(record_id, outcome)
+        else:
+            line = outcome.line(self._reconciliation.spill)
+            row = self._answered_row(line, outcome, read_answer(line.output or b"{}", self._family))
         if row[_OUTCOME] in _WITH_REASON:
-            self.reasons.add(row[_OUTCOME], row[_CODE], row[_MESSAGE], row[0])
-
-    def answer_bytes(self, ids: Sequence[str]) -> list[int]:
-        """Return the bytes of the answer that each row gets, 0 without an answer."""
-        outcomes = map(self._outcomes.get, ids)
-        return [len(o.record.output or b"") if o is not None else 0 for o in outcomes]
+            rows = self._reconciliation.expected[record_id]
+            self.reasons.add(row[_OUTCOME], row[_CODE], row[_MESSAGE], record_id, rows)
+        return row
 
     def tokens(self) -> dict[str, int]:
         """Return the tokens of the answers in the results by kind; those of the cache if any."""
@@ -101,47 +101,32 @@ class ResultRows:
         used = {name: total[name] for name in _USED if total[name] or name in _ALWAYS}
         return used | {f"flex_{name}": flex[name] for name in _FLEX_PRICED if flex[name]}
 
-    def _row(self, record_id: str) -> Row:
-        if self._last is not None and self._last[0] == record_id:
-            return self._last[1]
-        outcome = self._outcomes.get(record_id)
-        if outcome is None:
-            ended = self._ended(record_id)
-            row = (record_id, ended, *_NO_ANSWER, None, None, None, None, None, *self._nulls)
-        elif outcome.record.error is not None:
-            row = self._error_row(record_id, outcome)
-        else:
-            row = self._answered_row(record_id, outcome)
-        self._last = record_id, row
-        return row
-
     def _error_row(self, record_id: str, outcome: Outcome) -> Row:
         error, origin = outcome.record.error, outcome.origin
         assert error is not None
         cause = error.code, error.message, origin.served_by, origin.attempt, origin.job_arn
         return (record_id, outcome.ended, *_NO_ANSWER, *cause, *self._nulls)
 
-    def _answered_row(self, record_id: str, outcome: Outcome) -> Row:
-        output, origin = outcome.record.output or b"{}", outcome.origin
-        answer, parsed, error = read_answer(output, self._family), outcome.parsed, outcome.error
+    def _answered_row(self, line: OutputRecord, outcome: Outcome, answer: Answer) -> Row:
+        origin, parsed, error = outcome.origin, outcome.parsed, outcome.error
         code, message = None, outcome.reason
         if error is not None:
             code, message = error.code, error.message
         counts = _counts(answer)
         _add_used(self.used[origin.served_by], answer, counts)
-        if outcome.record.is_flex:
+        if line.is_flex:
             _add_used(self.flex, answer, counts)
         return (
-            record_id,
+            line.record_id,
             outcome.ended,
             answer.text,
             answer.reasoning,
             answer.tool_input,
             answer.embedding,
-            self._images.put(record_id, origin.source, answer.images),
+            self._images.put(line.record_id, origin.source, answer.images),
             answer.stop_reason,
             *counts,
-            output,
+            line.output,
             code,
             message,
             origin.served_by,
@@ -153,6 +138,10 @@ class ResultRows:
 
 def _counts(answer: Answer) -> tuple[int | None, ...]:
     """Return the token counts of an answer, in the order of TOKENS."""
+    given, made = answer.input_tokens, answer.output_tokens
+    rare = answer.reasoning_tokens, answer.cache_read_tokens, answer.cache_write_tokens
+    if rare == _NO_RARE and given is not None and made is not None:
+        return (_bigint(given), _bigint(made), *_NO_RARE)
     return (
         _bigint(answer.input_tokens),
         _bigint(answer.output_tokens),
@@ -164,11 +153,18 @@ def _counts(answer: Answer) -> tuple[int | None, ...]:
 
 def _add_used(used: Counter[str], answer: Answer, counts: Sequence[int | None]) -> None:
     """Add what an answer used: tokens, images, or itself as one that tells neither."""
-    for name, count in zip(TOKENS, counts, strict=True):
-        if count:
-            used[name] += count
-    used["images"] += len(answer.images)
-    if not (counts[0] or counts[1] or answer.images):
+    given, made, rare = counts[0], counts[1], counts[2:]
+    if given:
+        used["input"] += given
+    if made:
+        used["output"] += made
+    if rare != _NO_RARE:
+        for name, count in zip(TOKENS[2:], rare, strict=True):
+            if count:
+                used[name] += count
+    if answer.images:
+        used["images"] += len(answer.images)
+    elif not (given or made):
         used["uncounted"] += 1
 
 
@@ -177,14 +173,11 @@ def _bigint(value: int | None) -> int | None:
     return value if value is not None and abs(value) < _BIGINT_END else None
 
 
-def rejected_columns(reasons: Sequence[str]) -> dict[str, Sequence[Any]]:
-    """Return the result columns of rows that prepare rejected, by name.
+def rejected_rows(reasons: Sequence[str], parsed: int = 0) -> list[Row]:
+    """Return the result rows of rows that prepare rejected.
 
     reasons: why each row was rejected
+    parsed: the number of columns of `results.parse`
     """
-    head = (None, REJECTED, *_NO_ANSWER, None)
-    return _columns(RESULT_COLUMNS, [(*head, reason, None, None, None) for reason in reasons])
-
-
-def _columns(names: Sequence[str], rows: Sequence[Row]) -> dict[str, Sequence[Any]]:
-    return dict(zip(names, zip(*rows, strict=True), strict=True))
+    head, nulls = (None, REJECTED, *_NO_ANSWER, None), (None,) * parsed
+    return [(*head, reason, None, None, None, *nulls) for reason in reasons]

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import io
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -30,6 +28,7 @@ from bedrock_spark.outputs.outcomes import REJECTED
 from bedrock_spark.outputs.reasons import ReasonCounts
 from bedrock_spark.outputs.reconcile import EXAMPLES, ShardReconciliation
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, digest_of_ids
+from bedrock_spark.outputs.record_outcome import OkAnswer
 from bedrock_spark.outputs.shard_outputs import (
     JobOutput,
     images_of,
@@ -39,26 +38,23 @@ from bedrock_spark.outputs.shard_outputs import (
     read_outputs,
     shard_inputs,
 )
+from bedrock_spark.outputs.spill import Spill
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import Place
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.schema import REJECT_COLUMN, REJECT_REASON, ROW_RECORD_ID
 from bedrock_spark.spark.collect.dead_letters import DeadLetters
 from bedrock_spark.spark.collect.late_output import copy_late_output, lacks_answers
-from bedrock_spark.spark.collect.pieces import pieces_of
-from bedrock_spark.spark.collect.result_rows import ResultRows, rejected_columns
-from bedrock_spark.spark.parquet import write_results
+from bedrock_spark.spark.collect.result_rows import ResultRows, rejected_rows
+from bedrock_spark.spark.collect.results_file import ResultsFile, schema_of
+from bedrock_spark.spark.parquet import results_file
 from bedrock_spark.spark.result_schema import ResultColumns
 from bedrock_spark.spark.row_bytes import row_bytes
-from bedrock_spark.storage import Storage, StoredObject
+from bedrock_spark.storage import Storage, StoredObject, scratch_folder
 
 # The version of the format of results and reconciliations. If it changes, the fingerprint of every
 # shard changes, and the shard is collected again.
-_FORMAT = 12
-# The most rows per Arrow batch while result columns are built, and the most bytes of their source
-# rows and answers. A few columns repeat parts of an answer, so no column has many times as many.
-_PIECE_ROWS, _PIECE_BYTES = 2_000, 64_000_000
-_NO_BYTES = np.zeros(0, np.int64)
+_FORMAT = 13
 _REJECT_COLUMNS = (REJECT_COLUMN, REJECT_REASON)
 
 
@@ -146,21 +142,16 @@ class CollectTask:
 
     def _collect_rejects(self, work: ShardWork) -> ReconciledShard:
         assert work.bucket is not None
-        rows = pq.read_table(
-            io.BytesIO(self.storage.read(layout.rejects_key(work.bucket, self.prepare_id)))
-        )
-        columns, reasons = (rows[name].to_pylist() for name in _REJECT_COLUMNS)
-        messages = [f"{column}: {reason}" for column, reason in zip(columns, reasons, strict=True)]
-        kept = rows.drop_columns(list(_REJECT_COLUMNS))
-        schema, batches = self._rows(
-            kept,
-            np.zeros(len(rows), np.int64),
-            lambda start, stop: rejected_columns(messages[start:stop]),
-        )
-        key, prefix = layout.results_key(work.unit), self.columns.prefix
-        write_results(self.storage, key, schema, batches, prefix)
+        with scratch_folder("collect") as folder:
+            rows = self._read_rows(layout.rejects_key(work.bucket, self.prepare_id), folder)
+            columns, reasons = (rows[name].to_pylist() for name in _REJECT_COLUMNS)
+            why = [f"{column}: {reason}" for column, reason in zip(columns, reasons, strict=True)]
+            kept = rows.drop_columns(list(_REJECT_COLUMNS))
+            with self._results(folder, work.unit, kept, DeadLetters(self.columns)) as results:
+                for place, row in enumerate(rejected_rows(why, len(self.columns.parsed))):
+                    results.add(row, (place,))
         counts = ReasonCounts()
-        for message in messages:
+        for message in why:
             counts.add(REJECTED, None, message)
         return _with_reasons(
             ReconciledShard(unit=work.unit, rows=len(rows), outcomes={REJECTED: len(rows)}), counts
@@ -169,28 +160,43 @@ class CollectTask:
     def _collect_shard(
         self, work: ShardWork, inputs: list[StoredObject], last: ReconciledShard | None
     ) -> ReconciledShard:
-        rows = pq.read_table(
-            io.BytesIO(self.storage.read(layout.rows_key(work.unit, self.prepare_id)))
-        )
-        ids: list[str] = rows[ROW_RECORD_ID].to_pylist()
+        with scratch_folder("collect") as folder, Spill(folder) as spill:
+            return self._join(work, inputs, last, folder, spill)
+
+    def _join(
+        self,
+        work: ShardWork,
+        inputs: list[StoredObject],
+        last: ReconciledShard | None,
+        folder: Path,
+        spill: Spill,
+    ) -> ReconciledShard:
+        """Write the rows that are ok while their answers are read, and then the others."""
+        rows = self._read_rows(layout.rows_key(work.unit, self.prepare_id), folder)
+        places = _places_of(rows[ROW_RECORD_ID].to_pylist())
         family = family_by_name(self.family)
         judge = Judge(family, self.columns.parsed, self.schema)
+        expected = {record_id: len(own) for record_id, own in places.items()}
         reconciliation = ShardReconciliation(
-            work.unit, Counter(ids), judge, self.again, self.ask_unfound
+            *(work.unit, expected, judge, self.again, self.ask_unfound), spill=spill
         )
-        outputs = read_outputs(self.storage, inputs, work.jobs, reconciliation)
-        images = images_of(self.storage, outputs, reconciliation)
-        parsed = [field.name for field in self.columns.parsed]
-        results = ResultRows(reconciliation, family, images, parsed)
-        kept = rows.drop_columns([ROW_RECORD_ID])
+        images = images_of(self.storage, inputs, reconciliation)
+        made = ResultRows(reconciliation, family, images, len(self.columns.parsed))
         dead = DeadLetters(self.columns)
-        schema, batches = self._rows(
-            kept,
-            np.array(results.answer_bytes(ids), np.int64),
-            lambda start, stop: results.columns(ids[start:stop]),
-        )
-        key, prefix = layout.results_key(work.unit), self.columns.prefix
-        write_results(self.storage, key, schema, dead.copy_from(batches), prefix)
+        kept = rows.drop_columns([ROW_RECORD_ID])
+        with self._results(folder, work.unit, kept, dead) as results:
+
+            def settle(answer: OkAnswer) -> None:
+                line = answer.outcome.record
+                size = len(line.output or b"")
+                results.add(made.ok_row(answer), places[line.record_id], size)
+
+            reconciliation.settle = settle
+            outputs = read_outputs(self.storage, inputs, work.jobs, reconciliation, folder)
+            for record_id in reconciliation.unsettled():
+                outcome = reconciliation.outcomes.get(record_id)
+                size = 0 if outcome is None else outcome.size
+                results.add(made.other_row(record_id), places[record_id], size)
         may_exist = last is None or last.dead_letters != 0
         dead_letters = dead.write(self.storage, work.unit, may_exist=may_exist)
         if images.bad:
@@ -200,7 +206,7 @@ class CollectTask:
         reconciliation.finish()
         answers = [o.key for o in inputs if o.key.startswith(layout.FALLBACK)]
         return msgspec.structs.replace(
-            _with_reasons(_reconciled(reconciliation, outputs, results), results.reasons),
+            _with_reasons(_reconciled(reconciliation, outputs, made), made.reasons),
             fallback_files=tuple(answers),
             dead_letters=dead_letters,
             outputs=outputs_digest(inputs),
@@ -208,39 +214,35 @@ class CollectTask:
             rules=self.rules,
         )
 
-    def _rows(
-        self,
-        rows: pa.Table,
-        answer_bytes: npt.NDArray[np.int64],
-        columns: Callable[[int, int], Mapping[str, Sequence[Any]]],
-    ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-        """Return the schema of the results, and their rows in batches of bounded size.
+    def _read_rows(self, key: str, folder: Path) -> pa.Table:
+        """Return the rows of a file, each column in one piece if it fits into one."""
+        return pq.read_table(self.storage.fetch(key, folder / "rows")).combine_chunks()
 
-        answer_bytes: the bytes of the answer of each row
-        columns: returns the result columns of the rows `[start, stop)` by name, without the prefix;
-        a result column that it leaves out is null
-        """
-        results = self.columns.arrow()
-        schema = pa.schema([*rows.schema, *results])
-        pairs = zip(self.columns.fields, results, strict=True)
-        kinds = [(field.name, kind) for field, (_, kind) in pairs]
-        combined = rows.combine_chunks()
+    @contextmanager
+    def _results(
+        self, folder: Path, unit: str, kept: pa.Table, dead: DeadLetters
+    ) -> Iterator[ResultsFile]:
+        """Provide the results of a unit; put them into the run folder after the block, whole."""
+        sizes = [row_bytes(batch) for batch in kept.to_batches()] if kept.num_columns else []
+        row_sizes = np.concatenate(sizes).tolist() if sizes else [0] * len(kept)
+        schema = schema_of(kept, self.columns)
+        with results_file(folder, schema, self.columns.prefix) as file:
+            results = ResultsFile(self.columns, kept, row_sizes, file, dead)
+            yield results
+            results.flush()
+            file.close()
+            self.storage.upload(file.path, layout.results_key(unit))
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            sizes = answer_bytes
-            if rows.num_columns:
-                sizes = sizes + np.concatenate([_NO_BYTES, *map(row_bytes, combined.to_batches())])
-            for start, stop in pieces_of(sizes, _PIECE_ROWS, _PIECE_BYTES):
-                piece = combined.slice(start, stop - start)
-                values = columns(start, stop)
-                arrays = [
-                    pa.array(values[name], kind) if name in values else pa.nulls(len(piece), kind)
-                    for name, kind in kinds
-                ]
-                kept = [column.combine_chunks() for column in piece.columns]
-                yield pa.RecordBatch.from_arrays([*kept, *arrays], schema=schema)
 
-        return schema, batches()
+def _places_of(ids: Sequence[str]) -> dict[str, Sequence[int]]:
+    """Return the positions of the rows of each record."""
+    places: dict[str, Sequence[int]] = {record_id: (n,) for n, record_id in enumerate(ids)}
+    if len(places) < len(ids):
+        shared: dict[str, list[int]] = {}
+        for place, record_id in enumerate(ids):
+            shared.setdefault(record_id, []).append(place)
+        places.update(shared)
+    return places
 
 
 def _reconciled(

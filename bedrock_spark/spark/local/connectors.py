@@ -1,6 +1,6 @@
 """What a config needs that Spark alone has not: the jars and settings for S3, Delta Lake, Iceberg.
 
-Only tested versions are in the tables below; docs/sources.md shows them. Of the AWS SDK only the
+Only tested versions are in the tables below; docs/lakehouse.md shows them. Of the AWS SDK only the
 modules that S3A uses are fetched: 14 MB, not the bundle of 600 MB that hadoop-aws depends on. Spark
 has Netty and SLF4J itself, in other versions, so theirs are left out.
 """
@@ -35,10 +35,14 @@ ICEBERG = {
     "3.5": "org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.12.0",
     "4.1": "org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0",
 }
+# Iceberg's own access to S3 and Glue, for every version of Spark.
+ICEBERG_AWS = "org.apache.iceberg:iceberg-aws-bundle:1.12.0"
 
 _S3_URI = re.compile(r"\bs3[an]?://", re.IGNORECASE)
 _S3A_JARS = re.compile(r"hadoop-aws\b|spark-hadoop-cloud")
 _EMRFS_JARS = re.compile(r"emrfs")
+# Values of a catalog's settings that need ICEBERG_AWS; so do requests that are signed.
+_ICEBERG_AWS = re.compile(r"org\.apache\.iceberg\.aws\.|glue")
 _DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 
 
@@ -143,8 +147,20 @@ def lake_connectors(config: Config, user: UserSettings, here: Installed) -> list
     if "iceberg" in formats:
         packages = _packages("iceberg", ICEBERG, re.compile(r"iceberg-spark"), here)
         extensions = ("org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",)
-        connectors.append(Connector("Iceberg", packages, 48, (), {}, extensions))
+        megabytes = 48
+        if packages and _uses_iceberg_aws(user) and not here.has(re.compile("iceberg-aws")):
+            packages, megabytes = (*packages, ICEBERG_AWS), 117
+        connectors.append(Connector("Iceberg", packages, megabytes, (), {}, extensions))
     return connectors
+
+
+def _uses_iceberg_aws(user: UserSettings) -> bool:
+    """Tell whether a catalog of the user's settings is Glue, is in S3 Tables, or uses S3FileIO."""
+    return any(
+        name.startswith("spark.sql.catalog.")
+        and (_ICEBERG_AWS.match(value) or name.endswith(".rest.sigv4-enabled"))
+        for name, value in user.settings.items()
+    )
 
 
 def _packages(

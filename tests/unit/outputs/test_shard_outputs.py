@@ -27,7 +27,8 @@ class Folder:
     """A run folder with the output of batch jobs, and the jobs themselves."""
 
     def __init__(self, path: Path) -> None:
-        self.storage = LocalStorage(str(path))
+        self.storage = LocalStorage(str(path / "run"))
+        self.scratch = path
         self.jobs: list[Job] = []
 
     def job(self, attempt: int, status: str = "Completed", **counts: int | None) -> str:
@@ -53,7 +54,7 @@ class Folder:
         """
         reconciliation = ShardReconciliation(SHARD, dict.fromkeys(expected, 1))
         inputs = shard_inputs(self.storage, SHARD)
-        outputs = read_outputs(self.storage, inputs, self.jobs, reconciliation)
+        outputs = read_outputs(self.storage, inputs, self.jobs, reconciliation, self.scratch)
         reconciliation.finish()
         return reconciliation, manifest_totals(outputs), [o.collected() for o in outputs]
 

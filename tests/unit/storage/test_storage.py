@@ -56,6 +56,14 @@ def keys(storage: Storage, prefix: str) -> list[str]:
     return [o.key for o in storage.list(prefix)]
 
 
+def test_an_object_can_be_read_as_a_local_file(storage: Storage, tmp_path: Path) -> None:
+    """The object's own file, or a copy; the error for an absent object names it."""
+    storage.write("a/b", b"abc")
+    assert storage.fetch("a/b", tmp_path / "copy").read_bytes() == b"abc"
+    with pytest.raises(StorageError, match="a/absent"):
+        storage.fetch("a/absent", tmp_path / "copy")
+
+
 @pytest.mark.parametrize("data", [b"", b"\x00\xff\r\n", 300_000 * b"x"])
 def test_written_bytes_are_read_back(storage: Storage, data: bytes) -> None:
     """Byte for byte, in any folder."""

@@ -12,7 +12,7 @@ from bedrock_spark.config import Config, parse_config
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.spark.local import connectors
 from bedrock_spark.spark.local.plan import SessionPlan, plan_session
-from tests.sources_doc import packages_for
+from tests.sources_doc import LAKEHOUSE, packages_for
 from tests.unit.fakes import config_values
 
 HADOOP = {"3.5.9": "3.3.4", "4.0.5": "3.4.1", "4.1.4": "3.4.2", "4.3.0": "3.5.0"}
@@ -230,7 +230,7 @@ def test_the_region_of_the_run(tmp_path: Path, version: str, is_set: bool) -> No
 def test_table_formats_bring_their_jars(
     tmp_path: Path, version: str, sections: dict[str, Any], name: str
 ) -> None:
-    """The jars are those of docs/sources.md, which the tests read tables with."""
+    """The jars are those of docs/lakehouse.md, which the tests read tables with."""
     planned = plan(tmp_path, sections, version)
     assert set(packages(planned)) < (packages_for(version) or set())
     assert name in planned.settings["spark.sql.extensions"]
@@ -238,7 +238,7 @@ def test_table_formats_bring_their_jars(
 
 
 def test_the_tables_of_the_page_are_those_of_the_code() -> None:
-    """docs/sources.md names the same packages for each version of Spark."""
+    """docs/lakehouse.md names the same packages for each version of Spark."""
     for version in connectors.DELTA:
         expected = {connectors.DELTA[version], connectors.ICEBERG[version]}
         assert packages_for(f"{version}.0") == expected
@@ -251,6 +251,31 @@ def test_a_catalog_of_the_user_brings_its_jars(tmp_path: Path) -> None:
     planned = plan(tmp_path, source, "4.1.4", arguments)
     assert "iceberg" in planned.settings["spark.jars.packages"]
     assert "spark.jars.packages" not in plan(tmp_path, LOCAL_SOURCE, "4.1.4", arguments).settings
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_aws"),
+    [
+        ("type=glue", True),
+        ("catalog-impl=org.apache.iceberg.aws.glue.GlueCatalog", True),
+        ("io-impl=org.apache.iceberg.aws.s3.S3FileIO", True),
+        ("rest.sigv4-enabled=true", True),
+        ("type=hadoop", False),
+        ("warehouse=/glue", False),
+    ],
+)
+def test_a_catalog_in_aws_brings_icebergs_access_to_it(
+    tmp_path: Path, setting: str, is_aws: bool
+) -> None:
+    """docs/lakehouse.md names the package. Jars of the user's own are trusted."""
+    catalog = "--conf spark.sql.catalog.lake"
+    arguments = f"{catalog}=org.apache.iceberg.spark.SparkCatalog {catalog}.{setting} pyspark-shell"
+    source = {"source": {"table": "lake.support.tickets", "key": ["id"]}}
+    added = packages(plan(tmp_path, source, "4.1.4", arguments))
+    assert (connectors.ICEBERG_AWS in added) == is_aws
+    assert connectors.ICEBERG_AWS in LAKEHOUSE.read_text("utf-8")
+    own = f"--packages a:iceberg-aws-bundle:1 {arguments}"
+    assert connectors.ICEBERG_AWS not in packages(plan(tmp_path, source, "4.1.4", own))
 
 
 def test_a_format_without_a_release_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""Answers that are read in one step: the same as those that are decoded and read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bedrock_spark.families import family_by_name
+from bedrock_spark.families.base import Family, read_answer
+from bedrock_spark.families.registry import FAMILIES
+
+PLAIN = [family for family in FAMILIES if family.read_plain is not None]
+ODD = st.sampled_from([None, True, 0, 1.0, 1.5, -3, 2**70, "", "x", [], {}, [None], {"text": 1}])
+TEXT = st.one_of(ODD, st.text(max_size=4))
+COUNT = st.one_of(st.integers(0, 9), ODD)
+GUARDRAIL = "amazon-bedrock-guardrailAction"
+
+
+def some(**members: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Draw an object with some of the members, or something else in its place."""
+    return st.one_of(st.fixed_dictionaries({}, optional=members), ODD)
+
+
+CLAUDE = some(
+    content=st.one_of(
+        st.lists(
+            some(
+                type=st.sampled_from(["text", "thinking", "tool_use", None, 1]),
+                text=TEXT,
+                thinking=TEXT,
+                input=ODD,
+            ),
+            max_size=3,
+        ),
+        ODD,
+    ),
+    stop_reason=TEXT,
+    usage=some(
+        input_tokens=COUNT,
+        output_tokens=COUNT,
+        cache_read_input_tokens=COUNT,
+        cache_creation_input_tokens=COUNT,
+        output_tokens_details=some(thinking_tokens=COUNT),
+    ),
+    **{GUARDRAIL: st.sampled_from(["INTERVENED", "NONE", None])},
+)
+BLOCK = some(
+    text=TEXT,
+    toolUse=some(input=ODD),
+    reasoningContent=some(reasoningText=some(text=TEXT)),
+    citationsContent=some(content=st.lists(some(text=TEXT), max_size=2)),
+)
+CONVERSE = some(
+    output=some(message=some(content=st.one_of(st.lists(BLOCK, max_size=3), ODD))),
+    stopReason=TEXT,
+    usage=some(
+        inputTokens=COUNT,
+        outputTokens=COUNT,
+        totalTokens=COUNT,
+        cacheReadInputTokens=COUNT,
+        cacheReadInputTokenCount=COUNT,
+        cacheWriteInputTokens=COUNT,
+        cacheWriteInputTokenCount=COUNT,
+    ),
+    **{GUARDRAIL: st.sampled_from(["INTERVENED", "NONE", None])},
+)
+USUAL = {
+    "anthropic": {
+        "id": "msg_1",
+        "role": "assistant",
+        "content": [{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "yes"}],
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 3, "output_tokens": 5, "cache_read_input_tokens": 2},
+    },
+    "converse": {
+        "metrics": {"latencyMs": 1},
+        "output": {"message": {"content": [{"text": "yes", "toolUse": None}], "role": "assistant"}},
+        "stopReason": "end_turn",
+        "usage": {"inputTokens": 3, "outputTokens": 5, "totalTokens": 8},
+    },
+}
+USUAL["nova"] = USUAL["converse"]
+
+
+@pytest.mark.parametrize("family", PLAIN, ids=lambda family: family.name)
+@given(st.one_of(CLAUDE, CONVERSE))
+@example({"content": [], "usage": {"input_tokens": 3, "cache_read_input_tokens": 4}})
+@example({"content": [{"type": "text", "text": "a"}, {"text": None}, {}], "usage": {}})
+def test_an_answer_that_is_read_in_one_step_is_the_same(family: Family, output: Any) -> None:
+    """Or it is left to the reader of all shapes."""
+    assert family.read_plain is not None
+    data = json.dumps(output).encode()
+    assert family.read_plain(data) in (None, read_answer(data, family))
+
+
+@pytest.mark.parametrize("name", USUAL)
+def test_usual_answers_are_read_in_one_step(name: str) -> None:
+    """Without this, the shortcut would never be taken, and no test would fail."""
+    family = family_by_name(name)
+    assert family.read_plain is not None
+    data = json.dumps(USUAL[name]).encode()
+    assert family.read_plain(data) == read_answer(data, family)
+    assert {plain.name for plain in PLAIN} == set(USUAL)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"null", 100_000 * b"[", b'{"usage":{}}'])
+def test_what_cannot_be_decoded_is_left_to_the_other_reader(data: bytes) -> None:
+    for family in PLAIN:
+        assert family.read_plain is not None
+        assert family.read_plain(data) is None

@@ -1,0 +1,63 @@
+"""Output files are read piece by piece: what is read does not depend on the pieces."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bedrock_spark.outputs import line_pieces
+from bedrock_spark.outputs.line_pieces import read_pieces, whole_lines
+from bedrock_spark.outputs.lines import BadLine, OutputRecord, _one_by_one, read_lines
+from bedrock_spark.storage import LocalStorage
+
+GOOD = b'{"recordId":"a","modelOutput":{"t":1}}'
+LINES = st.lists(
+    st.sampled_from(
+        [
+            *(GOOD, b'{"recordId":"b","error":{"errorCode":400}}', b"", b" ", b"{", b"null"),
+            *(b'{"recordId":null}', b'{"recordId":"c","modelOutput":"\xff"}', b"\xef\xbb\xbf"),
+            *(b'{"recordId":"d",', b'"modelOutput":{}}', GOOD + GOOD, b'{"modelOutput":{}}'),
+            *(b'{"recordId":"e","modelOutput":{"text":"\\ud83d"}}', GOOD + b"\r"),
+        ]
+    ),
+    max_size=8,
+)
+
+
+@given(LINES, st.booleans())
+def test_lines_that_are_decoded_at_once_are_the_same(lines: list[bytes], ends: bool) -> None:
+    """As those that are decoded one by one, with the same numbers of bad lines."""
+    data = b"\n".join(lines) + (b"\n" if ends else b"")
+    assert list(read_lines(data)) == list(_one_by_one(data, 1, 0))
+
+
+@given(LINES, st.integers(1, 60))
+def test_pieces_are_whole_lines(lines: list[bytes], size: int) -> None:
+    """Also if a line is longer than a piece, and if the last has no newline."""
+    data = b"\n".join(lines)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "lines")
+        path.write_bytes(data)
+        pieces = list(whole_lines(path, size))
+    assert b"".join(pieces) == data
+    assert all(piece.endswith(b"\n") for piece in pieces[:-1])
+
+
+def test_a_large_file_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bad lines keep their place in the file; the local copy is gone at the end."""
+    data = b"\n".join([b"\xef\xbb\xbf" + GOOD, b"{", GOOD, b"", b"[", GOOD])
+    storage = LocalStorage(str(tmp_path / "run"))
+    storage.write("out", data)
+    (item,) = storage.list("out")
+    whole = list(read_lines(data))
+    assert [type(line) for line in whole] == [
+        *(OutputRecord, BadLine, OutputRecord, BadLine, OutputRecord)
+    ]
+    for size in (1, 7, len(GOOD) + 1, 60, len(data) - 1):
+        monkeypatch.setattr(line_pieces, "PIECE_BYTES", size)
+        assert list(read_pieces(storage, item, tmp_path)) == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
