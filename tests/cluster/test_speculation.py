@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from bedrock_spark.run_folder import layout
-from tests.cluster.processes import Process, id_inside, kill, wait_until
+from tests.cluster.processes import Process, id_inside, kill, state_of, wait_until
 from tests.cluster.runs import CONCURRENCY, LOST_WITH_A_TASK, ClusterRun
 from tests.cluster.standalone import StandaloneCluster
 
@@ -85,10 +85,11 @@ def test_a_host_that_stood_still(
     wait_until(
         lambda: json.loads(one.read(claim))["attempt"] != before["attempt"], "the copy takes over"
     )
+    assert state_of(stopped) == "T"
     kill(stopped, signal.SIGCONT)
     one.finish(process)
     one.check_rows()
-    one.check_bill(range(1, LOST_WITH_A_TASK + 1))
+    one.check_bill(range(LOST_WITH_A_TASK + 1))
 
 
 def wait_for_copy(process: Process, stages: int) -> None:
