@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 parallel = -n $(WORKERS) --dist loadfile
 
-.PHONY: help install install-spark35 demo test test-long test-spark35 test-cluster test-cluster-long test-clients models prices lint format types bench chaos mutants dist ci clean distclean
+.PHONY: help install install-spark35 demo test test-long test-lowest test-cluster test-cluster-long test-clients models prices lint format types bench chaos mutants dist ci clean distclean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -23,10 +23,13 @@ help: ## List the targets
 install: ## Create .venv with the project and everything it needs
 	@scripts/venv.sh $(venv) -e $(project)
 
-# Spark 3.5 imports distutils, which Python 3.12 removed: setuptools has a copy.
+# The lowest version of everything that pyproject.toml allows, among it Spark 3.5.0, which imports
+# distutils: Python 3.12 removed it, and setuptools has a copy.
 install-spark35:
+	@mkdir -p build
+	@"$$(scripts/python.sh python3.11 python3)" scripts/lowest.py spark emulator > build/lowest.txt
 	@PYTHON_NAMES='python3.11 python3.12 python3' scripts/venv.sh $(venv_spark35) \
-		-e $(project) 'pyspark>=3.5,<3.6' 'setuptools<81'
+		-c build/lowest.txt -e $(project) 'setuptools<81'
 
 demo: install ## Run the whole pipeline over a real corpus, against a local Bedrock
 	@scripts/with-spark.sh $(venv) bedrock-spark demo
@@ -37,9 +40,11 @@ test: install ## Run all tests but the long ones
 test-long: install ## Run the long tests: killed controllers, Delta and Iceberg, other Spark sessions
 	@scripts/with-spark.sh $(venv) pytest -m long $(PYTEST_ARGS)
 
-test-spark35: install-spark35 ## Run the tests that depend on the version of Spark with 3.5 (in .venv-spark35)
-	@SPARK_JAVA_NEWEST=21 scripts/with-spark.sh $(venv_spark35) pytest -m 'versions or jars' \
-		tests/spark tests/e2e $(PYTEST_ARGS)
+test-lowest: install-spark35 ## Run unit tests, and those that depend on Spark, with the lowest versions
+	@SPARK_JAVA_NEWEST=21 scripts/with-spark.sh $(venv_spark35) pytest $(parallel) \
+		-m 'not long' tests/unit $(PYTEST_ARGS)
+	@SPARK_JAVA_NEWEST=21 scripts/with-spark.sh $(venv_spark35) pytest $(parallel) \
+		-m 'versions or jars' tests/spark tests/e2e $(PYTEST_ARGS)
 
 # Two hosts are two addresses of the loopback interface, which only Linux has.
 test-cluster: install ## Run the stages on a Spark cluster of several processes, and kill some

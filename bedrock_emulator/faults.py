@@ -243,13 +243,14 @@ class Behaviour(ScriptModel):
     used_name: a used job name is always refused, or only while its job is active
     null_members: whether Converse lines of batch jobs hold the unused members as null
     profile_only: whether InvokeModel and Converse refuse the bare id of a model that AWS serves
-        through inference profiles only; batch jobs take it, because no report says otherwise
+        through inference profiles only; batch jobs take it, because no report says otherwise, and
+        so does CountTokens
     """
 
     used_token: Literal["ignore", "refuse"] = "ignore"
     used_name: Literal["refuse", "refuse_while_active"] = "refuse"
     null_members: bool = True
-    profile_only: Literal["accept", "refuse"] = "accept"
+    profile_only: Literal["accept", "refuse"] = "refuse"
 
     def refuses(self, earlier: dict[str, Any], request: dict[str, Any]) -> bool:
         """Return whether a request is refused because its token was used for an earlier one."""

@@ -44,7 +44,7 @@ from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.spark.fallback.answer_files import AnswerFiles
 from bedrock_spark.spark.fallback.stage import ask_unanswered
 from bedrock_spark.storage import LocalStorage
-from tests.models import CLAUDE
+from tests.models import CLAUDE, CLAUDE_MODEL
 
 MODEL = CLAUDE
 SHARDS = 4
@@ -107,7 +107,7 @@ def provisioned(local: LocalBedrock) -> str:
     """Create provisioned throughput, wait until it is in service, and return its ARN."""
     bedrock = local.client("bedrock")
     reply = bedrock.create_provisioned_model_throughput(
-        provisionedModelName="bench", modelId=MODEL, modelUnits=1
+        provisionedModelName="bench", modelId=CLAUDE_MODEL, modelUnits=1
     )
     local.advance_clock(3_600)
     return str(reply["provisionedModelArn"])

@@ -14,9 +14,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-# The ids for tests and benchmarks that need some model.
-CLAUDE = "anthropic.claude-haiku-4-5-20251001-v1:0"
-SONNET = "anthropic.claude-sonnet-4-6"
+# The ids for tests and benchmarks that need some model. AWS serves newer Claude through inference
+# profiles only; a foundation model's own id is for batch jobs, ARNs and lists of models.
+CLAUDE_MODEL = "anthropic.claude-haiku-4-5-20251001-v1:0"
+SONNET_MODEL = "anthropic.claude-sonnet-4-6"
+CLAUDE = f"us.{CLAUDE_MODEL}"
+SONNET = f"us.{SONNET_MODEL}"
 NOVA = "amazon.nova-lite-v1:0"
 
 # The day on which the list was compared with its sources: AWS's pages "Model lifecycle" and "Model

@@ -8,6 +8,7 @@ from pyspark.sql import SparkSession
 
 from bedrock_spark.config import Config, parse_config
 from tests.models import CLAUDE as CLAUDE
+from tests.models import CLAUDE_MODEL as CLAUDE_MODEL
 
 ROLE = "arn:aws:iam::123456789012:role/BedrockBatchInference"
 

@@ -44,11 +44,17 @@ def availability_of(world: EmulatorState, model_id: str) -> dict[str, Any]:
 
 
 def check_usable(
-    world: EmulatorState, named: str, base_model_id: str, *, is_batch: bool = False
+    world: EmulatorState,
+    named: str,
+    base_model_id: str,
+    *,
+    is_batch: bool = False,
+    is_count: bool = False,
 ) -> None:
     """Raise the service's refusal of a call to a model, if the fault script has one.
 
-    named: the id or ARN in the request
+    named: the id or ARN in the request; is_batch: the call creates a batch job; is_count: it counts
+        tokens. Both take the bare id of a model that is served through profiles only.
     """
     rule = world.faults.current.model(base_model_id)
     ends_at = _moment(world, rule.ends_in_days)
@@ -67,8 +73,8 @@ def check_usable(
     is_plain = "inference-profile/" not in named and base_model_id == named.rsplit("/", 1)[-1]
     if rule.region == "NOT_AVAILABLE" and is_plain:
         raise invalid("The provided model identifier is invalid.")
-    refuses_bare = world.faults.current.behaviour.profile_only == "refuse" and not is_batch
-    is_bare = rule.refusal == "on_demand" or (refuses_bare and needs_profile(base_model_id))
+    takes_bare = is_batch or is_count or world.faults.current.behaviour.profile_only == "accept"
+    is_bare = rule.refusal == "on_demand" or (not takes_bare and needs_profile(base_model_id))
     if is_bare and is_plain:
         raise invalid(
             f"Invocation of model ID {named} with on-demand throughput isn\u2019t supported. Retry "

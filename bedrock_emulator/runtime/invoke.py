@@ -114,7 +114,7 @@ class RuntimeApi:
 
         Raise ValidationException if the model is not served, refuses the request or embeds texts.
         """
-        target = self.find_target(params["modelId"], region)
+        target = self.find_target(params["modelId"], region, is_count=True)
         request = params["input"]
         if request.get("invokeModel") is not None:
             question = question_of_body(target, blob(request["invokeModel"].get("body")))
@@ -210,7 +210,7 @@ class RuntimeApi:
         """Note that the caller did not get the answer with this number in the bill."""
         self._world.usage.mark_lost(number)
 
-    def find_target(self, model_id: str, region: str) -> Target:
+    def find_target(self, model_id: str, region: str, *, is_count: bool = False) -> Target:
         """Return the model that a request names; provisioned throughput must be ready."""
         item = None
         billed_as = model_id
@@ -219,7 +219,7 @@ class RuntimeApi:
             model_id = item.model_arn
         ref = self._world.profiles.resolve(model_id, region)
         if item is None:
-            check_usable(self._world, model_id, ref.base_model_id)
+            check_usable(self._world, model_id, ref.base_model_id, is_count=is_count)
         context = Context(ref.base_model_id, self._world.backend, self._world.answers)
         return Target(ref.family, context, item, billed_as, region)
 

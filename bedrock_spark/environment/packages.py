@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib import metadata, resources
 from importlib.resources.abc import Traversable
+from importlib.util import find_spec
 from pathlib import Path
 
 from bedrock_spark.errors import EnvironmentBuildError
@@ -28,9 +29,17 @@ def requirements(with_pandas: bool) -> list[str]:
 
     with_pandas: PySpark asks for pandas where it plans mapInArrow, which is the driver's side.
         Executors run it without pandas
+    Raises EnvironmentBuildError if there is no such metadata, as in a zip or a bare clone.
     """
     needed = []
-    for line in metadata.requires("bedrock-spark") or []:
+    try:
+        lines = metadata.requires("bedrock-spark") or []
+    except metadata.PackageNotFoundError:
+        raise EnvironmentBuildError(
+            "bedrock-spark is not installed here, so what it needs is unknown: pip install "
+            "bedrock-spark, or in the clone pip install ."
+        ) from None
+    for line in lines:
         requirement, _, marker = (part.strip() for part in line.partition(";"))
         if marker.replace("'", '"') not in ("", 'extra == "cluster"'):
             continue
@@ -45,7 +54,13 @@ def install(packages: list[str], site_packages: Path, python: str, architecture:
 
     pip evaluates conditions such as `python_version < "3.12"` for the Python that runs it: none of
     our packages needs others on Python 3.11 and newer.
+    Raises EnvironmentBuildError if there is no pip, as in environments of uv, or it fails.
     """
+    if find_spec("pip") is None:
+        raise EnvironmentBuildError(
+            f"{sys.executable} has no pip, which downloads the packages: python -m ensurepip, or "
+            "uv pip install pip"
+        )
     platforms = [f"manylinux_2_{minor}_{architecture}" for minor in _GLIBC_MINORS]
     platforms += [f"{name}_{architecture}" for name in _OLDER_PLATFORMS]
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

@@ -16,16 +16,20 @@ from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_all_rec
 from bedrock_spark.outputs.shard_outputs import jobs_digest, outputs_digest, shard_inputs
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import ExtraAttempt
+from bedrock_spark.run_folder.published import Publications
 
 
 def requeue_answered(controller: Controller) -> int:
     """Give shards with enough such records an extra attempt; return how many shards these are.
 
-    After the deadline there are none: a job would be stopped as soon as it was created.
+    After the deadline there are none: a job would be stopped as soon as it was created. Nor after
+    the rows were appended to the place of the results: more answers could not be appended.
     """
     run, storage = controller.run, controller.run.storage
     again = ask_again_of(run.config)
     if not again.total or is_over(run.config, run.begun_at, controller.clock.now()):
+        return 0
+    if run.config.results.mode == "append" and Publications(storage).has_appended():
         return 0
     rules = rules_digest(run.config)
     path = again.ceiling.path if again.ceiling is not None else ()

@@ -55,6 +55,14 @@ class Publications:
             if note.state == DONE and not note.is_partial
         )
 
+    def has_appended(self) -> bool:
+        """Tell whether rows of the run were appended somewhere, or may have been, as its results.
+
+        Later answers cannot be appended again: rows would be there twice.
+        """
+        notes = self._by_place.values()
+        return any(note.mode == "append" and not note.is_partial for note in notes)
+
     def note(self, place: str, publication: Publication) -> None:
         """Write a note. Raises RunHeldError if another process has written one meanwhile."""
         by_place = self._by_place | {place: publication}

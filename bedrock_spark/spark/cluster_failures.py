@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from py4j.protocol import Py4JError
 from pyspark import SparkContext
 
 from bedrock_spark.spark.known_failure import Known, known
@@ -21,12 +22,18 @@ _HADOOP_AWS = "Add --packages org.apache.hadoop:hadoop-aws:{version}"
 
 
 def hadoop_version() -> str:
-    """Return the version of Hadoop that runs, or a name for it if there is no session to ask."""
+    """Return the version of Hadoop that runs, or a name for it if there is nobody to ask.
+
+    Some platforms let Python call a few classes of Java only.
+    """
     context = SparkContext._active_spark_context
     jvm = getattr(context, "_jvm", None)
-    if jvm is None:
-        return "VERSION, that of Spark's hadoop-client-api"
-    return str(jvm.org.apache.hadoop.util.VersionInfo.getVersion())
+    try:
+        if jvm is not None:
+            return str(jvm.org.apache.hadoop.util.VersionInfo.getVersion())
+    except Py4JError:
+        pass
+    return "VERSION, that of Spark's hadoop-client-api"
 
 
 def _missing_module(match: re.Match[str], *_: str) -> str:

@@ -7,6 +7,7 @@ that appears by itself is seldom meant; the error has the statement that adds th
 
 from __future__ import annotations
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - its usual name
 from pyspark.sql import types as T  # noqa: N812 - its usual name
@@ -29,10 +30,19 @@ def has_types(config: ResultsConfig) -> bool:
 
 
 def existing_columns(spark: SparkSession, config: ResultsConfig) -> T.StructType:
-    """Return the columns of the table or the folder of the results, which exists."""
+    """Return the columns of the table or the folder of the results, which exists.
+
+    A folder may have files and no data, such as what a killed writer left below _temporary: then
+    there are no columns.
+    """
     if config.table is not None:
         return spark.table(config.table).schema
-    return spark.read.format(config.format).load(config.path).schema
+    try:
+        return spark.read.format(config.format).load(config.path).schema
+    except AnalysisException as exc:
+        if "UNABLE_TO_INFER_SCHEMA" in str(exc):
+            return T.StructType()
+        raise
 
 
 def refuse_misfits(config: ResultsConfig, results: T.StructType, there: T.StructType) -> None:
@@ -54,10 +64,10 @@ def misfits(config: ResultsConfig, results: T.StructType, there: T.StructType) -
     """
     mine = {f.name.lower(): f for f in results.fields}
     theirs = {f.name.lower(): f for f in there.fields}
-    is_table = _is_table(config)
+    has_columns = is_table(config)
     # Rows that are appended to Delta Lake are cast here, which is not done inside structs.
     in_structs = not (config.format.lower() == _DELTA and config.mode == "append")
-    absent = [f.name for f in _absent(results, there)] if is_table else []
+    absent = [f.name for f in _absent(results, there)] if has_columns else []
     needed = [f.name for n, f in theirs.items() if n not in mine and not f.nullable]
     without_null = [f.name for n, f in theirs.items() if n in _nullable(config) and not f.nullable]
     return [
@@ -72,7 +82,7 @@ def misfits(config: ResultsConfig, results: T.StructType, there: T.StructType) -
             f"{field.dataType.simpleString()} in the results"
             for name, field in mine.items()
             if name in theirs
-            and not _can_hold(theirs[name].dataType, field.dataType, is_table, in_structs)
+            and not _can_hold(theirs[name].dataType, field.dataType, has_columns, in_structs)
         ),
     ]
 
@@ -83,8 +93,6 @@ def fitted(df: DataFrame, config: ResultsConfig, there: T.StructType) -> DataFra
     Delta Lake adds the other columns itself, so that their defaults count. Spark and Iceberg do
     not in every version, and Delta Lake does not widen types when rows are appended.
     """
-    if not _is_table(config):
-        return df
     theirs = {f.name.lower(): f.dataType for f in there.fields}
     columns = [
         F.col(quote_name(f.name)).cast(theirs[f.name.lower()]).alias(f.name)
@@ -99,7 +107,8 @@ def fitted(df: DataFrame, config: ResultsConfig, there: T.StructType) -> DataFra
     return df.select(*columns)
 
 
-def _is_table(config: ResultsConfig) -> bool:
+def is_table(config: ResultsConfig) -> bool:
+    """Tell whether rows that are added must have the columns that are there."""
     return config.table is not None or config.format.lower() in LAKE
 
 
@@ -120,7 +129,7 @@ def _nullable(config: ResultsConfig) -> set[str]:
 
 def _statement(config: ResultsConfig, results: T.StructType, there: T.StructType) -> str:
     """Return how the missing columns are added; "" if none are missing, or no statement does it."""
-    absent = _absent(results, there) if _is_table(config) else []
+    absent = _absent(results, there) if is_table(config) else []
     table = config.table
     if table is None and config.format.lower() == _DELTA:
         table = f"delta.{quote_name(config.path or '')}"

@@ -40,7 +40,7 @@ from bedrock_spark.spark.destination import (
     refuse_foreign,
     refuse_overlaps,
 )
-from bedrock_spark.spark.existing_columns import existing_columns, fitted, has_types
+from bedrock_spark.spark.existing_columns import existing_columns, fitted, is_table
 from bedrock_spark.spark.replace import replace, restore
 from bedrock_spark.spark.results import results
 from bedrock_spark.spark.tasks import observed_tasks
@@ -120,7 +120,7 @@ def _write_as_configured(
     config = run.config.results
     if config.mode == "append":
         transaction: dict[str, Any] = {"txnAppId": run.run_id, "txnVersion": _TRANSACTION_VERSION}
-        if has_types(config) and exists(spark, config):
+        if is_table(config) and exists(spark, config):
             df = fitted(df, config, existing_columns(spark, config))
         _write(df, config, "append", **(transaction if _is_delta(config) else {}))
         return False

@@ -26,14 +26,18 @@ _STATUS = "org.apache.hadoop.yarn.api.records.FinalApplicationStatus"
 
 
 def is_driver_of_yarn() -> bool:
-    """Tell whether this process is a Python driver in YARN's application master."""
+    """Tell whether this process may be a Python driver in YARN's application master.
+
+    A driver in client mode looks alike if YARN started what started it, such as Oozie or Livy.
+    """
     return "CONTAINER_ID" in os.environ and "PYSPARK_GATEWAY_PORT" in os.environ
 
 
 def tell_yarn(message: str, exit_code: int) -> None:
     """Make a message the diagnostics of this application. Call it last: Spark ends then.
 
-    Does nothing if this process is no driver in an application master.
+    Does nothing if this process is no driver in an application master. Raises nothing: the exit
+    code of the command stays.
     """
     if not is_driver_of_yarn():
         return
@@ -51,11 +55,19 @@ def tell_yarn(message: str, exit_code: int) -> None:
 
 
 def _finish(jvm: Any, message: str, exit_code: int) -> None:
-    """Call Spark's own ApplicationMaster.finish, which has no public way from Python."""
+    """Call Spark's own ApplicationMaster.finish, which has no public way from Python.
+
+    A driver in client mode has no application master in its JVM: then nothing is called.
+    """
     classes = jvm.java.lang.Class
     module = classes.forName(_MASTER)
     # Scala's compiler chooses the whole name of the field. It is static, or one of the module.
-    field = next(f for f in module.getDeclaredFields() if f.getName().endswith("master"))
-    field.setAccessible(True)
-    failed = jvm.java.lang.Enum.valueOf(classes.forName(_STATUS), "FAILED")
-    field.get(module.getField("MODULE$").get(None)).finish(failed, exit_code, f"error: {message}")
+    fields = [f for f in module.getDeclaredFields() if f.getName().endswith("master")]
+    if not fields:
+        log.info("telling YARN why the run failed: %s has no field for itself", _MASTER)
+        return
+    fields[0].setAccessible(True)
+    master = fields[0].get(module.getField("MODULE$").get(None))
+    if master is not None:
+        failed = jvm.java.lang.Enum.valueOf(classes.forName(_STATUS), "FAILED")
+        master.finish(failed, exit_code, f"error: {message}")

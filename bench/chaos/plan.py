@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.chaos.process import Command, Kill
+from tests.models import CLAUDE_MODEL
 
 # Kinds of trouble that can be left out.
 KINDS = ("lost_outputs", "late_outputs", "speculation", "units", "pairs", "clocks")
@@ -57,6 +58,7 @@ class Dice:
         batch = {"max_active_jobs": chance.choice([2, 3, 6, 20])}
         fallback: dict[str, Any] = {}
         if self._has("units") and chance.random() < 0.25:
+            fallback["model_id"] = CLAUDE_MODEL
             fallback["create"] = {"model_units": 1, "confirm": True}
         seed = chance.randrange(2**31)
         return RunPlan(

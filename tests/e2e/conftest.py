@@ -8,7 +8,7 @@ from pyspark.sql import SparkSession
 
 from bedrock_emulator import LocalBedrock
 from tests.forked_emulator import BUCKET, BedrockServer, ForkedBedrock
-from tests.spark_sessions import CLAUDE, shared_session
+from tests.spark_sessions import CLAUDE_MODEL, shared_session
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ def bedrock(bedrock_server: BedrockServer) -> Iterator[Callable[..., LocalBedroc
         local.stop()
 
 
-def provision(local: LocalBedrock, model_id: str = CLAUDE) -> str:
+def provision(local: LocalBedrock, model_id: str = CLAUDE_MODEL) -> str:
     """Create a provisioned throughput and return its ARN. It is not in service at once."""
     created = local.client("bedrock").create_provisioned_model_throughput(
         modelUnits=1, provisionedModelName="e2e", modelId=model_id

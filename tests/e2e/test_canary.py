@@ -13,7 +13,7 @@ from bedrock_emulator import LocalBedrock
 from bedrock_spark.errors import CanaryError
 from bedrock_spark.pipeline import Pipeline
 from tests.e2e.conftest import BUCKET
-from tests.spark_sessions import CLAUDE, make_config
+from tests.spark_sessions import CLAUDE, CLAUDE_MODEL, make_config
 
 Start = Callable[..., LocalBedrock]
 URI = f"s3://{BUCKET}/runs/canary"
@@ -83,9 +83,9 @@ def test_an_unknown_canary_model_is_an_error(spark: SparkSession, bedrock: Start
     with pytest.raises(CanaryError, match=r"no\.such-model-v1:0 cannot be called on demand"):
         Pipeline.open(wrong).run_all(spark, tickets(spark, 60))
     assert "CreateModelInvocationJob" not in local.requests()
-    right = make_config(URI, canary=DEFAULT | {"model_id": f"us.{CLAUDE}"}, **settings)
+    right = make_config(URI, canary=DEFAULT | {"model_id": f"global.{CLAUDE_MODEL}"}, **settings)
     assert Pipeline.open(right).run_all(spark).canary is not None
-    assert local.usage()["invocations"].keys() == {f"us.{CLAUDE}"}
+    assert local.usage()["invocations"].keys() == {f"global.{CLAUDE_MODEL}"}
 
 
 def test_a_run_without_batch_jobs_has_no_canary(spark: SparkSession, bedrock: Start) -> None:

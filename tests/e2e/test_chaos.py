@@ -20,8 +20,9 @@ from bench.chaos.cycle import KEYS
 from bench.chaos.evidence import gather, read_results
 from bench.chaos.judge import LEDGER, LEFT_BEHIND, LOST, PAID_TWICE, judge
 from bench.chaos.process import Command, Kill, Nursery
-from bench.chaos.source import CLAUDE, ROLE, config_of, write_source
+from bench.chaos.source import ROLE, config_of, write_source
 from tests.e2e.conftest import BUCKET
+from tests.models import CLAUDE_MODEL
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_planted_faults_are_found(
     """A leftover unit, a temporary object, a lost row, a double payment, a ledger with a hole."""
     bedrock = local.client("bedrock")
     unit = bedrock.create_provisioned_model_throughput(
-        modelUnits=1, provisionedModelName="left", modelId=CLAUDE
+        modelUnits=1, provisionedModelName="left", modelId=CLAUDE_MODEL
     )["provisionedModelArn"]
     assert kinds() == {LEFT_BEHIND}
     local.advance_clock(3600)

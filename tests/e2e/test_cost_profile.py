@@ -11,7 +11,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.pipeline import Pipeline
 from tests.e2e.conftest import BUCKET
-from tests.models import CLAUDE
+from tests.models import CLAUDE_MODEL
 from tests.spark_sessions import make_config
 
 Start = Callable[..., LocalBedrock]
@@ -41,7 +41,7 @@ def test_the_jobs_of_a_run_use_its_profile_until_it_is_done(
     jobs = local.client("bedrock").list_model_invocation_jobs()["invocationJobSummaries"]
     assert len(jobs) >= 2
     assert {job["modelId"] for job in jobs} == {profile["inferenceProfileArn"]}
-    assert profile["models"][0]["modelArn"].endswith(CLAUDE)
+    assert profile["models"][0]["modelArn"].endswith(f"/{CLAUDE_MODEL}")
     tags = local.client("bedrock").list_tags_for_resource(
         resourceARN=profile["inferenceProfileArn"]
     )

@@ -17,7 +17,7 @@ from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.report.values import Report, all_outcomes
 from bedrock_spark.run_folder.lease import Lease
 from tests.e2e.conftest import BUCKET, provision
-from tests.spark_sessions import CLAUDE, make_config
+from tests.spark_sessions import CLAUDE, CLAUDE_MODEL, make_config
 
 Start = Callable[..., LocalBedrock]
 URI = f"s3://{BUCKET}/runs/fallback"
@@ -185,7 +185,7 @@ def test_options_are_sent_with_every_call(spark: SparkSession, bedrock: Start) -
     assert [call["error"] for call in calls] == [None] * 5
 
 
-CREATE = {"create": {"model_units": 2, "confirm": True}}
+CREATE = {"model_id": CLAUDE_MODEL, "create": {"model_units": 2, "confirm": True}}
 
 
 def provisioned(local: LocalBedrock) -> list[dict[str, Any]]:

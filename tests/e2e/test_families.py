@@ -54,9 +54,9 @@ EMBEDDINGS = [
 ]
 # Model, what is asked for, whether the answer shows the thinking.
 THINKING: list[tuple[str, Any, bool]] = [
-    ("anthropic.claude-haiku-4-5-20251001-v1:0", {"budget_tokens": 2_000}, True),
-    ("anthropic.claude-haiku-4-5-20251001-v1:0", "low", True),
-    ("anthropic.claude-sonnet-4-6", "medium", True),
+    ("us.anthropic.claude-haiku-4-5-20251001-v1:0", {"budget_tokens": 2_000}, True),
+    ("us.anthropic.claude-haiku-4-5-20251001-v1:0", "low", True),
+    ("us.anthropic.claude-sonnet-4-6", "medium", True),
     ("us.anthropic.claude-opus-4-8", "low", False),
     ("us.amazon.nova-2-lite-v1:0", "low", True),
     ("qwen.qwen3-32b-v1:0", "high", True),

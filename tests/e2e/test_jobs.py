@@ -24,7 +24,7 @@ Start = Callable[..., LocalBedrock]
 CONFIG = """
 run_uri: s3://{bucket}/runs/jobs
 source: {{format: parquet, path: {source}, key: [id]}}
-model: {{id: anthropic.claude-haiku-4-5-20251001-v1:0}}
+model: {{id: us.anthropic.claude-haiku-4-5-20251001-v1:0}}
 request: {{prompt: "Classify: {{{{ body }}}}", max_tokens: 20}}
 shards: {{max_records: 40, min_records: 10}}
 batch: {{role_arn: {role}, region: us-east-1, poll_seconds: 0.1}}

@@ -17,7 +17,7 @@ from bedrock_emulator import LocalBedrock
 from bedrock_spark.errors import ModelUnavailableError
 from bedrock_spark.pipeline import Pipeline
 from tests.e2e.conftest import BUCKET
-from tests.models import CLAUDE, SONNET
+from tests.models import CLAUDE, CLAUDE_MODEL, SONNET, SONNET_MODEL
 from tests.spark_sessions import make_config
 
 Start = Callable[..., LocalBedrock]
@@ -38,15 +38,15 @@ def report_of(local: LocalBedrock) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("models", "sections", "text"),
     [
-        ({CLAUDE: {"ends_in_days": -1}}, {}, r"model\.id = .*has ended this model on"),
-        ({CLAUDE: {"agreement": "NOT_AVAILABLE"}}, {}, r"model\.id = .*no agreement for it"),
+        ({CLAUDE_MODEL: {"ends_in_days": -1}}, {}, r"model\.id = .*has ended this model on"),
+        ({CLAUDE_MODEL: {"agreement": "NOT_AVAILABLE"}}, {}, r"model\.id = .*no agreement for it"),
         (
-            {SONNET: {"authorization": "NOT_AUTHORIZED"}},
-            {"fallback": {"model_id": f"us.{SONNET}"}},
+            {SONNET_MODEL: {"authorization": "NOT_AUTHORIZED"}},
+            {"fallback": {"model_id": SONNET}},
             r"fallback\.model_id = .*not authorized to use it",
         ),
         (
-            {SONNET: {"ends_in_days": -1}},
+            {SONNET_MODEL: {"ends_in_days": -1}},
             {"targets": [{"model_id": CLAUDE}, {"model_id": SONNET}]},
             r"targets\[1\]\.model_id = .*has ended this model on",
         ),
@@ -68,7 +68,7 @@ def test_a_model_that_ends_soon_is_a_line_and_in_the_report(
     spark: SparkSession, bedrock: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each command asks once. When the model has ended, the answers are still collected."""
-    ends = {CLAUDE: {"legacy_in_days": -1, "ends_in_days": 40}}
+    ends = {CLAUDE_MODEL: {"legacy_in_days": -1, "ends_in_days": 40}}
     local = bedrock({**PLAIN, "models": ends})
     config = make_config(URI, endpoint_url=local.endpoint_url)
     with caplog.at_level(logging.WARNING, "bedrock_spark"):
@@ -83,6 +83,6 @@ def test_a_model_that_ends_soon_is_a_line_and_in_the_report(
     asked = local.requests()
     assert (asked["GetFoundationModel"], asked["GetFoundationModelAvailability"]) == (1, 1)
 
-    local.set_faults({**PLAIN, "models": {CLAUDE: {"ends_in_days": -1}}})
+    local.set_faults({**PLAIN, "models": {CLAUDE_MODEL: {"ends_in_days": -1}}})
     report = Pipeline.open(config).run_all(spark, tickets(spark))
     assert (report.state, report.outcomes["ok"]) == ("done", 40)

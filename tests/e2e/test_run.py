@@ -24,7 +24,7 @@ from bedrock_spark.errors import (
 from bedrock_spark.fallback.rounds import unanswered_rows
 from bedrock_spark.pipeline import Pipeline
 from tests.e2e.conftest import BUCKET, provision
-from tests.spark_sessions import CLAUDE, make_config
+from tests.spark_sessions import CLAUDE_MODEL, make_config
 
 Start = Callable[..., LocalBedrock]
 URI = f"s3://{BUCKET}/runs/tickets"
@@ -138,7 +138,7 @@ def test_converse_and_embeddings(spark: SparkSession, bedrock: Start) -> None:
 def test_an_application_inference_profile(spark: SparkSession, bedrock: Start) -> None:
     """Its ARN hides the model. The family is looked up once per run and kept in the run folder."""
     local = bedrock({"quotas": {"min_records": 10}, "records": [{"share": 0.2, "code": 500}]})
-    source = f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}"
+    source = f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE_MODEL}"
     arn = local.client("bedrock").create_inference_profile(
         inferenceProfileName="team-a", modelSource={"copyFrom": source}
     )["inferenceProfileArn"]

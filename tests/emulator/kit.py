@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from bedrock_emulator import LocalBedrock
 from tests.models import CLAUDE as CLAUDE
+from tests.models import CLAUDE_MODEL as CLAUDE_MODEL
 
 ROLE = "arn:aws:iam::123456789012:role/batch"
 _NUMBERS = itertools.count(1)

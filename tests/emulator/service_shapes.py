@@ -12,6 +12,7 @@ from typing import Any
 from botocore.model import ListShape, MapShape, Shape, StringShape, StructureShape
 
 from tests.models import CLAUDE as CLAUDE
+from tests.models import CLAUDE_MODEL as CLAUDE_MODEL
 
 ACCOUNT = "123456789012"
 
@@ -31,17 +32,17 @@ EXAMPLES = {
     "PaginationToken": "abc",
     "IdempotencyToken": "token-1",
     "ProvisionedModelName": "units",
-    "ModelIdentifier": CLAUDE,
+    "ModelIdentifier": CLAUDE_MODEL,
     "ProvisionedModelId": "units",
-    "ModelArn": f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}",
+    "ModelArn": f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE_MODEL}",
     "TaggableResourcesArn": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:provisioned-model/abcdefghijkl",
     "Provider": "Anthropic",
-    "InferenceProfileIdentifier": f"us.{CLAUDE}",
+    "InferenceProfileIdentifier": CLAUDE,
     "InferenceProfileName": "Team A",
     "InferenceProfileDescription": "Team A",
-    "InferenceProfileModelSourceArn": f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}",
-    "GetFoundationModelIdentifier": CLAUDE,
-    "BedrockModelId": CLAUDE,
+    "InferenceProfileModelSourceArn": f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE_MODEL}",
+    "GetFoundationModelIdentifier": CLAUDE_MODEL,
+    "BedrockModelId": CLAUDE_MODEL,
     "InvokeModelIdentifier": CLAUDE,
     "ConversationalModelId": CLAUDE,
     "S3Uri": "s3://bucket/key.jsonl",

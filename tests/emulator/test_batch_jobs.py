@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from .kit import CLAUDE, Kit, refusal
+from .kit import CLAUDE, CLAUDE_MODEL, Kit, refusal
 
 
 def test_a_job_goes_through_the_statuses_to_its_end(kit: Kit) -> None:
@@ -41,9 +41,9 @@ def test_processed_records_grow_while_a_job_runs(kit: Kit) -> None:
 def test_get_returns_the_model_as_an_arn(kit: Kit) -> None:
     """It is not the id that was sent, so clients must not compare the two."""
     job = kit.job(kit.submit(1))
-    assert job["modelId"] == f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}"
-    profile = kit.job(kit.submit(1, modelId=f"us.{CLAUDE}"))
-    assert profile["modelId"].endswith(f":123456789012:inference-profile/us.{CLAUDE}")
+    assert job["modelId"].endswith(f":123456789012:inference-profile/{CLAUDE}")
+    bare = kit.job(kit.submit(1, modelId=CLAUDE_MODEL))
+    assert bare["modelId"] == f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE_MODEL}"
     assert job["timeoutDurationInHours"] == 24
     assert (job["jobExpirationTime"] - job["submitTime"]).total_seconds() == 86_400
 

@@ -29,7 +29,7 @@ from bedrock_spark.run_folder.run import Run, new_run_id
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import FakeClock, make_config
 
-from .kit import CLAUDE, Kit
+from .kit import CLAUDE_MODEL, Kit
 
 CLOCK = SystemClock()
 
@@ -45,7 +45,7 @@ def run(kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return Run(new_run_id(str(tmp_path)), config, LocalStorage(str(tmp_path)), aws)
 
 
-def target(kit: Kit, model_id: str = CLAUDE) -> Target:
+def target(kit: Kit, model_id: str = CLAUDE_MODEL) -> Target:
     return Target("", model_id, "role", "us-east-1", BatchJobs(kit.bedrock, CLOCK), Slots(5))
 
 
@@ -56,13 +56,13 @@ def own_profiles(kit: Kit, run: Run) -> list[dict[str, Any]]:
     return [p for p in profiles if run.run_id in p["inferenceProfileName"]]
 
 
-@pytest.mark.parametrize("model_id", [CLAUDE, f"us.{CLAUDE}"])
+@pytest.mark.parametrize("model_id", [CLAUDE_MODEL, f"us.{CLAUDE_MODEL}"])
 def test_a_profile_is_made_once_with_the_tags_of_the_run(kit: Kit, run: Run, model_id: str) -> None:
     """Of a foundation model or a system's profile. Another process uses the same one."""
     arns = [CostProfiles(run, CLOCK).arn_for(target(kit, model_id)) for _ in range(2)]
     (profile,) = own_profiles(kit, run)
     assert arns == [profile["inferenceProfileArn"]] * 2
-    assert profile["models"][0]["modelArn"].endswith(f"/{CLAUDE}")
+    assert profile["models"][0]["modelArn"].endswith(f"/{CLAUDE_MODEL}")
     tags = kit.bedrock.list_tags_for_resource(resourceARN=arns[0])["tags"]
     assert {tag["key"]: tag["value"] for tag in tags} == {"team": "search", TAG: run.run_id}
 
@@ -70,7 +70,7 @@ def test_a_profile_is_made_once_with_the_tags_of_the_run(kit: Kit, run: Run, mod
 def test_each_target_has_its_own_profile(kit: Kit, run: Run) -> None:
     """A profile is of one model."""
     profiles = CostProfiles(run, CLOCK)
-    models = (CLAUDE, "anthropic.claude-sonnet-4-6")
+    models = (CLAUDE_MODEL, "anthropic.claude-sonnet-4-6")
     assert len({profiles.arn_for(target(kit, model)) for model in models}) == 2
     assert len(own_profiles(kit, run)) == 2
 
@@ -169,7 +169,7 @@ def test_names_and_tokens_fit_the_service(kit: Kit) -> None:
     )
     for folder in ("s3://b/x", "s3://bucket/" + "long-" * 30, "s3://bucket/Ünï--code"):
         for number in (1, 2, 12345):
-            run_id, place = new_run_id(folder), place_digest("us-east-1", CLAUDE)
+            run_id, place = new_run_id(folder), place_digest("us-east-1", CLAUDE_MODEL)
             made = profile_name(run_id, place, number)
             assert re.fullmatch(name["pattern"], made)
             assert len(made) <= name["max"]

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from bedrock_emulator.faults import Faults, QuotaChange, read_faults
 from tests.forked_emulator import BedrockServer, ForkedBedrock
 
-from .kit import CLAUDE, Kit, ask, record
+from .kit import CLAUDE, CLAUDE_MODEL, Kit, ask, record
 from .raw_http import RawClient
 
 _SMALL = {"min_records": 1, "active_jobs": 1000}
@@ -125,7 +125,7 @@ def test_latency_is_real_and_bounded(kit: Kit) -> None:
     kit.local.set_faults({"operations": {"GetFoundationModel": {"latency": slow}}})
     started = time.monotonic()
     for _ in range(5):
-        kit.bedrock.get_foundation_model(modelIdentifier=CLAUDE)
+        kit.bedrock.get_foundation_model(modelIdentifier=CLAUDE_MODEL)
     assert 0.03 < time.monotonic() - started < 5
 
 

@@ -26,13 +26,13 @@ from bedrock_spark.run_folder.run import begin_run, open_run
 from bedrock_spark.shards.buckets import bucket_of
 from bedrock_spark.shards.record_ids import record_id
 
-from .kit import CLAUDE, ROLE, Kit, ask
+from .kit import CLAUDE, CLAUDE_MODEL, ROLE, Kit, ask
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "invoke.md").read_text("utf-8")
 README = (ROOT / "README.md").read_text("utf-8")
 TEXT_MODELS = [
-    f"us.{CLAUDE}",
+    CLAUDE,
     "amazon.nova-lite-v1:0",
     "amazon.titan-text-express-v1",
     "cohere.command-text-v14",
@@ -208,7 +208,7 @@ def test_a_record_of_a_run_is_sent_unchanged(local: Kit) -> None:
         assert result.stdout == answer["content"][0]["text"] + "\n"
         assert result.stderr.startswith(f"record {record_id([key])}; tokens: ")
         assert json.loads(call("--run", uri, *selection, "--json").stdout) == answer
-    arn = provision(local, CLAUDE)
+    arn = provision(local, CLAUDE_MODEL)
     local.local.advance_clock(601)
     assert call("--run", uri, "--key", key, "--model", arn).stdout == result.stdout
     assert local.local.usage()["invocations"][arn]["calls"] == 1

@@ -14,8 +14,9 @@ from bedrock_spark.aws.model_refusals import model_refusal, with_advice
 from bedrock_spark.aws.profiles import profiles_of, refusal_advice
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import InvokeRefusedError, JobRejectedError
+from tests.models import SONNET_MODEL
 
-from .kit import CLAUDE, Kit, ask
+from .kit import CLAUDE_MODEL, Kit, ask
 
 # What the fault script says of the model; the refusal that the package knows; whether single calls
 # meet it, too.
@@ -35,7 +36,8 @@ CALLS = [(rule, name) for rule, name, is_for_calls in CASES if is_for_calls]
 
 
 def _set(kit: Kit, rule: dict[str, Any]) -> None:
-    kit.local.set_faults({"quotas": {"min_records": 1}, "models": {CLAUDE: rule}})
+    served = {"quotas": {"min_records": 1}, "behaviour": {"profile_only": "accept"}}
+    kit.local.set_faults({**served, "models": {CLAUDE_MODEL: rule}})
 
 
 @pytest.mark.parametrize(("rule", "name"), [(rule, name) for rule, name, _ in CASES])
@@ -43,8 +45,9 @@ def test_a_refused_job_says_what_to_do(kit: Kit, rule: dict[str, Any], name: str
     """Whatever its code is, it is no reason to try the next job."""
     _set(kit, rule)
     jobs = BatchJobs(kit.bedrock, SystemClock())
+    uri = kit.put("in/refused.jsonl", [{"recordId": "a" * 11}])
     with pytest.raises(JobRejectedError) as error:
-        jobs.create(kit.request(kit.put("in/refused.jsonl", [{"recordId": "a" * 11}])))
+        jobs.create(kit.request(uri, modelId=CLAUDE_MODEL))
     cause = error.value.__cause__
     assert isinstance(cause, ClientError)
     message = cause.response["Error"]["Message"]
@@ -62,8 +65,8 @@ def test_a_refused_call_is_about_the_model(kit: Kit, rule: dict[str, Any], name:
     _set(kit, rule)
     turns = [{"role": "user", "content": [{"text": "x"}]}]
     for call in (
-        lambda: kit.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(ask("x"))),
-        lambda: kit.runtime.converse(modelId=CLAUDE, messages=turns),
+        lambda: kit.runtime.invoke_model(modelId=CLAUDE_MODEL, body=json.dumps(ask("x"))),
+        lambda: kit.runtime.converse(modelId=CLAUDE_MODEL, messages=turns),
     ):
         with pytest.raises(ClientError) as error:
             call()
@@ -78,14 +81,16 @@ def test_single_calls_go_on_if_only_batch_is_refused(kit: Kit) -> None:
     """As in new accounts, and for models without batch inference."""
     for refusal in ("support_case", "no_batch"):
         _set(kit, {"refusal": refusal})
-        assert kit.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(ask("x")))["body"].read()
+        assert kit.runtime.invoke_model(modelId=CLAUDE_MODEL, body=json.dumps(ask("x")))[
+            "body"
+        ].read()
 
 
 def test_a_profile_is_served_where_the_plain_id_is_not(kit: Kit) -> None:
     """The advice names the profiles of the Region, and they work."""
     _set(kit, {"refusal": "on_demand"})
-    (profile,) = profiles_of(kit.bedrock, CLAUDE)
-    assert profile == f"us.{CLAUDE}"
+    (profile,) = profiles_of(kit.bedrock, CLAUDE_MODEL)
+    assert profile == f"us.{CLAUDE_MODEL}"
     assert kit.runtime.invoke_model(modelId=profile, body=json.dumps(ask("x")))["body"].read()
     assert kit.submit(1, modelId=profile)
 
@@ -95,36 +100,38 @@ def test_without_the_right_to_list_profiles_the_advice_says_how(kit: Kit) -> Non
     denied = {"error_rate": 1.0, "error": "AccessDeniedException"}
     kit.local.set_faults({"operations": {"ListInferenceProfiles": denied}})
     message = "Invocation of model ID x with on-demand throughput isn\u2019t supported."
-    advice = refusal_advice(message, kit.bedrock, CLAUDE)
+    advice = refusal_advice(message, kit.bedrock, CLAUDE_MODEL)
     assert advice is not None
     assert advice.endswith("aws bedrock list-inference-profiles shows them.")
-    assert refusal_advice("Too long", kit.bedrock, CLAUDE) is None
+    assert refusal_advice("Too long", kit.bedrock, CLAUDE_MODEL) is None
 
 
 def test_the_local_bedrock_tells_the_life_of_a_model(kit: Kit) -> None:
     """By default a model is ACTIVE without an end, and the account may use it."""
     kit.local.set_faults({})
-    life = kit.bedrock.get_foundation_model(modelIdentifier=CLAUDE)["modelDetails"]
+    life = kit.bedrock.get_foundation_model(modelIdentifier=CLAUDE_MODEL)["modelDetails"]
     assert life["modelLifecycle"] == {"status": "ACTIVE"}
-    free = kit.bedrock.get_foundation_model_availability(modelId=CLAUDE)
+    free = kit.bedrock.get_foundation_model_availability(modelId=CLAUDE_MODEL)
     assert (free["agreementAvailability"], free["regionAvailability"]) == (
         {"status": "AVAILABLE"},
         "AVAILABLE",
     )
     _set(kit, {"legacy_in_days": -2, "ends_in_days": 10, "entitlement": "NOT_AVAILABLE"})
-    life = kit.bedrock.get_foundation_model(modelIdentifier=CLAUDE)["modelDetails"]
+    life = kit.bedrock.get_foundation_model(modelIdentifier=CLAUDE_MODEL)["modelDetails"]
     days = life["modelLifecycle"]["endOfLifeTime"] - life["modelLifecycle"]["legacyTime"]
     assert (life["modelLifecycle"]["status"], days.days) == ("LEGACY", 12)
-    free = kit.bedrock.get_foundation_model_availability(modelId=CLAUDE)
+    free = kit.bedrock.get_foundation_model_availability(modelId=CLAUDE_MODEL)
     assert free["entitlementAvailability"] == "NOT_AVAILABLE"
 
 
 def test_bare_ids_of_models_that_have_profiles_only(kit: Kit) -> None:
-    """Refused by single calls if the script says so, in AWS's words. Other models are served."""
+    """Refused by single calls, in AWS's words, unless the script says otherwise."""
     talk: Any = {"messages": [{"role": "user", "content": [{"text": "x"}]}]}
-    bare = CLAUDE.split(".", 1)[1] if CLAUDE.count(".") > 1 else CLAUDE
-    kit.local.set_faults({"behaviour": {"profile_only": "refuse"}, "quotas": {"min_records": 1}})
-    for model in (bare, "anthropic.claude-sonnet-5", "amazon.nova-2-lite-v1:0", "deepseek.r1-v1:0"):
+    kit.local.set_faults({"quotas": {"min_records": 1}})
+    for model in (
+        *(CLAUDE_MODEL, SONNET_MODEL, "anthropic.claude-sonnet-5"),
+        *("amazon.nova-2-lite-v1:0", "deepseek.r1-v1:0"),
+    ):
         words = f"Invocation of model ID {model} with on-demand throughput isn.t supported. Retry"
         with pytest.raises(ClientError, match=words):
             kit.runtime.converse(modelId=model, **talk)
@@ -136,7 +143,8 @@ def test_bare_ids_of_models_that_have_profiles_only(kit: Kit) -> None:
     ):
         assert kit.runtime.converse(modelId=model, **talk)["stopReason"]
     with pytest.raises(ClientError, match="on-demand"):
-        kit.runtime.invoke_model(modelId=bare, body=json.dumps(ask("x")))
-    assert kit.submit(1, modelId=bare)
-    kit.local.set_faults({})
-    assert kit.runtime.converse(modelId=bare, **talk)["stopReason"]
+        kit.runtime.invoke_model(modelId=CLAUDE_MODEL, body=json.dumps(ask("x")))
+    assert kit.submit(1, modelId=CLAUDE_MODEL)
+    assert kit.runtime.count_tokens(modelId=CLAUDE_MODEL, input={"converse": talk})["inputTokens"]
+    kit.local.set_faults({"behaviour": {"profile_only": "accept"}})
+    assert kit.runtime.converse(modelId=CLAUDE_MODEL, **talk)["stopReason"]

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 from bedrock_emulator import LocalBedrock
 from bedrock_emulator.s3.moto_instances import forget_instances
 
-from .kit import CLAUDE, Kit, ask, record
+from .kit import CLAUDE, CLAUDE_MODEL, Kit, ask, record
 from .raw_http import AUTHORIZATION, RawClient
 
 S3 = AUTHORIZATION.replace("/bedrock/", "/s3/")
@@ -33,7 +33,7 @@ def test_state_survives_a_restart(tmp_path: Path) -> None:
         kit.settle(done)
         output = sorted(map(str, kit.lines(done)))
         units = kit.bedrock.create_provisioned_model_throughput(
-            modelUnits=1, provisionedModelName="units", modelId=CLAUDE
+            modelUnits=1, provisionedModelName="units", modelId=CLAUDE_MODEL
         )["provisionedModelArn"]
         waiting = kit.submit(20, jobName="waiting", clientRequestToken="token-w")
         running = kit.submit(20)

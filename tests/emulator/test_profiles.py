@@ -10,11 +10,12 @@ import pytest
 from botocore.exceptions import ClientError
 
 from bedrock_emulator import LocalBedrock
+from tests.models import NOVA
 
-from .kit import CLAUDE, Kit, ask, record, refusal
+from .kit import CLAUDE_MODEL, Kit, ask, record, refusal
 
-US = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{CLAUDE}"
-MODEL = f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}"
+US = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{CLAUDE_MODEL}"
+MODEL = f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE_MODEL}"
 
 
 def _create(bedrock: Any, name: str, source: str = MODEL, **more: Any) -> str:
@@ -32,14 +33,14 @@ def _get(kit: Kit, identifier: str) -> dict[str, Any]:
     return profile
 
 
-@pytest.mark.parametrize("identifier", [f"us.{CLAUDE}", US])
+@pytest.mark.parametrize("identifier", [f"us.{CLAUDE_MODEL}", US])
 def test_every_model_has_system_defined_profiles(kit: Kit, identifier: str) -> None:
     """By id and by ARN; they route to several Regions, all to the same model."""
     profile = _get(kit, identifier)
     assert (profile["type"], profile["inferenceProfileArn"]) == ("SYSTEM_DEFINED", US)
     arns = [model["modelArn"] for model in profile["models"]]
     assert len(arns) == 3
-    assert {arn.rsplit("/", 1)[-1] for arn in arns} == {CLAUDE}
+    assert {arn.rsplit("/", 1)[-1] for arn in arns} == {CLAUDE_MODEL}
 
 
 @pytest.mark.parametrize(("source", "regions"), [(MODEL, 1), (US, 3)])
@@ -48,29 +49,29 @@ def test_an_application_creates_one_of_a_model_or_of_a_profile(
 ) -> None:
     """Its ARN hides the model; GetInferenceProfile names it, by ARN and by id."""
     arn = _create(kit.bedrock, "Team A", source)
-    assert CLAUDE not in arn
+    assert CLAUDE_MODEL not in arn
     profile = _get(kit, arn)
     assert profile["type"] == "APPLICATION"
     assert profile["inferenceProfileName"] == "Team A"
     assert len(profile["models"]) == regions
-    assert all(model["modelArn"].endswith(f"/{CLAUDE}") for model in profile["models"])
+    assert all(model["modelArn"].endswith(f"/{CLAUDE_MODEL}") for model in profile["models"])
     assert _get(kit, profile["inferenceProfileId"])["inferenceProfileArn"] == arn
 
 
 @pytest.mark.parametrize(
     ("model_id", "region", "is_served"),
     [
-        (f"us.{CLAUDE}", "us-west-2", True),
-        (f"us.{CLAUDE}", "eu-west-1", False),
-        (f"us.{CLAUDE}", "us-gov-west-1", False),
-        (f"us-gov.{CLAUDE}", "us-gov-west-1", True),
-        (f"eu.{CLAUDE}", "us-east-1", False),
-        (f"eu.{CLAUDE}", "eu-central-1", True),
-        (f"jp.{CLAUDE}", "ap-northeast-1", True),
-        (f"jp.{CLAUDE}", "ap-southeast-2", False),
-        (f"global.{CLAUDE}", "sa-east-1", True),
-        (f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}", "us-east-1", True),
-        (f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}", "eu-west-1", False),
+        (f"us.{CLAUDE_MODEL}", "us-west-2", True),
+        (f"us.{CLAUDE_MODEL}", "eu-west-1", False),
+        (f"us.{CLAUDE_MODEL}", "us-gov-west-1", False),
+        (f"us-gov.{CLAUDE_MODEL}", "us-gov-west-1", True),
+        (f"eu.{CLAUDE_MODEL}", "us-east-1", False),
+        (f"eu.{CLAUDE_MODEL}", "eu-central-1", True),
+        (f"jp.{CLAUDE_MODEL}", "ap-northeast-1", True),
+        (f"jp.{CLAUDE_MODEL}", "ap-southeast-2", False),
+        (f"global.{CLAUDE_MODEL}", "sa-east-1", True),
+        (f"arn:aws:bedrock:us-east-1::foundation-model/{NOVA}", "us-east-1", True),
+        (f"arn:aws:bedrock:us-east-1::foundation-model/{NOVA}", "eu-west-1", False),
         (US, "us-west-2", False),
     ],
 )
@@ -93,7 +94,7 @@ def test_it_answers_as_its_model_does(kit: Kit) -> None:
     body = json.dumps(ask("hello"))
     answers = [
         json.loads(kit.runtime.invoke_model(modelId=model, body=body)["body"].read())
-        for model in (arn, CLAUDE)
+        for model in (arn, US)
     ]
     assert answers[0]["content"] == answers[1]["content"]
     turns = [{"role": "user", "content": [{"text": "hi"}]}]
@@ -117,7 +118,7 @@ def test_missing_profiles_are_refused(kit: Kit) -> None:
     assert refusal(get, inferenceProfileIdentifier=arn) == gone
     assert refusal(delete, inferenceProfileIdentifier=arn) == gone
     assert refusal(get, inferenceProfileIdentifier="us.no.such-model") == gone
-    assert refusal(get, inferenceProfileIdentifier=CLAUDE) == gone
+    assert refusal(get, inferenceProfileIdentifier=CLAUDE_MODEL) == gone
     refused = "ValidationException"
     assert refusal(delete, inferenceProfileIdentifier=US) == refused
     assert refusal(kit.runtime.invoke_model, modelId=arn, body=json.dumps(ask("hi"))) == refused
@@ -126,7 +127,7 @@ def test_missing_profiles_are_refused(kit: Kit) -> None:
     elsewhere = second.replace("us-east-1", "eu-west-1")
     body = json.dumps(ask("hi"))
     assert refusal(kit.runtime.invoke_model, modelId=elsewhere, body=body) == refused
-    wrong = {"copyFrom": MODEL.replace(CLAUDE, "no.such-model")}
+    wrong = {"copyFrom": MODEL.replace(CLAUDE_MODEL, "no.such-model")}
     create = kit.bedrock.create_inference_profile
     assert refusal(create, inferenceProfileName="x", modelSource=wrong) == refused
 
@@ -158,7 +159,7 @@ def test_listing_and_tags(kit: Kit) -> None:
     own, system = listed(typeEquals="APPLICATION"), listed(typeEquals="SYSTEM_DEFINED")
     assert arn.rsplit("/", 1)[-1] in own
     assert system == sorted(system)
-    assert f"us.{CLAUDE}" in system
+    assert f"us.{CLAUDE_MODEL}" in system
     assert listed() == own + system
 
 

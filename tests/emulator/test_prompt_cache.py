@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .kit import CLAUDE, Kit, ask
+from .kit import CLAUDE, CLAUDE_MODEL, Kit, ask
 
 NOVA = "amazon.nova-lite-v1:0"
 LEAST = {CLAUDE: 4096, NOVA: 1000}
@@ -130,9 +130,10 @@ def test_marks_that_the_service_refuses(kit: Kit) -> None:
 def test_no_prefix_is_shared_by_models_or_regions(kit: Kit) -> None:
     """Each model reads what it has written itself, in one Region."""
     system = [{"text": words(5000, "apart")}, POINT]
-    assert cached(talk(kit, CLAUDE, system))[1] == 5000
+    everywhere = f"global.{CLAUDE_MODEL}"
+    assert cached(talk(kit, everywhere, system))[1] == 5000
     assert cached(talk(kit, NOVA, system))[1] == 5000
     elsewhere = kit.local.client("bedrock-runtime", region_name="eu-west-1")
     messages = [{"role": "user", "content": [{"text": "Hello"}]}]
-    usage = elsewhere.converse(modelId=CLAUDE, system=system, messages=messages)["usage"]
+    usage = elsewhere.converse(modelId=everywhere, system=system, messages=messages)["usage"]
     assert usage["cacheWriteInputTokens"] == 5000

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from .kit import CLAUDE, Kit, ask, refusal
+from .kit import CLAUDE_MODEL, Kit, ask, refusal
 
 
 def _buy(kit: Kit, name: str, **changes: Any) -> str:
     bought = kit.bedrock.create_provisioned_model_throughput(
-        **{"modelUnits": 1, "provisionedModelName": name, "modelId": CLAUDE, **changes}
+        **{"modelUnits": 1, "provisionedModelName": name, "modelId": CLAUDE_MODEL, **changes}
     )
     assert bought["ResponseMetadata"]["HTTPStatusCode"] == 201
     arn: str = bought["provisionedModelArn"]
@@ -36,7 +36,7 @@ def test_it_is_creating_then_in_service(kit: Kit) -> None:
     kit.local.advance_clock(601)
     item = get(provisionedModelId=kit.bucket)
     assert item["status"] == "InService"
-    assert item["foundationModelArn"].endswith(f"::foundation-model/{CLAUDE}")
+    assert item["foundationModelArn"].endswith(f"::foundation-model/{CLAUDE_MODEL}")
     assert _invoke(kit, arn)["ResponseMetadata"]["HTTPStatusCode"] == 200
     turns = [{"role": "user", "content": [{"text": "hi"}]}]
     assert kit.runtime.converse(modelId=arn, messages=turns)["stopReason"] == "end_turn"
@@ -94,7 +94,7 @@ def test_names_and_tokens(kit: Kit) -> None:
     arn = _buy(kit, kit.bucket, clientRequestToken="t1")
     assert _buy(kit, kit.bucket, clientRequestToken="t1") == arn
     create = kit.bedrock.create_provisioned_model_throughput
-    same = {"modelUnits": 1, "provisionedModelName": kit.bucket, "modelId": CLAUDE}
+    same = {"modelUnits": 1, "provisionedModelName": kit.bucket, "modelId": CLAUDE_MODEL}
     assert refusal(create, **same, clientRequestToken="t2") == "ValidationException"
     other = {**same, "modelUnits": 2, "clientRequestToken": "t1"}
     assert create(**other)["provisionedModelArn"] == arn
@@ -102,7 +102,7 @@ def test_names_and_tokens(kit: Kit) -> None:
     assert refusal(create, **other) == "ValidationException"
     too_many = {**same, "provisionedModelName": "much", "modelUnits": 101}
     assert refusal(create, **too_many) == "ServiceQuotaExceededException"
-    profile = {**same, "provisionedModelName": "profile", "modelId": f"us.{CLAUDE}"}
+    profile = {**same, "provisionedModelName": "profile", "modelId": f"us.{CLAUDE_MODEL}"}
     assert refusal(create, **profile) == "ValidationException"
 
 
@@ -125,7 +125,8 @@ def test_update_renames_or_moves_to_a_model_of_the_same_base(kit: Kit) -> None:
     kit.local.advance_clock(601)
     item = get(provisionedModelId=arn)
     assert (item["status"], item["modelArn"]) == ("InService", custom)
-    assert refusal(update, provisionedModelId=arn, desiredModelId=CLAUDE) == "ValidationException"
+    refused = refusal(update, provisionedModelId=arn, desiredModelId=CLAUDE_MODEL)
+    assert refused == "ValidationException"
 
 
 def test_listing(kit: Kit) -> None:

@@ -173,7 +173,7 @@ def test_model_limits_hold(kit: Kit) -> None:
     both = ask("x", temperature=0.5, top_p=0.5)
     refusal = _refusal(kit.runtime.invoke_model, modelId=CLAUDE, body=json.dumps(both))
     assert "cannot both be specified" in refusal
-    older = "anthropic.claude-3-7-sonnet-20250219-v1:0"
+    older = "us.anthropic.claude-3-7-sonnet-20250219-v1:0"
     kit.runtime.invoke_model(modelId=older, body=json.dumps(both))
     refusal = _refusal(
         kit.runtime.converse,

@@ -22,8 +22,8 @@ from tests.unit.families.test_asked_shape import SCHEMA, TOOLS, WAYS, config_of,
 from tests.unit.families.test_schema_rules import FAULTS
 from tests.unit.outputs.test_schema_check import SCHEMA as BOUNDED
 
-HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
-CLAUDE_4 = "anthropic.claude-sonnet-4-20250514-v1:0"
+HAIKU = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+CLAUDE_4 = "us.anthropic.claude-sonnet-4-20250514-v1:0"
 QWEN = "qwen.qwen3-32b-v1:0"
 NOVA = "amazon.nova-lite-v1:0"
 SERVED = [

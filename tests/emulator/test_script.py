@@ -18,7 +18,7 @@ from bedrock_emulator.answers.script import Answers, AnswerScript, read_answers
 from bedrock_emulator.errors import ServiceError
 
 from .doc_examples import example
-from .kit import CLAUDE, Kit, ask
+from .kit import CLAUDE, CLAUDE_MODEL, Kit, ask
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def script(*rules: dict[str, Any]) -> AnswerScript:
     return AnswerScript(read_answers({"answers": list(rules)}), seed=7)
 
 
-def text_of(script: AnswerScript, body: dict[str, Any], model: str = CLAUDE) -> str:
+def text_of(script: AnswerScript, body: dict[str, Any], model: str = CLAUDE_MODEL) -> str:
     prompt = Prompt((Turn("user", body["messages"][0]["content"]),))
     backend = script.backend(DeterministicBackend(), body, waits=False)
     return backend.complete(model, prompt).text

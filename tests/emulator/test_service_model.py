@@ -14,7 +14,7 @@ from bedrock_emulator.wire.service_model import OPERATIONS, error_statuses, rout
 from bedrock_emulator.wire.validation import violations
 
 from .raw_http import RawClient
-from .service_shapes import CLAUDE, example, mutations
+from .service_shapes import CLAUDE, CLAUDE_MODEL, example, mutations
 
 _CUSTOM_BASE = "amazon.nova-micro-v1:0:128k"
 _ALL = [(service, name) for service, names in OPERATIONS.items() for name in names]
@@ -142,7 +142,7 @@ def _outputs(local: LocalBedrock) -> Iterator[tuple[str, str, dict[str, Any]]]:
     units = bedrock.create_provisioned_model_throughput(
         modelUnits=1,
         provisionedModelName="units",
-        modelId=CLAUDE,
+        modelId=CLAUDE_MODEL,
     )
     yield "bedrock", "CreateProvisionedModelThroughput", units
     key = units["provisionedModelArn"]
@@ -175,11 +175,11 @@ def _outputs(local: LocalBedrock) -> Iterator[tuple[str, str, dict[str, Any]]]:
     yield (
         "bedrock",
         "GetFoundationModel",
-        bedrock.get_foundation_model(modelIdentifier=CLAUDE),
+        bedrock.get_foundation_model(modelIdentifier=CLAUDE_MODEL),
     )
-    availability = bedrock.get_foundation_model_availability(modelId=CLAUDE)
+    availability = bedrock.get_foundation_model_availability(modelId=CLAUDE_MODEL)
     yield "bedrock", "GetFoundationModelAvailability", availability
-    source = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{CLAUDE}"
+    source = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/{CLAUDE}"
     created = bedrock.create_inference_profile(
         inferenceProfileName="Team A", description="A", modelSource={"copyFrom": source}
     )

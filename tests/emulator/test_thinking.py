@@ -12,7 +12,7 @@ from bedrock_emulator.batch.records import RecordRules, RecordWork
 from bedrock_emulator.families.claude_rules import version_of
 from bedrock_emulator.families.family import Context
 from bedrock_emulator.families.registry import family_of
-from tests.models import CLAUDE, SONNET
+from tests.models import CLAUDE_MODEL, SONNET_MODEL
 
 TEXT = "Which words of this question come back in the answer?"
 MESSAGES = [{"role": "user", "content": TEXT}]
@@ -57,9 +57,9 @@ def output(model_id: str, body: dict[str, Any], **how: Any) -> Any:
 @pytest.mark.parametrize(
     ("model_id", "members", "is_shown"),
     [
-        (CLAUDE, enabled(), True),
-        (SONNET, enabled(), True),
-        (SONNET, {"thinking": ADAPTIVE, "output_config": {"effort": "low"}}, True),
+        (CLAUDE_MODEL, enabled(), True),
+        (SONNET_MODEL, enabled(), True),
+        (SONNET_MODEL, {"thinking": ADAPTIVE, "output_config": {"effort": "low"}}, True),
         (OPUS, {"thinking": ADAPTIVE, "output_config": {"effort": "low"}}, False),
     ],
 )
@@ -147,15 +147,15 @@ PREFILL = [*MESSAGES, {"role": "assistant", "content": "{"}]
         (OPUS, claude(thinking={"type": "disabled"}), "is not supported for this model"),
         (OPUS, claude(temperature=1), "`temperature` is deprecated for this model"),
         ("anthropic.claude-saga-7", claude(top_k=5), "`top_k` is deprecated for this model"),
-        (CLAUDE, claude(thinking=ADAPTIVE), "adaptive thinking is not supported"),
-        (CLAUDE, claude(temperature=0, top_p=1), "cannot both be specified"),
-        (CLAUDE, claude(**enabled(), temperature=0), "may only be set to 1"),
-        (CLAUDE, claude(**enabled(), top_k=5), "must be unset"),
-        (CLAUDE, claude(**enabled(), top_p=0.5), "greater than or equal to 0.95"),
-        (CLAUDE, claude(**enabled(), messages=PREFILL), "does not support assistant message"),
-        (CLAUDE, claude(**enabled(3_000)), "must be greater than `thinking.budget_tokens`"),
-        (CLAUDE, claude(**enabled(100)), "thinking.budget_tokens"),
-        (SONNET, claude(messages=PREFILL), "does not support assistant message prefill"),
+        (CLAUDE_MODEL, claude(thinking=ADAPTIVE), "adaptive thinking is not supported"),
+        (CLAUDE_MODEL, claude(temperature=0, top_p=1), "cannot both be specified"),
+        (CLAUDE_MODEL, claude(**enabled(), temperature=0), "may only be set to 1"),
+        (CLAUDE_MODEL, claude(**enabled(), top_k=5), "must be unset"),
+        (CLAUDE_MODEL, claude(**enabled(), top_p=0.5), "greater than or equal to 0.95"),
+        (CLAUDE_MODEL, claude(**enabled(), messages=PREFILL), "does not support assistant message"),
+        (CLAUDE_MODEL, claude(**enabled(3_000)), "must be greater than `thinking.budget_tokens`"),
+        (CLAUDE_MODEL, claude(**enabled(100)), "thinking.budget_tokens"),
+        (SONNET_MODEL, claude(messages=PREFILL), "does not support assistant message prefill"),
         ("anthropic.claude-v2:1", claude(**enabled()), "Extra inputs are not permitted"),
         ("amazon.nova-lite-v1:0", nova(type="enabled"), "[reasoningConfig] is not permitted"),
         (NOVA_2, nova(type="enabled", maxReasoningEffort="high"), "cannot be used with high"),
@@ -174,8 +174,8 @@ def test_what_a_model_refuses_fails_its_record(
 @pytest.mark.parametrize(
     ("model_id", "body"),
     [
-        (CLAUDE, claude(messages=PREFILL)),
-        (CLAUDE, claude(**enabled(), temperature=1, top_p=None)),
+        (CLAUDE_MODEL, claude(messages=PREFILL)),
+        (CLAUDE_MODEL, claude(**enabled(), temperature=1, top_p=None)),
         ("anthropic.claude-sonnet-5", claude(thinking={"type": "disabled"})),
         ("anthropic.claude-3-haiku-20240307-v1:0", claude(temperature=0, top_p=1, top_k=3)),
     ],

@@ -7,7 +7,7 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from .kit import CLAUDE, Kit, ask
+from .kit import CLAUDE, CLAUDE_MODEL, Kit, ask
 
 NOVA = "amazon.nova-lite-v1:0"
 
@@ -37,7 +37,9 @@ def test_a_call_reserves_its_longest_answer(kit: Kit) -> None:
     assert outcomes(kit, NOVA, 1, max_tokens=5_000) == ["ok"]
 
 
-@pytest.mark.parametrize(("model_id", "rate"), [(NOVA, 1), (CLAUDE, 5), (f"us.{CLAUDE}", 5)])
+@pytest.mark.parametrize(
+    ("model_id", "rate"), [(NOVA, 1), (CLAUDE, 5), (f"global.{CLAUDE_MODEL}", 5)]
+)
 def test_output_tokens_of_claude_count_five_fold(kit: Kit, model_id: str, rate: int) -> None:
     """When a call has ended: calls go through as long as the rest holds another longest answer."""
     before = kit.local.usage()["invocations"].get(model_id, {})

@@ -236,6 +236,18 @@ def test_a_machine_that_dies_while_it_appends_leaves_the_state_writing(
         assert published(spark, prepared, tmp_path / "published", mode="append") == [*range(30)]
 
 
+@pytest.mark.parametrize("mode", ["overwrite", "append"])
+def test_what_a_dead_writer_left_aside_does_not_block_the_run(
+    spark: SparkSession, prepared: Prepared, tmp_path: Path, mode: str
+) -> None:
+    """Spark writes below _temporary, and a folder with nothing else has no columns."""
+    aside = tmp_path / "published" / "_temporary" / "0" / "_temporary" / "attempt"
+    spark.range(3).coalesce(1).write.parquet(str(aside))
+    assert published(spark, prepared, tmp_path / "published", mode=mode, replace=True) == [
+        *range(30)
+    ]
+
+
 def test_the_progress_counts_rows(spark: SparkSession, prepared: Prepared, tmp_path: Path) -> None:
     """To write a large table takes long: it must not look like a hang."""
     run, manifest = prepared

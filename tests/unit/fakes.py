@@ -14,6 +14,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.config import Config, parse_config
 from tests.models import CLAUDE as CLAUDE
+from tests.models import CLAUDE_MODEL as CLAUDE_MODEL
 
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/BedrockBatchInference"
@@ -225,7 +226,7 @@ def summary(name: str, status: str = "Submitted", **more: Any) -> Mapping[str, A
     return {
         "jobArn": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:model-invocation-job/abcdefghijkl",
         "jobName": name,
-        "modelId": f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}",
+        "modelId": f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE_MODEL}",
         "roleArn": ROLE,
         "status": status,
         "submitTime": dt.datetime(2026, 11, 1, tzinfo=dt.UTC),

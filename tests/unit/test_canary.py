@@ -24,7 +24,15 @@ from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.run_folder.records import first_records
 from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.storage import LocalStorage
-from tests.unit.fakes import CLAUDE, CannedHttp, FakeClock, Reply, aws_failure, make_config
+from tests.unit.fakes import (
+    CLAUDE,
+    CLAUDE_MODEL,
+    CannedHttp,
+    FakeClock,
+    Reply,
+    aws_failure,
+    make_config,
+)
 
 REFUSED = ("ValidationException", 400)
 QUESTION = "what of "
@@ -289,7 +297,8 @@ def test_a_model_that_accepts_no_single_calls_is_an_error(
     reason: str, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """The message names the two config keys that help, and no try is written."""
-    monkeypatch.setattr(profiles, "profiles_of", lambda *_: [f"us.{CLAUDE}", f"global.{CLAUDE}"])
+    served = [f"us.{CLAUDE_MODEL}", f"global.{CLAUDE_MODEL}"]
+    monkeypatch.setattr(profiles, "profiles_of", lambda *_: served)
     run = begin_run(tmp_path, (5,))
     model(run, lambda _: aws_failure(code, status, reason))
     with pytest.raises(CanaryError) as caught:
@@ -298,7 +307,7 @@ def test_a_model_that_accepts_no_single_calls_is_an_error(
     assert f"{CLAUDE} cannot be called on demand: {reason}" in message
     assert "set canary.model_id to" in message
     assert "canary.records: 0" in message
-    assert (f"This Region has us.{CLAUDE}, global.{CLAUDE}." in message) == ("on-demand" in reason)
+    assert (f"This Region has {', '.join(served)}." in message) == ("on-demand" in reason)
     assert read_tries(run.storage) == ()
 
 
@@ -318,10 +327,10 @@ def test_the_canary_may_ask_another_model(
     tmp_path: Path, model: Callable[..., Model], clock: FakeClock
 ) -> None:
     """It must be of the same family, such as an inference profile of the model."""
-    run = begin_run(tmp_path, (5,), model_id=f"us.{CLAUDE}")
+    run = begin_run(tmp_path, (5,), model_id=f"eu.{CLAUDE_MODEL}")
     llm = model(run, lambda _: answer())
-    assert ask_canary(run, shards_of((5,)), clock).model_id == f"us.{CLAUDE}"
-    assert all("/model/us.anthropic" in request.url for request in llm.sent)
+    assert ask_canary(run, shards_of((5,)), clock).model_id == f"eu.{CLAUDE_MODEL}"
+    assert all("/model/eu.anthropic" in request.url for request in llm.sent)
 
 
 @pytest.fixture

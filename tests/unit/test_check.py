@@ -19,7 +19,7 @@ from bedrock_spark.cli import commands
 from bedrock_spark.config import parse_config
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.pipeline import Pipeline
-from tests.unit.fakes import ACCOUNT, CLAUDE, ROLE, config_values
+from tests.unit.fakes import ACCOUNT, CLAUDE, CLAUDE_MODEL, ROLE, config_values
 
 EMBED = "amazon.titan-embed-text-v2:0"
 HAIKU_45 = "anthropic.claude-haiku-4-5-20251001-v1:0"
@@ -417,11 +417,11 @@ def test_the_example_of_the_docs_shows_the_real_output(
 @pytest.mark.parametrize(
     ("model", "has_fault"),
     [
+        (CLAUDE_MODEL, False),
         (CLAUDE, False),
-        (f"us.{CLAUDE}", False),
-        (f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE}", False),
-        (f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.{CLAUDE}", False),
-        (f"arn:aws:bedrock:us-east-1:{ACCOUNT}:custom-model/{CLAUDE}/abcdefghijkl", True),
+        (f"arn:aws:bedrock:us-east-1::foundation-model/{CLAUDE_MODEL}", False),
+        (f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/{CLAUDE}", False),
+        (f"arn:aws:bedrock:us-east-1:{ACCOUNT}:custom-model/{CLAUDE_MODEL}/abcdefghijkl", True),
         (f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/a1b2c3", True),
     ],
 )

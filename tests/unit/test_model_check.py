@@ -23,7 +23,7 @@ from bedrock_spark.model_check import (
     refuse_unusable,
 )
 from bedrock_spark.run_folder.run import Run
-from tests.models import CLAUDE, NOVA
+from tests.models import CLAUDE_MODEL, NOVA
 from tests.unit.fakes import ACCOUNT, make_config
 
 NOW = dt.datetime(2026, 11, 26, tzinfo=dt.UTC).timestamp()
@@ -96,22 +96,22 @@ def test_every_model_of_a_config_is_asked_once(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(model_check, "ask_model_state", answer)
     config = make_config(
-        model={"id": CLAUDE},
+        model={"id": CLAUDE_MODEL},
         batch={"region": "us-east-1"},
         targets=[
-            {"model_id": CLAUDE},
-            {"model_id": f"eu.{CLAUDE}", "region": "eu-west-1", "uri": "s3://eu-bucket/x"},
+            {"model_id": CLAUDE_MODEL},
+            {"model_id": f"eu.{CLAUDE_MODEL}", "region": "eu-west-1", "uri": "s3://eu-bucket/x"},
         ],
-        canary={"model_id": f"global.{CLAUDE}"},
-        fallback={"model_id": CLAUDE},
+        canary={"model_id": f"global.{CLAUDE_MODEL}"},
+        fallback={"model_id": CLAUDE_MODEL},
     )
     storage = type("Folder", (), {"uri": "s3://bucket/run"})()
     run = Run("r", config, cast("Any", storage), AWS)
     keys = [model.key for model in ask_models(run)]
     assert asked == [
-        ("us-east-1", CLAUDE),
-        ("eu-west-1", f"eu.{CLAUDE}"),
-        ("us-east-1", f"global.{CLAUDE}"),
+        ("us-east-1", CLAUDE_MODEL),
+        ("eu-west-1", f"eu.{CLAUDE_MODEL}"),
+        ("us-east-1", f"global.{CLAUDE_MODEL}"),
     ]
     assert keys == ["model.id", "targets[0].model_id", "targets[1].model_id", "fallback.model_id"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from bedrock_spark.families import bare_model_id
-from tests.models import CLAUDE, ENDS, LOOKED_UP, NOVA, ROOT, SONNET, ids_for_users
+from tests.models import CLAUDE_MODEL, ENDS, LOOKED_UP, NOVA, ROOT, SONNET_MODEL, ids_for_users
 
 # An example of a misspelt id, in docs/config.md.
 MISSPELT = {"amazon.nova-litte-v1:0"}
@@ -36,4 +36,4 @@ def test_a_test_that_needs_some_model_takes_one_of_today() -> None:
 
 def test_the_models_of_tests_have_no_known_end() -> None:
     """The constants that tests and benchmarks import."""
-    assert [ENDS[model_id] for model_id in (CLAUDE, SONNET, NOVA)] == [None, None, None]
+    assert [ENDS[model_id] for model_id in (CLAUDE_MODEL, SONNET_MODEL, NOVA)] == [None, None, None]

@@ -29,7 +29,16 @@ from bedrock_spark.limits import CLIENT_REQUEST_TOKEN, JOB_NAME, JOB_NAME_MAX, S
 from bedrock_spark.run_folder.job_plan import JobPlan, plan_job
 from bedrock_spark.run_folder.layout import shard_id
 from bedrock_spark.run_folder.run import new_run_id
-from tests.unit.fakes import CLAUDE, ROLE, CannedHttp, FakeClock, aws_failure, make_config, summary
+from tests.unit.fakes import (
+    CLAUDE,
+    CLAUDE_MODEL,
+    ROLE,
+    CannedHttp,
+    FakeClock,
+    aws_failure,
+    make_config,
+    summary,
+)
 
 Canned = Callable[..., CannedHttp]
 ARN = "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/abcdefghijkl"
@@ -85,12 +94,12 @@ def test_a_plan_follows_from_its_arguments_alone() -> None:
     assert plan() == JobPlan(
         shard_id="shard-00042-00",
         attempt=1,
-        job_name="tickets-abcdefgh-shard-00042-00-a1-d0ae0748",
+        job_name="tickets-abcdefgh-shard-00042-00-a1-2ae4a17a",
         token=plan().token,
         input_key="shards/0a1b2c3d4e5f/shard-00042-00.jsonl",
-        output_prefix="output/shard-00042-00/a1-d0ae0748/",
+        output_prefix="output/shard-00042-00/a1-2ae4a17a/",
     )
-    assert plan().token.startswith("d0ae0748")
+    assert plan().token.startswith("2ae4a17a")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +154,7 @@ def test_a_jobs_id_is_the_last_part_of_its_arn() -> None:
 CONFIGS: list[dict[str, Any]] = [
     {},
     {"model": {"invocation": "converse"}},
-    {"model": {"id": "us." + CLAUDE}},
+    {"model": {"id": CLAUDE_MODEL}},
     {
         "batch": {
             "tags": {"team": "search", "a:b/c": "1 2"},

@@ -11,7 +11,7 @@ from botocore.exceptions import EndpointConnectionError
 from bedrock_spark.aws.model_family import ask_family, hides_family
 from bedrock_spark.config import ModelConfig
 from bedrock_spark.errors import ConfigError
-from tests.unit.fakes import ACCOUNT, CLAUDE, CannedHttp, FakeClock, aws_failure
+from tests.unit.fakes import ACCOUNT, CLAUDE_MODEL, CannedHttp, FakeClock, aws_failure
 
 Canned = Callable[..., CannedHttp]
 PROFILE = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profile/abcdefghijkl"
@@ -50,9 +50,9 @@ def custom_of(base: str | None) -> tuple[int, dict[str, Any]]:
         ({"id": IMPORTED}, True),
         ({"id": PROFILE, "family": "nova"}, False),
         ({"id": PROFILE, "invocation": "converse"}, False),
-        ({"id": CLAUDE}, False),
-        ({"id": foundation(CLAUDE)}, False),
-        ({"id": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.{CLAUDE}"}, False),
+        ({"id": CLAUDE_MODEL}, False),
+        ({"id": foundation(CLAUDE_MODEL)}, False),
+        ({"id": f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.{CLAUDE_MODEL}"}, False),
         ({"id": "no.such-model"}, False),
     ],
 )
@@ -65,7 +65,7 @@ def test_a_profile_has_the_family_of_its_models(
     bedrock: Any, canned: Canned, clock: FakeClock
 ) -> None:
     """One ARN of the same model per Region; one call, with the whole ARN of the profile."""
-    arns = [foundation(CLAUDE, region) for region in ("us-east-1", "us-west-2")]
+    arns = [foundation(CLAUDE_MODEL, region) for region in ("us-east-1", "us-west-2")]
     http = canned(bedrock, profile_of(*arns))
     assert ask_family(bedrock, ModelConfig(id=PROFILE), clock) == "anthropic"
     assert http.sent[0].url.endswith(

@@ -11,13 +11,13 @@ from botocore.exceptions import EndpointConnectionError
 from bedrock_spark.aws.provisioned import check_provisioned, is_provisioned, wait_for_provisioned
 from bedrock_spark.config import ModelConfig
 from bedrock_spark.errors import ProvisionedModelError
-from tests.unit.fakes import ACCOUNT, CLAUDE, PROVISIONED, CannedHttp, FakeClock, aws_failure
+from tests.unit.fakes import ACCOUNT, CLAUDE_MODEL, PROVISIONED, CannedHttp, FakeClock, aws_failure
 
 Canned = Callable[..., CannedHttp]
-MODEL = ModelConfig(id=CLAUDE)
+MODEL = ModelConfig(id=CLAUDE_MODEL)
 
 
-def description(status: str, base: str = CLAUDE, **more: Any) -> tuple[int, dict[str, Any]]:
+def description(status: str, base: str = CLAUDE_MODEL, **more: Any) -> tuple[int, dict[str, Any]]:
     """Return a GetProvisionedModelThroughput reply."""
     arn = f"arn:aws:bedrock:us-east-1::foundation-model/{base}"
     return 200, {
@@ -40,8 +40,8 @@ def description(status: str, base: str = CLAUDE, **more: Any) -> tuple[int, dict
     [
         (PROVISIONED, True),
         (PROVISIONED.replace("aws", "aws-us-gov", 1), True),
-        (CLAUDE, False),
-        (f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.{CLAUDE}", False),
+        (CLAUDE_MODEL, False),
+        (f"arn:aws:bedrock:us-east-1:{ACCOUNT}:inference-profile/us.{CLAUDE_MODEL}", False),
         (PROVISIONED + "x", False),
         ("my-provisioned-model/abcdefghijkl", False),
     ],
@@ -117,7 +117,7 @@ def test_a_model_of_another_family_is_refused(
 @pytest.mark.parametrize(
     "model",
     [
-        ModelConfig(id="us." + CLAUDE),
+        ModelConfig(id="us." + CLAUDE_MODEL),
         ModelConfig(id="x", family="raw"),
         ModelConfig(id="x", invocation="converse"),
     ],

@@ -10,7 +10,7 @@ import pytest
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.aws.model_family import served_family
 from bedrock_spark.errors import ConfigError, ProvisionedModelError
-from tests.unit.fakes import ACCOUNT, CLAUDE, PROVISIONED, CannedHttp, FakeClock, aws_failure
+from tests.unit.fakes import ACCOUNT, CLAUDE_MODEL, PROVISIONED, CannedHttp, FakeClock, aws_failure
 
 Canned = Callable[..., CannedHttp]
 AWS = AwsSettings("us-east-1")
@@ -35,8 +35,8 @@ def throughput(model_id: str, status: str = "InService", **more: Any) -> tuple[i
 @pytest.mark.parametrize(
     ("model_id", "family"),
     [
-        (CLAUDE, "anthropic"),
-        (f"us.{CLAUDE}", "anthropic"),
+        (CLAUDE_MODEL, "anthropic"),
+        (f"us.{CLAUDE_MODEL}", "anthropic"),
         (foundation("amazon.nova-lite-v1:0"), "nova"),
         ("cohere.embed-english-v3", "cohere_embed"),
     ],
@@ -68,8 +68,8 @@ def test_a_profile_is_looked_up(bedrock: Any, canned: Canned, clock: FakeClock) 
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
-        (throughput(CLAUDE, "Creating"), "is Creating and does not serve$"),
-        (throughput(CLAUDE, "Failed", failureMessage="No units"), "is Failed .*: No units$"),
+        (throughput(CLAUDE_MODEL, "Creating"), "is Creating and does not serve$"),
+        (throughput(CLAUDE_MODEL, "Failed", failureMessage="No units"), "is Failed .*: No units$"),
         (aws_failure("ResourceNotFoundException", 404, "gone"), "ResourceNotFoundException: gone"),
     ],
 )

@@ -11,7 +11,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from bedrock_spark.aws.clients import AwsSettings, quotas_client
 from bedrock_spark.aws.service_quotas import read_job_quota, slots_among
-from tests.unit.fakes import CLAUDE, CannedHttp
+from tests.unit.fakes import CLAUDE_MODEL, CannedHttp
 
 JOBS = "Sum of in-progress and submitted batch inference jobs using a base model for "
 QUOTAS = [
@@ -27,8 +27,8 @@ QUOTAS = [
 @pytest.mark.parametrize(
     ("model_id", "slots"),
     [
-        (CLAUDE, 20),
-        ("us." + CLAUDE, 20),
+        (CLAUDE_MODEL, 20),
+        ("us." + CLAUDE_MODEL, 20),
         ("anthropic.claude-3-5-sonnet-20240620-v1:0", 21),
         ("anthropic.claude-3-5-sonnet-20241022-v2:0", 22),
         ("anthropic.claude-3-sonnet-20240229-v1:0", 23),
@@ -56,7 +56,7 @@ def test_every_page_is_read(client: Any, canned: Callable[..., CannedHttp]) -> N
         {"Quotas": [{"QuotaName": QUOTAS[1][0], "Value": 20.0}]},
     ]
     canned(client, *((200, page) for page in pages))
-    assert read_job_quota(client, CLAUDE) == 20
+    assert read_job_quota(client, CLAUDE_MODEL) == 20
 
 
 @pytest.mark.parametrize(
@@ -79,5 +79,5 @@ def test_without_an_answer_the_number_is_unknown(
     monkeypatch.setattr("time.sleep", lambda _: None)
     canned(client, *replies)
     with caplog.at_level(logging.INFO, "bedrock_spark"):
-        assert read_job_quota(client, CLAUDE) is None
+        assert read_job_quota(client, CLAUDE_MODEL) is None
     assert [record.levelno for record in caplog.records] == [level]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bedrock_spark.errors import ConfigError
-from tests.unit.fakes import CLAUDE, make_config
+from tests.unit.fakes import CLAUDE, CLAUDE_MODEL, make_config
 
 RUN = "s3://bucket/runs/one"
 SOURCE = {"format": "parquet", "path": "s3://lake/tickets"}
@@ -175,7 +175,7 @@ def test_places_that_overlap_are_refused(
         {"source": SOURCE, "results": {"path": "s3://lake/tickets_classified"}},
         {"source": {"table": "support.tickets"}, "results": {"table": "support.answers"}},
         {"source": {"format": "parquet", "path": f"{RUN}/input"}},
-        {"targets": [NEAR, FAR, NEAR | {"model_id": f"us.{CLAUDE}"}]},
+        {"targets": [NEAR, FAR, NEAR | {"model_id": CLAUDE_MODEL}]},
         {"source": {"sql": "SELECT * FROM answers"}, "results": {"table": "answers"}},
     ],
 )

@@ -9,9 +9,9 @@ import pytest
 from bedrock_spark.check import check_config, list_prices
 from bedrock_spark.costs.used import check_prices, missing_prices
 from bedrock_spark.errors import ConfigError
-from tests.unit.fakes import CLAUDE, PROVISIONED, config_values, make_config
+from tests.unit.fakes import CLAUDE, CLAUDE_MODEL, PROVISIONED, config_values, make_config
 
-CREATED = {"model_id": CLAUDE, "create": {"model_units": 2, "confirm": True}}
+CREATED = {"model_id": CLAUDE_MODEL, "create": {"model_units": 2, "confirm": True}}
 ONE = {"input": "0.001", "output": "0.001"}
 NO_BATCH_PRICE = "anthropic.claude-sonnet-5"
 

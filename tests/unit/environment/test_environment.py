@@ -205,3 +205,19 @@ def test_every_file_of_the_package_that_is_read_is_read_as_a_resource() -> None:
     named = {str(name) for name, text in files.items() if "__file__" in text}
     # The command jobs-path prints a path for spark-submit.
     assert {name for name in named if not name.startswith("demo/")} == {"cli/commands.py"}
+
+
+def test_what_is_missing_on_this_machine_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A clone or a zip has no metadata, and an environment of uv has no pip."""
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
+    with pytest.raises(EnvironmentBuildError, match="has no pip"):
+        packages.install(["x"], tmp_path, PYTHON, "x86_64")
+
+    def requires(name: str) -> list[str]:
+        raise packages.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(packages.metadata, "requires", requires)
+    with pytest.raises(EnvironmentBuildError, match="is not installed here"):
+        build_environment(tmp_path, PYTHON, "x86_64")

@@ -20,7 +20,7 @@ from bedrock_spark.fallback.provisioning import (
 )
 from bedrock_spark.run_folder.purchases import PurchaseNote, open_purchase, read_purchases
 from bedrock_spark.storage import LocalStorage, Storage
-from tests.unit.fakes import ACCOUNT, CLAUDE, FakeClock
+from tests.unit.fakes import ACCOUNT, CLAUDE_MODEL, FakeClock
 
 CREATE = CreateConfig(model_units=2, confirm=True)
 
@@ -156,15 +156,15 @@ def throughput_of(
 
 def test_throughput_is_bought_once_and_found_again(account: Account, tmp_path: Path) -> None:
     """Another process finds it, too. The request follows from the config."""
-    first = throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
-    second = throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+    first = throughput_of(account, tmp_path).buy(CLAUDE_MODEL, CREATE)
+    second = throughput_of(account, tmp_path).buy(CLAUDE_MODEL, CREATE)
     assert first == second
     (request,) = account.created
     assert request == {
         "clientRequestToken": purchase_token("tickets-0a1b2c3d", 1),
         "modelUnits": 2,
         "provisionedModelName": "bs-tickets-0a1b2c3d",
-        "modelId": CLAUDE,
+        "modelId": CLAUDE_MODEL,
         "tags": [{"key": TAG, "value": "tickets-0a1b2c3d"}],
     }
 
@@ -172,7 +172,7 @@ def test_throughput_is_bought_once_and_found_again(account: Account, tmp_path: P
 def test_throughput_is_deleted(account: Account, tmp_path: Path) -> None:
     """Delete waits until it is created: before that, the service refuses."""
     throughput = throughput_of(account, tmp_path)
-    purchase = throughput.buy(CLAUDE, CREATE)
+    purchase = throughput.buy(CLAUDE_MODEL, CREATE)
     deletion = throughput.delete()
     assert (deletion.deleted is not None, deletion.warning) == (True, None)
     assert account.models == {}
@@ -239,7 +239,7 @@ def test_killed_anywhere_nothing_is_bought_twice_and_nothing_bills_for_ever(
         account.hidden, account.unknown = hidden, unknown
         first = ProvisionedThroughput(account, "r", Killing(storage, points), clock)
         try:
-            first.buy(CLAUDE, CREATE)
+            first.buy(CLAUDE_MODEL, CREATE)
             first.delete()
         except Killed:
             pass
@@ -251,7 +251,7 @@ def test_killed_anywhere_nothing_is_bought_twice_and_nothing_bills_for_ever(
         for step in then.split(" and "):
             assert not account.models or open_purchase(storage) is not None
             if step == "run":
-                assert later.buy(CLAUDE, CREATE).arn in account.models
+                assert later.buy(CLAUDE_MODEL, CREATE).arn in account.models
                 later.delete()
             elif later.delete().warning is not None:
                 assert open_purchase(storage) is not None
@@ -270,7 +270,7 @@ def test_what_no_listing_shows_yet_is_not_forgotten(account: Account, tmp_path: 
     """Its ARN is known from the reply, so that listings are not needed."""
     account.hidden = 1000
     throughput = throughput_of(account, tmp_path)
-    assert throughput.buy(CLAUDE, CREATE).arn in account.models
+    assert throughput.buy(CLAUDE_MODEL, CREATE).arn in account.models
     assert throughput_of(account, tmp_path).delete().deleted is not None
     assert account.models == {}
     assert "list" not in account.calls
@@ -283,7 +283,7 @@ def test_one_listing_that_lacks_it_is_no_proof(account: Account, tmp_path: Path)
     """
     account.trouble = kill_once(account, "after:create")
     with pytest.raises(Killed):
-        throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+        throughput_of(account, tmp_path).buy(CLAUDE_MODEL, CREATE)
     account.hidden = 1000
     clock = WaitingClock(account)
     later = ProvisionedThroughput(account, "tickets-0a1b2c3d", LocalStorage(str(tmp_path)), clock)
@@ -305,7 +305,7 @@ def test_a_purchase_that_was_never_made_is_given_up_after_hours_of_listings(
     """Four hours after a listing lacked it for the first time; it costs nothing then."""
     account.trouble = kill_once(account, "before:create")
     with pytest.raises(Killed):
-        throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+        throughput_of(account, tmp_path).buy(CLAUDE_MODEL, CREATE)
     storage, clock = LocalStorage(str(tmp_path)), WaitingClock(account)
     clock.time += 10 * UNLISTED_SECONDS  # nobody looked
     later = ProvisionedThroughput(account, "tickets-0a1b2c3d", storage, clock)
@@ -320,7 +320,7 @@ def test_a_purchase_that_was_never_made_is_given_up_after_hours_of_listings(
 
 def test_not_found_right_after_the_purchase_is_no_proof(account: Account, tmp_path: Path) -> None:
     """For ten minutes the service may not know the ARN yet: delete waits, and deletes it."""
-    throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+    throughput_of(account, tmp_path).buy(CLAUDE_MODEL, CREATE)
     account.unknown = 20
     assert throughput_of(account, tmp_path).delete().deleted is not None
     assert account.models == {}
@@ -330,10 +330,10 @@ def test_what_someone_else_deleted_is_over(account: Account, tmp_path: Path) -> 
     """After ten minutes, "not found" is proof. The next purchase has another name and token."""
     storage, clock = LocalStorage(str(tmp_path)), WaitingClock(account)
     throughput = ProvisionedThroughput(account, "r", storage, clock)
-    throughput.buy(CLAUDE, CREATE)
+    throughput.buy(CLAUDE_MODEL, CREATE)
     account.models.clear()
     clock.time += 601
-    throughput.buy(CLAUDE, CREATE)
+    throughput.buy(CLAUDE_MODEL, CREATE)
     assert [r["provisionedModelName"] for r in account.created] == ["bs-r", "bs-r-2"]
     assert len({r["clientRequestToken"] for r in account.created}) == 2
     assert [note.may_bill for note in read_purchases(storage)] == [False, True]
@@ -345,14 +345,14 @@ def test_the_noted_purchase_is_repeated_not_that_of_a_changed_config(
     """With other parameters the same token would be refused, or buy a second time."""
     account.trouble = kill_once(account, "before:create")
     with pytest.raises(Killed):
-        throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+        throughput_of(account, tmp_path).buy(CLAUDE_MODEL, CREATE)
     changed = CreateConfig(model_units=7, confirm=True)
-    assert throughput_of(account, tmp_path).buy(CLAUDE, changed).model_units == 2
+    assert throughput_of(account, tmp_path).buy(CLAUDE_MODEL, changed).model_units == 2
 
 
 def test_a_deletion_whose_reply_is_lost_is_repeated(account: Account, tmp_path: Path) -> None:
     """The service then does not find it, which is what was wanted."""
-    throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+    throughput_of(account, tmp_path).buy(CLAUDE_MODEL, CREATE)
     lost = iter([ReadTimeoutError(endpoint_url="x")])
 
     def trouble(now: str) -> None:
@@ -378,7 +378,7 @@ def test_a_deletion_whose_reply_is_lost_is_repeated(account: Account, tmp_path: 
 )
 def test_unit_hours(note: dict[str, Any], hours: int) -> None:
     """A started hour counts whole. What was never bought costs nothing."""
-    purchase = PurchaseNote(1, "n", "t", CLAUDE, 2, 0.0, **note)
+    purchase = PurchaseNote(1, "n", "t", CLAUDE_MODEL, 2, 0.0, **note)
     assert purchase.unit_hours(7201.0) == hours
 
 
@@ -409,18 +409,18 @@ def test_a_lost_reply_causes_no_second_purchase(
 
     account.trouble = trouble
     if point == "after:create":  # the reply is lost each time, so it is looked up by its name
-        assert throughput_of(account, tmp_path).buy(CLAUDE, CREATE).arn in account.models
+        assert throughput_of(account, tmp_path).buy(CLAUDE_MODEL, CREATE).arn in account.models
     else:
         with pytest.raises(ProvisionedModelError, match="bs-tickets-0a1b2c3d was bought and"):
-            throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+            throughput_of(account, tmp_path).buy(CLAUDE_MODEL, CREATE)
     assert len(account.created) <= 1
 
 
 def test_failed_throughput_is_replaced(account: Account, tmp_path: Path) -> None:
     """It will never be ready. A listing may still show it, so the new one has another name."""
-    throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+    throughput_of(account, tmp_path).buy(CLAUDE_MODEL, CREATE)
     account.set_status("Failed")
-    throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+    throughput_of(account, tmp_path).buy(CLAUDE_MODEL, CREATE)
     assert (len(account.created), len(account.models)) == (2, 1)
 
 
@@ -428,13 +428,13 @@ def test_throughput_of_others_is_not_touched(account: Account, tmp_path: Path) -
     """It may have the same name by chance, but it has another tag."""
     account.trouble = kill_once(account, "after:create")
     with pytest.raises(Killed):
-        throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+        throughput_of(account, tmp_path).buy(CLAUDE_MODEL, CREATE)
     (model,) = account.models.values()
     model["tags"] = [{"key": TAG, "value": "another"}]
     for call in ("buy", "delete"):
         with pytest.raises(ProvisionedModelError, match="has the name that this run would use"):
             _ = (
-                throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+                throughput_of(account, tmp_path).buy(CLAUDE_MODEL, CREATE)
                 if call == "buy"
                 else throughput_of(account, tmp_path).delete()
             )
@@ -450,9 +450,9 @@ def test_a_purchase_that_is_refused_says_why(account: Account, tmp_path: Path, c
             raise failure(code, "no units for you")
 
     account.trouble = trouble
-    message = f"buying 2 model units of {CLAUDE}: {code}: no units for you"
+    message = f"buying 2 model units of {CLAUDE_MODEL}: {code}: no units for you"
     with pytest.raises(ProvisionedModelError, match=message):
-        throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+        throughput_of(account, tmp_path).buy(CLAUDE_MODEL, CREATE)
     # Nothing was bought, so nothing is looked for.
     assert open_purchase(LocalStorage(str(tmp_path))) is None
 
@@ -469,14 +469,14 @@ def test_a_refusal_after_a_lost_reply_proves_nothing(account: Account, tmp_path:
 
     account.trouble = trouble
     with pytest.raises(ProvisionedModelError, match=r"no units\. 2 model units named .* may have"):
-        throughput_of(account, tmp_path).buy(CLAUDE, CREATE)
+        throughput_of(account, tmp_path).buy(CLAUDE_MODEL, CREATE)
     assert open_purchase(LocalStorage(str(tmp_path))) is not None
 
 
 def test_a_refused_deletion_names_the_throughput(account: Account, tmp_path: Path) -> None:
     """It bills until it is deleted, so the user must find it."""
     throughput = throughput_of(account, tmp_path)
-    throughput.buy(CLAUDE, CREATE)
+    throughput.buy(CLAUDE_MODEL, CREATE)
     account.set_status()
 
     def trouble(now: str) -> None:

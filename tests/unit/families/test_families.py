@@ -23,7 +23,7 @@ from bedrock_spark.families import (
     family_of_model,
     invocation_of,
 )
-from tests.unit.fakes import ACCOUNT, CLAUDE, DATA, make_config
+from tests.unit.fakes import ACCOUNT, CLAUDE_MODEL, DATA, make_config
 
 FULL = {
     "prompt": "Q {{ a }}",
@@ -324,11 +324,14 @@ APPLICATION = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:application-inference-profil
 @pytest.mark.parametrize(
     ("model_id", "bare"),
     [
-        (CLAUDE, CLAUDE),
-        *((f"{g}.{CLAUDE}", CLAUDE) for g in ("us", "eu", "apac", "us-gov", "global", "jp", "au")),
-        (FOUNDATION + CLAUDE, CLAUDE),
-        (PROFILE + "us." + CLAUDE, CLAUDE),
-        (f"arn:aws-cn:bedrock:cn-north-1::foundation-model/{CLAUDE}", CLAUDE),
+        (CLAUDE_MODEL, CLAUDE_MODEL),
+        *(
+            (f"{g}.{CLAUDE_MODEL}", CLAUDE_MODEL)
+            for g in ("us", "eu", "apac", "us-gov", "global", "jp", "au")
+        ),
+        (FOUNDATION + CLAUDE_MODEL, CLAUDE_MODEL),
+        (PROFILE + "us." + CLAUDE_MODEL, CLAUDE_MODEL),
+        (f"arn:aws-cn:bedrock:cn-north-1::foundation-model/{CLAUDE_MODEL}", CLAUDE_MODEL),
         (FOUNDATION + "anthropic.claude-v2:1:18k", "anthropic.claude-v2:1:18k"),
         (APPLICATION, APPLICATION),
         ("unknown-place.anthropic.claude-v2", "unknown-place.anthropic.claude-v2"),
@@ -343,10 +346,10 @@ def test_a_bare_id_has_no_arn_and_no_geography(model_id: str, bare: str) -> None
 @pytest.mark.parametrize(
     ("model_id", "family"),
     [
-        (CLAUDE, "anthropic"),
+        (CLAUDE_MODEL, "anthropic"),
         ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "anthropic"),
         ("anthropic.claude-instant-v1", "anthropic"),
-        (PROFILE + "eu." + CLAUDE, "anthropic"),
+        (PROFILE + "eu." + CLAUDE_MODEL, "anthropic"),
         ("amazon.titan-text-express-v1", "titan_text"),
         ("amazon.titan-text-premier-v1:0", "titan_text"),
         ("amazon.titan-tg1-large", "titan_text"),
@@ -383,7 +386,7 @@ def test_a_config_may_insist_on_the_models_own_body() -> None:
     with pytest.raises(ConfigError, match="the id does not show its family"):
         family_of_model(ModelConfig(id="xai.grok-4.7", invocation="invoke_model"))
     with pytest.raises(ConfigError, match="leave invocation out"):
-        family_of_model(ModelConfig(id=CLAUDE, invocation="invoke_model", family="converse"))
+        family_of_model(ModelConfig(id=CLAUDE_MODEL, invocation="invoke_model", family="converse"))
     chosen = ModelConfig(id="xai.grok-4.7", invocation="invoke_model", family="gpt_oss")
     assert family_of_model(chosen).name == "gpt_oss"
 
@@ -403,7 +406,7 @@ def test_a_config_may_insist_on_the_models_own_body() -> None:
         ({"id": "meta.llama3-2-90b-instruct-v1:0"}, True, "converse"),
         ({"id": "meta.llama3-3-70b-instruct-v1:0"}, True, "llama3"),
         ({"id": "writer.palmyra-vision-7b"}, True, "converse"),
-        ({"id": CLAUDE}, True, "anthropic"),
+        ({"id": CLAUDE_MODEL}, True, "anthropic"),
     ],
 )
 def test_images_decide_how_a_vision_model_is_asked(
@@ -419,4 +422,4 @@ def test_images_decide_how_a_vision_model_is_asked(
 def test_an_unknown_family_name_is_refused() -> None:
     """The message lists the names of the families."""
     with pytest.raises(ConfigError, match=r"model.family = 'antropic': must be one of anthropic, "):
-        family_of_model(ModelConfig(id=CLAUDE, family="antropic"))
+        family_of_model(ModelConfig(id=CLAUDE_MODEL, family="antropic"))

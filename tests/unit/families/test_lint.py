@@ -14,7 +14,7 @@ from bedrock_spark.families.check_request import request_faults
 from bedrock_spark.families.lint import RenderedLint, lint
 from bedrock_spark.families.lint_rules import RULES
 from bedrock_spark.families.request_body import body_template
-from tests.unit.fakes import CLAUDE, make_config
+from tests.unit.fakes import CLAUDE, CLAUDE_MODEL, make_config
 
 HAIKU_45 = "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 GOOD: dict[str, Any] = {
@@ -74,7 +74,7 @@ FAULTS: list[tuple[str, Config, str, str]] = [
     ),
     (
         "anthropic-version",
-        config_of({**GOOD, "anthropic_version": "2023-06-01"}, f"eu.{CLAUDE}"),
+        config_of({**GOOD, "anthropic_version": "2023-06-01"}, f"eu.{CLAUDE_MODEL}"),
         "request.body.anthropic_version",
         "is not the version that Bedrock takes",
     ),

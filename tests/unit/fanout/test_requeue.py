@@ -21,6 +21,7 @@ from bedrock_spark.publication import why_not_final
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.ledger.snapshots import read_newest_snapshot, write_snapshot
+from bedrock_spark.run_folder.published import Publication, Publications
 from tests.unit.fake_run import FakeRun
 from tests.unit.fakes import make_config
 
@@ -91,6 +92,25 @@ def test_invalid_records_get_an_extra_attempt(parsing: ParsingRun) -> None:
     assert ids_in(parsing, layout.remainder_key(parsing.shard_id, 2)) == INVALID
     assert second["jobName"] != first["jobName"]
     assert parsing.controller.tracker.jobs[second["jobName"]].records == len(INVALID)
+
+
+@pytest.mark.parametrize(
+    ("note", "requeued"),
+    [
+        (Publication("append", "done", "f"), 0),
+        (Publication("append", "writing", "f"), 0),
+        (Publication("append", "done", "f", is_partial=True), 1),
+        (Publication("overwrite", "done", "f"), 1),
+    ],
+)
+def test_records_of_rows_that_were_appended_are_not_paid_for_again(
+    tmp_path: Path, note: Publication, requeued: int
+) -> None:
+    """A scheduler calls `advance` also after the run: more answers could not be appended."""
+    fake = ParsingRun(tmp_path, mode="append", path=str(tmp_path / "out"), **PARSE)
+    fake.collect()
+    Publications(fake.run.storage).note("out", note)
+    assert requeue_answered(fake.controller) == requeued
 
 
 CUT = {"on_truncated": "retry", "max_tokens_ceiling": 300}

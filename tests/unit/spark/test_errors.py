@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from py4j.protocol import Py4JError, Py4JNetworkError
+from pyspark import SparkContext
 from pyspark.errors import AnalysisException, PySparkException
 
 from bedrock_spark.errors import (
@@ -419,3 +420,18 @@ def test_secrets_are_hidden_in_message_and_cause() -> None:
 def test_a_dead_java_process_is_no_fault_of_the_source() -> None:
     """The connection to it is lost."""
     assert "Java process has ended" in explain(Py4JNetworkError("Answer is empty")).text
+
+
+def test_a_java_that_may_not_be_asked_does_not_hide_the_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On clusters that several users share, Databricks lets Python call a few classes only."""
+
+    class Closed:
+        def __getattr__(self, name: str) -> Any:
+            raise Py4JError(f"{name} is not whitelisted")
+
+    context = type("Context", (), {"_jvm": Closed()})()
+    monkeypatch.setattr(SparkContext, "_active_spark_context", context)
+    text = explain(PySparkException('No FileSystem for scheme "s3a"')).text
+    assert text.startswith("Spark has no file system for s3a:// here. Add --packages")

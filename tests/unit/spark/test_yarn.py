@@ -12,14 +12,19 @@ from pyspark import SparkContext
 from bedrock_spark.spark import yarn
 from bedrock_spark.spark.yarn import tell_yarn
 
+_FIELD = "org$apache$spark$deploy$yarn$ApplicationMaster$$master"
+
 
 class Jvm:
     """Stands in for the Java side: what was printed, and how the application master finished."""
 
-    def __init__(self, *, has_ended: bool = False) -> None:
+    def __init__(
+        self, *, has_ended: bool = False, field: str = _FIELD, is_master: bool = True
+    ) -> None:
         self.printed: list[str] = []
         self.finished: list[tuple[str, int, str]] = []
         self._has_ended = has_ended
+        self._field, self._is_master = field, is_master
         err = SimpleNamespace(println=self.printed.append)
         classes = SimpleNamespace(forName=self._class)
         enum = SimpleNamespace(valueOf=lambda kind, name: f"{kind.name}.{name}")
@@ -29,13 +34,17 @@ class Jvm:
     def _class(self, name: str) -> Any:
         module = SimpleNamespace(getName=lambda: "MODULE$", get=lambda _: "the module")
         master = SimpleNamespace(
-            getName=lambda: "org$apache$spark$deploy$yarn$ApplicationMaster$$master",
+            getName=lambda: self._field,
             setAccessible=lambda flag: None,
-            get=lambda of: SimpleNamespace(finish=self._finish) if of == "the module" else None,
+            get=self._master_of,
         )
         return SimpleNamespace(
             name=name, getDeclaredFields=lambda: [module, master], getField=lambda _: module
         )
+
+    def _master_of(self, of: str) -> Any:
+        is_here = self._is_master and of == "the module"
+        return SimpleNamespace(finish=self._finish) if is_here else None
 
     def _finish(self, status: str, code: int, message: str) -> None:
         self.finished.append((status.rpartition(".")[2], code, message))
@@ -60,6 +69,20 @@ def test_the_error_becomes_the_message_of_the_application(
     tell_yarn("collect: a disk is full", 1)
     assert jvm.printed == ["error: collect: a disk is full"]
     assert jvm.finished == [("FAILED", 1, "error: collect: a disk is full")] * has_context
+
+
+@pytest.mark.parametrize("jvm", [Jvm(is_master=False), Jvm(field="renamed")])
+def test_a_driver_without_an_application_master_keeps_its_exit_code(
+    monkeypatch: pytest.MonkeyPatch, jvm: Jvm
+) -> None:
+    """In client mode in a container of YARN, as Oozie and Livy start it, Spark's field is null."""
+    monkeypatch.setenv("CONTAINER_ID", "container_1")
+    monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "1")
+    monkeypatch.setattr(SparkContext, "_gateway", SimpleNamespace(jvm=jvm))
+    monkeypatch.setattr(SparkContext, "_active_spark_context", object())
+    tell_yarn("the run is held", 11)
+    assert jvm.printed == ["error: the run is held"]
+    assert jvm.finished == []
 
 
 @pytest.mark.parametrize("name", ["CONTAINER_ID", "PYSPARK_GATEWAY_PORT"])
