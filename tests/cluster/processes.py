@@ -127,6 +127,14 @@ def _parents() -> Iterator[tuple[int, int]]:
             yield int(entry.name), int(fields[1])
 
 
+def state_of(pid: int) -> str:
+    """Return the state of a process as `ps` shows it, such as T for stopped; "" if it is over."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+
+
 def command_line(pid: int) -> str:
     """Return the command line of a process, "" if it is over."""
     try:

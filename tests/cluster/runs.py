@@ -235,6 +235,7 @@ class ClusterRun:
         # The rows of the canary are asked by batch jobs, too.
         assert totals["invocations"] == ok["fallback"] + canary + twice
         assert twice in again, usage["paid_again"]
+        print(f"{self.rows} rows: {dict(ok)} ok, {twice} paid for twice")  # noqa: T201 - pytest -s
         return twice
 
     def _canary_answers(self) -> int:
