@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -47,8 +46,9 @@ def example_folder(
     values["fallback"] = {"model_id": values["model"]["id"]}
     values["batch"] |= {"role_arn": ROLE, "poll_seconds": 0.1}
     values["endpoint_url"] = local.endpoint_url
-    (tmp_path / "tickets.yaml").write_text(yaml.safe_dump(values))
-    shutil.copytree(ROOT / "jobs", tmp_path / "jobs")
+    config = yaml.safe_dump(values)
+    (tmp_path / "tickets.yaml").write_text(config)
+    local.client("s3").put_object(Bucket=BUCKET, Key="tickets.yaml", Body=config.encode())
     monkeypatch.chdir(tmp_path)
     return tmp_path, local
 
@@ -79,10 +79,11 @@ def test_command_lines(
     folder, local = example_folder
     for name, value in local.environment().items():
         monkeypatch.setenv(name, value)
-    # What the shell puts in place of $(bedrock-spark jobs-path).
+    # The path that the shell puts there, and a bucket that exists.
     program = str(Path(jobs.__file__).with_name("run.py"))
+    stands_for = {"$(bedrock-spark jobs-path)": program, "s3://my-bucket/": f"s3://{BUCKET}/"}
     commands = [
-        shlex.split(line.replace("$(bedrock-spark jobs-path)", program), comments=True)
+        shlex.split(_replaced(line, stands_for), comments=True)
         for block in blocks("bash")
         for line in block.strip().split("\n")
         if "tickets.yaml" in line and " invoke " not in line
@@ -113,6 +114,12 @@ def test_command_lines(
     # The 5 records of the canary were asked again, and no other.
     paid_again = local.usage()["paid_again"]
     assert (paid_again["records"], paid_again["answers"]) == (5, 5)
+
+
+def _replaced(line: str, stands_for: dict[str, str]) -> str:
+    for example, real in stands_for.items():
+        line = line.replace(example, real)
+    return line
 
 
 def outcomes(folder: Path) -> set[str]:
