@@ -195,7 +195,8 @@ def read_decoded(decoded: Any, family: Family) -> Answer:
 
 def read_answer(output: bytes, family: Family) -> Answer:
     """Read an answer. JSON that cannot be decoded has no parts. Raises nothing."""
-    return read_decoded(decode_output(output), family)
+    plain = family.read_plain(output) if family.read_plain is not None else None
+    return plain if plain is not None else read_decoded(decode_output(output), family)
 
 
 def prompt_of(request: RequestConfig) -> str:
