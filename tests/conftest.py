@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -42,3 +43,12 @@ def bedrock_server() -> Iterator[BedrockServer]:
     server = BedrockServer()
     yield server
     server.close()
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Restore the level of the log: a command with `--quiet` would silence all later tests."""
+    logger = logging.getLogger("bedrock_spark")
+    level = logger.level
+    yield
+    logger.setLevel(level)

@@ -16,6 +16,7 @@ import yaml
 from pyspark.sql import SparkSession
 
 from bedrock_emulator import LocalBedrock
+from bedrock_spark import jobs
 from bedrock_spark.cli import main
 from tests.e2e.conftest import BUCKET
 from tests.modules import ROOT, run_script
@@ -78,8 +79,10 @@ def test_command_lines(
     folder, local = example_folder
     for name, value in local.environment().items():
         monkeypatch.setenv(name, value)
+    # What the shell puts in place of $(bedrock-spark jobs-path).
+    program = str(Path(jobs.__file__).with_name("run.py"))
     commands = [
-        shlex.split(line, comments=True)
+        shlex.split(line.replace("$(bedrock-spark jobs-path)", program), comments=True)
         for block in blocks("bash")
         for line in block.strip().split("\n")
         if "tickets.yaml" in line and " invoke " not in line
@@ -88,7 +91,7 @@ def test_command_lines(
     stages = commands[3:]
     assert check == ["bedrock-spark", "check", "tickets.yaml"]
     assert call(check) == 0
-    assert [c[:2] for c in whole] == [["bedrock-spark", "run"], ["spark-submit", "jobs/run.py"]]
+    assert [c[:2] for c in whole] == [["bedrock-spark", "run"], ["spark-submit", program]]
     prepare, advance, collect, fallback = stages
     assert call(prepare) == 0
     assert "120 rows: 120 records in 1 shards" in capsys.readouterr().out

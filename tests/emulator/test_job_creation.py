@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.models import CLAUDE_MODEL
+
 from .kit import Kit, record, refusal
 
 MIN = {"quotas": {"min_records": 1}}
@@ -92,7 +94,7 @@ def test_buckets_of_other_owners_and_regions_are_refused(kit: Kit) -> None:
         kit.submit(1, inputDataConfig=foreign)
     elsewhere = kit.local.client("bedrock", region_name="eu-west-1")
     with pytest.raises(ClientError, match="Could not validate GetObject permissions"):
-        elsewhere.create_model_invocation_job(**kit.request(uri))
+        elsewhere.create_model_invocation_job(**kit.request(uri, modelId=CLAUDE_MODEL))
 
 
 def test_concurrent_creations_do_not_race(kit: Kit) -> None:

@@ -22,7 +22,7 @@ from bedrock_spark.spark.results import results
 from tests.prepared import prompt_of, records
 from tests.spark_sessions import make_config
 
-pytestmark = pytest.mark.versions
+pytestmark = [pytest.mark.versions, pytest.mark.long]
 
 QUOTED = ("first name", "e-mail", "Größe", "a,b")
 DOTTED = ("address.city", "a`b")

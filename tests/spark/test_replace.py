@@ -18,7 +18,7 @@ from bedrock_spark.spark import replace as replacing
 from bedrock_spark.spark.folder import Folder
 from bedrock_spark.spark.replace import replace, restore
 
-pytestmark = pytest.mark.versions
+pytestmark = [pytest.mark.versions, pytest.mark.long]
 
 OLD, NEW, ROWS = "old", "new", 20
 

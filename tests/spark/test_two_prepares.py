@@ -20,6 +20,8 @@ from bedrock_spark.storage import LocalStorage
 from tests.prepared import rejects_file, rows_file
 from tests.spark_sessions import make_config
 
+pytestmark = pytest.mark.long
+
 SHARDS = {"max_records": 20, "max_bytes": 100_000, "min_records": 5}
 
 

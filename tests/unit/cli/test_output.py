@@ -6,7 +6,7 @@ import inspect
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,14 +26,6 @@ from tests.unit.fakes import make_config
 from tests.unit.test_errors import TREE
 
 STAGE_NAMES = ("run", "prepare", "submit", "advance", "collect", "fallback")
-
-
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    logger = logging.getLogger("bedrock_spark")
-    level = logger.level
-    yield
-    logger.setLevel(level)
 
 
 @pytest.fixture

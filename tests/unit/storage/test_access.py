@@ -61,8 +61,9 @@ def storage(monkeypatch: pytest.MonkeyPatch) -> Any:
         (CredentialRetrievalError(provider="sso", error_msg="x"), "AWS_PROFILE"),
         (ProfileNotFound(profile="no"), "AWS_PROFILE"),
         (SSOTokenLoadError(error_msg="x"), "aws sso login"),
-        *((refused(code), "allow the call") for code in ("AccessDenied", "403", "ExpiredToken")),
-        *((refused(c), "allow the call") for c in ("InvalidAccessKeyId", "SignatureDoesNotMatch")),
+        *((refused(code), "allow the call") for code in ("AccessDenied", "403")),
+        (refused("ExpiredToken"), "renew them"),
+        *((refused(c), "AWS_PROFILE") for c in ("InvalidAccessKeyId", "SignatureDoesNotMatch")),
     ],
 )
 def test_a_refused_caller_is_an_error_of_its_own(
