@@ -13,7 +13,7 @@ from pathlib import Path
 import pyspark
 
 from tests.cluster.processes import Process
-from tests.cluster.runs import ClusterRun
+from tests.cluster.runs import ClusterRun, skip_without_jars
 from tests.modules import ROOT
 
 _SERVER = "org.apache.spark.sql.connect.service.SparkConnectServer"
@@ -42,5 +42,6 @@ def start_server(one: ClusterRun) -> tuple[Process, str]:
     if pyspark.__version__.startswith("3."):
         settings["spark.jars.packages"] += f",{_PACKAGE}"
     server = cluster.submit_class(_SERVER, settings, one.credentials(), host)
-    port = server.wait_for(r"Spark Connect server started at: \S*?:(\d+)")[1]
+    port = server.wait_for(r"Spark Connect server started at: \S*?:(\d+)|unresolved dep")[1]
+    skip_without_jars(server)
     return server, f"sc://127.0.0.1:{port}"
