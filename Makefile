@@ -23,7 +23,7 @@ help: ## List the targets
 install: ## Create .venv with the project and everything it needs
 	@scripts/venv.sh $(venv) -e $(project)
 
-# The lowest version of everything that pyproject.toml allows, among it Spark 3.5.0, which imports
+# The lowest version of everything that pyproject.toml allows, among it Spark 3.5.3, which imports
 # distutils: Python 3.12 removed it, and setuptools has a copy.
 install-spark35:
 	@mkdir -p build
