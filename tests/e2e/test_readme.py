@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,6 +50,7 @@ def example_folder(
     config = yaml.safe_dump(values)
     (tmp_path / "tickets.yaml").write_text(config)
     local.client("s3").put_object(Bucket=BUCKET, Key="tickets.yaml", Body=config.encode())
+    shutil.copytree(ROOT / "jobs", tmp_path / "jobs")
     monkeypatch.chdir(tmp_path)
     return tmp_path, local
 

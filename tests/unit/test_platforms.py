@@ -63,7 +63,7 @@ def test_the_docs_have_every_stack(stack: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("stack", STACKS, ids=NAMES)
 def test_the_spark_of_every_stack_is_supported(stack: dict[str, Any]) -> None:
-    """The minor versions from 3.5 to 4: the extra `spark` says which of 3.5 is the lowest tested."""
+    """The extra `spark` says which version of 3.5 is the lowest that is tested."""
     assert stack["spark"] is None or stack["spark"] in SpecifierSet(">=3.5,<5")
 
 
