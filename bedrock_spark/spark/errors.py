@@ -85,11 +85,12 @@ class Link:
 class Failure:
     """Why Spark failed, in one line.
 
-    of_source: whether the source is at fault, and not the cluster or a task
+    of_source: whether the source is at fault (True), or the cluster or a task (False); None if
+        that is not known
     """
 
     text: str
-    of_source: bool = True
+    of_source: bool | None = True
 
 
 @contextmanager
@@ -125,9 +126,9 @@ def source_errors(
         own, failure = own_error(exc), explain(exc)
         if own is not None:
             raise own from cause
-        if failure.of_source:
-            raise SourceError(hide(f"{place}: {failure.text}")) from cause
-        raise SparkFailedError(hide(f"prepare{_at(exc)}: {failure.text}")) from cause
+        kind = SourceError if failure.of_source else SparkFailedError
+        where = f"prepare{_at(exc)}" if failure.of_source is False else place
+        raise kind(hide(f"{where}: {failure.text}")) from cause
 
 
 @contextmanager
@@ -255,7 +256,7 @@ def _unknown(exc: BaseException, links: list[Link], file: str | None) -> Failure
     reason = code or root.kind.rsplit(".", 1)[-1]
     return Failure(
         f"{file} cannot be read: {reason}" if file else f"Spark failed with {reason}",
-        of_source=file is not None or code is not None,
+        of_source=True if file is not None or code is not None else None,
     )
 
 

@@ -46,7 +46,7 @@ bedrock_spark.errors.StorageUnavailableError: s3://b/k: SlowDown
 \tat org.apache.spark.api.python.BasePythonRunner$ReaderIterator
 """
 # The classes and messages of a chain, outermost first, and what is said of it.
-CHAINS: dict[str, tuple[list[tuple[str, str]], str, bool]] = {
+CHAINS: dict[str, tuple[list[tuple[str, str]], str, bool | None]] = {
     "malformed, 4": (
         [("SparkException", READING), ("SparkException", MALFORMED)],
         "the file /x/a.csv has a malformed record, and mode: FAILFAST stops at the first one",
@@ -182,7 +182,7 @@ CHAINS: dict[str, tuple[list[tuple[str, str]], str, bool]] = {
     "unknown": (
         [("java.lang.RuntimeException", SECRET)],
         "Spark failed with RuntimeException",
-        False,
+        None,
     ),
     "a Python function": (
         [("org.apache.spark.api.python.PythonException", f"Traceback\n  x\nValueError: {SECRET}")],
@@ -238,7 +238,7 @@ def test_a_failure_is_one_line_without_a_row_s_value(name: str) -> None:
     assert SECRET not in failure.text
     assert "\n" not in failure.text
     expected: Any = SourceError if of_source else SparkFailedError
-    where = r"^source\.sql: " if of_source else r"^prepare: "
+    where = r"^prepare: " if of_source is False else r"^source\.sql: "
     with pytest.raises(expected, match=where) as caught, source_errors("source.sql"):
         raise failed(chain)
     assert isinstance(caught.value.__cause__, Py4JError)
