@@ -27,6 +27,7 @@ class ResultsFile:
     """The results of one shard.
 
     columns: the result columns
+    schema: of the results, as `schema_of` makes it
     rows: the source rows
     row_sizes: the bytes of each source row
     file: takes the results
@@ -36,6 +37,7 @@ class ResultsFile:
     def __init__(
         self,
         columns: ResultColumns,
+        schema: pa.Schema,
         rows: pa.Table,
         row_sizes: Sequence[int],
         file: ParquetFile,
@@ -46,7 +48,7 @@ class ResultsFile:
         self._row_sizes = row_sizes
         self._file = file
         self._dead = dead
-        self._schema = schema_of(rows, columns)
+        self._schema = schema
         names = (*RESULT_COLUMNS, *(field.name for field in columns.parsed))
         places = {name: place for place, name in enumerate(names)}
         pairs = zip(columns.fields, results, strict=True)

@@ -227,7 +227,7 @@ class CollectTask:
         row_sizes = np.concatenate(sizes).tolist() if sizes else [0] * len(kept)
         schema = schema_of(kept, self.columns)
         with results_file(folder, schema, self.columns.prefix) as file:
-            results = ResultsFile(self.columns, kept, row_sizes, file, dead)
+            results = ResultsFile(self.columns, schema, kept, row_sizes, file, dead)
             yield results
             results.flush()
             file.close()
