@@ -29,6 +29,9 @@ COLLECT, FALLBACK, PREPARE, RUN, SUBMIT = "collect", "fallback", "prepare", "run
 ARCHITECTURES = ("x86_64", "aarch64")
 CONFIG_FILE = "config.yaml"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
+# A job of hours: prepare and the last stage of 10^9 rows. A job of the whole run also waits.
+_TIMEOUT_MINUTES = 720
+_RUN_TIMEOUT_MINUTES = 7 * 24 * 60
 # Names of jobs, clusters and DAGs: what all platforms accept.
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,47}")
 _ARTIFACTS = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()-]+)*")
@@ -74,6 +77,11 @@ class Deployment:
         return (PREPARE, *((COLLECT,) if self.repeats else ()), *((self.last,) * self._is_apart))
 
     @property
+    def jobs(self) -> tuple[str, ...]:
+        """Return the stages that get a job each, and last of all the whole run as one job."""
+        return (*self.stages, RUN)
+
+    @property
     def _is_apart(self) -> bool:
         return self.last != COLLECT or not self.repeats
 
@@ -111,6 +119,11 @@ class Deployment:
         """Return the variables that the driver needs: secrets of the source's options."""
         options = self.config.source.options.values()
         return sorted({option.env for option in options if isinstance(option, FromEnvironment)})
+
+
+def timeout_minutes(stage: str) -> int:
+    """Return the most minutes that the job of a stage may take."""
+    return _RUN_TIMEOUT_MINUTES if stage == RUN else _TIMEOUT_MINUTES
 
 
 def plan_deployment(

@@ -10,24 +10,25 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from bedrock_spark.deploy.deployment import PREPARE, RUN, Deployment
+from bedrock_spark.deploy.deployment import PREPARE, Deployment
 from bedrock_spark.deploy.files import json_file, rendered_file
 from bedrock_spark.deploy.spark_properties import (
     EXECUTOR,
-    as_arguments,
+    submit_driver,
     table_properties,
     with_own,
 )
 from bedrock_spark.deploy.target import (
-    ROLE,
-    ROLE_EXAMPLE,
+    EXECUTION_ROLE,
     Context,
     Option,
     Plan,
     Target,
     common_files,
+    logs_in_s3,
     secrets_note,
     stage_commands,
+    start_job_run,
 )
 
 _OPTIONS = (
@@ -38,13 +39,7 @@ _OPTIONS = (
         "0b0qvauoy3ch1nqodxxxxxxxx",
         is_required=True,
     ),
-    Option(
-        "execution-role-arn",
-        "The role of the jobs, with the permissions of docs/iam.md.",
-        ROLE,
-        ROLE_EXAMPLE,
-        is_required=True,
-    ),
+    EXECUTION_ROLE,
     Option(
         "image",
         "The image of driver and executors, which has the package: docs/clusters.md",
@@ -81,17 +76,9 @@ def _request(context: Context, stage: str) -> dict[str, Any]:
         "executionRoleArn": context.value("execution_role_arn"),
         "releaseLabel": context.value("release"),
         "jobDriver": {
-            "sparkSubmitJobDriver": {
-                "entryPoint": deployment.script(stage),
-                "entryPointArguments": deployment.arguments,
-                "sparkSubmitParameters": " ".join(as_arguments(_properties(context))),
-            }
+            "sparkSubmitJobDriver": submit_driver(deployment, stage, _properties(context))
         },
-        "configurationOverrides": {
-            "monitoringConfiguration": {
-                "s3MonitoringConfiguration": {"logUri": deployment.uri("logs/")}
-            }
-        },
+        "configurationOverrides": logs_in_s3(deployment),
         # A pod that is killed costs nothing but time: every stage does what is left.
         "retryPolicyConfiguration": {"maxAttempts": 3},
         "tags": {"bedrock-spark": deployment.name},
@@ -119,12 +106,6 @@ def _operator_properties(deployment: Deployment) -> dict[str, str]:
 
 def _make(context: Context) -> Plan:
     deployment = context.deployment
-    stages = [*dict.fromkeys([*deployment.stages, RUN])]
-
-    def start(stage: str) -> str:
-        file = shlex.quote(f"file://{context.folder}/{stage}.json")
-        region = deployment.region
-        return f"aws emr-containers start-job-run --region {region} --cli-input-json {file}"
 
     def operator_file(stage: str) -> str:
         return f"operator-{stage}.yaml"
@@ -132,7 +113,7 @@ def _make(context: Context) -> Plan:
     return Plan(
         [
             *common_files(deployment),
-            *(json_file(f"{stage}.json", _request(context, stage)) for stage in stages),
+            *(json_file(f"{stage}.json", _request(context, stage)) for stage in deployment.jobs),
             *(
                 rendered_file(
                     operator_file(stage),
@@ -142,11 +123,11 @@ def _make(context: Context) -> Plan:
                     options=context.values,
                     properties=_operator_properties(deployment),
                 )
-                for stage in stages
+                for stage in deployment.jobs
             ),
         ],
         [
-            *stage_commands(context, start),
+            *stage_commands(context, start_job_run(context, "emr-containers")),
             (
                 "or with the Spark operator",
                 f"kubectl apply -f {shlex.quote(f'{context.folder}/{operator_file(PREPARE)}')}",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from bedrock_spark.deploy.deployment import RUN, Deployment
+from bedrock_spark.deploy.deployment import Deployment
 from bedrock_spark.deploy.files import DeployedFile, json_file, rendered_file
 from bedrock_spark.deploy.spark_properties import (
     ARCHIVE_FOLDER,
@@ -62,12 +62,14 @@ _OPTIONS = (
 
 def _make(context: Context) -> Plan:
     deployment = context.deployment
-    stages = [*dict.fromkeys([*deployment.stages, RUN])]
     cluster = context.values["cluster_id"]
     files = [
         *common_files(deployment, archive=True, more=("bootstrap.sh",)),
         rendered_file("bootstrap.sh", "bootstrap.sh.j2", python=deployment.python),
-        *(json_file(f"steps-{stage}.json", [_step(deployment, stage)]) for stage in stages),
+        *(
+            json_file(f"steps-{stage}.json", [_step(deployment, stage)])
+            for stage in deployment.jobs
+        ),
     ]
     if cluster is None:
         files += _cluster_files(context)

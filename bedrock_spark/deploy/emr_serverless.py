@@ -6,34 +6,30 @@ spark.emr-serverless.driverEnv, spark.executorEnv), and botocore's model (flexEx
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
-from bedrock_spark.deploy.deployment import COLLECT, PREPARE, RUN, Deployment
+from bedrock_spark.deploy.deployment import COLLECT, PREPARE, Deployment, timeout_minutes
 from bedrock_spark.deploy.files import json_file
 from bedrock_spark.deploy.spark_properties import (
     ARCHIVE_FOLDER,
     PYTHON,
     SERVERLESS_EXECUTOR,
-    as_arguments,
+    submit_driver,
     table_properties,
     with_own,
 )
 from bedrock_spark.deploy.target import (
-    ROLE,
-    ROLE_EXAMPLE,
+    EXECUTION_ROLE,
     Context,
     Option,
     Plan,
     Target,
     common_files,
+    logs_in_s3,
     secrets_note,
     stage_commands,
+    start_job_run,
 )
-
-# A job of hours: prepare and the last stage of 10^9 rows, or the waiting of `run`.
-TIMEOUT_MINUTES = 720
-_RUN_TIMEOUT_MINUTES = 7 * 24 * 60
 
 OPTIONS = (
     Option(
@@ -44,13 +40,7 @@ OPTIONS = (
         "00f1r2e3d4s5m6n7",
         is_required=True,
     ),
-    Option(
-        "execution-role-arn",
-        "The role of the jobs, with the permissions of docs/iam.md.",
-        ROLE,
-        ROLE_EXAMPLE,
-        is_required=True,
-    ),
+    EXECUTION_ROLE,
     Option(
         "flex",
         "Run prepare and collect on flexible capacity, which is cheaper and may start later. Not "
@@ -67,19 +57,9 @@ def request_for(context: Context, stage: str) -> dict[str, Any]:
         "name": f"{deployment.name}-{stage}",
         "applicationId": context.value("application_id"),
         "executionRoleArn": context.value("execution_role_arn"),
-        "executionTimeoutMinutes": _RUN_TIMEOUT_MINUTES if stage == RUN else TIMEOUT_MINUTES,
-        "jobDriver": {
-            "sparkSubmit": {
-                "entryPoint": deployment.script(stage),
-                "entryPointArguments": deployment.arguments,
-                "sparkSubmitParameters": " ".join(as_arguments(_properties(deployment))),
-            }
-        },
-        "configurationOverrides": {
-            "monitoringConfiguration": {
-                "s3MonitoringConfiguration": {"logUri": deployment.uri("logs/")}
-            }
-        },
+        "executionTimeoutMinutes": timeout_minutes(stage),
+        "jobDriver": {"sparkSubmit": submit_driver(deployment, stage, _properties(deployment))},
+        "configurationOverrides": logs_in_s3(deployment),
         "tags": {"bedrock-spark": deployment.name},
     }
     if context.is_set("flex") and stage in (PREPARE, COLLECT):
@@ -102,19 +82,12 @@ def _properties(deployment: Deployment) -> dict[str, str]:
 
 def _make(context: Context) -> Plan:
     deployment = context.deployment
-    stages = [*dict.fromkeys([*deployment.stages, RUN])]
-
-    def start(stage: str) -> str:
-        file = shlex.quote(f"file://{context.folder}/{stage}.json")
-        region = deployment.region
-        return f"aws emr-serverless start-job-run --region {region} --cli-input-json {file}"
-
     return Plan(
         [
             *common_files(deployment, archive=True),
-            *(json_file(f"{stage}.json", request_for(context, stage)) for stage in stages),
+            *(json_file(f"{stage}.json", request_for(context, stage)) for stage in deployment.jobs),
         ],
-        stage_commands(context, start),
+        stage_commands(context, start_job_run(context, "emr-serverless")),
         [
             *serverless_notes(deployment),
             "`or all` is one job for the whole run: its workers idle while Bedrock works",

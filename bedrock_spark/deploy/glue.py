@@ -6,10 +6,9 @@ Sources: AWS Glue Developer Guide, "Using Python libraries with AWS Glue"
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
-from bedrock_spark.deploy.deployment import COLLECT, PREPARE, RUN, Deployment
+from bedrock_spark.deploy.deployment import COLLECT, PREPARE, Deployment, timeout_minutes
 from bedrock_spark.deploy.files import json_file
 from bedrock_spark.deploy.spark_properties import (
     formats_of,
@@ -22,14 +21,14 @@ from bedrock_spark.deploy.target import (
     Option,
     Plan,
     Target,
+    aws_command,
     common_files,
     secrets_note,
     stage_commands,
+    start_job_run,
     upload_command,
 )
 
-_TIMEOUT_MINUTES = 720
-_RUN_TIMEOUT_MINUTES = 7 * 24 * 60
 _OPTIONS = (
     Option(
         "role",
@@ -71,7 +70,7 @@ def _job(context: Context, stage: str) -> dict[str, Any]:
         "GlueVersion": context.value("glue_version"),
         "WorkerType": context.value("worker_type"),
         "NumberOfWorkers": max(2, workers),
-        "Timeout": _RUN_TIMEOUT_MINUTES if stage == RUN else _TIMEOUT_MINUTES,
+        "Timeout": timeout_minutes(stage),
         "MaxRetries": 1,
         "ExecutionProperty": {"MaxConcurrentRuns": 1},
         "DefaultArguments": _arguments(deployment),
@@ -111,32 +110,23 @@ def _arguments(deployment: Deployment) -> dict[str, str]:
 
 def _make(context: Context) -> Plan:
     deployment = context.deployment
-    stages = [*dict.fromkeys([*deployment.stages, RUN])]
-    region = deployment.region
-
-    def run_file(stage: str) -> str:
-        return shlex.quote(f"file://{context.folder}/{stage}.json")
-
-    def start(stage: str) -> str:
-        return f"aws glue start-job-run --region {region} --cli-input-json {run_file(stage)}"
 
     def create(stage: str) -> str:
-        file = shlex.quote(f"file://{context.folder}/create-{stage}.json")
-        return f"aws glue create-job --region {region} --cli-input-json {file}"
+        return aws_command(context, "glue create-job", f"create-{stage}.json")
 
     return Plan(
         [
             *common_files(deployment, wheel=True),
-            *(json_file(f"create-{stage}.json", _job(context, stage)) for stage in stages),
+            *(json_file(f"create-{stage}.json", _job(context, stage)) for stage in deployment.jobs),
             *(
                 json_file(f"{stage}.json", {"JobName": _job_name(deployment, stage)})
-                for stage in stages
+                for stage in deployment.jobs
             ),
         ],
         [
             upload_command(context),
-            *(("create, once", create(stage)) for stage in stages),
-            *stage_commands(context, start)[1:],
+            *(("create, once", create(stage)) for stage in deployment.jobs),
+            *stage_commands(context, start_job_run(context, "glue"))[1:],
         ],
         [
             *secrets_note(deployment, "Glue has none: use a connection, or another target"),

@@ -6,6 +6,9 @@ Spark", "Use the AWS Glue Data Catalog as the metastore for Spark SQL".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from bedrock_spark.config import Config
 from bedrock_spark.deploy.deployment import Deployment
 
@@ -88,3 +91,14 @@ def with_own(deployment: Deployment, properties: dict[str, str]) -> dict[str, st
 def as_arguments(properties: dict[str, str]) -> list[str]:
     """Return properties as arguments of spark-submit."""
     return [word for key, value in properties.items() for word in ("--conf", f"{key}={value}")]
+
+
+def submit_driver(
+    deployment: Deployment, stage: str, properties: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the program of a stage for a job of EMR Serverless or EMR on EKS."""
+    return {
+        "entryPoint": deployment.script(stage),
+        "entryPointArguments": deployment.arguments,
+        "sparkSubmitParameters": " ".join(as_arguments(properties)),
+    }

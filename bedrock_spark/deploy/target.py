@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
+from typing import Any
 
 from bedrock_spark.deploy.deployment import COLLECT, PREPARE, RUN, SUBMIT, Deployment
 from bedrock_spark.deploy.files import DeployedFile, rendered_file
@@ -43,6 +44,15 @@ class Option:
     def key(self) -> str:
         """Return the name in Python."""
         return self.name.replace("-", "_")
+
+
+EXECUTION_ROLE = Option(
+    "execution-role-arn",
+    "The role of the jobs, with the permissions of docs/iam.md.",
+    ROLE,
+    ROLE_EXAMPLE,
+    is_required=True,
+)
 
 
 @dataclass(frozen=True)
@@ -158,6 +168,26 @@ def stage_commands(context: Context, start: Callable[[str], str]) -> list[tuple[
         commands += [(COLLECT, start(COLLECT)), wait]
     again = "again" if deployment.repeats and deployment.last == COLLECT else deployment.last
     return [*commands, (again, start(deployment.last)), ("or all", start(RUN))]
+
+
+def aws_command(context: Context, call: str, file: str) -> str:
+    """Return the command of a call of AWS whose request is in a file.
+
+    call: the service and the operation, such as `glue create-job`
+    """
+    request = shlex.quote(f"file://{context.folder}/{file}")
+    return f"aws {call} --region {context.deployment.region} --cli-input-json {request}"
+
+
+def start_job_run(context: Context, service: str) -> Callable[[str], str]:
+    """Return a function that returns the command that starts the job of a stage."""
+    return lambda stage: aws_command(context, f"{service} start-job-run", f"{stage}.json")
+
+
+def logs_in_s3(deployment: Deployment) -> dict[str, Any]:
+    """Return the overrides of a job of EMR Serverless or EMR on EKS that keep its logs in S3."""
+    place = {"logUri": deployment.uri("logs/")}
+    return {"monitoringConfiguration": {"s3MonitoringConfiguration": place}}
 
 
 def upload_command(context: Context) -> tuple[str, str]:
