@@ -6,7 +6,6 @@ Spark", "Use the AWS Glue Data Catalog as the metastore for Spark SQL".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from bedrock_spark.config import Config
@@ -93,9 +92,7 @@ def as_arguments(properties: dict[str, str]) -> list[str]:
     return [word for key, value in properties.items() for word in ("--conf", f"{key}={value}")]
 
 
-def submit_driver(
-    deployment: Deployment, stage: str, properties: Mapping[str, str]
-) -> dict[str, Any]:
+def submit_driver(deployment: Deployment, stage: str, properties: dict[str, str]) -> dict[str, Any]:
     """Return the program of a stage for a job of EMR Serverless or EMR on EKS."""
     return {
         "entryPoint": deployment.script(stage),

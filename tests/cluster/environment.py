@@ -20,10 +20,12 @@ def packed_environment() -> Path:
     for file in [ROOT / "pyproject.toml", *sorted((ROOT / "bedrock_spark").rglob("*"))]:
         if file.is_file() and "__pycache__" not in file.parts:
             digest.update(file.read_bytes())
-    archive = _CACHE / f"environment-{digest.hexdigest()[:16]}.tar.gz"
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    archive = _CACHE / f"environment-{version}-{digest.hexdigest()[:16]}.tar.gz"
     if not archive.exists():
-        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
         arch = ARCHITECTURES[platform.machine().lower()]
         built = build_environment(_CACHE / "built", version, arch, with_pandas=True)
+        for old in _CACHE.glob(f"environment-{version}-*.tar.gz"):
+            old.unlink()
         shutil.move(built.path, archive)
     return archive

@@ -7,10 +7,11 @@ import re
 import signal
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 T = TypeVar("T")
 
@@ -150,3 +151,26 @@ def id_inside(pid: int) -> int:
     except OSError:
         return 0
     return int(re.findall(r"^NSpid:.*?(\d+)$", status, re.M)[0])
+
+
+class StartedCluster(ABC):
+    """A cluster that a `with` block starts and stops, also if its start fails."""
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Start all processes, and wait until they are ready."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End all processes."""

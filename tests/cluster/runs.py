@@ -159,7 +159,7 @@ class ClusterRun:
         self.local.set_faults({**self.faults, "holds": list(rules)})
 
     def wait_for_held(self, operation: str, calls: int, process: Process) -> None:
-        """Wait until so many calls of an operation are held; fail if the process ends before."""
+        """Wait until `count` calls of an operation are held; fail if the process ends before."""
 
         def is_held() -> bool:
             assert not process.is_over, process.text[-6000:]

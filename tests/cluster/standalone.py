@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.hosts import Host
-from tests.cluster.processes import SECONDS, Process, kill, wait_until
+from tests.cluster.processes import SECONDS, Process, StartedCluster, kill, wait_until
 from tests.modules import ROOT
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
@@ -67,7 +67,7 @@ class Worker:
 
 
 @dataclass
-class StandaloneCluster:
+class StandaloneCluster(StartedCluster):
     """A cluster whose files are below `folder`. Use it in a `with` block, which starts it.
 
     spark_home: of the Spark of this environment
@@ -82,17 +82,6 @@ class StandaloneCluster:
     drivers: list[Process] = field(default_factory=list)
     url: str = ""
     web: str = ""
-
-    def __enter__(self) -> StandaloneCluster:
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def _start(self) -> None:
         environment = self.folder / "environment"
@@ -216,7 +205,7 @@ class StandaloneCluster:
         self.wait_for_workers()
         wait_until(lambda: not self.state()["activeapps"], "the end of all applications")
         wait_until(lambda: not any(w.executors() for w in self.workers), "the end of executors")
-        for environment in self.folder.glob("worker-*/work/app-*/*/environment"):
+        for environment in self.folder.glob("worker-*/*/app-*/*/environment"):
             shutil.rmtree(environment.resolve(), ignore_errors=True)
 
     def executor_logs(self) -> list[Path]:

@@ -65,7 +65,7 @@ def strike(
     kill: Callable[[], None],
     then: dict[str, object] | None = None,
 ) -> None:
-    """Kill when so many calls are held; let them go, and hold those of the next stage."""
+    """Kill when this number of calls is held; let them go, and hold those of the next stage."""
     one.wait_for_held(operation, calls, process)
     kill()
     one.hold(*([then] if then is not None else []))

@@ -93,7 +93,7 @@ def test_a_host_that_stood_still(
 
 
 def wait_for_copy(process: Process, stages: int) -> None:
-    """Wait until Spark has started copies of tasks in so many stages."""
+    """Wait until Spark has started copies of tasks in this number of stages."""
 
     def seen() -> bool:
         assert not process.is_over, process.text[-6000:]

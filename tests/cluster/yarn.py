@@ -22,7 +22,7 @@ from xml.sax.saxutils import escape
 
 from bedrock_spark.spark.local.connectors import installed
 from bedrock_spark.spark.local.user_settings import UserSettings
-from tests.cluster.processes import SECONDS, Process, start, wait_until
+from tests.cluster.processes import SECONDS, Process, StartedCluster, start, wait_until
 from tests.modules import ROOT
 
 _BOUNCY_CASTLE = "1.78.1"  # Hadoop's web proxy needs it, and the jar does not contain it
@@ -57,7 +57,7 @@ def yarn_jars(spark_home: Path) -> list[Path]:
 
 
 @dataclass
-class Yarn:
+class Yarn(StartedCluster):
     """A cluster whose files are below `folder`. Use it in a `with` block, which starts it.
 
     submitted: what was started by `submit`
@@ -67,17 +67,6 @@ class Yarn:
     spark_home: Path
     submitted: list[Process] = field(default_factory=list)
     servers: list[Process] = field(default_factory=list)
-
-    def __enter__(self) -> Yarn:
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def stop(self) -> None:
         """End all processes. Containers are descendants of the NodeManager."""

@@ -26,7 +26,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def wait_for(kit: Kit, held: dict[str, int]) -> None:
-    """Wait until so many calls are held. A test that fails is ended by the client's timeout."""
+    """Wait until `count` calls are held. A test that fails is ended by the client's timeout."""
     while kit.local.held() != held:
         pass
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -12,9 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from bedrock_emulator import LocalBedrock
-
 from .kit import CLAUDE, Kit, ask
+from .openai_stub import asking, serving
 
 
 class Stub(ThreadingHTTPServer):
@@ -61,18 +59,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Stub]:
-    with Stub() as stub:
-        threading.Thread(target=stub.serve_forever, daemon=True).start()
+    with serving(Stub()) as stub:
         yield stub
-        stub.shutdown()
 
 
 @pytest.fixture(scope="module")
 def emulator(server: Stub) -> Iterator[Kit]:
-    url = f"http://127.0.0.1:{server.server_port}/v1"
-    options = ("--backend", "openai", "--backend-url", url, "--backend-model", "tiny")
-    with LocalBedrock({"quotas": {"min_records": 1}}, 0, 7, None, 0, *options) as local:
-        yield Kit.open(local)
+    with asking(server, "--backend-model", "tiny") as kit:
+        yield kit
 
 
 @pytest.fixture(autouse=True)

@@ -13,9 +13,8 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import EventStreamError
 
-from bedrock_emulator import LocalBedrock
-
 from .kit import CLAUDE, Kit, ask, refusal
+from .openai_stub import asking, serving
 from .raw_http import AUTHORIZATION
 from .test_http import Http2
 
@@ -91,18 +90,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Stub]:
-    with Stub() as stub:
-        threading.Thread(target=stub.serve_forever, daemon=True).start()
+    with serving(Stub()) as stub:
         yield stub
-        stub.shutdown()
 
 
 @pytest.fixture(scope="module")
 def emulator(server: Stub) -> Iterator[Kit]:
-    url = f"http://127.0.0.1:{server.server_port}/v1"
-    options = ("--backend", "openai", "--backend-url", url)
-    with LocalBedrock({"quotas": {"min_records": 1}}, 0, 7, None, 0, *options) as local:
-        yield Kit.open(local)
+    with asking(server) as kit:
+        yield kit
 
 
 @pytest.fixture(autouse=True)
