@@ -1,9 +1,9 @@
 """One step of a run's batch jobs as a function of AWS Lambda, for a state machine that waits.
 
 `bedrock-spark deploy stepfunctions` writes the state machine. One function serves all runs: the
-event names the config. An error that a person has to correct is raised: the state machine ends with its name and
-message. What only takes time is returned, with the exit code that `bedrock-spark advance` has for
-it.
+event names the config. An error that a person has to correct is raised: the state machine ends with
+its name and message. What only takes time is returned, with the exit code that `bedrock-spark
+advance` has for it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Run a stand-in for a server of the OpenAI API, and a local Bedrock that gets its answers there."""
+"""Run a stand-in for an OpenAI server, and a local Bedrock that gets its answers there."""
 
 from __future__ import annotations
 
