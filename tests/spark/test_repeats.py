@@ -21,6 +21,8 @@ from bedrock_spark.spark.prepare.stage import prepare
 from tests.prepared import contents_of, digests, narrow_hashes, rows_file
 from tests.spark_sessions import make_config
 
+pytestmark = pytest.mark.long
+
 FIRST = {"source": {"key": ["id"], "on_duplicate_key": "first"}}
 DEDUPE = {"request": {"dedupe": True}}
 

@@ -24,7 +24,7 @@ from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.spark.publish import publish
 from tests.spark_sessions import make_config
 
-pytestmark = pytest.mark.versions
+pytestmark = [pytest.mark.versions, pytest.mark.long]
 
 
 def rows(spark: SparkSession, *columns: str) -> DataFrame:
