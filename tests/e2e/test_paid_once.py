@@ -107,7 +107,9 @@ def recording_waits(waits: list[float]) -> Callable[..., None]:
             waits.append(seconds)
             super().sleep(seconds)
 
-    return lambda storage, round_id, clock: open_round(storage, round_id, Recording())
+    return lambda storage, round_id, clock, observe: open_round(
+        storage, round_id, Recording(), observe=observe
+    )
 
 
 def stop(local: LocalBedrock) -> None:
