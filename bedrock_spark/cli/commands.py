@@ -21,11 +21,12 @@ from bedrock_spark.cli.extras import how_to_install, missing_of
 from bedrock_spark.cli.invoke.command import invoke
 from bedrock_spark.cli.lease_wait import add_lease_wait
 from bedrock_spark.cli.output import Output, with_output_options
+from bedrock_spark.cli.plan import plan_command
 from bedrock_spark.errors import ExitCode
 
 # The order in which --help lists the commands: as a run needs them. Others follow.
 ORDER = (
-    *("demo", "check", "invoke"),
+    *("demo", "check", "invoke", "plan"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
     *("status", "stop"),
     *("environment", "deploy", "jobs-path"),
@@ -137,6 +138,7 @@ main.add_command(runs.status)
 main.add_command(runs.stop)
 main.add_command(invoke)
 main.add_command(check)
+main.add_command(plan_command)
 main.add_command(environment)
 main.add_command(deploy)
 
