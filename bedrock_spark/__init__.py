@@ -14,6 +14,7 @@ answers = pipeline.results(spark)
 """
 
 from bedrock_spark._version import __version__
+from bedrock_spark.browse import open_results, read_results
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.config_file import load_config
 from bedrock_spark.errors import BedrockSparkError, RowsWarning
@@ -33,7 +34,9 @@ __all__ = [
     "RowsWarning",
     "__version__",
     "load_config",
+    "open_results",
     "parse_config",
     "plan",
+    "read_results",
     "run",
 ]
