@@ -33,7 +33,8 @@ def _rows(plan: Plan) -> Iterator[tuple[str, str]]:
     source, shards = plan.source, plan.shards
     parts = [f"{source.records:,} records"]
     if source.shared:
-        parts.append(f"{source.shared:,} rows share the record of an equal one")
+        verb = "shares" if source.shared == 1 else "share"
+        parts.append(f"{source.shared:,} {verb} the record of an equal one")
     parts.append(f"{source.rejected:,} rejected")
     prepared = " (prepared already)" if plan.is_prepared else ""
     yield "rows", f"{source.rows:,}: {', '.join(parts)}{prepared}"
@@ -88,7 +89,7 @@ def _costs(plan: Plan) -> Iterator[tuple[str, str]]:
     if plan.model_unit_hour is not None:
         per_hour = plain(plan.model_unit_hour)
         yield "  provisioned", f"${per_hour} a model unit and hour, however much it answers"
-    if plan.saved_by_sharing is not None:
+    if plan.saved_by_sharing:
         yield "saved", f"{dollars(plan.saved_by_sharing)} by records that rows share"
     if plan.prices_from:
         yield "prices", "; ".join(plan.prices_from)

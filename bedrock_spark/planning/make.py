@@ -37,6 +37,7 @@ from bedrock_spark.run_folder.run import Run
 from bedrock_spark.shards.lines import ShardLine
 
 _SAMPLE = 100
+_CENT_OF_A_CENT = Decimal("0.0001")
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ def _saved(usage: Usage, shared: int, prices: RunPrices) -> Decimal | None:
     i, o = usage.input, usage.output
     output = o.likely if o.likely is not None else o.low
     mean = Tokens(i.likely or i.low, output, usage.images).cost(prices.batch, prices.image)
-    return mean * shared / usage.records
+    return (mean * shared / usage.records).quantize(_CENT_OF_A_CENT)
 
 
 def _refusals(

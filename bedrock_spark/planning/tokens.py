@@ -35,7 +35,7 @@ def input_tokens(
     records, line_bytes: of the run
     counted: of a random sample, by CountTokens; canary: its last try, None if there is none
     """
-    if counted is not None and sum(counted.line_bytes):
+    if counted is not None and sum(counted.line_bytes) > 0:
         return _by_ratio(records, line_bytes, counted)
     if canary is not None and canary.input_tokens and canary.line_bytes:
         likely = canary.input_tokens / canary.line_bytes * line_bytes

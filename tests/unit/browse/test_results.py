@@ -7,6 +7,7 @@ import io
 import json
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -107,3 +108,12 @@ def test_a_run_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["results", str(tmp_path)])
     assert result.exit_code == ExitCode.FAILED
     assert "holds no run" in result.stderr
+
+
+def test_duckdb_queries_the_reader(tmp_path: Path) -> None:
+    """The example in docs/results.md: DuckDB finds the variable by its name."""
+    finished_run(tmp_path)
+    answers = open_results(str(tmp_path), columns=["outcome", "ticket_id"])
+    rows = duckdb.sql("SELECT outcome, count(*) FROM answers GROUP BY outcome").fetchall()
+    assert answers is not None
+    assert dict(rows) == {"ok": 6, "error": 3, "truncated": 3, "rejected": 1}
