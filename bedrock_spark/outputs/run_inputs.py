@@ -1,4 +1,4 @@
-"""List the output of all shards at once: one call per 1,000 objects, and not two calls per shard."""
+"""List the output of all shards at once: a call per 1,000 objects, and not two calls per shard."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ conditional writes: `If-None-Match: *` and `If-Match: <ETag>`
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -214,17 +214,18 @@ class S3Storage:
 
     def scan(self, prefix: str) -> Iterator[StoredObject]:
         """Yield the objects of every page of the listing, in the order of keys."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket, Prefix=self._prefix + prefix
-        )
-        for page in self._pages(prefix, pages):
+        for page in self._pages(prefix):
             for item in page.get("Contents", ()):
                 key = item["Key"].removeprefix(self._prefix)
                 yield StoredObject(key, item["Size"], item["ETag"].strip('"'))
 
-    def _pages(self, prefix: str, pages: Iterable[Any]) -> Iterator[Any]:
-        """Yield pages. Errors of the caller's own work on a page are left as they are."""
-        following = iter(pages)
+    def _pages(self, prefix: str) -> Iterator[Any]:
+        """Yield the pages of a listing. Errors of what the caller does meanwhile are its own."""
+        with self._storage_errors(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=self._prefix + prefix
+            )
+            following = iter(pages)
         while True:
             with self._storage_errors(prefix):
                 page = next(following, None)

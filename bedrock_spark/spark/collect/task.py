@@ -119,9 +119,9 @@ class CollectTask:
         if last is not None and last.fingerprint == fingerprint:
             # It is listed after it was read: if it was written meanwhile, the version is not that
             # of what was read, and the next collect looks at it again.
-            versions = self._versions(last)
-            if all(versions):
-                return CollectedUnit(versions[0], last.without_ids())
+            version = self._version(last)
+            if version is not None and self._has_files(last):
+                return CollectedUnit(version, last.without_ids())
         with _without_garbage_collection():
             if work.bucket is not None:
                 reconciled = self._collect_rejects(work)
@@ -138,15 +138,15 @@ class CollectTask:
         except msgspec.DecodeError:
             return None  # it has another format: the shard is collected again
 
-    def _versions(self, last: ReconciledShard) -> list[str | None]:
-        """Return the versions of a unit's files, its reconciliation first; None for a missing one.
+    def _version(self, last: ReconciledShard) -> str | None:
+        key = layout.reconciliation_key(last.unit)
+        return next((o.version for o in self.storage.list(key) if o.key == key), None)
 
-        There need not be dead letters.
-        """
-        keys = [layout.reconciliation_key(last.unit), layout.results_key(last.unit)]
+    def _has_files(self, last: ReconciledShard) -> bool:
+        keys = [layout.results_key(last.unit)]
         if last.dead_letters:
             keys.append(layout.deadletters_key(last.unit))
-        return [next((o.version for o in self.storage.list(k) if o.key == k), None) for k in keys]
+        return all(any(o.key == key for o in self.storage.list(key)) for key in keys)
 
     def fingerprint(self, inputs: Sequence[StoredObject], work: ShardWork) -> str:
         """Return a digest of everything that the results of a shard depend on."""
