@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import msgspec
 import pytest
 from pyspark.sql import SparkSession
 
-from bedrock_spark.errors import StorageError
+from bedrock_spark.errors import SparkFailedError, StorageError
 from bedrock_spark.spark import tasks as module
 from bedrock_spark.spark.tasks import run_packed, run_per_unit
+from bedrock_spark.storage.scratch import delete_abandoned, scratch_folder
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -39,6 +41,31 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "connect":
         monkeypatch.setattr(module, "classic_context", lambda _: None)
     return str(request.param)
+
+
+def die(unit: str) -> Done:
+    with scratch_folder("died") as folder:
+        (folder / "prompts").write_text(unit)
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def look(unit: str) -> Done:
+    delete_abandoned()
+    with scratch_folder("test") as folder:
+        return Done(str(folder.parent), " ".join(p.name for p in folder.parent.glob(".bedrock*")))
+
+
+@pytest.mark.versions
+def test_files_of_a_killed_task_are_deleted_by_the_next(spark: SparkSession) -> None:
+    """They are in Spark's local folder, beside that of its block manager."""
+    with pytest.raises(SparkFailedError):
+        run_per_unit(spark, ["unit-1"], die, Done, "collect")
+    (seen,) = run_per_unit(spark, ["unit-2"], look, Done, "collect")
+    assert "scratch-test-" in seen.task
+    assert "scratch-died-" not in seen.task
+    local = os.environ.get("SPARK_LOCAL_DIRS") or spark.conf.get("spark.local.dir", "/tmp")
+    assert seen.unit in str(local).split(",")
 
 
 @pytest.mark.versions
