@@ -33,8 +33,8 @@ LOOK_SECONDS = 2.0
 TASKS_PER_LOOK_SECOND = 10
 # A task is gone if its object did not change in the time of this many looks.
 LOOKS_UNTIL_GONE = 4
-# During its first looks a task counts on all tasks of the round, if none has ended: some may not have
-# begun yet.
+# During its first looks a task counts on all tasks of the round, if none has ended: some may not
+# have begun yet.
 LOOKS_AT_BEGINNING = 5
 # Seconds between two counts of the records that the tasks have asked.
 COUNT_SECONDS = 5.0
