@@ -113,7 +113,7 @@ def _error_codes(job: Job, storage: Storage) -> Iterable[int | str]:
     prefix = output_prefix(job.shard_id, job.attempt, job.token)
     for output in storage.list(prefix):
         if output.key.endswith(".jsonl.out") and output.size:
-            for record in read_lines(storage.read_head(output.key, _HEAD_BYTES)):
+            for record in read_lines(storage.read_range(output.key, 0, _HEAD_BYTES)):
                 if isinstance(record, OutputRecord) and record.error is not None:
                     yield record.error.code or "unknown"
             return

@@ -7,13 +7,13 @@ every process that writes it writes the same bytes, and plans the same job.
 There is no remainder while a job claims more answers than were found: they are paid for, their
 lines may follow, and nothing says which records they belong to.
 
-Files are read line by line; only record ids are held in memory.
+Files are read line by line; of a whole shard, only record ids are held in memory.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import output_prefix
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import Shard
-from bedrock_spark.shards.lines import ShardLine, read_line
+from bedrock_spark.run_folder.shard_records import read_records
+from bedrock_spark.shards.lines import read_line
 from bedrock_spark.storage import Storage, scratch_folder
 
 
@@ -78,9 +79,8 @@ def attempt_input(
         if not settled:
             return whole
         key = layout.remainder_key(shard.shard_id, attempt)
-        remainder = _write_lines(
-            source, target, key, lambda line: line if line.recordId not in settled else None
-        )
+        rest = (line for line in _lines(source) if read_line(line).recordId not in settled)
+        remainder = _write_lines(rest, target, key)
         if remainder.records:
             storage.upload(target, key)
     return remainder
@@ -99,19 +99,15 @@ def chosen_input(
     path: the keys that lead to the limit of tokens in a body
     limits: by record id, the limit that the body gets in place of its own
     """
-    chosen_ids, limits = set(record_ids), limits or {}
-
-    def chosen(line: ShardLine) -> ShardLine | None:
-        if line.recordId not in chosen_ids:
-            return None
-        limit = limits.get(line.recordId)
-        return line if limit is None else line.with_limit(path, limit)
-
+    limits = limits or {}
+    chosen = read_records(storage, shard.shard_id, shard.prepare_id, record_ids)
+    lines = (
+        record.with_limit(path, limits[record.recordId]) if record.recordId in limits else record
+        for record in chosen
+    )
     with scratch_folder("remainder") as folder:
-        source, target = Path(folder, "shard"), Path(folder, "chosen")
-        storage.download(shard.key, source)
-        key = layout.remainder_key(shard.shard_id, attempt)
-        written = _write_lines(source, target, key, chosen)
+        key, target = layout.remainder_key(shard.shard_id, attempt), Path(folder, "chosen")
+        written = _write_lines((line.as_line() for line in lines), target, key)
         storage.upload(target, key)
     return written
 
@@ -170,23 +166,13 @@ def _may_be_answered(record: OutputRecord, *, is_final: bool) -> bool:
     return record.error is not None and (record.error.is_retryable or not is_final)
 
 
-def _write_lines(
-    source: Path, target: Path, key: str, select: Callable[[ShardLine], ShardLine | None]
-) -> AttemptInput:
-    """Write the lines that `select` returns for those of a shard; return the input at `key`.
-
-    select: returns None to leave a line out
-    """
+def _write_lines(lines: Iterable[bytes], target: Path, key: str) -> AttemptInput:
+    """Write lines into a local file; return the input that they are at `key`."""
     digest, records = hashlib.sha256(), 0
     with target.open("wb") as sink:
-        for line in _lines(source):
-            read = read_line(line)
-            selected = select(read)
-            if selected is None:
-                continue
-            written = line if selected is read else selected.as_line()
-            sink.write(written)
-            digest.update(written)
+        for line in lines:
+            sink.write(line)
+            digest.update(line)
             records += 1
     return AttemptInput(key, records, digest.hexdigest())
 

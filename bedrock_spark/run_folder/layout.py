@@ -3,6 +3,7 @@
     <run uri>/run.json                                  the config that the run was begun with
     <run uri>/config/0001.json                          what a later process changed in it
     <run uri>/shards/<prepare id>/shard-00042-00.jsonl  what Bedrock reads
+    <run uri>/index/<prepare id>/shard-00042-00.idx     in which bytes of it each record is
     <run uri>/rows/<prepare id>/shard-00042-00.parquet  the source rows behind it
     <run uri>/rejects/<prepare id>/bucket-00042.parquet rows that could not become records
     <run uri>/manifest.json                             the run manifest; it commits prepare
@@ -53,7 +54,7 @@ LEASE_FILE = "lease.json"
 PUBLISHER_FILE = "publisher.json"
 OUTPUT_MANIFEST_FILE = "manifest.json.out"
 CONFIGS = "config"
-SHARDS, ROWS, REJECTS, LEDGER = "shards", "rows", "rejects", "ledger"
+SHARDS, INDEX, ROWS, REJECTS, LEDGER = "shards", "index", "rows", "rejects", "ledger"
 SNAPSHOTS, REMAINDERS = "snapshots", "remainders"
 TASKS, CLAIMS, DEADLETTERS, PROVISIONED = "tasks", "claims", "deadletters", "provisioned"
 PARTIAL, COST_PROFILES, PROBE = "partial", "cost-profiles", "probe"
@@ -67,7 +68,7 @@ def new_prepare_id() -> str:
 
 def prepared_prefixes(prepare_id: str) -> tuple[str, ...]:
     """Return the folders that one prepare writes into."""
-    return tuple(f"{folder}/{prepare_id}/" for folder in (SHARDS, ROWS, REJECTS))
+    return tuple(f"{folder}/{prepare_id}/" for folder in (SHARDS, INDEX, ROWS, REJECTS))
 
 
 def shard_id(bucket: int, cut: int) -> str:
@@ -99,6 +100,11 @@ def shards_prefix(prepare_id: str) -> str:
 def shard_key(shard: str, prepare_id: str) -> str:
     """Return the JSONL object of a shard, which Bedrock reads."""
     return f"{shards_prefix(prepare_id)}{shard}.jsonl"
+
+
+def index_key(shard: str, prepare_id: str) -> str:
+    """Return the index of a shard: in which bytes of it each record is."""
+    return f"{INDEX}/{prepare_id}/{shard}.idx"
 
 
 def rows_prefix(prepare_id: str) -> str:

@@ -43,8 +43,9 @@ def delete_unnamed(storage: Storage, committed: RunManifest) -> None:
     prepare_id = committed.prepare_id
     named = {layout.rejects_key(rejects.bucket, prepare_id) for rejects in committed.rejects}
     named |= {shard.key for shard in committed.shards}
+    named |= {layout.index_key(shard.shard_id, prepare_id) for shard in committed.shards}
     named |= {layout.rows_key(shard.shard_id, prepare_id) for shard in committed.shards}
-    folders = (layout.SHARDS, layout.ROWS, layout.REJECTS)
+    folders = (layout.SHARDS, layout.INDEX, layout.ROWS, layout.REJECTS)
     written = (stored.key for folder in folders for stored in storage.list(f"{folder}/"))
     _delete(storage, (key for key in written if key not in named))
 

@@ -1,6 +1,7 @@
 """Read single records of a prepared run: the first ones, or one by its id.
 
-A record id gives the number of its bucket, so only the shards of that bucket are read.
+A record id gives the number of its bucket, so only the shards of that bucket are looked at, and of
+these only the bytes in which the record may be.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from itertools import islice
 
 from bedrock_spark.errors import RunFolderError
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.shard_records import all_records, indexed_records, read_index
 from bedrock_spark.shards.buckets import bucket_of, bucket_of_shard, is_record_id
 from bedrock_spark.shards.lines import ShardLine, read_shard
 from bedrock_spark.storage import Storage
@@ -35,7 +37,7 @@ def first_records(storage: Storage, shards: Sequence[Shard], count: int) -> list
 def _head(storage: Storage, shard: Shard, count: int) -> list[ShardLine]:
     """Return the first `count` records of a shard, or all if it has fewer."""
     for size in _HEADS:
-        data = storage.read_head(shard.key, size)
+        data = storage.read_range(shard.key, 0, size)
         if len(data) < size:
             return list(islice(read_shard(data), count))
         whole_lines = data[: data.rfind(b"\n") + 1]
@@ -45,16 +47,16 @@ def _head(storage: Storage, shard: Shard, count: int) -> list[ShardLine]:
 
 
 def find_record(storage: Storage, manifest: RunManifest, record_id: str) -> ShardLine:
-    """Return the record with this id. Reads the shards of its bucket, one at a time.
+    """Return the record with this id. Reads a few bytes of the shards of its bucket.
 
+    It reads shards whole if they have no index, or if no index leads to the record.
     Raises RunFolderError if no record has this id, or no record can have it.
     """
     if not is_record_id(record_id):
         raise RunFolderError(f"{record_id!r}: is not a record id, which is 11 of 0-9, A-Z, a-z")
-    for shard in _shards_of(manifest, record_id):
-        line = _line_of(storage.read(shard.key), record_id)
-        if line is not None:
-            return next(read_shard(line))
+    for record in _candidates(storage, list(_shards_of(manifest, record_id)), record_id):
+        if record.recordId == record_id:
+            return record
     raise RunFolderError(f"{storage.uri}: has no record {record_id}; its row may be rejected")
 
 
@@ -65,11 +67,15 @@ def _shards_of(manifest: RunManifest, record_id: str) -> Iterator[Shard]:
             yield shard
 
 
-def _line_of(data: bytes, record_id: str) -> bytes | None:
-    """Return the line of a record, or None if no line of the shard has this record id."""
-    beginning = f'{{"recordId":"{record_id}",'.encode()
-    # No line holds a newline, so a match after a newline is the beginning of a line.
-    start = 0 if data.startswith(beginning) else data.find(b"\n" + beginning) + 1
-    if not data.startswith(beginning, start):
-        return None
-    return data[start : data.find(b"\n", start)]
+def _candidates(storage: Storage, shards: Sequence[Shard], record_id: str) -> Iterator[ShardLine]:
+    """Yield the record if an index leads to it; then all records of shards that may have it."""
+    unread = []
+    for shard in shards:
+        index = read_index(storage, shard.shard_id, shard.prepare_id)
+        if index is None:
+            yield from all_records(storage, shard.key)
+        else:
+            unread.append(shard)
+            yield from indexed_records(storage, shard.key, index, [record_id])
+    for shard in unread:
+        yield from all_records(storage, shard.key)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from math import isqrt
 
-from bedrock_spark.shards.record_ids import ALPHABET, LENGTH
+from bedrock_spark.shards.record_ids import decode
 
 _HASH_COUNT = 1 << 64
 _SEED = 42
@@ -22,14 +22,17 @@ _BIGINT_BYTES = 8
 
 def is_record_id(text: str) -> bool:
     """Tell whether a text has the form of a record id."""
-    return len(text) == LENGTH and all(character in ALPHABET for character in text)
+    return decode(text) is not None
 
 
 def bucket_of(record_id: str, buckets: int) -> int:
-    """Return the index of the bucket that a record is in, from 0 to `buckets` - 1."""
-    number = 0
-    for character in record_id:
-        number = number * len(ALPHABET) + ALPHABET.index(character)
+    """Return the index of the bucket that a record is in, from 0 to `buckets` - 1.
+
+    Raises ValueError if the text is not a record id.
+    """
+    number = decode(record_id)
+    if number is None:
+        raise ValueError(f"{record_id!r}: is not a record id")
     return (number - _HASH_COUNT if number >= _HASH_COUNT else _spark_hash(number)) % buckets
 
 

@@ -26,6 +26,7 @@ _HASH_COUNT = 1 << 64
 # Two digits of base 62 at a time need half as many divisions.
 _PAIR_COUNT = 62**2
 _PAIRS = [a + b for a in ALPHABET for b in ALPHABET]
+_DIGITS = {character: digit for digit, character in enumerate(ALPHABET)}
 
 
 def joined_key(values: Sequence[str | None]) -> str:
@@ -57,6 +58,19 @@ def encode(number: int) -> str:
     number, p2 = divmod(number, _PAIR_COUNT)
     p0, p1 = divmod(number, _PAIR_COUNT)
     return ALPHABET[p0] + _PAIRS[p1] + _PAIRS[p2] + _PAIRS[p3] + _PAIRS[p4] + _PAIRS[p5]
+
+
+def decode(text: str) -> int | None:
+    """Return the number that `encode` made a text of; None for a text that it makes of none."""
+    if len(text) != LENGTH:
+        return None
+    number = 0
+    for character in text:
+        digit = _DIGITS.get(character)
+        if digit is None:
+            return None
+        number = number * len(ALPHABET) + digit
+    return number
 
 
 def record_id(values: Sequence[str | None]) -> str:

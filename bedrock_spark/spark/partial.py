@@ -25,7 +25,7 @@ from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.spark.destination import places_of
 from bedrock_spark.spark.publish import publish
-from bedrock_spark.spark.tasks import observed_tasks, run_per_unit
+from bedrock_spark.spark.tasks import observed_tasks, run_packed
 from bedrock_spark.storage import Storage
 
 # Formats that are written to a path. Those of tables need a catalog.
@@ -97,5 +97,5 @@ class _CopyTask:
 
 
 def _copy(spark: SparkSession, storage: Storage, units: Sequence[str]) -> str:
-    run_per_unit(spark, units, _CopyTask(storage), _Copied, "publish")
+    run_packed(spark, ((unit, 0) for unit in units), _CopyTask(storage), "publish")
     return join_uri(storage.uri, layout.PARTIAL)

@@ -1,13 +1,16 @@
-"""Run a function once per unit of work, each unit in its own Spark task, and return the results.
+"""Run a function once per unit of work in Spark tasks, and return the results.
 
-`spark.range(0, n, 1, n)` makes one task per unit without a shuffle, on classic Spark and over Spark
-Connect. The result of a unit is sent to the Spark driver as JSON, so it must be small.
+A unit travels as a part of its task's row, so a task gets its own units and no others. On classic
+Spark the rows are an RDD with a partition per task. Spark Connect has no RDDs: there the rows are a
+DataFrame, which is partitioned by the number of the task. The result of a unit is sent to the Spark
+driver as JSON, so it must be small.
 """
 
 from __future__ import annotations
 
+import pickle
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +24,7 @@ from pyspark.sql import SparkSession
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.run_folder.heartbeat import run_periodically
 from bedrock_spark.spark.errors import noted_unit, stage_errors
+from bedrock_spark.spark.packing import pack
 
 # How often the progress of tasks is read.
 _POLL_SECONDS = 0.25
@@ -31,32 +35,92 @@ Result = TypeVar("Result")
 
 def run_per_unit(
     spark: SparkSession,
-    units: Sequence[Unit],
+    units: Iterable[Unit],
     work: Callable[[Unit], Result],
     result_type: type[Result],
     stage: str,
 ) -> list[Result]:
-    """Return `work(unit)` for every unit, in no particular order. Runs one Spark action.
+    """Return `work(unit)` for every unit, each in its own task. Runs one Spark action.
 
-    An error of this package that ends a task is raised here. Raises SparkFailedError for any other.
+    The results are in no particular order. An error of this package that ends a task is raised
+    here. Raises SparkFailedError for any other.
 
     stage: for messages
     result_type: a msgspec struct, so that a result can be sent as JSON
     """
-    if not units:
+    tasks = [[pickle.dumps(unit)] for unit in units]
+    return [
+        msgspec.json.decode(result, type=result_type)
+        for result in _results(spark, tasks, work, stage)
+    ]
+
+
+def run_packed(
+    spark: SparkSession,
+    units: Iterable[tuple[Unit, int]],
+    work: Callable[[Unit], object],
+    stage: str,
+) -> list[bytes]:
+    """Return `work(unit)` for every unit as JSON; a task does several units one after another.
+
+    Runs one Spark action, or none if there are no units. If a task fails or its executor is lost,
+    Spark runs it again from its first unit: `work` must notice what it has done already. Raises as
+    `run_per_unit`.
+
+    units: with their sizes in bytes, by which they are packed into tasks
+    """
+    pickled, sizes = [], []
+    for unit, size in units:
+        pickled.append(pickle.dumps(unit))
+        sizes.append(size)
+    tasks = [[pickled[place] for place in places] for places in pack(sizes)]
+    return _results(spark, tasks, work, stage)
+
+
+def _results(
+    spark: SparkSession,
+    tasks: Sequence[Sequence[bytes]],
+    work: Callable[[Any], object],
+    stage: str,
+) -> list[bytes]:
+    """Return the results of all units, as JSON.
+
+    tasks: the units of each task, pickled
+    """
+    if not tasks:
         return []
-
-    def task(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            for index in batch.column(0).to_pylist():
-                with noted_unit(_name_of(units[index])):
-                    result = msgspec.json.encode(work(units[index])).decode()
-                yield pa.RecordBatch.from_pydict({"result": [result]})
-
-    count = len(units)
+    rows = [pickle.dumps(units) for units in tasks]
+    context = classic_context(spark)
     with stage_errors(stage):
-        rows = spark.range(0, count, 1, count).mapInArrow(task, "result string").collect()
-    return [msgspec.json.decode(row[0], type=result_type) for row in rows]
+        if context is not None:
+            by_task = context.parallelize(rows, len(rows))
+            return list(by_task.mapPartitions(partial(_do_rows, work)).collect())
+        numbered = spark.createDataFrame(list(enumerate(rows)), "task int, units binary")
+        # Every number is a partition of its own: as many ranges as there are numbers.
+        by_task = numbered.repartitionByRange(len(rows), "task").select("units")
+        done = by_task.mapInArrow(partial(_do_batches, work), "result binary").collect()
+        return [bytes(row[0]) for row in done]
+
+
+def _do_rows(work: Callable[[Any], object], rows: Iterable[bytes]) -> Iterator[bytes]:
+    """Do the units of a task's rows one after another; runs on an executor."""
+    for row in rows:
+        for pickled in pickle.loads(row):
+            unit = pickle.loads(pickled)
+            with noted_unit(_name_of(unit)):
+                result = msgspec.json.encode(work(unit))
+            yield result
+
+
+def _do_batches(
+    work: Callable[[Any], object], batches: Iterable[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        for result in _do_rows(work, batch.column(0).to_pylist()):
+            yield pa.RecordBatch.from_pydict({"result": [result]}, _RESULT)
+
+
+_RESULT = pa.schema([("result", pa.binary())])
 
 
 def _name_of(unit: object) -> str:

@@ -7,6 +7,7 @@ from bedrock_spark.s3_spelling import as_s3
 from bedrock_spark.storage.base import Storage, StoredObject
 from bedrock_spark.storage.copy import copy_below, copy_object
 from bedrock_spark.storage.local import LocalStorage
+from bedrock_spark.storage.read_ahead import read_ranges
 from bedrock_spark.storage.s3 import S3Storage
 from bedrock_spark.storage.scratch import scratch_folder
 
@@ -18,6 +19,7 @@ __all__ = [
     "copy_below",
     "copy_object",
     "open_storage",
+    "read_ranges",
     "scratch_folder",
 ]
 

@@ -34,8 +34,8 @@ class Storage(Protocol):
         """Return an object's bytes, or None if the object does not exist."""
         ...
 
-    def read_head(self, key: str, max_bytes: int) -> bytes:
-        """Return the first `max_bytes` bytes of an object, or fewer if it is shorter.
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
+        """Return the bytes of an object from `start` up to `stop`, or fewer if it ends before.
 
         Raises StorageError, also if the object does not exist.
         """

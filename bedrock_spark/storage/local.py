@@ -49,11 +49,12 @@ class LocalStorage:
             except FileNotFoundError:
                 return None
 
-    def read_head(self, key: str, max_bytes: int) -> bytes:
-        """Return the first `max_bytes` bytes of the file."""
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
+        """Return the bytes of the file from `start` up to `stop`."""
         path = self._path(key)
         with _storage_errors(path), path.open("rb") as file:
-            return file.read(max_bytes)
+            file.seek(start)
+            return file.read(stop - start)
 
     def write(self, key: str, data: bytes) -> None:
         """Write an object: a temporary file, then a rename."""

@@ -82,16 +82,16 @@ class S3Storage:
                 raise
             return data
 
-    def read_head(self, key: str, max_bytes: int) -> bytes:
-        """Return the first `max_bytes` bytes of an object, by a range request."""
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
+        """Return the bytes of an object from `start` up to `stop`, by a range request."""
         with self._storage_errors(key):
             try:
                 reply = self._client.get_object(
-                    Bucket=self._bucket, Key=self._prefix + key, Range=f"bytes=0-{max_bytes - 1}"
+                    Bucket=self._bucket, Key=self._prefix + key, Range=f"bytes={start}-{stop - 1}"
                 )
             except ClientError as exc:
                 if error_code(exc) in _EMPTY:
-                    return b""  # an empty object satisfies no range request
+                    return b""  # the object ends before `start`
                 raise
             data: bytes = reply["Body"].read()
             return data

@@ -24,7 +24,9 @@ from bedrock_spark.errors import (
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest, Shard, read_manifest
 from bedrock_spark.run_folder.run import Run, begin_run, open_run
+from bedrock_spark.run_folder.shard_records import read_index
 from bedrock_spark.shards import record_ids
+from bedrock_spark.shards.byte_index import MIN_SHARD_BYTES
 from bedrock_spark.spark.prepare.stage import prepare
 from tests.prepared import contents_of, narrow_hashes, rejects_file, rows_file
 from tests.spark_sessions import make_config
@@ -100,6 +102,27 @@ def test_lines_and_rows_have_the_same_order(spark: SparkSession, tmp_path: Path)
             )
             question = line["modelInput"]["messages"][0]["content"][0]["text"]
             assert question == f"Classify: {row['body']}"
+
+
+@pytest.mark.parametrize("hashes", [None, 300])
+def test_the_index_of_a_shard_leads_to_every_record(
+    spark: SparkSession, tmp_path: Path, hashes: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of rows whose hashes collide, too: the index has them by their id."""
+    if hashes is not None:
+        narrow_hashes(monkeypatch, hashes)
+    df = spark.range(3_000).select("id", F.expr("repeat('text ', 100 + id % 200)").alias("body"))
+    run, manifest = prepared(spark, tmp_path, df, shards={"max_records": 50_000})
+    (shard,) = manifest.shards
+    assert shard.bytes >= MIN_SHARD_BYTES
+    index = read_index(run.storage, shard.shard_id, shard.prepare_id)
+    assert index is not None
+    place = 0
+    for line in (tmp_path / shard.key).read_bytes().splitlines(keepends=True):
+        block = index.block_of(json.loads(line)["recordId"])
+        assert block is not None
+        assert block[0] <= place < place + len(line) <= block[1]
+        place += len(line)
 
 
 def test_ids_do_not_depend_on_other_columns(spark: SparkSession, tmp_path: Path) -> None:

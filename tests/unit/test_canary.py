@@ -140,13 +140,13 @@ def test_only_the_beginning_of_a_shard_is_read(
     shard = Shard("shard-09", 20, 0, "x")
     run.storage.write(shard.key, shard_bytes(shard, "x" * size))
     sizes: list[int] = []
-    original = LocalStorage.read_head
+    original = LocalStorage.read_range
 
-    def read_head(self: LocalStorage, key: str, max_bytes: int) -> bytes:
-        sizes.append(max_bytes)
-        return original(self, key, max_bytes)
+    def read_range(self: LocalStorage, key: str, start: int, stop: int) -> bytes:
+        sizes.append(stop - start)
+        return original(self, key, start, stop)
 
-    monkeypatch.setattr(LocalStorage, "read_head", read_head)
+    monkeypatch.setattr(LocalStorage, "read_range", read_range)
     records = first_records(run.storage, [shard], 3)
     assert [r.recordId for r in records] == [f"shard-09-{n}" for n in range(3)]
     assert max(sizes) <= 10 * max(25_600, 3 * size)

@@ -1,7 +1,8 @@
 """Collect: for each shard, join the answers to the rows that asked, and prove the count.
 
-One task per shard and no shuffle: a task reads the shard's rows and outputs, writes one results
-file and one reconciliation, and returns one small row to the Spark driver.
+No shuffle: a task has some shards, and does them one after another. For each it reads the rows and
+outputs, writes one results file and one reconciliation, and returns one small row to the Spark
+driver.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from bedrock_spark.spark.collect.late_output import folders_of
 from bedrock_spark.spark.collect.reconciliation_table import write_reconciliation
 from bedrock_spark.spark.collect.task import CollectTask, ShardWork
 from bedrock_spark.spark.result_schema import refuse_clashes, result_columns_of
-from bedrock_spark.spark.tasks import observed_tasks, run_per_unit
+from bedrock_spark.spark.tasks import observed_tasks, run_packed
 
 # The columns of a run manifest are "`name` type, `name` type"; types have no spaces.
 _COLUMN = re.compile(r"(?:^|, )`([^`]*)` ")
@@ -36,16 +37,17 @@ def collect(
 ) -> list[ReconciledShard]:
     """Write results and reconciliations; return the reconciliation of every unit, by name.
 
-    Writes the table of all reconciliations last. Runs one Spark action with a task per shard.
+    Writes the table of all reconciliations last. Runs one Spark action. If one of its tasks is
+    lost, the shards that it has finished have a reconciliation, and are not read again.
     """
     refuse_clashes(_names(manifest.columns), run.config.results)
     by_shard: dict[str, list[Job]] = {}
     for job in jobs.values():
         by_shard.setdefault(job.shard_id, []).append(job)
-    works = [ShardWork(r.unit, r.bucket, ()) for r in manifest.rejects]
+    works = [(ShardWork(r.unit, r.bucket, ()), 0) for r in manifest.rejects]
     for shard in manifest.shards:
         own = sorted(by_shard.get(shard.shard_id, ()), key=lambda j: j.attempt)
-        works.append(ShardWork(shard.shard_id, None, tuple(own)))
+        works.append((ShardWork(shard.shard_id, None, tuple(own)), shard.bytes))
     columns = result_columns_of(run.config.results)
     fallback = run.config.fallback
     ask_unfound = fallback is not None and fallback.ask_unfound
@@ -56,9 +58,9 @@ def collect(
         *(run.storage, family, columns, manifest.prepare_id, ask_unfound),
         *(ask_again_of(run.config), folders, schema, rules_digest(run.config)),
     )
-    with observed_tasks(spark, "collect", observe, None, manifest.rows, "rows", len(works)):
-        reconciled = run_per_unit(spark, works, task, ReconciledShard, "collect")
-    units = sorted(reconciled, key=lambda shard: shard.unit)
+    with observed_tasks(spark, "collect", observe, None, manifest.rows, "rows"):
+        done = run_packed(spark, works, task, "collect")
+    units = sorted(map(ReconciledShard.from_json, done), key=lambda shard: shard.unit)
     write_reconciliation(run.storage, units, jobs)
     return units
 

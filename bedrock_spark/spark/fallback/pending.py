@@ -14,7 +14,8 @@ from bedrock_spark.outputs.lines import OutputRecord, read_lines
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_reconciled
 from bedrock_spark.outputs.shard_outputs import outputs_digest, shard_inputs
 from bedrock_spark.run_folder import layout
-from bedrock_spark.shards.lines import ShardLine, read_shard
+from bedrock_spark.run_folder.shard_records import read_records
+from bedrock_spark.shards.lines import ShardLine
 from bedrock_spark.spark.fallback.parts import Part
 from bedrock_spark.storage import Storage, StoredObject
 
@@ -51,13 +52,11 @@ class PendingRecords:
             own -= _settled_since(self.storage, inputs, set(reconciled.fallback_files))
             if not own:
                 continue
-            key = layout.shard_key(part.shard_id, self.prepare_id)
             limits = reconciled.limits if self.path else {}
-            for record in read_shard(self.storage.read(key)):
-                if record.recordId in own:
-                    limit = limits.get(record.recordId)
-                    asked = record if limit is None else record.with_limit(self.path, limit)
-                    yield part.shard_id, asked, limit
+            for record in read_records(self.storage, part.shard_id, self.prepare_id, own):
+                limit = limits.get(record.recordId)
+                asked = record if limit is None else record.with_limit(self.path, limit)
+                yield part.shard_id, asked, limit
 
 
 def _is_current(reconciled: ReconciledShard, inputs: Sequence[StoredObject]) -> bool:

@@ -1,8 +1,8 @@
-"""Write the two files of a shard: the JSONL that Bedrock reads, and the Parquet of its rows.
+"""Write the files of a shard: the JSONL that Bedrock reads, its index, and the Parquet of its rows.
 
-Both are written to local disk first, then uploaded whole under their final names: the rows, then
-the lines. So a task that dies leaves no half-written file, and writing is idempotent: a task that
-runs twice leaves the same bytes.
+They are written to local disk first, then uploaded whole under their final names: the rows, the
+index, then the lines. So a task that dies leaves no half-written file, and writing is idempotent:
+a task that runs twice leaves the same bytes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ import pyarrow as pa
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.schema import REJECT_COLUMN, REJECT_REASON
+from bedrock_spark.shards.byte_index import MIN_SHARD_BYTES
+from bedrock_spark.shards.index_builder import IndexBuilder
+from bedrock_spark.shards.record_ids import LENGTH
 from bedrock_spark.spark.parquet import ParquetFile
 from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, offsets_of
 from bedrock_spark.storage import Storage
@@ -76,17 +79,21 @@ class ShardFiles:
         self._lines_path = folder / f"{shard_id}.jsonl"
         self._lines = self._lines_path.open("wb")
         self._rows = ParquetFile(folder / f"{shard_id}.parquet", schema, unique)
+        self._index = IndexBuilder()
         self._sha256 = hashlib.sha256()
         self._bytes = self._records = 0
 
     def write(self, lines: pa.Array, rows: pa.RecordBatch) -> None:
         """Append records: their lines, with their line breaks, and their rows, in the same order.
 
+        The first column of the rows is the record id.
         The line of a row that shares the record before it is empty.
         """
-        data = flat_bytes(lines)
+        data, sizes = flat_bytes(lines), np.diff(offsets_of(lines))
         self._lines.write(data)
-        self._records += int(np.count_nonzero(np.diff(offsets_of(lines))))
+        self._records += int(np.count_nonzero(sizes))
+        ids = np.frombuffer(flat_bytes(rows.column(0)), f"S{LENGTH}")
+        self._index.add(ids, sizes)
         self._sha256.update(data)
         self._bytes += len(data)
         self._rows.write(rows)
@@ -96,6 +103,9 @@ class ShardFiles:
         self._lines.close()
         self._rows.close()
         storage.upload(self._rows.path, layout.rows_key(self.shard_id, self._prepare_id))
+        if self._bytes >= MIN_SHARD_BYTES:
+            index = self._index.finish().to_bytes()
+            storage.write(layout.index_key(self.shard_id, self._prepare_id), index)
         storage.upload(self._lines_path, layout.shard_key(self.shard_id, self._prepare_id))
         self._rows.path.unlink()
         self._lines_path.unlink()

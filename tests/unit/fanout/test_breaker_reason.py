@@ -117,5 +117,5 @@ def test_a_job_without_output_or_with_one_that_cannot_be_read(
     def refuse(*_: object) -> bytes:
         raise StorageError("AccessDenied")
 
-    monkeypatch.setattr(LocalStorage, "read_head", refuse)
+    monkeypatch.setattr(LocalStorage, "read_range", refuse)
     assert "1 x Completed. Correct" in reason(tmp_path, [job(2)])

@@ -18,6 +18,7 @@ SHARD = layout.shard_id(42, 3)
     [
         (layout.config_key(1), "config/0001.json"),
         (layout.shard_key(SHARD, "0a1b2c3d4e5f"), "shards/0a1b2c3d4e5f/shard-00042-03.jsonl"),
+        (layout.index_key(SHARD, "0a1b2c3d4e5f"), "index/0a1b2c3d4e5f/shard-00042-03.idx"),
         (layout.rows_key(SHARD, "0a1b2c3d4e5f"), "rows/0a1b2c3d4e5f/shard-00042-03.parquet"),
         (layout.rejects_key(7, "0a1b2c3d4e5f"), "rejects/0a1b2c3d4e5f/bucket-00007.parquet"),
         (layout.ledger_key(17), "ledger/000000017.jsonl"),
@@ -56,7 +57,8 @@ def test_every_file_of_a_prepare_is_in_one_of_its_folders() -> None:
     own, other = layout.new_prepare_id(), layout.new_prepare_id()
     assert own != other
     assert re.fullmatch("[0-9a-f]{12}", own)
-    keys = (layout.shard_key(SHARD, own), layout.rows_key(SHARD, own), layout.rejects_key(7, own))
+    named = (layout.shard_key, layout.index_key, layout.rows_key)
+    keys = (*(key(SHARD, own) for key in named), layout.rejects_key(7, own))
     for key in keys:
         assert key.startswith(layout.prepared_prefixes(own))
         assert not key.startswith(layout.prepared_prefixes(other))
@@ -74,6 +76,7 @@ def test_the_docstring_draws_every_folder() -> None:
     assert drawn == {
         layout.CONFIGS,
         layout.SHARDS,
+        layout.INDEX,
         layout.ROWS,
         layout.REJECTS,
         layout.LEDGER,

@@ -37,8 +37,10 @@ def write_prepared(storage: LocalStorage, prepare_id: str) -> set[str]:
     """Write the files of a prepare of three shards with some rejects; return their keys."""
     keys = {layout.rejects_key(1, prepare_id)}
     for shard in SHARDS:
-        keys |= {key(shard.shard_id, prepare_id) for key in (layout.shard_key, layout.rows_key)}
+        named = (layout.shard_key, layout.index_key, layout.rows_key)
+        keys |= {key(shard.shard_id, prepare_id) for key in named}
         storage.write(layout.shard_key(shard.shard_id, prepare_id), b"x" * shard.bytes)
+        storage.write(layout.index_key(shard.shard_id, prepare_id), b"index")
         storage.write(layout.rows_key(shard.shard_id, prepare_id), b"rows")
     storage.write(layout.rejects_key(1, prepare_id), b"rejects")
     return keys
@@ -53,7 +55,7 @@ def test_only_what_the_committed_manifest_names_is_left(tmp_path: Path) -> None:
     storage = LocalStorage(str(tmp_path))
     named = write_prepared(storage, OWN)
     write_prepared(storage, OTHER)
-    for key in (layout.shard_key, layout.rows_key):
+    for key in (layout.shard_key, layout.index_key, layout.rows_key):
         storage.write(key(layout.shard_id(77, 0), OWN), b"of an earlier round")
     storage.write(layout.rejects_key(77, OWN), b"of an earlier round")
     storage.write(layout.RUN_FILE, b"{}")

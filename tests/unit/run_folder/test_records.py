@@ -89,9 +89,9 @@ class CountedStorage(LocalStorage):
         super().__init__(folder)
         self.reads: list[str] = []
 
-    def read(self, key: str) -> bytes:
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
         self.reads.append(key)
-        return super().read(key)
+        return super().read_range(key, start, stop)
 
 
 def prepared(folder: Path, buckets: int, ids: list[str]) -> tuple[CountedStorage, RunManifest]:

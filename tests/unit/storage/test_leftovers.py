@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -145,14 +146,64 @@ def test_prepare_deletes_leftovers_first(tmp_path: Path, monkeypatch: pytest.Mon
     assert not leftover.exists()
 
 
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The system's temporary folder, empty, for this process and its children."""
+@pytest.fixture(params=["TMPDIR", "SPARK_LOCAL_DIRS", "LOCAL_DIRS", "block manager"])
+def temporary(request: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of temporary files, empty, for this process and its children."""
     folder = tmp_path / "tmp"
     folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
+    for name in ("SPARK_LOCAL_DIRS", "LOCAL_DIRS"):
+        monkeypatch.delenv(name, raising=False)
+    if request.param == "block manager":  # as Spark tells its Python workers
+        monkeypatch.setenv("SPARK_LOCAL_DIRS", str(folder / "blockmgr-0a1b2c3d"))
+    else:
+        monkeypatch.setenv(request.param, str(folder))
     monkeypatch.setattr(tempfile, "tempdir", None)
     return folder
+
+
+@pytest.mark.parametrize("variable", ["SPARK_LOCAL_DIRS", "LOCAL_DIRS"])
+@pytest.mark.parametrize("fullest", [0, 1, 2])
+def test_a_scratch_folder_is_where_the_most_bytes_are_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, fullest: int
+) -> None:
+    """Of Spark's folders. One that does not exist, or whose disk fails, is left out."""
+    folders = [tmp_path / f"disk-{n}" for n in range(3)]
+    for folder in folders:
+        folder.mkdir()
+    monkeypatch.delenv("SPARK_LOCAL_DIRS", raising=False)
+    monkeypatch.setenv(variable, ",".join(map(str, [tmp_path / "nowhere", *folders])))
+
+    def usage(path: Path) -> shutil._ntuple_diskusage:
+        place = folders.index(path)
+        if place == (fullest + 2) % 3:
+            raise OSError("Input/output error")
+        return shutil._ntuple_diskusage(100, 50, 0 if place == fullest else 50)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    roomy = folders[(fullest + 1) % 3]
+    with scratch_folder("test") as folder:
+        assert folder.parent == roomy
+    mkdtemp = tempfile.mkdtemp
+
+    def fail(prefix: str, dir: Path) -> str:  # noqa: A002 - the name of mkdtemp's
+        if dir == roomy:
+            raise OSError("Read-only file system")
+        return mkdtemp(prefix=prefix, dir=dir)
+
+    monkeypatch.setattr(tempfile, "mkdtemp", fail)
+    with scratch_folder("test") as folder:
+        assert folder.parent in {*folders} - {roomy}
+
+
+def test_without_a_folder_of_spark_the_systems_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine whose environment names a folder that it does not have."""
+    monkeypatch.setenv("SPARK_LOCAL_DIRS", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("LOCAL_DIRS", " ")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with scratch_folder("test") as folder:
+        assert folder.parent == tmp_path
 
 
 def test_a_scratch_folder_ends_with_its_block(temporary: Path) -> None:
@@ -194,13 +245,14 @@ def test_the_scratch_folder_of_a_killed_process_is_deleted_by_the_next(temporary
     assert list(temporary.iterdir()) == [own]
 
 
-def test_each_process_looks_for_abandoned_folders_once(
+def test_each_process_looks_for_abandoned_folders_once_a_minute(
     temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before it makes its first one."""
+    """Before it makes its first one, and then again if a minute has passed."""
     abandoned = temporary / ".bedrock-spark-scratch-test-1-abcdefgh"
-    monkeypatch.setattr("bedrock_spark.storage.scratch._swept_by", set())
-    for is_left in (False, True):
-        abandoned.mkdir()
+    monkeypatch.setattr("bedrock_spark.storage.scratch._swept_at", {})
+    for now, is_left in ((1.0, False), (60.9, True), (61.0, False), (62.0, True)):
+        monkeypatch.setattr(time, "monotonic", lambda now=now: now)
+        abandoned.mkdir(exist_ok=True)
         with scratch_folder("test"):
             assert abandoned.exists() is is_left

@@ -79,10 +79,19 @@ def test_the_beginning_of_an_object(storage: Storage, size: int, expected: bytes
     """The first `size` bytes, or the whole object if it is shorter, or nothing if it is empty."""
     storage.write("a", b"abcdef")
     storage.write("empty", b"")
-    assert storage.read_head("a", size) == (expected or b"abcdef")
-    assert storage.read_head("empty", size) == b""
+    assert storage.read_range("a", 0, size) == (expected or b"abcdef")
+    assert storage.read_range("empty", 0, size) == b""
     with pytest.raises(StorageError, match="nowhere"):
-        storage.read_head("nowhere", size)
+        storage.read_range("nowhere", 0, size)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "expected"), [(1, 2, b"b"), (4, 9, b"ef"), (6, 7, b""), (9, 12, b"")]
+)
+def test_a_range_of_an_object(storage: Storage, start: int, stop: int, expected: bytes) -> None:
+    """From `start` up to `stop`, and no further than the object."""
+    storage.write("a", b"abcdef")
+    assert storage.read_range("a", start, stop) == expected
 
 
 def test_a_write_replaces_an_object(storage: Storage) -> None:
@@ -270,7 +279,7 @@ def test_a_bucket_that_does_not_exist_is_a_storage_error(s3: Any, tmp_path: Path
     calls: list[Callable[[], object]] = [
         lambda: storage.read("k"),
         lambda: storage.read_if_present("k"),
-        lambda: storage.read_head("k", 9),
+        lambda: storage.read_range("k", 0, 9),
         lambda: storage.write("k", b""),
         lambda: storage.create("k", b""),
         lambda: storage.upload(source, "k"),

@@ -1,0 +1,114 @@
+"""Read some records of a shard, by the bytes in which its index says that they are.
+
+The index is a hint. A record counts only if its line says its id. Records that are not where the
+index says, and all records of a shard whose index is missing or damaged, are looked for in the
+whole shard. So a wrong index costs time, and nothing else.
+
+Memory holds a few pieces of a shard, however large that is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+
+import msgspec
+
+from bedrock_spark.run_folder import layout
+from bedrock_spark.shards.byte_index import DamagedIndexError, ShardIndex, merged
+from bedrock_spark.shards.lines import ShardLine, read_line
+from bedrock_spark.storage import Storage, read_ranges
+
+log = logging.getLogger(__name__)
+
+# Bytes that are read rather than skipped between two records. docs/performance.md measures it.
+MAX_GAP = 128_000
+# Bytes of one read.
+PIECE_BYTES = 4_000_000
+
+
+def read_records(
+    storage: Storage, shard_id: str, prepare_id: str, record_ids: Iterable[str]
+) -> Iterator[ShardLine]:
+    """Yield those of the records that the shard has, in its order.
+
+    Records that the index does not lead to come last.
+
+    prepare_id: names the folder of the shards
+    Raises StorageError, also if the shard does not exist.
+    """
+    key = layout.shard_key(shard_id, prepare_id)
+    wanted = set(record_ids)
+    index = read_index(storage, shard_id, prepare_id)
+    if index is not None:
+        for record in indexed_records(storage, key, index, wanted):
+            wanted.discard(record.recordId)
+            yield record
+        if wanted:
+            log.warning("%s: the index is wrong for %d records; all is read", key, len(wanted))
+    if wanted:
+        for record in all_records(storage, key):
+            if record.recordId in wanted:
+                yield record
+
+
+def read_index(storage: Storage, shard_id: str, prepare_id: str) -> ShardIndex | None:
+    """Return the index of a shard; None if it has none, or a damaged one."""
+    key = layout.index_key(shard_id, prepare_id)
+    data = storage.read_if_present(key)
+    if data is None:
+        return None
+    try:
+        return ShardIndex.from_bytes(data)
+    except DamagedIndexError as exc:
+        log.warning("%s: %s; the shard is read whole", key, exc)
+        return None
+
+
+def indexed_records(
+    storage: Storage, key: str, index: ShardIndex, record_ids: Iterable[str]
+) -> Iterator[ShardLine]:
+    """Yield those of the records that are where the index says."""
+    wanted = set(record_ids)
+    blocks = (index.block_of(record_id) for record_id in wanted)
+    reads = merged((block for block in blocks if block is not None), MAX_GAP, PIECE_BYTES)
+    with closing(read_ranges(storage, key, reads)) as pieces:
+        for _, data in pieces:
+            for line in data.split(b"\n"):
+                record = _record(line)
+                if record is not None and record.recordId in wanted:
+                    yield record
+
+
+def all_records(storage: Storage, key: str) -> Iterator[ShardLine]:
+    """Yield every record of a shard, which is read piece by piece.
+
+    Raises msgspec.DecodeError if it is damaged.
+    """
+    rest = b""
+    for data in _pieces(storage, key):
+        *lines, rest = (rest + data).split(b"\n")
+        yield from (read_line(line) for line in lines if line)
+    if rest:
+        yield read_line(rest)
+
+
+def _pieces(storage: Storage, key: str) -> Iterator[bytes]:
+    first = storage.read_range(key, 0, PIECE_BYTES)
+    yield first
+    if len(first) < PIECE_BYTES:
+        return
+    size = next(stored.size for stored in storage.list(key) if stored.key == key)
+    starts = range(PIECE_BYTES, size, PIECE_BYTES)
+    rest = ((start, min(start + PIECE_BYTES, size)) for start in starts)
+    with closing(read_ranges(storage, key, rest)) as pieces:
+        yield from (data for _, data in pieces)
+
+
+def _record(line: bytes) -> ShardLine | None:
+    """Return the record of a line; None if the bytes are a part of one, as of a wrong range."""
+    try:
+        return read_line(line) if line else None
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,175 @@
+"""Some records of a shard are read by its index; a wrong index costs time and nothing else."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+from moto import mock_aws
+
+from bedrock_spark.aws import clients
+from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.errors import StorageError
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.records import find_record
+from bedrock_spark.run_folder.shard_records import PIECE_BYTES, read_records
+from bedrock_spark.shards.index_builder import IndexBuilder
+from bedrock_spark.shards.lines import ShardLine
+from bedrock_spark.shards.record_ids import encode
+from bedrock_spark.storage import LocalStorage, S3Storage, Storage
+
+PREPARE_ID = "0a1b2c3d4e5f"
+# The only shard of the only bucket.
+SHARD = layout.shard_id(0, 0)
+KEY, INDEX_KEY = layout.shard_key(SHARD, PREPARE_ID), layout.index_key(SHARD, PREPARE_ID)
+RECORDS = 40_000
+
+
+class Counted:
+    """A storage that counts the bytes that it returns, and the calls for them."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.calls: list[str] = []
+        self.bytes = 0
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._storage, name)
+
+        def counted(*arguments: Any) -> Any:
+            reply = method(*arguments)
+            self.calls.append(name)
+            self.bytes += len(reply) if isinstance(reply, bytes) else 0
+            return reply
+
+        return counted
+
+
+class Written:
+    """A shard with its index. `ids`: its records in its order; `data`: its lines."""
+
+    def __init__(self, storage: Storage, records: int, body_bytes: int) -> None:
+        dice = random.Random(records)
+        hashes = sorted(dice.getrandbits(64) - 2**63 for _ in range(records))
+        self.ids = [encode(h) for h in hashes]
+        lines = [
+            b'{"recordId":"%b","modelInput":{"a":"%b"}}\n'
+            % (i.encode(), b"x" * dice.randrange(body_bytes // 2, body_bytes * 3 // 2))
+            for i in self.ids
+        ]
+        self.data = b"".join(lines)
+        builder = IndexBuilder()
+        sizes = np.array([len(line) for line in lines])
+        builder.add(np.array([i.encode() for i in self.ids], "S11"), sizes)
+        self.index = builder.finish().to_bytes()
+        storage.write(KEY, self.data)
+        storage.write(INDEX_KEY, self.index)
+        self.storage: Any = Counted(storage)
+
+    def read(self, ids: list[str]) -> list[ShardLine]:
+        """Read records, and check that each is as it was written."""
+        records = list(read_records(self.storage, SHARD, PREPARE_ID, ids))
+        assert all(record.as_line() in self.data for record in records)
+        return records
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Any]:
+    clients._make_client.cache_clear()
+    with mock_aws():
+        client = boto3.client("s3", "us-east-1")
+        client.create_bucket(Bucket="bucket")
+        yield client
+    clients._make_client.cache_clear()
+
+
+@pytest.fixture(params=["local", "s3"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    if request.param == "local":
+        return LocalStorage(str(tmp_path))
+    request.getfixturevalue("s3")
+    return S3Storage("s3://bucket/run", AwsSettings("us-east-1"))
+
+
+def test_ten_of_40_000_records_cost_less_than_a_hundredth_of_the_bytes(storage: Storage) -> None:
+    """One call for the index, and at most one for each record; all records cost each byte once."""
+    shard = Written(storage, RECORDS, 1_000)
+    for seed in range(3):
+        shard.storage.calls, shard.storage.bytes = [], 0
+        wanted = random.Random(seed).sample(shard.ids, 10)
+        found = [record.recordId for record in shard.read(wanted)]
+        assert found == sorted(wanted, key=shard.ids.index)
+        assert shard.storage.bytes < len(shard.data) / 100
+        assert 2 <= len(shard.storage.calls) <= 11
+    shard.storage.calls, shard.storage.bytes = [], 0
+    records = list(read_records(shard.storage, SHARD, PREPARE_ID, shard.ids))
+    assert [record.recordId for record in records] == shard.ids
+    assert shard.storage.bytes == len(shard.data) + len(shard.index)
+    assert len(shard.storage.calls) <= 2 + len(shard.data) / (PIECE_BYTES * 0.99)
+
+
+def damage(data: bytes) -> bytes:
+    return data[:100] + b"?" + data[101:]
+
+
+@pytest.mark.parametrize("index", ["missing", "damaged", "of another shard", "shifted"])
+def test_whatever_the_index_says_the_records_are_found(
+    tmp_path: Path, index: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the whole shard, which may have several pieces; an id without a record is not found."""
+    shard = Written(LocalStorage(str(tmp_path)), 5_000, 2_000)
+    assert len(shard.data) > 2 * PIECE_BYTES
+    if index == "missing":
+        shard.storage.delete([INDEX_KEY])
+    elif index == "damaged":
+        shard.storage.write(INDEX_KEY, damage(shard.index))
+    elif index == "of another shard":
+        other = Written(LocalStorage(str(tmp_path / "other")), 6_000, 2_000)
+        shard.storage.write(INDEX_KEY, other.index)
+    else:
+        shard.storage.write(KEY, b'{"recordId":"00000000000","modelInput":{}}\n' + shard.data)
+    wanted = [*shard.ids[::500], encode(3)]
+    found = list(read_records(shard.storage, SHARD, PREPARE_ID, wanted))
+    assert sorted(record.recordId for record in found) == sorted(shard.ids[::500])
+    assert all(record.as_line() in shard.data for record in found)
+    assert bool(caplog.messages) == (index != "missing")
+
+
+def test_a_shard_that_does_not_exist_is_an_error(storage: Storage) -> None:
+    """With an index, and without."""
+    shard = Written(storage, 2_000, 1_000)
+    storage.delete([KEY])
+    for _ in range(2):
+        with pytest.raises(StorageError, match=KEY):
+            shard.read(shard.ids[:3])
+        storage.delete([INDEX_KEY])
+
+
+def test_a_reader_that_stops_early_ends_its_threads(tmp_path: Path) -> None:
+    """The fallback stops at a deadline, or if it loses its claim."""
+    shard = Written(LocalStorage(str(tmp_path)), 5_000, 2_000)
+    records = read_records(shard.storage, SHARD, PREPARE_ID, shard.ids)
+    assert next(iter(records)).recordId == shard.ids[0]
+    records.close()  # type: ignore[attr-defined]
+    calls = len(shard.storage.calls)
+    assert calls <= 6
+    assert list(records) == []
+    assert len(shard.storage.calls) == calls
+
+
+def test_a_record_of_a_run_is_found_by_its_id_in_a_few_bytes(tmp_path: Path) -> None:
+    """As `bedrock-spark invoke` reads it; also where the index does not lead to it."""
+    shard = Written(LocalStorage(str(tmp_path)), 5_000, 1_000)
+    listed = Shard(SHARD, 5_000, len(shard.data), "0" * 64, prepare_id=PREPARE_ID)
+    manifest = RunManifest("r", 5_000, "a INT", (listed,), (), PREPARE_ID)
+    record = find_record(shard.storage, manifest, shard.ids[77])
+    assert record.recordId == shard.ids[77]
+    assert shard.storage.bytes < len(shard.data) / 50
+    shard.storage.write(KEY, b'{"recordId":"00000000000","modelInput":{}}\n' * 300 + shard.data)
+    assert find_record(shard.storage, manifest, shard.ids[77]).recordId == shard.ids[77]
