@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from bedrock_spark.run_folder import machine
 from bedrock_spark.run_folder.machine import machine_id
 from bedrock_spark.run_folder.processes import is_alive, is_dead, start_of, this_place
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty temporary folder of this process."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    """Return an empty folder in which this process looks for its id."""
+    monkeypatch.setattr(machine, "FOLDER", tmp_path)
     return tmp_path
 
 
@@ -29,11 +30,11 @@ def test_all_processes_have_one_id(folder: Path) -> None:
 
 
 def test_copies_have_different_ids(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And a new id is drawn if somebody empties the temporary folder."""
+    """And a new id is drawn if somebody empties the folder."""
     ids = []
     for name in ("a", "b"):
         (folder / name).mkdir()
-        monkeypatch.setattr("tempfile.tempdir", str(folder / name))
+        monkeypatch.setattr(machine, "FOLDER", folder / name)
         ids.append(machine_id())
     next(folder.glob("b/.*")).unlink()
     ids.append(machine_id())
@@ -61,7 +62,7 @@ def test_without_an_id_nothing_is_known_of_processes(
             ids = itertools.cycle([uid, uid + 1])  # the name's, then the one that is compared
             monkeypatch.setattr(os, "getuid", lambda: next(ids))
         case "no room":
-            monkeypatch.setattr("tempfile.tempdir", str(folder / "gone"))
+            monkeypatch.setattr(machine, "FOLDER", folder / "gone")
     assert this_place() == ""
     pid = os.getpid()
     assert not is_alive(this_place(), pid, start_of(pid))
