@@ -203,6 +203,7 @@ def answer(body: MessagesBody, context: Context) -> Answer:
         },
         completion.input_tokens,
         completion.output_tokens,
+        completion.cache,
     )
 
 
@@ -235,7 +236,7 @@ def _short_name(model_id: str) -> str:
 
 def stream(head: Head, pieces: Pieces) -> Iterator[dict[str, Any]]:
     """Write an answer as the events of a Messages stream."""
-    usage = {**_usage(Completion("", head.input_tokens, 0)), "output_tokens": 1}
+    begun = Completion("", head.input_tokens, 1, cache=head.cache)
     message: dict[str, Any] = {
         "id": _message_id(head.model_id, head.identity),
         "type": "message",
@@ -244,7 +245,7 @@ def stream(head: Head, pieces: Pieces) -> Iterator[dict[str, Any]]:
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
-        "usage": usage,
+        "usage": _usage(begun),
     }
     yield {"type": "message_start", "message": message}
     index, block = -1, ""  # the block that is open: its kind, and the id of a call

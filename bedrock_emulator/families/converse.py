@@ -99,7 +99,7 @@ def answer(body: dict[str, Any], context: Context) -> Answer:
         "usage": usage_of(completion),
         "metrics": {"latencyMs": int((time.monotonic() - started) * 1000)},
     }
-    return Answer(response, completion.input_tokens, completion.output_tokens)
+    return Answer(response, completion.input_tokens, completion.output_tokens, completion.cache)
 
 
 def as_batch_output(body: dict[str, Any]) -> dict[str, Any]:

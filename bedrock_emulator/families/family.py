@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bedrock_emulator.answers.prompt import Backend, Pieces, Prompt
+from bedrock_emulator.answers.prompt import Backend, CacheTokens, Pieces, Prompt
 from bedrock_emulator.answers.script import AnswerScript
 
 
@@ -27,11 +27,15 @@ class OpenBody(BaseModel):
 
 @dataclass(frozen=True)
 class Answer:
-    """A response body and its token counts."""
+    """A response body and its token counts.
+
+    cache: set if the model has a prompt cache; input_tokens are without these tokens
+    """
 
     body: dict[str, Any]
     input_tokens: int
     output_tokens: int
+    cache: CacheTokens | None = None
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,13 @@ class Head:
     """What is known of an answer when its stream begins.
 
     identity: differs from request to request
+    cache: set if the model has a prompt cache; input_tokens are without these tokens
     """
 
     model_id: str
     identity: str
     input_tokens: int
+    cache: CacheTokens | None = None
 
 
 @dataclass(frozen=True)

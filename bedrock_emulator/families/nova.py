@@ -244,6 +244,7 @@ def answer(body: NovaBody, context: Context) -> Answer:
         },
         completion.input_tokens,
         completion.output_tokens,
+        completion.cache,
     )
 
 

@@ -56,7 +56,7 @@ class Admin:
             return _json(404, {"message": "no such endpoint", "endpoints": endpoints})
         try:
             return _json(200, route(request.body))
-        except (ValueError, TypeError, ValidationError) as exc:
+        except (ValueError, TypeError, ValidationError, RecursionError) as exc:
             return _json(400, {"message": str(exc)})
 
     def _forget(self, _body: bytes) -> Any:

@@ -13,12 +13,12 @@ import re
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
-from bedrock_emulator.errors import ServiceError, invalid
+from bedrock_emulator.errors import DroppedConnectionError, ServiceError, invalid
 from bedrock_emulator.http import admin
+from bedrock_emulator.http.moto_app import MotoApp, send, xml_error
 from bedrock_emulator.http.operations import CallFaults, Operations
 from bedrock_emulator.http.wsgi import WsgiApp
 from bedrock_emulator.models import service_quotas
@@ -50,7 +50,7 @@ class Dispatcher:
         self._world = world
         self._operations = operations
         self._control = control
-        self._moto = moto
+        self._moto = MotoApp(moto)
         self._mirror = mirror
         self._quotas = service_quotas.ServiceQuotas(world)
         self._get_slots = threading.BoundedSemaphore(2)
@@ -61,7 +61,14 @@ class Dispatcher:
         try:
             return self._route(environ, start_response)
         except ServiceError as exc:
-            return _send(error_reply(exc, "-"), start_response)
+            return send(error_reply(exc, "-"), start_response)
+        except (DroppedConnectionError, ConnectionResetError):
+            raise
+        except Exception:
+            log.exception("a request failed")
+            message = "The emulator failed; its log has the traceback."
+            failed = ServiceError("InternalServerException", message)
+            return send(error_reply(failed, "-"), start_response)
 
     def _route(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
@@ -71,7 +78,7 @@ class Dispatcher:
             reply = self._control.reply(
                 self._read(environ, path, self._world.settings.max_control_body)
             )
-            return _send(reply, start_response)
+            return send(reply, start_response)
         region, service = signed_for(environ)
         match = service_model.match(environ["REQUEST_METHOD"], path)
         target = environ.get("HTTP_X_AMZ_TARGET", "")
@@ -82,20 +89,20 @@ class Dispatcher:
                 faults = CallFaults(self._world, target.removeprefix(service_quotas.TARGET))
                 faults.before()
                 faults.after()
-                return _send(own, start_response)
+                return send(own, start_response)
             environ["wsgi.input"] = io.BytesIO(body)
         if service not in (None, "bedrock") or (service is None and match is None):
             return self._to_moto(environ, start_response, service or "s3")
         if match is None or not match.route.is_served:
             name = f"{environ['REQUEST_METHOD']} {path}" if match is None else match.route.name
-            return _send(_unknown(name), start_response)
+            return send(_unknown(name), start_response)
         limit = self._world.settings.max_control_body
         if match.route.name in service_model.OPERATIONS["bedrock-runtime"]:
             # A Converse body carries images in base64, which adds a third to their size.
             limit = _MAX_INVOKE_BODY * 4 // 3 + limit
         request = self._read(environ, path, limit)
         reply = self._operations.reply(match, request, region or self._world.settings.region)
-        return _send(reply, start_response)
+        return send(reply, start_response)
 
     def _to_moto(
         self, environ: dict[str, Any], start_response: Callable[..., Any], service: str
@@ -104,52 +111,35 @@ class Dispatcher:
         faults = CallFaults(self._world, operation, _text(environ["PATH_INFO"]))
         if service == "s3" and self._world.settings.s3_endpoint:
             text = "This emulator was started with --s3-endpoint: send S3 requests to that URL."
-            return _send(
+            return send(
                 HttpReply(501, [("Content-Type", "text/plain")], text.encode()), start_response
             )
         length = content_length(environ)
         if length is None and _is_streamed(environ):
             # S3 requires the length of an object, too.
             message = "You must provide the Content-Length HTTP header."
-            return _send(_xml_error(411, "MissingContentLength", message), start_response)
+            return send(xml_error(411, "MissingContentLength", message), start_response)
         if (length or 0) > self._world.settings.max_s3_body:
-            return _send(
-                _xml_error(400, "EntityTooLarge", "The object is too large."), start_response
+            return send(
+                xml_error(400, "EntityTooLarge", "The object is too large."), start_response
             )
         try:
             faults.before()
         except ServiceError as exc:
             is_throttled = exc.code == "ThrottlingException"
             status, code = (503, "SlowDown") if is_throttled else (500, "InternalError")
-            return _send(_xml_error(status, code, exc.message), start_response)
+            return send(xml_error(status, code, exc.message), start_response)
         # Read before the call, because moto's application changes `environ`.
         method, host = environ["REQUEST_METHOD"], str(environ.get("HTTP_HOST", ""))
         path, query = _text(environ["PATH_INFO"]), str(environ["QUERY_STRING"])
         # For each requested range moto reads the whole object, and SDKs request ten ranges at
         # once. At most two GETs run at a time: ten are not faster, but need much more memory.
         with self._get_slots if method == "GET" else nullcontext():
-            chunks = self._answer_of_moto(environ, start_response, service)
+            chunks = self._moto.answer(environ, start_response, service)
         if self._mirror is not None and service == "s3":
             self._mirror.after(method, host, path, query)
         faults.after()
         return chunks
-
-    def _answer_of_moto(
-        self, environ: dict[str, Any], start_response: Callable[..., Any], service: str
-    ) -> Iterable[bytes]:
-        """Return moto's answer; an error of AWS if moto does not have the operation, or fails."""
-        try:
-            return self._moto(environ, start_response)
-        except NotImplementedError:
-            message = f"The emulator does not have this operation of {service}."
-            if service != "s3":
-                unknown = ServiceError("UnknownOperationException", message)
-                return _send(error_reply(unknown, "-"), start_response)
-            return _send(_xml_error(501, "NotImplemented", message), start_response)
-        except Exception:
-            log.exception("a request to %s failed", service)
-            message = "The emulator failed; its log has the traceback."
-            return _send(_xml_error(500, "InternalError", message), start_response)
 
     def _read(self, environ: dict[str, Any], path: str, limit: int) -> HttpRequest:
         stream = environ["wsgi.input"]
@@ -213,18 +203,3 @@ def signed_for(environ: dict[str, Any]) -> tuple[str | None, str | None]:
 def _unknown(name: str) -> HttpReply:
     message = f"The emulator does not have the operation {name}."
     return error_reply(ServiceError("UnknownOperationException", message), "-")
-
-
-def _xml_error(status: int, code: str, message: str) -> HttpReply:
-    body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
-    return HttpReply(status, [("Content-Type", "application/xml")], body)
-
-
-def _send(reply: HttpReply, start_response: Callable[..., Any]) -> Iterable[bytes]:
-    phrase = HTTPStatus(reply.status).phrase
-    if isinstance(reply.body, bytes):
-        headers = [*reply.headers, ("Content-Length", str(len(reply.body)))]
-        start_response(f"{reply.status} {phrase}", headers)
-        return [reply.body]
-    start_response(f"{reply.status} {phrase}", reply.headers)
-    return reply.body

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import io
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from typing import Any, Protocol, TypeAlias
 
@@ -65,7 +65,10 @@ class WsgiInThreads:
         call_soon: Callable[..., Any],
     ) -> None:
         """Answer one request. Raises what the application raises, but DroppedConnectionError."""
-        if scope["type"] != "http":  # a websocket, or the start and the end of the server
+        if scope["type"] == "websocket":
+            for message in _no_websocket():
+                await send(message)
+        if scope["type"] != "http":  # or the start and the end of the server
             return
         client = tuple(scope["client"])
 
@@ -174,6 +177,19 @@ class _Reply:
         if not self._start:
             raise RuntimeError("the application ended without a reply")
         return {"type": "http.response.start", **self._start}
+
+
+def _no_websocket() -> Iterator[Message]:
+    """Yield the reply to a client that asks for a websocket, which no operation here has."""
+    code = b"UnknownOperationException"
+    body = b'{"message":"The emulator has no websockets."}'
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"x-amzn-errortype", code),
+    ]
+    yield {"type": "websocket.http.response.start", "status": 501, "headers": headers}
+    yield {"type": "websocket.http.response.body", "body": body, "more_body": False}
 
 
 def _piece(body: bytes, *, more: bool) -> Message:

@@ -11,7 +11,7 @@ from typing import Any
 
 from bedrock_emulator.errors import not_found
 from bedrock_emulator.families.registry import family_of
-from bedrock_emulator.models.usable import availability_of, lifecycle_of
+from bedrock_emulator.models.usable import availability_of, lifecycle_of, takes_profile_only
 from bedrock_emulator.state.world import EmulatorState
 
 _PROVIDERS = {
@@ -109,7 +109,11 @@ class Catalog:
         details = _details(model_id, region)
         if details is None:
             return None
-        return {**details, "modelLifecycle": lifecycle_of(self.world, model_id)}
+        lifecycle = lifecycle_of(self.world, model_id)
+        by_profile = takes_profile_only(self.world, model_id)
+        # Botocore's model has no such type, but the service's replies have it, as the only one.
+        types = ["INFERENCE_PROFILE"] if by_profile else ["ON_DEMAND", "PROVISIONED"]
+        return {**details, "modelLifecycle": lifecycle, "inferenceTypesSupported": types}
 
 
 def listed_models() -> dict[str, str]:
@@ -137,16 +141,16 @@ def _details(model_id: str, region: str) -> dict[str, Any] | None:
         "outputModalities": list(family.output_modalities),
         "responseStreamingSupported": family.stream is not None,
         "customizationsSupported": [],
-        "inferenceTypesSupported": ["ON_DEMAND", "PROVISIONED"],
     }
 
 
 def _matches(details: dict[str, Any], params: dict[str, Any]) -> bool:
     provider = params.get("byProvider", details["providerName"])
+    types = details["inferenceTypesSupported"]
     return (
         str(provider).lower() == details["providerName"].lower()
         and params.get("byOutputModality", details["outputModalities"][0])
         in details["outputModalities"]
-        and params.get("byInferenceType", "ON_DEMAND") in details["inferenceTypesSupported"]
+        and params.get("byInferenceType", types[0]) in types
         and "byCustomizationType" not in params
     )

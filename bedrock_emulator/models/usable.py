@@ -43,6 +43,13 @@ def availability_of(world: EmulatorState, model_id: str) -> dict[str, Any]:
     }
 
 
+def takes_profile_only(world: EmulatorState, model_id: str) -> bool:
+    """Tell whether calls to a model must name an inference profile."""
+    if world.faults.current.model(model_id).refusal == "on_demand":
+        return True
+    return world.faults.current.behaviour.profile_only == "refuse" and needs_profile(model_id)
+
+
 def check_usable(
     world: EmulatorState,
     named: str,
@@ -73,9 +80,8 @@ def check_usable(
     is_plain = "inference-profile/" not in named and base_model_id == named.rsplit("/", 1)[-1]
     if rule.region == "NOT_AVAILABLE" and is_plain:
         raise invalid("The provided model identifier is invalid.")
-    takes_bare = is_batch or is_count or world.faults.current.behaviour.profile_only == "accept"
-    is_bare = rule.refusal == "on_demand" or (not takes_bare and needs_profile(base_model_id))
-    if is_bare and is_plain:
+    takes_bare = (is_batch or is_count) and rule.refusal != "on_demand"
+    if is_plain and not takes_bare and takes_profile_only(world, base_model_id):
         raise invalid(
             f"Invocation of model ID {named} with on-demand throughput isn\u2019t supported. Retry "
             "your request with the ID or ARN of an inference profile that contains this model."

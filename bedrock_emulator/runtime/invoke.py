@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bedrock_emulator.answers.prompt import PromptError
+from bedrock_emulator.answers.prompt import CacheTokens, PromptError
 from bedrock_emulator.answers.tokens import count_tokens
 from bedrock_emulator.batch.records import RecordRules
 from bedrock_emulator.errors import ServiceError, invalid
@@ -15,7 +15,7 @@ from bedrock_emulator.models.provisioned import ProvisionedApi
 from bedrock_emulator.models.usable import check_usable
 from bedrock_emulator.runtime.guardrails import Guard, Guardrails
 from bedrock_emulator.runtime.metadata import check_metadata
-from bedrock_emulator.runtime.prompt_cache import PromptCache
+from bedrock_emulator.runtime.prompt_cache import Caching, PromptCache
 from bedrock_emulator.runtime.questions import (
     Question,
     Target,
@@ -24,9 +24,10 @@ from bedrock_emulator.runtime.questions import (
     question_of_conversation,
 )
 from bedrock_emulator.runtime.tiers import FLEX, Tiers
-from bedrock_emulator.runtime.token_quota import TokenQuota, burnt_tokens
+from bedrock_emulator.runtime.token_quota import TokenQuota, burnt_tokens, provisioned_tokens
 from bedrock_emulator.state.draws import body_digest, draw
 from bedrock_emulator.state.token_windows import Reservation
+from bedrock_emulator.state.usage import CallTokens
 from bedrock_emulator.state.world import EmulatorState
 from bedrock_emulator.wire.serialization import dump
 
@@ -46,7 +47,10 @@ _ERRORS_BY_CODE = {
 
 @dataclass(frozen=True)
 class Call:
-    """A request that was let in: what answers it, and what it takes from a quota of tokens."""
+    """A request that was let in: what answers it, and what it takes from a quota of tokens.
+
+    caching: set if the model has a prompt cache
+    """
 
     operation: str
     question: Question
@@ -54,16 +58,17 @@ class Call:
     guard: Guard | None
     is_flex: bool
     reservation: Reservation | None
+    caching: Caching | None
 
-    def settle_quota(self, input_tokens: int, output_tokens: int) -> None:
+    def settle_quota(self, tokens: CallTokens) -> None:
         """Put the used tokens in the place of the reserved ones."""
         if self.reservation is None:
             return
         target = self.question.target
         self.reservation.tokens = (
-            input_tokens + output_tokens
+            provisioned_tokens(tokens)
             if target.provisioned is not None
-            else burnt_tokens(target.context.model_id, input_tokens, output_tokens)
+            else burnt_tokens(target.context.model_id, tokens)
         )
 
 
@@ -93,7 +98,7 @@ class RuntimeApi:
             "performanceConfigLatency": params.get("performanceConfigLatency"),
             "serviceTier": params.get("serviceTier"),
             "@headers": token_headers(response, latency),
-            PAID_ANSWER: self.bill(call, response.input_tokens, response.output_tokens),
+            PAID_ANSWER: self.bill(call, _used(response)),
         }
 
     def converse(self, params: dict[str, Any], region: str) -> dict[str, Any]:
@@ -106,7 +111,7 @@ class RuntimeApi:
         headers = token_headers(response, latency)
         names = ("serviceTier", "performanceConfig")
         echo = {name: params[name] for name in names if params.get(name) is not None}
-        number = self.bill(call, response.input_tokens, response.output_tokens)
+        number = self.bill(call, _used(response))
         return {**response.body, **echo, "@headers": headers, PAID_ANSWER: number}
 
     def count_tokens(self, params: dict[str, Any], region: str) -> dict[str, Any]:
@@ -158,10 +163,11 @@ class RuntimeApi:
         """Let a request in, or raise the error that it gets; wait as long as the scripts say."""
         target, prompt = question.target, question.prompt
         context = target.context.for_body(question.body, waits=True)
-        model_id = target.context.model_id
+        model_id, caching = target.context.model_id, None
         if question.is_converse or model_id.startswith(("anthropic.", "amazon.nova-")):
-            cached = self._cache.backend(context.backend, target.region, model_id, question.body)
-            context = replace(context, backend=cached)
+            caching = self._cache.caching(context.backend, target.region, model_id, question.body)
+        if caching is not None:
+            context = replace(context, backend=caching)
         if guard is not None:
             context = guard.context(context)
         reserved_tokens = count_tokens(prompt.text) + prompt.max_tokens if prompt else 0
@@ -177,34 +183,31 @@ class RuntimeApi:
         else:
             reservation = self._quota.reserve(target.billed_as, target.region, reserved_tokens)
         self._wait_for_thinking(question.body)
-        return Call(operation, question, context, guard, tier == FLEX, reservation)
+        return Call(operation, question, context, guard, tier == FLEX, reservation, caching)
 
     def _answer(self, call: Call) -> Answer:
         try:
             response = call.question.answer(call.context)
         except PromptError as exc:
             raise invalid(exc.message) from exc
-        call.settle_quota(response.input_tokens, response.output_tokens)
+        call.settle_quota(_used(response))
         return response
 
-    def bill(self, call: Call, input_tokens: int, output_tokens: int) -> int:
+    def bill(self, call: Call, tokens: CallTokens) -> int:
         """Bill an answer; return its number in the bill."""
         question = call.question
         return self._world.usage.bill_call(
             call.operation,
             question.target.billed_as,
             question.digest,
-            input_tokens,
-            output_tokens,
+            tokens,
             is_flex=call.is_flex,
         )
 
-    def bill_tokens(self, call: Call, input_tokens: int, output_tokens: int) -> None:
+    def bill_tokens(self, call: Call, tokens: CallTokens) -> None:
         """Add the tokens of an answer that was billed without them, when its stream has ended."""
-        call.settle_quota(input_tokens, output_tokens)
-        self._world.usage.add_tokens(
-            call.question.target.billed_as, input_tokens, output_tokens, is_flex=call.is_flex
-        )
+        call.settle_quota(tokens)
+        self._world.usage.add_tokens(call.question.target.billed_as, tokens, is_flex=call.is_flex)
 
     def lose(self, number: int) -> None:
         """Note that the caller did not get the answer with this number in the bill."""
@@ -234,9 +237,26 @@ class RuntimeApi:
 
 
 def token_headers(response: Answer, latency_ms: int) -> list[tuple[str, str]]:
-    """Return the headers that report latency and usage. The service model does not list them."""
-    return [
-        ("x-amzn-bedrock-invocation-latency", str(latency_ms)),
-        ("x-amzn-bedrock-input-token-count", str(response.input_tokens)),
-        ("x-amzn-bedrock-output-token-count", str(response.output_tokens)),
-    ]
+    """Return the headers that report latency and usage. The service model does not list them.
+
+    Users publish those of the prompt cache for models that have one, also if no prefix is marked.
+    """
+    counts = {
+        "invocation-latency": latency_ms,
+        "input-token-count": response.input_tokens,
+        "output-token-count": response.output_tokens,
+    }
+    if response.cache is not None:
+        counts["cache-read-input-token-count"] = response.cache.read
+        counts["cache-write-input-token-count"] = response.cache.written
+    return [(f"x-amzn-bedrock-{name}", str(count)) for name, count in counts.items()]
+
+
+def _used(response: Answer) -> CallTokens:
+    return used_tokens(response.input_tokens, response.output_tokens, response.cache)
+
+
+def used_tokens(input_tokens: int, output_tokens: int, cache: CacheTokens | None) -> CallTokens:
+    """Return the tokens of an answer, as they are billed."""
+    cache = cache or CacheTokens()
+    return CallTokens(input_tokens, output_tokens, cache.read, cache.written_5m, cache.written_1h)

@@ -77,24 +77,26 @@ class PromptCache:
         self._lock = threading.Lock()
         self._ends: OrderedDict[bytes, float] = OrderedDict()
 
-    def backend(self, behind: Backend, scope: str, model_id: str, body: dict[str, Any]) -> Backend:
+    def caching(
+        self, behind: Backend, scope: str, model_id: str, body: dict[str, Any]
+    ) -> Caching | None:
         """Return what answers a request and counts the tokens of its cache.
 
-        That is `behind` if the request marks nothing. Raise AccessDeniedException if the model has
-        no prompt caching, and ValidationException for a mark where the model takes none.
+        None if the model has no prompt caching; raise AccessDeniedException if the request marks a
+        prefix for such a model, and ValidationException for a mark where the model takes none.
 
         scope: prefixes of two scopes have nothing in common; body: of Claude, Nova or Converse
         """
         prefixes = list(_prefixes(body, f"{scope}/{model_id}"))
         marks = sum(prefix.ttl is not None for prefix in prefixes)
-        if not marks:
-            return behind
         least = next((n for models, n in _LEAST_TOKENS if models.fullmatch(model_id)), None)
-        if least is None:
+        if least is None and marks:
             raise ServiceError("AccessDeniedException", _UNSUPPORTED)
+        if least is None:
+            return None
         is_claude = model_id.startswith("anthropic.")
         _check(body, marks, is_claude=is_claude)
-        return _Caching(behind, self, prefixes, least, _LOOKS_BACK if is_claude else 0)
+        return Caching(behind, self, prefixes, least, _LOOKS_BACK if is_claude else 0)
 
     def use(self, prefixes: list[_Prefix], least: int, looks_back: int) -> _Use:
         """Return what a request takes from the cache and adds to it."""
@@ -126,40 +128,54 @@ class PromptCache:
                 self._ends.popitem(last=False)
 
 
-@dataclass(frozen=True)
-class _Caching:
-    """A backend whose answers say what their prompt had from the cache."""
+class Caching:
+    """The backend of one request. Its answer says what the prompt had from the cache."""
 
-    behind: Backend
-    cache: PromptCache
-    prefixes: list[_Prefix]
-    least: int
-    looks_back: int
+    def __init__(
+        self,
+        behind: Backend,
+        cache: PromptCache,
+        prefixes: list[_Prefix],
+        least: int,
+        looks_back: int,
+    ) -> None:
+        self._behind = behind
+        self._cache = cache
+        self._prefixes, self._least, self._looks_back = prefixes, least, looks_back
+        self._kept: _Use | None = None
+
+    def counts(self, input_tokens: int) -> tuple[int, CacheTokens | None]:
+        """Return the rest of the input tokens, and those of the cache: None before the answer."""
+        if self._kept is None:
+            return input_tokens, None
+        return max(0, input_tokens - self._kept.text_tokens), self._kept.tokens
 
     def complete(self, model_id: str, prompt: Prompt) -> Completion:
         use = self._use()
-        completion = self.behind.complete(model_id, prompt)
-        self.cache.keep(use)
-        return _counted(completion, use)
+        completion = self._behind.complete(model_id, prompt)
+        self._keep(use)
+        return self._counted(completion)
 
     def stream(self, model_id: str, prompt: Prompt) -> Pieces:
-        use, is_kept = self._use(), False
-        for piece in self.behind.stream(model_id, prompt):
-            if not is_kept:
-                is_kept = True
-                self.cache.keep(use)
-            yield _counted(piece, use) if isinstance(piece, Completion) else piece
+        use = self._use()
+        for piece in self._behind.stream(model_id, prompt):
+            if self._kept is None:
+                self._keep(use)
+            yield self._counted(piece) if isinstance(piece, Completion) else piece
 
     def embed(self, model_id: str, text: str, dimensions: int) -> list[float]:
-        return self.behind.embed(model_id, text, dimensions)
+        return self._behind.embed(model_id, text, dimensions)
 
     def _use(self) -> _Use:
-        return self.cache.use(self.prefixes, self.least, self.looks_back)
+        return self._cache.use(self._prefixes, self._least, self._looks_back)
 
+    def _keep(self, use: _Use) -> None:
+        self._kept = use
+        self._cache.keep(use)
 
-def _counted(completion: Completion, use: _Use) -> Completion:
-    rest = max(0, completion.input_tokens - use.text_tokens)
-    return replace(completion, input_tokens=rest, cache=use.tokens)
+    def _counted(self, completion: Completion) -> Completion:
+        rest, tokens = self.counts(completion.input_tokens)
+        return replace(completion, input_tokens=rest, cache=tokens)
 
 
 def _check(body: dict[str, Any], marks: int, *, is_claude: bool) -> None:

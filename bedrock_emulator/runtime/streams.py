@@ -17,8 +17,9 @@ from bedrock_emulator.answers.tokens import count_tokens
 from bedrock_emulator.errors import DroppedConnectionError, ServiceError, invalid
 from bedrock_emulator.families.family import Head
 from bedrock_emulator.families.nova import events_of
-from bedrock_emulator.runtime.invoke import PAID_ANSWER, Call, RuntimeApi
+from bedrock_emulator.runtime.invoke import PAID_ANSWER, Call, RuntimeApi, used_tokens
 from bedrock_emulator.state.draws import draw
+from bedrock_emulator.state.usage import CallTokens
 from bedrock_emulator.state.world import EmulatorState
 from bedrock_emulator.wire.event_stream import CONTENT_TYPE, encode_event, encode_exception
 from bedrock_emulator.wire.serialization import dump
@@ -132,11 +133,13 @@ class _Answer:
             self._first = next(self._pieces)
         except PromptError as exc:
             raise invalid(exc.message) from exc
-        self.head = Head(model_id, call.question.digest.hex(), count_tokens(prompt.text))
+        input_tokens, caching = count_tokens(prompt.text), call.caching
+        counts = caching.counts(input_tokens) if caching is not None else (input_tokens, None)
+        self.head = Head(model_id, call.question.digest.hex(), *counts)
         self.whole: Completion | None = None
         self._written = ""
         self._is_open = True
-        self.number = runtime.bill(call, 0, 0)
+        self.number = runtime.bill(call, CallTokens())
 
     def pieces(self) -> Pieces:
         """Yield the pieces of the answer."""
@@ -165,10 +168,12 @@ class _Answer:
             close()
         if self.whole is None:
             self.lose()
-            used = self.head.input_tokens, count_tokens(self._written)
+            head = self.head
+            used = used_tokens(head.input_tokens, count_tokens(self._written), head.cache)
         else:
-            used = self.whole.input_tokens, self.whole.output_tokens
-        self._runtime.bill_tokens(self.call, *used)
+            whole = self.whole
+            used = used_tokens(whole.input_tokens, whole.output_tokens, whole.cache)
+        self._runtime.bill_tokens(self.call, used)
 
 
 class _Events(Iterator[bytes]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bedrock_emulator.state.paid_answers import BatchAnswer, PaidAnswers
@@ -27,29 +27,28 @@ class JobBill:
 
 
 @dataclass(frozen=True)
-class Tokens:
-    """Calls and tokens of one model through the runtime operations.
+class CallTokens:
+    """The tokens of one call. Each kind has a price of its own.
 
-    flex_...: the part of them at the flex tier, which has a price of its own
+    input_tokens: without those of the prompt cache; cache_write_...: by their lifetime
     """
 
-    calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
-    flex_calls: int = 0
-    flex_input_tokens: int = 0
-    flex_output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_write_5m_input_tokens: int = 0
+    cache_write_1h_input_tokens: int = 0
 
-    def plus(self, calls: int, input_tokens: int, output_tokens: int, *, is_flex: bool) -> Tokens:
-        flex = (calls, input_tokens, output_tokens) if is_flex else (0, 0, 0)
-        return Tokens(
-            self.calls + calls,
-            self.input_tokens + input_tokens,
-            self.output_tokens + output_tokens,
-            self.flex_calls + flex[0],
-            self.flex_input_tokens + flex[1],
-            self.flex_output_tokens + flex[2],
-        )
+    @property
+    def cache_write_input_tokens(self) -> int:
+        """All tokens that were written to the prompt cache."""
+        return self.cache_write_5m_input_tokens + self.cache_write_1h_input_tokens
+
+
+_KINDS = tuple(field.name for field in fields(CallTokens))
+_COUNTS = ("calls", *_KINDS)
+# The part at the flex tier, which has other prices.
+_NOTHING = dict.fromkeys([*_COUNTS, *(f"flex_{name}" for name in _COUNTS)], 0)
 
 
 class Usage:
@@ -61,9 +60,7 @@ class Usage:
         self._lock = threading.Lock()
         self._requests: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()
-        self._invocations = {
-            model_id: Tokens(**body) for model_id, body in store.documents("invocations")
-        }
+        self._invocations: dict[str, dict[str, int]] = dict(store.documents("invocations"))
 
     def bill_job(self, bill: JobBill, answers: Iterable[BatchAnswer]) -> None:
         """Save a job's bill and all of its records."""
@@ -74,8 +71,7 @@ class Usage:
         operation: str,
         model_id: str,
         digest: bytes,
-        input_tokens: int,
-        output_tokens: int,
+        tokens: CallTokens,
         *,
         is_flex: bool = False,
     ) -> int:
@@ -84,24 +80,23 @@ class Usage:
         digest: of the request's body
         """
         with self._lock:
-            self._add(model_id, 1, input_tokens, output_tokens, is_flex=is_flex)
+            self._add(model_id, 1, tokens, is_flex=is_flex)
             return self._answers.add_call(operation, digest)
 
-    def add_tokens(
-        self, model_id: str, input_tokens: int, output_tokens: int, *, is_flex: bool
-    ) -> None:
+    def add_tokens(self, model_id: str, tokens: CallTokens, *, is_flex: bool) -> None:
         """Add the tokens of a call that was billed when its stream began."""
         with self._lock:
-            self._add(model_id, 0, input_tokens, output_tokens, is_flex=is_flex)
+            self._add(model_id, 0, tokens, is_flex=is_flex)
 
-    def _add(
-        self, model_id: str, calls: int, input_tokens: int, output_tokens: int, *, is_flex: bool
-    ) -> None:
-        before = self._invocations.get(model_id, Tokens())
-        total = before.plus(calls, input_tokens, output_tokens, is_flex=is_flex)
+    def _add(self, model_id: str, calls: int, tokens: CallTokens, *, is_flex: bool) -> None:
+        added = {"calls": calls, **asdict(tokens)}
+        if is_flex:
+            added |= {f"flex_{name}": count for name, count in added.items()}
+        before = self._invocations.get(model_id, _NOTHING)
+        total = {name: count + added.get(name, 0) for name, count in before.items()}
         self._invocations[model_id] = total
         # Still under the lock: else an older total could be the last one that is written.
-        self._store.put("invocations", model_id, asdict(total))
+        self._store.put("invocations", model_id, total)
 
     def mark_lost(self, number: int) -> None:
         """Note that a fault kept the answer with this number from the caller."""
@@ -126,7 +121,7 @@ class Usage:
         """Return all bills as JSON types."""
         jobs = [body for _, body in self._store.documents("bill")]
         with self._lock:
-            invocations = {model: asdict(total) for model, total in self._invocations.items()}
+            invocations = dict(self._invocations)
         return {
             "jobs": jobs,
             "records": self._answers.by_job(),
@@ -138,7 +133,9 @@ class Usage:
                 "batch_input_tokens": sum(bill["input_tokens"] for bill in jobs),
                 "batch_output_tokens": sum(bill["output_tokens"] for bill in jobs),
                 "invocations": sum(total["calls"] for total in invocations.values()),
-                "invocation_input_tokens": sum(t["input_tokens"] for t in invocations.values()),
-                "invocation_output_tokens": sum(t["output_tokens"] for t in invocations.values()),
+                **{
+                    f"invocation_{kind}": sum(total[kind] for total in invocations.values())
+                    for kind in _KINDS
+                },
             },
         }

@@ -148,3 +148,33 @@ def test_bare_ids_of_models_that_have_profiles_only(kit: Kit) -> None:
     assert kit.runtime.count_tokens(modelId=CLAUDE_MODEL, input={"converse": talk})["inputTokens"]
     kit.local.set_faults({"behaviour": {"profile_only": "accept"}})
     assert kit.runtime.converse(modelId=CLAUDE_MODEL, **talk)["stopReason"]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        {},
+        {"behaviour": {"profile_only": "accept"}},
+        {"models": {"amazon.nova-pro*": {"refusal": "on_demand"}}},
+    ],
+    ids=["default", "accept", "rule"],
+)
+def test_a_model_is_described_as_it_may_be_called(kit: Kit, script: dict[str, Any]) -> None:
+    """By an inference profile only if calls refuse its bare id, on demand otherwise."""
+    kit.local.set_faults(script)
+    listed = kit.bedrock.list_foundation_models()["modelSummaries"]
+    assert len(listed) > 30
+    by_profile = set()
+    for model in listed:
+        with pytest.raises(ClientError) as refused:
+            kit.runtime.invoke_model(modelId=model["modelId"], body=b"[]")
+        if "with on-demand throughput" in str(refused.value):
+            by_profile.add(model["modelId"])
+        one = kit.bedrock.get_foundation_model(modelIdentifier=model["modelId"])["modelDetails"]
+        assert one["inferenceTypesSupported"] == model["inferenceTypesSupported"]
+    types = {model["modelId"]: model["inferenceTypesSupported"] for model in listed}
+    assert by_profile == {name for name, found in types.items() if found == ["INFERENCE_PROFILE"]}
+    on_demand = kit.bedrock.list_foundation_models(byInferenceType="ON_DEMAND")["modelSummaries"]
+    assert {model["modelId"] for model in on_demand} == types.keys() - by_profile
+    assert (CLAUDE_MODEL in by_profile) == ("behaviour" not in script)
+    assert ("amazon.nova-pro-v1:0" in by_profile) == ("models" in script)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from urllib3.exceptions import ProtocolError
 
 from .kit import CLAUDE, CLAUDE_MODEL, Kit, ask
 
@@ -50,7 +51,8 @@ def test_a_prefix_is_written_once_and_then_read(kit: Kit, model: str) -> None:
     short = [{"text": words(least - 1)}, POINT]
     for _ in range(2):
         assert cached(talk(kit, model, short)) == (0, 0, least)
-    assert "cacheReadInputTokens" not in talk(kit, model, [{"text": "Be short."}])
+    assert cached(talk(kit, model, [{"text": "Be short."}]))[:2] == (0, 0)
+    assert "cacheReadInputTokens" not in talk(kit, "qwen.qwen3-32b-v1:0", [{"text": "Be short."}])
 
 
 def test_a_prefix_lives_for_five_minutes_or_an_hour_after_its_last_use(kit: Kit) -> None:
@@ -111,6 +113,93 @@ def test_claudes_own_body(kit: Kit) -> None:
     }
     reply = kit.runtime.invoke_model(modelId=NOVA, body=json.dumps(nova))
     assert json.loads(reply["body"].read())["usage"]["cacheWriteInputTokenCount"] > 1000
+
+
+KINDS = ("input", "cache_read_input", "cache_write_5m_input", "cache_write_1h_input")
+
+
+def billed(kit: Kit) -> list[int]:
+    """Return the input tokens of the bill by their kind."""
+    totals = kit.local.usage()["totals"]
+    return [totals[f"invocation_{kind}_tokens"] for kind in KINDS]
+
+
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("is_converse", [False, True], ids=["InvokeModel", "Converse"])
+def test_the_bill_has_the_tokens_of_the_cache(kit: Kit, is_stream: bool, is_converse: bool) -> None:
+    """By kind, as the answer has them: each kind has a price of its own."""
+    text, before, used = words(5000, f"b{is_stream:d}{is_converse:d}"), billed(kit), [0] * 4
+    client = kit.runtime
+    for _ in range(2):
+        if is_converse:
+            mark: dict[str, Any] = {"cachePoint": {"type": "default", "ttl": "1h"}}
+            messages: list[Any] = [{"role": "user", "content": [{"text": "Hello"}]}]
+            call = client.converse_stream if is_stream else client.converse
+            reply = call(modelId=CLAUDE, system=[{"text": text}, mark], messages=messages)
+            if is_stream:
+                (reply,) = (event["metadata"] for event in reply["stream"] if "metadata" in event)
+            read, written, rest = cached(reply["usage"])
+            found = [rest, read, 0, written]
+        else:
+            part = {"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}
+            body = json.dumps(ask("Hello", system=[part]))
+            name = "invoke_model_with_response_stream" if is_stream else "invoke_model"
+            answer = getattr(client, name)(modelId=CLAUDE, body=body)["body"]
+            if is_stream:
+                chunks = [json.loads(event["chunk"]["bytes"]) for event in answer]
+                begun, usage = chunks[0]["message"]["usage"], chunks[-2]["usage"]
+                assert {**begun, "output_tokens": usage["output_tokens"]} == usage
+            else:
+                usage = json.loads(answer.read())["usage"]
+            names = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+            found = [*(usage[name] for name in names), 0]
+        used = [a + b for a, b in zip(used, found, strict=True)]
+    assert [b - a for a, b in zip(before, billed(kit), strict=True)] == used
+    assert sorted(used) == [0, 2, 5000, 5000]
+
+
+def test_a_stream_that_breaks_is_billed_with_what_it_had_from_the_cache(kit: Kit) -> None:
+    """The prefix was written when the answer began."""
+    kit.local.set_faults({"operations": {"ConverseStream": {"stream_drop_rate": 1}}})
+    system = [{"text": words(5000, "broken")}, POINT]
+    before = billed(kit)
+    messages = [{"role": "user", "content": [{"text": "Hello"}]}]
+    stream = kit.runtime.converse_stream(modelId=CLAUDE, system=system, messages=messages)
+    with pytest.raises(ProtocolError):
+        list(stream["stream"])
+    kit.local.set_faults({})
+    assert cached(talk(kit, CLAUDE, system)) == (5000, 0, 1)
+    assert [b - a for a, b in zip(before, billed(kit), strict=True)] == [2, 5000, 5000, 0]
+
+
+def test_headers_have_the_tokens_of_the_cache(kit: Kit) -> None:
+    """For models that have a prompt cache, also if the request marks nothing."""
+    names = ("read", "write")
+    part = {"type": "text", "text": words(4100, "head"), "cache_control": {"type": "ephemeral"}}
+    found = []
+    for model, body in (
+        (CLAUDE, ask("Hello", system=[part])),
+        (CLAUDE, ask("Hello", system=[part])),
+        (CLAUDE, ask("Hello")),
+        ("qwen.qwen3-32b-v1:0", {"messages": [{"role": "user", "content": "Hello"}]}),
+    ):
+        reply = kit.runtime.invoke_model(modelId=model, body=json.dumps(body))
+        headers = reply["ResponseMetadata"]["HTTPHeaders"]
+        found.append([headers.get(f"x-amzn-bedrock-cache-{n}-input-token-count") for n in names])
+    assert found == [["0", "4100"], ["4100", "0"], ["0", "0"], [None, None]]
+
+
+def test_what_is_read_from_the_cache_is_not_counted_against_the_quota(kit: Kit) -> None:
+    """What is written is. A call reserves both until it ends."""
+    kit.local.set_faults({"quotas": {"tokens_per_minute": 12_000}})
+    kit.local.advance_clock(61)
+    system, limit = [{"text": words(5000, "quota")}, POINT], {"maxTokens": 10}
+    for _ in range(20):
+        talk(kit, CLAUDE, system, inferenceConfig=limit)
+    talk(kit, CLAUDE, [{"text": words(5000, "quota2")}, POINT], inferenceConfig=limit)
+    with pytest.raises(ClientError, match="Too many tokens"):
+        talk(kit, CLAUDE, [{"text": words(5000, "quota3")}, POINT], inferenceConfig=limit)
+    kit.local.advance_clock(61)
 
 
 def test_marks_that_the_service_refuses(kit: Kit) -> None:

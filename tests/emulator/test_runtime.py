@@ -52,7 +52,10 @@ def test_batch_and_runtime_give_the_same_answer(kit: Kit) -> None:
     kit.settle(arn)
     (line,) = kit.lines(arn)
     reply = kit.runtime.invoke_model(modelId=CLAUDE, body=json.dumps(body))
-    assert json.loads(reply["body"].read()) == line["modelOutput"]
+    answer, in_job = json.loads(reply["body"].read()), line["modelOutput"]
+    assert {**answer, "id": in_job["id"], "usage": in_job["usage"]} == in_job
+    # Only a call has counts of the prompt cache.
+    assert in_job["usage"].items() <= answer["usage"].items()
 
 
 @pytest.mark.parametrize(
