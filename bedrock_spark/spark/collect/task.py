@@ -11,7 +11,8 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,22 @@ _REJECT_COLUMNS = (REJECT_COLUMN, REJECT_REASON)
 
 @dataclass(frozen=True)
 class ShardWork:
-    """One unit of collect: a shard with its jobs, or the rejected rows of a bucket."""
+    """One unit of collect: a shard with its jobs, or the rejected rows of a bucket.
+
+    inputs: the output objects of the shard, as `shard_inputs` returns them; None: they are listed
+    """
 
     unit: str
     bucket: int | None
     jobs: tuple[Job, ...]
+    inputs: tuple[StoredObject, ...] | None = None
+
+
+class CollectedUnit(msgspec.Struct, frozen=True):
+    """The reconciliation of a unit without its lists of records, and the version of its object."""
+
+    version: str
+    reconciled: ReconciledShard
 
 
 @dataclass(frozen=True)
@@ -88,31 +100,36 @@ class CollectTask:
     schema: Mapping[str, Any] | None = None
     rules: str = ""
 
-    def __call__(self, work: ShardWork) -> ReconciledShard:
+    def __call__(self, work: ShardWork) -> CollectedUnit:
         """Collect one unit, or return its last reconciliation if nothing changed since.
 
         A unit whose results or dead letters were deleted is collected again. If jobs claim answers
         that were not found, output that came late is copied to the run folder and read.
         """
-        reconciled = self._collect(work)
-        if lacks_answers(reconciled) and copy_late_output(self.storage, self.folders, work.jobs):
-            reconciled = self._collect(work)
-        return reconciled
+        done = self._collect(work)
+        is_late = lacks_answers(done.reconciled)
+        if is_late and copy_late_output(self.storage, self.folders, work.jobs):
+            done = self._collect(replace(work, inputs=None))
+        return done
 
-    def _collect(self, work: ShardWork) -> ReconciledShard:
+    def _collect(self, work: ShardWork) -> CollectedUnit:
         inputs = self._inputs(work)
-        fingerprint = self._fingerprint(inputs, work)
+        fingerprint = self.fingerprint(inputs, work)
         last = self._last_reconciliation(work.unit)
-        if last is not None and last.fingerprint == fingerprint and self._has_files(last):
-            return last.without_ids()
+        if last is not None and last.fingerprint == fingerprint:
+            # It is listed after it was read: if it was written meanwhile, the version is not that
+            # of what was read, and the next collect looks at it again.
+            version = self._version(last)
+            if version is not None and self._has_files(last):
+                return CollectedUnit(version, last.without_ids())
         with _without_garbage_collection():
             if work.bucket is not None:
                 reconciled = self._collect_rejects(work)
             else:
                 reconciled = self._collect_shard(work, inputs, last)
         reconciled = msgspec.structs.replace(reconciled, fingerprint=fingerprint)
-        self.storage.write(layout.reconciliation_key(work.unit), reconciled.to_json())
-        return reconciled.without_ids()
+        version = self.storage.write(layout.reconciliation_key(work.unit), reconciled.to_json())
+        return CollectedUnit(version, reconciled.without_ids())
 
     def _last_reconciliation(self, unit: str) -> ReconciledShard | None:
         data = self.storage.read_if_present(layout.reconciliation_key(unit))
@@ -121,24 +138,33 @@ class CollectTask:
         except msgspec.DecodeError:
             return None  # it has another format: the shard is collected again
 
+    def _version(self, last: ReconciledShard) -> str | None:
+        key = layout.reconciliation_key(last.unit)
+        return next((o.version for o in self.storage.list(key) if o.key == key), None)
+
     def _has_files(self, last: ReconciledShard) -> bool:
         keys = [layout.results_key(last.unit)]
         if last.dead_letters:
             keys.append(layout.deadletters_key(last.unit))
         return all(any(o.key == key for o in self.storage.list(key)) for key in keys)
 
-    def _fingerprint(self, inputs: list[StoredObject], work: ShardWork) -> str:
+    def fingerprint(self, inputs: Sequence[StoredObject], work: ShardWork) -> str:
         """Return a digest of everything that the results of a shard depend on."""
         versions = [(o.key, o.size, o.version) for o in inputs]
-        settings = [
+        parts = [versions, jobs_digest(work.jobs), self._settings]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    @cached_property
+    def _settings(self) -> list[Any]:
+        return [
             *(self.family, self.columns.fingerprint, self.ask_unfound, repr(self.again)),
             *(self.rules, __version__, _FORMAT),
         ]
-        parts = [versions, jobs_digest(work.jobs), settings]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    def _inputs(self, work: ShardWork) -> list[StoredObject]:
-        return shard_inputs(self.storage, work.unit) if work.bucket is None else []
+    def _inputs(self, work: ShardWork) -> Sequence[StoredObject]:
+        if work.bucket is not None:
+            return ()
+        return shard_inputs(self.storage, work.unit) if work.inputs is None else work.inputs
 
     def _collect_rejects(self, work: ShardWork) -> ReconciledShard:
         assert work.bucket is not None
@@ -158,7 +184,7 @@ class CollectTask:
         )
 
     def _collect_shard(
-        self, work: ShardWork, inputs: list[StoredObject], last: ReconciledShard | None
+        self, work: ShardWork, inputs: Sequence[StoredObject], last: ReconciledShard | None
     ) -> ReconciledShard:
         with scratch_folder("collect") as folder, Spill(folder) as spill:
             return self._join(work, inputs, last, folder, spill)
@@ -166,7 +192,7 @@ class CollectTask:
     def _join(
         self,
         work: ShardWork,
-        inputs: list[StoredObject],
+        inputs: Sequence[StoredObject],
         last: ReconciledShard | None,
         folder: Path,
         spill: Spill,
