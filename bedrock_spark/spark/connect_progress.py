@@ -37,17 +37,18 @@ def reported_by_server(
     if observe is ignore_progress or not hasattr(spark, "registerProgressHandler"):
         yield
         return
+    session: Any = spark  # PySpark's type of a handler is a class, and it takes any function
     thread = threading.get_ident()
 
     def handle(stages: Iterable[Any] | None, done: bool, **_: Any) -> None:
         if threading.get_ident() == thread and not done:
             note(_begun(stages or ()))
 
-    spark.registerProgressHandler(handle)
+    session.registerProgressHandler(handle)
     try:
         yield
     finally:
-        spark.removeProgressHandler(handle)
+        session.removeProgressHandler(handle)
 
 
 def _begun(stages: Iterable[Any]) -> list[Step]:
