@@ -4,7 +4,9 @@ Executors may have other disks, other credentials and another network than the d
 proof, a run in a local folder would leave its shards on the disks of the executors, and executors
 without credentials would be noticed after the source was read. So each side writes a small object
 that the other side reads. Spark places a task on each executor that is free, so as many tasks as
-executors reach them all.
+executors reach them all. An executor that is busy all the time is not reached, and a line says so:
+its work is not lost unnoticed, because prepare compares all files before it commits, and the other
+stages begin by reading what the driver wrote.
 
 One Spark action of a few tasks; none if Spark runs in one process on this machine.
 """
@@ -128,21 +130,22 @@ def _prove(spark: SparkSession, storage: Storage, task: _ProbeTask) -> None:
         executors = _executors(spark)
         if not is_folder or executors is None or len(seen) >= executors:
             break
-    else:
-        raise ConfigError(
-            f"run_uri = {storage.uri!r}: only {len(seen)} of {executors} executors have shown that "
-            "they share this folder with the driver; the others were busy. Use an s3:// run_uri, "
-            "or run the same command when they are free"
-        )
     if is_folder:
-        hosts = ", ".join(sorted({host for host, _ in seen}))
-        log.warning(
-            "%s: is shared by the driver and %s executors (hosts: %s). Executors that start later "
-            "were not asked",
-            storage.uri,
-            len(seen),
-            hosts,
-        )
+        _say_what_is_proven(storage, seen, executors)
+
+
+def _say_what_is_proven(
+    storage: Storage, seen: set[tuple[str, str]], executors: int | None
+) -> None:
+    busy = max(0, (executors or 0) - len(seen))
+    log.warning(
+        "%s: is shared by the driver and %s executors (hosts: %s). %s that start later were not "
+        "asked",
+        storage.uri,
+        len(seen),
+        ", ".join(sorted({host for host, _ in seen})),
+        f"{busy} executors that were busy and those" if busy else "Executors",
+    )
 
 
 def _check(storage: Storage, task: _ProbeTask, probed: Sequence[Probed]) -> None:

@@ -15,7 +15,7 @@ from tests.cluster.runs import FAULTS, ClusterRun, leaks
 from tests.cluster.standalone import StandaloneCluster
 from tests.modules import ROOT
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 CLIENT = Path(__file__).parent / "jobs" / "connect_client.py"
 ROWS = 1500
