@@ -35,6 +35,7 @@ from bedrock_spark.errors import (
 )
 from bedrock_spark.progress import ignore_progress
 from bedrock_spark.run_folder import layout
+from bedrock_spark.spark.errors import with_executor_advice
 from bedrock_spark.spark.tasks import classic_context, observed_tasks, run_per_unit
 from bedrock_spark.storage import LocalStorage, Storage
 
@@ -159,11 +160,13 @@ def _check(storage: Storage, task: _ProbeTask, probed: Sequence[Probed]) -> None
 def _failure(storage: Storage, one: Probed) -> BedrockSparkError:
     if one.kind == _NOT_SHARED:
         return _not_shared(storage, one.host)
-    kind = StorageAccessError if one.kind == StorageAccessError.__name__ else StorageError
-    return kind(
+    text = (
         f"run_uri: the executor on the host {one.host} cannot use the run folder, and the driver "
         f"can: {one.error}"
     )
+    if one.kind == StorageAccessError.__name__:
+        return StorageAccessError(with_executor_advice(text))
+    return StorageError(text)
 
 
 def _not_shared(storage: Storage, host: str) -> BedrockSparkError:

@@ -128,6 +128,7 @@ def test_what_one_executor_cannot_do_is_an_error_with_its_host(
     assert caught.value.exit_code == code
     assert text in message
     assert "executor on the host worker-1" in message
+    assert ("spark.executorEnv.AWS_ACCESS_KEY_ID" in message) == (kind is StorageAccessError)
     assert "\n" not in message
     assert not (tmp_path / "run").exists()
 
