@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,6 @@ from bedrock_spark.spark.prepare.source import reading
 from bedrock_spark.spark.prepare.table import open_table
 from bedrock_spark.spark.prepare.task import Bucket, PrepareTask
 from bedrock_spark.spark.tasks import observed_tasks
-from bedrock_spark.storage import Storage
 from bedrock_spark.templates.body_template import RowRejected
 
 # The lines of the sample, in total and of one bucket, and the most bytes of a bucket's: the Spark
@@ -90,13 +88,11 @@ def rehearse(
 class RehearsalTask(PrepareTask):
     """The work on one bucket, without a file."""
 
-    def open_files(
-        self, folder: Path, bucket: int, schema: pa.Schema, unique: Collection[str]
-    ) -> ShardSink:
+    def open_files(self, bucket: int, schema: pa.Schema, unique: Collection[str]) -> ShardSink:
         """Return what counts the records of a bucket."""
         return CountedShards(bucket, -(-_SAMPLE_LINES // self.buckets))
 
-    def open_rejects(self, folder: Path, kept: pa.Schema) -> RejectSink:
+    def open_rejects(self, bucket: int, kept: pa.Schema) -> RejectSink:
         """Return what counts the rejected rows of a bucket."""
         return CountedRejects()
 
@@ -117,8 +113,11 @@ class CountedRejects:
         """Count rejected rows."""
         self.rows += len(reasons)
 
-    def publish(self, storage: Storage, key: str) -> None:
+    def publish(self) -> None:
         """Write nothing."""
+
+    def abort(self) -> None:
+        """Forget nothing."""
 
 
 class CountedShards:
@@ -153,6 +152,9 @@ class CountedShards:
 
     def finish(self) -> None:
         """Write nothing."""
+
+    def abort(self) -> None:
+        """Forget nothing."""
 
     def _sample(self, lines: pa.Array) -> None:
         for line in lines[: self._lines * 4] if self._lines else ():

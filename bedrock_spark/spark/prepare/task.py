@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ from bedrock_spark.spark.prepare.shard_files import (
 )
 from bedrock_spark.spark.prepare.source import SourceColumns
 from bedrock_spark.spark.row_bytes import OFFSET_BYTES, Sizes, row_bytes
-from bedrock_spark.storage import Storage, scratch_folder
+from bedrock_spark.storage import Storage
 from bedrock_spark.templates.body_template import RowRejected
 
 # Batches are rendered in slices of about 1 MB, which stay in the processor's cache. Whole batches
@@ -96,8 +96,10 @@ class PrepareTask:
         first = next((b for b in batches if b.num_rows), None)
         if first is None:
             return None
-        with scratch_folder("prepare") as folder, open_objects(self.aws) as objects:
-            bucket = Bucket(self, folder, first, objects)
+        with (
+            open_objects(self.aws) as objects,
+            closing(Bucket(self, first, objects)) as bucket,
+        ):
             bucket.add(first)
             del first
             for batch in batches:
@@ -106,15 +108,13 @@ class PrepareTask:
                 pa.default_memory_pool().release_unused()
             return self.finish(bucket)
 
-    def open_files(
-        self, folder: Path, bucket: int, schema: pa.Schema, unique: Collection[str]
-    ) -> ShardSink:
+    def open_files(self, bucket: int, schema: pa.Schema, unique: Collection[str]) -> ShardSink:
         """Return what takes the records of a bucket as they are cut."""
-        return BucketFiles(self.storage, folder, self.prepare_id, bucket, schema, unique)
+        return BucketFiles(self.storage, self.prepare_id, bucket, schema, unique)
 
-    def open_rejects(self, folder: Path, kept: pa.Schema) -> RejectSink:
+    def open_rejects(self, bucket: int, kept: pa.Schema) -> RejectSink:
         """Return what takes the rejected rows of a bucket."""
-        return RejectsFile(folder / "rejects.parquet", kept)
+        return RejectsFile(self.storage, layout.rejects_key(bucket, self.prepare_id), kept)
 
     def finish(self, bucket: Bucket) -> dict[str, Any]:
         """Write what is left of a bucket; return its summary."""
@@ -135,9 +135,7 @@ class _Chunk:
 class Bucket:
     """Renders the Arrow batches of one bucket, cuts them, and writes the files."""
 
-    def __init__(
-        self, task: PrepareTask, folder: Path, first: pa.RecordBatch, objects: Prefetch
-    ) -> None:
+    def __init__(self, task: PrepareTask, first: pa.RecordBatch, objects: Prefetch) -> None:
         self._task = task
         self._objects = objects
         self._index: int = first.column(BUCKET)[0].as_py()
@@ -152,8 +150,8 @@ class Bucket:
         kept = with_nullable_fields(first.slice(0, 0).select(list(task.columns.kept))).schema
         self._schema = pa.schema([pa.field(ROW_RECORD_ID, pa.string()), *kept])
         unique = {ROW_RECORD_ID, *task.columns.key}
-        self.files = task.open_files(folder, self._number, self._schema, unique)
-        self._rejects = task.open_rejects(folder, kept)
+        self.files = task.open_files(self._number, self._schema, unique)
+        self._rejects = task.open_rejects(self._number, kept)
         self._last_id: str | None = None
         self._rows = self._squares = self._duplicates = self._repeated = 0
         self._row_bytes = self._row_squares = 0
@@ -192,8 +190,7 @@ class Bucket:
         for piece in self._cutter.finish():
             self._write(piece)
         self.files.finish()
-        rejects_key = layout.rejects_key(self._number, self._task.prepare_id)
-        self._rejects.publish(self._task.storage, rejects_key)
+        self._rejects.publish()
         return {
             "bucket": self._number,
             "rows": self._rows,
@@ -206,6 +203,11 @@ class Bucket:
             "row_squares": self._row_squares,
             "shards": [asdict(s) for s in self.files.shards],
         }
+
+    def close(self) -> None:
+        """Forget the files that are not finished: those of a task that fails."""
+        self.files.abort()
+        self._rejects.abort()
 
     def _without_damaged(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Reject the rows that are damaged, and return the others."""
