@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -275,7 +275,7 @@ class Pipeline:
             self.run, self.manifest(), self.clock, self.observe, self._reporter, wait
         )
 
-    def collect(self, spark: SparkSession) -> list[ReconciledShard]:
+    def collect(self, spark: SparkSession) -> Sequence[ReconciledShard]:
         """Join the answers to the rows; return the reconciliation of every shard.
 
         Runs one Spark action. Shards whose inputs did not change are not read again.
@@ -291,8 +291,8 @@ class Pipeline:
         return reconciled
 
     def _await_output(
-        self, spark: SparkSession, reconciled: list[ReconciledShard]
-    ) -> list[ReconciledShard]:
+        self, spark: SparkSession, reconciled: Sequence[ReconciledShard]
+    ) -> Sequence[ReconciledShard]:
         """Collect again while answers are claimed that were not found, and may still come."""
         while (seconds := self._seconds_to_await(reconciled)) > 0:
             unfound = sum(shard.unfound for shard in reconciled)
@@ -302,14 +302,14 @@ class Pipeline:
             reconciled = self.collect(spark)
         return reconciled
 
-    def _seconds_to_await(self, reconciled: list[ReconciledShard]) -> float:
+    def _seconds_to_await(self, reconciled: Sequence[ReconciledShard]) -> float:
         if not any(shard.unfound for shard in reconciled):
             return 0.0
         return seconds_to_await(self.jobs().values(), reconciled, self.clock.now())
 
     def _repeat_by_batch(
-        self, spark: SparkSession, reconciled: list[ReconciledShard]
-    ) -> list[ReconciledShard]:
+        self, spark: SparkSession, reconciled: Sequence[ReconciledShard]
+    ) -> Sequence[ReconciledShard]:
         """Repeat by batch: ask records again whose answers are not ok, if the config says so.
 
         Ends when no shard has enough such records for a job, or every record was asked as often as
@@ -324,8 +324,8 @@ class Pipeline:
         return reconciled
 
     def fall_back(
-        self, spark: SparkSession, reconciled: list[ReconciledShard]
-    ) -> list[ReconciledShard]:
+        self, spark: SparkSession, reconciled: Sequence[ReconciledShard]
+    ) -> Sequence[ReconciledShard]:
         """Ask the fallback model for the unanswered records and collect again, in rounds.
 
         Ends when no record is left, or when the rounds, the budget or the time are used up. Returns
@@ -391,7 +391,10 @@ class Pipeline:
         return results(spark, self.run, self.manifest())
 
     def publish(
-        self, spark: SparkSession, reconciled: list[ReconciledShard], partial: bool | str = False
+        self,
+        spark: SparkSession,
+        reconciled: Sequence[ReconciledShard],
+        partial: bool | str = False,
     ) -> str | None:
         """Write the results to the config's path or table; return it, or None if there is neither.
 
@@ -422,14 +425,14 @@ class Pipeline:
             return reporter.published
 
     def _why_not_final(
-        self, reconciled: list[ReconciledShard], *, is_appended: bool = False
+        self, reconciled: Sequence[ReconciledShard], *, is_appended: bool = False
     ) -> str | None:
         has_ended = self._fallback is not None and self._fallback.gave_up
         is_over = has_ended or is_appended
         now = self.clock.now()
         return why_not_final(self.run, self.manifest(), reconciled, now, is_over=is_over)
 
-    def report(self, reconciled: list[ReconciledShard], published: str | None = None) -> Report:
+    def report(self, reconciled: Sequence[ReconciledShard], published: str | None = None) -> Report:
         """Write report.json and return it.
 
         published: the place where the results were published, if this process did not
@@ -457,7 +460,10 @@ class Pipeline:
         return report
 
     def finish(
-        self, spark: SparkSession, reconciled: list[ReconciledShard], partial: bool | str = False
+        self,
+        spark: SparkSession,
+        reconciled: Sequence[ReconciledShard],
+        partial: bool | str = False,
     ) -> Report:
         """Publish the results, write the report and return it.
 

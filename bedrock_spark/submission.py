@@ -14,7 +14,7 @@ from bedrock_spark.costs.budget import log_estimate, open_budget
 from bedrock_spark.costs.used import check_prices
 from bedrock_spark.errors import BudgetError
 from bedrock_spark.fanout import Controller, StepResult, batch_shards, leased_controller
-from bedrock_spark.outputs.reconciled_shard import read_all_reconciled
+from bedrock_spark.outputs.reconciliations import read_reconciliations
 from bedrock_spark.progress import Observer
 from bedrock_spark.report import Reporter
 from bedrock_spark.run_folder import layout
@@ -73,5 +73,5 @@ def refuse_spent(run: Run, result: StepResult) -> None:
 
 def _fallback_counts(storage: Storage) -> Iterator[dict[str, int]]:
     """Yield what the fallback has used by shard, as far as it has answered anything."""
-    if storage.list(f"{layout.FALLBACK}/"):
-        yield from (shard.fallback_tokens for shard in read_all_reconciled(storage))
+    if any(storage.scan(f"{layout.FALLBACK}/")):
+        yield from (shard.fallback_tokens for shard in read_reconciliations(storage))

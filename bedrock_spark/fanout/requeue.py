@@ -8,15 +8,21 @@ again, would be paid for again.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from bedrock_spark.fanout.controller import Controller
 from bedrock_spark.fanout.deadline import is_over
 from bedrock_spark.fanout.remainder import chosen_input
 from bedrock_spark.outputs.ask_again import ask_again_of, rules_digest
-from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_all_reconciled
-from bedrock_spark.outputs.shard_outputs import jobs_digest, outputs_digest, shard_inputs
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_reconciled
+from bedrock_spark.outputs.reconciliations import read_reconciliations
+from bedrock_spark.outputs.run_inputs import inputs_of
+from bedrock_spark.outputs.shard_outputs import jobs_digest, outputs_digest
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.ledger import ExtraAttempt
+from bedrock_spark.run_folder.ledger import ExtraAttempt, Job
+from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.run_folder.published import Publications
+from bedrock_spark.storage import StoredObject
 
 
 def requeue_answered(controller: Controller) -> int:
@@ -34,16 +40,8 @@ def requeue_answered(controller: Controller) -> int:
     rules = rules_digest(run.config)
     path = again.ceiling.path if again.ceiling is not None else ()
     extra_attempts: dict[str, ExtraAttempt] = {}
-    for reconciled in read_all_reconciled(storage):
+    for shard, last, reconciled in _up_to_date(controller, rules):
         record_ids = reconciled.again_ids
-        if reconciled.rules != rules:
-            continue
-        shard = controller.shard(reconciled.unit)
-        if shard is None or len(record_ids) < run.config.shards.min_records:
-            continue
-        last = controller.last_job(shard.shard_id)
-        if last is None or not _is_up_to_date(controller, reconciled):
-            continue
         limits = reconciled.limits if path else {}
         limits = {i: limits[i] for i in record_ids if i in limits}
         made = chosen_input(storage, shard, last.attempt + 1, record_ids, path, limits)
@@ -55,12 +53,36 @@ def requeue_answered(controller: Controller) -> int:
     return len(extra_attempts)
 
 
-def _is_up_to_date(controller: Controller, reconciled: ReconciledShard) -> bool:
-    """Tell whether a reconciliation covers all jobs, their output and the fallback's answers."""
-    jobs = controller.tracker.jobs_of(reconciled.unit)
-    if jobs_digest(jobs) != reconciled.jobs_known:
-        return False
-    inputs = shard_inputs(controller.run.storage, reconciled.unit)
+def _up_to_date(controller: Controller, rules: str) -> Iterator[tuple[Shard, Job, ReconciledShard]]:
+    """Yield the shards with enough such records, their last jobs, and their reconciliations.
+
+    The table of reconciliations names them. The lists of records are read of these shards only.
+    """
+    storage, least = controller.run.storage, controller.run.config.shards.min_records
+    units = [
+        reconciled.unit
+        for reconciled in read_reconciliations(storage)
+        if reconciled.rules == rules
+        and reconciled.again_records >= least
+        and _has_these_jobs(controller, reconciled)
+    ]
+    for unit, inputs in inputs_of(storage, units).items():
+        shard, last = controller.shard(unit), controller.last_job(unit)
+        if shard is None or last is None:
+            continue
+        reconciled = read_reconciled(storage, unit)
+        is_same = reconciled.rules == rules and _has_these_jobs(controller, reconciled)
+        if is_same and len(reconciled.again_ids) >= least and _covers(reconciled, inputs):
+            yield shard, last, reconciled
+
+
+def _has_these_jobs(controller: Controller, reconciled: ReconciledShard) -> bool:
+    """Tell whether a reconciliation covers all jobs of its shard, as they are now."""
+    return jobs_digest(controller.tracker.jobs_of(reconciled.unit)) == reconciled.jobs_known
+
+
+def _covers(reconciled: ReconciledShard, inputs: Sequence[StoredObject]) -> bool:
+    """Tell whether a reconciliation covers the batch output and the fallback's answers."""
     answers = {stored.key for stored in inputs if stored.key.startswith(f"{layout.FALLBACK}/")}
     return outputs_digest(inputs) == reconciled.outputs and answers == set(
         reconciled.fallback_files

@@ -1,17 +1,18 @@
 """How one shard ended, as a value: collect writes it; report, budget and fallback read it.
 
-One JSON object per shard in the run folder, and one per bucket of rejected rows.
+One JSON object per shard in the run folder, and one per bucket of rejected rows. To read those of
+all shards: reconciliations.py.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 
 import msgspec
 
+from bedrock_spark.outputs.findings import Finding
 from bedrock_spark.outputs.reasons import Reason
-from bedrock_spark.outputs.reconcile import Finding
 from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage
 
@@ -114,7 +115,7 @@ def digest_of_ids(record_ids: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(record_ids).encode()).hexdigest()[:_DIGEST_LENGTH]
 
 
-def unanswered_rows(reconciled: Sequence[ReconciledShard]) -> int:
+def unanswered_rows(reconciled: Iterable[ReconciledShard]) -> int:
     """Return how many rows have no answer and may still get one."""
     return sum(shard.unanswered for shard in reconciled)
 
@@ -122,9 +123,3 @@ def unanswered_rows(reconciled: Sequence[ReconciledShard]) -> int:
 def read_reconciled(storage: Storage, unit: str) -> ReconciledShard:
     """Return the reconciliation of a collected shard, with the ids of its records."""
     return ReconciledShard.from_json(storage.read(layout.reconciliation_key(unit)))
-
-
-def read_all_reconciled(storage: Storage) -> Iterator[ReconciledShard]:
-    """Yield every reconciliation in the run folder, with the ids of its records."""
-    for stored in storage.list(f"{layout.RECONCILIATION}/"):
-        yield ReconciledShard.from_json(storage.read(stored.key))

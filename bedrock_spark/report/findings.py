@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.report.values import UNACCOUNTED
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
@@ -59,19 +58,19 @@ def held_finding(reason: str) -> dict[str, Any]:
     return _finding(ON_HOLD, reason)
 
 
-def shard_findings(units: Iterable[ReconciledShard]) -> list[dict[str, Any]]:
-    """Return what collect found in every shard."""
-    return [finding.as_json() for unit in units for finding in unit.findings]
+def shard_mismatches(
+    manifest: RunManifest, counted: Sequence[tuple[str, int]]
+) -> list[dict[str, Any]]:
+    """Compare every unit with the run manifest: its rows, and that it is there exactly once.
 
-
-def shard_mismatches(manifest: RunManifest, units: list[ReconciledShard]) -> list[dict[str, Any]]:
-    """Compare every unit with the run manifest: its rows, and that it is there exactly once."""
+    counted: each unit that was reconciled, with the number of its rows that have an outcome
+    """
     expected = {s.shard_id: s.rows for s in manifest.shards}
     expected |= {r.unit: r.rows for r in manifest.rejects}
-    times = Counter(unit.unit for unit in units)
+    times = Counter(name for name, _ in counted)
     actual: Counter[str] = Counter()
-    for unit in units:
-        actual[unit.unit] += sum(unit.outcomes.values())
+    for name, rows in counted:
+        actual[name] += rows
     return [
         _finding(UNACCOUNTED, detail, name, count)
         for name in sorted(expected.keys() | actual.keys())

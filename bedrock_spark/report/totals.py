@@ -16,7 +16,7 @@ from bedrock_spark.outputs.outcomes import MISSING, REJECTED
 from bedrock_spark.outputs.reasons import Reason, ReasonCounts
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK
-from bedrock_spark.report.findings import OF_THE_MOMENT, shard_findings, shard_mismatches
+from bedrock_spark.report.findings import OF_THE_MOMENT, shard_mismatches
 from bedrock_spark.report.values import OUTCOMES, all_outcomes
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.report_file import WAITING, read_report
@@ -47,33 +47,49 @@ class Totals:
 def totals_of(
     manifest: RunManifest, units: Iterable[ReconciledShard], unsettled: Collection[str] = ()
 ) -> Totals:
-    """Add up the reconciliations of all units.
+    """Add up the reconciliations of all units, in one pass.
 
     unsettled: shards that have an active batch job or need one; what is missing of them waits
     """
-    units = list(units)
-    outcomes, waiting = _sum(unit.outcomes for unit in units), 0
+    sums = {name: Counter[str]() for name in _SUMMED}
+    numbers: Counter[str] = Counter()
     reasons = ReasonCounts()
+    findings: list[dict[str, Any]] = []
+    counted: list[tuple[str, int]] = []
     for unit in units:
-        reasons.merge(unit.reasons, unit.other_reasons)
+        for name, sum_of in sums.items():
+            sum_of.update(getattr(unit, name))
+        numbers["unanswered"] += unit.unanswered
+        numbers["unfound"] += unit.unfound
         if unit.unit in unsettled:
-            waiting += unit.outcomes.get(MISSING, 0)
+            numbers[WAITING] += unit.outcomes.get(MISSING, 0)
+        reasons.merge(unit.reasons, unit.other_reasons)
+        findings += (finding.as_json() for finding in unit.findings)
+        counted.append((unit.unit, sum(unit.outcomes.values())))
+    waiting = numbers[WAITING]
+    outcomes = sums["outcomes"]
     outcomes[MISSING] -= waiting
     outcomes[WAITING] = waiting
     common, others = reasons.most_common()
     return Totals(
         outcomes=all_outcomes(outcomes),
-        served_by=_NO_SERVED | _sum(unit.served_by for unit in units),
-        unanswered=sum(unit.unanswered for unit in units) - waiting,
-        unfound=sum(unit.unfound for unit in units),
+        served_by=_NO_SERVED | sums["served_by"],
+        unanswered=numbers["unanswered"] - waiting,
+        unfound=numbers["unfound"],
         reasons=common,
         other_reasons=others,
-        stop_reasons=dict(_sum(unit.stop_reasons for unit in units).most_common()),
-        tokens=_NO_TOKENS | _sum(unit.tokens for unit in units),
-        fallback_tokens=_NO_TOKENS | _sum(unit.fallback_tokens for unit in units),
-        manifest_totals=_NO_TOKENS | {"images": 0} | _sum(unit.manifest_tokens for unit in units),
-        findings=[*shard_mismatches(manifest, units), *shard_findings(units)],
+        stop_reasons=dict(sums["stop_reasons"].most_common()),
+        tokens=_NO_TOKENS | sums["tokens"],
+        fallback_tokens=_NO_TOKENS | sums["fallback_tokens"],
+        manifest_totals=_NO_TOKENS | {"images": 0} | sums["manifest_tokens"],
+        findings=[*shard_mismatches(manifest, counted), *findings],
     )
+
+
+# The counts of a unit that are added up by name.
+_SUMMED = (
+    *("outcomes", "served_by", "stop_reasons", "tokens", "manifest_tokens", "fallback_tokens"),
+)
 
 
 def last_totals(storage: Storage, manifest: RunManifest | None) -> Totals:
@@ -109,10 +125,3 @@ def _carried(last: Mapping[str, Any]) -> Totals:
         published=last.get("published"),
         partial=last.get("partial"),
     )
-
-
-def _sum(counts: Iterable[Mapping[str, int]]) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for count in counts:
-        total.update(count)
-    return total

@@ -25,6 +25,7 @@
     <run uri>/deadletters/shard-00042-00.parquet        the rows of that shard without an answer
     <run uri>/partial/shard-00042-00.parquet            results that were not final, as asked for
     <run uri>/reconciliation/shard-00042-00.json        how that shard's rows ended, counted
+    <run uri>/reconciliation.jsonl.gz                   all of these in one object
     <run uri>/reconciliation.parquet                    the same as a table, and every job
     <run uri>/fallback-end.json                         that the fallback gave up, and why
     <run uri>/publisher.json                            the process that publishes the results
@@ -48,6 +49,7 @@ CANARY_FILE = "canary.json"
 PRICES_FILE = "prices.json"
 REPORT_FILE = "report.json"
 RECONCILIATION_FILE = "reconciliation.parquet"
+RECONCILIATIONS_FILE = "reconciliation.jsonl.gz"
 FALLBACK_END_FILE = "fallback-end.json"
 PUBLISHED_FILE = "published.json"
 LEASE_FILE = "lease.json"
@@ -183,6 +185,16 @@ def tasks_prefix(round_id: str) -> str:
     return f"{TASKS}/{round_id}/"
 
 
+def ended_task_key(round_id: str) -> str:
+    """Return the object that says that a task of a fallback round has ended."""
+    return f"{tasks_prefix(round_id)}ended"
+
+
+def is_task(key: str) -> bool:
+    """Tell whether a key in the folder of a round's tasks is that of a running task."""
+    return not key.endswith("/ended")
+
+
 def claims_prefix(round_id: str) -> str:
     """Return the folder of the claims of a fallback round."""
     return f"{CLAIMS}/{round_id}/"
@@ -219,6 +231,22 @@ def deadletters_key(shard: str) -> str:
 def results_key(unit: str) -> str:
     """Return the Parquet of the results of a unit: a shard, or a bucket's rejected rows."""
     return f"{RESULTS}/{unit}.parquet"
+
+
+def unit_prefixes(folder: str) -> tuple[str, ...]:
+    """Return the beginnings of the keys of all units in the folder of results or dead letters.
+
+    The images of answers are in a folder of results, too, and may be very many.
+    """
+    return tuple(f"{folder}/{kind}-" for kind in ("shard", "rejects"))
+
+
+def unit_of(key: str) -> str:
+    """Return the unit that a key names: an object of its own, or one below a folder of its own.
+
+    Such as results/<unit>.parquet and output/<unit>/…
+    """
+    return key.split("/", 2)[1].partition(".")[0]
 
 
 def partial_key(unit: str) -> str:

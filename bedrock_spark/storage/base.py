@@ -6,7 +6,7 @@ be pickled and sent to executors.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -41,8 +41,8 @@ class Storage(Protocol):
         """
         ...
 
-    def write(self, key: str, data: bytes) -> None:
-        """Write an object, and replace an existing one."""
+    def write(self, key: str, data: bytes) -> str:
+        """Write an object, and replace an existing one; return its version, as listings show it."""
         ...
 
     def create(self, key: str, data: bytes) -> None:
@@ -86,6 +86,13 @@ class Storage(Protocol):
 
     def list(self, prefix: str) -> list[StoredObject]:
         """Return every object whose key begins with a prefix, in the order of keys."""
+        ...
+
+    def scan(self, prefix: str) -> Iterator[StoredObject]:
+        """Yield every object whose key begins with a prefix, as it is listed.
+
+        Those below one folder come one after another. Memory holds one page of the listing.
+        """
         ...
 
     def delete_leftovers(self, prefixes: Sequence[str], before: float) -> int:

@@ -56,11 +56,13 @@ class LocalStorage:
             file.seek(start)
             return file.read(stop - start)
 
-    def write(self, key: str, data: bytes) -> None:
-        """Write an object: a temporary file, then a rename."""
+    def write(self, key: str, data: bytes) -> str:
+        """Write an object: a temporary file, then a rename, which keeps its time and size."""
         with self._temporary(key) as temporary:
             temporary.write_bytes(data)
+            version = _version(temporary.stat())
             temporary.replace(self._path(key))
+        return version
 
     def create(self, key: str, data: bytes) -> None:
         """Write an object that does not exist yet: a temporary file, then a hard link."""
@@ -116,18 +118,21 @@ class LocalStorage:
                 self._path(key).unlink(missing_ok=True)
 
     def list(self, prefix: str) -> list[StoredObject]:
-        """Walk the folder that the prefix names, or the one above it."""
-        objects: list[StoredObject] = []
+        """Return the objects in the order of keys."""
+        return sorted(self.scan(prefix), key=lambda o: o.key)
+
+    def scan(self, prefix: str) -> Iterator[StoredObject]:
+        """Walk the folder that the prefix names, or the one above it, folder by folder."""
+        begin = len(f"{self.root}".rstrip("/")) + 1
         for path in self._files(prefix):
-            key = path.relative_to(self.root).as_posix()
-            if key.startswith(prefix) and not path.name.startswith((_TEMPORARY, _LOCK)):
-                objects += _stored(key, path)
-        return sorted(objects, key=lambda o: o.key)
+            key, name = path[begin:], path.rpartition("/")[2]
+            if key.startswith(prefix) and not name.startswith((_TEMPORARY, _LOCK)):
+                yield from _stored(key, path)
 
     def delete_leftovers(self, prefixes: Sequence[str], before: float) -> int:
         """Unlink old temporary files of any key. Never a lock: another process may hold it."""
         deleted = 0
-        for path in self._files(""):
+        for path in map(Path, self._files("")):
             if path.name.startswith(_TEMPORARY):
                 with _storage_errors(path), suppress(FileNotFoundError):
                     # ctime, because a hard link to an old file has its old mtime.
@@ -136,11 +141,11 @@ class LocalStorage:
                         deleted += 1
         return deleted
 
-    def _files(self, prefix: str) -> Iterator[Path]:
-        """Yield the files in the folder that the prefix names, or in the one above it."""
+    def _files(self, prefix: str) -> Iterator[str]:
+        """Yield the paths of the files in the folder that the prefix names, or in the one above."""
         start = self._path(prefix if prefix.endswith("/") else str(Path(prefix).parent))
         for folder, _, names in os.walk(start):
-            yield from (Path(folder, name) for name in names)
+            yield from (f"{folder.rstrip('/')}/{name}" for name in names)
 
     @contextmanager
     def _locked(self, key: str) -> Iterator[None]:
@@ -168,13 +173,17 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _stored(key: str, path: Path) -> list[StoredObject]:
+def _stored(key: str, path: str) -> list[StoredObject]:
     """Return a file as an object; none if it was deleted since the folder was read."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - a listing has many files, and a Path costs more
     except FileNotFoundError:
         return []
-    return [StoredObject(key, status.st_size, f"{status.st_mtime_ns}-{status.st_size}")]
+    return [StoredObject(key, status.st_size, _version(status))]
+
+
+def _version(status: os.stat_result) -> str:
+    return f"{status.st_mtime_ns}-{status.st_size}"
 
 
 @contextmanager

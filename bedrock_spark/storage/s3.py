@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
@@ -96,10 +97,12 @@ class S3Storage:
             data: bytes = reply["Body"].read()
             return data
 
-    def write(self, key: str, data: bytes) -> None:
-        """Write an object."""
+    def write(self, key: str, data: bytes) -> str:
+        """Write an object; return its ETag."""
         with self._storage_errors(key):
-            self._client.put_object(Bucket=self._bucket, Key=self._prefix + key, Body=data)
+            name = self._prefix + key
+            reply = self._client.put_object(Bucket=self._bucket, Key=name, Body=data)
+            return str(reply["ETag"]).strip('"')
 
     def create(self, key: str, data: bytes) -> None:
         """Write an object that does not exist yet: If-None-Match."""
@@ -207,16 +210,28 @@ class S3Storage:
 
     def list(self, prefix: str) -> list[StoredObject]:
         """Return the objects of every page of the listing."""
-        objects = []
+        return list(self.scan(prefix))
+
+    def scan(self, prefix: str) -> Iterator[StoredObject]:
+        """Yield the objects of every page of the listing, in the order of keys."""
+        for page in self._pages(prefix):
+            for item in page.get("Contents", ()):
+                key = item["Key"].removeprefix(self._prefix)
+                yield StoredObject(key, item["Size"], item["ETag"].strip('"'))
+
+    def _pages(self, prefix: str) -> Iterator[Any]:
+        """Yield the pages of a listing. Errors of what the caller does meanwhile are its own."""
         with self._storage_errors(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=self._prefix + prefix
             )
-            for page in pages:
-                for item in page.get("Contents", ()):
-                    key = item["Key"].removeprefix(self._prefix)
-                    objects.append(StoredObject(key, item["Size"], item["ETag"].strip('"')))
-        return objects
+            following = iter(pages)
+        while True:
+            with self._storage_errors(prefix):
+                page = next(following, None)
+            if page is None:
+                return
+            yield page
 
     def delete_leftovers(self, prefixes: Sequence[str], before: float) -> int:
         """Abort old multipart uploads: their parts are billed, and no listing of objects has them.

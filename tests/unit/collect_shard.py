@@ -62,6 +62,6 @@ def collect_shard(
     if again is NEVER and config.parse is not None:
         again = AskAgain(invalid=config.parse.retries)
     task = CollectTask(storage, family, result_columns_of(config), PREPARE_ID, again=again)
-    reconciled = task(ShardWork(SHARD, None, tuple(jobs)))
+    reconciled = task(ShardWork(SHARD, None, tuple(jobs))).reconciled
     table = pq.read_table(io.BytesIO(storage.read(layout.results_key(SHARD))))
     return reconciled, sorted(table.to_pylist(), key=lambda row: row["n"])

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -48,21 +49,38 @@ SCHEMA = pa.schema(
 )
 
 
+# The rows of one row group, and those that are in memory at a time.
+_ROWS = 10_000
+
+
 def write_reconciliation(
     storage: Storage, reconciled: Iterable[ReconciledShard], jobs: Mapping[str, Job]
 ) -> None:
-    """Write reconciliation.parquet into the run folder."""
-    units = list(reconciled)
-    outputs = {(unit.unit, job.job_id): job for unit in units for job in unit.jobs}
-    rows = [_unit_row(unit) for unit in units]
-    rows += [_job_row(job, outputs) for job in sorted(jobs.values(), key=_shard_and_attempt)]
+    """Write reconciliation.parquet into the run folder: each unit, and after it its jobs."""
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), sink, compression="zstd")
+    with pq.ParquetWriter(sink, SCHEMA, compression="zstd") as table:
+        for rows in _batches(_rows(reconciled, jobs), _ROWS):
+            table.write_table(pa.Table.from_pylist(rows, SCHEMA))
     storage.write(layout.RECONCILIATION_FILE, sink.getvalue())
 
 
-def _shard_and_attempt(job: Job) -> tuple[str, int]:
-    return job.shard_id, job.attempt
+def _rows(
+    reconciled: Iterable[ReconciledShard], jobs: Mapping[str, Job]
+) -> Iterator[dict[str, Any]]:
+    by_shard: dict[str, list[Job]] = {}
+    for job in sorted(jobs.values(), key=lambda job: (job.shard_id, job.attempt)):
+        by_shard.setdefault(job.shard_id, []).append(job)
+    for unit in reconciled:
+        yield _unit_row(unit)
+        outputs = {output.job_id: output for output in unit.jobs}
+        yield from (_job_row(job, outputs) for job in by_shard.pop(unit.unit, ()))
+    for rest in by_shard.values():
+        yield from (_job_row(job, {}) for job in rest)
+
+
+def _batches(rows: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    while batch := list(islice(rows, size)):
+        yield batch
 
 
 def _unit_row(unit: ReconciledShard) -> dict[str, Any]:
@@ -80,7 +98,7 @@ def _unit_row(unit: ReconciledShard) -> dict[str, Any]:
     }
 
 
-def _job_row(job: Job, outputs: Mapping[tuple[str, str], CollectedJob]) -> dict[str, Any]:
+def _job_row(job: Job, outputs: Mapping[str, CollectedJob]) -> dict[str, Any]:
     seen = job.seen
     row: dict[str, Any] = {
         "kind": JOB,
@@ -90,7 +108,7 @@ def _job_row(job: Job, outputs: Mapping[tuple[str, str], CollectedJob]) -> dict[
     }
     if seen is None:
         return row
-    output = outputs.get((job.shard_id, seen.job_id))
+    output = outputs.get(seen.job_id)
     return row | {
         "job_arn": seen.job_arn,
         "status": seen.status,

@@ -8,19 +8,22 @@ driver.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
+import msgspec
 from pyspark.sql import SparkSession
 
 from bedrock_spark.families import family_of
 from bedrock_spark.outputs.ask_again import ask_again_of, rules_digest
-from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.outputs.reconciliations import Reconciliations, StoredRow, write_table
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
+from bedrock_spark.spark.collect.changed import ChangedUnits
 from bedrock_spark.spark.collect.late_output import folders_of
 from bedrock_spark.spark.collect.reconciliation_table import write_reconciliation
-from bedrock_spark.spark.collect.task import CollectTask, ShardWork
+from bedrock_spark.spark.collect.task import CollectedUnit, CollectTask, ShardWork
 from bedrock_spark.spark.result_schema import refuse_clashes, result_columns_of
 from bedrock_spark.spark.tasks import observed_tasks, run_packed
 
@@ -34,20 +37,17 @@ def collect(
     manifest: RunManifest,
     jobs: dict[str, Job],
     observe: Observer = ignore_progress,
-) -> list[ReconciledShard]:
+) -> Reconciliations:
     """Write results and reconciliations; return the reconciliation of every unit, by name.
 
-    Writes the table of all reconciliations last. Runs one Spark action. If one of its tasks is
-    lost, the shards that it has finished have a reconciliation, and are not read again.
+    Writes the tables of all reconciliations last. Runs one Spark action over the units that have
+    changed since they were collected, none if there are none. If one of its tasks is lost, the
+    shards that it has finished have a reconciliation, and are not read again.
     """
     refuse_clashes(_names(manifest.columns), run.config.results)
     by_shard: dict[str, list[Job]] = {}
-    for job in jobs.values():
+    for job in sorted(jobs.values(), key=lambda job: job.attempt):
         by_shard.setdefault(job.shard_id, []).append(job)
-    works = [(ShardWork(r.unit, r.bucket, ()), 0) for r in manifest.rejects]
-    for shard in manifest.shards:
-        own = sorted(by_shard.get(shard.shard_id, ()), key=lambda j: j.attempt)
-        works.append((ShardWork(shard.shard_id, None, tuple(own)), shard.bytes))
     columns = result_columns_of(run.config.results)
     fallback = run.config.fallback
     ask_unfound = fallback is not None and fallback.ask_unfound
@@ -58,11 +58,26 @@ def collect(
         *(run.storage, family, columns, manifest.prepare_id, ask_unfound),
         *(ask_again_of(run.config), folders, schema, rules_digest(run.config)),
     )
-    with observed_tasks(spark, "collect", observe, None, manifest.rows, "rows"):
-        done = run_packed(spark, works, task, "collect")
-    units = sorted(map(ReconciledShard.from_json, done), key=lambda shard: shard.unit)
-    write_reconciliation(run.storage, units, jobs)
-    return units
+    changed = ChangedUnits(task, manifest, by_shard)
+    with observed_tasks(spark, "collect", observe, unit="rows") as progress:
+
+        def units() -> Iterator[tuple[ShardWork, int]]:
+            yield from changed
+            progress.expect(changed.changed_rows or manifest.rows)
+
+        done = run_packed(spark, units(), task, "collect")
+    rows = changed.rows
+    for collected in map(_COLLECTED.decode, done):
+        reconciled = collected.reconciled
+        rows[reconciled.unit] = StoredRow(collected.version, reconciled.to_json())
+    if done:
+        write_table(run.storage, rows)
+    reconciliations = Reconciliations(rows)
+    write_reconciliation(run.storage, reconciliations, jobs)
+    return reconciliations
+
+
+_COLLECTED = msgspec.json.Decoder(CollectedUnit)
 
 
 def _names(columns: str) -> list[str]:

@@ -11,24 +11,25 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bedrock_spark._version import __version__
 from bedrock_spark.families import family_by_name
 from bedrock_spark.outputs.ask_again import NEVER, AskAgain
+from bedrock_spark.outputs.findings import EXAMPLES
 from bedrock_spark.outputs.judge import Judge
 from bedrock_spark.outputs.outcomes import REJECTED
 from bedrock_spark.outputs.reasons import ReasonCounts
-from bedrock_spark.outputs.reconcile import EXAMPLES, ShardReconciliation
+from bedrock_spark.outputs.reconcile import ShardReconciliation
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, digest_of_ids
-from bedrock_spark.outputs.record_outcome import OkAnswer
+from bedrock_spark.outputs.settled import OkAnswers
 from bedrock_spark.outputs.shard_outputs import (
     JobOutput,
     images_of,
@@ -47,9 +48,10 @@ from bedrock_spark.spark.collect.dead_letters import DeadLetters
 from bedrock_spark.spark.collect.late_output import copy_late_output, lacks_answers
 from bedrock_spark.spark.collect.result_rows import ResultRows, rejected_rows
 from bedrock_spark.spark.collect.results_file import ResultsFile, schema_of
+from bedrock_spark.spark.collect.row_places import RowPlaces
+from bedrock_spark.spark.collect.source_rows import SourceRows
 from bedrock_spark.spark.parquet import results_file
 from bedrock_spark.spark.result_schema import ResultColumns
-from bedrock_spark.spark.row_bytes import row_bytes
 from bedrock_spark.storage import Storage, StoredObject, scratch_folder
 
 # The version of the format of results and reconciliations. If it changes, the fingerprint of every
@@ -60,11 +62,22 @@ _REJECT_COLUMNS = (REJECT_COLUMN, REJECT_REASON)
 
 @dataclass(frozen=True)
 class ShardWork:
-    """One unit of collect: a shard with its jobs, or the rejected rows of a bucket."""
+    """One unit of collect: a shard with its jobs, or the rejected rows of a bucket.
+
+    inputs: the output objects of the shard, as `shard_inputs` returns them; None: they are listed
+    """
 
     unit: str
     bucket: int | None
     jobs: tuple[Job, ...]
+    inputs: tuple[StoredObject, ...] | None = None
+
+
+class CollectedUnit(msgspec.Struct, frozen=True):
+    """The reconciliation of a unit without its lists of records, and the version of its object."""
+
+    version: str
+    reconciled: ReconciledShard
 
 
 @dataclass(frozen=True)
@@ -88,31 +101,36 @@ class CollectTask:
     schema: Mapping[str, Any] | None = None
     rules: str = ""
 
-    def __call__(self, work: ShardWork) -> ReconciledShard:
+    def __call__(self, work: ShardWork) -> CollectedUnit:
         """Collect one unit, or return its last reconciliation if nothing changed since.
 
         A unit whose results or dead letters were deleted is collected again. If jobs claim answers
         that were not found, output that came late is copied to the run folder and read.
         """
-        reconciled = self._collect(work)
-        if lacks_answers(reconciled) and copy_late_output(self.storage, self.folders, work.jobs):
-            reconciled = self._collect(work)
-        return reconciled
+        done = self._collect(work)
+        is_late = lacks_answers(done.reconciled)
+        if is_late and copy_late_output(self.storage, self.folders, work.jobs):
+            done = self._collect(replace(work, inputs=None))
+        return done
 
-    def _collect(self, work: ShardWork) -> ReconciledShard:
+    def _collect(self, work: ShardWork) -> CollectedUnit:
         inputs = self._inputs(work)
-        fingerprint = self._fingerprint(inputs, work)
+        fingerprint = self.fingerprint(inputs, work)
         last = self._last_reconciliation(work.unit)
-        if last is not None and last.fingerprint == fingerprint and self._has_files(last):
-            return last.without_ids()
+        if last is not None and last.fingerprint == fingerprint:
+            # It is listed after it was read: if it was written meanwhile, the version is not that
+            # of what was read, and the next collect looks at it again.
+            version = self._version(last)
+            if version is not None and self._has_files(last):
+                return CollectedUnit(version, last.without_ids())
         with _without_garbage_collection():
             if work.bucket is not None:
                 reconciled = self._collect_rejects(work)
             else:
                 reconciled = self._collect_shard(work, inputs, last)
         reconciled = msgspec.structs.replace(reconciled, fingerprint=fingerprint)
-        self.storage.write(layout.reconciliation_key(work.unit), reconciled.to_json())
-        return reconciled.without_ids()
+        version = self.storage.write(layout.reconciliation_key(work.unit), reconciled.to_json())
+        return CollectedUnit(version, reconciled.without_ids())
 
     def _last_reconciliation(self, unit: str) -> ReconciledShard | None:
         data = self.storage.read_if_present(layout.reconciliation_key(unit))
@@ -121,24 +139,33 @@ class CollectTask:
         except msgspec.DecodeError:
             return None  # it has another format: the shard is collected again
 
+    def _version(self, last: ReconciledShard) -> str | None:
+        key = layout.reconciliation_key(last.unit)
+        return next((o.version for o in self.storage.list(key) if o.key == key), None)
+
     def _has_files(self, last: ReconciledShard) -> bool:
         keys = [layout.results_key(last.unit)]
         if last.dead_letters:
             keys.append(layout.deadletters_key(last.unit))
         return all(any(o.key == key for o in self.storage.list(key)) for key in keys)
 
-    def _fingerprint(self, inputs: list[StoredObject], work: ShardWork) -> str:
+    def fingerprint(self, inputs: Sequence[StoredObject], work: ShardWork) -> str:
         """Return a digest of everything that the results of a shard depend on."""
         versions = [(o.key, o.size, o.version) for o in inputs]
-        settings = [
+        parts = [versions, jobs_digest(work.jobs), self._settings]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    @cached_property
+    def _settings(self) -> list[Any]:
+        return [
             *(self.family, self.columns.fingerprint, self.ask_unfound, repr(self.again)),
             *(self.rules, __version__, _FORMAT),
         ]
-        parts = [versions, jobs_digest(work.jobs), settings]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
-    def _inputs(self, work: ShardWork) -> list[StoredObject]:
-        return shard_inputs(self.storage, work.unit) if work.bucket is None else []
+    def _inputs(self, work: ShardWork) -> Sequence[StoredObject]:
+        if work.bucket is not None:
+            return ()
+        return shard_inputs(self.storage, work.unit) if work.inputs is None else work.inputs
 
     def _collect_rejects(self, work: ShardWork) -> ReconciledShard:
         assert work.bucket is not None
@@ -158,7 +185,7 @@ class CollectTask:
         )
 
     def _collect_shard(
-        self, work: ShardWork, inputs: list[StoredObject], last: ReconciledShard | None
+        self, work: ShardWork, inputs: Sequence[StoredObject], last: ReconciledShard | None
     ) -> ReconciledShard:
         with scratch_folder("collect") as folder, Spill(folder) as spill:
             return self._join(work, inputs, last, folder, spill)
@@ -166,19 +193,18 @@ class CollectTask:
     def _join(
         self,
         work: ShardWork,
-        inputs: list[StoredObject],
+        inputs: Sequence[StoredObject],
         last: ReconciledShard | None,
         folder: Path,
         spill: Spill,
     ) -> ReconciledShard:
         """Write the rows that are ok while their answers are read, and then the others."""
         rows = self._read_rows(layout.rows_key(work.unit, self.prepare_id), folder)
-        places = _places_of(rows[ROW_RECORD_ID].to_pylist())
+        places = RowPlaces(rows[ROW_RECORD_ID].to_pylist())
         family = family_by_name(self.family)
         judge = Judge(family, self.columns.parsed, self.schema)
-        expected = {record_id: len(own) for record_id, own in places.items()}
         reconciliation = ShardReconciliation(
-            *(work.unit, expected, judge, self.again, self.ask_unfound), spill=spill
+            *(work.unit, places.expected, judge, self.again, self.ask_unfound), spill=spill
         )
         images = images_of(self.storage, inputs, reconciliation)
         made = ResultRows(reconciliation, family, images, len(self.columns.parsed))
@@ -186,17 +212,16 @@ class CollectTask:
         kept = rows.drop_columns([ROW_RECORD_ID])
         with self._results(folder, work.unit, kept, dead) as results:
 
-            def settle(answer: OkAnswer) -> None:
-                line = answer.outcome.record
-                size = len(line.output or b"")
-                results.add(made.ok_row(answer), places[line.record_id], size)
+            def take(ok: OkAnswers) -> None:
+                sizes = list(map(len, ok.outputs))
+                results.add_columns(made.ok_columns(ok), places.of_many(ok.ids), sizes)
 
-            reconciliation.settle = settle
+            reconciliation.settle_into(take)
             outputs = read_outputs(self.storage, inputs, work.jobs, reconciliation, folder)
             for record_id in reconciliation.unsettled():
                 outcome = reconciliation.outcomes.get(record_id)
                 size = 0 if outcome is None else outcome.size
-                results.add(made.other_row(record_id), places[record_id], size)
+                results.add(made.other_row(record_id), places.of(record_id), size)
         may_exist = last is None or last.dead_letters != 0
         dead_letters = dead.write(self.storage, work.unit, may_exist=may_exist)
         if images.bad:
@@ -223,26 +248,13 @@ class CollectTask:
         self, folder: Path, unit: str, kept: pa.Table, dead: DeadLetters
     ) -> Iterator[ResultsFile]:
         """Provide the results of a unit; put them into the run folder after the block, whole."""
-        sizes = [row_bytes(batch) for batch in kept.to_batches()] if kept.num_columns else []
-        row_sizes = np.concatenate(sizes).tolist() if sizes else [0] * len(kept)
-        schema = schema_of(kept, self.columns)
+        schema = schema_of(kept.schema, self.columns)
         with results_file(folder, schema, self.columns.prefix) as file:
-            results = ResultsFile(self.columns, schema, kept, row_sizes, file, dead)
+            results = ResultsFile(self.columns, schema, SourceRows(kept), file, dead)
             yield results
             results.flush()
             file.close()
             self.storage.upload(file.path, layout.results_key(unit))
-
-
-def _places_of(ids: Sequence[str]) -> dict[str, Sequence[int]]:
-    """Return the positions of the rows of each record."""
-    places: dict[str, Sequence[int]] = {record_id: (n,) for n, record_id in enumerate(ids)}
-    if len(places) < len(ids):
-        shared: dict[str, list[int]] = {}
-        for place, record_id in enumerate(ids):
-            shared.setdefault(record_id, []).append(place)
-        places.update(shared)
-    return places
 
 
 def _reconciled(

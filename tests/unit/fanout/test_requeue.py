@@ -60,6 +60,7 @@ class ParsingRun(FakeRun):
         members = {
             "unit": self.shard_id,
             "again_ids": tuple(invalid),
+            "again_records": len(invalid),
             "jobs": jobs,
             "outputs": outputs_digest(shard_inputs(self.run.storage, self.shard_id)),
             "jobs_known": jobs_digest(shard_jobs),

@@ -159,7 +159,7 @@ def test_unfound_records_are_asked_if_the_user_says_so(tmp_path: Path) -> None:
 
     task = CollectTask(storage, "anthropic", result_columns_of(ResultsConfig()), PREPARE_ID, True)
     job = completed_job(1, JOB_FOLDER, succeeded=20)
-    reconciled = task(ShardWork(SHARD, None, (job,)))
+    reconciled = task(ShardWork(SHARD, None, (job,))).reconciled
     assert (reconciled.unanswered, reconciled.unfound, reconciled.outcomes["unfound"]) == (
         20,
         0,

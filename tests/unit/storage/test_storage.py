@@ -6,6 +6,7 @@ import os
 import pickle
 import threading
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,17 @@ def test_a_write_replaces_an_object(storage: Storage) -> None:
     storage.write("a", b"two")
     assert storage.read("a") == b"two"
     assert storage.list("")[0].version != before[0].version
+
+
+def test_a_write_returns_the_version_that_listings_show(storage: Storage) -> None:
+    """And a scan shows what a listing shows, the objects below one folder one after another."""
+    versions = {key: storage.write(key, key.encode()) for key in ("f/b/2", "f/a/1", "f/b/1", "g/c")}
+    assert {o.key: o.version for o in storage.list("")} == versions
+    for prefix in ("", "f/", "f/b", "f/b/", "nowhere/"):
+        scanned = list(storage.scan(prefix))
+        assert sorted(scanned, key=lambda o: o.key) == storage.list(prefix)
+        folders = [o.key.rpartition("/")[0] for o in scanned]
+        assert len(set(folders)) == len([folder for folder, _ in groupby(folders)])
 
 
 def test_without_a_write_a_listing_does_not_change(storage: Storage) -> None:

@@ -69,7 +69,8 @@ class Shard:
             *(self.storage, "anthropic", columns, PREPARE_ID, ask_unfound),
             folders=folders,  # type: ignore[arg-type]
         )
-        return pickle.loads(pickle.dumps(task))(ShardWork(SHARD, None, (self.job,)))  # type: ignore[no-any-return]
+        unpickled: CollectTask = pickle.loads(pickle.dumps(task))
+        return unpickled(ShardWork(SHARD, None, (self.job,))).reconciled
 
 
 @pytest.mark.parametrize("status", ["Completed", "PartiallyCompleted", "Stopped", "Expired"])

@@ -44,7 +44,7 @@ def reconciliation_rows(folder: Path) -> list[dict[str, Any]]:
 
 def test_a_row_per_shard_and_per_job(tmp_path: Path) -> None:
     """Counts, findings, tokens and statuses; a job that no listing has shown has only its name."""
-    shard, rejects, job, unseen = reconciliation_rows(tmp_path)
+    shard, job, unseen, rejects = reconciliation_rows(tmp_path)
     assert (shard["kind"], shard["rows"], shard["ok"], shard["missing"]) == ("shard", 3, 2, 0)
     assert (shard["unfound"], shard["unanswered"]) == (1, 0)  # the job claims 3 answers
     assert (shard["findings"], shard["input_tokens"]) == (3, 8)

@@ -19,11 +19,11 @@ class FlakyStorage(LocalStorage):
 
     failures = 0
 
-    def write(self, key: str, data: bytes) -> None:
+    def write(self, key: str, data: bytes) -> str:
         if self.failures:
             self.failures -= 1
             raise StorageError("full")
-        super().write(key, data)
+        return super().write(key, data)
 
 
 @pytest.fixture

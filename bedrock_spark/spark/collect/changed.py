@@ -1,0 +1,120 @@
+"""Which units have changed since they were collected: found out on the driver, by five listings.
+
+Only these become work for Spark. What is known of the others is the table of reconciliations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import msgspec
+
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.outputs.reconciliations import StoredRow, list_versions, read_table
+from bedrock_spark.outputs.run_inputs import scan_inputs
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.manifest import RunManifest
+from bedrock_spark.spark.collect.late_output import lacks_answers
+from bedrock_spark.spark.collect.task import CollectTask, ShardWork
+from bedrock_spark.storage import Storage, StoredObject
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What earlier collects have left in the run folder.
+
+    rows: the table of reconciliations; versions: of the object of each unit
+    results, dead_letters: the units that have such a file
+    """
+
+    rows: dict[str, StoredRow]
+    versions: Mapping[str, str]
+    results: set[str]
+    dead_letters: set[str]
+
+
+def read_collected(storage: Storage) -> Collected:
+    """List what earlier collects have left, and read the table of reconciliations."""
+
+    def units(folder: str) -> set[str]:
+        return {
+            layout.unit_of(stored.key)
+            for prefix in layout.unit_prefixes(folder)
+            for stored in storage.scan(prefix)
+        }
+
+    with ThreadPoolExecutor(4) as pool:
+        rows = pool.submit(read_table, storage)
+        versions = pool.submit(list_versions, storage)
+        results = pool.submit(units, layout.RESULTS)
+        dead_letters = pool.submit(units, layout.DEADLETTERS)
+        return Collected(
+            *(rows.result(), versions.result(), results.result(), dead_letters.result())
+        )
+
+
+class ChangedUnits:
+    """The units of a run that must be collected, with their sizes in bytes; can be read once.
+
+    rows: the rows of the other units, by unit, as they are found
+    changed_rows: how many rows the changed units have
+    """
+
+    def __init__(
+        self, task: CollectTask, manifest: RunManifest, jobs: Mapping[str, Sequence[Job]]
+    ) -> None:
+        self.rows: dict[str, StoredRow] = {}
+        self.changed_rows = 0
+        self._task = task
+        self._manifest = manifest
+        self._jobs = jobs
+
+    def __iter__(self) -> Iterator[tuple[ShardWork, int]]:
+        storage = self._task.storage
+        collected = read_collected(storage)
+        shards = {shard.shard_id: shard.rows for shard in self._manifest.shards}
+        for unit, inputs in scan_inputs(storage):
+            if unit in shards:
+                yield from self._changed(unit, shards.pop(unit), inputs, collected)
+        for unit, rows in shards.items():
+            yield from self._changed(unit, rows, (), collected)
+        for rejects in self._manifest.rejects:
+            work = ShardWork(rejects.unit, rejects.bucket, (), ())
+            if not self._is_current(work, collected):
+                self.changed_rows += rejects.rows
+                yield work, 0
+
+    def _changed(
+        self, unit: str, rows: int, inputs: Sequence[StoredObject], collected: Collected
+    ) -> Iterator[tuple[ShardWork, int]]:
+        work = ShardWork(unit, None, tuple(self._jobs.get(unit, ())), tuple(inputs))
+        if not self._is_current(work, collected):
+            self.changed_rows += rows
+            yield work, sum(stored.size for stored in inputs)
+
+    def _is_current(self, work: ShardWork, collected: Collected) -> bool:
+        """Tell whether nothing has changed since a unit was collected; then keep its row."""
+        unit = work.unit
+        row = collected.rows.pop(unit, None)
+        if row is None or row.version != collected.versions.get(unit):
+            return False
+        try:
+            reconciled = row.decode()
+        except msgspec.DecodeError:
+            return False  # it has another format: the shard is collected again
+        is_current = (
+            reconciled.fingerprint == self._task.fingerprint(work.inputs or (), work)
+            and unit in collected.results
+            and (not reconciled.dead_letters or unit in collected.dead_letters)
+            and not self._may_have_late_output(reconciled, work)
+        )
+        if is_current:
+            self.rows[unit] = row
+        return is_current
+
+    def _may_have_late_output(self, reconciled: ReconciledShard, work: ShardWork) -> bool:
+        folders = self._task.folders
+        return lacks_answers(reconciled) and any(job.place in folders for job in work.jobs)
