@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ from bedrock_spark.spark.prepare.render import LINES, render_lines
 from bedrock_spark.spark.prepare.shard_files import BucketFiles, RejectsFile
 from bedrock_spark.spark.prepare.source import SourceColumns
 from bedrock_spark.spark.row_bytes import OFFSET_BYTES, Sizes, row_bytes
-from bedrock_spark.storage import Storage, scratch_folder
+from bedrock_spark.storage import Storage
 from bedrock_spark.templates.body_template import RowRejected
 
 # Batches are rendered in slices of about 1 MB, which stay in the processor's cache. Whole batches
@@ -91,8 +91,10 @@ class PrepareTask:
         first = next((b for b in batches if b.num_rows), None)
         if first is None:
             return None
-        with scratch_folder("prepare") as folder, open_objects(self.aws) as objects:
-            bucket = _Bucket(self, folder, first, objects)
+        with (
+            open_objects(self.aws) as objects,
+            closing(_Bucket(self, first, objects)) as bucket,
+        ):
             bucket.add(first)
             del first
             for batch in batches:
@@ -116,9 +118,7 @@ class _Chunk:
 class _Bucket:
     """Renders the Arrow batches of one bucket, cuts them, and writes the files."""
 
-    def __init__(
-        self, task: PrepareTask, folder: Path, first: pa.RecordBatch, objects: Prefetch
-    ) -> None:
+    def __init__(self, task: PrepareTask, first: pa.RecordBatch, objects: Prefetch) -> None:
         self._task = task
         self._objects = objects
         self._index: int = first.column(BUCKET)[0].as_py()
@@ -133,10 +133,9 @@ class _Bucket:
         kept = with_nullable_fields(first.slice(0, 0).select(list(task.columns.kept))).schema
         self._schema = pa.schema([pa.field(ROW_RECORD_ID, pa.string()), *kept])
         unique = {ROW_RECORD_ID, *task.columns.key}
-        self._files = BucketFiles(
-            task.storage, folder, task.prepare_id, self._number, self._schema, unique
-        )
-        self._rejects = RejectsFile(folder / "rejects.parquet", kept)
+        self._files = BucketFiles(task.storage, task.prepare_id, self._number, self._schema, unique)
+        rejects_key = layout.rejects_key(self._number, task.prepare_id)
+        self._rejects = RejectsFile(task.storage, rejects_key, kept)
         self._last_id: str | None = None
         self._rows = self._squares = self._duplicates = self._repeated = 0
         self._row_bytes = self._row_squares = 0
@@ -175,8 +174,7 @@ class _Bucket:
         for piece in self._cutter.finish():
             self._write(piece)
         self._files.finish()
-        rejects_key = layout.rejects_key(self._number, self._task.prepare_id)
-        self._rejects.publish(self._task.storage, rejects_key)
+        self._rejects.publish()
         return {
             "bucket": self._number,
             "rows": self._rows,
@@ -189,6 +187,11 @@ class _Bucket:
             "row_squares": self._row_squares,
             "shards": [asdict(s) for s in self._files.shards],
         }
+
+    def close(self) -> None:
+        """Forget the files that are not finished: those of a task that fails."""
+        self._files.abort()
+        self._rejects.abort()
 
     def _without_damaged(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Reject the rows that are damaged, and return the others."""
