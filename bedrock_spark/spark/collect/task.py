@@ -174,7 +174,7 @@ class CollectTask:
             columns, reasons = (rows[name].to_pylist() for name in _REJECT_COLUMNS)
             why = [f"{column}: {reason}" for column, reason in zip(columns, reasons, strict=True)]
             kept = rows.drop_columns(list(_REJECT_COLUMNS))
-            with self._results(folder, work.unit, kept, DeadLetters(self.columns)) as results:
+            with self._results(work.unit, kept, DeadLetters(self.columns)) as results:
                 for place, row in enumerate(rejected_rows(why, len(self.columns.parsed))):
                     results.add(row, (place,))
         counts = ReasonCounts()
@@ -210,7 +210,7 @@ class CollectTask:
         made = ResultRows(reconciliation, family, images, len(self.columns.parsed))
         dead = DeadLetters(self.columns)
         kept = rows.drop_columns([ROW_RECORD_ID])
-        with self._results(folder, work.unit, kept, dead) as results:
+        with self._results(work.unit, kept, dead) as results:
 
             def take(ok: OkAnswers) -> None:
                 sizes = list(map(len, ok.outputs))
@@ -244,17 +244,15 @@ class CollectTask:
         return pq.read_table(self.storage.fetch(key, folder / "rows")).combine_chunks()
 
     @contextmanager
-    def _results(
-        self, folder: Path, unit: str, kept: pa.Table, dead: DeadLetters
-    ) -> Iterator[ResultsFile]:
+    def _results(self, unit: str, kept: pa.Table, dead: DeadLetters) -> Iterator[ResultsFile]:
         """Provide the results of a unit; put them into the run folder after the block, whole."""
         schema = schema_of(kept.schema, self.columns)
-        with results_file(folder, schema, self.columns.prefix) as file:
+        key = layout.results_key(unit)
+        with results_file(self.storage, key, schema, self.columns.prefix) as file:
             results = ResultsFile(self.columns, schema, SourceRows(kept), file, dead)
             yield results
             results.flush()
-            file.close()
-            self.storage.upload(file.path, layout.results_key(unit))
+            file.commit()
 
 
 def _reconciled(
