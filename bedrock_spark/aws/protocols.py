@@ -118,6 +118,10 @@ class RuntimeClient(Protocol):
         """Send a body in the model's own format; the answer is a stream."""
         ...
 
+    def count_tokens(self, *, modelId: str, input: dict[str, Any]) -> Reply:  # noqa: A002
+        """Count the input tokens of a request."""
+        ...
+
     def converse(self, **request: Any) -> Reply:
         """Send a conversation."""
         ...

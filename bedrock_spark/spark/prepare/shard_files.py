@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +29,45 @@ REJECT_FIELDS = (
     pa.field(REJECT_COLUMN, pa.string()),
     pa.field(REJECT_REASON, pa.string()),
 )
+
+
+class ShardSink(Protocol):
+    """Takes the records of a bucket in the order in which they are cut.
+
+    shards: those that are whole
+    """
+
+    shards: list[Shard]
+
+    def write(self, cut: int, lines: pa.Array, rows: pa.RecordBatch) -> None:
+        """Append records to the bucket's shard `cut`. A new number ends the shard before."""
+        ...
+
+    def finish(self) -> None:
+        """End the last shard."""
+        ...
+
+    def abort(self) -> None:
+        """Forget what is not finished."""
+        ...
+
+
+class RejectSink(Protocol):
+    """Takes the rejected rows of a bucket. rows: their number."""
+
+    rows: int
+
+    def write(self, rows: pa.RecordBatch, reasons: Sequence[RowRejected]) -> None:
+        """Append rows, each with the column and the reason of its rejection."""
+        ...
+
+    def publish(self) -> None:
+        """End the rejects of the bucket."""
+        ...
+
+    def abort(self) -> None:
+        """Forget them, unless they are published."""
+        ...
 
 
 class RejectsFile:

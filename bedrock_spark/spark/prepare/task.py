@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -34,7 +34,12 @@ from bedrock_spark.spark.prepare.media_batches import open_objects, with_media
 from bedrock_spark.spark.prepare.nullable import with_nullable_fields
 from bedrock_spark.spark.prepare.prefetch import Prefetch
 from bedrock_spark.spark.prepare.render import LINES, render_lines
-from bedrock_spark.spark.prepare.shard_files import BucketFiles, RejectsFile
+from bedrock_spark.spark.prepare.shard_files import (
+    BucketFiles,
+    RejectsFile,
+    RejectSink,
+    ShardSink,
+)
 from bedrock_spark.spark.prepare.source import SourceColumns
 from bedrock_spark.spark.row_bytes import OFFSET_BYTES, Sizes, row_bytes
 from bedrock_spark.storage import Storage
@@ -93,7 +98,7 @@ class PrepareTask:
             return None
         with (
             open_objects(self.aws) as objects,
-            closing(_Bucket(self, first, objects)) as bucket,
+            closing(Bucket(self, first, objects)) as bucket,
         ):
             bucket.add(first)
             del first
@@ -101,7 +106,19 @@ class PrepareTask:
                 bucket.add(batch)
                 # Otherwise Arrow keeps freed memory, and a worker that cuts many buckets grows.
                 pa.default_memory_pool().release_unused()
-            return bucket.finish()
+            return self.finish(bucket)
+
+    def open_files(self, bucket: int, schema: pa.Schema, unique: Collection[str]) -> ShardSink:
+        """Return what takes the records of a bucket as they are cut."""
+        return BucketFiles(self.storage, self.prepare_id, bucket, schema, unique)
+
+    def open_rejects(self, bucket: int, kept: pa.Schema) -> RejectSink:
+        """Return what takes the rejected rows of a bucket."""
+        return RejectsFile(self.storage, layout.rejects_key(bucket, self.prepare_id), kept)
+
+    def finish(self, bucket: Bucket) -> dict[str, Any]:
+        """Write what is left of a bucket; return its summary."""
+        return bucket.finish()
 
 
 @dataclass(frozen=True)
@@ -115,7 +132,7 @@ class _Chunk:
     rows: pa.RecordBatch
 
 
-class _Bucket:
+class Bucket:
     """Renders the Arrow batches of one bucket, cuts them, and writes the files."""
 
     def __init__(self, task: PrepareTask, first: pa.RecordBatch, objects: Prefetch) -> None:
@@ -133,9 +150,8 @@ class _Bucket:
         kept = with_nullable_fields(first.slice(0, 0).select(list(task.columns.kept))).schema
         self._schema = pa.schema([pa.field(ROW_RECORD_ID, pa.string()), *kept])
         unique = {ROW_RECORD_ID, *task.columns.key}
-        self._files = BucketFiles(task.storage, task.prepare_id, self._number, self._schema, unique)
-        rejects_key = layout.rejects_key(self._number, task.prepare_id)
-        self._rejects = RejectsFile(task.storage, rejects_key, kept)
+        self.files = task.open_files(self._number, self._schema, unique)
+        self._rejects = task.open_rejects(self._number, kept)
         self._last_id: str | None = None
         self._rows = self._squares = self._duplicates = self._repeated = 0
         self._row_bytes = self._row_squares = 0
@@ -173,7 +189,7 @@ class _Bucket:
         """
         for piece in self._cutter.finish():
             self._write(piece)
-        self._files.finish()
+        self.files.finish()
         self._rejects.publish()
         return {
             "bucket": self._number,
@@ -185,12 +201,12 @@ class _Bucket:
             "squares": self._squares,
             "row_bytes": self._row_bytes,
             "row_squares": self._row_squares,
-            "shards": [asdict(s) for s in self._files.shards],
+            "shards": [asdict(s) for s in self.files.shards],
         }
 
     def close(self) -> None:
         """Forget the files that are not finished: those of a task that fails."""
-        self._files.abort()
+        self.files.abort()
         self._rejects.abort()
 
     def _without_damaged(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -278,7 +294,7 @@ class _Bucket:
     def _write(self, piece: Piece[_Chunk]) -> None:
         start, length = piece.start, piece.stop - piece.start
         lines, rows = piece.chunk.lines.slice(start, length), piece.chunk.rows.slice(start, length)
-        self._files.write(piece.cut, lines, rows)
+        self.files.write(piece.cut, lines, rows)
 
     def _check_bucket(self, batch: pa.RecordBatch) -> None:
         """Raise PlanError if a row is of another bucket: then Spark's hash is not the expected."""
