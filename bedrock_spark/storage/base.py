@@ -123,7 +123,7 @@ class Storage(Protocol):
         """
         ...
 
-    def folders(self, prefix: str) -> list[str]:
+    def folders(self, prefix: str) -> Sequence[str]:
         """Return the folders right below a folder, each with a `/` at its end, in order.
 
         prefix: the folder, with a `/` at its end, or "" for the storage itself

@@ -133,7 +133,7 @@ class LocalStorage:
             if key.startswith(prefix) and not name.startswith((_TEMPORARY, _LOCK)):
                 yield from _stored(key, path)
 
-    def folders(self, prefix: str) -> list[str]:
+    def folders(self, prefix: str) -> Sequence[str]:
         """Return the subfolders of a folder; none of a folder that does not exist."""
         folder = self._path(prefix)
         with _storage_errors(folder):

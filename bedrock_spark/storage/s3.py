@@ -226,7 +226,7 @@ class S3Storage:
                 key = item["Key"].removeprefix(self._prefix)
                 yield StoredObject(key, item["Size"], item["ETag"].strip('"'))
 
-    def folders(self, prefix: str) -> list[str]:
+    def folders(self, prefix: str) -> Sequence[str]:
         """Return the common prefixes of a listing by `/`."""
         return [
             str(item["Prefix"]).removeprefix(self._prefix)
