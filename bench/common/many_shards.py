@@ -136,7 +136,9 @@ def write_outputs(folder: Path, shards: int, real: Collection[int]) -> None:
 def change(folder: Path, number: int) -> None:
     """Write the output lines of a shard once more: a newer version of the same."""
     path = folder / _output_keys(number)[0]
-    path.write_bytes(path.read_bytes() + b"\n")
+    data = path.read_bytes()
+    path.unlink()  # other shards may have a link to it
+    path.write_bytes(data + b"\n")
 
 
 def _output_keys(number: int) -> tuple[str, str]:
