@@ -2,6 +2,7 @@
 
 import bedrock_spark
 
+plan = bedrock_spark.plan(spark, df, "conf/tickets.yaml")       # what it would do and cost
 answers = bedrock_spark.run(spark, df, "conf/tickets.yaml")     # all of it
 
 pipeline = bedrock_spark.Pipeline.open("conf/tickets.yaml")     # or stage by stage
@@ -13,10 +14,12 @@ answers = pipeline.results(spark)
 """
 
 from bedrock_spark._version import __version__
+from bedrock_spark.browse import open_results, read_results
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.config_file import load_config
 from bedrock_spark.errors import BedrockSparkError, RowsWarning
 from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.planning import Plan, plan
 from bedrock_spark.progress import Progress
 from bedrock_spark.report import Report
 from bedrock_spark.whole_run import run
@@ -25,11 +28,15 @@ __all__ = [
     "BedrockSparkError",
     "Config",
     "Pipeline",
+    "Plan",
     "Progress",
     "Report",
     "RowsWarning",
     "__version__",
     "load_config",
+    "open_results",
     "parse_config",
+    "plan",
+    "read_results",
     "run",
 ]

@@ -70,6 +70,15 @@ def peak_megabytes(pid: int | None) -> float:
     return int(process.stdout) / 1024
 
 
+def cpu_seconds(pid: int | None) -> float:
+    """Return the processor time that a process has used; 0 without /proc."""
+    path = Path(f"/proc/{pid}/stat")
+    if not path.exists():
+        return 0.0
+    fields = path.read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def measure_requests(local: LocalBedrock) -> None:
     """Call InvokeModel from several clients at once, without an SDK, which would be slower."""
     endpoint = urlsplit(local.endpoint_url)
@@ -87,7 +96,7 @@ def measure_requests(local: LocalBedrock) -> None:
                 raise RuntimeError(f"status {reply.status}")
             latencies.append(time.monotonic() - started)
 
-    started = time.monotonic()
+    started, cpu = time.monotonic(), cpu_seconds(local.pid)
     threads = [threading.Thread(target=work, args=(client,)) for client in range(CLIENTS)]
     for thread in threads:
         thread.start()
@@ -106,6 +115,8 @@ def measure_requests(local: LocalBedrock) -> None:
         operation="InvokeModel",
         clients=CLIENTS,
         p99_ms=round(p99 * 1000, 1),
+        # What another load on the machine changes least.
+        cpu_ms_per_request=round((cpu_seconds(local.pid) - cpu) / REQUESTS * 1000, 2),
     )
 
 

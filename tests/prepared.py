@@ -17,7 +17,7 @@ from pyspark.sql import functions as F  # noqa: N812
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.schema import ROW_RECORD_ID
-from bedrock_spark.spark.prepare import stage as preparing
+from bedrock_spark.spark.prepare import repartitioning as preparing
 
 Record = dict[str, Any]
 

@@ -207,27 +207,32 @@ def content_of(completion: Completion) -> list[dict[str, Any]]:
     return content
 
 
-def usage_of(completion: Completion) -> dict[str, int]:
+def usage_of(completion: Completion) -> dict[str, Any]:
     """Return the token counts of a completion, as Converse names them."""
-    cache = completion.cache
-    of_cache = (
-        {}
-        if cache is None
-        else {"cacheReadInputTokens": cache.read, "cacheWriteInputTokens": cache.written}
-    )
-    return {
+    counts: dict[str, Any] = {
         "inputTokens": completion.input_tokens,
         "outputTokens": completion.output_tokens,
-        "totalTokens": completion.input_tokens + completion.output_tokens + sum(of_cache.values()),
-        **of_cache,
+        "totalTokens": completion.input_tokens + completion.output_tokens,
+    }
+    cache = completion.cache
+    if cache is None:
+        return counts
+    counts["totalTokens"] += cache.read + cache.written
+    written = (("1h", cache.written_1h), ("5m", cache.written_5m))
+    return {
+        **counts,
+        "cacheReadInputTokens": cache.read,
+        "cacheWriteInputTokens": cache.written,
+        "cacheDetails": [{"ttl": ttl, "inputTokens": n} for ttl, n in written if n],
     }
 
 
-def _own_usage(usage: dict[str, int]) -> dict[str, int]:
+def _own_usage(usage: dict[str, Any]) -> dict[str, Any]:
     """Return token counts as Nova's own answers name them: `cacheReadInputTokenCount`."""
     return {
         f"{name[:-1]}Count" if name.startswith("cache") else name: tokens
         for name, tokens in usage.items()
+        if name != "cacheDetails"
     }
 
 

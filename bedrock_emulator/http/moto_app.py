@@ -76,6 +76,10 @@ class MotoApp:
             close = getattr(chunks, "close", None)
             if close is not None:
                 close()
+            if service == "s3" and environ["REQUEST_METHOD"] == "HEAD":
+                # It has no body that could be a page. S3 tells by the status what is not there.
+                empty = HttpReply(status, [("Content-Type", "application/xml")], b"")
+                return send(empty, start_response)
             return send(_error(status, service, form), start_response)
         start_response(*started)
         return chunks

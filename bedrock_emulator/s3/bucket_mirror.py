@@ -17,7 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from bedrock_emulator.s3.moto_memory import FileValue, spool_large_values
+from bedrock_emulator.s3.moto_memory import FileValue, use_less_memory
 from bedrock_emulator.settings import ACCOUNT_ID
 
 _CHUNK = 1024 * 1024
@@ -32,7 +32,7 @@ class BucketMirror:
     def __init__(self, folder: Path) -> None:
         import moto.s3.models
 
-        spool_large_values()
+        use_less_memory()
         self._backend: Any = moto.s3.models.s3_backends[ACCOUNT_ID]["aws"]
         self._folder = folder / "s3"
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import boto3
 import botocore.exceptions
 
-from bedrock_emulator.s3.moto_memory import FileValue, spool_large_values
+from bedrock_emulator.s3.moto_memory import FileValue, use_less_memory
 from bedrock_emulator.settings import ACCOUNT_ID
 
 _CHUNK = 1024 * 1024
@@ -78,7 +78,7 @@ class MotoObjects:
     def __init__(self) -> None:
         import moto.s3.models
 
-        spool_large_values()
+        use_less_memory()
         self._backend: Any = moto.s3.models.s3_backends[ACCOUNT_ID]["aws"]
 
     def bucket_region(self, bucket: str) -> str | None:

@@ -118,6 +118,10 @@ class RuntimeClient(Protocol):
         """Send a body in the model's own format; the answer is a stream."""
         ...
 
+    def count_tokens(self, *, modelId: str, input: dict[str, Any]) -> Reply:  # noqa: A002
+        """Count the input tokens of a request."""
+        ...
+
     def converse(self, **request: Any) -> Reply:
         """Send a conversation."""
         ...
@@ -129,6 +133,11 @@ class RuntimeClient(Protocol):
 
 class S3Client(Protocol):
     """Amazon S3."""
+
+    @property
+    def meta(self) -> Any:
+        """What botocore knows of the client, such as its config."""
+        ...
 
     def get_object(self, *, Bucket: str, Key: str, Range: str = ...) -> Reply:
         """Read an object or a range of its bytes."""
@@ -153,6 +162,24 @@ class S3Client(Protocol):
 
     def delete_objects(self, *, Bucket: str, Delete: dict[str, Any]) -> Reply:
         """Delete at most 1,000 objects."""
+        ...
+
+    def create_multipart_upload(
+        self, *, Bucket: str, Key: str, ChecksumAlgorithm: str = ...
+    ) -> Reply:
+        """Begin an object that is uploaded in parts."""
+        ...
+
+    def upload_part(
+        self, *, Bucket: str, Key: str, UploadId: str, PartNumber: int, Body: bytes
+    ) -> Reply:
+        """Upload one part."""
+        ...
+
+    def complete_multipart_upload(
+        self, *, Bucket: str, Key: str, UploadId: str, MultipartUpload: dict[str, Any]
+    ) -> Reply:
+        """Make an object of its parts."""
         ...
 
     def abort_multipart_upload(self, *, Bucket: str, Key: str, UploadId: str) -> Reply:

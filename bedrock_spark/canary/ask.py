@@ -40,8 +40,8 @@ from bedrock_spark.invoke.caller import InvokeOptions, ModelCaller, call_metadat
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.invoke.redact import redact
 from bedrock_spark.outputs.judge import Judge, Judgement
-from bedrock_spark.outputs.lines import RecordError
 from bedrock_spark.outputs.outcomes import REFUSED, TRUNCATED
+from bedrock_spark.outputs.record_errors import RecordError
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.run_folder.canary_results import Canary, CanaryFailure, add_try, read_tries
 from bedrock_spark.run_folder.manifest import Shard

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from bedrock_spark.archives import ARCHITECTURES
 from bedrock_spark.check import check_config
 from bedrock_spark.cli.config_argument import SET_HELP, SET_METAVAR
 from bedrock_spark.cli.display import Display
@@ -22,8 +23,9 @@ from bedrock_spark.deploy import (
     plan_deployment,
     write_files,
 )
-from bedrock_spark.deploy.deployment import ARCHITECTURES
 from bedrock_spark.errors import BedrockSparkError, ExitCode
+
+_PROCESSORS = tuple(dict.fromkeys(ARCHITECTURES.values()))
 
 
 @click.group()
@@ -90,9 +92,9 @@ _COMMON = (
     click.option(
         "--arch",
         "architecture",
-        default=ARCHITECTURES[0],
+        default=_PROCESSORS[0],
         show_default=True,
-        type=click.Choice(ARCHITECTURES),
+        type=click.Choice(_PROCESSORS),
         help="The processors of the environment archive.",
     ),
     click.option(

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
+from bedrock_spark.archives import ARCHITECTURES
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.output import Output, with_output_options
-from bedrock_spark.environment import ARCHITECTURES, Built, build_environment, build_py_files
+from bedrock_spark.environment import Built, build_environment, build_py_files
 from bedrock_spark.errors import BedrockSparkError, ExitCode
 
 _THIS_MACHINE = ARCHITECTURES.get(platform.machine().lower(), "x86_64")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import click
 
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.interrupts import exit_code_of, interruptible
 from bedrock_spark.cli.output import Output, with_output_options
+from bedrock_spark.cli.run_argument import with_run_arguments
 from bedrock_spark.cli.status_table import status_table
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.errors import BedrockSparkError, ConfigError, ExitCode, JobsNotStoppedError
@@ -33,19 +33,6 @@ from bedrock_spark.storage import Storage
 _RUN_URI = "RUN_URI is the run_uri of the config, such as s3://my-bucket/runs/tickets."
 
 
-def _with_run_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the argument and options that locate a run."""
-    for add in (
-        click.option(
-            "--endpoint-url", help="The endpoint to use instead of AWS, such as a local Bedrock."
-        ),
-        click.option("--region", help="The Region of the jobs, if the run folder has none."),
-        click.argument("run_uri"),
-    ):
-        command = add(command)
-    return command
-
-
 @click.command(
     epilog="Example: bedrock-spark status s3://my-bucket/runs/tickets",
     help=f"""Show the stage of a run, its jobs, and what blocks it.
@@ -54,7 +41,7 @@ def _with_run_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
     nothing.""",
 )
 @with_output_options()
-@_with_run_arguments
+@with_run_arguments
 def status(run_uri: str, region: str | None, endpoint_url: str | None, output: Output) -> None:
     """Show the status of a run."""
 
@@ -83,7 +70,7 @@ def status(run_uri: str, region: str | None, endpoint_url: str | None, output: O
     bought is deleted. If all jobs are over, stop says so and changes nothing.""",
 )
 @with_output_options()
-@_with_run_arguments
+@with_run_arguments
 def stop(run_uri: str, region: str | None, endpoint_url: str | None, output: Output) -> None:
     """Stop every active job of a run."""
 

@@ -137,13 +137,14 @@ def _spark_session(pipeline: Pipeline, display: Display) -> SparkSession:
     return spark_session(pipeline.run.config, display.note)
 
 
-def _end_spark() -> None:
+def end_spark() -> None:
     """End Spark's Java process, if a stage started one."""
     if _SESSION in sys.modules:
         sys.modules[_SESSION].end_session()
 
 
-def _mute_spark() -> None:
+def mute_spark() -> None:
+    """Show nothing more of what Java prints."""
     if _SESSION in sys.modules:
         sys.modules[_SESSION].mute_session()
 
@@ -178,7 +179,7 @@ def _perform(
     stage: Stage, config_path: str, overrides: Sequence[str], display: Display, lease_wait: float
 ) -> int:
     pipeline = None
-    with interruptible(at_once=_mute_spark):
+    with interruptible(at_once=mute_spark):
         try:
             config = check_config(config_path, overrides)
             words = [config_path, *(w for override in overrides for w in ("--set", override))]
@@ -195,7 +196,7 @@ def _perform(
             run = pipeline.run if pipeline is not None else None
             return display.end_interrupted(exit_code_of(exc), describe_interrupt(run))
         finally:
-            _end_spark()
+            end_spark()
 
 
 def run_program(stage: Stage, description: str | None) -> None:

@@ -20,13 +20,13 @@ from urllib.parse import urlsplit
 import yaml
 
 from bedrock_spark._version import __version__
+from bedrock_spark.archives import archive_name
 from bedrock_spark.config import Config
 from bedrock_spark.config.secrets import FromEnvironment
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.outputs.ask_again import ask_again_of
 
 COLLECT, FALLBACK, PREPARE, RUN, SUBMIT = "collect", "fallback", "prepare", "run", "submit"
-ARCHITECTURES = ("x86_64", "aarch64")
 CONFIG_FILE = "config.yaml"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
 # A job of hours: prepare and the last stage of 10^9 rows. A job of the whole run also waits.
@@ -88,7 +88,7 @@ class Deployment:
     @property
     def archive(self) -> str:
         """Return the file name of the environment archive, as `make dist` names it."""
-        return f"environment-{self.python}-{self.architecture}.tar.gz"
+        return archive_name(self.python, self.architecture)
 
     @property
     def wheel(self) -> str:

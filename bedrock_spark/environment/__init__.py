@@ -6,7 +6,7 @@ finds the Python of the machine where it runs. So it holds no path of the machin
 unlike an archive of venv-pack, whose `bin/python` is a link to such a path.
 """
 
-from bedrock_spark.environment.archive import ARCHITECTURES, Built, build_environment
+from bedrock_spark.environment.archive import Built, build_environment
 from bedrock_spark.environment.py_files import build_py_files
 
-__all__ = ["ARCHITECTURES", "Built", "build_environment", "build_py_files"]
+__all__ = ["Built", "build_environment", "build_py_files"]

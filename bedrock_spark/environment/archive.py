@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from bedrock_spark.archives import ARCHITECTURES, archive_name
 from bedrock_spark.environment.packages import copy_package, install, requirements
 from bedrock_spark.environment.trim import trim
 from bedrock_spark.errors import EnvironmentBuildError
 from bedrock_spark.storage.scratch import scratch_folder
 
-# As `uname -m` of Linux has them, by the names that are in use.
-ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 _OLDEST = (3, 11)
 _VERSION = re.compile(r"(3)\.(\d+)")
 # With an empty home, Python looks for its standard library where it was installed: wherever the
@@ -67,7 +66,7 @@ def build_environment(
         copy_package(site_packages)
         trim(site_packages)
         _add_launcher(root, python)
-        path = folder / f"environment-{python}-{machine}.tar.gz"
+        path = folder / archive_name(python, machine)
         unpacked = _pack(root, path)
     return Built(path, path.stat().st_size, unpacked)
 

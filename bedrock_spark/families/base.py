@@ -93,7 +93,8 @@ class Family:
     builder: makes a body template from the request options, whose strings may hold placeholders
     read: makes an Answer from a decoded modelOutput; any member may be absent or null
     read_plain: decodes and reads a modelOutput of the usual shape in one step, several times as
-        fast as `read`; None for any other shape. It returns what `read` would
+        fast as `read`; None for any other shape, and if there are images. It returns what `read`
+        would
     takes_media: whether the builder supports images and documents
     extras: those of EXTRA_OPTIONS that the builder supports, but for `thinking`
     think: supports `thinking`; None if no model of the family does

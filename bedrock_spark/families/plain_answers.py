@@ -87,22 +87,22 @@ def read_claude(output: bytes) -> Answer | None:
     given, made = usage.input_tokens, usage.output_tokens
     if message.guardrail is not None or given is None or made is None:
         return None
-    texts, thoughts = [], []
-    for block in message.content:
-        if block.type == "tool_use":
+    content = message.content
+    if len(content) == 1 and content[0].type == "text" and content[0].thinking is None:
+        text, reasoning = content[0].text, None
+    else:
+        if any(block.type == "tool_use" for block in content):
             return None
-        if block.text is not None:
-            texts.append(block.text)
-        if block.thinking is not None:
-            thoughts.append(block.thinking)
+        text = _joined([block.text for block in content])
+        reasoning = _joined([block.thinking for block in content]) or None
     read, written = usage.cache_read_input_tokens, usage.cache_creation_input_tokens
     details = usage.output_tokens_details
     return Answer(
-        text="".join(texts) if texts else None,
+        text=text,
         stop_reason=message.stop_reason,
         input_tokens=given + (read or 0) + (written or 0),
         output_tokens=made,
-        reasoning="".join(thoughts) or None,
+        reasoning=reasoning,
         reasoning_tokens=None if details is None else details.thinking_tokens,
         cache_read_tokens=read,
         cache_write_tokens=written,
@@ -123,18 +123,23 @@ def read_converse(output: bytes) -> Answer | None:
         written = usage.cacheWriteInputTokenCount
     if read or written or answer.guardrail is not None:
         return None
-    texts = []
-    for block in answer.output.message.content:
+    content = answer.output.message.content
+    for block in content:
         is_rare = block.toolUse, block.reasoningContent, block.citationsContent
         if is_rare != (None, None, None):
             return None
-        if block.text is not None:
-            texts.append(block.text)
     return Answer(
-        text="".join(texts) if texts else None,
+        text=_joined([block.text for block in content]),
         stop_reason=answer.stopReason,
         input_tokens=usage.inputTokens,
         output_tokens=usage.outputTokens,
         cache_read_tokens=read,
         cache_write_tokens=written,
     )
+
+
+def _joined(texts: list[str | None]) -> str | None:
+    if len(texts) == 1:
+        return texts[0]
+    known = [text for text in texts if text is not None]
+    return "".join(known) if known else None

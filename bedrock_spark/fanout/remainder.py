@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bedrock_spark.outputs.claims import Claim, FoundLines, UnfoundAnswers, unfound_answers
-from bedrock_spark.outputs.lines import OutputRecord, read_lines, read_output_manifest
+from bedrock_spark.outputs.lines import OutputRecord, read_lines
+from bedrock_spark.outputs.output_manifest import read_output_manifest
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import output_prefix
 from bedrock_spark.run_folder.ledger import Job

@@ -64,7 +64,7 @@ def read_ended(run: Run) -> Ended:
     storage = run.storage
     return Ended(
         is_collected=bool(storage.list(layout.RECONCILIATION_FILE)),
-        asks_fallback=bool(storage.list(f"{layout.TASKS}/")),
+        asks_fallback=any(layout.is_task(o.key) for o in storage.list(f"{layout.TASKS}/")),
         has_fallback_ended=has_fallback_ended(storage),
         places=Publications(storage).places(),
         report=read_report(storage, run.run_id),

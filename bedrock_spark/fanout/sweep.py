@@ -26,7 +26,7 @@ from bedrock_spark.fanout.throughput import Throughput
 from bedrock_spark.fanout.tracker import ShardTracker
 from bedrock_spark.fanout.unlisted_jobs import UnlistedJobs, count_answers
 from bedrock_spark.fanout.watermarks import Watermarks
-from bedrock_spark.outputs.lines import read_output_manifest
+from bedrock_spark.outputs.output_manifest import read_output_manifest
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import output_prefix
 from bedrock_spark.run_folder.ledger import Job, LedgerState, lost_job

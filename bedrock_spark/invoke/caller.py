@@ -173,8 +173,7 @@ class ModelCaller:
 
     def conversation(self, body: bytes, options: InvokeOptions | None = None) -> dict[str, Any]:
         """Return the arguments of a Converse or ConverseStream call for a body."""
-        shape = self.client.meta.service_model.operation_model("Converse").input_shape
-        request = _with_bytes(msgspec.json.decode(body), shape)
+        request = converse_request(self.client, body)
         return {**request, **(options or self.options).of_converse(), "modelId": self.model_id}
 
     def _used(self, body: bytes, output: bytes, expected: int) -> int:
@@ -191,6 +190,13 @@ class ModelCaller:
         counted = answer.input_tokens or 0, answer.output_tokens or 0
         self.estimate.learn(body, *counted)
         return self.estimate.used(*counted, answer.cache_read_tokens or 0)
+
+
+def converse_request(client: RuntimeClient, body: bytes) -> dict[str, Any]:
+    """Return a body as the arguments that boto3 takes for Converse, in which bytes are bytes."""
+    shape = client.meta.service_model.operation_model("Converse").input_shape
+    request: dict[str, Any] = _with_bytes(msgspec.json.decode(body), shape)
+    return request
 
 
 def _takes_metadata(client: RuntimeClient) -> bool:

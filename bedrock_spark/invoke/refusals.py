@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from bedrock_spark.errors import InvokeError, InvokeRecordError
 from bedrock_spark.invoke.redact import redact
-from bedrock_spark.outputs.lines import RecordError
+from bedrock_spark.outputs.record_errors import RecordError
 from bedrock_spark.shards.lines import ShardLine
 
 # If this many refusals are alike and no record is answered, the records are not at fault.

@@ -4,6 +4,10 @@ Membership by heartbeat (https://en.wikipedia.org/wiki/Heartbeat_(computing)): e
 object of its own in the run folder and rewrites it every few seconds. A task counts as at work
 while the others see its object change. So when a task ends or dies, the others get its share, on
 whatever machines they are. No clock is compared with the clock of another machine.
+
+At the beginning of a round, nobody knows how many tasks run at once, so each expects all of them.
+The first task that ends leaves a mark: the cores are taken by then, and a later task begins in the
+place of one that has ended. It expects those at work only.
 """
 
 from __future__ import annotations
@@ -29,7 +33,8 @@ LOOK_SECONDS = 2.0
 TASKS_PER_LOOK_SECOND = 10
 # A task is gone if its object did not change in the time of this many looks.
 LOOKS_UNTIL_GONE = 4
-# During its first looks a task counts on all tasks of the round: some may not have begun yet.
+# During its first looks a task counts on all tasks of the round, if none has ended: some may not
+# have begun yet.
 LOOKS_AT_BEGINNING = 5
 # Seconds between two counts of the records that the tasks have asked.
 COUNT_SECONDS = 5.0
@@ -40,6 +45,7 @@ class TaskRegistry:
 
     asked: returns how many records this task has asked; a heartbeat tells the driver
     looks: the number of looks so far
+    has_ended: whether a task of the round had ended at the last look
     """
 
     def __init__(
@@ -48,9 +54,11 @@ class TaskRegistry:
         self._storage = storage
         self._prefix = layout.tasks_prefix(round_id)
         self._key = f"{self._prefix}{uuid.uuid4().hex}"
+        self._mark = layout.ended_task_key(round_id)
         self._clock = clock
         self._asked = asked
         self.looks = 0
+        self.has_ended = False
         self._tasks = 1
         # Per key: its version, and since when this task has seen that version.
         self._seen: dict[str, tuple[str, float]] = {}
@@ -62,6 +70,9 @@ class TaskRegistry:
         now = self._clock.now()
         before, self._seen = self._seen, {}
         for listed in self._storage.list(self._prefix):
+            if listed.key == self._mark:
+                self.has_ended = True
+                continue
             version, since = before.get(listed.key, ("", now))
             self._seen[listed.key] = listed.version, since if version == listed.version else now
         timeout = LOOKS_UNTIL_GONE * self.pause
@@ -70,8 +81,13 @@ class TaskRegistry:
         return self._tasks
 
     def leave(self) -> None:
-        """Delete this task's object. If that fails, the others notice a little later."""
+        """Mark that a task has ended, and delete its object.
+
+        If that fails, the others notice a little later.
+        """
         try:
+            if not self.has_ended:
+                self._storage.write(self._mark, b"")
             self._storage.delete([self._key])
         except StorageError as exc:
             log.warning("a task of the fallback has ended, and its heartbeat stays: %s", exc)
@@ -114,23 +130,25 @@ def share_limit(
 ) -> Iterator[None]:
     """Keep a limiter to its task's share of the limits while the task is at work.
 
-    At first the task counts on all tasks of the round. If as many are at work already, it is a late
-    one: its first call then waits one pause, until the others have seen it.
+    At first the task counts on all tasks of the round. If as many are at work already, or one has
+    ended, it is a late one: its first call waits one pause, until the others have seen it.
 
     tasks: the tasks of the round; some may begin only when others have ended
     """
-    at_work = registry.look()
-    limiter.shared_by = max(at_work, tasks)
 
-    def look() -> None:
+    def look() -> int:
         at_work = registry.look()  # if this raises, the share stays as it is
-        is_beginning = registry.looks <= LOOKS_AT_BEGINNING
+        is_beginning = registry.looks <= LOOKS_AT_BEGINNING and not registry.has_ended
         limiter.shared_by = max(at_work, tasks) if is_beginning else at_work
+        return at_work
 
+    at_work = look()
+    is_late = at_work > 1 and (at_work >= tasks or registry.has_ended)
     try:
+        if is_late and limiter.is_limited:
+            clock.sleep(registry.pause)
+            look()  # another late one may have come meanwhile
         with run_periodically("counting the tasks of the fallback", look, lambda: registry.pause):
-            if at_work > 1 and at_work >= tasks and limiter.is_limited:
-                clock.sleep(registry.pause)
             yield
     finally:
         registry.leave()

@@ -20,16 +20,16 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from bedrock_spark.families.base import Answer, Family, decode_output, read_decoded
 from bedrock_spark.families.endings import Ending
-from bedrock_spark.outputs.lines import RecordError, error_in_place_of_answer
 from bedrock_spark.outputs.outcomes import ERROR, INVALID, OK, REFUSED, TRUNCATED
 from bedrock_spark.outputs.parse import AnswerParser, Parsed
+from bedrock_spark.outputs.record_errors import RecordError, error_in_place_of_answer
 from bedrock_spark.outputs.shape import shape_of
 from bedrock_spark.schema import Field
 
@@ -104,6 +104,31 @@ class Judge:
         decoded = decode_output(output)
         answer = read_decoded(decoded, self._family)
         return answer, self._judge(answer, decoded, has_files=has_files)
+
+    def read_many(self, outputs: Sequence[bytes]) -> tuple[list[Answer], list[Judgement]]:
+        """Read and judge each modelOutput of records without image files. Raises nothing."""
+        plain = self._family.read_plain
+        if plain is None:
+            judged = [self.read(output) for output in outputs]
+            return [answer for answer, _ in judged], [judgement for _, judgement in judged]
+        answers: list[Answer] = []
+        judgements: list[Judgement] = []
+        # Without columns, answers that are not empty differ by their stop reason alone.
+        known: dict[str | None, Judgement] = {}
+        for output in outputs:
+            answer = plain(output)
+            text = answer.text if answer is not None else None
+            if answer is None or ((not text or text.isspace()) and answer.is_empty):
+                answer, judgement = self.read(output)
+            elif self._parser is not None or answer.stop_reason not in known:
+                judgement = self._judge(answer, None, has_files=False)
+                if self._parser is None:
+                    known[answer.stop_reason] = judgement
+            else:
+                judgement = known[answer.stop_reason]
+            answers.append(answer)
+            judgements.append(judgement)
+        return answers, judgements
 
     def _judge(self, answer: Answer, decoded: Any, *, has_files: bool) -> Judgement:
         """Judge an answer.

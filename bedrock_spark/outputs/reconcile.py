@@ -17,34 +17,22 @@ at all.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from bedrock_spark.families.base import Answer
 from bedrock_spark.outputs.ask_again import NEVER, AskAgain, Tries
 from bedrock_spark.outputs.claims import Claim, FoundLines, UnfoundAnswers, unfound_answers
-from bedrock_spark.outputs.judge import EMPTY, UNREADABLE, Judge, Judgement
-from bedrock_spark.outputs.lines import BadLine, OutputManifest, OutputRecord
+from bedrock_spark.outputs.findings import EXAMPLES, Finding, answer_findings
+from bedrock_spark.outputs.judge import Judge
+from bedrock_spark.outputs.lines import AnsweredLines, BadLine, OutputRecord
 from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, UNFOUND
-from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, OkAnswer, Origin, Outcome
+from bedrock_spark.outputs.output_manifest import OutputManifest
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Origin, Outcome
+from bedrock_spark.outputs.settled import OkAnswers, SettledAnswers
 from bedrock_spark.outputs.spill import Spill
 
 BAD = "bad"
-EXAMPLES = 5
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that does not fit, in words that hold no prompt and no answer."""
-
-    kind: str
-    shard_id: str
-    detail: str
-    count: int = 1
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the finding as the report shows it."""
-        return asdict(self)
 
 
 @dataclass
@@ -59,10 +47,7 @@ class ShardReconciliation:
     superseded: answers of the fallback that do not count, though their tokens were paid for
     unfound_answers: the answers that are claimed and were not found, by job
     outcomes: of the records that have a line and are not settled
-    settle: takes each answer that is ok, when its line is added. The record is settled then, and
-        its answer is not kept here: memory does not grow with the answers of a shard. If it is
-        None, no record is settled
-    settled: the origin of each answer that it has taken
+    settled: the answers that are ok and no longer kept, if `settle_into` was called
     spill: holds the answers that are not ok; None holds them in memory
     """
 
@@ -77,11 +62,8 @@ class ShardReconciliation:
     lines: Counter[str] = field(default_factory=Counter)
     superseded: list[OutputRecord] = field(default_factory=list)
     unfound_answers: list[UnfoundAnswers] = field(default_factory=list)
-    settle: Callable[[OkAnswer], None] | None = None
     spill: Spill | None = None
-    settled: dict[str, Origin] = field(default_factory=dict)
-    _settled_rows: Counter[tuple[str, str | None]] = field(default_factory=Counter)
-    _several_fit: int = 0
+    settled: SettledAnswers = field(init=False)
     _found: dict[str, FoundLines] = field(default_factory=dict)
     _paid_twice: list[str] = field(default_factory=list)
     _foreign: Counter[str] = field(default_factory=Counter)
@@ -90,8 +72,18 @@ class ShardReconciliation:
 
     def __post_init__(self) -> None:
         self._tries = Tries(self.again)
+        self.settled = SettledAnswers(self.expected)
 
-    def add(self, origin: Origin, lines: Iterable[OutputRecord | BadLine]) -> Counter[str]:
+    def settle_into(self, take: Callable[[OkAnswers], None]) -> None:
+        """Give each answer that is ok to `take` when its lines were added, and keep it no longer.
+
+        Call it before the first line is added.
+        """
+        self.settled = SettledAnswers(self.expected, take)
+
+    def add(
+        self, origin: Origin, lines: Iterable[OutputRecord | BadLine | AnsweredLines]
+    ) -> Counter[str]:
         """Add the lines of one output file; return the number of lines by kind."""
         counts: Counter[str] = Counter()
         ids_in_file: set[str] = set()
@@ -99,7 +91,12 @@ class ShardReconciliation:
         found = self._found.setdefault(folder, FoundLines())
         expected, answered = self.expected, found.answered
         oks = 0
-        for line in lines:
+        for line in self._merge_pieces(lines, origin, ids_in_file):
+            if isinstance(line, AnsweredLines):
+                oks += len(line.ids)
+                ids_in_file.update(line.ids)
+                answered.update(line.ids)
+                continue
             if isinstance(line, BadLine):
                 counts[BAD] += 1
                 if counts[BAD] > EXAMPLES:
@@ -123,6 +120,7 @@ class ShardReconciliation:
             if line.error is None:
                 answered.add(record_id)
             self._merge(line, origin, folder)
+        self.settled.flush()
         if oks:
             counts[OK] = oks
         if counts[BAD] > EXAMPLES:
@@ -134,9 +132,45 @@ class ShardReconciliation:
         found.unreadable += counts[BAD]
         return counts
 
+    def _merge_pieces(
+        self,
+        lines: Iterable[OutputRecord | BadLine | AnsweredLines],
+        origin: Origin,
+        ids_in_file: set[str],
+    ) -> Iterator[OutputRecord | BadLine | AnsweredLines]:
+        """Yield the lines: those together that are merged, and the others one by one."""
+        for line in lines:
+            if isinstance(line, AnsweredLines) and not self._merge_many(line, origin, ids_in_file):
+                yield from line.records()
+            else:
+                yield line
+
+    def _merge_many(self, lines: AnsweredLines, origin: Origin, ids_in_file: set[str]) -> bool:
+        """Merge lines at once and say so, if each is the first answer of a record that is asked."""
+        settled, ids = self.settled, set(lines.ids)
+        if self.judge is None or self.with_files or not settled.is_on:
+            return False
+        is_usual = ids <= self.expected.keys() and ids.isdisjoint(ids_in_file)
+        if not is_usual or not settled.origins.keys().isdisjoint(ids):
+            return False
+        answers, judgements = self.judge.read_many(lines.outputs)
+        if all(judgement.ended == OK for judgement in judgements):
+            ok = OkAnswers(origin, False, lines.ids, lines.outputs, answers, judgements)
+        else:
+            ok = OkAnswers(origin, False, [], [], [], [])
+            for line, answer, judgement in zip(lines.records(), answers, judgements, strict=True):
+                if judgement.ended == OK:
+                    ok.append(line, answer, judgement)
+                else:
+                    self._merge_judged(Outcome(line, origin, judgement), answer)
+        for record_id in self.outcomes.keys() & ok.ids:
+            self._forget(record_id)
+        settled.add_many(ok)
+        return True
+
     def _merge(self, line: OutputRecord, origin: Origin, folder: str) -> None:
         current = self.outcomes.get(line.record_id)
-        first_ok = self.settled.get(line.record_id)
+        first_ok = self.settled.origins.get(line.record_id)
         if current is not None and current.is_ok:
             first_ok = current.origin
         if first_ok is not None:
@@ -146,40 +180,44 @@ class ShardReconciliation:
                     f"{line.record_id} in {first_ok.source} and {origin.source}"
                 )
             return
-        judgement = answer = None
+        answer = judgement = None
         if self.judge is not None and line.output is not None:
             has_files = bool(self.with_files) and (folder, line.record_id) in self.with_files
             answer, judgement = self.judge.read(line.output, has_files=has_files)
-        outcome = Outcome(line, origin, judgement)
+        self._merge_judged(Outcome(line, origin, judgement), answer)
+
+    def _merge_judged(self, outcome: Outcome, answer: Answer | None) -> None:
+        """Settle a record, or keep the outcome if it ranks as high as the current one.
+
+        answer: what was read from the line; None if it was not judged
+        """
+        record_id, judgement = outcome.record.record_id, outcome.judgement
+        current = self.outcomes.get(record_id)
         if outcome.ended != OK:
-            self._note_try(line.record_id, outcome)
-        elif self.settle is not None and answer is not None and judgement is not None:
-            self._supersede_outcome(current)
-            self._settle(OkAnswer(outcome, answer), judgement)
+            self._note_try(record_id, outcome)
+        elif self.settled.is_on and answer is not None and judgement is not None:
+            self._forget(record_id)
+            self.settled.add(outcome.record, outcome.origin, answer, judgement)
             return
         if current is None or outcome.rank >= current.rank:
             self._supersede_outcome(current)
             kept = outcome if self.spill is None else outcome.spilled_by(self.spill)
-            self.outcomes[line.record_id] = kept
+            self.outcomes[record_id] = kept
         else:
-            self._supersede(line, origin)
+            self._supersede(outcome.record, outcome.origin)
 
-    def _settle(self, answer: OkAnswer, judgement: Judgement) -> None:
-        assert self.settle is not None
-        self.settle(answer)
-        record_id, origin = answer.outcome.record.record_id, answer.outcome.origin
-        self.outcomes.pop(record_id, None)
-        self.settled[record_id] = origin
-        rows = self.expected[record_id]
-        self._settled_rows[origin.served_by, judgement.stop_reason] += rows
-        if judgement.parsed is not None and judgement.parsed.others:
-            self._several_fit += 1
+    def _forget(self, record_id: str) -> None:
+        """Drop the outcome of a record that is ok now; the fallback's answer was paid for."""
+        self._supersede_outcome(self.outcomes.pop(record_id, None))
 
     def unsettled(self) -> list[str]:
         """Return the records that are not settled."""
-        if not self.settled:
+        settled = self.settled.origins
+        if len(settled) == len(self.expected):
+            return []
+        if not settled:
             return list(self.expected)
-        return [record_id for record_id in self.expected if record_id not in self.settled]
+        return [record_id for record_id in self.expected if record_id not in settled]
 
     def _note_try(self, record_id: str, outcome: Outcome) -> None:
         error, judgement = outcome.error, outcome.judgement
@@ -236,12 +274,15 @@ class ShardReconciliation:
             self.unfound_answers.append(unfound)
 
     def finish(self) -> None:
-        """Turn the counts into findings."""
+        """Turn the counts into findings. No line may be added after this."""
+        self.settled.close()
         if self._paid_twice:
             self.add_finding(
                 "paid_twice", "; ".join(self._paid_twice[:EXAMPLES]), len(self._paid_twice)
             )
-        self._note_answers()
+        self.findings += answer_findings(
+            self.shard_id, self.outcomes.values(), self.settled.several_fit
+        )
         for kind, counted in (("foreign_record", self._foreign), ("repeated", self._repeated)):
             for source, count in sorted(counted.items()):
                 self.add_finding(kind, f"{source}: {count} lines", count)
@@ -249,32 +290,10 @@ class ShardReconciliation:
             for unfound in self.unfound_answers:
                 self.add_finding(UNFOUND, str(unfound), unfound.count)
 
-    def _note_answers(self) -> None:
-        """Note the answers in which nothing is found, by shape, and those with several objects."""
-        shapes: dict[str, Counter[str]] = {UNREADABLE: Counter(), EMPTY: Counter()}
-        several = self._several_fit
-        for outcome in self.outcomes.values():
-            judgement = outcome.judgement
-            if judgement is None:
-                continue
-            if judgement.finding is not None:
-                shapes[judgement.finding][judgement.shape] += 1
-            if judgement.parsed is not None and judgement.parsed.others:
-                several += 1
-        for kind, counts in shapes.items():
-            if counts:
-                named = "; ".join(f"{n} x {shape}" for shape, n in counts.most_common(EXAMPLES))
-                more = f"; {len(counts) - EXAMPLES} other shapes" if len(counts) > EXAMPLES else ""
-                self.add_finding(kind, f"answers of these shapes: {named}{more}", counts.total())
-        if several:
-            self.add_finding(
-                "several_fit", f"in {several} answers, the last object counts", several
-            )
-
     def stop_reasons(self) -> dict[str, int]:
         """Return the number of rows by the stop reason of their answer."""
         counts: Counter[str] = Counter()
-        for (_, stop_reason), rows in self._settled_rows.items():
+        for (_, stop_reason), rows in self.settled.rows.items():
             if stop_reason is not None:
                 counts[stop_reason] += rows
         for record_id, outcome in self.outcomes.items():
@@ -289,7 +308,7 @@ class ShardReconciliation:
         The outcomes are ok, error and missing, invalid if answers are parsed, and others if there
         are such rows.
         """
-        counts = {OK: self._settled_rows.total(), ERROR: 0, MISSING: 0}
+        counts = {OK: self.settled.rows.total(), ERROR: 0, MISSING: 0}
         if self.judge is not None and self.judge.parses:
             counts[INVALID] = 0
         for record_id in self.unsettled():
@@ -299,7 +318,7 @@ class ShardReconciliation:
 
     def ended(self, record_id: str) -> str:
         """Return the outcome of a record."""
-        if record_id in self.settled:
+        if record_id in self.settled.origins:
             return OK
         outcome = self.outcomes.get(record_id)
         if outcome is not None:
@@ -309,7 +328,7 @@ class ShardReconciliation:
     def served_by(self) -> dict[str, int]:
         """Return the number of ok rows by the side that answered: batch or fallback."""
         answered: Counter[str] = Counter()
-        for (served_by, _), rows in self._settled_rows.items():
+        for (served_by, _), rows in self.settled.rows.items():
             answered[served_by] += rows
         for record_id, outcome in self.outcomes.items():
             if outcome.is_ok:

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from bedrock_spark.outputs.findings import Finding
 from bedrock_spark.outputs.reasons import Reason
-from bedrock_spark.outputs.reconcile import Finding
 from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bedrock_spark.families.base import Answer
 from bedrock_spark.outputs.judge import Judgement
-from bedrock_spark.outputs.lines import OutputRecord, RecordError
+from bedrock_spark.outputs.lines import OutputRecord
 from bedrock_spark.outputs.outcomes import BEST_FIRST, ERROR, OK, TRUNCATED
 from bedrock_spark.outputs.parse import Parsed
+from bedrock_spark.outputs.record_errors import RecordError
 from bedrock_spark.outputs.spill import Spill, Spilled
 
 BATCH, FALLBACK = "batch", "fallback"
@@ -104,10 +104,3 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     def is_ok(self) -> bool:
         """Tell whether the record was answered, with an answer that fits."""
         return self.ended == OK
-
-
-class OkAnswer(msgspec.Struct, frozen=True, gc=False):
-    """The answer of a record that is ok, which no later line changes."""
-
-    outcome: Outcome
-    answer: Answer

@@ -13,11 +13,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bedrock_spark.outputs.findings import EXAMPLES
 from bedrock_spark.outputs.images import AnswerImages, by_record, is_image
 from bedrock_spark.outputs.line_pieces import read_pieces
-from bedrock_spark.outputs.lines import OutputManifest, read_output_manifest
 from bedrock_spark.outputs.outcomes import ERROR, OK
-from bedrock_spark.outputs.reconcile import BAD, EXAMPLES, ShardReconciliation
+from bedrock_spark.outputs.output_manifest import OutputManifest, read_output_manifest
+from bedrock_spark.outputs.reconcile import BAD, ShardReconciliation
 from bedrock_spark.outputs.reconciled_shard import CollectedJob
 from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Origin
 from bedrock_spark.run_folder import layout

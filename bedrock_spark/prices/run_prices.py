@@ -92,16 +92,16 @@ def prices_of_run(config: Config, find: Find) -> RunPrices:
     batch = [find(*place) for place in batch_models(config)] if is_auto else []
     on_demand = [find(*place) for place in fallback_models(config)] if is_auto else []
     canaries = [find(*place) for place in canary_models(config)] if is_auto else []
-    listed = _highest_tier(on_demand, tier_of(config))
-    has_flex = may_use_flex(config) and _highest_tier(on_demand, "flex") is not None
+    listed = highest_tier(on_demand, tier_of(config))
+    has_flex = may_use_flex(config) and highest_tier(on_demand, "flex") is not None
     images = [each.image for each in (*batch, *on_demand, *canaries)]
     known = [image for image in images if image is not None]
     return RunPrices(
-        batch=own.batch or _highest_tier(batch, "batch"),
+        batch=own.batch or highest_tier(batch, "batch"),
         fallback=own.fallback or listed,
         # A user with a price of their own for the fallback may have another one for flex, too.
-        flex=own.flex or own.fallback or _highest_tier(on_demand, "flex"),
-        canary=_on_demand(own.batch) or _highest_tier(canaries, "standard"),
+        flex=own.flex or own.fallback or highest_tier(on_demand, "flex"),
+        canary=_on_demand(own.batch) or highest_tier(canaries, "standard"),
         image=own.image if own.image is not None else max(known, default=None),
         model_unit_hour=own.model_unit_hour,
         has_flex=has_flex,
@@ -211,7 +211,7 @@ def _on_demand(batch: TokenPrices | None) -> TokenPrices | None:
     return TokenPrices(**twice)
 
 
-def _highest_tier(models: Iterable[ModelPrices], tier: str) -> TokenPrices | None:
+def highest_tier(models: Iterable[ModelPrices], tier: str) -> TokenPrices | None:
     """Return the highest prices of a tier, None if one of the models has no such price."""
     found = [each.tiers.get(tier) for each in models]
     known = [each for each in found if each is not None]

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def run_periodically(
-    name: str, work: Callable[[], None], interval: Callable[[], float]
+    name: str, work: Callable[[], object], interval: Callable[[], float]
 ) -> Iterator[None]:
     """Call `work` after every interval until the block ends. Errors are logged; work goes on.
 

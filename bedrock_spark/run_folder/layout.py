@@ -185,6 +185,16 @@ def tasks_prefix(round_id: str) -> str:
     return f"{TASKS}/{round_id}/"
 
 
+def ended_task_key(round_id: str) -> str:
+    """Return the object that says that a task of a fallback round has ended."""
+    return f"{tasks_prefix(round_id)}ended"
+
+
+def is_task(key: str) -> bool:
+    """Tell whether a key in the folder of a round's tasks is that of a running task."""
+    return not key.endswith("/ended")
+
+
 def claims_prefix(round_id: str) -> str:
     """Return the folder of the claims of a fallback round."""
     return f"{CLAIMS}/{round_id}/"

@@ -46,7 +46,7 @@ PUBLISH = "being published"
 class Holder:
     """The process that controls a run, or stops it.
 
-    place: identifies the machine's boot and PID namespace
+    place: identifies the machine, its boot and the PID namespace
     until: when the lease expires; 0 if it was released
     start: when the process began, in clock ticks since boot; 0 if unknown
     """

@@ -1,6 +1,7 @@
 """Which process a lease or a claim names, and whether it has ended for sure.
 
-Only processes of this machine can be looked up. A PID alone does not name a process: PIDs are given
+Only processes of this machine can be looked up, and two machines may be copies of one
+(`machine.py`). A PID alone does not name a process: PIDs are given
 again, and a restarted container has the same PID, and often the same PID namespace, as the one
 before. So the time of the process's start belongs to its name.
 """
@@ -10,12 +11,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from bedrock_spark.run_folder.machine import machine_id
+
 
 def this_place() -> str:
-    """Identify this boot and PID namespace: a PID means something only there. "" if unknown."""
+    """Identify machine, boot and PID namespace: a PID means something only there. "" if unknown."""
+    machine = machine_id()
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
+        return f"{machine}/{boot}/{Path('/proc/self/ns/pid').readlink()}" if machine else ""
     except OSError:
         return ""
 

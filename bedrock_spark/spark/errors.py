@@ -164,9 +164,14 @@ def own_error(exc: BaseException) -> BedrockSparkError | None:
             text = said if not name or name in said else f"{name}: {said}"
             is_access = issubclass(kind, (StorageAccessError, InvokeRefusedError))
             if is_access and _HOST.search(_whole_text(exc)):
-                text = f"{text.rstrip('.')}{_EXECUTOR_ACCESS}"
+                text = with_executor_advice(text)
             return kind(text)
     return None
+
+
+def with_executor_advice(text: str) -> str:
+    """Return the message of an access error of an executor, with the remedy for executors."""
+    return f"{text.rstrip('.')}{_EXECUTOR_ACCESS}"
 
 
 def _at(exc: BaseException) -> str:

@@ -1,16 +1,15 @@
-"""Write Parquet files piece by piece, bounded by one row group."""
+"""Write Parquet files piece by piece, bounded by one row group, straight into a storage."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bedrock_spark.storage import Storage, scratch_folder
+from bedrock_spark.storage import ObjectWriter, Storage
 
 # Rows are gathered to this many per row group, so that small pieces do not make small groups.
 _GROUP_ROWS = 20_000
@@ -23,24 +22,27 @@ _UNIQUE_RESULTS = ("record_id", "text", "reasoning", "tool_input", "model_output
 class ParquetFile:
     """A Parquet file that grows by record batches; zstd, because results are kept for long.
 
+    It appears with `commit`, whole.
+
+    target: the object that it becomes
     unique: columns whose values are seldom equal, and get no dictionary
     group_bytes: the size in memory at which a row group is written before it has all its rows
     """
 
     def __init__(
         self,
-        path: Path,
+        target: ObjectWriter,
         schema: pa.Schema,
         unique: Collection[str] = (),
         group_bytes: float = math.inf,
     ) -> None:
-        self.path = path
         self.rows = 0
         self._schema = schema
         self._group_bytes = group_bytes
         with_dictionary = [name for name in schema.names if name not in unique]
+        self._sink = _Sink(target)
         self._writer = pq.ParquetWriter(
-            path, schema, compression="zstd", use_dictionary=with_dictionary
+            self._sink, schema, compression="zstd", use_dictionary=with_dictionary
         )
         self._held: list[pa.RecordBatch] = []
         self._held_rows = self._held_bytes = 0
@@ -54,26 +56,61 @@ class ParquetFile:
         if self._held_rows >= _GROUP_ROWS or self._held_bytes >= self._group_bytes:
             self._flush()
 
-    def close(self) -> None:
-        """Finish the file."""
+    def finish(self) -> ObjectWriter:
+        """Write all that is held and the footer; return the object, to be committed."""
         if self._held:
             self._flush()
         self._writer.close()
+        return self._sink.target
+
+    def commit(self) -> None:
+        """Finish the file, and make it visible."""
+        self.finish().commit()
+
+    def abort(self) -> None:
+        """Forget the file, unless it was committed."""
+        self._sink.is_dropped = True
+        self._writer.close()
+        self._sink.target.abort()
 
     def _flush(self) -> None:
         self._writer.write_table(pa.Table.from_batches(self._held, schema=self._schema))
         self._held, self._held_rows, self._held_bytes = [], 0, 0
 
 
+class _Sink:
+    """An object as a file that pyarrow can write.
+
+    is_dropped: whether bytes are forgotten. pyarrow writes a footer even if nobody wants the file
+    """
+
+    closed = False
+
+    def __init__(self, target: ObjectWriter) -> None:
+        self.target = target
+        self.is_dropped = False
+
+    def write(self, data: bytes) -> int:
+        return len(data) if self.is_dropped else self.target.write(data)
+
+    def flush(self) -> None:
+        pass
+
+
 @contextmanager
-def results_file(folder: Path, schema: pa.Schema, prefix: str = "") -> Iterator[ParquetFile]:
-    """Open a local file for result rows, and close it at the end of the block.
+def results_file(
+    storage: Storage, key: str, schema: pa.Schema, prefix: str = ""
+) -> Iterator[ParquetFile]:
+    """Begin a file of result rows. If the block does not commit it, there is none.
 
     prefix: what the names of its result columns begin with
     """
     unique = {f"{prefix}{name}" for name in _UNIQUE_RESULTS}
-    with closing(ParquetFile(folder / "results", schema, unique, _GROUP_BYTES)) as file:
+    file = ParquetFile(storage.writer(key), schema, unique, _GROUP_BYTES)
+    try:
         yield file
+    finally:
+        file.abort()
 
 
 def write_results(
@@ -87,8 +124,7 @@ def write_results(
 
     prefix: what the names of its result columns begin with
     """
-    with scratch_folder("results") as folder, results_file(folder, schema, prefix) as file:
+    with results_file(storage, key, schema, prefix) as file:
         for batch in batches:
             file.write(batch)
-        file.close()
-        storage.upload(file.path, key)
+        file.commit()

@@ -4,7 +4,9 @@ Executors may have other disks, other credentials and another network than the d
 proof, a run in a local folder would leave its shards on the disks of the executors, and executors
 without credentials would be noticed after the source was read. So each side writes a small object
 that the other side reads. Spark places a task on each executor that is free, so as many tasks as
-executors reach them all.
+executors reach them all. An executor that is busy all the time is not reached, and a line says so:
+its work is not lost unnoticed, because prepare compares all files before it commits, and the other
+stages begin by reading what the driver wrote.
 
 One Spark action of a few tasks; none if Spark runs in one process on this machine.
 """
@@ -33,6 +35,7 @@ from bedrock_spark.errors import (
 )
 from bedrock_spark.progress import ignore_progress
 from bedrock_spark.run_folder import layout
+from bedrock_spark.spark.errors import with_executor_advice
 from bedrock_spark.spark.tasks import classic_context, observed_tasks, run_per_unit
 from bedrock_spark.storage import LocalStorage, Storage
 
@@ -128,21 +131,22 @@ def _prove(spark: SparkSession, storage: Storage, task: _ProbeTask) -> None:
         executors = _executors(spark)
         if not is_folder or executors is None or len(seen) >= executors:
             break
-    else:
-        raise ConfigError(
-            f"run_uri = {storage.uri!r}: only {len(seen)} of {executors} executors have shown that "
-            "they share this folder with the driver; the others were busy. Use an s3:// run_uri, "
-            "or run the same command when they are free"
-        )
     if is_folder:
-        hosts = ", ".join(sorted({host for host, _ in seen}))
-        log.warning(
-            "%s: is shared by the driver and %s executors (hosts: %s). Executors that start later "
-            "were not asked",
-            storage.uri,
-            len(seen),
-            hosts,
-        )
+        _say_what_is_proven(storage, seen, executors)
+
+
+def _say_what_is_proven(
+    storage: Storage, seen: set[tuple[str, str]], executors: int | None
+) -> None:
+    busy = max(0, (executors or 0) - len(seen))
+    log.warning(
+        "%s: is shared by the driver and %s executors (hosts: %s). %s that start later were not "
+        "asked",
+        storage.uri,
+        len(seen),
+        ", ".join(sorted({host for host, _ in seen})),
+        f"{busy} executors that were busy and those" if busy else "Executors",
+    )
 
 
 def _check(storage: Storage, task: _ProbeTask, probed: Sequence[Probed]) -> None:
@@ -156,11 +160,13 @@ def _check(storage: Storage, task: _ProbeTask, probed: Sequence[Probed]) -> None
 def _failure(storage: Storage, one: Probed) -> BedrockSparkError:
     if one.kind == _NOT_SHARED:
         return _not_shared(storage, one.host)
-    kind = StorageAccessError if one.kind == StorageAccessError.__name__ else StorageError
-    return kind(
+    text = (
         f"run_uri: the executor on the host {one.host} cannot use the run folder, and the driver "
         f"can: {one.error}"
     )
+    if one.kind == StorageAccessError.__name__:
+        return StorageAccessError(with_executor_advice(text))
+    return StorageError(text)
 
 
 def _not_shared(storage: Storage, host: str) -> BedrockSparkError:

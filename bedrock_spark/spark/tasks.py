@@ -23,6 +23,7 @@ from pyspark.sql import SparkSession
 
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.run_folder.heartbeat import run_periodically
+from bedrock_spark.spark.connect_progress import Step, reported_by_server
 from bedrock_spark.spark.errors import noted_unit, stage_errors
 from bedrock_spark.spark.packing import pack
 
@@ -145,8 +146,8 @@ def observed_tasks(
     """Name all Spark actions that this thread runs in the block, and report their progress.
 
     They have a job group and a description, over Spark Connect a tag. The thread's own group and
-    description count again after the block. Spark Connect cannot report tasks: then only start and
-    end of the stage are reported.
+    description count again after the block. Spark Connect reports tasks since Spark 4: before, only
+    start and end of the stage are reported.
 
     group: the name by which `cancel_jobs` can end these actions
     records: of all tasks, counted in `unit`; None if the number is not known yet
@@ -157,7 +158,7 @@ def observed_tasks(
     group = group or f"bedrock-spark-{stage}-{uuid.uuid4().hex[:8]}"
     context = classic_context(spark)
     if context is None:
-        with _tagged(spark, group):
+        with _tagged(spark, group), reported_by_server(spark, observe, progress.note):
             yield progress
         progress.end()
         return
@@ -186,15 +187,6 @@ def _grouped(context: Any, group: str, description: str) -> Iterator[None]:
 
 # What setJobGroup sets (org.apache.spark.SparkContext).
 _GROUP_PROPERTIES = ("spark.jobGroup.id", "spark.job.description", "spark.job.interruptOnCancel")
-
-
-@dataclass(frozen=True)
-class Step:
-    """A stage of Spark that has begun: its id, its tasks, and how many of them have finished."""
-
-    id: int
-    finished: int
-    tasks: int
 
 
 @dataclass

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.s3_spelling import as_s3
-from bedrock_spark.storage.base import Storage, StoredObject
+from bedrock_spark.storage.base import ObjectWriter, Storage, StoredObject
+from bedrock_spark.storage.commit import commit_all
 from bedrock_spark.storage.copy import copy_below, copy_object
 from bedrock_spark.storage.local import LocalStorage
 from bedrock_spark.storage.read_ahead import read_ranges
@@ -13,9 +14,11 @@ from bedrock_spark.storage.scratch import scratch_folder
 
 __all__ = [
     "LocalStorage",
+    "ObjectWriter",
     "S3Storage",
     "Storage",
     "StoredObject",
+    "commit_all",
     "copy_below",
     "copy_object",
     "open_storage",

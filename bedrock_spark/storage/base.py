@@ -21,6 +21,27 @@ class StoredObject:
     version: str
 
 
+class ObjectWriter(Protocol):
+    """An object while it is written. It appears with `commit`, whole; without, it never does.
+
+    size: the bytes that were written so far
+    """
+
+    size: int
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Append bytes; return how many. Raises StorageError, also for bytes of earlier calls."""
+        ...
+
+    def commit(self) -> None:
+        """Make the object visible, in place of an existing one."""
+        ...
+
+    def abort(self) -> None:
+        """Delete what was written, unless it was committed."""
+        ...
+
+
 class Storage(Protocol):
     """Objects below one URI. Keys are relative to it, with `/` between their parts."""
 
@@ -62,6 +83,13 @@ class Storage(Protocol):
         version: None if the object must not exist yet
         Raises ObjectChangedError if the version is another. If two callers do this at the same
         time, exactly one succeeds.
+        """
+        ...
+
+    def writer(self, key: str) -> ObjectWriter:
+        """Begin an object whose bytes are written piece by piece; see `ObjectWriter`.
+
+        S3 gets them while the caller makes more of them. Memory holds about 32 MB.
         """
         ...
 

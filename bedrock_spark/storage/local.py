@@ -87,6 +87,10 @@ class LocalStorage:
             self.write(key, data)
         return _digest(data)
 
+    def writer(self, key: str) -> LocalWriter:
+        """Begin an object: a temporary file beside it, which `commit` renames."""
+        return LocalWriter(self._path(key))
+
     def upload(self, path: Path, key: str) -> None:
         """Hard-link a file to a temporary name, or copy it from another disk; then rename it."""
         with self._temporary(key) as temporary:
@@ -158,15 +162,50 @@ class LocalStorage:
 
     @contextmanager
     def _temporary(self, key: str) -> Iterator[Path]:
-        folder = self._path(key).parent
         with _storage_errors(self._path(key)):
-            folder.mkdir(parents=True, exist_ok=True)
-            temporary = folder / f"{_TEMPORARY}{secrets.token_hex(8)}"
-            temporary.touch(exist_ok=False)
+            temporary = _new_temporary(self._path(key))
             try:
                 yield temporary
             finally:
                 temporary.unlink(missing_ok=True)
+
+
+class LocalWriter:
+    """A file while it is written; see `ObjectWriter`."""
+
+    def __init__(self, path: Path) -> None:
+        self.size = 0
+        self._path = path
+        with _storage_errors(path):
+            self._temporary = _new_temporary(path)
+            self._file = self._temporary.open("wb")
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Append bytes."""
+        with _storage_errors(self._path):
+            self._file.write(data)
+        self.size += len(data)
+        return len(data)
+
+    def commit(self) -> None:
+        """Rename the temporary file."""
+        with _storage_errors(self._path):
+            self._file.close()
+            self._temporary.replace(self._path)
+
+    def abort(self) -> None:
+        """Unlink the temporary file."""
+        with _storage_errors(self._path):
+            self._file.close()
+            self._temporary.unlink(missing_ok=True)
+
+
+def _new_temporary(path: Path) -> Path:
+    """Make an empty temporary file in the folder of an object."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f"{_TEMPORARY}{secrets.token_hex(8)}"
+    temporary.touch(exist_ok=False)
+    return temporary
 
 
 def _digest(data: bytes) -> str:

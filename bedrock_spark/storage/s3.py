@@ -14,6 +14,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from bedrock_spark.errors import (
     StorageUnavailableError,
 )
 from bedrock_spark.storage.base import StoredObject
+from bedrock_spark.storage.s3_writer import S3Writer
 
 # Error codes. A reply without a body has its HTTP status as code.
 _ABSENT = {"NoSuchKey", "404"}
@@ -174,6 +176,11 @@ class S3Storage:
             raise
         is_own = reply.get("Metadata", {}).get(_MARK) == mark
         return str(reply["ETag"]) if is_own else None
+
+    def writer(self, key: str) -> S3Writer:
+        """Begin an object, which becomes a multipart upload if it is large."""
+        errors = partial(self._storage_errors, key)
+        return S3Writer(self._client, self._bucket, self._prefix + key, errors)
 
     def upload(self, path: Path, key: str) -> None:
         """Write a file as an object, as a multipart upload if it is large."""

@@ -38,7 +38,10 @@ def client_packages() -> Path:
 def start_server(one: ClusterRun) -> tuple[Process, str]:
     """Start a Connect server as an application of the cluster; return its address, too."""
     cluster, host = one.cluster, one.cluster.driver_host()
-    settings = one.spark_settings() | {"spark.connect.grpc.binding.port": "0"}
+    settings = one.spark_settings() | {
+        "spark.connect.grpc.binding.port": "0",
+        "spark.connect.progress.reportInterval": "200ms",
+    }
     if pyspark.__version__.startswith("3."):
         settings["spark.jars.packages"] += f",{_PACKAGE}"
     server = cluster.submit_class(_SERVER, settings, one.credentials(), host)

@@ -9,15 +9,20 @@ import sys
 from pathlib import Path
 
 from bedrock_spark.environment import ARCHITECTURES, build_environment
+from bedrock_spark.environment.packages import requirements
 from tests.modules import ROOT
 
 _CACHE = ROOT / ".cluster"
 
 
 def packed_environment() -> Path:
-    """Return an archive with this package, for this Python; make it if the code has changed."""
+    """Return an archive with this package, for this Python; make it if something has changed.
+
+    That is the code, or the packages that it needs, by the metadata of what is installed.
+    """
     digest = hashlib.sha256(sys.version.encode())
-    for file in [ROOT / "pyproject.toml", *sorted((ROOT / "bedrock_spark").rglob("*"))]:
+    digest.update("\n".join(sorted(requirements(with_pandas=True))).encode())
+    for file in sorted((ROOT / "bedrock_spark").rglob("*")):
         if file.is_file() and "__pycache__" not in file.parts:
             digest.update(file.read_bytes())
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"

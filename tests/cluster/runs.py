@@ -27,6 +27,7 @@ import yaml
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.demo.corpus import build_corpus
+from bedrock_spark.run_folder import layout
 from bedrock_spark.spark.local.connectors import installed, s3_connector
 from bedrock_spark.spark.local.s3a import s3a_settings
 from bedrock_spark.spark.local.user_settings import UserSettings
@@ -181,6 +182,21 @@ class ClusterRun:
     def write(self, name: str, data: bytes) -> None:
         """Write an object of the run folder."""
         self.local.client("s3").put_object(Bucket=BUCKET, Key=f"{self.prefix}/{name}", Body=data)
+
+    def delete(self, name: str) -> None:
+        """Delete an object of the run folder."""
+        self.local.client("s3").delete_object(Bucket=BUCKET, Key=f"{self.prefix}/{name}")
+
+    def claims(self) -> dict[str, dict[str, Any]]:
+        """Return the claims of the fallback's tasks, by their names in the run folder."""
+        names = [
+            key.removeprefix(f"{self.prefix}/") for key in self.names(f"{self.prefix}/claims/")
+        ]
+        return {name: json.loads(self.read(name)) for name in names if layout.is_claim(name)}
+
+    def claims_at_work(self) -> dict[str, dict[str, Any]]:
+        """Return the claims of tasks that are not done."""
+        return {name: claim for name, claim in self.claims().items() if claim["state"] == "working"}
 
     def names(self, folder: str) -> list[str]:
         """Return the names of the objects in a folder of the bucket, without folder marks."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.hosts import Host
-from tests.cluster.processes import SECONDS, Process, StartedCluster, kill, wait_until
+from tests.cluster.processes import SECONDS, Process, StartedCluster, id_inside, kill, wait_until
 from tests.modules import ROOT
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
@@ -54,6 +54,14 @@ class Worker:
     def python_workers(self) -> list[int]:
         """Return the process ids of the Python workers on this host."""
         return self._find(PYTHON_WORKER)
+
+    def process_of(self, claim: Mapping[str, Any]) -> int | None:
+        """Return the id of the Python worker that has a claim; None if it is not of this host."""
+        for pid in self.python_workers():
+            namespace = str(Path(f"/proc/{pid}/ns/pid").readlink())
+            if id_inside(pid) == claim["pid"] and claim["place"].endswith(namespace):
+                return pid
+        return None
 
     def kill_executors(self) -> int:
         """SIGKILL the executors' JVMs; return how many there were."""

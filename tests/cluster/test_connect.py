@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyspark
 import pytest
 import yaml
 
@@ -15,7 +16,7 @@ from tests.cluster.runs import FAULTS, ClusterRun, leaks
 from tests.cluster.standalone import StandaloneCluster
 from tests.modules import ROOT
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 CLIENT = Path(__file__).parent / "jobs" / "connect_client.py"
 ROWS = 1500
@@ -23,6 +24,8 @@ ROWS = 1500
 
 def test_a_notebook(cluster: StandaloneCluster, run: Callable[..., ClusterRun]) -> None:
     """The environment reaches the executors by addArtifact; every row once, nothing twice.
+
+    Since Spark 4, the progress of Spark's tasks is told.
 
     No prompt is in a log of the server, of the client, or of the executors.
     """
@@ -41,9 +44,13 @@ def test_a_notebook(cluster: StandaloneCluster, run: Callable[..., ClusterRun]) 
     )
     cluster.drivers.append(client)
     assert client.wait() == 0, client.text[-6000:] + server.text[-3000:]
-    counts = {(outcome, by): n for outcome, by, n in json.loads(output.read_text())}
+    found = json.loads(output.read_text())
+    counts = {(outcome, by): n for outcome, by, n in found["counts"]}
     assert sum(counts.values()) == ROWS
     one.check_bill(ok={by: counts[("ok", by)] for by in ("batch", "fallback")})
+    if not pyspark.__version__.startswith("3."):
+        for stage in ("prepare", "collect"):
+            assert [line for line in found["steps"][stage] if "tasks of Spark in step" in line]
     new_logs = set(cluster.executor_logs()) - before
     assert new_logs
     assert leaks([server.log, client.log, *new_logs]) == []

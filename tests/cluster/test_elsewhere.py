@@ -13,7 +13,7 @@ from tests.cluster.processes import descendants, wait_until
 from tests.cluster.runs import ClusterRun
 from tests.cluster.standalone import StandaloneCluster
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.long]
 
 ERRORS = {"records": [{"share": 0.2, "code": 500}]}
 SECTIONS = {"shards": {"max_records": 300}, "canary": {"records": 0}}

@@ -9,13 +9,11 @@ import json
 import re
 import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bedrock_spark.run_folder import layout
-from tests.cluster.processes import Process, id_inside, kill, state_of, wait_until
+from tests.cluster.processes import Process, kill, state_of, wait_until
 from tests.cluster.runs import CONCURRENCY, LOST_WITH_A_TASK, ClusterRun
 from tests.cluster.standalone import StandaloneCluster
 
@@ -73,13 +71,7 @@ def test_a_host_that_stood_still(
     claim = claim_of_slow_task(one, process, slow)
     one.hold(slow)  # the copy looks at the claim, and has to wait
     before = json.loads(one.read(claim))
-    (stopped,) = [
-        pid
-        for worker in cluster.workers
-        for pid in worker.python_workers()
-        if id_inside(pid) == before["pid"]
-        and before["place"].endswith(str(Path(f"/proc/{pid}/ns/pid").readlink()))
-    ]
+    (stopped,) = [pid for worker in cluster.workers if (pid := worker.process_of(before))]
     kill(stopped, signal.SIGSTOP)
     one.hold()
     wait_until(
@@ -121,10 +113,8 @@ def claim_of_slow_task(one: ClusterRun, process: Process, slow: dict[str, Any]) 
 
     def only_one_at_work() -> str | None:
         assert not process.is_over, process.text[-6000:]
-        keys = [n.removeprefix(f"{one.prefix}/") for n in one.names(f"{one.prefix}/claims/")]
-        states = {key: json.loads(one.read(key))["state"] for key in keys if layout.is_claim(key)}
-        at_work = [key for key, state in states.items() if state == "working"]
-        return at_work[0] if len(at_work) == 1 < len(states) else None
+        at_work = one.claims_at_work()
+        return next(iter(at_work)) if len(at_work) == 1 < len(one.claims()) else None
 
     key = wait_until(only_one_at_work, "the end of all tasks but one")
     assert key is not None

@@ -11,13 +11,15 @@ from tests.cluster.standalone import StandaloneCluster
 
 pytestmark = pytest.mark.cluster
 
+ROWS = 2400
+
 
 def test_every_stage(cluster: StandaloneCluster, run: Callable[..., ClusterRun]) -> None:
     """s3a:// source and results, the environment by `--archives`: every row once, nothing twice.
 
     No prompt and no answer is in a log of the driver, of the executors, or in the event log.
     """
-    one = run(6000, FAULTS)
+    one = run(ROWS, FAULTS)
     process = one.submit(is_shipped=True)
     one.finish(process)
     one.check_rows()

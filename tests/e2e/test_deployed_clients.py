@@ -15,15 +15,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
+import jsonschema_rs
 import pytest
 import yaml
 from click.testing import CliRunner
 from moto.server import ThreadedMotoServer
+from pyspark.sql import SparkSession
 
+from bedrock_emulator import LocalBedrock
 from bedrock_spark.cli import main
 from bedrock_spark.deploy import write_files
+from bedrock_spark.pipeline import Pipeline
+from tests.docs import ROOT
 from tests.emulator.client_environments import asl_validator, environment
 from tests.unit.deploy.kit import BY_NAME, CONFIGS, plan_of
+from tests.unit.deploy.test_docs import block
 from tests.unit.fakes import config_values
 
 pytestmark = pytest.mark.skipif(
@@ -102,6 +108,77 @@ def test_databricks_reads_the_bundles(tmp_path: Path) -> None:
     """Every key is a field of the Jobs API, and none is lost."""
     paths = [str(folder / "databricks.yml") for folder in deployed("databricks", tmp_path)]
     run([str(environment("databricks") / "python"), "-c", _READ, *paths], tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("databricks") is None, reason="the CLI is not installed")
+def test_the_bundles_fit_the_schema_of_the_databricks_cli(tmp_path: Path) -> None:
+    """That is what editors check a bundle with."""
+    schema = json.loads(run(["databricks", "bundle", "schema"], tmp_path))
+    validator = jsonschema_rs.validator_for(schema)
+    for folder in deployed("databricks", tmp_path):
+        bundle = yaml.safe_load((folder / "databricks.yml").read_text())
+        assert [error.message for error in validator.iter_errors(bundle)] == []
+        (job,) = bundle["resources"]["jobs"].values()
+        job["tasks"][0]["odd"] = 1
+        assert not validator.is_valid(bundle)
+
+
+_PREFECT = "tickets()"
+_DAGSTER = """
+instance = dg.DagsterInstance.ephemeral()
+dg.Definitions.validate_loadable(definitions)
+assert prepare.execute_in_process(instance=instance).success
+for _ in range(1000):
+    found = batch_jobs(dg.build_sensor_context(instance=instance))
+    if isinstance(found, dg.RunRequest):
+        break
+assert found.run_key == CONFIG
+assert last_stage.execute_in_process(instance=instance).success
+"""
+
+
+@pytest.mark.parametrize(("name", "runs"), [("prefect", _PREFECT), ("dagster", _DAGSTER)])
+def test_other_schedulers_run_the_code_of_the_docs(
+    spark: SparkSession, local: LocalBedrock, tmp_path: Path, name: str, runs: str
+) -> None:
+    """Their steps carry a run to its end; each stage is started once, in order."""
+    folder, source = tmp_path / "deploy-emr", tmp_path / "tickets"
+    folder.mkdir()
+    (folder / "create-cluster.sh").write_text('echo "$1" >> deploy-emr/started\n')
+    rows = spark.range(30).selectExpr("cast(id AS string) AS id", "concat('text ', id) AS body")
+    rows.write.parquet(str(source))
+    s3 = local.client("s3")
+    s3.create_bucket(Bucket="bucket")
+    values = config_values(
+        f"s3://bucket/runs/{name}",
+        endpoint_url=local.endpoint_url,
+        source={"format": "parquet", "path": str(source), "key": ["id"]},
+        canary={"records": 0},
+    )
+    (folder / "config.yaml").write_text(yaml.safe_dump(values))
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in local.environment().items():
+            patch.setenv(variable, value)
+        Pipeline.open(str(folder / "config.yaml")).prepare(spark)
+    blocks = block("python scheduler") + block(f"python {name}")
+    (tmp_path / "scheduled.py").write_text(blocks.replace("=300", "=1") + "\n\n" + runs)
+    home = {"PREFECT_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
+    quiet = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+    patient = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "200"}
+    python = str(environment(name) / "python")
+    run([python, "scheduled.py"], tmp_path, **local.environment(), **home, **quiet, **patient)
+    assert (folder / "started").read_text().split() == [
+        "steps-prepare.json",
+        "steps-fallback.json",
+    ]
+    jobs = local.client("bedrock").list_model_invocation_jobs()["invocationJobSummaries"]
+    assert [job["status"] for job in jobs] == ["Completed"]
+
+
+@pytest.fixture
+def local() -> Iterator[LocalBedrock]:
+    with LocalBedrock({"quotas": {"min_records": 1}}, speed=3000) as started:
+        yield started
 
 
 @pytest.fixture

@@ -9,15 +9,26 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tomllib
 import venv
 from collections.abc import Callable
 from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
+
+
+def _project() -> list[str]:
+    """Return what this package needs, which such a client imports from the repository."""
+    values = tomllib.loads((_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return list(values["project"]["dependencies"])
+
+
 _PYTHON = {
     "awscli": ["awscli>=1.42"],
     "airflow": ["apache-airflow>=3.0", "apache-airflow-providers-amazon>=9.6"],
     "databricks": ["databricks-bundles>=0.260", "pyyaml>=6"],
+    "prefect": ["prefect>=3.4,<4", *_project()],
+    "dagster": ["dagster>=1.11,<2", *_project()],
 }
 _NPM = ("client-bedrock", "client-bedrock-runtime", "client-s3")
 

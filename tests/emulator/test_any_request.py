@@ -8,6 +8,7 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -158,6 +159,23 @@ def test_any_body_of_a_control_call(kit: Kit, path: str, body: bytes) -> None:
     status, _, content = reply_to(kit, request)
     assert status == 400
     assert json.loads(content)["message"]
+
+
+def test_what_is_not_there_is_not_found(kit: Kit) -> None:
+    """Also for HEAD, which Hadoop's S3A calls before it lists: it repeats a call that fails."""
+    s3, missing = kit.s3, {"Bucket": kit.bucket, "Key": "missing"}
+    calls = [
+        lambda: s3.head_object(**missing),
+        lambda: s3.get_object(**missing),
+        lambda: s3.head_bucket(Bucket="no-bucket"),
+        lambda: s3.head_object(Bucket="no-bucket", Key="x"),
+        lambda: s3.list_objects_v2(Bucket="no-bucket"),
+    ]
+    for call in calls:
+        with pytest.raises(ClientError) as raised:
+            call()
+        assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+        assert raised.value.response["ResponseMetadata"]["RetryAttempts"] == 0
 
 
 def test_what_moto_serves_beside_aws_is_not_served(kit: Kit) -> None:

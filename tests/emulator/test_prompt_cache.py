@@ -139,6 +139,8 @@ def test_the_bill_has_the_tokens_of_the_cache(kit: Kit, is_stream: bool, is_conv
             if is_stream:
                 (reply,) = (event["metadata"] for event in reply["stream"] if "metadata" in event)
             read, written, rest = cached(reply["usage"])
+            details = [{"ttl": "1h", "inputTokens": written}] if written else []
+            assert reply["usage"]["cacheDetails"] == details
             found = [rest, read, 0, written]
         else:
             part = {"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}

@@ -16,7 +16,7 @@ from bedrock_spark.errors import DuplicateKeyError, TooManyRejectsError
 from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
 from bedrock_spark.run_folder.run import open_run
 from bedrock_spark.shards import record_ids
-from bedrock_spark.spark.prepare import stage as preparing
+from bedrock_spark.spark.prepare import repartitioning as preparing
 from bedrock_spark.spark.prepare.stage import prepare
 from tests.prepared import contents_of, digests, narrow_hashes, rows_file
 from tests.spark_sessions import make_config

@@ -14,7 +14,7 @@ from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import DuplicateKeyError
 from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
 from bedrock_spark.run_folder.run import Run, open_run
-from bedrock_spark.spark.prepare import stage
+from bedrock_spark.spark.prepare import repartitioning, stage
 from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.storage import LocalStorage
 from tests.prepared import rejects_file, rows_file
@@ -60,15 +60,16 @@ def begin_before(
     monkeypatch: pytest.MonkeyPatch, name: str, other: Callable[[], RunManifest]
 ) -> list[RunManifest]:
     """Let another prepare run, from beginning to end, right before this one calls `name`."""
-    original = getattr(stage, name)
+    module = stage if hasattr(stage, name) else repartitioning
+    original = getattr(module, name)
     others: list[RunManifest] = []
 
     def after_the_other(*arguments: object) -> object:
-        monkeypatch.setattr(stage, name, original)
+        monkeypatch.setattr(module, name, original)
         others.append(other())
         return original(*arguments)
 
-    monkeypatch.setattr(stage, name, after_the_other)
+    monkeypatch.setattr(module, name, after_the_other)
     return others
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import subprocess
 import sys
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import bedrock_spark
 from bedrock_spark.errors import ConfigError
@@ -18,7 +22,7 @@ PACKAGE = Path(bedrock_spark.__file__).parent
 # The layers, from values, which import nothing, to the command line. A part is a file or folder of
 # the package. It may import itself and parts of earlier layers, but no other part of its own layer.
 ORDER: list[set[str]] = [
-    {"_version", "errors", "limits", "clock", "progress", "s3_spelling"},  # values
+    {"_version", "archives", "errors", "limits", "clock", "progress", "s3_spelling"},  # values
     {"schema", "screen"},  # columns in Spark DDL; progress on the screen
     {"templates", "shards"},  # from a row to a body; record ids, buckets, cuts
     {"config"},
@@ -31,7 +35,7 @@ ORDER: list[set[str]] = [
     {"fanout"},
     {"spark"},
     {"canary", "check", "model_check", "report", "fallback"},
-    {"publication", "submission"},
+    {"publication", "submission", "planning", "browse"},
     {"pipeline"},
     {"demo", "deploy", "environment", "lambda_handler", "whole_run"},
     {"cli", "__init__"},
@@ -43,15 +47,19 @@ PURE_FILES = {
     "outputs/ask_again.py",
     "outputs/claims.py",
     "outputs/columns.py",
+    "outputs/findings.py",
     "outputs/json_values.py",
     "outputs/judge.py",
+    "outputs/output_manifest.py",
     "outputs/reasoning_tags.py",
     "outputs/shape.py",
     "outputs/lines.py",
     "outputs/outcomes.py",
     "outputs/parse.py",
     "outputs/reconcile.py",
+    "outputs/record_errors.py",
     "outputs/record_outcome.py",
+    "outputs/settled.py",
     "costs/burndown.py",
     "costs/tokens.py",
     "costs/token_estimate.py",
@@ -211,6 +219,27 @@ for name in ("pyspark", "pyarrow", "pandas", "numpy"):
 import {module}
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def required(name: str, extras: AbstractSet[str], seen: set[str]) -> None:
+    """Add the names of all packages that an installed package needs, with these extras."""
+    for text in importlib.metadata.requires(name) or ():
+        requirement = Requirement(text)
+        values = [{"extra": extra} for extra in extras or {""}]
+        if requirement.marker is not None and not any(map(requirement.marker.evaluate, values)):
+            continue
+        inner = canonicalize_name(requirement.name)
+        if inner not in seen or requirement.extras:
+            seen.add(inner)
+            required(inner, requirement.extras, seen)
+
+
+def test_the_extra_emulator_brings_no_package_of_spark() -> None:
+    """Neither by itself nor by what it needs: that would be two thirds of the installation."""
+    seen: set[str] = set()
+    required("bedrock-spark", {"emulator"}, seen)
+    assert {"moto", "boto3", "hypercorn"} <= seen
+    assert seen & {"pyspark", "pyarrow", "pandas", "numpy"} == set()
 
 
 def test_missing_packages_of_spark_are_named_with_the_extra(

@@ -15,12 +15,16 @@ def test_these_are_the_public_names() -> None:
         "BedrockSparkError",
         "Config",
         "Pipeline",
+        "Plan",
         "Progress",
         "Report",
         "RowsWarning",
         "__version__",
         "load_config",
+        "open_results",
         "parse_config",
+        "plan",
+        "read_results",
         "run",
     ]
     assert all(hasattr(bedrock_spark, name) for name in bedrock_spark.__all__)
@@ -30,7 +34,7 @@ def test_the_example_in_the_docstring_uses_existing_names() -> None:
     """Every name after `bedrock_spark.` and `pipeline.`."""
     text = bedrock_spark.__doc__ or ""
     names = set(re.findall(r"bedrock_spark\.(\w+)", text))
-    assert names == {"run", "Pipeline"}
+    assert names == {"plan", "run", "Pipeline"}
     methods = set(re.findall(r"pipeline\.(\w+)\(", text))
     assert methods
     assert all(hasattr(bedrock_spark.Pipeline, name) for name in methods)

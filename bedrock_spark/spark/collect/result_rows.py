@@ -1,4 +1,7 @@
-"""Build the result row of each record of a shard: its outcome, and what its answer holds."""
+"""Build the results of the records of a shard: the outcome of each, and what its answer holds.
+
+Answers that are ok become columns, many at a time. Any other record becomes a row.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ from typing import Any
 from bedrock_spark.families.base import Answer, Family, read_answer
 from bedrock_spark.outputs.images import AnswerImages
 from bedrock_spark.outputs.lines import OutputRecord
-from bedrock_spark.outputs.outcomes import ERROR, INVALID, REFUSED, REJECTED, TRUNCATED
+from bedrock_spark.outputs.outcomes import ERROR, INVALID, OK, REFUSED, REJECTED, TRUNCATED
 from bedrock_spark.outputs.reasons import ReasonCounts
 from bedrock_spark.outputs.reconcile import ShardReconciliation
-from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, OkAnswer, Outcome
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Outcome
+from bedrock_spark.outputs.settled import OkAnswers
 from bedrock_spark.schema import RESULT_COLUMNS
 
 _BIGINT_END = 2**63
@@ -21,8 +25,6 @@ _BIGINT_END = 2**63
 TOKENS = ("input", "output", "reasoning", "cache_read", "cache_write")
 _USED = (*TOKENS, "images", "uncounted")
 _ALWAYS = TOKENS[:2]
-# The counts after the first two, of an answer that has none of them.
-_NO_RARE = (None,) * (len(TOKENS) - 2)
 # What has another price if the flex tier has answered.
 _FLEX_PRICED = ("input", "output", "cache_read", "cache_write")
 
@@ -35,7 +37,7 @@ Row = tuple[Any, ...]
 
 
 class ResultRows:
-    """Builds the result row of each record of a shard.
+    """Builds the results of the records of a shard.
 
     family: reads the answers
     parsed: the number of columns of `results.parse`
@@ -60,10 +62,46 @@ class ResultRows:
         self._images = images
         self._nulls = (None,) * parsed
 
-    def ok_row(self, settled: OkAnswer) -> Row:
-        """Return the row of a record that is ok."""
-        outcome = settled.outcome
-        return self._answered_row(outcome.record, outcome, settled.answer)
+    def ok_columns(self, ok: OkAnswers) -> list[Sequence[Any]]:
+        """Return the result columns of records that are ok."""
+        records, origin, answers = len(ok.ids), ok.origin, ok.answers
+        counts = _counts(answers)
+        self._add_used(answers, counts, origin.served_by, is_flex=ok.is_flex)
+        none = [None] * records
+        return [
+            ok.ids,
+            [OK] * records,
+            [answer.text for answer in answers],
+            [answer.reasoning for answer in answers],
+            [answer.tool_input for answer in answers],
+            [answer.embedding for answer in answers],
+            self._images_of(ok),
+            [answer.stop_reason for answer in answers],
+            *counts,
+            ok.outputs,
+            none,
+            none,
+            [origin.served_by] * records,
+            [origin.attempt] * records,
+            [origin.job_arn] * records,
+            *self._parsed(ok),
+        ]
+
+    def _images_of(self, ok: OkAnswers) -> list[list[str] | None]:
+        """Write the images of the answers; return their URIs."""
+        images = [answer.images for answer in ok.answers]
+        if not self._images.files and not any(images):
+            return [None] * len(images)
+        source = ok.origin.source
+        pairs = zip(ok.ids, images, strict=True)
+        return [self._images.put(record_id, source, own) for record_id, own in pairs]
+
+    def _parsed(self, ok: OkAnswers) -> list[Sequence[Any]]:
+        if not self._nulls:
+            return []
+        parsed = (judgement.parsed for judgement in ok.judgements)
+        rows = [one.values if one and one.values else self._nulls for one in parsed]
+        return list(zip(*rows, strict=True))
 
     def other_row(self, record_id: str) -> Row:
         """Return the row of any other record, after the last line of the shard."""
@@ -94,12 +132,26 @@ class ResultRows:
         """
         total, flex = Counter(self.used[FALLBACK]), Counter(self.flex)
         for record in superseded:
-            answer = read_answer(record.output or b"{}", self._family)
-            _add_used(total, answer, _counts(answer))
+            answers = [read_answer(record.output or b"{}", self._family)]
+            used = _used(answers, _counts(answers))
+            total += used
             if record.is_flex:
-                _add_used(flex, answer, _counts(answer))
-        used = {name: total[name] for name in _USED if total[name] or name in _ALWAYS}
-        return used | {f"flex_{name}": flex[name] for name in _FLEX_PRICED if flex[name]}
+                flex += used
+        by_kind = {name: total[name] for name in _USED if total[name] or name in _ALWAYS}
+        return by_kind | {f"flex_{name}": flex[name] for name in _FLEX_PRICED if flex[name]}
+
+    def _add_used(
+        self,
+        answers: Sequence[Answer],
+        counts: Sequence[Sequence[int | None]],
+        served_by: str,
+        *,
+        is_flex: bool,
+    ) -> None:
+        used = _used(answers, counts)
+        self.used[served_by].update(used)
+        if is_flex:
+            self.flex.update(used)
 
     def _error_row(self, record_id: str, outcome: Outcome) -> Row:
         error, origin = outcome.record.error, outcome.origin
@@ -112,10 +164,8 @@ class ResultRows:
         code, message = None, outcome.reason
         if error is not None:
             code, message = error.code, error.message
-        counts = _counts(answer)
-        _add_used(self.used[origin.served_by], answer, counts)
-        if line.is_flex:
-            _add_used(self.flex, answer, counts)
+        counts = _counts([answer])
+        self._add_used([answer], counts, origin.served_by, is_flex=line.is_flex)
         return (
             line.record_id,
             outcome.ended,
@@ -125,7 +175,7 @@ class ResultRows:
             answer.embedding,
             self._images.put(line.record_id, origin.source, answer.images),
             answer.stop_reason,
-            *counts,
+            *(count for (count,) in counts),
             line.output,
             code,
             message,
@@ -136,41 +186,32 @@ class ResultRows:
         )
 
 
-def _counts(answer: Answer) -> tuple[int | None, ...]:
-    """Return the token counts of an answer, in the order of TOKENS."""
-    given, made = answer.input_tokens, answer.output_tokens
-    rare = answer.reasoning_tokens, answer.cache_read_tokens, answer.cache_write_tokens
-    if rare == _NO_RARE and given is not None and made is not None:
-        return (_bigint(given), _bigint(made), *_NO_RARE)
-    return (
-        _bigint(answer.input_tokens),
-        _bigint(answer.output_tokens),
-        _bigint(answer.reasoning_tokens),
-        _bigint(answer.cache_read_tokens),
-        _bigint(answer.cache_write_tokens),
-    )
+def _counts(answers: Sequence[Answer]) -> list[list[int | None]]:
+    """Return the token counts of answers: a list per kind, in the order of TOKENS."""
+    return [
+        _bigints([answer.input_tokens for answer in answers]),
+        _bigints([answer.output_tokens for answer in answers]),
+        _bigints([answer.reasoning_tokens for answer in answers]),
+        _bigints([answer.cache_read_tokens for answer in answers]),
+        _bigints([answer.cache_write_tokens for answer in answers]),
+    ]
 
 
-def _add_used(used: Counter[str], answer: Answer, counts: Sequence[int | None]) -> None:
-    """Add what an answer used: tokens, images, or itself as one that tells neither."""
-    given, made, rare = counts[0], counts[1], counts[2:]
-    if given:
-        used["input"] += given
-    if made:
-        used["output"] += made
-    if rare != _NO_RARE:
-        for name, count in zip(TOKENS[2:], rare, strict=True):
-            if count:
-                used[name] += count
-    if answer.images:
-        used["images"] += len(answer.images)
-    elif not (given or made):
-        used["uncounted"] += 1
+def _bigints(counts: list[int | None]) -> list[int | None]:
+    """Replace counts that a bigint column cannot hold by None; model_output still has them."""
+    known = [count for count in counts if count is not None]
+    if not known or (max(known) < _BIGINT_END and min(known) > -_BIGINT_END):
+        return counts
+    return [n if n is not None and abs(n) < _BIGINT_END else None for n in counts]
 
 
-def _bigint(value: int | None) -> int | None:
-    """Return the count, or None if a bigint column cannot hold it; model_output still has it."""
-    return value if value is not None and abs(value) < _BIGINT_END else None
+def _used(answers: Sequence[Answer], counts: Sequence[Sequence[int | None]]) -> Counter[str]:
+    """Return what answers used: tokens, images, and how many of them tell neither."""
+    used = {name: sum(filter(None, own)) for name, own in zip(TOKENS, counts, strict=True)}
+    used["images"] = sum(len(answer.images) for answer in answers if answer.images)
+    told = zip(answers, counts[0], counts[1], strict=True)
+    used["uncounted"] = sum(1 for one, given, made in told if not (given or made or one.images))
+    return Counter({name: number for name, number in used.items() if number})
 
 
 def rejected_rows(reasons: Sequence[str], parsed: int = 0) -> list[Row]:

@@ -17,19 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bedrock_spark._version import __version__
 from bedrock_spark.families import family_by_name
 from bedrock_spark.outputs.ask_again import NEVER, AskAgain
+from bedrock_spark.outputs.findings import EXAMPLES
 from bedrock_spark.outputs.judge import Judge
 from bedrock_spark.outputs.outcomes import REJECTED
 from bedrock_spark.outputs.reasons import ReasonCounts
-from bedrock_spark.outputs.reconcile import EXAMPLES, ShardReconciliation
+from bedrock_spark.outputs.reconcile import ShardReconciliation
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, digest_of_ids
-from bedrock_spark.outputs.record_outcome import OkAnswer
+from bedrock_spark.outputs.settled import OkAnswers
 from bedrock_spark.outputs.shard_outputs import (
     JobOutput,
     images_of,
@@ -48,9 +48,10 @@ from bedrock_spark.spark.collect.dead_letters import DeadLetters
 from bedrock_spark.spark.collect.late_output import copy_late_output, lacks_answers
 from bedrock_spark.spark.collect.result_rows import ResultRows, rejected_rows
 from bedrock_spark.spark.collect.results_file import ResultsFile, schema_of
+from bedrock_spark.spark.collect.row_places import RowPlaces
+from bedrock_spark.spark.collect.source_rows import SourceRows
 from bedrock_spark.spark.parquet import results_file
 from bedrock_spark.spark.result_schema import ResultColumns
-from bedrock_spark.spark.row_bytes import row_bytes
 from bedrock_spark.storage import Storage, StoredObject, scratch_folder
 
 # The version of the format of results and reconciliations. If it changes, the fingerprint of every
@@ -173,7 +174,7 @@ class CollectTask:
             columns, reasons = (rows[name].to_pylist() for name in _REJECT_COLUMNS)
             why = [f"{column}: {reason}" for column, reason in zip(columns, reasons, strict=True)]
             kept = rows.drop_columns(list(_REJECT_COLUMNS))
-            with self._results(folder, work.unit, kept, DeadLetters(self.columns)) as results:
+            with self._results(work.unit, kept, DeadLetters(self.columns)) as results:
                 for place, row in enumerate(rejected_rows(why, len(self.columns.parsed))):
                     results.add(row, (place,))
         counts = ReasonCounts()
@@ -199,30 +200,28 @@ class CollectTask:
     ) -> ReconciledShard:
         """Write the rows that are ok while their answers are read, and then the others."""
         rows = self._read_rows(layout.rows_key(work.unit, self.prepare_id), folder)
-        places = _places_of(rows[ROW_RECORD_ID].to_pylist())
+        places = RowPlaces(rows[ROW_RECORD_ID].to_pylist())
         family = family_by_name(self.family)
         judge = Judge(family, self.columns.parsed, self.schema)
-        expected = {record_id: len(own) for record_id, own in places.items()}
         reconciliation = ShardReconciliation(
-            *(work.unit, expected, judge, self.again, self.ask_unfound), spill=spill
+            *(work.unit, places.expected, judge, self.again, self.ask_unfound), spill=spill
         )
         images = images_of(self.storage, inputs, reconciliation)
         made = ResultRows(reconciliation, family, images, len(self.columns.parsed))
         dead = DeadLetters(self.columns)
         kept = rows.drop_columns([ROW_RECORD_ID])
-        with self._results(folder, work.unit, kept, dead) as results:
+        with self._results(work.unit, kept, dead) as results:
 
-            def settle(answer: OkAnswer) -> None:
-                line = answer.outcome.record
-                size = len(line.output or b"")
-                results.add(made.ok_row(answer), places[line.record_id], size)
+            def take(ok: OkAnswers) -> None:
+                sizes = list(map(len, ok.outputs))
+                results.add_columns(made.ok_columns(ok), places.of_many(ok.ids), sizes)
 
-            reconciliation.settle = settle
+            reconciliation.settle_into(take)
             outputs = read_outputs(self.storage, inputs, work.jobs, reconciliation, folder)
             for record_id in reconciliation.unsettled():
                 outcome = reconciliation.outcomes.get(record_id)
                 size = 0 if outcome is None else outcome.size
-                results.add(made.other_row(record_id), places[record_id], size)
+                results.add(made.other_row(record_id), places.of(record_id), size)
         may_exist = last is None or last.dead_letters != 0
         dead_letters = dead.write(self.storage, work.unit, may_exist=may_exist)
         if images.bad:
@@ -245,30 +244,15 @@ class CollectTask:
         return pq.read_table(self.storage.fetch(key, folder / "rows")).combine_chunks()
 
     @contextmanager
-    def _results(
-        self, folder: Path, unit: str, kept: pa.Table, dead: DeadLetters
-    ) -> Iterator[ResultsFile]:
+    def _results(self, unit: str, kept: pa.Table, dead: DeadLetters) -> Iterator[ResultsFile]:
         """Provide the results of a unit; put them into the run folder after the block, whole."""
-        sizes = [row_bytes(batch) for batch in kept.to_batches()] if kept.num_columns else []
-        row_sizes = np.concatenate(sizes).tolist() if sizes else [0] * len(kept)
-        schema = schema_of(kept, self.columns)
-        with results_file(folder, schema, self.columns.prefix) as file:
-            results = ResultsFile(self.columns, schema, kept, row_sizes, file, dead)
+        schema = schema_of(kept.schema, self.columns)
+        key = layout.results_key(unit)
+        with results_file(self.storage, key, schema, self.columns.prefix) as file:
+            results = ResultsFile(self.columns, schema, SourceRows(kept), file, dead)
             yield results
             results.flush()
-            file.close()
-            self.storage.upload(file.path, layout.results_key(unit))
-
-
-def _places_of(ids: Sequence[str]) -> dict[str, Sequence[int]]:
-    """Return the positions of the rows of each record."""
-    places: dict[str, Sequence[int]] = {record_id: (n,) for n, record_id in enumerate(ids)}
-    if len(places) < len(ids):
-        shared: dict[str, list[int]] = {}
-        for place, record_id in enumerate(ids):
-            shared.setdefault(record_id, []).append(place)
-        places.update(shared)
-    return places
+            file.commit()
 
 
 def _reconciled(

@@ -1,15 +1,15 @@
 """Write the files of a shard: the JSONL that Bedrock reads, its index, and the Parquet of its rows.
 
-They are written to local disk first, then uploaded whole under their final names: the rows, the
-index, then the lines. So a task that dies leaves no half-written file, and writing is idempotent:
-a task that runs twice leaves the same bytes.
+They are written into the storage while they are made, and appear whole when the shard is cut. So a
+task that dies leaves no half-written file, and writing is idempotent: a task that runs twice leaves
+the same bytes. There are no local files, but in a local run folder.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
-from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,7 @@ from bedrock_spark.shards.index_builder import IndexBuilder
 from bedrock_spark.shards.record_ids import LENGTH
 from bedrock_spark.spark.parquet import ParquetFile
 from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, offsets_of
-from bedrock_spark.storage import Storage
+from bedrock_spark.storage import Storage, commit_all
 from bedrock_spark.templates.body_template import RowRejected
 
 REJECT_FIELDS = (
@@ -31,54 +31,99 @@ REJECT_FIELDS = (
 )
 
 
+class ShardSink(Protocol):
+    """Takes the records of a bucket in the order in which they are cut.
+
+    shards: those that are whole
+    """
+
+    shards: list[Shard]
+
+    def write(self, cut: int, lines: pa.Array, rows: pa.RecordBatch) -> None:
+        """Append records to the bucket's shard `cut`. A new number ends the shard before."""
+        ...
+
+    def finish(self) -> None:
+        """End the last shard."""
+        ...
+
+    def abort(self) -> None:
+        """Forget what is not finished."""
+        ...
+
+
+class RejectSink(Protocol):
+    """Takes the rejected rows of a bucket. rows: their number."""
+
+    rows: int
+
+    def write(self, rows: pa.RecordBatch, reasons: Sequence[RowRejected]) -> None:
+        """Append rows, each with the column and the reason of its rejection."""
+        ...
+
+    def publish(self) -> None:
+        """End the rejects of the bucket."""
+        ...
+
+    def abort(self) -> None:
+        """Forget them, unless they are published."""
+        ...
+
+
 class RejectsFile:
     """The rejected rows of one bucket, each with column and reason. Without rows there is no file.
 
     rows: the number of rows written
     """
 
-    def __init__(self, path: Path, kept: pa.Schema) -> None:
+    def __init__(self, storage: Storage, key: str, kept: pa.Schema) -> None:
         self.rows = 0
-        self._path = path
+        self._storage = storage
+        self._key = key
         self._schema = pa.schema([*kept, *REJECT_FIELDS])
         self._file: ParquetFile | None = None
 
     def write(self, rows: pa.RecordBatch, reasons: Sequence[RowRejected]) -> None:
         """Append rows, each with the column and the reason of its rejection."""
         if self._file is None:
-            self._file = ParquetFile(self._path, self._schema)
+            self._file = ParquetFile(self._storage.writer(self._key), self._schema)
         columns = pa.array([r.column for r in reasons], pa.string())
         texts = pa.array([r.reason for r in reasons], pa.string())
         arrays = [*rows.columns, columns, texts]
         self._file.write(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
         self.rows += len(reasons)
 
-    def publish(self, storage: Storage, key: str) -> None:
-        """Upload the file under its final name, if it has rows."""
+    def publish(self) -> None:
+        """Make the file visible, if it has rows."""
         if self._file is not None:
-            self._file.close()
-            storage.upload(self._path, key)
+            self._file.commit()
+
+    def abort(self) -> None:
+        """Forget the file, unless it was published."""
+        if self._file is not None:
+            self._file.abort()
 
 
 class ShardFiles:
-    """The two local files of one shard while they are written.
+    """The files of one shard while they are written.
 
     unique: the columns whose values seldom repeat
     """
 
     def __init__(
         self,
-        folder: Path,
+        storage: Storage,
         prepare_id: str,
         shard_id: str,
         schema: pa.Schema,
         unique: Collection[str],
     ) -> None:
         self.shard_id = shard_id
+        self._storage = storage
         self._prepare_id = prepare_id
-        self._lines_path = folder / f"{shard_id}.jsonl"
-        self._lines = self._lines_path.open("wb")
-        self._rows = ParquetFile(folder / f"{shard_id}.parquet", schema, unique)
+        self._lines = storage.writer(layout.shard_key(shard_id, prepare_id))
+        rows = storage.writer(layout.rows_key(shard_id, prepare_id))
+        self._rows = ParquetFile(rows, schema, unique)
         self._index = IndexBuilder()
         self._sha256 = hashlib.sha256()
         self._bytes = self._records = 0
@@ -98,20 +143,21 @@ class ShardFiles:
         self._bytes += len(data)
         self._rows.write(rows)
 
-    def publish(self, storage: Storage) -> Shard:
-        """Upload both files under their final names, and delete the local ones."""
-        self._lines.close()
-        self._rows.close()
-        storage.upload(self._rows.path, layout.rows_key(self.shard_id, self._prepare_id))
+    def publish(self) -> Shard:
+        """Make the files visible."""
+        files = [self._rows.finish(), self._lines]
         if self._bytes >= MIN_SHARD_BYTES:
-            index = self._index.finish().to_bytes()
-            storage.write(layout.index_key(self.shard_id, self._prepare_id), index)
-        storage.upload(self._lines_path, layout.shard_key(self.shard_id, self._prepare_id))
-        self._rows.path.unlink()
-        self._lines_path.unlink()
+            files.append(self._storage.writer(layout.index_key(self.shard_id, self._prepare_id)))
+            files[-1].write(self._index.finish().to_bytes())
+        commit_all(files)
         digest = self._sha256.hexdigest()
         sharing = self._rows.rows - self._records
         return Shard(self.shard_id, self._records, self._bytes, digest, sharing, self._prepare_id)
+
+    def abort(self) -> None:
+        """Forget the files, unless they were published."""
+        self._rows.abort()
+        self._lines.abort()
 
 
 class BucketFiles:
@@ -120,7 +166,6 @@ class BucketFiles:
     def __init__(
         self,
         storage: Storage,
-        folder: Path,
         prepare_id: str,
         bucket: int,
         schema: pa.Schema,
@@ -128,7 +173,6 @@ class BucketFiles:
     ) -> None:
         self.shards: list[Shard] = []
         self._storage = storage
-        self._folder = folder
         self._prepare_id = prepare_id
         self._bucket = bucket
         self._schema = schema
@@ -143,7 +187,7 @@ class BucketFiles:
             self._open_cut = cut
             shard_id = layout.shard_id(self._bucket, cut)
             self._open_shard = ShardFiles(
-                self._folder, self._prepare_id, shard_id, self._schema, self._unique
+                self._storage, self._prepare_id, shard_id, self._schema, self._unique
             )
         self._open_shard.write(lines, rows)
 
@@ -153,5 +197,10 @@ class BucketFiles:
 
     def _publish(self) -> None:
         if self._open_shard is not None:
-            self.shards.append(self._open_shard.publish(self._storage))
+            self.shards.append(self._open_shard.publish())
             self._open_shard = None
+
+    def abort(self) -> None:
+        """Forget the files of the open shard."""
+        if self._open_shard is not None:
+            self._open_shard.abort()

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,10 +34,15 @@ from bedrock_spark.spark.prepare.media_batches import open_objects, with_media
 from bedrock_spark.spark.prepare.nullable import with_nullable_fields
 from bedrock_spark.spark.prepare.prefetch import Prefetch
 from bedrock_spark.spark.prepare.render import LINES, render_lines
-from bedrock_spark.spark.prepare.shard_files import BucketFiles, RejectsFile
+from bedrock_spark.spark.prepare.shard_files import (
+    BucketFiles,
+    RejectsFile,
+    RejectSink,
+    ShardSink,
+)
 from bedrock_spark.spark.prepare.source import SourceColumns
 from bedrock_spark.spark.row_bytes import OFFSET_BYTES, Sizes, row_bytes
-from bedrock_spark.storage import Storage, scratch_folder
+from bedrock_spark.storage import Storage
 from bedrock_spark.templates.body_template import RowRejected
 
 # Batches are rendered in slices of about 1 MB, which stay in the processor's cache. Whole batches
@@ -91,15 +96,29 @@ class PrepareTask:
         first = next((b for b in batches if b.num_rows), None)
         if first is None:
             return None
-        with scratch_folder("prepare") as folder, open_objects(self.aws) as objects:
-            bucket = _Bucket(self, folder, first, objects)
+        with (
+            open_objects(self.aws) as objects,
+            closing(Bucket(self, first, objects)) as bucket,
+        ):
             bucket.add(first)
             del first
             for batch in batches:
                 bucket.add(batch)
                 # Otherwise Arrow keeps freed memory, and a worker that cuts many buckets grows.
                 pa.default_memory_pool().release_unused()
-            return bucket.finish()
+            return self.finish(bucket)
+
+    def open_files(self, bucket: int, schema: pa.Schema, unique: Collection[str]) -> ShardSink:
+        """Return what takes the records of a bucket as they are cut."""
+        return BucketFiles(self.storage, self.prepare_id, bucket, schema, unique)
+
+    def open_rejects(self, bucket: int, kept: pa.Schema) -> RejectSink:
+        """Return what takes the rejected rows of a bucket."""
+        return RejectsFile(self.storage, layout.rejects_key(bucket, self.prepare_id), kept)
+
+    def finish(self, bucket: Bucket) -> dict[str, Any]:
+        """Write what is left of a bucket; return its summary."""
+        return bucket.finish()
 
 
 @dataclass(frozen=True)
@@ -113,12 +132,10 @@ class _Chunk:
     rows: pa.RecordBatch
 
 
-class _Bucket:
+class Bucket:
     """Renders the Arrow batches of one bucket, cuts them, and writes the files."""
 
-    def __init__(
-        self, task: PrepareTask, folder: Path, first: pa.RecordBatch, objects: Prefetch
-    ) -> None:
+    def __init__(self, task: PrepareTask, first: pa.RecordBatch, objects: Prefetch) -> None:
         self._task = task
         self._objects = objects
         self._index: int = first.column(BUCKET)[0].as_py()
@@ -133,10 +150,8 @@ class _Bucket:
         kept = with_nullable_fields(first.slice(0, 0).select(list(task.columns.kept))).schema
         self._schema = pa.schema([pa.field(ROW_RECORD_ID, pa.string()), *kept])
         unique = {ROW_RECORD_ID, *task.columns.key}
-        self._files = BucketFiles(
-            task.storage, folder, task.prepare_id, self._number, self._schema, unique
-        )
-        self._rejects = RejectsFile(folder / "rejects.parquet", kept)
+        self.files = task.open_files(self._number, self._schema, unique)
+        self._rejects = task.open_rejects(self._number, kept)
         self._last_id: str | None = None
         self._rows = self._squares = self._duplicates = self._repeated = 0
         self._row_bytes = self._row_squares = 0
@@ -174,9 +189,8 @@ class _Bucket:
         """
         for piece in self._cutter.finish():
             self._write(piece)
-        self._files.finish()
-        rejects_key = layout.rejects_key(self._number, self._task.prepare_id)
-        self._rejects.publish(self._task.storage, rejects_key)
+        self.files.finish()
+        self._rejects.publish()
         return {
             "bucket": self._number,
             "rows": self._rows,
@@ -187,8 +201,13 @@ class _Bucket:
             "squares": self._squares,
             "row_bytes": self._row_bytes,
             "row_squares": self._row_squares,
-            "shards": [asdict(s) for s in self._files.shards],
+            "shards": [asdict(s) for s in self.files.shards],
         }
+
+    def close(self) -> None:
+        """Forget the files that are not finished: those of a task that fails."""
+        self.files.abort()
+        self._rejects.abort()
 
     def _without_damaged(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Reject the rows that are damaged, and return the others."""
@@ -275,7 +294,7 @@ class _Bucket:
     def _write(self, piece: Piece[_Chunk]) -> None:
         start, length = piece.start, piece.stop - piece.start
         lines, rows = piece.chunk.lines.slice(start, length), piece.chunk.rows.slice(start, length)
-        self._files.write(piece.cut, lines, rows)
+        self.files.write(piece.cut, lines, rows)
 
     def _check_bucket(self, batch: pa.RecordBatch) -> None:
         """Raise PlanError if a row is of another bucket: then Spark's hash is not the expected."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -30,9 +31,51 @@ def test_scripts_and_programs_can_be_read(target: str, config: str, tmp_path: Pa
             compile(text, path.name, "exec")
         if path.suffix == ".sh":
             assert path.stat().st_mode & 0o111
-    scripts = [str(path) for path in paths if path.suffix == ".sh"]
-    checked = subprocess.run(["bash", "-n", *scripts[:1]], capture_output=True, check=False)
-    assert (checked.returncode, checked.stderr) == (0, b"")
+            checked = subprocess.run(["bash", "-n", str(path)], capture_output=True, check=False)
+            assert (checked.returncode, checked.stderr) == (0, b"")
+
+
+_AWS = """#!/bin/bash
+echo "$2" >> calls
+failures=$(grep -c "$2" calls)
+case $2 in
+    create-cluster) echo j-1 ;;
+    describe-cluster) [ "$failures" -gt {failures} ] && echo TERMINATED ;;
+    list-steps) [ "$failures" -gt 1 ] && echo {state} ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("failures", "state", "code", "pauses"),
+    [
+        (0, "COMPLETED", 0, [1]),
+        (4, "COMPLETED", 0, [1, 2, 4, 8, 1]),
+        (4, "FAILED", 1, [1, 2, 4, 8, 1]),
+        (99, "COMPLETED", 1, [2**n for n in range(9)]),
+    ],
+)
+def test_the_wait_for_a_cluster_outlives_failed_calls(
+    tmp_path: Path, failures: int, state: str, code: int, pauses: list[int]
+) -> None:
+    """They are repeated with longer and longer pauses. A cluster is started only once."""
+    _, plan = plan_of("emr", "plain")
+    write_files(tmp_path, plan.files, replace=False)
+    for name, text in (
+        ("aws", _AWS.format(failures=failures, state=state)),
+        ("sleep", '#!/bin/bash\necho "$1" >> pauses\n'),
+    ):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    command = ["bash", str(tmp_path / "create-cluster.sh"), "steps-prepare.json"]
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert [int(line) for line in (tmp_path / "pauses").read_text().split()] == pauses
+    assert (tmp_path / "calls").read_text().split().count("create-cluster") == 1
+    assert ("cannot tell how cluster j-1 ends" in done.stderr) == (failures == 99)
 
 
 @pytest.mark.parametrize("config", CONFIGS)

@@ -49,6 +49,7 @@ def test_a_run_passes_its_stages_in_order(fake_run: Callable[..., FakeRun]) -> N
     storage.write(f"{layout.tasks_prefix('round')}task", b"1 20")
     seen.append(status(fake))
     storage.delete([f"{layout.tasks_prefix('round')}task"])
+    storage.write(layout.ended_task_key("round"), b"")  # its driver was killed
     notes = Publications(storage)
     notes.note("s3://lake/answers", Publication("overwrite", WRITING, "x"))
     seen.append(status(fake))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -77,13 +78,13 @@ def test_a_task_that_joins_others_waits_until_they_have_seen_it(
         free = RateLimiter(clock, None, None)
         with share_limit(free, TaskRegistry(storage, "r", clock), clock):
             assert clock.waits == [LOOK_SECONDS]
-    assert storage.list("tasks/") == []
+    assert [stored.key for stored in storage.list("tasks/")] == ["tasks/r/ended"]
 
 
 def test_at_the_beginning_all_tasks_of_the_round_are_expected(
     storage: LocalStorage, clock: FakeClock
 ) -> None:
-    """So none of them waits for the others. A task that begins when others have ended waits."""
+    """So none of them waits for the others. A task that begins when others have died waits."""
     first, second, later = (RateLimiter(clock, 60, None) for _ in range(3))
     with share_limit(first, TaskRegistry(storage, "r", clock), clock, 3):
         assert (first.shared_by, clock.waits) == (3, [])
@@ -91,6 +92,48 @@ def test_at_the_beginning_all_tasks_of_the_round_are_expected(
             assert (second.shared_by, clock.waits) == (3, [])
             with share_limit(later, TaskRegistry(storage, "r", clock), clock, 3):
                 assert (later.shared_by, clock.waits) == (3, [LOOK_SECONDS])
+
+
+def test_many_tasks_on_few_cores_begin_with_the_share_of_those_at_work(
+    storage: LocalStorage, clock: FakeClock
+) -> None:
+    """100 tasks on two cores: only the first two expect all 100; each later one waits one pause."""
+    slots: list[ExitStack] = []
+    shares = []
+    for number in range(100):
+        if number >= 2:
+            slots.pop(0).close()
+        limiter = RateLimiter(clock, 60, None)
+        slots.append(ExitStack())
+        registry = TaskRegistry(storage, "r", clock)
+        slots[-1].enter_context(share_limit(limiter, registry, clock, 100))
+        shares.append(limiter.shared_by)
+    assert shares == [100, 100] + [2] * 98
+    assert clock.waits == [LOOK_SECONDS] * 98
+    for slot in slots:
+        slot.close()
+    last = RateLimiter(clock, 60, None)
+    with share_limit(last, TaskRegistry(storage, "r", clock), clock, 100):
+        assert last.shared_by == 1
+    assert len(clock.waits) == 98
+
+
+def test_late_tasks_that_begin_together_see_each_other(
+    storage: LocalStorage, clock: FakeClock
+) -> None:
+    """The first of them looks again after its pause, in which the second one has begun."""
+    TaskRegistry(storage, "r", clock).leave()  # one has ended
+    TaskRegistry(storage, "r", clock).look()
+    limiter = RateLimiter(clock, 60, None)
+    registries = [TaskRegistry(storage, "r", clock) for _ in range(2)]
+
+    class OneMoreBegins(FakeClock):
+        def sleep(self, seconds: float) -> None:
+            registries[1].look()
+            super().sleep(seconds)
+
+    with share_limit(limiter, registries[0], OneMoreBegins(), 100):
+        assert limiter.shared_by == 3
 
 
 class NoDelete(LocalStorage):

@@ -14,8 +14,8 @@ from bedrock_spark.families import FAMILIES, family_by_name
 from bedrock_spark.families.base import read_answer
 from bedrock_spark.families.endings import REFUSED_ANYWHERE, Ending
 from bedrock_spark.outputs.judge import Judge, Judgement
-from bedrock_spark.outputs.lines import RecordError
 from bedrock_spark.outputs.outcomes import ERROR, INVALID, OK, REFUSED, TRUNCATED
+from bedrock_spark.outputs.record_errors import RecordError
 from bedrock_spark.outputs.shape import shape_of
 from bedrock_spark.schema import parse_ddl
 

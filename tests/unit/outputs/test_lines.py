@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 
 from bedrock_spark.outputs.lines import (
     BadLine,
-    OutputManifest,
     OutputRecord,
-    RecordError,
     answer_line,
     read_lines,
-    read_output_manifest,
     replace_half_characters,
 )
+from bedrock_spark.outputs.output_manifest import OutputManifest, read_output_manifest
+from bedrock_spark.outputs.record_errors import RecordError
 from tests.unit.fakes import DATA
 
 GOOD = b'{"recordId":"a","modelInput":{},"modelOutput":{"t":1}}'

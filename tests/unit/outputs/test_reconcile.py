@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 from bedrock_spark.families import family_by_name
 from bedrock_spark.families.ceilings import Ceiling
 from bedrock_spark.outputs.ask_again import AskAgain
+from bedrock_spark.outputs.findings import Finding
 from bedrock_spark.outputs.judge import Judge
-from bedrock_spark.outputs.lines import BadLine, OutputManifest, OutputRecord, RecordError
+from bedrock_spark.outputs.lines import BadLine, OutputRecord
 from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REFUSED, TRUNCATED
-from bedrock_spark.outputs.reconcile import Finding, ShardReconciliation
+from bedrock_spark.outputs.output_manifest import OutputManifest
+from bedrock_spark.outputs.reconcile import ShardReconciliation
+from bedrock_spark.outputs.record_errors import RecordError
 from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Origin
 from bedrock_spark.schema import parse_ddl
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from bedrock_spark.outputs.findings import Finding
 from bedrock_spark.outputs.reasons import Reason
-from bedrock_spark.outputs.reconcile import Finding
 from bedrock_spark.outputs.reconciled_shard import CollectedJob, ReconciledShard
 
 TEXTS = st.text(max_size=8)

@@ -15,7 +15,7 @@ from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.cli.display import Display
 from bedrock_spark.errors import UnaccountedRowsError
-from bedrock_spark.outputs.reconcile import Finding
+from bedrock_spark.outputs.findings import Finding
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.report import (
     Report,

@@ -9,8 +9,8 @@ import pytest
 from msgspec import structs
 
 from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.outputs.findings import Finding
 from bedrock_spark.outputs.reasons import Reason
-from bedrock_spark.outputs.reconcile import Finding
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.report import Totals, build_report, totals_of, write_report
 from bedrock_spark.report.findings import unpublished_finding

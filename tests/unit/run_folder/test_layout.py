@@ -29,6 +29,7 @@ SHARD = layout.shard_id(42, 3)
         (layout.fallback_prefix(SHARD), "fallback/shard-00042-03/"),
         (layout.fallback_key(SHARD, "p1"), "fallback/shard-00042-03/p1.jsonl.out"),
         (layout.tasks_prefix("0a1b"), "tasks/0a1b/"),
+        (layout.ended_task_key("0a1b"), "tasks/0a1b/ended"),
         (layout.claim_key("0a1b", "2c3d"), "claims/0a1b/2c3d.json"),
         (layout.round_key("0a1b"), "claims/0a1b/round"),
         (layout.cost_profile_key("0a1b2c3d4e5f", 2), "cost-profiles/0a1b2c3d4e5f-0002.json"),

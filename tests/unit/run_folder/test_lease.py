@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bedrock_spark.errors import RunHeldError, StorageError
-from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder import layout, machine
 from bedrock_spark.run_folder.lease import (
     LEASE_SECONDS,
     RENEW_SECONDS,
@@ -98,14 +98,42 @@ def test_a_zombie_holder_is_replaced_at_once(storage: LocalStorage, clock: FakeC
     process.join()
 
 
-def test_a_restarted_container_replaces_itself_at_once(
+def test_a_process_that_got_the_pid_of_a_dead_holder_replaces_it_at_once(
     storage: LocalStorage, clock: FakeClock
 ) -> None:
-    """It has the same PID as the killed process, and maybe the same namespace, but began later."""
+    """As in a restarted container that kept its /tmp. It began later."""
     Lease(storage, clock).acquire()
     holder = json.loads(storage.read(layout.LEASE_FILE))
     began_earlier = holder | {"start": holder["start"] - 1}
     storage.write(layout.LEASE_FILE, json.dumps(began_earlier).encode())
+    Lease(storage, clock).acquire()
+
+
+@pytest.mark.parametrize("pid", [2**22 + 1, None])
+def test_a_copy_of_the_machine_waits_until_the_lease_expires(
+    storage: LocalStorage,
+    clock: FakeClock,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    pid: int | None,
+) -> None:
+    """Machines restored from one snapshot have the same boot, namespaces and PIDs.
+
+    The holder may be at work there, though here no process has its PID, or the process that asks.
+    """
+    copies = [tmp_path_factory.mktemp("copy") for _ in range(2)]
+    monkeypatch.setattr(machine, "FOLDER", copies[0])
+    Lease(storage, clock).acquire()
+    holder = json.loads(storage.read(layout.LEASE_FILE))
+    storage.write(layout.LEASE_FILE, json.dumps(holder | ({"pid": pid} if pid else {})).encode())
+    monkeypatch.setattr(machine, "FOLDER", copies[1])
+    with pytest.raises(RunHeldError):
+        Lease(storage, clock).acquire()
+    found = read_holder(storage)
+    assert found is not None
+    assert not found.is_alive
+    assert not found.is_over(clock.now())
+    clock.time += LEASE_SECONDS
     Lease(storage, clock).acquire()
 
 

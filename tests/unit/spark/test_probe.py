@@ -128,18 +128,31 @@ def test_what_one_executor_cannot_do_is_an_error_with_its_host(
     assert caught.value.exit_code == code
     assert text in message
     assert "executor on the host worker-1" in message
+    assert ("spark.executorEnv.AWS_ACCESS_KEY_ID" in message) == (kind is StorageAccessError)
     assert "\n" not in message
     assert not (tmp_path / "run").exists()
 
 
-def test_executors_that_were_not_reached_are_an_error_for_a_folder(
-    cluster: Callable[..., list[int]], tmp_path: Path
+def test_executors_that_stay_busy_are_named_and_refuse_nothing(
+    cluster: Callable[..., list[int]], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After three tries: the shards of a busy executor may lie on its own disk."""
+    """After three tries. If their disks are others after all, prepare notices before it commits."""
     actions = cluster(None, None, alive=4, reached=3)
-    with pytest.raises(ConfigError, match="only 2 of 4 executors have shown"):
+    with caplog.at_level(logging.WARNING, "bedrock_spark"):
         check(LocalStorage(str(tmp_path / "run")))
     assert actions == [4, 4, 4]
+    (line,) = caplog.messages
+    assert "is shared by the driver and 2 executors (hosts: worker-0, worker-1)" in line
+    assert "2 executors that were busy and those that start later were not asked" in line
+
+
+def test_a_busy_executor_hides_no_other_one(
+    cluster: Callable[..., list[int]], tmp_path: Path
+) -> None:
+    """One that sees another folder is an error, though others were not reached."""
+    cluster(None, LocalStorage(str(tmp_path / "elsewhere")), alive=4, reached=3)
+    with pytest.raises(ConfigError, match="on the host worker-1 and the driver"):
+        check(LocalStorage(str(tmp_path / "run")))
 
 
 def test_if_the_number_of_executors_is_unknown_a_few_tasks_are_enough(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -136,3 +138,61 @@ def test_actions_have_a_tag_over_spark_connect(monkeypatch: pytest.MonkeyPatch) 
     with observed_tasks(session, "collect", ignore_progress):
         assert [tag.rsplit("-", 1)[0] for tag in tags] == ["bedrock-spark-collect"]
     assert tags == []
+
+
+class ConnectSession:
+    """As much of a session of Spark Connect as names its actions and tells their progress."""
+
+    def __init__(self) -> None:
+        self.tags: list[str] = []
+        self.handlers: list[Any] = []
+        self.addTag, self.removeTag = self.tags.append, self.tags.remove
+        self.registerProgressHandler = self.handlers.append
+        self.removeProgressHandler = self.handlers.remove
+
+    def tell(self, *stages: tuple[int, int, int], done: bool = False) -> None:
+        """Call the handlers as PySpark does. A stage: its id, its tasks, the finished ones."""
+        infos = [SimpleNamespace(stage_id=i, num_tasks=n, num_completed_tasks=k, done=n == k)
+                 for i, n, k in stages]  # fmt: skip
+        for handler in self.handlers:
+            handler(stages=infos, inflight_tasks=1, operation_id="x", done=done)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_server_of_spark_connect_tells_the_progress(
+    monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """Only stages that have begun count, and only actions of this thread. Then nobody listens."""
+    monkeypatch.setattr(module, "classic_context", lambda _: None)
+    session, seen = ConnectSession(), list[Progress]()
+    spark: Any = session
+
+    def work() -> None:
+        with observed_tasks(spark, "collect", seen.append, records=1_000, tasks=8):
+            session.tell((5, 8, 2), (3, 4, 4), (7, 1, 0))
+            session.tell((9, 8, 8), done=True)  # PySpark repeats the last stages at the end
+            other = threading.Thread(target=session.tell, args=((6, 8, 8),))
+            other.start()
+            other.join()
+            if fails:
+                raise ValueError("a stage that fails")
+
+    if fails:
+        with pytest.raises(ValueError, match="a stage that fails"):
+            work()
+    else:
+        work()
+    told = [(p.done, p.detail) for p in seen]
+    assert told[:2] == [(0, ""), (250, "2 of 8 tasks of Spark in step 2")]
+    assert told[2:] == ([] if fails else [(1_000, "")])
+    assert session.handlers == []
+    assert session.tags == []
+
+
+def test_spark_connect_tells_nothing_if_nobody_observes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As before Spark 4, which has no progress there."""
+    monkeypatch.setattr(module, "classic_context", lambda _: None)
+    session = ConnectSession()
+    spark: Any = session
+    with observed_tasks(spark, "collect", ignore_progress):
+        assert session.handlers == []

@@ -10,13 +10,40 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from bedrock_spark.families.ceilings import Ceiling
+from bedrock_spark.outputs import line_pieces
 from bedrock_spark.outputs import spill as spilling
 from bedrock_spark.outputs.ask_again import AskAgain
+from bedrock_spark.outputs.lines import read_lines
 from bedrock_spark.spark.collect import results_file
 from bedrock_spark.spark.parquet import ParquetFile
 from tests.unit.collect_shard import LINES_KEY, SHARD, collect_shard
+
+
+def answer(text: str, stop_reason: str) -> dict[str, Any]:
+    usage = {"input_tokens": 3, "output_tokens": len(text)}
+    content = [{"type": "text", "text": text}]
+    return {"content": content, "stop_reason": stop_reason, "usage": usage}
+
+
+LINE = st.tuples(
+    st.sampled_from(["a", "b", "c", "d", "foreign", "e", "f"]),
+    st.sampled_from(
+        [
+            *({"modelOutput": {"content": [{"type": "text", "text": x}]}} for x in ("", "x", "{}")),
+            *({"modelOutput": answer(x, "end_turn")} for x in ('{"m": 1}', '{"m": 1} {"m": 2}')),
+            *({"modelOutput": answer("x", reason)} for reason in ("refusal", "max_tokens", "?")),
+            {"modelOutput": answer('{"m": 3}', "end_turn"), "serviceTier": "flex"},
+            {"modelOutput": {"content": [], "usage": {"input_tokens": 2**63, "output_tokens": 1}}},
+            {"modelOutput": {"errorCode": 500, "errorMessage": "x"}},
+            {"modelOutput": {"content": [{"type": "tool_use", "input": {"m": 4}}], "usage": {}}},
+            *({"error": {"errorCode": code, "errorMessage": "x"}} for code in (400, 500)),
+            *({"modelOutput": "odd"}, {"modelOutput": None}, {"other": 1}),
+        ]
+    ),
+)
 
 
 @pytest.mark.parametrize("sharing", [1, 3])
@@ -70,10 +97,33 @@ def test_results_do_not_depend_on_what_stays_in_memory(
     assert len(collected[0][3]) == 5
 
 
-def answer(text: str, stop_reason: str) -> dict[str, Any]:
-    usage = {"input_tokens": 3, "output_tokens": len(text)}
-    content = [{"type": "text", "text": text}]
-    return {"content": content, "stop_reason": stop_reason, "usage": usage}
+@settings(max_examples=60)
+@given(st.data())
+def test_results_do_not_depend_on_what_is_read_together(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """Outcomes, tokens, reasons, findings and rows are those of reading line by line."""
+    lines = st.lists(LINE, max_size=8).map(
+        lambda pairs: b"".join(
+            json.dumps({"recordId": i, **rest}).encode() + b"\n" for i, rest in pairs
+        )
+    )
+    other = LINES_KEY.replace("/a1", "/a2")
+    assert other != LINES_KEY
+    files = {LINES_KEY: data.draw(lines), other: data.draw(lines)}
+    files[f"fallback/{SHARD}/1.jsonl.out"] = data.draw(lines)
+    results = data.draw(st.sampled_from([{}, {"parse": {"columns": "m int", "retries": 1}}]))
+    collected = []
+    for one_by_one in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            if one_by_one:
+                patch.setattr(line_pieces, "read_many", lambda data, _, *at: read_lines(data, *at))
+            folder = str(tmp_path_factory.mktemp("run"))
+            shard, rows = collect_shard(folder, "abccdef", files, **results)
+        # Versions of files are in the digests, and those differ.
+        collected.append((replace(shard, fingerprint="", outputs=""), rows))
+    assert collected[0] == collected[1]
+    assert len(collected[0][1]) == 7
 
 
 def lines_of(outputs: list[tuple[str, dict[str, Any]]]) -> bytes:

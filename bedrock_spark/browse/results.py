@@ -1,0 +1,86 @@
+"""Read the results of a run as Arrow, without Spark."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from bedrock_spark.config import ResultsConfig
+from bedrock_spark.errors import ConfigError, RunFolderError
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.manifest import require_manifest
+from bedrock_spark.run_folder.run import Run
+from bedrock_spark.storage import Storage
+
+_BATCH_ROWS = 10_000
+_OUTCOME = "outcome"
+
+
+def reader_of(
+    run: Run, columns: Sequence[str] | None = None, outcomes: Sequence[str] | None = None
+) -> pa.RecordBatchReader:
+    """Return a reader of the collected rows of a run; see `open_results`."""
+    units = require_manifest(run.storage).units
+    schema = pq.read_schema(io.BytesIO(_read(run.storage, units[0])))
+    for name in columns or ():
+        if name not in schema.names:
+            raise ConfigError(
+                f"{run.storage.uri}: its results have no column {name}; they have "
+                f"{', '.join(schema.names)}"
+            )
+    outcome = outcome_column(run.config.results)
+    chosen = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    batches = _batches(run.storage, units, schema, chosen.names, (outcome, outcomes))
+    return pa.RecordBatchReader.from_batches(chosen, batches)
+
+
+def outcome_column(config: ResultsConfig) -> str:
+    """Return the name of the outcome in the results."""
+    return f"{config.prefix}{_OUTCOME}"
+
+
+def _batches(
+    storage: Storage,
+    units: Sequence[str],
+    schema: pa.Schema,
+    names: list[str],
+    wanted: tuple[str, Sequence[str] | None],
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of every unit in batches.
+
+    wanted: the column of the outcome, and the outcomes to return
+    """
+    outcome, outcomes = wanted
+    read = names if outcomes is None or outcome in names else [*names, outcome]
+    for unit in units:
+        file = pq.ParquetFile(io.BytesIO(_read(storage, unit)))
+        if _types(file.schema_arrow) != _types(schema):
+            raise RunFolderError(
+                f"{storage.uri}/{layout.results_key(unit)}: its columns are not those of the other "
+                "shards, because the config's results section has changed; run collect again"
+            )
+        for batch in file.iter_batches(_BATCH_ROWS, columns=read):
+            if outcomes is not None:
+                kept = pc.is_in(batch.column(outcome), pa.array(list(outcomes), pa.string()))
+                batch = batch.filter(kept)
+            if batch.num_rows:
+                yield batch.select(names)
+
+
+def _types(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
+    """Return names and types: whether a column may be null may differ from shard to shard."""
+    return [(field.name, field.type) for field in schema]
+
+
+def _read(storage: Storage, unit: str) -> bytes:
+    data = storage.read_if_present(layout.results_key(unit))
+    if data is None:
+        raise RunFolderError(
+            f"{storage.uri}: {unit} has no results yet; run bedrock-spark collect, which needs no "
+            "job to be over"
+        )
+    return data

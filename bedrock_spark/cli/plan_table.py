@@ -1,0 +1,115 @@
+"""A plan as lines of a name and a text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bedrock_spark.costs.tokens import dollars
+from bedrock_spark.planning.values import Count, Money, Plan
+from bedrock_spark.prices.run_prices import plain
+
+_REASONS_SHOWN = 5
+_MEGABYTE, _GIGABYTE = 1e6, 1e9
+
+
+def plan_table(plan: Plan) -> list[tuple[str, str]]:
+    """Return the lines of a plan. A name that is empty goes on with the line above."""
+    return [*_rows(plan), *_jobs(plan), *_tokens(plan), *_costs(plan), *_caveats(plan)]
+
+
+def closing_sentence(plan: Plan) -> str:
+    """Return how the plan ends, in a sentence."""
+    cost = plan.cost
+    if cost is None:
+        return "nothing was submitted; the cost is not known, because a price is missing"
+    if cost.likely is not None:
+        return f"nothing was submitted; a run would cost about {dollars(cost.likely)}"
+    if cost.high is not None:
+        return f"nothing was submitted; a run would cost {_interval(cost)}"
+    return f"nothing was submitted; a run would cost {dollars(cost.low)} or more"
+
+
+def _rows(plan: Plan) -> Iterator[tuple[str, str]]:
+    source, shards = plan.source, plan.shards
+    parts = [f"{source.records:,} records"]
+    if source.shared:
+        verb = "shares" if source.shared == 1 else "share"
+        parts.append(f"{source.shared:,} {verb} the record of an equal one")
+    parts.append(f"{source.rejected:,} rejected")
+    prepared = " (prepared already)" if plan.is_prepared else ""
+    yield "rows", f"{source.rows:,}: {', '.join(parts)}{prepared}"
+    for reason, count in list(source.reasons.items())[:_REASONS_SHOWN]:
+        yield "", f"rejected: {reason}: {count:,}"
+    if shards.shards:
+        size = _size(shards.bytes)
+        records = f"{shards.least_records:,} to {shards.most_records:,} records"
+        yield "shards", f"{shards.shards:,} of {records}, {size} in total"
+
+
+def _size(number: int) -> str:
+    if number >= _GIGABYTE:
+        return f"{number / _GIGABYTE:,.1f} GB"
+    return f"{number / _MEGABYTE:,.1f} MB"
+
+
+def _jobs(plan: Plan) -> Iterator[tuple[str, str]]:
+    jobs = plan.jobs
+    if not jobs.jobs:
+        yield "jobs", "none: every shard is too small for a batch job"
+        return
+    waves = "1 wave" if jobs.waves == 1 else f"{jobs.waves:,} waves"
+    yield (
+        "jobs",
+        f"{jobs.jobs:,}, {jobs.at_once:,} at once ({jobs.at_once_from}): {waves}, each of at most "
+        f"{jobs.longest_hours // jobs.waves} hours",
+    )
+
+
+def _tokens(plan: Plan) -> Iterator[tuple[str, str]]:
+    yield "input", f"{_count(plan.input_tokens)} tokens; {plan.input_tokens.how}"
+    if plan.images:
+        yield "output", f"{plan.images:,} images"
+    else:
+        yield "output", f"{_count(plan.output_tokens)} tokens; {plan.output_tokens.how}"
+
+
+def _count(count: Count) -> str:
+    if count.low == count.likely == count.high:
+        return f"{count.low:,}"
+    interval = (
+        f"{count.low:,} or more" if count.high is None else f"{count.low:,} to {count.high:,}"
+    )
+    return interval if count.likely is None else f"{count.likely:,} ({interval})"
+
+
+def _costs(plan: Plan) -> Iterator[tuple[str, str]]:
+    yield "cost", "not known" if plan.cost is None else f"{_money(plan.cost)} as configured"
+    for way in plan.ways:
+        yield f"  {way.way}", f"{_money(way.cost)} at {way.price}"
+    if plan.model_unit_hour is not None:
+        per_hour = plain(plan.model_unit_hour)
+        yield "  provisioned", f"${per_hour} a model unit and hour, however much it answers"
+    if plan.saved_by_sharing:
+        yield "saved", f"{dollars(plan.saved_by_sharing)} by records that rows share"
+    if plan.prices_from:
+        yield "prices", "; ".join(plan.prices_from)
+
+
+def _money(money: Money) -> str:
+    if money.low == money.likely == money.high:
+        return dollars(money.low)
+    return (
+        _interval(money)
+        if money.likely is None
+        else f"{dollars(money.likely)} ({_interval(money)})"
+    )
+
+
+def _interval(money: Money) -> str:
+    low = dollars(money.low)
+    return f"{low} or more" if money.high is None else f"{low} to {dollars(money.high)}"
+
+
+def _caveats(plan: Plan) -> Iterator[tuple[str, str]]:
+    for i, caveat in enumerate(plan.caveats):
+        yield ("note" if i == 0 else ""), caveat

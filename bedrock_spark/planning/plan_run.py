@@ -1,0 +1,65 @@
+"""Plan a run: nothing is paid, submitted or written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bedrock_spark.check import check_config
+from bedrock_spark.clock import Clock, SystemClock
+from bedrock_spark.config import Config
+from bedrock_spark.config.load import AnyConfig
+from bedrock_spark.model_check import ask_models
+from bedrock_spark.planning.make import Material, make_plan, material_of
+from bedrock_spark.planning.values import Plan
+from bedrock_spark.progress import Observer, ignore_progress
+from bedrock_spark.run_folder.manifest import read_manifest
+from bedrock_spark.run_folder.run import Run, open_run
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+def plan(
+    spark: SparkSession | Callable[[Config], SparkSession],
+    df: DataFrame | None,
+    config: AnyConfig,
+    output_tokens: float | None = None,
+    observe: Observer = ignore_progress,
+    clock: Clock | None = None,
+) -> Plan:
+    """Return what a run of `df`, or of the config's source if `df` is None, would do and cost.
+
+    The numbers of rows, records and shards are exact: the source is read and cut as in a run. If
+    the run is prepared already, its shards are counted, and Spark is not used.
+
+    spark: a session, or a function that returns one; it is called only if Spark is needed
+    output_tokens: the mean of an answer, if you know it; else an earlier canary of the run measures
+        it, or it stays open
+    Raises a BedrockSparkError for what a run refuses before it reads all rows.
+    """
+    clock = clock or SystemClock()
+    run = open_run(check_config(config), clock)
+    manifest = read_manifest(run.storage) if run.is_begun else None
+    if manifest is not None:
+        material = material_of(run, manifest)
+    else:
+        session = spark(run.config) if callable(spark) else spark
+        material = _rehearsed(session, run, df, observe)
+    return make_plan(run, material, ask_models(run), clock.now(), output_tokens)
+
+
+def _rehearsed(spark: SparkSession, run: Run, df: DataFrame | None, observe: Observer) -> Material:
+    from bedrock_spark.spark.errors import stage_errors
+    from bedrock_spark.spark.prepare.rehearsal import rehearse
+
+    with stage_errors("plan"):
+        rehearsal = rehearse(spark, run, df, observe)
+    return Material(
+        rehearsal.rows,
+        rehearsal.rejected,
+        rehearsal.reasons,
+        rehearsal.shards,
+        rehearsal.sample,
+        rehearsal.refusals,
+    )

@@ -1,0 +1,165 @@
+"""Rehearse prepare: cut the source into shards as prepare does, and write nothing.
+
+The shards are exactly those that prepare would write, because the same code cuts them. Of each
+bucket the first lines are a sample: buckets are in the order of a hash, so the lines are random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+
+from bedrock_spark.errors import PlanError
+from bedrock_spark.progress import Observer, ignore_progress
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.manifest import Shard
+from bedrock_spark.run_folder.run import Run
+from bedrock_spark.shards.lines import ShardLine, read_shard
+from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, offsets_of
+from bedrock_spark.spark.prepare.refused_rows import reasons_of, refusals_of
+from bedrock_spark.spark.prepare.repartitioning import Repartitioning
+from bedrock_spark.spark.prepare.sample_lint import refuse_sample
+from bedrock_spark.spark.prepare.shard_files import RejectSink, ShardSink
+from bedrock_spark.spark.prepare.source import reading
+from bedrock_spark.spark.prepare.table import open_table
+from bedrock_spark.spark.prepare.task import Bucket, PrepareTask
+from bedrock_spark.spark.tasks import observed_tasks
+from bedrock_spark.templates.body_template import RowRejected
+
+# The lines of the sample, in total and of one bucket, and the most bytes of a bucket's: the Spark
+# driver gets them all.
+_SAMPLE_LINES, _SAMPLE_BYTES = 100, 4_000_000
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What prepare would write.
+
+    rows: of the source; rejected: those without a record; reasons: their number by reason, of the
+        most frequent reasons
+    shards: all, without a digest
+    sample: some lines, chosen at random
+    refusals: the errors that prepare would end with
+    """
+
+    rows: int
+    rejected: int
+    reasons: Mapping[str, int]
+    shards: tuple[Shard, ...]
+    sample: tuple[ShardLine, ...]
+    refusals: tuple[PlanError, ...]
+
+
+def rehearse(
+    spark: SparkSession, run: Run, df: DataFrame | None = None, observe: Observer = ignore_progress
+) -> Rehearsal:
+    """Return what prepare would write; write nothing. Reads the whole source, as prepare does.
+
+    Raises ConfigError, SourceError and PlanError for what prepare refuses before it reads all rows.
+    """
+    config = run.config
+    with reading(config.source, df):
+        table = open_table(spark, config, df)
+        columns, storage, aws = table.columns, run.storage, run.aws
+        with observed_tasks(spark, "plan", observe) as tasks, table.read_once() as rows:
+            repartitioning = Repartitioning(
+                *(config, aws, columns, rows),
+                lambda buckets: RehearsalTask(config, columns, storage, aws, buckets, ""),
+            )
+            size = repartitioning.estimate_size()
+            refuse_sample(rows, table.template.columns, config, aws)
+            summaries = repartitioning.write_buckets(size, tasks)
+    return Rehearsal(
+        rows=sum(bucket["rows"] for bucket in summaries),
+        rejected=sum(bucket["rejected"] for bucket in summaries),
+        reasons=dict(reasons_of(summaries).most_common()),
+        shards=tuple(Shard(**s) for bucket in summaries for s in bucket["shards"]),
+        sample=tuple(line for b in summaries for line in read_shard(b["sample"].encode())),
+        refusals=tuple(refusals_of(config, summaries)),
+    )
+
+
+@dataclass(frozen=True)
+class RehearsalTask(PrepareTask):
+    """The work on one bucket, without a file."""
+
+    def open_files(self, bucket: int, schema: pa.Schema, unique: Collection[str]) -> ShardSink:
+        """Return what counts the records of a bucket."""
+        return CountedShards(bucket, -(-_SAMPLE_LINES // self.buckets))
+
+    def open_rejects(self, bucket: int, kept: pa.Schema) -> RejectSink:
+        """Return what counts the rejected rows of a bucket."""
+        return CountedRejects()
+
+    def finish(self, bucket: Bucket) -> dict[str, Any]:
+        """Return the summary of a bucket, and its part of the sample as text."""
+        summary = bucket.finish()
+        assert isinstance(bucket.files, CountedShards)
+        return {**summary, "sample": b"".join(bucket.files.sample).decode()}
+
+
+class CountedRejects:
+    """Counts the rejected rows of a bucket."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+
+    def write(self, rows: pa.RecordBatch, reasons: Sequence[RowRejected]) -> None:
+        """Count rejected rows."""
+        self.rows += len(reasons)
+
+    def publish(self) -> None:
+        """Write nothing."""
+
+    def abort(self) -> None:
+        """Forget nothing."""
+
+
+class CountedShards:
+    """Counts the records of a bucket's shards, and keeps its first lines.
+
+    sample: at most `lines` lines, each with its line break
+    """
+
+    def __init__(self, bucket: int, lines: int) -> None:
+        self.shards: list[Shard] = []
+        self.sample: list[bytes] = []
+        self._bucket = bucket
+        self._lines, self._bytes_left = lines, _SAMPLE_BYTES
+        self._open_cut = -1
+
+    def write(self, cut: int, lines: pa.Array, rows: pa.RecordBatch) -> None:
+        """Count the records of the bucket's shard `cut`, and the rows that share one."""
+        if cut != self._open_cut:
+            self._open_cut = cut
+            self.shards.append(Shard(layout.shard_id(self._bucket, cut), 0, 0, ""))
+        sizes = np.diff(offsets_of(lines))
+        records = int(np.count_nonzero(sizes))
+        last = self.shards[-1]
+        self.shards[-1] = Shard(
+            last.shard_id,
+            last.records + records,
+            last.bytes + len(flat_bytes(lines)),
+            "",
+            last.sharing + rows.num_rows - records,
+        )
+        self._sample(lines)
+
+    def finish(self) -> None:
+        """Write nothing."""
+
+    def abort(self) -> None:
+        """Forget nothing."""
+
+    def _sample(self, lines: pa.Array) -> None:
+        for line in lines[: self._lines * 4] if self._lines else ():
+            data = line.as_py()
+            if data and self._lines and len(data) <= self._bytes_left:
+                self.sample.append(data)
+                self._lines -= 1
+                self._bytes_left -= len(data)

@@ -1,0 +1,130 @@
+"""Write an object of S3 while its bytes are made: parts are uploaded behind the writer.
+
+A small object is one put. A larger one is a multipart upload: it is not visible before it is
+completed, and no listing of objects has it. An upload whose process is killed is aborted by
+`S3Storage.delete_leftovers`. https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from typing import Any
+
+from bedrock_spark.aws.protocols import S3Client
+from bedrock_spark.errors import StorageError
+
+log = logging.getLogger(__name__)
+
+# The bytes of a part; S3 takes 5 MiB to 5 GiB, and the last one may be smaller, and 10,000 parts.
+PART_BYTES = 8 * 1024 * 1024
+# How many parts are uploaded while the writer goes on. Memory holds so many parts, and one.
+PARTS_BEHIND = 3
+
+
+class S3Writer:
+    """An object while it is written; see `ObjectWriter`.
+
+    errors: makes a context that raises errors of S3 as StorageError
+    """
+
+    def __init__(
+        self,
+        client: S3Client,
+        bucket: str,
+        name: str,
+        errors: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self.size = 0
+        self._client = client
+        self._object: dict[str, Any] = {"Bucket": bucket, "Key": name}
+        self._errors = errors
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._pool: ThreadPoolExecutor | None = None
+        self._upload: Future[str] | None = None
+        self._running: deque[Future[dict[str, Any]]] = deque()
+        self._parts: list[dict[str, Any]] = []
+        self._is_over = False
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Append bytes. Raises StorageError if an earlier part could not be uploaded."""
+        piece = bytes(data)
+        self._held.append(piece)
+        self._held_bytes += len(piece)
+        self.size += len(piece)
+        if self._held_bytes >= PART_BYTES:
+            self._send()
+        return len(piece)
+
+    def commit(self) -> None:
+        """Make the object visible, whole, in place of an existing one."""
+        if self._pool is None or self._upload is None:
+            with self._errors():
+                self._client.put_object(**self._object, Body=b"".join(self._held))
+        else:
+            if self._held:
+                self._send()
+            while self._running:
+                self._wait()
+            with self._errors():
+                self._client.complete_multipart_upload(
+                    **self._object,
+                    UploadId=self._upload.result(),
+                    MultipartUpload={"Parts": self._parts},
+                )
+            self._pool.shutdown()
+        self._is_over = True
+
+    def abort(self) -> None:
+        """Forget the object, unless it was committed. A failure is logged: the caller has its own.
+
+        Parts that stay are deleted with other leftovers.
+        """
+        if self._is_over:
+            return
+        self._is_over = True
+        if self._pool is None or self._upload is None:
+            return
+        self._pool.shutdown(cancel_futures=True)
+        try:
+            with self._errors():
+                upload = self._upload.result()
+                self._client.abort_multipart_upload(**self._object, UploadId=upload)
+        except StorageError as exc:
+            log.warning("an upload was not aborted: %s", exc)
+
+    def _send(self) -> None:
+        """Upload what is held as the next part, in the background."""
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(PARTS_BEHIND, thread_name_prefix="upload-behind")
+            self._upload = self._pool.submit(self._begin)
+        while len(self._running) >= PARTS_BEHIND:
+            self._wait()
+        data, self._held, self._held_bytes = b"".join(self._held), [], 0
+        number = len(self._parts) + len(self._running) + 1
+        self._running.append(self._pool.submit(self._put_part, number, data))
+
+    def _wait(self) -> None:
+        with self._errors():
+            self._parts.append(self._running.popleft().result())
+
+    def _begin(self) -> str:
+        # botocore adds a CRC-32 to each part, unless the user's settings say otherwise. S3 takes it
+        # only if the upload was begun with it. boto3's own uploads do the same.
+        sums = self._client.meta.config.request_checksum_calculation == "when_supported"
+        options = {"ChecksumAlgorithm": "CRC32"} if sums else {}
+        reply = self._client.create_multipart_upload(**self._object, **options)
+        return str(reply["UploadId"])
+
+    def _put_part(self, number: int, data: bytes) -> dict[str, Any]:
+        assert self._upload is not None
+        reply = self._client.upload_part(
+            **self._object, UploadId=self._upload.result(), PartNumber=number, Body=data
+        )
+        # The completion must name the checksum of each part.
+        sums = {name: value for name, value in reply.items() if name.startswith("Checksum")}
+        return {"ETag": reply["ETag"], "PartNumber": number, **sums}

@@ -1,0 +1,131 @@
+"""Measure what the latency of a store costs each stage: with 30 ms a call, and without.
+
+    python bench/latency.py [--records 100000] [--rounds 5]
+
+One shard is prepared, collected and asked by the fallback, with the run folder in a local Bedrock's
+S3. Its fault script adds the latency to every call of S3. Rounds with and without it alternate. The
+figure of a stage is the ratio of the medians; the calls of S3 and all seconds are in the detail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from common.figures import report
+from common.local_bedrock import use_local_credentials
+from common.one_shard import (
+    BUCKET,
+    STAGES,
+    Case,
+    config_of,
+    leave_unanswered,
+    write_output,
+    write_source,
+)
+from common.prepared import seconds
+from common.spark_session import bench_session
+from pyspark.sql import SparkSession
+
+from bedrock_emulator import LocalBedrock
+from bedrock_spark.clock import SystemClock
+from bedrock_spark.run_folder.run import Run, open_run
+
+RECORDS, LINE_BYTES = 100_000, 1_000
+WARM_UP_RECORDS = 2_000
+MILLISECONDS = 30
+GOAL = 1.1
+METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
+
+
+def faults(milliseconds: float) -> dict[str, Any]:
+    """Return a script that adds latency to every call of S3."""
+    slow = {"latency": {"median_ms": milliseconds}}
+    return {"operations": {f"s3:{method}": slow for method in METHODS}}
+
+
+class Timed:
+    """The stages of one case, run in a session against a local Bedrock."""
+
+    def __init__(self, spark: SparkSession, local: LocalBedrock, case: Case, source: Path) -> None:
+        self._spark = spark
+        self._local = local
+        self._case = case
+        self._source = source
+
+    def round(self, milliseconds: float) -> dict[str, tuple[float, int]]:
+        """Run the stages with a latency; return the seconds and the calls of S3 of each."""
+        self._empty()
+        run = self._run()
+        measured = {}
+        for stage in STAGES:
+            if stage == "collect":
+                write_output(run, self._case)
+            elif stage == "fallback":
+                leave_unanswered(run, self._case)
+            self._local.set_faults(faults(milliseconds))
+            before = self._calls()
+            taken = seconds(lambda stage=stage: STAGES[stage](self._spark, self._run()))
+            measured[stage] = taken, self._calls() - before
+            self._local.set_faults({})
+        return measured
+
+    def _run(self) -> Run:
+        config = config_of(self._case, self._source, self._local.endpoint_url)
+        return open_run(config, SystemClock())
+
+    def _calls(self) -> int:
+        return sum(n for name, n in self._local.requests().items() if name.startswith("s3:"))
+
+    def _empty(self) -> None:
+        run = self._run()
+        run.storage.delete([stored.key for stored in run.storage.list("")])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=RECORDS)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    use_local_credentials()
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-latency-") as name,
+        LocalBedrock() as local,
+        bench_session() as spark,
+    ):
+        local.client("s3").create_bucket(Bucket=BUCKET)
+        made = []
+        for records in (WARM_UP_RECORDS, arguments.records):
+            case, source = Case(records, LINE_BYTES), Path(name) / f"{records}.parquet"
+            write_source(case, source)
+            made.append(Timed(spark, local, case, source))
+        warm_up, timed = made
+        warm_up.round(0)
+        rounds = []
+        for number in range(arguments.rounds):
+            order = (0, MILLISECONDS) if number % 2 == 0 else (MILLISECONDS, 0)
+            pair = {milliseconds: timed.round(milliseconds) for milliseconds in order}
+            rounds.append((pair[0], pair[MILLISECONDS]))
+        for stage in STAGES:
+            without, slow = (
+                [each[stage][0] for each in side] for side in zip(*rounds, strict=True)
+            )
+            report(
+                f"latency_{stage}",
+                statistics.median(slow) / statistics.median(without),
+                "ratio",
+                GOAL,
+                "lower",
+                records=arguments.records,
+                milliseconds=MILLISECONDS,
+                s3_calls=rounds[-1][1][stage][1],
+                seconds_without=[round(s, 2) for s in without],
+                seconds_with=[round(s, 2) for s in slow],
+            )
+
+
+if __name__ == "__main__":
+    main()

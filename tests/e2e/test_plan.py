@@ -1,0 +1,113 @@
+"""The plan of a run against what the local Bedrock bills for the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812
+
+import bedrock_spark
+from bedrock_emulator import LocalBedrock
+from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.planning import Plan
+from tests.e2e.conftest import BUCKET
+from tests.models import NOVA
+from tests.spark_sessions import CLAUDE, make_config
+
+Start = Callable[..., LocalBedrock]
+PRICE = {"input": 0.001, "output": 0.002}
+ROWS = 240
+
+# Each: the sections of the config, and the mean tokens of an answer. Answers end at `max_tokens`.
+CASES: dict[str, tuple[dict[str, Any], float]] = {
+    "claude": ({}, 8.0),
+    "nova": ({"model": {"id": NOVA}}, 8.0),
+    "converse": ({"model": {"id": CLAUDE, "invocation": "converse"}}, 8.0),
+    "shared records": ({"request": {"prompt": "About {{ kind }}", "dedupe": True}}, 8.0),
+    "small shards": (
+        {"shards": {"max_records": 50, "min_records": 45}, "fallback": {"model_id": CLAUDE}},
+        8.0,
+    ),
+}
+
+
+@pytest.fixture
+def rows(spark: SparkSession) -> DataFrame:
+    words = F.expr("repeat(concat('word ', id, ' '), cast(id % 40 as int) + 1)")
+    kind = F.concat(F.lit("kind "), F.col("id") % 80)
+    return spark.range(ROWS).select("id", words.alias("body"), kind.alias("kind"))
+
+
+def config_of(local: LocalBedrock, name: str) -> Any:
+    sections, _ = CASES[name]
+    request = {"prompt": "Repeat at length: {{ body }}", "max_tokens": 8, "on_truncated": "keep"}
+    sections = {**sections, "request": {**request, **sections.get("request", {})}}
+    sections["prices"] = {"batch": PRICE, "fallback": {k: 2 * v for k, v in PRICE.items()}}
+    sections["canary"] = {"records": 5, "max_truncated_share": 1.0}
+    uri = f"s3://{BUCKET}/runs/{name.replace(' ', '-')}"
+    return make_config(uri, endpoint_url=local.endpoint_url, **sections)
+
+
+def bill_of(local: LocalBedrock) -> Decimal:
+    """Return the dollars of what the local Bedrock has counted."""
+    counts = local.usage()["totals"]
+    batch = counts["batch_input_tokens"] + 2 * counts["batch_output_tokens"]
+    online = counts["invocation_input_tokens"] + 2 * counts["invocation_output_tokens"]
+    return Decimal(batch + 2 * online) / 1_000_000
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_plan_is_within_5_percent_of_the_bill(
+    name: str, spark: SparkSession, bedrock: Start, rows: DataFrame
+) -> None:
+    local = bedrock({"quotas": {"min_records": 10}})
+    config = config_of(local, name)
+    plan = bedrock_spark.plan(spark, rows, config, output_tokens=CASES[name][1])
+    assert plan.refusals == ()
+    assert local.client("s3").list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
+    assert bill_of(local) == 0
+    pipeline = Pipeline.open(config)
+    report = pipeline.run_all(spark, rows)
+    manifest = pipeline.manifest()
+    assert report.rows == plan.source.rows == ROWS
+    assert (plan.source.records, plan.shards.shards) == (manifest.records, len(manifest.shards))
+    assert plan.shards.bytes == sum(shard.bytes for shard in manifest.shards)
+    assert plan.jobs.jobs == len(pipeline.jobs())
+    assert plan.cost is not None
+    assert plan.cost.likely is not None
+    assert float(plan.cost.likely) == pytest.approx(float(bill_of(local)), rel=0.05)
+    assert_prepared_alike(plan, bedrock_spark.plan(spark, None, config))
+
+
+def assert_prepared_alike(before: Plan, after: Plan) -> None:
+    """A plan of the prepared run has the same numbers, and knows answers by the canary."""
+    assert after.is_prepared
+    assert after.source.model_copy(update={"reasons": {}}) == before.source
+    assert (after.shards, after.jobs) == (before.shards, before.jobs)
+    assert after.output_tokens.likely is not None
+    assert "canary" in after.output_tokens.how
+
+
+def test_what_would_end_a_run_stands_in_the_plan(
+    spark: SparkSession, bedrock: Start, rows: DataFrame
+) -> None:
+    local = bedrock({"quotas": {"min_records": 10}})
+    twice = rows.union(rows.limit(3)).withColumn("body", F.expr("if(id < 50, null, body)"))
+    config = make_config(
+        f"s3://{BUCKET}/runs/refused",
+        endpoint_url=local.endpoint_url,
+        source={"key": ["id"], "max_rejects": 0.1},
+        shards={"max_records": 1000, "min_records": 500},
+    )
+    plan = bedrock_spark.plan(spark, twice, config)
+    assert [refusal.exit_code for refusal in plan.refusals] == [3, 7, 3]
+    messages = [refusal.message for refusal in plan.refusals]
+    assert "source.key: id is not unique: 3 rows repeat a key" in messages[0]
+    assert "53 of 243 rows" in messages[1] or "50 of 243 rows" in messages[1]
+    assert "below shards.min_records" in messages[2]
+    assert plan.source.reasons
+    assert local.client("s3").list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0

@@ -1,0 +1,54 @@
+"""What `plan` prints."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from bedrock_spark.cli.plan_table import closing_sentence, plan_table
+from bedrock_spark.planning.values import Count, Money, Plan
+
+ROOT = Path(__file__).parents[3]
+PLAN = Plan.model_validate_json((ROOT / "tests" / "data" / "plan.json").read_text())
+OPEN = Money(low=Decimal("0.5"), likely=None, high=None)
+
+
+def printed(plan: Plan) -> list[str]:
+    rows = plan_table(plan)
+    width = max(len(name) for name, _ in rows)
+    return [f"{name:{width}}  {text}" for name, text in rows]
+
+
+def test_the_output_in_the_docs_is_that_of_the_command() -> None:
+    text = (ROOT / "docs" / "plan.md").read_text()
+    block = re.search(r"```text\n(.*?)```", text, re.DOTALL)
+    assert block is not None
+    closing = f"tickets.yaml: {closing_sentence(PLAN)}"
+    assert block[1].splitlines() == [*printed(PLAN), closing]
+
+
+def test_numbers_that_nothing_measures_or_bounds_are_intervals() -> None:
+    tokens = Count(low=10, likely=None, high=None, how="no answer was measured")
+    plan = PLAN.model_copy(update={"output_tokens": tokens, "cost": OPEN, "caveats": ("a", "b")})
+    lines = printed(plan)
+    assert "output       10 or more tokens; no answer was measured" in lines
+    assert "cost         $0.5000 or more as configured" in lines
+    assert lines[-2:] == ["note         a", "             b"]
+
+
+@pytest.mark.parametrize(
+    ("cost", "said"),
+    [
+        (None, "the cost is not known, because a price is missing"),
+        (OPEN, "a run would cost $0.5000 or more"),
+        (OPEN.model_copy(update={"high": Decimal(2)}), "a run would cost $0.5000 to $2.00"),
+        (OPEN.model_copy(update={"likely": Decimal(1)}), "a run would cost about $1.00"),
+    ],
+)
+def test_the_closing_line_says_the_cost(cost: Money | None, said: str) -> None:
+    assert closing_sentence(PLAN.model_copy(update={"cost": cost})) == (
+        f"nothing was submitted; {said}"
+    )

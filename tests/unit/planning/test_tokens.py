@@ -1,0 +1,77 @@
+"""The intervals of tokens, against what they claim."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from bedrock_spark.config import RequestConfig
+from bedrock_spark.planning.tokens import Counted, input_tokens, output_tokens
+from bedrock_spark.run_folder.canary_results import Canary
+
+REQUEST = RequestConfig(prompt="{{ body }}", max_tokens=100)
+CANARY = Canary("m", 0.0, 10, 10, 0, line_bytes=1000, input_tokens=250, output_tokens=300)
+
+
+def test_the_interval_of_a_sample_holds_the_truth_in_95_of_100_cases() -> None:
+    dice = random.Random(1)
+    sizes = [dice.randint(100, 900) for _ in range(5000)]
+    tokens = [round(size / dice.uniform(3, 5)) for size in sizes]
+    truth, tries = sum(tokens), 400
+    held = 0
+    for _ in range(tries):
+        chosen = dice.sample(range(len(sizes)), 100)
+        counted = Counted([sizes[i] for i in chosen], [tokens[i] for i in chosen])
+        count = input_tokens(len(sizes), sum(sizes), counted, None)
+        held += count.low <= truth <= (count.high or 0)
+        assert count.likely == pytest.approx(truth, rel=0.1)
+    assert 0.92 < held / tries < 0.98
+
+
+def test_a_sample_of_all_records_has_no_interval() -> None:
+    count = input_tokens(3, 60, Counted([10, 20, 30], [3, 5, 8]), None)
+    assert (count.low, count.likely, count.high) == (16, 16, 16)
+
+
+@pytest.mark.parametrize(
+    ("canary", "likely", "how"),
+    [(CANARY, 500, "canary"), (None, 500, "rule of thumb")],
+)
+def test_without_counted_tokens_the_canary_or_a_rule_estimates_them(
+    canary: Canary | None, likely: int, how: str
+) -> None:
+    count = input_tokens(20, 2000, None, canary)
+    assert count.likely == likely
+    assert how in count.how
+    assert count.high is not None
+    assert count.low < likely < count.high
+
+
+def test_without_a_measure_answers_are_between_one_token_and_the_limit() -> None:
+    count = output_tokens(7, REQUEST, None, None)
+    assert (count.low, count.likely, count.high) == (7, None, 700)
+
+
+def test_nothing_bounds_answers_without_a_limit() -> None:
+    request = RequestConfig(body={"prompt": "{{ body }}"})
+    assert output_tokens(7, request, None, None).high is None
+    assert output_tokens(7, request, CANARY, None).high is None
+
+
+def test_the_users_mean_is_taken_as_it_is() -> None:
+    count = output_tokens(7, REQUEST, CANARY, 12.5)
+    assert (count.low, count.likely, count.high) == (88, 88, 88)
+
+
+def test_the_interval_of_the_canary_holds_for_the_widest_answers() -> None:
+    """Answers that are either empty or as long as the limit spread as much as answers can."""
+    dice = random.Random(2)
+    records, tries, held = 10_000, 300, 0
+    answers = [100 if dice.random() < 0.3 else 1 for _ in range(records)]
+    for _ in range(tries):
+        seen = dice.choices(answers, k=100)
+        canary = Canary("m", 0.0, 100, 100, 0, 1, 1, sum(seen))
+        count = output_tokens(records, REQUEST, canary, None)
+        held += count.low <= sum(answers) <= (count.high or 0)
+    assert held / tries > 0.92

@@ -1,0 +1,209 @@
+"""Objects that are written piece by piece: whole with `commit`, and without it never there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from moto import mock_aws
+
+from bedrock_spark.aws import clients
+from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.errors import StorageError
+from bedrock_spark.spark.parquet import ParquetFile, results_file, write_results
+from bedrock_spark.storage import LocalStorage, ObjectWriter, S3Storage, Storage, commit_all
+from bedrock_spark.storage.s3_writer import PART_BYTES, PARTS_BEHIND
+
+AWS = AwsSettings("us-east-1")
+BUCKET = "writers"
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[Any]:
+    clients._make_client.cache_clear()
+    with mock_aws():
+        client = boto3.client("s3", "us-east-1")
+        client.create_bucket(Bucket=BUCKET)
+        yield client
+    clients._make_client.cache_clear()
+
+
+@pytest.fixture(params=["local", "s3"])
+def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+    if request.param == "local":
+        return LocalStorage(str(tmp_path / "run"))
+    request.getfixturevalue("s3")
+    name = "".join(c if c.isalnum() else "-" for c in request.node.name)
+    return S3Storage(f"s3://{BUCKET}/{name}", AWS)
+
+
+def left_behind(storage: Storage, s3: Any) -> list[str]:
+    """Return uploads and temporary files that are neither objects nor deleted."""
+    if isinstance(storage, LocalStorage):
+        files = [path for path in storage.root.rglob("*") if path.is_file()]
+        return sorted(path.name for path in files if path.name.startswith("."))
+    return [u["Key"] for u in s3.list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())]
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [[], [0], [5], [PART_BYTES], [PART_BYTES - 1, 1, 1], [3_000_000] * 12, [2 * PART_BYTES + 7]],
+)
+def test_the_object_has_all_bytes_in_their_order(
+    storage: Storage, s3: Any, sizes: list[int]
+) -> None:
+    """It replaces an existing one at the commit, and not before."""
+    storage.write("a/b", b"old")
+    writer = storage.writer("a/b")
+    pieces = [bytes([65 + n]) * size for n, size in enumerate(sizes)]
+    buffer = bytearray()
+    for piece in pieces:
+        buffer[:] = piece  # the caller uses its memory again
+        assert writer.write(memoryview(buffer).toreadonly()) == len(piece)
+    assert writer.size == sum(sizes)
+    assert storage.read("a/b") == b"old"
+    writer.commit()
+    writer.abort()
+    assert storage.read("a/b") == b"".join(pieces)
+    assert [o.key for o in storage.list("")] == ["a/b"]
+    assert left_behind(storage, s3) == []
+
+
+@pytest.mark.parametrize("size", [0, 5, 2 * PART_BYTES])
+def test_what_is_aborted_was_never_there(storage: Storage, s3: Any, size: int) -> None:
+    """No object, no upload that is billed, no file."""
+    writer = storage.writer("a/b")
+    writer.write(b"x" * size)
+    for _ in range(2):
+        writer.abort()
+    assert storage.list("") == []
+    assert left_behind(storage, s3) == []
+
+
+def write_parts(writer: ObjectWriter, count: int) -> None:
+    for _ in range(count):
+        writer.write(b"x" * PART_BYTES)
+
+
+@pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart"])
+def test_a_part_that_fails_is_an_error_of_the_storage(s3: Any, operation: str) -> None:
+    """Of a later write or of the commit. Nothing is left after the abort."""
+    storage = S3Storage(f"s3://{BUCKET}/{operation}", AWS)
+    client: Any = storage._client
+
+    def fail(**_: Any) -> None:
+        raise OSError("no connection")
+
+    client.meta.events.register(f"before-call.s3.{operation}", fail)
+    writer = storage.writer("x")
+    try:
+        with pytest.raises(StorageError, match=f"{operation}/x: no connection"):
+            write_parts(writer, PARTS_BEHIND + 2)
+        writer.abort()
+    finally:
+        client.meta.events.unregister(f"before-call.s3.{operation}", fail)
+    assert storage.list("") == []
+    assert left_behind(storage, s3) == []
+
+
+def test_an_abort_that_fails_is_logged(s3: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """The error that led to it counts. The upload is deleted with other leftovers."""
+    storage = S3Storage(f"s3://{BUCKET}/abort", AWS)
+    client: Any = storage._client
+    writer = storage.writer("x")
+    writer.write(b"x" * PART_BYTES)
+
+    def fail(**_: Any) -> None:
+        raise OSError("no connection")
+
+    client.meta.events.register("before-call.s3.AbortMultipartUpload", fail)
+    try:
+        writer.abort()
+    finally:
+        client.meta.events.unregister("before-call.s3.AbortMultipartUpload", fail)
+    assert caplog.messages == [f"an upload was not aborted: s3://{BUCKET}/abort/x: no connection"]
+    assert left_behind(storage, s3) == ["abort/x"]
+    s3.abort_multipart_upload(
+        Bucket=BUCKET,
+        Key="abort/x",
+        UploadId=s3.list_multipart_uploads(Bucket=BUCKET)["Uploads"][0]["UploadId"],
+    )
+
+
+def test_parts_are_uploaded_behind_the_writer_and_not_too_many(s3: Any) -> None:
+    """The writer goes on while parts are on their way, at most `PARTS_BEHIND` of them."""
+    storage = S3Storage(f"s3://{BUCKET}/behind", AWS)
+    events: Any = storage._client.meta.events  # type: ignore[attr-defined]
+    may_go, lock = threading.Event(), threading.Lock()
+    running: list[int] = [0]
+
+    def begin(**_: Any) -> None:
+        with lock:
+            running.append(running[-1] + 1)
+        assert may_go.wait(60)
+
+    def end(**_: Any) -> None:
+        with lock:
+            running.append(running[-1] - 1)
+
+    events.register("before-call.s3.UploadPart", begin)
+    events.register("after-call.s3.UploadPart", end)
+    writer = storage.writer("x")
+    try:
+        for _ in range(PARTS_BEHIND):
+            writer.write(b"x" * PART_BYTES)  # none of these has ended
+        may_go.set()
+        for _ in range(2 * PARTS_BEHIND):
+            writer.write(b"x" * PART_BYTES)
+        writer.commit()
+    finally:
+        events.unregister("before-call.s3.UploadPart", begin)
+        events.unregister("after-call.s3.UploadPart", end)
+    assert max(running) == PARTS_BEHIND
+    assert storage.list("")[0].size == 3 * PARTS_BEHIND * PART_BYTES
+
+
+def test_many_objects_are_committed_at_once(storage: Storage) -> None:
+    """If one fails, the others are there, and the error is raised."""
+    writers = [storage.writer(f"o{n}") for n in range(5)]
+    for writer in writers:
+        writer.write(b"x")
+    commit_all(writers)
+    assert [o.key for o in storage.list("")] == [f"o{n}" for n in range(5)]
+    commit_all([])
+
+
+def test_a_commit_that_fails_is_raised_after_the_others(s3: Any) -> None:
+    good, bad = S3Storage(f"s3://{BUCKET}/good", AWS), S3Storage("s3://no-such-bucket/x", AWS)
+    with pytest.raises(StorageError, match="no-such-bucket"):
+        commit_all([bad.writer("a"), good.writer("b"), good.writer("c")])
+    assert [o.key for o in good.list("")] == ["b", "c"]
+
+
+TABLE = pa.table({"a": list(range(100_000)), "text": [f"row {n}" for n in range(100_000)]})
+
+
+def test_a_parquet_file_grows_in_the_storage(storage: Storage, tmp_path: Path) -> None:
+    """It is there with the commit."""
+    file = ParquetFile(storage.writer("f.parquet"), TABLE.schema)
+    for batch in TABLE.to_batches(30_000):
+        file.write(batch)
+    assert storage.list("") == []
+    file.commit()
+    assert pq.read_table(storage.fetch("f.parquet", tmp_path / "copy")) == TABLE
+
+
+def test_results_that_are_not_committed_leave_nothing(storage: Storage, s3: Any) -> None:
+    """As of a task that fails."""
+    with results_file(storage, "r", TABLE.schema) as file:
+        file.write(TABLE.to_batches()[0])
+    with pytest.raises(pa.ArrowInvalid):
+        write_results(storage, "r", TABLE.schema, [pa.record_batch({"b": [1]})])
+    assert storage.list("") == []
+    assert left_behind(storage, s3) == []
