@@ -8,7 +8,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from bedrock_spark.environment import ARCHITECTURES, build_environment
+from bedrock_spark.archives import ARCHITECTURES
+from bedrock_spark.environment import build_environment
 from bedrock_spark.environment.packages import requirements
 from tests.modules import ROOT
 
