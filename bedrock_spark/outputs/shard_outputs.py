@@ -10,12 +10,12 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bedrock_spark.outputs.findings import EXAMPLES
 from bedrock_spark.outputs.images import AnswerImages, by_record, is_image
-from bedrock_spark.outputs.line_pieces import read_pieces
+from bedrock_spark.outputs.line_pieces import PIECE_BYTES, read_pieces
 from bedrock_spark.outputs.outcomes import ERROR, OK
 from bedrock_spark.outputs.output_manifest import OutputManifest, read_output_manifest
 from bedrock_spark.outputs.reconcile import BAD, ShardReconciliation
@@ -23,7 +23,7 @@ from bedrock_spark.outputs.reconciled_shard import CollectedJob
 from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Origin
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
-from bedrock_spark.storage import Storage, StoredObject
+from bedrock_spark.storage import LineReader, Storage, StoredObject
 
 _LINES = ".jsonl.out"
 _DIGEST_LENGTH = 32
@@ -92,40 +92,50 @@ def read_outputs(
     inputs: Iterable[StoredObject],
     jobs: Sequence[Job],
     reconciliation: ShardReconciliation,
-    scratch: Path,
 ) -> list[JobOutput]:
     """Read the lines of every file into the reconciliation, and compare counts.
 
     Files are read from the oldest attempt to the newest, then those of the fallback, a piece at a
-    time: memory holds one piece.
-    scratch: a local folder for one file at a time
+    time: memory holds one piece, and those that are read ahead.
     Returns the output of every batch job, by job id.
     """
     outputs = _outputs_of(jobs)
-    for item in sorted(inputs, key=lambda item: _order(item.key)):
-        key = item.key
-        is_fallback = key.startswith(layout.FALLBACK)
-        if not key.endswith((_LINES, _MANIFEST)):
-            if _is_image_of_job(key):
-                _output_at(key, outputs)
-            continue
-        if is_fallback:
-            reconciliation.add(Origin(FALLBACK, source=key), read_pieces(storage, item, scratch))
-            continue
-        output = _output_at(key, outputs)
-        if key.endswith(_LINES):
-            lines = read_pieces(storage, item, scratch)
-            output.lines += reconciliation.add(_origin(key, output.job), lines)
-        elif (manifest := read_output_manifest(storage.read(key))) is not None:
-            output.manifest = manifest
-        else:
-            reconciliation.add_finding("bad_manifest", f"{key}: is not a JSON object")
+    in_time = sorted(inputs, key=lambda item: _order(item.key))
+    files = [item for item in in_time if item.key.endswith((_LINES, _MANIFEST))]
+    for item in in_time:
+        if _is_image_of_job(item.key):
+            _output_at(item.key, outputs)
+    with closing(LineReader(storage, files, PIECE_BYTES)) as reader:
+        for item in files:
+            _read_file(item, reader, outputs, reconciliation)
     in_order = [outputs[job_id] for job_id in sorted(outputs)]
     for output in in_order:
         counts, arn = _counts(output.job), _arn(output.job)
         reconciliation.compare(output.folder, output.lines, output.manifest, counts, arn)
     reconciliation.compare_others()
     return in_order
+
+
+def _read_file(
+    item: StoredObject,
+    reader: LineReader,
+    outputs: dict[str, JobOutput],
+    reconciliation: ShardReconciliation,
+) -> None:
+    key = item.key
+    if key.startswith(layout.FALLBACK):
+        reconciliation.add(Origin(FALLBACK, source=key), read_pieces(reader, item))
+        return
+    output = _output_at(key, outputs)
+    if key.endswith(_LINES):
+        lines = read_pieces(reader, item)
+        output.lines += reconciliation.add(_origin(key, output.job), lines)
+        return
+    manifest = read_output_manifest(b"".join(reader.whole_lines(item)))
+    if manifest is not None:
+        output.manifest = manifest
+    else:
+        reconciliation.add_finding("bad_manifest", f"{key}: is not a JSON object")
 
 
 def _order(key: str) -> tuple[bool, int, str]:

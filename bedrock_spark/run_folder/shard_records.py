@@ -18,7 +18,7 @@ import msgspec
 from bedrock_spark.run_folder import layout
 from bedrock_spark.shards.byte_index import DamagedIndexError, ShardIndex, merged
 from bedrock_spark.shards.lines import ShardLine, read_line
-from bedrock_spark.storage import Storage, read_ranges
+from bedrock_spark.storage import Storage, read_ahead
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def indexed_records(
     wanted = set(record_ids)
     blocks = (index.block_of(record_id) for record_id in wanted)
     reads = merged((block for block in blocks if block is not None), MAX_GAP, PIECE_BYTES)
-    with closing(read_ranges(storage, key, reads)) as pieces:
+    with closing(read_ahead(storage, ((key, *read) for read in reads))) as pieces:
         for _, data in pieces:
             for line in data.split(b"\n"):
                 record = _record(line)
@@ -101,8 +101,8 @@ def _pieces(storage: Storage, key: str) -> Iterator[bytes]:
         return
     size = next(stored.size for stored in storage.list(key) if stored.key == key)
     starts = range(PIECE_BYTES, size, PIECE_BYTES)
-    rest = ((start, min(start + PIECE_BYTES, size)) for start in starts)
-    with closing(read_ranges(storage, key, rest)) as pieces:
+    rest = ((key, start, min(start + PIECE_BYTES, size)) for start in starts)
+    with closing(read_ahead(storage, rest)) as pieces:
         yield from (data for _, data in pieces)
 
 

@@ -8,11 +8,12 @@ from bedrock_spark.storage.base import ObjectWriter, Storage, StoredObject
 from bedrock_spark.storage.commit import commit_all
 from bedrock_spark.storage.copy import copy_below, copy_object
 from bedrock_spark.storage.local import LocalStorage
-from bedrock_spark.storage.read_ahead import read_ranges
+from bedrock_spark.storage.read_ahead import LineReader, read_ahead
 from bedrock_spark.storage.s3 import S3Storage
 from bedrock_spark.storage.scratch import scratch_folder
 
 __all__ = [
+    "LineReader",
     "LocalStorage",
     "ObjectWriter",
     "S3Storage",
@@ -22,7 +23,7 @@ __all__ = [
     "copy_below",
     "copy_object",
     "open_storage",
-    "read_ranges",
+    "read_ahead",
     "scratch_folder",
 ]
 

@@ -1,40 +1,84 @@
-"""Read ranges of an object ahead: a caller waits for the store once, not once a range."""
+"""Read objects ahead, piece by piece: a caller waits for the store once, not once a piece."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from typing import TypeAlias
 
-from bedrock_spark.storage.base import Storage
+from bedrock_spark.storage.base import Storage, StoredObject
+from bedrock_spark.storage.local import LocalStorage
 
-# How many reads run while the caller is busy. Memory holds the bytes of so many ranges, and one.
+# How many reads run while the caller is busy. Memory holds the bytes of so many pieces, and one.
 READS_AHEAD = 4
 
+# A piece of an object: its key, from its first byte up to another one.
+Piece: TypeAlias = tuple[str, int, int]
 
-def read_ranges(
-    storage: Storage, key: str, ranges: Iterable[tuple[int, int]]
-) -> Generator[tuple[int, bytes], None, None]:
-    """Yield where each range begins, and its bytes, in order. Close it to end its threads.
 
-    ranges: each from a first byte up to another one
+def read_ahead(
+    storage: Storage, pieces: Iterable[Piece]
+) -> Generator[tuple[str, bytes], None, None]:
+    """Yield the key and the bytes of each piece, in order. Close it to end its threads.
+
     Raises StorageError, as `Storage.read_range` does.
     """
-    rest = iter(ranges)
-    running: deque[tuple[int, Future[bytes]]] = deque()
+    if isinstance(storage, LocalStorage):  # the operating system reads ahead
+        for piece in pieces:
+            yield piece[0], storage.read_range(*piece)
+        return
+    rest = iter(pieces)
+    running: deque[tuple[str, Future[bytes]]] = deque()
     with ThreadPoolExecutor(READS_AHEAD, thread_name_prefix="read-ahead") as pool:
 
         def begin(most: int) -> None:
-            for start, stop in islice(rest, most):
-                running.append((start, pool.submit(storage.read_range, key, start, stop)))
+            for piece in islice(rest, most):
+                running.append((piece[0], pool.submit(storage.read_range, *piece)))
 
         try:
             begin(READS_AHEAD)
             while running:
-                start, reading = running.popleft()
+                key, reading = running.popleft()
                 data = reading.result()
                 begin(1)
-                yield start, data
+                yield key, data
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+class LineReader:
+    """The lines of several objects, which are read one after the other, in pieces.
+
+    The pieces of later objects are read ahead, too, so many small objects cost little time.
+    """
+
+    def __init__(self, storage: Storage, objects: Sequence[StoredObject], piece_bytes: int) -> None:
+        """objects: in the order in which they are read, with their sizes as listed"""
+        self._piece_bytes = piece_bytes
+        pieces = (piece for stored in objects for piece in self._pieces_of(stored))
+        self._pieces = read_ahead(storage, pieces)
+
+    def whole_lines(self, stored: StoredObject) -> Iterator[bytes]:
+        """Yield the bytes of the next object in pieces; each but the last ends with a newline."""
+        held: list[bytes | memoryview] = []  # the parts of a line that is longer than a piece
+        for key, _, _ in self._pieces_of(stored):
+            read_key, data = next(self._pieces, ("the objects", b""))
+            if read_key != key:
+                raise ValueError(f"{key} was read before the end of {read_key}")
+            stop = data.rfind(b"\n") + 1
+            if stop:
+                yield b"".join((*held, memoryview(data)[:stop]))
+                held = []
+            held.append(data[stop:])
+        if last := b"".join(held):
+            yield last
+
+    def close(self) -> None:
+        """End the reads that run ahead."""
+        self._pieces.close()
+
+    def _pieces_of(self, stored: StoredObject) -> Iterator[Piece]:
+        for start in range(0, stored.size, self._piece_bytes):
+            yield stored.key, start, min(start + self._piece_bytes, stored.size)

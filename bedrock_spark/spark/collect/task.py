@@ -217,7 +217,7 @@ class CollectTask:
                 results.add_columns(made.ok_columns(ok), places.of_many(ok.ids), sizes)
 
             reconciliation.settle_into(take)
-            outputs = read_outputs(self.storage, inputs, work.jobs, reconciliation, folder)
+            outputs = read_outputs(self.storage, inputs, work.jobs, reconciliation)
             for record_id in reconciliation.unsettled():
                 outcome = reconciliation.outcomes.get(record_id)
                 size = 0 if outcome is None else outcome.size

@@ -280,7 +280,7 @@ def read(tmp_path: Path) -> Callable[..., ShardReconciliation]:
     def read() -> ShardReconciliation:
         storage = LocalStorage(str(tmp_path))
         reconciliation = ShardReconciliation(SHARD, dict.fromkeys(IDS, 1))
-        read_outputs(storage, shard_inputs(storage, SHARD), [], reconciliation, tmp_path)
+        read_outputs(storage, shard_inputs(storage, SHARD), [], reconciliation)
         reconciliation.finish()
         return reconciliation
 

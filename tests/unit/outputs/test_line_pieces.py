@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -11,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.outputs import line_pieces
-from bedrock_spark.outputs.line_pieces import read_pieces, whole_lines
+from bedrock_spark.outputs.line_pieces import read_pieces
 from bedrock_spark.outputs.lines import (
     AnsweredLines,
     BadLine,
@@ -21,7 +19,7 @@ from bedrock_spark.outputs.lines import (
     read_lines,
     read_many,
 )
-from bedrock_spark.storage import LocalStorage
+from bedrock_spark.storage import LineReader, LocalStorage
 
 GOOD = b'{"recordId":"a","modelOutput":{"t":1}}'
 LINES = st.lists(
@@ -95,21 +93,8 @@ def test_lines_whose_order_or_bytes_may_count_are_read_one_by_one(line: bytes) -
     assert list(read_many(data, 1)) == list(_one_by_one(data, 1, 0))
 
 
-@given(LINES, st.integers(1, 60))
-def test_pieces_are_whole_lines(lines: list[bytes], size: int) -> None:
-    """Also if a line is longer than a piece, and if the last has no newline."""
-    data = b"\n".join(lines)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "lines")
-        path.write_bytes(data)
-        pieces = list(whole_lines(path, size))
-    assert b"".join(pieces) == data
-    assert all(len(piece) >= size for piece in pieces[:-1])
-    assert all(piece.endswith(b"\n") for piece in pieces[:-1])
-
-
-def test_a_large_file_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bad lines keep their place in the file; the local copy is gone at the end."""
+def test_a_large_file_is_read_in_pieces(tmp_path: Path) -> None:
+    """Bad lines keep their place in the file."""
     data = b"\n".join([b"\xef\xbb\xbf" + GOOD, b"{", GOOD, b"", b"[", GOOD])
     storage = LocalStorage(str(tmp_path / "run"))
     storage.write("out", data)
@@ -119,6 +104,5 @@ def test_a_large_file_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.Monk
         *(OutputRecord, BadLine, OutputRecord, BadLine, OutputRecord)
     ]
     for size in (1, 7, len(GOOD) + 1, 60, len(data) - 1):
-        monkeypatch.setattr(line_pieces, "PIECE_BYTES", size)
-        assert list(one_by_one(read_pieces(storage, item, tmp_path))) == whole
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+        reader = LineReader(storage, [item], size)
+        assert list(one_by_one(read_pieces(reader, item))) == whole

@@ -28,7 +28,6 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.storage = LocalStorage(str(path / "run"))
-        self.scratch = path
         self.jobs: list[Job] = []
 
     def job(self, attempt: int, status: str = "Completed", **counts: int | None) -> str:
@@ -54,7 +53,7 @@ class Folder:
         """
         reconciliation = ShardReconciliation(SHARD, dict.fromkeys(expected, 1))
         inputs = shard_inputs(self.storage, SHARD)
-        outputs = read_outputs(self.storage, inputs, self.jobs, reconciliation, self.scratch)
+        outputs = read_outputs(self.storage, inputs, self.jobs, reconciliation)
         reconciliation.finish()
         return reconciliation, manifest_totals(outputs), [o.collected() for o in outputs]
 
