@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 WORKERS ?= 2
 parallel = -n $(WORKERS) --dist loadfile
 
-.PHONY: help install install-spark35 demo test test-long test-lowest test-cluster test-cluster-long test-clients models prices lint format types bench chaos mutants dist ci clean distclean
+.PHONY: help install install-spark35 demo test test-long test-lowest test-cluster test-cluster-long test-clients models prices lint format types bench bench-large chaos mutants dist ci clean distclean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -78,10 +78,14 @@ prices: install ## Renew the list prices of bedrock_spark/prices/bedrock.json fr
 
 bench: install ## Run the benchmarks
 	@for file in bench/*.py; do \
-		case $$file in bench/chaos.py|bench/mutants.py) continue ;; esac; \
+		case $$file in bench/chaos.py|bench/mutants.py|bench/million.py) continue ;; esac; \
 		echo "== $$file"; \
 		scripts/with-spark.sh $(venv) python "$$file" || exit 1; \
 	done
+
+bench-large: install ## Run the benchmarks of 100,000 shards and of a million records
+	@scripts/with-spark.sh $(venv) python bench/scale.py --large
+	@scripts/with-spark.sh $(venv) python bench/million.py
 
 # Random kills of runs, e.g. make chaos SEED=7 KILLS=300 SPARK_KILLS=40
 SEED ?= 1

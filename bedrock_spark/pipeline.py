@@ -174,7 +174,7 @@ class Pipeline:
     def _has_paid(self) -> bool:
         """Tell whether there are jobs, answers of the fallback, or units that may bill."""
         storage = self.run.storage
-        has_answers = bool(storage.list(f"{layout.FALLBACK}/"))
+        has_answers = any(storage.scan(f"{layout.FALLBACK}/"))
         return bool(self.jobs()) or has_answers or open_purchase(storage) is not None
 
     def _used_models(self) -> tuple[UsedModel, ...]:

@@ -163,9 +163,13 @@ class RuntimeApi:
         """Let a request in, or raise the error that it gets; wait as long as the scripts say."""
         target, prompt = question.target, question.prompt
         context = target.context.for_body(question.body, waits=True)
-        model_id, caching = target.context.model_id, None
-        if question.is_converse or model_id.startswith(("anthropic.", "amazon.nova-")):
-            caching = self._cache.caching(context.backend, target.region, model_id, question.body)
+        caching = self._cache.caching(
+            context.backend,
+            target.region,
+            target.context.model_id,
+            question.body,
+            is_converse=question.is_converse,
+        )
         if caching is not None:
             context = replace(context, backend=caching)
         if guard is not None:

@@ -32,6 +32,8 @@ _LEAST_TOKENS = (
     (re.compile(r"anthropic\.claude-(3-5-sonnet-20241022|3-7-|sonnet-|opus-|haiku-).*"), 1024),
     (re.compile(r"amazon\.nova-(micro|lite|pro|premier|2-lite).*"), 1000),
 )
+# In bodies of their own. In Converse, every model may be asked with marks.
+_TAKES_MARKS = re.compile(r"anthropic\.|amazon\.nova-(micro|lite|pro|premier|2-lite)")
 _SECONDS = {"5m": 300.0, "1h": 3600.0}
 _MOST_MARKS = 4
 _LOOKS_BACK = 20
@@ -78,15 +80,23 @@ class PromptCache:
         self._ends: OrderedDict[bytes, float] = OrderedDict()
 
     def caching(
-        self, behind: Backend, scope: str, model_id: str, body: dict[str, Any]
+        self,
+        behind: Backend,
+        scope: str,
+        model_id: str,
+        body: dict[str, Any],
+        *,
+        is_converse: bool,
     ) -> Caching | None:
         """Return what answers a request and counts the tokens of its cache.
 
         None if the model has no prompt caching; raise AccessDeniedException if the request marks a
         prefix for such a model, and ValidationException for a mark where the model takes none.
 
-        scope: prefixes of two scopes have nothing in common; body: of Claude, Nova or Converse
+        scope: prefixes of two scopes have nothing in common; body: that the model takes
         """
+        if not is_converse and not _TAKES_MARKS.match(model_id):
+            return None
         prefixes = list(_prefixes(body, f"{scope}/{model_id}"))
         marks = sum(prefix.ttl is not None for prefix in prefixes)
         least = next((n for models, n in _LEAST_TOKENS if models.fullmatch(model_id)), None)

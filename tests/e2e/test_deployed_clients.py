@@ -118,7 +118,7 @@ def test_the_bundles_fit_the_schema_of_the_databricks_cli(tmp_path: Path) -> Non
     for folder in deployed("databricks", tmp_path):
         bundle = yaml.safe_load((folder / "databricks.yml").read_text())
         assert [error.message for error in validator.iter_errors(bundle)] == []
-        (job,) = bundle["resources"]["jobs"].values()
+        job = next(iter(bundle["resources"]["jobs"].values()))
         job["tasks"][0]["odd"] = 1
         assert not validator.is_valid(bundle)
 
@@ -137,6 +137,7 @@ assert last_stage.execute_in_process(instance=instance).success
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "runs"), [("prefect", _PREFECT), ("dagster", _DAGSTER)])
 def test_other_schedulers_run_the_code_of_the_docs(
     spark: SparkSession, local: LocalBedrock, tmp_path: Path, name: str, runs: str

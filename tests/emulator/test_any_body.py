@@ -14,8 +14,17 @@ from bedrock_emulator.answers.deterministic import DeterministicBackend
 from bedrock_emulator.answers.prompt import PromptError
 from bedrock_emulator.answers.schema import fit_schema
 from bedrock_emulator.batch.records import RecordRules, RecordWork
-from bedrock_emulator.families.family import Context
+from bedrock_emulator.errors import ServiceError
+from bedrock_emulator.families.converse import check_body
+from bedrock_emulator.families.family import BodyError, Context
 from bedrock_emulator.families.registry import FAMILIES, family_of
+from bedrock_emulator.runtime.prompt_cache import PromptCache
+from bedrock_emulator.runtime.questions import (
+    Target,
+    question_of_body,
+    question_of_conversation,
+)
+from bedrock_emulator.state.clock import Clock
 
 from .test_families import IMAGE_CASES, MESSAGES, TEXT, TEXT_CASES
 
@@ -101,6 +110,51 @@ def _check(line: dict[str, Any]) -> None:
     assert line["recordId"] == "a"
     if "error" in line:
         assert line["error"]["errorCode"] in (400, 403), line["error"]
+
+
+_MARKS = st.sampled_from(
+    [
+        {"cachePoint": {"type": "default"}},
+        {"type": "text", "text": "x", "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+        {"type": "text", "text": "x", "cache_control": {"ttl": 7}},
+        {"type": "text", "text": "x", "cache_control": 7},
+        {"text": "x", "cachePoint": 7},
+    ]
+)
+
+
+_MARKED = [b for b in _BODIES if b[2] or b[0].startswith(("anthropic.", "amazon.nova", "ai21."))]
+
+
+@pytest.mark.parametrize(("model_id", "body", "is_converse"), _MARKED)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(data=st.data())
+def test_the_prompt_cache_of_calls_takes_any_body(
+    model_id: str, body: dict[str, Any], is_converse: bool, data: st.DataObject
+) -> None:
+    """Whatever a model takes: marks at any place, members that mean nothing to it."""
+    family = family_of(model_id)
+    assert family is not None
+    names = st.sampled_from(["messages", "system", "tools", "toolConfig"])
+    value = _MARKS | st.lists(_MARKS | _JSON, max_size=3) | _JSON
+    turns = st.fixed_dictionaries({"role": st.just("user"), "content": value | st.just(TEXT)})
+    tools = st.fixed_dictionaries({"tools": value})
+    changed = data.draw(st.dictionaries(names, value | st.lists(turns, max_size=2) | tools))
+    context = Context(model_id, DeterministicBackend())
+    target = Target(family, context, None, model_id, "us-east-1")
+    with contextlib.suppress(ServiceError, BodyError):
+        if is_converse:
+            check_body({**body, **changed}, model_id)
+            question = question_of_conversation(target, {**body, **changed})
+        else:
+            question = question_of_body(target, json.dumps({**body, **changed}).encode())
+        cache = PromptCache(Clock(0.0))
+        caching = cache.caching(
+            context.backend, "us-east-1", model_id, question.body, is_converse=is_converse
+        )
+        assert caching is None or caching.counts(9) == (9, None)
+        if caching is not None and question.prompt is not None:
+            assert caching.complete(model_id, question.prompt).cache is not None
 
 
 @given(_JSON | st.dictionaries(st.sampled_from(_EVERY_MEMBER), _JSON, max_size=6))

@@ -9,6 +9,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from bedrock_emulator.families.registry import family_of
+
 from .kit import CLAUDE, Kit, ask, refusal
 
 NOVA = "amazon.nova-lite-v1:0"
@@ -153,3 +155,23 @@ def test_batch_quotas_are_those_of_the_script(kit: Kit) -> None:
     assert refusal(quotas.get_service_quota, **unknown) == "NoSuchResourceException"
     kit.local.set_faults({"operations": {"ListServiceQuotas": {"error_rate": 1.0}}})
     assert refusal(quotas.list_service_quotas, ServiceCode="bedrock")
+
+
+NEWER = {"google", "minimax", "moonshotai", "nvidia", "writer", "xai", "zai", "openai", "qwen"}
+
+
+def test_every_listed_chat_model_answers_converse(kit: Kit) -> None:
+    """Of the newer providers, too, by the id that the list says is served."""
+    talk: Any = {"messages": [{"role": "user", "content": [{"text": "Hello"}]}]}
+    asked = set()
+    for model in kit.bedrock.list_foundation_models(byOutputModality="TEXT")["modelSummaries"]:
+        needs_profile = model["inferenceTypesSupported"] == ["INFERENCE_PROFILE"]
+        model_id = f"us.{model['modelId']}" if needs_profile else model["modelId"]
+        family = family_of(model["modelId"])
+        assert family is not None
+        if not family.has_converse:
+            continue
+        content = kit.runtime.converse(modelId=model_id, **talk)["output"]["message"]["content"]
+        assert content[-1]["text"], model_id
+        asked.add(model["modelId"].split(".")[0])
+    assert asked > NEWER

@@ -50,7 +50,7 @@ SCHEMA = pa.schema(
 
 
 # The rows of one row group, and those that are in memory at a time.
-_ROWS = 10_000
+_ROWS = 5_000
 
 
 def write_reconciliation(

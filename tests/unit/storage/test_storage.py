@@ -249,6 +249,15 @@ def test_listing_by_prefix(storage: Storage) -> None:
     assert keys(storage, "x/") == ["x/shards/d"]
 
 
+def test_the_folders_right_below_a_folder(storage: Storage) -> None:
+    """Deeper folders are not among them, and no objects."""
+    for key in ("a/x", "a/b/y", "a/c/d/z", "ab/w", "v"):
+        storage.write(key, b"")
+    assert storage.folders("") == ["a/", "ab/"]
+    assert storage.folders("a/") == ["a/b/", "a/c/"]
+    assert storage.folders("a/b/") == storage.folders("nothing/") == []
+
+
 def test_a_listing_has_every_page() -> None:
     """S3 lists a thousand objects a page, with a token for the next page."""
     page = "<ListBucketResult><Prefix>run/x/</Prefix>{}</ListBucketResult>"

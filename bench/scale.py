@@ -1,0 +1,414 @@
+"""Measure what each stage costs a shard, with 1,000, 10,000 and 100,000 shards of 20 records.
+
+    python bench/scale.py [--large] [--stages collect_unchanged status …]
+
+Without --large: 1,000 and 10,000 shards. Each stage of each size runs in a process of its own, on
+a local run folder. Only the driver is measured: its CPU time, its peak resident set, and the calls
+that S3 would get from it.
+
+    prepare            the manifest: check the files of all shards, commit it, read it again
+    fan_out            a simulated run to its end: bench/fanout.py
+    collect_unchanged  nothing has changed since the shards were collected: no Spark action
+    collect_1_percent  the outputs of every hundredth shard are new
+    collect_all        all outputs are new; 1,000 shards, and 10,000 with --large
+    status             from the ledger, and one listing of all jobs
+    report             from the reconciliations of all shards
+    findings           the same, with two findings a shard
+    deal               the fallback: deal the unanswered records of all shards to tasks
+    requeue            look for records to ask again: one table is read
+
+Goals: ten times the shards take at most 10.5 times the CPU time, and beyond 200 MB at most 1.1
+times the memory a shard; a collect takes at most 1 ms for an unchanged shard, and `status` at most
+10 s for 100,000 jobs. Prints one JSON object per line: `{name, value, unit, goal, better, detail}`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from bedrock_spark.aws.batch_jobs import BatchJobs
+from bedrock_spark.clock import SystemClock
+from bedrock_spark.config import FallbackConfig
+from bedrock_spark.fanout import Controller, requeue_answered, status_of
+from bedrock_spark.fanout.scheduler import AllowAll
+from bedrock_spark.fanout.targets import home_target
+from bedrock_spark.outputs.reasons import Reason
+from bedrock_spark.outputs.reconcile import Finding
+from bedrock_spark.outputs.reconciled_shard import CollectedJob, ReconciledShard
+from bedrock_spark.outputs.reconciliations import StoredRow, read_reconciliations, write_table
+from bedrock_spark.outputs.run_inputs import scan_inputs
+from bedrock_spark.report.build import write_report
+from bedrock_spark.report.gather import gather_report
+from bedrock_spark.report.values import Ending
+from bedrock_spark.run_folder.ledger import Ledger
+from bedrock_spark.run_folder.ledger.events import Event, Seen, Submitting
+from bedrock_spark.run_folder.manifest import commit_manifest, require_manifest
+from bedrock_spark.run_folder.prepared_files import check_written
+from bench.common.figures import report
+from bench.common.many_shards import (
+    RECORDS,
+    SUBMITTED_AT,
+    bench_run,
+    change,
+    jobs_of,
+    manifest_of,
+    seen_job,
+    shard_name,
+    write_collected,
+    write_outputs,
+    write_prepared,
+)
+
+SMALL, LARGE = (1_000, 10_000), (1_000, 10_000, 100_000)
+TIMES, TIME_GOAL, MEMORY_GOAL, FREE_MEGABYTES = 10, 10.5, 1.1, 200.0
+STATUS_SECONDS, UNCHANGED_MS = 10.0, 1.0
+CHANGED_EVERY = 100
+# A task of the fallback asks some of 10 unanswered records of each shard.
+UNANSWERED, TASKS = 10, 512
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: what its run folder has before, and what is measured.
+
+    write: makes the run folder of `shards` shards
+    run: does the stage; returns the number of calls to S3
+    """
+
+    write: Callable[[Path, int], None]
+    run: Callable[[Path, int], int]
+    sizes: tuple[int, ...] = LARGE
+    small: tuple[int, ...] = SMALL
+
+
+def write_ledger(folder: Path, shards: int) -> None:
+    """Write the events of jobs that have all ended, 1,000 jobs an object, and the manifest."""
+    run = bench_run(folder)
+    commit_manifest(run.storage, manifest_of(shards))
+    ledger = Ledger(run.storage)
+    events: list[Event] = []
+    for n in range(shards):
+        job, at = seen_job(n), SUBMITTED_AT
+        events.append(Submitting(shard_name(n), 1, job.job_name, job.token or "", at))
+        counts, times = (RECORDS, RECORDS, RECORDS, 0), (at, at + 600.0)
+        events.append(
+            Seen(job.job_name, job.job_arn, job.status, None, counts, at, times, (180, 40))
+        )
+        if n % 1_000 == 999:
+            ledger.append(events)
+            events = []
+    ledger.append(events)
+
+
+def write_all_collected(folder: Path, shards: int, *, findings: int = 0) -> None:
+    """Write the run folder as it is after a collect of all shards."""
+    from bedrock_spark.spark.collect.task import ShardWork
+
+    write_ledger(folder, shards)
+    write_outputs(folder, shards, range(0, shards, CHANGED_EVERY))
+    task, jobs = collect_task(folder), {job.shard_id: job for job in jobs_of(shards).values()}
+    rows = []
+    for unit, inputs in scan_inputs(bench_run(folder).storage):
+        work = ShardWork(unit, None, (jobs[unit],), tuple(inputs))
+        made = reconciled(unit, task.fingerprint(inputs, work), findings)
+        rows.append((unit, made.to_json()))
+    versions = write_collected(folder, rows)
+    table = {unit: StoredRow(versions[unit], data) for unit, data in rows}
+    write_table(bench_run(folder).storage, table)
+
+
+def reconciled(unit: str, fingerprint: str, findings: int = 0) -> ReconciledShard:
+    """Return a reconciliation as collect writes it: two rows are errors."""
+    ok = RECORDS - 2
+    job_id = f"{int(unit.split('-')[1]):012d}"
+    return ReconciledShard(
+        unit=unit,
+        rows=RECORDS,
+        outcomes={"ok": ok, "error": 2, "missing": 0},
+        served_by={"batch": ok, "fallback": 0},
+        stop_reasons={"end_turn": ok},
+        tokens={"input": 180, "output": 40},
+        manifest_tokens={"input": 180, "output": 40, "images": 0},
+        fallback_tokens={"input": 0, "output": 0},
+        jobs=(CollectedJob(job_id, 1, {"ok": ok, "error": 2, "bad": 0}, 180, 40, None),),
+        lines={"ok": ok, "error": 2, "bad": 0},
+        reasons=(Reason("error", 400, "malformed input request", 2),),
+        findings=tuple(
+            Finding("bad_line", unit, f"output/{unit}/a1: byte {n}", 1) for n in range(findings)
+        ),
+        outputs="0" * 32,
+        jobs_known="0" * 32,
+        unanswered_digest="0" * 32,
+        fingerprint=fingerprint,
+    )
+
+
+def collect_task(folder: Path) -> Any:
+    from bedrock_spark.families import family_of
+    from bedrock_spark.outputs.ask_again import ask_again_of, rules_digest
+    from bedrock_spark.spark.collect.task import CollectTask
+    from bedrock_spark.spark.result_schema import result_columns_of
+    from bench.common.many_shards import PREPARE_ID
+
+    run = bench_run(folder)
+    return CollectTask(
+        *(run.storage, family_of(run.config).name, result_columns_of(run.config.results)),
+        *(PREPARE_ID, False, ask_again_of(run.config), {}, None, rules_digest(run.config)),
+    )
+
+
+def write_changed(folder: Path, shards: int) -> None:
+    write_all_collected(folder, shards)
+    for n in range(0, shards, CHANGED_EVERY):
+        change(folder, n)
+
+
+def write_uncollected(folder: Path, shards: int) -> None:
+    write_ledger(folder, shards)
+    write_outputs(folder, shards, range(shards))
+
+
+def run_prepare(folder: Path, shards: int) -> int:
+    run = bench_run(folder)
+    manifest = manifest_of(shards)
+    check_written(run.storage, manifest)
+    commit_manifest(run.storage, manifest)
+    assert len(require_manifest(run.storage).shards) == shards
+    return calls_of(run)
+
+
+def run_fan_out(folder: Path, shards: int) -> int:
+    from bench.fanout import control
+
+    control(folder, shards)
+    return 0
+
+
+def run_collect(folder: Path, shards: int) -> int:
+    from bedrock_spark.spark.collect.stage import collect
+    from bench.common.spark_session import bench_session
+
+    run = bench_run(folder)
+    manifest, jobs = require_manifest(run.storage), Ledger(run.storage).replay()
+    with bench_session("2g") as spark:
+        spark.range(2, numPartitions=2).rdd.map(str).collect()  # the workers have started
+        work = Measured()
+        units = collect(spark, run, manifest, jobs)
+        assert sum(unit.rows for unit in units) == shards * RECORDS
+        work.end()
+    return calls_of(run)
+
+
+def run_status(folder: Path, shards: int) -> int:
+    run, clock = bench_run(folder), SystemClock()
+    target = home_target(run, BatchJobs(FinishedJobs(shards), clock))  # type: ignore[arg-type]
+    manifest, ledger = require_manifest(run.storage), Ledger(run.storage)
+    controller = Controller(
+        *(run, manifest, clock, (target,), ledger, None, AllowAll()), reads_only=True
+    )
+    status = status_of(controller, clock)
+    assert status.settled == shards == status.jobs["Completed"]
+    return calls_of(run)
+
+
+class FinishedJobs:
+    """The listing of a client: all jobs have ended."""
+
+    def __init__(self, shards: int) -> None:
+        self._shards = shards
+
+    def list_model_invocation_jobs(self, **request: Any) -> dict[str, Any]:
+        start = int(request.get("nextToken", 0))
+        stop = min(self._shards, start + request["maxResults"])
+        page = {"invocationJobSummaries": [_summary(n) for n in range(start, stop)]}
+        return page | ({"nextToken": str(stop)} if stop < self._shards else {})
+
+
+def _summary(number: int) -> dict[str, Any]:
+    job = seen_job(number)
+    return {
+        "jobArn": job.job_arn,
+        "jobName": job.job_name,
+        "clientRequestToken": job.token,
+        "status": job.status,
+        "totalRecordCount": job.total,
+        "processedRecordCount": job.processed,
+        "successRecordCount": job.succeeded,
+        "errorRecordCount": job.failed,
+        "submitTime": dt.datetime.fromtimestamp(SUBMITTED_AT, dt.UTC),
+        "endTime": dt.datetime.fromtimestamp(SUBMITTED_AT + 600, dt.UTC),
+    }
+
+
+def run_report(folder: Path, shards: int) -> int:
+    run = bench_run(folder)
+    units = read_reconciliations(run.storage)
+    manifest = require_manifest(run.storage)
+    made = gather_report(run, manifest, units, {}, Ending(), SUBMITTED_AT)
+    assert made.is_complete
+    assert made.rows == shards * RECORDS
+    write_report(run, made)
+    return calls_of(run)
+
+
+def run_deal(_folder: Path, shards: int) -> int:
+    from bedrock_spark.spark.fallback.parts import number_of_tasks, split_into_parts
+
+    counts = {shard_name(n): UNANSWERED for n in range(shards)}
+    digests = {name: f"{name:0>32}" for name in counts}
+    config = FallbackConfig.model_construct(
+        concurrency=8, requests_per_minute=None, tokens_per_minute=None
+    )
+    tasks = number_of_tasks(sum(counts.values()), config)
+    parts = split_into_parts(counts, tasks, None, digests)
+    assert sum(part.records for own in parts for part in own) == shards * UNANSWERED
+    return 0
+
+
+def run_requeue(folder: Path, shards: int) -> int:
+    run, clock = bench_run(folder), SystemClock()
+    asking = run.config.request.model_copy(update={"on_truncated": "retry"})
+    run = type(run)(
+        *(run.run_id, run.config.model_copy(update={"request": asking}), run.storage, run.aws)
+    )
+    target = home_target(run, BatchJobs(FinishedJobs(shards), clock))  # type: ignore[arg-type]
+    manifest, ledger = require_manifest(run.storage), Ledger(run.storage)
+    controller = Controller(run, manifest, clock, (target,), ledger, None, AllowAll())
+    assert requeue_answered(controller) == 0
+    return calls_of(run)
+
+
+def calls_of(run: Any) -> int:
+    calls: int = run.storage.calls
+    return calls
+
+
+def nothing(folder: Path, _shards: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def write_findings(folder: Path, shards: int) -> None:
+    write_all_collected(folder, shards, findings=2)
+
+
+STAGES = {
+    "prepare": Stage(write_prepared, run_prepare),
+    "fan_out": Stage(nothing, run_fan_out),
+    "collect_unchanged": Stage(write_all_collected, run_collect),
+    "collect_1_percent": Stage(write_changed, run_collect),
+    "collect_all": Stage(write_uncollected, run_collect, (1_000, 10_000), (1_000,)),
+    "status": Stage(write_ledger, run_status),
+    "report": Stage(write_all_collected, run_report),
+    "findings": Stage(write_findings, run_report),
+    "deal": Stage(nothing, run_deal),
+    "requeue": Stage(write_all_collected, run_requeue),
+}
+
+
+class Measured:
+    """The time from here on; a stage that has to start Spark first begins it again."""
+
+    last: Measured | None = None
+
+    def __init__(self) -> None:
+        self.cpu, self.wall = time.process_time(), time.monotonic()
+        self.seconds: tuple[float, float] | None = None
+        Measured.last = self
+
+    def end(self) -> tuple[float, float]:
+        """Return the CPU and wall seconds up to the first call of this."""
+        if self.seconds is None:
+            self.seconds = time.process_time() - self.cpu, time.monotonic() - self.wall
+        return self.seconds
+
+
+def measure(name: str, shards: int, folder: Path) -> None:
+    """Do one stage in this process; print its figures."""
+    Measured()
+    calls = STAGES[name].run(folder, shards)
+    assert Measured.last is not None
+    cpu, wall = Measured.last.end()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    megabytes = peak / (1e6 if sys.platform == "darwin" else 1e3)
+    sys.stdout.write(
+        "\n" + json.dumps({"cpu": cpu, "wall": wall, "megabytes": megabytes, "calls": calls})
+    )
+
+
+def measured(name: str, shards: int, folder: Path) -> dict[str, float]:
+    """Do one stage in a process of its own; return its figures."""
+    arguments = [sys.executable, __file__, "--measure", name, str(shards), str(folder)]
+    child = subprocess.run(arguments, stdout=subprocess.PIPE, text=True, check=True)
+    figures: dict[str, float] = json.loads(child.stdout.splitlines()[-1])
+    return figures
+
+
+def compare(name: str, sizes: tuple[int, ...]) -> None:
+    """Run a stage with each number of shards; report each, and how it grows."""
+    found: dict[int, dict[str, float]] = {}
+    for shards in sizes:
+        with tempfile.TemporaryDirectory(prefix="bench-scale-") as folder:
+            run_folder = Path(folder, "run")
+            STAGES[name].write(run_folder, shards)
+            found[shards] = figures = measured(name, shards, run_folder)
+            shutil.rmtree(run_folder)
+        is_unchanged = name == "collect_unchanged"
+        detail = {key: round(value, 3) for key, value in figures.items()}
+        report(
+            *(f"{name}_ms_per_shard", 1e3 * figures["cpu"] / shards, "ms"),
+            *(UNCHANGED_MS if is_unchanged else None, "lower"),
+            shards=shards,
+            calls_per_shard=round(figures["calls"] / shards, 4),
+            **detail,
+        )
+        if name == "status" and shards == max(LARGE):
+            report("status_seconds", figures["wall"], "s", STATUS_SECONDS, "lower", jobs=shards)
+    for shards in sizes[:-1]:
+        once, more = found[shards], found[shards * TIMES]
+        detail = {"shards": [shards, shards * TIMES]}
+        growth = more["cpu"] / once["cpu"]
+        report(f"{name}_growth", growth, "ratio", TIME_GOAL, "lower", **detail)
+        beyond = [
+            max(0.0, figures["megabytes"] - FREE_MEGABYTES) * 1e3 / count
+            for count, figures in ((shards, once), (shards * TIMES, more))
+        ]
+        if beyond[0]:
+            kilobytes = [round(one, 2) for one in beyond]
+            growth = beyond[1] / beyond[0]
+            detail |= {"kilobytes_per_shard": kilobytes}
+            report(f"{name}_memory_growth", growth, "ratio", MEMORY_GOAL, "lower", **detail)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--large", action="store_true")
+    parser.add_argument("--stages", nargs="*", choices=STAGES, default=list(STAGES))
+    parser.add_argument("--shards", nargs="*", type=int)
+    parser.add_argument("--measure", nargs=3, metavar=("STAGE", "SHARDS", "FOLDER"))
+    arguments = parser.parse_args()
+    if arguments.measure:
+        name, shards, folder = arguments.measure
+        measure(name, int(shards), Path(folder))
+        return
+    for name in arguments.stages:
+        stage = STAGES[name]
+        sizes = stage.sizes if arguments.large else stage.small
+        compare(name, tuple(arguments.shards or sizes))
+
+
+if __name__ == "__main__":
+    main()
