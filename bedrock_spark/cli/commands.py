@@ -25,13 +25,14 @@ from bedrock_spark.cli.list_runs import list_runs
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.plan import plan_command
 from bedrock_spark.cli.results import results
+from bedrock_spark.cli.show import show
 from bedrock_spark.errors import ExitCode
 
 # The order in which --help lists the commands: as a run needs them. Others follow.
 ORDER = (
     *("demo", "check", "invoke", "plan"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
-    *("status", "stop", "errors", "results", "runs"),
+    *("status", "stop", "errors", "show", "results", "runs"),
     *("environment", "deploy", "jobs-path"),
     "emulator",
 )
@@ -140,6 +141,7 @@ for _stage in (stages.collect, stages.fallback):
 main.add_command(runs.status)
 main.add_command(runs.stop)
 main.add_command(errors)
+main.add_command(show)
 main.add_command(results)
 main.add_command(list_runs)
 main.add_command(invoke)

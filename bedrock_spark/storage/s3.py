@@ -253,16 +253,16 @@ class S3Storage:
 
         An upload that fails is aborted by boto3; one whose process is killed is not.
         """
+        ours = tuple(self._prefix + prefix for prefix in prefixes)
         aborted = 0
-        for prefix in prefixes:
-            with self._storage_errors(prefix):
-                pages = self._client.get_paginator("list_multipart_uploads").paginate(
-                    Bucket=self._bucket, Prefix=self._prefix + prefix
-                )
-                for upload in (upload for page in pages for upload in page.get("Uploads", ())):
-                    if upload["Initiated"].timestamp() < before:
-                        self._abort(upload["Key"], upload["UploadId"])
-                        aborted += 1
+        with self._storage_errors(""):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._bucket, Prefix=self._prefix
+            )
+            for upload in (upload for page in pages for upload in page.get("Uploads", ())):
+                if upload["Key"].startswith(ours) and upload["Initiated"].timestamp() < before:
+                    self._abort(upload["Key"], upload["UploadId"])
+                    aborted += 1
         return aborted
 
     def _abort(self, name: str, upload_id: str) -> None:
