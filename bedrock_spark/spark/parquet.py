@@ -14,7 +14,7 @@ from bedrock_spark.storage import ObjectWriter, Storage
 # Rows are gathered to this many per row group, so that small pieces do not make small groups.
 _GROUP_ROWS = 20_000
 # A row group of results is written earlier if its rows reach this size in memory.
-_GROUP_BYTES = 20_000_000
+_GROUP_BYTES = 16_000_000
 # Result columns whose values are seldom equal: a dictionary would be built and thrown away.
 _UNIQUE_RESULTS = ("record_id", "text", "reasoning", "tool_input", "model_output")
 

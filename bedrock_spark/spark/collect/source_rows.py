@@ -22,7 +22,7 @@ from bedrock_spark.spark.row_bytes import Sizes, row_bytes
 IN_MEMORY = 16_000_000
 # Rows are read in batches of about this many bytes, by the sizes in the file, and of at most this
 # many rows: a dictionary may hide that rows are large.
-_BATCH_BYTES, _BATCH_ROWS = 4_000_000, 1_000
+_BATCH_BYTES, _BATCH_ROWS = 2_000_000, 1_000
 # Column chunks are read in buffers of this size, not whole.
 _BUFFER_BYTES = 1_000_000
 
