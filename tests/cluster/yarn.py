@@ -26,7 +26,11 @@ from tests.cluster.processes import SECONDS, Process, StartedCluster, start, wai
 from tests.modules import ROOT
 
 _BOUNCY_CASTLE = "1.78.1"  # Hadoop's web proxy needs it, and the jar does not contain it
-_JAVA = ("-Xmx300m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+# Guice of Hadoop 3.3 defines classes by reflection, which Java 17 allows only if it is told so.
+_JAVA = (
+    *("-Xmx300m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+    *("--add-opens", "java.base/java.lang=ALL-UNNAMED"),
+)
 _SERVER = "org.apache.hadoop.yarn.server."
 APPLICATION_MASTER = "deploy.yarn.ApplicationMaster"
 
