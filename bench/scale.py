@@ -2,9 +2,9 @@
 
     python bench/scale.py [--large] [--stages collect_unchanged status …]
 
-Without --large: 1,000 and 10,000 shards. Each stage of each size runs in a process of its own, on
-a local run folder. Only the driver is measured: its CPU time, its peak resident set, and the calls
-that S3 would get from it.
+Without --large: 1,000 and 10,000 shards, of fan_out the half. Each stage of each size runs in a
+process of its own, on a local run folder. Only the driver is measured: its CPU time, its peak
+resident set, and the calls that S3 would get from it.
 
     prepare            the manifest: check the files of all shards, commit it, read it again
     fan_out            a simulated run to its end: bench/fanout.py
@@ -77,8 +77,8 @@ SMALL, LARGE = (1_000, 10_000), (1_000, 10_000, 100_000)
 TIMES, TIME_GOAL, MEMORY_GOAL, FREE_MEGABYTES = 10, 10.5, 1.1, 200.0
 STATUS_SECONDS, UNCHANGED_MS = 10.0, 1.0
 CHANGED_EVERY = 100
-# A task of the fallback asks some of 10 unanswered records of each shard.
-UNANSWERED, TASKS = 10, 512
+# The records of each shard that the fallback asks.
+UNANSWERED = 10
 
 
 @dataclass(frozen=True)
@@ -307,7 +307,7 @@ def write_findings(folder: Path, shards: int) -> None:
 
 STAGES = {
     "prepare": Stage(write_prepared, run_prepare),
-    "fan_out": Stage(nothing, run_fan_out),
+    "fan_out": Stage(nothing, run_fan_out, small=(500, 5_000)),
     "collect_unchanged": Stage(write_all_collected, run_collect),
     "collect_1_percent": Stage(write_changed, run_collect),
     "collect_all": Stage(write_uncollected, run_collect, (1_000, 10_000), (1_000,)),
