@@ -5,13 +5,18 @@
 One shard is prepared, collected and asked by the fallback, with the run folder in a local Bedrock's
 S3. Its fault script adds the latency to every call of S3. Rounds with and without it alternate. The
 figure of a stage is the ratio of the medians; the calls of S3 and all seconds are in the detail.
+
+Then records of the shard are read by its index, with the latency and with several values of the gap
+up to which two records are read with one call.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 import statistics
 import tempfile
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +37,18 @@ from pyspark.sql import SparkSession
 
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.clock import SystemClock
+from bedrock_spark.run_folder import shard_records
+from bedrock_spark.run_folder.manifest import require_manifest
 from bedrock_spark.run_folder.run import Run, open_run
+from bedrock_spark.run_folder.shard_records import all_records, read_records
+from bedrock_spark.storage import Storage
 
 RECORDS, LINE_BYTES = 100_000, 1_000
 WARM_UP_RECORDS = 2_000
 MILLISECONDS = 30
 GOAL = 1.1
+# Records that are read by the index, and the bytes between two of them that are read, too.
+SOME, GAPS = (10, 400, 4_000), (32_000, 128_000, 512_000)
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
 
 
@@ -59,7 +70,7 @@ class Timed:
     def round(self, milliseconds: float) -> dict[str, tuple[float, int]]:
         """Run the stages with a latency; return the seconds and the calls of S3 of each."""
         self._empty()
-        run = self._run()
+        run = self.run()
         measured = {}
         for stage in STAGES:
             if stage == "collect":
@@ -68,12 +79,12 @@ class Timed:
                 leave_unanswered(run, self._case)
             self._local.set_faults(faults(milliseconds))
             before = self._calls()
-            taken = seconds(lambda stage=stage: STAGES[stage](self._spark, self._run()))
+            taken = seconds(lambda stage=stage: STAGES[stage](self._spark, self.run()))
             measured[stage] = taken, self._calls() - before
             self._local.set_faults({})
         return measured
 
-    def _run(self) -> Run:
+    def run(self) -> Run:
         config = config_of(self._case, self._source, self._local.endpoint_url)
         return open_run(config, SystemClock())
 
@@ -81,8 +92,51 @@ class Timed:
         return sum(n for name, n in self._local.requests().items() if name.startswith("s3:"))
 
     def _empty(self) -> None:
-        run = self._run()
+        run = self.run()
         run.storage.delete([stored.key for stored in run.storage.list("")])
+
+
+def read_some(run: Run, local: LocalBedrock) -> None:
+    """Report the seconds, calls and bytes of reading some records of the shard, by gap."""
+    (shard,) = (manifest := require_manifest(run.storage)).shards
+    ids = [record.recordId for record in all_records(run.storage, shard.key)]
+    local.set_faults(faults(MILLISECONDS))
+    for count in SOME:
+        wanted = random.Random(count).sample(ids, count)
+        for gap in GAPS:
+            shard_records.MAX_GAP = gap  # type: ignore[misc]
+            calls = Calls(run.storage)
+            some = read_records(calls, shard.shard_id, manifest.prepare_id, wanted)  # type: ignore[arg-type]
+            taken = seconds(lambda some=some: deque(some, 0))
+            report(
+                f"latency_read_{count}_records_gap_{gap // 1000}_kb",
+                taken,
+                "s",
+                None,
+                "lower",
+                calls=calls.calls,
+                share_of_bytes=round(calls.bytes / shard.bytes, 4),
+            )
+    local.set_faults({})
+
+
+class Calls:
+    """A storage that counts the reads, and the bytes that they return."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self.calls = self.bytes = 0
+
+    def read_if_present(self, key: str) -> bytes | None:
+        return self._count(self._storage.read_if_present(key))
+
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
+        return self._count(self._storage.read_range(key, start, stop)) or b""
+
+    def _count(self, data: bytes | None) -> bytes | None:
+        self.calls += 1
+        self.bytes += len(data or b"")
+        return data
 
 
 def main() -> None:
@@ -125,6 +179,7 @@ def main() -> None:
                 seconds_without=[round(s, 2) for s in without],
                 seconds_with=[round(s, 2) for s in slow],
             )
+        read_some(timed.run(), local)
 
 
 if __name__ == "__main__":

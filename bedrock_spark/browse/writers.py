@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Callable, Iterable
 from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
+
+from bedrock_spark.browse.plain_json import as_json, text_of
 
 # Writes all batches of a reader; returns the number of rows.
 Write = Callable[[pa.RecordBatchReader, IO[bytes]], int]
@@ -64,18 +64,6 @@ def limited(reader: pa.RecordBatchReader, rows: int | None) -> pa.RecordBatchRea
     return pa.RecordBatchReader.from_batches(reader.schema, first(reader, rows))
 
 
-def as_json(value: Any) -> str:
-    """Return a value of Arrow as JSON."""
-    return json.dumps(value, ensure_ascii=False, default=_text)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    isoformat = getattr(value, "isoformat", None)
-    return str(isoformat()) if isoformat is not None else str(value)
-
-
 def _flat(kind: pa.DataType) -> pa.DataType:
     return pa.string() if pa.types.is_nested(kind) or _is_binary(kind) else kind
 
@@ -97,4 +85,4 @@ def _as_text(column: pa.Array) -> pa.Array:
 def _cell(value: Any) -> str | None:
     if value is None:
         return None
-    return _text(value) if isinstance(value, bytes) else as_json(value)
+    return text_of(value) if isinstance(value, bytes) else as_json(value)

@@ -17,19 +17,22 @@ from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.deploy import deploy
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.environment import environment
+from bedrock_spark.cli.errors import errors
 from bedrock_spark.cli.extras import how_to_install, missing_of
 from bedrock_spark.cli.invoke.command import invoke
 from bedrock_spark.cli.lease_wait import add_lease_wait
+from bedrock_spark.cli.list_runs import list_runs
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.plan import plan_command
 from bedrock_spark.cli.results import results
+from bedrock_spark.cli.show import show
 from bedrock_spark.errors import ExitCode
 
 # The order in which --help lists the commands: as a run needs them. Others follow.
 ORDER = (
     *("demo", "check", "invoke", "plan"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
-    *("status", "stop", "results"),
+    *("status", "stop", "errors", "show", "results", "runs"),
     *("environment", "deploy", "jobs-path"),
     "emulator",
 )
@@ -137,7 +140,10 @@ for _stage in (stages.collect, stages.fallback):
     _partial_option(add_lease_wait(_stage_command(_stage)))
 main.add_command(runs.status)
 main.add_command(runs.stop)
+main.add_command(errors)
+main.add_command(show)
 main.add_command(results)
+main.add_command(list_runs)
 main.add_command(invoke)
 main.add_command(check)
 main.add_command(plan_command)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bedrock_spark.browse import open_results
+from bedrock_spark.browse.plain_json import as_json
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.run_argument import with_run_arguments
@@ -121,8 +122,6 @@ def _text_file(out: Path | None) -> Iterator[IO[str]]:
 def _cell(value: object) -> str:
     if value is None:
         return ""
-    from bedrock_spark.browse.writers import as_json
-
     text = value if isinstance(value, str) else as_json(value).strip('"')
     text = " ".join(text.split())
     return text if len(text) <= _CELL else f"{text[: _CELL - 1]}…"

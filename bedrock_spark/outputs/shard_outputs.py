@@ -100,9 +100,9 @@ def read_outputs(
     Returns the output of every batch job, by job id.
     """
     outputs = _outputs_of(jobs)
-    in_time = sorted(inputs, key=lambda item: _order(item.key))
-    files = [item for item in in_time if item.key.endswith((_LINES, _MANIFEST))]
-    for item in in_time:
+    ordered = in_time(inputs)
+    files = [item for item in ordered if item.key.endswith((_LINES, _MANIFEST))]
+    for item in ordered:
         if _is_image_of_job(item.key):
             _output_at(item.key, outputs)
     with closing(LineReader(storage, files, PIECE_BYTES)) as reader:
@@ -136,6 +136,11 @@ def _read_file(
         output.manifest = manifest
     else:
         reconciliation.add_finding("bad_manifest", f"{key}: is not a JSON object")
+
+
+def in_time(inputs: Iterable[StoredObject]) -> list[StoredObject]:
+    """Return files from the oldest attempt to the newest, then those of the fallback."""
+    return sorted(inputs, key=lambda item: _order(item.key))
 
 
 def _order(key: str) -> tuple[bool, int, str]:

@@ -7,12 +7,12 @@ the commit, a prepare deletes nothing but what it wrote itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from bedrock_spark.errors import RunFolderError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
-from bedrock_spark.storage import Storage
+from bedrock_spark.storage import Storage, list_all
 
 _SHOWN = 5
 
@@ -22,16 +22,12 @@ def delete_prepared(storage: Storage, prepare_id: str, *, but_rejects: bool = Fa
 
     The caller must know that no manifest names, or ever will name, this id.
     """
-    prefixes = layout.prepared_prefixes(prepare_id)
-    _delete(
-        storage,
-        (
-            stored.key
-            for prefix in prefixes
-            if not (but_rejects and prefix.startswith(f"{layout.REJECTS}/"))
-            for stored in storage.list(prefix)
-        ),
-    )
+    prefixes = [
+        prefix
+        for prefix in layout.prepared_prefixes(prepare_id)
+        if not (but_rejects and prefix.startswith(f"{layout.REJECTS}/"))
+    ]
+    _delete(storage, (stored.key for stored in list_all(storage, prefixes)))
 
 
 def delete_unnamed(storage: Storage, committed: RunManifest) -> None:
@@ -46,8 +42,8 @@ def delete_unnamed(storage: Storage, committed: RunManifest) -> None:
     named |= {layout.index_key(shard.shard_id, prepare_id) for shard in committed.shards}
     named |= {layout.rows_key(shard.shard_id, prepare_id) for shard in committed.shards}
     folders = (layout.SHARDS, layout.INDEX, layout.ROWS, layout.REJECTS)
-    written = (stored.key for folder in folders for stored in storage.list(f"{folder}/"))
-    _delete(storage, (key for key in written if key not in named))
+    written = list_all(storage, [f"{folder}/" for folder in folders])
+    _delete(storage, (stored.key for stored in written if stored.key not in named))
 
 
 def check_written(storage: Storage, manifest: RunManifest) -> None:
@@ -56,10 +52,13 @@ def check_written(storage: Storage, manifest: RunManifest) -> None:
     The executors wrote them, and may have written elsewhere. It lists two folders and reads no
     file.
     """
-    wrong = _wrong_files(storage, manifest.prepare_id, manifest.shards)
-    rows = {o.key for o in storage.list(layout.rows_prefix(manifest.prepare_id))}
+    prefixes = [
+        prefix(manifest.prepare_id) for prefix in (layout.shards_prefix, layout.rows_prefix)
+    ]
+    found = {stored.key: stored.size for stored in list_all(storage, prefixes)}
+    wrong = _wrong_files(found, manifest.shards)
     expected = [layout.rows_key(shard.shard_id, manifest.prepare_id) for shard in manifest.shards]
-    wrong += [f"{key} (is missing)" for key in expected if key not in rows]
+    wrong += [f"{key} (is missing)" for key in expected if key not in found]
     if wrong:
         raise RunFolderError(
             f"{storage.uri}: {len(wrong)} of {2 * len(expected)} files that the executors wrote "
@@ -75,7 +74,10 @@ def check_shard_files(storage: Storage, prepare_id: str, shards: Iterable[Shard]
     a file with other bytes and the same size is not noticed.
     """
     expected = list(shards)
-    wrong = _wrong_files(storage, prepare_id, expected)
+    if not expected:
+        return
+    found = {stored.key: stored.size for stored in storage.list(layout.shards_prefix(prepare_id))}
+    wrong = _wrong_files(found, expected)
     if wrong:
         raise RunFolderError(
             f"{storage.uri}: {len(wrong)} of {len(expected)} shards are not as prepare wrote them: "
@@ -84,12 +86,12 @@ def check_shard_files(storage: Storage, prepare_id: str, shards: Iterable[Shard]
         )
 
 
-def _wrong_files(storage: Storage, prepare_id: str, shards: Iterable[Shard]) -> list[str]:
-    """Return the shards whose file is missing or has another size, each with what is wrong."""
+def _wrong_files(found: Mapping[str, int], shards: Iterable[Shard]) -> list[str]:
+    """Return the shards whose file is missing or has another size, each with what is wrong.
+
+    found: the sizes of the files that are there
+    """
     expected = {shard.key: shard.bytes for shard in shards}
-    if not expected:
-        return []
-    found = {o.key: o.size for o in storage.list(layout.shards_prefix(prepare_id))}
     return [
         f"{key} (is missing)"
         if key not in found

@@ -54,13 +54,14 @@ def find_record(storage: Storage, manifest: RunManifest, record_id: str) -> Shar
     """
     if not is_record_id(record_id):
         raise RunFolderError(f"{record_id!r}: is not a record id, which is 11 of 0-9, A-Z, a-z")
-    for record in _candidates(storage, list(_shards_of(manifest, record_id)), record_id):
+    for record in _candidates(storage, list(shards_of(manifest, record_id)), record_id):
         if record.recordId == record_id:
             return record
     raise RunFolderError(f"{storage.uri}: has no record {record_id}; its row may be rejected")
 
 
-def _shards_of(manifest: RunManifest, record_id: str) -> Iterator[Shard]:
+def shards_of(manifest: RunManifest, record_id: str) -> Iterator[Shard]:
+    """Yield the shards that may have a record: those of its bucket."""
     for shard in manifest.shards:
         bucket, buckets = bucket_of_shard(shard.shard_id)
         if bucket == bucket_of(record_id, buckets):

@@ -17,12 +17,14 @@ VERSION = 1
 WAITING = "waiting"
 
 
-def read_report(storage: Storage, run_id: str) -> dict[str, Any] | None:
+def read_report(storage: Storage, run_id: str, folder: str = "") -> dict[str, Any] | None:
     """Return report.json; None if there is none of this version and this run.
+
+    folder: the run folder below the storage, with a `/` at its end, if it is not the storage itself
 
     A damaged one is none: nothing depends on it.
     """
-    data = storage.read_if_present(layout.REPORT_FILE)
+    data = storage.read_if_present(f"{folder}{layout.REPORT_FILE}")
     try:
         values = json.loads(data) if data is not None else None
     except ValueError:

@@ -22,7 +22,8 @@ from bedrock_spark.storage import Storage, read_ahead
 
 log = logging.getLogger(__name__)
 
-# Bytes that are read rather than skipped between two records. docs/performance.md measures it.
+# Bytes that are read rather than skipped between two records. bench/latency.py measures it: less
+# means many more calls if many records are read, more means many more bytes if few are.
 MAX_GAP = 128_000
 # Bytes of one read.
 PIECE_BYTES = 4_000_000

@@ -7,6 +7,7 @@ from bedrock_spark.s3_spelling import as_s3
 from bedrock_spark.storage.base import ObjectWriter, Storage, StoredObject
 from bedrock_spark.storage.commit import commit_all
 from bedrock_spark.storage.copy import copy_below, copy_object
+from bedrock_spark.storage.listing import list_all
 from bedrock_spark.storage.local import LocalStorage
 from bedrock_spark.storage.read_ahead import LineReader, read_ahead
 from bedrock_spark.storage.s3 import S3Storage
@@ -22,6 +23,7 @@ __all__ = [
     "commit_all",
     "copy_below",
     "copy_object",
+    "list_all",
     "open_storage",
     "read_ahead",
     "scratch_folder",

@@ -123,6 +123,13 @@ class Storage(Protocol):
         """
         ...
 
+    def folders(self, prefix: str) -> Sequence[str]:
+        """Return the folders right below a folder, each with a `/` at its end, in order.
+
+        prefix: the folder, with a `/` at its end, or "" for the storage itself
+        """
+        ...
+
     def delete_leftovers(self, prefixes: Sequence[str], before: float) -> int:
         """Delete what killed writes left behind before a time; return how many leftovers.
 

@@ -133,6 +133,14 @@ class LocalStorage:
             if key.startswith(prefix) and not name.startswith((_TEMPORARY, _LOCK)):
                 yield from _stored(key, path)
 
+    def folders(self, prefix: str) -> Sequence[str]:
+        """Return the subfolders of a folder; none of a folder that does not exist."""
+        folder = self._path(prefix)
+        with _storage_errors(folder):
+            if not folder.is_dir():
+                return []
+            return sorted(f"{prefix}{path.name}/" for path in folder.iterdir() if path.is_dir())
+
     def delete_leftovers(self, prefixes: Sequence[str], before: float) -> int:
         """Unlink old temporary files of any key. Never a lock: another process may hold it."""
         deleted = 0

@@ -226,11 +226,19 @@ class S3Storage:
                 key = item["Key"].removeprefix(self._prefix)
                 yield StoredObject(key, item["Size"], item["ETag"].strip('"'))
 
-    def _pages(self, prefix: str) -> Iterator[Any]:
+    def folders(self, prefix: str) -> Sequence[str]:
+        """Return the common prefixes of a listing by `/`."""
+        return [
+            str(item["Prefix"]).removeprefix(self._prefix)
+            for page in self._pages(prefix, Delimiter="/")
+            for item in page.get("CommonPrefixes", ())
+        ]
+
+    def _pages(self, prefix: str, **options: str) -> Iterator[Any]:
         """Yield the pages of a listing. Errors of what the caller does meanwhile are its own."""
         with self._storage_errors(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=self._prefix + prefix
+                Bucket=self._bucket, Prefix=self._prefix + prefix, **options
             )
             following = iter(pages)
         while True:
@@ -245,16 +253,16 @@ class S3Storage:
 
         An upload that fails is aborted by boto3; one whose process is killed is not.
         """
+        ours = tuple(self._prefix + prefix for prefix in prefixes)
         aborted = 0
-        for prefix in prefixes:
-            with self._storage_errors(prefix):
-                pages = self._client.get_paginator("list_multipart_uploads").paginate(
-                    Bucket=self._bucket, Prefix=self._prefix + prefix
-                )
-                for upload in (upload for page in pages for upload in page.get("Uploads", ())):
-                    if upload["Initiated"].timestamp() < before:
-                        self._abort(upload["Key"], upload["UploadId"])
-                        aborted += 1
+        with self._storage_errors(""):
+            pages = self._client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self._bucket, Prefix=self._prefix
+            )
+            for upload in (upload for page in pages for upload in page.get("Uploads", ())):
+                if upload["Key"].startswith(ours) and upload["Initiated"].timestamp() < before:
+                    self._abort(upload["Key"], upload["UploadId"])
+                    aborted += 1
         return aborted
 
     def _abort(self, name: str, upload_id: str) -> None:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 _DOC = Path(__file__).parents[2] / "docs" / "emulator.md"
+NAMES = re.findall(r"^<!-- example: (\w+) -->$", _DOC.read_text("utf-8"), re.MULTILINE)
 
 
 def example(name: str) -> str:

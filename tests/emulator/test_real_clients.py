@@ -21,7 +21,7 @@ from bedrock_emulator import LocalBedrock
 from bedrock_emulator.faults import Faults, read_faults
 
 from .client_environments import environment, go, java, javascript
-from .doc_examples import example
+from .doc_examples import NAMES, example
 
 large = pytest.mark.skipif(
     not os.environ.get("BEDROCK_SPARK_CLIENTS"),
@@ -62,6 +62,13 @@ def test_the_boto3_example(tmp_path: Path, local: LocalBedrock) -> None:
     status, manifest = run.stdout.strip().split(" ", 1)
     assert status == "Completed"
     assert json.loads(manifest)["successRecordCount"] == 100
+
+
+def test_every_example_is_run() -> None:
+    """By a test in this folder."""
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    assert len(NAMES) > 7
+    assert [name for name in NAMES if f'example("{name}")' not in tests] == []
 
 
 def test_the_fault_script_example_is_valid() -> None:

@@ -17,6 +17,7 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.aws.model_family import hides_family, served_family
 from bedrock_spark.check import check_config
 from bedrock_spark.cli.invoke.options import DEFAULT_MAX_TOKENS, AskOptions
+from bedrock_spark.cli.key_argument import id_of_key
 from bedrock_spark.cli.runs import prepared_run
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import ModelConfig, RequestConfig
@@ -33,7 +34,6 @@ from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.records import find_record, first_records
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.shards.lines import ShardLine
-from bedrock_spark.shards.record_ids import record_id
 from bedrock_spark.templates.body_template import RowRejected
 
 _REGION_OF_ARN = re.compile(r"arn:aws[^:]*:bedrock:([a-z0-9-]+):")
@@ -100,20 +100,11 @@ def _record(options: AskOptions, run: Run, manifest: RunManifest) -> ShardLine:
     if options.record is not None:
         return find_record(run.storage, manifest, options.record)
     if options.key:
-        return find_record(run.storage, manifest, _id_of_key(options.key, run))
+        return find_record(run.storage, manifest, id_of_key(options.key, run.config))
     first = first_records(run.storage, manifest.shards, 1)
     if not first:
         raise RunFolderError(f"{run.storage.uri}: has no records")
     return first[0]
-
-
-def _id_of_key(values: tuple[str, ...], run: Run) -> str:
-    columns = run.config.source.key
-    if not columns or run.config.request.dedupe:
-        raise ConfigError("--key: the record ids of this run are hashes of bodies; use --record")
-    if len(values) != len(columns):
-        raise ConfigError(f"--key: give one for each of {', '.join(columns)}, in this order")
-    return record_id(values)
 
 
 def _check_same_family(model_id: str, model: ModelConfig, aws: AwsSettings, clock: Clock) -> None:

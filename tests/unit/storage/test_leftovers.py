@@ -70,7 +70,7 @@ def test_without_permission_the_run_goes_on(
     with caplog.at_level(logging.WARNING, "bedrock_spark"):
         delete_leftovers([storage], FakeClock())
     (record,) = caplog.records
-    assert "were not deleted: s3://bucket/run/shards" in record.getMessage()
+    assert "were not deleted: s3://bucket/run" in record.getMessage()
     assert "AccessDenied" in record.getMessage()
 
 
@@ -87,7 +87,7 @@ def test_an_upload_that_another_process_aborted_is_no_error(
     http = canned(clients.s3_client(storage.aws), (200, listed), (404, gone))
     assert storage.delete_leftovers(["shards/"], 1.8e9) == 1
     assert [r.method for r in http.sent] == ["GET", "DELETE"]
-    assert "prefix=run%2Fshards%2F" in http.sent[0].url
+    assert "prefix=run%2F&" in f"{http.sent[0].url}&"
 
 
 def test_an_upload_that_fails_leaves_no_parts(s3: Any, tmp_path: Path) -> None:

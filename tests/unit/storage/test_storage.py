@@ -23,6 +23,7 @@ from bedrock_spark.storage import (
     Storage,
     StoredObject,
     copy_below,
+    list_all,
     open_storage,
 )
 from tests.unit.fakes import CannedHttp
@@ -113,6 +114,17 @@ def test_a_write_returns_the_version_that_listings_show(storage: Storage) -> Non
         assert sorted(scanned, key=lambda o: o.key) == storage.list(prefix)
         folders = [o.key.rpartition("/")[0] for o in scanned]
         assert len(set(folders)) == len([folder for folder, _ in groupby(folders)])
+
+
+@pytest.mark.parametrize(
+    "prefixes", [[], ["a/"], ["b/", "a/", "none/"], [f"{n}" for n in range(20)]]
+)
+def test_several_listings_at_once(storage: Storage, prefixes: list[str]) -> None:
+    """As one after the other."""
+    for key in ("a/1", "a/2", "b/1", "b2", "7"):
+        storage.write(key, b"x")
+    listed = list_all(storage, prefixes)
+    assert listed == [stored for prefix in prefixes for stored in storage.list(prefix)]
 
 
 def test_without_a_write_a_listing_does_not_change(storage: Storage) -> None:
@@ -235,6 +247,15 @@ def test_listing_by_prefix(storage: Storage) -> None:
     assert keys(storage, "shards/a.jsonl") == ["shards/a.jsonl"]
     assert keys(storage, "shards/a.jsonl/") == []
     assert keys(storage, "x/") == ["x/shards/d"]
+
+
+def test_the_folders_right_below_a_folder(storage: Storage) -> None:
+    """Deeper folders are not among them, and no objects."""
+    for key in ("a/x", "a/b/y", "a/c/d/z", "ab/w", "v"):
+        storage.write(key, b"")
+    assert storage.folders("") == ["a/", "ab/"]
+    assert storage.folders("a/") == ["a/b/", "a/c/"]
+    assert storage.folders("a/b/") == storage.folders("nothing/") == []
 
 
 def test_a_listing_has_every_page() -> None:

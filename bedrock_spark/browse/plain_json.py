@@ -1,0 +1,20 @@
+"""Values of Arrow as JSON: dates are ISO 8601, decimals text, binary values base64."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+
+def as_json(value: Any) -> str:
+    """Return a value of Arrow as JSON."""
+    return json.dumps(value, ensure_ascii=False, default=text_of)
+
+
+def text_of(value: object) -> str:
+    """Return a value that JSON does not have as text."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    isoformat = getattr(value, "isoformat", None)
+    return str(isoformat()) if isoformat is not None else str(value)

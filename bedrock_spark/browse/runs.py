@@ -1,0 +1,97 @@
+"""All runs below a prefix: which state each is in, how many rows it has, what it cost."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.aws.s3_uri import join_uri
+from bedrock_spark.outputs.outcomes import OK
+from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.report_file import read_report
+from bedrock_spark.storage import Storage, open_storage
+
+# How deep below the prefix runs are looked for: s3://bucket/runs/ + team/ + table/ + date/.
+_DEPTH = 3
+_THREADS = 16
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A run in a run folder, by its `run.json` and its last report.
+
+    state, stage: how the last command left it; "begun" and None if there is no report
+    begun_at, ended_at: ISO 8601 in UTC, None if it is not known
+    ok: rows that are ok; cost: dollars, None if it is not known
+    problem: why the folder cannot be read, else None
+    """
+
+    run_uri: str
+    run_id: str | None = None
+    model_id: str | None = None
+    state: str = "begun"
+    stage: str | None = None
+    rows: int = 0
+    ok: int = 0
+    cost: float | None = None
+    begun_at: str | None = None
+    ended_at: str | None = None
+    problem: str | None = None
+
+
+def find_runs(prefix: str, aws: AwsSettings) -> list[FoundRun]:
+    """Return the runs below a prefix, the newest first. A folder that is a run has none below it.
+
+    One listing per folder that is no run, and two reads per run; nothing else of a run is listed.
+    """
+    storage = open_storage(prefix, aws)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found: list[FoundRun] = []
+        folders = [""]
+        for depth in range(_DEPTH + 1):
+            read = list(pool.map(lambda folder: _read(storage, folder), folders))
+            found += [run for run in read if run is not None]
+            others = [folder for folder, run in zip(folders, read, strict=True) if run is None]
+            if depth < _DEPTH:
+                below = pool.map(storage.folders, others)
+                folders = [folder for several in below for folder in several]
+    return sorted(found, key=lambda run: (run.begun_at or "", run.run_uri), reverse=True)
+
+
+def _read(storage: Storage, folder: str) -> FoundRun | None:
+    data = storage.read_if_present(f"{folder}{layout.RUN_FILE}")
+    if data is None:
+        return None
+    uri = join_uri(storage.uri, folder.rstrip("/")) if folder else storage.uri
+    try:
+        description = json.loads(data)
+        run_id = str(description["run_id"])
+        model_id = str(description["config"]["model"]["id"])
+        begun_at = _iso(description.get("created_at"))
+    except (ValueError, TypeError, KeyError, OverflowError):
+        return FoundRun(uri, problem=f"{layout.RUN_FILE} is damaged")
+    report = read_report(storage, run_id, folder)
+    if report is None:
+        return FoundRun(uri, run_id, model_id, begun_at=begun_at)
+    return FoundRun(
+        run_uri=uri,
+        run_id=run_id,
+        model_id=model_id,
+        state=str(report.get("state")),
+        stage=report.get("stage"),
+        rows=int(report.get("rows") or 0),
+        ok=int((report.get("outcomes") or {}).get(OK, 0)),
+        cost=(report.get("cost") or {}).get("total"),
+        begun_at=report.get("started_at") or begun_at,
+        ended_at=report.get("ended_at"),
+    )
+
+
+def _iso(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,150 @@
+"""`bedrock-spark show`: single records of a run, with every answer."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bedrock_spark.browse.plain_json import as_json
+from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.key_argument import id_of_key
+from bedrock_spark.cli.output import Output, with_output_options
+from bedrock_spark.cli.run_argument import with_run_arguments
+from bedrock_spark.costs.tokens import dollars
+from bedrock_spark.errors import BedrockSparkError, ConfigError, ExitCode
+from bedrock_spark.run_folder.manifest import require_manifest
+from bedrock_spark.run_folder.run import Run, find_run
+
+if TYPE_CHECKING:
+    from bedrock_spark.browse.record import Reply, ShownRecord
+
+
+@click.command(
+    epilog="Example: bedrock-spark show s3://my-bucket/runs/tickets --outcome truncated --sample 3"
+)
+@with_output_options()
+@click.option("--record", help="The id of a record, as in the column record_id.")
+@click.option("--key", multiple=True, help="The key of a row; once for each column of source.key.")
+@click.option("--outcome", help="Records whose rows ended so, such as error.")
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="With --outcome: how many records.",
+)
+@with_run_arguments
+def show(
+    run_uri: str,
+    region: str | None,
+    endpoint_url: str | None,
+    record: str | None,
+    key: tuple[str, ...],
+    outcome: str | None,
+    sample: int,
+    output: Output,
+) -> None:
+    """Show records of a run: request, every answer and error, rows, cost. Needs no Spark.
+
+    RUN_URI is the run_uri of the config. Prompts and answers are printed.
+    """
+    from bedrock_spark.browse.record import show_record
+
+    if sum(bool(given) for given in (record, key, outcome)) != 1:
+        raise click.UsageError("give one of --record, --key and --outcome")
+    display = Display(output)
+    output.begin_logging()
+    try:
+        run = find_run(run_uri, region, endpoint_url)
+        manifest = require_manifest(run.storage)
+        ids = _ids(run, record, key, outcome, sample)
+        shown = [show_record(run, manifest, record_id) for record_id in ids]
+    except BedrockSparkError as exc:
+        sys.exit(display.fail(exc))
+    for each in shown:
+        display.show_table(list(_lines(each)))
+        display.say("")
+    display.show_json({"records": [_as_json(each) for each in shown]})
+    number = "1 record" if len(shown) == 1 else f"{len(shown):,} records"
+    display.close(f"{run_uri}: {number}")
+    sys.exit(ExitCode.DONE)
+
+
+def _ids(
+    run: Run, record: str | None, key: tuple[str, ...], outcome: str | None, sample: int
+) -> list[str]:
+    from bedrock_spark.browse.record import ids_with_outcome
+
+    if record is not None:
+        return [record]
+    if key:
+        return [id_of_key(key, run.config)]
+    assert outcome is not None
+    ids = ids_with_outcome(run, outcome, sample)
+    if not ids:
+        raise ConfigError(f"--outcome {outcome}: no record of {run.storage.uri} ended so")
+    return ids
+
+
+def _lines(shown: ShownRecord) -> Iterator[tuple[str, str]]:
+    yield "record", shown.record_id
+    yield "request", shown.request.decode(errors="replace")
+    for reply in shown.replies:
+        yield "answer" if reply.output is not None else "error", _about(reply)
+        yield from (("", text) for text in _content(reply))
+    if not shown.replies:
+        yield "answer", "none yet"
+    for row in shown.rows:
+        yield "row", as_json(_without_answer(row))
+
+
+def _about(reply: Reply) -> str:
+    who = reply.served_by if reply.attempt is None else f"{reply.served_by}, job {reply.attempt}"
+    cost = "" if reply.cost is None else f", {dollars(reply.cost)}"
+    answer = reply.answer
+    if answer is None:
+        code = "" if reply.error_code is None else f" {reply.error_code}"
+        return f"by {who}:{code} {reply.error_message or 'without a message'}"
+    tokens = "" if answer.input_tokens is None else f"; {answer.input_tokens:,} tokens in"
+    tokens += "" if answer.output_tokens is None else f", {answer.output_tokens:,} out"
+    stopped = "" if answer.stop_reason is None else f"; stopped by {answer.stop_reason}"
+    return f"by {who}{stopped}{tokens}{cost}"
+
+
+def _content(reply: Reply) -> Iterator[str]:
+    """Yield what a reply says, for a person; the whole reply if no part of it is known."""
+    answer = reply.answer
+    if answer is None or reply.output is None:
+        return
+    parts = [("reasoning", answer.reasoning), ("text", answer.text), ("tool", answer.tool_input)]
+    known = [f"{name}: {text}" for name, text in parts if text]
+    yield from known or [reply.output.decode(errors="replace")]
+
+
+def _without_answer(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row without what is shown already, and without null values."""
+    return {k: v for k, v in row.items() if v is not None and not k.endswith("model_output")}
+
+
+def _as_json(shown: ShownRecord) -> dict[str, Any]:
+    return {
+        "record_id": shown.record_id,
+        "request": json.loads(shown.request),
+        "replies": [
+            {
+                "served_by": reply.served_by,
+                "attempt": reply.attempt,
+                "source": reply.source,
+                "output": None if reply.output is None else json.loads(reply.output),
+                "error_code": reply.error_code,
+                "error_message": reply.error_message,
+                "cost": None if reply.cost is None else str(reply.cost),
+            }
+            for reply in shown.replies
+        ],
+        "rows": json.loads(as_json(shown.rows)),
+    }
