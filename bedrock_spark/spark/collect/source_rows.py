@@ -81,6 +81,7 @@ class SourceRows:
             _write(path, schema, chain(held, [following], rest))
             self._map = _mapped(path)
             self._batches = _batches_of(self._map)
+            self._map.madvise(mmap.MADV_DONTNEED)
         self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
         self.sizes: Sizes = np.concatenate(sizes) if schema.names else np.zeros(rows, np.int64)
 
