@@ -17,11 +17,11 @@ GB = 1_000_000_000
 MIN_RECORDS_PER_JOB = 100
 # "Records per input file per batch inference job": 50,000 for most models, 100,000 for some.
 MAX_RECORDS_PER_JOB = 50_000
-# "Batch inference input file size" is 1 GB. With 200 MB, a shard fits into one task's memory when
-# its answers are joined back, and a failed job loses less.
+# "Batch inference input file size" is 1 GB. With 200 MB, a failed job loses less, and
+# a shard is collected in seconds.
 MAX_SHARD_BYTES = 200 * MB
 MAX_INPUT_FILE_BYTES = 1 * GB
-# No limit of AWS: collect reads all kept columns of a shard at once. The kept columns are often the
+# No limit of AWS: collect writes all kept columns of a shard to a local disk. They are often the
 # prompt and little else, so this is more than twice MAX_SHARD_BYTES.
 MAX_SHARD_ROW_BYTES = 512 * MB
 

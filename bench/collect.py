@@ -1,10 +1,12 @@
-"""Compare collect with DuckDB and with plain Spark doing the same join.
+"""Compare collect with DuckDB, Polars and plain Spark doing the same join.
 
     python bench/collect.py [--rows 600000] [--scale-rows 80000]
 
 All programs read the same output lines and the same rows on the same machine in one run, and write
-the same columns. Collect and DuckDB take turns, and the figure is the median of the ratios. The
-cost of ten times the rows is measured in child processes, so that each has its own peak of memory.
+the same columns. Collect, DuckDB and Polars take turns, and the figure is the median of the
+ratios. They take turns on a tenth of the rows, too, to tell from how many rows on a cluster is
+faster. The cost of ten times the rows is measured in child processes, so that each has its own peak
+of memory.
 """
 
 from __future__ import annotations
@@ -16,13 +18,14 @@ import tempfile
 from pathlib import Path
 
 import duckdb
+import polars as pl
 from common.collected import CollectFolder
 from common.corpus import write_corpus
 from common.figures import report
 from common.prepared import seconds
 from common.scale import TIMES, report_scale, scale_run, scaled
 from common.spark_session import bench_session
-from common.versus import versus_duckdb
+from common.versus import OURS, Programs, Rounds, report_break_even, versus
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
@@ -30,6 +33,7 @@ from bedrock_spark.spark.collect.stage import collect
 
 ROWS = 600_000
 SCALE_ROWS = 80_000
+GOAL = 1.0
 WARM_UP_ROWS = 20_000
 _ANSWER = (
     "struct<content: array<struct<type: string, text: string>>, stop_reason: string,"
@@ -80,6 +84,72 @@ def with_duckdb(made: CollectFolder, target: Path) -> None:
     assert rows == (made.rows,)
 
 
+# What Polars is told of a model's answer; it skips the fields of a line that it is not told of.
+_USAGE = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+)
+_POLARS_LINE = {
+    "recordId": pl.String,
+    "modelOutput": pl.Struct(
+        {
+            **dict.fromkeys(("id", "type", "role", "model"), pl.String),
+            "content": pl.List(pl.Struct({"type": pl.String, "text": pl.String})),
+            **dict.fromkeys(("stop_reason", "stop_sequence"), pl.String),
+            "usage": pl.Struct(dict.fromkeys(_USAGE, pl.Int64)),
+        }
+    ),
+    "error": pl.Struct({"errorCode": pl.Int32, "errorMessage": pl.String}),
+}
+
+
+def with_polars(made: CollectFolder, target: Path) -> None:
+    """Read the lines, join the rows, write the same columns as zstd Parquet."""
+    target.unlink(missing_ok=True)
+    lines = pl.scan_ndjson(
+        f"{made.folder}/output/*/*/*/*.jsonl.out",
+        schema=_POLARS_LINE,
+        include_file_paths="file",
+    )
+    answer, error = pl.col("modelOutput").struct, pl.col("error").struct
+    content, usage = answer.field("content"), answer.field("usage").struct
+    rows = pl.scan_parquet(f"{made.folder}/rows/*/*.parquet")
+    text = pl.lit(None, pl.String)
+    joined = rows.join(lines, left_on="_bs_record_id", right_on="recordId", how="left").select(
+        "ticket_id",
+        "subject",
+        record_id="_bs_record_id",
+        outcome=pl.when(pl.col("error").is_not_null())
+        .then(pl.lit("error"))
+        .when(pl.col("modelOutput").is_not_null())
+        .then(pl.lit("ok"))
+        .otherwise(pl.lit("missing")),
+        text=content.list.first().struct.field("text"),
+        reasoning=text,
+        tool_input=text,
+        embedding=pl.lit(None, pl.List(pl.Float32)),
+        images=pl.lit(None, pl.List(pl.String)),
+        stop_reason=answer.field("stop_reason"),
+        input_tokens=usage.field("input_tokens"),
+        output_tokens=usage.field("output_tokens"),
+        reasoning_tokens=pl.lit(None, pl.Int64),
+        cache_read_tokens=usage.field("cache_read_input_tokens"),
+        cache_write_tokens=usage.field("cache_creation_input_tokens"),
+        model_output=answer.json_encode(),
+        error_code=error.field("errorCode"),
+        error_message=error.field("errorMessage"),
+        served_by=pl.lit("batch"),
+        attempt=pl.lit(1),
+        job_arn=pl.col("file").str.extract(r"([^/]+)/[^/]+$"),
+    )
+    joined.collect(engine="streaming").write_parquet(target, compression="zstd")
+    assert pl.scan_parquet(target).filter(outcome="ok").select(pl.len()).collect().item() == (
+        made.rows
+    )
+
+
 def with_plain_spark(spark: SparkSession, made: CollectFolder, target: Path) -> None:
     """Do the work as a notebook does: read.json with a schema, a join, a write."""
     lines = spark.read.schema("recordId string, modelOutput string, error string").json(
@@ -97,24 +167,36 @@ def with_plain_spark(spark: SparkSession, made: CollectFolder, target: Path) -> 
         F.get_json_object("error", "$.errorCode").cast("int").alias("error_code"),
         F.get_json_object("error", "$.errorMessage").alias("error_message"),
     )
-    rows = spark.read.parquet(f"{made.folder}/rows").withColumnRenamed("_bs_record_id", "record_id")
+    rows = spark.read.parquet(f"{made.folder}/rows/*").withColumnRenamed(
+        "_bs_record_id", "record_id"
+    )
     joined = rows.join(answers, on="record_id", how="left")
     joined.write.mode("overwrite").option("compression", "zstd").parquet(str(target))
 
 
-def compare(spark: SparkSession, home: Path, made: CollectFolder) -> None:
-    our_seconds = versus_duckdb(
+def programs(spark: SparkSession, home: Path, made: CollectFolder) -> Programs:
+    return {
+        OURS: lambda: with_us(spark, made),
+        "duckdb": lambda: with_duckdb(made, home / "duckdb"),
+        "polars": lambda: with_polars(made, home / "polars.parquet"),
+    }
+
+
+def compare(spark: SparkSession, home: Path, few_made: CollectFolder, made: CollectFolder) -> None:
+    few = Rounds.of(programs(spark, home, few_made))
+    many = versus(
         "collect",
-        lambda: with_us(spark, made),
-        lambda: with_duckdb(made, home / "duckdb"),
+        GOAL,
+        programs(spark, home, made),
         rows=made.rows,
         shards=len(made.manifest.shards),
         output_megabytes=round(made.line_bytes / 1e6),
     )
+    report_break_even("collect", (few_made.rows, made.rows), few, many)
     plain = seconds(lambda: with_plain_spark(spark, made, home / "spark"))
     report(
         "collect_vs_plain_spark",
-        our_seconds / plain,
+        many.median(OURS) / plain,
         "ratio",
         1.0,
         "lower",
@@ -157,12 +239,10 @@ def main() -> None:
         if arguments.rows:
             write_corpus(home / "corpus", arguments.rows)
             made = CollectFolder(home / "corpus", home / "run", arguments.rows)
-            warm_up = CollectFolder(
-                home / "corpus", home / "warm", min(arguments.rows, WARM_UP_ROWS)
-            )
+            few_made = CollectFolder(home / "corpus", home / "few", arguments.rows // TIMES)
             with bench_session() as spark:
-                with_us(spark, warm_up)
-                compare(spark, home, made)
+                with_us(spark, few_made)
+                compare(spark, home, few_made, made)
         if arguments.scale_rows:
             scale(home, arguments.scale_rows)
 

@@ -68,11 +68,11 @@ def steps(spark: SparkSession, config: Config, corpus: Path, home: Path) -> dict
     template = body_template(config)
     source = read_source(spark, config.source)
     columns = choose_columns(source, config.source, template)
-    size = estimate_size(source, template)
+    size = estimate_size(source, template, columns.kept)
     buckets = plan_buckets(size, bounds_of(config))
-    hashed = with_ids(source, columns, config, AwsSettings())
+    hashed = with_ids(source, columns, config, AwsSettings(), has_repeats=False)
     work: dict[str, Callable[[], object]] = {
-        "guess": lambda: estimate_size(source, template),
+        "guess": lambda: estimate_size(source, template, columns.kept),
         "read": lambda: discard(source.select(*columns.needed)),
         "hash": lambda: discard(hashed),
         "shuffle": lambda: discard(hashed.repartition(buckets, HASH)),
@@ -89,8 +89,8 @@ def profile_task(spark: SparkSession, config: Config) -> tuple[pstats.Stats, int
     source = read_source(spark, config.source)
     columns = choose_columns(source, config.source, body_template(config))
     buckets = 12
-    by_bucket = repartition_by_hash(with_ids(source, columns, config, AwsSettings()), buckets)
-    batches = [b for b in _batches(by_bucket) if b.column("_bs_bucket")[0].as_py() == 0]
+    hashed = with_ids(source, columns, config, AwsSettings(), has_repeats=False)
+    batches = _first_bucket(repartition_by_hash(hashed, buckets), buckets)
     task = PrepareTask(
         *(config, columns, open_run(config, SystemClock()).storage, AwsSettings()),
         *(buckets, "profile"),
@@ -101,8 +101,9 @@ def profile_task(spark: SparkSession, config: Config) -> tuple[pstats.Stats, int
     return pstats.Stats(profile), sum(b.num_rows for b in batches)
 
 
-def _batches(df: DataFrame) -> list[pa.RecordBatch]:
-    bucket = df.where("_bs_bucket = 0").toArrow() if hasattr(df, "toArrow") else None
+def _first_bucket(df: DataFrame, buckets: int) -> list[pa.RecordBatch]:
+    of_first = df.where(f"pmod(hash({HASH}), {buckets}) = 0")
+    bucket = of_first.toArrow() if hasattr(df, "toArrow") else None
     assert bucket is not None, "needs Spark 4"
     return list(bucket.to_batches(max_chunksize=10_000))
 

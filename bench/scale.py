@@ -2,9 +2,9 @@
 
     python bench/scale.py [--large] [--stages collect_unchanged status …]
 
-Without --large: 1,000 and 10,000 shards. Each stage of each size runs in a process of its own, on
-a local run folder. Only the driver is measured: its CPU time, its peak resident set, and the calls
-that S3 would get from it.
+Without --large: 1,000 and 10,000 shards, of fan_out the half. Each stage of each size runs in a
+process of its own, on a local run folder. Only the driver is measured: its CPU time, its peak
+resident set, and the calls that S3 would get from it.
 
     prepare            the manifest: check the files of all shards, commit it, read it again
     fan_out            a simulated run to its end: bench/fanout.py
@@ -27,8 +27,6 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
-import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -72,25 +70,28 @@ from bench.common.many_shards import (
     write_outputs,
     write_prepared,
 )
+from bench.common.memory import Peaks
 
 SMALL, LARGE = (1_000, 10_000), (1_000, 10_000, 100_000)
 TIMES, TIME_GOAL, MEMORY_GOAL, FREE_MEGABYTES = 10, 10.5, 1.1, 200.0
 STATUS_SECONDS, UNCHANGED_MS = 10.0, 1.0
 CHANGED_EVERY = 100
-# A task of the fallback asks some of 10 unanswered records of each shard.
-UNANSWERED, TASKS = 10, 512
+# The records of each shard that the fallback asks.
+UNANSWERED = 10
 
 
 @dataclass(frozen=True)
 class Stage:
     """One stage: what its run folder has before, and what is measured.
 
-    write: makes the run folder of `shards` shards
+    write: makes the run folder of `shards` shards; stages with the same one share the folder
     run: does the stage; returns the number of calls to S3
+    change: changes the folder first, so it is of no use for a later stage
     """
 
     write: Callable[[Path, int], None]
     run: Callable[[Path, int], int]
+    change: Callable[[Path, int], None] | None = None
     sizes: tuple[int, ...] = LARGE
     small: tuple[int, ...] = SMALL
 
@@ -171,8 +172,7 @@ def collect_task(folder: Path) -> Any:
     )
 
 
-def write_changed(folder: Path, shards: int) -> None:
-    write_all_collected(folder, shards)
+def change_some(folder: Path, shards: int) -> None:
     for n in range(0, shards, CHANGED_EVERY):
         change(folder, n)
 
@@ -307,16 +307,36 @@ def write_findings(folder: Path, shards: int) -> None:
 
 STAGES = {
     "prepare": Stage(write_prepared, run_prepare),
-    "fan_out": Stage(nothing, run_fan_out),
-    "collect_unchanged": Stage(write_all_collected, run_collect),
-    "collect_1_percent": Stage(write_changed, run_collect),
-    "collect_all": Stage(write_uncollected, run_collect, (1_000, 10_000), (1_000,)),
-    "status": Stage(write_ledger, run_status),
-    "report": Stage(write_all_collected, run_report),
-    "findings": Stage(write_findings, run_report),
+    "fan_out": Stage(nothing, run_fan_out, small=(500, 5_000)),
     "deal": Stage(nothing, run_deal),
+    "collect_all": Stage(write_uncollected, run_collect, sizes=(1_000, 10_000), small=(100, 1_000)),
+    "findings": Stage(write_findings, run_report),
+    "status": Stage(write_all_collected, run_status),
+    "report": Stage(write_all_collected, run_report),
     "requeue": Stage(write_all_collected, run_requeue),
+    "collect_unchanged": Stage(write_all_collected, run_collect),
+    "collect_1_percent": Stage(write_all_collected, run_collect, change_some),
 }
+
+
+class Folders:
+    """Run folders, each written once for all stages that begin with the same one."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self._written: dict[tuple[Callable[[Path, int], None], int], Path] = {}
+
+    def of(self, stage: Stage, shards: int) -> Path:
+        """Return the run folder that a stage begins with."""
+        key = stage.write, shards
+        if key not in self._written:
+            self._written[key] = self._place / f"run-{len(self._written)}"
+            stage.write(self._written[key], shards)
+        folder = self._written[key]
+        if stage.change is not None:
+            del self._written[key]
+            stage.change(folder, shards)
+        return folder
 
 
 class Measured:
@@ -342,8 +362,8 @@ def measure(name: str, shards: int, folder: Path) -> None:
     calls = STAGES[name].run(folder, shards)
     assert Measured.last is not None
     cpu, wall = Measured.last.end()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    megabytes = peak / (1e6 if sys.platform == "darwin" else 1e3)
+    # Not ru_maxrss: that of a new process begins with its parent's.
+    megabytes = Peaks().driver_megabytes
     sys.stdout.write(
         "\n" + json.dumps({"cpu": cpu, "wall": wall, "megabytes": megabytes, "calls": calls})
     )
@@ -357,15 +377,11 @@ def measured(name: str, shards: int, folder: Path) -> dict[str, float]:
     return figures
 
 
-def compare(name: str, sizes: tuple[int, ...]) -> None:
+def compare(name: str, sizes: tuple[int, ...], folders: Folders) -> None:
     """Run a stage with each number of shards; report each, and how it grows."""
     found: dict[int, dict[str, float]] = {}
     for shards in sizes:
-        with tempfile.TemporaryDirectory(prefix="bench-scale-") as folder:
-            run_folder = Path(folder, "run")
-            STAGES[name].write(run_folder, shards)
-            found[shards] = figures = measured(name, shards, run_folder)
-            shutil.rmtree(run_folder)
+        found[shards] = figures = measured(name, shards, folders.of(STAGES[name], shards))
         is_unchanged = name == "collect_unchanged"
         detail = {key: round(value, 3) for key, value in figures.items()}
         report(
@@ -404,10 +420,12 @@ def main() -> None:
         name, shards, folder = arguments.measure
         measure(name, int(shards), Path(folder))
         return
-    for name in arguments.stages:
-        stage = STAGES[name]
-        sizes = stage.sizes if arguments.large else stage.small
-        compare(name, tuple(arguments.shards or sizes))
+    with tempfile.TemporaryDirectory(prefix="bench-scale-") as place:
+        folders = Folders(Path(place))
+        for name, stage in STAGES.items():
+            if name in arguments.stages:
+                sizes = stage.sizes if arguments.large else stage.small
+                compare(name, tuple(arguments.shards or sizes), folders)
 
 
 if __name__ == "__main__":

@@ -42,8 +42,10 @@ def narrow_hashes(monkeypatch: pytest.MonkeyPatch, hashes: int) -> None:
     """Let prepare use only `hashes` different hashes, so that different rows collide."""
     with_ids = preparing.with_ids
 
-    def narrowed(*arguments: Any) -> DataFrame:
-        return with_ids(*arguments).withColumn("_bs_hash", F.pmod("_bs_hash", F.lit(hashes)))
+    def narrowed(*arguments: Any, **options: Any) -> DataFrame:
+        return with_ids(*arguments, **options).withColumn(
+            "_bs_hash", F.pmod("_bs_hash", F.lit(hashes))
+        )
 
     monkeypatch.setattr(preparing, "with_ids", narrowed)
 

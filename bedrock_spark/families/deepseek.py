@@ -42,6 +42,7 @@ from bedrock_spark.families.base import (
     text_at,
     without_none,
 )
+from bedrock_spark.families.plain_chat import chat_reader
 from bedrock_spark.families.usage import openai_usage
 
 # Special characters: the bars are U+FF5C, not |, and the low lines are U+2581, not _.
@@ -111,6 +112,7 @@ V3 = Family(
     re.compile(r"deepseek\.v3.*"),
     chat.build,
     read_v3,
+    read_plain=chat_reader("think", is_open=True),
     think=think_v3,
     read_chunk=chat.read_chunk,
     tag=ReasoningTag("think"),

@@ -17,6 +17,7 @@ from bedrock_spark.config import RequestConfig
 from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.families import openai_chat as chat
 from bedrock_spark.families.base import Answer, Family, Json, ReasoningTag, refuse_thinking
+from bedrock_spark.families.plain_chat import chat_reader
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
@@ -41,6 +42,7 @@ FAMILY = Family(
     re.compile(r"openai\.gpt-oss-.*"),
     build,
     read,
+    read_plain=chat_reader("reasoning"),
     think=think,
     read_chunk=chat.read_chunk,
     tag=ReasoningTag("reasoning"),

@@ -10,12 +10,14 @@ import re
 
 from bedrock_spark.families import openai_chat as chat
 from bedrock_spark.families.base import Family
+from bedrock_spark.families.plain_chat import chat_reader
 
 FAMILY = Family(
     "jamba",
     re.compile(r"ai21\.jamba-.*"),
     chat.build,
     chat.read,
+    read_plain=chat_reader(),
     read_chunk=chat.read_chunk,
     endings=chat.ENDINGS,
     max_temperature=2,

@@ -38,6 +38,7 @@ from bedrock_spark.families.base import (
     text_at,
     without_none,
 )
+from bedrock_spark.families.plain_chat import chat_reader
 from bedrock_spark.families.ways import forced_tool
 
 
@@ -105,6 +106,7 @@ CHAT = Family(
     re.compile(rf"mistral\.(?!{_INSTRUCT}-).*"),
     build_chat,
     chat.read,
+    read_plain=chat_reader(),
     read_chunk=chat.read_chunk,
     endings=chat.ENDINGS,
     converse_images=re.compile(

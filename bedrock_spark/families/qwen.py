@@ -20,6 +20,7 @@ from typing import Any
 from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.families import openai_chat as chat
 from bedrock_spark.families.base import Answer, Family, Json, ReasoningTag, refuse_thinking
+from bedrock_spark.families.plain_chat import chat_reader
 
 # Instruct models: their names on Hugging Face say so.
 _ONLY_ANSWERS = re.compile(r"qwen\.qwen3-(235b-a22b-2507|coder|next|vl)-.*")
@@ -42,6 +43,7 @@ FAMILY = Family(
     re.compile(r"qwen\..*"),
     chat.build,
     read,
+    read_plain=chat_reader("think", is_open=True),
     think=think,
     read_chunk=chat.read_chunk,
     tag=ReasoningTag("think"),

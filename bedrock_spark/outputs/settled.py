@@ -16,7 +16,7 @@ from bedrock_spark.outputs.lines import OutputRecord
 from bedrock_spark.outputs.record_outcome import Origin
 
 # A batch has at most this many answers, and no answer is added to one with this many bytes.
-_BATCH_ANSWERS, _BATCH_BYTES = 4_000, 2_000_000
+_BATCH_ANSWERS, _BATCH_BYTES = 2_000, 2_000_000
 
 
 class OkAnswers(msgspec.Struct, gc=False):

@@ -14,7 +14,7 @@ from bedrock_spark.storage import ObjectWriter, Storage
 # Rows are gathered to this many per row group, so that small pieces do not make small groups.
 _GROUP_ROWS = 20_000
 # A row group of results is written earlier if its rows reach this size in memory.
-_GROUP_BYTES = 32_000_000
+_GROUP_BYTES = 16_000_000
 # Result columns whose values are seldom equal: a dictionary would be built and thrown away.
 _UNIQUE_RESULTS = ("record_id", "text", "reasoning", "tool_input", "model_output")
 
@@ -76,6 +76,8 @@ class ParquetFile:
     def _flush(self) -> None:
         self._writer.write_table(pa.Table.from_batches(self._held, schema=self._schema))
         self._held, self._held_rows, self._held_bytes = [], 0, 0
+        # What the group took would else stay with this process beside the next one.
+        pa.default_memory_pool().release_unused()
 
 
 class _Sink:

@@ -175,9 +175,13 @@ def _answer(record_id: str) -> dict[str, Any]:
 
 
 def _link_all(pattern: Path, folder: Path, keys: Collection[str]) -> None:
+    made: set[str] = set()
     for key in keys:
-        path = folder / key
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = f"{folder}/{key}"
+        parent = path.rpartition("/")[0]
+        if parent not in made:
+            os.makedirs(parent, exist_ok=True)  # noqa: PTH103 - there are very many
+            made.add(parent)
         os.link(pattern, path)
 
 

@@ -26,7 +26,11 @@ from tests.cluster.processes import SECONDS, Process, StartedCluster, start, wai
 from tests.modules import ROOT
 
 _BOUNCY_CASTLE = "1.78.1"  # Hadoop's web proxy needs it, and the jar does not contain it
-_JAVA = ("-Xmx300m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+# Guice of Hadoop 3.3 defines classes by reflection, which Java 17 allows only if it is told so.
+_JAVA = (
+    *("-Xmx300m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+    *("--add-opens", "java.base/java.lang=ALL-UNNAMED"),
+)
 _SERVER = "org.apache.hadoop.yarn.server."
 APPLICATION_MASTER = "deploy.yarn.ApplicationMaster"
 
@@ -116,14 +120,20 @@ class Yarn(StartedCluster):
         for server in self.servers:
             assert not server.is_over, server.text[-3000:]
         try:
-            return bool(self._get("metrics")["clusterMetrics"]["activeNodes"])
+            return bool(self._get("metrics", "clusterMetrics")["activeNodes"])
         except OSError:
             return False
 
-    def _get(self, path: str) -> Any:
+    def _get(self, path: str, root: str) -> dict[str, Any]:
+        """Return what the ResourceManager says: the object `root`, or its members without it.
+
+        Which of them it is depends on the version of Jackson among Spark's jars.
+        """
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(f"http://{self._web}/ws/v1/cluster/{path}", timeout=SECONDS) as reply:
-            return json.loads(reply.read())
+            said: dict[str, Any] = json.loads(reply.read())
+        members: dict[str, Any] = said.get(root, said)
+        return members
 
     def environment(self) -> dict[str, str]:
         """Return the variables of each process: none of the user's but for Java's place."""
@@ -187,8 +197,7 @@ class Yarn(StartedCluster):
 
     def report(self, application: str) -> dict[str, Any]:
         """Return what the ResourceManager says of an application."""
-        report: dict[str, Any] = self._get(f"apps/{application}")["app"]
-        return report
+        return self._get(f"apps/{application}", "app")
 
     def output(self, application: str, attempt: int) -> str:
         """Return what the driver of an attempt has printed so far."""

@@ -27,6 +27,7 @@ from bedrock_spark.run_folder.run import Run, begin_run, open_run
 from bedrock_spark.run_folder.shard_records import read_index
 from bedrock_spark.shards import record_ids
 from bedrock_spark.shards.byte_index import MIN_SHARD_BYTES
+from bedrock_spark.spark.prepare import repartitioning
 from bedrock_spark.spark.prepare.stage import prepare
 from tests.prepared import contents_of, narrow_hashes, rejects_file, rows_file
 from tests.spark_sessions import make_config
@@ -168,10 +169,24 @@ def test_equal_rows_without_a_key_are_records_of_their_own(
 def test_two_keys_with_one_hash_get_two_ids(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Different keys with one hash get different ids, the same ids every time."""
-    narrow_hashes(monkeypatch, 50)
+    """Different keys with one hash get different ids, the same ids every time.
+
+    Only then are keys sorted: the rows are shuffled once more.
+    """
     df = tickets(spark, 300).where("body IS NOT NULL")
+    sorted_keys: list[bool] = []
+    with_ids = repartitioning.with_ids
+
+    def noted(*arguments: Any, has_repeats: bool) -> DataFrame:
+        sorted_keys.append(has_repeats)
+        return with_ids(*arguments, has_repeats=has_repeats)
+
+    monkeypatch.setattr(repartitioning, "with_ids", noted)
+    prepared(spark, tmp_path / "unique", df)
+    assert sorted_keys == [False]
+    narrow_hashes(monkeypatch, 50)
     first = prepared(spark, tmp_path / "a", df)[1]
+    assert sorted_keys == [False, False, True]
     second = prepared(spark, tmp_path / "b", df.repartition(5))[1]
     assert first.records == len(ids_of(tmp_path / "a", first)) == df.count()
     assert contents_of(first) == contents_of(second)

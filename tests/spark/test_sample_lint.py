@@ -24,13 +24,18 @@ BODY: dict[str, Any] = {
 }
 
 
-def prepared(spark: SparkSession, folder: Path, *, wrong: int, **sections: Any) -> RunManifest:
-    """Prepare 200 rows; those with a number below `wrong` have values that Claude refuses."""
+def prepared(
+    spark: SparkSession, folder: Path, *, wrong: int, heat: str = "double", **sections: Any
+) -> RunManifest:
+    """Prepare 200 rows; those with a number below `wrong` have values that Claude refuses.
+
+    heat: the type of the column `heat`
+    """
     is_wrong = F.col("id") < wrong
     rows = spark.range(200, numPartitions=1).select(
         "id",
         F.concat(F.lit("secret "), "id").alias("body"),
-        F.when(is_wrong, F.lit(1.5)).otherwise(F.lit(0.5)).alias("heat"),
+        F.when(is_wrong, F.lit(1.5)).otherwise(F.lit(0.5)).cast(heat).alias("heat"),
         F.when(is_wrong, F.lit("system")).otherwise(F.lit("user")).alias("role"),
     )
     config = make_config(
@@ -39,11 +44,17 @@ def prepared(spark: SparkSession, folder: Path, *, wrong: int, **sections: Any) 
     return prepare(spark, open_run(config, SystemClock()), rows)
 
 
-def test_faults_of_the_first_bodies_are_errors(spark: SparkSession, tmp_path: Path) -> None:
-    """Each is one line with its key and what to do, without a value of a row."""
+@pytest.mark.parametrize("heat", ["float", "decimal(2, 1)"])
+def test_faults_of_the_first_bodies_are_errors(
+    spark: SparkSession, tmp_path: Path, heat: str
+) -> None:
+    """Each is one line with its key and what to do, without a value of a row.
+
+    Plain types are looked at by the driver, others by an executor.
+    """
     folder = tmp_path / "run"
     with pytest.raises(ConfigError) as raised:
-        prepared(spark, folder, wrong=200)
+        prepared(spark, folder, wrong=200, heat=heat)
     temperature, roles = str(raised.value).splitlines()
     assert temperature.startswith(
         "request.body.temperature: must be a number from 0 to 1 for this model (found in 20 of the "

@@ -24,7 +24,7 @@ from bedrock_spark.spark.row_bytes import Sizes
 # The most rows of a piece, and the most bytes of their answers and source rows: an Arrow array of
 # texts holds 2 GiB at most, which images as base64 reach within a few thousand rows
 # (https://arrow.apache.org/docs/format/Columnar.html#variable-size-binary-layout).
-PIECE_ROWS, PIECE_BYTES = 4_000, 32_000_000
+PIECE_ROWS, PIECE_BYTES = 4_000, 4_000_000
 
 
 class ResultsFile:

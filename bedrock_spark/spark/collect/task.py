@@ -18,7 +18,6 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bedrock_spark._version import __version__
 from bedrock_spark.families import family_by_name
@@ -49,7 +48,7 @@ from bedrock_spark.spark.collect.late_output import copy_late_output, lacks_answ
 from bedrock_spark.spark.collect.result_rows import ResultRows, rejected_rows
 from bedrock_spark.spark.collect.results_file import ResultsFile, schema_of
 from bedrock_spark.spark.collect.row_places import RowPlaces
-from bedrock_spark.spark.collect.source_rows import SourceRows
+from bedrock_spark.spark.collect.source_rows import SourceRows, read_source_rows
 from bedrock_spark.spark.parquet import results_file
 from bedrock_spark.spark.result_schema import ResultColumns
 from bedrock_spark.storage import Storage, StoredObject, scratch_folder
@@ -170,10 +169,9 @@ class CollectTask:
     def _collect_rejects(self, work: ShardWork) -> ReconciledShard:
         assert work.bucket is not None
         with scratch_folder("collect") as folder:
-            rows = self._read_rows(layout.rejects_key(work.bucket, self.prepare_id), folder)
-            columns, reasons = (rows[name].to_pylist() for name in _REJECT_COLUMNS)
+            key = layout.rejects_key(work.bucket, self.prepare_id)
+            kept, (columns, reasons) = self._read_rows(key, folder, _REJECT_COLUMNS)
             why = [f"{column}: {reason}" for column, reason in zip(columns, reasons, strict=True)]
-            kept = rows.drop_columns(list(_REJECT_COLUMNS))
             with self._results(work.unit, kept, DeadLetters(self.columns)) as results:
                 for place, row in enumerate(rejected_rows(why, len(self.columns.parsed))):
                     results.add(row, (place,))
@@ -181,7 +179,7 @@ class CollectTask:
         for message in why:
             counts.add(REJECTED, None, message)
         return _with_reasons(
-            ReconciledShard(unit=work.unit, rows=len(rows), outcomes={REJECTED: len(rows)}), counts
+            ReconciledShard(unit=work.unit, rows=len(why), outcomes={REJECTED: len(why)}), counts
         )
 
     def _collect_shard(
@@ -199,8 +197,9 @@ class CollectTask:
         spill: Spill,
     ) -> ReconciledShard:
         """Write the rows that are ok while their answers are read, and then the others."""
-        rows = self._read_rows(layout.rows_key(work.unit, self.prepare_id), folder)
-        places = RowPlaces(rows[ROW_RECORD_ID].to_pylist())
+        key = layout.rows_key(work.unit, self.prepare_id)
+        kept, (ids,) = self._read_rows(key, folder, (ROW_RECORD_ID,))
+        places = RowPlaces(ids)
         family = family_by_name(self.family)
         judge = Judge(family, self.columns.parsed, self.schema)
         reconciliation = ShardReconciliation(
@@ -209,7 +208,6 @@ class CollectTask:
         images = images_of(self.storage, inputs, reconciliation)
         made = ResultRows(reconciliation, family, images, len(self.columns.parsed))
         dead = DeadLetters(self.columns)
-        kept = rows.drop_columns([ROW_RECORD_ID])
         with self._results(work.unit, kept, dead) as results:
 
             def take(ok: OkAnswers) -> None:
@@ -239,17 +237,22 @@ class CollectTask:
             rules=self.rules,
         )
 
-    def _read_rows(self, key: str, folder: Path) -> pa.Table:
-        """Return the rows of a file, each column in one piece if it fits into one."""
-        return pq.read_table(self.storage.fetch(key, folder / "rows")).combine_chunks()
+    def _read_rows(
+        self, key: str, folder: Path, apart: Sequence[str]
+    ) -> tuple[SourceRows, list[list[Any]]]:
+        """Return the rows of a file, and the values of the columns that are no part of them."""
+        copy = folder / "rows"
+        rows = read_source_rows(self.storage.fetch(key, copy), folder, apart)
+        copy.unlink(missing_ok=True)
+        return rows
 
     @contextmanager
-    def _results(self, unit: str, kept: pa.Table, dead: DeadLetters) -> Iterator[ResultsFile]:
+    def _results(self, unit: str, kept: SourceRows, dead: DeadLetters) -> Iterator[ResultsFile]:
         """Provide the results of a unit; put them into the run folder after the block, whole."""
         schema = schema_of(kept.schema, self.columns)
         key = layout.results_key(unit)
         with results_file(self.storage, key, schema, self.columns.prefix) as file:
-            results = ResultsFile(self.columns, schema, SourceRows(kept), file, dead)
+            results = ResultsFile(self.columns, schema, kept, file, dead)
             yield results
             results.flush()
             file.commit()

@@ -1,8 +1,9 @@
 """Assign a record id to every row of a bucket, in the order in which the bucket is sorted.
 
-The bucket is sorted by hash and then by key, so rows with equal hashes follow each other, and so do
-rows with equal keys. If two keys have the same hash, the id of the second is salted (see
-record_ids.py). The caller chooses what a row gets that repeats a key (OnRepeat).
+Nearly always all hashes differ, and the bucket is sorted by hash alone. If not, it is sorted by
+hash and then by key: rows with equal hashes follow each other, and so do rows with equal keys. If
+two keys have the same hash, the id of the second is salted (see record_ids.py). The caller chooses
+what a row gets that repeats a key (OnRepeat).
 
 Rows that share a record go into one shard, and collect reads the rows of a shard at once. So the
 rows of one record have a bound: the row that would exceed it begins another record of the same key.
@@ -89,6 +90,19 @@ class Identifier:
         rows = zip(row_hashes.tolist(), column_values(keys), sizes.tolist(), strict=True)
         row_ids = [self._id_of(*values, row, repeats) for row, values in enumerate(rows)]
         return pa.array(row_ids, pa.string()), repeats
+
+    def identify_unique(self, hashes: pa.Array) -> pa.Array | None:
+        """Return a record id for each row; None if two rows have one hash.
+
+        Instead of `identify`, if the bucket is only sorted by hash.
+        """
+        row_hashes = hashes.to_numpy()
+        if not len(row_hashes):
+            return _id_column(b"")
+        if row_hashes[0] == self._hash or not np.diff(row_hashes).all():
+            return None
+        self._hash = int(row_hashes[-1])
+        return _id_column(encode_many(row_hashes))
 
     def _id_of(
         self, row_hash: int, key: str | None, size: int, row: int, repeats: list[int]

@@ -64,5 +64,3 @@ def _as_text(df: DataFrame, name: str) -> Column:
 HASH, KEY = f"{INTERNAL_PREFIX}hash", f"{INTERNAL_PREFIX}key"
 # The tie-breaker for rows with one key, and the row's key if an earlier row has it too.
 TIE, REPEATED = f"{INTERNAL_PREFIX}tie", f"{INTERNAL_PREFIX}repeated"
-# The index of the row's bucket.
-BUCKET = f"{INTERNAL_PREFIX}bucket"

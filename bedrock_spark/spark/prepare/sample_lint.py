@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import msgspec
 import pyarrow as pa
 from pyspark.sql import DataFrame
+from pyspark.sql import types as T  # noqa: N812 - its usual name
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
@@ -26,11 +27,22 @@ from bedrock_spark.spark.prepare.render import ANY_ID, body_of, render_lines
 
 _SAMPLE_ROWS = 20
 _SAMPLE = "sample string"
+# Types whose values are the same in Python, however they come there.
+_PLAIN: dict[type[T.DataType], pa.DataType] = {
+    T.StringType: pa.string(),
+    T.ByteType: pa.int8(),
+    T.ShortType: pa.int16(),
+    T.IntegerType: pa.int32(),
+    T.LongType: pa.int64(),
+    T.FloatType: pa.float32(),
+    T.DoubleType: pa.float64(),
+    T.BooleanType: pa.bool_(),
+}
 
 
 @dataclass(frozen=True)
 class LintRows:
-    """Check the first rows of a partition; sent to executors.
+    """Check the first rows of a partition. It may be sent to executors.
 
     Yields one row with JSON: the number of bodies, and for each fault, rule, place, message and the
     number of bodies that have it.
@@ -76,14 +88,13 @@ def refuse_sample(
     """Raise ConfigError if the model would refuse the bodies that the first rows become.
 
     columns: those that the template reads
-    Some rows may be wrong: the share is the canary's. Runs a small Spark action, which renders the
-    first rows of the first partition that has any. A row that cannot be rendered is not counted.
+    Some rows may be wrong: the share is the canary's. Runs a small Spark action. A row that cannot
+    be rendered is not counted.
     """
     if config.batch.lint == "ignore":
         return
-    sample = rows.select(*map(column_of, columns)).mapInArrow(LintRows(config, aws), _SAMPLE)
-    for row in sample.take(1):
-        bodies, found = json.loads(row[0])
+    for sample in _samples(rows.select(*map(column_of, columns)), LintRows(config, aws)):
+        bodies, found = json.loads(sample)
         faults = [
             f"{where}: {message} (found in {count} of the first {bodies} bodies)"
             for _, where, message, count in found
@@ -97,3 +108,19 @@ def refuse_sample(
                     for fault in faults
                 )
             )
+
+
+def _samples(rows: DataFrame, lint: LintRows) -> list[str]:
+    """Return what `lint` yields for the first rows; nothing if there are none.
+
+    If all columns are plain, this process renders 20 rows. If not, an executor renders those of the
+    first partition that has any, in a Python process that Spark ends then, because it has not read
+    the partition to its end: the next task starts another, which takes a second.
+    """
+    kinds = [_PLAIN.get(type(field.dataType)) for field in rows.schema]
+    if None in kinds or body_template(lint.config).media:
+        return [row[0] for row in rows.mapInArrow(lint, _SAMPLE).take(1)]
+    first = rows.take(_SAMPLE_ROWS)
+    columns = [pa.array([row[i] for row in first], kind) for i, kind in enumerate(kinds)]
+    batch = pa.RecordBatch.from_arrays(columns, names=rows.columns)
+    return [text for made in lint(iter([batch])) for text in made.column("sample").to_pylist()]

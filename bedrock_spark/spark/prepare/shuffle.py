@@ -13,7 +13,6 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
 from bedrock_spark.spark.prepare.body_hashes import HashBodies
 from bedrock_spark.spark.prepare.columns import (
-    BUCKET,
     HASH,
     KEY,
     REPEATED,
@@ -25,13 +24,17 @@ from bedrock_spark.spark.prepare.columns import (
 from bedrock_spark.spark.prepare.source import SourceColumns
 
 
-def with_ids(df: DataFrame, columns: SourceColumns, config: Config, aws: AwsSettings) -> DataFrame:
+def with_ids(
+    df: DataFrame, columns: SourceColumns, config: Config, aws: AwsSettings, *, has_repeats: bool
+) -> DataFrame:
     """Select hash, key text and the source columns that prepare needs. No Spark action runs.
 
+    has_repeats: rows with one hash are expected
+
     KEY distinguishes rows with one hash: the key's text, or the SHA-256 of the body. TIE puts rows
-    of one key in a fixed order; REPEATED is the row's key if an earlier row has it too. TIE is only
-    added if several rows of one key can be valid, REPEATED only if hashes are of bodies: every
-    column costs time on its way to Python.
+    of one key in a fixed order; REPEATED is the row's key if an earlier row has it too. KEY is only
+    added if rows with one hash are expected, TIE if several rows of one key can be valid, REPEATED
+    if hashes are of bodies: every column costs time on its way to Python.
     """
     by_body = config.request.dedupe or not columns.key
     has_ties = by_body or config.source.on_duplicate_key == "first"
@@ -39,7 +42,7 @@ def with_ids(df: DataFrame, columns: SourceColumns, config: Config, aws: AwsSett
     key = key_column(df, columns.key) if columns.key else null_text
     keyed = df.select(
         F.xxhash64(key).alias(HASH),
-        key.alias(KEY),
+        *([key.alias(KEY)] if has_repeats or has_ties else []),
         *([hash_of_values(df, columns.needed).alias(TIE)] if has_ties else []),
         *([null_text.alias(REPEATED)] if by_body else []),
         *(column_of(name) for name in columns.needed),
@@ -60,16 +63,12 @@ def shuffles_of(columns: SourceColumns, config: Config) -> int:
 def repartition_by_hash(df: DataFrame, buckets: int) -> DataFrame:
     """Repartition rows into `buckets` partitions by HASH, each sorted by hash, key and tie-breaker.
 
-    This is the shuffle of prepare; no Spark action runs. It adds the column BUCKET. Spark's hash
-    partitioning is the murmur3 of HASH modulo the number of partitions (see shards/buckets.py). It
-    is computed here once more, so that each task can check that all its rows are of one bucket.
+    This is the shuffle of prepare; no Spark action runs. Spark's hash partitioning is the murmur3
+    of HASH modulo the number of partitions (see shards/buckets.py). Each task checks that.
+
+    By HASH alone, Spark sorts by radix, without comparisons.
     """
-    bucket = F.pmod(F.hash(F.col(HASH)), F.lit(buckets)).cast("int")
-    return (
-        df.withColumn(BUCKET, bucket)
-        .repartition(buckets, F.col(HASH))
-        .sortWithinPartitions(*_sort_columns(df))
-    )
+    return df.repartition(buckets, F.col(HASH)).sortWithinPartitions(*_sort_columns(df))
 
 
 def _sort_columns(df: DataFrame) -> list[str]:

@@ -23,12 +23,13 @@ from bedrock_spark.errors import PlanError
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.run_folder import layout
 from bedrock_spark.schema import ROW_RECORD_ID
+from bedrock_spark.shards.bucket_columns import buckets_of
 from bedrock_spark.shards.cutter import Cutter, Piece
 from bedrock_spark.shards.plan import Bounds, max_shared_bytes
 from bedrock_spark.shards.record_ids import LENGTH
 from bedrock_spark.spark.prepare.arrow_columns import offsets_of
 from bedrock_spark.spark.prepare.assign_ids import Identifier, OnRepeat
-from bedrock_spark.spark.prepare.columns import BUCKET, HASH, KEY, REPEATED
+from bedrock_spark.spark.prepare.columns import HASH, KEY, REPEATED
 from bedrock_spark.spark.prepare.damage import damaged_rows
 from bedrock_spark.spark.prepare.media_batches import open_objects, with_media
 from bedrock_spark.spark.prepare.nullable import with_nullable_fields
@@ -72,6 +73,10 @@ def bounds_of(config: Config) -> Bounds:
     return Bounds(shards.max_records, shards.max_bytes, shards.min_records, shards.max_row_bytes)
 
 
+class _HashRepeatsError(Exception):
+    """Two rows have one hash, and the rows come without what puts them in order."""
+
+
 @dataclass(frozen=True)
 class PrepareTask:
     """The work on one bucket; sent to executors, so it holds only what can be pickled.
@@ -87,7 +92,12 @@ class PrepareTask:
     prepare_id: str
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Write a bucket's shards and rejects; yield one row with the bucket's summary as JSON."""
+        """Write a bucket's shards and rejects; yield one row with the bucket's summary as JSON.
+
+        If the rows have no KEY and two have one hash, the order of the two is unknown. Then what
+        was written is not to be used, and the summary says so by `hash_repeats`. Shards that are
+        full by then have only rows before these two, and are written the same again.
+        """
         summary = self._summary(batches)
         if summary is not None:
             yield pa.RecordBatch.from_pydict({"summary": [json.dumps(summary)]})
@@ -100,12 +110,17 @@ class PrepareTask:
             open_objects(self.aws) as objects,
             closing(Bucket(self, first, objects)) as bucket,
         ):
-            bucket.add(first)
-            del first
-            for batch in batches:
-                bucket.add(batch)
-                # Otherwise Arrow keeps freed memory, and a worker that cuts many buckets grows.
-                pa.default_memory_pool().release_unused()
+            try:
+                bucket.add(first)
+                del first
+                for batch in batches:
+                    bucket.add(batch)
+                    # Otherwise Arrow keeps freed memory, and a worker that cuts many buckets grows.
+                    pa.default_memory_pool().release_unused()
+            except _HashRepeatsError:
+                for _ in batches:  # Spark wants its rows to be taken
+                    pass
+                return {"bucket": bucket.number, "hash_repeats": True}
             return self.finish(bucket)
 
     def open_files(self, bucket: int, schema: pa.Schema, unique: Collection[str]) -> ShardSink:
@@ -133,13 +148,16 @@ class _Chunk:
 
 
 class Bucket:
-    """Renders the Arrow batches of one bucket, cuts them, and writes the files."""
+    """Renders the Arrow batches of one bucket, cuts them, and writes the files.
+
+    number: the bucket's number in the names of its shards
+    """
 
     def __init__(self, task: PrepareTask, first: pa.RecordBatch, objects: Prefetch) -> None:
         self._task = task
         self._objects = objects
-        self._index: int = first.column(BUCKET)[0].as_py()
-        self._number = layout.bucket_number(self._index, task.buckets)
+        self._index = int(buckets_of(first.column(HASH)[:1].to_numpy(), task.buckets)[0])
+        self.number = layout.bucket_number(self._index, task.buckets)
         self._template = body_template(task.config, objects.fetch)
         is_keyed = bool(task.columns.key) or task.config.request.dedupe
         on_repeat = OnRepeat.SAME if is_keyed else OnRepeat.OWN
@@ -150,8 +168,8 @@ class Bucket:
         kept = with_nullable_fields(first.slice(0, 0).select(list(task.columns.kept))).schema
         self._schema = pa.schema([pa.field(ROW_RECORD_ID, pa.string()), *kept])
         unique = {ROW_RECORD_ID, *task.columns.key}
-        self.files = task.open_files(self._number, self._schema, unique)
-        self._rejects = task.open_rejects(self._number, kept)
+        self.files = task.open_files(self.number, self._schema, unique)
+        self._rejects = task.open_rejects(self.number, kept)
         self._last_id: str | None = None
         self._rows = self._squares = self._duplicates = self._repeated = 0
         self._row_bytes = self._row_squares = 0
@@ -167,15 +185,23 @@ class Bucket:
         self._check_bucket(batch)
         self._rows += batch.num_rows
         batch = self._without_repeated_keys(self._without_damaged(batch))
-        sizes = self._shared_sizes(batch) if self._task.config.request.dedupe else None
-        ids, repeats = self._ids.identify(batch.column(HASH), batch.column(KEY), sizes)
+        row_sizes = row_bytes(batch.select(list(self._task.columns.kept))) + _ID_BYTES
+        ids, repeats = self._identify(batch, row_sizes)
         max_bytes = self._task.config.shards.max_bytes
         lines, rejected = render_lines(ids, batch, self._template, max_bytes)
         if self._task.config.request.dedupe:
             lines = self._share_records(ids, repeats, lines, rejected)
         elif repeats:
             self._refuse_repeats(repeats, rejected)
-        self._cut(ids, lines, self._reject(batch, rejected), rejected)
+        self._cut(ids, lines, self._reject(batch, rejected), row_sizes, rejected)
+
+    def _identify(self, batch: pa.RecordBatch, row_sizes: Sizes) -> tuple[pa.Array, list[int]]:
+        if KEY in batch.schema.names:
+            return self._ids.identify(batch.column(HASH), batch.column(KEY), row_sizes)
+        ids = self._ids.identify_unique(batch.column(HASH))
+        if ids is None:
+            raise _HashRepeatsError
+        return ids, []
 
     def finish(self) -> dict[str, Any]:
         """Write the pieces that were held back; return the bucket's summary.
@@ -192,7 +218,7 @@ class Bucket:
         self.files.finish()
         self._rejects.publish()
         return {
-            "bucket": self._number,
+            "bucket": self.number,
             "rows": self._rows,
             "rejected": self._rejects.rows,
             "repeated": self._repeated,
@@ -243,9 +269,6 @@ class Bucket:
         for row in repeats:
             rejected[row] = RowRejected(", ".join(self._task.columns.key), _REPEATS)
 
-    def _shared_sizes(self, batch: pa.RecordBatch) -> Sizes:
-        return row_bytes(batch.select(list(self._task.columns.kept))) + _ID_BYTES
-
     def _share_records(
         self, ids: pa.Array, repeats: list[int], lines: pa.Array, rejected: dict[int, RowRejected]
     ) -> pa.Array:
@@ -276,16 +299,17 @@ class Bucket:
         ids: pa.Array,
         lines: pa.Array,
         kept: pa.RecordBatch,
+        row_sizes: Sizes,
         rejected: dict[int, RowRejected],
     ) -> None:
         """Add the rows that were not rejected to the cutter; write the pieces that it releases."""
         if rejected:
             accepted = pa.array([i for i in range(len(ids)) if i not in rejected], pa.int64())
             ids, lines, kept = ids.take(accepted), lines.take(accepted), kept.take(accepted)
+            row_sizes = row_sizes[accepted.to_numpy()]
         sizes = np.diff(offsets_of(lines))
         self._squares += int(np.dot(sizes, sizes))
         rows = pa.RecordBatch.from_arrays([ids, *kept], schema=self._schema)
-        row_sizes = row_bytes(rows)
         self._row_bytes += int(row_sizes.sum())
         self._row_squares += _sum_of_squares(row_sizes)
         for piece in self._cutter.add(_Chunk(lines, rows), sizes, row_sizes):
@@ -298,6 +322,7 @@ class Bucket:
 
     def _check_bucket(self, batch: pa.RecordBatch) -> None:
         """Raise PlanError if a row is of another bucket: then Spark's hash is not the expected."""
-        range_ = pc.min_max(batch.column(BUCKET)).as_py()
-        if range_ != {"min": self._index, "max": self._index}:
-            raise PlanError(f"Spark put buckets {range_} into the task of bucket {self._index}")
+        buckets = buckets_of(batch.column(HASH).to_numpy(), self._task.buckets)
+        others = buckets[buckets != self._index]
+        if len(others):
+            raise PlanError(f"Spark put bucket {others[0]} into the task of bucket {self._index}")

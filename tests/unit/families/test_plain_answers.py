@@ -68,7 +68,43 @@ CONVERSE = some(
     ),
     **{GUARDRAIL: st.sampled_from(["INTERVENED", "NONE", None])},
 )
-USUAL = {
+CHAT = some(
+    choices=st.one_of(
+        st.lists(
+            some(
+                message=some(
+                    content=st.one_of(
+                        TEXT,
+                        st.sampled_from(
+                            [
+                                "<think>hm</think>\nyes",
+                                "hm</think>yes",
+                                "<reasoning>x",
+                                '"</think>"',
+                            ]
+                        ),
+                    ),
+                    reasoning_content=TEXT,
+                    reasoning=TEXT,
+                    refusal=TEXT,
+                    tool_calls=st.sampled_from([[], [{"function": {"arguments": "{}"}}], None, 1]),
+                ),
+                finish_reason=TEXT,
+                stop_reason=TEXT,
+            ),
+            max_size=2,
+        ),
+        ODD,
+    ),
+    usage=some(
+        prompt_tokens=COUNT,
+        completion_tokens=COUNT,
+        completion_tokens_details=some(reasoning_tokens=COUNT),
+        prompt_tokens_details=some(cached_tokens=COUNT),
+    ),
+    **{GUARDRAIL: st.sampled_from(["INTERVENED", "NONE", None])},
+)
+USUAL: dict[str, Any] = {
     "anthropic": {
         "id": "msg_1",
         "role": "assistant",
@@ -84,10 +120,22 @@ USUAL = {
     },
 }
 USUAL["nova"] = USUAL["converse"]
+for _name in ("gpt_oss", "qwen", "deepseek_v3", "mistral_chat", "jamba"):
+    USUAL[_name] = {
+        "id": "chatcmpl-1",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "yes", "reasoning_content": "hm"},
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8},
+    }
 
 
 @pytest.mark.parametrize("family", PLAIN, ids=lambda family: family.name)
-@given(st.one_of(CLAUDE, CONVERSE))
+@given(st.one_of(CLAUDE, CONVERSE, CHAT))
 @example({"content": [], "usage": {"input_tokens": 3, "cache_read_input_tokens": 4}})
 @example({"content": [{"type": "text", "text": "a"}, {"text": None}, {}], "usage": {}})
 def test_an_answer_that_is_read_in_one_step_is_the_same(family: Family, output: Any) -> None:

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.records import find_record
 from bedrock_spark.shards import record_ids
+from bedrock_spark.shards.bucket_columns import buckets_of
 from bedrock_spark.shards.buckets import bucket_of, bucket_of_shard, is_record_id
 from bedrock_spark.storage import LocalStorage
 
@@ -48,6 +50,13 @@ def test_the_bucket_of_an_id_is_the_one_of_sparks_partitioning(
 ) -> None:
     """The hash of the bigint that the id encodes, modulo the number of buckets, never negative."""
     assert bucket_of(record_ids.encode(number), buckets) == spark_hash % buckets
+
+
+@given(st.lists(st.integers(-(1 << 63), (1 << 63) - 1), max_size=20), st.integers(1, 5000))
+def test_the_buckets_of_many_hashes_are_those_of_each(hashes: list[int], buckets: int) -> None:
+    hashes += [row_hash for row_hash, _ in SPARK_HASHES]
+    expected = [bucket_of(record_ids.encode(row_hash), buckets) for row_hash in hashes]
+    assert buckets_of(np.array(hashes, np.int64), buckets).tolist() == expected
 
 
 @pytest.mark.parametrize(("record_id", "shard_id"), PREPARED)

@@ -77,6 +77,21 @@ def test_rows_with_one_key_share_an_id(rows: list[Row], width: int) -> None:
     assert all(by_key[row] == record_id for row, record_id in zip(sorted(keyed), ids, strict=True))
 
 
+@given(ROWS, st.integers(1, 60))
+def test_unique_hashes_need_no_keys(rows: list[Row], width: int) -> None:
+    """The ids are those that keys would give; if a hash repeats, some batch has no ids."""
+    hashes = sorted(row_hash for row_hash, _ in rows)
+    identifier = Identifier(BUCKET, BUCKETS, OnRepeat.SAME)
+    made = [
+        identifier.identify_unique(pa.array(hashes[start : start + width], pa.int64()))
+        for start in range(0, len(hashes), width)
+    ]
+    if len(set(hashes)) < len(hashes):
+        assert None in made
+    else:
+        assert [i for ids in made for i in ids.to_pylist()] == [encode(h) for h in hashes]
+
+
 SIZED = st.lists(st.tuples(HASHES, st.sampled_from("ab"), st.integers(0, 9)), max_size=60)
 
 

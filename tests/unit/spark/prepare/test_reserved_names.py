@@ -17,12 +17,12 @@ from bedrock_spark.schema import (
     is_internal,
     is_reserved,
 )
-from bedrock_spark.spark.prepare.columns import BUCKET, HASH, KEY, REPEATED, TIE
+from bedrock_spark.spark.prepare.columns import HASH, KEY, REPEATED, TIE
 from bedrock_spark.spark.prepare.shard_files import REJECT_FIELDS
 from bedrock_spark.spark.prepare.source import SourceColumns, choose_columns
 from bedrock_spark.templates.body_template import BodyTemplate
 
-INTERNAL = (HASH, KEY, TIE, REPEATED, BUCKET)
+INTERNAL = (HASH, KEY, TIE, REPEATED)
 OWN = (*(field.name for field in REJECT_FIELDS), ROW_RECORD_ID, *INTERNAL)
 REFUSED = "has a name that the package's own columns have"
 

@@ -13,7 +13,7 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
 from bedrock_spark.run_folder import layout
 from bedrock_spark.shards.record_ids import body_hash
-from bedrock_spark.spark.prepare.columns import BUCKET, HASH, KEY
+from bedrock_spark.spark.prepare.columns import HASH, KEY
 from bedrock_spark.spark.prepare.source import SourceColumns
 from bedrock_spark.spark.prepare.task import PrepareTask
 from bedrock_spark.spark.row_bytes import row_bytes
@@ -33,7 +33,6 @@ def batch_of() -> pa.RecordBatch:
         {
             HASH: pa.array([body_hash(text.encode()) for text in texts], pa.int64()),
             KEY: texts,
-            BUCKET: pa.array([0] * ROWS, pa.int32()),
             "body": texts,
             "number": pa.array(range(ROWS), pa.int64()),
             "beside": ["x" * BESIDE] * ROWS,
