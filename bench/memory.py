@@ -108,9 +108,7 @@ def measure_case(case: Case, home: Path, endpoint: str) -> None:
         figures = in_child(stage, case, source, endpoint)
         detail = {**asdict(case), "shard_megabytes": round(case.shard_megabytes)}
         detail |= {f"{name}_megabytes": round(value) for name, value in figures.items()}
-        report(
-            f"memory_{stage}_worker", figures["worker"], "MB", goal(stage), "lower", **detail
-        )
+        report(f"memory_{stage}_worker", figures["worker"], "MB", goal(stage), "lower", **detail)
     source.unlink()
 
 
