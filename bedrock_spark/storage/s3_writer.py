@@ -19,10 +19,12 @@ from bedrock_spark.errors import StorageError
 
 log = logging.getLogger(__name__)
 
-# The bytes of a part; S3 takes 5 MiB to 5 GiB, and the last one may be smaller, and 10,000 parts.
-PART_BYTES = 8 * 1024 * 1024
+# The bytes of a part. S3 takes 5 MiB to 5 GiB, and the last one may be smaller; 10,000 of them are
+# 50 GB. The least, because prepare writes two objects at once, and a worker holds their parts: with
+# each part more that is on its way, it needs 10 MB more.
+PART_BYTES = 5 * 1024 * 1024
 # How many parts are uploaded while the writer goes on. Memory holds so many parts, and one.
-PARTS_BEHIND = 3
+PARTS_BEHIND = 1
 
 
 class S3Writer:
