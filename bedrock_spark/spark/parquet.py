@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -107,26 +107,16 @@ def results_file(
 
     prefix: what the names of its result columns begin with
     """
-    unique = {f"{prefix}{name}" for name in _UNIQUE_RESULTS}
-    file = ParquetFile(storage.writer(key), schema, unique, _GROUP_BYTES)
+    file = open_results_file(storage, key, schema, prefix)
     try:
         yield file
     finally:
         file.abort()
 
 
-def write_results(
-    storage: Storage,
-    key: str,
-    schema: pa.Schema,
-    batches: Iterable[pa.RecordBatch],
-    prefix: str = "",
-) -> None:
-    """Put a file of result rows into the run folder, whole.
-
-    prefix: what the names of its result columns begin with
-    """
-    with results_file(storage, key, schema, prefix) as file:
-        for batch in batches:
-            file.write(batch)
-        file.commit()
+def open_results_file(
+    storage: Storage, key: str, schema: pa.Schema, prefix: str = ""
+) -> ParquetFile:
+    """Return a new file of result rows, which the caller commits or aborts; see `results_file`."""
+    unique = {f"{prefix}{name}" for name in _UNIQUE_RESULTS}
+    return ParquetFile(storage.writer(key), schema, unique, _GROUP_BYTES)

@@ -6,12 +6,15 @@ run. The pattern: https://en.wikipedia.org/wiki/Dead_letter_queue
 
 from __future__ import annotations
 
+from types import TracebackType
+from typing import Self
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bedrock_spark.outputs.outcomes import OK
 from bedrock_spark.run_folder import layout
-from bedrock_spark.spark.parquet import write_results
+from bedrock_spark.spark.parquet import ParquetFile, open_results_file
 from bedrock_spark.spark.result_schema import ResultColumns
 from bedrock_spark.storage import Storage
 
@@ -25,33 +28,55 @@ _OUTCOME_COLUMNS = (
 class DeadLetters:
     """Copies the rows that are not ok while the results of a shard are written.
 
+    Memory holds one row group. The file appears with `commit`; a block that ends without it leaves
+    no file.
+
     columns: the result columns; those of an answer are left out
     """
 
-    def __init__(self, columns: ResultColumns) -> None:
+    def __init__(self, columns: ResultColumns, storage: Storage, shard_id: str) -> None:
         self._prefix = columns.prefix
         kept = {f"{columns.prefix}{name}" for name in _OUTCOME_COLUMNS}
         self._left_out = set(columns.names) - kept
-        self._held: list[pa.RecordBatch] = []
+        self._storage = storage
+        self._key = layout.deadletters_key(shard_id)
+        self._file: ParquetFile | None = None
+
+    def __enter__(self) -> Self:
+        """Begin without a file: most shards have none."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Forget the file, unless it was committed."""
+        if self._file is not None:
+            self._file.abort()
 
     def copy_from(self, batch: pa.RecordBatch) -> None:
-        """Hold a copy of those rows of a batch of results that are not ok."""
+        """Write a copy of those rows of a batch of results that are not ok."""
         is_dead = pc.not_equal(batch[f"{self._prefix}outcome"], OK)
-        if is_dead.true_count:
-            columns = batch.select(self._names(batch.schema))
-            self._held.append(columns.filter(is_dead))
+        if not is_dead.true_count:
+            return
+        rows = batch.select(self._names(batch.schema)).filter(is_dead)
+        if self._file is None:
+            self._file = open_results_file(self._storage, self._key, rows.schema, self._prefix)
+        self._file.write(rows)
 
-    def write(self, storage: Storage, shard_id: str, *, may_exist: bool) -> int:
-        """Write the held rows, and return their number. If there are none, there is no file.
+    def commit(self, *, may_exist: bool) -> int:
+        """Make the file visible, and return its number of rows. Without rows there is no file.
 
         may_exist: whether a file of an earlier collect may have to be deleted
         """
-        key = layout.deadletters_key(shard_id)
-        if self._held:
-            write_results(storage, key, self._held[0].schema, self._held, self._prefix)
-        elif may_exist:
-            storage.delete([key])
-        return sum(batch.num_rows for batch in self._held)
+        if self._file is not None:
+            self._file.commit()
+            return self._file.rows
+        if may_exist:
+            self._storage.delete([self._key])
+        return 0
 
     def _names(self, schema: pa.Schema) -> list[str]:
         return [name for name in schema.names if name not in self._left_out]

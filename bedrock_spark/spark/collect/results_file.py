@@ -34,7 +34,7 @@ class ResultsFile:
     schema: of the results, as `schema_of` makes it
     rows: the source rows
     file: takes the results
-    dead: takes those that are not ok
+    dead: takes those that are not ok, unless it is None
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class ResultsFile:
         schema: pa.Schema,
         rows: SourceRows,
         file: ParquetFile,
-        dead: DeadLetters,
+        dead: DeadLetters | None = None,
     ) -> None:
         results = columns.arrow()
         self._rows = rows
@@ -99,7 +99,8 @@ class ResultsFile:
                 piece = [array.take(records) for array in results]
             rows = self._rows.take(places.rows[start:end])
             batch = pa.RecordBatch.from_arrays([*rows, *piece], schema=self._schema)
-            self._dead.copy_from(batch)
+            if self._dead is not None:
+                self._dead.copy_from(batch)
             self._file.write(batch)
 
 

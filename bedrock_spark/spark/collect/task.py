@@ -172,7 +172,7 @@ class CollectTask:
             key = layout.rejects_key(work.bucket, self.prepare_id)
             kept, (columns, reasons) = self._read_rows(key, folder, _REJECT_COLUMNS)
             why = [f"{column}: {reason}" for column, reason in zip(columns, reasons, strict=True)]
-            with self._results(work.unit, kept, DeadLetters(self.columns)) as results:
+            with self._results(work.unit, kept) as results:
                 for place, row in enumerate(rejected_rows(why, len(self.columns.parsed))):
                     results.add(row, (place,))
         counts = ReasonCounts()
@@ -207,21 +207,21 @@ class CollectTask:
         )
         images = images_of(self.storage, inputs, reconciliation)
         made = ResultRows(reconciliation, family, images, len(self.columns.parsed))
-        dead = DeadLetters(self.columns)
-        with self._results(work.unit, kept, dead) as results:
+        with DeadLetters(self.columns, self.storage, work.unit) as dead:
+            with self._results(work.unit, kept, dead) as results:
 
-            def take(ok: OkAnswers) -> None:
-                sizes = list(map(len, ok.outputs))
-                results.add_columns(made.ok_columns(ok), places.of_many(ok.ids), sizes)
+                def take(ok: OkAnswers) -> None:
+                    sizes = list(map(len, ok.outputs))
+                    results.add_columns(made.ok_columns(ok), places.of_many(ok.ids), sizes)
 
-            reconciliation.settle_into(take)
-            outputs = read_outputs(self.storage, inputs, work.jobs, reconciliation)
-            for record_id in reconciliation.unsettled():
-                outcome = reconciliation.outcomes.get(record_id)
-                size = 0 if outcome is None else outcome.size
-                results.add(made.other_row(record_id), places.of(record_id), size)
-        may_exist = last is None or last.dead_letters != 0
-        dead_letters = dead.write(self.storage, work.unit, may_exist=may_exist)
+                reconciliation.settle_into(take)
+                outputs = read_outputs(self.storage, inputs, work.jobs, reconciliation)
+                for record_id in reconciliation.unsettled():
+                    outcome = reconciliation.outcomes.get(record_id)
+                    size = 0 if outcome is None else outcome.size
+                    results.add(made.other_row(record_id), places.of(record_id), size)
+            may_exist = last is None or last.dead_letters != 0
+            dead_letters = dead.commit(may_exist=may_exist)
         if images.bad:
             reconciliation.add_finding(
                 "bad_image", "; ".join(images.bad[:EXAMPLES]), len(images.bad)
@@ -247,7 +247,9 @@ class CollectTask:
         return rows
 
     @contextmanager
-    def _results(self, unit: str, kept: SourceRows, dead: DeadLetters) -> Iterator[ResultsFile]:
+    def _results(
+        self, unit: str, kept: SourceRows, dead: DeadLetters | None = None
+    ) -> Iterator[ResultsFile]:
         """Provide the results of a unit; put them into the run folder after the block, whole."""
         schema = schema_of(kept.schema, self.columns)
         key = layout.results_key(unit)

@@ -16,7 +16,7 @@ from moto import mock_aws
 from bedrock_spark.aws import clients
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.errors import StorageError
-from bedrock_spark.spark.parquet import ParquetFile, results_file, write_results
+from bedrock_spark.spark.parquet import ParquetFile, results_file
 from bedrock_spark.storage import LocalStorage, ObjectWriter, S3Storage, Storage, commit_all
 from bedrock_spark.storage.s3_writer import PART_BYTES, PARTS_BEHIND
 
@@ -199,11 +199,17 @@ def test_a_parquet_file_grows_in_the_storage(storage: Storage, tmp_path: Path) -
     assert pq.read_table(storage.fetch("f.parquet", tmp_path / "copy")) == TABLE
 
 
+def write_whole(storage: Storage, batch: pa.RecordBatch) -> None:
+    with results_file(storage, "r", TABLE.schema) as file:
+        file.write(batch)
+        file.commit()
+
+
 def test_results_that_are_not_committed_leave_nothing(storage: Storage, s3: Any) -> None:
     """As of a task that fails."""
     with results_file(storage, "r", TABLE.schema) as file:
         file.write(TABLE.to_batches()[0])
     with pytest.raises(pa.ArrowInvalid):
-        write_results(storage, "r", TABLE.schema, [pa.record_batch({"b": [1]})])
+        write_whole(storage, pa.record_batch({"b": [1]}))
     assert storage.list("") == []
     assert left_behind(storage, s3) == []

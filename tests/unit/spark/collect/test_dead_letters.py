@@ -7,10 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bedrock_spark.config import ResultsConfig
 from bedrock_spark.run_folder import layout
+from bedrock_spark.spark.collect.dead_letters import DeadLetters
+from bedrock_spark.spark.result_schema import result_columns_of
 from bedrock_spark.storage import LocalStorage
 from tests.unit.collect_shard import LINES_KEY, SHARD, collect_shard
 
@@ -76,3 +80,30 @@ def test_all_dead_letters_of_a_large_shard_are_written(tmp_path: Path, rows: int
     letters = dead_letters(tmp_path)
     assert letters is not None
     assert [row["record_id"] for row in letters] == ids
+
+
+def test_memory_holds_one_row_group_of_dead_letters(tmp_path: Path) -> None:
+    """A shard of large rows without any answer: its dead letters are written as they come."""
+    storage = LocalStorage(str(tmp_path))
+    columns = result_columns_of(ResultsConfig())
+    schema = pa.schema([("body", pa.string()), *columns.arrow()])
+    text = "x" * 1_000_000
+    before = pa.total_allocated_bytes()
+    held = 0
+    with DeadLetters(columns, storage, SHARD) as dead:
+        for _ in range(60):
+            row = {**dict.fromkeys(schema.names), "body": text, "outcome": "error"}
+            dead.copy_from(pa.RecordBatch.from_pylist([row], schema))
+            held = max(held, pa.total_allocated_bytes() - before)
+        assert dead.commit(may_exist=False) == 60
+    assert held < 40_000_000
+    assert len(dead_letters(tmp_path) or ()) == 60
+
+
+def test_dead_letters_that_are_not_committed_leave_no_file(tmp_path: Path) -> None:
+    columns = result_columns_of(ResultsConfig())
+    schema = pa.schema(columns.arrow())
+    row = {**dict.fromkeys(schema.names), "outcome": "error"}
+    with DeadLetters(columns, LocalStorage(str(tmp_path)), SHARD) as dead:
+        dead.copy_from(pa.RecordBatch.from_pylist([row], schema))
+    assert dead_letters(tmp_path) is None
