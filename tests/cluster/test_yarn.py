@@ -14,7 +14,7 @@ import yaml
 
 from bedrock_emulator import LocalBedrock
 from tests.cluster.processes import kill, wait_until
-from tests.cluster.yarn import Yarn
+from tests.cluster.yarn import Yarn, final_report
 from tests.models import CLAUDE
 from tests.unit.fakes import ROLE
 
@@ -79,7 +79,7 @@ def test_a_killed_application_master_is_replaced_and_nothing_is_paid_twice(
     for pid in yarn.application_masters():
         kill(pid)
     assert process.wait() == 0, process.text[-3000:]
-    assert yarn.report(application)["finalStatus"] == "SUCCEEDED"
+    assert final_report(process)[0] == "SUCCEEDED"
     output = yarn.output(application, 2)
     assert "done:" in output
     answers = pq.read_table(yarn.folder / "killed-answers")
@@ -100,8 +100,9 @@ def test_a_wrong_config_is_told_to_the_submitter(yarn: Yarn, local: LocalBedrock
     process = yarn.submit("wrong", wrong, once)
     assert process.wait() == 1
     said = "modl: unknown key; did you mean model?"
-    assert said in yarn.report(yarn.application_of(process))["diagnostics"]
-    assert said in process.text
+    status, diagnostics = final_report(process)
+    assert status == "FAILED"
+    assert said in diagnostics
 
 
 @pytest.mark.parametrize(
@@ -122,9 +123,9 @@ def test_an_error_of_an_executor_is_told_to_the_submitter(
     process = yarn.submit(name, config(yarn, local, name), once, archive=shipped)
     assert process.wait() == 1
     application = yarn.application_of(process)
-    diagnostics = yarn.report(application)["diagnostics"]
+    status, diagnostics = final_report(process)
+    assert status == "FAILED"
     assert said in diagnostics
     assert diagnostics.startswith("error: ")
-    assert len(diagnostics.strip().splitlines()) == 1
-    assert said in process.text
-    assert f"error: {diagnostics.removeprefix('error: ').strip()}" in yarn.output(application, 1)
+    assert len(diagnostics.splitlines()) == 1
+    assert f"error: {diagnostics.removeprefix('error: ')}" in yarn.output(application, 1)

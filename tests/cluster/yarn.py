@@ -195,10 +195,6 @@ class Yarn(StartedCluster):
         """Return the id of the application that a process has submitted."""
         return process.wait_for(r"Submitted application (application_\w+)")[1]
 
-    def report(self, application: str) -> dict[str, Any]:
-        """Return what the ResourceManager says of an application."""
-        return self._get(f"apps/{application}", "app")
-
     def output(self, application: str, attempt: int) -> str:
         """Return what the driver of an attempt has printed so far."""
         number = application.removeprefix("application_")
@@ -208,6 +204,21 @@ class Yarn(StartedCluster):
     def application_masters(self) -> list[int]:
         """Return the process ids of the JVMs of application masters."""
         return self.servers[1].find(rf"/bin/java .*{re.escape(APPLICATION_MASTER)} ")
+
+
+def final_report(process: Process) -> tuple[str, str]:
+    """Return the final status and the diagnostics of an application, as spark-submit prints them.
+
+    The ResourceManager of Hadoop 3.3 cuts its own reply short under Java 17.
+    """
+    reports = re.findall(
+        r"\tdiagnostics: (.*?)\n\s*ApplicationMaster host:.*?final status: (\w+)",
+        re.sub(r"\n\t ", "\n\t", process.text),
+        re.DOTALL,
+    )
+    assert reports, process.text[-3000:]
+    diagnostics, status = reports[-1]
+    return status, diagnostics.strip()
 
 
 def _write_xml(path: Path, values: Mapping[str, str]) -> None:
