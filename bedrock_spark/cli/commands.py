@@ -19,6 +19,7 @@ from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.environment import environment
 from bedrock_spark.cli.errors import errors
 from bedrock_spark.cli.extras import how_to_install, missing_of
+from bedrock_spark.cli.iam import iam
 from bedrock_spark.cli.invoke.command import invoke
 from bedrock_spark.cli.lease_wait import add_lease_wait
 from bedrock_spark.cli.list_runs import list_runs
@@ -30,7 +31,7 @@ from bedrock_spark.errors import ExitCode
 
 # The order in which --help lists the commands: as a run needs them. Others follow.
 ORDER = (
-    *("demo", "check", "invoke", "plan"),
+    *("demo", "check", "iam", "invoke", "plan"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
     *("status", "stop", "errors", "show", "results", "runs"),
     *("environment", "deploy", "jobs-path"),
@@ -147,6 +148,7 @@ main.add_command(list_runs)
 main.add_command(invoke)
 main.add_command(check)
 main.add_command(plan_command)
+main.add_command(iam)
 main.add_command(environment)
 main.add_command(deploy)
 

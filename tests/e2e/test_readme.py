@@ -90,10 +90,13 @@ def test_command_lines(
         for line in block.strip().split("\n")
         if "tickets.yaml" in line and " invoke " not in line
     ]
-    check, *whole = commands[:3]
-    stages = commands[3:]
+    check, plan, *whole = commands[:4]
+    stages = commands[4:]
     assert check == ["bedrock-spark", "check", "tickets.yaml"]
     assert call(check) == 0
+    assert plan == ["bedrock-spark", "plan", "tickets.yaml"]
+    assert call(plan) == 0
+    assert "120: 120 records, 0 rejected" in capsys.readouterr().out
     assert [c[:2] for c in whole] == [["bedrock-spark", "run"], ["spark-submit", program]]
     prepare, advance, collect, fallback = stages
     assert call(prepare) == 0

@@ -82,7 +82,7 @@ def test_a_request_is_forwarded_and_answered(emulator: Kit, server: Stub) -> Non
     answer = json.loads(reply["body"].read())
     assert answer["content"] == [{"type": "text", "text": "From the stub."}]
     assert answer["stop_reason"] == "max_tokens"
-    assert answer["usage"] == {"input_tokens": 11, "output_tokens": 4}
+    assert (answer["usage"]["input_tokens"], answer["usage"]["output_tokens"]) == (11, 4)
     ((path, sent),) = server.received
     assert path == "/v1/chat/completions"
     assert sent == {

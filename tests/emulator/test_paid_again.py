@@ -15,7 +15,7 @@ from urllib3.exceptions import ProtocolError
 from bedrock_emulator import LocalBedrock
 from bedrock_emulator.state.paid_answers import BatchAnswer, PaidAnswers, request_digest
 from bedrock_emulator.state.store import Store
-from bedrock_emulator.state.usage import Usage
+from bedrock_emulator.state.usage import CallTokens, Usage
 
 from .kit import CLAUDE, Kit, ask
 
@@ -230,7 +230,7 @@ def test_a_call_is_written_under_the_lock(monkeypatch: pytest.MonkeyPatch) -> No
 
         monkeypatch.setattr(store, name, watched)
     for _ in range(2):
-        usage.bill_call("InvokeModel", "m", b"0" * 16, 1, 1)
+        usage.bill_call("InvokeModel", "m", b"0" * 16, CallTokens(1, 1))
     assert is_locked == [True] * 4
     assert dict(store.documents("invocations"))["m"]["calls"] == 2
     store.close()

@@ -40,6 +40,10 @@ ACTIONS = {
     "list_multipart_uploads": ["s3:ListBucketMultipartUploads"],
     "upload_file": ["s3:PutObject", "s3:AbortMultipartUpload"],
     "download_file": ["s3:GetObject"],
+    # S3 has no actions for the parts of an object: docs.aws.amazon.com/AmazonS3, mpuAndPermissions.
+    "create_multipart_upload": ["s3:PutObject"],
+    "upload_part": ["s3:PutObject"],
+    "complete_multipart_upload": ["s3:PutObject"],
     "copy": ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"],
     # With tags, as batch.tags and fallback.create have them.
     "create_model_invocation_job": ["bedrock:CreateModelInvocationJob", "bedrock:TagResource"],

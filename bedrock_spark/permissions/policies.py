@@ -1,0 +1,187 @@
+"""The policies of a config: who runs it, who runs Spark, and the role that Bedrock assumes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bedrock_spark.config import Config
+from bedrock_spark.families.request_body import body_template
+from bedrock_spark.permissions.formats import Policies
+from bedrock_spark.permissions.place import Folder, Place, run_folders
+from bedrock_spark.permissions.statement import Statement, policy
+
+_SERVICE = "bedrock.amazonaws.com"
+_CALLS = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
+_KMS = ("kms:Decrypt", "kms:GenerateDataKey")
+_READ = ("s3:GetObject",)
+_WRITE = (
+    *("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
+    *("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"),
+)
+# A call is checked on the project of the account, too (docs/iam.md).
+_PROJECT = "project/*"
+
+
+def policies_of(config: Config, region: str | None = None) -> Policies:
+    """Return the least policies for a config, for its own account, Regions, folders and models.
+
+    region: of the environment, if the config names none
+    Raises ConfigError if the config names no Region, or no run folder in S3.
+    """
+    place = Place.of(config, region)
+    role = config.batch.role_arn
+    return Policies(
+        role_arn=role,
+        caller=policy(list(_caller(config, place))),
+        spark=policy(list(_spark(config, place))),
+        trust=policy([_trust(place)]),
+        service_role=policy(list(_service_role(config, place))),
+    )
+
+
+def _caller(config: Config, place: Place) -> Iterator[Statement]:
+    """Yield what the process needs that runs `bedrock-spark`, and each Spark task."""
+    partition, folders = place.partition, run_folders(config)
+    jobs = place.in_regions("model-invocation-job/*")
+    models = place.models(_batch_models(config))
+    models += place.in_regions("application-inference-profile/*") if _has_profile(config) else []
+    yield Statement("StartJobs", ["bedrock:CreateModelInvocationJob"], [*jobs, *models])
+    watch = ["bedrock:GetModelInvocationJob", "bedrock:StopModelInvocationJob"]
+    yield Statement("WatchJobs", watch, jobs)
+    lists = [
+        *("bedrock:ListModelInvocationJobs", "bedrock:ListInferenceProfiles"),
+        "bedrock:GetFoundationModelAvailability",
+        *(["bedrock:ListProvisionedModelThroughputs"] if _buys(config) else []),
+    ]
+    # IAM knows no resource for these actions, only the Region.
+    in_regions = {"StringEquals": {"aws:RequestedRegion": list(place.regions)}}
+    yield Statement("Lists", lists, ["*"], in_regions)
+    roles = [config.batch.role_arn, *(t.role_arn for t in config.targets if t.role_arn)]
+    passed = {"StringEquals": {"iam:PassedToService": _SERVICE}}
+    yield Statement("PassTheServiceRole", ["iam:PassRole"], roles, passed)
+    files = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
+    yield Statement("RunFolder", files, [f.objects(partition) for f in folders])
+    # No condition on the prefix: else S3 answers 403, not 404, if an object does not exist.
+    listing = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
+    yield Statement("BucketOfTheRunFolder", listing, [f.bucket_arn(partition) for f in folders])
+    yield from _models(config, place)
+    yield from _optional(config, place)
+
+
+def _models(config: Config, place: Place) -> Iterator[Statement]:
+    called = [config.canary.model_id or config.model.id] if config.canary.records else []
+    if config.fallback is not None:
+        called.append(config.fallback.model_id)
+    if called:
+        arns = [*place.models(called), *place.in_regions(_PROJECT)]
+        if _buys(config):
+            arns += place.in_regions("provisioned-model/*")
+        yield Statement("CanaryAndFallback", _CALLS, arns)
+    yield Statement("CountTokens", ["bedrock:CountTokens"], _foundation_of(config, place))
+    describe = ["bedrock:GetFoundationModel", "bedrock:GetInferenceProfile"]
+    describe += ["bedrock:GetCustomModel", "bedrock:GetProvisionedModelThroughput"]
+    kinds = ("inference-profile", "application-inference-profile", "custom-model")
+    arns = [f"arn:{place.partition}:bedrock:*::foundation-model/*"]
+    arns += [a for kind in (*kinds, "provisioned-model") for a in place.in_regions(f"{kind}/*")]
+    yield Statement("DescribeModels", describe, arns)
+
+
+def _foundation_of(config: Config, place: Place) -> list[str]:
+    arns = place.models([config.model.id])
+    return [arn for arn in arns if ":foundation-model/" in arn] or [
+        f"arn:{place.partition}:bedrock:*::foundation-model/*"
+    ]
+
+
+def _optional(config: Config, place: Place) -> Iterator[Statement]:
+    """Yield what only some configs need."""
+    batch, fallback = config.batch, config.fallback
+    slots = [t.max_active_jobs for t in config.targets] or [batch.max_active_jobs]
+    if None in slots:
+        yield Statement("NumberOfSlots", ["servicequotas:ListServiceQuotas"], ["*"])
+    buys, has_profile = _buys(config), _has_profile(config)
+    if batch.tags or has_profile or buys:
+        tagged = place.in_regions("model-invocation-job/*")
+        tagged += place.in_regions("provisioned-model/*") if buys else []
+        tagged += place.in_regions("application-inference-profile/*") if batch.cost_profile else []
+        yield Statement("Tags", ["bedrock:TagResource"], tagged)
+    if has_profile:
+        actions = ["bedrock:CreateInferenceProfile", "bedrock:DeleteInferenceProfile"]
+        arns = place.in_regions("application-inference-profile/*")
+        yield Statement("CostProfile", actions, [*arns, *place.models(_batch_models(config))])
+    if fallback is not None and buys:
+        actions = [f"bedrock:{do}ProvisionedModelThroughput" for do in ("Create", "Delete")]
+        arns = [*place.in_regions("provisioned-model/*"), *place.models([fallback.model_id])]
+        yield Statement("BuyModelUnits", [*actions, "bedrock:ListTagsForResource"], arns)
+    if fallback is not None and fallback.guardrail is not None:
+        yield Statement("Guardrail", ["bedrock:ApplyGuardrail"], place.in_regions("guardrail/*"))
+    if config.events.queue_url is not None:
+        actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage"]
+        yield Statement("EventQueue", actions, [_queue_arn(config.events.queue_url, place)])
+    if body_template(config).media:
+        # Rows name the objects: no config can say in which buckets they are.
+        arn = f"arn:{place.partition}:s3:::BUCKET-OF-IMAGES/*"
+        yield Statement("ImagesAndDocuments", _READ, [arn])
+    if batch.kms_key_id is not None:
+        yield Statement("EncryptedBucket", _KMS, [_key_arn(batch.kms_key_id, place)])
+
+
+def _spark(config: Config, place: Place) -> Iterator[Statement]:
+    """Yield what Spark needs beside that: the source and the place of the results, if in S3."""
+    source, results = Folder.of(config.source.path), Folder.of(config.results.path)
+    partition = place.partition
+    if source is not None:
+        file = f"{source.bucket_arn(partition)}/{source.prefix.rstrip('/')}"
+        yield Statement("Source", _READ, [source.objects(partition), file])
+        yield Statement("BucketOfTheSource", ["s3:ListBucket"], [source.bucket_arn(partition)])
+    if results is not None:
+        yield Statement("Results", _WRITE, [results.objects(partition)])
+        yield Statement("BucketOfTheResults", ["s3:ListBucket"], [results.bucket_arn(partition)])
+
+
+def _trust(place: Place) -> Statement:
+    jobs = place.in_regions("model-invocation-job/*")
+    condition = {
+        "StringEquals": {"aws:SourceAccount": place.account},
+        "ArnLike": {"aws:SourceArn": jobs[0] if len(jobs) == 1 else jobs},
+    }
+    sid = "OnlyBatchJobsOfThisAccount"
+    return Statement(sid, ["sts:AssumeRole"], condition=condition, service=_SERVICE)
+
+
+def _service_role(config: Config, place: Place) -> Iterator[Statement]:
+    partition, folders = place.partition, run_folders(config)
+    files = ["s3:GetObject", "s3:PutObject"]
+    yield Statement("RunFolder", files, [f.objects(partition) for f in folders])
+    buckets = [f.bucket_arn(partition) for f in folders]
+    yield Statement("BucketOfTheRunFolder", ["s3:ListBucket"], buckets)
+    arns = [*place.models(_batch_models(config)), *place.in_regions(_PROJECT)]
+    if _has_profile(config):
+        arns += place.in_regions("application-inference-profile/*")
+    yield Statement("Model", ["bedrock:InvokeModel"], arns)
+    if config.batch.kms_key_id is not None:
+        yield Statement("EncryptedBucket", _KMS, [_key_arn(config.batch.kms_key_id, place)])
+
+
+def _batch_models(config: Config) -> list[str]:
+    return [target.model_id for target in config.targets] or [config.model.id]
+
+
+def _buys(config: Config) -> bool:
+    return config.fallback is not None and config.fallback.create is not None
+
+
+def _has_profile(config: Config) -> bool:
+    return config.batch.cost_profile
+
+
+def _queue_arn(url: str, place: Place) -> str:
+    """Return the ARN of a queue, whose URL ends in account and name."""
+    account, name = url.rstrip("/").split("/")[-2:]
+    return f"arn:{place.partition}:sqs:{place.regions[0]}:{account}:{name}"
+
+
+def _key_arn(key: str, place: Place) -> str:
+    if key.startswith("arn:"):
+        return key
+    return f"arn:{place.partition}:kms:{place.regions[0]}:{place.account}:key/{key}"
