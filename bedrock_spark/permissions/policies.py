@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from bedrock_spark.config import Config
 from bedrock_spark.families.request_body import body_template
@@ -141,7 +142,7 @@ def _spark(config: Config, place: Place) -> Iterator[Statement]:
 
 def _trust(place: Place) -> Statement:
     jobs = place.in_regions("model-invocation-job/*")
-    condition = {
+    condition: dict[str, dict[str, Any]] = {
         "StringEquals": {"aws:SourceAccount": place.account},
         "ArnLike": {"aws:SourceArn": jobs[0] if len(jobs) == 1 else jobs},
     }

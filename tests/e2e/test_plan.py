@@ -12,6 +12,8 @@ from pyspark.sql import functions as F  # noqa: N812
 
 import bedrock_spark
 from bedrock_emulator import LocalBedrock
+from bedrock_spark.config import Config
+from bedrock_spark.permissions import policies_of
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.planning import Plan
 from tests.e2e.conftest import BUCKET
@@ -32,6 +34,17 @@ CASES: dict[str, tuple[dict[str, Any], float]] = {
         {"shards": {"max_records": 50, "min_records": 45}, "fallback": {"model_id": CLAUDE}},
         8.0,
     ),
+}
+
+
+# Calls that are checked as another action.
+CHECKED_AS = {"Converse": "InvokeModel"}
+# What only some runs of a config call: to stop, to find a job that no listing shows, to stream, to
+# ask about models of other kinds.
+SELDOM = {
+    *("StopModelInvocationJob", "GetModelInvocationJob", "InvokeModelWithResponseStream"),
+    *("GetInferenceProfile", "GetCustomModel", "GetProvisionedModelThroughput"),
+    "ListInferenceProfiles",
 }
 
 
@@ -81,6 +94,19 @@ def test_the_plan_is_within_5_percent_of_the_bill(
     assert plan.cost.likely is not None
     assert float(plan.cost.likely) == pytest.approx(float(bill_of(local)), rel=0.05)
     assert_prepared_alike(plan, bedrock_spark.plan(spark, None, config))
+    assert_allowed(local, config)
+
+
+def assert_allowed(local: LocalBedrock, config: Config) -> None:
+    """The policy of `bedrock-spark iam` allows every call of the run, and little else."""
+    statements = policies_of(config).caller["Statement"]
+    lists = [[a] if isinstance(a := s["Action"], str) else a for s in statements]
+    allowed = {action.split(":")[1] for actions in lists for action in actions}
+    operations = {name for name in local.requests() if ":" not in name}  # those are not Bedrock's
+    called = {CHECKED_AS.get(name, name) for name in operations}
+    assert called <= allowed
+    of_bedrock = {a.split(":")[1] for actions in lists for a in actions if "bedrock" in a}
+    assert of_bedrock - called <= SELDOM
 
 
 def assert_prepared_alike(before: Plan, after: Plan) -> None:
