@@ -33,7 +33,15 @@ class StandIn:
     def range(self, start: int, end: int, step: int, partitions: int) -> _Rows:
         """Return rows with the numbers from `start` to `end`: one partition for each."""
         assert (start, step, partitions) == (0, 1, end)
-        return _Rows([self._chance.random() < self._twice for _ in range(end)])
+        return self._rows("id", list(range(end)))
+
+    def createDataFrame(self, rows: list[tuple[int, bytes]], schema: str) -> _Rows:  # noqa: N802
+        """Return numbered rows with the units of a task each: one partition for each."""
+        assert schema == "task int, units binary"
+        return self._rows("units", [units for _, units in rows])
+
+    def _rows(self, column: str, values: list[Any]) -> _Rows:
+        return _Rows(column, values, [self._chance.random() < self._twice for _ in values])
 
     # Spark Connect's way to cancel what a thread runs. The tasks here end by themselves.
     def addTag(self, tag: str) -> None:  # noqa: N802
@@ -52,14 +60,26 @@ class StandIn:
 
 @dataclass(frozen=True)
 class _Rows:
-    """Partitions with one number each; whether each runs twice."""
+    """Partitions with one value each, of one column; whether each runs twice."""
 
+    column: str
+    values: list[Any]
     twice: list[bool]
     task: Task | None = None
 
     def mapInArrow(self, task: Task, schema: str) -> _Rows:  # noqa: N802
         """Return the rows that a task makes of each partition."""
-        return _Rows(self.twice, task)
+        return _Rows(self.column, self.values, self.twice, task)
+
+    def repartitionByRange(self, partitions: int, column: str) -> _Rows:  # noqa: N802
+        """Return the rows, which have a partition each."""
+        assert partitions == len(self.values)
+        return self
+
+    def select(self, column: str) -> _Rows:
+        """Return the one column that there is."""
+        assert column == self.column
+        return self
 
     def collect(self) -> list[Any]:
         """Run all tasks; return their rows."""
@@ -83,6 +103,6 @@ class _Rows:
 
     def _attempt(self, number: int) -> list[Any]:
         assert self.task is not None
-        partition = iter([pa.RecordBatch.from_pydict({"id": [number]})])
+        partition = iter([pa.RecordBatch.from_pydict({self.column: [self.values[number]]})])
         rows = [batch.to_pylist() for batch in self.task(partition)]
         return [tuple(row.values()) for piece in rows for row in piece]

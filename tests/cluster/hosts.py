@@ -123,4 +123,6 @@ class Host:
 
 def _checkout() -> list[Path]:
     """Return the folders of this repository and of the environment that runs the tests."""
-    return list({ROOT, Path(sys.prefix)})
+    environment = Path(sys.prefix)
+    # A folder in a hidden one is hidden with it, and cannot be hidden again.
+    return [ROOT] if environment.is_relative_to(ROOT) else [ROOT, environment]
