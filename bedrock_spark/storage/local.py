@@ -204,7 +204,8 @@ class LocalWriter:
     def abort(self) -> None:
         """Unlink the temporary file."""
         with _storage_errors(self._path):
-            self._file.close()
+            with suppress(OSError):  # the disk is full, and bytes of earlier calls wait for it
+                self._file.close()
             self._temporary.unlink(missing_ok=True)
 
 

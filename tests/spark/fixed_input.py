@@ -23,6 +23,7 @@ from tests.spark_sessions import make_config
 
 FILE = Path(__file__).parents[1] / "data" / "fixed_shards.json"
 ROWS = 1_200
+MAX_BYTES = 40_000
 KINDS: dict[str, dict[str, Any]] = {
     "keyed": {"source": {"key": ["id", "day"]}},
     "keyless": {"source": {"key": []}},
@@ -62,7 +63,7 @@ def open_fixed_run(folder: Path, kind: str = "keyed") -> Run:
     """Open a run over the fixed input in a local folder."""
     config = make_config(
         str(folder),
-        shards={"max_records": 90, "max_bytes": 40_000, "min_records": 20},
+        shards={"max_records": 90, "max_bytes": MAX_BYTES, "min_records": 20},
         **KINDS[kind],
     ).model_dump()
     config["request"] = {"body": _BODY}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +12,13 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_spark.clock import SystemClock
-from bedrock_spark.errors import DuplicateKeyError
+from bedrock_spark.errors import AlreadyExistsError, DuplicateKeyError
 from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
 from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.spark.prepare import repartitioning, stage
 from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.storage import LocalStorage
+from bedrock_spark.storage.local import LocalWriter
 from tests.prepared import rejects_file, rows_file
 from tests.spark_sessions import make_config
 
@@ -107,32 +109,68 @@ def test_a_slower_prepare_never_touches_what_is_committed(
 
 
 @pytest.mark.parametrize(("count", "text"), SECOND)
+@pytest.mark.parametrize("shards", [0, 1])
 def test_the_winner_deletes_a_slower_one_that_still_writes(
-    spark: SparkSession, tmp_path: Path, count: int, text: str
+    spark: SparkSession, tmp_path: Path, shards: int, count: int, text: str
 ) -> None:
-    """The slower one began first. The faster one begins and commits after some of its uploads.
+    """The slower one began first. The faster one begins and commits while it writes its shards.
 
-    The slower one goes on in its own folder, finds the manifest, and deletes what it wrote.
+    The faster one deletes the shards that the slower one has by then. That one goes on in its own
+    folder, finds the manifest, and deletes what it wrote.
     """
     run = open_run_in(tmp_path)
-    slow = replace(run, storage=LetsTheOtherWin(run.config.run_uri))
+    slow = replace(run, storage=LetsTheOtherWin(run.config.run_uri, shards))
     returned = prepare(spark, slow, rows(spark, count, text))
-    assert (tmp_path / "lost").exists()
+    seen = json.loads((tmp_path / "lost").read_text())
+    assert len([key for key in seen["before"] if key.startswith("shards/")]) >= shards
+    assert not set(seen["before"]) & set(seen["after"])
+    assert seen["unseen"] > 0
     assert returned == read_manifest(run.storage)
     assert returned.rows == 1
     check_is_whole(tmp_path, returned)
 
 
 class LetsTheOtherWin(LocalStorage):
-    """Commits another prepare, of one row, in the middle of this one: at its first upload."""
+    """Commits another prepare, of one row, in the middle of this one: once it has some shards.
 
-    def upload(self, path: Path, key: str) -> None:
-        """Upload; the first caller lets the other prepare begin, commit and clean up before."""
+    shards: how many are there by then
+    """
+
+    def __init__(self, uri: str, shards: int) -> None:
+        super().__init__(uri)
+        self.shards = shards
+
+    def writer(self, key: str) -> LocalWriter:
+        """Begin an object; at the first commit after `shards`, the other prepare runs before."""
+        return CommitsAfter(self.root / key, self.let_the_other_win)
+
+    def let_the_other_win(self, size: int) -> None:
+        """Let the other prepare begin, commit and clean up, once; note what was there."""
         own = LocalStorage(self.uri)
-        if own.read_if_present("lost") is None:
-            own.write("lost", b"")
-            commit_another(own)
-        super().upload(path, key)
+        before = [o.key for o in own.list("") if o.key.startswith(("shards/", "rows/"))]
+        if len([key for key in before if key.startswith("shards/")]) < self.shards:
+            return
+        try:
+            own.create("losing", b"")
+        except AlreadyExistsError:
+            return
+        commit_another(own)
+        after = [o.key for o in own.list("")]
+        own.write("lost", json.dumps({"before": before, "after": after, "unseen": size}).encode())
+
+
+class CommitsAfter(LocalWriter):
+    """Calls a function right before its commit, with the size of its file, which is whole."""
+
+    def __init__(self, path: Path, before_commit: Callable[[int], None]) -> None:
+        super().__init__(path)
+        self._before_commit = before_commit
+
+    def commit(self) -> None:
+        """Call the function, then commit."""
+        self._file.flush()
+        self._before_commit(self._temporary.stat().st_size)
+        super().commit()
 
 
 def commit_another(storage: LocalStorage) -> None:

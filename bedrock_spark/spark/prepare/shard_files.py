@@ -22,7 +22,7 @@ from bedrock_spark.shards.index_builder import IndexBuilder
 from bedrock_spark.shards.record_ids import LENGTH
 from bedrock_spark.spark.parquet import ParquetFile
 from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, offsets_of
-from bedrock_spark.storage import Storage, commit_all
+from bedrock_spark.storage import ObjectWriter, Storage, commit_all
 from bedrock_spark.templates.body_template import RowRejected
 
 REJECT_FIELDS = (
@@ -125,6 +125,7 @@ class ShardFiles:
         rows = storage.writer(layout.rows_key(shard_id, prepare_id))
         self._rows = ParquetFile(rows, schema, unique)
         self._index = IndexBuilder()
+        self._index_file: ObjectWriter | None = None
         self._sha256 = hashlib.sha256()
         self._bytes = self._records = 0
 
@@ -147,8 +148,10 @@ class ShardFiles:
         """Make the files visible."""
         files = [self._rows.finish(), self._lines]
         if self._bytes >= MIN_SHARD_BYTES:
-            files.append(self._storage.writer(layout.index_key(self.shard_id, self._prepare_id)))
-            files[-1].write(self._index.finish().to_bytes())
+            key = layout.index_key(self.shard_id, self._prepare_id)
+            self._index_file = self._storage.writer(key)
+            self._index_file.write(self._index.finish().to_bytes())
+            files.append(self._index_file)
         commit_all(files)
         digest = self._sha256.hexdigest()
         sharing = self._rows.rows - self._records
@@ -158,6 +161,8 @@ class ShardFiles:
         """Forget the files, unless they were published."""
         self._rows.abort()
         self._lines.abort()
+        if self._index_file is not None:
+            self._index_file.abort()
 
 
 class BucketFiles:

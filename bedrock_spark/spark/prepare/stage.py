@@ -26,7 +26,7 @@ from functools import partial
 from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_spark.config import Config
-from bedrock_spark.errors import PlanError, StorageError
+from bedrock_spark.errors import PlanError, RunFolderError, StorageError
 from bedrock_spark.families.asked_shape import asked_shape
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder import layout
@@ -101,7 +101,7 @@ def _prepare(spark: SparkSession, run: Run, df: DataFrame | None, observe: Obser
         summaries = repartitioning.write_buckets(size, tasks, refuse)
         manifest = replace(_manifest(run, table.kept, summaries, prepare_id), source=table.state)
         check_not_replaced(run)
-        check_written(run.storage, manifest)
+        _check_written(run.storage, manifest)
     committed = _commit(run.storage, manifest)
     check_not_replaced(run)  # another process may have begun it again at the same time
     return committed
@@ -112,6 +112,18 @@ def _refuse(config: Config, prepare_id: str, summaries: Summaries) -> None:
     place = f"The folder {layout.REJECTS}/{prepare_id}/ of {config.run_uri} has these rows. "
     for refusal in refusals_of(config, summaries, place):
         raise refusal
+
+
+def _check_written(storage: Storage, manifest: RunManifest) -> None:
+    """Raise RunFolderError if files are missing, unless another prepare has committed.
+
+    That one has deleted what this one had written by then.
+    """
+    try:
+        check_written(storage, manifest)
+    except RunFolderError:
+        if read_manifest(storage) is None:
+            raise
 
 
 def _commit(storage: Storage, manifest: RunManifest) -> RunManifest:

@@ -16,8 +16,11 @@ from moto import mock_aws
 from bedrock_spark.aws import clients
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.errors import StorageError
+from bedrock_spark.shards.record_ids import LENGTH
 from bedrock_spark.spark.parquet import ParquetFile, results_file
+from bedrock_spark.spark.prepare.shard_files import ShardFiles
 from bedrock_spark.storage import LocalStorage, ObjectWriter, S3Storage, Storage, commit_all
+from bedrock_spark.storage.local import LocalWriter
 from bedrock_spark.storage.s3_writer import PART_BYTES, PARTS_BEHIND
 
 AWS = AwsSettings("us-east-1")
@@ -213,3 +216,58 @@ def test_results_that_are_not_committed_leave_nothing(storage: Storage, s3: Any)
         write_whole(storage, pa.record_batch({"b": [1]}))
     assert storage.list("") == []
     assert left_behind(storage, s3) == []
+
+
+class FullDisk(LocalStorage):
+    """A storage whose disk has no space for the bytes of writers.
+
+    has_room_for: what the keys begin with that it takes
+    """
+
+    def __init__(self, uri: str, has_room_for: str = "nothing") -> None:
+        super().__init__(uri)
+        self.has_room_for = has_room_for
+
+    def writer(self, key: str) -> LocalWriter:
+        writer = super().writer(key)
+        if not key.startswith(self.has_room_for):
+            writer._file.close()
+            writer._file = Path("/dev/full").open("wb")  # noqa: SIM115 - the writer closes it
+        return writer
+
+
+def test_a_full_disk_keeps_no_temporary_file(tmp_path: Path, s3: Any) -> None:
+    """Also if bytes wait in memory, so that closing the file fails, too."""
+    storage = FullDisk(str(tmp_path))
+    waiting, committed = storage.writer("waiting"), storage.writer("committed")
+    for writer in (waiting, committed):
+        writer.write(b"x")
+    waiting.abort()
+    with pytest.raises(StorageError, match="No space left"):
+        committed.commit()
+    committed.abort()
+    with pytest.raises(StorageError, match="No space left"):
+        write_whole(storage, TABLE.to_batches()[0])
+    assert storage.list("") == []
+    assert left_behind(storage, s3) == []
+
+
+@pytest.mark.parametrize("folder", ["shards/", "rows/", "index/"])
+def test_a_shard_on_a_full_disk_leaves_no_temporary_file(
+    tmp_path: Path, s3: Any, folder: str
+) -> None:
+    """Whichever of its three files fits."""
+    storage = FullDisk(str(tmp_path), folder)
+    ids = pa.array([str(n).zfill(LENGTH) for n in range(1_000)])
+    lines = pa.array([b"x" * 1_500 + b"\n"] * 1_000)
+    rows = pa.record_batch({"id": ids})
+    files = ShardFiles(storage, "p", "shard-00001-00", rows.schema, [])
+    with pytest.raises(StorageError, match="No space left"):
+        write_shard(files, lines, rows)
+    files.abort()
+    assert left_behind(storage, s3) == []
+
+
+def write_shard(files: ShardFiles, lines: pa.Array, rows: pa.RecordBatch) -> None:
+    files.write(lines, rows)
+    files.publish()
