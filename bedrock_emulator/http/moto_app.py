@@ -63,14 +63,11 @@ class MotoApp:
         except ExpatError:
             message = "The XML that you provided is not well-formed."
             return send(xml_error(400, "MalformedXML", message), start_response)
-        except OSError:
-            log.exception("a request to %s failed", service)
-            message = "The emulator failed; its log has the traceback."
-            return send(xml_error(500, "InternalError", message), start_response)
         except Exception:
-            # moto's code for requests that no SDK sends: to repeat them does not help.
-            log.warning("moto has no answer to a request to %s", service, exc_info=True)
-            return send(_error(501, service, form), start_response)
+            # A failure of the emulator, which may not happen again, or moto's code for a request
+            # that no SDK sends.
+            log.exception("moto failed on a request to %s", service)
+            return send(_unavailable(service, form), start_response)
         status = int(str(started[0]).split(" ", 1)[0])
         if (status >= 400 or status == _PERMANENT_REDIRECT) and _is_page(started[1]):
             close = getattr(chunks, "close", None)
@@ -98,14 +95,32 @@ def _error(status: int, service: str, form: str) -> HttpReply:
         text = "The emulator does not take this request."
         return xml_error(status, _S3_CODES[status], text)
     message = f"The emulator does not have this operation of {service}."
+    codes = "NotImplemented", "UnknownOperationException", "UnknownOperationException"
+    return _in_form(501, codes, message, service, form)
+
+
+def _unavailable(service: str, form: str) -> HttpReply:
+    """Return the error of a service that SDKs answer by the same request again."""
+    message = "The emulator failed; its log has the traceback."
+    codes = "ServiceUnavailable", "ServiceUnavailable", "ServiceUnavailableException"
+    return _in_form(503, codes, message, service, form)
+
+
+def _in_form(
+    status: int, codes: tuple[str, str, str], message: str, service: str, form: str
+) -> HttpReply:
+    """Return an error in the form of a service.
+
+    codes: of the error in S3, in AWS's query protocol and in the JSON protocols, whose status is
+        that of the service model
+    """
+    s3, query, json = codes
     if service == "s3":
-        return xml_error(501, "NotImplemented", message)
-    unknown = ServiceError("UnknownOperationException", message)
+        return xml_error(status, s3, message)
     if not form.startswith("application/x-www-form-urlencoded"):
-        return error_reply(unknown, "-")
-    inner = _xml(unknown.code, message)
-    text = f"<ErrorResponse>{inner}<RequestId>-</RequestId></ErrorResponse>"
-    return HttpReply(501, [("Content-Type", "text/xml")], text.encode())
+        return error_reply(ServiceError(json, message), "-")
+    text = f"<ErrorResponse>{_xml(query, message)}<RequestId>-</RequestId></ErrorResponse>"
+    return HttpReply(status, [("Content-Type", "text/xml")], text.encode())
 
 
 def xml_error(status: int, code: str, message: str) -> HttpReply:

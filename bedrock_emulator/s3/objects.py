@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import boto3
 import botocore.exceptions
 
+from bedrock_emulator.s3.moto_concurrency import allow_concurrent_requests
 from bedrock_emulator.s3.moto_memory import FileValue, use_less_memory
 from bedrock_emulator.settings import ACCOUNT_ID
 
@@ -79,6 +80,7 @@ class MotoObjects:
         import moto.s3.models
 
         use_less_memory()
+        allow_concurrent_requests()
         self._backend: Any = moto.s3.models.s3_backends[ACCOUNT_ID]["aws"]
 
     def bucket_region(self, bucket: str) -> str | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +17,9 @@ from pyspark.sql import DataFrame, SparkSession
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.spark.prepare.stage import prepare
-from bedrock_spark.storage import LocalStorage, S3Storage, Storage
+from bedrock_spark.storage import LocalStorage, ObjectWriter, S3Storage, Storage
+from bedrock_spark.storage.local import LocalWriter
+from bedrock_spark.storage.s3_writer import PART_BYTES
 from tests.e2e.conftest import BUCKET
 from tests.spark.fixed_input import expected_shards, fixed_input, open_fixed_run
 
@@ -70,11 +70,15 @@ class _Dump:
 
 
 class Watched:
-    """A storage that reads objects before and after uploads, as a concurrent reader would."""
+    """A storage that reads objects while others are written, as a concurrent reader would.
+
+    halves: by key, for each writer, how many of its bytes were written whenever objects were read
+    """
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
         self.seen: Seen = set()
+        self.halves: dict[str, list[list[int]]] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.storage, name)
@@ -87,11 +91,40 @@ class Watched:
             assert stored.size == len(data)
             self.seen.add((stored.key, hashlib.sha256(data).hexdigest()))
 
-    def upload(self, path: Path, key: str) -> None:
-        """Upload a file; look before and after that."""
-        self.look(key)
-        self.storage.upload(path, key)
-        self.look(key)
+    def writer(self, key: str) -> ObjectWriter:
+        """Begin an object; look in the middle of each write, and before and after the commit."""
+        writer: Any = self.storage.writer(key)
+        write, commit = writer.write, writer.commit
+        sizes: list[int] = []
+        self.halves.setdefault(key, []).append(sizes)
+
+        def look() -> None:
+            self.look(key)
+            sizes.append(written_bytes(writer))
+
+        def write_in_two_halves(data: bytes | memoryview) -> int:
+            middle = len(data) // 2
+            write(data[:middle])
+            look()
+            write(data[middle:])
+            return len(data)
+
+        def look_and_commit() -> None:
+            look()
+            commit()
+            self.look(key)
+
+        writer.write, writer.commit = write_in_two_halves, look_and_commit
+        kept: ObjectWriter = writer
+        return kept
+
+
+def written_bytes(writer: Any) -> int:
+    """Return how many bytes of a writer are in its file, if it has one, or were taken for S3."""
+    if isinstance(writer, LocalWriter):
+        writer._file.flush()
+        return writer._temporary.stat().st_size
+    return int(writer.size)
 
 
 def run_twice(task: Any, folder: Path, watched: Watched) -> None:
@@ -127,31 +160,21 @@ def check(watched: Watched) -> None:
     shards = {shard[0]: shard[3] for shard in expected_shards()}
     assert {Path(k).stem: v for k, v in final.items() if k.startswith("shards/")} == shards
     assert len(final) == 2 * len(shards) + len([k for k in final if k.startswith("rejects/")])
+    # Every object had two writers. Of each, readers looked for it when a part of it was written,
+    # and when all of it was, but it was not committed.
+    assert watched.halves.keys() == final.keys()
+    for key, writers in watched.halves.items():
+        whole = len(watched.read(key))
+        assert len(writers) == 2
+        for sizes in writers:
+            assert any(0 < size < whole for size in sizes), (key, sizes, whole)
+            assert sizes[-1] == whole
 
 
-def test_two_copies_of_a_task_in_a_folder(
-    captured: tuple[Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Both write the same bytes. In the middle of a copy no half file has its final name."""
+def test_two_copies_of_a_task_in_a_folder(captured: tuple[Any, Path], tmp_path: Path) -> None:
+    """Both write the same bytes. While a file is written, it does not have its final name."""
     watched = Watched(LocalStorage(str(tmp_path / "twice")))
-    halves: list[str] = []
-
-    def in_two_halves(source: Path, target: Path) -> None:
-        data = Path(source).read_bytes()
-        with Path(target).open("wb") as file:
-            file.write(data[: len(data) // 2])
-            file.flush()
-            watched.look()
-            halves.append(str(target))
-            file.write(data[len(data) // 2 :])
-
-    def on_another_disk(target: Path, source: Path) -> None:
-        raise OSError(errno.EXDEV, "a hard link across disks is not possible")
-
-    monkeypatch.setattr(Path, "hardlink_to", on_another_disk)
-    monkeypatch.setattr(shutil, "copyfile", in_two_halves)
     run_twice(*captured, watched)
-    assert len(halves) >= 4 * len(expected_shards())
     check(watched)
 
 
@@ -167,16 +190,24 @@ def test_two_copies_of_a_task_in_s3(
 
 
 def test_a_multipart_upload_appears_only_when_complete(
-    bedrock: Callable[..., LocalBedrock], tmp_path: Path
+    bedrock: Callable[..., LocalBedrock],
 ) -> None:
-    """Files above 8 MiB are uploaded in parts. Before the last part there is no object."""
+    """An object above 5 MiB is uploaded in parts. Before the upload is complete there is none."""
     local = bedrock()
     aws = AwsSettings("us-east-1", local.endpoint_url)
     watched = Watched(S3Storage(f"s3://{BUCKET}/runs/parts", aws))
-    large = tmp_path / "large"
-    large.write_bytes(b"0123456789abcdef" * 2**16 * 20)
+    pieces = [bytes([number]) * 2**20 for number in range(20)]
+
+    def write() -> None:
+        writer = watched.writer("shards/large")
+        for piece in pieces:
+            writer.write(piece)
+        writer.commit()
+
     with ThreadPoolExecutor(2) as pool:
-        for upload in [pool.submit(watched.upload, large, "shards/large") for _ in range(4)]:
+        for writing in [pool.submit(write) for _ in range(4)]:
             watched.look()
-            upload.result()
-    assert watched.seen == {("shards/large", hashlib.sha256(large.read_bytes()).hexdigest())}
+            writing.result()
+    assert watched.seen == {("shards/large", hashlib.sha256(b"".join(pieces)).hexdigest())}
+    middle = [[size for size in w if size > 2 * PART_BYTES] for w in watched.halves["shards/large"]]
+    assert [bool(sizes) for sizes in middle] == [True] * 4

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import re
 import socket
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from bedrock_emulator.http.moto_app import MotoApp
 
 from .kit import Kit
 from .raw_http import AUTHORIZATION
@@ -98,20 +101,48 @@ def test_any_request_has_a_reply_of_aws(
 ) -> None:
     """Any method and path, signed for any service, with a key or unsigned.
 
-    Status 501, which SDKs do not repeat, is that of an operation which the emulator lacks.
+    Status 501, which SDKs do not repeat, is that of an operation which the emulator lacks, and 503
+    that of a request on which moto fails.
     """
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", *headers, "Connection: close"]
     signature = [f"Authorization: {authorization}"] if authorization else []
     length = f"Content-Length: {len(body)}"
     request = "\r\n".join([*lines, *signature, length, "", ""]).encode("latin-1", "replace") + body
     status, head, content = reply_to(kit, request)
-    assert status < 500 or status == 501, (status, content[:200])
+    assert status < 500 or status in (501, 503), (status, content[:200])
     assert "text/html" not in head
-    assert not re.search(rb"<html|Traceback", content, re.IGNORECASE)
+    assert not re.search(rb"<html|Traceback \(most", content, re.IGNORECASE)
     is_refused_by_http = status == 400 and not content  # hypercorn's own reply
     if status >= 400 and method != "HEAD" and not is_refused_by_http:
         is_control = b'{"message":' in content and path.startswith("/_emulator")
         assert is_control or has_the_form_of_aws(head, content), (head, content[:200])
+
+
+_QUERY = "application/x-www-form-urlencoded; charset=utf-8"
+
+
+@pytest.mark.parametrize(
+    ("service", "media_type", "lacking", "failing"),
+    [
+        ("s3", "", b"<Code>NotImplemented<", b"<Code>ServiceUnavailable<"),
+        ("sts", _QUERY, b"<Code>UnknownOperationException<", b"<Code>ServiceUnavailable<"),
+        ("sqs", "application/x-amz-json-1.0", b'{"message":', b'{"message":'),
+    ],
+)
+def test_what_moto_raises(service: str, media_type: str, lacking: bytes, failing: bytes) -> None:
+    """SDKs repeat a request on which moto failed, but not one of an operation that moto lacks."""
+    expected: list[tuple[Exception, int, bytes]] = [(NotImplementedError(), 501, lacking)]
+    expected += [(exc, 503, failing) for exc in (ValueError("closed"), KeyError("x"), OSError(28))]
+    for raised, status, code in expected:
+        app, begin = Mock(side_effect=raised), Mock()
+        environ = {"PATH_INFO": "/x", "REQUEST_METHOD": "GET", "CONTENT_TYPE": media_type}
+        body = b"".join(MotoApp(app).answer(environ, begin, service))
+        shown, headers = begin.call_args.args
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers).lower()
+        assert shown.startswith(f"{status} ")
+        assert code in body
+        assert has_the_form_of_aws(head, body)
+        assert service != "sqs" or status == 501 or "x-amzn-errortype: serviceunavail" in head
 
 
 _WEBSOCKET = (
