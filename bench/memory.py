@@ -54,7 +54,7 @@ def goal(stage: str) -> float:
     """Return what docs/memory.md promises for a Python worker of a stage, in MB."""
     return {
         "prepare": 450.0,
-        "collect": 300.0,
+        "collect": 400.0,
         "fallback": 250.0,
     }[stage]
 

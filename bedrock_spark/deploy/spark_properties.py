@@ -17,7 +17,7 @@ PYTHON = f"./{ARCHIVE_FOLDER}/bin/python"
 EXECUTOR = {
     "spark.executor.cores": "4",
     "spark.executor.memory": "4g",
-    "spark.executor.memoryOverhead": "4608m",
+    "spark.executor.memoryOverhead": "3584m",
     "spark.driver.memory": "2g",
     "spark.driver.memoryOverhead": "1g",
 }
