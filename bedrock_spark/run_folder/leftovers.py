@@ -21,6 +21,7 @@ _AGE_SECONDS = 86_400.0
 # Where this package writes objects that are large enough for a multipart upload.
 _FOLDERS = (
     layout.SHARDS,
+    layout.INDEX,
     layout.ROWS,
     layout.REJECTS,
     layout.REMAINDERS,

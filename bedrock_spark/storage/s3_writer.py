@@ -92,6 +92,8 @@ class S3Writer:
         if self._pool is None or self._upload is None:
             return
         self._pool.shutdown(cancel_futures=True)
+        if self._upload.cancelled():
+            return  # it has not begun
         try:
             with self._errors():
                 upload = self._upload.result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from bedrock_spark.spark.parquet import ParquetFile, results_file
 from bedrock_spark.spark.prepare.shard_files import ShardFiles
 from bedrock_spark.storage import LocalStorage, ObjectWriter, S3Storage, Storage, commit_all
 from bedrock_spark.storage.local import LocalWriter
-from bedrock_spark.storage.s3_writer import PART_BYTES, PARTS_BEHIND
+from bedrock_spark.storage.s3_writer import PART_BYTES, PARTS_BEHIND, S3Writer
 
 AWS = AwsSettings("us-east-1")
 BUCKET = "writers"
@@ -271,3 +272,28 @@ def test_a_shard_on_a_full_disk_leaves_no_temporary_file(
 def write_shard(files: ShardFiles, lines: pa.Array, rows: pa.RecordBatch) -> None:
     files.write(lines, rows)
     files.publish()
+
+
+def test_an_upload_that_has_not_begun_is_forgotten_without_an_error(s3: Any) -> None:
+    """The error of the task that aborts must stay the one that is seen."""
+    with ThreadPoolExecutor(1) as pool:
+        is_over = threading.Event()
+        pool.submit(is_over.wait, 60)
+        writer = S3Storage(f"s3://{BUCKET}/early", AWS).writer("x")
+        assert isinstance(writer, S3Writer)
+        writer._pool, writer._upload = _Closing(pool, is_over), pool.submit(writer._begin)  # type: ignore[assignment]
+        writer.abort()
+    assert writer._upload.cancelled()
+    assert left_behind(S3Storage(f"s3://{BUCKET}/early", AWS), s3) == []
+
+
+class _Closing:
+    """A pool whose first work ends while it is shut down."""
+
+    def __init__(self, pool: ThreadPoolExecutor, is_over: threading.Event) -> None:
+        self._pool, self._is_over = pool, is_over
+
+    def shutdown(self, *, cancel_futures: bool) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=cancel_futures)
+        self._is_over.set()
+        self._pool.shutdown()
