@@ -64,10 +64,12 @@ class MotoApp:
             message = "The XML that you provided is not well-formed."
             return send(xml_error(400, "MalformedXML", message), start_response)
         except Exception:
-            # A failure of the emulator, which may not happen again, or moto's code for a request
-            # that no SDK sends.
+            # Of an SDK's request: a failure of the emulator, which may not happen again.
             log.exception("moto failed on a request to %s", service)
-            return send(_unavailable(service, form), start_response)
+            reply = (
+                _unavailable(service, form) if _is_signed(environ) else _error(501, service, form)
+            )
+            return send(reply, start_response)
         status = int(str(started[0]).split(" ", 1)[0])
         if (status >= 400 or status == _PERMANENT_REDIRECT) and _is_page(started[1]):
             close = getattr(chunks, "close", None)
@@ -80,6 +82,11 @@ class MotoApp:
             return send(_error(status, service, form), start_response)
         start_response(*started)
         return chunks
+
+
+def _is_signed(environ: dict[str, Any]) -> bool:
+    """Tell whether an SDK may have sent a request: by a header, or as a presigned URL."""
+    return "HTTP_AUTHORIZATION" in environ or "Signature=" in str(environ.get("QUERY_STRING", ""))
 
 
 def _is_page(headers: list[tuple[str, str]]) -> bool:

@@ -136,6 +136,7 @@ def test_what_moto_raises(service: str, media_type: str, lacking: bytes, failing
     for raised, status, code in expected:
         app, begin = Mock(side_effect=raised), Mock()
         environ = {"PATH_INFO": "/x", "REQUEST_METHOD": "GET", "CONTENT_TYPE": media_type}
+        environ["HTTP_AUTHORIZATION"] = AUTHORIZATION
         body = b"".join(MotoApp(app).answer(environ, begin, service))
         shown, headers = begin.call_args.args
         head = "".join(f"{name}: {value}\r\n" for name, value in headers).lower()
