@@ -159,21 +159,28 @@ def open_round(
 ) -> None:
     """Revoke the claims of other rounds, and let the tasks of this one claim their work.
 
-    Call it with the run's lease held. Waits `seconds` seconds if an attempt of another round may be
-    at work, and tells `observe`: after that it has stopped. One that did not notice cannot renew
-    its claim. Then deletes what the tasks of killed rounds left.
+    Call it with the run's lease held. If an attempt of another round may be at work, waits until
+    its process is dead, as far as that can be seen from here, or for `seconds` seconds, and tells
+    `observe`: after that it has stopped. One that did not notice cannot renew its claim. Then
+    deletes what the tasks of killed rounds left.
     """
     others = [o.key for o in storage.list(f"{layout.CLAIMS}/")]
     storage.delete([key for key in others if not layout.is_claim(key)])
     claims = [key for key in others if layout.is_claim(key)]
-    at_work = [_revoke(storage, key) for key in claims]
-    if any(at_work):
+    found = [_revoke(storage, key) for key in claims]
+    at_work = [state for state in found if state is not None]
+    if at_work:
         detail = (
-            f"{sum(at_work):,} tasks of a process that was ended may be at work; they stop within "
+            f"{len(at_work):,} tasks of a process that was ended may be at work; they stop within "
             f"{seconds:.0f} s"
         )
         observe(Progress("fallback", 0, None, detail, waits_for="them to stop"))
-        clock.sleep(seconds)
+    left = seconds
+    while at_work and left > 0:
+        step = min(LOOK_SECONDS, left)
+        clock.sleep(step)
+        left -= step
+        at_work = [state for state in at_work if state.may_be_at_work]
     storage.delete(claims)
     storage.delete([o.key for o in storage.list(f"{layout.TASKS}/")])
     storage.write(layout.round_key(round_id), b"{}")
@@ -187,21 +194,21 @@ def close_round(storage: Storage, round_id: str) -> None:
     storage.delete(keys)
 
 
-def _revoke(storage: Storage, key: str) -> bool:
-    """Revoke a claim; tell whether its holder may be at work."""
+def _revoke(storage: Storage, key: str) -> _State | None:
+    """Revoke a claim; return it if its holder may be at work, else None."""
     while True:
         found = storage.read_version(key)
         if found is None:
-            return False
+            return None
         state = _parse(found[0])
         if not state.may_be_at_work:
-            return False
+            return None
         try:
             revoked = msgspec.structs.replace(state, state=_REVOKED, attempt="")
             storage.replace(key, msgspec.json.encode(revoked), found[1])
         except ObjectChangedError:
             continue  # it was renewed meanwhile
-        return True
+        return state
 
 
 def _parse(data: bytes) -> _State:

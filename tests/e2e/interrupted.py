@@ -84,7 +84,7 @@ def interrupt(command: Command, moment: Callable[[], bool], number: int = signal
     wait_until(lambda: moment() or command.process.poll() is not None, "the moment")
     assert command.process.poll() is None, (command.lines, command.errors)
     command.process.send_signal(number)
-    assert command.process.wait(SECONDS) == 128 + number
+    assert command.process.wait(SECONDS) == 128 + number, command.errors
     wait_until(lambda: not command.descendants(), f"the end of {command.descendants()}")
     text = "".join([*command.lines, *command.errors])
     assert "Traceback" not in text, text

@@ -184,12 +184,23 @@ def test_a_new_round_waits_until_attempts_of_the_old_one_have_stopped(
     """They stop at their next renewal, or when they cannot renew for as long as a claim lasts."""
     claim(storage, ticking).acquire()
     open_round(storage, "2c3d", ticking)
-    assert ticking.waits == [CLAIM_SECONDS]
+    assert sum(ticking.waits) == CLAIM_SECONDS
     assert claim(storage, ticking, "2c3d").acquire() is None
     assert {o.key for o in storage.list(f"{layout.CLAIMS}/")} == {
         layout.round_key("2c3d"),
         layout.claim_key("2c3d", "task"),
     }
+
+
+def test_a_new_round_waits_no_longer_than_the_processes_of_the_old_one_live(
+    storage: LocalStorage, ticking: TickingClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spark ends the process of a cancelled task a moment later."""
+    for name in ("task", "other"):
+        TaskClaim(storage, ROUND, name, ticking, monotonic=ticking.now).acquire()
+    monkeypatch.setattr(claims_module, "is_dead", lambda *_: len(ticking.waits) >= 2)
+    open_round(storage, "2c3d", ticking)
+    assert ticking.waits == [LOOK_SECONDS] * 2
 
 
 def test_a_round_that_ended_well_leaves_nothing_to_wait_for(
