@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
 from bedrock_spark.errors import BedrockSparkError, ExitCode
@@ -28,27 +29,38 @@ def exit_code_of(interrupt: KeyboardInterrupt) -> ExitCode:
     return ExitCode.TERMINATED if isinstance(interrupt, Terminated) else ExitCode.INTERRUPTED
 
 
+@dataclass
+class Received:
+    """The interrupt that has arrived, if one has. An error that follows it is a consequence."""
+
+    interrupt: KeyboardInterrupt | None = None
+
+
 @contextmanager
-def interruptible(at_once: Callable[[], None] = lambda: None) -> Iterator[None]:
+def interruptible(at_once: Callable[[], None] = lambda: None) -> Iterator[Received]:
     """Raise KeyboardInterrupt within the block if SIGINT or SIGTERM arrives.
 
     at_once: is called first, in the signal handler
+    Code that is interrupted may turn the KeyboardInterrupt into an error of its own, as a call into
+    Java does that is cut off: the object that the block gets tells.
     Signals reach the main thread only, so in another thread nothing is changed.
     """
+    received = Received()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield received
         return
 
     def leave(number: int, frame: FrameType | None) -> None:
         at_once()
-        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+        received.interrupt = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
+        raise received.interrupt
 
     numbers = [signal.SIGTERM]
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         numbers.append(signal.SIGINT)
     before = {number: signal.signal(number, leave) for number in numbers}
     try:
-        yield
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

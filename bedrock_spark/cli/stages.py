@@ -179,7 +179,7 @@ def _perform(
     stage: Stage, config_path: str, overrides: Sequence[str], display: Display, lease_wait: float
 ) -> int:
     pipeline = None
-    with interruptible(at_once=mute_spark):
+    with interruptible(at_once=mute_spark) as received:
         try:
             config = check_config(config_path, overrides)
             words = [config_path, *(w for override in overrides for w in ("--set", override))]
@@ -191,12 +191,20 @@ def _perform(
             )
             return stage(pipeline, display)
         except BedrockSparkError as exc:
+            if received.interrupt is not None:
+                return _end_interrupted(received.interrupt, pipeline, display)
             return display.fail(exc)
         except KeyboardInterrupt as exc:
-            run = pipeline.run if pipeline is not None else None
-            return display.end_interrupted(exit_code_of(exc), describe_interrupt(run))
+            return _end_interrupted(exc, pipeline, display)
         finally:
             end_spark()
+
+
+def _end_interrupted(
+    interrupt: KeyboardInterrupt, pipeline: Pipeline | None, display: Display
+) -> int:
+    run = pipeline.run if pipeline is not None else None
+    return display.end_interrupted(exit_code_of(interrupt), describe_interrupt(run))
 
 
 def run_program(stage: Stage, description: str | None) -> None:

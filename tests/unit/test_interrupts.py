@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 from pathlib import Path
 
 import pytest
 
+from bedrock_spark.cli import stages
+from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.interrupts import (
     describe_interrupt,
     exit_code_of,
     interruptible,
 )
-from bedrock_spark.errors import StorageUnavailableError
+from bedrock_spark.errors import SparkFailedError, StorageUnavailableError
+from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.run_folder.ledger import Ledger
 from tests.unit.fake_run import FakeRun
+from tests.unit.fakes import config_values
 
 
 @pytest.fixture
@@ -81,3 +87,24 @@ def test_an_ignored_ctrl_c_stays_ignored() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_error_that_an_interrupt_causes_is_no_failure(
+    number: signal.Signals, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A call into Java that is cut off ends as an error of Spark, and not as KeyboardInterrupt."""
+
+    def stage(pipeline: Pipeline, display: Display) -> int:
+        try:
+            os.kill(os.getpid(), number)
+        except KeyboardInterrupt:
+            raise SparkFailedError("fallback: the connection to Java broke") from None
+        raise AssertionError("no signal arrived")
+
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**config_values(), "run_uri": str(tmp_path / "run")}))
+    assert stages.perform(stage, str(path)) == code
+    said = capsys.readouterr().err
+    assert "interrupted; " in said
+    assert "error" not in said
