@@ -8,6 +8,7 @@ driver as JSON, so it must be small.
 
 from __future__ import annotations
 
+import logging
 import pickle
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,8 +25,10 @@ from pyspark.sql import SparkSession
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.run_folder.heartbeat import run_periodically
 from bedrock_spark.spark.connect_progress import Step, reported_by_server
-from bedrock_spark.spark.errors import noted_unit, stage_errors
+from bedrock_spark.spark.errors import SPARK_ERRORS, noted_unit, stage_errors
 from bedrock_spark.spark.packing import pack
+
+log = logging.getLogger(__name__)
 
 # How often the progress of tasks is read.
 _POLL_SECONDS = 0.25
@@ -286,10 +289,15 @@ def _report(tracker: Any, group: str, progress: TaskProgress) -> None:
     """Report the steps of all Spark jobs of a job group that have begun.
 
     Spark forgets old jobs and stages: their infos are None. A stage whose result is there already
-    belongs to the job, too, and never begins.
+    belongs to the job, too, and never begins. If Java does not answer, because it is being ended,
+    nothing is reported: the action itself fails, and tells why.
     """
-    jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
-    infos = [tracker.getStageInfo(s) for job in jobs if job for s in job.stageIds]
+    try:
+        jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
+        infos = [tracker.getStageInfo(s) for job in jobs if job for s in job.stageIds]
+    except (*SPARK_ERRORS, OSError) as exc:
+        log.debug("the progress of Spark's tasks is not known: %s", type(exc).__name__)
+        return
     progress.note(
         [
             Step(info.stageId, info.numCompletedTasks, info.numTasks)

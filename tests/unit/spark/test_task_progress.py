@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from py4j.protocol import Py4JNetworkError
 
 from bedrock_spark.progress import Progress, ignore_progress
 from bedrock_spark.spark import tasks as module
@@ -196,3 +198,13 @@ def test_spark_connect_tells_nothing_if_nobody_observes(monkeypatch: pytest.Monk
     spark: Any = session
     with observed_tasks(spark, "collect", ignore_progress):
         assert session.handlers == []
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(), Py4JNetworkError("no answer")])
+def test_a_java_process_that_is_gone_is_no_error_of_the_progress(error: Exception) -> None:
+    """The thread that reports would end with a stack trace on the terminal."""
+    tracker = Mock()
+    tracker.getJobIdsForGroup.side_effect = error
+    seen: list[Progress] = []
+    module._report(tracker, "group", TaskProgress("collect", seen.append, "records", 10, None))
+    assert seen == []
