@@ -27,7 +27,6 @@ from bedrock_spark.run_folder.records import find_record, shards_of
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LineReader
 
-_LINES = ".jsonl.out"
 _RECORD_ID = "record_id"
 
 
@@ -90,7 +89,7 @@ def ids_with_outcome(run: Run, outcome: str, most: int) -> list[str]:
 
 def _replies(run: Run, shard: Shard, record_id: str) -> Iterator[Reply]:
     inputs = in_time(shard_inputs(run.storage, shard.shard_id))
-    files = [item for item in inputs if item.key.endswith(_LINES)]
+    files = [item for item in inputs if layout.has_output_lines(item.key)]
     needle = record_id.encode()
     with closing(LineReader(run.storage, files, PIECE_BYTES)) as reader:
         for item in files:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,8 +25,9 @@ def reader_of(
     run: Run, columns: Sequence[str] | None = None, outcomes: Sequence[str] | None = None
 ) -> pa.RecordBatchReader:
     """Return a reader of the collected rows of a run; see `open_results`."""
-    units = require_manifest(run.storage).units
-    schema = pq.read_schema(io.BytesIO(_read(run.storage, units[0])))
+    files = _files(run.storage, require_manifest(run.storage).units)
+    first = next(files)
+    schema = first[1].schema_arrow
     for name in columns or ():
         if name not in schema.names:
             raise ConfigError(
@@ -34,7 +36,7 @@ def reader_of(
             )
     outcome = outcome_column(run.config.results)
     chosen = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-    batches = _batches(run.storage, units, schema, chosen.names, (outcome, outcomes))
+    batches = _batches(chain([first], files), schema, chosen.names, (outcome, outcomes))
     return pa.RecordBatchReader.from_batches(chosen, batches)
 
 
@@ -43,9 +45,15 @@ def outcome_column(config: ResultsConfig) -> str:
     return f"{config.prefix}{_OUTCOME}"
 
 
+def _files(storage: Storage, units: Sequence[str]) -> Iterator[tuple[str, pq.ParquetFile]]:
+    """Yield the results of every unit, each with its place for messages."""
+    for unit in units:
+        place = f"{storage.uri}/{layout.results_key(unit)}"
+        yield place, pq.ParquetFile(io.BytesIO(_read(storage, unit)))
+
+
 def _batches(
-    storage: Storage,
-    units: Sequence[str],
+    files: Iterable[tuple[str, pq.ParquetFile]],
     schema: pa.Schema,
     names: list[str],
     wanted: tuple[str, Sequence[str] | None],
@@ -56,11 +64,10 @@ def _batches(
     """
     outcome, outcomes = wanted
     read = names if outcomes is None or outcome in names else [*names, outcome]
-    for unit in units:
-        file = pq.ParquetFile(io.BytesIO(_read(storage, unit)))
+    for place, file in files:
         if _types(file.schema_arrow) != _types(schema):
             raise RunFolderError(
-                f"{storage.uri}/{layout.results_key(unit)}: its columns are not those of the other "
+                f"{place}: its columns are not those of the other "
                 "shards, because the config's results section has changed; run collect again"
             )
         for batch in file.iter_batches(_BATCH_ROWS, columns=read):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.aws.s3_uri import join_uri
 from bedrock_spark.outputs.outcomes import OK
+from bedrock_spark.report.values import iso_time
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.report_file import read_report
 from bedrock_spark.storage import Storage, open_storage
@@ -70,7 +70,7 @@ def _read(storage: Storage, folder: str) -> FoundRun | None:
         description = json.loads(data)
         run_id = str(description["run_id"])
         model_id = str(description["config"]["model"]["id"])
-        begun_at = _iso(description.get("created_at"))
+        begun_at = iso_time(description.get("created_at"))
     except (ValueError, TypeError, KeyError, OverflowError):
         return FoundRun(uri, problem=f"{layout.RUN_FILE} is damaged")
     report = read_report(storage, run_id, folder)
@@ -88,10 +88,3 @@ def _read(storage: Storage, folder: str) -> FoundRun | None:
         begun_at=report.get("started_at") or begun_at,
         ended_at=report.get("ended_at"),
     )
-
-
-def _iso(seconds: float | None) -> str | None:
-    if seconds is None:
-        return None
-    moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

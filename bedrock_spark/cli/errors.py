@@ -10,9 +10,10 @@ import click
 
 from bedrock_spark.browse.errors import Errors, Group, errors_of
 from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.ending import run_command
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.run_argument import with_run_arguments
-from bedrock_spark.errors import BedrockSparkError, ExitCode
+from bedrock_spark.errors import ExitCode
 from bedrock_spark.run_folder.run import find_run
 
 _GROUPS = 20
@@ -25,7 +26,7 @@ _GROUPS = 20
     type=click.IntRange(min=1),
     default=_GROUPS,
     show_default=True,
-    help="At most so many groups, the largest first.",
+    help="The most groups to show, the largest first.",
 )
 @with_run_arguments
 def errors(
@@ -36,16 +37,15 @@ def errors(
     RUN_URI is the run_uri of the config. The rows are those of the last collect. Messages show no
     value of a row; `bedrock-spark results RUN_URI --outcome error` shows the rows.
     """
-    display = Display(output)
-    output.begin_logging()
-    try:
+
+    def work(display: Display) -> int:
         found = errors_of(find_run(run_uri, region, endpoint_url), most)
-    except BedrockSparkError as exc:
-        sys.exit(display.fail(exc))
-    display.show_table(list(_lines(found)))
-    display.show_json(asdict(found))
-    display.close(f"{run_uri}: {_closing(found)}")
-    sys.exit(ExitCode.DONE)
+        display.show_table(list(_lines(found)))
+        display.show_json(asdict(found))
+        display.close(f"{run_uri}: {_closing(found)}")
+        return ExitCode.DONE
+
+    sys.exit(run_command(work, output))
 
 
 def _lines(found: Errors) -> Iterator[tuple[str, str]]:

@@ -10,8 +10,9 @@ from bedrock_spark.aws.clients import region_here
 from bedrock_spark.check import check_config
 from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.ending import run_command
 from bedrock_spark.cli.output import Output, with_output_options
-from bedrock_spark.errors import BedrockSparkError, ExitCode
+from bedrock_spark.errors import ExitCode
 from bedrock_spark.permissions import FORMATS, policies_of
 
 
@@ -31,11 +32,9 @@ def iam(config: str, overrides: tuple[str, ...], form: str, output: Output) -> N
 
     They name the config's own account, Regions, folders and models. docs/iam.md explains them.
     """
-    display = Display(output)
-    output.begin_logging()
-    try:
-        policies = policies_of(check_config(config, overrides), region_here())
-    except BedrockSparkError as exc:
-        sys.exit(display.fail(exc))
-    click.echo(FORMATS[form](policies))
-    sys.exit(ExitCode.DONE)
+
+    def work(_: Display) -> int:
+        click.echo(FORMATS[form](policies_of(check_config(config, overrides), region_here())))
+        return ExitCode.DONE
+
+    sys.exit(run_command(work, output))

@@ -11,9 +11,10 @@ import click
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.browse.runs import FoundRun, find_runs
 from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.ending import run_command
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.costs.tokens import dollars
-from bedrock_spark.errors import BedrockSparkError, ExitCode
+from bedrock_spark.errors import ExitCode
 
 
 @click.command(name="runs", epilog="Example: bedrock-spark runs s3://my-bucket/runs/")
@@ -27,18 +28,17 @@ def list_runs(prefix: str, region: str | None, endpoint_url: str | None, output:
     PREFIX is a folder that run folders are in, up to three levels down, such as s3://my-bucket/runs/.
     State, rows and cost are those of the last command; `status` asks for the jobs of one run.
     """
-    display = Display(output)
-    output.begin_logging()
-    try:
+
+    def work(display: Display) -> int:
         found = find_runs(prefix, AwsSettings(region, endpoint_url))
-    except BedrockSparkError as exc:
-        sys.exit(display.fail(exc))
-    for line in _table(found):
-        display.say(line)
-    display.show_json({"runs": [asdict(run) for run in found]})
-    number = "1 run" if len(found) == 1 else f"{len(found):,} runs"
-    display.close(f"{prefix}: {number}")
-    sys.exit(ExitCode.DONE)
+        for line in _table(found):
+            display.say(line)
+        display.show_json({"runs": [asdict(run) for run in found]})
+        number = "1 run" if len(found) == 1 else f"{len(found):,} runs"
+        display.close(f"{prefix}: {number}")
+        return ExitCode.DONE
+
+    sys.exit(run_command(work, output))
 
 
 def _table(found: list[FoundRun]) -> list[str]:

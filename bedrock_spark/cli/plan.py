@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bedrock_spark.check import check_config
 from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.display import Display
-from bedrock_spark.cli.interrupts import exit_code_of, interruptible
+from bedrock_spark.cli.ending import run_to_end
+from bedrock_spark.cli.interrupts import exit_code_of
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.plan_table import closing_sentence, plan_table
 from bedrock_spark.cli.stages import end_spark, mute_spark
 from bedrock_spark.config import Config
-from bedrock_spark.config_file import read_any_config
-from bedrock_spark.errors import BedrockSparkError, ExitCode
+from bedrock_spark.errors import ExitCode
 from bedrock_spark.planning import Plan, plan
 
 if TYPE_CHECKING:
@@ -45,15 +46,18 @@ def plan_command(
     """
     display = Display(output)
     output.begin_logging()
-    with interruptible(at_once=mute_spark):
-        try:
-            sys.exit(_show(config, overrides, output_tokens, display))
-        except BedrockSparkError as exc:
-            sys.exit(display.fail(exc))
-        except KeyboardInterrupt as exc:
-            sys.exit(display.end_interrupted(exit_code_of(exc), "interrupted: nothing was written"))
-        finally:
-            end_spark()
+
+    def end_interrupted(interrupt: KeyboardInterrupt) -> int:
+        said = "interrupted: nothing was written"
+        return display.end_interrupted(exit_code_of(interrupt), said)
+
+    sys.exit(
+        run_to_end(
+            lambda: _show(config, overrides, output_tokens, display),
+            display,
+            *(end_interrupted, mute_spark, end_spark),
+        )
+    )
 
 
 def _show(path: str, overrides: tuple[str, ...], mean: float | None, display: Display) -> int:
@@ -62,8 +66,7 @@ def _show(path: str, overrides: tuple[str, ...], mean: float | None, display: Di
 
         return spark_session(config, display.note)
 
-    checked = read_any_config(path, overrides).checked()
-    found = plan(session, None, checked, mean, display.observe)
+    found = plan(session, None, check_config(path, overrides), mean, display.observe)
     display.finish()
     display.show_table(plan_table(found))
     return _end(found, path, display)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -15,9 +13,10 @@ from rich.table import Table
 from bedrock_spark.browse import open_results
 from bedrock_spark.browse.plain_json import as_json
 from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.ending import run_command
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.run_argument import with_run_arguments
-from bedrock_spark.errors import BedrockSparkError, ExitCode
+from bedrock_spark.errors import ExitCode
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +41,7 @@ _CELL = 60
 )
 @click.option("--column", "columns", multiple=True, help="A column to show; once for each.")
 @click.option("--outcome", "outcomes", multiple=True, help="Only rows that ended so, such as ok.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many rows.")
+@click.option("--limit", type=click.IntRange(min=1), help="The most rows to show or write.")
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -67,37 +66,31 @@ def results(
     """
     from bedrock_spark.browse.writers import WRITERS, limited
 
-    display = Display(output)
-    output.begin_logging()
-    try:
+    def work(display: Display) -> int:
         reader = open_results(
             run_uri, columns or None, outcomes or None, region=region, endpoint_url=endpoint_url
         )
+        place = "-" if out is None else str(out)
         if form == _TABLE:
             chosen = None if columns else _SHOWN_COLUMNS
-            rows = _show(limited(reader, limit or _ROWS_IN_TABLE), chosen, out)
+            table, rows = _table(limited(reader, limit or _ROWS_IN_TABLE), chosen)
+            with click.open_file(place, "w", encoding="utf-8") as file:
+                Console(file=file, highlight=False, emoji=False, markup=False).print(table)
         else:
-            with _opened(out) as file:
+            with click.open_file(place, "wb") as file:
                 rows = WRITERS[form](limited(reader, limit), file)
-    except BedrockSparkError as exc:
-        sys.exit(display.fail(exc))
-    if out is not None:
-        display.close(f"{out}: {rows:,} rows")
-    sys.exit(ExitCode.DONE)
+        if out is not None:
+            display.close(f"{out}: {rows:,} rows")
+        return ExitCode.DONE
+
+    sys.exit(run_command(work, output))
 
 
-@contextmanager
-def _opened(out: Path | None) -> Iterator[IO[bytes]]:
-    if out is None:
-        yield sys.stdout.buffer
-        sys.stdout.flush()
-        return
-    with out.open("wb") as file:
-        yield file
+def _table(reader: pa.RecordBatchReader, wanted: tuple[str, ...] | None) -> tuple[Table, int]:
+    """Return rows as a table, and their number.
 
-
-def _show(reader: pa.RecordBatchReader, wanted: tuple[str, ...] | None, out: Path | None) -> int:
-    """Print rows as a table. wanted: the columns to show, as far as there are any of the name."""
+    wanted: the columns to show, as far as there are any of the name; None for all
+    """
     names = reader.schema.names
     shown = [n for n in names if wanted is None or n in wanted or n.endswith(wanted)] or names
     table, rows = Table(*shown), 0
@@ -105,18 +98,7 @@ def _show(reader: pa.RecordBatchReader, wanted: tuple[str, ...] | None, out: Pat
         for row in batch.select(shown).to_pylist():
             table.add_row(*(_cell(row[name]) for name in shown))
             rows += 1
-    with _text_file(out) as file:
-        Console(file=file, highlight=False, emoji=False, markup=False).print(table)
-    return rows
-
-
-@contextmanager
-def _text_file(out: Path | None) -> Iterator[IO[str]]:
-    if out is None:
-        yield sys.stdout
-        return
-    with out.open("w", encoding="utf-8") as file:
-        yield file
+    return table, rows
 
 
 def _cell(value: object) -> str:

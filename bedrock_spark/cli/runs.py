@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
 
 from bedrock_spark.cli.display import Display
-from bedrock_spark.cli.interrupts import exit_code_of, interruptible
+from bedrock_spark.cli.ending import run_command
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.run_argument import with_run_arguments
 from bedrock_spark.cli.status_table import status_table
 from bedrock_spark.clock import Clock, SystemClock
-from bedrock_spark.errors import BedrockSparkError, ConfigError, ExitCode, JobsNotStoppedError
+from bedrock_spark.errors import ConfigError, ExitCode, JobsNotStoppedError
 from bedrock_spark.fallback.rounds import delete_leftover_throughput
 from bedrock_spark.fanout import (
     StepResult,
@@ -59,7 +59,7 @@ def status(run_uri: str, region: str | None, endpoint_url: str | None, output: O
         display.close("{}: {}".format(*rows[0]))
         return ExitCode.DONE
 
-    sys.exit(_perform(work, output))
+    sys.exit(run_command(work, output))
 
 
 @click.command(
@@ -102,7 +102,7 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None, output: Out
         )
         return ExitCode.DONE
 
-    sys.exit(_perform(work, output))
+    sys.exit(run_command(work, output))
 
 
 def _over(run: Run, manifest: RunManifest, clock: Clock) -> StepResult | None:
@@ -146,15 +146,3 @@ def _found(run_uri: str, region: str | None, endpoint_url: str | None) -> Run:
     if region not in (None, run.aws.region):
         raise ConfigError(f"--region {region}: {run_uri} is a run in the Region {run.aws.region}")
     return run
-
-
-def _perform(work: Callable[[Display], int], output: Output) -> int:
-    display = Display(output)
-    output.begin_logging()
-    with interruptible():
-        try:
-            return work(display)
-        except BedrockSparkError as exc:
-            return display.fail(exc)
-        except KeyboardInterrupt as exc:
-            return display.fail_with(exit_code_of(exc), "interrupted")

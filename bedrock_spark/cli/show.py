@@ -11,11 +11,12 @@ import click
 
 from bedrock_spark.browse.plain_json import as_json
 from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.ending import run_command
 from bedrock_spark.cli.key_argument import id_of_key
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.run_argument import with_run_arguments
 from bedrock_spark.costs.tokens import dollars
-from bedrock_spark.errors import BedrockSparkError, ConfigError, ExitCode
+from bedrock_spark.errors import ConfigError, ExitCode
 from bedrock_spark.run_folder.manifest import require_manifest
 from bedrock_spark.run_folder.run import Run, find_run
 
@@ -56,22 +57,21 @@ def show(
 
     if sum(bool(given) for given in (record, key, outcome)) != 1:
         raise click.UsageError("give one of --record, --key and --outcome")
-    display = Display(output)
-    output.begin_logging()
-    try:
+
+    def work(display: Display) -> int:
         run = find_run(run_uri, region, endpoint_url)
         manifest = require_manifest(run.storage)
         ids = _ids(run, record, key, outcome, sample)
         shown = [show_record(run, manifest, record_id) for record_id in ids]
-    except BedrockSparkError as exc:
-        sys.exit(display.fail(exc))
-    for each in shown:
-        display.show_table(list(_lines(each)))
-        display.say("")
-    display.show_json({"records": [_as_json(each) for each in shown]})
-    number = "1 record" if len(shown) == 1 else f"{len(shown):,} records"
-    display.close(f"{run_uri}: {number}")
-    sys.exit(ExitCode.DONE)
+        for each in shown:
+            display.show_table(list(_lines(each)))
+            display.say("")
+        display.show_json({"records": [_as_json(each) for each in shown]})
+        number = "1 record" if len(shown) == 1 else f"{len(shown):,} records"
+        display.close(f"{run_uri}: {number}")
+        return ExitCode.DONE
+
+    sys.exit(run_command(work, output))
 
 
 def _ids(

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 from bedrock_spark.check import check_config
 from bedrock_spark.cli.display import Display
-from bedrock_spark.cli.interrupts import describe_interrupt, exit_code_of, interruptible
+from bedrock_spark.cli.ending import run_to_end
+from bedrock_spark.cli.interrupts import describe_interrupt, exit_code_of
 from bedrock_spark.cli.job_arguments import read_arguments
 from bedrock_spark.cli.output import Output
-from bedrock_spark.errors import BedrockSparkError, ExitCode
+from bedrock_spark.errors import ExitCode
 from bedrock_spark.families.asked_shape import asked_shape
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.report import Report, check_complete
@@ -178,33 +179,25 @@ def perform(
 def _perform(
     stage: Stage, config_path: str, overrides: Sequence[str], display: Display, lease_wait: float
 ) -> int:
-    pipeline = None
-    with interruptible(at_once=mute_spark) as received:
-        try:
-            config = check_config(config_path, overrides)
-            words = [config_path, *(w for override in overrides for w in ("--set", override))]
-            pipeline = Pipeline.open(
-                config,
-                observe=display.observe,
-                command_config=shlex.join(words),
-                lease_wait=lease_wait,
-            )
-            return stage(pipeline, display)
-        except BedrockSparkError as exc:
-            if received.interrupt is not None:
-                return _end_interrupted(received.interrupt, pipeline, display)
-            return display.fail(exc)
-        except KeyboardInterrupt as exc:
-            return _end_interrupted(exc, pipeline, display)
-        finally:
-            end_spark()
+    opened: list[Pipeline] = []
 
+    def work() -> int:
+        config = check_config(config_path, overrides)
+        words = [config_path, *(w for override in overrides for w in ("--set", override))]
+        pipeline = Pipeline.open(
+            config,
+            observe=display.observe,
+            command_config=shlex.join(words),
+            lease_wait=lease_wait,
+        )
+        opened.append(pipeline)
+        return stage(pipeline, display)
 
-def _end_interrupted(
-    interrupt: KeyboardInterrupt, pipeline: Pipeline | None, display: Display
-) -> int:
-    run = pipeline.run if pipeline is not None else None
-    return display.end_interrupted(exit_code_of(interrupt), describe_interrupt(run))
+    def end_interrupted(interrupt: KeyboardInterrupt) -> int:
+        run = opened[0].run if opened else None
+        return display.end_interrupted(exit_code_of(interrupt), describe_interrupt(run))
+
+    return run_to_end(work, display, end_interrupted, mute_spark, end_spark)
 
 
 def run_program(stage: Stage, description: str | None) -> None:

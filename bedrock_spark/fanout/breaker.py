@@ -18,6 +18,7 @@ from bedrock_spark.config import Config
 from bedrock_spark.errors import StorageError
 from bedrock_spark.fanout.tracker import ShardTracker
 from bedrock_spark.outputs.lines import OutputRecord, read_lines
+from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import output_prefix
 from bedrock_spark.run_folder.ledger import Job, Streak
 from bedrock_spark.storage import Storage
@@ -112,7 +113,7 @@ def _codes(job: Job, storage: Storage) -> str:
 def _error_codes(job: Job, storage: Storage) -> Iterable[int | str]:
     prefix = output_prefix(job.shard_id, job.attempt, job.token)
     for output in storage.list(prefix):
-        if output.key.endswith(".jsonl.out") and output.size:
+        if layout.has_output_lines(output.key) and output.size:
             for record in read_lines(storage.read_range(output.key, 0, _HEAD_BYTES)):
                 if isinstance(record, OutputRecord) and record.error is not None:
                     yield record.error.code or "unknown"

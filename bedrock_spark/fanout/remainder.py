@@ -62,7 +62,7 @@ def attempt_input(
     jobs: all jobs of the shard; the errors of excused ones are not final
     """
     listed = [o.key for o in storage.list(layout.outputs_prefix(shard.shard_id)) if o.size]
-    keys = [key for key in listed if key.endswith(".jsonl.out")]
+    keys = [key for key in listed if layout.has_output_lines(key)]
     whole = AttemptInput(shard.key, shard.records, shard.sha256)
     not_final = tuple(output_prefix(j.shard_id, j.attempt, j.token) for j in jobs if j.is_excused)
     with scratch_folder("remainder") as folder:

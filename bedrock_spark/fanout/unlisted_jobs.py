@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bedrock_spark.outputs.lines import OutputRecord, read_lines
+from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.storage import Storage, scratch_folder
 
@@ -57,7 +58,7 @@ def count_answers(storage: Storage, prefix: str) -> int:
     with scratch_folder("answers") as folder:
         path = Path(folder, "output")
         for output in storage.list(prefix):
-            if output.key.endswith(".jsonl.out") and output.size:
+            if layout.has_output_lines(output.key) and output.size:
                 storage.download(output.key, path)
                 with path.open("rb") as lines:
                     for line in lines:

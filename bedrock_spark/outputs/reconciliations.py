@@ -111,7 +111,7 @@ def read_table(storage: Storage) -> dict[str, StoredRow]:
 
 
 def write_table(storage: Storage, rows: Mapping[str, StoredRow]) -> None:
-    """Write the table anew."""
+    """Write the whole table."""
     sink = io.BytesIO()
     with gzip.GzipFile(fileobj=sink, mode="wb", compresslevel=_GZIP_LEVEL, mtime=0) as table:
         table.write(msgspec.json.encode(_Head(_FORMAT)) + b"\n")

@@ -25,7 +25,6 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.storage import LineReader, Storage, StoredObject
 
-_LINES = ".jsonl.out"
 _DIGEST_LENGTH = 32
 _MANIFEST = f"/{layout.OUTPUT_MANIFEST_FILE}"
 
@@ -101,7 +100,7 @@ def read_outputs(
     """
     outputs = _outputs_of(jobs)
     ordered = in_time(inputs)
-    files = [item for item in ordered if item.key.endswith((_LINES, _MANIFEST))]
+    files = [item for item in ordered if _is_read(item.key)]
     for item in ordered:
         if _is_image_of_job(item.key):
             _output_at(item.key, outputs)
@@ -127,7 +126,7 @@ def _read_file(
         reconciliation.add(Origin(FALLBACK, source=key), read_pieces(reader, item))
         return
     output = _output_at(key, outputs)
-    if key.endswith(_LINES):
+    if layout.has_output_lines(key):
         lines = read_pieces(reader, item)
         output.lines += reconciliation.add(_origin(key, output.job), lines)
         return
@@ -136,6 +135,10 @@ def _read_file(
         output.manifest = manifest
     else:
         reconciliation.add_finding("bad_manifest", f"{key}: is not a JSON object")
+
+
+def _is_read(key: str) -> bool:
+    return layout.has_output_lines(key) or key.endswith(_MANIFEST)
 
 
 def in_time(inputs: Iterable[StoredObject]) -> list[StoredObject]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -11,8 +10,6 @@ from bedrock_spark.config import Config
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families import bare_model_id
 from bedrock_spark.s3_spelling import as_s3
-
-_ROLE = re.compile(r"arn:(?P<partition>[^:]+):iam::(?P<account>\d{12}):role/.+")
 
 
 @dataclass(frozen=True)
@@ -33,8 +30,8 @@ class Place:
         region: of the environment, if the config names none
         Raises ConfigError if there is no Region.
         """
-        found = _ROLE.fullmatch(config.batch.role_arn)
-        if found is None:
+        _, partition, _, _, account, _ = config.batch.role_arn.split(":", 5)
+        if not account:
             raise ConfigError(
                 f"batch.role_arn: {config.batch.role_arn} has no account of 12 digits"
             )
@@ -43,7 +40,7 @@ class Place:
         regions = [each for each in (home, *named) if each is not None]
         if not regions:
             raise ConfigError("batch.region: is not set, and neither is AWS_REGION; set one")
-        return cls(found["partition"], found["account"], tuple(dict.fromkeys(regions)))
+        return cls(partition, account, tuple(dict.fromkeys(regions)))
 
     def bedrock(self, region: str, resource: str) -> str:
         """Return the ARN of something of the account in Bedrock."""

@@ -10,6 +10,7 @@ from bedrock_spark.families.request_body import body_template
 from bedrock_spark.permissions.formats import Policies
 from bedrock_spark.permissions.place import Folder, Place, run_folders
 from bedrock_spark.permissions.statement import Statement, policy
+from bedrock_spark.prices.run_prices import batch_model_ids
 
 _SERVICE = "bedrock.amazonaws.com"
 _CALLS = ("bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream")
@@ -44,7 +45,7 @@ def _caller(config: Config, place: Place) -> Iterator[Statement]:
     """Yield what the process needs that runs `bedrock-spark`, and each Spark task."""
     partition, folders = place.partition, run_folders(config)
     jobs = place.in_regions("model-invocation-job/*")
-    models = place.models(_batch_models(config))
+    models = place.models(batch_model_ids(config))
     models += place.in_regions("application-inference-profile/*") if _has_profile(config) else []
     yield Statement("StartJobs", ["bedrock:CreateModelInvocationJob"], [*jobs, *models])
     watch = ["bedrock:GetModelInvocationJob", "bedrock:StopModelInvocationJob"]
@@ -109,7 +110,7 @@ def _optional(config: Config, place: Place) -> Iterator[Statement]:
     if has_profile:
         actions = ["bedrock:CreateInferenceProfile", "bedrock:DeleteInferenceProfile"]
         arns = place.in_regions("application-inference-profile/*")
-        yield Statement("CostProfile", actions, [*arns, *place.models(_batch_models(config))])
+        yield Statement("CostProfile", actions, [*arns, *place.models(batch_model_ids(config))])
     if fallback is not None and buys:
         actions = [f"bedrock:{do}ProvisionedModelThroughput" for do in ("Create", "Delete")]
         arns = [*place.in_regions("provisioned-model/*"), *place.models([fallback.model_id])]
@@ -156,16 +157,12 @@ def _service_role(config: Config, place: Place) -> Iterator[Statement]:
     yield Statement("RunFolder", files, [f.objects(partition) for f in folders])
     buckets = [f.bucket_arn(partition) for f in folders]
     yield Statement("BucketOfTheRunFolder", ["s3:ListBucket"], buckets)
-    arns = [*place.models(_batch_models(config)), *place.in_regions(_PROJECT)]
+    arns = [*place.models(batch_model_ids(config)), *place.in_regions(_PROJECT)]
     if _has_profile(config):
         arns += place.in_regions("application-inference-profile/*")
     yield Statement("Model", ["bedrock:InvokeModel"], arns)
     if config.batch.kms_key_id is not None:
         yield Statement("EncryptedBucket", _KMS, [_key_arn(config.batch.kms_key_id, place)])
-
-
-def _batch_models(config: Config) -> list[str]:
-    return [target.model_id for target in config.targets] or [config.model.id]
 
 
 def _buys(config: Config) -> bool:

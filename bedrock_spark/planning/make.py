@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from bedrock_spark.aws.clients import AwsSettings, quotas_client
@@ -12,7 +12,7 @@ from bedrock_spark.aws.service_quotas import read_job_quota
 from bedrock_spark.check import list_prices
 from bedrock_spark.config import Config
 from bedrock_spark.costs.tokens import BYTES_PER_TOKEN, Tokens, images_per_answer
-from bedrock_spark.errors import BedrockSparkError, ExitCode
+from bedrock_spark.errors import ExitCode
 from bedrock_spark.families import bare_model_id, family_of
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.fanout.slots import DEFAULT_SLOTS
@@ -29,9 +29,11 @@ from bedrock_spark.planning.values import (
     Refusal,
 )
 from bedrock_spark.prices import RunPrices
+from bedrock_spark.prices.run_prices import batch_model_ids
 from bedrock_spark.prices.words import origins
 from bedrock_spark.run_folder.canary_results import Canary, read_tries
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
+from bedrock_spark.run_folder.prepared import Prepared
 from bedrock_spark.run_folder.records import first_records
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.shards.lines import ShardLine
@@ -40,28 +42,16 @@ _SAMPLE = 100
 _CENT_OF_A_CENT = Decimal("0.0001")
 
 
-@dataclass(frozen=True)
-class Material:
-    """What a plan is made of. rejected, reasons, refusals: as `Rehearsal` has them."""
-
-    rows: int
-    rejected: int
-    reasons: Mapping[str, int]
-    shards: Sequence[Shard]
-    sample: Sequence[ShardLine]
-    refusals: Sequence[BedrockSparkError] = ()
-    is_prepared: bool = False
-
-
-def material_of(run: Run, manifest: RunManifest) -> Material:
-    """Return the material of a run that is prepared. Reads the beginning of some shards."""
+def prepared_of(run: Run, manifest: RunManifest) -> Prepared:
+    """Return what prepare has written. Reads the beginning of some shards."""
     sample = first_records(run.storage, manifest.shards, _SAMPLE) if manifest.shards else []
-    return Material(manifest.rows, manifest.rejected, {}, manifest.shards, sample, is_prepared=True)
+    rejected = manifest.rejected
+    return Prepared(manifest.rows, rejected, manifest.shards, sample, is_written=True)
 
 
 def make_plan(
     run: Run,
-    material: Material,
+    prepared: Prepared,
     models: Iterable[UsedModel],
     now: float,
     mean_answer: float | None = None,
@@ -74,10 +64,10 @@ def make_plan(
     config, models = run.config, list(models)
     prices = run.prices if run.is_begun else list_prices(config)
     canary = _last_try(run)
-    source = _source(material)
-    online = [s for s in material.shards if s.records < config.shards.min_records]
-    line_bytes = sum(shard.bytes for shard in material.shards)
-    counted = _counted(run, material.sample, models)
+    source = _source(prepared)
+    online = [s for s in prepared.shards if s.records < config.shards.min_records]
+    line_bytes = sum(shard.bytes for shard in prepared.shards)
+    counted = _counted(run, prepared.sample, models)
     tokens_in = input_tokens(source.records, line_bytes, counted, canary)
     tokens_out = output_tokens(source.records, config.request, canary, mean_answer)
     images = images_per_answer(config.request) * source.records if _has_images(config) else 0
@@ -88,7 +78,7 @@ def make_plan(
         images=images,
         online_bytes=sum(s.bytes for s in online) / max(1, line_bytes),
         online_records=sum(s.records for s in online),
-        tries=_records_of_canary(config, material.shards, canary),
+        tries=_records_of_canary(config, prepared.shards, canary),
     )
     cost = cost_of_run(usage, prices)
     same = body_template(config).static_bytes
@@ -103,20 +93,20 @@ def make_plan(
     return Plan(
         run_uri=config.run_uri,
         model_id=config.model.id,
-        is_prepared=material.is_prepared,
+        is_prepared=prepared.is_written,
         source=source,
-        shards=_shards(material.shards, usage.online_records),
-        jobs=_jobs(run, len(material.shards) - len(online)),
+        shards=_shards(prepared.shards, usage.online_records),
+        jobs=_jobs(run, len(prepared.shards) - len(online)),
         input_tokens=tokens_in,
         output_tokens=tokens_out,
         images=images,
         cost=cost,
-        ways=tuple(ways_of(usage, prices, _batch_models(config))),
+        ways=tuple(ways_of(usage, prices, batch_model_ids(config))),
         model_unit_hour=prices.model_unit_hour,
         saved_by_sharing=_saved(usage, source.shared, prices),
         prices_from=tuple(origins(prices)),
         caveats=tuple(caveats),
-        refusals=tuple(_refusals(config, material, models, now, usage.online_records)),
+        refusals=tuple(_refusals(config, prepared, models, now, usage.online_records)),
     )
 
 
@@ -125,13 +115,13 @@ def _last_try(run: Run) -> Canary | None:
     return tries[-1] if tries and tries[-1].answered else None
 
 
-def _source(material: Material) -> PlannedSource:
+def _source(prepared: Prepared) -> PlannedSource:
     return PlannedSource(
-        rows=material.rows,
-        records=sum(shard.records for shard in material.shards),
-        shared=sum(shard.sharing for shard in material.shards),
-        rejected=material.rejected,
-        reasons=dict(material.reasons),
+        rows=prepared.rows,
+        records=sum(shard.records for shard in prepared.shards),
+        shared=sum(shard.sharing for shard in prepared.shards),
+        rejected=prepared.rejected,
+        reasons=dict(prepared.reasons),
     )
 
 
@@ -203,10 +193,6 @@ def _records_of_canary(config: Config, shards: Sequence[Shard], canary: Canary |
     return min(config.canary.records, sum(shard.records for shard in shards))
 
 
-def _batch_models(config: Config) -> list[str]:
-    return [target.model_id for target in config.targets] or [config.model.id]
-
-
 def _saved(usage: Usage, shared: int, prices: RunPrices) -> Decimal | None:
     """Return what the rows that share a record would cost if each had one of its own."""
     if not shared or not usage.records or (prices.batch is None and prices.image is None):
@@ -218,10 +204,10 @@ def _saved(usage: Usage, shared: int, prices: RunPrices) -> Decimal | None:
 
 
 def _refusals(
-    config: Config, material: Material, models: Sequence[UsedModel], now: float, online: int
+    config: Config, prepared: Prepared, models: Sequence[UsedModel], now: float, online: int
 ) -> Iterator[Refusal]:
     """Yield why `run` would end before it pays."""
-    for exc in material.refusals:
+    for exc in prepared.refusals:
         code = exc.exit_code
         yield Refusal(kind=code.name.lower(), exit_code=int(code), message=str(exc))
     for fault in faults_of(models, now):

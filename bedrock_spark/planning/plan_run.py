@@ -10,10 +10,11 @@ from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import Config
 from bedrock_spark.config.load import AnyConfig
 from bedrock_spark.model_check import ask_models
-from bedrock_spark.planning.make import Material, make_plan, material_of
+from bedrock_spark.planning.make import make_plan, prepared_of
 from bedrock_spark.planning.values import Plan
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.manifest import read_manifest
+from bedrock_spark.run_folder.prepared import Prepared
 from bedrock_spark.run_folder.run import Run, open_run
 
 if TYPE_CHECKING:
@@ -42,24 +43,16 @@ def plan(
     run = open_run(check_config(config), clock)
     manifest = read_manifest(run.storage) if run.is_begun else None
     if manifest is not None:
-        material = material_of(run, manifest)
+        prepared = prepared_of(run, manifest)
     else:
         session = spark(run.config) if callable(spark) else spark
-        material = _rehearsed(session, run, df, observe)
-    return make_plan(run, material, ask_models(run), clock.now(), output_tokens)
+        prepared = _rehearsed(session, run, df, observe)
+    return make_plan(run, prepared, ask_models(run), clock.now(), output_tokens)
 
 
-def _rehearsed(spark: SparkSession, run: Run, df: DataFrame | None, observe: Observer) -> Material:
+def _rehearsed(spark: SparkSession, run: Run, df: DataFrame | None, observe: Observer) -> Prepared:
     from bedrock_spark.spark.errors import stage_errors
     from bedrock_spark.spark.prepare.rehearsal import rehearse
 
     with stage_errors("plan"):
-        rehearsal = rehearse(spark, run, df, observe)
-    return Material(
-        rehearsal.rows,
-        rehearsal.rejected,
-        rehearsal.reasons,
-        rehearsal.shards,
-        rehearsal.sample,
-        rehearsal.refusals,
-    )
+        return rehearse(spark, run, df, observe)

@@ -139,6 +139,11 @@ def batch_models(config: Config) -> list[tuple[str, str | None]]:
     return targets or [(config.model.id, region)]
 
 
+def batch_model_ids(config: Config) -> list[str]:
+    """Return the model id of every target of batch jobs."""
+    return [model_id for model_id, _ in batch_models(config)]
+
+
 def fallback_models(config: Config) -> list[tuple[str, str | None]]:
     """Return model id and Region of the fallback if it is paid by tokens, in a list of its own."""
     fallback = config.fallback

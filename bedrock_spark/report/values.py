@@ -150,8 +150,8 @@ class Report:
             "state": self.state,
             "stage": self.stage,
             "error": None if self.error is None else asdict(self.error),
-            "started_at": _iso(self.started_at),
-            "ended_at": _iso(self.ended_at),
+            "started_at": iso_time(self.started_at),
+            "ended_at": iso_time(self.ended_at),
             "model_id": self.model_id,
             "fallback_model_id": self.fallback_model_id,
             "region": self.region,
@@ -187,7 +187,8 @@ def all_outcomes(counts: Mapping[str, int]) -> dict[str, int]:
     return {outcome: counts.get(outcome, 0) for outcome in OUTCOMES}
 
 
-def _iso(seconds: float | None) -> str | None:
+def iso_time(seconds: float | None) -> str | None:
+    """Return seconds since the epoch as ISO 8601 in UTC; None for None."""
     if seconds is None:
         return None
     moment = dt.datetime.fromtimestamp(seconds, dt.UTC)

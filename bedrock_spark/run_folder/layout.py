@@ -167,6 +167,11 @@ def attempt_prefix(shard: str, attempt: int, digest: str) -> str:
     return f"{OUTPUT}/{shard}/a{attempt}-{digest}/"
 
 
+def has_output_lines(key: str) -> bool:
+    """Tell whether a key is that of output lines, of a batch job or of the fallback."""
+    return key.endswith(".jsonl.out")
+
+
 def fallback_prefix(shard: str) -> str:
     """Return the folder of a shard's fallback answers."""
     return f"{FALLBACK}/{shard}/"

@@ -20,8 +20,7 @@ from collections.abc import Sequence
 UNIT_BYTES = 4_000_000
 # A task of this size takes a core some seconds.
 TASK_BYTES = 256_000_000
-# So many tasks are made of any number of units, if there are as many units: they keep some cores
-# busy, and about equally.
+# The fewest tasks, unless there are fewer units: enough to keep some cores about equally busy.
 LEAST_TASKS = 64
 
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from bedrock_spark.storage.base import Storage, StoredObject
 from bedrock_spark.storage.local import LocalStorage
 
-# How many reads run while the caller is busy. Memory holds the bytes of so many pieces, and one.
+# How many reads run while the caller is busy. Memory holds these pieces and one more.
 READS_AHEAD = 4
 
 # A piece of an object: its key, from its first byte up to another one.

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 # 50 GB. The least, because prepare writes two objects at once, and a worker holds their parts: with
 # each part more that is on its way, it needs 10 MB more.
 PART_BYTES = 5 * 1024 * 1024
-# How many parts are uploaded while the writer goes on. Memory holds so many parts, and one.
+# How many parts are uploaded while the writer goes on. Memory holds these parts and one more.
 PARTS_BEHIND = 1
 
 

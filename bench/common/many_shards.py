@@ -32,7 +32,7 @@ PREPARE_ID = "0a1b2c3d4e5f"
 RUN_ID = "bench-abcdefgh"
 ARN = "arn:aws:bedrock:us-east-1:123456789012:model-invocation-job/"
 SUBMITTED_AT = 1_800_000_000.0
-# ListObjectsV2 returns so many keys a call.
+# The most keys that one call of ListObjectsV2 returns.
 _PAGE = 1_000
 
 

@@ -8,19 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import yaml
-from moto import mock_aws
 
 import bedrock_spark
 from bedrock_spark import s3_spelling
-from bedrock_spark.aws import clients
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.check import check_config
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.storage import open_storage
 from tests.unit.fakes import config_values
+from tests.unit.moto_s3 import s3_in_process
 
 SCHEMA = {
     "type": "object",
@@ -34,10 +32,7 @@ REQUEST = {"prompt": "{{ body }}", "max_tokens": 20}
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Any]:
     """S3 in this process, with a config and its JSON Schema."""
-    clients._make_client.cache_clear()
-    with mock_aws():
-        client = boto3.client("s3", "us-east-1")
-        client.create_bucket(Bucket="conf")
+    with s3_in_process("conf") as client:
         values = config_values()
         values["request"] = {
             "prompt": "{{ body }}",
@@ -50,7 +45,6 @@ def s3() -> Iterator[Any]:
         )
         client.put_object(Bucket="conf", Key="bad.yaml", Body=b"run_uri: s3://bucket/x\nmodle: y\n")
         yield client
-    clients._make_client.cache_clear()
 
 
 @pytest.fixture(autouse=True)

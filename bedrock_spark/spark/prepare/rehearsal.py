@@ -6,7 +6,7 @@ bucket the first lines are a sample: buckets are in the order of a hash, so the 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
-from bedrock_spark.errors import PlanError
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import Shard
+from bedrock_spark.run_folder.prepared import Prepared
 from bedrock_spark.run_folder.run import Run
-from bedrock_spark.shards.lines import ShardLine, read_shard
+from bedrock_spark.shards.lines import read_shard
 from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, offsets_of
 from bedrock_spark.spark.prepare.refused_rows import reasons_of, refusals_of
 from bedrock_spark.spark.prepare.repartitioning import Repartitioning
@@ -36,28 +36,9 @@ from bedrock_spark.templates.body_template import RowRejected
 _SAMPLE_LINES, _SAMPLE_BYTES = 100, 4_000_000
 
 
-@dataclass(frozen=True)
-class Rehearsal:
-    """What prepare would write.
-
-    rows: of the source; rejected: those without a record; reasons: their number by reason, of the
-        most frequent reasons
-    shards: all, without a digest
-    sample: some lines, chosen at random
-    refusals: the errors that prepare would end with
-    """
-
-    rows: int
-    rejected: int
-    reasons: Mapping[str, int]
-    shards: tuple[Shard, ...]
-    sample: tuple[ShardLine, ...]
-    refusals: tuple[PlanError, ...]
-
-
 def rehearse(
     spark: SparkSession, run: Run, df: DataFrame | None = None, observe: Observer = ignore_progress
-) -> Rehearsal:
+) -> Prepared:
     """Return what prepare would write; write nothing. Reads the whole source, as prepare does.
 
     Raises ConfigError, SourceError and PlanError for what prepare refuses before it reads all rows.
@@ -74,7 +55,7 @@ def rehearse(
             size = repartitioning.estimate_size()
             refuse_sample(rows, table.template.columns, config, aws)
             summaries = repartitioning.write_buckets(size, tasks)
-    return Rehearsal(
+    return Prepared(
         rows=sum(bucket["rows"] for bucket in summaries),
         rejected=sum(bucket["rejected"] for bucket in summaries),
         reasons=dict(reasons_of(summaries).most_common()),

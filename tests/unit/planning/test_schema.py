@@ -12,4 +12,4 @@ FILE = Path(__file__).parents[3] / "docs" / "schemas" / "plan.json"
 
 def test_the_published_schema_is_that_of_the_value() -> None:
     schema = Plan.model_json_schema(mode="serialization")
-    assert json.loads(FILE.read_text()) == schema, f"write {FILE.name} anew from this schema"
+    assert json.loads(FILE.read_text()) == schema, f"replace {FILE.name} by this schema"

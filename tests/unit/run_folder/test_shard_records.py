@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import numpy as np
 import pytest
-from moto import mock_aws
 
-from bedrock_spark.aws import clients
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.errors import StorageError
 from bedrock_spark.run_folder import layout
@@ -23,6 +20,7 @@ from bedrock_spark.shards.index_builder import IndexBuilder
 from bedrock_spark.shards.lines import ShardLine
 from bedrock_spark.shards.record_ids import encode
 from bedrock_spark.storage import LocalStorage, S3Storage, Storage
+from tests.unit.moto_s3 import s3_in_process
 
 PREPARE_ID = "0a1b2c3d4e5f"
 # The only shard of the only bucket.
@@ -81,12 +79,8 @@ class Written:
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Any]:
-    clients._make_client.cache_clear()
-    with mock_aws():
-        client = boto3.client("s3", "us-east-1")
-        client.create_bucket(Bucket="bucket")
+    with s3_in_process() as client:
         yield client
-    clients._make_client.cache_clear()
 
 
 @pytest.fixture(params=["local", "s3"])

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from bedrock_spark.aws import clients
 from bedrock_spark.aws.clients import AwsSettings
@@ -20,6 +18,7 @@ from bedrock_spark.errors import (
 )
 from bedrock_spark.storage import S3Storage
 from tests.unit.fakes import CannedHttp, FakeClock
+from tests.unit.moto_s3 import s3_in_process
 
 Canned = Callable[..., CannedHttp]
 Put = Callable[[S3Storage], Any]
@@ -129,9 +128,7 @@ def test_other_failures_are_no_decision(storage: S3Storage, client: Any, canned:
 
 def test_of_two_creates_with_the_same_bytes_one_fails() -> None:
     """In S3 as moto has it."""
-    clients._make_client.cache_clear()
-    with mock_aws():
-        boto3.client("s3", "us-east-1").create_bucket(Bucket="bucket")
+    with s3_in_process():
         one, other = (S3Storage("s3://bucket/run", AwsSettings("us-east-1")) for _ in range(2))
         one.create("claim", b"same")
         with pytest.raises(AlreadyExistsError):
@@ -140,4 +137,3 @@ def test_of_two_creates_with_the_same_bytes_one_fails() -> None:
         with pytest.raises(ObjectChangedError):
             other.replace("lease", b"same", None)
         assert one.replace("lease", b"next", version) != version
-    clients._make_client.cache_clear()

@@ -12,9 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from bedrock_spark.aws import clients
 from bedrock_spark.aws.clients import AwsSettings
@@ -24,18 +22,15 @@ from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.storage import LocalStorage, S3Storage, scratch_folder
 from bedrock_spark.storage.scratch import delete_abandoned
 from tests.unit.fakes import CannedHttp, FakeClock, make_config
+from tests.unit.moto_s3 import s3_in_process
 
 DAY = 86_400.0
 
 
 @pytest.fixture
 def s3() -> Iterator[Any]:
-    clients._make_client.cache_clear()
-    with mock_aws():
-        client = boto3.client("s3", "us-east-1")
-        client.create_bucket(Bucket="bucket")
+    with s3_in_process() as client:
         yield client
-    clients._make_client.cache_clear()
 
 
 def uploads(client: Any) -> list[str]:
@@ -221,6 +216,7 @@ def test_a_scratch_folder_ends_with_its_block(temporary: Path) -> None:
 PROGRAM = """
 import sys
 from bedrock_spark.storage import scratch_folder
+from tests.unit.moto_s3 import s3_in_process
 with scratch_folder("test") as folder:
     (folder / "prompts").write_text("x")
     print(folder, flush=True)

@@ -77,7 +77,7 @@ def test_a_local_object_has_the_same_lines(tmp_path: Path) -> None:
 
 
 def test_later_objects_are_read_while_the_first_is_worked_on() -> None:
-    """So many small files cost the latency of a few."""
+    """Many small files cost the latency of a few."""
     storage: Any = Remote({f"k{n}": b"x\n" for n in range(20)})
     storage.may_read.clear()
     reader = LineReader(storage, storage.listed(), 10)

@@ -10,9 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from bedrock_spark.aws import clients
 from bedrock_spark.aws.clients import AwsSettings
@@ -27,6 +25,7 @@ from bedrock_spark.storage import (
     open_storage,
 )
 from tests.unit.fakes import CannedHttp
+from tests.unit.moto_s3 import s3_in_process
 
 AWS = AwsSettings("us-east-1")
 
@@ -34,12 +33,8 @@ AWS = AwsSettings("us-east-1")
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Any]:
     """S3 in this process, empty but for one bucket; the pipeline's own client reaches it."""
-    clients._make_client.cache_clear()
-    with mock_aws():
-        client = boto3.client("s3", "us-east-1")
-        client.create_bucket(Bucket="bucket")
+    with s3_in_process() as client:
         yield client
-    clients._make_client.cache_clear()
 
 
 @pytest.fixture(params=["local", "s3", "s3 without a prefix"])

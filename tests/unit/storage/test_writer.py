@@ -8,13 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from moto import mock_aws
 
-from bedrock_spark.aws import clients
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.errors import StorageError
 from bedrock_spark.shards.record_ids import LENGTH
@@ -23,6 +20,7 @@ from bedrock_spark.spark.prepare.shard_files import ShardFiles
 from bedrock_spark.storage import LocalStorage, ObjectWriter, S3Storage, Storage, commit_all
 from bedrock_spark.storage.local import LocalWriter
 from bedrock_spark.storage.s3_writer import PART_BYTES, PARTS_BEHIND, S3Writer
+from tests.unit.moto_s3 import s3_in_process
 
 AWS = AwsSettings("us-east-1")
 BUCKET = "writers"
@@ -30,12 +28,8 @@ BUCKET = "writers"
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[Any]:
-    clients._make_client.cache_clear()
-    with mock_aws():
-        client = boto3.client("s3", "us-east-1")
-        client.create_bucket(Bucket=BUCKET)
+    with s3_in_process(BUCKET) as client:
         yield client
-    clients._make_client.cache_clear()
 
 
 @pytest.fixture(params=["local", "s3"])

@@ -1,0 +1,31 @@
+"""What prepare has written, or would write, as a plan sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bedrock_spark.errors import PlanError
+from bedrock_spark.run_folder.manifest import Shard
+from bedrock_spark.shards.lines import ShardLine
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The rows of a source, and the shards that they are cut into.
+
+    rows: of the source; rejected: those without a record; reasons: their number by reason, of the
+        most frequent reasons; empty if they are not known
+    shards: all; without a digest if they are not written
+    sample: some lines, chosen at random
+    refusals: the errors that prepare would end with
+    is_written: whether the shards are in the run folder
+    """
+
+    rows: int
+    rejected: int
+    shards: Sequence[Shard]
+    sample: Sequence[ShardLine]
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    refusals: Sequence[PlanError] = ()
+    is_written: bool = False
