@@ -13,6 +13,7 @@ import click
 from bedrock_spark._version import __version__
 from bedrock_spark.cli import runs, stages
 from bedrock_spark.cli.check import check
+from bedrock_spark.cli.clean import clean_command
 from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.deploy import deploy
 from bedrock_spark.cli.display import Display
@@ -33,7 +34,7 @@ from bedrock_spark.errors import ExitCode
 ORDER = (
     *("demo", "check", "iam", "invoke", "plan"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
-    *("status", "stop", "errors", "show", "results", "runs"),
+    *("status", "stop", "errors", "show", "results", "runs", "clean"),
     *("environment", "deploy", "jobs-path"),
     "emulator",
 )
@@ -145,6 +146,7 @@ main.add_command(errors)
 main.add_command(show)
 main.add_command(results)
 main.add_command(list_runs)
+main.add_command(clean_command)
 main.add_command(invoke)
 main.add_command(check)
 main.add_command(plan_command)
