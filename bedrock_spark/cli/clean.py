@@ -52,6 +52,39 @@ class _Age(click.ParamType[float]):
 
 
 @dataclass(frozen=True)
+class CleanedRun:
+    """What was deleted of a run, or would be, by part."""
+
+    run_uri: str
+    deleted: list[Deleted]
+
+
+@dataclass(frozen=True)
+class RefusedRun:
+    """A run that was left alone, and why."""
+
+    run_uri: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """What `clean` deleted, or would delete.
+
+    kept: the parts that stay; objects, bytes: of all runs
+    old_versions_stay: whether the bucket keeps the deleted objects as old versions
+    """
+
+    dry_run: bool
+    kept: list[str]
+    runs: list[CleanedRun]
+    refused: list[RefusedRun]
+    objects: int
+    bytes: int
+    old_versions_stay: bool
+
+
+@dataclass(frozen=True)
 class _Settings:
     keep: tuple[str, ...]
     least_age: float
@@ -65,7 +98,7 @@ class _Settings:
     name="clean",
     epilog="Example: bedrock-spark clean s3://my-bucket/runs/ --older-than 30d --dry-run",
 )
-@with_output_options()
+@with_output_options(json_type=Cleaning)
 @click.option("--endpoint-url", help="The endpoint to use instead of AWS, such as a local Bedrock.")
 @click.option("--region", help="The Region of the bucket, if the environment names none.")
 @click.option(
@@ -124,7 +157,7 @@ def _clean(place: str, settings: _Settings, display: Display) -> int:
         display.note(f"left alone: {why or uri}")
     if not settings.is_dry and ready and not settings.has_consent:
         _ask(ready, settings, display)
-    done: list[dict[str, Any]] = []
+    done: list[CleanedRun] = []
     total: list[Deleted] = []
     for run in ready:
         if settings.is_dry:
@@ -132,22 +165,21 @@ def _clean(place: str, settings: _Settings, display: Display) -> int:
         else:
             deleted = clean(run, settings.keep, settings.clock, settings.least_age, display.observe)
         total += deleted
-        done.append({"run_uri": run.storage.uri, "deleted": [asdict(each) for each in deleted]})
+        done.append(CleanedRun(run.storage.uri, deleted))
         display.finish()
         for line in _lines(run, deleted):
             display.say(line)
     has_versions = _warn_of_versions(ready, display)
-    display.show_json(
-        {
-            "dry_run": settings.is_dry,
-            "kept": list(settings.keep),
-            "runs": done,
-            "refused": [{"run_uri": uri, "why": why} for uri, why in refused.items()],
-            "objects": sum(each.objects for each in total),
-            "bytes": sum(each.bytes for each in total),
-            "old_versions_stay": has_versions,
-        }
+    cleaning = Cleaning(
+        dry_run=settings.is_dry,
+        kept=list(settings.keep),
+        runs=done,
+        refused=[RefusedRun(uri, why) for uri, why in refused.items()],
+        objects=sum(each.objects for each in total),
+        bytes=sum(each.bytes for each in total),
+        old_versions_stay=has_versions,
     )
+    display.show_json(asdict(cleaning))
     would = "would be deleted" if settings.is_dry else "deleted"
     clean_already = len(found) - len(ready)
     parts = [

@@ -21,7 +21,7 @@ _GROUPS = 20
 
 
 @click.command(epilog="Example: bedrock-spark errors s3://my-bucket/runs/tickets")
-@with_output_options()
+@with_output_options(json_type=Errors)
 @click.option(
     "--most",
     type=click.IntRange(min=1),

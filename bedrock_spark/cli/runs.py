@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import click
 
@@ -17,6 +17,7 @@ from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.errors import ConfigError, ExitCode, JobsNotStoppedError
 from bedrock_spark.fallback.rounds import delete_leftover_throughput
 from bedrock_spark.fanout import (
+    Status,
     StepResult,
     leased_controller,
     open_controller,
@@ -32,6 +33,14 @@ from bedrock_spark.run_folder.manifest import RunManifest, read_manifest, requir
 from bedrock_spark.run_folder.run import Run, find_run
 from bedrock_spark.storage import Storage
 
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped(StepResult):
+    """The batch jobs after `stop`. stopped: false if there was nothing to stop."""
+
+    stopped: bool
+
+
 _RUN_URI = "RUN_URI is the run_uri of the config, such as s3://my-bucket/runs/tickets."
 
 
@@ -42,7 +51,7 @@ _RUN_URI = "RUN_URI is the run_uri of the config, such as s3://my-bucket/runs/ti
     {_RUN_URI} Any machine may ask. It reads the run folder and a listing of the jobs, and writes
     nothing.""",
 )
-@with_output_options()
+@with_output_options(json_type=Status)
 @with_run_arguments
 def status(run_uri: str, region: str | None, endpoint_url: str | None, output: Output) -> None:
     """Show the status of a run."""
@@ -73,7 +82,7 @@ def status(run_uri: str, region: str | None, endpoint_url: str | None, output: O
     {_RUN_URI} The commands run and submit continue the run. Provisioned throughput that the run
     bought is deleted. If all jobs are over, stop says so and changes nothing.""",
 )
-@with_output_options()
+@with_output_options(json_type=Stopped)
 @with_run_arguments
 def stop(run_uri: str, region: str | None, endpoint_url: str | None, output: Output) -> None:
     """Stop every active job of a run."""
@@ -85,7 +94,7 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None, output: Out
         before = _over(run, manifest, clock)
         if before is not None:
             _clean_up(run, folders, display)
-            display.show_json({**asdict(before), "stopped": False})
+            display.show_json(asdict(Stopped(**asdict(before), stopped=False)))
             display.close(
                 "there is nothing to stop: no batch job is active or waits, and no process "
                 "controls the run. Nothing was changed"
@@ -99,7 +108,7 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None, output: Out
             _clean_up(run, folders, display)
             raise
         _clean_up(run, folders, display)
-        display.show_json({**asdict(result), "stopped": True})
+        display.show_json(asdict(Stopped(**asdict(result), stopped=True)))
         display.close(
             f"stopped; {result.settled:,} of {result.shards:,} shards are done. All answers are "
             "kept: collect reads them, and run or submit continues the run"
