@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,7 +25,7 @@ from bedrock_spark.cli.preview_table import (
 )
 from bedrock_spark.cli.stages import end_spark, mute_spark
 from bedrock_spark.config import Config
-from bedrock_spark.errors import ConfigError, ExitCode
+from bedrock_spark.errors import ExitCode
 from bedrock_spark.preview.options import CONCURRENCY, MAX_COST, ROWS, PreviewOptions
 from bedrock_spark.preview.values import AnsweredRow, Estimate, Preview
 from bedrock_spark.schema import parse_ddl
@@ -43,9 +40,9 @@ _WIDTH = 160
 @click.command(
     name="preview",
     epilog="Examples: bedrock-spark preview tickets.yaml --rows 20; bedrock-spark preview "
-    "tickets.yaml --where \"lang = 'de'\" --compare shorter.yaml --html preview.html",
+    "tickets.yaml --where \"lang = 'de'\" --compare shorter.yaml",
 )
-@with_output_options(json_help="Print one JSON object: docs/schemas/preview.json.")
+@with_output_options(json_type=Preview)
 @click.option(
     "--rows",
     type=click.IntRange(1, 1000),
@@ -59,9 +56,6 @@ _WIDTH = 160
     type=click.Path(),
     metavar="OTHER",
     help="Another config, which is asked about the same rows. Its source is not read.",
-)
-@click.option(
-    "--html", "page", type=click.Path(dir_okay=False), help="Write the answers as a page, too."
 )
 @click.option("--prompts", is_flag=True, help="Show the request of each row.")
 @click.option("--render", "is_rendered", is_flag=True, help="Show the requests and pay nothing.")
@@ -118,7 +112,6 @@ class _Command:
         rows: int,
         where: str | None,
         compare: str | None,
-        page: str | None,
         prompts: bool,
         is_rendered: bool,
         max_cost: float,
@@ -126,13 +119,13 @@ class _Command:
         has_whole: bool,
     ) -> None:
         self._path, self._overrides, self._display = config, overrides, display
-        self._compare, self._page, self._is_rendered = compare, page, is_rendered
+        self._compare, self._is_rendered = compare, is_rendered
         self._options = PreviewOptions(
             rows=rows,
             where=where,
             max_cost=Decimal(str(max_cost)),
             concurrency=concurrency,
-            has_prompts=prompts or page is not None,
+            has_prompts=prompts,
             has_whole=has_whole,
         )
         self._shows_prompts = prompts
@@ -145,15 +138,13 @@ class _Command:
         from bedrock_spark.preview import preview
 
         if self._is_rendered:
-            if self._compare is not None or self._page is not None:
-                raise click.UsageError("--render goes with neither --compare nor --html")
+            if self._compare is not None:
+                raise click.UsageError("--render does not go with --compare")
             return self._render()
         paths = [self._path, *([self._compare] if self._compare is not None else [])]
         own = check_config(self._path, self._overrides)
         others = [check_config(path) for path in paths[1:]]
         self._configs = [own, *others]
-        if self._page is not None and not Path(self._page).absolute().parent.is_dir():
-            raise ConfigError(f"--html {self._page}: its folder does not exist; create it first")
         found = preview(
             *(self._session, None, own, self._options),
             compare=others[0] if others else None,
@@ -164,8 +155,6 @@ class _Command:
         self._display.finish()
         self._display.say("")
         self._display.show_table(list(summary_rows(found)))
-        if self._page is not None:
-            self._write_page(found)
         return self._end(found)
 
     def _session(self, config: Config) -> SparkSession:
@@ -177,17 +166,16 @@ class _Command:
         from bedrock_spark.preview import render
 
         own = check_config(self._path, self._overrides)
-        options = replace(self._options, has_whole=False)
-        rows = render(self._session, None, own, options)
-        values = []
-        for number, row in enumerate(rows, start=1):
-            body = None if row.line is None else json.loads(row.line.body)
-            values.append({"number": number, "row": row.row, "request": body, "reason": row.reason})
-            self._display.say(f"row {number}" if row.reason is None else f"row {number}: rejected")
-            shown = row.reason or json.dumps(body, ensure_ascii=False, indent=2)
-            self._display.say(str(shown))
-        self._display.show_json({"rows": values})
-        rejected = sum(row.line is None for row in rows)
+        found = render(self._session, None, own, self._options, names=(self._path,))
+        rows = found.previews[0].rows
+        for row in rows:
+            is_rejected = row.request is None
+            self._display.say(f"row {row.number}{': rejected' if is_rejected else ''}")
+            lines = [f"      {row.reason}"] if is_rejected else prompt_lines(row)
+            for line in lines:
+                self._display.say(line)
+        self._display.show_json(found.model_dump(mode="json"))
+        rejected = sum(row.request is None for row in rows)
         self._display.close(
             f"{self._path}: {len(rows) - rejected:,} requests, {rejected:,} rejected rows; nothing "
             "was asked"
@@ -197,7 +185,7 @@ class _Command:
     def _show_estimate(self, estimates: Sequence[Estimate], rows: Sequence[Any]) -> None:
         names = list(rows[0].row)
         key = self._configs[0].source.key or tuple(names[:1])
-        width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
+        width = shutil.get_terminal_size((_WIDTH, 1)).columns
         parses = [config.results.parse for config in self._configs]
         answers = [
             tuple(f.name for f in parse_ddl(parse.columns)) if parse is not None else ()
@@ -224,16 +212,6 @@ class _Command:
             for each in rows:
                 for line in prompt_lines(each):
                     self._display.say(line)
-
-    def _write_page(self, found: Preview) -> None:
-        from bedrock_spark.preview.page import page_html
-
-        assert self._page is not None
-        try:
-            Path(self._page).write_text(page_html(found), encoding="utf-8")
-        except OSError as exc:
-            raise ConfigError(f"--html {self._page}: cannot be written: {exc.strerror}") from exc
-        self._display.show_table([("page", self._page)])
 
     def _end(self, found: Preview) -> int:
         values = found.model_dump(mode="json")

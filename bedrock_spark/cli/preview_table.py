@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bedrock_spark.costs.tokens import dollars
+from rich.cells import cell_len, set_cell_size
+
+from bedrock_spark.costs.tokens import small_dollars
 from bedrock_spark.preview.values import AnsweredRow, Estimate, Preview, Whole, is_same
 
-_KEY, _OUTCOME, _TOKENS, _COST, _SECONDS = 20, 9, 11, 8, 7
+_KEY, _OUTCOME, _TOKENS, _COST, _SECONDS = 20, 9, 11, 10, 7
 _LEAST_ANSWER, _GAP = 12, "  "
-_CONTROLS = dict.fromkeys({*range(32), *range(127, 160)}, " ")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class TableLayout:
             cells.append(_cell(answer_text(row), width * number + len(_GAP) * (number - 1)))
         if self._is_compared:
             return cells
-        cost = "" if row.cost is None else dollars(row.cost)
+        cost = "" if row.cost is None else small_dollars(row.cost)
         seconds = "" if row.seconds is None else f"{row.seconds:.1f} s"
         return [*cells, f"{_tokens(row):>{_TOKENS}}", f"{cost:>{_COST}}", f"{seconds:>{_SECONDS}}"]
 
@@ -90,7 +90,8 @@ class TableLayout:
 def answer_text(row: AnsweredRow) -> str:
     """Return an answer as one text: what is wrong with it if it is not ok."""
     if row.reason is not None:
-        return f"{row.error_code} {row.reason}" if row.error_code is not None else row.reason
+        reason = f"{row.error_code} {row.reason}" if row.error_code is not None else row.reason
+        return f"{reason}: {row.text}" if row.text else reason
     if row.vector is not None:
         return f"a vector of {row.vector:,} numbers"
     if row.images:
@@ -115,29 +116,21 @@ def _tokens(row: AnsweredRow) -> str:
 
 def _cell(text: str, width: int) -> str:
     """Return a text on one line that takes `width` columns of a terminal."""
-    taken, cell = 0, ""
-    for character in text.translate(_CONTROLS):
-        wide = 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        if unicodedata.combining(character):
-            wide = 0
-        if taken + wide > width:
-            while taken > width - 1:
-                taken -= 2 if unicodedata.east_asian_width(cell[-1]) in "WF" else 1
-                cell = cell[:-1]
-            return f"{cell}…{' ' * (width - taken - 1)}"
-        cell, taken = cell + character, taken + wide
-    return cell + " " * (width - taken)
+    line = "".join(c if c.isprintable() else " " for c in text[: 2 * width + 2])
+    if cell_len(line) <= width:
+        return set_cell_size(line, width)
+    return f"{set_cell_size(line, width - 1)}…"
 
 
 def estimate_line(estimate: Estimate, model_id: str) -> str:
     """Return what a preview may cost, in a sentence."""
     rows = "1 row" if estimate.rows == 1 else f"{estimate.rows:,} rows"
-    tokens = f"{estimate.input_tokens:,} tokens in"
+    asks = f"asks {model_id} about {rows}, {estimate.input_tokens:,} tokens in"
     if estimate.price is None and not estimate.high:
-        return f"asks {model_id} about {rows}, {tokens}; the cost is not known"
+        return f"{asks}; the cost is not known"
     if estimate.high is None:
-        return f"asks {model_id} about {rows}, {tokens}: costs {dollars(estimate.low)} or more"
-    return f"asks {model_id} about {rows}, {tokens}: costs at most {dollars(estimate.high)}"
+        return f"{asks}: costs {small_dollars(estimate.low)} or more"
+    return f"{asks}: costs at most {small_dollars(estimate.high)}"
 
 
 def summary_rows(preview: Preview) -> Iterator[tuple[str, str]]:
@@ -146,7 +139,7 @@ def summary_rows(preview: Preview) -> Iterator[tuple[str, str]]:
         if len(preview.previews) > 1:
             yield "config", f"{each.config}: {each.model_id}"
         yield "outcomes", ", ".join(f"{n:,} {name}" for name, n in each.outcomes.items())
-        cost = "not known" if each.cost is None else dollars(each.cost)
+        cost = "not known" if each.cost is None else small_dollars(each.cost)
         yield "paid", f"{cost}: {each.input_tokens:,} tokens in, {each.output_tokens:,} out"
         if each.whole is not None:
             yield "the whole", _whole(each.whole)
@@ -162,13 +155,14 @@ def _whole(whole: Whole) -> str:
     if whole.cost is None:
         return f"{rows}; the cost is not known"
     cost = whole.cost
-    high = "or more" if cost.high is None else f"to {dollars(cost.high)}"
-    interval = f"{dollars(cost.low)} {high}"
-    likely = interval if cost.likely is None else f"about {dollars(cost.likely)} ({interval})"
+    low = small_dollars(cost.low)
+    interval = f"{low} or more" if cost.high is None else f"{low} to {small_dollars(cost.high)}"
+    likely = "" if cost.likely is None else f"about {small_dollars(cost.likely)} "
+    money = f"{likely}({interval})" if likely else interval
     out = whole.output_tokens
     answers = f"{out.likely:,}" if out.likely is not None else f"{out.low:,} or more"
     tokens_in = whole.input_tokens.likely or whole.input_tokens.low
-    return f"{rows} would cost {likely}: {tokens_in:,} tokens in, {answers} out"
+    return f"{rows} would cost {money}: {tokens_in:,} tokens in, {answers} out"
 
 
 def closing_sentence(preview: Preview) -> str:
@@ -176,7 +170,7 @@ def closing_sentence(preview: Preview) -> str:
     asked = [row for each in preview.previews for row in each.rows if row.outcome != "rejected"]
     ok = sum(each.outcomes.get("ok", 0) for each in preview.previews)
     costs = [each.cost for each in preview.previews if each.cost is not None]
-    paid = f", for {dollars(sum(costs[1:], costs[0]))}" if costs else ""
+    paid = f", for {small_dollars(sum(costs[1:], costs[0]))}" if costs else ""
     return f"{ok:,} of {len(asked):,} answers are ok{paid}"
 
 

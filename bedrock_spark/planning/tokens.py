@@ -115,7 +115,9 @@ def measured_output(records: int, lengths: Sequence[int], request: RequestConfig
     """
     n, longest = len(lengths), max_answer_tokens(request)
     if n < 2:
-        return output_tokens(records, request, None, float(lengths[0]) if lengths else None)
+        unknown = output_tokens(records, request, None, None)
+        likely = lengths[0] * records if lengths else None
+        return unknown.model_copy(update={"likely": likely})
     mean = sum(lengths) / n
     free = n - 1
     deviation = math.sqrt(sum((x - mean) ** 2 for x in lengths) / free)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from bedrock_spark.aws.clients import runtime_client
 from bedrock_spark.canary.access import OTHER_ID, no_access
@@ -105,12 +104,25 @@ def render(
     df: DataFrame | None,
     config: AnyConfig,
     options: PreviewOptions | None = None,
+    *,
+    names: Sequence[str] = ("config",),
     clock: Clock | None = None,
-) -> list[RenderedRow]:
-    """Return the first rows as a config renders them. No model is called, and nothing is paid."""
+) -> Preview:
+    """Return the first rows with their requests. No model is called, and nothing is paid.
+
+    The outcome of a row that is not rejected is `missing`.
+    """
     options, clock = options or PreviewOptions(), clock or SystemClock()
-    sides, _ = open_sides(spark, df, config, options, None, ("config",), clock, is_checked=False)
-    return sides[0].rendered
+    options = replace(options, has_prompts=True, has_whole=False)
+    sides, first = open_sides(spark, df, config, options, None, names, clock, is_checked=False)
+    side = sides[0]
+    for number, row in enumerate(side.rendered, start=1):
+        ended = (REJECTED, row.reason) if row.line is None else (MISSING, "not asked: --render")
+        side.note(number, AnsweredRow(number=0, row={}, outcome=ended[0], reason=ended[1]), options)
+    previewed = _previewed(side, None, first, options)
+    return Preview(
+        key=side.config.source.key, where=options.where, previews=(previewed,), same=None, unasked=0
+    )
 
 
 def _estimated(side: Side) -> Estimate:
@@ -123,15 +135,7 @@ def _ask(sides: Sequence[Side], options: PreviewOptions, clock: Clock, on_row: O
     """Ask all rows of all sides, a row by both configs before the next one."""
 
     def note(which: int, number: int, answered: AnsweredRow, shares: int | None = None) -> None:
-        side = sides[which]
-        rendered = side.rendered[number - 1]
-        values: dict[str, Any] = {"number": number, "row": rendered.row, "shares": shares}
-        if options.has_prompts and rendered.line is not None:
-            values["request"] = msgspec.json.decode(rendered.line.body)
-        if shares is not None:
-            values |= {"cost": None if answered.cost is None else Decimal(), "seconds": None}
-        side.answered[number] = answered.model_copy(update=values)
-        on_row(which, side.answered[number])
+        on_row(which, sides[which].note(number, answered, options, shares))
 
     def note_all(question: Question, answered: AnsweredRow) -> None:
         first, *others = question.rows
@@ -190,13 +194,14 @@ def _asker(side: Side, options: PreviewOptions, clock: Clock) -> Asker:
 
 
 def _previewed(
-    side: Side, estimated: Estimate, first: FirstRows, options: PreviewOptions
+    side: Side, estimated: Estimate | None, first: FirstRows, options: PreviewOptions
 ) -> Previewed:
     rows = tuple(side.answered[number] for number in sorted(side.answered))
     paid = [row for row in rows if row.shares is None]
     costs = [row.cost for row in paid if row.cost is not None]
     has_price = side.prices.of_canary is not None or side.prices.image is not None
     parse = side.config.results.parse
+    whole = _whole(side, first, options, paid) if options.has_whole else None
     return Previewed(
         config=side.name,
         model_id=side.model_id,
@@ -207,15 +212,15 @@ def _previewed(
         input_tokens=sum(row.input_tokens or 0 for row in paid),
         output_tokens=sum(row.output_tokens or 0 for row in paid),
         cost=sum(costs, Decimal()) if has_price else None,
-        whole=_whole(side, first, options, paid) if options.has_whole else None,
-        notes=tuple(_notes(side, options)),
+        whole=whole,
+        notes=tuple(_notes(side, options, has_whole=whole is not None)) if estimated else (),
     )
 
 
 def _whole(
     side: Side, first: FirstRows, options: PreviewOptions, paid: Sequence[AnsweredRow]
 ) -> Whole | None:
-    """Return the whole, unless all of it was asked."""
+    """Return the whole; None if no row was answered."""
     asked = [
         (line.line_bytes, row)
         for row in paid
@@ -231,13 +236,13 @@ def _whole(
     return whole_of(side.config, size, asked, side.prices)
 
 
-def _notes(side: Side, options: PreviewOptions) -> Iterator[str]:
+def _notes(side: Side, options: PreviewOptions, *, has_whole: bool) -> Iterator[str]:
     yield from (str(unknown) for unknown in side.prices.unknown)
     if side.prices.of_canary is None and side.prices.image is None:
         yield f"the on-demand price of {side.model_id} is not known: --max-cost limits nothing"
     elif max_answer_tokens(side.config.request) is None and side.config.request.prompt is not None:
         yield "request.max_tokens is not set, so nothing bounds the answers and their cost"
-    if options.has_whole:
+    if has_whole:
         rows = "the rows for which --where is true" if options.where else "the first rows"
         yield f"the whole is like {rows} only if its other rows are"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.check import check_config, list_prices
@@ -38,6 +40,26 @@ class Side:
     def model_id(self) -> str:
         """Return the model that single calls go to."""
         return self.config.canary.model_id or self.config.model.id
+
+    def note(
+        self,
+        number: int,
+        answered: AnsweredRow,
+        options: PreviewOptions,
+        shares: int | None = None,
+    ) -> AnsweredRow:
+        """Keep the answer of a row, and return it with the row.
+
+        shares: the number of the row that was asked, if this one has an equal body
+        """
+        rendered = self.rendered[number - 1]
+        values: dict[str, Any] = {"number": number, "row": rendered.row, "shares": shares}
+        if options.has_prompts and rendered.line is not None:
+            values["request"] = json.loads(rendered.line.body)
+        if shares is not None:
+            values |= {"cost": None if answered.cost is None else Decimal(), "seconds": None}
+        self.answered[number] = answered.model_copy(update=values)
+        return self.answered[number]
 
     def groups(self) -> list[tuple[tuple[int, ...], bytes]]:
         """Return the bodies to ask, each with the numbers of the rows that get its answer."""

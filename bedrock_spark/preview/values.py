@@ -77,13 +77,13 @@ class Previewed(_Part):
 
     config: its name; columns: those of `results.parse`
     rows: in the order in which they were read
-    whole: None if it was not asked for
+    estimate: None if nothing is asked; whole: None if it was not asked for
     """
 
     config: str
     model_id: str
     columns: tuple[str, ...]
-    estimate: Estimate
+    estimate: Estimate | None
     rows: tuple[AnsweredRow, ...]
     outcomes: dict[str, int]
     input_tokens: int
@@ -111,12 +111,6 @@ class Preview(_Part):
     def has_answer(self) -> bool:
         """Tell whether any row has an answer that is ok."""
         return any(each.outcomes.get("ok") for each in self.previews)
-
-    def _repr_html_(self) -> str:
-        """Return the rows as a table, for a notebook."""
-        from bedrock_spark.preview.page import table_html
-
-        return table_html(self)
 
 
 def is_same(one: AnsweredRow, other: AnsweredRow) -> bool:
