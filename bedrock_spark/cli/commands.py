@@ -13,6 +13,7 @@ import click
 from bedrock_spark._version import __version__
 from bedrock_spark.cli import runs, stages
 from bedrock_spark.cli.check import check
+from bedrock_spark.cli.clean import clean_command
 from bedrock_spark.cli.completion import completion
 from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.deploy import deploy
@@ -39,7 +40,7 @@ from bedrock_spark.report.json_form import ReportJson
 ORDER = (
     *("demo", "check", "iam", "invoke", "plan"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
-    *("status", "stop", "errors", "show", "results", "runs"),
+    *("status", "stop", "errors", "show", "results", "runs", "clean"),
     *("environment", "deploy", "jobs-path"),
     *("emulator", "completion", "schema", "help"),
 )
@@ -161,6 +162,7 @@ main.add_command(errors)
 main.add_command(show)
 main.add_command(results)
 main.add_command(list_runs)
+main.add_command(clean_command)
 main.add_command(invoke)
 main.add_command(check)
 main.add_command(plan_command)

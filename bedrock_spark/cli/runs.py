@@ -21,10 +21,12 @@ from bedrock_spark.fanout import (
     StepResult,
     leased_controller,
     open_controller,
+    status_cleaned,
     status_of,
     status_unprepared,
     stop_run,
 )
+from bedrock_spark.run_folder.cleaned import read_cleaned
 from bedrock_spark.run_folder.lease import STOP, read_holder
 from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest, read_manifest, require_manifest
@@ -56,9 +58,11 @@ def status(run_uri: str, region: str | None, endpoint_url: str | None, output: O
 
     def work(display: Display) -> int:
         clock = SystemClock()
-        run = _found(run_uri, region, endpoint_url)
+        run = _found(run_uri, region, endpoint_url, needs=())
         manifest = read_manifest(run.storage)
-        if manifest is None:
+        if read_cleaned(run.storage) is not None:
+            current = status_cleaned(run, clock)
+        elif manifest is None:
             current = status_unprepared(run, clock)
         else:
             current = status_of(open_controller(run, manifest, clock, reads_only=True), clock)
@@ -150,8 +154,13 @@ def prepared_run(
     return run, require_manifest(run.storage)
 
 
-def _found(run_uri: str, region: str | None, endpoint_url: str | None) -> Run:
-    run = find_run(run_uri, region, endpoint_url)
+def _found(
+    run_uri: str,
+    region: str | None,
+    endpoint_url: str | None,
+    needs: Sequence[str] | None = None,
+) -> Run:
+    run = find_run(run_uri, region, endpoint_url, needs=needs)
     if region not in (None, run.aws.region):
         raise ConfigError(f"--region {region}: {run_uri} is a run in the Region {run.aws.region}")
     return run
