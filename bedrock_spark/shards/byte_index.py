@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TypeAlias
 
+import numpy as np
+
 from bedrock_spark.shards.record_ids import LENGTH, decode
 
 # A block ends with the record that reaches this many bytes. Smaller blocks make a larger index,
@@ -73,12 +75,12 @@ class ShardIndex:
     def to_bytes(self) -> bytes:
         """Return the index as it is written."""
         blocks, salted = len(self.ranks), len(self.salted)
-        lengths = (stop - start for start, stop in zip(self.bounds, self.bounds[1:], strict=False))
+        lengths = np.diff(np.array(self.bounds, np.int64))
         data = b"".join(
             (
                 _HEADER.pack(_MAGIC, _VERSION, self.bounds[-1], blocks, salted),
-                struct.pack(f"<{blocks}Q", *self.ranks),
-                struct.pack(f"<{blocks}I", *lengths),
+                np.array(self.ranks, "<u8").tobytes(),
+                lengths.astype("<u4").tobytes(),
                 "".join(self.salted).encode(),
                 struct.pack(f"<{salted}I", *self.salted.values()),
             )

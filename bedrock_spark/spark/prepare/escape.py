@@ -31,12 +31,11 @@ def escaped(texts: pa.Array) -> pa.Array:
 
     texts: string or large_string; the result has the type LINES, null for a null
     """
-    data, offsets = flat_bytes(texts), offsets_of(texts).astype(np.int64)
+    data, offsets = bytes(flat_bytes(texts)), offsets_of(texts).astype(np.int64)
     offsets -= offsets[0]
     codes = np.frombuffer(data, np.uint8)
-    data = bytes(data)
-    # The control characters and the quote in one comparison: this exclusive or turns the quote, 34,
-    # into 32, and no other character that is not below 32 into 32 or less.
+    # Control characters and the quote in one comparison: "exclusive or 2" maps the quote (34) to 32
+    # and the space to 34, and the control characters onto each other.
     is_escaped = (codes ^ 2) <= _SPACE
     if _BACKSLASH in data:
         is_escaped |= codes == _BACKSLASH
