@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.aws.s3_uri import join_uri
+from bedrock_spark.clock import iso_time
 from bedrock_spark.outputs.outcomes import OK
-from bedrock_spark.report.values import iso_time
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.report_file import read_report
 from bedrock_spark.storage import Storage, open_storage

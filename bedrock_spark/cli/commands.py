@@ -25,6 +25,7 @@ from bedrock_spark.cli.lease_wait import add_lease_wait
 from bedrock_spark.cli.list_runs import list_runs
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.plan import plan_command
+from bedrock_spark.cli.report import report
 from bedrock_spark.cli.results import results
 from bedrock_spark.cli.show import show
 from bedrock_spark.errors import ExitCode
@@ -33,7 +34,7 @@ from bedrock_spark.errors import ExitCode
 ORDER = (
     *("demo", "check", "iam", "invoke", "plan"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
-    *("status", "stop", "errors", "show", "results", "runs"),
+    *("status", "stop", "report", "errors", "show", "results", "runs"),
     *("environment", "deploy", "jobs-path"),
     "emulator",
 )
@@ -141,6 +142,7 @@ for _stage in (stages.collect, stages.fallback):
     _partial_option(add_lease_wait(_stage_command(_stage)))
 main.add_command(runs.status)
 main.add_command(runs.stop)
+main.add_command(report)
 main.add_command(errors)
 main.add_command(show)
 main.add_command(results)

@@ -32,7 +32,7 @@ from bedrock_spark.aws.account import account_id
 from bedrock_spark.aws.clients import AwsSettings, bedrock_client, region_here
 from bedrock_spark.aws.model_family import ask_family, hides_family
 from bedrock_spark.aws.s3_uri import join_uri
-from bedrock_spark.clock import Clock
+from bedrock_spark.clock import Clock, iso_time
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.errors import ConfigError, ObjectChangedError, RunFolderError
 from bedrock_spark.families import converse_reason
@@ -84,6 +84,20 @@ class Run:
         Raises RunFolderError if that is damaged.
         """
         return prices_of_run(self.config, recorded_prices(self.storage))
+
+    def _repr_html_(self) -> str:
+        """Return what the run is, for a notebook. Reads nothing: its report has the numbers."""
+        from bedrock_spark.page import table
+
+        begun = iso_time(self.begun_at) if self.is_begun else None
+        rows = [
+            ("run", self.run_id),
+            ("run folder", self.storage.uri),
+            ("model", self.config.model.id),
+            ("Region", self.aws.region or ""),
+            ("begun", begun or "not yet"),
+        ]
+        return table("Run", rows)
 
 
 def open_run(config: Config, clock: Clock) -> Run:
@@ -259,7 +273,7 @@ def _describe(run: Run) -> bytes:
         "region": run.aws.region,
         "account": run.account,
         "config": run.config.model_dump(mode="json"),
-        "versions": _versions(),
+        "versions": versions_here(),
     }
     return json.dumps(description, indent=2, ensure_ascii=False).encode()
 
@@ -290,7 +304,8 @@ def _with_family(config: Config, family: str | None) -> Config:
     return config.model_copy(update={"model": model})
 
 
-def _versions() -> dict[str, str]:
+def versions_here() -> dict[str, str]:
+    """Return the versions of this package, of Python and of the libraries that do the work."""
     versions = {"bedrock_spark": __version__, "python": platform.python_version()}
     for name in _LIBRARIES:
         try:

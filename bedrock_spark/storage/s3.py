@@ -103,7 +103,9 @@ class S3Storage:
         """Write an object; return its ETag."""
         with self._storage_errors(key):
             name = self._prefix + key
-            reply = self._client.put_object(Bucket=self._bucket, Key=name, Body=data)
+            # Otherwise a browser saves the page instead of showing it.
+            kind = {"ContentType": "text/html; charset=utf-8"} if key.endswith(".html") else {}
+            reply = self._client.put_object(Bucket=self._bucket, Key=name, Body=data, **kind)
             return str(reply["ETag"]).strip('"')
 
     def create(self, key: str, data: bytes) -> None:

@@ -23,7 +23,7 @@ PACKAGE = Path(bedrock_spark.__file__).parent
 # the package. It may import itself and parts of earlier layers, but no other part of its own layer.
 ORDER: list[set[str]] = [
     {"_version", "archives", "errors", "limits", "clock", "progress", "s3_spelling"},  # values
-    {"schema", "screen"},  # columns in Spark DDL; progress on the screen
+    {"schema", "screen", "page"},  # columns in Spark DDL; progress on the screen; a report as HTML
     {"templates", "shards"},  # from a row to a body; record ids, buckets, cuts
     {"config"},
     {"families"},  # request bodies and answers per model family
@@ -42,7 +42,17 @@ ORDER: list[set[str]] = [
     {"jobs", "__main__"},  # programs of spark-submit; python -m
 ]
 # Parts and files that need neither Spark nor AWS, so that their tests need neither.
-PURE = {*ORDER[0], "schema", "screen", "templates", "shards", "config", "families", "prices"}
+PURE = {
+    *ORDER[0],
+    "schema",
+    "screen",
+    "page",
+    "templates",
+    "shards",
+    "config",
+    "families",
+    "prices",
+}
 PURE_FILES = {
     "outputs/ask_again.py",
     "outputs/claims.py",

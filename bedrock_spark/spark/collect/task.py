@@ -43,6 +43,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import Place
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.schema import REJECT_COLUMN, REJECT_REASON, ROW_RECORD_ID
+from bedrock_spark.spark.collect.answer_counts import AnswerCounts
 from bedrock_spark.spark.collect.dead_letters import DeadLetters
 from bedrock_spark.spark.collect.late_output import copy_late_output, lacks_answers
 from bedrock_spark.spark.collect.result_rows import ResultRows, rejected_rows
@@ -55,7 +56,7 @@ from bedrock_spark.storage import Storage, StoredObject, scratch_folder
 
 # The version of the format of results and reconciliations. If it changes, the fingerprint of every
 # shard changes, and the shard is collected again.
-_FORMAT = 13
+_FORMAT = 14
 _REJECT_COLUMNS = (REJECT_COLUMN, REJECT_REASON)
 
 
@@ -208,7 +209,8 @@ class CollectTask:
         images = images_of(self.storage, inputs, reconciliation)
         made = ResultRows(reconciliation, family, images, len(self.columns.parsed))
         with DeadLetters(self.columns, self.storage, work.unit) as dead:
-            with self._results(work.unit, kept, dead) as results:
+            counts = AnswerCounts(self.columns.prefix, self.columns.parsed)
+            with self._results(work.unit, kept, dead, counts) as results:
 
                 def take(ok: OkAnswers) -> None:
                     sizes = list(map(len, ok.outputs))
@@ -231,6 +233,8 @@ class CollectTask:
         return msgspec.structs.replace(
             _with_reasons(_reconciled(reconciliation, outputs, made), made.reasons),
             fallback_files=tuple(answers),
+            lengths=dict(counts.lengths),
+            labels={k: None if v is None else dict(v) for k, v in counts.labels.items()},
             dead_letters=dead_letters,
             outputs=outputs_digest(inputs),
             jobs_known=jobs_digest(work.jobs),
@@ -248,13 +252,17 @@ class CollectTask:
 
     @contextmanager
     def _results(
-        self, unit: str, kept: SourceRows, dead: DeadLetters | None = None
+        self,
+        unit: str,
+        kept: SourceRows,
+        dead: DeadLetters | None = None,
+        counts: AnswerCounts | None = None,
     ) -> Iterator[ResultsFile]:
         """Provide the results of a unit; put them into the run folder after the block, whole."""
         schema = schema_of(kept.schema, self.columns)
         key = layout.results_key(unit)
         with results_file(self.storage, key, schema, self.columns.prefix) as file:
-            results = ResultsFile(self.columns, schema, kept, file, dead)
+            results = ResultsFile(self.columns, schema, kept, file, dead, counts)
             yield results
             results.flush()
             file.commit()
@@ -288,6 +296,8 @@ def _reconciled(
         raised_tokens=sum(limits.values()),
         unanswered_ids=tuple(unanswered),
         unanswered_digest=digest_of_ids(unanswered),
+        fallback_minutes=dict(reconciliation.times.minutes),
+        latency=dict(reconciliation.times.latency),
         findings=tuple(reconciliation.findings),
     )
 
