@@ -14,6 +14,7 @@ from bedrock_spark.cli.run_argument import with_run_arguments
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.errors import ConfigError, ExitCode
 from bedrock_spark.page import Sample, render
+from bedrock_spark.report.json_form import ReportJson
 from bedrock_spark.report.live import Look, look_at
 from bedrock_spark.run_folder.run import Run, find_run
 
@@ -21,7 +22,7 @@ _EVERY_SECONDS = 30
 
 
 @click.command(epilog="Example: bedrock-spark report s3://my-bucket/runs/tickets --out a.html")
-@with_output_options()
+@with_output_options(json_type=ReportJson)
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),

@@ -50,6 +50,9 @@ _MARK = "bedrock-spark-put"
 # The maximum number of keys in one DeleteObjects call, from the Amazon S3 API reference.
 _MAX_DELETED_KEYS = 1000
 
+# A browser saves what is of the default kind instead of showing it.
+_PAGE, _DATA = "text/html; charset=utf-8", "binary/octet-stream"
+
 
 class S3Storage:
     """Storage below an s3:// URI. The first call makes the client, once per process."""
@@ -103,9 +106,9 @@ class S3Storage:
         """Write an object; return its ETag."""
         with self._storage_errors(key):
             name = self._prefix + key
-            # Otherwise a browser saves the page instead of showing it.
-            kind = {"ContentType": "text/html; charset=utf-8"} if key.endswith(".html") else {}
-            reply = self._client.put_object(Bucket=self._bucket, Key=name, Body=data, **kind)
+            kind = _PAGE if key.endswith(".html") else _DATA
+            put = self._client.put_object
+            reply = put(Bucket=self._bucket, Key=name, Body=data, ContentType=kind)
             return str(reply["ETag"]).strip('"')
 
     def create(self, key: str, data: bytes) -> None:
@@ -216,6 +219,15 @@ class S3Storage:
                 )
             for error in reply.get("Errors", ()):
                 raise StorageError(f"s3://{self._bucket}/{error['Key']}: {error['Message']}")
+
+    def keeps_versions(self, key: str) -> bool:
+        """Tell whether the object has a version id: then the bucket has, or had, versioning.
+
+        So it needs no permission of its own, such as s3:GetBucketVersioning.
+        """
+        with self._storage_errors(key):
+            reply = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+            return "VersionId" in reply
 
     def list(self, prefix: str) -> list[StoredObject]:
         """Return the objects of every page of the listing."""
