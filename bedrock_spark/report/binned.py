@@ -63,8 +63,7 @@ class Bins:
         """Return the largest number of spans at one time in each bin."""
         changes = []
         for begins, ends in spans:
-            # A span without length counts, too.
-            changes += [(begins, 1), (max(ends, math.nextafter(begins, math.inf)), -1)]
+            changes += [(begins, 1), (ends, -1)]
         changes.sort()  # what ends when another begins has freed its place
         peaks, active, at = [0] * self.count, 0, 0
         for moment, by in changes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import heapq
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -131,7 +132,9 @@ def _span(job: Job, latest: float) -> Span:
     ends = seen.ended_at or job.settled_at if job.is_settled else latest
     records = seen.processed or (seen.succeeded or 0) + (seen.failed or 0)
     status = seen.status if job.is_settled else ACTIVE
-    return Span(begins, max(begins, ends or begins), status, job, records, job.tokens or (0, 0))
+    # A job that ended when it began takes its slot, too.
+    ends = max(math.nextafter(begins, math.inf), ends or begins)
+    return Span(begins, ends, status, job, records, job.tokens or (0, 0))
 
 
 def _lanes(spans: Sequence[Span]) -> list[int]:
@@ -142,7 +145,7 @@ def _lanes(spans: Sequence[Span]) -> list[int]:
         while busy and busy[0][0] <= span.begins:
             heapq.heappush(free, heapq.heappop(busy)[1])
         lane = heapq.heappop(free) if free else len(busy)
-        heapq.heappush(busy, (max(span.ends, span.begins), lane))
+        heapq.heappush(busy, (span.ends, lane))
         lanes.append(lane)
     return lanes
 
