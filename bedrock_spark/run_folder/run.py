@@ -22,6 +22,7 @@ import platform
 import re
 import secrets
 import string
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
@@ -36,11 +37,12 @@ from bedrock_spark.clock import Clock
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.errors import ConfigError, ObjectChangedError, RunFolderError
 from bedrock_spark.families import converse_reason
-from bedrock_spark.prices import RunPrices, prices_of_run
+from bedrock_spark.prices import ModelPrices, RunPrices, prices_of_run
+from bedrock_spark.prices.run_prices import Find
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.config_versions import newest_config
 from bedrock_spark.run_folder.config_versions import record_config as write_version
-from bedrock_spark.run_folder.prices import record_prices, recorded_prices
+from bedrock_spark.run_folder.prices import find_among, read_prices, record_prices
 from bedrock_spark.run_folder.same_run import (
     difference,
     has_moved,
@@ -48,7 +50,7 @@ from bedrock_spark.run_folder.same_run import (
     other_place,
     refuse,
 )
-from bedrock_spark.storage import Storage, open_storage
+from bedrock_spark.storage import Storage, calls_at_once, open_storage
 
 FORMAT = 1
 _SLUG_LENGTH = 20
@@ -67,6 +69,8 @@ class Run:
     begun_at: when the run was begun, in seconds since the epoch; None if `run.json` does not say
     account: the AWS account; None if it is unknown, or the run folder is not in S3
     is_begun: whether `run.json` is written
+    is_first: whether there was no `run.json` when the run was opened
+    list_prices: those that are written down, as far as this process has read them
     """
 
     run_id: str
@@ -76,14 +80,17 @@ class Run:
     begun_at: float | None = None
     account: str | None = None
     is_begun: bool = True
+    is_first: bool = False
+    list_prices: tuple[ModelPrices, ...] | None = None
 
     @cached_property
     def prices(self) -> RunPrices:
-        """Return the prices that the run counts with. Reads `prices.json` once.
+        """Return the prices that the run counts with. Reads `prices.json`, once.
 
         Raises RunFolderError if that is damaged.
         """
-        return prices_of_run(self.config, recorded_prices(self.storage))
+        recorded = read_prices(self.storage) if self.list_prices is None else self.list_prices
+        return prices_of_run(self.config, find_among(recorded))
 
 
 def open_run(config: Config, clock: Clock) -> Run:
@@ -99,7 +106,7 @@ def open_run(config: Config, clock: Clock) -> Run:
     if data is None:
         if is_fixed(storage):
             raise refuse(storage, f"has a run, but no {layout.RUN_FILE}; restore it from a backup")
-        return _new_run(config, clock)
+        return replace(_new_run(config, clock), is_first=True)
     description = _parse(data, storage)
     known = _with_family_recorded(config, description["config"])
     region = config.batch.region or description.get("region") or region_here()
@@ -143,8 +150,9 @@ def begin_run(run: Run) -> Run:
     Another process may have begun it meanwhile; then the run has its id. Raises RunFolderError if
     that process had another config, and has committed prepare.
     """
+    is_new, may_exist = False, not run.is_first
     while not run.is_begun:
-        found = run.storage.read_version(layout.RUN_FILE)
+        found = run.storage.read_version(layout.RUN_FILE) if may_exist else None
         if found is not None:
             description = _parse(found[0], run.storage)
             why_not = difference(description, run.config, run.aws.region, run.account)
@@ -158,14 +166,23 @@ def begin_run(run: Run) -> Run:
                 layout.RUN_FILE, _describe(run), found[1] if found is not None else None
             )
         except ObjectChangedError:
+            may_exist = True
             continue  # another process was first: look at its run
         if found is not None and is_fixed(run.storage):
             # The run that was replaced has committed prepare at the same time. It goes on.
             run.storage.replace(layout.RUN_FILE, found[0], version)
             continue
-        run = replace(run, is_begun=True)
-    record_prices(run.storage, run.prices.models)
-    return replace(run)  # its prices are read again: another process may have written its own first
+        run, is_new = replace(run, is_begun=True), found is None
+    return _with_prices_recorded(run, may_exist=not is_new)
+
+
+def _with_prices_recorded(run: Run, *, may_exist: bool = True) -> Run:
+    """Write the list prices that are not written down yet; return the run with those that are."""
+
+    def needed(find: Find) -> Iterable[ModelPrices]:
+        return prices_of_run(run.config, find).models
+
+    return replace(run, list_prices=record_prices(run.storage, needed, may_exist=may_exist))
 
 
 def as_begun(run: Run) -> Run | None:
@@ -192,13 +209,23 @@ def check_not_replaced(run: Run) -> None:
     )
 
 
-def record_config(run: Run, now: float) -> None:
-    """Write the run's config as a version, unless it is the newest one already."""
+def record_config(run: Run, now: float) -> Run:
+    """Write the run's config as a version, unless it is the newest one already.
+
+    Returns the run with the list prices that are written down then.
+    """
+    with calls_at_once(run.storage) as calls:
+        versions = calls.begin(_record_version, run, now)
+        with_prices = calls.begin(_with_prices_recorded, run)
+    versions.result()
+    return with_prices.result()
+
+
+def _record_version(run: Run, now: float) -> None:
     data = run.storage.read_if_present(layout.RUN_FILE)
     if data is not None:
         begun_with = _parse(data, run.storage)["config"]
         write_version(run.storage, begun_with, run.config, now)
-    record_prices(run.storage, run.prices.models)
 
 
 def _new_run(config: Config, clock: Clock) -> Run:
