@@ -8,7 +8,7 @@ from bedrock_spark.storage.at_once import Calls, calls_at_once
 from bedrock_spark.storage.base import ObjectWriter, Storage, StoredObject
 from bedrock_spark.storage.commit import commit_all
 from bedrock_spark.storage.copy import copy_below, copy_object
-from bedrock_spark.storage.listing import list_all
+from bedrock_spark.storage.listing import list_all, scan_ahead
 from bedrock_spark.storage.local import LocalStorage
 from bedrock_spark.storage.read_ahead import LineReader, read_ahead
 from bedrock_spark.storage.s3 import S3Storage
@@ -29,6 +29,7 @@ __all__ = [
     "list_all",
     "open_storage",
     "read_ahead",
+    "scan_ahead",
     "scratch_folder",
 ]
 

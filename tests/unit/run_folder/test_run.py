@@ -79,7 +79,7 @@ def test_run_json_describes_the_run(tmp_path: Path) -> None:
 def test_two_processes_that_begin_at_once_open_the_same_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second one cannot create run.json, whether it found none when it opened the run or now."""
+    """The second one cannot create run.json, whether it found none earlier or now."""
     runs = [opened_in(tmp_path) for _ in range(3)]
     assert len({run.run_id for run in runs}) == 3
     first, second = begin_run(runs[0]), begin_run(runs[1])
