@@ -18,21 +18,17 @@ because no family is known.
 from __future__ import annotations
 
 import json
-import platform
 import re
 import secrets
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import metadata
 from typing import Any
 
-from bedrock_spark._version import __version__
 from bedrock_spark.aws.account import account_id
 from bedrock_spark.aws.clients import AwsSettings, bedrock_client, region_here
 from bedrock_spark.aws.model_family import ask_family, hides_family
-from bedrock_spark.aws.s3_uri import join_uri
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.errors import ConfigError, ObjectChangedError, RunFolderError
@@ -43,6 +39,12 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.config_versions import newest_config
 from bedrock_spark.run_folder.config_versions import record_config as write_version
 from bedrock_spark.run_folder.prices import find_among, read_prices, record_prices
+from bedrock_spark.run_folder.run_file import (
+    FORMAT,
+    parse_run_file,
+    read_run_file,
+    versions_here,
+)
 from bedrock_spark.run_folder.same_run import (
     difference,
     has_moved,
@@ -52,11 +54,9 @@ from bedrock_spark.run_folder.same_run import (
 )
 from bedrock_spark.storage import Storage, calls_at_once, open_storage
 
-FORMAT = 1
 _SLUG_LENGTH = 20
 _RANDOM_LENGTH = 8
 _CONVERSE = "converse"
-_LIBRARIES = ("boto3", "botocore", "pyarrow", "pyspark")
 
 
 @dataclass(frozen=True)
@@ -98,16 +98,16 @@ def open_run(config: Config, clock: Clock) -> Run:
 
     Writes nothing. Raises RunFolderError if `run.json` is damaged, or records another URI, or, once
     prepare is committed, another source, model, request, shards, Region or account. Raises
-    ConfigError if the service cannot name the family of a new run's model, or a run in S3 has no
-    Region.
+    RunCleanedError if `clean` has deleted what the run needs, and ConfigError if the service cannot
+    name the family of a new run's model, or a run in S3 has no Region.
     """
     storage = open_storage(config.run_uri, AwsSettings(config.batch.region, config.endpoint_url))
-    data = storage.read_if_present(layout.RUN_FILE)
+    data = read_run_file(storage)
     if data is None:
         if is_fixed(storage):
             raise refuse(storage, f"has a run, but no {layout.RUN_FILE}; restore it from a backup")
         return replace(_new_run(config, clock), is_first=True)
-    description = _parse(data, storage)
+    description = parse_run_file(data, storage)
     known = _with_family_recorded(config, description["config"])
     region = config.batch.region or description.get("region") or region_here()
     run = _opened(known, region)
@@ -119,19 +119,26 @@ def open_run(config: Config, clock: Clock) -> Run:
     return _new_run(config, clock)
 
 
-def find_run(run_uri: str, region: str | None = None, endpoint_url: str | None = None) -> Run:
+def find_run(
+    run_uri: str,
+    region: str | None = None,
+    endpoint_url: str | None = None,
+    *,
+    needs: Sequence[str] | None = None,
+) -> Run:
     """Open the run at a URI with its newest config.
 
     region: used to read the folder, and for the run if it does not name its Region
     endpoint_url: used in place of that of the config, if given
+    needs: the parts of the folder that the caller reads (`cleaned.py`); None for all
     Raises RunFolderError if there is no run, its `run.json` is damaged, or it is of another
-    account.
+    account, and RunCleanedError if a part that it needs is deleted.
     """
     storage = open_storage(run_uri, AwsSettings(region, endpoint_url))
-    data = storage.read_if_present(layout.RUN_FILE)
+    data = read_run_file(storage, needs)
     if data is None:
         raise RunFolderError(f"{run_uri}: holds no run; there is no {layout.RUN_FILE}")
-    description = _parse(data, storage)
+    description = parse_run_file(data, storage)
     config = parse_config(newest_config(storage, description["config"]))
     config = config.model_copy(update={"endpoint_url": endpoint_url or config.endpoint_url})
     own = description.get("region") or config.batch.region
@@ -154,7 +161,7 @@ def begin_run(run: Run) -> Run:
     while not run.is_begun:
         found = run.storage.read_version(layout.RUN_FILE) if may_exist else None
         if found is not None:
-            description = _parse(found[0], run.storage)
+            description = parse_run_file(found[0], run.storage)
             why_not = difference(description, run.config, run.aws.region, run.account)
             if why_not is None:
                 run = _begun(run, description)
@@ -192,7 +199,7 @@ def as_begun(run: Run) -> Run | None:
     data = run.storage.read_if_present(layout.RUN_FILE)
     if data is None:
         return None
-    description = _parse(data, run.storage)
+    description = parse_run_file(data, run.storage)
     is_other = difference(description, run.config, run.aws.region, run.account) is not None
     return None if is_other else _begun(run, description)
 
@@ -200,7 +207,7 @@ def as_begun(run: Run) -> Run | None:
 def check_not_replaced(run: Run) -> None:
     """Raise RunFolderError if another process has begun the run again with another config."""
     data = run.storage.read_if_present(layout.RUN_FILE)
-    if data is not None and _parse(data, run.storage)["run_id"] == run.run_id:
+    if data is not None and parse_run_file(data, run.storage)["run_id"] == run.run_id:
         return
     raise refuse(
         run.storage,
@@ -224,7 +231,7 @@ def record_config(run: Run, now: float) -> Run:
 def _record_version(run: Run, now: float) -> None:
     data = run.storage.read_if_present(layout.RUN_FILE)
     if data is not None:
-        begun_with = _parse(data, run.storage)["config"]
+        begun_with = parse_run_file(data, run.storage)["config"]
         write_version(run.storage, begun_with, run.config, now)
 
 
@@ -286,7 +293,7 @@ def _describe(run: Run) -> bytes:
         "region": run.aws.region,
         "account": run.account,
         "config": run.config.model_dump(mode="json"),
-        "versions": _versions(),
+        "versions": versions_here(),
     }
     return json.dumps(description, indent=2, ensure_ascii=False).encode()
 
@@ -315,33 +322,3 @@ def _with_family_recorded(config: Config, recorded: dict[str, Any]) -> Config:
 def _with_family(config: Config, family: str | None) -> Config:
     model = config.model.model_copy(update={"family": family})
     return config.model_copy(update={"model": model})
-
-
-def _versions() -> dict[str, str]:
-    versions = {"bedrock_spark": __version__, "python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "not a pip package here"  # the cluster's own Spark
-    return versions
-
-
-def _parse(data: bytes, storage: Storage) -> dict[str, Any]:
-    uri = join_uri(storage.uri, layout.RUN_FILE)
-    try:
-        description = json.loads(data)
-    except ValueError as exc:
-        raise RunFolderError(f"{uri}: is not JSON; the run folder is damaged") from exc
-    if not isinstance(description, dict) or "format" not in description:
-        raise RunFolderError(f"{uri}: is not the description of a run")
-    if description["format"] != FORMAT:
-        raise RunFolderError(
-            f"{uri}: has format {description['format']}, this version reads {FORMAT}; "
-            "use the version of bedrock-spark that began the run"
-        )
-    if not isinstance(description.get("run_id"), str) or not isinstance(
-        description.get("config"), dict
-    ):
-        raise RunFolderError(f"{uri}: lacks a run_id or a config; the run folder is damaged")
-    return description
