@@ -44,8 +44,12 @@ class Display:
 
     def __init__(self, output: Output | None = None, screen: ProgressScreen | None = None) -> None:
         self.output = output or Output()
-        self._screen = screen or ProgressScreen()
+        self._screen = screen or ProgressScreen(as_json=self.output.logs_json)
         self.failure: str | None = None
+
+    def name_run(self, run_uri: str) -> None:
+        """Name the run in the lines of --log json."""
+        self._screen.name_run(run_uri)
 
     def observe(self, progress: Progress) -> None:
         """Show the progress of a stage."""
@@ -71,7 +75,7 @@ class Display:
         if not self.output.as_json:
             _print(text)
         elif not self.output.is_quiet:
-            _print(text, to_stderr=True)
+            self._print_error(text, "info", "end")
 
     def show_table(self, rows: list[tuple[str, str]]) -> None:
         """Print names and values, one pair a line."""
@@ -115,7 +119,7 @@ class Display:
     def end_interrupted(self, code: ExitCode, message: str) -> int:
         """Show what a person who interrupted the command has to know; return its exit code."""
         self.finish()
-        _print(message, to_stderr=True)
+        self._print_error(message, "error", "end")
         self.show_json({"error": error_json(code, message)})
         return code
 
@@ -126,11 +130,17 @@ class Display:
 
     def show_warning(self, text: str) -> None:
         """Print to stderr what a person must know although nothing failed, also with --quiet."""
-        _print(f"warning: {text}", to_stderr=True, style="yellow")
+        self._print_error(text, "warning", "warning", "yellow")
 
     def show_error(self, text: str) -> None:
         """Print an error to stderr."""
-        _print(f"error: {text}", to_stderr=True, style="red")
+        self._print_error(text, "error", "error", "red")
+
+    def _print_error(self, text: str, level: str, event: str, style: str | None = None) -> None:
+        """Print to stderr: a line for people, or one of JSON."""
+        if not self._screen.say_json(level, event, text):
+            label = f"{event}: " if event != "end" else ""
+            _print(f"{label}{text}", to_stderr=True, style=style)
 
 
 def error_json(code: ExitCode, message: str) -> dict[str, Any]:
