@@ -54,9 +54,12 @@ class JsonLines:
         """Write a line that is about no stage."""
         self.event("info", "note", text, now)
 
-    def event(self, level: str, event: str, message: str, now: float) -> None:
-        """Write a line with a message."""
-        self._put({"at": _iso(now), "level": level, "event": event, "message": message})
+    def event(
+        self, level: str, event: str, message: str, now: float, topic: str | None = None
+    ) -> None:
+        """Write a line with a message. topic: of an error, in docs/errors.md."""
+        values = {"at": _iso(now), "level": level, "event": event, "message": message}
+        self._put(values | ({"topic": topic} if topic is not None else {}))
 
     def finish(self, now: float) -> None:
         """Write the last progress, if that has no line yet."""

@@ -83,12 +83,12 @@ class ProgressScreen:
         with self._lock:
             self._opened().say(text, self._now())
 
-    def say_json(self, level: str, event: str, message: str) -> bool:
+    def say_json(self, level: str, event: str, message: str, topic: str | None = None) -> bool:
         """Write an event as JSON; return False, and write nothing, if the screen is for people."""
         with self._lock:
             if self._json is None:
                 return False
-            self._json.event(level, event, message, self._now())
+            self._json.event(level, event, message, self._now(), topic)
             return True
 
     def name_run(self, run_uri: str) -> None:
