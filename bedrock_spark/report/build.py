@@ -27,7 +27,8 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
-from bedrock_spark.run_folder.run import Run, versions_here
+from bedrock_spark.run_folder.run import Run
+from bedrock_spark.run_folder.run_file import versions_here
 
 _UNITS_NAMED = 3
 

@@ -7,12 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bedrock_spark.clock import Clock
-from bedrock_spark.report.gather import gather_report
+from bedrock_spark.report.gather import gather_report, read_known
 from bedrock_spark.report.values import UNFINISHED, Ending
 from bedrock_spark.run_folder.lease import read_holder
-from bedrock_spark.run_folder.ledger import Ledger
-from bedrock_spark.run_folder.manifest import read_manifest
-from bedrock_spark.run_folder.report_file import read_report
 from bedrock_spark.run_folder.run import Run
 
 
@@ -32,13 +29,12 @@ def look_at(run: Run, clock: Clock) -> Look:
     """
     now = clock.now()
     holder = read_holder(run.storage)
+    known = read_known(run)
     goes_on = holder is not None and not holder.is_over(now)
-    goes_on = goes_on or any(not j.is_settled for j in Ledger(run.storage).replay().values())
-    last = read_report(run.storage, run.run_id)
-    if last is not None and not goes_on:
-        return Look(last, goes_on=False)
-    before = last or {"stage": "prepare", "seconds": {}, "models": []}
+    goes_on = goes_on or any(not job.is_settled for job in known.state.jobs.values())
+    if known.last is not None and not goes_on:
+        return Look(known.last, goes_on=False)
+    before = known.last or {"stage": "prepare", "seconds": {}, "models": []}
     ending = Ending(UNFINISHED, before["stage"])
-    manifest = read_manifest(run.storage)
-    report = gather_report(run, manifest, None, before["seconds"], ending, now)
+    report = gather_report(run, known, None, before["seconds"], ending, now)
     return Look(replace(report, models=before["models"]).as_json(), goes_on)
