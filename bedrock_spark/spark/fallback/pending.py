@@ -53,7 +53,9 @@ class PendingRecords:
             if not own:
                 continue
             limits = reconciled.limits if self.path else {}
-            for record in read_records(self.storage, part.shard_id, self.prepare_id, own):
+            for record in read_records(
+                self.storage, part.shard_id, self.prepare_id, own, part.files
+            ):
                 limit = limits.get(record.recordId)
                 asked = record if limit is None else record.with_limit(self.path, limit)
                 yield part.shard_id, asked, limit
