@@ -15,6 +15,7 @@
     │   └── StorageAccessError no credentials, or they do not allow the call
     ├── RunFolderError         the run folder belongs to something else, or is damaged
     │   ├── OtherRunError      the folder's run has another config, Region or account
+    │   ├── RunCleanedError    clean has deleted what the command needs
     │   ├── RunHeldError       another process controls the run
     │   └── RunStoppedError    nothing more is submitted until the run is resumed
     ├── JobsWithoutAnswersError the batch jobs answer no record: the run is held
@@ -48,11 +49,13 @@
 
 A message says what failed, for which object, and what to do. Ids are attributes. No message ever
 holds a row's value, a prompt, an answer or a credential. Every error survives pickling, because
-executors send errors to the driver. Every class says with which code a command exits that it ends.
+executors send errors to the driver. Every class says with which code a command exits that it ends,
+and has a paragraph in docs/errors.md.
 """
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 from typing import ClassVar
 
@@ -75,6 +78,11 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
     TERMINATED = 143
 
+    @property
+    def topic(self) -> str:
+        """Return the name of its paragraph in docs/errors.md, such as `more-to-do`."""
+        return self.name.lower().replace("_", "-")
+
 
 class BedrockSparkError(Exception):
     """Base of every error raised on purpose by this package.
@@ -96,9 +104,15 @@ class BedrockSparkError(Exception):
     """
 
     exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+    topic: ClassVar[str] = "failed"
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
+
+    def __init_subclass__(cls) -> None:
+        """Name the paragraph of docs/errors.md by the class: no-free-slot of NoFreeSlotError."""
+        words = re.findall("[A-Z][a-z]+", cls.__name__.removesuffix("Error"))
+        cls.topic = "-".join(words).lower()
 
 
 class RowsWarning(UserWarning):
@@ -200,6 +214,12 @@ class RunFolderError(BedrockSparkError):
 
 class OtherRunError(RunFolderError):
     """The run folder holds a run of another config, Region or account."""
+
+    exit_code = ExitCode.CONFIG
+
+
+class RunCleanedError(RunFolderError):
+    """The run was cleaned: what the command needs is deleted, and the run cannot go on."""
 
     exit_code = ExitCode.CONFIG
 

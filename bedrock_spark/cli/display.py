@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
@@ -25,6 +26,19 @@ from bedrock_spark.screen import ProgressScreen
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class CommandError:
+    """Why a command did not exit with 0.
+
+    kind: the name of the exit code; topic: `bedrock-spark help TOPIC` explains the error
+    """
+
+    kind: str
+    message: str
+    exit_code: int
+    topic: str
+
+
 class Display:
     """The screen of one command.
 
@@ -34,8 +48,12 @@ class Display:
 
     def __init__(self, output: Output | None = None, screen: ProgressScreen | None = None) -> None:
         self.output = output or Output()
-        self._screen = screen or ProgressScreen()
+        self._screen = screen or ProgressScreen(as_json=self.output.logs_json)
         self.failure: str | None = None
+
+    def name_run(self, run_uri: str) -> None:
+        """Name the run in the lines of --log json."""
+        self._screen.name_run(run_uri)
 
     def observe(self, progress: Progress) -> None:
         """Show the progress of a stage."""
@@ -61,7 +79,7 @@ class Display:
         if not self.output.as_json:
             _print(text)
         elif not self.output.is_quiet:
-            _print(text, to_stderr=True)
+            self._print_error(text, "info", "end")
 
     def show_table(self, rows: list[tuple[str, str]]) -> None:
         """Print names and values, one pair a line."""
@@ -87,25 +105,30 @@ class Display:
         """Show an error; return its exit code. With --verbose, its causes have their stacks."""
         if self.output.is_verbose:
             log.info("%s", type(exc).__name__, exc_info=exc)
-        return self.fail_with(exc.exit_code, str(exc))
+        return self.fail_with(exc.exit_code, str(exc), topic=exc.topic)
 
     def fail_with(
-        self, code: ExitCode, message: str, values: Mapping[str, Any] | None = None
+        self,
+        code: ExitCode,
+        message: str,
+        values: Mapping[str, Any] | None = None,
+        topic: str | None = None,
     ) -> int:
         """Show why a command does not exit with 0; return the exit code.
 
         values: what the JSON object has besides the error
+        topic: the paragraph of docs/errors.md; None: that of the exit code
         """
         self.finish()
         self.failure = message
-        self.show_error(message)
-        self.show_json({**(values or {}), "error": error_json(code, message)})
+        self.show_error(message, topic or code.topic)
+        self.show_json({**(values or {}), "error": error_json(code, message, topic)})
         return code
 
     def end_interrupted(self, code: ExitCode, message: str) -> int:
         """Show what a person who interrupted the command has to know; return its exit code."""
         self.finish()
-        _print(message, to_stderr=True)
+        self._print_error(message, "error", "end")
         self.show_json({"error": error_json(code, message)})
         return code
 
@@ -116,16 +139,32 @@ class Display:
 
     def show_warning(self, text: str) -> None:
         """Print to stderr what a person must know although nothing failed, also with --quiet."""
-        _print(f"warning: {text}", to_stderr=True, style="yellow")
+        self._print_error(text, "warning", "warning", "yellow")
 
-    def show_error(self, text: str) -> None:
-        """Print an error to stderr."""
-        _print(f"error: {text}", to_stderr=True, style="red")
+    def show_error(self, text: str, topic: str) -> None:
+        """Print an error to stderr, and how to read its paragraph of docs/errors.md."""
+        self._print_error(text, "error", "error", "red", topic)
+
+    def _print_error(
+        self,
+        text: str,
+        level: str,
+        event: str,
+        style: str | None = None,
+        topic: str | None = None,
+    ) -> None:
+        """Print to stderr: a line for people, or one of JSON."""
+        if self._screen.say_json(level, event, text, topic):
+            return
+        label = f"{event}: " if event != "end" else ""
+        _print(f"{label}{text}", to_stderr=True, style=style)
+        if topic is not None:
+            _print(f"see: bedrock-spark help {topic}", to_stderr=True, style="dim")
 
 
-def error_json(code: ExitCode, message: str) -> dict[str, Any]:
-    """Return a failure as --json prints it. The kind is the name of the exit code."""
-    return {"kind": code.name.lower(), "message": message, "exit_code": int(code)}
+def error_json(code: ExitCode, message: str, topic: str | None = None) -> dict[str, Any]:
+    """Return a failure as --json prints it. The topic is that of the exit code if None is given."""
+    return asdict(CommandError(code.name.lower(), message, int(code), topic or code.topic))
 
 
 def _print(text: str, *, to_stderr: bool = False, style: str | None = None) -> None:
