@@ -75,14 +75,22 @@ def read_records(
     Raises StorageError, also if the shard does not exist.
     """
     lines = lines_of(shard_id, prepare_id, files)
-    wanted = set(record_ids)
     index = read_index(storage, shard_id, prepare_id)
+    yield from found_records(storage, lines, index, record_ids)
+
+
+def found_records(
+    storage: Storage, lines: Lines, index: ShardIndex | None, record_ids: Iterable[str]
+) -> Iterator[ShardLine]:
+    """Do as `read_records` with an index that was read before; None: all of the shard is read."""
+    wanted = set(record_ids)
     if index is not None:
         for record in indexed_records(storage, lines, index, wanted):
             wanted.discard(record.recordId)
             yield record
         if wanted:
-            log.warning("%s: the index is wrong for %d records; all is read", shard_id, len(wanted))
+            key = lines.keys[0]
+            log.warning("%s: the index is wrong for %d records; all is read", key, len(wanted))
     if wanted:
         for record in all_records(storage, lines):
             if record.recordId in wanted:
