@@ -16,6 +16,7 @@ from bedrock_spark.cli.check import check
 from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.deploy import deploy
 from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.doctor import doctor
 from bedrock_spark.cli.environment import environment
 from bedrock_spark.cli.errors import errors
 from bedrock_spark.cli.extras import how_to_install, missing_of
@@ -31,7 +32,7 @@ from bedrock_spark.errors import ExitCode
 
 # The order in which --help lists the commands: as a run needs them. Others follow.
 ORDER = (
-    *("demo", "check", "iam", "invoke", "plan"),
+    *("demo", "check", "iam", "doctor", "invoke", "plan"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
     *("status", "stop", "errors", "show", "results", "runs"),
     *("environment", "deploy", "jobs-path"),
@@ -149,6 +150,7 @@ main.add_command(invoke)
 main.add_command(check)
 main.add_command(plan_command)
 main.add_command(iam)
+main.add_command(doctor)
 main.add_command(environment)
 main.add_command(deploy)
 
