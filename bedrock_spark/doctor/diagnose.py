@@ -33,23 +33,20 @@ def diagnose(
     path: str,
     overrides: Iterable[str] = (),
     spark: Callable[[Config], SparkSession] | None = None,
-    clients: Clients | None = None,
     clock: Clock | None = None,
 ) -> Diagnosis:
     """Return everything that would fail late about the config of a file.
 
     spark: returns a session; None leaves out what only Spark can tell
-    clients: of AWS; by default quick ones
     No model is invoked. A small object is written into the run folder, and deleted again.
     """
-    return Diagnosis.of(path, _all(path, overrides, spark, clients, clock or SystemClock()))
+    return Diagnosis.of(path, _all(path, overrides, spark, clock or SystemClock()))
 
 
 def _all(
     path: str,
     overrides: Iterable[str],
     spark: Callable[[Config], SparkSession] | None,
-    clients: Clients | None,
     clock: Clock,
 ) -> Found:
     try:
@@ -66,7 +63,7 @@ def _all(
     else:
         batch = config.batch.model_copy(update={"region": region})
         config = config.model_copy(update={"batch": batch})
-        yield from _in_aws(World(config, region, clients or _quick(config)), clock)
+        yield from _in_aws(World(config, region, _quick(config)), clock)
         yield from _on_spark(config, spark, clock)
     places = [(str(folder), free) for folder, free in free_space()]
     disk = Probe("disk", "the disk", lambda: disk_findings(places, "this machine"))
