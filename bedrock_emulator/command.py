@@ -28,7 +28,7 @@ _MAX_OPEN_FILES = 8192
 READY = "bedrock emulator ready at "
 
 
-@click.command("emulator")
+@click.command("emulator", epilog="Example: bedrock-spark emulator --speed 300")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=4599, show_default=True, help="Port; 0 picks a free one.")
 @click.option(

@@ -15,6 +15,7 @@
     │   └── StorageAccessError no credentials, or they do not allow the call
     ├── RunFolderError         the run folder belongs to something else, or is damaged
     │   ├── OtherRunError      the folder's run has another config, Region or account
+    │   ├── RunCleanedError    clean has deleted what the command needs
     │   ├── RunHeldError       another process controls the run
     │   └── RunStoppedError    nothing more is submitted until the run is resumed
     ├── JobsWithoutAnswersError the batch jobs answer no record: the run is held
@@ -200,6 +201,12 @@ class RunFolderError(BedrockSparkError):
 
 class OtherRunError(RunFolderError):
     """The run folder holds a run of another config, Region or account."""
+
+    exit_code = ExitCode.CONFIG
+
+
+class RunCleanedError(RunFolderError):
+    """The run was cleaned: what the command needs is deleted, and the run cannot go on."""
 
     exit_code = ExitCode.CONFIG
 

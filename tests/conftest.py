@@ -6,10 +6,17 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
 
+import click
+import jsonschema_rs
 import pytest
 
+from bedrock_spark.cli import main
+from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.json_schema import printing_commands, schema_of
 from tests.forked_emulator import BedrockServer
 
 _FAKE = {
@@ -52,3 +59,34 @@ def logging_as_before() -> Iterator[None]:
     level = logger.level
     yield
     logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def json_as_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail a test in which a command prints JSON that does not fit its published schema."""
+    show_json = Display.show_json
+
+    def check_and_show(display: Display, values: Mapping[str, Any]) -> None:
+        context = click.get_current_context(silent=True)
+        if display.output.as_json and context is not None:
+            _validate(context, values)
+        show_json(display, values)
+
+    monkeypatch.setattr(Display, "show_json", check_and_show)
+
+
+def _validate(context: click.Context, values: Mapping[str, Any]) -> None:
+    names = context.command_path.split()[1:]  # of a group: `deploy emr`
+    schema = _schemas().get(names[0] if names else context.info_name or "")
+    assert schema is not None, f"{context.command_path}: with_output_options(json_type=…)"
+    faults = [f"{e.instance_path}: {e.message[:300]}" for e in schema.iter_errors(values)]
+    assert not faults, f"{context.command_path} --json: {faults}"
+
+
+@cache
+def _schemas() -> dict[str, Any]:
+    return {
+        name: jsonschema_rs.validator_for(schema_of(name, json_type))
+        for name, json_type in printing_commands(main)
+        if json_type is not None
+    }

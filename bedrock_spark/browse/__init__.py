@@ -49,9 +49,11 @@ def open_results(
     that does not exist.
     """
     from bedrock_spark.browse.results import reader_of
+    from bedrock_spark.run_folder.cleaned import RESULTS
     from bedrock_spark.run_folder.run import find_run
 
-    return reader_of(find_run(run_uri, region, endpoint_url), columns, outcomes)
+    run = find_run(run_uri, region, endpoint_url, needs=(RESULTS,))
+    return reader_of(run, columns, outcomes)
 
 
 __all__ = ["open_results", "read_results"]

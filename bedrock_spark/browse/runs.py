@@ -8,22 +8,26 @@ from dataclasses import dataclass
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.aws.s3_uri import join_uri
+from bedrock_spark.errors import RunFolderError
 from bedrock_spark.outputs.outcomes import OK
 from bedrock_spark.report.values import iso_time
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.cleaned import read_cleaned
 from bedrock_spark.run_folder.report_file import read_report
 from bedrock_spark.storage import Storage, open_storage
 
 # How deep below the prefix runs are looked for: s3://bucket/runs/ + team/ + table/ + date/.
 _DEPTH = 3
 _THREADS = 16
+CLEANED, CLEANING = "cleaned", "cleaning"
 
 
 @dataclass(frozen=True)
 class FoundRun:
     """A run in a run folder, by its `run.json` and its last report.
 
-    state, stage: how the last command left it; "begun" and None if there is no report
+    state, stage: how the last command left it; "begun" and None if there is no report; "cleaned"
+        or "cleaning" and None if `clean` has deleted a part of it
     begun_at, ended_at: ISO 8601 in UTC, None if it is not known
     ok: rows that are ok; cost: dollars, None if it is not known
     problem: why the folder cannot be read, else None
@@ -76,12 +80,19 @@ def _read(storage: Storage, folder: str) -> FoundRun | None:
     report = read_report(storage, run_id, folder)
     if report is None:
         return FoundRun(uri, run_id, model_id, begun_at=begun_at)
+    try:
+        cleaned = read_cleaned(storage, folder)
+    except RunFolderError:
+        return FoundRun(uri, problem=f"{layout.CLEANED_FILE} is damaged")
+    state, stage = str(report.get("state")), report.get("stage")
+    if cleaned is not None:
+        state, stage = CLEANED if cleaned.is_over else CLEANING, None
     return FoundRun(
         run_uri=uri,
         run_id=run_id,
         model_id=model_id,
-        state=str(report.get("state")),
-        stage=report.get("stage"),
+        state=state,
+        stage=stage,
         rows=int(report.get("rows") or 0),
         ok=int((report.get("outcomes") or {}).get(OK, 0)),
         cost=(report.get("cost") or {}).get("total"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict, dataclass
 
 import click
 
@@ -25,8 +26,16 @@ _CHECKED = (
 _NOT_CHECKED = "whether source, bucket, role and model exist: run does, before it pays"
 
 
+@dataclass(frozen=True)
+class Checked:
+    """A config without a known problem. meaning: what it means, line by line."""
+
+    config: str
+    meaning: dict[str, str]
+
+
 @click.command(epilog="Example: bedrock-spark check tickets.yaml")
-@with_output_options()
+@with_output_options(json_type=Checked)
 @with_config
 def check(config: str, overrides: tuple[str, ...], output: Output) -> None:
     """Show every problem of a config at once. Needs no network and no Spark, and costs nothing."""
@@ -39,7 +48,7 @@ def check(config: str, overrides: tuple[str, ...], output: Output) -> None:
     rows = meaning(checked)
     display.show_table([*rows, ("checked", _CHECKED), ("not checked", _NOT_CHECKED)])
     display.close(f"{config}: no problem found")
-    display.show_json({"config": config, "meaning": dict(rows)})
+    display.show_json(asdict(Checked(config, dict(rows))))
     sys.exit(ExitCode.DONE)
 
 

@@ -13,12 +13,15 @@ import click
 from bedrock_spark._version import __version__
 from bedrock_spark.cli import runs, stages
 from bedrock_spark.cli.check import check
+from bedrock_spark.cli.clean import clean_command
+from bedrock_spark.cli.completion import completion
 from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.deploy import deploy
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.doctor import doctor
 from bedrock_spark.cli.environment import environment
 from bedrock_spark.cli.errors import errors
+from bedrock_spark.cli.examples import show_examples_as_lines
 from bedrock_spark.cli.extras import how_to_install, missing_of
 from bedrock_spark.cli.iam import iam
 from bedrock_spark.cli.invoke.command import invoke
@@ -27,33 +30,41 @@ from bedrock_spark.cli.list_runs import list_runs
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.plan import plan_command
 from bedrock_spark.cli.results import results
+from bedrock_spark.cli.schema import schema
 from bedrock_spark.cli.show import show
 from bedrock_spark.errors import ExitCode
+from bedrock_spark.fanout import StepResult
+from bedrock_spark.report.json_form import ReportJson
 
 # The order in which --help lists the commands: as a run needs them. Others follow.
 ORDER = (
     *("demo", "check", "iam", "doctor", "invoke", "plan"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
-    *("status", "stop", "errors", "show", "results", "runs"),
+    *("status", "stop", "errors", "show", "results", "runs", "clean"),
     *("environment", "deploy", "jobs-path"),
-    "emulator",
+    *("emulator", "completion", "schema"),
 )
 _CONFIG = (
     "CONFIG is the YAML file of the run, such as tickets.yaml: docs/config.md lists its keys. Run "
     "the command again to continue a run: it does what is left."
 )
-# For each stage: when to use it, and an example.
-_STAGES: dict[str, tuple[str, str]] = {
-    "run": ("All stages below, one after the other.", "run tickets.yaml"),
-    "prepare": ("It needs Spark. Nothing is submitted.", "prepare tickets.yaml"),
-    "submit": ("It needs no Spark.", "submit tickets.yaml --quiet"),
+# For each stage: when to use it, an example, and what --json prints.
+_STAGES: dict[str, tuple[str, str, Any]] = {
+    "run": ("All stages below, one after the other.", "run tickets.yaml", ReportJson),
+    "prepare": ("It needs Spark. Nothing is submitted.", "prepare tickets.yaml", stages.Prepared),
+    "submit": ("It needs no Spark.", "submit tickets.yaml --quiet", StepResult),
     "advance": (
         "It needs no Spark. For a scheduler that calls it every few minutes until it exits with 0; "
         "10 means that there is more to do.",
         "advance tickets.yaml --json",
+        StepResult,
     ),
-    "collect": ("It needs Spark.", "collect tickets.yaml"),
-    "fallback": ("It needs Spark.", "fallback tickets.yaml --set fallback.max_share=0.2"),
+    "collect": ("It needs Spark.", "collect tickets.yaml", ReportJson),
+    "fallback": (
+        "It needs Spark.",
+        "fallback tickets.yaml --set fallback.max_share=0.2",
+        ReportJson,
+    ),
 }
 
 # The stages that have a program in bedrock_spark/jobs.
@@ -66,6 +77,11 @@ class _InOrder(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         place = {name: i for i, name in enumerate(ORDER)}
         return sorted(self.commands, key=lambda name: (place.get(name, len(ORDER)), name))
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command. Its examples are lines of their own in the help, to be copied."""
+        show_examples_as_lines(cmd)
+        super().add_command(cmd, name)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command. A missing module is a message that names the extra to install."""
@@ -98,7 +114,7 @@ def _stage_command(stage: stages.Stage) -> click.Command:
     """
     name = stage.__name__
     summary = (stage.__doc__ or "").split("\n", 1)[0]
-    note, example = _STAGES[name]
+    note, example, json_type = _STAGES[name]
 
     @main.command(
         name=name,
@@ -106,7 +122,7 @@ def _stage_command(stage: stages.Stage) -> click.Command:
         short_help=summary,
         epilog=f"Example: bedrock-spark {example}",
     )
-    @with_output_options()
+    @with_output_options(json_type=json_type)
     @with_config
     def command(
         config: str,
@@ -146,6 +162,7 @@ main.add_command(errors)
 main.add_command(show)
 main.add_command(results)
 main.add_command(list_runs)
+main.add_command(clean_command)
 main.add_command(invoke)
 main.add_command(check)
 main.add_command(plan_command)
@@ -153,6 +170,8 @@ main.add_command(iam)
 main.add_command(doctor)
 main.add_command(environment)
 main.add_command(deploy)
+main.add_command(completion)
+main.add_command(schema)
 
 
 @main.command(epilog="Example: bedrock-spark demo --folder /tmp/demo")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,20 @@ from bedrock_spark.deploy import (
 from bedrock_spark.errors import BedrockSparkError, ExitCode
 
 _PROCESSORS = tuple(dict.fromkeys(ARCHITECTURES.values()))
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """The files that were written.
+
+    commands: what to type next, in order: what it does, and the command
+    notes: what to know or to do besides
+    """
+
+    target: str
+    files: list[str]
+    commands: list[tuple[str, str]]
+    notes: list[str]
 
 
 @click.group()
@@ -56,7 +71,7 @@ def _add(target: Target) -> None:
         decorated = _click_option(option)(decorated)
     for add in reversed(_COMMON):
         decorated = add(decorated)
-    decorated = with_output_options()(decorated)
+    decorated = with_output_options(json_type=Deployed)(decorated)
     call = f"bedrock-spark deploy {target.name} --config tickets.yaml"
     example = " ".join(f"--{o.name} {o.example}" for o in target.options if o.is_required)
     deploy.command(
@@ -161,14 +176,7 @@ def _show(display: Display, target: Target, folder: str, plan: Plan, paths: list
         display.say("")
         display.show_table([("note", note) for note in plan.notes])
     display.close(f"{folder}: {len(paths)} files for {target.name}")
-    display.show_json(
-        {
-            "target": target.name,
-            "files": paths,
-            "commands": [list(command) for command in plan.commands],
-            "notes": plan.notes,
-        }
-    )
+    display.show_json(asdict(Deployed(target.name, paths, plan.commands, plan.notes)))
 
 
 for _target in TARGETS:

@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import click
@@ -23,6 +24,15 @@ from bedrock_spark.report import Report
 from bedrock_spark.screen import ProgressScreen
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CommandError:
+    """Why a command did not exit with 0. kind: the name of the exit code."""
+
+    kind: str
+    message: str
+    exit_code: int
 
 
 class Display:
@@ -125,7 +135,7 @@ class Display:
 
 def error_json(code: ExitCode, message: str) -> dict[str, Any]:
     """Return a failure as --json prints it. The kind is the name of the exit code."""
-    return {"kind": code.name.lower(), "message": message, "exit_code": int(code)}
+    return asdict(CommandError(code.name.lower(), message, int(code)))
 
 
 def _print(text: str, *, to_stderr: bool = False, style: str | None = None) -> None:

@@ -25,7 +25,7 @@ _WIDTH = max(map(len, Level))
 
 
 @click.command(epilog="Example: bedrock-spark doctor tickets.yaml")
-@with_output_options(json_help="Print the findings as one JSON object: docs/schemas/doctor.json.")
+@with_output_options(json_type=Diagnosis)
 @click.option(
     "--no-spark",
     is_flag=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
@@ -15,6 +16,23 @@ from bedrock_spark.environment import Built, build_environment, build_py_files
 from bedrock_spark.errors import BedrockSparkError, ExitCode
 
 _THIS_MACHINE = ARCHITECTURES.get(platform.machine().lower(), "x86_64")
+
+
+@dataclass(frozen=True)
+class BuiltFile:
+    """A file that was built, and its sizes."""
+
+    path: str
+    bytes: int
+    unpacked_bytes: int
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a cluster gets."""
+
+    archive: BuiltFile
+    py_files: BuiltFile
 
 
 @click.command(epilog="Example: bedrock-spark environment --python 3.11 --arch aarch64")
@@ -44,7 +62,7 @@ _THIS_MACHINE = ARCHITECTURES.get(platform.machine().lower(), "x86_64")
     help="Leave out pandas, which only the driver needs: for a driver with an environment of its "
     "own, such as a notebook or client mode.",
 )
-@with_output_options()
+@with_output_options(json_type=Files)
 def environment(python: str, arch: str, out: Path, executors_only: bool, output: Output) -> None:
     """Build what a cluster needs: an archive of all packages, and a zip of this one.
 
@@ -64,7 +82,7 @@ def environment(python: str, arch: str, out: Path, executors_only: bool, output:
         f"spark-submit --archives {archive.path}#environment "
         "--conf spark.pyspark.python=./environment/bin/python"
     )
-    display.show_json({"archive": _json(archive), "py_files": _json(py_files)})
+    display.show_json(asdict(Files(_built(archive), _built(py_files))))
     sys.exit(ExitCode.DONE)
 
 
@@ -73,5 +91,5 @@ def _row(built: Built) -> tuple[str, str]:
     return str(built.path), sizes
 
 
-def _json(built: Built) -> dict[str, str | int]:
-    return {"path": str(built.path), "bytes": built.packed, "unpacked_bytes": built.unpacked}
+def _built(built: Built) -> BuiltFile:
+    return BuiltFile(str(built.path), built.packed, built.unpacked)

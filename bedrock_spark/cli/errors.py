@@ -14,13 +14,14 @@ from bedrock_spark.cli.ending import run_command
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.run_argument import with_run_arguments
 from bedrock_spark.errors import ExitCode
+from bedrock_spark.run_folder.cleaned import REPORT
 from bedrock_spark.run_folder.run import find_run
 
 _GROUPS = 20
 
 
 @click.command(epilog="Example: bedrock-spark errors s3://my-bucket/runs/tickets")
-@with_output_options()
+@with_output_options(json_type=Errors)
 @click.option(
     "--most",
     type=click.IntRange(min=1),
@@ -39,7 +40,7 @@ def errors(
     """
 
     def work(display: Display) -> int:
-        found = errors_of(find_run(run_uri, region, endpoint_url), most)
+        found = errors_of(find_run(run_uri, region, endpoint_url, needs=(REPORT,)), most)
         display.show_table(list(_lines(found)))
         display.show_json(asdict(found))
         display.close(f"{run_uri}: {_closing(found)}")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from typing import Any
 
 import click
+from pydantic import RootModel
 
 from bedrock_spark.aws.clients import region_here
 from bedrock_spark.check import check_config
@@ -15,14 +18,20 @@ from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.errors import ExitCode
 from bedrock_spark.permissions import FORMATS, policies_of
 
+_JSON = "json"
+
+
+class NamedPolicies(RootModel[dict[str, dict[str, Any]]]):
+    """Policies by name: `caller`, `spark` if it needs any, `trust` and `service_role`."""
+
 
 @click.command(epilog="Example: bedrock-spark iam tickets.yaml --format terraform > iam.tf.json")
-@with_output_options(as_json=False)
+@with_output_options(json_type=NamedPolicies)
 @click.option(
     "--format",
     "form",
     type=click.Choice(tuple(FORMATS)),
-    default="json",
+    default=_JSON,
     show_default=True,
     help="json: one object with every policy by name.",
 )
@@ -33,8 +42,15 @@ def iam(config: str, overrides: tuple[str, ...], form: str, output: Output) -> N
     They name the config's own account, Regions, folders and models. docs/iam.md explains them.
     """
 
-    def work(_: Display) -> int:
-        click.echo(FORMATS[form](policies_of(check_config(config, overrides), region_here())))
+    if output.as_json and form != _JSON:
+        raise click.UsageError(f"--json and --format {form} contradict each other")
+
+    def work(display: Display) -> int:
+        text = FORMATS[form](policies_of(check_config(config, overrides), region_here()))
+        if output.as_json:
+            display.show_json(json.loads(text))
+        else:
+            click.echo(text)
         return ExitCode.DONE
 
     sys.exit(run_command(work, output))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 
 import click
@@ -17,8 +17,15 @@ from bedrock_spark.costs.tokens import dollars
 from bedrock_spark.errors import ExitCode
 
 
+@dataclass(frozen=True)
+class Runs:
+    """The runs below a prefix, the newest first."""
+
+    runs: list[FoundRun]
+
+
 @click.command(name="runs", epilog="Example: bedrock-spark runs s3://my-bucket/runs/")
-@with_output_options()
+@with_output_options(json_type=Runs)
 @click.option("--endpoint-url", help="The endpoint to use instead of AWS, such as a local Bedrock.")
 @click.option("--region", help="The Region of the bucket, if the environment names none.")
 @click.argument("prefix")
@@ -33,7 +40,7 @@ def list_runs(prefix: str, region: str | None, endpoint_url: str | None, output:
         found = find_runs(prefix, AwsSettings(region, endpoint_url))
         for line in _table(found):
             display.say(line)
-        display.show_json({"runs": [asdict(run) for run in found]})
+        display.show_json(asdict(Runs(found)))
         number = "1 run" if len(found) == 1 else f"{len(found):,} runs"
         display.close(f"{prefix}: {number}")
         return ExitCode.DONE

@@ -39,9 +39,14 @@ class Output:
 
 
 def with_output_options(
-    as_json: bool = True, json_help: str = "Print one JSON object on stdout at the end."
+    as_json: bool = True,
+    json_help: str = "Print one JSON object on stdout at the end.",
+    json_type: Any = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command --json, --quiet and --verbose; it gets them as `output`."""
+    """Give a command --json, --quiet and --verbose; it gets them as `output`.
+
+    json_type: the dataclass or pydantic model that --json prints; `json_schema.py` publishes it
+    """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         def called(*args: Any, quiet: bool, verbose: bool, **kwargs: Any) -> Any:
@@ -51,6 +56,7 @@ def with_output_options(
             return command(*args, output=Output(json_wanted, quiet, verbose), **kwargs)
 
         called.__name__, called.__doc__ = command.__name__, command.__doc__
+        called.json_type = json_type  # type: ignore[attr-defined]
         called.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
         decorated: Callable[..., Any] = called
         for add in (

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     name="plan",
     epilog="Example: bedrock-spark plan tickets.yaml --output-tokens 120",
 )
-@with_output_options(json_help="Print the plan as one JSON object: docs/schemas/plan.json.")
+@with_output_options(json_type=Plan)
 @click.option(
     "--output-tokens",
     type=click.FloatRange(min=0, min_open=True),

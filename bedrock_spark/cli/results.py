@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -27,10 +29,17 @@ _SHOWN_COLUMNS = ("record_id", "outcome", "text", "error_message", "stop_reason"
 _CELL = 60
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a run, with the kept columns of the source and the result columns."""
+
+    rows: list[dict[str, Any]]
+
+
 @click.command(
     epilog="Example: bedrock-spark results s3://my-bucket/runs/tickets --format csv --out a.csv"
 )
-@with_output_options(as_json=False)
+@with_output_options(json_type=Rows)
 @click.option(
     "--format",
     "form",
@@ -66,10 +75,18 @@ def results(
     """
     from bedrock_spark.browse.writers import WRITERS, limited
 
+    if output.as_json and (form != _TABLE or out is not None):
+        raise click.UsageError("--json prints the rows itself: leave out --format and --out")
+
     def work(display: Display) -> int:
         reader = open_results(
             run_uri, columns or None, outcomes or None, region=region, endpoint_url=endpoint_url
         )
+        if output.as_json:
+            rows_of = limited(reader, limit or _ROWS_IN_TABLE)
+            values = [row for batch in rows_of for row in batch.to_pylist()]
+            display.show_json(asdict(Rows(json.loads(as_json(values)))))
+            return ExitCode.DONE
         place = "-" if out is None else str(out)
         if form == _TABLE:
             chosen = None if columns else _SHOWN_COLUMNS

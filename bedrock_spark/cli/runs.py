@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import click
 
@@ -17,18 +17,29 @@ from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.errors import ConfigError, ExitCode, JobsNotStoppedError
 from bedrock_spark.fallback.rounds import delete_leftover_throughput
 from bedrock_spark.fanout import (
+    Status,
     StepResult,
     leased_controller,
     open_controller,
+    status_cleaned,
     status_of,
     status_unprepared,
     stop_run,
 )
+from bedrock_spark.run_folder.cleaned import read_cleaned
 from bedrock_spark.run_folder.lease import STOP, read_holder
 from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest, read_manifest, require_manifest
 from bedrock_spark.run_folder.run import Run, find_run
 from bedrock_spark.storage import Storage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stopped(StepResult):
+    """The batch jobs after `stop`. stopped: false if there was nothing to stop."""
+
+    stopped: bool
+
 
 _RUN_URI = "RUN_URI is the run_uri of the config, such as s3://my-bucket/runs/tickets."
 
@@ -40,16 +51,18 @@ _RUN_URI = "RUN_URI is the run_uri of the config, such as s3://my-bucket/runs/ti
     {_RUN_URI} Any machine may ask. It reads the run folder and a listing of the jobs, and writes
     nothing.""",
 )
-@with_output_options()
+@with_output_options(json_type=Status)
 @with_run_arguments
 def status(run_uri: str, region: str | None, endpoint_url: str | None, output: Output) -> None:
     """Show the status of a run."""
 
     def work(display: Display) -> int:
         clock = SystemClock()
-        run = _found(run_uri, region, endpoint_url)
+        run = _found(run_uri, region, endpoint_url, needs=())
         manifest = read_manifest(run.storage)
-        if manifest is None:
+        if read_cleaned(run.storage) is not None:
+            current = status_cleaned(run, clock)
+        elif manifest is None:
             current = status_unprepared(run, clock)
         else:
             current = status_of(open_controller(run, manifest, clock, reads_only=True), clock)
@@ -69,7 +82,7 @@ def status(run_uri: str, region: str | None, endpoint_url: str | None, output: O
     {_RUN_URI} The commands run and submit continue the run. Provisioned throughput that the run
     bought is deleted. If all jobs are over, stop says so and changes nothing.""",
 )
-@with_output_options()
+@with_output_options(json_type=Stopped)
 @with_run_arguments
 def stop(run_uri: str, region: str | None, endpoint_url: str | None, output: Output) -> None:
     """Stop every active job of a run."""
@@ -81,7 +94,7 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None, output: Out
         before = _over(run, manifest, clock)
         if before is not None:
             _clean_up(run, folders, display)
-            display.show_json({**asdict(before), "stopped": False})
+            display.show_json(asdict(Stopped(**asdict(before), stopped=False)))
             display.close(
                 "there is nothing to stop: no batch job is active or waits, and no process "
                 "controls the run. Nothing was changed"
@@ -95,7 +108,7 @@ def stop(run_uri: str, region: str | None, endpoint_url: str | None, output: Out
             _clean_up(run, folders, display)
             raise
         _clean_up(run, folders, display)
-        display.show_json({**asdict(result), "stopped": True})
+        display.show_json(asdict(Stopped(**asdict(result), stopped=True)))
         display.close(
             f"stopped; {result.settled:,} of {result.shards:,} shards are done. All answers are "
             "kept: collect reads them, and run or submit continues the run"
@@ -141,8 +154,13 @@ def prepared_run(
     return run, require_manifest(run.storage)
 
 
-def _found(run_uri: str, region: str | None, endpoint_url: str | None) -> Run:
-    run = find_run(run_uri, region, endpoint_url)
+def _found(
+    run_uri: str,
+    region: str | None,
+    endpoint_url: str | None,
+    needs: Sequence[str] | None = None,
+) -> Run:
+    run = find_run(run_uri, region, endpoint_url, needs=needs)
     if region not in (None, run.aws.region):
         raise ConfigError(f"--region {region}: {run_uri} is a run in the Region {run.aws.region}")
     return run

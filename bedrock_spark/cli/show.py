@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,10 +25,48 @@ if TYPE_CHECKING:
     from bedrock_spark.browse.record import Reply, ShownRecord
 
 
+@dataclass(frozen=True)
+class ReplyJson:
+    """A reply to a record.
+
+    served_by: batch or fallback; attempt: of the batch job, None for the fallback
+    source: the object that has it
+    output: the answer as the model sent it, None for an error; cost: dollars, None if not known
+    """
+
+    served_by: str
+    attempt: int | None
+    source: str
+    output: Any
+    error_code: int | None
+    error_message: str | None
+    cost: str | None
+
+
+@dataclass(frozen=True)
+class RecordJson:
+    """A record with all that is known of it.
+
+    request: the body that the model got; rows: as the results have them, those that share it
+    """
+
+    record_id: str
+    request: dict[str, Any]
+    replies: list[ReplyJson]
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records that were asked for."""
+
+    records: list[RecordJson]
+
+
 @click.command(
     epilog="Example: bedrock-spark show s3://my-bucket/runs/tickets --outcome truncated --sample 3"
 )
-@with_output_options()
+@with_output_options(json_type=Records)
 @click.option("--record", help="The id of a record, as in the column record_id.")
 @click.option("--key", multiple=True, help="The key of a row; once for each column of source.key.")
 @click.option("--outcome", help="Records whose rows ended so, such as error.")
@@ -66,7 +105,7 @@ def show(
         for each in shown:
             display.show_table(list(_lines(each)))
             display.say("")
-        display.show_json({"records": [_as_json(each) for each in shown]})
+        display.show_json(asdict(Records([_as_json(each) for each in shown])))
         number = "1 record" if len(shown) == 1 else f"{len(shown):,} records"
         display.close(f"{run_uri}: {number}")
         return ExitCode.DONE
@@ -130,21 +169,18 @@ def _without_answer(row: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in row.items() if v is not None and not k.endswith("model_output")}
 
 
-def _as_json(shown: ShownRecord) -> dict[str, Any]:
-    return {
-        "record_id": shown.record_id,
-        "request": json.loads(shown.request),
-        "replies": [
-            {
-                "served_by": reply.served_by,
-                "attempt": reply.attempt,
-                "source": reply.source,
-                "output": None if reply.output is None else json.loads(reply.output),
-                "error_code": reply.error_code,
-                "error_message": reply.error_message,
-                "cost": None if reply.cost is None else str(reply.cost),
-            }
-            for reply in shown.replies
-        ],
-        "rows": json.loads(as_json(shown.rows)),
-    }
+def _as_json(shown: ShownRecord) -> RecordJson:
+    replies = [
+        ReplyJson(
+            served_by=reply.served_by,
+            attempt=reply.attempt,
+            source=reply.source,
+            output=None if reply.output is None else json.loads(reply.output),
+            error_code=reply.error_code,
+            error_message=reply.error_message,
+            cost=None if reply.cost is None else str(reply.cost),
+        )
+        for reply in shown.replies
+    ]
+    request, rows = json.loads(shown.request), json.loads(as_json(shown.rows))
+    return RecordJson(shown.record_id, request, replies, rows)

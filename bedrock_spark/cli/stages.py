@@ -9,7 +9,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from bedrock_spark.check import check_config
@@ -20,6 +20,7 @@ from bedrock_spark.cli.job_arguments import read_arguments
 from bedrock_spark.cli.output import Output
 from bedrock_spark.errors import ExitCode
 from bedrock_spark.families.asked_shape import asked_shape
+from bedrock_spark.fanout import StepResult
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.report import Report, check_complete
 from bedrock_spark.report.shortfall import shortfall_of
@@ -28,6 +29,18 @@ from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What `prepare` made. rejected: rows that could not become records."""
+
+    run_id: str
+    run_uri: str
+    rows: int
+    records: int
+    rejected: int
+    shards: int
 
 
 # Imported only by the stages that run on Spark: the others work without it.
@@ -48,14 +61,13 @@ def prepare(pipeline: Pipeline, display: Display) -> int:
     pipeline.check_models()
     manifest = pipeline.prepare(_spark_session(pipeline, display))
     display.finish()
-    values = {
-        "run_id": manifest.run_id,
-        "run_uri": pipeline.run.storage.uri,
-        "rows": manifest.rows,
-        "records": manifest.records,
-        "rejected": manifest.rejected,
-        "shards": len(manifest.shards),
-    }
+    values = asdict(
+        Prepared(
+            manifest.run_id,
+            pipeline.run.storage.uri,
+            *(manifest.rows, manifest.records, manifest.rejected, len(manifest.shards)),
+        )
+    )
     if manifest.rows and manifest.rejected == manifest.rows:
         message = f"all {manifest.rows:,} rows were rejected; collect shows why"
         return display.fail_with(ExitCode.ROWS, message, values)
@@ -79,7 +91,7 @@ def submit(pipeline: Pipeline, display: Display) -> int:
     result = pipeline.watch()
     display.finish()
     if result is None:
-        display.show_json({"shards": 0, "settled": 0})
+        display.show_json(asdict(StepResult(0, 0, 0, 0, 0, 0)))
         display.close("no shard is large enough for a batch job; the fallback asks their records")
     else:
         display.show_json(asdict(result))

@@ -29,6 +29,7 @@ class UnansweredError(Exception):
 
     is_denied_above: the organization denies the call, so no policy of the account allows it
     is_about_credentials: the caller is not known at all
+    is_told_elsewhere: another probe has a line about the reason, so that one is enough
     """
 
     def __init__(
@@ -38,10 +39,12 @@ class UnansweredError(Exception):
         *,
         is_denied_above: bool = False,
         is_about_credentials: bool = False,
+        is_told_elsewhere: bool = False,
     ) -> None:
         super().__init__(why)
         self.why, self.fix = why, fix
         self.is_denied_above, self.is_about_credentials = is_denied_above, is_about_credentials
+        self.is_told_elsewhere = is_told_elsewhere
 
 
 def ask(
@@ -65,6 +68,8 @@ def _unanswered(exc: AwsFailure, action: str, resource: str) -> UnansweredError:
     if isinstance(exc, NO_CREDENTIALS) or credentials_advice(code) is not None:
         why = f"the credentials are not accepted ({code})"
         return UnansweredError(why, is_about_credentials=True)
+    if code == "NoSuchBucket":
+        return UnansweredError("the bucket does not exist", is_told_elsewhere=True)
     if code in _NOT_THERE:
         return UnansweredError(f"not supported here: the endpoint has no {action}")
     if isinstance(exc, NO_REPLY):

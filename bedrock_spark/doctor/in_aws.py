@@ -9,6 +9,7 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.aws.provisioned import is_provisioned
 from bedrock_spark.clock import Clock
 from bedrock_spark.doctor import bucket as buckets
+from bedrock_spark.doctor.asking import UnansweredError
 from bedrock_spark.doctor.findings import Finding, error, ok
 from bedrock_spark.doctor.key import key_findings
 from bedrock_spark.doctor.models import (
@@ -26,6 +27,7 @@ from bedrock_spark.doctor.roles import role_findings, roles_of
 from bedrock_spark.doctor.run_folder import folder_findings
 from bedrock_spark.doctor.simulation import principal_of, simulation_findings
 from bedrock_spark.doctor.world import World
+from bedrock_spark.errors import StorageError
 from bedrock_spark.model_check import named_models
 from bedrock_spark.permissions import policies_of
 from bedrock_spark.run_folder.run import open_run
@@ -89,6 +91,9 @@ def _quotas(world: World, model: NamedModel, configured: int | None) -> Iterator
 
 
 def _of_permissions(world: World, models: list[NamedModel]) -> Iterator[Probe]:
+    """Yield the probes of IAM. It only knows roles of the caller's account."""
+    if world.identity is not None and world.identity.account != world.account:
+        return  # the probe of the account has the line
     for role, regions in roles_of(world).items():
         yield Probe("role", f"the role {role}", partial(role_findings, world, role, regions))
     for role in roles_of(world):
@@ -139,7 +144,10 @@ def _of_folders(world: World, clock: Clock) -> Iterator[Probe]:
 
 def _run(world: World, clock: Clock) -> Iterator[Finding]:
     """Yield whether the folder is free, or has a run that this config may carry on."""
-    run = open_run(world.config, clock)
+    try:
+        run = open_run(world.config, clock)
+    except StorageError as exc:  # the probe that writes and reads has the line
+        raise UnansweredError(str(exc), is_told_elsewhere=True) from exc
     state = f"has the run {run.run_id}, which goes on" if run.is_begun else "has no run yet"
     yield ok(f"run folder {run.storage.uri}: {state}")
 

@@ -66,7 +66,8 @@ class _Running:
             for finding in self.probe.look():
                 self._found.append(finding)
         except UnansweredError as exc:
-            self._found.append(unknown(f"{self.probe.name}: {exc.why}", exc.fix))
+            if not exc.is_told_elsewhere:
+                self._found.append(unknown(f"{self.probe.name}: {exc.why}", exc.fix))
         except BedrockSparkError as exc:
             self._found.append(error(_one_line(exc)))
         except Exception as exc:

@@ -3,7 +3,7 @@
 from bedrock_spark.fanout.controller import Controller
 from bedrock_spark.fanout.requeue import requeue_answered
 from bedrock_spark.fanout.scheduler import SubmitPolicy
-from bedrock_spark.fanout.status import Status, status_of, status_unprepared
+from bedrock_spark.fanout.status import Status, status_cleaned, status_of, status_unprepared
 from bedrock_spark.fanout.step_result import StepResult, batch_shards, jobs_by_status, progress_of
 from bedrock_spark.fanout.stop import stop_run
 from bedrock_spark.fanout.targets import check_targets
@@ -31,6 +31,7 @@ __all__ = [
     "progress_of",
     "raise_refusal",
     "requeue_answered",
+    "status_cleaned",
     "status_of",
     "status_unprepared",
     "stop_run",

@@ -17,6 +17,7 @@ from bedrock_spark.run_folder.run import Run
 
 PREPARING, PREPARED, BATCH, BATCH_OVER = "preparing", "prepared", "batch", "batch jobs over"
 COLLECTED, FALLING_BACK, PUBLISHED = "collected", "fallback", "published"
+CLEANED = "cleaned"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Nothing is written, and the process that controls the run is not disturbed.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bedrock_spark.clock import Clock
@@ -13,7 +13,13 @@ from bedrock_spark.costs.budget import open_budget
 from bedrock_spark.costs.used import batch_used, estimate_by, expected_of
 from bedrock_spark.errors import BudgetError, ConfigError
 from bedrock_spark.fanout.controller import Controller
-from bedrock_spark.fanout.run_stage import PREPARING, is_finished, read_ended, stage_of
+from bedrock_spark.fanout.run_stage import (
+    CLEANED,
+    PREPARING,
+    is_finished,
+    read_ended,
+    stage_of,
+)
 from bedrock_spark.fanout.step_result import batch_shards, jobs_by_status
 from bedrock_spark.fanout.tracker import ShardTracker
 from bedrock_spark.prices import prices_as_json
@@ -150,6 +156,19 @@ def status_unprepared(run: Run, clock: Clock) -> Status:
         prices=prices_as_json(run.prices),
         controller=_holder(run, clock.now()),
         findings=[],
+    )
+
+
+def status_cleaned(run: Run, clock: Clock) -> Status:
+    """Return the status of a run whose shards and jobs clean has deleted."""
+    ended = read_ended(run)
+    return replace(
+        status_unprepared(run, clock),
+        stage=CLEANED,
+        is_finished=True,
+        published=ended.places,
+        outcomes=ended.outcomes,
+        last_error=None,
     )
 
 

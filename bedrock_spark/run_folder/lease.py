@@ -26,6 +26,7 @@ from dataclasses import asdict, dataclass, fields
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import ObjectChangedError, RunHeldError
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.cleaned import refuse_cleaned
 from bedrock_spark.run_folder.heartbeat import Renewal, kept
 from bedrock_spark.run_folder.lease_wait import NO_WAIT, LeaseWait, Watch
 from bedrock_spark.run_folder.processes import is_alive, is_dead, start_of, this_place
@@ -40,6 +41,8 @@ CONTROL, STOP = "controlled", "being stopped"
 # The lease of the process that publishes. It is an object of its own: to publish a large table
 # takes hours, in which the batch jobs must go on.
 PUBLISH = "being published"
+# The only lease that a cleaned run still has: a clean that was killed is carried on.
+CLEAN = "being cleaned"
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class Lease:
         self.release()
 
     def acquire(self) -> None:
-        """Acquire the lease. Raises RunHeldError, which names the holder.
+        """Acquire the lease. Raises RunHeldError, which names the holder, or RunCleanedError.
 
         Waits if the holder may be dead. A process that stops the run takes the lease from the
         controller, which notices at its next renewal.
@@ -120,8 +123,22 @@ class Lease:
                 watch.wait(holder)
             elif self._took(holder, found[1] if found is not None else None):
                 watch.end()
+                self._refuse_cleaned()
                 return
             # Else the lease was written meanwhile, most likely renewed: look at it again.
+
+    def _refuse_cleaned(self) -> None:
+        """Release the lease of a run that was cleaned since this process opened it.
+
+        Its ledger is gone: jobs that were paid for would be paid for again.
+        """
+        if self._purpose == CLEAN:
+            return
+        try:
+            refuse_cleaned(self._storage)
+        except BaseException:
+            self.release()
+            raise
 
     def _is_in_the_way(self, holder: Holder) -> bool:
         is_over = holder.is_over(self._clock.now())

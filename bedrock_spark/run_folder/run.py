@@ -22,6 +22,7 @@ import platform
 import re
 import secrets
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
@@ -38,6 +39,7 @@ from bedrock_spark.errors import ConfigError, ObjectChangedError, RunFolderError
 from bedrock_spark.families import converse_reason
 from bedrock_spark.prices import RunPrices, prices_of_run
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.cleaned import refuse_cleaned
 from bedrock_spark.run_folder.config_versions import newest_config
 from bedrock_spark.run_folder.config_versions import record_config as write_version
 from bedrock_spark.run_folder.prices import record_prices, recorded_prices
@@ -91,8 +93,8 @@ def open_run(config: Config, clock: Clock) -> Run:
 
     Writes nothing. Raises RunFolderError if `run.json` is damaged, or records another URI, or, once
     prepare is committed, another source, model, request, shards, Region or account. Raises
-    ConfigError if the service cannot name the family of a new run's model, or a run in S3 has no
-    Region.
+    RunCleanedError if `clean` has deleted what the run needs, and ConfigError if the service cannot
+    name the family of a new run's model, or a run in S3 has no Region.
     """
     storage = open_storage(config.run_uri, AwsSettings(config.batch.region, config.endpoint_url))
     data = storage.read_if_present(layout.RUN_FILE)
@@ -100,6 +102,7 @@ def open_run(config: Config, clock: Clock) -> Run:
         if is_fixed(storage):
             raise refuse(storage, f"has a run, but no {layout.RUN_FILE}; restore it from a backup")
         return _new_run(config, clock)
+    refuse_cleaned(storage)
     description = _parse(data, storage)
     known = _with_family_recorded(config, description["config"])
     region = config.batch.region or description.get("region") or region_here()
@@ -112,18 +115,26 @@ def open_run(config: Config, clock: Clock) -> Run:
     return _new_run(config, clock)
 
 
-def find_run(run_uri: str, region: str | None = None, endpoint_url: str | None = None) -> Run:
+def find_run(
+    run_uri: str,
+    region: str | None = None,
+    endpoint_url: str | None = None,
+    *,
+    needs: Sequence[str] | None = None,
+) -> Run:
     """Open the run at a URI with its newest config.
 
     region: used to read the folder, and for the run if it does not name its Region
     endpoint_url: used in place of that of the config, if given
+    needs: the parts of the folder that the caller reads (`cleaned.py`); None for all
     Raises RunFolderError if there is no run, its `run.json` is damaged, or it is of another
-    account.
+    account, and RunCleanedError if a part that it needs is deleted.
     """
     storage = open_storage(run_uri, AwsSettings(region, endpoint_url))
     data = storage.read_if_present(layout.RUN_FILE)
     if data is None:
         raise RunFolderError(f"{run_uri}: holds no run; there is no {layout.RUN_FILE}")
+    refuse_cleaned(storage, needs)
     description = _parse(data, storage)
     config = parse_config(newest_config(storage, description["config"]))
     config = config.model_copy(update={"endpoint_url": endpoint_url or config.endpoint_url})

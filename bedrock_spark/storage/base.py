@@ -112,6 +112,13 @@ class Storage(Protocol):
         """Delete objects. An object that does not exist is no error."""
         ...
 
+    def keeps_versions(self, key: str) -> bool:
+        """Tell whether the store keeps the bytes of an object that is deleted or replaced.
+
+        key: of an object that exists; only for it the answer is known
+        """
+        ...
+
     def list(self, prefix: str) -> list[StoredObject]:
         """Return every object whose key begins with a prefix, in the order of keys."""
         ...

@@ -121,6 +121,10 @@ class LocalStorage:
             with _storage_errors(self._path(key)):
                 self._path(key).unlink(missing_ok=True)
 
+    def keeps_versions(self, key: str) -> bool:
+        """Return False: a file that is deleted is gone."""
+        return False
+
     def list(self, prefix: str) -> list[StoredObject]:
         """Return the objects in the order of keys."""
         return sorted(self.scan(prefix), key=lambda o: o.key)

@@ -215,6 +215,15 @@ class S3Storage:
             for error in reply.get("Errors", ()):
                 raise StorageError(f"s3://{self._bucket}/{error['Key']}: {error['Message']}")
 
+    def keeps_versions(self, key: str) -> bool:
+        """Tell whether the object has a version id: then the bucket has, or had, versioning.
+
+        So it needs no permission of its own, such as s3:GetBucketVersioning.
+        """
+        with self._storage_errors(key):
+            reply = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+            return "VersionId" in reply
+
     def list(self, prefix: str) -> list[StoredObject]:
         """Return the objects of every page of the listing."""
         return list(self.scan(prefix))

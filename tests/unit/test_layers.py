@@ -35,7 +35,7 @@ ORDER: list[set[str]] = [
     {"fanout"},
     {"spark"},
     {"canary", "check", "model_check", "report", "fallback"},
-    {"publication", "submission", "planning", "browse", "permissions"},
+    {"publication", "submission", "planning", "browse", "permissions", "cleaning"},
     {"pipeline", "doctor"},
     {"demo", "deploy", "environment", "lambda_handler", "whole_run"},
     {"cli", "__init__"},

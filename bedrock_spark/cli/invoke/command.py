@@ -18,7 +18,7 @@ from bedrock_spark.families import FAMILIES
     epilog="Examples: bedrock-spark invoke --model amazon.nova-lite-v1:0 'Hello'; bedrock-spark "
     'invoke --config tickets.yaml --row \'{"body": "My printer is on fire"}\''
 )
-@with_output_options(json_help="Print the whole answer as the model sent it.")
+@with_output_options(json_help="Print the whole answer as the model sent it.", json_type=Any)
 @click.argument("prompt", required=False)
 @click.option("--model", metavar="ID", help="A model id, inference profile, or ARN of any kind.")
 @click.option("--system", metavar="TEXT", help="The system prompt.")
@@ -27,7 +27,7 @@ from bedrock_spark.families import FAMILIES
     type=click.IntRange(min=1),
     help=f"The longest answer, in tokens; {DEFAULT_MAX_TOKENS:,} if not given.",
 )
-@click.option("--temperature", type=click.FloatRange(0, 2))
+@click.option("--temperature", type=click.FloatRange(0, 2), help="How random the answer is.")
 @click.option(
     "--family",
     type=click.Choice([family.name for family in FAMILIES]),

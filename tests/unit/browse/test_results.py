@@ -117,3 +117,20 @@ def test_duckdb_queries_the_reader(tmp_path: Path) -> None:
     rows = duckdb.sql("SELECT outcome, count(*) FROM answers GROUP BY outcome").fetchall()
     assert answers is not None
     assert dict(rows) == {"ok": 6, "error": 3, "truncated": 3, "rejected": 1}
+
+
+def test_json_has_the_rows_of_the_table(tmp_path: Path) -> None:
+    """The first 20, or as many as --limit says."""
+    finished_run(tmp_path)
+    shown = CliRunner().invoke(main, ["results", str(tmp_path), "--json", "--limit", "3"])
+    rows = json.loads(shown.stdout)["rows"]
+    assert [row["ticket_id"] for row in rows] == [0, 1, 2]
+    assert set(rows[0]) == set(SCHEMA.names)
+
+
+@pytest.mark.parametrize("option", [["--format", "csv"], ["--out", "a.json"]])
+def test_json_is_not_a_file(tmp_path: Path, option: list[str]) -> None:
+    """Two forms at once would hide one of them."""
+    failed = CliRunner().invoke(main, ["results", str(tmp_path), "--json", *option])
+    assert failed.exit_code == ExitCode.USAGE
+    assert "leave out --format and --out" in failed.output

@@ -167,6 +167,10 @@ def test_the_command_prints_them(tmp_path: Any) -> None:
     result = CliRunner().invoke(main, ["iam", str(path)])
     assert result.exit_code == ExitCode.DONE, result.output
     assert json.loads(result.stdout) == policies().named()
+    as_json = CliRunner().invoke(main, ["iam", str(path), "--json"])
+    assert json.loads(as_json.stdout) == json.loads(result.stdout)
+    both = CliRunner().invoke(main, ["iam", str(path), "--json", "--format", "terraform"])
+    assert (both.exit_code, "contradict" in both.output) == (ExitCode.USAGE, True)
     local = CliRunner().invoke(main, ["iam", str(path), "--set", f"run_uri={tmp_path}/run"])
     assert local.exit_code == ExitCode.CONFIG
     assert "is not in S3" in local.stderr

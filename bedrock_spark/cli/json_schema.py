@@ -1,0 +1,94 @@
+"""The JSON Schema of what a command prints with --json, made from the type that it prints.
+
+A command names its type by `with_output_options(json_type=…)`. The object of a command that failed
+has an `error`, alone or beside the keys of the type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from pydantic import TypeAdapter
+
+from bedrock_spark.cli.display import CommandError
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_ERROR = {"$ref": "#/$defs/CommandError"}
+
+
+def printing_commands(group: click.Group, *above: str) -> Iterator[tuple[str, Any]]:
+    """Yield the name of every command that has --json, such as `runs`, and the type it prints.
+
+    The type is None if the command does not say it. Commands of a group print one type, and count
+    as one, by the name of the group.
+    """
+    seen = set()
+    for name, command in sorted(group.commands.items()):
+        found = (
+            list(printing_commands(command, *above, name))
+            if isinstance(command, click.Group)
+            else [(" ".join([*above, name]), _type_of(command))] * _has_json(command)
+        )
+        for each, kind in found:
+            whole = above[0] if above else each
+            if whole not in seen:
+                seen.add(whole)
+                yield whole, kind
+
+
+def _has_json(command: click.Command) -> bool:
+    return any("--json" in parameter.opts for parameter in command.params)
+
+
+def _type_of(command: click.Command) -> Any:
+    return getattr(command.callback, "json_type", None)
+
+
+def schema_of(command: str, json_type: Any) -> dict[str, Any]:
+    """Return the JSON Schema of what `bedrock-spark COMMAND --json` prints."""
+    value = _schema(json_type, "#/$defs/{model}")
+    error = _schema(CommandError, "#/$defs/{model}")
+    definitions = {**value.pop("$defs", {}), "CommandError": error}
+    name = getattr(json_type, "__name__", "Answer")
+    for definition in (value, *definitions.values()):
+        if "properties" in definition:  # all keys are always there
+            definition["required"] = list(definition["properties"])
+            definition["additionalProperties"] = False
+    if "properties" in value:
+        own = value["properties"].get("error", {"type": "null"})
+        value["properties"]["error"] = {"anyOf": [own, _ERROR]}
+    definitions[name] = value
+    definitions["Failed"] = {
+        "description": "The command failed, and has nothing else to print.",
+        "type": "object",
+        "properties": {"error": _ERROR},
+        "required": ["error"],
+        "additionalProperties": False,
+    }
+    return {
+        "$schema": _DIALECT,
+        "title": f"bedrock-spark {command} --json",
+        "anyOf": [{"$ref": f"#/$defs/{name}"}, {"$ref": "#/$defs/Failed"}],
+        "$defs": dict(sorted(definitions.items())),
+    }
+
+
+def _schema(json_type: Any, template: str) -> dict[str, Any]:
+    adapter = TypeAdapter(json_type)
+    found: dict[str, Any] = _without_titles(
+        adapter.json_schema(mode="serialization", ref_template=template)
+    )
+    return found
+
+
+def _without_titles(schema: Any) -> Any:
+    """Return a schema without the titles of properties, which repeat their names."""
+    if isinstance(schema, dict):
+        return {
+            key: _without_titles(value)
+            for key, value in schema.items()
+            if key != "title" or not isinstance(value, str)
+        }
+    return [_without_titles(item) for item in schema] if isinstance(schema, list) else schema

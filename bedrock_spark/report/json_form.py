@@ -1,0 +1,53 @@
+"""The keys of report.json and their types, for its JSON Schema. docs/report.md explains them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bedrock_spark.outputs.reasons import Reason
+from bedrock_spark.report.values import Failure
+
+
+@dataclass(frozen=True)
+class ReportJson:
+    """A run in numbers, as docs/report.md explains them.
+
+    Times are ISO 8601 in UTC, numbers of `cost` dollars, numbers of `seconds` seconds.
+    """
+
+    version: int
+    run_id: str
+    run_uri: str
+    state: str
+    stage: str
+    error: Failure | None
+    started_at: str | None
+    ended_at: str | None
+    model_id: str
+    fallback_model_id: str | None
+    region: str | None
+    models: list[dict[str, Any]]
+    rows: int
+    records: int
+    rows_sharing_a_record: int
+    outcomes: dict[str, int]
+    served_by: dict[str, int]
+    unanswered: int
+    unfound: int
+    reasons: list[Reason]
+    other_reasons: int
+    stop_reasons: dict[str, int]
+    shards: int
+    canary: dict[str, int] | None
+    jobs: dict[str, int]
+    attempts: int
+    tokens: dict[str, int]
+    fallback_tokens: dict[str, int]
+    manifest_totals: dict[str, int]
+    cost: dict[str, float] | None
+    prices: dict[str, Any]
+    seconds: dict[str, float]
+    published: str | None
+    partial: str | None
+    findings: list[dict[str, Any]]
