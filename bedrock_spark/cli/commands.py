@@ -67,8 +67,8 @@ _STAGES: dict[str, tuple[str, str, Any]] = {
     ),
 }
 
-# The stages that have a program in bedrock_spark/jobs.
-_JOBS = ("run", "prepare", "submit", "collect", "fallback")
+# The commands that have a program in bedrock_spark/jobs.
+_JOBS = ("run", "prepare", "submit", "collect", "fallback", "doctor")
 
 
 class _InOrder(click.Group):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.ending import run_to_end
 from bedrock_spark.cli.interrupts import exit_code_of
+from bedrock_spark.cli.job_arguments import read_arguments
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.stages import end_spark, mute_spark
 from bedrock_spark.config import Config
@@ -39,6 +41,18 @@ def doctor(config: str, overrides: tuple[str, ...], no_spark: bool, output: Outp
     looked at is a line of its own. No model is invoked, and nothing is paid or submitted. Exits
     with 1 if there is an error.
     """
+    sys.exit(_perform(config, overrides, output, with_spark=not no_spark))
+
+
+def run_program(description: str | None) -> None:
+    """Do the same as a program of spark-submit, and exit with its code if that is not 0."""
+    arguments = read_arguments(sys.argv[1:], description)
+    code = _perform(arguments.config, arguments.overrides, arguments.output, with_spark=True)
+    if code:
+        sys.exit(code)
+
+
+def _perform(config: str, overrides: Sequence[str], output: Output, *, with_spark: bool) -> int:
     display = Display(output)
     output.begin_logging()
 
@@ -48,12 +62,12 @@ def doctor(config: str, overrides: tuple[str, ...], no_spark: bool, output: Outp
         return spark_session(checked, display.note)
 
     def work() -> int:
-        return _show(diagnose(config, overrides, None if no_spark else session), display)
+        return _show(diagnose(config, overrides, session if with_spark else None), display)
 
     def end_interrupted(interrupt: KeyboardInterrupt) -> int:
         return display.end_interrupted(exit_code_of(interrupt), "interrupted")
 
-    sys.exit(run_to_end(work, display, end_interrupted, mute_spark, end_spark))
+    return run_to_end(work, display, end_interrupted, mute_spark, end_spark)
 
 
 def _show(found: Diagnosis, display: Display) -> int:
@@ -82,7 +96,7 @@ def lines_of(found: Diagnosis) -> list[str]:
 
 
 def closing_sentence(found: Diagnosis) -> str:
-    """Return the number of findings that are not ok."""
+    """Return how many findings are not ok."""
     counts = (
         (found.errors, "error", "errors"),
         (found.warnings, "warning", "warnings"),

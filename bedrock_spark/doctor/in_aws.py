@@ -24,7 +24,7 @@ from bedrock_spark.doctor.probes import Probe
 from bedrock_spark.doctor.provisioned import provisioned_findings
 from bedrock_spark.doctor.quotas import active_findings, quota_findings
 from bedrock_spark.doctor.roles import role_findings, roles_of
-from bedrock_spark.doctor.run_folder import folder_findings
+from bedrock_spark.doctor.run_folder import TRIED, folder_findings
 from bedrock_spark.doctor.simulation import principal_of, simulation_findings
 from bedrock_spark.doctor.world import World
 from bedrock_spark.errors import StorageError
@@ -113,7 +113,7 @@ def _role_may(world: World, role: str, models: list[NamedModel]) -> Iterator[Fin
 def _caller_may(world: World, arn: str, models: list[NamedModel]) -> Iterator[Finding]:
     policy = policies_of(world.config, world.region).caller
     principal, arns = principal_of(world, arn), foundation_arns(world, models)
-    yield from simulation_findings(world, "caller", principal, policy, arns)
+    yield from simulation_findings(world, "caller", principal, policy, arns, TRIED)
 
 
 def _of_folders(world: World, clock: Clock) -> Iterator[Probe]:

@@ -13,6 +13,8 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage
 
 _NAME = "doctor"
+# What the proof shows by itself, for the caller.
+TRIED = ("s3:PutObject", "s3:GetObject", "s3:ListBucket", "s3:DeleteObject")
 
 
 def folder_findings(storage: Storage, partition: str) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from bedrock_spark.doctor.world import World
 
 _ACTION = "iam:SimulatePrincipalPolicy"
 _ALLOWED = "allowed"
+_WHY = {"implicitDeny": "no policy allows it", "explicitDeny": "a policy denies it"}
 # A run goes on without these: it then knows or tells less, or leaves parts of uploads behind.
 _OPTIONAL = frozenset(
     {
@@ -56,12 +57,18 @@ def principal_of(world: World, arn: str) -> str | None:
 
 
 def simulation_findings(
-    world: World, whose: str, arn: str | None, policy: Mapping[str, Any], foundation: Sequence[str]
+    world: World,
+    whose: str,
+    arn: str | None,
+    policy: Mapping[str, Any],
+    foundation: Sequence[str],
+    tried: Collection[str] = (),
 ) -> Iterator[Finding]:
     """Yield what an identity may not do of what a policy allows. Raises UnansweredError.
 
     whose: the identity, for messages; arn: of it; None for the root of the account
     foundation: ARNs of the foundation models with their Regions, in place of those with `*`
+    tried: actions that are really done, so that their simulation says nothing more
     """
     if arn is None:
         yield ok(f"{whose}: is the root of the account, which no policy limits")
@@ -69,9 +76,9 @@ def simulation_findings(
     actions, denied, open_keys = 0, list[Denied](), set[str]()
     for each in policy["Statement"]:
         resources = _real(listed(each["Resource"]), foundation)
-        if not resources:
+        named = [action for action in listed(each["Action"]) if action not in tried]
+        if not resources or not named:
             continue
-        named = listed(each["Action"])
         actions += len(named)
         for result in _simulate(world, arn, named, resources):
             open_keys |= set(result.get("MissingContextValues", ()))
@@ -132,7 +139,7 @@ def _denied(result: Mapping[str, Any]) -> Iterator[Denied]:
         if decision == _ALLOWED:
             continue
         boundary = detail.get("PermissionsBoundaryDecisionDetail", {})
-        why = str(decision)
+        why = _WHY.get(str(decision), str(decision))
         if by_organization is False:
             why = "a policy of the organization"
         elif boundary.get("AllowedByPermissionsBoundary") is False:

@@ -21,6 +21,7 @@ from bedrock_spark.errors import ExitCode
 from tests.e2e.simulated_policies import SimulatedPolicies
 from tests.forked_emulator import BedrockServer, ForkedBedrock
 from tests.models import CLAUDE, CLAUDE_MODEL
+from tests.modules import ROOT
 
 ACCOUNT, BUCKET, FOLDER = "123456789012", "my-bucket", "runs/tickets-2026-11"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/BedrockBatch"
@@ -325,9 +326,9 @@ CASES: dict[str, tuple[Break, list[str]]] = {
         policies("s3:GetObject"),
         [
             rf"permissions: error: service role {ROLE}: may not s3:GetObject on arn:aws:s3:::my-"
-            r'bucket/runs/tickets-2026-11/\* \(implicitDeny\) -> {"Effect": "Allow", "Action": '
-            r'\["s3:GetObject"\], "Resource": \["arn:aws:s3:::my-bucket/runs/tickets-2026-11/\*"\]',
-            r"permissions: error: caller arn:aws:sts::.*: may not s3:GetObject on",
+            r"bucket/runs/tickets-2026-11/\* \(no policy allows it\) -> "
+            r'{"Effect": "Allow", "Action": \["s3:GetObject"\], "Resource": '
+            r'\["arn:aws:s3:::my-bucket/runs/tickets-2026-11/\*"\]',
         ],
     ),
     "calls that the organization denies": (
@@ -470,3 +471,35 @@ def test_the_local_bedrock_says_what_it_does_not_have(world: Healthy, tmp_path: 
     values = json.loads(result.stdout)
     assert (values["errors"], values["error"]["exit_code"]) == (1, 1)
     assert values["groups"][4]["findings"][0]["level"] == "error"
+
+
+def broken_as_in_the_docs(world: Healthy) -> None:
+    """Make the faults of the example in docs/doctor.md."""
+    role_with(trust())(world)
+    lifecycle(Expiration={"Days": 2})(world)
+    config_with("shards", min_records=10)(world)
+    world.policies = SimulatedPolicies(["s3:PutObject"])
+
+
+def test_the_output_in_the_docs_is_real(
+    world: Healthy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same faults; only the free space is another."""
+    broken_as_in_the_docs(world)
+    world.write(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    iam = quick_client("iam", AwsSettings("us-east-1", world.local.endpoint_url))
+    with world.policies.of(iam):
+        result = CliRunner().invoke(main, ["doctor", "tickets.yaml", "--no-spark"])
+    assert result.exit_code == ExitCode.FAILED
+    printed = f"{result.stdout}{result.stderr}".splitlines()
+    page = (ROOT / "docs" / "doctor.md").read_text(encoding="utf-8")
+    block = re.search(
+        r"^bedrock-spark doctor tickets.yaml.*?```\n```text\n(.*?)^```", page, re.M | re.S
+    )
+    assert block is not None
+    shown = block[1].splitlines()
+    is_disk = re.compile(r"  ok           this machine: \S+ has [\d,.]+ GB free")
+    assert [s for s in shown if not is_disk.fullmatch(s)] == [
+        p for p in printed if not is_disk.fullmatch(p)
+    ]
