@@ -49,11 +49,13 @@
 
 A message says what failed, for which object, and what to do. Ids are attributes. No message ever
 holds a row's value, a prompt, an answer or a credential. Every error survives pickling, because
-executors send errors to the driver. Every class says with which code a command exits that it ends.
+executors send errors to the driver. Every class says with which code a command exits that it ends,
+and has a paragraph in docs/errors.md.
 """
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum
 from typing import ClassVar
 
@@ -76,6 +78,11 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
     TERMINATED = 143
 
+    @property
+    def topic(self) -> str:
+        """Return the name of its paragraph in docs/errors.md, such as `more-to-do`."""
+        return self.name.lower().replace("_", "-")
+
 
 class BedrockSparkError(Exception):
     """Base of every error raised on purpose by this package.
@@ -97,9 +104,15 @@ class BedrockSparkError(Exception):
     """
 
     exit_code: ClassVar[ExitCode] = ExitCode.FAILED
+    topic: ClassVar[str] = "failed"
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
+
+    def __init_subclass__(cls) -> None:
+        """Name the paragraph of docs/errors.md by the class: no-free-slot of NoFreeSlotError."""
+        words = re.findall("[A-Z][a-z]+", cls.__name__.removesuffix("Error"))
+        cls.topic = "-".join(words).lower()
 
 
 class RowsWarning(UserWarning):

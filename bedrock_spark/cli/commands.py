@@ -23,6 +23,7 @@ from bedrock_spark.cli.environment import environment
 from bedrock_spark.cli.errors import errors
 from bedrock_spark.cli.examples import show_examples_as_lines
 from bedrock_spark.cli.extras import how_to_install, missing_of
+from bedrock_spark.cli.help import help_command
 from bedrock_spark.cli.iam import iam
 from bedrock_spark.cli.invoke.command import invoke
 from bedrock_spark.cli.lease_wait import add_lease_wait
@@ -42,7 +43,7 @@ ORDER = (
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
     *("status", "stop", "errors", "show", "results", "runs", "clean"),
     *("environment", "deploy", "jobs-path"),
-    *("emulator", "completion", "schema"),
+    *("emulator", "completion", "schema", "help"),
 )
 _CONFIG = (
     "CONFIG is the YAML file of the run, such as tickets.yaml: docs/config.md lists its keys. Run "
@@ -91,7 +92,7 @@ class _InOrder(click.Group):
             advice = how_to_install(exc)
             if advice is None:
                 raise
-            Display().show_error(advice)
+            Display().show_error(advice, ExitCode.CONFIG.topic)
             sys.exit(ExitCode.CONFIG)
 
 
@@ -99,7 +100,7 @@ class _InOrder(click.Group):
     cls=_InOrder,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Progress and errors go to stderr, results to stdout. Exit codes: "
-    "docs/troubleshooting.md.",
+    "docs/troubleshooting.md. Errors: bedrock-spark help.",
 )
 @click.version_option(__version__)
 def main() -> None:
@@ -172,6 +173,7 @@ main.add_command(environment)
 main.add_command(deploy)
 main.add_command(completion)
 main.add_command(schema)
+main.add_command(help_command)
 
 
 @main.command(epilog="Example: bedrock-spark demo --folder /tmp/demo")

@@ -28,11 +28,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CommandError:
-    """Why a command did not exit with 0. kind: the name of the exit code."""
+    """Why a command did not exit with 0.
+
+    kind: the name of the exit code; topic: `bedrock-spark help TOPIC` explains the error
+    """
 
     kind: str
     message: str
     exit_code: int
+    topic: str
 
 
 class Display:
@@ -97,19 +101,24 @@ class Display:
         """Show an error; return its exit code. With --verbose, its causes have their stacks."""
         if self.output.is_verbose:
             log.info("%s", type(exc).__name__, exc_info=exc)
-        return self.fail_with(exc.exit_code, str(exc))
+        return self.fail_with(exc.exit_code, str(exc), topic=exc.topic)
 
     def fail_with(
-        self, code: ExitCode, message: str, values: Mapping[str, Any] | None = None
+        self,
+        code: ExitCode,
+        message: str,
+        values: Mapping[str, Any] | None = None,
+        topic: str | None = None,
     ) -> int:
         """Show why a command does not exit with 0; return the exit code.
 
         values: what the JSON object has besides the error
+        topic: the paragraph of docs/errors.md; None: that of the exit code
         """
         self.finish()
         self.failure = message
-        self.show_error(message)
-        self.show_json({**(values or {}), "error": error_json(code, message)})
+        self.show_error(message, topic or code.topic)
+        self.show_json({**(values or {}), "error": error_json(code, message, topic)})
         return code
 
     def end_interrupted(self, code: ExitCode, message: str) -> int:
@@ -128,14 +137,15 @@ class Display:
         """Print to stderr what a person must know although nothing failed, also with --quiet."""
         _print(f"warning: {text}", to_stderr=True, style="yellow")
 
-    def show_error(self, text: str) -> None:
-        """Print an error to stderr."""
+    def show_error(self, text: str, topic: str) -> None:
+        """Print an error to stderr, and how to read its paragraph of docs/errors.md."""
         _print(f"error: {text}", to_stderr=True, style="red")
+        _print(f"see: bedrock-spark help {topic}", to_stderr=True, style="dim")
 
 
-def error_json(code: ExitCode, message: str) -> dict[str, Any]:
-    """Return a failure as --json prints it. The kind is the name of the exit code."""
-    return asdict(CommandError(code.name.lower(), message, int(code)))
+def error_json(code: ExitCode, message: str, topic: str | None = None) -> dict[str, Any]:
+    """Return a failure as --json prints it. The topic is that of the exit code if None is given."""
+    return asdict(CommandError(code.name.lower(), message, int(code), topic or code.topic))
 
 
 def _print(text: str, *, to_stderr: bool = False, style: str | None = None) -> None:

@@ -11,6 +11,7 @@ from importlib.resources.abc import Traversable
 from importlib.util import find_spec
 from pathlib import Path
 
+from bedrock_spark import error_page
 from bedrock_spark.errors import EnvironmentBuildError
 
 PACKAGE = "bedrock_spark"
@@ -81,6 +82,7 @@ def install(packages: list[str], site_packages: Path, python: str, architecture:
 def copy_package(folder: Path) -> None:
     """Copy this package, but not the demo, into a folder: code, templates and data."""
     _copy(resources.files(PACKAGE), folder / PACKAGE)
+    (folder / PACKAGE / error_page.FILE).write_text(error_page.error_page(), encoding="utf-8")
 
 
 def _copy(source: Traversable, target: Path) -> None:

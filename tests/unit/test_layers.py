@@ -22,7 +22,8 @@ PACKAGE = Path(bedrock_spark.__file__).parent
 # The layers, from values, which import nothing, to the command line. A part is a file or folder of
 # the package. It may import itself and parts of earlier layers, but no other part of its own layer.
 ORDER: list[set[str]] = [
-    {"_version", "archives", "errors", "limits", "clock", "progress", "s3_spelling"},  # values
+    # Values.
+    {"_version", "archives", "errors", "error_page", "limits", "clock", "progress", "s3_spelling"},
     {"schema", "screen"},  # columns in Spark DDL; progress on the screen
     {"templates", "shards"},  # from a row to a body; record ids, buckets, cuts
     {"config"},

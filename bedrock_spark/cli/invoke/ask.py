@@ -64,7 +64,7 @@ def ask(options: AskOptions, output: Output, shows_reasoning: bool) -> int:
     except BedrockSparkError as exc:
         if printer is not None:
             printer.end_line()
-        return display.fail_with(exc.exit_code, _message(exc, question))
+        return display.fail_with(exc.exit_code, _message(exc, question), topic=exc.topic)
     except KeyboardInterrupt:
         if printer is not None:
             printer.end_line()

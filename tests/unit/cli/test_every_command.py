@@ -23,6 +23,7 @@ WITHOUT_JSON = {
     "completion": "prints a script",
     "demo": "a show; its report.json is in its folder",
     "emulator": "a server",
+    "help": "prints text",
     "jobs-path": "prints one path",
     "schema": "prints JSON",
 }
@@ -98,7 +99,7 @@ def test_no_schema_is_published_without_its_command() -> None:
 def test_a_failed_command_fits_its_schema(name: str) -> None:
     """An error alone is always allowed, and an unknown key never, if the type has keys."""
     schema = jsonschema_rs.validator_for(schema_of(name, PRINTING[name]))
-    error = {"kind": "budget", "message": "too dear", "exit_code": 5}
+    error = {"kind": "budget", "message": "too dear", "exit_code": 5, "topic": "budget"}
     assert schema.is_valid({"error": error})
     has_keys = name != "invoke"
     assert schema.is_valid({"surprise": 1}) != has_keys

@@ -116,8 +116,8 @@ def test_too_many_errors_end_with_code_7(call: Callable[..., Any], options: list
     done = call(ending_with({"ok": 80, "error": 20}, published="s3://lake/x"), *options)
     assert done.exit_code == ExitCode.ROWS
     message = "20 of 100 rows (20.0%) are not ok, more than results.max_errors (5%)"
-    assert message in done.stderr.splitlines()[-1]
-    assert "The results were published: s3://lake/x" in done.stderr.splitlines()[-1]
+    assert message in done.stderr.splitlines()[-2]
+    assert "The results were published: s3://lake/x" in done.stderr.splitlines()[-2]
     if "--json" in options:
         values = json.loads(done.stdout)
         assert values["rows"] == 100
@@ -138,20 +138,23 @@ def test_quiet_leaves_errors_and_the_closing_line(call: Callable[..., Any]) -> N
         == "done: all 10 rows answered; the results are in s3://bucket/runs/one/results\n"
     )
     failed = call(failing_with(ConfigError("x: is wrong")), "--quiet")
-    assert (failed.stdout, failed.stderr) == ("", "error: x: is wrong\n")
+    assert (failed.stdout, failed.stderr) == (
+        "",
+        "error: x: is wrong\nsee: bedrock-spark help config\n",
+    )
 
 
 @pytest.mark.parametrize("kind", TREE)
 def test_each_error_ends_a_command_with_its_code(
     call: Callable[..., Any], kind: type[errors.BedrockSparkError]
 ) -> None:
-    """One line on stderr and, with --json, one object on stdout."""
+    """Two lines on stderr and, with --json, one object on stdout."""
     done = call(failing_with(kind("it went wrong")), "--json")
     assert done.exit_code == kind.exit_code
-    assert done.stderr == "error: it went wrong\n"
+    assert done.stderr == f"error: it went wrong\nsee: bedrock-spark help {kind.topic}\n"
     name = ExitCode(kind.exit_code).name.lower()
     error = {"kind": name, "message": "it went wrong", "exit_code": int(kind.exit_code)}
-    assert json.loads(done.stdout) == {"error": error}
+    assert json.loads(done.stdout) == {"error": {**error, "topic": kind.topic}}
 
 
 def test_an_interrupt_is_told_by_json_too(call: Callable[..., Any]) -> None:
@@ -197,7 +200,7 @@ def test_verbose_logs_and_quiet_does_not(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_an_error_while_progress_is_shown_comes_last(call: Callable[..., Any]) -> None:
-    """So that the last line of a log is the reason."""
+    """So that the last lines of a log are the reason, and where to read about it."""
 
     def stage(pipeline: Any, display: Display) -> int:
         display.observe(Progress("batch", 1, 2))
@@ -205,8 +208,8 @@ def test_an_error_while_progress_is_shown_comes_last(call: Callable[..., Any]) -
         raise BudgetError("too dear")
 
     lines = call(stage).stderr.splitlines()
-    assert lines[-1] == "error: too dear"
-    assert "2/3 records" in lines[-2]
+    assert lines[-2:] == ["error: too dear", "see: bedrock-spark help budget"]
+    assert "2/3 records" in lines[-3]
 
 
 def test_every_stage_has_a_note_and_an_example() -> None:
@@ -224,7 +227,7 @@ def test_the_stack_of_an_error_is_shown_on_demand(
     error = SourceError("source.sql: a value cannot be cast")
     error.__cause__ = ValueError("what Spark says")
     assert Display(Output(is_verbose=is_verbose)).fail(error) == ExitCode.CONFIG
-    assert capsys.readouterr().err == "error: source.sql: a value cannot be cast\n"
+    assert capsys.readouterr().err.splitlines()[0] == "error: source.sql: a value cannot be cast"
     assert ("what Spark says" in caplog.text) is is_verbose
 
 
