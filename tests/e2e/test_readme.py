@@ -24,6 +24,8 @@ from tests.spark_sessions import ROLE
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 Start = Callable[..., LocalBedrock]
+TRUST = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
+  "Principal": {"Service": "bedrock.amazonaws.com"}}]}"""
 
 
 def blocks(language: str) -> list[str]:
@@ -90,10 +92,16 @@ def test_command_lines(
         for line in block.strip().split("\n")
         if "tickets.yaml" in line and " invoke " not in line
     ]
-    check, plan, *whole = commands[:4]
-    stages = commands[4:]
+    check, doctor, plan, *whole = commands[:5]
+    stages = commands[5:]
     assert check == ["bedrock-spark", "check", "tickets.yaml"]
     assert call(check) == 0
+    assert doctor == ["bedrock-spark", "doctor", "tickets.yaml"]
+    local.client("iam").create_role(
+        RoleName=ROLE.rsplit("/", 1)[-1], AssumeRolePolicyDocument=TRUST
+    )
+    assert call(doctor) == 0
+    assert "source.key = [ticket_id]: is unique in 120 rows" in capsys.readouterr().out
     assert plan == ["bedrock-spark", "plan", "tickets.yaml"]
     assert call(plan) == 0
     assert "120: 120 records, 0 rejected" in capsys.readouterr().out
