@@ -30,6 +30,7 @@ from bedrock_spark.cli.lease_wait import add_lease_wait
 from bedrock_spark.cli.list_runs import list_runs
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.plan import plan_command
+from bedrock_spark.cli.preview import preview_command
 from bedrock_spark.cli.results import results
 from bedrock_spark.cli.schema import schema
 from bedrock_spark.cli.show import show
@@ -39,7 +40,11 @@ from bedrock_spark.report.json_form import ReportJson
 
 # The order in which --help lists the commands: as a run needs them. Others follow.
 ORDER = (
+<<<<<<< HEAD
     *("demo", "check", "iam", "doctor", "invoke", "plan"),
+=======
+    *("demo", "check", "iam", "invoke", "preview", "plan"),
+>>>>>>> main
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
     *("status", "stop", "errors", "show", "results", "runs", "clean"),
     *("environment", "deploy", "jobs-path"),
@@ -167,6 +172,7 @@ main.add_command(clean_command)
 main.add_command(invoke)
 main.add_command(check)
 main.add_command(plan_command)
+main.add_command(preview_command)
 main.add_command(iam)
 main.add_command(doctor)
 main.add_command(environment)
