@@ -40,11 +40,7 @@ from bedrock_spark.report.json_form import ReportJson
 
 # The order in which --help lists the commands: as a run needs them. Others follow.
 ORDER = (
-<<<<<<< HEAD
-    *("demo", "check", "iam", "doctor", "invoke", "plan"),
-=======
-    *("demo", "check", "iam", "invoke", "preview", "plan"),
->>>>>>> main
+    *("demo", "check", "iam", "doctor", "invoke", "preview", "plan"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
     *("status", "stop", "errors", "show", "results", "runs", "clean"),
     *("environment", "deploy", "jobs-path"),

@@ -93,21 +93,9 @@ def emulator(bedrock_server: BedrockServer) -> Iterator[LocalBedrock]:
 def world(emulator: LocalBedrock, monkeypatch: pytest.MonkeyPatch) -> Healthy:
     monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
     emulator.reset()
-    emulator.set_faults({})
-    _forget(emulator)
     healthy = Healthy(emulator, json.loads(json.dumps(CONFIG)))
     healthy.make()
     return healthy
-
-
-def _forget(local: LocalBedrock) -> None:
-    s3, iam = local.client("s3"), local.client("iam")
-    for bucket in s3.list_buckets()["Buckets"]:
-        for stored in s3.list_objects_v2(Bucket=bucket["Name"]).get("Contents", ()):
-            s3.delete_object(Bucket=bucket["Name"], Key=stored["Key"])
-        s3.delete_bucket(Bucket=bucket["Name"])
-    for role in iam.list_roles()["Roles"]:
-        iam.delete_role(RoleName=role["RoleName"])
 
 
 def bad_lines(found: Diagnosis) -> list[str]:
