@@ -19,10 +19,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from bedrock_spark.aws.clients import model_client, runtime_client
-from bedrock_spark.aws.errors import credentials_advice
-from bedrock_spark.aws.model_refusals import model_refusal, with_advice
-from bedrock_spark.aws.profiles import refusal_advice
+from bedrock_spark.aws.clients import runtime_client
+from bedrock_spark.canary.access import OTHER_ID, no_access
 from bedrock_spark.canary.limits import Probe, find_limit, is_too_short, too_short_message
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import CanaryConfig
@@ -90,7 +88,9 @@ def ask_canary(
         try:
             replies = list(pool.map(lambda record: _ask(caller, record), records))
         except InvokeRefusedError as exc:
-            raise _no_access(run, model_id, exc) from None
+            raise CanaryAccessError(
+                f"canary: {no_access(run.aws, model_id, exc, _advice())}"
+            ) from None
     canary = _add_up(model_id, clock.now(), replies)
     is_refused = _is_refused(canary, config)
     if not is_refused and is_too_short(canary, run.config):
@@ -110,18 +110,6 @@ def ask_canary(
         counts = {"asked": canary.asked, "refused": canary.refused}
         raise CanaryError(too_short_message(canary, run.config), **counts)
     return canary
-
-
-def _no_access(run: Run, model_id: str, exc: InvokeRefusedError) -> CanaryAccessError:
-    message, advice = str(exc), credentials_advice(exc.error_type)
-    advice = advice or refusal_advice(message, model_client(run.aws), model_id)
-    if advice is None:
-        advice = "Check the id, its Region, and bedrock:InvokeModel on it."
-    refusal = model_refusal(message)
-    if refusal is None or not refusal.is_for_good:
-        advice = f"{advice} {_advice()}"
-    text = with_advice(message, advice)
-    return CanaryAccessError(f"canary: {model_id} cannot be called on demand: {text}")
 
 
 def _caller(run: Run, model_id: str, clock: Clock) -> ModelCaller:
@@ -267,7 +255,4 @@ def _shown(failure: CanaryFailure) -> str:
 
 
 def _advice() -> str:
-    return (
-        "If batch jobs may use the model and single calls may not, set canary.model_id to an "
-        "inference profile or provisioned model of the same family, or canary.records: 0"
-    )
+    return f"{OTHER_ID}, or canary.records: 0"

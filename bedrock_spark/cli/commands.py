@@ -29,6 +29,7 @@ from bedrock_spark.cli.lease_wait import add_lease_wait
 from bedrock_spark.cli.list_runs import list_runs
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.plan import plan_command
+from bedrock_spark.cli.preview import preview_command
 from bedrock_spark.cli.results import results
 from bedrock_spark.cli.schema import schema
 from bedrock_spark.cli.show import show
@@ -38,7 +39,7 @@ from bedrock_spark.report.json_form import ReportJson
 
 # The order in which --help lists the commands: as a run needs them. Others follow.
 ORDER = (
-    *("demo", "check", "iam", "invoke", "plan"),
+    *("demo", "check", "iam", "invoke", "preview", "plan"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
     *("status", "stop", "errors", "show", "results", "runs", "clean"),
     *("environment", "deploy", "jobs-path"),
@@ -166,6 +167,7 @@ main.add_command(clean_command)
 main.add_command(invoke)
 main.add_command(check)
 main.add_command(plan_command)
+main.add_command(preview_command)
 main.add_command(iam)
 main.add_command(environment)
 main.add_command(deploy)

@@ -135,6 +135,13 @@ def dollars(amount: Decimal) -> str:
     return f"${amount.quantize(places):,}"
 
 
+def small_dollars(amount: Decimal) -> str:
+    """Format an amount as `dollars` does, but two digits of one below a hundredth of a cent."""
+    if amount >= Decimal("0.0001") or not amount:
+        return dollars(amount)
+    return f"${amount.quantize(Decimal(1).scaleb(amount.adjusted() - 1)):f}"
+
+
 @dataclass(frozen=True)
 class Sample:
     """Records that were answered: their number, the bytes of their lines, and their tokens."""

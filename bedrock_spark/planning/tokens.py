@@ -16,7 +16,7 @@ _DEVIATIONS = 1.96
 # What is assumed of a mean without the values behind it.
 _SPREAD = 0.1
 # The bytes of a token: more than four in English text, two to four in JSON and other languages.
-_MOST_BYTES_PER_TOKEN, _LEAST_BYTES_PER_TOKEN = 6.0, 2.0
+_MOST_BYTES_PER_TOKEN, LEAST_BYTES_PER_TOKEN = 6.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def input_tokens(
     return Count(
         low=math.ceil(line_bytes / _MOST_BYTES_PER_TOKEN),
         likely=math.ceil(line_bytes / BYTES_PER_TOKEN),
-        high=math.ceil(line_bytes / _LEAST_BYTES_PER_TOKEN),
+        high=math.ceil(line_bytes / LEAST_BYTES_PER_TOKEN),
         how=f"{BYTES_PER_TOKEN:g} bytes a token, by rule of thumb",
     )
 
@@ -103,4 +103,31 @@ def output_tokens(
         likely=round(mean * records),
         high=round(min(longest, mean + spread) * records),
         how=how,
+    )
+
+
+def measured_output(records: int, lengths: Sequence[int], request: RequestConfig) -> Count:
+    """Return the output tokens of all answers, from the lengths of single ones.
+
+    The interval of 95 % is that of a mean: Student's t by its expansion in 1/degrees of freedom
+    (Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5, two terms), within one token
+    and the request's limit. It holds if the answers are a random sample.
+    """
+    n, longest = len(lengths), max_answer_tokens(request)
+    if n < 2:
+        unknown = output_tokens(records, request, None, None)
+        likely = lengths[0] * records if lengths else None
+        return unknown.model_copy(update={"likely": likely})
+    mean = sum(lengths) / n
+    free = n - 1
+    deviation = math.sqrt(sum((x - mean) ** 2 for x in lengths) / free)
+    z = _DEVIATIONS
+    t = z + (z**3 + z) / (4 * free) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
+    spread = t * deviation / math.sqrt(n)
+    high = mean + spread if longest is None else min(longest, mean + spread)
+    return Count(
+        low=round(max(1.0, mean - spread) * records),
+        likely=round(mean * records),
+        high=round(high * records),
+        how=f"{mean:,.0f} an answer, as the {n:,} answers of the preview had",
     )

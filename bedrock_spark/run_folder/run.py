@@ -212,6 +212,17 @@ def record_config(run: Run, now: float) -> None:
     record_prices(run.storage, run.prices.models)
 
 
+def without_folder(config: Config, clock: Clock) -> tuple[Config, AwsSettings]:
+    """Return a config with its Region and its model's family, for what needs no run folder.
+
+    Raises ConfigError if the service cannot name the family.
+    """
+    region = config.batch.region or region_here()
+    batch = config.batch.model_copy(update={"region": region})
+    aws = AwsSettings(region, config.endpoint_url)
+    return _with_family_asked(config.model_copy(update={"batch": batch}), aws, clock), aws
+
+
 def _new_run(config: Config, clock: Clock) -> Run:
     run = _opened(config, config.batch.region or region_here())
     known = _with_family_asked(run.config, run.aws, clock)

@@ -1,7 +1,8 @@
 """Every command of docs/getting-started.md works as it is printed there, with the AWS CLI.
 
 S3 and Bedrock are the local Bedrock's, IAM and STS moto's. The AWS CLI is installed in an
-environment of its own, so the page is run only if BEDROCK_SPARK_CLIENTS is set: `make test-clients`.
+environment of its own, so the page is run only if BEDROCK_SPARK_CLIENTS is set, as by
+`make test-clients`.
 """
 
 from __future__ import annotations

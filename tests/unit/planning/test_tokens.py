@@ -7,7 +7,7 @@ import random
 import pytest
 
 from bedrock_spark.config import RequestConfig
-from bedrock_spark.planning.tokens import Counted, input_tokens, output_tokens
+from bedrock_spark.planning.tokens import Counted, input_tokens, measured_output, output_tokens
 from bedrock_spark.run_folder.canary_results import Canary
 
 REQUEST = RequestConfig(prompt="{{ body }}", max_tokens=100)
@@ -75,3 +75,21 @@ def test_the_interval_of_the_canary_holds_for_the_widest_answers() -> None:
         count = output_tokens(records, REQUEST, canary, None)
         held += count.low <= sum(answers) <= (count.high or 0)
     assert held / tries > 0.92
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [
+        ([], (100, None, 4000)),
+        ([7], (100, 700, 4000)),
+        ([10, 10, 10], (1000, 1000, 1000)),
+        ([10, 20, 30], (100, 2000, 4000)),  # the interval ends at one token and at the limit
+        ([19, 20, 21] * 7, (1962, 2000, 2038)),
+    ],
+)
+def test_measured_answers_have_the_interval_of_a_mean(
+    lengths: list[int], expected: tuple[int, int | None, int]
+) -> None:
+    """Of 100 records and at most 40 tokens; 20 degrees of freedom: t is 2.086."""
+    count = measured_output(100, lengths, RequestConfig(prompt="{{ a }}", max_tokens=40))
+    assert (count.low, count.likely, count.high) == expected

@@ -1,0 +1,25 @@
+"""What a preview asks, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+ROWS, CONCURRENCY, MAX_COST = 20, 5, Decimal(1)
+
+
+@dataclass(frozen=True)
+class PreviewOptions:
+    """What to ask.
+
+    rows: how many; where: a condition of Spark SQL on the columns, which chooses them
+    max_cost: dollars; concurrency: calls at a time
+    has_prompts: whether the bodies are kept; has_whole: whether the whole is estimated
+    """
+
+    rows: int = ROWS
+    where: str | None = None
+    max_cost: Decimal = MAX_COST
+    concurrency: int = CONCURRENCY
+    has_prompts: bool = False
+    has_whole: bool = True
