@@ -10,7 +10,7 @@ from bedrock_spark.storage.commit import commit_all
 from bedrock_spark.storage.copy import copy_below, copy_object
 from bedrock_spark.storage.listing import list_all, scan_ahead
 from bedrock_spark.storage.local import LocalStorage
-from bedrock_spark.storage.read_ahead import LineReader, read_ahead
+from bedrock_spark.storage.read_ahead import LineReader, Piece, read_ahead
 from bedrock_spark.storage.s3 import S3Storage
 from bedrock_spark.storage.scratch import scratch_folder
 
@@ -19,6 +19,7 @@ __all__ = [
     "LineReader",
     "LocalStorage",
     "ObjectWriter",
+    "Piece",
     "S3Storage",
     "Storage",
     "StoredObject",
