@@ -25,6 +25,10 @@ from bedrock_spark.run_folder.run import Run, as_begun
 log = logging.getLogger(__name__)
 
 
+def _tell_nobody(report: Report) -> None:
+    """Tell nobody that a command has ended."""
+
+
 @dataclass
 class Reporter:
     """What a report needs to know of the process that writes it.
@@ -33,6 +37,7 @@ class Reporter:
     units: every reconciliation, as soon as this process has collected
     published, partial: where this process published the results
     models: what the service says of the run's models; None if this process did not ask
+    on_end: is called when a command ends, with its report, if it wrote one
     """
 
     clock: Clock
@@ -42,9 +47,10 @@ class Reporter:
     published: str | None = None
     partial: str | None = None
     models: list[dict[str, Any]] | None = None
+    on_end: Callable[[Report], None] = _tell_nobody
     _notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     _depth: int = 0
-    _is_written: bool = False
+    _written: Report | None = None
 
     def note(self, finding: dict[str, Any]) -> None:
         """Add a finding to every report from now on. It replaces an earlier one of its kind."""
@@ -74,7 +80,7 @@ class Reporter:
         """
         self._depth += 1
         if self._depth == 1:
-            self._is_written = False
+            self._written = None
         try:
             yield
         except BaseException as exc:
@@ -83,10 +89,12 @@ class Reporter:
                 self._try_to_write(run(), ending_of(exc, self.stage))
             raise
         else:
-            if self._depth == 1 and reports_success and not self._is_written:
+            if self._depth == 1 and reports_success and self._written is None:
                 self._try_to_write(run(), Ending(stage=self.stage))
         finally:
             self._depth -= 1
+            if self._depth == 0 and self._written is not None:
+                self._tell_end(self._written)
 
     def write(self, run: Run, ending: Ending) -> Report:
         """Write report.json, and return the report."""
@@ -102,8 +110,14 @@ class Reporter:
             report = replace(report, published=self.published, partial=self.partial)
         report = replace(report, findings=[*report.findings, *self._notes.values()])
         write_report(run, report)
-        self._is_written = True
+        self._written = report
         return report
+
+    def _tell_end(self, report: Report) -> None:
+        try:
+            self.on_end(report)
+        except Exception as exc:  # noqa: BLE001 - nor are metrics and notifications
+            log.warning("%s: how the command ended could not be told: %s", report.run_uri, exc)
 
     def _try_to_write(self, run: Run, ending: Ending) -> None:
         try:
