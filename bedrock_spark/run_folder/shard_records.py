@@ -39,9 +39,15 @@ def read_records(
     prepare_id: names the folder of the shards
     Raises StorageError, also if the shard does not exist.
     """
-    key = layout.shard_key(shard_id, prepare_id)
-    wanted = set(record_ids)
     index = read_index(storage, shard_id, prepare_id)
+    yield from found_records(storage, layout.shard_key(shard_id, prepare_id), index, record_ids)
+
+
+def found_records(
+    storage: Storage, key: str, index: ShardIndex | None, record_ids: Iterable[str]
+) -> Iterator[ShardLine]:
+    """Do as `read_records` with an index that was read before; None: all of the shard is read."""
+    wanted = set(record_ids)
     if index is not None:
         for record in indexed_records(storage, key, index, wanted):
             wanted.discard(record.recordId)

@@ -101,8 +101,9 @@ def ask_unanswered(
             observed_tasks(spark, "fallback", ignore_progress, group),
         ):
             done = run_per_unit(spark, groups, task, TaskResult, "fallback")
-    finally:
+    except BaseException:
         _delete_tasks(run.storage, round_id)
+        raise
     _close(run.storage, round_id)
     refused = next((result for result in done if result.refusal), None)
     if refused is not None and refused.refusal:
@@ -139,11 +140,11 @@ def _observed_asking(
 
 
 def _close(storage: Storage, round_id: str) -> None:
-    """Delete the claims of a round. An error is only logged: the next round deletes them."""
+    """Delete what the tasks of a round left. An error is only logged: the next round does it."""
     try:
         close_round(storage, round_id)
     except StorageError as exc:
-        log.warning("deleting the claims of the fallback's tasks: %s", exc)
+        log.warning("deleting what the fallback's tasks left: %s", exc)
 
 
 def _delete_tasks(storage: Storage, round_id: str) -> None:
