@@ -259,6 +259,11 @@ def sts_client(aws: AwsSettings) -> StsClient:
     return client
 
 
+def quick_client(service: str, aws: AwsSettings) -> Any:
+    """Return a client of any service, for questions that need no answer: it gives up early."""
+    return _client(service, aws, _QUICK)
+
+
 def queue_client(aws: AwsSettings) -> QueueClient:
     """Return the SQS client, which receives the events about batch jobs."""
     client: QueueClient = _client("sqs", aws, _S3)

@@ -10,15 +10,16 @@ from bedrock_spark.storage.commit import commit_all
 from bedrock_spark.storage.copy import copy_below, copy_object
 from bedrock_spark.storage.listing import list_all, scan_ahead
 from bedrock_spark.storage.local import LocalStorage
-from bedrock_spark.storage.read_ahead import LineReader, read_ahead
+from bedrock_spark.storage.read_ahead import LineReader, Piece, read_ahead
 from bedrock_spark.storage.s3 import S3Storage
-from bedrock_spark.storage.scratch import scratch_folder
+from bedrock_spark.storage.scratch import free_space, scratch_folder
 
 __all__ = [
     "Calls",
     "LineReader",
     "LocalStorage",
     "ObjectWriter",
+    "Piece",
     "S3Storage",
     "Storage",
     "StoredObject",
@@ -26,6 +27,7 @@ __all__ = [
     "commit_all",
     "copy_below",
     "copy_object",
+    "free_space",
     "list_all",
     "open_storage",
     "read_ahead",

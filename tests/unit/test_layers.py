@@ -37,7 +37,7 @@ ORDER: list[set[str]] = [
     {"spark"},
     {"canary", "check", "model_check", "report", "fallback"},
     {"publication", "submission", "planning", "browse", "permissions", "cleaning", "monitoring"},
-    {"pipeline", "preview"},
+    {"pipeline", "doctor", "preview"},
     {"demo", "deploy", "environment", "lambda_handler", "whole_run"},
     {"cli", "__init__"},
     {"jobs", "__main__"},  # programs of spark-submit; python -m

@@ -16,7 +16,7 @@ from bedrock_spark.outputs.lines import OutputRecord, read_lines
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_reconciled
 from bedrock_spark.outputs.shard_outputs import outputs_digest, shard_inputs
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.shard_records import found_records, read_index
+from bedrock_spark.run_folder.shard_records import found_records, lines_of, read_index
 from bedrock_spark.shards.byte_index import ShardIndex
 from bedrock_spark.shards.lines import ShardLine
 from bedrock_spark.spark.fallback.parts import Part
@@ -93,8 +93,8 @@ class PendingRecords:
         if not own:
             return
         limits = look.reconciled.limits if self.path else {}
-        key = layout.shard_key(part.shard_id, self.prepare_id)
-        for record in found_records(self.storage, key, look.index, own):
+        lines = lines_of(part.shard_id, self.prepare_id, part.files)
+        for record in found_records(self.storage, lines, look.index, own):
             limit = limits.get(record.recordId)
             asked = record if limit is None else record.with_limit(self.path, limit)
             yield part.shard_id, asked, limit

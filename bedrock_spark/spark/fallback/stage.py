@@ -49,6 +49,7 @@ def ask_unanswered(
     until: float | None = None,
     observe: Observer = ignore_progress,
     digests: Mapping[str, str] | None = None,
+    files: Mapping[str, tuple[int, ...]] | None = None,
     group: str | None = None,
     *,
     has_answered: bool = False,
@@ -61,6 +62,7 @@ def ask_unanswered(
     most: the number of records in total, if not all may be asked
     until: no call starts after this time, in seconds since the epoch; None for no limit
     digests: of the lists of unanswered records, by shard
+    files: the bytes of their files, by shard, of shards that have several
     group: the name by which `cancel_jobs` can end the action
     has_answered: whether the model has answered a record in an earlier round
     uses_flex: whether calls go to the flex tier while it serves in time
@@ -72,7 +74,7 @@ def ask_unanswered(
     if config is None:
         return Round()
     records = sum(counts.values()) if most is None else min(most, sum(counts.values()))
-    groups = split_into_parts(counts, number_of_tasks(records, config), most, digests)
+    groups = split_into_parts(counts, number_of_tasks(records, config), most, digests, files)
     if not groups:
         return Round()
     round_id = uuid.uuid4().hex[:12]

@@ -33,9 +33,9 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import (
     RejectedRows,
     RunManifest,
-    Shard,
     commit_manifest,
     read_manifest,
+    shard_of,
 )
 from bedrock_spark.run_folder.prepared_files import (
     check_written,
@@ -175,7 +175,7 @@ def _deleted_on_error(storage: Storage, prepare_id: str) -> Iterator[None]:
 
 
 def _manifest(run: Run, ddl: str, summaries: Summaries, prepare_id: str) -> RunManifest:
-    shards = tuple(Shard(**s) for bucket in summaries for s in bucket["shards"])
+    shards = tuple(shard_of(s) for bucket in summaries for s in bucket["shards"])
     rejects = tuple(RejectedRows(b["bucket"], b["rejected"]) for b in summaries if b["rejected"])
     rows = sum(b["rows"] for b in summaries)
     manifest = RunManifest(run.run_id, rows, ddl, shards, rejects, prepare_id)
