@@ -36,7 +36,7 @@ ORDER: list[set[str]] = [
     {"fanout"},
     {"spark"},
     {"canary", "check", "model_check", "report", "fallback"},
-    {"publication", "submission", "planning", "browse", "permissions", "cleaning"},
+    {"publication", "submission", "planning", "browse", "permissions", "cleaning", "monitoring"},
     {"pipeline", "doctor", "preview"},
     {"demo", "deploy", "environment", "lambda_handler", "whole_run"},
     {"cli", "__init__"},
