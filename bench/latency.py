@@ -48,7 +48,7 @@ from bedrock_spark.run_folder import run as run_module
 from bedrock_spark.run_folder import shard_records
 from bedrock_spark.run_folder.manifest import require_manifest
 from bedrock_spark.run_folder.run import Run, open_run
-from bedrock_spark.run_folder.shard_records import all_records, read_records
+from bedrock_spark.run_folder.shard_records import all_records, lines_of, read_records
 from bedrock_spark.storage import Storage
 
 RECORDS, LINE_BYTES = 100_000, 1_000
@@ -128,7 +128,8 @@ class Timed:
 def read_some(run: Run, local: LocalBedrock) -> None:
     """Report the seconds, calls and bytes of reading some records of the shard, by gap."""
     (shard,) = (manifest := require_manifest(run.storage)).shards
-    ids = [record.recordId for record in all_records(run.storage, shard.key)]
+    lines = lines_of(shard.shard_id, manifest.prepare_id)
+    ids = [record.recordId for record in all_records(run.storage, lines)]
     local.set_faults(faults(MILLISECONDS))
     for count in SOME:
         wanted = random.Random(count).sample(ids, count)
