@@ -219,6 +219,14 @@ class QueueClient(Protocol):
         ...
 
 
+class TopicClient(Protocol):
+    """Amazon SNS."""
+
+    def publish(self, **request: str) -> Any:
+        """Publish a message to a topic."""
+        ...
+
+
 class StsClient(Protocol):
     """AWS Security Token Service."""
 

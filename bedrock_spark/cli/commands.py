@@ -18,6 +18,7 @@ from bedrock_spark.cli.completion import completion
 from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.deploy import deploy
 from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.doctor import doctor
 from bedrock_spark.cli.environment import environment
 from bedrock_spark.cli.errors import errors
 from bedrock_spark.cli.examples import show_examples_as_lines
@@ -40,7 +41,7 @@ from bedrock_spark.report.json_form import ReportJson
 
 # The order in which --help lists the commands: as a run needs them. Others follow.
 ORDER = (
-    *("demo", "init", "check", "iam", "invoke", "preview", "plan"),
+    *("demo", "init", "check", "iam", "doctor", "invoke", "preview", "plan"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
     *("status", "stop", "errors", "show", "results", "runs", "clean"),
     *("environment", "deploy", "jobs-path"),
@@ -69,8 +70,8 @@ _STAGES: dict[str, tuple[str, str, Any]] = {
     ),
 }
 
-# The stages that have a program in bedrock_spark/jobs.
-_JOBS = ("run", "prepare", "submit", "collect", "fallback")
+# The commands that have a program in bedrock_spark/jobs.
+_JOBS = ("run", "prepare", "submit", "collect", "fallback", "doctor")
 
 
 class _InOrder(click.Group):
@@ -171,6 +172,7 @@ main.add_command(check)
 main.add_command(plan_command)
 main.add_command(preview_command)
 main.add_command(iam)
+main.add_command(doctor)
 main.add_command(environment)
 main.add_command(deploy)
 main.add_command(completion)

@@ -21,6 +21,7 @@ from bedrock_spark.errors import (
 )
 from bedrock_spark.fanout.controller import Controller
 from bedrock_spark.fanout.event_queue import EventWaiter
+from bedrock_spark.fanout.meter import Meter
 from bedrock_spark.fanout.scheduler import AllowAll, SubmitPolicy
 from bedrock_spark.fanout.step_result import StepResult, progress_of
 from bedrock_spark.fanout.targets import jobs_by, targets_of
@@ -148,9 +149,10 @@ def watch(
     job; a policy's reason is in the result that is returned.
     """
     wait = wait or waiter_of(controller)
+    meter = Meter(controller)
     while True:
         result = controller.advance()
-        observe(progress_of(result))
+        observe(progress_of(result, meter.counts(result)))
         is_over = result.active <= controller.unreachable
         if result.is_done or (result.reason is not None and is_over):
             raise_refusal(controller, result)

@@ -23,7 +23,7 @@ from bedrock_spark.outputs.reconciled_shard import CollectedJob
 from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Origin
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
-from bedrock_spark.storage import LineReader, Storage, StoredObject
+from bedrock_spark.storage import LineReader, Storage, StoredObject, list_all
 
 _DIGEST_LENGTH = 32
 _MANIFEST = f"/{layout.OUTPUT_MANIFEST_FILE}"
@@ -56,10 +56,7 @@ class JobOutput:
 
 def shard_inputs(storage: Storage, shard_id: str) -> list[StoredObject]:
     """Return every output object of a shard."""
-    return [
-        *storage.list(layout.outputs_prefix(shard_id)),
-        *storage.list(layout.fallback_prefix(shard_id)),
-    ]
+    return list_all(storage, [layout.outputs_prefix(shard_id), layout.fallback_prefix(shard_id)])
 
 
 def outputs_digest(inputs: Iterable[StoredObject]) -> str:

@@ -19,8 +19,7 @@ from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK
 from bedrock_spark.report.findings import OF_THE_MOMENT, shard_mismatches
 from bedrock_spark.report.values import OUTCOMES, all_outcomes
 from bedrock_spark.run_folder.manifest import RunManifest
-from bedrock_spark.run_folder.report_file import WAITING, read_report
-from bedrock_spark.storage import Storage
+from bedrock_spark.run_folder.report_file import WAITING
 
 _NO_SERVED, _NO_TOKENS = {BATCH: 0, FALLBACK: 0}, {"input": 0, "output": 0}
 
@@ -92,14 +91,14 @@ _SUMMED = (
 )
 
 
-def last_totals(storage: Storage, manifest: RunManifest | None) -> Totals:
+def last_totals(manifest: RunManifest | None, last: Mapping[str, Any] | None) -> Totals:
     """Return the sums of the last report; if there is none, all rows wait or are rejected.
 
     manifest: None if prepare is not committed: then no row is known
+    last: the content of the last report
     """
     if manifest is None:
         return Totals(all_outcomes({}))
-    last = read_report(storage, manifest.run_id)
     if last is not None and last.get("rows"):
         try:
             return _carried(last)

@@ -36,8 +36,8 @@ ORDER: list[set[str]] = [
     {"fanout"},
     {"spark"},
     {"canary", "check", "model_check", "report", "fallback"},
-    {"publication", "submission", "planning", "browse", "permissions", "cleaning"},
-    {"pipeline", "preview"},
+    {"publication", "submission", "planning", "browse", "permissions", "cleaning", "monitoring"},
+    {"pipeline", "doctor", "preview"},
     {"demo", "deploy", "environment", "lambda_handler", "starter", "whole_run"},
     {"cli", "__init__"},
     {"jobs", "__main__"},  # programs of spark-submit; python -m

@@ -143,7 +143,7 @@ class FallbackTask:
         pending = PendingRecords(self.storage, self.prepare_id, parts, self.limit_path)
         refusal = refusal_code = None
         registry = TaskRegistry(self.storage, self.round_id, clock, lambda: asker.asked)
-        with share_limit(limiter, registry, clock, self.tasks):
+        with share_limit(limiter, registry, clock, self.tasks, is_alone=self.tasks == 1):
             try:
                 asker.ask_all(pending)
             except InvokeRefusedError as exc:

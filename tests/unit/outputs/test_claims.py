@@ -269,7 +269,7 @@ def test_an_unchanged_shard_is_not_read_again(
     def refuse(*_: Any) -> None:
         raise AssertionError("was collected again")
 
-    monkeypatch.setattr(CollectTask, "_collect_shard", refuse)
+    monkeypatch.setattr(CollectTask, "_join", refuse)
     collect(tmp_path, {}, succeeded=20)
 
 
