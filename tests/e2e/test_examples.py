@@ -32,7 +32,10 @@ ANSWERED = {
 
 
 def example(name: str, local: LocalBedrock) -> dict[str, Any]:
-    """Write an example into the working directory; return its config with the local endpoint."""
+    """Write an example into the working directory; return its config with the local endpoint.
+
+    Its places are absolute: the session of the tests was begun in another folder.
+    """
     arguments = ["init", "--example", name, "--role", ROLE, "--region", "us-east-1"]
     arguments += ["--run-folder", f"s3://{BUCKET}/runs/{name}", "--quiet"]
     with pytest.raises(SystemExit) as ended:
@@ -40,6 +43,8 @@ def example(name: str, local: LocalBedrock) -> dict[str, Any]:
     assert ended.value.code == 0
     values: dict[str, Any] = yaml.safe_load(Path(f"{name}.yaml").read_text("utf-8"))
     values["batch"]["poll_seconds"] = 0.05
+    for section in ("source", "results"):
+        values[section]["path"] = str(Path(values[section]["path"]).absolute())
     return {**values, "endpoint_url": local.endpoint_url}
 
 
