@@ -153,6 +153,7 @@ class S3Client(Protocol):
         Bucket: str,
         Key: str,
         Body: bytes,
+        ContentType: str = ...,
         Metadata: dict[str, str] = ...,
         IfMatch: str = ...,
         IfNoneMatch: str = ...,

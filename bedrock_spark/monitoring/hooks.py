@@ -19,11 +19,12 @@ from contextlib import ExitStack
 from typing import Any
 
 from bedrock_spark.aws.topic import publish
+from bedrock_spark.clock import iso_time
 from bedrock_spark.errors import StorageError
 from bedrock_spark.report import Report
 from bedrock_spark.report.findings import ON_HOLD
 from bedrock_spark.report.shortfall import shortfall_of
-from bedrock_spark.report.values import DONE, FAILED, HELD, iso_time
+from bedrock_spark.report.values import DONE, FAILED, HELD
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import scratch_folder

@@ -18,9 +18,11 @@ from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.report.build import write_report
 from bedrock_spark.report.gather import ending_of, gather_report, read_known
 from bedrock_spark.report.values import Ending, Report
+from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import LedgerState
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run, as_begun
+from bedrock_spark.storage import calls_at_once
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +118,9 @@ class Reporter:
         if self.units is not None:
             report = replace(report, published=self.published, partial=self.partial)
         report = replace(report, findings=[*report.findings, *self._notes.values()])
-        write_report(run, report)
+        with calls_at_once(run.storage) as calls:
+            calls.begin(_try_to_write_page, run, report)
+            write_report(run, report)
         self._written = report
         return report
 
@@ -133,3 +137,13 @@ class Reporter:
                 self.write(begun, ending)
         except Exception as exc:  # noqa: BLE001 - the report is never more important than the run
             log.warning("%s: report.json could not be written: %s", run.storage.uri, exc)
+
+
+def _try_to_write_page(run: Run, report: Report) -> None:
+    """Write report.html beside report.json, which has all that it shows."""
+    try:
+        from bedrock_spark.page import render
+
+        run.storage.write(layout.REPORT_PAGE, render(report.as_json()).encode())
+    except Exception as exc:  # noqa: BLE001 - the page is never more important than the run
+        log.warning("%s: report.html could not be written: %r", run.storage.uri, exc)

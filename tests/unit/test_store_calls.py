@@ -262,7 +262,8 @@ CALLS: list[tuple[Callable[[SmallRun], Callable[[], object]], list[str]]] = [
         write_report,
         [
             *("read_if_present manifest.json", "list provisioned/", *LEDGER),
-            *("read_if_present canary.json", "read_if_present report.json", "write report.json"),
+            *("read_if_present canary.json", "read_if_present report.json"),
+            *("write report.json", "write report.html"),
         ],
     ),
 ]
