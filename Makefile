@@ -38,7 +38,8 @@ test: install ## Run all tests but the long ones
 	@scripts/with-spark.sh $(venv) pytest $(parallel) -m 'not long' $(PYTEST_ARGS)
 
 test-long: install ## Run the long tests: killed controllers, Delta and Iceberg, other Spark sessions
-	@scripts/with-spark.sh $(venv) pytest $(parallel) -m long $(PYTEST_ARGS)
+	@CHROMIUM=$$(scripts/chromium.sh); export CHROMIUM; \
+		scripts/with-spark.sh $(venv) pytest $(parallel) -m long $(PYTEST_ARGS)
 
 test-lowest: install-spark35 ## Run unit tests, and those that depend on Spark, with the lowest versions
 	@SPARK_JAVA_NEWEST=21 scripts/with-spark.sh $(venv_spark35) pytest $(parallel) \
@@ -56,7 +57,7 @@ test-cluster-long: install install-spark35 ## Run all tests on clusters, with bo
 
 test-clients: install ## Try real clients: the emulator's examples, and what deploy writes (installs them)
 	@BEDROCK_SPARK_CLIENTS=1 scripts/with-spark.sh $(venv) pytest tests/emulator/test_real_clients.py \
-		tests/e2e/test_deployed_clients.py $(PYTEST_ARGS)
+		tests/e2e/test_deployed_clients.py tests/e2e/test_getting_started.py $(PYTEST_ARGS)
 
 # The ids and the days on which they end are in tests/models.py.
 models: install ## List the model ids in this repository that end soon (DAYS=90)

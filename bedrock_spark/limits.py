@@ -21,6 +21,10 @@ MAX_RECORDS_PER_JOB = 50_000
 # a shard is collected in seconds.
 MAX_SHARD_BYTES = 200 * MB
 MAX_INPUT_FILE_BYTES = 1 * GB
+# "Batch inference job size": the input files of a job together.
+MAX_JOB_BYTES = 5 * GB
+# No limit of AWS: the names of the files of a shard have two digits.
+MAX_FILES_PER_JOB = 100
 # No limit of AWS: collect writes all kept columns of a shard to a local disk. They are often the
 # prompt and little else, so this is more than twice MAX_SHARD_BYTES.
 MAX_SHARD_ROW_BYTES = 512 * MB

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bedrock_spark.aws.clients import bedrock_client
 from bedrock_spark.aws.provisioned import check_provisioned, is_provisioned
@@ -36,12 +36,14 @@ from bedrock_spark.fanout import (
     batch_shards,
     check_reachable,
     check_targets,
+    progress_of,
     raise_refusal,
     requeue_answered,
 )
 from bedrock_spark.fanout import watch as watch_jobs
 from bedrock_spark.fanout.cost_profiles import delete_cost_profiles
 from bedrock_spark.fanout.late_output import seconds_to_await
+from bedrock_spark.fanout.meter import Meter
 from bedrock_spark.model_check import (
     UsedModel,
     ask_models,
@@ -49,11 +51,13 @@ from bedrock_spark.model_check import (
     notices_of,
     refuse_unusable,
 )
+from bedrock_spark.monitoring import Monitor
 from bedrock_spark.outputs.ask_again import ask_again_of
 from bedrock_spark.outputs.reconciled_shard import (
     ReconciledShard,
     unanswered_rows,
 )
+from bedrock_spark.planning.drift import drifts_of, drifts_of_run
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.publication import Publication, why_not_final, write_final_report
 from bedrock_spark.report import Report, Reporter, check_complete
@@ -61,15 +65,17 @@ from bedrock_spark.report.findings import (
     changed_source_finding,
     fallback_finding,
 )
+from bedrock_spark.report.gather import Known
 from bedrock_spark.report.values import DONE
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.fallback_end import note_fallback_ended
 from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS, NO_WAIT, LeaseWait
-from bedrock_spark.run_folder.ledger import Job, Ledger
+from bedrock_spark.run_folder.ledger import Job, Ledger, LedgerState
 from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
 from bedrock_spark.run_folder.purchases import open_purchase
 from bedrock_spark.run_folder.run import Run, begin_run, open_run, record_config
+from bedrock_spark.storage import calls_at_once
 from bedrock_spark.submission import open_submission, refuse_spent
 
 if TYPE_CHECKING:
@@ -82,6 +88,15 @@ _CONVERSE_NOTICE = (
 )
 # How often late output is looked for.
 _LOOK_SECONDS = 60.0
+
+
+def _drifts(run: Run, known: Known, report: Report) -> list[dict[str, Any]]:
+    """Return a finding for everything that is not as planned."""
+    if known.manifest is None:
+        return []
+    jobs, tries = known.state.jobs, known.tries
+    found = drifts_of_run(run, known.manifest, jobs, tries, report.outcomes)
+    return [drift.as_finding() for drift in found]
 
 
 @dataclass
@@ -108,7 +123,9 @@ class Pipeline:
     _reporter: Reporter = field(init=False)
 
     def __post_init__(self) -> None:
-        self._reporter = Reporter(self.clock)
+        monitor = Monitor(lambda: self.run, self.clock)
+        self.observe = monitor.observing(self.observe)
+        self._reporter = Reporter(self.clock, look=_drifts, on_end=monitor.end)
 
     @classmethod
     def open(
@@ -199,11 +216,15 @@ class Pipeline:
             self._check_models()
             self._check_shared(spark)
             delete_leftovers([self.run.storage], self.clock)
-            manifest = prepare(spark, self.run, df, self.observe)
-            self.run = begin_run(self.run)  # another process may have been first
+            manifest = prepare(spark, self.run, df, self.observe, self._note_begun)
+            if not self.run.is_begun:
+                self.run = begin_run(self.run)  # another process was first
             self._note_change(spark, manifest, df)
             refuse_too_small(self.run, manifest)
         return manifest
+
+    def _note_begun(self, run: Run) -> None:
+        self.run = run
 
     def _check_shared(self, spark: SparkSession) -> None:
         """Raise an error, once, unless the driver and the executors share the run folder."""
@@ -242,6 +263,8 @@ class Pipeline:
             self._check_models()
             with self._submission(NO_WAIT) as controller:
                 result = controller.advance()
+                meter = Meter(controller)
+                self._observing_drift(meter)(progress_of(result, meter.counts(result)))
                 if result.is_done and requeue_answered(controller):
                     return controller.result()
                 if controller.rejection is not None or not result.active:
@@ -262,9 +285,24 @@ class Pipeline:
             with self._submission(self._wait) as controller:
                 controller.resume()
                 requeue_answered(controller)
-                result = watch_jobs(controller, self.observe)
+                meter = Meter(controller)
+                result = watch_jobs(controller, self._observing_drift(meter), meter=meter)
             refuse_spent(self.run, result)
         return result
+
+    def _observing_drift(self, meter: Meter) -> Observer:
+        """Return an observer that warns, once of each kind, if the jobs are not as planned."""
+        told: set[str] = set()
+
+        def observe(progress: Progress) -> None:
+            self.observe(progress)
+            config, prices = self.run.config, self.run.prices
+            for drift in drifts_of(config, prices, meter.sums(), meter.tries):
+                if drift.kind not in told:
+                    told.add(drift.kind)
+                    log.warning("not as planned: %s", drift.text)
+
+        return observe
 
     @property
     def _wait(self) -> LeaseWait:
@@ -283,10 +321,12 @@ class Pipeline:
         from bedrock_spark.spark.collect.stage import collect
 
         with self._command(), self._reporter.timed("collect"):
-            manifest = self.manifest()
+            with calls_at_once(self.run.storage) as calls:
+                jobs = calls.begin(self.jobs)
+                manifest = self.manifest()
             self._check_shared(spark)
             self._note_change(spark, manifest)
-            reconciled = collect(spark, self.run, manifest, self.jobs(), self.observe)
+            reconciled = collect(spark, self.run, manifest, jobs.result(), self.observe)
         self._reporter.units = reconciled
         return reconciled
 
@@ -345,7 +385,7 @@ class Pipeline:
                 self.run, self.manifest(), self.clock, self.observe, self._wait
             ) as fallback:
                 self._fallback = fallback
-                record_config(self.run, self.clock.now())
+                self.run = fallback.run = record_config(self.run, self.clock.now())
                 while fallback.may_go_on(reconciled):
                     with self._reporter.timed("fallback"):
                         asked = fallback.ask(spark, reconciled)
@@ -419,18 +459,23 @@ class Pipeline:
                 return None
             if self.run.config.results.place is None:
                 return None
-            if self._why_not_final(reconciled, is_appended=self._is_appended(spark)) is None:
+            is_appended, state = self._is_appended(spark), Ledger(self.run.storage).load()
+            if self._why_not_final(reconciled, state, is_appended=is_appended) is None:
                 with reporter.timed("publish"):
                     reporter.published = publication.publish(spark)
             return reporter.published
 
     def _why_not_final(
-        self, reconciled: Sequence[ReconciledShard], *, is_appended: bool = False
+        self,
+        reconciled: Sequence[ReconciledShard],
+        state: LedgerState,
+        *,
+        is_appended: bool = False,
     ) -> str | None:
         has_ended = self._fallback is not None and self._fallback.gave_up
         is_over = has_ended or is_appended
         now = self.clock.now()
-        return why_not_final(self.run, self.manifest(), reconciled, now, is_over=is_over)
+        return why_not_final(self.run, self.manifest(), reconciled, state, now, is_over=is_over)
 
     def report(self, reconciled: Sequence[ReconciledShard], published: str | None = None) -> Report:
         """Write report.json and return it.
@@ -439,8 +484,9 @@ class Pipeline:
         """
         reporter = self._reporter
         reporter.units, reporter.published = reconciled, published or reporter.published
-        wait = None if reporter.published else self._why_not_final(reconciled)
-        return write_final_report(self.run, reporter, wait)
+        state = Ledger(self.run.storage).load()
+        wait = None if reporter.published else self._why_not_final(reconciled, state)
+        return write_final_report(self.run, reporter, wait, state)
 
     def run_all(self, spark: SparkSession, df: DataFrame | None = None) -> Report:
         """Run all stages that are not done yet, and return the report.
@@ -483,7 +529,9 @@ class Pipeline:
 
     def manifest(self) -> RunManifest:
         """Return the run manifest. Raises RunFolderError if prepare is not done."""
-        manifest = require_manifest(self.run.storage)
+        # It never changes once it is committed, so one read is enough.
+        manifest = self._reporter.manifest or require_manifest(self.run.storage)
+        self._reporter.manifest = manifest
         if manifest.run_id != self.run.run_id:
             raise RunFolderError(
                 f"{self.run.storage.uri}: manifest.json is of the run {manifest.run_id}, run.json "

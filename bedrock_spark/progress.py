@@ -14,6 +14,32 @@ _SPACING_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
+class Counts:
+    """The numbers of a run's batch jobs beside the records: for bars, logs and metrics.
+
+    shards: settled, with an active job, and waiting for one
+    slots_used: by the run and by others under the same quota; slots: that there are
+    input_tokens, output_tokens: of the jobs, as far as they were counted
+    ended, errors: the records of jobs that are over, and those of them without an answer
+    cost_usd: what the run has cost so far, by its prices; budget_usd: what it may cost; None if
+        that is not known
+    """
+
+    shards: int = 0
+    settled: int = 0
+    active: int = 0
+    waiting: int = 0
+    slots_used: int = 0
+    slots: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    ended: int = 0
+    errors: int = 0
+    cost_usd: float | None = None
+    budget_usd: float | None = None
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a stage is.
 
@@ -21,6 +47,7 @@ class Progress:
     done, total: counted in `unit`; total is None as long as it is unknown
     detail: what else is known, such as the number of active jobs
     waits_for: what the stage waits for, such as "the batch jobs"; "" if that is not known
+    counts: of the batch jobs, in their stage
     """
 
     stage: str
@@ -29,6 +56,7 @@ class Progress:
     detail: str = ""
     unit: str = "records"
     waits_for: str = ""
+    counts: Counts | None = None
 
     @property
     def is_done(self) -> bool:

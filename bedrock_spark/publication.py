@@ -18,6 +18,7 @@ from bedrock_spark.report.findings import NOT_PUBLISHED, unpublished_finding
 from bedrock_spark.report.values import DONE, UNFINISHED
 from bedrock_spark.run_folder.fallback_end import has_fallback_ended
 from bedrock_spark.run_folder.lease_wait import NO_WAIT, LeaseWait
+from bedrock_spark.run_folder.ledger import LedgerState
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
 
@@ -29,15 +30,17 @@ def why_not_final(
     run: Run,
     manifest: RunManifest,
     reconciled: Sequence[ReconciledShard],
+    state: LedgerState,
     now: float,
     *,
     is_over: bool,
 ) -> str | None:
     """Return what the results still wait for, or None if they are final.
 
+    state: of the ledger
     is_over: whether the fallback gave up, or may ask no more
     """
-    unsettled = count_unsettled(run, manifest)
+    unsettled = count_unsettled(run, manifest, state)
     if unsettled:
         shards = (
             "1 shard has an active batch job or waits"
@@ -103,10 +106,13 @@ class Publication:
             )
 
 
-def write_final_report(run: Run, reporter: Reporter, wait: str | None) -> Report:
+def write_final_report(
+    run: Run, reporter: Reporter, wait: str | None, state: LedgerState
+) -> Report:
     """Write the report of a run that was collected, and return it.
 
     wait: what the results still wait for, or None if they are final
+    state: of the ledger
     """
     has_place = run.config.results.place is not None
     is_done = wait is None and (reporter.published is not None or not has_place)
@@ -114,4 +120,4 @@ def write_final_report(run: Run, reporter: Reporter, wait: str | None) -> Report
     if not is_done and has_place:
         reporter.note(unpublished_finding(wait or "the results are final; run collect"))
     stage = "report" if is_done else reporter.stage
-    return reporter.write(run, Ending(DONE if is_done else UNFINISHED, stage))
+    return reporter.write(run, Ending(DONE if is_done else UNFINISHED, stage), state)

@@ -30,6 +30,7 @@ from bench.chaos.cycle import Story, Workshop, as_json
 from bench.chaos.judge import LOST, PAID_TWICE
 from bench.chaos.plan import KINDS
 from bench.chaos.preload import ENDPOINT
+from bench.chaos.source import FILES
 from bench.chaos.spark_cycle import SPARK_NUMBERS, prepare_in_spark, run_in_spark
 from bench.common.local_bedrock import use_local_credentials
 from tests.forked_emulator import BedrockServer, ForkedBedrock
@@ -44,6 +45,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="seed of all random choices")
     parser.add_argument("--kills", type=int, default=20, help="kills without Spark")
     parser.add_argument("--spark-kills", type=int, default=0, help="kills of Spark processes")
+    parser.add_argument("--files", type=int, default=1, help="the most files of a shard")
     parser.add_argument("--run", type=int, help="repeat only this run without Spark")
     parser.add_argument("--spark-run", type=int, help="repeat only this run with Spark")
     parser.add_argument("--keep", action="store_true", help="keep the folder with all logs")
@@ -127,6 +129,7 @@ def main() -> int:
     if options.reuse is not None:
         options.reuse = options.reuse.absolute()
     use_local_credentials()
+    os.environ[FILES] = str(options.files)
     os.chdir(ROOT)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     server = _services(folder / "services")

@@ -50,7 +50,7 @@ from bedrock_spark.outputs.reconciled_shard import CollectedJob, ReconciledShard
 from bedrock_spark.outputs.reconciliations import StoredRow, read_reconciliations, write_table
 from bedrock_spark.outputs.run_inputs import scan_inputs
 from bedrock_spark.report.build import write_report
-from bedrock_spark.report.gather import gather_report
+from bedrock_spark.report.gather import gather_report, read_known
 from bedrock_spark.report.values import Ending
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.ledger.events import Event, Seen, Submitting
@@ -258,7 +258,7 @@ def run_report(folder: Path, shards: int) -> int:
     run = bench_run(folder)
     units = read_reconciliations(run.storage)
     manifest = require_manifest(run.storage)
-    made = gather_report(run, manifest, units, {}, Ending(), SUBMITTED_AT)
+    made = gather_report(run, read_known(run, manifest), units, {}, Ending(), SUBMITTED_AT)
     assert made.is_complete
     assert made.rows == shards * RECORDS
     write_report(run, made)

@@ -48,8 +48,12 @@ class Display:
 
     def __init__(self, output: Output | None = None, screen: ProgressScreen | None = None) -> None:
         self.output = output or Output()
-        self._screen = screen or ProgressScreen()
+        self._screen = screen or ProgressScreen(as_json=self.output.logs_json)
         self.failure: str | None = None
+
+    def name_run(self, run_uri: str) -> None:
+        """Name the run in the lines of --log json."""
+        self._screen.name_run(run_uri)
 
     def observe(self, progress: Progress) -> None:
         """Show the progress of a stage."""
@@ -75,7 +79,7 @@ class Display:
         if not self.output.as_json:
             _print(text)
         elif not self.output.is_quiet:
-            _print(text, to_stderr=True)
+            self._print_error(text, "info", "end")
 
     def show_table(self, rows: list[tuple[str, str]]) -> None:
         """Print names and values, one pair a line."""
@@ -124,7 +128,7 @@ class Display:
     def end_interrupted(self, code: ExitCode, message: str) -> int:
         """Show what a person who interrupted the command has to know; return its exit code."""
         self.finish()
-        _print(message, to_stderr=True)
+        self._print_error(message, "error", "end")
         self.show_json({"error": error_json(code, message)})
         return code
 
@@ -135,12 +139,27 @@ class Display:
 
     def show_warning(self, text: str) -> None:
         """Print to stderr what a person must know although nothing failed, also with --quiet."""
-        _print(f"warning: {text}", to_stderr=True, style="yellow")
+        self._print_error(text, "warning", "warning", "yellow")
 
     def show_error(self, text: str, topic: str) -> None:
         """Print an error to stderr, and how to read its paragraph of docs/errors.md."""
-        _print(f"error: {text}", to_stderr=True, style="red")
-        _print(f"see: bedrock-spark help {topic}", to_stderr=True, style="dim")
+        self._print_error(text, "error", "error", "red", topic)
+
+    def _print_error(
+        self,
+        text: str,
+        level: str,
+        event: str,
+        style: str | None = None,
+        topic: str | None = None,
+    ) -> None:
+        """Print to stderr: a line for people, or one of JSON."""
+        if self._screen.say_json(level, event, text, topic):
+            return
+        label = f"{event}: " if event != "end" else ""
+        _print(f"{label}{text}", to_stderr=True, style=style)
+        if topic is not None:
+            _print(f"see: bedrock-spark help {topic}", to_stderr=True, style="dim")
 
 
 def error_json(code: ExitCode, message: str, topic: str | None = None) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 from bedrock_spark.cli.config_argument import SET_HELP, SET_METAVAR
 from bedrock_spark.cli.lease_wait import LEASE_WAIT_HELP, LEASE_WAIT_METAVAR, seconds
-from bedrock_spark.cli.output import Output
+from bedrock_spark.cli.output import LOGS, Output
 from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS
 
-_OURS = ("--config", "--set", "--lease-wait", "--json", "--quiet", "--verbose")
+_OURS = ("--config", "--set", "--lease-wait", "--json", "--quiet", "--verbose", "--log")
 # https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html, and the
 # reserved names of awsglue.utils.getResolvedOptions. Ours are lower-case words without these
 # beginnings.
@@ -75,9 +75,13 @@ def read_arguments(argv: Sequence[str], description: str | None) -> JobArguments
     how_much = parser.add_mutually_exclusive_group()
     how_much.add_argument("--quiet", action="store_true", help="only errors and the closing line")
     how_much.add_argument("--verbose", action="store_true", help="log every change of state")
+    parser.add_argument(
+        "--log", choices=LOGS, default="text", help="json: one object a line on stderr"
+    )
     own, ignored = _without_glue(argv)
     arguments = parser.parse_args(own)
-    output = Output(arguments.json, arguments.quiet, arguments.verbose)
+    is_json = arguments.log == "json"
+    output = Output(arguments.json, arguments.quiet, arguments.verbose, is_json)
     return JobArguments(
         *(arguments.config, tuple(arguments.overrides), output, ignored), arguments.lease_wait
     )

@@ -203,6 +203,7 @@ def _perform(
             lease_wait=lease_wait,
         )
         opened.append(pipeline)
+        display.name_run(config.run_uri)
         return stage(pipeline, display)
 
     def end_interrupted(interrupt: KeyboardInterrupt) -> int:

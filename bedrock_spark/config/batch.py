@@ -14,6 +14,7 @@ class ShardsConfig(Section):
     """The bounds of one shard, which is the input of one batch job."""
 
     max_records: int = Field(default=limits.MAX_RECORDS_PER_JOB, ge=1)
+    max_files: int = Field(default=1, ge=1, le=limits.MAX_FILES_PER_JOB)
     max_bytes: Bytes = limits.MAX_SHARD_BYTES
     max_row_bytes: Bytes = limits.MAX_SHARD_ROW_BYTES
     min_records: int = Field(default=limits.MIN_RECORDS_PER_JOB, ge=1)
@@ -23,6 +24,22 @@ class ShardsConfig(Section):
         if self.min_records > self.max_records:
             raise ValueError(
                 f"min_records ({self.min_records}) is above max_records ({self.max_records})"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _files_fit_into_a_job(self) -> ShardsConfig:
+        if self.max_files == 1:
+            return self
+        if self.min_records * self.max_files > self.max_records:
+            raise ValueError(
+                f"min_records ({self.min_records}) times max_files ({self.max_files}) is above "
+                f"max_records ({self.max_records}), which the files of a shard share"
+            )
+        if self.max_bytes * self.max_files > limits.MAX_JOB_BYTES:
+            raise ValueError(
+                f"max_bytes ({self.max_bytes}) times max_files ({self.max_files}) is above the "
+                f"{limits.MAX_JOB_BYTES} bytes of a batch job"
             )
         return self
 

@@ -148,6 +148,7 @@ class Fallback:
             *(spark, self.run, self.manifest.prepare_id, counts, model_id, most),
             *(min(ends, default=None), self.observe),
             digests=digests,
+            files={s.shard_id: s.files for s in self.manifest.shards if s.files},
             group=self.spark_jobs.group,
             has_answered=self.has_answered,
             uses_flex=self.run.prices.has_flex and not self.has_no_flex,

@@ -80,7 +80,7 @@ def _plan(
         target.model_id,
         attempt,
         prepare_id=shard.prepare_id,
-        input_key=input_key,
+        input_key=input_key or shard.key,
         records=records,
         target=target.name,
         place=target.place,

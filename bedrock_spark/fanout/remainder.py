@@ -1,8 +1,9 @@
 """The remainder of a shard: the records that no job so far answered or refused for good.
 
 The answers of a job are paid for and kept, however the job ended. The next attempt reads only the
-remainder, which is an object of its own. Its bytes depend only on the shard and the outputs. So
-every process that writes it writes the same bytes, and plans the same job.
+remainder, which is an object of its own, or a folder of them if the shard is one. Its bytes depend
+only on the shard and the outputs. So every process that writes it writes the same bytes, and plans
+the same job.
 
 There is no remainder while a job claims more answers than were found: they are paid for, their
 lines may follow, and nothing says which records they belong to.
@@ -13,7 +14,9 @@ Files are read line by line; of a whole shard, only record ids are held in memor
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,10 +31,16 @@ from bedrock_spark.run_folder.shard_records import read_records
 from bedrock_spark.shards.lines import read_line
 from bedrock_spark.storage import Storage, scratch_folder
 
+# Sixteen digits: two remainders of one attempt never have one folder.
+_DIGEST_LENGTH = 16
+
 
 @dataclass(frozen=True)
 class AttemptInput:
-    """The input of an attempt: the key of the object, its number of records, and its digest."""
+    """The input of an attempt: its key, its number of records, and the digest of its lines.
+
+    key: of an object, or of a folder of objects
+    """
 
     key: str
     records: int
@@ -66,10 +75,10 @@ def attempt_input(
     whole = AttemptInput(shard.key, shard.records, shard.sha256)
     not_final = tuple(output_prefix(j.shard_id, j.attempt, j.token) for j in jobs if j.is_excused)
     with scratch_folder("remainder") as folder:
-        source, target = Path(folder, "shard"), Path(folder, "remainder")
-        if keys:
-            storage.download(whole.key, source)
-        outputs = _read_outputs(storage, keys, source, Path(folder, "output"), not_final)
+        sources = [Path(folder, f"shard-{n}") for n in range(len(shard.sizes))] if keys else []
+        for key, source in zip(shard.sizes, sources, strict=False):
+            storage.download(key, source)
+        outputs = _read_outputs(storage, keys, sources, Path(folder, "output"), not_final)
         for key in listed:
             if key.endswith(f"/{layout.OUTPUT_MANIFEST_FILE}"):
                 _read_manifest(storage, key, outputs)
@@ -79,12 +88,9 @@ def attempt_input(
         settled = outputs.settled
         if not settled:
             return whole
-        key = layout.remainder_key(shard.shard_id, attempt)
-        rest = (line for line in _lines(source) if read_line(line).recordId not in settled)
-        remainder = _write_lines(rest, target, key)
-        if remainder.records:
-            storage.upload(target, key)
-    return remainder
+        lines = (line for source in sources for line in _lines(source))
+        rest = (line for line in lines if read_line(line).recordId not in settled)
+        return _write(storage, shard, attempt, rest, folder)
 
 
 def chosen_input(
@@ -101,27 +107,28 @@ def chosen_input(
     limits: by record id, the limit that the body gets in place of its own
     """
     limits = limits or {}
-    chosen = read_records(storage, shard.shard_id, shard.prepare_id, record_ids)
+    chosen = read_records(storage, shard.shard_id, shard.prepare_id, record_ids, shard.files)
     lines = (
         record.with_limit(path, limits[record.recordId]) if record.recordId in limits else record
         for record in chosen
     )
     with scratch_folder("remainder") as folder:
-        key, target = layout.remainder_key(shard.shard_id, attempt), Path(folder, "chosen")
-        written = _write_lines((line.as_line() for line in lines), target, key)
-        storage.upload(target, key)
-    return written
+        return _write(storage, shard, attempt, (line.as_line() for line in lines), folder)
 
 
 def _read_outputs(
-    storage: Storage, keys: list[str], shard: Path, path: Path, not_final: tuple[str, ...]
+    storage: Storage,
+    keys: list[str],
+    shard: Sequence[Path],
+    path: Path,
+    not_final: tuple[str, ...],
 ) -> _Outputs:
     """Read the lines of all outputs. Lines of other records than the shard's are not found.
 
     not_final: output folders in which no error is final
     """
     outputs = _Outputs()
-    own = {read_line(line).recordId for line in _lines(shard)} if keys else set()
+    own = {read_line(line).recordId for source in shard for line in _lines(source)}
     for key in keys:
         found = outputs.found.setdefault(_job_id(key), FoundLines())
         storage.download(key, path)
@@ -167,15 +174,36 @@ def _may_be_answered(record: OutputRecord, *, is_final: bool) -> bool:
     return record.error is not None and (record.error.is_retryable or not is_final)
 
 
-def _write_lines(lines: Iterable[bytes], target: Path, key: str) -> AttemptInput:
-    """Write lines into a local file; return the input that they are at `key`."""
-    digest, records = hashlib.sha256(), 0
-    with target.open("wb") as sink:
+def _write(
+    storage: Storage, shard: Shard, attempt: int, lines: Iterable[bytes], folder: Path
+) -> AttemptInput:
+    """Write lines as the input of an attempt at a shard; nothing if there are none.
+
+    If the shard has several files, the input has as many as it needs, none larger than the largest
+    of these: what a file may have is known to hold for them.
+    folder: takes local files
+    """
+    most_bytes = max(shard.files) if shard.files else math.inf
+    digest, records, size, targets = hashlib.sha256(), 0, math.inf, list[Path]()
+    with ExitStack() as opened:
         for line in lines:
+            if size + len(line) > most_bytes or not targets:
+                opened.close()
+                targets.append(folder / f"remainder-{len(targets)}")
+                sink, size = opened.enter_context(targets[-1].open("wb")), 0
             sink.write(line)
             digest.update(line)
+            size += len(line)
             records += 1
-    return AttemptInput(key, records, digest.hexdigest())
+    sha256 = digest.hexdigest()
+    if not shard.files:
+        key = layout.remainder_key(shard.shard_id, attempt)
+    else:
+        key = layout.remainder_folder(shard.shard_id, attempt, sha256[:_DIGEST_LENGTH])
+    keys = layout.lines_keys(key, len(targets) if shard.files else 0)
+    for target, target_key in zip(targets, keys, strict=False):
+        storage.upload(target, target_key)
+    return AttemptInput(key, records, sha256)
 
 
 def _lines(path: Path) -> Iterator[bytes]:

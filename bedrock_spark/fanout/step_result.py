@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bedrock_spark.config import Config
-from bedrock_spark.progress import Progress
+from bedrock_spark.progress import Counts, Progress
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 
@@ -35,7 +35,7 @@ class StepResult:
         return self.settled == self.shards
 
 
-def progress_of(result: StepResult) -> Progress:
+def progress_of(result: StepResult, counts: Counts | None = None) -> Progress:
     """Return a step's result as progress, counted in records."""
     done = result.records if result.is_done else min(result.processed, result.records)
     detail = (
@@ -45,7 +45,7 @@ def progress_of(result: StepResult) -> Progress:
     if result.reason is not None:
         detail += f"; nothing more is submitted: {result.reason}"
     waits_for = "the batch jobs" if result.active else "a free job slot"
-    return Progress("batch", done, result.records, detail, waits_for=waits_for)
+    return Progress("batch", done, result.records, detail, waits_for=waits_for, counts=counts)
 
 
 def batch_shards(manifest: RunManifest, config: Config) -> list[Shard]:

@@ -25,11 +25,12 @@ from bedrock_spark.fanout.cost_profiles import CostProfiles
 from bedrock_spark.fanout.job_request import create_request
 from bedrock_spark.fanout.sweep import Sweep
 from bedrock_spark.fanout.targets import Target, target_of
+from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import JobPlan
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.ledger.events import Event, Submitted
 from bedrock_spark.run_folder.run import Run
-from bedrock_spark.storage import copy_object
+from bedrock_spark.storage import Storage, copy_below, copy_object
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +127,7 @@ class Submitter:
         uri = self.run.storage.uri
         if target.folder is not None:
             uri = target.folder.uri
-            copy_object(self.run.storage, target.folder, plan.input_key)
+            _copy_input(self.run.storage, target.folder, plan.input_key)
         model_id = target.model_id if self.profiles is None else self.profiles.arn_for(target)
         model_id = batch_model_id(model_id, target.region, target.role_arn)
         return create_request(
@@ -140,3 +141,11 @@ class Submitter:
                 self.sweep.observe(seen_job, target, self.clock.now())
                 return
         self.sweep.note_hidden(job, self.clock.now())
+
+
+def _copy_input(source: Storage, target: Storage, key: str) -> None:
+    """Copy the input of a job, which never changes: one object, or all objects of a folder."""
+    if layout.is_folder(key):
+        copy_below(source, target, key)
+    else:
+        copy_object(source, target, key)

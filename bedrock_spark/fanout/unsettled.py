@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from bedrock_spark.fanout.step_result import batch_shards
 from bedrock_spark.fanout.tracker import ShardTracker
-from bedrock_spark.run_folder.ledger import Ledger, LedgerState
+from bedrock_spark.run_folder.ledger import LedgerState
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
 
 
-def count_unsettled(run: Run, manifest: RunManifest) -> int:
+def count_unsettled(run: Run, manifest: RunManifest, state: LedgerState) -> int:
     """Return how many shards have an active job or need another one, by the last sweep."""
-    return len(unsettled_shards(run, manifest, Ledger(run.storage).load()))
+    return len(unsettled_shards(run, manifest, state))
 
 
 def unsettled_shards(run: Run, manifest: RunManifest, state: LedgerState) -> set[str]:

@@ -21,6 +21,7 @@ from bedrock_spark.errors import (
 )
 from bedrock_spark.fanout.controller import Controller
 from bedrock_spark.fanout.event_queue import EventWaiter
+from bedrock_spark.fanout.meter import Meter
 from bedrock_spark.fanout.scheduler import AllowAll, SubmitPolicy
 from bedrock_spark.fanout.step_result import StepResult, progress_of
 from bedrock_spark.fanout.targets import jobs_by, targets_of
@@ -138,19 +139,24 @@ def check_reachable(run: Run) -> None:
 
 
 def watch(
-    controller: Controller, observe: Observer = ignore_progress, wait: Waiter | None = None
+    controller: Controller,
+    observe: Observer = ignore_progress,
+    wait: Waiter | None = None,
+    meter: Meter | None = None,
 ) -> StepResult:
     """Advance until every shard is settled, with a wait between steps.
 
+    meter: counts for the progress
     If nothing more may be submitted, the running jobs are watched until they end. Raises
     JobRejectedError if the service refused a job, RunStoppedError if the run was stopped meanwhile,
     JobsWithoutAnswersError if the jobs answer no record, NoSlotAtAllError if the account allows no
     job; a policy's reason is in the result that is returned.
     """
     wait = wait or waiter_of(controller)
+    meter = meter or Meter(controller)
     while True:
         result = controller.advance()
-        observe(progress_of(result))
+        observe(progress_of(result, meter.counts(result)))
         is_over = result.active <= controller.unreachable
         if result.is_done or (result.reason is not None and is_over):
             raise_refusal(controller, result)

@@ -23,7 +23,7 @@ from bedrock_spark.errors import StorageError
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.heartbeat import run_periodically
-from bedrock_spark.storage import Storage
+from bedrock_spark.storage import Storage, calls_at_once
 
 log = logging.getLogger(__name__)
 
@@ -86,16 +86,26 @@ class TaskRegistry:
         If that fails, the others notice a little later.
         """
         try:
-            if not self.has_ended:
-                self._storage.write(self._mark, b"")
-            self._storage.delete([self._key])
+            with calls_at_once(self._storage) as calls:
+                left = [calls.begin(self._storage.delete, [self._key])]
+                if not self.has_ended:
+                    left.append(calls.begin(self._note_end))
+            for each in left:
+                each.result()
         except StorageError as exc:
             log.warning("a task of the fallback has ended, and its heartbeat stays: %s", exc)
+
+    def _note_end(self) -> None:
+        self._storage.write(self._mark, b"")
 
     @property
     def pause(self) -> float:
         """Return the seconds between two looks."""
         return max(LOOK_SECONDS, self._tasks / TASKS_PER_LOOK_SECOND)
+
+    def next_pause(self) -> float:
+        """Return the seconds until the next look: none before the first."""
+        return self.pause if self.looks else 0.0
 
 
 @dataclass
@@ -126,7 +136,12 @@ class AskedRecords:
 
 @contextmanager
 def share_limit(
-    limiter: RateLimiter, registry: TaskRegistry, clock: Clock, tasks: int = 1
+    limiter: RateLimiter,
+    registry: TaskRegistry,
+    clock: Clock,
+    tasks: int = 1,
+    *,
+    is_alone: bool = False,
 ) -> Iterator[None]:
     """Keep a limiter to its task's share of the limits while the task is at work.
 
@@ -134,6 +149,8 @@ def share_limit(
     ended, it is a late one: its first call waits one pause, until the others have seen it.
 
     tasks: the tasks of the round; some may begin only when others have ended
+    is_alone: whether the round has this task only. Then it begins at once, and leaves nobody to
+        notice its end; its heartbeats count its records for the driver, which deletes them
     """
 
     def look() -> int:
@@ -142,6 +159,10 @@ def share_limit(
         limiter.shared_by = max(at_work, tasks) if is_beginning else at_work
         return at_work
 
+    if is_alone:
+        with run_periodically("counting the tasks of the fallback", look, registry.next_pause):
+            yield
+        return
     at_work = look()
     is_late = at_work > 1 and (at_work >= tasks or registry.has_ended)
     try:

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from bedrock_spark.outputs.shard_outputs import shard_inputs
 from bedrock_spark.run_folder import layout
-from bedrock_spark.storage import Storage, StoredObject
+from bedrock_spark.storage import Storage, StoredObject, scan_ahead
 
 # For so few shards, the calls for each are fewer than those for all.
 _FEW = 20
@@ -16,12 +16,19 @@ _FEW = 20
 def scan_inputs(storage: Storage) -> Iterator[tuple[str, list[StoredObject]]]:
     """Yield each shard that has output objects, once, with these: as `shard_inputs` returns them.
 
-    Memory holds the answers of the fallback, and the batch output of one shard.
+    The listings begin at once. Memory holds the answers of the fallback, and the batch output of
+    one shard.
     """
+    prefixes = (f"{layout.FALLBACK}/", f"{layout.OUTPUT}/")
+    return _by_shard(*(scan_ahead(storage, prefix) for prefix in prefixes))
+
+
+def _by_shard(
+    answered: Iterator[StoredObject], outputs: Iterator[StoredObject]
+) -> Iterator[tuple[str, list[StoredObject]]]:
     answers: dict[str, list[StoredObject]] = {}
-    for stored in storage.scan(f"{layout.FALLBACK}/"):
+    for stored in answered:
         answers.setdefault(layout.unit_of(stored.key), []).append(stored)
-    outputs = storage.scan(f"{layout.OUTPUT}/")
     for unit, own in groupby(outputs, key=lambda stored: layout.unit_of(stored.key)):
         yield unit, [*_sorted(own), *_sorted(answers.pop(unit, ()))]
     for unit, rest in answers.items():

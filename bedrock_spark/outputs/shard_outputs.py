@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 
 from bedrock_spark.outputs.findings import EXAMPLES
@@ -23,7 +22,7 @@ from bedrock_spark.outputs.reconciled_shard import CollectedJob
 from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Origin
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
-from bedrock_spark.storage import LineReader, Storage, StoredObject
+from bedrock_spark.storage import LineReader, Storage, StoredObject, list_all
 
 _DIGEST_LENGTH = 32
 _MANIFEST = f"/{layout.OUTPUT_MANIFEST_FILE}"
@@ -56,10 +55,7 @@ class JobOutput:
 
 def shard_inputs(storage: Storage, shard_id: str) -> list[StoredObject]:
     """Return every output object of a shard."""
-    return [
-        *storage.list(layout.outputs_prefix(shard_id)),
-        *storage.list(layout.fallback_prefix(shard_id)),
-    ]
+    return list_all(storage, [layout.outputs_prefix(shard_id), layout.fallback_prefix(shard_id)])
 
 
 def outputs_digest(inputs: Iterable[StoredObject]) -> str:
@@ -86,8 +82,15 @@ def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:_DIGEST_LENGTH]
 
 
+def open_outputs(storage: Storage, inputs: Iterable[StoredObject]) -> LineReader:
+    """Begin to read the output files of a shard, in the order of `read_outputs`. Close it."""
+    return LineReader(
+        storage, [item for item in in_time(inputs) if _is_read(item.key)], PIECE_BYTES
+    )
+
+
 def read_outputs(
-    storage: Storage,
+    reader: LineReader,
     inputs: Iterable[StoredObject],
     jobs: Sequence[Job],
     reconciliation: ShardReconciliation,
@@ -96,16 +99,17 @@ def read_outputs(
 
     Files are read from the oldest attempt to the newest, then those of the fallback, a piece at a
     time: memory holds one piece, and those that are read ahead.
+
+    reader: of these inputs, as `open_outputs` returns it
     Returns the output of every batch job, by job id.
     """
     outputs = _outputs_of(jobs)
     ordered = in_time(inputs)
-    files = [item for item in ordered if _is_read(item.key)]
     for item in ordered:
         if _is_image_of_job(item.key):
             _output_at(item.key, outputs)
-    with closing(LineReader(storage, files, PIECE_BYTES)) as reader:
-        for item in files:
+    for item in ordered:
+        if _is_read(item.key):
             _read_file(item, reader, outputs, reconciliation)
     in_order = [outputs[job_id] for job_id in sorted(outputs)]
     for output in in_order:
@@ -123,7 +127,8 @@ def _read_file(
 ) -> None:
     key = item.key
     if key.startswith(layout.FALLBACK):
-        reconciliation.add(Origin(FALLBACK, source=key), read_pieces(reader, item))
+        lines = read_pieces(reader, item, reconciliation.times.add)
+        reconciliation.add(Origin(FALLBACK, source=key), lines)
         return
     output = _output_at(key, outputs)
     if layout.has_output_lines(key):

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bedrock_spark.costs.tokens import spent
+from bedrock_spark.config.shown import shown_config
+from bedrock_spark.costs.tokens import Expected, Tokens, spent
 from bedrock_spark.costs.used import (
     batch_used,
     canary_used,
@@ -17,7 +18,9 @@ from bedrock_spark.costs.used import (
 )
 from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.fanout import jobs_by_status
+from bedrock_spark.prices.run_prices import batch_model_ids, highest_tier
 from bedrock_spark.report.findings import failed_jobs
+from bedrock_spark.report.timeline import timeline_of
 from bedrock_spark.report.totals import Totals
 from bedrock_spark.report.values import Ending, Report
 from bedrock_spark.run_folder import layout
@@ -25,6 +28,7 @@ from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
+from bedrock_spark.run_folder.run_file import versions_here
 
 _UNITS_NAMED = 3
 
@@ -50,6 +54,12 @@ def build_report(
     """
     ending, config = ending or Ending(), run.config
     fallback = config.fallback
+    cost = saved = None
+    if manifest is not None:
+        expected = expected_of(config, run.prices, tries)
+        batch = batch_used(jobs.values(), estimate_by(expected, manifest.shards))
+        cost = _cost(run, batch, totals, expected, manifest, tries, unit_hours)
+        saved = _saved(run, batch, manifest, cost) if cost is not None else None
     return Report(
         run_id=run.run_id,
         run_uri=run.storage.uri,
@@ -74,7 +84,16 @@ def build_report(
         published=totals.published,
         partial=totals.partial,
         canary=_canary(tries),
-        cost=_cost(run, manifest, jobs, totals, tries, unit_hours) if manifest else None,
+        cost=cost,
+        timeline=timeline_of(
+            jobs.values(), totals.asked, totals.fallback_tokens, ending.at or run.begun_at or 0.0
+        ),
+        latency=totals.latency,
+        lengths=totals.lengths,
+        labels=totals.labels,
+        saved=saved,
+        config=shown_config(config),
+        versions=versions_here(),
         prices=run.prices,
         state=ending.state,
         stage=ending.stage,
@@ -136,9 +155,10 @@ def _canary(tries: Sequence[Canary]) -> dict[str, int] | None:
 
 def _cost(
     run: Run,
-    manifest: RunManifest,
-    jobs: Mapping[str, Job],
+    batch: Tokens,
     totals: Totals,
+    expected: Expected,
+    manifest: RunManifest,
     tries: Sequence[Canary],
     unit_hours: int,
 ) -> dict[str, float] | None:
@@ -146,10 +166,9 @@ def _cost(
 
     They are rounded to hundredths of a cent. A part without a price is left out.
     """
-    expected = expected_of(run.config, run.prices, tries)
     costs = spent(
         run.prices,
-        batch_used(jobs.values(), estimate_by(expected, manifest.shards)),
+        batch,
         fallback_used([totals.fallback_tokens], expected, manifest),
         canary_used(tries, expected),
         unit_hours,
@@ -159,3 +178,24 @@ def _cost(
     if not priced:
         return None
     return {name: round(float(part), 4) for name, part in {**priced, "total": costs.total}.items()}
+
+
+def _saved(
+    run: Run, batch: Tokens, manifest: RunManifest, cost: Mapping[str, float]
+) -> dict[str, float]:
+    """Return the dollars that the run would have cost more, as far as prices are known.
+
+    by_batch: if the batch jobs' tokens had been asked for on demand, at the standard tier
+    by_sharing: if each row had a record of its own, at the average cost of a record so far
+    """
+    prices, saved = run.prices, {}
+    model_ids = set(batch_model_ids(run.config))
+    models = [each for each in prices.models if each.model_id in model_ids]
+    on_demand = prices.of_canary if "batch" in prices.own else highest_tier(models, "standard")
+    if on_demand is not None and prices.batch is not None:
+        difference = batch.cost(on_demand) - batch.cost(prices.batch)
+        saved["by_batch"] = round(float(difference), 4)
+    if manifest.sharing and manifest.records:
+        answers = cost.get("batch", 0.0) + cost.get("fallback", 0.0)
+        saved["by_sharing"] = round(answers * manifest.sharing / manifest.records, 4)
+    return saved

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 from bedrock_spark.errors import BedrockSparkError
 from bedrock_spark.fanout import unsettled_shards
@@ -20,16 +21,59 @@ from bedrock_spark.report.values import (
     Failure,
     Report,
 )
-from bedrock_spark.run_folder.canary_results import read_tries
-from bedrock_spark.run_folder.ledger import Ledger
-from bedrock_spark.run_folder.manifest import RunManifest
-from bedrock_spark.run_folder.purchases import read_purchases, unit_hours
+from bedrock_spark.run_folder.canary_results import Canary, read_tries
+from bedrock_spark.run_folder.ledger import Ledger, LedgerState
+from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
+from bedrock_spark.run_folder.purchases import PurchaseNote, read_purchases, unit_hours
+from bedrock_spark.run_folder.report_file import read_report
 from bedrock_spark.run_folder.run import Run
+from bedrock_spark.storage import calls_at_once
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the run folder says of a run.
+
+    manifest: None if prepare is not committed
+    last: the content of the last report, if it was read and there is one
+    """
+
+    manifest: RunManifest | None
+    state: LedgerState
+    purchases: Sequence[PurchaseNote]
+    tries: Sequence[Canary]
+    last: Mapping[str, Any] | None = None
+
+
+def read_known(
+    run: Run,
+    manifest: RunManifest | None = None,
+    state: LedgerState | None = None,
+    *,
+    with_last: bool = True,
+) -> Known:
+    """Read what a report needs, all at once.
+
+    manifest, state: those that the caller has read
+    with_last: whether to read the last report, too
+    """
+    storage = run.storage
+    with calls_at_once(storage) as calls:
+        manifests = calls.begin(lambda: manifest or read_manifest(storage))
+        states = calls.begin(lambda: Ledger(storage).load() if state is None else state)
+        purchases = calls.begin(read_purchases, storage)
+        tries = calls.begin(read_tries, storage)
+        last = calls.begin(lambda: read_report(storage, run.run_id) if with_last else None)
+        prices = calls.begin(lambda: run.prices)  # it reads them once
+    prices.result()
+    return Known(
+        manifests.result(), states.result(), purchases.result(), tries.result(), last.result()
+    )
 
 
 def gather_report(
     run: Run,
-    manifest: RunManifest | None,
+    known: Known,
     units: Sequence[ReconciledShard] | None,
     seconds: Mapping[str, float],
     ending: Ending,
@@ -37,15 +81,13 @@ def gather_report(
 ) -> Report:
     """Return the report of a run as it stands.
 
-    manifest: None if prepare is not committed
     units: every reconciliation; None if this process did not collect: then what the last report
         says of the rows, and where they were published, still holds
     now: in seconds since the epoch
     """
-    state = Ledger(run.storage).load()
-    purchases = read_purchases(run.storage)
+    manifest, state, purchases = known.manifest, known.state, known.purchases
     if units is None or manifest is None:
-        totals = last_totals(run.storage, manifest)
+        totals = last_totals(manifest, known.last)
     else:
         totals = totals_of(manifest, units, unsettled_shards(run, manifest, state))
     is_held = state.hold is not None and ending.state in (FAILED, UNFINISHED)
@@ -53,7 +95,7 @@ def gather_report(
         ending = replace(ending, state=HELD)
     report = build_report(
         *(run, manifest, state.jobs, totals, seconds, replace(ending, at=now)),
-        tries=read_tries(run.storage),
+        tries=known.tries,
         unit_hours=unit_hours(purchases, now),
     )
     held = [held_finding(state.hold.reason)] if is_held and state.hold is not None else []

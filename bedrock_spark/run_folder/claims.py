@@ -27,7 +27,7 @@ from bedrock_spark.errors import ObjectChangedError, RunHeldError
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.processes import is_dead, start_of, this_place
-from bedrock_spark.storage import Storage
+from bedrock_spark.storage import Storage, calls_at_once
 
 # How long a claim lasts if it is not renewed, how often it is renewed, and how often another
 # attempt looks at it.
@@ -92,9 +92,14 @@ class TaskClaim:
         """
         seen, since = "", self._monotonic()
         while True:
-            if self._storage.read_if_present(layout.round_key(self._round_id)) is None:
+            with calls_at_once(self._storage) as calls:
+                opened = calls.begin(
+                    self._storage.read_if_present, layout.round_key(self._round_id)
+                )
+                claimed = calls.begin(self._storage.read_version, self._key)
+            if opened.result() is None:
                 raise self._over()
-            found = self._storage.read_version(self._key)
+            found = claimed.result()
             if found is None:
                 if self._write(self._own, None):
                     return None
@@ -164,7 +169,14 @@ def open_round(
     `observe`: after that it has stopped. One that did not notice cannot renew its claim. Then
     deletes what the tasks of killed rounds left.
     """
-    others = [o.key for o in storage.list(f"{layout.CLAIMS}/")]
+    own = layout.round_key(round_id)
+    with calls_at_once(storage) as calls:
+        listed = calls.begin(storage.list, f"{layout.CLAIMS}/")
+        left_over = calls.begin(storage.list, f"{layout.TASKS}/")
+        # No task of this round has begun, so it may be opened before the others are over.
+        opened = calls.begin(storage.write, own, b"{}")
+    opened.result()
+    others = [o.key for o in listed.result() if o.key != own]
     storage.delete([key for key in others if not layout.is_claim(key)])
     claims = [key for key in others if layout.is_claim(key)]
     found = [_revoke(storage, key) for key in claims]
@@ -175,23 +187,27 @@ def open_round(
             f"{seconds:.0f} s"
         )
         observe(Progress("fallback", 0, None, detail, waits_for="them to stop"))
-    left = seconds
+    left, has_waited = seconds, bool(at_work)
     while at_work and left > 0:
         step = min(LOOK_SECONDS, left)
         clock.sleep(step)
         left -= step
         at_work = [state for state in at_work if state.may_be_at_work]
-    storage.delete(claims)
-    storage.delete([o.key for o in storage.list(f"{layout.TASKS}/")])
-    storage.write(layout.round_key(round_id), b"{}")
+    tasks = storage.list(f"{layout.TASKS}/") if has_waited else left_over.result()
+    storage.delete([*claims, *(o.key for o in tasks)])
 
 
 def close_round(storage: Storage, round_id: str) -> None:
-    """Delete the claims of a round that has ended well. A late attempt finds it over."""
-    keys = [o.key for o in storage.list(layout.claims_prefix(round_id))]
-    # The round's own object first: without it no attempt can claim anything.
-    storage.delete([layout.round_key(round_id)])
-    storage.delete(keys)
+    """Delete what the tasks of a round that has ended well left. A late attempt finds it over."""
+    own = layout.round_key(round_id)
+    with calls_at_once(storage) as calls:
+        claims = calls.begin(storage.list, layout.claims_prefix(round_id))
+        tasks = calls.begin(storage.list, layout.tasks_prefix(round_id))
+        # Before the claims: without the round's own object no attempt can claim anything.
+        closed = calls.begin(storage.delete, [own])
+    closed.result()
+    keys = [o.key for listed in (claims, tasks) for o in listed.result()]
+    storage.delete([key for key in keys if key != own])
 
 
 def _revoke(storage: Storage, key: str) -> _State | None:

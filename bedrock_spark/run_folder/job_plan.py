@@ -41,7 +41,7 @@ class JobPlan:
     output folder. So the service makes one job of all its requests.
 
     attempt: its number, from 1
-    input_key: the object that the job reads
+    input_key: the object that the job reads, or the folder of such objects
     records: the number of records in the input; None if the job reads the whole shard
     target: the name of the target that runs the job; "" for the home target
     place: where that is; None if the ledger does not say
@@ -61,7 +61,7 @@ class JobPlan:
 
     @property
     def part_key(self) -> str | None:
-        """Return the object that the job reads if it is not the whole shard, else None."""
+        """Return what the job reads if it is not the whole shard, else None."""
         return None if self.records is None else self.input_key
 
 
@@ -85,7 +85,7 @@ def plan_job(
 
     sha256: of the bytes that the job reads
     prepare_id: of the prepare that wrote the shard
-    input_key: the object that the job reads, if it is not the shard itself
+    input_key: what the job reads, if it is not the object of a shard of one file
     """
     identity = "\n".join((run_id, sha256, model_id, str(attempt)))
     token = hashlib.sha256(identity.encode()).hexdigest()

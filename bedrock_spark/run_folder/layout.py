@@ -3,6 +3,7 @@
     <run uri>/run.json                                  the config that the run was begun with
     <run uri>/config/0001.json                          what a later process changed in it
     <run uri>/shards/<prepare id>/shard-00042-00.jsonl  what Bedrock reads
+    <run uri>/shards/<prepare id>/shard-00042-00/file-00.jsonl  the same, if a shard has files
     <run uri>/index/<prepare id>/shard-00042-00.idx     in which bytes of it each record is
     <run uri>/rows/<prepare id>/shard-00042-00.parquet  the source rows behind it
     <run uri>/rejects/<prepare id>/bucket-00042.parquet rows that could not become records
@@ -13,6 +14,7 @@
     <run uri>/snapshots/000000500.jsonl                 the ledger's state after that object
     <run uri>/lease.json                                the process that controls the run
     <run uri>/remainders/shard-00042-00/a2.jsonl        the records that attempt 2 reads
+    <run uri>/remainders/shard-00042-00/a2-<digest>/file-00.jsonl   the same, if a shard has files
     <run uri>/output/shard-00042-00/a1-<digest>/<job id>/   what Bedrock writes
     <run uri>/fallback/shard-00042-00/*.jsonl.out       what the fallback writes
     <run uri>/tasks/<round>/<task>                      the tasks of the fallback that are running
@@ -31,6 +33,8 @@
     <run uri>/publisher.json                            the process that publishes the results
     <run uri>/published.json                            where the results were published
     <run uri>/report.json                               the run in numbers
+    <run uri>/report.html                               the same as a page
+    <run uri>/notified.json                             which event of the run was told last
     <run uri>/cleaned.json                              what clean has deleted, and that it has
 
 A shard's number has two parts: the bucket of record ids it was cut from, and the cut. So a task
@@ -49,7 +53,8 @@ MANIFEST_FILE = "manifest.json"
 CANARY_FILE = "canary.json"
 PRICES_FILE = "prices.json"
 REPORT_FILE = "report.json"
-CLEANED_FILE = "cleaned.json"
+REPORT_PAGE = "report.html"
+CLEANED_FILE, NOTIFIED_FILE = "cleaned.json", "notified.json"
 RECONCILIATION_FILE = "reconciliation.parquet"
 RECONCILIATIONS_FILE = "reconciliation.jsonl.gz"
 FALLBACK_END_FILE = "fallback-end.json"
@@ -106,6 +111,32 @@ def shard_key(shard: str, prepare_id: str) -> str:
     return f"{shards_prefix(prepare_id)}{shard}.jsonl"
 
 
+def shard_folder(shard: str, prepare_id: str) -> str:
+    """Return the folder of the JSONL objects of a shard of several files, which Bedrock reads."""
+    return f"{shards_prefix(prepare_id)}{shard}/"
+
+
+def file_key(folder: str, number: int) -> str:
+    """Return a JSONL object in a folder that a job reads.
+
+    number: of the file, from 0. Bedrock reads each `.jsonl` object in the folder.
+    """
+    return f"{folder}file-{number:02d}.jsonl"
+
+
+def lines_keys(key: str, files: int) -> list[str]:
+    """Return the objects of lines at a key: that object, or the files of that folder.
+
+    files: how many the folder has; 0: the key is that of one object
+    """
+    return [file_key(key, number) for number in range(files)] if files else [key]
+
+
+def is_folder(key: str) -> bool:
+    """Tell whether the input of a job is a folder of objects, and not one object."""
+    return key.endswith("/")
+
+
 def index_key(shard: str, prepare_id: str) -> str:
     """Return the index of a shard: in which bytes of it each record is."""
     return f"{INDEX}/{prepare_id}/{shard}.idx"
@@ -144,6 +175,14 @@ def sequence_of(key: str) -> int:
 def remainder_key(shard: str, attempt: int) -> str:
     """Return the JSONL object of the records that attempts before `attempt` left unanswered."""
     return f"{REMAINDERS}/{shard}/a{attempt}.jsonl"
+
+
+def remainder_folder(shard: str, attempt: int, digest: str) -> str:
+    """Return the folder of the same records if the shard has several files.
+
+    digest: of their lines. So a folder never has files of two remainders: the job would read both
+    """
+    return f"{REMAINDERS}/{shard}/a{attempt}-{digest}/"
 
 
 def purchase_key(number: int, fact: str) -> str:

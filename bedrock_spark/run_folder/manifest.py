@@ -16,11 +16,12 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Shard:
-    """One JSONL object of records.
+    """The records of one batch job: one JSONL object, or a folder of several.
 
     records, bytes: how many it has; sha256: of the bytes, in hexadecimal
     sharing: the number of rows without a record of their own: they share one with an equal body
     prepare_id: of the prepare that wrote it; the manifest has it once, for all shards
+    files: if it is a folder, the bytes of each object, in the order of the records
     """
 
     shard_id: str
@@ -29,6 +30,7 @@ class Shard:
     sha256: str
     sharing: int = 0
     prepare_id: str = ""
+    files: tuple[int, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -37,8 +39,16 @@ class Shard:
 
     @property
     def key(self) -> str:
-        """Return the object that holds its lines."""
+        """Return the object that holds its lines, or the folder of such objects: a job reads it."""
+        if self.files:
+            return layout.shard_folder(self.shard_id, self.prepare_id)
         return layout.shard_key(self.shard_id, self.prepare_id)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Return the objects that hold its lines, in order, with the bytes of each."""
+        keys = layout.lines_keys(self.key, len(self.files))
+        return dict(zip(keys, self.files or (self.bytes,), strict=True))
 
 
 @dataclass(frozen=True)
@@ -131,11 +141,18 @@ def commit_manifest(storage: Storage, manifest: RunManifest) -> RunManifest:
     return manifest
 
 
+def shard_of(values: dict[str, Any]) -> Shard:
+    """Return the shard of these values, as read from JSON."""
+    return Shard(**{**values, "files": tuple(values.get("files", ()))})
+
+
 def manifest_json(manifest: RunManifest) -> bytes:
     """Return the run manifest as it is written."""
     values = {"format": FORMAT, **asdict(manifest)}
     for shard in values["shards"]:
         del shard["prepare_id"]
+        if not shard["files"]:
+            del shard["files"]
     return json.dumps(values, indent=1, ensure_ascii=False).encode()
 
 
@@ -158,7 +175,7 @@ def _parse(data: bytes, storage: Storage) -> RunManifest:
             run_id=values["run_id"],
             rows=values["rows"],
             columns=values["columns"],
-            shards=tuple(Shard(**s, prepare_id=prepare_id) for s in values["shards"]),
+            shards=tuple(shard_of({**s, "prepare_id": prepare_id}) for s in values["shards"]),
             rejects=tuple(RejectedRows(**r) for r in values["rejects"]),
             prepare_id=prepare_id,
             source=_state(values.get("source")),

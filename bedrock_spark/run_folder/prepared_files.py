@@ -38,7 +38,7 @@ def delete_unnamed(storage: Storage, committed: RunManifest) -> None:
     """
     prepare_id = committed.prepare_id
     named = {layout.rejects_key(rejects.bucket, prepare_id) for rejects in committed.rejects}
-    named |= {shard.key for shard in committed.shards}
+    named |= {key for shard in committed.shards for key in shard.sizes}
     named |= {layout.index_key(shard.shard_id, prepare_id) for shard in committed.shards}
     named |= {layout.rows_key(shard.shard_id, prepare_id) for shard in committed.shards}
     folders = (layout.SHARDS, layout.INDEX, layout.ROWS, layout.REJECTS)
@@ -60,8 +60,9 @@ def check_written(storage: Storage, manifest: RunManifest) -> None:
     expected = [layout.rows_key(shard.shard_id, manifest.prepare_id) for shard in manifest.shards]
     wrong += [f"{key} (is missing)" for key in expected if key not in found]
     if wrong:
+        files = len(expected) + sum(len(shard.sizes) for shard in manifest.shards)
         raise RunFolderError(
-            f"{storage.uri}: {len(wrong)} of {2 * len(expected)} files that the executors wrote "
+            f"{storage.uri}: {len(wrong)} of {files} files that the executors wrote "
             f"are not here as they wrote them: {', '.join(wrong[:_SHOWN])}. All machines must "
             "share the run folder; use an s3:// run_uri. Nothing was committed or submitted"
         )
@@ -80,24 +81,38 @@ def check_shard_files(storage: Storage, prepare_id: str, shards: Iterable[Shard]
     wrong = _wrong_files(found, expected)
     if wrong:
         raise RunFolderError(
-            f"{storage.uri}: {len(wrong)} of {len(expected)} shards are not as prepare wrote them: "
-            f"{', '.join(wrong[:_SHOWN])}. Restore them, or begin a new run with another run_uri; "
-            "nothing was submitted"
+            f"{storage.uri}: {len(wrong)} files of {len(expected)} shards are not as prepare wrote "
+            f"them: {', '.join(wrong[:_SHOWN])}. Restore them, or begin a new run with "
+            "another run_uri; nothing was submitted"
         )
 
 
 def _wrong_files(found: Mapping[str, int], shards: Iterable[Shard]) -> list[str]:
-    """Return the shards whose file is missing or has another size, each with what is wrong.
+    """Return the files of shards that are missing or have another size, each with what is wrong.
 
+    Also those that are in the folder of a shard and are not its own: a job would read them.
     found: the sizes of the files that are there
     """
-    expected = {shard.key: shard.bytes for shard in shards}
-    return [
+    expected: dict[str, int] = {}
+    folders: set[str] = set()
+    for shard in shards:
+        expected |= shard.sizes
+        if shard.files:
+            folders.add(shard.key)
+    wrong = [
         f"{key} (is missing)"
         if key not in found
         else f"{key} (has {found[key]} bytes, not {expected[key]})"
         for key in sorted(key for key, size in expected.items() if found.get(key) != size)
     ]
+    if folders:
+        others = (key for key in sorted(found.keys() - expected.keys()))
+        wrong += [f"{key} (is not its own)" for key in others if _folder_of(key) in folders]
+    return wrong
+
+
+def _folder_of(key: str) -> str:
+    return key[: key.rfind("/") + 1]
 
 
 def _delete(storage: Storage, keys: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ written down: as soon as a table has it, it counts.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pydantic import ValidationError
 
@@ -22,40 +22,51 @@ from bedrock_spark.storage import Storage
 FORMAT = 1
 
 
-def recorded_prices(storage: Storage) -> Find:
-    """Return a function that finds list prices: those of the run, or else those of the table.
+def read_prices(storage: Storage) -> tuple[ModelPrices, ...]:
+    """Return the list prices that are written down.
 
     Raises RunFolderError if the file is damaged, or of another format.
     """
     data = storage.read_if_present(layout.PRICES_FILE)
-    recorded = {} if data is None else {_key(m): m for m in _parse(storage, data)}
+    return () if data is None else _parse(storage, data)
+
+
+def find_among(recorded: Iterable[ModelPrices]) -> Find:
+    """Return a function that finds list prices: those of the run, or else those of the table."""
+    known = {_key(each): each for each in recorded}
 
     def find(model_id: str, region: str | None) -> ModelPrices:
-        known = recorded.get((model_id, region))
-        return find_prices(model_id, region, price_table()) if known is None else known
+        found = known.get((model_id, region))
+        return find_prices(model_id, region, price_table()) if found is None else found
 
     return find
 
 
-def record_prices(storage: Storage, models: Iterable[ModelPrices]) -> None:
+def record_prices(
+    storage: Storage, needed: Callable[[Find], Iterable[ModelPrices]], *, may_exist: bool = True
+) -> tuple[ModelPrices, ...]:
     """Write down the prices of the models that have none in the run folder yet.
 
-    Raises RunFolderError if the file is damaged, or of another format.
+    needed: returns the prices that the run counts with, given the function that finds them
+    may_exist: whether the file may be there. If it is, though it may not, nothing is overwritten
+    Returns all prices that are written down then. Raises RunFolderError if the file is damaged, or
+    of another format.
     """
-    known = [each for each in models if each.is_known]
     while True:
-        found = storage.read_version(layout.PRICES_FILE)
+        found = storage.read_version(layout.PRICES_FILE) if may_exist else None
         data, version = found or (None, None)
         recorded = () if data is None else _parse(storage, data)
         there = {_key(each) for each in recorded}
-        new = [each for each in known if _key(each) not in there]
+        models = needed(find_among(recorded))
+        new = [each for each in models if each.is_known and _key(each) not in there]
         if not new:
-            return
+            return recorded
         try:
             storage.replace(layout.PRICES_FILE, _encoded([*recorded, *new]), version)
         except ObjectChangedError:
+            may_exist = True
             continue
-        return
+        return (*recorded, *new)
 
 
 def _key(prices: ModelPrices) -> tuple[str, str | None]:

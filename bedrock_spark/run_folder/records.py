@@ -11,7 +11,13 @@ from itertools import islice
 
 from bedrock_spark.errors import RunFolderError
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
-from bedrock_spark.run_folder.shard_records import all_records, indexed_records, read_index
+from bedrock_spark.run_folder.shard_records import (
+    Lines,
+    all_records,
+    indexed_records,
+    lines_of,
+    read_index,
+)
 from bedrock_spark.shards.buckets import bucket_of, bucket_of_shard, is_record_id
 from bedrock_spark.shards.lines import ShardLine, read_shard
 from bedrock_spark.storage import Storage
@@ -35,15 +41,19 @@ def first_records(storage: Storage, shards: Sequence[Shard], count: int) -> list
 
 
 def _head(storage: Storage, shard: Shard, count: int) -> list[ShardLine]:
-    """Return the first `count` records of a shard, or all if it has fewer."""
+    """Return the first `count` records of a shard, or all if it has fewer.
+
+    Of a shard of several files, they are of the first file.
+    """
+    key = next(iter(shard.sizes))
     for size in _HEADS:
-        data = storage.read_range(shard.key, 0, size)
+        data = storage.read_range(key, 0, size)
         if len(data) < size:
             return list(islice(read_shard(data), count))
         whole_lines = data[: data.rfind(b"\n") + 1]
         if whole_lines.count(b"\n") >= count:
             return list(islice(read_shard(whole_lines), count))
-    return list(islice(read_shard(storage.read(shard.key)), count))
+    return list(islice(read_shard(storage.read(key)), count))
 
 
 def find_record(storage: Storage, manifest: RunManifest, record_id: str) -> ShardLine:
@@ -74,9 +84,13 @@ def _candidates(storage: Storage, shards: Sequence[Shard], record_id: str) -> It
     for shard in shards:
         index = read_index(storage, shard.shard_id, shard.prepare_id)
         if index is None:
-            yield from all_records(storage, shard.key)
+            yield from all_records(storage, _lines(shard))
         else:
             unread.append(shard)
-            yield from indexed_records(storage, shard.key, index, [record_id])
+            yield from indexed_records(storage, _lines(shard), index, [record_id])
     for shard in unread:
-        yield from all_records(storage, shard.key)
+        yield from all_records(storage, _lines(shard))
+
+
+def _lines(shard: Shard) -> Lines:
+    return lines_of(shard.shard_id, shard.prepare_id, shard.files)

@@ -18,31 +18,33 @@ because no family is known.
 from __future__ import annotations
 
 import json
-import platform
 import re
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import metadata
 from typing import Any
 
-from bedrock_spark._version import __version__
 from bedrock_spark.aws.account import account_id
 from bedrock_spark.aws.clients import AwsSettings, bedrock_client, region_here
 from bedrock_spark.aws.model_family import ask_family, hides_family
-from bedrock_spark.aws.s3_uri import join_uri
-from bedrock_spark.clock import Clock
+from bedrock_spark.clock import Clock, iso_time
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.errors import ConfigError, ObjectChangedError, RunFolderError
 from bedrock_spark.families import converse_reason
-from bedrock_spark.prices import RunPrices, prices_of_run
+from bedrock_spark.prices import ModelPrices, RunPrices, prices_of_run
+from bedrock_spark.prices.run_prices import Find
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.cleaned import refuse_cleaned
 from bedrock_spark.run_folder.config_versions import newest_config
 from bedrock_spark.run_folder.config_versions import record_config as write_version
-from bedrock_spark.run_folder.prices import record_prices, recorded_prices
+from bedrock_spark.run_folder.prices import find_among, read_prices, record_prices
+from bedrock_spark.run_folder.run_file import (
+    FORMAT,
+    parse_run_file,
+    read_run_file,
+    versions_here,
+)
 from bedrock_spark.run_folder.same_run import (
     difference,
     has_moved,
@@ -50,13 +52,11 @@ from bedrock_spark.run_folder.same_run import (
     other_place,
     refuse,
 )
-from bedrock_spark.storage import Storage, open_storage
+from bedrock_spark.storage import Storage, calls_at_once, open_storage
 
-FORMAT = 1
 _SLUG_LENGTH = 20
 _RANDOM_LENGTH = 8
 _CONVERSE = "converse"
-_LIBRARIES = ("boto3", "botocore", "pyarrow", "pyspark")
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,8 @@ class Run:
     begun_at: when the run was begun, in seconds since the epoch; None if `run.json` does not say
     account: the AWS account; None if it is unknown, or the run folder is not in S3
     is_begun: whether `run.json` is written
+    is_first: whether there was no `run.json` when the run was opened
+    list_prices: those that are written down, as far as this process has read them
     """
 
     run_id: str
@@ -78,14 +80,31 @@ class Run:
     begun_at: float | None = None
     account: str | None = None
     is_begun: bool = True
+    is_first: bool = False
+    list_prices: tuple[ModelPrices, ...] | None = None
 
     @cached_property
     def prices(self) -> RunPrices:
-        """Return the prices that the run counts with. Reads `prices.json` once.
+        """Return the prices that the run counts with. Reads `prices.json`, once.
 
         Raises RunFolderError if that is damaged.
         """
-        return prices_of_run(self.config, recorded_prices(self.storage))
+        recorded = read_prices(self.storage) if self.list_prices is None else self.list_prices
+        return prices_of_run(self.config, find_among(recorded))
+
+    def _repr_html_(self) -> str:
+        """Return what the run is, for a notebook. Reads nothing: its report has the numbers."""
+        from bedrock_spark.page import table
+
+        begun = iso_time(self.begun_at) if self.is_begun else None
+        rows = [
+            ("run", self.run_id),
+            ("run folder", self.storage.uri),
+            ("model", self.config.model.id),
+            ("Region", self.aws.region or ""),
+            ("begun", begun or "not yet"),
+        ]
+        return table("Run", rows)
 
 
 def open_run(config: Config, clock: Clock) -> Run:
@@ -97,13 +116,12 @@ def open_run(config: Config, clock: Clock) -> Run:
     name the family of a new run's model, or a run in S3 has no Region.
     """
     storage = open_storage(config.run_uri, AwsSettings(config.batch.region, config.endpoint_url))
-    data = storage.read_if_present(layout.RUN_FILE)
+    data = read_run_file(storage)
     if data is None:
         if is_fixed(storage):
             raise refuse(storage, f"has a run, but no {layout.RUN_FILE}; restore it from a backup")
-        return _new_run(config, clock)
-    refuse_cleaned(storage)
-    description = _parse(data, storage)
+        return replace(_new_run(config, clock), is_first=True)
+    description = parse_run_file(data, storage)
     known = _with_family_recorded(config, description["config"])
     region = config.batch.region or description.get("region") or region_here()
     run = _opened(known, region)
@@ -131,11 +149,10 @@ def find_run(
     account, and RunCleanedError if a part that it needs is deleted.
     """
     storage = open_storage(run_uri, AwsSettings(region, endpoint_url))
-    data = storage.read_if_present(layout.RUN_FILE)
+    data = read_run_file(storage, needs)
     if data is None:
         raise RunFolderError(f"{run_uri}: holds no run; there is no {layout.RUN_FILE}")
-    refuse_cleaned(storage, needs)
-    description = _parse(data, storage)
+    description = parse_run_file(data, storage)
     config = parse_config(newest_config(storage, description["config"]))
     config = config.model_copy(update={"endpoint_url": endpoint_url or config.endpoint_url})
     own = description.get("region") or config.batch.region
@@ -149,15 +166,17 @@ def find_run(
 def begin_run(run: Run) -> Run:
     """Write `run.json` if that is not done, and return the run as it is begun.
 
-    The list prices that it counts with are written after that.
+    The list prices that it counts with are written, too.
 
     Another process may have begun it meanwhile; then the run has its id. Raises RunFolderError if
     that process had another config, and has committed prepare.
     """
+    if run.is_first and not run.is_begun and (begun := _begin_first(run)) is not None:
+        return begun
     while not run.is_begun:
         found = run.storage.read_version(layout.RUN_FILE)
         if found is not None:
-            description = _parse(found[0], run.storage)
+            description = parse_run_file(found[0], run.storage)
             why_not = difference(description, run.config, run.aws.region, run.account)
             if why_not is None:
                 run = _begun(run, description)
@@ -175,8 +194,32 @@ def begin_run(run: Run) -> Run:
             run.storage.replace(layout.RUN_FILE, found[0], version)
             continue
         run = replace(run, is_begun=True)
-    record_prices(run.storage, run.prices.models)
-    return replace(run)  # its prices are read again: another process may have written its own first
+    return _with_prices_recorded(run)
+
+
+def _begin_first(run: Run) -> Run | None:
+    """Begin a run whose folder had no `run.json`; None if another process was first.
+
+    Both objects are written at once. Prices are only ever added, so those of a run that is not
+    begun do no harm.
+    """
+    with calls_at_once(run.storage) as calls:
+        described = calls.begin(run.storage.replace, layout.RUN_FILE, _describe(run), None)
+        with_prices = calls.begin(_with_prices_recorded, run, may_exist=False)
+    try:
+        described.result()
+    except ObjectChangedError:
+        return None
+    return replace(with_prices.result(), is_begun=True)
+
+
+def _with_prices_recorded(run: Run, *, may_exist: bool = True) -> Run:
+    """Write the list prices that are not written down yet; return the run with those that are."""
+
+    def needed(find: Find) -> Iterable[ModelPrices]:
+        return prices_of_run(run.config, find).models
+
+    return replace(run, list_prices=record_prices(run.storage, needed, may_exist=may_exist))
 
 
 def as_begun(run: Run) -> Run | None:
@@ -186,7 +229,7 @@ def as_begun(run: Run) -> Run | None:
     data = run.storage.read_if_present(layout.RUN_FILE)
     if data is None:
         return None
-    description = _parse(data, run.storage)
+    description = parse_run_file(data, run.storage)
     is_other = difference(description, run.config, run.aws.region, run.account) is not None
     return None if is_other else _begun(run, description)
 
@@ -194,7 +237,7 @@ def as_begun(run: Run) -> Run | None:
 def check_not_replaced(run: Run) -> None:
     """Raise RunFolderError if another process has begun the run again with another config."""
     data = run.storage.read_if_present(layout.RUN_FILE)
-    if data is not None and _parse(data, run.storage)["run_id"] == run.run_id:
+    if data is not None and parse_run_file(data, run.storage)["run_id"] == run.run_id:
         return
     raise refuse(
         run.storage,
@@ -203,13 +246,23 @@ def check_not_replaced(run: Run) -> None:
     )
 
 
-def record_config(run: Run, now: float) -> None:
-    """Write the run's config as a version, unless it is the newest one already."""
+def record_config(run: Run, now: float) -> Run:
+    """Write the run's config as a version, unless it is the newest one already.
+
+    Returns the run with the list prices that are written down then.
+    """
+    with calls_at_once(run.storage) as calls:
+        versions = calls.begin(_record_version, run, now)
+        with_prices = calls.begin(_with_prices_recorded, run)
+    versions.result()
+    return with_prices.result()
+
+
+def _record_version(run: Run, now: float) -> None:
     data = run.storage.read_if_present(layout.RUN_FILE)
     if data is not None:
-        begun_with = _parse(data, run.storage)["config"]
+        begun_with = parse_run_file(data, run.storage)["config"]
         write_version(run.storage, begun_with, run.config, now)
-    record_prices(run.storage, run.prices.models)
 
 
 def without_folder(config: Config, clock: Clock) -> tuple[Config, AwsSettings]:
@@ -281,7 +334,7 @@ def _describe(run: Run) -> bytes:
         "region": run.aws.region,
         "account": run.account,
         "config": run.config.model_dump(mode="json"),
-        "versions": _versions(),
+        "versions": versions_here(),
     }
     return json.dumps(description, indent=2, ensure_ascii=False).encode()
 
@@ -310,33 +363,3 @@ def _with_family_recorded(config: Config, recorded: dict[str, Any]) -> Config:
 def _with_family(config: Config, family: str | None) -> Config:
     model = config.model.model_copy(update={"family": family})
     return config.model_copy(update={"model": model})
-
-
-def _versions() -> dict[str, str]:
-    versions = {"bedrock_spark": __version__, "python": platform.python_version()}
-    for name in _LIBRARIES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "not a pip package here"  # the cluster's own Spark
-    return versions
-
-
-def _parse(data: bytes, storage: Storage) -> dict[str, Any]:
-    uri = join_uri(storage.uri, layout.RUN_FILE)
-    try:
-        description = json.loads(data)
-    except ValueError as exc:
-        raise RunFolderError(f"{uri}: is not JSON; the run folder is damaged") from exc
-    if not isinstance(description, dict) or "format" not in description:
-        raise RunFolderError(f"{uri}: is not the description of a run")
-    if description["format"] != FORMAT:
-        raise RunFolderError(
-            f"{uri}: has format {description['format']}, this version reads {FORMAT}; "
-            "use the version of bedrock-spark that began the run"
-        )
-    if not isinstance(description.get("run_id"), str) or not isinstance(
-        description.get("config"), dict
-    ):
-        raise RunFolderError(f"{uri}: lacks a run_id or a config; the run folder is damaged")
-    return description

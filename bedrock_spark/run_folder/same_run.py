@@ -13,12 +13,21 @@ from bedrock_spark.config import Config, fixed_part
 from bedrock_spark.errors import OtherRunError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.changes import changed_keys, described
-from bedrock_spark.storage import Storage
+from bedrock_spark.storage import Storage, calls_at_once
 
 
 def is_fixed(storage: Storage) -> bool:
     """Tell whether the run folder has a run manifest, or a job in its ledger."""
-    return bool(storage.list(layout.MANIFEST_FILE) or storage.list(f"{layout.LEDGER}/"))
+    with calls_at_once(storage) as calls:
+        found = [
+            calls.begin(_has_any, storage, prefix)
+            for prefix in (layout.MANIFEST_FILE, f"{layout.LEDGER}/")
+        ]
+    return any(each.result() for each in found)
+
+
+def _has_any(storage: Storage, prefix: str) -> bool:
+    return any(True for _ in storage.scan(prefix))
 
 
 def difference(

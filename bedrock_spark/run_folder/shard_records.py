@@ -10,15 +10,18 @@ Memory holds a few pieces of a shard, however large that is.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import accumulate
+from typing import NamedTuple
 
 import msgspec
 
 from bedrock_spark.run_folder import layout
 from bedrock_spark.shards.byte_index import DamagedIndexError, ShardIndex, merged
 from bedrock_spark.shards.lines import ShardLine, read_line
-from bedrock_spark.storage import Storage, read_ahead
+from bedrock_spark.storage import Piece, Storage, read_ahead
 
 log = logging.getLogger(__name__)
 
@@ -29,27 +32,67 @@ MAX_GAP = 128_000
 PIECE_BYTES = 4_000_000
 
 
+class Lines(NamedTuple):
+    """The objects that hold the lines of a shard, in order.
+
+    starts: where each object begins in all lines of the shard, which the index counts in
+    """
+
+    keys: Sequence[str]
+    starts: Sequence[int]
+
+    def pieces(self, start: int, stop: int) -> Iterator[Piece]:
+        """Yield the pieces of objects in which bytes `start` up to `stop` of all lines are."""
+        for number in range(bisect_right(self.starts, start) - 1, len(self.keys)):
+            begin = self.starts[number]
+            end = self.starts[number + 1] if number + 1 < len(self.keys) else stop
+            if begin >= stop:
+                return
+            yield self.keys[number], max(start, begin) - begin, min(stop, end) - begin
+
+
+def lines_of(shard_id: str, prepare_id: str, files: Sequence[int] = ()) -> Lines:
+    """Return the objects of the lines of a shard; see `Shard` for the arguments."""
+    if not files:
+        return Lines((layout.shard_key(shard_id, prepare_id),), (0,))
+    keys = layout.lines_keys(layout.shard_folder(shard_id, prepare_id), len(files))
+    return Lines(keys, tuple(accumulate(files[:-1], initial=0)))
+
+
 def read_records(
-    storage: Storage, shard_id: str, prepare_id: str, record_ids: Iterable[str]
+    storage: Storage,
+    shard_id: str,
+    prepare_id: str,
+    record_ids: Iterable[str],
+    files: Sequence[int] = (),
 ) -> Iterator[ShardLine]:
     """Yield those of the records that the shard has, in its order.
 
     Records that the index does not lead to come last.
 
     prepare_id: names the folder of the shards
+    files: the bytes of its files, if it has several
     Raises StorageError, also if the shard does not exist.
     """
-    key = layout.shard_key(shard_id, prepare_id)
-    wanted = set(record_ids)
+    lines = lines_of(shard_id, prepare_id, files)
     index = read_index(storage, shard_id, prepare_id)
+    yield from found_records(storage, lines, index, record_ids)
+
+
+def found_records(
+    storage: Storage, lines: Lines, index: ShardIndex | None, record_ids: Iterable[str]
+) -> Iterator[ShardLine]:
+    """Do as `read_records` with an index that was read before; None: all of the shard is read."""
+    wanted = set(record_ids)
     if index is not None:
-        for record in indexed_records(storage, key, index, wanted):
+        for record in indexed_records(storage, lines, index, wanted):
             wanted.discard(record.recordId)
             yield record
         if wanted:
+            key = lines.keys[0]
             log.warning("%s: the index is wrong for %d records; all is read", key, len(wanted))
     if wanted:
-        for record in all_records(storage, key):
+        for record in all_records(storage, lines):
             if record.recordId in wanted:
                 yield record
 
@@ -68,13 +111,14 @@ def read_index(storage: Storage, shard_id: str, prepare_id: str) -> ShardIndex |
 
 
 def indexed_records(
-    storage: Storage, key: str, index: ShardIndex, record_ids: Iterable[str]
+    storage: Storage, lines: Lines, index: ShardIndex, record_ids: Iterable[str]
 ) -> Iterator[ShardLine]:
     """Yield those of the records that are where the index says."""
     wanted = set(record_ids)
     blocks = (index.block_of(record_id) for record_id in wanted)
     reads = merged((block for block in blocks if block is not None), MAX_GAP, PIECE_BYTES)
-    with closing(read_ahead(storage, ((key, *read) for read in reads))) as pieces:
+    places = (piece for start, stop in reads for piece in lines.pieces(start, stop))
+    with closing(read_ahead(storage, places)) as pieces:
         for _, data in pieces:
             for line in data.split(b"\n"):
                 record = _record(line)
@@ -82,11 +126,16 @@ def indexed_records(
                     yield record
 
 
-def all_records(storage: Storage, key: str) -> Iterator[ShardLine]:
+def all_records(storage: Storage, lines: Lines) -> Iterator[ShardLine]:
     """Yield every record of a shard, which is read piece by piece.
 
     Raises msgspec.DecodeError if it is damaged.
     """
+    for key in lines.keys:
+        yield from _records_of(storage, key)
+
+
+def _records_of(storage: Storage, key: str) -> Iterator[ShardLine]:
     rest = b""
     for data in _pieces(storage, key):
         *lines, rest = (rest + data).split(b"\n")

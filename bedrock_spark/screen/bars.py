@@ -1,13 +1,39 @@
-"""Progress as bars on a terminal, one for each stage."""
+"""Progress as bars on a terminal, one for each stage; shards, slots and money have their own."""
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.progress import Progress as Bars
+from rich.table import Column
+from rich.text import Text
 
-from bedrock_spark.progress import Pace, Progress
-from bedrock_spark.screen.text import counted, paced
+from bedrock_spark.progress import Counts, Pace, Progress
+from bedrock_spark.screen.text import counted, money_text, paced, slots_text
+
+# The bar is narrower on a terminal of less than this, so that the numbers have room.
+_WIDE = 100
+_MONEY = "  money"
+
+
+class _OfStages(ProgressColumn):
+    """A column that only the bars of stages have, not those of shards, slots and money."""
+
+    def __init__(self, column: ProgressColumn) -> None:
+        super().__init__()
+        self._column = column
+
+    def render(self, task: Task) -> RenderableType:
+        """Return what the column shows of a task."""
+        return Text("") if task.fields.get("is_part") else self._column(task)
 
 
 class ProgressBars:
@@ -19,16 +45,22 @@ class ProgressBars:
         self._task: TaskID | None = None
         self._stage: str | None = None
         self._pace = Pace()
+        self._total: int | None = None
+        self._parts: dict[str, TaskID] = {}
 
     def observe(self, progress: Progress, now: float) -> None:
         """Show the progress of a stage at a time, in seconds since the epoch."""
         if self._bars is None:
             self._bars = Bars(
-                SpinnerColumn(),
-                TextColumn("{task.description:9}", markup=False),
-                BarColumn(bar_width=24),
+                _OfStages(SpinnerColumn()),
+                TextColumn(
+                    "{task.description:9}",
+                    markup=False,
+                    table_column=Column(no_wrap=True, min_width=9),
+                ),
+                BarColumn(bar_width=24 if self._console.width >= _WIDE else 10),
                 TextColumn("{task.fields[count]}", markup=False),
-                TimeElapsedColumn(),
+                _OfStages(TimeElapsedColumn()),
                 console=self._console,
             )
             self._bars.start()
@@ -37,17 +69,45 @@ class ProgressBars:
             self._pace, self._stage = Pace(), progress.stage
             self._task = self._bars.add_task(progress.stage, total=None, count="")
         self._pace.add(progress.done, now)
-        parts = (counted(progress), paced(progress, self._pace), progress.detail)
+        self._total = progress.total
+        numbers = [counted(progress), paced(progress, self._pace)]
+        if progress.counts is None:
+            numbers.append(progress.detail)
+        else:
+            self._show_parts(self._bars, progress.counts, progress.detail)
         self._bars.update(
             self._task,
             completed=progress.done,
             total=progress.total,
-            count=", ".join(filter(None, parts)),
+            count=", ".join(filter(None, numbers)),
         )
 
+    def _show_parts(self, bars: Bars, counts: Counts, detail: str) -> None:
+        """Show the shards done, the slots in use and the money spent, of what there is."""
+        money = counts.cost_usd or 0.0, counts.budget_usd
+        for name, done, total, text in (
+            ("  shards", counts.settled, counts.shards, detail),
+            ("  slots", counts.slots_used, counts.slots, slots_text(counts)),
+            (_MONEY, *money, money_text(counts)),
+        ):
+            if text:
+                if name not in self._parts:
+                    self._parts[name] = bars.add_task(name, count="", is_part=True)
+                # Without a budget the bar is empty: there is nothing to compare with.
+                whole = total or 1
+                bars.update(
+                    self._parts[name], completed=done if total else 0, total=whole, count=text
+                )
+
     def _end_bar(self) -> None:
-        if self._bars is not None and self._task is not None:
-            total = self._bars.tasks[self._task].total or 1
+        if self._bars is None:
+            return
+        for name, task in self._parts.items():
+            if name != _MONEY:  # what the stage has cost stays to be read
+                self._bars.remove_task(task)
+        self._parts = {}
+        if self._task is not None:
+            total = self._total or 1
             self._bars.update(self._task, completed=total, total=total)
             self._bars.stop_task(self._task)
 

@@ -1,8 +1,7 @@
 """Progress as lines of a log: each begins with its time, and silence never lasts long.
 
-A line is written when a stage begins and when it ends, and in between at most every few seconds. If
-nothing changes, a line a minute says what is waited for and since when, so that a wait does not
-look like a hang.
+A line is written when a stage begins and when it ends, and in between once a minute. If nothing
+has changed, it says what is waited for and since when, so that a wait does not look like a hang.
 """
 
 from __future__ import annotations
@@ -11,10 +10,10 @@ import time
 from collections.abc import Callable
 
 from bedrock_spark.progress import Pace, Progress
-from bedrock_spark.screen.text import counted, paced, time_left
+from bedrock_spark.screen.text import counted, money_text, paced, slots_text, time_left
 
-# At most one line in this time, unless a stage begins or ends; at least one line in this time.
-LEAST_SECONDS, MOST_SECONDS = 10.0, 60.0
+# One line in this time, unless a stage begins or ends.
+LINE_SECONDS = 60.0
 
 
 class ProgressLines:
@@ -38,7 +37,7 @@ class ProgressLines:
             self._pace, self._written = Pace(changed_at=now), None
         self._last = progress
         self._pace.add(progress.done, now)
-        is_due = now - self._written_at >= LEAST_SECONDS
+        is_due = now - self._written_at >= LINE_SECONDS
         has_ended = progress.is_done and not (self._written and self._written.is_done)
         if self._written is None or has_ended or (progress != self._written and is_due):
             self._line(now)
@@ -46,7 +45,10 @@ class ProgressLines:
     def tick(self, now: float) -> None:
         """Write a line if none was written for a minute. Call it every few seconds."""
         last = self._last
-        if last is None or last.is_done or now - self._written_at < MOST_SECONDS:
+        if last is None or last.is_done or now - self._written_at < LINE_SECONDS:
+            return
+        if last != self._written:
+            self._line(now)
             return
         waits_for = f" for {last.waits_for}" if last.waits_for else ""
         since = self._pace.changed_at
@@ -70,7 +72,9 @@ class ProgressLines:
         assert self._last is not None
         count, pace = counted(self._last), paced(self._last, self._pace)
         numbers = ", ".join(filter(None, (count, "" if note else pace)))
-        text = "; ".join(filter(None, (numbers, self._last.detail, note)))
+        counts = self._last.counts
+        parts = (numbers, self._last.detail, slots_text(counts), money_text(counts), note)
+        text = "; ".join(filter(None, parts))
         self._written = self._last
         self._put(f"{self._last.stage:9} {text or 'begins'}", now)
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Protocol, TextIO
 
 from bedrock_spark.progress import Observer, Progress
+from bedrock_spark.screen.json_lines import JsonLines
 from bedrock_spark.screen.lines import ProgressLines
 
 # How often silence is looked for.
@@ -49,6 +50,7 @@ class ProgressScreen:
     """Shows progress on a stream; `observe` is the observer. Any thread may call it.
 
     bars: draw bars; None for bars on a terminal and lines elsewhere
+    as_json: write JSON lines, wherever that is; `run_uri` is in each once it is set
     """
 
     def __init__(
@@ -57,13 +59,16 @@ class ProgressScreen:
         bars: bool | None = None,
         now: Callable[[], float] = time.time,
         ticker: Ticker = tick_in_background,
+        *,
+        as_json: bool = False,
     ) -> None:
         self._stream = stream
         self._bars = bars
         self._now = now
         self._ticker = ticker
         self._lock = threading.Lock()
-        self._view: _View | None = None
+        self._json = JsonLines(_writer(stream)) if as_json else None
+        self._view: _View | None = self._json
         self._end_ticks: Callable[[], None] | None = None
 
     def observe(self, progress: Progress) -> None:
@@ -77,6 +82,19 @@ class ProgressScreen:
         """Show a line that is about no stage."""
         with self._lock:
             self._opened().say(text, self._now())
+
+    def say_json(self, level: str, event: str, message: str, topic: str | None = None) -> bool:
+        """Write an event as JSON; return False, and write nothing, if the screen is for people."""
+        with self._lock:
+            if self._json is None:
+                return False
+            self._json.event(level, event, message, self._now(), topic)
+            return True
+
+    def name_run(self, run_uri: str) -> None:
+        """Name the run in all JSON lines from now on."""
+        if self._json is not None:
+            self._json.run_uri = run_uri
 
     def finish(self) -> None:
         """Show the last progress, and end. Another `observe` begins again."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bedrock_spark.progress import Pace, Progress
+from bedrock_spark.progress import Counts, Pace, Progress
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
@@ -24,6 +24,22 @@ def paced(progress: Progress, pace: Pace) -> str:
     if rate is None or progress.is_done:
         return ""
     return rate_text(rate) + (f", {time_left(left)} left" if left is not None else "")
+
+
+def slots_text(counts: Counts | None) -> str:
+    """Return the slots, such as `4 of 20 slots used`; "" if there are none."""
+    if counts is None or not counts.slots:
+        return ""
+    return f"{counts.slots_used:,} of {counts.slots:,} slots used"
+
+
+def money_text(counts: Counts | None) -> str:
+    """Return the money, such as `$1.25 of $5.00 spent`; "" if no price is known."""
+    if counts is None or counts.cost_usd is None:
+        return ""
+    of = f" of ${counts.budget_usd:,.2f}" if counts.budget_usd is not None else ""
+    places = 2 if counts.cost_usd >= 1 or not counts.cost_usd else 4
+    return f"${counts.cost_usd:,.{places}f}{of} spent"
 
 
 def rate_text(per_second: float) -> str:

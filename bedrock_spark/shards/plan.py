@@ -12,7 +12,7 @@ large records, bucket sizes vary too much for that, and several shards to a buck
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bedrock_spark.limits import MAX_SHARD_ROW_BYTES
 
@@ -62,6 +62,21 @@ class Bounds:
     max_bytes: int
     min_records: int
     max_row_bytes: int = MAX_SHARD_ROW_BYTES
+    max_files: int = 1
+
+    @property
+    def of_file(self) -> Bounds:
+        """Return the bounds of a file, of which a shard has at most `max_files`.
+
+        Also a file has at least records, because it may be the only one of its shard.
+        """
+        return replace(
+            self,
+            max_records=self.max_records // self.max_files,
+            max_bytes=self.max_bytes // self.max_files,
+            max_row_bytes=self.max_row_bytes // self.max_files,
+            max_files=1,
+        )
 
 
 def max_shared_bytes(bounds: Bounds) -> int:

@@ -1,14 +1,17 @@
-"""List several folders at once: a caller waits for the longest listing, not for their sum."""
+"""List several folders at once, and pages ahead: a caller waits for the longest listing only."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 
 from bedrock_spark.storage.base import Storage, StoredObject
 from bedrock_spark.storage.local import LocalStorage
 
 _LISTINGS = 8
+# The objects of one page: S3's most (ListObjectsV2 in the Amazon S3 API reference).
+_PAGE = 1_000
 
 
 def list_all(storage: Storage, prefixes: Sequence[str]) -> list[StoredObject]:
@@ -17,3 +20,28 @@ def list_all(storage: Storage, prefixes: Sequence[str]) -> list[StoredObject]:
         return [stored for prefix in prefixes for stored in storage.list(prefix)]
     with ThreadPoolExecutor(_LISTINGS, thread_name_prefix="list") as pool:
         return [stored for listed in pool.map(storage.list, prefixes) for stored in listed]
+
+
+def scan_ahead(storage: Storage, prefix: str) -> Iterator[StoredObject]:
+    """Begin a listing; yield its objects. The next page is listed while the caller is busy.
+
+    Memory holds two pages. Raises StorageError when the caller gets to the page that failed.
+    """
+    listed = storage.scan(prefix)
+    if isinstance(storage, LocalStorage):
+        return listed
+    pool = ThreadPoolExecutor(1, thread_name_prefix="list-ahead")
+
+    def next_page() -> list[StoredObject]:
+        return list(islice(listed, _PAGE))
+
+    def objects(first: Future[list[StoredObject]]) -> Iterator[StoredObject]:
+        try:
+            following = first
+            while page := following.result():
+                following = pool.submit(next_page)
+                yield from page
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    return objects(pool.submit(next_page))

@@ -6,6 +6,7 @@ Later runs get a copy of the prepared run folder, so that they need no Spark.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ ROLE = "arn:aws:iam::123456789012:role/BedrockBatchInference"
 ROWS, REJECTED = 150, 2
 MIN_RECORDS, MAX_RECORDS = 10, 40
 CONCURRENCY = 4
+# The variable by which all processes of a chaos know how many files a shard may have.
+FILES = "CHAOS_FILES"
 # Objects that a run writes when it is begun: each run has its own.
 _BEGUN = ("run.json", "config/")
 
@@ -52,7 +55,11 @@ def config_of(run_uri: str, source: Path, **sections: Any) -> dict[str, Any]:
         },
         "model": {"id": CLAUDE},
         "request": {"prompt": "{{ body }}", "max_tokens": 40},
-        "shards": {"max_records": MAX_RECORDS, "min_records": MIN_RECORDS},
+        "shards": {
+            "max_records": MAX_RECORDS,
+            "min_records": MIN_RECORDS,
+            "max_files": int(os.environ.get(FILES, "1")),
+        },
         "batch": {"role_arn": ROLE, "region": "us-east-1", "attempts": 3, "poll_seconds": 2},
         "canary": {"records": 0},
         "fallback": fallback,

@@ -85,22 +85,27 @@ def body_of(record_id: str) -> dict[str, Any]:
     }
 
 
-def write_run(run: Run, sizes: tuple[int, ...] = RECORDS) -> RunManifest:
+def write_run(run: Run, sizes: tuple[int, ...] = RECORDS, files: int = 1) -> RunManifest:
     """Write a prepared run into its folder; no other run has its records.
 
     sizes: the number of records of each shard
+    files: how many files each shard has
     """
     import hashlib
 
     shards = []
     for i, records in enumerate(sizes):
         ids = [f"{run.run_id}{i:02d}{n:03d}" for n in range(records)]
-        lines = "".join(json.dumps({"recordId": r, "modelInput": body_of(r)}) + "\n" for r in ids)
-        data = lines.encode()
+        lines = [json.dumps({"recordId": r, "modelInput": body_of(r)}) + "\n" for r in ids]
+        size = -(-records // files)
+        parts = ["".join(lines[n : n + size]).encode() for n in range(0, records, size)]
+        data = b"".join(parts)
         shard_id = layout.shard_id(i, 0)
         digest = hashlib.sha256(data).hexdigest()
-        shards.append(Shard(shard_id, records, len(data), digest, prepare_id=PREPARE_ID))
-        run.storage.write(shards[-1].key, data)
+        of_files = tuple(map(len, parts)) if files > 1 else ()
+        shards.append(Shard(shard_id, records, len(data), digest, 0, PREPARE_ID, of_files))
+        for key, part in zip(shards[-1].sizes, parts, strict=True):
+            run.storage.write(key, part)
     manifest = RunManifest(run.run_id, sum(sizes), "a INT", tuple(shards), (), PREPARE_ID)
     begin_run(run)
     run.storage.write(layout.MANIFEST_FILE, manifest_json(manifest))

@@ -6,6 +6,7 @@ import multiprocessing
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +64,15 @@ def bill(local: LocalBedrock, name: str) -> Counter[str]:
     return Counter(job_name.removeprefix(f"{name}-").rsplit("-", 1)[0] for job_name in names)
 
 
-@pytest.mark.parametrize("stop", [False, True], ids=["run", "stopped and run"])
+@pytest.mark.parametrize(
+    ("stop", "files"), [(False, 1), (True, 3)], ids=["run", "stopped and run, several files"]
+)
 def test_killed_before_and_after_every_call(
-    local: LocalBedrock, forks: Any, tmp_path: Path, stop: bool
+    local: LocalBedrock, forks: Any, tmp_path: Path, stop: bool, files: int
 ) -> None:
     """Each shard has exactly one paid job per attempt, and no record is paid for twice."""
     kind = "stop" if stop else "run"
-    write = kill_points.write_run
+    write = partial(kill_points.write_run, files=files)
     write(kill_points.run_of(f"{kind}0", local.endpoint_url))
     assert control(forks, local, f"{kind}0", stop, 0, str(tmp_path / "points")) == 0
     before, points = (int(n) for n in (tmp_path / "points").read_text().split())

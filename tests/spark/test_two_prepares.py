@@ -13,7 +13,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_spark.clock import SystemClock
 from bedrock_spark.errors import AlreadyExistsError, DuplicateKeyError
-from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
+from bedrock_spark.run_folder.manifest import RunManifest, commit_manifest, read_manifest
+from bedrock_spark.run_folder.prepared_files import delete_unnamed
 from bedrock_spark.run_folder.run import Run, open_run
 from bedrock_spark.spark.prepare import repartitioning, stage
 from bedrock_spark.spark.prepare.stage import prepare
@@ -183,7 +184,7 @@ def commit_another(storage: LocalStorage) -> None:
     storage.write(shard.key, line)
     storage.write(f"rows/{shard.prepare_id}/{shard.shard_id}.parquet", b"one row")
     manifest = RunManifest("r", 1, "`id` bigint", (shard,), (), shard.prepare_id)
-    stage._commit(storage, manifest)
+    delete_unnamed(storage, commit_manifest(storage, manifest))
 
 
 def test_a_prepare_that_fails_leaves_its_rejects_only(spark: SparkSession, tmp_path: Path) -> None:

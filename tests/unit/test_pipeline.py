@@ -452,6 +452,7 @@ def test_a_fallback_that_gave_up_has_had_its_chance_for_every_process(tmp_path: 
     ended = SimpleNamespace(gave_up=True, reason="fallback.rounds: 2 are used up")
     pipeline._note_end_of(cast("Fallback", ended), 5)
     later = open_pipeline(tmp_path / "run", **settings)
-    assert later._why_not_final(shards) is None
+    state = Ledger(later.run.storage).load()
+    assert later._why_not_final(shards, state) is None
     (finding,) = pipeline.report(shards).findings[:1]
     assert finding["kind"] == "fallback_ended"

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
@@ -27,9 +26,8 @@ from bedrock_spark.run_folder.ledger import snapshots
 from bedrock_spark.run_folder.ledger.events import Event, RawEvent, SetAside, as_json
 from bedrock_spark.run_folder.ledger.objects import DamagedObjectError, decode, encode
 from bedrock_spark.run_folder.ledger.state import Job, LedgerState
-from bedrock_spark.storage import Storage
+from bedrock_spark.storage import Storage, calls_at_once
 
-_READERS = 16
 # Other names, such as those that a console or a file manager leaves, are no objects of the ledger.
 _NAME = re.compile(rf"{layout.LEDGER}/\d{{9,}}\.jsonl")
 
@@ -41,6 +39,8 @@ class Ledger:
         self._storage = storage
         self._next: int | None = None
         self._torn: list[tuple[int, str]] = []
+        # The objects and the events since the newest snapshot.
+        self._objects = self._events = 0
         self.state = LedgerState()
 
     def replay(self) -> dict[str, Job]:
@@ -52,28 +52,37 @@ class Ledger:
 
         Raises RunFolderError if an object is damaged, or missing before another one.
         """
-        # The snapshots are listed first: the objects that they cover are in the later listing.
-        number, state = snapshots.read_newest_snapshot(self._storage)
-        newer = self._keys_after(number)
+        with calls_at_once(self._storage) as calls:
+            snapshot = calls.begin(snapshots.read_newest_snapshot, self._storage)
+            listed = calls.begin(self._list_numbers)
+        number, state = snapshot.result()
+        newer = self._keys_after(number, listed.result())
         decoded = [self._decoded(data) for data in self._read(newer)]
-        self._torn = []
+        self._torn, self._objects, self._events = [], len(newer), 0
         for i, (key, events) in enumerate(zip(newer, decoded, strict=True)):
             if isinstance(events, DamagedObjectError):
                 following = decoded[i + 1] if i + 1 < len(newer) else None
                 self._skip_damaged(key, events, following, state)
             else:
+                self._events += len(events)
                 self._apply(key, events, state)
         self._next, self.state = number + len(newer) + 1, state
         return state
 
-    def _keys_after(self, snapshot: int) -> list[str]:
+    def _list_numbers(self) -> set[int]:
+        keys = (o.key for o in self._storage.scan(f"{layout.LEDGER}/"))
+        return {layout.sequence_of(key) for key in keys if _NAME.fullmatch(key)}
+
+    def _keys_after(self, snapshot: int, numbers: set[int]) -> list[str]:
         """Return the objects after a snapshot, or all if it is 0, in the order of their numbers.
 
-        Raises RunFolderError if one is missing. The numbers decide, not the listing's order: S3
-        Express lists in none.
+        numbers: of the objects that were listed. The order of the listing does not matter: S3
+            Express lists in none
+        Raises RunFolderError if one is missing.
         """
-        keys = (o.key for o in self._storage.list(f"{layout.LEDGER}/"))
-        numbers = {layout.sequence_of(key) for key in keys if _NAME.fullmatch(key)}
+        if max(numbers, default=0) < snapshot:
+            # It may have been listed before the snapshot was written: look again, after it.
+            numbers = self._list_numbers()
         last = max(numbers, default=0)
         if last < snapshot:
             raise self._missing(snapshot, f"a snapshot was made of the ledger up to {snapshot}")
@@ -105,10 +114,9 @@ class Ledger:
             ) from exc
 
     def _read(self, keys: list[str]) -> list[bytes]:
-        if len(keys) < _READERS:
-            return [self._storage.read(key) for key in keys]
-        with ThreadPoolExecutor(_READERS) as pool:
-            return list(pool.map(self._storage.read, keys, chunksize=1))
+        with calls_at_once(self._storage) as calls:
+            reads = [calls.begin(self._storage.read, key) for key in keys]
+        return [read.result() for read in reads]
 
     @staticmethod
     def _decoded(data: bytes) -> list[RawEvent] | DamagedObjectError:
@@ -160,8 +168,11 @@ class Ledger:
         self._torn = []
         for event in listed:
             self.state.apply(event)
-        if self._next % snapshots.EVERY == 0:
+        self._objects += 1
+        self._events += len(listed)
+        if snapshots.is_due(self._objects, self._events, self.state):
             snapshots.write_snapshot(self._storage, self._next, self.state)
+            self._objects = self._events = 0
         self._next += 1
 
     def _create(self, key: str, data: bytes) -> None:

@@ -6,7 +6,6 @@ Only these become work for Spark. What is known of the others is the table of re
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import msgspec
@@ -19,7 +18,7 @@ from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.spark.collect.late_output import lacks_answers
 from bedrock_spark.spark.collect.task import CollectTask, ShardWork
-from bedrock_spark.storage import Storage, StoredObject
+from bedrock_spark.storage import Storage, StoredObject, calls_at_once
 
 
 @dataclass(frozen=True)
@@ -39,21 +38,21 @@ class Collected:
 def read_collected(storage: Storage) -> Collected:
     """List what earlier collects have left, and read the table of reconciliations."""
 
-    def units(folder: str) -> set[str]:
-        return {
-            layout.unit_of(stored.key)
-            for prefix in layout.unit_prefixes(folder)
-            for stored in storage.scan(prefix)
-        }
+    def units(prefix: str) -> set[str]:
+        return {layout.unit_of(stored.key) for stored in storage.scan(prefix)}
 
-    with ThreadPoolExecutor(4) as pool:
-        rows = pool.submit(read_table, storage)
-        versions = pool.submit(list_versions, storage)
-        results = pool.submit(units, layout.RESULTS)
-        dead_letters = pool.submit(units, layout.DEADLETTERS)
-        return Collected(
-            *(rows.result(), versions.result(), results.result(), dead_letters.result())
+    folders = (layout.RESULTS, layout.DEADLETTERS)
+    with calls_at_once(storage) as calls:
+        rows = calls.begin(read_table, storage)
+        versions = calls.begin(list_versions, storage)
+        results, dead_letters = (
+            [calls.begin(units, prefix) for prefix in layout.unit_prefixes(folder)]
+            for folder in folders
         )
+    return Collected(
+        *(rows.result(), versions.result()),
+        *(set().union(*(each.result() for each in own)) for own in (results, dead_letters)),
+    )
 
 
 class ChangedUnits:
@@ -74,9 +73,10 @@ class ChangedUnits:
 
     def __iter__(self) -> Iterator[tuple[ShardWork, int]]:
         storage = self._task.storage
+        listed = scan_inputs(storage)
         collected = read_collected(storage)
         shards = {shard.shard_id: shard.rows for shard in self._manifest.shards}
-        for unit, inputs in scan_inputs(storage):
+        for unit, inputs in listed:
             if unit in shards:
                 yield from self._changed(unit, shards.pop(unit), inputs, collected)
         for unit, rows in shards.items():

@@ -32,15 +32,19 @@ class DeadLetters:
     no file.
 
     columns: the result columns; those of an answer are left out
+    may_exist: whether a file of an earlier collect may have to be deleted
     """
 
-    def __init__(self, columns: ResultColumns, storage: Storage, shard_id: str) -> None:
+    def __init__(
+        self, columns: ResultColumns, storage: Storage, shard_id: str, *, may_exist: bool
+    ) -> None:
         self._prefix = columns.prefix
         kept = {f"{columns.prefix}{name}" for name in _OUTCOME_COLUMNS}
         self._left_out = set(columns.names) - kept
         self._storage = storage
         self._key = layout.deadletters_key(shard_id)
         self._file: ParquetFile | None = None
+        self._may_exist = may_exist
 
     def __enter__(self) -> Self:
         """Begin without a file: most shards have none."""
@@ -66,17 +70,17 @@ class DeadLetters:
             self._file = open_results_file(self._storage, self._key, rows.schema, self._prefix)
         self._file.write(rows)
 
-    def commit(self, *, may_exist: bool) -> int:
-        """Make the file visible, and return its number of rows. Without rows there is no file.
+    @property
+    def rows(self) -> int:
+        """Return the number of rows so far."""
+        return 0 if self._file is None else self._file.rows
 
-        may_exist: whether a file of an earlier collect may have to be deleted
-        """
+    def commit(self) -> None:
+        """Make the file visible. Without rows there is no file."""
         if self._file is not None:
             self._file.commit()
-            return self._file.rows
-        if may_exist:
+        elif self._may_exist:
             self._storage.delete([self._key])
-        return 0
 
     def _names(self, schema: pa.Schema) -> list[str]:
         return [name for name in schema.names if name not in self._left_out]

@@ -27,6 +27,7 @@ from bedrock_spark.spark.collect.reconciliation_table import write_reconciliatio
 from bedrock_spark.spark.collect.task import CollectedUnit, CollectTask, ShardWork
 from bedrock_spark.spark.result_schema import refuse_clashes, result_columns_of
 from bedrock_spark.spark.tasks import observed_tasks, run_packed
+from bedrock_spark.storage import calls_at_once
 
 # The columns of a run manifest are "`name` type, `name` type"; types have no spaces.
 _COLUMN = re.compile(r"(?:^|, )`([^`]*)` ")
@@ -73,10 +74,13 @@ def collect(
     for collected in map(_COLLECTED.decode, done):
         reconciled = collected.reconciled
         rows[reconciled.unit] = StoredRow(collected.version, reconciled.to_json())
-    if done:
-        write_table(run.storage, rows)
     reconciliations = Reconciliations(rows)
-    write_reconciliation(run.storage, reconciliations, jobs)
+    with calls_at_once(run.storage) as calls:
+        tables = [calls.begin(write_reconciliation, run.storage, reconciliations, jobs)]
+        if done:
+            tables.append(calls.begin(write_table, run.storage, rows))
+    for table in tables:
+        table.result()
     return reconciliations
 
 

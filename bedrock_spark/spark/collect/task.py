@@ -10,7 +10,7 @@ import gc
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,7 @@ from bedrock_spark.outputs.shard_outputs import (
     images_of,
     jobs_digest,
     manifest_totals,
+    open_outputs,
     outputs_digest,
     read_outputs,
     shard_inputs,
@@ -43,6 +44,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import Place
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.schema import REJECT_COLUMN, REJECT_REASON, ROW_RECORD_ID
+from bedrock_spark.spark.collect.answer_counts import AnswerCounts
 from bedrock_spark.spark.collect.dead_letters import DeadLetters
 from bedrock_spark.spark.collect.late_output import copy_late_output, lacks_answers
 from bedrock_spark.spark.collect.result_rows import ResultRows, rejected_rows
@@ -51,11 +53,11 @@ from bedrock_spark.spark.collect.row_places import RowPlaces
 from bedrock_spark.spark.collect.source_rows import SourceRows, read_source_rows
 from bedrock_spark.spark.parquet import results_file
 from bedrock_spark.spark.result_schema import ResultColumns
-from bedrock_spark.storage import Storage, StoredObject, scratch_folder
+from bedrock_spark.storage import LineReader, Storage, StoredObject, calls_at_once, scratch_folder
 
 # The version of the format of results and reconciliations. If it changes, the fingerprint of every
 # shard changes, and the shard is collected again.
-_FORMAT = 13
+_FORMAT = 14
 _REJECT_COLUMNS = (REJECT_COLUMN, REJECT_REASON)
 
 
@@ -115,21 +117,36 @@ class CollectTask:
     def _collect(self, work: ShardWork) -> CollectedUnit:
         inputs = self._inputs(work)
         fingerprint = self.fingerprint(inputs, work)
-        last = self._last_reconciliation(work.unit)
-        if last is not None and last.fingerprint == fingerprint:
-            # It is listed after it was read: if it was written meanwhile, the version is not that
-            # of what was read, and the next collect looks at it again.
-            version = self._version(last)
-            if version is not None and self._has_files(last):
-                return CollectedUnit(version, last.without_ids())
-        with _without_garbage_collection():
-            if work.bucket is not None:
-                reconciled = self._collect_rejects(work)
-            else:
-                reconciled = self._collect_shard(work, inputs, last)
+        with (
+            scratch_folder("collect") as folder,
+            closing(open_outputs(self.storage, inputs)) as reader,
+        ):
+            # Mostly the unit has changed: then its rows and answers are here when they are needed.
+            with calls_at_once(self.storage) as calls:
+                rows = calls.begin(self.storage.fetch, self._rows_key(work), folder / "rows")
+                reading = calls.begin(self._last_reconciliation, work.unit)
+            last = reading.result()
+            if last is not None and last.fingerprint == fingerprint:
+                # It is listed after it was read: if it was written meanwhile, the version is not
+                # that of what was read, and the next collect looks at it again.
+                version = self._version(last)
+                if version is not None and self._has_files(last):
+                    return CollectedUnit(version, last.without_ids())
+            with _without_garbage_collection():
+                if work.bucket is not None:
+                    reconciled = self._collect_rejects(work, rows.result(), folder)
+                else:
+                    with Spill(folder) as spill:
+                        made = work, inputs, reader, last, rows.result()
+                        reconciled = self._join(*made, folder, spill)
         reconciled = msgspec.structs.replace(reconciled, fingerprint=fingerprint)
         version = self.storage.write(layout.reconciliation_key(work.unit), reconciled.to_json())
         return CollectedUnit(version, reconciled.without_ids())
+
+    def _rows_key(self, work: ShardWork) -> str:
+        if work.bucket is not None:
+            return layout.rejects_key(work.bucket, self.prepare_id)
+        return layout.rows_key(work.unit, self.prepare_id)
 
     def _last_reconciliation(self, unit: str) -> ReconciledShard | None:
         data = self.storage.read_if_present(layout.reconciliation_key(unit))
@@ -166,15 +183,12 @@ class CollectTask:
             return ()
         return shard_inputs(self.storage, work.unit) if work.inputs is None else work.inputs
 
-    def _collect_rejects(self, work: ShardWork) -> ReconciledShard:
-        assert work.bucket is not None
-        with scratch_folder("collect") as folder:
-            key = layout.rejects_key(work.bucket, self.prepare_id)
-            kept, (columns, reasons) = self._read_rows(key, folder, _REJECT_COLUMNS)
-            why = [f"{column}: {reason}" for column, reason in zip(columns, reasons, strict=True)]
-            with self._results(work.unit, kept) as results:
-                for place, row in enumerate(rejected_rows(why, len(self.columns.parsed))):
-                    results.add(row, (place,))
+    def _collect_rejects(self, work: ShardWork, rows: Path, folder: Path) -> ReconciledShard:
+        kept, (columns, reasons) = _read_rows(rows, folder, _REJECT_COLUMNS)
+        why = [f"{column}: {reason}" for column, reason in zip(columns, reasons, strict=True)]
+        with self._results(work.unit, kept) as results:
+            for place, row in enumerate(rejected_rows(why, len(self.columns.parsed))):
+                results.add(row, (place,))
         counts = ReasonCounts()
         for message in why:
             counts.add(REJECTED, None, message)
@@ -182,23 +196,18 @@ class CollectTask:
             ReconciledShard(unit=work.unit, rows=len(why), outcomes={REJECTED: len(why)}), counts
         )
 
-    def _collect_shard(
-        self, work: ShardWork, inputs: Sequence[StoredObject], last: ReconciledShard | None
-    ) -> ReconciledShard:
-        with scratch_folder("collect") as folder, Spill(folder) as spill:
-            return self._join(work, inputs, last, folder, spill)
-
     def _join(
         self,
         work: ShardWork,
         inputs: Sequence[StoredObject],
+        reader: LineReader,
         last: ReconciledShard | None,
+        rows: Path,
         folder: Path,
         spill: Spill,
     ) -> ReconciledShard:
         """Write the rows that are ok while their answers are read, and then the others."""
-        key = layout.rows_key(work.unit, self.prepare_id)
-        kept, (ids,) = self._read_rows(key, folder, (ROW_RECORD_ID,))
+        kept, (ids,) = _read_rows(rows, folder, (ROW_RECORD_ID,))
         places = RowPlaces(ids)
         family = family_by_name(self.family)
         judge = Judge(family, self.columns.parsed, self.schema)
@@ -207,21 +216,23 @@ class CollectTask:
         )
         images = images_of(self.storage, inputs, reconciliation)
         made = ResultRows(reconciliation, family, images, len(self.columns.parsed))
-        with DeadLetters(self.columns, self.storage, work.unit) as dead:
-            with self._results(work.unit, kept, dead) as results:
+        counts = AnswerCounts(self.columns.prefix, self.columns.parsed)
+        may_exist = last is None or last.dead_letters != 0
+        with (
+            DeadLetters(self.columns, self.storage, work.unit, may_exist=may_exist) as dead,
+            self._results(work.unit, kept, dead, counts) as results,
+        ):
 
-                def take(ok: OkAnswers) -> None:
-                    sizes = list(map(len, ok.outputs))
-                    results.add_columns(made.ok_columns(ok), places.of_many(ok.ids), sizes)
+            def take(ok: OkAnswers) -> None:
+                sizes = list(map(len, ok.outputs))
+                results.add_columns(made.ok_columns(ok), places.of_many(ok.ids), sizes)
 
-                reconciliation.settle_into(take)
-                outputs = read_outputs(self.storage, inputs, work.jobs, reconciliation)
-                for record_id in reconciliation.unsettled():
-                    outcome = reconciliation.outcomes.get(record_id)
-                    size = 0 if outcome is None else outcome.size
-                    results.add(made.other_row(record_id), places.of(record_id), size)
-            may_exist = last is None or last.dead_letters != 0
-            dead_letters = dead.commit(may_exist=may_exist)
+            reconciliation.settle_into(take)
+            outputs = read_outputs(reader, inputs, work.jobs, reconciliation)
+            for record_id in reconciliation.unsettled():
+                outcome = reconciliation.outcomes.get(record_id)
+                size = 0 if outcome is None else outcome.size
+                results.add(made.other_row(record_id), places.of(record_id), size)
         if images.bad:
             reconciliation.add_finding(
                 "bad_image", "; ".join(images.bad[:EXAMPLES]), len(images.bad)
@@ -231,33 +242,51 @@ class CollectTask:
         return msgspec.structs.replace(
             _with_reasons(_reconciled(reconciliation, outputs, made), made.reasons),
             fallback_files=tuple(answers),
-            dead_letters=dead_letters,
+            lengths=dict(counts.lengths),
+            labels={k: None if v is None else dict(v) for k, v in counts.labels.items()},
+            dead_letters=dead.rows,
             outputs=outputs_digest(inputs),
             jobs_known=jobs_digest(work.jobs),
             rules=self.rules,
         )
 
-    def _read_rows(
-        self, key: str, folder: Path, apart: Sequence[str]
-    ) -> tuple[SourceRows, list[list[Any]]]:
-        """Return the rows of a file, and the values of the columns that are no part of them."""
-        copy = folder / "rows"
-        rows = read_source_rows(self.storage.fetch(key, copy), folder, apart)
-        copy.unlink(missing_ok=True)
-        return rows
-
     @contextmanager
     def _results(
-        self, unit: str, kept: SourceRows, dead: DeadLetters | None = None
+        self,
+        unit: str,
+        kept: SourceRows,
+        dead: DeadLetters | None = None,
+        counts: AnswerCounts | None = None,
     ) -> Iterator[ResultsFile]:
-        """Provide the results of a unit; put them into the run folder after the block, whole."""
+        """Provide the results of a unit; put them into the run folder after the block, whole.
+
+        With them its dead letters, if there may be some.
+        """
         schema = schema_of(kept.schema, self.columns)
         key = layout.results_key(unit)
         with results_file(self.storage, key, schema, self.columns.prefix) as file:
-            results = ResultsFile(self.columns, schema, kept, file, dead)
+            results = ResultsFile(self.columns, schema, kept, file, dead, counts)
             yield results
             results.flush()
-            file.commit()
+            with calls_at_once(self.storage) as calls:
+                commits = [calls.begin(file.commit)]
+                if dead is not None:
+                    commits.append(calls.begin(dead.commit))
+            for commit in commits:
+                commit.result()
+
+
+def _read_rows(
+    file: Path, folder: Path, apart: Sequence[str]
+) -> tuple[SourceRows, list[list[Any]]]:
+    """Return the rows of a file, and the values of the columns that are no part of them.
+
+    A copy of the file, which is in `folder`, is deleted.
+    """
+    rows = read_source_rows(file, folder, apart)
+    if file.parent == folder:
+        file.unlink()
+    return rows
 
 
 def _reconciled(
@@ -288,6 +317,8 @@ def _reconciled(
         raised_tokens=sum(limits.values()),
         unanswered_ids=tuple(unanswered),
         unanswered_digest=digest_of_ids(unanswered),
+        fallback_minutes=dict(reconciliation.times.minutes),
+        latency=dict(reconciliation.times.latency),
         findings=tuple(reconciliation.findings),
     )
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import threading
 import uuid
+from collections.abc import Sequence
+from concurrent.futures import Future
 
 from bedrock_spark.clock import Clock
 from bedrock_spark.run_folder import layout
-from bedrock_spark.storage import Storage
+from bedrock_spark.storage import Storage, calls_at_once
 
 FLUSH_RECORDS = 100
 FLUSH_SECONDS = 5.0
@@ -46,17 +48,27 @@ class AnswerFiles:
         with self._lock:
             to_write, self._lines = self._lines, {}
             self._gathered, self._flushed_at = 0, self._clock.now()
-        while to_write:
-            shard_id, lines = to_write.popitem()
-            name = f"{int(self._clock.now() * 1000):015d}-{uuid.uuid4().hex[:8]}"
-            try:
-                self._storage.write(layout.fallback_key(shard_id, name), b"".join(lines))
-            except BaseException:
-                self._put_back({**to_write, shard_id: lines})
-                raise
+        writes: dict[str, Future[None]] = {}
+        try:
+            with calls_at_once(self._storage) as calls:
+                for shard_id, lines in to_write.items():
+                    writes[shard_id] = calls.begin(self._write, shard_id, lines)
+        finally:
+            done = {shard_id for shard_id, write in writes.items() if _is_done(write)}
+            self._put_back({s: lines for s, lines in to_write.items() if s not in done})
+        for write in writes.values():
+            write.result()
+
+    def _write(self, shard_id: str, lines: Sequence[bytes]) -> None:
+        name = f"{int(self._clock.now() * 1000):015d}-{uuid.uuid4().hex[:8]}"
+        self._storage.write(layout.fallback_key(shard_id, name), b"".join(lines))
 
     def _put_back(self, unwritten: dict[str, list[bytes]]) -> None:
         with self._lock:
             for shard_id, lines in unwritten.items():
                 self._lines[shard_id] = lines + self._lines.get(shard_id, [])
                 self._gathered += len(lines)
+
+
+def _is_done(write: Future[None]) -> bool:
+    return write.done() and not write.cancelled() and write.exception() is None

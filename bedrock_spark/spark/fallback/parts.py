@@ -39,12 +39,14 @@ class Part:
     """Some unanswered records of a shard: positions `start` up to `stop` of their list.
 
     digest: of the whole list
+    files: the bytes of the files of the shard, if it has several
     """
 
     shard_id: str
     start: int
     stop: int
     digest: str = ""
+    files: tuple[int, ...] = ()
 
     @property
     def records(self) -> int:
@@ -72,20 +74,25 @@ def split_into_parts(
     tasks: int,
     most: int | None = None,
     digests: Mapping[str, str] | None = None,
+    files: Mapping[str, tuple[int, ...]] | None = None,
 ) -> list[tuple[Part, ...]]:
     """Return the parts of each task.
 
     counts: the number of unanswered records, by shard
     most: the number of records in total, if not all may be asked
     digests: of the lists of unanswered records, by shard
+    files: the bytes of their files, by shard, of shards that have several
     """
+    digests, files = digests or {}, files or {}
     allowed = _limited(counts, most)
     total = sum(allowed.values())
     if not total:
         return []
     size = math.ceil(total / tasks)
     parts = [
-        Part(shard, start, min(start + size, count), (digests or {}).get(shard, ""))
+        Part(
+            *(shard, start, min(start + size, count)), digests.get(shard, ""), files.get(shard, ())
+        )
         for shard, count in allowed.items()
         for start in range(0, count, size)
     ]

@@ -8,16 +8,31 @@ record may have been answered since, or another task has it. Then the shard must
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from bedrock_spark.outputs.lines import OutputRecord, read_lines
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_reconciled
 from bedrock_spark.outputs.shard_outputs import outputs_digest, shard_inputs
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.shard_records import read_records
+from bedrock_spark.run_folder.shard_records import found_records, lines_of, read_index
+from bedrock_spark.shards.byte_index import ShardIndex
 from bedrock_spark.shards.lines import ShardLine
 from bedrock_spark.spark.fallback.parts import Part
-from bedrock_spark.storage import Storage, StoredObject
+from bedrock_spark.storage import Storage, StoredObject, calls_at_once
+
+# With so few records left of a part, the next one is looked up.
+_LAST = 20
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What the folder says of a shard: its reconciliation, its output objects, its index."""
+
+    reconciled: ReconciledShard
+    inputs: Sequence[StoredObject]
+    index: ShardIndex | None
 
 
 @dataclass
@@ -38,25 +53,51 @@ class PendingRecords:
     def __iter__(self) -> Iterator[tuple[str, ShardLine, int | None]]:
         """Yield them, each with its shard, and with its limit of tokens if that was raised.
 
-        Answers are looked up when a part begins.
+        Answers are looked up when a part begins, or while its last records but a few are asked of
+        the part before.
 
         That is late enough: nobody else asks these records while this task has its claim.
         """
-        for part in self.parts:
-            reconciled = read_reconciled(self.storage, part.shard_id)
-            inputs = shard_inputs(self.storage, part.shard_id)
-            if part.digest != reconciled.unanswered_digest or not _is_current(reconciled, inputs):
-                self.changed += part.records
-                continue
-            own = set(reconciled.unanswered_ids[part.start : part.stop])
-            own -= _settled_since(self.storage, inputs, set(reconciled.fallback_files))
-            if not own:
-                continue
-            limits = reconciled.limits if self.path else {}
-            for record in read_records(self.storage, part.shard_id, self.prepare_id, own):
-                limit = limits.get(record.recordId)
-                asked = record if limit is None else record.with_limit(self.path, limit)
-                yield part.shard_id, asked, limit
+        with calls_at_once(self.storage) as calls:
+            following: Future[_Look] | None = None
+            for part, next_part in zip_longest(self.parts, self.parts[1:]):
+                look = (following or calls.begin(self._look, part)).result()
+                following, own = None, self._own(part, look)
+                if own is None:
+                    self.changed += part.records
+                    continue
+                for asked, record in enumerate(self._records(part, look, own)):
+                    if following is None and next_part and len(own) - asked <= _LAST:
+                        following = calls.begin(self._look, next_part)
+                    yield record
+
+    def _look(self, part: Part) -> _Look:
+        """Read what the folder says of the shard of a part."""
+        with calls_at_once(self.storage) as calls:
+            reconciled = calls.begin(read_reconciled, self.storage, part.shard_id)
+            inputs = calls.begin(shard_inputs, self.storage, part.shard_id)
+            index = calls.begin(read_index, self.storage, part.shard_id, self.prepare_id)
+        return _Look(reconciled.result(), inputs.result(), index.result())
+
+    def _own(self, part: Part, look: _Look) -> set[str] | None:
+        """Return the records to ask; None if the shard must be collected again."""
+        reconciled, inputs = look.reconciled, look.inputs
+        if part.digest != reconciled.unanswered_digest or not _is_current(reconciled, inputs):
+            return None
+        own = set(reconciled.unanswered_ids[part.start : part.stop])
+        return own - _settled_since(self.storage, inputs, set(reconciled.fallback_files))
+
+    def _records(
+        self, part: Part, look: _Look, own: set[str]
+    ) -> Iterator[tuple[str, ShardLine, int | None]]:
+        if not own:
+            return
+        limits = look.reconciled.limits if self.path else {}
+        lines = lines_of(part.shard_id, self.prepare_id, part.files)
+        for record in found_records(self.storage, lines, look.index, own):
+            limit = limits.get(record.recordId)
+            asked = record if limit is None else record.with_limit(self.path, limit)
+            yield part.shard_id, asked, limit
 
 
 def _is_current(reconciled: ReconciledShard, inputs: Sequence[StoredObject]) -> bool:

@@ -49,6 +49,7 @@ def ask_unanswered(
     until: float | None = None,
     observe: Observer = ignore_progress,
     digests: Mapping[str, str] | None = None,
+    files: Mapping[str, tuple[int, ...]] | None = None,
     group: str | None = None,
     *,
     has_answered: bool = False,
@@ -61,6 +62,7 @@ def ask_unanswered(
     most: the number of records in total, if not all may be asked
     until: no call starts after this time, in seconds since the epoch; None for no limit
     digests: of the lists of unanswered records, by shard
+    files: the bytes of their files, by shard, of shards that have several
     group: the name by which `cancel_jobs` can end the action
     has_answered: whether the model has answered a record in an earlier round
     uses_flex: whether calls go to the flex tier while it serves in time
@@ -72,7 +74,7 @@ def ask_unanswered(
     if config is None:
         return Round()
     records = sum(counts.values()) if most is None else min(most, sum(counts.values()))
-    groups = split_into_parts(counts, number_of_tasks(records, config), most, digests)
+    groups = split_into_parts(counts, number_of_tasks(records, config), most, digests, files)
     if not groups:
         return Round()
     round_id = uuid.uuid4().hex[:12]
@@ -101,8 +103,9 @@ def ask_unanswered(
             observed_tasks(spark, "fallback", ignore_progress, group),
         ):
             done = run_per_unit(spark, groups, task, TaskResult, "fallback")
-    finally:
+    except BaseException:
         _delete_tasks(run.storage, round_id)
+        raise
     _close(run.storage, round_id)
     refused = next((result for result in done if result.refusal), None)
     if refused is not None and refused.refusal:
@@ -139,11 +142,11 @@ def _observed_asking(
 
 
 def _close(storage: Storage, round_id: str) -> None:
-    """Delete the claims of a round. An error is only logged: the next round deletes them."""
+    """Delete what the tasks of a round left. An error is only logged: the next round does it."""
     try:
         close_round(storage, round_id)
     except StorageError as exc:
-        log.warning("deleting the claims of the fallback's tasks: %s", exc)
+        log.warning("deleting what the fallback's tasks left: %s", exc)
 
 
 def _delete_tasks(storage: Storage, round_id: str) -> None:

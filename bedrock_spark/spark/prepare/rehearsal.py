@@ -16,7 +16,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.manifest import Shard
+from bedrock_spark.run_folder.manifest import Shard, shard_of
 from bedrock_spark.run_folder.prepared import Prepared
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.shards.lines import read_shard
@@ -59,7 +59,7 @@ def rehearse(
         rows=sum(bucket["rows"] for bucket in summaries),
         rejected=sum(bucket["rejected"] for bucket in summaries),
         reasons=dict(reasons_of(summaries).most_common()),
-        shards=tuple(Shard(**s) for bucket in summaries for s in bucket["shards"]),
+        shards=tuple(shard_of(s) for bucket in summaries for s in bucket["shards"]),
         sample=tuple(line for b in summaries for line in read_shard(b["sample"].encode())),
         refusals=tuple(refusals_of(config, summaries)),
     )
@@ -71,7 +71,8 @@ class RehearsalTask(PrepareTask):
 
     def open_files(self, bucket: int, schema: pa.Schema, unique: Collection[str]) -> ShardSink:
         """Return what counts the records of a bucket."""
-        return CountedShards(bucket, -(-_SAMPLE_LINES // self.buckets))
+        lines = -(-_SAMPLE_LINES // self.buckets)
+        return CountedShards(bucket, lines, self.config.shards.max_files)
 
     def open_rejects(self, bucket: int, kept: pa.Schema) -> RejectSink:
         """Return what counts the rejected rows of a bucket."""
@@ -107,18 +108,19 @@ class CountedShards:
     sample: at most `lines` lines, each with its line break
     """
 
-    def __init__(self, bucket: int, lines: int) -> None:
+    def __init__(self, bucket: int, lines: int, max_files: int = 1) -> None:
         self.shards: list[Shard] = []
         self.sample: list[bytes] = []
-        self._bucket = bucket
+        self._bucket, self._max_files = bucket, max_files
         self._lines, self._bytes_left = lines, _SAMPLE_BYTES
-        self._open_cut = -1
+        self._open_number = -1
 
     def write(self, cut: int, lines: pa.Array, rows: pa.RecordBatch) -> None:
-        """Count the records of the bucket's shard `cut`, and the rows that share one."""
-        if cut != self._open_cut:
-            self._open_cut = cut
-            self.shards.append(Shard(layout.shard_id(self._bucket, cut), 0, 0, ""))
+        """Count the records of the bucket's file `cut`, and the rows that share one."""
+        number = cut // self._max_files
+        if number != self._open_number:
+            self._open_number = number
+            self.shards.append(Shard(layout.shard_id(self._bucket, number), 0, 0, ""))
         sizes = np.diff(offsets_of(lines))
         records = int(np.count_nonzero(sizes))
         last = self.shards[-1]

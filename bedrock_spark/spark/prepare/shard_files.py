@@ -32,15 +32,16 @@ REJECT_FIELDS = (
 
 
 class ShardSink(Protocol):
-    """Takes the records of a bucket in the order in which they are cut.
+    """Takes the records of a bucket in the order in which they are cut into files.
 
+    Each shard has `shards.max_files` of them, but for the last one, which may have fewer.
     shards: those that are whole
     """
 
     shards: list[Shard]
 
     def write(self, cut: int, lines: pa.Array, rows: pa.RecordBatch) -> None:
-        """Append records to the bucket's shard `cut`. A new number ends the shard before."""
+        """Append records to the bucket's file `cut`. A new number ends the file before."""
         ...
 
     def finish(self) -> None:
@@ -108,6 +109,7 @@ class ShardFiles:
     """The files of one shard while they are written.
 
     unique: the columns whose values seldom repeat
+    max_files: how many files its lines may have; 1: they are one object, and no folder
     """
 
     def __init__(
@@ -117,17 +119,37 @@ class ShardFiles:
         shard_id: str,
         schema: pa.Schema,
         unique: Collection[str],
+        max_files: int = 1,
     ) -> None:
         self.shard_id = shard_id
         self._storage = storage
         self._prepare_id = prepare_id
-        self._lines = storage.writer(layout.shard_key(shard_id, prepare_id))
+        self._is_folder = max_files > 1
+        # The bytes of each file of lines; the last one is open.
+        self._sizes = [0]
+        self._lines = storage.writer(self._lines_key())
         rows = storage.writer(layout.rows_key(shard_id, prepare_id))
         self._rows = ParquetFile(rows, schema, unique)
         self._index = IndexBuilder()
         self._index_file: ObjectWriter | None = None
         self._sha256 = hashlib.sha256()
         self._bytes = self._records = 0
+
+    def begin_file(self) -> None:
+        """End the file of lines that is open, and begin the next one.
+
+        The one before appears at once, because an open one holds memory. It is not used before the
+        manifest names its shard.
+        """
+        self._lines.commit()
+        self._sizes.append(0)
+        self._lines = self._storage.writer(self._lines_key())
+
+    def _lines_key(self) -> str:
+        if not self._is_folder:
+            return layout.shard_key(self.shard_id, self._prepare_id)
+        folder = layout.shard_folder(self.shard_id, self._prepare_id)
+        return layout.file_key(folder, len(self._sizes) - 1)
 
     def write(self, lines: pa.Array, rows: pa.RecordBatch) -> None:
         """Append records: their lines, with their line breaks, and their rows, in the same order.
@@ -142,6 +164,7 @@ class ShardFiles:
         self._index.add(ids, sizes)
         self._sha256.update(data)
         self._bytes += len(data)
+        self._sizes[-1] += len(data)
         self._rows.write(rows)
 
     def publish(self) -> Shard:
@@ -155,7 +178,9 @@ class ShardFiles:
         commit_all(files)
         digest = self._sha256.hexdigest()
         sharing = self._rows.rows - self._records
-        return Shard(self.shard_id, self._records, self._bytes, digest, sharing, self._prepare_id)
+        sizes = tuple(self._sizes) if self._is_folder else ()
+        counts = self._records, self._bytes, digest, sharing
+        return Shard(self.shard_id, *counts, self._prepare_id, sizes)
 
     def abort(self) -> None:
         """Forget the files, unless they were published."""
@@ -175,8 +200,10 @@ class BucketFiles:
         bucket: int,
         schema: pa.Schema,
         unique: Collection[str],
+        max_files: int = 1,
     ) -> None:
         self.shards: list[Shard] = []
+        self._max_files = max_files
         self._storage = storage
         self._prepare_id = prepare_id
         self._bucket = bucket
@@ -186,15 +213,20 @@ class BucketFiles:
         self._open_cut = -1
 
     def write(self, cut: int, lines: pa.Array, rows: pa.RecordBatch) -> None:
-        """Append records to the bucket's shard `cut`. A new number publishes the shard before."""
+        """Append records to the bucket's file `cut`. A new number ends the file before."""
         if cut != self._open_cut or self._open_shard is None:
-            self._publish()
+            if self._open_shard is not None and cut % self._max_files:
+                self._open_shard.begin_file()
+            else:
+                self._publish()
+                self._open_shard = self._new_shard(cut // self._max_files)
             self._open_cut = cut
-            shard_id = layout.shard_id(self._bucket, cut)
-            self._open_shard = ShardFiles(
-                self._storage, self._prepare_id, shard_id, self._schema, self._unique
-            )
         self._open_shard.write(lines, rows)
+
+    def _new_shard(self, number: int) -> ShardFiles:
+        shard_id = layout.shard_id(self._bucket, number)
+        values = self._storage, self._prepare_id, shard_id, self._schema, self._unique
+        return ShardFiles(*values, self._max_files)
 
     def finish(self) -> None:
         """Publish the last shard."""

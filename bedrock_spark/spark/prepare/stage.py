@@ -18,7 +18,7 @@ leaves no run folder behind.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -33,9 +33,9 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import (
     RejectedRows,
     RunManifest,
-    Shard,
     commit_manifest,
     read_manifest,
+    shard_of,
 )
 from bedrock_spark.run_folder.prepared_files import (
     check_written,
@@ -51,17 +51,22 @@ from bedrock_spark.spark.prepare.table import open_table
 from bedrock_spark.spark.prepare.task import PrepareTask
 from bedrock_spark.spark.sink import check_sink
 from bedrock_spark.spark.tasks import observed_tasks
-from bedrock_spark.storage import Storage
+from bedrock_spark.storage import Storage, calls_at_once
 
 log = logging.getLogger(__name__)
 
 
 def prepare(
-    spark: SparkSession, run: Run, df: DataFrame | None = None, observe: Observer = ignore_progress
+    spark: SparkSession,
+    run: Run,
+    df: DataFrame | None = None,
+    observe: Observer = ignore_progress,
+    on_begin: Callable[[Run], object] = lambda run: None,
 ) -> RunManifest:
     """Cut the source into shards and return the run manifest. A committed manifest is only read.
 
     df: is read in place of the config's source
+    on_begin: is called with the run as soon as it is begun
 
     Runs a few Spark actions, one of which reads the whole source. Raises ConfigError for columns
     that do not exist and for results that cannot be published, SourceError if Spark cannot read
@@ -73,10 +78,16 @@ def prepare(
         check_sink(spark, run, committed.columns, is_committed=True)
         return committed
     with reading(run.config.source, df):
-        return _prepare(spark, run, df, observe)
+        return _prepare(spark, run, df, observe, on_begin)
 
 
-def _prepare(spark: SparkSession, run: Run, df: DataFrame | None, observe: Observer) -> RunManifest:
+def _prepare(
+    spark: SparkSession,
+    run: Run,
+    df: DataFrame | None,
+    observe: Observer,
+    on_begin: Callable[[Run], object],
+) -> RunManifest:
     config = run.config
     line = asked_shape(config).line
     if line:
@@ -97,14 +108,12 @@ def _prepare(spark: SparkSession, run: Run, df: DataFrame | None, observe: Obser
         size = repartitioning.estimate_size()
         refuse_sample(rows, table.template.columns, config, run.aws)
         run = begin_run(run)
+        on_begin(run)
         refuse = partial(_refuse, config, prepare_id)
         summaries = repartitioning.write_buckets(size, tasks, refuse)
         manifest = replace(_manifest(run, table.kept, summaries, prepare_id), source=table.state)
-        check_not_replaced(run)
-        _check_written(run.storage, manifest)
-    committed = _commit(run.storage, manifest)
-    check_not_replaced(run)  # another process may have begun it again at the same time
-    return committed
+        _check_before_commit(run, manifest)
+    return _commit(run, manifest)
 
 
 def _refuse(config: Config, prepare_id: str, summaries: Summaries) -> None:
@@ -112,6 +121,15 @@ def _refuse(config: Config, prepare_id: str, summaries: Summaries) -> None:
     place = f"The folder {layout.REJECTS}/{prepare_id}/ of {config.run_uri} has these rows. "
     for refusal in refusals_of(config, summaries, place):
         raise refusal
+
+
+def _check_before_commit(run: Run, manifest: RunManifest) -> None:
+    """Raise RunFolderError if the run was begun again with another config, or files are missing."""
+    with calls_at_once(run.storage) as calls:
+        not_replaced = calls.begin(check_not_replaced, run)
+        written = calls.begin(_check_written, run.storage, manifest)
+    not_replaced.result()
+    written.result()
 
 
 def _check_written(storage: Storage, manifest: RunManifest) -> None:
@@ -126,14 +144,20 @@ def _check_written(storage: Storage, manifest: RunManifest) -> None:
             raise
 
 
-def _commit(storage: Storage, manifest: RunManifest) -> RunManifest:
+def _commit(run: Run, manifest: RunManifest) -> RunManifest:
     """Commit a manifest and delete the files that are not needed; return the committed manifest."""
+    storage = run.storage
     committed = commit_manifest(storage, manifest)
-    if committed.prepare_id == manifest.prepare_id:
-        delete_unnamed(storage, committed)
-    else:
-        log.info("%s: another prepare has committed; its shards are used", storage.uri)
-        delete_prepared(storage, manifest.prepare_id)
+    with calls_at_once(storage) as calls:
+        # Another process may have begun the run again at the same time.
+        not_replaced = calls.begin(check_not_replaced, run)
+        if committed.prepare_id == manifest.prepare_id:
+            deleted = calls.begin(delete_unnamed, storage, committed)
+        else:
+            log.info("%s: another prepare has committed; its shards are used", storage.uri)
+            deleted = calls.begin(delete_prepared, storage, manifest.prepare_id)
+    deleted.result()
+    not_replaced.result()
     return committed
 
 
@@ -151,7 +175,7 @@ def _deleted_on_error(storage: Storage, prepare_id: str) -> Iterator[None]:
 
 
 def _manifest(run: Run, ddl: str, summaries: Summaries, prepare_id: str) -> RunManifest:
-    shards = tuple(Shard(**s) for bucket in summaries for s in bucket["shards"])
+    shards = tuple(shard_of(s) for bucket in summaries for s in bucket["shards"])
     rejects = tuple(RejectedRows(b["bucket"], b["rejected"]) for b in summaries if b["rejected"])
     rows = sum(b["rows"] for b in summaries)
     manifest = RunManifest(run.run_id, rows, ddl, shards, rejects, prepare_id)

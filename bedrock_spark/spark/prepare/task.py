@@ -72,7 +72,9 @@ def _sum_of_squares(sizes: npt.NDArray[np.int64]) -> int:
 def bounds_of(config: Config) -> Bounds:
     """Return the bounds of a shard that the config sets."""
     shards = config.shards
-    return Bounds(shards.max_records, shards.max_bytes, shards.min_records, shards.max_row_bytes)
+    files = shards.max_files
+    sizes = shards.max_bytes * files, shards.min_records, shards.max_row_bytes * files
+    return Bounds(shards.max_records, *sizes, files)
 
 
 class _HashRepeatsError(Exception):
@@ -128,7 +130,8 @@ class PrepareTask:
 
     def open_files(self, bucket: int, schema: pa.Schema, unique: Collection[str]) -> ShardSink:
         """Return what takes the records of a bucket as they are cut."""
-        return BucketFiles(self.storage, self.prepare_id, bucket, schema, unique)
+        files = self.config.shards.max_files
+        return BucketFiles(self.storage, self.prepare_id, bucket, schema, unique, files)
 
     def open_rejects(self, bucket: int, kept: pa.Schema) -> RejectSink:
         """Return what takes the rejected rows of a bucket."""
@@ -165,9 +168,10 @@ class Bucket:
         is_keyed = bool(task.columns.key) or task.config.request.dedupe
         on_repeat = OnRepeat.SAME if is_keyed else OnRepeat.OWN
         is_shared = task.config.request.dedupe
-        most = max_shared_bytes(bounds_of(task.config)) if is_shared else None
+        bounds = bounds_of(task.config).of_file
+        most = max_shared_bytes(bounds) if is_shared else None
         self._ids = Identifier(self._index, task.buckets, on_repeat, most)
-        self._cutter: Cutter[_Chunk] = Cutter(bounds_of(task.config))
+        self._cutter: Cutter[_Chunk] = Cutter(bounds)
         kept = with_nullable_fields(first.slice(0, 0).select(list(task.columns.kept))).schema
         self._schema = pa.schema([pa.field(ROW_RECORD_ID, pa.string()), *kept])
         unique = {ROW_RECORD_ID, *task.columns.key}

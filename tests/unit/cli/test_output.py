@@ -157,6 +157,49 @@ def test_each_error_ends_a_command_with_its_code(
     assert json.loads(done.stdout) == {"error": {**error, "topic": kind.topic}}
 
 
+@pytest.mark.parametrize("options", [[], ["--json"], ["--verbose"], ["--quiet"]])
+@pytest.mark.parametrize(
+    ("ends", "event"),
+    [
+        (ending_with({"ok": 10}), None),
+        (ending_with({"ok": 80, "error": 20}), "error"),
+        (failing_with(BudgetError("spent")), "error"),
+        (failing_with(KeyboardInterrupt()), "end"),
+    ],
+)
+def test_with_log_json_each_line_on_stderr_is_an_object(
+    call: Callable[..., Any], options: list[str], ends: stages.Stage, event: str | None
+) -> None:
+    """Progress, log records, notes and errors, each with its time, its level and the run."""
+
+    def stage(pipeline: Any, display: Display) -> int:
+        display.note("a note")
+        handler = next(
+            h for h in logging.getLogger().handlers if getattr(h, "stream", None) is sys.stderr
+        )
+        record = logging.LogRecord("bedrock_spark.x", 30, "", 0, "%d jobs", (3,), None)
+        handler.handle(record)
+        return ends(pipeline, display)
+
+    root = logging.getLogger()
+    before, root.handlers = root.handlers, []
+    try:
+        done = call(stage, *options, "--log", "json")
+    finally:
+        root.handlers = before
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert all({"at", "level", "event"} <= set(line) for line in lines)
+    of_run = [line for line in lines if line["event"] != "log"]
+    assert {line["run_uri"] for line in of_run} <= {"s3://bucket/runs/one"}
+    is_quiet = "--quiet" in options
+    logged = {"at", "level", "event", "message", "logger"}
+    assert all(logged <= set(line) for line in lines if line["event"] == "log")
+    assert next(line["message"] for line in lines if line["event"] == "log") == "3 jobs"
+    assert bool([line for line in lines if line["event"] == "note"]) != is_quiet
+    if event is not None:
+        assert [line["event"] for line in lines][-1] == event
+
+
 def test_an_interrupt_is_told_by_json_too(call: Callable[..., Any]) -> None:
     """With the code that shells expect."""
     done = call(failing_with(KeyboardInterrupt()), "--json")
@@ -168,7 +211,7 @@ def test_an_interrupt_is_told_by_json_too(call: Callable[..., Any]) -> None:
 def test_every_command_has_the_options_of_output(name: str) -> None:
     """And says what its argument is, with an example."""
     shown = CliRunner().invoke(main, [name, "--help"]).output
-    for option in ("--json", "--quiet", "--verbose"):
+    for option in ("--json", "--quiet", "--verbose", "--log"):
         assert option in shown
     assert "Example" in shown
     assert f"bedrock-spark {name} " in " ".join(shown.split())

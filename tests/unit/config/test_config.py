@@ -44,6 +44,7 @@ def test_keys_that_are_not_set_have_these_defaults() -> None:
     assert config.model.invocation is None
     assert config.shards.model_dump() == {
         "max_records": 50_000,
+        "max_files": 1,
         "max_bytes": 200_000_000,
         "max_row_bytes": 512_000_000,
         "min_records": 100,
@@ -92,6 +93,9 @@ def test_a_setting_without_a_right_default_is_required(section: str) -> None:
         ("shards.max_bytes", "200 lots", "shards.max_bytes = '200 lots'", "a size such as 200MB"),
         ("shards.max_bytes", "0.1B", "shards.max_bytes = '0.1B'", "greater than or equal to 1"),
         ("shards.max_bytes", -1, "shards.max_bytes = -1", "greater than or equal to 1"),
+        ("shards.max_files", 0, "shards.max_files = 0", "greater than or equal to 1"),
+        ("shards", {"max_files": 26}, "shards: max_bytes (200000000) times", "of a batch job"),
+        ("shards", {"max_files": 3, "max_records": 299}, "shards: min_records (100) ", "share"),
         ("batch.role_arn", "admin", "batch.role_arn = 'admin'", "ARN of an IAM role, such as arn"),
         ("batch.timeout_hours", 23, "batch.timeout_hours = 23", "greater than or equal to 24"),
         ("batch.timeout_hours", 169, "batch.timeout_hours = 169", "less than or equal to 168"),

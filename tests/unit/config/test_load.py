@@ -97,7 +97,7 @@ def test_all_problems_are_reported_at_once() -> None:
         (
             "shards.max_record",
             "did you mean max_records? ",
-            "max_records, max_bytes, max_row_bytes, min_records",
+            "max_records, max_files, max_bytes, max_row_bytes, min_records",
         ),
         ("batch.role", "did you mean role_arn? ", "role_arn, region, max_active_jobs"),
         ("batch.vpc.subnets", "did you mean subnet_ids? ", "subnet_ids, security_group_ids"),

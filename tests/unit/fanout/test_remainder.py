@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from itertools import accumulate, pairwise
 
 import pytest
 
@@ -12,6 +13,7 @@ from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.fanout.remainder import AttemptInput, attempt_input, chosen_input
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.manifest import Shard
 from tests.unit.fake_run import FakeRun
 
 
@@ -146,3 +148,57 @@ def test_lines_that_cannot_be_read_may_be_answers(
         assert [json.loads(line)["recordId"] for line in asked.splitlines()] == [
             f"R{i}" for i in range(20, 50)
         ]
+
+
+def folder_of(fake: FakeRun, sizes: list[int]) -> Shard:
+    """Write the records R0, R1, … as a shard of files with these numbers of records."""
+    lines = [f'{{"recordId":"R{i}","modelInput":{{}}}}\n' for i in range(sum(sizes))]
+    ends = list(accumulate(sizes, initial=0))
+    parts = ["".join(lines[a:b]).encode() for a, b in pairwise(ends)]
+    files, shard_id = tuple(map(len, parts)), fake.plan().shard_id
+    shard = Shard(shard_id, len(lines), sum(files), "d" * 64, prepare_id="p", files=files)
+    for key, part in zip(shard.sizes, parts, strict=True):
+        fake.run.storage.write(key, part)
+    return shard
+
+
+@pytest.mark.parametrize("left", [1, 20, 45, 49])
+@pytest.mark.parametrize("way", ["attempt", "chosen"])
+def test_the_remainder_of_several_files_has_files_that_are_no_larger(
+    fake_run: Callable[..., FakeRun], left: int, way: str
+) -> None:
+    """They are in a folder of their own: another remainder of the attempt shares none with it."""
+    fake = fake_run([50])
+    storage, shard = fake.run.storage, folder_of(fake, [20, 20, 10])
+    folders = set()
+    for fewer in (0, 1) if left > 1 else (0,):
+        rest = [f"R{i}" for i in range(50 - left + fewer, 50)]
+        if way == "attempt":
+            fake.put_answers(answered=range(50 - left + fewer))
+            made = attempt_input(storage, shard, 2)
+        else:
+            made = chosen_input(storage, shard, 2, rest)
+        assert isinstance(made, AttemptInput)
+        files = storage.list(made.key)
+        data = b"".join(storage.read(file.key) for file in files)
+        assert [json.loads(line)["recordId"] for line in data.splitlines()] == rest
+        assert (made.records, made.sha256) == (len(rest), hashlib.sha256(data).hexdigest())
+        assert max(file.size for file in files) <= max(shard.files)
+        assert len(files) == -(-len(data) // max(shard.files))
+        assert layout.is_folder(made.key)
+        folders.add(made.key)
+    assert len(folders) == (2 if left > 1 else 1)
+
+
+def test_a_shard_of_several_files_is_asked_again_as_it_is_or_not_at_all(
+    fake_run: Callable[..., FakeRun],
+) -> None:
+    """Without an answer the next job reads the same folder; if nothing is left, none is written."""
+    fake = fake_run([50])
+    shard = folder_of(fake, [25, 25])
+    assert attempt_input(fake.run.storage, shard, 2) == AttemptInput(shard.key, 50, "d" * 64)
+    fake.put_answers(answered=range(50))
+    made = attempt_input(fake.run.storage, shard, 2)
+    assert isinstance(made, AttemptInput)
+    assert made.records == 0
+    assert fake.run.storage.list(layout.REMAINDERS) == []

@@ -253,7 +253,10 @@ def test_after_the_deadline_nothing_is_requeued_and_nothing_waits(tmp_path: Path
     shards = [ReconciledShard(unit=fake.shard_id, unanswered=20, again_records=20)]
 
     def wait() -> str | None:
-        return why_not_final(fake.run, fake.manifest, shards, fake.clock.now(), is_over=False)
+        state = Ledger(fake.run.storage).load()
+        return why_not_final(
+            fake.run, fake.manifest, shards, state, fake.clock.now(), is_over=False
+        )
 
     assert "will be asked again by batch jobs" in str(wait())
     fake.clock.sleep(9.6 * 3600)

@@ -16,6 +16,7 @@ from bedrock_spark.publication import why_not_final
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.canary_results import Canary, add_try
 from bedrock_spark.run_folder.fallback_end import note_fallback_ended
+from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.ledger.events import Held
 from bedrock_spark.run_folder.published import DONE, WRITING, Publication, Publications
 from bedrock_spark.run_folder.report_file import VERSION, WAITING
@@ -84,7 +85,8 @@ def test_a_run_is_over_when_its_results_are_final(
     if has_ended:
         note_fallback_ended(fake.run.storage, "rounds", fake.clock.now())
     reconciled = [ReconciledShard(unit="shard-0", rows=50, unanswered=1)]
-    wait = why_not_final(fake.run, fake.manifest, reconciled, fake.clock.now(), is_over=False)
+    state, now = Ledger(fake.run.storage).load(), fake.clock.now()
+    wait = why_not_final(fake.run, fake.manifest, reconciled, state, now, is_over=False)
     assert (wait is None) == status(fake).is_finished == has_ended
 
 

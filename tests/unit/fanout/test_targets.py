@@ -146,6 +146,26 @@ def test_late_output_in_the_folder_of_a_target_is_copied_before_the_next_attempt
     assert len(rest.splitlines()) == 20
 
 
+def test_every_file_of_a_shard_is_copied_before_the_job(
+    two: Callable[[list[int]], TwoRegions],
+) -> None:
+    """A copy that was cut short by a kill is completed."""
+    fake = two([50] * 4)
+    shards = [replace(shard, files=(10, 20, 30)) for shard in fake.manifest.shards]
+    fake.manifest = replace(fake.manifest, shards=tuple(shards))
+    for shard in shards:
+        for key, size in shard.sizes.items():
+            fake.run.storage.write(key, b"x" * size)
+    fake.west.write(layout.file_key(shards[2].key, 0), b"x" * 10)
+    fake.restart()
+    assert fake.advance().active == 4
+    for request in fake.away.requests:
+        source = request["inputDataConfig"]["s3InputDataConfig"]["s3Uri"]
+        key = source.removeprefix(f"{fake.west.uri}/")
+        assert key in {shard.key for shard in shards}
+        assert [o.size for o in fake.west.list(key)] == [10, 20, 30]
+
+
 def test_a_full_target_does_not_keep_shards_from_the_other(
     two: Callable[[list[int]], TwoRegions],
 ) -> None:

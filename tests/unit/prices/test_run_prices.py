@@ -23,7 +23,7 @@ from bedrock_spark.prices import (
 )
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder import prices as recorded
-from bedrock_spark.run_folder.prices import record_prices, recorded_prices
+from bedrock_spark.run_folder.prices import find_among, read_prices, record_prices
 from bedrock_spark.run_folder.run import Run, begin_run
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import PROVISIONED, make_config
@@ -208,7 +208,7 @@ def test_a_run_counts_with_the_prices_that_it_was_begun_with(
     """Another machine has a newer table: only a model that is new to the run has its prices."""
     use_table(monkeypatch, "old")
     begun = run_in(tmp_path)
-    record_prices(begun.storage, begun.prices.models)
+    record_prices(begun.storage, lambda _: begun.prices.models)
     newer = {"batch": {"input": "7", "output": "7"}, "standard": {"input": "9", "output": "9"}}
     use_table(monkeypatch, "new", a_batch=newer, a_online=newer)
     again = run_in(tmp_path, fallback={"model_id": "a.online"})
@@ -216,8 +216,8 @@ def test_a_run_counts_with_the_prices_that_it_was_begun_with(
     assert pair(again.prices.fallback) == ("9", "9")
     assert again.prices.origins == ["old, us-east-1", "new, us-east-1"]
     before = again.storage.read(layout.PRICES_FILE)
-    record_prices(again.storage, again.prices.models)
-    record_prices(again.storage, again.prices.models)
+    record_prices(again.storage, lambda _: again.prices.models)
+    record_prices(again.storage, lambda _: again.prices.models)
     both = json.loads(again.storage.read(layout.PRICES_FILE))["models"]
     assert both[:1] == json.loads(before)["models"]
     assert [each["model_id"] for each in both] == ["a.batch", "a.online"]
@@ -243,7 +243,7 @@ def test_an_unknown_price_is_not_written_down(
     """As soon as a table has it, it counts."""
     run = run_in(tmp_path, fallback={"model_id": "c.new"})
     use_table(monkeypatch, "old")
-    record_prices(run.storage, run.prices.models)
+    record_prices(run.storage, lambda _: run.prices.models)
     use_table(monkeypatch, "new", c_new=ROWS["a.flex"])
     assert pair(run_in(tmp_path, fallback={"model_id": "c.new"}).prices.fallback) == (
         "0.004",
@@ -264,12 +264,13 @@ def test_prices_of_two_processes_at_once_are_all_kept(
         found = read(key)
         if not raced:
             raced.append(1)
-            record_prices(LocalStorage(str(tmp_path)), [one])
+            record_prices(LocalStorage(str(tmp_path)), lambda _: [one])
         return found
 
     monkeypatch.setattr(storage, "read_version", read_and_lose)
-    record_prices(storage, [two, one.model_copy(update={"source": "later"})])
-    find_again = recorded_prices(storage)
+    later = one.model_copy(update={"source": "later"})
+    assert record_prices(storage, lambda _: [two, later]) == (one, two)
+    find_again = find_among(read_prices(storage))
     assert (find_again("a.batch", None), find_again("a.flex", None)) == (one, two)
 
 
@@ -281,4 +282,4 @@ def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path, damaged: bytes
     storage = LocalStorage(str(tmp_path))
     storage.create(layout.PRICES_FILE, damaged)
     with pytest.raises(RunFolderError, match=r"prices\.json"):
-        recorded_prices(storage)
+        read_prices(storage)

@@ -18,6 +18,10 @@ SHARD = layout.shard_id(42, 3)
     [
         (layout.config_key(1), "config/0001.json"),
         (layout.shard_key(SHARD, "0a1b2c3d4e5f"), "shards/0a1b2c3d4e5f/shard-00042-03.jsonl"),
+        (
+            layout.file_key(layout.shard_folder(SHARD, "0a1b2c3d4e5f"), 7),
+            "shards/0a1b2c3d4e5f/shard-00042-03/file-07.jsonl",
+        ),
         (layout.index_key(SHARD, "0a1b2c3d4e5f"), "index/0a1b2c3d4e5f/shard-00042-03.idx"),
         (layout.rows_key(SHARD, "0a1b2c3d4e5f"), "rows/0a1b2c3d4e5f/shard-00042-03.parquet"),
         (layout.rejects_key(7, "0a1b2c3d4e5f"), "rejects/0a1b2c3d4e5f/bucket-00007.parquet"),
@@ -26,6 +30,7 @@ SHARD = layout.shard_id(42, 3)
         (layout.attempt_prefix(SHARD, 2, "0a1b2c3d"), "output/shard-00042-03/a2-0a1b2c3d/"),
         (layout.snapshot_key(500), "snapshots/000000500.jsonl"),
         (layout.remainder_key(SHARD, 2), "remainders/shard-00042-03/a2.jsonl"),
+        (layout.remainder_folder(SHARD, 2, "0a1b"), "remainders/shard-00042-03/a2-0a1b/"),
         (layout.fallback_prefix(SHARD), "fallback/shard-00042-03/"),
         (layout.fallback_key(SHARD, "p1"), "fallback/shard-00042-03/p1.jsonl.out"),
         (layout.tasks_prefix("0a1b"), "tasks/0a1b/"),

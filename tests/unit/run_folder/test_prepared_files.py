@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RejectedRows, RunManifest, Shard
 from bedrock_spark.run_folder.prepared_files import (
     check_shard_files,
+    check_written,
     delete_prepared,
     delete_unnamed,
 )
@@ -90,8 +92,35 @@ def test_a_shard_that_is_missing_or_has_another_size_is_refused(tmp_path: Path) 
     write_prepared(storage, OWN)
     storage.write(SHARDS[0].key, b"cut short")
     storage.delete([SHARDS[2].key])
-    with pytest.raises(RunFolderError, match="2 of 3 shards are not as prepare wrote") as caught:
+    with pytest.raises(
+        RunFolderError, match="2 files of 3 shards are not as prepare wrote"
+    ) as caught:
         check_shard_files(storage, OWN, SHARDS)
     assert f"{SHARDS[0].key} (has 9 bytes, not 100)" in str(caught.value)
     assert f"{SHARDS[2].key} (is missing)" in str(caught.value)
     check_shard_files(storage, OWN, SHARDS[1:2])
+
+
+def test_each_file_of_a_folder_is_checked_and_so_is_what_else_is_in_it(tmp_path: Path) -> None:
+    """A job reads every file of its folder: one too many would be paid for, too."""
+    storage = LocalStorage(str(tmp_path))
+    shard = Shard(layout.shard_id(0, 0), 5, 60, "x", prepare_id=OWN, files=(10, 20, 30))
+    manifest = RunManifest("r", 5, "a INT", (shard,), (), OWN)
+    for key, size in shard.sizes.items():
+        storage.write(key, b"x" * size)
+    storage.write(layout.rows_key(shard.shard_id, OWN), b"rows")
+    check_written(storage, manifest)
+    check_shard_files(storage, OWN, [shard])
+    delete_unnamed(storage, manifest)
+    check_shard_files(storage, OWN, [shard])
+    first, second, third = shard.sizes
+    fourth = layout.file_key(shard.key, 3)
+    storage.write(first, b"cut short")
+    storage.delete([second])
+    storage.write(fourth, b"x")
+    wrong = f"{first} (has 9 bytes, not 10), {second} (is missing), {fourth} (is not its own)"
+    for check in (check_written, lambda storage, _: check_shard_files(storage, OWN, [shard])):
+        with pytest.raises(RunFolderError, match=re.escape(wrong)):
+            check(storage, manifest)
+    delete_unnamed(storage, manifest)
+    assert keys_of(storage) == {first, third, layout.rows_key(shard.shard_id, OWN)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.errors import StorageError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
-from bedrock_spark.run_folder.records import find_record
+from bedrock_spark.run_folder.records import find_record, first_records
 from bedrock_spark.run_folder.shard_records import PIECE_BYTES, read_records
 from bedrock_spark.shards.index_builder import IndexBuilder
 from bedrock_spark.shards.lines import ShardLine
@@ -133,6 +134,40 @@ def test_whatever_the_index_says_the_records_are_found(
     assert sorted(record.recordId for record in found) == sorted(shard.ids[::500])
     assert all(record.as_line() in shard.data for record in found)
     assert bool(caplog.messages) == (index != "missing")
+
+
+@pytest.mark.parametrize("index", ["right", "missing", "of another shard"])
+@pytest.mark.parametrize("seed", range(3))
+def test_records_of_a_shard_of_several_files_are_read_alike(
+    storage: Storage, seed: int, index: str
+) -> None:
+    """Wherever one file ends and the next begins, also if one has a single record."""
+    shard, dice = Written(storage, 3_000, 600), random.Random(seed)
+    lines = set(shard.data.splitlines(keepends=True))
+    ends = [0, *accumulate(map(len, shard.data.splitlines(keepends=True)))]
+    cuts = [0, *sorted(dice.sample(ends[2:-1], 3)), len(shard.data)]
+    cuts.insert(1, ends[1])
+    files = [stop - start for start, stop in pairwise(cuts)]
+    keys = layout.lines_keys(layout.shard_folder(SHARD, PREPARE_ID), len(files))
+    for key, (start, stop) in zip(keys, pairwise(cuts), strict=True):
+        storage.write(key, shard.data[start:stop])
+    storage.delete([KEY])
+    if index == "missing":
+        storage.delete([INDEX_KEY])
+    elif index == "of another shard":
+        storage.write(INDEX_KEY, Written(storage, 4_000, 600).index)
+        storage.delete([KEY])
+    for wanted in (dice.sample(shard.ids, 2), shard.ids):
+        shard.storage.bytes = 0
+        found = list(read_records(shard.storage, SHARD, PREPARE_ID, wanted, files))
+        assert sorted(record.recordId for record in found) == sorted(wanted)
+        assert lines.issuperset(record.as_line() for record in found)
+        is_whole = index != "right" or len(wanted) > 2
+        assert is_whole or shard.storage.bytes < len(shard.data) / 10
+    listed = Shard(SHARD, 3_000, len(shard.data), "0", prepare_id=PREPARE_ID, files=tuple(files))
+    manifest = RunManifest("r", 3_000, "a INT", (listed,), (), PREPARE_ID)
+    assert find_record(shard.storage, manifest, shard.ids[-1]).recordId == shard.ids[-1]
+    assert [r.recordId for r in first_records(storage, [listed], 1)] == shard.ids[:1]
 
 
 def test_a_shard_that_does_not_exist_is_an_error(storage: Storage) -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bedrock_spark.progress import Progress
-from bedrock_spark.screen.lines import LEAST_SECONDS, MOST_SECONDS, ProgressLines
+from bedrock_spark.progress import Counts, Progress
+from bedrock_spark.screen.lines import LINE_SECONDS, ProgressLines
 
 NOON = 1_800_014_400.0  # 12:00:00 UTC
 
@@ -114,7 +114,7 @@ STAGES = ("prepare", "batch", "collect")
 def test_there_are_neither_too_many_lines_nor_too_few(
     steps: list[tuple[str, int, float, bool]],
 ) -> None:
-    """At most one line in 10 seconds besides begins and ends; one in 65 while a stage goes on."""
+    """One line a minute besides begins and ends, while a stage goes on."""
     times: list[float] = []
     now = NOON
     lines = ProgressLines(lambda line: times.append(now))
@@ -132,8 +132,8 @@ def test_there_are_neither_too_many_lines_nor_too_few(
             stage, last_done = name, is_done
             lines.observe(Progress(name, done, 5), now)
         if times:
-            assert now - times[-1] < MOST_SECONDS + 10
-    assert len(times) <= begins + 1 + (now - NOON) / LEAST_SECONDS
+            assert now - times[-1] < LINE_SECONDS + 10
+    assert len(times) <= begins + 1 + (now - NOON) / LINE_SECONDS
 
 
 @given(st.integers(0, 10**9), st.integers(1, 10**9))
@@ -142,3 +142,25 @@ def test_the_share_is_100_only_if_all_is_done(done: int, total: int) -> None:
     written: list[str] = []
     ProgressLines(written.append).observe(Progress("batch", min(done, total), total), NOON)
     assert bool(re.search(r"\(100%\)", written[0])) == (done >= total)
+
+
+def test_a_line_has_slots_and_money_if_there_are_any(
+    lines: ProgressLines, written: list[str]
+) -> None:
+    counts = Counts(slots_used=4, slots=20, cost_usd=1.25, budget_usd=5.0)
+    lines.observe(Progress("batch", 0, 10, "4 jobs active", counts=counts), NOON)
+    assert written == [
+        "12:00:00 batch     0/10 records (0%); 4 jobs active; 4 of 20 slots used; "
+        "$1.25 of $5.00 spent"
+    ]
+
+
+def test_what_came_between_two_lines_is_written_a_minute_after_the_first(
+    lines: ProgressLines, written: list[str]
+) -> None:
+    """As progress, and not as a wait in which nothing changes."""
+    lines.observe(Progress("batch", 0, 10), NOON)
+    lines.observe(Progress("batch", 6, 10), NOON + 30)
+    lines.tick(NOON + 59)
+    lines.tick(NOON + 60)
+    assert written[1:] == ["12:01:00 batch     6/10 records (60%), 12/min, 20 s left"]

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from bedrock_spark.progress import Progress
+from bedrock_spark.progress import Counts, Progress
 from bedrock_spark.screen import ProgressScreen, automatic_screen
 
 
@@ -99,3 +99,18 @@ def test_python_shows_progress_where_a_person_looks(
             observe(Progress("collect", 5, 5))
     assert bool(out.getvalue()) == (shown_on == "stdout")
     assert bool(err.getvalue()) == (shown_on == "stderr")
+
+
+def test_slots_and_money_have_bars_of_their_own() -> None:
+    """Only in the stage that has them. What it has cost stays to be read."""
+    stream = Terminal()
+    screen = ProgressScreen(stream, now=lambda: 0.0, ticker=FakeTicker())
+    counts = Counts(slots_used=4, slots=20, cost_usd=1.25, budget_usd=5.0)
+    screen.observe(Progress("batch", 100, 1_000, counts=counts))
+    screen.observe(Progress("collect", 5, 10))
+    screen.finish()
+    shown = stream.getvalue()
+    assert "4 of 20 slots used" in shown
+    last = shown[shown.rindex("100/1,000") :]
+    assert "$1.25 of $5.00 spent" in last
+    assert "slots" not in last

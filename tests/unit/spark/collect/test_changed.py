@@ -174,7 +174,7 @@ def test_units_that_a_killed_collect_has_finished_are_not_read_again(
     run.collect(writes_table=False)
     assert run.changed_units() == UNITS
     with monkeypatch.context() as patch:
-        patch.setattr(CollectTask, "_collect_shard", None)
+        patch.setattr(CollectTask, "_join", None)
         patch.setattr(CollectTask, "_collect_rejects", None)
         run.collect()
     assert run.changed_units() == set()

@@ -90,12 +90,13 @@ def test_memory_holds_one_row_group_of_dead_letters(tmp_path: Path) -> None:
     text = "x" * 1_000_000
     before = pa.total_allocated_bytes()
     held = 0
-    with DeadLetters(columns, storage, SHARD) as dead:
+    with DeadLetters(columns, storage, SHARD, may_exist=False) as dead:
         for _ in range(60):
             row = {**dict.fromkeys(schema.names), "body": text, "outcome": "error"}
             dead.copy_from(pa.RecordBatch.from_pylist([row], schema))
             held = max(held, pa.total_allocated_bytes() - before)
-        assert dead.commit(may_exist=False) == 60
+        dead.commit()
+        assert dead.rows == 60
     assert held < 40_000_000
     assert len(dead_letters(tmp_path) or ()) == 60
 
@@ -104,6 +105,6 @@ def test_dead_letters_that_are_not_committed_leave_no_file(tmp_path: Path) -> No
     columns = result_columns_of(ResultsConfig())
     schema = pa.schema(columns.arrow())
     row = {**dict.fromkeys(schema.names), "outcome": "error"}
-    with DeadLetters(columns, LocalStorage(str(tmp_path)), SHARD) as dead:
+    with DeadLetters(columns, LocalStorage(str(tmp_path)), SHARD, may_exist=False) as dead:
         dead.copy_from(pa.RecordBatch.from_pylist([row], schema))
     assert dead_letters(tmp_path) is None

@@ -1,0 +1,148 @@
+"""The numbers of a fan-out while it goes on: slots, tokens, records without an answer, money.
+
+A step costs what has changed in it, not the size of the run: the part of each job in the sums is
+kept with the job as it was then, and a job is replaced by another value only if it changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cached_property
+
+from bedrock_spark.costs.tokens import Tokens, spent
+from bedrock_spark.costs.used import (
+    Estimate,
+    canary_used,
+    counted_use,
+    estimate_by,
+    expected_of,
+    fallback_used,
+    flex_used,
+    job_used,
+)
+from bedrock_spark.fanout.controller import Controller
+from bedrock_spark.fanout.step_result import StepResult
+from bedrock_spark.progress import Counts
+from bedrock_spark.run_folder.canary_results import read_tries
+from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.manifest import Shard
+from bedrock_spark.run_folder.purchases import PurchaseNote, read_purchases, unit_hours
+from bedrock_spark.run_folder.report_file import read_report
+
+
+@dataclass(frozen=True)
+class JobSums:
+    """Sums over jobs.
+
+    used: counted, or estimated for processed records without a count
+    counted: of settled jobs whose manifest counts their tokens; answered: the answers of these;
+        line_bytes: of the records of these answers, in their shards
+    ended: the records that settled jobs have processed; errors: those of them without an answer
+    """
+
+    used: Tokens = field(default_factory=Tokens)
+    counted: Tokens = field(default_factory=Tokens)
+    answered: int = 0
+    line_bytes: int = 0
+    ended: int = 0
+    errors: int = 0
+
+    def plus(self, other: JobSums, sign: int = 1) -> JobSums:
+        """Return the sum, or the difference if `sign` is -1."""
+        add = sign > 0
+        return JobSums(
+            self.used + other.used if add else self.used - other.used,
+            self.counted + other.counted if add else self.counted - other.counted,
+            self.answered + sign * other.answered,
+            self.line_bytes + sign * other.line_bytes,
+            self.ended + sign * other.ended,
+            self.errors + sign * other.errors,
+        )
+
+
+def sums_of_job(job: Job, estimate: Estimate, shard: Shard | None) -> JobSums:
+    """Return what a single job adds to the sums. shard: its own; None if it is not known."""
+    used, seen = job_used(job, estimate), job.seen
+    if seen is None or not job.is_settled:
+        return JobSums(used)
+    ended = seen.processed or 0
+    errors = 0 if seen.succeeded is None else max(0, ended - seen.succeeded)
+    counted = counted_use(job)
+    if counted is None or not seen.succeeded or shard is None or job.longer:
+        # Records with raised limits say nothing about the others.
+        return JobSums(used, ended=ended, errors=errors)
+    line_bytes = round(shard.bytes * seen.succeeded / max(1, shard.records))
+    return JobSums(used, counted, seen.succeeded, line_bytes, ended, errors)
+
+
+class Meter:
+    """Reads the numbers of a run's batch jobs from its controller, step by step.
+
+    tries: of the run's canary
+    """
+
+    def __init__(self, controller: Controller) -> None:
+        run = controller.run
+        self._controller = controller
+        self._run = run
+        self.tries = read_tries(run.storage)
+        self._expected = expected_of(run.config, run.prices, self.tries)
+        self._estimate = estimate_by(self._expected, controller.tracker.shards.values())
+        self._known: dict[str, tuple[Job, JobSums]] = {}
+        self._sums = JobSums()
+
+    def sums(self) -> JobSums:
+        """Return the sums over all jobs, as the controller knows them now."""
+        jobs: Mapping[str, Job] = self._controller.jobs
+        for name, job in jobs.items():
+            known = self._known.get(name)
+            if known is None or known[0] is not job:
+                shard = self._controller.shard(job.shard_id)
+                own = sums_of_job(job, self._estimate, shard)
+                before = self._sums if known is None else self._sums.plus(known[1], -1)
+                self._sums = before.plus(own)
+                self._known[name] = job, own
+        return self._sums
+
+    def counts(self, result: StepResult) -> Counts:
+        """Return the numbers after a step."""
+        sums, targets = self.sums(), self._controller.targets
+        budget = self._run.config.budget.max_cost_usd
+        return Counts(
+            shards=result.shards,
+            settled=result.settled,
+            active=result.active,
+            waiting=result.waiting,
+            slots_used=result.active + sum(target.slots.others for target in targets),
+            slots=sum(target.slots.cap for target in targets),
+            input_tokens=sums.used.input,
+            output_tokens=sums.used.output,
+            ended=sums.ended,
+            errors=sums.errors,
+            cost_usd=self._cost(sums.used),
+            budget_usd=None if budget is None else float(budget),
+        )
+
+    def _cost(self, batch: Tokens) -> float | None:
+        prices = self._run.prices
+        if prices.batch is None and prices.image is None:
+            return None
+        hours = unit_hours(self._purchases, self._controller.clock.now())
+        fallback, flex = self._fallback
+        canary = canary_used(self.tries, self._expected)
+        total: Decimal = spent(prices, batch, fallback, canary, hours, flex).total
+        return float(total)
+
+    @cached_property
+    def _purchases(self) -> tuple[PurchaseNote, ...]:
+        return read_purchases(self._run.storage)
+
+    @cached_property
+    def _fallback(self) -> tuple[Tokens, Tokens]:
+        """Return what earlier rounds of the fallback used, by the last report."""
+        report = read_report(self._run.storage, self._run.run_id) or {}
+        counts = [report.get("fallback_tokens") or {}]
+        used = fallback_used(counts, self._expected, self._controller.manifest)
+        return used, flex_used(counts)
