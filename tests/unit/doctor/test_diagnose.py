@@ -15,6 +15,7 @@ from bedrock_spark.aws.clients import AwsSettings, quick_client
 from bedrock_spark.cli import main
 from bedrock_spark.doctor import diagnose
 from bedrock_spark.errors import ExitCode
+from tests.modules import ROOT, run_script
 from tests.unit.fakes import CannedHttp, config_values
 
 Canned = Callable[..., CannedHttp]
@@ -41,6 +42,7 @@ def test_a_wrong_config_is_all_that_is_looked_at(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["doctor", path, "--no-spark"])
     assert result.exit_code == ExitCode.FAILED
     assert result.stderr.startswith(f"error: {path}: 2 errors\n")
+    assert run_script(ROOT / "jobs" / "doctor.py", "--config", path, "--quiet") == ExitCode.FAILED
 
 
 def test_without_a_region_nothing_in_aws_is_asked(
