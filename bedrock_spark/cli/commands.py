@@ -31,6 +31,7 @@ from bedrock_spark.cli.list_runs import list_runs
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.plan import plan_command
 from bedrock_spark.cli.preview import preview_command
+from bedrock_spark.cli.report import report
 from bedrock_spark.cli.results import results
 from bedrock_spark.cli.schema import schema
 from bedrock_spark.cli.show import show
@@ -42,7 +43,7 @@ from bedrock_spark.report.json_form import ReportJson
 ORDER = (
     *("demo", "check", "iam", "doctor", "invoke", "preview", "plan"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
-    *("status", "stop", "errors", "show", "results", "runs", "clean"),
+    *("status", "stop", "report", "errors", "show", "results", "runs", "clean"),
     *("environment", "deploy", "jobs-path"),
     *("emulator", "completion", "schema", "help"),
 )
@@ -160,6 +161,7 @@ for _stage in (stages.collect, stages.fallback):
     _partial_option(add_lease_wait(_stage_command(_stage)))
 main.add_command(runs.status)
 main.add_command(runs.stop)
+main.add_command(report)
 main.add_command(errors)
 main.add_command(show)
 main.add_command(results)

@@ -28,6 +28,7 @@ CLIENTS = {
     "RuntimeClient": ("bedrock-runtime", "bedrock"),
     "S3Client": ("s3", "s3"),
     "QueueClient": ("sqs", "sqs"),
+    "TopicClient": ("sns", "sns"),
     "QuotasClient": ("service-quotas", "servicequotas"),
 }
 # Calls that are checked as other actions, or as several. The others have an action of their name.
