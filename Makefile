@@ -56,7 +56,7 @@ test-cluster-long: install install-spark35 ## Run all tests on clusters, with bo
 
 test-clients: install ## Try real clients: the emulator's examples, and what deploy writes (installs them)
 	@BEDROCK_SPARK_CLIENTS=1 scripts/with-spark.sh $(venv) pytest tests/emulator/test_real_clients.py \
-		tests/e2e/test_deployed_clients.py $(PYTEST_ARGS)
+		tests/e2e/test_deployed_clients.py tests/e2e/test_getting_started.py $(PYTEST_ARGS)
 
 # The ids and the days on which they end are in tests/models.py.
 models: install ## List the model ids in this repository that end soon (DAYS=90)

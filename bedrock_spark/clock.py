@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from typing import Protocol
 
@@ -28,3 +29,11 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Block the thread for this many seconds."""
         time.sleep(seconds)
+
+
+def iso_time(seconds: float | None) -> str | None:
+    """Return seconds since the epoch as ISO 8601 in UTC; None for None."""
+    if seconds is None:
+        return None
+    moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -100,7 +100,7 @@ def ask_models(run: Run) -> tuple[UsedModel, ...]:
         return ()
     known: dict[tuple[str, str], ModelState | None] = {}
     used = []
-    for key, model_id, region in _named_models(run.config):
+    for key, model_id, region in named_models(run.config):
         place = model_id, region
         if place not in known:
             known[place] = ask_model_state(replace(run.aws, region=region or None), model_id)
@@ -136,7 +136,7 @@ def notices_of(models: Iterable[UsedModel], now: float) -> list[str]:
     return [notice for notice in notices if notice is not None]
 
 
-def _named_models(config: Config) -> Iterator[tuple[str, str, str]]:
+def named_models(config: Config) -> Iterator[tuple[str, str, str]]:
     """Yield each model of a config: its key, its id or ARN, and the Region that is to answer."""
     home = config.batch.region or ""
     yield "model.id", config.model.id, home

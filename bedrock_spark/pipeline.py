@@ -36,12 +36,14 @@ from bedrock_spark.fanout import (
     batch_shards,
     check_reachable,
     check_targets,
+    progress_of,
     raise_refusal,
     requeue_answered,
 )
 from bedrock_spark.fanout import watch as watch_jobs
 from bedrock_spark.fanout.cost_profiles import delete_cost_profiles
 from bedrock_spark.fanout.late_output import seconds_to_await
+from bedrock_spark.fanout.meter import Meter
 from bedrock_spark.model_check import (
     UsedModel,
     ask_models,
@@ -49,6 +51,7 @@ from bedrock_spark.model_check import (
     notices_of,
     refuse_unusable,
 )
+from bedrock_spark.monitoring import Monitor
 from bedrock_spark.outputs.ask_again import ask_again_of
 from bedrock_spark.outputs.reconciled_shard import (
     ReconciledShard,
@@ -109,7 +112,9 @@ class Pipeline:
     _reporter: Reporter = field(init=False)
 
     def __post_init__(self) -> None:
-        self._reporter = Reporter(self.clock)
+        monitor = Monitor(lambda: self.run, self.clock)
+        self.observe = monitor.observing(self.observe)
+        self._reporter = Reporter(self.clock, on_end=monitor.end)
 
     @classmethod
     def open(
@@ -247,6 +252,7 @@ class Pipeline:
             self._check_models()
             with self._submission(NO_WAIT) as controller:
                 result = controller.advance()
+                self.observe(progress_of(result, Meter(controller).counts(result)))
                 if result.is_done and requeue_answered(controller):
                     return controller.result()
                 if controller.rejection is not None or not result.active:

@@ -1,12 +1,16 @@
 """Measure what the latency of a store costs each stage: with 30 ms a call, and without.
 
-    python bench/latency.py [--records 100000] [--rounds 5]
+    python bench/latency.py [--records 100000] [--rounds 5] [--trace]
 
 One shard is prepared, collected and asked by the fallback, with the run folder in a local Bedrock's
 S3. Its fault script adds the latency to every call of S3. Rounds with and without it alternate. The
 figure of a stage is the ratio of the medians; the calls of S3 and all seconds are in the detail.
 
-Then records of the shard are read by its index, with the latency and with several values of the gap
+With --trace there is one round with the latency, and a line for each call to the store: when it
+began, how long it took, process, thread, operation and key. A star marks those that began when none
+before them ran: each of these costs a stage the latency once more.
+
+Else records of the shard are read by its index, with the latency and with several values of the gap
 up to which two records are read with one call.
 """
 
@@ -20,6 +24,7 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from common import store_calls
 from common.figures import report
 from common.local_bedrock import use_local_credentials
 from common.one_shard import (
@@ -33,14 +38,17 @@ from common.one_shard import (
 )
 from common.prepared import seconds
 from common.spark_session import bench_session
+from common.store_calls import NotedStorage, read_calls, show_calls
+from pyspark import cloudpickle
 from pyspark.sql import SparkSession
 
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.clock import SystemClock
+from bedrock_spark.run_folder import run as run_module
 from bedrock_spark.run_folder import shard_records
 from bedrock_spark.run_folder.manifest import require_manifest
 from bedrock_spark.run_folder.run import Run, open_run
-from bedrock_spark.run_folder.shard_records import all_records, read_records
+from bedrock_spark.run_folder.shard_records import all_records, lines_of, read_records
 from bedrock_spark.storage import Storage
 
 RECORDS, LINE_BYTES = 100_000, 1_000
@@ -84,6 +92,27 @@ class Timed:
             self._local.set_faults({})
         return measured
 
+    def trace(self, milliseconds: float, notes: Path) -> None:
+        """Run the stages once with a latency; print every call to the store of each."""
+        self._empty()
+        run = self.run()
+        opened = run_module.open_storage
+        for stage in STAGES:
+            if stage == "collect":
+                write_output(run, self._case)
+            elif stage == "fallback":
+                leave_unanswered(run, self._case)
+            notes.unlink(missing_ok=True)
+            run_module.open_storage = lambda uri, aws: NotedStorage(opened(uri, aws), notes)
+            self._local.set_faults(faults(milliseconds))
+            try:
+                STAGES[stage](self._spark, self.run())
+            finally:
+                self._local.set_faults({})
+                run_module.open_storage = opened
+            for line in show_calls(stage, read_calls(notes)):
+                print(line)  # noqa: T201 - for whoever asked for it
+
     def run(self) -> Run:
         config = config_of(self._case, self._source, self._local.endpoint_url)
         return open_run(config, SystemClock())
@@ -99,7 +128,8 @@ class Timed:
 def read_some(run: Run, local: LocalBedrock) -> None:
     """Report the seconds, calls and bytes of reading some records of the shard, by gap."""
     (shard,) = (manifest := require_manifest(run.storage)).shards
-    ids = [record.recordId for record in all_records(run.storage, shard.key)]
+    lines = lines_of(shard.shard_id, manifest.prepare_id)
+    ids = [record.recordId for record in all_records(run.storage, lines)]
     local.set_faults(faults(MILLISECONDS))
     for count in SOME:
         wanted = random.Random(count).sample(ids, count)
@@ -143,6 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=int, default=RECORDS)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--trace", action="store_true")
     arguments = parser.parse_args()
     use_local_credentials()
     with (
@@ -158,6 +189,10 @@ def main() -> None:
             made.append(Timed(spark, local, case, source))
         warm_up, timed = made
         warm_up.round(0)
+        if arguments.trace:
+            cloudpickle.register_pickle_by_value(store_calls)  # the workers do not find `common`
+            timed.trace(MILLISECONDS, Path(name) / "calls")
+            return
         rounds = []
         for number in range(arguments.rounds):
             order = (0, MILLISECONDS) if number % 2 == 0 else (MILLISECONDS, 0)

@@ -1,4 +1,4 @@
-"""The calls of `bedrock-spark` in a text of the shell, parsed as the program parses them."""
+"""Calls of programs in a text of the shell; those of `bedrock-spark` parsed as the program does."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ PROGRAM = "bedrock-spark"
 _PUNCTUATION = set("();<>|&")
 
 
-def calls_in(text: str) -> Iterator[list[str]]:
-    """Yield the arguments of each call of `bedrock-spark` in commands of the shell."""
+def calls_in(text: str, program: str = PROGRAM) -> Iterator[list[str]]:
+    """Yield the arguments of each call of a program in commands of the shell."""
     for line in re.sub(r"\\\n\s*", " ", text).splitlines():
         lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
         lexer.whitespace_split = True
         words = list(lexer)
         for word in words:
             for inner in re.findall(r"\$\((.*?)\)", word):
-                yield from calls_in(inner)
+                yield from calls_in(inner, program)
         for start, word in enumerate(words):
-            if word == PROGRAM and (not start or not words[start - 1].startswith("-")):
+            if word == program and (not start or not words[start - 1].startswith("-")):
                 yield _until_punctuation(words[start + 1 :])
 
 

@@ -29,6 +29,7 @@ from bedrock_spark.aws.protocols import (
     RuntimeClient,
     S3Client,
     StsClient,
+    TopicClient,
 )
 from bedrock_spark.errors import ConfigError
 
@@ -258,9 +259,20 @@ def sts_client(aws: AwsSettings) -> StsClient:
     return client
 
 
+def quick_client(service: str, aws: AwsSettings) -> Any:
+    """Return a client of any service, for questions that need no answer: it gives up early."""
+    return _client(service, aws, _QUICK)
+
+
 def queue_client(aws: AwsSettings) -> QueueClient:
     """Return the SQS client, which receives the events about batch jobs."""
     client: QueueClient = _client("sqs", aws, _S3)
+    return client
+
+
+def topic_client(aws: AwsSettings) -> TopicClient:
+    """Return the SNS client, which tells how a run ended. A run works without it."""
+    client: TopicClient = _client("sns", aws, _QUICK)
     return client
 
 

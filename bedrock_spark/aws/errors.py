@@ -304,6 +304,18 @@ def error_code(exc: BaseException) -> str:
     return type(exc).__name__
 
 
+def error_message(exc: BaseException) -> str:
+    """Return the service's message of an error; for one of botocore, its text."""
+    if isinstance(exc, ClientError):
+        return str(exc.response.get("Error", {}).get("Message", ""))
+    return str(exc)
+
+
+def is_access_refused(exc: BaseException) -> bool:
+    """Tell whether a reply refuses the caller and not the call."""
+    return isinstance(exc, ClientError) and error_code(exc) in _ACCESS_CODES
+
+
 def _code_message_status(exc: ClientError) -> tuple[str, str, int]:
     error = exc.response.get("Error", {})
     status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)

@@ -51,26 +51,35 @@ def ask_model_state(aws: AwsSettings, model_id: str) -> ModelState | None:
     """
     client = model_client(aws)
     try:
-        foundation = _foundation_model(client, model_id)
+        foundation = foundation_model_of(client, model_id)
         if foundation is None:
             return None
         described = client.get_foundation_model(modelIdentifier=foundation)
     except AWS_FAILURES as exc:
         log.debug("%s: its life cycle is not known (%s)", model_id, error_code(exc))
         return None
+    return described_state(
+        foundation, aws.region or "", described, _what_lacks(client, model_id, foundation)
+    )
+
+
+def described_state(
+    foundation: str, region: str, described: Mapping[str, Any], lacks: tuple[str, ...]
+) -> ModelState:
+    """Return the state of a foundation model from the reply of GetFoundationModel."""
     lifecycle = described.get("modelDetails", {}).get("modelLifecycle", {})
     return ModelState(
         model_id=foundation,
-        region=aws.region or "",
+        region=region,
         status=str(lifecycle.get("status", "ACTIVE")),
         legacy_at=_seconds(lifecycle.get("legacyTime")),
         extended_access_at=_seconds(lifecycle.get("publicExtendedAccessTime")),
         ends_at=_seconds(lifecycle.get("endOfLifeTime")),
-        lacks=_what_lacks(client, model_id, foundation),
+        lacks=lacks,
     )
 
 
-def _foundation_model(client: BedrockClient, model_id: str) -> str | None:
+def foundation_model_of(client: BedrockClient, model_id: str) -> str | None:
     """Return the id of the foundation model that an id or ARN stands for; None if it hides it."""
     if ":provisioned-model/" in model_id:
         reply = client.get_provisioned_model_throughput(provisionedModelId=model_id)
@@ -93,11 +102,14 @@ def _what_lacks(client: BedrockClient, model_id: str, foundation: str) -> tuple[
     except AWS_FAILURES as exc:
         log.debug("%s: whether the account may use it is not known (%s)", model_id, error_code(exc))
         return ()
-    return _lacks(reply, model_id, is_plain=foundation == model_id.rsplit("/", 1)[-1])
+    return lacks_of(reply, model_id, is_plain=foundation == model_id.rsplit("/", 1)[-1])
 
 
-def _lacks(reply: Mapping[str, Any], model_id: str, *, is_plain: bool) -> tuple[str, ...]:
-    """Return what an availability lacks. A profile sends calls to other Regions, too."""
+def lacks_of(reply: Mapping[str, Any], model_id: str, *, is_plain: bool) -> tuple[str, ...]:
+    """Return what a reply of GetFoundationModelAvailability lacks.
+
+    is_plain: whether the id is the foundation model's own. A profile sends calls to other Regions
+    """
     lacks = []
     agreement = reply.get("agreementAvailability", {}).get("status")
     if agreement in ("NOT_AVAILABLE", "ERROR"):

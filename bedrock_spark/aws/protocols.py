@@ -153,6 +153,7 @@ class S3Client(Protocol):
         Bucket: str,
         Key: str,
         Body: bytes,
+        ContentType: str = ...,
         Metadata: dict[str, str] = ...,
         IfMatch: str = ...,
         IfNoneMatch: str = ...,
@@ -216,6 +217,14 @@ class QueueClient(Protocol):
 
     def delete_message(self, *, QueueUrl: str, ReceiptHandle: str) -> Any:
         """Delete a message."""
+        ...
+
+
+class TopicClient(Protocol):
+    """Amazon SNS."""
+
+    def publish(self, **request: str) -> Any:
+        """Publish a message to a topic."""
         ...
 
 

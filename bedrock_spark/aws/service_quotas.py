@@ -1,4 +1,4 @@
-"""Ask Service Quotas how many batch jobs of a model the account may have active at once.
+"""Ask Service Quotas what it says of batch jobs, such as how many may be active at once.
 
 A run works without the answer: the fan-out then learns the number from refusals. If the number
 cannot be read, the reason is logged once.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from bedrock_spark.aws.errors import AWS_FAILURES, error_code
 from bedrock_spark.aws.protocols import QuotasClient
@@ -21,6 +22,8 @@ _JOBS = re.compile(
     r"in-progress and submitted batch inference jobs using a (?:base|custom) model for (.+)",
     re.IGNORECASE,
 )
+_LEAST = re.compile(r"Minimum number of records per batch inference job for (.+)", re.IGNORECASE)
+_MOST = re.compile(r"^Records per input file per batch inference job for (.+)", re.IGNORECASE)
 # The date in a model id, such as -20240307, which no quota's name has.
 _DATE = re.compile(r"-\d{8}(?=-|$)")
 # The caller has no permission, or the service or quota does not exist here: nothing unusual.
@@ -40,7 +43,7 @@ def read_job_quota(client: QuotasClient, model_id: str) -> int | None:
     client: the client for the Region of the jobs
     """
     try:
-        quotas = list(_quotas(client))
+        quotas = list(quotas_of_bedrock(client))
     except AWS_FAILURES as exc:
         code = error_code(exc)
         level = logging.INFO if code in _EXPECTED_CODES else logging.WARNING
@@ -57,7 +60,8 @@ def read_job_quota(client: QuotasClient, model_id: str) -> int | None:
     return slots
 
 
-def _quotas(client: QuotasClient) -> Iterator[tuple[str, float]]:
+def quotas_of_bedrock(client: QuotasClient) -> Iterator[tuple[str, float]]:
+    """Yield names and values of the quotas of Bedrock, as the account has them."""
     pages = client.get_paginator("list_service_quotas").paginate(ServiceCode="bedrock")
     for page in pages:
         for quota in page.get("Quotas", ()):
@@ -65,17 +69,47 @@ def _quotas(client: QuotasClient) -> Iterator[tuple[str, float]]:
 
 
 def slots_among(quotas: Iterable[tuple[str, float]], model_id: str) -> int | None:
+    """Return how many jobs of a model may be active, or None if no quota says so.
+
+    quotas: names and values
+    """
+    return _value_for(model_id, _JOBS, quotas)
+
+
+@dataclass(frozen=True)
+class BatchQuotas:
+    """The quotas of a model's batch jobs. None: Service Quotas does not name it."""
+
+    min_records: int | None
+    max_records: int | None
+    active_jobs: int | None
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether no quota is about the model, as for one without batch inference."""
+        return self == BatchQuotas(None, None, None)
+
+
+def batch_quotas_among(quotas: Sequence[tuple[str, float]], model_id: str) -> BatchQuotas:
+    """Return the quotas of a model's batch jobs.
+
+    quotas: names and values
+    """
+    return BatchQuotas(*(_value_for(model_id, name, quotas) for name in (_LEAST, _MOST, _JOBS)))
+
+
+def _value_for(
+    model_id: str, pattern: re.Pattern[str], quotas: Iterable[tuple[str, float]]
+) -> int | None:
     """Return the value of the quota for a model, or None if there is none of at least 1.
 
     A quota is for the model if the words at the end of its name are in the model id, in a row. Of
     several such quotas the longest name wins: "Claude 3.5 Sonnet v2" before "Claude 3.5 Sonnet".
-
-    quotas: names and values
     """
     id_words = f"-{_words(model_id)}-"
     best: tuple[int, float] | None = None
     for name, value in quotas:
-        match = _JOBS.search(name)
+        match = pattern.search(name)
         words = _words(match[1]) if match else ""
         if words and f"-{words}-" in id_words and (best is None or len(words) > best[0]):
             best = (len(words), value)

@@ -22,8 +22,6 @@ from bedrock_spark.outputs.reconciliations import read_reconciliations
 from bedrock_spark.outputs.record_errors import RecordError
 from bedrock_spark.run_folder.run import Run
 
-# How many record ids a group keeps: each shard knows one of each of its reasons.
-_EXAMPLES = 5
 _WITHOUT_REASON = (MISSING, UNFOUND)
 _RUN_AGAIN = "then the same bedrock-spark run"
 
@@ -65,17 +63,12 @@ class _Sum:
     rows: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
     reasons: ReasonCounts = field(default_factory=ReasonCounts)
-    examples: dict[tuple[str, int | None, str], list[str]] = field(default_factory=dict)
 
     def add(self, shard: ReconciledShard) -> None:
         self.rows += shard.rows
         for outcome, rows in shard.outcomes.items():
             self.outcomes[outcome] = self.outcomes.get(outcome, 0) + rows
         self.reasons.merge(shard.reasons, shard.other_reasons)
-        for reason in shard.reasons:
-            known = self.examples.setdefault((reason.outcome, reason.code, reason.message), [])
-            if reason.example is not None and len(known) < _EXAMPLES:
-                known.append(reason.example)
 
 
 def errors_of(run: Run, most: int) -> Errors:
@@ -92,13 +85,13 @@ def group_errors(shards: Iterable[ReconciledShard], config: Config, most: int) -
     for shard in shards:
         total.add(shard)
     reasons, others = total.reasons.most_common(most)
-    groups = [_group(reason, total, config) for reason in reasons]
+    groups = [_group(reason, config) for reason in reasons]
     named = {group.outcome for group in groups}
     # Nothing came back for these rows, so they may have no reason of their own.
     for outcome in _WITHOUT_REASON:
         rows = total.outcomes.get(outcome, 0)
         if rows and outcome not in named:
-            groups.append(_group(Reason(outcome, None, _MESSAGES[outcome], rows), total, config))
+            groups.append(_group(Reason(outcome, None, _MESSAGES[outcome], rows), config))
     not_ok = {k: v for k, v in total.outcomes.items() if k != OK and v}
     return Errors(total.rows, not_ok, tuple(groups), others)
 
@@ -109,11 +102,10 @@ _MESSAGES = {
 }
 
 
-def _group(reason: Reason, total: _Sum, config: Config) -> Group:
+def _group(reason: Reason, config: Config) -> Group:
     key = reason.outcome, reason.code, reason.message
     helps, advice = _advice(reason, config)
-    examples = tuple(total.examples.get(key, ()))
-    return Group(*key, reason.count, examples, helps, advice)
+    return Group(*key, reason.count, reason.examples, helps, advice)
 
 
 def _advice(reason: Reason, config: Config) -> tuple[bool, str]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.aws.s3_uri import join_uri
+from bedrock_spark.clock import iso_time
 from bedrock_spark.errors import RunFolderError
 from bedrock_spark.outputs.outcomes import OK
-from bedrock_spark.report.values import iso_time
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.cleaned import read_cleaned
 from bedrock_spark.run_folder.report_file import read_report

@@ -18,6 +18,7 @@ from bedrock_spark.cli.completion import completion
 from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.deploy import deploy
 from bedrock_spark.cli.display import Display
+from bedrock_spark.cli.doctor import doctor
 from bedrock_spark.cli.environment import environment
 from bedrock_spark.cli.errors import errors
 from bedrock_spark.cli.examples import show_examples_as_lines
@@ -30,6 +31,7 @@ from bedrock_spark.cli.list_runs import list_runs
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.plan import plan_command
 from bedrock_spark.cli.preview import preview_command
+from bedrock_spark.cli.report import report
 from bedrock_spark.cli.results import results
 from bedrock_spark.cli.schema import schema
 from bedrock_spark.cli.show import show
@@ -39,9 +41,9 @@ from bedrock_spark.report.json_form import ReportJson
 
 # The order in which --help lists the commands: as a run needs them. Others follow.
 ORDER = (
-    *("demo", "check", "iam", "invoke", "preview", "plan"),
+    *("demo", "check", "iam", "doctor", "invoke", "preview", "plan"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
-    *("status", "stop", "errors", "show", "results", "runs", "clean"),
+    *("status", "stop", "report", "errors", "show", "results", "runs", "clean"),
     *("environment", "deploy", "jobs-path"),
     *("emulator", "completion", "schema", "help"),
 )
@@ -68,8 +70,8 @@ _STAGES: dict[str, tuple[str, str, Any]] = {
     ),
 }
 
-# The stages that have a program in bedrock_spark/jobs.
-_JOBS = ("run", "prepare", "submit", "collect", "fallback")
+# The commands that have a program in bedrock_spark/jobs.
+_JOBS = ("run", "prepare", "submit", "collect", "fallback", "doctor")
 
 
 class _InOrder(click.Group):
@@ -159,6 +161,7 @@ for _stage in (stages.collect, stages.fallback):
     _partial_option(add_lease_wait(_stage_command(_stage)))
 main.add_command(runs.status)
 main.add_command(runs.stop)
+main.add_command(report)
 main.add_command(errors)
 main.add_command(show)
 main.add_command(results)
@@ -169,6 +172,7 @@ main.add_command(check)
 main.add_command(plan_command)
 main.add_command(preview_command)
 main.add_command(iam)
+main.add_command(doctor)
 main.add_command(environment)
 main.add_command(deploy)
 main.add_command(completion)

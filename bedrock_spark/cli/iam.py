@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from pydantic import RootModel
@@ -15,8 +15,8 @@ from bedrock_spark.cli.config_argument import with_config
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.ending import run_command
 from bedrock_spark.cli.output import Output, with_output_options
-from bedrock_spark.errors import ExitCode
-from bedrock_spark.permissions import FORMATS, policies_of
+from bedrock_spark.errors import ConfigError, ExitCode
+from bedrock_spark.permissions import FORMATS, NAMES, policies_of
 
 _JSON = "json"
 
@@ -35,8 +35,15 @@ class NamedPolicies(RootModel[dict[str, dict[str, Any]]]):
     show_default=True,
     help="json: one object with every policy by name.",
 )
+@click.option(
+    "--policy",
+    type=click.Choice(NAMES),
+    help="Print one policy alone, as the AWS CLI takes it: aws iam put-role-policy, for example.",
+)
 @with_config
-def iam(config: str, overrides: tuple[str, ...], form: str, output: Output) -> None:
+def iam(
+    config: str, overrides: tuple[str, ...], form: str, policy: str | None, output: Output
+) -> None:
     """Print the least IAM policies for a config: caller, Spark, service role. Makes no call.
 
     They name the config's own account, Regions, folders and models. docs/iam.md explains them.
@@ -45,12 +52,24 @@ def iam(config: str, overrides: tuple[str, ...], form: str, output: Output) -> N
     if output.as_json and form != _JSON:
         raise click.UsageError(f"--json and --format {form} contradict each other")
 
+    if policy is not None and form != _JSON:
+        raise click.UsageError(f"--policy and --format {form} contradict each other")
+
     def work(display: Display) -> int:
-        text = FORMATS[form](policies_of(check_config(config, overrides), region_here()))
+        policies = policies_of(check_config(config, overrides), region_here())
+        named = policies.named()
+        if policy is not None:
+            named = {policy: named.get(policy) or _none(config, policy)}
         if output.as_json:
-            display.show_json(json.loads(text))
+            display.show_json(named)
+        elif policy is not None:
+            click.echo(json.dumps(named[policy], indent=2))
         else:
-            click.echo(text)
+            click.echo(FORMATS[form](policies))
         return ExitCode.DONE
 
     sys.exit(run_command(work, output))
+
+
+def _none(config: str, policy: str) -> NoReturn:
+    raise ConfigError(f"{config}: needs no policy {policy}: no statement would be in it")

@@ -7,7 +7,9 @@ from bedrock_spark.config.config import Config, changing_part, fixed_part
 from bedrock_spark.config.events import EventsConfig
 from bedrock_spark.config.fallback import CreateConfig, FallbackConfig, GuardrailConfig
 from bedrock_spark.config.load import parse_config, with_overrides
+from bedrock_spark.config.metrics import MetricsConfig
 from bedrock_spark.config.model import ModelConfig
+from bedrock_spark.config.notify import NotifyConfig
 from bedrock_spark.config.parse import ParseConfig
 from bedrock_spark.config.prices import PricesConfig, TokenPrices
 from bedrock_spark.config.request import RequestConfig
@@ -24,7 +26,9 @@ __all__ = [
     "EventsConfig",
     "FallbackConfig",
     "GuardrailConfig",
+    "MetricsConfig",
     "ModelConfig",
+    "NotifyConfig",
     "ParseConfig",
     "PricesConfig",
     "RequestConfig",

@@ -17,8 +17,10 @@ from bedrock_spark.config.budget import BudgetConfig
 from bedrock_spark.config.canary import CanaryConfig
 from bedrock_spark.config.events import EventsConfig
 from bedrock_spark.config.fallback import FallbackConfig
+from bedrock_spark.config.metrics import MetricsConfig
 from bedrock_spark.config.misfits import misfits
 from bedrock_spark.config.model import ModelConfig
+from bedrock_spark.config.notify import NotifyConfig
 from bedrock_spark.config.prices import PricesConfig
 from bedrock_spark.config.problems import Origin, Problems
 from bedrock_spark.config.request import RequestConfig
@@ -66,6 +68,8 @@ class Config(Section):
     prices: PricesConfig = PricesConfig()
     budget: BudgetConfig = BudgetConfig()
     results: ResultsConfig = ResultsConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    notify: NotifyConfig = NotifyConfig()
     endpoint_url: str | None = None
 
     _origin: Origin = PrivateAttr(default=Origin())

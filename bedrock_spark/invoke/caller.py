@@ -74,6 +74,7 @@ class Answered(NamedTuple):
 
     output: bytes
     tier: str | None
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,7 @@ class ModelCaller:
         reservation = self.limiter.acquire(expected, most)
         flex = self.flex if self.flex is not None and self.flex.takes(wait) else None
         options = self.options if flex is None else replace(self.options, service_tier=FLEX_TIER)
+        began = self.clock.now()
         try:
             answered = self._call(body, options)
         except AWS_FAILURES as exc:
@@ -133,12 +135,13 @@ class ModelCaller:
                 note(reservation)
             # `from None`: the text of the cause may quote the body.
             raise counted from None
+        ended = self.clock.now()
         if flex is not None:
             flex.note_answer()
         elif self.flex is not None:
             self.flex.note_default_answer(wait)
         self.limiter.settle(reservation, self._used(body, answered.output, expected))
-        return answered
+        return answered._replace(seconds=ended - began)
 
     def _call(self, body: bytes, options: InvokeOptions) -> Answered:
         if self.family.name == "converse":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from bedrock_spark.outputs.lines import AnsweredLines, BadLine, OutputRecord, read_many
 from bedrock_spark.storage import LineReader, StoredObject
@@ -12,11 +12,16 @@ PIECE_BYTES = 2_000_000
 
 
 def read_pieces(
-    reader: LineReader, item: StoredObject
+    reader: LineReader, item: StoredObject, look: Callable[[bytes], None] | None = None
 ) -> Iterator[OutputRecord | BadLine | AnsweredLines]:
-    """Yield the lines of the reader's next file; the order within a piece is open."""
+    """Yield the lines of the reader's next file; the order within a piece is open.
+
+    look: is called with each piece before its lines are read
+    """
     first_line, first_byte = 1, 0
     for piece in reader.whole_lines(item):
+        if look is not None:
+            look(piece)
         newlines = piece.count(b"\n")
         yield from read_many(piece, newlines, first_line, first_byte)
         first_line += newlines

@@ -29,13 +29,16 @@ from bedrock_spark.outputs.record_errors import (
 FLEX_TIER = "flex"
 
 
-def answer_line(record_id: str, body: bytes, output: bytes, tier: str | None = None) -> bytes:
+def answer_line(
+    record_id: str, body: bytes, output: bytes, tier: str | None = None, note: bytes = b""
+) -> bytes:
     """Return the line of an answered record.
 
     tier: the service tier that answered; it is written down if it is flex
+    note: of the call's time, see `note_of` in fallback_times.py
     """
     flex = b',"serviceTier":"flex"' if tier == FLEX_TIER else b""
-    return _line(record_id, body, b'"modelOutput":' + output + flex)
+    return _line(record_id, body, b'"modelOutput":' + output + flex + note)
 
 
 def error_line(

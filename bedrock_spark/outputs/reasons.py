@@ -15,6 +15,8 @@ from functools import lru_cache
 
 # How many patterns a shard keeps and a report shows, and how many a sum over shards holds.
 MOST_REASONS, _MOST_HELD = 10, 2_000
+# How many record ids a sum over shards keeps of a reason: each shard knows one.
+MOST_EXAMPLES = 5
 _LONGEST, _LONGEST_READ = 240, 1_000
 
 # The parts of a message that differ from record to record, the longest kinds first.
@@ -39,7 +41,8 @@ class Reason:
     outcome: error, invalid, truncated, refused or rejected
     code: of the error, None if there is none
     message: the pattern of the message, without any value
-    count: the number of rows; example: the record id of one, None for rejected rows
+    count: the number of rows
+    example: the record id of one, None for rejected rows; more_examples: of other shards
     """
 
     outcome: str
@@ -47,6 +50,12 @@ class Reason:
     message: str
     count: int
     example: str | None = None
+    more_examples: tuple[str, ...] = ()
+
+    @property
+    def examples(self) -> tuple[str, ...]:
+        """Return the record ids, at most MOST_EXAMPLES."""
+        return (*((self.example,) if self.example is not None else ()), *self.more_examples)
 
 
 @lru_cache(maxsize=4_096)
@@ -81,16 +90,21 @@ class ReasonCounts:
     def merge(self, reasons: Iterable[Reason], others: int) -> None:
         """Add the counts of a shard."""
         for reason in reasons:
-            self._add(reason)
+            self._add(reason, with_examples=True)
         self.others += others
 
-    def _add(self, reason: Reason) -> None:
+    def _add(self, reason: Reason, *, with_examples: bool = False) -> None:
         key = (reason.outcome, reason.code, reason.message)
         known = self._reasons.get(key)
         if known is None:
             self._reasons[key] = reason
         else:
-            self._reasons[key] = replace(known, count=known.count + reason.count)
+            more = known.more_examples
+            if with_examples and reason.example not in (None, *known.examples):
+                more = (*more, str(reason.example))[: MOST_EXAMPLES - 1]
+            self._reasons[key] = replace(
+                known, count=known.count + reason.count, more_examples=more
+            )
         if len(self._reasons) > 2 * _MOST_HELD:
             kept, others = _most(self._reasons.values(), _MOST_HELD)
             self._reasons = {(r.outcome, r.code, r.message): r for r in kept}

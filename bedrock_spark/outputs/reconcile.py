@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from bedrock_spark.families.base import Answer
 from bedrock_spark.outputs.ask_again import NEVER, AskAgain, Tries
 from bedrock_spark.outputs.claims import Claim, FoundLines, UnfoundAnswers, unfound_answers
+from bedrock_spark.outputs.fallback_times import FallbackTimes
 from bedrock_spark.outputs.findings import EXAMPLES, Finding, answer_findings
 from bedrock_spark.outputs.judge import Judge
 from bedrock_spark.outputs.lines import AnsweredLines, BadLine, OutputRecord
@@ -49,6 +50,7 @@ class ShardReconciliation:
     outcomes: of the records that have a line and are not settled
     settled: the answers that are ok and no longer kept, if `settle_into` was called
     spill: holds the answers that are not ok; None holds them in memory
+    times: of the fallback's calls
     """
 
     shard_id: str
@@ -63,6 +65,7 @@ class ShardReconciliation:
     superseded: list[OutputRecord] = field(default_factory=list)
     unfound_answers: list[UnfoundAnswers] = field(default_factory=list)
     spill: Spill | None = None
+    times: FallbackTimes = field(default_factory=FallbackTimes)
     settled: SettledAnswers = field(init=False)
     _found: dict[str, FoundLines] = field(default_factory=dict)
     _paid_twice: list[str] = field(default_factory=list)

@@ -57,6 +57,10 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
         own body; only in the run folder, too
     raised_tokens: the sum of these limits
     fallback_files: the files of fallback answers that were read; only in the run folder, too
+    lengths: rows with an answer by its output tokens, in the bins of size_bins.py
+    labels: by column of the answers, the rows of each value; None if these are no labels
+    fallback_minutes: answers of the fallback by the minute since the epoch; latency: by how many
+        milliseconds the call took, in the bins of size_bins.py
     dead_letters: how many rows are in the dead letter file; None if that is not known
     outputs, jobs_known: digests of the batch output and of the jobs that this was made of
     rules: a digest of the rules that chose the records to ask again
@@ -87,6 +91,10 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     other_reasons: int = 0
     findings: tuple[Finding, ...] = ()
     fallback_files: tuple[str, ...] = ()
+    lengths: dict[str, int] = {}
+    labels: dict[str, dict[str, int] | None] = {}
+    fallback_minutes: dict[str, int] = {}
+    latency: dict[str, int] = {}
     dead_letters: int | None = None
     outputs: str = ""
     jobs_known: str = ""

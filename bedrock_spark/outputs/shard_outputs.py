@@ -120,7 +120,8 @@ def _read_file(
 ) -> None:
     key = item.key
     if key.startswith(layout.FALLBACK):
-        reconciliation.add(Origin(FALLBACK, source=key), read_pieces(reader, item))
+        lines = read_pieces(reader, item, reconciliation.times.add)
+        reconciliation.add(Origin(FALLBACK, source=key), lines)
         return
     output = _output_at(key, outputs)
     if layout.has_output_lines(key):

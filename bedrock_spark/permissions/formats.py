@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+NAMES = ("caller", "spark", "trust", "service_role")
+
 
 @dataclass(frozen=True)
 class Policies:
@@ -30,12 +32,7 @@ class Policies:
 
     def named(self) -> Mapping[str, dict[str, Any]]:
         """Return the policies that have a statement, by name."""
-        every = {
-            "caller": self.caller,
-            "spark": self.spark,
-            "trust": self.trust,
-            "service_role": self.service_role,
-        }
+        every = {name: getattr(self, name) for name in NAMES}
         return {name: policy for name, policy in every.items() if policy["Statement"]}
 
 

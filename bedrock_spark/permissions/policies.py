@@ -120,6 +120,9 @@ def _optional(config: Config, place: Place) -> Iterator[Statement]:
     if config.events.queue_url is not None:
         actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage"]
         yield Statement("EventQueue", actions, [_queue_arn(config.events.queue_url, place)])
+    topic = config.notify.sns_topic_arn
+    if topic is not None:
+        yield Statement("Notification", ["sns:Publish"], [topic])
     if body_template(config).media:
         # Rows name the objects: no config can say in which buckets they are.
         arn = f"arn:{place.partition}:s3:::BUCKET-OF-IMAGES/*"

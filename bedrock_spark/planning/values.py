@@ -110,3 +110,38 @@ class Plan(_Part):
     prices_from: tuple[str, ...]
     caveats: tuple[str, ...]
     refusals: tuple[Refusal, ...]
+
+    def _repr_html_(self) -> str:
+        """Return the plan for a notebook."""
+        from bedrock_spark.page import table
+
+        ways = [
+            (f"asked by {way.way}" if way.way != "images" else "images", _interval(way.cost))
+            for way in self.ways
+        ]
+        rows = [
+            ("rows", f"{self.source.rows:,}"),
+            ("records", f"{self.source.records:,}"),
+            ("rejected rows", f"{self.source.rejected:,}"),
+            ("shards", f"{self.shards.shards:,}"),
+            ("batch jobs", f"{self.jobs.jobs:,}, {self.jobs.at_once:,} at once"),
+            ("input tokens", _tokens(self.input_tokens)),
+            ("output tokens", _tokens(self.output_tokens)),
+            ("cost", "a price is not known" if self.cost is None else _interval(self.cost)),
+            *ways,
+            ("run folder", self.run_uri),
+        ]
+        notes = [*(refusal.message for refusal in self.refusals), *self.caveats]
+        return table(f"Plan for {self.model_id}", rows, notes, "Nothing was paid or submitted.")
+
+
+def _tokens(count: Count) -> str:
+    likely = "" if count.likely is None else f"{count.likely:,}, "
+    high = "any number" if count.high is None else f"{count.high:,}"
+    return f"{likely}{count.low:,} to {high}"
+
+
+def _interval(money: Money) -> str:
+    likely = "" if money.likely is None else f"${money.likely:,.2f}, "
+    high = "no upper bound" if money.high is None else f"${money.high:,.2f}"
+    return f"{likely}${money.low:,.2f} to {high}"

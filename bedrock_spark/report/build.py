@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bedrock_spark.config.shown import shown_config
 from bedrock_spark.costs.tokens import spent
 from bedrock_spark.costs.used import (
     batch_used,
@@ -17,7 +18,9 @@ from bedrock_spark.costs.used import (
 )
 from bedrock_spark.errors import UnaccountedRowsError
 from bedrock_spark.fanout import jobs_by_status
+from bedrock_spark.prices.run_prices import batch_model_ids, highest_tier
 from bedrock_spark.report.findings import failed_jobs
+from bedrock_spark.report.timeline import timeline_of
 from bedrock_spark.report.totals import Totals
 from bedrock_spark.report.values import Ending, Report
 from bedrock_spark.run_folder import layout
@@ -25,6 +28,7 @@ from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
+from bedrock_spark.run_folder.run_file import versions_here
 
 _UNITS_NAMED = 3
 
@@ -50,6 +54,7 @@ def build_report(
     """
     ending, config = ending or Ending(), run.config
     fallback = config.fallback
+    cost = _cost(run, manifest, jobs, totals, tries, unit_hours) if manifest else None
     return Report(
         run_id=run.run_id,
         run_uri=run.storage.uri,
@@ -74,7 +79,16 @@ def build_report(
         published=totals.published,
         partial=totals.partial,
         canary=_canary(tries),
-        cost=_cost(run, manifest, jobs, totals, tries, unit_hours) if manifest else None,
+        cost=cost,
+        timeline=timeline_of(
+            jobs.values(), totals.asked, totals.fallback_tokens, ending.at or run.begun_at or 0.0
+        ),
+        latency=totals.latency,
+        lengths=totals.lengths,
+        labels=totals.labels,
+        saved=_saved(run, manifest, jobs, cost, tries) if manifest and cost else None,
+        config=shown_config(config),
+        versions=versions_here(),
         prices=run.prices,
         state=ending.state,
         stage=ending.stage,
@@ -132,6 +146,33 @@ def _canary(tries: Sequence[Canary]) -> dict[str, int] | None:
         "input_tokens": sum(each.input_tokens + each.probe_tokens[0] for each in tries),
         "output_tokens": sum(each.output_tokens + each.probe_tokens[1] for each in tries),
     }
+
+
+def _saved(
+    run: Run,
+    manifest: RunManifest,
+    jobs: Mapping[str, Job],
+    cost: Mapping[str, float],
+    tries: Sequence[Canary],
+) -> dict[str, float]:
+    """Return the dollars that the run would have cost more, as far as prices are known.
+
+    by_batch: if the batch jobs' tokens had been asked for on demand, at the standard tier
+    by_sharing: if each row had a record of its own, at the average cost of a record so far
+    """
+    prices, saved = run.prices, {}
+    model_ids = set(batch_model_ids(run.config))
+    models = [each for each in prices.models if each.model_id in model_ids]
+    on_demand = prices.of_canary if "batch" in prices.own else highest_tier(models, "standard")
+    if on_demand is not None and prices.batch is not None:
+        expected = expected_of(run.config, prices, tries)
+        used = batch_used(jobs.values(), estimate_by(expected, manifest.shards))
+        difference = used.cost(on_demand) - used.cost(prices.batch)
+        saved["by_batch"] = round(float(difference), 4)
+    if manifest.sharing and manifest.records:
+        answers = cost.get("batch", 0.0) + cost.get("fallback", 0.0)
+        saved["by_sharing"] = round(answers * manifest.sharing / manifest.records, 4)
+    return saved
 
 
 def _cost(

@@ -5,8 +5,44 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.report.values import Failure
+
+
+@dataclass(frozen=True)
+class ReasonJson:
+    """Why rows ended as they did, with record ids."""
+
+    outcome: str
+    code: int | None
+    message: str
+    count: int
+    examples: list[str]
+
+
+@dataclass(frozen=True)
+class SizeBin:
+    """How many have a size from `least` to `most`; without an end if that is null."""
+
+    least: int
+    most: int | None
+    count: int
+
+
+@dataclass(frozen=True)
+class LabelJson:
+    """A value of a column of the answers, and the rows that have it."""
+
+    value: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class LabelsJson:
+    """The commonest values of a column; others: the rows with another one."""
+
+    column: str
+    values: list[LabelJson]
+    others: int
 
 
 @dataclass(frozen=True)
@@ -35,7 +71,7 @@ class ReportJson:
     served_by: dict[str, int]
     unanswered: int
     unfound: int
-    reasons: list[Reason]
+    reasons: list[ReasonJson]
     other_reasons: int
     stop_reasons: dict[str, int]
     shards: int
@@ -51,3 +87,10 @@ class ReportJson:
     published: str | None
     partial: str | None
     findings: list[dict[str, Any]]
+    timeline: dict[str, Any] | None
+    fallback_latency: list[SizeBin]
+    lengths: list[SizeBin]
+    labels: list[LabelsJson]
+    saved: dict[str, float] | None
+    config: dict[str, Any]
+    versions: dict[str, str]

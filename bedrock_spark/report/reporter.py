@@ -13,16 +13,25 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bedrock_spark.clock import Clock
-from bedrock_spark.errors import RunHeldError
+from bedrock_spark.errors import RunCleanedError, RunHeldError
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.report.build import write_report
 from bedrock_spark.report.gather import ending_of, gather_report, read_known
 from bedrock_spark.report.values import Ending, Report
+from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import LedgerState
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run, as_begun
+from bedrock_spark.storage import calls_at_once
 
 log = logging.getLogger(__name__)
+
+# A process that is refused because another one works, or because the run was cleaned.
+_REFUSED = RunHeldError, RunCleanedError
+
+
+def _tell_nobody(report: Report) -> None:
+    """Tell nobody that a command has ended."""
 
 
 @dataclass
@@ -34,6 +43,7 @@ class Reporter:
     published, partial: where this process published the results
     models: what the service says of the run's models; None if this process did not ask
     manifest: the run manifest, as soon as this process has read it
+    on_end: is called when a command ends, with its report, if it wrote one
     """
 
     clock: Clock
@@ -44,9 +54,10 @@ class Reporter:
     partial: str | None = None
     models: list[dict[str, Any]] | None = None
     manifest: RunManifest | None = None
+    on_end: Callable[[Report], None] = _tell_nobody
     _notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     _depth: int = 0
-    _is_written: bool = False
+    _written: Report | None = None
 
     def note(self, finding: dict[str, Any]) -> None:
         """Add a finding to every report from now on. It replaces an earlier one of its kind."""
@@ -76,19 +87,21 @@ class Reporter:
         """
         self._depth += 1
         if self._depth == 1:
-            self._is_written = False
+            self._written = None
         try:
             yield
         except BaseException as exc:
             # A process that is refused does not overwrite the report of the one that works.
-            if self._depth == 1 and not isinstance(exc, RunHeldError):
+            if self._depth == 1 and not isinstance(exc, _REFUSED):
                 self._try_to_write(run(), ending_of(exc, self.stage))
             raise
         else:
-            if self._depth == 1 and reports_success and not self._is_written:
+            if self._depth == 1 and reports_success and self._written is None:
                 self._try_to_write(run(), Ending(stage=self.stage))
         finally:
             self._depth -= 1
+            if self._depth == 0 and self._written is not None:
+                self._tell_end(self._written)
 
     def write(self, run: Run, ending: Ending, state: LedgerState | None = None) -> Report:
         """Write report.json, and return the report.
@@ -105,9 +118,17 @@ class Reporter:
         if self.units is not None:
             report = replace(report, published=self.published, partial=self.partial)
         report = replace(report, findings=[*report.findings, *self._notes.values()])
-        write_report(run, report)
-        self._is_written = True
+        with calls_at_once(run.storage) as calls:
+            calls.begin(_try_to_write_page, run, report)
+            write_report(run, report)
+        self._written = report
         return report
+
+    def _tell_end(self, report: Report) -> None:
+        try:
+            self.on_end(report)
+        except Exception as exc:  # noqa: BLE001 - nor are metrics and notifications
+            log.warning("%s: how the command ended could not be told: %s", report.run_uri, exc)
 
     def _try_to_write(self, run: Run, ending: Ending) -> None:
         try:
@@ -116,3 +137,13 @@ class Reporter:
                 self.write(begun, ending)
         except Exception as exc:  # noqa: BLE001 - the report is never more important than the run
             log.warning("%s: report.json could not be written: %s", run.storage.uri, exc)
+
+
+def _try_to_write_page(run: Run, report: Report) -> None:
+    """Write report.html beside report.json, which has all that it shows."""
+    try:
+        from bedrock_spark.page import render
+
+        run.storage.write(layout.REPORT_PAGE, render(report.as_json()).encode())
+    except Exception as exc:  # noqa: BLE001 - the page is never more important than the run
+        log.warning("%s: report.html could not be written: %r", run.storage.uri, exc)

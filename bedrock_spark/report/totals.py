@@ -12,11 +12,14 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bedrock_spark.outputs.labels import LabelCounts
 from bedrock_spark.outputs.outcomes import MISSING, REJECTED
 from bedrock_spark.outputs.reasons import Reason, ReasonCounts
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK
+from bedrock_spark.outputs.size_bins import as_bins
 from bedrock_spark.report.findings import OF_THE_MOMENT, shard_mismatches
+from bedrock_spark.report.timeline import Asked, asked_before, asked_by_minute
 from bedrock_spark.report.values import OUTCOMES, all_outcomes
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.report_file import WAITING
@@ -26,7 +29,7 @@ _NO_SERVED, _NO_TOKENS = {BATCH: 0, FALLBACK: 0}, {"input": 0, "output": 0}
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over all units. The names are those of `Report`."""
+    """Sums over all units. The names are those of `Report`; asked: when the fallback answered."""
 
     outcomes: dict[str, int] = field(default_factory=dict)
     served_by: dict[str, int] = field(default_factory=lambda: dict(_NO_SERVED))
@@ -41,6 +44,10 @@ class Totals:
     findings: list[dict[str, Any]] = field(default_factory=list)
     published: str | None = None
     partial: str | None = None
+    lengths: list[dict[str, Any]] = field(default_factory=list)
+    labels: list[dict[str, Any]] = field(default_factory=list)
+    latency: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
 
 
 def totals_of(
@@ -53,6 +60,7 @@ def totals_of(
     sums = {name: Counter[str]() for name in _SUMMED}
     numbers: Counter[str] = Counter()
     reasons = ReasonCounts()
+    labels = LabelCounts()
     findings: list[dict[str, Any]] = []
     counted: list[tuple[str, int]] = []
     for unit in units:
@@ -64,6 +72,7 @@ def totals_of(
             numbers[WAITING] += unit.outcomes.get(MISSING, 0)
         reasons.merge(unit.reasons, unit.other_reasons)
         findings += (finding.as_json() for finding in unit.findings)
+        labels.add(unit.labels)
         counted.append((unit.unit, sum(unit.outcomes.values())))
     waiting = numbers[WAITING]
     outcomes = sums["outcomes"]
@@ -82,12 +91,17 @@ def totals_of(
         fallback_tokens=_NO_TOKENS | sums["fallback_tokens"],
         manifest_totals=_NO_TOKENS | {"images": 0} | sums["manifest_tokens"],
         findings=[*shard_mismatches(manifest, counted), *findings],
+        lengths=as_bins(sums["lengths"]),
+        labels=labels.as_json(),
+        latency=as_bins(sums["latency"]),
+        asked=asked_by_minute(sums["fallback_minutes"]),
     )
 
 
 # The counts of a unit that are added up by name.
 _SUMMED = (
     *("outcomes", "served_by", "stop_reasons", "tokens", "manifest_tokens", "fallback_tokens"),
+    *("lengths", "latency", "fallback_minutes"),
 )
 
 
@@ -108,13 +122,18 @@ def last_totals(manifest: RunManifest | None, last: Mapping[str, Any] | None) ->
     return Totals(all_outcomes({REJECTED: rejected, WAITING: manifest.rows - rejected}))
 
 
+def _reason(*, examples: list[str], **values: Any) -> Reason:
+    example = examples[0] if examples else None
+    return Reason(**values, example=example, more_examples=tuple(examples[1:]))
+
+
 def _carried(last: Mapping[str, Any]) -> Totals:
     return Totals(
         outcomes={name: int(last["outcomes"][name]) for name in OUTCOMES},
         served_by=dict(last["served_by"]),
         unanswered=int(last["unanswered"]),
         unfound=int(last["unfound"]),
-        reasons=[Reason(**reason) for reason in last["reasons"]],
+        reasons=[_reason(**reason) for reason in last["reasons"]],
         other_reasons=int(last["other_reasons"]),
         stop_reasons=dict(last["stop_reasons"]),
         tokens=dict(last["tokens"]),
@@ -123,4 +142,8 @@ def _carried(last: Mapping[str, Any]) -> Totals:
         findings=[f for f in last["findings"] if f["kind"] not in OF_THE_MOMENT],
         published=last.get("published"),
         partial=last.get("partial"),
+        lengths=list(last["lengths"]),
+        labels=list(last["labels"]),
+        latency=list(last["fallback_latency"]),
+        asked=asked_before(last["timeline"]),
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bedrock_spark.clock import iso_time
 from bedrock_spark.outputs.outcomes import (
     ERROR,
     INVALID,
@@ -83,6 +83,11 @@ class Report:
     prices: the prices, where they come from, and what is not known
     manifest_totals: tokens and images by the output manifests of all jobs
     models: what the service said of the run's models: status and life cycle
+    timeline: jobs, slots, records and tokens over time; None if nothing was asked
+    latency: calls of the fallback by milliseconds; lengths: rows by the output tokens of the answer
+    labels: by column of the answers, rows by value, if it has few values
+    saved: dollars that the run would have cost more without batch jobs and without sharing
+    config: of the run, without secrets and prompts; versions: of this process
     canary: records by outcome in the last try of the canary, and the tokens of all tries; None
         without canary
     """
@@ -121,6 +126,13 @@ class Report:
     fallback_model_id: str | None = None
     region: str | None = None
     models: list[dict[str, Any]] = field(default_factory=list)
+    timeline: dict[str, Any] | None = None
+    latency: list[dict[str, Any]] = field(default_factory=list)
+    lengths: list[dict[str, Any]] = field(default_factory=list)
+    labels: list[dict[str, Any]] = field(default_factory=list)
+    saved: dict[str, float] | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:
@@ -163,7 +175,7 @@ class Report:
             "served_by": self.served_by,
             "unanswered": self.unanswered,
             "unfound": self.unfound,
-            "reasons": [asdict(reason) for reason in self.reasons],
+            "reasons": [_reason_as_json(reason) for reason in self.reasons],
             "other_reasons": self.other_reasons,
             "stop_reasons": self.stop_reasons,
             "shards": self.shards,
@@ -179,17 +191,28 @@ class Report:
             "published": self.published,
             "partial": self.partial,
             "findings": self.findings,
+            "timeline": self.timeline,
+            "fallback_latency": self.latency,
+            "lengths": self.lengths,
+            "labels": self.labels,
+            "saved": self.saved,
+            "config": self.config,
+            "versions": self.versions,
         }
+
+    def _repr_html_(self) -> str:
+        """Return the outcome and the numbers of the run, for a notebook."""
+        from bedrock_spark.page import summary
+
+        return summary(self.as_json())
+
+
+def _reason_as_json(reason: Reason) -> dict[str, Any]:
+    """Return a reason with its examples in one list."""
+    own = {"outcome": reason.outcome, "code": reason.code, "message": reason.message}
+    return {**own, "count": reason.count, "examples": list(reason.examples)}
 
 
 def all_outcomes(counts: Mapping[str, int]) -> dict[str, int]:
     """Return the number of rows by every outcome, in the order of OUTCOMES."""
     return {outcome: counts.get(outcome, 0) for outcome in OUTCOMES}
-
-
-def iso_time(seconds: float | None) -> str | None:
-    """Return seconds since the epoch as ISO 8601 in UTC; None for None."""
-    if seconds is None:
-        return None
-    moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

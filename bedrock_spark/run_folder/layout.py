@@ -33,6 +33,8 @@
     <run uri>/publisher.json                            the process that publishes the results
     <run uri>/published.json                            where the results were published
     <run uri>/report.json                               the run in numbers
+    <run uri>/report.html                               the same as a page
+    <run uri>/notified.json                             which event of the run was told last
     <run uri>/cleaned.json                              what clean has deleted, and that it has
 
 A shard's number has two parts: the bucket of record ids it was cut from, and the cut. So a task
@@ -51,7 +53,8 @@ MANIFEST_FILE = "manifest.json"
 CANARY_FILE = "canary.json"
 PRICES_FILE = "prices.json"
 REPORT_FILE = "report.json"
-CLEANED_FILE = "cleaned.json"
+REPORT_PAGE = "report.html"
+CLEANED_FILE, NOTIFIED_FILE = "cleaned.json", "notified.json"
 RECONCILIATION_FILE = "reconciliation.parquet"
 RECONCILIATIONS_FILE = "reconciliation.jsonl.gz"
 FALLBACK_END_FILE = "fallback-end.json"

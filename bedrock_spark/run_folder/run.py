@@ -29,7 +29,7 @@ from typing import Any
 from bedrock_spark.aws.account import account_id
 from bedrock_spark.aws.clients import AwsSettings, bedrock_client, region_here
 from bedrock_spark.aws.model_family import ask_family, hides_family
-from bedrock_spark.clock import Clock
+from bedrock_spark.clock import Clock, iso_time
 from bedrock_spark.config import Config, parse_config
 from bedrock_spark.errors import ConfigError, ObjectChangedError, RunFolderError
 from bedrock_spark.families import converse_reason
@@ -91,6 +91,20 @@ class Run:
         """
         recorded = read_prices(self.storage) if self.list_prices is None else self.list_prices
         return prices_of_run(self.config, find_among(recorded))
+
+    def _repr_html_(self) -> str:
+        """Return what the run is, for a notebook. Reads nothing: its report has the numbers."""
+        from bedrock_spark.page import table
+
+        begun = iso_time(self.begun_at) if self.is_begun else None
+        rows = [
+            ("run", self.run_id),
+            ("run folder", self.storage.uri),
+            ("model", self.config.model.id),
+            ("Region", self.aws.region or ""),
+            ("begun", begun or "not yet"),
+        ]
+        return table("Run", rows)
 
 
 def open_run(config: Config, clock: Clock) -> Run:

@@ -120,7 +120,7 @@ def _prove(spark: SparkSession, storage: Storage, task: _ProbeTask) -> None:
     is_folder = isinstance(storage, LocalStorage)
     seen: set[tuple[str, str]] = set()
     for _ in range(_ROUNDS):
-        executors = _executors(spark)
+        executors = count_executors(spark)
         tasks = executors or _TASKS_IF_UNKNOWN
         tasks = tasks if is_folder else min(tasks, _MOST_IN_S3)
         with observed_tasks(spark, "probe", ignore_progress):
@@ -128,7 +128,7 @@ def _prove(spark: SparkSession, storage: Storage, task: _ProbeTask) -> None:
         _check(storage, task, probed)
         seen |= {(one.host, one.process) for one in probed}
         # Executors that have come meanwhile count, too.
-        executors = _executors(spark)
+        executors = count_executors(spark)
         if not is_folder or executors is None or len(seen) >= executors:
             break
     if is_folder:
@@ -181,7 +181,7 @@ def _not_shared(storage: Storage, host: str) -> BedrockSparkError:
     )
 
 
-def _executors(spark: SparkSession) -> int | None:
+def count_executors(spark: SparkSession) -> int | None:
     """Return the number of executors that are alive; None if it is unknown."""
     context = classic_context(spark)
     if context is None:

@@ -12,7 +12,7 @@ from bedrock_spark.storage.listing import list_all, scan_ahead
 from bedrock_spark.storage.local import LocalStorage
 from bedrock_spark.storage.read_ahead import LineReader, Piece, read_ahead
 from bedrock_spark.storage.s3 import S3Storage
-from bedrock_spark.storage.scratch import scratch_folder
+from bedrock_spark.storage.scratch import free_space, scratch_folder
 
 __all__ = [
     "Calls",
@@ -27,6 +27,7 @@ __all__ = [
     "commit_all",
     "copy_below",
     "copy_object",
+    "free_space",
     "list_all",
     "open_storage",
     "read_ahead",

@@ -50,6 +50,9 @@ _MARK = "bedrock-spark-put"
 # The maximum number of keys in one DeleteObjects call, from the Amazon S3 API reference.
 _MAX_DELETED_KEYS = 1000
 
+# A browser saves what is of the default kind instead of showing it.
+_PAGE, _DATA = "text/html; charset=utf-8", "binary/octet-stream"
+
 
 class S3Storage:
     """Storage below an s3:// URI. The first call makes the client, once per process."""
@@ -103,7 +106,9 @@ class S3Storage:
         """Write an object; return its ETag."""
         with self._storage_errors(key):
             name = self._prefix + key
-            reply = self._client.put_object(Bucket=self._bucket, Key=name, Body=data)
+            kind = _PAGE if key.endswith(".html") else _DATA
+            put = self._client.put_object
+            reply = put(Bucket=self._bucket, Key=name, Body=data, ContentType=kind)
             return str(reply["ETag"]).strip('"')
 
     def create(self, key: str, data: bytes) -> None:

@@ -78,6 +78,11 @@ def _places() -> list[Path]:
     return [Path(tempfile.gettempdir())]
 
 
+def free_space() -> list[tuple[Path, int]]:
+    """Return the folders in which this process keeps local files, each with its free bytes."""
+    return [(place, _free_bytes(place)) for place in _places()]
+
+
 def _scratch_folders(place: Path) -> list[Path]:
     try:
         with os.scandir(place) as entries:

@@ -24,6 +24,8 @@ from tests.spark_sessions import ROLE
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 Start = Callable[..., LocalBedrock]
+TRUST = """{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole",
+  "Principal": {"Service": "bedrock.amazonaws.com"}}]}"""
 
 
 def blocks(language: str) -> list[str]:
@@ -49,10 +51,17 @@ def example_folder(
     values["endpoint_url"] = local.endpoint_url
     config = yaml.safe_dump(values)
     (tmp_path / "tickets.yaml").write_text(config)
-    local.client("s3").put_object(Bucket=BUCKET, Key="tickets.yaml", Body=config.encode())
+    put_config(local, config.encode())
     shutil.copytree(ROOT / "jobs", tmp_path / "jobs")
     monkeypatch.chdir(tmp_path)
     return tmp_path, local
+
+
+def put_config(local: LocalBedrock, config: bytes) -> None:
+    """Make the bucket, if it is not there, with the config in it."""
+    s3 = local.client("s3")
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_object(Bucket=BUCKET, Key="tickets.yaml", Body=config)
 
 
 @pytest.mark.parametrize("number", range(len(blocks("python"))))
@@ -90,10 +99,21 @@ def test_command_lines(
         for line in block.strip().split("\n")
         if "tickets.yaml" in line and " invoke " not in line
     ]
-    check, plan, *whole = commands[:4]
-    stages = commands[4:]
+    check, doctor, preview, plan, *whole = commands[:6]
+    stages = commands[6:]
     assert check == ["bedrock-spark", "check", "tickets.yaml"]
     assert call(check) == 0
+    assert doctor == ["bedrock-spark", "doctor", "tickets.yaml"]
+    local.client("iam").create_role(
+        RoleName=ROLE.rsplit("/", 1)[-1], AssumeRolePolicyDocument=TRUST
+    )
+    assert call(doctor) == 0
+    assert "source.key = [ticket_id]: is unique in 120 rows" in capsys.readouterr().out
+    assert preview == ["bedrock-spark", "preview", "tickets.yaml"]
+    assert call(preview) == 0
+    assert "the whole  120 rows would cost" in capsys.readouterr().out
+    local.reset()  # what is billed from now on is the run's
+    put_config(local, (folder / "tickets.yaml").read_bytes())
     assert plan == ["bedrock-spark", "plan", "tickets.yaml"]
     assert call(plan) == 0
     assert "120: 120 records, 0 rejected" in capsys.readouterr().out

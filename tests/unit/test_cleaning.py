@@ -27,6 +27,7 @@ from bedrock_spark.errors import (
     RunHeldError,
     StorageError,
 )
+from bedrock_spark.report import Reporter
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.cleaned import PARTS, read_cleaned
 from bedrock_spark.run_folder.job_plan import Place, plan_job
@@ -103,6 +104,7 @@ def test_every_object_of_the_layout_stays_or_belongs_to_one_part() -> None:
     names = {value for name, value in vars(layout).items() if name.isupper()}
     names.remove(layout.OUTPUT_MANIFEST_FILE)  # in a job's own folder
     stays = STAYS | {layout.CANARY_FILE, layout.PRICES_FILE, layout.PUBLISHED_FILE, layout.CONFIGS}
+    stays |= {layout.NOTIFIED_FILE}
     stays |= {layout.FALLBACK_END_FILE, layout.PROVISIONED, layout.COST_PROFILES}
     parts = [name.rstrip("/") for names in PARTS.values() for name in names]
     assert len(parts) == len(set(parts))
@@ -234,6 +236,21 @@ def test_a_process_that_opened_the_run_before_cannot_go_on(tmp_path: Path, purpo
     with pytest.raises(RunCleanedError), lease:
         pytest.fail("it has the lease of a cleaned run")
     clean(run, (), FakeClock(NOW))
+
+
+def test_a_process_that_is_refused_leaves_the_report_as_it_is(tmp_path: Path) -> None:
+    """Else the run would be listed as failed."""
+    run = done_run(tmp_path)
+    reporter = Reporter(FakeClock(NOW))
+    clean(run, ("results",), FakeClock(NOW))
+    before = run.storage.read(layout.REPORT_FILE)
+    with (
+        pytest.raises(RunCleanedError),
+        reporter.command(lambda: run),
+        Lease(run.storage, FakeClock(NOW)),
+    ):
+        pytest.fail("it has the lease of a cleaned run")
+    assert run.storage.read(layout.REPORT_FILE) == before
 
 
 class KilledError(Exception):

@@ -24,7 +24,7 @@ PACKAGE = Path(bedrock_spark.__file__).parent
 ORDER: list[set[str]] = [
     # Values.
     {"_version", "archives", "errors", "error_page", "limits", "clock", "progress", "s3_spelling"},
-    {"schema", "screen"},  # columns in Spark DDL; progress on the screen
+    {"schema", "screen", "page"},  # columns in Spark DDL; progress on the screen; a report as HTML
     {"templates", "shards"},  # from a row to a body; record ids, buckets, cuts
     {"config"},
     {"families"},  # request bodies and answers per model family
@@ -36,14 +36,24 @@ ORDER: list[set[str]] = [
     {"fanout"},
     {"spark"},
     {"canary", "check", "model_check", "report", "fallback"},
-    {"publication", "submission", "planning", "browse", "permissions", "cleaning"},
-    {"pipeline", "preview"},
+    {"publication", "submission", "planning", "browse", "permissions", "cleaning", "monitoring"},
+    {"pipeline", "doctor", "preview"},
     {"demo", "deploy", "environment", "lambda_handler", "whole_run"},
     {"cli", "__init__"},
     {"jobs", "__main__"},  # programs of spark-submit; python -m
 ]
 # Parts and files that need neither Spark nor AWS, so that their tests need neither.
-PURE = {*ORDER[0], "schema", "screen", "templates", "shards", "config", "families", "prices"}
+PURE = {
+    *ORDER[0],
+    "schema",
+    "screen",
+    "page",
+    "templates",
+    "shards",
+    "config",
+    "families",
+    "prices",
+}
 PURE_FILES = {
     "outputs/ask_again.py",
     "outputs/claims.py",

@@ -39,6 +39,8 @@ class Ledger:
         self._storage = storage
         self._next: int | None = None
         self._torn: list[tuple[int, str]] = []
+        # The objects and the events since the newest snapshot.
+        self._objects = self._events = 0
         self.state = LedgerState()
 
     def replay(self) -> dict[str, Job]:
@@ -56,12 +58,13 @@ class Ledger:
         number, state = snapshot.result()
         newer = self._keys_after(number, listed.result())
         decoded = [self._decoded(data) for data in self._read(newer)]
-        self._torn = []
+        self._torn, self._objects, self._events = [], len(newer), 0
         for i, (key, events) in enumerate(zip(newer, decoded, strict=True)):
             if isinstance(events, DamagedObjectError):
                 following = decoded[i + 1] if i + 1 < len(newer) else None
                 self._skip_damaged(key, events, following, state)
             else:
+                self._events += len(events)
                 self._apply(key, events, state)
         self._next, self.state = number + len(newer) + 1, state
         return state
@@ -165,8 +168,11 @@ class Ledger:
         self._torn = []
         for event in listed:
             self.state.apply(event)
-        if self._next % snapshots.EVERY == 0:
+        self._objects += 1
+        self._events += len(listed)
+        if snapshots.is_due(self._objects, self._events, self.state):
             snapshots.write_snapshot(self._storage, self._next, self.state)
+            self._objects = self._events = 0
         self._next += 1
 
     def _create(self, key: str, data: bytes) -> None:

@@ -27,10 +27,22 @@ from bedrock_spark.storage import Storage
 
 log = logging.getLogger(__name__)
 
-# Ledger objects between two snapshots.
+# The fewest ledger objects between two snapshots.
 EVERY = 500
 _FORMAT = 1
 _NAME = re.compile(rf"{layout.SNAPSHOTS}/\d{{9,}}\.jsonl")
+
+
+def is_due(objects: int, events: int, state: LedgerState) -> bool:
+    """Tell whether a snapshot is worth its bytes.
+
+    A snapshot has every job. One after every so many objects would make a long run write a number
+    of jobs that grows with their square. So there are half as many events as jobs between two of
+    them, too: all snapshots together have a few times the jobs of the run.
+
+    objects, events: those since the last snapshot
+    """
+    return objects >= EVERY and 2 * events >= len(state.jobs)
 
 
 def write_snapshot(storage: Storage, number: int, state: LedgerState) -> None:

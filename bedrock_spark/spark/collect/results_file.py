@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from bedrock_spark.schema import MODEL_OUTPUT, RESULT_COLUMNS
+from bedrock_spark.spark.collect.answer_counts import AnswerCounts
 from bedrock_spark.spark.collect.dead_letters import DeadLetters
 from bedrock_spark.spark.collect.result_rows import Row
 from bedrock_spark.spark.collect.row_places import Places, flatten
@@ -35,6 +36,7 @@ class ResultsFile:
     rows: the source rows
     file: takes the results
     dead: takes those that are not ok, unless it is None
+    counts: takes the rows as they are written, unless it is None
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class ResultsFile:
         rows: SourceRows,
         file: ParquetFile,
         dead: DeadLetters | None = None,
+        counts: AnswerCounts | None = None,
     ) -> None:
         results = columns.arrow()
         self._rows = rows
         self._file = file
         self._dead = dead
+        self._counts = counts
         self._schema = schema
         names = (*RESULT_COLUMNS, *(field.name for field in columns.parsed))
         places = {name: place for place, name in enumerate(names)}
@@ -101,6 +105,8 @@ class ResultsFile:
             batch = pa.RecordBatch.from_arrays([*rows, *piece], schema=self._schema)
             if self._dead is not None:
                 self._dead.copy_from(batch)
+            if self._counts is not None:
+                self._counts.add(batch)
             self._file.write(batch)
 
 

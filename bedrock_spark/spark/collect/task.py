@@ -43,6 +43,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import Place
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.schema import REJECT_COLUMN, REJECT_REASON, ROW_RECORD_ID
+from bedrock_spark.spark.collect.answer_counts import AnswerCounts
 from bedrock_spark.spark.collect.dead_letters import DeadLetters
 from bedrock_spark.spark.collect.late_output import copy_late_output, lacks_answers
 from bedrock_spark.spark.collect.result_rows import ResultRows, rejected_rows
@@ -55,7 +56,7 @@ from bedrock_spark.storage import Storage, StoredObject, calls_at_once, scratch_
 
 # The version of the format of results and reconciliations. If it changes, the fingerprint of every
 # shard changes, and the shard is collected again.
-_FORMAT = 13
+_FORMAT = 14
 _REJECT_COLUMNS = (REJECT_COLUMN, REJECT_REASON)
 
 
@@ -209,10 +210,11 @@ class CollectTask:
         )
         images = images_of(self.storage, inputs, reconciliation)
         made = ResultRows(reconciliation, family, images, len(self.columns.parsed))
+        counts = AnswerCounts(self.columns.prefix, self.columns.parsed)
         may_exist = last is None or last.dead_letters != 0
         with (
             DeadLetters(self.columns, self.storage, work.unit, may_exist=may_exist) as dead,
-            self._results(work.unit, kept, dead) as results,
+            self._results(work.unit, kept, dead, counts) as results,
         ):
 
             def take(ok: OkAnswers) -> None:
@@ -234,6 +236,8 @@ class CollectTask:
         return msgspec.structs.replace(
             _with_reasons(_reconciled(reconciliation, outputs, made), made.reasons),
             fallback_files=tuple(answers),
+            lengths=dict(counts.lengths),
+            labels={k: None if v is None else dict(v) for k, v in counts.labels.items()},
             dead_letters=dead.rows,
             outputs=outputs_digest(inputs),
             jobs_known=jobs_digest(work.jobs),
@@ -242,7 +246,11 @@ class CollectTask:
 
     @contextmanager
     def _results(
-        self, unit: str, kept: SourceRows, dead: DeadLetters | None = None
+        self,
+        unit: str,
+        kept: SourceRows,
+        dead: DeadLetters | None = None,
+        counts: AnswerCounts | None = None,
     ) -> Iterator[ResultsFile]:
         """Provide the results of a unit; put them into the run folder after the block, whole.
 
@@ -251,7 +259,7 @@ class CollectTask:
         schema = schema_of(kept.schema, self.columns)
         key = layout.results_key(unit)
         with results_file(self.storage, key, schema, self.columns.prefix) as file:
-            results = ResultsFile(self.columns, schema, kept, file, dead)
+            results = ResultsFile(self.columns, schema, kept, file, dead, counts)
             yield results
             results.flush()
             with calls_at_once(self.storage) as calls:
@@ -303,6 +311,8 @@ def _reconciled(
         raised_tokens=sum(limits.values()),
         unanswered_ids=tuple(unanswered),
         unanswered_digest=digest_of_ids(unanswered),
+        fallback_minutes=dict(reconciliation.times.minutes),
+        latency=dict(reconciliation.times.latency),
         findings=tuple(reconciliation.findings),
     )
 

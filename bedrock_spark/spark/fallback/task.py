@@ -27,6 +27,7 @@ from bedrock_spark.invoke.flex_tier import FlexTier
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.invoke.refusals import Refusal, Refusals, is_refusal
 from bedrock_spark.invoke.shared_limit import TaskRegistry, share_limit
+from bedrock_spark.outputs.fallback_times import note_of
 from bedrock_spark.outputs.lines import answer_line, error_line
 from bedrock_spark.run_folder.claims import CLAIM_SECONDS, TaskClaim
 from bedrock_spark.run_folder.heartbeat import Renewal, kept
@@ -232,8 +233,9 @@ class _Asker:
         """Ask one record, and keep its answer or error. Only InvokeRefusedError is raised."""
         body = record.body
         try:
-            output, tier = self.caller.answer(body, limit)
-            line = answer_line(record.recordId, body, output, tier)
+            answered = self.caller.answer(body, limit)
+            note = note_of(self.caller.clock.now(), answered.seconds)
+            line = answer_line(record.recordId, body, answered.output, answered.tier, note)
         except InvokeRefusedError:
             raise
         except InvokeError as exc:

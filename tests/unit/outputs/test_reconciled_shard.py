@@ -71,6 +71,10 @@ MEMBERS: dict[str, st.SearchStrategy[object]] = {
     "rules": TEXTS,
     "unanswered_digest": TEXTS,
     "fingerprint": TEXTS,
+    "lengths": COUNTS,
+    "labels": st.dictionaries(TEXTS, st.none() | COUNTS, max_size=3),
+    "fallback_minutes": COUNTS,
+    "latency": COUNTS,
 }
 SHARDS = st.fixed_dictionaries(MEMBERS).map(lambda members: ReconciledShard(**members))
 

@@ -26,6 +26,7 @@ ALL = {
     **LAKE,
     "fallback": {**BUYS, "guardrail": {"id": "abc", "version": "1"}},
     "events": {"queue_url": f"https://sqs.us-east-1.amazonaws.com/{ACCOUNT}/jobs"},
+    "notify": {"sns_topic_arn": f"arn:aws:sns:us-east-1:{ACCOUNT}:runs"},
     "batch": {
         **config_values()["batch"],
         "tags": {"team": "a"},

@@ -132,6 +132,22 @@ def test_a_report_that_cannot_be_written_hides_nothing(
     assert "report.json could not be written: the disk is full" in caplog.text
 
 
+def test_the_page_is_written_beside_the_report_and_never_ends_a_command(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """If it cannot be made, the report is written all the same, and a warning says why."""
+    Reporter(FakeClock()).write(run, Ending("done"))
+    assert run.run_id.encode() in run.storage.read("report.html")
+
+    def fail(*_: Any) -> None:
+        raise ValueError("no color")
+
+    monkeypatch.setattr("bedrock_spark.page.render", fail)
+    report = Reporter(FakeClock()).write(run, Ending("held"))
+    assert written(run)["state"] == report.state
+    assert "report.html could not be written: ValueError('no color')" in caplog.text
+
+
 def test_a_finding_of_a_kind_replaces_the_earlier_one(run: Run) -> None:
     """And can be forgotten."""
     reporter = Reporter(FakeClock())

@@ -66,7 +66,7 @@ def test_reasons_and_stop_reasons_are_sums_over_the_shards() -> None:
     """The commonest first; the example is of the first shard that has the reason."""
     totals = totals_of(MANIFEST, UNITS)
     assert totals.reasons == [
-        Reason("error", 429, "slow down", 4, "r1"),
+        Reason("error", 429, "slow down", 4, "r1", ("r2",)),
         Reason("rejected", None, "body: is null", 3),
     ]
     assert totals.other_reasons == 2

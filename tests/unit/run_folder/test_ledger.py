@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from bedrock_spark.aws import clients
 from bedrock_spark.aws.batch_jobs import SeenJob
@@ -324,6 +325,24 @@ def test_objects_before_a_snapshot_are_not_read(
     ledger.load()
     ledger.append([Submitted(PLAN.job_name, ARN, 2.0)])
     assert [p.name for p in (tmp_path / layout.SNAPSHOTS).iterdir()] == ["000000002.jsonl"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_the_snapshots_of_a_long_run_grow_with_its_jobs_not_with_their_square(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restarts: bool
+) -> None:
+    """All have at most three times the jobs, also if each object is of another process."""
+    monkeypatch.setattr(snapshots, "EVERY", 5)
+    storage = LocalStorage(str(tmp_path))
+    ledger, jobs = Ledger(storage), 400
+    for number in range(jobs):
+        if restarts and number % 20 == 0:
+            ledger = Ledger(storage)
+        ledger.append([structs.replace(submitting(PLAN, 1.0), job_name=f"{number:09d}")])
+    written = [p.read_bytes().count(b'"event": "job"') for p in tmp_path.glob("snapshots/*.jsonl")]
+    assert len(written) > 3
+    assert sum(written) <= 3 * jobs
+    assert len(Ledger(storage).replay()) == jobs
 
 
 class ListsInNoOrder(LocalStorage):

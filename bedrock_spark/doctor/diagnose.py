@@ -1,0 +1,107 @@
+"""All probes of a config, in the order of their subjects. Nothing is paid, and nothing is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from bedrock_spark.aws.clients import AwsSettings, quick_client, region_here
+from bedrock_spark.check import check_config
+from bedrock_spark.clock import Clock, SystemClock
+from bedrock_spark.config import Config
+from bedrock_spark.doctor.account import account_findings, clock_findings, identity_of
+from bedrock_spark.doctor.asking import UnansweredError
+from bedrock_spark.doctor.disk import disk_findings
+from bedrock_spark.doctor.findings import Diagnosis, Finding, error, ok, unknown
+from bedrock_spark.doctor.in_aws import aws_probes
+from bedrock_spark.doctor.on_spark import spark_probes
+from bedrock_spark.doctor.probes import Probe, run_probes
+from bedrock_spark.doctor.world import Clients, World
+from bedrock_spark.errors import BedrockSparkError, ConfigError
+from bedrock_spark.run_folder.run import open_run
+from bedrock_spark.storage import free_space
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# Starting executors takes a cluster minutes.
+_SPARK_SECONDS = 600.0
+Found = Iterator[tuple[str, Finding]]
+
+
+def diagnose(
+    path: str,
+    overrides: Iterable[str] = (),
+    spark: Callable[[Config], SparkSession] | None = None,
+    clock: Clock | None = None,
+) -> Diagnosis:
+    """Return everything that would fail late about the config of a file.
+
+    spark: returns a session; None leaves out what only Spark can tell
+    No model is invoked. A small object is written into the run folder, and deleted again.
+    """
+    return Diagnosis.of(path, _all(path, overrides, spark, clock or SystemClock()))
+
+
+def _all(
+    path: str,
+    overrides: Iterable[str],
+    spark: Callable[[Config], SparkSession] | None,
+    clock: Clock,
+) -> Found:
+    try:
+        config = check_config(path, overrides)
+    except ConfigError as exc:
+        first, *problems = str(exc).splitlines()
+        yield from (("config", error(line.strip())) for line in problems or [first])
+        return
+    yield "config", ok(f"{path}: no problem found")
+    region = config.batch.region or region_here()
+    if region is None:
+        what = "batch.region: is not set, and neither AWS_REGION nor the AWS profile names one"
+        yield "account", error(what, "batch: {region: us-east-1}")
+    else:
+        batch = config.batch.model_copy(update={"region": region})
+        config = config.model_copy(update={"batch": batch})
+        yield from _in_aws(World(config, region, _quick(config)), clock)
+        yield from _on_spark(config, spark, clock)
+    places = [(str(folder), free) for folder, free in free_space()]
+    disk = Probe("disk", "the disk", lambda: disk_findings(places, "this machine"))
+    yield from run_probes([disk])
+
+
+def _quick(config: Config) -> Clients:
+    return lambda service, region: quick_client(service, AwsSettings(region, config.endpoint_url))
+
+
+def _in_aws(world: World, clock: Clock) -> Found:
+    sts = world.client("sts")
+    why_not: UnansweredError | None = None
+    try:
+        world = World(world.config, world.region, world.clients, identity_of(sts))
+    except UnansweredError as exc:
+        why_not = exc
+    account = [
+        Probe("account", "the account", lambda: account_findings(world, why_not=why_not)),
+        Probe("account", "the clock", lambda: clock_findings(sts.get_caller_identity, clock.now)),
+    ]
+    found = list(run_probes(account))
+    yield from found
+    if why_not is not None and why_not.is_about_credentials:
+        yield "account", unknown("everything else in AWS, because it needs credentials")
+    else:
+        yield from run_probes(aws_probes(world, clock))
+
+
+def _on_spark(
+    config: Config, spark: Callable[[Config], SparkSession] | None, clock: Clock
+) -> Found:
+    if spark is None:
+        return
+    try:
+        session = spark(config)
+    except BedrockSparkError as exc:
+        yield "versions", error(f"Spark: {exc}", 'pip install "bedrock-spark[spark]"')
+        return
+    for probe in spark_probes(session, lambda: open_run(config, clock)):
+        yield from run_probes([probe], _SPARK_SECONDS)

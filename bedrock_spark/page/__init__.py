@@ -1,0 +1,10 @@
+"""A run as HTML: one page that needs nothing else, and small tables for notebooks.
+
+The page is made of report.json alone, so what it shows is in there. It has no script, and asks no
+server for anything.
+"""
+
+from bedrock_spark.page.document import Sample, render
+from bedrock_spark.page.notebook import summary, table
+
+__all__ = ["Sample", "render", "summary", "table"]

@@ -1,0 +1,128 @@
+"""No probe ends another one: not by an error, and not by hanging."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+
+from bedrock_spark.doctor.asking import UnansweredError, ask
+from bedrock_spark.doctor.findings import Diagnosis, Finding, error, ok, unknown, warning
+from bedrock_spark.doctor.probes import Probe, run_probes
+from bedrock_spark.errors import ConfigError
+
+
+def failing(exc: Exception) -> Callable[[], Iterator[Finding]]:
+    def look() -> Iterator[Finding]:
+        yield ok("first")
+        raise exc
+
+    return look
+
+
+def lines(*looks: Callable[[], Iterator[Finding]], seconds: float = 60.0) -> list[Finding]:
+    probes = [Probe("subject", f"probe {i}", look) for i, look in enumerate(looks)]
+    return [finding for _, finding in run_probes(probes, seconds)]
+
+
+@pytest.mark.parametrize(
+    ("exc", "found"),
+    [
+        (UnansweredError("needs a:B", "fix"), unknown("probe 0: needs a:B", "fix")),
+        (ConfigError("two\n  lines"), error("two; lines")),
+        (
+            ValueError("a secret"),
+            unknown("probe 0: the probe failed (ValueError); -v shows it"),
+        ),
+    ],
+)
+def test_a_failure_is_a_line_and_what_came_before_counts(
+    exc: Exception, found: Finding, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.CRITICAL):
+        assert lines(failing(exc), lambda: iter([ok("other")])) == [ok("first"), found, ok("other")]
+
+
+def test_what_another_probe_tells_is_told_once() -> None:
+    assert lines(failing(UnansweredError("x", is_told_elsewhere=True))) == [ok("first")]
+
+
+def test_a_probe_that_hangs_is_left_alone() -> None:
+    """Its findings so far count; the others have their lines."""
+    end, is_found = threading.Event(), threading.Event()
+
+    def hang() -> Iterator[Finding]:
+        yield ok("before")
+        is_found.set()
+        end.wait()
+
+    def other() -> Iterator[Finding]:
+        is_found.wait()
+        yield ok("other")
+
+    found = lines(other, hang, seconds=0.2)
+    end.set()
+    assert found == [
+        ok("other"),
+        ok("before"),
+        unknown("probe 1: no answer within 0 seconds"),
+    ]
+
+
+def refused(code: str, message: str = "no") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "GetRole")
+
+
+@pytest.mark.parametrize(
+    ("exc", "why", "has_fix"),
+    [
+        (refused("AccessDenied"), "needs iam:GetRole on arn:r", True),
+        (refused("AccessDeniedException"), "needs iam:GetRole on arn:r", True),
+        (refused("403"), "needs iam:GetRole on arn:r", True),
+        (
+            refused("AccessDenied", "with an explicit deny in a service control policy"),
+            "a service control policy of the organization denies iam:GetRole",
+            False,
+        ),
+        (refused("ExpiredToken"), "the credentials are not accepted (ExpiredToken)", False),
+        (NoCredentialsError(), "the credentials are not accepted (NoCredentialsError)", False),
+        (refused("NotImplemented"), "not supported here: the endpoint has no iam:GetRole", False),
+        (refused("Throttling", "slow down"), "iam:GetRole ended with Throttling: slow down", False),
+        (
+            EndpointConnectionError(endpoint_url="http://x"),
+            "no reply to iam:GetRole (EndpointConnectionError)",
+            False,
+        ),
+    ],
+)
+def test_a_call_that_fails_says_what_would_allow_it(
+    exc: Exception, why: str, has_fix: bool
+) -> None:
+    def call() -> object:
+        raise exc
+
+    with pytest.raises(UnansweredError) as raised:
+        ask(call, "iam:GetRole", "arn:r")
+    assert raised.value.why == why
+    allowed = '{"Effect": "Allow", "Action": ["iam:GetRole"], "Resource": ["arn:r"]}'
+    assert raised.value.fix == (allowed if has_fix else None)
+    assert raised.value.is_about_credentials == ("credentials" in why)
+
+
+def test_what_does_not_exist_is_an_answer() -> None:
+    def call() -> object:
+        raise refused("NoSuchEntity")
+
+    assert ask(call, "iam:GetRole", absent=("NoSuchEntity",)) is None
+    assert ask(lambda: {"a": 1}, "iam:GetRole") == {"a": 1}
+
+
+def test_a_diagnosis_counts_and_keeps_the_order() -> None:
+    found = [("b", ok("1")), ("a", warning("2")), ("b", error("3")), ("a", unknown("4"))]
+    diagnosis = Diagnosis.of("c.yaml", found)
+    assert [group.subject for group in diagnosis.groups] == ["b", "a"]
+    assert [f.what for f in diagnosis.groups[0].findings] == ["1", "3"]
+    assert (diagnosis.errors, diagnosis.warnings, diagnosis.not_checked) == (1, 1, 1)
