@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import click
 
@@ -37,18 +36,12 @@ _VERSIONS = (
 )
 
 
-class _Age(click.ParamType[float]):
-    """A time such as 30d; in seconds."""
-
-    name = "age"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        if isinstance(value, float):
-            return value
-        found = re.fullmatch(r"(\d+)([hdw])", str(value))
-        if found is None:
-            self.fail(f"{value!r} is no age: a number with h, d or w, such as 30d", param, ctx)
-        return int(found[1]) * _SECONDS[found[2]]
+def _seconds_of(_context: object, _option: object, age: str) -> float:
+    """Return a time such as 30d in seconds: the callback of --older-than."""
+    found = re.fullmatch(r"(\d+)([hdw])", age)
+    if found is None:
+        raise click.BadParameter(f"{age!r} is no age: a number with h, d or w, such as 30d")
+    return int(found[1]) * _SECONDS[found[2]]
 
 
 @dataclass(frozen=True)
@@ -111,8 +104,8 @@ class _Settings:
 @click.option(
     "--older-than",
     "least_age",
-    type=_Age(),
-    default=0.0,
+    default="0h",
+    callback=_seconds_of,
     metavar="AGE",
     help="Only runs whose last command ended that long ago, such as 12h, 30d or 4w.",
 )

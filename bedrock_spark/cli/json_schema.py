@@ -77,18 +77,21 @@ def schema_of(command: str, json_type: Any) -> dict[str, Any]:
 
 def _schema(json_type: Any, template: str) -> dict[str, Any]:
     adapter = TypeAdapter(json_type)
-    found: dict[str, Any] = _without_titles(
-        adapter.json_schema(mode="serialization", ref_template=template)
-    )
+    found: dict[str, Any] = _tidy(adapter.json_schema(mode="serialization", ref_template=template))
     return found
 
 
-def _without_titles(schema: Any) -> Any:
-    """Return a schema without the titles of properties, which repeat their names."""
+def _tidy(schema: Any) -> Any:
+    """Return a schema without what says nothing, which not every version of pydantic writes.
+
+    That is the titles of properties, which repeat their names, and `additionalProperties: true`.
+    """
     if isinstance(schema, dict):
-        return {
-            key: _without_titles(value)
-            for key, value in schema.items()
-            if key != "title" or not isinstance(value, str)
-        }
-    return [_without_titles(item) for item in schema] if isinstance(schema, list) else schema
+        return {key: _tidy(value) for key, value in schema.items() if not _says_nothing(key, value)}
+    return [_tidy(item) for item in schema] if isinstance(schema, list) else schema
+
+
+def _says_nothing(key: str, value: Any) -> bool:
+    return (key == "title" and isinstance(value, str)) or (
+        key == "additionalProperties" and value is True
+    )

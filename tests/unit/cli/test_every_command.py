@@ -42,6 +42,24 @@ COMMANDS = dict(leaves(main))
 PRINTING = dict(printing_commands(main))
 
 
+# Old versions of pydantic, from 2.7, give dataclasses no description.
+HAS_DESCRIPTIONS = "description" in schema_of("submit", PRINTING["submit"])["$defs"]["CommandError"]
+
+
+def published(name: str) -> Any:
+    """Return the published schema of a command, as far as this pydantic can make it."""
+    return comparable(json.loads((SCHEMAS / f"{name}.json").read_text("utf-8")))
+
+
+def comparable(schema: Any) -> Any:
+    """Return a schema; without descriptions if this pydantic writes none of dataclasses."""
+    if HAS_DESCRIPTIONS or not isinstance(schema, dict | list):
+        return schema
+    if isinstance(schema, list):
+        return [comparable(item) for item in schema]
+    return {k: comparable(v) for k, v in schema.items() if k != "description"}
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_help_has_examples_that_can_be_called(name: str) -> None:
     """Each is a line of its own, calls this command, and has no option that does not exist."""
@@ -85,7 +103,7 @@ def test_the_published_schema_is_that_of_the_type(name: str) -> None:
     jsonschema_rs.meta.validate(schema)
     file = SCHEMAS / f"{name}.json"
     assert file.exists(), "bedrock-spark schema --out docs/schemas"
-    assert json.loads(file.read_text("utf-8")) == schema, "bedrock-spark schema --out docs/schemas"
+    assert published(name) == comparable(schema), "bedrock-spark schema --out docs/schemas"
 
 
 def test_no_schema_is_published_without_its_command() -> None:
@@ -108,7 +126,7 @@ def test_a_failed_command_fits_its_schema(name: str) -> None:
 def test_schema_prints_what_is_published() -> None:
     """Where there are no docs at hand, and for the version that is installed."""
     shown = CliRunner().invoke(main, ["schema", "plan"])
-    assert json.loads(shown.stdout) == json.loads((SCHEMAS / "plan.json").read_text("utf-8"))
+    assert comparable(json.loads(shown.stdout)) == published("plan")
 
 
 @pytest.mark.parametrize(
