@@ -21,9 +21,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from operator import sub
 from typing import TypeAlias
-
-import numpy as np
 
 from bedrock_spark.shards.record_ids import LENGTH, decode
 
@@ -75,12 +74,12 @@ class ShardIndex:
     def to_bytes(self) -> bytes:
         """Return the index as it is written."""
         blocks, salted = len(self.ranks), len(self.salted)
-        lengths = np.diff(np.array(self.bounds, np.int64))
+        lengths = map(sub, self.bounds[1:], self.bounds)
         data = b"".join(
             (
                 _HEADER.pack(_MAGIC, _VERSION, self.bounds[-1], blocks, salted),
-                np.array(self.ranks, "<u8").tobytes(),
-                lengths.astype("<u4").tobytes(),
+                struct.pack(f"<{blocks}Q", *self.ranks),
+                struct.pack(f"<{blocks}I", *lengths),
                 "".join(self.salted).encode(),
                 struct.pack(f"<{salted}I", *self.salted.values()),
             )
