@@ -38,7 +38,8 @@ test: install ## Run all tests but the long ones
 	@scripts/with-spark.sh $(venv) pytest $(parallel) -m 'not long' $(PYTEST_ARGS)
 
 test-long: install ## Run the long tests: killed controllers, Delta and Iceberg, other Spark sessions
-	@scripts/with-spark.sh $(venv) pytest $(parallel) -m long $(PYTEST_ARGS)
+	@CHROMIUM=$$(scripts/chromium.sh); export CHROMIUM; \
+		scripts/with-spark.sh $(venv) pytest $(parallel) -m long $(PYTEST_ARGS)
 
 test-lowest: install-spark35 ## Run unit tests, and those that depend on Spark, with the lowest versions
 	@SPARK_JAVA_NEWEST=21 scripts/with-spark.sh $(venv_spark35) pytest $(parallel) \

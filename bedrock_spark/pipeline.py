@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bedrock_spark.aws.clients import bedrock_client
 from bedrock_spark.aws.provisioned import check_provisioned, is_provisioned
@@ -57,6 +57,7 @@ from bedrock_spark.outputs.reconciled_shard import (
     ReconciledShard,
     unanswered_rows,
 )
+from bedrock_spark.planning.drift import drifts_of, drifts_of_run
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.publication import Publication, why_not_final, write_final_report
 from bedrock_spark.report import Report, Reporter, check_complete
@@ -64,6 +65,7 @@ from bedrock_spark.report.findings import (
     changed_source_finding,
     fallback_finding,
 )
+from bedrock_spark.report.gather import Known
 from bedrock_spark.report.values import DONE
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.fallback_end import note_fallback_ended
@@ -86,6 +88,15 @@ _CONVERSE_NOTICE = (
 )
 # How often late output is looked for.
 _LOOK_SECONDS = 60.0
+
+
+def _drifts(run: Run, known: Known, report: Report) -> list[dict[str, Any]]:
+    """Return a finding for everything that is not as planned."""
+    if known.manifest is None:
+        return []
+    jobs, tries = known.state.jobs, known.tries
+    found = drifts_of_run(run, known.manifest, jobs, tries, report.outcomes)
+    return [drift.as_finding() for drift in found]
 
 
 @dataclass
@@ -114,7 +125,7 @@ class Pipeline:
     def __post_init__(self) -> None:
         monitor = Monitor(lambda: self.run, self.clock)
         self.observe = monitor.observing(self.observe)
-        self._reporter = Reporter(self.clock, on_end=monitor.end)
+        self._reporter = Reporter(self.clock, look=_drifts, on_end=monitor.end)
 
     @classmethod
     def open(
@@ -252,7 +263,8 @@ class Pipeline:
             self._check_models()
             with self._submission(NO_WAIT) as controller:
                 result = controller.advance()
-                self.observe(progress_of(result, Meter(controller).counts(result)))
+                meter = Meter(controller)
+                self._observing_drift(meter)(progress_of(result, meter.counts(result)))
                 if result.is_done and requeue_answered(controller):
                     return controller.result()
                 if controller.rejection is not None or not result.active:
@@ -273,9 +285,24 @@ class Pipeline:
             with self._submission(self._wait) as controller:
                 controller.resume()
                 requeue_answered(controller)
-                result = watch_jobs(controller, self.observe)
+                meter = Meter(controller)
+                result = watch_jobs(controller, self._observing_drift(meter), meter=meter)
             refuse_spent(self.run, result)
         return result
+
+    def _observing_drift(self, meter: Meter) -> Observer:
+        """Return an observer that warns, once of each kind, if the jobs are not as planned."""
+        told: set[str] = set()
+
+        def observe(progress: Progress) -> None:
+            self.observe(progress)
+            config, prices = self.run.config, self.run.prices
+            for drift in drifts_of(config, prices, meter.sums(), meter.tries):
+                if drift.kind not in told:
+                    told.add(drift.kind)
+                    log.warning("not as planned: %s", drift.text)
+
+        return observe
 
     @property
     def _wait(self) -> LeaseWait:

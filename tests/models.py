@@ -97,6 +97,7 @@ ENDS: dict[str, date | None] = {
 # What a reader of the docs may copy, and the code of the demo and the benchmarks.
 _FOR_USERS = (
     *("README.md", "docs/*.md", "conf/*.yaml", "jobs/*.py", "bench/**/*.py"),
+    *("docs/tasks/*.md", "bedrock_spark/starter/*.py"),
     *("bedrock_spark/demo/*", "bedrock_spark/config/*.py", "bedrock_spark/cli/**/*.py"),
 )
 _FOR_TESTS = ("tests/**/*.py", "bedrock_emulator/models/*.py")

@@ -25,6 +25,7 @@ from bedrock_spark.cli.examples import show_examples_as_lines
 from bedrock_spark.cli.extras import how_to_install, missing_of
 from bedrock_spark.cli.help import help_command
 from bedrock_spark.cli.iam import iam
+from bedrock_spark.cli.init import init
 from bedrock_spark.cli.invoke.command import invoke
 from bedrock_spark.cli.lease_wait import add_lease_wait
 from bedrock_spark.cli.list_runs import list_runs
@@ -41,7 +42,7 @@ from bedrock_spark.report.json_form import ReportJson
 
 # The order in which --help lists the commands: as a run needs them. Others follow.
 ORDER = (
-    *("demo", "check", "iam", "doctor", "invoke", "preview", "plan"),
+    *("demo", "init", "check", "iam", "doctor", "invoke", "preview", "plan"),
     *("run", "prepare", "submit", "advance", "collect", "fallback"),
     *("status", "stop", "report", "errors", "show", "results", "runs", "clean"),
     *("environment", "deploy", "jobs-path"),
@@ -167,6 +168,7 @@ main.add_command(show)
 main.add_command(results)
 main.add_command(list_runs)
 main.add_command(clean_command)
+main.add_command(init)
 main.add_command(invoke)
 main.add_command(check)
 main.add_command(plan_command)

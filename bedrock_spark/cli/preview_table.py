@@ -103,9 +103,8 @@ def shown(value: Any) -> str:
     """Return a value of a row or an answer as text."""
     if value is None:
         return ""
-    if isinstance(value, bool) or not isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return value
+    is_json = isinstance(value, (bool, int, float, dict, list, tuple))
+    return json.dumps(value, ensure_ascii=False, default=str) if is_json else str(value)
 
 
 def _tokens(row: AnsweredRow) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import click
 
@@ -17,6 +17,7 @@ from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.errors import ConfigError, ExitCode, JobsNotStoppedError
 from bedrock_spark.fallback.rounds import delete_leftover_throughput
 from bedrock_spark.fanout import (
+    Controller,
     Status,
     StepResult,
     leased_controller,
@@ -26,6 +27,8 @@ from bedrock_spark.fanout import (
     status_unprepared,
     stop_run,
 )
+from bedrock_spark.planning.drift import drifts_of_run
+from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.cleaned import read_cleaned
 from bedrock_spark.run_folder.lease import STOP, read_holder
 from bedrock_spark.run_folder.leftovers import delete_leftovers
@@ -65,7 +68,8 @@ def status(run_uri: str, region: str | None, endpoint_url: str | None, output: O
         elif manifest is None:
             current = status_unprepared(run, clock)
         else:
-            current = status_of(open_controller(run, manifest, clock, reads_only=True), clock)
+            controller = open_controller(run, manifest, clock, reads_only=True)
+            current = _with_drifts(status_of(controller, clock), run, manifest, controller)
         rows = status_table(current)
         display.show_table(rows[1:])
         display.show_json(current.as_json())
@@ -73,6 +77,13 @@ def status(run_uri: str, region: str | None, endpoint_url: str | None, output: O
         return ExitCode.DONE
 
     sys.exit(run_command(work, output))
+
+
+def _with_drifts(status: Status, run: Run, manifest: RunManifest, controller: Controller) -> Status:
+    """Add a finding for everything that is not as planned."""
+    tries = read_tries(run.storage)
+    found = drifts_of_run(run, manifest, controller.jobs, tries, status.outcomes)
+    return replace(status, findings=[*status.findings, *(d.as_finding() for d in found)])
 
 
 @click.command(

@@ -13,6 +13,7 @@ from functools import cached_property
 
 from bedrock_spark.costs.tokens import Tokens, spent
 from bedrock_spark.costs.used import (
+    Estimate,
     canary_used,
     counted_use,
     estimate_by,
@@ -26,6 +27,7 @@ from bedrock_spark.fanout.step_result import StepResult
 from bedrock_spark.progress import Counts
 from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.run_folder.purchases import PurchaseNote, read_purchases, unit_hours
 from bedrock_spark.run_folder.report_file import read_report
 
@@ -35,13 +37,15 @@ class JobSums:
     """Sums over jobs.
 
     used: counted, or estimated for processed records without a count
-    counted: of settled jobs whose manifest counts their tokens; answered: the answers of these
+    counted: of settled jobs whose manifest counts their tokens; answered: the answers of these;
+        line_bytes: of the records of these answers, in their shards
     ended: the records that settled jobs have processed; errors: those of them without an answer
     """
 
     used: Tokens = field(default_factory=Tokens)
     counted: Tokens = field(default_factory=Tokens)
     answered: int = 0
+    line_bytes: int = 0
     ended: int = 0
     errors: int = 0
 
@@ -52,20 +56,39 @@ class JobSums:
             self.used + other.used if add else self.used - other.used,
             self.counted + other.counted if add else self.counted - other.counted,
             self.answered + sign * other.answered,
+            self.line_bytes + sign * other.line_bytes,
             self.ended + sign * other.ended,
             self.errors + sign * other.errors,
         )
 
 
+def sums_of_job(job: Job, estimate: Estimate, shard: Shard | None) -> JobSums:
+    """Return what a single job adds to the sums. shard: its own; None if it is not known."""
+    used, seen = job_used(job, estimate), job.seen
+    if seen is None or not job.is_settled:
+        return JobSums(used)
+    ended = seen.processed or 0
+    errors = 0 if seen.succeeded is None else max(0, ended - seen.succeeded)
+    counted = counted_use(job)
+    if counted is None or not seen.succeeded or shard is None or job.longer:
+        # Records with raised limits say nothing about the others.
+        return JobSums(used, ended=ended, errors=errors)
+    line_bytes = round(shard.bytes * seen.succeeded / max(1, shard.records))
+    return JobSums(used, counted, seen.succeeded, line_bytes, ended, errors)
+
+
 class Meter:
-    """Reads the numbers of a run's batch jobs from its controller, step by step."""
+    """Reads the numbers of a run's batch jobs from its controller, step by step.
+
+    tries: of the run's canary
+    """
 
     def __init__(self, controller: Controller) -> None:
         run = controller.run
         self._controller = controller
         self._run = run
-        self._tries = read_tries(run.storage)
-        self._expected = expected_of(run.config, run.prices, self._tries)
+        self.tries = read_tries(run.storage)
+        self._expected = expected_of(run.config, run.prices, self.tries)
         self._estimate = estimate_by(self._expected, controller.tracker.shards.values())
         self._known: dict[str, tuple[Job, JobSums]] = {}
         self._sums = JobSums()
@@ -76,7 +99,8 @@ class Meter:
         for name, job in jobs.items():
             known = self._known.get(name)
             if known is None or known[0] is not job:
-                own = self._sums_of(job)
+                shard = self._controller.shard(job.shard_id)
+                own = sums_of_job(job, self._estimate, shard)
                 before = self._sums if known is None else self._sums.plus(known[1], -1)
                 self._sums = before.plus(own)
                 self._known[name] = job, own
@@ -101,24 +125,13 @@ class Meter:
             budget_usd=None if budget is None else float(budget),
         )
 
-    def _sums_of(self, job: Job) -> JobSums:
-        used, seen = job_used(job, self._estimate), job.seen
-        if seen is None or not job.is_settled:
-            return JobSums(used)
-        ended = seen.processed or 0
-        errors = 0 if seen.succeeded is None else max(0, ended - seen.succeeded)
-        counted = counted_use(job)
-        if counted is None or not seen.succeeded:
-            return JobSums(used, ended=ended, errors=errors)
-        return JobSums(used, counted, seen.succeeded, ended, errors)
-
     def _cost(self, batch: Tokens) -> float | None:
         prices = self._run.prices
         if prices.batch is None and prices.image is None:
             return None
         hours = unit_hours(self._purchases, self._controller.clock.now())
         fallback, flex = self._fallback
-        canary = canary_used(self._tries, self._expected)
+        canary = canary_used(self.tries, self._expected)
         total: Decimal = spent(prices, batch, fallback, canary, hours, flex).total
         return float(total)
 

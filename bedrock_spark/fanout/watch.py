@@ -139,17 +139,21 @@ def check_reachable(run: Run) -> None:
 
 
 def watch(
-    controller: Controller, observe: Observer = ignore_progress, wait: Waiter | None = None
+    controller: Controller,
+    observe: Observer = ignore_progress,
+    wait: Waiter | None = None,
+    meter: Meter | None = None,
 ) -> StepResult:
     """Advance until every shard is settled, with a wait between steps.
 
+    meter: counts for the progress
     If nothing more may be submitted, the running jobs are watched until they end. Raises
     JobRejectedError if the service refused a job, RunStoppedError if the run was stopped meanwhile,
     JobsWithoutAnswersError if the jobs answer no record, NoSlotAtAllError if the account allows no
     job; a policy's reason is in the result that is returned.
     """
     wait = wait or waiter_of(controller)
-    meter = Meter(controller)
+    meter = meter or Meter(controller)
     while True:
         result = controller.advance()
         observe(progress_of(result, meter.counts(result)))

@@ -213,7 +213,7 @@ def _previewed(
         output_tokens=sum(row.output_tokens or 0 for row in paid),
         cost=sum(costs, Decimal()) if has_price else None,
         whole=whole,
-        notes=tuple(_notes(side, options, has_whole=whole is not None)) if estimated else (),
+        notes=tuple(_notes(side, options, estimated, has_whole=whole is not None)),
     )
 
 
@@ -236,11 +236,15 @@ def _whole(
     return whole_of(side.config, size, asked, side.prices)
 
 
-def _notes(side: Side, options: PreviewOptions, *, has_whole: bool) -> Iterator[str]:
+def _notes(
+    side: Side, options: PreviewOptions, estimated: Estimate | None, *, has_whole: bool
+) -> Iterator[str]:
+    if estimated is None:
+        return
     yield from (str(unknown) for unknown in side.prices.unknown)
     if side.prices.of_canary is None and side.prices.image is None:
         yield f"the on-demand price of {side.model_id} is not known: --max-cost limits nothing"
-    elif max_answer_tokens(side.config.request) is None and side.config.request.prompt is not None:
+    elif estimated.high is None:
         yield "request.max_tokens is not set, so nothing bounds the answers and their cost"
     if has_whole:
         rows = "the rows for which --where is true" if options.where else "the first rows"

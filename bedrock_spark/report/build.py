@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bedrock_spark.config.shown import shown_config
-from bedrock_spark.costs.tokens import spent
+from bedrock_spark.costs.tokens import Expected, Tokens, spent
 from bedrock_spark.costs.used import (
     batch_used,
     canary_used,
@@ -54,7 +54,12 @@ def build_report(
     """
     ending, config = ending or Ending(), run.config
     fallback = config.fallback
-    cost = _cost(run, manifest, jobs, totals, tries, unit_hours) if manifest else None
+    cost = saved = None
+    if manifest is not None:
+        expected = expected_of(config, run.prices, tries)
+        batch = batch_used(jobs.values(), estimate_by(expected, manifest.shards))
+        cost = _cost(run, batch, totals, expected, manifest, tries, unit_hours)
+        saved = _saved(run, batch, manifest, cost) if cost is not None else None
     return Report(
         run_id=run.run_id,
         run_uri=run.storage.uri,
@@ -86,7 +91,7 @@ def build_report(
         latency=totals.latency,
         lengths=totals.lengths,
         labels=totals.labels,
-        saved=_saved(run, manifest, jobs, cost, tries) if manifest and cost else None,
+        saved=saved,
         config=shown_config(config),
         versions=versions_here(),
         prices=run.prices,
@@ -148,12 +153,35 @@ def _canary(tries: Sequence[Canary]) -> dict[str, int] | None:
     }
 
 
-def _saved(
+def _cost(
     run: Run,
+    batch: Tokens,
+    totals: Totals,
+    expected: Expected,
     manifest: RunManifest,
-    jobs: Mapping[str, Job],
-    cost: Mapping[str, float],
     tries: Sequence[Canary],
+    unit_hours: int,
+) -> dict[str, float] | None:
+    """Return the dollars for batch, fallback, canary and model units, and in total, if any.
+
+    They are rounded to hundredths of a cent. A part without a price is left out.
+    """
+    costs = spent(
+        run.prices,
+        batch,
+        fallback_used([totals.fallback_tokens], expected, manifest),
+        canary_used(tries, expected),
+        unit_hours,
+        flex_used([totals.fallback_tokens]),
+    )
+    priced = {name: part for name, part in costs.parts().items() if part is not None}
+    if not priced:
+        return None
+    return {name: round(float(part), 4) for name, part in {**priced, "total": costs.total}.items()}
+
+
+def _saved(
+    run: Run, batch: Tokens, manifest: RunManifest, cost: Mapping[str, float]
 ) -> dict[str, float]:
     """Return the dollars that the run would have cost more, as far as prices are known.
 
@@ -165,38 +193,9 @@ def _saved(
     models = [each for each in prices.models if each.model_id in model_ids]
     on_demand = prices.of_canary if "batch" in prices.own else highest_tier(models, "standard")
     if on_demand is not None and prices.batch is not None:
-        expected = expected_of(run.config, prices, tries)
-        used = batch_used(jobs.values(), estimate_by(expected, manifest.shards))
-        difference = used.cost(on_demand) - used.cost(prices.batch)
+        difference = batch.cost(on_demand) - batch.cost(prices.batch)
         saved["by_batch"] = round(float(difference), 4)
     if manifest.sharing and manifest.records:
         answers = cost.get("batch", 0.0) + cost.get("fallback", 0.0)
         saved["by_sharing"] = round(answers * manifest.sharing / manifest.records, 4)
     return saved
-
-
-def _cost(
-    run: Run,
-    manifest: RunManifest,
-    jobs: Mapping[str, Job],
-    totals: Totals,
-    tries: Sequence[Canary],
-    unit_hours: int,
-) -> dict[str, float] | None:
-    """Return the dollars for batch, fallback, canary and model units, and in total, if any.
-
-    They are rounded to hundredths of a cent. A part without a price is left out.
-    """
-    expected = expected_of(run.config, run.prices, tries)
-    costs = spent(
-        run.prices,
-        batch_used(jobs.values(), estimate_by(expected, manifest.shards)),
-        fallback_used([totals.fallback_tokens], expected, manifest),
-        canary_used(tries, expected),
-        unit_hours,
-        flex_used([totals.fallback_tokens]),
-    )
-    priced = {name: part for name, part in costs.parts().items() if part is not None}
-    if not priced:
-        return None
-    return {name: round(float(part), 4) for name, part in {**priced, "total": costs.total}.items()}

@@ -13,10 +13,11 @@ from bedrock_spark.run_folder.purchases import PurchaseNote
 
 NOT_PUBLISHED, FALLBACK_ENDED, ON_HOLD = "not_published", "fallback_ended", "held"
 MAY_BILL, SOURCE_CHANGED = "model_units_may_bill", "source_changed"
+DRIFT_COST, DRIFT_ERRORS, DRIFT_TRUNCATED = "drift_cost", "drift_errors", "drift_truncated"
 # What holds only when the report is written: the next report does not carry it over.
 OF_THE_MOMENT = (
     *(NOT_PUBLISHED, FALLBACK_ENDED, ON_HOLD, MAY_BILL, UNACCOUNTED),
-    SOURCE_CHANGED,
+    *(SOURCE_CHANGED, DRIFT_COST, DRIFT_ERRORS, DRIFT_TRUNCATED),
 )
 
 
@@ -107,6 +108,11 @@ def failed_jobs(jobs: Mapping[str, Job]) -> list[dict[str, Any]]:
         for job in jobs.values()
         if job.seen is not None and job.is_settled and job.seen.status != "Completed"
     ]
+
+
+def drift_finding(kind: str, detail: str, count: int) -> dict[str, Any]:
+    """Return the finding that something is not as planned."""
+    return _finding(kind, detail, count=count)
 
 
 def _finding(kind: str, detail: str, shard_id: str = "", count: int = 1) -> dict[str, Any]:

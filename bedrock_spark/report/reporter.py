@@ -16,7 +16,7 @@ from bedrock_spark.clock import Clock
 from bedrock_spark.errors import RunCleanedError, RunHeldError
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.report.build import write_report
-from bedrock_spark.report.gather import ending_of, gather_report, read_known
+from bedrock_spark.report.gather import Known, ending_of, gather_report, read_known
 from bedrock_spark.report.values import Ending, Report
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import LedgerState
@@ -28,6 +28,11 @@ log = logging.getLogger(__name__)
 
 # A process that is refused because another one works, or because the run was cleaned.
 _REFUSED = RunHeldError, RunCleanedError
+
+
+def _find_nothing(run: Run, known: Known, report: Report) -> list[dict[str, Any]]:
+    """Find nothing more."""
+    return []
 
 
 def _tell_nobody(report: Report) -> None:
@@ -43,6 +48,7 @@ class Reporter:
     published, partial: where this process published the results
     models: what the service says of the run's models; None if this process did not ask
     manifest: the run manifest, as soon as this process has read it
+    look: returns more findings of a report, by what the run folder says
     on_end: is called when a command ends, with its report, if it wrote one
     """
 
@@ -54,6 +60,7 @@ class Reporter:
     partial: str | None = None
     models: list[dict[str, Any]] | None = None
     manifest: RunManifest | None = None
+    look: Callable[[Run, Known, Report], list[dict[str, Any]]] = _find_nothing
     on_end: Callable[[Report], None] = _tell_nobody
     _notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     _depth: int = 0
@@ -117,7 +124,8 @@ class Reporter:
         report = replace(report, models=models)
         if self.units is not None:
             report = replace(report, published=self.published, partial=self.partial)
-        report = replace(report, findings=[*report.findings, *self._notes.values()])
+        more = [*self._notes.values(), *self.look(run, known, report)]
+        report = replace(report, findings=[*report.findings, *more])
         with calls_at_once(run.storage) as calls:
             calls.begin(_try_to_write_page, run, report)
             write_report(run, report)

@@ -31,11 +31,13 @@ BINS, EXACT_BARS, ROWS = 96, 200, 40
 # What a bar of several jobs shows: the first of these that one of its jobs has.
 _WORST_FIRST = (FAILED, EXPIRED, PARTIALLY_COMPLETED, STOPPED, "active", COMPLETED)
 ACTIVE = "active"
+# Clocks differ by minutes at most. A job may also be created long after it was announced.
+_CLOCK_SECONDS = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A job in time, in seconds since the epoch, by the service's clock as far as it says.
+    """A job in time, in seconds since the epoch: as the service says, unless its clock is another.
 
     status: as the service shows it, or `active`; records: with an answer or an error
     """
@@ -119,17 +121,25 @@ def timeline_of(
 
 def _spans(jobs: Sequence[Job], now: float) -> list[Span]:
     """Return the jobs that began, in the order in which they did."""
-    ends = [job.seen.ended_at or job.settled_at or 0.0 for job in jobs if job.seen is not None]
-    latest = max([now, *ends])
-    spans = [_span(job, latest) for job in jobs if job.seen is not None]
+    spans = [_span(job, now) for job in jobs if job.seen is not None]
     return sorted(spans, key=lambda span: (span.begins, span.ends, span.job.job_name))
+
+
+def _has_other_clock(job: Job, submitted_at: float) -> bool:
+    """Tell whether the service's clock is not ours: that of a local Bedrock may run faster."""
+    own = [at for at in (job.announced_at, job.known_at) if at is not None]
+    return bool(own) and min(abs(submitted_at - at) for at in own) > _CLOCK_SECONDS
 
 
 def _span(job: Job, latest: float) -> Span:
     seen = job.seen
     assert seen is not None
-    begins = seen.submitted_at or job.announced_at or job.known_at or latest
-    ends = seen.ended_at or job.settled_at if job.is_settled else latest
+    ours = job.known_at or job.announced_at
+    if seen.submitted_at is None or _has_other_clock(job, seen.submitted_at):
+        begins, ends = ours or latest, job.settled_at
+    else:
+        begins, ends = seen.submitted_at, seen.ended_at or job.settled_at
+    ends = ends if job.is_settled else latest
     records = seen.processed or (seen.succeeded or 0) + (seen.failed or 0)
     status = seen.status if job.is_settled else ACTIVE
     # A job that ended when it began takes its slot, too.

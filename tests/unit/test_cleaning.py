@@ -53,7 +53,7 @@ REPORT = {
     "ended_at": "2023-11-14T22:13:20Z",
 }
 # Always there after a clean, beside what is kept.
-STAYS = {layout.RUN_FILE, layout.REPORT_FILE, layout.CLEANED_FILE}
+STAYS = {layout.RUN_FILE, layout.REPORT_FILE, layout.REPORT_PAGE, layout.CLEANED_FILE}
 STAYS |= {layout.LEASE_FILE, layout.PUBLISHER_FILE}
 # One object of each folder and file of a run folder.
 EVERY_KEY = (

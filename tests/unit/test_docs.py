@@ -28,6 +28,8 @@ PAGES = [
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
     *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")),
 ]
+# Linked from docs/tasks.md.
+TASK_PAGES = sorted(f"docs/tasks/{path.name}" for path in (ROOT / "docs" / "tasks").glob("*.md"))
 
 
 def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -144,7 +146,7 @@ def anchors_of(path: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in headings}
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [*PAGES, *TASK_PAGES])
 def test_links_lead_to_files_and_headings(name: str) -> None:
     """Every relative link names an existing file, and an existing heading in it."""
     links = [link for link in _LINK.findall(_CODE.sub("", page(name))) if "://" not in link]
@@ -159,6 +161,11 @@ def test_the_readme_links_to_every_page() -> None:
     """No page of the docs is hard to find."""
     linked = {link.partition("#")[0] for link in _LINK.findall(README)}
     assert linked >= set(PAGES) - {"README.md"}
+
+
+def test_the_page_of_the_tasks_links_to_each() -> None:
+    linked = {f"docs/{link}" for link in _LINK.findall(page("docs/tasks.md"))}
+    assert linked >= set(TASK_PAGES) != set()
 
 
 def listing_of(package: Path) -> set[str]:

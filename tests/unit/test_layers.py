@@ -38,7 +38,7 @@ ORDER: list[set[str]] = [
     {"canary", "check", "model_check", "report", "fallback"},
     {"publication", "submission", "planning", "browse", "permissions", "cleaning", "monitoring"},
     {"pipeline", "doctor", "preview"},
-    {"demo", "deploy", "environment", "lambda_handler", "whole_run"},
+    {"demo", "deploy", "environment", "lambda_handler", "starter", "whole_run"},
     {"cli", "__init__"},
     {"jobs", "__main__"},  # programs of spark-submit; python -m
 ]

@@ -366,3 +366,28 @@ def test_make_without_a_target_lists_every_target_with_its_description() -> None
     listed = {line.split()[1] for line in done.stdout.splitlines() if len(line.split()) > 3}
     promised = "install demo test test-lowest lint format types bench dist ci clean distclean"
     assert set(promised.split()) <= listed
+
+
+def test_a_chromium_that_is_there_is_used(machine: Machine) -> None:
+    """The one that the user names first."""
+    machine.put("google-chrome", "")
+    own = machine.put("own", "", machine.jvms)
+    assert machine.run("chromium.sh").stdout.strip() == str(machine.bin / "google-chrome")
+    assert machine.run("chromium.sh", CHROMIUM=str(own)).stdout.strip() == str(own)
+
+
+def test_chromium_is_installed_by_the_package_manager(machine: Machine) -> None:
+    install = f'[ "$1" = install ] && cp "$0" "{machine.bin}/chromium"; echo "$*" >> "$CALLS"'
+    machine.put("apt-get", install)
+    assert machine.run("chromium.sh").stdout.strip() == str(machine.bin / "chromium")
+    assert machine.calls() == [
+        "update",
+        "install -y --no-install-recommends chromium fonts-dejavu-core",
+    ]
+
+
+def test_without_a_chromium_the_script_says_why(machine: Machine) -> None:
+    """And prints no path, so the tests are skipped."""
+    done = machine.run("chromium.sh")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Installing it failed: no package manager was found" in done.stderr

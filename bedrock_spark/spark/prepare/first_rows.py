@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from bedrock_spark.aws.clients import AwsSettings
-from bedrock_spark.config import Config
+from bedrock_spark.config import Config, SourceConfig
 from bedrock_spark.errors import PlanError
 from bedrock_spark.families.request_body import body_template, check_columns
 from bedrock_spark.shards.lines import ShardLine, read_line
@@ -28,7 +28,7 @@ from bedrock_spark.spark.prepare.media_batches import open_objects, with_media
 from bedrock_spark.spark.prepare.render import ANY_ID, render_lines
 from bedrock_spark.spark.prepare.sample_lint import refuse_sample
 from bedrock_spark.spark.prepare.size_estimate import estimate_size, with_object_sizes
-from bedrock_spark.spark.prepare.source import SourceColumns, reading, renamed
+from bedrock_spark.spark.prepare.source import SourceColumns, read_source, reading, renamed
 from bedrock_spark.spark.prepare.table import SourceTable, open_table
 
 # A longer text of a row is cut: a row may hold a whole document.
@@ -179,3 +179,12 @@ def _shown(value: Any) -> Any:
         return value
     isoformat = getattr(value, "isoformat", None)
     return str(isoformat()) if isoformat is not None else str(value)
+
+
+def read_sample(
+    spark: SparkSession, source: SourceConfig, count: int
+) -> tuple[list[str], list[Row]]:
+    """Return the columns of a source, and its first rows as Spark has them. Raises SourceError."""
+    with reading(source):
+        table = renamed(read_source(spark, source), source)
+        return table.columns, table.take(count)

@@ -22,6 +22,7 @@ from bedrock_spark.prices import RunPrices
 from bedrock_spark.progress import Counts, Progress
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.screen.text import money_text, slots_text
 from tests.unit.fake_run import RUN_ID, FakeRun
 
@@ -111,7 +112,9 @@ def test_sums_of_changes_are_the_sums_of_all(steps: list[tuple[Any, ...]]) -> No
 
 def meter_of(jobs: dict[str, Job]) -> Meter:
     meter = Meter.__new__(Meter)
-    meter._controller = SimpleNamespace(jobs=jobs)  # type: ignore[assignment]
+    shard = Shard("shard-00000-00", 50, 5_000, "0" * 64)
+    fake = SimpleNamespace(jobs=jobs, shard=lambda shard_id: shard)
+    meter._controller = fake  # type: ignore[assignment]
     meter._estimate = lambda shard, records: JobSums().used
     meter._known, meter._sums = {}, JobSums()
     return meter

@@ -48,10 +48,12 @@ def missing_numbers(report: Mapping[str, Any], text: str) -> list[tuple[str, Any
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, float]]:
     if isinstance(value, Mapping):
         for name, own in value.items():
+            if name == "bars":  # a row is shown as the number of its first slot
+                per_row = value["slots_per_row"]
+                own = [{**bar, "row": bar["row"] * per_row + 1} for bar in own]
             yield from _leaves(own, f"{path}.{name}")
     elif isinstance(value, list):
         for place, own in enumerate(value):
             yield from _leaves(own, f"{path}[{place}]")
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        # A row of bars is shown as the number of its first slot.
-        yield path, value + 1 if path.endswith(".row") else value
+        yield path, value

@@ -31,7 +31,7 @@ def job(number: int, begins: float, seconds: float, status: str = "Completed", *
         times["ended_at"] = None
     shown = SeenJob(f"arn:{number}", f"j{number}", "t", status, **times, **counts)
     name = f"shard-{number:05d}-00"
-    return Job(name, 1, f"j{number}", "t", shown, tokens=(60_000, 8_000), announced_at=BEGUN)
+    return Job(name, 1, f"j{number}", "t", shown, tokens=(60_000, 8_000), known_at=BEGUN + begins)
 
 
 def jobs_of(count: int, slots: int, seed: int = 3) -> dict[str, Job]:

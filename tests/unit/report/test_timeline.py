@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -91,13 +92,26 @@ def test_many_jobs_are_drawn_as_few_bars(count: int, slots: int) -> None:
 
 
 def test_an_active_job_ends_now_and_one_that_was_not_created_is_not_drawn() -> None:
-    """A local Bedrock whose clock runs faster may be ahead of now."""
+    """A slot of a job that is announced only is not in use."""
     jobs = [job(0, 0, 100), job(1, 10, 0, "InProgress"), Job("s", 1, "announced", "t")]
-    for now, ends in ((BEGUN + 500, 500), (BEGUN + 50, 100)):
-        timeline = timeline_of(jobs, [], {}, now)
-        assert timeline is not None
-        shown = [(bar["status"], bar["ends"]) for bar in timeline["bars"]]
-        assert shown == [("Completed", 100), ("active", ends)]
+    timeline = timeline_of(jobs, [], {}, BEGUN + 500)
+    assert timeline is not None
+    shown = [(bar["status"], bar["ends"]) for bar in timeline["bars"]]
+    assert shown == [("Completed", 100), ("active", 500)]
+
+
+def test_a_clock_that_is_not_ours_is_not_used() -> None:
+    """A local Bedrock's runs faster; the ledger has noted when the run saw the job."""
+    far = job(0, 90_000, 40_000)
+    own = replace(far, known_at=BEGUN + 20, settled_at=BEGUN + 95)
+    timeline = timeline_of([own], [], {}, BEGUN + 500)
+    assert timeline is not None
+    assert (timeline["begins_at"], timeline["bin_seconds"]) == ("2026-03-14T09:00:20Z", 1)
+    assert [(bar["begins"], bar["ends"]) for bar in timeline["bars"]] == [(0, 75)]
+    late = replace(far, announced_at=BEGUN, known_at=BEGUN + 90_000, settled_at=BEGUN + 999_999)
+    timeline = timeline_of([late], [], {}, BEGUN + 500)
+    assert timeline is not None
+    assert [bar["ends"] - bar["begins"] for bar in timeline["bars"]] == [40_000]
 
 
 def test_the_fallback_is_carried_from_report_to_report() -> None:

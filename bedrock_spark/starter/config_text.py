@@ -1,0 +1,118 @@
+"""Write a config as commented YAML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+_BUDGET = 5
+# Words that YAML takes for something else than a text.
+_NOT_TEXT = ("true", "false", "yes", "no", "on", "off", "null", "y", "n")
+
+
+@dataclass(frozen=True)
+class NewConfig:
+    """What a new config says.
+
+    source: the section, without its key; request: without the prompt
+    columns: of the answers, as DDL; None if they are not parsed
+    has_budget: whether the prices of the model are known
+    """
+
+    run_uri: str
+    source: Mapping[str, Any]
+    key: Sequence[str]
+    model_id: str
+    prompt: str
+    request: Mapping[str, Any]
+    role_arn: str
+    region: str | None
+    results: Mapping[str, Any]
+    columns: str | None = None
+    has_budget: bool = True
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def config_text(new: NewConfig) -> str:
+    """Return the YAML text of a config."""
+    return "\n".join(_lines(new)) + "\n"
+
+
+def _lines(new: NewConfig) -> Iterator[str]:
+    yield "# Made by `bedrock-spark init`. docs/config.md explains every key."
+    yield from (f"# {note}" for note in new.notes)
+    yield ""
+    yield "# The run folder: all that is known about the run. Another question needs another one."
+    yield f"run_uri: {_value(new.run_uri)}"
+    yield ""
+    yield "# The table: one question per row."
+    yield "source:"
+    yield from (f"  {name}: {_value(value)}" for name, value in new.source.items())
+    if new.key:
+        yield "  # Columns that are unique together: an answer is found by its row."
+        yield f"  key: [{', '.join(map(_value, new.key))}]"
+    else:
+        yield "  # No column was unique in the first rows. By a key, an answer is found."
+        yield "  # key: [id]"
+    yield ""
+    yield "# The model of the batch jobs. docs/families.md lists the families."
+    yield "model:"
+    yield f"  id: {_value(new.model_id)}"
+    yield ""
+    yield "# The question. {{ … }} is a column; docs/templates.md has filters and conditions."
+    yield "request:"
+    yield from _text("  prompt", new.prompt)
+    yield from (f"  {name}: {_value(value)}" for name, value in new.request.items())
+    yield ""
+    yield "# The role that Bedrock assumes for the jobs."
+    yield "batch:"
+    yield f"  role_arn: {_value(new.role_arn)}"
+    if new.region is not None:
+        yield f"  region: {_value(new.region)}"
+    yield ""
+    yield "# Asked one by one, at the full price: what batch jobs leave, and tables below 100 rows."
+    yield "fallback:"
+    yield f"  model_id: {_value(new.model_id)}"
+    yield ""
+    if new.has_budget:
+        yield "# The run ends before it costs more than this, in dollars."
+        yield "budget:"
+        yield f"  max_cost_usd: {_BUDGET}"
+    else:
+        yield "# A limit of dollars needs the model's prices: docs/prices.md."
+        yield f"# budget: {{max_cost_usd: {_BUDGET}}}"
+    yield ""
+    yield "# The columns of the source with those of the answers: docs/results.md."
+    yield "results:"
+    yield from (f"  {name}: {_value(value)}" for name, value in new.results.items())
+    if new.columns is not None:
+        yield "  # The columns that answers are read into; answers that do not fit are `invalid`."
+        yield "  parse:"
+        yield f"    columns: {_value(new.columns)}"
+
+
+def _value(value: Any) -> str:
+    """Return a value as YAML: JSON is YAML."""
+    is_plain = isinstance(value, str) and value.replace("_", "").isalnum() and value[0].isalpha()
+    is_word = is_plain and value.lower() not in _NOT_TEXT
+    return value if is_word else _json(value)
+
+
+def _json(value: Any) -> str:
+    """Return a value as JSON, with escapes of YAML for characters that YAML refuses."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
+
+
+def _text(key: str, text: str) -> Iterator[str]:
+    """Yield a text of one or more lines; a block keeps its lines as a person wrote them."""
+    lines = text.split("\n")
+    has_odd = any(not (c.isprintable() or c == "\n") for c in text)
+    is_block = len(lines) > 1 and bool(lines[0].strip()) and lines[0][0] != " "
+    if not is_block or has_odd or text != text.strip("\n"):
+        yield f"{key}: {_json(text)}"
+        return
+    yield f"{key}: |-"
+    yield from (f"    {line}" if line else "" for line in lines)

@@ -1,0 +1,152 @@
+"""The first rows of a source, and what they say: which columns are a key, and which to ask about.
+
+A local file is read by Arrow, without Spark; any other source is read by Spark.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bedrock_spark.config import SourceConfig
+from bedrock_spark.errors import ConfigError, SourceError
+from bedrock_spark.families.request_body import check_columns
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+ROWS = 1000
+_BY_ARROW = ("csv", "json", "parquet", "orc")
+_MOST_TRIED = 12  # columns that are tried together as a key
+
+
+@dataclass(frozen=True)
+class SampledColumn:
+    """A column of the first rows. length: the mean number of characters or bytes of a value.
+
+    is_text, is_bytes: what its values are; any other type is neither
+    names_objects: whether every value is the URI of an object in S3
+    """
+
+    name: str
+    is_text: bool
+    is_bytes: bool
+    length: float
+    names_objects: bool
+    is_float: bool
+
+
+@dataclass(frozen=True)
+class SourceSample:
+    """The first rows of a source.
+
+    rows: the values of each, in the order of `columns`
+    """
+
+    columns: tuple[SampledColumn, ...]
+    rows: Sequence[Sequence[Any]]
+
+    @property
+    def names(self) -> list[str]:
+        """Return the names of the columns."""
+        return [column.name for column in self.columns]
+
+    def is_unique(self, key: Sequence[str]) -> bool:
+        """Tell whether no two rows have the same values in these columns, and none has no value."""
+        places = [self.names.index(name) for name in key]
+        values = [tuple(row[i] for i in places) for row in self.rows]
+        texts = {tuple(map(str, each)) for each in values}
+        return len(texts) == len(values) and all(v is not None for each in values for v in each)
+
+    def proposed_key(self) -> tuple[str, ...]:
+        """Return columns that are unique in the first rows: one, or two; () if none are."""
+        usable = [c for c in self.columns if not c.is_bytes and not c.is_float]
+        names = [c.name for c in sorted(usable, key=_rank_as_key)][:_MOST_TRIED]
+        singles: Iterable[tuple[str, ...]] = ((name,) for name in names)
+        pairs = itertools.combinations(names, 2)
+        found = next(filter(self.is_unique, itertools.chain(singles, pairs)), ())
+        return tuple(sorted(found, key=self.names.index))
+
+    def proposed_column(self, *, has_images: bool, key: Sequence[str]) -> str | None:
+        """Return the column to ask about: the longest text, or the one of images."""
+        if has_images:
+            fits = [c for c in self.columns if c.is_bytes or c.names_objects]
+        else:
+            fits = [c for c in self.columns if c.is_text and c.name not in key]
+            fits = fits or [c for c in self.columns if c.is_text]
+        return max(fits, key=lambda column: column.length).name if fits else None
+
+
+def _rank_as_key(column: SampledColumn) -> tuple[int, float]:
+    """Rank columns that are called a key first, and then short ones."""
+    name = column.name.lower()
+    if name in ("id", "key", "uuid") or name.endswith(("_id", "id", "_key", "_no")):
+        return 0, column.length
+    return 1, column.length
+
+
+def check_key(sample: SourceSample, key: Sequence[str]) -> None:
+    """Raise ConfigError for a key that the source does not have, or that repeats."""
+    check_columns(key, sample.names, "--key")
+    if not sample.is_unique(key):
+        named = sample.proposed_key()
+        hint = f"; unique there: {', '.join(named)}" if named else "; leave it out"
+        raise ConfigError(
+            f"--key: {', '.join(key)} is null or repeats in the first {len(sample.rows):,} "
+            f"rows{hint}"
+        )
+
+
+def sample_source(
+    source: SourceConfig, spark: Callable[[], SparkSession], rows: int = ROWS
+) -> SourceSample:
+    """Return the first rows of a source. Raises SourceError and ConfigError.
+
+    spark: returns a session; it is only called if Arrow does not read the source
+    """
+    if source.path is not None and "://" not in source.path and source.format in _BY_ARROW:
+        return _by_arrow(source, rows)
+    from bedrock_spark.spark.prepare.first_rows import read_sample
+
+    names, values = read_sample(spark(), source, rows)
+    return _sampled(names, values)
+
+
+def _by_arrow(source: SourceConfig, rows: int) -> SourceSample:
+    import pyarrow as pa
+    from pyarrow import dataset as ds
+
+    path = Path(str(source.path))
+    if not path.exists():
+        raise SourceError(f"--source {path}: does not exist")
+    try:
+        table = ds.dataset(str(path), format=source.format).head(rows)
+        values = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    except (pa.ArrowException, OSError) as exc:
+        reason = str(exc).splitlines()[0]
+        raise SourceError(f"--source {path}: cannot be read as {source.format}: {reason}") from exc
+    return _sampled(table.column_names, values)
+
+
+def _sampled(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> SourceSample:
+    if not rows:
+        raise SourceError("--source: has no rows")
+    columns = [_column(name, [row[i] for row in rows]) for i, name in enumerate(names)]
+    return SourceSample(tuple(columns), rows)
+
+
+def _column(name: str, values: Sequence[Any]) -> SampledColumn:
+    known = [value for value in values if value is not None]
+    lengths = [len(v if isinstance(v, (str, bytes, bytearray)) else str(v)) for v in known]
+    is_text = bool(known) and all(isinstance(value, str) for value in known)
+    return SampledColumn(
+        name=name,
+        is_text=is_text,
+        is_bytes=bool(known) and all(isinstance(v, (bytes, bytearray)) for v in known),
+        length=sum(lengths) / max(1, len(lengths)),
+        names_objects=is_text and all(value.startswith("s3://") for value in known),
+        is_float=any(isinstance(value, float) for value in known),
+    )

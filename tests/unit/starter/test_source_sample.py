@@ -1,0 +1,115 @@
+"""What the first rows of a source say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import orc
+from pyarrow import parquet as pq
+
+from bedrock_spark.config import SourceConfig
+from bedrock_spark.errors import ConfigError, SourceError
+from bedrock_spark.starter.source_sample import SourceSample, check_key, sample_source
+
+ROWS: list[dict[str, Any]] = [
+    {"day": f"2026-11-0{n % 3 + 1}", "shop": f"s{n // 3}", "note": "a long note " * (n + 1)}
+    for n in range(9)
+]
+
+
+def no_spark() -> Any:
+    raise AssertionError("Spark is not needed")
+
+
+def sample(rows: list[dict[str, Any]], folder: Path) -> SourceSample:
+    pq.write_table(pa.Table.from_pylist(rows), folder / "t.parquet")
+    return sample_source(SourceConfig(path=str(folder / "t.parquet"), format="parquet"), no_spark)
+
+
+def as_csv(table: pa.Table, path: Path) -> None:
+    rows = [table.column_names, *zip(*(c.to_pylist() for c in table.columns), strict=True)]
+    path.write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
+
+
+def as_json(table: pa.Table, path: Path) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+
+
+WRITERS: dict[str, Callable[[pa.Table, Path], None]] = {
+    "csv": as_csv,
+    "json": as_json,
+    "parquet": lambda table, path: pq.write_table(table, path),
+    "orc": lambda table, path: orc.write_table(table, path),
+}
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_local_files_are_read_without_spark(form: str, tmp_path: Path) -> None:
+    """One file, and a folder of files."""
+    (tmp_path / "folder").mkdir()
+    for name in ("t", "folder/part-0"):
+        WRITERS[form](pa.Table.from_pylist(ROWS), tmp_path / f"{name}.{form}")
+    for path in (tmp_path / f"t.{form}", tmp_path / "folder"):
+        found = sample_source(SourceConfig(path=str(path), format=form), no_spark)
+        assert found.names == ["day", "shop", "note"]
+        assert len(found.rows) == len(ROWS)
+        assert found.proposed_column(has_images=False, key=()) == "note"
+
+
+@pytest.mark.parametrize(
+    ("rows", "key"),
+    [
+        ([{"body": f"text {n}", "id": n} for n in range(5)], ("id",)),
+        ([{"kind": "a", "ticket_no": n} for n in range(5)], ("ticket_no",)),
+        ([{k: v for k, v in row.items() if k != "note"} for row in ROWS], ("day", "shop")),
+        ([{"id": n // 2, "value": n / 3} for n in range(5)], ()),  # a float is no key
+        ([{"id": None if n == 2 else n, "b": "x"} for n in range(5)], ()),
+        ([{"id": "1", "photo": b"1"}, {"id": "1", "photo": b"2"}], ()),  # nor are bytes
+    ],
+)
+def test_the_proposed_key_is_unique(
+    rows: list[dict[str, Any]], key: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Columns that are called a key come first, and two together count if none is unique alone."""
+    assert sample(rows, tmp_path).proposed_key() == key
+
+
+def test_a_key_that_repeats_is_refused_with_one_that_does_not(tmp_path: Path) -> None:
+    """No message holds a value of the row."""
+    found = sample([{"id": n, "kind": "secret"} for n in range(5)], tmp_path)
+    with pytest.raises(ConfigError) as raised:
+        check_key(found, ["kind"])
+    assert str(raised.value) == (
+        "--key: kind is null or repeats in the first 5 rows; unique there: id"
+    )
+    with pytest.raises(ConfigError, match="the source has no column ids; did you mean id"):
+        check_key(found, ["ids"])
+    check_key(found, ["kind", "id"])
+
+
+def test_images_are_found_by_their_bytes_or_names(tmp_path: Path) -> None:
+    rows = [{"id": n, "text": "long " * 9, "uri": f"s3://b/{n}.png"} for n in range(3)]
+    found = sample(rows, tmp_path)
+    assert found.proposed_column(has_images=True, key=()) == "uri"
+    found = sample([{"id": 1, "photo": b"png"}], tmp_path)
+    assert found.proposed_column(has_images=True, key=()) == "photo"
+    assert found.proposed_column(has_images=False, key=()) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "does not exist"), ("", "cannot be read as json"), ("{", "cannot be read as json")],
+)
+def test_a_source_that_cannot_be_read_says_so(
+    text: str | None, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SourceError, match=message):
+        sample_source(SourceConfig(path=str(path), format="json"), no_spark)
