@@ -20,6 +20,7 @@ from bedrock_spark.errors import BedrockSparkError, ExitCode
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.progress import Progress
 from bedrock_spark.report import Report
+from bedrock_spark.run_folder import layout
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row
@@ -79,7 +80,8 @@ def _demo(home: Path, screen: Screen) -> int:
             report = pipeline.run_all(spark)
             screen.finish()
             examples = _examples(pipeline.results(spark))
-            (home / "report.json").write_bytes(pipeline.run.storage.read("report.json"))
+            for name in (layout.REPORT_FILE, layout.REPORT_PAGE):
+                (home / name).write_bytes(pipeline.run.storage.read(name))
         finally:
             end_session()
     _show(screen, report, examples, home)
@@ -145,5 +147,5 @@ def _show(screen: Screen, report: Report, examples: list[Row], home: Path) -> No
     for line in _table([tuple(row) for row in examples]):
         screen.say(line)
     screen.say("")
-    screen.say(f"report    {home / 'report.json'}")
+    screen.say(f"report    {home / layout.REPORT_FILE}, and as a page {home / layout.REPORT_PAGE}")
     screen.close_report(report)

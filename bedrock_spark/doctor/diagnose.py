@@ -103,5 +103,4 @@ def _on_spark(
     except BedrockSparkError as exc:
         yield "versions", error(f"Spark: {exc}", 'pip install "bedrock-spark[spark]"')
         return
-    for probe in spark_probes(session, lambda: open_run(config, clock)):
-        yield from run_probes([probe], _SPARK_SECONDS)
+    yield from run_probes(spark_probes(session, lambda: open_run(config, clock)), _SPARK_SECONDS)

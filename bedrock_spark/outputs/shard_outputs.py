@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 
 from bedrock_spark.outputs.findings import EXAMPLES
@@ -83,8 +82,15 @@ def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:_DIGEST_LENGTH]
 
 
+def open_outputs(storage: Storage, inputs: Iterable[StoredObject]) -> LineReader:
+    """Begin to read the output files of a shard, in the order of `read_outputs`. Close it."""
+    return LineReader(
+        storage, [item for item in in_time(inputs) if _is_read(item.key)], PIECE_BYTES
+    )
+
+
 def read_outputs(
-    storage: Storage,
+    reader: LineReader,
     inputs: Iterable[StoredObject],
     jobs: Sequence[Job],
     reconciliation: ShardReconciliation,
@@ -93,16 +99,17 @@ def read_outputs(
 
     Files are read from the oldest attempt to the newest, then those of the fallback, a piece at a
     time: memory holds one piece, and those that are read ahead.
+
+    reader: of these inputs, as `open_outputs` returns it
     Returns the output of every batch job, by job id.
     """
     outputs = _outputs_of(jobs)
     ordered = in_time(inputs)
-    files = [item for item in ordered if _is_read(item.key)]
     for item in ordered:
         if _is_image_of_job(item.key):
             _output_at(item.key, outputs)
-    with closing(LineReader(storage, files, PIECE_BYTES)) as reader:
-        for item in files:
+    for item in ordered:
+        if _is_read(item.key):
             _read_file(item, reader, outputs, reconciliation)
     in_order = [outputs[job_id] for job_id in sorted(outputs)]
     for output in in_order:

@@ -166,14 +166,15 @@ def find_run(
 def begin_run(run: Run) -> Run:
     """Write `run.json` if that is not done, and return the run as it is begun.
 
-    The list prices that it counts with are written after that.
+    The list prices that it counts with are written, too.
 
     Another process may have begun it meanwhile; then the run has its id. Raises RunFolderError if
     that process had another config, and has committed prepare.
     """
-    is_new, may_exist = False, not run.is_first
+    if run.is_first and not run.is_begun and (begun := _begin_first(run)) is not None:
+        return begun
     while not run.is_begun:
-        found = run.storage.read_version(layout.RUN_FILE) if may_exist else None
+        found = run.storage.read_version(layout.RUN_FILE)
         if found is not None:
             description = parse_run_file(found[0], run.storage)
             why_not = difference(description, run.config, run.aws.region, run.account)
@@ -187,14 +188,29 @@ def begin_run(run: Run) -> Run:
                 layout.RUN_FILE, _describe(run), found[1] if found is not None else None
             )
         except ObjectChangedError:
-            may_exist = True
             continue  # another process was first: look at its run
         if found is not None and is_fixed(run.storage):
             # The run that was replaced has committed prepare at the same time. It goes on.
             run.storage.replace(layout.RUN_FILE, found[0], version)
             continue
-        run, is_new = replace(run, is_begun=True), found is None
-    return _with_prices_recorded(run, may_exist=not is_new)
+        run = replace(run, is_begun=True)
+    return _with_prices_recorded(run)
+
+
+def _begin_first(run: Run) -> Run | None:
+    """Begin a run whose folder had no `run.json`; None if another process was first.
+
+    Both objects are written at once. Prices are only ever added, so those of a run that is not
+    begun do no harm.
+    """
+    with calls_at_once(run.storage) as calls:
+        described = calls.begin(run.storage.replace, layout.RUN_FILE, _describe(run), None)
+        with_prices = calls.begin(_with_prices_recorded, run, may_exist=False)
+    try:
+        described.result()
+    except ObjectChangedError:
+        return None
+    return replace(with_prices.result(), is_begun=True)
 
 
 def _with_prices_recorded(run: Run, *, may_exist: bool = True) -> Run:

@@ -53,7 +53,8 @@ class Machine:
     """What one machine has.
 
     python: its version; packages: versions of those that are there, "" if unknown
-    free: folders of local files with their free bytes; now: its time in seconds since the epoch
+    free: folders of local files, one on each disk, with their free bytes
+    now: its time in seconds since the epoch
     """
 
     host: str
@@ -186,7 +187,7 @@ def _looker(modules: dict[str, str]) -> Callable[[int], str]:
         import socket
         import time
 
-        def version(module: str, package: str) -> str:
+        def version(package: str) -> str:
             try:
                 return importlib.metadata.version(package)
             except importlib.metadata.PackageNotFoundError:
@@ -195,16 +196,17 @@ def _looker(modules: dict[str, str]) -> Callable[[int], str]:
         named = (os.environ.get(v, "") for v in ("SPARK_LOCAL_DIRS", "LOCAL_DIRS"))
         folders = [part for text in named for part in text.split(",") if part]
         folders.append(os.environ.get("TMPDIR") or "/tmp")
-        places = sorted({str(pathlib.Path(folder).resolve()) for folder in folders})
+        paths = sorted({pathlib.Path(folder).resolve() for folder in folders})
+        disks = {path.stat().st_dev: str(path) for path in reversed(paths) if path.is_dir()}
         found = {
             "host": socket.gethostname(),
             "python": platform.python_version(),
             "packages": {
-                package: version(module, package)
+                package: version(package)
                 for module, package in modules.items()
                 if importlib.util.find_spec(module) is not None
             },
-            "free": [(p, shutil.disk_usage(p).free) for p in places if pathlib.Path(p).is_dir()],
+            "free": [(path, shutil.disk_usage(path).free) for path in sorted(disks.values())],
             "now": time.time(),
         }
         return json.dumps(found)

@@ -21,24 +21,32 @@ Piece: TypeAlias = tuple[str, int, int]
 def read_ahead(
     storage: Storage, pieces: Iterable[Piece]
 ) -> Generator[tuple[str, bytes], None, None]:
-    """Yield the key and the bytes of each piece, in order. Close it to end its threads.
+    """Begin to read; return the key and the bytes of each piece, in order.
 
-    Raises StorageError, as `Storage.read_range` does.
+    Close it to end its threads, also if nothing was taken from it. Raises StorageError, as
+    `Storage.read_range` does.
     """
     if isinstance(storage, LocalStorage):  # the operating system reads ahead
-        for piece in pieces:
-            yield piece[0], storage.read_range(*piece)
-        return
-    rest = iter(pieces)
+        return ((piece[0], storage.read_range(*piece)) for piece in pieces)
+    ahead = _read_in_threads(storage, iter(pieces))
+    next(ahead)  # it has begun
+    return ahead
+
+
+def _read_in_threads(
+    storage: Storage, pieces: Iterator[Piece]
+) -> Generator[tuple[str, bytes], None, None]:
+    """Yield nothing of use when the first reads have begun; then the pieces."""
     running: deque[tuple[str, Future[bytes]]] = deque()
     with ThreadPoolExecutor(READS_AHEAD, thread_name_prefix="read-ahead") as pool:
 
         def begin(most: int) -> None:
-            for piece in islice(rest, most):
+            for piece in islice(pieces, most):
                 running.append((piece[0], pool.submit(storage.read_range, *piece)))
 
         try:
             begin(READS_AHEAD)
+            yield "", b""
             while running:
                 key, reading = running.popleft()
                 data = reading.result()

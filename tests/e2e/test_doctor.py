@@ -18,6 +18,7 @@ from bedrock_spark.aws.clients import AwsSettings, quick_client
 from bedrock_spark.cli import main
 from bedrock_spark.doctor import Diagnosis, Level, diagnose
 from bedrock_spark.errors import ExitCode
+from tests.command_lines import calls_in, parse
 from tests.e2e.simulated_policies import SimulatedPolicies
 from tests.forked_emulator import BedrockServer, ForkedBedrock
 from tests.models import CLAUDE, CLAUDE_MODEL
@@ -434,6 +435,8 @@ def test_every_fault_has_its_line(name: str, world: Healthy, tmp_path: Path) -> 
     assert len(lines) == len(patterns), lines
     for line, pattern in zip(lines, patterns, strict=True):
         assert re.match(pattern, line), line
+        if "-> bedrock-spark " in line:
+            assert [parse(call) for call in calls_in(line.split(" -> ")[1])]
 
 
 def test_a_probe_that_is_refused_ends_no_other(

@@ -2,7 +2,8 @@
 
     python -m tests.spark.separate_executors FOLDER
 
-Prints one JSON object: what became of a folder that all see, and of one that only the driver sees.
+Prints one JSON object: what became of a folder that all see, and of one that only the driver sees,
+and what `doctor` says of the executors.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,9 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from bedrock_spark import Pipeline
+from bedrock_spark.doctor.machines import executor_findings
 from bedrock_spark.errors import BedrockSparkError
+from bedrock_spark.spark.examine import executors_of, this_machine
 from bedrock_spark.spark.prepare.stage import prepare
 from bedrock_spark.storage import LocalStorage
 from tests.spark_sessions import make_config
@@ -28,6 +32,19 @@ class OnOwnDisk(LocalStorage):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return LocalStorage, (f"{self.uri}-elsewhere",)
+
+
+def diagnosed(spark: SparkSession) -> list[list[str]]:
+    """Return what doctor says of executors: with this Python, and with one without packages."""
+    bare = str(Path(sys.base_prefix, "bin", "python3"))
+    found = []
+    for program in (spark.sparkContext.pythonExec, bare):
+        spark.sparkContext.pythonExec = program
+        before = time.time()
+        executors = executors_of(spark)
+        lines = executor_findings(this_machine(), executors, before, time.time())
+        found.append([f"{line.level}: {line.what} -> {line.fix}" for line in lines])
+    return found
 
 
 def main(folder: str) -> None:
@@ -59,6 +76,7 @@ def main(folder: str) -> None:
         prepare(spark, apart.run, rows)
     except BedrockSparkError as exc:
         seen["commit"] = [type(exc).__name__, str(exc)]
+    seen["doctor"] = diagnosed(spark)
     sys.stdout.write(f"{json.dumps(seen)}\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,10 @@ from tests.modules import run_module
 
 @pytest.mark.long
 def test_executors_prove_that_they_share_the_run_folder(tmp_path: Path) -> None:
-    """A shared folder is taken; another one is refused by the probe, and before the commit."""
+    """A shared folder is taken; another one is refused by the probe, and before the commit.
+
+    Doctor finds executors that lack packages, although its own function runs there.
+    """
     done = run_module("tests.spark.separate_executors", tmp_path, str(tmp_path))
     assert done.returncode == 0, done.stderr[-4000:]
     seen = json.loads(done.stdout.splitlines()[-1])
@@ -25,4 +29,9 @@ def test_executors_prove_that_they_share_the_run_folder(tmp_path: Path) -> None:
     assert kind == "RunFolderError"
     assert "files that the executors wrote are not here as they wrote them: shards/" in text
     assert "Nothing was committed or submitted" in text
+    same, bare = seen["doctor"]
+    assert {line.split(":")[0] for line in same if "clock" in line} == {"ok"}
+    assert same[0].startswith("ok: executor ")
+    assert re.match(r"error: executor \S+: lacks .*\bmsgspec, .*\bxxhash\b", bare[0])
+    assert " -> bedrock-spark environment --python 3." in bare[0]
     assert not (tmp_path / "own" / "manifest.json").exists()

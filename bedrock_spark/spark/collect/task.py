@@ -10,7 +10,7 @@ import gc
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,7 @@ from bedrock_spark.outputs.shard_outputs import (
     images_of,
     jobs_digest,
     manifest_totals,
+    open_outputs,
     outputs_digest,
     read_outputs,
     shard_inputs,
@@ -52,7 +53,7 @@ from bedrock_spark.spark.collect.row_places import RowPlaces
 from bedrock_spark.spark.collect.source_rows import SourceRows, read_source_rows
 from bedrock_spark.spark.parquet import results_file
 from bedrock_spark.spark.result_schema import ResultColumns
-from bedrock_spark.storage import Storage, StoredObject, calls_at_once, scratch_folder
+from bedrock_spark.storage import LineReader, Storage, StoredObject, calls_at_once, scratch_folder
 
 # The version of the format of results and reconciliations. If it changes, the fingerprint of every
 # shard changes, and the shard is collected again.
@@ -116,8 +117,11 @@ class CollectTask:
     def _collect(self, work: ShardWork) -> CollectedUnit:
         inputs = self._inputs(work)
         fingerprint = self.fingerprint(inputs, work)
-        with scratch_folder("collect") as folder:
-            # Mostly the unit has changed: then its rows are here when they are needed.
+        with (
+            scratch_folder("collect") as folder,
+            closing(open_outputs(self.storage, inputs)) as reader,
+        ):
+            # Mostly the unit has changed: then its rows and answers are here when they are needed.
             with calls_at_once(self.storage) as calls:
                 rows = calls.begin(self.storage.fetch, self._rows_key(work), folder / "rows")
                 reading = calls.begin(self._last_reconciliation, work.unit)
@@ -133,7 +137,8 @@ class CollectTask:
                     reconciled = self._collect_rejects(work, rows.result(), folder)
                 else:
                     with Spill(folder) as spill:
-                        reconciled = self._join(work, inputs, last, rows.result(), folder, spill)
+                        made = work, inputs, reader, last, rows.result()
+                        reconciled = self._join(*made, folder, spill)
         reconciled = msgspec.structs.replace(reconciled, fingerprint=fingerprint)
         version = self.storage.write(layout.reconciliation_key(work.unit), reconciled.to_json())
         return CollectedUnit(version, reconciled.without_ids())
@@ -195,6 +200,7 @@ class CollectTask:
         self,
         work: ShardWork,
         inputs: Sequence[StoredObject],
+        reader: LineReader,
         last: ReconciledShard | None,
         rows: Path,
         folder: Path,
@@ -210,6 +216,7 @@ class CollectTask:
         )
         images = images_of(self.storage, inputs, reconciliation)
         made = ResultRows(reconciliation, family, images, len(self.columns.parsed))
+        reconciliation.note_superseded = made.note_superseded
         counts = AnswerCounts(self.columns.prefix, self.columns.parsed)
         may_exist = last is None or last.dead_letters != 0
         with (
@@ -222,7 +229,7 @@ class CollectTask:
                 results.add_columns(made.ok_columns(ok), places.of_many(ok.ids), sizes)
 
             reconciliation.settle_into(take)
-            outputs = read_outputs(self.storage, inputs, work.jobs, reconciliation)
+            outputs = read_outputs(reader, inputs, work.jobs, reconciliation)
             for record_id in reconciliation.unsettled():
                 outcome = reconciliation.outcomes.get(record_id)
                 size = 0 if outcome is None else outcome.size
@@ -298,7 +305,7 @@ def _reconciled(
         stop_reasons=reconciliation.stop_reasons(),
         tokens=results.tokens(),
         manifest_tokens=manifest_totals(outputs),
-        fallback_tokens=results.fallback_used(reconciliation.superseded),
+        fallback_tokens=results.fallback_used(),
         jobs=tuple(output.collected() for output in outputs),
         lines=dict(reconciliation.lines),
         unanswered=sum(rows_of[record_id] for record_id in unanswered),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from importlib import metadata
 from typing import Any
 
 import pytest
 
 from bedrock_spark.doctor.disk import disk_findings
 from bedrock_spark.doctor.machines import driver_findings, executor_findings
+from bedrock_spark.spark.examine import MODULES
 
 NOW = 1_800_000_000.0
 PACKAGES = {"bedrock-spark": "1.0", "boto3": "1.44", "msgspec": "0.19", "pyarrow": "20.0"}
@@ -88,3 +90,14 @@ def test_a_disk_has_room_or_not() -> None:
     found = list(disk_findings(places, "this machine"))
     assert [f.level for f in found] == ["error", "warning", "ok"]
     assert found[2].what == "this machine: /c has 1,000.0 GB free"
+
+
+def test_every_package_that_executors_need_is_looked_for() -> None:
+    """The core and the extra `cluster`, but pandas, which only the driver imports."""
+    lines = metadata.requires("bedrock-spark") or []
+    needed = {re.split(r"[^\w-]", line)[0].lower() for line in lines if _is_needed(line)}
+    assert set(MODULES.values()) == needed - {"pandas"} | {"bedrock-spark"}
+
+
+def _is_needed(line: str) -> bool:
+    return "extra ==" not in line or re.search(r"extra == .cluster", line) is not None

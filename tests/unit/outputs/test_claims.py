@@ -16,7 +16,7 @@ from bedrock_spark.outputs.lines import read_lines
 from bedrock_spark.outputs.reconcile import ShardReconciliation
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_reconciled
 from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Origin
-from bedrock_spark.outputs.shard_outputs import read_outputs, shard_inputs
+from bedrock_spark.outputs.shard_outputs import open_outputs, read_outputs, shard_inputs
 from bedrock_spark.run_folder import layout
 from bedrock_spark.spark.collect.task import CollectTask, ShardWork
 from bedrock_spark.spark.result_schema import result_columns_of
@@ -280,7 +280,8 @@ def read(tmp_path: Path) -> Callable[..., ShardReconciliation]:
     def read() -> ShardReconciliation:
         storage = LocalStorage(str(tmp_path))
         reconciliation = ShardReconciliation(SHARD, dict.fromkeys(IDS, 1))
-        read_outputs(storage, shard_inputs(storage, SHARD), [], reconciliation)
+        inputs = shard_inputs(storage, SHARD)
+        read_outputs(open_outputs(storage, inputs), inputs, [], reconciliation)
         reconciliation.finish()
         return reconciliation
 

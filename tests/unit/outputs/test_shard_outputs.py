@@ -14,7 +14,12 @@ import pytest
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.outputs.reconcile import ShardReconciliation
 from bedrock_spark.outputs.reconciled_shard import CollectedJob
-from bedrock_spark.outputs.shard_outputs import manifest_totals, read_outputs, shard_inputs
+from bedrock_spark.outputs.shard_outputs import (
+    manifest_totals,
+    open_outputs,
+    read_outputs,
+    shard_inputs,
+)
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.storage import LocalStorage
 
@@ -53,7 +58,8 @@ class Folder:
         """
         reconciliation = ShardReconciliation(SHARD, dict.fromkeys(expected, 1))
         inputs = shard_inputs(self.storage, SHARD)
-        outputs = read_outputs(self.storage, inputs, self.jobs, reconciliation)
+        reader = open_outputs(self.storage, inputs)
+        outputs = read_outputs(reader, inputs, self.jobs, reconciliation)
         reconciliation.finish()
         return reconciliation, manifest_totals(outputs), [o.collected() for o in outputs]
 
