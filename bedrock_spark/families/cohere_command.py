@@ -17,6 +17,7 @@ import re
 from typing import Any
 
 from bedrock_spark.config import RequestConfig
+from bedrock_spark.families import plain_texts
 from bedrock_spark.families.base import (
     Answer,
     Family,
@@ -102,6 +103,7 @@ COMMAND = Family(
     re.compile(r"cohere\.command-(light-)?text-.*"),
     build_command,
     read_command,
+    read_plain=plain_texts.read_command,
     extras=("top_k",),
     read_chunk=read_command_chunk,
     endings=_ENDINGS,
@@ -112,6 +114,7 @@ COMMAND_R = Family(
     re.compile(r"cohere\.command-r-.*"),
     build_command_r,
     read_command_r,
+    read_plain=plain_texts.read_command_r,
     extras=("top_k", "seed"),
     read_chunk=read_command_r,
     endings=_ENDINGS,

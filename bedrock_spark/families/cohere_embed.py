@@ -35,6 +35,7 @@ from bedrock_spark.families.base import (
     without_none,
 )
 from bedrock_spark.families.media_blocks import MediaBlocks, MediaRules
+from bedrock_spark.families.plain_vectors import read_cohere
 from bedrock_spark.templates.media import IMAGES, Media
 
 
@@ -80,6 +81,7 @@ FAMILY = Family(
     re.compile(r"cohere\.embed-.*"),
     build,
     read,
+    read_plain=read_cohere,
     limits=(
         ModelLimits(re.compile(r"cohere\.embed-(english|multilingual)-v3.*"), max_characters=2_048),
     ),

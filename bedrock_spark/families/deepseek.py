@@ -29,6 +29,7 @@ from typing import Any
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.config.thinking import ThinkingConfig
 from bedrock_spark.families import openai_chat as chat
+from bedrock_spark.families import plain_texts
 from bedrock_spark.families.base import (
     Answer,
     Family,
@@ -102,6 +103,7 @@ R1 = Family(
     re.compile(r"deepseek\.r1-.*"),
     build_r1,
     read_r1,
+    read_plain=plain_texts.read_r1,
     read_chunk=read_r1_chunk,
     tag=ReasoningTag("think", is_open=True),
     max_temperature=1,

@@ -29,6 +29,7 @@ from bedrock_spark.families.base import (
     without_none,
 )
 from bedrock_spark.families.endings import endings_by_word
+from bedrock_spark.families.plain_texts import read_llama
 
 BEGIN = "<|begin_of_text|>"
 
@@ -86,6 +87,7 @@ def _family(template: Template) -> Family:
         re.compile(rf"meta\.{template.family}-.*"),
         template.build,
         read,
+        read_plain=read_llama,
         read_chunk=read,
         endings=_ENDINGS,
         max_temperature=1,

@@ -39,6 +39,7 @@ from bedrock_spark.families.base import (
     without_none,
 )
 from bedrock_spark.families.plain_chat import chat_reader
+from bedrock_spark.families.plain_texts import read_mistral
 from bedrock_spark.families.ways import forced_tool
 
 
@@ -96,6 +97,7 @@ INSTRUCT = Family(
     re.compile(rf"mistral\.{_INSTRUCT}-.*"),
     build_instruct,
     read_instruct,
+    read_plain=read_mistral,
     extras=("top_k",),
     read_chunk=read_instruct,
     endings=chat.ENDINGS,

@@ -18,6 +18,7 @@ from typing import Any
 
 from bedrock_spark.config import RequestConfig
 from bedrock_spark.families.base import Answer, Family, Json, prompt_of, refuse, vector_at
+from bedrock_spark.families.plain_vectors import read_nova
 
 _PURPOSES = {
     "search_document": "GENERIC_INDEX",
@@ -52,5 +53,6 @@ FAMILY = Family(
     re.compile(r"amazon\.nova-.*embeddings.*"),
     build,
     read,
+    read_plain=read_nova,
     extras=("dimensions", "input_type"),
 )

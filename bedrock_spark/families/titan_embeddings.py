@@ -24,6 +24,7 @@ from bedrock_spark.families.base import (
     vector_at,
     without_none,
 )
+from bedrock_spark.families.plain_vectors import read_titan
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
@@ -49,6 +50,7 @@ FAMILY = Family(
     re.compile(r"amazon\.titan-embed-(g1-)?text-.*"),
     build,
     read,
+    read_plain=read_titan,
     limits=(ModelLimits(re.compile(".*"), max_characters=50_000),),
     extras=("dimensions",),
 )

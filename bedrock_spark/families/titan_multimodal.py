@@ -21,6 +21,7 @@ from bedrock_spark.families.base import (
     vector_at,
     without_none,
 )
+from bedrock_spark.families.plain_vectors import read_titan
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
@@ -44,5 +45,6 @@ FAMILY = Family(
     re.compile(r"amazon\.titan-embed-image-.*"),
     build,
     read,
+    read_plain=read_titan,
     extras=("dimensions",),
 )

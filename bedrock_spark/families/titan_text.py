@@ -22,6 +22,7 @@ from bedrock_spark.families.base import (
     without_none,
 )
 from bedrock_spark.families.endings import endings_by_word
+from bedrock_spark.families.plain_texts import read_titan
 
 
 def build(request: RequestConfig) -> dict[str, Any]:
@@ -66,6 +67,7 @@ FAMILY = Family(
     re.compile(r"amazon\.titan-(text|tg1)-(?!embed).*"),
     build,
     read,
+    read_plain=read_titan,
     read_chunk=read_chunk,
     max_temperature=1,
     endings=endings_by_word(

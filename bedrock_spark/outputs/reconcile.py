@@ -36,6 +36,10 @@ from bedrock_spark.outputs.spill import Spill
 BAD = "bad"
 
 
+def _forget_line(line: OutputRecord) -> None:
+    pass
+
+
 @dataclass
 class ShardReconciliation:
     """Gathers the output lines of one shard, and says how each record ended.
@@ -45,12 +49,13 @@ class ShardReconciliation:
     again: how often a record with an answer that is not ok may be asked again
     ask_unfound: whether records that may have been answered are asked again, too
     with_files: the records of which a job wrote images as files, each with its output folder
-    superseded: answers of the fallback that do not count, though their tokens were paid for
     unfound_answers: the answers that are claimed and were not found, by job
     outcomes: of the records that have a line and are not settled
     settled: the answers that are ok and no longer kept, if `settle_into` was called
     spill: holds the answers that are not ok; None holds them in memory
     times: of the fallback's calls
+    note_superseded: takes each answer of the fallback that does not count, though its tokens were
+        paid for. There may be as many as records, so they are not kept
     """
 
     shard_id: str
@@ -62,10 +67,10 @@ class ShardReconciliation:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     lines: Counter[str] = field(default_factory=Counter)
-    superseded: list[OutputRecord] = field(default_factory=list)
     unfound_answers: list[UnfoundAnswers] = field(default_factory=list)
     spill: Spill | None = None
     times: FallbackTimes = field(default_factory=FallbackTimes)
+    note_superseded: Callable[[OutputRecord], None] = _forget_line
     settled: SettledAnswers = field(init=False)
     _found: dict[str, FoundLines] = field(default_factory=dict)
     _paid_twice: list[str] = field(default_factory=list)
@@ -235,7 +240,7 @@ class ShardReconciliation:
 
     def _supersede(self, line: OutputRecord, origin: Origin) -> None:
         if origin.served_by == FALLBACK and line.output is not None:
-            self.superseded.append(line)
+            self.note_superseded(line)
 
     def compare(
         self,
@@ -279,6 +284,7 @@ class ShardReconciliation:
     def finish(self) -> None:
         """Turn the counts into findings. No line may be added after this."""
         self.settled.close()
+        self.note_superseded = _forget_line  # what takes them may hold this object in a cycle
         if self._paid_twice:
             self.add_finding(
                 "paid_twice", "; ".join(self._paid_twice[:EXAMPLES]), len(self._paid_twice)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
@@ -13,8 +12,9 @@ from bedrock_spark.storage import ObjectWriter, Storage
 
 # Rows are gathered to this many per row group, so that small pieces do not make small groups.
 _GROUP_ROWS = 20_000
-# A row group of results is written earlier if its rows reach this size in memory.
-_GROUP_BYTES = 16_000_000
+# A row group is written earlier if its rows reach this size in memory: who writes it holds it, and
+# who reads a batch of it holds a page of each column, which is large if rows are.
+GROUP_BYTES = 16_000_000
 # Result columns whose values are seldom equal: a dictionary would be built and thrown away.
 _UNIQUE_RESULTS = ("record_id", "text", "reasoning", "tool_input", "model_output")
 
@@ -26,7 +26,6 @@ class ParquetFile:
 
     target: the object that it becomes
     unique: columns whose values are seldom equal, and get no dictionary
-    group_bytes: the size in memory at which a row group is written before it has all its rows
     """
 
     def __init__(
@@ -34,11 +33,9 @@ class ParquetFile:
         target: ObjectWriter,
         schema: pa.Schema,
         unique: Collection[str] = (),
-        group_bytes: float = math.inf,
     ) -> None:
         self.rows = 0
         self._schema = schema
-        self._group_bytes = group_bytes
         with_dictionary = [name for name in schema.names if name not in unique]
         self._sink = _Sink(target)
         self._writer = pq.ParquetWriter(
@@ -53,7 +50,7 @@ class ParquetFile:
         self._held_rows += batch.num_rows
         self._held_bytes += batch.nbytes
         self.rows += batch.num_rows
-        if self._held_rows >= _GROUP_ROWS or self._held_bytes >= self._group_bytes:
+        if self._held_rows >= _GROUP_ROWS or self._held_bytes >= GROUP_BYTES:
             self._flush()
 
     def finish(self) -> ObjectWriter:
@@ -119,4 +116,4 @@ def open_results_file(
 ) -> ParquetFile:
     """Return a new file of result rows, which the caller commits or aborts; see `results_file`."""
     unique = {f"{prefix}{name}" for name in _UNIQUE_RESULTS}
-    return ParquetFile(storage.writer(key), schema, unique, _GROUP_BYTES)
+    return ParquetFile(storage.writer(key), schema, unique)

@@ -6,7 +6,7 @@ Answers that are ok become columns, many at a time. Any other record becomes a r
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from bedrock_spark.families.base import Answer, Family, read_answer
@@ -56,6 +56,8 @@ class ResultRows:
     ) -> None:
         self.used: dict[str, Counter[str]] = {BATCH: Counter(), FALLBACK: Counter()}
         self.flex: Counter[str] = Counter()
+        self._superseded: Counter[str] = Counter()
+        self._superseded_flex: Counter[str] = Counter()
         self.reasons = ReasonCounts()
         self._reconciliation = reconciliation
         self._family = family
@@ -124,19 +126,22 @@ class ResultRows:
         total = self.used[BATCH] + self.used[FALLBACK]
         return {name: total[name] for name in TOKENS if total[name] or name in _ALWAYS}
 
-    def fallback_used(self, superseded: Iterable[OutputRecord]) -> dict[str, int]:
+    def note_superseded(self, line: OutputRecord) -> None:
+        """Count an answer of the fallback that was paid for and is not in the results."""
+        answers = [read_answer(line.output or b"{}", self._family)]
+        used = _used(answers, _counts(answers))
+        self._superseded.update(used)
+        if line.is_flex:
+            self._superseded_flex.update(used)
+
+    def fallback_used(self) -> dict[str, int]:
         """Return what all answers of the fallback used, by kind; input and output also if 0.
 
-        superseded: its answers that were paid for and are not in the results
-        The part that the flex tier answered is counted by `flex_` and the kind, too.
+        Those that were superseded count, too. The part that the flex tier answered is counted by
+        `flex_` and the kind, too.
         """
-        total, flex = Counter(self.used[FALLBACK]), Counter(self.flex)
-        for record in superseded:
-            answers = [read_answer(record.output or b"{}", self._family)]
-            used = _used(answers, _counts(answers))
-            total += used
-            if record.is_flex:
-                flex += used
+        total = self.used[FALLBACK] + self._superseded
+        flex = self.flex + self._superseded_flex
         by_kind = {name: total[name] for name in _USED if total[name] or name in _ALWAYS}
         return by_kind | {f"flex_{name}": flex[name] for name in _FLEX_PRICED if flex[name]}
 

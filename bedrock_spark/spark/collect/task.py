@@ -216,6 +216,7 @@ class CollectTask:
         )
         images = images_of(self.storage, inputs, reconciliation)
         made = ResultRows(reconciliation, family, images, len(self.columns.parsed))
+        reconciliation.note_superseded = made.note_superseded
         counts = AnswerCounts(self.columns.prefix, self.columns.parsed)
         may_exist = last is None or last.dead_letters != 0
         with (
@@ -304,7 +305,7 @@ def _reconciled(
         stop_reasons=reconciliation.stop_reasons(),
         tokens=results.tokens(),
         manifest_tokens=manifest_totals(outputs),
-        fallback_tokens=results.fallback_used(reconciliation.superseded),
+        fallback_tokens=results.fallback_used(),
         jobs=tuple(output.collected() for output in outputs),
         lines=dict(reconciliation.lines),
         unanswered=sum(rows_of[record_id] for record_id in unanswered),

@@ -181,22 +181,6 @@ def test_a_second_answer_from_another_file_was_paid_twice() -> None:
     ]
 
 
-def test_answers_of_the_fallback_that_do_not_count_are_kept_for_their_tokens() -> None:
-    """A second answer, or one that did not fit: both were paid for. Those of jobs are not kept."""
-    second = reconcile("a", (fallback("p1"), [ok("a", b"1")]), (fallback("p2"), [ok("a", b"2")]))
-    assert [each.output for each in second.superseded] == [b"2"]
-    assert reconcile("a", (batch(1), [ok("a")]), (batch(2), [ok("a")])).superseded == []
-    replaced = ShardReconciliation(SHARD, {"a": 1}, JUDGE, ONCE)
-    replaced.add(fallback("p1"), [ok("a", BAD)])
-    replaced.add(fallback("p2"), [ok("a", GOOD)])
-    assert [each.output for each in replaced.superseded] == [BAD]
-    worse = ShardReconciliation(SHARD, {"a": 1}, JUDGE, ONCE)
-    worse.add(fallback("p1"), [ok("a", BAD)])
-    worse.add(fallback("p2"), [ok("a", UNREADABLE)])
-    assert worse.outcomes["a"].record.output == BAD
-    assert [each.output for each in worse.superseded] == [UNREADABLE]
-
-
 def test_an_error_after_an_answer_is_no_finding() -> None:
     """Nothing was paid for the error."""
     reconciliation = reconcile("a", (batch(1), [ok("a")]), (batch(2), [failed("a")]))
@@ -404,3 +388,28 @@ def test_a_finding_can_be_written_as_json() -> None:
         "count": 2,
     }
     assert Finding("k", SHARD, "d").count == 1, "of one thing, unless it says otherwise"
+
+
+@pytest.mark.parametrize(
+    ("origins", "outputs", "counts", "superseded"),
+    [
+        ((fallback("p1"), fallback("p2")), (GOOD, GOOD + b" "), GOOD, [GOOD + b" "]),
+        ((batch(1), batch(2)), (GOOD, GOOD + b" "), GOOD, []),
+        ((fallback("p1"), fallback("p2")), (BAD, GOOD), GOOD, [BAD]),
+        ((fallback("p1"), fallback("p2")), (BAD, UNREADABLE), BAD, [UNREADABLE]),
+        ((batch(1), fallback("p1")), (BAD, GOOD), GOOD, []),
+    ],
+)
+def test_answers_of_the_fallback_that_do_not_count_are_told_for_their_tokens(
+    origins: tuple[Origin, Origin],
+    outputs: tuple[bytes, bytes],
+    counts: bytes,
+    superseded: list[bytes],
+) -> None:
+    """A second answer, or one that did not fit: both were paid for. Those of jobs are not told."""
+    told: list[OutputRecord] = []
+    reconciliation = ShardReconciliation(SHARD, {"a": 1}, JUDGE, ONCE, note_superseded=told.append)
+    for origin, output in zip(origins, outputs, strict=True):
+        reconciliation.add(origin, [ok("a", output)])
+    assert reconciliation.outcomes["a"].record.output == counts
+    assert [each.output for each in told] == superseded

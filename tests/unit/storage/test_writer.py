@@ -15,7 +15,7 @@ import pytest
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.errors import StorageError
 from bedrock_spark.shards.record_ids import LENGTH
-from bedrock_spark.spark.parquet import ParquetFile, results_file
+from bedrock_spark.spark.parquet import GROUP_BYTES, ParquetFile, results_file
 from bedrock_spark.spark.prepare.shard_files import ShardFiles
 from bedrock_spark.storage import LocalStorage, ObjectWriter, S3Storage, Storage, commit_all
 from bedrock_spark.storage.local import LocalWriter
@@ -195,6 +195,24 @@ def test_a_parquet_file_grows_in_the_storage(storage: Storage, tmp_path: Path) -
     assert storage.list("") == []
     file.commit()
     assert pq.read_table(storage.fetch("f.parquet", tmp_path / "copy")) == TABLE
+
+
+@pytest.mark.parametrize("row_bytes", [10, 4_000, 100_000])
+def test_a_row_group_is_bounded_by_rows_and_by_bytes(tmp_path: Path, row_bytes: int) -> None:
+    """Who writes it holds it, however large its rows are."""
+    storage = LocalStorage(str(tmp_path))
+    batch = pa.record_batch({"text": ["x" * row_bytes] * (4_000_000 // max(row_bytes, 400))})
+    file = ParquetFile(storage.writer("f.parquet"), batch.schema, unique=("text",))
+    for _ in range(13):
+        file.write(batch)
+    file.commit()
+    metadata = pq.ParquetFile(tmp_path / "f.parquet").metadata
+    groups = [metadata.row_group(n) for n in range(metadata.num_row_groups)]
+    assert sum(group.num_rows for group in groups) == 13 * batch.num_rows
+    most = max(group.num_rows for group in groups)
+    assert most <= 20_000 + batch.num_rows
+    assert most * row_bytes <= GROUP_BYTES + batch.nbytes
+    assert len(groups) >= 4
 
 
 def write_whole(storage: Storage, batch: pa.RecordBatch) -> None:
