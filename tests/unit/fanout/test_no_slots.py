@@ -15,6 +15,7 @@ from bedrock_spark.fanout import watch
 from bedrock_spark.fanout.slots import IDLE_REFUSALS
 from bedrock_spark.run_folder.ledger import Ledger
 from tests.unit.fake_run import FakeRun
+from tests.unit.fakes import make_config
 from tests.unit.fanout.test_targets import TwoRegions
 
 MESSAGE = "ServiceQuotaExceededException: your quota of batch jobs is 0"
