@@ -167,7 +167,7 @@ def observed_tasks(
             yield progress
         progress.end()
         return
-    with _grouped(context, group, f"bedrock_spark {stage}"):
+    with _grouped(context, group, _title(stage)):
         if observe is ignore_progress:
             yield progress
             return
@@ -176,6 +176,25 @@ def observed_tasks(
         with run_periodically(f"watching the tasks of {stage}", report, lambda: _POLL_SECONDS):
             yield progress
         progress.end()
+
+
+@contextmanager
+def named_jobs(spark: SparkSession, stage: str) -> Iterator[None]:
+    """Name all Spark actions that this thread runs in the block as `observed_tasks` does.
+
+    For those before and after the ones that are observed, which are short, or of which Spark runs
+    an unknown number: the schema of a file, the files of a table, a count.
+    """
+    group = f"bedrock-spark-{stage}-{uuid.uuid4().hex[:8]}"
+    context = classic_context(spark)
+    named = _tagged(spark, group) if context is None else _grouped(context, group, _title(stage))
+    with named:
+        yield
+
+
+def _title(stage: str) -> str:
+    """Return what Spark's UI shows as the description of a job."""
+    return f"bedrock_spark {stage}"
 
 
 @contextmanager
