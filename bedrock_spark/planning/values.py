@@ -6,6 +6,8 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
 
+from bedrock_spark.page.words import rough_dollars
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -142,6 +144,6 @@ def _tokens(count: Count) -> str:
 
 
 def _interval(money: Money) -> str:
-    likely = "" if money.likely is None else f"${money.likely:,.2f}, "
-    high = "no upper bound" if money.high is None else f"${money.high:,.2f}"
-    return f"{likely}${money.low:,.2f} to {high}"
+    likely = "" if money.likely is None else f"{rough_dollars(float(money.likely))}, "
+    high = "no upper bound" if money.high is None else rough_dollars(float(money.high))
+    return f"{likely}{rough_dollars(float(money.low))} to {high}"

@@ -98,9 +98,19 @@ def gather_report(
         tries=known.tries,
         unit_hours=unit_hours(purchases, now),
     )
+    if report.timeline is not None:
+        timeline = {**report.timeline, "allowed_slots": _allowed_slots(state)}
+        report = replace(report, timeline=timeline)
     held = [held_finding(state.hold.reason)] if is_held and state.hold is not None else []
     findings = [*report.findings, *state.all_findings(), *purchase_findings(purchases), *held]
     return replace(report, findings=unique(findings))
+
+
+def _allowed_slots(state: LedgerState) -> int | None:
+    """Return how many jobs the targets allow at once, as far as is known; None if nothing is."""
+    known = (slots for slots in state.slots.values() if "most" in slots)
+    caps = [min(slots["most"], slots.get("learnt") or slots["most"]) for slots in known]
+    return sum(caps) if caps else None
 
 
 def ending_of(exc: BaseException, stage: str) -> Ending:

@@ -11,11 +11,12 @@ from click.testing import CliRunner
 from bedrock_spark.cli import main
 from bedrock_spark.cli import report as command
 from bedrock_spark.errors import ExitCode
+from bedrock_spark.page import render
 from bedrock_spark.report import Ending, Reporter
 from bedrock_spark.report.live import look_at
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Ledger
-from bedrock_spark.run_folder.ledger.events import Seen, Submitted, Submitting
+from bedrock_spark.run_folder.ledger.events import Seen, Submitted, Submitting, Swept
 from bedrock_spark.run_folder.run import Run
 from tests.unit.browse.finished_run import finished_run
 from tests.unit.browse.test_show import run as shown_run
@@ -32,7 +33,8 @@ def submit_job(run: Run, at: float) -> None:
     ledger.replay()
     seen = Seen(NAME, ARN, "InProgress", None, (6, 2, 2, 0), at, times=(at, None))
     job = Submitting("shard-00000-00", 1, NAME, "t", at)
-    ledger.append([job, Submitted(NAME, ARN, at), seen])
+    slots = {"": {"most": 20, "learnt": 7}, "west": {"most": 5, "learnt": None}}
+    ledger.append([job, Submitted(NAME, ARN, at), seen, Swept({}, slots, at)])
 
 
 def end_job(run: Run, at: float) -> None:
@@ -88,6 +90,8 @@ def test_a_run_that_goes_on_has_its_jobs_as_they_are_now(tmp_path: Path) -> None
     assert look.report["jobs"] == {"InProgress": 1}
     assert [bar["ends"] - bar["begins"] for bar in look.report["timeline"]["bars"]] == [30]
     assert sum(look.report["timeline"]["records"]["batch"]) == 2
+    assert look.report["timeline"]["allowed_slots"] == 12
+    assert "of 12 that are allowed" in text_of(render(look.report))
 
 
 def test_watch_renews_the_page_until_the_run_has_ended(
