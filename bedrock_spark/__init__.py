@@ -2,6 +2,8 @@
 
 import bedrock_spark
 
+answers = bedrock_spark.ask(df, "Classify {{ body }}", model=…, role=…, run_uri=…)   # one question
+
 plan = bedrock_spark.plan(spark, df, "conf/tickets.yaml")       # what it would do and cost
 answers = bedrock_spark.run(spark, df, "conf/tickets.yaml")     # all of it
 
@@ -22,7 +24,7 @@ from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.planning import Plan, plan
 from bedrock_spark.progress import Progress
 from bedrock_spark.report import Report
-from bedrock_spark.whole_run import run
+from bedrock_spark.whole_run import ask, run
 
 __all__ = [
     "BedrockSparkError",
@@ -33,6 +35,7 @@ __all__ = [
     "Report",
     "RowsWarning",
     "__version__",
+    "ask",
     "load_config",
     "open_results",
     "parse_config",

@@ -1,16 +1,28 @@
-"""The whole pipeline as one call, for notebooks and programs."""
+"""The whole pipeline as one call, for notebooks and programs: by a config, or by a question."""
 
 from __future__ import annotations
 
+import re
+import sys
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
+from bedrock_spark.check import check_config
+from bedrock_spark.config import Config
 from bedrock_spark.config.load import AnyConfig
-from bedrock_spark.errors import RowsWarning
+from bedrock_spark.errors import ConfigError, RowsWarning
 from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.preview.options import MAX_COST, PreviewOptions
+from bedrock_spark.preview.preview_run import preview_rows
+from bedrock_spark.preview.values import Preview
+from bedrock_spark.preview.words import closing_sentence, estimate_line, summary_rows
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.report.shortfall import shortfall_of
+from bedrock_spark.schema import parse_ddl
 from bedrock_spark.screen import automatic_screen
+from bedrock_spark.screen.progress_screen import is_notebook
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -41,3 +53,127 @@ def run(
     if problem is not None:
         warnings.warn(problem, RowsWarning, stacklevel=2)
     return pipeline.results(spark)
+
+
+_MAX_TOKENS = 500
+# A row without an answer has no value in any column.
+_NOT_NULL = re.compile(r"\s+NOT\s+NULL", re.IGNORECASE)
+# What a preview adds to the columns of a row, beside those of the answers.
+_PREVIEWED = "outcome string, text string, error_message string"
+_TOKENS = "input_tokens int, output_tokens int"
+
+
+def ask(
+    df: Any,
+    prompt: str,
+    *,
+    model: str,
+    role: str,
+    run_uri: str,
+    columns: str | None = None,
+    key: str | Sequence[str] = (),
+    max_cost: float | None = None,
+    max_tokens: int = _MAX_TOKENS,
+    region: str | None = None,
+    preview: int | None = None,
+    config: Mapping[str, Any] | None = None,
+    observe: Observer | bool | None = True,
+) -> DataFrame:
+    """Ask a model one question per row of a DataFrame; return the rows with their answers.
+
+    answers = bedrock_spark.ask(
+        tickets, "Classify {{ body }}", model="amazon.nova-lite-v1:0", columns="label string",
+        role="arn:aws:iam::123456789012:role/BedrockBatch", run_uri="s3://bucket/runs/labels",
+    )
+
+    The same call again continues the run at `run_uri`, or returns its answers.
+
+    df: of Spark, pandas or Arrow
+    columns: of the answers, as Spark DDL; without it, the answer is the column `text`
+    key: columns that are unique together
+    max_cost: dollars; the run ends before it costs more. A preview costs at most this, or $1
+    preview: ask this number of rows only, one by one, and return them; nothing is written
+    config: further sections of a config, such as {"results": {"prefix": "llm_"}}
+    observe: as of `run`
+
+    Rows that batch jobs leave, and tables of fewer than 100 rows, are asked one by one.
+    Raises a BedrockSparkError; warns (RowsWarning) as `run` does.
+    """
+    values: dict[str, Any] = {
+        "run_uri": run_uri,
+        "source": {"key": [key] if isinstance(key, str) else list(key)},
+        "model": {"id": model},
+        "request": {"prompt": prompt, "max_tokens": max_tokens},
+        "batch": {"role_arn": role, **({"region": region} if region is not None else {})},
+        "fallback": {"model_id": model},
+        "budget": {"max_cost_usd": max_cost} if max_cost is not None else {},
+        "results": {"parse": {"columns": columns}} if columns is not None else {},
+    }
+    for name, section in (config or {}).items():
+        own = values.get(name)
+        is_merged = isinstance(own, dict) and isinstance(section, Mapping)
+        values[name] = {**own, **section} if is_merged and own is not None else section
+    checked = check_config({name: section for name, section in values.items() if section != {}})
+    spark, frame = _spark_frame(df, checked)
+    if preview is None:
+        return run(spark, frame, checked, observe)
+    if preview < 1:
+        raise ConfigError(f"preview = {preview}: must be at least 1")
+    limit = MAX_COST if max_cost is None else Decimal(str(max_cost))
+    options = PreviewOptions(rows=preview, max_cost=limit)
+    return _previewed(spark, frame, checked, options, is_shown=observe is True)
+
+
+def _spark_frame(df: Any, config: Config) -> tuple[SparkSession, DataFrame]:
+    """Return a DataFrame of Spark, and its session; one is started for pandas and Arrow."""
+    if hasattr(df, "sparkSession"):
+        return df.sparkSession, df
+    from bedrock_spark.spark.session import spark_session
+
+    spark = spark_session(config)
+    # An Arrow table: Spark 3.5 takes pandas only.
+    return spark, spark.createDataFrame(df.to_pandas() if hasattr(df, "to_pandas") else df)
+
+
+def _previewed(
+    spark: SparkSession,
+    frame: DataFrame,
+    config: Config,
+    options: PreviewOptions,
+    *,
+    is_shown: bool,
+) -> DataFrame:
+    """Return the first rows with their answers; show them in a notebook, else what they cost."""
+    model_id = config.canary.model_id or config.model.id
+
+    def say(*texts: str) -> None:
+        if is_shown:
+            for text in texts:
+                print(text, file=sys.stdout if is_notebook() else sys.stderr)
+
+    found, first = preview_rows(
+        *(spark, frame, config, options),
+        names=("ask",),
+        on_estimate=lambda estimates, _: say(estimate_line(estimates[0], model_id)),
+    )
+    if is_shown and is_notebook():
+        _show_in_notebook(found)
+    else:
+        say(*(f"{name}: {value}" for name, value in summary_rows(found)), closing_sentence(found))
+    parse = config.results.parse
+    names = [field.name for field in parse_ddl(parse.columns)] if parse is not None else []
+    parsed = [_NOT_NULL.sub("", parse.columns)] if parse is not None else []
+    values = [
+        (
+            *(row.outcome, row.text, row.reason),
+            *((row.columns or {}).get(name) for name in names),
+            *(row.input_tokens, row.output_tokens),
+        )
+        for row in found.previews[0].rows
+    ]
+    return first.with_columns(", ".join([_PREVIEWED, *parsed, _TOKENS]), values)
+
+
+def _show_in_notebook(found: Preview) -> None:
+    display: Any = sys.modules["IPython"].display
+    display.display(found)

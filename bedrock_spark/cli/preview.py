@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,18 +17,13 @@ from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.ending import run_to_end
 from bedrock_spark.cli.interrupts import exit_code_of
 from bedrock_spark.cli.output import Output, with_output_options
-from bedrock_spark.cli.preview_table import (
-    TableLayout,
-    closing_sentence,
-    estimate_line,
-    prompt_lines,
-    summary_rows,
-)
+from bedrock_spark.cli.preview_table import TableLayout, prompt_lines
 from bedrock_spark.cli.stages import end_spark, mute_spark
 from bedrock_spark.config import Config
-from bedrock_spark.errors import ExitCode
+from bedrock_spark.errors import ConfigError, ExitCode
 from bedrock_spark.preview.options import CONCURRENCY, MAX_COST, ROWS, PreviewOptions
 from bedrock_spark.preview.values import AnsweredRow, Estimate, Preview
+from bedrock_spark.preview.words import closing_sentence, estimate_line, summary_rows
 from bedrock_spark.schema import parse_ddl
 
 if TYPE_CHECKING:
@@ -40,7 +36,7 @@ _WIDTH = 160
 @click.command(
     name="preview",
     epilog="Examples: bedrock-spark preview tickets.yaml --rows 20; bedrock-spark preview "
-    "tickets.yaml --where \"lang = 'de'\" --compare shorter.yaml",
+    "tickets.yaml --where \"lang = 'de'\" --compare shorter.yaml --html preview.html",
 )
 @with_output_options(json_type=Preview)
 @click.option(
@@ -56,6 +52,9 @@ _WIDTH = 160
     type=click.Path(),
     metavar="OTHER",
     help="Another config, which is asked about the same rows. Its source is not read.",
+)
+@click.option(
+    "--html", "page", type=click.Path(dir_okay=False), help="Write the answers as a page, too."
 )
 @click.option("--prompts", is_flag=True, help="Show the request of each row.")
 @click.option("--render", "is_rendered", is_flag=True, help="Show the requests and pay nothing.")
@@ -112,6 +111,7 @@ class _Command:
         rows: int,
         where: str | None,
         compare: str | None,
+        page: str | None,
         prompts: bool,
         is_rendered: bool,
         max_cost: float,
@@ -119,13 +119,13 @@ class _Command:
         has_whole: bool,
     ) -> None:
         self._path, self._overrides, self._display = config, overrides, display
-        self._compare, self._is_rendered = compare, is_rendered
+        self._compare, self._page, self._is_rendered = compare, page, is_rendered
         self._options = PreviewOptions(
             rows=rows,
             where=where,
             max_cost=Decimal(str(max_cost)),
             concurrency=concurrency,
-            has_prompts=prompts,
+            has_prompts=prompts or page is not None,
             has_whole=has_whole,
         )
         self._shows_prompts = prompts
@@ -138,13 +138,15 @@ class _Command:
         from bedrock_spark.preview import preview
 
         if self._is_rendered:
-            if self._compare is not None:
-                raise click.UsageError("--render does not go with --compare")
+            if self._compare is not None or self._page is not None:
+                raise click.UsageError("--render goes with neither --compare nor --html")
             return self._render()
         paths = [self._path, *([self._compare] if self._compare is not None else [])]
         own = check_config(self._path, self._overrides)
         others = [check_config(path) for path in paths[1:]]
         self._configs = [own, *others]
+        if self._page is not None and not Path(self._page).absolute().parent.is_dir():
+            raise ConfigError(f"--html {self._page}: its folder does not exist; create it first")
         found = preview(
             *(self._session, None, own, self._options),
             compare=others[0] if others else None,
@@ -155,6 +157,8 @@ class _Command:
         self._display.finish()
         self._display.say("")
         self._display.show_table(list(summary_rows(found)))
+        if self._page is not None:
+            self._write_page(found)
         return self._end(found)
 
     def _session(self, config: Config) -> SparkSession:
@@ -212,6 +216,16 @@ class _Command:
             for each in rows:
                 for line in prompt_lines(each):
                     self._display.say(line)
+
+    def _write_page(self, found: Preview) -> None:
+        from bedrock_spark.preview.page import page_html
+
+        assert self._page is not None
+        try:
+            Path(self._page).write_text(page_html(found), encoding="utf-8")
+        except OSError as exc:
+            raise ConfigError(f"--html {self._page}: cannot be written: {exc.strerror}") from exc
+        self._display.show_table([("page", self._page)])
 
     def _end(self, found: Preview) -> int:
         values = found.model_dump(mode="json")

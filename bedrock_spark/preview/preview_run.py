@@ -81,6 +81,29 @@ def preview(
     Raises a BedrockSparkError: BudgetError if not even one row is sure to cost less than
     `options.max_cost`, InvokeRefusedError if the model would answer no row.
     """
+    return preview_rows(
+        *(spark, df, config, options),
+        compare=compare,
+        names=names,
+        on_estimate=on_estimate,
+        on_row=on_row,
+        clock=clock,
+    )[0]
+
+
+def preview_rows(
+    spark: SparkSession | Callable[[Config], SparkSession],
+    df: DataFrame | None,
+    config: AnyConfig,
+    options: PreviewOptions | None = None,
+    *,
+    compare: AnyConfig | None = None,
+    names: Sequence[str] = ("config", "other"),
+    on_estimate: OnEstimate = ignore_estimates,
+    on_row: OnRow = ignore_row,
+    clock: Clock | None = None,
+) -> tuple[Preview, FirstRows]:
+    """Return what `preview` returns, and the rows as Spark has them."""
     options, clock = options or PreviewOptions(), clock or SystemClock()
     sides, first = open_sides(spark, df, config, options, compare, names, clock)
     estimates = [_estimated(side) for side in sides]
@@ -90,13 +113,14 @@ def preview(
         _previewed(side, estimated, first, options)
         for side, estimated in zip(sides, estimates, strict=True)
     )
-    return Preview(
+    found = Preview(
         key=sides[0].config.source.key,
         where=options.where,
         previews=previews,
         same=_same(previews) if len(previews) > 1 else None,
         unasked=sum(each.outcomes.get(MISSING, 0) for each in previews),
     )
+    return found, first
 
 
 def render(

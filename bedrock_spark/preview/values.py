@@ -112,6 +112,12 @@ class Preview(_Part):
         """Tell whether any row has an answer that is ok."""
         return any(each.outcomes.get("ok") for each in self.previews)
 
+    def _repr_html_(self) -> str:
+        """Return the answers and the costs as a table, for a notebook."""
+        from bedrock_spark.preview.page import table_html
+
+        return table_html(self)
+
 
 def is_same(one: AnsweredRow, other: AnsweredRow) -> bool:
     """Tell whether two answers are equal: by their columns, or else by their text."""

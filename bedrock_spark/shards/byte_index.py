@@ -21,6 +21,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from operator import sub
 from typing import TypeAlias
 
 from bedrock_spark.shards.record_ids import LENGTH, decode
@@ -73,7 +74,7 @@ class ShardIndex:
     def to_bytes(self) -> bytes:
         """Return the index as it is written."""
         blocks, salted = len(self.ranks), len(self.salted)
-        lengths = (stop - start for start, stop in zip(self.bounds, self.bounds[1:], strict=False))
+        lengths = map(sub, self.bounds[1:], self.bounds)
         data = b"".join(
             (
                 _HEADER.pack(_MAGIC, _VERSION, self.bounds[-1], blocks, salted),

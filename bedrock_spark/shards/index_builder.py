@@ -42,16 +42,11 @@ class IndexBuilder:
             return
         ends = np.cumsum(sizes, dtype=np.int64) + self._bytes
         starts = ends - sizes
-        ranks, is_salted = self._ranks_of(ids)
         lengths = starts // BLOCK_BYTES
-        begins = np.diff(lengths, prepend=self._last_length) > 0
-        if is_salted.any():
-            blocks = np.cumsum(begins) - 1 + self._blocks
-            for place in np.flatnonzero(is_salted):
-                self._salted[ids[place].decode()] = int(blocks[place])
-        self._ranks.append(ranks[begins])
+        begins = np.flatnonzero(np.diff(lengths, prepend=self._last_length) > 0)
+        self._ranks.append(self._ranks_of(ids, begins))
         self._starts.append(starts[begins])
-        self._blocks += int(begins.sum())
+        self._blocks += len(begins)
         self._bytes, self._last_length = int(ends[-1]), int(lengths[-1])
 
     def finish(self) -> ShardIndex:
@@ -61,15 +56,39 @@ class IndexBuilder:
         return ShardIndex(ranks, [*starts, self._bytes], self._salted)
 
     def _ranks_of(
-        self, ids: npt.NDArray[np.bytes_]
-    ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
-        """Return the rank of each record, which never falls, and which records are salted."""
-        characters = ids.view(np.uint8).reshape(-1, LENGTH)
-        numbers = np.zeros(len(ids), np.uint64)
-        for column in range(LENGTH):  # beyond 2^64 it wraps around: that is salted, and not used
-            numbers = numbers * np.uint64(len(ALPHABET)) + _DIGITS[characters[:, column]]
-        is_salted = ids > _LAST_HASH
-        ranks = np.where(is_salted, np.uint64(0), numbers + _HALF)
+        self, ids: npt.NDArray[np.bytes_], begins: npt.NDArray[np.intp]
+    ) -> npt.NDArray[np.uint64]:
+        """Return the ranks of the records that begin a block; they never fall.
+
+        begins: the places of these records
+        """
+        is_salted = _are_salted(ids)
+        if not is_salted.any():
+            ranks = _ranks_of_plain(ids[np.append(begins, len(ids) - 1)])
+            self._last_rank = ranks[-1]
+            return ranks[:-1]
+        # A salted record has the rank of the record before it, and 1.
+        ranks = np.where(is_salted, np.uint64(0), _ranks_of_plain(ids))
         ranks = np.maximum.accumulate(np.concatenate((self._last_rank.reshape(1), ranks)))[1:]
         self._last_rank = ranks[-1]
-        return np.where(is_salted, ranks + _ONE, ranks), is_salted
+        for place in np.flatnonzero(is_salted):
+            block = self._blocks + int(begins.searchsorted(place, "right")) - 1
+            self._salted[ids[place].decode()] = block
+        return np.where(is_salted, ranks + _ONE, ranks)[begins]
+
+
+def _are_salted(ids: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bool_]:
+    """Tell which ids are above that of the last hash; the characters are in ASCII's order."""
+    is_salted: npt.NDArray[np.bool_] = ids.view(np.uint8)[::LENGTH] >= _LAST_HASH[0]
+    doubtful = np.flatnonzero(is_salted)
+    is_salted[doubtful] = ids[doubtful] > _LAST_HASH
+    return is_salted
+
+
+def _ranks_of_plain(ids: npt.NDArray[np.bytes_]) -> npt.NDArray[np.uint64]:
+    """Return the rank of each record; that of a salted one means nothing."""
+    characters = ids.view(np.uint8).reshape(-1, LENGTH)
+    numbers = np.zeros(len(ids), np.uint64)
+    for column in range(LENGTH):  # beyond 2^64 it wraps around: that is salted
+        numbers = numbers * np.uint64(len(ALPHABET)) + _DIGITS[characters[:, column]]
+    return numbers + _HALF

@@ -43,7 +43,7 @@ from bedrock_spark.spark.destination import (
 from bedrock_spark.spark.existing_columns import existing_columns, fitted, is_table
 from bedrock_spark.spark.replace import replace, restore
 from bedrock_spark.spark.results import results
-from bedrock_spark.spark.tasks import observed_tasks
+from bedrock_spark.spark.tasks import named_jobs, observed_tasks
 from bedrock_spark.storage import Storage
 
 _DELTA = "delta"
@@ -75,7 +75,7 @@ def publish(
     destination, place = config.place, place_name(spark, config)
     if destination is None or place is None:
         return None
-    with renewed(Lease(run.storage, clock, PUBLISH, wait)):
+    with named_jobs(spark, "publish"), renewed(Lease(run.storage, clock, PUBLISH, wait)):
         refuse_overlaps(spark, run.config)
         if config.mode == OVERWRITE:
             restore(spark, config)

@@ -27,6 +27,7 @@ from bedrock_spark.run_folder.heartbeat import run_periodically
 from bedrock_spark.spark.connect_progress import Step, reported_by_server
 from bedrock_spark.spark.errors import SPARK_ERRORS, noted_unit, stage_errors
 from bedrock_spark.spark.packing import pack
+from bedrock_spark.spark.worker_process import exempt_modules_from_gc
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,7 @@ def _results(
 
 def _do_rows(work: Callable[[Any], object], rows: Iterable[bytes]) -> Iterator[bytes]:
     """Do the units of a task's rows one after another; runs on an executor."""
+    exempt_modules_from_gc()
     for row in rows:
         for pickled in pickle.loads(row):
             unit = pickle.loads(pickled)
@@ -165,7 +167,7 @@ def observed_tasks(
             yield progress
         progress.end()
         return
-    with _grouped(context, group, f"bedrock_spark {stage}"):
+    with _grouped(context, group, _title(stage)):
         if observe is ignore_progress:
             yield progress
             return
@@ -174,6 +176,25 @@ def observed_tasks(
         with run_periodically(f"watching the tasks of {stage}", report, lambda: _POLL_SECONDS):
             yield progress
         progress.end()
+
+
+@contextmanager
+def named_jobs(spark: SparkSession, stage: str) -> Iterator[None]:
+    """Name all Spark actions that this thread runs in the block as `observed_tasks` does.
+
+    For those before and after the ones that are observed, which are short, or of which Spark runs
+    an unknown number: the schema of a file, the files of a table, a count.
+    """
+    group = f"bedrock-spark-{stage}-{uuid.uuid4().hex[:8]}"
+    context = classic_context(spark)
+    named = _tagged(spark, group) if context is None else _grouped(context, group, _title(stage))
+    with named:
+        yield
+
+
+def _title(stage: str) -> str:
+    """Return what Spark's UI shows as the description of a job."""
+    return f"bedrock_spark {stage}"
 
 
 @contextmanager

@@ -257,3 +257,14 @@ def test_the_command_compares_and_prints_json(
     ]
     assert call("preview", "a.yaml", "--render", "--rows", "6") == 0
     assert "row 6: rejected\n      body is null" in capsys.readouterr().out
+
+
+def test_the_command_writes_a_page(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its folder is checked before anything is asked."""
+    assert call("preview", "a.yaml", "--html", "no/p.html") == 3
+    assert "its folder does not exist" in capsys.readouterr().err
+    assert call("preview", "a.yaml", "--html", "p.html", "--rows", "2", "--no-whole") == 0
+    html = Path("p.html").read_text("utf-8")
+    assert "About text 1" in html
+    assert "plain" in html
+    assert "page  p.html" in capsys.readouterr().out

@@ -256,3 +256,39 @@ def test_the_progress_counts_rows(spark: SparkSession, prepared: Prepared, tmp_p
     publish(spark, replace(run, config=config), manifest, SystemClock(), seen.append)
     assert {(p.stage, p.unit) for p in seen} == {("publish", "rows")}
     assert (seen[0].done, seen[-1].done, seen[-1].total) == (0, 30, 30)
+
+
+def test_every_job_of_spark_has_the_name_of_its_stage(spark: SparkSession, tmp_path: Path) -> None:
+    """Also those that infer a schema, count rows, or look at the place of the results."""
+    source, out = tmp_path / "source", tmp_path / "out"
+    spark.range(30).selectExpr("id", "concat('x', id) AS body").write.csv(str(source), header=True)
+    config = make_config(
+        str(tmp_path / "run"),
+        source={
+            "format": "csv",
+            "path": str(source),
+            "key": ["id"],
+            "options": {"header": "true", "inferSchema": "true"},
+        },
+        results={"path": str(out)},
+    )
+    last = max(jobs_of(spark), default=-1)
+    run = open_run(config, SystemClock())
+    manifest = prepare(spark, run)
+    collect(spark, run, manifest, {})
+    for _ in range(2):
+        publish(spark, run, manifest, SystemClock())
+    prepare(spark, run)
+    names = [name for number, name in jobs_of(spark).items() if number > last]
+    stages = {name.removeprefix("bedrock_spark ") for name in names}
+    assert stages == {"prepare", "collect", "publish"}
+    assert len(names) > len(stages)
+
+
+def jobs_of(spark: SparkSession) -> dict[int, str]:
+    """Return the descriptions of Spark's jobs, as its UI shows them, by number."""
+    store = spark.sparkContext._jsc.sc().statusStore()
+    found = store.jobsList(None)
+    jobs = (found.apply(i) for i in range(found.size()))
+    names = ((job.jobId(), job.description()) for job in jobs)
+    return {number: name.get() if name.isDefined() else "no name" for number, name in names}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -33,6 +34,10 @@ def fail(unit: str) -> Done:
     if unit == "unit-7":
         raise StorageError("s3://b/k: is not there")
     return Done(unit, "")
+
+
+def count_exempt(unit: str) -> Done:
+    return Done(unit, str(gc.get_freeze_count()))
 
 
 @pytest.fixture(params=["rdd", "connect"])
@@ -112,3 +117,10 @@ def test_a_task_gets_its_own_units_only(
     for count in (1, 70):
         run_packed(spark, [(f"{tmp_path}/{n}", 0) for n in range(count)], note, "collect")
     assert sizes[0] == sizes[1]
+
+
+@pytest.mark.usefixtures("way")
+def test_a_worker_does_not_search_its_modules_for_garbage(spark: SparkSession) -> None:
+    """Spark's `gc.collect()` after each task visits nothing that was there before the first."""
+    (done,) = run_per_unit(spark, ["unit"], count_exempt, Done, "test")
+    assert int(done.task) > 10_000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +22,7 @@ def test_these_are_the_public_names() -> None:
         "Report",
         "RowsWarning",
         "__version__",
+        "ask",
         "load_config",
         "open_results",
         "parse_config",
@@ -34,7 +37,7 @@ def test_the_example_in_the_docstring_uses_existing_names() -> None:
     """Every name after `bedrock_spark.` and `pipeline.`."""
     text = bedrock_spark.__doc__ or ""
     names = set(re.findall(r"bedrock_spark\.(\w+)", text))
-    assert names == {"plan", "run", "Pipeline"}
+    assert names == {"ask", "plan", "run", "Pipeline"}
     methods = set(re.findall(r"pipeline\.(\w+)\(", text))
     assert methods
     assert all(hasattr(bedrock_spark.Pipeline, name) for name in methods)
@@ -49,3 +52,23 @@ def test_the_version_is_in_one_place() -> None:
 def test_the_package_has_type_hints() -> None:
     """Without the marker file py.typed, mypy ignores the hints in users' code."""
     assert (Path(bedrock_spark.__file__).parent / "py.typed").exists()
+
+
+def test_the_page_about_notebooks_names_the_arguments_of_ask() -> None:
+    """All of them, and those of its example."""
+    page = (Path(__file__).parents[2] / "docs" / "notebooks.md").read_text(encoding="utf-8")
+    names = set(inspect.signature(bedrock_spark.ask).parameters)
+    first_cells = re.findall(r"^\| (`.*?`) \|", page, re.MULTILINE)
+    assert {name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)} == names
+    example = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert example is not None
+    calls = [node for node in ast.walk(ast.parse(example[1])) if isinstance(node, ast.Call)]
+    used = {
+        k.arg
+        for c in calls
+        if ast.unparse(c.func) in ("dict", "bedrock_spark.ask")
+        for k in c.keywords
+        if k.arg is not None
+    }
+    assert used < names
+    assert {"model", "role", "run_uri", "preview"} <= used

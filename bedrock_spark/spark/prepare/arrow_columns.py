@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -136,13 +135,6 @@ _KINDS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[pa.Array], list[Any
     (pa.types.is_struct, _structs),
 )
 
-_BACKSLASH, _QUOTE, _SPACE = ord("\\"), ord('"'), ord(" ")
-# The JSON escape, as msgspec writes it, of each character that a JSON string cannot hold unescaped.
-_ESCAPES = {
-    code: msgspec.json.encode(chr(code))[1:-1].decode()
-    for code in (_BACKSLASH, _QUOTE, *range(_SPACE))
-}
-
 
 def flat_bytes(array: pa.Array) -> memoryview:
     """Return the bytes of a column's texts or binaries, one after the other, without a copy."""
@@ -169,15 +161,3 @@ def is_utf8(texts: pa.Array) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
-
-
-def escaped(texts: pa.Array) -> pa.Array:
-    """Return texts, which must be UTF-8, escaped for a JSON string, without the quotes."""
-    codes = np.frombuffer(flat_bytes(texts), np.uint8)
-    to_escape = [code for code in (_BACKSLASH, _QUOTE) if (codes == code).any()]
-    is_control = codes < _SPACE
-    if is_control.any():
-        to_escape += np.unique(codes[is_control]).tolist()
-    for code in to_escape:  # the backslash first: the other escapes contain one
-        texts = pc.replace_substring(texts, chr(code), _ESCAPES[code])
-    return texts

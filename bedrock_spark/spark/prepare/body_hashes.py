@@ -21,6 +21,7 @@ from bedrock_spark.shards.record_ids import body_hash
 from bedrock_spark.spark.prepare.columns import HASH, KEY, REPEATED, TIE
 from bedrock_spark.spark.prepare.media_batches import open_objects, with_media
 from bedrock_spark.spark.prepare.render import ANY_ID, body_of, render_lines
+from bedrock_spark.spark.worker_process import exempt_modules_from_gc
 from bedrock_spark.templates.body_template import BodyTemplate
 
 
@@ -39,6 +40,7 @@ class HashBodies:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """Yield the batches with HASH, KEY and REPEATED replaced, their other columns unchanged."""
+        exempt_modules_from_gc()
         with open_objects(self.aws) as objects:
             template = body_template(self.config, objects.fetch)
             slices = (s for batch in batches for s in with_media(batch, template, objects))

@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import types as T  # noqa: N812 - its usual name
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config, SourceConfig
@@ -95,6 +96,17 @@ class FirstRows:
             )
             for each in made
         ]
+
+    def with_columns(self, ddl: str, values: Sequence[Sequence[Any]]) -> DataFrame:
+        """Return the rows with further columns.
+
+        ddl: of these columns; values: of each row
+        """
+        own = self.frame.schema
+        added = self.spark.createDataFrame([], ddl).schema
+        schema = T.StructType([*own.fields, *added.fields])
+        rows = [(*row, *more) for row, more in zip(self.rows, values, strict=True)]
+        return self.spark.createDataFrame(rows, schema)
 
     def size(self, config: Config) -> SourceSize:
         """Estimate the size of the whole source as a config renders it: see `estimate_size`."""

@@ -12,15 +12,14 @@ import pyarrow.compute as pc
 from bedrock_spark import limits
 from bedrock_spark.shards import record_ids
 from bedrock_spark.shards.lines import END, HEAD, MIDDLE
-from bedrock_spark.spark.prepare.arrow_columns import column_values, escaped, is_utf8
+from bedrock_spark.spark.prepare.arrow_columns import column_values, is_utf8
+from bedrock_spark.spark.prepare.escape import LINES, escaped
 from bedrock_spark.templates.body_template import BodyTemplate, Hole, RowRejected
 from bedrock_spark.templates.text_check import TextCheck
 
 _BODY_START = len(HEAD) + record_ids.LENGTH + len(MIDDLE)
 # For lines that are rendered only for their bodies.
 ANY_ID = "0" * record_ids.LENGTH
-# The lines of a batch may exceed 2 GB together, so their offsets have 64 bits.
-LINES = pa.large_binary()
 
 
 def body_of(line: bytes) -> bytes:
@@ -109,7 +108,7 @@ def _value_fragments(column: pa.Array, hole: Hole) -> list[bytes | pa.Array] | N
         return [column.cast(pa.string()).cast(LINES)]
     if not _is_text(column) or not is_utf8(column):
         return None
-    texts = escaped(column).cast(LINES)
+    texts = escaped(column)
     return [texts] if hole.in_text else [b'"', texts, b'"']
 
 

@@ -50,7 +50,7 @@ from bedrock_spark.spark.prepare.source import reading
 from bedrock_spark.spark.prepare.table import open_table
 from bedrock_spark.spark.prepare.task import PrepareTask
 from bedrock_spark.spark.sink import check_sink
-from bedrock_spark.spark.tasks import observed_tasks
+from bedrock_spark.spark.tasks import named_jobs, observed_tasks
 from bedrock_spark.storage import Storage, calls_at_once
 
 log = logging.getLogger(__name__)
@@ -75,9 +75,10 @@ def prepare(
     """
     committed = read_manifest(run.storage)
     if committed is not None:
-        check_sink(spark, run, committed.columns, is_committed=True)
+        with named_jobs(spark, "prepare"):
+            check_sink(spark, run, committed.columns, is_committed=True)
         return committed
-    with reading(run.config.source, df):
+    with named_jobs(spark, "prepare"), reading(run.config.source, df):
         return _prepare(spark, run, df, observe, on_begin)
 
 

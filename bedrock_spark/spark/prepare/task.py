@@ -31,10 +31,11 @@ from bedrock_spark.spark.prepare.arrow_columns import offsets_of
 from bedrock_spark.spark.prepare.assign_ids import Identifier, OnRepeat
 from bedrock_spark.spark.prepare.columns import HASH, KEY, REPEATED
 from bedrock_spark.spark.prepare.damage import damaged_rows
+from bedrock_spark.spark.prepare.escape import LINES
 from bedrock_spark.spark.prepare.media_batches import open_objects, with_media
 from bedrock_spark.spark.prepare.nullable import with_nullable_fields
 from bedrock_spark.spark.prepare.prefetch import Prefetch
-from bedrock_spark.spark.prepare.render import LINES, render_lines
+from bedrock_spark.spark.prepare.render import render_lines
 from bedrock_spark.spark.prepare.shard_files import (
     BucketFiles,
     RejectsFile,
@@ -43,6 +44,7 @@ from bedrock_spark.spark.prepare.shard_files import (
 )
 from bedrock_spark.spark.prepare.source import SourceColumns
 from bedrock_spark.spark.row_bytes import OFFSET_BYTES, Sizes, row_bytes
+from bedrock_spark.spark.worker_process import exempt_modules_from_gc
 from bedrock_spark.storage import Storage
 from bedrock_spark.templates.body_template import RowRejected
 
@@ -100,6 +102,7 @@ class PrepareTask:
         was written is not to be used, and the summary says so by `hash_repeats`. Shards that are
         full by then have only rows before these two, and are written the same again.
         """
+        exempt_modules_from_gc()
         summary = self._summary(batches)
         if summary is not None:
             yield pa.RecordBatch.from_pydict({"summary": [json.dumps(summary)]})

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from bedrock_spark.cli.preview_table import TableLayout, answer_text, estimate_line
+from bedrock_spark.cli.preview_table import TableLayout
 from bedrock_spark.costs.tokens import small_dollars
 from bedrock_spark.preview.values import AnsweredRow, Estimate, is_same
+from bedrock_spark.preview.words import answer_text, estimate_line
 
 TEXTS = st.text(max_size=60)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bedrock_spark.limits import MAX_BODY_BYTES
 from bedrock_spark.spark.prepare import render
-from bedrock_spark.spark.prepare.arrow_columns import escaped, flat_bytes, is_utf8, offsets_of
+from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, is_utf8, offsets_of
 from bedrock_spark.spark.prepare.render import render_lines
 from bedrock_spark.templates.body_template import BodyTemplate, compile_template
 
@@ -126,17 +126,6 @@ def test_types_that_arrow_writes_otherwise_are_rendered_row_by_row() -> None:
     assert lines[0] is not None
     assert b'{"x":1.0}' in lines[0]
     assert set(rejected) == {1}
-
-
-@given(st.lists(TEXTS, max_size=8), st.integers(0, 8))
-def test_escapes_are_those_of_json(texts: list[str], start: int) -> None:
-    """For every character, in any slice of a column, with a null and without."""
-    for nulls in ([], [None]):
-        column = pa.array([*texts, *nulls], pa.string()).slice(start)
-        expected = [
-            None if t is None else msgspec.json.encode(t)[1:-1].decode() for t in column.to_pylist()
-        ]
-        assert escaped(column).to_pylist() == expected
 
 
 def test_flat_bytes_are_those_of_the_slice() -> None:
