@@ -230,6 +230,14 @@ def test_a_copy_within_s3(s3: Any) -> None:
     assert target.read("a/1") == b"data"
 
 
+def test_a_browser_shows_a_page_and_saves_data(s3: Any) -> None:
+    """S3 tells it the kind of an object."""
+    storage = S3Storage("s3://bucket/kinds", AWS)
+    for name, kind in (("report.html", "text/html; charset=utf-8"), ("a", "binary/octet-stream")):
+        storage.write(name, b"x")
+        assert s3.head_object(Bucket="bucket", Key=f"kinds/{name}")["ContentType"] == kind
+
+
 def test_listing_by_prefix(storage: Storage) -> None:
     """A prefix is the beginning of a key, and need not end with a folder. Keys are in order."""
     names = ["shards/b.jsonl", "shards/a.jsonl", "shards-old/c", "shard", "x/shards/d", "É/ü"]
