@@ -215,8 +215,12 @@ class Pipeline:
             check_targets(self.run.config)
             self._check_models()
             self._check_shared(spark)
-            delete_leftovers([self.run.storage], self.clock)
-            manifest = prepare(spark, self.run, df, self.observe, self._note_begun)
+            storage = self.run.storage
+            with calls_at_once(storage) as calls:
+                leftovers = calls.begin(delete_leftovers, [storage], self.clock)
+                manifest = prepare(spark, self.run, df, self.observe, self._note_begun)
+            leftovers.result()
+            self._reporter.manifest = manifest
             if not self.run.is_begun:
                 self.run = begin_run(self.run)  # another process was first
             self._note_change(spark, manifest, df)
