@@ -8,6 +8,7 @@ from typing import Any
 
 from bedrock_spark.aws.model_state import described_state, foundation_model_of, lacks_of
 from bedrock_spark.aws.profiles import profiles_of
+from bedrock_spark.aws.provisioned import is_provisioned
 from bedrock_spark.doctor.asking import UnansweredError, ask
 from bedrock_spark.doctor.findings import Finding, error, ok, unknown, warning
 from bedrock_spark.doctor.world import World
@@ -52,6 +53,8 @@ def model_findings(world: World, model: NamedModel, now: float) -> Iterator[Find
         )
         return
     foundation = foundation_of(world, model)
+    if foundation is None and is_provisioned(model.model_id):
+        return  # the probe of the provisioned throughput has the line
     described = None if foundation is None else _describe(world, model.region, foundation)
     if foundation is None or described is None:
         yield _not_described(model, foundation)
@@ -61,7 +64,7 @@ def model_findings(world: World, model: NamedModel, now: float) -> Iterator[Find
     used = UsedModel(model.key, model.model_id, state, model.is_bought)
     fault, notice = used.fault(now), used.notice(now)
     if fault is not None:
-        yield error(fault, _another(model, ()))
+        yield error(fault, _catalog(model.region) if state.lacks else _another(model, ()))
     elif notice is not None:
         yield warning(notice, _another(model, ()))
     else:
@@ -88,7 +91,10 @@ def profile_findings(world: World, model: NamedModel) -> Iterator[Finding]:
             else:
                 yield unknown(f"{name} access: {exc.why}", exc.fix)
             continue
-        yield error(f"{name} {'; '.join(lacks)}") if lacks else ok(f"{name} access is given")
+        if lacks:
+            yield error(f"{name} {'; '.join(lacks)}", _catalog(region))
+        else:
+            yield ok(f"{name} access is given")
 
 
 def is_profile(model_id: str) -> bool:
@@ -145,9 +151,11 @@ def _profile_arn(world: World, model: NamedModel) -> str:
 def foundation_of(world: World, model: NamedModel) -> str | None:
     """Return the id of the foundation model; None if nothing shows it. Raises UnansweredError."""
     client = world.client("bedrock", model.region)
+    of_units = is_provisioned(model.model_id)
     found = ask(
         lambda: foundation_model_of(client, model.model_id),
-        *("bedrock:GetInferenceProfile", model.model_id),
+        "bedrock:GetProvisionedModelThroughput" if of_units else "bedrock:GetInferenceProfile",
+        model.model_id,
         absent=_ABSENT,
     )
     return None if found is None else str(found)
@@ -201,6 +209,11 @@ def _single_calls(
     profiles = profiles_of(client, foundation)
     fix = _line(key, profiles[0] if profiles else "AN-INFERENCE-PROFILE")
     yield error(f"{model.name}: takes single calls through an inference profile only", fix)
+
+
+def _catalog(region: str) -> str:
+    """Return the page on which an account requests access to a model; no command does."""
+    return f"https://{region}.console.aws.amazon.com/bedrock/home?region={region}#/model-catalog"
 
 
 def _another(model: NamedModel, ids: Sequence[str | None]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from bedrock_spark.doctor.asking import UnansweredError
 from bedrock_spark.doctor.findings import Finding, error, unknown
-from bedrock_spark.errors import BedrockSparkError
+from bedrock_spark.errors import BedrockSparkError, StorageUnavailableError
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +68,13 @@ class _Running:
         except UnansweredError as exc:
             if not exc.is_told_elsewhere:
                 self._found.append(unknown(f"{self.probe.name}: {exc.why}", exc.fix))
+        except StorageUnavailableError as exc:  # the same call may succeed later
+            self._found.append(unknown(f"{self.probe.name}: {_one_line(exc)}"))
         except BedrockSparkError as exc:
             self._found.append(error(_one_line(exc)))
         except Exception as exc:
             # A fault of the probe itself: the others are still worth their lines.
-            log.exception("the probe of %s failed", self.probe.name)
+            log.info("the probe of %s failed", self.probe.name, exc_info=True)
             what = f"{self.probe.name}: the probe failed ({type(exc).__name__}); -v shows it"
             self._found.append(unknown(what))
 

@@ -371,7 +371,7 @@ CASES: dict[str, tuple[Break, list[str]]] = {
     "model without access": (
         faults(models={CLAUDE_MODEL: {"entitlement": "NOT_AVAILABLE"}}),
         [
-            r"models: error: model.id = .*the account has no access to it",
+            r"models: error: model.id = .*the account has no access to it.* -> https://us-east-1.con",
             *(
                 rf"models: error: model.id = .* in us-{region}, one of its Regions, the account has"
                 for region in ("east-1", "east-2", "west-2")
@@ -409,7 +409,7 @@ CASES: dict[str, tuple[Break, list[str]]] = {
     ),
     "units that do not exist": (
         failed_units,
-        [r"models: .*fallback.model_id", r"models: error: fallback.model_id = .*: does not exist"],
+        [r"models: error: fallback.model_id = .*: does not exist -> aws bedrock list-provisioned"],
     ),
     "a run of another config": (
         run_of_others,

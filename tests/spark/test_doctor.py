@@ -17,6 +17,7 @@ from bedrock_spark.doctor.on_spark import spark_probes
 from bedrock_spark.doctor.probes import run_probes
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.run_folder.run import Run
+from bedrock_spark.spark import examine
 from bedrock_spark.spark.examine import executors_of, this_machine, versions_of
 from bedrock_spark.storage import LocalStorage
 from tests.spark_sessions import make_config
@@ -131,8 +132,13 @@ def test_source_and_results_have_their_lines(
     assert found["versions"][1:] == ["ok: executors: Spark runs in one process on this machine"]
 
 
-def test_a_machine_is_looked_at_by_a_function_that_needs_no_package(spark: SparkSession) -> None:
-    """The executors of a local session are the driver."""
+@pytest.mark.parametrize("is_classic", [True, False])
+def test_a_machine_is_looked_at_by_a_function_that_needs_no_package(
+    spark: SparkSession, is_classic: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The executors of a local session are the driver. Spark Connect needs a DataFrame for it."""
+    if not is_classic:
+        monkeypatch.setattr(examine, "classic_context", lambda _: None)
     (executor,), driver = executors_of(spark), this_machine()
     assert replace(executor, now=0.0, free=()) == replace(driver, now=0.0, free=())
     assert {"bedrock-spark", "boto3", "pyarrow", "xxhash"} <= set(driver.packages)

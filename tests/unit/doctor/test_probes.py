@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 from bedrock_spark.doctor.asking import UnansweredError, ask
 from bedrock_spark.doctor.findings import Diagnosis, Finding, error, ok, unknown, warning
 from bedrock_spark.doctor.probes import Probe, run_probes
-from bedrock_spark.errors import ConfigError
+from bedrock_spark.errors import ConfigError, StorageUnavailableError
 
 
 def failing(exc: Exception) -> Callable[[], Iterator[Finding]]:
@@ -33,6 +33,7 @@ def lines(*looks: Callable[[], Iterator[Finding]], seconds: float = 60.0) -> lis
     [
         (UnansweredError("needs a:B", "fix"), unknown("probe 0: needs a:B", "fix")),
         (ConfigError("two\n  lines"), error("two; lines")),
+        (StorageUnavailableError("throttled"), unknown("probe 0: throttled")),
         (
             ValueError("a secret"),
             unknown("probe 0: the probe failed (ValueError); -v shows it"),
@@ -42,8 +43,10 @@ def lines(*looks: Callable[[], Iterator[Finding]], seconds: float = 60.0) -> lis
 def test_a_failure_is_a_line_and_what_came_before_counts(
     exc: Exception, found: Finding, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.CRITICAL):
+    """The stack of a fault of the probe itself is for --verbose."""
+    with caplog.at_level(logging.INFO, "bedrock_spark"):
         assert lines(failing(exc), lambda: iter([ok("other")])) == [ok("first"), found, ok("other")]
+    assert [r.levelname for r in caplog.records] == ["INFO"] * isinstance(exc, ValueError)
 
 
 def test_what_another_probe_tells_is_told_once() -> None:
