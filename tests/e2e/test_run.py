@@ -8,17 +8,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812
 
 import bedrock_spark
 from bedrock_emulator import LocalBedrock
+from bedrock_spark.browse import read_results
+from bedrock_spark.cli import main
 from bedrock_spark.errors import (
     ConfigError,
     InvokeRefusedError,
     JobRejectedError,
     PlanError,
     ProvisionedModelError,
+    RunCleanedError,
     RunFolderError,
 )
 from bedrock_spark.fallback.rounds import unanswered_rows
@@ -90,7 +94,10 @@ def test_every_row_is_answered_or_accounted_for(spark: SparkSession, bedrock: St
 
 
 def test_running_again_costs_nothing(spark: SparkSession, bedrock: Start) -> None:
-    """A finished run that is run again submits no job, asks no record, and reports the same."""
+    """A finished run that is run again submits no job, asks no record, and reports the same.
+
+    Once it is cleaned, it is refused, also in a process that opened it before; its results stay.
+    """
     local = bedrock(PLAIN)
     config = make_config(
         URI, endpoint_url=local.endpoint_url, fallback={"model_id": provision(local)}
@@ -105,6 +112,18 @@ def test_running_again_costs_nothing(spark: SparkSession, bedrock: Start) -> Non
     )
     assert local.requests()["CreateModelInvocationJob"] == created
     assert "InvokeModel" not in local.requests()
+    stale = Pipeline.open(config)
+    place = (URI, "--endpoint-url", local.endpoint_url)
+    done = CliRunner().invoke(main, ["clean", *place, "--yes", "--json"])
+    assert json.loads(done.stdout)["objects"] > 0, done.output
+    for pipeline in (lambda: stale, lambda: Pipeline.open(config)):
+        with pytest.raises(RunCleanedError):
+            pipeline().run_all(spark, tickets(spark, 60))
+    assert local.requests()["CreateModelInvocationJob"] == created
+    assert "InvokeModel" not in local.requests()
+    assert read_results(URI, endpoint_url=local.endpoint_url).num_rows == 60
+    status = CliRunner().invoke(main, ["status", *place, "--json"])
+    assert (json.loads(status.stdout)["stage"], second.state) == ("cleaned", "done")
 
 
 @pytest.mark.versions

@@ -15,6 +15,7 @@ from bedrock_spark.fanout import watch
 from bedrock_spark.fanout.slots import IDLE_REFUSALS
 from bedrock_spark.run_folder.ledger import Ledger
 from tests.unit.fake_run import FakeRun
+from tests.unit.fakes import make_config
 from tests.unit.fanout.test_targets import TwoRegions
 
 MESSAGE = "ServiceQuotaExceededException: your quota of batch jobs is 0"
@@ -134,7 +135,7 @@ def test_the_exit_code_is_its_own(
     def stage(*_: object) -> int:
         raise NoSlotAtAllError(MESSAGE)
 
-    monkeypatch.setattr(stages, "check_config", lambda *_: None)
+    monkeypatch.setattr(stages, "check_config", lambda *_: make_config())
     monkeypatch.setattr(stages.Pipeline, "open", lambda *_, **__: None)
     assert stages.perform(stage, "x.yaml") == ExitCode.HELD
     assert MESSAGE in capsys.readouterr().err
