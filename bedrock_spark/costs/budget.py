@@ -33,7 +33,7 @@ from bedrock_spark.errors import BudgetError
 from bedrock_spark.prices import RunPrices
 from bedrock_spark.run_folder.canary_results import read_tries
 from bedrock_spark.run_folder.job_plan import JobPlan
-from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.ledger import Job, KnownJobs, RunningSum
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.purchases import PurchaseNote, read_purchases, unit_hours
 from bedrock_spark.run_folder.run import Run
@@ -103,12 +103,13 @@ class Budget:
     model_units: int | None = None
     now: float = 0.0
     _granted: dict[str, Decimal] = field(default_factory=dict)
-    # Every job as it was last tallied, and its part of the sum: only changes are added up.
-    _tallied: dict[str, tuple[Job, _Tally]] = field(default_factory=dict)
-    _sum: _Tally = field(default_factory=_Tally)
     _expected_tokens: dict[tuple[str, int | None], Tokens] = field(default_factory=dict)
 
-    def allows(self, plan: JobPlan, records: int, jobs: Mapping[str, Job]) -> str | None:
+    def __post_init__(self) -> None:
+        """Begin the sum over the jobs."""
+        self._sum = RunningSum(self._tally_of, _Tally())
+
+    def allows(self, plan: JobPlan, records: int, jobs: KnownJobs) -> str | None:
         """Return None if a job of `records` records fits the budget, or else what to do.
 
         jobs: every job of the run by name, as it is known now
@@ -225,18 +226,10 @@ class Budget:
         used = batch, self.fallback(), self.canary
         return spent(self.prices, *used, hours, self.flex()).total
 
-    def _tally(self, jobs: Mapping[str, Job], but: str) -> _Tally:
+    def _tally(self, jobs: KnownJobs, but: str) -> _Tally:
         """Add up the tokens of all jobs; the job named `but` does not count as active."""
-        for name, job in jobs.items():
-            known = self._tallied.get(name)
-            if known is None or known[0] is not job:
-                own = self._tally_of(job)
-                self._sum += own if known is None else own - known[1]
-                self._tallied[name] = job, own
-        same = self._tallied.get(but)
-        if same is None:
-            return self._sum
-        return self._sum - _Tally(active=same[1].active, longer=same[1].longer)
+        tally, same = self._sum.over(jobs), self._sum.part_of(but)
+        return tally - _Tally(active=same.active, longer=same.longer)
 
     def _tally_of(self, job: Job) -> _Tally:
         used, expected = job_used(job, self._tokens_of), self._tokens_of(job.shard_id, job.records)

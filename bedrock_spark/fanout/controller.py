@@ -44,6 +44,7 @@ from bedrock_spark.run_folder.ledger import (
     ExtraAttempt,
     Hold,
     Job,
+    KnownJobs,
     Ledger,
 )
 from bedrock_spark.run_folder.ledger.events import (
@@ -216,7 +217,7 @@ class Controller:
             self.tracker.finish(shard_id, TO_FALLBACK)
 
     @property
-    def jobs(self) -> Mapping[str, Job]:
+    def jobs(self) -> KnownJobs:
         """Return every job of the run by name, as it was last seen."""
         return self.tracker.jobs
 

@@ -1,12 +1,10 @@
 """The numbers of a fan-out while it goes on: slots, tokens, records without an answer, money.
 
-A step costs what has changed in it, not the size of the run: the part of each job in the sums is
-kept with the job as it was then, and a job is replaced by another value only if it changed.
+A step costs what has changed in it, not the size of the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
@@ -26,7 +24,7 @@ from bedrock_spark.fanout.controller import Controller
 from bedrock_spark.fanout.step_result import StepResult
 from bedrock_spark.progress import Counts
 from bedrock_spark.run_folder.canary_results import read_tries
-from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.ledger import Job, RunningSum
 from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.run_folder.purchases import PurchaseNote, read_purchases, unit_hours
 from bedrock_spark.run_folder.report_file import read_report
@@ -49,16 +47,24 @@ class JobSums:
     ended: int = 0
     errors: int = 0
 
-    def plus(self, other: JobSums, sign: int = 1) -> JobSums:
-        """Return the sum, or the difference if `sign` is -1."""
-        add = sign > 0
+    def __add__(self, other: JobSums) -> JobSums:
         return JobSums(
-            self.used + other.used if add else self.used - other.used,
-            self.counted + other.counted if add else self.counted - other.counted,
-            self.answered + sign * other.answered,
-            self.line_bytes + sign * other.line_bytes,
-            self.ended + sign * other.ended,
-            self.errors + sign * other.errors,
+            self.used + other.used,
+            self.counted + other.counted,
+            self.answered + other.answered,
+            self.line_bytes + other.line_bytes,
+            self.ended + other.ended,
+            self.errors + other.errors,
+        )
+
+    def __sub__(self, other: JobSums) -> JobSums:
+        return JobSums(
+            self.used - other.used,
+            self.counted - other.counted,
+            self.answered - other.answered,
+            self.line_bytes - other.line_bytes,
+            self.ended - other.ended,
+            self.errors - other.errors,
         )
 
 
@@ -90,21 +96,14 @@ class Meter:
         self.tries = read_tries(run.storage)
         self._expected = expected_of(run.config, run.prices, self.tries)
         self._estimate = estimate_by(self._expected, controller.tracker.shards.values())
-        self._known: dict[str, tuple[Job, JobSums]] = {}
-        self._sums = JobSums()
+        self._sums = RunningSum(self._part_of, JobSums())
 
     def sums(self) -> JobSums:
         """Return the sums over all jobs, as the controller knows them now."""
-        jobs: Mapping[str, Job] = self._controller.jobs
-        for name, job in jobs.items():
-            known = self._known.get(name)
-            if known is None or known[0] is not job:
-                shard = self._controller.shard(job.shard_id)
-                own = sums_of_job(job, self._estimate, shard)
-                before = self._sums if known is None else self._sums.plus(known[1], -1)
-                self._sums = before.plus(own)
-                self._known[name] = job, own
-        return self._sums
+        return self._sums.over(self._controller.jobs)
+
+    def _part_of(self, job: Job) -> JobSums:
+        return sums_of_job(job, self._estimate, self._controller.shard(job.shard_id))
 
     def counts(self, result: StepResult) -> Counts:
         """Return the numbers after a step."""

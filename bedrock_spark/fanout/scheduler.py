@@ -7,7 +7,7 @@ the status of a job. If it does not, the shard needs no more jobs, and a finding
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,7 +22,7 @@ from bedrock_spark.fanout.attempts import (
 from bedrock_spark.fanout.targets import Target, target_of
 from bedrock_spark.fanout.tracker import ShardTracker
 from bedrock_spark.run_folder.job_plan import JobPlan, output_prefix
-from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.ledger import Job, KnownJobs
 from bedrock_spark.run_folder.ledger.events import Event, Finding, Finished
 from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.run_folder.run import Run
@@ -39,7 +39,7 @@ NOT_FOUND = "answers are claimed and were not found"
 class SubmitPolicy(Protocol):
     """Is asked before every submit, such as a budget. Running jobs are not affected."""
 
-    def allows(self, plan: JobPlan, records: int, jobs: Mapping[str, Job]) -> str | None:
+    def allows(self, plan: JobPlan, records: int, jobs: KnownJobs) -> str | None:
         """Return None to allow a job of `records` records, or why nothing more may be submitted.
 
         jobs: every job of the run by name, as it is known now
@@ -50,7 +50,7 @@ class SubmitPolicy(Protocol):
 class AllowAll:
     """Allows every job."""
 
-    def allows(self, plan: JobPlan, records: int, jobs: Mapping[str, Job]) -> str | None:
+    def allows(self, plan: JobPlan, records: int, jobs: KnownJobs) -> str | None:
         """Return None."""
         return None
 

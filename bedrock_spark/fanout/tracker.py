@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bedrock_spark.fanout.failure_causes import Cause, cause_of, is_complete
-from bedrock_spark.run_folder.ledger import ExtraAttempt, Job, LedgerState
+from bedrock_spark.run_folder.ledger import ExtraAttempt, Job, KnownJobs, LedgerState
 from bedrock_spark.run_folder.manifest import Shard
 
 USER, DEADLINE = "user", "deadline"
@@ -45,7 +45,7 @@ class ShardTracker:
         self.records = sum(s.records for s in self.shards.values())
         self.processed = 0
         self._records_done = 0
-        self.jobs: dict[str, Job] = {}
+        self.jobs = KnownJobs()
         self.open: dict[str, Job] = {}
         self.active: Counter[str] = Counter()
         self._attempts = attempts
@@ -133,7 +133,7 @@ class ShardTracker:
     def update(self, job: Job) -> None:
         """Replace what is known of a job."""
         before = self.jobs.get(job.job_name)
-        self.jobs[job.job_name] = job
+        self.jobs.put(job)
         self._count(before, -1)
         self._count(job, 1)
         if job.is_settled:
@@ -151,7 +151,7 @@ class ShardTracker:
 
     def withdraw(self, job_name: str) -> None:
         """Forget an announced job that was not created: its shard waits for another one."""
-        job = self.jobs.pop(job_name)
+        job = self.jobs.remove(job_name)
         self.open.pop(job_name, None)
         self._names[job.shard_id].remove(job_name)
         others = self.jobs_of(job.shard_id)

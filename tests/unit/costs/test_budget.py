@@ -25,7 +25,7 @@ from bedrock_spark.prices import RunPrices
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.canary_results import Canary, add_try
 from bedrock_spark.run_folder.job_plan import JobPlan, plan_job
-from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.ledger import Job, KnownJobs
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.purchases import PurchaseNote
 from bedrock_spark.run_folder.run import Run
@@ -77,7 +77,7 @@ def a_job(
 
 def allows(budget: Budget, shard: int, records: int = 10) -> str | None:
     plan = plan_job("run-abcdefgh", f"shard-{shard:05d}-00", "x", CLAUDE, 1, prepare_id="p")
-    return budget.allows(plan, records, budget.jobs)
+    return budget.allows(plan, records, KnownJobs(budget.jobs.values()))
 
 
 def test_a_job_that_was_allowed_counts_as_active() -> None:
@@ -257,7 +257,7 @@ def test_raised_limits_of_a_batch_job_count_as_if_they_were_used_up() -> None:
     def allowed(limit: int, *jobs: Job, of: JobPlan = plan) -> bool:
         budget = budget_of(limit, shards_of(10, 10), *jobs)
         budget.prices = RunPrices(batch=prices)
-        return budget.allows(of, 10, budget.jobs) is None
+        return budget.allows(of, 10, KnownJobs(budget.jobs.values())) is None
 
     assert [allowed(16), allowed(17)] == [False, True]
     plain = plan_job("run-abcdefgh", "shard-00001-00", "x", CLAUDE, 1, prepare_id="p")
@@ -373,10 +373,10 @@ def test_the_tally_is_that_of_the_jobs_as_they_are_now(
     changes: list[tuple[int, str, int | None]],
 ) -> None:
     """It is updated by what changed, and gives the same answer as a new budget."""
-    jobs: dict[str, Job] = {}
+    jobs = KnownJobs()
     budget = budget_of(10_000, shards_of(1, 2, 3, 4, 5))
     for number, (shard, status, tokens) in enumerate(changes):
-        jobs[f"job-{shard}"] = a_job(shard, status, tokens, processed=number % 11)
+        jobs.put(a_job(shard, status, tokens, processed=number % 11))
         new = budget_of(10_000, shards_of(1, 2, 3, 4, 5))
         assert budget._tally(jobs, "job-0") == new._tally(jobs, "job-0")
 
