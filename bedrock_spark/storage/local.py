@@ -158,9 +158,17 @@ class LocalStorage:
         return deleted
 
     def _files(self, prefix: str) -> Iterator[str]:
-        """Yield the paths of the files in the folder that the prefix names, or in the one above."""
-        start = self._path(prefix if prefix.endswith("/") else str(Path(prefix).parent))
-        for folder, _, names in os.walk(start):
+        """Yield the paths of the files in the folder that the prefix names, or in the one above.
+
+        Of the one above, only those folders are walked whose names fit: a run folder may have many
+        files besides the one that is looked for.
+        """
+        above = prefix[: prefix.rfind("/") + 1]
+        is_first = True
+        for folder, subfolders, names in os.walk(self._path(above or ".")):
+            if is_first:
+                subfolders[:] = [n for n in subfolders if f"{above}{n}/".startswith(prefix)]
+                is_first = False
             yield from (f"{folder.rstrip('/')}/{name}" for name in names)
 
     @contextmanager

@@ -402,3 +402,36 @@ def test_a_storage_can_be_sent_to_executors(storage: Storage) -> None:
     again: Storage = pickle.loads(pickle.dumps(storage))
     assert again.read("x") == b"1"
     assert again.uri == storage.uri
+
+
+@pytest.mark.parametrize(
+    ("prefix", "found", "walked"),
+    [
+        ("run.json", ["run.json"], [""]),
+        ("results/s-0", ["results/s-0/a", "results/s-0/b", "results/s-01/a"], ["results"]),
+        ("results/", ["results/s-0/a", "results/s-0/b", "results/s-01/a"], ["results"]),
+        ("nothing", [], [""]),
+    ],
+)
+def test_a_local_listing_walks_no_folder_whose_name_does_not_fit(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    prefix: str,
+    found: list[str],
+    walked: list[str],
+) -> None:
+    """One file beside a folder of a hundred thousand others costs no look at them."""
+    storage = LocalStorage(str(tmp_path))
+    for key in ("run.json", "results/s-0/a", "results/s-0/b", "results/s-01/a", "output/s-0/a"):
+        storage.write(key, b"x")
+    seen: list[str] = []
+    scandir = os.scandir
+
+    def noticed(path: str) -> Any:
+        seen.append(os.path.relpath(path, tmp_path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", noticed)
+    assert [stored.key for stored in storage.list(prefix)] == found
+    below = [f"results/{name}" for name in ("s-0", "s-01")] if found and "/" in prefix else []
+    assert sorted(seen) == sorted([*(folder or "." for folder in walked), *below])
