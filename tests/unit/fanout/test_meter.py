@@ -21,7 +21,7 @@ from bedrock_spark.fanout.meter import JobSums, Meter
 from bedrock_spark.prices import RunPrices
 from bedrock_spark.progress import Counts, Progress
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.ledger import Job
+from bedrock_spark.run_folder.ledger import Job, KnownJobs, RunningSum
 from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.screen.text import money_text, slots_text
 from tests.unit.fake_run import RUN_ID, FakeRun
@@ -100,23 +100,23 @@ TOKENS = st.one_of(st.none(), st.tuples(st.integers(0, 900), st.integers(0, 900)
 @settings(max_examples=50)
 def test_sums_of_changes_are_the_sums_of_all(steps: list[tuple[Any, ...]]) -> None:
     """However jobs change, and however often they are looked at."""
-    jobs: dict[str, Job] = {}
+    jobs = KnownJobs()
     running = meter_of(jobs)
     for number, status, processed, succeeded, tokens in steps:
         name = f"j{number}"
         seen = SeenJob(f"arn/{name}", name, "t", status, None, 50, processed, succeeded)
-        jobs[name] = Job(f"shard-{number:05d}-00", 1, name, "t", seen, tokens=tokens)
-        assert running.sums() == meter_of(jobs).sums()
-    assert meter_of({}).sums() == JobSums()
+        jobs.put(Job(f"shard-{number:05d}-00", 1, name, "t", seen, tokens=tokens))
+        assert running.sums() == meter_of(KnownJobs(jobs.values())).sums()
+    assert meter_of(KnownJobs()).sums() == JobSums()
 
 
-def meter_of(jobs: dict[str, Job]) -> Meter:
+def meter_of(jobs: KnownJobs) -> Meter:
     meter = Meter.__new__(Meter)
     shard = Shard("shard-00000-00", 50, 5_000, "0" * 64)
     fake = SimpleNamespace(jobs=jobs, shard=lambda shard_id: shard)
     meter._controller = fake  # type: ignore[assignment]
     meter._estimate = lambda shard, records: JobSums().used
-    meter._known, meter._sums = {}, JobSums()
+    meter._sums = RunningSum(meter._part_of, JobSums())
     return meter
 
 
