@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 
 from bedrock_spark.clock import Clock
@@ -230,7 +230,11 @@ def _ignore(folder: Storage, found: Sequence[StoredObject]) -> None:
 def _objects(
     folders: Sequence[Storage], doomed: Sequence[tuple[str, str]], delete: _Delete
 ) -> Iterator[Deleted]:
-    """Delete the objects of each part in each folder; yield what each listing had."""
+    """Delete the objects of each part in each folder; yield what each listing had.
+
+    An error or Ctrl-C ends the work on all parts, with the calls that are under way.
+    """
+    is_over = Event()
 
     def work(item: tuple[Storage, str, str]) -> Deleted:
         folder, part, name = item
@@ -238,7 +242,7 @@ def _objects(
         found = folder.scan(name)
         if not name.endswith("/"):
             found = (stored for stored in found if stored.key == name)
-        while some := list(islice(found, _KEYS)):
+        while not is_over.is_set() and (some := list(islice(found, _KEYS))):
             delete(folder, some)
             objects += len(some)
             size += sum(stored.size for stored in some)
@@ -246,7 +250,14 @@ def _objects(
 
     items = [(folder, part, name) for folder in folders for part, name in doomed]
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="clean") as pool:
-        yield from pool.map(work, items)
+        running = [pool.submit(work, item) for item in items]
+        try:
+            _, unfinished = wait(running, return_when=FIRST_EXCEPTION)
+            if unfinished:  # one has failed
+                is_over.set()
+            yield from (each.result() for each in running)
+        finally:
+            is_over.set()
 
 
 def _sums(found: Iterable[Deleted]) -> list[Deleted]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +37,7 @@ from bedrock_spark.run_folder.lease import CONTROL, PUBLISH, Lease
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.ledger.events import seen, submitting
 from bedrock_spark.run_folder.run import Run, begin_run, open_run
-from bedrock_spark.storage import LocalStorage, Storage
+from bedrock_spark.storage import LocalStorage, Storage, StoredObject
 from tests.unit.browse.finished_run import finished_run
 from tests.unit.fakes import CLAUDE, FakeClock, config_values
 from tests.unit.moto_s3 import s3_in_process
@@ -381,6 +382,43 @@ def test_a_clean_that_was_killed_anywhere_is_carried_on(
     left = keys_of(run.storage) - STAYS - {layout.PRICES_FILE}
     assert left
     assert all(key.startswith(PARTS["results"] + PARTS["report"]) for key in left)
+
+
+@pytest.mark.parametrize("error", [StorageError("denied"), RunHeldError("lost"), KilledError()])
+def test_an_error_ends_the_work_on_all_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Else a clean that is interrupted would delete everything before it ends."""
+    run = done_run(tmp_path)
+    monkeypatch.setattr(cleaning, "_KEYS", 1)
+    many, deletes, has_begun = 200_000, 0, threading.Event()
+    scan, delete = LocalStorage.scan, LocalStorage.delete
+
+    def long_scan(self: Any, prefix: str) -> Iterator[StoredObject]:
+        if prefix != "rows/":
+            return scan(self, prefix)
+        return (StoredObject(layout.rows_key(str(i), "p"), 1, "v") for i in range(many))
+
+    def counted(self: Any, keys: Sequence[str]) -> None:
+        nonlocal deletes
+        (key,) = keys
+        if key.startswith("rows/"):
+            deletes += 1
+            has_begun.set()
+            return
+        if key.startswith("output/"):
+            assert has_begun.wait(60)
+            raise error
+        delete(self, keys)
+
+    monkeypatch.setattr(LocalStorage, "scan", long_scan)
+    monkeypatch.setattr(LocalStorage, "delete", counted)
+    with pytest.raises(type(error)):
+        clean(run, ("results",), FakeClock(NOW))
+    assert 0 < deletes < many
+    cleaned = read_cleaned(run.storage)
+    assert cleaned is not None
+    assert not cleaned.is_over
 
 
 def test_a_part_that_an_earlier_clean_deleted_is_not_said_to_be_kept(tmp_path: Path) -> None:
