@@ -7,6 +7,7 @@ batches as in prepare, so every type of column becomes the same JSON.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -97,15 +98,27 @@ class FirstRows:
             for each in made
         ]
 
-    def with_columns(self, ddl: str, values: Sequence[Sequence[Any]]) -> DataFrame:
-        """Return the rows with further columns.
+    def with_columns(
+        self, ddl: str, values: Sequence[Sequence[Any]], prefix: str = ""
+    ) -> DataFrame:
+        """Return the rows with the columns that the results keep, and with further columns.
 
-        ddl: of these columns; values: of each row
+        ddl: of the further columns; any of them may be null. prefix: of their names
+        values: of each row
         """
-        own = self.frame.schema
+        own, kept = self.frame.schema, self.table.columns.kept
+        places = [own.names.index(name) for name in kept]
         added = self.spark.createDataFrame([], ddl).schema
-        schema = T.StructType([*own.fields, *added.fields])
-        rows = [(*row, *more) for row, more in zip(self.rows, values, strict=True)]
+        schema = T.StructType(
+            [
+                *(own.fields[place] for place in places),
+                *(T.StructField(f"{prefix}{f.name}", f.dataType) for f in added.fields),
+            ]
+        )
+        rows = [
+            (*(row[place] for place in places), *more)
+            for row, more in zip(self.rows, values, strict=True)
+        ]
         return self.spark.createDataFrame(rows, schema)
 
     def size(self, config: Config) -> SourceSize:
@@ -187,6 +200,8 @@ def _shown(value: Any) -> Any:
     if isinstance(value, str):
         text = value.encode(errors="replace").decode()
         return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no such number
     if value is None or isinstance(value, (bool, int, float)):
         return value
     isoformat = getattr(value, "isoformat", None)
