@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import islice
-from threading import Lock
+from threading import Event, Lock
+from typing import Any
 
 from bedrock_spark.clock import Clock
 from bedrock_spark.errors import AlreadyExistsError, ConfigError, RunFolderError, RunHeldError
@@ -65,8 +66,11 @@ def check_cleanable(run: Run, keep: Sequence[str], now: float, least_age: float 
             raise RunHeldError(
                 f"{run.storage.uri}: is {holder}; nothing is deleted before that ends"
             )
-    if read_cleaned(run.storage) is None:
+    before = read_cleaned(run.storage)
+    if before is None:
         _check_done(run, keep, now, least_age)
+    else:
+        _check_published(run, keep, before)
 
 
 def is_cleaned(run: Run, keep: Sequence[str]) -> bool:
@@ -81,17 +85,14 @@ def _check_done(run: Run, keep: Sequence[str], now: float, least_age: float) -> 
     Not asked of a run that was cleaned before: it was true then.
     """
     uri = run.storage.uri
-    report = read_report(run.storage, run.run_id) or {}
+    report = _report(run)
     if report.get("state") != DONE:
         state = report.get("state") or "begun"
         raise RunFolderError(
             f"{uri}: is not done, but {state}: answers that were paid for may not be collected. "
             "Run bedrock-spark run first; to give the run up, delete the whole folder yourself"
         )
-    if report.get("published") is None and RESULTS not in keep:
-        raise RunFolderError(
-            f"{uri}: its results are nowhere but in the run folder; keep them: --keep results"
-        )
+    _check_published(run, keep)
     if open_purchase(run.storage) is not None:
         raise RunFolderError(
             f"{uri}: model units that it bought may bill; run bedrock-spark stop first"
@@ -99,6 +100,44 @@ def _check_done(run: Run, keep: Sequence[str], now: float, least_age: float) -> 
     ended = dt.datetime.fromisoformat(str(report.get("ended_at"))).timestamp()
     if now - ended < least_age:
         raise RunFolderError(f"{uri}: ended at {report['ended_at']}, which is not that long ago")
+    _check_nothing_follows(run, ended)
+
+
+def _check_published(run: Run, keep: Sequence[str], before: Cleaned | None = None) -> None:
+    """Raise RunFolderError if the results would go, and are nowhere but in the run folder.
+
+    before: what an earlier clean deleted, and whether that were the results
+    """
+    if RESULTS in keep or (before is not None and RESULTS not in before.kept):
+        return
+    if _report(run).get("published") is None:
+        raise RunFolderError(
+            f"{run.storage.uri}: its results are nowhere but in the run folder; keep them: "
+            "--keep results"
+        )
+
+
+def _check_nothing_follows(run: Run, ended: float) -> None:
+    """Raise RunFolderError if more was asked after the last report: it may not be collected.
+
+    That is so if a later process was killed, because it wrote no report.
+    ended: when the last report was written, in seconds since the epoch
+    """
+    jobs = Ledger(run.storage).replay().values()
+    asked_at = [at for job in jobs for at in (job.announced_at, job.settled_at) if at is not None]
+    asked_at += [
+        layout.answered_at(stored.key) for stored in run.storage.scan(f"{layout.FALLBACK}/")
+    ]
+    # The report has whole seconds, rounded down.
+    if max(asked_at, default=0.0) >= ended + 1 or not all(job.is_settled for job in jobs):
+        raise RunFolderError(
+            f"{run.storage.uri}: the run went on after its last report, so answers that were paid "
+            "for may not be collected. Run bedrock-spark run first"
+        )
+
+
+def _report(run: Run) -> dict[str, Any]:
+    return read_report(run.storage, run.run_id) or {}
 
 
 def measure(run: Run, keep: Sequence[str]) -> list[Deleted]:
@@ -153,6 +192,7 @@ def _note(run: Run, keep: Sequence[str], clock: Clock, least_age: float) -> Clea
             except AlreadyExistsError as exc:  # impossible while the lease is held
                 raise RunHeldError(f"{storage.uri}: another process cleans this run") from exc
             return cleaned
+    _check_published(run, keep, before)
     kept = tuple(part for part in before.kept if part in keep)
     cleaned = replace(before, kept=kept, is_over=False)
     storage.write(layout.CLEANED_FILE, cleaned.to_json())
@@ -190,7 +230,11 @@ def _ignore(folder: Storage, found: Sequence[StoredObject]) -> None:
 def _objects(
     folders: Sequence[Storage], doomed: Sequence[tuple[str, str]], delete: _Delete
 ) -> Iterator[Deleted]:
-    """Delete the objects of each part in each folder; yield what each listing had."""
+    """Delete the objects of each part in each folder; yield what each listing had.
+
+    An error or Ctrl-C ends the work on all parts, with the calls that are under way.
+    """
+    is_over = Event()
 
     def work(item: tuple[Storage, str, str]) -> Deleted:
         folder, part, name = item
@@ -198,7 +242,7 @@ def _objects(
         found = folder.scan(name)
         if not name.endswith("/"):
             found = (stored for stored in found if stored.key == name)
-        while some := list(islice(found, _KEYS)):
+        while not is_over.is_set() and (some := list(islice(found, _KEYS))):
             delete(folder, some)
             objects += len(some)
             size += sum(stored.size for stored in some)
@@ -206,7 +250,14 @@ def _objects(
 
     items = [(folder, part, name) for folder in folders for part, name in doomed]
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="clean") as pool:
-        yield from pool.map(work, items)
+        running = [pool.submit(work, item) for item in items]
+        try:
+            _, unfinished = wait(running, return_when=FIRST_EXCEPTION)
+            if unfinished:  # one has failed
+                is_over.set()
+            yield from (each.result() for each in running)
+        finally:
+            is_over.set()
 
 
 def _sums(found: Iterable[Deleted]) -> list[Deleted]:

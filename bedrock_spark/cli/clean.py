@@ -28,6 +28,7 @@ from bedrock_spark.errors import BedrockSparkError, ExitCode, RunFolderError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.cleaned import PARTS
 from bedrock_spark.run_folder.run import Run, find_run
+from bedrock_spark.s3_spelling import same_s3
 
 _SECONDS = {"h": 3_600.0, "d": 86_400.0, "w": 604_800.0}
 _VERSIONS = (
@@ -143,7 +144,7 @@ def _clean(place: str, settings: _Settings, display: Display) -> int:
     uris = [found.run_uri for found in find_runs(place, settings.aws)]
     if not uris:
         raise RunFolderError(f"{place}: there is no run in or below this folder")
-    is_one = len(uris) == 1 and uris[0] == place.rstrip("/")
+    is_one = len(uris) == 1 and uris[0] == same_s3(place).rstrip("/")
     found, refused = _sorted_out(uris, settings, strictly=is_one)
     ready = [run for run in found if not is_cleaned(run, settings.keep)]
     for uri, why in refused.items():
@@ -156,7 +157,17 @@ def _clean(place: str, settings: _Settings, display: Display) -> int:
         if settings.is_dry:
             deleted = measure(run, settings.keep)
         else:
-            deleted = clean(run, settings.keep, settings.clock, settings.least_age, display.observe)
+            try:
+                deleted = clean(
+                    run, settings.keep, settings.clock, settings.least_age, display.observe
+                )
+            except RunFolderError as exc:  # it has begun to go on since it was looked at
+                if is_one:
+                    raise
+                refused[run.storage.uri] = str(exc)
+                display.finish()
+                display.note(f"left alone: {exc}")
+                continue
         total += deleted
         done.append(CleanedRun(run.storage.uri, deleted))
         display.finish()
@@ -176,7 +187,7 @@ def _clean(place: str, settings: _Settings, display: Display) -> int:
     would = "would be deleted" if settings.is_dry else "deleted"
     clean_already = len(found) - len(ready)
     parts = [
-        f"{_runs(len(ready))}: {_amount(total)} {would}" if ready or not clean_already else "",
+        f"{_runs(len(done))}: {_amount(total)} {would}" if done or not clean_already else "",
         f"{_runs(clean_already)} cleaned already" if clean_already else "",
         f"{_runs(len(refused))} left alone" if refused else "",
     ]

@@ -51,7 +51,7 @@ class TableLayout:
         cells += (_cell(shown(first.row.get(name)), _KEY) for name in self.key)
         for row, columns in zip(rows, self.answers, strict=True):
             cells += self._answer(row, columns)
-        if self._is_compared:
+        if self._is_compared and any(row.has_answer for row in rows):
             cells.append("same" if is_same(*rows) else "differ")
         return _GAP.join(cells).rstrip()
 

@@ -64,7 +64,8 @@ def report(
     """
 
     def work(display: Display) -> int:
-        run = find_run(run_uri, region, endpoint_url)
+        # The last report stays in a run that was cleaned; samples need what is deleted.
+        run = find_run(run_uri, region, endpoint_url, needs=None if samples else ())
         look = _write(run, out, samples, SystemClock(), every if watch else None)
         while watch and look.goes_on:
             display.note(f"{out}: {look.report['ended_at']}")

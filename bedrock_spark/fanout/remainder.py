@@ -179,21 +179,26 @@ def _write(
 ) -> AttemptInput:
     """Write lines as the input of an attempt at a shard; nothing if there are none.
 
-    If the shard has several files, the input has as many as it needs, none larger than the largest
-    of these: what a file may have is known to hold for them.
+    If the shard has several files, the input has as many as it needs. None has more bytes than the
+    largest of these, nor more records than they have on average: so much a file may have.
     folder: takes local files
     """
     most_bytes = max(shard.files) if shard.files else math.inf
-    digest, records, size, targets = hashlib.sha256(), 0, math.inf, list[Path]()
+    most_records = math.ceil(shard.records / len(shard.files)) if shard.files else math.inf
+    digest, records, targets = hashlib.sha256(), 0, list[Path]()
+    file_records = file_bytes = 0
     with ExitStack() as opened:
         for line in lines:
-            if size + len(line) > most_bytes or not targets:
+            is_full = file_records >= most_records or file_bytes + len(line) > most_bytes
+            if is_full or not targets:
                 opened.close()
                 targets.append(folder / f"remainder-{len(targets)}")
-                sink, size = opened.enter_context(targets[-1].open("wb")), 0
+                sink = opened.enter_context(targets[-1].open("wb"))
+                file_records = file_bytes = 0
             sink.write(line)
             digest.update(line)
-            size += len(line)
+            file_bytes += len(line)
+            file_records += 1
             records += 1
     sha256 = digest.hexdigest()
     if not shard.files:

@@ -109,7 +109,7 @@ def gather_report(
 def _allowed_slots(state: LedgerState) -> int | None:
     """Return how many jobs the targets allow at once, as far as is known; None if nothing is."""
     known = (slots for slots in state.slots.values() if "most" in slots)
-    caps = [min(slots["most"], slots.get("learnt") or slots["most"]) for slots in known]
+    caps = [min(s["most"], s["most"] if s.get("learnt") is None else s["learnt"]) for s in known]
     return sum(caps) if caps else None
 
 

@@ -9,7 +9,9 @@ from typing import Any
 from bedrock_spark.clock import Clock
 from bedrock_spark.report.gather import gather_report, read_known
 from bedrock_spark.report.values import UNFINISHED, Ending
+from bedrock_spark.run_folder.cleaned import read_cleaned
 from bedrock_spark.run_folder.lease import read_holder
+from bedrock_spark.run_folder.report_file import read_report
 from bedrock_spark.run_folder.run import Run
 
 
@@ -25,8 +27,12 @@ def look_at(run: Run, clock: Clock) -> Look:
     """Return the last report of a run; if the run goes on, with its jobs and cost as they are now.
 
     Reads the run folder, and asks AWS for nothing else. Rows are counted by collect, so the rows of
-    a run that goes on are those of the last report.
+    a run that goes on are those of the last report. Of a run that was cleaned, only that is left.
     """
+    if read_cleaned(run.storage) is not None:
+        last = read_report(run.storage, run.run_id)
+        if last is not None:
+            return Look(last, goes_on=False)
     now = clock.now()
     holder = read_holder(run.storage)
     known = read_known(run)

@@ -226,6 +226,20 @@ def fallback_key(shard: str, part: str) -> str:
     return f"{FALLBACK}/{shard}/{part}.jsonl.out"
 
 
+def fallback_part(written_at: float, unique: str) -> str:
+    """Return the name of an object of fallback answers: objects are listed in the order of time.
+
+    written_at: in seconds since the epoch
+    """
+    return f"{int(written_at * 1000):015d}-{unique}"
+
+
+def answered_at(key: str) -> float:
+    """Return when an object of fallback answers was written, by its name; 0 if it does not say."""
+    milliseconds = key.rsplit("/", 1)[-1].partition("-")[0]
+    return int(milliseconds) / 1000 if milliseconds.isdecimal() else 0.0
+
+
 def tasks_prefix(round_id: str) -> str:
     """Return the folder of the objects that say which tasks of a fallback round are running."""
     return f"{TASKS}/{round_id}/"

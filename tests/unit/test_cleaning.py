@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bedrock_spark import cleaning
+from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.browse.runs import find_runs
 from bedrock_spark.cleaning import check_parts, clean, measure
@@ -33,9 +35,9 @@ from bedrock_spark.run_folder.cleaned import PARTS, read_cleaned
 from bedrock_spark.run_folder.job_plan import Place, plan_job
 from bedrock_spark.run_folder.lease import CONTROL, PUBLISH, Lease
 from bedrock_spark.run_folder.ledger import Ledger
-from bedrock_spark.run_folder.ledger.events import submitting
+from bedrock_spark.run_folder.ledger.events import seen, submitting
 from bedrock_spark.run_folder.run import Run, begin_run, open_run
-from bedrock_spark.storage import LocalStorage, Storage
+from bedrock_spark.storage import LocalStorage, Storage, StoredObject
 from tests.unit.browse.finished_run import finished_run
 from tests.unit.fakes import CLAUDE, FakeClock, config_values
 from tests.unit.moto_s3 import s3_in_process
@@ -169,6 +171,91 @@ def test_results_that_are_nowhere_else_are_not_deleted(tmp_path: Path) -> None:
     write_report(run.storage, run.run_id, published="s3://lake/answers")
     clean(run, ("report",), FakeClock(NOW))
     assert run.storage.list("results/") == []
+    clean(run, (), FakeClock(NOW))
+
+
+def test_a_second_clean_does_not_delete_the_only_results_either(tmp_path: Path) -> None:
+    run = done_run(tmp_path)
+    clean(run, ("results", "report"), FakeClock(NOW))
+    for attempt in (
+        lambda: cleaning.check_cleanable(run, ("report",), NOW),
+        lambda: clean(run, ("report",), FakeClock(NOW)),
+    ):
+        with pytest.raises(RunFolderError, match="--keep results"):
+            attempt()
+    assert run.storage.list("results/")
+    clean(run, ("results",), FakeClock(NOW))
+    assert run.storage.list("results/")
+    assert not run.storage.list("reconciliation/")
+
+
+def ledger_of(run: Run, announced_at: float, settled_at: float | None) -> None:
+    """Write a ledger with one job; settled_at: None if it is active."""
+    plan = plan_job(run.run_id, SHARD, "0" * 64, CLAUDE, 1, prepare_id="p")
+    job = SeenJob("arn", plan.job_name, None, "Completed" if settled_at else "InProgress")
+    ledger = Ledger(run.storage)
+    ledger.append([submitting(plan, announced_at), seen(job, settled_at or announced_at)])
+
+
+@pytest.mark.parametrize(
+    ("announced_at", "settled_at", "answered_at", "is_refused"),
+    [
+        (ENDED_AT - 90, ENDED_AT - 1, ENDED_AT - 50, False),
+        (ENDED_AT - 90, ENDED_AT + 0.9, ENDED_AT + 0.9, False),  # the report has whole seconds
+        (ENDED_AT - 90, ENDED_AT + 60, ENDED_AT - 50, True),
+        (ENDED_AT + 30, ENDED_AT + 60, ENDED_AT - 50, True),
+        (ENDED_AT - 90, None, ENDED_AT - 50, True),
+        (ENDED_AT - 90, ENDED_AT - 1, ENDED_AT + 50, True),
+    ],
+)
+def test_a_run_that_went_on_after_its_last_report_is_refused(
+    tmp_path: Path,
+    announced_at: float,
+    settled_at: float | None,
+    answered_at: float,
+    is_refused: bool,
+) -> None:
+    """A process that was killed wrote no report: that of an earlier command still says done."""
+    run = done_run(tmp_path)
+    ledger_of(run, announced_at, settled_at)
+    name = layout.fallback_part(answered_at, "0" * 8)
+    run.storage.write(layout.fallback_key(SHARD, name), b"123")
+    before = keys_of(run.storage)
+    result = invoke(str(tmp_path), "--yes")
+    if is_refused:
+        assert (result.exit_code, keys_of(run.storage)) == (ExitCode.FAILED, before)
+        assert "the run went on after its last report" in result.stderr
+    else:
+        assert result.exit_code == ExitCode.DONE
+        assert not run.storage.list(f"{layout.LEDGER}/")
+
+
+def test_the_name_of_fallback_answers_tells_when_they_were_written() -> None:
+    for at in (0.0, 1.5, NOW + 0.25):
+        key = layout.fallback_key(SHARD, layout.fallback_part(at, "0a1b2c3d"))
+        assert layout.answered_at(key) == at
+    assert layout.answered_at(layout.fallback_key(SHARD, "copied-by-hand")) == 0.0
+
+
+def test_a_run_that_goes_on_meanwhile_stops_no_other_clean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was looked at before. A run that is given alone is an error."""
+    runs = {name: done_run(tmp_path / "runs" / name) for name in ("a", "b", "c")}
+    held = runs["b"].storage.uri
+
+    def clean_or_held(run: Run, *args: Any) -> Any:
+        if run.storage.uri == held:
+            raise RunHeldError(f"{held}: is controlled by another process")
+        return clean(run, *args)
+
+    monkeypatch.setattr("bedrock_spark.cli.clean.clean", clean_or_held)
+    result = invoke(str(tmp_path / "runs"), "--yes", "--json")
+    assert result.exit_code == ExitCode.DONE
+    found = json.loads(result.stdout)
+    assert {run["run_uri"] for run in found["runs"]} == {runs[n].storage.uri for n in "ac"}
+    assert [run["run_uri"] for run in found["refused"]] == [held]
+    assert invoke(held, "--yes").exit_code == ExitCode.BUSY
 
 
 def test_model_units_that_may_bill_stay_known(tmp_path: Path) -> None:
@@ -235,7 +322,7 @@ def test_a_process_that_opened_the_run_before_cannot_go_on(tmp_path: Path, purpo
     clean(run, ("results",), FakeClock(NOW))
     with pytest.raises(RunCleanedError), lease:
         pytest.fail("it has the lease of a cleaned run")
-    clean(run, (), FakeClock(NOW))
+    clean(run, ("results",), FakeClock(NOW))
 
 
 def test_a_process_that_is_refused_leaves_the_report_as_it_is(tmp_path: Path) -> None:
@@ -297,6 +384,43 @@ def test_a_clean_that_was_killed_anywhere_is_carried_on(
     assert all(key.startswith(PARTS["results"] + PARTS["report"]) for key in left)
 
 
+@pytest.mark.parametrize("error", [StorageError("denied"), RunHeldError("lost"), KilledError()])
+def test_an_error_ends_the_work_on_all_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Else a clean that is interrupted would delete everything before it ends."""
+    run = done_run(tmp_path)
+    monkeypatch.setattr(cleaning, "_KEYS", 1)
+    many, deletes, has_begun = 200_000, 0, threading.Event()
+    scan, delete = LocalStorage.scan, LocalStorage.delete
+
+    def long_scan(self: Any, prefix: str) -> Iterator[StoredObject]:
+        if prefix != "rows/":
+            return scan(self, prefix)
+        return (StoredObject(layout.rows_key(str(i), "p"), 1, "v") for i in range(many))
+
+    def counted(self: Any, keys: Sequence[str]) -> None:
+        nonlocal deletes
+        (key,) = keys
+        if key.startswith("rows/"):
+            deletes += 1
+            has_begun.set()
+            return
+        if key.startswith("output/"):
+            assert has_begun.wait(60)
+            raise error
+        delete(self, keys)
+
+    monkeypatch.setattr(LocalStorage, "scan", long_scan)
+    monkeypatch.setattr(LocalStorage, "delete", counted)
+    with pytest.raises(type(error)):
+        clean(run, ("results",), FakeClock(NOW))
+    assert 0 < deletes < many
+    cleaned = read_cleaned(run.storage)
+    assert cleaned is not None
+    assert not cleaned.is_over
+
+
 def test_a_part_that_an_earlier_clean_deleted_is_not_said_to_be_kept(tmp_path: Path) -> None:
     run = done_run(tmp_path, published="s3://lake/answers")
     clean(run, ("report",), FakeClock(NOW))
@@ -317,7 +441,8 @@ def test_the_folders_in_other_regions_are_cleaned_even_after_the_ledger_is_gone(
         plan_job(run.run_id, SHARD, "0" * 64, CLAUDE, 1, prepare_id="p"),
         place=Place("us-west-2", CLAUDE, west.uri),
     )
-    Ledger(run.storage).append([submitting(plan, 0.0)], 0.0)
+    job = SeenJob("arn", plan.job_name, None, "Completed")
+    Ledger(run.storage).append([submitting(plan, 0.0), seen(job, 1.0)], 0.0)
     monkeypatch.setattr(cleaning, "_THREADS", 1)
     with monkeypatch.context() as patch:
 

@@ -60,7 +60,7 @@ class AnswerFiles:
             write.result()
 
     def _write(self, shard_id: str, lines: Sequence[bytes]) -> None:
-        name = f"{int(self._clock.now() * 1000):015d}-{uuid.uuid4().hex[:8]}"
+        name = layout.fallback_part(self._clock.now(), uuid.uuid4().hex[:8])
         self._storage.write(layout.fallback_key(shard_id, name), b"".join(lines))
 
     def _put_back(self, unwritten: dict[str, list[bytes]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -11,11 +12,15 @@ from click.testing import CliRunner
 from bedrock_spark.cli import main
 from bedrock_spark.cli import report as command
 from bedrock_spark.errors import ExitCode
+from bedrock_spark.fanout.slots import Slots
 from bedrock_spark.page import render
 from bedrock_spark.report import Ending, Reporter
+from bedrock_spark.report.gather import _allowed_slots
 from bedrock_spark.report.live import look_at
 from bedrock_spark.run_folder import layout
-from bedrock_spark.run_folder.ledger import Ledger
+from bedrock_spark.run_folder.cleaned import Cleaned
+from bedrock_spark.run_folder.lease import CLEAN, Lease
+from bedrock_spark.run_folder.ledger import Ledger, LedgerState
 from bedrock_spark.run_folder.ledger.events import Seen, Submitted, Submitting, Swept
 from bedrock_spark.run_folder.run import Run
 from tests.unit.browse.finished_run import finished_run
@@ -92,6 +97,44 @@ def test_a_run_that_goes_on_has_its_jobs_as_they_are_now(tmp_path: Path) -> None
     assert sum(look.report["timeline"]["records"]["batch"]) == 2
     assert look.report["timeline"]["allowed_slots"] == 12
     assert "of 12 that are allowed" in text_of(render(look.report))
+
+
+@pytest.mark.parametrize(
+    ("targets", "allowed"),
+    [
+        ({"": {"most": 20, "learnt": 7}, "west": {"most": 5, "learnt": None}}, 12),
+        ({"": {"most": 20, "learnt": 0}, "west": {"most": 5}}, 5),  # the account allows none
+        ({"": {"most": 5, "learnt": 9}}, 5),
+        ({}, None),
+    ],
+)
+def test_the_slots_that_are_allowed_are_those_of_the_scheduler(
+    targets: dict[str, Any], allowed: int | None
+) -> None:
+    assert _allowed_slots(LedgerState(slots=targets)) == allowed
+    caps = []
+    for values in targets.values():
+        slots = Slots(values["most"])
+        slots.restore(values)
+        caps.append(slots.cap)
+    assert allowed == (sum(caps) if caps else None)
+
+
+def test_the_page_of_a_cleaned_run_is_that_of_its_last_report(tmp_path: Path) -> None:
+    """Also while the clean goes on, or after it was killed. Samples are deleted, and refused."""
+    run = finished_run(tmp_path / "run")
+    Reporter(FakeClock()).write(run, Ending("done"))
+    page, out = run.storage.read(layout.REPORT_PAGE), tmp_path / "page.html"
+    clock = FakeClock(4e9)
+    Ledger(run.storage).append([Swept({}, {}, 1.0)])
+    run.storage.create(layout.CLEANED_FILE, Cleaned(4e9, ("report",)).to_json())
+    with Lease(run.storage, clock, CLEAN):
+        result = CliRunner().invoke(main, ["report", run.storage.uri, "--out", str(out)])
+        assert (result.exit_code, result.stdout) == (0, f"{out}: the run {run.run_id} (done)\n")
+    assert out.read_bytes() == page
+    result = CliRunner().invoke(main, ["report", run.storage.uri, "--samples", "1"])
+    assert result.exit_code == ExitCode.CONFIG
+    assert "was cleaned at" in result.stderr
 
 
 def test_watch_renews_the_page_until_the_run_has_ended(

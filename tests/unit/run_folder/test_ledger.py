@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import re
 from collections.abc import Callable
@@ -85,6 +86,32 @@ def test_events_are_replayed_in_order(tmp_path: Path) -> None:
     assert jobs[PLAN.job_name].is_settled
     assert jobs[OTHER.job_name].seen is None
     assert list(jobs) == [PLAN.job_name, OTHER.job_name]
+
+
+@pytest.mark.parametrize("was_enabled", [True, False])
+def test_garbage_is_searched_for_after_a_load_as_before(tmp_path: Path, was_enabled: bool) -> None:
+    """And after one that fails; there is no search while the jobs become objects."""
+
+    searched: list[bool] = []
+
+    class Watched(LocalStorage):
+        def read(self, key: str) -> bytes:
+            searched.append(gc.isenabled())
+            return super().read(key)
+
+    ledger = Ledger(Watched(str(tmp_path)))
+    ledger.append([submitting(PLAN, 1.0)])
+    (gc.enable if was_enabled else gc.disable)()
+    try:
+        assert list(ledger.replay()) == [PLAN.job_name]
+        assert gc.isenabled() is was_enabled
+        (tmp_path / "ledger" / "000000003.jsonl").write_bytes(b"")
+        with pytest.raises(RunFolderError, match="is missing"):
+            ledger.load()
+        assert gc.isenabled() is was_enabled
+    finally:
+        gc.enable()
+    assert searched == [False]
 
 
 def test_an_empty_ledger_has_no_jobs(tmp_path: Path) -> None:
