@@ -94,6 +94,18 @@ def test_the_page_has_every_answer_as_text_and_asks_no_server(sides: int) -> Non
     assert "prefers-color-scheme:dark" in html
 
 
+def test_an_image_of_a_request_is_cut() -> None:
+    """The page of a thousand photos can be read; a long text of any language is whole."""
+    text = "\u8bf7" * 900
+    request = {"messages": [{"image": "iVBORw0KGgo" * 90_000, "text": text, "vector": [0.5] * 99}]}
+    row = AnsweredRow(number=1, row={"id": "T-1"}, request=request, outcome="ok", text="Yes.")
+    html = page_html(preview(side("a.yaml", rows=(row,))))
+    assert len(html) < 20_000
+    assert text in html
+    assert "characters more" in html
+    assert "96 more" in html
+
+
 def test_a_notebook_shows_the_table() -> None:
     found = preview(side("a.yaml"))
     page = Page(found._repr_html_())
