@@ -221,6 +221,7 @@ def _previewed(
     rows = tuple(side.answered[number] for number in sorted(side.answered))
     paid = [row for row in rows if row.shares is None]
     costs = [row.cost for row in paid if row.cost is not None]
+    is_asked = any(row.is_paid for row in rows)
     has_price = side.prices.of_canary is not None or side.prices.image is not None
     parse = side.config.results.parse
     whole = _whole(side, first, options, paid) if options.has_whole else None
@@ -233,7 +234,8 @@ def _previewed(
         outcomes=dict(Counter(row.outcome for row in rows).most_common()),
         input_tokens=sum(row.input_tokens or 0 for row in paid),
         output_tokens=sum(row.output_tokens or 0 for row in paid),
-        cost=sum(costs, Decimal()) if has_price else None,
+        # An answer of a model that counts no tokens is not free.
+        cost=sum(costs, Decimal()) if has_price and (costs or not is_asked) else None,
         whole=whole,
         notes=tuple(notes_of(side, options, estimated, whole)),
     )

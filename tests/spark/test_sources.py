@@ -216,3 +216,14 @@ def test_the_csv_options_that_init_writes_make_spark_read_what_it_has_read(
     source = SourceConfig(path=str(path), options=found.csv_options())
     names, read = read_sample(spark, source, 9)
     assert (names, [tuple(row) for row in read]) == (found.names, rows)
+
+
+def test_a_sample_holds_no_whole_photo(spark: SparkSession, tmp_path: Path) -> None:
+    """Columns with odd names are sampled, too, and all types come back."""
+    rows = [{"a.b": n, "photo": b"p" * 9_000, "text": "t" * 9_000, "list": [n]} for n in range(3)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    names, read = read_sample(spark, SourceConfig(path=str(tmp_path / "t.parquet")), 2)
+    assert names == ["a.b", "photo", "text", "list"]
+    assert [tuple(row) for row in read] == [
+        (n, bytearray(b"p" * 4_096), "t" * 4_096, [n]) for n in range(2)
+    ]

@@ -14,7 +14,8 @@ from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - its usual name
 from pyspark.sql import types as T  # noqa: N812 - its usual name
 
 from bedrock_spark.aws.clients import AwsSettings
@@ -35,6 +36,8 @@ from bedrock_spark.spark.prepare.table import SourceTable, open_table
 
 # A longer text of a row is cut: a row may hold a whole document.
 _MAX_CHARACTERS = 500
+# As much of a value says which column is a key, and which one is to be asked about.
+_MAX_SAMPLED = 4_096
 _RENDERED = "line binary, reason string, row_values string"
 
 
@@ -211,7 +214,17 @@ def _shown(value: Any) -> Any:
 def read_sample(
     spark: SparkSession, source: SourceConfig, count: int
 ) -> tuple[list[str], list[Row]]:
-    """Return the columns of a source, and its first rows as Spark has them. Raises SourceError."""
+    """Return the columns of a source, and its first rows as Spark has them. Raises SourceError.
+
+    Texts and bytes are cut to their beginning: a thousand photos are too much for a laptop.
+    """
     with reading(source):
         table = renamed(read_source(spark, source), source)
-        return table.columns, table.take(count)
+        return table.columns, table.select(*map(_beginning, table.schema.fields)).take(count)
+
+
+def _beginning(field: T.StructField) -> Column:
+    column = column_of(field.name)
+    if not isinstance(field.dataType, (T.StringType, T.BinaryType)):
+        return column
+    return F.substring(column, 1, _MAX_SAMPLED).alias(field.name)
