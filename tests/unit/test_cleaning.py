@@ -138,9 +138,10 @@ def test_what_is_not_kept_is_deleted_and_counted(tmp_path: Path, keep: Sequence[
 def test_a_run_that_is_not_done_is_refused(tmp_path: Path, state: str | None) -> None:
     run = done_run(tmp_path, state=state)
     before = keys_of(run.storage)
-    result = invoke(str(tmp_path), "--yes")
-    assert result.exit_code == ExitCode.FAILED
-    assert "is not done" in result.stderr
+    for spelled in (str(tmp_path), f"{tmp_path}/"):
+        result = invoke(spelled, "--yes")
+        assert result.exit_code == ExitCode.FAILED
+        assert "is not done" in result.stderr
     assert keys_of(run.storage) == before
 
 
