@@ -133,7 +133,7 @@ def clean_command(
 
     def work(display: Display) -> int:
         aws, clock = AwsSettings(region, endpoint_url), SystemClock()
-        parts = check_parts(filter(None, keep.split(",")))
+        parts = check_parts(filter(None, map(str.strip, keep.split(","))))
         settings = _Settings(parts, least_age, is_dry, has_consent, aws, clock)
         return _clean(place, settings, display)
 

@@ -469,7 +469,7 @@ def test_nothing_is_deleted_without_consent(
     nobody = invoke(str(tmp_path))
     assert nobody.exit_code == ExitCode.USAGE
     assert "--yes deletes" in nobody.stderr
-    dry = invoke(str(tmp_path), "--dry-run")
+    dry = invoke(str(tmp_path), "--dry-run", "--keep", "report, results")
     assert dry.exit_code == ExitCode.DONE
     assert dry.stdout.splitlines()[-1] == "1 run: 13 objects, 39 bytes would be deleted"
     monkeypatch.setattr("bedrock_spark.cli.clean.sys", _Terminal())
