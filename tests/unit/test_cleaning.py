@@ -36,6 +36,13 @@ from bedrock_spark.run_folder.job_plan import Place, plan_job
 from bedrock_spark.run_folder.lease import CONTROL, PUBLISH, Lease
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.ledger.events import seen, submitting
+from bedrock_spark.run_folder.published import (
+    DONE,
+    WRITING,
+    Publication,
+    Publications,
+    results_fingerprint,
+)
 from bedrock_spark.run_folder.run import Run, begin_run, open_run
 from bedrock_spark.storage import LocalStorage, Storage, StoredObject
 from tests.unit.browse.finished_run import finished_run
@@ -91,6 +98,9 @@ def done_run(folder: Path, **report: Any) -> Run:
 def write_report(storage: Storage, run_id: str, **report: Any) -> None:
     values = {**REPORT, "run_id": run_id, **report}
     storage.write(layout.REPORT_FILE, json.dumps(values).encode())
+    if values["published"] is not None:
+        note = Publication("overwrite", DONE, results_fingerprint(storage))
+        Publications(storage).note(values["published"], note)
 
 
 def keys_of(storage: Storage) -> set[str]:
@@ -188,6 +198,33 @@ def test_a_second_clean_does_not_delete_the_only_results_either(tmp_path: Path) 
     clean(run, ("results",), FakeClock(NOW))
     assert run.storage.list("results/")
     assert not run.storage.list("reconciliation/")
+
+
+@pytest.mark.parametrize("keep", ["results,report", "report"])
+@pytest.mark.parametrize("fault", ["changed", "killed", "partial", "lost"])
+def test_results_that_are_not_published_as_they_are_now_are_refused(
+    tmp_path: Path, keep: str, fault: str
+) -> None:
+    """The report says where they were published when it was written. A later process was killed."""
+    place = "s3://lake/answers"
+    run = done_run(tmp_path, published=place)
+    now = results_fingerprint(run.storage)
+    notes = Publications(run.storage)
+    if fault == "changed":
+        run.storage.write(layout.results_key(SHARD), b"of another collect")
+    elif fault == "killed":
+        notes.note(place, Publication("overwrite", WRITING, now))
+    elif fault == "partial":
+        notes.note(place, Publication("overwrite", DONE, now, is_partial=True))
+    else:
+        run.storage.delete([layout.PUBLISHED_FILE])
+    before = keys_of(run.storage)
+    result = invoke(str(tmp_path), "--yes", "--keep", keep)
+    assert (result.exit_code, keys_of(run.storage)) == (ExitCode.FAILED, before)
+    assert "its results are not published as they are now" in result.stderr
+    other = Publication("overwrite", DONE, results_fingerprint(run.storage))
+    Publications(run.storage).note("s3://lake/another", other)
+    assert invoke(str(tmp_path), "--yes", "--keep", keep).exit_code == ExitCode.DONE
 
 
 def ledger_of(run: Run, announced_at: float, settled_at: float | None) -> None:
