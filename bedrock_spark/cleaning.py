@@ -112,6 +112,11 @@ def _check_published(run: Run, keep: Sequence[str], before: Cleaned | None = Non
     uri, goes = run.storage.uri, RESULTS not in keep
     if before is not None and (not goes or RESULTS not in before.kept):
         return
+    if goes and any(run.storage.scan(layout.images_prefix())):
+        raise RunFolderError(
+            f"{uri}: the images of its answers are nowhere but in the run folder; keep them: "
+            "--keep results"
+        )
     place = _report(run).get("published")
     if place is not None:
         if Publications(run.storage).has_now(results_fingerprint(run.storage)):

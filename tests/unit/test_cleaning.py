@@ -64,6 +64,7 @@ REPORT = {
 # Always there after a clean, beside what is kept.
 STAYS = {layout.RUN_FILE, layout.REPORT_FILE, layout.REPORT_PAGE, layout.CLEANED_FILE}
 STAYS |= {layout.LEASE_FILE, layout.PUBLISHER_FILE}
+IMAGE = layout.image_key(SHARD, "R1", 0, "png")
 # One object of each folder and file of a run folder.
 EVERY_KEY = (
     layout.shard_key(SHARD, "p"),
@@ -78,7 +79,7 @@ EVERY_KEY = (
     layout.claim_key("r", "t"),
     layout.probe_key("p", "driver"),
     layout.deadletters_key(SHARD),
-    layout.image_key(SHARD, "R1", 0, "png"),
+    IMAGE,
     layout.partial_key(SHARD),
     layout.reconciliation_key(SHARD),
     layout.RECONCILIATIONS_FILE,
@@ -87,10 +88,14 @@ EVERY_KEY = (
 
 
 def done_run(folder: Path, **report: Any) -> Run:
-    """Write a run that is done, with an object in each of its folders; return it."""
+    """Write a run that is done, with an object in each of its folders; return it.
+
+    Its answers have no images if its results are published: that would not publish the images.
+    """
     run = finished_run(folder)
     for key in EVERY_KEY:
-        run.storage.write(key, b"123")
+        if key != IMAGE or "published" not in report:
+            run.storage.write(key, b"123")
     write_report(run.storage, run.run_id, **report)
     return run
 
@@ -176,7 +181,8 @@ def test_a_run_that_is_at_work_is_refused(tmp_path: Path, purpose: str) -> None:
 
 def test_results_that_are_nowhere_else_are_not_deleted(tmp_path: Path) -> None:
     run = done_run(tmp_path)
-    with pytest.raises(RunFolderError, match="--keep results"):
+    run.storage.delete([IMAGE])
+    with pytest.raises(RunFolderError, match=r"its results are nowhere .* --keep results"):
         clean(run, ("report",), FakeClock(NOW))
     assert read_cleaned(run.storage) is None
     write_report(run.storage, run.run_id, published="s3://lake/answers")
@@ -187,17 +193,28 @@ def test_results_that_are_nowhere_else_are_not_deleted(tmp_path: Path) -> None:
 
 def test_a_second_clean_does_not_delete_the_only_results_either(tmp_path: Path) -> None:
     run = done_run(tmp_path)
+    run.storage.delete([IMAGE])
     clean(run, ("results", "report"), FakeClock(NOW))
     for attempt in (
         lambda: cleaning.check_cleanable(run, ("report",), NOW),
         lambda: clean(run, ("report",), FakeClock(NOW)),
     ):
-        with pytest.raises(RunFolderError, match="--keep results"):
+        with pytest.raises(RunFolderError, match=r"its results are nowhere .* --keep results"):
             attempt()
     assert run.storage.list("results/")
     clean(run, ("results",), FakeClock(NOW))
     assert run.storage.list("results/")
     assert not run.storage.list("reconciliation/")
+
+
+def test_published_results_have_the_uris_of_images_and_not_the_images(tmp_path: Path) -> None:
+    run = done_run(tmp_path, published="s3://lake/answers")
+    run.storage.write(IMAGE, b"123")
+    for _ in range(2):  # a second clean does not delete them either
+        with pytest.raises(RunFolderError, match=r"the images of its answers .* --keep results"):
+            clean(run, ("report",), FakeClock(NOW))
+        clean(run, ("results", "report"), FakeClock(NOW))
+    assert run.storage.read(IMAGE) == b"123"
 
 
 @pytest.mark.parametrize("keep", ["results,report", "report"])
