@@ -15,16 +15,23 @@ pipeline.finish(spark, reconciled)
 answers = pipeline.results(spark)
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from bedrock_spark._version import __version__
-from bedrock_spark.browse import open_results, read_results
-from bedrock_spark.config import Config, parse_config
-from bedrock_spark.config_file import load_config
-from bedrock_spark.errors import BedrockSparkError, RowsWarning
-from bedrock_spark.pipeline import Pipeline
-from bedrock_spark.planning import Plan, plan
-from bedrock_spark.progress import Progress
-from bedrock_spark.report import Report
-from bedrock_spark.whole_run import ask, run
+
+if TYPE_CHECKING:
+    from bedrock_spark.browse import open_results, read_results
+    from bedrock_spark.config import Config, parse_config
+    from bedrock_spark.config_file import load_config
+    from bedrock_spark.errors import BedrockSparkError, RowsWarning
+    from bedrock_spark.pipeline import Pipeline
+    from bedrock_spark.planning import Plan, plan
+    from bedrock_spark.progress import Progress
+    from bedrock_spark.report import Report
+    from bedrock_spark.whole_run import ask, run
 
 __all__ = [
     "BedrockSparkError",
@@ -43,3 +50,35 @@ __all__ = [
     "read_results",
     "run",
 ]
+
+# A name is imported when it is first used: whoever needs one module, such as a worker of Spark or
+# the completion of a shell, does not wait for all of them (1 s).
+_MODULES = {
+    "BedrockSparkError": "errors",
+    "Config": "config",
+    "Pipeline": "pipeline",
+    "Plan": "planning",
+    "Progress": "progress",
+    "Report": "report",
+    "RowsWarning": "errors",
+    "ask": "whole_run",
+    "load_config": "config_file",
+    "open_results": "browse",
+    "parse_config": "config",
+    "plan": "planning",
+    "read_results": "browse",
+    "run": "whole_run",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name. Raises AttributeError for any other."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

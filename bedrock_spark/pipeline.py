@@ -15,14 +15,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bedrock_spark.aws.clients import bedrock_client
 from bedrock_spark.aws.provisioned import check_provisioned, is_provisioned
 from bedrock_spark.check import check_config
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config.load import AnyConfig
-from bedrock_spark.errors import BudgetError, ModelUnavailableError, RunFolderError
+from bedrock_spark.errors import BudgetError, RunFolderError
 from bedrock_spark.fallback.rounds import (
     Fallback,
     delete_leftover_throughput,
@@ -44,20 +44,13 @@ from bedrock_spark.fanout import watch as watch_jobs
 from bedrock_spark.fanout.cost_profiles import delete_cost_profiles
 from bedrock_spark.fanout.late_output import seconds_to_await
 from bedrock_spark.fanout.meter import Meter
-from bedrock_spark.model_check import (
-    UsedModel,
-    ask_models,
-    faults_of,
-    notices_of,
-    refuse_unusable,
-)
 from bedrock_spark.monitoring import Monitor
 from bedrock_spark.outputs.ask_again import ask_again_of
 from bedrock_spark.outputs.reconciled_shard import (
     ReconciledShard,
     unanswered_rows,
 )
-from bedrock_spark.planning.drift import drifts_of, drifts_of_run
+from bedrock_spark.planning.drift import drift_findings, warning_of_drift
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.publication import Publication, why_not_final, write_final_report
 from bedrock_spark.report import Report, Reporter, check_complete
@@ -65,16 +58,14 @@ from bedrock_spark.report.findings import (
     changed_source_finding,
     fallback_finding,
 )
-from bedrock_spark.report.gather import Known
 from bedrock_spark.report.values import DONE
-from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.fallback_end import note_fallback_ended
 from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS, NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.ledger import Job, Ledger, LedgerState
 from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
-from bedrock_spark.run_folder.purchases import open_purchase
 from bedrock_spark.run_folder.run import Run, begin_run, open_run, record_config
+from bedrock_spark.run_models import RunModels
 from bedrock_spark.storage import calls_at_once
 from bedrock_spark.submission import open_submission, refuse_spent
 
@@ -88,15 +79,6 @@ _CONVERSE_NOTICE = (
 )
 # How often late output is looked for.
 _LOOK_SECONDS = 60.0
-
-
-def _drifts(run: Run, known: Known, report: Report) -> list[dict[str, Any]]:
-    """Return a finding for everything that is not as planned."""
-    if known.manifest is None:
-        return []
-    jobs, tries = known.state.jobs, known.tries
-    found = drifts_of_run(run, known.manifest, jobs, tries, report.outcomes)
-    return [drift.as_finding() for drift in found]
 
 
 @dataclass
@@ -119,13 +101,14 @@ class Pipeline:
     _is_linted: bool = False
     _is_compared: bool = False
     _is_shared: bool = False
-    _models: tuple[UsedModel, ...] | None = None
     _reporter: Reporter = field(init=False)
+    _models: RunModels = field(init=False)
 
     def __post_init__(self) -> None:
         monitor = Monitor(lambda: self.run, self.clock)
         self.observe = monitor.observing(self.observe)
-        self._reporter = Reporter(self.clock, look=_drifts, on_end=monitor.end)
+        self._reporter = Reporter(self.clock, look=drift_findings, on_end=monitor.end)
+        self._models = RunModels(lambda: self.run, self.clock, self._reporter)
 
     @classmethod
     def open(
@@ -158,7 +141,7 @@ class Pipeline:
         self._lint()
         check_reachable(self.run)
         check_targets(self.run.config)
-        self._check_models()
+        self._models.check()
         fallback = self.run.config.fallback
         if fallback is not None and is_provisioned(fallback.model_id):
             client = bedrock_client(self.run.aws)
@@ -176,32 +159,7 @@ class Pipeline:
         Every stage that may pay does this by itself. It needs no Spark.
         """
         with self._command():
-            self._check_models()
-
-    def _check_models(self) -> None:
-        """Refuse models that cannot be used, unless the run has paid for something already.
-
-        Then its answers are collected, and bought units deleted. Calls and jobs that follow are
-        refused by the service itself.
-        """
-        faults = faults_of(self._used_models(), self.clock.now())
-        if faults and not self._has_paid():
-            refuse_unusable(faults, self.run.config)
-
-    def _has_paid(self) -> bool:
-        """Tell whether there are jobs, answers of the fallback, or units that may bill."""
-        storage = self.run.storage
-        has_answers = any(storage.scan(f"{layout.FALLBACK}/"))
-        return bool(self.jobs()) or has_answers or open_purchase(storage) is not None
-
-    def _used_models(self) -> tuple[UsedModel, ...]:
-        """Return what the service says of the run's models; say once which of them end soon."""
-        if self._models is None:
-            self._models = ask_models(self.run)
-            self._reporter.models = [model.as_json() for model in self._models]
-            for notice in notices_of(self._models, self.clock.now()):
-                log.warning("%s", notice)
-        return self._models
+            self._models.check()
 
     def prepare(self, spark: SparkSession, df: DataFrame | None = None) -> RunManifest:
         """Cut `df`, or the config's source if `df` is None, into shards; return the manifest.
@@ -213,7 +171,7 @@ class Pipeline:
         with self._command(reports_success=True), self._reporter.timed("prepare"):
             self._lint()
             check_targets(self.run.config)
-            self._check_models()
+            self._models.check()
             self._check_shared(spark)
             storage = self.run.storage
             with calls_at_once(storage) as calls:
@@ -264,11 +222,12 @@ class Pipeline:
         record, NoSlotAtAllError if the account allows no job, BudgetError if its budget is spent.
         """
         with self._command(reports_success=True):
-            self._check_models()
+            self._models.check()
             with self._submission(NO_WAIT) as controller:
                 result = controller.advance()
                 meter = Meter(controller)
-                self._observing_drift(meter)(progress_of(result, meter.counts(result)))
+                observe = warning_of_drift(self.run, meter, self.observe)
+                observe(progress_of(result, meter.counts(result)))
                 if result.is_done and requeue_answered(controller):
                     return controller.result()
                 if controller.rejection is not None or not result.active:
@@ -290,23 +249,10 @@ class Pipeline:
                 controller.resume()
                 requeue_answered(controller)
                 meter = Meter(controller)
-                result = watch_jobs(controller, self._observing_drift(meter), meter=meter)
+                observe = warning_of_drift(self.run, meter, self.observe)
+                result = watch_jobs(controller, observe, meter=meter)
             refuse_spent(self.run, result)
         return result
-
-    def _observing_drift(self, meter: Meter) -> Observer:
-        """Return an observer that warns, once of each kind, if the jobs are not as planned."""
-        told: set[str] = set()
-
-        def observe(progress: Progress) -> None:
-            self.observe(progress)
-            config, prices = self.run.config, self.run.prices
-            for drift in drifts_of(config, prices, meter.sums(), meter.tries):
-                if drift.kind not in told:
-                    told.add(drift.kind)
-                    log.warning("not as planned: %s", drift.text)
-
-        return observe
 
     @property
     def _wait(self) -> LeaseWait:
@@ -384,7 +330,7 @@ class Pipeline:
                 delete_leftover_throughput(self.run, self.clock)
                 return reconciled
             self._reporter.stage = "fallback"
-            self._refuse_unusable_fallback()
+            self._models.check_fallback()
             with open_fallback(
                 self.run, self.manifest(), self.clock, self.observe, self._wait
             ) as fallback:
@@ -398,18 +344,6 @@ class Pipeline:
                     reconciled = self.collect(spark)
                 self._note_end_of(fallback, unanswered_rows(reconciled))
         return reconciled
-
-    def _refuse_unusable_fallback(self) -> None:
-        """Raise ModelUnavailableError if the fallback's model cannot be used.
-
-        Units of it that a dead process bought are deleted first: they bill by the hour.
-        """
-        faults = faults_of(self._used_models(), self.clock.now(), "fallback.")
-        try:
-            refuse_unusable(faults, self.run.config)
-        except ModelUnavailableError:
-            delete_leftover_throughput(self.run, self.clock)
-            raise
 
     def _note_end_of(self, fallback: Fallback, unanswered: int) -> None:
         """Note why the fallback asks no more, for the report and for later processes."""

@@ -77,7 +77,10 @@ def json_as_published(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _validate(context: click.Context, values: Mapping[str, Any]) -> None:
     names = context.command_path.split()[1:]  # of a group: `deploy emr`
-    schema = _schemas().get(names[0] if names else context.info_name or "")
+    name = names[0] if names else context.info_name or ""
+    if context.command is main:  # wrong use of the command line: an error, as of each command
+        name = "status"
+    schema = _schemas().get(name)
     assert schema is not None, f"{context.command_path}: with_output_options(json_type=…)"
     faults = [f"{e.instance_path}: {e.message[:300]}" for e in schema.iter_errors(values)]
     assert not faults, f"{context.command_path} --json: {faults}"

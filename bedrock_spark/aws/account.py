@@ -10,8 +10,10 @@ from bedrock_spark.aws.errors import AWS_FAILURES, error_code
 log = logging.getLogger(__name__)
 
 
-def account_id(aws: AwsSettings) -> str | None:
+def account_id(aws: AwsSettings, *, is_needed: bool = True) -> str | None:
     """Return the id of the account, or None if STS does not tell it.
+
+    is_needed: whether somebody should be warned that it is not known
 
     The call needs no permission, but a private network may have no way to STS, and an endpoint of
     the user's own may not serve it.
@@ -21,6 +23,7 @@ def account_id(aws: AwsSettings) -> str | None:
         account = sts_client(aws).get_caller_identity().get("Account")
     except (*AWS_FAILURES, KeyError) as exc:  # botocore's KeyError: XML of something else than STS
         code = error_code(exc)
-        log.warning("STS does not tell the account: %s; it is not checked", code)
+        level = logging.WARNING if is_needed else logging.INFO
+        log.log(level, "STS does not tell the account: %s; it is not checked", code)
         return None
     return str(account) if account else None

@@ -9,6 +9,7 @@ from typing import Any
 from bedrock_spark.browse.record import ids_with_outcome, show_record
 from bedrock_spark.outputs.outcomes import REJECTED
 from bedrock_spark.page import Sample
+from bedrock_spark.page.short_values import shortened_json
 from bedrock_spark.run_folder.manifest import require_manifest
 from bedrock_spark.run_folder.report_file import WAITING
 from bedrock_spark.run_folder.run import Run
@@ -32,9 +33,9 @@ def _samples(run: Run, pairs: Iterator[tuple[str, str]]) -> Iterator[Sample]:
     for record_id, outcome in pairs:
         shown = show_record(run, manifest, record_id)
         replies = tuple(
-            reply.output.decode(errors="replace")
+            shortened_json(reply.output)
             if reply.output is not None
             else f"error {reply.error_code or ''}: {reply.error_message or 'without a message'}"
             for reply in shown.replies
         )
-        yield Sample(record_id, outcome, shown.request.decode(errors="replace"), replies)
+        yield Sample(record_id, outcome, shortened_json(shown.request), replies)

@@ -1,97 +1,144 @@
-"""The commands of `bedrock-spark`, in the order of a run."""
+"""The commands of `bedrock-spark`, in the order of a run.
+
+A command is imported when it is called, or when its help is read.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from bedrock_spark._version import __version__
-from bedrock_spark.cli import runs, stages
-from bedrock_spark.cli.check import check
-from bedrock_spark.cli.clean import clean_command
-from bedrock_spark.cli.completion import completion
-from bedrock_spark.cli.config_argument import with_config
-from bedrock_spark.cli.deploy import deploy
-from bedrock_spark.cli.display import Display
-from bedrock_spark.cli.doctor import doctor
-from bedrock_spark.cli.environment import environment
-from bedrock_spark.cli.errors import errors
 from bedrock_spark.cli.examples import show_examples_as_lines
-from bedrock_spark.cli.extras import how_to_install, missing_of
-from bedrock_spark.cli.help import help_command
-from bedrock_spark.cli.iam import iam
-from bedrock_spark.cli.init import init
-from bedrock_spark.cli.invoke.command import invoke
-from bedrock_spark.cli.lease_wait import add_lease_wait
-from bedrock_spark.cli.list_runs import list_runs
-from bedrock_spark.cli.output import Output, with_output_options
-from bedrock_spark.cli.plan import plan_command
-from bedrock_spark.cli.preview import preview_command
-from bedrock_spark.cli.report import report
-from bedrock_spark.cli.results import results
-from bedrock_spark.cli.schema import schema
-from bedrock_spark.cli.show import show
-from bedrock_spark.errors import ExitCode
-from bedrock_spark.fanout import StepResult
-from bedrock_spark.report.json_form import ReportJson
+from bedrock_spark.cli.lazy_commands import LazyCommands
+from bedrock_spark.cli.usage_error import json_usage_errors
 
-# The order in which --help lists the commands: as a run needs them. Others follow.
-ORDER = (
-    *("demo", "init", "check", "iam", "doctor", "invoke", "preview", "plan"),
-    *("run", "prepare", "submit", "advance", "collect", "fallback"),
-    *("status", "stop", "report", "errors", "show", "results", "runs", "clean"),
-    *("environment", "deploy", "jobs-path"),
-    *("emulator", "completion", "schema", "help"),
-)
-_CONFIG = (
-    "CONFIG is the YAML file of the run, such as tickets.yaml: docs/config.md lists its keys. Run "
-    "the command again to continue a run: it does what is left."
-)
-# For each stage: when to use it, an example, and what --json prints.
-_STAGES: dict[str, tuple[str, str, Any]] = {
-    "run": ("All stages below, one after the other.", "run tickets.yaml", ReportJson),
-    "prepare": ("It needs Spark. Nothing is submitted.", "prepare tickets.yaml", stages.Prepared),
-    "submit": ("It needs no Spark.", "submit tickets.yaml --quiet", StepResult),
+# For each command: where it is in this folder, and its line in the list of --help. In the order of
+# that list: as a run needs them.
+_COMMANDS = {
+    "demo": ("demo:demo", "Run the whole pipeline on real text against a local Bedrock."),
+    "init": (
+        "init:init",
+        "Write a config that runs as it is, its IAM policies, and the command lines.",
+    ),
+    "check": ("check:check", "Show every problem of a config at once."),
+    "iam": ("iam:iam", "Print the least IAM policies for a config: caller, Spark, service role."),
+    "doctor": (
+        "doctor:doctor",
+        "Show what would fail late: credentials, models, roles, bucket, quotas, source, machines.",
+    ),
+    "invoke": (
+        "invoke.command:invoke",
+        "Ask a model one question and print the answer as it arrives.",
+    ),
+    "preview": (
+        "preview:preview_command",
+        "Ask for the answers of a few rows, and show them as they come.",
+    ),
+    "plan": ("plan:plan_command", "Show what a run would do and cost."),
+    "run": ("stage_commands:run", "Run every stage that is not done yet."),
+    "prepare": ("stage_commands:prepare", "Cut the source table into shards."),
+    "submit": (
+        "stage_commands:submit",
+        "Submit and watch batch jobs until every shard is settled. Needs no Spark.",
+    ),
     "advance": (
-        "It needs no Spark. For a scheduler that calls it every few minutes until it exits with 0; "
-        "10 means that there is more to do.",
-        "advance tickets.yaml --json",
-        StepResult,
+        "stage_commands:advance",
+        "Check the batch jobs once and submit new ones; exit 10 if more is to do. Needs no Spark.",
     ),
-    "collect": ("It needs Spark.", "collect tickets.yaml", ReportJson),
+    "collect": (
+        "stage_commands:collect",
+        "Join the answers to the rows, and write the results and the report.",
+    ),
     "fallback": (
-        "It needs Spark.",
-        "fallback tickets.yaml --set fallback.max_share=0.2",
-        ReportJson,
+        "stage_commands:fallback",
+        "Ask the unanswered records online, collect again, and write the results and the report.",
     ),
+    "status": ("runs:status", "Show the stage of a run, its jobs, and what blocks it."),
+    "stop": ("runs:stop", "Stop every active job of a run."),
+    "report": ("report:report", "Write a run as one HTML page that needs nothing else."),
+    "errors": (
+        "errors:errors",
+        "Show why rows of a run are not ok, grouped, and whether asking again helps.",
+    ),
+    "show": (
+        "show:show",
+        "Show records of a run: request, every answer and error, rows, cost.",
+    ),
+    "results": ("results:results", "Show or save the collected rows of a run."),
+    "runs": (
+        "list_runs:list_runs",
+        "List the runs below a prefix with their state, rows and cost, the newest first.",
+    ),
+    "clean": (
+        "clean:clean_command",
+        "Delete what finished runs no longer need: requests, answers, jobs.",
+    ),
+    "environment": (
+        "environment:environment",
+        "Build what a cluster needs: an archive of all packages, and a zip of this one.",
+    ),
+    "deploy": ("deploy:deploy", "Write the files that run a config on a platform."),
+    "jobs-path": (
+        "jobs_path:jobs_path",
+        "Print the path of the installed program of a stage, for spark-submit.",
+    ),
+    "emulator": (
+        "emulator:emulator",
+        "Serve Amazon Bedrock (batch, provisioned throughput, runtime) and S3 on this machine.",
+    ),
+    "completion": (
+        "completion:completion",
+        "Print the script that completes commands and options in bash (4.4 or newer), fish or zsh.",
+    ),
+    "schema": (
+        "schema:schema",
+        "Print the JSON Schema of what a command prints with --json, such as `plan`.",
+    ),
+    "help": ("help:help_command", "Explain an error, as the line below it names it; or a command."),
 }
-
-# The commands that have a program in bedrock_spark/jobs.
-_JOBS = ("run", "prepare", "submit", "collect", "fallback", "doctor")
+ORDER = tuple(_COMMANDS)
 
 
 class _InOrder(click.Group):
-    """A group that lists its commands in the order of a run."""
+    """A group that lists its commands in the order of a run, without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         place = {name: i for i, name in enumerate(ORDER)}
         return sorted(self.commands, key=lambda name: (place.get(name, len(ORDER)), name))
 
-    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        """Add a command. Its examples are lines of their own in the help, to be copied."""
-        show_examples_as_lines(cmd)
-        super().add_command(cmd, name)
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands; a summary that is too long ends with an ellipsis."""
+        names = [name for name in self.list_commands(ctx) if name in _COMMANDS]
+        limit = formatter.width - 6 - max(map(len, names))
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _summary(name, limit)) for name in names])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands and options that begin with what is typed."""
+        found = [name for name in ORDER if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=_summary(name, 45)) for name in found]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options of the group. An error has the form that the words ask for."""
+        ctx.meta[__name__] = tuple(args)
+        with json_usage_errors(ctx.meta[__name__]):
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command. A missing module is a message that names the extra to install."""
         try:
-            return super().invoke(ctx)
+            with json_usage_errors(ctx.meta[__name__]):
+                return super().invoke(ctx)
         except ModuleNotFoundError as exc:
+            from bedrock_spark.cli.display import Display
+            from bedrock_spark.cli.extras import how_to_install
+            from bedrock_spark.errors import ExitCode
+
             advice = how_to_install(exc)
             if advice is None:
                 raise
@@ -99,8 +146,16 @@ class _InOrder(click.Group):
             sys.exit(ExitCode.CONFIG)
 
 
+def _summary(name: str, limit: int) -> str:
+    return click.Command(name, short_help=_COMMANDS[name][1]).get_short_help_str(limit)
+
+
 @click.group(
     cls=_InOrder,
+    commands=LazyCommands(
+        {name: f"bedrock_spark.cli.{place}" for name, (place, _) in _COMMANDS.items()},
+        show_examples_as_lines,
+    ),
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Progress and errors go to stderr, results to stdout. Exit codes: "
     "docs/troubleshooting.md. Errors: bedrock-spark help.",
@@ -108,129 +163,3 @@ class _InOrder(click.Group):
 @click.version_option(__version__)
 def main() -> None:
     """Ask an Amazon Bedrock model one question per row, by batch inference, on Spark."""
-
-
-def _stage_command(stage: stages.Stage) -> click.Command:
-    """Return a command that runs one stage of the run that a config describes.
-
-    Its name is the name of the function; its help begins with the first line of the docstring.
-    Options of its own are passed to the stage, but for --lease-wait, which is about the run.
-    """
-    name = stage.__name__
-    summary = (stage.__doc__ or "").split("\n", 1)[0]
-    note, example, json_type = _STAGES[name]
-
-    @main.command(
-        name=name,
-        help=f"{summary} {note}\n\n{_CONFIG}",
-        short_help=summary,
-        epilog=f"Example: bedrock-spark {example}",
-    )
-    @with_output_options(json_type=json_type)
-    @with_config
-    def command(
-        config: str,
-        overrides: tuple[str, ...],
-        output: Output,
-        lease_wait: float = 0.0,
-        **own: Any,
-    ) -> None:
-        work = partial(stage, **own)
-        sys.exit(stages.perform(work, config, overrides, output, lease_wait=lease_wait))
-
-    return command
-
-
-def _partial_option(command: click.Command) -> None:
-    """Let a command publish results that are not final."""
-    click.option(
-        "--partial",
-        is_flag=False,
-        flag_value="",
-        metavar="[PATH]",
-        callback=lambda _context, _option, value: True if value == "" else value or False,
-        help="Publish what there is, final or not, to PATH or to partial/ in the run folder. Put "
-        "it after CONFIG. The place of the results is left alone.",
-    )(command)
-
-
-for _stage in (stages.prepare, stages.advance):
-    _stage_command(_stage)
-for _stage in (stages.run, stages.submit):
-    add_lease_wait(_stage_command(_stage))
-for _stage in (stages.collect, stages.fallback):
-    _partial_option(add_lease_wait(_stage_command(_stage)))
-main.add_command(runs.status)
-main.add_command(runs.stop)
-main.add_command(report)
-main.add_command(errors)
-main.add_command(show)
-main.add_command(results)
-main.add_command(list_runs)
-main.add_command(clean_command)
-main.add_command(init)
-main.add_command(invoke)
-main.add_command(check)
-main.add_command(plan_command)
-main.add_command(preview_command)
-main.add_command(iam)
-main.add_command(doctor)
-main.add_command(environment)
-main.add_command(deploy)
-main.add_command(completion)
-main.add_command(schema)
-main.add_command(help_command)
-
-
-@main.command(epilog="Example: bedrock-spark demo --folder /tmp/demo")
-@with_output_options(as_json=False)
-@click.option(
-    "--folder",
-    type=click.Path(file_okay=False),
-    default=".demo",
-    show_default=True,
-    help="The folder for the corpus, the results and the report.",
-)
-def demo(folder: str, output: Output) -> None:
-    """Run the whole pipeline on real text against a local Bedrock. Needs no AWS account."""
-    missing = missing_of("emulator", "spark", "cluster")
-    if missing is not None:
-        sys.exit(Display(output).fail_with(ExitCode.CONFIG, missing))
-    from bedrock_spark.demo.show import show_demo
-
-    output.begin_logging()
-    sys.exit(show_demo(folder, Display(output)))
-
-
-@main.command(
-    name="jobs-path",
-    epilog='Example: spark-submit "$(bedrock-spark jobs-path)" --config tickets.yaml',
-)
-@click.argument("stage", type=click.Choice(tuple(_JOBS)), default="run")
-def jobs_path(stage: str) -> None:
-    """Print the path of the installed program of a stage, for spark-submit."""
-    path = Path(__file__).parents[1] / "jobs" / f"{stage}.py"
-    if not path.is_file():
-        raise click.ClickException(f"{path} is not a file: the package is in an archive")
-    click.echo(path)
-
-
-def _add_emulator(add: Callable[[Any], None]) -> None:
-    """Add the command of the emulator, or one that says how to install it."""
-    try:
-        from bedrock_emulator.command import emulator
-    except ModuleNotFoundError as exc:
-        absent = exc
-
-        @click.command(name="emulator", context_settings={"ignore_unknown_options": True})
-        @click.argument("arguments", nargs=-1)
-        def missing(arguments: tuple[str, ...]) -> None:
-            """Serve a local Bedrock and S3 (not installed)."""
-            raise absent
-
-        add(missing)
-        return
-    add(emulator)
-
-
-_add_emulator(main.add_command)

@@ -11,17 +11,17 @@ import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
-from bedrock_spark.cli.closing_table import closing_line, closing_table
 from bedrock_spark.cli.output import Output
 from bedrock_spark.errors import BedrockSparkError, ExitCode
 from bedrock_spark.progress import Progress
-from bedrock_spark.report import Report
 from bedrock_spark.screen import ProgressScreen
+
+if TYPE_CHECKING:
+    from bedrock_spark.report import Report
 
 log = logging.getLogger(__name__)
 
@@ -89,11 +89,15 @@ class Display:
 
     def show_report(self, report: Report) -> None:
         """Print the closing table of a run."""
+        from bedrock_spark.cli.closing_table import closing_table
+
         self.say("")
         self.show_table(closing_table(report))
 
     def close_report(self, report: Report) -> None:
         """Print the closing line of a run that went well."""
+        from bedrock_spark.cli.closing_table import closing_line
+
         self.close(closing_line(report))
 
     def show_json(self, values: Mapping[str, Any]) -> None:
@@ -168,6 +172,8 @@ def error_json(code: ExitCode, message: str, topic: str | None = None) -> dict[s
 
 
 def _print(text: str, *, to_stderr: bool = False, style: str | None = None) -> None:
+    from rich.console import Console
+
     # A console per line: it looks up sys.stdout or sys.stderr, which notebooks and tests replace.
     stream = sys.stderr if to_stderr else sys.stdout
     console = Console(file=stream, highlight=False, emoji=False)

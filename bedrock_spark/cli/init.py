@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 _ROLE, _ACCOUNT, _REGION = "BedrockBatch", "123456789012", "us-east-1"
 _RUNS = "s3://my-bucket/runs"
+# Names of files that a shell takes as they are.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 # What `deploy` writes for a config, as NAME.md shows it.
 _DEPLOYED = {"emr-serverless": "On EMR Serverless", "emr": "On EMR on EC2", "airflow": "By Airflow"}
 
@@ -114,16 +118,20 @@ class _Given:
     example: str | None
 
 
+# Options that an example does not take: it has a source, a key, a question and a name.
+_OF_OWN_TABLES = ("source", "format", "key", "task", "prompt", "name")
+
+
 def _init(given: _Given, display: Display) -> int:
     if given.example is not None:
-        stray = [n for n in ("source", "key", "task", "prompt") if getattr(given, n) is not None]
-        if stray:
-            raise click.UsageError(f"--{stray[0]} does not go with --example")
+        for option in _OF_OWN_TABLES:
+            if getattr(given, option.replace("format", "table_format")) is not None:
+                raise click.UsageError(f"--{option} does not go with --example")
         name, made, place = _example(given)
     else:
         name, made, place = _own(given, display)
     paths = write_new(Path(given.folder), made.files)
-    goes_to = "" if given.folder == "." else f"cd {given.folder} && "
+    goes_to = "" if given.folder == "." else f"cd {shlex.quote(given.folder)} && "
     done = Initialized(
         files=[str(path) for path in paths],
         next=f"{goes_to}bedrock-spark check {name}.yaml",
@@ -142,7 +150,7 @@ def _example(given: _Given) -> tuple[str, Made, Place]:
     place = _place(given, given.run_folder or f"{_RUNS}/{example.name}")
     if given.run_folder is None:
         note = f"run_uri: {_RUNS} is a guess; name a bucket of your own"
-        place = Place(**{**vars(place), "notes": [note, *place.notes]})
+        place = replace(place, notes=[note, *place.notes])
     wish = Wish(task=example.task, model_id=given.model, columns=given.columns)
     return example.name, make_example(example, wish, place, _deploy(example.name)), place
 
@@ -151,10 +159,14 @@ def _own(given: _Given, display: Display) -> tuple[str, Made, Place]:
     asks = is_terminal() and not display.output.as_json and not display.output.is_quiet
     if not asks:
         _refuse_missing(given)
+    if given.name is not None and not _NAME.fullmatch(given.name):
+        raise click.UsageError(f"--name {given.name!r}: only letters, digits and -_. are allowed")
     text = given.source or _ask("Source: a path, the name of a table, or a query")
     section = source_section(text, given.table_format)
     source = _source(section)
     sample = sample_source(source, lambda: _session(source, display))
+    if source.format == "csv" and sample.has_line_breaks:
+        section = {**section, "options": {**section.get("options", {}), "multiLine": True}}
     name = given.name or name_of_source(section)
     if asks:
         display.say(f"          it has {', '.join(sample.names)}")
@@ -162,8 +174,9 @@ def _own(given: _Given, display: Display) -> tuple[str, Made, Place]:
     wish = _wish(given, asks=asks)
     run_folder = given.run_folder or _ask("Run folder, a new one in S3", f"{_RUNS}/{name}")
     place = _place(given, run_folder)
-    if "path" in section and "://" not in section["path"]:
-        section = {**section, "path": os.path.relpath(section["path"], given.folder)}
+    path = section.get("path", "://")
+    if "://" not in path and not Path(path).is_absolute():
+        section = {**section, "path": os.path.relpath(path, given.folder)}
     made = make(name, section, key, wish, place, sample, _deploy(name))
     return name, made, place
 
@@ -237,7 +250,7 @@ def _place(given: _Given, run_folder: str) -> Place:
         notes.append(f"batch.region: {_REGION} is a guess; no Region is configured here")
     role = given.role
     if role is None:
-        account = account_id(AwsSettings(region))
+        account = account_id(AwsSettings(region), is_needed=False)  # a note says it
         role = _role_arn(account or _ACCOUNT)
         if account is None:
             notes.append(f"batch.role_arn: the account {_ACCOUNT} is a guess; write your own")

@@ -11,10 +11,12 @@ import argparse
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from bedrock_spark.cli.config_argument import SET_HELP, SET_METAVAR
 from bedrock_spark.cli.lease_wait import LEASE_WAIT_HELP, LEASE_WAIT_METAVAR, seconds
 from bedrock_spark.cli.output import LOGS, Output
+from bedrock_spark.cli.usage_error import end_as_json
 from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS
 
 _OURS = ("--config", "--set", "--lease-wait", "--json", "--quiet", "--verbose", "--log")
@@ -45,10 +47,21 @@ class JobArguments:
     lease_wait: float
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are JSON if its arguments ask for that. words: the arguments"""
+
+    words: Sequence[str] = ()
+
+    def error(self, message: str) -> NoReturn:
+        """End with code 2."""
+        end_as_json(self.words, message)
+        super().error(message)
+
+
 def read_arguments(argv: Sequence[str], description: str | None) -> JobArguments:
     """Read the arguments of a program. Ends the process with code 2 if they are wrong."""
     # Without abbreviations: Glue's --conf is not our --config.
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         description=description,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -79,6 +92,7 @@ def read_arguments(argv: Sequence[str], description: str | None) -> JobArguments
         "--log", choices=LOGS, default="text", help="json: one object a line on stderr"
     )
     own, ignored = _without_glue(argv)
+    parser.words = own
     arguments = parser.parse_args(own)
     is_json = arguments.log == "json"
     output = Output(arguments.json, arguments.quiet, arguments.verbose, is_json)

@@ -7,6 +7,7 @@ has an `error`, alone or beside the keys of the type.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import click
@@ -43,7 +44,11 @@ def _has_json(command: click.Command) -> bool:
 
 
 def _type_of(command: click.Command) -> Any:
-    return getattr(command.callback, "json_type", None)
+    json_type = getattr(command.callback, "json_type", None)
+    if isinstance(json_type, str):
+        module, _, name = json_type.partition(":")
+        return getattr(import_module(module), name)
+    return json_type
 
 
 def schema_of(command: str, json_type: Any) -> dict[str, Any]:

@@ -54,7 +54,8 @@ def with_output_options(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command --json, --quiet, --verbose and --log; it gets them as `output`.
 
-    json_type: the dataclass or pydantic model that --json prints; `json_schema.py` publishes it
+    json_type: the dataclass or pydantic model that --json prints; `json_schema.py` publishes it.
+        `module:name` if its module should not be imported before that
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.preview_table import TableLayout, prompt_lines
 from bedrock_spark.cli.stages import end_spark, mute_spark
 from bedrock_spark.config import Config
+from bedrock_spark.costs.tokens import small_dollars
 from bedrock_spark.errors import ConfigError, ExitCode
 from bedrock_spark.preview.options import CONCURRENCY, MAX_COST, ROWS, PreviewOptions
 from bedrock_spark.preview.values import AnsweredRow, Estimate, Preview
@@ -118,6 +120,8 @@ class _Command:
         concurrency: int,
         has_whole: bool,
     ) -> None:
+        if not math.isfinite(max_cost):
+            raise click.UsageError(f"--max-cost {max_cost}: is not a sum of dollars")
         self._path, self._overrides, self._display = config, overrides, display
         self._compare, self._page, self._is_rendered = compare, page, is_rendered
         self._options = PreviewOptions(
@@ -157,9 +161,8 @@ class _Command:
         self._display.finish()
         self._display.say("")
         self._display.show_table(list(summary_rows(found)))
-        if self._page is not None:
-            self._write_page(found)
-        return self._end(found)
+        fault = self._write_page(found) if self._page is not None else None
+        return self._end(found, fault)
 
     def _session(self, config: Config) -> SparkSession:
         from bedrock_spark.spark.session import spark_session
@@ -217,22 +220,27 @@ class _Command:
                 for line in prompt_lines(each):
                     self._display.say(line)
 
-    def _write_page(self, found: Preview) -> None:
+    def _write_page(self, found: Preview) -> str | None:
+        """Write the page; return why it cannot be written: the answers are paid for, so go on."""
         from bedrock_spark.preview.page import page_html
 
         assert self._page is not None
         try:
             Path(self._page).write_text(page_html(found), encoding="utf-8")
         except OSError as exc:
-            raise ConfigError(f"--html {self._page}: cannot be written: {exc.strerror}") from exc
+            return f"--html {self._page}: cannot be written: {exc.strerror}"
         self._display.show_table([("page", self._page)])
+        return None
 
-    def _end(self, found: Preview) -> int:
+    def _end(self, found: Preview, fault: str | None) -> int:
+        """Show how the preview ended. fault: why its page was not written."""
         values = found.model_dump(mode="json")
+        if fault is not None:
+            return self._display.fail_with(ExitCode.FAILED, fault, values)
         if found.unasked:
             message = (
                 f"{found.unasked:,} answers were not asked for: they may cost more than is left of "
-                f"--max-cost ${self._options.max_cost}; raise it"
+                f"--max-cost {small_dollars(self._options.max_cost)}; raise it"
             )
             return self._display.fail_with(ExitCode.BUDGET, message, values)
         if not found.has_answer:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 
 from bedrock_spark.costs.tokens import small_dollars
+from bedrock_spark.page.short_values import shortened
 from bedrock_spark.preview.values import AnsweredRow, is_same
 from bedrock_spark.preview.words import answer_text, shown
 
@@ -51,7 +52,7 @@ class TableLayout:
         cells += (_cell(shown(first.row.get(name)), _KEY) for name in self.key)
         for row, columns in zip(rows, self.answers, strict=True):
             cells += self._answer(row, columns)
-        if self._is_compared:
+        if self._is_compared and any(row.has_answer for row in rows):
             cells.append("same" if is_same(*rows) else "differ")
         return _GAP.join(cells).rstrip()
 
@@ -95,13 +96,18 @@ def _tokens(row: AnsweredRow) -> str:
 
 def _cell(text: str, width: int) -> str:
     """Return a text on one line that takes `width` columns of a terminal."""
-    line = "".join(c if c.isprintable() else " " for c in text[: 2 * width + 2])
+    line = _printable(text[: 2 * width + 2])
     if cell_len(line) <= width:
         return set_cell_size(line, width)
     return f"{set_cell_size(line, width - 1)}…"
 
 
+def _printable(text: str) -> str:
+    """Return a text that changes nothing on a terminal: no line break, no control character."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
 def prompt_lines(row: AnsweredRow) -> list[str]:
-    """Return the request of a row as indented JSON."""
-    text = json.dumps(row.request, ensure_ascii=False, indent=2)
-    return [f"      {line}" for line in text.splitlines()]
+    """Return the request of a row as indented JSON; vectors and images are cut."""
+    text = json.dumps(shortened(row.request), ensure_ascii=False, indent=2)
+    return [f"      {_printable(line)}" for line in text.split("\n")]

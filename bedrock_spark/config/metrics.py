@@ -13,7 +13,8 @@ from bedrock_spark.config.base import Section
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 # CloudWatch takes 30 dimensions; the model is one of them.
 _MAX_LABELS = 20
-_OURS = ("run_id", "model", "stage", "unit", "outcome", "state")
+# Labels and properties of all metrics, and the head of a line of the embedded metric format.
+_OURS = ("run_id", "run_uri", "model", "stage", "unit", "outcome", "state", "_aws")
 
 
 def _check_labels(labels: dict[str, str]) -> dict[str, str]:
@@ -24,6 +25,8 @@ def _check_labels(labels: dict[str, str]) -> dict[str, str]:
             )
         if name in _OURS:
             raise ValueError(f"{name!r} is a label that each metric has already")
+        if not labels[name].strip():
+            raise ValueError(f"{name!r} has no value: CloudWatch takes no empty dimension")
     return labels
 
 

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
+from operator import add, sub
 
 from bedrock_spark.aws.batch_jobs import COMPLETED
 from bedrock_spark.config import TokenPrices
-from bedrock_spark.costs.tokens import Expected, Tokens, dollars, spent, total
+from bedrock_spark.costs.tokens import Expected, Tokens, by_field, dollars, spent, total
 from bedrock_spark.costs.used import (
     batch_used,
     canary_used,
@@ -59,22 +60,10 @@ class _Tally:
     expected: Tokens = field(default_factory=Tokens)
 
     def __add__(self, other: _Tally) -> _Tally:
-        return _Tally(
-            self.used + other.used,
-            self.active + other.active,
-            self.longer + other.longer,
-            self.completed + other.completed,
-            self.expected + other.expected,
-        )
+        return by_field(add, self, other)
 
     def __sub__(self, other: _Tally) -> _Tally:
-        return _Tally(
-            self.used - other.used,
-            self.active - other.active,
-            self.longer - other.longer,
-            self.completed - other.completed,
-            self.expected - other.expected,
-        )
+        return by_field(sub, self, other)
 
 
 @dataclass

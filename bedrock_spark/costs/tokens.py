@@ -6,14 +6,17 @@ Sums are exact decimals. They are rounded only when they are shown.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from operator import add, sub
+from typing import Any, TypeVar
 
 from bedrock_spark.config import RequestConfig, TokenPrices
 from bedrock_spark.families.ceilings import KEYS
 from bedrock_spark.prices import RunPrices
+
+S = TypeVar("S")
 
 # Prices are in dollars per 1,000 tokens.
 PRICED_TOKENS = 1_000
@@ -23,6 +26,11 @@ BYTES_PER_TOKEN = 4.0
 # The names that image models give to the number of images of one answer.
 _IMAGE_COUNTS = frozenset({"numberOfImages", "samples"})
 _LIMITS = frozenset(KEYS)
+
+
+def by_field(combine: Callable[[Any, Any], Any], one: S, other: S) -> S:
+    """Combine two dataclasses of a type field by field, such as by `operator.add`."""
+    return type(one)(*map(combine, vars(one).values(), vars(other).values()))
 
 
 @dataclass(frozen=True)
@@ -41,15 +49,11 @@ class Tokens:
 
     def __add__(self, other: Tokens) -> Tokens:
         """Return the sum of each number."""
-        return Tokens(*(a + b for a, b in zip(self._numbers, other._numbers, strict=True)))
+        return by_field(add, self, other)
 
     def __sub__(self, other: Tokens) -> Tokens:
         """Return the difference of each number."""
-        return Tokens(*(a - b for a, b in zip(self._numbers, other._numbers, strict=True)))
-
-    @property
-    def _numbers(self) -> tuple[int, ...]:
-        return self.input, self.output, self.images, self.cache_read, self.cache_write
+        return by_field(sub, self, other)
 
     def cost(self, prices: TokenPrices | None, per_image: Decimal | None = None) -> Decimal:
         """Return the cost in dollars: tokens x price per 1,000 / 1,000, and images x price.

@@ -11,7 +11,7 @@ from typing import Any
 from bedrock_spark.doctor.asking import ask
 from bedrock_spark.doctor.bucket_policy import policy_findings
 from bedrock_spark.doctor.findings import Finding, error, ok, warning
-from bedrock_spark.doctor.lifecycle import lifecycle_findings
+from bedrock_spark.doctor.lifecycle import deletes_old_versions, lifecycle_findings
 from bedrock_spark.doctor.world import World
 from bedrock_spark.permissions.place import Folder
 
@@ -120,7 +120,7 @@ def versioning_findings(world: World, bucket: UsedBucket) -> Iterator[Finding]:
     )
     if reply.get("Status") != "Enabled":
         yield ok(f"bucket {bucket.name}: keeps no old versions of objects")
-    elif any("NoncurrentVersionExpiration" in rule for rule in _rules(world, bucket)):
+    elif deletes_old_versions(_rules(world, bucket), bucket.folder.prefix):
         yield ok(f"bucket {bucket.name}: keeps old versions, and a lifecycle rule deletes them")
     else:
         rule = {

@@ -101,6 +101,6 @@ def _on_spark(
     try:
         session = spark(config)
     except BedrockSparkError as exc:
-        yield "versions", error(f"Spark: {exc}", 'pip install "bedrock-spark[spark]"')
+        yield "versions", error(f"Spark: {exc}")  # which says what to install
         return
     yield from run_probes(spark_probes(session, lambda: open_run(config, clock)), _SPARK_SECONDS)

@@ -9,7 +9,6 @@ from bedrock_spark.doctor.asking import ask, statement
 from bedrock_spark.doctor.bucket import UsedBucket, default_key
 from bedrock_spark.doctor.findings import Finding, error, ok
 from bedrock_spark.doctor.policy_terms import (
-    matches,
     names_action,
     principals_of,
     statements_of,
@@ -107,7 +106,15 @@ def _allows(policy: str, action: str, principal: str) -> bool:
 
 def _names(each: Mapping[str, Any], principal: str, account: tuple[str, str]) -> bool:
     named = principals_of(each, "AWS")
-    return any(one in account or one == "*" or matches(one, principal) for one in named)
+    return any(
+        one in account or one == "*" or principal in (one, _role_without_path(one)) for one in named
+    )
+
+
+def _role_without_path(arn: str) -> str:
+    """Return the ARN of a role as `_role_of` returns it; any other ARN is not changed."""
+    head, is_role, path = arn.partition(":role/")
+    return f"{head}{is_role}{path.rsplit('/', 1)[-1]}" if is_role else arn
 
 
 def _role_of(arn: str) -> str:

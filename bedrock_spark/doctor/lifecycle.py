@@ -39,14 +39,39 @@ def lifecycle_findings(
         yield ok(f"bucket {bucket}: has {count} deletes what a run needs")
 
 
+def deletes_old_versions(rules: Sequence[Mapping[str, Any]], prefix: str) -> bool:
+    """Tell whether a rule that is on deletes the old versions of all objects of a folder."""
+    return any(
+        rule.get("Status") == "Enabled"
+        and "NoncurrentVersionExpiration" in rule
+        and _is_by_prefix(rule)
+        and prefix.startswith(_prefix_of(rule) or "")
+        for rule in rules
+    )
+
+
+def _is_by_prefix(rule: Mapping[str, Any]) -> bool:
+    """Tell whether nothing but the prefix says which objects a rule is about."""
+    own = rule.get("Filter", {})
+    return set(own) <= {"Prefix", "And"} and set(own.get("And", {})) <= {"Prefix"}
+
+
 def _is_about(rule: Mapping[str, Any], prefix: str) -> bool:
-    """Tell whether a rule may be about objects of the folder. They have no tags."""
+    """Tell whether a rule may be about objects of the folder."""
+    start = _prefix_of(rule)
+    return start is not None and (prefix.startswith(start) or start.startswith(prefix))
+
+
+def _prefix_of(rule: Mapping[str, Any]) -> str | None:
+    """Return the prefix of a rule; None for one about objects with tags: those of a run have none.
+
+    The prefix may stand in the rule, as in its older form, or in its filter.
+    """
     own = rule.get("Filter", {})
     both = own.get("And", {})
     if "Tag" in own or both.get("Tags"):
-        return False
-    start = str(rule.get("Prefix") or own.get("Prefix") or both.get("Prefix") or "")
-    return prefix.startswith(start) or start.startswith(prefix)
+        return None
+    return str(rule.get("Prefix") or own.get("Prefix") or both.get("Prefix") or "")
 
 
 def _early(bucket: str, rule: Mapping[str, Any], needed_days: int, now: float) -> Iterator[Finding]:
@@ -58,7 +83,7 @@ def _early(bucket: str, rule: Mapping[str, Any], needed_days: int, now: float) -
     for days, does in _ends(rule, now):
         if days <= needed_days:
             yield error(
-                f"{name} {does} after {days} days, and a run needs its files for at least "
+                f"{name} {does} after {days} days, and a run may need them for more than "
                 f"{needed_days} days (batch.timeout_hours)",
                 fix,
             )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from bedrock_spark.doctor.asking import statement
 from bedrock_spark.doctor.findings import Finding, error, ok
-from bedrock_spark.errors import StorageError
+from bedrock_spark.errors import StorageError, StorageUnavailableError
 from bedrock_spark.permissions.place import Folder
 from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage
@@ -31,6 +31,8 @@ def folder_findings(storage: Storage, partition: str) -> Iterator[Finding]:
     for verb, action, step in steps:
         try:
             step()
+        except StorageUnavailableError:  # the same call may succeed later: not checked
+            raise
         except StorageError as exc:
             failed.append(verb)
             fix = _statement(storage.uri, partition, action)

@@ -12,7 +12,7 @@ from pathlib import Path
 # The services of which `bedrock_spark` or boto3's chain of credentials makes a client. The service
 # models of all others are three quarters of botocore.
 AWS_SERVICES = (
-    *("bedrock", "bedrock-runtime", "s3", "service-quotas", "sqs", "sts"),
+    *("bedrock", "bedrock-runtime", "iam", "kms", "s3", "service-quotas", "sns", "sqs", "sts"),
     *("signin", "sso", "sso-oidc"),  # credentials of `aws login` and `aws sso login`
 )
 # Paths below site-packages, as patterns.

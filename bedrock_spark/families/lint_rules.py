@@ -30,6 +30,8 @@ SIZES: tuple[tuple[re.Pattern[str], str, tuple[int, ...]], ...] = (
     (re.compile(r"cohere\.embed-v4.*"), "output_dimension", (256, 512, 1024, 1536)),
     (re.compile(r"cohere\.embed-(english|multilingual)-.*"), "output_dimension", ()),
 )
+# The members of a body that ask for prompt caching: of Converse and Nova, and of Claude.
+CACHE_KEYS = ("cachePoint", "cache_control")
 _TAKES_FORMAT = re.compile(f"{ways.CLAUDE.pattern}|{ways.CLAUDE_5.pattern}")
 
 _COHERE_V3 = re.compile(r"cohere\.embed-(english|multilingual)-v3.*")
@@ -79,10 +81,9 @@ def _samplers(body: Body) -> Fault:
 
 
 def _caching(body: Body) -> Fault:
-    keys = ("cachePoint", "cache_control")
     # The members of a schema may have any name.
     found = members(body.body, body.root, ("properties",))
-    places = [place for place, key, _ in found if key in keys]
+    places = [place for place, key, _ in found if key in CACHE_KEYS]
     if not places:
         return None
     return places, "batch inference refuses prompt caching (403 for the record); remove it"

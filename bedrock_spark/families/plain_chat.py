@@ -18,7 +18,9 @@ class _Details(msgspec.Struct, gc=False):
     cached_tokens: _Count = None
 
 
-class _Usage(msgspec.Struct, gc=False):
+class Usage(msgspec.Struct, gc=False):
+    """The tokens of a completion, as OpenAI counts them."""
+
     prompt_tokens: _Count = None
     completion_tokens: _Count = None
     completion_tokens_details: _Details | None = None
@@ -41,7 +43,7 @@ class _Choice(msgspec.Struct, gc=False):
 
 class _Chat(msgspec.Struct, gc=False):
     choices: list[_Choice]
-    usage: _Usage
+    usage: Usage
     guardrail: Any = msgspec.field(default=None, name=GUARDRAIL_ACTION)
 
 

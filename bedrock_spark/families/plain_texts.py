@@ -11,6 +11,7 @@ import msgspec
 
 from bedrock_spark.families.base import GUARDRAIL_ACTION, Answer
 from bedrock_spark.families.openai_chat import split_reasoning
+from bedrock_spark.families.plain_chat import Usage
 
 _Count = int | None
 _ERRORS = (msgspec.MsgspecError, RecursionError)
@@ -62,21 +63,9 @@ class _Mistral(_Output, gc=False, kw_only=True):
     outputs: list[_Completion]
 
 
-class _Details(msgspec.Struct, gc=False):
-    reasoning_tokens: _Count = None
-    cached_tokens: _Count = None
-
-
-class _Usage(msgspec.Struct, gc=False):
-    prompt_tokens: _Count = None
-    completion_tokens: _Count = None
-    completion_tokens_details: _Details | None = None
-    prompt_tokens_details: _Details | None = None
-
-
 class _R1(_Output, gc=False, kw_only=True):
     choices: list[_Completion]
-    usage: _Usage | None = None
+    usage: Usage | None = None
 
 
 _decode_llama = msgspec.json.Decoder(_Llama).decode

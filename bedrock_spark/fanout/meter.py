@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
+from operator import add, sub
 
-from bedrock_spark.costs.tokens import Tokens, spent
+from bedrock_spark.costs.tokens import Tokens, by_field, spent
 from bedrock_spark.costs.used import (
     Estimate,
     canary_used,
@@ -48,24 +49,10 @@ class JobSums:
     errors: int = 0
 
     def __add__(self, other: JobSums) -> JobSums:
-        return JobSums(
-            self.used + other.used,
-            self.counted + other.counted,
-            self.answered + other.answered,
-            self.line_bytes + other.line_bytes,
-            self.ended + other.ended,
-            self.errors + other.errors,
-        )
+        return by_field(add, self, other)
 
     def __sub__(self, other: JobSums) -> JobSums:
-        return JobSums(
-            self.used - other.used,
-            self.counted - other.counted,
-            self.answered - other.answered,
-            self.line_bytes - other.line_bytes,
-            self.ended - other.ended,
-            self.errors - other.errors,
-        )
+        return by_field(sub, self, other)
 
 
 def sums_of_job(job: Job, estimate: Estimate, shard: Shard | None) -> JobSums:

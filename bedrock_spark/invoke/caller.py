@@ -22,6 +22,8 @@ from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.outputs.lines import FLEX_TIER, replace_half_characters
 
 _JSON = "application/json"
+# The type of the error of an answer that cannot be read. It was given, and so it is billed.
+NOT_JSON = "NotJson"
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ class ModelCaller:
             msgspec.json.decode(output)
         except (msgspec.MsgspecError, RecursionError):
             raise InvokeRecordError(
-                "the model's answer is not JSON", error_code=424, error_type="NotJson"
+                "the model's answer is not JSON", error_code=424, error_type=NOT_JSON
             ) from None
         return Answered(output, reply.get("serviceTier"))
 

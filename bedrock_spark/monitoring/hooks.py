@@ -20,7 +20,7 @@ from typing import Any
 
 from bedrock_spark.aws.topic import publish
 from bedrock_spark.clock import iso_time
-from bedrock_spark.errors import StorageError
+from bedrock_spark.errors import BedrockSparkError, StorageError
 from bedrock_spark.report import Report
 from bedrock_spark.report.findings import ON_HOLD
 from bedrock_spark.report.shortfall import shortfall_of
@@ -123,12 +123,22 @@ def _hooks(run: Run) -> list[_Hook]:
 
 
 def _tell(hooks: Sequence[_Hook], payload: dict[str, Any]) -> bool:
-    """Run every hook; tell whether none of them failed."""
-    wrong = [(name, hook(payload)) for name, hook in hooks]
+    """Run every hook, also after one that failed; tell whether none of them failed."""
+    wrong = [(name, _why_it_failed(hook, payload)) for name, hook in hooks]
     for name, why in wrong:
         if why is not None:
             log.warning("%s: %s", name, why)
     return all(why is None for _, why in wrong)
+
+
+def _why_it_failed(
+    hook: Callable[[dict[str, Any]], str | None], payload: dict[str, Any]
+) -> str | None:
+    try:
+        return hook(payload)
+    except (OSError, ValueError, BedrockSparkError) as exc:
+        # No room for the payload, a NUL byte in the command line, no credentials for the topic.
+        return str(exc)
 
 
 def _publish(run: Run, topic: str, payload: dict[str, Any]) -> str | None:

@@ -6,6 +6,7 @@ Nothing that goes wrong here changes the run: a failure is one warning.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -33,7 +34,7 @@ _TEXT_SECONDS, _EMF_SECONDS = 10.0, 60.0
 
 @dataclass
 class Monitor:
-    """The metrics and hooks of one command.
+    """The metrics and hooks of one command. Any thread may observe.
 
     run: returns the run as it is now
     """
@@ -43,6 +44,7 @@ class Monitor:
     _samples: dict[tuple[str, ...], Sample] = field(default_factory=dict)
     _written_at: dict[str, float] = field(default_factory=dict)
     _failed: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def observing(self, observe: Observer) -> Observer:
         """Return an observer that writes metrics, too; `observe` itself if none are configured."""
@@ -52,8 +54,10 @@ class Monitor:
 
         def observe_both(progress: Progress) -> None:
             observe(progress)
-            self._take(samples_of_progress(progress))
-            self._write(RUNNING, is_end=False)
+            with self._lock:
+                self._forget_stage(progress.stage)
+                self._take(samples_of_progress(progress))
+                self._write(RUNNING, is_end=False)
 
         return observe_both
 
@@ -61,9 +65,16 @@ class Monitor:
         """Write the last metrics of a command, and tell how it ended, as the config says."""
         metrics = self.run().config.metrics
         if metrics.textfile_folder is not None or metrics.emf is not None:
-            self._take(samples_of_report(report))
-            self._write(report.state, is_end=True)
+            with self._lock:
+                self._take(samples_of_report(report))
+                self._write(report.state, is_end=True)
         notify(self.run(), report, self.clock.now())
+
+    def _forget_stage(self, stage: str) -> None:
+        """Forget what a stage had: it may count in another unit now, or have no total yet."""
+        for key, sample in tuple(self._samples.items()):
+            if sample.labels.get("stage") == stage:
+                del self._samples[key]
 
     def _take(self, samples: Iterable[Sample]) -> None:
         for sample in samples:

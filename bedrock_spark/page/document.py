@@ -18,6 +18,7 @@ from bedrock_spark.page.words import (
     seconds_between,
     size_range,
     status_words,
+    unpriced,
 )
 
 # The widths of the two drawings of the flow; the style sheet shows the one that fits.
@@ -77,6 +78,7 @@ def render(
             groups=[*_token_groups(report)],
             config=[*_flat(report["config"])],
             prices=[*_flat({k: v for k, v in report["prices"].items() if v not in (None, [])})],
+            unpriced=unpriced(report),
             samples=samples,
             refresh_seconds=refresh_seconds,
             style=style("base.css") + style("page.css"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from bedrock_spark.page.flow import ends_of
 from bedrock_spark.page.templating import environment, style
-from bedrock_spark.page.words import number, outcome_sentence, rough_dollars, share
+from bedrock_spark.page.words import number, outcome_sentence, rough_dollars, share, unpriced
 
 
 def table(
@@ -31,7 +31,8 @@ def summary(report: Mapping[str, Any]) -> str:
     tokens = report["tokens"]
     rows.append(("tokens", f"{number(tokens['input'])} in, {number(tokens['output'])} out"))
     if report["cost"] is not None:
-        rows.append(("cost", rough_dollars(report["cost"]["total"])))
+        unknown = "".join(f", {name} not known" for name in unpriced(report))
+        rows.append(("cost", f"{rough_dollars(report['cost']['total'])}{unknown}"))
     rows.append(("run folder", report["run_uri"]))
     findings = [f"{f['kind']}: {f['detail']}" for f in report["findings"][:3]]
     return table(f"Run {report['run_id']}", rows, findings, outcome_sentence(report))

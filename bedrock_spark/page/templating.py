@@ -32,7 +32,7 @@ def environment() -> Environment:
 
 
 @cache
-def style(name: str = "style.css") -> Markup:
+def style(name: str) -> Markup:
     """Return a style sheet of this package as markup."""
     source, _, _ = PackageLoader("bedrock_spark.page", "templates").get_source(environment(), name)
     return Markup(source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 UNKNOWN = "\N{EN DASH}"
@@ -37,7 +38,7 @@ def compact(value: float) -> str:
 
 def exact_dollars(amount: float) -> str:
     """Return an amount with all digits that the report has, so that amounts are aligned."""
-    return f"${amount:,.4f}"
+    return f"{'-' if amount < 0 else ''}${abs(amount):,.4f}"
 
 
 def share(part: int, whole: int) -> str:
@@ -85,7 +86,18 @@ def counted(count: int, noun: str) -> str:
 
 def rough_dollars(amount: float) -> str:
     """Return an amount with cents, or with two digits if it is below ten cents."""
-    return f"${amount:,.2f}" if amount >= 0.1 or not amount else f"${amount:.2g}"
+    if amount >= 0.1 or not amount:
+        return f"${amount:,.2f}"
+    return f"${Decimal(f'{amount:.2g}'):f}"  # never 3.1e-05
+
+
+def unpriced(report: Mapping[str, Any]) -> list[str]:
+    """Return the parts of a run that cost something and are not in the sum: no price is known."""
+    cost = report["cost"]
+    if cost is None:
+        return []
+    used = {"batch": report["attempts"], "fallback": sum(report["fallback_tokens"].values())}
+    return [name for name, number in used.items() if number and name not in cost]
 
 
 def size_range(bin_of: Mapping[str, Any]) -> str:

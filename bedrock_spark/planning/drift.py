@@ -7,6 +7,7 @@ since before the first job, so every process on every machine expects the same.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,20 +15,25 @@ from typing import Any
 from bedrock_spark.config import Config
 from bedrock_spark.costs.tokens import Tokens, dollars
 from bedrock_spark.costs.used import estimate_by, expected_of
-from bedrock_spark.fanout.meter import JobSums, sums_of_job
+from bedrock_spark.fanout.meter import JobSums, Meter, sums_of_job
 from bedrock_spark.outputs.outcomes import ERROR, INVALID, MISSING, OK, REFUSED, TRUNCATED
 from bedrock_spark.planning.tokens import input_tokens, output_tokens
 from bedrock_spark.prices import RunPrices
+from bedrock_spark.progress import Observer, Progress
+from bedrock_spark.report import Report
 from bedrock_spark.report.findings import (
     DRIFT_COST,
     DRIFT_ERRORS,
     DRIFT_TRUNCATED,
     drift_finding,
 )
+from bedrock_spark.report.gather import Known
 from bedrock_spark.run_folder.canary_results import Canary
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
+
+log = logging.getLogger(__name__)
 
 # Of fewer records, nothing is said: a share of a few is a matter of chance.
 LEAST_RECORDS = 100
@@ -81,6 +87,31 @@ def drifts_of_run(
     for job in jobs.values():
         sums += sums_of_job(job, estimate, shards.get(job.shard_id))
     return list(drifts_of(run.config, run.prices, sums, tries, outcomes))
+
+
+def drift_findings(run: Run, known: Known, report: Report) -> list[dict[str, Any]]:
+    """Return a finding of a report for everything that is not as planned."""
+    if known.manifest is None:
+        return []
+    found = drifts_of_run(run, known.manifest, known.state.jobs, known.tries, report.outcomes)
+    return [drift.as_finding() for drift in found]
+
+
+def warning_of_drift(run: Run, meter: Meter, observe: Observer) -> Observer:
+    """Return an observer that warns, too, once of each kind, if the jobs are not as planned.
+
+    meter: of the jobs that are observed
+    """
+    warned: set[str] = set()
+
+    def observe_both(progress: Progress) -> None:
+        observe(progress)
+        for drift in drifts_of(run.config, run.prices, meter.sums(), meter.tries):
+            if drift.kind not in warned:
+                warned.add(drift.kind)
+                log.warning("not as planned: %s", drift.text)
+
+    return observe_both
 
 
 def _cost(

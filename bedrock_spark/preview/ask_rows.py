@@ -2,28 +2,40 @@
 
 Before a call, the most that it can cost is reserved. If that does not fit into what is left, the
 call waits for the running ones, which seldom cost the most. If it does not fit even then, the row
-is not asked. So the limit is never exceeded, except by the price of tokens that nothing bounds.
+is not asked. A call whose cost is not known afterwards counts as what was reserved for it. So the
+limit is never exceeded, except by the price of tokens that nothing bounds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import Config, TokenPrices
-from bedrock_spark.costs.tokens import Tokens
-from bedrock_spark.errors import InvokeError, InvokeRefusedError
+from bedrock_spark.costs.tokens import Tokens, small_dollars
+from bedrock_spark.errors import (
+    InvokeError,
+    InvokeRecordError,
+    InvokeRefusedError,
+    InvokeThrottledError,
+    ModelNotReadyError,
+)
 from bedrock_spark.families import Answer
-from bedrock_spark.invoke.caller import ModelCaller
+from bedrock_spark.invoke.caller import NOT_JSON, ModelCaller
 from bedrock_spark.invoke.redact import redact
 from bedrock_spark.outputs.judge import Judge
 from bedrock_spark.outputs.outcomes import ERROR, MISSING
 from bedrock_spark.preview.values import AnsweredRow
 from bedrock_spark.schema import parse_ddl
+
+# No call for a row is repeated after this time since its first one.
+_RETRY_SECONDS = 180.0
+# The service did not carry out such a call, so it does not bill it.
+_NOT_BILLED = (InvokeThrottledError, InvokeRecordError, ModelNotReadyError)
 
 
 @dataclass(frozen=True)
@@ -64,7 +76,7 @@ class Asker:
         clock: Clock = self.caller.clock
         began = clock.now()
         try:
-            output = self.caller.ask(body)
+            output = replace(self.caller, until=began + _RETRY_SECONDS).ask(body)
         except InvokeRefusedError:
             raise
         except InvokeError as exc:
@@ -74,6 +86,7 @@ class Asker:
                 outcome=ERROR,
                 reason=redact(str(exc), body),
                 error_code=exc.error_code,
+                cost=Decimal() if self._has_price and _is_free(exc) else None,
                 seconds=clock.now() - began,
             )
         return self._read(output, body, clock.now() - began)
@@ -101,14 +114,25 @@ class Asker:
             seconds=seconds,
         )
 
+    @property
+    def _has_price(self) -> bool:
+        return self.price is not None or self.image_price is not None
+
     def _cost(self, answer: Answer) -> Decimal | None:
-        if self.price is None and self.image_price is None:
+        """Return what an answer cost; None if the price is not known, or it counts no tokens."""
+        is_counted = answer.input_tokens is not None or bool(answer.images)
+        if not self._has_price or not is_counted:
             return None
         tokens = Tokens(
             *(answer.input_tokens or 0, answer.output_tokens or 0, len(answer.images)),
             *(answer.cache_read_tokens or 0, answer.cache_write_tokens or 0),
         )
         return tokens.cost(self.price, self.image_price)
+
+
+def _is_free(exc: InvokeError) -> bool:
+    """Tell whether a call that failed is surely not billed."""
+    return isinstance(exc, _NOT_BILLED) and exc.error_type != NOT_JSON
 
 
 def _columns(names: tuple[str, ...], values: Any) -> dict[str, Any] | None:
@@ -158,12 +182,13 @@ def ask_rows(
         done, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
             question = running.pop(future)
-            money.reserved -= question.most or Decimal()
+            most = question.most or Decimal()
+            money.reserved -= most
             try:
                 answered = future.result()
             except InvokeRefusedError as exc:
                 raise RefusedModelError(question.which, exc) from None
-            money.spent += answered.cost or Decimal()
+            money.spent += most if answered.cost is None else answered.cost
             on_answer(question, answered)
 
     with ThreadPoolExecutor(concurrency) as pool:
@@ -184,5 +209,5 @@ def ask_rows(
 
 
 def _unasked(limit: Decimal) -> AnsweredRow:
-    reason = f"not asked: it may cost more than is left of ${limit}"
+    reason = f"not asked: it may cost more than is left of {small_dollars(limit)}"
     return AnsweredRow(number=0, row={}, outcome=MISSING, reason=reason)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
 from bedrock_spark.costs.tokens import Tokens, images_per_answer, max_answer_tokens
 from bedrock_spark.families import bare_model_id, family_of
+from bedrock_spark.families.lint_rules import CACHE_KEYS
 from bedrock_spark.invoke.token_counts import count_tokens
 from bedrock_spark.planning.tokens import LEAST_BYTES_PER_TOKEN
 from bedrock_spark.preview.values import Estimate
@@ -31,7 +34,20 @@ def most_of(config: Config, prices: RunPrices, tokens: int, output: int | None) 
     if prices.of_canary is None and prices.image is None:
         return None
     images = images_per_answer(config.request) if family_of(config).answers_images else 0
-    return Tokens(tokens, output or 0, images).cost(prices.of_canary, prices.image)
+    usage = Tokens(tokens, output or 0, images)
+    most = usage.cost(prices.of_canary, prices.image)
+    if not _may_fill_cache(config):
+        return most
+    filling = replace(usage, cache_write=tokens)
+    return max(most, filling.cost(prices.of_canary, prices.image))
+
+
+def _may_fill_cache(config: Config) -> bool:
+    """Tell whether bodies may ask for prompt caching: what is written there may cost more."""
+    if config.request.body_column is not None:
+        return True
+    body = json.dumps(config.request.body, default=str)
+    return any(f'"{key}"' in body for key in CACHE_KEYS)
 
 
 def estimate(config: Config, prices: RunPrices, tokens: Sequence[int]) -> Estimate:

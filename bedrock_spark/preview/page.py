@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from bedrock_spark.costs.tokens import small_dollars
+from bedrock_spark.page.short_values import shortened
 from bedrock_spark.page.templating import environment, style
 from bedrock_spark.preview.values import AnsweredRow, Preview
 from bedrock_spark.preview.words import answer_text, shown, summary_rows
@@ -90,7 +91,7 @@ def _row_and_requests(preview: Preview, rows: Sequence[AnsweredRow]) -> dict[str
         "number": rows[0].number,
         "row": _indented(rows[0].row),
         "requests": [
-            (each.config, _indented(row.request))
+            (each.config, _indented(shortened(row.request)))
             for row, each in zip(rows, preview.previews, strict=True)
             if row.request is not None
         ],

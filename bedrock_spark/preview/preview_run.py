@@ -13,7 +13,7 @@ from bedrock_spark.canary.access import OTHER_ID, no_access
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import Config
 from bedrock_spark.config.load import AnyConfig
-from bedrock_spark.costs.tokens import dollars, max_answer_tokens
+from bedrock_spark.costs.tokens import max_answer_tokens, small_dollars
 from bedrock_spark.errors import BudgetError, InvokeRefusedError
 from bedrock_spark.families import family_of
 from bedrock_spark.invoke.caller import InvokeOptions, ModelCaller, call_metadata
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from bedrock_spark.spark.prepare.first_rows import FirstRows, RenderedRow
 
 _ATTEMPTS = 5
-# No call is repeated after this time.
-_RETRY_SECONDS = 180.0
 _READ_TIMEOUT_SECONDS = 300
 # Is called with the number of the config and a row, as soon as the row has its answer.
 OnRow = Callable[[int, AnsweredRow], None]
@@ -197,8 +195,9 @@ def _refuse_too_dear(questions: Sequence[Question], limit: Decimal) -> None:
     costs = [each.most for each in questions if each.most is not None]
     if costs and min(costs) > limit:
         raise BudgetError(
-            f"preview: one row may cost {dollars(min(costs))}, more than --max-cost "
-            f"{dollars(limit)}, and nothing was asked. Raise it, or set a lower request.max_tokens"
+            f"preview: one row may cost {small_dollars(min(costs))}, more than --max-cost "
+            f"{small_dollars(limit)}, and nothing was asked. Raise it, or set a lower "
+            "request.max_tokens"
         )
 
 
@@ -212,7 +211,6 @@ def _asker(side: Side, options: PreviewOptions, clock: Clock) -> Asker:
         clock=clock,
         attempts=_ATTEMPTS,
         options=InvokeOptions(metadata=call_metadata(run_id, "preview")),
-        until=clock.now() + _RETRY_SECONDS,
     )
     return Asker(side.config, caller, side.prices.of_canary, side.prices.image)
 
@@ -270,12 +268,18 @@ def _notes(
         yield f"the on-demand price of {side.model_id} is not known: --max-cost limits nothing"
     elif estimated.high is None:
         yield "request.max_tokens is not set, so nothing bounds the answers and their cost"
+    uncounted = sum(row.cost is None and row.is_paid for row in side.answered.values())
+    if uncounted and estimated.price is not None:
+        yield (
+            f"{uncounted:,} calls do not say what they cost: they are not in the sum, and count "
+            "against --max-cost as the most that they can cost"
+        )
     if has_whole:
         rows = "the rows for which --where is true" if options.where else "the first rows"
         yield f"the whole is like {rows} only if its other rows are"
 
 
 def _same(previews: Sequence[Previewed]) -> int:
-    """Return in how many rows both configs have the same answer."""
+    """Return in how many rows both configs have the same answer, of those that have one."""
     pairs = zip(*(each.rows for each in previews), strict=True)
-    return sum(is_same(a, b) for a, b in pairs)
+    return sum(is_same(a, b) for a, b in pairs if a.has_answer or b.has_answer)

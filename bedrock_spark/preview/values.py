@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from bedrock_spark.outputs.outcomes import ERROR, MISSING, REJECTED
 from bedrock_spark.planning.values import Count, Money
 
 
@@ -36,7 +37,7 @@ class AnsweredRow(_Part):
     reason: why it is not ok; error_code: of the service
     shares: the number of the row whose answer it shares, because their bodies are equal
     columns: the answer as `results.parse` reads it
-    cost: on demand; None if the price is not known
+    cost: on demand; None if the price is not known, or the tokens are not
     """
 
     number: int
@@ -56,6 +57,16 @@ class AnsweredRow(_Part):
     output_tokens: int | None = None
     cost: Decimal | None = None
     seconds: float | None = None
+
+    @property
+    def has_answer(self) -> bool:
+        """Tell whether the model answered, in whatever form."""
+        return self.outcome not in (REJECTED, MISSING, ERROR)
+
+    @property
+    def is_paid(self) -> bool:
+        """Tell whether a call was made for this row."""
+        return self.outcome not in (REJECTED, MISSING) and self.shares is None
 
 
 class Whole(_Part):
@@ -97,7 +108,8 @@ class Preview(_Part):
     """The answers of the first rows of a source, by one config or by two.
 
     where: the condition that chose the rows
-    same: in how many rows the answers of both configs are equal; None if there is one config
+    same: in how many rows the answers of both configs are equal, of those with an answer; None if
+        there is one config
     unasked: how many answers are missing because of the limit of money
     """
 

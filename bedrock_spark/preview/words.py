@@ -54,8 +54,9 @@ def summary_rows(preview: Preview) -> Iterator[tuple[str, str]]:
         for note in each.notes:
             yield "note", note
     if preview.same is not None:
-        number = len(preview.previews[0].rows)
-        yield "same", f"{preview.same:,} of {number:,} rows have the same answer by both"
+        pairs = zip(*(each.rows for each in preview.previews), strict=True)
+        answered = sum(any(row.has_answer for row in rows) for rows in pairs)
+        yield "same", f"{preview.same:,} of {answered:,} answered rows have the same answer by both"
 
 
 def _whole(whole: Whole) -> str:

@@ -107,8 +107,8 @@ class ProgressBars:
                 self._bars.remove_task(task)
         self._parts = {}
         if self._task is not None:
-            total = self._total or 1
-            self._bars.update(self._task, completed=total, total=total)
+            if not self._total:
+                self._bars.update(self._task, completed=1, total=1)  # it moves no longer
             self._bars.stop_task(self._task)
 
     def tick(self, now: float) -> None:

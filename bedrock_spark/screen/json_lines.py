@@ -13,12 +13,12 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from bedrock_spark.progress import Pace, Progress
-from bedrock_spark.screen.lines import LINE_SECONDS
+from bedrock_spark.progress import Progress
+from bedrock_spark.screen.due_lines import DueLines
 
 
 class JsonLines:
-    """Decides which progress becomes a line, as `ProgressLines` does, and writes it as JSON.
+    """Writes progress as JSON, at the times at which `ProgressLines` writes it for people.
 
     write: gets each line, without a line break
     run_uri: of the run, once it is known
@@ -27,28 +27,8 @@ class JsonLines:
     def __init__(self, write: Callable[[str], None]) -> None:
         self.run_uri: str | None = None
         self._write = write
-        self._pace = Pace()
-        self._last: Progress | None = None
-        self._written: Progress | None = None
-        self._written_at = 0.0
-
-    def observe(self, progress: Progress, now: float) -> None:
-        """Take the progress of a stage at a time, in seconds since the epoch."""
-        if self._last is None or progress.stage != self._last.stage:
-            self._finish_stage(now)
-            self._pace, self._written = Pace(changed_at=now), None
-        self._last = progress
-        self._pace.add(progress.done, now)
-        is_due = now - self._written_at >= LINE_SECONDS
-        has_ended = progress.is_done and not (self._written and self._written.is_done)
-        if self._written is None or has_ended or is_due:
-            self._put_progress(now)
-
-    def tick(self, now: float) -> None:
-        """Write a line if none was written for a minute. Call it every few seconds."""
-        last = self._last
-        if last is not None and not last.is_done and now - self._written_at >= LINE_SECONDS:
-            self._put_progress(now)
+        self._due = DueLines(self._put_progress)
+        self.observe, self.tick, self.finish = self._due.observe, self._due.tick, self._due.finish
 
     def say(self, text: str, now: float) -> None:
         """Write a line that is about no stage."""
@@ -61,34 +41,24 @@ class JsonLines:
         values = {"at": _iso(now), "level": level, "event": event, "message": message}
         self._put(values | ({"topic": topic} if topic is not None else {}))
 
-    def finish(self, now: float) -> None:
-        """Write the last progress, if that has no line yet."""
-        self._finish_stage(now)
-        self._last = self._written = None
-
-    def _finish_stage(self, now: float) -> None:
-        if self._last is not None and self._last != self._written:
-            self._put_progress(now)
-
-    def _put_progress(self, now: float) -> None:
-        assert self._last is not None
-        last, self._written, self._written_at = self._last, self._last, now
-        rate, left = self._pace.per_second, self._pace.seconds_left(last.total)
+    def _put_progress(self, progress: Progress, now: float, _is_unchanged: bool) -> None:
+        pace = self._due.pace
+        rate, left = pace.per_second, pace.seconds_left(progress.total)
         self._put(
             {
                 "at": _iso(now),
                 "level": "info",
                 "event": "progress",
-                "stage": last.stage,
-                "done": last.done,
-                "total": last.total,
-                "unit": last.unit,
+                "stage": progress.stage,
+                "done": progress.done,
+                "total": progress.total,
+                "unit": progress.unit,
                 "per_second": None if rate is None else round(rate, 3),
                 "seconds_left": None if left is None else round(left),
-                "unchanged_seconds": round(now - self._pace.changed_at),
-                "detail": last.detail,
-                "waits_for": last.waits_for,
-                "counts": None if last.counts is None else asdict(last.counts),
+                "unchanged_seconds": round(now - pace.changed_at),
+                "detail": progress.detail,
+                "waits_for": progress.waits_for,
+                "counts": None if progress.counts is None else asdict(progress.counts),
             }
         )
 

@@ -130,7 +130,10 @@ def _bars(stream: TextIO) -> _View:
 def _writer(stream: TextIO | None) -> Callable[[str], None]:
     def write(line: str) -> None:
         # sys.stderr is looked up each time: notebooks and tests replace it.
-        print(line, file=stream or sys.stderr, flush=True)
+        place = stream or sys.stderr
+        # One write, so that no log record of another thread comes between the text and its end.
+        place.write(f"{line}\n")
+        place.flush()
 
     return write
 

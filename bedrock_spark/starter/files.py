@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,9 @@ def steps_file(name: str, config: Config, deploy: Mapping[str, str]) -> NewFile:
 
 def _steps(name: str, config: Config, deploy: Mapping[str, str]) -> Iterable[str]:
     role, run_uri = config.batch.role_arn.rsplit("/", 1)[-1], config.run_uri
-    in_s3 = f"{run_uri.rsplit('/', 1)[0]}/{name}.yaml"
+    # Beside the run folder; a run folder that is a whole bucket has nothing beside it.
+    above = run_uri.rsplit("/", 1)[0] if run_uri.count("/") > 2 else run_uri
+    in_s3 = f"{above}/{name}.yaml"
     local = [
         key
         for key, path in (
@@ -76,8 +79,8 @@ def _steps(name: str, config: Config, deploy: Mapping[str, str]) -> Iterable[str
     yield f"bedrock-spark preview {name}.yaml    # twenty answers"
     yield f"bedrock-spark plan {name}.yaml       # what all will cost"
     yield f"bedrock-spark run {name}.yaml        # the same command again continues"
-    yield f"bedrock-spark status {run_uri}"
-    yield f"bedrock-spark results {run_uri}"
+    yield f"bedrock-spark status {shlex.quote(run_uri)}"
+    yield f"bedrock-spark results {shlex.quote(run_uri)}"
     yield "```"
     yield ""
     yield "## On a cluster"
@@ -85,8 +88,8 @@ def _steps(name: str, config: Config, deploy: Mapping[str, str]) -> Iterable[str
         yield f"First let {' and '.join(local)} name a place that the cluster reaches."
     yield "With spark-submit:"
     yield "```bash"
-    yield f"aws s3 cp {name}.yaml {in_s3}"
-    yield f'spark-submit --name {name} "$(bedrock-spark jobs-path)" --config {in_s3}'
+    yield f"aws s3 cp {name}.yaml {shlex.quote(in_s3)}"
+    yield f'spark-submit --name {name} "$(bedrock-spark jobs-path)" --config {shlex.quote(in_s3)}'
     yield "```"
     for what, line in deploy.items():
         yield ""

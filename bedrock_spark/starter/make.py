@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -74,13 +74,27 @@ def source_section(text: str, table_format: str | None = None) -> dict[str, Any]
     """Return the section `source` for a path, the name of a table, or a query."""
     if _SQL.match(text):
         return {"sql": text}
-    known = table_format or format_of_path(text)
-    if known is None and "/" not in text and not PurePosixPath(text).suffix:
+    by_name = format_of_path(text)
+    known = table_format or by_name
+    is_name = known is None and not _is_here(text)
+    if is_name and "/" not in text and not PurePosixPath(text).suffix:
         return {"table": text}
-    if known is None and re.fullmatch(r"[\w$`-]+(\.[\w$`-]+){1,2}", text):
+    if is_name and re.fullmatch(r"[\w$`-]+(\.[\w$`-]+){1,2}", text):
         return {"table": text}
     # A folder of a lake is nearly always Parquet.
-    return {"path": text, **({} if format_of_path(text) else {"format": known or "parquet"})}
+    section: dict[str, Any] = {"path": text}
+    if known is None or known != by_name:
+        section["format"] = known or "parquet"
+        if known == "csv":  # as a config takes it for granted of a file whose name ends so
+            section["options"] = {"header": True}
+    return section
+
+
+def _is_here(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):  # too long for a path, or with a null character
+        return False
 
 
 def name_of_source(source: Mapping[str, Any]) -> str:

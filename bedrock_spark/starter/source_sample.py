@@ -6,6 +6,7 @@ A local file is read by Arrow, without Spark; any other source is read by Spark.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 ROWS = 1000
 _BY_ARROW = ("csv", "json", "parquet", "orc")
 _MOST_TRIED = 12  # columns that are tried together as a key
+# What Arrow says of a text file without the text itself.
+_FACTS = re.compile(
+    r"Row #\d+: Expected \d+ columns, got \d+"
+    r"|JSON parse error: [^\n]* in row \d+"
+    r"|Empty (?:CSV|JSON) file"
+)
 
 
 @dataclass(frozen=True)
@@ -29,6 +36,7 @@ class SampledColumn:
 
     is_text, is_bytes: what its values are; any other type is neither
     names_objects: whether every value is the URI of an object in S3
+    is_float, is_nested: whether a value is one, which is no part of a key
     """
 
     name: str
@@ -37,6 +45,7 @@ class SampledColumn:
     length: float
     names_objects: bool
     is_float: bool
+    is_nested: bool
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,11 @@ class SourceSample:
         """Return the names of the columns."""
         return [column.name for column in self.columns]
 
+    @property
+    def has_line_breaks(self) -> bool:
+        """Tell whether a text goes over several lines."""
+        return any(isinstance(v, str) and "\n" in v for row in self.rows for v in row)
+
     def is_unique(self, key: Sequence[str]) -> bool:
         """Tell whether no two rows have the same values in these columns, and none has no value."""
         places = [self.names.index(name) for name in key]
@@ -63,7 +77,7 @@ class SourceSample:
 
     def proposed_key(self) -> tuple[str, ...]:
         """Return columns that are unique in the first rows: one, or two; () if none are."""
-        usable = [c for c in self.columns if not c.is_bytes and not c.is_float]
+        usable = [c for c in self.columns if not (c.is_bytes or c.is_float or c.is_nested)]
         names = [c.name for c in sorted(usable, key=_rank_as_key)][:_MOST_TRIED]
         singles: Iterable[tuple[str, ...]] = ((name,) for name in names)
         pairs = itertools.combinations(names, 2)
@@ -107,7 +121,9 @@ def sample_source(
 
     spark: returns a session; it is only called if Arrow does not read the source
     """
-    if source.path is not None and "://" not in source.path and source.format in _BY_ARROW:
+    path = source.path
+    is_here = path is not None and "://" not in path and not any(c in path for c in "*?[{")
+    if is_here and source.format in _BY_ARROW:
         return _by_arrow(source, rows)
     from bedrock_spark.spark.prepare.first_rows import read_sample
 
@@ -117,18 +133,43 @@ def sample_source(
 
 def _by_arrow(source: SourceConfig, rows: int) -> SourceSample:
     import pyarrow as pa
-    from pyarrow import dataset as ds
 
     path = Path(str(source.path))
     if not path.exists():
         raise SourceError(f"--source {path}: does not exist")
     try:
-        table = ds.dataset(str(path), format=source.format).head(rows)
+        table = _head(path, str(source.format), rows)
         values = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
     except (pa.ArrowException, OSError) as exc:
-        reason = str(exc).splitlines()[0]
-        raise SourceError(f"--source {path}: cannot be read as {source.format}: {reason}") from exc
+        # `from None`: the text of the cause may quote a row.
+        raise SourceError(
+            f"--source {path}: cannot be read as {source.format}{_reason(exc, source.format)}"
+        ) from None
     return _sampled(table.column_names, values)
+
+
+def _head(path: Path, form: str, rows: int) -> Any:
+    """Return the first rows. All values of CSV are text, as Spark reads them."""
+    import pyarrow as pa
+    from pyarrow import csv
+    from pyarrow import dataset as ds
+
+    if form != "csv":
+        return ds.dataset(str(path), format=form).head(rows)
+    parse = csv.ParseOptions(newlines_in_values=True)
+    names = ds.dataset(str(path), format=ds.CsvFileFormat(parse)).schema.names
+    texts = csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
+    )
+    return ds.dataset(str(path), format=ds.CsvFileFormat(parse, convert_options=texts)).head(rows)
+
+
+def _reason(exc: Exception, form: str | None) -> str:
+    """Return why a file cannot be read, without values of its rows."""
+    if form not in ("csv", "json"):
+        return f": {str(exc).splitlines()[0]}"
+    fact = _FACTS.search(str(exc))
+    return f": {fact[0]}" if fact is not None else ""
 
 
 def _sampled(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> SourceSample:
@@ -149,4 +190,5 @@ def _column(name: str, values: Sequence[Any]) -> SampledColumn:
         length=sum(lengths) / max(1, len(lengths)),
         names_objects=is_text and all(value.startswith("s3://") for value in known),
         is_float=any(isinstance(value, float) for value in known),
+        is_nested=any(isinstance(value, (dict, list, tuple)) for value in known),
     )

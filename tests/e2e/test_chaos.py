@@ -102,8 +102,12 @@ def test_a_command_dies_at_its_call(tmp_path: Path, run: Run, local: LocalBedroc
         process.join(60)
         return sum(local.requests().values()) - before, process.exitcode
 
+    all_calls, code = calls_of(None)
+    assert code == 0
     assert calls_of(Kill(1, "before")) == (0, -9)
-    assert calls_of(Kill(1, "after")) == (1, -9)
-    assert calls_of(Kill(3, "before")) == (2, -9)
-    assert calls_of(None)[1] == 0
+    # Calls that began at the same time may arrive, too.
+    after_one, code = calls_of(Kill(1, "after"))
+    assert (1 <= after_one < all_calls, code) == (True, -9)
+    before_three, code = calls_of(Kill(3, "before"))
+    assert (before_three <= 2, code) == (True, -9)
     assert nursery.leftovers() == []

@@ -263,7 +263,7 @@ CASES: dict[str, tuple[Break, list[str]]] = {
         lifecycle(Expiration={"Days": 2}),
         [
             r"bucket: error: bucket my-bucket: its lifecycle rule 'tidy' deletes objects of the run"
-            r" folder after 2 days, and a run needs its files for at least 2 days.* -> run_uri: "
+            r" folder after 2 days, and a run may need them for more than 2 days.* -> run_uri: "
         ],
     ),
     "lifecycle rule that deletes within a fortnight": (

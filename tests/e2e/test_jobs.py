@@ -80,7 +80,7 @@ def test_a_wrong_config_value_is_a_message(config: tuple[Path, LocalBedrock]) ->
 def test_entry_points_are_thin() -> None:
     """An entry point reads arguments and config, makes one call, and exits: at most 60 lines."""
     jobs = sorted(p for p in (ROOT / "jobs").glob("*.py") if p.name != "__init__.py")
-    assert [p.stem for p in jobs] == ["collect", "fallback", "prepare", "run", "submit"]
+    assert [p.stem for p in jobs] == ["collect", "doctor", "fallback", "prepare", "run", "submit"]
     for path in jobs:
         assert len(path.read_text().splitlines()) <= 60
 

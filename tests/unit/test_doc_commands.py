@@ -13,6 +13,7 @@ import click
 import pytest
 from botocore import xform_name
 
+from bedrock_spark.cli.commands import ORDER
 from bedrock_spark.cli.job_arguments import read_arguments
 from tests.command_lines import PROGRAM, calls_in, parse
 from tests.unit.test_docs import PAGES, ROOT, page
@@ -32,6 +33,12 @@ def named_in(name: str, program: str = PROGRAM) -> list[list[str]]:
     text = re.sub(r"^```.*?^```", "", page(name), flags=re.MULTILINE | re.DOTALL)
     inlines = re.findall(rf"`({program} [^`]+)`", text)
     return [call for inline in inlines for call in calls_in(inline, program)]
+
+
+def test_the_table_of_commands_is_the_list_of_help() -> None:
+    """All of them, in the same order."""
+    table = page("docs/commands.md").split("| command | does |")[1].split("\n\n")[0]
+    assert re.findall(r"^\| `([a-z-]+)", table, re.MULTILINE) == list(ORDER)
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -36,7 +36,10 @@ ORDER: list[set[str]] = [
     {"fanout"},
     {"spark"},
     {"canary", "check", "model_check", "report", "fallback"},
-    {"publication", "submission", "planning", "browse", "permissions", "cleaning", "monitoring"},
+    {
+        *("publication", "submission", "run_models", "planning", "browse", "permissions"),
+        *("cleaning", "monitoring"),
+    },
     {"pipeline", "doctor", "preview"},
     {"demo", "deploy", "environment", "lambda_handler", "starter", "whole_run"},
     {"cli", "__init__"},

@@ -14,7 +14,7 @@ import yaml
 from pyspark.sql import SparkSession
 
 from bedrock_spark import pipeline as pipeline_module
-from bedrock_spark import publication, submission
+from bedrock_spark import publication, run_models, submission
 from bedrock_spark.aws.model_state import ModelState
 from bedrock_spark.check import check_config
 from bedrock_spark.costs.tokens import Tokens
@@ -345,8 +345,8 @@ def test_every_stage_that_holds_a_lease_waits_for_it_but_a_single_step(
     for name in ("check_reachable", "is_canary_due"):
         for module in (pipeline_module, submission):
             monkeypatch.setattr(module, name, lambda *_: False, raising=False)
-    monkeypatch.setattr(pipeline, "_check_models", lambda: None)
-    monkeypatch.setattr(pipeline, "_refuse_unusable_fallback", lambda: None)
+    monkeypatch.setattr(pipeline._models, "check", lambda: None)
+    monkeypatch.setattr(pipeline._models, "check_fallback", lambda: None)
     monkeypatch.setattr(submission, "leased_controller", opened)
     monkeypatch.setattr(pipeline_module, "open_fallback", opened)
     for module in (publishing, partial):
@@ -385,7 +385,7 @@ def test_a_run_that_has_paid_goes_on_without_its_model(
     """Also a run of the fallback alone: its answers are collected, and its units deleted."""
     pipeline = open_pipeline(tmp_path / "run", fallback={"model_id": PROVISIONED})
     prepare_by_hand(pipeline, 5)
-    pipeline._models = (UsedModel("model.id", "m", ModelState("m", "us-east-1", ends_at=1.0)),)
+    pipeline._models.used = (UsedModel("model.id", "m", ModelState("m", "us-east-1", ends_at=1.0)),)
     if key is not None:
         pipeline.run.storage.write(key, json.dumps(content).encode())
     if not is_refused:
@@ -402,10 +402,10 @@ def test_units_of_a_dead_process_are_deleted_if_the_model_is_refused(
     pipeline = open_pipeline(tmp_path / "run", fallback={"model_id": PROVISIONED})
     prepare_by_hand(pipeline, 5)
     ended = UsedModel("fallback.model_id", "m", ModelState("m", "us-east-1", ends_at=1.0))
-    pipeline._models = (ended,)
+    pipeline._models.used = (ended,)
     deleted: list[object] = []
     monkeypatch.setattr(
-        pipeline_module, "delete_leftover_throughput", lambda *args: deleted.append(args)
+        run_models, "delete_leftover_throughput", lambda *args: deleted.append(args)
     )
     with pytest.raises(ModelUnavailableError, match="has ended this model"):
         pipeline.fall_back(SPARK, [ReconciledShard(unit="shard-0", unanswered=3)])

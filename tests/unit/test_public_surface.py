@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
+
+import pytest
 
 import bedrock_spark
 
@@ -31,6 +33,25 @@ def test_these_are_the_public_names() -> None:
         "run",
     ]
     assert all(hasattr(bedrock_spark, name) for name in bedrock_spark.__all__)
+
+
+def test_each_public_name_is_that_of_its_module_and_of_the_type_checker() -> None:
+    """Names are imported when they are used; type checkers read the imports beside."""
+    tree = ast.parse(Path(bedrock_spark.__file__).read_text("utf-8"))
+    (branch,) = (node for node in tree.body if isinstance(node, ast.If))
+    for_types = {
+        alias.name: str(node.module).removeprefix("bedrock_spark.")
+        for node in branch.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert for_types == bedrock_spark._MODULES
+    assert {*for_types, "__version__"} == set(bedrock_spark.__all__) <= set(dir(bedrock_spark))
+    for name, module in for_types.items():
+        found = getattr(import_module(f"bedrock_spark.{module}"), name)
+        assert getattr(bedrock_spark, name) is found
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = bedrock_spark.nothing
 
 
 def test_the_example_in_the_docstring_uses_existing_names() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 import click
 import msgspec
@@ -13,11 +12,8 @@ from bedrock_spark.cli.invoke.question import Question
 from bedrock_spark.clock import Clock
 from bedrock_spark.families import Answer
 from bedrock_spark.families.base import read_answer
+from bedrock_spark.page.short_values import shortened
 
-# A list of plain values longer than this is a vector, a word longer than this is base64. Both are
-# cut to their first items or characters.
-_MAX_LIST, _MAX_WORD = 8, 200
-_SHOWN_ITEMS, _SHOWN_CHARACTERS = 3, 40
 # Control characters, except newline and tab: an answer must not change the terminal.
 _CONTROLS = dict.fromkeys({*range(32), *range(127, 160)} - {ord("\n"), ord("\t")})
 
@@ -105,17 +101,3 @@ class AnswerPrinter:
         shown = click.style(text, dim=True) if is_reasoning else text
         click.echo(shown, nl=False, err=is_reasoning)
         self._is_line_open = not text.endswith("\n")
-
-
-def shortened(value: Any) -> Any:
-    """Return a decoded answer with its vectors and its base64 images cut to their beginning."""
-    if isinstance(value, dict):
-        return {key: shortened(item) for key, item in value.items()}
-    if isinstance(value, list):
-        is_vector = len(value) > _MAX_LIST and not isinstance(value[0], dict | list)
-        if not is_vector:
-            return [shortened(item) for item in value]
-        return [*value[:_SHOWN_ITEMS], f"… {len(value) - _SHOWN_ITEMS:,} more"]
-    if isinstance(value, str) and len(value) > _MAX_WORD and not any(map(str.isspace, value)):
-        return f"{value[:_SHOWN_CHARACTERS]}… {len(value) - _SHOWN_CHARACTERS:,} characters more"
-    return value

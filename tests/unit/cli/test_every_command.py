@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +14,10 @@ import jsonschema_rs
 import pytest
 from click.testing import CliRunner
 
-from bedrock_spark.cli import main
+from bedrock_spark.cli import commands, main
 from bedrock_spark.cli.examples import examples_of
 from bedrock_spark.cli.json_schema import printing_commands, schema_of
+from bedrock_spark.errors import ExitCode
 from tests.command_lines import calls_in, parse
 from tests.modules import ROOT
 
@@ -82,6 +86,66 @@ def test_a_command_has_help_for_every_option(name: str) -> None:
     assert (command.help or "").split("\n", 1)[0].endswith(".")
     options = [p for p in command.params if isinstance(p, click.Option) and not p.hidden]
     assert [option.opts[-1] for option in options if not option.help] == []
+
+
+def test_the_list_of_commands_has_the_line_of_each() -> None:
+    """It is written beside the place of the command, so that the list imports none."""
+    lines = {name: text for name, (_, text) in commands._COMMANDS.items()}
+    assert {n: c.get_short_help_str(1_000) for n, c in main.commands.items()} == lines
+    listed = CliRunner().invoke(main, ["--help"], terminal_width=200).stdout
+    assert [name for name in lines if f"\n  {name} " not in listed] == []
+
+
+WORDS = [["run"], ["run", "a", "b"], ["status", "--nope"], ["nope"], ["--nope", "run"]]
+
+
+@pytest.mark.parametrize("words", [*WORDS, ["show", "x", "--sample", "few"], ["schema", "nope"]])
+@pytest.mark.parametrize("asked", [["--json"], ["--log", "json"], ["--log=json", "--json"], []])
+def test_wrong_use_has_the_form_that_the_words_ask_for(words: list[str], asked: list[str]) -> None:
+    """Click's own text is for people; the exit code is the same."""
+    done = CliRunner().invoke(main, [*words, *asked])
+    assert done.exit_code == ExitCode.USAGE
+    out, err = done.stdout.splitlines(), done.stderr.splitlines()
+    if "--json" in asked:
+        (failure,) = (json.loads(line)["error"] for line in out)
+        assert failure["kind"] == failure["topic"] == "usage"
+        assert failure["exit_code"] == ExitCode.USAGE
+    else:
+        assert out == []
+    if len(asked) and asked != ["--json"]:
+        (event,) = map(json.loads, err)
+        assert (event["event"], event["topic"]) == ("error", "usage")
+    elif not asked:
+        assert err[0].startswith("Usage: ")
+        assert any(line.startswith("Error: ") for line in err)
+
+
+@pytest.mark.parametrize("words", ["", "ru", "run --", "run x.yaml --", "collect --p", "help "])
+def test_a_tab_imports_no_heavy_package(words: str) -> None:
+    """So it does not wait for those that only the command itself needs."""
+    program = """
+import sys
+from bedrock_spark.cli import main
+try:
+    main(prog_name="bedrock-spark")
+except SystemExit:
+    print([n for n in ("boto3", "pydantic", "rich", "yaml", "numpy") if n in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={
+            **os.environ,
+            "_BEDROCK_SPARK_COMPLETE": "bash_complete",
+            "COMP_WORDS": f"bedrock-spark {words}",
+            "COMP_CWORD": str(len(f"bedrock-spark {words}".split(" ")) - 1),
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    *offered, heavy = done.stdout.splitlines()
+    assert heavy == "[]"
+    assert offered or words == "help "
 
 
 def test_a_command_prints_json_or_says_why_not() -> None:

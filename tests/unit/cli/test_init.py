@@ -22,7 +22,7 @@ PLACE = ["--run-folder", "s3://my-bucket/runs/x", "--role", "arn:aws:iam::123456
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    monkeypatch.setattr(command, "account_id", lambda _aws: None)
+    monkeypatch.setattr(command, "account_id", lambda _aws, **_: None)
     rows = "".join(f"T-{n},ticket {n} about a long story\n" for n in range(20))
     (tmp_path / "tickets.csv").write_text(f"ticket_id,body\n{rows}")
     return tmp_path
@@ -65,6 +65,25 @@ def test_a_column_with_the_name_of_a_result_gets_results_with_a_prefix(column: s
     Path("odd.csv").write_text(f"id,{column}\n1,some words\n2,more\n")
     assert call("--source", "odd.csv", "--task", "classify", *PLACE).exit_code == 0
     assert config_in("odd.yaml")["results"]["prefix"] == "llm_"
+
+
+def test_what_a_csv_needs_is_in_the_config() -> None:
+    """A header if the name does not tell the format, and values of several lines."""
+    Path("lake").mkdir()
+    Path("lake/part").write_text('id,body\n1,"one\ntwo"\n2,three\n')
+    done = call("--source", "lake", "--format", "csv", "--task", "classify", *PLACE)
+    assert done.exit_code == 0, done.stderr
+    source = config_in("lake.yaml")["source"]
+    assert source["options"] == {"header": True, "multiLine": True}
+    assert (source["path"], source["format"], source["key"]) == ("lake", "csv", ["id"])
+
+
+def test_an_absolute_path_stays_one_and_a_folder_is_quoted() -> None:
+    path = str(Path("tickets.csv").absolute())
+    done = call("my folder", "--source", path, "--task", "classify", *PLACE)
+    assert done.exit_code == 0, done.stderr
+    assert config_in("my folder/tickets.yaml")["source"]["path"] == path
+    assert "cd 'my folder' && bedrock-spark check tickets.yaml" in done.stdout
 
 
 def test_no_file_is_ever_replaced() -> None:
@@ -120,6 +139,10 @@ def test_the_end_of_the_input_writes_nothing(monkeypatch: pytest.MonkeyPatch) ->
         (["--source", "tickets.csv", "--task", "embed", "--prompt", "a"], 2, "two questions"),
         (["--source", "tickets.csv", "--task", "embed", "--model", "x.y"], 3, "request.dimensions"),
         (["--example", "embed", "--key", "x"], 2, "--key does not go with --example"),
+        (["--example", "embed", "--name", "x"], 2, "--name does not go with --example"),
+        (["--example", "embed", "--format", "csv"], 2, "--format does not go with --example"),
+        (["--source", "tickets.csv", "--task", "embed", "--name", "../x"], 2, "only letters"),
+        (["--source", "tickets.csv", "--task", "embed", "--name", "a b"], 2, "only letters"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_is_written(
@@ -138,6 +161,8 @@ def test_what_is_wrong_is_said_before_anything_is_written(
         ("s3://lake/tickets/", {"path": "s3://lake/tickets/", "format": "parquet"}, "tickets"),
         ("lake.db.tickets", {"table": "lake.db.tickets"}, "tickets"),
         ("tickets", {"table": "tickets"}, "tickets"),
+        ("here", {"path": "here", "format": "parquet"}, "here"),
+        ("x" * 5_000, {"table": "x" * 5_000}, "x" * 5_000),
         ("select * from t", {"sql": "select * from t"}, "questions"),
         ("s3://b/a b/", {"path": "s3://b/a b/", "format": "parquet"}, "a-b"),
     ],
@@ -145,5 +170,6 @@ def test_what_is_wrong_is_said_before_anything_is_written(
 def test_a_source_is_a_path_a_table_or_a_query(
     text: str, section: dict[str, str], name: str
 ) -> None:
+    Path("here").mkdir()
     assert source_section(text) == section
     assert name_of_source(section) == name

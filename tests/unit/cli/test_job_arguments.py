@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from bedrock_spark.cli.job_arguments import read_arguments
+from bedrock_spark.errors import ExitCode
 
 OWN = ["--config", "s3://conf/one.yaml", "--set", "a.b=1", "--quiet"]
 GLUE = [
@@ -65,3 +68,20 @@ def test_a_misspelt_argument_is_an_error(argument: str, capsys: pytest.CaptureFi
         read_arguments([*OWN, argument, "x"], "x")
     assert caught.value.code == 2
     assert f"unrecognized arguments: {argument} x" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("asked", ["--json", "--log=json", None])
+def test_wrong_use_has_the_form_that_the_arguments_ask_for(
+    asked: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of the commands."""
+    with pytest.raises(SystemExit) as ended:
+        read_arguments([*OWN, "--nope", *([asked] if asked else [])], "x")
+    assert ended.value.code == ExitCode.USAGE
+    shown = capsys.readouterr()
+    if asked == "--json":
+        assert json.loads(shown.out)["error"]["topic"] == "usage"
+    elif asked:
+        assert json.loads(shown.err)["topic"] == "usage"
+    assert shown.err.startswith("usage: ") == (asked is None)
+    assert "--nope" in shown.out + shown.err

@@ -6,11 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from bedrock_spark.cli.preview_table import TableLayout
+from bedrock_spark.cli import main
+from bedrock_spark.cli.preview_table import TableLayout, prompt_lines
 from bedrock_spark.costs.tokens import small_dollars
 from bedrock_spark.preview.values import AnsweredRow, Estimate, is_same
 from bedrock_spark.preview.words import answer_text, estimate_line
@@ -77,6 +79,30 @@ def test_what_a_preview_may_cost_is_said_before(values: dict[str, Any], line: st
 )
 def test_a_small_amount_has_two_digits(amount: str, text: str) -> None:
     assert small_dollars(Decimal(amount)) == text
+
+
+@given(text=TEXTS)
+def test_a_request_changes_nothing_on_the_terminal(text: str) -> None:
+    request = {"prompt": text, "image": "aGVsbG8" * 1_000}
+    lines = prompt_lines(answered(request=request))
+    assert all(line.isprintable() for line in lines)
+    assert len(lines) == 4
+    assert max(map(len, lines)) < 500
+
+
+def test_rows_that_no_config_has_an_answer_for_are_neither_the_same_nor_different() -> None:
+    """Two calls that failed, or were not made, say nothing about the two prompts."""
+    layout = TableLayout(160, ("id",), ((), ()))
+    for outcome in ("rejected", "missing", "error"):
+        none = answered(outcome=outcome, reason="no")
+        assert not layout.line([none, none]).endswith(("same", "differ"))
+        assert layout.line([none, answered(text="Yes.")]).endswith("differ")
+
+
+@pytest.mark.parametrize("sum_of_money", ["nan", "inf"])
+def test_a_limit_of_money_is_a_number(sum_of_money: str) -> None:
+    done = CliRunner().invoke(main, ["preview", "a.yaml", "--max-cost", sum_of_money])
+    assert (done.exit_code, "is not a sum of dollars" in done.stderr) == (2, True)
 
 
 def test_answers_are_compared_by_their_columns() -> None:

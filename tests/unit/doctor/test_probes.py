@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
@@ -12,7 +13,9 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 from bedrock_spark.doctor.asking import UnansweredError, ask
 from bedrock_spark.doctor.findings import Diagnosis, Finding, error, ok, unknown, warning
 from bedrock_spark.doctor.probes import Probe, run_probes
+from bedrock_spark.doctor.run_folder import folder_findings
 from bedrock_spark.errors import ConfigError, StorageUnavailableError
+from bedrock_spark.storage import LocalStorage
 
 
 def failing(exc: Exception) -> Callable[[], Iterator[Finding]]:
@@ -47,6 +50,21 @@ def test_a_failure_is_a_line_and_what_came_before_counts(
     with caplog.at_level(logging.INFO, "bedrock_spark"):
         assert lines(failing(exc), lambda: iter([ok("other")])) == [ok("first"), found, ok("other")]
     assert [r.levelname for r in caplog.records] == ["INFO"] * isinstance(exc, ValueError)
+
+
+@pytest.mark.parametrize("verb", ["create", "read", "list", "delete"])
+def test_a_store_that_does_not_answer_is_no_error_of_the_run_folder(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same call may succeed later, so nothing is known, whichever it is."""
+    storage = LocalStorage(str(tmp_path))
+
+    def busy(*_: object) -> None:
+        raise StorageUnavailableError("throttled")
+
+    monkeypatch.setattr(storage, verb, busy)
+    found = lines(lambda: folder_findings(storage, "aws"))
+    assert found == [unknown("probe 0: throttled")]
 
 
 def test_what_another_probe_tells_is_told_once() -> None:

@@ -11,7 +11,7 @@ import pytest
 from bedrock_spark.aws.service_quotas import BatchQuotas, batch_quotas_among
 from bedrock_spark.doctor.bucket_policy import policy_findings
 from bedrock_spark.doctor.key import key_policy_findings
-from bedrock_spark.doctor.lifecycle import lifecycle_findings
+from bedrock_spark.doctor.lifecycle import deletes_old_versions, lifecycle_findings
 from bedrock_spark.doctor.on_spark import key_finding
 from bedrock_spark.doctor.quotas import findings_of
 from tests.unit.fakes import make_config
@@ -67,6 +67,30 @@ def test_a_lifecycle_rule_that_ends_files_of_a_run(name: str) -> None:
     assert found.level == level
 
 
+TIDY = {"Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 7}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "deletes"),
+    [
+        ({"Filter": {}}, True),
+        ({"Filter": {"Prefix": "runs/"}}, True),
+        ({"Prefix": "runs/one/"}, True),
+        ({"Filter": {}, "Status": "Disabled"}, False),
+        ({"Filter": {"Prefix": "runs/one/output/"}}, False),
+        ({"Filter": {"Prefix": "logs/"}}, False),
+        ({"Filter": {"Tag": {"Key": "a", "Value": "b"}}}, False),
+        ({"Filter": {"And": {"Prefix": "runs/", "ObjectSizeGreaterThan": 1}}}, False),
+    ],
+)
+def test_old_versions_are_deleted_by_a_rule_about_the_whole_folder(
+    rule: dict[str, Any], deletes: bool
+) -> None:
+    assert deletes_old_versions([{"Expiration": {"Days": 1}}, {**TIDY, **rule}], "runs/one/") == (
+        deletes
+    )
+
+
 OBJECTS = "arn:aws:s3:::b/runs/one/*"
 DENIALS: dict[str, tuple[dict[str, Any], bool, str]] = {
     "all to all": ({}, False, "error"),
@@ -114,6 +138,11 @@ KEYS: dict[str, tuple[dict[str, Any], str]] = {
         "ok",
     ),
     "another account": ({"Principal": {"AWS": "arn:aws:iam::999999999999:root"}}, "error"),
+    "the role with its path": (
+        {"Principal": {"AWS": "arn:aws:iam::123456789012:role/team/Batch"}},
+        "ok",
+    ),
+    "another role": ({"Principal": {"AWS": f"{ROLE}2"}}, "error"),
     "only to read": ({"Principal": {"AWS": ROLE}, "Action": "kms:Decrypt"}, "error"),
     "a denial": ({"Effect": "Deny", "Principal": {"AWS": ROLE}}, "error"),
 }

@@ -204,7 +204,7 @@ def test_every_file_of_the_package_that_is_read_is_read_as_a_resource() -> None:
     files = {path.relative_to(root): path.read_text("utf-8") for path in root.rglob("*.py")}
     named = {str(name) for name, text in files.items() if "__file__" in text}
     # The command jobs-path prints a path for spark-submit.
-    assert {name for name in named if not name.startswith("demo/")} == {"cli/commands.py"}
+    assert {name for name in named if not name.startswith("demo/")} == {"cli/jobs_path.py"}
 
 
 def test_what_is_missing_on_this_machine_is_said(

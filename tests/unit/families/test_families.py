@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -423,3 +424,9 @@ def test_an_unknown_family_name_is_refused() -> None:
     """The message lists the names of the families."""
     with pytest.raises(ConfigError, match=r"model.family = 'antropic': must be one of anthropic, "):
         family_of_model(ModelConfig(id=CLAUDE_MODEL, family="antropic"))
+
+
+def test_the_readme_counts_the_families() -> None:
+    """Those with a body of their own: `converse` and `raw` have none."""
+    text = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
+    assert f"for [{len(FAMILIES) - 2} model families]" in text

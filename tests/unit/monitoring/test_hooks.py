@@ -231,15 +231,33 @@ def test_a_command_of_the_pipeline_tells_how_it_ended(
 def test_a_hook_that_cannot_even_be_tried_changes_nothing(
     tmp_path: Path, told: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """The error of the run stays, and the other hooks run."""
+    published: list[str] = []
+
+    def publish(_aws: object, topic: str, *_: object) -> None:
+        published.append(topic)
+
     def fail(*_: Any, **__: Any) -> Any:
         raise ConfigError("the error of the run")
 
     monkeypatch.setattr("bedrock_spark.monitoring.hooks.scratch_folder", _no_disk)
-    pipeline = pipeline_with(tmp_path, told)
+    monkeypatch.setattr("bedrock_spark.monitoring.hooks.publish", publish)
+    notify = {"command": appending_to(told), "sns_topic_arn": TOPIC}
+    pipeline = open_pipeline(tmp_path / "run", notify=notify, canary={"records": 0})
+    prepare_by_hand(pipeline, 50, 60)
     monkeypatch.setattr(submission, "leased_controller", fail)
     with pytest.raises(ConfigError, match="the error of the run"):
         pipeline.advance()
-    assert "could not be told: no space" in caplog.text
+    assert "notify.command: no space" in caplog.text
+    assert published == [TOPIC]
+    assert pipeline.run.storage.read_if_present(layout.NOTIFIED_FILE) is None  # it is tried again
+
+
+def test_a_command_line_that_no_process_can_have_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    notify(run_with(tmp_path, command=["page\0me"]), HELD, 1.0)
+    assert "notify.command: embedded null byte" in caplog.text
 
 
 def _no_disk(*_: Any, **__: Any) -> Any:

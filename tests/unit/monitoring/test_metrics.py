@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +153,56 @@ def test_any_label_is_one_line_and_any_value_comes_back(
     assert float(lines[0].rpartition(" ")[2]) == pytest.approx(value, rel=1e-14)
 
 
-@pytest.mark.parametrize("labels", [{"a-b": "x"}, {"1a": "x"}, {"run_id": "x"}, {"__a": "x"}])
-def test_labels_that_prometheus_refuses_are_refused(labels: dict[str, str]) -> None:
+def test_a_stage_that_begins_again_or_counts_otherwise_leaves_nothing_old(tmp_path: Path) -> None:
+    """Such as a second collect, whose total is not known yet."""
+    run = run_at(tmp_path, textfile_folder=str(tmp_path), emf=str(tmp_path / "emf.log"))
+    clock = FakeClock()
+    observe = Monitor(lambda: run, clock).observing(lambda progress: None)
+    for progress in (
+        Progress("prepare", 3, 4),
+        Progress("collect", 5, 5),
+        Progress("collect", 1, None, unit="shards"),
+        Progress("collect", 2, 9),
+        Progress("collect", 3, None),
+    ):
+        clock.time += 100
+        observe(progress)
+    last = read(next(tmp_path.glob("*.prom")).read_text())
+    assert {key: value for key, value in last.items() if key[0].startswith("stage")} == {
+        ("stage_done", "prepare"): 3,
+        ("stage_total", "prepare"): 4,
+        ("stage_done", "collect"): 3,
+    }
+    line = json.loads((tmp_path / "emf.log").read_text().splitlines()[-1])
+    assert (line["stage_done_collect"], "stage_total_collect" in line) == (3, False)
+
+
+def test_any_thread_may_observe(tmp_path: Path) -> None:
+    """Spark's progress comes from a thread of its own."""
+    run = run_at(tmp_path, emf=str(tmp_path / "emf.log"))
+    clock = FakeClock()
+    observe = Monitor(lambda: run, clock).observing(lambda progress: None)
+
+    def work(number: int) -> None:
+        for done in range(200):
+            clock.time += 60
+            observe(Progress(f"stage{number}-{done}", done, 200))
+
+    with ThreadPoolExecutor(4) as pool:
+        for future in [pool.submit(work, number) for number in range(4)]:
+            future.result()
+    for text in (tmp_path / "emf.log").read_text().splitlines():
+        json.loads(text)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"a-b": "x"}, {"1a": "x"}, {"run_id": "x"}, {"__a": "x"},
+        {"run_uri": "x"}, {"_aws": "x"}, {"team": ""}, {"team": " "},
+    ],
+)  # fmt: skip
+def test_labels_that_prometheus_or_cloudwatch_refuse_are_refused(labels: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         MetricsConfig(labels=labels)
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from bedrock_spark.aws.clients import AwsSettings
-from bedrock_spark.page import summary, table
+from bedrock_spark.page import render, summary, table
+from bedrock_spark.page.words import rough_dollars
 from bedrock_spark.planning.values import (
     Count,
     Money,
@@ -28,6 +31,32 @@ def test_a_report_shows_its_outcome_and_its_numbers(tmp_path: Path) -> None:
     assert "9,871 of 10,457 rows are answered" in text
     assert "ok by batch 9,302 (89 %) ok by fallback 569 (5.4 %) errors 212 (2 %)" in text
     assert "tokens 1,560,223 in, 201,377 out cost $1.45" in text
+
+
+def test_what_has_no_price_is_said_beside_the_cost(tmp_path: Path) -> None:
+    """Else a sum of some parts would look like the cost of all."""
+    report = report_json(str(tmp_path))
+    assert "not known" not in text_of(render(report))
+    for name, words in (("batch", "Batch jobs"), ("fallback", "Fallback")):
+        cost = {key: value for key, value in report["cost"].items() if key != name}
+        partly = {**report, "cost": cost}
+        assert f"{name} not known" in text_of(summary(partly))
+        assert f", {name} not known" in text_of(render(partly))
+        assert f"{words} not known" in text_of(render(partly))
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [
+        (0, "$0.00"),
+        (0.000031, "$0.000031"),
+        (0.0042, "$0.0042"),
+        (0.1, "$0.10"),
+        (1e3, "$1,000.00"),
+    ],
+)
+def test_a_small_amount_has_no_exponent(amount: float, text: str) -> None:
+    assert rough_dollars(amount) == text
 
 
 def test_a_run_shows_what_it_is_and_reads_nothing(tmp_path: Path) -> None:

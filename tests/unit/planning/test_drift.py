@@ -14,8 +14,13 @@ from hypothesis import strategies as st
 from bedrock_spark.config import PricesConfig, TokenPrices
 from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.fanout.meter import JobSums, Meter
-from bedrock_spark.pipeline import Pipeline, _drifts
-from bedrock_spark.planning.drift import LEAST_RECORDS, drifts_of, drifts_of_run
+from bedrock_spark.planning.drift import (
+    LEAST_RECORDS,
+    drift_findings,
+    drifts_of,
+    drifts_of_run,
+    warning_of_drift,
+)
 from bedrock_spark.planning.tokens import input_tokens, output_tokens
 from bedrock_spark.prices import RunPrices
 from bedrock_spark.progress import Progress
@@ -122,8 +127,7 @@ def bad_run(folder: Path) -> FakeRun:
 def test_progress_warns_once_of_each_kind(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     fake = bad_run(tmp_path)
     seen: list[Progress] = []
-    pipeline = Pipeline(fake.run, FakeClock(), seen.append)
-    observe = pipeline._observing_drift(Meter(fake.controller))
+    observe = warning_of_drift(fake.run, Meter(fake.controller), seen.append)
     with caplog.at_level(logging.WARNING):
         for done in (1, 2):
             observe(Progress("batch", done, 2))
@@ -136,11 +140,11 @@ def test_the_report_has_a_finding_that_later_reports_find_again_or_not(tmp_path:
     """It is of the moment: the jobs that follow may make it untrue."""
     run = bad_run(tmp_path).run
     (finding,) = [
-        f for f in Reporter(FakeClock(), look=_drifts).write(run, Ending()).findings
+        f for f in Reporter(FakeClock(), look=drift_findings).write(run, Ending()).findings
         if f["kind"].startswith("drift")
     ]  # fmt: skip
     assert (finding["kind"], finding["count"]) == ("drift_errors", 140)
-    again = Reporter(FakeClock(), look=_drifts).write(run, Ending()).findings
+    again = Reporter(FakeClock(), look=drift_findings).write(run, Ending()).findings
     assert [f["kind"] for f in again if f["kind"].startswith("drift")] == ["drift_errors"]
     without: list[dict[str, Any]] = Reporter(FakeClock()).write(run, Ending()).findings
     assert not [f for f in without if f["kind"].startswith("drift")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,12 +11,20 @@ from decimal import Decimal
 from typing import Any, cast
 
 import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bedrock_spark.config import TokenPrices
 from bedrock_spark.errors import InvokeRefusedError
+from bedrock_spark.families import family_by_name
+from bedrock_spark.invoke.caller import ModelCaller
+from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.preview.ask_rows import Asker, Question, RefusedModelError, ask_rows
+from bedrock_spark.preview.estimate import most_of
 from bedrock_spark.preview.values import AnsweredRow
+from bedrock_spark.prices import RunPrices
+from tests.unit.fakes import CLAUDE, FakeClock, make_config
 
 
 @dataclass
@@ -35,7 +45,8 @@ class FakeAsker:
             raise InvokeRefusedError("no", error_code=403, error_type="AccessDenied")
         with self.lock:
             self.now -= 1
-        return AnsweredRow(number=0, row={}, outcome="ok", cost=Decimal(body.decode()))
+        cost = None if body == b"unknown" else Decimal(body.decode())
+        return AnsweredRow(number=0, row={}, outcome="ok", cost=cost)
 
 
 def ask(
@@ -75,6 +86,102 @@ def test_a_row_that_does_not_fit_waits_for_the_real_cost_of_others() -> None:
     """Two rows reserve all, and cost little: the third is asked, too."""
     questions = [Question(0, (n,), b"1", Decimal(5)) for n in range(3)]
     assert {a.outcome for _, a in ask(FakeAsker(), questions, Decimal(10))} == {"ok"}
+
+
+def test_a_call_whose_cost_is_not_known_counts_as_what_was_reserved() -> None:
+    """Else such calls would cost any sum, and none of them would be in it."""
+    asker = FakeAsker()
+    questions = [Question(0, (n,), b"unknown", Decimal(4)) for n in range(5)]
+    found = ask(asker, questions, Decimal(10))
+    assert [a.outcome for _, a in found].count("ok") == len(asker.asked) == 2
+    assert {a.reason for _, a in found if a.outcome == "missing"} == {
+        "not asked: it may cost more than is left of $10.00"
+    }
+
+
+ANSWER = {"content": [{"type": "text", "text": "Yes."}], "stop_reason": "end_turn"}
+COUNTED = {**ANSWER, "usage": {"input_tokens": 3_000, "output_tokens": 1_000}}
+PRICE = TokenPrices(input=Decimal("0.001"), output=Decimal("0.002"))
+
+
+@dataclass
+class FakeRuntime:
+    """Replies to every call of InvokeModel in turn; the last reply is that to all later calls."""
+
+    replies: list[Any]
+    calls: int = 0
+
+    def invoke_model(self, **_: Any) -> dict[str, Any]:
+        reply = self.replies[min(self.calls, len(self.replies) - 1)]
+        self.calls += 1
+        if isinstance(reply, Exception):
+            raise reply
+        return {
+            "body": io.BytesIO(reply if isinstance(reply, bytes) else json.dumps(reply).encode())
+        }
+
+
+def failed(code: str, status: int) -> ClientError:
+    reply = {
+        "Error": {"Code": code, "Message": "no"},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
+    return ClientError(cast(Any, reply), "InvokeModel")
+
+
+def asker_of(clock: FakeClock, *replies: Any, price: TokenPrices | None = PRICE) -> Asker:
+    caller = ModelCaller(
+        client=cast(Any, FakeRuntime([*replies])),
+        model_id=CLAUDE,
+        family=family_by_name("anthropic"),
+        limiter=RateLimiter(clock, None, None, learns=False),
+        clock=clock,
+        attempts=2,
+    )
+    return Asker(make_config(), caller, price, None)
+
+
+BUSY = failed("ThrottlingException", 429)
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome", "cost"),
+    [
+        (COUNTED, "ok", "0.005"),
+        (ANSWER, "ok", None),
+        (b"oops", "error", None),
+        (ReadTimeoutError(endpoint_url="x"), "error", None),
+        (failed("InternalServerException", 500), "error", None),
+        (failed("ValidationException", 400), "error", "0"),
+        (BUSY, "error", "0"),
+    ],
+)
+def test_only_what_is_surely_not_billed_costs_nothing(
+    reply: Any, outcome: str, cost: str | None, clock: FakeClock
+) -> None:
+    """Another call without counts has no known cost, and counts as the most that it can be."""
+    row = asker_of(clock, reply).ask(b'{"messages":[]}')
+    assert (row.outcome, row.cost) == (outcome, None if cost is None else Decimal(cost))
+    assert asker_of(clock, reply, price=None).ask(b'{"messages":[]}').cost is None
+
+
+def test_each_row_has_its_own_time_for_repeated_calls(clock: FakeClock) -> None:
+    """A row that is asked late in a long preview is not given up at its first throttling."""
+    asker = asker_of(clock, BUSY, COUNTED)
+    clock.sleep(3_600)
+    assert asker.ask(b'{"messages":[]}').outcome == "ok"
+    begun = clock.now()
+    assert asker_of(clock, BUSY).ask(b'{"messages":[]}').outcome == "error"
+    assert 180 <= clock.now() - begun < 240
+
+
+def test_a_body_that_fills_a_prompt_cache_may_cost_the_higher_price() -> None:
+    price = TokenPrices(input=Decimal(1), output=Decimal(2), cache_write=Decimal("1.25"))
+    prices = RunPrices(canary=price)
+    block = {"role": "user", "content": [{"text": "{{ body }}"}, {"cachePoint": {}}]}
+    for body, dollars in (({"messages": [block]}, "1.25"), ({"messages": []}, "1")):
+        config = make_config(request={"body": body}, batch={"lint": "ignore"})
+        assert most_of(config, prices, 1_000, 0) == Decimal(dollars)
 
 
 def test_a_model_that_answers_nothing_ends_the_preview() -> None:

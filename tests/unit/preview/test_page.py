@@ -55,7 +55,7 @@ def side(name: str, **values: Any) -> Previewed:
 
 
 def preview(*sides: Previewed) -> Preview:
-    same = 2 if len(sides) > 1 else None
+    same = 1 if len(sides) > 1 else None
     return Preview(key=("id",), where="id <> ''", previews=sides, same=same, unasked=0)
 
 
@@ -89,9 +89,21 @@ def test_the_page_has_every_answer_as_text_and_asks_no_server(sides: int) -> Non
     for text in ("a.yaml", "0.25", "$0.0001", "0.4 s", "body is null", "12,345 rows", "a note"):
         assert text in page.text
     assert ("b.yaml" in page.text) == (sides == 2)
-    assert ("2 of 2 rows have the same answer" in page.text) == (sides == 2)
+    assert ("1 of 1 answered rows have the same answer" in page.text) == (sides == 2)
     assert page.tags.count("tr") >= 3
     assert "prefers-color-scheme:dark" in html
+
+
+def test_an_image_of_a_request_is_cut() -> None:
+    """The page of a thousand photos can be read; a long text of any language is whole."""
+    text = "\u8bf7" * 900
+    request = {"messages": [{"image": "iVBORw0KGgo" * 90_000, "text": text, "vector": [0.5] * 99}]}
+    row = AnsweredRow(number=1, row={"id": "T-1"}, request=request, outcome="ok", text="Yes.")
+    html = page_html(preview(side("a.yaml", rows=(row,))))
+    assert len(html) < 20_000
+    assert text in html
+    assert "characters more" in html
+    assert "96 more" in html
 
 
 def test_a_notebook_shows_the_table() -> None:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from bedrock_spark.progress import Counts, Progress
 from bedrock_spark.screen import JsonFormatter, ProgressScreen
+from bedrock_spark.screen.due_lines import LINE_SECONDS
 from bedrock_spark.screen.json_lines import JsonLines
-from bedrock_spark.screen.lines import LINE_SECONDS
 
 NOON = 1_800_014_400.0  # 12:00:00 UTC
 COUNTS = Counts(12, 1, 4, 7, 5, 20, 900, 300, 1_000, 10, 1.25, 5.0)

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
 from bedrock_spark.progress import Counts, Progress
 from bedrock_spark.screen import ProgressScreen, automatic_screen
+from bedrock_spark.screen.bars import ProgressBars
 
 
 class Terminal(io.StringIO):
@@ -114,3 +116,18 @@ def test_slots_and_money_have_bars_of_their_own() -> None:
     last = shown[shown.rindex("100/1,000") :]
     assert "$1.25 of $5.00 spent" in last
     assert "slots" not in last
+
+
+@pytest.mark.parametrize(("done", "total", "share"), [(2, 100, 0.02), (9, 9, 1), (5, None, 1)])
+def test_a_stage_that_ends_early_leaves_its_bar_as_it_was(
+    done: int, total: int | None, share: float
+) -> None:
+    """A bar without a total moves no longer."""
+    bars = ProgressBars(Console(file=io.StringIO()))
+    bars.observe(Progress("prepare", done, total), 0.0)
+    shown = bars._bars
+    assert shown is not None
+    bars.finish(1.0)
+    (task,) = shown.tasks
+    assert task.total
+    assert task.completed / task.total == share

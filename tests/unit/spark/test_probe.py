@@ -68,7 +68,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
         monkeypatch.setattr(probe, "is_local", lambda _: False)
         monkeypatch.setattr(probe, "run_per_unit", run_per_unit)
         count = len(storages) if alive == -1 else alive
-        monkeypatch.setattr(probe, "_executors", lambda _: count)
+        monkeypatch.setattr(probe, "count_executors", lambda _: count)
         return actions
 
     return start

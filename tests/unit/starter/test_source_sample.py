@@ -70,6 +70,7 @@ def test_local_files_are_read_without_spark(form: str, tmp_path: Path) -> None:
         ([{"id": n // 2, "value": n / 3} for n in range(5)], ()),  # a float is no key
         ([{"id": None if n == 2 else n, "b": "x"} for n in range(5)], ()),
         ([{"id": "1", "photo": b"1"}, {"id": "1", "photo": b"2"}], ()),  # nor are bytes
+        ([{"id": {"n": n}, "tag_id": [n]} for n in range(5)], ()),  # nor is what holds others
     ],
 )
 def test_the_proposed_key_is_unique(
@@ -90,6 +91,34 @@ def test_a_key_that_repeats_is_refused_with_one_that_does_not(tmp_path: Path) ->
     with pytest.raises(ConfigError, match="the source has no column ids; did you mean id"):
         check_key(found, ["ids"])
     check_key(found, ["kind", "id"])
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"id,body\n1,a\n2,secret words,secret\n", ": Row #3: Expected 2 columns, got 3"),
+        (b"id,body\n1,\xff secret\n", ""),
+        (b"", ": Empty CSV file"),
+    ],
+)
+def test_why_a_csv_cannot_be_read_holds_no_value(data: bytes, reason: str, tmp_path: Path) -> None:
+    """Arrow's own words quote the row."""
+    path = tmp_path / "t.csv"
+    path.write_bytes(data)
+    with pytest.raises(SourceError) as raised:
+        sample_source(SourceConfig(path=str(path)), no_spark)
+    assert str(raised.value) == f"--source {path}: cannot be read as csv{reason}"
+    assert raised.value.__suppress_context__
+
+
+def test_all_values_of_csv_are_text_as_spark_reads_them(tmp_path: Path) -> None:
+    """So a late value of another type is none; an empty one is null, and lines may be long."""
+    rows = [f'{n},"line\n{"x" * 3_000}"' for n in range(900)]
+    (tmp_path / "t.csv").write_text("\n".join(["id,body", *rows, "T-7,", ""]))
+    found = sample_source(SourceConfig(path=str(tmp_path / "t.csv")), no_spark)
+    assert (found.rows[0][0], tuple(found.rows[900])) == ("0", ("T-7", None))
+    assert found.has_line_breaks
+    assert found.proposed_key() == ("id",)
 
 
 def test_images_are_found_by_their_bytes_or_names(tmp_path: Path) -> None:
