@@ -26,6 +26,7 @@ from bedrock_spark.run_folder.cleaned import PARTS, REPORT, RESULTS, Cleaned, re
 from bedrock_spark.run_folder.lease import CLEAN, PUBLISH, Lease, read_holder, renewed
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.leftovers import delete_leftovers
+from bedrock_spark.run_folder.published import Publications, results_fingerprint
 from bedrock_spark.run_folder.purchases import open_purchase
 from bedrock_spark.run_folder.report_file import read_report
 from bedrock_spark.run_folder.run import Run
@@ -104,16 +105,30 @@ def _check_done(run: Run, keep: Sequence[str], now: float, least_age: float) -> 
 
 
 def _check_published(run: Run, keep: Sequence[str], before: Cleaned | None = None) -> None:
-    """Raise RunFolderError if the results would go, and are nowhere but in the run folder.
+    """Raise RunFolderError if the results that would go, or were published, are nowhere else.
 
-    before: what an earlier clean deleted, and whether that were the results
+    before: what an earlier clean deleted: it may have been the results
     """
-    if RESULTS in keep or (before is not None and RESULTS not in before.kept):
+    uri, goes = run.storage.uri, RESULTS not in keep
+    if before is not None and (not goes or RESULTS not in before.kept):
         return
-    if _report(run).get("published") is None:
+    if goes and any(run.storage.scan(layout.images_prefix())):
         raise RunFolderError(
-            f"{run.storage.uri}: its results are nowhere but in the run folder; keep them: "
+            f"{uri}: the images of its answers are nowhere but in the run folder; keep them: "
             "--keep results"
+        )
+    place = _report(run).get("published")
+    if place is not None:
+        if Publications(run.storage).has_now(results_fingerprint(run.storage)):
+            return
+        if before is None:
+            raise RunFolderError(
+                f"{uri}: its results are not published as they are now: they changed, or a process "
+                "was killed that published them. Run bedrock-spark run first"
+            )
+    if goes:
+        raise RunFolderError(
+            f"{uri}: its results are nowhere but in the run folder; keep them: --keep results"
         )
 
 

@@ -91,14 +91,14 @@ def digests(folder: Path) -> dict[str, str]:
 
     The id of the prepare that wrote the file is left out. Raises if several prepares left files.
     """
-    files = [
-        path
+    files = {
+        path: path.relative_to(folder).parts
         for subfolder in ("shards", "rows", "rejects")
-        for path in sorted((folder / subfolder).glob("*/*"))
-        if not path.name.startswith(".writing-")
-    ]
-    assert len({path.parent.name for path in files}) == 1
+        for path in sorted((folder / subfolder).rglob("*"))
+        if path.is_file() and not path.name.startswith(".writing-")
+    }
+    assert len({prepare_id for _, prepare_id, *_ in files.values()}) == 1
     return {
-        f"{path.parent.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
+        "/".join((subfolder, *names)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path, (subfolder, _, *names) in files.items()
     }

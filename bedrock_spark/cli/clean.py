@@ -133,7 +133,7 @@ def clean_command(
 
     def work(display: Display) -> int:
         aws, clock = AwsSettings(region, endpoint_url), SystemClock()
-        parts = check_parts(filter(None, keep.split(",")))
+        parts = check_parts(filter(None, map(str.strip, keep.split(","))))
         settings = _Settings(parts, least_age, is_dry, has_consent, aws, clock)
         return _clean(place, settings, display)
 
@@ -144,7 +144,7 @@ def _clean(place: str, settings: _Settings, display: Display) -> int:
     uris = [found.run_uri for found in find_runs(place, settings.aws)]
     if not uris:
         raise RunFolderError(f"{place}: there is no run in or below this folder")
-    is_one = len(uris) == 1 and uris[0] == same_s3(place).rstrip("/")
+    is_one = len(uris) == 1 and uris[0].rstrip("/") == same_s3(place).rstrip("/")
     found, refused = _sorted_out(uris, settings, strictly=is_one)
     ready = [run for run in found if not is_cleaned(run, settings.keep)]
     for uri, why in refused.items():

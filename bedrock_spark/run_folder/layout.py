@@ -314,12 +314,17 @@ def partial_key(unit: str) -> str:
     return f"{PARTIAL}/{unit}.parquet"
 
 
+def images_prefix() -> str:
+    """Return the folder of the images of all answers; published results have their URIs only."""
+    return f"{RESULTS}/images/"
+
+
 def image_key(shard: str, record_id: str, number: int, extension: str) -> str:
     """Return the file of one image of an answer.
 
     number: its index among the images of the answer, from 0
     """
-    return f"{RESULTS}/images/{shard}/{record_id}-{number}.{extension}"
+    return f"{images_prefix()}{shard}/{record_id}-{number}.{extension}"
 
 
 def reconciliation_key(unit: str) -> str:

@@ -6,6 +6,7 @@ writes are used, so of two publishers that read the same notes one is refused.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 
@@ -55,6 +56,14 @@ class Publications:
             if note.state == DONE and not note.is_partial
         )
 
+    def has_now(self, fingerprint: str) -> bool:
+        """Tell whether a place has these results, in their final state."""
+        notes = self._by_place.values()
+        return any(
+            note.state == DONE and not note.is_partial and note.fingerprint == fingerprint
+            for note in notes
+        )
+
     def has_appended(self) -> bool:
         """Tell whether rows of the run were appended somewhere, or may have been, as its results.
 
@@ -76,6 +85,13 @@ class Publications:
                 "until it ends, and run this again"
             ) from exc
         self._by_place = by_place
+
+
+def results_fingerprint(storage: Storage) -> str:
+    """Return a digest that changes if the results of any shard change."""
+    files = [o for o in storage.list(f"{layout.RESULTS}/") if o.key.endswith(".parquet")]
+    versions = [(o.key, o.size, o.version) for o in files]
+    return hashlib.sha256(json.dumps(versions).encode()).hexdigest()
 
 
 def _parse(storage: Storage, data: bytes) -> dict[str, Publication]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -28,7 +27,13 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease import PUBLISH, Lease, renewed
 from bedrock_spark.run_folder.lease_wait import NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.manifest import RunManifest
-from bedrock_spark.run_folder.published import DONE, WRITING, Publication, Publications
+from bedrock_spark.run_folder.published import (
+    DONE,
+    WRITING,
+    Publication,
+    Publications,
+    results_fingerprint,
+)
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.schema import quote_name
 from bedrock_spark.spark.conflicts import repeat_on_conflict
@@ -44,7 +49,6 @@ from bedrock_spark.spark.existing_columns import existing_columns, fitted, is_ta
 from bedrock_spark.spark.replace import replace, restore
 from bedrock_spark.spark.results import results
 from bedrock_spark.spark.tasks import named_jobs, observed_tasks
-from bedrock_spark.storage import Storage
 
 _DELTA = "delta"
 # Delta Lake commits a transaction version of an application once. The application is the run. Its
@@ -81,7 +85,7 @@ def publish(
             restore(spark, config)
         refuse_foreign(spark, run)
         notes = Publications(run.storage)
-        df, fingerprint = results(spark, run, manifest), _fingerprint(run.storage)
+        df, fingerprint = results(spark, run, manifest), results_fingerprint(run.storage)
         last = notes.at(place)
         if config.mode == "append" and _needs_no_append(run, destination, last, fingerprint):
             return destination
@@ -98,7 +102,7 @@ def published_at(spark: SparkSession, run: Run) -> str | None:
     """Return the place of the results if it has them as they are now, in their final state."""
     place = place_name(spark, run.config.results)
     note = Publications(run.storage).at(place) if place is not None else None
-    if note is None or note.state != DONE or note.fingerprint != _fingerprint(run.storage):
+    if note is None or note.state != DONE or note.fingerprint != results_fingerprint(run.storage):
         return None
     return run.config.results.place
 
@@ -219,10 +223,3 @@ def merge_statement(
 
 def _is_delta(config: ResultsConfig) -> bool:
     return config.format.lower() == _DELTA
-
-
-def _fingerprint(storage: Storage) -> str:
-    """Return a digest that changes if the results of any shard change."""
-    files = [o for o in storage.list(f"{layout.RESULTS}/") if o.key.endswith(".parquet")]
-    versions = [(o.key, o.size, o.version) for o in files]
-    return hashlib.sha256(json.dumps(versions).encode()).hexdigest()

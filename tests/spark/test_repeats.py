@@ -193,18 +193,33 @@ def test_a_dataframe_is_computed_once(spark: SparkSession, tmp_path: Path) -> No
     assert calls.value == 500
 
 
+@pytest.mark.parametrize(
+    ("rows", "factor", "max_files"), [(1000, 3, 1), (340, 3, 3), (340, 0.3, 3)]
+)
 def test_a_wrong_estimate_changes_no_shard(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    spark: SparkSession,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: int,
+    factor: float,
+    max_files: int,
 ) -> None:
-    """The number of buckets follows from the exact size, not from the estimate."""
-    df = numbered(spark, 1000, keys=1000, bodies=1000)
-    expected = prepared(spark, tmp_path / "a", df)
+    """The number of buckets follows from the exact size, not from the estimate.
+
+    The last case gives the first shard three files, and then two: no third one is left.
+    """
+    df = numbered(spark, rows, keys=rows, bodies=rows)
+    shards = {"max_records": 100 * max_files, "max_files": max_files}
+    expected = prepared(spark, tmp_path / "a", df, shards=shards)
     estimate_size = preparing.estimate_size
 
     def wrong_size(*arguments: Any) -> Any:
         size = estimate_size(*arguments)
-        return type(size)(size.records * 3, size.line_bytes, size.squares)
+        return type(size)(int(size.records * factor), size.line_bytes, size.squares)
 
     monkeypatch.setattr(preparing, "estimate_size", wrong_size)
-    assert contents_of(prepared(spark, tmp_path / "b", df)) == contents_of(expected)
+    manifest = prepared(spark, tmp_path / "b", df, shards=shards)
+    assert contents_of(manifest) == contents_of(expected)
+    written = (tmp_path / "b" / "shards").rglob("*.jsonl")
+    assert len([*written]) == sum(len(shard.sizes) for shard in manifest.shards)
     assert digests(tmp_path / "b") == digests(tmp_path / "a")

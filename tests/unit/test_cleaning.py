@@ -36,6 +36,13 @@ from bedrock_spark.run_folder.job_plan import Place, plan_job
 from bedrock_spark.run_folder.lease import CONTROL, PUBLISH, Lease
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.ledger.events import seen, submitting
+from bedrock_spark.run_folder.published import (
+    DONE,
+    WRITING,
+    Publication,
+    Publications,
+    results_fingerprint,
+)
 from bedrock_spark.run_folder.run import Run, begin_run, open_run
 from bedrock_spark.storage import LocalStorage, Storage, StoredObject
 from tests.unit.browse.finished_run import finished_run
@@ -57,6 +64,7 @@ REPORT = {
 # Always there after a clean, beside what is kept.
 STAYS = {layout.RUN_FILE, layout.REPORT_FILE, layout.REPORT_PAGE, layout.CLEANED_FILE}
 STAYS |= {layout.LEASE_FILE, layout.PUBLISHER_FILE}
+IMAGE = layout.image_key(SHARD, "R1", 0, "png")
 # One object of each folder and file of a run folder.
 EVERY_KEY = (
     layout.shard_key(SHARD, "p"),
@@ -71,7 +79,7 @@ EVERY_KEY = (
     layout.claim_key("r", "t"),
     layout.probe_key("p", "driver"),
     layout.deadletters_key(SHARD),
-    layout.image_key(SHARD, "R1", 0, "png"),
+    IMAGE,
     layout.partial_key(SHARD),
     layout.reconciliation_key(SHARD),
     layout.RECONCILIATIONS_FILE,
@@ -80,10 +88,14 @@ EVERY_KEY = (
 
 
 def done_run(folder: Path, **report: Any) -> Run:
-    """Write a run that is done, with an object in each of its folders; return it."""
+    """Write a run that is done, with an object in each of its folders; return it.
+
+    Its answers have no images if its results are published: that would not publish the images.
+    """
     run = finished_run(folder)
     for key in EVERY_KEY:
-        run.storage.write(key, b"123")
+        if key != IMAGE or "published" not in report:
+            run.storage.write(key, b"123")
     write_report(run.storage, run.run_id, **report)
     return run
 
@@ -91,6 +103,9 @@ def done_run(folder: Path, **report: Any) -> Run:
 def write_report(storage: Storage, run_id: str, **report: Any) -> None:
     values = {**REPORT, "run_id": run_id, **report}
     storage.write(layout.REPORT_FILE, json.dumps(values).encode())
+    if values["published"] is not None:
+        note = Publication("overwrite", DONE, results_fingerprint(storage))
+        Publications(storage).note(values["published"], note)
 
 
 def keys_of(storage: Storage) -> set[str]:
@@ -138,9 +153,10 @@ def test_what_is_not_kept_is_deleted_and_counted(tmp_path: Path, keep: Sequence[
 def test_a_run_that_is_not_done_is_refused(tmp_path: Path, state: str | None) -> None:
     run = done_run(tmp_path, state=state)
     before = keys_of(run.storage)
-    result = invoke(str(tmp_path), "--yes")
-    assert result.exit_code == ExitCode.FAILED
-    assert "is not done" in result.stderr
+    for spelled in (str(tmp_path), f"{tmp_path}/"):
+        result = invoke(spelled, "--yes")
+        assert result.exit_code == ExitCode.FAILED
+        assert "is not done" in result.stderr
     assert keys_of(run.storage) == before
 
 
@@ -165,7 +181,8 @@ def test_a_run_that_is_at_work_is_refused(tmp_path: Path, purpose: str) -> None:
 
 def test_results_that_are_nowhere_else_are_not_deleted(tmp_path: Path) -> None:
     run = done_run(tmp_path)
-    with pytest.raises(RunFolderError, match="--keep results"):
+    run.storage.delete([IMAGE])
+    with pytest.raises(RunFolderError, match=r"its results are nowhere .* --keep results"):
         clean(run, ("report",), FakeClock(NOW))
     assert read_cleaned(run.storage) is None
     write_report(run.storage, run.run_id, published="s3://lake/answers")
@@ -176,17 +193,55 @@ def test_results_that_are_nowhere_else_are_not_deleted(tmp_path: Path) -> None:
 
 def test_a_second_clean_does_not_delete_the_only_results_either(tmp_path: Path) -> None:
     run = done_run(tmp_path)
+    run.storage.delete([IMAGE])
     clean(run, ("results", "report"), FakeClock(NOW))
     for attempt in (
         lambda: cleaning.check_cleanable(run, ("report",), NOW),
         lambda: clean(run, ("report",), FakeClock(NOW)),
     ):
-        with pytest.raises(RunFolderError, match="--keep results"):
+        with pytest.raises(RunFolderError, match=r"its results are nowhere .* --keep results"):
             attempt()
     assert run.storage.list("results/")
     clean(run, ("results",), FakeClock(NOW))
     assert run.storage.list("results/")
     assert not run.storage.list("reconciliation/")
+
+
+def test_published_results_have_the_uris_of_images_and_not_the_images(tmp_path: Path) -> None:
+    run = done_run(tmp_path, published="s3://lake/answers")
+    run.storage.write(IMAGE, b"123")
+    for _ in range(2):  # a second clean does not delete them either
+        with pytest.raises(RunFolderError, match=r"the images of its answers .* --keep results"):
+            clean(run, ("report",), FakeClock(NOW))
+        clean(run, ("results", "report"), FakeClock(NOW))
+    assert run.storage.read(IMAGE) == b"123"
+
+
+@pytest.mark.parametrize("keep", ["results,report", "report"])
+@pytest.mark.parametrize("fault", ["changed", "killed", "partial", "lost"])
+def test_results_that_are_not_published_as_they_are_now_are_refused(
+    tmp_path: Path, keep: str, fault: str
+) -> None:
+    """The report says where they were published when it was written. A later process was killed."""
+    place = "s3://lake/answers"
+    run = done_run(tmp_path, published=place)
+    now = results_fingerprint(run.storage)
+    notes = Publications(run.storage)
+    if fault == "changed":
+        run.storage.write(layout.results_key(SHARD), b"of another collect")
+    elif fault == "killed":
+        notes.note(place, Publication("overwrite", WRITING, now))
+    elif fault == "partial":
+        notes.note(place, Publication("overwrite", DONE, now, is_partial=True))
+    else:
+        run.storage.delete([layout.PUBLISHED_FILE])
+    before = keys_of(run.storage)
+    result = invoke(str(tmp_path), "--yes", "--keep", keep)
+    assert (result.exit_code, keys_of(run.storage)) == (ExitCode.FAILED, before)
+    assert "its results are not published as they are now" in result.stderr
+    other = Publication("overwrite", DONE, results_fingerprint(run.storage))
+    Publications(run.storage).note("s3://lake/another", other)
+    assert invoke(str(tmp_path), "--yes", "--keep", keep).exit_code == ExitCode.DONE
 
 
 def ledger_of(run: Run, announced_at: float, settled_at: float | None) -> None:
@@ -468,7 +523,7 @@ def test_nothing_is_deleted_without_consent(
     nobody = invoke(str(tmp_path))
     assert nobody.exit_code == ExitCode.USAGE
     assert "--yes deletes" in nobody.stderr
-    dry = invoke(str(tmp_path), "--dry-run")
+    dry = invoke(str(tmp_path), "--dry-run", "--keep", "report, results")
     assert dry.exit_code == ExitCode.DONE
     assert dry.stdout.splitlines()[-1] == "1 run: 13 objects, 39 bytes would be deleted"
     monkeypatch.setattr("bedrock_spark.cli.clean.sys", _Terminal())
