@@ -89,10 +89,10 @@ class S3Writer:
         if self._is_over:
             return
         self._is_over = True
-        if self._pool is None or self._upload is None:
+        if self._pool is None:
             return
         self._pool.shutdown(cancel_futures=True)
-        if self._upload.cancelled():
+        if self._upload is None or self._upload.cancelled():
             return  # it has not begun
         try:
             with self._errors():
