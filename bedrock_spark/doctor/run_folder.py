@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 
 from bedrock_spark.aws.errors import NO_REPLY, error_code
 from bedrock_spark.doctor.asking import UnansweredError, statement
@@ -41,13 +42,19 @@ def folder_findings(storage: Storage, partition: str) -> Iterator[Finding]:
                 what = f"no reply to {action} ({error_code(exc.__cause__ or exc)})"
                 raise UnansweredError(what) from exc
             failed.append(verb)
-            is_refused = isinstance(exc, StorageAccessError)
-            fix = _statement(storage.uri, partition, action) if is_refused else None
+            fix = _statement(storage.uri, partition, action) if _is_refused(exc) else None
             yield error(f"run folder {storage.uri}: cannot {verb} an object: {exc}", fix)
             if verb == "write":
                 return
     if not failed:
         yield ok(f"run folder {storage.uri}: an object was written, read, listed and deleted")
+
+
+def _is_refused(exc: StorageError) -> bool:
+    """Tell whether the store refuses the caller: by a code that is known, or by the status."""
+    reply = getattr(exc.__cause__, "response", {})
+    status = reply.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return isinstance(exc, StorageAccessError) or status == HTTPStatus.FORBIDDEN
 
 
 def _statement(uri: str, partition: str, action: str) -> str | None:
