@@ -44,4 +44,9 @@ def scan_ahead(storage: Storage, prefix: str) -> Iterator[StoredObject]:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    return objects(pool.submit(next_page))
+    try:
+        return objects(pool.submit(next_page))
+    except BaseException:
+        # Ctrl-C while the thread begins: the pool does not know it yet, and would never end it.
+        pool.shutdown(wait=False)
+        raise

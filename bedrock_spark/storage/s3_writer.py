@@ -89,11 +89,11 @@ class S3Writer:
         if self._is_over:
             return
         self._is_over = True
-        if self._pool is None or self._upload is None:
+        if self._pool is None:
             return
         self._pool.shutdown(cancel_futures=True)
-        if self._upload.cancelled():
-            return  # it has not begun
+        if self._upload is None or self._upload.cancelled():
+            return  # it has not begun, or Ctrl-C came meanwhile
         try:
             with self._errors():
                 upload = self._upload.result()
