@@ -43,7 +43,7 @@ class Counts:
 class Progress:
     """How far a stage is.
 
-    stage: prepare, canary, lease, batch, collect, fallback, publish or stop
+    stage: such as prepare, canary, lease, batch, output, collect, fallback, publish, stop or clean
     done, total: counted in `unit`; total is None as long as it is unknown
     detail: what else is known, such as the number of active jobs
     waits_for: what the stage waits for, such as "the batch jobs"; "" if that is not known

@@ -5,7 +5,6 @@ A command is imported when it is called, or when its help is read.
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
@@ -14,7 +13,8 @@ from click.shell_completion import CompletionItem
 from bedrock_spark._version import __version__
 from bedrock_spark.cli.examples import show_examples_as_lines
 from bedrock_spark.cli.lazy_commands import LazyCommands
-from bedrock_spark.cli.usage_error import json_usage_errors
+from bedrock_spark.cli.usage_error import end_with, json_usage_errors, output_asked_by
+from bedrock_spark.errors import ExitCode
 
 # For each command: where it is in this folder, and its line in the list of --help. In the order of
 # that list: as a run needs them.
@@ -111,16 +111,17 @@ class _InOrder(click.Group):
         return sorted(self.commands, key=lambda name: (place.get(name, len(ORDER)), name))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands; a summary that is too long ends with an ellipsis."""
-        names = [name for name in self.list_commands(ctx) if name in _COMMANDS]
-        limit = formatter.width - 6 - max(map(len, names))
+        """Write the list of commands, each with its whole sentence."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, _summary(name, limit)) for name in names])
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands and options that begin with what is typed."""
-        found = [name for name in ORDER if name.startswith(incomplete)]
-        items = [CompletionItem(name, help=_summary(name, 45)) for name in found]
+        items = [
+            CompletionItem(name, help=line)
+            for name, (_, line) in _COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
         return items + click.Command.shell_complete(self, ctx, incomplete)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -135,19 +136,12 @@ class _InOrder(click.Group):
             with json_usage_errors(ctx.meta[__name__]):
                 return super().invoke(ctx)
         except ModuleNotFoundError as exc:
-            from bedrock_spark.cli.display import Display
             from bedrock_spark.cli.extras import how_to_install
-            from bedrock_spark.errors import ExitCode
 
             advice = how_to_install(exc)
             if advice is None:
                 raise
-            Display().show_error(advice, ExitCode.CONFIG.topic)
-            sys.exit(ExitCode.CONFIG)
-
-
-def _summary(name: str, limit: int) -> str:
-    return click.Command(name, short_help=_COMMANDS[name][1]).get_short_help_str(limit)
+            end_with(output_asked_by(ctx.meta[__name__]), ExitCode.CONFIG, advice)
 
 
 @click.group(

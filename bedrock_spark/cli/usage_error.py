@@ -1,6 +1,6 @@
-"""Wrong use of the command line, for programs: as JSON, if the words ask for JSON.
+"""Errors before a command has read its options: as JSON, if the words ask for JSON.
 
-People get what click or argparse prints: how to use the command, and what is wrong.
+Of wrong use, people get what click or argparse prints: how to use the command, and what is wrong.
 """
 
 from __future__ import annotations
@@ -9,8 +9,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import NoReturn
 
 import click
+
+from bedrock_spark.cli.output import Output
+from bedrock_spark.errors import ExitCode
 
 
 @contextmanager
@@ -29,13 +33,19 @@ def end_as_json(words: Sequence[str], message: str) -> None:
     words: all that follow the name of the program
     message: what is wrong with them
     """
-    as_json = "--json" in words
-    logs_json = "--log=json" in words or ("--log", "json") in pairwise(words)
-    if not as_json and not logs_json:
-        return
-    from bedrock_spark.cli.display import Display
-    from bedrock_spark.cli.output import Output
-    from bedrock_spark.errors import ExitCode
+    output = output_asked_by(words)
+    if output.as_json or output.logs_json:
+        end_with(output, ExitCode.USAGE, message)
 
-    display = Display(Output(as_json=as_json, logs_json=logs_json))
-    sys.exit(display.fail_with(ExitCode.USAGE, message))
+
+def output_asked_by(words: Sequence[str]) -> Output:
+    """Return the form of the output that the words ask for."""
+    logs_json = "--log=json" in words or ("--log", "json") in pairwise(words)
+    return Output(as_json="--json" in words, logs_json=logs_json)
+
+
+def end_with(output: Output, code: ExitCode, message: str) -> NoReturn:
+    """Show an error in the form that is asked for, and end with its code."""
+    from bedrock_spark.cli.display import Display
+
+    sys.exit(Display(output).fail_with(code, message))

@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable, Sequence
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 
 VERSION = 1
 _ERROR_CHARACTERS = 500
+# A sum of dollars, a count, the id of a request or of a job.
+_WORD_WITH_DIGITS = re.compile(r"\w*\d[\w.,:-]*")
 
 
 def notify(run: Run, report: Report, now: float) -> None:
@@ -96,15 +99,23 @@ def _reason(run: Run, report: Report, event: str) -> str | None:
 
 
 def _id_of(report: Report, event: str) -> str:
-    """Return what identifies an event: two commands that end alike tell it once."""
+    """Return what identifies an event: two commands that end alike tell it once.
+
+    They end alike if their messages differ in numbers and ids only: what was spent rises while jobs
+    end, and each refusal of AWS has another request id.
+    """
     what: list[Any] = [report.run_id, event]
     if event == DONE:
         what.append(sorted(report.outcomes.items()))
     elif event == HELD:
-        what += [f["detail"] for f in report.findings if f["kind"] == ON_HOLD]
+        what += [_alike(str(f["detail"])) for f in report.findings if f["kind"] == ON_HOLD]
     elif event == FAILED and report.error is not None:
-        what += [report.error.kind, report.error.message]
+        what += [report.error.kind, _alike(report.error.message or "")]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
+
+
+def _alike(message: str) -> str:
+    return _WORD_WITH_DIGITS.sub("#", message)
 
 
 # The key of the config, and what tells a payload; it returns what went wrong, or None.

@@ -11,9 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import pygal
-from pygal.style import Style
-
+from bedrock_spark.page.library import pygal
 from bedrock_spark.page.words import compact
 
 WIDTH, HEIGHT = 460, 210
@@ -38,7 +36,7 @@ _STATUS = {
 
 def over_time(name: str, timeline: Mapping[str, Any], series: Mapping[str, Sequence[int]]) -> str:
     """Return stacked bars, one for each bin of the timeline."""
-    chart = pygal.StackedBar(**_options(name, ["var(--ok)", "var(--some)"], compact))
+    chart = pygal().StackedBar(**_options(name, ["var(--ok)", "var(--some)"], compact))
     labels = times(timeline)
     chart.x_labels = labels
     chart.x_labels_major = _some(labels)
@@ -50,7 +48,7 @@ def over_time(name: str, timeline: Mapping[str, Any], series: Mapping[str, Seque
 
 def histogram(name: str, labels: Sequence[str], counts: Sequence[int]) -> str:
     """Return a bar for each label."""
-    chart = pygal.Bar(**_options(name, ["var(--ok)"], compact))
+    chart = pygal().Bar(**_options(name, ["var(--ok)"], compact))
     chart.x_labels = list(labels)
     chart.x_labels_major = _some(labels, most=8)
     chart.y_labels = ticks(max(counts))
@@ -66,7 +64,7 @@ def gantt(name: str, timeline: Mapping[str, Any]) -> str:
     statuses = [status for status in _STATUS if any(bar["status"] == status for bar in bars)]
     options = _options(name, [_STATUS[status] for status in statuses], lambda row: f"{row:.0f}")
     thickness = max(1.5, min(14.0, 0.72 * (HEIGHT - 40) / rows))
-    chart = pygal.XY(
+    chart = pygal().XY(
         **options,
         show_dots=False,
         allow_interruptions=True,
@@ -119,7 +117,7 @@ def status_color(status: str) -> str:
 def _options(
     name: str, colors: Sequence[str], show: Callable[[float], str], height: int = HEIGHT
 ) -> dict[str, Any]:
-    style = Style(
+    style = pygal().style.Style(
         background="transparent",
         plot_background="transparent",
         foreground="var(--quiet)",

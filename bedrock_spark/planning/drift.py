@@ -128,16 +128,16 @@ def _cost(
     if not is_less and not is_more:
         return
     if is_less:
-        planned = f"at least {dollars(least)}"
+        planned = f"at least {dollars(least)} was planned"
     else:
         assert most is not None
-        planned = f"at most {dollars(most)}"
+        planned = f"at most {dollars(most)} was planned"
     how = "as the canary had" if canary is not None and canary.answered else "by rule of thumb"
     yield Drift(
         DRIFT_COST,
-        f"{sums.answered:,} answers of batch jobs have cost {dollars(real)}, where {planned} was "
-        f"planned ({how}): {sums.counted.input / sums.answered:,.0f} tokens in and "
-        f"{sums.counted.output / sums.answered:,.0f} out an answer",
+        f"{sums.answered:,} answers of batch jobs have cost {dollars(real)}; {planned} ({how}). "
+        f"An answer took {sums.counted.input / sums.answered:,.0f} input and "
+        f"{sums.counted.output / sums.answered:,.0f} output tokens",
         sums.answered,
     )
 
@@ -150,8 +150,8 @@ def _errors(sums: JobSums, canary: Canary | None) -> Iterator[Drift]:
     if share > planned + _ALLOWED_SHARE:
         yield Drift(
             DRIFT_ERRORS,
-            f"{share:.1%} of {sums.ended:,} records of batch jobs that are over have no answer, "
-            f"where {_planned(planned, canary, 'records')}",
+            f"{share:.1%} of {sums.ended:,} records of batch jobs that are over have no answer; "
+            f"{_planned(planned, canary, 'records')}",
             sums.errors,
         )
 
@@ -165,13 +165,16 @@ def _cut_off(outcomes: Mapping[str, int], canary: Canary | None) -> Iterator[Dri
     if cut / asked > planned + _ALLOWED_SHARE:
         yield Drift(
             DRIFT_TRUNCATED,
-            f"{cut / asked:.1%} of {asked:,} answers are cut off or empty, where "
-            f"{_planned(planned, canary, 'answers')}",
+            f"{cut / asked:.1%} of {asked:,} rows that were asked have an answer that is cut off "
+            f"or empty; {_planned(planned, canary, 'answers')}",
             cut,
         )
 
 
 def _planned(share: float, canary: Canary | None, what: str) -> str:
     if canary is None:
-        return f"none was planned; {_ALLOWED_SHARE:.0%} is allowed for"
-    return f"it was {share:.1%} of the canary's {what}; {_ALLOWED_SHARE:.0%} more is allowed for"
+        return f"none was planned, and {_ALLOWED_SHARE:.0%} is allowed for"
+    return (
+        f"of the canary's {what} it was {share:.1%}, and {100 * _ALLOWED_SHARE:.0f} points more "
+        "are allowed for"
+    )

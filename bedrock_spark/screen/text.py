@@ -37,9 +37,12 @@ def money_text(counts: Counts | None) -> str:
     """Return the money, such as `$1.25 of $5.00 spent`; "" if no price is known."""
     if counts is None or counts.cost_usd is None:
         return ""
-    of = f" of ${counts.budget_usd:,.2f}" if counts.budget_usd is not None else ""
-    places = 2 if counts.cost_usd >= 1 or not counts.cost_usd else 4
-    return f"${counts.cost_usd:,.{places}f}{of} spent"
+    of = f" of {_dollars(counts.budget_usd)}" if counts.budget_usd is not None else ""
+    return f"{_dollars(counts.cost_usd)}{of} spent"
+
+
+def _dollars(amount: float) -> str:
+    return f"${amount:,.{2 if amount >= 1 or not amount else 4}f}"
 
 
 def rate_text(per_second: float) -> str:

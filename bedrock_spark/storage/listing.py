@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 
 from bedrock_spark.storage.base import Storage, StoredObject
 from bedrock_spark.storage.local import LocalStorage
@@ -30,23 +30,24 @@ def scan_ahead(storage: Storage, prefix: str) -> Iterator[StoredObject]:
     listed = storage.scan(prefix)
     if isinstance(storage, LocalStorage):
         return listed
-    pool = ThreadPoolExecutor(1, thread_name_prefix="list-ahead")
+    pages = _pages_ahead(listed)
+    next(pages)  # it has begun
+    return chain.from_iterable(pages)
+
+
+def _pages_ahead(listed: Iterator[StoredObject]) -> Iterator[list[StoredObject]]:
+    """Yield an empty page when the first one is being listed; then the pages."""
 
     def next_page() -> list[StoredObject]:
         return list(islice(listed, _PAGE))
 
-    def objects(first: Future[list[StoredObject]]) -> Iterator[StoredObject]:
+    # `with` ends the thread even if Ctrl-C arrives while it starts.
+    with ThreadPoolExecutor(1, thread_name_prefix="list-ahead") as pool:
         try:
-            following = first
+            following = pool.submit(next_page)
+            yield []
             while page := following.result():
                 following = pool.submit(next_page)
-                yield from page
+                yield page
         finally:
             pool.shutdown(cancel_futures=True)
-
-    try:
-        return objects(pool.submit(next_page))
-    except BaseException:
-        # Ctrl-C while the thread begins: the pool does not know it yet, and would never end it.
-        pool.shutdown(wait=False)
-        raise

@@ -93,7 +93,7 @@ class S3Writer:
             return
         self._pool.shutdown(cancel_futures=True)
         if self._upload is None or self._upload.cancelled():
-            return  # it has not begun, or Ctrl-C came meanwhile
+            return  # it has not begun
         try:
             with self._errors():
                 upload = self._upload.result()

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 import bedrock_spark
 from bedrock_spark.environment.trim import AWS_SERVICES
+from bedrock_spark.page.charts import histogram
 
 
 def main(is_without_pandas: bool) -> None:
@@ -34,6 +35,7 @@ def main(is_without_pandas: bool) -> None:
     session = boto3.Session("AKIA", "secret", region_name="us-east-1")
     for service in AWS_SERVICES:
         assert session.client(service).meta.service_model.operation_names
+    assert "<svg" in histogram("lengths", ["short", "long"], [3, 4])
     if not is_without_pandas:
         assert list(table.to_pandas().key) == [1, 2, 2]
     for name in ("pip", "setuptools", "bedrock_emulator", "moto"):

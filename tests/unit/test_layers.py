@@ -23,7 +23,8 @@ PACKAGE = Path(bedrock_spark.__file__).parent
 # the package. It may import itself and parts of earlier layers, but no other part of its own layer.
 ORDER: list[set[str]] = [
     # Values.
-    {"_version", "archives", "errors", "error_page", "limits", "clock", "progress", "s3_spelling"},
+    {"_version", "archives", "errors", "error_page", "garbage", "limits", "clock", "progress"}
+    | {"s3_spelling"},
     {"schema", "screen", "page"},  # columns in Spark DDL; progress on the screen; a report as HTML
     {"templates", "shards"},  # from a row to a body; record ids, buckets, cuts
     {"config"},

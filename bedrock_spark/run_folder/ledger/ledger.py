@@ -14,15 +14,14 @@ jobs.
 
 from __future__ import annotations
 
-import gc
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import msgspec
 
 from bedrock_spark.aws.s3_uri import join_uri
 from bedrock_spark.errors import AlreadyExistsError, RunFolderError, RunHeldError
+from bedrock_spark.garbage import garbage_collection_paused
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import snapshots
 from bedrock_spark.run_folder.ledger.events import Event, RawEvent, SetAside, as_json
@@ -32,22 +31,6 @@ from bedrock_spark.storage import Storage, calls_at_once
 
 # Other names, such as those that a console or a file manager leaves, are no objects of the ledger.
 _NAME = re.compile(rf"{layout.LEDGER}/\d{{9,}}\.jsonl")
-
-
-@contextmanager
-def _gc_paused() -> Iterator[None]:
-    """Do the block without searches for garbage, which would visit all that is loaded so far.
-
-    They are repeated as the number of objects grows, so ten times the jobs took twelve times the
-    time. What a ledger becomes has no reference cycles.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class Ledger:
@@ -70,7 +53,7 @@ class Ledger:
 
         Raises RunFolderError if an object is damaged, or missing before another one.
         """
-        with _gc_paused():
+        with garbage_collection_paused():
             return self._load()
 
     def _load(self) -> LedgerState:

@@ -6,7 +6,6 @@ shard whose inputs did not change since its last reconciliation is not read agai
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ import pyarrow as pa
 
 from bedrock_spark._version import __version__
 from bedrock_spark.families import family_by_name
+from bedrock_spark.garbage import garbage_collection_paused
 from bedrock_spark.outputs.ask_again import NEVER, AskAgain
 from bedrock_spark.outputs.findings import EXAMPLES
 from bedrock_spark.outputs.judge import Judge
@@ -132,7 +132,7 @@ class CollectTask:
                 version = self._version(last)
                 if version is not None and self._has_files(last):
                     return CollectedUnit(version, last.without_ids())
-            with _without_garbage_collection():
+            with _memory_of_a_shard():
                 if work.bucket is not None:
                     reconciled = self._collect_rejects(work, rows.result(), folder)
                 else:
@@ -330,13 +330,10 @@ def _with_reasons(shard: ReconciledShard, counts: ReasonCounts) -> ReconciledSha
 
 
 @contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Pause the cyclic garbage collector: the records of a shard form no cycles."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-        pa.default_memory_pool().release_unused()
+def _memory_of_a_shard() -> Iterator[None]:
+    """Search for no garbage, as records form no cycles; give Arrow's memory back at the end."""
+    with garbage_collection_paused():
+        try:
+            yield
+        finally:
+            pa.default_memory_pool().release_unused()

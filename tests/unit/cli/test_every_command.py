@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -93,7 +94,11 @@ def test_the_list_of_commands_has_the_line_of_each() -> None:
     lines = {name: text for name, (_, text) in commands._COMMANDS.items()}
     assert {n: c.get_short_help_str(1_000) for n, c in main.commands.items()} == lines
     listed = CliRunner().invoke(main, ["--help"], terminal_width=200).stdout
-    assert [name for name in lines if f"\n  {name} " not in listed] == []
+    assert [
+        name
+        for name in lines
+        if not re.search(f"^  {name} +{re.escape(lines[name])}$", listed, re.M)
+    ] == []
 
 
 WORDS = [["run"], ["run", "a", "b"], ["status", "--nope"], ["nope"], ["--nope", "run"]]
@@ -118,6 +123,24 @@ def test_wrong_use_has_the_form_that_the_words_ask_for(words: list[str], asked: 
     elif not asked:
         assert err[0].startswith("Usage: ")
         assert any(line.startswith("Error: ") for line in err)
+
+
+@pytest.mark.parametrize("asked", [["--json"], ["--log=json"], []])
+def test_a_package_that_is_missing_has_the_form_that_the_words_ask_for(
+    asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be missing before the command has read its options."""
+    monkeypatch.setitem(sys.modules, "bedrock_spark.cli.runs", None)
+    monkeypatch.setattr("bedrock_spark.cli.extras.how_to_install", lambda _: "install it")
+    monkeypatch.delitem(main.commands._commands, "status", raising=False)  # type: ignore[attr-defined]
+    done = CliRunner().invoke(main, ["status", "s3://bucket/run", *asked])
+    assert done.exit_code == ExitCode.CONFIG
+    if asked == ["--json"]:
+        assert json.loads(done.stdout)["error"]["message"] == "install it"
+    elif asked:
+        assert json.loads(done.stderr)["message"] == "install it"
+    else:
+        assert (done.stdout, done.stderr.splitlines()[0]) == ("", "error: install it")
 
 
 @pytest.mark.parametrize("words", ["", "ru", "run --", "run x.yaml --", "collect --p", "help "])

@@ -128,6 +128,7 @@ def meter_of(jobs: KnownJobs) -> Meter:
         (Counts(slots_used=4, slots=20), "4 of 20 slots used", ""),
         (Counts(cost_usd=0.0, budget_usd=5.0), "", "$0.00 of $5.00 spent"),
         (Counts(cost_usd=0.0123), "", "$0.0123 spent"),
+        (Counts(cost_usd=0.0, budget_usd=0.002), "", "$0.00 of $0.0020 spent"),
         (Counts(cost_usd=1234.5, budget_usd=2000), "", "$1,234.50 of $2,000.00 spent"),
     ],
 )

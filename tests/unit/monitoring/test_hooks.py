@@ -33,6 +33,18 @@ from tests.unit.test_pipeline import open_pipeline, prepare_by_hand
 DONE = report_of(10, {"ok": 10})
 HELD = report_of(10, {"waiting": 10}, state="held", findings=[held_finding("no job slot")])
 FAILED = report_of(10, {"waiting": 10}, state="failed", error=Failure("BudgetError", "spent"))
+
+
+def spent(dollars: str) -> Report:
+    error = Failure("BudgetError", f"of budget.max_cost_usd $5.00, ${dollars} are spent")
+    return report_of(10, {"waiting": 10}, state="failed", error=error)
+
+
+def refused(request_id: str) -> Report:
+    finding = held_finding(f"AWS refuses its jobs (RequestId: {request_id})")
+    return report_of(10, {"waiting": 10}, state="held", findings=[finding])
+
+
 GOES_ON = report_of(10, {"waiting": 10}, state="unfinished")
 TOPIC = "arn:aws:sns:us-west-2:123456789012:runs"
 
@@ -69,6 +81,8 @@ def payloads(told: Path) -> list[dict[str, Any]]:
         ([HELD, HELD, HELD], ["held"]),
         ([HELD, GOES_ON, HELD], ["held", "held"]),
         ([FAILED, HELD, DONE], ["failed", "held", "done"]),
+        ([spent("1.25"), spent("2.50"), FAILED], ["failed", "failed"]),
+        ([refused("0a1b-77"), refused("c4-99e0")], ["held"]),
         ([GOES_ON, report_of(1, {}, state="interrupted")], []),
         ([DONE, report_of(10, {"ok": 9, "error": 1})], ["done", "done"]),
     ],

@@ -28,6 +28,7 @@ from bedrock_spark.report import Ending, Reporter
 from bedrock_spark.report.gather import read_known
 from bedrock_spark.run_folder.canary_results import Canary, read_tries
 from bedrock_spark.run_folder.manifest import commit_manifest
+from tests.modules import ROOT
 from tests.unit.fake_run import FakeRun
 from tests.unit.fakes import CLAUDE, FakeClock, make_config
 
@@ -96,17 +97,20 @@ def test_without_a_price_there_is_no_cost() -> None:
 def test_a_drift_says_both_numbers_in_words() -> None:
     (cost,) = drifts_of(CONFIG, PRICES, sums_of(1_000, 80, 39), [CANARY])
     assert cost.text == (
-        "1,000 answers of batch jobs have cost $0.2750, where at most $0.1809 was planned (as the "
-        "canary had): 80 tokens in and 39 out an answer"
+        "1,000 answers of batch jobs have cost $0.2750; at most $0.1809 was planned (as the canary "
+        "had). An answer took 80 input and 39 output tokens"
     )
     (errors,) = drifts_of(CONFIG, PRICES, sums_of(880, 50, 10, errors=120), [CANARY])
     assert errors.text == (
-        "12.0% of 1,000 records of batch jobs that are over have no answer, where it was 0.0% of "
-        "the canary's records; 5% more is allowed for"
+        "12.0% of 1,000 records of batch jobs that are over have no answer; of the canary's "
+        "records it was 0.0%, and 5 points more are allowed for"
     )
+    page = (ROOT / "docs" / "operate.md").read_text("utf-8")
+    assert f"WARNING not as planned: {errors.text}\n" in page
     (cut,) = drifts_of(CONFIG, PRICES, JobSums(), [], {"ok": 150, "truncated": 50})
     assert cut.text == (
-        "25.0% of 200 answers are cut off or empty, where none was planned; 5% is allowed for"
+        "25.0% of 200 rows that were asked have an answer that is cut off or empty; none was "
+        "planned, and 5% is allowed for"
     )
 
 
