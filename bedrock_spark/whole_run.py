@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from bedrock_spark.check import check_config
@@ -56,8 +54,6 @@ def run(
 
 
 _MAX_TOKENS = 500
-# A row without an answer has no value in any column.
-_NOT_NULL = re.compile(r"\s+NOT\s+NULL", re.IGNORECASE)
 # What a preview adds to the columns of a row, beside those of the answers.
 _PREVIEWED = "outcome string, text string, error_message string"
 _TOKENS = "input_tokens int, output_tokens int"
@@ -91,7 +87,8 @@ def ask(
     df: of Spark, pandas or Arrow
     columns: of the answers, as Spark DDL; without it, the answer is the column `text`
     key: columns that are unique together
-    max_cost: dollars; the run ends before it costs more. A preview costs at most this, or $1
+    max_cost: dollars; the run ends before it costs more. A preview costs at most this, or $1,
+        beside the run
     preview: ask this number of rows only, one by one, and return them; nothing is written
     config: further sections of a config, such as {"results": {"prefix": "llm_"}}
     observe: as of `run`
@@ -119,8 +116,8 @@ def ask(
         return run(spark, frame, checked, observe)
     if preview < 1:
         raise ConfigError(f"preview = {preview}: must be at least 1")
-    limit = MAX_COST if max_cost is None else Decimal(str(max_cost))
-    options = PreviewOptions(rows=preview, max_cost=limit)
+    limit = checked.budget.max_cost_usd
+    options = PreviewOptions(rows=preview, max_cost=MAX_COST if limit is None else limit)
     return _previewed(spark, frame, checked, options, is_shown=observe is True)
 
 
@@ -162,7 +159,7 @@ def _previewed(
         say(*(f"{name}: {value}" for name, value in summary_rows(found)), closing_sentence(found))
     parse = config.results.parse
     names = [field.name for field in parse_ddl(parse.columns)] if parse is not None else []
-    parsed = [_NOT_NULL.sub("", parse.columns)] if parse is not None else []
+    parsed = [parse.columns] if parse is not None else []
     values = [
         (
             *(row.outcome, row.text, row.reason),
@@ -171,7 +168,8 @@ def _previewed(
         )
         for row in found.previews[0].rows
     ]
-    return first.with_columns(", ".join([_PREVIEWED, *parsed, _TOKENS]), values)
+    ddl = ", ".join([_PREVIEWED, *parsed, _TOKENS])
+    return first.with_columns(ddl, values, config.results.prefix)
 
 
 def _show_in_notebook(found: Preview) -> None:

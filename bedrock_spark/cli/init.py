@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _ROLE, _ACCOUNT, _REGION = "BedrockBatch", "123456789012", "us-east-1"
 _RUNS = "s3://my-bucket/runs"
+_BUCKET = re.compile(r"s3a?n?:/*[^/]*/*")
 # Names of files that a shell takes as they are.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 # What `deploy` writes for a config, as NAME.md shows it.
@@ -165,8 +166,9 @@ def _own(given: _Given, display: Display) -> tuple[str, Made, Place]:
     section = source_section(text, given.table_format)
     source = _source(section)
     sample = sample_source(source, lambda: _session(source, display))
-    if source.format == "csv" and sample.has_line_breaks:
-        section = {**section, "options": {**section.get("options", {}), "multiLine": True}}
+    options = sample.csv_options() if source.format == "csv" else {}
+    if options:
+        section = {**section, "options": {**section.get("options", {}), **options}}
     name = given.name or name_of_source(section)
     if asks:
         display.say(f"          it has {', '.join(sample.names)}")
@@ -243,6 +245,9 @@ def _wish(given: _Given, *, asks: bool) -> Wish:
 
 def _place(given: _Given, run_folder: str) -> Place:
     """Return the place of a run; what neither options nor credentials say is a guess."""
+    if _BUCKET.fullmatch(run_folder):
+        # Config and results are put beside the run folder, and beside a bucket are other buckets.
+        raise click.UsageError(f"--run-folder {run_folder}: name a folder in it, such as runs/one")
     notes = []
     region = given.region or region_here()
     if region is None:

@@ -221,6 +221,7 @@ def _previewed(
     rows = tuple(side.answered[number] for number in sorted(side.answered))
     paid = [row for row in rows if row.shares is None]
     costs = [row.cost for row in paid if row.cost is not None]
+    is_asked = any(row.is_paid for row in rows)
     has_price = side.prices.of_canary is not None or side.prices.image is not None
     parse = side.config.results.parse
     whole = _whole(side, first, options, paid) if options.has_whole else None
@@ -233,9 +234,10 @@ def _previewed(
         outcomes=dict(Counter(row.outcome for row in rows).most_common()),
         input_tokens=sum(row.input_tokens or 0 for row in paid),
         output_tokens=sum(row.output_tokens or 0 for row in paid),
-        cost=sum(costs, Decimal()) if has_price else None,
+        # An answer of a model that counts no tokens is not free.
+        cost=sum(costs, Decimal()) if has_price and (costs or not is_asked) else None,
         whole=whole,
-        notes=tuple(_notes(side, options, estimated, has_whole=whole is not None)),
+        notes=tuple(notes_of(side, options, estimated, whole)),
     )
 
 
@@ -258,9 +260,10 @@ def _whole(
     return whole_of(side.config, size, asked, side.prices)
 
 
-def _notes(
-    side: Side, options: PreviewOptions, estimated: Estimate | None, *, has_whole: bool
+def notes_of(
+    side: Side, options: PreviewOptions, estimated: Estimate | None, whole: Whole | None
 ) -> Iterator[str]:
+    """Yield what the numbers of a preview leave out, and what they do not tell."""
     if estimated is None:
         return
     yield from (str(unknown) for unknown in side.prices.unknown)
@@ -274,7 +277,13 @@ def _notes(
             f"{uncounted:,} calls do not say what they cost: they are not in the sum, and count "
             "against --max-cost as the most that they can cost"
         )
-    if has_whole:
+    least = side.config.shards.min_records
+    if whole is not None and whole.records < least and side.config.fallback is None:
+        yield (
+            f"the source has fewer than {least:,} records (shards.min_records), and there is no "
+            "fallback: a run would refuse it"
+        )
+    elif whole is not None:
         rows = "the rows for which --where is true" if options.where else "the first rows"
         yield f"the whole is like {rows} only if its other rows are"
 

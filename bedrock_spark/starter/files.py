@@ -40,9 +40,7 @@ def steps_file(name: str, config: Config, deploy: Mapping[str, str]) -> NewFile:
 
 def _steps(name: str, config: Config, deploy: Mapping[str, str]) -> Iterable[str]:
     role, run_uri = config.batch.role_arn.rsplit("/", 1)[-1], config.run_uri
-    # Beside the run folder; a run folder that is a whole bucket has nothing beside it.
-    above = run_uri.rsplit("/", 1)[0] if run_uri.count("/") > 2 else run_uri
-    in_s3 = f"{above}/{name}.yaml"
+    in_s3 = f"{run_uri.rsplit('/', 1)[0]}/{name}.yaml"
     local = [
         key
         for key, path in (

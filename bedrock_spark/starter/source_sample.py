@@ -63,10 +63,19 @@ class SourceSample:
         """Return the names of the columns."""
         return [column.name for column in self.columns]
 
-    @property
-    def has_line_breaks(self) -> bool:
-        """Tell whether a text goes over several lines."""
-        return any(isinstance(v, str) and "\n" in v for row in self.rows for v in row)
+    def csv_options(self) -> dict[str, Any]:
+        """Return the options by which Spark reads these texts from CSV, as Arrow has read them.
+
+        By default, Spark ends a row at each line break, and takes a doubled quotation mark for two.
+        """
+        texts = [value for row in self.rows for value in row if isinstance(value, str)]
+        options: dict[str, Any] = {}
+        if any("\n" in text for text in texts):
+            options["multiLine"] = True
+        # Arrow leaves a backslash in front of a mark: then that is how this file escapes marks.
+        if any('"' in text for text in texts) and not any('\\"' in text for text in texts):
+            options["escape"] = '"'
+        return options
 
     def is_unique(self, key: Sequence[str]) -> bool:
         """Tell whether no two rows have the same values in these columns, and none has no value."""

@@ -63,6 +63,18 @@ def test_a_preview_returns_the_first_rows_with_their_answers(
     assert (two["outcome"], two["label"]) == ("refused", None)
 
 
+def test_a_preview_has_the_names_of_the_results(rows: DataFrame, given: dict[str, Any]) -> None:
+    """With their prefix, beside the columns that the results keep."""
+    config = {**given["config"], "results": {"prefix": "llm_"}, "source": {"columns": ["id"]}}
+    texts = rows.withColumn("text", rows["body"])
+    found = bedrock_spark.ask(texts, "About {{ body }}", preview=1, **{**given, "config": config})
+    assert found.columns == [
+        *("id", "llm_outcome", "llm_text", "llm_error_message", "llm_label", "llm_day"),
+        *("llm_input_tokens", "llm_output_tokens"),
+    ]
+    assert found.first()["llm_label"] == "plain"
+
+
 def test_a_preview_says_what_it_costs(
     rows: DataFrame, given: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -74,6 +86,9 @@ def test_a_preview_says_what_it_costs(
     assert "the whole: 3 rows would cost about $" in shown.err
     with pytest.raises(BudgetError, match="one row may cost"):
         bedrock_spark.ask(rows, "About {{ body }}", preview=1, max_cost=1e-7, **given)
+    own = {**given, "config": {**given["config"], "budget": {"max_cost_usd": 1e-7}}}
+    with pytest.raises(BudgetError, match="one row may cost"):
+        bedrock_spark.ask(rows, "About {{ body }}", preview=1, **own)
 
 
 def test_what_cannot_be_asked_is_said_by_its_key(rows: DataFrame, given: dict[str, Any]) -> None:

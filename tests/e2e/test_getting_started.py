@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,7 +55,10 @@ def test_the_page(bedrock: Callable[..., LocalBedrock], tmp_path: Path) -> None:
     moto = ThreadedMotoServer(port=0, verbose=False)
     moto.start()
     host, port = moto.get_host_and_port()
+    # Its state is that of the process: other tests may have left roles in it.
+    reset = urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST")
     try:
+        urllib.request.urlopen(reset).close()
         others = f"http://{host}:{port}"
         iam = boto3.client("iam", endpoint_url=others)
         iam.create_user(UserName="ana")

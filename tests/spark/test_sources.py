@@ -19,10 +19,13 @@ import yaml
 from pyspark.sql import SparkSession
 
 from bedrock_spark.clock import SystemClock
+from bedrock_spark.config import SourceConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.run_folder.run import open_run
+from bedrock_spark.spark.prepare.first_rows import read_sample
 from bedrock_spark.spark.prepare.source import read_source
 from bedrock_spark.spark.prepare.stage import prepare
+from bedrock_spark.starter.source_sample import sample_source
 from tests.prepared import records, rows_by_prompt
 from tests.sources_doc import Example, examples
 from tests.tickets import ARROW, DDL, TICKETS, Ticket, as_text, asked, ticket_config
@@ -198,3 +201,29 @@ def test_an_error_of_spark_shows_no_secret(
     with pytest.raises(ConfigError, match=r"^source\.format = 'jdbc': .*\{env: DB_URL\}") as caught:
         read_source(spark, config)
     assert "secret-4711" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_the_csv_options_that_init_writes_make_spark_read_what_it_has_read(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    """Texts with line breaks, commas and doubled quotation marks; an empty text is null."""
+    rows = [("1", 'say "yes", please\n"now"', "x"), ("2", "plain", None), ("3", '"', "C:\\temp")]
+    path = tmp_path / "t.csv"
+    with path.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([("id", "body", "note"), *rows])
+    found = sample_source(SourceConfig(path=str(path)), lambda: spark)
+    assert [tuple(row) for row in found.rows] == rows
+    source = SourceConfig(path=str(path), options=found.csv_options())
+    names, read = read_sample(spark, source, 9)
+    assert (names, [tuple(row) for row in read]) == (found.names, rows)
+
+
+def test_a_sample_holds_no_whole_photo(spark: SparkSession, tmp_path: Path) -> None:
+    """Columns with odd names are sampled, too, and all types come back."""
+    rows = [{"a.b": n, "photo": b"p" * 9_000, "text": "t" * 9_000, "list": [n]} for n in range(3)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    names, read = read_sample(spark, SourceConfig(path=str(tmp_path / "t.parquet")), 2)
+    assert names == ["a.b", "photo", "text", "list"]
+    assert [tuple(row) for row in read] == [
+        (n, bytearray(b"p" * 4_096), "t" * 4_096, [n]) for n in range(2)
+    ]

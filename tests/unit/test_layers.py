@@ -200,11 +200,17 @@ def test_only_the_spark_part_imports_the_spark_part_at_the_top_of_a_file() -> No
             assert not any(n.startswith("bedrock_spark.spark") for n in top_level), file
 
 
-@pytest.mark.parametrize("module", ["bedrock_spark", "bedrock_spark.cli"])
-def test_importing_the_package_does_not_import_heavy_packages(module: str) -> None:
-    """Such as Spark, pyarrow or pandas: so `bedrock-spark --help` is fast."""
+# The public names and the commands are imported when they are used.
+ALL_NAMES = "import bedrock_spark; [getattr(bedrock_spark, n) for n in bedrock_spark.__all__]"
+ALL_COMMANDS = "from bedrock_spark.cli import main; dict(main.commands)"
+
+
+@pytest.mark.parametrize("imported", [ALL_NAMES, ALL_COMMANDS])
+def test_importing_the_package_does_not_import_heavy_packages(imported: str) -> None:
+    """Such as Spark, pyarrow or pandas: so each command is fast that does not need them."""
     program = f"""
-import sys, {module}
+import sys
+{imported}
 heavy = ("pyspark", "pyarrow", "pandas", "numpy", "moto", "flask", "werkzeug")
 print([name for name in heavy if name in sys.modules])
 """
@@ -215,23 +221,22 @@ print([name for name in heavy if name in sys.modules])
 
 
 @pytest.mark.parametrize(
-    "module",
+    "imported",
     [
-        "bedrock_emulator.http.server",
-        "bedrock_emulator.testing",
-        "bedrock_spark.cli.commands",
-        "bedrock_spark.fanout",
-        "bedrock_spark.invoke.caller",
-        "bedrock_spark.submission",
+        "import bedrock_emulator.http.server",
+        "import bedrock_emulator.testing",
+        ALL_COMMANDS,
+        ALL_NAMES,
+        "import bedrock_spark.invoke.caller",
     ],
 )
-def test_what_needs_no_spark_runs_without_its_packages(module: str) -> None:
+def test_what_needs_no_spark_runs_without_its_packages(imported: str) -> None:
     """So the local Bedrock, and machines that only submit and watch jobs, need not install them."""
     program = f"""
 import sys
 for name in ("pyspark", "pyarrow", "pandas", "numpy"):
     sys.modules[name] = None
-import {module}
+{imported}
 """
     subprocess.run([sys.executable, "-c", program], check=True)
 

@@ -7,13 +7,15 @@ batches as in prepare, so every type of column becomes the same JSON.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - its usual name
 from pyspark.sql import types as T  # noqa: N812 - its usual name
 
 from bedrock_spark.aws.clients import AwsSettings
@@ -34,6 +36,8 @@ from bedrock_spark.spark.prepare.table import SourceTable, open_table
 
 # A longer text of a row is cut: a row may hold a whole document.
 _MAX_CHARACTERS = 500
+# As much of a value says which column is a key, and which one is to be asked about.
+_MAX_SAMPLED = 4_096
 _RENDERED = "line binary, reason string, row_values string"
 
 
@@ -97,15 +101,27 @@ class FirstRows:
             for each in made
         ]
 
-    def with_columns(self, ddl: str, values: Sequence[Sequence[Any]]) -> DataFrame:
-        """Return the rows with further columns.
+    def with_columns(
+        self, ddl: str, values: Sequence[Sequence[Any]], prefix: str = ""
+    ) -> DataFrame:
+        """Return the rows with the columns that the results keep, and with further columns.
 
-        ddl: of these columns; values: of each row
+        ddl: of the further columns; any of them may be null. prefix: of their names
+        values: of each row
         """
-        own = self.frame.schema
+        own, kept = self.frame.schema, self.table.columns.kept
+        places = [own.names.index(name) for name in kept]
         added = self.spark.createDataFrame([], ddl).schema
-        schema = T.StructType([*own.fields, *added.fields])
-        rows = [(*row, *more) for row, more in zip(self.rows, values, strict=True)]
+        schema = T.StructType(
+            [
+                *(own.fields[place] for place in places),
+                *(T.StructField(f"{prefix}{f.name}", f.dataType) for f in added.fields),
+            ]
+        )
+        rows = [
+            (*(row[place] for place in places), *more)
+            for row, more in zip(self.rows, values, strict=True)
+        ]
         return self.spark.createDataFrame(rows, schema)
 
     def size(self, config: Config) -> SourceSize:
@@ -187,6 +203,8 @@ def _shown(value: Any) -> Any:
     if isinstance(value, str):
         text = value.encode(errors="replace").decode()
         return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no such number
     if value is None or isinstance(value, (bool, int, float)):
         return value
     isoformat = getattr(value, "isoformat", None)
@@ -196,7 +214,17 @@ def _shown(value: Any) -> Any:
 def read_sample(
     spark: SparkSession, source: SourceConfig, count: int
 ) -> tuple[list[str], list[Row]]:
-    """Return the columns of a source, and its first rows as Spark has them. Raises SourceError."""
+    """Return the columns of a source, and its first rows as Spark has them. Raises SourceError.
+
+    Texts and bytes are cut to their beginning: a thousand photos are too much for a laptop.
+    """
     with reading(source):
         table = renamed(read_source(spark, source), source)
-        return table.columns, table.take(count)
+        return table.columns, table.select(*map(_beginning, table.schema.fields)).take(count)
+
+
+def _beginning(field: T.StructField) -> Column:
+    column = column_of(field.name)
+    if not isinstance(field.dataType, (T.StringType, T.BinaryType)):
+        return column
+    return F.substring(column, 1, _MAX_SAMPLED).alias(field.name)

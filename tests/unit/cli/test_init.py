@@ -138,6 +138,14 @@ def test_the_end_of_the_input_writes_nothing(monkeypatch: pytest.MonkeyPatch) ->
     assert not Path("tickets.yaml").exists()
 
 
+@pytest.mark.parametrize("bucket", ["s3://my-bucket", "s3://my-bucket/", "s3:///"])
+def test_a_run_folder_is_no_whole_bucket(bucket: str) -> None:
+    """The results would be in `my-bucket-answers`, which may be anybody's."""
+    done = call("--source", "tickets.csv", "--task", "embed", "--run-folder", bucket)
+    assert (done.exit_code, "name a folder in it" in done.stderr) == (2, True)
+    assert [path.name for path in Path().iterdir()] == ["tickets.csv"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

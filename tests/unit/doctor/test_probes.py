@@ -11,10 +11,15 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
 from bedrock_spark.doctor.asking import UnansweredError, ask
-from bedrock_spark.doctor.findings import Diagnosis, Finding, error, ok, unknown, warning
+from bedrock_spark.doctor.findings import Diagnosis, Finding, Level, error, ok, unknown, warning
 from bedrock_spark.doctor.probes import Probe, run_probes
 from bedrock_spark.doctor.run_folder import folder_findings
-from bedrock_spark.errors import ConfigError, StorageUnavailableError
+from bedrock_spark.errors import (
+    ConfigError,
+    StorageAccessError,
+    StorageError,
+    StorageUnavailableError,
+)
 from bedrock_spark.storage import LocalStorage
 
 
@@ -52,19 +57,41 @@ def test_a_failure_is_a_line_and_what_came_before_counts(
     assert [r.levelname for r in caplog.records] == ["INFO"] * isinstance(exc, ValueError)
 
 
+def no_reply() -> StorageError:
+    error = StorageError("no connection")
+    error.__cause__ = EndpointConnectionError(endpoint_url="x")
+    return error
+
+
 @pytest.mark.parametrize("verb", ["create", "read", "list", "delete"])
-def test_a_store_that_does_not_answer_is_no_error_of_the_run_folder(
-    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("exc", "level", "has_fix"),
+    [
+        (StorageUnavailableError("throttled"), Level.UNKNOWN, False),
+        (no_reply(), Level.UNKNOWN, False),
+        (StorageAccessError("refused"), Level.ERROR, True),
+        (StorageError("no such bucket"), Level.ERROR, False),
+    ],
+)
+def test_what_the_run_folder_does_not_take(
+    verb: str,
+    exc: StorageError,
+    level: Level,
+    has_fix: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The same call may succeed later, so nothing is known, whichever it is."""
+    """No reply says nothing; a policy is the correction of a refusal only."""
     storage = LocalStorage(str(tmp_path))
 
-    def busy(*_: object) -> None:
-        raise StorageUnavailableError("throttled")
+    def fail(*_: object) -> None:
+        raise exc
 
-    monkeypatch.setattr(storage, verb, busy)
-    found = lines(lambda: folder_findings(storage, "aws"))
-    assert found == [unknown("probe 0: throttled")]
+    monkeypatch.setattr(storage, verb, fail)
+    monkeypatch.setattr(storage, "uri", "s3://my-bucket/runs/one")
+    (found,) = lines(lambda: folder_findings(storage, "aws"))
+    assert (found.level, found.fix is not None) == (level, has_fix)
+    assert "no connection" not in found.what
 
 
 def test_what_another_probe_tells_is_told_once() -> None:

@@ -85,6 +85,7 @@ def test_the_page_has_every_answer_as_text_and_asks_no_server(sides: int) -> Non
     assert "script" not in page.tags
     assert page.links == []
     assert "url(" not in html
+    assert "default-src 'none'" in html
     assert page.text.count(ODD) == 1 + sides  # the key, and each answer
     for text in ("a.yaml", "0.25", "$0.0001", "0.4 s", "body is null", "12,345 rows", "a note"):
         assert text in page.text

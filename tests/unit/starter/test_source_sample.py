@@ -117,8 +117,25 @@ def test_all_values_of_csv_are_text_as_spark_reads_them(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("\n".join(["id,body", *rows, "T-7,", ""]))
     found = sample_source(SourceConfig(path=str(tmp_path / "t.csv")), no_spark)
     assert (found.rows[0][0], tuple(found.rows[900])) == ("0", ("T-7", None))
-    assert found.has_line_breaks
+    assert found.csv_options() == {"multiLine": True}
     assert found.proposed_key() == ("id",)
+
+
+@pytest.mark.parametrize(
+    ("value", "options"),
+    [
+        ('"say ""yes"", please"', {"escape": '"'}),
+        ('"one\n""two"""', {"multiLine": True, "escape": '"'}),
+        ('5" pipe', {"escape": '"'}),
+        ('"say \\"yes\\" please"', {}),
+        ("C:\\temp", {}),
+    ],
+)
+def test_what_spark_must_know_of_a_csv(value: str, options: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"id,body\n1,{value}\n")
+    found = sample_source(SourceConfig(path=str(tmp_path / "t.csv")), no_spark)
+    assert len(found.rows) == 1
+    assert found.csv_options() == options
 
 
 def test_images_are_found_by_their_bytes_or_names(tmp_path: Path) -> None:
