@@ -50,14 +50,12 @@ def check_written(storage: Storage, manifest: RunManifest) -> None:
     """Raise RunFolderError unless a manifest that is about to be committed has all its files here.
 
     The executors wrote them, and may have written elsewhere. It lists two folders and reads no
-    file. What else is in the folder of a shard is deleted, because a job would read it: an earlier
-    round of this prepare, with another number of buckets, may have given the shard more files.
+    file.
     """
     prefixes = [
         prefix(manifest.prepare_id) for prefix in (layout.shards_prefix, layout.rows_prefix)
     ]
     found = {stored.key: stored.size for stored in list_all(storage, prefixes)}
-    _delete(storage, _foreign_files(found, manifest.shards))
     wrong = _wrong_files(found, manifest.shards)
     expected = [layout.rows_key(shard.shard_id, manifest.prepare_id) for shard in manifest.shards]
     wrong += [f"{key} (is missing)" for key in expected if key not in found]
@@ -81,7 +79,6 @@ def check_shard_files(storage: Storage, prepare_id: str, shards: Iterable[Shard]
         return
     found = {stored.key: stored.size for stored in storage.list(layout.shards_prefix(prepare_id))}
     wrong = _wrong_files(found, expected)
-    wrong += [f"{key} (is not its own)" for key in _foreign_files(found, expected)]
     if wrong:
         raise RunFolderError(
             f"{storage.uri}: {len(wrong)} files of {len(expected)} shards are not as prepare wrote "
@@ -93,23 +90,25 @@ def check_shard_files(storage: Storage, prepare_id: str, shards: Iterable[Shard]
 def _wrong_files(found: Mapping[str, int], shards: Iterable[Shard]) -> list[str]:
     """Return the files of shards that are missing or have another size, each with what is wrong.
 
+    Also those that are in the folder of a shard and are not its own: a job would read them.
     found: the sizes of the files that are there
     """
     expected: dict[str, int] = {}
+    folders: set[str] = set()
     for shard in shards:
         expected |= shard.sizes
-    return [
+        if shard.files:
+            folders.add(shard.key)
+    wrong = [
         f"{key} (is missing)"
         if key not in found
         else f"{key} (has {found[key]} bytes, not {expected[key]})"
         for key in sorted(key for key, size in expected.items() if found.get(key) != size)
     ]
-
-
-def _foreign_files(found: Iterable[str], shards: Iterable[Shard]) -> list[str]:
-    """Return the files that are in the folder of a shard and are not its own: a job reads them."""
-    own = {shard.key: shard.sizes for shard in shards if shard.files}
-    return sorted(key for key in found if key not in own.get(_folder_of(key), (key,)))
+    if folders:
+        others = (key for key in sorted(found.keys() - expected.keys()))
+        wrong += [f"{key} (is not its own)" for key in others if _folder_of(key) in folders]
+    return wrong
 
 
 def _folder_of(key: str) -> str:

@@ -206,7 +206,7 @@ def test_a_wrong_estimate_changes_no_shard(
 ) -> None:
     """The number of buckets follows from the exact size, not from the estimate.
 
-    The last case gives the first shard three files, and then two: no third one is left.
+    No file of a round with another number of buckets is left.
     """
     df = numbered(spark, rows, keys=rows, bodies=rows)
     shards = {"max_records": 100 * max_files, "max_files": max_files}
