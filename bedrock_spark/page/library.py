@@ -14,9 +14,9 @@ from typing import Any
 @cache
 def pygal() -> Any:
     """Return the module `pygal`, whose `style` is imported, too."""
-    before = list(sys.meta_path)
     import pygal as library  # most commands draw no chart
     import pygal.style
 
-    sys.meta_path[:] = [finder for finder in sys.meta_path if finder in before]
+    # Only that finder: importlib_metadata, which Pygal imports, needs its own.
+    sys.meta_path[:] = [f for f in sys.meta_path if type(f).__module__.split(".")[0] != "pygal"]
     return library

@@ -7,13 +7,16 @@ import sys
 
 PROGRAM = """
 import sys, warnings
+from importlib import metadata
 before = list(sys.meta_path)
 import bedrock_spark.page
 assert "pygal" not in sys.modules
 from bedrock_spark.page.charts import histogram
 assert "<svg" in histogram("lengths", ["1", "2"], [3, 4])
 assert "pygal" in sys.modules
-assert [finder for finder in sys.meta_path if finder not in before] == []
+added = [type(finder).__module__ for finder in sys.meta_path if finder not in before]
+assert not [name for name in added if name.startswith("pygal")], added
+assert metadata.version("boto3") and metadata.version("pygal")
 warnings.simplefilter("error")
 try:
     import no_module_of_this_name
