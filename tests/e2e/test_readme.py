@@ -77,6 +77,7 @@ def test_python_examples(
     assert "T-" in printed or "'ok': 120" in printed
 
 
+@pytest.mark.long
 def test_command_lines(
     example_folder: tuple[Path, LocalBedrock], monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

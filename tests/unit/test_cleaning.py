@@ -552,6 +552,7 @@ def test_a_part_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     assert invoke(str(tmp_path / "nothing"), "--yes").exit_code == ExitCode.FAILED
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("versioned", [False, True])
 def test_in_s3_a_call_deletes_up_to_1000_keys_and_old_versions_are_named(versioned: bool) -> None:
     with s3_in_process() as s3:
