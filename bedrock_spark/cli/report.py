@@ -84,7 +84,7 @@ def _wait_and_write(run: Run, out: Path, samples: int, clock: Clock, every: int)
 
 
 def _write(run: Run, out: Path, samples: int, clock: Clock, every: int | None) -> Look:
-    """Write the page. every: a browser reads it again after so many seconds, if the run goes on."""
+    """Write the page. every: the seconds after which a browser reads it again, during the run."""
     look = look_at(run, clock)
     shown: list[Sample] = []
     if samples:

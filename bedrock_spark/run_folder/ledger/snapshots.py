@@ -36,9 +36,9 @@ _NAME = re.compile(rf"{layout.SNAPSHOTS}/\d{{9,}}\.jsonl")
 def is_due(objects: int, events: int, state: LedgerState) -> bool:
     """Tell whether a snapshot is worth its bytes.
 
-    A snapshot has every job. One after every so many objects would make a long run write a number
-    of jobs that grows with their square. So there are half as many events as jobs between two of
-    them, too: all snapshots together have a few times the jobs of the run.
+    A snapshot has every job. If only the number of objects counted, all snapshots together would
+    have a number of jobs that grows with the square of the run. So between two snapshots there are
+    also half as many events as jobs: together, they have a few times the jobs of the run.
 
     objects, events: those since the last snapshot
     """
