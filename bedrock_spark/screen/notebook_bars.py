@@ -15,8 +15,8 @@ from functools import cache
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from bedrock_spark.progress import Counts, Pace, Progress
-from bedrock_spark.screen.text import counted, money_text, paced, slots_text, time_left
+from bedrock_spark.progress import Pace, Progress
+from bedrock_spark.screen.text import MONEY, counted, paced, parts_of, time_left
 
 # Shows a table as HTML and as plain text, in the place of the one before.
 Show = Callable[[str, str], None]
@@ -75,7 +75,7 @@ class _Stage:
     ended_at: float | None = None
 
     def rows(self, now: float) -> list[_Row]:
-        progress, counts = self.progress, self.progress.counts
+        progress = self.progress
         is_over = self.ended_at is not None
         passed = (now if self.ended_at is None else self.ended_at) - self.begun_at
         numbers = [counted(progress), "" if is_over else paced(progress, self.pace)]
@@ -83,7 +83,7 @@ class _Stage:
         if not is_over and not progress.is_done and silence >= _QUIET_SECONDS:
             waits_for = f", waits for {progress.waits_for}" if progress.waits_for else ""
             numbers[1] = f"no change for {time_left(silence)}{waits_for}"
-        if counts is None:
+        if progress.counts is None:
             numbers.append(progress.detail)
         if progress.total:
             share = progress.done / progress.total
@@ -91,24 +91,15 @@ class _Stage:
             share = 1.0 if is_over or progress.total == 0 else None
         text = "; ".join(filter(None, numbers))
         row = _Row(progress.stage, share, text, time_left(passed) if passed >= 1 else "")
-        return [row, *_parts(counts, progress.detail, is_over=is_over)]
-
-
-def _parts(counts: Counts | None, detail: str, *, is_over: bool) -> list[_Row]:
-    """Return bars of shards, slots and money. What the stage has cost stays to be read."""
-    if counts is None:
-        return []
-    money = counts.cost_usd or 0.0, counts.budget_usd
-    parts = [
-        ("shards", counts.settled, counts.shards, detail),
-        ("slots", counts.slots_used, counts.slots, slots_text(counts)),
-    ]
-    shown = [] if is_over else parts
-    return [
-        _Row(name, done / total if total else None, text, is_part=True)
-        for name, done, total, text in [*shown, ("money", *money, money_text(counts))]
-        if text
-    ]
+        # What the stage has cost stays to be read.
+        parts = [part for part in parts_of(progress) if part.name == MONEY or not is_over]
+        return [
+            row,
+            *(
+                _Row(p.name, p.done / p.total if p.total else None, p.text, is_part=True)
+                for p in parts
+            ),
+        ]
 
 
 @cache
