@@ -85,10 +85,8 @@ class _Stage:
             numbers[1] = f"no change for {time_left(silence)}{waits_for}"
         if progress.counts is None:
             numbers.append(progress.detail)
-        if progress.total:
-            share = progress.done / progress.total
-        else:
-            share = 1.0 if is_over or progress.total == 0 else None
+        is_full = progress.total == 0 or (progress.total is None and is_over)
+        share = progress.done / progress.total if progress.total else (1.0 if is_full else None)
         text = "; ".join(filter(None, numbers))
         row = _Row(progress.stage, share, text, time_left(passed) if passed >= 1 else "")
         # What the stage has cost stays to be read.
