@@ -62,6 +62,7 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     fallback_minutes: answers of the fallback by the minute since the epoch; latency: by how many
         milliseconds the call took, in the bins of size_bins.py
     dead_letters: how many rows are in the dead letter file; None if that is not known
+    files: the versions of the results and of the dead letters ("": there is no such file)
     outputs, jobs_known: digests of the batch output and of the jobs that this was made of
     rules: a digest of the rules that chose the records to ask again
     unanswered_digest: a digest of unanswered_ids
@@ -96,6 +97,7 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     fallback_minutes: dict[str, int] = {}
     latency: dict[str, int] = {}
     dead_letters: int | None = None
+    files: tuple[str, str] = ("", "")
     outputs: str = ""
     jobs_known: str = ""
     rules: str = ""
