@@ -13,6 +13,7 @@
     │   ├── ObjectChangedError a replace-only-this-version lost the race
     │   ├── StorageUnavailableError throttled or without a reply: the same call may succeed later
     │   └── StorageAccessError no credentials, or they do not allow the call
+    ├── AnswerStoreError       the store of answers is damaged, or a file of it was deleted
     ├── RunFolderError         the run folder belongs to something else, or is damaged
     │   ├── OtherRunError      the folder's run has another config, Region or account
     │   ├── RunCleanedError    clean has deleted what the command needs
@@ -204,6 +205,19 @@ class StorageAccessError(StorageError):
     """There are no credentials, or they do not allow the call."""
 
     exit_code = ExitCode.ACCESS
+
+
+class AnswerStoreError(BedrockSparkError):
+    """The store of answers is damaged, of another format, or lost a file while it was read.
+
+    key: the key of the file, if it is about one
+    """
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class RunFolderError(BedrockSparkError):
