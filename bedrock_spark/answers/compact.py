@@ -107,7 +107,8 @@ def _merge(
     storage: Storage, files: Sequence[AnswersFile], now: float
 ) -> tuple[list[AnswersFile], int, int]:
     """Write the answers of some files as new files; return these, and the rows before and after."""
-    label, written, after = f"merged{secrets.token_hex(4)}", [], 0
+    label = f"merged{secrets.token_hex(4)}"
+    written: list[AnswersFile] = []
     with ExitStack() as stack:
         opened = [stack.enter_context(closing(OpenAnswers(storage, file))) for file in files]
         before = sum(group.rows for one in opened for group in one.groups)
@@ -117,8 +118,7 @@ def _merge(
             file = write_answers(storage, now, label, len(written), rows.take(rows_per_file))
             if file is not None:
                 written.append(file)
-        after = rows.taken
-    return written, before, after
+    return written, before, rows.taken
 
 
 def _merged(opened: Sequence[OpenAnswers]) -> Iterator[pa.Table]:
