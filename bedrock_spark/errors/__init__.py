@@ -13,6 +13,7 @@
     │   ├── ObjectChangedError a replace-only-this-version lost the race
     │   ├── StorageUnavailableError throttled or without a reply: the same call may succeed later
     │   └── StorageAccessError no credentials, or they do not allow the call
+    ├── AnswerStoreError       the store of answers is damaged, or a file of it was deleted
     ├── RunFolderError         the run folder belongs to something else, or is damaged
     │   ├── OtherRunError      the folder's run has another config, Region or account
     │   ├── RunCleanedError    clean has deleted what the command needs
@@ -73,6 +74,7 @@ from bedrock_spark.errors.calls import (
 )
 from bedrock_spark.errors.folder import (
     AlreadyExistsError,
+    AnswerStoreError,
     ObjectChangedError,
     OtherRunError,
     RunCleanedError,
@@ -119,6 +121,7 @@ from bedrock_spark.errors.stages import (
 __all__ = [
     "AlreadyExistsError",
     "AnswerCutOffError",
+    "AnswerStoreError",
     "BedrockSparkError",
     "BudgetError",
     "CanaryAccessError",

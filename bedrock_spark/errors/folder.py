@@ -43,6 +43,19 @@ class StorageAccessError(StorageError):
     exit_code = ExitCode.ACCESS
 
 
+class AnswerStoreError(BedrockSparkError):
+    """The store of answers is damaged, of another format, or lost a file while it was read.
+
+    key: the key of the file, if it is about one
+    """
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 class RunFolderError(BedrockSparkError):
     """The run folder belongs to another config, or is damaged."""
 
