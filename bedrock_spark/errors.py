@@ -3,6 +3,7 @@
     BedrockSparkError
     ├── ConfigError            the config, or the source it names, cannot be used; nothing was spent
     │   └── SourceError        Spark cannot read the source: a file, a value, a query
+    ├── OtherPlanError         the run is not what its plan agreed on; nothing was spent
     ├── PlanError              the rows cannot become shards; nothing was spent
     │   ├── DuplicateKeyError  two or more rows have the same key
     │   └── TooManyRejectsError more rows than allowed cannot become records
@@ -66,6 +67,7 @@ class ExitCode(IntEnum):
     DONE = 0
     FAILED = 1
     USAGE = 2
+    TO_PAY = 2  # of `plan`, whose wrong use ends with CONFIG
     CONFIG = 3
     ACCESS = 4
     BUDGET = 5
@@ -135,6 +137,12 @@ class SparkFailedError(BedrockSparkError):
     """A stage failed in Spark, and no error of this package is the reason. Its cause has it all."""
 
     exit_code = ExitCode.FAILED
+
+
+class OtherPlanError(BedrockSparkError):
+    """The run is not what the plan that was handed in has agreed on; nothing was submitted."""
+
+    exit_code = ExitCode.CONFIG
 
 
 class PlanError(BedrockSparkError):

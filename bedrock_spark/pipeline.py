@@ -50,6 +50,7 @@ from bedrock_spark.outputs.reconciled_shard import (
     ReconciledShard,
     unanswered_rows,
 )
+from bedrock_spark.planning.agreement import Agreement
 from bedrock_spark.planning.drift import drift_findings, warning_of_drift
 from bedrock_spark.progress import Observer, Progress, ignore_progress
 from bedrock_spark.publication import Publication, why_not_final, write_final_report
@@ -65,6 +66,7 @@ from bedrock_spark.run_folder.ledger import Job, Ledger, LedgerState
 from bedrock_spark.run_folder.leftovers import delete_leftovers
 from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
 from bedrock_spark.run_folder.run import Run, begin_run, open_run, record_config
+from bedrock_spark.run_folder.source_change import change_of
 from bedrock_spark.run_models import RunModels
 from bedrock_spark.storage import calls_at_once
 from bedrock_spark.submission import open_submission, refuse_spent
@@ -90,6 +92,7 @@ class Pipeline:
     command_config: the config as it is named on the command line, for messages
     lease_wait: the most seconds to wait for the lease of another process that may be dead: a killed
         process of another machine cannot release it
+    agreement: the plan that prepare must keep to; None if there is none
     """
 
     run: Run
@@ -97,6 +100,7 @@ class Pipeline:
     observe: Observer = ignore_progress
     command_config: str = "CONFIG"
     lease_wait: float = DEFAULT_SECONDS
+    agreement: Agreement | None = None
     _fallback: Fallback | None = None
     _is_linted: bool = False
     _is_compared: bool = False
@@ -118,17 +122,22 @@ class Pipeline:
         observe: Observer = ignore_progress,
         command_config: str = "CONFIG",
         lease_wait: float = DEFAULT_SECONDS,
+        agreement: Agreement | None = None,
     ) -> Pipeline:
         """Check the config and open the run at its `run_uri`. Writes nothing: prepare begins it.
 
-        Raises ConfigError that names every problem of the config.
+        Raises ConfigError that names every problem of the config, and OtherPlanError if the config
+        or the prices are not those of the agreement.
         """
         clock = clock or SystemClock()
         checked = check_config(config)
         why = converse_reason(checked)
         if why is not None:
             log.warning(_CONVERSE_NOTICE, why)
-        return cls(open_run(checked, clock), clock, observe, command_config, lease_wait)
+        run = open_run(checked, clock)
+        if agreement is not None:
+            agreement.check_begin(run)
+        return cls(run, clock, observe, command_config, lease_wait, agreement)
 
     def check(self) -> None:
         """Check the config before money is spent. Raises a BedrockSparkError.
@@ -164,7 +173,8 @@ class Pipeline:
     def prepare(self, spark: SparkSession, df: DataFrame | None = None) -> RunManifest:
         """Cut `df`, or the config's source if `df` is None, into shards; return the manifest.
 
-        Raises PlanError if records are left that neither a batch job nor the fallback may take.
+        Raises PlanError if records are left that neither a batch job nor the fallback may take, and
+        OtherPlanError, before anything is committed, if there is an agreement on other shards.
         """
         from bedrock_spark.spark.prepare.stage import prepare
 
@@ -176,7 +186,9 @@ class Pipeline:
             storage = self.run.storage
             with calls_at_once(storage) as calls:
                 leftovers = calls.begin(delete_leftovers, [storage], self.clock)
-                manifest = prepare(spark, self.run, df, self.observe, self._note_begun)
+                manifest = prepare(
+                    *(spark, self.run, df, self.observe), self._note_begun, self._approve
+                )
             leftovers.result()
             self._reporter.manifest = manifest
             if not self.run.is_begun:
@@ -187,6 +199,11 @@ class Pipeline:
 
     def _note_begun(self, run: Run) -> None:
         self.run = run
+
+    def _approve(self, manifest: RunManifest) -> None:
+        """Raise OtherPlanError if the shards are not those of the agreement."""
+        if self.agreement is not None:
+            self.agreement.check_manifest(self.run, manifest, self.clock.now())
 
     def _check_shared(self, spark: SparkSession) -> None:
         """Raise an error, once, unless the driver and the executors share the run folder."""
@@ -200,7 +217,7 @@ class Pipeline:
         self, spark: SparkSession, manifest: RunManifest, df: DataFrame | None = None
     ) -> None:
         """Warn, once, if the source has changed since it was prepared. No row is read."""
-        from bedrock_spark.spark.source_state import change_of, state_of
+        from bedrock_spark.spark.source_state import state_of
 
         if self._is_compared or manifest.source is None:
             return
