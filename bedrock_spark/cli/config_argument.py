@@ -14,7 +14,7 @@ SET_HELP = (
 )
 PLAN_METAVAR = "FILE"
 PLAN_HELP = (
-    "Do what a plan says that `bedrock-spark plan --out` wrote, here or in S3, or stop before "
+    "Do what a plan says that bedrock-spark plan --out wrote, here or in S3, or stop before "
     "anything is submitted, and show the difference."
 )
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     metavar="FILE",
-    help="Write the plan to a file, here or in S3. `run --plan FILE` does this, or nothing.",
+    help="Write the plan to a file, here or in S3. run --plan FILE does this, or nothing.",
 )
 @click.option(
     "--against",

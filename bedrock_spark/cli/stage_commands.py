@@ -55,8 +55,8 @@ def _stage_command(
         from bedrock_spark.cli import stages
 
         work = partial(getattr(stages, name), **own)
-        about_run = stages.AboutRun(lease_wait, plan)
-        sys.exit(stages.perform(work, config, overrides, output, about_run))
+        code = stages.perform(work, config, overrides, output, lease_wait=lease_wait, plan=plan)
+        sys.exit(code)
 
     return command
 

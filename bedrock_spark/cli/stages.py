@@ -166,32 +166,23 @@ def mute_spark() -> None:
 Stage = Callable[[Pipeline, Display], int]
 
 
-@dataclass(frozen=True)
-class AboutRun:
-    """Options about a run, and not about a stage.
-
-    lease_wait: see `Pipeline`; plan: the file of a plan that the run keeps to
-    """
-
-    lease_wait: float = DEFAULT_SECONDS
-    plan: str | None = None
-
-
 def perform(
     stage: Stage,
     config_path: str,
     overrides: Sequence[str] = (),
     output: Output | None = None,
-    about_run: AboutRun = AboutRun(),
+    lease_wait: float = DEFAULT_SECONDS,
+    plan: str | None = None,
 ) -> int:
     """Load the config, open the run, run the stage, and return the exit code.
 
+    lease_wait: see `Pipeline`; plan: the file of a plan that the run keeps to
     A BedrockSparkError is printed as a message without a traceback. In YARN's cluster mode it is
     told to YARN, too.
     """
     display = Display(output)
     display.output.begin_logging()
-    code = _perform(stage, config_path, overrides, display, about_run)
+    code = _perform(stage, config_path, overrides, display, lease_wait, plan)
     if display.failure is not None and "PYSPARK_GATEWAY_PORT" in os.environ:
         from bedrock_spark.spark.yarn import tell_yarn
 
@@ -200,20 +191,24 @@ def perform(
 
 
 def _perform(
-    stage: Stage, config_path: str, overrides: Sequence[str], display: Display, about_run: AboutRun
+    stage: Stage,
+    config_path: str,
+    overrides: Sequence[str],
+    display: Display,
+    lease_wait: float,
+    plan: str | None,
 ) -> int:
     opened: list[Pipeline] = []
 
     def work() -> int:
         config = check_config(config_path, overrides)
-        plan = about_run.plan
         agreement = None if plan is None else agreement_on(plan)
         words = [config_path, *(w for override in overrides for w in ("--set", override))]
         pipeline = Pipeline.open(
             config,
             observe=display.observe,
             command_config=shlex.join(words),
-            lease_wait=about_run.lease_wait,
+            lease_wait=lease_wait,
             agreement=agreement,
         )
         opened.append(pipeline)
@@ -249,5 +244,6 @@ def perform_from_arguments(stage: Stage, description: str | None) -> int:
         return Display(arguments.output).fail_with(ExitCode.USAGE, message)
     return perform(
         *(stage, arguments.config, arguments.overrides, arguments.output),
-        AboutRun(arguments.lease_wait, arguments.plan),
+        lease_wait=arguments.lease_wait,
+        plan=arguments.plan,
     )
