@@ -79,7 +79,7 @@ def _was(plan: Plan) -> Iterator[tuple[str, str]]:
         return
     begun = f", begun {was.begun_at}" if was.begun_at is not None else ""
     yield "was / now", f"{was.run_uri} ({was.how}{begun}, {was.state})"
-    pairs = {
+    pairs: dict[str, tuple[int | str, int | str]] = {
         "model": (was.model_id, plan.model_id),
         "rows": (was.rows, source.rows),
         "records": (was.records, source.records),

@@ -52,13 +52,16 @@ class WithoutCode2(click.Command):
             return super().invoke(ctx)
 
 
+class _WrongUseError(click.UsageError):
+    exit_code = ExitCode.CONFIG
+
+
 @contextmanager
 def _ending_as_config() -> Iterator[None]:
     try:
         yield
     except click.UsageError as exc:
-        exc.exit_code = ExitCode.CONFIG
-        raise
+        raise _WrongUseError(exc.format_message(), exc.ctx) from exc
 
 
 def output_asked_by(words: Sequence[str]) -> Output:

@@ -65,7 +65,7 @@ class Agreement:
     def check_begin(self, run: Run) -> None:
         """Raise OtherPlanError if the config or the prices of a run are not the agreed ones."""
         basis = self.plan.basis
-        changes = []
+        changes: list[str] = []
         if config_digest(run.config) != basis.config_digest:
             changes += _config_changes(basis.config, compared_config(run.config))
         prices = run.prices if run.is_begun else list_prices(run.config)

@@ -158,9 +158,9 @@ def test_what_was_agreed_is_what_runs(
     rows.write.parquet(path)
     config = config_of(local, "claude", source={"format": "parquet", "path": path})
     plan = bedrock_spark.plan(spark, None, config, output_tokens=8)
-    spark.read.parquet(path).limit(1).withColumn("id", F.lit(ROWS)).write.mode("append").parquet(
-        path
-    )
+    spark.read.parquet(path).limit(1).withColumn("id", F.lit(ROWS).cast("long")).write.mode(
+        "append"
+    ).parquet(path)
     with pytest.raises(OtherPlanError) as refused:
         bedrock_spark.run(spark, None, config, observe=False, plan=plan)
     lines = [line.strip() for line in str(refused.value).splitlines()]
