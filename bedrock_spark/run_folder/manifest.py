@@ -171,6 +171,16 @@ def require_manifest(storage: Storage) -> RunManifest:
     return manifest
 
 
+def refuse_other_run(manifest: RunManifest, run_id: str, storage: Storage) -> None:
+    """Raise RunFolderError if the manifest is not of the run that run.json names."""
+    if manifest.run_id != run_id:
+        raise RunFolderError(
+            f"{storage.uri}: manifest.json is of the run {manifest.run_id}, run.json "
+            f"of {run_id}: two processes prepared it at once with different configs. "
+            "Delete the folder, or use a new run_uri"
+        )
+
+
 def _parse(data: bytes, storage: Storage) -> RunManifest:
     uri = join_uri(storage.uri, layout.MANIFEST_FILE)
     try:
