@@ -121,7 +121,7 @@ def open_run(config: Config, clock: Clock) -> Run:
     if data is None:
         if is_fixed(storage):
             raise refuse(storage, f"has a run, but no {layout.RUN_FILE}; restore it from a backup")
-        return replace(_new_run(config, clock), is_first=True)
+        return replace(new_run(config, clock), is_first=True)
     description = parse_run_file(data, storage)
     known = _with_family_recorded(config, description["config"])
     region = config.batch.region or description.get("region") or region_here()
@@ -131,7 +131,7 @@ def open_run(config: Config, clock: Clock) -> Run:
         return _begun(run, description)
     if has_moved(description, config) or is_fixed(storage):
         raise refuse(storage, why_not)
-    return _new_run(config, clock)
+    return new_run(config, clock)
 
 
 def find_run(
@@ -277,7 +277,11 @@ def without_folder(config: Config, clock: Clock) -> tuple[Config, AwsSettings]:
     return _with_family_asked(config.model_copy(update={"batch": batch}), aws, clock), aws
 
 
-def _new_run(config: Config, clock: Clock) -> Run:
+def new_run(config: Config, clock: Clock) -> Run:
+    """Return a run that is not begun, whatever its folder holds. Writes nothing.
+
+    Raises ConfigError as `open_run`.
+    """
     run = _opened(config, config.batch.region or region_here())
     known = _with_family_asked(run.config, run.aws, clock)
     return replace(run, config=known, begun_at=clock.now(), is_begun=False)
