@@ -205,7 +205,8 @@ class Pipeline:
         if self._is_compared or manifest.source is None:
             return
         self._is_compared = True
-        change = change_of(manifest.source, state_of(spark, self.run.config.source, df))
+        now = state_of(spark, self.run.config.source, df, self.run.aws)
+        change = change_of(manifest.source, now)
         if change is not None:
             finding = changed_source_finding(change)
             log.warning("%s: %s", self.run.storage.uri, finding["detail"])
