@@ -130,7 +130,7 @@ def open_run(config: Config, clock: Clock) -> Run:
     if data is None:
         if is_fixed(storage):
             raise refuse(storage, f"has a run, but no {layout.RUN_FILE}; restore it from a backup")
-        return replace(_new_run(config, clock), is_first=True)
+        return replace(new_run(config, clock), is_first=True)
     description = parse_run_file(data, storage)
     known = _with_family_recorded(config, description["config"])
     known = with_recorded_columns(known, description["config"])
@@ -141,7 +141,7 @@ def open_run(config: Config, clock: Clock) -> Run:
         return _begun(run, description)
     if has_moved(description, config) or is_fixed(storage):
         raise refuse(storage, why_not)
-    return _new_run(config, clock)
+    return new_run(config, clock)
 
 
 def find_run(
@@ -289,7 +289,11 @@ def without_folder(config: Config, clock: Clock) -> tuple[Config, AwsSettings]:
     return with_run_columns(known, aws), aws
 
 
-def _new_run(config: Config, clock: Clock) -> Run:
+def new_run(config: Config, clock: Clock) -> Run:
+    """Return a run that is not begun, whatever its folder holds. Writes nothing.
+
+    Raises ConfigError as `open_run`.
+    """
     run = _opened(config, config.batch.region or region_here())
     known = with_run_columns(_with_family_asked(run.config, run.aws, clock), run.aws)
     return replace(run, config=known, begun_at=clock.now(), is_begun=False)
