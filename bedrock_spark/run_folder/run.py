@@ -44,6 +44,7 @@ from bedrock_spark.run_folder.config_versions import record_config as write_vers
 from bedrock_spark.run_folder.prices import find_among, read_prices, record_prices
 from bedrock_spark.run_folder.run_file import (
     FORMAT,
+    config_digests,
     parse_run_file,
     read_run_file,
     versions_here,
@@ -356,6 +357,7 @@ def _describe(run: Run) -> bytes:
         "region": run.aws.region,
         "account": run.account,
         "config": run.config.model_dump(mode="json"),
+        "digests": config_digests(run.config),
         "versions": versions_here(),
         "derived_from": _lineage(run),
     }
