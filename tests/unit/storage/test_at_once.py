@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -112,9 +113,15 @@ def test_after_an_interrupt_no_further_call_is_made(remote: Any, kind: type[Base
         assert dropped.wait(60)
         made.append(number)
 
-    with pytest.raises(kind), calls_at_once(remote) as calls:
-        begun = [calls.begin(call, number) for number in range(200)]
-        begun[-1].add_done_callback(lambda _: dropped.set())
-        raise kind
+    begun: list[Future[None]] = []
+
+    def interrupted() -> None:
+        with calls_at_once(remote) as calls:
+            begun.extend(calls.begin(call, number) for number in range(200))
+            begun[-1].add_done_callback(lambda _: dropped.set())
+            raise kind
+
+    with pytest.raises(kind):
+        interrupted()
     assert sorted(made) == list(range(len(made)))
     assert len(made) == sum(not each.cancelled() for each in begun) < 100
