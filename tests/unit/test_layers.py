@@ -33,12 +33,13 @@ ORDER: list[set[str]] = [
     {"storage"},
     {"run_folder", "config_file"},  # the state of a run, on storage; a config from a file or S3
     {"outputs", "costs"},
-    {"invoke"},
+    {"invoke", "pairs"},
     {"fanout"},
     {"spark"},
     {"canary", "check", "model_check", "report", "fallback"},
     {
         *("publication", "submission", "run_models", "planning", "browse", "permissions"),
+        "comparing",
         *("cleaning", "monitoring"),
     },
     {"pipeline", "doctor", "preview"},
