@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -76,8 +77,11 @@ def write_run(
         report = {
             "version": VERSION,
             "run_id": run.run_id,
-            "outcomes": {"ok": len(asked), "rejected": len(rejected), "error": 0},
-            "tokens": {"input": 10 * len(asked), "output": 2 * len(asked)},
+            "outcomes": {"error": 0, **Counter(str(row.get("outcome", "ok")) for row in rows)},
+            "tokens": {
+                side: sum(row.get(f"{side}_tokens") or 0 for row in rows)
+                for side in ("input", "output")
+            },
             "cost": {"total": cost},
         }
         run.storage.write(layout.REPORT_FILE, json.dumps(report).encode())

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.comparing.build import (
@@ -88,30 +91,39 @@ def compare(
         raise ConfigError("--gold and --gold-column go together: the table, and its column")
     uris = [uri for uri in (run_a, run_b) if uri is not None]
     tables = [open_table(find_run(u, region, endpoint_url, needs=(RESULTS,))) for u in uris]
-    opened = None
-    if gold is not None:
-        opened = open_gold(gold, gold_format, None, AwsSettings(region, endpoint_url))
+    aws = AwsSettings(region, endpoint_url)
+    opened = None if gold is None else open_gold(gold, gold_format, aws)
     chosen = _engine(engine, tables, opened, has_spark=spark is not None)
+    session = None
     if chosen == SPARK:
         session = spark(tables[0].run.config) if callable(spark) else spark
-        assert session is not None
-    frame: DataFrame | None = None
+    truth = None if opened is None else _truth(session, opened)
     gold_plan = None
-    if opened is not None:
-        assert gold_column is not None
+    if truth is not None and gold_column is not None:
         name, _, answer = gold_column.partition("=")
-        schema = opened.table.schema if opened.table is not None else None
-        if schema is None:
-            from bedrock_spark.spark.compare import gold_frame
-
-            frame, schema = gold_frame(session, opened)
-        gold_plan = GoldPlan(schema, name, answer or None, tuple(gold_key) or None)
+        gold_plan = GoldPlan(truth.schema, name, answer or None, tuple(gold_key) or None)
     plan = plan_comparison(tables, key, columns, outcomes, samples, gold_plan)
-    if chosen == SPARK:
-        tallies = _on_spark(session, plan, opened, frame)
-    else:
-        tallies = _in_memory(plan, opened)
+    tallies = _in_memory(plan, truth) if session is None else _on_spark(session, plan, truth)
     return _comparison(chosen, plan, tallies, names_all=samples > 0)
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """The true values, in memory or in Spark, and their types."""
+
+    schema: pa.Schema
+    table: pa.Table | None = None
+    frame: DataFrame | None = None
+
+
+def _truth(spark: SparkSession | None, gold: Gold) -> _Truth:
+    if gold.table is not None:
+        return _Truth(gold.table.schema, gold.table)
+    assert spark is not None
+    from bedrock_spark.spark.compare import gold_frame
+
+    frame, schema = gold_frame(spark, gold)
+    return _Truth(schema, frame=frame)
 
 
 def _engine(
@@ -132,38 +144,35 @@ def _engine(
     return SPARK
 
 
-def _in_memory(plan: ComparisonPlan, gold: Gold | None) -> list[Tally]:
+def _in_memory(plan: ComparisonPlan, truth: _Truth | None) -> list[Tally]:
     batches = [
         batch
         for table, side in zip(plan.tables, plan.sides, strict=False)
         for index in range(len(table.files.units))
         for batch in table.files.compact(index, side)
     ]
-    if gold is not None and gold.table is not None:
-        batches += _compact_gold(gold, plan.sides[-1])
+    if truth is not None and truth.table is not None:
+        batches += _compact_table(truth.table, plan.sides[-1])
     return tally_in_memory(batches, plan.columns, plan.questions)
 
 
-def _compact_gold(gold: Gold, side: Side) -> list[Any]:
-    assert gold.table is not None
+def _compact_table(table: pa.Table, side: Side) -> list[pa.RecordBatch]:
     made, row = [], 0
-    table = gold.table.select(side.needed)
-    for batch in table.combine_chunks().to_batches(_GOLD_ROWS):
+    for batch in table.select(side.needed).combine_chunks().to_batches(_GOLD_ROWS):
         made.append(compact(batch, side, 0, row))
         row += batch.num_rows
     return made
 
 
-def _on_spark(
-    spark: SparkSession, plan: ComparisonPlan, gold: Gold | None, frame: DataFrame | None
-) -> list[Tally]:
+def _on_spark(spark: SparkSession, plan: ComparisonPlan, truth: _Truth | None) -> list[Tally]:
     from bedrock_spark.spark.compare import tally_on_spark, text_frame
     from bedrock_spark.spark.errors import stage_errors
 
     with stage_errors("compare"):
-        if gold is not None and gold.table is not None:
+        frame = None if truth is None else truth.frame
+        if truth is not None and truth.table is not None:
             needed = plan.sides[-1].needed
-            frame = text_frame(spark, needed, as_texts(gold.table, needed))
+            frame = text_frame(spark, needed, as_texts(truth.table, needed))
         runs = [(table.files, table.manifest.rows) for table in plan.tables]
         return tally_on_spark(spark, runs, frame, plan.sides, plan.columns, plan.questions)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -43,15 +42,12 @@ class Gold:
     frame: DataFrame | None = None
 
 
-def open_gold(
-    given: Any, form: str | None, columns: Sequence[str] | None, aws: AwsSettings
-) -> Gold:
+def open_gold(given: Any, form: str | None, aws: AwsSettings) -> Gold:
     """Return a table of true values; it is read unless Spark is needed for that.
 
     given: a path of files, a folder of them, the name of a table of Spark's catalog, or an Arrow,
         pandas or Spark table
     form: the format of the files; None if their names tell it
-    columns: those that are needed, if they are known; a file of Parquet is read for them only
     Raises ConfigError if there is nothing.
     """
     if isinstance(given, pa.Table):
@@ -74,7 +70,7 @@ def open_gold(
     if not is_plain or sum(sizes) > MOST_BYTES:
         return Gold(path=text, form=found)
     readers: dict[str, Callable[[bytes], pa.Table]] = {
-        _PARQUET: lambda data: pq.read_table(io.BytesIO(data), columns=_there(data, columns)),
+        _PARQUET: lambda data: pq.read_table(io.BytesIO(data)),
         _CSV: _read_csv,
         _JSON: lambda data: pyarrow.json.read_json(io.BytesIO(data)),
     }
@@ -113,12 +109,6 @@ def _form_of(keys: Sequence[str]) -> str | None:
     return next((f for f in map(format_of_path, keys) if f is not None), None)
 
 
-def _there(data: bytes, columns: Sequence[str] | None) -> list[str] | None:
-    names = pq.read_schema(io.BytesIO(data)).names
-    is_all = columns is None or any(name not in names for name in columns)
-    return None if is_all or columns is None else list(dict.fromkeys(columns))
-
-
 def _read_csv(data: bytes) -> pa.Table:
     """Return a table of texts, as Spark reads CSV: `007` stays as it is, an empty cell is null."""
     names = pyarrow.csv.open_csv(io.BytesIO(data)).schema.names
@@ -133,8 +123,3 @@ def _read_csv(data: bytes) -> pa.Table:
         convert_options=options,
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
     )
-
-
-def is_file_name(text: str) -> bool:
-    """Tell whether a text is a path and not the name of a table."""
-    return "/" in text or bool(PurePosixPath(text).suffix)

@@ -22,6 +22,7 @@ from bedrock_spark.comparing.values import (
     ValuePair,
 )
 from bedrock_spark.costs.tokens import small_dollars
+from bedrock_spark.pairs.compact import number_of
 from bedrock_spark.pairs.sides import OUTCOMES
 
 UNKNOWN = "not known"
@@ -164,10 +165,10 @@ def _outcomes(found: Comparison) -> TextTable:
 
 def _answers(columns: Sequence[ComparedColumn]) -> TextTable:
     has_kappa = any(column.kappa is not None for column in columns)
-    head = ("", "ok in both", "equal", "", _INTERVAL, "normalised")
-    rows = []
+    head: tuple[str, ...] = ("", "ok in both", "equal", "", _INTERVAL, "normalised")
+    rows: list[tuple[str, ...]] = []
     for column in columns:
-        cells = (
+        cells: tuple[str, ...] = (
             " = ".join(dict.fromkeys(column.names)) if len(column.names) > 1 else column.name,
             f"{column.rows:,}",
             f"{column.equal.count:,}",
@@ -223,7 +224,8 @@ def matrix(title: str, values: Sequence[ValuePair], others: int) -> TextTable:
         totals[pair.first] += pair.rows
         totals[pair.second] += pair.rows
     named = [label for label, _ in totals.most_common(_MOST_LABELS) if label is not None]
-    named.sort(key=lambda label: (-totals[label], label))
+    are_numbers = all(number_of(label) is not None for label in named)
+    named.sort(key=lambda n: (number_of(n) or 0 if are_numbers else -totals[n], n))
     texts: dict[str | None, str] = {label: label for label in named}
     if None in totals:
         texts[None] = NO_VALUE

@@ -271,8 +271,8 @@ def _sample(own: Tally, table: pa.Table, question: Question, first: Array, secon
     missing = question.samples - len(own.samples)
     for left, right in zip(first[:missing].tolist(), second[:missing].tolist(), strict=True):
         k1, k2 = (table.column(name)[left].as_py() for name in ("k1", "k2"))
-        places = (table.column("place")[row].as_py() for row in (left, right))
+        place_1, place_2 = (table.column("place")[row].as_py() for row in (left, right))
         truth = None
         if question.first is Place.GOLD:
             truth = table.column(f"label_{question.columns[0]}")[left].as_py()
-        own.samples.append(DifferentPair(k1, k2 >> 2, *places, truth))
+        own.samples.append(DifferentPair(k1, k2 >> 2, place_1, place_2, truth))

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import to_arrow_schema
 
 from bedrock_spark.config import SourceConfig
+from bedrock_spark.config.secrets import FromEnvironment
 from bedrock_spark.pairs.compact import compact, compact_schema
 from bedrock_spark.pairs.read_results import ResultFiles
 from bedrock_spark.pairs.sides import Column, Side
@@ -68,7 +69,7 @@ def gold_frame(spark: SparkSession, gold: Gold) -> tuple[DataFrame, pa.Schema]:
     """Return the true values as a DataFrame, and its types in Arrow. Raises ConfigError."""
     frame = gold.frame
     if frame is None:
-        options = {"header": "true"} if gold.form == "csv" else {}
+        options: dict[str, str | FromEnvironment] = {"header": "true"} if gold.form == "csv" else {}
         source = (
             SourceConfig(table=gold.name)
             if gold.path is None
