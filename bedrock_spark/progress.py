@@ -40,6 +40,27 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class CallCounts:
+    """The numbers of the fallback beside the records: for bars, logs and metrics.
+
+    input_tokens, output_tokens: of this round, as far as answers tell them
+    tokens_per_minute, calls_per_minute: of the last minute, all tasks together, as the quotas count
+        them; token_limit, call_limit: the most that the config allows, None if it does not say
+    cost_usd: what the run has cost so far, by its prices; budget_usd: what it may cost; None if
+        that is not known
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    tokens_per_minute: int = 0
+    token_limit: int | None = None
+    calls_per_minute: int = 0
+    call_limit: int | None = None
+    cost_usd: float | None = None
+    budget_usd: float | None = None
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a stage is.
 
@@ -48,6 +69,7 @@ class Progress:
     detail: what else is known, such as the number of active jobs
     waits_for: what the stage waits for, such as "the batch jobs"; "" if that is not known
     counts: of the batch jobs, in their stage
+    calls: of the fallback, in its stage
     """
 
     stage: str
@@ -57,6 +79,7 @@ class Progress:
     unit: str = "records"
     waits_for: str = ""
     counts: Counts | None = None
+    calls: CallCounts | None = None
 
     @property
     def is_done(self) -> bool:

@@ -1,5 +1,6 @@
 """The config of a run: its shape, and how it is read."""
 
+from bedrock_spark.config.answers import AnswersConfig
 from bedrock_spark.config.batch import BatchConfig, ShardsConfig, VpcConfig
 from bedrock_spark.config.budget import BudgetConfig
 from bedrock_spark.config.canary import CanaryConfig
@@ -18,6 +19,7 @@ from bedrock_spark.config.source import SourceConfig
 from bedrock_spark.config.targets import TargetConfig
 
 __all__ = [
+    "AnswersConfig",
     "BatchConfig",
     "BudgetConfig",
     "CanaryConfig",

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, PrivateAttr, model_validator
 
+from bedrock_spark.config.answers import AnswersConfig
 from bedrock_spark.config.base import Section, check_run_uri
 from bedrock_spark.config.batch import BatchConfig, ShardsConfig
 from bedrock_spark.config.budget import BudgetConfig
@@ -28,12 +29,13 @@ from bedrock_spark.config.results import ResultsConfig
 from bedrock_spark.config.source import SourceConfig
 from bedrock_spark.config.targets import TargetConfig
 
-_FIXED = ("run_uri", "source", "model", "request", "shards")
+_FIXED = ("run_uri", "source", "model", "request", "shards", "answers")
 # Keys of fixed sections that may still change: they decide whether prepare commits, and what
 # happens to answers, but not what prepare commits.
 _FREE = {
     "source": ("on_duplicate_key", "max_rejects"),
     "request": ("on_truncated", "max_tokens_ceiling", "on_refused"),
+    "answers": ("keep",),
 }
 
 
@@ -68,6 +70,7 @@ class Config(Section):
     prices: PricesConfig = PricesConfig()
     budget: BudgetConfig = BudgetConfig()
     results: ResultsConfig = ResultsConfig()
+    answers: AnswersConfig | None = None
     metrics: MetricsConfig = MetricsConfig()
     notify: NotifyConfig = NotifyConfig()
     endpoint_url: str | None = None
@@ -84,6 +87,11 @@ class Config(Section):
     def fixed_part(self) -> dict[str, Any]:
         """Return the part that shapes the records. It must not change once a run folder exists."""
         return fixed_part(self.model_dump(mode="json"))
+
+    @property
+    def shares_records(self) -> bool:
+        """Tell whether record ids are of bodies, and rows with equal bodies share a record."""
+        return self.request.dedupe or (self.answers is not None and self.answers.is_on)
 
     @property
     def origin(self) -> Origin:

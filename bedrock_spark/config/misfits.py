@@ -49,12 +49,23 @@ def _columns_without_schema(config: Config) -> Iterator[str]:
 
 
 def _overlaps(config: Config) -> Iterator[str]:
-    yield from overlaps(config.run_uri, config.source, config.results, config.targets)
+    places = config.run_uri, config.source, config.results, config.targets, config.answers
+    yield from overlaps(*places)
+
+
+def _answers_without_output(config: Config) -> Iterator[str]:
+    answers = config.answers
+    if answers is not None and answers.is_written and config.results.model_output == "drop":
+        yield (
+            "results.model_output: drop leaves nothing to keep in answers.uri; keep it, or set "
+            "answers.mode: read"
+        )
 
 
 _RULES: tuple[tuple[Callable[[Config], Iterator[str]], tuple[str, ...]], ...] = (
     (_merge_without_key, ("results", "source")),
     (_schema_of_no_columns, ("request", "results")),
     (_columns_without_schema, ("request", "results")),
-    (_overlaps, ("run_uri", "source", "results", "targets")),
+    (_overlaps, ("run_uri", "source", "results", "targets", "answers")),
+    (_answers_without_output, ("answers", "results")),
 )

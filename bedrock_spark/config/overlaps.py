@@ -1,4 +1,4 @@
-"""Which places of a config may not overlap: the source, the run folder, the results, the targets.
+"""Which places of a config may not overlap: source, run folder, results, targets, kept answers.
 
 Publishing deletes what is in its place, and every stage writes below the folder that it is given.
 So if the results are published into the source, the source is gone; if they are published into the
@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from bedrock_spark.config.answers import AnswersConfig
 from bedrock_spark.config.places import TABLE, Place, Relation, place_of, place_of_path
 from bedrock_spark.config.results import ResultsConfig
 from bedrock_spark.config.source import SourceConfig
 from bedrock_spark.config.targets import TargetConfig
+
+_RUN, _ANSWERS = "run_uri", "answers.uri"
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,14 @@ class NamedPlace:
 
 
 def overlaps(
-    run_uri: str, source: SourceConfig, results: ResultsConfig, targets: Sequence[TargetConfig]
+    run_uri: str,
+    source: SourceConfig,
+    results: ResultsConfig,
+    targets: Sequence[TargetConfig],
+    answers: AnswersConfig | None = None,
 ) -> list[str]:
     """Return a message for every two places of a config that must be apart and are not."""
-    folders = named_folders(run_uri, targets)
+    folders = named_folders(run_uri, targets, answers)
     read, written = named_source(source), named_results(results)
     return [
         *_overlaps_of_results(written, [read, *folders]),
@@ -46,14 +53,18 @@ def overlaps(
     ]
 
 
-def named_folders(run_uri: str, targets: Sequence[TargetConfig]) -> list[NamedPlace]:
-    """Return the folders that the run writes to: the run folder, then those of targets."""
-    folders = [
+def named_folders(
+    run_uri: str, targets: Sequence[TargetConfig], answers: AnswersConfig | None = None
+) -> list[NamedPlace]:
+    """Return the folders that the run writes to: its own, that of answers, those of targets."""
+    store = [] if answers is None else [(_ANSWERS, answers.uri)]
+    folders = [NamedPlace(key, uri, place_of_path(uri)) for key, uri in [(_RUN, run_uri), *store]]
+    folders += [
         NamedPlace(f"targets[{i}].uri", target.uri, place_of_path(target.uri))
         for i, target in enumerate(targets)
         if target.uri is not None
     ]
-    return [NamedPlace("run_uri", run_uri, place_of_path(run_uri)), *folders]
+    return folders
 
 
 def named_source(source: SourceConfig) -> NamedPlace | None:
@@ -110,7 +121,7 @@ def _overlaps_of_folders(folders: Sequence[NamedPlace]) -> Iterator[str]:
     for i, first in enumerate(folders):
         for second in folders[i + 1 :]:
             relation = first.place.relation(second.place)
-            may_be_equal = first.key != "run_uri"
+            may_be_equal = first.key not in (_RUN, _ANSWERS)
             if relation is Relation.APART or (may_be_equal and relation is Relation.EQUAL):
                 continue
             yield (f"{first} {relation.value} {second}: use folders that are not inside each other")

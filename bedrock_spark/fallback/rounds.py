@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from bedrock_spark.aws.clients import bedrock_client
 from bedrock_spark.aws.provisioned import is_provisioned, wait_for_provisioned
 from bedrock_spark.clock import Clock
 from bedrock_spark.costs.budget import Budget, open_budget
+from bedrock_spark.costs.fallback_cost import cost_with_fallback
 from bedrock_spark.errors import PlanError, RunFolderError
 from bedrock_spark.fallback.provisioning import Deletion, ProvisionedThroughput
 from bedrock_spark.fallback.share import HandedOver
@@ -152,6 +154,7 @@ class Fallback:
             group=self.spark_jobs.group,
             has_answered=self.has_answered,
             uses_flex=self.run.prices.has_flex and not self.has_no_flex,
+            cost=self._cost(reconciled),
         )
         self._note(asked, has_changed=asked.changed > 0 or len(current) < len(unanswered))
         return asked.records
@@ -260,6 +263,11 @@ class Fallback:
         used = (shard.fallback_tokens for shard in reconciled)
         now = self.clock.now()
         return open_budget(self.run, self.manifest, shards, now, self.jobs, used)
+
+    def _cost(self, reconciled: Sequence[ReconciledShard]) -> Callable[..., Decimal | None]:
+        """Return a function of what a round uses: what the run has cost by then, if it is known."""
+        used = [shard.fallback_tokens for shard in reconciled]
+        return cost_with_fallback(self.run, self.manifest, self.clock, self.jobs, used)
 
     def _until(self) -> float | None:
         hours, begun_at = self.run.config.batch.deadline_hours, self.run.begun_at

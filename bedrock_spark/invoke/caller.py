@@ -14,6 +14,7 @@ from bedrock_spark.aws.protocols import RuntimeClient
 from bedrock_spark.aws.retry import retry_invoke
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import FallbackConfig
+from bedrock_spark.costs.call_use import UseCounter
 from bedrock_spark.costs.token_estimate import TokenEstimate
 from bedrock_spark.errors import InvokeRecordError, InvokeThrottledError
 from bedrock_spark.families import Family
@@ -88,6 +89,7 @@ class ModelCaller:
     until: no call is repeated after this time, in seconds since the epoch
     flex: sends calls to the flex tier while that serves them in time; None: all calls have the tier
         of the options
+    counter: counts what answered calls use
     """
 
     client: RuntimeClient
@@ -100,6 +102,7 @@ class ModelCaller:
     estimate: TokenEstimate = field(default_factory=TokenEstimate)
     until: float | None = None
     flex: FlexTier | None = None
+    counter: UseCounter = field(default_factory=UseCounter)
 
     def ask(self, body: bytes, limit: int | None = None) -> bytes:
         """Return the model's answer to a body, as compact JSON; see `answer`."""
@@ -142,7 +145,7 @@ class ModelCaller:
             flex.note_answer()
         elif self.flex is not None:
             self.flex.note_default_answer(wait)
-        self.limiter.settle(reservation, self._used(body, answered.output, expected))
+        self.limiter.settle(reservation, self._used(body, answered, expected))
         return answered._replace(seconds=ended - began)
 
     def _call(self, body: bytes, options: InvokeOptions) -> Answered:
@@ -181,20 +184,22 @@ class ModelCaller:
         request = converse_request(self.client, body)
         return {**request, **(options or self.options).of_converse(), "modelId": self.model_id}
 
-    def _used(self, body: bytes, output: bytes, expected: int) -> int:
+    def _used(self, body: bytes, answered: Answered, expected: int) -> int:
         """Return the quota tokens that a call used, and add its counts to the estimate.
 
         If the answer does not say, these are the `expected` tokens.
         """
-        decoded = msgspec.json.decode(output)
+        decoded = msgspec.json.decode(answered.output)
         if not isinstance(decoded, dict):
             return expected
         answer = self.family.read(decoded)
-        if answer.input_tokens is None and answer.output_tokens is None:
-            return expected
-        counted = answer.input_tokens or 0, answer.output_tokens or 0
-        self.estimate.learn(body, *counted)
-        return self.estimate.used(*counted, answer.cache_read_tokens or 0)
+        used = expected
+        if answer.input_tokens is not None or answer.output_tokens is not None:
+            counted = answer.input_tokens or 0, answer.output_tokens or 0
+            self.estimate.learn(body, *counted)
+            used = self.estimate.used(*counted, answer.cache_read_tokens or 0)
+        self.counter.add(answer, used, is_flex=answered.tier == FLEX_TIER)
+        return used
 
 
 def converse_request(client: RuntimeClient, body: bytes) -> dict[str, Any]:

@@ -18,7 +18,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import msgspec
+
 from bedrock_spark.clock import Clock
+from bedrock_spark.costs.call_use import CallUse, total_use
 from bedrock_spark.errors import StorageError
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.run_folder import layout
@@ -26,6 +29,8 @@ from bedrock_spark.run_folder.heartbeat import run_periodically
 from bedrock_spark.storage import Storage, calls_at_once
 
 log = logging.getLogger(__name__)
+
+_ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(CallUse)
 
 # Seconds between two looks. Every look lists the objects of all tasks, so with more than 20 tasks
 # looks are rarer: tasks / 10 seconds apart.
@@ -43,20 +48,20 @@ COUNT_SECONDS = 5.0
 class TaskRegistry:
     """One task's view of the tasks that are at work in a round of the fallback.
 
-    asked: returns how many records this task has asked; a heartbeat tells the driver
+    used: returns what this task has used so far; a heartbeat tells the driver
     looks: the number of looks so far
     has_ended: whether a task of the round had ended at the last look
     """
 
     def __init__(
-        self, storage: Storage, round_id: str, clock: Clock, asked: Callable[[], int] = lambda: 0
+        self, storage: Storage, round_id: str, clock: Clock, used: Callable[[], CallUse] = CallUse
     ) -> None:
         self._storage = storage
         self._prefix = layout.tasks_prefix(round_id)
         self._key = f"{self._prefix}{uuid.uuid4().hex}"
         self._mark = layout.ended_task_key(round_id)
         self._clock = clock
-        self._asked = asked
+        self._used = used
         self.looks = 0
         self.has_ended = False
         self._tasks = 1
@@ -66,7 +71,8 @@ class TaskRegistry:
     def look(self) -> int:
         """Send a heartbeat; return the number of tasks at work, this one included."""
         self.looks += 1
-        self._storage.write(self._key, f"{self.looks} {self._asked()}".encode())
+        # The number of looks makes each heartbeat another version of the object.
+        self._storage.write(self._key, f"{self.looks} ".encode() + _ENCODER.encode(self._used()))
         now = self._clock.now()
         before, self._seen = self._seen, {}
         for listed in self._storage.list(self._prefix):
@@ -109,24 +115,25 @@ class TaskRegistry:
 
 
 @dataclass
-class AskedRecords:
-    """Counts the records that the tasks of a round have asked, by their heartbeats.
+class RoundUse:
+    """Adds up what the tasks of a round have used, by their heartbeats.
 
     A task that has ended has no heartbeat any more: its last count stands.
     """
 
     storage: Storage
     round_id: str
-    _by_task: dict[str, int] = field(default_factory=dict)
+    _by_task: dict[str, CallUse] = field(default_factory=dict)
 
-    def count(self) -> int:
-        """Return the number of records so far. Reads one small object per task at work."""
+    def so_far(self) -> CallUse:
+        """Return what was used so far. Reads one small object per task at work."""
         for listed in self.storage.list(layout.tasks_prefix(self.round_id)):
-            data = self.storage.read_if_present(listed.key) or b""
-            _, _, asked = data.partition(b" ")
-            if asked.isdigit():
-                self._by_task[listed.key] = int(asked)
-        return sum(self._by_task.values())
+            _, _, used = (self.storage.read_if_present(listed.key) or b"").partition(b" ")
+            try:
+                self._by_task[listed.key] = _DECODER.decode(used)
+            except msgspec.MsgspecError:
+                continue  # the mark of tasks that have ended, or an object that is not ours
+        return total_use(self._by_task.values())
 
     @property
     def pause(self) -> float:

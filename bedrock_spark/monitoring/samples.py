@@ -5,10 +5,10 @@ They come from the progress that the screen shows and from the report, so that n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from bedrock_spark.progress import Counts, Progress
+from bedrock_spark.progress import CallCounts, Counts, Progress
 from bedrock_spark.report import Report
 from bedrock_spark.report.values import DONE, FAILED, HELD, INTERRUPTED, UNFINISHED
 
@@ -29,6 +29,12 @@ METRICS: dict[str, tuple[str, str]] = {
     "output_tokens": ("Output tokens of batch jobs so far.", "Count"),
     "records_ended": ("Records of batch jobs that are over.", "Count"),
     "records_without_answer": ("Those of them without an answer.", "Count"),
+    "fallback_input_tokens": ("Input tokens of the fallback's round so far.", "Count"),
+    "fallback_output_tokens": ("Output tokens of the fallback's round so far.", "Count"),
+    "fallback_tokens_per_minute": ("Tokens of the fallback in the last minute.", "Count"),
+    "fallback_token_limit": ("The most of them that the config allows.", "Count"),
+    "fallback_calls_per_minute": ("Calls of the fallback in the last minute.", "Count"),
+    "fallback_call_limit": ("The most of them that the config allows.", "Count"),
     "cost_dollars": ("What the run has cost so far, by its prices.", "None"),
     "budget_dollars": ("What the run may cost.", "None"),
     "rows": ("Rows by outcome, as the last report has them.", "Count"),
@@ -49,13 +55,15 @@ class Sample:
 
 
 def samples_of_progress(progress: Progress) -> Iterator[Sample]:
-    """Yield the numbers of a stage, and of the batch jobs if it has them."""
+    """Yield the numbers of a stage, and of batch jobs or calls if it has them."""
     labels = {"stage": progress.stage, "unit": progress.unit}
     yield Sample("stage_done", progress.done, labels)
     if progress.total is not None:
         yield Sample("stage_total", progress.total, labels)
     if progress.counts is not None:
         yield from _samples_of_counts(progress.counts)
+    if progress.calls is not None:
+        yield from _samples_of_calls(progress.calls)
 
 
 def _samples_of_counts(counts: Counts) -> Iterator[Sample]:
@@ -73,6 +81,24 @@ def _samples_of_counts(counts: Counts) -> Iterator[Sample]:
         "cost_dollars": counts.cost_usd,
         "budget_dollars": counts.budget_usd,
     }
+    yield from _known(values)
+
+
+def _samples_of_calls(calls: CallCounts) -> Iterator[Sample]:
+    values: dict[str, float | None] = {
+        "fallback_input_tokens": calls.input_tokens,
+        "fallback_output_tokens": calls.output_tokens,
+        "fallback_tokens_per_minute": calls.tokens_per_minute,
+        "fallback_token_limit": calls.token_limit,
+        "fallback_calls_per_minute": calls.calls_per_minute,
+        "fallback_call_limit": calls.call_limit,
+        "cost_dollars": calls.cost_usd,
+        "budget_dollars": calls.budget_usd,
+    }
+    yield from _known(values)
+
+
+def _known(values: Mapping[str, float | None]) -> Iterator[Sample]:
     for name, value in values.items():
         if value is not None:
             yield Sample(name, value)

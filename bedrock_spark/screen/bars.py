@@ -1,6 +1,8 @@
-"""Progress as bars on a terminal, one for each stage; shards, slots and money have their own."""
+"""Progress as bars on a terminal, one for each stage; slots, limits, money … have their own."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from rich.console import Console, RenderableType
 from rich.progress import (
@@ -16,16 +18,15 @@ from rich.progress import Progress as Bars
 from rich.table import Column
 from rich.text import Text
 
-from bedrock_spark.progress import Counts, Pace, Progress
-from bedrock_spark.screen.text import counted, money_text, paced, slots_text
+from bedrock_spark.progress import Pace, Progress
+from bedrock_spark.screen.text import MONEY, Part, counted, paced, parts_of
 
 # The bar is narrower on a terminal of less than this, so that the numbers have room.
 _WIDE = 100
-_MONEY = "  money"
 
 
 class _OfStages(ProgressColumn):
-    """A column that only the bars of stages have, not those of shards, slots and money."""
+    """A column that only the bars of stages have, not those of its parts."""
 
     def __init__(self, column: ProgressColumn) -> None:
         super().__init__()
@@ -73,8 +74,7 @@ class ProgressBars:
         numbers = [counted(progress), paced(progress, self._pace)]
         if progress.counts is None:
             numbers.append(progress.detail)
-        else:
-            self._show_parts(self._bars, progress.counts, progress.detail)
+        self._show_parts(self._bars, parts_of(progress))
         self._bars.update(
             self._task,
             completed=progress.done,
@@ -82,28 +82,20 @@ class ProgressBars:
             count=", ".join(filter(None, numbers)),
         )
 
-    def _show_parts(self, bars: Bars, counts: Counts, detail: str) -> None:
-        """Show the shards done, the slots in use and the money spent, of what there is."""
-        money = counts.cost_usd or 0.0, counts.budget_usd
-        for name, done, total, text in (
-            ("  shards", counts.settled, counts.shards, detail),
-            ("  slots", counts.slots_used, counts.slots, slots_text(counts)),
-            (_MONEY, *money, money_text(counts)),
-        ):
-            if text:
-                if name not in self._parts:
-                    self._parts[name] = bars.add_task(name, count="", is_part=True)
-                # Without a budget the bar is empty: there is nothing to compare with.
-                whole = total or 1
-                bars.update(
-                    self._parts[name], completed=done if total else 0, total=whole, count=text
-                )
+    def _show_parts(self, bars: Bars, parts: Sequence[Part]) -> None:
+        """Show what the stage has beside its records."""
+        for part in parts:
+            if part.name not in self._parts:
+                self._parts[part.name] = bars.add_task(f"  {part.name}", count="", is_part=True)
+            # Without a total the bar is empty: there is nothing to compare with.
+            done, total = (part.done, part.total) if part.total else (0, 1)
+            bars.update(self._parts[part.name], completed=done, total=total, count=part.text)
 
     def _end_bar(self) -> None:
         if self._bars is None:
             return
         for name, task in self._parts.items():
-            if name != _MONEY:  # what the stage has cost stays to be read
+            if name != MONEY:  # what the stage has cost stays to be read
                 self._bars.remove_task(task)
         self._parts = {}
         if self._task is not None:

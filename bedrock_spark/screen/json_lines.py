@@ -59,6 +59,7 @@ class JsonLines:
                 "detail": progress.detail,
                 "waits_for": progress.waits_for,
                 "counts": None if progress.counts is None else asdict(progress.counts),
+                "calls": None if progress.calls is None else asdict(progress.calls),
             }
         )
 

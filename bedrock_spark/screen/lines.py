@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from bedrock_spark.progress import Progress
 from bedrock_spark.screen.due_lines import DueLines
-from bedrock_spark.screen.text import counted, money_text, paced, slots_text, time_left
+from bedrock_spark.screen.text import counted, limits_text, money_text, paced, slots_text, time_left
 
 
 class ProgressLines:
@@ -39,8 +39,9 @@ class ProgressLines:
             note += f" for {waits_for}" if waits_for else ""
         count = counted(progress)
         numbers = ", ".join(filter(None, (count, "" if note else paced(progress, pace))))
-        counts = progress.counts
-        parts = (numbers, progress.detail, slots_text(counts), money_text(counts), note)
+        facts = slots_text(progress.counts), limits_text(progress.calls)
+        money = money_text(progress.counts or progress.calls)
+        parts = (numbers, progress.detail, *facts, money, note)
         text = "; ".join(filter(None, parts))
         self._put(f"{progress.stage:9} {text or 'begins'}", now)
 

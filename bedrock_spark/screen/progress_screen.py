@@ -1,6 +1,6 @@
 """The progress of a command or of a call in Python, on the screen that it has.
 
-A terminal gets bars, a notebook and a log get lines. Importing this module does not import rich:
+A terminal and a notebook get bars, a log gets lines. Importing this module does not import rich:
 only a terminal needs it.
 """
 
@@ -11,7 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, TextIO
+from importlib import import_module
+from typing import Any, Protocol, TextIO
 
 from bedrock_spark.progress import Observer, Progress
 from bedrock_spark.screen.json_lines import JsonLines
@@ -50,6 +51,7 @@ class ProgressScreen:
     """Shows progress on a stream; `observe` is the observer. Any thread may call it.
 
     bars: draw bars; None for bars on a terminal and lines elsewhere
+    notebook: draw bars in the cell of a notebook that runs, and nothing on the stream
     as_json: write JSON lines, wherever that is; `run_uri` is in each once it is set
     """
 
@@ -61,9 +63,11 @@ class ProgressScreen:
         ticker: Ticker = tick_in_background,
         *,
         as_json: bool = False,
+        notebook: bool = False,
     ) -> None:
         self._stream = stream
         self._bars = bars
+        self._notebook = notebook
         self._now = now
         self._ticker = ticker
         self._lock = threading.Lock()
@@ -112,7 +116,9 @@ class ProgressScreen:
                 self._view.tick(self._now())
 
     def _opened(self) -> _View:
-        if self._view is None:
+        if self._view is None and self._notebook:
+            self._view = _notebook_bars()
+        elif self._view is None:
             stream = self._stream or sys.stderr
             wants_bars = stream.isatty() if self._bars is None else self._bars
             self._view = _bars(stream) if wants_bars else ProgressLines(_writer(self._stream))
@@ -125,6 +131,27 @@ def _bars(stream: TextIO) -> _View:
     from bedrock_spark.screen.bars import ProgressBars
 
     return ProgressBars(Console(file=stream, highlight=False, emoji=False))
+
+
+def _notebook_bars() -> _View:
+    from bedrock_spark.screen.notebook_bars import NotebookBars, Show
+
+    display: Any = import_module("IPython.display").display
+
+    def place() -> Show:
+        handle: Any = None
+
+        def show(html: str, plain: str) -> None:
+            nonlocal handle
+            content = {"text/html": html, "text/plain": plain}
+            if handle is None:
+                handle = display(content, raw=True, display_id=True)
+            else:
+                handle.update(content, raw=True)
+
+        return show
+
+    return NotebookBars(place)
 
 
 def _writer(stream: TextIO | None) -> Callable[[str], None]:
@@ -144,8 +171,7 @@ def automatic_screen(is_wanted: bool) -> Iterator[Observer | None]:
     if not is_wanted:
         yield None
         return
-    # A notebook shows stderr as if something had failed.
-    screen = ProgressScreen(sys.stdout, bars=False) if is_notebook() else ProgressScreen()
+    screen = ProgressScreen(notebook=is_notebook())
     try:
         yield screen.observe
     finally:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bedrock_spark.progress import Counts, Pace, Progress
+from dataclasses import dataclass
+
+from bedrock_spark.progress import CallCounts, Counts, Pace, Progress
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 
@@ -33,7 +35,23 @@ def slots_text(counts: Counts | None) -> str:
     return f"{counts.slots_used:,} of {counts.slots:,} slots used"
 
 
-def money_text(counts: Counts | None) -> str:
+def limits_text(calls: CallCounts | None) -> str:
+    """Return tokens and calls a minute, such as `12,300 of 200,000 tokens/min`; "" for none."""
+    if calls is None:
+        return ""
+    parts = [_of_limit(calls.tokens_per_minute, calls.token_limit, "tokens/min")]
+    if calls.call_limit is not None:
+        parts.append(_of_limit(calls.calls_per_minute, calls.call_limit, "calls/min"))
+    return ", ".join(filter(None, parts))
+
+
+def _of_limit(used: int, limit: int | None, unit: str) -> str:
+    if limit is None:
+        return f"{used:,} {unit}" if used else ""
+    return f"{used:,} of {limit:,} {unit}"
+
+
+def money_text(counts: Counts | CallCounts | None) -> str:
     """Return the money, such as `$1.25 of $5.00 spent`; "" if no price is known."""
     if counts is None or counts.cost_usd is None:
         return ""
@@ -64,3 +82,38 @@ def time_left(seconds: float) -> str:
         return f"{minutes // 60} h {minutes % 60} min"
     hours = round(seconds / _HOUR)
     return f"{hours // 24} d {hours % 24} h"
+
+
+@dataclass(frozen=True)
+class Part:
+    """A bar below that of its stage. total: None or 0 if there is nothing to compare with."""
+
+    name: str
+    done: float
+    total: float | None
+    text: str
+
+
+MONEY = "money"
+
+
+def parts_of(progress: Progress) -> list[Part]:
+    """Return what a stage has beside its own bar: shards, slots, limits and money, if any."""
+    counts, calls = progress.counts, progress.calls
+    parts = []
+    if counts is not None:
+        parts = [
+            Part("shards", counts.settled, counts.shards, progress.detail),
+            Part("slots", counts.slots_used, counts.slots, slots_text(counts)),
+        ]
+    if calls is not None:
+        if calls.token_limit is None and calls.call_limit is not None:
+            used, limit = calls.calls_per_minute, calls.call_limit
+        else:
+            used, limit = calls.tokens_per_minute, calls.token_limit or 0
+        parts = [Part("limit", used, limit, limits_text(calls))]
+    priced = counts or calls
+    if priced is not None:
+        cost = priced.cost_usd or 0.0
+        parts.append(Part(MONEY, cost, priced.budget_usd, money_text(priced)))
+    return [part for part in parts if part.text]

@@ -53,7 +53,8 @@ def refuse_overlaps(spark: SparkSession, config: Config) -> None:
     if written is None:
         return
     source = named_source(config.source)
-    others = [*([source] if source else []), *named_folders(config.run_uri, config.targets)]
+    folders = named_folders(config.run_uri, config.targets, config.answers)
+    others = [*([source] if source else []), *folders]
     for mine in places_of(spark, written):
         for other in others:
             for theirs in places_of(spark, other):

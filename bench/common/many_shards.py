@@ -6,9 +6,11 @@ nothing reads them, they are only listed.
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -176,13 +178,21 @@ def _answer(record_id: str) -> dict[str, Any]:
 
 def _link_all(pattern: Path, folder: Path, keys: Collection[str]) -> None:
     made: set[str] = set()
+    linked = str(pattern)
     for key in keys:
         path = f"{folder}/{key}"
         parent = path.rpartition("/")[0]
         if parent not in made:
             os.makedirs(parent, exist_ok=True)  # noqa: PTH103 - there are very many
             made.add(parent)
-        os.link(pattern, path)
+        try:
+            os.link(linked, path)
+        except OSError as exc:
+            if exc.errno != errno.EMLINK:
+                raise
+            # A file of ext4 has at most 65,000 links: the next ones are to a copy.
+            shutil.copy2(linked, path)
+            linked = path
 
 
 def write_collected(folder: Path, rows: Collection[tuple[str, bytes]]) -> dict[str, str]:

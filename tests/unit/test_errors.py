@@ -62,6 +62,18 @@ def test_every_sample_is_an_attribute_of_some_error() -> None:
     assert {name for kind in TREE for name in attributes_of(kind)} == SAMPLES.keys()
 
 
+def test_every_error_is_exported_under_its_public_name() -> None:
+    """Tracebacks and pickles name it by `bedrock_spark.errors`, whatever file it is in."""
+    found, above = set[type[BedrockSparkError]](), [BedrockSparkError]
+    while above:
+        kind = above.pop()
+        found.add(kind)
+        above += kind.__subclasses__()
+    own = {kind for kind in found if kind.__module__.startswith("bedrock_spark.")}
+    assert own == set(TREE)
+    assert {kind.__module__ for kind in own} == {"bedrock_spark.errors"}
+
+
 def test_the_tree_that_is_drawn_is_the_tree_that_is() -> None:
     """The module's docstring names every class, below the class it derives from."""
     drawn: dict[str, str | None] = {}

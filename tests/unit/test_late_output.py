@@ -11,6 +11,7 @@ from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.fanout.scheduler import OUTPUT_SECONDS
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.pipeline.repeats import await_output
 from bedrock_spark.run_folder.ledger import Job
 from tests.unit.fakes import FakeClock, make_config
 
@@ -40,6 +41,10 @@ def test_late_output_is_collected(
     assert isinstance(pipeline, CollectedTwice)
     began = clock.now()
     pipeline.settled_at, pipeline.comes_at = began - 30, began + comes_after
-    (shard,) = pipeline._await_output(SPARK, pipeline.collect(SPARK))
+
+    def collect() -> list[ReconciledShard]:
+        return pipeline.collect(SPARK)
+
+    (shard,) = await_output(collect(), collect, pipeline.jobs, pipeline.observe, clock)
     assert clock.now() - began == waited
     assert shard.unfound == (5 if comes_after > OUTPUT_SECONDS else 0)

@@ -31,7 +31,8 @@ ORDER: list[set[str]] = [
     {"families"},  # request bodies and answers per model family
     {"aws", "prices"},  # one file per AWS call; list prices, and those that a run counts with
     {"storage"},
-    {"run_folder", "config_file"},  # the state of a run, on storage; a config from a file or S3
+    # The state of a run, on storage; a config from a file or S3; the store of kept answers.
+    {"run_folder", "config_file", "answers"},
     {"outputs", "costs"},
     {"invoke", "pairs"},
     {"fanout"},

@@ -13,7 +13,6 @@ import pytest
 import yaml
 from pyspark.sql import SparkSession
 
-from bedrock_spark import pipeline as pipeline_module
 from bedrock_spark import publication, run_models, submission
 from bedrock_spark.aws.model_state import ModelState
 from bedrock_spark.check import check_config
@@ -31,7 +30,8 @@ from bedrock_spark.errors import (
 from bedrock_spark.fallback.rounds import Fallback, refuse_too_small
 from bedrock_spark.model_check import UsedModel
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
-from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.pipeline import Pipeline, stages
+from bedrock_spark.pipeline.repeats import note_end_of
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS, NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.ledger import Ledger
@@ -308,7 +308,7 @@ def test_after_rows_were_appended_nothing_is_asked(
         opened.append(True)
         return nullcontext(SimpleNamespace(may_go_on=lambda _: False, gave_up=False, reason=None))
 
-    monkeypatch.setattr(pipeline_module, "open_fallback", open_fallback)
+    monkeypatch.setattr(stages, "open_fallback", open_fallback)
     shards = [ReconciledShard(unit="shard-0", unanswered=3)]
     assert pipeline.fall_back(SPARK, shards) == shards
     assert opened == [True] * is_asked
@@ -343,12 +343,12 @@ def test_every_stage_that_holds_a_lease_waits_for_it_but_a_single_step(
         raise _Opened
 
     for name in ("check_reachable", "is_canary_due"):
-        for module in (pipeline_module, submission):
+        for module in (stages, submission):
             monkeypatch.setattr(module, name, lambda *_: False, raising=False)
     monkeypatch.setattr(pipeline._models, "check", lambda: None)
     monkeypatch.setattr(pipeline._models, "check_fallback", lambda: None)
     monkeypatch.setattr(submission, "leased_controller", opened)
-    monkeypatch.setattr(pipeline_module, "open_fallback", opened)
+    monkeypatch.setattr(stages, "open_fallback", opened)
     for module in (publishing, partial):
         monkeypatch.setattr(module, "publish", opened)
     monkeypatch.setattr(publication, "count_unsettled", lambda *_: 0)
@@ -449,8 +449,13 @@ def test_a_fallback_that_gave_up_has_had_its_chance_for_every_process(tmp_path: 
     pipeline = open_pipeline(tmp_path / "run", **settings)
     prepare_by_hand(pipeline, 5)
     assert pipeline.report(shards).state == "unfinished"
-    ended = SimpleNamespace(gave_up=True, reason="fallback.rounds: 2 are used up")
-    pipeline._note_end_of(cast("Fallback", ended), 5)
+    ended = SimpleNamespace(
+        gave_up=True,
+        reason="fallback.rounds: 2 are used up",
+        run=pipeline.run,
+        clock=pipeline.clock,
+    )
+    note_end_of(cast("Fallback", ended), 5, pipeline._reporter)
     later = open_pipeline(tmp_path / "run", **settings)
     state = Ledger(later.run.storage).load()
     assert later._why_not_final(shards, state) is None

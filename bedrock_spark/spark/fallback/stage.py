@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from pyspark.sql import SparkSession
 
@@ -20,17 +19,23 @@ from bedrock_spark.aws.errors import credentials_advice
 from bedrock_spark.aws.model_refusals import with_advice
 from bedrock_spark.aws.profiles import refusal_advice
 from bedrock_spark.clock import SystemClock
+from bedrock_spark.costs.call_use import total_use
 from bedrock_spark.costs.tokens import max_answer_tokens
 from bedrock_spark.errors import InvokeRefusedError, StorageError
 from bedrock_spark.families import family_of
-from bedrock_spark.invoke.shared_limit import AskedRecords
+from bedrock_spark.invoke.shared_limit import RoundUse
 from bedrock_spark.outputs.ask_again import ask_again_of
-from bedrock_spark.progress import Observer, Progress, ignore_progress
+from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.claims import close_round, open_round
-from bedrock_spark.run_folder.heartbeat import run_periodically
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.spark.fallback.parts import number_of_tasks, split_into_parts
+from bedrock_spark.spark.fallback.round_progress import (
+    CostOf,
+    RoundProgress,
+    no_cost,
+    shown_progress,
+)
 from bedrock_spark.spark.fallback.round_result import Round, add_up, check_refusals
 from bedrock_spark.spark.fallback.task import FallbackTask, TaskResult
 from bedrock_spark.spark.tasks import observed_tasks, run_per_unit
@@ -54,6 +59,7 @@ def ask_unanswered(
     *,
     has_answered: bool = False,
     uses_flex: bool = False,
+    cost: CostOf = no_cost,
 ) -> Round:
     """Ask unanswered records of collected shards, once each. Runs one Spark action.
 
@@ -66,6 +72,7 @@ def ask_unanswered(
     group: the name by which `cancel_jobs` can end the action
     has_answered: whether the model has answered a record in an earlier round
     uses_flex: whether calls go to the flex tier while it serves in time
+    cost: what the run has cost so far, for the progress
     Answers and errors of single records are in the run folder: collect again to see them. Raises
     InvokeRefusedError if the model would answer no record, and FallbackRefusedError if it refused
     many of them alike and answered none.
@@ -98,11 +105,14 @@ def ask_unanswered(
     open_round(run.storage, round_id, SystemClock(), observe=observe)
     try:
         total = sum(part.records for parts in groups for part in parts)
+        limit = run.config.budget.max_cost_usd
+        progress = RoundProgress(total, config, observe, SystemClock(), cost, limit)
         with (
-            _observed_asking(run.storage, round_id, total, observe),
+            shown_progress(progress, RoundUse(run.storage, round_id)),
             observed_tasks(spark, "fallback", ignore_progress, group),
         ):
             done = run_per_unit(spark, groups, task, TaskResult, "fallback")
+        progress.end(total_use(result.use for result in done))
     except BaseException:
         _delete_tasks(run.storage, round_id)
         raise
@@ -118,27 +128,6 @@ def ask_unanswered(
     if not has_answered:
         check_refusals(asked, config.model_id, run.storage.uri)
     return asked
-
-
-@contextmanager
-def _observed_asking(
-    storage: Storage, round_id: str, total: int, observe: Observer
-) -> Iterator[None]:
-    """Report every few seconds how many records the tasks of a round have asked."""
-    asked = AskedRecords(storage, round_id)
-
-    def report(done: int) -> None:
-        observe(Progress("fallback", min(done, total), total, waits_for="answers of the model"))
-
-    report(0)
-    if observe is ignore_progress:
-        yield
-        return
-    with run_periodically(
-        "counting the records of the fallback", lambda: report(asked.count()), lambda: asked.pause
-    ):
-        yield
-    report(total)
 
 
 def _close(storage: Storage, round_id: str) -> None:

@@ -19,6 +19,7 @@ from bedrock_spark.aws.clients import AwsSettings, runtime_client
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import FallbackConfig
 from bedrock_spark.costs.burndown import output_rate
+from bedrock_spark.costs.call_use import CallUse, UseCounter
 from bedrock_spark.costs.token_estimate import TokenEstimate
 from bedrock_spark.errors import InvokeError, InvokeRefusedError
 from bedrock_spark.families import family_by_name
@@ -53,6 +54,7 @@ class TaskResult(msgspec.Struct, frozen=True):
         messages: one message for each of these
     is_stopped: whether the task asked no more records because too many were refused alike
     no_flex: what the service says of a model without the flex tier, None if it did not say so
+    use: what its calls used
     """
 
     asked: int
@@ -65,6 +67,7 @@ class TaskResult(msgspec.Struct, frozen=True):
     is_stopped: bool = False
     no_flex: str | None = None
     refusal_code: str | None = None
+    use: CallUse = CallUse()
 
 
 @dataclass(frozen=True)
@@ -138,12 +141,15 @@ class FallbackTask:
         limiter = RateLimiter(clock, config.requests_per_minute, config.tokens_per_minute)
         answers = AnswerFiles(self.storage, clock)
         flex = FlexTier(clock, self.until) if self.uses_flex else None
-        caller = self._caller(limiter, clock, flex)
+        counter = UseCounter()
+        caller = self._caller(limiter, clock, flex, counter)
         refusals = Refusals(self.has_answered)
         asker = _Asker(caller, answers, config.concurrency, self.until, renewal.check, refusals)
         pending = PendingRecords(self.storage, self.prepare_id, parts, self.limit_path)
         refusal = refusal_code = None
-        registry = TaskRegistry(self.storage, self.round_id, clock, lambda: asker.asked)
+        registry = TaskRegistry(
+            self.storage, self.round_id, clock, lambda: counter.use(asker.asked)
+        )
         with share_limit(limiter, registry, clock, self.tasks, is_alone=self.tasks == 1):
             try:
                 asker.ask_all(pending)
@@ -164,9 +170,12 @@ class FallbackTask:
             refusals.is_hopeless,
             flex.refusal if flex is not None else None,
             refusal_code,
+            counter.use(asker.asked),
         )
 
-    def _caller(self, limiter: RateLimiter, clock: Clock, flex: FlexTier | None) -> ModelCaller:
+    def _caller(
+        self, limiter: RateLimiter, clock: Clock, flex: FlexTier | None, counter: UseCounter
+    ) -> ModelCaller:
         config = self.config
         return ModelCaller(
             client=runtime_client(self.aws, config.read_timeout_seconds, config.concurrency),
@@ -179,6 +188,7 @@ class FallbackTask:
             estimate=TokenEstimate(self.max_answer_tokens, output_rate(self.model_id, self.family)),
             until=self.until,
             flex=flex,
+            counter=counter,
         )
 
 

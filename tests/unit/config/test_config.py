@@ -295,7 +295,8 @@ def test_a_config_cannot_be_changed() -> None:
 def test_the_fixed_part_shapes_the_records() -> None:
     """Settings of jobs, fallback, results and endpoint may change during a run."""
     config = make_config()
-    assert set(config.fixed_part()) == {"run_uri", "source", "model", "request", "shards"}
+    fixed = {"run_uri", "source", "model", "request", "shards", "answers"}
+    assert set(config.fixed_part()) == fixed
     changed = make_config(
         batch={"attempts": 7, "tags": {"a": "b"}},
         fallback={"model_id": PROVISIONED},

@@ -14,7 +14,9 @@ import botocore.session
 import pytest
 from botocore.exceptions import IncompleteReadError, ReadTimeoutError
 
+from bedrock_spark.costs.call_use import UseCounter
 from bedrock_spark.costs.token_estimate import TokenEstimate
+from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.errors import (
     InvokeRecordError,
     InvokeRefusedError,
@@ -294,3 +296,16 @@ def test_the_metadata_fits_what_converse_takes() -> None:
     for name, value in pairs:
         for text, part in ((name, shape.key), (value, shape.value)):
             assert re.fullmatch(part.metadata["pattern"], text)
+
+
+def test_what_answers_use_is_counted(runtime: Any, canned: Canned, clock: FakeClock) -> None:
+    """Also of the tier that the reply names; an error uses nothing."""
+    canned(runtime, (200, ANSWER), (400, {"message": "no"}))
+    counter = UseCounter()
+    asking = caller(runtime, clock, counter=counter)
+    asking.ask(BODY)
+    with pytest.raises(InvokeRecordError):
+        asking.ask(BODY)
+    used = counter.use(2)
+    assert (used.asked, used.tokens, used.flex) == (2, Tokens(3, 4), Tokens())
+    assert used.quota == asking.limiter.settled[0]  # type: ignore[attr-defined]

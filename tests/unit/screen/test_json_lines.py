@@ -61,6 +61,7 @@ def test_a_line_has_rate_time_left_and_counts_as_numbers() -> None:
             "cost_usd": 1.25,
             "budget_usd": 5.0,
         },
+        "calls": None,
     }
 
 

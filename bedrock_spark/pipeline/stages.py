@@ -1,4 +1,4 @@
-"""The whole pipeline: read the run folder, and run the stages that are not done yet, in order.
+"""The stages of a run: each reads the run folder, and does what is not done yet.
 
 Every stage is idempotent. Each is committed by an object that it writes into the run folder:
 prepare by the run manifest, a batch job by the ledger, collect by the reconciliation of a shard,
@@ -22,7 +22,7 @@ from bedrock_spark.aws.provisioned import check_provisioned, is_provisioned
 from bedrock_spark.check import check_config
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config.load import AnyConfig
-from bedrock_spark.errors import BudgetError, RunFolderError
+from bedrock_spark.errors import BudgetError
 from bedrock_spark.fallback.rounds import (
     Fallback,
     delete_leftover_throughput,
@@ -36,34 +36,25 @@ from bedrock_spark.fanout import (
     batch_shards,
     check_reachable,
     check_targets,
-    progress_of,
-    raise_refusal,
-    requeue_answered,
 )
-from bedrock_spark.fanout import watch as watch_jobs
 from bedrock_spark.fanout.cost_profiles import delete_cost_profiles
-from bedrock_spark.fanout.late_output import seconds_to_await
-from bedrock_spark.fanout.meter import Meter
 from bedrock_spark.monitoring import Monitor
-from bedrock_spark.outputs.ask_again import ask_again_of
 from bedrock_spark.outputs.reconciled_shard import (
     ReconciledShard,
     unanswered_rows,
 )
-from bedrock_spark.planning.drift import drift_findings, warning_of_drift
-from bedrock_spark.progress import Observer, Progress, ignore_progress
+from bedrock_spark.pipeline.batch_jobs import take_step, watch_to_end
+from bedrock_spark.pipeline.repeats import ask_in_rounds, await_output, repeat_by_batch
+from bedrock_spark.pipeline.spark_checks import SparkChecks
+from bedrock_spark.planning.drift import drift_findings
+from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.publication import Publication, why_not_final, write_final_report
 from bedrock_spark.report import Report, Reporter, check_complete
-from bedrock_spark.report.findings import (
-    changed_source_finding,
-    fallback_finding,
-)
 from bedrock_spark.report.values import DONE
-from bedrock_spark.run_folder.fallback_end import note_fallback_ended
 from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS, NO_WAIT, LeaseWait
 from bedrock_spark.run_folder.ledger import Job, Ledger, LedgerState
 from bedrock_spark.run_folder.leftovers import delete_leftovers
-from bedrock_spark.run_folder.manifest import RunManifest, require_manifest
+from bedrock_spark.run_folder.manifest import RunManifest, refuse_other_run, require_manifest
 from bedrock_spark.run_folder.run import Run, begin_run, open_run, record_config
 from bedrock_spark.run_models import RunModels
 from bedrock_spark.storage import calls_at_once
@@ -77,8 +68,6 @@ log = logging.getLogger(__name__)
 _CONVERSE_NOTICE = (
     "model.id: %s, so the records are Converse requests; model.family chooses another body"
 )
-# How often late output is looked for.
-_LOOK_SECONDS = 60.0
 
 
 @dataclass
@@ -99,16 +88,16 @@ class Pipeline:
     lease_wait: float = DEFAULT_SECONDS
     _fallback: Fallback | None = None
     _is_linted: bool = False
-    _is_compared: bool = False
-    _is_shared: bool = False
     _reporter: Reporter = field(init=False)
     _models: RunModels = field(init=False)
+    _checks: SparkChecks = field(init=False)
 
     def __post_init__(self) -> None:
         monitor = Monitor(lambda: self.run, self.clock)
         self.observe = monitor.observing(self.observe)
         self._reporter = Reporter(self.clock, look=drift_findings, on_end=monitor.end)
         self._models = RunModels(lambda: self.run, self.clock, self._reporter)
+        self._checks = SparkChecks(lambda: self.run, self._reporter)
 
     @classmethod
     def open(
@@ -172,7 +161,7 @@ class Pipeline:
             self._lint()
             check_targets(self.run.config)
             self._models.check()
-            self._check_shared(spark)
+            self._checks.check_shared(spark)
             storage = self.run.storage
             with calls_at_once(storage) as calls:
                 leftovers = calls.begin(delete_leftovers, [storage], self.clock)
@@ -181,35 +170,12 @@ class Pipeline:
             self._reporter.manifest = manifest
             if not self.run.is_begun:
                 self.run = begin_run(self.run)  # another process was first
-            self._note_change(spark, manifest, df)
+            self._checks.note_change(spark, manifest, df)
             refuse_too_small(self.run, manifest)
         return manifest
 
     def _note_begun(self, run: Run) -> None:
         self.run = run
-
-    def _check_shared(self, spark: SparkSession) -> None:
-        """Raise an error, once, unless the driver and the executors share the run folder."""
-        from bedrock_spark.spark.probe import check_shared
-
-        if not self._is_shared:
-            check_shared(spark, self.run.storage)
-            self._is_shared = True
-
-    def _note_change(
-        self, spark: SparkSession, manifest: RunManifest, df: DataFrame | None = None
-    ) -> None:
-        """Warn, once, if the source has changed since it was prepared. No row is read."""
-        from bedrock_spark.spark.source_state import change_of, state_of
-
-        if self._is_compared or manifest.source is None:
-            return
-        self._is_compared = True
-        change = change_of(manifest.source, state_of(spark, self.run.config.source, df))
-        if change is not None:
-            finding = changed_source_finding(change)
-            log.warning("%s: %s", self.run.storage.uri, finding["detail"])
-            self._reporter.note(finding)
 
     def advance(self) -> StepResult:
         """Take one step of the fan-out: list the jobs once, submit new ones. Needs no Spark.
@@ -224,16 +190,7 @@ class Pipeline:
         with self._command(reports_success=True):
             self._models.check()
             with self._submission(NO_WAIT) as controller:
-                result = controller.advance()
-                meter = Meter(controller)
-                observe = warning_of_drift(self.run, meter, self.observe)
-                observe(progress_of(result, meter.counts(result)))
-                if result.is_done and requeue_answered(controller):
-                    return controller.result()
-                if controller.rejection is not None or not result.active:
-                    raise_refusal(controller, result)
-                    refuse_spent(self.run, result)
-                return result
+                return take_step(self.run, controller, self.observe)
 
     def watch(self) -> StepResult | None:
         """Submit and watch batch jobs until every shard is settled. Needs no Spark.
@@ -246,11 +203,7 @@ class Pipeline:
                 return None
             self.check()
             with self._submission(self._wait) as controller:
-                controller.resume()
-                requeue_answered(controller)
-                meter = Meter(controller)
-                observe = warning_of_drift(self.run, meter, self.observe)
-                result = watch_jobs(controller, observe, meter=meter)
+                result = watch_to_end(self.run, controller, self.observe)
             refuse_spent(self.run, result)
         return result
 
@@ -274,43 +227,10 @@ class Pipeline:
             with calls_at_once(self.run.storage) as calls:
                 jobs = calls.begin(self.jobs)
                 manifest = self.manifest()
-            self._check_shared(spark)
-            self._note_change(spark, manifest)
+            self._checks.check_shared(spark)
+            self._checks.note_change(spark, manifest)
             reconciled = collect(spark, self.run, manifest, jobs.result(), self.observe)
         self._reporter.units = reconciled
-        return reconciled
-
-    def _await_output(
-        self, spark: SparkSession, reconciled: Sequence[ReconciledShard]
-    ) -> Sequence[ReconciledShard]:
-        """Collect again while answers are claimed that were not found, and may still come."""
-        while (seconds := self._seconds_to_await(reconciled)) > 0:
-            unfound = sum(shard.unfound for shard in reconciled)
-            waits_for = f"{unfound:,} answers that batch jobs claim and have not written yet"
-            self.observe(Progress("output", 0, None, f"waits for {waits_for}", waits_for=waits_for))
-            self.clock.sleep(min(_LOOK_SECONDS, seconds))
-            reconciled = self.collect(spark)
-        return reconciled
-
-    def _seconds_to_await(self, reconciled: Sequence[ReconciledShard]) -> float:
-        if not any(shard.unfound for shard in reconciled):
-            return 0.0
-        return seconds_to_await(self.jobs().values(), reconciled, self.clock.now())
-
-    def _repeat_by_batch(
-        self, spark: SparkSession, reconciled: Sequence[ReconciledShard]
-    ) -> Sequence[ReconciledShard]:
-        """Repeat by batch: ask records again whose answers are not ok, if the config says so.
-
-        Ends when no shard has enough such records for a job, or every record was asked as often as
-        ask_again.py allows.
-        """
-        config = self.run.config
-        for _ in range(ask_again_of(config).total):
-            again = (shard.again_records for shard in reconciled)
-            if max(again, default=0) < config.shards.min_records or self.watch() is None:
-                break
-            reconciled = self.collect(spark)
         return reconciled
 
     def fall_back(
@@ -336,21 +256,11 @@ class Pipeline:
             ) as fallback:
                 self._fallback = fallback
                 self.run = fallback.run = record_config(self.run, self.clock.now())
-                while fallback.may_go_on(reconciled):
-                    with self._reporter.timed("fallback"):
-                        asked = fallback.ask(spark, reconciled)
-                    if not asked and not fallback.has_changed:
-                        break
-                    reconciled = self.collect(spark)
-                self._note_end_of(fallback, unanswered_rows(reconciled))
-        return reconciled
-
-    def _note_end_of(self, fallback: Fallback, unanswered: int) -> None:
-        """Note why the fallback asks no more, for the report and for later processes."""
-        if fallback.reason is not None:
-            self._reporter.note(fallback_finding(fallback.reason, unanswered))
-        if fallback.gave_up:
-            note_fallback_ended(self.run.storage, str(fallback.reason), self.clock.now())
+                return ask_in_rounds(
+                    *(fallback, spark, reconciled),
+                    collect=lambda: self.collect(spark),
+                    reporter=self._reporter,
+                )
 
     def _is_appended(self, spark: SparkSession) -> bool:
         from bedrock_spark.spark.publish import is_appended
@@ -432,12 +342,16 @@ class Pipeline:
         Raises UnaccountedRowsError if the counts of rows do not add up, BudgetError if the budget
         left records unanswered, or another BedrockSparkError of a stage.
         """
+
+        def collect() -> Sequence[ReconciledShard]:
+            return self.collect(spark)
+
         with self._command():
             self.check()
             self.prepare(spark, df)
             self.watch()
-            reconciled = self._await_output(spark, self.collect(spark))
-            reconciled = self._repeat_by_batch(spark, reconciled)
+            reconciled = await_output(collect(), collect, self.jobs, self.observe, self.clock)
+            reconciled = repeat_by_batch(self.run.config, reconciled, self.watch, collect)
             reconciled = self.fall_back(spark, reconciled)
             report = self.finish(spark, reconciled)
             check_complete(report)
@@ -470,12 +384,7 @@ class Pipeline:
         # It never changes once it is committed, so one read is enough.
         manifest = self._reporter.manifest or require_manifest(self.run.storage)
         self._reporter.manifest = manifest
-        if manifest.run_id != self.run.run_id:
-            raise RunFolderError(
-                f"{self.run.storage.uri}: manifest.json is of the run {manifest.run_id}, run.json "
-                f"of {self.run.run_id}: two processes prepared it at once with different configs. "
-                "Delete the folder, or use a new run_uri"
-            )
+        refuse_other_run(manifest, self.run.run_id, self.run.storage)
         return manifest
 
     def jobs(self) -> dict[str, Job]:

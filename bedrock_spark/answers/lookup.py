@@ -1,0 +1,286 @@
+"""Look up what was asked among the kept answers of a range of hashes.
+
+Memory holds the hashes of the range, 16 bytes an answer, and a bounded number of row groups. A
+hash only finds candidates: the digest of the request decides. Of several answers to one request,
+the newest counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bedrock_spark.answers.digest import request_digests
+from bedrock_spark.answers.read import OpenAnswers
+from bedrock_spark.answers.store import AnswersFile
+from bedrock_spark.answers.table import (
+    ANSWERED_AT,
+    BODY_HASH,
+    MODEL_ID,
+    MODEL_OUTPUT,
+    OUTCOME,
+    REQUEST_DIGEST,
+    RUN_ID,
+    SCHEMA,
+)
+from bedrock_spark.storage import Storage
+
+# The most bytes of row groups that are kept for the next rows.
+_CACHE_BYTES = 64_000_000
+
+# Why a body has no answer that may be used: nothing was kept for it; it was asked in another way,
+# as of another model; the answer is too old; the answer is not one that this run accepts.
+NEW, OTHER_REQUEST, TOO_OLD, NOT_ACCEPTED = "new", "other_request", "too_old", "not_accepted"
+
+_REASONS = (NEW, OTHER_REQUEST, TOO_OLD, NOT_ACCEPTED)
+_FOUND_REASON = -1
+
+_NARROW = (REQUEST_DIGEST, ANSWERED_AT, OUTCOME)
+_WIDE = (MODEL_ID, RUN_ID, MODEL_OUTPUT)
+_FOUND = pa.schema(
+    [SCHEMA.field(n) for n in (REQUEST_DIGEST, ANSWERED_AT, MODEL_ID, RUN_ID, MODEL_OUTPUT)]
+)
+
+# Tells of each modelOutput whether the run may use it.
+Accept = Callable[[Sequence[bytes]], Sequence[bool]]
+
+
+@dataclass(frozen=True)
+class FoundAnswers:
+    """The answers to some bodies.
+
+    bodies: the number of each body, in ascending order
+    answers: of each body its answer: request_digest, answered_at, model_id, run_id, model_output
+    """
+
+    bodies: npt.NDArray[np.int64]
+    answers: pa.Table
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Which kept answers count.
+
+    contexts: those in which the run may ask, the best first
+    oldest: in microseconds since the epoch; older answers do not count
+    outcomes: those that count
+    """
+
+    contexts: tuple[bytes, ...]
+    oldest: int
+    outcomes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Answers that count, body by body, for each body in the order in which they are tried.
+
+    That is the order of contexts, and then the newest first.
+    """
+
+    bodies: npt.NDArray[np.int64]
+    places: npt.NDArray[np.int64]
+
+    def select(self, chosen: npt.NDArray[Any]) -> _Candidates:
+        """Return some of them."""
+        return _Candidates(self.bodies[chosen], self.places[chosen])
+
+
+class KeptAnswers:
+    """The kept answers with hashes from `first` to `last`. Close it.
+
+    files: of the store, as they were pinned
+    why: of the bodies that were not found, how many for which reason
+    Raises AnswerStoreError if a file is damaged, or was deleted.
+    """
+
+    def __init__(
+        self, storage: Storage, files: Sequence[AnswersFile], first: int, last: int
+    ) -> None:
+        self.why: Counter[str] = Counter()
+        self._stack = ExitStack()
+        self._cache: OrderedDict[tuple[int, int, tuple[str, ...]], pa.Table] = OrderedDict()
+        self._cached_bytes = 0
+        self._opened: list[OpenAnswers] = []
+        with self._stack:
+            for file in files:
+                if file.has_part_of(first, last):
+                    self._opened.append(
+                        self._stack.enter_context(closing(OpenAnswers(storage, file)))
+                    )
+            self._hashes, self._places = self._index(first, last)
+            self._stack = self._stack.pop_all()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._stack.close()
+
+    def __len__(self) -> int:
+        """Return the number of answers in the range."""
+        return len(self._hashes)
+
+    def _index(self, first: int, last: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the hashes in order, and where each is: file, row group and row in one number."""
+        hashes, places = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for number, opened in enumerate(self._opened):
+            for group in opened.groups_of(first, last):
+                own = opened.read(group.number, [BODY_HASH]).column(0).to_numpy()
+                rows = np.flatnonzero((own >= first) & (own <= last))
+                hashes.append(own[rows])
+                places.append(rows + (number << _FILE_BITS) + (group.number << _GROUP_BITS))
+        all_hashes, all_places = np.concatenate(hashes), np.concatenate(places)
+        if len(self._opened) > 1 or (all_hashes[1:] < all_hashes[:-1]).any():
+            order = np.argsort(all_hashes, kind="stable")
+            return all_hashes[order], all_places[order]
+        return all_hashes, all_places
+
+    def find(
+        self,
+        hashes: npt.NDArray[np.int64],
+        body_sha256: Callable[[Sequence[int]], Sequence[bytes]],
+        rules: Rules,
+        accept: Accept,
+    ) -> FoundAnswers:
+        """Return the answers to some bodies.
+
+        hashes: of different bodies, in ascending order
+        body_sha256: returns the SHA-256 of the bodies with these numbers
+        accept: is asked of each answer that would be used
+        """
+        why = np.full(len(hashes), _REASONS.index(NEW), np.int8)
+        candidates = self._candidates(hashes, body_sha256, rules, why)
+        bodies, answers = [np.zeros(0, np.int64)], [_FOUND.empty_table()]
+        while len(candidates.bodies):
+            is_best = np.diff(candidates.bodies, prepend=-1) != 0
+            best = candidates.select(is_best)
+            table = self._answers(best.places)
+            accepted = np.asarray(accept(as_bytes(table.column(MODEL_OUTPUT))), np.bool_)
+            bodies.append(best.bodies[accepted])
+            answers.append(table.filter(pa.array(accepted)))
+            why[best.bodies] = np.where(accepted, _FOUND_REASON, _REASONS.index(NOT_ACCEPTED))
+            candidates = candidates.select(~is_best & (why[candidates.bodies] != _FOUND_REASON))
+        for number, reason in enumerate(_REASONS):
+            self.why[reason] += int(np.count_nonzero(why == number))
+        found = np.concatenate(bodies)
+        order = np.argsort(found, kind="stable")
+        return FoundAnswers(found[order], pa.concat_tables(answers).take(pa.array(order)))
+
+    def _candidates(
+        self,
+        hashes: npt.NDArray[np.int64],
+        body_sha256: Callable[[Sequence[int]], Sequence[bytes]],
+        rules: Rules,
+        why: npt.NDArray[np.int8],
+    ) -> _Candidates:
+        """Return the answers that count; note in `why` the reason of bodies that have none."""
+        starts = np.searchsorted(self._hashes, hashes, "left")
+        counts = np.searchsorted(self._hashes, hashes, "right") - starts
+        known = np.flatnonzero(counts)
+        why[known] = _REASONS.index(OTHER_REQUEST)
+        bodies = np.repeat(np.arange(len(hashes)), counts)
+        offsets = np.arange(len(bodies)) - np.repeat(np.cumsum(counts) - counts, counts)
+        places = self._places[np.repeat(starts, counts) + offsets]
+        sha256 = body_sha256(known.tolist())
+        digests = [pa.array(request_digests(sha256, context)) for context in rules.contexts]
+        kept: list[tuple[npt.NDArray[np.int64], ...]] = [(np.zeros(0, np.int64),) * 4]
+        for opened, group, rows, which in self._by_group(places):
+            table = self._read(opened, group, _NARROW).take(pa.array(rows))
+            own, own_places = bodies[which], places[which]
+            context = _context_of(table, digests, np.searchsorted(known, own))
+            ages = -_times(table)
+            is_same = context < len(digests)
+            is_new = ages <= -rules.oldest
+            is_usable = pc.is_in(table.column(OUTCOME).cast(pa.string()), pa.array(rules.outcomes))
+            counts_here = is_same & is_new & is_usable.to_numpy()
+            why[own[is_same & ~is_new]] = _REASONS.index(TOO_OLD)
+            why[own[is_same & is_new & ~counts_here]] = _REASONS.index(NOT_ACCEPTED)
+            columns = own, own_places, context, ages
+            kept.append(tuple(column[counts_here] for column in columns))
+        own, own_places, context, ages = map(np.concatenate, zip(*kept, strict=True))
+        order = np.lexsort((ages, context, own))
+        return _Candidates(own[order], own_places[order])
+
+    def _answers(self, places: npt.NDArray[np.int64]) -> pa.Table:
+        """Return the answers at some places, in their order."""
+        tables, order = [_FOUND.empty_table()], [np.zeros(0, np.int64)]
+        for opened, group, rows, which in self._by_group(places):
+            taken = pa.array(rows)
+            parts = [self._read(opened, group, names).take(taken) for names in (_NARROW, _WIDE)]
+            columns = {name: part.column(name) for part in parts for name in part.column_names}
+            table = pa.table([columns[name] for name in _FOUND.names], _FOUND.names)
+            tables.append(table.cast(_FOUND))
+            order.append(which)
+        back = np.argsort(np.concatenate(order), kind="stable")
+        return pa.concat_tables(tables).take(pa.array(back))
+
+    def _by_group(
+        self, places: npt.NDArray[np.int64]
+    ) -> Iterator[tuple[int, int, npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+        """Yield each file and row group with its rows, and the positions of these in `places`."""
+        order = np.argsort(places, kind="stable")
+        ordered = places[order]
+        cuts = np.flatnonzero(np.diff(ordered >> _GROUP_BITS)) + 1
+        for start, stop in zip([0, *cuts], [*cuts, len(places)], strict=True):
+            if start < stop:
+                first = int(ordered[start])
+                group = (first >> _GROUP_BITS) & ((1 << (_FILE_BITS - _GROUP_BITS)) - 1)
+                rows = ordered[start:stop] & ((1 << _GROUP_BITS) - 1)
+                yield first >> _FILE_BITS, group, rows, order[start:stop]
+
+    def _read(self, opened: int, group: int, columns: tuple[str, ...]) -> pa.Table:
+        """Return columns of a row group. The last ones that were read stay in memory."""
+        key = opened, group, columns
+        table = self._cache.get(key)
+        if table is not None:
+            self._cache.move_to_end(key)
+            return table
+        table = self._opened[opened].read(group, columns)
+        self._cache[key] = table
+        self._cached_bytes += table.nbytes
+        while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
+            _, oldest = self._cache.popitem(last=False)
+            self._cached_bytes -= oldest.nbytes
+        return table
+
+
+# A place is one number: the file, 20 bits for its row group, and 24 for the row. A row group of
+# our files has at most 65,536 rows; one that another tool wrote may have 16 million.
+_GROUP_BITS, _FILE_BITS = 24, 44
+
+
+def _context_of(
+    table: pa.Table, digests: Sequence[pa.Array], bodies: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return the context in which each answer was asked for; their number if in none of them.
+
+    digests: by context, that of each body
+    bodies: to which the answers may belong
+    """
+    own = table.column(REQUEST_DIGEST).combine_chunks()
+    found = np.full(table.num_rows, len(digests), np.int64)
+    for number in range(len(digests) - 1, -1, -1):
+        is_same = pc.fill_null(pc.equal(own, digests[number].take(pa.array(bodies))), False)
+        found[is_same.to_numpy(zero_copy_only=False)] = number
+    return found
+
+
+def _times(table: pa.Table) -> npt.NDArray[np.int64]:
+    """Return when each answer was given, in microseconds since the epoch; 0 if it does not say."""
+    times = pc.fill_null(table.column(ANSWERED_AT).cast(pa.int64()), 0)
+    return np.asarray(times.to_numpy(), np.int64)
+
+
+def as_bytes(column: pa.ChunkedArray) -> list[bytes]:
+    """Return texts as UTF-8, without decoding them; b"" for a null."""
+    values: list[Any] = []
+    for chunk in column.chunks:
+        values += chunk.view(pa.binary()).to_pylist()
+    return [value or b"" for value in values]

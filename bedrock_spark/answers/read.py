@@ -1,0 +1,146 @@
+"""Read parts of a file of answers: some columns of some row groups, and no more of the file."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bedrock_spark.answers.store import AnswersFile
+from bedrock_spark.answers.table import BODY_HASH, SCHEMA, WITH_DICTIONARY
+from bedrock_spark.aws.s3_uri import join_uri
+from bedrock_spark.errors import AnswerStoreError, StorageAccessError, StorageError
+from bedrock_spark.storage import LocalStorage, Storage
+
+# A smaller object is read whole: one request costs less than several.
+_WHOLE_BYTES = 4_000_000
+
+
+@dataclass(frozen=True)
+class Group:
+    """A row group: its number in the file, its rows, and its lowest and highest hash."""
+
+    number: int
+    rows: int
+    first: int
+    last: int
+
+
+class OpenAnswers:
+    """A file of answers while it is read. Close it.
+
+    Every method raises AnswerStoreError if the file is damaged, or was deleted or changed since it
+    was listed.
+    """
+
+    def __init__(self, storage: Storage, file: AnswersFile) -> None:
+        self.file = file
+        self._uri = join_uri(storage.uri, file.key)
+        with self._clear_errors():
+            source = _source(storage, file)
+            metadata = pq.read_metadata(source)
+            missing = [name for name in SCHEMA.names if name not in metadata.schema.names]
+            if missing:
+                raise AnswerStoreError(
+                    f"{self._uri}: has no column {missing[0]}, so it is no file of answers; move "
+                    "it out of the store",
+                    key=file.key,
+                )
+            self._parquet = pq.ParquetFile(
+                source,
+                metadata=metadata,
+                read_dictionary=WITH_DICTIONARY,
+                pre_buffer=not isinstance(storage, LocalStorage),
+            )
+            self.groups = tuple(self._groups())
+
+    def _groups(self) -> Iterator[Group]:
+        metadata = self._parquet.metadata
+        place = metadata.schema.names.index(BODY_HASH)
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            statistics = group.column(place).statistics
+            if statistics is None or not statistics.has_min_max:
+                yield Group(number, group.num_rows, self.file.first, self.file.last)
+            else:
+                yield Group(number, group.num_rows, statistics.min, statistics.max)
+
+    def groups_of(self, first: int, last: int) -> list[Group]:
+        """Return the row groups that may have hashes from `first` to `last`, both included."""
+        return [group for group in self.groups if group.first <= last and first <= group.last]
+
+    def read(self, group: int, columns: Sequence[str]) -> pa.Table:
+        """Return some columns of a row group."""
+        with self._clear_errors():
+            table = self._parquet.read_row_group(group, columns=list(columns), use_threads=False)
+            return table.select(columns)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._parquet.close(force=True)
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except StorageAccessError:
+            raise
+        except (StorageError, pa.ArrowException, OSError, ValueError) as exc:
+            if isinstance(exc, (StorageError, FileNotFoundError)):
+                message = (
+                    f"{self._uri}: cannot be read, or was deleted since this command listed the "
+                    "store; run the same command again. Only `bedrock-spark answers compact` may "
+                    "delete files there"
+                )
+            else:
+                message = (
+                    f"{self._uri}: is no whole Parquet file of answers; delete it, and what it had "
+                    "is asked again, or restore it from a backup"
+                )
+            raise AnswerStoreError(message, key=self.file.key) from exc
+
+
+def _source(storage: Storage, file: AnswersFile) -> Path | io.BytesIO | pa.PythonFile:
+    if isinstance(storage, LocalStorage):
+        return storage.fetch(file.key, Path())
+    if file.size <= _WHOLE_BYTES:
+        return io.BytesIO(storage.read(file.key))
+    return pa.PythonFile(_Ranges(storage, file), mode="r")
+
+
+class _Ranges(io.RawIOBase):
+    """An object as a file that pyarrow can read: each read is a request of a range."""
+
+    def __init__(self, storage: Storage, file: AnswersFile) -> None:
+        super().__init__()
+        self._storage = storage
+        self._file = file
+        self._place = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._file.size}[whence]
+        self._place = start + offset
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(0, self._file.size - self._place)
+        wanted = left if size is None or size < 0 else min(size, left)
+        if not wanted:
+            return b""
+        data = self._storage.read_range(self._file.key, self._place, self._place + wanted)
+        self._place += len(data)
+        return data

@@ -1,0 +1,55 @@
+"""The store of answers: what earlier runs were answered, so that no row is paid for twice."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from bedrock_spark.config.base import Section, check_run_uri, one_or_many
+
+_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([mhdw])", re.IGNORECASE)
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def parse_age(value: object) -> object:
+    """Turn `30d`, `12h`, `90m` or `2w` into seconds. Leave any value but text to pydantic."""
+    if not isinstance(value, str):
+        return value
+    match = _AGE.fullmatch(value.strip())
+    if match is None:
+        raise ValueError("must be a time such as 30d, 12h, 90m or 2w, or a number of seconds")
+    return int(float(match[1]) * _SECONDS[match[2].lower()])
+
+
+class AnswersConfig(Section):
+    """Where answers are kept, and whether they are looked up, kept or both.
+
+    max_age: in seconds; older answers are asked again. None: no answer is too old
+    keep: the outcomes that are kept and used beside ok
+    """
+
+    shorthand = "uri"
+
+    uri: Annotated[str, AfterValidator(check_run_uri)]
+    mode: Literal["read_write", "read", "refresh", "off"] = "read_write"
+    max_age: Annotated[int, BeforeValidator(parse_age), Field(ge=1)] | None = None
+    keep: Annotated[
+        tuple[Literal["truncated", "refused", "invalid"], ...], BeforeValidator(one_or_many)
+    ] = ()
+
+    @property
+    def is_on(self) -> bool:
+        """Tell whether the run uses the store at all."""
+        return self.mode != "off"
+
+    @property
+    def is_read(self) -> bool:
+        """Tell whether prepare looks up what is to be asked."""
+        return self.mode in ("read_write", "read")
+
+    @property
+    def is_written(self) -> bool:
+        """Tell whether the answers of the run are added to the store."""
+        return self.mode in ("read_write", "refresh")

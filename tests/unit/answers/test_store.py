@@ -1,0 +1,191 @@
+"""The list of a store's files: formats, compactions, several writers."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from bedrock_spark.answers import compact as compaction
+from bedrock_spark.answers import table
+from bedrock_spark.answers.compact import Compacted, compact
+from bedrock_spark.answers.store import DELETE_AFTER_SECONDS, begin_store, pin_files
+from bedrock_spark.errors import AnswerStoreError
+from bedrock_spark.storage import LocalStorage, Storage
+from tests.unit.answers.rows import ELSEWHERE, HERE, answer, found, store_at, write
+
+NOW = 1_000_000.0
+
+
+def found_in_both(storage: Storage) -> list[tuple[dict[str, str], dict[str, int]]]:
+    """Return what is found of the bodies a to d in each context."""
+    return [found(storage, list("abcd"), contexts=(context,)) for context in (HERE, ELSEWHERE)]
+
+
+def test_a_store_that_does_not_exist_is_empty(tmp_path: Path) -> None:
+    storage = LocalStorage(str(tmp_path / "none"))
+    assert pin_files(storage) == ()
+    assert found(storage, ["q"]) == ({}, {"new": 1})
+    assert not (tmp_path / "none").exists()
+
+
+def test_two_processes_may_begin_a_store(tmp_path: Path) -> None:
+    storage = store_at(tmp_path)
+    begin_store(storage)
+    assert json.loads(storage.read("store.json")) == {"format": 1}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [(b'{"format": 2}', "has format 2"), (b"[]", "does not describe"), (b"", "does not describe")],
+)
+def test_a_store_of_another_format_is_refused(tmp_path: Path, data: bytes, message: str) -> None:
+    storage = store_at(tmp_path)
+    storage.write("store.json", data)
+    for use in (pin_files, begin_store):
+        with pytest.raises(AnswerStoreError, match=message):
+            use(storage)
+
+
+def test_writers_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
+    """Each has files of its own; the same answer twice does no harm."""
+    storage = store_at(tmp_path)
+    write(storage, [answer("a"), answer("b")], label="run-1")
+    write(storage, [answer("b"), answer("c")], label="run-2")
+    assert sorted(found(storage, list("abcd"))[0]) == ["a", "b", "c"]
+
+
+def test_a_reader_with_a_pinned_list_sees_no_later_file(tmp_path: Path) -> None:
+    """So a task that is repeated finds the same answers."""
+    storage = store_at(tmp_path)
+    write(storage, [answer("a")])
+    pinned = pin_files(storage)
+    write(storage, [answer("b")], label="later")
+    compact(storage, NOW)
+    assert sorted(found(storage, list("ab"), files=pinned)[0]) == ["a"]
+    assert sorted(found(storage, list("ab"))[0]) == ["a", "b"]
+
+
+def test_a_repeated_write_leaves_one_file(tmp_path: Path) -> None:
+    storage = store_at(tmp_path)
+    first = write(storage, [answer("a")])
+    assert write(storage, [answer("a")]) == first
+    assert len(pin_files(storage)) == 1
+
+
+def test_compaction_merges_files_and_drops_older_answers(tmp_path: Path) -> None:
+    storage = store_at(tmp_path)
+    write(storage, [answer(b, "old", at=1) for b in "abcd"], label="run-1")
+    write(storage, [answer(b, "new", at=2) for b in "bc"], label="run-2")
+    write(storage, [answer("b", "theirs", context=ELSEWHERE)], label="run-3")
+    write(storage, [answer("a", "cut", at=3, outcome="truncated")], label="run-4")
+    before = found_in_both(storage)
+    assert compact(storage, NOW) == Compacted(merged=4, written=1, answers=8, kept=6)
+    after = found_in_both(storage)
+    assert after == before
+    assert after[0][0] == {"a": "old", "b": "new", "c": "new", "d": "old"}
+    assert len(pin_files(storage)) == 1
+
+
+def test_merged_files_are_cut_and_sorted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "GROUP_ROWS", 16)
+    storage = store_at(tmp_path)
+    for number in range(5):
+        rows = [answer(f"{n}", f"a{n}", hashed=n * 7919 % 1_000) for n in range(number, 300, 5)]
+        write(storage, rows, label=f"run-{number}")
+    bytes_before = sum(file.size for file in pin_files(storage))
+    monkeypatch.setattr(compaction, "FILE_BYTES", bytes_before // 3)
+    monkeypatch.setattr(compaction, "SMALL_BYTES", bytes_before)
+    done = compact(storage, NOW)
+    files = pin_files(storage)
+    assert (done.answers, done.kept, done.written) == (300, 300, len(files))
+    assert len(files) >= 3
+    for before, after in pairwise(files):
+        assert before.last <= after.first
+
+
+def test_replaced_files_are_deleted_when_no_reader_is_left(tmp_path: Path) -> None:
+    storage = store_at(tmp_path)
+    write(storage, [answer("a")], label="run-1")
+    write(storage, [answer("b")], label="run-2")
+    compact(storage, NOW)
+    assert len(storage.list("answers/")) == 3
+    assert compact(storage, NOW + DELETE_AFTER_SECONDS).deleted == 0
+    assert len(storage.list("answers/")) == 3
+    assert compact(storage, NOW + DELETE_AFTER_SECONDS + 1).deleted == 2
+    assert len(storage.list("answers/")) == 1
+    assert not storage.list("compactions/")
+    assert sorted(found(storage, list("ab"))[0]) == ["a", "b"]
+
+
+def test_compactions_of_compactions(tmp_path: Path) -> None:
+    """Each is noted, and the notes are deleted in time."""
+    storage = store_at(tmp_path)
+    for number in range(6):
+        write(storage, [answer(str(number))], label=f"run-{number}")
+        compact(storage, NOW + number)
+    assert len(pin_files(storage)) == 1
+    assert len(found(storage, list("012345"))[0]) == 6
+    compact(storage, NOW + 2 * DELETE_AFTER_SECONDS)
+    assert len(storage.list("answers/")) == 1
+    assert not storage.list("compactions/")
+    assert len(found(storage, list("012345"))[0]) == 6
+
+
+def test_two_compactions_at_once_leave_duplicates_only(tmp_path: Path) -> None:
+    storage = store_at(tmp_path)
+    write(storage, [answer("a")], label="run-1")
+    write(storage, [answer("b")], label="run-2")
+    files = pin_files(storage)
+    for _ in range(2):
+        merged, _, _ = compaction._merge(storage, files, NOW)
+        compaction.note_compaction(storage, NOW, [f.key for f in merged], [f.key for f in files])
+    assert len(pin_files(storage)) == 2
+    assert sorted(found(storage, list("ab"))[0]) == ["a", "b"]
+
+
+@pytest.mark.parametrize("killed_in", ["note_compaction", "write_answers"])
+def test_a_killed_compaction_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_in: str
+) -> None:
+    storage = store_at(tmp_path)
+    write(storage, [answer("a")], label="run-1")
+    write(storage, [answer("b")], label="run-2")
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(compaction, killed_in, die)
+        with pytest.raises(KeyboardInterrupt):
+            compact(storage, NOW)
+    assert sorted(found(storage, list("ab"))[0]) == ["a", "b"]
+    compact(storage, NOW + 1)
+    assert sorted(found(storage, list("ab"))[0]) == ["a", "b"]
+    assert len(pin_files(storage)) == 1
+
+
+def test_merged_files_that_were_deleted_replace_nothing(tmp_path: Path) -> None:
+    storage = store_at(tmp_path)
+    write(storage, [answer("a")], label="run-1")
+    write(storage, [answer("b")], label="run-2")
+    compact(storage, NOW)
+    storage.delete([file.key for file in pin_files(storage)])
+    assert sorted(found(storage, list("ab"))[0]) == ["a", "b"]
+    compact(storage, NOW + DELETE_AFTER_SECONDS + 1)
+    assert sorted(found(storage, list("ab"))[0]) == ["a", "b"]
+
+
+def test_a_damaged_note_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    storage = store_at(tmp_path)
+    storage.write("compactions/000000000000001-x.json", b"{")
+    with pytest.raises(AnswerStoreError, match="delete it"):
+        pin_files(storage)
+
+
+def test_one_file_is_not_merged(tmp_path: Path) -> None:
+    storage = store_at(tmp_path)
+    write(storage, [answer("a")])
+    assert compact(storage, NOW) == Compacted()
