@@ -31,8 +31,9 @@ from bedrock_spark.comparing.plan import (
 from bedrock_spark.comparing.values import Comparison, Example, ShownRow
 from bedrock_spark.config import Config
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.pairs.compact import compact, place_of, text_of
+from bedrock_spark.pairs.compact import compact, place_of
 from bedrock_spark.pairs.in_memory import tally_in_memory
+from bedrock_spark.pairs.plain_values import text_of
 from bedrock_spark.pairs.sides import Place, Side
 from bedrock_spark.pairs.tally import DifferentPair, Tally
 from bedrock_spark.run_folder.cleaned import RESULTS
@@ -48,43 +49,23 @@ MEMORY, SPARK = "memory", "spark"
 _GOLD_ROWS = 10_000
 
 
-def compare(
+def compare_runs(
     run_a: str,
-    run_b: str | None = None,
-    key: Sequence[str] = (),
-    columns: Sequence[str] = (),
-    *,
-    outcomes: Sequence[str] = (),
-    samples: int = 0,
-    gold: Any = None,
-    gold_column: str | None = None,
-    gold_key: Sequence[str] = (),
-    gold_format: str | None = None,
-    spark: SparkSession | Callable[[Config], SparkSession] | None = None,
-    engine: str | None = None,
-    region: str | None = None,
-    endpoint_url: str | None = None,
+    run_b: str | None,
+    key: Sequence[str],
+    columns: Sequence[str],
+    outcomes: Sequence[str],
+    samples: int,
+    gold: Any,
+    gold_column: str | None,
+    gold_key: Sequence[str],
+    gold_format: str | None,
+    spark: SparkSession | Callable[[Config], SparkSession] | None,
+    engine: str | None,
+    region: str | None,
+    endpoint_url: str | None,
 ) -> Comparison:
-    """Return what differs between the rows of two runs, and how a run does against true values.
-
-    Pays, submits and writes nothing.
-
-    run_a, run_b: run folders; run_b may be left out if there are true values
-    key: the columns that pair rows, each the name in both runs or `NAME_IN_A=NAME_IN_B`; by
-        default the source.key of the runs
-    columns: answers to compare, beside the text; by default those of results.parse that both have
-    outcomes: only rows that ended so in run A
-    samples: how many rows that differ are shown, with their answers
-    gold: true values: a path or folder of Parquet, CSV or JSON lines, a Delta Lake or Iceberg
-        table, the name of a table, or an Arrow, pandas or Spark table
-    gold_column: its column with the values, or `NAME=COLUMN_OF_THE_RUNS`; gold_key: its key, if
-        that has other names than in run A; gold_format: its format, if no file name tells it
-    spark: a session, or a function that returns one; it is used if the rows do not fit into memory
-    engine: "memory" or "spark"; None to choose by the number of rows
-    region, endpoint_url: used to read the run folders, if the environment names none
-    Raises ConfigError for a column that does not exist, and if Spark is needed and not there;
-    RunFolderError if there is no run, or a shard is not collected.
-    """
+    """Return what differs between the rows of two runs; see `bedrock_spark.compare`."""
     if run_b is None and gold is None:
         raise ConfigError("compare: name a second run, or a table of true values: --gold TABLE")
     if (gold is None) != (gold_column is None):

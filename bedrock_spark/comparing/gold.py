@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config.formats import format_of_path
 from bedrock_spark.errors import ConfigError
-from bedrock_spark.pairs.compact import text_of
+from bedrock_spark.pairs.plain_values import text_of
 from bedrock_spark.storage import Storage, open_storage
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from bedrock_spark.comparing.values import (
     ValuePair,
 )
 from bedrock_spark.costs.tokens import small_dollars
-from bedrock_spark.pairs.compact import number_of
+from bedrock_spark.pairs.plain_values import number_of
 from bedrock_spark.pairs.sides import OUTCOMES
 
 UNKNOWN = "not known"

@@ -6,8 +6,6 @@ chance of 10^-20. Values are only compared within a pair, so 64 bits are enough 
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,11 +16,11 @@ import pyarrow.compute as pc
 import xxhash
 
 from bedrock_spark.pairs.normal_text import normal_text
+from bedrock_spark.pairs.plain_values import number_of, text_of
 from bedrock_spark.pairs.sides import OTHER, OUTCOMES, WITHOUT_KEY, Column, Side
 
 # The longest text that may be a label, as in reports.
 LONGEST_LABEL = 60
-LARGEST_NUMBER = 1e100
 _REJECTED_BIT = 1 << 62
 _ROW_BITS = 32
 _CODES = {name: code for code, name in enumerate(OUTCOMES)}
@@ -80,37 +78,6 @@ def compact(batch: pa.RecordBatch, side: Side, file: int, first_row: int) -> pa.
     schema = compact_schema(side.columns)
     own = [pa.array(array) for array in arrays]
     return pa.RecordBatch.from_arrays([*own, *compared], schema=schema)
-
-
-def text_of(value: Any) -> str | None:
-    """Return a value as the text that is compared. Numbers that are equal have equal texts."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        is_whole = math.isfinite(value) and value.is_integer()
-        return str(int(value)) if is_whole else repr(value)
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, list | dict | tuple):
-        return json.dumps(value, ensure_ascii=False, sort_keys=True, default=text_of)
-    isoformat = getattr(value, "isoformat", None)
-    return str(isoformat()) if isoformat is not None else str(value)
-
-
-def number_of(value: Any) -> float | None:
-    """Return a value as a number; None if it is none. A text may be one, as in CSV.
-
-    Numbers beyond LARGEST_NUMBER are none, because sums of them could overflow.
-    """
-    if value is None or isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if abs(number) <= LARGEST_NUMBER else None
 
 
 def _outcomes(batch: pa.RecordBatch, side: Side) -> np.ndarray[Any, Any]:

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bedrock_spark.pairs.compact import compact, number_of, place_of, text_of
+from bedrock_spark.pairs.compact import compact, place_of
+from bedrock_spark.pairs.plain_values import number_of, text_of
 from bedrock_spark.pairs.sides import Column, Place, Side
 
 NUMBER, TEXT = (Column("v", ("v", "v", "v"), is_number=is_number) for is_number in (True, False))
