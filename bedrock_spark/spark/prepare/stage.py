@@ -62,11 +62,14 @@ def prepare(
     df: DataFrame | None = None,
     observe: Observer = ignore_progress,
     on_begin: Callable[[Run], object] = lambda run: None,
+    approve: Callable[[RunManifest], object] = lambda manifest: None,
 ) -> RunManifest:
     """Cut the source into shards and return the run manifest. A committed manifest is only read.
 
     df: is read in place of the config's source
     on_begin: is called with the run as soon as it is begun
+    approve: is called with the manifest before it is committed, or with the one that is; it may
+        raise an error
 
     Runs a few Spark actions, one of which reads the whole source. Raises ConfigError for columns
     that do not exist and for results that cannot be published, SourceError if Spark cannot read
@@ -75,11 +78,12 @@ def prepare(
     """
     committed = read_manifest(run.storage)
     if committed is not None:
+        approve(committed)
         with named_jobs(spark, "prepare"):
             check_sink(spark, run, committed.columns, is_committed=True)
         return committed
     with named_jobs(spark, "prepare"), reading(run.config.source, df):
-        return _prepare(spark, run, df, observe, on_begin)
+        return _prepare(spark, run, df, observe, on_begin, approve)
 
 
 def _prepare(
@@ -88,6 +92,7 @@ def _prepare(
     df: DataFrame | None,
     observe: Observer,
     on_begin: Callable[[Run], object],
+    approve: Callable[[RunManifest], object],
 ) -> RunManifest:
     config = run.config
     line = asked_shape(config).line
@@ -113,6 +118,7 @@ def _prepare(
         refuse = partial(_refuse, config, prepare_id)
         summaries = repartitioning.write_buckets(size, tasks, refuse)
         manifest = replace(_manifest(run, table.kept, summaries, prepare_id), source=table.state)
+        approve(manifest)
         _check_before_commit(run, manifest)
     return _commit(run, manifest)
 
