@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bedrock_spark.config import ResultsConfig
 from bedrock_spark.errors import ConfigError, RunFolderError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import require_manifest
@@ -19,7 +18,6 @@ from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import Storage
 
 _BATCH_ROWS = 10_000
-_OUTCOME = "outcome"
 
 
 def reader_of(
@@ -35,15 +33,10 @@ def reader_of(
                 f"{run.storage.uri}: its results have no column {name}; they have "
                 f"{', '.join(schema.names)}"
             )
-    outcome = outcome_column(run.config.results)
+    outcome = run.config.results.outcome_column
     chosen = schema if columns is None else pa.schema([schema.field(name) for name in columns])
     batches = _batches(chain([first], files), schema, chosen.names, (outcome, outcomes))
     return pa.RecordBatchReader.from_batches(chosen, batches)
-
-
-def outcome_column(config: ResultsConfig) -> str:
-    """Return the name of the outcome in the results."""
-    return f"{config.prefix}{_OUTCOME}"
 
 
 def _files(storage: Storage, units: Sequence[str]) -> Iterator[tuple[str, pq.ParquetFile]]:
