@@ -14,7 +14,7 @@ import pytest
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.check import list_prices
 from bedrock_spark.config import Config
-from bedrock_spark.config.shown import compared_config, config_digest
+from bedrock_spark.config.shown import compared_config
 from bedrock_spark.errors import ConfigError, ExitCode, OtherPlanError
 from bedrock_spark.planning import Plan, agreement
 from bedrock_spark.planning.agreement import Agreement, agreement_on, read_plan, write_plan
@@ -22,6 +22,7 @@ from bedrock_spark.planning.basis import basis_of, content_digest
 from bedrock_spark.run_folder.manifest import RejectedRows, RunManifest, Shard, SourceState
 from bedrock_spark.run_folder.prepared import Prepared
 from bedrock_spark.run_folder.run import Run
+from bedrock_spark.run_folder.run_file import config_digests
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import make_config
 from tests.unit.planning.test_table import PLAN
@@ -105,7 +106,7 @@ def test_another_config_is_refused_by_its_keys_without_its_prompt(
 
 def test_a_key_at_its_default_is_no_difference() -> None:
     explicit = make_config(canary={"records": make_config().canary.records})
-    assert config_digest(explicit) == config_digest(make_config())
+    assert config_digests(explicit) == config_digests(make_config())
     assert compared_config(explicit) == compared_config(make_config())
 
 

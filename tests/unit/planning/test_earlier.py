@@ -151,7 +151,7 @@ def test_what_has_changed_is_said_without_the_prompt(name: str, tmp_path: Path) 
     changes = changes_since(found, run.config, found.source)
     assert sorted(map(str, changes)) == said
     (reason,) = why_all(7, found, changes)
-    assert (reason.reason, reason.records) == (why, 7)
+    assert (reason.reason, reason.rows) == (why, 7)
 
 
 def test_a_source_that_has_changed_is_no_reason_to_ask_everything(tmp_path: Path) -> None:
