@@ -177,6 +177,18 @@ def test_other_files_with_the_same_requests_are_what_was_agreed(tmp_path: Path) 
     assert content_digest(reversed(SHARDS)) == content_digest(SHARDS)
 
 
+@pytest.mark.usefixtures("plan_again")
+def test_more_kept_answers_are_no_breach_if_the_source_is_the_same(tmp_path: Path) -> None:
+    """Other runs may have added to the store: fewer records are asked than was agreed on."""
+    run = run_of(tmp_path)
+    kept = Agreement(planned(run.config), "plan.json")
+    fewer = replace(MANIFEST, shards=SHARDS[:1])
+    kept.check_manifest(run, fewer, 0.0)
+    assert refused(lambda: kept.check_manifest(run, replace(fewer, source=NEXT), 0.0))
+    assert refused(lambda: kept.check_manifest(run, replace(fewer, source=None), 0.0))
+    assert refused(lambda: kept.check_manifest(run, replace(fewer, rows=151), 0.0))
+
+
 def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     write_plan(PLAN, str(tmp_path / "new" / "plan.json"))
     assert read_plan(tmp_path / "new" / "plan.json") == PLAN
