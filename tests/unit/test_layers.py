@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,8 @@ def part_of(file: str) -> str:
     return file.split("/")[0].removesuffix(".py")
 
 
-def imports_of(path: Path) -> set[str]:
+@cache
+def imports_of(path: Path) -> frozenset[str]:
     """Return all modules that a file imports, even in functions, except under TYPE_CHECKING."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for_types = {
@@ -115,7 +117,7 @@ def imports_of(path: Path) -> set[str]:
             imported.add(str(node.module))
             # A name may be a module: `from bedrock_spark import errors`.
             imported |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return imported
+    return frozenset(imported)
 
 
 def parts_imported_by(path: Path) -> set[str]:
