@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bedrock_spark.answers.lookup import NEW, NOT_ACCEPTED, OTHER_REQUEST, TOO_OLD
 from bedrock_spark.config import Config
 from bedrock_spark.planning.earlier import MODEL_CHANGED, SOURCE_CHANGED, Change, EarlierRun
 from bedrock_spark.planning.values import Why
+
+# The reasons of answers/lookup.py, which imports pyarrow: that is heavy for a command that plans.
+NEW, OTHER_REQUEST, TOO_OLD, NOT_ACCEPTED = "new", "other_request", "too_old", "not_accepted"
 
 NOTHING_KEPT, NEW_ROWS, ROWS_CHANGED = "no answers are kept", "new rows", "rows changed"
 NEW_OR_CHANGED = "new or changed rows"
