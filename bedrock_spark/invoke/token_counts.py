@@ -44,7 +44,7 @@ def count_tokens(
     first = _count(client, model_id, family, bodies[0])
     if first is None:
         return None
-    counts = [first]
+    counts: list[int | None] = [first]
     with ThreadPoolExecutor(_CONCURRENCY) as pool:
         for count in pool.map(lambda body: _count(client, model_id, family, body), bodies[1:]):
             counts.append(count)
