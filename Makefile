@@ -13,7 +13,11 @@ project := '.[spark,emulator,bench,dev]'
 PYTEST_ARGS ?=
 # Processes that run tests at the same time, each with its own Spark; 0 runs them in one process.
 WORKERS ?= 2
-parallel = -n $(WORKERS) --dist loadfile
+# In the order of pyproject.toml, files with slow tests first: so all processes end at the same time.
+parallel = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# The files that have tests with a mark, if PYTEST_ARGS names none: pytest alone imports all files.
+marked = $(if $(findstring tests/,$(PYTEST_ARGS)),,$$(grep -rlE --include='test_*.py' \
+	'mark\.($(1))\b' tests/e2e tests/spark tests/emulator tests/unit | LC_ALL=C sort))
 
 .PHONY: help install install-spark35 demo test test-long test-lowest test-cluster test-cluster-long test-clients models prices lint format types bench bench-large chaos mutants dist ci clean distclean
 
@@ -39,13 +43,14 @@ test: install ## Run all tests but the long ones
 
 test-long: install ## Run the long tests: killed controllers, Delta and Iceberg, other Spark sessions
 	@CHROMIUM=$$(scripts/chromium.sh); export CHROMIUM; \
-		scripts/with-spark.sh $(venv) pytest $(parallel) -m long $(PYTEST_ARGS)
+		scripts/with-spark.sh $(venv) pytest $(parallel) -m long $(PYTEST_ARGS) \
+		$(call marked,long)
 
 test-lowest: install-spark35 ## Run unit tests, and those that depend on Spark, with the lowest versions
 	@SPARK_JAVA_NEWEST=21 scripts/with-spark.sh $(venv_spark35) pytest $(parallel) \
 		-m 'not long' tests/unit $(PYTEST_ARGS)
 	@SPARK_JAVA_NEWEST=21 scripts/with-spark.sh $(venv_spark35) pytest $(parallel) \
-		-m 'versions or jars' tests/spark tests/e2e $(PYTEST_ARGS)
+		-m 'versions or jars' $(PYTEST_ARGS) $(call marked,versions|jars)
 
 # Two hosts are two addresses of the loopback interface, which only Linux has.
 test-cluster: install ## Run the stages on a Spark cluster of several processes, and kill some

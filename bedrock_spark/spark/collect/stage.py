@@ -7,7 +7,6 @@ driver.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import msgspec
@@ -33,9 +32,6 @@ from bedrock_spark.spark.result_schema import refuse_clashes, result_columns_of
 from bedrock_spark.spark.tasks import observed_tasks, run_packed
 from bedrock_spark.storage import calls_at_once
 
-# The columns of a run manifest are "`name` type, `name` type"; types have no spaces.
-_COLUMN = re.compile(r"(?:^|, )`([^`]*)` ")
-
 
 def collect(
     spark: SparkSession,
@@ -50,7 +46,7 @@ def collect(
     changed since they were collected, none if there are none. If one of its tasks is lost, the
     shards that it has finished have a reconciliation, and are not read again.
     """
-    refuse_clashes(_names(manifest.columns), run.config.results)
+    refuse_clashes(manifest.kept, run.config.results)
     by_shard: dict[str, list[Job]] = {}
     for job in sorted(jobs.values(), key=lambda job: job.attempt):
         by_shard.setdefault(job.shard_id, []).append(job)
@@ -98,7 +94,3 @@ def _only_model(config: Config) -> str | None:
     """Return the model of all batch jobs; None if several targets may have several."""
     models = set(batch_model_ids(config))
     return models.pop() if len(models) == 1 else None
-
-
-def _names(columns: str) -> list[str]:
-    return _COLUMN.findall(columns)

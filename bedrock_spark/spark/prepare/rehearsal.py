@@ -23,7 +23,7 @@ from bedrock_spark.run_folder.run import Run
 from bedrock_spark.shards.lines import read_shard
 from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, offsets_of
 from bedrock_spark.spark.prepare.refused_rows import reasons_of, refusals_of
-from bedrock_spark.spark.prepare.repartitioning import Repartitioning
+from bedrock_spark.spark.prepare.repartitioning import Repartitioning, Summaries
 from bedrock_spark.spark.prepare.sample_lint import refuse_sample
 from bedrock_spark.spark.prepare.shard_files import RejectSink, ShardSink
 from bedrock_spark.spark.prepare.source import reading
@@ -46,7 +46,7 @@ def rehearse(
     """
     config = run.config
     with reading(config.source, df):
-        table = open_table(spark, config, df)
+        table = open_table(spark, config, df, run.aws)
         columns, storage, aws = table.columns, run.storage, run.aws
         with observed_tasks(spark, "plan", observe) as tasks, table.read_once() as rows:
             repartitioning = Repartitioning(
@@ -54,8 +54,10 @@ def rehearse(
                 lambda buckets: RehearsalTask(config, columns, storage, aws, buckets, ""),
             )
             size = repartitioning.estimate_size()
-            refuse_sample(rows, table.template.columns, config, aws)
-            summaries = repartitioning.write_buckets(size, tasks)
+            summaries: Summaries = []
+            if size.records:
+                refuse_sample(rows, table.template.columns, config, aws)
+                summaries = repartitioning.write_buckets(size, tasks)
     return Prepared(
         rows=sum(bucket["rows"] for bucket in summaries),
         rejected=sum(bucket["rejected"] for bucket in summaries),
