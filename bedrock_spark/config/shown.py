@@ -66,7 +66,6 @@ def is_digest(value: Any) -> bool:
     return isinstance(value, str) and value.startswith(_DIGEST)
 
 
-<<<<<<< HEAD
 def config_digest(config: Config) -> str:
     """Return the SHA-256 of a config, in hexadecimal: equal configs have equal ones."""
     return _sha256(config.model_dump(mode="json", exclude_defaults=True))
@@ -80,8 +79,6 @@ def request_digest(config: Config) -> str:
     return _sha256(config.fixed_part()["request"])
 
 
-=======
->>>>>>> main
 def _is_hidden(name: str, value: Any) -> bool:
     section, _, key = name.partition(".")
     is_text = isinstance(value, (str, list, dict))
