@@ -34,7 +34,6 @@ from bedrock_spark.aws.clients import AwsSettings, bedrock_client, region_here
 from bedrock_spark.aws.model_family import ask_family, hides_family
 from bedrock_spark.clock import Clock, iso_time
 from bedrock_spark.config import Config, parse_config
-from bedrock_spark.config.shown import config_digest, request_digest
 from bedrock_spark.errors import ConfigError, ObjectChangedError, RunFolderError
 from bedrock_spark.families import converse_reason
 from bedrock_spark.prices import ModelPrices, RunPrices, prices_of_run
@@ -45,6 +44,7 @@ from bedrock_spark.run_folder.config_versions import record_config as write_vers
 from bedrock_spark.run_folder.prices import find_among, read_prices, record_prices
 from bedrock_spark.run_folder.run_file import (
     FORMAT,
+    config_digests,
     parse_run_file,
     read_run_file,
     versions_here,
@@ -357,7 +357,7 @@ def _describe(run: Run) -> bytes:
         "region": run.aws.region,
         "account": run.account,
         "config": run.config.model_dump(mode="json"),
-        "digests": {"config": config_digest(run.config), "request": request_digest(run.config)},
+        "digests": config_digests(run.config),
         "versions": versions_here(),
         "derived_from": _lineage(run),
     }
