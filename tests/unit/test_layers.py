@@ -35,12 +35,13 @@ ORDER: list[set[str]] = [
     # The state of a run, on storage; a config from a file or S3; the store of kept answers.
     {"run_folder", "config_file", "answers"},
     {"outputs", "costs"},
-    {"invoke"},
+    {"invoke", "pairs"},
     {"fanout"},
     {"spark"},
     {"canary", "check", "model_check", "report", "fallback"},
     {
         *("publication", "submission", "run_models", "planning", "browse", "permissions"),
+        "comparing",
         *("cleaning", "monitoring"),
     },
     {"pipeline", "doctor", "preview"},
