@@ -2,9 +2,9 @@
 
     python -m tests.jvm     writes the archive of Spark's classes, if there is none
 
-A JVM that finds its classes in an archive needs a third less CPU to start and to run a first query.
-The archive is in the virtual environment. It is of one Java and one Spark, and without it everything
-works as with it. https://docs.oracle.com/en/java/javase/17/vm/class-data-sharing.html
+A JVM that finds its classes in an archive needs a third less CPU to start and for its first
+queries. The archive is in the virtual environment. It is of one Java and one Spark, and without it
+all works as with it. https://docs.oracle.com/en/java/javase/17/vm/class-data-sharing.html
 """
 
 from __future__ import annotations
