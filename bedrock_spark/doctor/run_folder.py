@@ -32,7 +32,7 @@ def folder_findings(storage: Storage, partition: str, now: float) -> Iterator[Fi
     listed: list[str] = []
 
     def list_objects() -> None:
-        listed.extend(stored.key for stored in storage.list(layout.DOCTOR_PREFIX))
+        listed.extend(stored.key for stored in storage.list(layout.doctor_prefix()))
 
     def delete() -> None:
         storage.delete([key, *(old for old in listed if _is_leftover(old, now))])

@@ -69,7 +69,6 @@ SHARDS, INDEX, ROWS, REJECTS, LEDGER = "shards", "index", "rows", "rejects", "le
 SNAPSHOTS, REMAINDERS = "snapshots", "remainders"
 TASKS, CLAIMS, DEADLETTERS, PROVISIONED = "tasks", "claims", "deadletters", "provisioned"
 PARTIAL, COST_PROFILES, PROBE = "partial", "cost-profiles", "probe"
-DOCTOR_PREFIX = f"{PROBE}/doctor/"
 OUTPUT, FALLBACK, RESULTS, RECONCILIATION = "output", "fallback", "results", "reconciliation"
 
 
@@ -286,14 +285,19 @@ def probe_key(probe_id: str, name: str) -> str:
     return f"{PROBE}/{probe_id}/{name}"
 
 
+def doctor_prefix() -> str:
+    """Return what the keys of all objects of doctors begin with."""
+    return f"{PROBE}/doctor/"
+
+
 def doctor_key(now: float, token: str) -> str:
     """Return an object by which doctor proves what it may do. now: in seconds since the epoch."""
-    return f"{DOCTOR_PREFIX}{int(now):012d}-{token}"
+    return f"{doctor_prefix()}{int(now):012d}-{token}"
 
 
 def written_by_doctor_at(key: str) -> int | None:
     """Return when a doctor has written an object, in seconds; None if it is another object."""
-    found = re.fullmatch(rf"{DOCTOR_PREFIX}(\d+)-\w+", key)
+    found = re.fullmatch(rf"{doctor_prefix()}(\d+)-\w+", key)
     return int(found[1]) if found is not None else None
 
 
