@@ -165,7 +165,9 @@ class Pipeline:
             storage = self.run.storage
             with calls_at_once(storage) as calls:
                 leftovers = calls.begin(delete_leftovers, [storage], self.clock)
-                manifest = prepare(spark, self.run, df, self.observe, self._note_begun)
+                manifest = prepare(
+                    *(spark, self.run, df, self.observe, self._note_begun), self.clock
+                )
             leftovers.result()
             self._reporter.manifest = manifest
             if not self.run.is_begun:

@@ -46,7 +46,12 @@ def prepared_of(run: Run, manifest: RunManifest) -> Prepared:
     """Return what prepare has written. Reads the beginning of some shards."""
     sample = first_records(run.storage, manifest.shards, _SAMPLE) if manifest.shards else []
     rejected = manifest.rejected
-    return Prepared(manifest.rows, rejected, manifest.shards, sample, is_written=True)
+    return Prepared(
+        *(manifest.rows, rejected, manifest.shards, sample),
+        is_written=True,
+        kept=manifest.kept_rows,
+        why_asked=manifest.why_asked,
+    )
 
 
 def make_plan(

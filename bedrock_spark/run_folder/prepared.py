@@ -20,6 +20,8 @@ class Prepared:
     sample: some lines, chosen at random
     refusals: the errors that prepare would end with
     is_written: whether the shards are in the run folder
+    kept: rows that are not asked, because their answers were kept; why_asked: with a store of
+        answers, the other rows by why no kept answer was used
     """
 
     rows: int
@@ -29,3 +31,5 @@ class Prepared:
     reasons: Mapping[str, int] = field(default_factory=dict)
     refusals: Sequence[PlanError] = ()
     is_written: bool = False
+    kept: int = 0
+    why_asked: Mapping[str, int] = field(default_factory=dict)
