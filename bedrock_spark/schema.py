@@ -202,7 +202,8 @@ RESULT_FIELDS: tuple[Field, ...] = parse_ddl(
     "embedding array<float>, images array<string>, stop_reason string, input_tokens bigint, "
     "output_tokens bigint, reasoning_tokens bigint, cache_read_tokens bigint, "
     f"cache_write_tokens bigint, {MODEL_OUTPUT} string, error_code int, error_message string, "
-    "served_by string, attempt int, job_arn string"
+    "served_by string, attempt int, job_arn string, "
+    "run_id string, model_id string, answered_at timestamp, cost_usd double"
 )
 RESULT_COLUMNS: tuple[str, ...] = tuple(field.name for field in RESULT_FIELDS)
 

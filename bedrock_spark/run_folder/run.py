@@ -41,6 +41,7 @@ from bedrock_spark.run_folder.config_versions import record_config as write_vers
 from bedrock_spark.run_folder.prices import find_among, read_prices, record_prices
 from bedrock_spark.run_folder.run_file import (
     FORMAT,
+    config_digests,
     parse_run_file,
     read_run_file,
     versions_here,
@@ -120,7 +121,7 @@ def open_run(config: Config, clock: Clock) -> Run:
     if data is None:
         if is_fixed(storage):
             raise refuse(storage, f"has a run, but no {layout.RUN_FILE}; restore it from a backup")
-        return replace(_new_run(config, clock), is_first=True)
+        return replace(new_run(config, clock), is_first=True)
     description = parse_run_file(data, storage)
     known = _with_family_recorded(config, description["config"])
     region = config.batch.region or description.get("region") or region_here()
@@ -130,7 +131,7 @@ def open_run(config: Config, clock: Clock) -> Run:
         return _begun(run, description)
     if has_moved(description, config) or is_fixed(storage):
         raise refuse(storage, why_not)
-    return _new_run(config, clock)
+    return new_run(config, clock)
 
 
 def find_run(
@@ -276,7 +277,11 @@ def without_folder(config: Config, clock: Clock) -> tuple[Config, AwsSettings]:
     return _with_family_asked(config.model_copy(update={"batch": batch}), aws, clock), aws
 
 
-def _new_run(config: Config, clock: Clock) -> Run:
+def new_run(config: Config, clock: Clock) -> Run:
+    """Return a run that is not begun, whatever its folder holds. Writes nothing.
+
+    Raises ConfigError as `open_run`.
+    """
     run = _opened(config, config.batch.region or region_here())
     known = _with_family_asked(run.config, run.aws, clock)
     return replace(run, config=known, begun_at=clock.now(), is_begun=False)
@@ -334,6 +339,7 @@ def _describe(run: Run) -> bytes:
         "region": run.aws.region,
         "account": run.account,
         "config": run.config.model_dump(mode="json"),
+        "digests": config_digests(run.config),
         "versions": versions_here(),
     }
     return json.dumps(description, indent=2, ensure_ascii=False).encode()

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import msgspec
 
 from bedrock_spark.run_folder import layout
-from bedrock_spark.shards.byte_index import DamagedIndexError, ShardIndex, merged
+from bedrock_spark.shards.byte_index import ByteRange, DamagedIndexError, ShardIndex, merged
 from bedrock_spark.shards.lines import ShardLine, read_line
 from bedrock_spark.storage import Piece, Storage, read_ahead
 
@@ -116,13 +116,23 @@ def indexed_records(
     """Yield those of the records that are where the index says."""
     wanted = set(record_ids)
     blocks = (index.block_of(record_id) for record_id in wanted)
-    reads = merged((block for block in blocks if block is not None), MAX_GAP, PIECE_BYTES)
+    for record in records_in(storage, lines, (block for block in blocks if block is not None)):
+        if record.recordId in wanted:
+            yield record
+
+
+def records_in(storage: Storage, lines: Lines, blocks: Iterable[ByteRange]) -> Iterator[ShardLine]:
+    """Yield the records in these bytes of all lines, in their order, and some that are near.
+
+    What is no whole line is left out.
+    """
+    reads = merged(blocks, MAX_GAP, PIECE_BYTES)
     places = (piece for start, stop in reads for piece in lines.pieces(start, stop))
     with closing(read_ahead(storage, places)) as pieces:
         for _, data in pieces:
             for line in data.split(b"\n"):
                 record = _record(line)
-                if record is not None and record.recordId in wanted:
+                if record is not None:
                     yield record
 
 

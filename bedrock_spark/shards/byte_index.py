@@ -7,10 +7,13 @@ as in a sorted string table (https://research.google/pubs/bigtable-a-distributed
     rank     the place of a record's hash among all hashes, as signed numbers: Spark's order
     salted   a record whose id is not its hash (record_ids.py). It comes right after a record with
              the same hash; the index lists it by its id
+    mark     the last eight characters of a record's id as a number
 
-The index is a hint and nothing more: whoever uses it compares the ids in the bytes that it reads.
-Its bytes are a header, then the ranks, the lengths of the blocks, the ids of the salted records and
-their blocks, and a CRC-32 of all that.
+The sum of the marks of each block tells whether some records are all that the block has.
+
+The index is a hint and nothing more: whoever uses it compares the ids in the bytes that it reads,
+or the number of records. Its bytes are a header, then the ranks, the lengths of the blocks, the
+sums of their marks, the ids of the salted records and their blocks, and a CRC-32 of all that.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 from operator import sub
 from typing import TypeAlias
 
@@ -33,9 +36,11 @@ BLOCK_BYTES = 4_096
 MIN_SHARD_BYTES = 1_000_000
 
 _HASH_COUNT = 1 << 64
-_MAGIC, _VERSION = b"BSIX", 1
+_MAGIC, _VERSION = b"BSIX", 2
 _HEADER = struct.Struct("<4sHQII")
 _CRC = struct.Struct("<I")
+MARK_BYTES = 8
+_SUM_COUNT = 1 << 64
 
 # Bytes of an object: from the first number up to the second.
 ByteRange: TypeAlias = tuple[int, int]
@@ -52,24 +57,49 @@ class ShardIndex:
     ranks: of the first record of each block, ascending; for a salted one, 1 more than the rank of
         the record before it
     bounds: where each block begins, and where the last one ends
+    sums: of the marks of the records of each block, modulo 2^64
     salted: the blocks of salted records, by record id
     """
 
     ranks: Sequence[int]
     bounds: Sequence[int]
+    sums: Sequence[int]
     salted: dict[str, int]
 
     def block_of(self, record_id: str) -> ByteRange | None:
         """Return the bytes in which a record is, if the shard has it. None if it cannot be."""
+        block = self._number_of(record_id)
+        return None if block is None else (self.bounds[block], self.bounds[block + 1])
+
+    def blocks_without(self, record_ids: Iterable[str]) -> tuple[list[ByteRange], set[str]]:
+        """Return the blocks that may have other records, and those of the records that others have.
+
+        record_ids: each once; the shard need not have them
+        A block is left out if the marks of its records add up to its sum. That they do by chance
+        has a probability of about 2^-47.
+        """
+        left = list(self.sums)
+        own: dict[int, list[str]] = {}
+        for record_id in record_ids:
+            block = self._number_of(record_id)
+            if block is not None:
+                left[block] -= mark_of(record_id)
+                own.setdefault(block, []).append(record_id)
+        numbers = [block for block, rest in enumerate(left) if rest % _SUM_COUNT]
+        for block in numbers:
+            own.pop(block, None)
+        blocks = [(self.bounds[block], self.bounds[block + 1]) for block in numbers]
+        return blocks, set(chain.from_iterable(own.values()))
+
+    def _number_of(self, record_id: str) -> int | None:
+        """Return the number of a record's block, if the shard has it. None if it cannot be."""
         block = self.salted.get(record_id)
         if block is None:
             number = decode(record_id)
             if number is None or number >= _HASH_COUNT:
                 return None
             block = bisect_right(self.ranks, rank_of(number)) - 1
-            if block < 0:
-                return None
-        return self.bounds[block], self.bounds[block + 1]
+        return None if block < 0 else block
 
     def to_bytes(self) -> bytes:
         """Return the index as it is written."""
@@ -80,6 +110,7 @@ class ShardIndex:
                 _HEADER.pack(_MAGIC, _VERSION, self.bounds[-1], blocks, salted),
                 struct.pack(f"<{blocks}Q", *self.ranks),
                 struct.pack(f"<{blocks}I", *lengths),
+                struct.pack(f"<{blocks}Q", *self.sums),
                 "".join(self.salted).encode(),
                 struct.pack(f"<{salted}I", *self.salted.values()),
             )
@@ -107,12 +138,19 @@ class ShardIndex:
         place += 8 * blocks
         bounds = (0, *accumulate(struct.unpack_from(f"<{blocks}I", body, place)))
         place += 4 * blocks
+        sums = struct.unpack_from(f"<{blocks}Q", body, place)
+        place += 8 * blocks
         ids = body[place : place + LENGTH * salted].decode("ascii")
         blocks_of_ids = struct.unpack_from(f"<{salted}I", body, place + LENGTH * salted)
         if bounds[-1] != size or any(block >= blocks for block in blocks_of_ids):
             raise ValueError("its numbers do not fit together")
         names = (ids[start : start + LENGTH] for start in range(0, len(ids), LENGTH))
-        return cls(ranks, bounds, dict(zip(names, blocks_of_ids, strict=True)))
+        return cls(ranks, bounds, sums, dict(zip(names, blocks_of_ids, strict=True)))
+
+
+def mark_of(record_id: str) -> int:
+    """Return the mark of a record."""
+    return int.from_bytes(record_id[-MARK_BYTES:].encode(), "little")
 
 
 def rank_of(number: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bedrock_spark.shards.byte_index import BLOCK_BYTES, ShardIndex
+from bedrock_spark.shards.byte_index import BLOCK_BYTES, MARK_BYTES, ShardIndex
 from bedrock_spark.shards.record_ids import ALPHABET, LENGTH, encode
 
 _DIGITS = np.zeros(256, np.uint64)
@@ -22,6 +22,9 @@ class IndexBuilder:
     def __init__(self) -> None:
         self._ranks: list[npt.NDArray[np.uint64]] = []
         self._starts: list[npt.NDArray[np.int64]] = []
+        # The sum of the marks before each block, modulo 2^64; and of all marks.
+        self._marks_before: list[npt.NDArray[np.uint64]] = []
+        self._marks = np.uint64(0)
         self._salted: dict[str, int] = {}
         self._bytes = self._blocks = 0
         self._last_rank = np.uint64(0)
@@ -45,6 +48,9 @@ class IndexBuilder:
         lengths = starts // BLOCK_BYTES
         begins = np.flatnonzero(np.diff(lengths, prepend=self._last_length) > 0)
         self._ranks.append(self._ranks_of(ids, begins))
+        marks = np.concatenate((self._marks.reshape(1), _marks_of(ids))).cumsum(dtype=np.uint64)
+        self._marks_before.append(marks[begins])
+        self._marks = marks[-1]
         self._starts.append(starts[begins])
         self._blocks += len(begins)
         self._bytes, self._last_length = int(ends[-1]), int(lengths[-1])
@@ -53,7 +59,8 @@ class IndexBuilder:
         """Return the index of all records."""
         ranks = np.concatenate(self._ranks).tolist() if self._ranks else []
         starts = np.concatenate(self._starts).tolist() if self._starts else []
-        return ShardIndex(ranks, [*starts, self._bytes], self._salted)
+        marks = np.concatenate((*self._marks_before, self._marks.reshape(1)))
+        return ShardIndex(ranks, [*starts, self._bytes], np.diff(marks).tolist(), self._salted)
 
     def _ranks_of(
         self, ids: npt.NDArray[np.bytes_], begins: npt.NDArray[np.intp]
@@ -75,6 +82,12 @@ class IndexBuilder:
             block = self._blocks + int(begins.searchsorted(place, "right")) - 1
             self._salted[ids[place].decode()] = block
         return np.where(is_salted, ranks + _ONE, ranks)[begins]
+
+
+def _marks_of(ids: npt.NDArray[np.bytes_]) -> npt.NDArray[np.uint64]:
+    """Return the mark of each record; see byte_index.py."""
+    characters = ids.view(np.uint8).reshape(-1, LENGTH)[:, -MARK_BYTES:]
+    return np.ascontiguousarray(characters).view("<u8").ravel().astype(np.uint64, copy=False)
 
 
 def _are_salted(ids: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bool_]:

@@ -55,23 +55,6 @@ def state_of(
     return found.state(is_handed_in=df is not None)
 
 
-def change_of(before: SourceState | None, now: SourceState | None) -> str | None:
-    """Return what has changed between two states of a source; None if nothing is known to have."""
-    if before is None or now is None or before.is_handed_in != now.is_handed_in:
-        return None
-    if before.digest == now.digest:
-        return None
-    if before.versions != now.versions:
-        versions = (", ".join(state.versions) or "none" for state in (before, now))
-        return "version {} then, {} now".format(*versions)
-    if (before.files, before.bytes) == (now.files, now.bytes):
-        return "files were replaced"
-    return (
-        f"{before.files:,} files with {before.bytes:,} bytes then, {now.files:,} with "
-        f"{now.bytes:,} now"
-    )
-
-
 @dataclass
 class _Found:
     """What was found of a source so far: its files, and the versions of its tables."""

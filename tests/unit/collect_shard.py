@@ -16,6 +16,7 @@ from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.schema import ROW_RECORD_ID
+from bedrock_spark.spark.collect.provenance import NOT_KNOWN, Provenance
 from bedrock_spark.spark.collect.task import CollectTask, ShardWork
 from bedrock_spark.spark.result_schema import result_columns_of
 from bedrock_spark.storage import LocalStorage
@@ -44,11 +45,13 @@ def collect_shard(
     jobs: Sequence[Job] = (),
     family: str = "anthropic",
     again: AskAgain = NEVER,
+    provenance: Provenance = NOT_KNOWN,
     **results: Any,
 ) -> tuple[ReconciledShard, list[dict[str, Any]]]:
     """Write the shard's rows and `files` into the run folder, then collect the shard.
 
     again: which answers are asked again; by default, as `results.parse` says
+    provenance: what the run knows of all its answers
     ids: the record id of each row; files: contents by key; results: the config section `results`
     Returns the reconciliation and the result rows. Column `n` is the position of a row, from 0.
     """
@@ -61,7 +64,8 @@ def collect_shard(
     config = ResultsConfig(**results)
     if again is NEVER and config.parse is not None:
         again = AskAgain(invalid=config.parse.retries)
-    task = CollectTask(storage, family, result_columns_of(config), PREPARE_ID, again=again)
+    columns = result_columns_of(config)
+    task = CollectTask(*(storage, family, columns, PREPARE_ID), again=again, provenance=provenance)
     reconciled = task(ShardWork(SHARD, None, tuple(jobs))).reconciled
     table = pq.read_table(io.BytesIO(storage.read(layout.results_key(SHARD))))
     return reconciled, sorted(table.to_pylist(), key=lambda row: row["n"])

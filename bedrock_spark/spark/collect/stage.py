@@ -13,9 +13,11 @@ from collections.abc import Iterator
 import msgspec
 from pyspark.sql import SparkSession
 
+from bedrock_spark.config import Config
 from bedrock_spark.families import family_of
 from bedrock_spark.outputs.ask_again import ask_again_of, rules_digest
 from bedrock_spark.outputs.reconciliations import Reconciliations, StoredRow, write_table
+from bedrock_spark.prices.run_prices import batch_model_ids
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.cleaned import refuse_cleaned
 from bedrock_spark.run_folder.ledger import Job
@@ -23,6 +25,7 @@ from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.spark.collect.changed import ChangedUnits
 from bedrock_spark.spark.collect.late_output import folders_of
+from bedrock_spark.spark.collect.provenance import Provenance
 from bedrock_spark.spark.collect.reconciliation_table import write_reconciliation
 from bedrock_spark.spark.collect.task import CollectedUnit, CollectTask, ShardWork
 from bedrock_spark.spark.result_schema import refuse_clashes, result_columns_of
@@ -59,6 +62,7 @@ def collect(
     task = CollectTask(
         *(run.storage, family, columns, manifest.prepare_id, ask_unfound),
         *(ask_again_of(run.config), folders, schema, rules_digest(run.config)),
+        provenance=Provenance(run.run_id, _only_model(run.config), run.prices),
     )
     changed = ChangedUnits(task, manifest, by_shard)
     with observed_tasks(spark, "collect", observe, unit="rows") as progress:
@@ -85,6 +89,12 @@ def collect(
 
 
 _COLLECTED = msgspec.json.Decoder(CollectedUnit)
+
+
+def _only_model(config: Config) -> str | None:
+    """Return the model of all batch jobs; None if several targets may have several."""
+    models = set(batch_model_ids(config))
+    return models.pop() if len(models) == 1 else None
 
 
 def _names(columns: str) -> list[str]:

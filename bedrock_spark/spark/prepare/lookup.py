@@ -22,7 +22,7 @@ from pyspark.sql import functions as F  # noqa: N812 - its usual name
 from pyspark.sql import types as T  # noqa: N812
 
 from bedrock_spark.answers.digest import contexts_of
-from bedrock_spark.answers.lookup import Rules
+from bedrock_spark.answers.lookup import NEW, Rules
 from bedrock_spark.answers.store import AnswersFile, pin_files
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
@@ -54,17 +54,30 @@ class Looked:
     size: of the rows that go on
     kept: the units of rows whose answers were kept
     why: rows that go on by why no kept answer was used
+    is_read: whether the config says to look up
     """
 
     size: SourceSize
     rows: DataFrame | None = None
     kept: tuple[KeptRows, ...] = ()
     why: Counter[str] = field(default_factory=Counter)
+    is_read: bool = False
 
     @property
     def kept_rows(self) -> int:
         """Return the number of rows whose answers were kept."""
         return sum(unit.rows for unit in self.kept)
+
+    def why_asked(self, asked: int) -> dict[str, int]:
+        """Return the rows that are asked by why no kept answer was used; none without a lookup.
+
+        asked: how many rows are asked
+        """
+        if not self.is_read:
+            return {}
+        others = {reason: rows for reason, rows in self.why.items() if reason != NEW}
+        new = max(0, asked - sum(others.values()))
+        return others | ({NEW: new} if new else {})
 
 
 @dataclass(frozen=True)
@@ -100,8 +113,7 @@ class Lookup:
             store = open_storage(answers.uri, self.aws)
             files = pin_files(store)
         if answers is None or not files:
-            why = {"new": size.records} if answers is not None and answers.is_read else {}
-            yield Looked(size, why=Counter(why))
+            yield Looked(size, is_read=answers is not None and answers.is_read)
             return
         oldest = 0.0 if answers.max_age is None else self.now - answers.max_age
         outcomes = (OK, *answers.keep)
@@ -142,7 +154,7 @@ class Lookup:
             why.update(one["why"])
         left = rows - sum(unit.rows for unit in kept)
         going_on = done.where(F.col(SUMMARY).isNull()).drop(SUMMARY)
-        return Looked(_part_of(size, left), going_on, kept, why)
+        return Looked(_part_of(size, left), going_on, kept, why, is_read=True)
 
 
 def _part_of(size: SourceSize, records: int) -> SourceSize:

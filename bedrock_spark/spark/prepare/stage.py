@@ -64,12 +64,15 @@ def prepare(
     df: DataFrame | None = None,
     observe: Observer = ignore_progress,
     on_begin: Callable[[Run], object] = lambda run: None,
+    approve: Callable[[RunManifest], object] = lambda manifest: None,
     clock: Clock | None = None,
 ) -> RunManifest:
     """Cut the source into shards and return the run manifest. A committed manifest is only read.
 
     df: is read in place of the config's source
     on_begin: is called with the run as soon as it is begun
+    approve: is called with the manifest before it is committed, or with the one that is; it may
+        raise an error
     clock: says how old kept answers are
 
     Runs a few Spark actions, one of which reads the whole source. Raises ConfigError for columns
@@ -79,11 +82,12 @@ def prepare(
     """
     committed = read_manifest(run.storage)
     if committed is not None:
+        approve(committed)
         with named_jobs(spark, "prepare"):
             check_sink(spark, run, committed.columns, is_committed=True)
         return committed
     with named_jobs(spark, "prepare"), reading(run.config.source, df):
-        return _prepare(spark, run, df, observe, on_begin, clock or SystemClock())
+        return _prepare(spark, run, df, observe, on_begin, approve, clock or SystemClock())
 
 
 def _prepare(
@@ -92,6 +96,7 @@ def _prepare(
     df: DataFrame | None,
     observe: Observer,
     on_begin: Callable[[Run], object],
+    approve: Callable[[RunManifest], object],
     clock: Clock,
 ) -> RunManifest:
     config = run.config
@@ -121,6 +126,7 @@ def _prepare(
             summaries = repartitioning.write_buckets(looked.size, tasks, refuse, looked.rows)
         manifest = _manifest(run, table.kept, summaries, looked, prepare_id)
         manifest = replace(manifest, source=table.state)
+        approve(manifest)
         _check_before_commit(run, manifest)
     return _commit(run, manifest)
 
@@ -192,7 +198,7 @@ def _manifest(
     manifest = RunManifest(
         *(run.run_id, rows, ddl, shards, rejects, prepare_id),
         kept=looked.kept,
-        why_asked=dict(looked.why),
+        why_asked=looked.why_asked(sum(b["rows"] - b["rejected"] for b in summaries)),
     )
     counted = manifest.records + manifest.sharing + manifest.rejected + manifest.kept_rows
     if counted != manifest.rows:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from itertools import accumulate, pairwise
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,9 @@ from bedrock_spark.fanout.remainder import AttemptInput, attempt_input, chosen_i
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.run_folder.manifest import Shard
+from bedrock_spark.storage import LocalStorage
 from tests.unit.fake_run import FakeRun
+from tests.unit.indexed_shard import INDEX_KEY, PREPARE_ID, SHARD, IndexedShard
 
 
 @pytest.mark.parametrize("status", ["Failed", "Stopped", "Expired"])
@@ -204,3 +207,50 @@ def test_a_shard_of_several_files_is_asked_again_as_it_is_or_not_at_all(
     assert isinstance(made, AttemptInput)
     assert made.records == 0
     assert fake.run.storage.list(layout.REMAINDERS) == []
+
+
+def asked_of(shard: IndexedShard, settled: list[str]) -> list[str]:
+    """Return the records that the attempt after a job with these answers asks."""
+    lines = (f'{{"recordId":"{i}","modelOutput":{{"a":1}}}}\n' for i in settled)
+    key = f"{layout.outputs_prefix(SHARD)}a1-0/job/{SHARD}.jsonl.out"
+    shard.storage.write(key, "".join(lines).encode())
+    listed = Shard(SHARD, len(shard.ids), len(shard.data), "d" * 64, prepare_id=PREPARE_ID)
+    shard.storage.calls, shard.storage.bytes = [], 0
+    made = attempt_input(shard.storage, listed, 2)
+    assert isinstance(made, AttemptInput)
+    data = shard.storage._storage.read_if_present(made.key) or b""
+    assert made.sha256 == ("d" * 64 if made.key == listed.key else hashlib.sha256(data).hexdigest())
+    assert all(line in shard.data for line in data.splitlines(keepends=True))
+    asked = [json.loads(line)["recordId"] for line in data.splitlines()]
+    assert len(asked) == made.records
+    return asked
+
+
+FOREIGN = [f"{n:011d}" for n in range(300)]
+
+
+@pytest.mark.parametrize("index", ["right", "missing", "of another shard"])
+@pytest.mark.parametrize("foreign", [[], FOREIGN])
+@pytest.mark.parametrize("rest", ["first", "every 50th", "all", "none"])
+def test_the_remainder_is_what_no_answer_names_whatever_the_index_says(
+    tmp_path: Path, rest: str, foreign: list[str], index: str
+) -> None:
+    """Answers to records of other shards are none of this shard."""
+    shard = IndexedShard(LocalStorage(str(tmp_path)), 2_000, 1_000)
+    if index == "missing":
+        shard.storage.delete([INDEX_KEY])
+    elif index == "of another shard":
+        other = IndexedShard(LocalStorage(str(tmp_path / "other")), 2_500, 900)
+        shard.storage.write(INDEX_KEY, other.index)
+    ids = shard.ids
+    left = {"first": ids[:700], "every 50th": ids[::50], "all": ids, "none": []}[rest]
+    assert asked_of(shard, [*(i for i in ids if i not in set(left)), *foreign]) == left
+
+
+def test_the_remainder_of_a_shard_reads_only_the_bytes_that_may_hold_it(tmp_path: Path) -> None:
+    """Beside the output and the index: the blocks of what is left, and small gaps between them."""
+    shard = IndexedShard(LocalStorage(str(tmp_path)), 20_000, 1_000)
+    left = [*shard.ids[3_000:3_020], *shard.ids[15_000:15_040]]
+    assert asked_of(shard, [i for i in shard.ids if i not in set(left)]) == left
+    (output,) = shard.storage.list(layout.outputs_prefix(SHARD))
+    assert shard.storage.bytes - output.size - len(shard.index) < len(shard.data) / 100

@@ -8,7 +8,6 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from bedrock_spark.aws.clients import AwsSettings
@@ -17,65 +16,12 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import RunManifest, Shard
 from bedrock_spark.run_folder.records import find_record, first_records
 from bedrock_spark.run_folder.shard_records import PIECE_BYTES, read_records
-from bedrock_spark.shards.index_builder import IndexBuilder
-from bedrock_spark.shards.lines import ShardLine
 from bedrock_spark.shards.record_ids import encode
 from bedrock_spark.storage import LocalStorage, S3Storage, Storage
+from tests.unit.indexed_shard import INDEX_KEY, KEY, PREPARE_ID, SHARD, IndexedShard
 from tests.unit.moto_s3 import s3_in_process
 
-PREPARE_ID = "0a1b2c3d4e5f"
-# The only shard of the only bucket.
-SHARD = layout.shard_id(0, 0)
-KEY, INDEX_KEY = layout.shard_key(SHARD, PREPARE_ID), layout.index_key(SHARD, PREPARE_ID)
 RECORDS = 40_000
-
-
-class Counted:
-    """A storage that counts the bytes that it returns, and the calls for them."""
-
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
-        self.calls: list[str] = []
-        self.bytes = 0
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._storage, name)
-
-        def counted(*arguments: Any) -> Any:
-            reply = method(*arguments)
-            self.calls.append(name)
-            self.bytes += len(reply) if isinstance(reply, bytes) else 0
-            return reply
-
-        return counted
-
-
-class Written:
-    """A shard with its index. `ids`: its records in its order; `data`: its lines."""
-
-    def __init__(self, storage: Storage, records: int, body_bytes: int) -> None:
-        dice = random.Random(records)
-        hashes = sorted(dice.getrandbits(64) - 2**63 for _ in range(records))
-        self.ids = [encode(h) for h in hashes]
-        lines = [
-            b'{"recordId":"%b","modelInput":{"a":"%b"}}\n'
-            % (i.encode(), b"x" * dice.randrange(body_bytes // 2, body_bytes * 3 // 2))
-            for i in self.ids
-        ]
-        self.data = b"".join(lines)
-        builder = IndexBuilder()
-        sizes = np.array([len(line) for line in lines])
-        builder.add(np.array([i.encode() for i in self.ids], "S11"), sizes)
-        self.index = builder.finish().to_bytes()
-        storage.write(KEY, self.data)
-        storage.write(INDEX_KEY, self.index)
-        self.storage: Any = Counted(storage)
-
-    def read(self, ids: list[str]) -> list[ShardLine]:
-        """Read records, and check that each is as it was written."""
-        records = list(read_records(self.storage, SHARD, PREPARE_ID, ids))
-        assert all(record.as_line() in self.data for record in records)
-        return records
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +40,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
 
 def test_ten_of_40_000_records_cost_less_than_a_hundredth_of_the_bytes(storage: Storage) -> None:
     """One call for the index, and at most one for each record; all records cost each byte once."""
-    shard = Written(storage, RECORDS, 1_000)
+    shard = IndexedShard(storage, RECORDS, 1_000)
     for seed in range(3):
         shard.storage.calls, shard.storage.bytes = [], 0
         wanted = random.Random(seed).sample(shard.ids, 10)
@@ -118,14 +64,14 @@ def test_whatever_the_index_says_the_records_are_found(
     tmp_path: Path, index: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In the whole shard, which may have several pieces; an id without a record is not found."""
-    shard = Written(LocalStorage(str(tmp_path)), 5_000, 2_000)
+    shard = IndexedShard(LocalStorage(str(tmp_path)), 5_000, 2_000)
     assert len(shard.data) > 2 * PIECE_BYTES
     if index == "missing":
         shard.storage.delete([INDEX_KEY])
     elif index == "damaged":
         shard.storage.write(INDEX_KEY, damage(shard.index))
     elif index == "of another shard":
-        other = Written(LocalStorage(str(tmp_path / "other")), 6_000, 2_000)
+        other = IndexedShard(LocalStorage(str(tmp_path / "other")), 6_000, 2_000)
         shard.storage.write(INDEX_KEY, other.index)
     else:
         shard.storage.write(KEY, b'{"recordId":"00000000000","modelInput":{}}\n' + shard.data)
@@ -142,7 +88,7 @@ def test_records_of_a_shard_of_several_files_are_read_alike(
     storage: Storage, seed: int, index: str
 ) -> None:
     """Wherever one file ends and the next begins, also if one has a single record."""
-    shard, dice = Written(storage, 3_000, 600), random.Random(seed)
+    shard, dice = IndexedShard(storage, 3_000, 600), random.Random(seed)
     lines = set(shard.data.splitlines(keepends=True))
     ends = [0, *accumulate(map(len, shard.data.splitlines(keepends=True)))]
     cuts = [0, *sorted(dice.sample(ends[2:-1], 3)), len(shard.data)]
@@ -155,7 +101,7 @@ def test_records_of_a_shard_of_several_files_are_read_alike(
     if index == "missing":
         storage.delete([INDEX_KEY])
     elif index == "of another shard":
-        storage.write(INDEX_KEY, Written(storage, 4_000, 600).index)
+        storage.write(INDEX_KEY, IndexedShard(storage, 4_000, 600).index)
         storage.delete([KEY])
     for wanted in (dice.sample(shard.ids, 2), shard.ids):
         shard.storage.bytes = 0
@@ -172,7 +118,7 @@ def test_records_of_a_shard_of_several_files_are_read_alike(
 
 def test_a_shard_that_does_not_exist_is_an_error(storage: Storage) -> None:
     """With an index, and without."""
-    shard = Written(storage, 2_000, 1_000)
+    shard = IndexedShard(storage, 2_000, 1_000)
     storage.delete([KEY])
     for _ in range(2):
         with pytest.raises(StorageError, match=KEY):
@@ -182,7 +128,7 @@ def test_a_shard_that_does_not_exist_is_an_error(storage: Storage) -> None:
 
 def test_a_reader_that_stops_early_ends_its_threads(tmp_path: Path) -> None:
     """The fallback stops at a deadline, or if it loses its claim."""
-    shard = Written(LocalStorage(str(tmp_path)), 5_000, 2_000)
+    shard = IndexedShard(LocalStorage(str(tmp_path)), 5_000, 2_000)
     records = read_records(shard.storage, SHARD, PREPARE_ID, shard.ids)
     assert next(iter(records)).recordId == shard.ids[0]
     records.close()  # type: ignore[attr-defined]
@@ -194,7 +140,7 @@ def test_a_reader_that_stops_early_ends_its_threads(tmp_path: Path) -> None:
 
 def test_a_record_of_a_run_is_found_by_its_id_in_a_few_bytes(tmp_path: Path) -> None:
     """As `bedrock-spark invoke` reads it; also where the index does not lead to it."""
-    shard = Written(LocalStorage(str(tmp_path)), 5_000, 1_000)
+    shard = IndexedShard(LocalStorage(str(tmp_path)), 5_000, 1_000)
     listed = Shard(SHARD, 5_000, len(shard.data), "0" * 64, prepare_id=PREPARE_ID)
     manifest = RunManifest("r", 5_000, "a INT", (listed,), (), PREPARE_ID)
     record = find_record(shard.storage, manifest, shard.ids[77])

@@ -51,7 +51,8 @@ def built(ids: list[str], sizes: list[int], step: int) -> ShardIndex:
         builder.add(piece, np.array(sizes[start : start + step], np.int32))
     index = builder.finish()
     read = ShardIndex.from_bytes(index.to_bytes())
-    assert (list(read.ranks), list(read.bounds)) == (list(index.ranks), list(index.bounds))
+    for numbers in ("ranks", "bounds", "sums"):
+        assert list(getattr(read, numbers)) == list(getattr(index, numbers))
     assert read.salted == index.salted
     return read
 
@@ -75,6 +76,26 @@ def test_the_block_of_every_record_holds_its_line(
     for start, stop in pairwise(index.bounds):
         assert stop > start
         assert stop - start < BLOCK_BYTES + max(sizes)
+
+
+@given(shards(), st.integers(1, 50), st.data())
+def test_a_block_is_left_out_if_all_its_records_are_known(
+    shard: tuple[list[str], list[int]], step: int, data: st.DataObject
+) -> None:
+    """And only then: also ids of other shards count as known, and no block has them."""
+    ids, sizes = shard
+    index = built(ids, sizes, step)
+    known = data.draw(st.one_of(st.just(set(ids)), st.sets(st.sampled_from(ids))))
+    foreign = {encode(h) for h in data.draw(HASHES)} - set(ids) | {"R1", encode(2**64 + 5)}
+    blocks, own = index.blocks_without(known | foreign)
+    records = [(i, index.block_of(i)) for i, size in zip(ids, sizes, strict=True) if size]
+    others = {block for record_id, block in records if record_id not in known}
+    assert others <= set(blocks)
+    assert own == {record_id for record_id, block in records if block not in blocks}
+    # A block of known records alone is read if an id of another shard could be in it.
+    may_hold_foreign = {index.block_of(i) for i in foreign - set(ids)}
+    assert set(blocks) <= others | may_hold_foreign
+    assert blocks == sorted(blocks)
 
 
 def test_an_id_that_no_record_can_have_is_in_no_block() -> None:
