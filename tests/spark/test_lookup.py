@@ -179,6 +179,7 @@ def test_only_new_rows_are_asked(spark: SparkSession, lake: Lake) -> None:
     assert missing == {0, 1, 300, 301, 302}
 
 
+@pytest.mark.long
 def test_the_ids_of_kept_and_asked_rows_are_those_of_a_run_without_a_store(
     spark: SparkSession, lake: Lake
 ) -> None:
@@ -193,6 +194,7 @@ def test_the_ids_of_kept_and_asked_rows_are_those_of_a_run_without_a_store(
     assert {number: row["record_id"] for number, row in rows.items()} == ids
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("answers", "kept"),
     [
@@ -214,6 +216,7 @@ def test_the_mode_and_the_age_decide_what_is_looked_up(
     assert again.records == 59 - kept
 
 
+@pytest.mark.long
 def test_answers_of_another_model_do_not_count(spark: SparkSession, lake: Lake) -> None:
     first, manifest = lake.prepare(table(spark, 60))
     lake.keep(first, manifest, echo)
@@ -222,6 +225,7 @@ def test_answers_of_another_model_do_not_count(spark: SparkSession, lake: Lake) 
     assert again.why_asked == {OTHER_REQUEST: 59}
 
 
+@pytest.mark.long
 def test_answers_that_do_not_fit_today_are_asked_again(spark: SparkSession, lake: Lake) -> None:
     """The columns of `results.parse` are not a part of the request here."""
     sections: dict[str, Any] = {"request": {"schema": "none"}}
@@ -239,6 +243,7 @@ def test_answers_that_do_not_fit_today_are_asked_again(spark: SparkSession, lake
     assert {row["label"] for n, row in rows.items() if n % 2 == 0} == {"a"}
 
 
+@pytest.mark.long
 def test_kept_outcomes_are_used_by_runs_that_name_them(spark: SparkSession, lake: Lake) -> None:
     first, manifest = lake.prepare(table(spark, 60))
     cut = says("half") | {"stop_reason": "max_tokens"}
@@ -251,6 +256,7 @@ def test_kept_outcomes_are_used_by_runs_that_name_them(spark: SparkSession, lake
     assert sum(unit.unanswered for unit in reconciled) == 0
 
 
+@pytest.mark.long
 def test_parts_and_units_of_any_size_give_the_same_rows(
     spark: SparkSession, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,6 +278,7 @@ def test_parts_and_units_of_any_size_give_the_same_rows(
     assert texts == {n: f"antwört: Classify: text {n % 20}" for n in range(400) if n != 5}
 
 
+@pytest.mark.long
 def test_two_bodies_with_one_hash_are_both_asked(
     spark: SparkSession, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,6 +300,7 @@ def test_two_bodies_with_one_hash_are_both_asked(
     assert len(set(ids)) == len(ids) == 59
 
 
+@pytest.mark.long
 def test_rows_that_are_rejected_have_no_kept_answer(spark: SparkSession, lake: Lake) -> None:
     """Rows that repeat a key, and rows without one. Their share is that of all rows."""
     df = table(spark, 60)
@@ -320,6 +328,7 @@ def test_a_plan_looks_up_and_writes_nothing(spark: SparkSession, lake: Lake) -> 
     assert not Path(run.storage.uri).exists()
 
 
+@pytest.mark.long
 def test_a_store_that_lost_a_file_ends_prepare(
     spark: SparkSession, lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,6 +373,7 @@ def test_a_kill_between_the_lookup_and_the_commit_leaves_nothing_behind(
     assert keys == expected | {layout.rows_key(unit, again.prepare_id) for unit in named}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("parts", [1, 2, 7, 64, 1_000])
 def test_spark_puts_each_hash_into_its_part(spark: SparkSession, parts: int) -> None:
     """By the same ranges as the tasks compute."""
@@ -383,6 +393,7 @@ def test_spark_puts_each_hash_into_its_part(spark: SparkSession, parts: int) -> 
     assert {row[0]: row[1] for row in pairs} == expected
 
 
+@pytest.mark.long
 def test_kept_rows_are_parquet_like_those_of_a_shard(spark: SparkSession, lake: Lake) -> None:
     df = table(spark, 60)
     first, manifest = lake.prepare(df)

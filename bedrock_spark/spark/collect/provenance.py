@@ -86,7 +86,8 @@ class Provenance:
         tokens: input, output, reasoning, cache read and cache write; an array of each
         images: of each answer; None if there are none
         shares: how many rows have each answer; None if each has one
-        0 for answers that were kept. Null if the price is not known, and for an answer that counts neither tokens nor images.
+        0 for answers that were kept. Null if the price is not known, and for an answer that counts
+        neither tokens nor images.
         """
         rows = len(tokens[0])
         if served_by == KEPT:
