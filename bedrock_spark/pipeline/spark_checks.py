@@ -50,7 +50,8 @@ class SparkChecks:
             return
         self._is_compared = True
         run = self.run()
-        change = change_of(manifest.source, state_of(spark, run.config.source, df))
+        now = state_of(spark, run.config.source, df, run.aws)
+        change = change_of(manifest.source, now)
         if change is not None:
             finding = changed_source_finding(change)
             log.warning("%s: %s", run.storage.uri, finding["detail"])

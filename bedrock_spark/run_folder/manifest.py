@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -14,6 +15,8 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage
 
 FORMAT = 1
+# The columns of a run manifest are "`name` type, `name` type"; types have no spaces.
+_COLUMN = re.compile(r"(?:^|, )`([^`]*)` ")
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,11 @@ class RunManifest:
     source: SourceState | None = None
     kept: tuple[KeptRows, ...] = ()
     why_asked: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def kept_columns(self) -> tuple[str, ...]:
+        """Return the names of the source columns that are kept for the results."""
+        return tuple(_COLUMN.findall(self.columns))
 
     @property
     def units(self) -> tuple[str, ...]:

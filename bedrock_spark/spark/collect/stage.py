@@ -7,12 +7,12 @@ driver.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import msgspec
 from pyspark.sql import SparkSession
 
+from bedrock_spark.answers.digest import asking_of
 from bedrock_spark.config import Config
 from bedrock_spark.families import family_of
 from bedrock_spark.outputs.ask_again import ask_again_of, rules_digest
@@ -32,9 +32,6 @@ from bedrock_spark.spark.result_schema import refuse_clashes, result_columns_of
 from bedrock_spark.spark.tasks import observed_tasks, run_packed
 from bedrock_spark.storage import calls_at_once
 
-# The columns of a run manifest are "`name` type, `name` type"; types have no spaces.
-_COLUMN = re.compile(r"(?:^|, )`([^`]*)` ")
-
 
 def collect(
     spark: SparkSession,
@@ -49,7 +46,7 @@ def collect(
     changed since they were collected, none if there are none. If one of its tasks is lost, the
     shards that it has finished have a reconciliation, and are not read again.
     """
-    refuse_clashes(_names(manifest.columns), run.config.results)
+    refuse_clashes(manifest.kept_columns, run.config.results)
     by_shard: dict[str, list[Job]] = {}
     for job in sorted(jobs.values(), key=lambda job: job.attempt):
         by_shard.setdefault(job.shard_id, []).append(job)
@@ -62,7 +59,9 @@ def collect(
     task = CollectTask(
         *(run.storage, family, columns, manifest.prepare_id, ask_unfound),
         *(ask_again_of(run.config), folders, schema, rules_digest(run.config)),
-        provenance=Provenance(run.run_id, _only_model(run.config), run.prices),
+        provenance=Provenance(
+            *(run.run_id, _only_model(run.config), run.prices, asking_of(run.config))
+        ),
     )
     changed = ChangedUnits(task, manifest, by_shard)
     with observed_tasks(spark, "collect", observe, unit="rows") as progress:
@@ -95,7 +94,3 @@ def _only_model(config: Config) -> str | None:
     """Return the model of all batch jobs; None if several targets may have several."""
     models = set(batch_model_ids(config))
     return models.pop() if len(models) == 1 else None
-
-
-def _names(columns: str) -> list[str]:
-    return _COLUMN.findall(columns)

@@ -112,7 +112,7 @@ class Lookup:
         if answers is not None and answers.is_read:
             store = open_storage(answers.uri, self.aws)
             files = pin_files(store)
-        if answers is None or not files:
+        if answers is None or not files or not size.records:
             yield Looked(size, is_read=answers is not None and answers.is_read)
             return
         oldest = 0.0 if answers.max_age is None else self.now - answers.max_age

@@ -54,7 +54,7 @@ def rehearse(
     """
     config = run.config
     with reading(config.source, df):
-        table = open_table(spark, config, df)
+        table = open_table(spark, config, df, run.aws)
         columns, storage, aws = table.columns, run.storage, run.aws
         with observed_tasks(spark, "plan", observe) as tasks, table.read_once() as rows:
             repartitioning = Repartitioning(
@@ -62,7 +62,8 @@ def rehearse(
                 lambda buckets: RehearsalTask(config, columns, storage, aws, buckets, ""),
             )
             size = repartitioning.estimate_size()
-            refuse_sample(rows, table.template.columns, config, aws)
+            if size.records:
+                refuse_sample(rows, table.template.columns, config, aws)
             lookup = Lookup(
                 *(config, columns, storage, aws, rows, "", (clock or SystemClock()).now()),
                 RehearsalLookupTask,

@@ -44,6 +44,7 @@ from bedrock_spark.run_folder.prepared_files import (
     delete_unnamed,
 )
 from bedrock_spark.run_folder.run import Run, begin_run, check_not_replaced
+from bedrock_spark.run_folder.source_run import DerivedFrom
 from bedrock_spark.spark.prepare.lookup import Looked, Lookup
 from bedrock_spark.spark.prepare.refused_rows import refusals_of
 from bedrock_spark.spark.prepare.repartitioning import Repartitioning, Summaries
@@ -103,7 +104,7 @@ def _prepare(
     line = asked_shape(config).line
     if line:
         log.info("%s: %s", run.storage.uri, line)
-    table = open_table(spark, config, df)
+    table = open_table(spark, config, df, run.aws)
     check_sink(spark, run, table.kept)
     prepare_id = layout.new_prepare_id()
     with (
@@ -117,18 +118,28 @@ def _prepare(
             lambda buckets: PrepareTask(config, columns, storage, aws, buckets, prepare_id),
         )
         size = repartitioning.estimate_size()
-        refuse_sample(rows, table.template.columns, config, run.aws)
-        run = begin_run(run)
+        if size.records:
+            refuse_sample(rows, table.template.columns, config, run.aws)
+        run = begin_run(_with_lineage(run, table.derived_from))
         on_begin(run)
         lookup = Lookup(*(config, columns, storage, aws), rows, prepare_id, clock.now())
         with lookup.looked_up(size, tasks) as looked:
             refuse = partial(_refuse, config, prepare_id, looked.kept_rows)
+            # There may be no records: all answers were kept, or no row of the run that is the
+            # source has the wanted outcomes. Then this run is over at once.
             summaries = repartitioning.write_buckets(looked.size, tasks, refuse, looked.rows)
         manifest = _manifest(run, table.kept, summaries, looked, prepare_id)
         manifest = replace(manifest, source=table.state)
         approve(manifest)
         _check_before_commit(run, manifest)
     return _commit(run, manifest)
+
+
+def _with_lineage(run: Run, derived_from: DerivedFrom | None) -> Run:
+    """Return the run with the state of the run that it reads. If that is another, begin again."""
+    if run.derived_from == derived_from:
+        return run
+    return replace(run, derived_from=derived_from, is_begun=False)
 
 
 def _refuse(config: Config, prepare_id: str, kept_rows: int, summaries: Summaries) -> None:
