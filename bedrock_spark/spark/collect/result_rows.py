@@ -204,8 +204,10 @@ def _counts(answers: Sequence[Answer]) -> list[list[int | None]]:
 
 def _bigints(counts: list[int | None]) -> list[int | None]:
     """Replace counts that a bigint column cannot hold by None; model_output still has them."""
+    if counts.count(None) == len(counts):
+        return counts
     known = [count for count in counts if count is not None]
-    if not known or (max(known) < _BIGINT_END and min(known) > -_BIGINT_END):
+    if max(known) < _BIGINT_END and min(known) > -_BIGINT_END:
         return counts
     return [n if n is not None and abs(n) < _BIGINT_END else None for n in counts]
 
@@ -214,8 +216,9 @@ def _used(answers: Sequence[Answer], counts: Sequence[Sequence[int | None]]) -> 
     """Return what answers used: tokens, images, and how many of them tell neither."""
     used = {name: sum(filter(None, own)) for name, own in zip(TOKENS, counts, strict=True)}
     used["images"] = sum(len(answer.images) for answer in answers if answer.images)
-    told = zip(answers, counts[0], counts[1], strict=True)
-    used["uncounted"] = sum(1 for one, given, made in told if not (given or made or one.images))
+    if not all(counts[0]):
+        told = zip(answers, counts[0], counts[1], strict=True)
+        used["uncounted"] = sum(1 for one, given, made in told if not (given or made or one.images))
     return Counter({name: number for name, number in used.items() if number})
 
 
