@@ -12,6 +12,8 @@ from bedrock_spark.config import Config
 from bedrock_spark.config.load import AnyConfig
 from bedrock_spark.errors import ConfigError, RowsWarning
 from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.planning import Plan
+from bedrock_spark.planning.agreement import agreement_on
 from bedrock_spark.preview.options import MAX_COST, PreviewOptions
 from bedrock_spark.preview.preview_run import preview_rows
 from bedrock_spark.preview.values import Preview
@@ -31,6 +33,7 @@ def run(
     df: DataFrame | None,
     config: AnyConfig,
     observe: Observer | bool | None = True,
+    plan: Plan | str | None = None,
 ) -> DataFrame:
     """Ask the model one question per row of `df`, or of the config's source if `df` is None.
 
@@ -41,11 +44,14 @@ def run(
 
     observe: is called with the progress. True shows it, in a notebook on stdout, else on stderr;
         False or None shows nothing
+    plan: what the run keeps to, or the file that `bedrock-spark plan --out` wrote. If it would do
+        something else, it raises OtherPlanError before anything is submitted
     Warns (RowsWarning) if more rows were rejected or failed than the limits of the config allow.
     """
     with automatic_screen(observe is True) as screen:
         observer = observe if callable(observe) else screen or ignore_progress
-        pipeline = Pipeline.open(config, observe=observer)
+        agreement = None if plan is None else agreement_on(plan)
+        pipeline = Pipeline.open(config, observe=observer, agreement=agreement)
         report = pipeline.run_all(spark, df)
     problem = shortfall_of(report, pipeline.run.config)
     if problem is not None:

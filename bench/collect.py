@@ -12,6 +12,7 @@ of memory.
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import pickle
 import shutil
 import tempfile
@@ -34,6 +35,8 @@ from bedrock_spark.spark.collect.stage import collect
 ROWS = 600_000
 SCALE_ROWS = 80_000
 GOAL = 1.0
+# Dollars per 1,000 tokens.
+INPUT, OUTPUT = 0.0005, 0.0025
 WARM_UP_ROWS = 20_000
 _ANSWER = (
     "struct<content: array<struct<type: string, text: string>>, stop_reason: string,"
@@ -70,7 +73,10 @@ def with_duckdb(made: CollectFolder, target: Path) -> None:
             o.modelOutput::VARCHAR AS model_output,
             (o.error->'$.errorCode')::INT AS error_code,
             o.error->>'$.errorMessage' AS error_message, 'batch' AS served_by, 1 AS attempt,
-            parse_dirname(o.filename) AS job_arn
+            parse_dirname(o.filename) AS job_arn, 'run' AS run_id, 'model' AS model_id,
+            NULL::VARCHAR AS request_digest,
+            TIMESTAMPTZ '2026-11-01 00:00:00+00' AS answered_at,
+            (input_tokens * {INPUT} + output_tokens * {OUTPUT}) / 1000 AS cost_usd
           FROM read_parquet('{made.folder}/rows/*/*.parquet') r
           LEFT JOIN read_json('{made.folder}/output/*/*/*/*.jsonl.out',
             format = 'newline_delimited', filename = true, maximum_object_size = 67108864,
@@ -143,6 +149,12 @@ def with_polars(made: CollectFolder, target: Path) -> None:
         served_by=pl.lit("batch"),
         attempt=pl.lit(1),
         job_arn=pl.col("file").str.extract(r"([^/]+)/[^/]+$"),
+        run_id=pl.lit("run"),
+        model_id=pl.lit("model"),
+        request_digest=text,
+        answered_at=pl.lit(dt.datetime(2026, 11, 1, tzinfo=dt.UTC)),
+        cost_usd=(usage.field("input_tokens") * INPUT + usage.field("output_tokens") * OUTPUT)
+        / 1000,
     )
     joined.collect(engine="streaming").write_parquet(target, compression="zstd")
     assert pl.scan_parquet(target).filter(outcome="ok").select(pl.len()).collect().item() == (

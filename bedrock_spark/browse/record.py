@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bedrock_spark.browse.results import outcome_column, reader_of
+from bedrock_spark.browse.results import reader_of
 from bedrock_spark.config import TokenPrices
 from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.families import family_of
@@ -80,7 +80,7 @@ def ids_with_outcome(run: Run, outcome: str, most: int) -> list[str]:
     prefix = run.config.results.prefix
     name = f"{prefix}{_RECORD_ID}"
     found: dict[str, None] = {}
-    for batch in reader_of(run, [name, outcome_column(run.config.results)], [outcome]):
+    for batch in reader_of(run, [name, run.config.results.outcome_column], [outcome]):
         found.update(dict.fromkeys(i for i in batch.column(0).to_pylist() if i is not None))
         if len(found) >= most:
             break

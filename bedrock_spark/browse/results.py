@@ -10,15 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bedrock_spark.config import ResultsConfig
 from bedrock_spark.errors import ConfigError, RunFolderError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import require_manifest
+from bedrock_spark.run_folder.results_file import read_results_file
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import Storage
 
 _BATCH_ROWS = 10_000
-_OUTCOME = "outcome"
 
 
 def reader_of(
@@ -34,22 +33,17 @@ def reader_of(
                 f"{run.storage.uri}: its results have no column {name}; they have "
                 f"{', '.join(schema.names)}"
             )
-    outcome = outcome_column(run.config.results)
+    outcome = run.config.results.outcome_column
     chosen = schema if columns is None else pa.schema([schema.field(name) for name in columns])
     batches = _batches(chain([first], files), schema, chosen.names, (outcome, outcomes))
     return pa.RecordBatchReader.from_batches(chosen, batches)
-
-
-def outcome_column(config: ResultsConfig) -> str:
-    """Return the name of the outcome in the results."""
-    return f"{config.prefix}{_OUTCOME}"
 
 
 def _files(storage: Storage, units: Sequence[str]) -> Iterator[tuple[str, pq.ParquetFile]]:
     """Yield the results of every unit, each with its place for messages."""
     for unit in units:
         place = f"{storage.uri}/{layout.results_key(unit)}"
-        yield place, pq.ParquetFile(io.BytesIO(_read(storage, unit)))
+        yield place, pq.ParquetFile(io.BytesIO(read_results_file(storage, unit)))
 
 
 def _batches(
@@ -81,13 +75,3 @@ def _batches(
 def _types(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
     """Return names and types: whether a column may be null may differ from shard to shard."""
     return [(field.name, field.type) for field in schema]
-
-
-def _read(storage: Storage, unit: str) -> bytes:
-    data = storage.read_if_present(layout.results_key(unit))
-    if data is None:
-        raise RunFolderError(
-            f"{storage.uri}: {unit} has no results yet; run bedrock-spark collect, which needs no "
-            "job to be over"
-        )
-    return data

@@ -80,10 +80,16 @@ def _model(config: Config) -> str:
 
 def _source(config: Config) -> str:
     source = config.source
-    named = source.path or source.table or ("a query" if source.sql is not None else None)
-    place = " ".join(filter(None, [source.format, named])) or "a DataFrame that is handed over"
     key = f"key {', '.join(source.key)}" if source.key else "no key"
-    return f"{place}; {key}; the request reads {_columns(config)}"
+    if source.run is not None:
+        outcomes = source.outcomes
+        rows = "all rows" if outcomes is None else f"rows with the outcome {' or '.join(outcomes)}"
+        place, key = f"{rows} of the run {source.run}", key if source.key else "its key"
+    else:
+        named = source.path or source.table or ("a query" if source.sql is not None else None)
+        place = " ".join(filter(None, [source.format, named])) or "a DataFrame that is handed over"
+    where = [f"where {source.where}"] if source.where is not None else []
+    return "; ".join([place, *where, key, f"the request reads {_columns(config)}"])
 
 
 def _columns(config: Config) -> str:

@@ -92,6 +92,8 @@ def closing_table(report: Report) -> list[tuple[str, str]]:
         ("seconds", seconds),
         ("run folder", report.run_uri),
     ]
+    if report.derived_from is not None:
+        rows.append(("rows of", report.derived_from["run_uri"]))
     rows += [("model ends", text) for text in ends_soon(report.models, report.ended_at or 0.0)]
     if report.published is not None:
         rows.append(("results", report.published))

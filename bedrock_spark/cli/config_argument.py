@@ -12,6 +12,11 @@ SET_HELP = (
     "Override one value of the config, for example shards.max_records=500. A JSON object of keys "
     "and values overrides several."
 )
+PLAN_METAVAR = "FILE"
+PLAN_HELP = (
+    "Do what a plan says that bedrock-spark plan --out wrote, here or in S3, or stop before "
+    "anything is submitted, and show the difference."
+)
 
 
 def with_config(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from bedrock_spark.cli.config_argument import SET_HELP, SET_METAVAR
+from bedrock_spark.cli.config_argument import PLAN_HELP, PLAN_METAVAR, SET_HELP, SET_METAVAR
 from bedrock_spark.cli.lease_wait import LEASE_WAIT_HELP, LEASE_WAIT_METAVAR, seconds
 from bedrock_spark.cli.output import LOGS, Output
 from bedrock_spark.cli.usage_error import end_as_json
 from bedrock_spark.run_folder.lease_wait import DEFAULT_SECONDS
 
-_OURS = ("--config", "--set", "--lease-wait", "--json", "--quiet", "--verbose", "--log")
+_OURS = ("--config", "--set", "--lease-wait", "--plan", "--json", "--quiet", "--verbose", "--log")
 # https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html, and the
 # reserved names of awsglue.utils.getResolvedOptions. Ours are lower-case words without these
 # beginnings.
@@ -38,6 +38,7 @@ class JobArguments:
 
     ignored: the arguments of AWS Glue that were left out
     lease_wait: in seconds
+    plan: the file of a plan that prepare keeps to
     """
 
     config: str
@@ -45,6 +46,7 @@ class JobArguments:
     output: Output
     ignored: tuple[str, ...]
     lease_wait: float
+    plan: str | None = None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -84,6 +86,7 @@ def read_arguments(argv: Sequence[str], description: str | None) -> JobArguments
         metavar=LEASE_WAIT_METAVAR,
         help=LEASE_WAIT_HELP,
     )
+    parser.add_argument("--plan", metavar=PLAN_METAVAR, help=f"of run and prepare: {PLAN_HELP}")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     how_much = parser.add_mutually_exclusive_group()
     how_much.add_argument("--quiet", action="store_true", help="only errors and the closing line")
@@ -97,7 +100,8 @@ def read_arguments(argv: Sequence[str], description: str | None) -> JobArguments
     is_json = arguments.log == "json"
     output = Output(arguments.json, arguments.quiet, arguments.verbose, is_json)
     return JobArguments(
-        *(arguments.config, tuple(arguments.overrides), output, ignored), arguments.lease_wait
+        *(arguments.config, tuple(arguments.overrides), output, ignored),
+        *(arguments.lease_wait, arguments.plan),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,11 @@ from bedrock_spark.cli.interrupts import exit_code_of
 from bedrock_spark.cli.output import Output, with_output_options
 from bedrock_spark.cli.plan_table import closing_sentence, plan_table
 from bedrock_spark.cli.stages import end_spark, mute_spark
+from bedrock_spark.cli.usage_error import WithoutCode2
 from bedrock_spark.config import Config
 from bedrock_spark.errors import ExitCode
 from bedrock_spark.planning import Plan, plan
+from bedrock_spark.planning.agreement import write_plan
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -25,7 +28,8 @@ if TYPE_CHECKING:
 
 @click.command(
     name="plan",
-    epilog="Example: bedrock-spark plan tickets.yaml --output-tokens 120",
+    cls=WithoutCode2,
+    epilog="Example: bedrock-spark plan tickets.yaml --output-tokens 120 --out plan.json",
 )
 @with_output_options(json_type=Plan)
 @click.option(
@@ -34,11 +38,30 @@ if TYPE_CHECKING:
     metavar="NUMBER",
     help="The output tokens of an answer on average, if you know them.",
 )
+@click.option(
+    "--out",
+    metavar="FILE",
+    help="Write the plan to a file, here or in S3. run --plan FILE does this, or nothing.",
+)
+@click.option(
+    "--against",
+    metavar="RUN_URI",
+    help="The run to compare with. Default: the last one of the same source, in the run folder or "
+    "beside it.",
+)
 @with_config
 def plan_command(
-    config: str, overrides: tuple[str, ...], output_tokens: float | None, output: Output
+    config: str,
+    overrides: tuple[str, ...],
+    output_tokens: float | None,
+    out: str | None,
+    against: str | None,
+    output: Output,
 ) -> None:
-    """Show what a run would do and cost. It pays, submits and writes nothing.
+    """Show what a run would do and cost. It pays and submits nothing.
+
+    It exits with 2 if there is something to pay for, with 0 if not, and with 3 and more if the run
+    would end before it pays.
 
     The source is read and cut into shards as in a run, so it takes about as long as prepare. If the
     run is prepared, its shards are counted, and Spark is not needed. Input tokens are counted by
@@ -51,32 +74,39 @@ def plan_command(
         said = "interrupted: nothing was written"
         return display.end_interrupted(exit_code_of(interrupt), said)
 
-    sys.exit(
-        run_to_end(
-            lambda: _show(config, overrides, output_tokens, display),
-            display,
-            *(end_interrupted, mute_spark, end_spark),
-        )
-    )
+    def work() -> int:
+        checked = check_config(config, overrides)
+        found = _planned(checked, output_tokens, against, display)
+        display.show_table(plan_table(found))
+        return _end(found, config, out, display)
+
+    sys.exit(run_to_end(work, display, end_interrupted, mute_spark, end_spark))
 
 
-def _show(path: str, overrides: tuple[str, ...], mean: float | None, display: Display) -> int:
+def _planned(config: Config, mean: float | None, against: str | None, display: Display) -> Plan:
     def session(config: Config) -> SparkSession:
         from bedrock_spark.spark.session import spark_session
 
         return spark_session(config, display.note)
 
-    found = plan(session, None, check_config(path, overrides), mean, display.observe)
+    found = plan(session, None, config, mean, display.observe, against=against)
     display.finish()
-    display.show_table(plan_table(found))
-    return _end(found, path, display)
+    return found
 
 
-def _end(found: Plan, path: str, display: Display) -> int:
+def _end(found: Plan, path: str, out: str | None, display: Display) -> int:
+    """Write the plan if it is asked for and the run may begin; return the exit code."""
     values = found.model_dump(mode="json")
     if found.refusals:
         first = found.refusals[0]
         return display.fail_with(ExitCode(first.exit_code), first.message, values)
+    if out is not None:
+        write_plan(found, out)
+        display.note(f"{out} is written; to run this and nothing else: {_command(path, out)}")
     display.show_json(values)
     display.close(f"{path}: {closing_sentence(found)}")
-    return ExitCode.DONE
+    return ExitCode.TO_PAY if found.pays else ExitCode.DONE
+
+
+def _command(path: str, out: str) -> str:
+    return shlex.join(["bedrock-spark", "run", path, "--plan", out])

@@ -14,12 +14,22 @@ _MEGABYTE, _GIGABYTE = 1e6, 1e9
 
 def plan_table(plan: Plan) -> list[tuple[str, str]]:
     """Return the lines of a plan. A name that is empty goes on with the line above."""
-    return [*_rows(plan), *_jobs(plan), *_tokens(plan), *_costs(plan), *_caveats(plan)]
+    return [
+        *_rows(plan),
+        *_why(plan),
+        *_jobs(plan),
+        *_tokens(plan),
+        *_costs(plan),
+        *_was(plan),
+        *_caveats(plan),
+    ]
 
 
 def closing_sentence(plan: Plan) -> str:
     """Return how the plan ends, in a sentence."""
     cost = plan.cost
+    if not plan.pays:
+        return "nothing was submitted; there is nothing left to ask, and nothing to pay for"
     if cost is None:
         return "nothing was submitted; the cost is not known, because a price is missing"
     if cost.likely is not None:
@@ -32,6 +42,8 @@ def closing_sentence(plan: Plan) -> str:
 def _rows(plan: Plan) -> Iterator[tuple[str, str]]:
     source, shards = plan.source, plan.shards
     parts = [f"{source.records:,} records"]
+    if source.kept:
+        parts.append(f"{source.kept:,} kept")
     if source.shared:
         verb = "shares" if source.shared == 1 else "share"
         parts.append(f"{source.shared:,} {verb} the record of an equal one")
@@ -40,10 +52,60 @@ def _rows(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "rows", f"{source.rows:,}: {', '.join(parts)}{prepared}"
     for reason, count in list(source.reasons.items())[:_REASONS_SHOWN]:
         yield "", f"rejected: {reason}: {count:,}"
+    if plan.is_prepared:
+        yield "to ask", _to_ask(plan.to_ask)
     if shards.shards:
         size = _size(shards.bytes)
         records = f"{shards.least_records:,} to {shards.most_records:,} records"
         yield "shards", f"{shards.shards:,} of {records}, {size} in total"
+
+
+def _to_ask(records: int | None) -> str:
+    if records is None:
+        return "what the batch jobs left; a collect counts it"
+    if not records:
+        return "nothing: no row waits for an answer"
+    return f"{records:,} records have no answer yet"
+
+
+def _why(plan: Plan) -> Iterator[tuple[str, str]]:
+    for i, why in enumerate(plan.why):
+        detail = f" ({why.detail})" if why.detail is not None else ""
+        yield ("why" if i == 0 else ""), f"{why.rows:,} rows: {why.reason}{detail}"
+
+
+def _was(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield the numbers of the last run, each beside the one of the plan."""
+    was, source = plan.was, plan.source
+    if was is None:
+        return
+    begun = f", begun {was.begun_at}" if was.begun_at is not None else ""
+    yield "was / now", f"{was.run_uri} ({was.how}{begun}, {was.state})"
+    pairs: dict[str, tuple[int | str, int | str]] = {
+        "model": (was.model_id, plan.model_id),
+        "rows": (was.rows, source.rows),
+        "records": (was.records, source.records),
+        "kept": (was.kept, source.kept),
+        "rejected": (was.rejected, source.rejected),
+        "shards": (was.shards, plan.shards.shards),
+    }
+    for name, (then, now) in pairs.items():
+        is_shown = then != now if name == "model" else then or now
+        if is_shown:
+            yield f"  {name}", f"{_number(then)} / {_number(now)}"
+    yield "  input", f"{_number(was.input_tokens)} / {_count(plan.input_tokens)} tokens"
+    output = f"{plan.images:,} images" if plan.images else f"{_count(plan.output_tokens)} tokens"
+    yield "  output", f"{_number(was.output_tokens)} / {output}"
+    then_paid = "not known" if was.cost is None else dollars(was.cost)
+    yield "  cost", f"{then_paid} / {'not known' if plan.cost is None else _money(plan.cost)}"
+    for i, change in enumerate(was.changes):
+        yield ("changed" if i == 0 else ""), change
+
+
+def _number(value: int | str | None) -> str:
+    if value is None:
+        return "not known"
+    return value if isinstance(value, str) else f"{value:,}"
 
 
 def _size(number: int) -> str:
@@ -54,6 +116,9 @@ def _size(number: int) -> str:
 
 def _jobs(plan: Plan) -> Iterator[tuple[str, str]]:
     jobs = plan.jobs
+    if not plan.shards.shards:
+        yield "jobs", "none: no record is asked"
+        return
     if not jobs.jobs:
         yield "jobs", "none: every shard is too small for a batch job"
         return

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from bedrock_spark.cli.config_argument import with_config
+from bedrock_spark.cli.config_argument import PLAN_HELP, PLAN_METAVAR, with_config
 from bedrock_spark.cli.lease_wait import add_lease_wait
 from bedrock_spark.cli.output import Output, with_output_options
 
@@ -32,7 +32,8 @@ def _stage_command(
     name: of the function of the stage
     note: after the summary in its help: when to use it
     json_type: see `with_output_options`
-    Options of its own are passed to the stage, but for --lease-wait, which is about the run.
+    Options of its own are passed to the stage, but for --lease-wait and --plan, which are about the
+    run.
     """
 
     @click.command(
@@ -48,13 +49,21 @@ def _stage_command(
         overrides: tuple[str, ...],
         output: Output,
         lease_wait: float = 0.0,
+        plan: str | None = None,
         **own: Any,
     ) -> None:
         from bedrock_spark.cli import stages
 
         work = partial(getattr(stages, name), **own)
-        sys.exit(stages.perform(work, config, overrides, output, lease_wait=lease_wait))
+        code = stages.perform(work, config, overrides, output, lease_wait=lease_wait, plan=plan)
+        sys.exit(code)
 
+    return command
+
+
+def _with_plan(command: click.Command) -> click.Command:
+    """Let a command keep to a plan."""
+    click.option("--plan", metavar=PLAN_METAVAR, help=PLAN_HELP)(command)
     return command
 
 
@@ -72,21 +81,25 @@ def _with_partial(command: click.Command) -> click.Command:
     return command
 
 
-run = add_lease_wait(
-    _stage_command(
-        "run",
-        "Run every stage that is not done yet.",
-        "All stages below, one after the other.",
-        "run tickets.yaml",
-        _REPORT,
+run = _with_plan(
+    add_lease_wait(
+        _stage_command(
+            "run",
+            "Run every stage that is not done yet.",
+            "All stages below, one after the other.",
+            "run tickets.yaml",
+            _REPORT,
+        )
     )
 )
-prepare = _stage_command(
-    "prepare",
-    "Cut the source table into shards.",
-    "It needs Spark. Nothing is submitted.",
-    "prepare tickets.yaml",
-    "bedrock_spark.cli.stages:Prepared",
+prepare = _with_plan(
+    _stage_command(
+        "prepare",
+        "Cut the source table into shards.",
+        "It needs Spark. Nothing is submitted.",
+        "prepare tickets.yaml",
+        "bedrock_spark.cli.stages:Prepared",
+    )
 )
 submit = add_lease_wait(
     _stage_command(

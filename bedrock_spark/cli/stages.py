@@ -22,6 +22,7 @@ from bedrock_spark.errors import ExitCode
 from bedrock_spark.families.asked_shape import asked_shape
 from bedrock_spark.fanout import StepResult
 from bedrock_spark.pipeline import Pipeline
+from bedrock_spark.planning.agreement import agreement_on
 from bedrock_spark.report import Report, check_complete
 from bedrock_spark.report.shortfall import shortfall_of
 from bedrock_spark.report.values import DONE
@@ -171,16 +172,17 @@ def perform(
     overrides: Sequence[str] = (),
     output: Output | None = None,
     lease_wait: float = DEFAULT_SECONDS,
+    plan: str | None = None,
 ) -> int:
     """Load the config, open the run, run the stage, and return the exit code.
 
-    lease_wait: see `Pipeline`
+    lease_wait: see `Pipeline`; plan: the file of a plan that the run keeps to
     A BedrockSparkError is printed as a message without a traceback. In YARN's cluster mode it is
     told to YARN, too.
     """
     display = Display(output)
     display.output.begin_logging()
-    code = _perform(stage, config_path, overrides, display, lease_wait)
+    code = _perform(stage, config_path, overrides, display, lease_wait, plan)
     if display.failure is not None and "PYSPARK_GATEWAY_PORT" in os.environ:
         from bedrock_spark.spark.yarn import tell_yarn
 
@@ -189,18 +191,25 @@ def perform(
 
 
 def _perform(
-    stage: Stage, config_path: str, overrides: Sequence[str], display: Display, lease_wait: float
+    stage: Stage,
+    config_path: str,
+    overrides: Sequence[str],
+    display: Display,
+    lease_wait: float,
+    plan: str | None,
 ) -> int:
     opened: list[Pipeline] = []
 
     def work() -> int:
         config = check_config(config_path, overrides)
+        agreement = None if plan is None else agreement_on(plan)
         words = [config_path, *(w for override in overrides for w in ("--set", override))]
         pipeline = Pipeline.open(
             config,
             observe=display.observe,
             command_config=shlex.join(words),
             lease_wait=lease_wait,
+            agreement=agreement,
         )
         opened.append(pipeline)
         display.name_run(config.run_uri)
@@ -230,7 +239,11 @@ def perform_from_arguments(stage: Stage, description: str | None) -> int:
         # On the standard error, as progress: the log of a job.
         names = ", ".join(arguments.ignored)
         Display(arguments.output).note(f"arguments of AWS Glue, which are not used: {names}")
+    if arguments.plan is not None and stage not in (run, prepare):
+        message = "--plan is of the programs run and prepare: the others ask what is prepared"
+        return Display(arguments.output).fail_with(ExitCode.USAGE, message)
     return perform(
         *(stage, arguments.config, arguments.overrides, arguments.output),
         lease_wait=arguments.lease_wait,
+        plan=arguments.plan,
     )

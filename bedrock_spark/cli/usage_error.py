@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -23,19 +23,45 @@ def json_usage_errors(words: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except click.UsageError as exc:
-        end_as_json(words, exc.format_message())
+        end_as_json(words, exc.format_message(), ExitCode(exc.exit_code))
         raise
 
 
-def end_as_json(words: Sequence[str], message: str) -> None:
-    """End with code 2 and JSON if the words have --json or --log json; else return.
+def end_as_json(words: Sequence[str], message: str, code: ExitCode = ExitCode.USAGE) -> None:
+    """End with the code and JSON if the words have --json or --log json; else return.
 
     words: all that follow the name of the program
     message: what is wrong with them
     """
     output = output_asked_by(words)
     if output.as_json or output.logs_json:
-        end_with(output, ExitCode.USAGE, message)
+        end_with(output, code, message)
+
+
+class WithoutCode2(click.Command):
+    """A command whose wrong use ends with 3, as a wrong config does: its code 2 means another."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options of the command."""
+        with _ending_as_config():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with _ending_as_config():
+            return super().invoke(ctx)
+
+
+class _WrongUseError(click.UsageError):
+    exit_code = ExitCode.CONFIG
+
+
+@contextmanager
+def _ending_as_config() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as exc:
+        raise _WrongUseError(exc.format_message(), exc.ctx) from exc
 
 
 def output_asked_by(words: Sequence[str]) -> Output:

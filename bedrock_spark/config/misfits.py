@@ -26,7 +26,9 @@ def misfits(config: Config, broken: frozenset[str] = frozenset()) -> list[str]:
 
 
 def _merge_without_key(config: Config) -> Iterator[str]:
-    if config.results.mode == "merge" and not config.source.key:
+    # The key of another run's rows is known when that run is looked at.
+    is_known = config.source.run is None
+    if config.results.mode == "merge" and not config.source.key and is_known:
         yield "results.mode: merge needs source.key: rows are merged by it"
 
 

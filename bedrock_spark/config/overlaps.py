@@ -69,6 +69,8 @@ def named_folders(
 
 def named_source(source: SourceConfig) -> NamedPlace | None:
     """Return the place that the source names. A query names none."""
+    if source.run is not None:
+        return NamedPlace("source.run", source.run, place_of_path(source.run))
     place = place_of(source.path, source.table, is_pattern=True)
     if place is None:
         return None

@@ -45,6 +45,11 @@ class ResultsConfig(Section):
         """Return the path or the table; None if the results stay in the run folder."""
         return self.path or self.table
 
+    @property
+    def outcome_column(self) -> str:
+        """Return the name of the outcome in the results."""
+        return f"{self.prefix}outcome"
+
     @model_validator(mode="after")
     def _one_place(self) -> ResultsConfig:
         if self.path is not None and self.table is not None:

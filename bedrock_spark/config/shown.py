@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +17,7 @@ _SHOWN_OF_REQUEST = frozenset(
         *("on_truncated", "on_refused", "tool_choice", "thinking"),
     }
 )
+_DIGEST = "sha256:"
 
 
 def shown_config(config: Config) -> dict[str, Any]:
@@ -38,6 +41,46 @@ def shown_config(config: Config) -> dict[str, Any]:
         }
     shown: dict[str, Any] = _without_credentials(values)
     return shown
+
+
+def compared_config(config: Config) -> dict[str, Any]:
+    """Return the keys of a config that are not at their default, to tell two configs apart.
+
+    The names are those of sections and keys, such as `model.id`. What `shown_config` hides is
+    replaced by a digest.
+    """
+    values = config.model_dump(mode="json", exclude_defaults=True)
+    named: dict[str, Any] = {}
+    for section, value in values.items():
+        if isinstance(value, Mapping):
+            named |= {f"{section}.{key}": own for key, own in value.items()}
+        else:
+            named[section] = value
+    return {
+        name: _digest(value) if _is_hidden(name, value) else value for name, value in named.items()
+    }
+
+
+def is_digest(value: Any) -> bool:
+    """Tell whether `compared_config` has a digest in place of a value."""
+    return isinstance(value, str) and value.startswith(_DIGEST)
+
+
+def _is_hidden(name: str, value: Any) -> bool:
+    section, _, key = name.partition(".")
+    is_text = isinstance(value, (str, list, dict))
+    is_prompt = section == "request" and key not in _SHOWN_OF_REQUEST
+    is_private = is_prompt or name == "source.options"
+    return (is_private and is_text) or holds_secret(json.dumps(value))
+
+
+def _digest(value: Any) -> str:
+    return f"{_DIGEST}{_sha256(value)}"
+
+
+def _sha256(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _without_text(value: Any) -> Any:

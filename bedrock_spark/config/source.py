@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from bedrock_spark.config.base import Columns, Section, ShareOrCount, expanded
+from bedrock_spark.config.base import (
+    Columns,
+    Section,
+    ShareOrCount,
+    check_run_uri,
+    expanded,
+    one_or_many,
+)
 from bedrock_spark.config.formats import format_of_path
 from bedrock_spark.config.secrets import (
     FromEnvironment,
@@ -17,10 +24,16 @@ from bedrock_spark.config.secrets import (
 from bedrock_spark.schema import first_repeated, is_usable
 
 OptionValue = Annotated[str | FromEnvironment, BeforeValidator(option_value)]
+# The outcomes of rows, as `outputs/outcomes.py` has them; `all` is every row.
+Outcome = Literal[
+    "ok", "error", "missing", "invalid", "truncated", "refused", "unfound", "rejected", "all"
+]
+ALL = "all"
+_PLACES = ("path", "table", "sql", "run")
 
 
 class SourceConfig(Section):
-    """Where the rows come from: one of path, table, sql, or a DataFrame passed to the pipeline."""
+    """Where the rows come from: path, table, sql, another run, or a DataFrame that is passed."""
 
     shorthand = "path"
 
@@ -29,6 +42,11 @@ class SourceConfig(Section):
     options: dict[str, OptionValue] = Field(default={})
     table: str | None = None
     sql: str | None = None
+    run: Annotated[str, AfterValidator(check_run_uri)] | None = None
+    outcome: Annotated[tuple[Outcome, ...], BeforeValidator(one_or_many), Field(min_length=1)] = (
+        "ok",
+    )
+    where: str | None = None
     key: Columns = ()
     columns: Columns | None = None
     rename: dict[str, str] = Field(default={})
@@ -61,11 +79,27 @@ class SourceConfig(Section):
             raise ValueError(f"gives two columns the name {twice}, if case is ignored")
         return value
 
+    @field_validator("where")
+    @classmethod
+    def _is_a_condition(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise ValueError("is empty: write a condition in SQL, or leave it out")
+        return value
+
+    @property
+    def outcomes(self) -> tuple[str, ...] | None:
+        """Return the outcomes of the rows that count of a run; None for all."""
+        return None if ALL in self.outcome else self.outcome
+
     @model_validator(mode="after")
     def _one_place(self) -> SourceConfig:
-        named = [n for n in ("path", "table", "sql") if getattr(self, n) is not None]
+        named = [n for n in _PLACES if getattr(self, n) is not None]
         if len(named) > 1:
-            raise ValueError(f"names {' and '.join(named)}: keep one of path, table, sql")
+            raise ValueError(f"names {' and '.join(named)}: keep one of {', '.join(_PLACES)}")
+        if self.run is None and self.outcome != ("ok",):
+            raise ValueError("has outcome without run: only the rows of a run have an outcome")
+        if self.run is not None and (self.format is not None or self.options):
+            raise ValueError("has run, whose rows have no format and no options: leave these out")
         if self.path is not None and self.format is None:
             raise ValueError(
                 "has a path whose end tells no format: write source: {format: parquet, path: …}, "

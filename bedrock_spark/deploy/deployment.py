@@ -178,9 +178,12 @@ def _config_faults(config: Config, has_file_system: bool) -> list[str]:
             "share; use s3://bucket/path, for example with --set run_uri=…"
         )
     source = config.source
-    if not (source.path or source.table or source.sql):
-        faults.append("source: names no path, table or sql, and a cluster is handed no DataFrame")
-    for key, path in (("source.path", source.path), ("results.path", config.results.path)):
+    if not (source.path or source.table or source.sql or source.run):
+        faults.append(
+            "source: names no path, table, sql or run, and a cluster is handed no DataFrame"
+        )
+    paths = ("source.path", source.path), ("source.run", source.run)
+    for key, path in (*paths, ("results.path", config.results.path)):
         if path is not None and not _is_shared(path, has_file_system):
             faults.append(
                 f"{key} = {path!r}: is a path of this machine, which a cluster does not share; use "

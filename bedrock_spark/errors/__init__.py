@@ -3,6 +3,7 @@
     BedrockSparkError
     ├── ConfigError            the config, or the source it names, cannot be used; nothing was spent
     │   └── SourceError        Spark cannot read the source: a file, a value, a query
+    ├── OtherPlanError         the run is not what its plan agreed on; nothing was spent
     ├── PlanError              the rows cannot become shards; nothing was spent
     │   ├── DuplicateKeyError  two or more rows have the same key
     │   └── TooManyRejectsError more rows than allowed cannot become records
@@ -89,6 +90,7 @@ from bedrock_spark.errors.inputs import (
     ConfigError,
     DuplicateKeyError,
     NullKeyError,
+    OtherPlanError,
     PlanError,
     SourceError,
     TooManyRejectsError,
@@ -151,6 +153,7 @@ __all__ = [
     "NotStreamedError",
     "NullKeyError",
     "ObjectChangedError",
+    "OtherPlanError",
     "OtherRunError",
     "PlanError",
     "ProvisionedModelError",

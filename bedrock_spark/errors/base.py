@@ -13,6 +13,7 @@ class ExitCode(IntEnum):
     DONE = 0
     FAILED = 1
     USAGE = 2
+    TO_PAY = 2  # of `plan`, whose wrong use ends with CONFIG
     CONFIG = 3
     ACCESS = 4
     BUDGET = 5

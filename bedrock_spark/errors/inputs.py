@@ -17,6 +17,12 @@ class SourceError(ConfigError):
     exit_code = ExitCode.CONFIG
 
 
+class OtherPlanError(BedrockSparkError):
+    """The run is not what the plan that was handed in has agreed on; nothing was submitted."""
+
+    exit_code = ExitCode.CONFIG
+
+
 class PlanError(BedrockSparkError):
     """The rows cannot become shards."""
 

@@ -1,12 +1,13 @@
 """When the fallback's calls ended, and how long they took, from the lines that it wrote.
 
-The task of the fallback notes both at the end of a line; a batch job writes no such line. A regular
-expression finds the notes in whole pieces of a file, so no line is decoded for them. It cannot find
-them inside an answer, after which the line has one more brace.
+The task of the fallback notes both at the end of a line, after the model that it asked; a batch job
+writes no such line. A regular expression finds the times in whole pieces of a file, so no line is
+decoded for them. It cannot find them inside an answer, after which the line has one more brace.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from bisect import bisect_right
 from collections import Counter
@@ -17,9 +18,15 @@ from bedrock_spark.outputs.size_bins import LEAST
 _NOTE = re.compile(rb',"endedAt":(\d{1,12}),"latencyMs":(\d{1,9})\}\r?$', re.MULTILINE)
 
 
-def note_of(ended_at: float, seconds: float) -> bytes:
-    """Return the end of a line: when the call ended (seconds since the epoch), how long it took."""
-    return b',"endedAt":%d,"latencyMs":%d' % (max(0, int(ended_at)), max(0, round(seconds * 1000)))
+def note_of(model_id: str, ended_at: float, seconds: float | None = None) -> bytes:
+    """Return the end of a line: the model that was asked, when the call ended, how long it took.
+
+    ended_at: in seconds since the epoch
+    seconds: None if the model did not answer
+    """
+    model = json.dumps(model_id).encode()
+    note = b',"modelId":%b,"endedAt":%d' % (model, max(0, int(ended_at)))
+    return note if seconds is None else note + b',"latencyMs":%d' % max(0, round(seconds * 1000))
 
 
 @dataclass

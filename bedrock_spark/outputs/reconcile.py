@@ -181,7 +181,8 @@ class ShardReconciliation:
             return False
         answers, judgements = self.judge.read_many(lines.outputs)
         if all(judgement.ended == OK for judgement in judgements):
-            ok = OkAnswers(origin, False, lines.ids, lines.outputs, answers, judgements)
+            own = lines.ids, lines.outputs, answers, judgements, lines.notes
+            ok = OkAnswers(origin, False, *own)
         else:
             ok = OkAnswers(origin, False, [], [], [], [])
             for line, answer, judgement in zip(lines.records(), answers, judgements, strict=True):

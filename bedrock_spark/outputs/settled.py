@@ -12,7 +12,7 @@ import msgspec
 
 from bedrock_spark.families.base import Answer
 from bedrock_spark.outputs.judge import Judgement
-from bedrock_spark.outputs.lines import OutputRecord
+from bedrock_spark.outputs.lines import Note, OutputRecord
 from bedrock_spark.outputs.record_outcome import Origin
 
 # A batch has at most this many answers, and no answer is added to one with this many bytes.
@@ -20,9 +20,10 @@ _BATCH_ANSWERS, _BATCH_BYTES = 2_000, 2_000_000
 
 
 class OkAnswers(msgspec.Struct, gc=False):
-    """Answers that are ok, of one output file: four lists with an item per record.
+    """Answers that are ok, of one output file: lists with an item per record.
 
     is_flex: whether the fallback's flex tier has answered
+    notes: None if the file has no notes
     """
 
     origin: Origin
@@ -31,6 +32,7 @@ class OkAnswers(msgspec.Struct, gc=False):
     outputs: list[bytes]
     answers: list[Answer]
     judgements: list[Judgement]
+    notes: list[Note] | None = None
 
     def append(self, line: OutputRecord, answer: Answer, judgement: Judgement) -> None:
         """Append an answer."""
@@ -39,6 +41,18 @@ class OkAnswers(msgspec.Struct, gc=False):
         self.outputs.append(line.output)
         self.answers.append(answer)
         self.judgements.append(judgement)
+        if line.note is not None:
+            self.notes = self.notes if self.notes is not None else []
+            self.notes.append(line.note)
+
+    def extend(self, more: OkAnswers) -> None:
+        """Append the answers of the same file and tier."""
+        self.ids += more.ids
+        self.outputs += more.outputs
+        self.answers += more.answers
+        self.judgements += more.judgements
+        if self.notes is not None and more.notes is not None:
+            self.notes += more.notes
 
 
 class SettledAnswers:
@@ -83,10 +97,7 @@ class SettledAnswers:
         if batch is None:
             self._batch = more
         else:
-            batch.ids += more.ids
-            batch.outputs += more.outputs
-            batch.answers += more.answers
-            batch.judgements += more.judgements
+            batch.extend(more)
         self._bytes += sum(map(len, more.outputs))
         assert self._batch is not None
         if self._bytes >= _BATCH_BYTES or len(self._batch.ids) >= _BATCH_ANSWERS:

@@ -127,7 +127,7 @@ def _read_file(
 ) -> None:
     key = item.key
     if key.startswith(layout.FALLBACK):
-        lines = read_pieces(reader, item, reconciliation.times.add)
+        lines = read_pieces(reader, item, reconciliation.times.add, has_notes=True)
         reconciliation.add(Origin(FALLBACK, source=key), lines)
         return
     output = _output_at(key, outputs)
@@ -200,7 +200,19 @@ def _output_at(key: str, outputs: dict[str, JobOutput]) -> JobOutput:
 
 
 def _origin(key: str, job: Job | None) -> Origin:
-    return Origin(BATCH, attempt_of(key), _arn(job), key)
+    model_id, ended_at = (None, None) if job is None else (_model_of(job), _end_of(job))
+    return Origin(BATCH, attempt_of(key), _arn(job), key, model_id, ended_at)
+
+
+def _model_of(job: Job) -> str | None:
+    return job.place.model_id if job.place is not None else None
+
+
+def _end_of(job: Job) -> float | None:
+    """Return when a job ended: as the service says it, else when the run saw that it is over."""
+    if job.seen is None or not job.is_settled:
+        return None
+    return job.seen.ended_at if job.seen.ended_at is not None else job.settled_at
 
 
 def _arn(job: Job | None) -> str | None:

@@ -66,6 +66,10 @@ def _caller(config: Config, place: Place) -> Iterator[Statement]:
     # No condition on the prefix: else S3 answers 403, not 404, if an object does not exist.
     listing = ["s3:ListBucket", "s3:ListBucketMultipartUploads"]
     yield Statement("BucketOfTheRunFolder", listing, [f.bucket_arn(partition) for f in folders])
+    source = Folder.of(config.source.run)
+    if source is not None:
+        yield Statement("SourceRun", _READ, [source.objects(partition)])
+        yield Statement("BucketOfTheSourceRun", ["s3:ListBucket"], [source.bucket_arn(partition)])
     yield from _models(config, place)
     yield from _optional(config, place)
 

@@ -11,6 +11,7 @@ from bedrock_spark.report import Reporter
 from bedrock_spark.report.findings import changed_source_finding
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
+from bedrock_spark.run_folder.source_change import change_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -43,13 +44,14 @@ class SparkChecks:
         self, spark: SparkSession, manifest: RunManifest, df: DataFrame | None = None
     ) -> None:
         """Warn, once, if the source has changed since it was prepared."""
-        from bedrock_spark.spark.source_state import change_of, state_of
+        from bedrock_spark.spark.source_state import state_of
 
         if self._is_compared or manifest.source is None:
             return
         self._is_compared = True
         run = self.run()
-        change = change_of(manifest.source, state_of(spark, run.config.source, df))
+        now = state_of(spark, run.config.source, df, run.aws)
+        change = change_of(manifest.source, now)
         if change is not None:
             finding = changed_source_finding(change)
             log.warning("%s: %s", run.storage.uri, finding["detail"])

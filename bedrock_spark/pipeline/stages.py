@@ -46,6 +46,7 @@ from bedrock_spark.outputs.reconciled_shard import (
 from bedrock_spark.pipeline.batch_jobs import take_step, watch_to_end
 from bedrock_spark.pipeline.repeats import ask_in_rounds, await_output, repeat_by_batch
 from bedrock_spark.pipeline.spark_checks import SparkChecks
+from bedrock_spark.planning.agreement import Agreement
 from bedrock_spark.planning.drift import drift_findings
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.publication import Publication, why_not_final, write_final_report
@@ -79,6 +80,7 @@ class Pipeline:
     command_config: the config as it is named on the command line, for messages
     lease_wait: the most seconds to wait for the lease of another process that may be dead: a killed
         process of another machine cannot release it
+    agreement: the plan that prepare must keep to; None if there is none
     """
 
     run: Run
@@ -86,6 +88,7 @@ class Pipeline:
     observe: Observer = ignore_progress
     command_config: str = "CONFIG"
     lease_wait: float = DEFAULT_SECONDS
+    agreement: Agreement | None = None
     _fallback: Fallback | None = None
     _is_linted: bool = False
     _reporter: Reporter = field(init=False)
@@ -107,17 +110,22 @@ class Pipeline:
         observe: Observer = ignore_progress,
         command_config: str = "CONFIG",
         lease_wait: float = DEFAULT_SECONDS,
+        agreement: Agreement | None = None,
     ) -> Pipeline:
         """Check the config and open the run at its `run_uri`. Writes nothing: prepare begins it.
 
-        Raises ConfigError that names every problem of the config.
+        Raises ConfigError that names every problem of the config, and OtherPlanError if the config
+        or the prices are not those of the agreement.
         """
         clock = clock or SystemClock()
         checked = check_config(config)
         why = converse_reason(checked)
         if why is not None:
             log.warning(_CONVERSE_NOTICE, why)
-        return cls(open_run(checked, clock), clock, observe, command_config, lease_wait)
+        run = open_run(checked, clock)
+        if agreement is not None:
+            agreement.check_begin(run)
+        return cls(run, clock, observe, command_config, lease_wait, agreement)
 
     def check(self) -> None:
         """Check the config before money is spent. Raises a BedrockSparkError.
@@ -153,7 +161,8 @@ class Pipeline:
     def prepare(self, spark: SparkSession, df: DataFrame | None = None) -> RunManifest:
         """Cut `df`, or the config's source if `df` is None, into shards; return the manifest.
 
-        Raises PlanError if records are left that neither a batch job nor the fallback may take.
+        Raises PlanError if records are left that neither a batch job nor the fallback may take, and
+        OtherPlanError, before anything is committed, if there is an agreement on other shards.
         """
         from bedrock_spark.spark.prepare.stage import prepare
 
@@ -165,7 +174,9 @@ class Pipeline:
             storage = self.run.storage
             with calls_at_once(storage) as calls:
                 leftovers = calls.begin(delete_leftovers, [storage], self.clock)
-                manifest = prepare(spark, self.run, df, self.observe, self._note_begun)
+                manifest = prepare(
+                    *(spark, self.run, df, self.observe), self._note_begun, self._approve
+                )
             leftovers.result()
             self._reporter.manifest = manifest
             if not self.run.is_begun:
@@ -176,6 +187,11 @@ class Pipeline:
 
     def _note_begun(self, run: Run) -> None:
         self.run = run
+
+    def _approve(self, manifest: RunManifest) -> None:
+        """Raise OtherPlanError if the shards are not those of the agreement."""
+        if self.agreement is not None:
+            self.agreement.check_manifest(self.run, manifest, self.clock.now())
 
     def advance(self) -> StepResult:
         """Take one step of the fan-out: list the jobs once, submit new ones. Needs no Spark.

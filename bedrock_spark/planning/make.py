@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from bedrock_spark.aws.clients import AwsSettings, quotas_client
 from bedrock_spark.aws.service_quotas import read_job_quota
 from bedrock_spark.check import list_prices
+from bedrock_spark.clock import iso_time
 from bedrock_spark.config import Config
 from bedrock_spark.costs.tokens import BYTES_PER_TOKEN, Tokens, images_per_answer
-from bedrock_spark.errors import ExitCode
+from bedrock_spark.errors import BedrockSparkError, ExitCode
 from bedrock_spark.families import bare_model_id, family_of
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.fanout.slots import DEFAULT_SLOTS
 from bedrock_spark.invoke.token_counts import count_tokens
 from bedrock_spark.model_check import UsedModel, faults_of, notices_of
+from bedrock_spark.planning.basis import basis_of
 from bedrock_spark.planning.caveats import caveats_of
 from bedrock_spark.planning.costs import Usage, cost_of_run, ways_of
+from bedrock_spark.planning.earlier import Change, EarlierRun, as_value, changes_since
+from bedrock_spark.planning.left import left_to_ask
 from bedrock_spark.planning.tokens import Counted, input_tokens, output_tokens
 from bedrock_spark.planning.values import (
     Plan,
@@ -27,7 +31,9 @@ from bedrock_spark.planning.values import (
     PlannedShards,
     PlannedSource,
     Refusal,
+    Why,
 )
+from bedrock_spark.planning.why import why_all, why_unknown
 from bedrock_spark.prices import RunPrices
 from bedrock_spark.prices.run_prices import batch_model_ids
 from bedrock_spark.prices.words import origins
@@ -42,11 +48,32 @@ _SAMPLE = 100
 _CENT_OF_A_CENT = Decimal("0.0001")
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What a plan is compared with.
+
+    earlier: the last run of the same source; None if there is none
+    refusals: why a run would end before it pays, as far as the run folder tells
+    notes: what a person should know of all this
+    """
+
+    earlier: EarlierRun | None = None
+    refusals: tuple[Refusal, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+NOT_COMPARED = Comparison()
+
+
 def prepared_of(run: Run, manifest: RunManifest) -> Prepared:
     """Return what prepare has written. Reads the beginning of some shards."""
     sample = first_records(run.storage, manifest.shards, _SAMPLE) if manifest.shards else []
-    rejected = manifest.rejected
-    return Prepared(manifest.rows, rejected, manifest.shards, sample, is_written=True)
+    return Prepared(
+        *(manifest.rows, manifest.rejected, manifest.shards, sample),
+        is_written=True,
+        source=manifest.source,
+        left=left_to_ask(run, manifest),
+    )
 
 
 def make_plan(
@@ -55,11 +82,13 @@ def make_plan(
     models: Iterable[UsedModel],
     now: float,
     mean_answer: float | None = None,
+    compared: Comparison = NOT_COMPARED,
 ) -> Plan:
     """Return the plan of a run. Asks Service Quotas and CountTokens, which cost nothing.
 
     models: what the service says of the run's models; now: in seconds since the epoch
     mean_answer: the output tokens of an answer, if the user knows them
+    compared: the run that the plan is compared with
     """
     config, models = run.config, list(models)
     prices = run.prices if run.is_begun else list_prices(config)
@@ -89,11 +118,20 @@ def make_plan(
             *(config, source, usage.online_records, round(same * per_byte)),
             *((tokens_in, tokens_out), prices, cost),
         ),
+        *compared.notes,
     ]
+    to_ask = prepared.left if prepared.is_written else source.records
+    earlier = compared.earlier
+    changes = [] if earlier is None else changes_since(earlier, config, prepared.source)
+    refusals = (*compared.refusals, *_refusals(config, prepared, models, now, usage.online_records))
     return Plan(
         run_uri=config.run_uri,
         model_id=config.model.id,
+        planned_at=iso_time(now),
         is_prepared=prepared.is_written,
+        to_ask=to_ask,
+        pays=to_ask != 0,
+        why=tuple(_why(config, prepared, source, earlier, changes)),
         source=source,
         shards=_shards(prepared.shards, usage.online_records),
         jobs=_jobs(run, len(prepared.shards) - len(online)),
@@ -106,8 +144,30 @@ def make_plan(
         saved_by_sharing=_saved(usage, source.shared, prices),
         prices_from=tuple(origins(prices)),
         caveats=tuple(caveats),
-        refusals=tuple(_refusals(config, prepared, models, now, usage.online_records)),
+        refusals=refusals,
+        was=None if earlier is None else as_value(earlier, changes),
+        basis=basis_of(config, prepared, prices, mean_answer),
     )
+
+
+def _why(
+    config: Config,
+    prepared: Prepared,
+    source: PlannedSource,
+    earlier: EarlierRun | None,
+    changes: Sequence[Change],
+) -> list[Why]:
+    if prepared.is_written:
+        return []
+    if prepared.why_asked:
+        return why_unknown(prepared.why_asked, prepared.known_keys, earlier, changes)
+    return why_all(source.records + source.shared, config, earlier, changes)
+
+
+def refusal_of(exc: BedrockSparkError) -> Refusal:
+    """Return an error as a part of a plan."""
+    code = exc.exit_code
+    return Refusal(kind=code.name.lower(), exit_code=int(code), message=str(exc))
 
 
 def _last_try(run: Run) -> Canary | None:
@@ -122,6 +182,7 @@ def _source(prepared: Prepared) -> PlannedSource:
         shared=sum(shard.sharing for shard in prepared.shards),
         rejected=prepared.rejected,
         reasons=dict(prepared.reasons),
+        kept=prepared.kept,
     )
 
 
@@ -207,9 +268,7 @@ def _refusals(
     config: Config, prepared: Prepared, models: Sequence[UsedModel], now: float, online: int
 ) -> Iterator[Refusal]:
     """Yield why `run` would end before it pays."""
-    for exc in prepared.refusals:
-        code = exc.exit_code
-        yield Refusal(kind=code.name.lower(), exit_code=int(code), message=str(exc))
+    yield from map(refusal_of, prepared.refusals)
     for fault in faults_of(models, now):
         code = ExitCode.ACCESS
         yield Refusal(kind=code.name.lower(), exit_code=int(code), message=fault)

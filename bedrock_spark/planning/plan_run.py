@@ -9,13 +9,15 @@ from bedrock_spark.check import check_config
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import Config
 from bedrock_spark.config.load import AnyConfig
+from bedrock_spark.errors import OtherRunError, RunFolderError, StorageError
 from bedrock_spark.model_check import ask_models
-from bedrock_spark.planning.make import make_plan, prepared_of
-from bedrock_spark.planning.values import Plan
+from bedrock_spark.planning.earlier import find_earlier
+from bedrock_spark.planning.make import Comparison, make_plan, prepared_of, refusal_of
+from bedrock_spark.planning.values import Plan, Refusal
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.manifest import read_manifest
 from bedrock_spark.run_folder.prepared import Prepared
-from bedrock_spark.run_folder.run import Run, open_run
+from bedrock_spark.run_folder.run import Run, new_run, open_run
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -28,6 +30,7 @@ def plan(
     output_tokens: float | None = None,
     observe: Observer = ignore_progress,
     clock: Clock | None = None,
+    against: str | None = None,
 ) -> Plan:
     """Return what a run of `df`, or of the config's source if `df` is None, would do and cost.
 
@@ -37,17 +40,39 @@ def plan(
     spark: a session, or a function that returns one; it is called only if Spark is needed
     output_tokens: the mean of an answer, if you know it; else an earlier canary of the run measures
         it, or it stays open
+    against: the URI of the run to compare with; else it is the last one of the same source in the
+        run folder or beside it
     Raises a BedrockSparkError for what a run refuses before it reads all rows.
     """
     clock = clock or SystemClock()
-    run = open_run(check_config(config), clock)
+    run, refusals = _opened(check_config(config), clock)
+    compared = _compared(run, against, refusals)
     manifest = read_manifest(run.storage) if run.is_begun else None
     if manifest is not None:
         prepared = prepared_of(run, manifest)
     else:
         session = spark(run.config) if callable(spark) else spark
         prepared = _rehearsed(session, run, df, observe)
-    return make_plan(run, prepared, ask_models(run), clock.now(), output_tokens)
+    return make_plan(run, prepared, ask_models(run), clock.now(), output_tokens, compared)
+
+
+def _opened(config: Config, clock: Clock) -> tuple[Run, tuple[Refusal, ...]]:
+    """Open a run. If its folder holds another one, return a new one, and why it cannot begin."""
+    try:
+        return open_run(config, clock), ()
+    except OtherRunError as exc:
+        return new_run(config, clock), (refusal_of(exc),)
+
+
+def _compared(run: Run, against: str | None, refusals: tuple[Refusal, ...]) -> Comparison:
+    """Look for the last run of the same source. Without a right to look, a note says so."""
+    try:
+        return Comparison(find_earlier(run, against), refusals)
+    except (StorageError, RunFolderError) as exc:
+        if against is not None:
+            raise
+        note = f"earlier runs were not looked at, so what has changed is not known: {exc}"
+        return Comparison(None, refusals, (note,))
 
 
 def _rehearsed(spark: SparkSession, run: Run, df: DataFrame | None, observe: Observer) -> Prepared:

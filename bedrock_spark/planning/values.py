@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from bedrock_spark.page.words import rough_dollars
+from bedrock_spark.run_folder.manifest import SourceState
 
 
 class _Part(BaseModel):
@@ -34,6 +36,7 @@ class PlannedSource(_Part):
     """The rows of the source.
 
     shared: rows that share a record with an equal body; rejected: rows without a record
+    kept: rows whose answer is in the store of answers, and costs nothing
     reasons: rejected rows by reason, of the most frequent reasons
     """
 
@@ -42,6 +45,7 @@ class PlannedSource(_Part):
     shared: int
     rejected: int
     reasons: dict[str, int]
+    kept: int = 0
 
 
 class PlannedShards(_Part):
@@ -84,21 +88,85 @@ class Refusal(_Part):
     message: str
 
 
-class Plan(_Part):
-    """What a run of a config would do and cost. Nothing was paid, submitted or written for it.
+class Why(_Part):
+    """Why rows are asked. rows: how many; detail: more in words, None without any."""
 
+    reason: str
+    rows: int
+    detail: str | None = None
+
+
+class Earlier(_Part):
+    """The last run of the same source, to compare a plan with. Costs are what it has paid so far.
+
+    how: how it was found: the run folder, --against, or beside the run folder
+    begun_at: ISO 8601 in UTC; state: how its last command left it
+    input_tokens, output_tokens: of its answers
+    The tokens and the cost are None if it has not collected answers, or has no prices.
+    changes: what is not as it was, in words
+    """
+
+    run_uri: str
+    run_id: str
+    how: str
+    begun_at: str | None
+    state: str
+    model_id: str
+    rows: int
+    records: int
+    kept: int
+    shared: int
+    rejected: int
+    shards: int
+    input_tokens: int | None
+    output_tokens: int | None
+    cost: Decimal | None
+    changes: tuple[str, ...]
+
+
+class Basis(_Part):
+    """What a plan is about: `run --plan` compares it with what would run.
+
+    version: of this package; config_digest: SHA-256 of the config
+    config: its keys that are not at their default; a prompt is replaced by a digest
+    source: the state of the source, None if it is not known
+    content: SHA-256 of the requests of all shards
+    prices: as report.json has them; output_tokens: the mean of an answer, if it was given
+    """
+
+    version: str
+    config_digest: str
+    config: dict[str, Any]
+    source: SourceState | None
+    content: str
+    prices: dict[str, Any]
+    output_tokens: float | None
+
+
+class Plan(_Part):
+    """What a run of a config would do and cost. Nothing was paid or submitted for it.
+
+    planned_at: ISO 8601 in UTC
     is_prepared: the run is prepared: its shards are planned, and the source was not read
+    to_ask: the records that a run would still ask; None if only a collect can tell
+    pays: whether there is, or may be, something to pay for
+    why: why rows are asked, the most frequent reason first; empty for a first run
     input_tokens, output_tokens: of all records, each asked once; images: of all answers
     cost: of the run as it is configured; None if a price is not known
-    spent: what the run has cost so far
     ways: every way that has a price, for all records
     model_unit_hour: dollars of a model unit for an hour, if the config has the price
     saved_by_sharing: what rows that share a record would cost, of `cost`'s middle or lower end
+    was: the last run of the same source, None if none is known
+    basis: what all of this is about
     """
 
     run_uri: str
     model_id: str
+    planned_at: str | None
     is_prepared: bool
+    to_ask: int | None
+    pays: bool
+    why: tuple[Why, ...]
     source: PlannedSource
     shards: PlannedShards
     jobs: PlannedJobs
@@ -112,6 +180,8 @@ class Plan(_Part):
     prices_from: tuple[str, ...]
     caveats: tuple[str, ...]
     refusals: tuple[Refusal, ...]
+    was: Earlier | None
+    basis: Basis
 
     def _repr_html_(self) -> str:
         """Return the plan for a notebook."""
@@ -125,16 +195,23 @@ class Plan(_Part):
             ("rows", f"{self.source.rows:,}"),
             ("records", f"{self.source.records:,}"),
             ("rejected rows", f"{self.source.rejected:,}"),
+            *(("asked because of", f"{w.reason}: {w.rows:,} rows") for w in self.why),
             ("shards", f"{self.shards.shards:,}"),
             ("batch jobs", f"{self.jobs.jobs:,}, {self.jobs.at_once:,} at once"),
             ("input tokens", _tokens(self.input_tokens)),
             ("output tokens", _tokens(self.output_tokens)),
             ("cost", "a price is not known" if self.cost is None else _interval(self.cost)),
             *ways,
+            *([] if self.was is None else [("the last run", _of(self.was))]),
             ("run folder", self.run_uri),
         ]
         notes = [*(refusal.message for refusal in self.refusals), *self.caveats]
         return table(f"Plan for {self.model_id}", rows, notes, "Nothing was paid or submitted.")
+
+
+def _of(was: Earlier) -> str:
+    cost = "" if was.cost is None else f", {rough_dollars(float(was.cost))}"
+    return f"{was.rows:,} rows, {was.records:,} records{cost}: {was.run_uri}"
 
 
 def _tokens(count: Count) -> str:

@@ -103,6 +103,7 @@ def build_report(
         model_id=config.model.id,
         fallback_model_id=fallback.model_id if fallback is not None else None,
         region=run.aws.region,
+        derived_from=run.derived_from.as_json() if run.derived_from is not None else None,
     )
 
 

@@ -46,6 +46,17 @@ class LabelsJson:
 
 
 @dataclass(frozen=True)
+class DerivedFromJson:
+    """The run whose rows were the source. fingerprint: of its results; outcomes: null for all."""
+
+    run_uri: str
+    run_id: str
+    fingerprint: str
+    outcomes: list[str] | None
+    where: str | None
+
+
+@dataclass(frozen=True)
 class ReportJson:
     """A run in numbers, as docs/report.md explains them.
 
@@ -94,3 +105,4 @@ class ReportJson:
     saved: dict[str, float] | None
     config: dict[str, Any]
     versions: dict[str, str]
+    derived_from: DerivedFromJson | None

@@ -88,6 +88,7 @@ class Report:
     labels: by column of the answers, rows by value, if it has few values
     saved: dollars that the run would have cost more without batch jobs and without sharing
     config: of the run, without secrets and prompts; versions: of this process
+    derived_from: the run whose rows are the source, as run.json has it; None if it is another one
     canary: records by outcome in the last try of the canary, and the tokens of all tries; None
         without canary
     """
@@ -133,6 +134,7 @@ class Report:
     saved: dict[str, float] | None = None
     config: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
+    derived_from: dict[str, Any] | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -198,6 +200,7 @@ class Report:
             "saved": self.saved,
             "config": self.config,
             "versions": self.versions,
+            "derived_from": self.derived_from,
         }
 
     def _repr_html_(self) -> str:

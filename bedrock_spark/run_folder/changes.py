@@ -25,16 +25,19 @@ def changed_keys(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> dict[st
     return changes
 
 
-def described(key: str, old: Any, new: Any) -> str:
-    """Return a change in words: both values, or where they differ if they must not be shown."""
+def described(key: str, old: Any, new: Any, of: str = "the run") -> str:
+    """Return a change in words: both values, or where they differ if they must not be shown.
+
+    of: what has the old value
+    """
     is_hidden = any(hidden == key or hidden.startswith(f"{key}.") for hidden in _HIDDEN)
     if not is_hidden and not holds_secret(repr((old, new))):
-        return f"{key} is {_shown(old, new)} in the run and {_shown(new, old)} in this config"
+        return f"{key} is {_shown(old, new)} in {of} and {_shown(new, old)} in this config"
     if isinstance(old, str) and isinstance(new, str):
         place = _first_difference(old, new)
         return f"{key} differs from character {place + 1} on"
     if None in (old, new) or [] in (old, new) or {} in (old, new):
-        return f"{key} is set only in {'this config' if not old else 'the run'}"
+        return f"{key} is set only in {'this config' if not old else of}"
     return f"{key} has other values"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,6 +14,8 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage
 
 FORMAT = 1
+# The columns of a run manifest are "`name` type, `name` type"; types have no spaces.
+_COLUMN = re.compile(r"(?:^|, )`([^`]*)` ")
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,11 @@ class RunManifest:
     rejects: tuple[RejectedRows, ...]
     prepare_id: str = ""
     source: SourceState | None = None
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Return the names of the source columns that are kept for the results."""
+        return tuple(_COLUMN.findall(self.columns))
 
     @property
     def units(self) -> tuple[str, ...]:

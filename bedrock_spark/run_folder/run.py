@@ -13,6 +13,9 @@ whatever their environment says.
 If neither the model id nor the config shows the model's family, the service is asked for it when
 the run is begun, and `run.json` keeps the reply. It also keeps that the records go through Converse
 because no family is known.
+
+If the source is another run, key and kept columns that the config does not name are those of that
+run; `run.json` keeps them, too, and which rows of which run they are (`derived_from`).
 """
 
 from __future__ import annotations
@@ -41,6 +44,7 @@ from bedrock_spark.run_folder.config_versions import record_config as write_vers
 from bedrock_spark.run_folder.prices import find_among, read_prices, record_prices
 from bedrock_spark.run_folder.run_file import (
     FORMAT,
+    config_digests,
     parse_run_file,
     read_run_file,
     versions_here,
@@ -51,6 +55,11 @@ from bedrock_spark.run_folder.same_run import (
     is_fixed,
     other_place,
     refuse,
+)
+from bedrock_spark.run_folder.source_run import (
+    DerivedFrom,
+    with_recorded_columns,
+    with_run_columns,
 )
 from bedrock_spark.storage import Storage, calls_at_once, open_storage
 
@@ -71,6 +80,7 @@ class Run:
     is_begun: whether `run.json` is written
     is_first: whether there was no `run.json` when the run was opened
     list_prices: those that are written down, as far as this process has read them
+    derived_from: the run whose rows are the source, as they were read; None if it is another source
     """
 
     run_id: str
@@ -82,6 +92,7 @@ class Run:
     is_begun: bool = True
     is_first: bool = False
     list_prices: tuple[ModelPrices, ...] | None = None
+    derived_from: DerivedFrom | None = None
 
     @cached_property
     def prices(self) -> RunPrices:
@@ -120,9 +131,10 @@ def open_run(config: Config, clock: Clock) -> Run:
     if data is None:
         if is_fixed(storage):
             raise refuse(storage, f"has a run, but no {layout.RUN_FILE}; restore it from a backup")
-        return replace(_new_run(config, clock), is_first=True)
+        return replace(new_run(config, clock), is_first=True)
     description = parse_run_file(data, storage)
     known = _with_family_recorded(config, description["config"])
+    known = with_recorded_columns(known, description["config"])
     region = config.batch.region or description.get("region") or region_here()
     run = _opened(known, region)
     why_not = difference(description, run.config, region, run.account)
@@ -130,7 +142,7 @@ def open_run(config: Config, clock: Clock) -> Run:
         return _begun(run, description)
     if has_moved(description, config) or is_fixed(storage):
         raise refuse(storage, why_not)
-    return _new_run(config, clock)
+    return new_run(config, clock)
 
 
 def find_run(
@@ -178,11 +190,12 @@ def begin_run(run: Run) -> Run:
         if found is not None:
             description = parse_run_file(found[0], run.storage)
             why_not = difference(description, run.config, run.aws.region, run.account)
-            if why_not is None:
+            is_same = why_not is None and description.get("derived_from") == _lineage(run)
+            if is_same or is_fixed(run.storage):
+                if why_not is not None:
+                    raise refuse(run.storage, why_not)
                 run = _begun(run, description)
                 break
-            if is_fixed(run.storage):
-                raise refuse(run.storage, why_not)
         try:
             version = run.storage.replace(
                 layout.RUN_FILE, _describe(run), found[1] if found is not None else None
@@ -273,12 +286,17 @@ def without_folder(config: Config, clock: Clock) -> tuple[Config, AwsSettings]:
     region = config.batch.region or region_here()
     batch = config.batch.model_copy(update={"region": region})
     aws = AwsSettings(region, config.endpoint_url)
-    return _with_family_asked(config.model_copy(update={"batch": batch}), aws, clock), aws
+    known = _with_family_asked(config.model_copy(update={"batch": batch}), aws, clock)
+    return with_run_columns(known, aws), aws
 
 
-def _new_run(config: Config, clock: Clock) -> Run:
+def new_run(config: Config, clock: Clock) -> Run:
+    """Return a run that is not begun, whatever its folder holds. Writes nothing.
+
+    Raises ConfigError as `open_run`.
+    """
     run = _opened(config, config.batch.region or region_here())
-    known = _with_family_asked(run.config, run.aws, clock)
+    known = with_run_columns(_with_family_asked(run.config, run.aws, clock), run.aws)
     return replace(run, config=known, begun_at=clock.now(), is_begun=False)
 
 
@@ -304,8 +322,13 @@ def _opened(config: Config, region: str | None, run_uri: str | None = None) -> R
 
 def _begun(run: Run, description: dict[str, Any]) -> Run:
     """Return the run with the id and the time of `run.json`."""
-    run_id, begun_at = description["run_id"], _begun_at(description)
-    return replace(run, run_id=run_id, begun_at=begun_at, is_begun=True)
+    return replace(
+        run,
+        run_id=description["run_id"],
+        begun_at=_begun_at(description),
+        is_begun=True,
+        derived_from=DerivedFrom.from_json(description.get("derived_from")),
+    )
 
 
 def _begun_at(description: dict[str, Any]) -> float | None:
@@ -334,9 +357,15 @@ def _describe(run: Run) -> bytes:
         "region": run.aws.region,
         "account": run.account,
         "config": run.config.model_dump(mode="json"),
+        "digests": config_digests(run.config),
         "versions": versions_here(),
+        "derived_from": _lineage(run),
     }
     return json.dumps(description, indent=2, ensure_ascii=False).encode()
+
+
+def _lineage(run: Run) -> dict[str, Any] | None:
+    return None if run.derived_from is None else run.derived_from.as_json()
 
 
 def _with_family_asked(config: Config, aws: AwsSettings, clock: Clock) -> Config:

@@ -5,6 +5,7 @@ It is created only if it is absent, and replaced only until prepare is committed
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 from bedrock_spark._version import __version__
 from bedrock_spark.aws.s3_uri import join_uri
+from bedrock_spark.config import Config
 from bedrock_spark.errors import RunFolderError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.cleaned import refuse_cleaned
@@ -52,6 +54,21 @@ def parse_run_file(data: bytes, storage: Storage) -> dict[str, Any]:
     ):
         raise RunFolderError(f"{uri}: lacks a run_id or a config; the run folder is damaged")
     return description
+
+
+def config_digests(config: Config) -> dict[str, str]:
+    """Return the SHA-256 of a config, and of what its request asks, in hexadecimal.
+
+    Of canonical JSON: sorted keys, no white space. Two runs with one digest of their request have
+    asked rows in the same way.
+    """
+    parts = {"config": config.model_dump(mode="json"), "request": config.fixed_part()["request"]}
+    return {name: _sha256(part) for name, part in parts.items()}
+
+
+def _sha256(value: Any) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def versions_here() -> dict[str, str]:

@@ -135,7 +135,7 @@ def read_sample(spark: SparkSession, run: Run) -> tuple[int, KeySample | None]:
     """
     config = run.config
     with reading(config.source):
-        table = open_table(spark, config)
+        table = open_table(spark, config, aws=run.aws)
         refuse_sample(table.needed, table.template.columns, config, run.aws)
         columns = len(table.columns.needed)
         if config.source.key:
@@ -147,7 +147,7 @@ def read_sample(spark: SparkSession, run: Run) -> tuple[int, KeySample | None]:
 def kept_columns(spark: SparkSession, run: Run) -> str:
     """Return the columns that are kept for the results, in Spark DDL. Raises ConfigError."""
     with reading(run.config.source):
-        return open_table(spark, run.config).kept
+        return open_table(spark, run.config, aws=run.aws).kept
 
 
 def _keys(table: SourceTable) -> KeySample:

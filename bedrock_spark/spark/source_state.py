@@ -1,7 +1,8 @@
 """Notice that the source of a run has changed since prepare, without reading a row.
 
 The state of a source is what Spark knows of it before it reads: the path, size and modification
-time of each file of the query plan, the version of a Delta table, the snapshot of an Iceberg table.
+time of each file of the query plan, the version of a Delta table, the snapshot of an Iceberg table,
+a digest of the results of another run.
 Of other sources (a database, rows in memory, SQL over text files) nothing is known, and nothing is
 compared. The same is true over Spark Connect, whose client does not see the plan.
 
@@ -23,11 +24,13 @@ from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
+from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import SourceConfig
 from bedrock_spark.config.formats import LAKE
 from bedrock_spark.config.secrets import resolve_options
-from bedrock_spark.errors import ConfigError
+from bedrock_spark.errors import ConfigError, RunFolderError, StorageError
 from bedrock_spark.run_folder.manifest import SourceState
+from bedrock_spark.spark.source_run import look_at_rows
 
 # A query over files of text infers their columns, for which Spark reads them all.
 _INFERRING = re.compile(r"\b(json|csv|xml|text)\s*\.\s*`", re.IGNORECASE)
@@ -38,12 +41,18 @@ _STATUS = re.compile(r"path=(.*?); isDirectory=false; length=(\d+);.*?modificati
 
 
 def state_of(
-    spark: SparkSession, source: SourceConfig, df: DataFrame | None = None
+    spark: SparkSession,
+    source: SourceConfig,
+    df: DataFrame | None = None,
+    aws: AwsSettings | None = None,
 ) -> SourceState | None:
     """Return the state of `df`, or of the config's source; None if it is not known.
 
+    aws: by which the folder of another run is read
     Lists files, and runs no other Spark action.
     """
+    if df is None and source.run is not None:
+        return _state_of_run(source, aws or AwsSettings())
     try:
         table = df if df is not None else _unread(spark, source)
         plan = table._jdf.queryExecution().analyzed() if table is not None else None
@@ -55,21 +64,11 @@ def state_of(
     return found.state(is_handed_in=df is not None)
 
 
-def change_of(before: SourceState | None, now: SourceState | None) -> str | None:
-    """Return what has changed between two states of a source; None if nothing is known to have."""
-    if before is None or now is None or before.is_handed_in != now.is_handed_in:
-        return None
-    if before.digest == now.digest:
-        return None
-    if before.versions != now.versions:
-        versions = (", ".join(state.versions) or "none" for state in (before, now))
-        return "version {} then, {} now".format(*versions)
-    if (before.files, before.bytes) == (now.files, now.bytes):
-        return "files were replaced"
-    return (
-        f"{before.files:,} files with {before.bytes:,} bytes then, {now.files:,} with "
-        f"{now.bytes:,} now"
-    )
+def _state_of_run(source: SourceConfig, aws: AwsSettings) -> SourceState | None:
+    try:
+        return look_at_rows(source, aws).state
+    except (RunFolderError, ConfigError, StorageError):
+        return None  # as below
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,11 @@ from pyspark.sql import functions as F  # noqa: N812
 import bedrock_spark
 from bedrock_emulator import LocalBedrock
 from bedrock_spark.config import Config
+from bedrock_spark.errors import OtherPlanError
 from bedrock_spark.permissions import policies_of
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.planning import Plan
+from bedrock_spark.planning.agreement import agreement_on
 from tests.e2e.conftest import BUCKET
 from tests.models import NOVA
 from tests.spark_sessions import CLAUDE, make_config
@@ -55,13 +58,14 @@ def rows(spark: SparkSession) -> DataFrame:
     return spark.range(ROWS).select("id", words.alias("body"), kind.alias("kind"))
 
 
-def config_of(local: LocalBedrock, name: str) -> Any:
+def config_of(local: LocalBedrock, name: str, folder: str | None = None, **more: Any) -> Any:
     sections, _ = CASES[name]
+    sections = {**sections, **more}
     request = {"prompt": "Repeat at length: {{ body }}", "max_tokens": 8, "on_truncated": "keep"}
     sections = {**sections, "request": {**request, **sections.get("request", {})}}
     sections["prices"] = {"batch": PRICE, "fallback": {k: 2 * v for k, v in PRICE.items()}}
     sections["canary"] = {"records": 5, "max_truncated_share": 1.0}
-    uri = f"s3://{BUCKET}/runs/{name.replace(' ', '-')}"
+    uri = f"s3://{BUCKET}/runs/{folder or name.replace(' ', '-')}"
     return make_config(uri, endpoint_url=local.endpoint_url, **sections)
 
 
@@ -81,9 +85,11 @@ def test_the_plan_is_within_5_percent_of_the_bill(
     config = config_of(local, name)
     plan = bedrock_spark.plan(spark, rows, config, output_tokens=CASES[name][1])
     assert plan.refusals == ()
+    assert plan.pays
+    assert plan.was is None
     assert local.client("s3").list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
     assert bill_of(local) == 0
-    pipeline = Pipeline.open(config)
+    pipeline = Pipeline.open(config, agreement=agreement_on(plan))
     report = pipeline.run_all(spark, rows)
     manifest = pipeline.manifest()
     assert report.rows == plan.source.rows == ROWS
@@ -112,6 +118,10 @@ def assert_allowed(local: LocalBedrock, config: Config) -> None:
 def assert_prepared_alike(before: Plan, after: Plan) -> None:
     """A plan of the prepared run has the same numbers, and knows answers by the canary."""
     assert after.is_prepared
+    assert (after.to_ask, after.pays) == (0, False)
+    assert after.basis.content == before.basis.content
+    assert after.was is not None
+    assert (after.was.how, after.was.rows) == ("the run folder", ROWS)
     assert after.source.model_copy(update={"reasons": {}}) == before.source
     assert (after.shards, after.jobs) == (before.shards, before.jobs)
     assert after.output_tokens.likely is not None
@@ -137,3 +147,43 @@ def test_what_would_end_a_run_stands_in_the_plan(
     assert "below shards.min_records" in messages[2]
     assert plan.source.reasons
     assert local.client("s3").list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
+
+
+def test_what_was_agreed_is_what_runs(
+    spark: SparkSession, bedrock: Start, rows: DataFrame, tmp_path: Path
+) -> None:
+    """A source that has changed is refused before anything is submitted or fixed."""
+    local = bedrock({"quotas": {"min_records": 10}})
+    path = str(tmp_path / "table")
+    rows.write.parquet(path)
+    config = config_of(local, "claude", source={"format": "parquet", "path": path})
+    plan = bedrock_spark.plan(spark, None, config, output_tokens=8)
+    spark.read.parquet(path).limit(1).withColumn("id", F.lit(ROWS).cast("long")).write.mode(
+        "append"
+    ).parquet(path)
+    with pytest.raises(OtherPlanError) as refused:
+        bedrock_spark.run(spark, None, config, observe=False, plan=plan)
+    lines = [line.strip() for line in str(refused.value).splitlines()]
+    assert lines[1].startswith("source: ")
+    assert {"rows: 240 then, 241 now", "records: 240 then, 241 now"} <= set(lines)
+    assert bill_of(local) == 0
+    # Nothing is fixed: what is now can be agreed on, and runs.
+    agreed = bedrock_spark.plan(spark, None, config, output_tokens=8)
+    assert not agreed.is_prepared
+    results = bedrock_spark.run(spark, None, config, observe=False, plan=agreed)
+    assert results.count() == ROWS + 1
+    # The next day, with another prompt: everything is asked, and the plan says why.
+    request = {"prompt": "Repeat: {{ body }}", "max_tokens": 8}
+    source = {"format": "parquet", "path": path}
+    next_day = config_of(local, "claude", "next", source=source, request=request)
+    later = bedrock_spark.plan(spark, None, next_day)
+    assert [(why.reason, why.rows) for why in later.why] == [("prompt changed", ROWS + 1)]
+    assert later.was is not None
+    assert (later.was.run_uri, later.was.rows) == (config.run_uri, ROWS + 1)
+    assert later.was.cost is not None
+    # In the folder of the run, it could not begin, and the plan has the numbers all the same.
+    here = bedrock_spark.plan(
+        spark, None, config_of(local, "claude", source=source, request=request)
+    )
+    assert [refusal.exit_code for refusal in here.refusals] == [3]
+    assert (here.source, here.why) == (later.source, later.why)

@@ -18,6 +18,7 @@ from pyspark.sql import SparkSession
 from bedrock_emulator import LocalBedrock
 from bedrock_spark import jobs
 from bedrock_spark.cli import main
+from bedrock_spark.errors import ExitCode
 from tests.e2e.conftest import BUCKET
 from tests.modules import ROOT, run_script
 from tests.spark_sessions import ROLE
@@ -116,7 +117,7 @@ def test_command_lines(
     local.reset()  # what is billed from now on is the run's
     put_config(local, (folder / "tickets.yaml").read_bytes())
     assert plan == ["bedrock-spark", "plan", "tickets.yaml"]
-    assert call(plan) == 0
+    assert call(plan) == ExitCode.TO_PAY
     assert "120: 120 records, 0 rejected" in capsys.readouterr().out
     assert [c[:2] for c in whole] == [["bedrock-spark", "run"], ["spark-submit", program]]
     prepare, advance, collect, fallback = stages

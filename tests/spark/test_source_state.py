@@ -14,7 +14,8 @@ from pyspark.sql import SparkSession
 from bedrock_spark.config import SourceConfig
 from bedrock_spark.pipeline import Pipeline
 from bedrock_spark.run_folder.manifest import SourceState
-from bedrock_spark.spark.source_state import change_of, state_of
+from bedrock_spark.run_folder.source_change import change_of
+from bedrock_spark.spark.source_state import state_of
 from tests.spark_sessions import make_config
 
 pytestmark = pytest.mark.versions

@@ -25,7 +25,7 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Return a function that calls `run`, for a run that ends with this report."""
 
     def run(report: Report, **options: Any) -> Any:
-        def opened(config: Any, clock: Any = None, observe: Any = None) -> Any:
+        def opened(config: Any, observe: Any = None, agreement: Any = None) -> Any:
             def run_all(*_: object) -> Report:
                 observe(PROGRESS)
                 return report

@@ -9,6 +9,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from bedrock_spark.families.base import Answer, Family, read_answer
 from bedrock_spark.outputs.images import AnswerImages
 from bedrock_spark.outputs.lines import OutputRecord
@@ -18,8 +22,18 @@ from bedrock_spark.outputs.reconcile import ShardReconciliation
 from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Outcome
 from bedrock_spark.outputs.settled import OkAnswers
 from bedrock_spark.schema import RESULT_COLUMNS
+from bedrock_spark.spark.collect.asked_bodies import NO_BODIES, AskedBodies
+from bedrock_spark.spark.collect.provenance import (
+    NOT_KNOWN,
+    Column,
+    Provenance,
+    Repeated,
+    is_counted,
+)
 
 _BIGINT_END = 2**63
+# A batch of answers with no count above this has a sum that fits into 64 bits.
+_LARGE_COUNT = 2**40
 # The tokens of an answer by the names in reports, in the order of `_counts`. The first two are
 # totals, the others a part of them.
 TOKENS = ("input", "output", "reasoning", "cache_read", "cache_write")
@@ -30,6 +44,9 @@ _FLEX_PRICED = ("input", "output", "cache_read", "cache_write")
 
 # Nulls for the columns of an answer, which are those between outcome and error_code.
 _NO_ANSWER = (None,) * (RESULT_COLUMNS.index("error_code") - 2)
+# Nulls for a row without a reply: from error_code to job_arn, and after run_id.
+_NO_REPLY = (None,) * (RESULT_COLUMNS.index("run_id") - RESULT_COLUMNS.index("error_code"))
+_UNKNOWN = (None,) * (len(RESULT_COLUMNS) - RESULT_COLUMNS.index("run_id") - 1)
 _OUTCOME, _CODE, _MESSAGE = map(RESULT_COLUMNS.index, ("outcome", "error_code", "error_message"))
 _WITH_REASON = frozenset({ERROR, INVALID, TRUNCATED, REFUSED})
 
@@ -45,6 +62,8 @@ class ResultRows:
         "images", or "uncounted" answers that tell neither tokens nor images
     flex: the part of it that the fallback's flex tier answered
     reasons: why the rows so far have no answer
+    provenance: says where the answers are from, and what they cost
+    asked: the bodies of the records, as far as they are known
     """
 
     def __init__(
@@ -53,6 +72,8 @@ class ResultRows:
         family: Family,
         images: AnswerImages,
         parsed: int = 0,
+        provenance: Provenance = NOT_KNOWN,
+        asked: AskedBodies = NO_BODIES,
     ) -> None:
         self.used: dict[str, Counter[str]] = {BATCH: Counter(), FALLBACK: Counter()}
         self.flex: Counter[str] = Counter()
@@ -63,16 +84,21 @@ class ResultRows:
         self._family = family
         self._images = images
         self._nulls = (None,) * parsed
+        self._provenance = provenance
+        self._asked = asked
+        expected = reconciliation.expected
+        self._is_shared = sum(expected.values()) > len(expected)
 
-    def ok_columns(self, ok: OkAnswers) -> list[Sequence[Any]]:
+    def ok_columns(self, ok: OkAnswers) -> list[Column]:
         """Return the result columns of records that are ok."""
         records, origin, answers = len(ok.ids), ok.origin, ok.answers
-        counts = _counts(answers)
-        self._add_used(answers, counts, origin.served_by, is_flex=ok.is_flex)
-        none = [None] * records
+        counts, images = _counts(answers), _numbers_of_images(answers)
+        self._add_used(counts, images, origin.served_by, is_flex=ok.is_flex)
+        expected = self._reconciliation.expected
+        shares = [expected[i] for i in ok.ids] if self._is_shared else None
         return [
             ok.ids,
-            [OK] * records,
+            Repeated(OK, records),
             [answer.text for answer in answers],
             [answer.reasoning for answer in answers],
             [answer.tool_input for answer in answers],
@@ -81,11 +107,13 @@ class ResultRows:
             [answer.stop_reason for answer in answers],
             *counts,
             ok.outputs,
-            none,
-            none,
-            [origin.served_by] * records,
-            [origin.attempt] * records,
-            [origin.job_arn] * records,
+            Repeated(None, records),
+            Repeated(None, records),
+            Repeated(origin.served_by, records),
+            Repeated(origin.attempt, records),
+            Repeated(origin.job_arn, records),
+            *self._provenance.columns(origin, ok.notes, ok.ids, self._asked),
+            self._provenance.costs(origin.served_by, counts, images, shares, is_flex=ok.is_flex),
             *self._parsed(ok),
         ]
 
@@ -98,7 +126,7 @@ class ResultRows:
         pairs = zip(ok.ids, images, strict=True)
         return [self._images.put(record_id, source, own) for record_id, own in pairs]
 
-    def _parsed(self, ok: OkAnswers) -> list[Sequence[Any]]:
+    def _parsed(self, ok: OkAnswers) -> list[Column]:
         if not self._nulls:
             return []
         parsed = (judgement.parsed for judgement in ok.judgements)
@@ -110,7 +138,8 @@ class ResultRows:
         outcome = self._reconciliation.outcomes.get(record_id)
         if outcome is None:
             ended = self._reconciliation.ended(record_id)
-            row: Row = (record_id, ended, *_NO_ANSWER, None, None, None, None, None, *self._nulls)
+            rest = (*_NO_REPLY, self._provenance.run_id, *_UNKNOWN, *self._nulls)
+            row: Row = (record_id, ended, *_NO_ANSWER, *rest)
         elif outcome.record.error is not None:
             row = self._error_row(record_id, outcome)
         else:
@@ -129,7 +158,7 @@ class ResultRows:
     def note_superseded(self, line: OutputRecord) -> None:
         """Count an answer of the fallback that was paid for and is not in the results."""
         answers = [read_answer(line.output or b"{}", self._family)]
-        used = _used(answers, _counts(answers))
+        used = _used(_counts(answers), _numbers_of_images(answers))
         self._superseded.update(used)
         if line.is_flex:
             self._superseded_flex.update(used)
@@ -147,13 +176,13 @@ class ResultRows:
 
     def _add_used(
         self,
-        answers: Sequence[Answer],
-        counts: Sequence[Sequence[int | None]],
+        counts: Sequence[pa.Array],
+        images: Sequence[int] | None,
         served_by: str,
         *,
         is_flex: bool,
     ) -> None:
-        used = _used(answers, counts)
+        used = _used(counts, images)
         self.used[served_by].update(used)
         if is_flex:
             self.flex.update(used)
@@ -162,15 +191,21 @@ class ResultRows:
         error, origin = outcome.record.error, outcome.origin
         assert error is not None
         cause = error.code, error.message, origin.served_by, origin.attempt, origin.job_arn
-        return (record_id, outcome.ended, *_NO_ANSWER, *cause, *self._nulls)
+        note = outcome.record.note
+        asked = self._provenance.values(origin, note, record_id, self._asked)
+        return (record_id, outcome.ended, *_NO_ANSWER, *cause, *asked, None, *self._nulls)
 
     def _answered_row(self, line: OutputRecord, outcome: Outcome, answer: Answer) -> Row:
         origin, parsed, error = outcome.origin, outcome.parsed, outcome.error
         code, message = None, outcome.reason
         if error is not None:
             code, message = error.code, error.message
-        counts = _counts([answer])
-        self._add_used([answer], counts, origin.served_by, is_flex=line.is_flex)
+        counts, images = _counts([answer]), _numbers_of_images([answer])
+        self._add_used(counts, images, origin.served_by, is_flex=line.is_flex)
+        cost = self._provenance.cost(
+            *(origin.served_by, counts, images, self._reconciliation.expected[line.record_id]),
+            is_flex=line.is_flex,
+        )
         return (
             line.record_id,
             outcome.ended,
@@ -180,19 +215,21 @@ class ResultRows:
             answer.embedding,
             self._images.put(line.record_id, origin.source, answer.images),
             answer.stop_reason,
-            *(count for (count,) in counts),
+            *(count.as_py() for (count,) in counts),
             line.output,
             code,
             message,
             origin.served_by,
             origin.attempt,
             origin.job_arn,
+            *self._provenance.values(origin, line.note, line.record_id, self._asked),
+            cost,
             *(parsed.values if parsed and parsed.values else self._nulls),
         )
 
 
-def _counts(answers: Sequence[Answer]) -> list[list[int | None]]:
-    """Return the token counts of answers: a list per kind, in the order of TOKENS."""
+def _counts(answers: Sequence[Answer]) -> list[pa.Array]:
+    """Return the token counts of answers: an array per kind, in the order of TOKENS."""
     return [
         _bigints([answer.input_tokens for answer in answers]),
         _bigints([answer.output_tokens for answer in answers]),
@@ -202,31 +239,51 @@ def _counts(answers: Sequence[Answer]) -> list[list[int | None]]:
     ]
 
 
-def _bigints(counts: list[int | None]) -> list[int | None]:
-    """Replace counts that a bigint column cannot hold by None; model_output still has them."""
-    if counts.count(None) == len(counts):
-        return counts
-    known = [count for count in counts if count is not None]
-    if max(known) < _BIGINT_END and min(known) > -_BIGINT_END:
-        return counts
-    return [n if n is not None and abs(n) < _BIGINT_END else None for n in counts]
+def _bigints(counts: list[int | None]) -> pa.Array:
+    """Return counts as bigints.
+
+    Those that a bigint cannot hold become null; model_output still has them.
+    """
+    if counts[0] is None and counts.count(None) == len(counts):
+        return pa.nulls(len(counts), pa.int64())
+    try:
+        return pa.array(counts, pa.int64())
+    except (OverflowError, pa.ArrowInvalid):
+        fitting = [n if n is not None and abs(n) < _BIGINT_END else None for n in counts]
+        return pa.array(fitting, pa.int64())
 
 
-def _used(answers: Sequence[Answer], counts: Sequence[Sequence[int | None]]) -> Counter[str]:
+def _numbers_of_images(answers: Sequence[Answer]) -> list[int] | None:
+    """Return the number of images of each answer; None if there are none."""
+    images = [answer.images for answer in answers]
+    return list(map(len, images)) if any(images) else None
+
+
+def _used(counts: Sequence[pa.Array], images: Sequence[int] | None) -> Counter[str]:
     """Return what answers used: tokens, images, and how many of them tell neither."""
-    used = {name: sum(filter(None, own)) for name, own in zip(TOKENS, counts, strict=True)}
-    used["images"] = sum(len(answer.images) for answer in answers if answer.images)
-    if not all(counts[0]):
-        told = zip(answers, counts[0], counts[1], strict=True)
-        used["uncounted"] = sum(1 for one, given, made in told if not (given or made or one.images))
+    used = {name: _sum(own) for name, own in zip(TOKENS, counts, strict=True)}
+    used["images"] = sum(images or ())
+    used["uncounted"] = len(counts[0]) - int(np.count_nonzero(is_counted(counts, images)))
     return Counter({name: number for name, number in used.items() if number})
 
 
-def rejected_rows(reasons: Sequence[str], parsed: int = 0) -> list[Row]:
+def _sum(counts: pa.Array) -> int:
+    if counts.null_count == len(counts):
+        return 0
+    if pc.max(pc.abs(counts)).as_py() > _LARGE_COUNT:
+        return sum(filter(None, counts.to_pylist()))
+    total: int = pc.sum(counts).as_py()
+    return total
+
+
+def rejected_rows(
+    reasons: Sequence[str], parsed: int = 0, provenance: Provenance = NOT_KNOWN
+) -> list[Row]:
     """Return the result rows of rows that prepare rejected.
 
     reasons: why each row was rejected
     parsed: the number of columns of `results.parse`
     """
-    head, nulls = (None, REJECTED, *_NO_ANSWER, None), (None,) * parsed
-    return [(*head, reason, None, None, None, *nulls) for reason in reasons]
+    head = (None, REJECTED, *_NO_ANSWER, None)
+    tail = (None, None, None, provenance.run_id, *_UNKNOWN, *(None,) * parsed)
+    return [(*head, reason, *tail) for reason in reasons]

@@ -7,7 +7,6 @@ one piece.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ import pyarrow as pa
 from bedrock_spark.schema import MODEL_OUTPUT, RESULT_COLUMNS
 from bedrock_spark.spark.collect.answer_counts import AnswerCounts
 from bedrock_spark.spark.collect.dead_letters import DeadLetters
+from bedrock_spark.spark.collect.provenance import Column, Repeated
 from bedrock_spark.spark.collect.result_rows import Row
 from bedrock_spark.spark.collect.row_places import Places, flatten
 from bedrock_spark.spark.collect.source_rows import SourceRows
@@ -83,7 +83,7 @@ class ResultsFile:
         self._held, self._held_places, self._held_sizes, self._held_bytes = [], [], [], 0
 
     def add_columns(
-        self, columns: Sequence[Sequence[Any]], places: Places, answer_bytes: Sequence[int]
+        self, columns: Sequence[Column], places: Places, answer_bytes: Sequence[int]
     ) -> None:
         """Append the result columns of records, each record once for each source row.
 
@@ -126,7 +126,12 @@ def _pieces(sizes: Sizes) -> Iterator[tuple[int, int]]:
         start, before = end, int(ends[end - 1])
 
 
-def _array(values: Sequence[Any], kind: pa.DataType, name: str) -> pa.Array:
+def _array(values: Column, kind: pa.DataType, name: str) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
+    if isinstance(values, Repeated):
+        value, rows = values
+        return pa.nulls(rows, kind) if value is None else pa.repeat(pa.scalar(value, kind), rows)
     first = values[0]
     if first is None and values.count(None) == len(values):
         return pa.nulls(len(values), kind)

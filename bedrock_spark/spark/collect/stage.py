@@ -7,15 +7,17 @@ driver.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import msgspec
 from pyspark.sql import SparkSession
 
+from bedrock_spark.answers.digest import asking_of
+from bedrock_spark.config import Config
 from bedrock_spark.families import family_of
 from bedrock_spark.outputs.ask_again import ask_again_of, rules_digest
 from bedrock_spark.outputs.reconciliations import Reconciliations, StoredRow, write_table
+from bedrock_spark.prices.run_prices import batch_model_ids
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.cleaned import refuse_cleaned
 from bedrock_spark.run_folder.ledger import Job
@@ -23,14 +25,12 @@ from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.spark.collect.changed import ChangedUnits
 from bedrock_spark.spark.collect.late_output import folders_of
+from bedrock_spark.spark.collect.provenance import Provenance
 from bedrock_spark.spark.collect.reconciliation_table import write_reconciliation
 from bedrock_spark.spark.collect.task import CollectedUnit, CollectTask, ShardWork
 from bedrock_spark.spark.result_schema import refuse_clashes, result_columns_of
 from bedrock_spark.spark.tasks import observed_tasks, run_packed
 from bedrock_spark.storage import calls_at_once
-
-# The columns of a run manifest are "`name` type, `name` type"; types have no spaces.
-_COLUMN = re.compile(r"(?:^|, )`([^`]*)` ")
 
 
 def collect(
@@ -46,7 +46,7 @@ def collect(
     changed since they were collected, none if there are none. If one of its tasks is lost, the
     shards that it has finished have a reconciliation, and are not read again.
     """
-    refuse_clashes(_names(manifest.columns), run.config.results)
+    refuse_clashes(manifest.kept, run.config.results)
     by_shard: dict[str, list[Job]] = {}
     for job in sorted(jobs.values(), key=lambda job: job.attempt):
         by_shard.setdefault(job.shard_id, []).append(job)
@@ -59,6 +59,9 @@ def collect(
     task = CollectTask(
         *(run.storage, family, columns, manifest.prepare_id, ask_unfound),
         *(ask_again_of(run.config), folders, schema, rules_digest(run.config)),
+        provenance=Provenance(
+            *(run.run_id, _only_model(run.config), run.prices, asking_of(run.config))
+        ),
     )
     changed = ChangedUnits(task, manifest, by_shard)
     with observed_tasks(spark, "collect", observe, unit="rows") as progress:
@@ -87,5 +90,7 @@ def collect(
 _COLLECTED = msgspec.json.Decoder(CollectedUnit)
 
 
-def _names(columns: str) -> list[str]:
-    return _COLUMN.findall(columns)
+def _only_model(config: Config) -> str | None:
+    """Return the model of all batch jobs; None if several targets may have several."""
+    models = set(batch_model_ids(config))
+    return models.pop() if len(models) == 1 else None

@@ -43,10 +43,12 @@ from bedrock_spark.outputs.spill import Spill
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import Place
 from bedrock_spark.run_folder.ledger import Job
-from bedrock_spark.schema import REJECT_COLUMN, REJECT_REASON, ROW_RECORD_ID
+from bedrock_spark.schema import REJECT_COLUMN, REJECT_REASON, ROW_BODY_SHA256, ROW_RECORD_ID
 from bedrock_spark.spark.collect.answer_counts import AnswerCounts
+from bedrock_spark.spark.collect.asked_bodies import AskedBodies
 from bedrock_spark.spark.collect.dead_letters import DeadLetters
 from bedrock_spark.spark.collect.late_output import copy_late_output, lacks_answers
+from bedrock_spark.spark.collect.provenance import NOT_KNOWN, Provenance
 from bedrock_spark.spark.collect.result_rows import ResultRows, rejected_rows
 from bedrock_spark.spark.collect.results_file import ResultsFile, schema_of
 from bedrock_spark.spark.collect.row_places import RowPlaces
@@ -57,7 +59,7 @@ from bedrock_spark.storage import LineReader, Storage, StoredObject, calls_at_on
 
 # The version of the format of results and reconciliations. If it changes, the fingerprint of every
 # shard changes, and the shard is collected again.
-_FORMAT = 14
+_FORMAT = 15
 _REJECT_COLUMNS = (REJECT_COLUMN, REJECT_REASON)
 
 
@@ -90,6 +92,7 @@ class CollectTask:
     folders: where jobs wrote, by place, if that is not the run folder
     schema: the JSON Schema that answers must fit
     rules: see `rules_digest`
+    provenance: what the run knows of all its answers
     """
 
     storage: Storage
@@ -101,6 +104,7 @@ class CollectTask:
     folders: Mapping[Place, Storage] = field(default_factory=dict)
     schema: Mapping[str, Any] | None = None
     rules: str = ""
+    provenance: Provenance = NOT_KNOWN
 
     def __call__(self, work: ShardWork) -> CollectedUnit:
         """Collect one unit, or return its last reconciliation if nothing changed since.
@@ -175,7 +179,7 @@ class CollectTask:
     def _settings(self) -> list[Any]:
         return [
             *(self.family, self.columns.fingerprint, self.ask_unfound, repr(self.again)),
-            *(self.rules, __version__, _FORMAT),
+            *(self.rules, repr(self.provenance), __version__, _FORMAT),
         ]
 
     def _inputs(self, work: ShardWork) -> Sequence[StoredObject]:
@@ -187,7 +191,8 @@ class CollectTask:
         kept, (columns, reasons) = _read_rows(rows, folder, _REJECT_COLUMNS)
         why = [f"{column}: {reason}" for column, reason in zip(columns, reasons, strict=True)]
         with self._results(work.unit, kept) as results:
-            for place, row in enumerate(rejected_rows(why, len(self.columns.parsed))):
+            rows_of = rejected_rows(why, len(self.columns.parsed), self.provenance)
+            for place, row in enumerate(rows_of):
                 results.add(row, (place,))
         counts = ReasonCounts()
         for message in why:
@@ -207,15 +212,17 @@ class CollectTask:
         spill: Spill,
     ) -> ReconciledShard:
         """Write the rows that are ok while their answers are read, and then the others."""
-        kept, (ids,) = _read_rows(rows, folder, (ROW_RECORD_ID,))
+        kept, (ids, bodies) = _read_rows(rows, folder, (ROW_RECORD_ID, ROW_BODY_SHA256))
         places = RowPlaces(ids)
+        asked = AskedBodies(self.provenance.asking, dict(zip(ids, bodies, strict=False)))
         family = family_by_name(self.family)
         judge = Judge(family, self.columns.parsed, self.schema)
         reconciliation = ShardReconciliation(
             *(work.unit, places.expected, judge, self.again, self.ask_unfound), spill=spill
         )
         images = images_of(self.storage, inputs, reconciliation)
-        made = ResultRows(reconciliation, family, images, len(self.columns.parsed))
+        parsed = len(self.columns.parsed)
+        made = ResultRows(reconciliation, family, images, parsed, self.provenance, asked)
         reconciliation.note_superseded = made.note_superseded
         counts = AnswerCounts(self.columns.prefix, self.columns.parsed)
         may_exist = last is None or last.dead_letters != 0

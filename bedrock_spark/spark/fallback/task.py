@@ -144,7 +144,10 @@ class FallbackTask:
         counter = UseCounter()
         caller = self._caller(limiter, clock, flex, counter)
         refusals = Refusals(self.has_answered)
-        asker = _Asker(caller, answers, config.concurrency, self.until, renewal.check, refusals)
+        asker = _Asker(
+            *(caller, config.model_id, answers, config.concurrency, self.until),
+            *(renewal.check, refusals),
+        )
         pending = PendingRecords(self.storage, self.prepare_id, parts, self.limit_path)
         refusal = refusal_code = None
         registry = TaskRegistry(
@@ -196,11 +199,13 @@ class FallbackTask:
 class _Asker:
     """Makes up to `concurrency` calls at a time; only the bodies of these calls are in memory.
 
+    model_id: as configured; what is called may be throughput that was bought for it
     check: raises an error if no further call may be made
     refusals: tells refusals of the account from those of records
     """
 
     caller: ModelCaller
+    model_id: str
     answers: AnswerFiles
     concurrency: int
     until: float | None
@@ -244,7 +249,7 @@ class _Asker:
         body = record.body
         try:
             answered = self.caller.answer(body, limit)
-            note = note_of(self.caller.clock.now(), answered.seconds)
+            note = self._note(answered.seconds)
             line = answer_line(record.recordId, body, answered.output, answered.tier, note)
         except InvokeRefusedError:
             raise
@@ -253,7 +258,7 @@ class _Asker:
             if may_be_all and not self.refusals.note(Refusal(shard_id, record, exc)):
                 self.keep(self.refusals.take_surplus(), may_be_the_accounts=True)
                 return
-            line = error_line(record.recordId, body, exc)
+            line = error_line(record.recordId, body, exc, note=self._note())
         else:
             self.keep(self.refusals.note_answer(), may_be_the_accounts=False)
         self.answers.add(shard_id, line)
@@ -262,5 +267,13 @@ class _Asker:
         """Keep the errors of refusals that were held."""
         for each in refusals:
             record_id, body = each.record.recordId, each.record.body
-            line = error_line(record_id, body, each.error, may_be_the_accounts=may_be_the_accounts)
+            line = error_line(
+                *(record_id, body, each.error),
+                may_be_the_accounts=may_be_the_accounts,
+                note=self._note(),
+            )
             self.answers.add(each.shard_id, line)
+
+    def _note(self, seconds: float | None = None) -> bytes:
+        """Return the note of a call that has just ended; see `note_of`."""
+        return note_of(self.model_id, self.caller.clock.now(), seconds)

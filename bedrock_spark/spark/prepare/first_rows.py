@@ -31,7 +31,13 @@ from bedrock_spark.spark.prepare.media_batches import open_objects, with_media
 from bedrock_spark.spark.prepare.render import ANY_ID, render_lines
 from bedrock_spark.spark.prepare.sample_lint import refuse_sample
 from bedrock_spark.spark.prepare.size_estimate import estimate_size, with_object_sizes
-from bedrock_spark.spark.prepare.source import SourceColumns, read_source, reading, renamed
+from bedrock_spark.spark.prepare.source import (
+    SourceColumns,
+    read_source,
+    reading,
+    renamed,
+    wanted_rows,
+)
 from bedrock_spark.spark.prepare.table import SourceTable, open_table
 
 # A longer text of a row is cut: a row may hold a whole document.
@@ -70,8 +76,7 @@ class FirstRows:
     @cached_property
     def frame(self) -> DataFrame:
         """Return the rows as a DataFrame of one partition, in their order."""
-        schema = renamed(self.table.source, self.config.source).schema
-        return self.spark.createDataFrame(list(self.rows), schema).coalesce(1)
+        return self.spark.createDataFrame(list(self.rows), self.table.full.schema).coalesce(1)
 
     def rendered(self, config: Config, *, is_checked: bool = True) -> list[RenderedRow]:
         """Return each row as a config renders it. Runs one or two small Spark actions.
@@ -126,7 +131,7 @@ class FirstRows:
 
     def size(self, config: Config) -> SourceSize:
         """Estimate the size of the whole source as a config renders it: see `estimate_size`."""
-        full = renamed(self.table.source, self.config.source)
+        full = self.table.full
         with reading(self.config.source, self.df):
             template = with_object_sizes(body_template(config), full, self.aws)
             return estimate_size(full, template, self.table.columns.kept)
@@ -147,15 +152,20 @@ def read_first_rows(
     no row.
     """
     with reading(config.source, df):
-        table = open_table(spark, config, df)
-        full = renamed(table.source, config.source)
+        table = open_table(spark, config, df, aws)
+        full = table.full
         if where is not None:
             with config_errors("--where"):
                 full = full.where(where)
                 _ = full.schema  # over Spark Connect, this asks the server
         rows = full.take(count)
     if not rows:
-        what = "has no rows" if where is None else f"has no row for which {where} is true"
+        conditions = [text for text in (config.source.where, where) if text is not None]
+        what = (
+            f"has no row for which {' and '.join(conditions)} is true"
+            if conditions
+            else ("has no rows")
+        )
         raise PlanError(f"source: {what}, so there is nothing to ask")
     return FirstRows(spark, config, aws, df, table, rows)
 
@@ -219,7 +229,7 @@ def read_sample(
     Texts and bytes are cut to their beginning: a thousand photos are too much for a laptop.
     """
     with reading(source):
-        table = renamed(read_source(spark, source), source)
+        table = wanted_rows(renamed(read_source(spark, source), source), source)
         return table.columns, table.select(*map(_beginning, table.schema.fields)).take(count)
 
 

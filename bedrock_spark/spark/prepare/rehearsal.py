@@ -6,8 +6,9 @@ bucket the first lines are a sample: buckets are in the order of a hash, so the 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from bedrock_spark.run_folder.run import Run
 from bedrock_spark.shards.lines import read_shard
 from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, offsets_of
 from bedrock_spark.spark.prepare.refused_rows import reasons_of, refusals_of
-from bedrock_spark.spark.prepare.repartitioning import Repartitioning
+from bedrock_spark.spark.prepare.repartitioning import Repartitioning, Summaries
 from bedrock_spark.spark.prepare.sample_lint import refuse_sample
 from bedrock_spark.spark.prepare.shard_files import RejectSink, ShardSink
 from bedrock_spark.spark.prepare.source import reading
@@ -45,7 +46,7 @@ def rehearse(
     """
     config = run.config
     with reading(config.source, df):
-        table = open_table(spark, config, df)
+        table = open_table(spark, config, df, run.aws)
         columns, storage, aws = table.columns, run.storage, run.aws
         with observed_tasks(spark, "plan", observe) as tasks, table.read_once() as rows:
             repartitioning = Repartitioning(
@@ -53,8 +54,10 @@ def rehearse(
                 lambda buckets: RehearsalTask(config, columns, storage, aws, buckets, ""),
             )
             size = repartitioning.estimate_size()
-            refuse_sample(rows, table.template.columns, config, aws)
-            summaries = repartitioning.write_buckets(size, tasks)
+            summaries: Summaries = []
+            if size.records:
+                refuse_sample(rows, table.template.columns, config, aws)
+                summaries = repartitioning.write_buckets(size, tasks)
     return Prepared(
         rows=sum(bucket["rows"] for bucket in summaries),
         rejected=sum(bucket["rejected"] for bucket in summaries),
@@ -62,6 +65,7 @@ def rehearse(
         shards=tuple(shard_of(s) for bucket in summaries for s in bucket["shards"]),
         sample=tuple(line for b in summaries for line in read_shard(b["sample"].encode())),
         refusals=tuple(refusals_of(config, summaries)),
+        source=table.state,
     )
 
 
@@ -103,7 +107,7 @@ class CountedRejects:
 
 
 class CountedShards:
-    """Counts the records of a bucket's shards, and keeps its first lines.
+    """Counts the records of a bucket's shards, digests their lines, and keeps its first lines.
 
     sample: at most `lines` lines, each with its line break
     """
@@ -114,27 +118,31 @@ class CountedShards:
         self._bucket, self._max_files = bucket, max_files
         self._lines, self._bytes_left = lines, _SAMPLE_BYTES
         self._open_number = -1
+        self._sha256 = hashlib.sha256()
 
     def write(self, cut: int, lines: pa.Array, rows: pa.RecordBatch) -> None:
         """Count the records of the bucket's file `cut`, and the rows that share one."""
         number = cut // self._max_files
         if number != self._open_number:
-            self._open_number = number
+            self.finish()
+            self._open_number, self._sha256 = number, hashlib.sha256()
             self.shards.append(Shard(layout.shard_id(self._bucket, number), 0, 0, ""))
         sizes = np.diff(offsets_of(lines))
         records = int(np.count_nonzero(sizes))
-        last = self.shards[-1]
-        self.shards[-1] = Shard(
-            last.shard_id,
-            last.records + records,
-            last.bytes + len(flat_bytes(lines)),
-            "",
-            last.sharing + rows.num_rows - records,
+        data, last = flat_bytes(lines), self.shards[-1]
+        self._sha256.update(data)
+        self.shards[-1] = replace(
+            last,
+            records=last.records + records,
+            bytes=last.bytes + len(data),
+            sharing=last.sharing + rows.num_rows - records,
         )
         self._sample(lines)
 
     def finish(self) -> None:
-        """Write nothing."""
+        """Note the digest of the last shard. Write nothing."""
+        if self.shards:
+            self.shards[-1] = replace(self.shards[-1], sha256=self._sha256.hexdigest())
 
     def abort(self) -> None:
         """Forget nothing."""

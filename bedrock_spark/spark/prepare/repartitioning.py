@@ -43,12 +43,17 @@ class Repartitioning:
     task: Callable[[int], PrepareTask]
 
     def estimate_size(self) -> SourceSize:
-        """Estimate the size of all records. Raises PlanError if there is none."""
+        """Estimate the size of all records. Raises PlanError if there is none.
+
+        Of another run, there may be none: no row has the wanted outcomes.
+        """
         template = body_template(self.config)
         template = with_object_sizes(template, self.rows, self.aws)
         size = estimate_size(self.rows, template, self.columns.kept)
-        if size.records == 0:
-            raise PlanError("source: has no rows, so there is nothing to ask")
+        if size.records == 0 and self.config.source.run is None:
+            where = self.config.source.where
+            what = "has no rows" if where is None else f"has no row for which {where} is true"
+            raise PlanError(f"source: {what}, so there is nothing to ask")
         return size
 
     def write_buckets(

@@ -15,8 +15,9 @@ from bedrock_spark.config import SourceConfig
 from bedrock_spark.config.secrets import FromEnvironment, resolve_options, without_secrets
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.families.request_body import check_columns
+from bedrock_spark.run_folder.source_run import named_run
 from bedrock_spark.schema import first_repeated, is_internal, is_reserved, is_usable
-from bedrock_spark.spark.errors import source_errors
+from bedrock_spark.spark.errors import config_errors, source_errors
 from bedrock_spark.templates.body_template import BodyTemplate
 
 
@@ -42,7 +43,10 @@ class SourceColumns:
 
 
 def read_source(spark: SparkSession, source: SourceConfig) -> DataFrame:
-    """Return the source as a DataFrame; no Spark action runs. Raises ConfigError."""
+    """Return the source as a DataFrame; no Spark action runs. Raises ConfigError.
+
+    The rows of another run are read by `spark/source_run.py`.
+    """
     with reading(source):
         if source.sql is not None:
             return spark.sql(source.sql)
@@ -53,7 +57,7 @@ def read_source(spark: SparkSession, source: SourceConfig) -> DataFrame:
         options = resolve_options(source.options, os.environ)
         with reading(source):
             return spark.read.format(source.format).options(**options).load(source.path)
-    raise ConfigError("source: names no path, table or sql, and no DataFrame was handed in")
+    raise ConfigError("source: names no path, table, sql or run, and no DataFrame was handed in")
 
 
 @contextmanager
@@ -77,6 +81,8 @@ def place_of(source: SourceConfig) -> str:
         return "source.sql"
     if source.table is not None:
         return f"source.table = {source.table!r}"
+    if source.run is not None:
+        return named_run(source.run)
     named = {"source.path": source.path, "source.format": source.format}
     return ", ".join(f"{key} = {value!r}" for key, value in named.items() if value is not None)
 
@@ -123,6 +129,19 @@ def renamed(df: DataFrame, source: SourceConfig) -> DataFrame:
         )
     # By position, so that any name can be replaced: also one with a dot, or in another case.
     return df.toDF(*(source.rename.get(name, name) for name in names))
+
+
+def wanted_rows(df: DataFrame, source: SourceConfig) -> DataFrame:
+    """Return the rows for which `source.where` is true. Raises ConfigError.
+
+    df: the source with the names of `source.rename`
+    """
+    if source.where is None:
+        return df
+    with config_errors("source.where"):
+        wanted = df.where(source.where)
+        _ = wanted.schema  # over Spark Connect, this asks the server
+        return wanted
 
 
 def choose_columns(

@@ -43,6 +43,7 @@ from bedrock_spark.run_folder.prepared_files import (
     delete_unnamed,
 )
 from bedrock_spark.run_folder.run import Run, begin_run, check_not_replaced
+from bedrock_spark.run_folder.source_run import DerivedFrom
 from bedrock_spark.spark.prepare.refused_rows import refusals_of
 from bedrock_spark.spark.prepare.repartitioning import Repartitioning, Summaries
 from bedrock_spark.spark.prepare.sample_lint import refuse_sample
@@ -62,11 +63,14 @@ def prepare(
     df: DataFrame | None = None,
     observe: Observer = ignore_progress,
     on_begin: Callable[[Run], object] = lambda run: None,
+    approve: Callable[[RunManifest], object] = lambda manifest: None,
 ) -> RunManifest:
     """Cut the source into shards and return the run manifest. A committed manifest is only read.
 
     df: is read in place of the config's source
     on_begin: is called with the run as soon as it is begun
+    approve: is called with the manifest before it is committed, or with the one that is; it may
+        raise an error
 
     Runs a few Spark actions, one of which reads the whole source. Raises ConfigError for columns
     that do not exist and for results that cannot be published, SourceError if Spark cannot read
@@ -75,11 +79,12 @@ def prepare(
     """
     committed = read_manifest(run.storage)
     if committed is not None:
+        approve(committed)
         with named_jobs(spark, "prepare"):
             check_sink(spark, run, committed.columns, is_committed=True)
         return committed
     with named_jobs(spark, "prepare"), reading(run.config.source, df):
-        return _prepare(spark, run, df, observe, on_begin)
+        return _prepare(spark, run, df, observe, on_begin, approve)
 
 
 def _prepare(
@@ -88,12 +93,13 @@ def _prepare(
     df: DataFrame | None,
     observe: Observer,
     on_begin: Callable[[Run], object],
+    approve: Callable[[RunManifest], object],
 ) -> RunManifest:
     config = run.config
     line = asked_shape(config).line
     if line:
         log.info("%s: %s", run.storage.uri, line)
-    table = open_table(spark, config, df)
+    table = open_table(spark, config, df, run.aws)
     check_sink(spark, run, table.kept)
     prepare_id = layout.new_prepare_id()
     with (
@@ -107,14 +113,24 @@ def _prepare(
             lambda buckets: PrepareTask(config, columns, storage, aws, buckets, prepare_id),
         )
         size = repartitioning.estimate_size()
-        refuse_sample(rows, table.template.columns, config, run.aws)
-        run = begin_run(run)
+        if size.records:
+            refuse_sample(rows, table.template.columns, config, run.aws)
+        run = begin_run(_with_lineage(run, table.derived_from))
         on_begin(run)
         refuse = partial(_refuse, config, prepare_id)
-        summaries = repartitioning.write_buckets(size, tasks, refuse)
+        # Of another run, no row may have the wanted outcomes: then this run is over at once.
+        summaries = repartitioning.write_buckets(size, tasks, refuse) if size.records else []
         manifest = replace(_manifest(run, table.kept, summaries, prepare_id), source=table.state)
+        approve(manifest)
         _check_before_commit(run, manifest)
     return _commit(run, manifest)
+
+
+def _with_lineage(run: Run, derived_from: DerivedFrom | None) -> Run:
+    """Return the run with the state of the run that it reads. If that is another, begin again."""
+    if run.derived_from == derived_from:
+        return run
+    return replace(run, derived_from=derived_from, is_begun=False)
 
 
 def _refuse(config: Config, prepare_id: str, summaries: Summaries) -> None:

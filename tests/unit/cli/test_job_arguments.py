@@ -85,3 +85,10 @@ def test_wrong_use_has_the_form_that_the_arguments_ask_for(
         assert json.loads(shown.err)["topic"] == "usage"
     assert shown.err.startswith("usage: ") == (asked is None)
     assert "--nope" in shown.out + shown.err
+
+
+def test_a_plan_is_named_as_on_the_command_line() -> None:
+    assert (
+        read_arguments([*OWN, "--plan", "s3://conf/plan.json"], "x").plan == "s3://conf/plan.json"
+    )
+    assert read_arguments(OWN, "x").plan is None

@@ -289,7 +289,7 @@ def test_spark_submit_takes_the_same_options(
     monkeypatch.setattr(stages, "perform", lambda *args, **more: seen.append((args, more)) or 7)
     monkeypatch.setattr(sys, "argv", ["run.py", "--config", "c.yaml", "--set", "a=1", *options])
     assert stages.perform_from_arguments(stages.run, "Run.") == 7
-    assert seen == [((stages.run, "c.yaml", ("a=1",), output), {"lease_wait": 420.0})]
+    assert seen == [((stages.run, "c.yaml", ("a=1",), output), {"lease_wait": 420.0, "plan": None})]
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_commands_and_programs_wait_for_a_lease_alike(
     """By default longer than a lease lasts."""
     seen: list[float] = []
 
-    def perform(*args: Any, lease_wait: float) -> int:
+    def perform(*args: Any, lease_wait: float, **_: object) -> int:
         seen.append(lease_wait)
         return 0
 

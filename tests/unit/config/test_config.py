@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from bedrock_spark.config import Config, fixed_part, parse_config
+from bedrock_spark.config import Config, SourceConfig, fixed_part, parse_config
+from bedrock_spark.config.source import ALL
 from bedrock_spark.errors import ConfigError
+from bedrock_spark.outputs import outcomes
 from tests.unit.fakes import CLAUDE, PROVISIONED, ROLE, config_values, make_config
 
 MINIMAL = {
@@ -346,3 +350,31 @@ def test_reader_options_become_text() -> None:
         "maxColumns": "10",
         "sep": ";",
     }
+
+
+def test_the_outcomes_of_a_source_are_those_of_rows() -> None:
+    """And `all`, which is every row, also of an outcome that is not listed."""
+    words = {*outcomes.NOT_OK, outcomes.OK, outcomes.REJECTED}
+    for word in (*words, ALL):
+        source = SourceConfig(run="s3://my-bucket/runs/first", outcome=word)
+        assert source.outcomes == (None if word == ALL else (word,))
+    with pytest.raises(ValidationError, match="outcome"):
+        SourceConfig(run="s3://my-bucket/runs/first", outcome="waiting")
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ({"outcome": "error"}, "has outcome without run"),
+        ({"run": "s3://my-bucket/r", "path": "x.csv"}, "names path and run: keep one of"),
+        ({"run": "s3://my-bucket/r", "options": {"a": "b"}}, "has run, whose rows have no format"),
+        ({"run": "s3://my-bucket/r", "outcome": []}, "outcome: must not be empty"),
+        ({"run": "gs://my-bucket/r"}, "must be an s3:// URI or a local folder"),
+        ({"run": "s3://my-bucket/runs/tickets"}, "use another folder"),
+        ({"where": " "}, "source.where = ' ': is empty"),
+    ],
+)
+def test_a_source_that_contradicts_itself_is_refused(source: dict[str, Any], said: str) -> None:
+    """The message says what to leave out or to change."""
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        parse_config({**config_values("s3://my-bucket/runs/tickets"), "source": source})

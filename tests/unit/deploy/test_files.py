@@ -102,7 +102,7 @@ def test_an_edited_file_is_not_replaced(tmp_path: Path) -> None:
 
 FAULTS = [
     ({"run_uri": "/tmp/run"}, "run_uri = '/tmp/run': is a folder of this machine"),
-    ({"source": {"key": ["id"]}}, "source: names no path, table or sql"),
+    ({"source": {"key": ["id"]}}, "source: names no path, table, sql or run"),
     ({"source": {"path": "tickets.csv", "key": ["id"]}}, "source.path = 'tickets.csv': is a path"),
     ({"results": {"path": "/tmp/out"}}, "results.path = '/tmp/out': is a path of this machine"),
     ({"batch": {"region": None}}, "batch.region: is not set"),

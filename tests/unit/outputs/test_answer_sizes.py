@@ -33,8 +33,8 @@ def test_a_line_of_the_fallback_says_when_its_call_ended_and_how_long_it_took(
 ) -> None:
     """The answer is read as before."""
     times = FallbackTimes()
-    line = answer_line("a", b'{"p":1}', b'{"t":1}', tier, note_of(3_600.9, 0.3456))
-    times.add(line * 3 + answer_line("b", b"{}", b"{}", None, note_of(3_660, 31)))
+    line = answer_line("a", b'{"p":1}', b'{"t":1}', tier, note_of("m", 3_600.9, 0.3456))
+    times.add(line * 3 + answer_line("b", b"{}", b"{}", None, note_of("m", 3_660, 31)))
     assert (times.minutes, times.latency) == ({"60": 3, "61": 1}, {"300": 3, "30000": 1})
     expected = OutputRecord("a", b'{"t":1}', None, tier == "flex")
     assert list(read_lines(line)) == [expected]
@@ -43,7 +43,7 @@ def test_a_line_of_the_fallback_says_when_its_call_ended_and_how_long_it_took(
 def test_a_note_inside_an_answer_or_a_prompt_is_not_one() -> None:
     """A model may write anything."""
     times = FallbackTimes()
-    note = note_of(3_600, 1)
+    note = note_of("m", 3_600, 1)
     forged = b'{"t":1' + note + b"}"
     times.add(answer_line("a", forged, forged) + answer_line("b", b'"x%b}\\n"' % note, b"{}"))
     assert not times.minutes

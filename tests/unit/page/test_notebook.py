@@ -13,17 +13,16 @@ from bedrock_spark.page.words import rough_dollars
 from bedrock_spark.planning.values import (
     Count,
     Money,
-    Plan,
-    PlannedJobs,
-    PlannedShards,
     PlannedSource,
     Way,
+    Why,
 )
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import make_config
 from tests.unit.page.numbers import text_of
 from tests.unit.page.reports import HOSTILE, report_json
+from tests.unit.planning.test_table import PLAN
 
 
 def test_a_report_shows_its_outcome_and_its_numbers(tmp_path: Path) -> None:
@@ -73,26 +72,27 @@ def test_a_run_shows_what_it_is_and_reads_nothing(tmp_path: Path) -> None:
 def test_a_plan_shows_what_the_run_would_do_and_cost() -> None:
     """An end of an interval that nobody knows is said in words."""
     cost = Money(low=Decimal("0.0042"), likely=Decimal("12.5"), high=None)
-    plan = Plan(
-        run_uri="s3://bucket/run",
-        model_id="amazon.nova-lite-v1:0",
-        is_prepared=False,
-        source=PlannedSource(rows=1_200, records=1_198, shared=0, rejected=2, reasons={}),
-        shards=PlannedShards(shards=1, bytes=9, least_records=1_198, most_records=1_198, online=0),
-        jobs=PlannedJobs(jobs=1, at_once=20, at_once_from="", waves=1, longest_hours=24),
-        input_tokens=Count(low=1_000, likely=1_250, high=1_500, how=""),
-        output_tokens=Count(low=7, likely=None, high=None, how=""),
-        images=0,
-        cost=cost,
-        ways=(Way(way="flex", price="", cost=cost),),
-        model_unit_hour=None,
-        saved_by_sharing=None,
-        prices_from=(),
-        caveats=(HOSTILE, "this model ends in 41 days"),
-        refusals=(),
+    was = PLAN.was
+    assert was is not None
+    plan = PLAN.model_copy(
+        update={
+            "source": PlannedSource(rows=1_200, records=1_198, shared=0, rejected=2, reasons={}),
+            "shards": PLAN.shards.model_copy(update={"shards": 1}),
+            "jobs": PLAN.jobs.model_copy(update={"jobs": 1}),
+            "input_tokens": Count(low=1_000, likely=1_250, high=1_500, how=""),
+            "output_tokens": Count(low=7, likely=None, high=None, how=""),
+            "cost": cost,
+            "ways": (Way(way="flex", price="", cost=cost),),
+            "why": (Why(reason="model changed", rows=1_198),),
+            "was": was.model_copy(update={"run_uri": "s3://bucket/was", "cost": Decimal("1.5")}),
+            "run_uri": "s3://bucket/run",
+            "caveats": (HOSTILE, "this model ends in 41 days"),
+        }
     )
     text = text_of(plan._repr_html_())
-    assert "rows 1,200 records 1,198 rejected rows 2 shards 1 batch jobs 1, 20 at once" in text
+    assert "rows 1,200 records 1,198 rejected rows 2 asked because of model changed" in text
+    assert "1,198 rows shards 1 batch jobs 1, 20 at once" in text
+    assert "the last run 2,900 rows, 2,899 records, $1.50: s3://bucket/was run folder s3" in text
     assert "input tokens 1,250, 1,000 to 1,500 output tokens 7 to any number" in text
     assert "cost $12.50, $0.0042 to no upper bound asked by flex $12.50" in text
     assert text.endswith("this model ends in 41 days")

@@ -76,6 +76,23 @@ def test_run_json_describes_the_run(tmp_path: Path) -> None:
     assert {"bedrock_spark", "python", "boto3", "pyspark"} <= described["versions"].keys()
 
 
+def test_run_json_has_digests_of_the_config_and_of_what_is_asked(tmp_path: Path) -> None:
+    """Of the request alone, also if it is of another run; what happens to answers is no part."""
+    one, same, kept, other = (tmp_path / name for name in ("1", "2", "3", "4"))
+    open_in(one)
+    open_in(same)
+    asked = config_values()["request"]
+    open_in(kept, request=asked | {"on_truncated": "keep"})
+    open_in(other, request=asked | {"prompt": "Sing {{ body }}"})
+    of_config, of_request = (
+        [read_run(folder)["digests"][name] for folder in (one, same, kept, other)]
+        for name in ("config", "request")
+    )
+    assert len(set(of_config)) == 4
+    assert len(of_config[0]) == len(of_request[0]) == 64
+    assert of_request[0] == of_request[1] == of_request[2] != of_request[3]
+
+
 def test_two_processes_that_begin_at_once_open_the_same_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

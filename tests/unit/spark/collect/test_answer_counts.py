@@ -74,7 +74,7 @@ def test_a_column_with_a_long_text_has_no_labels(tmp_path: Path) -> None:
 def test_the_calls_of_the_fallback_are_counted_by_minute_and_latency(tmp_path: Path) -> None:
     """Lines of batch jobs have no such note."""
     batch = answer_line("a", b"{}", output(5))
-    online = answer_line("b", b"{}", output(5), None, note_of(6_000, 0.25))
+    online = answer_line("b", b"{}", output(5), None, note_of("m", 6_000, 0.25))
     files = {LINES_KEY: batch, layout.fallback_key(SHARD, "x"): online}
     reconciled, _ = collect_shard(str(tmp_path), ["a", "b"], files)
     assert (reconciled.fallback_minutes, reconciled.latency) == ({"100": 1}, {"200": 1})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,13 +118,17 @@ def test_results_do_not_depend_on_what_is_read_together(
     for one_by_one in (False, True):
         with pytest.MonkeyPatch.context() as patch:
             if one_by_one:
-                patch.setattr(line_pieces, "read_many", lambda data, _, *at: read_lines(data, *at))
+                patch.setattr(line_pieces, "read_many", _read_one_by_one)
             folder = str(tmp_path_factory.mktemp("run"))
             shard, rows = collect_shard(folder, "abccdef", files, **results)
         # Versions of files are in the digests, and those differ.
         collected.append((replace(shard, fingerprint="", outputs=""), rows))
     assert collected[0] == collected[1]
     assert len(collected[0][1]) == 7
+
+
+def _read_one_by_one(data: bytes, _: int, *at: int, **notes: bool) -> Iterator[Any]:
+    return read_lines(data, *at, **notes)
 
 
 def lines_of(outputs: list[tuple[str, dict[str, Any]]]) -> bytes:

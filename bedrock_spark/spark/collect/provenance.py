@@ -1,0 +1,174 @@
+"""Where each answer is from, and what it cost: the run, the model, the time, dollars.
+
+All of it is known for many answers at once: what they share is a repeated value, and their costs
+are computed on columns. So a row costs some nanoseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bedrock_spark.answers.digest import Asking
+from bedrock_spark.config import TokenPrices
+from bedrock_spark.costs.tokens import PRICED_TOKENS
+from bedrock_spark.outputs.lines import Note
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Origin
+from bedrock_spark.prices import RunPrices
+from bedrock_spark.spark.collect.asked_bodies import AskedBodies
+
+_MICROSECONDS = 1_000_000
+
+
+class Repeated(NamedTuple):
+    """A column with the same value in each of `rows` rows."""
+
+    value: Any
+    rows: int
+
+
+# A column of results: Python's values, an Arrow array, or one value.
+Column: TypeAlias = "Sequence[Any] | pa.Array | Repeated"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a run knows of all its answers.
+
+    model_id: the model of a batch job whose place is not known; None if the run has several
+    prices: those that the run counts with
+    asking: how it asks its models
+    """
+
+    run_id: str = ""
+    model_id: str | None = None
+    prices: RunPrices = field(default_factory=RunPrices)
+    asking: Asking = field(default_factory=Asking)
+
+    def columns(
+        self,
+        origin: Origin,
+        notes: Sequence[Note] | None,
+        ids: Sequence[str],
+        asked: AskedBodies,
+    ) -> list[Column]:
+        """Return run, model, digest of the request, and time of answers that are from one file.
+
+        notes: of each answer; None if the file has no notes
+        ids: the records; asked: the bodies of all records
+        """
+        rows = len(ids)
+        if notes is None:
+            model_id = self._model_of_job(origin)
+            digests = asked.digests(ids, model_id)
+            return [
+                *(Repeated(self.run_id, rows), Repeated(model_id, rows)),
+                Repeated(None, rows) if digests is None else digests,
+                Repeated(_microseconds(origin.ended_at), rows),
+            ]
+        return [
+            [note.run_id or self.run_id for note in notes],
+            [note.model_id for note in notes],
+            [asked.digest_of_call(i, note) for i, note in zip(ids, notes, strict=True)],
+            [_microseconds(note.ended_at) for note in notes],
+        ]
+
+    def values(
+        self, origin: Origin, note: Note | None, record_id: str, asked: AskedBodies
+    ) -> tuple[str, str | None, str | None, int | None]:
+        """Return run, model, digest of the request, and time of one answer or error."""
+        if note is None:
+            model_id = self._model_of_job(origin)
+            (digest,) = asked.digests([record_id], model_id) or (None,)
+            return self.run_id, model_id, digest, _microseconds(origin.ended_at)
+        digest = asked.digest_of_call(record_id, note)
+        return note.run_id or self.run_id, note.model_id, digest, _microseconds(note.ended_at)
+
+    def _model_of_job(self, origin: Origin) -> str | None:
+        is_batch = origin.served_by == BATCH
+        return origin.model_id or (self.model_id if is_batch else None)
+
+    def costs(
+        self,
+        served_by: str,
+        tokens: Sequence[pa.Array],
+        images: Sequence[int] | None,
+        shares: Sequence[int] | None,
+        *,
+        is_flex: bool,
+    ) -> Column:
+        """Return the cost of answers in dollars, for each row of those that share it.
+
+        tokens: input, output, reasoning, cache read and cache write; an array of each
+        images: of each answer; None if there are none
+        shares: how many rows have each answer; None if each has one
+        Null if the price is not known, and for an answer that counts neither tokens nor images.
+        """
+        rows = len(tokens[0])
+        prices, per_image = self._prices(served_by, is_flex=is_flex), self.prices.image
+        if prices is None and per_image is None:
+            return Repeated(None, rows)
+        dollars = np.zeros(rows)
+        if prices is not None:
+            for counts, price in zip(tokens, _per_token(prices), strict=True):
+                if price and counts.null_count < rows:
+                    dollars += _numbers(counts) * price
+        if images is not None:
+            dollars += np.asarray(images) * float(per_image or 0)
+        if shares is not None:
+            dollars /= np.asarray(shares)
+        return pa.array(dollars, pa.float64(), mask=~is_counted(tokens, images))
+
+    def cost(
+        self,
+        served_by: str,
+        tokens: Sequence[pa.Array],
+        images: Sequence[int] | None,
+        rows: int,
+        *,
+        is_flex: bool,
+    ) -> float | None:
+        """Return the cost of one answer for each of its rows; see `costs`."""
+        costs = self.costs(served_by, tokens, images, [rows], is_flex=is_flex)
+        cost: float | None = costs.value if isinstance(costs, Repeated) else costs[0].as_py()
+        return cost
+
+    def _prices(self, served_by: str, *, is_flex: bool) -> TokenPrices | None:
+        if served_by == FALLBACK:
+            return self.prices.flex if is_flex else self.prices.fallback
+        return self.prices.batch
+
+
+NOT_KNOWN = Provenance()
+
+
+def is_counted(tokens: Sequence[pa.Array], images: Sequence[int] | None) -> npt.NDArray[np.bool_]:
+    """Tell of each answer whether it says what it used: tokens or images. See `costs`."""
+    counted: npt.NDArray[np.bool_] = (_numbers(tokens[0]) != 0) | (_numbers(tokens[1]) != 0)
+    return counted if images is None else counted | (np.asarray(images) != 0)
+
+
+def _per_token(prices: TokenPrices) -> tuple[float, ...]:
+    """Return the dollars of a token of each kind; what a cache saves or adds is a difference."""
+    read, write = prices.cache_read, prices.cache_write
+    each = (
+        *(prices.input, prices.output, 0),
+        *(0 if read is None else read - prices.input, 0 if write is None else write - prices.input),
+    )
+    return tuple(float(price) / PRICED_TOKENS for price in each)
+
+
+def _numbers(counts: pa.Array) -> npt.NDArray[np.int64]:
+    numbers: npt.NDArray[np.int64] = pc.fill_null(counts, 0).to_numpy(zero_copy_only=False)
+    return numbers
+
+
+def _microseconds(seconds: float | None) -> int | None:
+    """Return a time as Arrow's timestamps hold it: microseconds since the epoch."""
+    return None if seconds is None else round(seconds * _MICROSECONDS)

@@ -1,0 +1,119 @@
+"""The rows of another run as a source: by outcome, with all result columns.
+
+That run must be collected, and nothing may still answer the rows that are asked again: else they
+would be paid for twice. Shards without a row of the wanted outcomes are not read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from pyspark.sql import DataFrame, SparkSession
+
+from bedrock_spark.aws.clients import AwsSettings
+from bedrock_spark.clock import Clock, SystemClock
+from bedrock_spark.config import SourceConfig
+from bedrock_spark.errors import SourceError
+from bedrock_spark.outputs.outcomes import NOT_OK
+from bedrock_spark.outputs.reconciliations import Reconciliations, read_reconciliations
+from bedrock_spark.run_folder.lease import read_holder
+from bedrock_spark.run_folder.manifest import SourceState
+from bedrock_spark.run_folder.report_file import WAITING, read_report
+from bedrock_spark.run_folder.source_run import DerivedFrom, SourceRun, open_source_run
+from bedrock_spark.spark.results import Chosen, results_of
+
+_DONE = "done"
+_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class RowsOfRun:
+    """The rows of a collected run that are a source, of which none is read yet."""
+
+    source: SourceConfig
+    run: SourceRun
+    reconciled: Reconciliations
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Return a digest of everything that the results were made of."""
+        parts = (f"{shard.unit} {shard.fingerprint}\n" for shard in self.reconciled)
+        return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+    @property
+    def state(self) -> SourceState:
+        """Return the state of the source, to notice that the results have changed."""
+        version = f"{self.fingerprint[:_DIGITS]} of the results of {self.run.run_id}"
+        return SourceState(self.fingerprint, files=len(self.reconciled), versions=(version,))
+
+    @property
+    def lineage(self) -> DerivedFrom:
+        """Return which rows of which run these are."""
+        source = self.source
+        return DerivedFrom(
+            *(str(source.run), self.run.run_id, self.fingerprint, source.outcomes, source.where)
+        )
+
+    def table(self, spark: SparkSession, columns: Iterable[str] | None = None) -> DataFrame:
+        """Return the rows with the wanted outcomes; no Spark action runs.
+
+        columns: those to read, with the names of that run; None for all
+        """
+        outcomes = self.source.outcomes
+        wanted = {
+            shard.unit
+            for shard in self.reconciled
+            if outcomes is None or any(shard.outcomes.get(name) for name in outcomes)
+        }
+        run = self.run
+        units = [unit for unit in run.manifest.units if unit in wanted]
+        chosen = Chosen(None if columns is None else frozenset(columns), outcomes)
+        return results_of(spark, run.storage, run.config.results, run.manifest, units, chosen)
+
+
+def open_rows(source: SourceConfig, aws: AwsSettings, clock: Clock | None = None) -> RowsOfRun:
+    """Return the rows of `source.run`.
+
+    Raises SourceError if that run is not collected, or may still answer these rows.
+    """
+    rows = look_at_rows(source, aws)
+    _refuse_open(rows.run, source, clock or SystemClock())
+    return rows
+
+
+def look_at_rows(source: SourceConfig, aws: AwsSettings) -> RowsOfRun:
+    """Return the rows of `source.run`, also if that run goes on. Raises SourceError."""
+    assert source.run is not None
+    found = open_source_run(source.run, aws)
+    reconciled = read_reconciliations(found.storage)
+    units = set(found.manifest.units)
+    missing = len(units - {shard.unit for shard in reconciled})
+    if missing:
+        raise SourceError(
+            f"{found.named}: {missing:,} of its {len(units):,} shards are not collected yet. Run "
+            "it to its end first"
+        )
+    return RowsOfRun(source, found, reconciled)
+
+
+def _refuse_open(found: SourceRun, source: SourceConfig, clock: Clock) -> None:
+    """Raise SourceError if that run may still answer rows that would be asked here."""
+    if not set(source.outcomes or NOT_OK).intersection(NOT_OK):
+        return
+    holder = read_holder(found.storage)
+    report = read_report(found.storage, found.run_id) or {}
+    if holder is not None and not holder.is_over(clock.now()):
+        why = "a process is at work on it"
+    elif report.get("outcomes", {}).get(WAITING, 0):
+        why = f"{report['outcomes'][WAITING]:,} of its rows wait for batch jobs"
+    elif report.get("state") != _DONE and report.get("unanswered", 0):
+        why = f"it may still ask {report['unanswered']:,} of its rows"
+    else:
+        return
+    raise SourceError(
+        f"{found.named}: {why}, so rows that are not ok would be paid for twice. Run it to its end "
+        "first, or read only its answers by source.outcome: [ok]"
+    )
