@@ -147,7 +147,8 @@ def _compared(batch: pa.RecordBatch, column: Column, name: str | None) -> list[p
         array = pa.array([text_of(value) for value in array.to_pylist()], pa.string())
     encoded = _encoded(array)
     values = encoded.dictionary.to_pylist()
-    texts = values if pa.types.is_string(encoded.dictionary.type) else [*map(text_of, values)]
+    is_text = pa.types.is_string(encoded.dictionary.type)
+    texts: list[str] = values if is_text else [text_of(value) or "" for value in values]
     if column.is_number:
         texts = [*map(number_text, texts)]
     made = [
