@@ -43,8 +43,9 @@ from bedrock_spark.outputs.spill import Spill
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.job_plan import Place
 from bedrock_spark.run_folder.ledger import Job
-from bedrock_spark.schema import REJECT_COLUMN, REJECT_REASON, ROW_RECORD_ID
+from bedrock_spark.schema import REJECT_COLUMN, REJECT_REASON, ROW_BODY_SHA256, ROW_RECORD_ID
 from bedrock_spark.spark.collect.answer_counts import AnswerCounts
+from bedrock_spark.spark.collect.asked_bodies import AskedBodies
 from bedrock_spark.spark.collect.dead_letters import DeadLetters
 from bedrock_spark.spark.collect.late_output import copy_late_output, lacks_answers
 from bedrock_spark.spark.collect.provenance import NOT_KNOWN, Provenance
@@ -211,8 +212,9 @@ class CollectTask:
         spill: Spill,
     ) -> ReconciledShard:
         """Write the rows that are ok while their answers are read, and then the others."""
-        kept, (ids,) = _read_rows(rows, folder, (ROW_RECORD_ID,))
+        kept, (ids, bodies) = _read_rows(rows, folder, (ROW_RECORD_ID, ROW_BODY_SHA256))
         places = RowPlaces(ids)
+        asked = AskedBodies(self.provenance.asking, dict(zip(ids, bodies, strict=False)))
         family = family_by_name(self.family)
         judge = Judge(family, self.columns.parsed, self.schema)
         reconciliation = ShardReconciliation(
@@ -220,7 +222,7 @@ class CollectTask:
         )
         images = images_of(self.storage, inputs, reconciliation)
         parsed = len(self.columns.parsed)
-        made = ResultRows(reconciliation, family, images, parsed, self.provenance)
+        made = ResultRows(reconciliation, family, images, parsed, self.provenance, asked)
         reconciliation.note_superseded = made.note_superseded
         counts = AnswerCounts(self.columns.prefix, self.columns.parsed)
         may_exist = last is None or last.dead_letters != 0
