@@ -57,7 +57,7 @@ def plan(
         prepared = prepared_of(run, manifest)
     else:
         session = spark(run.config) if callable(spark) else spark
-        prepared = _rehearsed(session, run, df, observe, compared.earlier)
+        prepared = _rehearsed(session, run, df, observe, clock, compared.earlier)
     return make_plan(run, prepared, ask_models(run), clock.now(), output_tokens, compared)
 
 
@@ -85,6 +85,7 @@ def _rehearsed(
     run: Run,
     df: DataFrame | None,
     observe: Observer,
+    clock: Clock,
     earlier: EarlierRun | None,
 ) -> Prepared:
     from bedrock_spark.spark.errors import stage_errors
@@ -92,7 +93,7 @@ def _rehearsed(
 
     with stage_errors("plan"):
         rows = None if earlier is None else _rows_of(earlier, run)
-        return rehearse(spark, run, df, observe, earlier=rows)
+        return rehearse(spark, run, df, observe, clock, rows)
 
 
 def _rows_of(earlier: EarlierRun, run: Run) -> EarlierRows | None:
