@@ -164,7 +164,7 @@ def _own(given: _Given, display: Display) -> tuple[str, Made, Place]:
         raise click.UsageError(f"--name {given.name!r}: only letters, digits and -_. are allowed")
     text = given.source or _ask("Source: a path, the name of a table, or a query")
     section = source_section(text, given.table_format)
-    source = _source(section)
+    source = _source(section, given.run_folder or _RUNS)
     sample = sample_source(source, lambda: _session(source, display))
     options = sample.csv_options() if source.format == "csv" else {}
     if options:
@@ -195,16 +195,19 @@ def _refuse_missing(given: _Given) -> None:
         )
 
 
-def _source(section: Mapping[str, Any]) -> SourceConfig:
-    """Return the section as a config has it. Raises ConfigError for what no config takes."""
+def _source(section: Mapping[str, Any], run_folder: str) -> SourceConfig:
+    """Return the section as a config has it. Raises ConfigError for what no config takes.
+
+    run_folder: is checked, too, because it takes a minute to read a source by Spark
+    """
     values = {
-        "run_uri": _RUNS,
+        "run_uri": run_folder,
         "source": dict(section),
         "model": DEFAULT_MODEL,
         "request": "{{ a }}",
         "batch": {"role_arn": _role_arn(_ACCOUNT)},
     }
-    return parse_config(values, "--source").source
+    return parse_config(values, "init").source
 
 
 def _session(source: SourceConfig, display: Display) -> SparkSession:
