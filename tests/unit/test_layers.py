@@ -40,9 +40,10 @@ ORDER: list[set[str]] = [
     {"canary", "check", "model_check", "report", "fallback"},
     {
         *("publication", "submission", "run_models", "planning", "browse", "permissions"),
-        *("cleaning", "monitoring"),
+        *("cleaning", "monitoring", "check_stages"),
     },
     {"pipeline", "doctor", "preview"},
+    {"chain"},  # a config with stages: several runs
     {"demo", "deploy", "environment", "lambda_handler", "starter", "whole_run"},
     {"cli", "__init__"},
     {"jobs", "__main__"},  # programs of spark-submit; python -m

@@ -50,14 +50,14 @@ class SessionPlan:
 
 
 def plan_session(
-    config: Config | None,
+    configs: Sequence[Config],
     environment: Mapping[str, str],
     *,
     spark_home: Path,
     folder: Path,
     java_options: Sequence[str] = (),
 ) -> SessionPlan:
-    """Plan the session for a config.
+    """Plan the session for some configs; for none, only what every session gets.
 
     folder: an existing folder for files that the session needs
     java_options: more options of Java
@@ -67,10 +67,10 @@ def plan_session(
     here = installed(spark_home, user, environment.get("SPARK_DIST_CLASSPATH", ""))
     connectors, credentials = [], Credentials({}, (), {})
     settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
-    if config is not None and is_local(user):
-        connectors = _connectors(config, user, here)
-        if uses_s3(config, user) and (has_s3a(here) or any(c.is_s3 for c in connectors)):
-            aws = AwsSettings(config.batch.region, config.endpoint_url)
+    if configs and is_local(user):
+        connectors = _connectors(configs, user, here)
+        if uses_s3(configs, user) and (has_s3a(here) or any(c.is_s3 for c in connectors)):
+            aws = AwsSettings(configs[0].batch.region, configs[0].endpoint_url)
             settings |= s3a_settings(aws, here.hadoop)
             if not any(user.get(name) for name in OWN_CREDENTIALS):
                 credentials = boto3_credentials(here.hadoop, folder)
@@ -89,9 +89,9 @@ def plan_session(
     return SessionPlan(settings | lists, variables, fetches)
 
 
-def _connectors(config: Config, user: UserSettings, here: Installed) -> list[Connector]:
-    s3 = s3_connector(here) if uses_s3(config, user) else None
-    return [*lake_connectors(config, user, here), *([s3] if s3 is not None else [])]
+def _connectors(configs: Sequence[Config], user: UserSettings, here: Installed) -> list[Connector]:
+    s3 = s3_connector(here) if uses_s3(configs, user) else None
+    return [*lake_connectors(configs, user, here), *([s3] if s3 is not None else [])]
 
 
 def _lists(
