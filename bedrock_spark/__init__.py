@@ -24,6 +24,7 @@ from bedrock_spark._version import __version__
 
 if TYPE_CHECKING:
     from bedrock_spark.browse import open_results, read_results
+    from bedrock_spark.comparing import Comparison, compare
     from bedrock_spark.config import Config, parse_config
     from bedrock_spark.config_file import load_config
     from bedrock_spark.errors import BedrockSparkError, RowsWarning
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BedrockSparkError",
+    "Comparison",
     "Config",
     "Pipeline",
     "Plan",
@@ -43,6 +45,7 @@ __all__ = [
     "RowsWarning",
     "__version__",
     "ask",
+    "compare",
     "load_config",
     "open_results",
     "parse_config",
@@ -55,6 +58,7 @@ __all__ = [
 # the completion of a shell, does not wait for all of them (1 s).
 _MODULES = {
     "BedrockSparkError": "errors",
+    "Comparison": "comparing",
     "Config": "config",
     "Pipeline": "pipeline",
     "Plan": "planning",
@@ -62,6 +66,7 @@ _MODULES = {
     "Report": "report",
     "RowsWarning": "errors",
     "ask": "whole_run",
+    "compare": "comparing",
     "load_config": "config_file",
     "open_results": "browse",
     "parse_config": "config",

@@ -203,7 +203,8 @@ RESULT_FIELDS: tuple[Field, ...] = parse_ddl(
     "output_tokens bigint, reasoning_tokens bigint, cache_read_tokens bigint, "
     f"cache_write_tokens bigint, {MODEL_OUTPUT} string, error_code int, error_message string, "
     "served_by string, attempt int, job_arn string, "
-    "run_id string, model_id string, answered_at timestamp, cost_usd double"
+    "run_id string, model_id string, request_digest string, answered_at timestamp, "
+    "cost_usd double"
 )
 RESULT_COLUMNS: tuple[str, ...] = tuple(field.name for field in RESULT_FIELDS)
 
@@ -213,6 +214,8 @@ REJECT_COLUMN, REJECT_REASON = "reject_column", "reject_reason"
 INTERNAL_PREFIX = "_bs_"
 # The first column of a rows file. Its name is internal: the source may have a column `record_id`.
 ROW_RECORD_ID = f"{INTERNAL_PREFIX}record_id"
+# The second one, if prepare has hashed the bodies: the SHA-256 of the row's body, 32 bytes.
+ROW_BODY_SHA256 = f"{INTERNAL_PREFIX}body_sha256"
 _REJECTS = frozenset({REJECT_COLUMN, REJECT_REASON})
 
 

@@ -74,6 +74,7 @@ def with_duckdb(made: CollectFolder, target: Path) -> None:
             (o.error->'$.errorCode')::INT AS error_code,
             o.error->>'$.errorMessage' AS error_message, 'batch' AS served_by, 1 AS attempt,
             parse_dirname(o.filename) AS job_arn, 'run' AS run_id, 'model' AS model_id,
+            NULL::VARCHAR AS request_digest,
             TIMESTAMPTZ '2026-11-01 00:00:00+00' AS answered_at,
             (input_tokens * {INPUT} + output_tokens * {OUTPUT}) / 1000 AS cost_usd
           FROM read_parquet('{made.folder}/rows/*/*.parquet') r
@@ -150,6 +151,7 @@ def with_polars(made: CollectFolder, target: Path) -> None:
         job_arn=pl.col("file").str.extract(r"([^/]+)/[^/]+$"),
         run_id=pl.lit("run"),
         model_id=pl.lit("model"),
+        request_digest=text,
         answered_at=pl.lit(dt.datetime(2026, 11, 1, tzinfo=dt.UTC)),
         cost_usd=(usage.field("input_tokens") * INPUT + usage.field("output_tokens") * OUTPUT)
         / 1000,

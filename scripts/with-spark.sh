@@ -21,6 +21,8 @@ for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p'); do
         SPARK_LOCAL_IP | SPARK_LOCAL_HOSTNAME | SPARK_LOCAL_DIRS | SPARK_JAVA_NEWEST) ;;
         AWS_* | SPARK_* | PYSPARK_* | HADOOP_* | HIVE_* | YARN_*) unset "$name" ;;
         PYTHONPATH | PYTHONHOME | PYTHONOPTIMIZE | PYTHONWARNINGS) unset "$name" ;;
+        # Images of containers often set it. Then each of our many processes compiles each module.
+        PYTHONDONTWRITEBYTECODE) unset "$name" ;;
     esac
 done
 

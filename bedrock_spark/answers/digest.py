@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from bedrock_spark.config import Config
@@ -22,21 +23,47 @@ from bedrock_spark.families.bare_ids import bare_model_id
 _INVOCATIONS = {"invoke_model": "InvokeModel", "converse": "Converse"}
 
 
-def context_of(config: Config, model_id: str, *, is_fallback: bool = False) -> bytes:
-    """Return the SHA-256 of the context in which a model is asked. Raises ConfigError.
+@dataclass(frozen=True)
+class Asking:
+    """How a run asks its models; together with the model, it is the context of a request.
 
-    model_id: the model that is asked, or that has answered, by any of its ids
-    is_fallback: whether a single call asks it; only these calls have a guardrail
+    invocation: InvokeModel or Converse; schema: the JSON Schema of the answers
+    guardrail: of the fallback's calls
     """
-    guardrail = config.fallback.guardrail if is_fallback and config.fallback else None
-    context: dict[str, Any] = {
-        "model": bare_model_id(model_id),
-        "invocation": _INVOCATIONS[invocation_of(config)],
-        "schema": config.request.answer_schema,
-        "guardrail": None if guardrail is None else guardrail.model_dump(mode="json"),
-    }
-    text = json.dumps(context, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).digest()
+
+    invocation: str = "InvokeModel"
+    schema: Mapping[str, Any] | None = None
+    guardrail: Mapping[str, Any] | None = None
+
+    def context(self, model_id: str, *, is_fallback: bool = False) -> bytes:
+        """Return the SHA-256 of the context in which a model is asked.
+
+        model_id: the model that is asked, or that has answered, by any of its ids
+        is_fallback: whether the fallback asks it; only its calls have a guardrail
+        """
+        context: dict[str, Any] = {
+            "model": bare_model_id(model_id),
+            "invocation": self.invocation,
+            "schema": self.schema,
+            "guardrail": self.guardrail if is_fallback else None,
+        }
+        text = json.dumps(context, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).digest()
+
+
+def asking_of(config: Config) -> Asking:
+    """Return how a run asks its models. Raises ConfigError if the family is not known."""
+    guardrail = config.fallback.guardrail if config.fallback is not None else None
+    return Asking(
+        _INVOCATIONS[invocation_of(config)],
+        config.request.answer_schema,
+        None if guardrail is None else guardrail.model_dump(mode="json"),
+    )
+
+
+def context_of(config: Config, model_id: str, *, is_fallback: bool = False) -> bytes:
+    """Return the context in which a run asks a model; see `Asking.context`."""
+    return asking_of(config).context(model_id, is_fallback=is_fallback)
 
 
 def contexts_of(config: Config) -> tuple[bytes, ...]:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from bedrock_spark.errors import ConfigError, RunFolderError
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import require_manifest
+from bedrock_spark.run_folder.results_file import read_results_file
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import Storage
 
@@ -42,7 +43,7 @@ def _files(storage: Storage, units: Sequence[str]) -> Iterator[tuple[str, pq.Par
     """Yield the results of every unit, each with its place for messages."""
     for unit in units:
         place = f"{storage.uri}/{layout.results_key(unit)}"
-        yield place, pq.ParquetFile(io.BytesIO(_read(storage, unit)))
+        yield place, pq.ParquetFile(io.BytesIO(read_results_file(storage, unit)))
 
 
 def _batches(
@@ -74,13 +75,3 @@ def _batches(
 def _types(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
     """Return names and types: whether a column may be null may differ from shard to shard."""
     return [(field.name, field.type) for field in schema]
-
-
-def _read(storage: Storage, unit: str) -> bytes:
-    data = storage.read_if_present(layout.results_key(unit))
-    if data is None:
-        raise RunFolderError(
-            f"{storage.uri}: {unit} has no results yet; run bedrock-spark collect, which needs no "
-            "job to be over"
-        )
-    return data

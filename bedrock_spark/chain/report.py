@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bedrock_spark.chain.budget import spent
-from bedrock_spark.report.json_form import ReportJson
 from bedrock_spark.report.values import DONE, UNFINISHED
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.report_shape import ReportJson
 from bedrock_spark.storage import Storage
 
 log = logging.getLogger(__name__)

@@ -69,6 +69,10 @@ _COMMANDS = {
         "Show records of a run: request, every answer and error, rows, cost.",
     ),
     "results": ("results:results", "Show or save the collected rows of a run."),
+    "compare": (
+        "compare:compare",
+        "Show what differs between the rows of two runs, or from true values.",
+    ),
     "runs": (
         "list_runs:list_runs",
         "List the runs below a prefix with their state, rows and cost, the newest first.",

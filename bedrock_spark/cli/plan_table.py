@@ -63,13 +63,15 @@ def _rows(plan: Plan) -> Iterator[tuple[str, str]]:
 def _to_ask(records: int | None) -> str:
     if records is None:
         return "what the batch jobs left; a collect counts it"
-    return f"{records:,} records have no answer yet" if records else "nothing: all is answered"
+    if not records:
+        return "nothing: no row waits for an answer"
+    return f"{records:,} records have no answer yet"
 
 
 def _why(plan: Plan) -> Iterator[tuple[str, str]]:
     for i, why in enumerate(plan.why):
         detail = f" ({why.detail})" if why.detail is not None else ""
-        yield ("why" if i == 0 else ""), f"{why.records:,} records: {why.reason}{detail}"
+        yield ("why" if i == 0 else ""), f"{why.rows:,} rows: {why.reason}{detail}"
 
 
 def _was(plan: Plan) -> Iterator[tuple[str, str]]:
@@ -114,6 +116,9 @@ def _size(number: int) -> str:
 
 def _jobs(plan: Plan) -> Iterator[tuple[str, str]]:
     jobs = plan.jobs
+    if not plan.shards.shards:
+        yield "jobs", "none: no record is asked"
+        return
     if not jobs.jobs:
         yield "jobs", "none: every shard is too small for a batch job"
         return

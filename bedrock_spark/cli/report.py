@@ -19,8 +19,8 @@ from bedrock_spark.cli.stages_table import stages_table
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.errors import ConfigError, ExitCode
 from bedrock_spark.page import Sample, render, render_stages
-from bedrock_spark.report.json_form import ReportJson
 from bedrock_spark.report.live import Look, look_at
+from bedrock_spark.run_folder.report_shape import ReportJson
 from bedrock_spark.run_folder.run import Run, find_run
 from bedrock_spark.run_folder.stages_file import is_run, stages_below
 

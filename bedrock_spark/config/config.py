@@ -94,6 +94,11 @@ class Config(Section):
         return self.request.dedupe or (self.answers is not None and self.answers.is_on)
 
     @property
+    def hashes_bodies(self) -> bool:
+        """Tell whether prepare hashes bodies: they are shared, or there is no key."""
+        return self.shares_records or not self.source.key
+
+    @property
     def origin(self) -> Origin:
         """Return where the config comes from, for the places in messages."""
         return self._origin

@@ -66,11 +66,6 @@ def is_digest(value: Any) -> bool:
     return isinstance(value, str) and value.startswith(_DIGEST)
 
 
-def config_digest(config: Config) -> str:
-    """Return the SHA-256 of a config, in hexadecimal: equal configs have equal ones."""
-    return _sha256(config.model_dump(mode="json", exclude_defaults=True))
-
-
 def _is_hidden(name: str, value: Any) -> bool:
     section, _, key = name.partition(".")
     is_text = isinstance(value, (str, list, dict))

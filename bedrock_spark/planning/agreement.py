@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from bedrock_spark._version import __version__
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.check import list_prices
-from bedrock_spark.config.shown import compared_config, config_digest, is_digest
+from bedrock_spark.config.shown import compared_config, is_digest
 from bedrock_spark.config_file import read_file
 from bedrock_spark.costs.tokens import dollars
 from bedrock_spark.errors import ConfigError, OtherPlanError
@@ -28,6 +28,7 @@ from bedrock_spark.planning.values import Money, Plan
 from bedrock_spark.run_folder.changes import described
 from bedrock_spark.run_folder.manifest import RunManifest
 from bedrock_spark.run_folder.run import Run
+from bedrock_spark.run_folder.run_file import config_digests
 from bedrock_spark.run_folder.source_change import change_of
 from bedrock_spark.storage import open_storage
 
@@ -66,7 +67,7 @@ class Agreement:
         """Raise OtherPlanError if the config or the prices of a run are not the agreed ones."""
         basis = self.plan.basis
         changes: list[str] = []
-        if config_digest(run.config) != basis.config_digest:
+        if config_digests(run.config)["config"] != basis.config_digest:
             changes += _config_changes(basis.config, compared_config(run.config))
         prices = run.prices if run.is_begun else list_prices(run.config)
         changes += _price_changes(basis.prices, paid_prices(prices))
@@ -81,7 +82,7 @@ class Agreement:
         """
         then = self.plan
         is_same = content_digest(manifest.shards) == then.basis.content
-        if is_same and manifest.rows == then.source.rows:
+        if (is_same and manifest.rows == then.source.rows) or _asks_less(then, manifest):
             return
         prepared, mean = prepared_of(run, manifest), then.basis.output_tokens
         found = make_plan(run, prepared, ask_models(run), now, mean)
@@ -107,6 +108,15 @@ def _config_changes(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
             yield f"{key} is set only in {'this config' if old is None else 'the plan'}"
         else:
             yield described(key, old, new, of="the plan")
+
+
+def _asks_less(then: Plan, manifest: RunManifest) -> bool:
+    """Tell whether the same source asks fewer records, because more answers are kept by now."""
+    source, now = then.basis.source, manifest.source
+    if source is None or now is None or source.digest != now.digest:
+        return False
+    is_same = manifest.rows == then.source.rows and manifest.rejected == then.source.rejected
+    return is_same and manifest.records < then.source.records
 
 
 def _price_changes(then: dict[str, Any], now: dict[str, Any]) -> Iterator[str]:
@@ -149,8 +159,9 @@ def _changes_of(then: Plan, now: Plan, manifest: RunManifest) -> Iterator[str]:
     yield from (f"{name}: {old:,} then, {new:,} now" for name, (old, new) in changed.items())
     if not changed:
         yield "requests: as many as then, with other contents"
-    if then.cost != now.cost:
-        yield f"cost: {_bound(then.cost)} then, {_bound(now.cost)} now"
+    bounds = _bound(then.cost), _bound(now.cost)
+    if bounds[0] != bounds[1]:
+        yield "cost: {} then, {} now".format(*bounds)
 
 
 def _bound(cost: Money | None) -> str:

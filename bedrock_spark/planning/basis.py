@@ -8,11 +8,12 @@ from typing import Any
 
 from bedrock_spark._version import __version__
 from bedrock_spark.config import Config
-from bedrock_spark.config.shown import compared_config, config_digest
+from bedrock_spark.config.shown import compared_config
 from bedrock_spark.planning.values import Basis
 from bedrock_spark.prices import RunPrices, prices_as_json
 from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.run_folder.prepared import Prepared
+from bedrock_spark.run_folder.run_file import config_digests
 
 # Of `prices_as_json`: what is paid, and not where the prices come from.
 PRICES = ("batch", "fallback", "flex", "canary", "image", "model_unit_hour")
@@ -24,7 +25,7 @@ def basis_of(
     """Return what a plan is about. output_tokens: the mean of an answer, if it was given"""
     return Basis(
         version=__version__,
-        config_digest=config_digest(config),
+        config_digest=config_digests(config)["config"],
         config=compared_config(config),
         source=prepared.source,
         content=content_digest(prepared.shards),

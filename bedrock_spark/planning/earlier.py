@@ -32,9 +32,9 @@ IN_FOLDER, NAMED, BESIDE = "the run folder", "--against", "beside the run folder
 # tell runs apart are dates or numbers.
 _MOST_FOLDERS = 200
 _THREADS = 16
-_PLACES = ("path", "table", "sql")
-# Sections that do not decide what is asked: where it is kept, and how it is cut.
-_NOT_ASKED = ("run_uri", "shards")
+_PLACES = ("path", "table", "sql", "run")
+# Sections that do not decide what is asked: where it is kept, how it is cut, what is known.
+_NOT_ASKED = ("run_uri", "shards", "answers")
 _PROMPT = ("prompt", "system", "body", "body_column", "images", "documents")
 PROMPT_CHANGED, MODEL_CHANGED = "prompt changed", "model changed"
 REQUEST_CHANGED, SOURCE_CHANGED = "request changed", "source changed"

@@ -22,7 +22,7 @@ from bedrock_spark.model_check import UsedModel, faults_of, notices_of
 from bedrock_spark.planning.basis import basis_of
 from bedrock_spark.planning.caveats import caveats_of
 from bedrock_spark.planning.costs import Usage, cost_of_run, ways_of
-from bedrock_spark.planning.earlier import EarlierRun, as_value, changes_since
+from bedrock_spark.planning.earlier import Change, EarlierRun, as_value, changes_since
 from bedrock_spark.planning.left import left_to_ask
 from bedrock_spark.planning.tokens import Counted, input_tokens, output_tokens
 from bedrock_spark.planning.values import (
@@ -31,8 +31,9 @@ from bedrock_spark.planning.values import (
     PlannedShards,
     PlannedSource,
     Refusal,
+    Why,
 )
-from bedrock_spark.planning.why import why_all
+from bedrock_spark.planning.why import why_all, why_unknown
 from bedrock_spark.prices import RunPrices
 from bedrock_spark.prices.run_prices import batch_model_ids
 from bedrock_spark.prices.words import origins
@@ -130,7 +131,7 @@ def make_plan(
         is_prepared=prepared.is_written,
         to_ask=to_ask,
         pays=to_ask != 0,
-        why=() if prepared.is_written else tuple(why_all(source.records, earlier, changes)),
+        why=tuple(_why(config, prepared, source, earlier, changes)),
         source=source,
         shards=_shards(prepared.shards, usage.online_records),
         jobs=_jobs(run, len(prepared.shards) - len(online)),
@@ -147,6 +148,20 @@ def make_plan(
         was=None if earlier is None else as_value(earlier, changes),
         basis=basis_of(config, prepared, prices, mean_answer),
     )
+
+
+def _why(
+    config: Config,
+    prepared: Prepared,
+    source: PlannedSource,
+    earlier: EarlierRun | None,
+    changes: Sequence[Change],
+) -> list[Why]:
+    if prepared.is_written:
+        return []
+    if prepared.why_asked:
+        return why_unknown(prepared.why_asked, prepared.known_keys, earlier, changes)
+    return why_all(source.records + source.shared, config, earlier, changes)
 
 
 def refusal_of(exc: BedrockSparkError) -> Refusal:
@@ -167,6 +182,7 @@ def _source(prepared: Prepared) -> PlannedSource:
         shared=sum(shard.sharing for shard in prepared.shards),
         rejected=prepared.rejected,
         reasons=dict(prepared.reasons),
+        kept=prepared.kept,
     )
 
 

@@ -35,6 +35,8 @@ def input_tokens(
     records, line_bytes: of the run
     counted: of a random sample, by CountTokens; canary: its last try, None if there is none
     """
+    if not records:
+        return Count(low=0, likely=0, high=0, how="no record is asked")
     if counted is not None and sum(counted.line_bytes) > 0:
         return _by_ratio(records, line_bytes, counted)
     if canary is not None and canary.input_tokens and canary.line_bytes:
@@ -85,6 +87,8 @@ def output_tokens(
     the interval of 95 % is that of this variance, so the real one is narrower.
     """
     longest = max_answer_tokens(request)
+    if not records:
+        return Count(low=0, likely=0, high=0, how="no record is asked")
     if given is not None:
         tokens = round(given * records)
         return Count(low=tokens, likely=tokens, high=tokens, how=f"{given:g} an answer, as given")

@@ -89,10 +89,10 @@ class Refusal(_Part):
 
 
 class Why(_Part):
-    """Why records are asked. records: how many; detail: more in words, None without any."""
+    """Why rows are asked. rows: how many; detail: more in words, None without any."""
 
     reason: str
-    records: int
+    rows: int
     detail: str | None = None
 
 
@@ -150,7 +150,7 @@ class Plan(_Part):
     is_prepared: the run is prepared: its shards are planned, and the source was not read
     to_ask: the records that a run would still ask; None if only a collect can tell
     pays: whether there is, or may be, something to pay for
-    why: why records are asked, the most frequent reason first
+    why: why rows are asked, the most frequent reason first; empty for a first run
     input_tokens, output_tokens: of all records, each asked once; images: of all answers
     cost: of the run as it is configured; None if a price is not known
     ways: every way that has a price, for all records
@@ -195,7 +195,7 @@ class Plan(_Part):
             ("rows", f"{self.source.rows:,}"),
             ("records", f"{self.source.records:,}"),
             ("rejected rows", f"{self.source.rejected:,}"),
-            *(("asked because of", f"{w.reason}: {w.records:,} records") for w in self.why),
+            *(("asked because of", f"{w.reason}: {w.rows:,} rows") for w in self.why),
             ("shards", f"{self.shards.shards:,}"),
             ("batch jobs", f"{self.jobs.jobs:,}, {self.jobs.at_once:,} at once"),
             ("input tokens", _tokens(self.input_tokens)),

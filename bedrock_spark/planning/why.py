@@ -1,24 +1,73 @@
-"""Why records are asked: what is not as it was in the last run, or is in no store of answers."""
+"""Why rows are asked: what is not as it was in the last run, or is in no store of answers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from bedrock_spark.planning.earlier import SOURCE_CHANGED, Change, EarlierRun
+from bedrock_spark.config import Config
+from bedrock_spark.planning.earlier import MODEL_CHANGED, SOURCE_CHANGED, Change, EarlierRun
 from bedrock_spark.planning.values import Why
 
-NOTHING_KEPT = "no answers are kept"
+# The reasons of answers/lookup.py, which imports pyarrow: that is heavy for a command that plans.
+NEW, OTHER_REQUEST, TOO_OLD, NOT_ACCEPTED = "new", "other_request", "too_old", "not_accepted"
+
+NOTHING_KEPT, NEW_ROWS, ROWS_CHANGED = "no answers are kept", "new rows", "rows changed"
+NEW_OR_CHANGED = "new or changed rows"
+KEPT_OTHERWISE = "kept for another model, schema or guardrail"
+KEPT_TOO_OLD, KEPT_NOT_ACCEPTED = "kept answer too old", "kept answer not accepted"
 
 
-def why_all(records: int, earlier: EarlierRun | None, changes: Sequence[Change]) -> list[Why]:
-    """Return why a run without a store of answers asks all its records; [] if it is the first.
+def why_all(
+    rows: int, config: Config, earlier: EarlierRun | None, changes: Sequence[Change]
+) -> list[Why]:
+    """Return why a run that looks no answers up asks all its rows; [] if it is the first.
 
-    records: all of the run; earlier: the last run of the same source; changes: since that run
+    rows: that are asked; earlier: the last run of the same source; changes: since that run
     """
-    if earlier is None or not records:
+    if earlier is None or not rows:
         return []
+    reason = _of_config(changes)
+    if reason is not None:
+        return [Why(reason=reason, rows=rows)]
+    answers = config.answers
+    how = "answers.uri is not set" if answers is None else f"answers.mode is {answers.mode}"
+    return [Why(reason=NOTHING_KEPT, rows=rows, detail=f"{how}, so a new run asks everything")]
+
+
+def why_unknown(
+    why_asked: Mapping[str, int],
+    known_keys: int | None,
+    earlier: EarlierRun | None,
+    changes: Sequence[Change],
+) -> list[Why]:
+    """Return why the store of answers does not answer rows, the most frequent reason first.
+
+    why_asked: rows by why no kept answer was used: the reasons of answers/lookup.py
+    known_keys: how many of all these rows have a key that the earlier run had; None if that is not
+        known. Those for which an answer is kept, though it cannot be used, are taken to be of them
+    """
+    of_config = _of_config(changes)
+    has_other_model = any(change.reason == MODEL_CHANGED for change in changes)
+    counts = {
+        MODEL_CHANGED if has_other_model else KEPT_OTHERWISE: why_asked.get(OTHER_REQUEST, 0),
+        KEPT_TOO_OLD: why_asked.get(TOO_OLD, 0),
+        KEPT_NOT_ACCEPTED: why_asked.get(NOT_ACCEPTED, 0),
+    }
+    unseen = why_asked.get(NEW, 0)
+    if earlier is None:
+        new = {NEW_ROWS: unseen}
+    elif known_keys is None:
+        new = {of_config or NEW_OR_CHANGED: unseen}
+    else:
+        changed = min(unseen, max(0, known_keys - sum(counts.values())))
+        new = {of_config or ROWS_CHANGED: changed, NEW_ROWS: unseen - changed}
+    for reason, rows in new.items():
+        counts[reason] = counts.get(reason, 0) + rows
+    found = [Why(reason=reason, rows=rows) for reason, rows in counts.items() if rows]
+    return sorted(found, key=lambda why: -why.rows)
+
+
+def _of_config(changes: Sequence[Change]) -> str | None:
+    """Return what the config asks in another way, in words; None if nothing."""
     asked = [change.reason for change in changes if change.reason != SOURCE_CHANGED]
-    if asked:
-        return [Why(reason=" and ".join(dict.fromkeys(asked)), records=records)]
-    detail = "answers.uri is not set, so a new run asks everything"
-    return [Why(reason=NOTHING_KEPT, records=records, detail=detail)]
+    return " and ".join(dict.fromkeys(asked)) or None

@@ -22,6 +22,10 @@ class Prepared:
     is_written: whether the shards are in the run folder
     source: the state of the source; None if it is not known
     left: the records that a run would still ask, if they are written; None if it is not known
+    kept: rows that are not asked, because their answers were kept; why_asked: with a store of
+        answers, the other rows by why no kept answer was used
+    known_keys: how many of these other rows have a key that the last run of the source had; None
+        if it is not known
     """
 
     rows: int
@@ -33,3 +37,6 @@ class Prepared:
     is_written: bool = False
     source: SourceState | None = None
     left: int | None = None
+    kept: int = 0
+    why_asked: Mapping[str, int] = field(default_factory=dict)
+    known_keys: int | None = None

@@ -16,7 +16,8 @@ def change_of(before: SourceState | None, now: SourceState | None) -> str | None
         return "version {} then, {} now".format(*versions)
     if (before.files, before.bytes) == (now.files, now.bytes):
         return "files were replaced"
+    files = "file" if before.files == 1 else "files"
     return (
-        f"{before.files:,} files with {before.bytes:,} bytes then, {now.files:,} with "
+        f"{before.files:,} {files} with {before.bytes:,} bytes then, {now.files:,} with "
         f"{now.bytes:,} now"
     )

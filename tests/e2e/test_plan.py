@@ -177,7 +177,7 @@ def test_what_was_agreed_is_what_runs(
     source = {"format": "parquet", "path": path}
     next_day = config_of(local, "claude", "next", source=source, request=request)
     later = bedrock_spark.plan(spark, None, next_day)
-    assert [(why.reason, why.records) for why in later.why] == [("prompt changed", ROWS + 1)]
+    assert [(why.reason, why.rows) for why in later.why] == [("prompt changed", ROWS + 1)]
     assert later.was is not None
     assert (later.was.run_uri, later.was.rows) == (config.run_uri, ROWS + 1)
     assert later.was.cost is not None

@@ -15,7 +15,7 @@ from bedrock_spark.outputs.ask_again import NEVER, AskAgain
 from bedrock_spark.outputs.reconciled_shard import ReconciledShard
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
-from bedrock_spark.schema import ROW_RECORD_ID
+from bedrock_spark.schema import ROW_BODY_SHA256, ROW_RECORD_ID
 from bedrock_spark.spark.collect.provenance import NOT_KNOWN, Provenance
 from bedrock_spark.spark.collect.task import CollectTask, ShardWork
 from bedrock_spark.spark.result_schema import result_columns_of
@@ -46,26 +46,31 @@ def collect_shard(
     family: str = "anthropic",
     again: AskAgain = NEVER,
     provenance: Provenance = NOT_KNOWN,
+    bodies: Sequence[bytes] | None = None,
     **results: Any,
 ) -> tuple[ReconciledShard, list[dict[str, Any]]]:
     """Write the shard's rows and `files` into the run folder, then collect the shard.
 
     again: which answers are asked again; by default, as `results.parse` says
     provenance: what the run knows of all its answers
+    bodies: the SHA-256 of each row's body, if prepare has hashed bodies
     ids: the record id of each row; files: contents by key; results: the config section `results`
     Returns the reconciliation and the result rows. Column `n` is the position of a row, from 0.
     """
     storage = LocalStorage(folder)
     rows = io.BytesIO()
-    pq.write_table(pa.table({ROW_RECORD_ID: list(ids), "n": list(range(len(ids)))}), rows)
+    columns: dict[str, Any] = {ROW_RECORD_ID: list(ids), "n": list(range(len(ids)))}
+    if bodies is not None:
+        columns[ROW_BODY_SHA256] = pa.array(bodies, pa.binary(32))
+    pq.write_table(pa.table(columns), rows)
     storage.write(layout.rows_key(SHARD, PREPARE_ID), rows.getvalue())
     for key, data in files.items():
         storage.write(key, data)
     config = ResultsConfig(**results)
     if again is NEVER and config.parse is not None:
         again = AskAgain(invalid=config.parse.retries)
-    columns = result_columns_of(config)
-    task = CollectTask(*(storage, family, columns, PREPARE_ID), again=again, provenance=provenance)
+    wanted = result_columns_of(config)
+    task = CollectTask(*(storage, family, wanted, PREPARE_ID), again=again, provenance=provenance)
     reconciled = task(ShardWork(SHARD, None, tuple(jobs))).reconciled
     table = pq.read_table(io.BytesIO(storage.read(layout.results_key(SHARD))))
     return reconciled, sorted(table.to_pylist(), key=lambda row: row["n"])

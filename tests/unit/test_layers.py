@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,12 +35,13 @@ ORDER: list[set[str]] = [
     # The state of a run, on storage; a config from a file or S3; the store of kept answers.
     {"run_folder", "config_file", "answers"},
     {"outputs", "costs"},
-    {"invoke"},
+    {"invoke", "pairs"},
     {"fanout"},
     {"spark"},
     {"canary", "check", "model_check", "report", "fallback"},
     {
         *("publication", "submission", "run_models", "planning", "browse", "permissions"),
+        "comparing",
         *("cleaning", "monitoring", "check_stages"),
     },
     {"pipeline", "doctor", "preview"},
@@ -96,7 +98,8 @@ def part_of(file: str) -> str:
     return file.split("/")[0].removesuffix(".py")
 
 
-def imports_of(path: Path) -> set[str]:
+@cache
+def imports_of(path: Path) -> frozenset[str]:
     """Return all modules that a file imports, even in functions, except under TYPE_CHECKING."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for_types = {
@@ -116,7 +119,7 @@ def imports_of(path: Path) -> set[str]:
             imported.add(str(node.module))
             # A name may be a module: `from bedrock_spark import errors`.
             imported |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return imported
+    return frozenset(imported)
 
 
 def parts_imported_by(path: Path) -> set[str]:

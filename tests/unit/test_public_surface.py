@@ -17,6 +17,7 @@ def test_these_are_the_public_names() -> None:
     """A new name is a promise, and a removed name breaks users: both are decisions."""
     assert sorted(bedrock_spark.__all__) == [
         "BedrockSparkError",
+        "Comparison",
         "Config",
         "Pipeline",
         "Plan",
@@ -25,6 +26,7 @@ def test_these_are_the_public_names() -> None:
         "RowsWarning",
         "__version__",
         "ask",
+        "compare",
         "load_config",
         "open_results",
         "parse_config",

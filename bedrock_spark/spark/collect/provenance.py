@@ -15,11 +15,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bedrock_spark.answers.digest import Asking
 from bedrock_spark.config import TokenPrices
 from bedrock_spark.costs.tokens import PRICED_TOKENS
 from bedrock_spark.outputs.lines import Note
 from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Origin
 from bedrock_spark.prices import RunPrices
+from bedrock_spark.spark.collect.asked_bodies import AskedBodies
 
 _MICROSECONDS = 1_000_000
 
@@ -41,36 +43,56 @@ class Provenance:
 
     model_id: the model of a batch job whose place is not known; None if the run has several
     prices: those that the run counts with
+    asking: how it asks its models
     """
 
     run_id: str = ""
     model_id: str | None = None
     prices: RunPrices = field(default_factory=RunPrices)
+    asking: Asking = field(default_factory=Asking)
 
-    def columns(self, origin: Origin, notes: Sequence[Note] | None, rows: int) -> list[Column]:
-        """Return run, model and time of answers that are from one file.
+    def columns(
+        self,
+        origin: Origin,
+        notes: Sequence[Note] | None,
+        ids: Sequence[str],
+        asked: AskedBodies,
+    ) -> list[Column]:
+        """Return run, model, digest of the request, and time of answers that are from one file.
 
         notes: of each answer; None if the file has no notes
+        ids: the records; asked: the bodies of all records
         """
+        rows = len(ids)
         if notes is None:
-            of_job = self._of_job(origin)
-            return [Repeated(value, rows) for value in of_job]
+            model_id = self._model_of_job(origin)
+            digests = asked.digests(ids, model_id)
+            return [
+                *(Repeated(self.run_id, rows), Repeated(model_id, rows)),
+                Repeated(None, rows) if digests is None else digests,
+                Repeated(_microseconds(origin.ended_at), rows),
+            ]
         return [
             [note.run_id or self.run_id for note in notes],
             [note.model_id for note in notes],
+            [asked.digest_of_call(i, note) for i, note in zip(ids, notes, strict=True)],
             [_microseconds(note.ended_at) for note in notes],
         ]
 
-    def values(self, origin: Origin, note: Note | None) -> tuple[str, str | None, int | None]:
-        """Return run, model and time of one answer or error."""
+    def values(
+        self, origin: Origin, note: Note | None, record_id: str, asked: AskedBodies
+    ) -> tuple[str, str | None, str | None, int | None]:
+        """Return run, model, digest of the request, and time of one answer or error."""
         if note is None:
-            return self._of_job(origin)
-        return note.run_id or self.run_id, note.model_id, _microseconds(note.ended_at)
+            model_id = self._model_of_job(origin)
+            (digest,) = asked.digests([record_id], model_id) or (None,)
+            return self.run_id, model_id, digest, _microseconds(origin.ended_at)
+        digest = asked.digest_of_call(record_id, note)
+        return note.run_id or self.run_id, note.model_id, digest, _microseconds(note.ended_at)
 
-    def _of_job(self, origin: Origin) -> tuple[str, str | None, int | None]:
+    def _model_of_job(self, origin: Origin) -> str | None:
         is_batch = origin.served_by == BATCH
-        model_id = origin.model_id or (self.model_id if is_batch else None)
-        return self.run_id, model_id, _microseconds(origin.ended_at)
+        return origin.model_id or (self.model_id if is_batch else None)
 
     def costs(
         self,

@@ -22,6 +22,7 @@ from bedrock_spark.outputs.reconcile import ShardReconciliation
 from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Outcome
 from bedrock_spark.outputs.settled import OkAnswers
 from bedrock_spark.schema import RESULT_COLUMNS
+from bedrock_spark.spark.collect.asked_bodies import NO_BODIES, AskedBodies
 from bedrock_spark.spark.collect.provenance import (
     NOT_KNOWN,
     Column,
@@ -62,6 +63,7 @@ class ResultRows:
     flex: the part of it that the fallback's flex tier answered
     reasons: why the rows so far have no answer
     provenance: says where the answers are from, and what they cost
+    asked: the bodies of the records, as far as they are known
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class ResultRows:
         images: AnswerImages,
         parsed: int = 0,
         provenance: Provenance = NOT_KNOWN,
+        asked: AskedBodies = NO_BODIES,
     ) -> None:
         self.used: dict[str, Counter[str]] = {BATCH: Counter(), FALLBACK: Counter()}
         self.flex: Counter[str] = Counter()
@@ -82,6 +85,7 @@ class ResultRows:
         self._images = images
         self._nulls = (None,) * parsed
         self._provenance = provenance
+        self._asked = asked
         expected = reconciliation.expected
         self._is_shared = sum(expected.values()) > len(expected)
 
@@ -108,7 +112,7 @@ class ResultRows:
             Repeated(origin.served_by, records),
             Repeated(origin.attempt, records),
             Repeated(origin.job_arn, records),
-            *self._provenance.columns(origin, ok.notes, records),
+            *self._provenance.columns(origin, ok.notes, ok.ids, self._asked),
             self._provenance.costs(origin.served_by, counts, images, shares, is_flex=ok.is_flex),
             *self._parsed(ok),
         ]
@@ -187,7 +191,8 @@ class ResultRows:
         error, origin = outcome.record.error, outcome.origin
         assert error is not None
         cause = error.code, error.message, origin.served_by, origin.attempt, origin.job_arn
-        asked = self._provenance.values(origin, outcome.record.note)
+        note = outcome.record.note
+        asked = self._provenance.values(origin, note, record_id, self._asked)
         return (record_id, outcome.ended, *_NO_ANSWER, *cause, *asked, None, *self._nulls)
 
     def _answered_row(self, line: OutputRecord, outcome: Outcome, answer: Answer) -> Row:
@@ -217,7 +222,7 @@ class ResultRows:
             origin.served_by,
             origin.attempt,
             origin.job_arn,
-            *self._provenance.values(origin, line.note),
+            *self._provenance.values(origin, line.note, line.record_id, self._asked),
             cost,
             *(parsed.values if parsed and parsed.values else self._nulls),
         )

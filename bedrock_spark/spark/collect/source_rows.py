@@ -33,7 +33,7 @@ def read_source_rows(
     """Read a Parquet file of rows; return the rows, and the values of the columns `apart`.
 
     folder: takes a local file, if the rows need one
-    apart: columns that are no part of the rows
+    apart: columns that are no part of the rows; [] is returned for one that the file does not have
     """
     values: list[list[Any]] = [[] for _ in apart]
     with pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False) as file:
@@ -42,7 +42,8 @@ def read_source_rows(
         def batches() -> Iterator[pa.RecordBatch]:
             for batch in file.iter_batches(batch_size=_batch_rows(file), use_threads=False):
                 for name, own in zip(apart, values, strict=True):
-                    own += batch[name].to_pylist()
+                    if name in batch.schema.names:
+                        own += batch[name].to_pylist()
                 columns = [batch[name] for name in schema.names]
                 yield pa.RecordBatch.from_arrays(columns, schema=schema)
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import msgspec
 from pyspark.sql import SparkSession
 
+from bedrock_spark.answers.digest import asking_of
 from bedrock_spark.config import Config
 from bedrock_spark.families import family_of
 from bedrock_spark.outputs.ask_again import ask_again_of, rules_digest
@@ -58,7 +59,9 @@ def collect(
     task = CollectTask(
         *(run.storage, family, columns, manifest.prepare_id, ask_unfound),
         *(ask_again_of(run.config), folders, schema, rules_digest(run.config)),
-        provenance=Provenance(run.run_id, _only_model(run.config), run.prices),
+        provenance=Provenance(
+            *(run.run_id, _only_model(run.config), run.prices, asking_of(run.config))
+        ),
     )
     changed = ChangedUnits(task, manifest, by_shard)
     with observed_tasks(spark, "collect", observe, unit="rows") as progress:
@@ -74,7 +77,7 @@ def collect(
     for collected in map(_COLLECTED.decode, done):
         reconciled = collected.reconciled
         rows[reconciled.unit] = StoredRow(collected.version, reconciled.to_json())
-    reconciliations = Reconciliations(rows)
+    reconciliations = Reconciliations(rows, run.storage.uri)
     with calls_at_once(run.storage) as calls:
         tables = [calls.begin(write_reconciliation, run.storage, reconciliations, jobs)]
         if done:

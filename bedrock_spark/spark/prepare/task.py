@@ -22,7 +22,7 @@ from bedrock_spark.config import Config
 from bedrock_spark.errors import PlanError
 from bedrock_spark.families.request_body import body_template
 from bedrock_spark.run_folder import layout
-from bedrock_spark.schema import ROW_RECORD_ID
+from bedrock_spark.schema import ROW_BODY_SHA256, ROW_RECORD_ID
 from bedrock_spark.shards.bucket_columns import buckets_of
 from bedrock_spark.shards.cutter import Cutter, Piece
 from bedrock_spark.shards.plan import Bounds, max_shared_bytes
@@ -31,6 +31,7 @@ from bedrock_spark.spark.prepare.arrow_columns import offsets_of
 from bedrock_spark.spark.prepare.assign_ids import Identifier, OnRepeat
 from bedrock_spark.spark.prepare.columns import HASH, KEY, REPEATED
 from bedrock_spark.spark.prepare.damage import damaged_rows
+from bedrock_spark.spark.prepare.digests import SHA256, digest_column
 from bedrock_spark.spark.prepare.escape import LINES
 from bedrock_spark.spark.prepare.media_batches import open_objects, with_media
 from bedrock_spark.spark.prepare.nullable import with_nullable_fields
@@ -173,9 +174,12 @@ class Bucket:
         self._ids = Identifier(self._index, task.buckets, on_repeat, most)
         self._cutter: Cutter[_Chunk] = Cutter(bounds)
         kept = with_nullable_fields(first.slice(0, 0).select(list(task.columns.kept))).schema
-        self._schema = pa.schema([pa.field(ROW_RECORD_ID, pa.string()), *kept])
-        unique = {ROW_RECORD_ID, *task.columns.key}
+        self._has_digests = task.config.hashes_bodies
+        digest = [pa.field(ROW_BODY_SHA256, SHA256)] if self._has_digests else []
+        self._schema = pa.schema([pa.field(ROW_RECORD_ID, pa.string()), *digest, *kept])
+        unique = {ROW_RECORD_ID, ROW_BODY_SHA256, *task.columns.key}
         self.files = task.open_files(self.number, self._schema, unique)
+        self._own_bytes = _ID_BYTES + (SHA256.byte_width if self._has_digests else 0)
         self._rejects = task.open_rejects(self.number, kept)
         self._last_id: str | None = None
         self._rows = self._squares = self._duplicates = self._repeated = 0
@@ -192,7 +196,7 @@ class Bucket:
         self._check_bucket(batch)
         self._rows += batch.num_rows
         batch = self._without_repeated_keys(self._without_damaged(batch))
-        row_sizes = row_bytes(batch.select(list(self._task.columns.kept))) + _ID_BYTES
+        row_sizes = row_bytes(batch.select(list(self._task.columns.kept))) + self._own_bytes
         ids, repeats = self._identify(batch, row_sizes)
         max_bytes = self._task.config.shards.max_bytes
         lines, rejected = render_lines(ids, batch, self._template, max_bytes)
@@ -200,7 +204,15 @@ class Bucket:
             lines = self._share_records(ids, repeats, lines, rejected)
         elif repeats:
             self._refuse_repeats(repeats, rejected)
-        self._cut(ids, lines, self._reject(batch, rejected), row_sizes, rejected)
+        kept = self._with_digests(self._reject(batch, rejected), batch)
+        self._cut(ids, lines, kept, row_sizes, rejected)
+
+    def _with_digests(self, kept: pa.RecordBatch, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the kept columns of rows, after the digest of each row's body if it is known."""
+        if not self._has_digests:
+            return kept
+        columns = [digest_column(batch.column(KEY)), *kept.columns]
+        return pa.RecordBatch.from_arrays(columns, schema=self._schema.remove(0))
 
     def _identify(self, batch: pa.RecordBatch, row_sizes: Sizes) -> tuple[pa.Array, list[int]]:
         if KEY in batch.schema.names:

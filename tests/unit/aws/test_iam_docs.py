@@ -6,7 +6,8 @@ import ast
 import inspect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,8 @@ def paginated() -> Iterator[str]:
                 yield str(node.args[0].value)
 
 
-def operations() -> set[tuple[str, str]]:
+@cache
+def operations() -> frozenset[tuple[str, str]]:
     """Return every call of the code: the client in aws/protocols.py, and the method.
 
     mypy checks that the code calls no other method of a client.
@@ -90,15 +92,17 @@ def operations() -> set[tuple[str, str]]:
         if not method.startswith("_") and method != "get_paginator"
     }
     for operation in paginated():
-        owners = [client for client, (service, _) in CLIENTS.items() if has(service, operation)]
+        owners = [name for name, (service, _) in CLIENTS.items() if operation in methods(service)]
         assert len(owners) == 1, operation
         calls.add((owners[0], operation))
-    return calls
+    return frozenset(calls)
 
 
-def has(service: str, operation: str) -> bool:
+@cache
+def methods(service: str) -> Mapping[str, str]:
+    """Return the names of the operations of a service, by the methods of boto3's client."""
     model = botocore.session.get_session().get_service_model(service)
-    return operation in {xform_name(name) for name in model.operation_names}
+    return {xform_name(name): name for name in model.operation_names}
 
 
 def actions_of(client: str, method: str) -> list[str]:
@@ -106,9 +110,7 @@ def actions_of(client: str, method: str) -> list[str]:
     if method in ACTIONS:
         return ACTIONS[method]
     service, prefix = CLIENTS[client]
-    model = botocore.session.get_session().get_service_model(service)
-    (name,) = (n for n in model.operation_names if xform_name(n) == method)
-    return [f"{prefix}:{name}"]
+    return [f"{prefix}:{methods(service)[method]}"]
 
 
 def test_the_caller_may_make_every_call() -> None:

@@ -63,11 +63,17 @@ class ServiceQuota:
     def begin(self, tokens: int) -> list[float] | None:
         """Return the entry of a call; None if it is throttled."""
         while self.window and self.window[0][0] <= self.clock.now() - 60:
-            self.window.popleft()
-        if sum(entry[1] for entry in self.window) + tokens > self.per_minute:
+            self.used -= self.window.popleft()[1]
+        if self.used + tokens > self.per_minute:
             return None
+        self.used += tokens
         self.window.append([self.clock.now(), tokens])
         return self.window[-1]
+
+    def end(self, entry: list[float], tokens: int) -> None:
+        """Count a call by the tokens that it burnt. It began less than a minute ago."""
+        self.used += tokens - entry[1]
+        entry[1] = tokens
 
 
 @given(
@@ -93,7 +99,7 @@ def test_a_fallback_at_its_limit_is_not_throttled_and_uses_what_it_may(
         nonlocal done
         while running and running[0][0] <= until:
             _, reservation, entry = running.popleft()
-            entry[1] = burnt
+            service.end(entry, burnt)
             estimate.learn(body, input_tokens, output_tokens)
             limiter.settle(reservation, estimate.used(input_tokens, output_tokens))  # type: ignore[arg-type]
             done += 1

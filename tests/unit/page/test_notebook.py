@@ -83,7 +83,7 @@ def test_a_plan_shows_what_the_run_would_do_and_cost() -> None:
             "output_tokens": Count(low=7, likely=None, high=None, how=""),
             "cost": cost,
             "ways": (Way(way="flex", price="", cost=cost),),
-            "why": (Why(reason="model changed", records=1_198),),
+            "why": (Why(reason="model changed", rows=1_198),),
             "was": was.model_copy(update={"run_uri": "s3://bucket/was", "cost": Decimal("1.5")}),
             "run_uri": "s3://bucket/run",
             "caveats": (HOSTILE, "this model ends in 41 days"),
@@ -91,7 +91,7 @@ def test_a_plan_shows_what_the_run_would_do_and_cost() -> None:
     )
     text = text_of(plan._repr_html_())
     assert "rows 1,200 records 1,198 rejected rows 2 asked because of model changed" in text
-    assert "1,198 records shards 1 batch jobs 1, 20 at once" in text
+    assert "1,198 rows shards 1 batch jobs 1, 20 at once" in text
     assert "the last run 2,900 rows, 2,899 records, $1.50: s3://bucket/was run folder s3" in text
     assert "input tokens 1,250, 1,000 to 1,500 output tokens 7 to any number" in text
     assert "cost $12.50, $0.0042 to no upper bound asked by flex $12.50" in text

@@ -14,7 +14,7 @@ import pytest
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.check import list_prices
 from bedrock_spark.config import Config
-from bedrock_spark.config.shown import compared_config, config_digest
+from bedrock_spark.config.shown import compared_config
 from bedrock_spark.errors import ConfigError, ExitCode, OtherPlanError
 from bedrock_spark.planning import Plan, agreement
 from bedrock_spark.planning.agreement import Agreement, agreement_on, read_plan, write_plan
@@ -22,6 +22,7 @@ from bedrock_spark.planning.basis import basis_of, content_digest
 from bedrock_spark.run_folder.manifest import RejectedRows, RunManifest, Shard, SourceState
 from bedrock_spark.run_folder.prepared import Prepared
 from bedrock_spark.run_folder.run import Run
+from bedrock_spark.run_folder.run_file import config_digests
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import make_config
 from tests.unit.planning.test_table import PLAN
@@ -105,7 +106,7 @@ def test_another_config_is_refused_by_its_keys_without_its_prompt(
 
 def test_a_key_at_its_default_is_no_difference() -> None:
     explicit = make_config(canary={"records": make_config().canary.records})
-    assert config_digest(explicit) == config_digest(make_config())
+    assert config_digests(explicit) == config_digests(make_config())
     assert compared_config(explicit) == compared_config(make_config())
 
 
@@ -174,6 +175,18 @@ def test_other_files_with_the_same_requests_are_what_was_agreed(tmp_path: Path) 
     moved = replace(MANIFEST, source=SourceState("c" * 64, 3, 4), prepare_id="q" * 12)
     Agreement(planned(run.config), "plan.json").check_manifest(run, moved, 0.0)
     assert content_digest(reversed(SHARDS)) == content_digest(SHARDS)
+
+
+@pytest.mark.usefixtures("plan_again")
+def test_more_kept_answers_are_no_breach_if_the_source_is_the_same(tmp_path: Path) -> None:
+    """Other runs may have added to the store: fewer records are asked than was agreed on."""
+    run = run_of(tmp_path)
+    kept = Agreement(planned(run.config), "plan.json")
+    fewer = replace(MANIFEST, shards=SHARDS[:1])
+    kept.check_manifest(run, fewer, 0.0)
+    assert refused(lambda: kept.check_manifest(run, replace(fewer, source=NEXT), 0.0))
+    assert refused(lambda: kept.check_manifest(run, replace(fewer, source=None), 0.0))
+    assert refused(lambda: kept.check_manifest(run, replace(fewer, rows=151), 0.0))
 
 
 def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -150,8 +150,8 @@ def test_what_has_changed_is_said_without_the_prompt(name: str, tmp_path: Path) 
     assert found is not None
     changes = changes_since(found, run.config, found.source)
     assert sorted(map(str, changes)) == said
-    (reason,) = why_all(7, found, changes)
-    assert (reason.reason, reason.records) == (why, 7)
+    (reason,) = why_all(7, run.config, found, changes)
+    assert (reason.reason, reason.rows) == (why, 7)
 
 
 def test_a_source_that_has_changed_is_no_reason_to_ask_everything(tmp_path: Path) -> None:
@@ -164,8 +164,8 @@ def test_a_source_that_has_changed_is_no_reason_to_ask_everything(tmp_path: Path
     now = replace(found.source, digest="2", versions=("4",))
     changes = changes_since(found, run.config, now)
     assert [str(change) for change in changes] == ["source changed: version 3 then, 4 now"]
-    assert [why.reason for why in why_all(7, found, changes)] == ["no answers are kept"]
-    assert why_all(7, None, []) == why_all(0, found, changes) == []
+    assert [why.reason for why in why_all(7, run.config, found, changes)] == ["no answers are kept"]
+    assert why_all(7, run.config, None, []) == why_all(0, run.config, found, changes) == []
 
 
 def test_a_run_that_another_version_began_is_read_with_todays_defaults(tmp_path: Path) -> None:

@@ -93,3 +93,9 @@ def test_measured_answers_have_the_interval_of_a_mean(
     """Of 100 records and at most 40 tokens; 20 degrees of freedom: t is 2.086."""
     count = measured_output(100, lengths, RequestConfig(prompt="{{ a }}", max_tokens=40))
     assert (count.low, count.likely, count.high) == expected
+
+
+def test_without_records_there_are_no_tokens() -> None:
+    """All answers are kept: a run costs exactly nothing."""
+    for count in (input_tokens(0, 0, None, None), output_tokens(0, REQUEST, None, None)):
+        assert (count.low, count.likely, count.high) == (0, 0, 0)

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from dataclasses import replace
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bedrock_spark.answers.digest import Asking, request_digest
 from bedrock_spark.config import TokenPrices
 from bedrock_spark.costs.tokens import Tokens
 from bedrock_spark.errors import InvokeRecordError
@@ -129,7 +131,31 @@ def test_an_error_says_who_was_asked_and_cost_nothing_that_is_known(tmp_path: Pa
     ]
     (rejected,) = rejected_rows(["why"], 2, RUN)
     assert rejected[1] == REJECTED
-    assert rejected[-6:] == ("run-7", None, None, None, None, None)
+    assert rejected[-7:] == ("run-7", None, None, None, None, None, None)
+
+
+def test_a_request_has_its_digest_if_prepare_has_hashed_the_bodies(tmp_path: Path) -> None:
+    """With the model that answered. A guardrail is asked by the fallback alone."""
+    asking = Asking("Converse", {"type": "object"}, {"id": "g", "version": "1"})
+    run = replace(RUN, asking=asking)
+    kept = b',"modelId":"kept-model","endedAt":1,"runId":"run-3","requestDigest":"d"'
+    error = InvokeRecordError("no", error_code=400)
+    files = {
+        LINES_KEY: line("a", output()),
+        FALLBACK_KEY: online("b")
+        + error_line("c", b"{}", error, note=note_of("big-model", ENDED))
+        + answer_line("d", b"{}", json.dumps(output()).encode(), None, kept),
+    }
+    ids = "aabcde"
+    bodies = [sha256(record_id.encode()).digest() for record_id in ids]
+    _, rows = collect_shard(str(tmp_path), ids, files, [job()], provenance=run, bodies=bodies)
+    home, big = asking.context("us.home-model"), asking.context("big-model", is_fallback=True)
+    a, b, c = (request_digest(bodies[n], context) for n, context in ((0, home), (2, big), (3, big)))
+    assert [row["request_digest"] for row in rows] == [a, a, b, c, "d", None]
+    assert len({a, b, c}) == 3
+    assert rows[4]["run_id"] == "run-3"
+    _, unhashed = collect_shard(str(tmp_path), ids, files, [job()], provenance=run)
+    assert [row["request_digest"] for row in unhashed] == [None, None, None, None, "d", None]
 
 
 def test_an_answer_that_is_not_ok_has_its_cost_too(tmp_path: Path) -> None:

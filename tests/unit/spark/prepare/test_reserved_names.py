@@ -12,6 +12,7 @@ from bedrock_spark.config import SourceConfig
 from bedrock_spark.errors import ConfigError
 from bedrock_spark.schema import (
     RESULT_COLUMNS,
+    ROW_BODY_SHA256,
     ROW_RECORD_ID,
     first_repeated,
     is_internal,
@@ -23,7 +24,7 @@ from bedrock_spark.spark.prepare.source import SourceColumns, choose_columns
 from bedrock_spark.templates.body_template import BodyTemplate
 
 INTERNAL = (HASH, KEY, TIE, REPEATED)
-OWN = (*(field.name for field in REJECT_FIELDS), ROW_RECORD_ID, *INTERNAL)
+OWN = (*(field.name for field in REJECT_FIELDS), ROW_RECORD_ID, ROW_BODY_SHA256, *INTERNAL)
 REFUSED = "has a name that the package's own columns have"
 
 

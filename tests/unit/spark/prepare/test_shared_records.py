@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pytest
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.config import Config
 from bedrock_spark.run_folder import layout
+from bedrock_spark.schema import ROW_BODY_SHA256
 from bedrock_spark.shards.record_ids import body_hash
 from bedrock_spark.spark.prepare.columns import HASH, KEY
 from bedrock_spark.spark.prepare.source import SourceColumns
@@ -32,7 +34,7 @@ def batch_of() -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(
         {
             HASH: pa.array([body_hash(text.encode()) for text in texts], pa.int64()),
-            KEY: texts,
+            KEY: [sha256(text.encode()).hexdigest() for text in texts],
             "body": texts,
             "number": pa.array(range(ROWS), pa.int64()),
             "beside": ["x" * BESIDE] * ROWS,
@@ -51,7 +53,7 @@ def config_of(folder: Path, max_row_bytes: int) -> Config:
 
 @pytest.mark.parametrize(
     ("max_row_bytes", "width", "records"),
-    [(100_000_000, 400, 3), (100_000, 400, 18), (100_000, 7, 18), (100_000, 1, 18), (4, 64, 400)],
+    [(100_000_000, 400, 3), (100_000, 400, 19), (100_000, 7, 19), (100_000, 1, 19), (4, 64, 400)],
 )
 def test_the_rows_of_a_shard_are_bounded_if_they_share_records(
     tmp_path: Path, max_row_bytes: int, width: int, records: int
@@ -75,6 +77,7 @@ def test_the_rows_of_a_shard_are_bounded_if_they_share_records(
         for row in rows.to_pylist():
             text = asked[row["_bs_record_id"]]["messages"][0]["content"][0]["text"]
             assert text == row["body"]
+            assert row[ROW_BODY_SHA256] == sha256(text.encode()).digest()
         size = int(row_bytes(rows.combine_chunks().to_batches()[0]).sum())
         assert size <= 1.25 * max_row_bytes or len(asked) < 8
     assert sorted(seen) == list(range(ROWS))

@@ -1,0 +1,65 @@
+"""Read the results of a run as compact rows, one file at a time."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bedrock_spark.errors import RunFolderError
+from bedrock_spark.pairs.compact import compact
+from bedrock_spark.pairs.sides import Side
+from bedrock_spark.run_folder.results_file import read_results_file
+from bedrock_spark.storage import Storage
+
+_BATCH_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class ResultFiles:
+    """The results files of a run; can be sent to executors. units: in the order of the manifest."""
+
+    storage: Storage
+    units: tuple[str, ...]
+
+    def open(self, index: int) -> pq.ParquetFile:
+        """Return a results file. Raises RunFolderError if its unit is not collected."""
+        data = read_results_file(self.storage, self.units[index])
+        return pq.ParquetFile(io.BytesIO(data))
+
+    def compact(self, index: int, side: Side) -> Iterator[pa.RecordBatch]:
+        """Yield the compact rows of a file. Raises RunFolderError if it lacks a column."""
+        file = self.open(index)
+        needed = side.needed
+        missing = [name for name in needed if name not in file.schema_arrow.names]
+        if missing:
+            raise RunFolderError(
+                f"{self.storage.uri}: the results of {self.units[index]} have no column "
+                f"{missing[0]}, because the config's results section has changed; run collect again"
+            )
+        row = 0
+        for batch in file.iter_batches(_BATCH_ROWS, columns=needed):
+            yield compact(batch, side, index, row)
+            row += batch.num_rows
+
+    def rows(self, wanted: dict[int, list[int]], columns: list[str]) -> dict[tuple[int, int], Any]:
+        """Return some rows by the number of their file and of the row in it.
+
+        wanted: the rows of each file
+        """
+        found: dict[tuple[int, int], Any] = {}
+        for index, rows in wanted.items():
+            file, first, left = self.open(index), 0, sorted(set(rows))
+            for group in range(file.metadata.num_row_groups):
+                end = first + file.metadata.row_group(group).num_rows
+                here = [row for row in left if first <= row < end]
+                if here:
+                    table = file.read_row_group(group, columns=columns)
+                    values = table.take([row - first for row in here]).to_pylist()
+                    found.update(((index, r), v) for r, v in zip(here, values, strict=True))
+                first = end
+        return found

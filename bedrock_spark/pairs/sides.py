@@ -1,0 +1,70 @@
+"""What is compared: the columns, and where each table has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from bedrock_spark.outputs.outcomes import (
+    ERROR,
+    INVALID,
+    MISSING,
+    OK,
+    REFUSED,
+    REJECTED,
+    TRUNCATED,
+    UNFOUND,
+)
+
+# An outcome is counted by its place in this list.
+OUTCOMES = (OK, INVALID, TRUNCATED, REFUSED, ERROR, MISSING, UNFOUND, REJECTED)
+# The codes of rows without an outcome that is known here, and of rows without a key.
+OTHER, WITHOUT_KEY = len(OUTCOMES), len(OUTCOMES) + 1
+
+
+class Place(IntEnum):
+    """Which table a row is of: the first run, the second one, or the true values."""
+
+    A = 0
+    B = 1
+    GOLD = 2
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that is compared.
+
+    names: its name in each table, by `Place`; None if the table does not have it
+    is_number: numbers are compared as numbers, and differences are measured
+    is_measure: it says something of the row, such as its tokens: only its numbers are added up, and
+        also those of rows that are not ok
+    """
+
+    name: str
+    names: tuple[str | None, str | None, str | None]
+    is_number: bool = False
+    is_measure: bool = False
+
+
+@dataclass(frozen=True)
+class Side:
+    """A table as it is read.
+
+    key: the columns of the key, in the order of the other tables
+    outcome, record_id: the columns with them; None if the table has true values: then every row is
+        ok, and rows with one key and one value are the same
+    columns: what is compared, the same in all tables
+    """
+
+    place: Place
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    outcome: str | None = None
+    record_id: str | None = None
+
+    @property
+    def needed(self) -> list[str]:
+        """Return the names of the columns that are read, each once."""
+        compared = [column.names[self.place] for column in self.columns]
+        names = (*self.key, self.outcome, self.record_id, *compared)
+        return list(dict.fromkeys(name for name in names if name is not None))

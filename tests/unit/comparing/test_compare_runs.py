@@ -1,0 +1,302 @@
+"""Two runs, or a run and true values: which columns pair and compare their rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from bedrock_spark import Comparison, compare
+from bedrock_spark.comparing import compare_runs
+from bedrock_spark.errors import ConfigError, RunFolderError
+from bedrock_spark.run_folder import layout
+from tests.compared_runs import write_run
+
+TYPES = {"id": pa.int64(), "label": pa.string()}
+_PARSE = "label string"
+
+
+def rows(labels: Sequence[str | None], first: int = 0) -> list[dict[str, Any]]:
+    return [
+        {"id": first + i, "record_id": f"r{first + i}", "text": f"It is {label}.", "label": label}
+        for i, label in enumerate(labels)
+    ]
+
+
+def two_runs(folder: Path, a: Sequence[str | None], b: Sequence[str | None]) -> tuple[str, str]:
+    """Write runs with these labels; return their URIs."""
+    for name, labels in (("a", a), ("b", b)):
+        write_run(folder / name, rows(labels), TYPES, parse=_PARSE)
+    return str(folder / "a"), str(folder / "b")
+
+
+def column(found: Comparison, name: str) -> Any:
+    return next(each for each in found.columns if each.name == name)
+
+
+def test_columns_of_results_parse_and_the_text_are_compared(tmp_path: Path) -> None:
+    found = compare(*two_runs(tmp_path, ["x", "y", "x", None], ["x", "Y", "z", None]))
+    assert [each.name for each in found.columns] == ["text", "label"]
+    assert found.decided_by == ["label"]
+    label = column(found, "label")
+    assert (label.rows, label.equal.count, label.equal_normalised.count) == (3, 1, 2)
+    assert column(found, "text").equal.count == 2
+    assert found.different is not None
+    assert found.different.count == 2
+
+
+def test_rows_are_paired_whatever_their_shards(tmp_path: Path) -> None:
+    """In another order, in files of other sizes, and with a rejected row."""
+    own = rows(["x", "y", "z", "x", "y"])
+    rejected = {"id": 9, "outcome": "rejected"}
+    write_run(tmp_path / "a", [*own, rejected], TYPES, parse=_PARSE)
+    write_run(tmp_path / "b", [*own[::-1], rejected], TYPES, parse=_PARSE, shard_rows=2)
+    found = compare(str(tmp_path / "a"), str(tmp_path / "b"))
+    assert found.matching is not None
+    assert found.different is not None
+    assert (found.matching.both, found.different.count) == (6, 0)
+    assert [(each.a, each.rows) for each in found.outcomes] == [("ok", 5), ("rejected", 1)]
+
+
+def test_a_renamed_key_is_found(tmp_path: Path) -> None:
+    """`source.rename` says which columns are the same."""
+    write_run(tmp_path / "a", rows(["x", "y"]), TYPES)
+    renamed = [{**row, "ticket": str(row["id"])} for row in rows(["x", "z"])]
+    for row in renamed:
+        del row["id"]
+    types = {"ticket": pa.string(), "label": pa.string()}
+    source = {"rename": {"id": "ticket"}}
+    write_run(tmp_path / "b", renamed, types, key=["ticket"], source=source)
+    found = compare(str(tmp_path / "a"), str(tmp_path / "b"), columns=["label"])
+    assert found.matching is not None
+    assert found.matching.key == [["id", "ticket"]]
+    assert column(found, "label").equal.count == 1
+
+
+def test_a_key_may_have_two_names(tmp_path: Path) -> None:
+    """If nothing tells which columns are the same, both are named; so are columns of answers."""
+    write_run(tmp_path / "a", rows(["x", "y"]), TYPES)
+    other = [{"nr": i, "kind": "y", "record_id": str(i)} for i in range(2)]
+    types = {"nr": pa.int32(), "kind": pa.string()}
+    write_run(tmp_path / "b", other, types, key=["nr"])
+    uris = str(tmp_path / "a"), str(tmp_path / "b")
+    with pytest.raises(ConfigError, match=r"different keys, id and nr; .* --key id=nr"):
+        compare(*uris)
+    found = compare(*uris, key=["id=nr"], columns=["label=kind"])
+    assert column(found, "label").names == ["label", "kind"]
+    assert column(found, "label").equal.count == 1
+
+
+def test_a_prefix_of_result_columns_is_left_out(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", rows(["x", "y"]), TYPES)
+    write_run(tmp_path / "b", rows(["x", "y"]), TYPES, prefix="llm_")
+    found = compare(str(tmp_path / "a"), str(tmp_path / "b"))
+    assert column(found, "text").names == ["text", "llm_text"]
+    assert column(found, "text").equal.count == 2
+
+
+def test_without_a_key_equal_requests_are_paired(tmp_path: Path) -> None:
+    """Rows of one record have one answer, and count once."""
+    for name in "ab":
+        own = [{**row, "record_id": f"r{row['id'] // 2}"} for row in rows(["x", "x", "y", "y"])]
+        write_run(tmp_path / name, own, TYPES, key=())
+    found = compare(str(tmp_path / "a"), str(tmp_path / "b"))
+    assert found.matching is not None
+    assert (found.matching.both, found.matching.repeated) == (2, [2, 2])
+    assert "by record_id" in found.notes[0]
+
+
+def test_columns_that_one_run_has_are_named(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", rows(["x"]), TYPES, parse="label string")
+    write_run(tmp_path / "b", rows(["x"]), TYPES, parse="tag int")
+    found = compare(str(tmp_path / "a"), str(tmp_path / "b"))
+    assert [each.name for each in found.columns] == ["text"]
+    assert found.notes == [
+        "only A has the columns label: they are not compared",
+        "only B has the columns tag: they are not compared",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"key": ["nope"]}, r"--key nope: the results of \S+ have no such column; they have id, l"),
+        ({"columns": ["nope"]}, "--column nope: the results of"),
+        ({"outcomes": ["fine"]}, "--outcome fine: is none of ok, invalid"),
+        ({"gold": "x.csv"}, "--gold and --gold-column go together"),
+        ({"gold": "no/x.csv", "gold_column": "label"}, "there is no such file or folder"),
+        ({"engine": "spark"}, "with Spark only"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, options: Mapping[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        compare(*two_runs(tmp_path, ["x"], ["x"]), **options)
+
+
+def test_one_run_alone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="name a second run, or a table of true values"):
+        compare(two_runs(tmp_path, ["x"], ["x"])[0])
+
+
+def test_a_shard_that_is_not_collected_is_named(tmp_path: Path) -> None:
+    uris = two_runs(tmp_path, ["x"] * 4, ["x"] * 4)
+    (tmp_path / "b" / layout.results_key("shard-00001-00")).unlink()
+    with pytest.raises(RunFolderError, match="shard-00001-00 has no results yet"):
+        compare(*uris)
+
+
+def test_a_shard_with_other_columns_is_named(tmp_path: Path) -> None:
+    uris = two_runs(tmp_path, ["x"] * 4, ["x"] * 4)
+    path = tmp_path / "b" / layout.results_key("shard-00001-00")
+    pq.write_table(pq.read_table(path).drop_columns(["label"]), path)
+    with pytest.raises(RunFolderError, match=r"no column label, .* run collect again"):
+        compare(*uris)
+
+
+def test_more_rows_than_fit_into_memory_need_spark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare_runs, "MOST_ROWS", 3)
+    uris = two_runs(tmp_path, ["x", "y"], ["x", "y"])
+    with pytest.raises(ConfigError, match="4 rows, more than 3, can be compared with Spark only"):
+        compare(*uris)
+    assert compare(*uris, engine="memory").both_ok == 2
+
+
+def test_examples_have_the_answers_of_both(tmp_path: Path) -> None:
+    """Of any row that differs, also in a later row group; without samples there is none."""
+    uris = two_runs(tmp_path, ["x"] * 6, ["x"] * 4 + ["y", "x"])
+    path = tmp_path / "b" / layout.results_key("shard-00001-00")
+    pq.write_table(pq.read_table(path), path, row_group_size=1)
+    assert compare(*uris).examples == []
+    (example,) = compare(*uris, samples=5).examples
+    assert example.key == {"id": 4}
+    assert example.a is not None
+    assert example.b is not None
+    assert example.a.values == {"label": "x", "text": "It is x."}
+    assert example.b.values == {"label": "y", "text": "It is y."}
+
+
+def test_rare_labels_are_named_only_with_samples(tmp_path: Path) -> None:
+    """They may be an answer that says something of one row."""
+    uris = two_runs(tmp_path, [*["x"] * 6, "Bob"], [*["x"] * 6, "Bob"])
+    found = compare(*uris)
+    assert [(each.first, each.rows) for each in column(found, "label").values] == [("x", 6)]
+    assert column(found, "label").others == 1
+    assert "Bob" not in json.dumps(asdict(found)).replace("It is Bob", "")
+    assert len(column(compare(*uris, samples=1), "label").values) == 2
+
+
+def test_texts_that_all_differ_are_no_labels(tmp_path: Path) -> None:
+    labels = [str(i) for i in range(8)]
+    label = column(compare(*two_runs(tmp_path, labels, labels)), "label")
+    assert (label.values, label.kappa) == (None, None)
+
+
+def test_only_rows_of_an_outcome_are_compared(tmp_path: Path) -> None:
+    own = rows(["x", "y", "z"])
+    own[1]["outcome"] = "truncated"
+    write_run(tmp_path / "a", own, TYPES)
+    write_run(tmp_path / "b", rows(["x", "y", "z"]), TYPES)
+    found = compare(str(tmp_path / "a"), str(tmp_path / "b"), outcomes=["truncated"])
+    assert found.matching is not None
+    assert (found.matching.both, found.matching.left_out) == (1, [2, 2])
+    assert [(each.a, each.b, each.rows) for each in found.outcomes] == [("truncated", "ok", 1)]
+
+
+def as_csv(folder: Path, table: pa.Table) -> Any:
+    path = folder / "gold.csv"
+    lines = ["id,truth", *(f"{r['id']},{r['truth'] or ''}" for r in table.to_pylist())]
+    path.write_text("\n".join(lines))
+    return str(path)
+
+
+def as_parquet(folder: Path, table: pa.Table) -> Any:
+    (folder / "gold").mkdir()
+    pq.write_table(table.slice(0, 2), folder / "gold" / "part-0.parquet")
+    pq.write_table(table.slice(2), folder / "gold" / "part-1.parquet")
+    (folder / "gold" / "_SUCCESS").touch()
+    (folder / "gold" / "_mark.json").write_text("{}")
+    return str(folder / "gold") + "/"
+
+
+def as_json_lines(folder: Path, table: pa.Table) -> Any:
+    (folder / "gold.jsonl").write_text("\n".join(map(json.dumps, table.to_pylist())))
+    return str(folder / "gold.jsonl")
+
+
+def as_arrow(folder: Path, table: pa.Table) -> Any:
+    return table
+
+
+def as_pandas(folder: Path, table: pa.Table) -> Any:
+    return table.to_pandas()
+
+
+@pytest.mark.parametrize("form", [as_csv, as_parquet, as_json_lines, as_arrow, as_pandas])
+def test_true_values_score_each_run(tmp_path: Path, form: Any) -> None:
+    """Whatever form their table has. A row that is not ok is wrong."""
+    own = rows(["x", "y", "x", "y"])
+    own[3]["outcome"] = "error"
+    write_run(tmp_path / "a", own, TYPES)
+    write_run(tmp_path / "b", rows(["x", "x", "x", "y"]), TYPES)
+    truth = ["x", "y", "y", "y", "x", None]
+    table = pa.Table.from_pydict({"id": list(range(6)), "truth": truth})
+    gold = form(tmp_path, table)
+    uris = str(tmp_path / "a"), str(tmp_path / "b")
+    found = compare(*uris, gold=gold, gold_column="truth=label")
+    a, b = found.gold
+    assert (a.run, a.column, a.accuracy.count, a.accuracy.of, a.answered) == ("a", "label", 2, 4, 3)
+    assert (b.accuracy.count, b.accuracy.of) == (2, 4)
+    assert a.matching.only == [1, 0]
+    assert a.matching.left_out == [1, 0]
+    assert a.labels is not None
+    score = {each.label: each for each in a.labels}["y"]
+    assert (score.rows, score.answered, score.correct, score.f1) == (3, 1, 1, 0.5)
+    assert compare(uris[0], gold=gold, gold_column="truth=label").gold == [a]
+
+
+def test_wrong_rows_are_the_examples_of_one_run(tmp_path: Path) -> None:
+    uri, _ = two_runs(tmp_path, ["x", "y"], ["x", "y"])
+    gold = pa.Table.from_pydict({"nr": [0, 1], "label": ["x", "z"]})
+    found = compare(uri, gold=gold, gold_column="label", gold_key=["nr"], samples=4)
+    (example,) = found.examples
+    assert (example.key, example.truth, example.b) == ({"id": 1}, "z", None)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gold_column": "truth"}, "--gold-column truth: the table of true values has no such"),
+        ({"gold_column": "label"}, "--gold: its table has no column id; .* --gold-key"),
+        ({"gold_column": "label", "gold_key": ["nr", "nr"]}, "--gold-key: name 1 columns"),
+    ],
+)
+def test_what_is_wrong_with_true_values_is_said(
+    tmp_path: Path, options: Mapping[str, Any], message: str
+) -> None:
+    gold = pa.Table.from_pydict({"nr": [0], "label": ["x"]})
+    with pytest.raises(ConfigError, match=message):
+        compare(two_runs(tmp_path, ["x"], ["x"])[0], gold=gold, **options)
+
+
+def test_a_folder_of_delta_lake_needs_spark(tmp_path: Path) -> None:
+    (tmp_path / "gold" / "_delta_log").mkdir(parents=True)
+    (tmp_path / "gold" / "_delta_log" / "0.json").write_text("{}")
+    (tmp_path / "gold" / "a.parquet").write_bytes(b"x")
+    uri = two_runs(tmp_path, ["x"], ["x"])[0]
+    with pytest.raises(ConfigError, match="the table of true values can be compared with Spark"):
+        compare(uri, gold=str(tmp_path / "gold"), gold_column="label")
+
+
+def test_a_damaged_file_of_true_values_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gold.parquet").write_bytes(b"no parquet")
+    uri = two_runs(tmp_path, ["x"], ["x"])[0]
+    with pytest.raises(ConfigError, match=r"gold.parquet: cannot be read as parquet"):
+        compare(uri, gold=str(tmp_path / "gold.parquet"), gold_column="label")
