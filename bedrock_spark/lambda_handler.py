@@ -13,6 +13,8 @@ from dataclasses import asdict
 from typing import Any
 
 from bedrock_spark.chain import config_of_run
+from bedrock_spark.config.load import AnyConfig
+from bedrock_spark.config.stages import split_reference
 from bedrock_spark.errors import ConfigError, ExitCode, RunHeldError
 from bedrock_spark.pipeline import Pipeline
 
@@ -29,8 +31,13 @@ def advance(event: Mapping[str, Any], _context: object = None) -> dict[str, Any]
     if not isinstance(config, str):
         raise ConfigError("the event has no `config`: it must name the config of the run")
     try:
-        result = Pipeline.open(config_of_run(config)).advance()
+        result = Pipeline.open(_checked(config)).advance()
     except RunHeldError as exc:
         return {"exit_code": int(exc.exit_code), "message": str(exc)}
     code = ExitCode.DONE if result.is_done else ExitCode.MORE_TO_DO
     return {"exit_code": int(code), **asdict(result)}
+
+
+def _checked(config: str) -> AnyConfig:
+    """Return the config of a stage, with what the others leave of the budget; else the name."""
+    return config_of_run(config) if split_reference(config)[1] is not None else config
