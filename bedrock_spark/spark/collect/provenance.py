@@ -6,8 +6,9 @@ are computed on columns. So a row costs some nanoseconds.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -19,7 +20,7 @@ from bedrock_spark.answers.digest import Asking
 from bedrock_spark.config import TokenPrices
 from bedrock_spark.costs.tokens import PRICED_TOKENS
 from bedrock_spark.outputs.lines import Note
-from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Origin
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, KEPT, Origin
 from bedrock_spark.prices import RunPrices
 from bedrock_spark.spark.collect.asked_bodies import AskedBodies
 
@@ -50,6 +51,18 @@ class Provenance:
     model_id: str | None = None
     prices: RunPrices = field(default_factory=RunPrices)
     asking: Asking = field(default_factory=Asking)
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a text that changes if the columns would. It is the same in every process.
+
+        Not `repr`: the order of a set in it is another one in each process.
+        """
+        prices = self.prices
+        each = prices.batch, prices.fallback, prices.flex
+        dollars = [None if price is None else price.model_dump_json() for price in each]
+        values = self.run_id, self.model_id, *dollars, str(prices.image), asdict(self.asking)
+        return json.dumps(values, sort_keys=True)
 
     def columns(
         self,
@@ -108,9 +121,12 @@ class Provenance:
         tokens: input, output, reasoning, cache read and cache write; an array of each
         images: of each answer; None if there are none
         shares: how many rows have each answer; None if each has one
-        Null if the price is not known, and for an answer that counts neither tokens nor images.
+        0 for answers that were kept. Null if the price is not known, and for an answer that counts
+        neither tokens nor images.
         """
         rows = len(tokens[0])
+        if served_by == KEPT:
+            return Repeated(0.0, rows)
         prices, per_image = self._prices(served_by, is_flex=is_flex), self.prices.image
         if prices is None and per_image is None:
             return Repeated(None, rows)
