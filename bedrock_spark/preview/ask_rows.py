@@ -26,6 +26,7 @@ from bedrock_spark.errors import (
 )
 from bedrock_spark.families import Answer
 from bedrock_spark.invoke.caller import NOT_JSON, ModelCaller
+from bedrock_spark.invoke.kept_calls import CallKeeper, KeptCall
 from bedrock_spark.invoke.redact import redact
 from bedrock_spark.outputs.judge import Judge
 from bedrock_spark.outputs.outcomes import ERROR, MISSING
@@ -56,12 +57,14 @@ class Asker:
     """Asks the rows of one config, and reads, judges and counts the answers as a run does.
 
     price, image_price: on demand; None if not known
+    keeper: takes the answers, for the store
     """
 
     config: Config
     caller: ModelCaller
     price: TokenPrices | None
     image_price: Decimal | None
+    keeper: CallKeeper | None = None
     _judge: Judge = field(init=False)
     _names: tuple[str, ...] = field(init=False)
 
@@ -89,9 +92,17 @@ class Asker:
                 cost=Decimal() if self._has_price and _is_free(exc) else None,
                 seconds=clock.now() - began,
             )
-        return self._read(output, body, clock.now() - began)
+        ended = clock.now()
+        if self.keeper is not None:
+            self.keeper.add(body, output, ended)
+        return self._read(output, body, ended - began)
 
-    def _read(self, output: bytes, body: bytes, seconds: float) -> AnsweredRow:
+    def read_kept(self, kept: KeptCall, body: bytes) -> AnsweredRow:
+        """Return an answer of the store, which costs nothing."""
+        answered = self._read(kept.output, body, None)
+        return answered.model_copy(update={"cost": Decimal(), "kept_from": kept.run_id})
+
+    def _read(self, output: bytes, body: bytes, seconds: float | None) -> AnsweredRow:
         answer, judged = self._judge.read(output)
         error, parsed = judged.error, judged.parsed
         message = None if error is None or error.message is None else redact(error.message, body)
