@@ -19,7 +19,7 @@ parallel = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 marked = $(if $(findstring tests/,$(PYTEST_ARGS)),,$$(grep -rlE --include='test_*.py' \
 	'mark\.($(1))\b' tests/e2e tests/spark tests/emulator tests/unit | LC_ALL=C sort))
 
-.PHONY: help install install-spark35 demo test test-long test-lowest test-cluster test-cluster-long test-clients models prices lint format types bench bench-large chaos mutants dist ci clean distclean
+.PHONY: help install install-spark35 classes demo test test-long test-lowest test-cluster test-cluster-long test-clients models prices lint format types bench bench-large chaos mutants dist ci clean distclean
 
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
@@ -35,13 +35,17 @@ install-spark35:
 	@PYTHON_NAMES='python3.11 python3.12 python3' scripts/venv.sh $(venv_spark35) \
 		-c build/lowest.txt -e $(project) 'setuptools<81'
 
+# Whatever starts many JVMs is worth the half minute that it takes once.
+classes: install ## Write the archive of Spark's classes, with which JVMs of tests start faster
+	@scripts/with-spark.sh $(venv) python -m tests.jvm
+
 demo: install ## Run the whole pipeline over a real corpus, against a local Bedrock
 	@scripts/with-spark.sh $(venv) bedrock-spark demo
 
 test: install ## Run all tests but the long ones
 	@scripts/with-spark.sh $(venv) pytest $(parallel) -m 'not long' $(PYTEST_ARGS)
 
-test-long: install ## Run the long tests: killed controllers, Delta and Iceberg, other Spark sessions
+test-long: classes ## Run the long tests: killed controllers, Delta and Iceberg, other Spark sessions
 	@CHROMIUM=$$(scripts/chromium.sh); export CHROMIUM; \
 		scripts/with-spark.sh $(venv) pytest $(parallel) -m long $(PYTEST_ARGS) \
 		$(call marked,long)
@@ -53,14 +57,14 @@ test-lowest: install-spark35 ## Run unit tests, and those that depend on Spark, 
 		-m 'versions or jars' $(PYTEST_ARGS) $(call marked,versions|jars)
 
 # Two hosts are two addresses of the loopback interface, which only Linux has.
-test-cluster: install ## Run the stages on a Spark cluster of several processes, and kill some
+test-cluster: classes ## Run the stages on a Spark cluster of several processes, and kill some
 	@scripts/with-spark.sh $(venv) pytest tests/cluster -m 'not long' $(PYTEST_ARGS)
 
-test-cluster-long: install install-spark35 ## Run all tests on clusters, with both versions of Spark
+test-cluster-long: classes install-spark35 ## Run all tests on clusters, with both versions of Spark
 	@scripts/with-spark.sh $(venv) pytest tests/cluster $(PYTEST_ARGS)
 	@SPARK_JAVA_NEWEST=21 scripts/with-spark.sh $(venv_spark35) pytest tests/cluster $(PYTEST_ARGS)
 
-test-clients: install ## Try real clients: the emulator's examples, and what deploy writes (installs them)
+test-clients: classes ## Try real clients: the emulator's examples, and what deploy writes (installs them)
 	@BEDROCK_SPARK_CLIENTS=1 scripts/with-spark.sh $(venv) pytest tests/emulator/test_real_clients.py \
 		tests/e2e/test_deployed_clients.py tests/e2e/test_getting_started.py $(PYTEST_ARGS)
 
@@ -98,7 +102,7 @@ SEED ?= 1
 KILLS ?= 20
 SPARK_KILLS ?= 1
 
-chaos: install ## Kill runs at random moments, and check that nothing is lost or paid for twice
+chaos: classes ## Kill runs at random moments, and check that nothing is lost or paid for twice
 	@scripts/with-spark.sh $(venv) python bench/chaos.py \
 		--seed $(SEED) --kills $(KILLS) --spark-kills $(SPARK_KILLS) $(CHAOS_ARGS)
 

@@ -18,6 +18,7 @@ from bedrock_spark.cli import main
 from bedrock_spark.cli.display import Display
 from bedrock_spark.cli.json_schema import printing_commands, schema_of
 from tests.forked_emulator import BedrockServer
+from tests.jvm import java_options
 
 _FAKE = {
     "AWS_ACCESS_KEY_ID": "local",
@@ -33,9 +34,7 @@ for _name in [n for n in os.environ if n.startswith("AWS_")]:
 os.environ.update(_FAKE)
 os.environ["PYSPARK_PYTHON"] = sys.executable
 os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-# The JVMs of tests are short-lived: the C2 compiler and the parallel garbage collector would cost
-# more time than they save.
-os.environ["SPARK_SUBMIT_OPTS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+os.environ["SPARK_SUBMIT_OPTS"] = java_options()
 
 
 # A shell starts background jobs with SIGINT ignored, and child processes inherit that. Tests of

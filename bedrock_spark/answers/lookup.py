@@ -7,7 +7,7 @@ the newest counts.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -40,8 +40,9 @@ _CACHE_BYTES = 64_000_000
 # as of another model; the answer is too old; the answer is not one that this run accepts.
 NEW, OTHER_REQUEST, TOO_OLD, NOT_ACCEPTED = "new", "other_request", "too_old", "not_accepted"
 
-_REASONS = (NEW, OTHER_REQUEST, TOO_OLD, NOT_ACCEPTED)
-_FOUND_REASON = -1
+
+REASONS = (NEW, OTHER_REQUEST, TOO_OLD, NOT_ACCEPTED)
+FOUND = -1
 
 _NARROW = (REQUEST_DIGEST, ANSWERED_AT, OUTCOME)
 _WIDE = (MODEL_ID, RUN_ID, MODEL_OUTPUT)
@@ -59,10 +60,12 @@ class FoundAnswers:
 
     bodies: the number of each body, in ascending order
     answers: of each body its answer: request_digest, answered_at, model_id, run_id, model_output
+    why: of every body that was looked up, why it has none: its number in REASONS, FOUND if it has
     """
 
     bodies: npt.NDArray[np.int64]
     answers: pa.Table
+    why: npt.NDArray[np.int8]
 
 
 @dataclass(frozen=True)
@@ -98,14 +101,12 @@ class KeptAnswers:
     """The kept answers with hashes from `first` to `last`. Close it.
 
     files: of the store, as they were pinned
-    why: of the bodies that were not found, how many for which reason
     Raises AnswerStoreError if a file is damaged, or was deleted.
     """
 
     def __init__(
         self, storage: Storage, files: Sequence[AnswersFile], first: int, last: int
     ) -> None:
-        self.why: Counter[str] = Counter()
         self._stack = ExitStack()
         self._cache: OrderedDict[tuple[int, int, tuple[str, ...]], pa.Table] = OrderedDict()
         self._cached_bytes = 0
@@ -155,7 +156,7 @@ class KeptAnswers:
         body_sha256: returns the SHA-256 of the bodies with these numbers
         accept: is asked of each answer that would be used
         """
-        why = np.full(len(hashes), _REASONS.index(NEW), np.int8)
+        why = np.full(len(hashes), REASONS.index(NEW), np.int8)
         candidates = self._candidates(hashes, body_sha256, rules, why)
         bodies, answers = [np.zeros(0, np.int64)], [_FOUND.empty_table()]
         while len(candidates.bodies):
@@ -165,13 +166,11 @@ class KeptAnswers:
             accepted = np.asarray(accept(as_bytes(table.column(MODEL_OUTPUT))), np.bool_)
             bodies.append(best.bodies[accepted])
             answers.append(table.filter(pa.array(accepted)))
-            why[best.bodies] = np.where(accepted, _FOUND_REASON, _REASONS.index(NOT_ACCEPTED))
-            candidates = candidates.select(~is_best & (why[candidates.bodies] != _FOUND_REASON))
-        for number, reason in enumerate(_REASONS):
-            self.why[reason] += int(np.count_nonzero(why == number))
+            why[best.bodies] = np.where(accepted, FOUND, REASONS.index(NOT_ACCEPTED))
+            candidates = candidates.select(~is_best & (why[candidates.bodies] != FOUND))
         found = np.concatenate(bodies)
         order = np.argsort(found, kind="stable")
-        return FoundAnswers(found[order], pa.concat_tables(answers).take(pa.array(order)))
+        return FoundAnswers(found[order], pa.concat_tables(answers).take(pa.array(order)), why)
 
     def _candidates(
         self,
@@ -184,7 +183,7 @@ class KeptAnswers:
         starts = np.searchsorted(self._hashes, hashes, "left")
         counts = np.searchsorted(self._hashes, hashes, "right") - starts
         known = np.flatnonzero(counts)
-        why[known] = _REASONS.index(OTHER_REQUEST)
+        why[known] = REASONS.index(OTHER_REQUEST)
         bodies = np.repeat(np.arange(len(hashes)), counts)
         offsets = np.arange(len(bodies)) - np.repeat(np.cumsum(counts) - counts, counts)
         places = self._places[np.repeat(starts, counts) + offsets]
@@ -200,8 +199,8 @@ class KeptAnswers:
             is_new = ages <= -rules.oldest
             is_usable = pc.is_in(table.column(OUTCOME).cast(pa.string()), pa.array(rules.outcomes))
             counts_here = is_same & is_new & is_usable.to_numpy()
-            why[own[is_same & ~is_new]] = _REASONS.index(TOO_OLD)
-            why[own[is_same & is_new & ~counts_here]] = _REASONS.index(NOT_ACCEPTED)
+            why[own[is_same & ~is_new]] = REASONS.index(TOO_OLD)
+            why[own[is_same & is_new & ~counts_here]] = REASONS.index(NOT_ACCEPTED)
             columns = own, own_places, context, ages
             kept.append(tuple(column[counts_here] for column in columns))
         own, own_places, context, ages = map(np.concatenate, zip(*kept, strict=True))

@@ -19,7 +19,7 @@ from bedrock_spark.outputs.outcomes import (
     TRUNCATED,
     UNFOUND,
 )
-from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, KEPT
 from bedrock_spark.outputs.row_limits import reason_text
 from bedrock_spark.prices import price_rows
 from bedrock_spark.report import Report
@@ -50,6 +50,7 @@ def row_lines(report: Report) -> list[tuple[str, int]]:
     lines = [
         ("ok by batch", served_by.get(BATCH, 0)),
         ("ok by fallback", served_by.get(FALLBACK, 0)),
+        ("ok, kept from earlier runs", served_by.get(KEPT, 0)),
         # Outcomes and sides are counted apart: what is ok by neither would be lost without a line.
         ("ok by others", outcomes.get(OK, 0) - sum(served_by.values())),
     ]

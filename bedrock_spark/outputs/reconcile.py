@@ -336,14 +336,14 @@ class ShardReconciliation:
         return UNFOUND if self.unfound_answers else MISSING
 
     def served_by(self) -> dict[str, int]:
-        """Return the number of ok rows by the side that answered: batch or fallback."""
+        """Return the number of ok rows by the side that answered: batch, fallback, or kept."""
         answered: Counter[str] = Counter()
         for (served_by, _), rows in self.settled.rows.items():
             answered[served_by] += rows
         for record_id, outcome in self.outcomes.items():
             if outcome.is_ok:
                 answered[outcome.origin.served_by] += self.expected[record_id]
-        return {BATCH: answered[BATCH], FALLBACK: answered[FALLBACK]}
+        return {BATCH: 0, FALLBACK: 0, **answered}
 
     def unanswered(self) -> list[str]:
         """Return the sorted ids of the records without an answer that are to be asked again."""

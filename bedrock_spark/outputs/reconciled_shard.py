@@ -36,7 +36,7 @@ class CollectedJob(msgspec.Struct, frozen=True):
 
 
 class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
-    """The reconciliation of one shard, or of one bucket of rejected rows (the `unit`).
+    """The reconciliation of one `unit`: a shard, rejected rows, or rows with kept answers.
 
     rows: of the source; outcomes: rows by outcome; served_by: answered rows by batch and fallback
     stop_reasons: rows with an answer, by its stop reason
@@ -46,6 +46,7 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     fallback_tokens: the same of all answers of the fallback, including superseded ones; with
         `images`, and the number of `uncounted` answers that tell neither, if there are any. The
         part that the flex tier answered is there once more, as `flex_input` and so on
+    kept_tokens: of the answers in the results that were kept; no part of `tokens`
     jobs: the output of every batch job; lines: output lines by kind, of all files
     unanswered: rows without an answer that may still get one; unanswered_records: their records
     unfound: rows that are not asked again because a job claims answers that were not found;
@@ -76,6 +77,7 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     tokens: dict[str, int] = {}
     manifest_tokens: dict[str, int] = {}
     fallback_tokens: dict[str, int] = {}
+    kept_tokens: dict[str, int] = {}
     jobs: tuple[CollectedJob, ...] = ()
     lines: dict[str, int] = {}
     unanswered: int = 0
@@ -116,6 +118,23 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(
             self, again_ids=(), unanswered_ids=(), limits={}, fallback_files=()
         )
+
+
+def never_asked(shard: ReconciledShard) -> ReconciledShard:
+    """Return the reconciliation of rows that this run does not ask, whatever became of them."""
+    return msgspec.structs.replace(
+        shard,
+        unanswered=0,
+        unanswered_records=0,
+        unanswered_ids=(),
+        unanswered_digest=digest_of_ids(()),
+        unfound=0,
+        unfound_records=0,
+        again_records=0,
+        again_ids=(),
+        limits={},
+        raised_tokens=0,
+    )
 
 
 def digest_of_ids(record_ids: Iterable[str]) -> str:

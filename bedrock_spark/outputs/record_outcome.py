@@ -13,7 +13,8 @@ from bedrock_spark.outputs.parse import Parsed
 from bedrock_spark.outputs.record_errors import RecordError
 from bedrock_spark.outputs.spill import Spill, Spilled
 
-BATCH, FALLBACK = "batch", "fallback"
+# KEPT: an answer that an earlier run has paid for.
+BATCH, FALLBACK, KEPT = "batch", "fallback", "kept"
 # Which line of a record counts: the first that is ok, else the last of the highest rank. A line
 # without an answer ranks lowest: an answer, also one that cannot be read, was paid for.
 _RANKS = {ERROR: 1, **{ended: rank for rank, ended in enumerate(reversed(BEST_FIRST), start=2)}}

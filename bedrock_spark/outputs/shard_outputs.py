@@ -19,7 +19,7 @@ from bedrock_spark.outputs.outcomes import ERROR, OK
 from bedrock_spark.outputs.output_manifest import OutputManifest, read_output_manifest
 from bedrock_spark.outputs.reconcile import BAD, ShardReconciliation
 from bedrock_spark.outputs.reconciled_shard import CollectedJob
-from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Origin
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, KEPT, Origin
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.storage import LineReader, Storage, StoredObject, list_all
@@ -129,6 +129,10 @@ def _read_file(
     if key.startswith(layout.FALLBACK):
         lines = read_pieces(reader, item, reconciliation.times.add, has_notes=True)
         reconciliation.add(Origin(FALLBACK, source=key), lines)
+        return
+    if key.startswith(f"{layout.KEPT}/"):
+        lines = read_pieces(reader, item, has_notes=True)
+        reconciliation.add(Origin(KEPT, source=key), lines)
         return
     output = _output_at(key, outputs)
     if layout.has_output_lines(key):

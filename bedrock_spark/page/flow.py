@@ -29,6 +29,9 @@ class Node:
     height: float
 
 
+_KEPT = "ok, kept"
+
+
 @dataclass(frozen=True)
 class Link:
     """A band from one node to another, as the path of its outline."""
@@ -52,10 +55,12 @@ def ends_of(report: Mapping[str, Any]) -> list[tuple[str, int, str]]:
     served, outcomes = report["served_by"], report["outcomes"]
     ok = outcomes["ok"]
     by_batch, by_fallback = served.get("batch", 0), served.get("fallback", 0)
+    kept = served.get("kept", 0)
     ends = [
         ("ok by batch", by_batch, "ok"),
         ("ok by fallback", by_fallback, "some"),
-        ("ok by others", ok - by_batch - by_fallback, "some"),
+        (_KEPT, kept, "ok"),
+        ("ok by others", ok - by_batch - by_fallback - kept, "some"),
         *((words, outcomes.get(name, 0), _color(name)) for name, words in OUTCOMES.items()),
         ("not known", report["rows"] - sum(outcomes.values()), "wait"),
     ]
@@ -72,7 +77,7 @@ def flow_of(report: Mapping[str, Any], width: float) -> Flow | None:
     ends = ends_of(report)
     if not rows or not ends:
         return None
-    not_asked = {"rejected", "waiting", "not known"}
+    not_asked = {"rejected", "waiting", "not known", _KEPT}
     asked = sum(count for label, count, _ in ends if label not in not_asked)
     scale = _HEIGHT / rows
     last = width - 172

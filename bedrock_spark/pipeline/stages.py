@@ -175,7 +175,8 @@ class Pipeline:
             with calls_at_once(storage) as calls:
                 leftovers = calls.begin(delete_leftovers, [storage], self.clock)
                 manifest = prepare(
-                    *(spark, self.run, df, self.observe), self._note_begun, self._approve
+                    *(spark, self.run, df, self.observe, self._note_begun),
+                    *(self._approve, self.clock),
                 )
             leftovers.result()
             self._reporter.manifest = manifest

@@ -73,6 +73,8 @@ def prepared_of(run: Run, manifest: RunManifest) -> Prepared:
         is_written=True,
         source=manifest.source,
         left=left_to_ask(run, manifest),
+        kept=manifest.kept_rows,
+        why_asked=manifest.why_asked,
     )
 
 

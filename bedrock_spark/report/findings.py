@@ -68,6 +68,7 @@ def shard_mismatches(
     """
     expected = {s.shard_id: s.rows for s in manifest.shards}
     expected |= {r.unit: r.rows for r in manifest.rejects}
+    expected |= {k.unit: k.rows for k in manifest.kept}
     times = Counter(name for name, _ in counted)
     actual: Counter[str] = Counter()
     for name, rows in counted:

@@ -34,7 +34,7 @@ PARTS: dict[str, tuple[str, ...]] = {
             layout.REMAINDERS,
         )
     ),
-    "answers": (f"{layout.OUTPUT}/", f"{layout.FALLBACK}/"),
+    "answers": (f"{layout.OUTPUT}/", f"{layout.FALLBACK}/", f"{layout.KEPT}/"),
     "jobs": (f"{layout.LEDGER}/", f"{layout.SNAPSHOTS}/"),
     "temporary": tuple(
         f"{folder}/" for folder in (layout.TASKS, layout.CLAIMS, layout.PROBE, layout.PARTIAL)

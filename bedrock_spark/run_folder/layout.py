@@ -7,6 +7,8 @@
     <run uri>/index/<prepare id>/shard-00042-00.idx     in which bytes of it each record is
     <run uri>/rows/<prepare id>/shard-00042-00.parquet  the source rows behind it
     <run uri>/rejects/<prepare id>/bucket-00042.parquet rows that could not become records
+    <run uri>/rows/<prepare id>/kept-00007-00.parquet   the rows whose answers were kept
+    <run uri>/kept/<prepare id>/kept-00007-00.jsonl.out these answers, as output lines
     <run uri>/manifest.json                             the run manifest; it commits prepare
     <run uri>/canary.json                               the results of the canary, try by try
     <run uri>/prices.json                               the list prices that the run counts with
@@ -66,6 +68,7 @@ PUBLISHER_FILE = "publisher.json"
 OUTPUT_MANIFEST_FILE = "manifest.json.out"
 CONFIGS = "config"
 SHARDS, INDEX, ROWS, REJECTS, LEDGER = "shards", "index", "rows", "rejects", "ledger"
+KEPT = "kept"
 SNAPSHOTS, REMAINDERS = "snapshots", "remainders"
 TASKS, CLAIMS, DEADLETTERS, PROVISIONED = "tasks", "claims", "deadletters", "provisioned"
 PARTIAL, COST_PROFILES, PROBE = "partial", "cost-profiles", "probe"
@@ -79,7 +82,7 @@ def new_prepare_id() -> str:
 
 def prepared_prefixes(prepare_id: str) -> tuple[str, ...]:
     """Return the folders that one prepare writes into."""
-    return tuple(f"{folder}/{prepare_id}/" for folder in (SHARDS, INDEX, ROWS, REJECTS))
+    return tuple(f"{folder}/{prepare_id}/" for folder in (SHARDS, INDEX, ROWS, REJECTS, KEPT))
 
 
 def shard_id(bucket: int, cut: int) -> str:
@@ -157,6 +160,26 @@ def rows_key(shard: str, prepare_id: str) -> str:
 def rejects_key(bucket: int, prepare_id: str) -> str:
     """Return the Parquet of a bucket's rejected rows."""
     return f"{REJECTS}/{prepare_id}/bucket-{bucket:05d}.parquet"
+
+
+def kept_unit(part: int, cut: int) -> str:
+    """Return the name of the cut-th unit of kept answers that a part of the lookup found."""
+    return f"kept-{part:05d}-{cut:02d}"
+
+
+def is_kept_unit(unit: str) -> bool:
+    """Tell whether a unit is one of rows whose answers were kept."""
+    return unit.startswith("kept-")
+
+
+def kept_prefix(prepare_id: str) -> str:
+    """Return the folder of the kept answers that one prepare found."""
+    return f"{KEPT}/{prepare_id}/"
+
+
+def kept_key(unit: str, prepare_id: str) -> str:
+    """Return the kept answers of a unit, as output lines. Its rows have the key of a shard's."""
+    return f"{kept_prefix(prepare_id)}{unit}.jsonl.out"
 
 
 def ledger_key(sequence: int) -> str:
@@ -300,7 +323,7 @@ def unit_prefixes(folder: str) -> tuple[str, ...]:
 
     The images of answers are in a folder of results, too, and may be very many.
     """
-    return tuple(f"{folder}/{kind}-" for kind in ("shard", "rejects"))
+    return tuple(f"{folder}/{kind}-" for kind in ("shard", "rejects", "kept"))
 
 
 def unit_of(key: str) -> str:

@@ -24,6 +24,7 @@ _FOLDERS = (
     layout.INDEX,
     layout.ROWS,
     layout.REJECTS,
+    layout.KEPT,
     layout.REMAINDERS,
     layout.FALLBACK,
     layout.RESULTS,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -69,6 +70,21 @@ class RejectedRows:
 
 
 @dataclass(frozen=True)
+class KeptRows:
+    """Rows whose answers were kept by earlier runs: they are not asked.
+
+    unit: the name of this unit
+    rows, records: how many rows it has, and how many different requests they make
+    bytes: of the answers as output lines
+    """
+
+    unit: str
+    rows: int
+    records: int
+    bytes: int
+
+
+@dataclass(frozen=True)
 class SourceState:
     """What was known of the source when prepare read it, to notice that it has changed.
 
@@ -93,6 +109,9 @@ class RunManifest:
     columns: Spark DDL of the source columns that are kept for the results
     prepare_id: names the folders of the shards, of their rows and of the rejects
     source: the state of the source; None if it was not known
+    kept: the rows that are not asked, because their answers were kept
+    why_asked: with a store of answers, the other rows by why no kept answer was used; see
+        answers/lookup.py
     """
 
     run_id: str
@@ -102,16 +121,19 @@ class RunManifest:
     rejects: tuple[RejectedRows, ...]
     prepare_id: str = ""
     source: SourceState | None = None
+    kept: tuple[KeptRows, ...] = ()
+    why_asked: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def kept(self) -> tuple[str, ...]:
+    def kept_columns(self) -> tuple[str, ...]:
         """Return the names of the source columns that are kept for the results."""
         return tuple(_COLUMN.findall(self.columns))
 
     @property
     def units(self) -> tuple[str, ...]:
-        """Return the name of every unit: the shards, then the buckets with rejected rows."""
-        return (*(s.shard_id for s in self.shards), *(r.unit for r in self.rejects))
+        """Return the name of every unit: shards, buckets with rejected rows, and kept rows."""
+        asked = (*(s.shard_id for s in self.shards), *(r.unit for r in self.rejects))
+        return (*asked, *(k.unit for k in self.kept))
 
     @property
     def records(self) -> int:
@@ -122,6 +144,11 @@ class RunManifest:
     def sharing(self) -> int:
         """Return the number of rows that share the record of another row."""
         return sum(s.sharing for s in self.shards)
+
+    @property
+    def kept_rows(self) -> int:
+        """Return the number of rows that are not asked, because their answers were kept."""
+        return sum(k.rows for k in self.kept)
 
     @property
     def rejected(self) -> int:
@@ -160,6 +187,9 @@ def manifest_json(manifest: RunManifest) -> bytes:
     # Not `asdict`: it copies every value, which takes longer than all the rest.
     shards = [_values_of(shard) for shard in manifest.shards]
     values = {"format": FORMAT, **asdict(replace(manifest, shards=())), "shards": shards}
+    for optional in ("kept", "why_asked"):
+        if not values[optional]:
+            del values[optional]
     return msgspec.json.format(msgspec.json.encode(values), indent=1)
 
 
@@ -204,6 +234,8 @@ def _parse(data: bytes, storage: Storage) -> RunManifest:
             rejects=tuple(RejectedRows(**r) for r in values["rejects"]),
             prepare_id=prepare_id,
             source=_state(values.get("source")),
+            kept=tuple(KeptRows(**k) for k in values.get("kept", ())),
+            why_asked=values.get("why_asked", {}),
         )
     except (ValueError, KeyError, TypeError) as exc:
         raise RunFolderError(f"{uri}: is not a run manifest; the folder is damaged") from exc

@@ -40,8 +40,9 @@ def delete_unnamed(storage: Storage, committed: RunManifest) -> None:
     named = {layout.rejects_key(rejects.bucket, prepare_id) for rejects in committed.rejects}
     named |= {key for shard in committed.shards for key in shard.sizes}
     named |= {layout.index_key(shard.shard_id, prepare_id) for shard in committed.shards}
-    named |= {layout.rows_key(shard.shard_id, prepare_id) for shard in committed.shards}
-    folders = (layout.SHARDS, layout.INDEX, layout.ROWS, layout.REJECTS)
+    named |= set(_rows_keys(committed))
+    named |= {layout.kept_key(kept.unit, prepare_id) for kept in committed.kept}
+    folders = (layout.SHARDS, layout.INDEX, layout.ROWS, layout.REJECTS, layout.KEPT)
     written = list_all(storage, [f"{folder}/" for folder in folders])
     _delete(storage, (stored.key for stored in written if stored.key not in named))
 
@@ -49,15 +50,16 @@ def delete_unnamed(storage: Storage, committed: RunManifest) -> None:
 def check_written(storage: Storage, manifest: RunManifest) -> None:
     """Raise RunFolderError unless a manifest that is about to be committed has all its files here.
 
-    The executors wrote them, and may have written elsewhere. It lists two folders and reads no
+    The executors wrote them, and may have written elsewhere. It lists their folders and reads no
     file.
     """
-    prefixes = [
-        prefix(manifest.prepare_id) for prefix in (layout.shards_prefix, layout.rows_prefix)
-    ]
-    found = {stored.key: stored.size for stored in list_all(storage, prefixes)}
+    prefixes = [layout.shards_prefix, layout.rows_prefix]
+    prefixes += [layout.kept_prefix] if manifest.kept else []
+    listed = list_all(storage, [prefix(manifest.prepare_id) for prefix in prefixes])
+    found = {stored.key: stored.size for stored in listed}
     wrong = _wrong_files(found, manifest.shards)
-    expected = [layout.rows_key(shard.shard_id, manifest.prepare_id) for shard in manifest.shards]
+    expected = _rows_keys(manifest)
+    expected += [layout.kept_key(kept.unit, manifest.prepare_id) for kept in manifest.kept]
     wrong += [f"{key} (is missing)" for key in expected if key not in found]
     if wrong:
         files = len(expected) + sum(len(shard.sizes) for shard in manifest.shards)
@@ -85,6 +87,12 @@ def check_shard_files(storage: Storage, prepare_id: str, shards: Iterable[Shard]
             f"them: {', '.join(wrong[:_SHOWN])}. Restore them, or begin a new run with "
             "another run_uri; nothing was submitted"
         )
+
+
+def _rows_keys(manifest: RunManifest) -> list[str]:
+    """Return the files of source rows, of shards and of kept rows."""
+    units = (*(shard.shard_id for shard in manifest.shards), *(k.unit for k in manifest.kept))
+    return [layout.rows_key(unit, manifest.prepare_id) for unit in units]
 
 
 def _wrong_files(found: Mapping[str, int], shards: Iterable[Shard]) -> list[str]:

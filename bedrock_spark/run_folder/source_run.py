@@ -75,7 +75,7 @@ def with_run_columns(config: Config, aws: AwsSettings) -> Config:
     if source.run is None or (source.key and source.columns is not None):
         return config
     found = open_source_run(source.run, aws)
-    return _completed(config, found.config.source.key, found.manifest.kept)
+    return _completed(config, found.config.source.key, found.manifest.kept_columns)
 
 
 def with_recorded_columns(config: Config, recorded: Mapping[str, Any]) -> Config:

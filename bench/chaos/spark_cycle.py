@@ -30,6 +30,7 @@ from bench.chaos.judge import NO_END, Fault, ResultRow, judge
 from bench.chaos.plan import Dice
 from bench.chaos.source import CONCURRENCY, config_of, write_source
 from tests.forked_emulator import ForkedBedrock
+from tests.jvm import java_options
 
 # Runs with Spark are numbered from here, far from those without.
 SPARK_NUMBERS = 1_000_000
@@ -225,8 +226,7 @@ def _environment(folder: Path, master: str) -> dict[str, str]:
         "PYTHONPATH": root,
         "TMPDIR": str(temporary),
         "SPARK_LOCAL_DIRS": str(temporary),
-        # The JVM lives for seconds: its second compiler would cost more time than it saves.
-        "SPARK_SUBMIT_OPTS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "SPARK_SUBMIT_OPTS": java_options(),
         "PYSPARK_SUBMIT_ARGS": f"--master {master} --conf spark.executor.memory=500m "
         "--conf spark.sql.shuffle.partitions=2 pyspark-shell",
     }

@@ -18,6 +18,7 @@ from typing import Any
 
 from tests.cluster.hosts import Host
 from tests.cluster.processes import SECONDS, Process, StartedCluster, id_inside, kill, wait_until
+from tests.jvm import java_options
 from tests.modules import ROOT
 
 ADDRESSES = ("127.0.0.1", "127.0.0.2")
@@ -35,7 +36,7 @@ SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.ui.port": "0",
     "spark.sql.shuffle.partitions": "4",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.driver.extraJavaOptions": java_options(),
     "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
 }
 

@@ -143,4 +143,4 @@ def test_columns_of_the_results_are_kept_under_other_names(
         request={"prompt": "{{ first }}", "max_tokens": 40},
     )
     assert pipeline.prepare(spark).rows == 5
-    assert pipeline.manifest().kept == ("id", "first")
+    assert pipeline.manifest().kept_columns == ("id", "first")

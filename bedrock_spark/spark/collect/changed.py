@@ -1,4 +1,4 @@
-"""Which units have changed since they were collected: found out on the driver, by five listings.
+"""Which units have changed since they were collected: found out on the driver, by few listings.
 
 Only these become work for Spark. What is known of the others is the table of reconciliations.
 """
@@ -81,11 +81,23 @@ class ChangedUnits:
                 yield from self._changed(unit, shards.pop(unit), inputs, collected)
         for unit, rows in shards.items():
             yield from self._changed(unit, rows, (), collected)
+        yield from self._changed_kept(collected)
         for rejects in self._manifest.rejects:
             work = ShardWork(rejects.unit, rejects.bucket, (), ())
             if not self._is_current(work, collected):
                 self.changed_rows += rejects.rows
                 yield work, 0
+
+    def _changed_kept(self, collected: Collected) -> Iterator[tuple[ShardWork, int]]:
+        """Yield the rows with kept answers. Nothing but their own answers is ever read for them."""
+        if not self._manifest.kept:
+            return
+        prepare_id = self._manifest.prepare_id
+        listed = {o.key: o for o in self._task.storage.list(layout.kept_prefix(prepare_id))}
+        for kept in self._manifest.kept:
+            stored = listed.get(layout.kept_key(kept.unit, prepare_id))
+            inputs = () if stored is None else (stored,)
+            yield from self._changed(kept.unit, kept.rows, inputs, collected)
 
     def _changed(
         self, unit: str, rows: int, inputs: Sequence[StoredObject], collected: Collected

@@ -19,7 +19,7 @@ from bedrock_spark.answers.digest import Asking
 from bedrock_spark.config import TokenPrices
 from bedrock_spark.costs.tokens import PRICED_TOKENS
 from bedrock_spark.outputs.lines import Note
-from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Origin
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, KEPT, Origin
 from bedrock_spark.prices import RunPrices
 from bedrock_spark.spark.collect.asked_bodies import AskedBodies
 
@@ -108,9 +108,12 @@ class Provenance:
         tokens: input, output, reasoning, cache read and cache write; an array of each
         images: of each answer; None if there are none
         shares: how many rows have each answer; None if each has one
-        Null if the price is not known, and for an answer that counts neither tokens nor images.
+        0 for answers that were kept. Null if the price is not known, and for an answer that counts
+        neither tokens nor images.
         """
         rows = len(tokens[0])
+        if served_by == KEPT:
+            return Repeated(0.0, rows)
         prices, per_image = self._prices(served_by, is_flex=is_flex), self.prices.image
         if prices is None and per_image is None:
             return Repeated(None, rows)

@@ -31,7 +31,7 @@ from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.ledger import Job
 from bedrock_spark.storage import Storage
 
-SHARD, REJECTS, JOB = "shard", "rejects", "job"
+SHARD, REJECTS, KEPT, JOB = "shard", "rejects", "kept", "job"
 _TEXT = ("kind", "unit", "job_name", "job_arn", "status")
 _OUTCOMES = (OK, ERROR, MISSING, UNFOUND, INVALID, TRUNCATED, REFUSED, REJECTED)
 _NUMBERS = (
@@ -85,7 +85,7 @@ def _batches(rows: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[st
 
 def _unit_row(unit: ReconciledShard) -> dict[str, Any]:
     return {
-        "kind": REJECTS if REJECTED in unit.outcomes else SHARD,
+        "kind": _kind(unit),
         "unit": unit.unit,
         "rows": unit.rows,
         **{name: unit.outcomes.get(name, 0) for name in _OUTCOMES},
@@ -96,6 +96,12 @@ def _unit_row(unit: ReconciledShard) -> dict[str, Any]:
         "output_tokens": unit.tokens.get("output", 0),
         "images": unit.manifest_tokens.get("images", 0),
     }
+
+
+def _kind(unit: ReconciledShard) -> str:
+    if layout.is_kept_unit(unit.unit):
+        return KEPT
+    return REJECTS if REJECTED in unit.outcomes else SHARD
 
 
 def _job_row(job: Job, outputs: Mapping[str, CollectedJob]) -> dict[str, Any]:

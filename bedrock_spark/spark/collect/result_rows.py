@@ -19,7 +19,7 @@ from bedrock_spark.outputs.lines import OutputRecord
 from bedrock_spark.outputs.outcomes import ERROR, INVALID, OK, REFUSED, REJECTED, TRUNCATED
 from bedrock_spark.outputs.reasons import ReasonCounts
 from bedrock_spark.outputs.reconcile import ShardReconciliation
-from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, Outcome
+from bedrock_spark.outputs.record_outcome import BATCH, FALLBACK, KEPT, Outcome
 from bedrock_spark.outputs.settled import OkAnswers
 from bedrock_spark.schema import RESULT_COLUMNS
 from bedrock_spark.spark.collect.asked_bodies import NO_BODIES, AskedBodies
@@ -75,7 +75,7 @@ class ResultRows:
         provenance: Provenance = NOT_KNOWN,
         asked: AskedBodies = NO_BODIES,
     ) -> None:
-        self.used: dict[str, Counter[str]] = {BATCH: Counter(), FALLBACK: Counter()}
+        self.used: dict[str, Counter[str]] = {side: Counter() for side in (BATCH, FALLBACK, KEPT)}
         self.flex: Counter[str] = Counter()
         self._superseded: Counter[str] = Counter()
         self._superseded_flex: Counter[str] = Counter()
@@ -151,9 +151,13 @@ class ResultRows:
         return row
 
     def tokens(self) -> dict[str, int]:
-        """Return the tokens of the answers in the results by kind; those of the cache if any."""
+        """Return the tokens of the answers in the results that the run paid for, by kind."""
         total = self.used[BATCH] + self.used[FALLBACK]
         return {name: total[name] for name in TOKENS if total[name] or name in _ALWAYS}
+
+    def kept_tokens(self) -> dict[str, int]:
+        """Return the tokens of the answers in the results that were kept."""
+        return {name: n for name, n in self.used[KEPT].items() if name in TOKENS}
 
     def note_superseded(self, line: OutputRecord) -> None:
         """Count an answer of the fallback that was paid for and is not in the results."""

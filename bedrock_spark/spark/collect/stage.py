@@ -46,7 +46,7 @@ def collect(
     changed since they were collected, none if there are none. If one of its tasks is lost, the
     shards that it has finished have a reconciliation, and are not read again.
     """
-    refuse_clashes(manifest.kept, run.config.results)
+    refuse_clashes(manifest.kept_columns, run.config.results)
     by_shard: dict[str, list[Job]] = {}
     for job in sorted(jobs.values(), key=lambda job: job.attempt):
         by_shard.setdefault(job.shard_id, []).append(job)

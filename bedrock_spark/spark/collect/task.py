@@ -27,7 +27,7 @@ from bedrock_spark.outputs.judge import Judge
 from bedrock_spark.outputs.outcomes import REJECTED
 from bedrock_spark.outputs.reasons import ReasonCounts
 from bedrock_spark.outputs.reconcile import ShardReconciliation
-from bedrock_spark.outputs.reconciled_shard import ReconciledShard, digest_of_ids
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard, digest_of_ids, never_asked
 from bedrock_spark.outputs.settled import OkAnswers
 from bedrock_spark.outputs.shard_outputs import (
     JobOutput,
@@ -65,9 +65,9 @@ _REJECT_COLUMNS = (REJECT_COLUMN, REJECT_REASON)
 
 @dataclass(frozen=True)
 class ShardWork:
-    """One unit of collect: a shard with its jobs, or the rejected rows of a bucket.
+    """One unit of collect: a shard with its jobs, rejected rows, or rows with kept answers.
 
-    inputs: the output objects of the shard, as `shard_inputs` returns them; None: they are listed
+    inputs: the output objects of the unit, as `shard_inputs` returns them; None: they are listed
     """
 
     unit: str
@@ -247,8 +247,11 @@ class CollectTask:
             )
         reconciliation.finish()
         answers = [o.key for o in inputs if o.key.startswith(layout.FALLBACK)]
+        reconciled = _reconciled(reconciliation, outputs, made)
+        if layout.is_kept_unit(work.unit):
+            reconciled = never_asked(reconciled)
         return msgspec.structs.replace(
-            _with_reasons(_reconciled(reconciliation, outputs, made), made.reasons),
+            _with_reasons(reconciled, made.reasons),
             fallback_files=tuple(answers),
             lengths=dict(counts.lengths),
             labels={k: None if v is None else dict(v) for k, v in counts.labels.items()},
@@ -311,6 +314,7 @@ def _reconciled(
         served_by=reconciliation.served_by(),
         stop_reasons=reconciliation.stop_reasons(),
         tokens=results.tokens(),
+        kept_tokens=results.kept_tokens(),
         manifest_tokens=manifest_totals(outputs),
         fallback_tokens=results.fallback_used(),
         jobs=tuple(output.collected() for output in outputs),

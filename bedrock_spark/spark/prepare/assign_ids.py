@@ -123,6 +123,11 @@ class Identifier:
         return record_id
 
 
+def id_column(hashes: npt.NDArray[np.int64]) -> pa.Array:
+    """Return the record ids of many 64-bit hashes as a column."""
+    return _id_column(encode_many(hashes))
+
+
 def _id_column(ids: bytes) -> pa.Array:
     """Return a column of strings from ids that follow each other without a separator."""
     offsets = np.arange(0, len(ids) + 1, LENGTH, dtype=np.int32)

@@ -15,11 +15,14 @@ from bedrock_spark.spark.prepare.source import hint_for_corrupt
 _SHOWN_REASONS = 5
 
 
-def refusals_of(config: Config, summaries: Summaries, place: str = "") -> Iterator[PlanError]:
+def refusals_of(
+    config: Config, summaries: Summaries, place: str = "", kept_rows: int = 0
+) -> Iterator[PlanError]:
     """Yield why prepare ends without shards, if it does: the errors that it raises.
 
     summaries: of the buckets
     place: a sentence that says where the rows are, and a space
+    kept_rows: how many rows are in no bucket, because their answers were kept
     The keys themselves are data, and stand in no message.
     """
     duplicates = sum(bucket["duplicates"] for bucket in summaries)
@@ -31,7 +34,7 @@ def refusals_of(config: Config, summaries: Summaries, place: str = "") -> Iterat
             rows=duplicates,
         )
     limit = config.source.max_rejects
-    rows = sum(bucket["rows"] for bucket in summaries)
+    rows = sum(bucket["rows"] for bucket in summaries) + kept_rows
     # Repeated keys are not counted: prepare goes on only if the config says to leave them out.
     rejected = sum(bucket["rejected"] - bucket["repeated"] for bucket in summaries)
     if limit is not None and is_above(rejected, limit, rows):

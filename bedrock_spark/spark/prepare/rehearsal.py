@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
+from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.manifest import Shard, shard_of
@@ -22,8 +23,11 @@ from bedrock_spark.run_folder.prepared import Prepared
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.shards.lines import read_shard
 from bedrock_spark.spark.prepare.arrow_columns import flat_bytes, offsets_of
+from bedrock_spark.spark.prepare.kept_files import KeptSink, KeptUnits
+from bedrock_spark.spark.prepare.lookup import Lookup
+from bedrock_spark.spark.prepare.lookup_task import LookupTask
 from bedrock_spark.spark.prepare.refused_rows import reasons_of, refusals_of
-from bedrock_spark.spark.prepare.repartitioning import Repartitioning, Summaries
+from bedrock_spark.spark.prepare.repartitioning import Repartitioning
 from bedrock_spark.spark.prepare.sample_lint import refuse_sample
 from bedrock_spark.spark.prepare.shard_files import RejectSink, ShardSink
 from bedrock_spark.spark.prepare.source import reading
@@ -38,7 +42,11 @@ _SAMPLE_LINES, _SAMPLE_BYTES = 100, 4_000_000
 
 
 def rehearse(
-    spark: SparkSession, run: Run, df: DataFrame | None = None, observe: Observer = ignore_progress
+    spark: SparkSession,
+    run: Run,
+    df: DataFrame | None = None,
+    observe: Observer = ignore_progress,
+    clock: Clock | None = None,
 ) -> Prepared:
     """Return what prepare would write; write nothing. Reads the whole source, as prepare does.
 
@@ -54,19 +62,34 @@ def rehearse(
                 lambda buckets: RehearsalTask(config, columns, storage, aws, buckets, ""),
             )
             size = repartitioning.estimate_size()
-            summaries: Summaries = []
             if size.records:
                 refuse_sample(rows, table.template.columns, config, aws)
-                summaries = repartitioning.write_buckets(size, tasks)
+            lookup = Lookup(
+                *(config, columns, storage, aws, rows, "", (clock or SystemClock()).now()),
+                RehearsalLookupTask,
+            )
+            with lookup.looked_up(size, tasks) as looked:
+                summaries = repartitioning.write_buckets(looked.size, tasks, identified=looked.rows)
     return Prepared(
-        rows=sum(bucket["rows"] for bucket in summaries),
+        rows=sum(bucket["rows"] for bucket in summaries) + looked.kept_rows,
         rejected=sum(bucket["rejected"] for bucket in summaries),
         reasons=dict(reasons_of(summaries).most_common()),
         shards=tuple(shard_of(s) for bucket in summaries for s in bucket["shards"]),
         sample=tuple(line for b in summaries for line in read_shard(b["sample"].encode())),
-        refusals=tuple(refusals_of(config, summaries)),
+        refusals=tuple(refusals_of(config, summaries, kept_rows=looked.kept_rows)),
         source=table.state,
+        kept=looked.kept_rows,
+        why_asked=looked.why_asked(sum(b["rows"] - b["rejected"] for b in summaries)),
     )
+
+
+@dataclass(frozen=True)
+class RehearsalLookupTask(LookupTask):
+    """The lookup of a part, without a file."""
+
+    def open_files(self, part: int, schema: pa.Schema) -> KeptSink:
+        """Return what counts the rows whose answers were kept."""
+        return KeptUnits(part, self.bounds)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def with_ids(
     added if rows with one hash are expected, TIE if several rows of one key can be valid, REPEATED
     if hashes are of bodies: every column costs time on its way to Python.
     """
-    by_body = config.request.dedupe or not columns.key
+    by_body = config.shares_records or not columns.key
     has_ties = by_body or config.source.on_duplicate_key == "first"
     null_text = F.lit(None).cast("string")
     key = key_column(df, columns.key) if columns.key else null_text
@@ -57,7 +57,7 @@ def with_ids(
 
 def shuffles_of(columns: SourceColumns, config: Config) -> int:
     """Return how many shuffles `with_ids` and `repartition_by_hash` make."""
-    return 2 if config.request.dedupe and columns.key else 1
+    return 2 if config.shares_records and columns.key else 1
 
 
 def repartition_by_hash(df: DataFrame, buckets: int) -> DataFrame:

@@ -25,6 +25,7 @@ from functools import partial
 
 from pyspark.sql import DataFrame, SparkSession
 
+from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.config import Config
 from bedrock_spark.errors import PlanError, RunFolderError, StorageError
 from bedrock_spark.families.asked_shape import asked_shape
@@ -44,6 +45,7 @@ from bedrock_spark.run_folder.prepared_files import (
 )
 from bedrock_spark.run_folder.run import Run, begin_run, check_not_replaced
 from bedrock_spark.run_folder.source_run import DerivedFrom
+from bedrock_spark.spark.prepare.lookup import Looked, Lookup
 from bedrock_spark.spark.prepare.refused_rows import refusals_of
 from bedrock_spark.spark.prepare.repartitioning import Repartitioning, Summaries
 from bedrock_spark.spark.prepare.sample_lint import refuse_sample
@@ -64,6 +66,7 @@ def prepare(
     observe: Observer = ignore_progress,
     on_begin: Callable[[Run], object] = lambda run: None,
     approve: Callable[[RunManifest], object] = lambda manifest: None,
+    clock: Clock | None = None,
 ) -> RunManifest:
     """Cut the source into shards and return the run manifest. A committed manifest is only read.
 
@@ -71,6 +74,7 @@ def prepare(
     on_begin: is called with the run as soon as it is begun
     approve: is called with the manifest before it is committed, or with the one that is; it may
         raise an error
+    clock: says how old kept answers are
 
     Runs a few Spark actions, one of which reads the whole source. Raises ConfigError for columns
     that do not exist and for results that cannot be published, SourceError if Spark cannot read
@@ -84,7 +88,7 @@ def prepare(
             check_sink(spark, run, committed.columns, is_committed=True)
         return committed
     with named_jobs(spark, "prepare"), reading(run.config.source, df):
-        return _prepare(spark, run, df, observe, on_begin, approve)
+        return _prepare(spark, run, df, observe, on_begin, approve, clock or SystemClock())
 
 
 def _prepare(
@@ -94,6 +98,7 @@ def _prepare(
     observe: Observer,
     on_begin: Callable[[Run], object],
     approve: Callable[[RunManifest], object],
+    clock: Clock,
 ) -> RunManifest:
     config = run.config
     line = asked_shape(config).line
@@ -117,10 +122,14 @@ def _prepare(
             refuse_sample(rows, table.template.columns, config, run.aws)
         run = begin_run(_with_lineage(run, table.derived_from))
         on_begin(run)
-        refuse = partial(_refuse, config, prepare_id)
-        # Of another run, no row may have the wanted outcomes: then this run is over at once.
-        summaries = repartitioning.write_buckets(size, tasks, refuse) if size.records else []
-        manifest = replace(_manifest(run, table.kept, summaries, prepare_id), source=table.state)
+        lookup = Lookup(*(config, columns, storage, aws), rows, prepare_id, clock.now())
+        with lookup.looked_up(size, tasks) as looked:
+            refuse = partial(_refuse, config, prepare_id, looked.kept_rows)
+            # There may be no records: all answers were kept, or no row of the run that is the
+            # source has the wanted outcomes. Then this run is over at once.
+            summaries = repartitioning.write_buckets(looked.size, tasks, refuse, looked.rows)
+        manifest = _manifest(run, table.kept, summaries, looked, prepare_id)
+        manifest = replace(manifest, source=table.state)
         approve(manifest)
         _check_before_commit(run, manifest)
     return _commit(run, manifest)
@@ -133,10 +142,10 @@ def _with_lineage(run: Run, derived_from: DerivedFrom | None) -> Run:
     return replace(run, derived_from=derived_from, is_begun=False)
 
 
-def _refuse(config: Config, prepare_id: str, summaries: Summaries) -> None:
+def _refuse(config: Config, prepare_id: str, kept_rows: int, summaries: Summaries) -> None:
     """Raise the first reason why the rows may not be used; rejects are kept to be looked at."""
     place = f"The folder {layout.REJECTS}/{prepare_id}/ of {config.run_uri} has these rows. "
-    for refusal in refusals_of(config, summaries, place):
+    for refusal in refusals_of(config, summaries, place, kept_rows):
         raise refusal
 
 
@@ -191,14 +200,22 @@ def _deleted_on_error(storage: Storage, prepare_id: str) -> Iterator[None]:
         raise
 
 
-def _manifest(run: Run, ddl: str, summaries: Summaries, prepare_id: str) -> RunManifest:
+def _manifest(
+    run: Run, ddl: str, summaries: Summaries, looked: Looked, prepare_id: str
+) -> RunManifest:
     shards = tuple(shard_of(s) for bucket in summaries for s in bucket["shards"])
     rejects = tuple(RejectedRows(b["bucket"], b["rejected"]) for b in summaries if b["rejected"])
-    rows = sum(b["rows"] for b in summaries)
-    manifest = RunManifest(run.run_id, rows, ddl, shards, rejects, prepare_id)
-    if manifest.records + manifest.sharing + manifest.rejected != manifest.rows:
+    rows = sum(b["rows"] for b in summaries) + looked.kept_rows
+    manifest = RunManifest(
+        *(run.run_id, rows, ddl, shards, rejects, prepare_id),
+        kept=looked.kept,
+        why_asked=looked.why_asked(sum(b["rows"] - b["rejected"] for b in summaries)),
+    )
+    counted = manifest.records + manifest.sharing + manifest.rejected + manifest.kept_rows
+    if counted != manifest.rows:
         raise PlanError(
             f"{manifest.rows} rows became {manifest.records} records, which {manifest.sharing} "
-            f"more rows share, and {manifest.rejected} rejects; the manifest was not written"
+            f"more rows share, {manifest.rejected} rejects and {manifest.kept_rows} rows with kept "
+            "answers; the manifest was not written"
         )
     return manifest

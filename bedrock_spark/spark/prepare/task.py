@@ -166,9 +166,9 @@ class Bucket:
         self._index = int(buckets_of(first.column(HASH)[:1].to_numpy(), task.buckets)[0])
         self.number = layout.bucket_number(self._index, task.buckets)
         self._template = body_template(task.config, objects.fetch)
-        is_keyed = bool(task.columns.key) or task.config.request.dedupe
+        is_keyed = bool(task.columns.key) or task.config.shares_records
         on_repeat = OnRepeat.SAME if is_keyed else OnRepeat.OWN
-        is_shared = task.config.request.dedupe
+        is_shared = task.config.shares_records
         bounds = bounds_of(task.config).of_file
         most = max_shared_bytes(bounds) if is_shared else None
         self._ids = Identifier(self._index, task.buckets, on_repeat, most)
@@ -200,7 +200,7 @@ class Bucket:
         ids, repeats = self._identify(batch, row_sizes)
         max_bytes = self._task.config.shards.max_bytes
         lines, rejected = render_lines(ids, batch, self._template, max_bytes)
-        if self._task.config.request.dedupe:
+        if self._task.config.shares_records:
             lines = self._share_records(ids, repeats, lines, rejected)
         elif repeats:
             self._refuse_repeats(repeats, rejected)

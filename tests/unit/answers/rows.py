@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from bedrock_spark.answers.digest import request_digest
-from bedrock_spark.answers.lookup import KeptAnswers, Rules
+from bedrock_spark.answers.lookup import FOUND, REASONS, KeptAnswers, Rules
 from bedrock_spark.answers.store import HIGHEST, LOWEST, AnswersFile, begin_store, pin_files
 from bedrock_spark.answers.table import SCHEMA, write_answers
 from bedrock_spark.shards.record_ids import body_hash
@@ -96,7 +97,8 @@ def found(
     kept.close()
     texts = map(text_of, answers.answers.column("model_output").to_pylist())
     pairs = zip(answers.bodies.tolist(), texts, strict=True)
-    return {ordered[n]: text for n, text in pairs}, {k: n for k, n in kept.why.items() if n}
+    reasons = Counter(REASONS[number] for number in answers.why.tolist() if number != FOUND)
+    return {ordered[n]: text for n, text in pairs}, dict(reasons)
 
 
 def text_of(output: str) -> str:

@@ -49,6 +49,7 @@ MEMBERS: dict[str, st.SearchStrategy[object]] = {
     "tokens": COUNTS,
     "manifest_tokens": COUNTS,
     "fallback_tokens": COUNTS,
+    "kept_tokens": COUNTS,
     "jobs": tuples(JOBS),
     "lines": COUNTS,
     "unanswered": NUMBERS,

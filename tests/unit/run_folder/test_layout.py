@@ -84,6 +84,7 @@ def test_the_docstring_draws_every_folder() -> None:
         layout.INDEX,
         layout.ROWS,
         layout.REJECTS,
+        layout.KEPT,
         layout.LEDGER,
         layout.SNAPSHOTS,
         layout.REMAINDERS,
