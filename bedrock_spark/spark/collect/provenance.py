@@ -6,8 +6,9 @@ are computed on columns. So a row costs some nanoseconds.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -50,6 +51,18 @@ class Provenance:
     model_id: str | None = None
     prices: RunPrices = field(default_factory=RunPrices)
     asking: Asking = field(default_factory=Asking)
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a text that changes if the columns would. It is the same in every process.
+
+        Not `repr`: the order of a set in it is another one in each process.
+        """
+        prices = self.prices
+        each = prices.batch, prices.fallback, prices.flex
+        dollars = [None if price is None else price.model_dump_json() for price in each]
+        values = self.run_id, self.model_id, *dollars, str(prices.image), asdict(self.asking)
+        return json.dumps(values, sort_keys=True)
 
     def columns(
         self,

@@ -179,7 +179,7 @@ class CollectTask:
     def _settings(self) -> list[Any]:
         return [
             *(self.family, self.columns.fingerprint, self.ask_unfound, repr(self.again)),
-            *(self.rules, repr(self.provenance), __version__, _FORMAT),
+            *(self.rules, self.provenance.fingerprint, __version__, _FORMAT),
         ]
 
     def _inputs(self, work: ShardWork) -> Sequence[StoredObject]:

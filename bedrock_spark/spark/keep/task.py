@@ -1,9 +1,10 @@
-"""The two tasks of keep: read the answers of some units, and write a range of hashes as one file."""
+"""The two tasks of keep: one reads the answers of some units, one writes a range of hashes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -60,10 +61,9 @@ class ReadTask:
         is_wanted = pc.is_in(rows.column("outcome"), pa.array(self.outcomes, pa.string()))
         is_own = pc.fill_null(pc.not_equal(rows.column("served_by"), KEPT), False)
         has_answer = pc.is_valid(rows.column("model_output"))
-        is_known = pc.and_(
-            is_hash(rows.column("record_id")), rows.column("request_digest").is_valid()
-        )
-        return pc.and_(pc.and_(is_wanted, is_own), pc.and_(has_answer, is_known))
+        has_hash = is_hash(rows.column("record_id"))
+        has_digest = pc.is_valid(rows.column("request_digest"))
+        return reduce(pc.and_, (is_own, has_answer, has_hash, has_digest), is_wanted)
 
 
 def _batch_rows(file: pq.ParquetFile) -> int:
@@ -115,13 +115,11 @@ class _Counted:
         held = self._first
         for batch in self._rest:
             together = merged(_joined(held, _cast(batch)))
-            ready, held = (
-                together.slice(0, together.num_rows - 1),
-                together.slice(together.num_rows - 1),
-            )
-            if ready.num_rows:
-                self.rows += ready.num_rows
-                yield ready
+            ready = together.num_rows - 1
+            if ready:
+                self.rows += ready
+                yield together.slice(0, ready)
+            held = together.slice(ready)
         last = merged(held)
         self.rows += last.num_rows
         yield last
@@ -133,6 +131,6 @@ def _joined(one: pa.RecordBatch, other: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _cast(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Return rows that come from Spark, whose times have the session's zone, in the store's types."""
+    """Return rows that come from Spark in the types of the store: times have another zone."""
     columns = [batch.column(field.name).cast(field.type) for field in SCHEMA]
     return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)

@@ -239,6 +239,28 @@ def test_the_sum_over_rows_is_what_the_answers_cost(
     assert len(rows) == len(ids)
 
 
+def test_what_results_depend_on_is_the_same_text_in_every_process() -> None:
+    """Else the driver and the executors disagree, and every shard is collected again each time.
+
+    Where the prices are from does not matter, and a set has another order in each process.
+    """
+    text = RUN.fingerprint
+    names = frozenset({"batch", "fallback", "flex", "canary", "image"})
+    other = replace(PRICES, own=names, has_flex=True, notes=("note",), canary=PRICES.batch)
+    assert replace(RUN, prices=other).fingerprint == text
+    changed = [
+        replace(RUN, run_id="run-8"),
+        replace(RUN, model_id=None),
+        *(replace(RUN, prices=replace(PRICES, **{n: None})) for n in ("batch", "fallback", "flex")),
+        replace(RUN, prices=replace(PRICES, image=Decimal(1))),
+        replace(RUN, asking=Asking("Converse")),
+        replace(RUN, asking=Asking(schema={"type": "object"})),
+        replace(RUN, asking=Asking(guardrail={"id": "g"})),
+    ]
+    texts = [text, *(each.fingerprint for each in changed)]
+    assert len(set(texts)) == len(texts)
+
+
 def test_results_are_written_again_if_the_prices_are_others(tmp_path: Path) -> None:
     """The cost of a row is by the prices of the run as they are now."""
     files = {LINES_KEY: line("a", output())}
