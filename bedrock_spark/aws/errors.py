@@ -156,6 +156,24 @@ _CREDENTIALS_CODES = frozenset(
         *(error.__name__ for error in NO_CREDENTIALS),
     }
 )
+# Amazon S3 API reference, "Error responses", and botocore's list of throttling codes. Some of them
+# have the status 400.
+_PASSING = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "InternalError",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
 _CHECK_RIGHTS = "Check that the credentials of this process are valid and allow the call"
 
 
@@ -168,6 +186,32 @@ def access_advice(exc: BaseException) -> str | None:
         if isinstance(error, ClientError) and error_code(error) in _ACCESS_CODES:
             return credentials_advice(error_code(error)) or _CHECK_RIGHTS
     return None
+
+
+def is_unavailable(exc: BaseException) -> bool:
+    """Tell whether S3 throttled, failed or did not answer: the same call may succeed later."""
+    # boto3's transfers raise an error of their own while they handle the reply.
+    last = getattr(exc, "last_exception", None)
+    for error in (exc, exc.__cause__, exc.__context__, last):
+        if isinstance(error, _NO_BEDROCK_REPLY):
+            return True
+        if isinstance(error, ClientError):
+            code, _, status = _code_message_status(error)
+            if is_passing(code, status):
+                return True
+    return False
+
+
+def is_passing(code: str, status: int = 0) -> bool:
+    """Tell whether an error of S3 is passing: throttled, or a failure of the service.
+
+    code: of the reply, or of one object in the reply to DeleteObjects; a reply without a body has
+        its HTTP status as code
+    status: of the reply, 0 if that is not known
+    """
+    if code.isdigit():
+        status = int(code)
+    return status >= 500 or status == 429 or code in _PASSING
 
 
 def credentials_advice(code: str | None) -> str | None:

@@ -19,7 +19,7 @@ from botocore.exceptions import (
 
 from bedrock_spark import limits
 from bedrock_spark.aws.clients import AwsSettings, object_client
-from bedrock_spark.aws.errors import NO_CREDENTIALS, NO_REPLY
+from bedrock_spark.aws.errors import NO_CREDENTIALS, NO_REPLY, is_passing
 from bedrock_spark.aws.protocols import S3Client
 from bedrock_spark.aws.retry import retry_fetch
 from bedrock_spark.aws.s3_uri import S3Location, parse_s3_uri
@@ -42,7 +42,6 @@ _REASONS = {
     "KeyTooLongError": "names no S3 object",
 }
 _FAILED = "an S3 object that a row names could not be fetched"
-_THROTTLED = {"SlowDown", "RequestTimeout", "Throttling", "ThrottlingException"}
 
 
 @dataclass(frozen=True)
@@ -118,6 +117,6 @@ def _failure(exc: ClientError) -> Exception:
     if code in _REASONS:
         return Unrenderable(f"{_REASONS[code]} ({code})")
     message = f"{_FAILED}: {code}"
-    if status >= 500 or status == 429 or code in _THROTTLED:
+    if is_passing(code, status):
         return StorageUnavailableError(message)
     return StorageError(message)

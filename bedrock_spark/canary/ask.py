@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from bedrock_spark.aws.clients import runtime_client
 from bedrock_spark.canary.access import OTHER_ID, no_access
 from bedrock_spark.canary.limits import Probe, find_limit, is_too_short, too_short_message
-from bedrock_spark.clock import Clock
+from bedrock_spark.clock import Clock, iso_time
 from bedrock_spark.config import CanaryConfig
 from bedrock_spark.errors import (
     CanaryAccessError,
@@ -79,12 +79,14 @@ def ask_canary(
 
     Raises CanaryError if the model refuses a larger share than `canary.max_error_share`, cuts off a
     larger share of its answers than `canary.max_truncated_share`, gives no reply, or would refuse
-    every record. In the last case no try is written.
+    every record. In the last case no try is written. A try whose answers were cut off has been
+    paid for: the same records are not sent to the same model again.
     """
     config = run.config.canary
     model_id = config.model_id or run.config.model.id
     caller = _caller(run, model_id, clock)
     records = first_records(run.storage, shards, config.records)
+    _refuse_cut_off_before(run, model_id, len(records))
     observe(Progress("canary", 0, len(records), "sent to the model", waits_for="the model"))
     with ThreadPoolExecutor(_CONCURRENCY) as pool:
         try:
@@ -127,6 +129,22 @@ def _keep(run: Run, model_id: str, replies: Sequence[_Reply], at: float) -> None
         if reply.output is not None:
             keeper.add(reply.record.body, reply.output, at, reply.record.recordId)
     keeper.write(at)
+
+
+def _refuse_cut_off_before(run: Run, model_id: str, records: int) -> None:
+    """Raise CanaryError if the last try has shown that too many of these answers are cut off."""
+    tries = read_tries(run.storage)
+    last = tries[-1] if tries else None
+    if last is None or (last.model_id, last.asked) != (model_id, records):
+        return
+    if not _is_refused(last, run.config.canary) and is_too_short(last, run.config):
+        found = f"{too_short_message(last, run.config)} It was found at {iso_time(last.asked_at)}"
+        raise CanaryError(
+            f"{found}, and these records are not paid for again: another canary.records or "
+            "canary.model_id asks others",
+            asked=last.asked,
+            refused=last.refused,
+        )
 
 
 def _caller(run: Run, model_id: str, clock: Clock) -> ModelCaller:

@@ -157,6 +157,7 @@ class _Command:
             names=paths,
             on_estimate=self._show_estimate,
             on_row=self._show_row,
+            observe=self._display.observe,
         )
         self._display.finish()
         self._display.say("")
@@ -199,6 +200,7 @@ class _Command:
             for parse in parses
         ]
         self._layout = TableLayout(width, tuple(key[:2]), tuple(answers))
+        self._display.finish()  # of the count of tokens
         for estimate, config in zip(estimates, self._configs, strict=True):
             model_id = config.canary.model_id or config.model.id
             self._display.note(estimate_line(estimate, model_id))

@@ -14,8 +14,8 @@ from bedrock_spark.cli.run_argument import with_run_arguments
 from bedrock_spark.clock import Clock, SystemClock
 from bedrock_spark.errors import ConfigError, ExitCode
 from bedrock_spark.page import Sample, render
-from bedrock_spark.report.json_form import ReportJson
 from bedrock_spark.report.live import Look, look_at
+from bedrock_spark.run_folder.report_shape import ReportJson
 from bedrock_spark.run_folder.run import Run, find_run
 
 _EVERY_SECONDS = 30

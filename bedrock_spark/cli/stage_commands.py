@@ -20,7 +20,7 @@ _CONFIG = (
     "CONFIG is the YAML file of the run, such as tickets.yaml: docs/config.md lists its keys. Run "
     "the command again to continue a run: it does what is left."
 )
-_REPORT = "bedrock_spark.report.json_form:ReportJson"
+_REPORT = "bedrock_spark.run_folder.report_shape:ReportJson"
 _STEP = "bedrock_spark.fanout.step_result:StepResult"
 
 

@@ -122,7 +122,7 @@ def _of_folders(world: World, clock: Clock) -> Iterator[Probe]:
     for bucket in buckets.buckets_of(world):
         aws = AwsSettings(bucket.region, world.config.endpoint_url)
         storage = open_storage(bucket.uri, aws)
-        look = partial(folder_findings, storage, world.partition)
+        look = partial(folder_findings, storage, world.partition, clock.now())
         yield Probe("run folder", f"the run folder {bucket.uri}", look)
     seen = set()
     for bucket in buckets.buckets_of(world):

@@ -14,23 +14,34 @@ from bedrock_spark.permissions.place import Folder
 from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage
 
-_NAME = "doctor"
+# No doctor works for so long. Clocks of machines may differ by some minutes.
+_LEFTOVER_SECONDS = 3_600.0
 # What the proof shows by itself, for the caller.
 TRIED = ("s3:PutObject", "s3:GetObject", "s3:ListBucket", "s3:DeleteObject")
 
 
-def folder_findings(storage: Storage, partition: str) -> Iterator[Finding]:
+def folder_findings(storage: Storage, partition: str, now: float) -> Iterator[Finding]:
     """Yield whether an object can be written, read, listed and deleted below the run folder.
 
+    What a doctor that was killed has left there is deleted, too.
+    now: in seconds since the epoch
     Raises UnansweredError if the store does not answer.
     """
-    key = layout.probe_key(layout.new_prepare_id(), _NAME)
+    key = layout.doctor_key(now, secrets.token_hex(6))
     data = secrets.token_hex(16).encode()
+    listed: list[str] = []
+
+    def list_objects() -> None:
+        listed.extend(stored.key for stored in storage.list(layout.doctor_prefix()))
+
+    def delete() -> None:
+        storage.delete([key, *(old for old in listed if _is_leftover(old, now))])
+
     steps: tuple[tuple[str, str, Callable[[], object]], ...] = (
         ("write", "s3:PutObject", lambda: storage.create(key, data)),
         ("read", "s3:GetObject", lambda: storage.read(key)),
-        ("list", "s3:ListBucket", lambda: storage.list(key)),
-        ("delete", "s3:DeleteObject", lambda: storage.delete([key])),
+        ("list", "s3:ListBucket", list_objects),
+        ("delete", "s3:DeleteObject", delete),
     )
     failed = []
     for verb, action, step in steps:
@@ -48,6 +59,12 @@ def folder_findings(storage: Storage, partition: str) -> Iterator[Finding]:
                 return
     if not failed:
         yield ok(f"run folder {storage.uri}: an object was written, read, listed and deleted")
+
+
+def _is_leftover(key: str, now: float) -> bool:
+    """Tell whether an object is of a doctor that is over: another one may be at work."""
+    at = layout.written_by_doctor_at(key)
+    return at is not None and at < now - _LEFTOVER_SECONDS
 
 
 def _is_refused(exc: StorageError) -> bool:

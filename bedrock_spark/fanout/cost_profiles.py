@@ -27,7 +27,7 @@ from bedrock_spark.aws.cost_profile import (
 )
 from bedrock_spark.aws.protocols import BedrockClient
 from bedrock_spark.clock import Clock
-from bedrock_spark.errors import JobError, JobRejectedError
+from bedrock_spark.errors import JobError, JobRejectedError, RunHeldError
 from bedrock_spark.fanout.targets import Target
 from bedrock_spark.run_folder.cost_profiles import (
     CostProfile,
@@ -39,6 +39,7 @@ from bedrock_spark.run_folder.cost_profiles import (
     profiles_in_use,
     profiles_left,
 )
+from bedrock_spark.run_folder.lease import Lease
 from bedrock_spark.run_folder.run import Run
 
 log = logging.getLogger(__name__)
@@ -96,7 +97,22 @@ class CostProfiles:
 
 
 def delete_cost_profiles(run: Run, clock: Clock) -> None:
-    """Delete the profiles of a run that is done. One that cannot be deleted is a warning."""
+    """Delete the profiles of a run that is done. One that cannot be deleted is a warning.
+
+    Needs the run's lease: a process that carries the run on may be about to name one in a job. If
+    another process has the lease, that one deletes them when the run is done.
+    """
+    if not profiles_left(run.storage):
+        return
+    try:
+        with Lease(run.storage, clock):
+            _delete_left(run, clock)
+    except RunHeldError as exc:
+        log.info("%s: its cost profiles stay, because another process works: %s", run.run_id, exc)
+
+
+def _delete_left(run: Run, clock: Clock) -> None:
+    # They are read again: with the lease, no other process makes one.
     for profile in profiles_left(run.storage):
         note_deleting(run.storage, profile)
         client = bedrock_client(replace(run.aws, region=profile.region or None))

@@ -18,6 +18,7 @@ from bedrock_spark.aws.protocols import RuntimeClient
 from bedrock_spark.errors import InvokeRecordError
 from bedrock_spark.families import Family
 from bedrock_spark.invoke.caller import converse_request
+from bedrock_spark.progress import Observer, Progress, ignore_progress
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,11 @@ _READ_TIMEOUT_SECONDS = 60
 
 
 def count_tokens(
-    aws: AwsSettings, model_id: str, family: Family, bodies: Sequence[bytes]
+    aws: AwsSettings,
+    model_id: str,
+    family: Family,
+    bodies: Sequence[bytes],
+    observe: Observer = ignore_progress,
 ) -> list[int | None] | None:
     """Return the input tokens of each body, None for one that the service does not count.
 
@@ -39,9 +44,12 @@ def count_tokens(
     first = _count(client, model_id, family, bodies[0])
     if first is None:
         return None
+    counts: list[int | None] = [first]
     with ThreadPoolExecutor(_CONCURRENCY) as pool:
-        others = pool.map(lambda body: _count(client, model_id, family, body), bodies[1:])
-        return [first, *others]
+        for count in pool.map(lambda body: _count(client, model_id, family, body), bodies[1:]):
+            counts.append(count)
+            observe(Progress("tokens", len(counts), len(bodies), unit="requests"))
+    return counts
 
 
 def _count(client: RuntimeClient, model_id: str, family: Family, body: bytes) -> int | None:

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from bedrock_spark.aws.s3_uri import join_uri
+from bedrock_spark.errors import RunFolderError
 from bedrock_spark.outputs.findings import Finding
 from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.run_folder import layout
@@ -63,6 +65,7 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     fallback_minutes: answers of the fallback by the minute since the epoch; latency: by how many
         milliseconds the call took, in the bins of size_bins.py
     dead_letters: how many rows are in the dead letter file; None if that is not known
+    files: the versions of the results and of the dead letters ("": there is no such file)
     outputs, jobs_known: digests of the batch output and of the jobs that this was made of
     rules: a digest of the rules that chose the records to ask again
     unanswered_digest: a digest of unanswered_ids
@@ -98,6 +101,7 @@ class ReconciledShard(msgspec.Struct, frozen=True, kw_only=True):
     fallback_minutes: dict[str, int] = {}
     latency: dict[str, int] = {}
     dead_letters: int | None = None
+    files: tuple[str, str] = ("", "")
     outputs: str = ""
     jobs_known: str = ""
     rules: str = ""
@@ -148,5 +152,23 @@ def unanswered_rows(reconciled: Iterable[ReconciledShard]) -> int:
 
 
 def read_reconciled(storage: Storage, unit: str) -> ReconciledShard:
-    """Return the reconciliation of a collected shard, with the ids of its records."""
-    return ReconciledShard.from_json(storage.read(layout.reconciliation_key(unit)))
+    """Return the reconciliation of a collected shard, with the ids of its records.
+
+    Raises RunFolderError if it is of another format.
+    """
+    key = layout.reconciliation_key(unit)
+    return decode_reconciled(storage.read(key), join_uri(storage.uri, key))
+
+
+def decode_reconciled(data: bytes, uri: str) -> ReconciledShard:
+    """Return a reconciliation. Raises RunFolderError if it is of another format.
+
+    uri: where it is, for the message
+    """
+    try:
+        return ReconciledShard.from_json(data)
+    except msgspec.MsgspecError as exc:
+        raise RunFolderError(
+            f"{uri}: a reconciliation is damaged, or of another version of bedrock_spark ({exc}); "
+            "run collect, which makes it again"
+        ) from exc

@@ -19,7 +19,11 @@ from typing import overload
 
 import msgspec
 
-from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.outputs.reconciled_shard import (
+    ReconciledShard,
+    decode_reconciled,
+    read_reconciled,
+)
 from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import Storage
 
@@ -60,11 +64,15 @@ class StoredRow:
 class Reconciliations(Sequence[ReconciledShard]):
     """The reconciliations of all units, sorted by their names.
 
-    Each is decoded when it is read: as JSON it takes a quarter of the memory.
+    Each is decoded when it is read: as JSON it takes a quarter of the memory. Then RunFolderError
+    is raised if it is of another format.
+
+    uri: of the run folder, for messages
     """
 
-    def __init__(self, rows: Mapping[str, StoredRow]) -> None:
+    def __init__(self, rows: Mapping[str, StoredRow], uri: str) -> None:
         self._rows = [rows[unit].reconciled for unit in sorted(rows)]
+        self._uri = uri
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -75,11 +83,11 @@ class Reconciliations(Sequence[ReconciledShard]):
     def __getitem__(self, index: slice) -> list[ReconciledShard]: ...
     def __getitem__(self, index: int | slice) -> ReconciledShard | list[ReconciledShard]:
         if isinstance(index, slice):
-            return [ReconciledShard.from_json(row) for row in self._rows[index]]
-        return ReconciledShard.from_json(self._rows[index])
+            return [decode_reconciled(row, self._uri) for row in self._rows[index]]
+        return decode_reconciled(self._rows[index], self._uri)
 
     def __iter__(self) -> Iterator[ReconciledShard]:
-        return map(ReconciledShard.from_json, self._rows)
+        return (decode_reconciled(row, self._uri) for row in self._rows)
 
 
 def list_versions(storage: Storage) -> dict[str, str]:
@@ -129,7 +137,7 @@ def read_reconciliations(storage: Storage) -> Reconciliations:
     """
     versions = list_versions(storage)
     rows = read_table(storage) if versions else {}
-    return Reconciliations(dict(_current_rows(storage, versions, rows)))
+    return Reconciliations(dict(_current_rows(storage, versions, rows)), storage.uri)
 
 
 def _current_rows(
@@ -138,6 +146,6 @@ def _current_rows(
     for unit, version in versions.items():
         row = rows.get(unit)
         if row is None or row.version != version:
-            reconciled = ReconciledShard.from_json(storage.read(layout.reconciliation_key(unit)))
+            reconciled = read_reconciled(storage, unit)
             row = StoredRow(version, reconciled.without_ids().to_json())
         yield unit, row

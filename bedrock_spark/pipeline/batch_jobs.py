@@ -12,7 +12,7 @@ from bedrock_spark.fanout import (
 from bedrock_spark.fanout import watch as watch_jobs
 from bedrock_spark.fanout.meter import Meter
 from bedrock_spark.planning.drift import warning_of_drift
-from bedrock_spark.progress import Observer
+from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.submission import refuse_spent
 
@@ -24,8 +24,8 @@ def take_step(run: Run, controller: Controller, observe: Observer) -> StepResult
     get one more job: the next step submits it. Raises what `Pipeline.advance` says.
     """
     result = controller.advance()
-    meter = Meter(controller)
-    warning_of_drift(run, meter, observe)(progress_of(result, meter.counts(result)))
+    if observe is not ignore_progress:
+        observe(progress_of(result, Meter(controller).counts(result)))
     if result.is_done and requeue_answered(controller):
         return controller.result()
     if controller.rejection is not None or not result.active:

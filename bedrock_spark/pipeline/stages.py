@@ -47,7 +47,7 @@ from bedrock_spark.pipeline.batch_jobs import take_step, watch_to_end
 from bedrock_spark.pipeline.repeats import ask_in_rounds, await_output, repeat_by_batch
 from bedrock_spark.pipeline.spark_checks import SparkChecks
 from bedrock_spark.planning.agreement import Agreement
-from bedrock_spark.planning.drift import drift_findings
+from bedrock_spark.planning.drift import drift_findings, new_drift_findings
 from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.publication import Publication, why_not_final, write_final_report
 from bedrock_spark.report import Report, Reporter, check_complete
@@ -204,6 +204,7 @@ class Pipeline:
         RunStoppedError if the run was stopped, JobsWithoutAnswersError if its jobs answer no
         record, NoSlotAtAllError if the account allows no job, BudgetError if its budget is spent.
         """
+        self._reporter.look = new_drift_findings
         with self._command(reports_success=True):
             self._models.check()
             with self._submission(NO_WAIT) as controller:

@@ -97,6 +97,19 @@ def drift_findings(run: Run, known: Known, report: Report) -> list[dict[str, Any
     return [drift.as_finding() for drift in found]
 
 
+def new_drift_findings(run: Run, known: Known, report: Report) -> list[dict[str, Any]]:
+    """Return the same as `drift_findings`; warn of those that the last report does not have.
+
+    For commands that a scheduler repeats: each is a process of its own, and would warn again.
+    """
+    found = drift_findings(run, known, report)
+    told = {finding["kind"] for finding in (known.last or {}).get("findings", ())}
+    for finding in found:
+        if finding["kind"] not in told:
+            log.warning("not as planned: %s", finding["detail"])
+    return found
+
+
 def warning_of_drift(run: Run, meter: Meter, observe: Observer) -> Observer:
     """Return an observer that warns, too, once of each kind, if the jobs are not as planned.
 

@@ -18,12 +18,19 @@ from bedrock_spark.planning.tokens import LEAST_BYTES_PER_TOKEN
 from bedrock_spark.preview.values import Estimate
 from bedrock_spark.prices import RunPrices
 from bedrock_spark.prices.words import per_million
+from bedrock_spark.progress import Observer, ignore_progress
 
 
-def input_tokens_of(config: Config, aws: AwsSettings, bodies: Sequence[bytes]) -> list[int]:
+def input_tokens_of(
+    config: Config,
+    aws: AwsSettings,
+    bodies: Sequence[bytes],
+    observe: Observer = ignore_progress,
+) -> list[int]:
     """Return the input tokens of each body: as the service counts them, else an upper bound."""
     bounds = [math.ceil(len(body) / LEAST_BYTES_PER_TOKEN) for body in bodies]
-    counts = count_tokens(aws, bare_model_id(config.model.id), family_of(config), bodies)
+    model_id = bare_model_id(config.model.id)
+    counts = count_tokens(aws, model_id, family_of(config), bodies, observe)
     if counts is None:
         return bounds
     return [bound if n is None else n for n, bound in zip(counts, bounds, strict=True)]

@@ -36,6 +36,7 @@ from bedrock_spark.preview.values import (
     is_same,
 )
 from bedrock_spark.preview.whole import whole_of
+from bedrock_spark.progress import Observer, ignore_progress
 from bedrock_spark.run_folder.run import new_run_id
 from bedrock_spark.schema import parse_ddl
 
@@ -70,6 +71,7 @@ def preview(
     names: Sequence[str] = ("config", "other"),
     on_estimate: OnEstimate = ignore_estimates,
     on_row: OnRow = ignore_row,
+    observe: Observer = ignore_progress,
     clock: Clock | None = None,
 ) -> Preview:
     """Return the answers of the first rows of `df`, or of the config's source if `df` is None.
@@ -81,6 +83,7 @@ def preview(
     spark: a session, or a function that returns one
     compare: another config, which is asked about the same rows; its source is not read
     names: of the configs, for people
+    observe: is told how many requests have their tokens counted, before anything is paid
     Raises a BedrockSparkError: BudgetError if not even one row is sure to cost less than
     `options.max_cost`, InvokeRefusedError if the model would answer no row.
     """
@@ -90,6 +93,7 @@ def preview(
         names=names,
         on_estimate=on_estimate,
         on_row=on_row,
+        observe=observe,
         clock=clock,
     )[0]
 
@@ -104,6 +108,7 @@ def preview_rows(
     names: Sequence[str] = ("config", "other"),
     on_estimate: OnEstimate = ignore_estimates,
     on_row: OnRow = ignore_row,
+    observe: Observer = ignore_progress,
     clock: Clock | None = None,
 ) -> tuple[Preview, FirstRows]:
     """Return what `preview` returns, and the rows as Spark has them."""
@@ -111,7 +116,7 @@ def preview_rows(
     sides, first = open_sides(spark, df, config, options, compare, names, clock)
     for side in sides:
         side.look_up(clock.now())
-    estimates = [_estimated(side) for side in sides]
+    estimates = [_estimated(side, observe) for side in sides]
     on_estimate(estimates, sides[0].rendered)
     _ask(sides, options, clock, on_row)
     previews = tuple(
@@ -154,9 +159,9 @@ def render(
     )
 
 
-def _estimated(side: Side) -> Estimate:
-    groups = side.groups()
-    side.tokens = input_tokens_of(side.config, side.aws, [body for _, body in groups])
+def _estimated(side: Side, observe: Observer) -> Estimate:
+    bodies = [body for _, body in side.groups()]
+    side.tokens = input_tokens_of(side.config, side.aws, bodies, observe)
     return estimate(side.config, side.prices, side.tokens)
 
 

@@ -3,7 +3,8 @@
 from bedrock_spark.report.build import build_report, check_complete, write_report
 from bedrock_spark.report.reporter import Reporter
 from bedrock_spark.report.totals import Totals, totals_of
-from bedrock_spark.report.values import Ending, Failure, Report
+from bedrock_spark.report.values import Ending, Report
+from bedrock_spark.run_folder.report_shape import Failure
 
 __all__ = [
     "Ending",

@@ -18,7 +18,6 @@ from bedrock_spark.report.values import (
     INTERRUPTED,
     UNFINISHED,
     Ending,
-    Failure,
     Report,
 )
 from bedrock_spark.run_folder.canary_results import Canary, read_tries
@@ -26,6 +25,7 @@ from bedrock_spark.run_folder.ledger import Ledger, LedgerState
 from bedrock_spark.run_folder.manifest import RunManifest, read_manifest
 from bedrock_spark.run_folder.purchases import PurchaseNote, read_purchases, unit_hours
 from bedrock_spark.run_folder.report_file import read_report
+from bedrock_spark.run_folder.report_shape import Failure
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.storage import calls_at_once
 

@@ -21,6 +21,7 @@ from bedrock_spark.outputs.outcomes import (
 from bedrock_spark.outputs.reasons import Reason
 from bedrock_spark.prices import RunPrices, prices_as_json
 from bedrock_spark.run_folder.report_file import VERSION, WAITING
+from bedrock_spark.run_folder.report_shape import Failure
 
 OUTCOMES = (OK, ERROR, INVALID, TRUNCATED, REFUSED, MISSING, UNFOUND, REJECTED, WAITING)
 UNACCOUNTED = "unaccounted_rows"
@@ -30,17 +31,6 @@ DONE, UNFINISHED, HELD, FAILED, INTERRUPTED = (
     *("done", "unfinished", "held", "failed", "interrupted"),
 )
 STATES = (DONE, UNFINISHED, HELD, FAILED, INTERRUPTED)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """The error that ended a command: the name of its class, and its message, if that is ours.
-
-    The message of any other error may hold values of rows, so it is left out.
-    """
-
-    kind: str
-    message: str | None
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@
     <run uri>/provisioned/0001-*.json                   the throughput bought for the fallback
     <run uri>/cost-profiles/<place>-0001.json           an inference profile of the run's jobs
     <run uri>/probe/<probe>/<object>                    that driver and executors share the folder
+    <run uri>/probe/doctor/<time>-<object>              that doctor may write and read here
     <run uri>/results/shard-00042-00.parquet            one result row per source row
     <run uri>/results/images/shard-00042-00/<record_id>-0.png   the images of answers
     <run uri>/deadletters/shard-00042-00.parquet        the rows of that shard without an answer
@@ -49,6 +50,7 @@ names the one that was committed. So a prepare cannot touch what another one has
 
 from __future__ import annotations
 
+import re
 import secrets
 
 RUN_FILE = "run.json"
@@ -306,6 +308,22 @@ def probe_key(probe_id: str, name: str) -> str:
     name: "" for the folder of a probe
     """
     return f"{PROBE}/{probe_id}/{name}"
+
+
+def doctor_prefix() -> str:
+    """Return what the keys of all objects of doctors begin with."""
+    return f"{PROBE}/doctor/"
+
+
+def doctor_key(now: float, token: str) -> str:
+    """Return an object by which doctor proves what it may do. now: in seconds since the epoch."""
+    return f"{doctor_prefix()}{int(now):012d}-{token}"
+
+
+def written_by_doctor_at(key: str) -> int | None:
+    """Return when a doctor has written an object, in seconds; None if it is another object."""
+    found = re.fullmatch(rf"{doctor_prefix()}(\d+)-\w+", key)
+    return int(found[1]) if found is not None else None
 
 
 def deadletters_key(shard: str) -> str:

@@ -5,11 +5,17 @@ docs/report.md has the format.
 
 from __future__ import annotations
 
-import json
+import logging
 from typing import Any
 
+import msgspec
+
+from bedrock_spark.aws.s3_uri import join_uri
 from bedrock_spark.run_folder import layout
+from bedrock_spark.run_folder.report_shape import ReportJson
 from bedrock_spark.storage import Storage
+
+log = logging.getLogger(__name__)
 
 # The version of the format. It changes if a key changes its meaning or is removed.
 VERSION = 1
@@ -22,13 +28,23 @@ def read_report(storage: Storage, run_id: str, folder: str = "") -> dict[str, An
 
     folder: the run folder below the storage, with a `/` at its end, if it is not the storage itself
 
-    A damaged one is none: nothing depends on it.
+    One that is damaged, or that lacks a key of report_shape.py, counts as none, and a warning says
+    so: nothing depends on it, and the next collect writes it again.
     """
-    data = storage.read_if_present(f"{folder}{layout.REPORT_FILE}")
+    key = f"{folder}{layout.REPORT_FILE}"
+    data = storage.read_if_present(key)
+    if data is None:
+        return None
     try:
-        values = json.loads(data) if data is not None else None
-    except ValueError:
+        values = msgspec.json.decode(data)
+        if not isinstance(values, dict) or values.get("version") != VERSION:
+            return None
+        if values.get("run_id") != run_id:
+            return None
+        msgspec.convert(values, ReportJson)
+    except (msgspec.MsgspecError, RecursionError) as exc:
+        log.warning(
+            "%s: is not the report of a run, and is left out: %s", join_uri(storage.uri, key), exc
+        )
         return None
-    if not isinstance(values, dict) or values.get("version") != VERSION:
-        return None
-    return values if values.get("run_id") == run_id else None
+    return values

@@ -60,9 +60,9 @@ class ParquetFile:
         self._writer.close()
         return self._sink.target
 
-    def commit(self) -> None:
-        """Finish the file, and make it visible."""
-        self.finish().commit()
+    def commit(self) -> str:
+        """Finish the file, and make it visible; return the version of the object."""
+        return self.finish().commit()
 
     def abort(self) -> None:
         """Forget the file, unless it was committed."""

@@ -1,7 +1,7 @@
 """Make several calls to a storage at once: a caller waits for the slowest, not for their sum.
 
 Only calls whose order does not matter belong into one block: they may take effect in any order, and
-all of them are made even if one fails.
+all of them are made even if one fails. After an interrupt, those that have not begun are not made.
 """
 
 from __future__ import annotations
@@ -47,5 +47,15 @@ def calls_at_once(storage: Storage) -> Iterator[Calls]:
     if isinstance(storage, LocalStorage):
         yield Calls(None)
         return
-    with ThreadPoolExecutor(_CALLS, thread_name_prefix="at-once") as pool:
-        yield Calls(pool)
+    pool = ThreadPoolExecutor(_CALLS, thread_name_prefix="at-once")
+    try:
+        try:
+            yield Calls(pool)
+        except Exception:
+            pool.shutdown()
+            raise
+        pool.shutdown()
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        # Who interrupts does not wait for hundreds of calls. Python would make them at its exit.
+        pool.shutdown(cancel_futures=True)
+        raise

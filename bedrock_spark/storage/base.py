@@ -33,8 +33,8 @@ class ObjectWriter(Protocol):
         """Append bytes; return how many. Raises StorageError, also for bytes of earlier calls."""
         ...
 
-    def commit(self) -> None:
-        """Make the object visible, in place of an existing one."""
+    def commit(self) -> str:
+        """Make the object visible, in place of an existing one; return its version."""
         ...
 
     def abort(self) -> None:

@@ -207,11 +207,13 @@ class LocalWriter:
         self.size += len(data)
         return len(data)
 
-    def commit(self) -> None:
-        """Rename the temporary file."""
+    def commit(self) -> str:
+        """Rename the temporary file, which keeps its time and size."""
         with _storage_errors(self._path):
             self._file.close()
+            version = _version(self._temporary.stat())
             self._temporary.replace(self._path)
+        return version
 
     def abort(self) -> None:
         """Unlink the temporary file."""

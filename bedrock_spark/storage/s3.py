@@ -20,9 +20,10 @@ from typing import Any
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from bedrock_spark.aws.clients import AwsSettings, s3_client
-from bedrock_spark.aws.errors import access_advice, error_code
+from bedrock_spark.aws.errors import access_advice, error_code, is_passing, is_unavailable
 from bedrock_spark.aws.protocols import S3Client
 from bedrock_spark.aws.retry import retry_conflict
 from bedrock_spark.aws.s3_uri import join_uri, parse_s3_uri
@@ -218,7 +219,8 @@ class S3Storage:
                     Bucket=self._bucket, Delete={"Objects": names, "Quiet": True}
                 )
             for error in reply.get("Errors", ()):
-                raise StorageError(f"s3://{self._bucket}/{error['Key']}: {error['Message']}")
+                kind = StorageUnavailableError if is_passing(error["Code"]) else StorageError
+                raise kind(f"s3://{self._bucket}/{error['Key']}: {error['Message']}")
 
     def keeps_versions(self, key: str) -> bool:
         """Tell whether the object has a version id: then the bucket has, or had, versioning.
@@ -290,8 +292,15 @@ class S3Storage:
     def _storage_errors(self, key: str) -> Iterator[None]:
         try:
             yield
+        except ResponseParserError as exc:
+            # A proxy has answered. botocore's message has its whole page.
+            what = f"{join_uri(self.uri, key)}: the reply is not one of S3"
+            raise StorageUnavailableError(f"{what}; is a proxy between?", key=key) from exc
         except (ClientError, BotoCoreError, Boto3Error, OSError) as exc:
             where, advice = join_uri(self.uri, key), access_advice(exc)
             if advice is not None:
                 raise StorageAccessError(f"{where}: {exc}. {advice}", key=key) from exc
+            if is_unavailable(exc):
+                text = f"{where}: {exc}. Run the same command later"
+                raise StorageUnavailableError(text, key=key) from exc
             raise StorageError(f"{where}: {exc}", key=key) from exc

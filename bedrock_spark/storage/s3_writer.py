@@ -62,24 +62,25 @@ class S3Writer:
             self._send()
         return len(piece)
 
-    def commit(self) -> None:
-        """Make the object visible, whole, in place of an existing one."""
+    def commit(self) -> str:
+        """Make the object visible, whole, in place of an existing one; return its ETag."""
         if self._pool is None or self._upload is None:
             with self._errors():
-                self._client.put_object(**self._object, Body=b"".join(self._held))
+                reply = self._client.put_object(**self._object, Body=b"".join(self._held))
         else:
             if self._held:
                 self._send()
             while self._running:
                 self._wait()
             with self._errors():
-                self._client.complete_multipart_upload(
+                reply = self._client.complete_multipart_upload(
                     **self._object,
                     UploadId=self._upload.result(),
                     MultipartUpload={"Parts": self._parts},
                 )
             self._pool.shutdown()
         self._is_over = True
+        return str(reply["ETag"]).strip('"')
 
     def abort(self) -> None:
         """Forget the object, unless it was committed. A failure is logged: the caller has its own.

@@ -25,6 +25,7 @@ from bedrock_spark.fanout.slots import Slots
 from bedrock_spark.fanout.targets import Target
 from bedrock_spark.run_folder import layout
 from bedrock_spark.run_folder.cost_profiles import place_digest, profiles_in_use
+from bedrock_spark.run_folder.lease import Lease
 from bedrock_spark.run_folder.run import Run, new_run_id
 from bedrock_spark.storage import LocalStorage
 from tests.unit.fakes import FakeClock, make_config
@@ -139,6 +140,17 @@ def test_no_job_names_a_profile_that_a_killed_process_deleted(
     assert len({arn, second, third}) == 3
     listed = {p["inferenceProfileArn"] for p in own_profiles(kit, run)}
     assert listed == {second, third}
+    delete_cost_profiles(run, CLOCK)
+    assert own_profiles(kit, run) == []
+
+
+def test_a_process_without_the_lease_deletes_none(kit: Kit, run: Run) -> None:
+    """Another one carries the run on, and may be about to name a profile in a job."""
+    arn = CostProfiles(run, CLOCK).arn_for(target(kit))
+    with Lease(run.storage, CLOCK):
+        delete_cost_profiles(run, CLOCK)
+    assert [p["inferenceProfileArn"] for p in own_profiles(kit, run)] == [arn]
+    assert [profile.arn for profile in profiles_in_use(run.storage)] == [arn]
     delete_cost_profiles(run, CLOCK)
     assert own_profiles(kit, run) == []
 

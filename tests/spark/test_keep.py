@@ -27,6 +27,7 @@ from tests.spark_sessions import make_config
 
 # What became of two questions of the first run.
 ENDED = {"question 1": "refusal", "question 2": "max_tokens"}
+PROMPT = "Classify: "
 PRICES = {"batch": {"input": 1, "output": 10}}
 
 
@@ -67,7 +68,7 @@ def answer(run: Run, shard: str, key: str, stop_reasons: dict[str, str] | None =
     """Write the output of a job that answers a whole shard; `stop_reasons` by question."""
     lines = []
     for line in map(json.loads, run.storage.read(key).splitlines()):
-        question = line["modelInput"]["messages"][0]["content"][0]["text"]
+        question = line["modelInput"]["messages"][0]["content"][0]["text"].removeprefix(PROMPT)
         output = {
             "content": [{"type": "text", "text": f"re: {question}"}],
             "stop_reason": (stop_reasons or {}).get(question, "end_turn"),

@@ -6,6 +6,7 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse, HeadersDict
 
 from bedrock_spark.aws.batch_jobs import SeenJob
 from bedrock_spark.config import Config, parse_config
+from bedrock_spark.run_folder.report_file import VERSION
+from bedrock_spark.run_folder.report_shape import ReportJson
 from tests.models import CLAUDE as CLAUDE
 from tests.models import CLAUDE_MODEL as CLAUDE_MODEL
 
@@ -20,6 +23,17 @@ ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/BedrockBatchInference"
 PROVISIONED = f"arn:aws:bedrock:us-east-1:{ACCOUNT}:provisioned-model/abcdefghijkl"
 DATA = Path(__file__).parents[1] / "data"
+
+
+def report_json(**values: Any) -> dict[str, Any]:
+    """Return the content of a report.json that is empty but for these values."""
+    empty: dict[str, Any] = {"str": "", "int": 0, "list": [], "dict": {}}
+    found = {
+        field.name: None if "None" in str(field.type) else empty[str(field.type).split("[")[0]]
+        for field in fields(ReportJson)
+    }
+    assert values.keys() <= found.keys()
+    return {**found, "version": VERSION, **values}
 
 
 class FakeClock:

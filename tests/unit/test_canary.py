@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -461,7 +462,39 @@ def test_too_many_cut_answers_stop_the_run_and_a_limit_is_named(
     assert (canary.truncated, canary.enough_tokens, canary.probes) == (2, 40, 4)
     assert canary.probe_tokens == (4 * 30, 4 * 7)
     assert (canary.input_tokens, canary.output_tokens) == (150, 35), "the sample for estimates"
-    assert is_canary_due(run), "the next command sends it again"
+    assert is_canary_due(run), "the next command may not go on, either"
+
+
+@pytest.mark.parametrize(
+    ("change", "is_asked"),
+    [({}, False), ({"records": 4}, True), ({"model_id": "us.amazon.nova-lite-v1:0"}, True)],
+)
+def test_cut_answers_are_paid_for_once(
+    tmp_path: Path,
+    model: Callable[..., Any],
+    clock: FakeClock,
+    change: dict[str, Any],
+    is_asked: bool,
+) -> None:
+    """The same command again says the same, and asks only if it would ask something else."""
+    run = begin_limited_run(tmp_path, {})
+    llm = model(run, lambda i: 35 if i in "34" else 1, LimitedModel)
+    with pytest.raises(CanaryError) as first:
+        ask_canary(run, shards_of((5,)), clock)
+    asked = len(llm.limits)
+    canary = run.config.canary.model_copy(update=change)
+    again = replace(run, config=run.config.model_copy(update={"canary": canary}))
+    if is_asked:
+        with suppress(CanaryError):
+            ask_canary(again, shards_of((5,)), clock)
+        assert len(llm.limits) > asked
+        return
+    with pytest.raises(CanaryError, match="are not paid for again") as second:
+        ask_canary(again, shards_of((5,)), clock)
+    assert len(llm.limits) == asked
+    assert str(second.value).startswith(str(first.value))
+    assert (second.value.asked, second.value.refused) == (5, 0)
+    assert len(read_tries(run.storage)) == 1
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ from bedrock_spark.run_folder.published import (
 from bedrock_spark.run_folder.run import Run, begin_run, open_run
 from bedrock_spark.storage import LocalStorage, Storage, StoredObject
 from tests.unit.browse.finished_run import finished_run
-from tests.unit.fakes import CLAUDE, FakeClock, config_values
+from tests.unit.fakes import CLAUDE, FakeClock, config_values, report_json
 from tests.unit.moto_s3 import s3_in_process
 
 SHARD = layout.shard_id(0, 0)
@@ -101,7 +101,7 @@ def done_run(folder: Path, **report: Any) -> Run:
 
 
 def write_report(storage: Storage, run_id: str, **report: Any) -> None:
-    values = {**REPORT, "run_id": run_id, **report}
+    values = report_json(**{**REPORT, "run_id": run_id, **report})
     storage.write(layout.REPORT_FILE, json.dumps(values).encode())
     if values["published"] is not None:
         note = Publication("overwrite", DONE, results_fingerprint(storage))

@@ -5,6 +5,7 @@ Only these become work for Spark. What is known of the others is the table of re
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,33 +27,36 @@ class Collected:
     """What earlier collects have left in the run folder.
 
     rows: the table of reconciliations; versions: of the object of each unit
-    results, dead_letters: the units that have such a file
+    results, dead_letters: the version of such a file, by the units that have one
     """
 
     rows: dict[str, StoredRow]
     versions: Mapping[str, str]
-    results: set[str]
-    dead_letters: set[str]
+    results: Mapping[str, str]
+    dead_letters: Mapping[str, str]
+
+    def files(self, unit: str) -> tuple[str, str]:
+        """Return the versions of the results and dead letters of a unit; "" for none."""
+        return self.results.get(unit, ""), self.dead_letters.get(unit, "")
 
 
 def read_collected(storage: Storage) -> Collected:
     """List what earlier collects have left, and read the table of reconciliations."""
 
-    def units(prefix: str) -> set[str]:
-        return {layout.unit_of(stored.key) for stored in storage.scan(prefix)}
+    def versions_below(prefix: str) -> dict[str, str]:
+        return {layout.unit_of(stored.key): stored.version for stored in storage.scan(prefix)}
 
     folders = (layout.RESULTS, layout.DEADLETTERS)
     with calls_at_once(storage) as calls:
         rows = calls.begin(read_table, storage)
         versions = calls.begin(list_versions, storage)
         results, dead_letters = (
-            [calls.begin(units, prefix) for prefix in layout.unit_prefixes(folder)]
+            [calls.begin(versions_below, prefix) for prefix in layout.unit_prefixes(folder)]
             for folder in folders
         )
-    return Collected(
-        *(rows.result(), versions.result()),
-        *(set().union(*(each.result() for each in own)) for own in (results, dead_letters)),
-    )
+    # The listings of a folder have no unit in common.
+    files = (dict(ChainMap(*(e.result() for e in own))) for own in (results, dead_letters))
+    return Collected(rows.result(), versions.result(), *files)
 
 
 class ChangedUnits:
@@ -102,7 +106,9 @@ class ChangedUnits:
     def _changed(
         self, unit: str, rows: int, inputs: Sequence[StoredObject], collected: Collected
     ) -> Iterator[tuple[ShardWork, int]]:
-        work = ShardWork(unit, None, tuple(self._jobs.get(unit, ())), tuple(inputs))
+        jobs = tuple(self._jobs.get(unit, ()))
+        may_be_dead = unit in collected.dead_letters
+        work = ShardWork(unit, None, jobs, tuple(inputs), may_be_dead)
         if not self._is_current(work, collected):
             self.changed_rows += rows
             yield work, sum(stored.size for stored in inputs)
@@ -119,8 +125,7 @@ class ChangedUnits:
             return False  # it has another format: the shard is collected again
         is_current = (
             reconciled.fingerprint == self._task.fingerprint(work.inputs or (), work)
-            and unit in collected.results
-            and (not reconciled.dead_letters or unit in collected.dead_letters)
+            and reconciled.files == collected.files(unit)
             and not self._may_have_late_output(reconciled, work)
         )
         if is_current:

@@ -75,12 +75,13 @@ class DeadLetters:
         """Return the number of rows so far."""
         return 0 if self._file is None else self._file.rows
 
-    def commit(self) -> None:
-        """Make the file visible. Without rows there is no file."""
+    def commit(self) -> str:
+        """Make the file visible; return its version. Without rows there is no file: ""."""
         if self._file is not None:
-            self._file.commit()
-        elif self._may_exist:
+            return self._file.commit()
+        if self._may_exist:
             self._storage.delete([self._key])
+        return ""
 
     def _names(self, schema: pa.Schema) -> list[str]:
         return [name for name in schema.names if name not in self._left_out]

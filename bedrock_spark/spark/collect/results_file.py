@@ -37,6 +37,7 @@ class ResultsFile:
     file: takes the results
     dead: takes those that are not ok, unless it is None
     counts: takes the rows as they are written, unless it is None
+    versions: of the objects of results and dead letters, once they are committed; "" for none
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class ResultsFile:
         dead: DeadLetters | None = None,
         counts: AnswerCounts | None = None,
     ) -> None:
+        self.versions = "", ""
         results = columns.arrow()
         self._rows = rows
         self._file = file

@@ -68,12 +68,15 @@ class ShardWork:
     """One unit of collect: a shard with its jobs, rejected rows, or rows with kept answers.
 
     inputs: the output objects of the unit, as `shard_inputs` returns them; None: they are listed
+    may_be_dead: whether an earlier collect may have left dead letters, to be deleted if none are
+        written now
     """
 
     unit: str
     bucket: int | None
     jobs: tuple[Job, ...]
     inputs: tuple[StoredObject, ...] | None = None
+    may_be_dead: bool = True
 
 
 class CollectedUnit(msgspec.Struct, frozen=True):
@@ -86,6 +89,9 @@ class CollectedUnit(msgspec.Struct, frozen=True):
 @dataclass(frozen=True)
 class CollectTask:
     """Collects one shard; Spark sends it to the executors.
+
+    A reconciliation names the versions of the files that it is about. A collect of another config
+    that is killed may leave other ones there: then they are made again.
 
     prepare_id: names the folders of rows and rejects
     ask_unfound, again: see `ShardReconciliation`
@@ -109,13 +115,14 @@ class CollectTask:
     def __call__(self, work: ShardWork) -> CollectedUnit:
         """Collect one unit, or return its last reconciliation if nothing changed since.
 
-        A unit whose results or dead letters were deleted is collected again. If jobs claim answers
-        that were not found, output that came late is copied to the run folder and read.
+        A unit whose results or dead letters were deleted or replaced is collected again. If jobs
+        claim answers that were not found, output that came late is copied to the run folder and
+        read.
         """
         done = self._collect(work)
         is_late = lacks_answers(done.reconciled)
         if is_late and copy_late_output(self.storage, self.folders, work.jobs):
-            done = self._collect(replace(work, inputs=None))
+            done = self._collect(replace(work, inputs=None, may_be_dead=True))
         return done
 
     def _collect(self, work: ShardWork) -> CollectedUnit:
@@ -134,14 +141,14 @@ class CollectTask:
                 # It is listed after it was read: if it was written meanwhile, the version is not
                 # that of what was read, and the next collect looks at it again.
                 version = self._version(last)
-                if version is not None and self._has_files(last):
+                if version is not None and self._files(work.unit) == last.files:
                     return CollectedUnit(version, last.without_ids())
             with _memory_of_a_shard():
                 if work.bucket is not None:
                     reconciled = self._collect_rejects(work, rows.result(), folder)
                 else:
                     with Spill(folder) as spill:
-                        made = work, inputs, reader, last, rows.result()
+                        made = work, inputs, reader, rows.result()
                         reconciled = self._join(*made, folder, spill)
         reconciled = msgspec.structs.replace(reconciled, fingerprint=fingerprint)
         version = self.storage.write(layout.reconciliation_key(work.unit), reconciled.to_json())
@@ -163,11 +170,14 @@ class CollectTask:
         key = layout.reconciliation_key(last.unit)
         return next((o.version for o in self.storage.list(key) if o.key == key), None)
 
-    def _has_files(self, last: ReconciledShard) -> bool:
-        keys = [layout.results_key(last.unit)]
-        if last.dead_letters:
-            keys.append(layout.deadletters_key(last.unit))
-        return all(any(o.key == key for o in self.storage.list(key)) for key in keys)
+    def _files(self, unit: str) -> tuple[str, str]:
+        """Return the versions of the results and dead letters that are there; "" for none."""
+        keys = layout.results_key(unit), layout.deadletters_key(unit)
+        with calls_at_once(self.storage) as calls:
+            listings = [calls.begin(self.storage.list, key) for key in keys]
+        versions = {o.key: o.version for listing in listings for o in listing.result()}
+        results, dead_letters = (versions.get(key, "") for key in keys)
+        return results, dead_letters
 
     def fingerprint(self, inputs: Sequence[StoredObject], work: ShardWork) -> str:
         """Return a digest of everything that the results of a shard depend on."""
@@ -197,16 +207,17 @@ class CollectTask:
         counts = ReasonCounts()
         for message in why:
             counts.add(REJECTED, None, message)
-        return _with_reasons(
-            ReconciledShard(unit=work.unit, rows=len(why), outcomes={REJECTED: len(why)}), counts
+        outcomes = {REJECTED: len(why)}
+        shard = ReconciledShard(
+            unit=work.unit, rows=len(why), outcomes=outcomes, files=results.versions
         )
+        return _with_reasons(shard, counts)
 
     def _join(
         self,
         work: ShardWork,
         inputs: Sequence[StoredObject],
         reader: LineReader,
-        last: ReconciledShard | None,
         rows: Path,
         folder: Path,
         spill: Spill,
@@ -225,7 +236,7 @@ class CollectTask:
         made = ResultRows(reconciliation, family, images, parsed, self.provenance, asked)
         reconciliation.note_superseded = made.note_superseded
         counts = AnswerCounts(self.columns.prefix, self.columns.parsed)
-        may_exist = last is None or last.dead_letters != 0
+        may_exist = work.may_be_dead
         with (
             DeadLetters(self.columns, self.storage, work.unit, may_exist=may_exist) as dead,
             self._results(work.unit, kept, dead, counts) as results,
@@ -256,6 +267,7 @@ class CollectTask:
             lengths=dict(counts.lengths),
             labels={k: None if v is None else dict(v) for k, v in counts.labels.items()},
             dead_letters=dead.rows,
+            files=results.versions,
             outputs=outputs_digest(inputs),
             jobs_known=jobs_digest(work.jobs),
             rules=self.rules,
@@ -271,7 +283,7 @@ class CollectTask:
     ) -> Iterator[ResultsFile]:
         """Provide the results of a unit; put them into the run folder after the block, whole.
 
-        With them its dead letters, if there may be some.
+        With them its dead letters, if there may be some. Then the results have the versions.
         """
         schema = schema_of(kept.schema, self.columns)
         key = layout.results_key(unit)
@@ -283,8 +295,8 @@ class CollectTask:
                 commits = [calls.begin(file.commit)]
                 if dead is not None:
                     commits.append(calls.begin(dead.commit))
-            for commit in commits:
-                commit.result()
+            first, *second = (commit.result() for commit in commits)
+            results.versions = first, second[0] if second else ""
 
 
 def _read_rows(

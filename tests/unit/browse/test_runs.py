@@ -13,6 +13,7 @@ from bedrock_spark.cli import main
 from bedrock_spark.errors import ExitCode
 from bedrock_spark.run_folder import layout
 from tests.unit.browse.finished_run import finished_run
+from tests.unit.fakes import report_json
 
 AWS = AwsSettings()
 REPORT = {
@@ -30,7 +31,7 @@ REPORT = {
 def report_on(folder: Path) -> None:
     """Write the last report of a finished run into its folder."""
     run_id = json.loads((folder / layout.RUN_FILE).read_text())["run_id"]
-    (folder / layout.REPORT_FILE).write_text(json.dumps({**REPORT, "run_id": run_id}))
+    (folder / layout.REPORT_FILE).write_text(json.dumps(report_json(**REPORT, run_id=run_id)))
 
 
 def test_runs_are_found_at_three_levels_and_the_newest_is_first(tmp_path: Path) -> None:

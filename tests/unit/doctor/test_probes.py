@@ -20,7 +20,10 @@ from bedrock_spark.errors import (
     StorageError,
     StorageUnavailableError,
 )
+from bedrock_spark.run_folder import layout
 from bedrock_spark.storage import LocalStorage
+
+NOW = 1_800_000_000.0
 
 
 def failing(exc: Exception) -> Callable[[], Iterator[Finding]]:
@@ -89,9 +92,21 @@ def test_what_the_run_folder_does_not_take(
 
     monkeypatch.setattr(storage, verb, fail)
     monkeypatch.setattr(storage, "uri", "s3://my-bucket/runs/one")
-    (found,) = lines(lambda: folder_findings(storage, "aws"))
+    (found,) = lines(lambda: folder_findings(storage, "aws", NOW))
     assert (found.level, found.fix is not None) == (level, has_fix)
     assert "no connection" not in found.what
+
+
+def test_what_a_killed_doctor_left_is_deleted(tmp_path: Path) -> None:
+    """Not the object of one that may be at work, nor the proofs of a run."""
+    storage = LocalStorage(str(tmp_path))
+    old, young = layout.doctor_key(NOW - 7_200, "0a"), layout.doctor_key(NOW - 60, "0b")
+    others = [young, layout.probe_key("0c", "driver"), layout.RUN_FILE]
+    for key in (old, *others):
+        storage.write(key, b"x")
+    (found,) = lines(lambda: folder_findings(storage, "aws", NOW))
+    assert found.level == Level.OK
+    assert sorted(o.key for o in storage.list("")) == sorted(others)
 
 
 def test_what_another_probe_tells_is_told_once() -> None:

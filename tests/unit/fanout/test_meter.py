@@ -25,6 +25,7 @@ from bedrock_spark.run_folder.ledger import Job, KnownJobs, RunningSum
 from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.screen.text import money_text, slots_text
 from tests.unit.fake_run import RUN_ID, FakeRun
+from tests.unit.fakes import report_json
 
 PRICES = PricesConfig.model_validate({"batch": {"input": 0.001, "output": 0.002}})
 
@@ -84,7 +85,7 @@ def test_money_of_an_earlier_fallback_counts(tmp_path: Path) -> None:
     fallback = {"fallback": {"input": 1.0, "output": 1.0}, "batch": {"input": 1.0, "output": 1.0}}
     prices = PricesConfig.model_validate(fallback)
     fake.run = replace(fake.run, config=fake.run.config.model_copy(update={"prices": prices}))
-    report = {"version": 1, "run_id": RUN_ID, "fallback_tokens": {"input": 1000, "output": 2000}}
+    report = report_json(run_id=RUN_ID, fallback_tokens={"input": 1000, "output": 2000})
     fake.run.storage.write(layout.REPORT_FILE, json.dumps(report).encode())
     fake.restart()
     fake.advance()

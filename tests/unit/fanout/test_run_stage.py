@@ -19,9 +19,9 @@ from bedrock_spark.run_folder.fallback_end import note_fallback_ended
 from bedrock_spark.run_folder.ledger import Ledger
 from bedrock_spark.run_folder.ledger.events import Held
 from bedrock_spark.run_folder.published import DONE, WRITING, Publication, Publications
-from bedrock_spark.run_folder.report_file import VERSION, WAITING
+from bedrock_spark.run_folder.report_file import WAITING
 from tests.unit.fake_run import FakeRun
-from tests.unit.fakes import CLAUDE, make_config
+from tests.unit.fakes import CLAUDE, make_config, report_json
 
 
 def status(fake: FakeRun) -> Status:
@@ -29,8 +29,8 @@ def status(fake: FakeRun) -> Status:
 
 
 def write_report(fake: FakeRun, run_id: str | None = None, **values: Any) -> None:
-    values = {"version": VERSION, "run_id": run_id or fake.run.run_id, **values}
-    fake.run.storage.write(layout.REPORT_FILE, json.dumps(values).encode())
+    report = report_json(run_id=run_id or fake.run.run_id, **values)
+    fake.run.storage.write(layout.REPORT_FILE, json.dumps(report).encode())
 
 
 def test_a_run_passes_its_stages_in_order(fake_run: Callable[..., FakeRun]) -> None:

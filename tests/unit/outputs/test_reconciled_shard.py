@@ -75,6 +75,7 @@ MEMBERS: dict[str, st.SearchStrategy[object]] = {
     "lengths": COUNTS,
     "labels": st.dictionaries(TEXTS, st.none() | COUNTS, max_size=3),
     "fallback_minutes": COUNTS,
+    "files": st.tuples(st.text(), st.text()),
     "latency": COUNTS,
 }
 SHARDS = st.fixed_dictionaries(MEMBERS).map(lambda members: ReconciledShard(**members))

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bedrock_spark.outputs.reconciled_shard import ReconciledShard
+from bedrock_spark.errors import RunFolderError
+from bedrock_spark.outputs.reconciled_shard import ReconciledShard, read_reconciled
 from bedrock_spark.outputs.reconciliations import (
     Reconciliations,
     StoredRow,
@@ -127,8 +128,25 @@ def test_a_run_that_was_never_collected_has_none(tmp_path: Path) -> None:
 def test_reconciliations_are_a_sequence_sorted_by_name(tmp_path: Path) -> None:
     storage = LocalStorage(str(tmp_path))
     rows = {unit: commit(storage, unit, n) for n, unit in enumerate(reversed(UNITS))}
-    reconciliations = Reconciliations(rows)
+    reconciliations = Reconciliations(rows, storage.uri)
     assert [r.unit for r in reconciliations] == list(UNITS)
     assert (len(reconciliations), reconciliations[0].unit) == (3, UNITS[0])
     assert [r.unit for r in reconciliations[1:]] == list(UNITS[1:])
     assert list_versions(storage) == {unit: row.version for unit, row in rows.items()}
+
+
+OLDER = b'{"unit": "u", "rows": "many"}'
+
+
+@pytest.mark.parametrize("data", [b"damaged", OLDER])
+def test_a_reconciliation_of_another_format_is_a_clear_error(tmp_path: Path, data: bytes) -> None:
+    """Whether the table has it or its own object; a reader cannot make it again."""
+    storage = LocalStorage(str(tmp_path))
+    unit = UNITS[0]
+    version = storage.write(layout.reconciliation_key(unit), data)
+    for table in ({}, {unit: StoredRow(version, OLDER)}):
+        write_table(storage, table)
+        with pytest.raises(RunFolderError, match=r"another version of bedrock_spark.*run collect"):
+            list(read_reconciliations(storage))
+    with pytest.raises(RunFolderError, match=layout.reconciliation_key(unit)):
+        read_reconciled(storage, unit)

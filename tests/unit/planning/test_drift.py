@@ -13,17 +13,21 @@ from hypothesis import strategies as st
 
 from bedrock_spark.config import PricesConfig, TokenPrices
 from bedrock_spark.costs.tokens import Tokens
+from bedrock_spark.fanout import Controller
 from bedrock_spark.fanout.meter import JobSums, Meter
+from bedrock_spark.pipeline import batch_jobs
+from bedrock_spark.pipeline.batch_jobs import take_step
 from bedrock_spark.planning.drift import (
     LEAST_RECORDS,
     drift_findings,
     drifts_of,
     drifts_of_run,
+    new_drift_findings,
     warning_of_drift,
 )
 from bedrock_spark.planning.tokens import input_tokens, output_tokens
 from bedrock_spark.prices import RunPrices
-from bedrock_spark.progress import Progress
+from bedrock_spark.progress import Progress, ignore_progress
 from bedrock_spark.report import Ending, Reporter
 from bedrock_spark.report.gather import read_known
 from bedrock_spark.run_folder.canary_results import Canary, read_tries
@@ -138,6 +142,35 @@ def test_progress_warns_once_of_each_kind(tmp_path: Path, caplog: pytest.LogCapt
     (record,) = caplog.records
     assert record.getMessage().startswith("not as planned: 70.0% of 200 records")
     assert len(seen) == 2
+
+
+def test_commands_that_a_scheduler_repeats_warn_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each is a process of its own: the last report says what was told."""
+    run = bad_run(tmp_path).run
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            report = Reporter(FakeClock(), look=new_drift_findings).write(run, Ending())
+            assert [f["kind"] for f in report.findings if "drift" in f["kind"]] == ["drift_errors"]
+    (record,) = caplog.records
+    assert record.getMessage().startswith("not as planned: 70.0% of 200 records")
+
+
+@pytest.mark.parametrize("is_observed", [True, False])
+def test_a_step_that_nobody_watches_adds_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_observed: bool
+) -> None:
+    """The sums over all jobs are for the screen and the metrics."""
+    fake, made, seen = bad_run(tmp_path), list[Controller](), list[Progress]()
+
+    def new_meter(controller: Controller) -> Meter:
+        made.append(controller)
+        return Meter(controller)
+
+    monkeypatch.setattr(batch_jobs, "Meter", new_meter)
+    take_step(fake.run, fake.controller, seen.append if is_observed else ignore_progress)
+    assert (len(made), len(seen)) == ((1, 1) if is_observed else (0, 0))
 
 
 def test_the_report_has_a_finding_that_later_reports_find_again_or_not(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ SHARD = layout.shard_id(42, 3)
         (layout.round_key("0a1b"), "claims/0a1b/round"),
         (layout.cost_profile_key("0a1b2c3d4e5f", 2), "cost-profiles/0a1b2c3d4e5f-0002.json"),
         (layout.probe_key("0a1b", "driver"), "probe/0a1b/driver"),
+        (layout.doctor_key(1.8e9, "0a1b"), "probe/doctor/001800000000-0a1b"),
         (layout.deadletters_key(SHARD), "deadletters/shard-00042-03.parquet"),
         (layout.results_key("rejects-00007"), "results/rejects-00007.parquet"),
         (layout.reconciliation_key(SHARD), "reconciliation/shard-00042-03.json"),

@@ -1,24 +1,29 @@
-"""S3 refuses the caller: an error of its own kind, which says what to check."""
+"""S3 refuses the caller, or is not available: errors of their own kinds."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from boto3.exceptions import S3UploadFailedError
+from boto3.exceptions import RetriesExceededError, S3UploadFailedError
 from botocore.exceptions import (
     ClientError,
     CredentialRetrievalError,
+    EndpointConnectionError,
+    IncompleteReadError,
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
+    ReadTimeoutError,
     SSOTokenLoadError,
 )
+from botocore.parsers import ResponseParserError
 
 from bedrock_spark.aws.clients import AwsSettings
 from bedrock_spark.aws.errors import JOB_ERRORS, access_advice
-from bedrock_spark.errors import StorageAccessError, StorageError
+from bedrock_spark.errors import StorageAccessError, StorageError, StorageUnavailableError
 from bedrock_spark.storage.s3 import S3Storage
 
 
@@ -83,12 +88,63 @@ def test_a_refused_caller_is_an_error_of_its_own(
             call()
 
 
-@pytest.mark.parametrize("code", ["NoSuchBucket", "SlowDown", "InternalError", "500"])
-def test_other_errors_are_none_of_access(storage: Any, code: str) -> None:
-    """They keep their own exit code."""
+@pytest.mark.parametrize(
+    "error",
+    [
+        *map(refused, ("SlowDown", "InternalError", "500", "503", "429", "RequestTimeout")),
+        *map(refused, ("ServiceUnavailable", "Throttling", "RequestLimitExceeded")),
+        ClientError({"ResponseMetadata": {"HTTPStatusCode": 503}}, "GetObject"),  # type: ignore[typeddict-item]
+        EndpointConnectionError(endpoint_url="https://s3"),
+        ReadTimeoutError(endpoint_url="https://s3"),
+        IncompleteReadError(actual_bytes=1, expected_bytes=2),
+        ResponseParserError("<html>"),
+    ],
+)
+def test_s3_that_is_not_available_is_an_error_of_its_own(
+    storage: Any, error: Exception, tmp_path: Path
+) -> None:
+    """Throttled, failed or without a reply, whichever call meets it: it may succeed later."""
+    refusing = storage(error)
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    for call in (
+        lambda: refusing.read("k"),
+        lambda: refusing.write("k", b"x"),
+        lambda: refusing.create("k", b"x"),
+        lambda: refusing.list(""),
+        lambda: refusing.upload(path, "k"),
+        lambda: refusing.delete(["k"]),
+    ):
+        with pytest.raises(StorageUnavailableError) as caught:
+            call()
+        assert "<html>" not in str(caught.value)
+
+
+def test_a_download_whose_repeats_are_used_up_is_not_available(storage: Any) -> None:
+    """boto3 has an error of its own for them."""
+    error = RetriesExceededError(ReadTimeoutError(endpoint_url="https://s3"))
+    with pytest.raises(StorageUnavailableError):
+        storage(error).download("k", Path("file"))
+
+
+@pytest.mark.parametrize(("code", "kind"), [("SlowDown", True), ("MalformedXML", False)])
+def test_an_object_that_s3_keeps_is_told_by_its_code(
+    monkeypatch: pytest.MonkeyPatch, code: str, kind: bool
+) -> None:
+    reply = {"Errors": [{"Key": "run/k", "Code": code, "Message": "no"}]}
+    client = SimpleNamespace(delete_objects=lambda **_: reply)
+    monkeypatch.setattr(S3Storage, "_client", client)
+    with pytest.raises(StorageError) as caught:
+        S3Storage("s3://bucket/run", AwsSettings("us-east-1")).delete(["k"])
+    assert isinstance(caught.value, StorageUnavailableError) == kind
+
+
+@pytest.mark.parametrize("code", ["NoSuchBucket", "MalformedXML", "400"])
+def test_other_errors_are_neither(storage: Any, code: str) -> None:
+    """A repeated call would fail again."""
     with pytest.raises(StorageError) as caught:
         storage(refused(code)).list("")
-    assert not isinstance(caught.value, StorageAccessError)
+    assert type(caught.value) is StorageError
 
 
 def test_no_code_of_the_job_calls_is_missed() -> None:

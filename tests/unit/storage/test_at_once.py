@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,27 @@ def test_a_listing_that_fails_says_so_at_the_page_that_failed() -> None:
     listed = scan_ahead(Remote(2 * PAGE, fails_after=PAGE + 5), "a/")  # type: ignore[arg-type]
     with pytest.raises(StorageError):
         list(listed)
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_after_an_interrupt_no_further_call_is_made(remote: Any, kind: type[BaseException]) -> None:
+    """Those under way are waited for, and those that have not begun are dropped."""
+    made: list[int] = []
+    dropped = threading.Event()
+
+    def call(number: int) -> None:
+        assert dropped.wait(60)
+        made.append(number)
+
+    begun: list[Future[None]] = []
+
+    def interrupted() -> None:
+        with calls_at_once(remote) as calls:
+            begun.extend(calls.begin(call, number) for number in range(200))
+            begun[-1].add_done_callback(lambda _: dropped.set())
+            raise kind
+
+    with pytest.raises(kind):
+        interrupted()
+    assert sorted(made) == list(range(len(made)))
+    assert len(made) == sum(not each.cancelled() for each in begun) < 100

@@ -48,7 +48,7 @@ def begin_call(remote: Any) -> None:
 
 
 def commit_two(_: Any) -> None:
-    client: Any = SimpleNamespace(put_object=lambda **_: {})
+    client: Any = SimpleNamespace(put_object=lambda **_: {"ETag": ""})
     commit_all([S3Writer(client, "b", key, nullcontext) for key in "kl"])
 
 

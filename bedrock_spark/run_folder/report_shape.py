@@ -1,11 +1,23 @@
-"""The keys of report.json and their types, for its JSON Schema. docs/report.md explains them."""
+"""The keys of report.json and their types: for its JSON Schema, and to check one that is read.
+
+docs/report.md explains them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from bedrock_spark.report.values import Failure
+
+@dataclass(frozen=True)
+class Failure:
+    """The error that ended a command: the name of its class, and its message, if that is ours.
+
+    The message of any other error may hold values of rows, so it is left out.
+    """
+
+    kind: str
+    message: str | None
 
 
 @dataclass(frozen=True)
