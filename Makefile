@@ -52,9 +52,8 @@ test-long: classes ## Run the long tests: killed controllers, Delta and Iceberg,
 
 test-lowest: install-spark35 ## Run unit tests, and those that depend on Spark, with the lowest versions
 	@SPARK_JAVA_NEWEST=21 scripts/with-spark.sh $(venv_spark35) pytest $(parallel) \
-		-m 'not long' tests/unit $(PYTEST_ARGS)
-	@SPARK_JAVA_NEWEST=21 scripts/with-spark.sh $(venv_spark35) pytest $(parallel) \
-		-m 'versions or jars' $(PYTEST_ARGS) $(call marked,versions|jars)
+		-m 'unit and not long or versions or jars' $(PYTEST_ARGS) \
+		$(call marked,versions|jars) $(if $(findstring tests/,$(PYTEST_ARGS)),,tests/unit)
 
 # Two hosts are two addresses of the loopback interface, which only Linux has.
 test-cluster: classes ## Run the stages on a Spark cluster of several processes, and kill some

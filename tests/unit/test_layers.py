@@ -137,7 +137,6 @@ def packages_imported_by(path: Path) -> set[str]:
 
 
 FILES = list(modules())
-IDS = [file for file, _ in FILES]
 
 
 def test_every_part_is_in_one_layer() -> None:
@@ -148,47 +147,46 @@ def test_every_part_is_in_one_layer() -> None:
     assert len(ORDER) == 18
 
 
-@pytest.mark.parametrize(("file", "path"), FILES, ids=IDS)
-def test_a_part_imports_only_parts_of_earlier_layers(file: str, path: Path) -> None:
+# These tests look at all files at once: a test for each would take ten times as long.
+
+
+def test_a_part_imports_only_parts_of_earlier_layers() -> None:
     """Or itself. Values import no logic, logic no AWS call, and AWS calls no pipeline."""
-    part = part_of(file)
-    others = parts_imported_by(path) - {part, "__version__"}
-    if file == "__init__.py":  # it exports names of other modules
-        others -= {"Config"}
-    assert {other for other in others if layer_of(other) >= layer_of(part)} == set()
-
-
-@pytest.mark.parametrize(("file", "path"), FILES, ids=IDS)
-def test_only_some_parts_import_spark_boto3_or_the_emulator(file: str, path: Path) -> None:
-    """So a machine that only controls batch jobs needs no Spark."""
-    part, packages = part_of(file), packages_imported_by(path)
-    assert part == "spark" or "pyspark" not in packages
-    assert part in USE_BOTO3 or "boto3" not in packages
-    assert part in USE_EMULATOR or "bedrock_emulator" not in packages
+    wrong = {}
+    for file, path in FILES:
+        part = part_of(file)
+        others = parts_imported_by(path) - {part, "__version__"}
+        if file == "__init__.py":  # it exports names of other modules
+            others -= {"Config"}
+        wrong[file] = {other for other in others if layer_of(other) >= layer_of(part)}
+    assert {file: parts for file, parts in wrong.items() if parts} == {}
 
 
 # A scratch folder of a killed process is deleted by the next one; another temporary file stays.
 MAKES_TEMPORARY_FILES = "storage/scratch.py"
 
 
-@pytest.mark.parametrize(("file", "path"), FILES, ids=[file for file, _ in FILES])
-def test_only_scratch_folders_are_temporary(file: str, path: Path) -> None:
-    assert file == MAKES_TEMPORARY_FILES or "tempfile" not in packages_imported_by(path)
+def test_some_packages_are_imported_by_some_parts_only() -> None:
+    """So a machine that only controls batch jobs needs no Spark, and scratch folders are deleted.
 
-
-PURE_CASES = [(f, p) for f, p in FILES if part_of(f) in PURE or f in PURE_FILES]
-
-
-@pytest.mark.parametrize(("file", "path"), PURE_CASES, ids=[file for file, _ in PURE_CASES])
-def test_pure_files_import_neither_spark_nor_aws(file: str, path: Path) -> None:
-    """So their tests need neither."""
-    forbidden = {"pyspark", "boto3", "botocore", "pyarrow", "pandas", "moto"}
-    assert not packages_imported_by(path) & forbidden
+    Pure files import neither Spark nor AWS, so their tests need neither.
+    """
+    wrong = {}
+    for file, path in FILES:
+        part, forbidden = part_of(file), set()
+        forbidden |= {"pyspark"} if part != "spark" else set()
+        forbidden |= {"boto3"} if part not in USE_BOTO3 else set()
+        forbidden |= {"bedrock_emulator"} if part not in USE_EMULATOR else set()
+        forbidden |= {"tempfile"} if file != MAKES_TEMPORARY_FILES else set()
+        if part in PURE or file in PURE_FILES:
+            forbidden |= {"pyspark", "boto3", "botocore", "pyarrow", "pandas", "moto"}
+        wrong[file] = packages_imported_by(path) & forbidden
+    assert {file: packages for file, packages in wrong.items() if packages} == {}
 
 
 def test_every_pure_file_exists() -> None:
     """If a file is moved, PURE_FILES must be changed too."""
-    assert set(IDS) >= PURE_FILES
+    assert {file for file, _ in FILES} >= PURE_FILES
 
 
 def test_only_the_spark_part_imports_the_spark_part_at_the_top_of_a_file() -> None:
