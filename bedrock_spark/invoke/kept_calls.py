@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import secrets
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -82,13 +82,17 @@ def find_kept(
     found = {}
     for body in dict.fromkeys(bodies) if files else ():
         # A lookup holds the hashes of its range: here, those of one body.
-        hashed, sha256 = body_hash(body), [hashlib.sha256(body).digest()]
+        hashed = body_hash(body)
         with closing(KeptAnswers(store, files, hashed, hashed)) as kept:
-            one = kept.find(np.array([hashed]), lambda _, own=sha256: own, rules, accept).answers
+            one = kept.find(np.array([hashed]), _sha256_of([body]), rules, accept).answers
         if one.num_rows:
             run_id = one.column(RUN_ID)[0].as_py() or ""
             found[body] = KeptCall(as_bytes(one.column(MODEL_OUTPUT))[0], run_id)
     return found
+
+
+def _sha256_of(bodies: Sequence[bytes]) -> Callable[[Sequence[int]], list[bytes]]:
+    return lambda numbers: [hashlib.sha256(bodies[n]).digest() for n in numbers]
 
 
 class CallKeeper:
