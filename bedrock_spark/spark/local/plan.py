@@ -1,4 +1,4 @@
-"""Plan a session of our own: the user's settings, and what the config needs besides.
+"""Plan a session of our own: the user's settings, and what the config and one machine need besides.
 
 What is a list (packages, extensions, Java options) is added to the user's; anything else that the
 user sets stays as it is. On a cluster nothing is added: what a config needs is installed there.
@@ -24,6 +24,7 @@ from bedrock_spark.spark.local.connectors import (
     s3_connector,
     uses_s3,
 )
+from bedrock_spark.spark.local.one_machine import collector_options, one_machine_settings
 from bedrock_spark.spark.local.s3a import (
     OWN_CREDENTIALS,
     Credentials,
@@ -33,6 +34,9 @@ from bedrock_spark.spark.local.s3a import (
 from bedrock_spark.spark.local.user_settings import UserSettings, read_user_settings
 
 _JAVA_OPTIONS = "spark.driver.defaultJavaOptions"
+# Where else options of Java may be.
+_OTHER_JAVA_OPTIONS = "spark.driver.extraJavaOptions"
+_JAVA_VARIABLES = ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "SPARK_SUBMIT_OPTS")
 _SUBMIT_ARGS = "PYSPARK_SUBMIT_ARGS"
 
 
@@ -67,6 +71,9 @@ def plan_session(
     here = installed(spark_home, user, environment.get("SPARK_DIST_CLASSPATH", ""))
     connectors, credentials = [], Credentials({}, (), {})
     settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+    if is_local(user) and (own := one_machine_settings(user.get("spark.master"))):
+        settings |= own
+        java_options = [*java_options, *_collector_options(user, environment)]
     if config is not None and is_local(user):
         connectors = _connectors(config, user, here)
         if uses_s3(config, user) and (has_s3a(here) or any(c.is_s3 for c in connectors)):
@@ -87,6 +94,11 @@ def plan_session(
         if not _is_fetched(c, here, user)
     )
     return SessionPlan(settings | lists, variables, fetches)
+
+
+def _collector_options(user: UserSettings, environment: Mapping[str, str]) -> tuple[str, ...]:
+    given = [user.get(name) for name in (_JAVA_OPTIONS, _OTHER_JAVA_OPTIONS)]
+    return collector_options([*given, *map(environment.get, _JAVA_VARIABLES)])
 
 
 def _connectors(config: Config, user: UserSettings, here: Installed) -> list[Connector]:
