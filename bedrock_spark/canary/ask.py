@@ -36,7 +36,6 @@ from bedrock_spark.errors import (
 from bedrock_spark.families import Answer, family_of
 from bedrock_spark.families.base import read_answer
 from bedrock_spark.invoke.caller import InvokeOptions, ModelCaller, call_metadata
-from bedrock_spark.invoke.kept_calls import CANARY, CallKeeper
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.invoke.redact import redact
 from bedrock_spark.outputs.judge import Judge, Judgement
@@ -121,6 +120,9 @@ def _keep(run: Run, model_id: str, replies: Sequence[_Reply], at: float) -> None
     """Add the answers to the store, if there is one."""
     if run.config.answers is None or not run.config.answers.is_written:
         return
+    # Not above: it needs Arrow, which a machine without Spark may lack.
+    from bedrock_spark.invoke.kept_calls import CANARY, CallKeeper
+
     prices = run.prices
     keeper = CallKeeper(
         *(run.config, run.aws, model_id, CANARY, run.run_id, prices.of_canary, prices.image)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import Config, TokenPrices
@@ -26,12 +26,14 @@ from bedrock_spark.errors import (
 )
 from bedrock_spark.families import Answer
 from bedrock_spark.invoke.caller import NOT_JSON, ModelCaller
-from bedrock_spark.invoke.kept_calls import CallKeeper, KeptCall
 from bedrock_spark.invoke.redact import redact
 from bedrock_spark.outputs.judge import Judge
 from bedrock_spark.outputs.outcomes import ERROR, MISSING
 from bedrock_spark.preview.values import AnsweredRow
 from bedrock_spark.schema import parse_ddl
+
+if TYPE_CHECKING:
+    from bedrock_spark.invoke.kept_calls import CallKeeper, KeptCall
 
 # No call for a row is repeated after this time since its first one.
 _RETRY_SECONDS = 180.0

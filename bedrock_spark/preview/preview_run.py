@@ -20,7 +20,6 @@ from bedrock_spark.costs.tokens import max_answer_tokens, small_dollars
 from bedrock_spark.errors import BudgetError, InvokeRefusedError
 from bedrock_spark.families import family_of
 from bedrock_spark.invoke.caller import InvokeOptions, ModelCaller, call_metadata
-from bedrock_spark.invoke.kept_calls import PREVIEW, CallKeeper
 from bedrock_spark.invoke.rate_limit import RateLimiter
 from bedrock_spark.outputs.outcomes import ERROR, MISSING, REJECTED
 from bedrock_spark.preview.ask_rows import Asker, Question, RefusedModelError, ask_rows
@@ -233,6 +232,8 @@ def _asker(side: Side, options: PreviewOptions, clock: Clock) -> Asker:
         attempts=_ATTEMPTS,
         options=InvokeOptions(metadata=call_metadata(run_id, "preview")),
     )
+    from bedrock_spark.invoke.kept_calls import PREVIEW, CallKeeper
+
     prices = side.prices.of_canary, side.prices.image
     keeper = CallKeeper(side.config, side.aws, side.model_id, PREVIEW, run_id, *prices)
     return Asker(side.config, caller, *prices, keeper)

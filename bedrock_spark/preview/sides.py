@@ -13,7 +13,6 @@ from bedrock_spark.check import check_config, list_prices
 from bedrock_spark.clock import Clock
 from bedrock_spark.config import Config
 from bedrock_spark.config.load import AnyConfig
-from bedrock_spark.invoke.kept_calls import KeptCall, find_kept
 from bedrock_spark.preview.options import PreviewOptions
 from bedrock_spark.preview.values import AnsweredRow
 from bedrock_spark.prices import RunPrices
@@ -22,6 +21,7 @@ from bedrock_spark.run_folder.run import without_folder
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from bedrock_spark.invoke.kept_calls import KeptCall
     from bedrock_spark.spark.prepare.first_rows import FirstRows, RenderedRow
 
 
@@ -68,6 +68,8 @@ class Side:
 
     def look_up(self, now: float) -> None:
         """Look the bodies up in the store of answers, if the config reads one."""
+        from bedrock_spark.invoke.kept_calls import find_kept
+
         bodies = (row.line.body for row in self.rendered if row.line is not None)
         self.kept = find_kept(self.config, self.aws, bodies, now)
 
