@@ -300,3 +300,10 @@ def test_a_damaged_file_of_true_values_is_named(tmp_path: Path) -> None:
     uri = two_runs(tmp_path, ["x"], ["x"])[0]
     with pytest.raises(ConfigError, match=r"gold.parquet: cannot be read as parquet"):
         compare(uri, gold=str(tmp_path / "gold.parquet"), gold_column="label")
+
+
+def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
+    uris = two_runs(tmp_path, ["x"] * 4, ["x"] * 4)
+    (tmp_path / "b" / layout.results_key("shard-00001-00")).write_bytes(b"no parquet")
+    with pytest.raises(RunFolderError, match="results of shard-00001-00 are damaged"):
+        compare(*uris)
