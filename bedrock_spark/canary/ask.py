@@ -15,10 +15,12 @@ that it did not send.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 from bedrock_spark.aws.clients import runtime_client
 from bedrock_spark.canary.access import OTHER_ID, no_access
@@ -47,6 +49,8 @@ from bedrock_spark.run_folder.manifest import Shard
 from bedrock_spark.run_folder.records import first_records
 from bedrock_spark.run_folder.run import Run
 from bedrock_spark.shards.lines import ShardLine
+
+log = logging.getLogger(__name__)
 
 _ATTEMPTS = 5
 _CONCURRENCY = 5
@@ -120,7 +124,14 @@ def _keep(run: Run, model_id: str, replies: Sequence[_Reply], at: float) -> None
     """Add the answers to the store, if there is one."""
     if run.config.answers is None or not run.config.answers.is_written:
         return
-    # Not above: it needs Arrow, which a machine without Spark may lack.
+    # A machine that only submits and watches jobs may lack Arrow.
+    if find_spec("pyarrow") is None:
+        log.warning(
+            "the canary's answers are not kept in %s: that needs pyarrow, and the batch job asks "
+            "these records again anyway; pip install 'bedrock-spark[cluster]' brings it",
+            run.config.answers.uri,
+        )
+        return
     from bedrock_spark.invoke.kept_calls import CANARY, CallKeeper
 
     prices = run.prices

@@ -15,6 +15,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
 from bedrock_spark.aws import profiles
 from bedrock_spark.aws.clients import runtime_client
+from bedrock_spark.canary import ask as ask_module
 from bedrock_spark.canary import ask_canary, is_canary_due
 from bedrock_spark.errors import CanaryError, RunFolderError
 from bedrock_spark.invoke.kept_calls import find_kept
@@ -95,6 +96,21 @@ def test_the_answers_of_the_canary_are_kept_in_the_store(
     assert list(found) == [bodies[0], bodies[3]]
     assert {kept.run_id for kept in found.values()} == {run.run_id}
     assert json.loads(found[bodies[3]].output)["content"][0]["text"] == "shard-00-3"
+
+
+def test_without_arrow_the_canary_says_that_it_keeps_nothing(
+    tmp_path: Path,
+    model: Callable[..., Model],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A machine that only submits and watches jobs needs no more packages than before."""
+    run = begin_run(tmp_path / "run", (2,), answers={"uri": str(tmp_path / "store")})
+    model(run, answer)
+    monkeypatch.setattr(ask_module, "find_spec", lambda _: None)
+    assert ask_canary(run, shards_of((2,)), FakeClock()).answered == 2
+    assert "pip install 'bedrock-spark[cluster]'" in caplog.text
+    assert not (tmp_path / "store").exists()
 
 
 def cut_off(text: str = "half an") -> Reply:
