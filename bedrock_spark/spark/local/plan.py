@@ -54,14 +54,14 @@ class SessionPlan:
 
 
 def plan_session(
-    config: Config | None,
+    configs: Sequence[Config],
     environment: Mapping[str, str],
     *,
     spark_home: Path,
     folder: Path,
     java_options: Sequence[str] = (),
 ) -> SessionPlan:
-    """Plan the session for a config.
+    """Plan the session for some configs; for none, only what every session gets.
 
     folder: an existing folder for files that the session needs
     java_options: more options of Java
@@ -74,10 +74,10 @@ def plan_session(
     if is_local(user) and (own := one_machine_settings(user.get("spark.master"))):
         settings |= own
         java_options = [*java_options, *_collector_options(user, environment)]
-    if config is not None and is_local(user):
-        connectors = _connectors(config, user, here)
-        if uses_s3(config, user) and (has_s3a(here) or any(c.is_s3 for c in connectors)):
-            aws = AwsSettings(config.batch.region, config.endpoint_url)
+    if configs and is_local(user):
+        connectors = _connectors(configs, user, here)
+        if uses_s3(configs, user) and (has_s3a(here) or any(c.is_s3 for c in connectors)):
+            aws = AwsSettings(configs[0].batch.region, configs[0].endpoint_url)
             settings |= s3a_settings(aws, here.hadoop)
             if not any(user.get(name) for name in OWN_CREDENTIALS):
                 credentials = boto3_credentials(here.hadoop, folder)
@@ -101,9 +101,9 @@ def _collector_options(user: UserSettings, environment: Mapping[str, str]) -> tu
     return collector_options([*given, *map(environment.get, _JAVA_VARIABLES)])
 
 
-def _connectors(config: Config, user: UserSettings, here: Installed) -> list[Connector]:
-    s3 = s3_connector(here) if uses_s3(config, user) else None
-    return [*lake_connectors(config, user, here), *([s3] if s3 is not None else [])]
+def _connectors(configs: Sequence[Config], user: UserSettings, here: Installed) -> list[Connector]:
+    s3 = s3_connector(here) if uses_s3(configs, user) else None
+    return [*lake_connectors(configs, user, here), *([s3] if s3 is not None else [])]
 
 
 def _lists(

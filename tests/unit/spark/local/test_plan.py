@@ -42,11 +42,11 @@ def plan(
     tmp_path: Path, sections: dict[str, Any] | None = None, version: str = "4.3.0",
     arguments: str = "pyspark-shell", jars: tuple[str, ...] = (), **variables: str,
 ) -> SessionPlan:  # fmt: skip
-    config: Config | None = None
+    configs: list[Config] = []
     if sections is not None:
-        config = parse_config({**config_values(), **sections})
+        configs.append(parse_config({**config_values(), **sections}))
     return plan_session(
-        config,
+        configs,
         {"PYSPARK_SUBMIT_ARGS": arguments, **variables},
         spark_home=spark_home(tmp_path, version, *jars),
         folder=tmp_path,
